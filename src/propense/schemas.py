@@ -1,0 +1,264 @@
+"""The records that cross from one room to another: accounts, plans, arrays.
+
+Times are int64 seconds since 1970 UTC; money leaves the tables as int64
+micro-units and becomes float units of the currency in `encoding`. In every
+vocabulary index 0 is "none" (padding, missing), 1 is "unseen", known words start at 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+TRAIN: Final = 0
+VALIDATION: Final = 1
+TEST: Final = 2
+PARTS: Final = ("train", "validation", "test")
+
+NONE: Final = 0
+UNSEEN: Final = 1
+FIRST_KNOWN: Final = 2
+
+NO_TIME: Final = np.iinfo(np.int64).min
+"""Stands for "no time" in int64 time arrays."""
+
+Ints = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Words = npt.NDArray[np.object_]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What one rule did: rows dropped (set aside with `name` as reason) or mended."""
+
+    name: str
+    dropped: int = 0
+    mended: int = 0
+    note: str = ""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Where every row of one table went: n_in = n_out + all dropped."""
+
+    table: str
+    n_in: int
+    n_out: int
+    rules: list[Rule] = []
+
+    @property
+    def dropped(self) -> int:
+        return sum(rule.dropped for rule in self.rules)
+
+    @property
+    def balances(self) -> bool:
+        return self.n_in == self.n_out + self.dropped
+
+
+class GoalPlan(msgspec.Struct, frozen=True):
+    """A goal as the split resolved it."""
+
+    name: str
+    kind: Literal["binary", "value"]
+    within_seconds: int | None = None
+    sentence: str = ""
+    """In words, for the report: "pays within 30 days, among customers active within 90 days"."""
+
+
+class PartCount(msgspec.Struct, frozen=True):
+    """What a part holds."""
+
+    part: str
+    events: int
+    users: int
+    rows: int
+    positives: dict[str, int] = {}
+    """Of each binary goal; of a value goal the rows above zero."""
+    labelled: dict[str, int] = {}
+    """Rows whose label of the goal is known."""
+
+
+class SplitPlan(msgspec.Struct, frozen=True):
+    """How the data was divided; written to parts/split.json."""
+
+    by: Literal["time", "user", "group", "leave_one_out"]
+    timed: bool
+    """False where the data has order only, or no events at all."""
+    goals: list[GoalPlan]
+    counts: list[PartCount]
+    validation_from: int | None = None
+    test_from: int | None = None
+    end: int | None = None
+    """Moment of the last event."""
+    folds: int | None = None
+    seed: int = 0
+    notes: list[str] = []
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of everything a run writes."""
+
+    root: Path
+
+    @property
+    def clean(self) -> Path:
+        """events/*.parquet, users.parquet, items.parquet, exposures.parquet,
+        impressions.parquet, set_aside/*.parquet, account.json."""
+        return self.root / "clean"
+
+    @property
+    def parts(self) -> Path:
+        """shards/*.parquet, labels.parquet, users.parquet, split.json."""
+        return self.root / "parts"
+
+    @property
+    def encoded(self) -> Path:
+        """encoder/ and the memory-mapped arrays."""
+        return self.root / "encoded"
+
+    @property
+    def training(self) -> Path:
+        """checkpoint/, network.safetensors, curves.json."""
+        return self.root / "training"
+
+    @property
+    def rivals(self) -> Path:
+        return self.root / "rivals"
+
+    @property
+    def evaluation(self) -> Path:
+        """report.json, report.html, model_card.md."""
+        return self.root / "evaluation"
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Every user's events in compressed sparse rows, oldest first.
+
+    Events of user `u` are the slice `offsets[u]:offsets[u + 1]` of each array. The order
+    is (event_time, action, item_id, value); events that share a time are one moment.
+    """
+
+    user_ids: Words
+    offsets: Ints
+    """(n_users + 1,)"""
+    time: Ints
+    """(n_events,) seconds UTC; where the data has order only, the event's place 0, 1, 2, ..."""
+    action: npt.NDArray[np.int16]
+    item: Ids
+    source: npt.NDArray[np.int16]
+    value: Floats
+    """(n_events,) units of the currency, nan where none."""
+    count: Floats
+    timed: bool = True
+
+    @property
+    def n_users(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_events(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True)
+class AsOfRows:
+    """Customers at moments: what goals are asked about.
+
+    A row sees events with time strictly before `as_of`; in data without times (plain
+    tables) `as_of` is NO_TIME and a row sees the user's whole history.
+    """
+
+    user: Ids
+    """(n_rows,) index into Histories.user_ids."""
+    as_of: Ints
+    part: npt.NDArray[np.int8]
+    fold: npt.NDArray[np.int8]
+    """(n_rows,) fold number, -1 where there are no folds."""
+    y: Floats
+    """(n_rows, n_goals) binary 0/1 or value in currency units; nan = not asked or censored."""
+    goals: tuple[GoalPlan, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, chosen: npt.NDArray[np.bool_] | Ints) -> AsOfRows:
+        """The rows of a mask or of indices, in that order."""
+        return AsOfRows(
+            self.user[chosen], self.as_of[chosen], self.part[chosen],
+            self.fold[chosen], self.y[chosen], self.goals,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Moments whose items are to be guessed from the events before them.
+
+    Row `r` has history `offsets[user]:end[r]` (absolute event index, exclusive) and the
+    relevant items `items[item_offsets[r]:item_offsets[r + 1]]`.
+    """
+
+    user: Ids
+    end: Ints
+    item_offsets: Ints
+    items: Ids
+    part: npt.NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True)
+class TableFeatures:
+    """Profile and aggregates of rows, before scaling: what every model is given.
+
+    `numeric` (n_rows, n_numeric) float32 with nan for missing; `categorical`
+    (n_rows, n_categorical) int32 vocabulary indices.
+    """
+
+    numeric: Floats
+    categorical: Ids
+    numeric_names: tuple[str, ...]
+    categorical_names: tuple[str, ...]
+    cardinalities: tuple[int, ...]
+    """Of each categorical column, none and unseen included."""
+
+    def __len__(self) -> int:
+        return len(self.numeric)
+
+
+@dataclass(frozen=True)
+class GoalScores:
+    """All models' answers to one goal on one part."""
+
+    goal: GoalPlan
+    user: Ids
+    """(n_rows,) for resampling by user."""
+    y: Doubles
+    scores: dict[str, Doubles]
+    """Model name -> probability, or expected value for value goals. "network" is ours."""
+    groups: dict[str, Words] = field(default_factory=dict)
+    """Sensitive column -> each row's group."""
+
+
+@dataclass(frozen=True)
+class RankingScores:
+    """All models' top lists on one part, over the full catalogue.
+
+    `ranked[model]` (n_rows, k) int32 item indices, best first, NONE where a list is short.
+    """
+
+    user: Ids
+    item_offsets: Ints
+    items: Ids
+    ranked: dict[str, Ids]
+    n_items: int
+    popularity: Doubles
+    """(n_items,) share of train events by item index, for novelty and coverage."""
+    seconds: dict[str, float] = field(default_factory=dict)

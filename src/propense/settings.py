@@ -1,0 +1,356 @@
+"""What a propense.toml may say: small frozen records, one a stage.
+
+Durations are words like "30d", "12h", "15m"; they are kept as text and read by
+`seconds`. A typo in a key is an error that names the key and the nearest one.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from propense.errors import SettingsError, nearest
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"^\s*(\d+)\s*([smhdw])\s*$")
+
+
+def seconds(duration: str) -> int:
+    """Seconds in a duration such as "30d".
+
+    >>> seconds("2h")
+    7200
+
+    Raises SettingsError on anything else.
+    """
+    match = _DURATION.match(duration)
+    if match is None or int(match[1]) == 0:
+        raise SettingsError(
+            f"duration {duration!r} is not a positive whole number and a unit "
+            f"(s, m, h, d, w); write it like '30d' or '12h'"
+        )
+    return int(match[1]) * _UNITS[match[2]]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all settings records."""
+
+
+class Cancelled(Record, frozen=True):
+    """Rows whose `column` starts with `starts_with` cancel earlier ones."""
+
+    column: str
+    starts_with: str
+
+
+class Source(Record, frozen=True):
+    """One domain's event log."""
+
+    events: str | tuple[str, ...]
+    """Path, glob, SQL URL (sqlite:///f.db?table=t, postgresql://...?table=t) or s3:// URL."""
+    columns: dict[str, str] = {}
+    """Canonical name -> the file's own name. Unit `price` times `count` makes a value."""
+    format: Literal["auto", "csv", "jsonl", "parquet", "access_log"] = "auto"
+    action: str | None = None
+    """The action of every row, where the log has no action column."""
+    actions: dict[str, str] = {}
+    """The log's own word -> the action it means."""
+    delimiter: str | None = None
+    encoding: Literal["auto", "utf-8", "gb18030"] = "auto"
+    time_format: str | None = None
+    time_zone: str | None = None
+    """Of times without an offset; default: the project's time_zone."""
+    value_unit: float = 1.0
+    """Multiplies values into units of the currency, for example 0.01 for cents."""
+    cancelled: Cancelled | None = None
+
+
+class Table(Record, frozen=True):
+    """A file of users, items, identities, exposures or impressions."""
+
+    path: str | tuple[str, ...]
+    columns: dict[str, str] = {}
+    features: tuple[str, ...] | None = None
+    """Columns to learn from; default: all that are neither an id nor a label."""
+    types: dict[str, Literal["numeric", "categorical", "text", "time"]] = {}
+    sensitive: tuple[str, ...] = ()
+    """Columns the report compares subgroups by."""
+    valid_from: str | None = None
+    """Column with the moment from which the features are known; default: always."""
+    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
+    delimiter: str | None = None
+    encoding: Literal["auto", "utf-8", "gb18030"] = "auto"
+    time_zone: str | None = None
+
+
+class Clean(Record, frozen=True):
+    """Rules of cleaning; each counts what it dropped or mended."""
+
+    duplicate_window: str = "1s"
+    """Rows equal in user, item, action, value and source within this time are one."""
+    exact_duplicates: Literal["drop", "keep"] = "drop"
+    value_range: tuple[float, float] | None = None
+    """Values outside [low, high] are impossible; default: judged from the data."""
+    negative_values: Literal["drop", "keep"] = "drop"
+    """Of rows that are no refund and cancel nothing."""
+    refund_actions: tuple[str, ...] = ("refund",)
+    max_events_per_day: int = 5000
+    """A user above this on any one day is a bot."""
+    earliest: str = "1990-01-01"
+    until: str | None = None
+    """The data's "now"; later rows are future rows. Default: the last plausible event."""
+    unknown_items: Literal["keep", "drop"] = "keep"
+    """Of events whose item is not in the items table, where there is one."""
+
+
+class Split(Record, frozen=True):
+    """How rows become train, validation and test."""
+
+    by: Literal["auto", "time", "user", "group", "leave_one_out"] = "auto"
+    fractions: tuple[float, float, float] = (0.80, 0.15, 0.05)
+    folds: int | None = None
+    every: str = "7d"
+    """Grid of as-of moments."""
+    validation_from: str | None = None
+    test_from: str | None = None
+    group: str | None = None
+    """Users column whose values are kept whole, for by = "group"."""
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    """Values of `group` that make the part; without them groups are dealt by hash."""
+    apart: str | None = None
+    """Users column: a test user whose value was seen in train or validation is left out."""
+    max_as_of_per_user: int | None = None
+    """Cap on as-of rows a user in one part, spread evenly; the account says what it left out."""
+    seed: int = 0
+
+
+class Goal(Record, frozen=True):
+    """One question about a customer: exactly one of action, absent, value_of, column."""
+
+    action: str | None = None
+    absent: str | None = None
+    """No such action ("*": nothing at all) within the horizon."""
+    value_of: str | None = None
+    column: str | None = None
+    positive: str | int | float | bool | None = None
+    """The label column's value that counts as 1."""
+    path: str | None = None
+    """File of labels [user_id, as_of?, column]; default: the users table."""
+    columns: dict[str, str] = {}
+    as_of: str | None = None
+    """A moment for all label rows ("2014-07-20"), or the name of the label file's column."""
+    within: str | None = None
+    among: str | None = None
+    """Who is asked about: "active within 90d", "ever ACTION", "never ACTION", joined by "and"."""
+    cost: float | None = None
+    benefit: float | None = None
+    """Of acting on a positive; together they set the threshold by value instead of F1."""
+
+    @property
+    def kind(self) -> Literal["binary", "value"]:
+        return "value" if self.value_of is not None else "binary"
+
+
+class Recommend(Record, frozen=True):
+    """What to show next."""
+
+    positive: tuple[str, ...] = ()
+    """Actions that count as success; default: every action."""
+    weights: dict[str, float] = {}
+    repeat: bool = False
+    """True where people take the same item again."""
+    k: int = 10
+
+
+class Features(Record, frozen=True):
+    """What the encoder makes of history and profile."""
+
+    windows: tuple[str, ...] = ("7d", "30d", "90d")
+    max_actions: int = 16
+    min_item_events: int = 1
+    """Items seen less often in train share the unseen index."""
+    text_buckets: int = 16_384
+
+
+class Model(Record, frozen=True):
+    """The customer network."""
+
+    size: Literal["small", "base", "large"] = "base"
+
+
+class Train(Record, frozen=True):
+    """How long and how to train."""
+
+    seed: int = 0
+    max_epochs: int = 200
+    patience: int | None = None
+    """Epochs without a better validation score; default: derived from the data's size."""
+    max_minutes: float | None = None
+    checkpoint_seconds: float = 60.0
+    threads: int | None = None
+
+
+class Rivals(Record, frozen=True):
+    """Traditional machine learning on the same parts."""
+
+    goals: tuple[str, ...] = (
+        "majority",
+        "logistic",
+        "tree",
+        "svm",
+        "mlp",
+        "lightgbm",
+        "lightgbm_raw",
+    )
+    items: tuple[str, ...] = ("popularity", "markov", "item_knn", "ease")
+    trials: int = 8
+    max_rows: int = 200_000
+    max_items_ease: int = 15_000
+
+
+class Evaluate(Record, frozen=True):
+    """How the report judges."""
+
+    resamples: int = 1000
+    min_positives: int = 50
+    """Fewer in test: intervals, no verdict."""
+    max_rows: int | None = None
+    """Cap on judged rows a part, drawn by user; the report says so."""
+
+
+class Pack(Record, frozen=True):
+    """What crosses to serving."""
+
+    shelf: str = "shelf"
+    refresh: bool = True
+    """Also refit up to the last event for the epochs found."""
+
+
+class Settings(Record, frozen=True):
+    """A whole propense.toml."""
+
+    engine: str = "duckdb"
+    memory_limit: str = "2GB"
+    time_zone: str = "UTC"
+    currency: str = "USD"
+    run: str = "runs/main"
+    sources: dict[str, Source] = {}
+    identities: Table | None = None
+    users: Table | None = None
+    items: Table | None = None
+    exposures: Table | None = None
+    impressions: Table | None = None
+    clean: Clean = Clean()
+    split: Split = Split()
+    goals: dict[str, Goal] = {}
+    recommend: Recommend | None = None
+    features: Features = Features()
+    model: Model = Model()
+    train: Train = Train()
+    rivals: Rivals = Rivals()
+    evaluate: Evaluate = Evaluate()
+    pack: Pack = Pack()
+    folder: str = "."
+    """Where relative paths start: the folder of the file."""
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Settings of a TOML file; relative paths start at its folder.
+
+    Raises SettingsError naming the key and the nearest known one.
+    """
+    file = Path(path)
+    try:
+        with file.open("rb") as stream:
+            raw = tomllib.load(stream)
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"settings file {str(path)!r} does not exist; make one with: propense init FOLDER"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"settings file {str(path)!r} is not TOML: {error}") from error
+    return parse_settings(raw, folder=file.resolve().parent)
+
+
+def parse_settings(raw: dict[str, Any], folder: str | Path = ".") -> Settings:
+    """Settings of a nested dict, checked whole.
+
+    Raises SettingsError.
+    """
+    _refuse_unknown_keys(raw, Settings, "")
+    try:
+        settings = msgspec.convert({**raw, "folder": str(folder)}, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings: {error}") from error
+    _check(settings)
+    return settings
+
+
+def _refuse_unknown_keys(raw: Any, kind: Any, where: str) -> None:
+    """Name an unknown key and the nearest one, which msgspec alone does not."""
+    if isinstance(kind, msgspec.inspect.StructType):
+        fields = {field.name: field.type for field in kind.fields}
+        if not isinstance(raw, dict):
+            return
+        for key, value in raw.items():
+            if key not in fields:
+                place = where.rstrip(".")
+                raise SettingsError(
+                    f"unknown setting {key!r}" + (f" in [{place}]" if place else "")
+                    + f"; {nearest(key, fields)}"
+                )  # fmt: skip
+            _refuse_unknown_keys(value, fields[key], f"{where}{key}.")
+    elif isinstance(kind, msgspec.inspect.DictType):
+        if isinstance(raw, dict):
+            for key, value in raw.items():
+                _refuse_unknown_keys(value, kind.value_type, f"{where}{key}.")
+    elif isinstance(kind, msgspec.inspect.UnionType):
+        for option in kind.types:
+            if isinstance(option, msgspec.inspect.StructType):
+                _refuse_unknown_keys(raw, option, where)
+    elif isinstance(kind, type):
+        _refuse_unknown_keys(raw, msgspec.inspect.type_info(kind), where)
+
+
+def _check(settings: Settings) -> None:
+    """Combinations that types alone cannot refuse."""
+    fractions = settings.split.fractions
+    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
+        raise SettingsError(
+            f"[split] fractions must be three positive numbers that sum to 1, got {fractions}"
+        )
+    if settings.split.folds is not None and settings.split.folds < 2:
+        raise SettingsError(f"[split] folds must be at least 2, got {settings.split.folds}")
+    if settings.split.by == "group" and settings.split.group is None:
+        raise SettingsError('[split] by = "group" needs group = "a column of the users table"')
+    for name, goal in settings.goals.items():
+        _check_goal(name, goal)
+    if not settings.sources and settings.users is None:
+        raise SettingsError("no data: name at least one [sources.NAME] or a [users] table")
+    for duration in (settings.split.every, settings.clean.duplicate_window):
+        seconds(duration)
+    for window in settings.features.windows:
+        seconds(window)
+
+
+def _check_goal(name: str, goal: Goal) -> None:
+    asked = [
+        word for word in ("action", "absent", "value_of", "column")
+        if getattr(goal, word) is not None
+    ]  # fmt: skip
+    if len(asked) != 1:
+        raise SettingsError(
+            f"[goals.{name}] must have exactly one of action, absent, value_of, column; "
+            f"got {asked or 'none'}"
+        )
+    if goal.column is None:
+        if goal.within is None:
+            raise SettingsError(f"[goals.{name}] needs a horizon, for example within = '30d'")
+        seconds(goal.within)
+    if (goal.cost is None) != (goal.benefit is None):
+        raise SettingsError(f"[goals.{name}] needs both cost and benefit, or neither")
