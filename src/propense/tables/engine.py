@@ -45,9 +45,7 @@ def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> Engine:
     """Open "duckdb" or "spark://host:port" ("spark" alone is a local Spark)."""
     scratch.mkdir(parents=True, exist_ok=True)
     if engine == "duckdb":
-        con = ibis.duckdb.connect(
-            memory_limit=memory_limit, temp_directory=str(scratch), TimeZone="UTC"
-        )
+        con = ibis.duckdb.connect(memory_limit=memory_limit, temp_directory=str(scratch))
         return Engine("duckdb", con, scratch)
     if engine == "spark" or engine.startswith("spark://"):
         try:
