@@ -1,0 +1,53 @@
+# Two commands are enough: `make demo` shows what propense does, `make test` proves that it works.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.propense-ready
+QUICK := not slow and not spark and not browser
+ONE_THREAD := OMP_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test fast prove lint types floors docs bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: $(STAMP) ## make .venv with everything needed; done once, and again when the pins change
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "propense needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## the education platform of 100,000 users: the whole flow, then the report (DEMO="--users 5000" for a short one)
+	$(BIN)/propense demo $(DEMO)
+
+test: setup ## the proof of every change, minutes: all tests but the slow, Spark and browser ones, with branch coverage
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "$(QUICK)" --cov --cov-branch --cov-report=term:skip-covered
+
+fast: setup ## under a minute: the tests that read no data set and start no server
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -x -m "$(QUICK) and not data and not postgres"
+
+prove: setup ## every proof of the project, hours; the table goes to build/prove/
+	$(BIN)/python benchmarks/prove.py
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+floors: setup ## who may import whom
+	$(BIN)/lint-imports
+
+docs: setup ## build the documentation into site/
+	$(BIN)/python tools/make_docs.py
+	$(BIN)/zensical build --clean
+
+bench: setup ## the proofs of speed only
+	$(BIN)/python benchmarks/prove.py --kind speed
+
+clean: ## remove what was made, but not .venv
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f .coverage .coverage.*
