@@ -40,6 +40,18 @@ class Engine:
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
 
+    def write_partitions(self, table: Table, folder: Path, by: str) -> None:
+        """Write `table` to `folder/by=VALUE/*.parquet`, a folder for each value of column `by`.
+
+        The column itself is in the folders' names only. `folder` must not exist.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if self.name == "duckdb":
+            self.con.to_parquet(table, folder, partition_by=by, compression="lz4")
+        else:
+            rows = self.con._session.sql(self.con.compile(table))
+            rows.write.partitionBy(by).parquet(str(folder))
+
 
 def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> Engine:
     """Open "duckdb" or "spark://host:port" ("spark" alone is a local Spark)."""
