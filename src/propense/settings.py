@@ -264,17 +264,25 @@ def read_settings(path: str | Path) -> Settings:
 
     Raises SettingsError naming the key and the nearest known one.
     """
-    file = Path(path)
+    return parse_settings(read_toml(path), folder=Path(path).resolve().parent)
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The nested dict of a TOML settings file, not yet checked.
+
+    Raises SettingsError if the file is missing or is not TOML.
+    """
     try:
-        with file.open("rb") as stream:
-            raw = tomllib.load(stream)
+        with Path(path).open("rb") as stream:
+            return tomllib.load(stream)
     except FileNotFoundError as error:
         raise SettingsError(
             f"settings file {str(path)!r} does not exist; make one with: propense init FOLDER"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"settings file {str(path)!r} is not TOML: {error}") from error
-    return parse_settings(raw, folder=file.resolve().parent)
+    except OSError as error:
+        raise SettingsError(f"settings file {str(path)!r} cannot be read: {error}") from error
 
 
 def parse_settings(raw: dict[str, Any], folder: str | Path = ".") -> Settings:
