@@ -1,0 +1,150 @@
+"""From what a customer looks for to a list of items, over the whole catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from propense.encoding.batches import chunks, pad_index
+from propense.models.shape import ItemHead
+from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Histories, Ids, Ints
+
+BLOCK = 1024
+"""Customers scored against the catalogue at once."""
+
+
+class Counts(Protocol):
+    """The count part: a second opinion on the next item from transitions alone."""
+
+    def opinions(self, histories: Histories, user: Ids, end: Ints) -> tuple[Floats, Floats]:
+        """Probabilities (n, n_items) and how much evidence each row has (n,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How much the counts are believed: sigmoid(bias + slope * log1p(evidence))."""
+
+    bias: float
+    slope: float
+
+    def weight(self, evidence: Floats) -> Floats:
+        """Share of the counts in the mixture, (n,) in [0, 1]."""
+        logit = np.clip(self.bias + self.slope * np.log1p(evidence), -30, 30)
+        out: Floats = (1 / (1 + np.exp(-logit))).astype(np.float32)
+        return out
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Scores every item for a customer and keeps the best."""
+
+    item_vectors: Floats
+    heads: tuple[ItemHead, ...]
+    rankable: np.ndarray
+    """(n_items,) False for none, unseen, and items nothing is known about."""
+    popularity: Doubles
+    """(n_items,) what a customer without any event is offered."""
+    counts: Counts | None = None
+    gate: Gate | None = None
+
+    def probabilities(
+        self, wanted: Floats, share: Floats, histories: Histories, user: Ids, end: Ints
+    ) -> Floats:
+        """P(item) of each row by the weighted heads, mixed with the counts; (n, n_items)."""
+        network = self.network_probabilities(wanted, share, end > histories.offsets[:-1][user])
+        if self.counts is None or self.gate is None:
+            return network
+        counted, evidence = self.counts.opinions(histories, user, end)
+        weight = self.gate.weight(evidence)[:, None]
+        out: Floats = (1 - weight) * network + weight * counted
+        return out
+
+    def network_probabilities(self, wanted: Floats, share: Floats, heard: np.ndarray) -> Floats:
+        """The network's own P(item); a customer never heard of gets popularity."""
+        out = np.zeros((len(wanted), len(self.item_vectors)), np.float32)
+        weights = np.array([head.weight for head in self.heads], np.float32)
+        belief = share * weights
+        belief /= np.maximum(belief.sum(axis=1, keepdims=True), 1e-12)
+        shut = np.where(self.rankable, 0, -np.inf).astype(np.float32)
+        for number, head in enumerate(self.heads):
+            if head.weight > 0:
+                logits = wanted[:, number] @ self.item_vectors.T + shut
+                logits -= logits.max(axis=1, keepdims=True)
+                np.exp(logits, out=logits)
+                logits *= (belief[:, number] / logits.sum(axis=1))[:, None]
+                out += logits
+        out[~heard] = self.popularity
+        return out
+
+    def rank(
+        self,
+        wanted: Floats,
+        share: Floats,
+        histories: Histories,
+        user: Ids,
+        end: Ints,
+        k: int,
+        positive: np.ndarray | None = None,
+    ) -> tuple[Ids, Floats]:
+        """Best `k` items of each row and their probabilities, best first; both (n, k).
+
+        `positive` (n_actions,) marks the actions that make an item the customer's own; such
+        items are left out. None where people take the same item again. A list is filled
+        with NONE where fewer than `k` items remain.
+        """
+        ranked = np.zeros((len(user), k), np.int32)
+        scores = np.zeros((len(user), k), np.float32)
+        for rows in chunks(len(user), BLOCK):
+            block = self.probabilities(wanted[rows], share[rows], histories, user[rows], end[rows])
+            if positive is not None:
+                row, item = owned_items(histories, user[rows], end[rows], positive)
+                block[row, item] = -1
+            block[:, ~self.rankable] = -1
+            ranked[rows], scores[rows] = best(block, k)
+        return ranked, scores
+
+
+def best(scores: Floats, k: int) -> tuple[Ids, Floats]:
+    """Indices and scores of the `k` highest of each row, ties to the lower index.
+
+    Scores below 0 are never chosen: their places hold NONE and 0.
+
+    >>> best(np.array([[.1, -1, .3, .1]], np.float32), 3)[0].tolist()
+    [[2, 0, 3]]
+    """
+    width = min(k, scores.shape[1])
+    if width < scores.shape[1]:
+        threshold = -np.partition(-scores, width - 1, axis=1)[:, width - 1 : width]
+        # Equal scores at the border: all compete, so that the lower index wins.
+        longest = int((scores >= threshold).sum(axis=1).max(initial=0))
+        places = np.argpartition(-scores, min(longest, scores.shape[1] - 1), axis=1)[:, :longest]
+        places.sort(axis=1)
+    else:
+        places = np.broadcast_to(np.arange(scores.shape[1]), scores.shape).copy()
+    found = np.take_along_axis(scores, places, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")[:, :width]
+    chosen = np.take_along_axis(places, order, axis=1).astype(np.int32)
+    found = np.take_along_axis(found, order, axis=1)
+    chosen[found < 0] = NONE
+    ranked = np.zeros((len(scores), k), np.int32)
+    values = np.zeros((len(scores), k), np.float32)
+    ranked[:, :width] = chosen
+    values[:, :width] = np.maximum(found, 0)
+    return ranked, values
+
+
+def owned_items(
+    histories: Histories, user: Ids, end: Ints, positive: np.ndarray
+) -> tuple[Ints, Ints]:
+    """(row, item) pairs of what each customer already has before `end`."""
+    begin = histories.offsets[:-1][user]
+    if not histories.n_events:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    index, real = pad_index(begin, end - begin)
+    row = np.broadcast_to(np.arange(len(user))[:, None], index.shape)[real]
+    event = index[real]
+    mine = positive[histories.action[event]] & (histories.item[event] >= FIRST_KNOWN)
+    return row[mine], histories.item[event[mine]].astype(np.int64)

@@ -1,0 +1,84 @@
+"""Attention that knows how far back and how long ago, and the block around it."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+N_DISTANCES = 32
+N_AGES = 24
+_EXACT = 16
+_MINUTES_PER_DAY = 1440.0
+
+
+def bucket_distance(distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+    """Places back -> bucket: exact below 16, then logarithmic up to 512."""
+    far = (distance.clamp(min=_EXACT).float() / _EXACT).log2()
+    far = _EXACT + (far * (N_DISTANCES - _EXACT - 1) / 5).long()
+    return torch.where(distance < _EXACT, distance.clamp(min=0), far.clamp(max=N_DISTANCES - 1))
+
+
+def bucket_age(days: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+    """Days ago -> bucket: powers of two of minutes."""
+    minutes = days.clamp(min=0) * _MINUTES_PER_DAY
+    return (1 + minutes).log2().long().clamp(max=N_AGES - 1)
+
+
+class RelativeAttention(nn.Module):
+    """Multi-head attention with learned biases for distance and age; the caller masks."""
+
+    def __init__(self, dim: int, n_heads: int, timed: bool) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.project = nn.Linear(dim, 3 * dim, bias=False)
+        self.combine = nn.Linear(dim, dim, bias=False)
+        self.distance = nn.Parameter(torch.zeros(N_DISTANCES, n_heads))
+        self.age = nn.Parameter(torch.zeros(N_AGES, n_heads)) if timed else None
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch length dim"],
+        allowed: Bool[Tensor, "batch length length"],
+        distance: Int[Tensor, "batch length length"],
+        age: Int[Tensor, "batch length length"] | None,
+    ) -> Float[Tensor, "batch length dim"]:
+        query, key, value = (
+            part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            for part in self.project(tokens).chunk(3, dim=-1)
+        )
+        bias = functional.embedding(distance, self.distance)
+        if self.age is not None and age is not None:
+            bias = bias + functional.embedding(age, self.age)
+        bias = bias.masked_fill(~allowed[..., None], float("-inf")).permute(0, 3, 1, 2)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        combined: Tensor = self.combine(mixed.transpose(1, 2).flatten(-2))
+        return combined
+
+
+class Block(nn.Module):
+    """Pre-norm attention, then a gated feed-forward (SwiGLU; Shazeer 2020)."""
+
+    def __init__(self, dim: int, n_heads: int, timed: bool, dropout: float) -> None:
+        super().__init__()
+        hidden = 2 * dim
+        self.norm_attention = nn.LayerNorm(dim)
+        self.attention = RelativeAttention(dim, n_heads, timed)
+        self.norm_forward = nn.LayerNorm(dim)
+        self.expand = nn.Linear(dim, 2 * hidden, bias=False)
+        self.contract = nn.Linear(hidden, dim, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch length dim"],
+        allowed: Bool[Tensor, "batch length length"],
+        distance: Int[Tensor, "batch length length"],
+        age: Int[Tensor, "batch length length"] | None,
+    ) -> Float[Tensor, "batch length dim"]:
+        attended = self.attention(self.norm_attention(tokens), allowed, distance, age)
+        tokens = tokens + self.dropout(attended)
+        gate, content = self.expand(self.norm_forward(tokens)).chunk(2, dim=-1)
+        out: Tensor = tokens + self.dropout(self.contract(functional.silu(gate) * content))
+        return out

@@ -1,0 +1,128 @@
+"""The sequence part: events read in order, moments that ask about them."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from propense.models.layers import Block, bucket_age, bucket_distance
+from propense.models.shape import NetworkShape
+
+
+class EventTokens(nn.Module):
+    """item + action + source + time gap + local hour and weekday + value + count."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__()
+        self.action = nn.Embedding(shape.n_actions, shape.dim, padding_idx=0)
+        self.source = nn.Embedding(shape.n_sources, shape.dim, padding_idx=0)
+        self.hour = nn.Embedding(25, shape.dim, padding_idx=0)
+        self.weekday = nn.Embedding(8, shape.dim, padding_idx=0)
+        self.numbers = nn.Sequential(
+            nn.Linear(4, shape.dim), nn.SiLU(), nn.Linear(shape.dim, shape.dim, bias=False)
+        )
+        for table in (self.action, self.source, self.hour, self.weekday):
+            nn.init.normal_(table.weight, std=0.02)
+            with torch.no_grad():
+                table.weight[0].zero_()
+
+    def forward(
+        self, item_vectors: Float[Tensor, "batch length dim"], events: dict[str, Tensor]
+    ) -> Float[Tensor, "batch length dim"]:
+        numbers = torch.stack(
+            [events["gap"] / 4, events["value"] / 4, events["valued"], events["count"]], dim=-1
+        )
+        out: Tensor = (
+            item_vectors
+            + self.action(events["action"])
+            + self.source(events["source"])
+            + self.hour(events["hour"])
+            + self.weekday(events["weekday"])
+            + self.numbers(numbers)
+        )
+        return out
+
+
+class QueryTokens(nn.Module):
+    """A moment: how long the customer has been silent, and whether ever heard at all."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.silence = nn.Sequential(nn.Linear(3, dim), nn.SiLU(), nn.Linear(dim, dim))
+
+    def forward(
+        self, silence_days: Float[Tensor, "batch queries"], length: Int[Tensor, "batch queries"]
+    ) -> Float[Tensor, "batch queries dim"]:
+        log_silence = torch.log1p(silence_days.clamp(min=0))
+        known = (length > 0).float()
+        log_length = torch.log1p(length.float())
+        out: Tensor = self.silence(torch.stack([log_silence, known, log_length / 4], dim=-1))
+        return out
+
+
+class SequencePart(nn.Module):
+    """Causal layers over events; queries read earlier events and are read by nothing."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__()
+        self.events = EventTokens(shape)
+        self.queries = QueryTokens(shape.dim)
+        self.norm_in = nn.LayerNorm(shape.dim)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.blocks = nn.ModuleList(
+            Block(shape.dim, shape.n_attention_heads, shape.timed, shape.dropout)
+            for _ in range(shape.n_layers)
+        )
+        self.norm_out = nn.LayerNorm(shape.dim)
+        self.timed = shape.timed
+
+    def forward(
+        self,
+        item_vectors: Float[Tensor, "batch length dim"],
+        events: dict[str, Tensor],
+        query_length: Int[Tensor, "batch queries"],
+        query_time: Float[Tensor, "batch queries"],
+    ) -> tuple[Float[Tensor, "batch length dim"], Float[Tensor, "batch queries dim"]]:
+        """States after each event, and of each query.
+
+        `query_length` counts the events a query reads, `query_time` is in days since the
+        sequence's first event. States of padded events and queries mean nothing.
+        """
+        time = events["time"]
+        length = time.shape[1]
+        last = (query_length - 1).clamp(min=0)
+        heard = query_length > 0
+        padded_time = torch.cat([time, time.new_zeros(time.shape[0], 1)], dim=1)
+        silence = torch.where(heard, query_time - padded_time.gather(1, last), query_time * 0)
+        tokens = torch.cat(
+            [self.events(item_vectors, events), self.queries(silence, query_length)], dim=1
+        )
+        tokens = self.dropout(self.norm_in(tokens))
+        allowed, distance = _relate(length, query_length)
+        age = None
+        if self.timed:
+            moments = torch.cat([time, query_time], dim=1)
+            age = bucket_age(moments[:, :, None] - moments[:, None, :])
+        for block in self.blocks:
+            tokens = block(tokens, allowed, distance, age)
+        states = self.norm_out(tokens)
+        return states[:, :length], states[:, length:]
+
+
+def _relate(
+    length: int, query_length: Int[Tensor, "batch queries"]
+) -> tuple[Bool[Tensor, "batch total total"], Int[Tensor, "batch total total"]]:
+    """Who may read whom, and the bucketed distance back.
+
+    An event at place i reads events 0..i; a query stands where the next event would and
+    reads the events before it and itself.
+    """
+    n_batch, n_queries = query_length.shape
+    place = torch.arange(length, device=query_length.device)
+    key_place = torch.cat([place.expand(n_batch, -1), query_length], dim=1)
+    is_query = torch.arange(length + n_queries, device=query_length.device) >= length
+    back = key_place[:, :, None] - key_place[:, None, :]
+    reads_events = (back >= is_query[None, :, None].long()) & ~is_query[None, None, :]
+    itself = torch.eye(length + n_queries, dtype=torch.bool, device=query_length.device)
+    return reads_events | itself, bucket_distance(back)

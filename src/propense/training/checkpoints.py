@@ -1,0 +1,98 @@
+"""What a killed training needs to go on as if nothing had happened. No pickle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+class EpochRecord(msgspec.Struct, frozen=True):
+    """One pass over the train part, as the report draws it."""
+
+    epoch: int
+    seconds: float
+    train_loss: float
+    validation: dict[str, float]
+    """Score of each task (goals: skill, recommend: ndcg@10) and their mean as "score"."""
+
+
+class State(msgspec.Struct, kw_only=True):
+    """Everything of a training that is not a tensor."""
+
+    fingerprint: str
+    epoch: int = 0
+    step: int = 0
+    """Steps of this epoch already made."""
+    loss_sum: float = 0.0
+    epoch_seconds: float = 0.0
+    best_epoch: int = -1
+    best_score: float = float("-inf")
+    curves: list[EpochRecord] = []
+    done: bool = False
+
+
+def write_checkpoint(
+    folder: Path,
+    state: State,
+    network: dict[str, Tensor],
+    best: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write all of a training; a reader sees the old checkpoint or the new one, never half."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"network.{name}": tensor for name, tensor in network.items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for number, moments in optimizer.state_dict()["state"].items():
+        for name, tensor in moments.items():
+            tensors[f"optimizer.{number}.{name}"] = tensor
+    tensors["random"] = torch.get_rng_state()
+    tensors = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    unfinished = folder / "checkpoint.unfinished"
+    # The state rides in the same file, so that tensors and counters cannot disagree.
+    save_file(tensors, unfinished, {"state": msgspec.json.encode(state).decode()})
+    os.replace(unfinished, folder / "checkpoint.safetensors")
+
+
+def read_checkpoint(folder: Path, fingerprint: str) -> tuple[State, dict[str, Tensor]] | None:
+    """The last checkpoint made from the same data and settings, or None."""
+    file = folder / "checkpoint.safetensors"
+    if not file.exists():
+        return None
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as stream:
+        metadata: dict[str, str] = stream.metadata()
+    state = msgspec.json.decode(metadata["state"], type=State)
+    if state.fingerprint != fingerprint:
+        return None
+    return state, load_file(file)
+
+
+def restore(
+    tensors: dict[str, Tensor], network: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """Put a checkpoint's tensors back; returns the best weights so far."""
+    network.load_state_dict(_under(tensors, "network."))
+    moments: dict[int, dict[str, Any]] = {}
+    for name, tensor in _under(tensors, "optimizer.").items():
+        number, _, key = name.partition(".")
+        moments.setdefault(int(number), {})[key] = tensor
+    whole = optimizer.state_dict()
+    whole["state"] = moments
+    optimizer.load_state_dict(whole)
+    torch.set_rng_state(tensors["random"])
+    return _under(tensors, "best.")
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

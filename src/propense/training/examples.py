@@ -1,0 +1,158 @@
+"""The train part as examples: windows of events, the moments and items they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from propense.encoding.batches import (
+    EventClock,
+    Sequences,
+    event_arrays,
+    pad_index,
+    place_queries,
+    plan_batches,
+    query_time,
+    visible_end,
+)
+from propense.encoding.windows import Pairs, Windows, cut_windows, find_pairs, own_rows
+from propense.schemas import FIRST_KNOWN, AsOfRows, Histories, Ints, TableFeatures
+
+QUERIES_PER_WINDOW = 8
+"""Moments of one window asked in one pass; others have their turn in later passes."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's arrays."""
+
+    events: dict[str, np.ndarray]
+    """(n, longest) each; see encoding.batches.event_arrays."""
+    query_row: Ints
+    """(n, most) row of the train rows, -1 where padded."""
+    query_length: Ints
+    query_time: np.ndarray
+    pair_sequence: Ints
+    """(n_pairs,) sequence of the batch each next-item pair belongs to."""
+    pair_place: Ints
+    """(n_pairs,) its event within the sequence."""
+    pair_item: Ints
+    pair_head: Ints
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Everything the loop draws batches from."""
+
+    histories: Histories
+    clock: EventClock
+    windows: Windows
+    pairs: Pairs
+    head_of_action: Ints
+    """(n_actions,) next-item head of each action, -1 for none."""
+    rows: AsOfRows
+    features: TableFeatures
+    queries: Sequences
+
+    @property
+    def n_tokens(self) -> int:
+        return int((self.windows.stop - self.windows.start).sum())
+
+
+def gather_examples(
+    histories: Histories,
+    clock: EventClock,
+    train_end: Ints,
+    rows: AsOfRows,
+    features: TableFeatures,
+    head_of_action: Ints,
+    max_length: int,
+) -> Examples:
+    """Windows over the train events and who asks what of them."""
+    wanted = (
+        head_of_action[histories.action] >= 0 if histories.n_events else np.zeros(0, dtype=bool)
+    )
+    pairs = find_pairs(histories, train_end, wanted)
+    visible = visible_end(histories, rows.user, rows.as_of)
+    learned_from = train_end > histories.offsets[:-1]
+    learned_from[rows.user] = True
+    # A row of a customer whose events end before its moment still belongs to the last window.
+    reach = train_end.copy()
+    np.maximum.at(reach, rows.user, visible)
+    windows = cut_windows(histories, reach, np.flatnonzero(learned_from), max_length)
+    return Examples(
+        histories, clock, windows, pairs, head_of_action, rows, features,
+        own_rows(windows, rows.user, visible),
+    )  # fmt: skip
+
+
+def draw_batches(
+    examples: Examples, max_cells: int, rng: np.random.Generator
+) -> tuple[list[Ints], Sequences]:
+    """One pass: which windows go together, and the moments each is asked about."""
+    queries = draw_queries(examples.queries, QUERIES_PER_WINDOW, rng)
+    length = examples.windows.stop - examples.windows.start
+    asked = (queries.n_queries > 0) | (length > 1)
+    chosen = np.flatnonzero(asked)
+    batches = plan_batches(length[chosen], queries.n_queries[chosen], max_cells, rng)
+    return [chosen[batch] for batch in batches], queries
+
+
+def draw_queries(queries: Sequences, most: int, rng: np.random.Generator) -> Sequences:
+    """At most `most` random queries a sequence, in their order."""
+    n_queries = queries.n_queries
+    if n_queries.max(initial=0) <= most:
+        return queries
+    owner = np.repeat(np.arange(len(queries)), n_queries)
+    lottery = np.lexsort((rng.random(len(owner)), owner))
+    place = np.arange(len(owner)) - queries.row_offsets[:-1][owner]
+    kept = np.sort(lottery[place < most])
+    return Sequences(
+        queries.start, queries.stop,
+        np.concatenate([[0], np.cumsum(np.minimum(n_queries, most))]).astype(np.int64),
+        queries.rows[kept], queries.visible[kept],
+    )  # fmt: skip
+
+
+def build_batch(examples: Examples, chosen: Ints, queries: Sequences) -> Batch:
+    """The arrays of the `chosen` windows."""
+    windows = examples.windows
+    start, stop, own = windows.start[chosen], windows.stop[chosen], windows.own[chosen]
+    plan = place_queries(queries, chosen)
+    row = np.maximum(plan.row, 0)
+    as_of = examples.rows.as_of[row] if len(examples.rows) else np.zeros(row.shape, np.int64)
+    # A window owns the targets whose end lies in (own, stop]: the end of event e is e + 1.
+    first = np.searchsorted(examples.pairs.target, np.maximum(own, start))
+    last = np.searchsorted(examples.pairs.target, stop)
+    n_pairs = np.maximum(last - first, 0)
+    index, real = pad_index(first, n_pairs)
+    chosen_pairs = index[real]
+    sequence = np.repeat(np.arange(len(chosen)), n_pairs)
+    place = examples.pairs.source[chosen_pairs] - start[sequence]
+    inside = place >= 0
+    target = examples.pairs.target[chosen_pairs[inside]]
+    histories = examples.histories
+    return Batch(
+        events=event_arrays(histories, examples.clock, start, stop - start),
+        query_row=plan.row,
+        query_length=plan.length,
+        query_time=query_time(histories, start, stop, as_of),
+        pair_sequence=sequence[inside],
+        pair_place=place[inside],
+        pair_item=histories.item[target].astype(np.int64),
+        pair_head=examples.head_of_action[histories.action[target]],
+    )
+
+
+def table_batches(n_rows: int, size: int, rng: np.random.Generator) -> Iterator[Ints]:
+    """Random rows in batches of `size`: the pass of a network without a sequence part."""
+    order = rng.permutation(n_rows)
+    for begin in range(0, n_rows, size):
+        yield order[begin : begin + size]
+
+
+def draw_negatives(n_items: int, count: int, rng: np.random.Generator) -> Ints:
+    """Uniform negatives among known items, with replacement."""
+    return rng.integers(FIRST_KNOWN, n_items, count)

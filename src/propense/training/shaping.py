@@ -1,0 +1,124 @@
+"""The network's shape, from the size dial and what the encoder saw."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from propense.encoding.dataset import Dataset
+from propense.encoding.items import ItemContent
+from propense.models.customer import Content, CustomerNetwork
+from propense.models.shape import (
+    DIALS,
+    ItemHead,
+    NetworkShape,
+    derive_dropout,
+    derive_table,
+)
+from propense.schemas import FIRST_KNOWN, Floats, Ints
+from propense.settings import Recommend, Settings
+
+MAX_HEADS = 4
+"""Positive actions with a head of their own; rarer ones share the last."""
+
+
+def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
+    """Every size of the network for this data."""
+    encoder, content, histories = dataset.encoder, dataset.content, dataset.histories
+    dial = DIALS[settings.model.size]
+    sequence = histories.n_events > 0
+    heads = plan_heads(dataset, settings.recommend) if sequence else ()
+    goals = tuple(dataset.plan.goals)
+    n_rows = int((dataset.rows.part == 0).sum())
+    hidden, members, table_dropout = derive_table(n_rows)
+    learned = int((dataset.train_end - histories.offsets[:-1]).sum())
+    edges = padded_edges(encoder.bins) if goals else np.zeros((0, 1), np.float32)
+    return NetworkShape(
+        dim=dial.dim,
+        n_layers=dial.n_layers,
+        n_attention_heads=dial.n_attention_heads,
+        max_length=dial.max_length if sequence else 0,
+        n_items=content.n_items,
+        n_seen=content.n_seen,
+        n_actions=encoder.actions.size,
+        n_sources=encoder.sources.size,
+        timed=histories.timed and sequence,
+        item_heads=heads,
+        content_cardinalities=tuple(content.cardinalities) if sequence else (),
+        n_content_numeric=content.numeric.shape[1] if sequence else 0,
+        text_buckets=settings.features.text_buckets if sequence and len(content.text) else 0,
+        n_numeric=len(edges) if goals else 0,
+        n_bins=edges.shape[1] - 1 if goals else 0,
+        cardinalities=tuple(encoder.cardinalities) if goals else (),
+        goals=goals,
+        hidden=hidden,
+        members=members,
+        dropout=derive_dropout(learned, content.n_seen),
+        table_dropout=table_dropout,
+    )
+
+
+def plan_heads(dataset: Dataset, recommend: Recommend | None) -> tuple[ItemHead, ...]:
+    """A head for each positive action, one more for all other actions that name an item."""
+    histories, actions = dataset.histories, dataset.encoder.actions
+    named = histories.item >= FIRST_KNOWN
+    if not named.any():
+        return ()
+    counts = np.bincount(histories.action[named], minlength=actions.size)
+    present = [action for action in np.argsort(-counts) if counts[action] and action >= FIRST_KNOWN]
+    wanted = set(recommend.positive) if recommend and recommend.positive else None
+    positive = [a for a in present if wanted is None or actions.word(int(a)) in wanted]
+    others = tuple(int(a) for a in present if a not in positive)
+    weights = dict(recommend.weights) if recommend else {}
+    heads = []
+    for place, action in enumerate(positive):
+        word = actions.word(int(action))
+        if place >= MAX_HEADS:
+            last = heads[-1]
+            heads[-1] = ItemHead(f"{last.name}+{word}", (*last.actions, int(action)), last.weight)
+        else:
+            heads.append(ItemHead(word, (int(action),), weights.get(word, 1.0)))
+    if others:
+        heads.append(ItemHead("other", others, 0.0 if heads else 1.0))
+    return tuple(heads)
+
+
+def head_of_action(shape: NetworkShape) -> Ints:
+    """(n_actions,) the head each action belongs to, -1 for none."""
+    heads = np.full(shape.n_actions, -1, np.int64)
+    for number, head in enumerate(shape.item_heads):
+        heads[list(head.actions)] = number
+    return heads
+
+
+def padded_edges(bins: tuple[Floats, ...] | list[Floats]) -> Floats:
+    """(n_numeric, most) bin edges; short rows repeat their last edge."""
+    most = max((len(edges) for edges in bins), default=1)
+    padded = np.zeros((len(bins), max(most, 2)), np.float32)
+    for row, edges in zip(padded, bins, strict=True):
+        if len(edges):
+            row[: len(edges)] = edges
+            row[len(edges) :] = edges[-1]
+    return padded
+
+
+def content_tensors(content: ItemContent) -> Content:
+    """The catalogue as tensors."""
+    return Content(
+        categorical=torch.from_numpy(content.categorical.astype(np.int64)),
+        numeric=torch.from_numpy(np.ascontiguousarray(content.numeric, np.float32)),
+        text_offsets=torch.from_numpy(content.text_offsets.astype(np.int64)),
+        text=torch.from_numpy(content.text.astype(np.int64)),
+    )
+
+
+def build_network(dataset: Dataset, shape: NetworkShape, start: list[float]) -> CustomerNetwork:
+    """A fresh network; its heads start at the best constant answers `start`."""
+    network = CustomerNetwork(shape)
+    if network.tabular is not None:
+        with torch.no_grad():
+            network.tabular.out_bias.copy_(torch.tensor(start))
+            if network.tabular.numbers is not None:
+                edges = torch.from_numpy(padded_edges(dataset.encoder.bins))
+                network.tabular.numbers.edges.copy_(edges)
+    return network
