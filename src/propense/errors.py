@@ -6,6 +6,7 @@
     ├── SplitError         parts, horizons, labels
     │   └── LeakError      something known only after the moment it would be used
     ├── TrainError         nothing to learn from, numbers that stopped being finite
+    ├── EvaluationError    scores or labels that cannot be judged
     ├── BundleError        a bundle that is missing, changed, or of another format
     └── MissingExtraError  a part of propense that needs another package
 
@@ -40,6 +41,10 @@ class LeakError(SplitError):
 
 class TrainError(PropenseError):
     """Training that cannot start or cannot go on."""
+
+
+class EvaluationError(PropenseError):
+    """Scores or labels that cannot be judged."""
 
 
 class BundleError(PropenseError):
