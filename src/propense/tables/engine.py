@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import ibis
-from ibis.expr.types import Table
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.expr.types import Column, Table
 
-from propense.errors import MissingExtraError, SettingsError
+from propense.errors import MissingExtraError, SettingsError, SourceError
+
+ROW: Final = "_row"
+"""Number of a row: the file's place in its source, then the row's place in the file."""
+BROKEN: Final = "_broken"
+"""Text of a row that could not be taken apart; null for all others."""
+FILE_SHIFT: Final = 40
+"""`_row >> FILE_SHIFT` is the file's place; a file may hold 2**40 rows."""
+
+_UTC = dt.Timestamp(timezone="UTC", scale=6)
+_NAIVE = dt.Timestamp(scale=6)
+
+
+def _builtin(name: str, arguments: tuple[dt.DataType, ...], result: dt.DataType) -> Any:
+    """An engine's own function; the engine converts, Ibis only passes the name on."""
+
+    def own(*_: Any) -> Any:
+        raise NotImplementedError  # pragma: no cover
+
+    own.__name__ = own.__qualname__ = name
+    return ibis.udf.scalar.builtin(own, name=name, signature=(arguments, result))
+
+
+_json_valid = _builtin("json_valid", (dt.string,), dt.boolean)
+_json_type = _builtin("json_type", (dt.string,), dt.string)
+_json_keys = _builtin("json_keys", (dt.string,), dt.Array(dt.string))
+_json_extract_string = _builtin("json_extract_string", (dt.string, dt.string), dt.string)
+
+_OWN: dict[str, dict[str, Any]] = {
+    "duckdb": {
+        "microseconds": _builtin("epoch_us", (_NAIVE,), dt.int64),
+        "moment": _builtin("make_timestamp", (dt.int64,), _NAIVE),
+    },
+    "spark": {
+        "microseconds": _builtin("unix_micros", (_NAIVE,), dt.int64),
+        "moment": _builtin("timestamp_micros", (dt.int64,), _NAIVE),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -27,8 +69,77 @@ class Engine:
             return self.con.read_parquet(str(path / "*.parquet"))
         return self.con.read_parquet(str(path))
 
+    def read_numbered(self, files: Sequence[Path]) -> Table:
+        """Parquet files as one table, columns matched by name, with `_row`.
+
+        `_row` = file's place in `files` * 2**40 + place in the file: the same number on
+        every engine. Times of nanoseconds are floored to microseconds.
+
+        Raises SourceError if the files cannot be one table.
+        """
+        names = [str(file) for file in files]
+        if self.name == "duckdb":
+            return self._number_on_duckdb(names)
+        return self._number_on_spark(names)
+
+    def _number_on_duckdb(self, names: list[str]) -> Table:
+        import duckdb
+
+        try:
+            found: Table = self.con.read_parquet(
+                names, union_by_name=True, file_row_number=True, filename="_file"
+            )
+            place = ibis.literal(0)
+            if len(names) > 1:
+                places = ibis.memtable(
+                    pa.table({"_file": names, "_place": range(len(names))}),
+                    schema={"_file": "string", "_place": "int64"},
+                )
+                found = found.left_join(places, "_file").drop("_file_right")
+                place = found._place
+            number = (place.cast("int64") * (1 << FILE_SHIFT) + found.file_row_number).name(ROW)
+            table = found.mutate(number).drop("_file", "file_row_number")
+            return table.drop("_place") if len(names) > 1 else table
+        except duckdb.Error as error:
+            raise _unreadable(names, error) from error
+
+    def _number_on_spark(self, names: list[str]) -> Table:
+        from pyspark.errors import PySparkException
+
+        session = self.con._session
+        try:
+            frame = session.read.option("mergeSchema", "true").parquet(*names)
+        except PySparkException as error:
+            raise _unreadable(names, error) from error
+        nanos = {
+            field.name: field.type.tz
+            for name in names
+            for field in pq.read_schema(name)
+            if pa.types.is_timestamp(field.type) and field.type.unit == "ns"
+        }
+        own = []
+        for column in frame.columns:
+            quoted = "`" + column.replace("`", "``") + "`"
+            if column in nanos:
+                moment = f"timestamp_micros(floor({quoted} / 1000))"
+                zone = "timestamp" if nanos[column] else "timestamp_ntz"
+                own.append(f"cast({moment} as {zone}) as {quoted}")
+            else:
+                own.append(quoted)
+        place = "0L"
+        if len(names) > 1:
+            listed = ", ".join("'" + Path(name).name.replace("'", "\\'") + "'" for name in names)
+            place = f"(array_position(array({listed}), _metadata.file_name) - 1)"
+        number = f"{place} * {1 << FILE_SHIFT}L + _metadata.row_index as {ROW}"
+        view = f"numbered_{abs(hash((tuple(names), tuple(own)))):x}"
+        frame.selectExpr(*own, number).createOrReplaceTempView(view)
+        return self.con.table(view)
+
     def write_parquet(self, table: Table, folder: Path) -> None:
-        """Write `table` to `folder` as Parquet files; the folder appears whole or not at all."""
+        """Write `table` to `folder` as Parquet files; the folder appears whole or not at all.
+
+        Times are written without a zone; everywhere in propense they are UTC.
+        """
         unfinished = folder.with_name(folder.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -36,9 +147,23 @@ class Engine:
             unfinished.mkdir()
             self.con.to_parquet(table, unfinished / "part-0.parquet", compression="zstd")
         else:
-            self.con.to_parquet_dir(table, unfinished)
-        shutil.rmtree(folder, ignore_errors=True)
+            self._write_on_spark(table, unfinished)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink(missing_ok=True)
         unfinished.rename(folder)
+
+    def _write_on_spark(self, table: Table, folder: Path) -> None:
+        from pyspark.sql.types import TimestampNTZType, TimestampType
+
+        frame = self.con._session.sql(self.con.compile(table))
+        for field in frame.schema.fields:
+            if isinstance(field.dataType, TimestampType):
+                frame = frame.withColumn(field.name, frame[field.name].cast(TimestampNTZType()))
+        frame.write.option("compression", "zstd").parquet(str(folder))
+        for leftover in [folder / "_SUCCESS", *folder.glob(".*.crc")]:
+            leftover.unlink(missing_ok=True)
 
     def write_partitions(self, table: Table, folder: Path, by: str) -> None:
         """Write `table` to `folder/by=VALUE/*.parquet`, a folder for each value of column `by`.
@@ -52,9 +177,51 @@ class Engine:
             rows = self.con._session.sql(self.con.compile(table))
             rows.write.partitionBy(by).parquet(str(folder))
 
+    def keep(self, table: Table, name: str) -> Table:
+        """`table` computed once: written to scratch under `name` and read back."""
+        folder = self.scratch / name
+        self.write_parquet(table, folder)
+        return self.read_parquet(folder)
+
+    def table_of(self, rows: pa.Table, name: str) -> Table:
+        """A small Arrow table where the engine can join it."""
+        folder = self.scratch / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        pq.write_table(rows, folder / "part-0.parquet")
+        return self.read_parquet(folder)
+
+    def microseconds(self, moment: Column) -> Column:
+        """Microseconds since 1970 of a timestamp, its clock taken as UTC."""
+        plain = moment.cast(_NAIVE)
+        return _OWN[self.name]["microseconds"](plain)
+
+    def moment(self, microseconds: Column) -> Column:
+        """The UTC timestamp of microseconds since 1970."""
+        return _OWN[self.name]["moment"](microseconds)
+
+    def key(self, *columns: Column) -> Column:
+        """A 64-bit key of several columns, equal for equal rows.
+
+        Engines differ in it, and two rows may share it by chance: it finds candidates, and
+        the columns themselves decide.
+        """
+        name = "hash" if self.name == "duckdb" else "xxhash64"
+        result = dt.uint64 if self.name == "duckdb" else dt.int64
+        kinds = tuple(column.type() for column in columns)
+        return _builtin(name, kinds, result)(*columns)
+
+
+def _unreadable(names: list[str], error: Exception) -> SourceError:
+    reason = str(error).strip().splitlines()[0]
+    return SourceError(f"cannot read {', '.join(names[:3])} as Parquet: {reason}")
+
 
 def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> Engine:
-    """Open "duckdb" or "spark://host:port" ("spark" alone is a local Spark)."""
+    """Open "duckdb" or "spark://host:port" ("spark" alone is a local Spark).
+
+    Raises SettingsError for another word, MissingExtraError without pyspark.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     if engine == "duckdb":
         con = ibis.duckdb.connect(memory_limit=memory_limit, temp_directory=str(scratch))
@@ -68,8 +235,50 @@ def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> Engine:
             SparkSession.builder.master("local[2]" if engine == "spark" else engine)
             .config("spark.sql.session.timeZone", "UTC")
             .config("spark.ui.enabled", "false")
+            .config("spark.ui.showConsoleProgress", "false")
             .config("spark.sql.shuffle.partitions", "8")
+            .config("spark.sql.ansi.enabled", "false")
+            .config("spark.sql.legacy.parquet.nanosAsLong", "true")
             .getOrCreate()
         )
         return Engine("spark", ibis.pyspark.connect(session), scratch)
     raise SettingsError(f"engine {engine!r} is unknown; use 'duckdb' or 'spark://host:port'")
+
+
+def stage_json_lines(path: Path, out: Path, wanted: Sequence[str]) -> None:
+    """JSON lines (also .gz) to one Parquet file of text columns, in the file's order.
+
+    Every key of every line becomes a column, nested values as JSON text; a dotted name in
+    `wanted` that is no key is looked up inside ("properties.course"). Lines that are no JSON
+    object keep their text in `_broken`.
+
+    Raises SourceError naming the file.
+    """
+    import duckdb
+
+    con = ibis.duckdb.connect(memory_limit="1GB", temp_directory=str(out.parent), threads=2)
+    try:
+        lines = con.read_csv(
+            path, columns={"line": "VARCHAR"}, header=False, auto_detect=False, sep="\x01",
+            quotechar="", escapechar="", max_line_size=16_777_216,
+        )  # fmt: skip
+        lines = lines.filter(lines.line.strip() != "")
+        line = lines.line
+        good = (_json_valid(line) & (_json_type(line) == "OBJECT")).fill_null(False)
+        lines = lines.mutate(good=good)
+        keys = lines.filter(lines.good).select(key=_json_keys(lines.line).unnest()).distinct()
+        places = {key: "$." + json.dumps(key) for key in sorted(keys.to_pyarrow()["key"].to_pylist())}
+        for name in wanted:
+            if name not in places and "." in name:
+                places[name] = "$." + ".".join(json.dumps(part) for part in name.split("."))
+        columns = {
+            name: lines.good.ifelse(_json_extract_string(lines.line, place), ibis.null("string"))
+            for name, place in places.items()
+        }
+        broken = lines.good.ifelse(ibis.null("string"), lines.line)
+        con.to_parquet(lines.select(**columns, **{BROKEN: broken}), out, compression="snappy")
+    except duckdb.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SourceError(f"cannot read {path} as JSON lines: {reason}") from error
+    finally:
+        con.disconnect()
