@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from collections.abc import Sequence
@@ -35,13 +36,18 @@ def _builtin(name: str, arguments: tuple[dt.DataType, ...], result: dt.DataType)
         raise NotImplementedError  # pragma: no cover
 
     own.__name__ = own.__qualname__ = name
+    own.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(f"argument_{place}", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for place in range(len(arguments))
+        ]
+    )
     return ibis.udf.scalar.builtin(own, name=name, signature=(arguments, result))
 
 
-_json_valid = _builtin("json_valid", (dt.string,), dt.boolean)
-_json_type = _builtin("json_type", (dt.string,), dt.string)
-_json_keys = _builtin("json_keys", (dt.string,), dt.Array(dt.string))
-_json_extract_string = _builtin("json_extract_string", (dt.string, dt.string), dt.string)
+_json_type = _builtin("json_type", (dt.json,), dt.string)
+_json_keys = _builtin("json_keys", (dt.json,), dt.Array(dt.string))
+_json_text = _builtin("json_extract_string", (dt.json, dt.string), dt.string)
 
 _OWN: dict[str, dict[str, Any]] = {
     "duckdb": {
@@ -260,19 +266,19 @@ def stage_json_lines(path: Path, out: Path, wanted: Sequence[str]) -> None:
     try:
         lines = con.read_csv(
             path, columns={"line": "VARCHAR"}, header=False, auto_detect=False, sep="\x01",
-            quotechar="", escapechar="", max_line_size=16_777_216,
+            quote="", escape="", max_line_size=16_777_216,
         )  # fmt: skip
         lines = lines.filter(lines.line.strip() != "")
-        line = lines.line
-        good = (_json_valid(line) & (_json_type(line) == "OBJECT")).fill_null(False)
-        lines = lines.mutate(good=good)
-        keys = lines.filter(lines.good).select(key=_json_keys(lines.line).unnest()).distinct()
-        places = {key: "$." + json.dumps(key) for key in sorted(keys.to_pyarrow()["key"].to_pylist())}
+        lines = lines.mutate(tree=lines.line.try_cast("json"))
+        lines = lines.mutate(good=(_json_type(lines.tree) == "OBJECT").fill_null(False))
+        keys = lines.filter(lines.good).select(key=_json_keys(lines.tree).unnest()).distinct()
+        found = sorted(keys.to_pyarrow()["key"].to_pylist())
+        places = {key: "$." + json.dumps(key) for key in found}
         for name in wanted:
             if name not in places and "." in name:
                 places[name] = "$." + ".".join(json.dumps(part) for part in name.split("."))
         columns = {
-            name: lines.good.ifelse(_json_extract_string(lines.line, place), ibis.null("string"))
+            name: lines.good.ifelse(_json_text(lines.tree, place), ibis.null("string"))
             for name, place in places.items()
         }
         broken = lines.good.ifelse(ibis.null("string"), lines.line)
