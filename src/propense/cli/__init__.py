@@ -1,0 +1,129 @@
+"""The command line: one verb a step of the flow, each loaded when it is asked for.
+
+Exit codes: 0 done, 2 an error in what was asked or in the data (one line on stderr),
+130 stopped by Ctrl-C, 141 nobody reads the output any more. Anything else is a defect
+of propense and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from propense.cli.verbs import VALUE_OPTIONS, front_page, verb_names
+from propense.errors import MissingExtraError, PropenseError, nearest
+
+STOPPED = 130
+UNREAD = 141
+REFUSED = 2
+
+EXTRAS = {
+    **dict.fromkeys(
+        ("torch", "sklearn", "lightgbm", "onnx", "onnxscript", "skl2onnx", "onnxmltools"), "train"
+    ),
+    "pyspark": "spark",
+    "psycopg": "postgres",
+}
+"""Packages that only some verbs need -> the extra that brings them."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command line, `sys.argv` by default, and return its exit code."""
+    asked = list(sys.argv[1:] if words is None else words)
+    try:
+        code = _obey(asked)
+        sys.stdout.flush()
+        return code
+    except PropenseError as error:
+        return _refuse(str(error), asked)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        return _refuse(str(MissingExtraError(EXTRAS[package], package)), asked)
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; finished stages are kept, go on with: propense {shlex.join(asked)}",
+            file=sys.stderr,
+        )
+        return STOPPED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+    except Exception as error:
+        if not _disk_is_full(error):
+            raise
+        where = getattr(error, "filename", None) or "the disk of the run folder"
+        return _refuse(
+            f"no space left on device: {where}; finished stages are kept, "
+            f"make room and go on with: propense {shlex.join(asked)}",
+            asked,
+        )
+
+
+def _obey(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        print(front_page(bold=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        return 0
+    if words[0] == "--version":
+        from propense import __version__
+
+        print(f"propense {__version__}")
+        return 0
+    words = _verb_first(words)
+    if words[0].startswith("-"):
+        raise PropenseError(f"no verb in {shlex.join(words)!r}; see: propense --help")
+    if words[0] not in verb_names():
+        raise PropenseError(f"unknown verb {words[0]!r}; {nearest(words[0], verb_names())}")
+    return _call(words)
+
+
+def _call(words: list[str]) -> int:
+    from cyclopts import CycloptsError
+
+    from propense.cli.app import build
+
+    try:
+        result = build()(
+            words, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        error.verbose = False
+        reason = " ".join(str(error).split())
+        raise PropenseError(f"{reason} See: propense {words[0]} --help") from error
+    return result if isinstance(result, int) else 0
+
+
+def _verb_first(words: list[str]) -> list[str]:
+    """Options may stand before the verb too.
+
+    >>> _verb_first(["--settings", "shop.toml", "-v", "run", "--force"])
+    ['run', '--settings', 'shop.toml', '-v', '--force']
+    """
+    place = 0
+    while place < len(words) and words[place].startswith("-"):
+        place += 2 if words[place] in VALUE_OPTIONS else 1
+    if place >= len(words):
+        return words
+    return [words[place], *words[:place], *words[place + 1 :]]
+
+
+def _refuse(reason: str, words: list[str]) -> int:
+    if "-v" in words or "--verbose" in words:
+        import traceback
+
+        traceback.print_exc()
+    red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    line = " ".join(reason.split())
+    print(f"\033[31merror: {line}\033[0m" if red else f"error: {line}", file=sys.stderr)
+    return REFUSED
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    """Whether `error` says so, by number or, from libraries written in C++ or Rust, in words."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left on device" in str(error)

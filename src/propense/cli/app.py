@@ -1,0 +1,33 @@
+"""The verbs as a cyclopts application; no verb is imported before it is used."""
+
+from __future__ import annotations
+
+from pkgutil import resolve_name
+
+from cyclopts import App
+
+from propense import __version__
+from propense.cli.verbs import SHELF, all_verbs, epilogue
+
+
+def build() -> App:
+    """All verbs."""
+    app = _application("propense")
+    for verb in all_verbs():
+        if verb.name != "shelf":
+            app.command(verb.where, name=verb.name, help_epilogue=epilogue(verb))
+            continue
+        shelf = _application("shelf", help=verb.sentence + ".", help_epilogue=epilogue(verb))
+        for action in SHELF:
+            shelf.command(
+                resolve_name(action.where), name=action.name, help_epilogue=epilogue(action)
+            )
+        app.command(shelf)
+    return app
+
+
+def _application(name: str, help: str = "", help_epilogue: str = "") -> App:
+    return App(
+        name=name, help=help, help_epilogue=help_epilogue, help_format="plaintext",
+        version=__version__, suppress_keyboard_interrupt=False, verbose=False,
+    )  # fmt: skip

@@ -1,0 +1,78 @@
+"""Verbs before the flow: `init` and `check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from propense.cli.options import DEFAULTS, Common, Flag, load_settings
+from propense.cli.output import open_output
+from propense.errors import SettingsError
+
+
+def init(
+    folder: Path,
+    /,
+    *,
+    force: Annotated[bool, Flag] = False,
+    common: Common = DEFAULTS,
+) -> None:
+    """Look at a folder of files, guess what they are, and write the settings.
+
+    Only samples are read, and nothing but the settings file is written. Every guess
+    stands there with its reason, and what only you can know is asked.
+
+    Parameters
+    ----------
+    folder
+        Folder of CSV, JSON lines, Parquet or web access logs.
+    force
+        Write over an existing settings file.
+    """
+    from propense.tables.guess import guess_settings
+
+    output = open_output(common)
+    target = common.settings
+    if target.exists() and not force:
+        raise SettingsError(
+            f"{str(target)!r} exists already; look at it, or write over it with --force, "
+            "or choose another file with --settings FILE"
+        )
+    if not target.resolve().parent.is_dir():
+        raise SettingsError(
+            f"folder {str(target.resolve().parent)!r} for the settings does not exist"
+        )
+    guess = guess_settings(folder, target.resolve().parent)
+    target.write_text(guess.toml, encoding="utf-8")
+    record = {
+        "settings": target, "roles": guess.roles,
+        "questions": guess.questions, "notes": guess.notes,
+    }  # fmt: skip
+    lines = [f"wrote {target}", "", "Roles"]
+    lines += [f"  {role:<12}{path}" for path, role in guess.roles.items()]
+    if guess.questions:
+        lines += ["", "Please look at", *(f"  - {question}" for question in guess.questions)]
+    if guess.notes:
+        lines += ["", "Notes", *(f"  - {note}" for note in guess.notes)]
+    output.result(record, "\n".join(lines))
+    output.say("next: propense check")
+
+
+def check(*, common: Common = DEFAULTS) -> None:
+    """Examine the data before anything is made of it.
+
+    Says what is dirty and what cleaning will do, whether there is enough to learn
+    from for every goal, which columns know the answer, and what a run will take.
+    """
+    from propense.schemas import RunFolder
+    from propense.tables.doctor import examine
+    from propense.tables.doctor_text import render
+    from propense.tables.engine import connect
+
+    output = open_output(common)
+    settings = load_settings(common)
+    run_folder = RunFolder(Path(settings.folder) / settings.run)
+    engine = connect(settings.engine, run_folder.root / "scratch", settings.memory_limit)
+    output.say(f"examining the data of {common.settings}")
+    diagnosis = examine(settings, engine)
+    print(diagnosis.to_json() if output.json else render(diagnosis))

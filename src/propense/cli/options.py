@@ -1,0 +1,80 @@
+"""What every verb accepts, and the settings they lead to."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from propense.errors import SettingsError
+from propense.settings import Settings, parse_settings, read_toml
+
+Flag = Parameter(negative="", show_default=False)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """Options of every verb."""
+
+    settings: Path = Path("propense.toml")
+    """The settings to use."""
+    json: Annotated[bool, Flag] = False
+    """Results for machines on stdout, messages on stderr."""
+    quiet: Annotated[bool, Flag] = False
+    """Results and errors only."""
+    verbose: Annotated[
+        bool, Parameter(name=("--verbose", "-v"), negative="", show_default=False)
+    ] = False
+    """More words; errors with their traceback."""
+
+
+DEFAULTS = Common()
+
+
+def load_settings(common: Common, changes: Sequence[str] = ()) -> Settings:
+    """The settings of the file, with `changes` like "train.max_epochs=3" laid over them.
+
+    Raises SettingsError.
+    """
+    raw = read_toml(common.settings)
+    for change in changes:
+        raw = apply_change(raw, change)
+    return parse_settings(raw, folder=common.settings.resolve().parent)
+
+
+def apply_change(raw: dict[str, Any], change: str) -> dict[str, Any]:
+    """`raw` with one key changed; a value that is not TOML is text.
+
+    >>> apply_change({"train": {"seed": 1}}, "train.max_epochs=3")
+    {'train': {'seed': 1, 'max_epochs': 3}}
+    >>> apply_change({}, "goals.pay.within=14d")
+    {'goals': {'pay': {'within': '14d'}}}
+
+    Raises SettingsError if there is no "=", or if the key leads through a value.
+    """
+    path, equals, text = change.partition("=")
+    if not equals or not path.strip():
+        raise SettingsError(
+            f"--set {change!r} is not KEY=VALUE; write it like --set train.max_epochs=3"
+        )
+    first, _, rest = path.strip().partition(".")
+    if not rest:
+        return {**raw, first: _value(text.strip())}
+    inner = raw.get(first, {})
+    if not isinstance(inner, dict):
+        raise SettingsError(f"--set {change!r}: {first!r} is {inner!r}, not a table of settings")
+    return {**raw, first: apply_change(inner, f"{rest}={text}")}
+
+
+def _value(text: str) -> Any:
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return text if isinstance(value, datetime.date | datetime.time) else value

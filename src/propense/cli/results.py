@@ -1,0 +1,90 @@
+"""Verbs that read what a run made: `report` and `score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from propense.cli.browser import open_page
+from propense.cli.flow import report_page
+from propense.cli.options import DEFAULTS, Common, load_settings
+from propense.cli.output import open_output
+from propense.cli.waiting import show_progress
+from propense.errors import BundleError
+
+
+def report(
+    *,
+    browser: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
+    common: Common = DEFAULTS,
+) -> None:
+    """Open the report in the browser; with --json print its numbers.
+
+    Parameters
+    ----------
+    browser
+        Open it; --no-open prints where it lies.
+    """
+    output = open_output(common)
+    page = report_page(load_settings(common))
+    if not page.is_file():
+        raise BundleError(f"no report at {str(page)!r}; make it with: propense evaluate")
+    if output.json:
+        print(page.with_suffix(".json").read_text(encoding="utf-8"))
+        return
+    if not browser or not open_page(page):
+        print(page)
+        return
+    output.say(f"opened {page}")
+
+
+def score(
+    *,
+    out: Path | None = None,
+    format: Literal["parquet", "csv"] | None = None,
+    user: str | None = None,
+    common: Common = DEFAULTS,
+) -> None:
+    """Score every user as of the last event: probabilities, value and items.
+
+    By the bundle that serves now. With --user one user's answer is printed instead.
+
+    Parameters
+    ----------
+    out
+        File to write [default: scores.parquet or scores.csv].
+    format
+        How to write it; without it the ending of --out decides.
+    user
+        Only this user.
+    """
+    from propense.inference.score import score_all, score_user
+
+    output = open_output(common)
+    settings = load_settings(common)
+    if user is not None:
+        answer = score_user(settings, user)
+        output.result(answer, _tell_user(answer))
+        return
+    kind = format or ("csv" if out is not None and out.suffix == ".csv" else "parquet")
+    target = out or Path(f"scores.{kind}")
+    with show_progress(output) as progress:
+        n_users = score_all(settings, target, kind, progress)
+    output.result({"out": target, "format": kind, "users": n_users}, f"{n_users:,} users: {target}")
+
+
+def _tell_user(answer: dict[str, Any]) -> str:
+    width = max(len(key) for key in answer)
+    return "\n".join(f"{key:<{width}}  {_short(value)}" for key, value in answer.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_short(one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_short(one)}" for key, one in value.items())
+    return str(value)

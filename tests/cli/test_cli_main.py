@@ -1,0 +1,221 @@
+"""The command line: its front page, its errors, its exit codes."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import time
+from pkgutil import resolve_name
+
+import pytest
+
+from propense.cli import main
+from propense.cli.verbs import SHELF, all_verbs, front_page, verb_names
+from propense.errors import SplitError
+
+FUNCTIONS = [verb for verb in (*all_verbs(), *SHELF) if verb.where]
+
+
+@pytest.fixture
+def settings_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "propense.toml"
+    file.write_text('[users]\npath = "users.csv"\n')
+    return file
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_front_page_names_every_verb(words, capsys):
+    assert main(words) == 0
+    page = capsys.readouterr().out
+    assert page == front_page() + "\n"
+    for verb in all_verbs():
+        assert f"  {verb.name:<10}{verb.sentence}\n" in page
+    assert max(map(len, page.splitlines())) <= 95
+
+
+def test_version(capsys):
+    from propense import __version__
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"propense {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", FUNCTIONS, ids=lambda verb: verb.name)
+def test_every_verb_teaches(verb, capsys):
+    words = ["shelf", verb.name] if verb in SHELF else [verb.name]
+    assert main([*words, "--help"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith(f"Usage: propense {' '.join(words)}")
+    assert "--settings" in page
+    assert "Examples:\n  propense" in page
+    text = inspect.getdoc(resolve_name(verb.where))
+    assert max(map(len, text.splitlines())) <= 80, "cyclopts would break the line a second time"
+
+
+def test_the_nearest_verb_is_named(capsys):
+    assert main(["trian"]) == 2
+    out = capsys.readouterr()
+    assert out.err == "error: unknown verb 'trian'; did you mean 'train'?\n"
+    assert out.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--untll", "train"], "Did you mean --until? See: propense run --help"),
+        (["run", "--until", "trian"], 'Invalid value "trian" for --until'),
+        (["check", "surplus"], "surplus"),
+        (["init"], "FOLDER"),
+        (["--json"], "no verb in '--json'; see: propense --help"),
+        (["shelf", "lst"], 'Did you mean "list"'),
+        (["run", "--settings", "nowhere.toml"], "'nowhere.toml' does not exist"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(words, said, capsys, settings_file):
+    assert main(words) == 2
+    out = capsys.readouterr()
+    assert out.err.startswith("error: ")
+    assert out.err.count("\n") == 1
+    assert said in out.err
+
+
+def test_options_may_stand_before_the_verb(capsys):
+    assert main(["--settings", "nowhere.toml", "--json", "run"]) == 2
+    assert "'nowhere.toml' does not exist" in capsys.readouterr().err
+
+
+def failing_with(error, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr("propense.cli.flow.run_pipeline", fail)
+
+
+def test_a_propense_error_has_no_traceback_unless_asked(monkeypatch, capsys, settings_file):
+    failing_with(SplitError("test part is empty:\n  last event is 2026-02-01"), monkeypatch)
+    assert main(["run"]) == 2
+    quiet = capsys.readouterr().err
+    assert quiet == "error: test part is empty: last event is 2026-02-01\n"
+    assert main(["run", "-v"]) == 2
+    loud = capsys.readouterr().err
+    assert "Traceback" in loud and loud.endswith(quiet)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/main/clean/events"),
+        RuntimeError("IO Error: could not write: No space left on device"),
+    ],
+)
+def test_a_full_disk_says_what_is_kept(error, monkeypatch, capsys, settings_file):
+    failing_with(error, monkeypatch)
+    assert main(["run", "--until", "train"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: no space left on device: ")
+    assert getattr(error, "filename", None) is None or "runs/main/clean/events" in said
+    assert "finished stages are kept" in said
+    assert said.endswith("go on with: propense run --until train\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_a_full_disk_under_stdout():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "propense", "--help"],
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no space left on device")
+    assert "Traceback" not in done.stderr
+
+
+def test_other_errors_of_the_system_are_not_hidden(monkeypatch, settings_file):
+    failing_with(OSError(errno.EIO, "Input/output error"), monkeypatch)
+    with pytest.raises(OSError, match="Input/output error"):
+        main(["run"])
+
+
+def test_a_missing_extra_is_named(monkeypatch, capsys, settings_file):
+    failing_with(ModuleNotFoundError("No module named 'torch'", name="torch"), monkeypatch)
+    assert main(["train"]) == 2
+    assert "pip install 'propense[train]'" in capsys.readouterr().err
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_defect(monkeypatch, settings_file):
+    failing_with(ModuleNotFoundError("No module named 'x'", name="propense.x"), monkeypatch)
+    with pytest.raises(ModuleNotFoundError):
+        main(["train"])
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys, settings_file):
+    failing_with(KeyboardInterrupt(), monkeypatch)
+    assert main(["run", "--settings", "propense.toml", "--set", "train.seed = 3"]) == 130
+    said = capsys.readouterr().err
+    assert "go on with: propense run --settings propense.toml --set 'train.seed = 3'" in said
+    assert "Traceback" not in said
+
+
+def test_a_real_ctrl_c(tmp_path):
+    (tmp_path / "propense.toml").write_text('[users]\npath = "users.csv"\n')
+    program = (
+        "import time, propense.cli.flow as flow\n"
+        "def wait(*_a, **_k):\n    print('waiting', flush=True); time.sleep(60)\n"
+        "flow.run_pipeline = wait\n"
+        "import sys; from propense.cli import main; sys.exit(main(['run']))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdout.readline() == "waiting\n"
+    time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert "go on with: propense run" in said and "Traceback" not in said
+
+
+def test_a_reader_that_leaves_is_no_error():
+    child = subprocess.Popen(
+        [sys.executable, "-c",
+         "import time, sys; from propense.cli import main; time.sleep(0.3); sys.exit(main([]))"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    child.stderr.close()
+    assert child.wait(timeout=20) == 141
+
+
+def best_of(program, times):
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *program], check=True, stdout=subprocess.DEVNULL)
+        took.append(time.perf_counter() - began)
+    return min(took)
+
+
+def test_help_answers_at_once():
+    assert best_of(["-m", "propense", "--help"], 5) < 0.150
+
+
+def test_unknown_verbs_do_not_load_a_verb():
+    program = (
+        "import sys; from propense.cli import main; main(['nothing']); "
+        "print(sorted(m for m in sys.modules if m.startswith('propense')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == str(
+        ["propense", "propense.cli", "propense.cli.verbs", "propense.errors"]
+    )
+
+
+def test_names_are_words_once():
+    assert len(set(verb_names())) == len(verb_names())
