@@ -68,6 +68,8 @@ class GoalPlan(msgspec.Struct, frozen=True):
     within_seconds: int | None = None
     sentence: str = ""
     """In words, for the report: "pays within 30 days, among customers active within 90 days"."""
+    from_column: bool = False
+    """The label stands in a column: known whenever it is given, also beyond the last event."""
 
 
 class PartCount(msgspec.Struct, frozen=True):
