@@ -1,0 +1,158 @@
+"""Where data lies: paths, globs, object stores, SQL databases; all become local files."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+import pyarrow as pa
+import pyarrow.fs as fs
+import pyarrow.parquet as pq
+
+from propense.errors import MissingExtraError, SourceError, nearest
+
+_SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*://")
+_SQL: Final = ("sqlite", "postgres", "postgresql")
+_BATCH: Final = 100_000
+
+
+def is_sql(address: str) -> bool:
+    return _SCHEME.match(address) is not None and urlsplit(address).scheme in _SQL
+
+
+def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str) -> list[Path]:
+    """The files of paths, globs and object store URLs, in the order of their names.
+
+    Object store files (s3://, gs://, file://) are copied to `scratch` as a stream. `where`
+    names the setting in errors. Raises SourceError where nothing is found.
+    """
+    files: list[Path] = []
+    for address in addresses:
+        if _SCHEME.match(address):
+            files.extend(_fetch(address, scratch, where))
+            continue
+        path = Path(address)
+        whole = path if path.is_absolute() else base / path
+        if whole.is_dir():
+            found = sorted(
+                file for file in whole.rglob("*")
+                if file.is_file() and not file.name.startswith(("_", "."))
+            )  # fmt: skip
+        else:
+            found = [whole] if whole.is_file() else sorted(map(Path, glob.glob(str(whole))))
+        if not found:
+            raise SourceError(_nothing_at(address, whole, where))
+        files.extend(found)
+    return files
+
+
+def _nothing_at(address: str, whole: Path, where: str) -> str:
+    folder = whole.parent
+    if not folder.is_dir():
+        return f"{where}: no file at {address!r}; the folder {folder} does not exist"
+    names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    hint = nearest(whole.name, names[:200]) if names else "the folder is empty"
+    return f"{where}: no file at {address!r} in {folder}; {hint}"
+
+
+def _fetch(address: str, scratch: Path, where: str) -> list[Path]:
+    """Copy the files of an object store URL, also a glob or a folder, to scratch."""
+    pattern = address
+    fixed = re.split(r"[*?\[]", address, maxsplit=1)[0]
+    root = address if fixed == address else fixed.rsplit("/", 1)[0]
+    try:
+        store, place = fs.FileSystem.from_uri(root)
+        wanted = place + pattern[len(root) :]
+        info = store.get_file_info(place)
+        if info.type == fs.FileType.File:
+            found = [place]
+        else:
+            entries = store.get_file_info(fs.FileSelector(place, recursive=True))
+            found = sorted(
+                entry.path for entry in entries
+                if entry.type == fs.FileType.File
+                and (wanted == place or fnmatch.fnmatchcase(entry.path, wanted))
+                and not entry.base_name.startswith(("_", "."))
+            )  # fmt: skip
+        files = []
+        for number, name in enumerate(found):
+            folder = scratch / f"fetched-{number:05d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            target = folder / name.rsplit("/", 1)[-1]
+            fs.copy_files(name, str(target), source_filesystem=store)
+            files.append(target)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise SourceError(f"{where}: cannot read {address!r}: {error}") from error
+    if not files:
+        raise SourceError(f"{where}: no file at {address!r}")
+    return files
+
+
+def fetch_table(address: str, out: Path, base: Path, where: str) -> None:
+    """Stream a database table, every column as text, to a Parquet file.
+
+    `sqlite:///FILE?table=NAME` (a relative FILE starts at `base`) or
+    `postgresql://USER@HOST/DATABASE?table=NAME` (`schema=` beside it where needed).
+
+    Raises SourceError if the database or the table cannot be read.
+    """
+    parts = urlsplit(address)
+    query = parse_qs(parts.query)
+    names = query.get("table", [])
+    shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    if len(names) != 1:
+        raise SourceError(f"{where}: {shown} needs ?table=NAME, the table to read")
+    con = _connect(parts, base, where, shown)
+    try:
+        database = query.get("schema", [None])[0]
+        known = con.list_tables(database=database)
+        if names[0] not in known:
+            raise SourceError(
+                f"{where}: table {names[0]!r} is not in {shown}; {nearest(names[0], known)}"
+            )
+        table = con.table(names[0], database=database)
+        table = table.select(**{name: table[name].cast("string") for name in table.columns})
+        schema = pa.schema([(name, pa.string()) for name in table.columns])
+        rows = 0
+        with pq.ParquetWriter(out, schema, compression="snappy") as writer:
+            for batch in _stream(table, schema):
+                writer.write_batch(batch)
+                rows += len(batch)
+    finally:
+        con.disconnect()
+    if rows == 0:
+        raise SourceError(f"{where}: table {names[0]!r} of {shown} is empty")
+
+
+def _stream(table: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for batch in table.to_pyarrow_batches(chunk_size=_BATCH):
+        columns = [batch.column(place).cast(pa.string()) for place in range(len(schema))]
+        yield pa.record_batch(columns, schema=schema)
+
+
+def _connect(parts: Any, base: Path, where: str, shown: str) -> Any:
+    import ibis
+
+    if parts.scheme == "sqlite":
+        file = Path(parts.netloc + parts.path.removeprefix("/"))
+        file = file if parts.path.startswith("//") or file.is_absolute() else base / file
+        if parts.path.startswith("//"):
+            file = Path(parts.path[1:])
+        if not file.is_file():
+            raise SourceError(f"{where}: database file {file} does not exist")
+        return ibis.sqlite.connect(file)
+    try:
+        import psycopg
+    except ImportError as error:
+        raise MissingExtraError("postgres", "psycopg") from error
+    plain = urlunsplit(("postgresql", parts.netloc, parts.path, "", ""))
+    try:
+        return ibis.connect(plain)
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SourceError(f"{where}: cannot connect to {shown}: {reason}") from error

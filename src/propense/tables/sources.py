@@ -1,0 +1,261 @@
+"""Reading: every source and table as it is, its columns known by the project's words."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.expr.types import Column
+from ibis.expr.types import Table as Rows
+
+from propense import columns as words
+from propense.errors import SettingsError, SourceError, nearest
+from propense.settings import Settings, Source, Table
+from propense.tables.engine import BROKEN, FILE_SHIFT, ROW, Engine
+from propense.tables.formats import Format, TextFile, detect_format, stage
+from propense.tables.places import fetch_table, is_sql, local_files
+from propense.tables.text import plain_names
+
+PRICE: Final = "price"
+RECEIVED_TIME: Final = "received_time"
+ALIAS: Final = "alias"
+EVENT_WORDS: Final = (*words.EVENT_COLUMNS, words.ORDER, PRICE, RECEIVED_TIME)
+"""What `columns` of a source may map; a column that has such a name needs no mapping."""
+TABLE_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "users": (words.USER_ID,),
+    "items": (words.ITEM_ID,),
+    "identities": (words.USER_ID, ALIAS, words.SOURCE),
+    "exposures": words.EXPOSURE_COLUMNS,
+    "impressions": words.IMPRESSION_COLUMNS,
+}
+NEEDED: Final[dict[str, tuple[str, ...]]] = {
+    "users": (),
+    "items": (words.ITEM_ID,),
+    "identities": (words.USER_ID, ALIAS),
+    "exposures": (words.USER_ID,),
+    "impressions": (words.USER_ID,),
+}
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Files of one source or table as they are, rows numbered."""
+
+    name: str
+    rows: Rows
+    """The files' own columns, `_row`, and `_broken` where a text file had broken rows."""
+    columns: dict[str, str]
+    """The project's word -> the files' own name."""
+    files: tuple[str, ...]
+    """In the order of their numbers: file `n` has rows `n * 2**40` and up."""
+    settings: Source | Table
+    with_zone: frozenset[str] = frozenset()
+    """Time columns that Parquet already keeps in UTC."""
+
+    @property
+    def own(self) -> list[str]:
+        """The files' own columns, without the numbering."""
+        return [name for name in self.rows.columns if name not in (ROW, BROKEN)]
+
+    def column(self, word: str) -> Column | None:
+        """The column of one of the project's words, or None."""
+        name = self.columns.get(word)
+        return None if name is None else self.rows[name]
+
+    def place(self, row: int) -> str:
+        """Where a row is, for messages: "FILE row 17" (the first row of data is 1)."""
+        return f"{self.files[row >> FILE_SHIFT]} row {(row & ((1 << FILE_SHIFT) - 1)) + 1:,}"
+
+    @cached_property
+    def n_rows(self) -> int:
+        return int(self.rows.count().execute())
+
+
+@dataclass(frozen=True)
+class RawTables:
+    """All that was read; nothing is typed yet."""
+
+    sources: dict[str, RawTable]
+    users: RawTable | None = None
+    items: RawTable | None = None
+    identities: RawTable | None = None
+    exposures: RawTable | None = None
+    impressions: RawTable | None = None
+
+    def tables(self) -> Iterator[tuple[str, RawTable]]:
+        """The tables beside the events that are there."""
+        for name in TABLE_WORDS:
+            found = getattr(self, name)
+            if found is not None:
+                yield name, found
+
+
+def read(settings: Settings, engine: Engine) -> RawTables:
+    """Everything the settings name, as it is in the files.
+
+    Text formats pass through Parquet files of text columns in the engine's scratch folder;
+    Parquet files are read where they lie. Columns are found by the settings' mapping or by
+    their own plain name.
+
+    Raises SourceError naming the file and the column, SettingsError for an unknown word in
+    a mapping.
+    """
+    sources = {}
+    for name, source in settings.sources.items():
+        where = f"[sources.{name}] events"
+        table = _read(name, source, _many(source.events), settings, engine, where)
+        sources[name] = _check_source(table, source)
+    found = {}
+    for name in TABLE_WORDS:
+        given = getattr(settings, name)
+        if given is not None:
+            where = f"[{name}] path"
+            found[name] = _read(name, given, _many(given.path), settings, engine, where)
+    return RawTables(sources, **found)
+
+
+def _many(paths: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (paths,) if isinstance(paths, str) else paths
+
+
+def _read(
+    name: str, given: Source | Table, addresses: tuple[str, ...], settings: Settings,
+    engine: Engine, where: str,
+) -> RawTable:  # fmt: skip
+    known = EVENT_WORDS if isinstance(given, Source) else TABLE_WORDS[name]
+    if isinstance(given, Source) or name == "identities":
+        for word in given.columns:
+            if word not in known:
+                raise SettingsError(
+                    f"{where.split()[0][:-1]}.columns] has an unknown word {word!r}; "
+                    f"{nearest(word, known)}"
+                )
+    scratch = (
+        engine.scratch / "staged" / f"{'source' if isinstance(given, Source) else 'table'}-{name}"
+    )
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    base = Path(settings.folder)
+    wanted = _wanted(given)
+    originals: list[str] = []
+    staged: list[Path] = []
+    for address in addresses:
+        if is_sql(address):
+            out = scratch / f"{len(staged):05d}.parquet"
+            fetch_table(address, out, base, where)
+            originals.append(address.split("?")[0].rsplit("@", 1)[-1] + "?" + address.split("?")[1])
+            staged.append(out)
+            continue
+        for file in local_files([address], base, scratch, where):
+            originals.append(_shown(file, base))
+            staged.append(_as_parquet(file, given, wanted, scratch, len(staged)))
+    schemas = [_schema(file, original) for file, original in zip(staged, originals, strict=True)]
+    rows = engine.read_numbered(staged)
+    columns, renames = _resolve(rows.columns, given.columns, known, where, originals[0])
+    if renames:
+        rows = rows.rename(renames)
+    with_zone = frozenset(
+        field.name for schema in schemas for field in schema
+        if pa.types.is_timestamp(field.type) and field.type.tz is not None
+    )  # fmt: skip
+    table = RawTable(name, rows, columns, tuple(originals), given, with_zone)
+    if not isinstance(given, Source):
+        _need(table, NEEDED[name], where)
+    return table
+
+
+def _wanted(given: Source | Table) -> tuple[str, ...]:
+    names = list(given.columns.values())
+    if isinstance(given, Source) and given.cancelled is not None:
+        names.append(given.cancelled.column)
+    return tuple(dict.fromkeys(names))
+
+
+def _shown(file: Path, base: Path) -> str:
+    try:
+        return str(file.relative_to(base))
+    except ValueError:
+        return str(file)
+
+
+def _as_parquet(
+    file: Path, given: Source | Table, wanted: tuple[str, ...], scratch: Path, place: int
+) -> Path:
+    if file.stat().st_size == 0:
+        raise SourceError(f"{file} is empty; remove it from the source or export it again")
+    form: Format = detect_format(file) if given.format == "auto" else given.format
+    if form == "parquet":
+        return file
+    text = TextFile(file, form, given.delimiter, given.encoding, wanted)
+    return stage(text, scratch, place)
+
+
+def _schema(file: Path, original: str) -> pa.Schema:
+    try:
+        data = pq.ParquetFile(file)
+        if data.metadata.num_rows == 0:
+            raise SourceError(f"{original} has no rows; remove it from the source")
+        return data.schema_arrow
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"{original} is no whole Parquet file ({str(error).splitlines()[0]}); copy it again"
+        ) from error
+
+
+def _resolve(
+    own: tuple[str, ...], mapping: dict[str, str], known: tuple[str, ...], where: str, file: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Word -> own name; and new name -> own name where the file's header was typed."""
+    data = [name for name in own if name not in (ROW, BROKEN)]
+    plain = dict(zip(plain_names(data), data, strict=True))
+    renames = {new: old for new, old in plain.items() if new != old and old}
+    names = {new if new in renames else old for new, old in plain.items()}
+    by_fold = {name.strip().casefold(): name for name in names}
+    columns: dict[str, str] = {}
+    for word, name in mapping.items():
+        if name in names:
+            columns[word] = name
+        elif plain_names([name])[0].casefold() in by_fold:
+            columns[word] = by_fold[plain_names([name])[0].casefold()]
+        else:
+            raise SourceError(
+                f"{where}: {file} has no column {name!r} (for {word}); {nearest(name, names)}"
+            )
+    mapped = set(columns.values())
+    for word in known:
+        if word not in columns and word in names and word not in mapped:
+            columns[word] = word
+    return columns, renames
+
+
+def _need(table: RawTable, needed: tuple[str, ...], where: str) -> None:
+    for word in needed:
+        if word not in table.columns:
+            raise SourceError(
+                f"{where}: {table.files[0]} has no column {word!r}; name it in columns = "
+                f'{{ {word} = "..." }}; {nearest(word, table.own)}'
+            )
+
+
+def _check_source(table: RawTable, source: Source) -> RawTable:
+    """A source needs a user, and an action unless every row's is named."""
+    where = f"[sources.{table.name}]"
+    _need(table, (words.USER_ID,), where)
+    if source.action is None and words.ACTION not in table.columns:
+        raise SourceError(
+            f"{where}: {table.files[0]} has no column 'action'; name it in columns = "
+            f'{{ action = "..." }}, or the action of every row: action = "view"; '
+            f"{nearest('action', table.own)}"
+        )
+    if source.cancelled is not None and source.cancelled.column not in table.own:
+        raise SourceError(
+            f"{where} cancelled: {table.files[0]} has no column {source.cancelled.column!r}; "
+            f"{nearest(source.cancelled.column, table.own)}"
+        )
+    return table
