@@ -215,6 +215,18 @@ class Targets:
     def __len__(self) -> int:
         return len(self.user)
 
+    def take(self, chosen: Ints) -> Targets:
+        """The rows at indices `chosen`, in that order."""
+        counts = np.diff(self.item_offsets)[chosen]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        first = np.repeat(self.item_offsets[:-1][chosen] - offsets[:-1], counts)
+        items = self.items[first + np.arange(offsets[-1])]
+        return Targets(self.user[chosen], self.end[chosen], offsets, items, self.part[chosen])
+
+    def of_part(self, part: int) -> Targets:
+        """The rows of one part."""
+        return self.take(np.flatnonzero(self.part == part))
+
 
 @dataclass(frozen=True)
 class TableFeatures:

@@ -32,6 +32,7 @@ class RelativeAttention(nn.Module):
     def __init__(self, dim: int, n_heads: int, timed: bool) -> None:
         super().__init__()
         self.n_heads = n_heads
+        self.scale = (dim // n_heads) ** -0.5
         self.project = nn.Linear(dim, 3 * dim, bias=False)
         self.combine = nn.Linear(dim, dim, bias=False)
         self.distance = nn.Parameter(torch.zeros(N_DISTANCES, n_heads))
@@ -52,7 +53,8 @@ class RelativeAttention(nn.Module):
         if self.age is not None and age is not None:
             bias = bias + functional.embedding(age, self.age)
         bias = bias.masked_fill(~allowed[..., None], float("-inf")).permute(0, 3, 1, 2)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        scores = query @ key.transpose(-1, -2) * self.scale + bias
+        mixed = scores.softmax(dim=-1) @ value
         combined: Tensor = self.combine(mixed.transpose(1, 2).flatten(-2))
         return combined
 

@@ -46,7 +46,7 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
         item_heads=heads,
         content_cardinalities=tuple(content.cardinalities) if sequence else (),
         n_content_numeric=content.numeric.shape[1] if sequence else 0,
-        text_buckets=settings.features.text_buckets if sequence and len(content.text) else 0,
+        text_buckets=content.text_buckets if sequence else 0,
         n_numeric=len(edges) if goals else 0,
         n_bins=edges.shape[1] - 1 if goals else 0,
         cardinalities=tuple(encoder.cardinalities) if goals else (),

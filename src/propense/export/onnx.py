@@ -1,0 +1,139 @@
+"""The network's graphs as ONNX, and the proof that they give torch's numbers."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from propense.errors import BundleError
+from propense.inference.graphs import GOALS_FILE, NEXT_ITEM_FILE, OnnxGraphs
+from propense.inference.scorer import Arrays
+from propense.models.customer import CustomerNetwork
+from propense.models.shape import NetworkShape
+from propense.training.graphs import (
+    EVENT_INPUTS,
+    GoalGraph,
+    NextItemGraph,
+    TableGoalGraph,
+    TorchGraphs,
+)
+
+OPSET = 20
+TOLERANCE = 1e-5
+_INTEGERS = ("action", "source", "hour", "weekday", "query_length", "categorical")
+
+
+def export_graphs(network: CustomerNetwork, folder: Path) -> None:
+    """Write next_item.onnx and goals.onnx, where the network has such heads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network.eval()
+    shape = network.shape
+    inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
+    if shape.n_item_heads:
+        names = ("item_vectors", "query_length", *EVENT_INPUTS)
+        _export(NextItemGraph(network), inputs, names, ("wanted", "heads"), folder / NEXT_ITEM_FILE)
+    if shape.goals and shape.has_sequence:
+        names = (
+            "item_vectors", "query_length", "query_time", "numeric", "categorical", *EVENT_INPUTS,
+        )  # fmt: skip
+        _export(GoalGraph(network), inputs, names, ("goals",), folder / GOALS_FILE)
+    elif shape.goals:
+        names = ("numeric", "categorical")
+        _export(TableGoalGraph(network), inputs, names, ("goals",), folder / GOALS_FILE)
+
+
+def check_parity(network: CustomerNetwork, folder: Path, rng: np.random.Generator) -> float:
+    """Largest relative difference between torch and the exported graphs on random inputs.
+
+    Raises BundleError above 1e-5.
+    """
+    ours, theirs = TorchGraphs(network), OnnxGraphs(folder, threads=1)
+    worst = 0.0
+    for n_batch, length, n_queries in ((1, 1, 1), (4, 17, 3), (2, 0, 1), (5, 64, 1)):
+        if network.shape.has_sequence and length > network.shape.max_length:
+            continue
+        inputs = example_inputs(network.shape, rng, n_batch, length, n_queries)
+        if network.shape.n_item_heads and length:
+            for mine, other in zip(ours.next_item(inputs), theirs.next_item(inputs), strict=True):
+                worst = max(worst, _difference(mine, other))
+        if network.shape.goals:
+            worst = max(worst, _difference(ours.goals(inputs), theirs.goals(inputs)))
+    if not worst <= TOLERANCE:
+        raise BundleError(
+            f"the exported network differs from the trained one by {worst:.2g} "
+            f"(allowed {TOLERANCE:g}); the bundle was not written"
+        )
+    return worst
+
+
+def example_inputs(
+    shape: NetworkShape, rng: np.random.Generator, n_batch: int, length: int, n_queries: int
+) -> dict[str, np.ndarray]:
+    """Random inputs of the right kinds and ranges, nan among the numbers."""
+
+    def numbers(*size: int) -> np.ndarray:
+        return rng.normal(size=size).astype(np.float32)
+
+    def words(most: int, *size: int) -> np.ndarray:
+        return rng.integers(0, max(most, 1), size)
+
+    gaps = np.abs(numbers(n_batch, length))
+    numeric = numbers(n_batch, n_queries, shape.n_numeric) * 3
+    numeric[rng.random(numeric.shape) < 0.1] = np.nan
+    categorical = np.stack(
+        [words(size, n_batch, n_queries) for size in shape.cardinalities]
+        or [np.zeros((0, n_batch, n_queries), np.int64)],
+        axis=-1,
+    ) if shape.cardinalities else np.zeros((n_batch, n_queries, 0), np.int64)  # fmt: skip
+    time = np.cumsum(gaps, axis=1)
+    return {
+        "item_vectors": numbers(n_batch, length, shape.dim),
+        "action": words(shape.n_actions, n_batch, length),
+        "source": words(shape.n_sources, n_batch, length),
+        "hour": words(25, n_batch, length),
+        "weekday": words(8, n_batch, length),
+        "gap": gaps,
+        "value": numbers(n_batch, length),
+        "valued": words(2, n_batch, length).astype(np.float32),
+        "count": np.abs(numbers(n_batch, length)),
+        "time": time,
+        "query_length": rng.integers(0, length + 1, (n_batch, n_queries)),
+        "query_time": (time.max(axis=1, initial=0)[:, None] + np.abs(numbers(n_batch, n_queries))),
+        "numeric": numeric,
+        "categorical": categorical,
+    }
+
+
+def _export(
+    graph: nn.Module, inputs: Arrays, names: tuple[str, ...], outputs: tuple[str, ...], file: Path
+) -> None:
+    batch, length, queries = (torch.export.Dim(name) for name in ("batch", "length", "queries"))
+    axes = [
+        {0: batch, 1: queries}
+        if name in ("query_length", "query_time", "numeric", "categorical")
+        else {0: batch, 1: length}
+        for name in names
+    ]
+    arguments: tuple[Tensor, ...] = tuple(torch.from_numpy(inputs[name]) for name in names)
+    if names[0] == "item_vectors":
+        n_fixed = len(names) - len(EVENT_INPUTS)
+        shapes: tuple[object, ...] = (*axes[:n_fixed], tuple(axes[n_fixed:]))
+    else:
+        shapes = tuple(axes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph, arguments, input_names=list(names), output_names=list(outputs),
+            opset_version=OPSET, dynamic_shapes=shapes, dynamo=True, verbose=False,
+        )  # fmt: skip
+    if program is None:
+        raise BundleError(f"{file.name} could not be exported")
+    program.save(file)
+
+
+def _difference(mine: np.ndarray, other: np.ndarray) -> float:
+    return float((np.abs(mine - other) / np.maximum(1, np.abs(mine))).max(initial=0))

@@ -1,0 +1,107 @@
+"""The shelf: every bundle packed so far, and which one serves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from propense.errors import BundleError, nearest
+from propense.inference.manifest import FILE, read_manifest
+
+CURRENT: Final = "current.json"
+
+
+class Promotion(msgspec.Struct, frozen=True):
+    """One change of what serves."""
+
+    version: str
+    reason: str
+    made: str
+
+
+class Current(msgspec.Struct, frozen=True):
+    """What serves, and what served before; the last entry is the one in force."""
+
+    history: list[Promotion] = []
+
+    @property
+    def version(self) -> str | None:
+        return self.history[-1].version if self.history else None
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One bundle on the shelf."""
+
+    name: str
+    content: str
+    made: str
+    serving: bool
+
+
+def list_versions(shelf: Path) -> list[Version]:
+    """Every bundle, oldest first."""
+    current = read_current(shelf).version
+    versions = []
+    for folder in sorted(shelf.glob("v*")) if shelf.exists() else []:
+        if (folder / FILE).exists():
+            manifest = read_manifest(folder, verify=False)
+            versions.append(
+                Version(folder.name, manifest.content, manifest.made, folder.name == current)
+            )
+    return versions
+
+
+def next_version(shelf: Path) -> str:
+    """Name of the next bundle: v0001, v0002, ..."""
+    numbers = [int(folder.name[1:]) for folder in shelf.glob("v*") if folder.name[1:].isdigit()]
+    return f"v{max(numbers, default=0) + 1:04d}"
+
+
+def read_current(shelf: Path) -> Current:
+    """What serves. An empty shelf serves nothing."""
+    try:
+        return msgspec.json.decode((shelf / CURRENT).read_bytes(), type=Current)
+    except FileNotFoundError:
+        return Current()
+    except msgspec.DecodeError as error:
+        raise BundleError(f"{CURRENT} of shelf {str(shelf)!r} cannot be read: {error}") from error
+
+
+def serving_bundle(shelf: Path) -> Path:
+    """Folder of the bundle that serves. Raises BundleError if there is none."""
+    version = read_current(shelf).version
+    if version is None:
+        raise BundleError(f"shelf {str(shelf)!r} is empty; make a bundle with: propense run")
+    return shelf / version
+
+
+def place(shelf: Path, version: str, reason: str, made: str) -> None:
+    """Let `version` serve from now on, without a gate; the change is recorded.
+
+    Raises BundleError naming the nearest version where there is none of that name.
+    """
+    names = [found.name for found in list_versions(shelf)]
+    if version not in names:
+        hint = nearest(version, names) if names else "the shelf is empty"
+        raise BundleError(f"shelf {str(shelf)!r} has no bundle {version!r}; {hint}")
+    current = read_current(shelf)
+    _write(shelf, Current([*current.history, Promotion(version, reason, made)]))
+
+
+def rollback(shelf: Path, made: str) -> str:
+    """Let the bundle before the present one serve again; returns its name."""
+    history = read_current(shelf).history
+    earlier = [entry.version for entry in history if entry.version != history[-1].version]
+    if not earlier:
+        raise BundleError(f"shelf {str(shelf)!r} has no earlier bundle to go back to")
+    place(shelf, earlier[-1], f"rolled back from {history[-1].version}", made)
+    return earlier[-1]
+
+
+def _write(shelf: Path, current: Current) -> None:
+    unfinished = shelf / (CURRENT + ".unfinished")
+    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(current), indent=1))
+    os.replace(unfinished, shelf / CURRENT)

@@ -1,0 +1,134 @@
+"""Stages that remember what they were made from, so that a killed run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from propense import __version__
+from propense.errors import SettingsError, nearest
+from propense.schemas import RunFolder
+from propense.settings import Settings
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the flow."""
+
+    name: str
+    sentence: str
+    reads: tuple[str, ...]
+    """Settings it depends on, besides what earlier stages made."""
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "clean", "Read the logs, set aside what cannot be trusted, account for every row",
+        ("engine", "time_zone", "currency", "sources", "identities", "users", "items",
+         "exposures", "impressions", "clean"),
+    ),
+    Stage("split", "Divide into train, validation and test without a leak", ("split", "goals")),
+    Stage("encode", "Turn histories into arrays, with scales learned on train alone",
+          ("features", "recommend")),
+    Stage("train", "Train the customer network until validation says stop", ("model", "train")),
+    Stage("rivals", "Train traditional machine learning on the same parts", ("rivals",)),
+    Stage("evaluate", "Judge the network and its rivals on the test part", ("evaluate",)),
+    Stage("pack", "Pack what serving needs into a bundle", ("pack",)),
+)  # fmt: skip
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What a finished stage was made from."""
+
+    fingerprint: str
+    seconds: float
+
+
+def find_stage(name: str) -> Stage:
+    """The stage of that name. Raises SettingsError naming the nearest."""
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    raise SettingsError(
+        f"there is no stage {name!r}; {nearest(name, (stage.name for stage in STAGES))}"
+    )
+
+
+def fingerprints(settings: Settings) -> dict[str, str]:
+    """Each stage's fingerprint: its settings, its inputs, and all stages before it."""
+    raw: dict[str, Any] = msgspec.to_builtins(settings)
+    digest = hashlib.sha256(__version__.encode())
+    for name, size, changed in input_files(settings):
+        digest.update(f"{name}\0{size}\0{changed}\0".encode())
+    prints = {}
+    for stage in STAGES:
+        chosen = {key: raw[key] for key in stage.reads}
+        digest.update(stage.name.encode() + msgspec.json.encode(chosen, order="sorted"))
+        prints[stage.name] = digest.hexdigest()
+    return prints
+
+
+def input_files(settings: Settings) -> list[tuple[str, int, int]]:
+    """Name, bytes and time of change of every local file the settings name."""
+    patterns: list[str] = []
+    for source in settings.sources.values():
+        patterns += [source.events] if isinstance(source.events, str) else source.events
+    for table in (
+        settings.identities, settings.users, settings.items, settings.exposures,
+        settings.impressions,
+    ):  # fmt: skip
+        if table is not None:
+            patterns += [table.path] if isinstance(table.path, str) else table.path
+    patterns += [goal.path for goal in settings.goals.values() if goal.path is not None]
+    found = set()
+    for pattern in patterns:
+        if "://" in pattern:
+            continue
+        for file in (
+            Path(settings.folder).glob(pattern)
+            if not os.path.isabs(pattern)
+            else (Path("/").glob(pattern.lstrip("/")))
+        ):
+            status = file.stat()
+            found.add((str(file), status.st_size, status.st_mtime_ns))
+    return sorted(found)
+
+
+def stage_folder(run: RunFolder, name: str) -> Path:
+    """Where a stage writes."""
+    return {
+        "clean": run.clean, "split": run.parts, "encode": run.encoded, "train": run.training,
+        "rivals": run.rivals, "evaluate": run.evaluation, "pack": run.root / "pack",
+    }[name]  # fmt: skip
+
+
+def read_done(run: RunFolder, name: str) -> Done | None:
+    """What the stage left when it was last finished, or None."""
+    file = stage_folder(run, name) / "done.json"
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Done)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def write_done(run: RunFolder, name: str, done: Done) -> None:
+    """Mark the stage as finished; the mark appears whole or not at all."""
+    file = stage_folder(run, name) / "done.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_bytes(msgspec.json.encode(done))
+    os.replace(unfinished, file)
+
+
+def forget(run: RunFolder, name: str) -> None:
+    """Remove a stage's mark, and what it made unless it can be gone on with."""
+    folder = stage_folder(run, name)
+    (folder / "done.json").unlink(missing_ok=True)
+    if name != "train":
+        shutil.rmtree(folder, ignore_errors=True)

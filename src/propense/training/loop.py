@@ -1,0 +1,260 @@
+"""Training: passes over the examples until validation says stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from propense.encoding.batches import Sequences
+from propense.errors import TrainError
+from propense.models.customer import Content, CustomerNetwork
+from propense.progress import Progress
+from propense.schemas import FIRST_KNOWN, UNSEEN, Ints
+from propense.training.checkpoints import (
+    EpochRecord,
+    State,
+    read_checkpoint,
+    restore,
+    write_checkpoint,
+)
+from propense.training.examples import (
+    Batch,
+    Examples,
+    build_batch,
+    draw_batches,
+    draw_negatives,
+    table_batches,
+)
+from propense.training.losses import goal_losses, mean_known, next_item_loss
+from propense.training.validation import Judge
+
+Measure = Callable[[CustomerNetwork, Judge], dict[str, float]]
+"""Scores a network on the judge's sample."""
+
+FULL_SOFTMAX_ITEMS = 4096
+"""Up to this catalogue every item is a candidate; above it negatives are sampled."""
+NEGATIVES = 2048
+ID_DROPOUT = 0.05
+"""Share of item ids hidden in a step, so that content learns to speak alone."""
+WARMUP_STEPS = 100
+LEARNING_RATE = 1e-3
+TABLE_DECAY = 0.03
+CLIP = 5.0
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one training goes."""
+
+    seed: int
+    max_epochs: int
+    patience: int
+    max_cells: int
+    table_rows: int
+    """Rows of a step of a network without a sequence part."""
+    max_seconds: float | None
+    checkpoint_seconds: float
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step reads: windows with the pass's queries, or table rows."""
+
+    batch: Ints
+    queries: Sequences | None
+
+
+class Trainer:
+    """One network in training; everything it holds is in the checkpoint."""
+
+    def __init__(
+        self,
+        network: CustomerNetwork,
+        content: Content,
+        examples: Examples,
+        course: Course,
+        folder: Path,
+    ) -> None:
+        self.network = network
+        self.content = content
+        self.examples = examples
+        self.course = course
+        self.folder = folder
+        self.shape = network.shape
+        table = [p for name, p in network.named_parameters() if name.startswith("tabular.")]
+        rest = [p for name, p in network.named_parameters() if not name.startswith("tabular.")]
+        groups = [
+            {"params": params, "weight_decay": decay}
+            for params, decay in ((table, TABLE_DECAY), (rest, 0.0))
+            if params
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, foreach=True)
+        self.state = State(fingerprint=course.fingerprint)
+        self.best: dict[str, Tensor] = {}
+        self.numeric = torch.from_numpy(np.ascontiguousarray(examples.features.numeric))
+        self.categorical = torch.from_numpy(examples.features.categorical.astype(np.int64))
+        self.y = torch.from_numpy(np.ascontiguousarray(examples.rows.y))
+
+    def fit(self, judge: Judge | None, measure: Measure, progress: Progress) -> None:
+        """Train until validation stops improving; the network ends with its best weights.
+
+        Without a judge, exactly `max_epochs` passes are made and the last weights kept.
+        Raises TrainError if the loss stops being finite.
+        """
+        torch.manual_seed(self.course.seed)
+        self._resume()
+        began = time.monotonic() - sum(record.seconds for record in self.state.curves)
+        saved = time.monotonic()
+        while not self.state.done:
+            epoch_began = time.monotonic() - self.state.epoch_seconds
+            steps = self._steps(self.state.epoch)
+            task = f"epoch {self.state.epoch + 1}"
+            progress.start(task, len(steps))
+            progress.advance(task, self.state.step)
+            for step in range(self.state.step, len(steps)):
+                self.state.loss_sum += self._step(steps[step], self.state.epoch, step)
+                self.state.step = step + 1
+                progress.advance(task, 1, f"loss {self.state.loss_sum / (step + 1):.4f}")
+                if time.monotonic() - saved > self.course.checkpoint_seconds:
+                    self.state.epoch_seconds = time.monotonic() - epoch_began
+                    self._save()
+                    saved = time.monotonic()
+            progress.finish(task)
+            self._close_epoch(judge, measure, time.monotonic() - epoch_began, len(steps))
+            spent = time.monotonic() - began
+            if self.course.max_seconds is not None and spent > self.course.max_seconds:
+                self.state.done = True
+            self._save()
+            saved = time.monotonic()
+        self.network.load_state_dict(self.best)
+        self.network.eval()
+
+    def _steps(self, epoch: int) -> list[Step]:
+        rng = np.random.default_rng([self.course.seed, epoch])
+        if not self.shape.has_sequence:
+            rows = len(self.examples.rows)
+            return [Step(batch, None) for batch in table_batches(rows, self.course.table_rows, rng)]
+        batches, queries = draw_batches(self.examples, self.course.max_cells, rng)
+        return [Step(batch, queries) for batch in batches]
+
+    def _step(self, chosen: Step, epoch: int, step: int) -> float:
+        self.network.train()
+        rng = np.random.default_rng([self.course.seed, epoch, step])
+        warm = 1.0 if epoch else min(1.0, (step + 1) / WARMUP_STEPS)
+        for group in self.optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * warm
+        if chosen.queries is None:
+            loss = self._table_loss(torch.from_numpy(chosen.batch), None)
+        else:
+            loss = self._loss(build_batch(self.examples, chosen.batch, chosen.queries), rng)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        self.optimizer.step()
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise TrainError(
+                f"the loss is {value} in epoch {epoch + 1}, step {step + 1}; look for extreme "
+                f"values with: propense check"
+            )
+        return value
+
+    def _loss(self, batch: Batch, rng: np.random.Generator) -> Tensor:
+        events = {name: torch.from_numpy(array) for name, array in batch.events.items()}
+        items = events.pop("item")
+        vectors, place = self._vectors(items, batch, rng)
+        states, asked = self.network.read(
+            functional.embedding(place[: items.numel()].view_as(items), vectors),
+            events,
+            torch.from_numpy(batch.query_length),
+            torch.from_numpy(batch.query_time),
+        )
+        loss = states.new_zeros(())
+        if len(batch.pair_item):
+            after = states[
+                torch.from_numpy(batch.pair_sequence), torch.from_numpy(batch.pair_place)
+            ]
+            loss = loss + self._next_loss(after, batch, vectors, place[items.numel() :])
+        if self.shape.goals:
+            real = torch.from_numpy(batch.query_row >= 0)
+            if bool(real.any()):
+                rows = torch.from_numpy(batch.query_row)[real]
+                loss = loss + self._table_loss(rows, asked[real])
+        return loss
+
+    def _vectors(
+        self, items: Tensor, batch: Batch, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Vectors this step needs; places of its tokens, then targets, then negatives."""
+        assert self.network.items is not None
+        target = torch.from_numpy(batch.pair_item)
+        needed = torch.cat([items.flatten(), target])
+        if self.shape.n_seen <= FULL_SOFTMAX_ITEMS:
+            distinct, place = torch.arange(self.shape.n_seen), needed
+        else:
+            negatives = torch.from_numpy(draw_negatives(self.shape.n_seen, NEGATIVES, rng))
+            distinct, place = torch.cat([needed, negatives]).unique(return_inverse=True)
+        id_item = distinct
+        if self.shape.has_content:
+            hidden = torch.from_numpy(rng.random(len(distinct)) < ID_DROPOUT)
+            id_item = torch.where(hidden & (distinct >= FIRST_KNOWN), UNSEEN, distinct)
+        return self.network.items(distinct, self.content, id_item), place
+
+    def _next_loss(self, after: Tensor, batch: Batch, vectors: Tensor, place: Tensor) -> Tensor:
+        """Cross-entropy of the next item under its action's head, and of the head itself."""
+        head = torch.from_numpy(batch.pair_head)
+        wanted = self.network.seek(after)[torch.arange(len(head)), head]
+        target = place[: len(head)]
+        sampled = place[len(head) :] if self.shape.n_seen > FULL_SOFTMAX_ITEMS else None
+        if sampled is None:
+            vectors, target = vectors[FIRST_KNOWN:], target - FIRST_KNOWN
+        loss = next_item_loss(wanted, target, vectors, sampled)
+        if self.shape.n_item_heads > 1:
+            loss = loss + functional.cross_entropy(self.network.next_head(after), head)
+        # In units of an uninformed guess, so that it weighs like a goal.
+        scale = float(np.log(max(self.shape.n_seen, 3)))
+        return loss / scale if self.shape.goals else loss
+
+    def _table_loss(self, rows: Tensor, state: Tensor | None) -> Tensor:
+        raw = self.network.answer(self.numeric[rows], self.categorical[rows], state)
+        y = self.y[rows]
+        return mean_known(goal_losses(raw, y, self.shape), y).sum()
+
+    def _close_epoch(
+        self, judge: Judge | None, measure: Measure, seconds: float, n_steps: int
+    ) -> None:
+        state = self.state
+        self.network.eval()
+        scores = measure(self.network, judge) if judge is not None else {}
+        score = scores.get("score", float(state.epoch))
+        record = EpochRecord(
+            state.epoch, round(seconds, 3), state.loss_sum / max(n_steps, 1), scores
+        )
+        state.curves = [*state.curves, record]
+        if score > state.best_score:
+            state.best_score, state.best_epoch = score, state.epoch
+            self.best = {
+                name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
+            }
+        state.epoch, state.step, state.loss_sum, state.epoch_seconds = state.epoch + 1, 0, 0.0, 0.0
+        tired = judge is not None and state.epoch - 1 - state.best_epoch >= self.course.patience
+        state.done = tired or state.epoch >= self.course.max_epochs
+
+    def _resume(self) -> None:
+        found = read_checkpoint(self.folder, self.course.fingerprint)
+        if found is not None:
+            self.state, tensors = found
+            self.best = restore(tensors, self.network, self.optimizer)
+
+    def _save(self) -> None:
+        write_checkpoint(
+            self.folder, self.state, self.network.state_dict(), self.best, self.optimizer
+        )

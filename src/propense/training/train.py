@@ -1,0 +1,219 @@
+"""From a Dataset to a trained network and the scorer that reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from propense.encoding.batches import EventClock
+from propense.encoding.dataset import Dataset
+from propense.encoding.encoder import Encoder
+from propense.errors import TrainError
+from propense.inference.ranking import Ranker
+from propense.inference.scorer import Scorer
+from propense.models.customer import Content, CustomerNetwork
+from propense.models.shape import NetworkShape
+from propense.progress import NoProgress, Progress
+from propense.schemas import FIRST_KNOWN, TRAIN, VALIDATION, AsOfRows, Ints
+from propense.settings import Settings
+from propense.training.checkpoints import EpochRecord
+from propense.training.examples import Examples, gather_examples
+from propense.training.graphs import TorchGraphs, read_item_vectors
+from propense.training.loop import Course, Trainer
+from propense.training.losses import constant_outputs
+from propense.training.shaping import (
+    build_network,
+    content_tensors,
+    derive_shape,
+    head_of_action,
+)
+from propense.training.validation import Judge
+
+MAX_TRAIN_ROWS = 600_000
+"""As-of rows learned from, drawn by row; the report says how many there were."""
+MAX_JUDGED = 20_000
+"""Validation rows, and target rows, of the sample that decides when to stop."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its best weights, and how it came to be."""
+
+    network: CustomerNetwork
+    content: Content
+    scorer: Scorer
+    clock: EventClock
+    curves: list[EpochRecord]
+    n_rows: int
+    n_rows_available: int
+
+    @property
+    def shape(self) -> NetworkShape:
+        return self.network.shape
+
+    @property
+    def best_epochs(self) -> int:
+        """Passes up to and including the best one."""
+        scored = [record.validation.get("score", 0.0) for record in self.curves]
+        return int(np.argmax(scored)) + 1 if scored else 0
+
+
+def train_network(
+    dataset: Dataset,
+    settings: Settings,
+    folder: Path,
+    progress: Progress | None = None,
+    epochs: int | None = None,
+) -> Trained:
+    """Train until validation says stop, or for exactly `epochs` passes without a judge.
+
+    A killed training goes on from its last checkpoint in `folder` and ends with the same
+    weights bit for bit (same versions, thread count and kind of machine).
+    Raises TrainError where there is nothing to learn from.
+    """
+    set_threads(settings.train.threads)
+    torch.manual_seed(settings.train.seed)
+    torch.use_deterministic_algorithms(True)
+    shape = derive_shape(dataset, settings)
+    rng = np.random.default_rng([settings.train.seed, 1])
+    everything = dataset.rows.take(np.flatnonzero(dataset.rows.part == TRAIN))
+    rows = everything.take(_draw(len(everything), MAX_TRAIN_ROWS, rng))
+    if not shape.goals and not shape.n_item_heads:
+        raise TrainError(
+            "nothing to learn: there is neither a goal nor an event with an item; add "
+            "[goals.NAME] or item_id to a source's columns"
+        )
+    if shape.goals and not len(rows):
+        raise TrainError("no train row has a label of any goal; propense check says why")
+    clock = dataset.clock()
+    content = content_tensors(dataset.content)
+    y = torch.from_numpy(np.ascontiguousarray(rows.y))
+    network = build_network(dataset, shape, constant_outputs(y, shape))
+    examples = gather_examples(
+        dataset.histories, clock, dataset.train_end, rows,
+        dataset.features_of(rows), head_of_action(shape), shape.max_length,
+    ) if shape.has_sequence else _table_examples(dataset, clock, rows)  # fmt: skip
+    judge = _judge(dataset, clock, rng) if epochs is None else None
+
+    def measure(network: CustomerNetwork, judge: Judge) -> dict[str, float]:
+        scorer = make_scorer(network, content)
+        return judge.scores(scorer, make_ranker(dataset, scorer))
+
+    trainer = Trainer(
+        network, content, examples, _course(examples, settings, shape, epochs), folder
+    )
+    trainer.fit(judge, measure, progress or NoProgress())
+    save_file(network.state_dict(), folder / "network.safetensors")
+    (folder / "shape.json").write_bytes(msgspec.json.encode(shape))
+    return Trained(
+        network, content, make_scorer(network, content), clock,
+        trainer.state.curves, len(rows), len(everything),
+    )  # fmt: skip
+
+
+def set_threads(threads: int | None) -> None:
+    """Fix the number of threads: it decides the order of sums, hence the last bits."""
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+
+
+def make_scorer(network: CustomerNetwork, content: Content) -> Scorer:
+    """The one scorer, on torch."""
+    return Scorer(network.shape, TorchGraphs(network), read_item_vectors(network, content))
+
+
+def make_ranker(dataset: Dataset, scorer: Scorer) -> Ranker | None:
+    """Lists by the network alone; None where there is no item to rank."""
+    if not scorer.shape.n_item_heads:
+        return None
+    return Ranker(
+        scorer.item_vectors, scorer.shape.item_heads,
+        rankable_items(scorer.shape), dataset.popularity,
+    )  # fmt: skip
+
+
+def rankable_items(shape: NetworkShape) -> np.ndarray:
+    """(n_items,) True for items seen in train, and for new ones whose content is known."""
+    rankable = np.ones(shape.n_items, bool)
+    rankable[:FIRST_KNOWN] = False
+    if not shape.has_content:
+        rankable[shape.n_seen :] = False
+    return rankable
+
+
+def owned_actions(encoder: Encoder) -> np.ndarray | None:
+    """(n_actions,) the actions that make an item the customer's own; None if all repeats."""
+    if encoder.repeat:
+        return None
+    owned = np.zeros(encoder.actions.size, bool)
+    owned[list(encoder.positive)] = True
+    return owned
+
+
+def _draw(total: int, most: int, rng: np.random.Generator) -> Ints:
+    """At most `most` of `total`, in order."""
+    if total <= most:
+        return np.arange(total)
+    return np.sort(rng.choice(total, most, replace=False))
+
+
+def _judge(dataset: Dataset, clock: EventClock, rng: np.random.Generator) -> Judge:
+    rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == VALIDATION))
+    rows = rows.take(_draw(len(rows), MAX_JUDGED, rng))
+    targets = dataset.targets.of_part(VALIDATION)
+    targets = targets.take(_draw(len(targets), MAX_JUDGED, rng))
+    return Judge(
+        dataset.histories, clock, rows, dataset.features_of(rows), targets,
+        owned_actions(dataset.encoder),
+    )  # fmt: skip
+
+
+def _table_examples(dataset: Dataset, clock: EventClock, rows: AsOfRows) -> Examples:
+    """Rows alone: no events, no windows."""
+    return gather_examples(
+        replace(dataset.histories, offsets=np.zeros_like(dataset.histories.offsets)),
+        clock, np.zeros_like(dataset.train_end), rows, dataset.features_of(rows),
+        np.full(dataset.encoder.actions.size, -1, np.int64), 1,
+    )  # fmt: skip
+
+
+def _course(
+    examples: Examples, settings: Settings, shape: NetworkShape, epochs: int | None
+) -> Course:
+    chosen = settings.train
+    steps_wanted = 128
+    cells = int(np.clip((examples.n_tokens + len(examples.rows)) / steps_wanted, 1024, 8192))
+    table_rows = int(np.clip(len(examples.rows) // 24, 64, 2048))
+    # A small set is read often before it is known; a large one is known after few passes.
+    size = examples.n_tokens + len(examples.rows)
+    patience = chosen.patience or int(np.clip(round(12 - 2 * np.log10(max(size, 1) / 1e4)), 3, 16))
+    return Course(
+        seed=chosen.seed,
+        max_epochs=epochs or chosen.max_epochs,
+        patience=patience,
+        max_cells=cells,
+        table_rows=table_rows,
+        max_seconds=None if chosen.max_minutes is None else chosen.max_minutes * 60,
+        checkpoint_seconds=chosen.checkpoint_seconds,
+        fingerprint=_fingerprint(examples, settings, shape, epochs),
+    )
+
+
+def _fingerprint(
+    examples: Examples, settings: Settings, shape: NetworkShape, epochs: int | None
+) -> str:
+    """A checkpoint counts only for the same data, shape and seed."""
+    digest = hashlib.sha256()
+    digest.update(msgspec.json.encode([shape, settings.train.seed, epochs]))
+    for array in (
+        examples.histories.item, examples.histories.time, examples.windows.stop,
+        examples.rows.y, examples.rows.as_of, examples.features.numeric,
+    ):  # fmt: skip
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()

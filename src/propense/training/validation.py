@@ -1,0 +1,102 @@
+"""How good the network is on the validation part, once a pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from propense.encoding.batches import EventClock
+from propense.evaluation.calibration import fit_calibrator
+from propense.inference.ranking import Ranker
+from propense.inference.scorer import Scorer
+from propense.schemas import (
+    AsOfRows,
+    Doubles,
+    GoalPlan,
+    Histories,
+    Ids,
+    TableFeatures,
+    Targets,
+)
+
+K = 10
+_TINY = 1e-7
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A fixed sample of the validation part and how it is scored."""
+
+    histories: Histories
+    clock: EventClock
+    rows: AsOfRows
+    features: TableFeatures
+    targets: Targets
+    positive: np.ndarray | None
+
+    def scores(self, scorer: Scorer, ranker: Ranker | None) -> dict[str, float]:
+        """Skill of each goal, ndcg@10 of the lists, and their mean as "score".
+
+        Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1 all.
+        """
+        scores: dict[str, float] = {}
+        if len(self.rows):
+            answers = scorer.score_goals(
+                self.histories, self.clock, self.features, self.rows.user, self.rows.as_of
+            )
+            for number, goal in enumerate(self.rows.goals):
+                y = self.rows.y[:, number].astype(np.float64)
+                known = np.isfinite(y)
+                if known.any():
+                    scores[goal.name] = skill(goal, y[known], answers[known, number])
+        if ranker is not None and len(self.targets):
+            scores["recommend"] = self._ndcg(scorer, ranker)
+        scores["score"] = float(np.mean(list(scores.values()))) if scores else 0.0
+        return scores
+
+    def _ndcg(self, scorer: Scorer, ranker: Ranker) -> float:
+        wanted, share = scorer.seek_items(
+            self.histories, self.clock, self.targets.user, self.targets.end
+        )
+        ranked, _ = ranker.rank(
+            wanted, share, self.histories, self.targets.user, self.targets.end, K, self.positive
+        )
+        return float(ndcg(ranked, self.targets).mean())
+
+
+def ndcg(ranked: Ids, targets: Targets) -> Doubles:
+    """Binary-gain ndcg at the lists' length, one value a target row."""
+    n_relevant = np.diff(targets.item_offsets)
+    row = np.repeat(np.arange(len(targets)), n_relevant)
+    hits = ranked[row] == targets.items[:, None]
+    discount = 1 / np.log2(np.arange(ranked.shape[1]) + 2)
+    gain = np.bincount(row, weights=(hits * discount).sum(axis=1), minlength=len(targets))
+    ideal = np.concatenate([[0], np.cumsum(discount)])
+    out: Doubles = gain / np.maximum(ideal[np.minimum(n_relevant, ranked.shape[1])], discount[0])
+    return out
+
+
+def skill(goal: GoalPlan, y: Doubles, answer: Doubles) -> float:
+    """1 - loss / loss of the constant mean; log loss or Tweedie deviance (power 1.5).
+
+    Probabilities are calibrated first: stopping judges what would be served, not how far
+    an over-confident network has drifted.
+    """
+    if goal.kind == "value":
+        mean = np.full_like(y, max(y.mean(), _TINY))
+        loss, constant = _tweedie(np.maximum(y, 0), answer), _tweedie(np.maximum(y, 0), mean)
+    else:
+        calibrated = fit_calibrator(answer, y).apply(answer)
+        loss, constant = _log_loss(y, calibrated), _log_loss(y, np.full_like(y, y.mean()))
+    return float(1 - loss / max(constant, _TINY))
+
+
+def _log_loss(y: Doubles, p: Doubles) -> float:
+    p = np.clip(p, _TINY, 1 - _TINY)
+    return float(-(y * np.log(p) + (1 - y) * np.log1p(-p)).mean())
+
+
+def _tweedie(y: Doubles, mean: Doubles) -> float:
+    mean = np.maximum(mean, 1e-3)
+    return float((-4 * np.sqrt(y) + 2 * y / np.sqrt(mean) + 2 * np.sqrt(mean)).mean())
