@@ -44,47 +44,58 @@ class Cancelled(Record, frozen=True):
     """Rows whose `column` starts with `starts_with` cancel earlier ones."""
 
     column: str
+    """The file's own name of the column."""
     starts_with: str
+    """For example "C"."""
 
 
-class Source(Record, frozen=True):
+class File(Record, frozen=True):
+    """How files are written."""
+
+    columns: dict[str, str] = {}
+    """Canonical name -> the file's own name. An event's `price` times `count` makes its value."""
+    delimiter: str | None = None
+    """Of CSV; default: found out."""
+    encoding: Literal["auto", "utf-8", "gb18030"] = "auto"
+    """Of text files."""
+    time_zone: str | None = None
+    """Of times without an offset; default: the project's time_zone."""
+
+
+class Source(File, frozen=True, kw_only=True):
     """One domain's event log."""
 
     events: str | tuple[str, ...]
     """Path, glob, SQL URL (sqlite:///f.db?table=t, postgresql://...?table=t) or s3:// URL."""
-    columns: dict[str, str] = {}
-    """Canonical name -> the file's own name. Unit `price` times `count` makes a value."""
     format: Literal["auto", "csv", "jsonl", "parquet", "access_log"] = "auto"
+    """Default: judged by the file's name and first rows."""
     action: str | None = None
     """The action of every row, where the log has no action column."""
     actions: dict[str, str] = {}
     """The log's own word -> the action it means."""
-    delimiter: str | None = None
-    encoding: Literal["auto", "utf-8", "gb18030"] = "auto"
     time_format: str | None = None
-    time_zone: str | None = None
-    """Of times without an offset; default: the project's time_zone."""
+    """Like "%d/%m/%Y %H:%M"; default: found out."""
     value_unit: float = 1.0
     """Multiplies values into units of the currency, for example 0.01 for cents."""
     cancelled: Cancelled | None = None
+    """How rows that cancel others are marked."""
 
 
-class Table(Record, frozen=True):
+class Table(File, frozen=True, kw_only=True):
     """A file of users, items, identities, exposures or impressions."""
 
     path: str | tuple[str, ...]
-    columns: dict[str, str] = {}
+    """Path, glob, SQL URL or s3:// URL."""
     features: tuple[str, ...] | None = None
     """Columns to learn from; default: all that are neither an id nor a label."""
     types: dict[str, Literal["numeric", "categorical", "text", "time"]] = {}
+    """Column -> its type, where the guess is wrong."""
     sensitive: tuple[str, ...] = ()
     """Columns the report compares subgroups by."""
     valid_from: str | None = None
     """Column with the moment from which the features are known; default: always."""
     format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
-    delimiter: str | None = None
-    encoding: Literal["auto", "utf-8", "gb18030"] = "auto"
-    time_zone: str | None = None
+    """Default: judged by the file's name."""
 
 
 class Clean(Record, frozen=True):
@@ -93,14 +104,17 @@ class Clean(Record, frozen=True):
     duplicate_window: str = "1s"
     """Rows equal in user, item, action, value and source within this time are one."""
     exact_duplicates: Literal["drop", "keep"] = "drop"
+    """Rows equal in everything."""
     value_range: tuple[float, float] | None = None
     """Values outside [low, high] are impossible; default: judged from the data."""
     negative_values: Literal["drop", "keep"] = "drop"
     """Of rows that are no refund and cancel nothing."""
     refund_actions: tuple[str, ...] = ("refund",)
+    """Their values are taken as negative."""
     max_events_per_day: int = 5000
     """A user above this on any one day is a bot."""
     earliest: str = "1990-01-01"
+    """Earlier times are impossible."""
     until: str | None = None
     """The data's "now"; later rows are future rows. Default: the last plausible event."""
     unknown_items: Literal["keep", "drop"] = "keep"
@@ -111,45 +125,58 @@ class Split(Record, frozen=True):
     """How rows become train, validation and test."""
 
     by: Literal["auto", "time", "user", "group", "leave_one_out"] = "auto"
+    """Default: by time where the data has times, else by user."""
     fractions: tuple[float, float, float] = (0.80, 0.15, 0.05)
+    """Train, validation and test."""
     folds: int | None = None
+    """Cross-validation by user or group, instead of one test part."""
     every: str = "7d"
     """Grid of as-of moments."""
     validation_from: str | None = None
+    """A moment; default: by the fractions and the longest horizon."""
     test_from: str | None = None
+    """A moment; default: by the fractions and the longest horizon."""
     group: str | None = None
     """Users column whose values are kept whole, for by = "group"."""
     validation: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
     """Values of `group` that make the part; without them groups are dealt by hash."""
+    test: tuple[str, ...] = ()
+    """Values of `group` that make the part."""
     apart: str | None = None
     """Users column: a test user whose value was seen in train or validation is left out."""
     max_as_of_per_user: int | None = None
     """Cap on as-of rows a user in one part, spread evenly; the account says what it left out."""
     seed: int = 0
+    """Of dealing users and groups."""
 
 
 class Goal(Record, frozen=True):
     """One question about a customer: exactly one of action, absent, value_of, column."""
 
     action: str | None = None
+    """Does this action within the horizon."""
     absent: str | None = None
     """No such action ("*": nothing at all) within the horizon."""
     value_of: str | None = None
+    """Money of this action within the horizon, refunds net."""
     column: str | None = None
+    """A label column that the data has already."""
     positive: str | int | float | bool | None = None
     """The label column's value that counts as 1."""
     path: str | None = None
     """File of labels [user_id, as_of?, column]; default: the users table."""
     columns: dict[str, str] = {}
+    """Canonical name -> the label file's own name."""
     as_of: str | None = None
     """A moment for all label rows ("2014-07-20"), or the name of the label file's column."""
     within: str | None = None
+    """The horizon, for example "30d"."""
     among: str | None = None
     """Who is asked about: "active within 90d", "ever ACTION", "never ACTION", joined by "and"."""
     cost: float | None = None
+    """Of acting on one customer."""
     benefit: float | None = None
-    """Of acting on a positive; together they set the threshold by value instead of F1."""
+    """Of acting on a positive; with `cost` it sets the threshold by value instead of F1."""
 
     @property
     def kind(self) -> Literal["binary", "value"]:
@@ -162,37 +189,48 @@ class Recommend(Record, frozen=True):
     positive: tuple[str, ...] = ()
     """Actions that count as success; default: every action."""
     weights: dict[str, float] = {}
+    """Action -> its weight in training; default: 1."""
     repeat: bool = False
     """True where people take the same item again."""
     k: int = 10
+    """Length of the lists."""
 
 
 class Features(Record, frozen=True):
     """What the encoder makes of history and profile."""
 
     windows: tuple[str, ...] = ("7d", "30d", "90d")
+    """Spans that events are counted over."""
     max_actions: int = 16
+    """Actions counted one by one; rarer ones share a count."""
     min_item_events: int = 1
     """Items seen less often in train share the unseen index."""
     text_buckets: int = 16_384
+    """Of hashed character n-grams."""
 
 
 class Model(Record, frozen=True):
     """The customer network."""
 
     size: Literal["small", "base", "large"] = "base"
+    """One dial; width, depth and batches follow."""
 
 
 class Train(Record, frozen=True):
     """How long and how to train."""
 
     seed: int = 0
+    """The same seed, versions, threads and machine: the same network."""
     max_epochs: int = 200
+    """At most; patience mostly stops earlier."""
     patience: int | None = None
     """Epochs without a better validation score; default: derived from the data's size."""
     max_minutes: float | None = None
+    """At most; default: no limit."""
     checkpoint_seconds: float = 60.0
+    """At most so much work is lost by a kill."""
     threads: int | None = None
+    """Default: all cores."""
 
 
 class Rivals(Record, frozen=True):
@@ -207,16 +245,22 @@ class Rivals(Record, frozen=True):
         "lightgbm",
         "lightgbm_raw",
     )
+    """Rivals for every goal."""
     items: tuple[str, ...] = ("popularity", "markov", "item_knn", "ease")
+    """Rivals for what to show next."""
     trials: int = 8
+    """Hyper-parameters tried for each, judged on validation."""
     max_rows: int = 200_000
+    """Train rows of a rival at most, drawn by user; the report says so."""
     max_items_ease: int = 15_000
+    """EASE is left out of larger catalogues."""
 
 
 class Evaluate(Record, frozen=True):
     """How the report judges."""
 
     resamples: int = 1000
+    """Of the bootstrap over users."""
     min_positives: int = 50
     """Fewer in test: intervals, no verdict."""
     max_rows: int | None = None
@@ -227,6 +271,7 @@ class Pack(Record, frozen=True):
     """What crosses to serving."""
 
     shelf: str = "shelf"
+    """Folder of the bundles."""
     refresh: bool = True
     """Also refit up to the last event for the epochs found."""
 
@@ -235,10 +280,15 @@ class Settings(Record, frozen=True):
     """A whole propense.toml."""
 
     engine: str = "duckdb"
+    """Of the tables: "duckdb", or "spark://host:port"."""
     memory_limit: str = "2GB"
+    """Of the table engine; beyond it spills to disk."""
     time_zone: str = "UTC"
+    """Of hours, weekdays and of times without an offset."""
     currency: str = "USD"
+    """Of all values."""
     run: str = "runs/main"
+    """Folder of everything a run writes."""
     sources: dict[str, Source] = {}
     identities: Table | None = None
     users: Table | None = None
