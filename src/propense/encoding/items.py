@@ -1,0 +1,209 @@
+"""What the catalogue says of each item, so that an item nobody has met has a vector too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from propense import columns
+from propense.encoding.arrow import as_words, column_of, one_array
+from propense.encoding.profiles import TITLE_NAMES, Column, catalogue_numbers, fit_column
+from propense.encoding.text import hash_ngrams, hash_tokens, split_tokens, take_rows
+from propense.encoding.vocabulary import Vocabulary
+from propense.errors import SettingsError, nearest
+from propense.schemas import FIRST_KNOWN, Floats, Ids, Ints, Words
+from propense.settings import Settings
+
+_FURTHEST = 10.0
+"""Standardised numbers are held within this: one absurd price must not drown the rest."""
+
+
+class ContentSpec(msgspec.Struct, frozen=True):
+    """The columns of the items table that are learned from."""
+
+    columns: tuple[Column, ...] = ()
+    title: str | None = None
+    text_buckets: int = 0
+    """0 where no column is text or tokens."""
+
+    def of_kind(self, *kinds: str) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.kind in kinds)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        return tuple(column.vocabulary.size for column in self.of_kind("categorical"))
+
+
+@dataclass(frozen=True)
+class ItemContent:
+    """One row an item index; rows 0 (none) and 1 (unseen) are empty.
+
+    `categorical` (n_items, c) int32; `numeric` (n_items, m) float32 standardised, 0 where
+    missing; text and tokens of item `i` are `text[text_offsets[i]:text_offsets[i + 1]]`,
+    ids 1 .. text_buckets - 1. `titles` (n_items,) words for people.
+    """
+
+    categorical: Ids
+    cardinalities: tuple[int, ...]
+    numeric: Floats
+    text_offsets: Ints
+    text: Ids
+    text_buckets: int
+    titles: Words
+    n_seen: int = 0
+    """Indices 2 .. n_seen - 1 occurred in train; from there on only the catalogue knows them."""
+
+    @property
+    def n_items(self) -> int:
+        return len(self.categorical)
+
+
+def fit_content(items: Any | None, chosen: np.ndarray, settings: Settings) -> ContentSpec:
+    """Columns, vocabularies and scales from the `chosen` rows of the items table.
+
+    Raises SettingsError if [items] names a column the table does not have.
+    """
+    if items is None or settings.items is None:
+        return ContentSpec()
+    table, known = settings.items, items.column_names
+    for name in (*(table.features or ()), *table.types):
+        if name not in known:
+            raise SettingsError(f"[items] names the column {name!r}; {nearest(name, known)}")
+    names = table.features
+    if names is None:
+        names = tuple(name for name in known if name != columns.ITEM_ID)
+    train = items.filter(pa.array(chosen)) if chosen.any() else items
+    types: dict[str, Any] = dict(table.types)
+    made = tuple(fit_column(name, train[name], types.get(name), True) for name in names)
+    has_text = any(column.kind in ("text", "tokens") for column in made)
+    titles = [name for name in known if name.lower() in TITLE_NAMES]
+    return ContentSpec(
+        made, titles[0] if titles else None, settings.features.text_buckets if has_text else 0
+    )
+
+
+def encode_items(
+    items: Any | None, spec: ContentSpec, vocabulary: Vocabulary, n_seen: int
+) -> ItemContent:
+    """Content of every index of the item vocabulary; items not in the table are empty."""
+    n_items = vocabulary.size
+    ids = np.array(["(none)", "(unseen)", *vocabulary.words], object)
+    if items is None or not items.num_rows:
+        return _empty(n_items, spec, ids, n_seen)
+    place = pc.index_in(
+        pa.array(vocabulary.words, pa.string()),
+        value_set=one_array(as_words(items[columns.ITEM_ID])),
+    )
+    rows = np.full(n_items, -1, np.int64)
+    rows[FIRST_KNOWN:] = pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
+    return _take(_content_of(items, spec), rows, ids, n_seen)
+
+
+def encode_item(features: Mapping[str, object], spec: ContentSpec) -> ItemContent:
+    """Content of one new item, as one row; a missing key is a missing value."""
+    return encode_new_items([features], spec)
+
+
+def encode_new_items(records: Sequence[Mapping[str, object]], spec: ContentSpec) -> ItemContent:
+    """Content of items from live records, one row each."""
+    arrays: dict[str, Any] = {}
+    for column in spec.columns:
+        kind = column.kind
+        if kind == "tokens" and column.separator:
+            kind = "categorical"
+        arrays[column.name] = column_of(records, column.name, kind)
+    title = spec.title
+    if title is not None and title not in arrays:
+        arrays[title] = column_of(records, title, "text")
+    arrays[columns.ITEM_ID] = column_of(records, columns.ITEM_ID, "categorical")
+    return _content_of(pa.table(arrays), spec)
+
+
+def _content_of(items: Any, spec: ContentSpec) -> ItemContent:
+    """Content of each row of a table."""
+    n_rows = items.num_rows
+    categorical = [
+        column.vocabulary.index(items[column.name])[:, None]
+        for column in spec.of_kind("categorical")
+    ]
+    numeric = [
+        _standardise(catalogue_numbers(items[column.name], column.kind), column)[:, None]
+        for column in spec.of_kind("numeric", "time")
+    ]
+    offsets, text = _join_rows(
+        [_bag(items[column.name], column, spec) for column in spec.of_kind("text", "tokens")],
+        n_rows,
+    )
+    title = items[columns.ITEM_ID if spec.title is None else spec.title]
+    words = pc.coalesce(as_words(title), as_words(items[columns.ITEM_ID]))
+    return ItemContent(
+        categorical=_stack(categorical, n_rows).astype(np.int32),
+        cardinalities=spec.cardinalities,
+        numeric=_stack(numeric, n_rows).astype(np.float32),
+        text_offsets=offsets,
+        text=text,
+        text_buckets=spec.text_buckets,
+        titles=np.asarray(words.to_numpy(zero_copy_only=False), object),
+    )
+
+
+def _standardise(numbers: np.ndarray, column: Column) -> np.ndarray:
+    scaled = np.clip((numbers - column.mean) / column.deviation, -_FURTHEST, _FURTHEST)
+    return np.nan_to_num(scaled, nan=0.0)
+
+
+def _bag(column: Any, spec: Column, content: ContentSpec) -> tuple[Ints, Ids]:
+    if spec.kind == "text":
+        return hash_ngrams(column, content.text_buckets)
+    return hash_tokens(split_tokens(column, spec.separator or "|"), content.text_buckets)
+
+
+def _join_rows(bags: list[tuple[Ints, Ids]], n_rows: int) -> tuple[Ints, Ids]:
+    """Sparse rows of several columns side by side."""
+    if not bags:
+        return np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32)
+    row = np.concatenate([np.repeat(np.arange(n_rows), np.diff(offsets)) for offsets, _ in bags])
+    order = np.argsort(row, kind="stable")
+    lengths = np.bincount(row, minlength=n_rows)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return offsets, np.concatenate([ids for _, ids in bags])[order]
+
+
+def _take(content: ItemContent, rows: Ints, ids: Words, n_seen: int) -> ItemContent:
+    """Content in the order of `rows`; -1 is an empty row."""
+    absent = rows < 0
+    safe = np.where(absent, 0, rows)
+    offsets, text = take_rows(content.text_offsets, content.text, rows)
+    return ItemContent(
+        categorical=np.where(absent[:, None], np.int32(0), content.categorical[safe]),
+        cardinalities=content.cardinalities,
+        numeric=np.where(absent[:, None], np.float32(0), content.numeric[safe]),
+        text_offsets=offsets,
+        text=text,
+        text_buckets=content.text_buckets,
+        titles=np.where(absent, ids, content.titles[safe]),
+        n_seen=n_seen,
+    )
+
+
+def _empty(n_items: int, spec: ContentSpec, ids: Words, n_seen: int) -> ItemContent:
+    return ItemContent(
+        categorical=np.zeros((n_items, len(spec.cardinalities)), np.int32),
+        cardinalities=spec.cardinalities,
+        numeric=np.zeros((n_items, len(spec.of_kind("numeric", "time"))), np.float32),
+        text_offsets=np.zeros(n_items + 1, np.int64),
+        text=np.zeros(0, np.int32),
+        text_buckets=spec.text_buckets,
+        titles=ids,
+        n_seen=n_seen,
+    )
+
+
+def _stack(parts: list[np.ndarray], n_rows: int) -> np.ndarray:
+    return np.concatenate(parts, axis=1) if parts else np.zeros((n_rows, 0))

@@ -1,0 +1,84 @@
+"""Records of arrays as files: one .npy an array, memory-mapped; words as Arrow files."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather as feather
+
+from propense.errors import SourceError
+
+Record = TypeVar("Record")
+
+
+def save_record(folder: Path, name: str, record: Any) -> None:
+    """Write a dataclass of arrays, words and plain values as NAME_FIELD files.
+
+    Arrays become .npy, object arrays of words (also in a dict) .arrow, the rest one .json.
+    A field named `goals` is left to the caller.
+    """
+    plain: dict[str, Any] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        path = folder / f"{name}_{field.name}"
+        if isinstance(value, np.ndarray) and value.dtype == object:
+            _save_words(path.with_suffix(".arrow"), {field.name: value})
+        elif isinstance(value, np.ndarray):
+            np.save(path.with_suffix(".npy"), value)
+        elif isinstance(value, dict):
+            _save_words(path.with_suffix(".arrow"), value)
+        elif field.name != "goals":
+            plain[field.name] = value
+    (folder / f"{name}.json").write_bytes(msgspec.json.encode(plain))
+
+
+def open_record(folder: Path, name: str, kind: type[Record], **given: Any) -> Record:
+    """What `save_record` wrote; `given` are the fields left to the caller."""
+    try:
+        values = msgspec.json.decode((folder / f"{name}.json").read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise SourceError(
+            f"{str(folder / name)!r} cannot be read: {error}; run the encode stage again"
+        ) from error
+    for field in fields(kind):  # type: ignore[arg-type]
+        path = folder / f"{name}_{field.name}"
+        if path.with_suffix(".npy").exists():
+            values[field.name] = open_array(path.with_suffix(".npy"))
+        elif path.with_suffix(".arrow").exists():
+            words = _open_words(path.with_suffix(".arrow"))
+            is_dict = str(field.type).startswith("dict")
+            values[field.name] = words if is_dict else words[field.name]
+        elif isinstance(values.get(field.name), list):
+            values[field.name] = tuple(values[field.name])
+    return kind(**{**values, **given})
+
+
+def open_array(file: Path) -> Any:
+    """A .npy file, mapped into memory; an empty one, which cannot be mapped, is read."""
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        array = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise SourceError(
+            f"{str(file)!r} cannot be read: {error}; run the encode stage again"
+        ) from error
+    return array
+
+
+def _save_words(file: Path, columns: dict[str, Any]) -> None:
+    arrays = {name: pa.array(words, pa.string()) for name, words in columns.items()}
+    feather.write_feather(pa.table(arrays), str(file), compression="uncompressed")
+
+
+def _open_words(file: Path) -> dict[str, Any]:
+    table = feather.read_table(str(file), memory_map=True)
+    return {
+        name: np.asarray(table[name].to_numpy(zero_copy_only=False), object)
+        for name in table.column_names
+    }

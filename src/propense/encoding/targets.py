@@ -1,0 +1,185 @@
+"""What the next-item part is judged by, and where each user's train events end."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from propense.encoding.history import Moments
+from propense.errors import SplitError
+from propense.schemas import (
+    FIRST_KNOWN,
+    TEST,
+    TRAIN,
+    UNSEEN,
+    VALIDATION,
+    Histories,
+    Ids,
+    Ints,
+    SplitPlan,
+    Targets,
+)
+from propense.settings import Recommend
+
+UserParts = npt.NDArray[np.int8]
+
+
+class Positives(Protocol):
+    """What knows the actions that count as success: the encoder."""
+
+    @property
+    def positive(self) -> tuple[int, ...]: ...
+
+
+def train_end(histories: Histories, plan: SplitPlan, user_part: UserParts | None) -> Ints:
+    """(n_users,) absolute event index, exclusive, of each user's train events.
+
+    By time: events before `validation_from`. By user or group: all events of train users,
+    none of others. Leave-one-out: all but the last two of users with three or more.
+
+    Raises SplitError if the plan asks for moments or parts that are not there.
+    """
+    begin, stop = histories.offsets[:-1], histories.offsets[1:]
+    if plan.by == "leave_one_out":
+        return np.where(stop - begin >= 3, stop - 2, stop)
+    if plan.by == "time":
+        if not histories.timed or plan.validation_from is None:
+            raise SplitError(
+                "a split by time needs event times and validation_from; "
+                'choose [split] by = "user" or "leave_one_out"'
+            )
+        users = np.arange(histories.n_users)
+        cut = np.full(histories.n_users, plan.validation_from, np.int64)
+        return Moments(histories).before(users, cut)
+    if user_part is None:
+        raise SplitError(f"a split by {plan.by} needs the part of every user, but got none")
+    return np.where(user_part == TRAIN, stop, begin)
+
+
+def make_targets(
+    histories: Histories,
+    plan: SplitPlan,
+    recommend: Recommend | None,
+    encoder: Positives,
+    user_part: UserParts | None,
+) -> Targets:
+    """Validation and test rows; training makes its own from `train_end`.
+
+    An event counts if its action is positive and it has an item, which without `repeat`
+    the user must not have had a positive action on before. By time: the first moment of a
+    user within the part that has such events. By user or group: the last such moment of
+    users of the part. Leave-one-out: the last but one event (validation) and the last
+    (test) of users with three or more, if they count. History ends where the moment
+    begins. An item unknown to the vocabulary stays as UNSEEN: nobody can guess it, it is a miss.
+    There are no rows where nothing is recommended.
+    """
+    if recommend is None:
+        nothing = np.zeros(0, np.int32)
+        return Targets(nothing, nothing.astype(np.int64), np.zeros(1, np.int64), nothing,
+                       nothing.astype(np.int8))  # fmt: skip
+    counts = _countable(histories, encoder.positive, recommend.repeat)
+    moment = moment_of(histories)
+    if plan.by == "leave_one_out":
+        chosen, part = _leave_one_out(histories, counts)
+    elif plan.by == "time":
+        chosen, part = _first_in_time(histories, plan, counts, moment)
+    else:
+        if user_part is None:
+            raise SplitError(f"a split by {plan.by} needs the part of every user, but got none")
+        chosen, part = _last_of_users(histories, counts, moment, user_part)
+    user = owner_of(histories)[chosen].astype(np.int32)
+    end = moment[chosen]
+    # One row a (part, user); its items are distinct.
+    order = np.lexsort((histories.item[chosen], user, part))
+    user, end, part = user[order], end[order], part[order]
+    items = histories.item[chosen][order]
+    row_fresh = np.ones(len(order), bool)
+    row_fresh[1:] = (np.diff(user) != 0) | (np.diff(part) != 0)
+    fresh = row_fresh.copy()
+    fresh[1:] |= np.diff(items) != 0
+    heads = row_fresh[fresh]
+    return Targets(
+        user=user[row_fresh],
+        end=end[row_fresh],
+        item_offsets=np.append(np.flatnonzero(heads), len(heads)).astype(np.int64),
+        items=items[fresh],
+        part=part[row_fresh],
+    )
+
+
+def owner_of(histories: Histories) -> Ints:
+    """(n_events,) user of each event."""
+    return np.repeat(np.arange(histories.n_users), np.diff(histories.offsets))
+
+
+def moment_of(histories: Histories) -> Ints:
+    """(n_events,) index of the first event of each event's moment; without times its own."""
+    n_events = histories.n_events
+    place = np.arange(n_events)
+    if not histories.timed or not n_events:
+        return place
+    fresh = np.ones(n_events, bool)
+    fresh[1:] = np.diff(histories.time) != 0
+    fresh[histories.offsets[:-1][np.diff(histories.offsets) > 0]] = True
+    return np.maximum.accumulate(np.where(fresh, place, 0))
+
+
+def _countable(histories: Histories, positive: tuple[int, ...], repeat: bool) -> np.ndarray:
+    """Events that may be a target; see make_targets."""
+    good = np.isin(histories.action, np.array(positive, np.int16)) & (histories.item >= UNSEEN)
+    if repeat:
+        return good
+    place = np.flatnonzero(good & (histories.item >= FIRST_KNOWN))
+    if not len(place):
+        return good
+    key = owner_of(histories)[place] * (np.int64(histories.item.max()) + 1) + histories.item[place]
+    order = np.argsort(key, kind="stable")
+    again = np.zeros(len(order), bool)
+    again[1:] = np.diff(key[order]) == 0
+    good[place[order[again]]] = False
+    return good
+
+
+def _leave_one_out(histories: Histories, counts: np.ndarray) -> tuple[Ints, UserParts]:
+    stop = histories.offsets[1:][np.diff(histories.offsets) >= 3]
+    chosen = np.concatenate([stop - 2, stop - 1])
+    part = np.repeat(np.array([VALIDATION, TEST], np.int8), len(stop))
+    kept = counts[chosen]
+    return chosen[kept], part[kept]
+
+
+def _first_in_time(
+    histories: Histories, plan: SplitPlan, counts: np.ndarray, moment: Ints
+) -> tuple[Ints, UserParts]:
+    """Events of each user's first countable moment in validation, and in test."""
+    if plan.validation_from is None or plan.test_from is None:
+        raise SplitError("a split by time needs validation_from and test_from, but got none")
+    place = np.flatnonzero(counts & (histories.time >= plan.validation_from))
+    part = np.where(histories.time[place] < plan.test_from, VALIDATION, TEST).astype(np.int8)
+    user = owner_of(histories)[place]
+    fresh = np.ones(len(place), bool)
+    fresh[1:] = (np.diff(user) != 0) | (np.diff(part) != 0)
+    first = np.maximum.accumulate(np.where(fresh, np.arange(len(place)), 0))
+    kept = moment[place] == moment[place[first]] if len(place) else np.zeros(0, bool)
+    return place[kept], part[kept]
+
+
+def _last_of_users(
+    histories: Histories, counts: np.ndarray, moment: Ints, user_part: UserParts
+) -> tuple[Ints, UserParts]:
+    """Events of the last countable moment of each validation and test user."""
+    owner = owner_of(histories)
+    place = np.flatnonzero(counts & (user_part[owner] > TRAIN))
+    user = owner[place]
+    last = np.searchsorted(user, user, side="right") - 1
+    kept = moment[place] == moment[place[last]] if len(place) else np.zeros(0, bool)
+    return place[kept], user_part[user[kept]]
+
+
+def count_items(histories: Histories, ends: Ints, n_items: int) -> Ids:
+    """(n_items,) events of each item within train."""
+    within = np.arange(histories.n_events) < np.repeat(ends, np.diff(histories.offsets))
+    items = histories.item[within & (histories.item >= UNSEEN)]
+    return np.bincount(items, minlength=n_items).astype(np.int32)
