@@ -28,6 +28,8 @@ from propense.tables.engine import Engine
 from propense.tables.labels import Ledger
 
 N_PARTITIONS: Final = 64
+SHARD_SEED: Final = 0
+"""A customer's partition is floor(64 * unit_hash(user_id, SHARD_SEED, "shard"))."""
 SHARD_EVENTS: Final = 100_000
 """Below this many events a shard, fewer shards are made; at least 8."""
 
@@ -63,27 +65,49 @@ class Partitions:
         """One partition's profiles, every column of the users table."""
         return _read(self.folder / "users", number, self.profile)
 
+    def customers(self, numbers: range, columns: tuple[str, ...] | None = None) -> Any:
+        """Profiles by user_id, nulls for customers known only from events; default all columns."""
+        profiles = pa.concat_tables([self.users(number) for number in numbers])
+        profiles = profiles if columns is None else profiles.select(columns)
+        chunks = profiles[USER_ID].chunks
+        for number in numbers if self.has_events else ():
+            chunks.append(pc.unique(self.events(number, (USER_ID,))[USER_ID]))
+        ids = pc.unique(pa.chunked_array(chunks, type=pa.string()))
+        ids = ids.take(pc.sort_indices(ids))
+        users = profiles.take(pc.index_in(ids, value_set=profiles[USER_ID].combine_chunks()))
+        return users.set_column(users.column_names.index(USER_ID), USER_ID, ids).combine_chunks()
+
+    def groups(self) -> Iterator[range]:
+        """The partitions of each shard, in the order of the shards."""
+        size = N_PARTITIONS // self.survey.n_shards
+        return (range(first, first + size) for first in range(0, N_PARTITIONS, size))
+
     @cached_property
     def survey(self) -> Survey:
         """One pass over times and actions."""
-        n_events, n_timed, actions = 0, 0, set()
-        begin, end = None, None
+        n_events, n_timed = 0, 0
+        actions: set[str | None] = set()
+        begin: int | None = None
+        end: int | None = None
         for number in range(N_PARTITIONS if self.has_events else 0):
             events = self.events(number, (EVENT_TIME, ACTION))
             n_events += events.num_rows
             n_timed += events.num_rows - events[EVENT_TIME].null_count
             actions.update(pc.unique(events[ACTION]).to_pylist())
-            span = pc.min_max(events[EVENT_TIME].cast(pa.int64())).as_py()
-            if span["min"] is not None:
-                begin = span["min"] if begin is None else min(begin, span["min"])
-                end = span["max"] if end is None else max(end, span["max"])
+            ends = pc.min_max(events[EVENT_TIME].cast(pa.int64())).as_py()
+            if ends["min"] is not None:
+                begin = ends["min"] if begin is None else min(begin, ends["min"])
+                end = ends["max"] if end is None else max(end, ends["max"])
         if 0 < n_timed < n_events:
             raise SplitError(
                 f"{n_events - n_timed:,} of {n_events:,} events have no event_time; give all "
                 f"of them a time in cleaning, or none to learn from their order alone"
             )
-        span_seconds = None if begin is None else (begin // 1_000_000, end // 1_000_000)
-        return Survey(n_events, span_seconds, tuple(sorted(actions - {None})))
+        span = None
+        if begin is not None and end is not None:
+            span = (begin // 1_000_000, end // 1_000_000)
+        words = sorted(word for word in actions if word is not None)
+        return Survey(n_events, span, tuple(words))
 
     @property
     def clock(self) -> Clock:
@@ -205,26 +229,19 @@ def partition(engine: Engine, clean: Path, folder: Path) -> Partitions:
     return Partitions(folder, profile, has_events)
 
 
-def read_shards(partitions: Partitions) -> Iterator[Shard]:
-    """The shards, in the order of their numbers; together they hold every customer once."""
+def read_shard(partitions: Partitions, numbers: range) -> Shard:
+    """The shard made of these partitions: every customer, every event, in order."""
+    users = partitions.customers(numbers)
+    events = pa.concat_tables([partitions.events(number) for number in numbers])
+    ids = users[USER_ID].combine_chunks()
+    user = pc.index_in(events[USER_ID], value_set=ids).to_numpy().astype(np.int64)
     survey = partitions.survey
-    size = N_PARTITIONS // survey.n_shards
-    for first in range(0, N_PARTITIONS, size):
-        numbers = range(first, first + size)
-        events = pa.concat_tables([partitions.events(number) for number in numbers])
-        profiles = pa.concat_tables([partitions.users(number) for number in numbers])
-        ids = pc.unique(pa.chunked_array([*profiles[USER_ID].chunks, *events[USER_ID].chunks],
-                                         type=pa.string()))  # fmt: skip
-        ids = ids.take(pc.sort_indices(ids))
-        users = profiles.take(pc.index_in(ids, value_set=_whole(profiles[USER_ID])))
-        users = users.set_column(users.column_names.index(USER_ID), USER_ID, ids)
-        user = pc.index_in(events[USER_ID], value_set=ids).to_numpy().astype(np.int64)
-        events = events.take(pa.array(_in_order(events, user, survey.timed)))
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=len(ids)))])
-        yield Shard(users, events.select(list(EVENT_FIELDS)), offsets, survey.actions)
+    events = events.take(pa.array(_in_order(events, user, survey.timed)))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=len(ids)))])
+    return Shard(users, events.select(list(EVENT_FIELDS)), offsets, survey.actions)
 
 
-def _in_order(events: Any, user: Ints, timed: bool) -> Ints:
+def _in_order(events: Any, user: Ints, timed: bool) -> Any:
     """Indices that sort by customer, then (event_time, action, item_id, value), nulls first.
 
     Source and count come last, so that the order of arrival never shows; without times the
@@ -252,12 +269,13 @@ def _rank(words: Any) -> Ints:
     ranks = np.empty(len(coded.dictionary), dtype=np.int64)
     ranks[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(ranks))
     codes = pc.fill_null(coded.indices, -1).to_numpy()
-    return np.append(ranks, -1)[codes]
+    found: Ints = np.append(ranks, -1)[codes]
+    return found
 
 
 def _deal(engine: Engine, table: ibis.expr.types.Table, folder: Path) -> None:
-    """Write `table` in folders 00..63: the first six bits of SHA-256 of "shard:user_id"."""
-    digest = (ibis.literal("shard:") + table[USER_ID]).hexdigest("sha256")
+    """Write `table` in one folder a partition; see SHARD_SEED for the rule."""
+    digest = (ibis.literal(f"shard:{SHARD_SEED}:") + table[USER_ID]).hexdigest("sha256")
     second = digest.substr(1, 1)
     quarter = ibis.cases((second < "4", "0"), (second < "8", "1"), (second < "c", "2"), else_="3")
     engine.write_partitions(
