@@ -30,16 +30,16 @@ def prepare(data: Path, out: Path) -> None:
 
     first = days.group_by("user_id").aggregate([("time", "min"), ("course", "min")])
     first = first.rename_columns({"time_min": "first_day", "course_min": "course"})
-    users = joined(first, data / "enrollTime_train.csv.gz", {"time": "enrolled"})
-    users = joined(
-        users, data / "enrollment_course_start_time.csv.gz", {"course_start_time": "course_start"}
-    )
+    enrolled = [data / "enrollTime_train.csv.gz", data / "enrollTime_test.csv.gz"]
+    users = joined(first, enrolled, {"time": "enrolled"})
+    starts = [data / "enrollment_course_start_time.csv.gz"]
+    users = joined(users, starts, {"course_start_time": "course_start"})
     late = pc.subtract(users["enrolled"].cast("int64"), users["course_start"].cast("int64"))
     users = users.append_column("enrolled_days_after_start", pc.divide(late.cast("double"), 86_400))
     users = users.select(["user_id", "course", "enrolled", "enrolled_days_after_start"])
     csv.write_csv(users.sort_by("user_id"), out / "users.csv")
 
-    labels = joined(first, data / "truth_train.csv.gz", {"label": "dropout"})
+    labels = joined(first, [data / "truth_train.csv.gz"], {"label": "dropout"})
     month = pa.scalar(30 * 86_400_000_000, pa.duration("us"))
     labels = labels.append_column("as_of", pc.add(labels["first_day"], month))
     labels = labels.select(["user_id", "as_of", "dropout"]).sort_by("user_id")
@@ -53,9 +53,10 @@ def of_one_kind(days: pa.Table, kind: str) -> pa.Table:
     return pa.table(columns, names=["user_id", "action", "event_time", "count"])
 
 
-def joined(left: pa.Table, path: Path, names: dict[str, str]) -> pa.Table:
-    """`left` with columns of a file, keyed by enrollment_id and renamed."""
-    right = csv.read_csv(path).rename_columns({"enrollment_id": "user_id", **names})
+def joined(left: pa.Table, paths: list[Path], names: dict[str, str]) -> pa.Table:
+    """`left` with columns of files, keyed by enrollment_id and renamed."""
+    right = pa.concat_tables(csv.read_csv(path) for path in paths)
+    right = right.rename_columns({"enrollment_id": "user_id", **names})
     return left.join(right, "user_id", join_type="left outer")
 
 

@@ -104,6 +104,12 @@ def test_platform_roles_and_columns(platform: Path) -> None:
         "user_id": "uid", "item_id": "course", "action": "act", "event_time": "ts",
         "value": "amount",
     }  # fmt: skip
+    web = next(s for s in settings.sources.values() if s.events == "logs/web/access.log")
+    assert web.columns == {
+        "user_id": "remote_user", "item_id": "path:2", "action": "method", "event_time": "time"
+    }  # fmt: skip
+    assert settings.identities is not None
+    assert settings.identities.columns == {"user_id": "user_id", "alias": "anonymous_id"}
     assert settings.users is not None and settings.items is not None
     assert settings.users.columns == {"user_id": "id"}
     assert settings.users.features == ("age_band", "city_tier", "signup_time")  # channel: constant

@@ -150,9 +150,9 @@ def _source(out: Proposal, role: Role, name: str) -> None:
     _file_keys(out, group, "events")
     _columns(out, columns)
     for canonical, own in columns.items():
-        if group.format != "access_log" and (reason := _reason(group.column(own), canonical)):
+        if reason := _reason(group.column(own), canonical):
             out.comment(f"  {own}: {reason}")
-    if "action" not in columns and group.format != "access_log":
+    if "action" not in columns:
         action, why = _constant_action(group, columns)
         out.say(f"action = {quoted(action)}   # {why}")
     if "event_time" in columns and group.format != "access_log":
@@ -170,7 +170,7 @@ def _source(out: Proposal, role: Role, name: str) -> None:
     _alternatives(out, group, columns)
     spare = [
         own for own in group.columns
-        if own not in columns.values() and group.format != "access_log"
+        if own not in columns.values()
     ]  # fmt: skip
     if spare:
         out.comment(f"Columns not used: {', '.join(spare)}")
@@ -181,8 +181,6 @@ def _source(out: Proposal, role: Role, name: str) -> None:
 
 def _alternatives(out: Proposal, group: Group, columns: dict[str, str]) -> None:
     """Other columns that could be the customer, the item or the time, as comments."""
-    if group.format == "access_log":
-        return
     scores = {"user_id": names.person_score, "item_id": names.thing_score}
     for own, column in group.columns.items():
         if own in columns.values():
@@ -270,11 +268,7 @@ def _table(out: Proposal, role: Role) -> None:
         return
     labels = label_columns(group, role.columns.values()) if role.name == "users" else []
     renamed = {own: own_name(own) for own in group.columns if own_name(own) != own}
-    columns = {
-        **role.columns,
-        **{short: own for own, short in renamed.items() if own not in role.columns.values()},
-    }
-    _columns(out, columns)
+    _columns(out, role.columns)
     features, left_out, types, sensitive = [], [], {}, []
     for own, column in group.columns.items():
         if own in role.columns.values() or own in labels:

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
@@ -90,7 +91,8 @@ def find_groups(folder: Path, start: Path) -> tuple[list[Group], list[Unreadable
             elif found.n_rows == 0:
                 unreadable.append(Unreadable(path, "it has a header but no rows"))
             else:
-                seen[(found.format, *sorted(found.columns))].append(found)
+                fixed = "" if found.format == "access_log" else found.columns
+                seen[(found.format, *sorted(fixed))].append(found)
         if not seen:
             continue
         main = max(seen, key=lambda key: len(seen[key]))
@@ -130,9 +132,12 @@ def _group(
     files = sorted(path for _, _, members in found for path in members)
     first = samples[0]
     cells: dict[str, list[str | None]] = {
-        name: [cell for sample in samples for cell in sample.columns[name]]
-        for name in first.columns
-    }
+        name: [
+            cell for sample in samples
+            for cell in sample.columns.get(name) or [None] * sample.n_rows
+        ]
+        for name in dict.fromkeys(name for sample in samples for name in sample.columns)
+    }  # fmt: skip
     declared = first.declared or {}
     return Group(
         name=_short_name(files),
@@ -305,11 +310,10 @@ _ANY: Final = {"category", "text", "boolean", "integer", "number", "empty"}
 def _role(group: Group, person: str | None, thing: str | None) -> Role:
     """The role of one group by itself."""
     if group.format == "access_log":
-        columns = {"item_id": "item_id", "action": "action", "event_time": "event_time"}
-        return Role("events", group, {"user_id": "user_id", **columns}, "a web server's access log")
+        return _access_log(group, person, thing)
     device = _pick(group, names.DEVICE, {person} if person else set(), _WORDS)
     if device and person and len(group.columns) <= 4 and _moment(group, {person, device}) is None:
-        return Role("identities", group, {"user_id": person, "other_id": device},
+        return Role("identities", group, {"user_id": person, "alias": device},
                     f"{person} and {device} are ids of one person")  # fmt: skip
     impression = _impressions(group, person, thing)
     if impression is not None:
@@ -322,6 +326,35 @@ def _role(group: Group, person: str | None, thing: str | None) -> Role:
     if thing is not None and group.column(thing).uniqueness >= KEY and len(group.columns) > 1:
         return Role("items", group, {"item_id": thing}, f"{thing} is different in every row")
     return Role("none", group, {}, "no column looks like a customer's or an item's id")
+
+
+def _access_log(group: Group, person: str | None, thing: str | None) -> Role:
+    """A web server's log: who by parameter, login or address; what by parameter or path."""
+    columns = group.columns
+    login = columns["remote_user"]
+    why = "a web server's access log; "
+    if person is not None and person.startswith("query:"):
+        why += f"customers by the parameter {own_name(person)}"
+    elif login.n_known > 0.5 * login.n:
+        person, why = "remote_user", why + "customers by login"
+    else:
+        person, why = "remote_host", why + "customers by network address, for want of a login"
+    steps = [own for own in columns if own.startswith("path:")]
+    many = [own for own in steps if columns[own].n_distinct >= 10]
+    spoken = [own for before, own in pairwise(steps) if own in many and _says_thing(columns[before])]
+    item = thing if thing and thing.startswith("query:") else next(iter(spoken or many), None)
+    found = {"user_id": person, "item_id": item, "action": "method", "event_time": "time"}
+    action = _pick(group, names.ACTION, {person}, {"category"})
+    if action is not None and action.startswith("query:"):
+        found["action"] = action
+    elif item != "path:1" and steps and 1 < columns["path:1"].n_distinct <= 30:
+        found["action"] = "path:1"
+    return Role("events", group, {word: own for word, own in found.items() if own}, why)
+
+
+def _says_thing(step: ColumnProfile) -> bool:
+    """Whether a step of addresses is a word for items, as in /courses/."""
+    return any(names.says(word.removesuffix("s"), names.THING) for word, _ in step.common)
 
 
 def _person_role(group: Group, person: str, thing: str | None) -> Role:

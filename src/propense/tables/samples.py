@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal, cast
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import pyarrow as pa
@@ -26,10 +27,12 @@ UNPACK_BYTES: Final = 268_435_456
 DELIMITERS: Final = (",", "\t", ";", "|")
 
 ACCESS_LOG: Final = re.compile(
-    r'^(?P<user_id>\S+) \S+ (?P<login>\S+) \[(?P<event_time>[^\]]+)\] '
-    r'"(?P<action>[A-Z]+) (?P<item_id>\S+)[^"]*" (?P<status>\d{3}) (?P<bytes>\S+)'
-)  # fmt: skip
+    r"^(?P<remote_host>\S+) \S+ (?P<remote_user>\S+) \[(?P<time>[^\]]+)\] "
+    r'"(?P<method>[A-Z]+) (?P<target>\S+)[^"]*" (?P<status>\d{3}) (?P<bytes>\S+)'
+)
 """The common and the combined log format of web servers."""
+PATH_STEPS: Final = 4
+"""Steps of an address that are offered as columns `path:1`, `path:2`, ..."""
 
 _RECBOLE = re.compile(r":(token|token_seq|float|float_seq)$")
 _NUMBER = re.compile(r"^-?\d+(\.\d+)?([eE][-+]?\d+)?$")
@@ -93,12 +96,12 @@ def sample_file(path: Path) -> Sample | Unreadable:
 
 
 def own_name(column: str) -> str:
-    """A column's name without a RecBole type.
+    """A column's name without a RecBole type, and of a parameter of an address its name.
 
-    >>> own_name("user_id:token")
-    'user_id'
+    >>> own_name("user_id:token"), own_name("query:uid")
+    ('user_id', 'uid')
     """
-    return _RECBOLE.sub("", column)
+    return _RECBOLE.sub("", column).removeprefix("query:")
 
 
 def _chunks(path: Path, n_bytes: int, packed: bool) -> tuple[list[bytes], int, bool]:
@@ -198,11 +201,20 @@ class _Rough:
 
 
 def _access_log(rough: _Rough, lines: list[str]) -> Sample:
+    """Fields of the log, and as columns the steps and the parameters of the addresses."""
     matches = [match for match in map(ACCESS_LOG.match, lines) if match]
+    fields = [name for name in ACCESS_LOG.groupindex if name != "target"]
     columns: dict[str, list[str | None]] = {
         name: [None if match[name] == "-" else match[name] for match in matches]
-        for name in ACCESS_LOG.groupindex
+        for name in fields
     }
+    addresses = [urlsplit(match["target"]) for match in matches]
+    steps = [address.path.strip("/").split("/") for address in addresses]
+    for i in range(min(PATH_STEPS, max(map(len, steps), default=0))):
+        columns[f"path:{i + 1}"] = [step[i] or None if i < len(step) else None for step in steps]
+    parameters = [dict(parse_qsl(address.query)) for address in addresses]
+    for name in dict.fromkeys(name for found in parameters for name in found):
+        columns[f"query:{name}"] = [found.get(name) for found in parameters]
     return rough.sample("access_log", columns, rough.n_lines, len(lines) - len(matches))
 
 
