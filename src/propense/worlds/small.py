@@ -1,0 +1,315 @@
+"""Two small worlds in which the network should not win, so that honesty can be tested.
+
+In the first nobody's order of events says anything: how often someone comes and who they are
+decide all, so trees on profile and counts suffice. In the second a campaign multiplies
+everybody's readiness to pay by the same factor, so whoever is likeliest to pay gains most and
+plain propensity suffices for targeting.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from propense.errors import SettingsError
+from propense.schemas import Doubles, Ints
+from propense.worlds.calendar import (
+    ACTIVE_DAYS,
+    DAY_SECONDS,
+    HORIZON_DAYS,
+    START_SECONDS,
+    seconds_of_day,
+)  # fmt: skip
+from propense.worlds.people import CITY_TIERS, DEVICES
+from propense.worlds.tables import Tables
+from propense.worlds.truth import Ceiling
+from propense.worlds.writing import numbered, write_json, write_lines, write_parquet
+
+DAYS: Final = 280
+N_ITEMS: Final = 120
+WAVE_DAYS: Final = (84, 126, 168, 210, 249)
+EFFECT: Final = 1.8
+"""Factor of everybody's daily odds of paying while the offer is in force."""
+P_TREATED: Final = 0.5
+MEAN_STAY: Final = 400.0
+"""Days until a person is gone."""
+_ACTIONS: Final = ("view", "favourite", "pay")
+
+_COMMON: Final = """\
+time_zone = "Asia/Shanghai"
+currency = "CNY"
+
+[sources.shop]
+events = "events.parquet"
+
+[users]
+path = "users.csv"
+features = ["city_tier", "device", "age", "income"]
+
+[items]
+path = "items.parquet"
+features = ["category", "price"]
+
+[goals.pay]
+action = "pay"
+within = "30d"
+among = "active within 90d"
+
+[goals.churn]
+absent = "*"
+within = "30d"
+among = "active within 90d"
+
+[recommend]
+positive = ["favourite", "pay"]
+repeat = true
+"""
+_EXPOSURES: Final = """
+[exposures]
+path = "campaigns.parquet"
+"""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """People of a small world: two constant daily chances each."""
+
+    city: Ints
+    device: Ints
+    age: Ints
+    income: Doubles
+    p_visit: Doubles
+    pay_odds: Doubles
+    """Odds of paying on a visit."""
+    gone: Ints
+    """Day from which a person never comes again: the same chance on every day for everyone."""
+
+
+@dataclass(frozen=True)
+class Lives:
+    """What people did; `active` and `paid` (n, DAYS), `treated` (n_waves, n)."""
+
+    people: Plain
+    waves: tuple[int, ...]
+    treated: np.ndarray
+    active: np.ndarray
+    paid: np.ndarray
+
+
+def generate_no_sequence(folder: Path, n_users: int = 8_000, seed: int = 0) -> Path:
+    """Write a world whose profile and counts decide all; returns the folder.
+
+    Truth: the chances given the constant rates of each person. Raises SettingsError.
+    """
+    return _generate(folder, n_users, seed, ())
+
+
+def generate_no_heterogeneity(folder: Path, n_users: int = 8_000, seed: int = 0) -> Path:
+    """Write a world with a randomised campaign that multiplies everybody's odds alike.
+
+    Truth: as in `generate_no_sequence`, and the uplift of each exposure. Raises SettingsError.
+    """
+    return _generate(folder, n_users, seed, WAVE_DAYS)
+
+
+def _generate(folder: Path, n_users: int, seed: int, waves: tuple[int, ...]) -> Path:
+    if n_users < 1:
+        raise SettingsError(f"n_users must be at least 1, got {n_users}")
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, 11 + len(waves)])
+    lives = _live(rng, _people(rng, n_users), waves)
+    _write_events(rng, folder, lives)
+    _write_profiles(rng, folder, lives.people)
+    with Tables(folder) as tables:
+        ceiling = _write_chances(tables, lives)
+        for day in waves:
+            _write_wave(tables, lives, day)
+    auc = {goal: round(value, 6) for goal, value in ceiling.auc().items()}
+    facts = {"n_users": n_users, "n_courses": N_ITEMS, "seed": seed, "auc": auc}
+    write_json(folder / "truth" / "world.json", facts)
+    write_lines(folder / "propense.toml", pa.array([_COMMON + (_EXPOSURES if waves else "")]))
+    return folder
+
+
+def _people(rng: np.random.Generator, n: int) -> Plain:
+    city, device = rng.integers(0, 4, n), rng.integers(0, 3, n)
+    age, income = rng.integers(18, 70, n), 100.0 * np.rint(np.exp(rng.normal(9, 0.5, n)) / 100)
+    # Steps and an interaction: what trees see at once and a straight line does not.
+    keen = 1.6 * ((age > 30) & (age < 45)) + 1.2 * ((income > 9_000) & (city < 2))
+    keen = keen - 1.3 * ((device == 2) & (age > 50))
+    often = 0.6 * (device == 0) - 0.7 * (city == 3) + rng.normal(0, 0.9, n)
+    rate = 0.06 * np.exp(often)
+    gone = np.floor(rng.exponential(MEAN_STAY, n)).astype(np.int64)
+    return Plain(city, device, age, income, rate / (1 + rate), 0.02 * np.exp(keen), gone)
+
+
+def _live(rng: np.random.Generator, people: Plain, waves: tuple[int, ...]) -> Lives:
+    n = len(people.city)
+    treated = rng.random((len(waves), n)) < P_TREATED
+    active = rng.random((n, DAYS)) < people.p_visit[:, None]
+    active &= np.arange(DAYS) < people.gone[:, None]
+    factor = np.ones((n, DAYS))
+    for day, on in zip(waves, treated, strict=True):
+        factor[on, day : day + HORIZON_DAYS] = EFFECT
+    odds = people.pay_odds[:, None] * factor
+    paid = active & (rng.random((n, DAYS)) < odds / (1 + odds))
+    return Lives(people, waves, treated, active, paid)
+
+
+def _write_events(rng: np.random.Generator, folder: Path, lives: Lives) -> None:
+    user, day = np.nonzero(lives.active)
+    n_views = 1 + rng.poisson(0.8, len(user))
+    row = np.repeat(np.arange(len(user)), n_views)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(n_views) - n_views, n_views)
+    begin = rng.integers(0, 80_000, len(user))
+    buys = np.flatnonzero(lives.paid[user, day])
+    action = np.where(rng.random(len(row)) < 0.1, 1, 0)
+    rows = np.concatenate([row, buys])
+    action = np.concatenate([action, np.full(len(buys), 2)])
+    second = np.concatenate([begin[row] + place * 40, begin[buys] + 2_000])
+    weights = np.cumsum(1 / np.arange(1, N_ITEMS + 1))
+    item = np.searchsorted(weights, rng.random(len(rows)) * weights[-1], side="right")
+    item = np.minimum(item, N_ITEMS - 1)
+    time = START_SECONDS + day[rows] * DAY_SECONDS + second
+    order = np.argsort(time, kind="stable")
+    value = np.where(action == 2, _prices()[item], 0.0)
+    table = pa.table(
+        {
+            "user_id": numbered("p", user[rows], 6),
+            "item_id": numbered("i", item, 4),
+            "action": pa.array(_ACTIONS).take(pa.array(action)),
+            "event_time": pa.array(time * 1_000_000, pa.timestamp("us", tz="UTC")),
+            "value": pa.array(value, mask=action != 2),
+        }
+    )
+    write_parquet(folder / "events.parquet", table.take(pa.array(order)))
+
+
+def _write_profiles(rng: np.random.Generator, folder: Path, people: Plain) -> None:
+    users = pa.table(
+        {
+            "user_id": numbered("p", np.arange(len(people.city)), 6),
+            "city_tier": pa.array(CITY_TIERS).take(pa.array(people.city)),
+            "device": pa.array(DEVICES).take(pa.array(people.device)),
+            "age": people.age,
+            "income": people.income,
+        }
+    )
+    with Tables(folder) as tables:
+        tables.add_csv("users.csv", users, "utf-8")
+    kinds = pa.array([f"category {number}" for number in range(8)])
+    items = pa.table(
+        {
+            "item_id": numbered("i", np.arange(N_ITEMS), 4),
+            "category": kinds.take(pa.array(rng.integers(0, 8, N_ITEMS))),
+            "price": _prices(),
+        }
+    )
+    write_parquet(folder / "items.parquet", items)
+
+
+def _prices() -> Doubles:
+    prices: Doubles = 19.0 + 10.0 * (np.arange(N_ITEMS) * 37 % 40)
+    return prices
+
+
+def _write_chances(tables: Tables, lives: Lives) -> Ceiling:
+    """True chances of the active at the weekly moments, and what happened."""
+    ceiling = Ceiling()
+    for day in range(ACTIVE_DAYS // 7 * 7 + 7, DAYS - HORIZON_DAYS + 1, 7):
+        who = np.flatnonzero(lives.active[:, day - ACTIVE_DAYS : day].any(axis=1))
+        later = slice(day, day + HORIZON_DAYS)
+        table = pa.table(
+            {
+                "user_id": numbered("p", who, 6),
+                "as_of": np.full(len(who), int(seconds_of_day(day))),
+                "p_pay": np.round(1 - _p_none(lives, who, day, paying=True), 6),
+                "p_churn": np.round(_p_none(lives, who, day, paying=False), 6),
+                "pay": lives.paid[who, later].any(axis=1).astype(np.float64),
+                "churn": 1.0 - lives.active[who, later].any(axis=1),
+            }
+        )
+        ceiling.add(table)
+        tables.add("truth/propensity.parquet", table)
+    return ceiling
+
+
+def _p_none(
+    lives: Lives, who: Ints, day: int, paying: bool, forced: bool | None = None
+) -> Doubles:
+    """(len(who),) P(no payment, or no visit, within the horizon | who is gone by `day`).
+
+    Backward over the days; a wave to come is averaged over its coin, one already dealt acts
+    as it fell, and `forced` says how the wave of `day` itself falls.
+    """
+    people = lives.people
+    stays = math.exp(-1 / MEAN_STAY)
+
+    def back(later: Doubles, on: np.ndarray | bool) -> Doubles:
+        odds = people.pay_odds[who] * np.where(on, EFFECT, 1.0)
+        p: Doubles = people.p_visit[who] * (odds / (1 + odds) if paying else 1.0)
+        before: Doubles = (1 - stays) + stays * (1 - p) * later
+        return before
+
+    plain = np.ones(len(who))
+    offered: Doubles | None = None
+    for now in range(day + HORIZON_DAYS - 1, day - 1, -1):
+        wave = next((w for w in lives.waves if w <= now < w + HORIZON_DAYS), None)
+        if wave is None:
+            plain = back(plain, False)
+        elif wave < day or (wave == day and forced is None):
+            plain = back(plain, lives.treated[lives.waves.index(wave), who])
+        elif wave == day:
+            plain = back(plain, bool(forced))
+        else:
+            offered = back(plain if offered is None else offered, True)
+            plain = back(plain, False)
+            if now == wave:
+                plain = P_TREATED * offered + (1 - P_TREATED) * plain
+                offered = None
+    here = people.gone[who] >= day
+    none: Doubles = np.where(here, plain, 1.0)
+    return none
+
+
+def _write_wave(tables: Tables, lives: Lives, day: int) -> None:
+    """One wave of the offer to everyone, and its true uplift."""
+    who = np.arange(len(lives.people.city))
+    on = lives.treated[lives.waves.index(day)]
+    moment = np.full(len(who), int(seconds_of_day(day)))
+    arms = pa.array(["control", "offer"]).take(pa.array(on.astype(np.int8)))
+    tables.add(
+        "campaigns.parquet",
+        pa.table(
+            {
+                "user_id": numbered("p", who, 6),
+                "campaign": pa.array(["offer"] * len(who)),
+                "arm": arms,
+                "treated": on,
+                "exposure_time": pa.array(moment * 1_000_000, pa.timestamp("us", tz="UTC")),
+                "p_treated": np.full(len(who), P_TREATED),
+            }
+        ),
+    )
+    treated = 1 - _p_none(lives, who, day, paying=True, forced=True)
+    control = 1 - _p_none(lives, who, day, paying=True, forced=False)
+    tables.add(
+        "truth/uplift.parquet",
+        pa.table(
+            {
+                "user_id": numbered("p", who, 6),
+                "campaign": pa.array(["offer"] * len(who)),
+                "exposure_time": moment,
+                "treated": on,
+                "p_pay_treated": np.round(treated, 6),
+                "p_pay_control": np.round(control, 6),
+                "uplift": np.round(treated - control, 6),
+                "pay": lives.paid[:, day : day + HORIZON_DAYS].any(axis=1).astype(np.float64),
+            }
+        ),
+    )
