@@ -147,9 +147,7 @@ class _Past:
         good = place >= 0
         if not self.timed:
             return np.where(good, self.end - 1 - place, np.nan)
-        return np.where(
-            good, (self.as_of - self.time_at(place, good, 0)) / SECONDS_PER_DAY, np.nan
-        )
+        return np.where(good, (self.as_of - self.time_at(place, good, 0)) / SECONDS_PER_DAY, np.nan)
 
 
 def _columns(past: _Past, spec: AggregateSpec) -> Iterator[np.ndarray]:
@@ -171,7 +169,7 @@ def _columns(past: _Past, spec: AggregateSpec) -> Iterator[np.ndarray]:
         yield total[end] - total[begin]
         yield past.since(past.last(flags))
     yield from _money(past)
-    yield past_weight(past)
+    yield _weight(past)
     total = past.sums(_first_of_item(histories))
     yield total[end] - total[begin]
     if spec.timed:
@@ -195,7 +193,7 @@ def _money(past: _Past) -> Iterator[np.ndarray]:
     yield known[place]
 
 
-def past_weight(past: _Past) -> Doubles:
+def _weight(past: _Past) -> Doubles:
     """Sum of the events' `count`: many clicks may be one row of a log."""
     held = np.clip(past.histories.count.astype(np.float64), 0, _MOST_UNITS)
     total = past.sums(np.rint(np.nan_to_num(held) * MICRO).astype(np.int64))
@@ -250,7 +248,7 @@ def _gaps(past: _Past, span: Ints) -> Iterator[Doubles]:
     heads = histories.offsets[:-1][np.diff(histories.offsets) > 0]
     gap[heads] = 0
     counted, squared = past.sums(gap > 0), past.sums(gap * gap)
-    n_gaps = counted[past.end] - counted[np.minimum(past.begin, len(gap))]
+    n_gaps = counted[past.end] - counted[past.begin]
     mean = _ratio(span, n_gaps)
     variance = _ratio(squared[past.end] - squared[past.begin], n_gaps) - mean * mean
     yield mean / SECONDS_PER_DAY

@@ -131,9 +131,7 @@ class Dataset:
         """
         folder = run.encoded
         if not (folder / "split.json").exists():
-            raise SourceError(
-                f"no encoded data set in {str(folder)!r}; run the encode stage first"
-            )
+            raise SourceError(f"no encoded data set in {str(folder)!r}; run the encode stage first")
         settings = msgspec.json.decode((folder / "settings.json").read_bytes(), type=Settings)
         plan = msgspec.json.decode((folder / "split.json").read_bytes(), type=SplitPlan)
         parts = folder / "user_part.npy"

@@ -211,6 +211,4 @@ def order_users(users: Any, user_ids: Any) -> Any:
     wanted = pa.array(user_ids, pa.string())
     place = pc.index_in(wanted, value_set=as_words(users[columns.USER_ID]))
     ordered = users.take(place)
-    return ordered.set_column(
-        ordered.column_names.index(columns.USER_ID), columns.USER_ID, wanted
-    )
+    return ordered.set_column(ordered.column_names.index(columns.USER_ID), columns.USER_ID, wanted)

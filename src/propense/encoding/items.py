@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from propense import columns
-from propense.encoding.arrow import as_words, column_of, one_array
+from propense.encoding.arrow import as_words, column_of, one_array, word_of
 from propense.encoding.profiles import TITLE_NAMES, Column, catalogue_numbers, fit_column
 from propense.encoding.text import hash_ngrams, hash_tokens, split_tokens, take_rows
 from propense.encoding.vocabulary import Vocabulary
@@ -112,17 +112,27 @@ def encode_item(features: Mapping[str, object], spec: ContentSpec) -> ItemConten
 
 def encode_new_items(records: Sequence[Mapping[str, object]], spec: ContentSpec) -> ItemContent:
     """Content of items from live records, one row each."""
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = {
+        column.name: column_of(records, column.name, column.kind)
+        for column in spec.columns
+        if not column.separator
+    }
     for column in spec.columns:
-        kind = column.kind
-        if kind == "tokens" and column.separator:
-            kind = "categorical"
-        arrays[column.name] = column_of(records, column.name, kind)
+        if column.separator:
+            cells = [_joined(record.get(column.name), column.separator) for record in records]
+            arrays[column.name] = pa.array(cells, pa.string())
     title = spec.title
     if title is not None and title not in arrays:
         arrays[title] = column_of(records, title, "text")
     arrays[columns.ITEM_ID] = column_of(records, columns.ITEM_ID, "categorical")
     return _content_of(pa.table(arrays), spec)
+
+
+def _joined(cell: object, separator: str) -> str | None:
+    """A live cell as the file would have it: a list of tokens becomes one text."""
+    if isinstance(cell, list | tuple):
+        return separator.join(str(token) for token in cell)
+    return word_of(cell)
 
 
 def _content_of(items: Any, spec: ContentSpec) -> ItemContent:

@@ -145,6 +145,8 @@ def _feature_names(known: Sequence[str], settings: Settings) -> list[str]:
             raise SettingsError(f"[users] names the column {name!r}; {nearest(name, known)}")
     labels = {goal.column for goal in settings.goals.values()}
     labels |= {goal.as_of for goal in settings.goals.values()}
+    for goal in settings.goals.values():
+        labels |= set(goal.columns.values()) if goal.path is None else set()
     if table.features is not None:
         leaked = [
             name for name in table.features

@@ -45,9 +45,7 @@ def hash_ngrams(
     ([0, 6, 6, 12], True)
     """
     encoded = as_words(texts).dictionary_encode()
-    codes = np.asarray(
-        pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), np.int64
-    )
+    codes = np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), np.int64)
     words = encoded.dictionary
     rows, ids = [], []
     for begin in range(0, len(words), _TEXTS_AT_ONCE):
@@ -68,9 +66,7 @@ def hash_tokens(lists: Any, buckets: int) -> tuple[Ints, Ids]:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     encoded = as_words(pc.list_flatten(lists)).dictionary_encode()
     words = [f"{chr(_MARK)}{word.strip()}{chr(_MARK)}" for word in encoded.dictionary.to_pylist()]
-    codes = np.asarray(
-        pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), np.int64
-    )
+    codes = np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), np.int64)
     of_word = np.array([_hash_whole(word, buckets) for word in words] + [0], np.int32)
     ids = of_word[codes]
     known = ids > 0

@@ -42,9 +42,7 @@ def _transitions(time_zone: str) -> tuple[Ints, Ints]:
         ) from error
     grid = range(0, _LAST, SECONDS_PER_DAY)
     daily = np.array([_offset_at(moment, zone) for moment in grid])
-    starts = [
-        _bisect(int(day) * SECONDS_PER_DAY, zone) for day in np.flatnonzero(np.diff(daily))
-    ]
+    starts = [_bisect(int(day) * SECONDS_PER_DAY, zone) for day in np.flatnonzero(np.diff(daily))]
     offsets = [int(daily[0]), *(_offset_at(start, zone) for start in starts)]
     return np.array(starts, np.int64), np.array(offsets, np.int64)
 

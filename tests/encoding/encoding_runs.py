@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from propense.schemas import GoalPlan, RunFolder, SplitPlan
 
@@ -23,7 +22,6 @@ EVENT = pa.struct(
 )  # fmt: skip
 
 Event = Mapping[str, Any]
-RunMaker = Callable[..., RunFolder]
 
 
 def event(
@@ -66,33 +64,28 @@ def write_shards(folder: Path, logs: Mapping[str, Sequence[Event]], n_shards: in
         pq.write_table(table, folder / f"shard-{shard:03d}.parquet")
 
 
-@pytest.fixture
-def make_run(tmp_path: Path) -> RunMaker:
-    """Writes a run folder from logs, a users table, an items table, labels and a plan."""
-
-    def make(
-        logs: Mapping[str, Sequence[Event]],
-        plan: SplitPlan,
-        users: Mapping[str, Any] | None = None,
-        items: Mapping[str, Any] | None = None,
-        labels: Mapping[str, Any] | None = None,
-        n_shards: int = 2,
-    ) -> RunFolder:
-        run = RunFolder(tmp_path / "run")
-        run.clean.mkdir(parents=True, exist_ok=True)
-        write_shards(run.parts / "shards", logs, n_shards)
-        pq.write_table(
-            pa.table(dict(users) if users is not None else {"user_id": list(logs)}),
-            run.parts / "users.parquet",
-        )
-        if items is not None:
-            pq.write_table(pa.table(dict(items)), run.clean / "items.parquet")
-        if labels is not None:
-            pq.write_table(pa.table(dict(labels)), run.parts / "labels.parquet")
-        (run.parts / "split.json").write_bytes(msgspec.json.encode(plan))
-        return run
-
-    return make
+def make_run(
+    folder: Path,
+    logs: Mapping[str, Sequence[Event]],
+    plan: SplitPlan,
+    users: Mapping[str, Any] | None = None,
+    items: Mapping[str, Any] | None = None,
+    labels: Mapping[str, Any] | None = None,
+) -> RunFolder:
+    """A run folder of logs, a plan, and perhaps users, items and labels as columns."""
+    run = RunFolder(folder)
+    run.clean.mkdir(parents=True, exist_ok=True)
+    write_shards(run.parts / "shards", logs, 2)
+    pq.write_table(
+        pa.table(dict(users) if users is not None else {"user_id": list(logs)}),
+        run.parts / "users.parquet",
+    )
+    if items is not None:
+        pq.write_table(pa.table(dict(items)), run.clean / "items.parquet")
+    if labels is not None:
+        pq.write_table(pa.table(dict(labels)), run.parts / "labels.parquet")
+    (run.parts / "split.json").write_bytes(msgspec.json.encode(plan))
+    return run
 
 
 def stamps(seconds: Sequence[int | None]) -> Any:
