@@ -96,9 +96,7 @@ def score_columns(
         missing_auc = 0.5
         if 0 < missing.sum() < len(missing):
             missing_auc = _out_of_fold_auc(missing, 2, ever[life], fold[life])
-        scores.append(
-            ColumnScore(goal, name, auc, missing_auc, ever_auc, len(y), positives)
-        )
+        scores.append(ColumnScore(goal, name, auc, missing_auc, ever_auc, len(y), positives))
     return sorted(scores, key=lambda score: (-max(score.best, score.missing_auc), score.column))
 
 

@@ -174,9 +174,7 @@ def _time_formats(tried: Sequence[str], name: str) -> tuple[str, ...] | None:
             continue
         if fits[0].isdigit() and not names.says(name, names.TIME | names.VALID_FROM):
             continue  # eight digits without a name that speaks of time are a number
-        reads = {
-            form: sum(parse_time(cell, form) is not None for cell in fits) for form in formats
-        }
+        reads = {form: sum(parse_time(cell, form) is not None for cell in fits) for form in formats}
         best = max(reads.values())
         if best >= 0.95 * len(fits):
             return tuple(form for form in formats if reads[form] == best)

@@ -125,9 +125,7 @@ def _spread(paths: Sequence[Path]) -> list[Path]:
     return [paths[i * (len(paths) - 1) // (LOOKED_AT - 1)] for i in range(LOOKED_AT)]
 
 
-def _group(
-    found: Sequence[tuple[Sample, float, list[Path]]], folder: Path, start: Path
-) -> Group:
+def _group(found: Sequence[tuple[Sample, float, list[Path]]], folder: Path, start: Path) -> Group:
     samples = [sample for sample, _, _ in found]
     files = sorted(path for _, _, members in found for path in members)
     first = samples[0]
@@ -341,7 +339,9 @@ def _access_log(group: Group, person: str | None, thing: str | None) -> Role:
         person, why = "remote_host", why + "customers by network address, for want of a login"
     steps = [own for own in columns if own.startswith("path:")]
     many = [own for own in steps if columns[own].n_distinct >= 10]
-    spoken = [own for before, own in pairwise(steps) if own in many and _says_thing(columns[before])]
+    spoken = [
+        own for before, own in pairwise(steps) if own in many and _says_thing(columns[before])
+    ]
     item = thing if thing and thing.startswith("query:") else next(iter(spoken or many), None)
     found = {"user_id": person, "item_id": item, "action": "method", "event_time": "time"}
     action = _pick(group, names.ACTION, {person}, {"category"})

@@ -205,8 +205,7 @@ def _access_log(rough: _Rough, lines: list[str]) -> Sample:
     matches = [match for match in map(ACCESS_LOG.match, lines) if match]
     fields = [name for name in ACCESS_LOG.groupindex if name != "target"]
     columns: dict[str, list[str | None]] = {
-        name: [None if match[name] == "-" else match[name] for match in matches]
-        for name in fields
+        name: [None if match[name] == "-" else match[name] for match in matches] for name in fields
     }
     addresses = [urlsplit(match["target"]) for match in matches]
     steps = [address.path.strip("/").split("/") for address in addresses]
