@@ -1,0 +1,52 @@
+"""Who may import whom, and the map that says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_floors_hold():
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_the_map_names_the_same_floors():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    floors = next(
+        contract["layers"] for contract in settings["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    )  # fmt: skip
+    drawn = " > ".join(f"`{floor.replace('propense.', '')}`" for floor in floors)
+    assert drawn in (ROOT / "ARCHITECTURE.md").read_text()
+
+
+def test_every_room_is_on_a_floor():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    floors = {room.strip() for layer in layers for room in layer.split("|")}
+    rooms = {
+        f"propense.{place.stem}" for place in (ROOT / "src/propense").iterdir()
+        if (place.is_dir() or place.suffix == ".py") and not place.name.startswith("__")
+    }  # fmt: skip
+    assert rooms - floors == set(), "rooms that no floor of pyproject.toml names"
+
+
+def test_only_the_engine_names_the_engines():
+    offenders = [
+        str(file.relative_to(ROOT)) for file in (ROOT / "src/propense").rglob("*.py")
+        if file.name != "engine.py"
+        and any(
+            line.split("#")[0].strip().startswith((f"import {name}", f"from {name}"))
+            for line in file.read_text().splitlines() for name in ("duckdb", "pyspark")
+        )
+    ]  # fmt: skip
+    assert offenders == []
