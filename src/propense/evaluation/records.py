@@ -1,0 +1,270 @@
+"""What a report is made of: plain records that become JSON.
+
+A number that cannot be defined is None (null), never 0 and never NaN. Texts that people
+read stand in English and in Chinese.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Final, Literal
+
+import msgspec
+
+from propense.evaluation.thresholds import Threshold
+from propense.schemas import Account, SplitPlan
+
+NETWORK: Final = "network"
+AVERAGE: Final = "average"
+MAJORITY: Final = "majority"
+
+Number = float | None
+
+LOWER_IS_BETTER: Final = frozenset(
+    {"log_loss", "brier", "ece_equal_mass", "tweedie_deviance", "mae", "rmse"}
+)
+Outcome = Literal["better", "together", "level", "worse", "no_verdict", "no_rival"]
+"""The network against its best rival on test; "together": not better alone, but their
+average, which serves, is better than the rival."""
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all report records."""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """One sentence in both languages."""
+
+    en: str
+    zh: str
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A number and its 95 % bootstrap interval over users."""
+
+    value: Number = None
+    low: Number = None
+    high: Number = None
+
+
+class ModelMetrics(Frozen, frozen=True):
+    """One model on test."""
+
+    model: str
+    metrics: dict[str, Interval]
+    threshold: Number = None
+    """Its own, chosen on validation."""
+
+
+class Difference(Frozen, frozen=True):
+    """`model` minus `rival` on the same test rows, by paired bootstrap."""
+
+    metric: str
+    model: str
+    rival: str
+    value: Number
+    low: Number
+    high: Number
+
+    @property
+    def outcome(self) -> Literal["better", "level", "worse"] | None:
+        """How the model does; level where the interval holds 0, None where there is none."""
+        if self.low is None or self.high is None:
+            return None
+        if self.low <= 0 <= self.high:
+            return "level"
+        rises = self.low > 0
+        return "better" if rises != (self.metric in LOWER_IS_BETTER) else "worse"
+
+
+class Champion(Frozen, frozen=True):
+    """What serves: chosen on validation alone by `criterion`."""
+
+    kind: Literal["network", "rival", "average"]
+    model: str
+    rival: str | None
+    """The best rival; the average is of it and the network."""
+    criterion: str
+    validation: dict[str, Number]
+    """Every candidate's criterion on validation."""
+
+
+class Verdict(Frozen, frozen=True):
+    """Whether the network pays, in words."""
+
+    outcome: Outcome
+    headline: Text
+    sentences: list[Text] = []
+
+
+class Confusion(Frozen, frozen=True):
+    """The champion's decisions on test."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    threshold: Threshold
+
+
+class Bin(Frozen, frozen=True):
+    """Rows of similar prediction: what was said and what came."""
+
+    n_rows: int
+    said: float
+    came: Interval
+
+
+class Curve(Frozen, frozen=True):
+    """A line of points of one model."""
+
+    model: str
+    x: list[float]
+    y: list[Number]
+
+
+class Histogram(Frozen, frozen=True):
+    """Rows by the champion's score, `edges` one longer than the counts."""
+
+    edges: list[float]
+    negatives: list[int]
+    positives: list[int]
+
+
+class Subgroup(Frozen, frozen=True):
+    """The champion on the test rows of one group; no metrics under 50 rows."""
+
+    column: str
+    group: str
+    n_rows: int
+    n_users: int
+    too_few: bool
+    metrics: dict[str, Interval] = {}
+
+
+class GoalReport(Frozen, frozen=True):
+    """One goal, judged."""
+
+    name: str
+    kind: Literal["binary", "value"]
+    sentence: str
+    within_seconds: int | None
+    n_rows: int
+    n_users: int
+    n_positives: int
+    """Test rows with y = 1, or above zero for value goals."""
+    n_validation_rows: int
+    minority_class: int
+    models: list[ModelMetrics]
+    differences: list[Difference]
+    champion: Champion
+    verdict: Verdict
+    confusion: Confusion | None
+    """None for value goals."""
+    reliability: dict[str, list[Bin]]
+    """Of network and champion: 15 bins of equal mass, tenths for value goals."""
+    gains: list[Curve]
+    """Share of customers (best first) against share of positives or of value."""
+    histogram: Histogram
+    subgroups: list[Subgroup] = []
+    warnings: list[Text] = []
+    resamples: int = 0
+
+    def metrics_of(self, model: str) -> Mapping[str, Interval]:
+        """The test metrics of one model, empty if it was not judged."""
+        return next((entry.metrics for entry in self.models if entry.model == model), {})
+
+
+class RankingReport(Frozen, frozen=True):
+    """What to show next, judged over the full catalogue."""
+
+    n_rows: int
+    n_users: int
+    n_items: int
+    ks: list[int]
+    criterion: str
+    models: list[ModelMetrics]
+    differences: list[Difference]
+    champion: Champion
+    verdict: Verdict
+    seconds: dict[str, float] = {}
+    """Time each model took to rank the test rows."""
+    warnings: list[Text] = []
+    resamples: int = 0
+
+
+class Epoch(Frozen, frozen=True):
+    """One pass over the train part."""
+
+    epoch: int
+    seconds: float
+    train_loss: Number
+    validation: dict[str, Number] = {}
+    best: bool = False
+    """The epoch whose network is judged."""
+
+
+class RivalNote(Frozen, frozen=True):
+    """How a rival was fitted."""
+
+    model: str
+    goal: str | None = None
+    """None for item rivals."""
+    trials: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+
+class ExampleItem(Frozen, frozen=True):
+    """An item by its title, with what happened (history) or whether it came true (top list)."""
+
+    title: str
+    note: str = ""
+    hit: bool | None = None
+
+
+class Example(Frozen, frozen=True):
+    """A test customer: what came before, what is recommended."""
+
+    customer: str
+    history: list[ExampleItem]
+    """Newest last."""
+    recommended: list[ExampleItem]
+    """Best first."""
+
+
+class Report(Frozen, frozen=True):
+    """Everything report.json holds and the page and the card are drawn from."""
+
+    title: str
+    version: str
+    """Of propense."""
+    made: str | None = None
+    """When, as text; given by the caller."""
+    settings: dict[str, Any] = {}
+    accounts: list[Account] = []
+    plan: SplitPlan | None = None
+    curves: list[Epoch] = []
+    goals: list[GoalReport] = []
+    ranking: RankingReport | None = None
+    examples: list[Example] = []
+    rivals: list[RivalNote] = []
+    stage_seconds: dict[str, float] = {}
+    truth: dict[str, dict[str, Number]] = {}
+    """Of synthetic worlds: row -> column -> number, for example what the true chances score."""
+    truth_note: str = ""
+    warnings: list[str | Text] = []
+    verdict: Verdict | None = None
+    """Over all goals and the ranking; filled when the report is written."""
+    format: int = 1
+
+
+def number(value: float) -> Number:
+    """None for what is not finite.
+
+    >>> number(float("nan")), number(2)
+    (None, 2.0)
+    """
+    return float(value) if isfinite(value) else None

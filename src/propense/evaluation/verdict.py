@@ -1,0 +1,269 @@
+"""Whether the network pays, in plain words: judged on test, by paired intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from propense.evaluation.page.words import inside, metric_name, model_name
+from propense.evaluation.records import (
+    AVERAGE,
+    MAJORITY,
+    NETWORK,
+    Champion,
+    Difference,
+    GoalReport,
+    Interval,
+    Outcome,
+    RankingReport,
+    Text,
+    Verdict,
+)
+
+ORDER_METRIC = {"log_loss": "auc", "tweedie_deviance": "gini_normalised"}
+"""What is said of the order, beside the criterion."""
+
+
+def find_difference(
+    differences: Sequence[Difference], metric: str, model: str, rival: str | None
+) -> Difference | None:
+    """The difference of one metric between two models, where it was taken."""
+    for entry in differences:
+        if (entry.metric, entry.model, entry.rival) == (metric, model, rival):
+            return entry
+    return None
+
+
+def judge(
+    champion: Champion,
+    differences: Sequence[Difference],
+    values: dict[str, Interval],
+    too_few: Text | None,
+) -> Verdict:
+    """The verdict of one goal or ranking.
+
+    `values` model -> its criterion on test; `too_few` the reason for having no verdict.
+    """
+    served = _served(champion)
+    if champion.rival is None:
+        headline = Text(
+            "No rival was fitted, so nothing says whether the network pays.",
+            "没有训练对手模型，无法判断网络是否值得。",
+        )
+        return Verdict(outcome="no_rival", headline=headline, sentences=[served])
+    rival = model_name(champion.rival)
+    main = find_difference(differences, champion.criterion, NETWORK, champion.rival)
+    outcome = main.outcome if main is not None else None
+    if too_few is not None or main is None or outcome is None:
+        headline = Text(
+            "Too little in test for a verdict: intervals only.",
+            "测试数据太少，不下结论，只给出区间。",
+        )
+        reasons = [] if too_few is None else [too_few]
+        return Verdict(outcome="no_verdict", headline=headline, sentences=[*reasons, served])
+    sentences = [_compare(main, values, champion.rival)]
+    order = ORDER_METRIC.get(champion.criterion)
+    if order is not None:
+        by_order = find_difference(differences, order, NETWORK, champion.rival)
+        if by_order is not None and by_order.outcome is not None:
+            sentences.append(_order_sentence(by_order, outcome))
+    sentences.append(served)
+    if champion.kind == "average":
+        sentences += _average_sentences(champion, differences)
+    base = _nothing_learned(champion, differences)
+    if base is not None:
+        sentences.append(base)
+    judged: Outcome = "together" if _pays_together(outcome, champion, differences) else outcome
+    return Verdict(outcome=judged, headline=_headline(judged, rival), sentences=sentences)
+
+
+def _pays_together(outcome: str, champion: Champion, differences: Sequence[Difference]) -> bool:
+    """Whether the network is not better alone, but makes the average that serves better."""
+    if outcome == "better" or champion.kind != "average":
+        return False
+    found = find_difference(differences, champion.criterion, AVERAGE, champion.rival)
+    return found is not None and found.outcome == "better"
+
+
+def _headline(outcome: Outcome, rival: Text) -> Text:
+    if outcome == "better":
+        return Text(
+            f"The network pays: it is better than the best rival, {rival.en}.",
+            f"网络值得：优于最佳对手（{rival.zh}）。",
+        )
+    if outcome == "together":
+        return Text(
+            f"The network pays in company: averaged with the best rival, {rival.en}, it is better "
+            f"than that rival alone.",
+            f"网络合用时值得：与最佳对手（{rival.zh}）平均后优于单独的对手。",
+        )
+    if outcome == "level":
+        return Text(
+            f"Level: {rival.en} suffices, and is the simpler choice.",
+            f"持平：{rival.zh}已经足够，也更简单。",
+        )
+    return Text(
+        f"The network does not pay here: {rival.en} is better.",
+        f"网络在此不值得：{rival.zh}更好。",
+    )
+
+
+def _compare(main: Difference, values: dict[str, Interval], rival: str) -> Text:
+    metric, name = metric_name(main.metric), model_name(rival)
+    own, other = _plain(values.get(NETWORK)), _plain(values.get(rival))
+    en, zh = _interval_words(main)
+    return Text(
+        f"{metric.en} of the network {own}, of {name.en} {other}; difference {en}.",
+        f"{metric.zh}：网络 {own}，{name.zh} {other}；差值 {zh}。",
+    )
+
+
+def _order_sentence(found: Difference, outcome: Outcome) -> Text:
+    en, zh = _interval_words(found)
+    metric = inside(metric_name(found.metric))
+    words = {
+        "better": ("the network orders customers better", "网络对客户的排序更好"),
+        "level": ("the two order customers equally well", "两者对客户的排序持平"),
+        "worse": ("the network orders customers worse", "网络对客户的排序更差"),
+    }[found.outcome or "level"]
+    also = outcome == found.outcome
+    return Text(
+        f"{'Likewise' if also else 'But'} by {metric.en} {words[0]}: difference {en}.",
+        f"{'同样' if also else '但'}按{metric.zh}，{words[1]}：差值 {zh}。",
+    )
+
+
+def _served(champion: Champion) -> Text:
+    name = model_name(champion.model)
+    metric = inside(metric_name(champion.criterion))
+    en = zh = ""
+    if champion.kind == "average" and champion.rival is not None:
+        rival = model_name(champion.rival)
+        en, zh = f" ({rival.en})", f"（{rival.zh}）"
+    return Text(
+        f"Served: the {name.en}{en}, which had the best {metric.en} on validation."
+        if champion.kind != "rival"
+        else f"Served: {name.en}, which had the best {metric.en} on validation.",
+        f"上线：{name.zh}{zh}，验证集上的{metric.zh}最佳。",
+    )
+
+
+def _average_sentences(champion: Champion, differences: Sequence[Difference]) -> list[Text]:
+    found = find_difference(differences, champion.criterion, AVERAGE, champion.rival)
+    if found is None or found.outcome is None or champion.rival is None:
+        return []
+    rival = model_name(champion.rival)
+    en, zh = _interval_words(found)
+    words = {
+        "better": ("The average is better than {r} alone", "平均优于单独的{r}"),
+        "level": ("The average and {r} alone are level", "平均与单独的{r}持平"),
+        "worse": ("The average is worse than {r} alone", "平均不如单独的{r}"),
+    }[found.outcome]
+    return [
+        Text(
+            f"{words[0].format(r=rival.en)}: difference {en}.",
+            f"{words[1].format(r=rival.zh)}：差值 {zh}。",
+        )
+    ]
+
+
+def _nothing_learned(champion: Champion, differences: Sequence[Difference]) -> Text | None:
+    """Said where what is served is not better than telling everyone the base rate."""
+    if champion.model == MAJORITY:
+        found = None
+    else:
+        found = find_difference(differences, champion.criterion, champion.model, MAJORITY)
+        if found is None or found.outcome in ("better", None):
+            return None
+    return Text(
+        "Nothing here predicts this goal beyond its base rate.",
+        "没有任何模型能在基准率之外预测这个目标。",
+    )
+
+
+def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) -> Verdict:
+    """All goals and the ranking in one sentence, and one each."""
+    judged = [(goal.name, goal.verdict) for goal in goals]
+    if ranking is not None:
+        judged.append(("recommend", ranking.verdict))
+    counted = {
+        outcome: sum(verdict.outcome == outcome for _, verdict in judged)
+        for outcome in ("better", "together", "level", "worse")
+    }
+    n_judged = sum(counted.values())
+    sentences = [
+        Text(f"{name}: {verdict.headline.en}", f"{name}：{verdict.headline.zh}")
+        for name, verdict in judged
+    ]
+    outcome, headline = _overall_headline(counted, n_judged)
+    return Verdict(outcome=outcome, headline=headline, sentences=sentences)
+
+
+def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[Outcome, Text]:
+    level, worse = counted["level"], counted["worse"]
+    better = counted["better"] + counted["together"]
+    if n_judged == 0:
+        return "no_verdict", Text(
+            "There is not enough in test to say whether the network pays.",
+            "测试数据不足，无法判断网络是否值得。",
+        )
+    if better == n_judged:
+        return "better", Text(
+            f"On this data the network pays on {_questions(better)}"
+            + _of_them_together(counted["together"]).en,
+            f"在这份数据上，网络在全部 {better} 个问题上都值得"
+            + _of_them_together(counted["together"]).zh,
+        )  # fmt: skip
+    if better == 0:
+        outcome: Outcome = "worse" if worse else "level"
+        return outcome, Text(
+            "On this data the simpler models suffice: the network is level with the best rival "
+            f"on {level} and worse on {worse} of {n_judged}.",
+            f"在这份数据上更简单的模型已经足够："
+            f"{n_judged} 个问题中持平 {level} 个，更差 {worse} 个。",
+        )
+    return "better", Text(
+        f"On this data the network pays for {better} of {n_judged} questions; it is level on "
+        f"{level} and worse on {worse}" + _of_them_together(counted["together"]).en,
+        f"在这份数据上，网络在 {n_judged} 个问题中的 {better} 个上值得；"
+        f"持平 {level} 个，更差 {worse} 个" + _of_them_together(counted["together"]).zh,
+    )
+
+
+def _of_them_together(n: int) -> Text:
+    if n == 0:
+        return Text(".", "。")
+    return Text(
+        f"; on {n} of them averaged with the best rival.", f"；其中 {n} 个是与最佳对手平均后。"
+    )
+
+
+def _questions(n: int) -> str:
+    return "the one question asked" if n == 1 else f"all {n} questions"
+
+
+def _plain(interval: Interval | None) -> str:
+    if interval is None or interval.value is None:
+        return "–"
+    return f"{interval.value:.4f}"
+
+
+def _interval_words(found: Difference) -> tuple[str, str]:
+    numbers = [signed(found.value), signed(found.low), signed(found.high)]
+    return (
+        f"{numbers[0]} (95 % interval {numbers[1]} to {numbers[2]})",
+        f"{numbers[0]}（95 % 区间 {numbers[1]} 至 {numbers[2]}）",
+    )
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign, four places.
+
+    >>> signed(-0.00431), signed(0.0), signed(None)
+    ('−0.0043', '0.0000', '–')
+    """
+    if value is None:
+        return "–"
+    text = f"{abs(value):.4f}"
+    if float(text) == 0:
+        return text
+    return ("−" if value < 0 else "+") + text
