@@ -34,16 +34,16 @@ def export_graphs(network: CustomerNetwork, folder: Path) -> None:
     shape = network.shape
     inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
     if shape.n_item_heads:
-        names = ("item_vectors", "query_length", *EVENT_INPUTS)
-        _export(NextItemGraph(network), inputs, names, ("wanted", "heads"), folder / NEXT_ITEM_FILE)
+        read = ("item_vectors", "query_length", *EVENT_INPUTS)
+        _export(NextItemGraph(network), inputs, read, ("wanted", "heads"), folder / NEXT_ITEM_FILE)
     if shape.goals and shape.has_sequence:
-        names = (
+        asked = (
             "item_vectors", "query_length", "query_time", "numeric", "categorical", *EVENT_INPUTS,
         )  # fmt: skip
-        _export(GoalGraph(network), inputs, names, ("goals",), folder / GOALS_FILE)
+        _export(GoalGraph(network), inputs, asked, ("goals",), folder / GOALS_FILE)
     elif shape.goals:
-        names = ("numeric", "categorical")
-        _export(TableGoalGraph(network), inputs, names, ("goals",), folder / GOALS_FILE)
+        table = ("numeric", "categorical")
+        _export(TableGoalGraph(network), inputs, table, ("goals",), folder / GOALS_FILE)
 
 
 def check_parity(network: CustomerNetwork, folder: Path, rng: np.random.Generator) -> float:

@@ -57,7 +57,8 @@ class GoalGraph(nn.Module):
         raw = self.network.answer(
             numeric.flatten(0, 1), categorical.flatten(0, 1), asked.flatten(0, 1)
         )
-        return expect(raw, self.network.shape).unflatten(0, (numeric.shape[0], numeric.shape[1]))
+        answers = expect(raw, self.network.shape)
+        return answers.view(numeric.shape[0], numeric.shape[1], -1)
 
 
 class TableGoalGraph(nn.Module):
@@ -69,7 +70,8 @@ class TableGoalGraph(nn.Module):
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         raw = self.network.answer(numeric.flatten(0, 1), categorical.flatten(0, 1), None)
-        return expect(raw, self.network.shape).unflatten(0, (numeric.shape[0], numeric.shape[1]))
+        answers = expect(raw, self.network.shape)
+        return answers.view(numeric.shape[0], numeric.shape[1], -1)
 
 
 class TorchGraphs:

@@ -70,7 +70,7 @@ def plan_heads(dataset: Dataset, recommend: Recommend | None) -> tuple[ItemHead,
     positive = [a for a in present if wanted is None or actions.word(int(a)) in wanted]
     others = tuple(int(a) for a in present if a not in positive)
     weights = dict(recommend.weights) if recommend else {}
-    heads = []
+    heads: list[ItemHead] = []
     for place, action in enumerate(positive):
         word = actions.word(int(action))
         if place >= MAX_HEADS:
