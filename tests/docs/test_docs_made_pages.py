@@ -63,7 +63,9 @@ def test_the_flow_is_told_once_with_the_same_words():
     from propense import pipeline
 
     stages = [stage.name for stage in pipeline.STAGES]
-    assert [verb.name for verb in STAGES] == stages
+    assert [(verb.name, verb.sentence) for verb in STAGES] == [
+        (stage.name, stage.sentence) for stage in pipeline.STAGES
+    ]
     for page in ("README.md", "README.zh.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         told = re.search(r"^sources -> (.*)$", text, re.M)[1].split(" -> ")

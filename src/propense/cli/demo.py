@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +18,6 @@ from propense.settings import read_settings
 
 if TYPE_CHECKING:
     from propense.progress import Progress
-
-DAYS = 240
-SEED = 7
 
 
 def demo(
@@ -57,24 +55,28 @@ def demo(
 def _generate(folder: Path, users: int, output: Output) -> None:
     from propense.worlds.education import generate_education
 
-    mark = folder / "generated.txt"
-    wanted = f"{users} users, {DAYS} days, seed {SEED}\n"
-    if mark.is_file():
-        if mark.read_text() != wanted:
+    if (folder / "propense.toml").is_file():
+        facts = folder / "truth" / "world.json"
+        if not facts.is_file():
             raise SettingsError(
-                f"folder {str(folder)!r} holds a platform of {mark.read_text().strip()}, "
-                f"not of {wanted.strip()}; choose another with --folder, or delete it"
+                f"folder {str(folder)!r} holds a propense.toml that no demo wrote; "
+                "choose another with --folder"
+            )
+        n_users = json.loads(facts.read_bytes())["n_users"]
+        if n_users != users:
+            raise SettingsError(
+                f"folder {str(folder)!r} holds a platform of {n_users:,} users, not of "
+                f"{users:,}; choose another with --folder, or delete it"
             )
         return
     with show_progress(output) as progress:
-        progress.stage("generate", f"{users:,} users of an education platform, {DAYS} days")
-        generate_education(folder, users, DAYS, SEED, progress=_Steps(progress))
+        progress.stage("generate", f"An education platform of {users:,} users")
+        generate_education(folder, users, progress=_Steps(progress))
         progress.finish("generate")
-    mark.write_text(wanted)
 
 
 class _Steps:
-    """A `Progress` for a generator that tells how far it is instead of how many more."""
+    """What the generator tells, which is how far it is, as steps of a `Progress`."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,8 @@ def list_bundles(*, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> Non
     folder = _folder(shelf, common)
     versions = list_versions(folder)
     lines = [
-        f"{'* ' if version.serving else '  '}{version.name:<16}{version.summary}"
+        f"{'* ' if version.serving else '  '}{version.name:<10}{version.made:<28}"
+        f"{version.content[:12]}"
         for version in versions
     ]
     output.result(versions, "\n".join(lines) or f"shelf {folder} is empty; fill it: propense pack")
@@ -59,7 +61,7 @@ def promote_bundle(
 
     output = open_output(common)
     folder = _folder(shelf, common)
-    promote(folder, version, reason)
+    promote(folder, version, reason, now())
     output.result({"shelf": folder, "serving": version, "reason": reason}, f"{version} serves now")
 
 
@@ -75,8 +77,13 @@ def rollback_bundle(*, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> 
 
     output = open_output(common)
     folder = _folder(shelf, common)
-    version = rollback(folder)
+    version = rollback(folder, now())
     output.result({"shelf": folder, "serving": version}, f"{version} serves now")
+
+
+def now() -> str:
+    """This moment, for the record of what served when."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _folder(shelf: Path | None, common: Common) -> Path:

@@ -35,15 +35,19 @@ START: Final = (
 )  # fmt: skip
 
 STAGES: Final = (
-    Verb("clean", "Read the sources and account for every row", "propense.cli.flow:clean"),
-    Verb("split", "Divide by time into train, validation and test", "propense.cli.flow:split"),
-    Verb("encode", "Learn vocabularies and scales on train, write arrays",
+    Verb("clean", "Read the logs, set aside what cannot be trusted, account for every row",
+         "propense.cli.flow:clean"),
+    Verb("split", "Divide into train, validation and test without a leak",
+         "propense.cli.flow:split"),
+    Verb("encode", "Turn histories into arrays, with scales learned on train alone",
          "propense.cli.flow:encode"),
-    Verb("train", "Train the customer network", "propense.cli.flow:train"),
-    Verb("rivals", "Train the traditional rivals on the same parts", "propense.cli.flow:rivals"),
-    Verb("evaluate", "Compare all on test, with intervals, and write the report",
+    Verb("train", "Train the customer network until validation says stop",
+         "propense.cli.flow:train"),
+    Verb("rivals", "Train traditional machine learning on the same parts",
+         "propense.cli.flow:rivals"),
+    Verb("evaluate", "Judge the network and its rivals on the test part",
          "propense.cli.flow:evaluate"),
-    Verb("pack", "Put the champions into a bundle on the shelf", "propense.cli.flow:pack"),
+    Verb("pack", "Pack what serving needs into a bundle", "propense.cli.flow:pack"),
 )  # fmt: skip
 
 RESULTS: Final = (
@@ -54,7 +58,7 @@ RESULTS: Final = (
          ("propense score --out scores.parquet", "propense score --format csv --out scores.csv",
           "propense score --user u-1017 --json")),
     Verb("shelf", "The bundles: list, promote, rollback", "",
-         ("propense shelf list", "propense shelf promote 2", "propense shelf rollback")),
+         ("propense shelf list", "propense shelf promote v0002", "propense shelf rollback")),
 )  # fmt: skip
 
 SHELF: Final = (
@@ -62,8 +66,8 @@ SHELF: Final = (
          "propense.cli.shelf:list_bundles", ("propense shelf list", "propense shelf list --json")),
     Verb("promote", "Let a bundle serve from now on",
          "propense.cli.shelf:promote_bundle",
-         ("propense shelf promote 2",
-          "propense shelf promote 2 --reason 'the old one lacks the new catalogue'")),
+         ("propense shelf promote v0002",
+          "propense shelf promote v0002 --reason 'the old one lacks the new catalogue'")),
     Verb("rollback", "Let the bundle serve again that served before",
          "propense.cli.shelf:rollback_bundle", ("propense shelf rollback",)),
 )  # fmt: skip
