@@ -318,7 +318,7 @@ def _unknown_items(events: Any, items: Any, settings: Settings) -> list[Finding]
     total = unknown.agg(rows=ibis._.n.sum(), items=ibis._.count()).to_pyarrow().to_pylist()[0]
     findings = []
     if total["items"]:
-        rows = named.count().execute()
+        rows = named.count().to_pyarrow().as_py()
         findings.append(
             Finding(
                 code="unknown_items",
@@ -337,7 +337,7 @@ def _unknown_items(events: Any, items: Any, settings: Settings) -> list[Finding]
                 examples=unknown.limit(5).to_pyarrow()[ITEM_ID].to_pylist(),
             )
         )
-    idle = int(items.anti_join(named, ITEM_ID).count().execute())
+    idle = items.anti_join(named, ITEM_ID).count().to_pyarrow().as_py()
     if idle:
         findings.append(
             Finding(

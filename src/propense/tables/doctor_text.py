@@ -13,7 +13,15 @@ from rich.text import Text
 from propense.schemas import Account, SplitPlan
 from propense.tables.cost import duration
 from propense.tables.cuts import written
-from propense.tables.findings import Cost, Diagnosis, Finding, GoalCheck, TableSize, worst_first
+from propense.tables.findings import (
+    SEVERITIES,
+    Cost,
+    Diagnosis,
+    Finding,
+    GoalCheck,
+    TableSize,
+    worst_first,
+)
 
 STYLE: Final = {"error": "bold red", "warning": "yellow", "info": "cyan", "ok": "green"}
 MARK: Final = {"error": "✗", "warning": "!", "info": "·", "ok": "✓"}
@@ -40,7 +48,7 @@ def render(diagnosis: Diagnosis) -> RenderableType:
 
 
 def _summary(diagnosis: Diagnosis) -> Text:
-    counts = {severity: len(diagnosis.of(severity)) for severity in STYLE}  # type: ignore[arg-type]
+    counts = {severity: len(diagnosis.of(severity)) for severity in SEVERITIES}
     words = {
         "error": "must be corrected first",
         "warning": "can be run, but look at the warnings",
