@@ -1,0 +1,197 @@
+"""Fitting and reading the item rivals by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from propense.errors import BundleError, SettingsError, TrainError, nearest
+from propense.models.counts import CountSettings, fit_counts
+from propense.models.rivals import ease, item_knn, markov, popularity
+from propense.models.rivals.items import (
+    ItemRival,
+    ItemSetup,
+    check_ends,
+    draw_targets,
+    interactions,
+    judge_ranking,
+    read_stored,
+    success_counts,
+)
+from propense.models.rivals.notes import RivalNotes
+from propense.models.rivals.tuning import climb
+from propense.models.trails import Whole
+from propense.schemas import Doubles, Histories, Targets
+
+Options = dict[str, tuple[Any, ...]]
+Make = Callable[[dict[str, Any]], ItemRival]
+
+ITEM_RIVALS = ("popularity", "markov", "item_knn", "ease")
+
+
+def fit_item_rival(
+    name: str,
+    histories: Histories,
+    train_end: Whole,
+    n_items: int,
+    setup: ItemSetup,
+    validation: Targets | None = None,
+) -> ItemRival:
+    """Fit the rival `name` on the events before `train_end` (n_users,), absolute, exclusive.
+
+    With `validation` its settings are chosen by ndcg on those rows, within `setup.trials`
+    tries; without, they are the defaults. Validation and later events are never counted.
+    Raises SettingsError on an unknown name, TrainError if train holds no success.
+    """
+    if name not in _PREPARE:
+        raise SettingsError(f"unknown item rival {name!r}; {nearest(name, _PREPARE)}")
+    check_ends(histories, train_end)
+    begun = time.perf_counter()
+    n_events = int((train_end - histories.offsets[:-1]).sum())
+    if not success_counts(histories, train_end, n_items, setup.success(histories)).any():
+        raise TrainError(
+            f"{name}: none of the {n_events} train events is a success with a known item; "
+            "check [recommend] positive and [split]"
+        )
+    make, options, remarks = _PREPARE[name](histories, train_end, n_items, setup)
+    if validation is None or not len(validation):
+        settings = {key: values[0] for key, values in options.items()}
+        rival, score, tried = make(settings), None, 0
+        remarks = (*remarks, "no validation rows: settings are the defaults")
+    else:
+        rng = np.random.default_rng(setup.seed)
+        rows = draw_targets(validation, setup.max_targets, rng)
+
+        def attempt(settings: dict[str, Any]) -> tuple[Doubles, ItemRival]:
+            candidate = make(settings)
+            return judge_ranking(candidate, histories, rows, setup), candidate
+
+        found = climb(options, attempt, setup.trials)
+        settings, score, rival, tried = found.settings, found.score, found.model, found.trials
+        if len(rows) < len(validation):
+            remarks = (*remarks, f"settings chosen on {len(rows)} of {len(validation)} rows")
+    notes = RivalNotes(
+        rows=n_events, rows_given=n_events, trials=tried, settings=settings, score=score,
+        measure=f"ndcg@{setup.k}", seconds=time.perf_counter() - begun, remarks=remarks,
+        peak_bytes=rival.notes.peak_bytes,
+    )  # fmt: skip
+    return replace(rival, notes=notes)
+
+
+def load_item_rival(folder: Path) -> ItemRival:
+    """The rival that `save` wrote to `folder`; numpy alone, no pickle.
+
+    Raises BundleError if it is missing, unknown, or of another format.
+    """
+    stored = read_stored(folder)
+    kinds: dict[str, Any] = {
+        kind.name: kind
+        for kind in (popularity.Popularity, markov.Markov, item_knn.ItemKnn, ease.Ease)
+    }
+    if stored.name not in kinds:
+        raise BundleError(
+            f"{str(folder)!r} holds an item rival {stored.name!r} that this version does not "
+            f"know; {nearest(stored.name, kinds)}"
+        )
+    rival: ItemRival = kinds[stored.name].restore(stored)
+    return rival
+
+
+def _prepare_popularity(
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+) -> tuple[Make, Options, tuple[str, ...]]:
+    success = setup.success(histories)
+
+    def make(settings: dict[str, Any]) -> ItemRival:
+        half_life = float(settings["half_life_days"])
+        counted = popularity.count_popularity(histories, train_end, n_items, success, half_life)
+        return popularity.Popularity(n_items, RivalNotes(), half_life, counted)
+
+    options = popularity.OPTIONS if histories.timed else {"half_life_days": (0.0,)}
+    return make, options, ()
+
+
+def _prepare_markov(
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+) -> tuple[Make, Options, tuple[str, ...]]:
+    success = setup.success(histories)
+
+    def make(settings: dict[str, Any]) -> ItemRival:
+        chosen = CountSettings(repeat=setup.repeat, **settings)
+        counts = fit_counts(histories, train_end, n_items, chosen, success)
+        return markov.Markov(n_items, RivalNotes(), counts)
+
+    options = dict(markov.OPTIONS)
+    if not markov.has_sets(histories):
+        options["together"] = (0.0,)
+    return make, options, ()
+
+
+def _prepare_item_knn(
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+) -> tuple[Make, Options, tuple[str, ...]]:
+    success = setup.success(histories)
+    taken = interactions(histories, train_end, n_items, None)
+    liked = interactions(histories, train_end, n_items, success)
+    counted = success_counts(histories, train_end, n_items, success)
+    near = _Remembered(partial(item_knn.find_neighbours, taken, liked))
+
+    def make(settings: dict[str, Any]) -> ItemRival:
+        found = near(settings["n_neighbours"], settings["shrink"])
+        return item_knn.ItemKnn(n_items, RivalNotes(), found, counted, settings["fade"])
+
+    return make, item_knn.OPTIONS, ()
+
+
+def _prepare_ease(
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+) -> tuple[Make, Options, tuple[str, ...]]:
+    taken = interactions(histories, train_end, n_items, None)
+    counted = success_counts(histories, train_end, n_items, setup.success(histories))
+    any_action = success_counts(histories, train_end, n_items, None)
+    known = ease.choose_items(any_action, setup.max_items_ease)
+    solved = _Remembered(partial(ease.solve, taken, known))
+    notes = RivalNotes(peak_bytes=2 * 4 * len(known) ** 2)
+
+    def make(settings: dict[str, Any]) -> ItemRival:
+        weights = solved(settings["penalty"])
+        return ease.Ease(n_items, notes, known, weights, counted, settings["fade"])
+
+    n_taken = int((any_action > 0).sum())
+    remarks: tuple[str, ...] = ()
+    if n_taken > len(known):
+        remarks = (
+            f"weights for the {len(known)} most popular of {n_taken} items (max_items_ease)",
+            "the other items stand in order of popularity",
+        )
+    return make, ease.OPTIONS, remarks
+
+
+class _Remembered:
+    """A function that keeps its last answer, so that a setting it does not read is free."""
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+        self._asked: tuple[Any, ...] | None = None
+        self._answer: Any = None
+
+    def __call__(self, *asked: Any) -> Any:
+        if asked != self._asked:
+            self._answer = None
+            self._answer = self._make(*asked)
+            self._asked = asked
+        return self._answer
+
+
+_PREPARE: dict[str, Callable[..., tuple[Make, Options, tuple[str, ...]]]] = {
+    "popularity": _prepare_popularity,
+    "markov": _prepare_markov,
+    "item_knn": _prepare_item_knn,
+    "ease": _prepare_ease,
+}
