@@ -263,8 +263,8 @@ class Evaluate(Record, frozen=True):
     """Of the bootstrap over users."""
     min_positives: int = 50
     """Fewer in test: intervals, no verdict."""
-    max_rows: int | None = None
-    """Cap on judged rows a part, drawn by user; the report says so."""
+    max_rows: int | None = 100_000
+    """Cap on judged rows a part: whole users drawn by chance; the report says so."""
 
 
 class Pack(Record, frozen=True):
@@ -279,6 +279,8 @@ class Pack(Record, frozen=True):
 class Settings(Record, frozen=True):
     """A whole propense.toml."""
 
+    name: str = ""
+    """Title of the report. Default: the folder's name."""
     engine: str = "duckdb"
     """Of the tables: "duckdb", or "spark://host:port"."""
     memory_limit: str = "2GB"
