@@ -25,10 +25,10 @@ START = 1_700_000_000
 SPEC = AggregateSpec(
     timed=True, has_events=True, actions=(2, 3), action_names=("view", "pay"), sources=(2, 3),
     source_names=("app", "web"), windows=(7 * DAY, 30 * DAY), window_names=("7d", "30d"),
-    time_zone=ZONE, until=START + 100 * DAY,
+    time_zone=ZONE, weighted=True, until=START + 100 * DAY,
 )  # fmt: skip
 ORDER_ONLY = AggregateSpec(
-    timed=False, actions=(2, 3), action_names=("view", "pay"), windows=(), until=0
+    timed=False, actions=(2, 3), action_names=("view", "pay"), windows=(), until=0, weighted=True
 )
 
 Row = tuple[int, int, int, int, float | None, float]
@@ -88,7 +88,10 @@ def expected_row(log: list[Row], as_of: int) -> dict[str, float]:
     out["value_events"] = len(values)
     out["value_mean"] = sum(values) / len(values) if values else nan
     out["value_last"] = values[-1] if values else nan
-    out["weight_all"] = sum(row[5] for row in past)
+    for name, rows in within.items():
+        out[f"count_{name}"] = sum(row[5] for row in rows)
+        out[f"view_count_{name}"] = sum(row[5] for row in rows if row[1] == 2)
+        out[f"pay_count_{name}"] = sum(row[5] for row in rows if row[1] == 3)
     out["distinct_items"] = len({row[2] for row in past if row[2] >= 2})
     for name, low in ends.items():
         out[f"active_days_{name}"] = len(
@@ -181,7 +184,8 @@ def test_order_only_is_counts_only() -> None:
     assert first == {
         "events_all": 3, "view_all": 2, "view_share": pytest.approx(2 / 3), "view_events_since": 0,
         "pay_all": 1, "pay_share": pytest.approx(1 / 3), "pay_events_since": 1, "value_all": 10,
-        "value_events": 2, "value_mean": 5, "value_last": 6, "weight_all": 4, "distinct_items": 2,
+        "value_events": 2, "value_mean": 5, "value_last": 6, "distinct_items": 2,
+        "count_all": 4, "view_count_all": 2, "pay_count_all": 2,
     }  # fmt: skip
     assert made[1, names.index("events_all")] == 0
     assert np.isnan(made[1, names.index("pay_events_since")])

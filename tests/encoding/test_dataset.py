@@ -320,17 +320,29 @@ def test_each_fold_has_its_own_parts_and_encoder(tmp_path: Path) -> None:
         train = fold.rows.take(fold.rows.part == TRAIN)
         assert fold.encoder.bins[0].max() == fold.features_of(train).numeric.max()
     assert sorted(tested) == list(range(60))
-    assert Dataset.open(made.run).rows.part.tolist() == made.rows.part.tolist()
+    assert Dataset.open(made.run).rows.part.tolist() == made.for_fold(0).rows.part.tolist()
+    with pytest.raises(SplitError, match="fold 3 does not exist; there are folds 0 to 2"):
+        made.for_fold(3)
 
 
-def test_folds_keep_customers_of_one_person_apart(tmp_path: Path) -> None:
-    made = encode(plain_run(tmp_path, folds=3), plain_settings(folds=3, apart="person"))
-    person = np.array([int(name[1:]) // 2 for name in made.histories.user_ids])
+def test_folds_keep_groups_whole(tmp_path: Path) -> None:
+    run = plain_run(tmp_path, folds=3, by="group")
+    users = pq.read_table(run.parts / "users.parquet")
+    person = [None, None, *users["person"].to_pylist()[2:]]
+    whole = pa.array([int(name[1:]) // 2 % 3 if name else k for k, name in enumerate(person)])
+    users = users.set_column(users.column_names.index("person"), "person", pa.array(person))
+    users = users.set_column(users.column_names.index("fold"), "fold", whole)
+    pq.write_table(users, run.parts / "users.parquet")
+    made = encode(run, plain_settings(by="group", group="person", folds=3))
+    assert "person" not in made.features_of(made.rows).categorical_names
     for i in range(3):
         parts = made.for_fold(i).user_part
-        assert parts is not None and (parts == -1).any()
-        met = set(person[(parts == TRAIN) | (parts == VALIDATION)])
-        assert not met & set(person[parts == TEST])
+        assert parts is not None and set(parts.tolist()) == {TRAIN, VALIDATION, TEST}
+        of_person: dict[int, set[int]] = {}
+        for name, part in zip(made.histories.user_ids, parts.tolist(), strict=True):
+            if int(name[1:]) >= 2:
+                of_person.setdefault(int(name[1:]) // 2, set()).add(part)
+        assert all(len(found) == 1 for found in of_person.values())
 
 
 def test_order_only_logs(tmp_path: Path) -> None:

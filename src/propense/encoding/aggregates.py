@@ -38,6 +38,8 @@ class AggregateSpec(msgspec.Struct, frozen=True):
     """Seconds, ascending."""
     window_names: tuple[str, ...] = ()
     time_zone: str = "UTC"
+    weighted: bool = False
+    """Whether events carry a `count` other than 1: then counts are also summed by it."""
     until: int | None = None
     """The moment of a row without one: just after the last event the split knew."""
 
@@ -50,13 +52,17 @@ def aggregate_names(spec: AggregateSpec) -> tuple[str, ...]:
     names = [f"events_{end}" for end in (*ends, "all")]
     for action in spec.action_names:
         names += [f"{action}_{end}" for end in (*ends, "all")]
+        if spec.weighted:
+            names += [f"{action}_count_{end}" for end in (*ends, "all")]
         names += [f"{action}_share"]
         names += [f"{action}_days_since" if spec.timed else f"{action}_events_since"]
     for source in spec.source_names:
         names += [f"source_{source}_all"]
         names += [f"source_{source}_days_since" if spec.timed else f"source_{source}_events_since"]
     names += [f"value_{end}" for end in (*ends, "all")]
-    names += ["value_events", "value_mean", "value_last", "weight_all", "distinct_items"]
+    names += ["value_events", "value_mean", "value_last", "distinct_items"]
+    if spec.weighted:
+        names += [f"count_{end}" for end in (*ends, "all")]
     if spec.timed:
         names += [f"active_days_{end}" for end in (*ends, "all")]
         names += [f"trend_{end}" for end in ends]
@@ -73,7 +79,8 @@ def aggregates(
     Only events with time < as_of are read; a row with NO_TIME reads the whole history.
     Windows are [as_of - window, as_of). Trend is (n - before) / (n + before) of a window
     and the one before it. Distinct items count known items of the whole past. Gaps lie
-    between moments, not between events of one moment. Without times only counts are made.
+    between moments, not between events of one moment. Where events carry a `count`, an
+    action is also summed by it (ACTION_count_WINDOW). Without times only counts are made.
     """
     names = aggregate_names(spec)
     out = np.empty((len(user), len(names)), np.float32)
@@ -154,6 +161,7 @@ def _columns(past: _Past, spec: AggregateSpec) -> Iterator[np.ndarray]:
     """Columns in the order of `aggregate_names`."""
     histories, end, begin = past.histories, past.end, past.begin
     n_events = end - begin
+    weight = _weights(histories) if spec.weighted else None
     for start in past.starts:
         yield end - start
     for wanted in spec.actions:
@@ -161,6 +169,8 @@ def _columns(past: _Past, spec: AggregateSpec) -> Iterator[np.ndarray]:
         total = past.sums(flags)
         for start in past.starts:
             yield total[end] - total[start]
+        if weight is not None:
+            yield from _weigh(past, np.where(flags, weight, 0))
         yield _ratio(total[end] - total[begin], n_events)
         yield past.since(past.last(flags))
     for wanted in spec.sources:
@@ -169,9 +179,10 @@ def _columns(past: _Past, spec: AggregateSpec) -> Iterator[np.ndarray]:
         yield total[end] - total[begin]
         yield past.since(past.last(flags))
     yield from _money(past)
-    yield _weight(past)
     total = past.sums(_first_of_item(histories))
     yield total[end] - total[begin]
+    if weight is not None:
+        yield from _weigh(past, weight)
     if spec.timed:
         yield from _rhythm(past, spec)
 
@@ -193,11 +204,17 @@ def _money(past: _Past) -> Iterator[np.ndarray]:
     yield known[place]
 
 
-def _weight(past: _Past) -> Doubles:
-    """Sum of the events' `count`: many clicks may be one row of a log."""
-    held = np.clip(past.histories.count.astype(np.float64), 0, _MOST_UNITS)
-    total = past.sums(np.rint(np.nan_to_num(held) * MICRO).astype(np.int64))
-    return (total[past.end] - total[past.begin]) / MICRO
+def _weights(histories: Histories) -> Ints:
+    """The events' `count` in millionths: many clicks may be one row of a log."""
+    held = np.clip(np.nan_to_num(histories.count.astype(np.float64)), 0, _MOST_UNITS)
+    return np.rint(held * MICRO).astype(np.int64)
+
+
+def _weigh(past: _Past, weight: Ints) -> Iterator[np.ndarray]:
+    """Sum of weights a window and in all."""
+    total = past.sums(weight)
+    for start in past.starts:
+        yield (total[past.end] - total[start]) / MICRO
 
 
 def _first_of_item(histories: Histories) -> np.ndarray:

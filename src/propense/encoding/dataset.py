@@ -28,7 +28,6 @@ from propense.encoding.targets import UserParts, count_items, make_targets, trai
 from propense.errors import SourceError, SplitError
 from propense.schemas import (
     PARTS,
-    TEST,
     AsOfRows,
     Doubles,
     GoalPlan,
@@ -98,12 +97,8 @@ class Dataset:
             )
         if not 0 <= i < folds:
             raise SplitError(f"fold {i} does not exist; there are folds 0 to {folds - 1}")
-        prepared = _prepare(self.run, self.settings)
-        parts = _fold_parts(prepared, self.user_fold, i, self.settings)
-        rows = replace(prepared.rows, part=parts[prepared.rows.user])
-        return _encode(
-            replace(prepared, rows=rows, user_part=parts), self.run, self.settings, self.user_fold
-        )
+        prepared = _as_fold(_prepare(self.run, self.settings), self.user_fold, i, self.settings)
+        return _encode(prepared, self.run, self.settings, self.user_fold)
 
     def save(self) -> None:
         """Write run.encoded whole or not at all."""
@@ -158,17 +153,24 @@ _RECORDS: Final = ("histories", "profiles", "content", "rows", "targets")
 def encode(run: RunFolder, settings: Settings) -> Dataset:
     """Fit the encoder on the train part, encode everything, write run.encoded.
 
+    With folds this is the data set as run 0 of the cross-validation sees it.
     Raises SourceError if the split stage has not been run.
     """
     prepared = _prepare(run, settings)
-    dataset = _encode(prepared, run, settings, _fold_numbers(prepared.users))
+    folds = _fold_numbers(prepared.users)
+    if prepared.plan.folds is not None:
+        prepared = _as_fold(prepared, folds, 0, settings)
+    dataset = _encode(prepared, run, settings, folds)
     dataset.save()
     return Dataset.open(run)
 
 
 def fit_encoder(run: RunFolder, plan: SplitPlan, settings: Settings) -> Encoder:
     """The encoder of the train part alone: its events, rows and users."""
-    return fit(replace(_prepare(run, settings), plan=plan), settings)[0]
+    prepared = replace(_prepare(run, settings), plan=plan)
+    if plan.folds is not None:
+        prepared = _as_fold(prepared, _fold_numbers(prepared.users), 0, settings)
+    return fit(prepared, settings)[0]
 
 
 def read_plan(run: RunFolder) -> SplitPlan:
@@ -287,19 +289,21 @@ def _user_parts(users: Any) -> UserParts:
     return _part_numbers(users[columns.PART])
 
 
+def _as_fold(
+    prepared: Prepared, folds: npt.NDArray[np.int8], i: int, settings: Settings
+) -> Prepared:
+    parts = _fold_parts(prepared, folds, i, settings)
+    rows = replace(prepared.rows, part=parts[prepared.rows.user])
+    return replace(prepared, rows=rows, user_part=parts)
+
+
 def _fold_parts(
     prepared: Prepared, folds: npt.NDArray[np.int8], i: int, settings: Settings
 ) -> UserParts:
-    """Part of every user in run `i`; groups stay whole, `apart` values do not meet."""
-    split, users = settings.split, prepared.users
-    names: Any = prepared.log.user_ids
+    """Part of every user in run `i`; groups stay whole, who has none is one of their own."""
+    split, names = settings.split, prepared.log.user_ids
     if prepared.plan.by == "group" and split.group is not None:
-        names = np.array(as_words(users[split.group]).to_pylist(), object)
-    parts = parts_of_fold(names, np.asarray(folds), i, prepared.plan.seed, split.fractions)
-    if split.apart is None:
-        return parts
-    column = as_words(users[split.apart])
-    met = pc.unique(column.filter(pa.array(parts != TEST)))
-    again = np.asarray(pc.is_in(column, value_set=met).to_numpy(zero_copy_only=False), bool)
-    known = ~np.asarray(pc.is_null(column).to_numpy(zero_copy_only=False), bool)
-    return np.where((parts == TEST) & again & known, LEFT_OUT, parts).astype(np.int8)
+        own = pa.array([f"user {name}" for name in names], pa.string())
+        groups = pc.coalesce(as_words(prepared.users[split.group]), own)
+        names = np.asarray(groups.to_numpy(zero_copy_only=False), object)
+    return parts_of_fold(names, np.asarray(folds), i, prepared.plan.seed, split.fractions)

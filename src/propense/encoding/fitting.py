@@ -52,7 +52,7 @@ class Prepared:
 
 def fit(prepared: Prepared, settings: Settings) -> tuple[Encoder, Histories, Profiles]:
     """The encoder of the train part, and the arrays it makes of everything."""
-    log, plan = prepared.log, prepared.plan
+    log = prepared.log
     ends = _ends(prepared)
     learned = np.arange(len(log.time)) < np.repeat(ends, np.diff(log.offsets))
     actions = fit_vocabulary(log.action.count(learned))
@@ -69,7 +69,7 @@ def fit(prepared: Prepared, settings: Settings) -> tuple[Encoder, Histories, Pro
         timed=log.timed,
         profile=profile,
         content=fit_content(prepared.items, in_catalogue, settings),
-        aggregate=_fit_aggregates(settings, plan, log, actions, sources),
+        aggregate=_fit_aggregates(settings, prepared, learned, actions, sources),
         positive=_positive(settings, actions, set(log.action.words)),
         repeat=settings.recommend.repeat if settings.recommend is not None else False,
         value_scale=_value_scale(log.value[learned]),
@@ -143,8 +143,13 @@ def _train_users(prepared: Prepared, ends: Ints, settings: Settings) -> Any:
 
 
 def _fit_aggregates(
-    settings: Settings, plan: SplitPlan, log: EventLog, actions: Vocabulary, sources: Vocabulary
+    settings: Settings,
+    prepared: Prepared,
+    learned: np.ndarray,
+    actions: Vocabulary,
+    sources: Vocabulary,
 ) -> AggregateSpec:
+    log, plan = prepared.log, prepared.plan
     most = settings.features.max_actions
     windows = sorted(settings.features.windows, key=seconds) if log.timed else []
     several = sources.words if len(sources.words) > 1 else ()
@@ -158,6 +163,7 @@ def _fit_aggregates(
         windows=tuple(seconds(window) for window in windows),
         window_names=tuple(windows),
         time_zone=settings.time_zone,
+        weighted=bool((log.count[learned] != 1).any()),
         until=None if plan.end is None else plan.end + 1,
     )
 
