@@ -25,10 +25,17 @@ START = 1_700_000_000
 SPEC = AggregateSpec(
     timed=True, has_events=True, actions=(2, 3), action_names=("view", "pay"), sources=(2, 3),
     source_names=("app", "web"), windows=(7 * DAY, 30 * DAY), window_names=("7d", "30d"),
-    time_zone=ZONE, weighted=True, until=START + 100 * DAY,
+    time_zone=ZONE, weighted=True, valued=True, itemed=True, until=START + 100 * DAY,
 )  # fmt: skip
 ORDER_ONLY = AggregateSpec(
-    timed=False, actions=(2, 3), action_names=("view", "pay"), windows=(), until=0, weighted=True
+    timed=False,
+    actions=(2, 3),
+    action_names=("view", "pay"),
+    windows=(),
+    until=0,
+    weighted=True,
+    valued=True,
+    itemed=True,
 )
 
 Row = tuple[int, int, int, int, float | None, float]
@@ -189,6 +196,16 @@ def test_order_only_is_counts_only() -> None:
     }  # fmt: skip
     assert made[1, names.index("events_all")] == 0
     assert np.isnan(made[1, names.index("pay_events_since")])
+
+
+def test_columns_that_would_say_nothing_are_not_made() -> None:
+    plain = AggregateSpec(actions=(2,), action_names=("view",))
+    made, names = aggregates(
+        histories_of([[(START, 2, 2, 2, 5.0, 2.0)]]), np.array([0], np.int32),
+        np.array([START + DAY]), plain,
+    )  # fmt: skip
+    assert not [name for name in names if "value" in name or "count" in name or "item" in name]
+    assert made[0, names.index("view_all")] == made[0, names.index("events_all")] == 1
 
 
 def test_without_events_there_are_no_columns() -> None:

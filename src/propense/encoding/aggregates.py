@@ -38,6 +38,9 @@ class AggregateSpec(msgspec.Struct, frozen=True):
     """Seconds, ascending."""
     window_names: tuple[str, ...] = ()
     time_zone: str = "UTC"
+    valued: bool = False
+    """Whether any event of train has a value; likewise an item, below."""
+    itemed: bool = False
     weighted: bool = False
     """Whether events carry a `count` other than 1: then counts are also summed by it."""
     until: int | None = None
@@ -59,8 +62,11 @@ def aggregate_names(spec: AggregateSpec) -> tuple[str, ...]:
     for source in spec.source_names:
         names += [f"source_{source}_all"]
         names += [f"source_{source}_days_since" if spec.timed else f"source_{source}_events_since"]
-    names += [f"value_{end}" for end in (*ends, "all")]
-    names += ["value_events", "value_mean", "value_last", "distinct_items"]
+    if spec.valued:
+        names += [f"value_{end}" for end in (*ends, "all")]
+        names += ["value_events", "value_mean", "value_last"]
+    if spec.itemed:
+        names += ["distinct_items"]
     if spec.weighted:
         names += [f"count_{end}" for end in (*ends, "all")]
     if spec.timed:
@@ -178,9 +184,11 @@ def _columns(past: _Past, spec: AggregateSpec) -> Iterator[np.ndarray]:
         total = past.sums(flags)
         yield total[end] - total[begin]
         yield past.since(past.last(flags))
-    yield from _money(past)
-    total = past.sums(_first_of_item(histories))
-    yield total[end] - total[begin]
+    if spec.valued:
+        yield from _money(past)
+    if spec.itemed:
+        total = past.sums(_first_of_item(histories))
+        yield total[end] - total[begin]
     if weight is not None:
         yield from _weigh(past, weight)
     if spec.timed:

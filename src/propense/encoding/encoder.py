@@ -172,7 +172,8 @@ class Encoder:
             window_names=(),
         )  # fmt: skip
         made, names = self._aggregates(histories, user, as_of, plain)
-        wanted = ["events_all", "value_last"] + (["days_since_last"] if spec.timed else [])
+        wanted = ["events_all"] + (["value_last"] if spec.valued else [])
+        wanted += ["days_since_last"] if spec.timed else []
         last = _last_event(histories, user, made[:, names.index("events_all")])
         return TableFeatures(
             np.concatenate([known, made[:, [names.index(name) for name in wanted]]], axis=1),

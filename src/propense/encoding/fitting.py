@@ -152,17 +152,21 @@ def _fit_aggregates(
     log, plan = prepared.log, prepared.plan
     most = settings.features.max_actions
     windows = sorted(settings.features.windows, key=seconds) if log.timed else []
-    several = sources.words if len(sources.words) > 1 else ()
+    # One word alone would repeat the totals.
+    acts = actions.words[:most] if len(actions.words) > 1 else ()
+    origins = sources.words[:most] if len(sources.words) > 1 else ()
     return AggregateSpec(
         timed=log.timed,
         has_events=len(log.time) > 0,
-        actions=tuple(range(FIRST_KNOWN, FIRST_KNOWN + len(actions.words[:most]))),
-        action_names=actions.words[:most],
-        sources=tuple(range(FIRST_KNOWN, FIRST_KNOWN + len(several[:most]))),
-        source_names=several[:most],
+        actions=tuple(range(FIRST_KNOWN, FIRST_KNOWN + len(acts))),
+        action_names=acts,
+        sources=tuple(range(FIRST_KNOWN, FIRST_KNOWN + len(origins))),
+        source_names=origins,
         windows=tuple(seconds(window) for window in windows),
         window_names=tuple(windows),
         time_zone=settings.time_zone,
+        valued=bool(np.isfinite(log.value[learned]).any()),
+        itemed=bool((log.item.codes[learned] >= 0).any()),
         weighted=bool((log.count[learned] != 1).any()),
         until=None if plan.end is None else plan.end + 1,
     )
