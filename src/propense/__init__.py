@@ -8,18 +8,17 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE: dict[str, str] = {
+    "PropenseError": "propense.errors",
     "read_settings": "propense.settings",
-    "read": "propense.pipeline",
     "clean": "propense.pipeline",
     "split": "propense.pipeline",
-    "fit_encoder": "propense.pipeline",
+    "encode": "propense.pipeline",
     "train": "propense.pipeline",
-    "fit_rivals": "propense.pipeline",
+    "rivals": "propense.pipeline",
     "evaluate": "propense.pipeline",
     "pack": "propense.pipeline",
     "run": "propense.pipeline",
-    "load_bundle": "propense.inference.bundle",
-    "PropenseError": "propense.errors",
+    "open_bundle": "propense.inference.bundle",
 }
 __all__ = ["__version__", *_WHERE]
 

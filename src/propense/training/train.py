@@ -84,7 +84,7 @@ def train_network(
     shape = derive_shape(dataset, settings)
     rng = np.random.default_rng([settings.train.seed, 1])
     everything = dataset.rows.take(np.flatnonzero(dataset.rows.part == TRAIN))
-    rows = everything.take(_draw(len(everything), MAX_TRAIN_ROWS, rng))
+    rows = everything.take(draw(len(everything), MAX_TRAIN_ROWS, rng))
     if not shape.goals and not shape.n_item_heads:
         raise TrainError(
             "nothing to learn: there is neither a goal nor an event with an item; add "
@@ -156,7 +156,7 @@ def owned_actions(encoder: Encoder) -> np.ndarray | None:
     return owned
 
 
-def _draw(total: int, most: int, rng: np.random.Generator) -> Ints:
+def draw(total: int, most: int, rng: np.random.Generator) -> Ints:
     """At most `most` of `total`, in order."""
     if total <= most:
         return np.arange(total)
@@ -165,9 +165,9 @@ def _draw(total: int, most: int, rng: np.random.Generator) -> Ints:
 
 def _judge(dataset: Dataset, clock: EventClock, rng: np.random.Generator) -> Judge:
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == VALIDATION))
-    rows = rows.take(_draw(len(rows), MAX_JUDGED, rng))
+    rows = rows.take(draw(len(rows), MAX_JUDGED, rng))
     targets = dataset.targets.of_part(VALIDATION)
-    targets = targets.take(_draw(len(targets), MAX_JUDGED, rng))
+    targets = targets.take(draw(len(targets), MAX_JUDGED, rng))
     return Judge(
         dataset.histories, clock, rows, dataset.features_of(rows), targets,
         owned_actions(dataset.encoder),

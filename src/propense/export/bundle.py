@@ -1,0 +1,123 @@
+"""Writing a bundle: all that serving needs, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from safetensors.numpy import save_file
+
+from propense import __version__
+from propense.encoding.dataset import Dataset
+from propense.encoding.storage import save_record
+from propense.evaluation.card import render_card
+from propense.evaluation.records import NETWORK, Report
+from propense.evaluation.report import report_to_json
+from propense.export.onnx import check_parity, export_graphs
+from propense.inference.bundle import (
+    COUNTS,
+    EVALUATED,
+    INFO,
+    REFRESHED,
+    VECTORS,
+    Info,
+    Serving,
+)
+from propense.inference.manifest import write_manifest
+from propense.models.counts import TransitionCounts
+from propense.models.rivals.items import ItemRival
+from propense.settings import Settings
+from propense.training.learned import Learned
+from propense.training.train import rankable_items
+
+
+def write_bundle(
+    dataset: Dataset,
+    judged: Learned,
+    refreshed: Learned | None,
+    servings: list[Serving],
+    rival_folder: Path,
+    item_rival: tuple[str, ItemRival] | None,
+    report: Report,
+    folder: Path,
+) -> Path:
+    """Write the bundle to `folder`; it appears there only once it is complete.
+
+    Every exported graph is first held against torch (BundleError above 1e-5). `servings`
+    say how each goal is answered; packed goal rivals are taken from
+    `rival_folder`/goals/GOAL/NAME. `item_rival` is the champion of the lists where that is
+    not the network.
+    """
+    settings = dataset.settings
+    unfinished = folder.with_name(folder.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    dataset.encoder.save(unfinished / "encoder")
+    (unfinished / "content").mkdir()
+    save_record(unfinished / "content", "content", dataset.content)
+    _write_network(judged, unfinished / EVALUATED)
+    if refreshed is not None:
+        _write_network(refreshed, unfinished / REFRESHED)
+    for serving in servings:
+        if serving.champion != "network" and serving.rival is not None:
+            shutil.copytree(
+                rival_folder / "goals" / serving.goal.name / serving.rival,
+                unfinished / "goal_rivals" / serving.goal.name,
+            )
+    if item_rival is not None:
+        item_rival[1].save(unfinished / "item_rival")
+    info = _describe(dataset, settings, judged, refreshed, servings, item_rival)
+    text = msgspec.json.format(msgspec.json.encode(info), indent=1)
+    (unfinished / INFO).write_bytes(text)
+    # When and how fast lies outside the content: the same data give the same bundle.
+    timeless = msgspec.structs.replace(report, made=None, stage_seconds={})
+    (unfinished / "report.json").write_bytes(report_to_json(timeless))
+    (unfinished / "model_card.md").write_text(render_card(timeless), "utf-8")
+    write_manifest(unfinished, __version__, datetime.now(UTC).isoformat(timespec="seconds"))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.rename(folder)
+    return folder
+
+
+def _write_network(learned: Learned, folder: Path) -> None:
+    export_graphs(learned.network, folder)
+    check_parity(learned.network, folder, np.random.default_rng(0))
+    shape = learned.shape
+    ranker = learned.ranker
+    save_file(
+        {
+            "item_vectors": learned.scorer.item_vectors,
+            "rankable": rankable_items(shape).astype(np.uint8),
+            "popularity": np.zeros(shape.n_items) if ranker is None else ranker.popularity,
+        },
+        folder / VECTORS,
+    )
+    if ranker is not None and isinstance(ranker.counts, TransitionCounts):
+        ranker.counts.save(folder / COUNTS)
+
+
+def _describe(
+    dataset: Dataset,
+    settings: Settings,
+    judged: Learned,
+    refreshed: Learned | None,
+    servings: list[Serving],
+    item_rival: tuple[str, ItemRival] | None,
+) -> Info:
+    owned = judged.owned
+    return Info(
+        name=settings.name,
+        currency=settings.currency,
+        shape=judged.shape,
+        goals=servings,
+        recommends=judged.ranker is not None,
+        item_champion=NETWORK if item_rival is None else item_rival[0],
+        gate=judged.notes.gate,
+        owned=None if owned is None else np.flatnonzero(owned).tolist(),
+        k=settings.recommend.k if settings.recommend is not None else 10,
+        end=dataset.plan.end,
+        refreshed=refreshed is not None,
+    )

@@ -1,0 +1,205 @@
+"""A bundle, opened: everything a decision is made from. No torch, no table engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import msgspec
+import numpy as np
+from safetensors.numpy import load_file
+
+from propense.encoding.batches import EventClock, read_clock
+from propense.encoding.encoder import Encoder
+from propense.encoding.items import ItemContent
+from propense.encoding.profiles import Profiles
+from propense.encoding.storage import open_record
+from propense.evaluation.calibration import Calibrator, ValueCalibrator
+from propense.evaluation.champions import average_scores
+from propense.evaluation.records import NETWORK
+from propense.inference.graphs import OnnxGraphs
+from propense.inference.manifest import Manifest, read_manifest
+from propense.inference.ranking import Gate, Ranker
+from propense.inference.rival import load_goal_rival
+from propense.inference.scorer import Scorer
+from propense.models.counts import load_counts
+from propense.models.rivals.item_rivals import load_item_rival
+from propense.models.rivals.items import ItemRival
+from propense.models.shape import NetworkShape
+from propense.schemas import Doubles, Floats, GoalPlan, Histories, Ids, Ints, TableFeatures
+
+INFO: Final = "bundle.json"
+VECTORS: Final = "vectors.safetensors"
+COUNTS: Final = "counts.safetensors"
+EVALUATED: Final = "evaluated"
+REFRESHED: Final = "refreshed"
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """How one goal is answered."""
+
+    goal: GoalPlan
+    champion: Literal["network", "rival", "average"]
+    rival: str | None = None
+    calibrators: dict[str, Calibrator] = {}
+    """Of each model of a binary goal."""
+    scales: dict[str, ValueCalibrator] = {}
+    """Of each model of a value goal."""
+    threshold: float | None = None
+
+
+class Info(msgspec.Struct, frozen=True, kw_only=True):
+    """bundle.json: what is in the bundle and how its parts play together."""
+
+    name: str
+    currency: str
+    shape: NetworkShape
+    goals: list[Serving]
+    recommends: bool
+    item_champion: str = NETWORK
+    gate: tuple[float, float] | None = None
+    owned: list[int] | None = None
+    """Actions that make an item the customer's own; None where people take it again."""
+    k: int = 10
+    end: int | None = None
+    """Moment of the last event the bundle was made from."""
+    refreshed: bool = False
+
+
+class GoalRival(Protocol):
+    """A packed rival of a goal."""
+
+    def predict(self, features: TableFeatures) -> Doubles: ...
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Predictions and recommendations of one packed run."""
+
+    folder: Path
+    manifest: Manifest
+    info: Info
+    encoder: Encoder
+    content: ItemContent
+    scorer: Scorer
+    ranker: Ranker | None
+    goal_rivals: dict[str, GoalRival]
+    item_rival: ItemRival | None
+
+    def clock(self, histories: Histories) -> EventClock:
+        """The local calendar of every event."""
+        if not histories.timed:
+            return read_clock(histories)
+        return read_clock(histories, self.encoder.utc_offset(histories.time))
+
+    def predict(
+        self,
+        histories: Histories,
+        clock: EventClock,
+        profiles: Profiles,
+        user: Ids,
+        as_of: Ints,
+    ) -> Doubles:
+        """Every goal of each (user, as_of) by its champion, calibrated; (n, n_goals)."""
+        made = self.encoder.features(histories, profiles, user, as_of)
+        network = self.scorer.score_goals(histories, clock, made, user, as_of)
+        raw: TableFeatures | None = None
+        columns = []
+        for number, serving in enumerate(self.info.goals):
+            mine = serve(serving, NETWORK, network[:, number])
+            if serving.champion == "network" or serving.rival is None:
+                columns.append(mine)
+                continue
+            rival = self.goal_rivals[serving.goal.name]
+            if serving.rival.endswith("_raw"):
+                raw = raw or self.encoder.raw_features(histories, profiles, user, as_of)
+            theirs = serve(serving, serving.rival, rival.predict(
+                raw if raw is not None and serving.rival.endswith("_raw") else made
+            ))  # fmt: skip
+            average = serving.champion == "average"
+            columns.append(average_scores(serving.goal.kind, mine, theirs) if average else theirs)
+        return np.stack(columns, axis=1) if columns else np.zeros((len(user), 0))
+
+    def recommend(
+        self, histories: Histories, clock: EventClock, user: Ids, end: Ints, k: int
+    ) -> tuple[Ids, Floats]:
+        """Best `k` items after the events before `end` and the network's probabilities.
+
+        Items the customer already owns are left out. Raises ValueError where the bundle
+        recommends nothing.
+        """
+        if self.ranker is None:
+            raise ValueError("this bundle recommends nothing: its run had no items")
+        owned = self.owned
+        wanted, share = self.scorer.seek_items(histories, clock, user, end)
+        ranked, p = self.ranker.rank(wanted, share, histories, user, end, k, owned)
+        if self.item_rival is not None:
+            exclude = "none" if owned is None else "seen"
+            ranked = self.item_rival.rank(histories, user, end, k, exclude, owned)
+            p = np.zeros(ranked.shape, np.float32)
+        return ranked, p
+
+    @property
+    def owned(self) -> np.ndarray | None:
+        """(n_actions,) the actions that make an item the customer's own."""
+        if self.info.owned is None:
+            return None
+        owned = np.zeros(self.encoder.actions.size, bool)
+        owned[self.info.owned] = True
+        return owned
+
+
+def serve(serving: Serving, model: str, p: Doubles) -> Doubles:
+    """A model's answers as they are served: calibrated."""
+    p = p.astype(np.float64)
+    if serving.goal.kind == "value":
+        scale = serving.scales.get(model)
+        return p if scale is None else scale.apply(p)
+    calibrator = serving.calibrators.get(model)
+    return p if calibrator is None else calibrator.apply(p)
+
+
+def open_bundle(
+    folder: Path | str, *, verify: bool = True, network: str | None = None, threads: int = 1
+) -> Bundle:
+    """Open the bundle in `folder`, every file checked against its manifest.
+
+    `network` is "evaluated" (the one of the report) or "refreshed" (refitted up to the last
+    event); by default the refreshed one where there is one.
+    Raises BundleError on anything missing, changed or of another format.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder, verify)
+    info = msgspec.json.decode((folder / INFO).read_bytes(), type=Info)
+    chosen = folder / (network or (REFRESHED if info.refreshed else EVALUATED))
+    vectors = load_file(chosen / VECTORS)
+    scorer = Scorer(info.shape, OnnxGraphs(chosen, threads), vectors["item_vectors"])
+    ranker = None
+    if info.recommends:
+        counts = chosen / COUNTS
+        gated = counts.exists() and info.gate is not None
+        ranker = Ranker(
+            scorer.item_vectors,
+            info.shape.item_heads,
+            vectors["rankable"].astype(bool),
+            vectors["popularity"],
+            load_counts(counts) if gated else None,
+            Gate(*info.gate) if gated and info.gate is not None else None,
+        )
+    item_rival = folder / "item_rival"
+    return Bundle(
+        folder=folder,
+        manifest=manifest,
+        info=info,
+        encoder=Encoder.load(folder / "encoder"),
+        content=open_record(folder / "content", "content", ItemContent),
+        scorer=scorer,
+        ranker=ranker,
+        goal_rivals={
+            serving.goal.name: load_goal_rival(folder / "goal_rivals" / serving.goal.name)
+            for serving in info.goals
+            if serving.champion != "network"
+        },
+        item_rival=load_item_rival(item_rival) if item_rival.exists() else None,
+    )

@@ -1,0 +1,259 @@
+"""The flow, told once: clean, split, encode, train, rivals, evaluate, pack.
+
+Each function below is one stage: it reads what the stage before left in the run folder,
+writes its own, and can be called alone. `run` calls them in order and leaves out what is
+already made.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from propense.encoding.dataset import Dataset
+from propense.encoding.dataset import encode as encode_dataset
+from propense.evaluation.card import render_card
+from propense.evaluation.page.render import render_page
+from propense.evaluation.rankings import judge_ranking
+from propense.evaluation.records import Report
+from propense.evaluation.report import judge_goal, report_from_json, report_to_json
+from propense.export.bundle import write_bundle
+from propense.inference.shelf import next_version, place, read_current
+from propense.pipeline.contest import Contestants, score_goals, score_rankings
+from propense.pipeline.reporting import assemble, capped_rows
+from propense.pipeline.rivalry import fit_rivals, open_rivals, rival_notes
+from propense.pipeline.serving import item_champion, read_servings, write_servings
+from propense.pipeline.stages import (
+    STAGES,
+    Done,
+    Stage,
+    find_stage,
+    fingerprints,
+    forget,
+    read_done,
+    stage_folder,
+    write_done,
+)
+from propense.progress import NoProgress, Progress
+from propense.schemas import Account, RunFolder, SplitPlan
+from propense.settings import Settings
+from propense.tables.clean import clean as clean_tables
+from propense.tables.engine import Engine, connect
+from propense.tables.sources import read as read_sources
+from propense.tables.split import split as split_tables
+from propense.training.learned import learn, open_learned, refresh
+
+__all__ = [
+    "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "encode", "evaluate", "pack",
+    "rivals", "run", "run_folder", "split", "train",
+]  # fmt: skip
+
+
+SILENT: Final = NoProgress()
+
+
+@dataclass
+class RunResult:
+    """What a run made, and what it found already made."""
+
+    run: RunFolder
+    report: Report | None = None
+    bundle: Path | None = None
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+
+def run(
+    settings: Settings,
+    *,
+    until: str | None = None,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> RunResult:
+    """Every stage up to `until`, in order; a finished one is not made again.
+
+    With `force` the stage `until` (without it, every stage) is made again whatever its mark says.
+    Raises PropenseError; what earlier stages finished is kept.
+    """
+    result = RunResult(run_folder(settings))
+    last = find_stage(until) if until is not None else STAGES[-1]
+    prints = fingerprints(settings)
+    fresh = False
+    for stage in STAGES:
+        done = read_done(result.run, stage.name)
+        forced = force and (until is None or stage is last)
+        fresh = fresh or forced or done is None or done.fingerprint != prints[stage.name]
+        if done is not None and not fresh:
+            result.stage_seconds[stage.name] = done.seconds
+            result.skipped.append(stage.name)
+        else:
+            forget(result.run, stage.name)
+            progress.stage(stage.name, stage.sentence)
+            began = time.perf_counter()
+            _MAKE[stage.name](settings, progress)
+            seconds = round(time.perf_counter() - began, 2)
+            write_done(result.run, stage.name, Done(prints[stage.name], seconds))
+            result.stage_seconds[stage.name] = seconds
+        if stage is last:
+            break
+    report = result.run.evaluation / "report.json"
+    if last.name in ("evaluate", "pack"):
+        result.report = report_from_json(report)
+    if last.name == "pack":
+        result.bundle = bundle_folder(settings)
+    return result
+
+
+def run_folder(settings: Settings) -> RunFolder:
+    """Where this run writes."""
+    return RunFolder(Path(settings.folder) / settings.run)
+
+
+def clean(settings: Settings, progress: Progress = SILENT) -> list[Account]:
+    """Read the logs, set aside what cannot be trusted, account for every row."""
+    with _engine(settings) as engine:
+        return clean_tables(read_sources(settings, engine), settings, engine, run_folder(settings))
+
+
+def split(settings: Settings, progress: Progress = SILENT) -> SplitPlan:
+    """Divide into train, validation and test without a leak."""
+    with _engine(settings) as engine:
+        return split_tables(run_folder(settings), settings, engine)
+
+
+def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
+    """Turn histories into arrays, with scales learned on train alone."""
+    return encode_dataset(run_folder(settings), settings)
+
+
+def train(settings: Settings, progress: Progress = SILENT) -> None:
+    """Train the customer network until validation says stop; with folds, once a fold."""
+    for number, dataset in enumerate(_folds(settings)):
+        learn(dataset, settings, _fold_folder(settings, "train", number), progress)
+
+
+def rivals(settings: Settings, progress: Progress = SILENT) -> None:
+    """Train traditional machine learning on the same parts."""
+    for number, dataset in enumerate(_folds(settings)):
+        fit_rivals(dataset, settings, _fold_folder(settings, "rivals", number), progress)
+
+
+def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
+    """Judge the network and its rivals on the test part; write report, page and card."""
+    run = run_folder(settings)
+    rng = np.random.default_rng([settings.train.seed, 3])
+    folds = _contestants(settings)
+    contests = score_goals(folds, settings.evaluate.max_rows, rng)
+    progress.start("judge", len(contests) + 1)
+    goals = []
+    for name, contest in contests.items():
+        progress.advance("judge", 1, name)
+        goals.append(
+            judge_goal(
+                contest.validation, contest.test, settings.goals[name], settings.evaluate, rng
+            )
+        )
+    lists = score_rankings(folds[0])
+    ranking = judge_ranking(*lists, settings.evaluate, rng) if lists is not None else None
+    progress.finish("judge")
+    seconds = {
+        stage.name: done.seconds
+        for stage in STAGES
+        if (done := read_done(run, stage.name)) is not None
+    }
+    report = assemble(
+        folds, settings, goals, ranking, rival_notes(folds), seconds,
+        capped_rows(folds, settings.evaluate.max_rows),
+    )  # fmt: skip
+    content = report_to_json(report)
+    report = report_from_json(content)
+    run.evaluation.mkdir(parents=True, exist_ok=True)
+    (run.evaluation / "report.json").write_bytes(content)
+    write_servings(run.evaluation, goals, contests)
+    (run.evaluation / "report.html").write_text(render_page(report), "utf-8")
+    (run.evaluation / "model_card.md").write_text(render_card(report), "utf-8")
+    return report
+
+
+def pack(settings: Settings, progress: Progress = SILENT) -> Path:
+    """Pack what serving needs into a bundle; the first on a shelf serves at once."""
+    run = run_folder(settings)
+    first = _contestants(settings)[0]
+    report = report_from_json(run.evaluation / "report.json")
+    refreshed = None
+    if settings.pack.refresh:
+        folder = stage_folder(run, "pack") / "refresh"
+        refreshed = refresh(first.dataset, settings, first.network, folder, progress)
+    shelf = Path(settings.folder) / settings.pack.shelf
+    version = next_version(shelf)
+    bundle = write_bundle(
+        first.dataset, first.network, refreshed, read_servings(run.evaluation),
+        _fold_folder(settings, "rivals", 0), item_champion(first, report), report,
+        shelf / version,
+    )  # fmt: skip
+    if read_current(shelf).version is None:
+        place(shelf, version, "first on the shelf", report.made or "")
+    marker = stage_folder(run, "pack")
+    marker.mkdir(parents=True, exist_ok=True)
+    (marker / "version.txt").write_text(version, "utf-8")
+    return bundle
+
+
+def bundle_folder(settings: Settings) -> Path:
+    """The bundle this run packed."""
+    version = (stage_folder(run_folder(settings), "pack") / "version.txt").read_text("utf-8")
+    return Path(settings.folder) / settings.pack.shelf / version
+
+
+def _folds(settings: Settings) -> list[Dataset]:
+    dataset = Dataset.open(run_folder(settings))
+    if dataset.plan.folds is None:
+        return [dataset]
+    return [dataset.for_fold(number) for number in range(dataset.plan.folds)]
+
+
+def _fold_folder(settings: Settings, stage: str, number: int) -> Path:
+    folder = stage_folder(run_folder(settings), stage)
+    return folder if settings.split.folds is None else folder / f"fold-{number}"
+
+
+def _contestants(settings: Settings) -> list[Contestants]:
+    """Every fold's network and rivals, as their stages left them."""
+    return [
+        Contestants(
+            dataset,
+            open_learned(dataset, settings, _fold_folder(settings, "train", number)),
+            *open_rivals(_fold_folder(settings, "rivals", number)),
+        )
+        for number, dataset in enumerate(_folds(settings))
+    ]
+
+
+@contextmanager
+def _engine(settings: Settings) -> Iterator[Engine]:
+    """A table engine for one stage; what it spilled is removed afterwards."""
+    scratch = run_folder(settings).root / "scratch"
+    engine = connect(settings.engine, scratch, settings.memory_limit)
+    try:
+        yield engine
+    finally:
+        engine.con.disconnect()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+_MAKE: dict[str, Callable[[Settings, Progress], object]] = {
+    "clean": clean,
+    "split": split,
+    "encode": encode,
+    "train": train,
+    "rivals": rivals,
+    "evaluate": evaluate,
+    "pack": pack,
+}

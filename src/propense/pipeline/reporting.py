@@ -1,0 +1,151 @@
+"""Putting the report together from what the stages left."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from propense import __version__
+from propense.encoding.dataset import Dataset
+from propense.evaluation.records import (
+    Epoch,
+    Example,
+    ExampleItem,
+    GoalReport,
+    RankingReport,
+    Report,
+    RivalNote,
+    Text,
+)
+from propense.pipeline.contest import Contestants, rank_with
+from propense.schemas import FIRST_KNOWN, PARTS, TEST, VALIDATION, Account, RunFolder
+from propense.settings import Settings
+
+EXAMPLES = 6
+EXAMPLE_HISTORY = 8
+EXAMPLE_LIST = 8
+
+
+def read_accounts(run: RunFolder) -> list[Account]:
+    """What cleaning did, a table each."""
+    return msgspec.json.decode((run.clean / "account.json").read_bytes(), type=list[Account])
+
+
+def assemble(
+    folds: list[Contestants],
+    settings: Settings,
+    goals: list[GoalReport],
+    ranking: RankingReport | None,
+    notes: list[RivalNote],
+    stage_seconds: dict[str, float],
+    warnings: list[Text],
+) -> Report:
+    """The whole report; the page, the card and report.json are made from it."""
+    first = folds[0]
+    champion = ranking.champion.model if ranking is not None else None
+    return Report(
+        title=settings.name or Path(settings.folder).resolve().name,
+        version=__version__,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        settings=_summary(settings),
+        accounts=read_accounts(first.dataset.run),
+        plan=first.dataset.plan,
+        curves=[
+            Epoch(
+                epoch=record.epoch + 1,
+                seconds=record.seconds,
+                train_loss=record.train_loss,
+                validation=dict(record.validation),
+                best=record.epoch + 1 == first.network.notes.best_epochs,
+            )
+            for record in first.network.notes.curves
+        ],
+        goals=goals,
+        ranking=ranking,
+        examples=show_examples(first, champion) if champion is not None else [],
+        rivals=notes,
+        stage_seconds=stage_seconds,
+        warnings=[*_learned_from(first), *warnings],
+    )
+
+
+def show_examples(fold: Contestants, model: str) -> list[Example]:
+    """A few test customers: what came before, and what the champion would show."""
+    dataset = fold.dataset
+    targets = dataset.targets.of_part(TEST)
+    lengths = targets.end - dataset.histories.offsets[:-1][targets.user]
+    telling = np.flatnonzero(lengths >= min(3, int(lengths.max(initial=0))))
+    chosen = telling[np.linspace(0, len(telling) - 1, min(EXAMPLES, len(telling))).astype(int)]
+    some = targets.take(np.unique(chosen))
+    if not len(some):
+        return []
+    ranked = rank_with(fold, model, some.user, some.end, EXAMPLE_LIST)
+    examples = []
+    for row in range(len(some)):
+        relevant = set(some.items[some.item_offsets[row] : some.item_offsets[row + 1]].tolist())
+        examples.append(
+            Example(
+                customer=str(dataset.histories.user_ids[some.user[row]]),
+                history=_history(dataset, int(some.user[row]), int(some.end[row])),
+                recommended=[
+                    ExampleItem(str(dataset.content.titles[item]), hit=int(item) in relevant)
+                    for item in ranked[row]
+                    if item >= FIRST_KNOWN
+                ],
+            )
+        )
+    return examples
+
+
+def _history(dataset: Dataset, user: int, end: int) -> list[ExampleItem]:
+    histories, actions = dataset.histories, dataset.encoder.actions
+    begin = max(int(histories.offsets[user]), end - EXAMPLE_HISTORY)
+    return [
+        ExampleItem(
+            str(dataset.content.titles[item]) if item >= FIRST_KNOWN else "",
+            note=actions.word(int(action)) if action >= FIRST_KNOWN else "",
+        )
+        for item, action in zip(histories.item[begin:end], histories.action[begin:end], strict=True)
+    ]
+
+
+def _learned_from(fold: Contestants) -> list[Text]:
+    notes = fold.network.notes
+    if notes.n_rows == notes.n_rows_available:
+        return []
+    return [
+        Text(
+            f"The network learned its goals from {notes.n_rows:,} of "
+            f"{notes.n_rows_available:,} train rows, drawn by chance.",
+            f"网络从 {notes.n_rows_available:,} 行训练数据中随机抽取 {notes.n_rows:,} 行学习目标。",
+        )
+    ]
+
+
+def _summary(settings: Settings) -> dict[str, Any]:
+    """The settings a reader asks for first."""
+    raw: dict[str, Any] = msgspec.to_builtins(settings)
+    chosen = ("goals", "split", "recommend", "model", "train", "rivals", "evaluate", "features")
+    return {name: raw[name] for name in chosen}
+
+
+def capped_rows(folds: list[Contestants], max_rows: int | None) -> list[Text]:
+    """Says so where a part held more rows than were judged."""
+    rows = folds[0].dataset.rows
+    notes = []
+    for part in (VALIDATION, TEST):
+        available = int((rows.part == part).sum())
+        if max_rows is not None and available > max_rows:
+            notes.append(
+                Text(
+                    f"[evaluate] max_rows = {max_rows}: of {available:,} {PARTS[part]} rows, "
+                    f"those of customers drawn by chance were judged.",
+                    f"[evaluate] max_rows = {max_rows}：{PARTS[part]} 共 {available:,} 行，"
+                    f"随机抽取整个客户后评判。",
+                )
+            )
+    return notes

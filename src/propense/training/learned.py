@@ -1,0 +1,186 @@
+"""The customer network as it is judged and packed: weights, counts, gate and curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from safetensors.torch import load_file
+
+from propense.encoding.batches import EventClock
+from propense.encoding.dataset import Dataset
+from propense.inference.ranking import Gate, Ranker
+from propense.inference.scorer import Scorer
+from propense.models.counts import TransitionCounts, fit_counts, load_counts
+from propense.models.customer import CustomerNetwork
+from propense.models.rivals.item_rivals import fit_item_rival
+from propense.models.rivals.items import ItemSetup
+from propense.models.rivals.markov import Markov
+from propense.models.shape import NetworkShape
+from propense.progress import NoProgress, Progress
+from propense.schemas import TRAIN, VALIDATION, AsOfRows, Doubles, Ids, Targets
+from propense.settings import Settings
+from propense.training.checkpoints import EpochRecord
+from propense.training.gating import fit_gate
+from propense.training.shaping import content_tensors
+from propense.training.train import (
+    MAX_JUDGED,
+    draw,
+    make_ranker,
+    make_scorer,
+    owned_actions,
+    set_threads,
+    train_network,
+)
+
+
+class Notes(msgspec.Struct, frozen=True):
+    """How the network came to be; training/learned.json."""
+
+    curves: list[EpochRecord]
+    best_epochs: int
+    n_rows: int
+    n_rows_available: int
+    gate: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Everything the network's answers are made from."""
+
+    network: CustomerNetwork
+    scorer: Scorer
+    ranker: Ranker | None
+    clock: EventClock
+    owned: np.ndarray | None
+    notes: Notes
+
+    @property
+    def shape(self) -> NetworkShape:
+        return self.network.shape
+
+    def score_goals(self, dataset: Dataset, rows: AsOfRows) -> Doubles:
+        """(n_rows, n_goals) before calibration."""
+        features = dataset.features_of(rows)
+        return self.scorer.score_goals(
+            dataset.histories, self.clock, features, rows.user, rows.as_of
+        )
+
+    def rank(self, dataset: Dataset, targets: Targets, k: int) -> Ids:
+        """(n_rows, k) items, best first."""
+        assert self.ranker is not None
+        wanted, share = self.scorer.seek_items(
+            dataset.histories, self.clock, targets.user, targets.end
+        )
+        ranked, _ = self.ranker.rank(
+            wanted, share, dataset.histories, targets.user, targets.end, k, self.owned
+        )
+        return ranked
+
+
+def learn(
+    dataset: Dataset, settings: Settings, folder: Path, progress: Progress | None = None
+) -> Learned:
+    """Train the network, count transitions, learn the gate; all of it ends in `folder`."""
+    trained = train_network(dataset, settings, folder, progress)
+    gate = None
+    if trained.shape.n_item_heads and len(dataset.targets):
+        counts = count_transitions(dataset, settings)
+        counts.save(folder / "counts.safetensors")
+        targets = dataset.targets.of_part(VALIDATION)
+        rng = np.random.default_rng([settings.train.seed, 2])
+        targets = targets.take(draw(len(targets), MAX_JUDGED, rng))
+        ranker = make_ranker(dataset, trained.scorer)
+        assert ranker is not None
+        if len(targets):
+            found = fit_gate(
+                trained.scorer, replace(ranker, counts=counts), dataset.histories,
+                trained.clock, targets,
+            )  # fmt: skip
+            gate = (found.bias, found.slope)
+    notes = Notes(
+        trained.curves, trained.best_epochs, trained.n_rows, trained.n_rows_available, gate
+    )
+    (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
+    return open_learned(dataset, settings, folder)
+
+
+def open_learned(dataset: Dataset, settings: Settings, folder: Path) -> Learned:
+    """What `learn` left in `folder`."""
+    set_threads(settings.train.threads)
+    shape = msgspec.json.decode((folder / "shape.json").read_bytes(), type=NetworkShape)
+    notes = msgspec.json.decode((folder / "learned.json").read_bytes(), type=Notes)
+    network = CustomerNetwork(shape)
+    network.load_state_dict(load_file(folder / "network.safetensors"))
+    network.eval()
+    scorer = make_scorer(network, content_tensors(dataset.content))
+    ranker = make_ranker(dataset, scorer)
+    counts = folder / "counts.safetensors"
+    if ranker is not None and counts.exists() and notes.gate is not None:
+        ranker = replace(ranker, counts=load_counts(counts), gate=Gate(*notes.gate))
+    return Learned(network, scorer, ranker, dataset.clock(), owned_actions(dataset.encoder), notes)
+
+
+def refresh(
+    dataset: Dataset,
+    settings: Settings,
+    judged: Learned,
+    folder: Path,
+    progress: Progress | None = None,
+) -> Learned:
+    """The same network refitted up to the last event, for the passes found to be best.
+
+    Nothing is left to judge it by: its report is that of the judged one.
+    """
+    part = np.where(dataset.rows.part >= 0, TRAIN, dataset.rows.part).astype(np.int8)
+    everything = replace(
+        dataset,
+        rows=replace(dataset.rows, part=part),
+        train_end=dataset.histories.offsets[1:].copy(),
+    )
+    trained = train_network(
+        everything, settings, folder, progress or NoProgress(), epochs=judged.notes.best_epochs
+    )
+    if judged.ranker is not None and judged.ranker.counts is not None:
+        counts = judged.ranker.counts
+        assert isinstance(counts, TransitionCounts)
+        count_transitions(everything, settings, counts).save(folder / "counts.safetensors")
+    notes = Notes(
+        trained.curves, judged.notes.best_epochs, trained.n_rows, trained.n_rows_available,
+        judged.notes.gate,
+    )  # fmt: skip
+    (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
+    return open_learned(everything, settings, folder)
+
+
+def item_setup(dataset: Dataset, settings: Settings) -> ItemSetup:
+    """How item rivals, and the count part, are fitted on this data."""
+    positive = dataset.encoder.positive
+    return ItemSetup(
+        trials=settings.rivals.trials,
+        seed=settings.train.seed,
+        max_items_ease=settings.rivals.max_items_ease,
+        repeat=dataset.encoder.repeat,
+        positive=positive or None,
+    )
+
+
+def count_transitions(
+    dataset: Dataset, settings: Settings, like: TransitionCounts | None = None
+) -> TransitionCounts:
+    """The count part, its few settings chosen on validation, or those of `like`."""
+    setup = item_setup(dataset, settings)
+    n_items = dataset.encoder.items.size
+    if like is not None:
+        return fit_counts(
+            dataset.histories, dataset.train_end, n_items, like.settings,
+            setup.success(dataset.histories),
+        )  # fmt: skip
+    rival = fit_item_rival(
+        "markov", dataset.histories, dataset.train_end, n_items, setup,
+        dataset.targets.of_part(VALIDATION),
+    )  # fmt: skip
+    assert isinstance(rival, Markov)
+    return rival.counts
