@@ -96,20 +96,18 @@ def generate_education(
     platform = Platform(calendar, catalogue, crowd)
     count = DirtCount()
     _write_items(rng, folder, catalogue, count)
-    with (
-        Tables(folder) as tables,
-        ThreadPoolExecutor(1) as writer,
-    ):
+    with Tables(folder) as tables, ThreadPoolExecutor(1) as writer:
         record = Record(folder, seed, n_users, count, tables, Ceiling())
         pending: Future[None] | None = None
         for number, first in enumerate(range(0, n_users, PEOPLE_PER_CHUNK)):
             size = min(PEOPLE_PER_CHUNK, n_users - first)
             if progress is not None:
                 progress(first, n_users, "people live their days")
-            chunk, moments = _simulate(platform, seed, first, size, n_users)
+            lived = _simulate(platform, seed, first, size, n_users)
             if pending is not None:
                 pending.result()
-            pending = writer.submit(record.write, chunk, moments, number)
+            pending = writer.submit(record.write, *lived, number)
+            del lived
         if pending is not None:
             pending.result()
     return _finish(record, platform, progress)

@@ -194,7 +194,6 @@ class Chunk:
     def _start_free(self, who: Ints) -> None:
         course = self.platform.catalogue.free_of_track[self.taste[who]]
         self.learning[who] = course
-        self.owned[who, course] = True
         self.phase[who] = LEARN + FREE_LESSONS
 
     def _change_life(self, n: int, fresh: Ints) -> None:
@@ -310,6 +309,7 @@ class Chunk:
         review = (kind != LEARN + 1) & (drawn < P_REVIEW) & (course >= 0)
         self.log.add(visits, lesson | review, course, LEARNT)
         self.phase[who[lesson]] -= 1
+        self.owned[who[lesson], course[lesson]] = True
         done = lesson & (self.phase[who] == HUNGRY)
         self.last[who[done]] = self.learning[who[done]]
         spoken = self.rng.random(len(who))

@@ -72,7 +72,8 @@ def write_app_log(rng: np.random.Generator, crowd: Crowd, events: dict[str, Any]
     )
     amount = _amounts(rng, events["amount"][row], kind)
     action = pc.take(pa.array(ACTIONS), pa.array(events["action"][row]))
-    text = _comments(rng, crowd.catalogue, events["action"][row], events["item"][row])
+    text = _comments(rng, crowd.catalogue, events["action"], events["item"])
+    text = pc.take(text, pa.array(row))
     lines = join(
         '{"uid":', user, ',"course":"', item, '","act":"', action, '","ts":', written,
         ',"amount":', pc.fill_null(amount, "null"), ',"text":', text, "}\n",

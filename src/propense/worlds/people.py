@@ -169,7 +169,7 @@ def users_table(people: People, signup_text: pa.StringArray) -> pa.Table:
 def identities_table(people: People) -> pa.Table:
     """Which bookshop customer is which platform user."""
     number = people.number[people.shop_rate > 0]
-    return pa.table({"other_id": shop_ids(number), "user_id": platform_ids(number)})
+    return pa.table({"alias": shop_ids(number), "user_id": platform_ids(number)})
 
 
 def _words(words: tuple[str, ...], index: Ints) -> pa.StringArray:

@@ -214,7 +214,7 @@ def _write_profiles(rng: np.random.Generator, folder: Path, people: Plain) -> No
 
 
 def _prices() -> Doubles:
-    prices: Doubles = 19.0 + 10.0 * (np.arange(N_ITEMS) * 37 % 40)
+    prices: Doubles = (19 + 10 * (np.arange(N_ITEMS) * 37 % 40)).astype(np.float64)
     return prices
 
 
@@ -251,7 +251,7 @@ def _p_none(
     stays = math.exp(-1 / MEAN_STAY)
 
     def back(later: Doubles, on: np.ndarray | bool) -> Doubles:
-        odds = people.pay_odds[who] * np.where(on, EFFECT, 1.0)
+        odds: Doubles = people.pay_odds[who] * np.where(on, EFFECT, 1.0)
         p: Doubles = people.p_visit[who] * (odds / (1 + odds) if paying else 1.0)
         before: Doubles = (1 - stays) + stays * (1 - p) * later
         return before
