@@ -67,8 +67,11 @@ def write_clean(
     return run
 
 
-def settings_of(goals: dict[str, Any] | None = None, **more: Any) -> Settings:
-    return parse_settings({"sources": {"app": {"events": "app.csv"}}, "goals": goals or {}, **more})
+def settings_of(
+    goals: dict[str, Any] | None = None, folder: str = ".", **more: Any
+) -> Settings:
+    keys = {"sources": {"app": {"events": "app.csv"}}, "goals": goals or {}, **more}
+    return parse_settings(keys, folder=folder)
 
 
 def shards_of(run: RunFolder) -> list[dict[str, Any]]:

@@ -193,10 +193,10 @@ def _given(split: Split, time_zone: str) -> tuple[int | None, int | None]:
 def _grid(first: int, last: int, every: int) -> Grid:
     n = (last - first) // every + 1
     if n > MAX_MOMENTS:
+        minutes = (last - first) // (60 * (MAX_MOMENTS - 1)) + 1
         raise SettingsError(
             f"[split] every = {duration_as_setting(every)!r} makes {n:,} as-of moments, more "
-            f"than {MAX_MOMENTS:,}; choose at least "
-            f"{duration_as_setting(-(-(last - first) // MAX_MOMENTS // 60 + 1) * 60)!r}"
+            f"than {MAX_MOMENTS:,}; choose at least {duration_as_setting(minutes * 60)!r}"
         )
     return Grid(first, every, n)
 
