@@ -12,6 +12,12 @@ import pytest
 from propense.cli import browser, main
 from propense.schemas import RunFolder
 
+TRUTH = {
+    "pay": {"n": 90.0, "pearson": 0.876, "auc": 0.8, "auc_truth": 0.9},
+    "items": {"n": 5.0, "captured_at_10": 0.42, "ideal": 0.6, "popularity": 0.1},
+    "churn": {"n": 90.0, "pearson": None},
+}
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
@@ -36,7 +42,7 @@ def flow(monkeypatch):
         calls.append((settings, until, force))
         root = RunFolder(Path(settings.folder) / settings.run)
         return SimpleNamespace(
-            run=root, report=object(), bundle=Path("shelf/v0001"),
+            run=root, report=SimpleNamespace(truth=TRUTH), bundle=Path("shelf/v0001"),
             stage_seconds={"split": 61.0, "train": 3700.4}, skipped=["clean"],
         )  # fmt: skip
 
@@ -158,12 +164,20 @@ def test_demo_generates_once(here, flow, capsys):
     out = capsys.readouterr()
     assert "generate: An education platform of 30 users" in out.err
     assert json.loads(out.out)["report"].endswith("demo/runs/main/evaluation/report.html")
+    assert json.loads(out.out)["truth"] == TRUTH
     facts = here / "demo/truth/world.json"
     written = facts.stat().st_mtime_ns
     assert main(["demo", "--users", "30", "--no-open"]) == 0
     assert facts.stat().st_mtime_ns == written
     assert len(flow) == 2
-    capsys.readouterr()
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "Against the truth of this platform, on the test part",
+        "  pay     AUC 0.800; the true chances themselves reach 0.900; correlation with them 0.88",
+        (
+            "  items   ten items catch 42.0% of what customers want next; the ideal list 60.0%, "
+            "the most popular 10.0%"
+        ),
+    ]
     assert main(["demo", "--users", "31"]) == 2
     assert "holds a platform of 30 users, not of 31" in capsys.readouterr().err
 
