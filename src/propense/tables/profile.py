@@ -73,7 +73,7 @@ class ColumnProfile:
     """Formats that read the sample as well (day and month may be swapped)."""
     low: float | None = None
     high: float | None = None
-    """Range of numbers; of times, seconds since 1970 UTC."""
+    """Range of numbers; of times, seconds since 1970 UTC, without the outermost hundredths."""
     negative: float = 0.0
     """Share of numbers below zero."""
     common: tuple[tuple[str, int], ...] = ()
@@ -182,32 +182,37 @@ def _time_formats(tried: Sequence[str], name: str) -> tuple[str, ...] | None:
 
 
 def _numeric(column: ColumnProfile, tried: Sequence[str]) -> ColumnProfile:
-    cells = [cell for cell in column.words if _NUMBER.match(cell)]
-    numbers = [float(cell) for cell in cells]
-    low, high = min(numbers), max(numbers)
+    numbers = sorted(float(cell) for cell in tried if _NUMBER.match(cell))
     negative = sum(cell.startswith("-") for cell in tried) / len(tried)
-    whole = all(_INTEGER.match(cell) for cell in tried)
+    whole = sum(_INTEGER.match(cell) is not None for cell in tried) >= 0.98 * len(tried)
     column = replace(
-        column, kind="integer" if whole else "number", low=low, high=high, negative=negative
+        column,
+        kind="integer" if whole else "number",
+        low=numbers[0],
+        high=numbers[-1],
+        negative=negative,
     )
+    low, high = _bulk(numbers)
     if names.says(column.name, names.TIME | names.VALID_FROM) and low > 0:
         for unit, scale in EPOCH_UNITS.items():
-            if _EPOCH_LOW <= low / scale and high / scale <= _EPOCH_HIGH:
+            if low / scale >= _EPOCH_LOW and high / scale <= _EPOCH_HIGH:
                 return replace(
                     column, kind="epoch", time_format=unit, low=low / scale, high=high / scale
                 )
     return column
 
 
+def _bulk(ordered: Sequence[float]) -> tuple[float, float]:
+    """Ends of sorted numbers without the outermost hundredth on each side, which may be dirt."""
+    cut = len(ordered) // 100
+    return ordered[cut], ordered[-1 - cut]
+
+
 def _range(known: Sequence[str], time_format: str) -> tuple[float | None, float | None]:
-    """First and last moment; cells of the ISO form are compared as text before they are parsed."""
-    cells: Sequence[str] = known
-    if time_format == "iso":
-        cells = [min(known), max(known)]
-    elif len(known) > 4 * _TRIED:
-        cells = [*known[:: len(known) // (4 * _TRIED)], known[-1]]
+    """First and last moment of the bulk of the cells."""
+    cells = known[:: max(1, len(known) // (2 * _TRIED))]
     moments = [moment for cell in cells if (moment := parse_time(cell, time_format)) is not None]
-    return (min(moments), max(moments)) if moments else (None, None)
+    return _bulk(sorted(moments)) if moments else (None, None)
 
 
 def _is_prose(tried: Sequence[str]) -> bool:

@@ -98,15 +98,14 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _head(out: Proposal, groups: Sequence[Group]) -> None:
-    owns = "".join(own for group in groups for own in group.columns)
-    chinese = any(ord(letter) > 0x33FF for letter in owns)
+    chinese = _chinese(groups)
     out.say(
         "# Guessed by `propense init` from samples of the files. Read the reasons, correct what is",
         "# wrong, then run `propense check`.",
         "",
     )
     if chinese:
-        out.say('time_zone = "Asia/Shanghai"   # the columns have Chinese names',
+        out.say('time_zone = "Asia/Shanghai"   # the files have Chinese words',
                 'currency = "CNY"')  # fmt: skip
     else:
         out.say('time_zone = "UTC"   # of times without an offset, and for hour and weekday',
@@ -118,6 +117,16 @@ def _head(out: Proposal, groups: Sequence[Group]) -> None:
         f"Which time zone are the times in? (time_zone = {zone!r} is a guess; for example "
         "'Europe/Berlin')"
     )
+
+
+def _chinese(groups: Sequence[Group]) -> bool:
+    """Whether column names or frequent cells are Chinese."""
+    for group in groups:
+        for own, column in group.columns.items():
+            words = [own, *(word for word, _ in column.common[:20])]
+            if any(0x33FF < ord(letter) < 0xA000 for word in words for letter in word):
+                return True
+    return False
 
 
 def _file_keys(out: Proposal, group: Group, path_key: str) -> None:
@@ -473,7 +482,8 @@ def _recommend(out: Proposal, events: Sequence[Role]) -> None:
         out.say(f"positive = {array(positive)}   # of {', '.join(list(words)[:12])}")
     else:
         out.comment("Every action counts as success; name some with `positive`.")
-    repeats, share = max(_repeated(role, set(positive)) for role in with_items)
+    paying = {word for word in positive if names.says(word, names.PAYING)}
+    repeats, share = max(_repeated(role, paying or set(positive)) for role in with_items)
     out.say(f"repeat = {'true' if repeats > 0.1 else 'false'}"
             f"   # judged from {share:.0%} of the rows, a customer takes about "
             f"{repeats:.0%} of the items again")  # fmt: skip

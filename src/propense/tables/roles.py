@@ -309,7 +309,10 @@ def _role(group: Group, person: str | None, thing: str | None) -> Role:
     """The role of one group by itself."""
     if group.format == "access_log":
         return _access_log(group, person, thing)
-    device = _pick(group, names.DEVICE, {person} if person else set(), _WORDS)
+    taken = {person} if person else set()
+    device = _pick(group, names.DEVICE, taken, _WORDS)
+    if device is None and _file_says(group, "identities"):
+        device = next((own for own in group.columns if own not in taken), None)
     if device and person and len(group.columns) <= 4 and _moment(group, {person, device}) is None:
         return Role("identities", group, {"user_id": person, "alias": device},
                     f"{person} and {device} are ids of one person")  # fmt: skip
@@ -343,13 +346,16 @@ def _access_log(group: Group, person: str | None, thing: str | None) -> Role:
         own for before, own in pairwise(steps) if own in many and _says_thing(columns[before])
     ]
     item = thing if thing and thing.startswith("query:") else next(iter(spoken or many), None)
-    found = {"user_id": person, "item_id": item, "action": "method", "event_time": "time"}
-    action = _pick(group, names.ACTION, {person}, {"category"})
-    if action is not None and action.startswith("query:"):
-        found["action"] = action
-    elif item != "path:1" and steps and 1 < columns["path:1"].n_distinct <= 30:
-        found["action"] = "path:1"
-    return Role("events", group, {word: own for word, own in found.items() if own}, why)
+    found = _event_columns(group, person, item, "time")
+    if "action" not in found:
+        few = item != "path:1" and steps and 1 < columns["path:1"].n_distinct <= 30
+        found["action"] = "path:1" if few else "method"
+    fields = ("bytes", "status", "method", "remote_host")
+    found = {
+        word: own for word, own in found.items()
+        if word in ("user_id", "action") or own not in fields
+    }  # fmt: skip
+    return Role("events", group, found, why)
 
 
 def _says_thing(step: ColumnProfile) -> bool:
