@@ -1,0 +1,159 @@
+"""A goal rival as it is stored and asked: a design of the columns and one ONNX graph.
+
+Numpy and ONNX Runtime only: the report and the service read the same file and get the
+same numbers; what fitted it stays behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from propense.encoding.design import design_matrix, one_hot
+from propense.errors import BundleError
+from propense.models.rivals.notes import RivalNotes, read_notes
+from propense.schemas import Doubles, Floats, TableFeatures
+
+FORMAT = "propense-goal-rival-1"
+ROWS = 8192
+"""Rows that are put into the graph at once."""
+
+Design = Literal["none", "linear", "trees", "plain"]
+"""Which matrix a rival reads. `linear` and `trees` as in encoding.design; `plain`: the
+numbers as they are, nan for missing, then one-hot words; `none`: nothing of a row."""
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """The columns a rival was fitted on."""
+
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    cardinalities: tuple[int, ...]
+    bins: tuple[tuple[float, ...], ...]
+    """Edges of each numeric column, empty unless the design is linear."""
+
+    def check(self, features: TableFeatures) -> None:
+        """Raises BundleError unless `features` has these very columns in this order."""
+        for mine, theirs in (
+            (self.numeric, features.numeric_names),
+            (self.categorical, features.categorical_names),
+        ):
+            if tuple(mine) != tuple(theirs):
+                raise BundleError(
+                    f"the rival was fitted on columns {list(mine)}, got {list(theirs)}; "
+                    "use the encoder it was fitted with, or fit the rivals again"
+                )
+
+
+@dataclass(frozen=True)
+class GoalRival:
+    """A fitted rival of one goal."""
+
+    name: str
+    kind: Literal["binary", "value"]
+    design: Design
+    columns: Columns
+    graph: bytes
+    """ONNX, `x` (n, columns) float32 -> `y` (n, 1) float32; members are averaged inside."""
+    notes: RivalNotes = field(compare=False, default_factory=RivalNotes)
+    threads: int = field(compare=False, default=1)
+
+    def predict(self, features: TableFeatures) -> Doubles:
+        """(n,) probability in [0, 1], or expected value of at least 0; never nan.
+
+        Missing numbers and unseen words are fine. Raises BundleError on other columns.
+        """
+        self.columns.check(features)
+        out = np.empty(len(features), np.float64)
+        for first in range(0, len(features), ROWS):
+            rows = slice(first, first + ROWS)
+            matrix = make_matrix(take_rows(features, rows), self.design, self.columns)
+            out[rows] = self.run(matrix)
+        return out
+
+    def run(self, matrix: Floats) -> Doubles:
+        """As `predict`, from the design's matrix."""
+        answer = self._session.run(["y"], {"x": matrix})[0][:, 0].astype(np.float64)
+        high = 1.0 if self.kind == "binary" else np.inf
+        out: Doubles = np.clip(answer, 0.0, high)
+        return out
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(
+            self.graph, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write `rival.json`, `model.onnx` and, apart since it holds durations, `notes.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        about = _About(FORMAT, self.name, self.kind, self.design, self.columns)
+        (folder / "rival.json").write_bytes(msgspec.json.encode(about))
+        (folder / "model.onnx").write_bytes(self.graph)
+        self.notes.write(folder / "notes.json")
+
+
+class _About(msgspec.Struct, frozen=True):
+    format: str
+    name: str
+    kind: Literal["binary", "value"]
+    design: Design
+    columns: Columns
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: str = ""
+
+
+def read_goal_rival(folder: Path, threads: int = 1) -> GoalRival:
+    """The rival that `save` wrote. Raises BundleError if missing or of another format."""
+    try:
+        raw = (folder / "rival.json").read_bytes()
+        graph = (folder / "model.onnx").read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"goal rival file {str(error.filename)!r} is missing; fit the rivals again"
+        ) from error
+    try:
+        found = msgspec.json.decode(raw, type=_Format).format
+        if found != FORMAT:
+            raise BundleError(
+                f"{str(folder)!r} has format {found!r}, this version reads {FORMAT!r}; "
+                "fit the rivals again"
+            )
+        about = msgspec.json.decode(raw, type=_About)
+    except msgspec.MsgspecError as error:
+        raise BundleError(
+            f"goal rival {str(folder)!r} cannot be read: {error}; fit the rivals again"
+        ) from error
+    notes = read_notes(folder / "notes.json")
+    return GoalRival(about.name, about.kind, about.design, about.columns, graph, notes, threads)
+
+
+def make_matrix(features: TableFeatures, design: Design, columns: Columns) -> Floats:
+    """(n, columns of the design) float32, in rows that lie together."""
+    if design == "none":
+        return np.zeros((len(features), 1), np.float32)
+    if design == "plain":
+        words = one_hot(features.categorical, features.cardinalities)
+        return np.concatenate([features.numeric, words], axis=1, dtype=np.float32)
+    bins = [np.array(edges, np.float32) for edges in columns.bins]
+    return np.ascontiguousarray(design_matrix(features, design, bins), np.float32)
+
+
+def take_rows(features: TableFeatures, rows: Any) -> TableFeatures:
+    """Some rows of the features: a slice, a mask or indices."""
+    return TableFeatures(
+        features.numeric[rows], features.categorical[rows], features.numeric_names,
+        features.categorical_names, features.cardinalities,
+    )  # fmt: skip
