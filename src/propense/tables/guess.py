@@ -8,8 +8,9 @@ from pathlib import Path
 
 from propense.errors import SourceError
 from propense.settings import Settings, parse_settings
+from propense.tables.groups import find_groups
 from propense.tables.proposal import propose
-from propense.tables.roles import assign_roles, find_groups
+from propense.tables.roles import assign_roles
 from propense.tables.samples import Unreadable
 
 
