@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -188,3 +189,47 @@ def test_demo_touches_no_folder_of_yours(here, flow, capsys):
     assert main(["demo", "--folder", "mine", "--no-open"]) == 2
     assert "'mine' holds a propense.toml that no demo wrote" in capsys.readouterr().err
     assert flow == []
+
+
+def test_score_writes_a_file_in_the_asked_form(shop, monkeypatch, capsys):
+    asked = []
+
+    def score_all(settings, out, kind, progress):
+        asked.append((settings.run, out, kind))
+        return 1234
+
+    monkeypatch.setattr("propense.inference.score.score_all", score_all)
+    for words in ([], ["--out", "a/b.csv"], ["--out", "b.csv", "--format", "parquet"]):
+        assert main(["score", *words]) == 0
+    assert asked == [
+        ("runs/one", Path("scores.parquet"), "parquet"),
+        ("runs/one", Path("a/b.csv"), "csv"),
+        ("runs/one", Path("b.csv"), "parquet"),
+    ]
+    assert capsys.readouterr().out.splitlines()[0] == "1,234 users: scores.parquet"
+    assert main(["score", "--format", "csv", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {"out": "scores.csv", "format": "csv", "users": 1234}
+
+
+def test_score_of_one_user(shop, monkeypatch, capsys):
+    answer = {
+        "user_id": "u-7", "as_of": datetime(2025, 3, 1, tzinfo=UTC), "n_events": 1200,
+        "goals": {"pay": 0.25, "spend": 12.5}, "thresholds": {"pay": 0.2, "spend": None},
+        "items": [{"item_id": "c-1", "title": "线性代数", "score": 0.5},
+                  {"item_id": "c-2", "title": "", "score": 0.125}],
+        "bundle": "v0001",
+    }  # fmt: skip
+    monkeypatch.setattr("propense.inference.score.score_user", lambda settings, user: answer)
+    assert main(["score", "--user", "u-7"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "u-7: 1,200 events, bundle v0001",
+        "  pay             0.2500   (a yes from 0.2000)",
+        "  spend           12.5000",
+        "    1. 线性代数  [c-1]  0.5000",
+        "    2. c-2  [c-2]  0.1250",
+    ]
+    assert main(["score", "--user", "u-7", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["as_of"] == "2025-03-01T00:00:00Z"
+    assert said["goals"] == {"pay": 0.25, "spend": 12.5}

@@ -76,15 +76,14 @@ def score(
 
 
 def _tell_user(answer: dict[str, Any]) -> str:
-    width = max(len(key) for key in answer)
-    return "\n".join(f"{key:<{width}}  {_short(value)}" for key, value in answer.items())
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, list | tuple):
-        return ", ".join(_short(one) for one in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_short(one)}" for key, one in value.items())
-    return str(value)
+    """One customer's answer, a line a goal and a line an item."""
+    lines = [f"{answer['user_id']}: {answer['n_events']:,} events, bundle {answer['bundle']}"]
+    for goal, value in answer["goals"].items():
+        threshold = answer["thresholds"].get(goal)
+        acts = "" if threshold is None else f"   (a yes from {threshold:.4f})"
+        lines.append(f"  {goal:<16}{value:.4f}{acts}")
+    lines += [
+        f"  {rank:>3}. {item['title'] or item['item_id']}  [{item['item_id']}]  {item['score']:.4f}"
+        for rank, item in enumerate(answer["items"], 1)
+    ]
+    return "\n".join(lines)
