@@ -201,6 +201,7 @@ def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) 
 def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[Outcome, Text]:
     level, worse = counted["level"], counted["worse"]
     better = counted["better"] + counted["together"]
+    together = _of_them_together(counted["together"])
     if n_judged == 0:
         return "no_verdict", Text(
             "There is not enough in test to say whether the network pays.",
@@ -208,33 +209,36 @@ def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[Outcome, 
         )
     if better == n_judged:
         return "better", Text(
-            f"On this data the network pays on {_questions(better)}"
-            + _of_them_together(counted["together"]).en,
-            f"在这份数据上，网络在全部 {better} 个问题上都值得"
-            + _of_them_together(counted["together"]).zh,
+            f"On this data the network pays on {_questions(better)}{together.en}.",
+            f"在这份数据上，网络在全部 {better} 个问题上都值得{together.zh}。",
         )  # fmt: skip
     if better == 0:
         outcome: Outcome = "worse" if worse else "level"
         return outcome, Text(
-            "On this data the simpler models suffice: the network is level with the best rival "
-            f"on {level} and worse on {worse} of {n_judged}.",
+            "On this data the simpler models suffice: of "
+            f"{n_judged} {'question' if n_judged == 1 else 'questions'} the network is level "
+            f"with the best rival on {level} and worse on {worse}.",
             f"在这份数据上更简单的模型已经足够："
             f"{n_judged} 个问题中持平 {level} 个，更差 {worse} 个。",
         )
+    rest = [
+        (f"level on {level}", f"持平 {level} 个") if level else None,
+        (f"worse on {worse}", f"更差 {worse} 个") if worse else None,
+    ]
+    known = [entry for entry in rest if entry is not None]
     return "better", Text(
-        f"On this data the network pays for {better} of {n_judged} questions; it is level on "
-        f"{level} and worse on {worse}" + _of_them_together(counted["together"]).en,
-        f"在这份数据上，网络在 {n_judged} 个问题中的 {better} 个上值得；"
-        f"持平 {level} 个，更差 {worse} 个" + _of_them_together(counted["together"]).zh,
+        f"On this data the network pays for {better} of {n_judged} questions{together.en}; "
+        f"it is {' and '.join(entry[0] for entry in known)}.",
+        f"在这份数据上，网络在 {n_judged} 个问题中的 {better} 个上值得{together.zh}；"
+        f"{'，'.join(entry[1] for entry in known)}。",
     )
 
 
 def _of_them_together(n: int) -> Text:
+    """How many of them pay only in the average, nothing where none does."""
     if n == 0:
-        return Text(".", "。")
-    return Text(
-        f"; on {n} of them averaged with the best rival.", f"；其中 {n} 个是与最佳对手平均后。"
-    )
+        return Text("", "")
+    return Text(f" ({n} of them averaged with the best rival)", f"（其中 {n} 个需与最佳对手平均）")
 
 
 def _questions(n: int) -> str:

@@ -11,7 +11,7 @@ from propense.evaluation.records import Text
 
 _MODELS: Final = {
     "network": ("customer network", "客户网络"),
-    "average": ("average of network and best rival", "网络与最佳对手的平均"),
+    "average": ("average of network and rival", "网络与对手的平均"),
     "majority": ("base rate alone", "仅基准率"),
     "logistic": ("logistic regression", "逻辑回归"),
     "tree": ("decision tree", "决策树"),
@@ -89,6 +89,8 @@ _WORDS: Final = {
     "no_verdict": Text("too few for a verdict", "样本太少，不下结论"),
     "no_rival": Text("no rival fitted", "没有对手模型"),
     "champion": Text("Champion", "冠军模型"),
+    "base_rate_of": Text("base rate {rate}", "基准率 {rate}"),
+    "items_in_catalogue": Text("{items} items in the catalogue", "共 {items} 个物品"),
     "best_rival": Text("best rival", "最佳对手"),
     # data
     "table": Text("Table", "表"),
@@ -141,7 +143,9 @@ _WORDS: Final = {
     "train_loss": Text("Train loss", "训练损失"),
     "validation_of": Text("Validation: {name}", "验证：{name}"),
     "epoch": Text("Epoch", "轮次"),
-    "best_epoch": Text("best {value}, epoch {epoch}", "最佳 {value}，第 {epoch} 轮"),
+    "best_epoch": Text(
+        "{value} at epoch {epoch}, the one judged", "第 {epoch} 轮为 {value}，即所评判的一轮"
+    ),
     # goals
     "goal_counts": Text(
         "{rows} test rows of {users} customers, {positives} positive ({rate}).",
@@ -153,9 +157,9 @@ _WORDS: Final = {
     ),
     "against": Text("Network and rivals", "网络与对手"),
     "against_lead": Text(
-        "Dots are test values, lines their 95 % intervals. Models left of an arrow are off "
-        "the scale.",
-        "圆点为测试值，横线为 95 % 区间。箭头表示超出刻度。",
+        "Dots are test values, lines their 95 % intervals, ★ is the champion. An arrow stands "
+        "for a model off the scale.",
+        "圆点为测试值，横线为 95 % 区间，★ 为冠军模型。箭头表示超出刻度。",
     ),
     "higher_better": Text("higher is better", "越高越好"),
     "lower_better": Text("lower is better", "越低越好"),
