@@ -6,9 +6,10 @@ everyone else the silent `NoProgress`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Hears of stages and of tasks within them; several tasks may run at once."""
 
