@@ -180,13 +180,15 @@ def event_arrays(
     """
     index, real = pad_index(start, length)
     if histories.n_events == 0:
-        index = np.zeros((len(start), 0), np.int64)
-        real = np.zeros((len(start), 0), bool)
+        index, real = np.zeros((len(start), 0), np.int64), np.zeros((len(start), 0), bool)
+    # An empty sequence may stand behind the log's last event.
+    index = np.minimum(index, max(histories.n_events - 1, 0))
     value = histories.value[index]
     known = np.isfinite(value) & real
     value = np.where(known, value, 0)
-    first = histories.time[start] if histories.n_events and index.size else np.zeros(len(start))
-    days = (histories.time[index] - first[:, None]) / SECONDS_PER_DAY if histories.timed else 0
+    days: np.ndarray | int = 0
+    if histories.timed and index.size:
+        days = (histories.time[index] - histories.time[index[:, :1]]) / SECONDS_PER_DAY
     return {
         "item": np.where(real, histories.item[index], 0).astype(np.int64),
         "action": np.where(real, histories.action[index], 0).astype(np.int64),

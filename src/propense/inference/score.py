@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from propense.encoding.batches import chunks
+from propense.encoding.batches import EventClock, chunks
 from propense.encoding.dataset import Dataset
-from propense.errors import SettingsError, nearest
+from propense.errors import BundleError, SettingsError, nearest
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.shelf import serving_bundle
 from propense.progress import NoProgress, Progress
@@ -35,14 +35,15 @@ def score_all(
     """
     progress = progress or NoProgress()
     bundle, dataset = _open(settings)
-    n_users = dataset.histories.n_users
+    n_users, clock = dataset.histories.n_users, dataset.clock()
     unfinished = out.with_name(out.name + ".unfinished")
     out.parent.mkdir(parents=True, exist_ok=True)
     writer: Any = None
     progress.start("score", n_users)
     try:
         for users in chunks(n_users, CUSTOMERS_AT_ONCE):
-            table = score_users(bundle, dataset, np.arange(users.start, users.stop, dtype=np.int32))
+            some = np.arange(users.start, users.stop, dtype=np.int32)
+            table = score_users(bundle, dataset, clock, some)
             if kind == "csv":
                 table = _flatten_lists(table)
             if writer is None:
@@ -72,7 +73,7 @@ def score_user(settings: Settings, user_id: str) -> dict[str, Any]:
         some = [str(word) for word in dataset.histories.user_ids[:20_000]]
         raise SettingsError(f"there is no customer {user_id!r}; {nearest_id(user_id, some)}")
     user = found.astype(np.int32)
-    table = score_users(bundle, dataset, user).to_pylist()[0]
+    table = score_users(bundle, dataset, dataset.clock(), user).to_pylist()[0]
     begin, end = (int(dataset.histories.offsets[user[0] + step]) for step in (0, 1))
     index = {word: i for i, word in enumerate(bundle.encoder.items.words, FIRST_KNOWN)}
     items = [
@@ -102,12 +103,11 @@ def nearest_id(word: str, ids: list[str]) -> str:
     return hint if hint.startswith("did you mean") else "propense score lists all customers"
 
 
-def score_users(bundle: Bundle, dataset: Dataset, user: Ids) -> pa.Table:
+def score_users(bundle: Bundle, dataset: Dataset, clock: EventClock, user: Ids) -> pa.Table:
     """A table of answers, one row for each of `user`."""
     histories = dataset.histories
     moment = NO_TIME if not histories.timed or bundle.info.end is None else bundle.info.end + 1
     as_of: Ints = np.full(len(user), moment, np.int64)
-    clock = dataset.clock()
     columns: dict[str, Any] = {
         "user_id": pa.array(histories.user_ids[user].tolist(), pa.string()),
         "as_of": pa.array(
@@ -157,5 +157,12 @@ def _flatten_lists(table: pa.Table) -> pa.Table:
 
 
 def _open(settings: Settings) -> tuple[Bundle, Dataset]:
+    """The bundle that serves, and the run's customers as that bundle reads them."""
     bundle = open_bundle(serving_bundle(Path(settings.folder) / settings.pack.shelf), threads=2)
-    return bundle, Dataset.open(RunFolder(Path(settings.folder) / settings.run))
+    dataset = Dataset.open(RunFolder(Path(settings.folder) / settings.run))
+    if dataset.encoder.lexicon != bundle.encoder.lexicon:
+        raise BundleError(
+            f"bundle {str(bundle.folder)!r} was made from another encoding than the run in "
+            f"{settings.run!r}; promote the bundle of this run, or pack it: propense pack"
+        )
+    return bundle, dataset

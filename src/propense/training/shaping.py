@@ -103,12 +103,12 @@ def padded_edges(bins: tuple[Floats, ...] | list[Floats]) -> Floats:
 
 
 def content_tensors(content: ItemContent) -> Content:
-    """The catalogue as tensors."""
+    """The catalogue as tensors; copied, since the arrays may be a read-only map of a file."""
     return Content(
-        categorical=torch.from_numpy(content.categorical.astype(np.int64)),
-        numeric=torch.from_numpy(np.ascontiguousarray(content.numeric, np.float32)),
-        text_offsets=torch.from_numpy(content.text_offsets.astype(np.int64)),
-        text=torch.from_numpy(content.text.astype(np.int64)),
+        categorical=torch.tensor(content.categorical.astype(np.int64)),
+        numeric=torch.tensor(np.array(content.numeric, np.float32)),
+        text_offsets=torch.tensor(content.text_offsets.astype(np.int64)),
+        text=torch.tensor(content.text.astype(np.int64)),
     )
 
 
