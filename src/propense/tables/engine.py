@@ -187,7 +187,7 @@ class Engine:
         """`table` computed once: written to scratch under `name` and read back."""
         folder = self.scratch / name
         self.write_parquet(table, folder)
-        return self.read_parquet(folder)
+        return _cast(self.read_parquet(folder), table.schema())
 
     def table_of(self, rows: pa.Table, name: str) -> Table:
         """A small Arrow table where the engine can join it."""
@@ -216,6 +216,15 @@ class Engine:
         result = dt.uint64 if self.name == "duckdb" else dt.int64
         kinds = tuple(column.type() for column in columns)
         return _builtin(name, kinds, result)(*columns)
+
+
+def _cast(table: Table, wanted: Any) -> Table:
+    """`table` with the types it was to have: engines narrow literals as they write them."""
+    narrowed = {
+        name: kind for name, kind in wanted.items()
+        if not kind.is_timestamp() and table[name].type() != kind
+    }  # fmt: skip
+    return table.cast(narrowed) if narrowed else table
 
 
 def _unreadable(names: list[str], error: Exception) -> SourceError:

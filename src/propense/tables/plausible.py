@@ -1,0 +1,82 @@
+"""What the data itself shows to be impossible: moments and values far from all others.
+
+Both are judged on small histograms, so that engines agree and nothing is sampled.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+import ibis
+from ibis.expr.types import Table
+
+DAY: Final = 86_400 * 1_000_000
+_SILENCE_DAYS: Final = 365
+_EMPTY_DECADES: Final = 3
+_RARE: Final = 1000
+_ENOUGH: Final = 20
+
+
+def last_plausible_day(days: dict[int, int]) -> int | None:
+    """The last day before rows that must be from the future, or None if there are none.
+
+    `days` counts rows by day. Rows are from the future if they come after a silence longer
+    than a year and than all the time before it, and are at most one in a thousand (or a
+    single row). Fewer than 20 rows show nothing.
+
+    >>> last_plausible_day({100: 500, 101: 480, 30_000: 1})
+    101
+    >>> last_plausible_day({100: 500, 101: 480, 130: 1}) is None
+    True
+    """
+    total = sum(days.values())
+    if total < _ENOUGH:
+        return None
+    seen = 0
+    ordered = sorted(days)
+    for day, following in pairwise(ordered):
+        seen += days[day]
+        silence = following - day
+        rare = total - seen <= max(1, total // _RARE)
+        if rare and silence > _SILENCE_DAYS and silence > day - ordered[0]:
+            return day
+    return None
+
+
+def largest_plausible_size(sizes: dict[int, int]) -> int | None:
+    """The largest number of digits before values that must be wrong, or None.
+
+    `sizes` counts rows by the digits of their value in micro-units. Values are impossible if
+    at least three whole powers of ten below them are empty and they are at most one in a
+    thousand (or a single row).
+
+    >>> largest_plausible_size({7: 900, 8: 100, 14: 1})
+    8
+    """
+    total = sum(sizes.values())
+    if total < _ENOUGH:
+        return None
+    seen = 0
+    ordered = sorted(sizes)
+    for size, following in pairwise(ordered):
+        seen += sizes[size]
+        rare = total - seen <= max(1, total // _RARE)
+        if rare and following - size > _EMPTY_DECADES:
+            return size
+    return None
+
+
+def count_days(rows: Table) -> dict[int, int]:
+    """Rows by day of `_t`."""
+    day = (rows["_t"] / float(DAY)).floor().cast("int64")
+    found = rows.filter(rows["_t"].notnull()).group_by(day=day).agg(n=ibis._.count())
+    return {row["day"]: row["n"] for row in found.to_pyarrow().to_pylist()}
+
+
+def count_sizes(rows: Table) -> dict[int, int]:
+    """Rows by the digits of `value`, of positive values."""
+    sized = rows.filter(rows["value"] > 0)
+    digits = sized["value"].cast("string").length().cast("int64")
+    found = sized.group_by(digits=digits).agg(n=ibis._.count())
+    return {row["digits"]: row["n"] for row in found.to_pyarrow().to_pylist()}

@@ -1,0 +1,195 @@
+"""The rules that see more than one row: duplicates, cancellations, bots.
+
+Each gives a small table of the rows it takes, `_row` and `_code`. Candidates are found by
+hash aggregates over narrow columns; only they are sorted and compared whole.
+"""
+
+from __future__ import annotations
+
+import ibis
+from ibis.expr.types import Column, Table
+
+from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
+from propense.settings import Clean, seconds
+from propense.tables.engine import ROW, Engine
+from propense.tables.plausible import DAY
+from propense.tables.sources import RawTables
+from propense.tables.typed import CODE, SOURCE_SHIFT, TypedEvents
+from propense.tables.zones import SECOND
+
+_SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
+
+
+def without(rows: Table, taken: Table | None) -> Table:
+    """`rows` that are not in `taken`."""
+    return rows if taken is None else rows.anti_join(taken, ROW)
+
+
+def find_duplicates(
+    alive: Table, events: TypedEvents, raw: RawTables, rules: Clean, engine: Engine
+) -> Table:
+    """Rows that say again what an earlier row said.
+
+    Of rows with one event_id (in one source) the earliest stays; of rows equal in every
+    column of their file the first; of rows without event_id that are equal in user, item,
+    action, value, count and source, those closer than the window to the one before go.
+    Without times and without a column of order a repeated row is a repeated event.
+    """
+    window = seconds(rules.duplicate_window) * SECOND
+    found: list[Table] = []
+    if events.has_event_ids:
+        found.append(_same_event_id(alive, engine))
+    if events.timed or events.ordered:
+        rest = alive
+        candidates = engine.keep(_close(rest, window), "candidates")
+        if found:
+            candidates = without(candidates, found[0])
+        if rules.exact_duplicates == "drop":
+            found.append(_same_columns(candidates, raw, engine))
+            candidates = without(candidates, found[-1])
+        if events.timed:
+            found.append(_near(candidates, window, rules.exact_duplicates == "keep"))
+    if not found:
+        return alive.filter(ibis.literal(False)).select(_row=alive[ROW], _code=alive["_code"])
+    return engine.keep(found[0] if len(found) == 1 else ibis.union(*found), "duplicates")
+
+
+def _coded(rows: Table, rule: str) -> Table:
+    return rows.select(_row=rows[ROW], _code=ibis.literal(CODE[rule], type="int64"))
+
+
+def _same_event_id(alive: Table, engine: Engine) -> Table:
+    named = alive.filter(alive[EVENT_ID].notnull())
+    hashed = named.select(_hash=engine.key(named[SOURCE], named[EVENT_ID]))
+    often = hashed.group_by("_hash").having(hashed.count() > 1).agg()
+    keyed = named.mutate(_hash=engine.key(named[SOURCE], named[EVENT_ID]))
+    rows = keyed.semi_join(often, "_hash")
+    ranked = rows.mutate(
+        _rank=ibis.row_number().over(
+            group_by=[rows[SOURCE], rows[EVENT_ID]], order_by=[rows["_t"], rows[ROW]]
+        )
+    ).select(ROW, "_rank")
+    return engine.keep(_coded(ranked.filter(ranked["_rank"] > 0), "duplicate"), "same_event_id")
+
+
+def _close(alive: Table, window: int) -> Table:
+    """Rows whose key occurs twice in one stretch of time; a superset of all duplicates.
+
+    Stretches are two windows long and laid twice, half over each other, so that any two
+    moments within one window share a stretch.
+    """
+    moment = ibis.coalesce(alive["_t"], alive[ORDER])
+    keys: list[Table] = []
+    for start in (0, window):
+        stretch = ((moment + start) / float(2 * window)).floor().cast("int64")
+        narrow = alive.select(_key=alive["_key"], _stretch=stretch)
+        often = narrow.group_by("_key", "_stretch").having(narrow.count() > 1).agg()
+        keys.append(often.select("_key"))
+    return alive.semi_join(ibis.union(*keys, distinct=True), "_key").select(
+        ROW, "_t", "_key", EVENT_ID, ORDER, *_SAME
+    )  # fmt: skip
+
+
+def _same_columns(candidates: Table, raw: RawTables, engine: Engine) -> Table:
+    """All but the first of candidates that are equal in every column of their file."""
+    found = []
+    for place, source in enumerate(raw.sources.values()):
+        own = {f"_own{number}": source.rows[name] for number, name in enumerate(source.own)}
+        numbered = source.rows.select(
+            **{name: _comparable(column) for name, column in own.items()},
+            **{ROW: source.rows[ROW] + (place << SOURCE_SHIFT)},
+        )
+        rows = numbered.semi_join(candidates, ROW)
+        ranked = rows.mutate(
+            _rank=ibis.row_number().over(group_by=[rows[name] for name in own], order_by=rows[ROW])
+        ).select(ROW, "_rank")
+        found.append(_coded(ranked.filter(ranked["_rank"] > 0), "duplicate"))
+    rows = found[0] if len(found) == 1 else ibis.union(*found)
+    return engine.keep(rows, "same_columns")
+
+
+def _comparable(column: Column) -> Column:
+    kind = column.type()
+    nested = kind.is_nested() or kind.is_json()
+    return column.cast("string") if nested else column
+
+
+def _near(candidates: Table, window: int, keep_equal: bool) -> Table:
+    rows = candidates.filter(candidates[EVENT_ID].isnull())
+    before = (
+        rows["_t"]
+        .lag()
+        .over(group_by=[rows[name] for name in _SAME], order_by=[rows["_t"], rows[ROW]])
+    )
+    gaps = rows.mutate(_gap=rows["_t"] - before).select(ROW, "_gap")
+    close = (gaps["_gap"] <= window) & ((gaps["_gap"] > 0) if keep_equal else True)
+    return _coded(gaps.filter(close), "near duplicate")
+
+
+def net_cancellations(alive: Table, engine: Engine) -> Table:
+    """Cancellation rows, and the earlier rows that they cancel.
+
+    A cancellation takes back the latest earlier row of the same user, item and quantity
+    (count, where it is not 1, else value) that no other cancellation has taken back: as
+    brackets match. Both are set aside; a cancellation without such a row goes alone.
+
+    Along a group's time the level is the number of open rows; a cancellation at level 0 has
+    nothing to take back. On one level rows and cancellations take turns, so a row is
+    cancelled if a cancellation follows it on its level.
+    """
+    keyed = alive.mutate(
+        _item=alive[ITEM_ID].fill_null(""), _size=alive[COUNT].abs(),
+        _money=(alive[COUNT].abs() == 1.0).ifelse(alive[VALUE].abs().fill_null(0), 0),
+    ).view()  # fmt: skip
+    group = [USER_ID, "_item", "_size", "_money"]
+    cancelling = keyed.filter(keyed["_cancels"])
+    groups = cancelling.select(*group).distinct()
+    rows = keyed.semi_join(groups, group)
+    rows = rows.filter(rows["_cancels"] | (rows[COUNT] > 0))
+    rows = rows.mutate(_step=rows["_cancels"].ifelse(-1, 1)).select(
+        ROW, "_t", ORDER, "_cancels", "_step", *group
+    )  # fmt: skip
+    rows = engine.keep(rows, "cancellations")
+    in_time = [rows["_t"], rows[ORDER], rows["_cancels"], rows[ROW]]
+    so_far = ibis.window(
+        group_by=[rows[name] for name in group], order_by=in_time, preceding=None, following=0
+    )
+    rows = rows.mutate(_sum=rows["_step"].sum().over(so_far)).view()
+    in_time = [rows["_t"], rows[ORDER], rows["_cancels"], rows[ROW]]
+    so_far = ibis.window(
+        group_by=[rows[name] for name in group], order_by=in_time, preceding=None, following=0
+    )
+    rows = rows.mutate(_low=rows["_sum"].min().over(so_far)).view()
+    low = ibis.least(rows["_low"], 0)
+    alone = rows["_cancels"] & (rows["_sum"] < 0) & (rows["_sum"] == rows["_low"])
+    level = rows["_sum"] - low
+    rows = rows.mutate(_alone=alone, _level=rows["_cancels"].ifelse(level + 1, level)).view()
+    rows = rows.filter(~rows["_alone"])
+    following = (
+        rows["_cancels"]
+        .lead()
+        .over(
+            group_by=[rows[name] for name in [*group, "_level"]],
+            order_by=[rows["_t"], rows[ORDER], rows["_cancels"], rows[ROW]],
+        )
+    )
+    ended = rows.mutate(_ended=following).view()
+    ended = ended.filter(~ended["_cancels"] & ended["_ended"].fill_null(False))
+    found = ibis.union(_coded(cancelling, "cancellation"), _coded(ended, "cancelled"))
+    return engine.keep(found, "cancelled")
+
+
+def find_bots(alive: Table, limit: int, engine: Engine) -> Table:
+    """Users with more than `limit` events on any one day (UTC), as `user_id`.
+
+    Only users with that many events at all are looked at by day.
+    """
+    per_user = alive.group_by(USER_ID).agg(_n=alive.count())
+    heavy = engine.keep(per_user.filter(per_user["_n"] > limit).select(USER_ID), "heavy_users")
+    if int(heavy.count().execute()) == 0:
+        return heavy
+    day = (alive["_t"] / float(DAY)).floor().cast("int64")
+    rows = alive.select(USER_ID, _day=day).semi_join(heavy, USER_ID)
+    per_day = rows.group_by(USER_ID, "_day").agg(_n=rows.count())
+    bots = per_day.filter(per_day["_n"] > limit).select(USER_ID).distinct()
+    return engine.keep(bots, "bots")
