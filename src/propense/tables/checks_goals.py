@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propense.columns import USER_ID
-from propense.errors import SettingsError, SplitError
+from propense.errors import LeakError, PropenseError, SettingsError, SplitError
 from propense.schemas import Doubles, PartCount, RunFolder, SplitPlan, Words
 from propense.settings import Settings
 from propense.tables.engine import Engine
@@ -37,7 +37,7 @@ def preview_split(
     try:
         return split(run, settings, engine), []
     except (SplitError, SettingsError) as error:
-        together = str(error)
+        together = error
     findings = []
     good = {}
     for name, goal in settings.goals.items():
@@ -45,7 +45,7 @@ def preview_split(
             split(run, _with_goals(settings, {name: goal}), engine)
             good[name] = goal
         except (SplitError, SettingsError) as error:
-            findings.append(_unfit(str(error), name, goal.within))
+            findings.append(_unfit(error, name, goal.within))
     if not findings:
         findings.append(_unfit(together))
     if len(good) < len(settings.goals) and (good or settings.recommend is not None):
@@ -53,7 +53,7 @@ def preview_split(
             return split(run, _with_goals(settings, good), engine), findings
         except (SplitError, SettingsError) as error:
             if all(finding.sentence != str(error) for finding in findings):
-                findings.append(_unfit(str(error)))
+                findings.append(_unfit(error))
     return None, findings
 
 
@@ -61,17 +61,20 @@ def _with_goals(settings: Settings, goals: dict[str, Any]) -> Settings:
     return msgspec.structs.replace(settings, goals=goals)
 
 
-def _unfit(why: str, goal: str = "", within: str | None = None) -> Finding:
-    horizon = "longest horizon" in why
-    remedy = "see the sentence"
-    if horizon and within is not None:
-        remedy = f"shorten [goals.{goal}] within, or bring a longer stretch of data"
+def _unfit(error: PropenseError, goal: str = "", within: str | None = None) -> Finding:
+    """An error of the split as a finding."""
+    code, remedy = "split", ""
+    if isinstance(error, LeakError):
+        code, remedy = "leak", "leave the label out of features"
+    elif "longest horizon" in str(error) or "no horizon fits" in str(error):
+        code = "horizon"
+        remedy = f"shorten [goals.{goal}] within = {within!r}, or bring a longer stretch of data"
     elif goal:
         remedy = f"correct [goals.{goal}], or leave it out"
     return Finding(
-        code="horizon" if horizon else "split", severity="error", table="goals", column=goal,
-        sentence=why, remedy=remedy,
-    )
+        code=code, severity="error", table="goals", column=goal, sentence=str(error),
+        remedy=remedy,
+    )  # fmt: skip
 
 
 def check_balance(plan: SplitPlan, settings: Settings) -> tuple[list[GoalCheck], list[Finding]]:
@@ -100,8 +103,11 @@ def _few(check: GoalCheck, counts: list[PartCount], enough: int) -> list[Finding
         judged = "to learn from" if count.part == "train" else "for a verdict"
         findings.append(
             Finding(
-                code="few_positives", severity="error" if rarer == 0 else "warning",
-                table="goals", column=check.goal, count=rarer,
+                code="few_positives",
+                severity="error" if rarer == 0 else "warning",
+                table="goals",
+                column=check.goal,
+                count=rarer,
                 sentence=f"{check.goal!r} has {rarer:,} {word} among {rows:,} rows of "
                 f"{count.part}; {enough} are wanted {judged}",
                 remedy="ask a wider group with `among`, a longer or shorter horizon, a finer "
@@ -124,7 +130,10 @@ def _rare(check: GoalCheck) -> list[Finding]:
         return []
     return [
         Finding(
-            code="imbalance", severity="info", table="goals", column=check.goal,
+            code="imbalance",
+            severity="info",
+            table="goals",
+            column=check.goal,
             sentence=f"{check.goal!r} comes true in {share:.2%} of the rows: read average "
             "precision and lift, not accuracy",
         )
@@ -166,7 +175,10 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
             best = scores[0]
             findings.append(
                 Finding(
-                    code="no_leak", severity="ok", table="users", column=best.column,
+                    code="no_leak",
+                    severity="ok",
+                    table="users",
+                    column=best.column,
                     sentence=f"no column alone knows {goal.name!r}; the strongest is "
                     f"{best.column!r} (AUC {best.best:.2f})",
                 )
@@ -174,7 +186,10 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
     if n_all > users.num_rows and findings:
         findings.append(
             Finding(
-                code="leak_sample", severity="info", table="users", count=users.num_rows,
+                code="leak_sample",
+                severity="info",
+                table="users",
+                count=users.num_rows,
                 sentence=f"columns that know a goal were sought among {users.num_rows:,} of "
                 f"{n_all:,} customers",
             )
@@ -186,18 +201,27 @@ def _told(score: ColumnScore, learned: bool) -> Finding:
     said = sentence(score)
     if not score.knows:
         return Finding(
-            code="strong_column", severity="info", table="users", column=score.column,
+            code="strong_column",
+            severity="info",
+            table="users",
+            column=score.column,
             sentence=f"{said}: strong, but not certain",
             remedy="make sure it is known before the moment that is asked about",
         )
     if learned:
         return Finding(
-            code="knows_label", severity="error", table="users", column=score.column,
+            code="knows_label",
+            severity="error",
+            table="users",
+            column=score.column,
             sentence=f"{said}: it is the answer in other words, or written down afterwards",
             remedy=f"remove {score.column!r} from [users] features",
         )
     return Finding(
-        code="knows_label", severity="info", table="users", column=score.column,
+        code="knows_label",
+        severity="info",
+        table="users",
+        column=score.column,
         sentence=f"{said}; it is not among the features, so nothing is learned from it",
     )
 
@@ -218,4 +242,3 @@ def cells_of(column: pa.ChunkedArray) -> Doubles | Words:
         return numbers
     words: Words = np.array(column.cast(pa.string()).to_pylist(), dtype=object)
     return words
-
