@@ -1,0 +1,68 @@
+"""What tests share: real data where it is, engines, and what must not be skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from propense.tables.engine import Engine, connect
+
+_DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
+
+
+_FOREIGN = (
+    "ignore:fetch_arrow_table:DeprecationWarning",
+    "ignore:The 'future.infer_string' option",
+    "ignore:The copy keyword is deprecated",
+    "ignore:unclosed <socket:ResourceWarning",
+)
+"""Warnings of Ibis about DuckDB and of pyspark about pandas, which are theirs to mend."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in _FOREIGN:
+        config.addinivalue_line("filterwarnings", line)
+
+
+def require(name: str, reason: str) -> None:
+    """Skip the test for `reason`, or fail it if PROPENSE_REQUIRE lists `name`."""
+    if name in os.environ.get("PROPENSE_REQUIRE", "").replace(",", " ").split():
+        pytest.fail(f"PROPENSE_REQUIRE has {name!r}, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data sets; skips where it is absent."""
+    if not _DATA.is_dir():
+        require("data", f"no real data at {_DATA}; name the folder in PROPENSE_DATA")
+    return _DATA.resolve()
+
+
+@pytest.fixture(scope="module")
+def spark_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A local Spark for the tests of one file."""
+    if shutil.which("java") is None:
+        require("java", "Spark needs java, which is not installed")
+    pytest.importorskip("pyspark", reason="pyspark is not installed")
+    engine = connect("spark", tmp_path_factory.mktemp("spark"))
+    yield engine
+    engine.con._session.stop()
+
+
+@pytest.fixture
+def duckdb_engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = connect("duckdb", tmp_path / "scratch")
+    yield engine
+    engine.con.disconnect()
+
+
+@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Both engines in turn; the Spark half carries the marker `spark`."""
+    found: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return found
