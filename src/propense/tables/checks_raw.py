@@ -10,6 +10,7 @@ from propense.columns import EVENT_TIME
 from propense.schemas import Account, Rule
 from propense.settings import Settings
 from propense.tables.engine import BROKEN, ROW, Engine
+from propense.tables.facts import count_facts
 from propense.tables.findings import Finding, Severity
 from propense.tables.sources import RawTable, RawTables
 
@@ -19,8 +20,15 @@ _OFFSET: Final = r":\d{2}(?:[.,]\d+)? ?(Z|[+-]\d{2}:?\d{2})$"
 
 
 def check_raw(raw: RawTables, settings: Settings, engine: Engine) -> list[Finding]:
-    """Broken rows and mixed time zones of every source and table."""
-    findings: list[Finding] = []
+    """Counts of dirt, broken rows and mixed time zones of every source and table."""
+    findings = [
+        Finding(
+            code=fact.name, severity="info", table="events", count=fact.count,
+            sentence=f"{fact.sentence}, as they were read",
+        )
+        for fact in (count_facts(raw, engine) if raw.sources else [])
+        if fact.count and fact.name not in ("rows", "broken_rows")
+    ]  # fmt: skip
     for table in (*raw.sources.values(), *(table for _, table in raw.tables())):
         findings += _broken(table)
     for table in raw.sources.values():
