@@ -50,7 +50,7 @@ def render_card(report: Report) -> str:
 def _intended_use(report: Report) -> str:
     lines = ["## Intended use", ""]
     for goal in report.goals:
-        lines.append(f"- **{_plain(goal.name)}**: {_plain(goal.sentence) or 'as asked'}.")
+        lines.append(f"- **{_plain(goal.name)}**: {_plain(goal.sentence.en) or 'as asked'}.")
     if report.ranking is not None:
         n_items = format_count(report.ranking.n_items)
         lines.append(f"- **recommend**: what to show next, out of {n_items} items.")

@@ -12,7 +12,7 @@ from propense.evaluation.propensity import captured_at
 from propense.evaluation.records import Bin, Curve, Histogram, Interval, number
 from propense.schemas import Doubles, Ints
 
-GAIN_SHARES = tuple(round(share, 2) for share in np.linspace(0, 1, 51))
+GAIN_SHARES = tuple(step / 50 for step in range(51))
 N_HISTOGRAM_BINS = 30
 
 

@@ -148,7 +148,7 @@ class GoalReport(Frozen, frozen=True):
 
     name: str
     kind: Literal["binary", "value"]
-    sentence: str
+    sentence: Text
     within_seconds: int | None
     n_rows: int
     n_users: int

@@ -26,6 +26,7 @@ from propense.evaluation.comparisons import (
 from propense.evaluation.curves import count_scores, draw_gains, read_bins
 from propense.evaluation.intervals import cluster, measure, resample
 from propense.evaluation.propensity import confusion, minority_class
+from propense.evaluation.questions import ask_in_chinese
 from propense.evaluation.rankings import judge_ranking
 from propense.evaluation.records import (
     AVERAGE,
@@ -110,7 +111,7 @@ def judge_goal(
     return GoalReport(
         name=test.goal.name,
         kind=kind,
-        sentence=test.goal.sentence,
+        sentence=Text(test.goal.sentence, ask_in_chinese(goal_settings) or test.goal.sentence),
         within_seconds=test.goal.within_seconds,
         n_rows=len(test.y),
         n_users=rows.n_users,

@@ -260,14 +260,16 @@ def _interval_words(found: Difference) -> tuple[str, str]:
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign, four places.
+    """A difference with its sign, four places, more where it would look like 0.
 
-    >>> signed(-0.00431), signed(0.0), signed(None)
-    ('−0.0043', '0.0000', '–')
+    >>> signed(-0.00431), signed(0.0), signed(-0.00003), signed(None)
+    ('−0.0043', '0.0000', '−0.000030', '–')
     """
     if value is None:
         return "–"
     text = f"{abs(value):.4f}"
-    if float(text) == 0:
+    if value == 0:
         return text
+    if float(text) == 0:
+        text = f"{abs(value):.1g}" if abs(value) < 1e-6 else f"{abs(value):.6f}"
     return ("−" if value < 0 else "+") + text

@@ -24,7 +24,7 @@ def nice_ticks(low: float, high: float, n: int = 4) -> list[float]:
     """About `n` round numbers within [low, high].
 
     >>> nice_ticks(0, 1)
-    [0.0, 0.25, 0.5, 0.75, 1.0]
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     >>> nice_ticks(0.71, 0.83)
     [0.725, 0.75, 0.775, 0.8, 0.825]
     """
@@ -233,10 +233,8 @@ def gains_svg(
     return plot.svg("".join(body), names[2])
 
 
-def histogram_svg(
-    histogram: Histogram, threshold: float | None, names: tuple[Text, Text], label: Text
-) -> str:
-    """Counts by score, log scale: the first kind of rows upward, the second downward."""
+def histogram_svg(histogram: Histogram, threshold: float | None, label: Text) -> str:
+    """Counts by score on a log scale: negatives upward, positives downward."""
     n_most = max([1, *histogram.negatives, *histogram.positives])
     edges = histogram.edges
     plot = Plot(edges[0], edges[-1], -1, 1)
@@ -249,7 +247,7 @@ def histogram_svg(
     bars: list[str] = []
     for at, (down, up) in enumerate(zip(histogram.positives, histogram.negatives, strict=True)):
         x, width = plot.x(edges[at]), plot.x(edges[at + 1]) - plot.x(edges[at]) - 1
-        for n, kind, y in ((up, "rival", zero - height(up)), (down, "best", zero + 1)):
+        for n, kind, y in ((up, "no", zero - height(up)), (down, "yes", zero + 1)):
             if n:
                 bars.append(
                     f'<rect class="{kind}" x="{x}" y="{y:.2f}" width="{width:.2f}" '
@@ -272,8 +270,6 @@ def histogram_svg(
         power *= 10
     body += bars
     body.append(f'<line class="base" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{zero}" y2="{zero}"/>')
-    body.append(svg_text(names[0], WIDTH - RIGHT, TOP + 4, "name strong-rival", "end"))
-    body.append(svg_text(names[1], WIDTH - RIGHT, bottom - 4, "name strong-best", "end"))
     if threshold is not None and edges[0] <= threshold <= edges[-1]:
         x = plot.x(threshold)
         body.append(f'<line class="mark" x1="{x}" x2="{x}" y1="{TOP}" y2="{bottom}"/>')

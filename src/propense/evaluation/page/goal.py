@@ -52,7 +52,7 @@ def goal_section(goal: GoalReport) -> str:
     """Verdict, network against rivals, reliability, gains, decisions, scores, subgroups."""
     kinds = model_kinds([entry.model for entry in goal.models], goal.champion)
     body = [
-        f'<p class="question">{escape(goal.sentence)}</p>',
+        f'<p class="question">{text_html(goal.sentence)}</p>',
         f'<p class="lead">{_counts(goal)}</p>',
         verdict_html(goal.verdict),
         care_html(goal.warnings),
@@ -221,8 +221,9 @@ def _histogram(goal: GoalReport) -> str:
     binary = goal.kind == "binary"
     names = (say("negative"), say("positive")) if binary else (say("zero"), say("above_zero"))
     threshold = goal.confusion.threshold.value if goal.confusion is not None else None
-    svg = histogram_svg(goal.histogram, threshold, names, say("histogram"))
-    return figure_html(say("histogram"), svg, words_html("histogram_lead"))
+    svg = histogram_svg(goal.histogram, threshold, say("histogram"))
+    legend = legend_html([("no", names[0]), ("yes", names[1])])
+    return figure_html(say("histogram"), legend + svg, words_html("histogram_lead"))
 
 
 def _confusion(found: Confusion) -> str:

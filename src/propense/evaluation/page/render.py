@@ -132,7 +132,7 @@ def _goal_tile(goal: GoalReport) -> str:
         rate = metrics.get("base_rate", Interval()).value
         extra = f"{words_html('base_rate_of', rate=format_percent(rate))}"
     return _tile(
-        (f"goal-{goal.name}", both(goal.name), escape(goal.sentence)),
+        (f"goal-{goal.name}", both(goal.name), text_html(goal.sentence)),
         goal.verdict,
         goal.champion,
         (metric, metrics.get(metric, Interval()), extra),

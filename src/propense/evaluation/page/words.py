@@ -68,13 +68,10 @@ _WORDS: Final = {
     # header and navigation
     "report": Text("Report", "报告"),
     "theme": Text("Theme", "主题"),
-    "language": Text("Language", "语言"),
     "contents": Text("Contents", "目录"),
-    "verdict": Text("Verdict", "结论"),
     "data": Text("Data", "数据"),
     "parts": Text("Parts", "划分"),
     "learning": Text("Learning", "学习过程"),
-    "goals": Text("Goals", "目标"),
     "ranking": Text("What to show next", "下一步展示什么"),
     "examples": Text("Examples", "示例"),
     "rivals": Text("Rivals", "对手模型"),
@@ -91,14 +88,12 @@ _WORDS: Final = {
     "champion": Text("Champion", "冠军模型"),
     "base_rate_of": Text("base rate {rate}", "基准率 {rate}"),
     "items_in_catalogue": Text("{items} items in the catalogue", "共 {items} 个物品"),
-    "best_rival": Text("best rival", "最佳对手"),
     # data
     "table": Text("Table", "表"),
     "rows_in": Text("rows in", "读入行"),
     "rows_kept": Text("kept", "保留"),
     "rows_dropped": Text("dropped", "剔除"),
     "rows_mended": Text("mended", "修正"),
-    "rule": Text("Rule", "规则"),
     "balances": Text("Every row is accounted for.", "每一行都有去向。"),
     "unbalanced": Text(
         "Rows do not balance: {n_in} in, {n_out} kept, {dropped} dropped.",
@@ -134,7 +129,6 @@ _WORDS: Final = {
         "Each customer's last event is test, the last but one validation.",
         "每位客户的最后一个事件用于测试，倒数第二个用于验证。",
     ),
-    "share_of_rows": Text("Share of rows", "行数占比"),
     # learning
     "learning_lead": Text(
         "One epoch is one pass over the train part. The marked epoch is the network judged here.",
@@ -155,7 +149,6 @@ _WORDS: Final = {
         "{rows} test rows of {users} customers, {positives} above zero; mean {mean}.",
         "测试集 {rows} 行，{users} 位客户，其中大于零 {positives}；均值 {mean}。",
     ),
-    "against": Text("Network and rivals", "网络与对手"),
     "against_lead": Text(
         "Dots are test values, lines their 95 % intervals, ★ is the champion. An arrow stands "
         "for a model off the scale.",
@@ -163,7 +156,6 @@ _WORDS: Final = {
     ),
     "higher_better": Text("higher is better", "越高越好"),
     "lower_better": Text("lower is better", "越低越好"),
-    "near_one": Text("1 is right", "1 为正确"),
     "differences": Text("Network minus rival, on the same customers", "同一批客户上网络减去对手"),
     "difference": Text("Difference", "差值"),
     "reliability": Text("Does a probability mean what it says?", "概率是否名副其实？"),
@@ -176,7 +168,6 @@ _WORDS: Final = {
     "gains_y": Text("share of positives found", "找到的正例占比"),
     "gains_y_value": Text("share of value found", "覆盖的金额占比"),
     "chance": Text("chance", "随机"),
-    "perfect": Text("perfect", "完美"),
     "histogram": Text("Scores of the champion", "冠军模型的得分分布"),
     "histogram_lead": Text(
         "Height on a logarithmic scale, so that the few are seen beside the many.",
@@ -246,7 +237,6 @@ _WORDS: Final = {
     "stage": Text("Stage", "阶段"),
     "stage_seconds": Text("Time of each stage", "各阶段用时"),
     "settings": Text("Settings", "设置"),
-    "off_scale": Text("off the scale", "超出刻度"),
     "none": Text("none", "无"),
     "how_intervals": Text(
         "Every interval is the middle 95 % of {resamples} bootstrap resamples in which whole "
