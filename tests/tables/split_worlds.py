@@ -67,9 +67,7 @@ def write_clean(
     return run
 
 
-def settings_of(
-    goals: dict[str, Any] | None = None, folder: str = ".", **more: Any
-) -> Settings:
+def settings_of(goals: dict[str, Any] | None = None, folder: str = ".", **more: Any) -> Settings:
     keys = {"sources": {"app": {"events": "app.csv"}}, "goals": goals or {}, **more}
     return parse_settings(keys, folder=folder)
 

@@ -78,7 +78,7 @@ def test_the_horizon_named_is_the_longest_that_fits(
 ) -> None:
     clock = clock_of([MONDAY + 3600 + day * DAY for day in range(n_days)])
     split = Split(every=every, fractions=fractions)
-    with pytest.raises(SplitError, match="goal 'pay'.*longest horizon that fits") as refused:
+    with pytest.raises(SplitError, match=r"goal 'pay'.*longest horizon that fits") as refused:
         cut_time(clock, split, {"pay": 500 * DAY}, True, "UTC")
     longest = seconds(str(refused.value).rsplit("'", 2)[1])
     cuts, grid = cut_time(clock, split, {"pay": longest}, True, "UTC")
@@ -96,7 +96,7 @@ def test_too_little_time_says_that_no_horizon_fits() -> None:
 
 
 def test_one_moment_only_has_no_train_part() -> None:
-    with pytest.raises(SplitError, match="train part is empty.*2024-01-01"):
+    with pytest.raises(SplitError, match=r"train part is empty.*2024-01-01"):
         cut_time(clock_of([MONDAY] * 5), Split(), {}, False, "UTC")
 
 
@@ -111,7 +111,7 @@ def test_the_whole_grid_ends_where_the_shortest_window_does() -> None:
     grid = whole_grid(DAILY, Split(), {"pay": 7 * DAY, "spend": 30 * DAY})
     assert grid.first == MONDAY + 7 * DAY
     assert grid.moments[-1] <= DAILY.end - 7 * DAY
-    with pytest.raises(SplitError, match="'spend'.*fits is '192d'"):
+    with pytest.raises(SplitError, match=r"'spend'.*fits is '192d'"):
         whole_grid(DAILY, Split(), {"spend": 300 * DAY})
 
 

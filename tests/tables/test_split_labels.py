@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,8 +16,17 @@ from hypothesis import event as note
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from split_worlds import (
-    DAY, START, Event, PlainGoal, labels_of, reference_cuts, reference_rows, seconds_of,
-    settings_of, shards_of, write_clean,
+    DAY,
+    START,
+    Event,
+    PlainGoal,
+    labels_of,
+    reference_cuts,
+    reference_rows,
+    seconds_of,
+    settings_of,
+    shards_of,
+    write_clean,
 )  # fmt: skip
 
 from propense.errors import SplitError
@@ -133,7 +143,7 @@ def test_every_row_is_what_the_reference_says(
         run = write_clean(folder, events)
         if trouble is not None:
             note(trouble)
-            with pytest.raises(SplitError, match="positives|no row|as-of moment"):
+            with pytest.raises(SplitError, match=r"positives|no row|as-of moment"):
                 split(run, plan_settings, duck)
             assert not run.parts.exists()
             return
@@ -231,7 +241,7 @@ def test_a_cap_spreads_rows_evenly_and_is_counted(tmp_path: Path, duck: Engine) 
         assert len(mine) == 3
         assert mine[-1] == every[-1]
         places = [every.index(moment) for moment in mine]
-        gaps = {b - a for a, b in zip(places, places[1:], strict=False)}
+        gaps = {b - a for a, b in itertools.pairwise(places)}
         assert max(gaps) - min(gaps) <= 1
     n_left = len(labels_of(whole)) - len(labels_of(run))
     assert any(f"{n_left:,} rows beyond max_as_of_per_user = 3" in line for line in plan.notes)
@@ -242,9 +252,7 @@ def test_by_user_every_window_ends_by_the_data_and_parts_are_whole(
 ) -> None:
     users = pa.table({"user_id": [f"u{u}" for u in range(40)] + ["silent"]})
     run = write_clean(tmp_path, steady(users=40), users)
-    plan = split(
-        run, settings_of(PAY, split={"by": "user", "fractions": [0.5, 0.25, 0.25]}), duck
-    )
+    plan = split(run, settings_of(PAY, split={"by": "user", "fractions": [0.5, 0.25, 0.25]}), duck)
     check_no_leak(run, plan, duck)
     rows = labels_of(run)
     assert plan.end is not None

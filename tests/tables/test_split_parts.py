@@ -14,7 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from split_worlds import (
-    DAY, START, Event, labels_of, seconds_of, settings_of, shards_of, write_clean,
+    DAY,
+    START,
+    Event,
+    labels_of,
+    seconds_of,
+    settings_of,
+    shards_of,
+    write_clean,
 )  # fmt: skip
 
 from propense.encoding.folds import deal_parts
@@ -127,7 +134,8 @@ def test_listed_groups_make_the_parts_and_seen_people_are_left_out_of_test(
     assert {user["course"] for user in users if user["part"] == "validation"} == {
         "course 7", "course 8",
     }  # fmt: skip
-    assert any(line.startswith(f"{len(left_out)} test customers are left out") for line in plan.notes)
+    note = f"{len(left_out)} test customers are left out"
+    assert any(line.startswith(note) for line in plan.notes)
     labelled = {row["user_id"] for row in labels_of(run)}
     assert labelled.isdisjoint(user["user_id"] for user in left_out)
 
@@ -143,13 +151,30 @@ def test_only_test_groups_listed_leaves_the_rest_to_the_hash(tmp_path: Path, duc
 def test_customers_without_a_group_are_dealt_one_by_one(tmp_path: Path, duck: Engine) -> None:
     table = customers()
     courses = [None if i < 60 else course for i, course in enumerate(table["course"].to_pylist())]
-    run = write_clean(
-        tmp_path, users=table.set_column(2, "course", pa.array(courses, pa.string()))
-    )
+    run = write_clean(tmp_path, users=table.set_column(2, "course", pa.array(courses, pa.string())))
     plan = split(run, plain_settings(group="course"), duck)
     alone = {user["part"] for user in users_of(run) if user["course"] is None}
     assert alone == set(PARTS)
     assert "60 customers without 'course' are dealt one by one" in plan.notes
+
+
+def test_folds_of_groups_hold_equally_many_whole_groups(tmp_path: Path, duck: Engine) -> None:
+    run = write_clean(tmp_path, users=customers())
+    plan = split(run, plain_settings(group="course", folds=5), duck)
+    check_no_leak(run, plan, duck)
+    folds: dict[str, set[int]] = {}
+    for user in users_of(run):
+        folds.setdefault(user["course"], set()).add(user["fold"])
+    assert all(len(found) == 1 for found in folds.values())
+    assert Counter(fold for found in folds.values() for fold in found) == dict.fromkeys(range(5), 2)
+
+
+def test_labels_may_be_numbers_with_gaps(tmp_path: Path, duck: Engine) -> None:
+    labels = pa.array([[1.0, 0.0, None, float("nan")][i % 4] for i in range(200)])
+    run = write_clean(tmp_path, users=customers().set_column(4, "Churn", labels))
+    split(run, plain_settings(), duck)
+    found = {row["user_id"]: row["churn"] for row in labels_of(run)}
+    assert found == {f"c{i:03d}": float(i % 4 == 0) for i in range(200) if i % 4 < 2}
 
 
 def labelled_world(tmp_path: Path, moments: list[float]) -> RunFolder:
@@ -193,9 +218,8 @@ def test_labels_of_a_file_with_moments_are_cut_by_time(tmp_path: Path, duck: Eng
     assert {key: row["left"] for key, row in found.items()} == expected
     n_crossing = 30 * 48 - len(expected)
     assert n_crossing > 0
-    assert f"goal 'left': {n_crossing} labels whose window reaches into the next part are left out" in (
-        plan.notes
-    )
+    note = f"{n_crossing} labels whose window reaches into the next part are left out"
+    assert f"goal 'left': {note}" in plan.notes
     assert "goal 'left': 1 labels of unknown customers are left out" in plan.notes
 
 
@@ -290,6 +314,7 @@ def test_label_columns_that_cannot_be(tmp_path: Path, duck: Engine) -> None:
         ({"g": {"column": "Churn", "as_of": "May"}}, {}, SettingsError, "'May' is neither"),
         ({"g": {"column": "Churn", "among": "active"}}, {}, SettingsError, "among = 'active'"),
         (PAY, {}, SettingsError, r"\[goals.pay\] asks about events, and the data has none"),
+        ({"fold": {"column": "Churn"}}, {}, SettingsError, r"\[goals.fold\] has the name"),
         (CHURN, {"by": "time"}, SplitError, 'by = "time" needs events'),
         (CHURN, {"by": "leave_one_out"}, SplitError, "divides the events"),
         (CHURN, {"group": "curse"}, SettingsError, "group = 'curse'.*'course'"),
@@ -333,7 +358,7 @@ def test_few_test_positives_are_noted(tmp_path: Path, duck: Engine) -> None:
 
 def test_order_only_events_cannot_have_horizons(tmp_path: Path, duck: Engine) -> None:
     run = write_clean(tmp_path, [Event("u", "view", None, order=i) for i in range(9)])
-    with pytest.raises(SplitError, match="'view' (has a horizon|needs)"):
+    with pytest.raises(SplitError, match=r"'view' (has a horizon|needs)"):
         split(run, settings_of(VIEW), duck)
 
 

@@ -122,9 +122,7 @@ def cut_time(
         test_from = _floored(min(quantiles[1], clock.end - horizon), anchor, every)
         test_from = test_from if given[1] is None else given[1]
         validation_from = _floored(min(quantiles[0], test_from - horizon), anchor, every)
-        return Cuts(
-            validation_from if given[0] is None else given[0], test_from, clock.end
-        )
+        return Cuts(validation_from if given[0] is None else given[0], test_from, clock.end)
 
     name = max(horizons, key=lambda goal: horizons[goal], default=None)
     horizon = 0 if name is None else horizons[name]

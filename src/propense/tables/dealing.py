@@ -44,8 +44,9 @@ def deal(
     """One Deal a shard, and notes. `by` is "user" or "group".
 
     With folds every customer has a fold and no part; folds of single customers are balanced by
-    the label `stratum`. Without, customers or whole groups are dealt to parts; test customers
-    whose value of `split.apart` occurs in train or validation get no part.
+    the label `stratum`, folds of groups hold equally many groups. Without, customers or whole
+    groups are dealt to parts; test customers whose value of `split.apart` occurs in train or
+    validation get no part.
 
     Raises SettingsError naming a missing column or group.
     """
@@ -77,13 +78,15 @@ def deal(
     part = np.full(len(keys), NOWHERE, dtype=np.int8)
     fold = np.full(len(keys), NOWHERE, dtype=np.int8)
     if split.folds is not None:
-        classes = None
-        if by == "user":
-            classes = np.zeros(len(keys), dtype=np.int8)
-            if stratum is not None:
-                found = [stratum.classes(users, numbers) for numbers, users in shards]
-                classes = np.concatenate(found).astype(np.int8)
-        fold = deal_folds(keys, split.folds, split.seed, classes)
+        names, place = keys, np.arange(len(keys))
+        classes = np.zeros(len(keys), dtype=np.int8)
+        if by == "group":
+            names, place = np.unique(keys.astype(str), return_inverse=True)
+            classes = np.zeros(len(names), dtype=np.int8)
+        elif stratum is not None:
+            found = [stratum.classes(users, numbers) for numbers, users in shards]
+            classes = np.concatenate(found).astype(np.int8)
+        fold = deal_folds(names.tolist(), split.folds, split.seed, classes)[place]
     else:
         part = _parts(keys, split, by)
     if split.apart is not None:

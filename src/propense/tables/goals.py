@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from propense.columns import AS_OF, FOLD, PART, USER_ID
 from propense.errors import LeakError, SettingsError
 from propense.schemas import GoalPlan
 from propense.settings import Goal, Settings, seconds
@@ -12,6 +14,8 @@ from propense.tables.cuts import written
 from propense.tables.label_columns import LabelColumn, read_label_column
 from propense.tables.labels import Question
 from propense.tables.shards import Partitions
+
+_TAKEN: Final = (USER_ID, AS_OF, PART, FOLD)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ def read_goals(settings: Settings, partitions: Partitions) -> Goals:
     check_features(settings)
     plans, questions, columns, notes = [], [], [], []
     for name, goal in settings.goals.items():
+        if name in _TAKEN:
+            raise SettingsError(
+                f"[goals.{name}] has the name of a column of the labels; choose another than "
+                f"{', '.join(_TAKEN)}"
+            )
         if goal.column is None:
             question = _question(name, goal, settings, partitions)
             questions.append(question)

@@ -67,7 +67,7 @@ class LabelColumn:
             whole, starts = self.file
             first, last = int(starts[numbers.start]), int(starts[numbers.stop])
             table = whole.slice(first, last - first)
-        label = table[self.column]
+        label = _known(table[self.column])
         user = pc.index_in(table[USER_ID], value_set=users[USER_ID].combine_chunks())
         found = pc.and_(pc.is_valid(user), pc.is_valid(label)).to_numpy()
         as_of = np.full(table.num_rows, NO_TIME)
@@ -134,7 +134,7 @@ def positive_values(label: Any, goal: Goal, where: str) -> tuple[object, ...]:
 
     Raises SettingsError naming the values found.
     """
-    distinct = [value for value in pc.unique(label).to_pylist() if value is not None]
+    distinct = [value for value in pc.unique(_known(label)).to_pylist() if value is not None]
     plain = {value: _plain(value) for value in distinct}
     if goal.positive is None:
         lowered = {word.lower() for word in plain.values()}
@@ -155,6 +155,13 @@ def positive_values(label: Any, goal: Goal, where: str) -> tuple[object, ...]:
             f"{_some(distinct)}"
         )
     return positive
+
+
+def _known(label: Any) -> Any:
+    """The labels with null for nan."""
+    if not pa.types.is_floating(label.type):
+        return label
+    return pc.if_else(pc.is_nan(label), pa.scalar(None, label.type), label)
 
 
 def _plain(value: object) -> str:

@@ -13,6 +13,9 @@ from propense.schemas import PARTS, RunFolder, SplitPlan
 from propense.tables.cuts import written
 from propense.tables.engine import Engine
 
+Faults = list[tuple[Any, str]]
+"""Conditions on a row that must never hold, and what to say of it."""
+
 
 def check_no_leak(run: RunFolder, plan: SplitPlan, engine: Engine) -> None:
     """Check parts/ against its plan.
@@ -25,80 +28,77 @@ def check_no_leak(run: RunFolder, plan: SplitPlan, engine: Engine) -> None:
     Raises LeakError with the first row that is wrong, by user_id and as_of.
     """
     labels = engine.read_parquet(run.parts / "labels.parquet")
-    if plan.by == "time":
-        _check_windows(labels, plan)
-    else:
-        if plan.end is not None:
-            _check_end(labels, plan, plan.end)
-        _check_customers(labels, "labels.parquet")
+    faults = _beyond_cuts(labels, plan) if plan.by == "time" else _beyond_end(labels, plan)
+    _raise_first(labels, faults)
+    if plan.by != "time":
+        each = labels.group_by(USER_ID).agg(
+            parts=labels[PART].nunique(), folds=labels[FOLD].nunique()
+        )
+        _raise_first(each, [(each.parts > 1, "is in more than one part"),
+                            (each.folds > 1, "is in more than one fold")])  # fmt: skip
     if plan.by in ("user", "group"):
         users = engine.read_parquet(run.parts / "users.parquet")
-        _check_dealt(labels, users)
-    same = labels.group_by(USER_ID, AS_OF).agg(rows=ibis._.count()).filter(ibis._.rows > 1)
-    _raise_first(same, "has two rows at one moment", "labels.parquet")
+        dealt = users.select(USER_ID, dealt_part=users[PART], dealt_fold=users[FOLD])
+        both = labels.left_join(dealt, USER_ID)
+        others = [
+            (~both[column].identical_to(both[f"dealt_{column}"]),
+             f"has another {column} than users.parquet says")
+            for column in (PART, FOLD)
+        ]  # fmt: skip
+        _raise_first(both, others)
+    same = labels.group_by(USER_ID, AS_OF).agg(rows=ibis._.count())
+    _raise_first(same, [(same.rows > 1, "has two rows at one moment")])
 
 
-def _check_windows(labels: Any, plan: SplitPlan) -> None:
-    """Rows in their part's span, label windows closed before the next."""
-    cuts = (plan.validation_from, plan.test_from, plan.end)
-    if None in cuts:
-        raise LeakError(f"the plan of a split by time lacks a cut: {cuts}; run split again")
-    opens = dict(zip(PARTS, (None, *cuts[:2]), strict=True))
-    closes = dict(zip(PARTS, cuts, strict=True))
-    unknown = labels.filter(~labels[PART].isin(PARTS) | labels[PART].isnull())
-    _raise_first(unknown, "is in no part", "labels.parquet")
-    for part in PARTS:
-        rows = labels.filter(labels[PART] == part)
-        start, stop = opens[part], closes[part]
+def _beyond_cuts(labels: Any, plan: SplitPlan) -> Faults:
+    """Rows outside their part's span, and label windows that reach into the next."""
+    if plan.validation_from is None or plan.test_from is None or plan.end is None:
+        raise LeakError("the plan of a split by time lacks a cut; run split again")
+    opens = (None, plan.validation_from, plan.test_from)
+    closes = (plan.validation_from, plan.test_from, plan.end)
+    faults: Faults = [(labels[PART].isnull() | ~labels[PART].isin(PARTS), "is in no part")]
+    for part, start, stop in zip(PARTS, opens, closes, strict=True):
+        here = labels[PART] == part
         if start is not None:
-            early = rows.filter(rows[AS_OF] < _timestamp(start))
-            _raise_first(early, f"is in {part}, which opens at {written(start)}", "labels.parquet")
+            early = labels[AS_OF] < _timestamp(start)
+            faults.append((here & early, f"is in {part}, which opens at {written(start)}"))
         for goal in plan.goals:
-            if stop is None or (part == PARTS[-1] and goal.from_column):
+            if part == PARTS[-1] and goal.from_column:
                 continue
-            late = rows[AS_OF] > _timestamp(stop - (goal.within_seconds or 0))
-            _raise_first(
-                rows.filter(late & rows[goal.name].notnull()),
+            late = labels[AS_OF] > _timestamp(stop - (goal.within_seconds or 0))
+            faults.append((
+                here & late & labels[goal.name].notnull(),
                 f"is in {part}, and its label {goal.name!r} looks beyond {written(stop)}",
-                "labels.parquet",
-            )
+            ))  # fmt: skip
+    return faults
 
 
-def _check_end(labels: Any, plan: SplitPlan, end: int) -> None:
-    """No window of events may reach beyond the last event."""
-    for goal in plan.goals:
-        if goal.within_seconds is None or goal.from_column:
-            continue
-        late = labels[AS_OF] > _timestamp(end - goal.within_seconds)
-        _raise_first(
-            labels.filter(late & labels[goal.name].notnull()),
-            f"has a label {goal.name!r} that looks beyond the last event, {written(end)}",
-            "labels.parquet",
+def _beyond_end(labels: Any, plan: SplitPlan) -> Faults:
+    """Windows of events that reach beyond the last event."""
+    return [
+        (
+            (labels[AS_OF] > _timestamp(plan.end - goal.within_seconds))
+            & labels[goal.name].notnull(),
+            f"has a label {goal.name!r} that looks beyond the last event, {written(plan.end)}",
         )
+        for goal in plan.goals
+        if plan.end is not None and goal.within_seconds is not None and not goal.from_column
+    ]
 
 
-def _check_customers(labels: Any, where: str) -> None:
-    """One part and one fold a customer."""
-    for column in (PART, FOLD):
-        spread = labels.group_by(USER_ID).agg(n=labels[column].nunique())
-        _raise_first(spread.filter(spread.n > 1), f"is in more than one {column}", where)
-
-
-def _check_dealt(labels: Any, users: Any) -> None:
-    """Labels inherit the customer's part and fold."""
-    dealt = users.select(USER_ID, dealt_part=users[PART], dealt_fold=users[FOLD])
-    both = labels.left_join(dealt, USER_ID)
-    for column in (PART, FOLD):
-        differ = both.filter(~both[column].identical_to(both[f"dealt_{column}"]))
-        _raise_first(differ, f"has another {column} than users.parquet says", "labels.parquet")
-
-
-def _raise_first(wrong: Any, what: str, where: str) -> None:
-    columns = [name for name in (USER_ID, AS_OF) if name in wrong.columns]
-    rows = wrong.select(columns).order_by(columns).limit(1).to_pyarrow().to_pylist()
+def _raise_first(table: Any, faults: Faults) -> None:
+    """One pass for all faults: each row's first fault, then the first such row."""
+    if not faults:
+        return
+    fault = ibis.cases(*((condition, place) for place, (condition, _) in enumerate(faults)))
+    columns = [name for name in (USER_ID, AS_OF) if name in table.columns]
+    wrong = table.select(*columns, fault=fault)
+    wrong = wrong.filter(wrong.fault.notnull())
+    rows = wrong.order_by(*columns).limit(1).to_pyarrow().to_pylist()
     if rows:
         at = "" if rows[0].get(AS_OF) is None else f" as of {rows[0][AS_OF]}"
-        raise LeakError(f"{where}: user {rows[0][USER_ID]!r}{at} {what}; run split again")
+        what = faults[rows[0]["fault"]][1]
+        raise LeakError(f"labels.parquet: user {rows[0][USER_ID]!r}{at} {what}; run split again")
 
 
 def _timestamp(moment_seconds: int) -> Any:

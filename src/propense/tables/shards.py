@@ -245,22 +245,32 @@ def _in_order(events: Any, user: Ints, timed: bool) -> Any:
     """Indices that sort by customer, then (event_time, action, item_id, value), nulls first.
 
     Source and count come last, so that the order of arrival never shows; without times the
-    column `order` stands in for all of them.
+    column `order` stands in for event_time. The words are only compared where times are equal.
     """
-    value, count = events[VALUE], events[COUNT]
-    no_value, no_count = value.null_count, count.null_count
-    keys = [
+    when = events[EVENT_TIME if timed else ORDER].cast(pa.int64())
+    moments = pc.fill_null(when, np.iinfo(np.int64).max).to_numpy()
+    order = np.lexsort((moments, user))
+    same = (np.diff(user[order]) == 0) & (np.diff(moments[order]) == 0)
+    opens = np.concatenate([[True], ~same])[: len(order)]
+    tied = ~opens
+    tied[:-1] |= same
+    places = np.flatnonzero(tied)
+    if len(places):
+        rows = order[places]
+        moment = np.cumsum(opens)[places]
+        order[places] = rows[np.lexsort((*_words_first(events.take(pa.array(rows))), moment))]
+    return order
+
+
+def _words_first(events: Any) -> tuple[Any, ...]:
+    """Sort keys of events of one moment, the last compared first."""
+    return (
         _rank(events[SOURCE]),
-        pc.fill_null(count, -np.inf).to_numpy() if no_count else count.to_numpy(),
-        pc.fill_null(value, np.iinfo(np.int64).min).to_numpy() if no_value else value.to_numpy(),
+        pc.fill_null(events[COUNT], -np.inf).to_numpy(),
+        pc.fill_null(events[VALUE], np.iinfo(np.int64).min).to_numpy(),
         _rank(events[ITEM_ID]),
         _rank(events[ACTION]),
-    ]
-    if timed:
-        keys.append(events[EVENT_TIME].cast(pa.int64()).to_numpy())
-    else:
-        keys.append(pc.fill_null(events[ORDER], np.iinfo(np.int64).max).to_numpy())
-    return np.lexsort((*keys, user))
+    )
 
 
 def _rank(words: Any) -> Ints:

@@ -143,9 +143,7 @@ def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
     return by
 
 
-def _write(
-    scheme: Scheme, settings: Settings, partitions: Partitions, folder: Path
-) -> SplitPlan:
+def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: Path) -> SplitPlan:
     """Shards, users and labels, shard by shard."""
     (folder / "shards").mkdir(parents=True)
     tally = Tally(scheme.goals, settings.split.folds)
