@@ -19,6 +19,21 @@ MUCH: Final = 0.2
 _OFFSET: Final = r":\d{2}(?:[.,]\d+)? ?(Z|[+-]\d{2}:?\d{2})$"
 
 
+_REMEDIES: Final = {
+    "no user id": "rows without a customer teach nothing about customers; bring the ids if there "
+    "are any, and check columns = { user_id = ... }",
+    "unreadable time": "name the form of the times: time_format = ...",
+    "no action": "check columns = { action = ... }, or name the action of every row",
+    "bot": "if these are people, raise [clean] max_events_per_day",
+    "impossible value": "if these are real, set [clean] value_range",
+    "after until": "if these are real, set [clean] until",
+    "before earliest": "if these are real, set [clean] earliest",
+    "duplicate": "if equal rows are separate deeds, set [clean] exact_duplicates = 'keep'",
+    "near duplicate": "if these are separate deeds, shorten [clean] duplicate_window",
+}
+"""What to do where a rule takes more than a fifth of a table."""
+
+
 def check_raw(raw: RawTables, settings: Settings, engine: Engine) -> list[Finding]:
     """Counts of dirt, broken rows and mixed time zones of every source and table."""
     findings = [
@@ -128,5 +143,5 @@ def _rule(account: Account, rule: Rule) -> Finding:
         table=account.table,
         count=rule.dropped or rule.mended,
         sentence=f"{rule.name}: cleaning {' and '.join(done)}{note}",
-        remedy="more than a fifth of the table; see [clean]" if severity == "warning" else "",
+        remedy=_REMEDIES.get(rule.name, "see [clean]") if severity == "warning" else "",
     )

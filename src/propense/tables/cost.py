@@ -103,7 +103,7 @@ def estimate(
         "train": unit.start + repeats * train / speed,
         "rivals": unit.start + repeats * rivals / speed,
         "evaluate": unit.start + min(judged, size.rows) * max(1, size.goals) * unit.judge_row,
-        "pack": unit.start + (repeats * train / speed if settings.pack.refresh else 0.0),
+        "pack": unit.start + (train / speed if settings.pack.refresh else 0.0),
     }  # fmt: skip
     memory = round(
         0.6 * GIGABYTE
