@@ -198,6 +198,20 @@ def test_order_only_is_counts_only() -> None:
     assert np.isnan(made[1, names.index("pay_events_since")])
 
 
+def test_night_is_from_22_to_6_and_the_weekend_two_days() -> None:
+    zone = ZoneInfo(ZONE)
+    friday = dt.datetime(2026, 1, 30, tzinfo=zone)
+    for hour, night, weekend in ((5, 1, 0), (6, 0, 0), (21, 0, 0), (22, 1, 0), (24, 1, 1),
+                                 (60, 0, 1), (72, 1, 0)):  # fmt: skip
+        moment = int(friday.timestamp()) + hour * 3600
+        made, names = aggregates(
+            histories_of([[(moment, 2, 2, 2, None, 1.0)]]), np.array([0], np.int32),
+            np.array([moment + 1]), SPEC,
+        )  # fmt: skip
+        shares = [made[0, names.index(name)] for name in ("night_share", "weekend_share")]
+        assert shares == [night, weekend], hour
+
+
 def test_columns_that_would_say_nothing_are_not_made() -> None:
     plain = AggregateSpec(actions=(2,), action_names=("view",))
     made, names = aggregates(

@@ -226,6 +226,19 @@ def test_features_fit_their_names_bins_and_cardinalities(made: Dataset) -> None:
             assert median == np.float32(np.median(known))
 
 
+def test_bins_of_many_rows_are_fitted_on_evenly_spaced_ones(
+    made: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("propense.encoding.fitting.MAX_FIT_ROWS", 3)
+    encoder = fit_encoder(made.run, made.plan, made.settings)
+    train = np.flatnonzero(made.rows.part == TRAIN)[[0, (N_USERS - 1) // 2, N_USERS - 1]]
+    some = made.features_of(made.rows.take(train)).numeric
+    for column, edges in zip(some.T, encoder.bins, strict=True):
+        known = column[~np.isnan(column)]
+        if len(known):
+            assert (edges[0], edges[-1]) == (known.min(), known.max())
+
+
 def test_open_gives_what_encode_gave_memory_mapped(made: Dataset) -> None:
     again = Dataset.open(made.run)
     for name in ("histories", "profiles", "content", "rows", "targets"):
