@@ -17,24 +17,18 @@ from propense.tables.engine import Engine, connect
 from propense.tables.leaks import check_no_leak
 from propense.tables.split import split
 
-pytestmark = [
-    pytest.mark.spark,
-    pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:The 'future.infer_string' option"),
-    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-]
+pytestmark = pytest.mark.spark
 
 N, USERS = 4000, 90
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engine]]:
-    pytest.importorskip("pyspark")
-    found = {name: connect(name, tmp_path_factory.mktemp(name)) for name in ("duckdb", "spark")}
-    yield found
-    for engine in found.values():
-        engine.con.disconnect()
+def engines(
+    spark_engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Engine]]:
+    duck = connect("duckdb", tmp_path_factory.mktemp("duckdb"))
+    yield {"duckdb": duck, "spark": spark_engine}
+    duck.con.disconnect()
 
 
 def write_clean(run: RunFolder, zone: str | None) -> None:

@@ -20,8 +20,6 @@ from propense.tables.engine import Engine, connect
 from propense.tables.shards import SHARD_SCHEMA, SHARD_SEED, Partitions, partition
 from propense.tables.split import split
 
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:

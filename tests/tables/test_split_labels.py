@@ -45,8 +45,6 @@ def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine.con.disconnect()
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
-
 HOURS = st.integers(0, 60 * 24).map(lambda hour: hour / 24)
 MOMENTS = st.one_of(HOURS, st.floats(0, 60).map(lambda day: round(day * DAY, 6) / DAY))
 EVENTS = st.lists(

@@ -31,8 +31,6 @@ from propense.tables.engine import Engine, connect
 from propense.tables.leaks import check_no_leak
 from propense.tables.split import read_plan, split
 
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:

@@ -255,11 +255,14 @@ def _check_labels(scheme: Scheme, counts: list[PartCount]) -> None:
 
 def _fractions(scheme: Scheme, settings: Settings, counts: list[PartCount]) -> list[str]:
     """Obtained fractions against asked ones."""
-    if settings.split.folds is not None or scheme.by == "leave_one_out":
+    rules = settings.split
+    if rules.folds is not None or scheme.by == "leave_one_out":
         return []
     what = "events" if scheme.by == "time" else "users"
     sizes: Any = [getattr(count, what) for count in counts]
     total = max(sum(sizes), 1)
     shown = " / ".join(f"{size / total:.3f}" for size in sizes)
-    asked = " / ".join(f"{fraction:.3f}" for fraction in settings.split.fractions)
-    return [f"{what} in train / validation / test: {shown} obtained, {asked} asked"]
+    asked = " / ".join(f"{fraction:.3f}" for fraction in rules.fractions)
+    told = rules.validation_from or rules.test_from or rules.validation or rules.test
+    note = f"{what} in train / validation / test: {shown} obtained"
+    return [note if told else f"{note}, {asked} asked"]
