@@ -96,6 +96,31 @@ def test_init_names_the_folder_that_is_not_there(here, capsys):
     assert f"folder {str(here / 'nowhere')!r}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("among", "code"), [("ever view", 0), ("ever purchase", 2)])
+def test_check_says_whether_a_run_can_be(among, code, here, capsys):
+    write_events(here / "data")
+    (here / "propense.toml").write_text(
+        f"""[sources.app]
+        events = "data/events.csv"
+        columns = {{ item_id = "course_id" }}
+        [goals.pay]
+        action = "pay"
+        within = "7d"
+        among = "{among}"
+        """
+    )
+    if code == 0:
+        assert main(["check", "--quiet"]) == code
+        out = capsys.readouterr()
+        assert out.err == "" and "The data " in out.out
+    else:
+        assert main(["check", "--json"]) == code
+        out = capsys.readouterr()
+        assert json.loads(out.out)["worst"] == "error"
+        assert out.err.startswith("examining the data of propense.toml")
+    assert not (here / "runs/main/clean").exists(), "nothing is made"
+
+
 def test_run_in_words(shop, flow, capsys):
     assert main(["run"]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -58,12 +58,15 @@ def init(
     output.say("next: propense check")
 
 
-def check(*, common: Common = DEFAULTS) -> None:
+def check(*, common: Common = DEFAULTS) -> int:
     """Examine the data before anything is made of it.
 
     Says what is dirty and what cleaning will do, whether there is enough to learn
     from for every goal, which columns know the answer, and what a run will take.
+    Ends with code 2 if something must be corrected first.
     """
+    from rich.console import Console
+
     from propense.schemas import RunFolder
     from propense.tables.doctor import examine
     from propense.tables.doctor_text import render
@@ -75,4 +78,8 @@ def check(*, common: Common = DEFAULTS) -> None:
     engine = connect(settings.engine, run_folder.root / "scratch", settings.memory_limit)
     output.say(f"examining the data of {common.settings}")
     diagnosis = examine(settings, engine)
-    print(diagnosis.to_json() if output.json else render(diagnosis))
+    if output.json:
+        print(diagnosis.to_json())
+    else:
+        Console().print(render(diagnosis))
+    return 2 if diagnosis.worst == "error" else 0
