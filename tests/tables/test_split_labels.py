@@ -82,7 +82,7 @@ def outcome(rows: dict[tuple[str, int], dict[str, Any]], goals: list[str]) -> st
     return None
 
 
-@settings(deadline=None, max_examples=120, derandomize=True)
+@settings(deadline=None, max_examples=60, derandomize=True)
 @given(events=EVENTS, goal=GOALS, every=st.sampled_from([DAY // 4, DAY, 7 * DAY]))
 def test_answers_are_what_the_reference_says(
     events: list[Event], goal: PlainGoal, every: int

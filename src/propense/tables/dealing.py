@@ -68,13 +68,13 @@ def deal(
     columns = (USER_ID, *dict.fromkeys(wanted))
     if stratum is not None and stratum.file is None:
         columns = tuple(dict.fromkeys((*columns, stratum.column, *_as_of_column(stratum))))
-    shards = [(numbers, partitions.customers(numbers, columns)) for numbers in partitions.groups()]
-    sizes = np.array([users.num_rows for _, users in shards])
+    shards = [partitions.customers(i, columns) for i in range(partitions.n_shards)]
+    sizes = np.array([users.num_rows for users in shards])
     notes: list[str] = []
     if by == "group":
-        keys, notes = _group_keys([users for _, users in shards], str(split.group))
+        keys, notes = _group_keys(shards, str(split.group))
     else:
-        keys = np.concatenate([_words(users[USER_ID]) for _, users in shards])
+        keys = np.concatenate([_words(users[USER_ID]) for users in shards])
     part = np.full(len(keys), NOWHERE, dtype=np.int8)
     fold = np.full(len(keys), NOWHERE, dtype=np.int8)
     if split.folds is not None:
@@ -84,13 +84,13 @@ def deal(
             names, place = np.unique(keys.astype(str), return_inverse=True)
             classes = np.zeros(len(names), dtype=np.int8)
         elif stratum is not None:
-            found = [stratum.classes(users, numbers) for numbers, users in shards]
+            found = [stratum.classes(users, i) for i, users in enumerate(shards)]
             classes = np.concatenate(found).astype(np.int8)
         fold = deal_folds(names.tolist(), split.folds, split.seed, classes)[place]
     else:
         part = _parts(keys, split, by)
     if split.apart is not None:
-        values = [users[split.apart].cast(pa.string()) for _, users in shards]
+        values = [users[split.apart].cast(pa.string()) for users in shards]
         apart = pa.chunked_array([chunk for column in values for chunk in column.chunks],
                                  type=pa.string())  # fmt: skip
         left_out = _seen_before(apart, part)

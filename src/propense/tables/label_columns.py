@@ -17,7 +17,7 @@ from propense.settings import Goal, Settings, seconds
 from propense.tables.cuts import moment
 from propense.tables.label_files import LABEL, read_label_files, seconds_of
 from propense.tables.labels import Bools
-from propense.tables.shards import N_PARTITIONS, SHARD_SEED, Partitions
+from propense.tables.shards import SHARD_SEED, Partitions
 
 OBVIOUS: Final = (("yes", "no"), ("true", "false"), ("1.0", "0.0"), ("y", "n"), ("t", "f"))
 """Pairs of which the first is positive without being told."""
@@ -53,19 +53,19 @@ class LabelColumn:
     time_zone: str
     """Of moments without an offset."""
     file: tuple[Any, Ints] | None = None
-    """Rows of a label file sorted by partition, and (65,) where each partition starts."""
+    """Rows of a label file sorted by shard, and (n_shards + 1,) where each shard starts."""
 
     @property
     def timed(self) -> bool:
         """Whether rows have moments of their own."""
         return isinstance(self.as_of, str)
 
-    def rows(self, users: Any, numbers: range) -> LabelRows:
-        """The labels of `users` (profiles sorted by user_id), who lie in partitions `numbers`."""
+    def rows(self, users: Any, number: int) -> LabelRows:
+        """The labels of `users` (profiles sorted by user_id), who are those of a shard."""
         table = users
         if self.file is not None:
             whole, starts = self.file
-            first, last = int(starts[numbers.start]), int(starts[numbers.stop])
+            first, last = int(starts[number]), int(starts[number + 1])
             table = whole.slice(first, last - first)
         label = _known(table[self.column])
         user = pc.index_in(table[USER_ID], value_set=users[USER_ID].combine_chunks())
@@ -82,9 +82,9 @@ class LabelColumn:
         user = pc.fill_null(user, -1).to_numpy().astype(np.int64)
         return LabelRows(user, as_of, y.astype(np.int64)).take(found)
 
-    def classes(self, users: Any, numbers: range) -> Ints:
+    def classes(self, users: Any, number: int) -> Ints:
         """(n_users,) 0 or 1, or -1 without a label: what folds are balanced by."""
-        rows = self.rows(users, numbers)
+        rows = self.rows(users, number)
         found = np.full(users.num_rows, -1, dtype=np.int64)
         np.maximum.at(found, rows.user, rows.y)
         return found
@@ -107,16 +107,17 @@ def read_label_column(
                 f"{where} column = {goal.column!r} is not in the users table; "
                 f"{nearest(str(goal.column), fields)}"
             )
-        found = [pc.unique(partitions.users(i)[goal.column]) for i in range(N_PARTITIONS)]
+        found = [pc.unique(partitions.users(i)[goal.column]) for i in range(partitions.n_shards)]
         positive = positive_values(pa.chunked_array(found), goal, where)
         as_of = goal.as_of if goal.as_of in fields else _moment(goal, settings, where, fields)
         return LabelColumn(name, str(goal.column), positive, within, as_of, "UTC"), []
     table = read_label_files(goal, settings, where)
     positive = positive_values(table[LABEL], goal, where)
     as_of = AS_OF if AS_OF in table.column_names else _moment(goal, settings, where, [])
-    number = (unit_hash(table[USER_ID].to_pylist(), SHARD_SEED, "shard") * N_PARTITIONS).astype(int)
+    n_shards = partitions.n_shards
+    number = (unit_hash(table[USER_ID].to_pylist(), SHARD_SEED, "shard") * n_shards).astype(int)
     table = table.take(pa.array(np.argsort(number, kind="stable"))).combine_chunks()
-    starts = np.searchsorted(np.sort(number), np.arange(N_PARTITIONS + 1))
+    starts = np.searchsorted(np.sort(number), np.arange(n_shards + 1))
     label = LabelColumn(
         name, LABEL, positive, within, as_of, settings.time_zone, (table, starts)
     )  # fmt: skip
@@ -199,9 +200,9 @@ def _unknown_users(label: LabelColumn, partitions: Partitions, goal: Goal) -> li
         return []
     table, starts = label.file
     n_known = 0
-    for number in range(N_PARTITIONS):
+    for number in range(partitions.n_shards):
         ids = table[USER_ID].slice(starts[number], starts[number + 1] - starts[number])
-        known = partitions.customers(range(number, number + 1), (USER_ID,))[USER_ID]
+        known = partitions.customers(number, (USER_ID,))[USER_ID]
         n_known += pc.sum(pc.is_in(ids, value_set=known.combine_chunks())).as_py() or 0
     n_unknown = table.num_rows - n_known
     if n_known == 0:

@@ -50,11 +50,11 @@ class Labeller:
     cap: int | None
     left_out: dict[str, int] = field(default_factory=dict)
 
-    def rows(self, shard: Shard, numbers: range, deal: Deal | None) -> Iterator[Rows]:
+    def rows(self, shard: Shard, number: int, deal: Deal | None) -> Iterator[Rows]:
         """Rows with at least one known goal. `deal` says the customers' parts, else the cuts."""
         blocks = self._answers(shard) if self.grid is not None else iter(())
         if self.goals.columns:
-            blocks = iter([self._merged(shard, numbers, list(blocks))])
+            blocks = iter([self._merged(shard, number, list(blocks))])
         for user, as_of, y, known in blocks:
             part = np.full(len(user), NOWHERE, dtype=np.int8)
             fold = part
@@ -94,9 +94,9 @@ class Labeller:
                 y[place], known[place] = values, mask
             yield found.user, moments[found.moment], tuple(y), tuple(known)
 
-    def _merged(self, shard: Shard, numbers: range, blocks: list[_Block]) -> _Block:
+    def _merged(self, shard: Shard, number: int, blocks: list[_Block]) -> _Block:
         """Rows of events and of label columns; those of one customer and moment become one."""
-        labels = [self._inside(column, column.rows(shard.users, numbers))
+        labels = [self._inside(column, column.rows(shard.users, number))
                   for column in self.goals.columns]  # fmt: skip
         user = np.concatenate([*(block[0] for block in blocks), *(rows.user for rows in labels)])
         as_of = np.concatenate([*(block[1] for block in blocks), *(rows.as_of for rows in labels)])

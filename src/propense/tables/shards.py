@@ -1,7 +1,7 @@
 """Events of one customer side by side: partitions by keyed hash, then sorted shards.
 
-The engine does the one thing that needs the whole table at once, dealing rows to 64
-partitions by the first six bits of SHA-256 of the customer's id. What follows is done
+The engine does the one thing that needs the whole table at once, dealing rows to
+partitions by the first bits of SHA-256 of the customer's id. What follows is done
 partition by partition in Arrow, so every engine gives the same bytes in bounded memory.
 """
 
@@ -27,11 +27,10 @@ from propense.tables.cuts import Clock
 from propense.tables.engine import Engine
 from propense.tables.labels import Ledger
 
-N_PARTITIONS: Final = 64
 SHARD_SEED: Final = 0
-"""A customer's partition is floor(64 * unit_hash(user_id, SHARD_SEED, "shard"))."""
-SHARD_EVENTS: Final = 100_000
-"""Below this many events a shard, fewer shards are made; at least 8."""
+"""A customer's shard is floor(n_shards * unit_hash(user_id, SHARD_SEED, "shard"))."""
+SHARD_ROWS: Final = 100_000
+"""With fewer rows than this a shard, fewer shards are made: 8, 16, 32 or 64."""
 
 EVENT_FIELDS: Final[dict[str, Any]] = {
     EVENT_TIME: pa.timestamp("us"),
@@ -49,38 +48,35 @@ _EVENTS: Final = pa.schema([(USER_ID, pa.string()), *EVENT_FIELDS.items(), (ORDE
 
 @dataclass(frozen=True)
 class Partitions:
-    """Clean events and users dealt to 64 partitions of the same customers."""
+    """Clean events and users dealt to partitions of the same customers: one a shard."""
 
     folder: Path
     profile: Any
     """Arrow schema of the users table; user_id alone where there is none."""
     has_events: bool
+    n_shards: int
 
     def events(self, number: int, columns: tuple[str, ...] = tuple(_EVENTS.names)) -> Any:
         """One partition's events as an Arrow table of `columns`, typed as ARCHITECTURE says."""
         schema = pa.schema([_EVENTS.field(name) for name in columns])
-        return _read(self.folder / "events", number, schema)
+        return _read(self.folder / "events", number, self.n_shards, schema)
 
     def users(self, number: int) -> Any:
         """One partition's profiles, every column of the users table."""
-        return _read(self.folder / "users", number, self.profile)
+        return _read(self.folder / "users", number, self.n_shards, self.profile)
 
-    def customers(self, numbers: range, columns: tuple[str, ...] | None = None) -> Any:
+    def customers(self, number: int, columns: tuple[str, ...] | None = None) -> Any:
         """Profiles by user_id, nulls for customers known only from events; default all columns."""
-        profiles = pa.concat_tables([self.users(number) for number in numbers])
+        profiles = self.users(number)
         profiles = profiles if columns is None else profiles.select(columns)
-        chunks = profiles[USER_ID].chunks
-        for number in numbers if self.has_events else ():
-            chunks.append(pc.unique(self.events(number, (USER_ID,))[USER_ID]))
-        ids = pc.unique(pa.chunked_array(chunks, type=pa.string()))
+        known = [profiles[USER_ID]]
+        if self.has_events:
+            known.append(self.events(number, (USER_ID,))[USER_ID])
+        ids = pc.unique(pa.chunked_array([chunk for column in known for chunk in column.chunks],
+                                         type=pa.string()))  # fmt: skip
         ids = ids.take(pc.sort_indices(ids))
         users = profiles.take(pc.index_in(ids, value_set=profiles[USER_ID].combine_chunks()))
         return users.set_column(users.column_names.index(USER_ID), USER_ID, ids).combine_chunks()
-
-    def groups(self) -> Iterator[range]:
-        """The partitions of each shard, in the order of the shards."""
-        size = N_PARTITIONS // self.survey.n_shards
-        return (range(first, first + size) for first in range(0, N_PARTITIONS, size))
 
     @cached_property
     def survey(self) -> Survey:
@@ -89,7 +85,7 @@ class Partitions:
         actions: set[str | None] = set()
         begin: int | None = None
         end: int | None = None
-        for number in range(N_PARTITIONS if self.has_events else 0):
+        for number in range(self.n_shards if self.has_events else 0):
             events = self.events(number, (EVENT_TIME, ACTION))
             n_events += events.num_rows
             n_timed += events.num_rows - events[EVENT_TIME].null_count
@@ -138,7 +134,7 @@ class Partitions:
         return int(np.partition(within, rank)[rank])
 
     def _times(self) -> Iterator[Ints]:
-        for number in range(N_PARTITIONS):
+        for number in range(self.n_shards):
             times = self.events(number, (EVENT_TIME,))[EVENT_TIME].cast(pa.int64())
             yield times.to_numpy() // 1_000_000
 
@@ -155,14 +151,6 @@ class Survey:
     @property
     def timed(self) -> bool:
         return self.span is not None
-
-    @property
-    def n_shards(self) -> int:
-        """A power of two between 8 and 64."""
-        n = 8
-        while n < N_PARTITIONS and self.n_events > n * SHARD_EVENTS:
-            n *= 2
-        return n
 
 
 @dataclass(frozen=True)
@@ -212,27 +200,44 @@ def partition(engine: Engine, clean: Path, folder: Path) -> Partitions:
     """
     shutil.rmtree(folder, ignore_errors=True)
     events, users = clean / "events", clean / "users.parquet"
-    has_events = events.is_dir() and any(events.glob("*.parquet"))
-    if has_events:
-        table = engine.read_parquet(events)
-        kept = [name for name in _EVENTS.names if name in table.columns]
-        _deal(engine, table.select(kept), folder / "events")
-    profile = pa.schema([(USER_ID, pa.string())])
-    if users.exists():
-        table = engine.read_parquet(users)
-        profile = _naive(table.schema().to_pyarrow())
-        _deal(engine, table, folder / "users")
-    elif not has_events:
+    event_files, user_files = _files(events), _files(users)
+    if not event_files and not user_files:
         raise SplitError(
             f"there is nothing to split: neither {events} nor {users} exists; run clean first"
         )
-    return Partitions(folder, profile, has_events)
+    n_rows = (
+        sum(pq.read_metadata(file).num_rows for file in files)
+        for files in (event_files, user_files)
+    )
+    n_shards = shards_for(max(n_rows))
+    profile = pa.schema([(USER_ID, pa.string())])
+    if event_files:
+        table = engine.read_parquet(events)
+        kept = [name for name in _EVENTS.names if name in table.columns]
+        _deal(engine, table.select(kept), folder / "events", n_shards)
+    if user_files:
+        table = engine.read_parquet(users)
+        profile = _naive(table.schema().to_pyarrow())
+        _deal(engine, table, folder / "users", n_shards)
+    return Partitions(folder, profile, bool(event_files), n_shards)
 
 
-def read_shard(partitions: Partitions, numbers: range) -> Shard:
-    """The shard made of these partitions: every customer, every event, in order."""
-    users = partitions.customers(numbers)
-    events = pa.concat_tables([partitions.events(number) for number in numbers])
+def shards_for(n_rows: int) -> int:
+    """How many shards hold `n_rows`: a power of two between 8 and 64.
+
+    >>> shards_for(1_000), shards_for(1_000_000), shards_for(10**9)
+    (8, 16, 64)
+    """
+    n = 8
+    while n < 64 and n_rows > n * SHARD_ROWS:
+        n *= 2
+    return n
+
+
+def read_shard(partitions: Partitions, number: int) -> Shard:
+    """One shard: its customers and their events, in order."""
+    users = partitions.customers(number)
+    events = partitions.events(number)
     ids = users[USER_ID].combine_chunks()
     user = pc.index_in(events[USER_ID], value_set=ids).to_numpy().astype(np.int64)
     survey = partitions.survey
@@ -283,19 +288,46 @@ def _rank(words: Any) -> Ints:
     return found
 
 
-def _deal(engine: Engine, table: ibis.expr.types.Table, folder: Path) -> None:
+def _files(path: Path) -> list[Path]:
+    """A Parquet file, or those of a folder."""
+    return sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.exists() else []
+
+
+_HEX: Final = "0123456789abcdef"
+_KEYS: Final = {
+    8: ("0011223344556677", None),
+    16: (_HEX, None),
+    32: (_HEX, "0000000011111111"),
+    64: (_HEX, "0000111122223333"),
+}
+"""Number of shards -> what the first two hexadecimal digits of the hash become in its key."""
+
+
+def _deal(engine: Engine, table: ibis.expr.types.Table, folder: Path, n_shards: int) -> None:
     """Write `table` in one folder a partition; see SHARD_SEED for the rule."""
     digest = (ibis.literal(f"shard:{SHARD_SEED}:") + table[USER_ID]).hexdigest("sha256")
-    second = digest.substr(1, 1)
-    quarter = ibis.cases((second < "4", "0"), (second < "8", "1"), (second < "c", "2"), else_="3")
-    engine.write_partitions(
-        table.mutate(partition=digest.substr(0, 1) + quarter), folder, by="partition"
-    )
+    first, second = _KEYS[n_shards]
+    key = digest.substr(0, 1).translate(_HEX, first)
+    if second is not None:
+        key = key + digest.substr(1, 1).translate(_HEX, second)
+    engine.write_partitions(table.mutate(partition=key), folder, by="partition")
 
 
-def _read(folder: Path, number: int, schema: Any) -> Any:
+def _key(number: int, n_shards: int) -> str:
+    """The folder's name of a partition.
+
+    >>> _key(7, 8), _key(31, 32), _key(63, 64)
+    ('7', 'f1', 'f3')
+    """
+    if n_shards <= 16:
+        return f"{number:x}"
+    minor = n_shards // 16
+    return f"{number // minor:x}{number % minor}"
+
+
+def _read(folder: Path, number: int, n_shards: int, schema: Any) -> Any:
     """A partition's files as one table of `schema`; a column they lack is all null."""
-    name = f"{number // 4:x}{number % 4}"
+    name = _key(number, n_shards)
     tables = []
     for file in sorted((folder / f"partition={name}").glob("*.parquet")):
         found = pq.ParquetFile(file).read(columns=schema.names)

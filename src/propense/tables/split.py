@@ -156,8 +156,8 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
         pq.ParquetWriter(folder / "labels.parquet", schema, compression="zstd") as labels,
         pq.ParquetWriter(folder / "users.parquet", pa.schema(profile), compression="zstd") as users,
     ):
-        for number, numbers in enumerate(partitions.groups()):
-            shard = read_shard(partitions, numbers)
+        for number in range(partitions.n_shards):
+            shard = read_shard(partitions, number)
             shard.write(folder / "shards" / f"shard-{number:03d}.parquet")
             dealt = None if scheme.deals is None else scheme.deals[number]
             table = shard.users
@@ -165,7 +165,7 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
                 table = dealt.beside(table)
             users.write_table(table.select([field.name for field in profile]))
             asked = []
-            for rows in scheme.labeller.rows(shard, numbers, dealt):
+            for rows in scheme.labeller.rows(shard, number, dealt):
                 labels.write_table(labels_table(rows, shard.user_ids, scheme.goals))
                 tally.add_rows(rows)
                 asked.append(np.unique(rows.user * len(PARTS) + rows.part))
