@@ -55,6 +55,8 @@ def word_of(value: object) -> str | None:
     >>> word_of(True), word_of(3.0), word_of(None)
     ('true', '3', None)
     """
+    if isinstance(value, str):
+        return value
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, bool):
@@ -131,6 +133,8 @@ def micros_of(value: object) -> int | None:
 
     A datetime or text without an offset is UTC. Raises SourceError on anything else.
     """
+    if type(value) is int:
+        return value
     if value is None:
         return None
     if isinstance(value, str):

@@ -19,9 +19,9 @@ from propense.encoding import storage
 from propense.encoding.arrow import as_numbers, as_seconds, as_words, one_array
 from propense.encoding.batches import EventClock, read_clock
 from propense.encoding.encoder import Encoder
+from propense.encoding.event_log import read_log
 from propense.encoding.fitting import Prepared, fit, order_users
 from propense.encoding.folds import parts_of_fold
-from propense.encoding.history import read_log
 from propense.encoding.items import ItemContent, encode_items
 from propense.encoding.profiles import Profiles
 from propense.encoding.targets import UserParts, count_items, make_targets, train_end

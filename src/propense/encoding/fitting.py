@@ -15,7 +15,8 @@ from propense.encoding.aggregates import AggregateSpec
 from propense.encoding.arrow import as_seconds, as_words
 from propense.encoding.design import fit_bins
 from propense.encoding.encoder import Encoder, Lexicon
-from propense.encoding.history import EventLog, index_log
+from propense.encoding.event_log import EventLog
+from propense.encoding.history import index_log
 from propense.encoding.items import fit_content
 from propense.encoding.profiles import Profiles, encode_profiles, fit_profiles
 from propense.encoding.targets import UserParts, train_end
