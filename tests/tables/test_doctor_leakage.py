@@ -71,6 +71,16 @@ def test_column_that_knows_the_whole_life() -> None:
     assert "ever comes true" in sentence(score)
 
 
+def test_everybody_is_positive_at_some_time() -> None:
+    """Then whole lives tell nothing, and the moments are judged alone."""
+    users = np.repeat(np.arange(200), 2)
+    y = np.tile([0.0, 1.0], 200)
+    shade = np.arange(200) % 3 * 1.0
+    (score,) = score_columns("pay", y, users, {"shade": shade}, 200)
+    assert score.ever_auc == score.auc
+    assert not score.knows
+
+
 def test_few_positives_say_nothing() -> None:
     y = np.zeros(500)
     y[:19] = 1

@@ -41,7 +41,8 @@ class ColumnScore(msgspec.Struct, frozen=True):
     missing_auc: float
     """Of the fact alone that a cell is empty; .5 where no cell or every cell is."""
     ever_auc: float
-    """Of whether the customer is positive at any moment; equals `auc` with one row a customer."""
+    """Of whether the customer is positive at any moment; equals `auc` with one row a customer,
+    and where too few customers are always (or never) positive to tell."""
     rows: int
     positives: int
 
@@ -84,19 +85,22 @@ def score_columns(
     ever[users] = 0.0
     ever[users[y > 0]] = 1.0
     life = np.flatnonzero(~np.isnan(ever))
-    one_row_each = len(life) == len(y)
+    n_ever = int(ever[life].sum())
+    # where nearly everybody is positive at some time, only the moments can tell
+    one_row_each = len(life) == len(y) or min(n_ever, len(life) - n_ever) < MIN_POSITIVES
+    whole = (users, y) if one_row_each else (life, ever[life])
     scores = []
     for name, cells in columns.items():
         group, n_groups = group_cells(cells)
-        auc = _out_of_fold_auc(group[users], n_groups, y, fold[users])
-        ever_auc = auc
+        moment_auc = _out_of_fold_auc(group[users], n_groups, y, fold[users])
+        ever_auc = moment_auc
         if not one_row_each:
             ever_auc = _out_of_fold_auc(group[life], n_groups, ever[life], fold[life])
-        missing = (group == 0)[life].astype(np.int64)
+        missing = (group == 0)[whole[0]].astype(np.int64)
         missing_auc = 0.5
         if 0 < missing.sum() < len(missing):
-            missing_auc = _out_of_fold_auc(missing, 2, ever[life], fold[life])
-        scores.append(ColumnScore(goal, name, auc, missing_auc, ever_auc, len(y), positives))
+            missing_auc = _out_of_fold_auc(missing, 2, whole[1], fold[whole[0]])
+        scores.append(ColumnScore(goal, name, moment_auc, missing_auc, ever_auc, len(y), positives))
     return sorted(scores, key=lambda score: (-max(score.best, score.missing_auc), score.column))
 
 
