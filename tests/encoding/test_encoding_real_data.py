@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,10 @@ from propense.encoding.dataset import encode
 from propense.schemas import TEST, VALIDATION, SplitPlan
 from propense.settings import parse_settings
 
-FOLDER = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
 
 @pytest.mark.data
-def test_beauty_leaves_one_out_for_every_customer(tmp_path: Path) -> None:
-    file = FOLDER / "amazon-beauty" / "Beauty.txt.gz"
-    if not file.exists():
-        pytest.skip(f"{file} is absent")
-    with gzip.open(file, "rt") as lines:
+def test_beauty_leaves_one_out_for_every_customer(tmp_path: Path, data_folder: Path) -> None:
+    with gzip.open(data_folder / "amazon-beauty" / "Beauty.txt.gz", "rt") as lines:
         rows = [line.split() for line in lines]
     logs = {row[0]: [event(None, "buy", item) for item in row[1:]] for row in rows}
     plan = SplitPlan(by="leave_one_out", timed=False, goals=[], counts=[])

@@ -145,11 +145,13 @@ VALUES = {
     "bio": st.none() | st.text(max_size=20),
     "signup": st.none() | st.datetimes(dt.datetime(1960, 1, 1), dt.datetime(2090, 1, 1)),
     "born": st.none() | st.dates(dt.date(1930, 1, 1), dt.date(2020, 1, 1)),
+    "likes": st.none() | st.lists(st.sampled_from(["tea", "数", ""]), max_size=3),
     "price": st.none() | st.sampled_from(["12", " 3.5", "1e3", "+4", "n/a", "-7", "1_000"]),
 }
 TYPES = {
     "age": pa.int64(), "income": pa.float64(), "rank": pa.float64(), "band": pa.string(),
     "vip": pa.bool_(), "bio": pa.string(), "signup": pa.timestamp("us"), "born": pa.date32(),
+    "likes": pa.list_(pa.string()),
     "price": pa.string(),
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ from propense.encoding.arrow import (
     column_of,
     one_array,
 )
-from propense.encoding.text import SKETCH_WIDTH, hash_ngrams, sketch
+from propense.encoding.text import SKETCH_WIDTH, hash_ngrams, hash_tokens, sketch
 from propense.encoding.time_zones import SECONDS_PER_DAY
 from propense.encoding.vocabulary import Vocabulary, count_words, fit_vocabulary
 from propense.errors import SettingsError, nearest
@@ -56,15 +56,19 @@ class ProfileSpec(msgspec.Struct, frozen=True):
     sensitive: tuple[str, ...] = ()
     text_buckets: int = 16_384
 
-    def of_kind(self, kind: Kind) -> tuple[Column, ...]:
-        return tuple(column for column in self.columns if column.kind == kind)
+    def of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.kind in kinds)
 
     @property
     def numeric_names(self) -> tuple[str, ...]:
-        """Numbers, the places of each text's sketch, days since each time."""
+        """Numbers, the places of each text's or list's sketch, days since each time."""
         return (
             *(column.name for column in self.of_kind("numeric")),
-            *(f"{c.name}_text_{k}" for c in self.of_kind("text") for k in range(SKETCH_WIDTH)),
+            *(
+                f"{column.name}_text_{place}"
+                for column in self.of_kind("text", "tokens")
+                for place in range(SKETCH_WIDTH)
+            ),
             *(f"{column.name}_days_since" for column in self.of_kind("time")),
         )
 
@@ -235,8 +239,8 @@ def encode_profiles(users: Any, spec: ProfileSpec) -> Profiles:
         as_numbers(users[column.name])[:, None] for column in spec.of_kind("numeric")
     ]
     numeric += [
-        sketch(*hash_ngrams(users[column.name], spec.text_buckets))
-        for column in spec.of_kind("text")
+        sketch(*_bag(users[column.name], column, spec.text_buckets))
+        for column in spec.of_kind("text", "tokens")
     ]
     categorical = [
         column.vocabulary.index(users[column.name]) for column in spec.of_kind("categorical")
@@ -255,6 +259,13 @@ def encode_profiles(users: Any, spec: ProfileSpec) -> Profiles:
             for name in spec.sensitive
         },
     )
+
+
+def _bag(cells: Any, column: Column, buckets: int) -> tuple[Ints, Ids]:
+    """N-grams of text, whole tokens of lists."""
+    if column.kind == "text":
+        return hash_ngrams(cells, buckets)
+    return hash_tokens(one_array(cells), buckets)
 
 
 def profiles_of(records: Sequence[Mapping[str, object]], spec: ProfileSpec) -> Profiles:
