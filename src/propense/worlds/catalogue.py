@@ -22,7 +22,7 @@ from propense.worlds.topics import (
 
 N_LEVELS: Final = 4
 FREE_LESSONS: Final = 4
-MAX_LESSONS: Final = 7
+MAX_LESSONS: Final = 9
 PRICE_CLASSES: Final = 4
 """Price sensitivity falls into classes, each with its own taste for cheap courses."""
 
@@ -57,7 +57,7 @@ def make_catalogue(rng: np.random.Generator, n_courses: int = 500, n_books: int 
     """A catalogue; every track has a free first course and levels that unlock one another."""
     track, level, free = _course_slots(rng, n_courses)
     prerequisite = _prerequisites(rng, track, level)
-    length = np.minimum(level + rng.integers(2, 4, n_courses), MAX_LESSONS)
+    length = np.minimum(2 * level + rng.integers(1, 4, n_courses), MAX_LESSONS)
     lessons = np.where(free, FREE_LESSONS, length)
     raw = (60 + 90 * level) * np.exp(rng.normal(0, 0.35, n_courses))
     price = np.where(free, 0, (raw // 10).astype(np.int64) * 10 + 9)

@@ -29,22 +29,22 @@ LEARN: Final = 3
 N_PHASES: Final = LEARN + 1 + MAX_LESSONS
 N_KINDS: Final = 5
 
-VISIT_OF_LIFE: Final = np.array([1.0, 0.34, 0.085])
+VISIT_OF_LIFE: Final = np.array([1.0, 0.85, 0.05])
 VISIT_OF_KIND: Final = np.array([0.85, 2.6, 2.6, 1.7, 1.9])
 """Idle, consider, wander, hungry, learn."""
-PAY_ODDS: Final = np.array([0.040, 0.55, 0.040, 0.48, 0.025])
-PAY_OF_LIFE: Final = np.array([1.0, 0.7, 0.45])
+PAY_ODDS: Final = np.array([0.014, 0.42, 0.014, 0.50, 0.006])
+PAY_OF_LIFE: Final = np.array([1.0, 0.30, 0.8])
 PROMO_PULL: Final = np.array([0.8, 2.0, 3.5, 5.0])
 """How much a discount adds to the odds, by price class."""
-TO_CONSIDER: Final = 0.12
-TO_WANDER: Final = 0.12
+TO_CONSIDER: Final = 0.15
+TO_WANDER: Final = 0.30
 TO_FREE: Final = 0.05
 P_LESSON: Final = 0.85
-FADE: Final = np.array([0.0, 0.10, 0.10, 0.07, 0.0])
+FADE: Final = np.array([0.0, 0.035, 0.035, 0.035, 0.0])
 COOL_OF_KIND: Final = np.array([1.25, 0.7, 1.0, 0.6, 0.75])
-REWARM: Final = 0.022
-TO_DORMANT: Final = 0.030
-WIN_BACK: Final = 0.0035
+REWARM: Final = 0.012
+TO_DORMANT: Final = 0.055
+WIN_BACK: Final = 0.006
 SHOP_OF_LIFE: Final = np.array([1.0, 0.8, 0.4])
 
 

@@ -41,11 +41,13 @@ from propense.worlds.topics import N_TRACKS
 DRIFT: Final = 0.007
 P_REFUND: Final = 0.04
 P_FREE_START: Final = 0.45
-MEAN_VIEWS: Final = np.array([1.0, 2.6, 2.6, 1.6, 0.6])
+MEAN_VIEWS: Final = np.array([0.5, 1.5, 1.5, 1.0, 0.3])
 P_FAVOURITE: Final = np.array([0.07, 0.42, 0.42, 0.22, 0.05])
 P_REVIEW: Final = 0.30
 """Chance that an idle visit re-opens a finished course: learning that is no progress."""
 P_COMMENT: Final = np.array([0.03, 0.05, 0.05, 0.06, 0.12])
+P_STUCK: Final = 0.9
+"""Chance that a page opened by someone who cools off is the page last seen."""
 P_COMMENT_DONE: Final = 0.5
 
 Booleans = npt.NDArray[np.bool_]
@@ -92,6 +94,7 @@ class Chunk:
         self.target = np.full(n, -1, np.int64)
         self.learning = np.full(n, -1, np.int64)
         self.last = np.full(n, -1, np.int64)
+        self.seen = np.full(n, -1, np.int64)
         self.owned = np.zeros((n, self.platform.catalogue.n_courses), bool)
         self.offer = np.zeros(n, np.int64)
         self._effects = campaigns.offer_effects(self.people)
@@ -276,7 +279,8 @@ class Chunk:
         return favourite
 
     def _look(self, visits: Visits, kind: Ints) -> None:
-        """Course pages. Considering and wandering look alike but for the courses looked at."""
+        """Course pages. Considering and wandering look alike but for the courses looked at;
+        whoever cools off opens the page last seen again and again. No count tells either."""
         n_views = 1 + self.rng.poisson(MEAN_VIEWS[kind])
         row = np.repeat(np.arange(len(visits)), n_views)
         who, kinds = visits.who[row], kind[row]
@@ -297,6 +301,10 @@ class Chunk:
         item[curious] = self._browser(visits.day).follow(
             self.rng, self.last[who[curious]], item[curious]
         )
+        stuck = (self.life[who] != ENGAGED) & (self.rng.random(n) < P_STUCK)
+        stuck &= self.seen[who] >= 0
+        item[stuck] = self.seen[who[stuck]]
+        self.seen[visits.who] = item[np.cumsum(n_views) - 1]
         self.log.add_views(self.rng, visits, row, n_views, item)
 
     def _study(self, visits: Visits, paying: Booleans, to_free: Booleans) -> None:

@@ -115,14 +115,14 @@ def draw_people(
         channel=channel,
         device=device,
         occupation=occupation,
-        visit_rate=0.085 * lively * np.exp(rng.normal(0, 0.75, n)),
+        visit_rate=0.105 * lively * np.exp(rng.normal(0, 0.5, n)),
         cadence=rng.choice(3, n, p=[0.40, 0.33, 0.27]),
         cadence_phase=rng.integers(0, 28, n),
         student=(occupation == 0).astype(np.int64),
         sensitivity=sensitivity.astype(np.int64),
-        pay_factor=np.exp(rng.normal(0, 0.45, n) - 0.12 * sensitivity + 0.15 * (device == 1)),
-        intent_factor=np.exp(rng.normal(0, 0.4, n)),
-        cooling_hazard=0.017 * np.exp(rng.normal(0, 0.6, n) + 0.25 * (channel == 3)),
+        pay_factor=np.exp(rng.normal(0, 0.35, n) - 0.12 * sensitivity + 0.15 * (device == 1)),
+        intent_factor=np.exp(rng.normal(0, 0.3, n)),
+        cooling_hazard=0.015 * np.exp(rng.normal(0, 0.4, n) + 0.25 * (channel == 3)),
         taste=taste,
         second_taste=other,
         p_app=np.array([0.85, 0.80, 0.15])[device],
@@ -135,8 +135,8 @@ def draw_people(
 def rhythm(people: People, day: int, weekday: int) -> Doubles:
     """(n,) factor of the visit rate: some come any day, some on one weekday, some for four
     days in every 28. The same yearly count, told apart only by the order of the gaps."""
-    weekly = np.where(people.cadence_phase % 7 == weekday, 3.7, 0.55)
-    monthly = np.where((day - people.cadence_phase) % 28 < 4, 5.5, 0.25)
+    weekly = np.where(people.cadence_phase % 7 == weekday, 6.0, 0.17)
+    monthly = np.where((day - people.cadence_phase) % 28 < 4, 6.4, 0.10)
     factor: Doubles = np.choose(people.cadence, [np.ones(len(people)), weekly, monthly])
     return factor
 
