@@ -63,7 +63,7 @@ class TextFile:
 
 
 def detect_format(path: Path) -> Format:
-    """Of a file by its name and, where that says nothing, by its first line."""
+    """Of a file by its name and, where that says nothing, by its first lines."""
     name = path.name.lower()
     for packed in (".gz", ".bz2", ".zst", ".lz4"):
         name = name.removesuffix(packed)
@@ -71,10 +71,12 @@ def detect_format(path: Path) -> Format:
         return "parquet"
     if name.endswith((".jsonl", ".ndjson")):
         return "jsonl"
-    lines = read_head(path, detect_encoding(path))[:5]
-    if lines and all(line.lstrip().startswith("{") for line in lines):
+    lines = read_head(path, detect_encoding(path))[:20]
+    objects = sum(line.lstrip().startswith("{") for line in lines)
+    accesses = sum(_ACCESS_LINE.match(line) is not None for line in lines)
+    if objects * 2 > len(lines):
         return "jsonl"
-    if lines and all(_ACCESS_LINE.match(line) for line in lines):
+    if accesses * 2 > len(lines):
         return "access_log"
     return "csv"
 

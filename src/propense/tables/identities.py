@@ -72,7 +72,7 @@ def read_persons(raw: RawTable, engine: Engine) -> tuple[Persons, Account]:
         source=ibis.literal("") if source is None else source.cast("string").strip().fill_null(""),
     )
     n_in = raw.n_rows
-    pairs = named.filter(named.user.notnull() & named.alias.notnull())
+    pairs = named.filter(named["user"].notnull() & named["alias"].notnull())
     n_out = int(pairs.count().execute())
     distinct = pairs.distinct().to_pyarrow()
     account = Account(

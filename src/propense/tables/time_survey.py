@@ -58,7 +58,8 @@ def _seen(sample: Table) -> tuple[Writing, ...]:
         (counts[f"n{place}"], -place, writing)
         for place, writing in enumerate(known) if counts[f"n{place}"]
     ]  # fmt: skip
-    return tuple(writing for _, _, writing in sorted(found, key=lambda one: one[:2], reverse=True))
+    ordered = sorted(found, key=lambda one: one[:2], reverse=True)
+    return tuple(writing for _, _, writing in ordered) or (ISO,)
 
 
 def _day_or_month(rows: Table) -> tuple[Writing, str]:
