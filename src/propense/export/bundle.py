@@ -66,6 +66,7 @@ def write_bundle(
             shutil.copytree(
                 rival_folder / "goals" / serving.goal.name / serving.rival,
                 unfinished / "goal_rivals" / serving.goal.name,
+                ignore=shutil.ignore_patterns("notes.json"),
             )
     if item_rival is not None:
         item_rival[1].save(unfinished / "item_rival")

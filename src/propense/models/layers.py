@@ -10,6 +10,8 @@ from torch.nn import functional
 N_DISTANCES = 32
 N_AGES = 24
 _EXACT = 16
+GAIN = 4.0
+"""Biases are few numbers that must move far: they learn this much faster than weights."""
 _MINUTES_PER_DAY = 1440.0
 
 
@@ -35,7 +37,7 @@ class RelativeAttention(nn.Module):
         self.scale = (dim // n_heads) ** -0.5
         self.project = nn.Linear(dim, 3 * dim, bias=False)
         self.combine = nn.Linear(dim, dim, bias=False)
-        self.distance = nn.Parameter(torch.zeros(N_DISTANCES, n_heads))
+        self.distance = nn.Parameter(_near_first(n_heads) / GAIN)
         self.age = nn.Parameter(torch.zeros(N_AGES, n_heads)) if timed else None
 
     def forward(
@@ -49,14 +51,26 @@ class RelativeAttention(nn.Module):
             part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for part in self.project(tokens).chunk(3, dim=-1)
         )
-        bias = functional.embedding(distance, self.distance)
+        bias = functional.embedding(distance, self.distance * GAIN)
         if self.age is not None and age is not None:
-            bias = bias + functional.embedding(age, self.age)
+            bias = bias + functional.embedding(age, self.age * GAIN)
         bias = bias.masked_fill(~allowed[..., None], float("-inf")).permute(0, 3, 1, 2)
         scores = query @ key.transpose(-1, -2) * self.scale + bias
         mixed = scores.softmax(dim=-1) @ value
         combined: Tensor = self.combine(mixed.transpose(1, 2).flatten(-2))
         return combined
+
+
+def _near_first(n_heads: int) -> Float[Tensor, "distances heads"]:
+    """Where biases start: the first head looks near, each next one four times as far.
+
+    A linear penalty on distance (ALiBi; Press et al. 2022); training bends it as it likes.
+    """
+    bucket = torch.arange(N_DISTANCES).float()
+    far = _EXACT * 2 ** ((bucket - _EXACT) * 5 / (N_DISTANCES - _EXACT - 1))
+    places = torch.where(bucket < _EXACT, bucket, far)
+    slopes = 4.0 ** -torch.arange(1, n_heads + 1).float() * 2
+    return -places[:, None] * slopes
 
 
 class Block(nn.Module):

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -32,7 +33,7 @@ class State(msgspec.Struct, kw_only=True):
     loss_sum: float = 0.0
     epoch_seconds: float = 0.0
     best_epoch: int = -1
-    best_score: float = float("-inf")
+    best_score: float | None = None
     curves: list[EpochRecord] = []
     done: bool = False
 
@@ -64,8 +65,6 @@ def read_checkpoint(folder: Path, fingerprint: str) -> tuple[State, dict[str, Te
     file = folder / "checkpoint.safetensors"
     if not file.exists():
         return None
-    from safetensors import safe_open
-
     with safe_open(file, framework="pt") as stream:
         metadata: dict[str, str] = stream.metadata()
     state = msgspec.json.decode(metadata["state"], type=State)

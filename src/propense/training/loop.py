@@ -239,7 +239,7 @@ class Trainer:
             state.epoch, round(seconds, 3), state.loss_sum / max(n_steps, 1), scores
         )
         state.curves = [*state.curves, record]
-        if score > state.best_score:
+        if state.best_score is None or score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
             self.best = {
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
