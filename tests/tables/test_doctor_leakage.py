@@ -71,6 +71,20 @@ def test_column_that_knows_the_whole_life() -> None:
     assert "ever comes true" in sentence(score)
 
 
+def test_date_of_joining_is_no_leak() -> None:
+    """Who joined earlier was asked more often and so has nearly always been positive once."""
+    rng = np.random.default_rng(3)
+    joined = rng.integers(0, 40, 3000)
+    users = np.repeat(np.arange(3000), 40 - joined)
+    moments = np.concatenate([np.arange(day, 40) for day in joined])
+    y = (rng.random(len(users)) < 0.15).astype(float)
+    columns = {"joined": joined.astype(float)}
+    (naive,) = score_columns("pay", y, users, columns, 3000)
+    (score,) = score_columns("pay", y, users, columns, 3000, moments)
+    assert naive.ever_auc > 0.85
+    assert score.ever_auc == pytest.approx(0.5, abs=0.02)
+
+
 def test_everybody_is_positive_at_some_time() -> None:
     """Then whole lives tell nothing, and the moments are judged alone."""
     users = np.repeat(np.arange(200), 2)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from propense.columns import USER_ID
+from propense.columns import AS_OF, USER_ID
 from propense.errors import LeakError, PropenseError, SettingsError, SplitError
 from propense.schemas import Doubles, PartCount, RunFolder, SplitPlan, Words
 from propense.settings import Settings
@@ -163,12 +163,15 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
     place = pc.index_in(asked[USER_ID], value_set=users[USER_ID].combine_chunks())
     known = pc.is_valid(place)
     asked, row = asked.filter(known), place.filter(known).to_numpy().astype(np.int64)
+    moments = None
+    if not asked[AS_OF].null_count:
+        moments = asked[AS_OF].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
     findings: list[Finding] = []
     for goal in plan.goals:
         y = asked[goal.name].to_numpy(zero_copy_only=False).astype(np.float64)
         if goal.kind == "value":
             y = np.where(np.isnan(y), np.nan, (y > 0).astype(np.float64))
-        scores = score_columns(goal.name, y, row, columns, users.num_rows)
+        scores = score_columns(goal.name, y, row, columns, users.num_rows, moments)
         told = [_told(one, learned is None or one.column in learned) for one in strongest(scores)]
         findings += told
         if scores and not told:

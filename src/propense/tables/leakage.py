@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -62,12 +63,15 @@ def score_columns(
     users: Ints,
     columns: Mapping[str, npt.NDArray[Any]],
     n_users: int,
+    moments: Ints | None = None,
 ) -> list[ColumnScore]:
     """Score each column of users against a binary goal, strongest first.
 
     `y` (n_rows,) 0/1 with nan for "not asked"; `users` (n_rows,) indices into the columns;
     each column (n_users,), float64 with nan or objects (text) with None for empty. Rows may
-    outnumber users: a customer is asked at several moments. Goals with fewer than
+    outnumber users: a customer is asked at several `moments` (n_rows,). Whole lives are
+    compared only among customers first asked at about the same moment: who came earlier had
+    more time to turn positive, and a date of joining is no leak. Goals with fewer than
     MIN_POSITIVES rows of either class give no scores.
 
     >>> y = np.tile([0.0, 1.0], 100)
@@ -86,20 +90,20 @@ def score_columns(
     ever[users[y > 0]] = 1.0
     life = np.flatnonzero(~np.isnan(ever))
     n_ever = int(ever[life].sum())
+    entry = np.zeros(n_users, dtype=np.int64)
+    if moments is not None:
+        entry = _entries(users, moments[asked], n_users)
     # where nearly everybody is positive at some time, only the moments can tell
-    one_row_each = len(life) == len(y) or min(n_ever, len(life) - n_ever) < MIN_POSITIVES
-    whole = (users, y) if one_row_each else (life, ever[life])
+    by_row = len(life) == len(y) or min(n_ever, len(life) - n_ever) < MIN_POSITIVES
+    whole = _Rows(users, y, np.zeros(len(y), np.int64), fold[users])
+    lives = whole if by_row else _Rows(life, ever[life], entry[life], fold[life])
     scores = []
     for name, cells in columns.items():
         group, n_groups = group_cells(cells)
-        moment_auc = _out_of_fold_auc(group[users], n_groups, y, fold[users])
-        ever_auc = moment_auc
-        if not one_row_each:
-            ever_auc = _out_of_fold_auc(group[life], n_groups, ever[life], fold[life])
-        missing = (group == 0)[whole[0]].astype(np.int64)
-        missing_auc = 0.5
-        if 0 < missing.sum() < len(missing):
-            missing_auc = _out_of_fold_auc(missing, 2, whole[1], fold[whole[0]])
+        moment_auc = whole.auc(group, n_groups)
+        ever_auc = moment_auc if by_row else lives.auc(group, n_groups)
+        missing = (group == 0).astype(np.int64)
+        missing_auc = lives.auc(missing, 2) if 0 < missing[lives.users].mean() < 1 else 0.5
         scores.append(ColumnScore(goal, name, moment_auc, missing_auc, ever_auc, len(y), positives))
     return sorted(scores, key=lambda score: (-max(score.best, score.missing_auc), score.column))
 
@@ -157,14 +161,47 @@ def auc(y: Doubles, score: Doubles) -> float:
     return above / (positives * negatives)
 
 
-def _out_of_fold_auc(group: Ints, n_groups: int, y: Doubles, fold: Ints) -> float:
-    cell = fold * n_groups + group
-    rows = np.bincount(cell, minlength=FOLDS * n_groups).reshape(FOLDS, n_groups)
-    positive = np.bincount(cell, weights=y, minlength=FOLDS * n_groups).reshape(FOLDS, n_groups)
-    rows, positive = rows.sum(0) - rows, positive.sum(0) - positive
-    mean = y.mean()
-    rate = (positive + SMOOTHING * mean) / (rows + SMOOTHING)
-    return auc(y, rate[fold, group])
+@dataclass(frozen=True)
+class _Rows:
+    """Rows that a column is scored on: customers, labels, strata compared within, folds."""
+
+    users: Ints
+    y: Doubles
+    stratum: Ints
+    fold: Ints
+
+    def auc(self, group_of_user: Ints, n_groups: int) -> float:
+        """Out-of-fold AUC of the groups' positive rates, over pairs of one stratum and fold."""
+        group = group_of_user[self.users]
+        cell = self.fold * n_groups + group
+        rows = np.bincount(cell, minlength=FOLDS * n_groups)
+        positive = np.bincount(cell, weights=self.y, minlength=FOLDS * n_groups)
+        rows, positive = rows.reshape(FOLDS, n_groups), positive.reshape(FOLDS, n_groups)
+        rows, positive = rows.sum(0) - rows, positive.sum(0) - positive
+        rate = (positive + SMOOTHING * self.y.mean()) / (rows + SMOOTHING)
+        score = rate[self.fold, group]
+        # a rate is the other folds', so two folds' rates differ by the very labels they predict
+        compared = self.stratum * FOLDS + self.fold
+        order = np.argsort(compared, kind="stable")
+        starts = np.flatnonzero(np.diff(compared[order], prepend=-1))
+        pairs, total = 0.0, 0.0
+        for here in np.split(order, starts[1:]):
+            n_positive = float(self.y[here].sum())
+            weight = n_positive * (len(here) - n_positive)
+            if weight:
+                pairs += weight
+                total += weight * auc(self.y[here], score[here])
+        return total / pairs if pairs else 0.5
+
+
+def _entries(users: Ints, moments: Ints, n_users: int) -> Ints:
+    """(n_users,) rank bin of the first moment each customer is asked at."""
+    first = np.full(n_users, np.iinfo(np.int64).max)
+    np.minimum.at(first, users, moments)
+    entry = np.zeros(n_users, dtype=np.int64)
+    seen = np.unique(users)
+    entry[seen] = group_cells(first[seen].astype(np.float64))[0]
+    return entry
 
 
 def sentence(score: ColumnScore) -> str:
