@@ -12,8 +12,9 @@ from sample_report import PLANS, make_goals, make_ranking, make_report
 from propense.errors import EvaluationError
 from propense.evaluation.calibration import sigmoid
 from propense.evaluation.card import render_card
-from propense.evaluation.champions import pick_goal_champion
+from propense.evaluation.champions import pick_goal_champion, pick_ranking_champion
 from propense.evaluation.propensity import auc, log_loss
+from propense.evaluation.questions import ask_in_chinese
 from propense.evaluation.report import (
     judge_goal,
     judge_ranking,
@@ -290,6 +291,26 @@ def test_value_goals_are_judged_by_deviance_and_order():
     assert mean["gini_normalised"].value == pytest.approx(0, abs=1e-9)
     assert mean["total_ratio"].value == pytest.approx(1)
     assert len(spend.reliability["network"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("goal", "question"),
+    [
+        (Goal(absent="visit", within="12h"), "12 小时内没有“visit”"),
+        (Goal(value_of="pay", within="90d", among="ever pay and never refund"),
+         "90 天内“pay”的金额，对象为 曾“pay”且从未“refund”的客户"),
+        (Goal(column="Churn"), "Churn"),
+        (Goal(action="pay", within="1w", among="in the club"),
+         "1 周内发生“pay”，对象为 in the club的客户"),
+    ],
+)  # fmt: skip
+def test_a_goal_is_asked_in_chinese_too(goal, question):
+    assert ask_in_chinese(goal) == question
+
+
+def test_a_ranking_needs_the_network():
+    with pytest.raises(EvaluationError, match=r"no model 'network', only \['ease'\]"):
+        pick_ranking_champion({"ease": 0.1}, "ndcg_at_10")
 
 
 def test_json_keeps_everything_and_nan_becomes_null():

@@ -177,7 +177,8 @@ def _difference_cell(entry: Difference) -> str:
     interval = Interval(entry.value, entry.low, entry.high)
     outcome = entry.outcome
     mark = {"better": "▲", "worse": "▼", "level": "=", None: ""}[outcome]
-    return f'<span class="chip-cell {outcome}">{mark}</span> {interval_html(interval)}'
+    plus = "+" if entry.value is not None and entry.value > 0 else ""
+    return f'<span class="sign {outcome}">{mark}</span> {plus}{interval_html(interval)}'
 
 
 def _counts(goal: GoalReport) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from math import floor, log10
 
-from propense.evaluation.page.words import both, say
+from propense.evaluation.page.words import say
 from propense.evaluation.records import Interval, Number, Text
 
 
@@ -50,7 +50,7 @@ def _places(value: float) -> int:
 
 
 def _written(value: float, places: int) -> str:
-    return f"{value:,.{places}f}".replace("-", "−")
+    return f"{value + 0.0:,.{places}f}".replace("-", "−")
 
 
 def format_count(value: int) -> str:
@@ -153,8 +153,3 @@ def figure_html(title: Text, body: str, note: str = "", *, kind: str = "") -> st
 def details_html(title: Text, body: str) -> str:
     """Folded away until asked for; printed open."""
     return f"<details><summary>{text_html(title)}</summary>{body}</details>"
-
-
-def joined(*parts: str) -> Text:
-    """Names put side by side, the same in both languages."""
-    return both(" · ".join(parts))

@@ -156,7 +156,7 @@ _WORDS: Final = {
     ),
     "higher_better": Text("higher is better", "越高越好"),
     "lower_better": Text("lower is better", "越低越好"),
-    "differences": Text("Network minus rival, on the same customers", "同一批客户上网络减去对手"),
+    "differences": Text("Paired differences, on the same customers", "同一批客户上的配对差值"),
     "difference": Text("Difference", "差值"),
     "reliability": Text("Does a probability mean what it says?", "概率是否名副其实？"),
     "reliability_value": Text("Does the expected amount arrive?", "预期金额是否实现？"),
@@ -246,10 +246,10 @@ _WORDS: Final = {
         "差值在每次重采样内计算。未对同时查看多个指标作校正。",
     ),
     "how_choice": Text(
-        "Champions, thresholds and the best rival are chosen on validation; test was used once, "
-        "for the numbers on this page. An interval that holds 0 is called level, which is not a "
+        "Champions, thresholds and the best rival are chosen on validation; nothing is "
+        "chosen on test. An interval that holds 0 is called level, which is not a "
         "proof that two models are equal.",
-        "冠军模型、阈值和最佳对手均在验证集上选择；测试集只用一次，用于本页数字。"
+        "冠军模型、阈值和最佳对手均在验证集上选择；测试集上不作任何选择。"
         "包含 0 的区间称为持平，但这并不证明两个模型相同。",
     ),
     "how_goal": Text(
