@@ -15,6 +15,7 @@ from propense.evaluation.card import render_card
 from propense.evaluation.champions import pick_goal_champion, pick_ranking_champion
 from propense.evaluation.propensity import auc, log_loss
 from propense.evaluation.questions import ask_in_chinese
+from propense.evaluation.records import Champion, Difference
 from propense.evaluation.report import (
     judge_goal,
     judge_ranking,
@@ -22,7 +23,7 @@ from propense.evaluation.report import (
     report_to_json,
 )
 from propense.evaluation.subgroups import name_groups
-from propense.evaluation.verdict import overall_verdict
+from propense.evaluation.verdict import judge, overall_verdict
 from propense.schemas import GoalScores, RankingScores
 from propense.settings import Evaluate, Goal
 
@@ -90,6 +91,19 @@ def test_what_does_not_beat_the_base_rate_is_said():
     assert any("beyond its base rate" in s.en for s in report.verdict.sentences)
 
 
+@pytest.mark.parametrize(("low", "high", "said"), [(-0.2, -0.1, False), (-0.2, 0.1, True)])
+def test_level_with_the_base_rate_is_said_too(low, high, said):
+    champion = Champion(
+        kind="network", model="network", rival="tree", criterion="log_loss", validation={}
+    )
+    differences = [
+        Difference(metric="log_loss", model="network", rival=rival, value=-0.1, low=low, high=high)
+        for rival in ("tree", "majority")
+    ]
+    verdict = judge(champion, differences, {}, None)
+    assert any("beyond its base rate" in s.en for s in verdict.sentences) == said
+
+
 def test_few_positives_give_intervals_and_no_verdict():
     report = judged({"network": 0.0, "tree": 2.0}, n_rows=800, offset=-5.0)
     assert 0 < report.n_positives < 50
@@ -136,6 +150,8 @@ def test_numbers_are_those_of_the_metrics_on_test():
     bins = report.reliability["network"]
     assert sum(entry.n_rows for entry in bins) == report.n_rows
     assert np.dot([b.n_rows for b in bins], [b.came.value for b in bins]) == test.y.sum()
+    p = np.sort(test.scores["network"])
+    assert [b.said for b in bins] == pytest.approx([part.mean() for part in np.split(p, 15)])
     assert sum(report.histogram.positives) == report.n_positives == test.y.sum()
 
 
