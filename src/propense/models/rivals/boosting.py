@@ -61,8 +61,8 @@ def fit_boosting(problem: Problem) -> Fitted:
 def _draw(rng: np.random.Generator, trial: int, problem: Problem) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "learning_rate": draw_log_uniform(rng, 0.02, 0.12),
-        "num_leaves": round(draw_log_uniform(rng, 4, 96)),
-        "min_data_in_leaf": round(draw_log_uniform(rng, 5, 150)),
+        "num_leaves": round(draw_log_uniform(rng, 4.0, 96.0)),
+        "min_data_in_leaf": round(draw_log_uniform(rng, 5.0, 150.0)),
         "feature_fraction": float(rng.uniform(0.4, 1.0)),
         "bagging_fraction": float(rng.uniform(0.5, 0.95)),
         "lambda_l2": draw_log_uniform(rng, 1e-2, 30.0),

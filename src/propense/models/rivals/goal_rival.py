@@ -148,7 +148,9 @@ def make_matrix(features: TableFeatures, design: Design, columns: Columns) -> Fl
         words = one_hot(features.categorical, features.cardinalities)
         return np.concatenate([features.numeric, words], axis=1, dtype=np.float32)
     bins = [np.array(edges, np.float32) for edges in columns.bins]
-    return np.ascontiguousarray(design_matrix(features, design, bins), np.float32)
+    # Numbers far outside the bins overflow to infinity, which fills a bin or leaves it empty.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(design_matrix(features, design, bins), np.float32)
 
 
 def take_rows(features: TableFeatures, rows: Any) -> TableFeatures:

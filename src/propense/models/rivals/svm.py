@@ -117,7 +117,7 @@ def read_inputs(problem: Problem, design: Design) -> Inputs:
 
 
 def _draw(rng: np.random.Generator, trial: int, problem: Problem) -> dict[str, Any]:
-    c, width = draw_log_uniform(rng, 0.05, 50), draw_log_uniform(rng, 0.05, 3)
+    c, width = draw_log_uniform(rng, 0.05, 50.0), draw_log_uniform(rng, 0.05, 3.0)
     balanced, linear = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
     if trial == 0:
         c, width, balanced, linear = 1.0, 1.0, False, False

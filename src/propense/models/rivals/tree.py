@@ -39,7 +39,7 @@ def fit_tree(problem: Problem) -> Fitted:
 
 
 def _draw(rng: np.random.Generator, trial: int, problem: Problem) -> dict[str, Any]:
-    depth, leaf = int(rng.integers(3, 15)), draw_log_uniform(rng, 5, 300)
+    depth, leaf = int(rng.integers(3, 15)), draw_log_uniform(rng, 5.0, 300.0)
     one_hot, rule = rng.random() < 0.5, int(rng.integers(0, 2))
     if trial == 0:
         depth, leaf, one_hot, rule = 6, 25, False, 0
