@@ -83,7 +83,7 @@ def fit_scale(intervals: Sequence[Interval], lower_is_better: bool) -> Scale:
     shown = [e for e in known if e.value is not None and abs(e.value - best) <= limit]
     ends = [end for e in shown for end in (e.low, e.value, e.high) if end is not None]
     low, high = min(ends), max(ends)
-    pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
+    pad = 0.06 * (high - low) or 0.07 * abs(high) or 0.5
     return Scale(low - pad, high + pad)
 
 
