@@ -1,0 +1,139 @@
+"""Training on worlds whose answer is known, and what a kill must not change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from training_worlds import (
+    cyclic_dataset,
+    rising_dataset,
+    rising_settings,
+    settings,
+    table_dataset,
+    table_settings,
+)
+
+from propense.errors import TrainError
+from propense.evaluation.propensity import auc
+from propense.progress import NoProgress
+from propense.schemas import TEST
+from propense.training.learned import learn, open_learned, refresh
+from propense.training.train import train_network
+from propense.training.validation import ndcg
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
+
+
+class Killer(NoProgress):
+    """Dies after so many steps, as a killed process does between two of them."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def advance(self, task: str, n: int = 1, note: str = "") -> None:
+        self.left -= n
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return dict(network.state_dict())
+
+
+def assert_same(mine: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert mine.keys() == other.keys()
+    for name, tensor in mine.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_learns_what_comes_next(tmp_path, timed):
+    dataset = cyclic_dataset(tmp_path / "run", timed=timed)
+    learned = learn(
+        dataset, settings(train={"max_epochs": 12, "threads": 1}), tmp_path / "training"
+    )
+    targets = dataset.targets.of_part(TEST)
+    assert len(targets) > 50
+    ranked = learned.rank(dataset, targets, 10)
+    assert ndcg(ranked, targets).mean() > 0.9
+    again = open_learned(dataset, settings(), tmp_path / "training")
+    assert np.array_equal(again.rank(dataset, targets, 10), ranked)
+
+
+def test_order_decides_where_counts_cannot(tmp_path):
+    dataset = rising_dataset(tmp_path / "run")
+    chosen = rising_settings(train={"max_epochs": 12, "threads": 1, "seed": 3})
+    learned = learn(dataset, chosen, tmp_path / "training")
+    rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
+    answers = learned.score_goals(dataset, rows)
+    assert auc(rows.y[:, 0].astype(np.float64), answers[:, 0]) > 0.85
+    bought = rows.y[:, 1] > 0
+    ratio = answers[:, 1].sum() / rows.y[:, 1].sum()
+    assert 0.7 < ratio < 1.4
+    assert answers[bought, 1].mean() > 2 * answers[~bought, 1].mean()
+
+
+def test_a_table_without_events(tmp_path):
+    dataset = table_dataset(tmp_path / "run")
+    learned = learn(dataset, table_settings(), tmp_path / "training")
+    rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
+    answers = learned.score_goals(dataset, rows)
+    assert auc(rows.y[:, 0].astype(np.float64), answers[:, 0]) > 0.9
+    assert not learned.shape.has_sequence
+
+
+@pytest.mark.parametrize("steps", [1, 7, 23])
+def test_a_killed_training_ends_with_the_same_weights(tmp_path, steps):
+    dataset = rising_dataset(tmp_path / "run", n_users=60)
+    chosen = rising_settings(
+        train={"max_epochs": 3, "threads": 1, "seed": 5, "checkpoint_seconds": 0.0}
+    )
+    whole = train_network(dataset, chosen, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train_network(dataset, chosen, tmp_path / "killed", Killer(steps))
+    resumed = train_network(dataset, chosen, tmp_path / "killed")
+    assert_same(weights(whole.network), weights(resumed.network))
+    assert [r.validation for r in whole.curves] == [r.validation for r in resumed.curves]
+
+
+def test_same_seed_same_weights_other_seed_other(tmp_path):
+    dataset = cyclic_dataset(tmp_path / "run", n_users=40)
+
+    def train(seed: int, name: str) -> dict[str, torch.Tensor]:
+        chosen = settings(train={"max_epochs": 2, "threads": 1, "seed": seed})
+        return weights(train_network(dataset, chosen, tmp_path / name).network)
+
+    first = train(1, "a")
+    assert_same(first, train(1, "b"))
+    other = train(2, "c")
+    assert any(not torch.equal(tensor, other[name]) for name, tensor in first.items())
+
+
+def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path):
+    chosen = settings(train={"max_epochs": 2, "threads": 1})
+    train_network(cyclic_dataset(tmp_path / "a", n_users=30), chosen, tmp_path / "training")
+    other = cyclic_dataset(tmp_path / "b", n_users=31)
+    fresh = train_network(other, chosen, tmp_path / "fresh")
+    again = train_network(other, chosen, tmp_path / "training")
+    assert_same(weights(fresh.network), weights(again.network))
+
+
+def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
+    dataset = rising_dataset(tmp_path / "run", n_users=60)
+    chosen = rising_settings(train={"max_epochs": 2, "threads": 1})
+    judged = learn(dataset, chosen, tmp_path / "training")
+    fresh = refresh(dataset, chosen, judged, tmp_path / "fresh")
+    assert fresh.notes.n_rows == len(dataset.rows)
+    assert len(fresh.notes.curves) == judged.notes.best_epochs
+    rows = dataset.rows.take(np.arange(20))
+    assert not np.allclose(fresh.score_goals(dataset, rows), judged.score_goals(dataset, rows))
+
+
+def test_nothing_to_learn_is_said(tmp_path):
+    dataset = table_dataset(tmp_path / "run")
+    rows = replace(dataset.rows, part=np.full(len(dataset.rows), TEST, np.int8))
+    with pytest.raises(TrainError, match="no train row"):
+        train_network(replace(dataset, rows=rows), table_settings(), tmp_path / "training")
