@@ -15,7 +15,7 @@ from propense.worlds.topics import N_TOPICS, N_TRACKS
 from propense.worlds.writing import numbered
 
 AGE_BANDS: Final = ("18-24", "25-34", "35-44", "45-54", "55+")
-CITY_TIERS: Final = ("tier 1", "tier 2", "tier 3", "tier 4")
+CITY_TIERS: Final = ("first tier", "new first tier", "second tier", "third tier")
 CHANNELS: Final = ("app store", "search", "friend", "short video", "校园推广")
 DEVICES: Final = ("android", "ios", "desktop")
 OCCUPATIONS: Final = (
