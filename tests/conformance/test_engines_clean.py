@@ -67,7 +67,7 @@ def write_world(folder: Path) -> Settings:
     (folder / "users.csv").write_text("\n".join(users))
     (folder / "items.tsv").write_text("item_id:token\tlevel\ni0\t1\ni1\t2\ni2\t\ni0\t3\n")
     raw: dict[str, Any] = {
-        "time_zone": "America/New_York",
+        "time_zone": "Asia/Shanghai",
         "sources": {
             "shop": {
                 "events": "shop.csv", "action": "pay",

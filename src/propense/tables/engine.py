@@ -146,28 +146,31 @@ class Engine:
 
         Times are written without a zone; everywhere in propense they are UTC.
         """
+        self._write(table, folder, "zstd")
+
+    def _write(self, table: Table, folder: Path, compression: str) -> None:
         unfinished = folder.with_name(folder.name + ".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         if self.name == "duckdb":
             unfinished.mkdir()
-            self.con.to_parquet(table, unfinished / "part-0.parquet", compression="zstd")
+            self.con.to_parquet(table, unfinished / "part-0.parquet", compression=compression)
         else:
-            self._write_on_spark(table, unfinished)
+            self._write_on_spark(table, unfinished, compression)
         if folder.is_dir():
             shutil.rmtree(folder)
         else:
             folder.unlink(missing_ok=True)
         unfinished.rename(folder)
 
-    def _write_on_spark(self, table: Table, folder: Path) -> None:
+    def _write_on_spark(self, table: Table, folder: Path, compression: str) -> None:
         from pyspark.sql.types import TimestampNTZType, TimestampType
 
         frame = self.con._session.sql(self.con.compile(table))
         for field in frame.schema.fields:
             if isinstance(field.dataType, TimestampType):
                 frame = frame.withColumn(field.name, frame[field.name].cast(TimestampNTZType()))
-        frame.write.option("compression", "zstd").parquet(str(folder))
+        frame.write.option("compression", compression).parquet(str(folder))
         for leftover in [folder / "_SUCCESS", *folder.glob(".*.crc")]:
             leftover.unlink(missing_ok=True)
 
@@ -186,7 +189,7 @@ class Engine:
     def keep(self, table: Table, name: str) -> Table:
         """`table` computed once: written to scratch under `name` and read back."""
         folder = self.scratch / name
-        self.write_parquet(table, folder)
+        self._write(table, folder, "snappy")
         return _cast(self.read_parquet(folder), table.schema())
 
     def table_of(self, rows: pa.Table, name: str) -> Table:

@@ -16,6 +16,7 @@ from ibis.expr.types import Column, Table
 
 from propense.errors import SettingsError
 from propense.tables.engine import Engine
+from propense.tables.spelling import tidy
 from propense.tables.zones import SECOND, to_utc
 
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
@@ -165,7 +166,7 @@ def add_microseconds(rows: Table, name: str, out: str, reading: Reading, engine:
         )
         writings: tuple[Writing, ...] = (COMPACT,)
     else:
-        text = column.cast("string").strip()
+        text = tidy(column.cast("string"))
         rows = rows.mutate(_text=text).view()
         as_number = (
             rows["_text"].re_search(EPOCH_PATTERN) if reading.numbers else ibis.literal(False)
