@@ -13,6 +13,10 @@ NOTHING: Final = ("", "na", "n/a", "nan", "null", "\\n", "#n/a")
 """Words that stand for a missing value, in lower case."""
 NO_ID: Final = (*NOTHING, "none", "undefined", "-")
 """And for a missing id."""
+_CURRENCY: Final = (
+    r"[$€£¥￥₹₽₩₺元円]|US\$|HK\$|NT\$|R\$|Rs\.?|kr\.?|zł|USD|EUR|GBP|CNY|RMB|JPY|INR|AUD|CAD|CHF|"
+    r"HKD|SGD|TWD|KRW|BRL|RUB|SEK|NOK|DKK|PLN"
+)
 MAX_CATEGORIES: Final = 10_000
 """A column with more distinct words is text, whose spellings are left alone."""
 
@@ -118,7 +122,7 @@ def number_of(column: Column) -> Column:
 
 def _decorated(text: Column) -> Column:
     """The number in "$ 1,234.50", "-12,50 €", "(7.00)", "￥88元"."""
-    pattern = r"^([-+(]?)[^\d.,()+-]{0,4}([-+]?)([\d.,' ]*\d)\s?[^\d.,()+-]{0,4}(\)?)$"
+    pattern = rf"^([-+(]?)(?:{_CURRENCY})?\s?([-+]?)([\d.,' ]*\d)\s?(?:{_CURRENCY})?(\)?)$"
     digits = text.re_extract(pattern, 3)
     negative = (text.re_extract(pattern, 1).isin(("-", "("))) | (text.re_extract(pattern, 2) == "-")
     bare = digits.replace("'", "").replace(" ", "")
