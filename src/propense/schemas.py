@@ -259,6 +259,8 @@ class GoalScores:
     """Model name -> probability, or expected value for value goals. "network" is ours."""
     groups: dict[str, Words] = field(default_factory=dict)
     """Sensitive column -> each row's group."""
+    as_of: Ints | None = None
+    """(n_rows,) the moment each row was asked at, where the caller keeps it."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ from propense.pipeline.stages import (
     stage_folder,
     write_done,
 )
+from propense.pipeline.truth import with_truth
 from propense.progress import NoProgress, Progress
 from propense.schemas import Account, RunFolder, SplitPlan
 from propense.settings import Settings
@@ -172,6 +173,7 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
         folds, settings, goals, ranking, rival_notes(folds), seconds,
         capped_rows(folds, settings.evaluate.max_rows),
     )  # fmt: skip
+    report = with_truth(report, folds[0], contests, Path(settings.folder) / "truth")
     content = report_to_json(report)
     report = report_from_json(content)
     run.evaluation.mkdir(parents=True, exist_ok=True)

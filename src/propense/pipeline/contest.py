@@ -145,6 +145,7 @@ def _known(
         rows.y[known, number].astype(np.float64),
         {name: p[known].astype(np.float64) for name, p in answers[goal.name].items()},
         {column: words[user] for column, words in dataset.profiles.sensitive.items()},
+        rows.as_of[known],
     )
 
 
@@ -169,6 +170,7 @@ def _join(parts: list[GoalScores]) -> GoalScores:
         np.concatenate([part.y for part in parts]),
         {name: np.concatenate([part.scores[name] for part in parts]) for name in first.scores},
         {name: np.concatenate([part.groups[name] for part in parts]) for name in first.groups},
+        np.concatenate([part.as_of for part in parts if part.as_of is not None]),
     )
 
 

@@ -1,84 +1,76 @@
-"""How near the network came to the truth, where the data is a made world that knows it."""
+"""A synthetic world's truth beside what was found of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propense.encoding.batches import visible_end
-from propense.evaluation.calibration import fit_calibrator
-from propense.evaluation.records import NETWORK, Number, number
-from propense.pipeline.contest import Contestants, rank_with
-from propense.schemas import FIRST_KNOWN, TEST, VALIDATION, Doubles, Ids
-from propense.settings import Settings
+from propense.evaluation.records import AVERAGE, NETWORK, Report, number
+from propense.pipeline.contest import Contestants, GoalContest, rank_with
+from propense.schemas import FIRST_KNOWN
 from propense.worlds.truth import GOALS, Predictions, compare_with_truth
 
-LIST_LENGTH = 10
+NOTE = (
+    "This platform is synthetic and its truth is known. AUC_TRUTH is what the true chances "
+    "themselves reach on the same rows: no model can do better but by luck."
+)
 
 
-def truth_folder(settings: Settings) -> Path | None:
-    """Where the truth of a made world lies beside its settings; None for real data."""
-    folder = Path(settings.folder) / "truth"
-    return folder if (folder / "propensity.parquet").is_file() else None
-
-
-def compare_with_world(fold: Contestants, folder: Path) -> dict[str, dict[str, Number]]:
-    """The network's test answers against the true chances: a row a goal, and "items".
-
-    See `propense.worlds.truth.compare_with_truth` for the columns.
-    """
-    found: dict[str, dict[str, float]] = {}
-    rows = {
-        part: fold.dataset.rows.take(fold.dataset.rows.part == part) for part in (VALIDATION, TEST)
+def with_truth(
+    report: Report, fold: Contestants, contests: dict[str, GoalContest], folder: Path
+) -> Report:
+    """The report with its truth section, where `folder` holds the truth of a world."""
+    if not (folder / "propensity.parquet").is_file():
+        return report
+    rows: dict[str, dict[str, float]] = {}
+    for judged in report.goals:
+        if judged.name in GOALS:
+            contest = contests[judged.name]
+            rival = judged.champion.rival
+            for model in (NETWORK, rival):
+                if model is not None and model != AVERAGE:
+                    name = judged.name if model == NETWORK else f"{judged.name} ({model})"
+                    rows[name] = _compare_goal(fold, contest, judged.name, model, folder)
+    if report.ranking is not None and (folder / "preference.parquet").is_file():
+        for model in dict.fromkeys([NETWORK, report.ranking.champion.rival]):
+            if model is not None:
+                name = "items" if model == NETWORK else f"items ({model})"
+                rows[name] = _compare_items(fold, model, folder)
+    truth = {
+        name: {column: number(value) for column, value in row.items()} for name, row in rows.items()
     }
-    answers = {part: fold.network.score_goals(fold.dataset, rows[part]) for part in rows}
-    for place, goal in enumerate(fold.dataset.plan.goals):
-        if goal.name not in GOALS:
-            continue
-        asked = {part: np.isfinite(rows[part].y[:, place]) for part in rows}
-        if not all(one.any() for one in asked.values()):
-            continue
-        calibrator = fit_calibrator(
-            answers[VALIDATION][asked[VALIDATION], place],
-            rows[VALIDATION].y[asked[VALIDATION], place].astype(np.float64),
-        )
-        p: Doubles = calibrator.apply(answers[TEST][asked[TEST], place])
-        user = rows[TEST].user[asked[TEST]]
-        said = Predictions(
-            fold.dataset.histories.user_ids[user], rows[TEST].as_of[asked[TEST]], {goal.name: p}
-        )
-        found |= compare_with_truth(folder, said)
-    if fold.network.ranker is not None and (folder / "preference.parquet").is_file():
-        found |= compare_with_truth(folder, _lists(fold, folder))
-    return {
-        name: {column: number(value) for column, value in columns.items()}
-        for name, columns in found.items()
-    }
+    return msgspec.structs.replace(report, truth=truth, truth_note=NOTE)
 
 
-def _lists(fold: Contestants, folder: Path) -> Predictions:
-    """What the network would show at every test moment whose true preferences are known."""
+def _compare_goal(
+    fold: Contestants, contest: GoalContest, goal: str, model: str, folder: Path
+) -> dict[str, float]:
+    test = contest.test
+    assert test.as_of is not None
+    users = fold.dataset.histories.user_ids[test.user]
+    said = Predictions(users, test.as_of, {goal: test.scores[model]})
+    return compare_with_truth(folder, said)[goal]
+
+
+def _compare_items(fold: Contestants, model: str, folder: Path) -> dict[str, float]:
+    """Top tens at the truth's own moments of the test part."""
     dataset = fold.dataset
-    known = pq.read_table(folder / "preference.parquet", columns=["user_id"])["user_id"]
-    told = np.isin(
-        dataset.histories.user_ids.astype(str), np.unique(known.to_numpy().astype(str))
-    )  # fmt: skip
-    test = (dataset.rows.part == TEST) & told[dataset.rows.user]
-    rows = dataset.rows.take(test)
-    end = visible_end(dataset.histories, rows.user, rows.as_of)
-    ranked = rank_with(fold, NETWORK, rows.user, end, LIST_LENGTH)
-    return Predictions(
-        dataset.histories.user_ids[rows.user], rows.as_of, ranked=_words(fold, ranked)
-    )
-
-
-def _words(fold: Contestants, ranked: Ids) -> np.ndarray:
-    """(n_rows, k) item ids as text, "" where a list is short."""
-    distinct, place = np.unique(ranked, return_inverse=True)
-    words = [
-        fold.dataset.encoder.items.word(int(item)) if item >= FIRST_KNOWN else ""
-        for item in distinct
-    ]
-    return np.array(words, dtype=object)[place].reshape(ranked.shape)
+    known = pq.read_table(folder / "preference.parquet", columns=["user_id", "as_of"])
+    if dataset.plan.test_from is not None:
+        late = pc.greater_equal(known["as_of"], dataset.plan.test_from)
+        known = known.filter(late)
+    place = {word: i for i, word in enumerate(dataset.histories.user_ids.tolist())}
+    user = np.array([place.get(word, -1) for word in known["user_id"].to_pylist()], np.int32)
+    as_of = known["as_of"].to_numpy()[user >= 0].astype(np.int64)
+    user = user[user >= 0]
+    end = visible_end(dataset.histories, user, as_of)
+    ranked = rank_with(fold, model, user, end, 10)
+    words = np.array(["", "", *dataset.encoder.items.words], object)
+    listed = words[np.where(ranked >= FIRST_KNOWN, ranked, 0)]
+    said = Predictions(dataset.histories.user_ids[user], as_of, ranked=listed)
+    return compare_with_truth(folder, said)["items"]
