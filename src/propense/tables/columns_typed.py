@@ -128,10 +128,15 @@ def _kind(raw: RawTable, own: str, word: str | None, survey: dict[str, Any], kno
 def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
     """What each text column holds, in one pass."""
     measures: dict[str, Column] = {}
-    for place, name in enumerate(own):
-        if not rows[name].type().is_string():
+    texts = {
+        f"text {place}": trimmed(rows[name])
+        for place, name in enumerate(own) if rows[name].type().is_string()
+    }  # fmt: skip
+    rows = rows.select(**texts).view() if texts else rows
+    for place in range(len(own)):
+        if f"text {place}" not in texts:
             continue
-        text = trimmed(rows[name])
+        text = rows[f"text {place}"]
         number = number_of(text)
         known = {
             "n": text.count(), "numbers": number.count(),

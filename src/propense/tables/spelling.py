@@ -102,35 +102,37 @@ def without_point_zero(identifier: Column) -> Column:
 
 
 def number_of(column: Column) -> Column:
-    """A double; text may carry a currency sign and separators ("¥1,234.50", "12,50 €").
+    """A double; text may carry a currency and separators ("¥1,234.50", "12,50 €", "(7.00)").
 
     Null where there is no number; not-a-number is null, infinity stays for a rule to judge.
     """
     if column.type().is_numeric() or column.type().is_boolean():
         number = column.cast("float64")
-    else:
-        text = tidy(column.cast("string"))
-        plain = text.re_search(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
-        number = ibis.cases(
-            (plain, text.try_cast("float64")),
-            (text.lower().isin(("inf", "+inf", "infinity")), float("inf")),
-            (text.lower().isin(("-inf", "-infinity")), float("-inf")),
-            else_=_decorated(text),
-        )
-    return (number != number).ifelse(ibis.null("float64"), number)
+        return (number != number).ifelse(ibis.null("float64"), number)
+    text = column.cast("string")
+    return ibis.cases(
+        (text.re_search(_PLAIN), text.try_cast("float64")),
+        (text.re_search(r"^\s*\+?([iI]nf|INF|[iI]nfinity)\s*$"), float("inf")),
+        (text.re_search(r"^\s*-([iI]nf|INF|[iI]nfinity)\s*$"), float("-inf")),
+        (text.re_search(_DECORATED), _decorated(text)),
+        else_=ibis.null("float64"),
+    )
+
+
+_PLAIN: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_DECORATED: Final = rf"^\s*[-+(]?\s?(?:{_CURRENCY})?\s?[-+]?[\d.,' ]*\d\s?(?:{_CURRENCY})?\)?\s*$"
 
 
 def _decorated(text: Column) -> Column:
-    """The number in "$ 1,234.50", "-12,50 €", "(7.00)", "￥88元"."""
-    pattern = rf"^([-+(]?)(?:{_CURRENCY})?\s?([-+]?)([\d.,' ]*\d)\s?(?:{_CURRENCY})?(\)?)$"
-    digits = text.re_extract(pattern, 3)
-    negative = (text.re_extract(pattern, 1).isin(("-", "("))) | (text.re_extract(pattern, 2) == "-")
-    bare = digits.replace("'", "").replace(" ", "")
-    number = ibis.cases(
-        (bare.re_search(r"^\d{1,3}(,\d{3})+(\.\d+)?$"), bare.replace(",", "")),
-        (bare.re_search(r"^\d{1,3}(\.\d{3})+,\d+$"), bare.replace(".", "").replace(",", ".")),
-        (bare.re_search(r"^\d+,\d{1,2}$"), bare.replace(",", ".")),
-        (bare.re_search(r"^(\d+\.?\d*|\.\d+)$"), bare),
+    """The number in text that has only digits, separators, a sign and a currency."""
+    bare = text.re_replace(rf"\s|'|{_CURRENCY}", "")
+    return ibis.cases(
+        (bare.re_search(r"^[-+(]?\d{1,3}(,\d{3})+(\.\d+)?\)?$"), bare.replace(",", "")),
+        (
+            bare.re_search(r"^[-+(]?\d{1,3}(\.\d{3})+,\d+\)?$"),
+            bare.replace(".", "").replace(",", "."),
+        ),
+        (bare.re_search(r"^[-+(]?\d+,\d{1,2}\)?$"), bare.replace(",", ".")),
+        (bare.re_search(r"^[-+(]?(\d+\.?\d*|\.\d+)\)?$"), bare),
         else_=ibis.null("string"),
-    ).try_cast("float64")
-    return negative.ifelse(-number, number)
+    ).replace("(", "-").replace(")", "").try_cast("float64")  # fmt: skip
