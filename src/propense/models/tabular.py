@@ -64,6 +64,23 @@ class MemberLinear(nn.Module):
         return self.linear(hidden * self.scale_in) * self.scale_out + self.bias
 
 
+class SharedDropout(nn.Module):
+    """Dropout with one mask for all members of a row: drawing a mask each costs more than
+    the layer it precedes, and their sign vectors keep the members apart."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(
+        self, hidden: Float[Tensor, "rows members n"]
+    ) -> Float[Tensor, "rows members n"]:
+        if not self.training or self.p == 0:
+            return hidden
+        keep = hidden.new_empty(len(hidden), 1, hidden.shape[-1]).bernoulli_(1 - self.p)
+        return hidden * (keep / (1 - self.p))
+
+
 class TabularPart(nn.Module):
     """Features of a row, and the sequence's state of the moment, to each goal's numbers.
 
@@ -93,7 +110,7 @@ class TabularPart(nn.Module):
         bound = 1 / math.sqrt(shape.hidden)
         nn.init.uniform_(self.out, -bound, bound)
         self.out_bias = nn.Parameter(torch.zeros(self.n_outputs))
-        self.dropout = nn.Dropout(shape.table_dropout)
+        self.dropout = SharedDropout(shape.table_dropout)
         for table in self.words:
             nn.init.normal_(table.weight, std=0.3)
 
@@ -110,7 +127,7 @@ class TabularPart(nn.Module):
             parts.append(state)
         if not parts:
             parts.append(numeric.new_ones(len(numeric), 1))
-        hidden = self.first(self.dropout(torch.cat(parts, dim=1)))
+        hidden = self.first(self.dropout(torch.cat(parts, dim=1)[:, None])[:, 0])
         hidden = functional.relu(hidden[:, None] * self.first_scale + self.first_bias)
         hidden = functional.relu(self.second(self.dropout(hidden)))
         return torch.einsum("rmh,mho->rmo", self.dropout(hidden), self.out) + self.out_bias
