@@ -25,7 +25,7 @@ def prepare(data: Path, out: Path) -> None:
         csv.write_csv(table.rename_columns(plain), out / f"{name}.csv")
 
 def main() -> None:
-    near = HERE.parents[2] / "shared" / "data"
+    near = HERE.parent.parent.parent / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("PROPENSE_DATA", near)))
     parser.add_argument("--out", type=Path, default=HERE / "data")

@@ -18,7 +18,7 @@ def prepare(data: Path, out: Path) -> None:
     (out / "sessions.csv").write_text("\n".join(numbered) + "\n", encoding="utf-8")
 
 def main() -> None:
-    near = HERE.parents[2] / "shared" / "data"
+    near = HERE.parent.parent.parent / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("PROPENSE_DATA", near)))
     parser.add_argument("--out", type=Path, default=HERE / "data")

@@ -61,7 +61,7 @@ def joined(left: pa.Table, paths: list[Path], names: dict[str, str]) -> pa.Table
 
 
 def main() -> None:
-    near = HERE.parents[2] / "shared" / "data"
+    near = HERE.parent.parent.parent / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("PROPENSE_DATA", near)))
     parser.add_argument("--out", type=Path, default=HERE / "data")
