@@ -20,7 +20,7 @@ from propense.models.rivals.notes import RivalNotes, read_notes
 from propense.schemas import Doubles, Floats, TableFeatures
 
 FORMAT = "propense-goal-rival-1"
-ROWS = 8192
+ROWS = 1024
 """Rows that are put into the graph at once."""
 
 Design = Literal["none", "linear", "trees", "plain"]

@@ -8,18 +8,20 @@ mean value makes the train total right.
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression
 
 from propense.evaluation.calibration import sigmoid
 from propense.models.rivals.graphs import Graph
-from propense.models.rivals.problem import Fitted, Problem, log_range, smear
+from propense.models.rivals.problem import CERTAIN, Fitted, Problem, in_blocks, log_range, smear
 from propense.schemas import Doubles, Floats
 
 MAX_ITERATIONS = 500
+_BLOCK = 4096
 WEAKEST, STRONGEST = 30.0, 1e-3
 """Ends of the grid of C, the inverse of the penalty."""
 
@@ -32,17 +34,28 @@ def fit_logistic(problem: Problem) -> Fitted:
     return _fit_two_stages(problem, first)
 
 
+@dataclass(frozen=True)
 class _Classifier:
-    """A logistic regression with the C that was best."""
+    """A logistic regression, the trials that led to it, and whether it was cut short."""
 
-    def __init__(self, model: Any, c: float, trials: int, stopped: bool) -> None:
-        self.weights = model.coef_[0].astype(np.float32)
-        self.bias = float(model.intercept_[0])
-        self.c, self.trials, self.stopped = c, trials, stopped
+    weights: Floats
+    bias: float
+    c: float
+    trials: int
+    stopped: bool
+
+    @staticmethod
+    def of(model: Any, c: float, stopped: bool) -> _Classifier:
+        weights = model.coef_[0].astype(np.float32)
+        return _Classifier(weights, float(model.intercept_[0]), c, 0, stopped)
 
     def p(self, matrix: Floats) -> Doubles:
         """(n,) in double precision, which the graph is held to."""
-        return sigmoid(matrix @ self.weights.astype(np.float64) + self.bias)
+
+        def p(rows: Floats) -> Doubles:
+            return sigmoid(rows.astype(np.float64) @ self.weights.astype(np.float64) + self.bias)
+
+        return in_blocks(p, matrix)
 
     def put(self, graph: Graph, x: str = "x") -> str:
         """P as a part of a graph."""
@@ -64,26 +77,31 @@ class _Classifier:
 
 def _choose_classifier(problem: Problem) -> _Classifier:
     matrix, validation = (problem.matrix(part, "linear") for part in ("train", "validation"))
+    if problem.y.all():
+        # Only of values, where everybody has one: the first of two stages is certain.
+        return _Classifier(np.zeros(matrix.shape[1], np.float32), CERTAIN, 0.0, 0, False)
     rows = problem.search_rows
-    grid = (
-        np.geomspace(STRONGEST, WEAKEST, problem.setup.trials)
-        if problem.setup.trials > 1
-        else [0.1]
-    )
-    # From the strongest penalty on, each fit starts where the last one ended.
-    model = LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True, tol=1e-5)
-    found: list[tuple[float, float]] = []
-    stopped = False
-    for c in grid:
+    n_trials = problem.setup.trials
+    grid = np.geomspace(STRONGEST, WEAKEST, n_trials) if n_trials > 1 else np.array([0.1])
+    # From the strongest penalty on, each fit starts where the last one ended. Once two in a
+    # row are worse, weaker ones would only be slower and worse still.
+    model = LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)
+    searched = matrix[rows] if len(rows) < len(matrix) else matrix
+    best, losses, kept = 0, list[float](), None
+    for trial, c in enumerate(grid):
         model.set_params(C=float(c))
-        stopped = _fit(model, matrix[rows], problem.y[rows])
-        candidate = _Classifier(model, float(c), len(grid), stopped)
-        found.append((problem.loss(candidate.p(validation)), float(c)))
-    _, best = min(found)
-    if len(rows) < len(matrix) or best != found[-1][1]:
-        model.set_params(C=best)
-        stopped = _fit(model, matrix, problem.y)
-    return _Classifier(model, best, len(grid), stopped)
+        stopped = _fit(model, searched, problem.y[rows])
+        candidate = _Classifier.of(model, float(c), stopped)
+        losses.append(problem.loss(candidate.p(validation)))
+        if kept is None or losses[trial] < losses[best]:
+            best, kept = trial, candidate
+        elif trial - best >= 2:
+            break
+    if kept is None or len(rows) < len(matrix):
+        c = float(grid[best])
+        model.set_params(C=c)
+        kept = _Classifier.of(model, c, _fit(model, matrix, problem.y))
+    return replace(kept, trials=len(losses))
 
 
 def _fit(model: Any, matrix: Floats, y: Doubles) -> bool:
@@ -94,35 +112,71 @@ def _fit(model: Any, matrix: Floats, y: Doubles) -> bool:
     return any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
 
 
-def _fit_two_stages(problem: Problem, first: _Classifier) -> Fitted:
-    matrix, validation = (problem.matrix(part, "linear") for part in ("train", "validation"))
-    paid = problem.y > 0
-    logs, (low, high) = np.log(problem.y[paid]), log_range(problem.y)
-    best: tuple[float, float, Any, float] | None = None
-    for penalty in np.geomspace(0.3, 3000, max(1, problem.setup.trials)):
-        model = Ridge(alpha=float(penalty), solver="cholesky").fit(
-            matrix[paid].astype(np.float64), logs
-        )
-        factor = smear(problem.y[paid], np.clip(model.predict(matrix[paid]), low, high))
-        amount = np.exp(np.clip(model.predict(validation), low, high)) * factor
-        loss = problem.loss(first.p(validation) * amount)
-        if best is None or loss < best[0]:
-            best = loss, float(penalty), model, factor
-    assert best is not None
-    loss, penalty, model, factor = best
+@dataclass(frozen=True)
+class _Amount:
+    """The expected value where there is one: exp of a straight line, within what was seen."""
 
-    def answer(matrix: Floats) -> Doubles:
-        logs = matrix.astype(np.float64) @ model.coef_ + model.intercept_
-        out: Doubles = first.p(matrix) * np.exp(np.clip(logs, low, high)) * factor
+    weights: Floats
+    bias: float
+    low: float
+    high: float
+    factor: float = 1.0
+
+    def logs(self, matrix: Floats) -> Doubles:
+        def line(rows: Floats) -> Doubles:
+            out: Doubles = rows.astype(np.float64) @ self.weights.astype(np.float64) + self.bias
+            return np.clip(out, self.low, self.high)
+
+        return in_blocks(line, matrix)
+
+    def expected(self, matrix: Floats) -> Doubles:
+        out: Doubles = np.exp(self.logs(matrix)) * self.factor
         return out
 
+    def put(self, graph: Graph, x: str = "x") -> str:
+        line = graph.linear(x, self.weights[:, None], np.array([self.bias]))
+        return graph.scaled(graph.apply("Exp", graph.held(line, self.low, self.high)), self.factor)
+
+
+def _fit_two_stages(problem: Problem, first: _Classifier) -> Fitted:
+    matrix, validation = (problem.matrix(part, "linear") for part in ("train", "validation"))
+    paid = matrix[problem.y > 0]
+    y = problem.y[problem.y > 0]
+    p = first.p(validation)
+    ridge = _Ridge(paid, np.log(y))
+    penalties = np.geomspace(3000, 0.3, max(1, problem.setup.trials))
+    found: list[tuple[float, int, _Amount]] = []
+    for trial, penalty in enumerate(penalties):
+        amount = _Amount(*ridge.solve(float(penalty)), *log_range(y))
+        amount = replace(amount, factor=smear(y, amount.logs(paid)))
+        found.append((problem.loss(p * amount.expected(validation)), trial, amount))
+    loss, trial, amount = min(found, key=lambda one: one[:2])
+
+    def answer(matrix: Floats) -> Doubles:
+        return first.p(matrix) * amount.expected(matrix)
+
     graph = Graph(matrix.shape[1])
-    mean = graph.held(
-        graph.linear("x", model.coef_[:, None], np.array([model.intercept_])), low, high
-    )
-    amount = graph.scaled(graph.apply("Exp", mean), factor)
-    settings = {"C": first.c, "ridge_penalty": penalty, "stages": 2}
+    settings = {"C": first.c, "ridge_penalty": float(penalties[trial]), "stages": 2}
     return Fitted(
-        "linear", graph.finish(graph.apply("Mul", first.put(graph), amount)), answer, settings,
-        2 * max(1, problem.setup.trials), loss, remarks=first.remarks,
+        "linear", graph.finish(graph.apply("Mul", first.put(graph), amount.put(graph))), answer,
+        settings, first.trials + len(penalties), loss, remarks=first.remarks,
     )  # fmt: skip
+
+
+class _Ridge:
+    """Ridge regression with a free intercept, for many penalties from one pass over the rows."""
+
+    def __init__(self, matrix: Floats, y: Doubles) -> None:
+        n_columns = matrix.shape[1]
+        self.mean, self.y_mean = matrix.mean(axis=0, dtype=np.float64), float(y.mean())
+        self.gram, self.moment = np.zeros((n_columns, n_columns)), np.zeros(n_columns)
+        for first in range(0, len(matrix), _BLOCK):
+            rows = matrix[first : first + _BLOCK] - self.mean
+            self.gram += rows.T @ rows
+            self.moment += rows.T @ (y[first : first + _BLOCK] - self.y_mean)
+
+    def solve(self, penalty: float) -> tuple[Floats, float]:
+        """Weights and intercept."""
+        identity = np.eye(len(self.gram))
+        weights = np.linalg.solve(self.gram + penalty * identity, self.moment)
+        return weights.astype(np.float32), self.y_mean - float(weights @ self.mean)

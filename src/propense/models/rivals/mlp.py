@@ -62,7 +62,7 @@ def fit_mlp(problem: Problem) -> Fitted:
 
 def _draw(rng: np.random.Generator, trial: int) -> dict[str, Any]:
     rate, decay = draw_log_uniform(rng, 3e-4, 5e-3), draw_log_uniform(rng, 1e-6, 1e-2)
-    batch, linear = int(rng.choice([64, 256, 1024])), bool(rng.random() < 0.5)
+    batch, linear = int(rng.choice([128, 512, 2048])), bool(rng.random() < 0.5)
     if trial == 0:
         rate, decay, batch, linear = 1e-3, 1e-4, 256, False
     design = "linear" if linear else "plain"

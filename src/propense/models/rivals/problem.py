@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from propense.encoding.design import Bins, fit_bins
 from propense.evaluation.propensity import log_losses
@@ -20,6 +21,9 @@ SEARCH_ROWS = 50_000
 """Settings are searched on at most this many rows, then fitted on all."""
 MAX_CELLS = 300_000_000
 """Of the piecewise-linear matrix, 1.2 GB; above it bins are merged, and the notes say so."""
+
+CERTAIN = 40.0
+"""Log odds of what always happens."""
 
 Answer = Callable[[Floats], Doubles]
 """Matrix of a design -> one number a row, by the library that fitted it."""
@@ -113,9 +117,7 @@ class Problem:
     @cached_property
     def search_rows(self) -> Ints:
         """Train rows that settings are searched on, ascending."""
-        if len(self.y) <= SEARCH_ROWS:
-            return np.arange(len(self.y))
-        return np.sort(self.rng(1).choice(len(self.y), SEARCH_ROWS, replace=False))
+        return draw_rows(self.y > 0, SEARCH_ROWS, self.rng(1))
 
     def loss(self, p: Doubles) -> float:
         """Of answers to the validation rows: log loss, or deviance of expected values."""
@@ -174,6 +176,17 @@ def sample_users(user: Whole, max_rows: int, rng: np.random.Generator) -> Ints:
     return np.flatnonzero(kept[owner])
 
 
+def draw_rows(positive: npt.NDArray[np.bool_], most: int, rng: np.random.Generator) -> Ints:
+    """At most `most` (two or more) rows, ascending, of either class where there are two."""
+    if len(positive) <= most:
+        return np.arange(len(positive))
+    rows = rng.permutation(len(positive))[:most]
+    for place, wanted in enumerate((positive, ~positive)):
+        if wanted.any() and not wanted[rows].any():
+            rows[place] = rng.choice(np.flatnonzero(wanted))
+    return np.sort(rows)
+
+
 def smear(y: Doubles, log_prediction: Doubles) -> float:
     """Factor that makes exp(log prediction) add up to the values it was fitted on."""
     return float(y.sum() / np.exp(log_prediction).sum())
@@ -183,3 +196,9 @@ def log_range(y: Doubles) -> tuple[float, float]:
     """Lowest and highest log of the positive values: predictions stay within."""
     logs = np.log(y[y > 0])
     return float(logs.min()), float(logs.max())
+
+
+def in_blocks(answer: Answer, matrix: Floats, rows: int = 1024) -> Doubles:
+    """`answer` of the matrix, `rows` rows at a time: what it makes on the way stays small."""
+    starts = range(0, max(1, len(matrix)), rows)
+    return np.concatenate([answer(matrix[first : first + rows]) for first in starts])

@@ -19,7 +19,15 @@ from sklearn.svm import SVC, SVR, LinearSVC
 from propense.evaluation.calibration import sigmoid
 from propense.models.rivals.goal_rival import Design
 from propense.models.rivals.graphs import Graph, Standardiser, fit_standardiser
-from propense.models.rivals.problem import Fitted, Problem, log_range, smear
+from propense.models.rivals.problem import (
+    CERTAIN,
+    Fitted,
+    Problem,
+    draw_rows,
+    in_blocks,
+    log_range,
+    smear,
+)
 from propense.models.rivals.tuning import draw_log_uniform
 from propense.schemas import Doubles, Floats, Ints
 
@@ -30,7 +38,7 @@ TUNING_ROWS = 3_000
 MAX_LINEAR_WIDTH = 300
 """The piecewise-linear encoding is tried where it has at most this many columns."""
 _CACHE_MB = 500
-_BLOCK = 4096
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,11 @@ class Machine:
 
     def score(self, matrix: Floats) -> Doubles:
         """(n,) in double precision."""
-        return kernel(matrix, self.landmarks, self.gamma) @ self.weights + self.bias
+
+        def score(rows: Floats) -> Doubles:
+            return kernel(rows, self.landmarks, self.gamma) @ self.weights + self.bias
+
+        return in_blocks(score, matrix)
 
     def put(self, graph: Graph, x: str) -> str:
         """The score as a part of a graph."""
@@ -85,7 +97,7 @@ def fit_svm(problem: Problem) -> Fitted:
     """C, width of the kernel, class weights and inputs by random search on validation."""
     asked = problem if problem.binary else problem.as_binary()
     rng = problem.rng(4)
-    rows = _draw_rows(asked.y, TUNING_ROWS, rng)
+    rows = draw_rows(asked.y > 0, TUNING_ROWS, rng)
     drawn = [_draw(rng, trial, problem) for trial in range(max(1, problem.setup.trials))]
     found: list[tuple[float, int, dict[str, Any]]] = []
     for trial, settings in sorted(enumerate(drawn), key=lambda pair: pair[1]["design"]):
@@ -127,22 +139,15 @@ def _draw(rng: np.random.Generator, trial: int, problem: Problem) -> dict[str, A
     return {"C": c, "gamma_scale": width, "balanced": balanced, "design": design}
 
 
-def _draw_rows(y: Doubles, most: int, rng: np.random.Generator) -> Ints:
-    """At most `most` rows, of either class if there are two."""
-    if len(y) <= most:
-        return np.arange(len(y))
-    rows = rng.permutation(len(y))[:most]
-    for label in (0.0, 1.0):
-        if not (y[rows] == label).any():
-            rows[int(label)] = np.flatnonzero(y == label)[0]
-    return np.sort(rows)
-
-
 def _fit_classifier(
     problem: Problem, inputs: Inputs, settings: dict[str, Any], rows: Ints
 ) -> Calibrated:
     matrix = inputs.apply(problem.matrix("train", inputs.design)[rows])
     y = problem.y[rows]
+    if y.all():
+        # Only of values, where everybody has one: the first of two stages is certain.
+        nothing = Machine(matrix[:1], np.zeros(1), 0.0, 1.0)
+        return Calibrated(nothing, 0.0, CERTAIN)
     gamma = settings["gamma_scale"] / _spread(matrix)
     weight = "balanced" if settings["balanced"] else None
     if len(rows) <= EXACT_ROWS:
