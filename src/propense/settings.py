@@ -250,7 +250,7 @@ class Rivals(Record, frozen=True):
     """Rivals for what to show next."""
     trials: int = 8
     """Hyper-parameters tried for each, judged on validation."""
-    max_rows: int = 200_000
+    max_rows: int = 100_000
     """Train rows of a rival at most, drawn by user; the report says so."""
     max_items_ease: int = 15_000
     """EASE is left out of larger catalogues."""

@@ -20,6 +20,9 @@ from propense.encoding.batches import (
 from propense.encoding.windows import Pairs, Windows, cut_windows, find_pairs, own_rows
 from propense.schemas import FIRST_KNOWN, AsOfRows, Histories, Ints, TableFeatures
 
+PASS_CELLS = 2_000_000
+"""Events and moments of one pass at most: on large data a pass is a random share of the
+windows, so that validation is asked often enough to stop in time."""
 QUERIES_PER_WINDOW = 8
 """Moments of one window asked in one pass; others have their turn in later passes."""
 
@@ -97,7 +100,7 @@ def draw_batches(
     asked = (queries.n_queries > 0) | (length > 1)
     chosen = np.flatnonzero(asked)
     batches = plan_batches(length[chosen], queries.n_queries[chosen], max_cells, rng)
-    return [chosen[batch] for batch in batches], queries
+    return [chosen[batch] for batch in batches[: max(1, PASS_CELLS // max_cells)]], queries
 
 
 def draw_queries(queries: Sequences, most: int, rng: np.random.Generator) -> Sequences:
