@@ -16,7 +16,7 @@ from propense.worlds.education import generate_education
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
-N_USERS = 1_200
+N_USERS = 400
 
 
 def block(language, heading):
