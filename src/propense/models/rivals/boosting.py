@@ -132,28 +132,30 @@ def _read_tree(block: str, number: int) -> Forest:
     n_leaves = int(lines["num_leaves"])
     n_splits = n_leaves - 1
 
-    def read(name: str, dtype: Any) -> Any:
-        words = lines.get(name, "").split()
-        return np.array(words[:n_splits], np.float64).astype(dtype)
-
     leaf_value = np.array(lines["leaf_value"].split(), np.float64)
-    threshold, decision = read("threshold", np.float64), read("decision_type", np.int64)
+    threshold, decision = _read(lines, "threshold"), _read(lines, "decision_type").astype(int)
     is_left = np.where(
         decision & 12 == _MISSING_IS_NAN, decision & _DEFAULT_LEFT != 0, threshold >= 0
     )
     # A negative child is a leaf: -1 the first, -2 the second. Leaves are numbered after splits.
     left, right = (
         np.where(child < 0, n_splits - 1 - child, child)
-        for child in (read("left_child", np.int64), read("right_child", np.int64))
+        for child in (_read(lines, "left_child"), _read(lines, "right_child"))
     )
     nothing = np.zeros(n_leaves, np.int64)
     return Forest(
         tree=np.full(n_splits + n_leaves, number),
         node=np.arange(n_splits + n_leaves),
-        feature=np.append(read("split_feature", np.int64), nothing - 1),
+        feature=np.append(_read(lines, "split_feature"), nothing - 1).astype(np.int64),
         threshold=floor_float32(np.append(threshold, nothing)),
         missing_left=np.append(is_left, nothing).astype(bool),
-        left=np.append(left, nothing),
-        right=np.append(right, nothing),
+        left=np.append(left, nothing).astype(np.int64),
+        right=np.append(right, nothing).astype(np.int64),
         value=np.append(np.zeros(n_splits), leaf_value),
     )
+
+
+def _read(lines: dict[str, str], name: str) -> Doubles:
+    """Numbers of one line, one a split."""
+    n_splits = int(lines["num_leaves"]) - 1
+    return np.array(lines.get(name, "").split()[:n_splits], np.float64)
