@@ -1,6 +1,7 @@
 """Gradient boosting by LightGBM: random search, early stopping, averaged bags.
 
-Value goals: Tweedie boosting, its power among the settings. Words are vocabulary indices
+Value goals: Tweedie boosting, its power among the settings, scaled to the total of
+validation, since boosting that stops early falls short of it. Words are vocabulary indices
 in order of frequency, or one-hot, whichever scores better on validation.
 """
 
@@ -19,6 +20,8 @@ from propense.schemas import Doubles, Floats, Ints
 
 MAX_ROUNDS = 2000
 PATIENCE = 50
+ENOUGH = 50
+"""Validation rows above 0 that a total can be told from."""
 _DEFAULT_LEFT, _MISSING_IS_NAN = 2, 8
 """Bits of LightGBM's decision_type."""
 
@@ -32,7 +35,7 @@ def fit_boosting(problem: Problem) -> Fitted:
     for trial, settings in sorted(enumerate(drawn), key=lambda pair: pair[1]["design"]):
         booster = _boost(problem, settings, problem.search_rows, problem.setup.seed)
         answer = _answer(booster, problem.matrix("validation", settings["design"]))
-        found.append((problem.loss(answer), trial, settings))
+        found.append((problem.loss(answer * _factor(problem, answer)), trial, settings))
     settings = min(found)[2]
     design: Design = settings["design"]
     rows = np.arange(len(problem.y))
@@ -41,9 +44,12 @@ def fit_boosting(problem: Problem) -> Fitted:
         for member in range(max(1, problem.setup.members))
     ]
 
+    answers = [_answer(booster, problem.matrix("validation", design)) for booster in boosters]
+    factor = _factor(problem, np.mean(answers, axis=0))
+
     def answer_all(matrix: Floats) -> Doubles:
         out: Doubles = np.mean([_answer(booster, matrix) for booster in boosters], axis=0)
-        return out
+        return out * factor
 
     graph = Graph(problem.matrix("train", design).shape[1])
     link = "Sigmoid" if problem.binary else "Exp"
@@ -51,8 +57,9 @@ def fit_boosting(problem: Problem) -> Fitted:
         graph.apply(link, graph.forest("x", read_forest(_text_of(booster)))) for booster in boosters
     ]
     rounds = ", ".join(str(booster.best_iteration) for booster in boosters)
+    answer = graph.scaled(graph.mean(members), factor)
     return Fitted(
-        design, graph.finish(graph.mean(members)), answer_all, settings, len(drawn),
+        design, graph.finish(answer), answer_all, settings, len(drawn),
         problem.loss(answer_all(problem.matrix("validation", design))), len(boosters), 1e-4,
         (f"rounds of the members: {rounds}",),
     )  # fmt: skip
@@ -98,6 +105,14 @@ def _boost(problem: Problem, settings: dict[str, Any], rows: Ints, seed: int) ->
     )
     stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
     return lightgbm.train(options, train, MAX_ROUNDS, valid_sets=[validation], callbacks=[stopping])
+
+
+def _factor(problem: Problem, answer: Doubles) -> float:
+    """What brings the answers to validation to its total; 1 where too few pay there to say."""
+    y = problem.y_validation
+    if problem.binary or (y > 0).sum() < ENOUGH:
+        return 1.0
+    return float(y.sum() / answer.sum())
 
 
 def _answer(booster: Any, matrix: Floats) -> Doubles:

@@ -95,12 +95,15 @@ class GoalRival:
         )
 
     def save(self, folder: Path) -> None:
-        """Write `rival.json`, `model.onnx` and, apart since it holds durations, `notes.json`."""
+        """Write `rival.json`, `notes.json` (apart since it holds durations), and `model.onnx`,
+        which appears last and whole: a folder that has it is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         about = _About(FORMAT, self.name, self.kind, self.design, self.columns)
         (folder / "rival.json").write_bytes(msgspec.json.encode(about))
-        (folder / "model.onnx").write_bytes(self.graph)
         self.notes.write(folder / "notes.json")
+        unfinished = folder / "model.onnx.unfinished"
+        unfinished.write_bytes(self.graph)
+        unfinished.replace(folder / "model.onnx")
 
 
 class _About(msgspec.Struct, frozen=True):

@@ -105,7 +105,8 @@ class ItemRival(ABC):
         return out
 
     def save(self, folder: Path) -> None:
-        """Write `items.safetensors` and `notes.json` to `folder`."""
+        """Write `notes.json` and `items.safetensors`, which appears last and whole: a folder
+        that has it is complete."""
         folder.mkdir(parents=True, exist_ok=True)
         about = _About(
             format=FORMAT, name=self.name, n_items=self.n_items, settings=self.settings()
@@ -113,8 +114,10 @@ class ItemRival(ABC):
         # One key only: safetensors writes several in an order that changes from run to run.
         metadata = {"propense": msgspec.json.encode(about).decode()}
         arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
-        save_file(arrays, folder / "items.safetensors", metadata=metadata)
         self.notes.write(folder / "notes.json")
+        unfinished = folder / "items.safetensors.unfinished"
+        save_file(arrays, unfinished, metadata=metadata)
+        unfinished.replace(folder / "items.safetensors")
 
 
 class _About(msgspec.Struct, frozen=True):
