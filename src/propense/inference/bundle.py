@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -24,6 +24,7 @@ from propense.inference.ranking import Gate, Ranker
 from propense.inference.rival import load_goal_rival
 from propense.inference.scorer import Scorer
 from propense.models.counts import load_counts
+from propense.models.rivals.goal_rival import GoalRival
 from propense.models.rivals.item_rivals import load_item_rival
 from propense.models.rivals.items import ItemRival
 from propense.models.shape import NetworkShape
@@ -65,12 +66,6 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     end: int | None = None
     """Moment of the last event the bundle was made from."""
     refreshed: bool = False
-
-
-class GoalRival(Protocol):
-    """A packed rival of a goal."""
-
-    def predict(self, features: TableFeatures) -> Doubles: ...
 
 
 @dataclass(frozen=True)
@@ -135,7 +130,7 @@ class Bundle:
         wanted, share = self.scorer.seek_items(histories, clock, user, end)
         ranked, p = self.ranker.rank(wanted, share, histories, user, end, k, owned)
         if self.item_rival is not None:
-            exclude = "none" if owned is None else "seen"
+            exclude: Literal["none", "seen"] = "none" if owned is None else "seen"
             ranked = self.item_rival.rank(histories, user, end, k, exclude, owned)
             p = np.zeros(ranked.shape, np.float32)
         return ranked, p

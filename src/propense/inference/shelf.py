@@ -9,8 +9,17 @@ from typing import Final
 import msgspec
 
 from propense.errors import BundleError, nearest
+from propense.evaluation.records import (
+    LOWER_IS_BETTER,
+    GoalReport,
+    Interval,
+    RankingReport,
+    Report,
+)
+from propense.evaluation.report import report_from_json
 from propense.inference.manifest import FILE, read_manifest
 
+REPORT: Final = "report.json"
 CURRENT: Final = "current.json"
 
 
@@ -89,6 +98,73 @@ def place(shelf: Path, version: str, reason: str, made: str) -> None:
         raise BundleError(f"shelf {str(shelf)!r} has no bundle {version!r}; {hint}")
     current = read_current(shelf)
     _write(shelf, Current([*current.history, Promotion(version, reason, made)]))
+
+
+def promote(shelf: Path, version: str, reason: str | None, made: str) -> None:
+    """Let `version` serve, if it passes the gate: it is not worse, outside the intervals of
+    their reports, than what serves now, nor than a plain rival. A `reason` overrules the gate
+    and is recorded.
+
+    Raises BundleError naming what is worse and by how much.
+    """
+    if version not in [found.name for found in list_versions(shelf)]:
+        place(shelf, version, "", made)  # says so, naming the nearest
+    worse = _what_is_worse(shelf, version)
+    if worse and not reason:
+        raise BundleError(
+            f"bundle {version!r} was not promoted: {'; '.join(worse)}. To promote it all the "
+            f"same, give a reason: propense shelf promote {version} --reason '...'"
+        )
+    place(shelf, version, reason or "not worse than what served", made)
+
+
+def _what_is_worse(shelf: Path, version: str) -> list[str]:
+    """Sentences on what speaks against the bundle; none where nothing does."""
+    report = report_from_json(shelf / version / REPORT)
+    found = []
+    for judged in (*report.goals, report.ranking):
+        if judged is not None and judged.champion.kind == "network":
+            if judged.verdict.outcome == "worse":
+                found.append(f"{_name(judged)}: the network is worse than {judged.champion.rival}")
+    serving = read_current(shelf).version
+    if serving is None or serving == version:
+        return found
+    old = {_name(j): j for j in _judged(report_from_json(shelf / serving / REPORT))}
+    for judged in _judged(report):
+        before = old.get(_name(judged))
+        if before is not None and _falls_behind(_served(judged), _served(before), judged):
+            found.append(
+                f"{_name(judged)}: {judged.champion.criterion} is {_served(judged).value:.4f}, "
+                f"{serving} has {_served(before).value:.4f} and the intervals do not meet"
+            )
+    return found
+
+
+Judged = GoalReport | RankingReport
+
+
+def _judged(report: Report) -> list[Judged]:
+    return [*report.goals, *([report.ranking] if report.ranking is not None else [])]
+
+
+def _name(judged: Judged) -> str:
+    return judged.name if isinstance(judged, GoalReport) else "recommendations"
+
+
+def _served(judged: Judged) -> Interval:
+    """The champion's criterion on test."""
+    for entry in judged.models:
+        if entry.model == judged.champion.model:
+            return entry.metrics.get(judged.champion.criterion, Interval())
+    return Interval()
+
+
+def _falls_behind(new: Interval, old: Interval, judged: Judged) -> bool:
+    if None in (new.low, new.high, old.low, old.high):
+        return False
+    if judged.champion.criterion in LOWER_IS_BETTER:
+        return bool(new.low > old.high)  # type: ignore[operator]
+    return bool(new.high < old.low)  # type: ignore[operator]
 
 
 def rollback(shelf: Path, made: str) -> str:

@@ -48,6 +48,12 @@ class PiecewiseLinear(nn.Module):
         return torch.bmm(encoded, self.weight).transpose(0, 1) + self.bias
 
 
+def _word_table(n_words: int, width: int) -> nn.Embedding:
+    table = nn.Embedding(n_words, width)
+    nn.init.normal_(table.weight, std=0.3)
+    return table
+
+
 class MemberLinear(nn.Module):
     """One weight matrix for all members, with sign vectors of each on both sides."""
 
@@ -61,7 +67,8 @@ class MemberLinear(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "rows members n_in"]
     ) -> Float[Tensor, "rows members n_out"]:
-        return self.linear(hidden * self.scale_in) * self.scale_out + self.bias
+        out: Tensor = self.linear(hidden * self.scale_in) * self.scale_out + self.bias
+        return out
 
 
 class SharedDropout(nn.Module):
@@ -72,9 +79,7 @@ class SharedDropout(nn.Module):
         super().__init__()
         self.p = p
 
-    def forward(
-        self, hidden: Float[Tensor, "rows members n"]
-    ) -> Float[Tensor, "rows members n"]:
+    def forward(self, hidden: Float[Tensor, "rows members n"]) -> Float[Tensor, "rows members n"]:
         if not self.training or self.p == 0:
             return hidden
         keep = hidden.new_empty(len(hidden), 1, hidden.shape[-1]).bernoulli_(1 - self.p)
@@ -97,7 +102,7 @@ class TabularPart(nn.Module):
         )
         sizes = [min(16, 2 + math.ceil(math.sqrt(size))) for size in shape.cardinalities]
         self.words = nn.ModuleList(
-            nn.Embedding(cardinality, size)
+            _word_table(cardinality, size)
             for cardinality, size in zip(shape.cardinalities, sizes, strict=True)
         )
         state = shape.dim if shape.has_sequence else 0
@@ -111,8 +116,6 @@ class TabularPart(nn.Module):
         nn.init.uniform_(self.out, -bound, bound)
         self.out_bias = nn.Parameter(torch.zeros(self.n_outputs))
         self.dropout = SharedDropout(shape.table_dropout)
-        for table in self.words:
-            nn.init.normal_(table.weight, std=0.3)
 
     def forward(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from propense.evaluation.calibration import (
     fit_value_calibrator,
 )
 from propense.evaluation.records import NETWORK
+from propense.models.rivals.goal_rival import GoalRival
 from propense.models.rivals.items import ItemRival
 from propense.schemas import (
     TEST,
@@ -28,18 +29,11 @@ from propense.schemas import (
     Ids,
     Ints,
     RankingScores,
-    TableFeatures,
     Targets,
 )
 from propense.training.learned import Learned
 
 LIST_LENGTH = 20
-
-
-class GoalRival(Protocol):
-    """What the contest asks of a rival."""
-
-    def predict(self, features: TableFeatures) -> Doubles: ...
 
 
 @dataclass(frozen=True)
@@ -206,5 +200,5 @@ def rank_with(fold: Contestants, name: str, user: Ids, end: Ints, k: int) -> Ids
         targets = Targets(user, end, nothing, np.zeros(0, np.int32), np.zeros(len(user), np.int8))
         return fold.network.rank(dataset, targets, k)
     rival = fold.item_rivals[name]
-    exclude = "none" if dataset.encoder.repeat else "seen"
+    exclude: Literal["none", "seen"] = "none" if dataset.encoder.repeat else "seen"
     return rival.rank(dataset.histories, user, end, k, exclude, fold.network.owned)

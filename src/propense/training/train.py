@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch.utils import deterministic
 
 from propense.encoding.batches import EventClock
 from propense.encoding.dataset import Dataset
@@ -82,7 +83,7 @@ def train_network(
     torch.manual_seed(settings.train.seed)
     torch.use_deterministic_algorithms(True)
     # Deterministic mode would also fill every fresh buffer, a sixth of a step's time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     shape = derive_shape(dataset, settings)
     rng = np.random.default_rng([settings.train.seed, 1])
     everything = dataset.rows.take(np.flatnonzero(dataset.rows.part == TRAIN))
@@ -189,8 +190,8 @@ def _course(
     examples: Examples, settings: Settings, shape: NetworkShape, epochs: int | None
 ) -> Course:
     chosen = settings.train
-    steps_wanted = 128
-    cells = int(np.clip((examples.n_tokens + len(examples.rows)) / steps_wanted, 256, 8192))
+    steps_wanted = 64
+    cells = int(np.clip((examples.n_tokens + len(examples.rows)) / steps_wanted, 512, 8192))
     table_rows = int(np.clip(len(examples.rows) // 24, 64, 2048))
     # A small set is read often before it is known; a large one is known after few passes.
     size = examples.n_tokens + len(examples.rows)
