@@ -176,11 +176,11 @@ class TransitionCounts:
         row = sources.row
         wanted = target.astype(np.int64)
         mine = np.where(own[row], _weight_of_item(sources), 0)
-        pair = np.maximum(self._lookup(sources.item.astype(np.int64), wanted[row]) - mine, 0)
-        from_item = np.maximum(self.row_mass[sources.item] - mine, 0)
+        pair = _without(self._lookup(sources.item.astype(np.int64), wanted[row]), mine)
+        from_item = _without(self.row_mass[sources.item].astype(np.float64), mine)
         weight = sources.weight * _power(from_item, self.settings.sharpness)
         score, total = _sum_rows(weight * pair, sources), _sum_rows(weight * from_item, sources)
-        kept = np.maximum(self._kept[sources.item] - mine, 0)
+        kept = _without(self._kept[sources.item], mine)
         pruned = np.maximum(total - _sum_rows(weight * kept, sources), 0)
         known = np.where(wanted >= FIRST_KNOWN, self.successes[wanted] - own + 1, 0)
         n_known = self.n_items - FIRST_KNOWN
@@ -359,6 +359,12 @@ def _weight_of_item(sources: Sources) -> Doubles:
     if not len(group):
         return sources.weight
     return np.bincount(group, sources.weight).astype(np.float64)[group]
+
+
+def _without(mass: Doubles, mine: Doubles) -> Doubles:
+    """`mass` less what is the row's own; what rounding leaves of nothing is nothing."""
+    left = mass - mine
+    return np.where(left > 1e-6 * mass, left, 0)
 
 
 def _power(mass: Doubles, sharpness: float) -> Doubles:

@@ -57,9 +57,9 @@ def fit_boosting(problem: Problem) -> Fitted:
         graph.apply(link, graph.forest("x", read_forest(_text_of(booster)))) for booster in boosters
     ]
     rounds = ", ".join(str(booster.best_iteration) for booster in boosters)
-    answer = graph.scaled(graph.mean(members), factor)
+    whole = graph.finish(graph.scaled(graph.mean(members), factor))
     return Fitted(
-        design, graph.finish(answer), answer_all, settings, len(drawn),
+        design, whole, answer_all, settings, len(drawn),
         problem.loss(answer_all(problem.matrix("validation", design))), len(boosters), 1e-4,
         (f"rounds of the members: {rounds}",),
     )  # fmt: skip
