@@ -141,6 +141,14 @@ def test_event_arrays_are_padded_on_the_right():
     assert arrays["weekday"].tolist() == [[5, 7, 1], [6, 0, 0]]  # 2 January 1970 was a Friday
 
 
+def test_a_last_sequence_without_queries_has_none():
+    histories = log([[1, 2], [3]])
+    windows = cut_windows(histories, histories.offsets[1:], np.arange(2), 4)
+    owned = own_rows(windows, np.array([0, 0]), np.array([1, 2]))
+    plan = place_queries(owned, np.array([0, 1]))
+    assert plan.row.tolist() == [[0, 1], [-1, -1]]
+
+
 def test_offsets_move_the_local_hour():
     histories = log([[0]])
     clock = read_clock(histories, np.array([8 * 3600]))

@@ -224,8 +224,9 @@ def place_queries(sequences: Sequences, chosen: Ints) -> QueryPlan:
     n_queries = sequences.n_queries[chosen]
     index, real = pad_index(sequences.row_offsets[:-1][chosen], n_queries)
     if not len(sequences.rows):
-        index = np.zeros((len(chosen), 0), np.int64)
-        real = np.zeros((len(chosen), 0), bool)
+        index, real = np.zeros((len(chosen), 0), np.int64), np.zeros((len(chosen), 0), bool)
+    # A sequence without queries may stand behind the last row.
+    index = np.minimum(index, max(len(sequences.rows) - 1, 0))
     row = np.where(real, sequences.rows[index], -1)
     visible = sequences.visible[index] - sequences.start[chosen][:, None]
     return QueryPlan(row, np.where(real, visible, 0))

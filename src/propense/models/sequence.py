@@ -99,7 +99,7 @@ class SequencePart(nn.Module):
             [self.events(item_vectors, events), self.queries(silence, query_length)], dim=1
         )
         tokens = self.dropout(self.norm_in(tokens))
-        allowed, distance = _relate(length, query_length)
+        allowed, distance = _relate(time, query_length)
         age = None
         if self.timed:
             moments = torch.cat([time, query_time], dim=1)
@@ -111,7 +111,7 @@ class SequencePart(nn.Module):
 
 
 def _relate(
-    length: int, query_length: Int[Tensor, "batch queries"]
+    time: Float[Tensor, "batch length"], query_length: Int[Tensor, "batch queries"]
 ) -> tuple[Bool[Tensor, "batch total total"], Int[Tensor, "batch total total"]]:
     """Who may read whom, and the bucketed distance back.
 
@@ -119,6 +119,7 @@ def _relate(
     reads the events before it and itself.
     """
     n_batch, n_queries = query_length.shape
+    length = time.shape[1]
     place = torch.arange(length, device=query_length.device)
     key_place = torch.cat([place.expand(n_batch, -1), query_length], dim=1)
     is_query = torch.arange(length + n_queries, device=query_length.device) >= length

@@ -31,7 +31,7 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
     goals = tuple(dataset.plan.goals)
     n_rows = int((dataset.rows.part == 0).sum())
     hidden, members, table_dropout = derive_table(n_rows)
-    learned = int((dataset.train_end - histories.offsets[:-1]).sum())
+    learned = dataset.train_end - histories.offsets[:-1]
     edges = padded_edges(encoder.bins) if goals else np.zeros((0, 1), np.float32)
     return NetworkShape(
         dim=dial.dim,
@@ -39,7 +39,7 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
         n_attention_heads=dial.n_attention_heads,
         max_length=dial.max_length if sequence else 0,
         n_items=content.n_items,
-        n_seen=content.n_seen,
+        n_seen=count_seen(dataset),
         n_actions=encoder.actions.size,
         n_sources=encoder.sources.size,
         timed=histories.timed and sequence,
@@ -53,9 +53,25 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
         goals=goals,
         hidden=hidden,
         members=members,
-        dropout=derive_dropout(learned, content.n_seen),
+        dropout=derive_dropout(int(learned.sum()), content.n_seen),
         table_dropout=table_dropout,
     )
+
+
+def count_seen(dataset: Dataset) -> int:
+    """Item indices below this may occur in what is learned from.
+
+    The encoder's border, moved up where a refreshed network also reads later events: items
+    that the encoder knew from the catalogue alone may have been met by now.
+    """
+    histories = dataset.histories
+    place = np.arange(histories.n_events) - np.repeat(
+        histories.offsets[:-1], np.diff(histories.offsets)
+    )
+    inside = place < np.repeat(
+        dataset.train_end - histories.offsets[:-1], np.diff(histories.offsets)
+    )
+    return max(dataset.content.n_seen, int(histories.item[inside].max(initial=0)) + 1)
 
 
 def plan_heads(dataset: Dataset, recommend: Recommend | None) -> tuple[ItemHead, ...]:

@@ -340,4 +340,14 @@ among = "active within 90d"
 [recommend]
 positive = ["favourite", "comment", "pay"]
 repeat = false
+
+# Enough for a first look on a laptop; "base" and more minutes find more.
+[model]
+size = "small"
+
+[train]
+max_minutes = 4
+
+[rivals]
+trials = 4
 """
