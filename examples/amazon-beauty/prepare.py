@@ -32,6 +32,7 @@ def prepare(data: Path, out: Path) -> None:
             words = " ".join(f"a{attribute}" for attribute in attributes.get(item, []))
             table.write(f"{item},{words}\n")
 
+
 def main() -> None:
     near = HERE.parent.parent.parent / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__)

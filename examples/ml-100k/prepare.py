@@ -24,6 +24,7 @@ def prepare(data: Path, out: Path) -> None:
         plain = [column.split(":")[0] for column in table.column_names]
         csv.write_csv(table.rename_columns(plain), out / f"{name}.csv")
 
+
 def main() -> None:
     near = HERE.parent.parent.parent / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__)

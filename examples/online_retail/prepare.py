@@ -31,6 +31,7 @@ def prepare(data: Path, out: Path) -> None:
     csv.write_csv(most_frequent(lines, "StockCode", "Description"), out / "items.csv")
     csv.write_csv(most_frequent(lines, "CustomerID", "Country"), out / "users.csv")
 
+
 def most_frequent(lines: pa.Table, key: str, word: str) -> pa.Table:
     """One row a `key`: the `word` most of its lines have, of equals the first in the alphabet."""
     pairs = lines.select([key, word]).drop_null()

@@ -17,6 +17,7 @@ def prepare(data: Path, out: Path) -> None:
     numbered = [f"session_id,{header}", *(f"s{i:05d},{row}" for i, row in enumerate(rows))]
     (out / "sessions.csv").write_text("\n".join(numbered) + "\n", encoding="utf-8")
 
+
 def main() -> None:
     near = HERE.parent.parent.parent / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__)

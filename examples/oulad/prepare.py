@@ -52,6 +52,7 @@ def prepare(data: Path, out: Path) -> None:
     csv.write_csv(users, out / "users.csv")
     csv.write_csv(assessments.rename_columns({"id_assessment": "item_id"}), out / "items.csv")
 
+
 def user_ids(table: pa.Table) -> pa.ChunkedArray:
     """ "AAA/2013J/11391": a customer is a student in one presentation of one module."""
     return pc.binary_join_element_wise(*(table[name].cast("string") for name in PERSON), "/")

@@ -16,6 +16,7 @@ def prepare(data: Path, out: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to((data / "WA_Fn-UseC_-Telco-Customer-Churn.csv").resolve())
 
+
 def main() -> None:
     near = HERE.parent.parent.parent / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__)

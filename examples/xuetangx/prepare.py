@@ -45,6 +45,7 @@ def prepare(data: Path, out: Path) -> None:
     labels = labels.select(["user_id", "as_of", "dropout"]).sort_by("user_id")
     csv.write_csv(labels, out / "labels.csv")
 
+
 def of_one_kind(days: pa.Table, kind: str) -> pa.Table:
     """The days with any event of the kind, as events with a count."""
     some = days.filter(pc.greater(days[kind], 0))

@@ -64,7 +64,7 @@ def flow(tmp_path_factory):
 
 
 def test_the_flow_ends_with_a_report_and_a_bundle(flow):
-    settings, result = flow
+    _settings, result = flow
     assert set(result.stage_seconds) == {stage.name for stage in pipeline.STAGES}
     assert {goal.name for goal in result.report.goals} == {"pay", "churn", "spend"}
     for goal in result.report.goals:
@@ -107,9 +107,7 @@ def test_the_bundle_gives_the_networks_numbers(flow):
     learned = open_learned(dataset, settings, result.run.training)
     bundle = open_bundle(result.bundle, network="evaluated")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST)[:200])
-    features = bundle.encoder.features(
-        dataset.histories, dataset.profiles, rows.user, rows.as_of
-    )
+    features = bundle.encoder.features(dataset.histories, dataset.profiles, rows.user, rows.as_of)
     clock = bundle.clock(dataset.histories)
     batch = bundle.scorer.score_goals(dataset.histories, clock, features, rows.user, rows.as_of)
     torch = learned.score_goals(dataset, rows)
@@ -133,7 +131,7 @@ def test_the_bundle_gives_the_networks_numbers(flow):
 
 
 def test_lists_are_the_same_alone_and_together_and_own_nothing(flow):
-    settings, result = flow
+    _settings, result = flow
     dataset = Dataset.open(result.run)
     bundle = open_bundle(result.bundle)
     clock = dataset.clock()
@@ -152,7 +150,7 @@ def test_lists_are_the_same_alone_and_together_and_own_nothing(flow):
 
 
 def test_score_writes_every_customer(flow, tmp_path):
-    settings, result = flow
+    settings, _result = flow
     n_users = score_all(settings, tmp_path / "scores.parquet")
     table = pq.read_table(tmp_path / "scores.parquet")
     assert len(table) == n_users >= 500

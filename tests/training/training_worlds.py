@@ -51,9 +51,7 @@ def cyclic_dataset(folder: Path, n_users: int = 120, timed: bool = True) -> Data
     """No goals; what comes next is certain."""
     logs = cyclic_logs(np.random.default_rng(0), n_users, timed)
     plan = (
-        plan_by_time()
-        if timed
-        else SplitPlan(by="leave_one_out", timed=False, goals=[], counts=[])
+        plan_by_time() if timed else SplitPlan(by="leave_one_out", timed=False, goals=[], counts=[])
     )
     run = make_run(folder, logs, plan)
     return encode(run, settings())
@@ -133,9 +131,7 @@ def table_dataset(folder: Path, n_users: int = 400) -> Dataset:
     y = (x * np.where(side == "left", 1, -1) + rng.normal(0, 0.3, n_users) > 0).astype(float)
     names = [f"u{user}" for user in range(n_users)]
     part = np.array(["train"] * 280 + ["validation"] * 60 + ["test"] * (n_users - 340))
-    plan = SplitPlan(
-        by="user", timed=False, goals=[GoalPlan("churn", "binary")], counts=[]
-    )
+    plan = SplitPlan(by="user", timed=False, goals=[GoalPlan("churn", "binary")], counts=[])
     x[::17] = np.nan
     run = make_run(
         folder,

@@ -52,9 +52,7 @@ def test_noise_is_far_from_the_ceiling_and_overconfidence_shows(world: World) ->
 def test_rows_are_matched_by_user_and_moment_in_any_order(world: World) -> None:
     folder, said = _truth(world)
     order = np.random.default_rng(1).permutation(len(said.as_of))[:5000]
-    mixed = Predictions(
-        said.user_id[order], said.as_of[order], {"pay": said.p["pay"][order]}
-    )
+    mixed = Predictions(said.user_id[order], said.as_of[order], {"pay": said.p["pay"][order]})
     found = compare_with_truth(folder, mixed)["pay"]
     assert found["n"] == 5000 and found["pearson"] == pytest.approx(1)
 

@@ -26,6 +26,7 @@ MAX_LESSONS: Final = 9
 PRICE_CLASSES: Final = 4
 """Price sensitivity falls into classes, each with its own taste for cheap courses."""
 
+
 @dataclass(frozen=True)
 class Catalogue:
     """Courses are items 0..n_courses-1, books follow; every array has one value an item

@@ -196,9 +196,7 @@ def _run(
             in_force = hidden.offer if wave is not None else campaigns.NO_OFFER
             copies = [back(copies[0], now, in_force)]
             continue
-        copies = [
-            back(copies[offer if len(copies) > 1 else 0], now, offer) for offer in range(3)
-        ]
+        copies = [back(copies[offer if len(copies) > 1 else 0], now, offer) for offer in range(3)]
         if now == wave:
             none = 1 - coupon - reminder
             copies = [none * copies[0] + coupon * copies[1] + reminder * copies[2]]
@@ -233,5 +231,3 @@ def _spread(of_kind: Doubles) -> Doubles:
     """(3, N_KINDS, n) to (3, N_PHASES, n)."""
     spread: Doubles = of_kind[:, kind_of(np.arange(N_PHASES))]
     return spread
-
-

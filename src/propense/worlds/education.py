@@ -350,4 +350,5 @@ max_minutes = 4
 
 [rivals]
 trials = 4
+max_rows = 60_000
 """

@@ -267,9 +267,7 @@ class Chunk:
             chosen[rest] = draw_course(self.rng, self.prefer(who[rest], day, wish))
         return chosen
 
-    def _favourites(
-        self, who: Ints, day: int, favours: Booleans, to_consider: Booleans
-    ) -> Ints:
+    def _favourites(self, who: Ints, day: int, favours: Booleans, to_consider: Booleans) -> Ints:
         """(len(who),) course of each favourite; who has just begun to consider favours that."""
         favourite = np.full(len(who), -1, np.int64)
         new = favours & to_consider

@@ -239,9 +239,7 @@ def _write_chances(tables: Tables, lives: Lives) -> Ceiling:
     return ceiling
 
 
-def _p_none(
-    lives: Lives, who: Ints, day: int, paying: bool, forced: bool | None = None
-) -> Doubles:
+def _p_none(lives: Lives, who: Ints, day: int, paying: bool, forced: bool | None = None) -> Doubles:
     """(len(who),) P(no payment, or no visit, within the horizon | who is gone by `day`).
 
     Backward over the days; a wave to come is averaged over its coin, one already dealt acts

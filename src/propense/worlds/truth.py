@@ -87,9 +87,7 @@ def compare_uplift(
     return found
 
 
-def compare_probabilities(
-    p: Doubles, p_true: Doubles, outcome: Doubles | None
-) -> dict[str, float]:
+def compare_probabilities(p: Doubles, p_true: Doubles, outcome: Doubles | None) -> dict[str, float]:
     """The numbers of one goal; `outcome` may hold nan where it is not yet known."""
     result = {
         "n": float(len(p)),

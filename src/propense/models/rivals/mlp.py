@@ -30,7 +30,8 @@ Weights = list[Tensor]
 def fit_mlp(problem: Problem) -> Fitted:
     """`members` networks with the best of `trials` settings, from different starts."""
     rng = problem.rng(7)
-    drawn = [_draw(rng, trial) for trial in range(max(1, problem.setup.trials))]
+    n_rows = len(problem.y)
+    drawn = [_draw(rng, trial, n_rows) for trial in range(max(1, problem.setup.trials))]
     found: list[tuple[float, int, dict[str, Any]]] = []
     for trial, settings in sorted(enumerate(drawn), key=lambda pair: pair[1]["design"]):
         inputs = read_inputs(problem, settings["design"])
@@ -60,11 +61,13 @@ def fit_mlp(problem: Problem) -> Fitted:
     )  # fmt: skip
 
 
-def _draw(rng: np.random.Generator, trial: int) -> dict[str, Any]:
+def _draw(rng: np.random.Generator, trial: int, n_rows: int) -> dict[str, Any]:
+    """Settings of one trial; batches grow with the rows, so that an epoch is some 500 steps."""
+    smallest = max(128, 1 << int(np.log2(max(n_rows / 512, 1)) + 0.5))
     rate, decay = draw_log_uniform(rng, 3e-4, 5e-3), draw_log_uniform(rng, 1e-6, 1e-2)
-    batch, linear = int(rng.choice([128, 512, 2048])), bool(rng.random() < 0.5)
+    batch, linear = int(rng.choice([1, 4, 16])) * smallest, bool(rng.random() < 0.5)
     if trial == 0:
-        rate, decay, batch, linear = 1e-3, 1e-4, 256, False
+        rate, decay, batch, linear = 1e-3, 1e-4, 2 * smallest, False
     design = "linear" if linear else "plain"
     return {"learning_rate": rate, "weight_decay": decay, "batch_size": batch, "design": design}
 
