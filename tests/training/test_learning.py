@@ -65,7 +65,7 @@ def test_learns_what_comes_next(tmp_path, timed):
 
 def test_order_decides_where_counts_cannot(tmp_path):
     dataset = rising_dataset(tmp_path / "run")
-    chosen = rising_settings(train={"max_epochs": 12, "threads": 1, "seed": 3})
+    chosen = rising_settings(train={"max_epochs": 14, "threads": 1, "seed": 3})
     learned = learn(dataset, chosen, tmp_path / "training")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
     answers = learned.score_goals(dataset, rows)

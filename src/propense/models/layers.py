@@ -10,6 +10,7 @@ from torch.nn import functional
 N_DISTANCES = 32
 N_AGES = 24
 _EXACT = 16
+_FARTHEST = 512
 GAIN = 4.0
 """Biases are few numbers that must move far: they learn this much faster than weights."""
 _MINUTES_PER_DAY = 1440.0
@@ -17,15 +18,25 @@ _MINUTES_PER_DAY = 1440.0
 
 def bucket_distance(distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """Places back -> bucket: exact below 16, then logarithmic up to 512."""
-    far = (distance.clamp(min=_EXACT).float() / _EXACT).log2()
+    places = torch.arange(_FARTHEST + 1, device=distance.device)
+    far = (places.clamp(min=_EXACT).float() / _EXACT).log2()
     far = _EXACT + (far * (N_DISTANCES - _EXACT - 1) / 5).long()
-    return torch.where(distance < _EXACT, distance.clamp(min=0), far.clamp(max=N_DISTANCES - 1))
+    buckets = torch.where(places < _EXACT, places, far.clamp(max=N_DISTANCES - 1))
+    return buckets[distance.clamp(0, _FARTHEST)]
 
 
 def bucket_age(days: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """Days ago -> bucket: powers of two of minutes."""
     minutes = days.clamp(min=0) * _MINUTES_PER_DAY
     return (1 + minutes).log2().long().clamp(max=N_AGES - 1)
+
+
+def relate(
+    distance: Int[Tensor, "*shape"], days: Float[Tensor, "*shape"] | None
+) -> Int[Tensor, "*shape"]:
+    """One number for a distance and, where there are times, an age: row of the bias table."""
+    bucket = bucket_distance(distance)
+    return bucket if days is None else bucket * N_AGES + bucket_age(days)
 
 
 class RelativeAttention(nn.Module):
@@ -44,16 +55,16 @@ class RelativeAttention(nn.Module):
         self,
         tokens: Float[Tensor, "batch length dim"],
         allowed: Bool[Tensor, "batch length length"],
-        distance: Int[Tensor, "batch length length"],
-        age: Int[Tensor, "batch length length"] | None,
+        relation: Int[Tensor, "batch length length"],
     ) -> Float[Tensor, "batch length dim"]:
         query, key, value = (
             part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for part in self.project(tokens).chunk(3, dim=-1)
         )
-        bias = functional.embedding(distance, self.distance * GAIN)
-        if self.age is not None and age is not None:
-            bias = bias + functional.embedding(age, self.age * GAIN)
+        table = self.distance * GAIN
+        if self.age is not None:
+            table = (table[:, None] + self.age * GAIN).flatten(0, 1)
+        bias = functional.embedding(relation, table)
         bias = bias.masked_fill(~allowed[..., None], float("-inf")).permute(0, 3, 1, 2)
         scores = query @ key.transpose(-1, -2) * self.scale + bias
         mixed = scores.softmax(dim=-1) @ value
@@ -90,10 +101,9 @@ class Block(nn.Module):
         self,
         tokens: Float[Tensor, "batch length dim"],
         allowed: Bool[Tensor, "batch length length"],
-        distance: Int[Tensor, "batch length length"],
-        age: Int[Tensor, "batch length length"] | None,
+        relation: Int[Tensor, "batch length length"],
     ) -> Float[Tensor, "batch length dim"]:
-        attended = self.attention(self.norm_attention(tokens), allowed, distance, age)
+        attended = self.attention(self.norm_attention(tokens), allowed, relation)
         tokens = tokens + self.dropout(attended)
         gate, content = self.expand(self.norm_forward(tokens)).chunk(2, dim=-1)
         out: Tensor = tokens + self.dropout(self.contract(functional.silu(gate) * content))

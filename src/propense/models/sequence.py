@@ -6,8 +6,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from propense.models.layers import Block, bucket_age, bucket_distance
+from propense.models.layers import Block, relate
 from propense.models.shape import NetworkShape
+
+
+SMALL = 0.02
+"""Deviation that embeddings start with."""
 
 
 class EventTokens(nn.Module):
@@ -22,10 +26,12 @@ class EventTokens(nn.Module):
         self.numbers = nn.Sequential(
             nn.Linear(4, shape.dim), nn.SiLU(), nn.Linear(shape.dim, shape.dim, bias=False)
         )
+        self.scale = shape.dim**0.5
         for table in (self.action, self.source, self.hour, self.weekday):
-            nn.init.normal_(table.weight, std=0.02)
+            nn.init.normal_(table.weight, std=SMALL)
             with torch.no_grad():
                 table.weight[0].zero_()
+        nn.init.normal_(self.numbers[-1].weight, std=SMALL)
 
     def forward(
         self, item_vectors: Float[Tensor, "batch length dim"], events: dict[str, Tensor]
@@ -33,14 +39,15 @@ class EventTokens(nn.Module):
         numbers = torch.stack(
             [events["gap"] / 4, events["value"] / 4, events["valued"], events["count"]], dim=-1
         )
-        out: Tensor = (
+        words: Tensor = (
             item_vectors
             + self.action(events["action"])
             + self.source(events["source"])
             + self.hour(events["hour"])
             + self.weekday(events["weekday"])
-            + self.numbers(numbers)
         )
+        # As loud as the numbers from the first step on, though item vectors start small.
+        out: Tensor = words * self.scale + self.numbers(numbers)
         return out
 
 
@@ -99,21 +106,22 @@ class SequencePart(nn.Module):
             [self.events(item_vectors, events), self.queries(silence, query_length)], dim=1
         )
         tokens = self.dropout(self.norm_in(tokens))
-        allowed, distance = _relate(time, query_length)
-        age = None
+        allowed, distance = _place(time, query_length)
+        days = None
         if self.timed:
             moments = torch.cat([time, query_time], dim=1)
-            age = bucket_age(moments[:, :, None] - moments[:, None, :])
+            days = moments[:, :, None] - moments[:, None, :]
+        relation = relate(distance, days)
         for block in self.blocks:
-            tokens = block(tokens, allowed, distance, age)
+            tokens = block(tokens, allowed, relation)
         states = self.norm_out(tokens)
         return states[:, :length], states[:, length:]
 
 
-def _relate(
+def _place(
     time: Float[Tensor, "batch length"], query_length: Int[Tensor, "batch queries"]
 ) -> tuple[Bool[Tensor, "batch total total"], Int[Tensor, "batch total total"]]:
-    """Who may read whom, and the bucketed distance back.
+    """Who may read whom, and how many places back.
 
     An event at place i reads events 0..i; a query stands where the next event would and
     reads the events before it and itself.
@@ -126,4 +134,4 @@ def _relate(
     back = key_place[:, :, None] - key_place[:, None, :]
     reads_events = (back >= is_query[None, :, None].long()) & ~is_query[None, None, :]
     itself = torch.eye(length + n_queries, dtype=torch.bool, device=query_length.device)
-    return reads_events | itself, bucket_distance(back)
+    return reads_events | itself, back

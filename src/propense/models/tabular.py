@@ -19,7 +19,12 @@ from propense.models.shape import NetworkShape
 
 
 class PiecewiseLinear(nn.Module):
-    """Numbers to vectors: each number's place in its bins, then a linear map of its own."""
+    """Numbers to vectors: each number's place in its bins, then a linear map of its own.
+
+    The encoding fills every bin below the number, its own in part and none above it, so its
+    product with the weights is a running sum up to the bin and a share of the bin's row:
+    two look-ups a number, instead of a product over all bins.
+    """
 
     edges: Tensor
 
@@ -27,25 +32,29 @@ class PiecewiseLinear(nn.Module):
         super().__init__()
         self.register_buffer("edges", torch.zeros(n_numeric, n_bins + 1))
         bound = 1 / math.sqrt(n_bins + 1)
-        self.weight = nn.Parameter(torch.empty(n_numeric, n_bins + 1, width))
+        self.weight = nn.Parameter(torch.empty(n_numeric, n_bins, width))
+        self.missing = nn.Parameter(torch.empty(n_numeric, width))
         nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.missing, -bound, bound)
         self.bias = nn.Parameter(torch.zeros(n_numeric, width))
 
-    def encode(self, numeric: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n bins_and_missing"]:
-        """Share of each bin filled, 0..1, and a last place that is 1 where missing."""
-        missing = torch.isnan(numeric)
-        value = torch.where(missing, torch.zeros_like(numeric), numeric)[..., None]
-        low, high = self.edges[:, :-1], self.edges[:, 1:]
-        width = high - low
-        filled = ((value - low) / width.clamp(min=1e-12)).clamp(0, 1)
-        # A bin without width is a step: below it nothing, from it on all.
-        filled = torch.where(width > 1e-12, filled, (value >= high).to(value.dtype))
-        filled = filled * (~missing)[..., None]
-        return torch.cat([filled, missing[..., None].to(value.dtype)], dim=-1)
-
     def forward(self, numeric: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n width"]:
-        encoded = self.encode(numeric).transpose(0, 1)
-        return torch.bmm(encoded, self.weight).transpose(0, 1) + self.bias
+        missing = torch.isnan(numeric)
+        value = torch.where(missing, torch.zeros_like(numeric), numeric)
+        inner = self.edges[:, 1:-1]
+        n_bins = self.weight.shape[1]
+        first = torch.arange(len(self.weight), device=numeric.device) * n_bins
+        place = (value[..., None] >= inner).sum(dim=-1) + first
+        low, high = self.edges[:, :-1].reshape(-1, 1), self.edges[:, 1:].reshape(-1, 1)
+        low, high = (functional.embedding(place, edge).squeeze(-1) for edge in (low, high))
+        share = ((value - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+        # A bin without width is a step: below it nothing, from it on all.
+        share = torch.where(high - low > 1e-12, share, (value >= high).to(value.dtype))
+        below = self.weight.cumsum(dim=1) - self.weight
+        known = functional.embedding(place, below.flatten(0, 1)) + share[
+            ..., None
+        ] * functional.embedding(place, self.weight.flatten(0, 1))
+        return torch.where(missing[..., None], self.missing, known) + self.bias
 
 
 def _word_table(n_words: int, width: int) -> nn.Embedding:

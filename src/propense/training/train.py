@@ -191,7 +191,7 @@ def _course(
 ) -> Course:
     chosen = settings.train
     steps_wanted = 64
-    cells = int(np.clip((examples.n_tokens + len(examples.rows)) / steps_wanted, 512, 8192))
+    cells = int(np.clip((examples.n_tokens + len(examples.rows)) / steps_wanted, 256, 8192))
     table_rows = int(np.clip(len(examples.rows) // 24, 64, 2048))
     # A small set is read often before it is known; a large one is known after few passes.
     size = examples.n_tokens + len(examples.rows)
