@@ -21,9 +21,7 @@ UNREAD = 141
 REFUSED = 2
 
 EXTRAS = {
-    **dict.fromkeys(
-        ("torch", "sklearn", "lightgbm", "onnx", "onnxscript", "skl2onnx", "onnxmltools"), "train"
-    ),
+    **dict.fromkeys(("torch", "sklearn", "lightgbm", "onnx", "onnxscript"), "train"),
     "pyspark": "spark",
     "psycopg": "postgres",
 }
