@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from propense.tables.engine import Engine, connect
@@ -26,6 +27,10 @@ _FOREIGN = (
 def pytest_configure(config: pytest.Config) -> None:
     for line in _FOREIGN:
         config.addinivalue_line("filterwarnings", line)
+    # The same examples on every run; `pytest --hypothesis-profile default` looks for new ones.
+    hypothesis.settings.register_profile("same", derandomize=True)
+    if not config.getoption("--hypothesis-profile", None):
+        hypothesis.settings.load_profile("same")
 
 
 def require(name: str, reason: str) -> None:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from propense.models.layers import Block, relate
 from propense.models.shape import NetworkShape
 
-
 SMALL = 0.02
 """Deviation that embeddings start with."""
 

@@ -29,7 +29,6 @@ from propense.tables.sources import RawTable
 from propense.tables.spelling import (
     MAX_CATEGORIES,
     best_spellings,
-    has_decimals,
     id_text,
     looks_floating,
     number_of,
@@ -90,7 +89,7 @@ def type_columns(raw: RawTable, settings: Settings, known: bool, engine: Engine)
             chosen[name] = engine.moment(rows[_MOMENT + own])
         elif kinds[own] == "id":
             chosen[name] = id_text(column)
-            if found["floating"] and not found["decimal"]:
+            if found["floating"]:
                 decimals += found["floating"]
                 chosen[name] = without_point_zero(chosen[name])
         elif kinds[own] == "numeric":
@@ -142,7 +141,6 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
             "n": text.count(), "numbers": number.count(),
             "coded": text.re_search(r"^[-+]?0\d").cast("int64").sum(),
             "floating": looks_floating(text).cast("int64").sum(),
-            "decimal": has_decimals(text).cast("int64").sum(),
             "booleans": text.lower().isin(_BOOLEAN).cast("int64").sum(),
             "moments": _written(text).cast("int64").sum(),
             "distinct": text.nunique(),
@@ -151,7 +149,7 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
     found = rows.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
     survey: dict[str, dict[str, Any]] = {}
     for place, name in enumerate(own):
-        words = ("n", "numbers", "coded", "floating", "decimal", "booleans", "moments", "distinct")
+        words = ("n", "numbers", "coded", "floating", "booleans", "moments", "distinct")
         survey[name] = {word: found.get(f"{word} {place}") or 0 for word in words}
     return survey
 

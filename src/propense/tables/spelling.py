@@ -92,11 +92,6 @@ def looks_floating(identifier: Column) -> Column:
     return identifier.contains(".") & identifier.re_search(r"^-?\d+\.0+$")
 
 
-def has_decimals(identifier: Column) -> Column:
-    """Ids such as "1.5": where one is, "1.0" is no whole number in disguise."""
-    return identifier.contains(".") & identifier.re_search(r"^-?\d+\.\d*[1-9]\d*$")
-
-
 def without_point_zero(identifier: Column) -> Column:
     return looks_floating(identifier).ifelse(identifier.re_extract(r"^(-?\d+)\.0+$", 1), identifier)
 

@@ -34,7 +34,6 @@ from propense.tables.spelling import (
     NOTHING,
     best_spellings,
     fold,
-    has_decimals,
     id_text,
     looks_floating,
     number_of,
@@ -248,7 +247,8 @@ def _add_received(rows: Table, source: RawTable, settings: Settings, engine: Eng
 def _identifier(source: RawTable, word: str, column: Column | None) -> tuple[Column, Column]:
     """An id as text, and whether it was written as a decimal.
 
-    Text such as "17850.0" was a whole number once, unless the column has real decimals.
+    Text such as "17850.0" was a whole number once. Other rows have no say in it: a row that
+    is set aside must not change what the next cleaning makes of the rest.
     """
     if column is None:
         return ibis.null("string"), ibis.literal(False)
@@ -257,9 +257,8 @@ def _identifier(source: RawTable, word: str, column: Column | None) -> tuple[Col
         own = source.column(word)
         survey = source.rows.select(name=own).aggregate(
             floating=looks_floating(ibis._.name.strip()).fill_null(False).cast("int64").max(),
-            decimal=has_decimals(ibis._.name.strip()).fill_null(False).cast("int64").max(),
         ).to_pyarrow().to_pylist()[0]  # fmt: skip
-        if survey["floating"] and not survey["decimal"]:
+        if survey["floating"]:
             return without_point_zero(text), looks_floating(text).fill_null(False)
     return text, ibis.literal(False)
 
