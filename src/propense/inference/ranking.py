@@ -7,9 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from propense.encoding.batches import chunks, pad_index
+from propense.encoding.batches import chunks
+from propense.models.rivals.items import seen_items, top_items
 from propense.models.shape import ItemHead
-from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Histories, Ids, Ints
+from propense.schemas import NONE, Doubles, Floats, Histories, Ids, Ints
 
 BLOCK = 1024
 """Customers scored against the catalogue at once."""
@@ -100,51 +101,10 @@ class Ranker:
         for rows in chunks(len(user), BLOCK):
             block = self.probabilities(wanted[rows], share[rows], histories, user[rows], end[rows])
             if positive is not None:
-                row, item = owned_items(histories, user[rows], end[rows], positive)
-                block[row, item] = -1
-            block[:, ~self.rankable] = -1
-            ranked[rows], scores[rows] = best(block, k)
+                row, item = seen_items(histories, user[rows], end[rows], positive)
+                block[row, item] = -np.inf
+            block[:, ~self.rankable] = -np.inf
+            ranked[rows] = top_items(block, k)
+            listed = np.take_along_axis(block, ranked[rows].astype(np.int64), axis=1)
+            scores[rows] = np.where(ranked[rows] == NONE, 0, listed)
         return ranked, scores
-
-
-def best(scores: Floats, k: int) -> tuple[Ids, Floats]:
-    """Indices and scores of the `k` highest of each row, ties to the lower index.
-
-    Scores below 0 are never chosen: their places hold NONE and 0.
-
-    >>> best(np.array([[.1, -1, .3, .1]], np.float32), 3)[0].tolist()
-    [[2, 0, 3]]
-    """
-    width = min(k, scores.shape[1])
-    if width < scores.shape[1]:
-        threshold = -np.partition(-scores, width - 1, axis=1)[:, width - 1 : width]
-        # Equal scores at the border: all compete, so that the lower index wins.
-        longest = int((scores >= threshold).sum(axis=1).max(initial=0))
-        places = np.argpartition(-scores, min(longest, scores.shape[1] - 1), axis=1)[:, :longest]
-        places.sort(axis=1)
-    else:
-        places = np.broadcast_to(np.arange(scores.shape[1]), scores.shape).copy()
-    found = np.take_along_axis(scores, places, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")[:, :width]
-    chosen = np.take_along_axis(places, order, axis=1).astype(np.int32)
-    found = np.take_along_axis(found, order, axis=1)
-    chosen[found < 0] = NONE
-    ranked = np.zeros((len(scores), k), np.int32)
-    values = np.zeros((len(scores), k), np.float32)
-    ranked[:, :width] = chosen
-    values[:, :width] = np.maximum(found, 0)
-    return ranked, values
-
-
-def owned_items(
-    histories: Histories, user: Ids, end: Ints, positive: np.ndarray
-) -> tuple[Ints, Ints]:
-    """(row, item) pairs of what each customer already has before `end`."""
-    begin = histories.offsets[:-1][user]
-    if not histories.n_events:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    index, real = pad_index(begin, end - begin)
-    row = np.broadcast_to(np.arange(len(user))[:, None], index.shape)[real]
-    event = index[real]
-    mine = positive[histories.action[event]] & (histories.item[event] >= FIRST_KNOWN)
-    return row[mine], histories.item[event[mine]].astype(np.int64)
