@@ -22,15 +22,14 @@ class EventTokens(nn.Module):
         self.source = nn.Embedding(shape.n_sources, shape.dim, padding_idx=0)
         self.hour = nn.Embedding(25, shape.dim, padding_idx=0)
         self.weekday = nn.Embedding(8, shape.dim, padding_idx=0)
-        self.numbers = nn.Sequential(
-            nn.Linear(4, shape.dim), nn.SiLU(), nn.Linear(shape.dim, shape.dim, bias=False)
-        )
+        last = nn.Linear(shape.dim, shape.dim, bias=False)
+        nn.init.normal_(last.weight, std=SMALL)
+        self.numbers = nn.Sequential(nn.Linear(4, shape.dim), nn.SiLU(), last)
         self.scale = shape.dim**0.5
         for table in (self.action, self.source, self.hour, self.weekday):
             nn.init.normal_(table.weight, std=SMALL)
             with torch.no_grad():
                 table.weight[0].zero_()
-        nn.init.normal_(self.numbers[-1].weight, std=SMALL)
 
     def forward(
         self, item_vectors: Float[Tensor, "batch length dim"], events: dict[str, Tensor]
