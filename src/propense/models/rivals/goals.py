@@ -17,6 +17,8 @@ from propense.schemas import Doubles, Floats, TableFeatures
 
 GOAL_RIVALS = ("majority", "logistic", "tree", "svm", "mlp", "lightgbm", "lightgbm_raw")
 PARITY_ROWS = 4096
+VALUE_TOLERANCE = 1e-4
+"""Of expected values: the exponential of a long sum in float32 costs a digit."""
 HELD_OUT = 0.2
 """Share of the train users set apart where there are no validation rows."""
 
@@ -156,15 +158,16 @@ def _check_lengths(
 
 def _check_parity(rival: GoalRival, fitted: Fitted, problem: Problem) -> None:
     """The graph must answer as the fitted model does, relative to the size of the answer."""
+    allowed = fitted.tolerance if problem.binary else max(fitted.tolerance, VALUE_TOLERANCE)
     for part in ("train", "validation"):
         matrix = problem.matrix(part, fitted.design)
         matrix = matrix[:PARITY_ROWS]
         wanted, found = fitted.answer(matrix), rival.run(matrix)
         gap = np.abs(found - wanted) / np.maximum(np.abs(wanted), 1)
-        if len(gap) and not gap.max() <= fitted.tolerance:
+        if len(gap) and not gap.max() <= allowed:
             worst = int(np.nanargmax(gap)) if np.isfinite(gap).any() else 0
             raise TrainError(
                 f"{rival.name}: the ONNX graph answers {found[worst]!r} where the fitted model "
                 f"says {wanted[worst]!r} (row {worst} of {part}); allowed is a difference of "
-                f"{fitted.tolerance}; leave this rival out of [rivals] goals and report it"
+                f"{allowed}; leave this rival out of [rivals] goals and report it"
             )
