@@ -20,7 +20,7 @@ from propense.errors import BundleError, SettingsError
 from propense.inference.bundle import open_bundle
 from propense.inference.score import score_all, score_user
 from propense.inference.shelf import list_versions, place, promote, read_current, rollback
-from propense.schemas import TEST
+from propense.schemas import TEST, RunFolder
 from propense.settings import Settings, read_settings
 from propense.training.learned import open_learned
 from propense.worlds.education import generate_education
@@ -94,6 +94,16 @@ def test_a_changed_setting_makes_only_what_depends_on_it(flow):
     other = pipeline.stages.fingerprints(changed)
     same = [name for name in prints if prints[name] == other[name]]
     assert same == ["clean", "split", "encode", "train"]
+
+
+def test_what_a_stopped_stage_left_is_kept_only_if_it_fits(tmp_path):
+    run = RunFolder(tmp_path)
+    half = run.rivals / "half"
+    pipeline.stages.begin(run, "rivals", "a", resume=True)
+    for fingerprint, resume, kept in (("a", True, True), ("b", True, False), ("b", False, False)):
+        half.mkdir(parents=True, exist_ok=True)
+        pipeline.stages.begin(run, "rivals", fingerprint, resume)
+        assert half.exists() == kept
 
 
 def test_an_unknown_stage_is_named_with_the_nearest(flow):

@@ -34,9 +34,9 @@ from propense.pipeline.stages import (
     STAGES,
     Done,
     Stage,
+    begin,
     find_stage,
     fingerprints,
-    forget,
     read_done,
     stage_folder,
     write_done,
@@ -95,7 +95,7 @@ def run(
             result.stage_seconds[stage.name] = done.seconds
             result.skipped.append(stage.name)
         else:
-            forget(result.run, stage.name)
+            begin(result.run, stage.name, prints[stage.name], resume=not forced)
             progress.stage(stage.name, stage.sentence)
             began = time.perf_counter()
             _MAKE[stage.name](settings, progress)

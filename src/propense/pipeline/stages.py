@@ -7,7 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -48,6 +48,10 @@ class Done(msgspec.Struct, frozen=True):
 
     fingerprint: str
     seconds: float
+
+
+RESUMABLE: Final = ("train", "rivals", "pack")
+"""Long stages that go on from what a stopped attempt left; the others start anew."""
 
 
 def find_stage(name: str) -> Stage:
@@ -126,9 +130,13 @@ def write_done(run: RunFolder, name: str, done: Done) -> None:
     os.replace(unfinished, file)
 
 
-def forget(run: RunFolder, name: str) -> None:
-    """Remove a stage's mark, and what it made unless it can be gone on with."""
-    folder = stage_folder(run, name)
+def begin(run: RunFolder, name: str, fingerprint: str, resume: bool) -> None:
+    """Make room for a stage. What a stopped attempt left stays only if it was made from the
+    same things, and `resume` is true; otherwise the stage's folder is removed."""
+    folder, note = stage_folder(run, name), run.root / f"{name}.begun"
     (folder / "done.json").unlink(missing_ok=True)
-    if name != "train":
+    resume = resume and name in RESUMABLE
+    if not (resume and note.is_file() and note.read_text("utf-8") == fingerprint):
         shutil.rmtree(folder, ignore_errors=True)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(fingerprint, "utf-8")
