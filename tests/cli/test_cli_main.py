@@ -164,6 +164,8 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys, settings_file):
 def test_a_real_ctrl_c(tmp_path):
     (tmp_path / "propense.toml").write_text('[users]\npath = "users.csv"\n')
     program = (
+        # A shell that starts tests in the background leaves Ctrl-C ignored in its children.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import time, propense.cli.flow as flow\n"
         "def wait(*_a, **_k):\n    print('waiting', flush=True); time.sleep(60)\n"
         "flow.run_pipeline = wait\n"
