@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from propense.encoding.dataset import Dataset
+from propense.encoding.design import padded_edges
 from propense.encoding.items import ItemContent
 from propense.models.customer import Content, CustomerNetwork
 from propense.models.shape import (
@@ -15,7 +16,7 @@ from propense.models.shape import (
     derive_dropout,
     derive_table,
 )
-from propense.schemas import FIRST_KNOWN, Floats, Ints
+from propense.schemas import FIRST_KNOWN, Ints
 from propense.settings import Recommend, Settings
 
 MAX_HEADS = 4
@@ -105,17 +106,6 @@ def head_of_action(shape: NetworkShape) -> Ints:
     for number, head in enumerate(shape.item_heads):
         heads[list(head.actions)] = number
     return heads
-
-
-def padded_edges(bins: tuple[Floats, ...] | list[Floats]) -> Floats:
-    """(n_numeric, most) bin edges; short rows repeat their last edge."""
-    most = max((len(edges) for edges in bins), default=1)
-    padded = np.zeros((len(bins), max(most, 2)), np.float32)
-    for row, edges in zip(padded, bins, strict=True):
-        if len(edges):
-            row[: len(edges)] = edges
-            row[len(edges) :] = edges[-1]
-    return padded
 
 
 def content_tensors(content: ItemContent) -> Content:
