@@ -32,7 +32,7 @@ prove: setup ## every proof of the project, hours; the table goes to build/prove
 	$(BIN)/python benchmarks/prove.py
 
 lint: setup ## ruff: rules and format
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 
 types: setup ## mypy, strict

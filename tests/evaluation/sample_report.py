@@ -248,7 +248,6 @@ def make_report() -> Report:
 if __name__ == "__main__":
     from propense.evaluation.card import render_card
     from propense.evaluation.page.render import render_page
-
     from propense.evaluation.report import report_to_json
 
     folder = Path(sys.argv[1])
