@@ -21,6 +21,7 @@ from msgspec import inspect as kinds
 
 from propense import cli, settings
 from propense.cli.verbs import SHELF, all_verbs
+from propense.settings import records
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Made by tools/make_docs.py; change the code it is made from, not this page. -->\n"
@@ -89,7 +90,7 @@ def field_meanings(record: type) -> dict[str, str]:
     """The text below each field of a record in the source, in one line."""
     classes = {
         node.name: node.body
-        for node in ast.parse(inspect.getsource(settings)).body
+        for node in ast.parse(inspect.getsource(records)).body
         if isinstance(node, ast.ClassDef)
     }
     found: dict[str, str] = {}

@@ -1,0 +1,45 @@
+"""Settings of a run: what they may say (`records`), how they are read (`reading`)."""
+
+from propense.settings.durations import seconds
+from propense.settings.reading import parse_settings, read_settings, read_toml
+from propense.settings.records import (
+    Cancelled,
+    Clean,
+    Evaluate,
+    Features,
+    File,
+    Goal,
+    Model,
+    Pack,
+    Recommend,
+    Record,
+    Rivals,
+    Settings,
+    Source,
+    Split,
+    Table,
+    Train,
+)
+
+__all__ = [
+    "Cancelled",
+    "Clean",
+    "Evaluate",
+    "Features",
+    "File",
+    "Goal",
+    "Model",
+    "Pack",
+    "Recommend",
+    "Record",
+    "Rivals",
+    "Settings",
+    "Source",
+    "Split",
+    "Table",
+    "Train",
+    "parse_settings",
+    "read_settings",
+    "read_toml",
+    "seconds",
+]
