@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in _FOREIGN:
         config.addinivalue_line("filterwarnings", line)
     # The same examples on every run; `pytest --hypothesis-profile default` looks for new ones.
-    hypothesis.settings.register_profile("same", derandomize=True)
+    hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
     if not config.getoption("--hypothesis-profile", None):
         hypothesis.settings.load_profile("same")
 

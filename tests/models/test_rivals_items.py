@@ -64,7 +64,7 @@ def ring(n_users: int, n_items: int, rng: np.random.Generator) -> Histories:
 
 
 scores = arrays(
-    np.float32, st.tuples(st.integers(1, 5), st.integers(1, 7)),
+    np.float32, st.tuples(st.integers(1, 5), st.integers(1, 70)),
     elements=st.sampled_from([-np.inf, 0.0, 1.0, 2.0]),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from propense.models.rivals.items import seen_items, top_items
 from propense.models.shape import ItemHead
 from propense.schemas import NONE, Doubles, Floats, Histories, Ids, Ints
 
-BLOCK = 1024
+BLOCK = 256
 """Customers scored against the catalogue at once."""
 
 
@@ -98,12 +98,13 @@ class Ranker:
         """
         ranked = np.zeros((len(user), k), np.int32)
         scores = np.zeros((len(user), k), np.float32)
+        shut = np.flatnonzero(~self.rankable)
         for rows in chunks(len(user), BLOCK):
             block = self.probabilities(wanted[rows], share[rows], histories, user[rows], end[rows])
             if positive is not None:
                 row, item = seen_items(histories, user[rows], end[rows], positive)
                 block[row, item] = -np.inf
-            block[:, ~self.rankable] = -np.inf
+            block[:, shut] = -np.inf
             ranked[rows] = top_items(block, k)
             listed = np.take_along_axis(block, ranked[rows].astype(np.int64), axis=1)
             scores[rows] = np.where(ranked[rows] == NONE, 0, listed)

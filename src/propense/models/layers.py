@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from propense.models.dropout import Dropout
 
 N_DISTANCES = 32
 N_AGES = 24
@@ -21,26 +26,54 @@ def bucket_distance(distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     places = torch.arange(_FARTHEST + 1, device=distance.device)
     far = (places.clamp(min=_EXACT).float() / _EXACT).log2()
     far = _EXACT + (far * (N_DISTANCES - _EXACT - 1) / 5).long()
-    buckets = torch.where(places < _EXACT, places, far.clamp(max=N_DISTANCES - 1))
-    return buckets[distance.clamp(0, _FARTHEST)]
+    buckets = torch.where(places < _EXACT, places, far.clamp(max=N_DISTANCES - 1)).int()
+    return functional.embedding(distance.clamp(0, _FARTHEST), buckets[:, None]).squeeze(-1)
 
 
 def bucket_age(days: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """Days ago -> bucket: powers of two of minutes."""
     minutes = days.clamp(min=0) * _MINUTES_PER_DAY
-    return (1 + minutes).log2().long().clamp(max=N_AGES - 1)
+    return (1 + minutes).log2().int().clamp(max=N_AGES - 1)
 
 
 def relate(
-    distance: Int[Tensor, "*shape"], days: Float[Tensor, "*shape"] | None
+    allowed: Bool[Tensor, "*shape"],
+    distance: Int[Tensor, "*shape"],
+    days: Float[Tensor, "*shape"] | None,
 ) -> Int[Tensor, "*shape"]:
-    """One number for a distance and, where there are times, an age: row of the bias table."""
+    """Row of the bias table of each pair: by distance and, where there are times, age.
+
+    Row 0 is "may not read".
+    """
     bucket = bucket_distance(distance)
-    return bucket if days is None else bucket * N_AGES + bucket_age(days)
+    row = bucket if days is None else bucket * N_AGES + bucket_age(days)
+    return (row + 1) * allowed
+
+
+class _Biases(torch.autograd.Function):
+    """A look-up of few numbers by many indices; its gradient is a weighted histogram."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, table: Float[Tensor, "heads rows"], relation: Int[Tensor, "*shape"]
+    ) -> Float[Tensor, "heads *shape"]:
+        flat = relation.flatten()
+        ctx.save_for_backward(flat)
+        ctx.n_rows = table.shape[1]
+        return torch.stack([head.index_select(0, flat) for head in table]).view(
+            len(table), *relation.shape
+        )
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, None]:
+        (flat,) = ctx.saved_tensors
+        heads = [torch.bincount(flat, head.flatten(), ctx.n_rows) for head in pull]
+        return torch.stack(heads).to(pull.dtype), None
 
 
 class RelativeAttention(nn.Module):
-    """Multi-head attention with learned biases for distance and age; the caller masks."""
+    """Multi-head attention with learned biases for distance and age."""
 
     def __init__(self, dim: int, n_heads: int, timed: bool) -> None:
         super().__init__()
@@ -49,30 +82,37 @@ class RelativeAttention(nn.Module):
         self.project = nn.Linear(dim, 3 * dim, bias=False)
         self.combine = nn.Linear(dim, dim, bias=False)
         self.distance = nn.Parameter(_near_first(n_heads) / GAIN)
-        self.age = nn.Parameter(torch.zeros(N_AGES, n_heads)) if timed else None
+        self.age = nn.Parameter(torch.zeros(n_heads, N_AGES)) if timed else None
 
     def forward(
         self,
         tokens: Float[Tensor, "batch length dim"],
-        allowed: Bool[Tensor, "batch length length"],
         relation: Int[Tensor, "batch length length"],
     ) -> Float[Tensor, "batch length dim"]:
+        # Heads come first: each reads its biases as one block.
         query, key, value = (
-            part.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            part.unflatten(-1, (self.n_heads, -1)).permute(2, 0, 1, 3)
             for part in self.project(tokens).chunk(3, dim=-1)
         )
-        table = self.distance * GAIN
-        if self.age is not None:
-            table = (table[:, None] + self.age * GAIN).flatten(0, 1)
-        bias = functional.embedding(relation, table)
-        bias = bias.masked_fill(~allowed[..., None], float("-inf")).permute(0, 3, 1, 2)
-        scores = query @ key.transpose(-1, -2) * self.scale + bias
+        scores = torch.matmul(query * self.scale, key.transpose(-1, -2)) + self._biases(relation)
         mixed = scores.softmax(dim=-1) @ value
-        combined: Tensor = self.combine(mixed.transpose(1, 2).flatten(-2))
+        combined: Tensor = self.combine(mixed.permute(1, 2, 0, 3).flatten(-2))
         return combined
 
+    def _biases(
+        self, relation: Int[Tensor, "batch length length"]
+    ) -> Float[Tensor, "heads batch length length"]:
+        table = self.distance * GAIN
+        if self.age is not None:
+            table = (table[:, :, None] + self.age[:, None] * GAIN).flatten(1)
+        never = table.new_full((self.n_heads, 1), float("-inf"))
+        table = torch.cat([never, table], dim=1)
+        if self.training:
+            return cast(Tensor, _Biases.apply(table, relation))  # type: ignore[no-untyped-call]
+        return functional.embedding(relation, table.T).permute(3, 0, 1, 2)
 
-def _near_first(n_heads: int) -> Float[Tensor, "distances heads"]:
+
+def _near_first(n_heads: int) -> Float[Tensor, "heads distances"]:
     """Where biases start: the first head looks near, each next one four times as far.
 
     A linear penalty on distance (ALiBi; Press et al. 2022); training bends it as it likes.
@@ -81,7 +121,7 @@ def _near_first(n_heads: int) -> Float[Tensor, "distances heads"]:
     far = _EXACT * 2 ** ((bucket - _EXACT) * 5 / (N_DISTANCES - _EXACT - 1))
     places = torch.where(bucket < _EXACT, bucket, far)
     slopes = 4.0 ** -torch.arange(1, n_heads + 1).float() * 2
-    return -places[:, None] * slopes
+    return -slopes[:, None] * places
 
 
 class Block(nn.Module):
@@ -95,15 +135,14 @@ class Block(nn.Module):
         self.norm_forward = nn.LayerNorm(dim)
         self.expand = nn.Linear(dim, 2 * hidden, bias=False)
         self.contract = nn.Linear(hidden, dim, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
         tokens: Float[Tensor, "batch length dim"],
-        allowed: Bool[Tensor, "batch length length"],
         relation: Int[Tensor, "batch length length"],
     ) -> Float[Tensor, "batch length dim"]:
-        attended = self.attention(self.norm_attention(tokens), allowed, relation)
+        attended = self.attention(self.norm_attention(tokens), relation)
         tokens = tokens + self.dropout(attended)
         gate, content = self.expand(self.norm_forward(tokens)).chunk(2, dim=-1)
         out: Tensor = tokens + self.dropout(self.contract(functional.silu(gate) * content))

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from propense.models.dropout import Dropout
 from propense.models.layers import Block, relate
 from propense.models.shape import NetworkShape
 
@@ -74,7 +75,7 @@ class SequencePart(nn.Module):
         self.events = EventTokens(shape)
         self.queries = QueryTokens(shape.dim)
         self.norm_in = nn.LayerNorm(shape.dim)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.blocks = nn.ModuleList(
             Block(shape.dim, shape.n_attention_heads, shape.timed, shape.dropout)
             for _ in range(shape.n_layers)
@@ -109,9 +110,9 @@ class SequencePart(nn.Module):
         if self.timed:
             moments = torch.cat([time, query_time], dim=1)
             days = moments[:, :, None] - moments[:, None, :]
-        relation = relate(distance, days)
+        relation = relate(allowed, distance, days)
         for block in self.blocks:
-            tokens = block(tokens, allowed, relation)
+            tokens = block(tokens, relation)
         states = self.norm_out(tokens)
         return states[:, :length], states[:, length:]
 
@@ -127,9 +128,9 @@ def _place(
     n_batch, n_queries = query_length.shape
     length = time.shape[1]
     place = torch.arange(length, device=query_length.device)
-    key_place = torch.cat([place.expand(n_batch, -1), query_length], dim=1)
+    key_place = torch.cat([place.expand(n_batch, -1), query_length], dim=1).int()
     is_query = torch.arange(length + n_queries, device=query_length.device) >= length
     back = key_place[:, :, None] - key_place[:, None, :]
-    reads_events = (back >= is_query[None, :, None].long()) & ~is_query[None, None, :]
+    reads_events = (back >= is_query[None, :, None].int()) & ~is_query[None, None, :]
     itself = torch.eye(length + n_queries, dtype=torch.bool, device=query_length.device)
     return reads_events | itself, back

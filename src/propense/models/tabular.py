@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from propense.models.dropout import Dropout
 from propense.models.shape import NetworkShape
 
 
@@ -41,10 +42,9 @@ class PiecewiseLinear(nn.Module):
     def forward(self, numeric: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n width"]:
         missing = torch.isnan(numeric)
         value = torch.where(missing, torch.zeros_like(numeric), numeric)
-        inner = self.edges[:, 1:-1]
         n_bins = self.weight.shape[1]
         first = torch.arange(len(self.weight), device=numeric.device) * n_bins
-        place = (value[..., None] >= inner).sum(dim=-1) + first
+        place = _bin_of(value, self.edges[:, 1:-1].contiguous()) + first
         low, high = self.edges[:, :-1].reshape(-1, 1), self.edges[:, 1:].reshape(-1, 1)
         low, high = (functional.embedding(place, edge).squeeze(-1) for edge in (low, high))
         share = ((value - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
@@ -55,6 +55,15 @@ class PiecewiseLinear(nn.Module):
             ..., None
         ] * functional.embedding(place, self.weight.flatten(0, 1))
         return torch.where(missing[..., None], self.missing, known) + self.bias
+
+
+def _bin_of(
+    value: Float[Tensor, "rows n"], inner: Float[Tensor, "n inner"]
+) -> Int[Tensor, "rows n"]:
+    """How many inner edges lie at or below each number."""
+    if torch.compiler.is_exporting():
+        return (value[..., None] >= inner).sum(dim=-1)
+    return torch.searchsorted(inner, value.T.contiguous(), right=True).T
 
 
 def _word_table(n_words: int, width: int) -> nn.Embedding:
@@ -78,21 +87,6 @@ class MemberLinear(nn.Module):
     ) -> Float[Tensor, "rows members n_out"]:
         out: Tensor = self.linear(hidden * self.scale_in) * self.scale_out + self.bias
         return out
-
-
-class SharedDropout(nn.Module):
-    """Dropout with one mask for all members of a row: drawing a mask each costs more than
-    the layer it precedes, and their sign vectors keep the members apart."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, hidden: Float[Tensor, "rows members n"]) -> Float[Tensor, "rows members n"]:
-        if not self.training or self.p == 0:
-            return hidden
-        keep = hidden.new_empty(len(hidden), 1, hidden.shape[-1]).bernoulli_(1 - self.p)
-        return hidden * (keep / (1 - self.p))
 
 
 class TabularPart(nn.Module):
@@ -124,7 +118,8 @@ class TabularPart(nn.Module):
         bound = 1 / math.sqrt(shape.hidden)
         nn.init.uniform_(self.out, -bound, bound)
         self.out_bias = nn.Parameter(torch.zeros(self.n_outputs))
-        self.dropout = SharedDropout(shape.table_dropout)
+        # One mask for all members of a row: their sign vectors keep them apart.
+        self.dropout = Dropout(shape.table_dropout, shared=1)
 
     def forward(
         self,

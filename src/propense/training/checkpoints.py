@@ -42,12 +42,14 @@ def write_checkpoint(
     folder: Path,
     state: State,
     network: dict[str, Tensor],
+    average: dict[str, Tensor],
     best: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> None:
     """Write all of a training; a reader sees the old checkpoint or the new one, never half."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"network.{name}": tensor for name, tensor in network.items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         for name, tensor in moments.items():
@@ -74,10 +76,14 @@ def read_checkpoint(folder: Path, fingerprint: str) -> tuple[State, dict[str, Te
 
 
 def restore(
-    tensors: dict[str, Tensor], network: torch.nn.Module, optimizer: torch.optim.Optimizer
+    tensors: dict[str, Tensor],
+    network: torch.nn.Module,
+    average: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
 ) -> dict[str, Tensor]:
     """Put a checkpoint's tensors back; returns the best weights so far."""
     network.load_state_dict(_under(tensors, "network."))
+    average.load_state_dict(_under(tensors, "average."))
     moments: dict[int, dict[str, Any]] = {}
     for name, tensor in _under(tensors, "optimizer.").items():
         number, _, key = name.partition(".")

@@ -157,5 +157,5 @@ def table_batches(n_rows: int, size: int, rng: np.random.Generator) -> Iterator[
 
 
 def draw_negatives(n_items: int, count: int, rng: np.random.Generator) -> Ints:
-    """Uniform negatives among known items, with replacement."""
-    return rng.integers(FIRST_KNOWN, n_items, count)
+    """At most `count` uniform negatives among known items, none twice, ascending."""
+    return np.unique(rng.integers(FIRST_KNOWN, n_items, count))

@@ -17,6 +17,7 @@ from propense.errors import TrainError
 from propense.models.customer import Content, CustomerNetwork
 from propense.progress import Progress
 from propense.schemas import FIRST_KNOWN, UNSEEN, Ints
+from propense.training.averaging import average_weights
 from propense.training.checkpoints import (
     EpochRecord,
     State,
@@ -25,6 +26,7 @@ from propense.training.checkpoints import (
     write_checkpoint,
 )
 from propense.training.examples import (
+    PASS_CELLS,
     Batch,
     Examples,
     build_batch,
@@ -32,7 +34,8 @@ from propense.training.examples import (
     draw_negatives,
     table_batches,
 )
-from propense.training.losses import goal_losses, mean_known, next_item_loss
+from propense.training.losses import goal_losses, mean_known
+from propense.training.softmax import next_item_loss
 from propense.training.validation import Judge
 
 Measure = Callable[[CustomerNetwork, Judge], dict[str, float]]
@@ -44,7 +47,7 @@ NEGATIVES = 2048
 ID_DROPOUT = 0.05
 """Share of item ids hidden in a step, so that content learns to speak alone."""
 WARMUP_STEPS = 100
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 3e-3
 TABLE_DECAY = 0.03
 CLIP = 5.0
 
@@ -97,6 +100,7 @@ class Trainer:
             if params
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, foreach=True)
+        self.average = average_weights(network, self._steps_a_pass())
         self.state = State(fingerprint=course.fingerprint)
         self.best: dict[str, Tensor] = {}
         self.numeric = torch.from_numpy(np.ascontiguousarray(examples.features.numeric))
@@ -137,6 +141,12 @@ class Trainer:
         self.network.load_state_dict(self.best)
         self.network.eval()
 
+    def _steps_a_pass(self) -> int:
+        if not self.shape.has_sequence:
+            return -(-len(self.examples.rows) // self.course.table_rows)
+        cells = self.examples.n_tokens + len(self.examples.rows)
+        return -(-min(cells, PASS_CELLS) // self.course.max_cells)
+
     def _steps(self, epoch: int) -> list[Step]:
         rng = np.random.default_rng([self.course.seed, epoch])
         if not self.shape.has_sequence:
@@ -159,6 +169,7 @@ class Trainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimizer.step()
+        self.average.update_parameters(self.network)
         value = float(loss.detach())
         if not np.isfinite(value):
             raise TrainError(
@@ -232,8 +243,10 @@ class Trainer:
         self, judge: Judge | None, measure: Measure, seconds: float, n_steps: int
     ) -> None:
         state = self.state
-        self.network.eval()
-        scores = measure(self.network, judge) if judge is not None else {}
+        average = self.average.module
+        assert isinstance(average, CustomerNetwork)
+        average.eval()
+        scores = measure(average, judge) if judge is not None else {}
         score = scores.get("score", float(state.epoch))
         record = EpochRecord(
             state.epoch, round(seconds, 3), state.loss_sum / max(n_steps, 1), scores
@@ -242,7 +255,7 @@ class Trainer:
         if state.best_score is None or score > state.best_score:
             state.best_score, state.best_epoch = score, state.epoch
             self.best = {
-                name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
+                name: tensor.detach().clone() for name, tensor in average.state_dict().items()
             }
         state.epoch, state.step, state.loss_sum, state.epoch_seconds = state.epoch + 1, 0, 0.0, 0.0
         tired = judge is not None and state.epoch - 1 - state.best_epoch >= self.course.patience
@@ -252,9 +265,10 @@ class Trainer:
         found = read_checkpoint(self.folder, self.course.fingerprint)
         if found is not None:
             self.state, tensors = found
-            self.best = restore(tensors, self.network, self.optimizer)
+            self.best = restore(tensors, self.network, self.average, self.optimizer)
 
     def _save(self) -> None:
         write_checkpoint(
-            self.folder, self.state, self.network.state_dict(), self.best, self.optimizer
-        )
+            self.folder, self.state, self.network.state_dict(), self.average.state_dict(),
+            self.best, self.optimizer,
+        )  # fmt: skip

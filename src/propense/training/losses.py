@@ -1,37 +1,16 @@
-"""What the network is asked to make small."""
+"""What the network's goals are asked to make small."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from propense.models.customer import bound_deviation
 from propense.models.shape import NetworkShape
-
-
-def next_item_loss(
-    wanted: Float[Tensor, "pairs dim"],
-    target: Int[Tensor, " pairs"],
-    vectors: Float[Tensor, "candidates dim"],
-    sampled: Int[Tensor, " negatives"] | None = None,
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy of the target among candidates.
-
-    `target` indexes `vectors`. Without `sampled` the candidates are all vectors (full
-    softmax); with it they are the target and the vectors at `sampled`, shared by all
-    pairs, a negative that is the pair's own target left out (uniform sampling needs no
-    logQ correction; Bengio & Senecal 2008).
-    """
-    if sampled is None:
-        return functional.cross_entropy(wanted @ vectors.T, target)
-    positive = (wanted * vectors[target]).sum(dim=1)
-    negative = wanted @ vectors[sampled].T
-    negative = negative.masked_fill(target[:, None] == sampled[None, :], float("-inf"))
-    return (torch.logaddexp(positive, negative.logsumexp(dim=1)) - positive).mean()
 
 
 def goal_losses(

@@ -39,7 +39,7 @@ from propense.training.validation import Judge
 
 MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""
-MAX_JUDGED = 20_000
+MAX_JUDGED = 10_000
 """Validation rows, and target rows, of the sample that decides when to stop."""
 
 

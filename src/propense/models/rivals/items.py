@@ -175,18 +175,32 @@ def top_items(scores: Floats, k: int) -> Ids:
     out = np.full((n_rows, k), NONE, np.int32)
     if not n_rows:
         return out
-    if width < scores.shape[1]:
-        border = -np.partition(-scores, width - 1, axis=1)[:, width - 1]
-    else:
-        border = np.full(n_rows, -np.inf, np.float32)
-    # All that tie with the k-th compete, so that the lower index wins.
-    row, place = np.nonzero((scores >= border[:, None]) & (scores > -np.inf))
+    # All that reach the border compete, those that tie with the k-th too: the lower index wins.
+    border = np.maximum(_reached_by(scores, width), np.finfo(scores.dtype).min)
+    row, place = np.divmod(np.flatnonzero(scores >= border[:, None]), scores.shape[1])
     order = np.lexsort((place, -scores[row, place], row))
     first = row_offsets(np.bincount(row, minlength=n_rows))
     rank = np.arange(len(order)) - first[row]
     kept = rank < width
     out[row[kept], rank[kept]] = place[order][kept]
     return out
+
+
+def _reached_by(scores: Floats, k: int) -> Floats:
+    """(n_rows,) a bound that at least `k` scores of each row reach, and few more.
+
+    The k-th highest of the maxima of groups: each group that reaches it holds one that does.
+    """
+    n_rows, n_items = scores.shape
+    n_groups = int(np.sqrt(n_items * k))
+    if n_groups < 2 * k:
+        maxima = scores
+    else:
+        size = n_items // n_groups
+        whole = scores[:, : size * n_groups].reshape(n_rows, size, n_groups)
+        maxima = whole.max(axis=1)
+    bound: Floats = np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k]
+    return bound
 
 
 def seen_items(

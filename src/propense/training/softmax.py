@@ -1,0 +1,85 @@
+"""The next-item loss: a softmax over candidates, in blocks that stay in the processor's cache."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+BLOCK_CELLS = 1 << 19
+"""Scores held at once: 2 MB of float32."""
+
+
+def next_item_loss(
+    wanted: Float[Tensor, "pairs dim"],
+    target: Int[Tensor, " pairs"],
+    vectors: Float[Tensor, "items dim"],
+    candidates: Int[Tensor, " candidates"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy of the target among it and the candidates.
+
+    `target` and `candidates` index `vectors`; no candidate may occur twice. Without
+    candidates all vectors are (full softmax). A candidate that is a pair's own target counts
+    once, as the target. Uniformly drawn candidates need no logQ correction (Bengio & Senecal
+    2008).
+
+    The gradients are made in the same walk over the blocks as the loss, so the matrix of all
+    scores never exists (as in cut cross-entropy; Wijmans et al. 2024).
+    """
+    if candidates is None:
+        candidates = torch.arange(len(vectors), device=vectors.device)
+    loss = _CandidateSoftmax.apply(wanted, target, vectors, candidates)  # type: ignore[no-untyped-call]
+    return cast(Tensor, loss)
+
+
+class _CandidateSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, wanted: Tensor, target: Tensor, vectors: Tensor, candidates: Tensor
+    ) -> Tensor:
+        place_of = torch.full((len(vectors),), -1, dtype=torch.long, device=vectors.device)
+        place_of[candidates] = torch.arange(len(candidates), device=vectors.device)
+        own = place_of[target]
+        offered = vectors[candidates]
+        hit = vectors[target]
+        positive = (wanted * hit).sum(dim=1)
+        n_pairs = len(wanted)
+        pull_wanted = torch.empty_like(wanted)
+        pull_offered = torch.zeros_like(offered)
+        pull_positive = torch.empty_like(positive)
+        total = positive.new_zeros(())
+        rows = max(1, BLOCK_CELLS // max(len(candidates), 1))
+        for first in range(0, n_pairs, rows):
+            block = slice(first, min(first + rows, n_pairs))
+            among = own[block]
+            scores = wanted[block] @ offered.T
+            clash = (among >= 0).nonzero()[:, 0]
+            scores[clash, among[clash]] = float("-inf")
+            likely = positive[block]
+            top = torch.maximum(scores.amax(dim=1), likely)
+            mass = scores.sub_(top[:, None]).exp_()
+            mine = (likely - top).exp_()
+            whole = mass.sum(dim=1).add_(mine)
+            total += (whole.log() + top - likely).sum()
+            mass.div_(whole[:, None])
+            pull_wanted[block] = mass @ offered
+            pull_offered.addmm_(mass.T, wanted[block])
+            pull_positive[block] = mine / whole - 1
+        pull_wanted.addcmul_(pull_positive[:, None], hit)
+        pull_vectors = torch.zeros_like(vectors)
+        pull_vectors[candidates] = pull_offered
+        pull_vectors.index_add_(0, target, pull_positive[:, None] * wanted)
+        ctx.save_for_backward(pull_wanted, pull_vectors)
+        ctx.n_pairs = max(n_pairs, 1)
+        loss: Tensor = total / ctx.n_pairs
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, None, Tensor, None]:
+        pull_wanted, pull_vectors = ctx.saved_tensors
+        share = pull / ctx.n_pairs
+        return pull_wanted * share, None, pull_vectors * share, None
