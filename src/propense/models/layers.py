@@ -108,7 +108,7 @@ class RelativeAttention(nn.Module):
         never = table.new_full((self.n_heads, 1), float("-inf"))
         table = torch.cat([never, table], dim=1)
         if self.training:
-            return cast(Tensor, _Biases.apply(table, relation))  # type: ignore[no-untyped-call]
+            return cast("Tensor", _Biases.apply(table, relation))  # type: ignore[no-untyped-call]
         return functional.embedding(relation, table.T).permute(3, 0, 1, 2)
 
 

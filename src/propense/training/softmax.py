@@ -32,7 +32,7 @@ def next_item_loss(
     if candidates is None:
         candidates = torch.arange(len(vectors), device=vectors.device)
     loss = _CandidateSoftmax.apply(wanted, target, vectors, candidates)  # type: ignore[no-untyped-call]
-    return cast(Tensor, loss)
+    return cast("Tensor", loss)
 
 
 class _CandidateSoftmax(torch.autograd.Function):

@@ -22,8 +22,10 @@ from propense.schemas import Doubles, Floats
 
 MAX_ITERATIONS = 500
 _BLOCK = 4096
-WEAKEST, STRONGEST = 30.0, 1e-3
+WEAKEST, STRONGEST = 10.0, 1e-4
 """Ends of the grid of C, the inverse of the penalty."""
+SMALL = 20_000
+"""On fewer rows one worse trial may be chance: the search bears two."""
 
 
 def fit_logistic(problem: Problem) -> Fitted:
@@ -83,8 +85,9 @@ def _choose_classifier(problem: Problem) -> _Classifier:
     rows = problem.search_rows
     n_trials = problem.setup.trials
     grid = np.geomspace(STRONGEST, WEAKEST, n_trials) if n_trials > 1 else np.array([0.1])
-    # From the strongest penalty on, each fit starts where the last one ended. Once two in a
-    # row are worse, weaker ones would only be slower and worse still.
+    # From the strongest penalty on, each fit starts where the last one ended. Past the best,
+    # weaker ones would only be slower and worse still.
+    bears = 2 if len(rows) < SMALL else 1
     model = LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)
     searched = matrix[rows] if len(rows) < len(matrix) else matrix
     best, losses, kept = 0, list[float](), None
@@ -95,7 +98,7 @@ def _choose_classifier(problem: Problem) -> _Classifier:
         losses.append(problem.loss(candidate.p(validation)))
         if kept is None or losses[trial] < losses[best]:
             best, kept = trial, candidate
-        elif trial - best >= 2:
+        elif trial - best >= bears:
             break
     if kept is None or len(rows) < len(matrix):
         c = float(grid[best])
