@@ -22,14 +22,12 @@ from propense.schemas import Doubles, Floats
 
 MAX_ITERATIONS = 500
 _BLOCK = 4096
-WEAKEST, STRONGEST = 10.0, 1e-4
-"""Ends of the grid of C, the inverse of the penalty."""
-SMALL = 20_000
-"""On fewer rows one worse trial may be chance: the search bears two."""
+START = 0.01
+"""The first C, the inverse of the penalty, that is tried."""
 
 
 def fit_logistic(problem: Problem) -> Fitted:
-    """C chosen on validation, from a grid of `trials` values."""
+    """C chosen on validation by a walk of `trials` steps."""
     first = _choose_classifier(problem if problem.binary else problem.as_binary())
     if problem.binary:
         return first.fitted(problem)
@@ -83,28 +81,45 @@ def _choose_classifier(problem: Problem) -> _Classifier:
         # Only of values, where everybody has one: the first of two stages is certain.
         return _Classifier(np.zeros(matrix.shape[1], np.float32), CERTAIN, 0.0, 0, False)
     rows = problem.search_rows
-    n_trials = problem.setup.trials
-    grid = np.geomspace(STRONGEST, WEAKEST, n_trials) if n_trials > 1 else np.array([0.1])
-    # From the strongest penalty on, each fit starts where the last one ended. Past the best,
-    # weaker ones would only be slower and worse still.
-    bears = 2 if len(rows) < SMALL else 1
-    model = LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)
     searched = matrix[rows] if len(rows) < len(matrix) else matrix
-    best, losses, kept = 0, list[float](), None
-    for trial, c in enumerate(grid):
-        model.set_params(C=float(c))
-        stopped = _fit(model, searched, problem.y[rows])
-        candidate = _Classifier.of(model, float(c), stopped)
-        losses.append(problem.loss(candidate.p(validation)))
-        if kept is None or losses[trial] < losses[best]:
-            best, kept = trial, candidate
-        elif trial - best >= bears:
-            break
-    if kept is None or len(rows) < len(matrix):
-        c = float(grid[best])
+    model = LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)
+    found: dict[float, tuple[float, _Classifier]] = {}
+    for _ in range(max(1, problem.setup.trials)):
+        c = _next_c({tried: loss for tried, (loss, _) in found.items()})
         model.set_params(C=c)
-        kept = _Classifier.of(model, c, _fit(model, matrix, problem.y))
-    return replace(kept, trials=len(losses))
+        stopped = _fit(model, searched, problem.y[rows])
+        candidate = _Classifier.of(model, c, stopped)
+        found[c] = problem.loss(candidate.p(validation)), candidate
+    best = min(found, key=lambda c: (found[c][0], c))
+    kept = found[best][1]
+    if len(rows) < len(matrix):
+        model.set_params(C=best)
+        kept = _Classifier.of(model, best, _fit(model, matrix, problem.y))
+    return replace(kept, trials=len(found))
+
+
+def _next_c(losses: dict[float, float]) -> float:
+    """Where to try next: down from the start in tens while it helps, else up, then between.
+
+    Down is first, since a strong penalty is found quickly and a weak one slowly.
+
+    >>> _next_c({}), _next_c({0.01: 0.5}), _next_c({0.01: 0.5, 0.001: 0.6})
+    (0.01, 0.001, 0.1)
+    >>> round(_next_c({0.01: 0.5, 0.001: 0.6, 0.1: 0.7}), 4)
+    0.0316
+    """
+    if not losses:
+        return START
+    ordered = sorted(losses)
+    best = min(ordered, key=lambda c: (losses[c], c))
+    if best == ordered[0]:
+        return float(f"{best / 10:.12g}")
+    if best == ordered[-1]:
+        return float(f"{best * 10:.12g}")
+    place = ordered.index(best)
+    gaps = [(ordered[place] / ordered[place - 1], place - 1), (ordered[place + 1] / best, place)]
+    left = max(gaps, key=lambda gap: (gap[0], gap[1]))[1]
+    return float(np.sqrt(ordered[left] * ordered[left + 1]))
 
 
 def _fit(model: Any, matrix: Floats, y: Doubles) -> bool:
