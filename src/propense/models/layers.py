@@ -56,7 +56,7 @@ class _Biases(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, table: Float[Tensor, "heads rows"], relation: Int[Tensor, "*shape"]
-    ) -> Float[Tensor, heads *shape]:
+    ) -> Float[Tensor, "heads ..."]:
         flat = relation.flatten()
         ctx.save_for_backward(flat)
         ctx.n_rows = table.shape[1]
