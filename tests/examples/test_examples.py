@@ -31,7 +31,7 @@ def paths_of(settings: Settings) -> list[str]:
 
 def test_all_are_here() -> None:
     assert EXAMPLES == [
-        "amazon-beauty", "ml-100k", "online_retail", "online_shoppers", "oulad", "telco_churn",
+        "amazon-beauty", "ml-100k", "ml-1m", "online_retail", "online_shoppers", "oulad", "telco_churn",
         "xuetangx",
     ]  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_prepare_makes_what_the_settings_read(name: str, tmp_path: Path) -> None
         header = pyarrow.csv.open_csv(tmp_path / str(users.path)).schema.names
         assert set(users.features) <= set(header)
         assert "final_result" not in header
-    expected = {"oulad": 266_640, "amazon-beauty": 198_502, "ml-100k": 100_000}
+    expected = {"oulad": 266_640, "amazon-beauty": 198_502, "ml-100k": 100_000, "ml-1m": 999_611}
     for source in settings.sources.values():
         file = tmp_path / str(source.events)
         if file.suffix == ".parquet":
