@@ -138,6 +138,11 @@ class RunFolder:
         """report.json, report.html, model_card.md."""
         return self.root / "evaluation"
 
+    @property
+    def curve(self) -> Path:
+        """The learning curve: SIZE-SHARE.json and SIZE-SHARE.safetensors a point."""
+        return self.root / "curve"
+
 
 @dataclass(frozen=True)
 class Histories:

@@ -39,11 +39,12 @@ def flow(monkeypatch):
     """The calls that would have run the pipeline."""
     calls = []
 
-    def fake(settings, output, until=None, force=False):
+    def fake(settings, output, until=None, force=False, with_curve=False):
         calls.append((settings, until, force))
         root = RunFolder(Path(settings.folder) / settings.run)
         return SimpleNamespace(
             run=root, report=SimpleNamespace(truth=TRUTH), bundle=Path("shelf/v0001"),
+            learning_curve=None,
             stage_seconds={"split": 61.0, "train": 3700.4}, skipped=["clean"],
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -37,7 +37,11 @@ NOTHING_FORCED = Making()
 
 
 def run(
-    *, until: StageName | None = None, making: Making = NOTHING_FORCED, common: Common = DEFAULTS
+    *,
+    until: StageName | None = None,
+    learning_curve: Annotated[bool, Flag] = False,
+    making: Making = NOTHING_FORCED,
+    common: Common = DEFAULTS,
 ) -> None:
     """Run the whole flow: clean, split, encode, train, rivals, evaluate, pack.
 
@@ -48,8 +52,11 @@ def run(
     ----------
     until
         Stop after this stage.
+    learning_curve
+        Also train on shares of the data and at other sizes, and draw in the report whether
+        more data or a deeper network would help, and what it would cost.
     """
-    _make(until, making, common)
+    _make(until, making, common, learning_curve)
 
 
 def clean(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
@@ -102,26 +109,34 @@ def pack(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
     _make("pack", making, common)
 
 
-def _make(until: str | None, making: Making, common: Common) -> None:
+def _make(until: str | None, making: Making, common: Common, learning_curve: bool = False) -> None:
     output = open_output(common)
     settings = load_settings(common, making.changes)
-    result = run_pipeline(settings, output, until, making.force)
-    record = {
+    result = run_pipeline(settings, output, until, making.force, learning_curve)
+    record: dict[str, Any] = {
         "run": result.run.root, "stage_seconds": result.stage_seconds, "skipped": result.skipped,
         "report": report_page(settings) if result.report is not None else None,
         "bundle": result.bundle,
     }  # fmt: skip
+    if result.learning_curve is not None:
+        record["learning_curve"] = result.learning_curve
     output.result(record, tell(result, settings))
 
 
 def run_pipeline(
-    settings: Settings, output: Output, until: str | None = None, force: bool = False
+    settings: Settings,
+    output: Output,
+    until: str | None = None,
+    force: bool = False,
+    with_curve: bool = False,
 ) -> RunResult:
     """The pipeline, with progress on stderr."""
     from propense import pipeline
 
     with show_progress(output) as progress:
-        return pipeline.run(settings, until=until, force=force, progress=progress)
+        return pipeline.run(
+            settings, until=until, force=force, with_curve=with_curve, progress=progress
+        )
 
 
 def report_page(settings: Settings) -> Path:
@@ -139,6 +154,9 @@ def tell(result: RunResult, settings: Settings) -> str:
         for name, seconds in result.stage_seconds.items()
         if name not in result.skipped
     ]
+    if result.learning_curve is not None:
+        curve = result.learning_curve
+        lines += [sentences[0].en for sentences in (curve.data, curve.depth)]
     lines.append(f"run     {result.run.root}")
     if result.report is not None:
         lines.append(f"report  {report_page(settings)}   (open it with: propense report)")

@@ -235,6 +235,87 @@ class Example(Frozen, frozen=True):
     """Best first."""
 
 
+class LearningTask(Frozen, frozen=True):
+    """One goal, or the items, as one trained network does it."""
+
+    goal: str | None
+    """None for the items."""
+    metric: str
+    """What is compared and drawn: "skill", or ndcg."""
+    validation: dict[str, Number]
+    test: dict[str, Number]
+    few: bool = False
+    """Too few positives in test for a verdict."""
+    difference: Interval = Interval()
+    """Of `metric` on test: this network minus that of the run, by paired bootstrap."""
+
+    @property
+    def key(self) -> str:
+        """Unique among the tasks of one network."""
+        return "items" if self.goal is None else f"goal {self.goal}"
+
+
+class LearningPoint(Frozen, frozen=True):
+    """One network of the learning curve: of how much data, how large, at what cost."""
+
+    name: str
+    share: float
+    """Of the customers of the train part."""
+    size: Literal["small", "base", "large"]
+    own: bool
+    """The network of the run itself: read, not trained again."""
+    n_users: int
+    n_rows: int
+    """Train rows learned from."""
+    n_rows_available: int
+    n_events: int
+    n_parameters: int
+    passes: int
+    best_pass: int
+    seconds: float
+    """Of all passes, without the validation after each."""
+    cut_short: bool = False
+    """[train] max_minutes ended it."""
+    tasks: list[LearningTask] = []
+
+    @property
+    def seconds_a_pass(self) -> float:
+        return self.seconds / max(self.passes, 1)
+
+    def task_of(self, key: str) -> LearningTask | None:
+        """The task of that key, None where it was not judged."""
+        return next((task for task in self.tasks if task.key == key), None)
+
+
+class LearningCurve(Frozen, frozen=True):
+    """Whether more data or a deeper network would help, and what it would cost."""
+
+    points: list[LearningPoint]
+    """By share, then by size."""
+    data: list[Text] = []
+    """What the shares say: the headline, then a sentence a task."""
+    depth: list[Text] = []
+    """What the sizes say, likewise."""
+    notes: list[Text] = []
+    resamples: int = 0
+
+    def own(self) -> LearningPoint:
+        """The network of the run."""
+        return next(point for point in self.points if point.own)
+
+    def shares(self) -> list[LearningPoint]:
+        """The points of the run's own size, by share."""
+        size = self.own().size
+        return [point for point in self.points if point.size == size]
+
+    def sizes(self) -> list[LearningPoint]:
+        """The points on all of the data, by size."""
+        order = ("small", "base", "large")
+        return sorted(
+            (point for point in self.points if point.share == 1), key=lambda p: order.index(p.size)
+        )
+
+
 class Report(Frozen, frozen=True):
     """Everything report.json holds and the page and the card are drawn from."""
 
@@ -256,6 +337,8 @@ class Report(Frozen, frozen=True):
     """Of synthetic worlds: row -> column -> number, for example what the true chances score."""
     truth_note: str = ""
     warnings: list[str | Text] = []
+    learning_curve: LearningCurve | None = None
+    """Where it was asked for."""
     verdict: Verdict | None = None
     """Over all goals and the ranking; filled when the report is written."""
     format: int = 1

@@ -15,18 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from propense.encoding.dataset import Dataset
 from propense.encoding.dataset import encode as encode_dataset
+from propense.errors import SettingsError
 from propense.evaluation.card import render_card
 from propense.evaluation.page.render import render_page
 from propense.evaluation.rankings import judge_ranking
-from propense.evaluation.records import Report
+from propense.evaluation.records import LearningCurve, Report
 from propense.evaluation.report import judge_goal, report_from_json, report_to_json
 from propense.export.bundle import write_bundle
 from propense.inference.shelf import next_version, place, read_current
 from propense.pipeline.contest import Contestants, score_goals, score_rankings
+from propense.pipeline.curve import SENTENCE, make_curve
 from propense.pipeline.reporting import assemble, capped_rows
 from propense.pipeline.rivalry import fit_rivals, open_rivals, rival_notes
 from propense.pipeline.serving import item_champion, read_servings, write_servings
@@ -52,8 +55,8 @@ from propense.tables.split import split as split_tables
 from propense.training.learned import learn, open_learned, refresh
 
 __all__ = [
-    "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "encode", "evaluate", "pack",
-    "rivals", "run", "run_folder", "split", "train",
+    "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "encode", "evaluate",
+    "learning_curve", "pack", "rivals", "run", "run_folder", "split", "train",
 ]  # fmt: skip
 
 
@@ -67,6 +70,7 @@ class RunResult:
     run: RunFolder
     report: Report | None = None
     bundle: Path | None = None
+    learning_curve: LearningCurve | None = None
     stage_seconds: dict[str, float] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
@@ -76,15 +80,22 @@ def run(
     *,
     until: str | None = None,
     force: bool = False,
+    with_curve: bool = False,
     progress: Progress = SILENT,
 ) -> RunResult:
     """Every stage up to `until`, in order; a finished one is not made again.
 
     With `force` the stage `until` (without it, every stage) is made again whatever its mark says.
+    `with_curve` adds the learning curve to the report at the end.
     Raises PropenseError; what earlier stages finished is kept.
     """
     result = RunResult(run_folder(settings))
     last = find_stage(until) if until is not None else STAGES[-1]
+    if with_curve and last.name not in ("evaluate", "pack"):
+        raise SettingsError(
+            f"the learning curve is drawn in the report, but the run is to stop after "
+            f"{last.name!r}; leave --until out, or use --until evaluate"
+        )
     prints = fingerprints(settings)
     fresh = False
     for stage in STAGES:
@@ -104,6 +115,8 @@ def run(
             result.stage_seconds[stage.name] = seconds
         if stage is last:
             break
+    if with_curve:
+        result.learning_curve = learning_curve(settings, progress, force=force and until is None)
     report = result.run.evaluation / "report.json"
     if last.name in ("evaluate", "pack"):
         result.report = report_from_json(report)
@@ -174,11 +187,37 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
         capped_rows(folds, settings.evaluate.max_rows),
     )  # fmt: skip
     report = with_truth(report, folds[0], contests, Path(settings.folder) / "truth")
+    report = _write_report(run, report)
+    write_servings(run.evaluation, goals, contests)
+    return report
+
+
+def learning_curve(
+    settings: Settings, progress: Progress = SILENT, *, force: bool = False
+) -> LearningCurve:
+    """Train on shares of the data and at other sizes, and draw it in the finished report.
+
+    Finished points are kept, unless `force` is true.
+    """
+    run = run_folder(settings)
+    report = report_from_json(run.evaluation / "report.json")
+    if force:
+        shutil.rmtree(run.curve, ignore_errors=True)
+    progress.stage("curve", SENTENCE)
+    curve = make_curve(
+        Dataset.open(run), settings, _fold_folder(settings, "train", 0), run.curve,
+        fingerprints(settings)["encode"], progress,
+    )  # fmt: skip
+    _write_report(run, msgspec.structs.replace(report, learning_curve=curve))
+    return curve
+
+
+def _write_report(run: RunFolder, report: Report) -> Report:
+    """The report as JSON, as a page and as a card; as it will be read again."""
     content = report_to_json(report)
     report = report_from_json(content)
     run.evaluation.mkdir(parents=True, exist_ok=True)
     (run.evaluation / "report.json").write_bytes(content)
-    write_servings(run.evaluation, goals, contests)
     (run.evaluation / "report.html").write_text(render_page(report), "utf-8")
     (run.evaluation / "model_card.md").write_text(render_card(report), "utf-8")
     return report

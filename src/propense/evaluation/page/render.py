@@ -8,6 +8,7 @@ from html import escape
 from importlib.resources import files
 
 from propense.evaluation.page.goal import care_html, goal_section
+from propense.evaluation.page.learning import curve_section
 from propense.evaluation.page.markup import (
     format_number,
     format_percent,
@@ -82,6 +83,9 @@ def _sections(report: Report) -> list[tuple[str, str, str]]:
         found.append(("parts", words_html("parts"), parts_section(report.plan)))
     if report.curves:
         found.append(("learning", words_html("learning"), learning_section(report)))
+    if report.learning_curve is not None:
+        name = words_html("learning_curve")
+        found.append(("learning-curve", name, curve_section(report.learning_curve)))
     if report.rivals:
         found.append(("rivals", words_html("rivals"), rivals_section(report)))
     found.append(("measured", words_html("measured"), method_section(report)))

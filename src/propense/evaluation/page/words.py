@@ -48,6 +48,7 @@ _METRICS: Final = {
     "lift_top_20": ("Lift, top 20 %", "提升度（前 20 %）"),
     "tweedie_deviance": ("Deviance (Tweedie 1.5)", "偏差（Tweedie 1.5）"),
     "gini_normalised": ("Normalised Gini", "归一化基尼系数"),
+    "skill": ("Skill", "技能分"),
     "spearman": ("Spearman correlation", "斯皮尔曼相关"),
     "mae": ("Mean absolute error", "平均绝对误差"),
     "rmse": ("Root mean squared error", "均方根误差"),
@@ -139,6 +140,40 @@ _WORDS: Final = {
     "epoch": Text("Epoch", "轮次"),
     "best_epoch": Text(
         "{value} at epoch {epoch}, the one judged", "第 {epoch} 轮为 {value}，即所评判的一轮"
+    ),
+    # learning curve
+    "learning_curve": Text(
+        "Would more data or a deeper network help?", "更多数据或更深的网络会有帮助吗？"
+    ),
+    "curve_lead": Text(
+        "The network again, on shares of the customers and at other sizes, judged on the same "
+        "customers; numbers below the charts are its training time. Skill is 1 − loss / loss of "
+        "the best constant answer: 0 knows nothing, 1 all. Lines are 95 % intervals of the "
+        "difference from the network of this run (the large dot), from {resamples} paired "
+        "resamples of test customers. Each point is one training: the chance in a training is "
+        "not in the interval. To choose a size, look at validation.",
+        "用部分客户、以其他大小重新训练网络，并在同一批客户上评判；图下数字为训练用时。"
+        "技能分 = 1 − 损失 / 最佳常数答案的损失：0 为一无所知，1 为全知。"
+        "竖线为与本次运行的网络（大圆点）之差的 95 % 区间，"
+        "取自 {resamples} 次测试客户的配对重采样。"
+        "每一点只训练一次：训练本身的偶然性不在区间内。选择大小请看验证集。",
+    ),
+    "more_data": Text("More data?", "更多数据？"),
+    "deeper": Text("A deeper network?", "更深的网络？"),
+    "share_axis": Text("share of train customers (log scale)", "训练客户占比（对数刻度）"),
+    "size_axis": Text("size of the network", "网络大小"),
+    "every_point": Text("Every point", "全部数据点"),
+    "size": Text("Size", "大小"),
+    "share": Text("Share", "占比"),
+    "parameters": Text("Parameters", "参数"),
+    "passes": Text("Passes", "轮数"),
+    "training_time": Text("Training", "训练用时"),
+    "a_pass": Text("{seconds} a pass", "每轮 {seconds}"),
+    "best_of": Text("best: {best}", "最佳：{best}"),
+    "on_validation": Text("validation {value}", "验证 {value}"),
+    "cut_short": Text(
+        "[train] max_minutes ended the training of: {points}.",
+        "[train] max_minutes 提前结束了以下训练：{points}。",
     ),
     # goals
     "goal_counts": Text(

@@ -1,0 +1,46 @@
+"""A share of the train part: whole customers drawn by chance, validation and test untouched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from propense.encoding.dataset import LEFT_OUT, Dataset
+from propense.encoding.targets import count_items
+from propense.schemas import TRAIN
+
+
+def draw_users(dataset: Dataset, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """(n_users,) True for a share of the customers that the train part learns from.
+
+    Of one seed the smaller share is always part of the larger one; at least one customer is
+    drawn where there is any.
+    """
+    learned = dataset.train_end > dataset.histories.offsets[:-1]
+    learned[dataset.rows.user[dataset.rows.part == TRAIN]] = True
+    order = np.random.default_rng([seed, 5]).permutation(np.flatnonzero(learned))
+    drawn = np.zeros(len(learned), np.bool_)
+    drawn[order[: max(1, round(share * len(order)))]] = True
+    return drawn
+
+
+def take_share(dataset: Dataset, share: float, seed: int) -> Dataset:
+    """The data set with a share of its train part; who is not drawn teaches nothing.
+
+    Their train rows belong to no part and their train events end before they begin, so
+    validation and test, which read whole histories, stay what they are. Vocabularies, scales
+    and bins remain those of the whole train part.
+    """
+    drawn = draw_users(dataset, share, seed)
+    rows, histories = dataset.rows, dataset.histories
+    dropped = (rows.part == TRAIN) & ~drawn[rows.user]
+    ends = np.where(drawn, dataset.train_end, histories.offsets[:-1])
+    counts = count_items(histories, ends, dataset.encoder.items.size)
+    return replace(
+        dataset,
+        rows=replace(rows, part=np.where(dropped, LEFT_OUT, rows.part).astype(np.int8)),
+        train_end=ends,
+        popularity=counts / max(int(counts.sum()), 1),
+    )
