@@ -6,10 +6,10 @@ QUICK := not slow and not spark and not browser
 ONE_THREAD := OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast prove lint types floors docs bench clean
+.PHONY: help setup demo test fast prove lint types floors docs bench bench-quality bench-speed clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 setup: $(STAMP) ## make .venv with everything needed; done once, and again when the pins change
 
@@ -47,6 +47,12 @@ docs: setup ## build the documentation into site/
 
 bench: setup ## the proofs of speed only
 	$(BIN)/python benchmarks/prove.py --kind speed
+
+bench-quality: setup ## the defaults over seeds beside rivals and literature, hours; kept runs are not made again
+	$(BIN)/python benchmarks/bench_quality.py $(BENCH)
+
+bench-speed: setup ## time to the peer's best ndcg@10 on this machine, hours (BENCH="--peer-epochs 3" for minutes)
+	$(BIN)/python benchmarks/bench_speed.py $(BENCH)
 
 clean: ## remove what was made, but not .venv
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

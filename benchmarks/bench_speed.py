@@ -1,0 +1,240 @@
+"""Time to the peer's own best ndcg@10, on one machine in one run: `make bench-speed`.
+
+    python benchmarks/bench_speed.py                               amazon-beauty, hours
+    python benchmarks/bench_speed.py --peer-epochs 3               the peer's speed only, minutes
+    python benchmarks/bench_speed.py --data ml-1m --loss softmax
+
+The peer, RecTools' SASRec, is trained first and judged after every pass; then propense with its
+defaults. Both are fitted on the train part alone, with the same number of threads. A peer that is
+stopped before its own recipe ends (patience 50 of at most 200 passes) is compared in two ways,
+and the table says so: at the best it had by then, and by the fewest passes its recipe makes, 51
+times its seconds a pass. Written to build/bench/speed.json and speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench_tables import machine, markdown, seconds_to_reach, tell_machine, write_json
+from example_runs import DATA, ExampleRun, prepare
+from proving import ROOT
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "peers"))
+
+import environments  # noqa: E402
+
+OUT = ROOT / "build" / "bench"
+RECIPE_EPOCHS, RECIPE_PATIENCE = 200, 50
+"""Of RecTools' public benchmark of its transformers."""
+
+PROTOCOL = (
+    "Leave-one-out, fitted on train alone, full ranking, seen items left out. Seconds are of "
+    "training alone; judging between passes is not in them.\n"
+)
+
+
+def main() -> None:
+    """Run the peer for every loss, then propense; add the result to the table."""
+    chosen = arguments()
+    prepare(chosen.data, place := OUT / "speed" / chosen.data)
+    peers = [run_peer(chosen, loss) for loss in chosen.loss]
+    ours = run_propense(chosen, place)
+    for peer in peers:
+        peer["against"] = compare(peer, ours, chosen, place)
+    record = {
+        "machine": {**machine(), "rectools": environments.version("rectools", "RecTools")},
+        "data": chosen.data, "threads": chosen.threads, "seed": chosen.seed,
+        "changes": chosen.set,
+        "made": time.strftime("%Y-%m-%d %H:%M", time.gmtime()), "peers": peers, "propense": ours,
+    }  # fmt: skip
+    name = "speed-trial" if chosen.peer_users else "speed"
+    file = OUT / f"{name}.json"
+    kept = json.loads(file.read_bytes()) if file.exists() else []
+    records = [*(old for old in kept if old["data"] != chosen.data), record]
+    write_json(file, records)
+    (OUT / f"{name}.md").write_text("# Speed\n\n" + "\n".join(map(page, records)))
+    print(page(record))
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", choices=["amazon-beauty", "ml-1m"], default="amazon-beauty")
+    parser.add_argument("--loss", nargs="+", default=["sampled_softmax"],
+                        choices=["softmax", "sampled_softmax", "gbce"])  # fmt: skip
+    parser.add_argument("--size", choices=["light", "published"], default="light")
+    parser.add_argument("--peer-epochs", type=int, default=RECIPE_EPOCHS, help="at most")
+    parser.add_argument("--peer-users", type=int, help="to try the script; speed-trial.md")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for propense")
+    return parser.parse_args()
+
+
+def run_peer(chosen: argparse.Namespace, loss: str) -> dict[str, Any]:
+    """The peer to its end. Raises RuntimeError with its last words if it fails."""
+    words = [
+        "--data", chosen.data, "--folder", DATA, "--loss", loss, "--size", chosen.size,
+        "--epochs", chosen.peer_epochs, "--patience", RECIPE_PATIENCE,
+        "--threads", chosen.threads, "--seed", chosen.seed,
+        *(("--users", chosen.peer_users) if chosen.peer_users else ()),
+    ]  # fmt: skip
+    command = [str(environments.interpreter("rectools")), str(HERE / "peers/rectools_sasrec.py")]
+    log = OUT / f"peer-{chosen.data}-{loss}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    lines: list[dict[str, Any]] = []
+    began = time.perf_counter()
+    with log.open("w") as errors, subprocess.Popen(
+        [*command, *map(str, words)], stdout=subprocess.PIPE, stderr=errors, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(chosen.threads)},
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        for text in child.stdout:
+            print(f"{loss}: {text}", end="", flush=True)
+            if text.startswith("{"):
+                lines.append(json.loads(text))
+    if child.returncode or len(lines) < 2:
+        told = "\n".join(log.read_text().splitlines()[-15:])
+        raise RuntimeError(f"the peer ended with {child.returncode}:\n{told}")
+    return summarise(lines[0], lines[1:], loss, time.perf_counter() - began)
+
+
+def summarise(
+    settings: dict[str, Any], curve: list[dict[str, Any]], loss: str, wall: float
+) -> dict[str, Any]:
+    """The peer's best pass by validation, and whether its recipe came to its end."""
+    best = max(curve, key=lambda line: line["validation_ndcg"])
+    last = curve[-1]
+    return {
+        "name": f"RecTools SASRec, {loss}", **settings, "epochs": last["epoch"],
+        "finished": last["epoch"] >= RECIPE_EPOCHS
+        or last["epoch"] - best["epoch"] >= RECIPE_PATIENCE,
+        "seconds_per_epoch": last["seconds"] / last["epoch"],
+        "best_epoch": best["epoch"], "seconds_to_best": best["seconds"],
+        "validation_ndcg": best["validation_ndcg"], "test_ndcg": best["test_ndcg"],
+        "test_recall": best["test_recall"], "peak_mb": last["peak_mb"], "wall_seconds": wall,
+        "curve": curve,
+    }  # fmt: skip
+
+
+def run_propense(chosen: argparse.Namespace, place: Path) -> dict[str, Any]:
+    """propense with its defaults, trained from the raw files and judged."""
+    return _train_and_judge(chosen, place, "whole", ())
+
+
+def _train_and_judge(
+    chosen: argparse.Namespace, place: Path, name: str, more: tuple[str, ...]
+) -> dict[str, Any]:
+    changes = (
+        f"train.seed={chosen.seed}", f"train.threads={chosen.threads}", *chosen.set, *more,
+        'rivals.items=["popularity"]',
+    )  # fmt: skip
+    run = ExampleRun(place, changes, f"runs/{name}")
+    trained = run.propense("train", "--force")
+    run.propense("evaluate")
+    learned, ranking = run.learned, run.report["ranking"]
+    (network,) = (entry for entry in ranking["models"] if entry["model"] == "network")
+    seconds = [record["seconds"] for record in learned["curves"]]
+    return {
+        "epochs": len(seconds), "best_epoch": learned["best_epochs"],
+        "seconds_per_epoch": sum(seconds) / len(seconds), "training_seconds": sum(seconds),
+        "wall_seconds": trained.seconds, "peak_mb": trained.peak_mb, "seconds": seconds,
+        "validation_ndcg": [record["validation"]["recommend"] for record in learned["curves"]],
+        "test_ndcg": network["metrics"]["ndcg_at_10"]["value"],
+        "test_recall": network["metrics"]["recall_at_10"]["value"],
+    }  # fmt: skip
+
+
+def compare(
+    peer: dict[str, Any], ours: dict[str, Any], chosen: argparse.Namespace, place: Path
+) -> dict[str, Any]:
+    """Where propense passes the peer's best; a second training stopped there confirms it on test.
+
+    `ratio` is of training alone on both sides. `ratio_wall` sets the peer's training alone
+    against all of `propense train`: reading, cleaning, encoding, training, counting.
+    """
+    recipe = peer["seconds_per_epoch"] * (RECIPE_PATIENCE + 1)
+    told: dict[str, Any] = {
+        "recipe_seconds": None if peer["finished"] else recipe,
+        "recipe_ratio": None if peer["finished"] else recipe / ours["wall_seconds"],
+    }
+    reached = seconds_to_reach(ours["seconds"], ours["validation_ndcg"], peer["validation_ndcg"])
+    if reached is None:
+        return {**told, "reached": False}
+    epochs, seconds = reached
+    stopped = _train_and_judge(chosen, place, "stopped", (f"train.max_epochs={epochs}",))
+    return {
+        **told, "reached": True, "epochs": epochs, "seconds": seconds,
+        "wall_seconds": stopped["wall_seconds"], "test_ndcg": stopped["test_ndcg"],
+        "ratio": peer["seconds_to_best"] / seconds,
+        "ratio_wall": peer["seconds_to_best"] / stopped["wall_seconds"],
+    }  # fmt: skip
+
+
+def page(record: dict[str, Any]) -> str:
+    """One data set's tables."""
+    ours = record["propense"]
+    changes = dict(change.split("=", 1) for change in record["changes"]) or {"defaults": ""}
+    sides = [*record["peers"], {"name": "propense", **ours, "settings": changes}]
+    rows = [_side(side) for side in sides]
+    head = ["", "settings", "s a pass", "passes", "best", "test ndcg@10", "recall@10", "peak MB"]
+    parts = [
+        f"## {record['data']}\n", tell_machine(record["machine"]) + f", {record['threads']} "
+        f"threads, seed {record['seed']}, {record['made']} UTC\n",
+        PROTOCOL,
+        markdown(head, rows), "", *(_verdict(peer, ours) for peer in record["peers"]),
+    ]  # fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+def _side(side: dict[str, Any]) -> list[Any]:
+    settings = ", ".join(f"{key} {value}" for key, value in side["settings"].items())
+    return [
+        side["name"], settings.strip(), round(side["seconds_per_epoch"], 1), side["epochs"],
+        side["best_epoch"], round(side["test_ndcg"], 4), round(side["test_recall"], 4),
+        round(side["peak_mb"]),
+    ]  # fmt: skip
+
+
+def _verdict(peer: dict[str, Any], ours: dict[str, Any]) -> str:
+    against = peer["against"]
+    state = (
+        "at the end of its recipe"
+        if peer["finished"]
+        else f"stopped after {peer['epochs']} passes, before its recipe ends"
+    )
+    said = (
+        f"- **{peer['name']}**, {state}: validation ndcg@10 {peer['validation_ndcg']:.4f}, "
+        f"test {peer['test_ndcg']:.4f}, after {peer['seconds_to_best']:.0f} s of training. "
+    )
+    if against["reached"]:
+        said += (
+            f"propense passes that validation ndcg@10 after {against['epochs']} passes, "
+            f"{against['seconds']:.0f} s: **{against['ratio']:.1f} times** sooner "
+            f"({against['ratio_wall']:.1f} times with all of its command, "
+            f"{against['wall_seconds']:.0f} s); stopped there its test ndcg@10 is "
+            f"{against['test_ndcg']:.4f}. "
+        )
+    else:
+        said += f"propense did not reach it in {ours['epochs']} passes. "
+    if against["recipe_ratio"] is not None:
+        said += (
+            f"Extrapolated, not run: the peer's recipe makes at least {RECIPE_PATIENCE + 1} passes,"
+            f" {against['recipe_seconds']:.0f} s, {against['recipe_ratio']:.1f} times all of "
+            f"`propense train` ({ours['wall_seconds']:.0f} s)."
+        )
+    return said.rstrip()
+
+
+if __name__ == "__main__":
+    main()
