@@ -53,8 +53,7 @@ def run(
     until
         Stop after this stage.
     learning_curve
-        Also train on shares of the data and at other sizes, and draw in the report whether
-        more data or a deeper network would help, and what it would cost.
+        Train again on shares of the data and at other sizes: would more of either help?
     """
     _make(until, making, common, learning_curve)
 
@@ -156,7 +155,7 @@ def tell(result: RunResult, settings: Settings) -> str:
     ]
     if result.learning_curve is not None:
         curve = result.learning_curve
-        lines += [sentences[0].en for sentences in (curve.data, curve.depth)]
+        lines += [f"data    {curve.data[0].en}", f"depth   {curve.depth[0].en}"]
     lines.append(f"run     {result.run.root}")
     if result.report is not None:
         lines.append(f"report  {report_page(settings)}   (open it with: propense report)")

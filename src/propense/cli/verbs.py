@@ -30,7 +30,7 @@ START: Final = (
          ("propense check", "propense check --json > diagnosis.json")),
     Verb("run", "The whole flow; finished stages are not made again",
          "propense.cli.flow:run",
-         ("propense run", "propense run --until split",
+         ("propense run", "propense run --until split", "propense run --learning-curve",
           "propense run --set train.max_epochs=3 --set model.size=small")),
 )  # fmt: skip
 
