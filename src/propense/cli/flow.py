@@ -155,7 +155,8 @@ def tell(result: RunResult, settings: Settings) -> str:
     ]
     if result.learning_curve is not None:
         curve = result.learning_curve
-        lines += [f"data    {curve.data[0].en}", f"depth   {curve.depth[0].en}"]
+        for name, sentences in (("data", curve.data), ("depth", curve.depth)):
+            lines.append(f"{name:<8}{' '.join(text.en for text in sentences[:2])}")
     lines.append(f"run     {result.run.root}")
     if result.report is not None:
         lines.append(f"report  {report_page(settings)}   (open it with: propense report)")

@@ -5,7 +5,7 @@ Every comparison is with the network of the run itself, on the same test custome
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from propense.evaluation.page.markup import format_duration, format_percent
@@ -15,10 +15,27 @@ from propense.evaluation.verdict import signed
 
 Change = Literal["better", "level", "worse", "unknown"]
 SIZES: Final = ("small", "base", "large")
+_EITHER: Final[dict[Change, Text]] = {
+    "level": Text("this data cannot tell it from chance", "这份数据无法将其与偶然区分"),
+    "unknown": Text("too few in test to tell", "测试样本太少，无法判断"),
+}
+SAID_OF_DATA: Final[dict[Change, Text]] = {
+    "better": Text("more data helps", "更多数据有帮助"),
+    "worse": Text("more data did not help", "更多数据没有帮助"),
+    **_EITHER,
+}
+SAID_OF_SIZES: Final[dict[Change, Text]] = {
+    "better": Text("better", "更好"),
+    "worse": Text("worse", "更差"),
+    **_EITHER,
+}
 
 
 def tell_of_data(shares: Sequence[LearningPoint]) -> list[Text]:
-    """Whether more data would help: a headline with the cost, then a sentence a task."""
+    """Whether more data would help: a headline, the cost, then a sentence a task.
+
+    The headline stands alone where there is nothing to compare.
+    """
     own = next(point for point in shares if point.own)
     lesser = [point for point in shares if point.share < 1]
     if not lesser:
@@ -53,11 +70,15 @@ def tell_of_data(shares: Sequence[LearningPoint]) -> list[Text]:
         )
         for task in own.tasks
     ]
-    return [_together(headline, _cost(own, before, Text(share, share))), *lines]
+    return [headline, _cost(own, before, Text(share, share)), *lines]
 
 
 def tell_of_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
-    """Whether a deeper network would help, or a smaller one do as well."""
+    """Whether a deeper network would help, or a smaller one do as well.
+
+    A headline, the cost, then for each other size a sentence a task, sizes one after the
+    other; the headline alone where there is nothing to compare.
+    """
     own = next(point for point in sizes if point.own)
     others = [point for point in sizes if not point.own]
     if not others:
@@ -77,12 +98,13 @@ def tell_of_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
             ),
             difference_of(point, task.key),
             read_change(point, task.key),
+            SAID_OF_SIZES,
         )
         for point in others
         for task in own.tasks
     ]
     headline = _deeper(own, near) if SIZES.index(near.size) > rank else _shallower(own, near)
-    return [_together(headline, _cost(near, own, Text(own.size, own.size))), *lines]
+    return [headline, _cost(near, own, Text(own.size, own.size)), *lines]
 
 
 def difference_of(point: LearningPoint, key: str) -> Interval:
@@ -160,14 +182,16 @@ def _cost(point: LearningPoint, other: LearningPoint, of_other: Text) -> Text:
     times = [format_duration(p.seconds_a_pass) for p in (point, other)]
     whole = [format_duration(p.seconds) for p in (point, other)]
     return Text(
-        f" A pass took {times[0]}, against {times[1]} at {of_other.en}; training {whole[0]} "
+        f"A pass took {times[0]}, against {times[1]} at {of_other.en}; training {whole[0]} "
         f"in {point.passes} passes, against {whole[1]} in {other.passes}.",
         f"一轮用时 {times[0]}（{of_other.zh}：{times[1]}）；训练 {point.passes} 轮共 {whole[0]}"
         f"（{other.passes} 轮，{whole[1]}）。",
     )
 
 
-def _sentence(start: Text, found: Interval, change: Change) -> Text:
+def _sentence(
+    start: Text, found: Interval, change: Change, words: Mapping[Change, Text] = SAID_OF_DATA
+) -> Text:
     if found.value is None:
         return Text(f"{start.en} is not defined on this test part.",
                     f"{start.zh}在此测试集上无定义。")  # fmt: skip
@@ -177,14 +201,9 @@ def _sentence(start: Text, found: Interval, change: Change) -> Text:
     by = signed(abs(found.value)).lstrip("+")
     ends = "" if found.low is None else f" ({signed(found.low)} to {signed(found.high)})"
     ends_zh = "" if found.low is None else f"（{signed(found.low)} 至 {signed(found.high)}）"
-    said = {
-        "better": (": it helps", "：有帮助"),
-        "worse": (": it does not help", "：没有帮助"),
-        "level": (": this data cannot tell it from chance", "：这份数据无法将其与偶然区分"),
-        "unknown": (": too few in test to tell", "：测试样本太少，无法判断"),
-    }[change]
+    said = words[change]
     return Text(
-        f"{start.en} {en} by {by}{ends}{said[0]}.", f"{start.zh}{zh} {by}{ends_zh}{said[1]}。"
+        f"{start.en} {en} by {by}{ends}: {said.en}.", f"{start.zh}{zh} {by}{ends_zh}：{said.zh}。"
     )
 
 
@@ -193,7 +212,7 @@ def _too_little() -> Text:
 
 
 def _name(task: LearningTask) -> Text:
-    return Text("the items", "物品推荐") if task.goal is None else Text(task.goal, f" {task.goal} ")
+    return Text("the items", "物品推荐") if task.goal is None else Text(task.goal, task.goal)
 
 
 def _possessive(task: LearningTask) -> Text:
@@ -204,9 +223,8 @@ def _possessive(task: LearningTask) -> Text:
 
 
 def _join(names: Sequence[Text]) -> Text:
-    en, zh = [name.en for name in names], [name.zh for name in names]
-    return Text(" and ".join([", ".join(en[:-1]), en[-1]] if en[1:] else en), "、".join(zh))
-
-
-def _together(first: Text, second: Text) -> Text:
-    return Text(first.en + second.en, first.zh + second.zh)
+    en, zh = [name.en for name in names], "、".join(name.zh for name in names)
+    before, after = (" " if end.isascii() else "" for end in (zh[:1], zh[-1:]))
+    return Text(
+        " and ".join([", ".join(en[:-1]), en[-1]] if en[1:] else en), f"{before}{zh}{after}"
+    )

@@ -293,9 +293,9 @@ class LearningCurve(Frozen, frozen=True):
     points: list[LearningPoint]
     """By share, then by size."""
     data: list[Text] = []
-    """What the shares say: the headline, then a sentence a task."""
+    """What the shares say: a headline, the cost, then a sentence a task."""
     depth: list[Text] = []
-    """What the sizes say, likewise."""
+    """What the sizes say: likewise, the tasks of each other size one after the other."""
     notes: list[Text] = []
     resamples: int = 0
 

@@ -71,14 +71,17 @@ def curve_section(curve: LearningCurve) -> str:
         ("deeper", curve.depth, curve.sizes(), _at_size, say("size_axis")),
     )
     for key, sentences, points, place, axis in questions:
-        body = _sentences(sentences)
+        body = _sentences(sentences[:2])
         if len(points) > 1:
+            places = [place(at, point) for at, point in enumerate(points)]
+            tasks = curve.own().tasks
             figures = [
-                _figure(task, points, [place(at, point) for at, point in enumerate(points)], axis)
-                for task in curve.own().tasks
-            ]
+                _figure(task, list(zip(points, places, strict=True)), axis,
+                        sentences[2:][at :: len(tasks)])
+                for at, task in enumerate(tasks)
+            ]  # fmt: skip
             body += f'<div class="pictures three">{"".join(figures)}</div>'
-        parts.append(f"<h3>{words_html(key)}</h3>{body}")
+        parts.append(f'<div class="asked"><h3>{words_html(key)}</h3>{body}</div>')
     lead = words_html("curve_lead", resamples=format_count(curve.resamples))
     parts.append(details_html(say("every_point"), _table(curve)))
     return section_html("learning-curve", say("learning_curve"), legend + "".join(parts), lead)
@@ -101,18 +104,19 @@ def _sentences(sentences: Sequence[Text]) -> str:
 
 def _figure(
     task: LearningTask,
-    points: Sequence[LearningPoint],
-    places: Sequence[tuple[float, tuple[str, str]]],
+    placed: Sequence[tuple[LearningPoint, tuple[float, tuple[str, str]]]],
     axis: Text,
+    sentences: Sequence[Text],
 ) -> str:
     title = task_name(task, task.metric)
     marks = []
-    for point, (x, below) in zip(points, places, strict=True):
+    for point, (x, below) in placed:
         found = point.task_of(task.key)
         if found is not None:
             numbers = found.test.get(task.metric), found.validation.get(task.metric)
             marks.append(Mark(x, below, numbers[0], found.difference, numbers[1], point.own))
-    return figure_html(title, curve_svg(marks, axis, title))
+    note = "<br>".join(text_html(line) for line in sentences)
+    return figure_html(title, curve_svg(marks, axis, title), note)
 
 
 def task_name(task: LearningTask, metric: str) -> Text:
@@ -136,7 +140,7 @@ def curve_svg(marks: Sequence[Mark], axis: Text, label: Text) -> str:
     wide = 0.08 * ((max(xs) - min(xs)) or 1)
     plot = Plot(min(xs) - wide, max(xs) + wide, low - pad, high + pad, height=TALL)
     body = [_frame(plot, marks, axis)]
-    body.append(plot.line(xs, [mark.validation for mark in marks], "rival faint"))
+    body.append(plot.line(xs, [mark.validation for mark in marks], "rival"))
     body.append(plot.line(xs, [mark.test for mark in marks], "network"))
     for mark, pair in zip(marks, ends, strict=True):
         x = plot.x(mark.x)
