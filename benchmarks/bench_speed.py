@@ -8,7 +8,8 @@ The peer, RecTools' SASRec, is trained first and judged after every pass; then p
 defaults. Both are fitted on the train part alone, with the same number of threads. A peer that is
 stopped before its own recipe ends (patience 50 of at most 200 passes) is compared in two ways,
 and the table says so: at the best it had by then, and by the fewest passes its recipe makes, 51
-times its seconds a pass. Written to build/bench/speed.json and speed.md.
+times its seconds a pass. Written to build/bench/speed.json and speed.md. The peer's passes are also
+kept as they come: after a stop, --peer-kept goes on with them, and the table says that too.
 """
 
 from __future__ import annotations
@@ -39,13 +40,15 @@ PROTOCOL = (
     "Leave-one-out, fitted on train alone, full ranking, seen items left out. Seconds are of "
     "training alone; judging between passes is not in them.\n"
 )
+EARLIER = "The peer's numbers are of an earlier run on this machine.\n"
 
 
 def main() -> None:
     """Run the peer for every loss, then propense; add the result to the table."""
     chosen = arguments()
     prepare(chosen.data, place := OUT / "speed" / chosen.data)
-    peers = [run_peer(chosen, loss) for loss in chosen.loss]
+    find = read_peer if chosen.peer_kept else run_peer
+    peers = [find(chosen, loss) for loss in chosen.loss]
     ours = run_propense(chosen, place)
     for peer in peers:
         peer["against"] = compare(peer, ours, chosen, place)
@@ -53,6 +56,7 @@ def main() -> None:
         "machine": {**machine(), "rectools": environments.version("rectools", "RecTools")},
         "data": chosen.data, "threads": chosen.threads, "seed": chosen.seed,
         "changes": chosen.set,
+        "peer_kept": chosen.peer_kept,
         "made": time.strftime("%Y-%m-%d %H:%M", time.gmtime()), "peers": peers, "propense": ours,
     }  # fmt: skip
     name = "speed-trial" if chosen.peer_users else "speed"
@@ -74,6 +78,7 @@ def arguments() -> argparse.Namespace:
                         choices=["softmax", "sampled_softmax", "gbce"])  # fmt: skip
     parser.add_argument("--size", choices=["light", "published"], default="light")
     parser.add_argument("--peer-epochs", type=int, default=RECIPE_EPOCHS, help="at most")
+    parser.add_argument("--peer-kept", action="store_true", help="do not run it, take what is kept")
     parser.add_argument("--peer-users", type=int, help="to try the script; speed-trial.md")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=0)
@@ -90,11 +95,10 @@ def run_peer(chosen: argparse.Namespace, loss: str) -> dict[str, Any]:
         *(("--users", chosen.peer_users) if chosen.peer_users else ()),
     ]  # fmt: skip
     command = [str(environments.interpreter("rectools")), str(HERE / "peers/rectools_sasrec.py")]
-    log = OUT / f"peer-{chosen.data}-{loss}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    lines: list[dict[str, Any]] = []
-    began = time.perf_counter()
-    with log.open("w") as errors, subprocess.Popen(
+    file = curve_file(chosen, loss)
+    log = file.with_suffix(".log")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as errors, file.open("w") as kept, subprocess.Popen(
         [*command, *map(str, words)], stdout=subprocess.PIPE, stderr=errors, text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(chosen.threads)},
     ) as child:  # fmt: skip
@@ -102,16 +106,31 @@ def run_peer(chosen: argparse.Namespace, loss: str) -> dict[str, Any]:
         for text in child.stdout:
             print(f"{loss}: {text}", end="", flush=True)
             if text.startswith("{"):
-                lines.append(json.loads(text))
-    if child.returncode or len(lines) < 2:
+                kept.write(text)
+                kept.flush()
+    if child.returncode:
         told = "\n".join(log.read_text().splitlines()[-15:])
         raise RuntimeError(f"the peer ended with {child.returncode}:\n{told}")
-    return summarise(lines[0], lines[1:], loss, time.perf_counter() - began)
+    return read_peer(chosen, loss)
 
 
-def summarise(
-    settings: dict[str, Any], curve: list[dict[str, Any]], loss: str, wall: float
-) -> dict[str, Any]:
+def curve_file(chosen: argparse.Namespace, loss: str) -> Path:
+    """Where the peer's passes are kept, a JSON line each."""
+    trial = "-trial" if chosen.peer_users else ""
+    return OUT / "peers" / f"{chosen.data}-{chosen.size}-{loss}{trial}.jsonl"
+
+
+def read_peer(chosen: argparse.Namespace, loss: str) -> dict[str, Any]:
+    """The kept passes. Raises RuntimeError if there are none, or none with as many threads."""
+    file = curve_file(chosen, loss)
+    texts = file.read_text().splitlines() if file.exists() else []
+    lines = [json.loads(text) for text in texts]
+    if len(lines) < 2 or lines[0]["threads"] != chosen.threads:
+        raise RuntimeError(f"no pass of the peer with {chosen.threads} threads is kept in {file}")
+    return summarise(lines[0], lines[1:], loss)
+
+
+def summarise(settings: dict[str, Any], curve: list[dict[str, Any]], loss: str) -> dict[str, Any]:
     """The peer's best pass by validation, and whether its recipe came to its end."""
     best = max(curve, key=lambda line: line["validation_ndcg"])
     last = curve[-1]
@@ -122,7 +141,7 @@ def summarise(
         "seconds_per_epoch": last["seconds"] / last["epoch"],
         "best_epoch": best["epoch"], "seconds_to_best": best["seconds"],
         "validation_ndcg": best["validation_ndcg"], "test_ndcg": best["test_ndcg"],
-        "test_recall": best["test_recall"], "peak_mb": last["peak_mb"], "wall_seconds": wall,
+        "test_recall": best["test_recall"], "peak_mb": last["peak_mb"],
         "curve": curve,
     }  # fmt: skip
 
@@ -191,7 +210,7 @@ def page(record: dict[str, Any]) -> str:
     parts = [
         f"## {record['data']}\n", tell_machine(record["machine"]) + f", {record['threads']} "
         f"threads, seed {record['seed']}, {record['made']} UTC\n",
-        PROTOCOL,
+        PROTOCOL + (EARLIER if record["peer_kept"] else ""),
         markdown(head, rows), "", *(_verdict(peer, ours) for peer in record["peers"]),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"

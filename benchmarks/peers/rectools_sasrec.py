@@ -36,8 +36,8 @@ from rectools.models import SASRecModel
 from rectools.models.nn.item_net import IdEmbeddingsItemNet
 
 LENGTH = {"amazon-beauty": 50, "ml-1m": 200}
-SIZES = {"light": {"n_factors": 64, "n_heads": 2}, "published": {}}
-LOSSES = {
+SIZES: dict[str, dict[str, Any]] = {"light": {"n_factors": 64, "n_heads": 2}, "published": {}}
+LOSSES: dict[str, dict[str, Any]] = {
     "softmax": {"loss": "softmax"},
     "sampled_softmax": {"loss": "sampled_softmax", "n_negatives": 256},
     "gbce": {"loss": "gBCE", "n_negatives": 256, "gbce_t": 0.75},
