@@ -52,17 +52,23 @@ def test_owned_items_are_left_out_and_short_lists_are_filled_with_none():
 
 
 class Opinion:
-    """Counts that are sure of item 2."""
+    """Counts that are sure of item 2 and never met item 5."""
+
+    met = np.array([False, False, True, True, True, False])
 
     def opinions(self, histories, user, end):
-        sure = np.zeros((len(user), 6), np.float32)
-        sure[:, 2] = 1
+        sure = np.full((len(user), 6), 0.01, np.float32)
+        sure[:, 2] = 0.96
         return sure, np.array([1e6, 0], np.float32)[: len(user)]
 
 
-def test_counts_are_believed_where_there_is_evidence():
-    mixed = ranker(counts=Opinion(), gate=Gate(-5.0, 1.0))
+def test_the_gate_multiplies_powers_of_both_opinions():
+    alone = ranker().probabilities(WANTED, SHARE, histories(), USER, END)
+    deaf = ranker(counts=Opinion(), gate=Gate(1.0, 0.0))
+    assert np.allclose(deaf.probabilities(WANTED, SHARE, histories(), USER, END), alone)
+    mixed = ranker(counts=Opinion(), gate=Gate(0.5, 2.0))
     p = mixed.probabilities(WANTED, SHARE, histories(), USER, END)
-    assert p[0, 2] > 0.99
-    assert np.allclose(p[1], ranker().popularity, atol=0.01)
-    assert Gate(0.0, 0.0).weight(np.array([3.0], np.float32)).tolist() == [0.5]
+    counted = np.array([0.96, 0.01, 0.01, 0.25])  # never met: the average of four items
+    expected = alone[:, 2:] ** 0.5 * counted**2
+    assert np.allclose(p[:, 2:], expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+    assert p[:, :2].max() < 1e-6

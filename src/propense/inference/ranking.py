@@ -14,10 +14,16 @@ from propense.schemas import NONE, Doubles, Floats, Histories, Ids, Ints
 
 BLOCK = 256
 """Customers scored against the catalogue at once."""
+_LEAST = np.float32(1e-30)
 
 
 class Counts(Protocol):
     """The count part: a second opinion on the next item from transitions alone."""
+
+    @property
+    def met(self) -> np.ndarray:
+        """(n_items,) which items were ever counted."""
+        ...
 
     def opinions(self, histories: Histories, user: Ids, end: Ints) -> tuple[Floats, Floats]:
         """Probabilities (n, n_items) and how much evidence each row has (n,)."""
@@ -26,15 +32,24 @@ class Counts(Protocol):
 
 @dataclass(frozen=True)
 class Gate:
-    """How much the counts are believed: sigmoid(bias + slope * log1p(evidence))."""
+    """How two opinions make one: a product of powers, scaled to sum to 1.
 
-    bias: float
-    slope: float
+    P(item) ~ network(item) ** `network` * counts(item) ** `counts`. What both hold likely
+    wins, and what either rules out loses, which an average of the two would forget (products
+    of experts; Hinton 2002). Little evidence makes the counts flat, hence mild.
+    """
 
-    def weight(self, evidence: Floats) -> Floats:
-        """Share of the counts in the mixture, (n,) in [0, 1]."""
-        logit = np.clip(self.bias + self.slope * np.log1p(evidence), -30, 30)
-        out: Floats = (1 / (1 + np.exp(-logit))).astype(np.float32)
+    network: float
+    counts: float
+
+    def mix(self, network: Floats, counted: Floats) -> Floats:
+        """(n, n_items) logarithms of the two opinions -> one probability."""
+        logits = np.float32(self.network) * network
+        logits += np.float32(self.counts) * counted
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        out: Floats = logits
         return out
 
 
@@ -55,13 +70,29 @@ class Ranker:
         self, wanted: Floats, share: Floats, histories: Histories, user: Ids, end: Ints
     ) -> Floats:
         """P(item) of each row by the weighted heads, mixed with the counts; (n, n_items)."""
-        network = self.network_probabilities(wanted, share, end > histories.offsets[:-1][user])
         if self.counts is None or self.gate is None:
-            return network
-        counted, evidence = self.counts.opinions(histories, user, end)
-        weight = self.gate.weight(evidence)[:, None]
-        out: Floats = (1 - weight) * network + weight * counted
-        return out
+            heard = end > histories.offsets[:-1][user]
+            return self.network_probabilities(wanted, share, heard)
+        return self.gate.mix(*self.log_opinions(wanted, share, histories, user, end))
+
+    def log_opinions(
+        self, wanted: Floats, share: Floats, histories: Histories, user: Ids, end: Ints
+    ) -> tuple[Floats, Floats]:
+        """Logarithms of what network and counts hold of each item, (n, n_items) each.
+
+        Of an item that was never counted the counts say nothing: it is as likely as the
+        catalogue's average, so that content alone decides where a new item stands.
+        """
+        assert self.counts is not None
+        heard = end > histories.offsets[:-1][user]
+        network = self.network_probabilities(wanted, share, heard)
+        counted, _ = self.counts.opinions(histories, user, end)
+        unmet = np.flatnonzero(~self.counts.met & self.rankable)
+        counted[:, unmet] = 1 / max(int(self.rankable.sum()), 1)
+        for opinion in (network, counted):
+            np.maximum(opinion, _LEAST, out=opinion)
+            np.log(opinion, out=opinion)
+        return network, counted
 
     def network_probabilities(self, wanted: Floats, share: Floats, heard: np.ndarray) -> Floats:
         """The network's own P(item); a customer never heard of gets popularity."""

@@ -103,6 +103,11 @@ class TransitionCounts:
         """(n_items,) share of each item among the targets, one added to each known item."""
         return _popularity(self.successes.astype(np.float64))
 
+    @cached_property
+    def met(self) -> npt.NDArray[np.bool_]:
+        """(n_items,) which items were ever a target."""
+        return self.successes > 0
+
     def opinions(self, histories: Histories, user: Whole, end: Whole) -> tuple[Floats, Floats]:
         """P(next item) after the events before `end` (absolute), and the evidence for it.
 

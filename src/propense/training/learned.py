@@ -99,7 +99,7 @@ def learn(
                 trained.scorer, replace(ranker, counts=counts), dataset.histories,
                 trained.clock, targets,
             )  # fmt: skip
-            gate = (found.bias, found.slope)
+            gate = (found.network, found.counts)
     notes = Notes(
         trained.curves, trained.best_epochs, trained.n_rows, trained.n_rows_available, gate
     )

@@ -1,0 +1,39 @@
+"""The gate finds the powers that targets were drawn with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from propense.inference.ranking import Gate
+from propense.schemas import FIRST_KNOWN, Targets
+from propense.training.gating import OpinionBlock, climb
+
+N_ROWS, N_ITEMS = 6000, 40
+
+
+def opinions(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of two unlike opinions, none and unseen next to impossible."""
+    made = []
+    for _ in range(2):
+        p = rng.dirichlet(np.full(N_ITEMS, 0.5), N_ROWS) + 1e-4
+        logs = np.log(p / p.sum(axis=1, keepdims=True))
+        logs[:, :FIRST_KNOWN] = np.log(1e-30)
+        made.append(logs.astype(np.float32))
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize("true", [(0.8, 0.5), (1.0, 0.0), (0.0, 1.2)])
+def test_powers_are_found(true):
+    rng = np.random.default_rng(0)
+    network, counted = opinions(rng)
+    p = Gate(*true).mix(network, counted).astype(np.float64)
+    p[:, :FIRST_KNOWN] = 0
+    p /= p.sum(axis=1, keepdims=True)
+    items = np.array([rng.choice(N_ITEMS, p=row) for row in p], np.int32)
+    targets = Targets(
+        np.zeros(N_ROWS, np.int32), np.zeros(N_ROWS, np.int64), np.arange(N_ROWS + 1), items,
+        np.ones(N_ROWS, np.int8),
+    )  # fmt: skip
+    found = climb([OpinionBlock(network, counted, targets)])
+    assert (found.network, found.counts) == pytest.approx(true, abs=0.06)
