@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from propense.inference.ranking import Gate
+from propense.inference.ranking import LOG_LEAST, Gate
 from propense.schemas import FIRST_KNOWN, Targets
 from propense.training.gating import OpinionBlock, climb
 
@@ -37,3 +37,22 @@ def test_powers_are_found(true):
     )  # fmt: skip
     found = climb([OpinionBlock(network, counted, targets)])
     assert (found.network, found.counts) == pytest.approx(true, abs=0.06)
+
+
+def test_what_was_taken_out_of_the_lists_is_not_learned_from():
+    """The counts are right about every item but those the customers own already."""
+    rng = np.random.default_rng(1)
+    network, counted = opinions(rng)
+    owned = np.full((N_ROWS, 1), N_ITEMS - 1)
+    items = counted[:, :-1].argmax(axis=1).astype(np.int32)
+    items[0] = N_ITEMS - 1
+    targets = Targets(
+        np.zeros(N_ROWS, np.int32), np.zeros(N_ROWS, np.int64), np.arange(N_ROWS + 1), items,
+        np.ones(N_ROWS, np.int8),
+    )  # fmt: skip
+    for opinion in (network, counted):
+        np.put_along_axis(opinion, owned, LOG_LEAST, axis=1)
+    block = OpinionBlock(network, counted, targets)
+    assert not block.asked[0] and block.asked[1:].all()
+    found = climb([block])
+    assert found.counts > 1 > found.network

@@ -14,7 +14,8 @@ from propense.schemas import NONE, Doubles, Floats, Histories, Ids, Ints
 
 BLOCK = 256
 """Customers scored against the catalogue at once."""
-_LEAST = np.float32(1e-30)
+LOG_LEAST = np.log(np.float32(1e-30))
+"""Logarithm that stands for no chance at all."""
 
 
 class Counts(Protocol):
@@ -90,8 +91,8 @@ class Ranker:
         unmet = np.flatnonzero(~self.counts.met & self.rankable)
         counted[:, unmet] = 1 / max(int(self.rankable.sum()), 1)
         for opinion in (network, counted):
-            np.maximum(opinion, _LEAST, out=opinion)
-            np.log(opinion, out=opinion)
+            np.log(np.maximum(opinion, np.exp(LOG_LEAST), out=opinion), out=opinion)
+            np.maximum(opinion, LOG_LEAST, out=opinion)
         return network, counted
 
     def network_probabilities(self, wanted: Floats, share: Floats, heard: np.ndarray) -> Floats:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from propense.encoding.batches import EventClock, chunks
-from propense.inference.ranking import BLOCK, Gate, Ranker
+from propense.inference.ranking import BLOCK, LOG_LEAST, Gate, Ranker
 from propense.inference.scorer import Scorer
+from propense.models.rivals.items import seen_items
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Targets
 
 MOST_CELLS = 1 << 25
@@ -18,17 +19,23 @@ _START = np.array([1.0, 0.0])
 
 
 def fit_gate(
-    scorer: Scorer, ranker: Ranker, histories: Histories, clock: EventClock, targets: Targets
+    scorer: Scorer,
+    ranker: Ranker,
+    histories: Histories,
+    clock: EventClock,
+    targets: Targets,
+    owned: np.ndarray | None,
 ) -> Gate:
-    """The gate that makes the validation targets most likely.
+    """The gate that makes the validation targets most likely among what may be listed.
 
-    `ranker` holds the counts. Both opinions are of data that neither has seen, so neither is
-    flattered. The likelihood is concave in the powers.
+    `ranker` holds the counts; `owned` (n_actions,) marks the actions that take an item out of
+    the lists, None where nothing does. Both opinions are of data that neither has seen, so
+    neither is flattered. The likelihood is concave in the powers.
     """
     most = max(MOST_CELLS // max(len(ranker.item_vectors), 1), 1)
     if len(targets) > most:
         targets = targets.take(np.linspace(0, len(targets) - 1, most).astype(np.int64))
-    return climb(_read(scorer, ranker, histories, clock, targets))
+    return climb(_read(scorer, ranker, histories, clock, targets, owned))
 
 
 def climb(blocks: list[OpinionBlock]) -> Gate:
@@ -55,7 +62,7 @@ class OpinionBlock:
     def __init__(self, network: Floats, counted: Floats, came: Targets) -> None:
         self.network, self.counted = network, counted
         row = np.repeat(np.arange(len(came)), np.diff(came.item_offsets))
-        known = came.items >= FIRST_KNOWN
+        known = (came.items >= FIRST_KNOWN) & (network[row, came.items] > LOG_LEAST)
         self.row, self.item = row[known], came.items[known]
         n_items = np.bincount(self.row, minlength=len(came))
         self.share = 1 / n_items[self.row]
@@ -89,7 +96,12 @@ class OpinionBlock:
 
 
 def _read(
-    scorer: Scorer, ranker: Ranker, histories: Histories, clock: EventClock, targets: Targets
+    scorer: Scorer,
+    ranker: Ranker,
+    histories: Histories,
+    clock: EventClock,
+    targets: Targets,
+    owned: np.ndarray | None,
 ) -> list[OpinionBlock]:
     """The two opinions of every row."""
     wanted, share = scorer.seek_items(histories, clock, targets.user, targets.end)
@@ -97,5 +109,9 @@ def _read(
     for rows in chunks(len(targets), BLOCK):
         came = targets.take(np.arange(len(targets))[rows])
         opinions = ranker.log_opinions(wanted[rows], share[rows], histories, came.user, came.end)
+        if owned is not None:
+            row, item = seen_items(histories, came.user, came.end, owned)
+            for opinion in opinions:
+                opinion[row, item] = LOG_LEAST
         blocks.append(OpinionBlock(*opinions, came))
     return blocks

@@ -97,7 +97,7 @@ def learn(
         if len(targets):
             found = fit_gate(
                 trained.scorer, replace(ranker, counts=counts), dataset.histories,
-                trained.clock, targets,
+                trained.clock, targets, owned_actions(dataset.encoder),
             )  # fmt: skip
             gate = (found.network, found.counts)
     notes = Notes(
