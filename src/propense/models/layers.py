@@ -107,7 +107,7 @@ class RelativeAttention(nn.Module):
             table = (table[:, :, None] + self.age[:, None] * GAIN).flatten(1)
         never = table.new_full((self.n_heads, 1), float("-inf"))
         table = torch.cat([never, table], dim=1)
-        if self.training:
+        if not torch.compiler.is_exporting():
             return cast("Tensor", _Biases.apply(table, relation))  # type: ignore[no-untyped-call]
         return functional.embedding(relation, table.T).permute(3, 0, 1, 2)
 

@@ -23,7 +23,7 @@ from propense.training.learned import item_setup
 
 MEMBERS = 4
 """Averaged models of a rival whose fit has chance in it: as honest as the network's members."""
-TUNED_ON = 50_000
+TUNED_ON = 25_000
 """Validation rows at most that settings are chosen on."""
 
 

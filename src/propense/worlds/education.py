@@ -346,7 +346,7 @@ repeat = false
 size = "small"
 
 [train]
-max_minutes = 4
+max_minutes = 3
 
 [rivals]
 trials = 4
