@@ -1,8 +1,8 @@
-"""The table of docs/results.md: every example's network against every rival.
+"""The page docs/results.md: every example's network against every rival.
 
 Run it after the examples have been run, naming their folders:
 
-    python benchmarks/examples_table.py FOLDER...        prints Markdown
+    python benchmarks/examples_table.py FOLDER... > docs/results.md
 
 A folder is one where `propense run` ended; its report is read, nothing is computed anew.
 """
@@ -23,6 +23,18 @@ from propense.evaluation.records import (
 )
 from propense.evaluation.report import report_from_json
 
+INTRODUCTION = """\
+# Results
+
+Every folder of `examples/` run with its own `propense.toml` and no other setting: the customer
+network against every rival on the same parts and encodings, wins and losses alike. Brackets hold
+95 % intervals, by bootstrap over customers. Bold is the best of a column, by its value alone;
+the sentence below a table says what the paired intervals allow to be said. "serves" marks what
+did best on **validation** and would be deployed.
+
+Made by `benchmarks/examples_table.py`; to repeat it: `python prepare.py`, `propense run` in each
+folder, with the data sets named in `examples/README.md`.
+"""
 METRICS = {
     "binary": ("auc", "average_precision_minority", "log_loss"),
     "value": ("gini_normalised", "spearman", "total_ratio"),
@@ -30,7 +42,8 @@ METRICS = {
 
 
 def main() -> None:
-    """Print one table an example."""
+    """Print the page: what it is, then one section an example."""
+    print(INTRODUCTION)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "lightgbm", "numpy"))
     print(f"Made on {platform.machine()}, Python {platform.python_version()}, {packages}.\n")
     for folder in map(Path, sys.argv[1:]):
@@ -43,7 +56,7 @@ def table(name: str, report: Report) -> str:
     parts = [f"## {name}\n"]
     for goal in report.goals:
         said = f"{goal.n_rows:,} test rows of {goal.n_users:,} customers"
-        parts.append(f"**{goal.name}** ({goal.sentence}; {said})\n")
+        parts.append(f"**{goal.name}** ({goal.sentence.en}; {said})\n")
         parts.append(_rows(goal, METRICS[goal.kind]))
         parts.append(f"{goal.verdict.headline.en}\n")
     if report.ranking is not None:
