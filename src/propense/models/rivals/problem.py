@@ -17,7 +17,7 @@ from propense.models.rivals.goal_rival import Columns, Design, make_matrix
 from propense.models.trails import Whole
 from propense.schemas import Doubles, Floats, Ints, TableFeatures
 
-SEARCH_ROWS = 50_000
+SEARCH_ROWS = 30_000
 """Settings are searched on at most this many rows, then fitted on all."""
 MAX_CELLS = 300_000_000
 """Of the piecewise-linear matrix, 1.2 GB; above it bins are merged, and the notes say so."""
