@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-
-from propense.models.customer import CustomerNetwork
 
 _MOST_STEPS = 1000
 
 
-def average_weights(network: CustomerNetwork, steps_a_pass: int) -> AveragedModel:
+def average_weights(network: nn.Module, steps_a_pass: int) -> AveragedModel:
     """An average of `network` that forgets over about one pass, and faster in the beginning.
 
     Worked example: after n updates the last one weighs max(1 / steps_a_pass, 9 / (10 + n)).
