@@ -27,7 +27,7 @@ def ranker(**more: object) -> Ranker:
     """Four items on a line; what is looked for is a number."""
     vectors = np.array([[0], [0], [1], [2], [3], [4]], np.float32)
     rankable = np.array([False, False, True, True, True, True])
-    popularity = np.array([0, 0, 0.4, 0.3, 0.2, 0.1])
+    popularity = np.array([0, 0, 0.5, 0.3, 0.2, 0.0])
     heads = (ItemHead("buy", (3,), 1.0), ItemHead("other", (2,), 0.0))
     return Ranker(vectors, heads, rankable, popularity, **more)  # type: ignore[arg-type]
 
@@ -52,14 +52,14 @@ def test_owned_items_are_left_out_and_short_lists_are_filled_with_none():
 
 
 class Opinion:
-    """Counts that are sure of item 2 and never met item 5."""
+    """Counts that are sure of item 2 and never met items 4 and 5; train knows 4."""
 
-    met = np.array([False, False, True, True, True, False])
+    met = np.array([False, False, True, True, False, False])
 
     def opinions(self, histories, user, end):
         sure = np.full((len(user), 6), 0.01, np.float32)
         sure[:, 2] = 0.96
-        return sure, np.array([1e6, 0], np.float32)[: len(user)]
+        return sure
 
 
 def test_the_gate_multiplies_powers_of_both_opinions():
@@ -68,7 +68,7 @@ def test_the_gate_multiplies_powers_of_both_opinions():
     assert np.allclose(deaf.probabilities(WANTED, SHARE, histories(), USER, END), alone)
     mixed = ranker(counts=Opinion(), gate=Gate(0.5, 2.0))
     p = mixed.probabilities(WANTED, SHARE, histories(), USER, END)
-    counted = np.array([0.96, 0.01, 0.01, 0.25])  # never met: the average of four items
+    counted = np.array([0.96, 0.01, 0.01, 0.25])  # new: the average of four items
     expected = alone[:, 2:] ** 0.5 * counted**2
     assert np.allclose(p[:, 2:], expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
     assert p[:, :2].max() < 1e-6

@@ -56,3 +56,37 @@ def test_what_was_taken_out_of_the_lists_is_not_learned_from():
     assert not block.asked[0] and block.asked[1:].all()
     found = climb([block])
     assert found.counts > 1 > found.network
+
+
+def test_an_opinion_that_misleads_is_silenced_and_two_that_do_leave_the_network():
+    rng = np.random.default_rng(2)
+    network, counted = opinions(rng)
+
+    def targets(items):
+        return Targets(
+            np.zeros(N_ROWS, np.int32), np.zeros(N_ROWS, np.int64), np.arange(N_ROWS + 1),
+            items.astype(np.int32), np.ones(N_ROWS, np.int8),
+        )  # fmt: skip
+
+    known = slice(FIRST_KNOWN, None)
+    least = network[:, known].argmin(axis=1) + FIRST_KNOWN
+    turned = -network
+    turned[:, :FIRST_KNOWN] = LOG_LEAST
+    found = climb([OpinionBlock(network, turned, targets(least))])
+    assert found.network == 0 and found.counts > 1
+    neither = climb([OpinionBlock(network, network, targets(least))])
+    assert (neither.network, neither.counts) == pytest.approx((1.0, 0.0))
+    right = np.where(np.arange(N_ROWS) % 2, counted[:, known].argmax(axis=1) + FIRST_KNOWN, least)
+    found = climb([OpinionBlock(network, counted, targets(right))])
+    assert found.network == 0 and found.counts > 0.1
+
+
+def test_few_rows_do_not_silence_the_network():
+    rng = np.random.default_rng(3)
+    network, counted = opinions(rng)
+    few = Targets(
+        np.zeros(3, np.int32), np.zeros(3, np.int64), np.arange(4),
+        counted[:3].argmax(axis=1).astype(np.int32), np.ones(3, np.int8),
+    )  # fmt: skip
+    found = climb([OpinionBlock(network[:3], counted[:3], few)])
+    assert found.network > 0.5

@@ -53,7 +53,7 @@ def run(
     until
         Stop after this stage.
     learning_curve
-        Train again on shares of the data and at other sizes: would more of either help?
+        Also train on shares of the data and at other sizes: would more help?
     """
     _make(until, making, common, learning_curve)
 

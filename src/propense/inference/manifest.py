@@ -10,7 +10,7 @@ import msgspec
 
 from propense.errors import BundleError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FILE: Final = "manifest.json"
 
 

@@ -26,8 +26,8 @@ class Counts(Protocol):
         """(n_items,) which items were ever counted."""
         ...
 
-    def opinions(self, histories: Histories, user: Ids, end: Ints) -> tuple[Floats, Floats]:
-        """Probabilities (n, n_items) and how much evidence each row has (n,)."""
+    def opinions(self, histories: Histories, user: Ids, end: Ints) -> Floats:
+        """Probabilities (n, n_items)."""
         ...
 
 
@@ -81,14 +81,14 @@ class Ranker:
     ) -> tuple[Floats, Floats]:
         """Logarithms of what network and counts hold of each item, (n, n_items) each.
 
-        Of an item that was never counted the counts say nothing: it is as likely as the
+        Of an item that no event of train names the counts say nothing: it is as likely as the
         catalogue's average, so that content alone decides where a new item stands.
         """
         assert self.counts is not None
         heard = end > histories.offsets[:-1][user]
         network = self.network_probabilities(wanted, share, heard)
-        counted, _ = self.counts.opinions(histories, user, end)
-        unmet = np.flatnonzero(~self.counts.met & self.rankable)
+        counted = self.counts.opinions(histories, user, end)
+        unmet = np.flatnonzero(self.rankable & ~self.counts.met & (self.popularity == 0))
         counted[:, unmet] = 1 / max(int(self.rankable.sum()), 1)
         for opinion in (network, counted):
             np.log(np.maximum(opinion, np.exp(LOG_LEAST), out=opinion), out=opinion)

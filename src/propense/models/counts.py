@@ -108,39 +108,12 @@ class TransitionCounts:
         """(n_items,) which items were ever a target."""
         return self.successes > 0
 
-    def opinions(self, histories: Histories, user: Whole, end: Whole) -> tuple[Floats, Floats]:
-        """P(next item) after the events before `end` (absolute), and the evidence for it.
+    def opinions(self, histories: Histories, user: Whole, end: Whole) -> Floats:
+        """P(next item) after the events before `end` (absolute), (n, n_items).
 
-        Returns (n, n_items) and (n,): the mass counted from the row's items. A customer
-        without any event gets popularity and evidence 0.
+        A customer without any event gets popularity.
         """
         return self.spread(self.read(histories, user, end))
-
-    def successors(self, items: Whole, lag: Whole | None = None) -> tuple[Floats, Floats]:
-        """As `opinions`, from bare items (n, m), the most recent last, 0 where there is none.
-
-        `lag` (n, m) counts moments back, 1 for the last; without it each item is a moment.
-        Raises SettingsError on an item outside the catalogue or a lag below 1.
-        """
-        if items.size and (items.min() < 0 or items.max() >= self.n_items):
-            raise SettingsError(
-                f"counts: item indices must lie in 0..{self.n_items - 1}, "
-                f"got {int(items.min())}..{int(items.max())}"
-            )
-        real = items >= FIRST_KNOWN
-        counted: Whole = _count_back(real) if lag is None else lag
-        if real.any() and counted[real].min() < 1:
-            raise SettingsError(f"counts: a lag must be at least 1, got {int(counted[real].min())}")
-        real &= counted <= self.settings.n_lags
-        row, column = np.nonzero(real)
-        back = counted[row, column].astype(np.int64)
-        key = row * (self.settings.n_lags + 1) + back
-        size: Doubles = np.bincount(key)[key].astype(np.float64) if len(key) else np.zeros(0)
-        weight = back.astype(np.float64) ** -self.settings.fade / size
-        sources = Sources(
-            row_offsets(real.sum(axis=1)), items[row, column].astype(np.int32), weight
-        )
-        return self.spread(sources)
 
     def read(self, histories: Histories, user: Whole, end: Whole) -> Sources:
         """The items each row starts from: those of its last `n_lags` moments."""
@@ -150,8 +123,8 @@ class TransitionCounts:
         trails = read_trails(histories, run_user, furthest)
         return recent_sources(trails, run, trails.stop(run, end), self.settings)
 
-    def spread(self, sources: Sources) -> tuple[Floats, Floats]:
-        """Probabilities (n, n_items) and evidence (n,) of weighted source items."""
+    def spread(self, sources: Sources) -> Floats:
+        """Probabilities (n, n_items) of weighted source items."""
         weight = self.source_weight(sources)
         out = np.zeros((len(sources), self.n_items), np.float32)
         self._scatter(out, sources, weight)
@@ -161,39 +134,7 @@ class TransitionCounts:
         divisor = total + self.settings.smoothing
         out += (rest[:, None] * self.popularity).astype(np.float32)
         out /= divisor[:, None].astype(np.float32)
-        return out, self._evidence(sources)
-
-    def likelihood(
-        self,
-        histories: Histories,
-        user: Whole,
-        end: Whole,
-        target: Whole,
-        own: npt.NDArray[np.bool_],
-    ) -> tuple[Floats, Floats]:
-        """P(`target`) of each row and the evidence, both (n,), without the catalogue.
-
-        Where `own` is true, the row's own transitions (its sources to its target) and its
-        own success are left out of the counts: what a training example may be told.
-        `own` must hold only for counted events, see `counted_events`.
-        """  # fmt: skip
-        sources = self.read(histories, user, end)
-        row = sources.row
-        wanted = target.astype(np.int64)
-        mine = np.where(own[row], _weight_of_item(sources), 0)
-        pair = _without(self._lookup(sources.item.astype(np.int64), wanted[row]), mine)
-        from_item = _without(self.row_mass[sources.item].astype(np.float64), mine)
-        weight = sources.weight * _power(from_item, self.settings.sharpness)
-        score, total = _sum_rows(weight * pair, sources), _sum_rows(weight * from_item, sources)
-        kept = _without(self._kept[sources.item], mine)
-        pruned = np.maximum(total - _sum_rows(weight * kept, sources), 0)
-        known = np.where(wanted >= FIRST_KNOWN, self.successes[wanted] - own + 1, 0)
-        n_known = self.n_items - FIRST_KNOWN
-        popularity = known / (self.successes.sum(dtype=np.float64) - own + n_known)
-        smoothing = self.settings.smoothing
-        p = (score + (pruned + smoothing) * popularity) / (total + smoothing)
-        evidence = _sum_rows(sources.weight * from_item, sources)
-        return p.astype(np.float32), evidence.astype(np.float32)
+        return out
 
     def save(self, path: Path) -> None:
         """Write to `path` as safetensors."""
@@ -210,29 +151,11 @@ class TransitionCounts:
         row_mass = self.row_mass[sources.item].astype(np.float64)
         return sources.weight * _power(row_mass, self.settings.sharpness)
 
-    def _evidence(self, sources: Sources) -> Floats:
-        out = _sum_rows(sources.weight * self.row_mass[sources.item], sources)
-        return out.astype(np.float32)
-
     @cached_property
     def _kept(self) -> Doubles:
         """(n_items,) mass of the pairs that were kept."""
         total = np.append(0, np.cumsum(self.mass, dtype=np.float64))
         return np.diff(total[self.offsets])
-
-    @cached_property
-    def _keys(self) -> Ints:
-        row = np.repeat(np.arange(self.n_items), np.diff(self.offsets))
-        out: Ints = row * self.n_items + self.successor
-        return out
-
-    def _lookup(self, item: Ints, target: Ints) -> Doubles:
-        """Mass counted from each item to each target, 0 where none was."""
-        key = item * self.n_items + target
-        if not len(self._keys):
-            return np.zeros(len(key))
-        place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
-        return np.where(self._keys[place] == key, self.mass[place], 0).astype(np.float64)
 
     def _scatter(self, out: Floats, sources: Sources, worth: Doubles) -> None:
         """Add the sources' successors to `out`, in pieces."""
@@ -286,19 +209,6 @@ def fit_counts(
     return TransitionCounts(
         settings, pairs.offsets, pairs.successor, pairs.mass, pairs.row_mass, successes
     )
-
-
-def counted_events(
-    histories: Histories,
-    train_end: Whole,
-    positive: npt.NDArray[np.bool_] | None = None,
-    repeat: bool = False,
-) -> npt.NDArray[np.bool_]:
-    """(n_events,) which events `fit_counts` counts as targets."""
-    trails = read_trails(histories, np.arange(histories.n_users), train_end)
-    out = np.zeros(histories.n_events, bool)
-    out[trails.event[_counted(trails, histories, positive, repeat)]] = True
-    return out
 
 
 def load_counts(path: Path) -> TransitionCounts:
@@ -357,21 +267,6 @@ def _sum_rows(value: Doubles, sources: Sources) -> Doubles:
     return np.bincount(sources.row, value, len(sources)).astype(np.float64)
 
 
-def _weight_of_item(sources: Sources) -> Doubles:
-    """(n_sources,) weight of the same item in the same row, all its events together."""
-    width = int(sources.item.max(initial=0)) + 1
-    _, group = np.unique(sources.row * width + sources.item, return_inverse=True)
-    if not len(group):
-        return sources.weight
-    return np.bincount(group, sources.weight).astype(np.float64)[group]
-
-
-def _without(mass: Doubles, mine: Doubles) -> Doubles:
-    """`mass` less what is the row's own; what rounding leaves of nothing is nothing."""
-    left = mass - mine
-    return np.where(left > 1e-6 * mass, left, 0)
-
-
 def _power(mass: Doubles, sharpness: float) -> Doubles:
     """`mass ** -sharpness`, 0 where there is no mass."""
     return np.where(mass > 0, np.maximum(mass, 1e-12) ** -sharpness, 0)
@@ -381,10 +276,4 @@ def _popularity(successes: Doubles) -> Doubles:
     known = successes + 1
     known[:FIRST_KNOWN] = 0
     out: Doubles = known / known.sum()
-    return out
-
-
-def _count_back(real: npt.NDArray[np.bool_]) -> Ints:
-    """(n, m) how many real cells lie from each on to the end of its row."""
-    out: Ints = np.cumsum(real[:, ::-1].astype(np.int64), axis=1)[:, ::-1]
     return out

@@ -132,8 +132,15 @@ def write_done(run: RunFolder, name: str, done: Done) -> None:
 
 def begin(run: RunFolder, name: str, fingerprint: str, resume: bool) -> None:
     """Make room for a stage. What a stopped attempt left stays only if it was made from the
-    same things, and `resume` is true; otherwise the stage's folder is removed."""
+    same things, and `resume` is true; otherwise the stage's folder is removed. Later stages
+    that read this one are no longer finished."""
     folder, note = stage_folder(run, name), run.root / f"{name}.begun"
+    names = [stage.name for stage in STAGES]
+    for later in names[names.index(name) + 1 :]:
+        # Rivals do not read the network.
+        if (name, later) != ("train", "rivals"):
+            (stage_folder(run, later) / "done.json").unlink(missing_ok=True)
+            (run.root / f"{later}.begun").unlink(missing_ok=True)
     (folder / "done.json").unlink(missing_ok=True)
     resume = resume and name in RESUMABLE
     if not (resume and note.is_file() and note.read_text("utf-8") == fingerprint):

@@ -12,15 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-_MOST_STEPS = 1000
-
 
 def average_weights(network: nn.Module, steps_a_pass: int) -> AveragedModel:
     """An average of `network` that forgets over about one pass, and faster in the beginning.
 
-    Worked example: after n updates the last one weighs max(1 / steps_a_pass, 9 / (10 + n)).
+    Worked example: the first update is copied, the one after n others weighs
+    max(1 / steps_a_pass, 9 / (10 + n)).
     """
-    least = 1 / min(max(steps_a_pass, 1), _MOST_STEPS)
+    least = 1 / max(steps_a_pass, 1)
 
     def lean(averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int) -> None:
         weight = max(least, 9 / (10 + float(updates)))

@@ -12,9 +12,9 @@ from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Targets
 
 MOST_CELLS = 1 << 25
 """Rows times items that the powers are learned on: 256 MB."""
-_STEPS = 12
-_PRIOR = 1e-3
-"""Pull towards the network alone, in rows a row: where the two say the same, it decides."""
+_STEPS = 50
+_PRIOR_ROWS, _LEAST_PRIOR = 20.0, 1e-3
+"""Pull towards the network alone, which decides where rows are few or the two say the same."""
 _START = np.array([1.0, 0.0])
 
 
@@ -39,21 +39,33 @@ def fit_gate(
 
 
 def climb(blocks: list[OpinionBlock]) -> Gate:
-    """The most likely powers, by Newton's steps."""
+    """The most likely powers of at least 0, by Newton's steps."""
+    powers = _climb(blocks, np.array([True, True]))
+    if powers.min() < 0:
+        # An opinion that misleads is not heard at all.
+        powers = np.maximum(_climb(blocks, powers >= 0), 0)
+    network, counts = powers.tolist() if powers.any() else _START.tolist()
+    return Gate(network, counts)
+
+
+def _climb(blocks: list[OpinionBlock], free: np.ndarray) -> Doubles:
+    """The top over the `free` powers, the others held at 0."""
     n_rows = max(sum(int(block.asked.sum()) for block in blocks), 1)
-    powers = _START.copy()
+    prior = max(_PRIOR_ROWS / n_rows, _LEAST_PRIOR)
+    powers = np.where(free, _START, 0.0)
     for _ in range(_STEPS):
-        gradient, curvature = _PRIOR * (_START - powers), _PRIOR * np.eye(2)
+        gradient, curvature = prior * (_START - powers), prior * np.eye(2)
         for block in blocks:
             up, bend = block.slopes(powers)
             gradient += up / n_rows
             curvature += bend / n_rows
-        step = np.linalg.solve(curvature, gradient)
-        powers += step / max(1.0, float(np.abs(step).max()))
+        step = np.zeros(2)
+        if free.any():
+            step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        powers = powers + step / max(1.0, float(np.abs(step).max()))
         if float(np.abs(step).max()) < 1e-5:
             break
-    network, counts = np.maximum(powers, 0).tolist()
-    return Gate(network, counts)
+    return powers
 
 
 class OpinionBlock:

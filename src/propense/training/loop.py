@@ -27,6 +27,7 @@ from propense.training.checkpoints import (
 )
 from propense.training.examples import (
     PASS_CELLS,
+    QUERIES_PER_WINDOW,
     Batch,
     Examples,
     build_batch,
@@ -110,7 +111,7 @@ class Trainer:
     def fit(self, judge: Judge | None, measure: Measure, progress: Progress) -> None:
         """Train until validation stops improving; the network ends with its best weights.
 
-        Without a judge, exactly `max_epochs` passes are made and the last weights kept.
+        Without a judge, exactly `max_epochs` passes are made and the last average is kept.
         Raises TrainError if the loss stops being finite.
         """
         torch.manual_seed(self.course.seed)
@@ -144,7 +145,8 @@ class Trainer:
     def _steps_a_pass(self) -> int:
         if not self.shape.has_sequence:
             return -(-len(self.examples.rows) // self.course.table_rows)
-        cells = self.examples.n_tokens + len(self.examples.rows)
+        asked = np.minimum(self.examples.queries.n_queries, QUERIES_PER_WINDOW)
+        cells = self.examples.n_tokens + int(asked.sum())
         return -(-min(cells, PASS_CELLS) // self.course.max_cells)
 
     def _steps(self, epoch: int) -> list[Step]:

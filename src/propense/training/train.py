@@ -37,6 +37,8 @@ from propense.training.shaping import (
 )
 from propense.training.validation import Judge
 
+FORMAT = 2
+"""Of what a checkpoint holds; another one is not gone on from."""
 MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""
 MAX_JUDGED = 10_000
@@ -213,7 +215,7 @@ def _fingerprint(
 ) -> str:
     """A checkpoint counts only for the same data, shape and seed."""
     digest = hashlib.sha256()
-    digest.update(msgspec.json.encode([shape, settings.train.seed, epochs]))
+    digest.update(msgspec.json.encode([FORMAT, shape, settings.train.seed, epochs]))
     for array in (
         examples.histories.item, examples.histories.time, examples.windows.stop,
         examples.rows.y, examples.rows.as_of, examples.features.numeric,

@@ -166,14 +166,14 @@ def read_stored(folder: Path) -> Stored:
 def top_items(scores: Floats, k: int) -> Ids:
     """Indices of the `k` highest of each row, best first, ties to the lower index.
 
-    NONE where fewer than `k` scores are above minus infinity.
+    NONE where fewer than `k` scores are above minus infinity; no score may be nan.
 
     >>> top_items(np.array([[-np.inf, .1, .3, .1]], np.float32), 4).tolist()
     [[2, 1, 3, 0]]
     """
     n_rows, width = scores.shape[0], min(k, scores.shape[1])
     out = np.full((n_rows, k), NONE, np.int32)
-    if not n_rows:
+    if not n_rows or not width:
         return out
     # All that reach the border compete, those that tie with the k-th too: the lower index wins.
     border = np.maximum(_reached_by(scores, width), np.finfo(scores.dtype).min)

@@ -31,7 +31,7 @@ class Markov(ItemRival):
     name: ClassVar[str] = "markov"
 
     def scores(self, histories: Histories, user: Whole, end: Whole) -> Floats:
-        return self.counts.opinions(histories, user, end)[0]
+        return self.counts.opinions(histories, user, end)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         counts = self.counts
