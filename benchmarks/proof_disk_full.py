@@ -41,7 +41,10 @@ def _fill(place: Path) -> Proof:
             clear = "Traceback" not in done.output and "space" in done.output.lower()
             good = good and clear and done.code == 2
             told.append(f"{size} MB: code {done.code}, {last[:120]}")
-    whole = done.code == 0 and Path(json.loads(done.output)["bundle"]).is_dir()
+    whole = done.code == 0
+    if whole:
+        said = json.loads(done.output[done.output.index("{") :])
+        whole = Path(said["bundle"]).is_dir()
     good = good and whole and failed > 0
     told.append(f"{MOST_MB} MB: {'the run ends with its bundle' if whole else last}")
     return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(told), "clear, and goes on")
