@@ -12,7 +12,7 @@ from pathlib import Path
 
 from proving import BIN, ROOT, measure
 
-USERS = 1_500
+USERS = 400
 
 
 @dataclass(frozen=True)
