@@ -199,9 +199,9 @@ def test_demo_generates_once(here, flow, capsys):
     assert len(flow) == 2
     assert capsys.readouterr().out.splitlines()[-3:] == [
         "Against the truth of this platform, on the test part",
-        "  pay     AUC 0.800; the true chances themselves reach 0.900; correlation with them 0.88",
+        "  pay    AUC 0.800; the true chances themselves reach 0.900; correlation with them 0.88",
         (
-            "  items   ten items catch 42.0% of what customers want next; the ideal list 60.0%, "
+            "  items  ten items catch 42.0% of what customers want next; the ideal list 60.0%, "
             "the most popular 10.0%"
         ),
     ]

@@ -59,16 +59,17 @@ def demo(
 def _against_truth(truth: dict[str, dict[str, float | None]]) -> list[str]:
     """What was found, beside what could be found, in a line a question."""
     lines = ["", "Against the truth of this platform, on the test part"] if truth else []
+    width = max(map(len, truth), default=0)
     for name, row in truth.items():
         if row.get("auc_truth") is not None:
             lines.append(
-                f"  {name:<8}AUC {row['auc']:.3f}; the true chances themselves reach "
+                f"  {name:<{width}}  AUC {row['auc']:.3f}; the true chances themselves reach "
                 f"{row['auc_truth']:.3f}; correlation with them {row['pearson']:.2f}"
             )
         elif row.get("ideal") is not None:
             lines.append(
-                f"  {name:<8}ten items catch {row['captured_at_10']:.1%} of what customers want "
-                f"next; the ideal list {row['ideal']:.1%}, the most popular {row['popularity']:.1%}"
+                f"  {name:<{width}}  ten items catch {row['captured_at_10']:.1%} of what customers "
+                f"want next; the ideal list {row['ideal']:.1%}, the most popular {row['popularity']:.1%}"
             )
     return lines
 
