@@ -69,7 +69,8 @@ def _against_truth(truth: dict[str, dict[str, float | None]]) -> list[str]:
         elif row.get("ideal") is not None:
             lines.append(
                 f"  {name:<{width}}  ten items catch {row['captured_at_10']:.1%} of what customers "
-                f"want next; the ideal list {row['ideal']:.1%}, the most popular {row['popularity']:.1%}"
+                f"want next; the ideal list {row['ideal']:.1%}, "
+                f"the most popular {row['popularity']:.1%}"
             )
     return lines
 
