@@ -26,14 +26,14 @@ from propense.evaluation.report import report_from_json
 INTRODUCTION = """\
 # Results
 
-Every folder of `examples/` run with its own `propense.toml` and no other setting: the customer
-network against every rival on the same parts and encodings, wins and losses alike. Brackets hold
+Folders of `examples/` run with their own `propense.toml`, on one thread: the customer network
+against every rival on the same parts and encodings, wins and losses alike. Brackets hold
 95 % intervals, by bootstrap over customers. Bold is the best of a column, by its value alone;
 the sentence below a table says what the paired intervals allow to be said. "serves" marks what
 did best on **validation** and would be deployed.
 
-Made by `benchmarks/examples_table.py`; to repeat it: `python prepare.py`, `propense run` in each
-folder, with the data sets named in `examples/README.md`.
+Made by `benchmarks/examples_table.py`; to repeat it: `python prepare.py`, then
+`propense run --set train.threads=1`, in each folder, with the data sets named in `examples/README.md`.
 """
 METRICS = {
     "binary": ("auc", "average_precision_minority", "log_loss"),

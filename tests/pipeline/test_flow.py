@@ -106,6 +106,17 @@ def test_what_a_stopped_stage_left_is_kept_only_if_it_fits(tmp_path):
         assert half.exists() == kept
 
 
+def test_what_reads_a_stage_made_again_is_no_longer_finished(tmp_path):
+    run, stages = RunFolder(tmp_path), pipeline.stages
+    names = [stage.name for stage in stages.STAGES]
+    for name in names:
+        stages.begin(run, name, "a", resume=True)
+        stages.write_done(run, name, stages.Done("a", 1.0))
+    stages.begin(run, "train", "a", resume=False)
+    left = [name for name in names if stages.read_done(run, name) is not None]
+    assert left == ["clean", "split", "encode", "rivals"]
+
+
 def test_an_unknown_stage_is_named_with_the_nearest(flow):
     with pytest.raises(SettingsError, match="'evaluate'"):
         pipeline.run(flow[0], until="evalute")

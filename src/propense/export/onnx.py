@@ -64,10 +64,9 @@ def check_parity(network: CustomerNetwork, folder: Path, rng: np.random.Generato
             for mine, other in zip(ours.next_item(inputs), theirs.next_item(inputs), strict=True):
                 worst = max(worst, _difference(mine, other))
         if network.shape.goals:
-            slack = [VALUE_SLACK if goal.kind == "value" else 1 for goal in network.shape.goals]
-            mine, other = ours.goals(inputs) / slack, theirs.goals(inputs) / slack
-            scale = np.maximum(1, np.abs(mine * slack))
-            worst = max(worst, float((np.abs(mine - other) / scale).max(initial=0)))
+            slack = [VALUE_SLACK if goal.kind == "value" else 1.0 for goal in network.shape.goals]
+            mine, other = ours.goals(inputs), theirs.goals(inputs)
+            worst = max(worst, _difference(mine, other, np.array(slack)))
     if not worst <= TOLERANCE:
         raise BundleError(
             f"the exported network differs from the trained one by {worst:.2g} "
@@ -141,5 +140,5 @@ def _export(
     program.save(file)
 
 
-def _difference(mine: np.ndarray, other: np.ndarray) -> float:
-    return float((np.abs(mine - other) / np.maximum(1, np.abs(mine))).max(initial=0))
+def _difference(mine: np.ndarray, other: np.ndarray, slack: np.ndarray | float = 1.0) -> float:
+    return float((np.abs(mine - other) / np.maximum(1, np.abs(mine)) / slack).max(initial=0))

@@ -7,7 +7,7 @@ sheet: network, rival, best, average.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
@@ -142,9 +142,8 @@ class Plot:
         share = (value - self.y_low) / ((self.y_high - self.y_low) or 1)
         return round(self.height - BOTTOM - share * (self.height - TOP - BOTTOM), 2)
 
-    def frame(self, x_name: Text, y_name: Text, *, percent: bool = False) -> str:
-        """Grid, tick labels and the names of both axes."""
-        write = format_percent if percent else short
+    def grid(self, write: Callable[[float], str]) -> list[str]:
+        """Horizontal lines with their numbers."""
         parts = []
         for tick in nice_ticks(self.y_low, self.y_high):
             y = self.y(tick)
@@ -153,6 +152,12 @@ class Plot:
                 f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5}" text-anchor="end">'
                 f"{write(tick)}</text>"
             )
+        return parts
+
+    def frame(self, x_name: Text, y_name: Text, *, percent: bool = False) -> str:
+        """Grid, tick labels and the names of both axes."""
+        write = format_percent if percent else short
+        parts = self.grid(write)
         bottom = self.height - BOTTOM
         for tick in nice_ticks(self.x_low, self.x_high):
             parts.append(

@@ -12,7 +12,6 @@ from propense.evaluation.page.charts import (
     RIGHT,
     WIDTH,
     Plot,
-    nice_ticks,
     short,
     svg_text,
 )
@@ -160,14 +159,7 @@ def curve_svg(marks: Sequence[Mark], axis: Text, label: Text) -> str:
 
 def _frame(plot: Plot, marks: Sequence[Mark], axis: Text) -> str:
     """Grid lines of the numbers; below each point its share or size, and its seconds."""
-    parts = []
-    for tick in nice_ticks(plot.y_low, plot.y_high):
-        y = plot.y(tick)
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5}" text-anchor="end">'
-            f"{short(tick)}</text>"
-        )
+    parts = plot.grid(short)
     bottom = plot.height - BOTTOM
     parts.append(
         f'<line class="base" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}"/>'
