@@ -33,7 +33,7 @@ the sentence below a table says what the paired intervals allow to be said. "ser
 did best on **validation** and would be deployed.
 
 Made by `benchmarks/examples_table.py`; to repeat it: `python prepare.py`, then
-`propense run --set train.threads=1`, in each folder, with the data sets named in `examples/README.md`.
+`propense run --set train.threads=1`, in each folder. `examples/README.md` names the data sets.
 """
 METRICS = {
     "binary": ("auc", "average_precision_minority", "log_loss"),
