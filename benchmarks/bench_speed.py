@@ -165,10 +165,10 @@ def _train_and_judge(
     (network,) = (entry for entry in ranking["models"] if entry["model"] == "network")
     seconds = [record["seconds"] for record in learned["curves"]]
     return {
-        "epochs": len(seconds), "best_epoch": learned["best_epochs"],
+        "epochs": len(seconds), "best_epoch": learned["passes"]["next_item"],
         "seconds_per_epoch": sum(seconds) / len(seconds), "training_seconds": sum(seconds),
         "wall_seconds": trained.seconds, "peak_mb": trained.peak_mb, "seconds": seconds,
-        "validation_ndcg": [record["validation"]["recommend"] for record in learned["curves"]],
+        "validation_ndcg": [record["validation"]["ndcg"] for record in learned["curves"]],
         "test_ndcg": network["metrics"]["ndcg_at_10"]["value"],
         "test_recall": network["metrics"]["recall_at_10"]["value"],
     }  # fmt: skip

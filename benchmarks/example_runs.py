@@ -40,7 +40,7 @@ class ExampleRun:
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What `propense train` wrote: curves, best_epochs."""
+        """What `propense train` wrote: curves, passes."""
         return self._read("training/learned.json")
 
     def _read(self, name: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from propense.encoding.batches import visible_end
 from propense.encoding.dataset import Dataset
-from propense.pipeline.stages import run_folder, stage_folder
+from propense.pipeline import run_folder
+from propense.schemas import RunFolder
 from propense.settings import read_settings
 from propense.training.learned import Learned, open_learned
 from proving import BIN, Proof, measure
@@ -46,7 +47,7 @@ def prove() -> Proof:
         if done.code:
             return Proof(CLAIM, KIND, "fail", done.tail)
         run = run_folder(settings)
-        learned = open_learned(Dataset.open(run), settings, stage_folder(run, "train"))
+        learned = open_learned(Dataset.open(run), settings, run.training)
         network, chance = _captured(place, Dataset.open(run), learned, hidden)
     good = network >= LEAST * chance
     figure = (
@@ -56,12 +57,12 @@ def prove() -> Proof:
     return Proof(CLAIM, KIND, "pass" if good else "fail", figure, f"{LEAST} times chance")
 
 
-def _hide(place: Path, run: Path) -> np.ndarray:
+def _hide(place: Path, run: RunFolder) -> np.ndarray:
     """Take every event of some courses out of the cleaned log; their words."""
     courses = pq.read_table(place / "items.parquet")
     words = courses.filter(pc.equal(courses["kind"], "course"))["item_id"].to_pylist()
     hidden = np.random.default_rng(SEED).choice(words, HIDDEN, replace=False).astype(object)
-    for file in sorted((run / "clean" / "events").glob("*.parquet")):
+    for file in sorted((run.clean / "events").glob("*.parquet")):
         events = pq.read_table(file)
         kept = pc.invert(
             pc.fill_null(pc.is_in(events["item_id"], pa.array(hidden.tolist())), False)

@@ -27,8 +27,11 @@ class SmallRun:
 
 
 def command(folder: Path) -> list[str]:
-    """The demo, small; started again it goes on where it was."""
-    words = ["demo", "--users", str(USERS), "--folder", str(folder), "--no-open", "--json"]
+    """The demo, small; started again it goes on where it was.
+
+    Its folder has one name wherever it lies: the name stands in the report.
+    """
+    words = ["demo", "--users", str(USERS), "--folder", str(folder / "demo"), "--no-open", "--json"]
     return [str(BIN / "propense"), *words, "--quiet"]
 
 

@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def prepare(data: Path, out: Path) -> None:
-    """Write events.csv and items.csv to `out`; attributes become words such as "a12 a7"."""
+    """Write events.csv and items.csv to `out`; attributes become tokens such as "a12|a7"."""
     out.mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
     with (
@@ -29,8 +29,8 @@ def prepare(data: Path, out: Path) -> None:
     with (out / "items.csv").open("w", encoding="utf-8") as table:
         table.write("item_id,attributes\n")
         for item in sorted(seen, key=int):
-            words = " ".join(f"a{attribute}" for attribute in attributes.get(item, []))
-            table.write(f"{item},{words}\n")
+            tokens = "|".join(f"a{attribute}" for attribute in attributes.get(item, []))
+            table.write(f"{item},{tokens}\n")
 
 
 def main() -> None:

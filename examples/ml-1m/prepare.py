@@ -1,17 +1,19 @@
-"""Write the MovieLens 1M sequences as a table of events in order."""
+"""Write the MovieLens 1M sequences as a table of events in order, and the films."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import gzip
 import os
+import re
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
 
 def prepare(data: Path, out: Path) -> None:
-    """Write events.csv to `out`; a customer's rows keep their order."""
+    """Write events.csv and films.csv to `out`; a customer's rows keep their order."""
     out.mkdir(parents=True, exist_ok=True)
     with (
         gzip.open(data / "ml-1m_sas_sequences.txt.gz", "rt", encoding="utf-8") as sequences,
@@ -21,6 +23,20 @@ def prepare(data: Path, out: Path) -> None:
         for line in sequences:
             user, *items = line.split()
             events.writelines(f"{user},{item}\n" for item in items)
+    pairs = (data / "sas_to_original_items.txt").read_text(encoding="utf-8").split()
+    number = dict(zip(pairs[1::2], pairs[::2], strict=True))
+    with (
+        (data / "movies.dat").open(encoding="latin-1") as films,
+        (out / "films.csv").open("w", encoding="utf-8", newline="") as table,
+    ):
+        rows = csv.writer(table)
+        rows.writerow(["item_id", "title", "year", "genres"])
+        for line in films:
+            film, title, genres = line.rstrip("\n").split("::")
+            dated = re.fullmatch(r"(.*?) ?\((\d{4})\)", title)
+            name, year = dated.groups() if dated else (title, "")
+            if film in number:
+                rows.writerow([number[film], name, year, genres])
 
 
 def main() -> None:

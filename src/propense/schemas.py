@@ -126,7 +126,7 @@ class RunFolder:
 
     @property
     def training(self) -> Path:
-        """checkpoint/, network.safetensors, curves.json."""
+        """checkpoint.safetensors, goals.safetensors, next_item.safetensors, learned.json."""
         return self.root / "training"
 
     @property

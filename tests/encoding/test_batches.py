@@ -65,7 +65,7 @@ def test_each_row_and_pair_belongs_to_one_window(times, max_length, data):
             assert user[owned.rows[place]] == windows.user[window]
             full = owned.visible[place] - histories.offsets[windows.user[window]]
             seen = owned.visible[place] - windows.start[window]
-            assert seen >= min(full, max_length - max_length // 2)
+            assert seen >= min(full, max_length // 4 + 1)
 
 
 def test_items_of_one_moment_are_never_each_others_target():

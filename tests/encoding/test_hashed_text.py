@@ -101,6 +101,17 @@ def test_tokens_are_whole_and_separate() -> None:
     assert same[0].tolist() == [0, 2, 2, 2] and same[1].tolist() == ids[:2].tolist()
 
 
+def test_a_whole_word_of_a_text_has_the_id_of_the_token() -> None:
+    words = ["comedy", "adventure", "x" * 64]
+    for text in (" ".join(words), "A comedy, " + " ".join(f"filler{n}" for n in range(30))):
+        _, ids = hash_ngrams([text], BUCKETS)
+        for word in words:
+            _, token = hash_tokens(pa.array([[word]]), BUCKETS)
+            assert (token[0] in ids) == (word in text)
+    _, ids = hash_ngrams(["x" * 65], BUCKETS)
+    assert hash_tokens(pa.array([["x" * 65]]), BUCKETS)[1][0] not in ids
+
+
 def test_tokens_in_chinese_differ_beyond_their_low_bytes() -> None:
     _, ids = hash_tokens(pa.array([["数", "学", "\u0170"]]), BUCKETS)
     assert len(set(ids.tolist())) == 3

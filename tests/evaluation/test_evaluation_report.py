@@ -13,6 +13,7 @@ from propense.errors import EvaluationError
 from propense.evaluation.calibration import sigmoid
 from propense.evaluation.card import render_card
 from propense.evaluation.champions import pick_goal_champion, pick_ranking_champion
+from propense.evaluation.page.render import render_page
 from propense.evaluation.propensity import auc, log_loss
 from propense.evaluation.questions import ask_in_chinese
 from propense.evaluation.records import Champion, Difference
@@ -21,6 +22,7 @@ from propense.evaluation.report import (
     judge_ranking,
     report_from_json,
     report_to_json,
+    without_times,
 )
 from propense.evaluation.subgroups import name_groups
 from propense.evaluation.verdict import judge, overall_verdict
@@ -359,3 +361,20 @@ def test_the_card_says_it_all_and_escapes_the_data():
     assert "Only 43 positives in test" in card
     widths = {line.count(" | ") for line in card.splitlines() if line.startswith("| city")}
     assert len(widths) == 1
+
+
+def test_a_report_without_times_still_draws_and_holds_no_duration():
+    bare = without_times(make_report())
+
+    def walk(node):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                assert key not in ("seconds", "stage_seconds", "made") or not value, key
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(msgspec.json.decode(report_to_json(bare)))
+    assert render_page(bare)
+    assert render_card(bare)

@@ -22,7 +22,7 @@ from propense.progress import NoProgress
 from propense.schemas import TEST
 from propense.training.learned import learn, open_learned, refresh
 from propense.training.train import train_network
-from propense.training.validation import ndcg
+from propense.training.validation import Judge, Scores, ndcg
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
 
@@ -95,8 +95,25 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path, steps):
     with pytest.raises(KeyboardInterrupt):
         train_network(dataset, chosen, tmp_path / "killed", Killer(steps))
     resumed = train_network(dataset, chosen, tmp_path / "killed")
-    assert_same(weights(whole.network), weights(resumed.network))
+    assert_same(weights(whole.networks.next_item), weights(resumed.networks.next_item))
+    assert_same(weights(whole.networks.goals), weights(resumed.networks.goals))
     assert [r.validation for r in whole.curves] == [r.validation for r in resumed.curves]
+
+
+def test_each_graph_keeps_the_weights_of_its_own_best_pass(tmp_path, monkeypatch):
+    dataset = rising_dataset(tmp_path / "run", n_users=40)
+    chosen = rising_settings(train={"max_epochs": 9, "patience": 2, "threads": 1})
+    told = iter([Scores({"pay": 0.3}, 0.1), Scores({"pay": 0.2}, 0.2), Scores({"pay": 0.1}, 0.3),
+                 Scores({"pay": 0.3}, 0.3), Scores({"pay": 0.0}, 0.0)])  # fmt: skip
+    monkeypatch.setattr(Judge, "scores", lambda *_: next(told))
+    judged = train_network(dataset, chosen, tmp_path / "judged")
+    assert judged.passes == {"goals": 1, "next_item": 3}
+    assert len(judged.curves) == 5
+    exact = train_network(dataset, chosen, tmp_path / "exact", passes=judged.passes)
+    assert len(exact.curves) == 3
+    for ours, theirs in zip(judged.networks, exact.networks, strict=True):
+        assert_same(weights(ours), weights(theirs))
+    assert not np.array_equal(judged.scorer.goal_vectors, judged.scorer.item_vectors)
 
 
 def test_same_seed_same_weights_other_seed_other(tmp_path):
@@ -104,7 +121,7 @@ def test_same_seed_same_weights_other_seed_other(tmp_path):
 
     def train(seed: int, name: str) -> dict[str, torch.Tensor]:
         chosen = settings(train={"max_epochs": 2, "threads": 1, "seed": seed})
-        return weights(train_network(dataset, chosen, tmp_path / name).network)
+        return weights(train_network(dataset, chosen, tmp_path / name).networks.next_item)
 
     first = train(1, "a")
     assert_same(first, train(1, "b"))
@@ -118,7 +135,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path):
     other = cyclic_dataset(tmp_path / "b", n_users=31)
     fresh = train_network(other, chosen, tmp_path / "fresh")
     again = train_network(other, chosen, tmp_path / "training")
-    assert_same(weights(fresh.network), weights(again.network))
+    assert_same(weights(fresh.networks.next_item), weights(again.networks.next_item))
 
 
 def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
@@ -127,7 +144,7 @@ def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
     judged = learn(dataset, chosen, tmp_path / "training")
     fresh = refresh(dataset, chosen, judged, tmp_path / "fresh")
     assert fresh.notes.n_rows == len(dataset.rows)
-    assert len(fresh.notes.curves) == judged.notes.best_epochs
+    assert len(fresh.notes.curves) == max(judged.notes.passes.values())
     rows = dataset.rows.take(np.arange(20))
     assert not np.allclose(fresh.score_goals(dataset, rows), judged.score_goals(dataset, rows))
 

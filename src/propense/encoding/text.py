@@ -6,6 +6,7 @@ every machine.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ _MARK: Final = 2
 _FNV_OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME: Final = np.uint64(0x100000001B3)
 _LONGEST: Final = 4
+_LONGEST_WORD: Final = 64
+"""Letters of a word that counts as a whole."""
 _TEXTS_AT_ONCE: Final = 20_000
 _CJK: Final = (
     (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
@@ -36,8 +39,9 @@ def hash_ngrams(
 
     Text is normalised (NFKC, lower case); what is no letter or digit is a word edge. N-grams
     have 2 to 4 characters with word edges counted, and do not cross words; in Chinese,
-    Japanese and Korean 1 to 3. Of a text with more than `max_ngrams` the kept ones are
-    those whose mixed id is smallest, so texts that share words share kept n-grams.
+    Japanese and Korean 1 to 3. A word of up to 64 letters is one more n-gram, with the id
+    of the same token. Of a text with more than `max_ngrams` the kept ones are whole words,
+    then those whose mixed id is smallest, so texts that share words share kept n-grams.
     Returns offsets (n + 1,) int64 and ids int32; a missing text has none.
 
     >>> offsets, ids = hash_ngrams(["Go", None, "go!"], 1000)
@@ -143,12 +147,43 @@ def _hash_distinct(texts: Any, buckets: int, max_ngrams: int) -> tuple[Ints, Ids
         ids.append(1 + _mix(hashed[place]) % np.uint64(buckets - 1))
     if not rows:
         return np.zeros(0, np.int64), np.zeros(0, np.int32)
-    return _keep(np.concatenate(rows), np.concatenate(ids), max_ngrams)
+    n_parts = sum(map(len, rows))
+    for place, whole in _hash_words(points, cjk):
+        rows.append(row[place])
+        ids.append(1 + _mix(whole) % np.uint64(buckets - 1))
+    return _keep(np.concatenate(rows), np.concatenate(ids), n_parts, max_ngrams)
 
 
-def _keep(row: Ints, ids: np.ndarray, max_ngrams: int) -> tuple[Ints, Ids]:
-    """Distinct (row, id), at most `max_ngrams` a row: those with the smallest mixed id."""
+def _hash_words(points: np.ndarray, cjk: np.ndarray) -> Iterator[tuple[Ints, np.ndarray]]:
+    """Places and hashes of whole words too long to be an n-gram, by their length."""
+    start = np.flatnonzero((points[:-1] == _MARK) & (points[1:] != _MARK))
+    hashed = (np.full(len(start), _FNV_OFFSET) ^ np.uint64(_MARK)) * _FNV_PRIME
+    spelled = np.zeros(len(start), bool)
+    for letter in range(1, _LONGEST_WORD + 2):
+        if not len(start):
+            return
+        char = points[start + letter]
+        hashed = (hashed ^ char.astype(np.uint64)) * _FNV_PRIME
+        closed = char == _MARK
+        if letter >= _LONGEST:
+            yield start[closed & spelled], hashed[closed & spelled]
+        # A run of ideographs is a sentence rather than a word.
+        spelled = (spelled | ~cjk[start + letter])[~closed]
+        start, hashed = start[~closed], hashed[~closed]
+
+
+def _keep(row: Ints, ids: np.ndarray, n_parts: int, max_ngrams: int) -> tuple[Ints, Ids]:
+    """Distinct (row, id), at most `max_ngrams` a row.
+
+    The first `n_parts` are parts of words; they come after whole words, smallest mixed id
+    first.
+    """
+    key = row * (1 << 32) + ids.astype(np.int64)
+    single = np.ones(len(key), bool)
+    single[:n_parts] = ~np.isin(key[:n_parts], key[n_parts:])
     rank = (_mix(ids) >> np.uint64(34)).astype(np.int64)
+    rank[n_parts:] = -1
+    row, ids, rank = row[single], ids[single], rank[single]
     order = np.lexsort((ids, rank, row))
     row, kept = row[order], ids[order].astype(np.int32)
     fresh = np.ones(len(row), bool)

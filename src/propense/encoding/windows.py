@@ -57,9 +57,9 @@ def moment_starts(histories: Histories) -> Ints:
 class Windows:
     """Slices of at most `max_length` events a user, and what each owns.
 
-    Consecutive windows of one user overlap by half; a window owns what ends in
+    Consecutive windows of one user overlap by a quarter; a window owns what ends in
     (`own`, `stop`], so each pair and each row belongs to exactly one window and sees at
-    least half a window of past where there is that much.
+    least a quarter of a window of past where there is that much.
     """
 
     user: Ids
@@ -74,12 +74,12 @@ class Windows:
 def cut_windows(histories: Histories, train_end: Ints, users: Ints, max_length: int) -> Windows:
     """Windows over the train events of `users`, at least one a user (it may be empty).
 
-    Worked example: 7 events, max_length 4 -> [0, 4) owns (0, 4], [2, 6) owns (4, 6],
-    [3, 7) owns (6, 7].
+    Worked example: 8 events, max_length 4 -> [0, 4) owns (0, 4], [3, 7) owns (4, 7],
+    [4, 8) owns (7, 8].
     """
     begin = histories.offsets[:-1][users]
     end = np.maximum(train_end[users], begin)
-    stride = max(1, max_length // 2)
+    stride = max(1, max_length - max_length // 4)
     total = end - begin
     n_windows = 1 + np.maximum(0, -(-(total - max_length) // stride))
     owner = np.repeat(np.arange(len(users)), n_windows)

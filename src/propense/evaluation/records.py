@@ -198,11 +198,11 @@ class Epoch(Frozen, frozen=True):
     """One pass over the train part."""
 
     epoch: int
-    seconds: float
+    seconds: Number
     train_loss: Number
     validation: dict[str, Number] = {}
-    best: bool = False
-    """The epoch whose network is judged."""
+    best: list[str] = []
+    """Keys of `validation` whose task is judged with the weights of this epoch."""
 
 
 class RivalNote(Frozen, frozen=True):
@@ -213,7 +213,7 @@ class RivalNote(Frozen, frozen=True):
     """None for item rivals."""
     trials: int = 0
     rows: int = 0
-    seconds: float = 0.0
+    seconds: Number = None
     note: str = ""
 
 

@@ -267,6 +267,25 @@ def _too_few(test: GoalScores, fewest: int) -> Text | None:
     return None
 
 
+def without_times(report: Report) -> Report:
+    """The report without when it was made and how long anything took.
+
+    What is left is the same for the same data, settings and seed. A learning curve goes as a
+    whole: it compares times.
+    """
+    replace = msgspec.structs.replace
+    ranking = report.ranking
+    return replace(
+        report,
+        made=None,
+        curves=[replace(epoch, seconds=None) for epoch in report.curves],
+        ranking=None if ranking is None else replace(ranking, seconds={}),
+        rivals=[replace(note, seconds=None) for note in report.rivals],
+        stage_seconds={},
+        learning_curve=None,
+    )
+
+
 def _decide(y: Doubles, p: Doubles, threshold: Threshold | None) -> Confusion | None:
     if threshold is None:
         return None
@@ -283,4 +302,5 @@ __all__ = [
     "judge_ranking",
     "report_from_json",
     "report_to_json",
+    "without_times",
 ]

@@ -15,7 +15,7 @@ from propense.encoding.dataset import Dataset
 from propense.encoding.storage import save_record
 from propense.evaluation.card import render_card
 from propense.evaluation.records import NETWORK, Report
-from propense.evaluation.report import report_to_json
+from propense.evaluation.report import report_to_json, without_times
 from propense.export.onnx import check_parity, export_graphs
 from propense.inference.bundle import (
     COUNTS,
@@ -74,7 +74,7 @@ def write_bundle(
     text = msgspec.json.format(msgspec.json.encode(info), indent=1)
     (unfinished / INFO).write_bytes(text)
     # When and how fast lies outside the content: the same data give the same bundle.
-    timeless = msgspec.structs.replace(report, made=None, stage_seconds={})
+    timeless = without_times(report)
     (unfinished / "report.json").write_bytes(report_to_json(timeless))
     (unfinished / "model_card.md").write_text(render_card(timeless), "utf-8")
     write_manifest(unfinished, __version__, datetime.now(UTC).isoformat(timespec="seconds"))
@@ -84,18 +84,17 @@ def write_bundle(
 
 
 def _write_network(learned: Learned, folder: Path) -> None:
-    export_graphs(learned.network, folder)
-    check_parity(learned.network, folder, np.random.default_rng(0))
-    shape = learned.shape
-    ranker = learned.ranker
-    save_file(
-        {
-            "item_vectors": learned.scorer.item_vectors,
-            "rankable": rankable_items(shape).astype(np.uint8),
-            "popularity": np.zeros(shape.n_items) if ranker is None else ranker.popularity,
-        },
-        folder / VECTORS,
-    )
+    export_graphs(learned.networks, folder)
+    check_parity(learned.networks, folder, np.random.default_rng(0))
+    shape, scorer, ranker = learned.shape, learned.scorer, learned.ranker
+    vectors: dict[str, np.ndarray] = {
+        "item_vectors": scorer.item_vectors,
+        "rankable": rankable_items(shape).astype(np.uint8),
+        "popularity": np.zeros(shape.n_items) if ranker is None else ranker.popularity,
+    }
+    if scorer.goal_vectors is not scorer.item_vectors:
+        vectors["goal_vectors"] = scorer.goal_vectors
+    save_file(vectors, folder / VECTORS)
     if ranker is not None and isinstance(ranker.counts, TransitionCounts):
         ranker.counts.save(folder / COUNTS)
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from propense.errors import BundleError
 from propense.inference.graphs import GOALS_FILE, NEXT_ITEM_FILE, OnnxGraphs
 from propense.inference.scorer import Arrays
-from propense.models.customer import CustomerNetwork
 from propense.models.shape import NetworkShape
 from propense.training.graphs import (
     EVENT_INPUTS,
     GoalGraph,
+    Networks,
     NextItemGraph,
     TableGoalGraph,
     TorchGraphs,
@@ -29,42 +29,47 @@ VALUE_SLACK = 10.0
 _INTEGERS = ("action", "source", "hour", "weekday", "query_length", "categorical")
 
 
-def export_graphs(network: CustomerNetwork, folder: Path) -> None:
+def export_graphs(networks: Networks, folder: Path) -> None:
     """Write next_item.onnx and goals.onnx, where the network has such heads."""
     folder.mkdir(parents=True, exist_ok=True)
-    network.eval()
-    shape = network.shape
+    shape = networks.goals.shape
     inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
     if shape.n_item_heads:
         read = ("item_vectors", "query_length", *EVENT_INPUTS)
-        _export(NextItemGraph(network), inputs, read, ("wanted", "heads"), folder / NEXT_ITEM_FILE)
+        _export(
+            NextItemGraph(networks.next_item),
+            inputs,
+            read,
+            ("wanted", "heads"),
+            folder / NEXT_ITEM_FILE,
+        )
     if shape.goals and shape.has_sequence:
         asked = (
             "item_vectors", "query_length", "query_time", "numeric", "categorical", *EVENT_INPUTS,
         )  # fmt: skip
-        _export(GoalGraph(network), inputs, asked, ("goals",), folder / GOALS_FILE)
+        _export(GoalGraph(networks.goals), inputs, asked, ("goals",), folder / GOALS_FILE)
     elif shape.goals:
         table = ("numeric", "categorical")
-        _export(TableGoalGraph(network), inputs, table, ("goals",), folder / GOALS_FILE)
+        _export(TableGoalGraph(networks.goals), inputs, table, ("goals",), folder / GOALS_FILE)
 
 
-def check_parity(network: CustomerNetwork, folder: Path, rng: np.random.Generator) -> float:
+def check_parity(networks: Networks, folder: Path, rng: np.random.Generator) -> float:
     """Largest relative difference between torch and the exported graphs on random inputs,
     that of expected values divided by VALUE_SLACK.
 
     Raises BundleError above 1e-5.
     """
-    ours, theirs = TorchGraphs(network), OnnxGraphs(folder, threads=1)
-    worst = 0.0
+    ours, theirs = TorchGraphs(networks), OnnxGraphs(folder, threads=1)
+    shape, worst = networks.goals.shape, 0.0
     for n_batch, length, n_queries in ((1, 1, 1), (4, 17, 3), (2, 0, 1), (5, 64, 1)):
-        if network.shape.has_sequence and length > network.shape.max_length:
+        if shape.has_sequence and length > shape.max_length:
             continue
-        inputs = example_inputs(network.shape, rng, n_batch, length, n_queries)
-        if network.shape.n_item_heads and length:
+        inputs = example_inputs(shape, rng, n_batch, length, n_queries)
+        if shape.n_item_heads and length:
             for mine, other in zip(ours.next_item(inputs), theirs.next_item(inputs), strict=True):
                 worst = max(worst, _difference(mine, other))
-        if network.shape.goals:
-            slack = [VALUE_SLACK if goal.kind == "value" else 1.0 for goal in network.shape.goals]
+        if shape.goals:
+            slack = [VALUE_SLACK if goal.kind == "value" else 1.0 for goal in shape.goals]
             mine, other = ours.goals(inputs), theirs.goals(inputs)
             worst = max(worst, _difference(mine, other, np.array(slack)))
     if not worst <= TOLERANCE:

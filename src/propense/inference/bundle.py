@@ -169,7 +169,8 @@ def open_bundle(
     info = msgspec.json.decode((folder / INFO).read_bytes(), type=Info)
     chosen = folder / (network or (REFRESHED if info.refreshed else EVALUATED))
     vectors = load_file(chosen / VECTORS)
-    scorer = Scorer(info.shape, OnnxGraphs(chosen, threads), vectors["item_vectors"])
+    graphs, item_vectors = OnnxGraphs(chosen, threads), vectors["item_vectors"]
+    scorer = Scorer(info.shape, graphs, item_vectors, vectors.get("goal_vectors", item_vectors))
     ranker = None
     if info.recommends:
         counts = chosen / COUNTS

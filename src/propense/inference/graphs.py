@@ -9,10 +9,11 @@ import numpy as np
 import onnxruntime
 
 from propense.inference.scorer import Arrays
+from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.schemas import Floats
 
-NEXT_ITEM_FILE: Final = "next_item.onnx"
-GOALS_FILE: Final = "goals.onnx"
+NEXT_ITEM_FILE: Final = f"{NEXT_ITEM_GRAPH}.onnx"
+GOALS_FILE: Final = f"{GOALS_GRAPH}.onnx"
 
 
 class OnnxGraphs:

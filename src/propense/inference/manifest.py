@@ -10,7 +10,7 @@ import msgspec
 
 from propense.errors import BundleError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 FILE: Final = "manifest.json"
 
 

@@ -52,12 +52,14 @@ class Graphs(Protocol):
 
 @dataclass(frozen=True)
 class Scorer:
-    """A network's graphs and the item vectors they read."""
+    """A network's graphs and the item vectors each of them reads."""
 
     shape: NetworkShape
     graphs: Graphs
     item_vectors: Floats
-    """(n_items, dim)"""
+    """(n_items, dim) of the next-item graph, and of what it looks for."""
+    goal_vectors: Floats
+    """(n_items, dim) of the goals' graph: the same where both keep one pass's weights."""
 
     def score_goals(
         self,
@@ -73,7 +75,7 @@ class Scorer:
         for chosen in plan_batches(sequences.length, sequences.n_queries, MAX_CELLS):
             plan = place_queries(sequences, chosen)
             row = np.maximum(plan.row, 0)
-            inputs = self._events(histories, clock, sequences, chosen)
+            inputs = self._events(histories, clock, sequences, chosen, self.goal_vectors)
             inputs |= {
                 "query_length": plan.length,
                 "query_time": query_time(
@@ -102,7 +104,7 @@ class Scorer:
         )
         for chosen in plan_batches(sequences.length, sequences.n_queries, MAX_CELLS):
             plan = place_queries(sequences, chosen)
-            inputs = self._events(histories, clock, sequences, chosen)
+            inputs = self._events(histories, clock, sequences, chosen, self.item_vectors)
             found, logits = self.graphs.next_item(inputs | {"query_length": plan.length})
             row = heard[plan.row[plan.real]]
             wanted[row] = found[plan.real]
@@ -116,12 +118,17 @@ class Scorer:
         return group_queries(begin, visible_end(histories, user, as_of), self.shape.max_length)
 
     def _events(
-        self, histories: Histories, clock: EventClock, sequences: Sequences, chosen: Ints
+        self,
+        histories: Histories,
+        clock: EventClock,
+        sequences: Sequences,
+        chosen: Ints,
+        vectors: Floats,
     ) -> dict[str, np.ndarray]:
         if not self.shape.has_sequence:
             return {}
         arrays = event_arrays(histories, clock, sequences.start[chosen], sequences.length[chosen])
-        return {"item_vectors": self.item_vectors[arrays.pop("item")], **arrays}
+        return {"item_vectors": vectors[arrays.pop("item")], **arrays}
 
 
 def _softmax(logits: Floats) -> Floats:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from propense.schemas import GoalPlan
+
+GOALS_GRAPH: Final = "goals"
+NEXT_ITEM_GRAPH: Final = "next_item"
 
 
 class ItemHead(msgspec.Struct, frozen=True):
@@ -52,6 +55,12 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def n_item_heads(self) -> int:
         return len(self.item_heads)
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """The graphs this network is asked by: its goals, the next item, or both."""
+        asked = ((GOALS_GRAPH, bool(self.goals)), (NEXT_ITEM_GRAPH, bool(self.item_heads)))
+        return tuple(graph for graph, there in asked if there)
 
     @property
     def has_content(self) -> bool:

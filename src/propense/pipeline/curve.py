@@ -228,7 +228,7 @@ def _judge_point(
         tasks.append(task)
         sums[task.key] = by_customer
     notes, chosen = learned.notes, settings.train
-    passes, best = len(notes.curves), notes.best_epochs
+    passes, best = len(notes.curves), max(notes.passes.values())
     seconds = sum(record.seconds for record in notes.curves)
     limit = chosen.max_minutes
     tired = passes - best >= (chosen.patience or FEWEST_PASSES) or passes >= chosen.max_epochs
@@ -241,7 +241,7 @@ def _judge_point(
         n_rows=notes.n_rows,
         n_rows_available=notes.n_rows_available,
         n_events=int((dataset.train_end - dataset.histories.offsets[:-1]).sum()),
-        n_parameters=sum(weights.numel() for weights in learned.network.parameters()),
+        n_parameters=sum(w.numel() for w in learned.networks.goals.parameters()),
         passes=passes,
         best_pass=best,
         seconds=round(seconds, 3),

@@ -16,14 +16,18 @@ from propense.evaluation.records import (
     Example,
     ExampleItem,
     GoalReport,
+    Number,
     RankingReport,
     Report,
     RivalNote,
     Text,
 )
+from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.contest import Contestants, rank_with
 from propense.schemas import FIRST_KNOWN, PARTS, TEST, VALIDATION, Account, RunFolder
 from propense.settings import Settings
+from propense.training.learned import Notes
+from propense.training.validation import K, Scores
 
 EXAMPLES = 6
 EXAMPLE_HISTORY = 8
@@ -59,8 +63,8 @@ def assemble(
                 epoch=record.epoch + 1,
                 seconds=record.seconds,
                 train_loss=record.train_loss,
-                validation=dict(record.validation),
-                best=record.epoch + 1 == first.network.notes.best_epochs,
+                validation=_judged(record.validation),
+                best=_best_at(record.epoch, first.network.notes),
             )
             for record in first.network.notes.curves
         ],
@@ -71,6 +75,22 @@ def assemble(
         stage_seconds=stage_seconds,
         warnings=[*_learned_from(first), *warnings],
     )
+
+
+def _judged(scores: Scores) -> dict[str, Number]:
+    """A pass's validation scores by the names of the page's charts."""
+    named: dict[str, Number] = {f"{goal} skill": skill for goal, skill in scores.skills.items()}
+    return named if scores.ndcg is None else named | {f"ndcg_at_{K}": scores.ndcg}
+
+
+def _best_at(epoch: int, notes: Notes) -> list[str]:
+    """Names of the charts whose graph keeps the weights of this pass."""
+    scores = notes.curves[epoch].validation
+    lists = [] if scores.ndcg is None else [f"ndcg_at_{K}"]
+    names = {GOALS_GRAPH: [f"{goal} skill" for goal in scores.skills], NEXT_ITEM_GRAPH: lists}
+    return [
+        name for graph, best in notes.passes.items() if best == epoch + 1 for name in names[graph]
+    ]
 
 
 def show_examples(fold: Contestants, model: str) -> list[Example]:

@@ -12,6 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from propense.training.validation import Scores
+
 
 class EpochRecord(msgspec.Struct, frozen=True):
     """One pass over the train part, as the report draws it."""
@@ -19,8 +21,14 @@ class EpochRecord(msgspec.Struct, frozen=True):
     epoch: int
     seconds: float
     train_loss: float
-    validation: dict[str, float]
-    """Score of each task (goals: skill, recommend: ndcg@10) and their mean as "score"."""
+    validation: Scores
+
+
+class Best(msgspec.Struct, frozen=True):
+    """The pass whose weights a graph keeps."""
+
+    epoch: int
+    score: float
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -32,8 +40,8 @@ class State(msgspec.Struct, kw_only=True):
     """Steps of this epoch already made."""
     loss_sum: float = 0.0
     epoch_seconds: float = 0.0
-    best_epoch: int = -1
-    best_score: float | None = None
+    best: dict[str, Best] = {}
+    """Graph -> its best pass so far."""
     curves: list[EpochRecord] = []
     done: bool = False
 
@@ -43,14 +51,15 @@ def write_checkpoint(
     state: State,
     network: dict[str, Tensor],
     average: dict[str, Tensor],
-    best: dict[str, Tensor],
+    best: dict[str, dict[str, Tensor]],
     optimizer: torch.optim.Optimizer,
 ) -> None:
     """Write all of a training; a reader sees the old checkpoint or the new one, never half."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"network.{name}": tensor for name, tensor in network.items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for graph, weights in best.items():
+        tensors |= {f"best.{graph}.{name}": tensor for name, tensor in weights.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         for name, tensor in moments.items():
             tensors[f"optimizer.{number}.{name}"] = tensor
@@ -76,12 +85,13 @@ def read_checkpoint(folder: Path, fingerprint: str) -> tuple[State, dict[str, Te
 
 
 def restore(
+    state: State,
     tensors: dict[str, Tensor],
     network: torch.nn.Module,
     average: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-) -> dict[str, Tensor]:
-    """Put a checkpoint's tensors back; returns the best weights so far."""
+) -> dict[str, dict[str, Tensor]]:
+    """Put a checkpoint's tensors back; returns each graph's best weights so far."""
     network.load_state_dict(_under(tensors, "network."))
     average.load_state_dict(_under(tensors, "average."))
     moments: dict[int, dict[str, Any]] = {}
@@ -92,7 +102,7 @@ def restore(
     whole["state"] = moments
     optimizer.load_state_dict(whole)
     torch.set_rng_state(tensors["random"])
-    return _under(tensors, "best.")
+    return {graph: _under(tensors, f"best.{graph}.") for graph in state.best}
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

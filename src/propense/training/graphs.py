@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -74,16 +76,23 @@ class TableGoalGraph(nn.Module):
         return answers.view(numeric.shape[0], numeric.shape[1], -1)
 
 
+class Networks(NamedTuple):
+    """One network as it was best at each graph; twice the same where there is but one."""
+
+    goals: CustomerNetwork
+    next_item: CustomerNetwork
+
+
 class TorchGraphs:
     """inference.scorer.Graphs run by torch."""
 
-    def __init__(self, network: CustomerNetwork) -> None:
-        self.network = network
+    def __init__(self, networks: Networks) -> None:
+        self.networks = networks
 
     def next_item(self, inputs: Arrays) -> tuple[Floats, Floats]:
         tensors = _tensors(inputs)
         with torch.inference_mode():
-            wanted, heads = NextItemGraph(self.network)(
+            wanted, heads = NextItemGraph(self.networks.next_item)(
                 tensors["item_vectors"], tensors["query_length"],
                 *(tensors[name] for name in EVENT_INPUTS),
             )  # fmt: skip
@@ -92,10 +101,11 @@ class TorchGraphs:
     def goals(self, inputs: Arrays) -> Floats:
         tensors = _tensors(inputs)
         with torch.inference_mode():
-            if not self.network.shape.has_sequence:
-                out = TableGoalGraph(self.network)(tensors["numeric"], tensors["categorical"])
+            network = self.networks.goals
+            if not network.shape.has_sequence:
+                out = TableGoalGraph(network)(tensors["numeric"], tensors["categorical"])
             else:
-                out = GoalGraph(self.network)(
+                out = GoalGraph(network)(
                     tensors["item_vectors"], tensors["query_length"], tensors["query_time"],
                     tensors["numeric"], tensors["categorical"],
                     *(tensors[name] for name in EVENT_INPUTS),

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from safetensors.torch import load_file
 
 from propense.encoding.batches import EventClock
 from propense.encoding.dataset import Dataset
 from propense.inference.ranking import Gate, Ranker
 from propense.inference.scorer import Scorer
 from propense.models.counts import TransitionCounts, fit_counts, load_counts
-from propense.models.customer import CustomerNetwork
 from propense.models.rivals.item_rivals import fit_item_rival
 from propense.models.rivals.items import ItemSetup
 from propense.models.rivals.markov import Markov
@@ -24,12 +22,14 @@ from propense.schemas import TRAIN, VALIDATION, AsOfRows, Doubles, Ids, Targets
 from propense.settings import Settings
 from propense.training.checkpoints import EpochRecord
 from propense.training.gating import fit_gate
+from propense.training.graphs import Networks
 from propense.training.shaping import content_tensors
 from propense.training.train import (
     MAX_JUDGED,
     draw,
     make_ranker,
     make_scorer,
+    open_networks,
     owned_actions,
     set_threads,
     train_network,
@@ -40,7 +40,8 @@ class Notes(msgspec.Struct, frozen=True):
     """How the network came to be; training/learned.json."""
 
     curves: list[EpochRecord]
-    best_epochs: int
+    passes: dict[str, int]
+    """Graph -> passes up to and including its best one."""
     n_rows: int
     n_rows_available: int
     gate: tuple[float, float] | None = None
@@ -50,7 +51,7 @@ class Notes(msgspec.Struct, frozen=True):
 class Learned:
     """Everything the network's answers are made from."""
 
-    network: CustomerNetwork
+    networks: Networks
     scorer: Scorer
     ranker: Ranker | None
     clock: EventClock
@@ -59,7 +60,7 @@ class Learned:
 
     @property
     def shape(self) -> NetworkShape:
-        return self.network.shape
+        return self.scorer.shape
 
     def score_goals(self, dataset: Dataset, rows: AsOfRows) -> Doubles:
         """(n_rows, n_goals) before calibration."""
@@ -100,9 +101,7 @@ def learn(
                 trained.clock, targets, owned_actions(dataset.encoder),
             )  # fmt: skip
             gate = (found.network, found.counts)
-    notes = Notes(
-        trained.curves, trained.best_epochs, trained.n_rows, trained.n_rows_available, gate
-    )
+    notes = Notes(trained.curves, trained.passes, trained.n_rows, trained.n_rows_available, gate)
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
     return open_learned(dataset, settings, folder)
 
@@ -110,17 +109,14 @@ def learn(
 def open_learned(dataset: Dataset, settings: Settings, folder: Path) -> Learned:
     """What `learn` left in `folder`."""
     set_threads(settings.train.threads)
-    shape = msgspec.json.decode((folder / "shape.json").read_bytes(), type=NetworkShape)
     notes = msgspec.json.decode((folder / "learned.json").read_bytes(), type=Notes)
-    network = CustomerNetwork(shape)
-    network.load_state_dict(load_file(folder / "network.safetensors"))
-    network.eval()
-    scorer = make_scorer(network, content_tensors(dataset.content))
+    networks = open_networks(folder)
+    scorer = make_scorer(networks, content_tensors(dataset.content))
     ranker = make_ranker(dataset, scorer)
     counts = folder / "counts.safetensors"
     if ranker is not None and counts.exists() and notes.gate is not None:
         ranker = replace(ranker, counts=load_counts(counts), gate=Gate(*notes.gate))
-    return Learned(network, scorer, ranker, dataset.clock(), owned_actions(dataset.encoder), notes)
+    return Learned(networks, scorer, ranker, dataset.clock(), owned_actions(dataset.encoder), notes)
 
 
 def refresh(
@@ -141,14 +137,14 @@ def refresh(
         train_end=dataset.histories.offsets[1:].copy(),
     )
     trained = train_network(
-        everything, settings, folder, progress or NoProgress(), epochs=judged.notes.best_epochs
+        everything, settings, folder, progress or NoProgress(), passes=judged.notes.passes
     )
     if judged.ranker is not None and judged.ranker.counts is not None:
         counts = judged.ranker.counts
         assert isinstance(counts, TransitionCounts)
         count_transitions(everything, settings, counts).save(folder / "counts.safetensors")
     notes = Notes(
-        trained.curves, judged.notes.best_epochs, trained.n_rows, trained.n_rows_available,
+        trained.curves, judged.notes.passes, trained.n_rows, trained.n_rows_available,
         judged.notes.gate,
     )  # fmt: skip
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))

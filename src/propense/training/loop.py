@@ -19,6 +19,7 @@ from propense.progress import Progress
 from propense.schemas import FIRST_KNOWN, UNSEEN, Ints
 from propense.training.averaging import average_weights
 from propense.training.checkpoints import (
+    Best,
     EpochRecord,
     State,
     read_checkpoint,
@@ -37,9 +38,9 @@ from propense.training.examples import (
 )
 from propense.training.losses import goal_losses, mean_known
 from propense.training.softmax import next_item_loss
-from propense.training.validation import Judge
+from propense.training.validation import Judge, Scores
 
-Measure = Callable[[CustomerNetwork, Judge], dict[str, float]]
+Measure = Callable[[CustomerNetwork, Judge], Scores]
 """Scores a network on the judge's sample."""
 
 FULL_SOFTMAX_ITEMS = 4096
@@ -58,7 +59,8 @@ class Course:
     """How one training goes."""
 
     seed: int
-    max_epochs: int
+    passes: dict[str, int]
+    """Graph -> passes at most; without a judge, exactly."""
     patience: int
     max_cells: int
     table_rows: int
@@ -103,15 +105,16 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, foreach=True)
         self.average = average_weights(network, self._steps_a_pass())
         self.state = State(fingerprint=course.fingerprint)
-        self.best: dict[str, Tensor] = {}
+        self.best: dict[str, dict[str, Tensor]] = {}
+        """Graph -> its weights at its best pass."""
         self.numeric = torch.from_numpy(np.ascontiguousarray(examples.features.numeric))
         self.categorical = torch.from_numpy(examples.features.categorical.astype(np.int64))
         self.y = torch.from_numpy(np.ascontiguousarray(examples.rows.y))
 
     def fit(self, judge: Judge | None, measure: Measure, progress: Progress) -> None:
-        """Train until validation stops improving; the network ends with its best weights.
+        """Train until validation stops improving; `best` ends with the weights of each graph.
 
-        Without a judge, exactly `max_epochs` passes are made and the last average is kept.
+        Without a judge, each graph keeps the average after exactly its own passes.
         Raises TrainError if the loss stops being finite.
         """
         torch.manual_seed(self.course.seed)
@@ -139,8 +142,6 @@ class Trainer:
                 self.state.done = True
             self._save()
             saved = time.monotonic()
-        self.network.load_state_dict(self.best)
-        self.network.eval()
 
     def _steps_a_pass(self) -> int:
         if not self.shape.has_sequence:
@@ -248,26 +249,32 @@ class Trainer:
         average = self.average.module
         assert isinstance(average, CustomerNetwork)
         average.eval()
-        scores = measure(average, judge) if judge is not None else {}
-        score = scores.get("score", float(state.epoch))
+        scores = measure(average, judge) if judge is not None else Scores()
         record = EpochRecord(
             state.epoch, round(seconds, 3), state.loss_sum / max(n_steps, 1), scores
         )
         state.curves = [*state.curves, record]
-        if state.best_score is None or score > state.best_score:
-            state.best_score, state.best_epoch = score, state.epoch
-            self.best = {
-                name: tensor.detach().clone() for name, tensor in average.state_dict().items()
-            }
+        weights: dict[str, Tensor] | None = None
+        for graph, passes in self.course.passes.items():
+            score = scores.of(graph)
+            if score is None:
+                score = float(min(state.epoch + 1, passes))
+            if graph not in state.best or score > state.best[graph].score:
+                # Two graphs whose best pass is the same share one copy.
+                if weights is None:
+                    weights = {name: t.detach().clone() for name, t in average.state_dict().items()}
+                state.best = state.best | {graph: Best(state.epoch, score)}
+                self.best[graph] = weights
+        last_best = max(best.epoch for best in state.best.values())
+        tired = judge is not None and state.epoch - last_best >= self.course.patience
         state.epoch, state.step, state.loss_sum, state.epoch_seconds = state.epoch + 1, 0, 0.0, 0.0
-        tired = judge is not None and state.epoch - 1 - state.best_epoch >= self.course.patience
-        state.done = tired or state.epoch >= self.course.max_epochs
+        state.done = tired or state.epoch >= max(self.course.passes.values())
 
     def _resume(self) -> None:
         found = read_checkpoint(self.folder, self.course.fingerprint)
         if found is not None:
             self.state, tensors = found
-            self.best = restore(tensors, self.network, self.average, self.optimizer)
+            self.best = restore(self.state, tensors, self.network, self.average, self.optimizer)
 
     def _save(self) -> None:
         write_checkpoint(

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.utils import deterministic
 
 from propense.encoding.batches import EventClock
@@ -26,7 +26,7 @@ from propense.schemas import FIRST_KNOWN, TRAIN, VALIDATION, AsOfRows, Ints
 from propense.settings import Settings
 from propense.training.checkpoints import EpochRecord
 from propense.training.examples import Examples, gather_examples
-from propense.training.graphs import TorchGraphs, read_item_vectors
+from propense.training.graphs import Networks, TorchGraphs, read_item_vectors
 from propense.training.loop import Course, Trainer
 from propense.training.losses import constant_outputs
 from propense.training.shaping import (
@@ -35,9 +35,9 @@ from propense.training.shaping import (
     derive_shape,
     head_of_action,
 )
-from propense.training.validation import Judge
+from propense.training.validation import Judge, Scores
 
-FORMAT = 2
+FORMAT = 3
 """Of what a checkpoint holds; another one is not gone on from."""
 MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""
@@ -47,25 +47,21 @@ MAX_JUDGED = 10_000
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with its best weights, and how it came to be."""
+    """A network with each graph's best weights, and how it came to be."""
 
-    network: CustomerNetwork
+    networks: Networks
     content: Content
     scorer: Scorer
     clock: EventClock
     curves: list[EpochRecord]
+    passes: dict[str, int]
+    """Graph -> passes up to and including its best one."""
     n_rows: int
     n_rows_available: int
 
     @property
     def shape(self) -> NetworkShape:
-        return self.network.shape
-
-    @property
-    def best_epochs(self) -> int:
-        """Passes up to and including the best one."""
-        scored = [record.validation.get("score", 0.0) for record in self.curves]
-        return int(np.argmax(scored)) + 1 if scored else 0
+        return self.scorer.shape
 
 
 def train_network(
@@ -73,9 +69,9 @@ def train_network(
     settings: Settings,
     folder: Path,
     progress: Progress | None = None,
-    epochs: int | None = None,
+    passes: dict[str, int] | None = None,
 ) -> Trained:
-    """Train until validation says stop, or for exactly `epochs` passes without a judge.
+    """Train until validation says stop, or for exactly each graph's `passes` without a judge.
 
     A killed training goes on from its last checkpoint in `folder` and ends with the same
     weights bit for bit (same versions, thread count and kind of machine).
@@ -105,22 +101,35 @@ def train_network(
         dataset.histories, clock, dataset.train_end, rows,
         dataset.features_of(rows), head_of_action(shape), shape.max_length,
     ) if shape.has_sequence else _table_examples(dataset, clock, rows)  # fmt: skip
-    judge = _judge(dataset, clock, rng) if epochs is None else None
+    judge = _judge(dataset, clock, rng) if passes is None else None
 
-    def measure(network: CustomerNetwork, judge: Judge) -> dict[str, float]:
-        scorer = make_scorer(network, content)
+    def measure(network: CustomerNetwork, judge: Judge) -> Scores:
+        scorer = make_scorer(Networks(network, network), content)
         return judge.scores(scorer, make_ranker(dataset, scorer))
 
-    trainer = Trainer(
-        network, content, examples, _course(examples, settings, shape, epochs), folder
-    )
+    course = _course(examples, settings, shape, passes)
+    trainer = Trainer(network, content, examples, course, folder)
     trainer.fit(judge, measure, progress or NoProgress())
-    save_file(network.state_dict(), folder / "network.safetensors")
+    for graph, weights in trainer.best.items():
+        save_file(weights, folder / f"{graph}.safetensors")
     (folder / "shape.json").write_bytes(msgspec.json.encode(shape))
+    networks = open_networks(folder)
     return Trained(
-        network, content, make_scorer(network, content), clock,
-        trainer.state.curves, len(rows), len(everything),
+        networks, content, make_scorer(networks, content), clock, trainer.state.curves,
+        {graph: best.epoch + 1 for graph, best in trainer.state.best.items()},
+        len(rows), len(everything),
     )  # fmt: skip
+
+
+def open_networks(folder: Path) -> Networks:
+    """The networks that a training left in `folder`, ready to be asked."""
+    shape = msgspec.json.decode((folder / "shape.json").read_bytes(), type=NetworkShape)
+    found = []
+    for graph in shape.graphs:
+        network = CustomerNetwork(shape)
+        network.load_state_dict(load_file(folder / f"{graph}.safetensors"))
+        found.append(network.eval())
+    return Networks(found[0], found[-1])
 
 
 def set_threads(threads: int | None) -> None:
@@ -128,9 +137,12 @@ def set_threads(threads: int | None) -> None:
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
 
 
-def make_scorer(network: CustomerNetwork, content: Content) -> Scorer:
+def make_scorer(networks: Networks, content: Content) -> Scorer:
     """The one scorer, on torch."""
-    return Scorer(network.shape, TorchGraphs(network), read_item_vectors(network, content))
+    vectors = read_item_vectors(networks.next_item, content)
+    same = networks.goals is networks.next_item
+    goal_vectors = vectors if same else read_item_vectors(networks.goals, content)
+    return Scorer(networks.goals.shape, TorchGraphs(networks), vectors, goal_vectors)
 
 
 def make_ranker(dataset: Dataset, scorer: Scorer) -> Ranker | None:
@@ -189,7 +201,7 @@ def _table_examples(dataset: Dataset, clock: EventClock, rows: AsOfRows) -> Exam
 
 
 def _course(
-    examples: Examples, settings: Settings, shape: NetworkShape, epochs: int | None
+    examples: Examples, settings: Settings, shape: NetworkShape, passes: dict[str, int] | None
 ) -> Course:
     chosen = settings.train
     steps_wanted = 64
@@ -200,22 +212,22 @@ def _course(
     patience = chosen.patience or int(np.clip(round(12 - 2 * np.log10(max(size, 1) / 1e4)), 3, 16))
     return Course(
         seed=chosen.seed,
-        max_epochs=epochs or chosen.max_epochs,
+        passes=passes or dict.fromkeys(shape.graphs, chosen.max_epochs),
         patience=patience,
         max_cells=cells,
         table_rows=table_rows,
         max_seconds=None if chosen.max_minutes is None else chosen.max_minutes * 60,
         checkpoint_seconds=chosen.checkpoint_seconds,
-        fingerprint=_fingerprint(examples, settings, shape, epochs),
+        fingerprint=_fingerprint(examples, settings, shape, passes),
     )
 
 
 def _fingerprint(
-    examples: Examples, settings: Settings, shape: NetworkShape, epochs: int | None
+    examples: Examples, settings: Settings, shape: NetworkShape, passes: dict[str, int] | None
 ) -> str:
     """A checkpoint counts only for the same data, shape and seed."""
     digest = hashlib.sha256()
-    digest.update(msgspec.json.encode([FORMAT, shape, settings.train.seed, epochs]))
+    digest.update(msgspec.json.encode([FORMAT, shape, settings.train.seed, passes]))
     for array in (
         examples.histories.item, examples.histories.time, examples.windows.stop,
         examples.rows.y, examples.rows.as_of, examples.features.numeric,

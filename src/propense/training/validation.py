@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from propense.encoding.batches import EventClock
 from propense.evaluation.calibration import fit_calibrator
 from propense.inference.ranking import Ranker
 from propense.inference.scorer import Scorer
+from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.schemas import (
     AsOfRows,
     Doubles,
@@ -24,6 +26,25 @@ K = 10
 _TINY = 1e-7
 
 
+class Scores(msgspec.Struct, frozen=True):
+    """How good one pass's network is at each of its tasks."""
+
+    skills: dict[str, float] = {}
+    """Goal -> skill."""
+    ndcg: float | None = None
+
+    def of(self, graph: str) -> float | None:
+        """What the weights of a graph are kept by; None where nothing was asked of any.
+
+        A graph that cannot be judged follows the other.
+        """
+        skill = float(np.mean(list(self.skills.values()))) if self.skills else None
+        own, other = {
+            GOALS_GRAPH: (skill, self.ndcg), NEXT_ITEM_GRAPH: (self.ndcg, skill),
+        }[graph]  # fmt: skip
+        return other if own is None else own
+
+
 @dataclass(frozen=True)
 class Judge:
     """A fixed sample of the validation part and how it is scored."""
@@ -35,12 +56,12 @@ class Judge:
     targets: Targets
     positive: np.ndarray | None
 
-    def scores(self, scorer: Scorer, ranker: Ranker | None) -> dict[str, float]:
-        """Skill of each goal, ndcg@10 of the lists, and their mean as "score".
+    def scores(self, scorer: Scorer, ranker: Ranker | None) -> Scores:
+        """Skill of each goal, ndcg@10 of the lists.
 
         Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1 all.
         """
-        scores: dict[str, float] = {}
+        skills: dict[str, float] = {}
         if len(self.rows):
             answers = scorer.score_goals(
                 self.histories, self.clock, self.features, self.rows.user, self.rows.as_of
@@ -49,11 +70,9 @@ class Judge:
                 y = self.rows.y[:, number].astype(np.float64)
                 known = np.isfinite(y)
                 if known.any():
-                    scores[goal.name] = skill(goal, y[known], answers[known, number])
-        if ranker is not None and len(self.targets):
-            scores["recommend"] = self._ndcg(scorer, ranker)
-        scores["score"] = float(np.mean(list(scores.values()))) if scores else 0.0
-        return scores
+                    skills[goal.name] = skill(goal, y[known], answers[known, number])
+        listed = ranker is not None and len(self.targets)
+        return Scores(skills, self._ndcg(scorer, ranker) if ranker and listed else None)
 
     def _ndcg(self, scorer: Scorer, ranker: Ranker) -> float:
         wanted, share = scorer.seek_items(

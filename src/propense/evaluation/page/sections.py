@@ -139,19 +139,18 @@ def _timeline(plan: SplitPlan) -> str:
 def learning_section(report: Report) -> str:
     """Train loss and every validation score by epoch."""
     epochs = [record.epoch for record in report.curves]
-    best = next((record.epoch for record in report.curves if record.best), None)
-    series: list[tuple[Text, list[float | None]]] = [
-        (say("train_loss"), [record.train_loss for record in report.curves])
-    ]
+    losses = [record.train_loss for record in report.curves]
+    series: list[tuple[Text, list[float | None], int | None]] = [(say("train_loss"), losses, None)]
     names = dict.fromkeys(name for record in report.curves for name in record.validation)
     for name in names:
         *goal, metric = name.split(" ")
         known = inside(metric_name(metric))
         said, in_chinese = (", ".join([*goal, text]) for text in (known.en, known.zh.strip()))
         title = Text(say("validation_of", name=said).en, say("validation_of", name=in_chinese).zh)
-        series.append((title, [record.validation.get(name) for record in report.curves]))
+        best = next((record.epoch for record in report.curves if name in record.best), None)
+        series.append((title, [record.validation.get(name) for record in report.curves], best))
     figures = []
-    for title, values in series:
+    for title, values, best in series:
         at_best = next((v for e, v in zip(epochs, values, strict=True) if e == best), None)
         note = (
             words_html("best_epoch", value=format_number(at_best), epoch=str(best))
@@ -231,7 +230,7 @@ def rivals_section(report: Report) -> str:
             words_html("items_goal") if note.goal is None else escape(note.goal),
             format_count(note.trials),
             format_count(note.rows),
-            format_duration(note.seconds),
+            "" if note.seconds is None else format_duration(note.seconds),
             escape(note.note),
         ]
         for note in report.rivals
