@@ -23,7 +23,9 @@ def prove() -> Proof:
     for world in WORLDS:
         with tempfile.TemporaryDirectory() as folder:
             made = measure(BIN / "python", "-c", GENERATE, folder, world)
-            done = measure(BIN / "propense", "run", "--quiet", cwd=Path(folder))
+            done = measure(
+                BIN / "propense", "run", "--until", "evaluate", "--quiet", cwd=Path(folder)
+            )
             if made.code or done.code:
                 return Proof(CLAIM, KIND, "fail", (done if done.code else made).tail)
             (page,) = Path(folder).glob("runs/*/evaluation/report.json")
