@@ -97,7 +97,8 @@ def run(part: str, seed: int, changes: tuple[str, ...]) -> dict[str, Any]:
     shutil.rmtree(place)
     return {
         "part": part, "kind": kind, "seed": seed, "changes": changes, "machine": machine(),
-        "seconds": done.seconds, "peak_mb": done.peak_mb, "epochs": max(learned["passes"].values()),
+        "seconds": done.seconds, "peak_mb": done.peak_mb,
+        "epochs": max(learned["trainings"][0]["passes"].values()),
         "stage_seconds": report["stage_seconds"], "n_rows": judged["n_rows"],
         "champion": judged["champion"]["model"],
         "models": {

@@ -156,19 +156,20 @@ def _train_and_judge(
 ) -> dict[str, Any]:
     changes = (
         f"train.seed={chosen.seed}", f"train.threads={chosen.threads}", *chosen.set, *more,
-        'rivals.items=["popularity"]',
+        "model.ensemble=1", 'rivals.items=["popularity"]',
     )  # fmt: skip
     run = ExampleRun(place, changes, f"runs/{name}")
     trained = run.propense("train", "--force")
     run.propense("evaluate")
-    learned, ranking = run.learned, run.report["ranking"]
+    (training,) = run.learned["trainings"]
+    ranking = run.report["ranking"]
     (network,) = (entry for entry in ranking["models"] if entry["model"] == "network")
-    seconds = [record["seconds"] for record in learned["curves"]]
+    seconds = [record["seconds"] for record in training["curves"]]
     return {
-        "epochs": len(seconds), "best_epoch": learned["passes"]["next_item"],
+        "epochs": len(seconds), "best_epoch": training["passes"]["next_item"],
         "seconds_per_epoch": sum(seconds) / len(seconds), "training_seconds": sum(seconds),
         "wall_seconds": trained.seconds, "peak_mb": trained.peak_mb, "seconds": seconds,
-        "validation_ndcg": [record["validation"]["ndcg"] for record in learned["curves"]],
+        "validation_ndcg": [record["validation"]["ndcg"] for record in training["curves"]],
         "test_ndcg": network["metrics"]["ndcg_at_10"]["value"],
         "test_recall": network["metrics"]["recall_at_10"]["value"],
     }  # fmt: skip

@@ -40,7 +40,7 @@ class ExampleRun:
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What `propense train` wrote: curves, passes."""
+        """What `propense train` wrote: trainings and gate."""
         return self._read("training/learned.json")
 
     def _read(self, name: str) -> dict[str, Any]:

@@ -51,6 +51,9 @@ def test_what_is_no_duration(duration):
         ({"split": {"every": "week"}}, "'week'"),
         ({"model": {"size": "huge"}}, "huge"),
         ({"train": {"max_epochs": "3"}}, "$.train.max_epochs"),
+        ({"train": {"patience": 0}}, ">= 1 - at `$.train.patience`"),
+        ({"recommend": {"k": 0}}, ">= 1 - at `$.recommend.k`"),
+        ({"model": {"ensemble": 9}}, "<= 8 - at `$.model.ensemble`"),
     ],
 )  # fmt: skip
 def test_wrong_settings_name_what_is_wrong(raw, said):

@@ -126,7 +126,7 @@ class RunFolder:
 
     @property
     def training(self) -> Path:
-        """checkpoint.safetensors, goals.safetensors, next_item.safetensors, learned.json."""
+        """network-N/ (checkpoint, goals and next_item.safetensors), shape.json, learned.json."""
         return self.root / "training"
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +21,9 @@ from propense.errors import TrainError
 from propense.evaluation.propensity import auc
 from propense.progress import NoProgress
 from propense.schemas import TEST
+from propense.training.graphs import Networks
 from propense.training.learned import learn, open_learned, refresh
-from propense.training.train import train_network
+from propense.training.train import make_scorer, train_network
 from propense.training.validation import Judge, Scores, ndcg
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
@@ -95,24 +97,28 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path, steps):
     with pytest.raises(KeyboardInterrupt):
         train_network(dataset, chosen, tmp_path / "killed", Killer(steps))
     resumed = train_network(dataset, chosen, tmp_path / "killed")
-    assert_same(weights(whole.networks.next_item), weights(resumed.networks.next_item))
-    assert_same(weights(whole.networks.goals), weights(resumed.networks.goals))
-    assert [r.validation for r in whole.curves] == [r.validation for r in resumed.curves]
+    assert_same(weights(whole.networks.next_item[0]), weights(resumed.networks.next_item[0]))
+    assert_same(weights(whole.networks.goals[0]), weights(resumed.networks.goals[0]))
+    assert [t.passes for t in whole.trainings] == [t.passes for t in resumed.trainings]
 
 
 def test_each_graph_keeps_the_weights_of_its_own_best_pass(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run", n_users=40)
     chosen = rising_settings(train={"max_epochs": 9, "patience": 2, "threads": 1})
-    told = iter([Scores({"pay": 0.3}, 0.1), Scores({"pay": 0.2}, 0.2), Scores({"pay": 0.1}, 0.3),
-                 Scores({"pay": 0.3}, 0.3), Scores({"pay": 0.0}, 0.0)])  # fmt: skip
+    told = itertools.cycle(
+        Scores({"pay": skill}, ndcg)
+        for skill, ndcg in ((0.3, 0.1), (0.2, 0.2), (0.1, 0.3), (0.3, 0.3), (0.0, 0.0))
+    )
     monkeypatch.setattr(Judge, "scores", lambda *_: next(told))
     judged = train_network(dataset, chosen, tmp_path / "judged")
-    assert judged.passes == {"goals": 1, "next_item": 3}
-    assert len(judged.curves) == 5
-    exact = train_network(dataset, chosen, tmp_path / "exact", passes=judged.passes)
-    assert len(exact.curves) == 3
+    passes = [training.passes for training in judged.trainings]
+    assert passes == [{"goals": 1, "next_item": 3}] * judged.shape.ensemble
+    assert len(judged.trainings[0].curves) == 5
+    exact = train_network(dataset, chosen, tmp_path / "exact", passes=passes)
+    assert len(exact.trainings[0].curves) == 3
     for ours, theirs in zip(judged.networks, exact.networks, strict=True):
-        assert_same(weights(ours), weights(theirs))
+        for one, other in zip(ours, theirs, strict=True):
+            assert_same(weights(one), weights(other))
     assert not np.array_equal(judged.scorer.goal_vectors, judged.scorer.item_vectors)
 
 
@@ -121,7 +127,7 @@ def test_same_seed_same_weights_other_seed_other(tmp_path):
 
     def train(seed: int, name: str) -> dict[str, torch.Tensor]:
         chosen = settings(train={"max_epochs": 2, "threads": 1, "seed": seed})
-        return weights(train_network(dataset, chosen, tmp_path / name).networks.next_item)
+        return weights(train_network(dataset, chosen, tmp_path / name).networks.next_item[0])
 
     first = train(1, "a")
     assert_same(first, train(1, "b"))
@@ -135,7 +141,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path):
     other = cyclic_dataset(tmp_path / "b", n_users=31)
     fresh = train_network(other, chosen, tmp_path / "fresh")
     again = train_network(other, chosen, tmp_path / "training")
-    assert_same(weights(fresh.networks.next_item), weights(again.networks.next_item))
+    assert_same(weights(fresh.networks.next_item[0]), weights(again.networks.next_item[0]))
 
 
 def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
@@ -144,9 +150,35 @@ def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
     judged = learn(dataset, chosen, tmp_path / "training")
     fresh = refresh(dataset, chosen, judged, tmp_path / "fresh")
     assert fresh.notes.n_rows == len(dataset.rows)
-    assert len(fresh.notes.curves) == max(judged.notes.passes.values())
+    for ours, theirs in zip(fresh.notes.trainings, judged.notes.trainings, strict=True):
+        assert ours.passes == theirs.passes
+        assert len(ours.curves) == max(theirs.passes.values())
     rows = dataset.rows.take(np.arange(20))
     assert not np.allclose(fresh.score_goals(dataset, rows), judged.score_goals(dataset, rows))
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_networks(tmp_path):
+    dataset = rising_dataset(tmp_path / "run", n_users=40)
+    chosen = rising_settings(train={"max_epochs": 2, "threads": 1})
+    trained = train_network(dataset, chosen, tmp_path / "training")
+    assert trained.shape.ensemble == 2
+    alone = [
+        make_scorer(Networks([goals], [items]), trained.content)
+        for goals, items in zip(*trained.networks, strict=True)
+    ]
+    first, second = (scorer.item_vectors for scorer in alone)
+    assert not np.allclose(first, second)
+    rows = dataset.rows.take(np.arange(20))
+    asked = (dataset.histories, trained.clock, dataset.features_of(rows), rows.user, rows.as_of)
+    goals = [scorer.score_goals(*asked) for scorer in (trained.scorer, *alone)]
+    np.testing.assert_allclose(goals[0], (goals[1] + goals[2]) / 2, rtol=1e-5)
+    users = np.arange(10, dtype=np.int32)
+    ends = dataset.histories.offsets[1:][users]
+    found = [
+        scorer.seek_items(dataset.histories, trained.clock, users, ends)[0] @ scorer.item_vectors.T
+        for scorer in (trained.scorer, *alone)
+    ]
+    np.testing.assert_allclose(found[0], (found[1] + found[2]) / 2, rtol=1e-4, atol=1e-5)
 
 
 def test_nothing_to_learn_is_said(tmp_path):

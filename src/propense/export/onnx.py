@@ -32,7 +32,7 @@ _INTEGERS = ("action", "source", "hour", "weekday", "query_length", "categorical
 def export_graphs(networks: Networks, folder: Path) -> None:
     """Write next_item.onnx and goals.onnx, where the network has such heads."""
     folder.mkdir(parents=True, exist_ok=True)
-    shape = networks.goals.shape
+    shape = networks.shape
     inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
     if shape.n_item_heads:
         read = ("item_vectors", "query_length", *EVENT_INPUTS)
@@ -60,7 +60,7 @@ def check_parity(networks: Networks, folder: Path, rng: np.random.Generator) -> 
     Raises BundleError above 1e-5.
     """
     ours, theirs = TorchGraphs(networks), OnnxGraphs(folder, threads=1)
-    shape, worst = networks.goals.shape, 0.0
+    shape, worst = networks.shape, 0.0
     for n_batch, length, n_queries in ((1, 1, 1), (4, 17, 3), (2, 0, 1), (5, 64, 1)):
         if shape.has_sequence and length > shape.max_length:
             continue
@@ -101,7 +101,7 @@ def example_inputs(
     ) if shape.cardinalities else np.zeros((n_batch, n_queries, 0), np.int64)  # fmt: skip
     time = np.cumsum(gaps, axis=1)
     return {
-        "item_vectors": numbers(n_batch, length, shape.dim),
+        "item_vectors": numbers(n_batch, length, shape.ensemble * shape.dim),
         "action": words(shape.n_actions, n_batch, length),
         "source": words(shape.n_sources, n_batch, length),
         "hour": words(25, n_batch, length),

@@ -10,7 +10,7 @@ import msgspec
 
 from propense.errors import BundleError
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 FILE: Final = "manifest.json"
 
 

@@ -34,12 +34,12 @@ Arrays = Mapping[str, np.ndarray]
 class Graphs(Protocol):
     """The network's two graphs. Arrays are float32, indices int64.
 
-    Both read `item_vectors` (n, length, dim), the event arrays of encoding.batches, and
+    Both read `item_vectors` (n, length, width), the event arrays of encoding.batches, and
     `query_length` (n, queries).
     """
 
     def next_item(self, inputs: Arrays) -> tuple[Floats, Floats]:
-        """What each head looks for (n, queries, heads, dim), and each head's logit."""
+        """What each head looks for (n, queries, heads, width), and each head's logit."""
         ...
 
     def goals(self, inputs: Arrays) -> Floats:
@@ -57,9 +57,10 @@ class Scorer:
     shape: NetworkShape
     graphs: Graphs
     item_vectors: Floats
-    """(n_items, dim) of the next-item graph, and of what it looks for."""
+    """(n_items, width) of the next-item graph, and of what it looks for; an ensemble's
+    vectors stand side by side."""
     goal_vectors: Floats
-    """(n_items, dim) of the goals' graph: the same where both keep one pass's weights."""
+    """(n_items, width) of the goals' graph: the same where both keep one pass's weights."""
 
     def score_goals(
         self,
@@ -92,11 +93,11 @@ class Scorer:
     ) -> tuple[Floats, Floats]:
         """What the customer looks for after the events before `end` (absolute index).
 
-        Returns (n, heads, dim) and each head's probability (n, heads). Rows without any
+        Returns (n, heads, width) and each head's probability (n, heads). Rows without any
         event get zeros and equal probabilities.
         """
-        n_heads, dim = self.shape.n_item_heads, self.shape.dim
-        wanted = np.zeros((len(user), n_heads, dim), np.float32)
+        n_heads, width = self.shape.n_item_heads, self.item_vectors.shape[1]
+        wanted = np.zeros((len(user), n_heads, width), np.float32)
         share = np.full((len(user), n_heads), 1 / n_heads, np.float32)
         heard = np.flatnonzero(end > histories.offsets[:-1][user])
         sequences = group_queries(

@@ -29,19 +29,18 @@ from propense.evaluation.learning_curve import (
 from propense.evaluation.learning_words import tell_of_data, tell_of_depth
 from propense.evaluation.page.markup import format_percent
 from propense.evaluation.records import LearningCurve, LearningPoint, LearningTask, Text
-from propense.models.shape import DIALS
+from propense.models.shape import DIALS, GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.contest import Contestants, score_goals, score_rankings
 from propense.progress import Progress
 from propense.schemas import TRAIN, Doubles
 from propense.settings import Settings
 from propense.training.learned import Learned, learn, open_learned
+from propense.training.shaping import derive_shape
 from propense.training.shares import draw_users, take_share
 
 Size = Literal["small", "base", "large"]
 SHARES: Final = (0.1, 0.25, 0.5, 1.0)
 SENTENCE: Final = "Train on shares of the data and at other sizes: would more of either help?"
-FEWEST_PASSES: Final = 3
-"""No patience is shorter, unless the settings say so."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,10 @@ def make_curve(
     point that was stopped goes on from its last checkpoint.
     """
     plans, notes = plan_points(dataset, settings)
+    # Every point averages as many networks as the run, or shares would differ in two ways.
+    ensemble = derive_shape(dataset, settings).ensemble
+    model = msgspec.structs.replace(settings.model, ensemble=ensemble)
+    settings = msgspec.structs.replace(settings, model=model)
     points: list[LearningPoint] = []
     sums: dict[str, Sums] = {}
     task = "learning curve"
@@ -158,13 +161,15 @@ def fingerprint_of(plan: Plan, settings: Settings, trained: Path, encoded: str) 
     """What a point is made from; the run's own also from its weights."""
     digest = hashlib.sha256(encoded.encode())
     chosen = [
-        plan.share, plan.size, settings.train, settings.rivals.trials,
+        plan.share, plan.size, settings.model.ensemble, settings.train, settings.rivals.trials,
         settings.evaluate.max_rows, settings.evaluate.min_positives,
     ]  # fmt: skip
     digest.update(msgspec.json.encode(chosen, order="sorted"))
     if plan.own:
-        for name in ("network.safetensors", "learned.json"):
-            digest.update((trained / name).read_bytes())
+        for graph in (GOALS_GRAPH, NEXT_ITEM_GRAPH):
+            for weights in sorted(trained.glob(f"network-*/{graph}.safetensors")):
+                digest.update(weights.read_bytes())
+        digest.update((trained / "learned.json").read_bytes())
     return digest.hexdigest()
 
 
@@ -227,25 +232,23 @@ def _judge_point(
     for task, by_customer in _judge_tasks(dataset, settings, learned):
         tasks.append(task)
         sums[task.key] = by_customer
-    notes, chosen = learned.notes, settings.train
-    passes, best = len(notes.curves), max(notes.passes.values())
-    seconds = sum(record.seconds for record in notes.curves)
-    limit = chosen.max_minutes
-    tired = passes - best >= (chosen.patience or FEWEST_PASSES) or passes >= chosen.max_epochs
+    notes = learned.notes
     point = LearningPoint(
         name=plan.name,
         share=plan.share,
         size=plan.size,
         own=plan.own,
-        n_users=int(draw_users(dataset, 1.0, chosen.seed).sum()),
+        n_users=int(draw_users(dataset, 1.0, settings.train.seed).sum()),
         n_rows=notes.n_rows,
         n_rows_available=notes.n_rows_available,
         n_events=int((dataset.train_end - dataset.histories.offsets[:-1]).sum()),
-        n_parameters=sum(w.numel() for w in learned.networks.goals.parameters()),
-        passes=passes,
-        best_pass=best,
-        seconds=round(seconds, 3),
-        cut_short=limit is not None and (not tired or seconds > 60 * limit),
+        n_parameters=sum(
+            weights.numel() for one in learned.networks.goals for weights in one.parameters()
+        ),
+        passes=max(len(training.curves) for training in notes.trainings),
+        best_pass=max(max(training.passes.values()) for training in notes.trainings),
+        seconds=round(sum(training.seconds for training in notes.trainings), 3),
+        cut_short=any(training.cut_short for training in notes.trainings),
         tasks=tasks,
     )
     return point, sums

@@ -26,7 +26,7 @@ from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.contest import Contestants, rank_with
 from propense.schemas import FIRST_KNOWN, PARTS, TEST, VALIDATION, Account, RunFolder
 from propense.settings import Settings
-from propense.training.learned import Notes
+from propense.training.checkpoints import Training
 from propense.training.validation import K, Scores
 
 EXAMPLES = 6
@@ -50,6 +50,8 @@ def assemble(
 ) -> Report:
     """The whole report; the page, the card and report.json are made from it."""
     first = folds[0]
+    # An ensemble is drawn by its first network.
+    training = first.network.notes.trainings[0]
     champion = ranking.champion.model if ranking is not None else None
     return Report(
         title=settings.name or Path(settings.folder).resolve().name,
@@ -64,9 +66,9 @@ def assemble(
                 seconds=record.seconds,
                 train_loss=record.train_loss,
                 validation=_judged(record.validation),
-                best=_best_at(record.epoch, first.network.notes),
+                best=_best_at(record.epoch, training),
             )
-            for record in first.network.notes.curves
+            for record in training.curves
         ],
         goals=goals,
         ranking=ranking,
@@ -83,13 +85,16 @@ def _judged(scores: Scores) -> dict[str, Number]:
     return named if scores.ndcg is None else named | {f"ndcg_at_{K}": scores.ndcg}
 
 
-def _best_at(epoch: int, notes: Notes) -> list[str]:
+def _best_at(epoch: int, training: Training) -> list[str]:
     """Names of the charts whose graph keeps the weights of this pass."""
-    scores = notes.curves[epoch].validation
+    scores = training.curves[epoch].validation
     lists = [] if scores.ndcg is None else [f"ndcg_at_{K}"]
     names = {GOALS_GRAPH: [f"{goal} skill" for goal in scores.skills], NEXT_ITEM_GRAPH: lists}
     return [
-        name for graph, best in notes.passes.items() if best == epoch + 1 for name in names[graph]
+        name
+        for graph, best in training.passes.items()
+        if best == epoch + 1
+        for name in names[graph]
     ]
 
 

@@ -5,9 +5,11 @@ Durations are words like "30d", "12h", "15m"; they are kept as text and read by 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -166,7 +168,7 @@ class Recommend(Record, frozen=True):
     """Action -> its weight in training; default: 1."""
     repeat: bool = False
     """True where people take the same item again."""
-    k: int = 10
+    k: Count = 10
     """Length of the lists."""
 
 
@@ -188,22 +190,24 @@ class Model(Record, frozen=True):
 
     size: Literal["small", "base", "large"] = "base"
     """One dial; width, depth and batches follow."""
+    ensemble: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
+    """Networks trained apart and averaged, 1 to 8; by default 2 up to 500,000 events, else 1."""
 
 
 class Train(Record, frozen=True):
     """How long and how to train."""
 
-    seed: int = 0
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The same seed, versions, threads and machine: the same network."""
-    max_epochs: int = 200
+    max_epochs: Count = 200
     """At most; patience mostly stops earlier."""
-    patience: int | None = None
+    patience: Count | None = None
     """Epochs without a better validation score; default: derived from the data's size."""
-    max_minutes: float | None = None
+    max_minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """At most; default: no limit."""
     checkpoint_seconds: float = 60.0
     """At most so much work is lost by a kill."""
-    threads: int | None = None
+    threads: Count | None = None
     """Default: all cores."""
 
 
@@ -222,9 +226,9 @@ class Rivals(Record, frozen=True):
     """Rivals for every goal."""
     items: tuple[str, ...] = ("popularity", "markov", "item_knn", "ease")
     """Rivals for what to show next."""
-    trials: int = 8
+    trials: Count = 8
     """Hyper-parameters tried for each, judged on validation."""
-    max_rows: int = 100_000
+    max_rows: Count = 100_000
     """Train rows of a rival at most, drawn by user; the report says so."""
     max_items_ease: int = 15_000
     """EASE is left out of larger catalogues."""
@@ -233,11 +237,11 @@ class Rivals(Record, frozen=True):
 class Evaluate(Record, frozen=True):
     """How the report judges."""
 
-    resamples: int = 1000
+    resamples: Count = 1000
     """Of the bootstrap over users."""
     min_positives: int = 50
     """Fewer in test: intervals, no verdict."""
-    max_rows: int | None = 100_000
+    max_rows: Count | None = 100_000
     """Cap on judged rows a part: whole users drawn by chance; the report says so."""
 
 

@@ -31,6 +31,21 @@ class Best(msgspec.Struct, frozen=True):
     score: float
 
 
+class Training(msgspec.Struct, frozen=True):
+    """How one network came to be."""
+
+    curves: list[EpochRecord]
+    passes: dict[str, int]
+    """Graph -> passes up to and including its best one."""
+    cut_short: bool = False
+    """The time allowed ended it."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all passes, without the validation after each."""
+        return sum(record.seconds for record in self.curves)
+
+
 class State(msgspec.Struct, kw_only=True):
     """Everything of a training that is not a tensor."""
 
@@ -44,6 +59,12 @@ class State(msgspec.Struct, kw_only=True):
     """Graph -> its best pass so far."""
     curves: list[EpochRecord] = []
     done: bool = False
+    cut_short: bool = False
+
+    def summary(self) -> Training:
+        """What is told of a training that is done."""
+        passes = {graph: best.epoch + 1 for graph, best in self.best.items()}
+        return Training(self.curves, passes, self.cut_short)
 
 
 def write_checkpoint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from propense.inference.scorer import Arrays
 from propense.models.customer import Content, CustomerNetwork, expect
+from propense.models.shape import NetworkShape
 from propense.schemas import Floats
 
 EVENT_INPUTS = (
@@ -17,33 +19,44 @@ EVENT_INPUTS = (
 )  # fmt: skip
 
 
-class NextItemGraph(nn.Module):
-    """Events -> what each next-item head looks for after each query's last event."""
+Ensemble = Sequence[CustomerNetwork]
+"""Networks of one shape, trained apart; their answers are averaged."""
 
-    def __init__(self, network: CustomerNetwork) -> None:
+
+class NextItemGraph(nn.Module):
+    """Events -> what each next-item head looks for after each query's last event.
+
+    Item vectors of an ensemble stand side by side, and so does what it looks for: the dot
+    product of the two is the mean of the networks' scores.
+    """
+
+    def __init__(self, networks: Ensemble) -> None:
         super().__init__()
-        self.network = network
+        self.networks = nn.ModuleList(networks)
 
     def forward(
         self, item_vectors: Tensor, query_length: Tensor, *events: Tensor
     ) -> tuple[Tensor, Tensor]:
         named = dict(zip(EVENT_INPUTS, events, strict=True))
-        states, _ = self.network.read(
-            item_vectors, named, query_length[:, :0], named["time"][:, :0]
-        )
-        last = (query_length - 1).clamp(min=0)
-        asked = states.gather(1, last[..., None].expand(-1, -1, states.shape[-1]))
-        wanted = self.network.seek(asked.flatten(0, 1))
-        heads = self.network.next_head(asked)
-        return wanted.unflatten(0, (asked.shape[0], asked.shape[1])), heads
+        last = (query_length - 1).clamp(min=0)[..., None]
+        n_networks = len(self.networks)
+        wanted, heads = [], []
+        for network, own in zip(self.networks, item_vectors.chunk(n_networks, -1), strict=True):
+            assert isinstance(network, CustomerNetwork)
+            states, _ = network.read(own, named, query_length[:, :0], named["time"][:, :0])
+            asked = states.gather(1, last.expand(-1, -1, states.shape[-1]))
+            seeks = network.seek(asked.flatten(0, 1))
+            wanted.append(seeks.unflatten(0, (asked.shape[0], asked.shape[1])) / n_networks)
+            heads.append(network.next_head(asked) / n_networks)
+        return torch.cat(wanted, dim=-1), torch.stack(heads).sum(dim=0)
 
 
 class GoalGraph(nn.Module):
     """Events, moments and their features -> every goal's probability or expected value."""
 
-    def __init__(self, network: CustomerNetwork) -> None:
+    def __init__(self, networks: Ensemble) -> None:
         super().__init__()
-        self.network = network
+        self.networks = nn.ModuleList(networks)
 
     def forward(
         self,
@@ -55,32 +68,41 @@ class GoalGraph(nn.Module):
         *events: Tensor,
     ) -> Tensor:
         named = dict(zip(EVENT_INPUTS, events, strict=True))
-        _, asked = self.network.read(item_vectors, named, query_length, query_time)
-        raw = self.network.answer(
-            numeric.flatten(0, 1), categorical.flatten(0, 1), asked.flatten(0, 1)
-        )
-        answers = expect(raw, self.network.shape)
-        return answers.view(numeric.shape[0], numeric.shape[1], -1)
+        rows, words = numeric.flatten(0, 1), categorical.flatten(0, 1)
+        answers = []
+        own = item_vectors.chunk(len(self.networks), -1)
+        for network, vectors in zip(self.networks, own, strict=True):
+            assert isinstance(network, CustomerNetwork)
+            _, asked = network.read(vectors, named, query_length, query_time)
+            answers.append(expect(network.answer(rows, words, asked.flatten(0, 1)), network.shape))
+        return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 
 
 class TableGoalGraph(nn.Module):
     """The same without events."""
 
-    def __init__(self, network: CustomerNetwork) -> None:
+    def __init__(self, networks: Ensemble) -> None:
         super().__init__()
-        self.network = network
+        self.networks = nn.ModuleList(networks)
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        raw = self.network.answer(numeric.flatten(0, 1), categorical.flatten(0, 1), None)
-        answers = expect(raw, self.network.shape)
-        return answers.view(numeric.shape[0], numeric.shape[1], -1)
+        rows, words = numeric.flatten(0, 1), categorical.flatten(0, 1)
+        answers = []
+        for network in self.networks:
+            assert isinstance(network, CustomerNetwork)
+            answers.append(expect(network.answer(rows, words, None), network.shape))
+        return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 
 
 class Networks(NamedTuple):
-    """One network as it was best at each graph; twice the same where there is but one."""
+    """The ensemble as it was best at each graph; twice the same where there is but one."""
 
-    goals: CustomerNetwork
-    next_item: CustomerNetwork
+    goals: Ensemble
+    next_item: Ensemble
+
+    @property
+    def shape(self) -> NetworkShape:
+        return self.goals[0].shape
 
 
 class TorchGraphs:
@@ -101,11 +123,11 @@ class TorchGraphs:
     def goals(self, inputs: Arrays) -> Floats:
         tensors = _tensors(inputs)
         with torch.inference_mode():
-            network = self.networks.goals
-            if not network.shape.has_sequence:
-                out = TableGoalGraph(network)(tensors["numeric"], tensors["categorical"])
+            networks = self.networks.goals
+            if not self.networks.shape.has_sequence:
+                out = TableGoalGraph(networks)(tensors["numeric"], tensors["categorical"])
             else:
-                out = GoalGraph(network)(
+                out = GoalGraph(networks)(
                     tensors["item_vectors"], tensors["query_length"], tensors["query_time"],
                     tensors["numeric"], tensors["categorical"],
                     *(tensors[name] for name in EVENT_INPUTS),
@@ -118,14 +140,17 @@ def _tensors(inputs: Arrays) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
 
 
-def read_item_vectors(network: CustomerNetwork, content: Content) -> Floats:
-    """(n_items, dim) vectors of the whole vocabulary; row 0 is zero."""
-    if network.items is None:
-        return np.zeros((network.shape.n_items, 0), np.float32)
-    pieces = []
+def read_item_vectors(networks: Ensemble, content: Content) -> Floats:
+    """(n_items, networks * dim) vectors of the whole vocabulary; row 0 is zero."""
+    shape = networks[0].shape
+    if not shape.has_sequence:
+        return np.zeros((shape.n_items, 0), np.float32)
+    vectors = np.empty((shape.n_items, len(networks) * shape.dim), np.float32)
     with torch.inference_mode():
-        for item in torch.arange(network.shape.n_items).split(65_536):
-            pieces.append(network.items(item, content).numpy())
-    vectors: Floats = np.concatenate(pieces)
+        for number, network in enumerate(networks):
+            assert network.items is not None
+            own = slice(number * shape.dim, (number + 1) * shape.dim)
+            for item in torch.arange(shape.n_items).split(65_536):
+                vectors[item.numpy(), own] = network.items(item, content).numpy()
     vectors[0] = 0
     return vectors

@@ -20,7 +20,7 @@ from propense.models.shape import NetworkShape
 from propense.progress import NoProgress, Progress
 from propense.schemas import TRAIN, VALIDATION, AsOfRows, Doubles, Ids, Targets
 from propense.settings import Settings
-from propense.training.checkpoints import EpochRecord
+from propense.training.checkpoints import Training
 from propense.training.gating import fit_gate
 from propense.training.graphs import Networks
 from propense.training.shaping import content_tensors
@@ -39,9 +39,8 @@ from propense.training.train import (
 class Notes(msgspec.Struct, frozen=True):
     """How the network came to be; training/learned.json."""
 
-    curves: list[EpochRecord]
-    passes: dict[str, int]
-    """Graph -> passes up to and including its best one."""
+    trainings: list[Training]
+    """One a network of the ensemble."""
     n_rows: int
     n_rows_available: int
     gate: tuple[float, float] | None = None
@@ -101,7 +100,7 @@ def learn(
                 trained.clock, targets, owned_actions(dataset.encoder),
             )  # fmt: skip
             gate = (found.network, found.counts)
-    notes = Notes(trained.curves, trained.passes, trained.n_rows, trained.n_rows_available, gate)
+    notes = Notes(trained.trainings, trained.n_rows, trained.n_rows_available, gate)
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
     return open_learned(dataset, settings, folder)
 
@@ -137,15 +136,18 @@ def refresh(
         train_end=dataset.histories.offsets[1:].copy(),
     )
     trained = train_network(
-        everything, settings, folder, progress or NoProgress(), passes=judged.notes.passes
+        everything,
+        settings,
+        folder,
+        progress or NoProgress(),
+        [training.passes for training in judged.notes.trainings],
     )
     if judged.ranker is not None and judged.ranker.counts is not None:
         counts = judged.ranker.counts
         assert isinstance(counts, TransitionCounts)
         count_transitions(everything, settings, counts).save(folder / "counts.safetensors")
     notes = Notes(
-        trained.curves, judged.notes.passes, trained.n_rows, trained.n_rows_available,
-        judged.notes.gate,
+        trained.trainings, trained.n_rows, trained.n_rows_available, judged.notes.gate
     )  # fmt: skip
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
     return open_learned(everything, settings, folder)

@@ -58,6 +58,8 @@ CLIP = 5.0
 class Course:
     """How one training goes."""
 
+    name: str
+    """Before the passes' numbers in the progress."""
     seed: int
     passes: dict[str, int]
     """Graph -> passes at most; without a judge, exactly."""
@@ -124,7 +126,7 @@ class Trainer:
         while not self.state.done:
             epoch_began = time.monotonic() - self.state.epoch_seconds
             steps = self._steps(self.state.epoch)
-            task = f"epoch {self.state.epoch + 1}"
+            task = f"{self.course.name}epoch {self.state.epoch + 1}"
             progress.start(task, len(steps))
             progress.advance(task, self.state.step)
             for step in range(self.state.step, len(steps)):
@@ -138,8 +140,9 @@ class Trainer:
             progress.finish(task)
             self._close_epoch(judge, measure, time.monotonic() - epoch_began, len(steps))
             spent = time.monotonic() - began
-            if self.course.max_seconds is not None and spent > self.course.max_seconds:
-                self.state.done = True
+            limit = self.course.max_seconds
+            if limit is not None and spent > limit and not self.state.done:
+                self.state.done = self.state.cut_short = True
             self._save()
             saved = time.monotonic()
 

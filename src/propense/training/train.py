@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from propense.models.shape import NetworkShape
 from propense.progress import NoProgress, Progress
 from propense.schemas import FIRST_KNOWN, TRAIN, VALIDATION, AsOfRows, Ints
 from propense.settings import Settings
-from propense.training.checkpoints import EpochRecord
+from propense.training.checkpoints import Training
 from propense.training.examples import Examples, gather_examples
 from propense.training.graphs import Networks, TorchGraphs, read_item_vectors
 from propense.training.loop import Course, Trainer
@@ -37,10 +38,12 @@ from propense.training.shaping import (
 )
 from propense.training.validation import Judge, Scores
 
-FORMAT = 3
+FORMAT = 4
 """Of what a checkpoint holds; another one is not gone on from."""
 MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""
+_SEEDS_APART = 1_000_003
+"""Between the networks of an ensemble, so that runs of neighbouring seeds share none."""
 MAX_JUDGED = 10_000
 """Validation rows, and target rows, of the sample that decides when to stop."""
 
@@ -53,9 +56,8 @@ class Trained:
     content: Content
     scorer: Scorer
     clock: EventClock
-    curves: list[EpochRecord]
-    passes: dict[str, int]
-    """Graph -> passes up to and including its best one."""
+    trainings: list[Training]
+    """One a network of the ensemble."""
     n_rows: int
     n_rows_available: int
 
@@ -69,16 +71,15 @@ def train_network(
     settings: Settings,
     folder: Path,
     progress: Progress | None = None,
-    passes: dict[str, int] | None = None,
+    passes: Sequence[dict[str, int]] | None = None,
 ) -> Trained:
-    """Train until validation says stop, or for exactly each graph's `passes` without a judge.
+    """Train until validation says stop, or for exactly each network's `passes` without a judge.
 
     A killed training goes on from its last checkpoint in `folder` and ends with the same
     weights bit for bit (same versions, thread count and kind of machine).
     Raises TrainError where there is nothing to learn from.
     """
     set_threads(settings.train.threads)
-    torch.manual_seed(settings.train.seed)
     torch.use_deterministic_algorithms(True)
     # Deterministic mode would also fill every fresh buffer, a sixth of a step's time.
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -96,7 +97,6 @@ def train_network(
     clock = dataset.clock()
     content = content_tensors(dataset.content)
     y = torch.from_numpy(np.ascontiguousarray(rows.y))
-    network = build_network(dataset, shape, constant_outputs(y, shape))
     examples = gather_examples(
         dataset.histories, clock, dataset.train_end, rows,
         dataset.features_of(rows), head_of_action(shape), shape.max_length,
@@ -104,19 +104,25 @@ def train_network(
     judge = _judge(dataset, clock, rng) if passes is None else None
 
     def measure(network: CustomerNetwork, judge: Judge) -> Scores:
-        scorer = make_scorer(Networks(network, network), content)
+        scorer = make_scorer(Networks([network], [network]), content)
         return judge.scores(scorer, make_ranker(dataset, scorer))
 
-    course = _course(examples, settings, shape, passes)
-    trainer = Trainer(network, content, examples, course, folder)
-    trainer.fit(judge, measure, progress or NoProgress())
-    for graph, weights in trainer.best.items():
-        save_file(weights, folder / f"{graph}.safetensors")
+    start = constant_outputs(y, shape)
+    trainings = []
+    for number in range(shape.ensemble):
+        exactly = None if passes is None else passes[number]
+        course = _course(examples, settings, shape, number, exactly)
+        torch.manual_seed(course.seed)
+        network = build_network(dataset, shape, start)
+        trainer = Trainer(network, content, examples, course, folder / f"network-{number}")
+        trainer.fit(judge, measure, progress or NoProgress())
+        for graph, weights in trainer.best.items():
+            save_file(weights, folder / f"network-{number}" / f"{graph}.safetensors")
+        trainings.append(trainer.state.summary())
     (folder / "shape.json").write_bytes(msgspec.json.encode(shape))
     networks = open_networks(folder)
     return Trained(
-        networks, content, make_scorer(networks, content), clock, trainer.state.curves,
-        {graph: best.epoch + 1 for graph, best in trainer.state.best.items()},
+        networks, content, make_scorer(networks, content), clock, trainings,
         len(rows), len(everything),
     )  # fmt: skip
 
@@ -124,11 +130,13 @@ def train_network(
 def open_networks(folder: Path) -> Networks:
     """The networks that a training left in `folder`, ready to be asked."""
     shape = msgspec.json.decode((folder / "shape.json").read_bytes(), type=NetworkShape)
-    found = []
+    found: list[list[CustomerNetwork]] = []
     for graph in shape.graphs:
-        network = CustomerNetwork(shape)
-        network.load_state_dict(load_file(folder / f"{graph}.safetensors"))
-        found.append(network.eval())
+        found.append([CustomerNetwork(shape) for _ in range(shape.ensemble)])
+        for number, network in enumerate(found[-1]):
+            weights = load_file(folder / f"network-{number}" / f"{graph}.safetensors")
+            network.load_state_dict(weights)
+            network.eval()
     return Networks(found[0], found[-1])
 
 
@@ -142,7 +150,7 @@ def make_scorer(networks: Networks, content: Content) -> Scorer:
     vectors = read_item_vectors(networks.next_item, content)
     same = networks.goals is networks.next_item
     goal_vectors = vectors if same else read_item_vectors(networks.goals, content)
-    return Scorer(networks.goals.shape, TorchGraphs(networks), vectors, goal_vectors)
+    return Scorer(networks.shape, TorchGraphs(networks), vectors, goal_vectors)
 
 
 def make_ranker(dataset: Dataset, scorer: Scorer) -> Ranker | None:
@@ -201,8 +209,13 @@ def _table_examples(dataset: Dataset, clock: EventClock, rows: AsOfRows) -> Exam
 
 
 def _course(
-    examples: Examples, settings: Settings, shape: NetworkShape, passes: dict[str, int] | None
+    examples: Examples,
+    settings: Settings,
+    shape: NetworkShape,
+    number: int,
+    passes: dict[str, int] | None,
 ) -> Course:
+    """How network `number` of the ensemble is trained; the time allowed is shared."""
     chosen = settings.train
     steps_wanted = 64
     cells = int(np.clip((examples.n_tokens + len(examples.rows)) / steps_wanted, 256, 8192))
@@ -211,12 +224,15 @@ def _course(
     size = examples.n_tokens + len(examples.rows)
     patience = chosen.patience or int(np.clip(round(12 - 2 * np.log10(max(size, 1) / 1e4)), 3, 16))
     return Course(
-        seed=chosen.seed,
+        name=f"network {number + 1}, " if shape.ensemble > 1 else "",
+        seed=chosen.seed + number * _SEEDS_APART,
         passes=passes or dict.fromkeys(shape.graphs, chosen.max_epochs),
         patience=patience,
         max_cells=cells,
         table_rows=table_rows,
-        max_seconds=None if chosen.max_minutes is None else chosen.max_minutes * 60,
+        max_seconds=None
+        if chosen.max_minutes is None
+        else chosen.max_minutes * 60 / shape.ensemble,
         checkpoint_seconds=chosen.checkpoint_seconds,
         fingerprint=_fingerprint(examples, settings, shape, passes),
     )
