@@ -104,8 +104,8 @@ def test_every_point_is_judged_on_the_same_customers(world):
 
 def test_the_bar_names_the_point(world):
     spy = world[4]
-    assert "small, 10 % of the customers: network 1, epoch 1" in spy.tasks
-    assert "large, 100 % of the customers: network 1, epoch 1" in spy.tasks
+    assert "small, 10 % of the customers: epoch 1" in spy.tasks
+    assert "large, 100 % of the customers: epoch 1" in spy.tasks
     assert not any(task.startswith("small, 100 %") for task in spy.tasks)
     assert "small, 25 % of the customers" in spy.notes
 

@@ -159,7 +159,9 @@ def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
 
 def test_an_ensemble_answers_with_the_mean_of_its_networks(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=40)
-    chosen = rising_settings(train={"max_epochs": 2, "threads": 1})
+    chosen = rising_settings(
+        model={"size": "small", "ensemble": 2}, train={"max_epochs": 2, "threads": 1}
+    )
     trained = train_network(dataset, chosen, tmp_path / "training")
     assert trained.shape.ensemble == 2
     alone = [

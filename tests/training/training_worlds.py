@@ -22,7 +22,7 @@ def settings(**more: object) -> Settings:
     return parse_settings(
         {
             "sources": {"app": {"events": "none.csv"}},
-            "model": {"size": "small"},
+            "model": {"size": "small", "ensemble": 1},
             "train": {"max_epochs": 4, "patience": 4, "threads": 1, "seed": 3},
             "recommend": {"repeat": True},
             "rivals": {"trials": 2},
