@@ -36,13 +36,8 @@ def export_graphs(networks: Networks, folder: Path) -> None:
     inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
     if shape.n_item_heads:
         read = ("item_vectors", "query_length", *EVENT_INPUTS)
-        _export(
-            NextItemGraph(networks.next_item),
-            inputs,
-            read,
-            ("wanted", "heads"),
-            folder / NEXT_ITEM_FILE,
-        )
+        graph, said = NextItemGraph(networks.next_item), ("wanted", "heads")
+        _export(graph, inputs, read, said, folder / NEXT_ITEM_FILE)
     if shape.goals and shape.has_sequence:
         asked = (
             "item_vectors", "query_length", "query_time", "numeric", "categorical", *EVENT_INPUTS,

@@ -135,20 +135,13 @@ def refresh(
         rows=replace(dataset.rows, part=part),
         train_end=dataset.histories.offsets[1:].copy(),
     )
-    trained = train_network(
-        everything,
-        settings,
-        folder,
-        progress or NoProgress(),
-        [training.passes for training in judged.notes.trainings],
-    )
+    passes = [training.passes for training in judged.notes.trainings]
+    trained = train_network(everything, settings, folder, progress or NoProgress(), passes)
     if judged.ranker is not None and judged.ranker.counts is not None:
         counts = judged.ranker.counts
         assert isinstance(counts, TransitionCounts)
         count_transitions(everything, settings, counts).save(folder / "counts.safetensors")
-    notes = Notes(
-        trained.trainings, trained.n_rows, trained.n_rows_available, judged.notes.gate
-    )  # fmt: skip
+    notes = Notes(trained.trainings, trained.n_rows, trained.n_rows_available, judged.notes.gate)
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
     return open_learned(everything, settings, folder)
 

@@ -104,7 +104,8 @@ def train_network(
     judge = _judge(dataset, clock, rng) if passes is None else None
 
     def measure(network: CustomerNetwork, judge: Judge) -> Scores:
-        scorer = make_scorer(Networks([network], [network]), content)
+        alone = [network]
+        scorer = make_scorer(Networks(alone, alone), content)
         return judge.scores(scorer, make_ranker(dataset, scorer))
 
     start = constant_outputs(y, shape)
