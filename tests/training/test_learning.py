@@ -87,18 +87,23 @@ def test_a_table_without_events(tmp_path):
     assert not learned.shape.has_sequence
 
 
-@pytest.mark.parametrize("steps", [1, 7, 23])
-def test_a_killed_training_ends_with_the_same_weights(tmp_path, steps):
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
+def test_a_killed_training_ends_with_the_same_weights(tmp_path, share, threads):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
     chosen = rising_settings(
-        train={"max_epochs": 3, "threads": 1, "seed": 5, "checkpoint_seconds": 0.0}
+        train={"max_epochs": 3, "threads": threads, "seed": 5, "checkpoint_seconds": 0.0},
+        model={"ensemble": 2},
     )
-    whole = train_network(dataset, chosen, tmp_path / "whole")
+    counter = Killer(1_000_000)
+    whole = train_network(dataset, chosen, tmp_path / "whole", counter)
+    dies_at = int(share * (1_000_000 - counter.left)) + 1
     with pytest.raises(KeyboardInterrupt):
-        train_network(dataset, chosen, tmp_path / "killed", Killer(steps))
+        train_network(dataset, chosen, tmp_path / "killed", Killer(dies_at))
     resumed = train_network(dataset, chosen, tmp_path / "killed")
-    assert_same(weights(whole.networks.next_item[0]), weights(resumed.networks.next_item[0]))
-    assert_same(weights(whole.networks.goals[0]), weights(resumed.networks.goals[0]))
+    for graph, again in zip(whole.networks, resumed.networks, strict=True):
+        for network, other in zip(graph, again, strict=True):
+            assert_same(weights(network), weights(other))
     for ours, theirs in zip(whole.trainings, resumed.trainings, strict=True):
         assert ours.passes == theirs.passes
         assert [r.validation for r in ours.curves] == [r.validation for r in theirs.curves]
@@ -135,6 +140,30 @@ def test_same_seed_same_weights_other_seed_other(tmp_path):
     assert_same(first, train(1, "b"))
     other = train(2, "c")
     assert any(not torch.equal(tensor, other[name]) for name, tensor in first.items())
+
+
+def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(tmp_path):
+    dataset = cyclic_dataset(tmp_path / "run", n_users=40)
+    found = []
+    for threads in (1, 2):
+        chosen = settings(train={"max_epochs": 2, "threads": threads}, model={"ensemble": 2})
+        found.append(train_network(dataset, chosen, tmp_path / str(threads)).networks.next_item)
+    for alone, beside in zip(*found, strict=True):
+        assert_same(weights(alone), weights(beside))
+    assert torch.get_num_threads() == 2
+
+
+def test_an_error_of_one_network_ends_the_other(tmp_path):
+    dataset = cyclic_dataset(tmp_path / "run", n_users=40)
+    chosen = settings(train={"max_epochs": 2000, "threads": 2}, model={"ensemble": 2})
+
+    class Breaker(NoProgress):
+        def advance(self, task: str, n: int = 1, note: str = "") -> None:
+            if task == "network 2, epoch 2":
+                raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        train_network(dataset, chosen, tmp_path / "training", Breaker())
 
 
 def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path):

@@ -84,7 +84,6 @@ def write_checkpoint(
     for number, moments in optimizer.state_dict()["state"].items():
         for name, tensor in moments.items():
             tensors[f"optimizer.{number}.{name}"] = tensor
-    tensors["random"] = torch.get_rng_state()
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     unfinished = folder / "checkpoint.unfinished"
     # The state rides in the same file, so that tensors and counters cannot disagree.
@@ -122,7 +121,6 @@ def restore(
     whole = optimizer.state_dict()
     whole["state"] = moments
     optimizer.load_state_dict(whole)
-    torch.set_rng_state(tensors["random"])
     return {graph: _under(tensors, f"best.{graph}.") for graph in state.best}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch.nn import functional
 from propense.encoding.batches import Sequences
 from propense.errors import TrainError
 from propense.models.customer import Content, CustomerNetwork
+from propense.models.dropout import draw_masks_from
 from propense.progress import Progress
 from propense.schemas import FIRST_KNOWN, UNSEEN, Ints
 from propense.training.averaging import average_weights
@@ -104,8 +106,10 @@ class Trainer:
             for params, decay in ((table, TABLE_DECAY), (rest, 0.0))
             if params
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, foreach=True)
+        self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, fused=True)
         self.average = average_weights(network, self._steps_a_pass())
+        self.chance = torch.Generator(next(network.parameters()).device)
+        draw_masks_from(network, self.chance)
         self.state = State(fingerprint=course.fingerprint)
         self.best: dict[str, dict[str, Tensor]] = {}
         """Graph -> its weights at its best pass."""
@@ -113,13 +117,14 @@ class Trainer:
         self.categorical = torch.from_numpy(examples.features.categorical.astype(np.int64))
         self.y = torch.from_numpy(np.ascontiguousarray(examples.rows.y))
 
-    def fit(self, judge: Judge | None, measure: Measure, progress: Progress) -> None:
+    def fit(
+        self, judge: Judge | None, measure: Measure, progress: Progress, halted: threading.Event
+    ) -> None:
         """Train until validation stops improving; `best` ends with the weights of each graph.
 
-        Without a judge, each graph keeps the average after exactly its own passes.
-        Raises TrainError if the loss stops being finite.
+        Without a judge, each graph keeps the average after exactly its own passes. Leaves
+        within a step once `halted` is set. Raises TrainError if the loss stops being finite.
         """
-        torch.manual_seed(self.course.seed)
         self._resume()
         began = time.monotonic() - sum(record.seconds for record in self.state.curves)
         saved = time.monotonic()
@@ -130,6 +135,8 @@ class Trainer:
             progress.start(task, len(steps))
             progress.advance(task, self.state.step)
             for step in range(self.state.step, len(steps)):
+                if halted.is_set():
+                    return
                 self.state.loss_sum += self._step(steps[step], self.state.epoch, step)
                 self.state.step = step + 1
                 progress.advance(task, 1, f"loss {self.state.loss_sum / (step + 1):.4f}")
@@ -164,6 +171,7 @@ class Trainer:
     def _step(self, chosen: Step, epoch: int, step: int) -> float:
         self.network.train()
         rng = np.random.default_rng([self.course.seed, epoch, step])
+        self.chance.manual_seed(int(rng.integers(2**63)))
         warm = 1.0 if epoch else min(1.0, (step + 1) / WARMUP_STEPS)
         for group in self.optimizer.param_groups:
             group["lr"] = LEARNING_RATE * warm

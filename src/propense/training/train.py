@@ -26,6 +26,7 @@ from propense.progress import NoProgress, Progress
 from propense.schemas import FIRST_KNOWN, TRAIN, VALIDATION, AsOfRows, Ints
 from propense.settings import Settings
 from propense.training.checkpoints import Training
+from propense.training.ensemble import count_at_once, fit_together
 from propense.training.examples import Examples, gather_examples
 from propense.training.graphs import Networks, TorchGraphs, read_item_vectors
 from propense.training.loop import Course, Trainer
@@ -38,7 +39,7 @@ from propense.training.shaping import (
 )
 from propense.training.validation import Judge, Scores
 
-FORMAT = 4
+FORMAT = 5
 """Of what a checkpoint holds; another one is not gone on from."""
 MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""
@@ -79,7 +80,7 @@ def train_network(
     weights bit for bit (same versions, thread count and kind of machine).
     Raises TrainError where there is nothing to learn from.
     """
-    set_threads(settings.train.threads)
+    threads = set_threads(settings.train.threads)
     torch.use_deterministic_algorithms(True)
     # Deterministic mode would also fill every fresh buffer, a sixth of a step's time.
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -109,22 +110,22 @@ def train_network(
         return judge.scores(scorer, make_ranker(dataset, scorer))
 
     start = constant_outputs(y, shape)
-    trainings = []
+    trainers = []
     for number in range(shape.ensemble):
         exactly = None if passes is None else passes[number]
-        course = _course(examples, settings, shape, number, exactly)
+        course = _course(examples, settings, shape, number, exactly, threads)
         torch.manual_seed(course.seed)
         network = build_network(dataset, shape, start)
-        trainer = Trainer(network, content, examples, course, folder / f"network-{number}")
-        trainer.fit(judge, measure, progress or NoProgress())
+        trainers.append(Trainer(network, content, examples, course, folder / f"network-{number}"))
+    fit_together(trainers, judge, measure, progress or NoProgress(), threads)
+    for trainer in trainers:
         for graph, weights in trainer.best.items():
-            save_file(weights, folder / f"network-{number}" / f"{graph}.safetensors")
-        trainings.append(trainer.state.summary())
+            save_file(weights, trainer.folder / f"{graph}.safetensors")
     (folder / "shape.json").write_bytes(msgspec.json.encode(shape))
     networks = open_networks(folder)
     return Trained(
-        networks, content, make_scorer(networks, content), clock, trainings,
-        len(rows), len(everything),
+        networks, content, make_scorer(networks, content), clock,
+        [trainer.state.summary() for trainer in trainers], len(rows), len(everything),
     )  # fmt: skip
 
 
@@ -141,9 +142,11 @@ def open_networks(folder: Path) -> Networks:
     return Networks(found[0], found[-1])
 
 
-def set_threads(threads: int | None) -> None:
+def set_threads(threads: int | None) -> int:
     """Fix the number of threads: it decides the order of sums, hence the last bits."""
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    chosen = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(chosen)
+    return chosen
 
 
 def make_scorer(networks: Networks, content: Content) -> Scorer:
@@ -215,15 +218,17 @@ def _course(
     shape: NetworkShape,
     number: int,
     passes: dict[str, int] | None,
+    threads: int,
 ) -> Course:
-    """How network `number` of the ensemble is trained; the time allowed is shared."""
+    """How network `number` of the ensemble is trained; those not at once share the time."""
     chosen = settings.train
+    turns = -(-shape.ensemble // count_at_once(shape.ensemble, threads))
     steps_wanted = 64
     cells = int(np.clip((examples.n_tokens + len(examples.rows)) / steps_wanted, 256, 8192))
     table_rows = int(np.clip(len(examples.rows) // 24, 64, 2048))
     # A small set is read often before it is known; a large one is known after few passes.
     size = examples.n_tokens + len(examples.rows)
-    patience = chosen.patience or int(np.clip(round(12 - 2 * np.log10(max(size, 1) / 1e4)), 3, 16))
+    patience = chosen.patience or int(np.clip(round(12 - 5 * np.log10(max(size, 1) / 1e4)), 4, 16))
     return Course(
         name=f"network {number + 1}, " if shape.ensemble > 1 else "",
         seed=chosen.seed + number * _SEEDS_APART,
@@ -231,9 +236,7 @@ def _course(
         patience=patience,
         max_cells=cells,
         table_rows=table_rows,
-        max_seconds=None
-        if chosen.max_minutes is None
-        else chosen.max_minutes * 60 / shape.ensemble,
+        max_seconds=None if chosen.max_minutes is None else chosen.max_minutes * 60 / turns,
         checkpoint_seconds=chosen.checkpoint_seconds,
         fingerprint=_fingerprint(examples, settings, shape, passes),
     )

@@ -1,0 +1,55 @@
+"""The networks of an ensemble in training: side by side where there are threads for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import torch
+
+from propense.progress import Progress
+from propense.training.loop import Measure, Trainer
+from propense.training.validation import Judge
+
+
+def count_at_once(n_networks: int, threads: int) -> int:
+    """Networks trained at the same time; each has its even share of the threads.
+
+    The steps of small data are too short to be shared among threads, whole networks are not.
+
+    >>> count_at_once(2, 1), count_at_once(2, 8), count_at_once(8, 2)
+    (1, 2, 2)
+    """
+    return min(n_networks, threads)
+
+
+def fit_together(
+    trainers: Sequence[Trainer],
+    judge: Judge | None,
+    measure: Measure,
+    progress: Progress,
+    threads: int,
+) -> None:
+    """Train every network; the error of one, or an interruption, ends all of them.
+
+    A network's bits depend on its share of the threads, not on the others.
+    """
+    at_once = count_at_once(len(trainers), threads)
+    halted = threading.Event()
+    if at_once == 1:
+        for trainer in trainers:
+            trainer.fit(judge, measure, progress, halted)
+        return
+    share = threads // at_once
+    try:
+        with ThreadPoolExecutor(at_once, "network", torch.set_num_threads, (share,)) as pool:
+            jobs = [pool.submit(each.fit, judge, measure, progress, halted) for each in trainers]
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+            except BaseException:
+                halted.set()
+                raise
+    finally:
+        torch.set_num_threads(threads)
