@@ -31,8 +31,8 @@ DAY = 86_400
 START = 1_735_689_600  # 2025-01-01
 SETTINGS = Evaluate(resamples=150)
 NOISE = {
-    "network": 0.35, "lightgbm": 0.55, "lightgbm_raw": 0.75, "mlp": 0.7, "logistic": 0.9,
-    "svm": 1.0, "tree": 1.5,
+    "network": 0.35, "lightgbm": 0.55, "lightgbm_raw": 1.1, "mlp": 1.0, "logistic": 1.2,
+    "svm": 1.3, "tree": 1.6,
 }  # fmt: skip
 HOSTILE = "<script>alert('x')</script> & \"friends\""
 

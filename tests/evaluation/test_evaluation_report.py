@@ -82,6 +82,19 @@ def test_a_network_that_helps_only_in_the_average_is_said_to_pay_in_company():
     assert "averaged with the best rival" in report.verdict.headline.en
 
 
+@pytest.mark.parametrize(("noise", "outcome"), [(0.8, "level"), (3.0, "together")])
+def test_company_that_another_rival_would_give_as_well_is_not_counted(noise, outcome):
+    report = judged({"network": 0.8, "lightgbm": 0.75, "mlp": noise}, n_rows=3000)
+    assert report.champion.kind == "average"
+    assert (report.champion.rival, report.champion.second) == ("lightgbm", "mlp")
+    assert report.verdict.outcome == outcome
+    said = "better than" if outcome == "together" else "level with"
+    assert any(
+        f"{said} the average of the two best rivals" in sentence.en
+        for sentence in report.verdict.sentences
+    )
+
+
 def test_what_does_not_beat_the_base_rate_is_said():
     rng = np.random.default_rng(3)
     parts = []

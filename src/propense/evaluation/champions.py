@@ -17,12 +17,12 @@ import numpy as np
 from propense.errors import EvaluationError
 from propense.evaluation.calibration import logit, sigmoid
 from propense.evaluation.propensity import CLIP, log_loss
-from propense.evaluation.records import AVERAGE, NETWORK, Champion, number
+from propense.evaluation.records import AVERAGE, NETWORK, RIVALS, Champion, number
 from propense.evaluation.value import tweedie_deviance
 from propense.schemas import Doubles, GoalScores
 
 
-def average_scores(kind: Literal["binary", "value"], network: Doubles, rival: Doubles) -> Doubles:
+def average_scores(kind: Literal["binary", "value"], one: Doubles, other: Doubles) -> Doubles:
     """The average that serves: of logits for probabilities, of amounts for values.
 
     >>> average_scores("binary", np.array([0.2]), np.array([0.8])).round(6).tolist()
@@ -31,8 +31,8 @@ def average_scores(kind: Literal["binary", "value"], network: Doubles, rival: Do
     [3.0]
     """
     if kind == "value":
-        return (network + rival) / 2
-    return sigmoid((logit(_inside(network)) + logit(_inside(rival))) / 2)
+        return (one + other) / 2
+    return sigmoid((logit(_inside(one)) + logit(_inside(other))) / 2)
 
 
 def _inside(p: Doubles) -> Doubles:
@@ -64,11 +64,25 @@ def pick_goal_champion(validation: GoalScores) -> Champion:
     metric = log_loss if kind == "binary" else tweedie_deviance
     found = {model: metric(validation.y, p) for model, p in validation.scores.items()}
     rival = _lowest({model: loss for model, loss in found.items() if model != NETWORK})
-    if rival is not None:
-        both = average_scores(kind, validation.scores[NETWORK], validation.scores[rival])
-        found[AVERAGE] = metric(validation.y, both)
+    second = _lowest({m: loss for m, loss in found.items() if m not in (NETWORK, rival)})
+    for name, scores in averages(validation, rival, second).items():
+        found[name] = metric(validation.y, scores)
     candidates = {m: found[m] for m in (rival, NETWORK, AVERAGE) if m is not None and m in found}
-    return _champion(_lowest(candidates), rival, criterion_of(kind), found)
+    return _champion(_lowest(candidates), (rival, second), criterion_of(kind), found)
+
+
+def averages(part: GoalScores, rival: str | None, second: str | None) -> dict[str, Doubles]:
+    """The average of network and best rival, and that of the two best rivals.
+
+    Almost any two models are better averaged than alone. So what the network brings to an
+    average is what it brings beyond a second rival in its place.
+    """
+    pairs = {AVERAGE: (NETWORK, rival), RIVALS: (rival, second)}
+    return {
+        name: average_scores(part.goal.kind, part.scores[one], part.scores[other])
+        for name, (one, other) in pairs.items()
+        if one is not None and other is not None
+    }
 
 
 def pick_ranking_champion(validation: Mapping[str, float], criterion: str) -> Champion:
@@ -84,7 +98,7 @@ def pick_ranking_champion(validation: Mapping[str, float], criterion: str) -> Ch
     loss = {model: -value for model, value in validation.items()}
     rival = _lowest({model: value for model, value in loss.items() if model != NETWORK})
     candidates = {m: loss[m] for m in (rival, NETWORK) if m is not None}
-    return _champion(_lowest(candidates), rival, criterion, validation)
+    return _champion(_lowest(candidates), (rival, None), criterion, validation)
 
 
 def _lowest(losses: Mapping[str, float]) -> str | None:
@@ -95,7 +109,10 @@ def _lowest(losses: Mapping[str, float]) -> str | None:
 
 
 def _champion(
-    model: str | None, rival: str | None, criterion: str, found: Mapping[str, float]
+    model: str | None,
+    rivals: tuple[str | None, str | None],
+    criterion: str,
+    found: Mapping[str, float],
 ) -> Champion:
     chosen = NETWORK if model is None else model
     kind: Literal["network", "rival", "average"] = (
@@ -104,7 +121,8 @@ def _champion(
     return Champion(
         kind=kind,
         model=chosen,
-        rival=rival,
+        rival=rivals[0],
+        second=rivals[1],
         criterion=criterion,
         validation={name: number(value) for name, value in found.items()},
     )

@@ -9,6 +9,7 @@ from propense.evaluation.records import (
     AVERAGE,
     MAJORITY,
     NETWORK,
+    RIVALS,
     Champion,
     Difference,
     Interval,
@@ -46,11 +47,11 @@ def describe_models(
 
 
 def pairs_to_compare(champion: Champion, models: Iterable[str]) -> list[tuple[str, str]]:
-    """The network with every rival; the champion with network, best rival and base rate."""
+    """The network with every rival; the champion with network, best rivals and base rate."""
     rivals = [model for model in models if model not in (NETWORK, AVERAGE)]
     pairs = [(NETWORK, rival) for rival in rivals]
     if champion.model != NETWORK:
-        others = [NETWORK, champion.rival, MAJORITY if MAJORITY in rivals else None]
+        others = [NETWORK, champion.rival, *(m for m in (RIVALS, MAJORITY) if m in rivals)]
         pairs += [(champion.model, m) for m in others if m is not None and m != champion.model]
     return list(dict.fromkeys(pairs))
 

@@ -17,6 +17,8 @@ from propense.schemas import Account, SplitPlan
 
 NETWORK: Final = "network"
 AVERAGE: Final = "average"
+RIVALS: Final = "rivals"
+"""The average of the two best rivals: what the network's own average has to beat."""
 MAJORITY: Final = "majority"
 
 Number = float | None
@@ -26,7 +28,7 @@ LOWER_IS_BETTER: Final = frozenset(
 )
 Outcome = Literal["better", "together", "level", "worse", "no_verdict", "no_rival"]
 """The network against its best rival on test; "together": not better alone, but their
-average, which serves, is better than the rival."""
+average, which serves, is better than the rival and than the average of two rivals."""
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +89,9 @@ class Champion(Frozen, frozen=True):
     """The best rival; the average is of it and the network."""
     criterion: str
     validation: dict[str, Number]
-    """Every candidate's criterion on validation."""
+    """Every model's criterion on validation."""
+    second: str | None = None
+    """The next best rival."""
 
 
 class Verdict(Frozen, frozen=True):

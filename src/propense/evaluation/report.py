@@ -17,7 +17,7 @@ from propense.evaluation.bootstrap import (
     PropensityStatistic,
     ValueStatistic,
 )
-from propense.evaluation.champions import average_scores, pick_goal_champion
+from propense.evaluation.champions import averages, pick_goal_champion
 from propense.evaluation.comparisons import (
     describe_models,
     pairs_to_compare,
@@ -29,9 +29,7 @@ from propense.evaluation.propensity import confusion, minority_class
 from propense.evaluation.questions import ask_in_chinese
 from propense.evaluation.rankings import judge_ranking
 from propense.evaluation.records import (
-    AVERAGE,
     NETWORK,
-    Champion,
     Confusion,
     GoalReport,
     Report,
@@ -74,8 +72,9 @@ def judge_goal(
     validation = cap_rows(validation, evaluate_settings.max_rows, rng, "validation", warnings)
     test = cap_rows(test, evaluate_settings.max_rows, rng, "test", warnings)
     champion = pick_goal_champion(validation)
-    on_validation = _with_average(validation, champion)
-    served = _with_average(test, champion)
+    on_validation, served = (
+        part.scores | averages(part, champion.rival, champion.second) for part in (validation, test)
+    )
     thresholds: dict[str, Threshold | None] = dict.fromkeys(served)
     if kind == "binary":
         thresholds = {
@@ -240,15 +239,6 @@ def _check_scores(part: str, scores: GoalScores) -> None:
                 f"{where}: model {model!r} gives {p[~good][0]} in {int((~good).sum())} of "
                 f"{len(p)} rows; it must be {'in [0, 1]' if binary else 'finite'}"
             )
-
-
-def _with_average(part: GoalScores, champion: Champion) -> dict[str, Doubles]:
-    scores = dict(part.scores)
-    if champion.rival is not None:
-        scores[AVERAGE] = average_scores(
-            part.goal.kind, part.scores[NETWORK], part.scores[champion.rival]
-        )
-    return scores
 
 
 def _too_few(test: GoalScores, fewest: int) -> Text | None:

@@ -9,6 +9,7 @@ from propense.evaluation.records import (
     AVERAGE,
     MAJORITY,
     NETWORK,
+    RIVALS,
     Champion,
     Difference,
     GoalReport,
@@ -77,11 +78,19 @@ def judge(
 
 
 def _pays_together(outcome: str, champion: Champion, differences: Sequence[Difference]) -> bool:
-    """Whether the network is not better alone, but makes the average that serves better."""
+    """Whether the network is not better alone, but makes the average that serves better.
+
+    Better than the best rival, and than that rival averaged with the next one.
+    """
     if outcome == "better" or champion.kind != "average":
         return False
-    found = find_difference(differences, champion.criterion, AVERAGE, champion.rival)
-    return found is not None and found.outcome == "better"
+    without = [champion.rival, RIVALS if champion.second is not None else None]
+    found = [
+        find_difference(differences, champion.criterion, AVERAGE, rival)
+        for rival in without
+        if rival is not None
+    ]
+    return all(entry is not None and entry.outcome == "better" for entry in found)
 
 
 def _headline(outcome: Outcome, rival: Text) -> Text:
@@ -148,22 +157,27 @@ def _served(champion: Champion) -> Text:
 
 
 def _average_sentences(champion: Champion, differences: Sequence[Difference]) -> list[Text]:
-    found = find_difference(differences, champion.criterion, AVERAGE, champion.rival)
-    if found is None or found.outcome is None or champion.rival is None:
-        return []
-    rival = model_name(champion.rival)
-    en, zh = _interval_words(found)
-    words = {
-        "better": ("The average is better than {r} alone", "平均优于单独的{r}"),
-        "level": ("The average and {r} alone are level", "平均与单独的{r}持平"),
-        "worse": ("The average is worse than {r} alone", "平均不如单独的{r}"),
-    }[found.outcome]
-    return [
-        Text(
-            f"{words[0].format(r=rival.en)}: difference {en}.",
-            f"{words[1].format(r=rival.zh)}：差值 {zh}。",
+    said = []
+    for model in (champion.rival, RIVALS):
+        found = find_difference(differences, champion.criterion, AVERAGE, model)
+        if found is None or found.outcome is None or model is None:
+            continue
+        alone = Text(" alone", "单独的") if model != RIVALS else Text("", "")
+        rival = model_name(model)
+        en, zh = _interval_words(found)
+        words = {
+            "better": ("The average is better than {r}", "平均优于{r}"),
+            "level": ("The average is level with {r}", "平均与{r}持平"),
+            "worse": ("The average is worse than {r}", "平均不如{r}"),
+        }[found.outcome]
+        said.append(
+            Text(
+                f"{words[0].format(r='the ' * (model == RIVALS) + rival.en + alone.en)}: "
+                f"difference {en}.",
+                f"{words[1].format(r=alone.zh + rival.zh)}：差值 {zh}。",
+            )
         )
-    ]
+    return said
 
 
 def _nothing_learned(champion: Champion, differences: Sequence[Difference]) -> Text | None:

@@ -12,6 +12,7 @@ from propense.evaluation.records import Text
 _MODELS: Final = {
     "network": ("customer network", "客户网络"),
     "average": ("average of network and rival", "网络与对手的平均"),
+    "rivals": ("average of the two best rivals", "最佳两个对手的平均"),
     "majority": ("base rate alone", "仅基准率"),
     "logistic": ("logistic regression", "逻辑回归"),
     "tree": ("decision tree", "决策树"),
