@@ -73,9 +73,6 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
         return self.max_length > 0
 
 
-ENSEMBLE_EVENTS: Final = 500_000
-
-
 class Dial(msgspec.Struct, frozen=True):
     """What `[model] size` stands for."""
 
@@ -102,17 +99,6 @@ def derive_dropout(n_pairs: int, n_items: int) -> float:
     """
     density = max(n_pairs, 1) / max(n_items, 1)
     return round(min(0.5, max(0.1, 0.5 - 0.2 * math.log10(max(density, 1) / 10))), 2)
-
-
-def derive_ensemble(n_events: int) -> int:
-    """Networks to average, from the number of events learned from.
-
-    Where events are few each network guesses much on its own, and a second one is cheap.
-
-    >>> derive_ensemble(0), derive_ensemble(131_413), derive_ensemble(1_000_000)
-    (1, 2, 1)
-    """
-    return 2 if 0 < n_events <= ENSEMBLE_EVENTS else 1
 
 
 def derive_table(n_rows: int) -> tuple[int, int, float]:

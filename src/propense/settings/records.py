@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
+_ENSEMBLE_EVENTS = 500_000
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -192,6 +193,18 @@ class Model(Record, frozen=True):
     """One dial; width, depth and batches follow."""
     ensemble: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
     """Networks trained apart and averaged, 1 to 8; by default 2 up to 500,000 events, else 1."""
+
+    def count_networks(self, n_events: int) -> int:
+        """Networks to train on so many events.
+
+        Where events are few each network guesses much on its own, and a second one is cheap.
+
+        >>> Model().count_networks(131_413), Model().count_networks(1_000_000)
+        (2, 1)
+        >>> Model().count_networks(0), Model(ensemble=4).count_networks(0)
+        (1, 4)
+        """
+        return self.ensemble or (2 if 0 < n_events <= _ENSEMBLE_EVENTS else 1)
 
 
 class Train(Record, frozen=True):

@@ -14,7 +14,6 @@ from propense.models.shape import (
     ItemHead,
     NetworkShape,
     derive_dropout,
-    derive_ensemble,
     derive_table,
 )
 from propense.schemas import FIRST_KNOWN, Ints
@@ -57,7 +56,7 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
         members=members,
         dropout=derive_dropout(int(learned.sum()), content.n_seen),
         table_dropout=table_dropout,
-        ensemble=settings.model.ensemble or derive_ensemble(int(learned.sum())),
+        ensemble=settings.model.count_networks(int(learned.sum())),
     )
 
 

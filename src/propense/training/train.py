@@ -45,6 +45,8 @@ MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""
 _SEEDS_APART = 1_000_003
 """Between the networks of an ensemble, so that runs of neighbouring seeds share none."""
+STEPS_A_PASS = 64
+"""At least, where the data allows steps that small or large."""
 MAX_JUDGED = 10_000
 """Validation rows, and target rows, of the sample that decides when to stop."""
 
@@ -223,8 +225,7 @@ def _course(
     """How network `number` of the ensemble is trained; those not at once share the time."""
     chosen = settings.train
     turns = -(-shape.ensemble // count_at_once(shape.ensemble, threads))
-    steps_wanted = 64
-    cells = int(np.clip((examples.n_tokens + len(examples.rows)) / steps_wanted, 256, 8192))
+    cells = int(np.clip((examples.n_tokens + len(examples.rows)) / STEPS_A_PASS, 256, 8192))
     table_rows = int(np.clip(len(examples.rows) // 24, 64, 2048))
     # A small set is read often before it is known; a large one is known after few passes.
     size = examples.n_tokens + len(examples.rows)
