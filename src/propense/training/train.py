@@ -45,8 +45,10 @@ MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""
 _SEEDS_APART = 1_000_003
 """Between the networks of an ensemble, so that runs of neighbouring seeds share none."""
-STEPS_A_PASS = 64
-"""At least, where the data allows steps that small or large."""
+STEPS_A_PASS = 160
+"""What a small set's pass is cut into: larger steps learn less from the same examples."""
+MIN_CELLS, MAX_CELLS = 256, 4096
+"""Events and moments of a step: smaller ones waste the processor, larger ones examples."""
 MAX_JUDGED = 10_000
 """Validation rows, and target rows, of the sample that decides when to stop."""
 
@@ -225,10 +227,10 @@ def _course(
     """How network `number` of the ensemble is trained; those not at once share the time."""
     chosen = settings.train
     turns = -(-shape.ensemble // count_at_once(shape.ensemble, threads))
-    cells = int(np.clip((examples.n_tokens + len(examples.rows)) / STEPS_A_PASS, 256, 8192))
+    size = examples.n_tokens + len(examples.rows)
+    cells = int(np.clip(size / STEPS_A_PASS, MIN_CELLS, MAX_CELLS))
     table_rows = int(np.clip(len(examples.rows) // 24, 64, 2048))
     # A small set is read often before it is known; a large one is known after few passes.
-    size = examples.n_tokens + len(examples.rows)
     patience = chosen.patience or int(np.clip(round(12 - 5 * np.log10(max(size, 1) / 1e4)), 4, 16))
     return Course(
         name=f"network {number + 1}, " if shape.ensemble > 1 else "",
