@@ -98,7 +98,7 @@ def run(part: str, seed: int, changes: tuple[str, ...]) -> dict[str, Any]:
     return {
         "part": part, "kind": kind, "seed": seed, "changes": changes, "machine": machine(),
         "seconds": done.seconds, "peak_mb": done.peak_mb,
-        "epochs": max(learned["trainings"][0]["passes"].values()),
+        "passes": [training["passes"] for training in learned["trainings"]],
         "stage_seconds": report["stage_seconds"], "n_rows": judged["n_rows"],
         "champion": judged["champion"]["model"],
         "models": {
@@ -164,14 +164,18 @@ def items_page(part: str, runs: Sequence[dict[str, Any]]) -> str:
         rows.append((entry["recall"], cells))
     rows.sort(key=lambda row: -row[0])
     head = ["model", "recall@10", "ndcg@10", "from"]
-    gains = mean_of(paired(runs, "network", "markov", "ndcg_at_10"))
+    gains = paired(runs, "network", "markov", "ndcg_at_10")
     return "\n".join([
         _title(part, runs),
         ITEMS_PROTOCOL,
         markdown(head, [cells for _, cells in rows]),
-        f"\nnetwork minus markov, ndcg@10: {gains.tell()} over {gains.n} seeds"
-        + _over_users(runs[0], "markov"),
+        *([f"\n{_gain(gains)}{_over_users(runs[0], 'markov')}"] if gains else []),
     ])  # fmt: skip
+
+
+def _gain(gains: Sequence[float]) -> str:
+    mean = mean_of(gains)
+    return f"network minus markov, ndcg@10: {mean.tell()} over {mean.n} seeds"
 
 
 def _over_users(one: dict[str, Any], rival: str) -> str:
