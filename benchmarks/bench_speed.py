@@ -209,7 +209,7 @@ def compare(
 def page(record: dict[str, Any]) -> str:
     """One data set's tables."""
     ours = record["propense"]
-    changes = dict(change.split("=", 1) for change in record["changes"])
+    changes = dict(change.split("=", 1) for change in record["changes"]) or {"defaults": ""}
     sides = [*record["peers"], {"name": "propense", **ours, "settings": changes}]
     rows = [_side(side) for side in sides]
     head = ["", "settings", "s a pass", "passes", "best", "test ndcg@10", "recall@10", "peak MB"]

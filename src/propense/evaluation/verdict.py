@@ -84,12 +84,8 @@ def _pays_together(outcome: str, champion: Champion, differences: Sequence[Diffe
     """
     if outcome == "better" or champion.kind != "average":
         return False
-    without = [champion.rival, RIVALS if champion.second is not None else None]
-    found = [
-        find_difference(differences, champion.criterion, AVERAGE, rival)
-        for rival in without
-        if rival is not None
-    ]
+    without = (champion.rival,) if champion.second is None else (champion.rival, RIVALS)
+    found = [find_difference(differences, champion.criterion, AVERAGE, m) for m in without]
     return all(entry is not None and entry.outcome == "better" for entry in found)
 
 
@@ -157,25 +153,26 @@ def _served(champion: Champion) -> Text:
 
 
 def _average_sentences(champion: Champion, differences: Sequence[Difference]) -> list[Text]:
+    if champion.rival is None:
+        return []
+    rival, pair = model_name(champion.rival), model_name(RIVALS)
+    others = {
+        champion.rival: Text(f"{rival.en} alone", f"单独的{rival.zh}"),
+        RIVALS: Text(f"the {pair.en}", pair.zh),
+    }
     said = []
-    for model in (champion.rival, RIVALS):
+    for model, other in others.items():
         found = find_difference(differences, champion.criterion, AVERAGE, model)
-        if found is None or found.outcome is None or model is None:
+        if found is None or found.outcome is None:
             continue
-        alone = Text(" alone", "单独的") if model != RIVALS else Text("", "")
-        rival = model_name(model)
         en, zh = _interval_words(found)
         words = {
-            "better": ("The average is better than {r}", "平均优于{r}"),
-            "level": ("The average is level with {r}", "平均与{r}持平"),
-            "worse": ("The average is worse than {r}", "平均不如{r}"),
+            "better": Text(f"better than {other.en}", f"优于{other.zh}"),
+            "level": Text(f"level with {other.en}", f"与{other.zh}持平"),
+            "worse": Text(f"worse than {other.en}", f"不如{other.zh}"),
         }[found.outcome]
         said.append(
-            Text(
-                f"{words[0].format(r='the ' * (model == RIVALS) + rival.en + alone.en)}: "
-                f"difference {en}.",
-                f"{words[1].format(r=alone.zh + rival.zh)}：差值 {zh}。",
-            )
+            Text(f"The average is {words.en}: difference {en}.", f"平均{words.zh}：差值 {zh}。")
         )
     return said
 

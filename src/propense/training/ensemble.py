@@ -48,8 +48,8 @@ def fit_together(
             try:
                 for job in as_completed(jobs):
                     job.result()
-            except BaseException:
+            finally:
+                # Leaving the pool waits for what still runs.
                 halted.set()
-                raise
     finally:
         torch.set_num_threads(threads)
