@@ -110,13 +110,11 @@ def test_grouped_queries_read_what_each_reads_alone(times, max_length):
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), min_size=1, max_size=80),
     st.integers(8, 200),
-    st.booleans(),
 )
 @settings(deadline=None, max_examples=60)
-def test_batches_cover_all_and_fit(sizes, max_cells, shuffled):
+def test_batches_cover_all_and_fit(sizes, max_cells):
     length, queries = (np.array(column) for column in zip(*sizes, strict=True))
-    rng = np.random.default_rng(0) if shuffled else None
-    batches = plan_batches(length, queries, max_cells, rng)
+    batches = plan_batches(length, queries, max_cells)
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(sizes)))
     for batch in batches:
         cells = len(batch) * (length[batch].max() + queries[batch].max())
@@ -126,7 +124,7 @@ def test_batches_cover_all_and_fit(sizes, max_cells, shuffled):
 def test_little_padding_on_skewed_lengths():
     rng = np.random.default_rng(1)
     length = np.minimum(rng.geometric(0.1, 20_000), 128)
-    batches = plan_batches(length, np.zeros_like(length), 2048, rng)
+    batches = plan_batches(length, np.zeros_like(length), 2048)
     cells = sum(len(batch) * length[batch].max() for batch in batches)
     assert 1 - length.sum() / cells < 0.10
 

@@ -119,30 +119,15 @@ def group_queries(begin: Ints, visible: Ints, max_length: int) -> Sequences:
     return Sequences(sorted_start[heads], stop, row_offsets, order, sorted_visible)
 
 
-def plan_batches(
-    length: Ints, n_queries: Ints, max_cells: int, rng: np.random.Generator | None = None
-) -> list[Ints]:
-    """Deal sequences into batches of like length: at most `max_cells` padded cells each.
-
-    With `rng` the sequences are jittered by up to 5 % in length before sorting and the
-    batches come in random order; without it, sorted and in order.
-    """
-    size = (length + n_queries).astype(np.float64)
-    key = size + 1
-    if rng is not None:
-        key = key * rng.uniform(0.97, 1.03, len(key))
-        tie = rng.random(len(key))
-    else:
-        tie = np.arange(len(key), dtype=np.float64)
-    order = np.lexsort((tie, key))
+def plan_batches(length: Ints, n_queries: Ints, max_cells: int) -> list[Ints]:
+    """Deal sequences into batches of like length: at most `max_cells` padded cells each."""
+    order = np.argsort(length + n_queries, kind="stable")
     batches, begin = [], 0
     sorted_length, sorted_queries = length[order], n_queries[order]
     while begin < len(order):
         stop = _grow(sorted_length, sorted_queries, begin, max_cells)
         batches.append(order[begin:stop])
         begin = stop
-    if rng is not None:
-        rng.shuffle(batches)
     return batches
 
 

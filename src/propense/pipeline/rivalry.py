@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
 from propense.encoding.dataset import Dataset
 from propense.evaluation.records import RivalNote
@@ -17,12 +24,15 @@ from propense.models.rivals.notes import RivalNotes
 from propense.models.rivals.problem import RivalSetup
 from propense.pipeline.contest import Contestants, draw_rows, is_raw
 from propense.progress import Progress
-from propense.schemas import TRAIN, VALIDATION
+from propense.schemas import TRAIN, VALIDATION, GoalPlan
 from propense.settings import Settings
 from propense.training.learned import item_setup
+from propense.training.train import set_threads
 
 MEMBERS = 4
 """Averaged models of a rival whose fit has chance in it: as honest as the network's members."""
+MOST_AT_ONCE = 4
+"""Each may hold a matrix of a gigabyte; threads beyond these are shared among them."""
 TUNED_ON = 25_000
 """Validation rows at most that settings are chosen on."""
 
@@ -30,52 +40,99 @@ TUNED_ON = 25_000
 def fit_rivals(dataset: Dataset, settings: Settings, folder: Path, progress: Progress) -> None:
     """Fit every goal rival and item rival; each ends in a folder of its own.
 
-    A rival that is already there, from a run that was stopped, is not fitted again.
+    Several are fitted at a time, one a core: most of them cannot use a second. A rival that
+    is already there, from a run that was stopped, is not fitted again.
     """
-    goals, items = settings.rivals.goals, settings.rivals.items
-    total = len(dataset.plan.goals) * len(goals) + len(items)
-    progress.start("rivals", total)
-    if dataset.plan.goals and goals:
-        _fit_goals(dataset, settings, folder, progress)
-    if settings.recommend is not None and len(dataset.targets):
-        for name in items:
-            progress.advance("rivals", 0, name)
-            place = folder / "items" / name
-            if not (place / "items.safetensors").exists():
-                fit_item_rival(
-                    name, dataset.histories, dataset.train_end, dataset.encoder.items.size,
-                    item_setup(dataset, settings), dataset.targets.of_part(VALIDATION),
-                ).save(place)  # fmt: skip
-            progress.advance("rivals", 1, name)
+    fits = [*_goal_fits(dataset, settings, folder), *_item_fits(dataset, settings, folder)]
+    threads = set_threads(settings.train.threads)
+    at_once = max(1, min(len(fits), threads, MOST_AT_ONCE))
+
+    share = threads // at_once
+    halted = threading.Event()
+
+    def make(fit: Fit) -> None:
+        if halted.is_set():
+            return
+        progress.advance("rivals", 0, fit.name)
+        try:
+            fit.make(share)
+        except BaseException:
+            halted.set()
+            raise
+        progress.advance("rivals", 1, fit.name)
+
+    progress.start("rivals", len(fits))
+    try:
+        with (
+            threadpool_limits(share),
+            ThreadPoolExecutor(at_once, "rival", torch.set_num_threads, (share,)) as pool,
+        ):
+            jobs = [pool.submit(make, fit) for fit in fits]
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+            finally:
+                # After an error or an interruption those that wait do not begin.
+                halted.set()
+    finally:
+        torch.set_num_threads(threads)
     progress.finish("rivals")
 
 
-def _fit_goals(dataset: Dataset, settings: Settings, folder: Path, progress: Progress) -> None:
+@dataclass(frozen=True)
+class Fit:
+    """One rival to be fitted, by so many threads."""
+
+    name: str
+    make: Callable[[int], None]
+
+
+def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[Fit]:
+    if settings.recommend is None or not len(dataset.targets):
+        return
+    setup, targets = item_setup(dataset, settings), dataset.targets.of_part(VALIDATION)
+
+    def make(name: str, place: Path, threads: int) -> None:
+        fit_item_rival(
+            name, dataset.histories, dataset.train_end, dataset.encoder.items.size, setup, targets
+        ).save(place)
+
+    for name in settings.rivals.items:
+        place = folder / "items" / name
+        if not (place / "items.safetensors").exists():
+            yield Fit(name, partial(make, name, place))
+
+
+def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[Fit]:
+    if not dataset.plan.goals or not settings.rivals.goals:
+        return
     rng = np.random.default_rng([settings.train.seed, 4])
     train = draw_rows(dataset.rows, TRAIN, settings.rivals.max_rows, rng)
     validation = draw_rows(dataset.rows, VALIDATION, TUNED_ON, rng)
     made = dataset.features_of(train), dataset.features_of(validation)
     raw = dataset.raw_features_of(train), dataset.raw_features_of(validation)
+
+    def make(number: int, goal: GoalPlan, name: str, place: Path, threads: int) -> None:
+        setup = RivalSetup(
+            kind=goal.kind,
+            bins=None if is_raw(name) else dataset.encoder.bins,
+            trials=settings.rivals.trials,
+            max_rows=settings.rivals.max_rows,
+            seed=settings.train.seed,
+            threads=threads,
+            members=MEMBERS,
+        )
+        features = raw if is_raw(name) else made
+        fit_goal_rival(
+            name, features[0], train.y[:, number], features[1],
+            validation.y[:, number], setup, train.user,
+        ).save(place)  # fmt: skip
+
     for number, goal in enumerate(dataset.plan.goals):
         for name in settings.rivals.goals:
-            progress.advance("rivals", 0, f"{name} for {goal.name}")
             place = folder / "goals" / goal.name / name
             if not (place / "model.onnx").exists():
-                setup = RivalSetup(
-                    kind=goal.kind,
-                    bins=None if is_raw(name) else dataset.encoder.bins,
-                    trials=settings.rivals.trials,
-                    max_rows=settings.rivals.max_rows,
-                    seed=settings.train.seed,
-                    threads=settings.train.threads or 2,
-                    members=MEMBERS,
-                )
-                features = raw if is_raw(name) else made
-                fit_goal_rival(
-                    name, features[0], train.y[:, number], features[1],
-                    validation.y[:, number], setup, train.user,
-                ).save(place)  # fmt: skip
-            progress.advance("rivals", 1, f"{name} for {goal.name}")
+                yield Fit(f"{name} for {goal.name}", partial(make, number, goal, name, place))
 
 
 def open_rivals(folder: Path) -> tuple[dict[str, dict[str, GoalRival]], dict[str, ItemRival]]:

@@ -13,7 +13,6 @@ from propense.encoding.batches import (
     event_arrays,
     pad_index,
     place_queries,
-    plan_batches,
     query_time,
     visible_end,
 )
@@ -27,9 +26,13 @@ QUERIES_PER_WINDOW = 8
 """Moments of one window asked in one pass; others have their turn in later passes."""
 
 
+PART_PADDING = 64
+"""Padded cells of one part of a step at most; another part costs about as much."""
+
+
 @dataclass(frozen=True)
 class Batch:
-    """One step's arrays."""
+    """The arrays of one part of a step."""
 
     events: dict[str, np.ndarray]
     """(n, longest) each; see encoding.batches.event_arrays."""
@@ -91,16 +94,49 @@ def gather_examples(
     )  # fmt: skip
 
 
-def draw_batches(
+def draw_steps(
     examples: Examples, max_cells: int, rng: np.random.Generator
-) -> tuple[list[Ints], Sequences]:
-    """One pass: which windows go together, and the moments each is asked about."""
+) -> tuple[list[list[Ints]], Sequences]:
+    """One pass: the windows of each step, in parts of like length, and the moments asked of each.
+
+    A step holds windows drawn by chance, whatever their length: customers with short
+    histories answer differently from those with long ones, and steps that met only one kind
+    would pull the network back and forth.
+    """
     queries = draw_queries(examples.queries, QUERIES_PER_WINDOW, rng)
     length = examples.windows.stop - examples.windows.start
     asked = (queries.n_queries > 0) | (length > 1)
-    chosen = np.flatnonzero(asked)
-    batches = plan_batches(length[chosen], queries.n_queries[chosen], max_cells, rng)
-    return [chosen[batch] for batch in batches[: max(1, PASS_CELLS // max_cells)]], queries
+    order = rng.permutation(np.flatnonzero(asked))
+    size = length + queries.n_queries
+    reach = np.cumsum(size[order])
+    steps: list[list[Ints]] = []
+    begin, held = 0, 0
+    while begin < len(order) and held < PASS_CELLS:
+        stop = max(begin + 1, int(np.searchsorted(reach, held + max_cells, side="right")))
+        steps.append(part_by_length(order[begin:stop], size))
+        begin, held = stop, int(reach[stop - 1])
+    return steps, queries
+
+
+def part_by_length(chosen: Ints, size: Ints) -> list[Ints]:
+    """Sequences dealt into parts, longest first; each pads PART_PADDING cells at most.
+
+    >>> [part.tolist() for part in part_by_length(np.arange(4), np.array([90, 3, 4, 80]))]
+    [[0, 3], [2, 1]]
+    """
+    chosen = chosen[np.argsort(-size[chosen], kind="stable")]
+    sizes = size[chosen]
+    total = np.append(0, np.cumsum(sizes))
+    parts, begin = [], 0
+    while begin < len(chosen):
+        # Cells padded if the part went on to each of the next places.
+        padded = sizes[begin] * np.arange(1, len(chosen) - begin + 1) - (
+            total[begin + 1 :] - total[begin]
+        )
+        stop = begin + int(np.searchsorted(padded, PART_PADDING, side="right"))
+        parts.append(chosen[begin:stop])
+        begin = stop
+    return parts
 
 
 def draw_queries(queries: Sequences, most: int, rng: np.random.Generator) -> Sequences:

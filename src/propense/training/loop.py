@@ -34,8 +34,8 @@ from propense.training.examples import (
     Batch,
     Examples,
     build_batch,
-    draw_batches,
     draw_negatives,
+    draw_steps,
     table_batches,
 )
 from propense.training.losses import goal_losses, mean_known
@@ -76,9 +76,10 @@ class Course:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step reads: windows with the pass's queries, or table rows."""
+    """What one step reads: windows, in parts of like length, with the pass's queries, or
+    table rows."""
 
-    batch: Ints
+    parts: list[Ints]
     queries: Sequences | None
 
 
@@ -164,9 +165,10 @@ class Trainer:
         rng = np.random.default_rng([self.course.seed, epoch])
         if not self.shape.has_sequence:
             rows = len(self.examples.rows)
-            return [Step(batch, None) for batch in table_batches(rows, self.course.table_rows, rng)]
-        batches, queries = draw_batches(self.examples, self.course.max_cells, rng)
-        return [Step(batch, queries) for batch in batches]
+            batches = table_batches(rows, self.course.table_rows, rng)
+            return [Step([batch], None) for batch in batches]
+        steps, queries = draw_steps(self.examples, self.course.max_cells, rng)
+        return [Step(parts, queries) for parts in steps]
 
     def _step(self, chosen: Step, epoch: int, step: int) -> float:
         self.network.train()
@@ -176,9 +178,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = LEARNING_RATE * warm
         if chosen.queries is None:
-            loss = self._table_loss(torch.from_numpy(chosen.batch), None)
+            loss = self._table_loss(torch.from_numpy(chosen.parts[0]), None)
         else:
-            loss = self._loss(build_batch(self.examples, chosen.batch, chosen.queries), rng)
+            queries = chosen.queries
+            loss = self._loss([build_batch(self.examples, p, queries) for p in chosen.parts], rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
@@ -192,36 +195,37 @@ class Trainer:
             )
         return value
 
-    def _loss(self, batch: Batch, rng: np.random.Generator) -> Tensor:
-        events = {name: torch.from_numpy(array) for name, array in batch.events.items()}
-        items = events.pop("item")
-        vectors, place = self._vectors(items, batch, rng)
-        states, asked = self.network.read(
-            functional.embedding(place[: items.numel()].view_as(items), vectors),
-            events,
-            torch.from_numpy(batch.query_length),
-            torch.from_numpy(batch.query_time),
-        )
-        loss = states.new_zeros(())
-        if len(batch.pair_item):
-            after = states[
-                torch.from_numpy(batch.pair_sequence), torch.from_numpy(batch.pair_place)
-            ]
-            loss = loss + self._next_loss(after, batch, vectors, place[items.numel() :])
+    def _loss(self, parts: list[Batch], rng: np.random.Generator) -> Tensor:
+        target = torch.from_numpy(np.concatenate([part.pair_item for part in parts]))
+        items = [torch.from_numpy(part.events["item"]) for part in parts]
+        sizes = [item.numel() for item in items]
+        vectors, place = self._vectors(torch.cat([*(i.flatten() for i in items), target]), rng)
+        read = functional.embedding(place[: sum(sizes)], vectors).split(sizes)
+        after, asked = [], []
+        for part, item, own in zip(parts, items, read, strict=True):
+            states, queries = self.network.read(
+                own.view(*item.shape, -1),
+                {name: torch.from_numpy(array) for name, array in part.events.items()},
+                torch.from_numpy(part.query_length),
+                torch.from_numpy(part.query_time),
+            )
+            after.append(
+                states[torch.from_numpy(part.pair_sequence), torch.from_numpy(part.pair_place)]
+            )
+            asked.append(queries[torch.from_numpy(part.query_row >= 0)])
+        loss = torch.zeros((), device=vectors.device)
+        if len(target):
+            head = torch.from_numpy(np.concatenate([part.pair_head for part in parts]))
+            loss = loss + self._next_loss(torch.cat(after), head, vectors, place[sum(sizes) :])
         if self.shape.goals:
-            real = torch.from_numpy(batch.query_row >= 0)
-            if bool(real.any()):
-                rows = torch.from_numpy(batch.query_row)[real]
-                loss = loss + self._table_loss(rows, asked[real])
+            rows = np.concatenate([part.query_row[part.query_row >= 0] for part in parts])
+            if len(rows):
+                loss = loss + self._table_loss(torch.from_numpy(rows), torch.cat(asked))
         return loss
 
-    def _vectors(
-        self, items: Tensor, batch: Batch, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Vectors this step needs; places of its tokens, then targets, then negatives."""
+    def _vectors(self, needed: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Vectors this step needs; places of the `needed` items, then of negatives."""
         assert self.network.items is not None
-        target = torch.from_numpy(batch.pair_item)
-        needed = torch.cat([items.flatten(), target])
         if self.shape.n_seen <= FULL_SOFTMAX_ITEMS:
             distinct, place = torch.arange(self.shape.n_seen), needed
         else:
@@ -233,9 +237,8 @@ class Trainer:
             id_item = torch.where(hidden & (distinct >= FIRST_KNOWN), UNSEEN, distinct)
         return self.network.items(distinct, self.content, id_item), place
 
-    def _next_loss(self, after: Tensor, batch: Batch, vectors: Tensor, place: Tensor) -> Tensor:
+    def _next_loss(self, after: Tensor, head: Tensor, vectors: Tensor, place: Tensor) -> Tensor:
         """Cross-entropy of the next item under its action's head, and of the head itself."""
-        head = torch.from_numpy(batch.pair_head)
         wanted = self.network.seek(after)[torch.arange(len(head)), head]
         target = place[: len(head)]
         sampled = place[len(head) :] if self.shape.n_seen > FULL_SOFTMAX_ITEMS else None

@@ -39,7 +39,7 @@ from propense.training.shaping import (
 )
 from propense.training.validation import Judge, Scores
 
-FORMAT = 5
+FORMAT = 6
 """Of what a checkpoint holds; another one is not gone on from."""
 MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""
