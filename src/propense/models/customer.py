@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from propense.models.sequence import SequencePart
+from propense.models.sequence import Part, SequencePart
 from propense.models.shape import NetworkShape
 from propense.models.tabular import TabularPart
 
@@ -93,17 +94,11 @@ class CustomerNetwork(nn.Module):
             self.next_head = nn.Linear(shape.dim, shape.n_item_heads)
 
     def read(
-        self,
-        item_vectors: Float[Tensor, "batch length dim"],
-        events: dict[str, Tensor],
-        query_length: Int[Tensor, "batch queries"],
-        query_time: Float[Tensor, "batch queries"],
-    ) -> tuple[Float[Tensor, "batch length dim"], Float[Tensor, "batch queries dim"]]:
-        """States after each event, and of each query."""
+        self, parts: Sequence[Part]
+    ) -> list[tuple[Float[Tensor, "batch length dim"], Float[Tensor, "batch queries dim"]]]:
+        """States after each event, and of each query, of every part."""
         assert self.sequence is not None
-        states: tuple[Tensor, Tensor] = self.sequence(
-            item_vectors, events, query_length, query_time
-        )
+        states: list[tuple[Tensor, Tensor]] = self.sequence(parts)
         return states
 
     def seek(self, state: Float[Tensor, "n dim"]) -> Float[Tensor, "n heads dim"]:

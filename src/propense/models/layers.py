@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -19,6 +20,9 @@ _FARTHEST = 512
 GAIN = 4.0
 """Biases are few numbers that must move far: they learn this much faster than weights."""
 _MINUTES_PER_DAY = 1440.0
+
+Size = int | torch.SymInt
+"""Of a dimension; a symbol while a graph is exported."""
 
 
 def bucket_distance(distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
@@ -72,6 +76,16 @@ class _Biases(torch.autograd.Function):
         return torch.stack(heads).to(pull.dtype), None
 
 
+def join(parts: Sequence[Tensor]) -> Tensor:
+    """One after the other along the first dimension."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def cut(whole: Tensor, sizes: Sequence[Size]) -> Sequence[Tensor]:
+    """The reverse of `join`."""
+    return [whole] if len(sizes) == 1 else whole.split(list(sizes))
+
+
 class RelativeAttention(nn.Module):
     """Multi-head attention with learned biases for distance and age."""
 
@@ -85,28 +99,44 @@ class RelativeAttention(nn.Module):
         self.age = nn.Parameter(torch.zeros(n_heads, N_AGES)) if timed else None
 
     def forward(
+        self, tokens: Float[Tensor, "cells dim"], relations: Sequence[Tensor]
+    ) -> Float[Tensor, "cells dim"]:
+        """The tokens of all parts in a row; `relations` (batch, length, length) of each part."""
+        table = self._table()
+        sizes = [relation.shape[0] * relation.shape[1] for relation in relations]
+        mixed = [
+            self._mix(own, relation, table)
+            for own, relation in zip(cut(self.project(tokens), sizes), relations, strict=True)
+        ]
+        combined: Tensor = self.combine(join(mixed))
+        return combined
+
+    def _mix(
         self,
-        tokens: Float[Tensor, "batch length dim"],
+        projected: Float[Tensor, "cells three_dim"],
         relation: Int[Tensor, "batch length length"],
-    ) -> Float[Tensor, "batch length dim"]:
+        table: Float[Tensor, "heads rows"],
+    ) -> Float[Tensor, "cells dim"]:
         # Heads come first: each reads its biases as one block.
         query, key, value = (
             part.unflatten(-1, (self.n_heads, -1)).permute(2, 0, 1, 3)
-            for part in self.project(tokens).chunk(3, dim=-1)
+            for part in projected.unflatten(0, relation.shape[:2]).chunk(3, dim=-1)
         )
-        scores = torch.matmul(query * self.scale, key.transpose(-1, -2)) + self._biases(relation)
-        mixed = scores.softmax(dim=-1) @ value
-        combined: Tensor = self.combine(mixed.permute(1, 2, 0, 3).flatten(-2))
-        return combined
+        biases = self._biases(table, relation)
+        scores = torch.matmul(query * self.scale, key.transpose(-1, -2)) + biases
+        mixed: Tensor = scores.softmax(dim=-1) @ value
+        return mixed.permute(1, 2, 0, 3).flatten(-2).flatten(0, 1)
 
-    def _biases(
-        self, relation: Int[Tensor, "batch length length"]
-    ) -> Float[Tensor, "heads batch length length"]:
+    def _table(self) -> Float[Tensor, "heads rows"]:
         table = self.distance * GAIN
         if self.age is not None:
             table = (table[:, :, None] + self.age[:, None] * GAIN).flatten(1)
         never = table.new_full((self.n_heads, 1), float("-inf"))
-        table = torch.cat([never, table], dim=1)
+        return torch.cat([never, table], dim=1)
+
+    def _biases(
+        self, table: Float[Tensor, "heads rows"], relation: Int[Tensor, "batch length length"]
+    ) -> Float[Tensor, "heads batch length length"]:
         if not torch.compiler.is_exporting():
             return cast("Tensor", _Biases.apply(table, relation))  # type: ignore[no-untyped-call]
         return functional.embedding(relation, table.T).permute(3, 0, 1, 2)
@@ -138,11 +168,10 @@ class Block(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self,
-        tokens: Float[Tensor, "batch length dim"],
-        relation: Int[Tensor, "batch length length"],
-    ) -> Float[Tensor, "batch length dim"]:
-        attended = self.attention(self.norm_attention(tokens), relation)
+        self, tokens: Float[Tensor, "cells dim"], relations: Sequence[Tensor]
+    ) -> Float[Tensor, "cells dim"]:
+        """As of RelativeAttention."""
+        attended = self.attention(self.norm_attention(tokens), relations)
         tokens = tokens + self.dropout(attended)
         gate, content = self.expand(self.norm_forward(tokens)).chunk(2, dim=-1)
         out: Tensor = tokens + self.dropout(self.contract(functional.silu(gate) * content))

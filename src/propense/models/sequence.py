@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from propense.models.dropout import Dropout
-from propense.models.layers import Block, relate
+from propense.models.layers import Block, Size, cut, join, relate
 from propense.models.shape import NetworkShape
 
 SMALL = 0.02
 """Deviation that embeddings start with."""
+
+
+class Part(NamedTuple):
+    """Sequences padded to one length, and the moments that ask about them.
+
+    `query_length` counts the events a query reads, `query_time` is in days since the
+    sequence's first event.
+    """
+
+    item_vectors: Tensor
+    """(batch, length, dim)"""
+    events: dict[str, Tensor]
+    """(batch, length) each."""
+    query_length: Tensor
+    """(batch, queries)"""
+    query_time: Tensor
 
 
 class EventTokens(nn.Module):
@@ -33,8 +52,8 @@ class EventTokens(nn.Module):
                 table.weight[0].zero_()
 
     def forward(
-        self, item_vectors: Float[Tensor, "batch length dim"], events: dict[str, Tensor]
-    ) -> Float[Tensor, "batch length dim"]:
+        self, item_vectors: Float[Tensor, "cells dim"], events: dict[str, Tensor]
+    ) -> Float[Tensor, "cells dim"]:
         numbers = torch.stack(
             [events["gap"] / 4, events["value"] / 4, events["valued"], events["count"]], dim=-1
         )
@@ -58,8 +77,8 @@ class QueryTokens(nn.Module):
         self.silence = nn.Sequential(nn.Linear(3, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(
-        self, silence_days: Float[Tensor, "batch queries"], length: Int[Tensor, "batch queries"]
-    ) -> Float[Tensor, "batch queries dim"]:
+        self, silence_days: Float[Tensor, " cells"], length: Int[Tensor, " cells"]
+    ) -> Float[Tensor, "cells dim"]:
         log_silence = torch.log1p(silence_days.clamp(min=0))
         known = (length > 0).float()
         log_length = torch.log1p(length.float())
@@ -84,37 +103,69 @@ class SequencePart(nn.Module):
         self.timed = shape.timed
 
     def forward(
-        self,
-        item_vectors: Float[Tensor, "batch length dim"],
-        events: dict[str, Tensor],
-        query_length: Int[Tensor, "batch queries"],
-        query_time: Float[Tensor, "batch queries"],
-    ) -> tuple[Float[Tensor, "batch length dim"], Float[Tensor, "batch queries dim"]]:
-        """States after each event, and of each query.
+        self, parts: Sequence[Part]
+    ) -> list[tuple[Float[Tensor, "batch length dim"], Float[Tensor, "batch queries dim"]]]:
+        """States after each event, and of each query, of every part.
 
-        `query_length` counts the events a query reads, `query_time` is in days since the
-        sequence's first event. States of padded events and queries mean nothing.
+        All that looks at a token alone runs once over the tokens of all parts; only attention
+        needs sequences. States of padded events and queries mean nothing.
         """
-        time = events["time"]
-        length = time.shape[1]
-        last = (query_length - 1).clamp(min=0)
-        heard = query_length > 0
-        padded_time = torch.cat([time, time.new_zeros(time.shape[0], 1)], dim=1)
-        silence = torch.where(heard, query_time - padded_time.gather(1, last), query_time * 0)
-        tokens = torch.cat(
-            [self.events(item_vectors, events), self.queries(silence, query_length)], dim=1
-        )
-        tokens = self.dropout(self.norm_in(tokens))
-        allowed, distance = _place(time, query_length)
-        days = None
-        if self.timed:
-            moments = torch.cat([time, query_time], dim=1)
-            days = moments[:, :, None] - moments[:, None, :]
-        relation = relate(allowed, distance, days)
+        shapes = [(*part.events["time"].shape, part.query_length.shape[1]) for part in parts]
+        tokens = self.dropout(self.norm_in(self._embed(parts, shapes)))
+        relations = [self._relate(part) for part in parts]
         for block in self.blocks:
-            tokens = block(tokens, relation)
-        states = self.norm_out(tokens)
-        return states[:, :length], states[:, length:]
+            tokens = block(tokens, relations)
+        states = cut(self.norm_out(tokens), [n * (width + asked) for n, width, asked in shapes])
+        split = [
+            own.unflatten(0, (n, width + asked))
+            for own, (n, width, asked) in zip(states, shapes, strict=True)
+        ]
+        return [
+            (own[:, :width], own[:, width:])
+            for own, (_, width, _) in zip(split, shapes, strict=True)
+        ]
+
+    def _embed(
+        self, parts: Sequence[Part], shapes: list[tuple[Size, Size, Size]]
+    ) -> Float[Tensor, "cells dim"]:
+        """The tokens of all parts, sequence by sequence: its events, then its queries."""
+        names = parts[0].events.keys()
+        events = cut(
+            self.events(
+                join([part.item_vectors.flatten(0, 1) for part in parts]),
+                {name: join([part.events[name].flatten() for part in parts]) for name in names},
+            ),
+            [n * width for n, width, _ in shapes],
+        )
+        queries = cut(
+            self.queries(
+                join([_silence(part).flatten() for part in parts]),
+                join([part.query_length.flatten() for part in parts]),
+            ),
+            [n * asked for n, _, asked in shapes],
+        )
+        rows = [
+            torch.cat([heard.unflatten(0, (n, width)), asking.unflatten(0, (n, asked))], dim=1)
+            for heard, asking, (n, width, asked) in zip(events, queries, shapes, strict=True)
+        ]
+        return join([row.flatten(0, 1) for row in rows])
+
+    def _relate(self, part: Part) -> Int[Tensor, "batch total total"]:
+        time = part.events["time"]
+        allowed, distance = _place(time, part.query_length)
+        if not self.timed:
+            return relate(allowed, distance, None)
+        moments = torch.cat([time, part.query_time], dim=1)
+        return relate(allowed, distance, moments[:, :, None] - moments[:, None, :])
+
+
+def _silence(part: Part) -> Float[Tensor, "batch queries"]:
+    """Days from the last event each query reads to its moment; 0 where there is none."""
+    time = part.events["time"]
+    last = (part.query_length - 1).clamp(min=0)
+    padded = torch.cat([time, time.new_zeros(time.shape[0], 1)], dim=1)
+    since = part.query_time - padded.gather(1, last)
+    return torch.where(part.query_length > 0, since, part.query_time * 0)
 
 
 def _place(

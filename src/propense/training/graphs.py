@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from propense.inference.scorer import Arrays
 from propense.models.customer import Content, CustomerNetwork, expect
+from propense.models.sequence import Part
 from propense.models.shape import NetworkShape
 from propense.schemas import Floats
 
@@ -43,7 +44,8 @@ class NextItemGraph(nn.Module):
         wanted, heads = [], []
         for network, own in zip(self.networks, item_vectors.chunk(n_networks, -1), strict=True):
             assert isinstance(network, CustomerNetwork)
-            states, _ = network.read(own, named, query_length[:, :0], named["time"][:, :0])
+            part = Part(own, named, query_length[:, :0], named["time"][:, :0])
+            [(states, _)] = network.read([part])
             asked = states.gather(1, last.expand(-1, -1, states.shape[-1]))
             seeks = network.seek(asked.flatten(0, 1))
             wanted.append(seeks.unflatten(0, (asked.shape[0], asked.shape[1])) / n_networks)
@@ -73,7 +75,7 @@ class GoalGraph(nn.Module):
         own = item_vectors.chunk(len(self.networks), -1)
         for network, vectors in zip(self.networks, own, strict=True):
             assert isinstance(network, CustomerNetwork)
-            _, asked = network.read(vectors, named, query_length, query_time)
+            [(_, asked)] = network.read([Part(vectors, named, query_length, query_time)])
             answers.append(expect(network.answer(rows, words, asked.flatten(0, 1)), network.shape))
         return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 

@@ -17,6 +17,7 @@ from propense.encoding.batches import Sequences
 from propense.errors import TrainError
 from propense.models.customer import Content, CustomerNetwork
 from propense.models.dropout import draw_masks_from
+from propense.models.sequence import Part
 from propense.progress import Progress
 from propense.schemas import FIRST_KNOWN, UNSEEN, Ints
 from propense.training.averaging import average_weights
@@ -201,18 +202,25 @@ class Trainer:
         sizes = [item.numel() for item in items]
         vectors, place = self._vectors(torch.cat([*(i.flatten() for i in items), target]), rng)
         read = functional.embedding(place[: sum(sizes)], vectors).split(sizes)
-        after, asked = [], []
-        for part, item, own in zip(parts, items, read, strict=True):
-            states, queries = self.network.read(
-                own.view(*item.shape, -1),
-                {name: torch.from_numpy(array) for name, array in part.events.items()},
-                torch.from_numpy(part.query_length),
-                torch.from_numpy(part.query_time),
-            )
-            after.append(
-                states[torch.from_numpy(part.pair_sequence), torch.from_numpy(part.pair_place)]
-            )
-            asked.append(queries[torch.from_numpy(part.query_row >= 0)])
+        states = self.network.read(
+            [
+                Part(
+                    own.view(*item.shape, -1),
+                    {name: torch.from_numpy(array) for name, array in part.events.items()},
+                    torch.from_numpy(part.query_length),
+                    torch.from_numpy(part.query_time),
+                )
+                for part, item, own in zip(parts, items, read, strict=True)
+            ]
+        )
+        after = [
+            events[torch.from_numpy(part.pair_sequence), torch.from_numpy(part.pair_place)]
+            for part, (events, _) in zip(parts, states, strict=True)
+        ]
+        asked = [
+            queries[torch.from_numpy(part.query_row >= 0)]
+            for part, (_, queries) in zip(parts, states, strict=True)
+        ]
         loss = torch.zeros((), device=vectors.device)
         if len(target):
             head = torch.from_numpy(np.concatenate([part.pair_head for part in parts]))
