@@ -16,7 +16,7 @@ from propense.evaluation.champions import pick_goal_champion, pick_ranking_champ
 from propense.evaluation.page.render import render_page
 from propense.evaluation.propensity import auc, log_loss
 from propense.evaluation.questions import ask_in_chinese
-from propense.evaluation.records import Champion, Difference
+from propense.evaluation.records import Champion, Difference, Interval
 from propense.evaluation.report import (
     judge_goal,
     judge_ranking,
@@ -115,8 +115,23 @@ def test_level_with_the_base_rate_is_said_too(low, high, said):
         Difference(metric="log_loss", model="network", rival=rival, value=-0.1, low=low, high=high)
         for rival in ("tree", "majority")
     ]
-    verdict = judge(champion, differences, {}, None)
+    verdict = judge(champion, differences, {}, None, 0.01)
     assert any("beyond its base rate" in s.en for s in verdict.sentences) == said
+
+
+@pytest.mark.parametrize(("worth", "outcome"), [(0.0, "better"), (0.04, "better"), (0.06, "level")])
+def test_a_sure_gain_that_is_too_small_is_level(worth, outcome):
+    champion = Champion(
+        kind="network", model="network", rival="tree", criterion="log_loss", validation={}
+    )
+    sure = Difference(
+        metric="log_loss", model="network", rival="tree", value=-0.005, low=-0.006, high=-0.004
+    )
+    losses = {"majority": 0.5, "tree": 0.4, "network": 0.395}
+    values = {name: Interval(value=loss, low=loss, high=loss) for name, loss in losses.items()}
+    verdict = judge(champion, [sure], values, None, worth)
+    assert verdict.outcome == outcome
+    assert any("5.0%" in s.en for s in verdict.sentences) == (outcome == "level")
 
 
 def test_few_positives_give_intervals_and_no_verdict():

@@ -99,7 +99,11 @@ def judge_ranking(
         differences=differences,
         champion=champion,
         verdict=judge(
-            champion, differences, {m.model: m.metrics[criterion] for m in models}, too_few
+            champion,
+            differences,
+            {m.model: m.metrics[criterion] for m in models},
+            too_few,
+            evaluate_settings.worth,
         ),
         seconds=dict(test.seconds),
         warnings=warnings,

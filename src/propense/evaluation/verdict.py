@@ -39,10 +39,12 @@ def judge(
     differences: Sequence[Difference],
     values: dict[str, Interval],
     too_few: Text | None,
+    worth: float,
 ) -> Verdict:
     """The verdict of one goal or ranking.
 
-    `values` model -> its criterion on test; `too_few` the reason for having no verdict.
+    `values` model -> its criterion on test; `too_few` the reason for having no verdict; `worth`
+    the share of what the best rival gains over the base rate that the network must gain more.
     """
     served = _served(champion)
     if champion.rival is None:
@@ -74,6 +76,10 @@ def judge(
     if base is not None:
         sentences.append(base)
     judged: Outcome = "together" if _pays_together(outcome, champion, differences) else outcome
+    gain = _smallest_gain(judged, champion, differences, values)
+    if gain is not None and gain < worth:
+        judged = "level"
+        sentences.append(_too_little(gain, worth, rival))
     return Verdict(outcome=judged, headline=_headline(judged, rival), sentences=sentences)
 
 
@@ -87,6 +93,41 @@ def _pays_together(outcome: str, champion: Champion, differences: Sequence[Diffe
     without = (champion.rival,) if champion.second is None else (champion.rival, RIVALS)
     found = [find_difference(differences, champion.criterion, AVERAGE, m) for m in without]
     return all(entry is not None and entry.outcome == "better" for entry in found)
+
+
+def _smallest_gain(
+    outcome: Outcome,
+    champion: Champion,
+    differences: Sequence[Difference],
+    values: dict[str, Interval],
+) -> float | None:
+    """What the network adds, as a share of what the best rival gains over the base rate.
+
+    For lists the base is 0. None where the network does not pay, or the base is not known.
+    """
+    pays = {"better": (NETWORK, [champion.rival]), "together": (AVERAGE, [champion.rival, RIVALS])}
+    if outcome not in pays or champion.rival not in values:
+        return None
+    model, others = pays[outcome]
+    base = 0.0
+    if champion.criterion in ORDER_METRIC:
+        if MAJORITY not in values or values[MAJORITY].value is None:
+            return None
+        base = values[MAJORITY].value
+    reached = values[champion.rival].value
+    found = [find_difference(differences, champion.criterion, model, other) for other in others]
+    gains = [abs(entry.value) for entry in found if entry is not None and entry.value is not None]
+    if reached is None or reached == base or not gains:
+        return None
+    return min(gains) / abs(reached - base)
+
+
+def _too_little(gain: float, worth: float, rival: Text) -> Text:
+    return Text(
+        f"But it adds {gain:.1%} of what {rival.en} gains over the base rate; under {worth:.1%} "
+        f"that does not pay for the network.",
+        f"但增量只有{rival.zh}相对基准率增益的 {gain:.1%}；低于 {worth:.1%}，不值得为此使用网络。",
+    )
 
 
 def _headline(outcome: Outcome, rival: Text) -> Text:

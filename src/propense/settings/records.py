@@ -256,6 +256,9 @@ class Evaluate(Record, frozen=True):
     """Fewer in test: intervals, no verdict."""
     max_rows: Count | None = 100_000
     """Cap on judged rows a part: whole users drawn by chance; the report says so."""
+    worth: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    """The network pays only for at least this share of what the best rival gains over the base
+    rate; less is level, however sure."""
 
 
 class Pack(Record, frozen=True):
