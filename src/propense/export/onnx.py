@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +132,7 @@ def _export(
         shapes: tuple[object, ...] = (*axes[:n_fixed], tuple(axes[n_fixed:]))
     else:
         shapes = tuple(axes)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet("torch.onnx._internal.exporter._registration"):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph, arguments, input_names=list(names), output_names=list(outputs),
@@ -138,6 +141,18 @@ def _export(
     if program is None:
         raise BundleError(f"{file.name} could not be exported")
     program.save(file)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """No word from a logger below an error: torch warns of every absent library."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _difference(mine: np.ndarray, other: np.ndarray, slack: np.ndarray | float = 1.0) -> float:
