@@ -1,9 +1,9 @@
 """Two small worlds in which the network should not win, so that honesty can be tested.
 
-In the first nobody's order of events says anything: how often someone comes and who they are
-decide all, so trees on profile and counts suffice. In the second a campaign multiplies
-everybody's readiness to pay by the same factor, so whoever is likeliest to pay gains most and
-plain propensity suffices for targeting.
+In the first nobody's order of events says anything: who someone is decides by a tree of rules
+how often they pay, and how often they came is how often they will come, so trees on profile
+and counts suffice. In the second a campaign multiplies everybody's readiness to pay by the same
+factor, so whoever is likeliest to pay gains most and plain propensity suffices for targeting.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ N_ITEMS: Final = 120
 WAVE_DAYS: Final = (84, 126, 168, 210, 249)
 EFFECT: Final = 1.8
 """Factor of everybody's daily odds of paying while the offer is in force."""
+BASE_ODDS: Final = 0.0016
 P_TREATED: Final = 0.5
 MEAN_STAY: Final = 400.0
 """Days until a person is gone."""
@@ -85,7 +86,7 @@ class Plain:
     income: Doubles
     p_visit: Doubles
     pay_odds: Doubles
-    """Odds of paying on a visit."""
+    """Odds of paying on a day."""
     gone: Ints
     """Day from which a person never comes again: the same chance on every day for everyone."""
 
@@ -139,26 +140,30 @@ def _generate(folder: Path, n_users: int, seed: int, waves: tuple[int, ...]) -> 
 def _people(rng: np.random.Generator, n: int) -> Plain:
     city, device = rng.integers(0, 4, n), rng.integers(0, 3, n)
     age, income = rng.integers(18, 70, n), 100.0 * np.rint(np.exp(rng.normal(9, 0.5, n)) / 100)
-    # Steps and an interaction: what trees see at once and a straight line does not.
-    keen = 1.6 * ((age > 30) & (age < 45)) + 1.2 * ((income > 9_000) & (city < 2))
-    keen = keen - 1.3 * ((device == 2) & (age > 50))
+    # A list of rules: just what a tree can say.
+    rules = (
+        ((age < 30) & (device == 0), 1.5), (age < 30, -0.5),
+        ((age < 45) & (income > 9_000) & (city < 2), 2.5), ((age < 45) & (income > 9_000), 1.2),
+        (age < 45, 0.2), (device == 2, -1.5), (city == 0, 0.6),
+    )  # fmt: skip
+    keen = np.select([rule for rule, _ in rules], [odds for _, odds in rules], -0.8)
     often = 0.6 * (device == 0) - 0.7 * (city == 3) + rng.normal(0, 0.9, n)
     rate = 0.06 * np.exp(often)
     gone = np.floor(rng.exponential(MEAN_STAY, n)).astype(np.int64)
-    return Plain(city, device, age, income, rate / (1 + rate), 0.02 * np.exp(keen), gone)
+    return Plain(city, device, age, income, rate / (1 + rate), BASE_ODDS * np.exp(keen), gone)
 
 
 def _live(rng: np.random.Generator, people: Plain, waves: tuple[int, ...]) -> Lives:
     n = len(people.city)
     treated = rng.random((len(waves), n)) < P_TREATED
-    active = rng.random((n, DAYS)) < people.p_visit[:, None]
-    active &= np.arange(DAYS) < people.gone[:, None]
+    here = np.arange(DAYS) < people.gone[:, None]
+    active = here & (rng.random((n, DAYS)) < people.p_visit[:, None])
     factor = np.ones((n, DAYS))
     for day, on in zip(waves, treated, strict=True):
         factor[on, day : day + HORIZON_DAYS] = EFFECT
     odds = people.pay_odds[:, None] * factor
-    paid = active & (rng.random((n, DAYS)) < odds / (1 + odds))
-    return Lives(people, waves, treated, active, paid)
+    paid = here & (rng.random((n, DAYS)) < odds / (1 + odds))
+    return Lives(people, waves, treated, active | paid, paid)
 
 
 def _write_events(rng: np.random.Generator, folder: Path, lives: Lives) -> None:
@@ -250,7 +255,9 @@ def _p_none(lives: Lives, who: Ints, day: int, paying: bool, forced: bool | None
 
     def back(later: Doubles, on: np.ndarray | bool) -> Doubles:
         odds: Doubles = people.pay_odds[who] * np.where(on, EFFECT, 1.0)
-        p: Doubles = people.p_visit[who] * (odds / (1 + odds) if paying else 1.0)
+        p: Doubles = odds / (1 + odds)
+        if not paying:
+            p = 1 - (1 - p) * (1 - people.p_visit[who])
         before: Doubles = (1 - stays) + stays * (1 - p) * later
         return before
 
