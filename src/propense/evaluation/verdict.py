@@ -79,7 +79,7 @@ def judge(
     gain = _smallest_gain(judged, champion, differences, values)
     if gain is not None and gain < worth:
         judged = "level"
-        sentences.append(_too_little(gain, worth, rival))
+        sentences.append(_too_little(gain, worth, rival, champion.criterion in ORDER_METRIC))
     return Verdict(outcome=judged, headline=_headline(judged, rival), sentences=sentences)
 
 
@@ -122,11 +122,16 @@ def _smallest_gain(
     return min(gains) / abs(reached - base)
 
 
-def _too_little(gain: float, worth: float, rival: Text) -> Text:
+def _too_little(gain: float, worth: float, rival: Text, over_base: bool) -> Text:
+    gains = (
+        Text(f"{rival.en} gains over the base rate", f"{rival.zh}相对基准率增益")
+        if over_base
+        else Text(f"{rival.en} reaches", f"{rival.zh}所达水平")
+    )
     return Text(
-        f"But it adds {gain:.1%} of what {rival.en} gains over the base rate; under {worth:.1%} "
+        f"But it adds {gain:.1%} of what {gains.en}; under {worth:.1%} "
         f"that does not pay for the network.",
-        f"但增量只有{rival.zh}相对基准率增益的 {gain:.1%}；低于 {worth:.1%}，不值得为此使用网络。",
+        f"但增量只有{gains.zh}的 {gain:.1%}；低于 {worth:.1%}，不值得为此使用网络。",
     )
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 
 from propense.encoding.dataset import Dataset
@@ -27,6 +25,7 @@ from propense.progress import Progress
 from propense.schemas import TRAIN, VALIDATION, GoalPlan
 from propense.settings import Settings
 from propense.training.learned import item_setup
+from propense.training.side_by_side import run_side_by_side
 from propense.training.train import set_threads
 
 MEMBERS = 4
@@ -46,36 +45,16 @@ def fit_rivals(dataset: Dataset, settings: Settings, folder: Path, progress: Pro
     fits = [*_goal_fits(dataset, settings, folder), *_item_fits(dataset, settings, folder)]
     threads = set_threads(settings.train.threads)
     at_once = max(1, min(len(fits), threads, MOST_AT_ONCE))
-
     share = threads // at_once
-    halted = threading.Event()
 
-    def make(fit: Fit) -> None:
-        if halted.is_set():
-            return
+    def make(fit: Fit, halted: threading.Event) -> None:
         progress.advance("rivals", 0, fit.name)
-        try:
-            fit.make(share)
-        except BaseException:
-            halted.set()
-            raise
+        fit.make(share)
         progress.advance("rivals", 1, fit.name)
 
     progress.start("rivals", len(fits))
-    try:
-        with (
-            threadpool_limits(share),
-            ThreadPoolExecutor(at_once, "rival", torch.set_num_threads, (share,)) as pool,
-        ):
-            jobs = [pool.submit(make, fit) for fit in fits]
-            try:
-                for job in as_completed(jobs):
-                    job.result()
-            finally:
-                # After an error or an interruption those that wait do not begin.
-                halted.set()
-    finally:
-        torch.set_num_threads(threads)
+    with threadpool_limits(share):
+        run_side_by_side([partial(make, fit) for fit in fits], at_once, threads)
     progress.finish("rivals")
 
 

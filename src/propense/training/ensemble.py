@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-
-import torch
+from functools import partial
 
 from propense.progress import Progress
 from propense.training.loop import Measure, Trainer
+from propense.training.side_by_side import run_side_by_side
 from propense.training.validation import Judge
 
 
@@ -36,20 +35,9 @@ def fit_together(
     A network's bits depend on its share of the threads, not on the others.
     """
     at_once = count_at_once(len(trainers), threads)
-    halted = threading.Event()
     if at_once == 1:
         for trainer in trainers:
-            trainer.fit(judge, measure, progress, halted)
+            trainer.fit(judge, measure, progress, threading.Event())
         return
-    share = threads // at_once
-    try:
-        with ThreadPoolExecutor(at_once, "network", torch.set_num_threads, (share,)) as pool:
-            jobs = [pool.submit(each.fit, judge, measure, progress, halted) for each in trainers]
-            try:
-                for job in as_completed(jobs):
-                    job.result()
-            finally:
-                # Leaving the pool waits for what still runs.
-                halted.set()
-    finally:
-        torch.set_num_threads(threads)
+    jobs = [partial(trainer.fit, judge, measure, progress) for trainer in trainers]
+    run_side_by_side(jobs, at_once, threads)

@@ -1,0 +1,43 @@
+"""Work that runs in threads of its own: the error of one, or an interruption, ends all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import torch
+
+Job = Callable[[threading.Event], None]
+"""Should leave soon once the event is set."""
+
+
+def run_side_by_side(jobs: Sequence[Job], at_once: int, threads: int) -> None:
+    """Run `jobs` in order, `at_once` at a time; each has its even share of torch's `threads`.
+
+    After an error, which is raised, those that wait do not begin.
+    """
+    halted = threading.Event()
+
+    def run(job: Job) -> None:
+        if halted.is_set():
+            return
+        try:
+            job(halted)
+        except Exception:
+            # Before this thread takes up the next one.
+            halted.set()
+            raise
+
+    share = max(1, threads // at_once)
+    try:
+        with ThreadPoolExecutor(at_once, "side", torch.set_num_threads, (share,)) as pool:
+            found = [pool.submit(run, job) for job in jobs]
+            try:
+                for each in as_completed(found):
+                    each.result()
+            finally:
+                # Leaving the pool waits for what still runs.
+                halted.set()
+    finally:
+        torch.set_num_threads(threads)
