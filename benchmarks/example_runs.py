@@ -22,11 +22,14 @@ class ExampleRun:
     changes: tuple[str, ...] = ()
     """Like "train.seed=1"."""
     run: str = "runs/main"
+    settings: str = "propense.toml"
 
     def propense(self, *words: str) -> Measured:
         """`propense WORDS` with the changes. Raises RuntimeError with its last line if it fails."""
         laid = [word for change in (*self.changes, f"run={self.run}") for word in ("--set", change)]
-        done = measure(BIN / "propense", *words, "--quiet", *laid, cwd=self.place)
+        done = measure(
+            BIN / "propense", *words, "--quiet", "--settings", self.settings, *laid, cwd=self.place
+        )
         if done.code:
             raise RuntimeError(
                 f"propense {' '.join(words)} in {self.place} ended with {done.code}: {done.tail}"

@@ -1,4 +1,5 @@
-"""Write the MovieLens 1M sequences as a table of events in order, and the films."""
+"""Write the MovieLens 1M sequences as a table of events in order, and the films; for the people
+whose times are known also their timed ratings and profiles, for `timed.toml`."""
 
 from __future__ import annotations
 
@@ -12,8 +13,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
+PROFILE = ("user_id", "gender", "age", "occupation")
+
+
 def prepare(data: Path, out: Path) -> None:
-    """Write events.csv and films.csv to `out`; a customer's rows keep their order."""
+    """Write the four tables to `out`; in events.csv a customer's rows keep their order."""
     out.mkdir(parents=True, exist_ok=True)
     with (
         gzip.open(data / "ml-1m_sas_sequences.txt.gz", "rt", encoding="utf-8") as sequences,
@@ -37,6 +41,27 @@ def prepare(data: Path, out: Path) -> None:
             name, year = dated.groups() if dated else (title, "")
             if film in number:
                 rows.writerow([number[film], name, year, genres])
+    timed = set()
+    with (
+        gzip.open(data / "ratings_users1-2999_with_time.dat.gz", "rt", encoding="utf-8") as ratings,
+        (out / "timed.csv").open("w", encoding="utf-8") as events,
+    ):
+        events.write("user_id,item_id,timestamp\n")
+        for line in ratings:
+            user, film, _, second = line.strip().split("::")
+            timed.add(user)
+            if film in number:
+                events.write(f"{user},{number[film]},{second}\n")
+    with (
+        (data / "users.dat").open(encoding="utf-8") as people,
+        (out / "users.csv").open("w", encoding="utf-8", newline="") as table,
+    ):
+        rows = csv.writer(table)
+        rows.writerow(PROFILE)
+        for line in people:
+            row = line.strip().split("::")[: len(PROFILE)]
+            if row[0] in timed:
+                rows.writerow(row)
 
 
 def main() -> None:

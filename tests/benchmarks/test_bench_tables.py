@@ -29,6 +29,8 @@ def load(name: str) -> ModuleType:
 tables = load("bench_tables")
 next_item = load("next_item")
 quality = load("bench_quality")
+quality_items = load("quality_items")
+quality_goals = load("quality_goals")
 speed = load("bench_speed")
 
 
@@ -143,9 +145,10 @@ def test_json_is_whole_or_not_at_all(tmp_path: Path) -> None:
     assert file.read_text() == '{\n "a": 1\n}\n'
 
 
-def one_run(seed: int, models: dict[str, dict[str, float]], kind: str) -> dict[str, Any]:
+def one_run(seed: int, models: dict[str, dict[str, float]]) -> dict[str, Any]:
     return {
-        "part": "any", "kind": kind, "seed": seed, "changes": [f"train.seed={seed}"],
+        "part": "any", "seed": seed, "more": [], "champion": "network",
+        "training_seconds": {"network": 8.0, "lightgbm": 3.4, "one tree fit": 0.1},
         "machine": {"cores": 2}, "seconds": 60.0, "peak_mb": 800.0,
         "models": {
             model: {metric: {"value": value} for metric, value in metrics.items()}
@@ -163,10 +166,10 @@ def test_next_item_page_ranks_measured_among_published() -> None:
         one_run(seed, {
             "network": {"recall_at_10": 0.095, "ndcg_at_10": 0.055 + seed / 1000},
             "markov": {"recall_at_10": 0.08, "ndcg_at_10": 0.052},
-        }, "items")
+        })
         for seed in range(2)
     ]  # fmt: skip
-    page = quality.items_page("amazon-beauty", runs)
+    page = quality_items.page("amazon-beauty", runs)
     order = [line.split(" | ")[0].strip("| ") for line in page.splitlines() if line[:2] == "| "]
     assert order.index("BSARec (AAAI 2024)") < order.index("network")
     assert order.index("network") < order.index("SASRec, softmax") < order.index("markov")
@@ -176,27 +179,28 @@ def test_next_item_page_ranks_measured_among_published() -> None:
 
 
 def test_plain_page_pairs_the_runs() -> None:
+    more = {"average_precision_minority": 0.5, "ece_equal_mass": 0.01}
     runs = [
         one_run(seed, {
-            "network": {"auc": 0.84 + seed / 100, "log_loss": 0.42},
-            "lightgbm": {"auc": 0.83 + seed / 100, "log_loss": 0.41},
-        }, "goals")
+            "network": {"auc": 0.84 + seed / 100, "log_loss": 0.42, **more},
+            "lightgbm": {"auc": 0.83 + seed / 100, "log_loss": 0.41, **more},
+        })
         for seed in range(3)
     ]  # fmt: skip
-    runs[0]["changes"].append("train.max_epochs=2")
-    page = quality.goals_page("telco_churn", runs)
+    runs[0]["more"].append("train.max_epochs=2")
+    page = quality_goals.page("telco_churn", runs)
     (row,) = (line for line in page.splitlines() if line.startswith("| lightgbm"))
-    assert row.endswith("| 0.0100 (0.0100 to 0.0100) | 0.0100 (0.0100 to 0.0100) |")
+    assert row.endswith("| 0.0100 (0.0100 to 0.0100) | 0.0100 (0.0100 to 0.0100) | 3.4 |")
+    assert "One tree fit takes 0.10 s, the network 80 times as long." in page
     assert "Changed settings: train.max_epochs=2." in page
 
 
 def test_a_kept_run_counts_for_its_settings_only(tmp_path: Path) -> None:
     file = tmp_path / "telco_churn-1.json"
-    changes = quality.changes_of("telco_churn", 1)
-    assert not quality.is_kept(file, changes)
-    tables.write_json(file, {"changes": changes})
-    assert quality.is_kept(file, changes)
-    assert not quality.is_kept(file, (*changes, "train.max_epochs=2"))
+    assert not quality.is_kept(file, [])
+    tables.write_json(file, {"more": []})
+    assert quality.is_kept(file, [])
+    assert not quality.is_kept(file, ["train.max_epochs=2"])
 
 
 def peer_curve(n: int, best: int) -> list[dict[str, Any]]:

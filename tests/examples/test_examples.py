@@ -31,16 +31,17 @@ def paths_of(settings: Settings) -> list[str]:
 
 def test_all_are_here() -> None:
     assert EXAMPLES == [
-        "amazon-beauty", "ml-100k", "ml-1m", "online_retail", "online_shoppers", "oulad",
+        "amazon-beauty", "hillstrom", "ml-100k", "ml-1m", "online_retail", "online_shoppers", "oulad",
         "telco_churn", "xuetangx",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_settings_parse_and_read_only_the_prepared_folder(name: str) -> None:
-    settings = read_settings(ROOT / "examples" / name / "propense.toml")
-    assert settings.goals or settings.recommend is not None
-    assert all(path.startswith("data/") for path in paths_of(settings))
+    for file in sorted((ROOT / "examples" / name).glob("*.toml")):
+        settings = read_settings(file)
+        assert settings.goals or settings.recommend is not None
+        assert all(path.startswith("data/") for path in paths_of(settings))
 
 
 def test_outcomes_are_no_features() -> None:

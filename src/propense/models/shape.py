@@ -101,16 +101,17 @@ def derive_dropout(n_pairs: int, n_items: int) -> float:
     return round(min(0.5, max(0.1, 0.5 - 0.2 * math.log10(max(density, 1) / 10))), 2)
 
 
-def derive_table(n_rows: int) -> tuple[int, int, float]:
+def derive_table(n_rows: int, ensemble: int) -> tuple[int, int, float]:
     """(hidden, members, dropout) of the tabular part from the number of train rows.
 
-    Small tables gain from many members and pay little for them; large ones need few.
+    Small tables gain from many members and pay little for them; large ones need few. Members of
+    networks that are trained apart count together.
 
-    >>> derive_table(5_000), derive_table(1_000_000)
-    ((128, 16, 0.2), (128, 4, 0.1))
+    >>> derive_table(5_000, 4), derive_table(1_000_000, 1)
+    ((64, 4, 0.1), (128, 4, 0.1))
     """
     if n_rows <= 30_000:
-        return 128, 16, 0.2
+        return 64, max(4, 16 // ensemble), 0.1
     if n_rows <= 200_000:
         return 128, 8, 0.15
     return 128, 4, 0.1

@@ -55,8 +55,8 @@ from propense.tables.split import split as split_tables
 from propense.training.learned import learn, open_learned, refresh
 
 __all__ = [
-    "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "encode", "evaluate",
-    "learning_curve", "pack", "rivals", "run", "run_folder", "split", "train",
+    "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "contestants", "encode",
+    "evaluate", "learning_curve", "pack", "rivals", "run", "run_folder", "split", "train",
 ]  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
     """Judge the network and its rivals on the test part; write report, page and card."""
     run = run_folder(settings)
     rng = np.random.default_rng([settings.train.seed, 3])
-    folds = _contestants(settings)
+    folds = contestants(settings)
     contests = score_goals(folds, settings.evaluate.max_rows, rng)
     progress.start("judge", len(contests) + 1)
     goals = []
@@ -226,7 +226,7 @@ def _write_report(run: RunFolder, report: Report) -> Report:
 def pack(settings: Settings, progress: Progress = SILENT) -> Path:
     """Pack what serving needs into a bundle; the first on a shelf serves at once."""
     run = run_folder(settings)
-    first = _contestants(settings)[0]
+    first = contestants(settings)[0]
     report = report_from_json(run.evaluation / "report.json")
     refreshed = None
     if settings.pack.refresh:
@@ -253,6 +253,18 @@ def bundle_folder(settings: Settings) -> Path:
     return Path(settings.folder) / settings.pack.shelf / version
 
 
+def contestants(settings: Settings) -> list[Contestants]:
+    """Every fold's network and rivals, as their stages left them."""
+    return [
+        Contestants(
+            dataset,
+            open_learned(dataset, settings, _fold_folder(settings, "train", number)),
+            *open_rivals(_fold_folder(settings, "rivals", number)),
+        )
+        for number, dataset in enumerate(_folds(settings))
+    ]
+
+
 def _folds(settings: Settings) -> list[Dataset]:
     dataset = Dataset.open(run_folder(settings))
     if dataset.plan.folds is None:
@@ -263,18 +275,6 @@ def _folds(settings: Settings) -> list[Dataset]:
 def _fold_folder(settings: Settings, stage: str, number: int) -> Path:
     folder = stage_folder(run_folder(settings), stage)
     return folder if settings.split.folds is None else folder / f"fold-{number}"
-
-
-def _contestants(settings: Settings) -> list[Contestants]:
-    """Every fold's network and rivals, as their stages left them."""
-    return [
-        Contestants(
-            dataset,
-            open_learned(dataset, settings, _fold_folder(settings, "train", number)),
-            *open_rivals(_fold_folder(settings, "rivals", number)),
-        )
-        for number, dataset in enumerate(_folds(settings))
-    ]
 
 
 @contextmanager

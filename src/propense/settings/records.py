@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
-_ENSEMBLE_EVENTS = 500_000
+_SMALL_TABLE, _FEW_EXAMPLES = 30_000, 500_000
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -192,19 +192,24 @@ class Model(Record, frozen=True):
     size: Literal["small", "base", "large"] = "base"
     """One dial; width, depth and batches follow."""
     ensemble: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
-    """Networks trained apart and averaged, 1 to 8; by default 2 up to 500,000 events, else 1."""
+    """Networks trained apart and averaged, 1 to 8; by default 4 for goals alone up to 30,000
+    rows, else 2 up to 500,000 rows or events, else 1."""
 
-    def count_networks(self, n_events: int) -> int:
-        """Networks to train on so many events.
+    def count_networks(self, n_pairs: int, n_rows: int) -> int:
+        """Networks to train on so many next items and labelled rows; 0 where not asked.
 
-        Where events are few each network guesses much on its own, and a second one is cheap.
+        Where examples are few each network guesses much on its own, and another one is cheap.
 
-        >>> Model().count_networks(131_413), Model().count_networks(1_000_000)
+        >>> Model().count_networks(131_413, 0), Model().count_networks(1_000_000, 0)
         (2, 1)
-        >>> Model().count_networks(0), Model(ensemble=4).count_networks(0)
-        (1, 4)
+        >>> Model().count_networks(0, 5_000), Model(ensemble=1).count_networks(0, 5_000)
+        (4, 1)
         """
-        return self.ensemble or (2 if 0 < n_events <= _ENSEMBLE_EVENTS else 1)
+        if self.ensemble is not None:
+            return self.ensemble
+        if not n_pairs and n_rows <= _SMALL_TABLE:
+            return 4
+        return 2 if max(n_pairs, n_rows) <= _FEW_EXAMPLES else 1
 
 
 class Train(Record, frozen=True):

@@ -84,7 +84,7 @@ def estimate(
     features = size.columns + made
     train = (
         epochs
-        * settings.model.count_networks(size.events)
+        * settings.model.count_networks(size.events if size.items else 0, size.rows)
         * work
         * (size.events * unit.train_event + size.rows * features * unit.train_row_column)
     )

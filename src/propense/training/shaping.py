@@ -31,8 +31,9 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
     heads = plan_heads(dataset, settings.recommend) if sequence else ()
     goals = tuple(dataset.plan.goals)
     n_rows = int((dataset.rows.part == 0).sum())
-    hidden, members, table_dropout = derive_table(n_rows)
-    learned = dataset.train_end - histories.offsets[:-1]
+    learned = int((dataset.train_end - histories.offsets[:-1]).sum())
+    ensemble = settings.model.count_networks(learned if heads else 0, n_rows)
+    hidden, members, table_dropout = derive_table(n_rows, ensemble)
     edges = padded_edges(encoder.bins) if goals else np.zeros((0, 1), np.float32)
     return NetworkShape(
         dim=dial.dim,
@@ -54,9 +55,9 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
         goals=goals,
         hidden=hidden,
         members=members,
-        dropout=derive_dropout(int(learned.sum()), content.n_seen),
+        dropout=derive_dropout(learned, content.n_seen),
         table_dropout=table_dropout,
-        ensemble=settings.model.count_networks(int(learned.sum())),
+        ensemble=ensemble,
     )
 
 

@@ -49,6 +49,8 @@ STEPS_A_PASS = 160
 """What a small set's pass is cut into: larger steps learn less from the same examples."""
 MIN_CELLS, MAX_CELLS = 256, 4096
 """Events and moments of a step: smaller ones waste the processor, larger ones examples."""
+TABLE_STEPS, MIN_ROWS, MAX_ROWS = 100, 32, 2048
+"""The same for a plain table: steps of a pass, and the rows of one."""
 MAX_JUDGED = 10_000
 """Validation rows, and target rows, of the sample that decides when to stop."""
 
@@ -229,7 +231,7 @@ def _course(
     turns = -(-shape.ensemble // count_at_once(shape.ensemble, threads))
     size = examples.n_tokens + len(examples.rows)
     cells = int(np.clip(size / STEPS_A_PASS, MIN_CELLS, MAX_CELLS))
-    table_rows = int(np.clip(len(examples.rows) // 24, 64, 2048))
+    table_rows = int(np.clip(len(examples.rows) // TABLE_STEPS, MIN_ROWS, MAX_ROWS))
     # A small set is read often before it is known; a large one is known after few passes.
     patience = chosen.patience or int(np.clip(round(12 - 5 * np.log10(max(size, 1) / 1e4)), 4, 16))
     return Course(

@@ -46,6 +46,8 @@ from propense.worlds.writing import local_times, write_json, write_lines, write_
 PEOPLE_PER_CHUNK: Final = 20_000
 MIN_DAYS: Final = 150
 PREFERENCE_SAMPLE: Final = 5_000
+TRUTH_THREADS: Final = 2
+"""Of the longest part of writing; numpy lets them run at the same time."""
 Report = Callable[[int, int, str], None]
 
 
@@ -140,17 +142,28 @@ class Record:
         self._write_offers(chunk)
         self._write_shelf(chunk)
         deeds = Deeds.of(len(people), platform.calendar.days, events, orders)
-        asked = set(truth_days(platform.calendar.days).tolist())
+        self._write_truth(chunk, moments, deeds)
+
+    def _write_truth(self, chunk: Chunk, moments: list[Moment], deeds: Deeds) -> None:
+        """The chances at each moment: made side by side, written in order."""
+        asked = set(truth_days(chunk.platform.calendar.days).tolist())
         deals = {deal.day: deal for deal in chunk.deals}
-        for moment in moments:
+
+        def tell(moment: Moment) -> dict[str, pa.Table]:
+            told = {}
             if moment.day in asked:
-                table = propensity_table(chunk, moment, deeds)
-                self.ceiling.add(table)
-                self.tables.add("truth/propensity.parquet", table)
-                self.tables.add("truth/preference.parquet", preference_table(chunk, moment, deeds))
+                told["propensity"] = propensity_table(chunk, moment, deeds)
+                told["preference"] = preference_table(chunk, moment, deeds)
             if moment.day in deals:
-                uplift = uplift_table(chunk, moment, deals[moment.day], deeds)
-                self.tables.add("truth/uplift.parquet", uplift)
+                told["uplift"] = uplift_table(chunk, moment, deals[moment.day], deeds)
+            return told
+
+        with ThreadPoolExecutor(TRUTH_THREADS) as tellers:
+            for told in tellers.map(tell, moments):
+                if "propensity" in told:
+                    self.ceiling.add(told["propensity"])
+                for name, table in told.items():
+                    self.tables.add(f"truth/{name}.parquet", table)
 
     def _write_people(self, rng: np.random.Generator, chunk: Chunk, number: int) -> None:
         """users.csv in GB18030, identities.csv with a byte order mark."""
