@@ -31,8 +31,8 @@ def paths_of(settings: Settings) -> list[str]:
 
 def test_all_are_here() -> None:
     assert EXAMPLES == [
-        "amazon-beauty", "hillstrom", "ml-100k", "ml-1m", "online_retail", "online_shoppers", "oulad",
-        "telco_churn", "xuetangx",
+        "amazon-beauty", "hillstrom", "ml-100k", "ml-1m", "online_retail", "online_shoppers",
+        "oulad", "telco_churn", "xuetangx",
     ]  # fmt: skip
 
 
