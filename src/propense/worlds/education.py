@@ -354,14 +354,17 @@ among = "active within 90d"
 positive = ["favourite", "comment", "pay"]
 repeat = false
 
-# Enough for a first look on a laptop; "base" and more minutes find more.
+# Enough for a first look on a laptop; "base", more minutes and more rows find more.
 [model]
 size = "small"
 
 [train]
-max_minutes = 3
+max_minutes = 1.5
 
 [rivals]
 trials = 4
-max_rows = 60_000
+max_rows = 30_000
+
+[evaluate]
+max_rows = 50_000
 """
