@@ -18,7 +18,7 @@ from propense.evaluation.propensity import auc, log_loss
 from propense.inference.rival import load_goal_rival
 from propense.models.rivals import logistic, problem, svm
 from propense.models.rivals.boosting import read_forest
-from propense.models.rivals.goal_rival import GoalRival
+from propense.models.rivals.goal_rival import GoalRival, predict_all
 from propense.models.rivals.goals import _check_parity, fit_goal_rival
 from propense.models.rivals.graphs import Graph, constant_graph, fit_standardiser, floor_float32
 from propense.models.rivals.majority import fit_majority
@@ -142,6 +142,18 @@ def test_trees_and_kernels_see_what_a_line_cannot() -> None:
             problem_rows(features, second), labels[second], QUICK,
         )  # fmt: skip
         assert auc(labels[second], rival.predict(problem_rows(features, second))) > low, name
+
+
+def test_rivals_asked_together_answer_as_each_alone() -> None:
+    train, y, _ = logistic_world(2500, 7)
+    asked = [
+        fit_goal_rival(name, train, y, train, y, QUICK)
+        for name in ("majority", "logistic", "tree", "lightgbm_raw", "svm")
+    ]
+    for rival, found in zip(asked, predict_all(asked, train), strict=True):
+        np.testing.assert_array_equal(found, rival.predict(train))
+        rows = slice(2000, 2030)
+        np.testing.assert_allclose(rival.predict(problem_rows(train, rows)), found[rows], atol=1e-6)
 
 
 def problem_rows(features: TableFeatures, rows: slice) -> TableFeatures:

@@ -17,7 +17,7 @@ from propense.evaluation.calibration import (
     fit_value_calibrator,
 )
 from propense.evaluation.records import NETWORK
-from propense.models.rivals.goal_rival import GoalRival
+from propense.models.rivals.goal_rival import GoalRival, predict_all
 from propense.models.rivals.items import ItemRival
 from propense.schemas import (
     TEST,
@@ -114,13 +114,20 @@ def _predict(fold: Contestants, rows: AsOfRows) -> dict[str, dict[str, Doubles]]
     """Goal -> model -> answers, before calibration."""
     dataset = fold.dataset
     answers = fold.network.score_goals(dataset, rows)
-    made = dataset.features_of(rows)
-    raw = dataset.raw_features_of(rows)
-    out: dict[str, dict[str, Doubles]] = {}
-    for number, goal in enumerate(dataset.plan.goals):
-        out[goal.name] = {NETWORK: answers[:, number]}
-        for name, rival in fold.goal_rivals.get(goal.name, {}).items():
-            out[goal.name][name] = rival.predict(raw if is_raw(name) else made)
+    out = {
+        goal.name: {NETWORK: answers[:, number]} for number, goal in enumerate(dataset.plan.goals)
+    }
+    asked = [
+        (goal, name, rival)
+        for goal, rivals in fold.goal_rivals.items()
+        for name, rival in rivals.items()
+    ]
+    for raw in (False, True):
+        some = [each for each in asked if is_raw(each[1]) == raw]
+        features = dataset.raw_features_of(rows) if raw else dataset.features_of(rows)
+        found = predict_all([rival for _, _, rival in some], features)
+        for (goal, name, _), answer in zip(some, found, strict=True):
+            out[goal][name] = answer
     return out
 
 

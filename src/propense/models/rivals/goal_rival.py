@@ -6,6 +6,7 @@ same numbers; what fitted it stays behind.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -68,13 +69,7 @@ class GoalRival:
 
         Missing numbers and unseen words are fine. Raises BundleError on other columns.
         """
-        self.columns.check(features)
-        out = np.empty(len(features), np.float64)
-        for first in range(0, len(features), ROWS):
-            rows = slice(first, first + ROWS)
-            matrix = make_matrix(take_rows(features, rows), self.design, self.columns)
-            out[rows] = self.run(matrix)
-        return out
+        return predict_all([self], features)[0]
 
     def run(self, matrix: Floats) -> Doubles:
         """As `predict`, from the design's matrix."""
@@ -104,6 +99,22 @@ class GoalRival:
         unfinished = folder / "model.onnx.unfinished"
         unfinished.write_bytes(self.graph)
         unfinished.replace(folder / "model.onnx")
+
+
+def predict_all(rivals: Sequence[GoalRival], features: TableFeatures) -> list[Doubles]:
+    """Every rival's `predict` of the same rows; those of one design share its matrix."""
+    for rival in rivals:
+        rival.columns.check(features)
+    out = [np.empty(len(features), np.float64) for _ in rivals]
+    designs = list(dict.fromkeys((rival.design, rival.columns) for rival in rivals))
+    of_design = [designs.index((rival.design, rival.columns)) for rival in rivals]
+    for first in range(0, len(features), ROWS):
+        rows = slice(first, first + ROWS)
+        part = take_rows(features, rows)
+        matrices = [make_matrix(part, design, columns) for design, columns in designs]
+        for answers, rival, number in zip(out, rivals, of_design, strict=True):
+            answers[rows] = rival.run(matrices[number])
+    return out
 
 
 class _About(msgspec.Struct, frozen=True):
