@@ -6,7 +6,7 @@ QUICK := not slow and not spark and not browser
 ONE_THREAD := OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast prove lint types floors docs bench bench-quality bench-speed clean
+.PHONY: help setup demo test fast prove lint types floors docs bench bench-quality bench-speed bench-growth bench-page clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -53,6 +53,12 @@ bench-quality: setup ## the defaults over seeds beside rivals and literature, ho
 
 bench-speed: setup ## time to the peer's best ndcg@10 on this machine, hours (BENCH="--peer-epochs 3" for minutes)
 	$(BIN)/python benchmarks/bench_speed.py $(BENCH)
+
+bench-growth: setup ## seconds and memory from 10,000 to 10,000,000 events, minutes
+	$(BIN)/python benchmarks/bench_growth.py $(BENCH)
+
+bench-page: setup ## docs/benchmarks.md from what the benchmarks wrote to build/bench
+	$(BIN)/python benchmarks/bench_page.py
 
 clean: ## remove what was made, but not .venv
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -28,7 +28,7 @@ from propense.evaluation.records import AVERAGE, NETWORK, RIVALS
 from propense.evaluation.report import judge_goal
 from propense.pipeline import contestants
 from propense.pipeline.contest import Contestants, draw_rows, score_goals
-from propense.pipeline.rivalry import rival_notes
+from propense.pipeline.rivalry import MEMBERS, rival_notes
 from propense.schemas import TEST, TRAIN, VALIDATION, Doubles
 from proving import measure
 from quality_runs import HERE, OUT, Part, Run, interpreter, models_of, paired, title, values
@@ -38,7 +38,8 @@ OWN = ("xuetangx", "oulad")
 FRACTIONS = (0.80, 0.15, 0.05)
 METRICS = ("auc", "log_loss", "average_precision_minority", "ece_equal_mass")
 LIBRARIES = ("catboost", "xgboost")
-TRIALS = 30
+TRIALS, FEWER_TRIALS = 30, 10
+"""Of settings; the fewer for data with histories."""
 MOST_ROWS = 200_000
 """Train rows of a peer, the limit that rivals have."""
 SEEDS_PROTOCOL = (
@@ -47,10 +48,10 @@ SEEDS_PROTOCOL = (
 )
 ONCE_PROTOCOL = "{rows:,} test rows; in brackets: 95 % by bootstrap over customers."
 SAME = (
-    f"All models have the network's encodings and are calibrated on validation; LightGBM, CatBoost "
-    f"and XGBoost are averages of 4 members with settings of {TRIALS} trials, searched on at most "
-    f"30,000 rows. Seconds are of training, all of it, on one thread; one tree fit is one member "
-    f"of LightGBM."
+    "All models have the network's encodings and are calibrated on validation; LightGBM, CatBoost "
+    "and XGBoost are averages of 4 members with settings of {trials} trials, searched on at most "
+    "30,000 rows. Seconds are of training, all of it, on one thread; one tree fit is one member "
+    "of LightGBM."
 )
 
 
@@ -90,7 +91,7 @@ def run(
     prepare(data, place := OUT / "work" / f"{name}-{seed}")
     changes = (
         f"train.seed={seed}", *split(seed), 'rivals.goals=["lightgbm", "logistic"]',
-        f"rivals.trials={TRIALS}", "train.threads=1", *more,
+        f"rivals.trials={_trials(data)}", "train.threads=1", *more,
     )  # fmt: skip
     example = ExampleRun(place, changes)
     done = example.propense("run", "--until", "rivals")
@@ -103,7 +104,7 @@ def run(
     known = {part: contest_part for part, contest_part in (
         (VALIDATION, contest.validation), (TEST, contest.test)
     )}  # fmt: skip
-    seconds = _seconds(folds)
+    seconds = _seconds(folds, _trials(data) + MEMBERS)
     for library in LIBRARIES:
         answers, took = _ask(library, data, folds, place, seed)
         seconds[library] = took
@@ -115,7 +116,7 @@ def run(
     shutil.rmtree(place)
     kept = [entry for entry in judged.models if entry.model not in (AVERAGE, RIVALS)]
     return {
-        "seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(),
+        "data": data, "seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(),
         "passes": [training.passes for fold in folds for training in fold.network.notes.trainings],
         "training_seconds": seconds, "n_rows": judged.n_rows, "champion": judged.champion.model,
         "verdict": judged.verdict.headline.en,
@@ -130,13 +131,17 @@ def run(
     }  # fmt: skip
 
 
-def _seconds(folds: Sequence[Contestants]) -> dict[str, float]:
+def _trials(data: str) -> int:
+    return FEWER_TRIALS if data in OWN else TRIALS
+
+
+def _seconds(folds: Sequence[Contestants], tree_fits: int) -> dict[str, float]:
     """What training took, of all folds: the network, each rival, and one member of LightGBM."""
     trainings = [one for fold in folds for one in fold.network.notes.trainings]
     found = {NETWORK: sum(record.seconds for one in trainings for record in one.curves)}
     for note in (note for fold in folds for note in rival_notes([fold])):
         found[note.model] = found.get(note.model, 0.0) + (note.seconds or 0.0)
-    found["one tree fit"] = found["lightgbm"] / (TRIALS + 4)
+    found["one tree fit"] = found["lightgbm"] / (tree_fits * len(folds))
     return {model: round(took, 2) for model, took in found.items()}
 
 
@@ -153,7 +158,7 @@ def _ask(
         answers = place / f"{library}.npz"
         done = measure(
             interpreter("boosting"), HERE / "peers" / "boosting.py", library,
-            place / "table.npz", answers, "--settings", settings, "--trials", str(TRIALS),
+            place / "table.npz", answers, "--settings", settings, "--trials", str(_trials(data)),
             "--seed", str(seed), "--threads", "1",
         )  # fmt: skip
         if done.code:
@@ -218,10 +223,9 @@ def page(part: str, runs: Sequence[Run]) -> str:
         f"\nOne tree fit takes {fit:.2f} s, the network {ours / fit:.0f} times as long. Best on "
         f"validation, so what would serve: {served}."
     )
-    return "\n".join([
-        title(part, runs), f"{protocol} {SAME}\n", markdown(head, rows),
-        costs,
-    ])  # fmt: skip
+    same = SAME.format(trials=_trials(runs[0]["data"]))
+    written = [title(part, runs), f"{protocol} {same}\n", markdown(head, rows), costs]
+    return "\n".join(written)
 
 
 def _difference(runs: Sequence[Run], model: str, metric: str, overlap: float) -> str | None:

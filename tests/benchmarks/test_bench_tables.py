@@ -147,7 +147,7 @@ def test_json_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def one_run(seed: int, models: dict[str, dict[str, float]]) -> dict[str, Any]:
     return {
-        "part": "any", "seed": seed, "more": [], "champion": "network",
+        "part": "any", "data": "telco_churn", "seed": seed, "more": [], "champion": "network",
         "training_seconds": {"network": 8.0, "lightgbm": 3.4, "one tree fit": 0.1},
         "machine": {"cores": 2}, "seconds": 60.0, "peak_mb": 800.0,
         "models": {
