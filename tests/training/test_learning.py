@@ -21,6 +21,7 @@ from propense.errors import TrainError
 from propense.evaluation.propensity import auc
 from propense.progress import NoProgress
 from propense.schemas import TEST
+from propense.training import train
 from propense.training.graphs import Networks
 from propense.training.learned import learn, open_learned, refresh
 from propense.training.train import make_scorer, train_network
@@ -219,3 +220,34 @@ def test_nothing_to_learn_is_said(tmp_path):
     rows = replace(dataset.rows, part=np.full(len(dataset.rows), TEST, np.int8))
     with pytest.raises(TrainError, match="no train row"):
         train_network(replace(dataset, rows=rows), table_settings(), tmp_path / "training")
+
+
+def test_products_in_bfloat16_learn_the_same(tmp_path, monkeypatch):
+    dataset = rising_dataset(tmp_path / "run")
+    course = train._course
+
+    def mixed(*words):
+        return replace(course(*words), mixed=True)
+
+    skills = []
+    for name in ("whole", "mixed"):
+        if name == "mixed":
+            monkeypatch.setattr(train, "_course", mixed)
+        trained = train_network(dataset, rising_settings(), tmp_path / name)
+        assert all(
+            tensor.dtype == torch.float32
+            for tensor in weights(trained.networks.goals[0]).values()
+            if tensor.is_floating_point()
+        )
+        scores = trained.trainings[0].curves[-1].validation
+        skills.append([scores.ndcg, *scores.skills.values()])
+    assert np.allclose(*skills, atol=0.05)
+    assert not np.array_equal(*skills)
+
+
+def test_a_device_that_is_not_there_is_named():
+    assert train.choose_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        assert train.choose_device("auto").type == "cpu"
+        with pytest.raises(TrainError, match="finds no CUDA device"):
+            train.choose_device("cuda")

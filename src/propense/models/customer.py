@@ -25,6 +25,13 @@ class Content:
     text_offsets: Int[Tensor, " items_plus_one"]
     text: Int[Tensor, " grams"]
 
+    def to(self, device: torch.device) -> Content:
+        """On that device."""
+        return Content(
+            self.categorical.to(device), self.numeric.to(device),
+            self.text_offsets.to(device), self.text.to(device),
+        )  # fmt: skip
+
 
 class ItemVectors(nn.Module):
     """id vector + what the content says, so that a new item has a vector at once."""

@@ -227,6 +227,8 @@ class Train(Record, frozen=True):
     """At most so much work is lost by a kill."""
     threads: Count | None = None
     """Default: all cores."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a CUDA device where there is one; there products are in bfloat16."""
 
 
 class Rivals(Record, frozen=True):

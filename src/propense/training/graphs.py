@@ -114,16 +114,16 @@ class TorchGraphs:
         self.networks = networks
 
     def next_item(self, inputs: Arrays) -> tuple[Floats, Floats]:
-        tensors = _tensors(inputs)
+        tensors = self._tensors(inputs)
         with torch.inference_mode():
             wanted, heads = NextItemGraph(self.networks.next_item)(
                 tensors["item_vectors"], tensors["query_length"],
                 *(tensors[name] for name in EVENT_INPUTS),
             )  # fmt: skip
-        return wanted.numpy(), heads.numpy()
+        return wanted.cpu().numpy(), heads.cpu().numpy()
 
     def goals(self, inputs: Arrays) -> Floats:
-        tensors = _tensors(inputs)
+        tensors = self._tensors(inputs)
         with torch.inference_mode():
             networks = self.networks.goals
             if not self.networks.shape.has_sequence:
@@ -134,12 +134,15 @@ class TorchGraphs:
                     tensors["numeric"], tensors["categorical"],
                     *(tensors[name] for name in EVENT_INPUTS),
                 )  # fmt: skip
-        answers: Floats = out.numpy()
+        answers: Floats = out.cpu().numpy()
         return answers
 
-
-def _tensors(inputs: Arrays) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
+    def _tensors(self, inputs: Arrays) -> dict[str, Tensor]:
+        device = next(self.networks.goals[0].parameters()).device
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            for name, array in inputs.items()
+        }
 
 
 def read_item_vectors(networks: Ensemble, content: Content) -> Floats:
@@ -152,7 +155,9 @@ def read_item_vectors(networks: Ensemble, content: Content) -> Floats:
         for number, network in enumerate(networks):
             assert network.items is not None
             own = slice(number * shape.dim, (number + 1) * shape.dim)
-            for item in torch.arange(shape.n_items).split(65_536):
-                vectors[item.numpy(), own] = network.items(item, content).numpy()
+            device = next(network.parameters()).device
+            on_device = content.to(device)
+            for item in torch.arange(shape.n_items, device=device).split(65_536):
+                vectors[item.cpu().numpy(), own] = network.items(item, on_device).cpu().numpy()
     vectors[0] = 0
     return vectors

@@ -73,6 +73,8 @@ class Course:
     max_seconds: float | None
     checkpoint_seconds: float
     fingerprint: str
+    mixed: bool = False
+    """Products in bfloat16, sums and losses in float32."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Trainer:
         self.course = course
         self.folder = folder
         self.shape = network.shape
+        self.device = next(network.parameters()).device
         table = [p for name, p in network.named_parameters() if name.startswith("tabular.")]
         rest = [p for name, p in network.named_parameters() if not name.startswith("tabular.")]
         groups = [
@@ -110,14 +113,14 @@ class Trainer:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, fused=True)
         self.average = average_weights(network, self._steps_a_pass())
-        self.chance = torch.Generator(next(network.parameters()).device)
+        self.chance = torch.Generator(self.device)
         draw_masks_from(network, self.chance)
         self.state = State(fingerprint=course.fingerprint)
         self.best: dict[str, dict[str, Tensor]] = {}
         """Graph -> its weights at its best pass."""
-        self.numeric = torch.from_numpy(np.ascontiguousarray(examples.features.numeric))
-        self.categorical = torch.from_numpy(examples.features.categorical.astype(np.int64))
-        self.y = torch.from_numpy(np.ascontiguousarray(examples.rows.y))
+        self.numeric = self._tensor(examples.features.numeric)
+        self.categorical = self._tensor(examples.features.categorical.astype(np.int64))
+        self.y = self._tensor(examples.rows.y)
 
     def fit(
         self, judge: Judge | None, measure: Measure, progress: Progress, halted: threading.Event
@@ -178,11 +181,13 @@ class Trainer:
         warm = 1.0 if epoch else min(1.0, (step + 1) / WARMUP_STEPS)
         for group in self.optimizer.param_groups:
             group["lr"] = LEARNING_RATE * warm
-        if chosen.queries is None:
-            loss = self._table_loss(torch.from_numpy(chosen.parts[0]), None)
-        else:
-            queries = chosen.queries
-            loss = self._loss([build_batch(self.examples, p, queries) for p in chosen.parts], rng)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.course.mixed):
+            if chosen.queries is None:
+                loss = self._table_loss(self._tensor(chosen.parts[0]), None)
+            else:
+                queries = chosen.queries
+                batches = [build_batch(self.examples, part, queries) for part in chosen.parts]
+                loss = self._loss(batches, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
@@ -197,8 +202,8 @@ class Trainer:
         return value
 
     def _loss(self, parts: list[Batch], rng: np.random.Generator) -> Tensor:
-        target = torch.from_numpy(np.concatenate([part.pair_item for part in parts]))
-        items = [torch.from_numpy(part.events["item"]) for part in parts]
+        target = self._tensor(np.concatenate([part.pair_item for part in parts]))
+        items = [self._tensor(part.events["item"]) for part in parts]
         sizes = [item.numel() for item in items]
         vectors, place = self._vectors(torch.cat([*(i.flatten() for i in items), target]), rng)
         read = functional.embedding(place[: sum(sizes)], vectors).split(sizes)
@@ -206,48 +211,48 @@ class Trainer:
             [
                 Part(
                     own.view(*item.shape, -1),
-                    {name: torch.from_numpy(array) for name, array in part.events.items()},
-                    torch.from_numpy(part.query_length),
-                    torch.from_numpy(part.query_time),
+                    {name: self._tensor(array) for name, array in part.events.items()},
+                    self._tensor(part.query_length),
+                    self._tensor(part.query_time),
                 )
                 for part, item, own in zip(parts, items, read, strict=True)
             ]
         )
         after = [
-            events[torch.from_numpy(part.pair_sequence), torch.from_numpy(part.pair_place)]
+            events[self._tensor(part.pair_sequence), self._tensor(part.pair_place)]
             for part, (events, _) in zip(parts, states, strict=True)
         ]
         asked = [
-            queries[torch.from_numpy(part.query_row >= 0)]
+            queries[self._tensor(part.query_row >= 0)]
             for part, (_, queries) in zip(parts, states, strict=True)
         ]
         loss = torch.zeros((), device=vectors.device)
         if len(target):
-            head = torch.from_numpy(np.concatenate([part.pair_head for part in parts]))
+            head = self._tensor(np.concatenate([part.pair_head for part in parts]))
             loss = loss + self._next_loss(torch.cat(after), head, vectors, place[sum(sizes) :])
         if self.shape.goals:
             rows = np.concatenate([part.query_row[part.query_row >= 0] for part in parts])
             if len(rows):
-                loss = loss + self._table_loss(torch.from_numpy(rows), torch.cat(asked))
+                loss = loss + self._table_loss(self._tensor(rows), torch.cat(asked))
         return loss
 
     def _vectors(self, needed: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Vectors this step needs; places of the `needed` items, then of negatives."""
         assert self.network.items is not None
         if self.shape.n_seen <= FULL_SOFTMAX_ITEMS:
-            distinct, place = torch.arange(self.shape.n_seen), needed
+            distinct, place = torch.arange(self.shape.n_seen, device=self.device), needed
         else:
-            negatives = torch.from_numpy(draw_negatives(self.shape.n_seen, NEGATIVES, rng))
+            negatives = self._tensor(draw_negatives(self.shape.n_seen, NEGATIVES, rng))
             distinct, place = torch.cat([needed, negatives]).unique(return_inverse=True)
         id_item = distinct
         if self.shape.has_content:
-            hidden = torch.from_numpy(rng.random(len(distinct)) < ID_DROPOUT)
+            hidden = self._tensor(rng.random(len(distinct)) < ID_DROPOUT)
             id_item = torch.where(hidden & (distinct >= FIRST_KNOWN), UNSEEN, distinct)
         return self.network.items(distinct, self.content, id_item), place
 
     def _next_loss(self, after: Tensor, head: Tensor, vectors: Tensor, place: Tensor) -> Tensor:
         """Cross-entropy of the next item under its action's head, and of the head itself."""
-        wanted = self.network.seek(after)[torch.arange(len(head)), head]
+        wanted = self.network.seek(after)[torch.arange(len(head), device=self.device), head]
         target = place[: len(head)]
         sampled = place[len(head) :] if self.shape.n_seen > FULL_SOFTMAX_ITEMS else None
         if sampled is None:
@@ -259,8 +264,11 @@ class Trainer:
         scale = float(np.log(max(self.shape.n_seen, 3)))
         return loss / scale if self.shape.goals else loss
 
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
     def _table_loss(self, rows: Tensor, state: Tensor | None) -> Tensor:
-        raw = self.network.answer(self.numeric[rows], self.categorical[rows], state)
+        raw = self.network.answer(self.numeric[rows], self.categorical[rows], state).float()
         y = self.y[rows]
         return mean_known(goal_losses(raw, y, self.shape), y).sum()
 

@@ -31,7 +31,9 @@ def next_item_loss(
     """
     if candidates is None:
         candidates = torch.arange(len(vectors), device=vectors.device)
-    loss = _CandidateSoftmax.apply(wanted, target, vectors, candidates)  # type: ignore[no-untyped-call]
+    # Its sums run over thousands of scores: always in float32.
+    with torch.autocast(wanted.device.type, enabled=False):
+        loss = _CandidateSoftmax.apply(wanted.float(), target, vectors.float(), candidates)  # type: ignore[no-untyped-call]
     return cast("Tensor", loss)
 
 

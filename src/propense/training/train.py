@@ -87,7 +87,9 @@ def train_network(
     Raises TrainError where there is nothing to learn from.
     """
     threads = set_threads(settings.train.threads)
-    torch.use_deterministic_algorithms(True)
+    device = choose_device(settings.train.device)
+    # Some of CUDA's sums have no fixed order.
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
     # Deterministic mode would also fill every fresh buffer, a sixth of a step's time.
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     shape = derive_shape(dataset, settings)
@@ -102,7 +104,7 @@ def train_network(
     if shape.goals and not len(rows):
         raise TrainError("no train row has a label of any goal; propense check says why")
     clock = dataset.clock()
-    content = content_tensors(dataset.content)
+    content = content_tensors(dataset.content).to(device)
     y = torch.from_numpy(np.ascontiguousarray(rows.y))
     examples = gather_examples(
         dataset.histories, clock, dataset.train_end, rows,
@@ -115,15 +117,16 @@ def train_network(
         scorer = make_scorer(Networks(alone, alone), content)
         return judge.scores(scorer, make_ranker(dataset, scorer))
 
+    lanes, mixed = (threads, False) if device.type == "cpu" else (1, True)
     start = constant_outputs(y, shape)
     trainers = []
     for number in range(shape.ensemble):
         exactly = None if passes is None else passes[number]
-        course = _course(examples, settings, shape, number, exactly, threads)
+        course = _course(examples, settings, shape, number, exactly, lanes, mixed)
         torch.manual_seed(course.seed)
-        network = build_network(dataset, shape, start)
+        network = build_network(dataset, shape, start).to(device)
         trainers.append(Trainer(network, content, examples, course, folder / f"network-{number}"))
-    fit_together(trainers, judge, measure, progress or NoProgress(), threads)
+    fit_together(trainers, judge, measure, progress or NoProgress(), lanes)
     for trainer in trainers:
         for graph, weights in trainer.best.items():
             save_file(weights, trainer.folder / f"{graph}.safetensors")
@@ -153,6 +156,17 @@ def set_threads(threads: int | None) -> int:
     chosen = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(chosen)
     return chosen
+
+
+def choose_device(asked: str) -> torch.device:
+    """Where networks are trained. Raises TrainError where there is no such device."""
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise TrainError(
+            '[train] device = "cuda", but torch finds no CUDA device here; install torch for CUDA, '
+            'or set device = "auto"'
+        )
+    return torch.device("cuda" if there and asked != "cpu" else "cpu")
 
 
 def make_scorer(networks: Networks, content: Content) -> Scorer:
@@ -224,11 +238,12 @@ def _course(
     shape: NetworkShape,
     number: int,
     passes: dict[str, int] | None,
-    threads: int,
+    lanes: int,
+    mixed: bool,
 ) -> Course:
     """How network `number` of the ensemble is trained; those not at once share the time."""
     chosen = settings.train
-    turns = -(-shape.ensemble // count_at_once(shape.ensemble, threads))
+    turns = -(-shape.ensemble // count_at_once(shape.ensemble, lanes))
     size = examples.n_tokens + len(examples.rows)
     cells = int(np.clip(size / STEPS_A_PASS, MIN_CELLS, MAX_CELLS))
     table_rows = int(np.clip(len(examples.rows) // TABLE_STEPS, MIN_ROWS, MAX_ROWS))
@@ -244,6 +259,7 @@ def _course(
         max_seconds=None if chosen.max_minutes is None else chosen.max_minutes * 60 / turns,
         checkpoint_seconds=chosen.checkpoint_seconds,
         fingerprint=_fingerprint(examples, settings, shape, passes),
+        mixed=mixed,
     )
 
 
