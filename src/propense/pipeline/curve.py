@@ -34,7 +34,7 @@ from propense.pipeline.contest import Contestants, score_goals, score_rankings
 from propense.progress import Progress
 from propense.schemas import TRAIN, Doubles
 from propense.settings import Settings
-from propense.training.learned import Learned, learn, open_learned
+from propense.training.learned import Learned, learn, open_learned, read_notes
 from propense.training.shaping import derive_shape
 from propense.training.shares import draw_users, take_share
 
@@ -89,7 +89,9 @@ def make_curve(
     # Every point averages as many networks as the run, or shares would differ in two ways.
     ensemble = derive_shape(dataset, settings).ensemble
     model = msgspec.structs.replace(settings.model, ensemble=ensemble)
-    settings = msgspec.structs.replace(settings, model=model)
+    settings = msgspec.structs.replace(settings, model=model, tuning=None)
+    dials = read_notes(trained).dials
+    settings = settings if dials is None else dials.laid_over(settings)
     points: list[LearningPoint] = []
     sums: dict[str, Sums] = {}
     task = "learning curve"
@@ -161,7 +163,7 @@ def fingerprint_of(plan: Plan, settings: Settings, trained: Path, encoded: str) 
     """What a point is made from; the run's own also from its weights."""
     digest = hashlib.sha256(encoded.encode())
     chosen = [
-        plan.share, plan.size, settings.model.ensemble, settings.train, settings.rivals.trials,
+        plan.share, plan.size, settings.model, settings.train, settings.rivals.trials,
         settings.evaluate.max_rows, settings.evaluate.min_positives,
     ]  # fmt: skip
     digest.update(msgspec.json.encode(chosen, order="sorted"))

@@ -140,14 +140,27 @@ def _history(dataset: Dataset, user: int, end: int) -> list[ExampleItem]:
 
 def _learned_from(fold: Contestants) -> list[Text]:
     notes = fold.network.notes
+    said = []
+    if notes.dials is not None:
+        dials = notes.dials
+        values = f"{dials.learning_rate:.2g}, {dials.dropout:.2f}, {dials.table_dropout:.2f}"
+        said.append(
+            Text(
+                f"Learning rate and dropout of the sequence and tabular parts ({values}) were "
+                f"chosen by {notes.trials} trials on validation.",
+                f"学习率、序列部分与表格部分的 dropout（{values}）"
+                f"由 {notes.trials} 次试验在验证集上选定。",
+            )
+        )
     if notes.n_rows == notes.n_rows_available:
-        return []
+        return said
     return [
+        *said,
         Text(
             f"The network learned its goals from {notes.n_rows:,} of "
             f"{notes.n_rows_available:,} train rows, drawn by chance.",
             f"网络从 {notes.n_rows_available:,} 行训练数据中随机抽取 {notes.n_rows:,} 行学习目标。",
-        )
+        ),
     ]
 
 

@@ -19,6 +19,7 @@ from propense.settings.records import (
     Split,
     Table,
     Train,
+    Tuning,
 )
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Split",
     "Table",
     "Train",
+    "Tuning",
     "parse_settings",
     "read_settings",
     "read_toml",

@@ -195,6 +195,11 @@ class Model(Record, frozen=True):
     """Networks trained apart and averaged, 1 to 8; by default 4 for goals alone up to 30,000
     rows, else 2 up to 500,000 rows or events, else 1."""
 
+    dropout: Annotated[float, msgspec.Meta(ge=0, le=0.9)] | None = None
+    """Of the sequence part; default: .5 where an item has few examples, .1 where it has many."""
+    table_dropout: Annotated[float, msgspec.Meta(ge=0, le=0.9)] | None = None
+    """Of the tabular part; default: derived from the number of rows."""
+
     def count_networks(self, n_pairs: int, n_rows: int) -> int:
         """Networks to train on so many next items and labelled rows; 0 where not asked.
 
@@ -217,6 +222,8 @@ class Train(Record, frozen=True):
 
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The same seed, versions, threads and machine: the same network."""
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 3e-3
+    """Of AdamW, after a short warm-up; it stays."""
     max_epochs: Count = 200
     """At most; patience mostly stops earlier."""
     patience: Count | None = None
@@ -229,6 +236,16 @@ class Train(Record, frozen=True):
     """Default: all cores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a CUDA device where there is one; there products are in bfloat16."""
+
+
+class Tuning(Record, frozen=True):
+    """A search over the learning rate and the two dropouts, on validation alone; without this
+    table there is none. Needs `pip install 'propense[tuning]'`."""
+
+    trials: Count = 12
+    """Trainings of one network each; the first has the usual values."""
+    max_minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """No trial begins after so many minutes; default: no limit."""
 
 
 class Rivals(Record, frozen=True):
@@ -305,6 +322,7 @@ class Settings(Record, frozen=True):
     features: Features = Features()
     model: Model = Model()
     train: Train = Train()
+    tuning: Tuning | None = None
     rivals: Rivals = Rivals()
     evaluate: Evaluate = Evaluate()
     pack: Pack = Pack()

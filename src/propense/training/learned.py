@@ -34,6 +34,7 @@ from propense.training.train import (
     set_threads,
     train_network,
 )
+from propense.training.tuning import Dials, tune
 
 
 class Notes(msgspec.Struct, frozen=True):
@@ -44,6 +45,9 @@ class Notes(msgspec.Struct, frozen=True):
     n_rows: int
     n_rows_available: int
     gate: tuple[float, float] | None = None
+    dials: Dials | None = None
+    """What the search of `[tuning]` chose; None where there was none."""
+    trials: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,11 @@ def learn(
     dataset: Dataset, settings: Settings, folder: Path, progress: Progress | None = None
 ) -> Learned:
     """Train the network, count transitions, learn the gate; all of it ends in `folder`."""
+    dials, trials = None, 0
+    if settings.tuning is not None:
+        tuned = tune(dataset, settings, folder, progress)
+        dials, trials = tuned.best.dials, len(tuned.trials)
+        settings = dials.laid_over(settings)
     trained = train_network(dataset, settings, folder, progress)
     gate = None
     if trained.shape.n_item_heads and len(dataset.targets):
@@ -100,7 +109,9 @@ def learn(
                 trained.clock, targets, owned_actions(dataset.encoder),
             )  # fmt: skip
             gate = (found.network, found.counts)
-    notes = Notes(trained.trainings, trained.n_rows, trained.n_rows_available, gate)
+    notes = Notes(
+        trained.trainings, trained.n_rows, trained.n_rows_available, gate, dials, trials
+    )  # fmt: skip
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
     return open_learned(dataset, settings, folder)
 
@@ -108,7 +119,7 @@ def learn(
 def open_learned(dataset: Dataset, settings: Settings, folder: Path) -> Learned:
     """What `learn` left in `folder`."""
     set_threads(settings.train.threads)
-    notes = msgspec.json.decode((folder / "learned.json").read_bytes(), type=Notes)
+    notes = read_notes(folder)
     networks = open_networks(folder)
     scorer = make_scorer(networks, content_tensors(dataset.content))
     ranker = make_ranker(dataset, scorer)
@@ -116,6 +127,11 @@ def open_learned(dataset: Dataset, settings: Settings, folder: Path) -> Learned:
     if ranker is not None and counts.exists() and notes.gate is not None:
         ranker = replace(ranker, counts=load_counts(counts), gate=Gate(*notes.gate))
     return Learned(networks, scorer, ranker, dataset.clock(), owned_actions(dataset.encoder), notes)
+
+
+def read_notes(folder: Path) -> Notes:
+    """How the network in `folder` came to be."""
+    return msgspec.json.decode((folder / "learned.json").read_bytes(), type=Notes)
 
 
 def refresh(
@@ -135,6 +151,8 @@ def refresh(
         rows=replace(dataset.rows, part=part),
         train_end=dataset.histories.offsets[1:].copy(),
     )
+    if judged.notes.dials is not None:
+        settings = judged.notes.dials.laid_over(settings)
     passes = [training.passes for training in judged.notes.trainings]
     trained = train_network(everything, settings, folder, progress or NoProgress(), passes)
     if judged.ranker is not None and judged.ranker.counts is not None:

@@ -52,7 +52,6 @@ NEGATIVES = 2048
 ID_DROPOUT = 0.05
 """Share of item ids hidden in a step, so that content learns to speak alone."""
 WARMUP_STEPS = 100
-LEARNING_RATE = 3e-3
 TABLE_DECAY = 0.03
 CLIP = 5.0
 
@@ -64,6 +63,7 @@ class Course:
     name: str
     """Before the passes' numbers in the progress."""
     seed: int
+    learning_rate: float
     passes: dict[str, int]
     """Graph -> passes at most; without a judge, exactly."""
     patience: int
@@ -111,7 +111,7 @@ class Trainer:
             for params, decay in ((table, TABLE_DECAY), (rest, 0.0))
             if params
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, fused=True)
+        self.optimizer = torch.optim.AdamW(groups, lr=course.learning_rate, fused=True)
         self.average = average_weights(network, self._steps_a_pass())
         self.chance = torch.Generator(self.device)
         draw_masks_from(network, self.chance)
@@ -180,7 +180,7 @@ class Trainer:
         self.chance.manual_seed(int(rng.integers(2**63)))
         warm = 1.0 if epoch else min(1.0, (step + 1) / WARMUP_STEPS)
         for group in self.optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * warm
+            group["lr"] = self.course.learning_rate * warm
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.course.mixed):
             if chosen.queries is None:
                 loss = self._table_loss(self._tensor(chosen.parts[0]), None)

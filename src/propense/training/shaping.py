@@ -55,10 +55,14 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
         goals=goals,
         hidden=hidden,
         members=members,
-        dropout=derive_dropout(learned, content.n_seen),
-        table_dropout=table_dropout,
+        dropout=_or(settings.model.dropout, derive_dropout(learned, content.n_seen)),
+        table_dropout=_or(settings.model.table_dropout, table_dropout),
         ensemble=ensemble,
     )
+
+
+def _or(said: float | None, derived: float) -> float:
+    return derived if said is None else said
 
 
 def count_seen(dataset: Dataset) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,8 +79,11 @@ def train_network(
     folder: Path,
     progress: Progress | None = None,
     passes: Sequence[dict[str, int]] | None = None,
+    watch: Callable[[Scores], None] | None = None,
 ) -> Trained:
     """Train until validation says stop, or for exactly each network's `passes` without a judge.
+
+    `watch` is told the validation scores of every pass.
 
     A killed training goes on from its last checkpoint in `folder` and ends with the same
     weights bit for bit (same versions, thread count and kind of machine).
@@ -115,7 +118,10 @@ def train_network(
     def measure(network: CustomerNetwork, judge: Judge) -> Scores:
         alone = [network]
         scorer = make_scorer(Networks(alone, alone), content)
-        return judge.scores(scorer, make_ranker(dataset, scorer))
+        scores = judge.scores(scorer, make_ranker(dataset, scorer))
+        if watch is not None:
+            watch(scores)
+        return scores
 
     lanes, mixed = (threads, False) if device.type == "cpu" else (1, True)
     start = constant_outputs(y, shape)
@@ -252,6 +258,7 @@ def _course(
     return Course(
         name=f"network {number + 1}, " if shape.ensemble > 1 else "",
         seed=chosen.seed + number * _SEEDS_APART,
+        learning_rate=chosen.learning_rate,
         passes=passes or dict.fromkeys(shape.graphs, chosen.max_epochs),
         patience=patience,
         max_cells=cells,
@@ -268,7 +275,8 @@ def _fingerprint(
 ) -> str:
     """A checkpoint counts only for the same data, shape and seed."""
     digest = hashlib.sha256()
-    digest.update(msgspec.json.encode([FORMAT, shape, settings.train.seed, passes]))
+    learned = settings.train.seed, settings.train.learning_rate
+    digest.update(msgspec.json.encode([FORMAT, shape, *learned, passes]))
     for array in (
         examples.histories.item, examples.histories.time, examples.windows.stop,
         examples.rows.y, examples.rows.as_of, examples.features.numeric,

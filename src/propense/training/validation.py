@@ -33,6 +33,11 @@ class Scores(msgspec.Struct, frozen=True):
     """Goal -> skill."""
     ndcg: float | None = None
 
+    @property
+    def whole(self) -> float:
+        """The mean of all that was asked."""
+        return float(np.mean([*self.skills.values(), *([] if self.ndcg is None else [self.ndcg])]))
+
     def of(self, graph: str) -> float | None:
         """What the weights of a graph are kept by; None where nothing was asked of any.
 

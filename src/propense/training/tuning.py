@@ -1,0 +1,192 @@
+"""A bounded search over a few dials of the training, judged on validation alone.
+
+The first trial has the defaults, so a search never ends below them on validation. A trial that
+falls behind the median of the others is given up (Optuna's TPE sampler and median pruner).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from propense.encoding.dataset import Dataset
+from propense.errors import TrainError
+from propense.progress import NoProgress, Progress
+from propense.settings import Settings
+from propense.training.shaping import derive_shape
+from propense.training.train import train_network
+from propense.training.validation import Scores
+
+FILE = "tuning.json"
+STARTS, WARM = 3, 1
+"""Trials, and passes of a trial, before any is given up."""
+
+
+class Dials(msgspec.Struct, frozen=True):
+    """What is searched."""
+
+    learning_rate: float
+    dropout: float
+    table_dropout: float
+
+    def laid_over(self, settings: Settings) -> Settings:
+        """The settings with these values."""
+        replace = msgspec.structs.replace
+        return replace(
+            settings,
+            train=replace(settings.train, learning_rate=self.learning_rate),
+            model=replace(settings.model, dropout=self.dropout, table_dropout=self.table_dropout),
+        )
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One setting of the dials: its score after each pass, the best of them counts."""
+
+    dials: Dials
+    scores: list[float]
+    seconds: float
+    given_up: bool = False
+
+    @property
+    def score(self) -> float:
+        return max(self.scores, default=float("-inf"))
+
+
+class Tuned(msgspec.Struct, frozen=True):
+    """A search, finished or not."""
+
+    fingerprint: str
+    trials: list[Trial]
+
+    @property
+    def best(self) -> Trial:
+        """The best that was not given up; of equals the earlier one."""
+        whole = [trial for trial in self.trials if not trial.given_up]
+        return max(whole, key=lambda trial: trial.score)
+
+
+def tune(
+    dataset: Dataset, settings: Settings, folder: Path, progress: Progress | None = None
+) -> Tuned:
+    """Search `[tuning] trials` settings of the dials, one network each.
+
+    Finished trials are kept in `folder`/tuning.json, so a killed search goes on with the next.
+    Raises TrainError without Optuna.
+    """
+    assert settings.tuning is not None
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise TrainError(
+            "[tuning] needs Optuna, which is not installed; install it with: "
+            "pip install 'propense[tuning]', or leave [tuning] out"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    progress = progress or NoProgress()
+    usual = usual_dials(dataset, settings)
+    single = msgspec.structs.replace(
+        settings, model=msgspec.structs.replace(settings.model, ensemble=1)
+    )
+    made_from = [usual, settings.train, len(dataset.rows), dataset.histories.n_events]
+    found = read_tuned(folder, msgspec.json.encode(made_from).decode())
+    wanted, limit = settings.tuning.trials, settings.tuning.max_minutes
+    progress.start("tuning", wanted)
+    progress.advance("tuning", len(found.trials))
+    while len(found.trials) < wanted and not _spent(found, limit):
+        number = len(found.trials)
+        # Anew from the kept trials: what a search proposes does not depend on where it was killed.
+        study = optuna.create_study(
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(seed=settings.train.seed + number),
+            pruner=optuna.pruners.MedianPruner(STARTS, WARM),
+        )
+        for trial in found.trials:
+            study.add_trial(_told(optuna, trial))
+        if not number:
+            study.enqueue_trial(msgspec.to_builtins(usual))
+        asked = study.ask(_ranges(optuna))
+        dials = Dials(**asked.params)
+        working = folder / f"trial-{number}"
+        made = _try(dataset, single, dials, asked, working, optuna)
+        shutil.rmtree(working, ignore_errors=True)
+        found = Tuned(found.fingerprint, [*found.trials, made])
+        _write(folder, found)
+        progress.advance("tuning", 1, f"best {found.best.score:.4f}")
+    progress.finish("tuning")
+    return found
+
+
+def usual_dials(dataset: Dataset, settings: Settings) -> Dials:
+    """Those of the settings, or derived from the data."""
+    shape = derive_shape(dataset, settings)
+    return Dials(settings.train.learning_rate, shape.dropout, shape.table_dropout)
+
+
+def read_tuned(folder: Path, fingerprint: str) -> Tuned:
+    """The search that lies in `folder`; an empty one where there is none of the same data."""
+    try:
+        found = msgspec.json.decode((folder / FILE).read_bytes(), type=Tuned)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Tuned(fingerprint, [])
+    return found if found.fingerprint == fingerprint else Tuned(fingerprint, [])
+
+
+def _try(
+    dataset: Dataset, settings: Settings, dials: Dials, asked: Any, working: Path, optuna: Any
+) -> Trial:
+    """Train one network with the dials, until it stops or is given up."""
+    scores: list[float] = []
+
+    def watch(score: Scores) -> None:
+        scores.append(score.whole)
+        asked.report(score.whole, len(scores) - 1)
+        if asked.should_prune():
+            raise optuna.TrialPruned
+
+    # A trial that was killed begins anew: the search must not see a pass twice.
+    shutil.rmtree(working, ignore_errors=True)
+    working.mkdir(parents=True)
+    began = time.monotonic()
+    given_up = False
+    try:
+        train_network(dataset, dials.laid_over(settings), working, watch=watch)
+    except optuna.TrialPruned:
+        given_up = True
+    return Trial(dials, scores, round(time.monotonic() - began, 1), given_up)
+
+
+def _ranges(optuna: Any) -> dict[str, Any]:
+    number = optuna.distributions.FloatDistribution
+    return {
+        "learning_rate": number(3e-4, 1e-2, log=True),
+        "dropout": number(0.0, 0.7),
+        "table_dropout": number(0.0, 0.5),
+    }
+
+
+def _told(optuna: Any, trial: Trial) -> Any:
+    """A kept trial as the search remembers it."""
+    state = optuna.trial.TrialState
+    return optuna.trial.create_trial(
+        state=state.PRUNED if trial.given_up else state.COMPLETE,
+        value=trial.score if np.isfinite(trial.score) else None,
+        params=msgspec.to_builtins(trial.dials),
+        distributions=_ranges(optuna),
+        intermediate_values=dict(enumerate(trial.scores)),
+    )
+
+
+def _spent(found: Tuned, minutes: float | None) -> bool:
+    return minutes is not None and sum(trial.seconds for trial in found.trials) > 60 * minutes
+
+
+def _write(folder: Path, found: Tuned) -> None:
+    unfinished = folder / f"{FILE}.unfinished"
+    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    os.replace(unfinished, folder / FILE)
