@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from propense.inference.ranking import Gate, Ranker
+from propense.models.rivals.frequency import own_opinions
 from propense.models.shape import ItemHead
 from propense.schemas import NONE, Histories
 
@@ -60,6 +61,18 @@ class Opinion:
         sure = np.full((len(user), 6), 0.01, np.float32)
         sure[:, 2] = 0.96
         return sure
+
+
+def test_where_people_repeat_what_they_took_often_is_heard():
+    """The first customer's own: one event each of two items; the stranger has none."""
+    alone = ranker().probabilities(WANTED, SHARE, histories(), USER, END)
+    gate = Gate(1.0, 0.0, 1.5)
+    p = ranker(counts=Opinion(), gate=gate).probabilities(WANTED, SHARE, histories(), USER, END)
+    assert np.allclose(p.sum(axis=1), 1)
+    own = own_opinions(histories(), USER, END, np.array([0, 0, *[0.25] * 4]))
+    gained = p[0, 2:] / alone[0, 2:]
+    taken = own[0, 2:] > own[0, 2:].min()
+    assert taken.any() and gained[taken].min() > gained[~taken].max()
 
 
 def test_the_gate_multiplies_powers_of_both_opinions():

@@ -12,22 +12,24 @@ from propense.training.gating import OpinionBlock, climb
 N_ROWS, N_ITEMS = 6000, 40
 
 
-def opinions(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Logarithms of two unlike opinions, none and unseen next to impossible."""
+def opinions(rng: np.random.Generator, n_opinions: int = 2) -> tuple[np.ndarray, ...]:
+    """Logarithms of unlike opinions, none and unseen next to impossible."""
     made = []
-    for _ in range(2):
+    for _ in range(n_opinions):
         p = rng.dirichlet(np.full(N_ITEMS, 0.5), N_ROWS) + 1e-4
         logs = np.log(p / p.sum(axis=1, keepdims=True))
         logs[:, :FIRST_KNOWN] = np.log(1e-30)
         made.append(logs.astype(np.float32))
-    return made[0], made[1]
+    return tuple(made)
 
 
-@pytest.mark.parametrize("true", [(0.8, 0.5), (1.0, 0.0), (0.0, 1.2)])
+@pytest.mark.parametrize(
+    "true", [(0.8, 0.5), (1.0, 0.0), (0.0, 1.2), (0.5, 0.3, 0.7), (0.8, 0.0, 0.4)]
+)
 def test_powers_are_found(true):
     rng = np.random.default_rng(0)
-    network, counted = opinions(rng)
-    p = Gate(*true).mix(network, counted).astype(np.float64)
+    spoken = opinions(rng, len(true))
+    p = Gate(*true).mix(*spoken).astype(np.float64)
     p[:, :FIRST_KNOWN] = 0
     p /= p.sum(axis=1, keepdims=True)
     items = np.array([rng.choice(N_ITEMS, p=row) for row in p], np.int32)
@@ -35,8 +37,9 @@ def test_powers_are_found(true):
         np.zeros(N_ROWS, np.int32), np.zeros(N_ROWS, np.int64), np.arange(N_ROWS + 1), items,
         np.ones(N_ROWS, np.int8),
     )  # fmt: skip
-    found = climb([OpinionBlock(network, counted, targets)])
-    assert (found.network, found.counts) == pytest.approx(true, abs=0.06)
+    found = climb([OpinionBlock(spoken, targets)])
+    powers = (found.network, found.counts, found.own)
+    assert powers == pytest.approx((*true, 0.0)[:3], abs=0.07)
 
 
 def test_what_was_taken_out_of_the_lists_is_not_learned_from():
@@ -52,7 +55,7 @@ def test_what_was_taken_out_of_the_lists_is_not_learned_from():
     )  # fmt: skip
     for opinion in (network, counted):
         np.put_along_axis(opinion, owned, LOG_LEAST, axis=1)
-    block = OpinionBlock(network, counted, targets)
+    block = OpinionBlock((network, counted), targets)
     assert not block.asked[0] and block.asked[1:].all()
     found = climb([block])
     assert found.counts > 1 > found.network
@@ -72,12 +75,12 @@ def test_an_opinion_that_misleads_is_silenced_and_two_that_do_leave_the_network(
     least = network[:, known].argmin(axis=1) + FIRST_KNOWN
     turned = -network
     turned[:, :FIRST_KNOWN] = LOG_LEAST
-    found = climb([OpinionBlock(network, turned, targets(least))])
+    found = climb([OpinionBlock((network, turned), targets(least))])
     assert found.network == 0 and found.counts > 1
-    neither = climb([OpinionBlock(network, network, targets(least))])
+    neither = climb([OpinionBlock((network, network), targets(least))])
     assert (neither.network, neither.counts) == pytest.approx((1.0, 0.0))
     right = np.where(np.arange(N_ROWS) % 2, counted[:, known].argmax(axis=1) + FIRST_KNOWN, least)
-    found = climb([OpinionBlock(network, counted, targets(right))])
+    found = climb([OpinionBlock((network, counted), targets(right))])
     assert found.network == 0 and found.counts > 0.1
 
 
@@ -88,5 +91,5 @@ def test_few_rows_do_not_silence_the_network():
         np.zeros(3, np.int32), np.zeros(3, np.int64), np.arange(4),
         counted[:3].argmax(axis=1).astype(np.int32), np.ones(3, np.int8),
     )  # fmt: skip
-    found = climb([OpinionBlock(network[:3], counted[:3], few)])
+    found = climb([OpinionBlock((network[:3], counted[:3]), few)])
     assert found.network > 0.5

@@ -59,7 +59,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     goals: list[Serving]
     recommends: bool
     item_champion: str = NETWORK
-    gate: tuple[float, float] | None = None
+    gate: tuple[float, float, float] | None = None
     owned: list[int] | None = None
     """Actions that make an item the customer's own; None where people take it again."""
     k: int = 10

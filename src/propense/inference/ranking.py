@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from propense.encoding.batches import chunks
+from propense.models.rivals.frequency import own_opinions
 from propense.models.rivals.items import seen_items, top_items
 from propense.models.shape import ItemHead
 from propense.schemas import NONE, Doubles, Floats, Histories, Ids, Ints
@@ -16,6 +17,9 @@ BLOCK = 256
 """Customers scored against the catalogue at once."""
 LOG_LEAST = np.log(np.float32(1e-30))
 """Logarithm that stands for no chance at all."""
+
+EVEN_SHARE = 0.1
+"""Of all items alike, in what is expected of a customer of whom nothing is known."""
 
 
 class Counts(Protocol):
@@ -33,20 +37,24 @@ class Counts(Protocol):
 
 @dataclass(frozen=True)
 class Gate:
-    """How two opinions make one: a product of powers, scaled to sum to 1.
+    """How opinions make one: a product of powers, scaled to sum to 1.
 
-    P(item) ~ network(item) ** `network` * counts(item) ** `counts`. What both hold likely
-    wins, and what either rules out loses, which an average of the two would forget (products
-    of experts; Hinton 2002). Little evidence makes the counts flat, hence mild.
+    P(item) ~ network(item) ** `network` * counts(item) ** `counts` * own(item) ** `own`. What
+    all hold likely wins, and what any rules out loses, which an average would forget
+    (products of experts; Hinton 2002). Little evidence makes counts flat, hence mild.
     """
 
     network: float
     counts: float
+    own: float = 0.0
+    """Of the customer's own frequencies, heard where people take the same item again."""
 
-    def mix(self, network: Floats, counted: Floats) -> Floats:
-        """(n, n_items) logarithms of the two opinions -> one probability."""
+    def mix(self, network: Floats, counted: Floats, own: Floats | None = None) -> Floats:
+        """(n, n_items) logarithms of the opinions -> one probability."""
         logits = np.float32(self.network) * network
         logits += np.float32(self.counts) * counted
+        if own is not None:
+            logits += np.float32(self.own) * own
         logits -= logits.max(axis=1, keepdims=True)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=1, keepdims=True)
@@ -74,12 +82,20 @@ class Ranker:
         if self.counts is None or self.gate is None:
             heard = end > histories.offsets[:-1][user]
             return self.network_probabilities(wanted, share, heard)
-        return self.gate.mix(*self.log_opinions(wanted, share, histories, user, end))
+        with_own = self.gate.own > 0
+        return self.gate.mix(*self.log_opinions(wanted, share, histories, user, end, with_own))
 
     def log_opinions(
-        self, wanted: Floats, share: Floats, histories: Histories, user: Ids, end: Ints
-    ) -> tuple[Floats, Floats]:
-        """Logarithms of what network and counts hold of each item, (n, n_items) each.
+        self,
+        wanted: Floats,
+        share: Floats,
+        histories: Histories,
+        user: Ids,
+        end: Ints,
+        with_own: bool,
+    ) -> tuple[Floats, ...]:
+        """Logarithms of what network, counts and, asked `with_own`, the customer's own
+        frequencies hold of each item, (n, n_items) each.
 
         Of an item that no event of train names the counts say nothing: it is as likely as the
         catalogue's average, so that content alone decides where a new item stands.
@@ -90,10 +106,16 @@ class Ranker:
         counted = self.counts.opinions(histories, user, end)
         unmet = np.flatnonzero(self.rankable & ~self.counts.met & (self.popularity == 0))
         counted[:, unmet] = 1 / max(int(self.rankable.sum()), 1)
-        for opinion in (network, counted):
+        opinions = [network, counted]
+        if with_own:
+            even = self.rankable / max(int(self.rankable.sum()), 1)
+            # So that what nobody took yet is not ruled out.
+            prior = (1 - EVEN_SHARE) * self.popularity + EVEN_SHARE * even
+            opinions.append(own_opinions(histories, user, end, prior))
+        for opinion in opinions:
             np.log(np.maximum(opinion, np.exp(LOG_LEAST), out=opinion), out=opinion)
             np.maximum(opinion, LOG_LEAST, out=opinion)
-        return network, counted
+        return tuple(opinions)
 
     def network_probabilities(self, wanted: Floats, share: Floats, heard: np.ndarray) -> Floats:
         """The network's own P(item); a customer never heard of gets popularity."""

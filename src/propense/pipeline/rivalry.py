@@ -78,6 +78,9 @@ def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
 
     for name in settings.rivals.items:
         place = folder / "items" / name
+        # Where nobody takes an item again, what was taken says only what to leave out.
+        if name == "frequency" and not dataset.encoder.repeat:
+            continue
         if not (place / "items.safetensors").exists():
             yield Fit(name, partial(make, name, place))
 

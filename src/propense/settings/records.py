@@ -261,7 +261,7 @@ class Rivals(Record, frozen=True):
         "lightgbm_raw",
     )
     """Rivals for every goal."""
-    items: tuple[str, ...] = ("popularity", "markov", "item_knn", "ease")
+    items: tuple[str, ...] = ("popularity", "frequency", "markov", "item_knn", "ease")
     """Rivals for what to show next."""
     trials: Count = 8
     """Hyper-parameters tried for each, judged on validation."""

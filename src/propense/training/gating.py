@@ -1,6 +1,8 @@
-"""How far network and counts are believed when both speak: learned on validation."""
+"""How far network, counts and own frequencies are believed: learned on validation."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +17,7 @@ MOST_CELLS = 1 << 25
 _STEPS = 50
 _PRIOR_ROWS, _LEAST_PRIOR = 20.0, 1e-3
 """Pull towards the network alone, which decides where rows are few or the two say the same."""
-_START = np.array([1.0, 0.0])
+_START = np.array([1.0, 0.0, 0.0])
 
 
 def fit_gate(
@@ -29,8 +31,9 @@ def fit_gate(
     """The gate that makes the validation targets most likely among what may be listed.
 
     `ranker` holds the counts; `owned` (n_actions,) marks the actions that take an item out of
-    the lists, None where nothing does. Both opinions are of data that neither has seen, so
-    neither is flattered. The likelihood is concave in the powers.
+    the lists; None where nothing does, and then the customer's own frequencies are heard too.
+    All opinions are of data that none has seen, so none is flattered. The likelihood is
+    concave in the powers.
     """
     most = max(MOST_CELLS // max(len(ranker.item_vectors), 1), 1)
     if len(targets) > most:
@@ -40,26 +43,28 @@ def fit_gate(
 
 def climb(blocks: list[OpinionBlock]) -> Gate:
     """The most likely powers of at least 0, by Newton's steps."""
-    powers = _climb(blocks, np.array([True, True]))
-    if powers.min() < 0:
+    free = np.ones(len(blocks[0].opinions), bool)
+    powers = _climb(blocks, free)
+    while (powers < 0).any():
         # An opinion that misleads is not heard at all.
-        powers = np.maximum(_climb(blocks, powers >= 0), 0)
-    network, counts = powers.tolist() if powers.any() else _START.tolist()
-    return Gate(network, counts)
+        free &= powers >= 0
+        powers = _climb(blocks, free)
+    return Gate(*(powers if powers.any() else _START[: len(free)]).tolist())
 
 
 def _climb(blocks: list[OpinionBlock], free: np.ndarray) -> Doubles:
     """The top over the `free` powers, the others held at 0."""
     n_rows = max(sum(int(block.asked.sum()) for block in blocks), 1)
     prior = max(_PRIOR_ROWS / n_rows, _LEAST_PRIOR)
-    powers = np.where(free, _START, 0.0)
+    start = _START[: len(free)]
+    powers = np.where(free, start, 0.0)
     for _ in range(_STEPS):
-        gradient, curvature = prior * (_START - powers), prior * np.eye(2)
+        gradient, curvature = prior * (start - powers), prior * np.eye(len(free))
         for block in blocks:
             up, bend = block.slopes(powers)
             gradient += up / n_rows
             curvature += bend / n_rows
-        step = np.zeros(2)
+        step = np.zeros(len(free))
         if free.any():
             step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
         powers = powers + step / max(1.0, float(np.abs(step).max()))
@@ -71,8 +76,9 @@ def _climb(blocks: list[OpinionBlock], free: np.ndarray) -> Doubles:
 class OpinionBlock:
     """Opinions of some rows, and the items that came."""
 
-    def __init__(self, network: Floats, counted: Floats, came: Targets) -> None:
-        self.network, self.counted = network, counted
+    def __init__(self, opinions: Sequence[Floats], came: Targets) -> None:
+        self.opinions = opinions
+        network = opinions[0]
         row = np.repeat(np.arange(len(came)), np.diff(came.item_offsets))
         known = (came.items >= FIRST_KNOWN) & (network[row, came.items] > LOG_LEAST)
         self.row, self.item = row[known], came.items[known]
@@ -81,19 +87,19 @@ class OpinionBlock:
         self.asked = n_items > 0
 
     def slopes(self, powers: Doubles) -> tuple[Doubles, Doubles]:
-        """Gradient (2,) of the log likelihood by the powers, and minus its Hessian (2, 2).
+        """Gradient of the log likelihood by the powers, (n_opinions,), and minus its Hessian.
 
         A row's items share one unit. The gradient is what came less what was expected, the
-        Hessian the covariance of the two opinions.
+        Hessian the covariance of the opinions.
         """
-        p = Gate(*powers.tolist()).mix(self.network, self.counted)
+        p = Gate(*powers.tolist()).mix(*self.opinions)
 
         def expect(one: Floats, other: Floats | None = None) -> Doubles:
             product = one if other is None else one * other
             out: Doubles = np.einsum("ij,ij->i", p, product).astype(np.float64)[self.asked]
             return out
 
-        opinions = (self.network, self.counted)
+        opinions = self.opinions
         means = [expect(one) for one in opinions]
         up = np.array([
             (self.share * one[self.row, self.item]).sum() - mean.sum()
@@ -115,15 +121,17 @@ def _read(
     targets: Targets,
     owned: np.ndarray | None,
 ) -> list[OpinionBlock]:
-    """The two opinions of every row."""
+    """The opinions of every row."""
     wanted, share = scorer.seek_items(histories, clock, targets.user, targets.end)
     blocks = []
     for rows in chunks(len(targets), BLOCK):
         came = targets.take(np.arange(len(targets))[rows])
-        opinions = ranker.log_opinions(wanted[rows], share[rows], histories, came.user, came.end)
+        opinions = ranker.log_opinions(
+            wanted[rows], share[rows], histories, came.user, came.end, with_own=owned is None
+        )
         if owned is not None:
             row, item = seen_items(histories, came.user, came.end, owned)
             for opinion in opinions:
                 opinion[row, item] = LOG_LEAST
-        blocks.append(OpinionBlock(*opinions, came))
+        blocks.append(OpinionBlock(opinions, came))
     return blocks

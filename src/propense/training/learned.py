@@ -44,7 +44,8 @@ class Notes(msgspec.Struct, frozen=True):
     """One a network of the ensemble."""
     n_rows: int
     n_rows_available: int
-    gate: tuple[float, float] | None = None
+    gate: tuple[float, float, float] | None = None
+    """Powers of network, counts and own frequencies."""
     dials: Dials | None = None
     """What the search of `[tuning]` chose; None where there was none."""
     trials: int = 0
@@ -108,7 +109,7 @@ def learn(
                 trained.scorer, replace(ranker, counts=counts), dataset.histories,
                 trained.clock, targets, owned_actions(dataset.encoder),
             )  # fmt: skip
-            gate = (found.network, found.counts)
+            gate = (found.network, found.counts, found.own)
     notes = Notes(
         trained.trainings, trained.n_rows, trained.n_rows_available, gate, dials, trials
     )  # fmt: skip

@@ -26,6 +26,7 @@ _MODELS: Final = {
     "markov": ("Markov chain", "马尔可夫链"),
     "item_knn": ("item nearest neighbours", "物品近邻"),
     "ease": ("EASE", "EASE"),
+    "frequency": ("own frequency", "个人频次"),
 }
 
 _METRICS: Final = {

@@ -13,7 +13,7 @@ import numpy as np
 
 from propense.errors import BundleError, SettingsError, TrainError, nearest
 from propense.models.counts import CountSettings, fit_counts
-from propense.models.rivals import ease, item_knn, markov, popularity
+from propense.models.rivals import ease, frequency, item_knn, markov, popularity
 from propense.models.rivals.items import (
     ItemRival,
     ItemSetup,
@@ -32,7 +32,7 @@ from propense.schemas import Doubles, Histories, Targets
 Options = dict[str, tuple[Any, ...]]
 Make = Callable[[dict[str, Any]], ItemRival]
 
-ITEM_RIVALS = ("popularity", "markov", "item_knn", "ease")
+ITEM_RIVALS = ("popularity", "frequency", "markov", "item_knn", "ease")
 
 
 def fit_item_rival(
@@ -90,10 +90,7 @@ def load_item_rival(folder: Path) -> ItemRival:
     Raises BundleError if it is missing, unknown, or of another format.
     """
     stored = read_stored(folder)
-    kinds: dict[str, Any] = {
-        kind.name: kind
-        for kind in (popularity.Popularity, markov.Markov, item_knn.ItemKnn, ease.Ease)
-    }
+    kinds: dict[str, Any] = {kind.name: kind for kind in _KINDS}
     if stored.name not in kinds:
         raise BundleError(
             f"{str(folder)!r} holds an item rival {stored.name!r} that this version does not "
@@ -115,6 +112,17 @@ def _prepare_popularity(
 
     options = popularity.OPTIONS if histories.timed else {"half_life_days": (0.0,)}
     return make, options, ()
+
+
+def _prepare_frequency(
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+) -> tuple[Make, Options, tuple[str, ...]]:
+    counted = success_counts(histories, train_end, n_items, setup.success(histories))
+
+    def make(settings: dict[str, Any]) -> ItemRival:
+        return frequency.Frequency(n_items, RivalNotes(), counted)
+
+    return make, {}, ()
 
 
 def _prepare_markov(
@@ -189,8 +197,12 @@ class _Remembered:
         return self._answer
 
 
+_KINDS = (
+    popularity.Popularity, frequency.Frequency, markov.Markov, item_knn.ItemKnn, ease.Ease,
+)  # fmt: skip
 _PREPARE: dict[str, Callable[..., tuple[Make, Options, tuple[str, ...]]]] = {
     "popularity": _prepare_popularity,
+    "frequency": _prepare_frequency,
     "markov": _prepare_markov,
     "item_knn": _prepare_item_knn,
     "ease": _prepare_ease,
