@@ -15,10 +15,10 @@ INTRODUCTION = """\
 # Benchmarks
 
 The customer network with one set of defaults beside traditional models, other libraries and the
-literature,
-wins and losses alike. Every table is printed by a script of `benchmarks/`; the machine, the
-versions and the protocol stand above it. Repeat them with `make bench-quality`, `make bench-speed`,
-`make bench-growth` and `make bench-page`. [Results](results.md) has the examples with every rival.
+literature, wins and losses alike. Every table is printed by a script of `benchmarks/`; the machine,
+the versions and the protocol stand above it. Repeat them with `make bench-quality`,
+`make bench-speed`, `make bench-growth` and `make bench-page`. [Results](results.md) has the
+examples with every rival.
 """
 
 

@@ -38,7 +38,7 @@ def main() -> None:
         return
     for name in chosen.parts:
         part = PARTS[name]
-        for seed in range(chosen.seeds if chosen.seeds is not None else part.seeds):
+        for seed in range(min(chosen.seeds or part.seeds, part.seeds)):
             file = OUT / "runs" / f"{name}-{seed}.json"
             if not chosen.again and is_kept(file, chosen.set):
                 print(f"{name}, run {seed}: kept")
@@ -58,7 +58,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     parser.add_argument("--list", action="store_true", help="the parts")
-    parser.add_argument("--seeds", type=int, help="default: as many as the part has")
+    parser.add_argument("--seeds", type=int, help="at most; default: as many as the part has")
     parser.add_argument("--again", action="store_true", help="make kept runs again")
     parser.add_argument("--set", action="append", default=[], help="KEY=VALUE for propense")
     return parser.parse_args()

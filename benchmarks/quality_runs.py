@@ -60,11 +60,11 @@ def models_of(runs: Sequence[Run]) -> list[str]:
 def title(part: str, runs: Sequence[Run]) -> str:
     """The head of a part's page: machine, seconds, memory, settings that are not its own."""
     machines = dict.fromkeys(tell_machine(one["machine"]) for one in runs)
-    seconds = mean_of([one["seconds"] for one in runs]).value
-    peak = max(one["peak_mb"] for one in runs)
+    took = ""
+    if "seconds" in runs[0]:
+        seconds = mean_of([one["seconds"] for one in runs]).value
+        peak = max(one["peak_mb"] for one in runs)
+        took = f" A run took {seconds:.0f} s, at most {peak:.0f} MB."
     more = sorted({change for one in runs for change in one["more"]})
     changed = f" Changed settings: {', '.join(more)}." if more else ""
-    return (
-        f"## {part}\n\n{'; '.join(machines)}. A run took {seconds:.0f} s, at most {peak:.0f} MB."
-        f"{changed}\n"
-    )
+    return f"## {part}\n\n{'; '.join(machines)}.{took}{changed}\n"

@@ -4,7 +4,7 @@ Variants of one data set are trained on the same parts and answer the same test 
 is paired, row by row, by bootstrap over customers.
 
 "joint" trains the network for everything the example asks, and once for each question alone.
-"domains" is the education platform (20,000 customers): courses on web and app, and a bookshop.
+"domains" is the education platform (10,000 customers): courses on web and app, and a bookshop.
 Each variant sees the events of some sources alone; the labels, written down beforehand by one run
 over all sources, are the same for all.
 """
@@ -12,7 +12,6 @@ over all sources, are the same for all.
 from __future__ import annotations
 
 import copy
-import resource
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +24,12 @@ from unittest.mock import patch
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bench_tables import Mean, machine, markdown
 from example_runs import prepare
+from propense.cli.options import apply_change
 from propense.evaluation.bootstrap import PropensityStatistic, ValueStatistic
 from propense.evaluation.intervals import (
     Clusters,
@@ -48,7 +50,8 @@ from propense.worlds.education import generate_education
 from quality_runs import OUT, Part, Run, title
 
 RESAMPLES = 1000
-CUSTOMERS = 20_000
+CUSTOMERS, NETWORKS = 10_000, 2
+"""As many networks for every variant, and no limit of time: neither may tell them apart."""
 METRICS = {"binary": ("log_loss", "auc"), "value": ("gini_normalised",), "items": ("ndcg_at_10",)}
 LISTS = "next item"
 DOMAINS = {
@@ -87,14 +90,14 @@ def parts() -> dict[str, Part]:
     }
     return {
         **joint,
-        "domains, education": Part(1, _run_domains, partial(page, "domains, education")),
+        "domains-education": Part(1, _run_domains, partial(page, "domains-education")),
     }
 
 
-def _run_joint(data: str, seed: int, more: tuple[str, ...] = ()) -> Run:
+def _run_joint(data: str, seed: int, more: tuple[str, ...]) -> Run:
     """The example as it is, and once for each of its questions."""
     prepare(data, place := OUT / "work" / f"joint-{data}-{seed}")
-    raw = read_toml(place / "propense.toml")
+    raw = _changed(read_toml(place / "propense.toml"), more)
     joint = _train(place, raw, "joint", seed)
     # A question alone would move the cuts, which follow the longest horizon.
     raw["split"] = {**raw.get("split", {}), **_cuts(joint.plan)}
@@ -112,16 +115,23 @@ def _run_joint(data: str, seed: int, more: tuple[str, ...] = ()) -> Run:
     return _judge(variants, [("joint", f"{name} alone") for name in joint.answers], seed)
 
 
-def _run_domains(seed: int, more: tuple[str, ...] = ()) -> Run:
+def _run_domains(seed: int, more: tuple[str, ...]) -> Run:
     """All sources, and some of them alone, for the same labels."""
     place = OUT / "work" / f"domains-{seed}"
     if not (place / "propense.toml").exists():
         generate_education(place, CUSTOMERS)
-    raw = read_toml(place / "propense.toml")
+    raw = _changed(read_toml(place / "propense.toml"), more)
     raw["goals"] = QUESTIONS
     run_pipeline(parse_settings({**raw, "run": "runs/labels"}, folder=place), until="split")
     parts_folder = place / "runs" / "labels" / "parts"
-    shutil.copyfile(parts_folder / "labels.parquet", place / "labels.parquet")
+    labels = place / "labels.parquet"
+    if not labels.exists():
+        # Moments in parts/ are UTC without saying so; a label file's would be local ones.
+        table = pq.read_table(parts_folder / "labels.parquet")
+        moments = table["as_of"].cast(pa.timestamp("us", "UTC"))
+        pq.write_table(
+            table.set_column(table.column_names.index("as_of"), "as_of", moments), labels
+        )
     plan = msgspec.json.decode((parts_folder / "split.json").read_bytes(), type=SplitPlan)
     raw["split"] = {**raw.get("split", {}), **_cuts(plan)}
     raw["goals"] = {
@@ -140,6 +150,12 @@ def _run_domains(seed: int, more: tuple[str, ...] = ()) -> Run:
     return _judge(variants, [*pairs, (courses, "app"), (courses, "web")], seed)
 
 
+def _changed(raw: Raw, changes: Sequence[str]) -> Raw:
+    for change in changes:
+        raw = apply_change(raw, change)
+    return raw
+
+
 @dataclass(frozen=True)
 class Variant:
     """A trained variant: its answers by question, and what training took."""
@@ -151,8 +167,10 @@ class Variant:
 
 def _train(place: Path, raw: Raw, name: str, seed: int) -> Variant:
     """Train and ask it; its folder stays until the part is done."""
+    train = {key: value for key, value in raw.get("train", {}).items() if key != "max_minutes"}
     laid = {
-        **raw, "run": f"runs/{name}", "train": {**raw.get("train", {}), "seed": seed},
+        **raw, "run": f"runs/{name}", "train": {**train, "seed": seed},
+        "model": {**raw.get("model", {}), "ensemble": NETWORKS},
         "rivals": {"goals": [], "items": []},
     }  # fmt: skip
     settings = parse_settings(laid, folder=place)
@@ -196,8 +214,7 @@ def _judge(variants: dict[str, Variant], pairs: list[tuple[str, str]], seed: int
                 **_compare(a[question], b[question], seed),
             })  # fmt: skip
     return {
-        "seconds": sum(variant.seconds for variant in variants.values()), "machine": machine(),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "machine": machine(),
         "training_seconds": {name: variant.seconds for name, variant in variants.items()},
         "compared": compared,
     }  # fmt: skip

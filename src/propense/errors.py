@@ -43,6 +43,10 @@ class TrainError(PropenseError):
     """Training that cannot start or cannot go on."""
 
 
+class LossError(TrainError):
+    """The loss is not a number any more."""
+
+
 class EvaluationError(PropenseError):
     """Scores or labels that cannot be judged."""
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from training_worlds import rising_dataset, rising_settings
 
+from propense.errors import LossError
 from propense.settings import Settings, Tuning, parse_settings
 from propense.training import tuning
 from propense.training.learned import learn, read_notes, refresh
@@ -62,6 +63,23 @@ def test_a_killed_search_goes_on_with_the_next_trial(tmp_path, monkeypatch):
     assert [t.dials for t in resumed.trials] == [t.dials for t in whole.trials]
     assert [t.scores for t in resumed.trials] == [t.scores for t in whole.trials]
     assert not tuning.read_tuned(killed, "other data").trials
+
+
+def test_settings_beyond_the_ranges_and_a_loss_that_runs_away(tmp_path, monkeypatch):
+    dataset = rising_dataset(tmp_path / "run", n_users=60)
+    settings = asking(3)
+    wild = msgspec.structs.replace(settings.train, learning_rate=0.05)
+    settings = msgspec.structs.replace(settings, train=wild)
+
+    def train(dataset, settings, folder, **named):
+        if settings.train.learning_rate != 0.05:
+            raise LossError("the loss is nan")
+        return train_network(dataset, settings, folder, **named)
+
+    monkeypatch.setattr(tuning, "train_network", train)
+    found = tuning.tune(dataset, settings, _folder(tmp_path / "folder"))
+    assert [trial.given_up for trial in found.trials] == [False, True, True]
+    assert found.best.dials.learning_rate == 0.05
 
 
 def test_time_bounds_the_search(tmp_path):

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from propense.schemas import GoalPlan
+from propense.settings.records import SMALL_TABLE
 
 GOALS_GRAPH: Final = "goals"
 NEXT_ITEM_GRAPH: Final = "next_item"
@@ -104,13 +105,13 @@ def derive_dropout(n_pairs: int, n_items: int) -> float:
 def derive_table(n_rows: int, ensemble: int) -> tuple[int, int, float]:
     """(hidden, members, dropout) of the tabular part from the number of train rows.
 
-    Small tables gain from many members and pay little for them; large ones need few. Members of
-    networks that are trained apart count together.
+    Small tables gain from many members and pay little for them, those of networks that are trained
+    apart counted together; large ones need few.
 
     >>> derive_table(5_000, 4), derive_table(1_000_000, 1)
     ((64, 4, 0.1), (128, 4, 0.1))
     """
-    if n_rows <= 30_000:
+    if n_rows <= SMALL_TABLE:
         return 64, max(4, 16 // ensemble), 0.1
     if n_rows <= 200_000:
         return 128, 8, 0.15

@@ -124,6 +124,8 @@ def _predict(fold: Contestants, rows: AsOfRows) -> dict[str, dict[str, Doubles]]
     ]
     for raw in (False, True):
         some = [each for each in asked if is_raw(each[1]) == raw]
+        if not some:
+            continue
         features = dataset.raw_features_of(rows) if raw else dataset.features_of(rows)
         found = predict_all([rival for _, _, rival in some], features)
         for (goal, name, _), answer in zip(some, found, strict=True):

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
-_SMALL_TABLE, _FEW_EXAMPLES = 30_000, 500_000
+SMALL_TABLE, _FEW_EXAMPLES = 30_000, 500_000
+"""Rows of a table, and rows or next items of any data, that networks are averaged for."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -192,36 +193,37 @@ class Model(Record, frozen=True):
     size: Literal["small", "base", "large"] = "base"
     """One dial; width, depth and batches follow."""
     ensemble: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
-    """Networks trained apart and averaged, 1 to 8; by default 4 for goals alone up to 30,000
-    rows, else 2 up to 500,000 rows or events, else 1."""
+    """Networks trained apart and averaged, 1 to 8; by default 4 for tables without events up to
+    30,000 rows, else 2 up to 500,000 rows or next items, else 1."""
 
     dropout: Annotated[float, msgspec.Meta(ge=0, le=0.9)] | None = None
     """Of the sequence part; default: .5 where an item has few examples, .1 where it has many."""
     table_dropout: Annotated[float, msgspec.Meta(ge=0, le=0.9)] | None = None
     """Of the tabular part; default: derived from the number of rows."""
 
-    def count_networks(self, n_pairs: int, n_rows: int) -> int:
-        """Networks to train on so many next items and labelled rows; 0 where not asked.
+    def count_networks(self, n_examples: int, table: bool) -> int:
+        """Networks to train on so many next items or labelled rows, whichever are more; `table`
+        where there are no events at all.
 
         Where examples are few each network guesses much on its own, and another one is cheap.
 
-        >>> Model().count_networks(131_413, 0), Model().count_networks(1_000_000, 0)
+        >>> Model().count_networks(131_413, table=False), Model().count_networks(10**6, table=False)
         (2, 1)
-        >>> Model().count_networks(0, 5_000), Model(ensemble=1).count_networks(0, 5_000)
+        >>> Model().count_networks(5_000, table=True), Model(ensemble=1).count_networks(5_000, True)
         (4, 1)
         """
         if self.ensemble is not None:
             return self.ensemble
-        if not n_pairs and n_rows <= _SMALL_TABLE:
+        if table and n_examples <= SMALL_TABLE:
             return 4
-        return 2 if max(n_pairs, n_rows) <= _FEW_EXAMPLES else 1
+        return 2 if n_examples <= _FEW_EXAMPLES else 1
 
 
 class Train(Record, frozen=True):
     """How long and how to train."""
 
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """The same seed, versions, threads and machine: the same network."""
+    """The same seed, versions, threads and machine: on processors the same network."""
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 3e-3
     """Of AdamW, after a short warm-up; it stays."""
     max_epochs: Count = 200

@@ -82,14 +82,23 @@ def estimate(
     n_windows = len(settings.features.windows) + 1
     made = 3 * n_windows * min(size.actions, settings.features.max_actions) if size.events else 0
     features = size.columns + made
+    examples = max(size.events if size.items else 0, size.rows)
     train = (
         epochs
-        * settings.model.count_networks(size.events if size.items else 0, size.rows)
+        * settings.model.count_networks(examples, table=not size.events)
         * work
         * (size.events * unit.train_event + size.rows * features * unit.train_row_column)
     )
     if settings.train.max_minutes is not None:
         train = min(train, 60 * settings.train.max_minutes)
+    if settings.tuning is not None:
+        # A trial trains one network; those that fall behind are given up halfway.
+        one = train / settings.model.count_networks(examples, table=not size.events)
+        tuning = settings.tuning.trials * one / 2
+        if settings.tuning.max_minutes is not None:
+            tuning = min(tuning, 60 * settings.tuning.max_minutes + one)
+    else:
+        tuning = 0.0
     judged = size.rows if settings.evaluate.max_rows is None else settings.evaluate.max_rows
     rival_rows = min(size.rows, settings.rivals.max_rows)
     rivals = rival_rows * features * unit.rival_row_column * max(1, size.goals)
@@ -101,7 +110,7 @@ def estimate(
         "split": unit.start + size.events * unit.split_event + size.rows * unit.split_row,
         "encode": unit.start + size.events * unit.encode_event
         + size.rows * features * unit.encode_row_feature,
-        "train": unit.start + repeats * train / speed,
+        "train": unit.start + repeats * (train + tuning) / speed,
         "rivals": unit.start + repeats * rivals / speed,
         "evaluate": unit.start + min(judged, size.rows) * max(1, size.goals) * unit.judge_row,
         "pack": unit.start + (train / speed if settings.pack.refresh else 0.0),

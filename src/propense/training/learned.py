@@ -152,17 +152,31 @@ def refresh(
         rows=replace(dataset.rows, part=part),
         train_end=dataset.histories.offsets[1:].copy(),
     )
-    if judged.notes.dials is not None:
-        settings = judged.notes.dials.laid_over(settings)
+    settings = settings_like(judged, settings)
     passes = [training.passes for training in judged.notes.trainings]
     trained = train_network(everything, settings, folder, progress or NoProgress(), passes)
     if judged.ranker is not None and judged.ranker.counts is not None:
         counts = judged.ranker.counts
         assert isinstance(counts, TransitionCounts)
         count_transitions(everything, settings, counts).save(folder / "counts.safetensors")
-    notes = Notes(trained.trainings, trained.n_rows, trained.n_rows_available, judged.notes.gate)
+    notes = msgspec.structs.replace(
+        judged.notes, trainings=trained.trainings, n_rows=trained.n_rows,
+        n_rows_available=trained.n_rows_available,
+    )  # fmt: skip
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
     return open_learned(everything, settings, folder)
+
+
+def settings_like(judged: Learned, settings: Settings) -> Settings:
+    """The settings that lead to the judged network's own sizes on more data, too."""
+    replace_, notes, shape = msgspec.structs.replace, judged.notes, judged.shape
+    if notes.dials is not None:
+        settings = notes.dials.laid_over(settings)
+    model = replace_(
+        settings.model, ensemble=shape.ensemble, dropout=shape.dropout,
+        table_dropout=shape.table_dropout,
+    )  # fmt: skip
+    return replace_(settings, model=model)
 
 
 def item_setup(dataset: Dataset, settings: Settings) -> ItemSetup:

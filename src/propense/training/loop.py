@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from propense.encoding.batches import Sequences
-from propense.errors import TrainError
+from propense.errors import LossError
 from propense.models.customer import Content, CustomerNetwork
 from propense.models.dropout import draw_masks_from
 from propense.models.sequence import Part
@@ -128,7 +128,7 @@ class Trainer:
         """Train until validation stops improving; `best` ends with the weights of each graph.
 
         Without a judge, each graph keeps the average after exactly its own passes. Leaves
-        within a step once `halted` is set. Raises TrainError if the loss stops being finite.
+        within a step once `halted` is set. Raises LossError if the loss stops being finite.
         """
         self._resume()
         began = time.monotonic() - sum(record.seconds for record in self.state.curves)
@@ -195,7 +195,7 @@ class Trainer:
         self.average.update_parameters(self.network)
         value = float(loss.detach())
         if not np.isfinite(value):
-            raise TrainError(
+            raise LossError(
                 f"the loss is {value} in epoch {epoch + 1}, step {step + 1}; look for extreme "
                 f"values with: propense check"
             )

@@ -32,7 +32,8 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
     goals = tuple(dataset.plan.goals)
     n_rows = int((dataset.rows.part == 0).sum())
     learned = int((dataset.train_end - histories.offsets[:-1]).sum())
-    ensemble = settings.model.count_networks(learned if heads else 0, n_rows)
+    n_examples = max(learned if heads else 0, n_rows)
+    ensemble = settings.model.count_networks(n_examples, table=not sequence)
     hidden, members, table_dropout = derive_table(n_rows, ensemble)
     edges = padded_edges(encoder.bins) if goals else np.zeros((0, 1), np.float32)
     return NetworkShape(

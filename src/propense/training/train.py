@@ -85,8 +85,8 @@ def train_network(
 
     `watch` is told the validation scores of every pass.
 
-    A killed training goes on from its last checkpoint in `folder` and ends with the same
-    weights bit for bit (same versions, thread count and kind of machine).
+    A killed training goes on from its last checkpoint in `folder` and on a processor ends with
+    the same weights bit for bit (same versions, thread count and kind of machine).
     Raises TrainError where there is nothing to learn from.
     """
     threads = set_threads(settings.train.threads)
@@ -265,18 +265,22 @@ def _course(
         table_rows=table_rows,
         max_seconds=None if chosen.max_minutes is None else chosen.max_minutes * 60 / turns,
         checkpoint_seconds=chosen.checkpoint_seconds,
-        fingerprint=_fingerprint(examples, settings, shape, passes),
+        fingerprint=_fingerprint(examples, settings, shape, passes, mixed),
         mixed=mixed,
     )
 
 
 def _fingerprint(
-    examples: Examples, settings: Settings, shape: NetworkShape, passes: dict[str, int] | None
+    examples: Examples,
+    settings: Settings,
+    shape: NetworkShape,
+    passes: dict[str, int] | None,
+    mixed: bool,
 ) -> str:
-    """A checkpoint counts only for the same data, shape and seed."""
+    """A checkpoint counts only for the same data, shape, seed, learning rate and precision."""
     digest = hashlib.sha256()
     learned = settings.train.seed, settings.train.learning_rate
-    digest.update(msgspec.json.encode([FORMAT, shape, *learned, passes]))
+    digest.update(msgspec.json.encode([FORMAT, shape, *learned, passes, mixed]))
     for array in (
         examples.histories.item, examples.histories.time, examples.windows.stop,
         examples.rows.y, examples.rows.as_of, examples.features.numeric,

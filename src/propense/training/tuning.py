@@ -1,7 +1,8 @@
 """A bounded search over a few dials of the training, judged on validation alone.
 
-The first trial has the defaults, so a search never ends below them on validation. A trial that
-falls behind the median of the others is given up (Optuna's TPE sampler and median pruner).
+The first trial has the defaults, so none is chosen that did worse in a trial of one network. A
+trial that falls behind the median of the others is given up (Optuna's TPE sampler and median
+pruner).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 import numpy as np
 
 from propense.encoding.dataset import Dataset
-from propense.errors import TrainError
+from propense.errors import LossError, TrainError
 from propense.progress import NoProgress, Progress
 from propense.settings import Settings
 from propense.training.shaping import derive_shape
@@ -76,8 +77,9 @@ def tune(
 ) -> Tuned:
     """Search `[tuning] trials` settings of the dials, one network each.
 
-    Finished trials are kept in `folder`/tuning.json, so a killed search goes on with the next.
-    Raises TrainError without Optuna.
+    Finished trials are kept in `folder`/tuning.json, so a killed search goes on with the trial
+    that was under way, from its beginning. Raises TrainError without Optuna, and where
+    validation has nothing to judge by.
     """
     assert settings.tuning is not None
     try:
@@ -103,17 +105,19 @@ def tune(
         # Anew from the kept trials: what a search proposes does not depend on where it was killed.
         study = optuna.create_study(
             direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=settings.train.seed + number),
+            sampler=optuna.samplers.TPESampler(
+                n_startup_trials=STARTS, seed=settings.train.seed + number
+            ),
             pruner=optuna.pruners.MedianPruner(STARTS, WARM),
         )
         for trial in found.trials:
-            study.add_trial(_told(optuna, trial))
+            study.add_trial(_told(optuna, trial, usual))
         if not number:
             study.enqueue_trial(msgspec.to_builtins(usual))
-        asked = study.ask(_ranges(optuna))
+        asked = study.ask(_ranges(optuna, usual))
         dials = Dials(**asked.params)
         working = folder / f"trial-{number}"
-        made = _try(dataset, single, dials, asked, working, optuna)
+        made = _try(dataset, single, dials, number, asked, working, optuna)
         shutil.rmtree(working, ignore_errors=True)
         found = Tuned(found.fingerprint, [*found.trials, made])
         _write(folder, found)
@@ -138,12 +142,23 @@ def read_tuned(folder: Path, fingerprint: str) -> Tuned:
 
 
 def _try(
-    dataset: Dataset, settings: Settings, dials: Dials, asked: Any, working: Path, optuna: Any
+    dataset: Dataset,
+    settings: Settings,
+    dials: Dials,
+    number: int,
+    asked: Any,
+    working: Path,
+    optuna: Any,
 ) -> Trial:
     """Train one network with the dials, until it stops or is given up."""
     scores: list[float] = []
 
     def watch(score: Scores) -> None:
+        if score.whole is None:
+            raise TrainError(
+                "[tuning] has nothing to judge by: validation has neither a labelled row nor a "
+                "next item; leave [tuning] out, or change [split]"
+            )
         scores.append(score.whole)
         asked.report(score.whole, len(scores) - 1)
         if asked.should_prune():
@@ -158,26 +173,32 @@ def _try(
         train_network(dataset, dials.laid_over(settings), working, watch=watch)
     except optuna.TrialPruned:
         given_up = True
+    except LossError:
+        # Of the usual values that is an error; of others it is what the search wants to know.
+        if not number:
+            raise
+        given_up = True
     return Trial(dials, scores, round(time.monotonic() - began, 1), given_up)
 
 
-def _ranges(optuna: Any) -> dict[str, Any]:
-    number = optuna.distributions.FloatDistribution
+def _ranges(optuna: Any, usual: Dials) -> dict[str, Any]:
+    """Where the dials are searched; never without the usual values."""
+    number, rate = optuna.distributions.FloatDistribution, usual.learning_rate
     return {
-        "learning_rate": number(3e-4, 1e-2, log=True),
-        "dropout": number(0.0, 0.7),
-        "table_dropout": number(0.0, 0.5),
+        "learning_rate": number(min(3e-4, rate), max(1e-2, rate), log=True),
+        "dropout": number(0.0, max(0.7, usual.dropout)),
+        "table_dropout": number(0.0, max(0.5, usual.table_dropout)),
     }
 
 
-def _told(optuna: Any, trial: Trial) -> Any:
+def _told(optuna: Any, trial: Trial, usual: Dials) -> Any:
     """A kept trial as the search remembers it."""
     state = optuna.trial.TrialState
     return optuna.trial.create_trial(
         state=state.PRUNED if trial.given_up else state.COMPLETE,
         value=trial.score if np.isfinite(trial.score) else None,
         params=msgspec.to_builtins(trial.dials),
-        distributions=_ranges(optuna),
+        distributions=_ranges(optuna, usual),
         intermediate_values=dict(enumerate(trial.scores)),
     )
 

@@ -34,9 +34,10 @@ class Scores(msgspec.Struct, frozen=True):
     ndcg: float | None = None
 
     @property
-    def whole(self) -> float:
-        """The mean of all that was asked."""
-        return float(np.mean([*self.skills.values(), *([] if self.ndcg is None else [self.ndcg])]))
+    def whole(self) -> float | None:
+        """The mean of all that could be judged; None where nothing could."""
+        found = [*self.skills.values(), *([] if self.ndcg is None else [self.ndcg])]
+        return float(np.mean(found)) if found else None
 
     def of(self, graph: str) -> float | None:
         """What the weights of a graph are kept by; None where nothing was asked of any.
