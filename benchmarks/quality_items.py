@@ -50,7 +50,8 @@ def run(data: str, seed: int, more: tuple[str, ...] = ()) -> Run:
     changes = (f"train.seed={seed}", f"rivals.items={json.dumps(rivals)}", *more)
     example = ExampleRun(place, changes)
     done = example.propense("run", "--until", "evaluate")
-    judged, learned = example.report["ranking"], example.learned
+    report, learned = example.report, example.learned
+    judged = report["ranking"]
     models = {
         entry["model"]: {metric: entry["metrics"][metric] for metric in METRICS}
         for entry in judged["models"]
@@ -64,7 +65,7 @@ def run(data: str, seed: int, more: tuple[str, ...] = ()) -> Run:
     return {
         "seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(),
         "passes": [training["passes"] for training in learned["trainings"]],
-        "stage_seconds": example.report["stage_seconds"], "n_rows": judged["n_rows"],
+        "stage_seconds": report["stage_seconds"], "n_rows": judged["n_rows"],
         "champion": judged["champion"]["model"], "models": models,
         "differences": [found for found in judged["differences"] if found["metric"] in METRICS],
     }  # fmt: skip
