@@ -222,6 +222,16 @@ def test_nothing_to_learn_is_said(tmp_path):
         train_network(replace(dataset, rows=rows), table_settings(), tmp_path / "training")
 
 
+def test_customers_without_any_event_are_learned_from_too(tmp_path):
+    dataset = rising_dataset(tmp_path / "run", n_users=60, silent=30)
+    trained = train_network(dataset, rising_settings(), tmp_path / "training")
+    rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
+    answers = trained.scorer.score_goals(
+        dataset.histories, trained.clock, dataset.features_of(rows), rows.user, rows.as_of
+    )
+    assert np.isfinite(answers).all()
+
+
 def test_products_in_bfloat16_learn_the_same(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run")
     course = train._course

@@ -57,10 +57,11 @@ def cyclic_dataset(folder: Path, n_users: int = 120, timed: bool = True) -> Data
     return encode(run, settings())
 
 
-def rising_dataset(folder: Path, n_users: int = 150, seed: int = 1) -> Dataset:
+def rising_dataset(folder: Path, n_users: int = 150, seed: int = 1, silent: int = 0) -> Dataset:
     """Pays after "a then b", not after "b then a": counts cannot tell, order can.
 
-    A profile column raises the chance as well; the amount is about 50.
+    A profile column raises the chance as well; the amount is about 50. The first `silent`
+    customers are asked about as the others are, but nothing of them is in the logs.
     """
     rng = np.random.default_rng(seed)
     logs: dict[str, list] = {}
@@ -85,7 +86,7 @@ def rising_dataset(folder: Path, n_users: int = 150, seed: int = 1) -> Dataset:
                 ):
                     rows[key].append(value)
             day += 10
-        logs[name] = events
+        logs[name] = events if user >= silent else []
     run = make_run(
         folder,
         logs,

@@ -210,7 +210,7 @@ class Trainer:
         states = self.network.read(
             [
                 Part(
-                    own.view(*item.shape, -1),
+                    own.view(*item.shape, self.shape.dim),
                     {name: self._tensor(array) for name, array in part.events.items()},
                     self._tensor(part.query_length),
                     self._tensor(part.query_time),
