@@ -31,9 +31,10 @@ def next_item_loss(
     """
     if candidates is None:
         candidates = torch.arange(len(vectors), device=vectors.device)
-    # Its sums run over thousands of scores: always in float32.
+    # Its sums run over thousands of scores: never in less than float32.
+    exact = torch.promote_types(torch.promote_types(wanted.dtype, vectors.dtype), torch.float32)
     with torch.autocast(wanted.device.type, enabled=False):
-        loss = _CandidateSoftmax.apply(wanted.float(), target, vectors.float(), candidates)  # type: ignore[no-untyped-call]
+        loss = _CandidateSoftmax.apply(wanted.to(exact), target, vectors.to(exact), candidates)  # type: ignore[no-untyped-call]
     return cast("Tensor", loss)
 
 
