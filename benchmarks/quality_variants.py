@@ -4,7 +4,7 @@ Variants of one data set are trained on the same parts and answer the same test 
 is paired, row by row, by bootstrap over customers.
 
 "joint" trains the network for everything the example asks, and once for each question alone.
-"domains" is the education platform (10,000 customers): courses on web and app, and a bookshop.
+"domains" is the education platform (4,000 customers): courses on web and app, and a bookshop.
 Each variant sees the events of some sources alone; the labels, written down beforehand by one run
 over all sources, are the same for all.
 """
@@ -50,7 +50,7 @@ from propense.worlds.education import generate_education
 from quality_runs import OUT, Part, Run, title
 
 RESAMPLES = 1000
-CUSTOMERS, NETWORKS = 10_000, 2
+CUSTOMERS, NETWORKS = 4_000, 2
 """As many networks for every variant, and no limit of time: neither may tell them apart."""
 METRICS = {"binary": ("log_loss", "auc"), "value": ("gini_normalised",), "items": ("ndcg_at_10",)}
 LISTS = "next item"

@@ -145,14 +145,14 @@ def test_trees_and_kernels_see_what_a_line_cannot() -> None:
 
 
 def test_rivals_asked_together_answer_as_each_alone() -> None:
-    train, y, _ = logistic_world(2500, 7)
+    train, y, _ = logistic_world(1100, 7)
     asked = [
         fit_goal_rival(name, train, y, train, y, QUICK)
         for name in ("majority", "logistic", "tree", "lightgbm_raw", "svm")
     ]
     for rival, found in zip(asked, predict_all(asked, train), strict=True):
         np.testing.assert_array_equal(found, rival.predict(train))
-        rows = slice(2000, 2030)
+        rows = slice(1010, 1040)
         np.testing.assert_allclose(rival.predict(problem_rows(train, rows)), found[rows], atol=1e-6)
 
 
