@@ -84,13 +84,10 @@ class Answers:
 
 def parts() -> dict[str, Part]:
     """Joint against single, merged domains against each alone."""
-    joint = {
-        f"joint, {data}": Part(1, partial(_run_joint, data), partial(page, f"joint, {data}"))
-        for data in ("online_retail",)
-    }
+    joint, domains = "joint-online_retail", "domains-education"
     return {
-        **joint,
-        "domains-education": Part(1, _run_domains, partial(page, "domains-education")),
+        joint: Part(1, partial(_run_joint, "online_retail"), partial(page, joint)),
+        domains: Part(1, _run_domains, partial(page, domains)),
     }
 
 
