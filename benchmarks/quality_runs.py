@@ -65,6 +65,15 @@ def title(part: str, runs: Sequence[Run]) -> str:
         seconds = mean_of([one["seconds"] for one in runs]).value
         peak = max(one["peak_mb"] for one in runs)
         took = f" A run took {seconds:.0f} s, at most {peak:.0f} MB."
-    more = sorted({change for one in runs for change in one["more"]})
-    changed = f" Changed settings: {', '.join(more)}." if more else ""
+    of_runs: dict[str, list[int]] = {}
+    for one in runs:
+        for change in one["more"]:
+            of_runs.setdefault(change, []).append(one["seed"])
+    told = [
+        change
+        if len(seeds) == len(runs)
+        else f"{change} (seeds {', '.join(map(str, seeds))} alone)"
+        for change, seeds in sorted(of_runs.items())
+    ]
+    changed = f" Changed settings: {'; '.join(told)}." if told else ""
     return f"## {part}\n\n{'; '.join(machines)}.{took}{changed}\n"

@@ -192,7 +192,7 @@ def test_plain_page_pairs_the_runs() -> None:
     (row,) = (line for line in page.splitlines() if line.startswith("| lightgbm"))
     assert row.endswith("| 0.0100 (0.0100 to 0.0100) | 0.0100 (0.0100 to 0.0100) | 3.4 |")
     assert "One tree fit takes 0.10 s, the network 80 times as long." in page
-    assert "Changed settings: train.max_epochs=2." in page
+    assert "Changed settings: train.max_epochs=2 (seeds 0 alone)." in page
 
 
 def test_a_kept_run_counts_for_its_settings_only(tmp_path: Path) -> None:
