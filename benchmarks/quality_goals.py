@@ -134,9 +134,9 @@ def _trials(data: str) -> int:
 
 
 def _seconds(folds: Sequence[Contestants], tree_fits: int) -> dict[str, float]:
-    """What training took, of all folds: the network, each rival, and one member of LightGBM."""
+    """What training took, of all folds: the network, each rival, and the mean of a tree fit."""
     trainings = [one for fold in folds for one in fold.network.notes.trainings]
-    found = {NETWORK: sum(record.seconds for one in trainings for record in one.curves)}
+    found = {NETWORK: sum(one.seconds for one in trainings)}
     for note in (note for fold in folds for note in rival_notes([fold])):
         found[note.model] = found.get(note.model, 0.0) + (note.seconds or 0.0)
     found["one tree fit"] = found["lightgbm"] / (tree_fits * len(folds))

@@ -186,7 +186,7 @@ def _train(place: Path, raw: Raw, name: str, seed: int) -> Variant:
         answers[LISTS] = Answers(
             "items", targets.user, targets.end, np.zeros(len(ranked)), ndcg_at_k(hits, 10)
         )
-    took = sum(record.seconds for one in fold.network.notes.trainings for record in one.curves)
+    took = sum(one.seconds for one in fold.network.notes.trainings)
     return Variant(answers, fold.dataset.plan, took)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from propense.errors import BundleError
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 FILE: Final = "manifest.json"
 
 

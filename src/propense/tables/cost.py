@@ -83,9 +83,10 @@ def estimate(
     made = 3 * n_windows * min(size.actions, settings.features.max_actions) if size.events else 0
     features = size.columns + made
     examples = max(size.events if size.items else 0, size.rows)
+    networks = settings.model.count_networks(examples, table=not size.events)
     train = (
         epochs
-        * settings.model.count_networks(examples, table=not size.events)
+        * networks
         * work
         * (size.events * unit.train_event + size.rows * features * unit.train_row_column)
     )
@@ -93,7 +94,7 @@ def estimate(
         train = min(train, 60 * settings.train.max_minutes)
     if settings.tuning is not None:
         # A trial trains one network; those that fall behind are given up halfway.
-        one = train / settings.model.count_networks(examples, table=not size.events)
+        one = train / networks
         tuning = settings.tuning.trials * one / 2
         if settings.tuning.max_minutes is not None:
             tuning = min(tuning, 60 * settings.tuning.max_minutes + one)

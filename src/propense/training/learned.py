@@ -168,15 +168,15 @@ def refresh(
 
 
 def settings_like(judged: Learned, settings: Settings) -> Settings:
-    """The settings that lead to the judged network's own sizes on more data, too."""
-    replace_, notes, shape = msgspec.structs.replace, judged.notes, judged.shape
+    """The settings that lead to as many networks, with the same dropouts, on more data too."""
+    notes, shape = judged.notes, judged.shape
     if notes.dials is not None:
         settings = notes.dials.laid_over(settings)
-    model = replace_(
+    model = msgspec.structs.replace(
         settings.model, ensemble=shape.ensemble, dropout=shape.dropout,
         table_dropout=shape.table_dropout,
     )  # fmt: skip
-    return replace_(settings, model=model)
+    return msgspec.structs.replace(settings, model=model)
 
 
 def item_setup(dataset: Dataset, settings: Settings) -> ItemSetup:
