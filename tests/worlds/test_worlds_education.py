@@ -27,7 +27,7 @@ from propense.worlds.people import CITY_TIERS
 from propense.worlds.writing import world_hash
 
 END_MS = (START_SECONDS + DAYS * 86_400) * 1000
-FROZEN = "1610182fd43c2604d9ee2a6f0ab275820672c488dd496a2179a0e7a6b1396fa1"
+FROZEN = "dd80080215f1724b61bafab8e0a3cbdb2cc29118eb820e48a23c18b96818c45d"
 
 
 def test_dirt_of_the_app_is_as_counted(world: World, app_rows: list[dict[str, Any]]) -> None:

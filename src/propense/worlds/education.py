@@ -363,8 +363,8 @@ max_minutes = 1.5
 
 [rivals]
 trials = 4
-max_rows = 30_000
+max_rows = 20_000
 
 [evaluate]
-max_rows = 50_000
+max_rows = 30_000
 """
