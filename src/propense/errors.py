@@ -8,6 +8,9 @@
     ├── TrainError         nothing to learn from, numbers that stopped being finite
     ├── EvaluationError    scores or labels that cannot be judged
     ├── BundleError        a bundle that is missing, changed, or of another format
+    ├── ServeError         the service cannot start, or a live request cannot be obeyed
+    │   └── StoreError     live history that cannot be read or written
+    ├── VerifyError        a deployed model that is not the evaluated one
     └── MissingExtraError  a part of propense that needs another package
 
 A message says what, where, the value, and the remedy.
@@ -53,6 +56,18 @@ class EvaluationError(PropenseError):
 
 class BundleError(PropenseError):
     """A bundle that is missing, changed, or written in another format."""
+
+
+class ServeError(PropenseError):
+    """The service cannot start, or something asked of it cannot be done."""
+
+
+class StoreError(ServeError):
+    """Live history that cannot be read or written."""
+
+
+class VerifyError(PropenseError):
+    """The deployed model does not answer as the evaluated one."""
 
 
 class MissingExtraError(PropenseError):

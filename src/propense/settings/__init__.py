@@ -2,6 +2,7 @@
 
 from propense.settings.durations import seconds
 from propense.settings.reading import parse_settings, read_settings, read_toml
+from propense.settings.record import Record
 from propense.settings.records import (
     Cancelled,
     Clean,
@@ -12,7 +13,6 @@ from propense.settings.records import (
     Model,
     Pack,
     Recommend,
-    Record,
     Rivals,
     Settings,
     Source,
@@ -21,6 +21,7 @@ from propense.settings.records import (
     Train,
     Tuning,
 )
+from propense.settings.serve import Limits, Mapping, Scenario, Serve
 
 __all__ = [
     "Cancelled",
@@ -29,11 +30,15 @@ __all__ = [
     "Features",
     "File",
     "Goal",
+    "Limits",
+    "Mapping",
     "Model",
     "Pack",
     "Recommend",
     "Record",
     "Rivals",
+    "Scenario",
+    "Serve",
     "Settings",
     "Source",
     "Split",

@@ -9,13 +9,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
+from propense.settings.record import Count, Record
+from propense.settings.serve import Serve
+
 SMALL_TABLE, _FEW_EXAMPLES = 30_000, 500_000
 """Rows of a table, and rows or next items of any data, that networks are averaged for."""
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all settings records."""
 
 
 class Cancelled(Record, frozen=True):
@@ -328,5 +326,6 @@ class Settings(Record, frozen=True):
     rivals: Rivals = Rivals()
     evaluate: Evaluate = Evaluate()
     pack: Pack = Pack()
+    serve: Serve = Serve()
     folder: str = "."
     """Where relative paths start: the folder of the file."""

@@ -1,0 +1,1 @@
+"""The service: live events in, decisions out. No torch and no table engine in the process."""
