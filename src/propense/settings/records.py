@@ -292,6 +292,10 @@ class Pack(Record, frozen=True):
     """Folder of the bundles."""
     refresh: bool = True
     """Also refit up to the last event for the epochs found."""
+    signing_key: str | None = None
+    """File of the private key that signs bundles; `propense shelf keygen` makes one."""
+    public_key: str | None = None
+    """File of public keys, PEM. A bundle that none of them signed is then refused."""
 
 
 class Settings(Record, frozen=True):
