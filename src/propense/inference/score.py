@@ -15,6 +15,7 @@ from propense.encoding.dataset import Dataset
 from propense.errors import BundleError, SettingsError, nearest
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.shelf import serving_bundle
+from propense.inference.signing import trusted_keys
 from propense.progress import NoProgress, Progress
 from propense.schemas import FIRST_KNOWN, NO_TIME, Ids, Ints, RunFolder
 from propense.settings import Settings
@@ -158,7 +159,8 @@ def _flatten_lists(table: pa.Table) -> pa.Table:
 
 def _open(settings: Settings) -> tuple[Bundle, Dataset]:
     """The bundle that serves, and the run's customers as that bundle reads them."""
-    bundle = open_bundle(serving_bundle(Path(settings.folder) / settings.pack.shelf), threads=2)
+    folder = serving_bundle(Path(settings.folder) / settings.pack.shelf)
+    bundle = open_bundle(folder, threads=2, public_keys=trusted_keys(settings))
     dataset = Dataset.open(RunFolder(Path(settings.folder) / settings.run))
     if dataset.encoder.lexicon != bundle.encoder.lexicon:
         raise BundleError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -100,15 +101,18 @@ def place(shelf: Path, version: str, reason: str, made: str) -> None:
     _write(shelf, Current([*current.history, Promotion(version, reason, made)]))
 
 
-def promote(shelf: Path, version: str, reason: str | None, made: str) -> None:
+def promote(
+    shelf: Path, version: str, reason: str | None, made: str, public_keys: Sequence[bytes] = ()
+) -> None:
     """Let `version` serve, if it passes the gate: it is not worse, outside the intervals of
     their reports, than what serves now, nor than a plain rival. A `reason` overrules the gate
-    and is recorded.
+    and is recorded; it overrules neither a changed file nor a missing signature.
 
-    Raises BundleError naming what is worse and by how much.
+    Raises BundleError naming what is worse and by how much, or what was changed.
     """
     if version not in [found.name for found in list_versions(shelf)]:
         place(shelf, version, "", made)  # says so, naming the nearest
+    read_manifest(shelf / version, public_keys=public_keys)
     worse = _what_is_worse(shelf, version)
     if worse and not reason:
         raise BundleError(
