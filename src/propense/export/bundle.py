@@ -27,6 +27,7 @@ from propense.inference.bundle import (
     Serving,
 )
 from propense.inference.manifest import write_manifest
+from propense.inference.signing import sign_bundle
 from propense.models.counts import TransitionCounts
 from propense.models.rivals.items import ItemRival
 from propense.settings import Settings
@@ -78,6 +79,8 @@ def write_bundle(
     (unfinished / "report.json").write_bytes(report_to_json(timeless))
     (unfinished / "model_card.md").write_text(render_card(timeless), "utf-8")
     write_manifest(unfinished, __version__, datetime.now(UTC).isoformat(timespec="seconds"))
+    if settings.pack.signing_key is not None:
+        sign_bundle(unfinished, Path(settings.folder) / settings.pack.signing_key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished.rename(folder)
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -15,6 +16,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.items import ItemContent
 from propense.encoding.profiles import Profiles
 from propense.encoding.storage import open_record
+from propense.errors import BundleError, MissingExtraError
 from propense.evaluation.calibration import Calibrator, ValueCalibrator
 from propense.evaluation.champions import average_scores
 from propense.evaluation.records import NETWORK
@@ -156,16 +158,34 @@ def serve(serving: Serving, model: str, p: Doubles) -> Doubles:
 
 
 def open_bundle(
-    folder: Path | str, *, verify: bool = True, network: str | None = None, threads: int = 1
+    folder: Path | str,
+    *,
+    verify: bool = True,
+    network: str | None = None,
+    threads: int = 1,
+    public_keys: Sequence[bytes] = (),
 ) -> Bundle:
     """Open the bundle in `folder`, every file checked against its manifest.
 
     `network` is "evaluated" (the one of the report) or "refreshed" (refitted up to the last
-    event); by default the refreshed one where there is one.
-    Raises BundleError on anything missing, changed or of another format.
+    event); by default the refreshed one where there is one. With `public_keys`
+    (`signing.trusted_keys`) one of them must have signed it.
+    Raises BundleError on anything missing, changed, unsigned or of another format.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder, verify)
+    manifest = read_manifest(folder, verify, public_keys)
+    try:
+        return _open(folder, manifest, network, threads)
+    except (BundleError, MissingExtraError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # of JSON, arrays and graphs: each library has its own
+        raise BundleError(
+            f"bundle {str(folder)!r} cannot be opened: {type(error).__name__}: {error}; "
+            f"pack it again"
+        ) from error
+
+
+def _open(folder: Path, manifest: Manifest, network: str | None, threads: int) -> Bundle:
     info = msgspec.json.decode((folder / INFO).read_bytes(), type=Info)
     chosen = folder / (network or (REFRESHED if info.refreshed else EVALUATED))
     vectors = load_file(chosen / VECTORS)
