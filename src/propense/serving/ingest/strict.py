@@ -1,0 +1,161 @@
+"""JSON read strictly: what other readers pass over in silence is a fault with its place."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+Step = str | int
+"""One step into a document: a key, or a place in a list."""
+
+_DECODE: Final = msgspec.json.Decoder().decode
+_ENCODE: Final = msgspec.json.Encoder().encode
+_CONTAINERS: Final = frozenset({dict, list})
+_BIG: Final = 2**64
+_SMALL: Final = -(2**63)
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something in a document that JSON allows to be written and nobody can read for sure."""
+
+    path: tuple[Step, ...]
+    reason: str
+
+
+def read_strictly(body: bytes) -> tuple[Any, list[Fault]]:
+    """The document, and the places where a key stands twice in an object, a number is not
+    finite or beyond 64 bits, or a text holds U+0000 or half of a surrogate pair.
+
+    Raises ValueError where it is not JSON at all.
+    """
+    try:
+        root = _DECODE(body)
+        again = _ENCODE(root)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: {error.reason}") from None
+    except (msgspec.MsgspecError, OverflowError, RecursionError):
+        return _read_slowly(body)
+    # A key that was lost as the twin of another takes its colon with it. Escapes could hide
+    # a colon from the count.
+    if body.count(b":") != again.count(b":") or (
+        b"\\" in body and (b"\\u003" in body or b"\\u0000" in body)
+    ):
+        return _read_slowly(body)
+    return root, []
+
+
+def is_deeper(value: Any, depth: int) -> bool:
+    """Whether objects and lists stand more than `depth` deep in one another.
+
+    >>> is_deeper({"a": [1]}, 1), is_deeper({"a": [1]}, 2), is_deeper(1, 0)
+    (True, False, False)
+    """
+    level: list[Any] = [value] if type(value) in _CONTAINERS else []
+    for _ in range(depth):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _CONTAINERS
+        ]
+    return bool(level)
+
+
+def pointer(path: Sequence[Step]) -> str:
+    """The place as a JSON pointer (RFC 6901).
+
+    >>> pointer(("batch", 3, "a/b"))
+    '/batch/3/a~1b'
+    """
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+
+
+class _Bad:
+    """Stands in a document for what could not be read."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+def _read_slowly(body: bytes) -> tuple[Any, list[Fault]]:
+    try:
+        root = json.loads(
+            body.decode(),
+            object_pairs_hook=_object,
+            parse_constant=lambda word: _Bad(f"{word} is no number of JSON; leave it out"),
+            parse_float=_float,
+            parse_int=_int,
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise ValueError("objects and lists are nested far too deep") from None
+    return root, _faults(root)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Any:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        return _Bad(f"the key {_shown(twice)} stands twice; send it once")
+    return made
+
+
+def _float(text: str) -> Any:
+    number = float(text)
+    return number if math.isfinite(number) else _Bad("the number is too large for a double")
+
+
+def _int(text: str) -> Any:
+    number = int(text) if len(text) <= 20 else _BIG
+    return number if _SMALL <= number < _BIG else _Bad("the number does not fit into 64 bits")
+
+
+def _faults(root: Any) -> list[Fault]:
+    found = []
+    waiting: list[tuple[tuple[Step, ...], Any]] = [((), root)]
+    while waiting:
+        path, value = waiting.pop()
+        if type(value) is dict:
+            for key, inner in value.items():
+                reason = _text_fault(key)
+                if reason:
+                    found.append(Fault(path, f"a key holds {reason}"))
+                waiting.append(((*path, key), inner))
+        elif type(value) is list:
+            waiting += [((*path, index), inner) for index, inner in enumerate(value)]
+        elif type(value) is str:
+            reason = _text_fault(value)
+            if reason:
+                found.append(Fault(path, f"the text holds {reason}"))
+        elif type(value) is _Bad:
+            found.append(Fault(path, value.reason))
+    return found[::-1]
+
+
+def _text_fault(text: str) -> str | None:
+    if text.isascii():
+        return "the character U+0000" if "\0" in text else None
+    if "\0" in text:
+        return "the character U+0000"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "half of a surrogate pair"
+    return None
+
+
+def _shown(text: str) -> str:
+    """A text of the sender's for a message: short, and safe to print."""
+    return ascii(text if len(text) <= 40 else f"{text[:40]}...")
