@@ -18,6 +18,7 @@ from propense import pipeline
 from propense.encoding.dataset import Dataset
 from propense.errors import BundleError, SettingsError
 from propense.inference.bundle import open_bundle
+from propense.inference.manifest import write_manifest
 from propense.inference.score import score_all, score_user
 from propense.inference.shelf import list_versions, place, promote, read_current, rollback
 from propense.schemas import TEST, RunFolder
@@ -242,6 +243,9 @@ def test_the_shelf_promotes_through_a_gate_and_rolls_back(flow, tmp_path):
     champion = next(m for m in goal["models"] if m["model"] == goal["champion"]["model"])
     champion["metrics"][goal["champion"]["criterion"]] = {"value": 9, "low": 8, "high": 10}
     (shelf / "v0002/report.json").write_text(json.dumps(report))
+    with pytest.raises(BundleError, match=r"report\.json.*was changed"):
+        promote(shelf, "v0002", "we know", "now")
+    write_manifest(shelf / "v0002", "0.1.0", "now")
     with pytest.raises(BundleError, match=r"not promoted.*9\.0000"):
         promote(shelf, "v0002", None, "now")
     promote(shelf, "v0002", "we know", "now")
