@@ -35,7 +35,7 @@ from propense.schemas import (
     Ints,
 )
 
-MOST_MOMENTS: Final = 10_000
+MOST_MOMENTS: Final = 5_000
 """Evenly spaced among all, for features, answers and lists: deciles need no more."""
 MOST_ITEMS: Final = 100
 AT_ONCE: Final = 2_000
@@ -114,7 +114,7 @@ def make_bounds(dataset: Dataset, learned: np.ndarray) -> Bounds:
     n_numbers = len(dataset.encoder.lexicon.profile.of_kind("numeric"))
     return Bounds(
         values={word: micro_range(found) for word, found in values.items()},
-        counts={word: (max(found[0], 0.0), found[1]) for word, found in counts.items()},
+        counts=counts,
         numbers=tuple(
             make_range(column, column) if place < n_numbers else None
             for place, column in enumerate(numeric.T)

@@ -82,8 +82,9 @@ class Bounds(msgspec.Struct, frozen=True):
 
     Every bound is the smallest and largest ever logged, in train, validation and test, moved
     outwards by the greater of its own size and the spread of the middle 99.8 % of train and
-    validation. So nothing of the log is ever changed: the answers of the report, of `score`
-    and of the service stay the same, and only what has no like in the log is held.
+    validation, though not across zero where the log never was. So nothing of the log is ever
+    changed: the answers of the report, of `score` and of the service stay the same, and only
+    what has no like in the log is held.
     """
 
     values: dict[str, tuple[int, int]] = {}
@@ -188,6 +189,8 @@ def make_shares(counts: Iterable[tuple[str, int]], most: int = 50) -> dict[str, 
 def make_range(everything: np.ndarray, typical: np.ndarray) -> Range | None:
     """Bounds that hold all of `everything`; None where that has no finite number.
 
+    They reach across zero only where the log does.
+
     >>> make_range(np.array([10.0, 20.0]), np.array([10.0, 10.0]))
     (0.0, 40.0)
     """
@@ -197,7 +200,10 @@ def make_range(everything: np.ndarray, typical: np.ndarray) -> Range | None:
     typical = typical[np.isfinite(typical)].astype(np.float64)
     spread = float(np.ptp(np.quantile(typical, (0.001, 0.999)))) if len(typical) else 0.0
     low, high = float(everything.min()), float(everything.max())
-    return low - max(spread, abs(low)), high + max(spread, abs(high))
+    wide = low - max(spread, abs(low)), high + max(spread, abs(high))
+    return (max(wide[0], 0.0) if low >= 0 else wide[0]), (
+        min(wide[1], 0.0) if high <= 0 else wide[1]
+    )
 
 
 def micro_range(found: Range) -> tuple[int, int]:
