@@ -16,6 +16,7 @@ from propense.encoding.storage import save_record
 from propense.evaluation.card import render_card
 from propense.evaluation.records import NETWORK, Report
 from propense.evaluation.report import report_to_json, without_times
+from propense.export.fingerprint import make_fingerprint
 from propense.export.onnx import check_parity, export_graphs
 from propense.inference.bundle import (
     COUNTS,
@@ -25,7 +26,10 @@ from propense.inference.bundle import (
     VECTORS,
     Info,
     Serving,
+    open_bundle,
 )
+from propense.inference.catalogue import write_catalogue
+from propense.inference.fingerprint import write_fingerprint
 from propense.inference.manifest import write_manifest
 from propense.inference.signing import sign_bundle
 from propense.models.counts import TransitionCounts
@@ -59,6 +63,9 @@ def write_bundle(
     dataset.encoder.save(unfinished / "encoder")
     (unfinished / "content").mkdir()
     save_record(unfinished / "content", "content", dataset.content)
+    items = dataset.run.clean / "items.parquet"
+    listed = settings.items is not None and items.exists()
+    write_catalogue(items if listed else None, dataset.encoder.items, unfinished)
     _write_network(judged, unfinished / EVALUATED)
     if refreshed is not None:
         _write_network(refreshed, unfinished / REFRESHED)
@@ -78,7 +85,12 @@ def write_bundle(
     timeless = without_times(report)
     (unfinished / "report.json").write_bytes(report_to_json(timeless))
     (unfinished / "model_card.md").write_text(render_card(timeless), "utf-8")
-    write_manifest(unfinished, __version__, datetime.now(UTC).isoformat(timespec="seconds"))
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    write_manifest(unfinished, __version__, made)
+    # The bundle itself answers for its fingerprint, which then is part of what is listed.
+    answering = open_bundle(unfinished, verify=False, network=EVALUATED)
+    write_fingerprint(make_fingerprint(dataset, answering), unfinished)
+    write_manifest(unfinished, __version__, made)
     if settings.pack.signing_key is not None:
         sign_bundle(unfinished, Path(settings.folder) / settings.pack.signing_key)
     folder.parent.mkdir(parents=True, exist_ok=True)

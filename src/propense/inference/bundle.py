@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,6 +21,8 @@ from propense.errors import BundleError, MissingExtraError
 from propense.evaluation.calibration import Calibrator, ValueCalibrator
 from propense.evaluation.champions import average_scores
 from propense.evaluation.records import NETWORK
+from propense.inference.catalogue import Catalogue, open_catalogue
+from propense.inference.fingerprint import Fingerprint, read_fingerprint
 from propense.inference.graphs import OnnxGraphs
 from propense.inference.manifest import Manifest, read_manifest
 from propense.inference.ranking import Gate, Ranker
@@ -29,8 +32,17 @@ from propense.models.counts import load_counts
 from propense.models.rivals.goal_rival import GoalRival
 from propense.models.rivals.item_rivals import load_item_rival
 from propense.models.rivals.items import ItemRival
-from propense.models.shape import NetworkShape
-from propense.schemas import Doubles, Floats, GoalPlan, Histories, Ids, Ints, TableFeatures
+from propense.models.shape import ItemHead, NetworkShape
+from propense.schemas import (
+    FIRST_KNOWN,
+    Doubles,
+    Floats,
+    GoalPlan,
+    Histories,
+    Ids,
+    Ints,
+    TableFeatures,
+)
 
 INFO: Final = "bundle.json"
 VECTORS: Final = "vectors.safetensors"
@@ -79,6 +91,7 @@ class Bundle:
     info: Info
     encoder: Encoder
     content: ItemContent
+    catalogue: Catalogue
     scorer: Scorer
     ranker: Ranker | None
     goal_rivals: dict[str, GoalRival]
@@ -136,6 +149,36 @@ class Bundle:
             ranked = self.item_rival.rank(histories, user, end, k, exclude, owned)
             p = np.zeros(ranked.shape, np.float32)
         return ranked, p
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What it was trained on and how it answers."""
+        return read_fingerprint(self.folder)
+
+    def item_scores(
+        self,
+        histories: Histories,
+        clock: EventClock,
+        user: Ids,
+        end: Ints,
+        heads: tuple[ItemHead, ...] | None = None,
+    ) -> Floats:
+        """What the champion of the lists holds of every item after the events before `end`,
+        (n, n_items), not below 0, before anything is left out: `recommend` ranks by these.
+
+        Of the network they are probabilities. `heads` weigh the actions otherwise than the
+        bundle does. Raises ValueError where the bundle recommends nothing.
+        """
+        if self.ranker is None:
+            raise ValueError("this bundle recommends nothing: its run had no items")
+        if self.item_rival is not None:
+            scores = self.item_rival.scores(histories, user, end)
+            scores -= scores.min(axis=1, keepdims=True)
+            scores[:, :FIRST_KNOWN] = 0
+            return scores
+        ranker = self.ranker if heads is None else replace(self.ranker, heads=heads)
+        wanted, share = self.scorer.seek_items(histories, clock, user, end)
+        return ranker.probabilities(wanted, share, histories, user, end)
 
     @property
     def owned(self) -> np.ndarray | None:
@@ -204,12 +247,15 @@ def _open(folder: Path, manifest: Manifest, network: str | None, threads: int) -
             Gate(*info.gate) if gated and info.gate is not None else None,
         )
     item_rival = folder / "item_rival"
+    encoder = Encoder.load(folder / "encoder")
+    content = open_record(folder / "content", "content", ItemContent)
     return Bundle(
         folder=folder,
         manifest=manifest,
         info=info,
-        encoder=Encoder.load(folder / "encoder"),
-        content=open_record(folder / "content", "content", ItemContent),
+        encoder=encoder,
+        content=content,
+        catalogue=open_catalogue(folder, encoder.items, content.titles, encoder.lexicon.content),
         scorer=scorer,
         ranker=ranker,
         goal_rivals={

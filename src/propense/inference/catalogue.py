@@ -1,0 +1,329 @@
+"""The catalogue as people know it: ids, titles, and every column as it was cleaned."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from propense import columns
+from propense.encoding.arrow import as_numbers, as_seconds, as_words, column_of, one_array
+from propense.encoding.items import ContentSpec
+from propense.encoding.text import split_tokens
+from propense.encoding.vocabulary import Vocabulary
+from propense.errors import BundleError, SourceError, nearest
+from propense.schemas import FIRST_KNOWN, NO_TIME, Doubles, Ids, Ints, Words
+
+CATALOGUE: Final = "catalogue.parquet"
+MOST_HINTED: Final = 20
+"""Choices that an error message lists."""
+_ROWS: Final = 65_536
+"""Of a row group."""
+
+
+class Coded(NamedTuple):
+    """A column as words: `words[codes[i]]` is item `i`'s, -1 where nothing is known."""
+
+    codes: Ids
+    """(n_items,)"""
+    words: tuple[str, ...]
+
+
+class Tokens(NamedTuple):
+    """A column of several words an item: those of item `i` are
+    `codes[offsets[i]:offsets[i + 1]]`, places in `words`."""
+
+    offsets: Ints
+    """(n_items + 1,)"""
+    codes: Ids
+    words: tuple[str, ...]
+
+
+class Catalogue:
+    """One row an item index; rows 0 (none) and 1 (unseen) are empty.
+
+    A column is decoded when it is first asked for and then kept. Nothing of a catalogue
+    changes: new items make another one (`with_records`).
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        titles: Words,
+        spec: ContentSpec,
+        source: Path | pa.Table,
+    ) -> None:
+        """`source` has one row for every known word of `vocabulary`, in its order: the file in
+        a bundle, or a table.
+
+        Raises BundleError if it cannot be read or has other rows.
+        """
+        self.vocabulary = vocabulary
+        self.titles = titles
+        self._spec = spec
+        self._source = source
+        self._arrays: dict[str, pa.Array] = {}
+        self._kept: dict[tuple[str, str], Any] = {}
+        self._separators = {c.name: c.separator for c in spec.of_kind("tokens")}
+        self.schema: pa.Schema = self._open(source)
+
+    def _open(self, source: Path | pa.Table) -> pa.Schema:
+        if isinstance(source, pa.Table):
+            n_rows, schema = source.num_rows, source.schema
+        else:
+            try:
+                with pq.ParquetFile(source) as file:
+                    n_rows, schema = file.metadata.num_rows, file.schema_arrow
+            except (pa.ArrowException, OSError) as error:
+                raise BundleError(
+                    f"catalogue {str(source)!r} cannot be read: {error}; pack the bundle again"
+                ) from error
+        if n_rows != self.n_items - FIRST_KNOWN:
+            raise BundleError(
+                f"the catalogue has {n_rows} rows, the encoder knows "
+                f"{self.n_items - FIRST_KNOWN} items; pack the bundle again"
+            )
+        return schema
+
+    @property
+    def n_items(self) -> int:
+        """Indices, none and unseen included."""
+        return self.vocabulary.size
+
+    @cached_property
+    def ids(self) -> Words:
+        """(n_items,) the id of each index."""
+        return np.array(["(none)", "(unseen)", *self.vocabulary.words], object)
+
+    @cached_property
+    def index_of(self) -> dict[str, int]:
+        """The index of each id."""
+        return {word: place for place, word in enumerate(self.vocabulary.words, FIRST_KNOWN)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns, the id left out."""
+        return tuple(name for name in self.schema.names if name != columns.ITEM_ID)
+
+    def column(self, name: str) -> Coded:
+        """A column of any type as words: "true" and "false", 3 and 3.0 alike "3".
+
+        Raises ValueError naming the nearest column where there is none of that name.
+        """
+        found = self._kept.get(("words", name))
+        if found is None:
+            found = _code(as_words(self._array(name)))
+            found = Coded(np.concatenate([_NOTHING, found.codes]), found.words)
+            self._kept["words", name] = found
+        return found
+
+    def tokens(self, name: str) -> Tokens:
+        """The words of each item, where a cell may hold several ("Action|Comedy")."""
+        found = self._kept.get(("tokens", name))
+        if found is None:
+            separator = self._separators.get(name)
+            if separator is None:
+                found = _single(self.column(name))
+            else:
+                found = _split(self._array(name), separator)
+            self._kept["tokens", name] = found
+        return found
+
+    def has_tokens(self, name: str) -> bool:
+        """Whether the cells of a column hold several words each."""
+        return name in self._separators
+
+    def numbers(self, name: str) -> Doubles:
+        """(n_items,) float64, nan where missing or no number."""
+        found = self._kept.get(("numbers", name))
+        if found is None:
+            found = np.concatenate([np.full(FIRST_KNOWN, np.nan), as_numbers(self._array(name))])
+            self._kept["numbers", name] = found
+        return found
+
+    def times(self, name: str) -> Ints:
+        """(n_items,) seconds UTC, NO_TIME where missing.
+
+        Raises ValueError where the column holds no times.
+        """
+        found = self._kept.get(("times", name))
+        if found is None:
+            array = self._array(name)
+            if not pa.types.is_temporal(array.type) and not pa.types.is_null(array.type):
+                raise ValueError(
+                    f"column {name!r} of the items holds {array.type} and no times; "
+                    f'say [items] types = {{ {name} = "time" }} and run again'
+                )
+            found = np.concatenate([np.full(FIRST_KNOWN, NO_TIME), as_seconds(array)])
+            self._kept["times", name] = found
+        return found
+
+    def record(self, index: int) -> dict[str, Any]:
+        """What the catalogue says of an item, `item_id` first; nothing of what it does not know.
+
+        Times are ISO 8601 text in UTC.
+        """
+        out: dict[str, Any] = {columns.ITEM_ID: self.ids[index]}
+        if index < FIRST_KNOWN:
+            return out
+        for name in self.names:
+            value = self._array(name)[index - FIRST_KNOWN].as_py()
+            if isinstance(value, dt.datetime):
+                value = value.isoformat(timespec="seconds") + "Z"
+            if value is not None:
+                out[name] = value
+        return out
+
+    def with_records(self, records: Sequence[Mapping[str, object]]) -> Catalogue:
+        """A catalogue that also holds these items; one that is known is taken in anew, whole.
+
+        Every record has `item_id`; a key that is no column is an error, a missing one a
+        missing value. New items follow the known ones, in order. Of two records of one item
+        the last counts. Raises SourceError naming record, key and the nearest column.
+        """
+        latest = {}
+        for record in records:
+            word = record.get(columns.ITEM_ID)
+            if not isinstance(word, str) or not word:
+                raise SourceError(f"an item's item_id must be a text, not {word!r}")
+            for key in record:
+                if key not in self.schema.names:
+                    raise SourceError(
+                        f"item {word!r} has {key!r}, which is no column of the items; "
+                        f"{hint(key, self.schema.names)}"
+                    )
+            latest[word] = record
+        added = tuple(word for word in latest if word not in self.index_of)
+        fresh = pa.table(
+            {name: self._live_column(name, list(latest.values())) for name in self.schema.names}
+        )
+        place = np.arange(self.n_items - FIRST_KNOWN + len(added))
+        n_old = self.n_items - FIRST_KNOWN
+        end = n_old
+        for row, word in enumerate(latest):
+            known = self.index_of.get(word)
+            if known is None:
+                place[end], end = n_old + row, end + 1
+            else:
+                place[known - FIRST_KNOWN] = n_old + row
+        old = pa.table({name: self._array(name) for name in self.schema.names}, self.schema)
+        whole = pa.concat_tables([old, fresh.cast(self.schema)]).take(place).combine_chunks()
+        titles = np.concatenate([self.titles, np.array(added, object)])
+        for word, record in latest.items():
+            title = record.get(self._spec.title) if self._spec.title is not None else None
+            known = self.index_of.get(word)
+            titles[n_old + FIRST_KNOWN + added.index(word) if known is None else known] = (
+                word if title is None else str(title)
+            )
+        return Catalogue(Vocabulary((*self.vocabulary.words, *added)), titles, self._spec, whole)
+
+    def _live_column(self, name: str, records: list[Mapping[str, object]]) -> pa.Array:
+        """A column of live records, typed as the catalogue's."""
+        kind = self.schema.field(name).type
+        if pa.types.is_temporal(kind):
+            return column_of(records, name, "time")
+        if pa.types.is_boolean(kind):
+            words = column_of(records, name, "categorical")
+            return pc.equal(pc.if_else(pc.is_in(words, _TRUTHS), words, None), "true")
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+            numbers = as_numbers(column_of(records, name, "numeric"))
+            return pa.array(numbers, pa.float64(), from_pandas=True)
+        separator = self._separators.get(name)
+        if separator:
+            records = [
+                {**record, name: separator.join(map(str, cell))}
+                if isinstance(cell := record.get(name), list | tuple)
+                else record
+                for record in records
+            ]
+        return column_of(records, name, "categorical")
+
+    def _array(self, name: str) -> pa.Array:
+        found = self._arrays.get(name)
+        if found is None:
+            if name not in self.schema.names:
+                raise ValueError(
+                    f"the items have no column {name!r}; {hint(name, self.schema.names)}"
+                )
+            if isinstance(self._source, pa.Table):
+                column = self._source[name]
+            else:
+                column = pq.read_table(self._source, columns=[name])[name]
+            found = self._arrays[name] = one_array(column)
+        return found
+
+
+def open_catalogue(
+    folder: Path, vocabulary: Vocabulary, titles: Words, spec: ContentSpec
+) -> Catalogue:
+    """The catalogue of the bundle in `folder`."""
+    return Catalogue(vocabulary, titles, spec, folder / CATALOGUE)
+
+
+def write_catalogue(items: Path | None, vocabulary: Vocabulary, folder: Path) -> None:
+    """Write the rows of the cleaned table `items`, one an item index, as a bundle holds them.
+
+    Items that the table does not name have nulls; without a table all have.
+    """
+    words = pa.array(vocabulary.words, pa.string())
+    arrays = {columns.ITEM_ID: words}
+    if items is not None:
+        cleaned = pq.read_table(items)
+        place = pc.index_in(words, value_set=as_words(cleaned[columns.ITEM_ID]))
+        for name in cleaned.column_names:
+            if name != columns.ITEM_ID:
+                arrays[name] = one_array(cleaned[name]).take(place)
+    # From arrays alone: a schema may say that nothing is missing, or when it was made.
+    table = pa.table(arrays)
+    pq.write_table(table, folder / CATALOGUE, compression="zstd", row_group_size=_ROWS)
+
+
+def hint(word: str, choices: Sequence[str]) -> str:
+    """The nearest of `choices`; of many, no list."""
+    said = nearest(word, choices)
+    if len(choices) > MOST_HINTED and said.startswith("choose"):
+        return f"there are {len(choices):,}, none of them like it"
+    return said
+
+
+_NOTHING: Final = np.full(FIRST_KNOWN, -1, np.int32)
+_TRUTHS: Final = pa.array(["true", "false"])
+
+
+def _code(words: pa.Array) -> Coded:
+    """Codes in the order of the words themselves, so that they do not hang on the rows."""
+    coded = words.dictionary_encode()
+    order = pc.array_sort_indices(coded.dictionary).to_numpy()
+    rank = np.empty(len(order) + 1, np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    rank[-1] = -1
+    codes = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
+    return Coded(rank[codes], tuple(coded.dictionary.take(pa.array(order)).to_pylist()))
+
+
+def _single(column: Coded) -> Tokens:
+    known = column.codes >= 0
+    offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
+    return Tokens(offsets, column.codes[known], column.words)
+
+
+def _split(array: pa.Array, separator: str) -> Tokens:
+    """Words of each cell, once each, spaces at their ends and empty ones left out."""
+    lists = split_tokens(array, separator)
+    parent = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    words = pc.utf8_trim_whitespace(pc.list_flatten(lists))
+    coded = _code(pc.if_else(pc.equal(words, ""), None, words))
+    known = coded.codes >= 0
+    n_words = max(len(coded.words), 1)
+    pairs = np.unique(parent[known] * n_words + coded.codes[known])
+    row, codes = np.divmod(pairs, n_words)
+    counts = np.bincount(row + FIRST_KNOWN, minlength=len(array) + FIRST_KNOWN)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Tokens(offsets, codes.astype(np.int32), coded.words)
