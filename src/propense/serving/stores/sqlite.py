@@ -1,0 +1,376 @@
+"""Live history in one SQLite file, which several processes of one machine may have open."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from propense.errors import StoreError
+from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent, Outcome
+from propense.serving.stores.bounds import check_deeds
+from propense.serving.stores.sqlite_erasing import clean_files, erase_rows
+from propense.serving.stores.sqlite_schema import MIGRATIONS, migrate
+from propense.serving.stores.sqlite_upkeep import Upkeep
+from propense.serving.stores.sqlite_writing import Writing, dict_of, find, insert, names_of
+
+BUSY_MS: Final = 10_000
+"""How long a process waits for another one's write."""
+_CACHE_KB: Final = 64_000
+
+_READ: Final = (
+    "SELECT c.key, c.user_id, c.version, c.traits, c.consent, c.names, c.first_seen, c.last_seen"
+    " FROM names n JOIN customers c ON c.key = n.customer WHERE n.name = ?"
+)
+_EVENTS: Final = (
+    "SELECT event_time, action, item_id, value, count, source FROM events"
+    " WHERE customer = ? ORDER BY seq"
+)
+_VERSION: Final = (
+    "SELECT c.version FROM names n JOIN customers c ON c.key = n.customer WHERE n.name = ?"
+)
+_VERSIONS: Final = (
+    "SELECT n.name, c.version FROM names n JOIN customers c ON c.key = n.customer WHERE n.name IN "
+)
+_DECISIONS: Final = (
+    "SELECT seq, user_id, time, scenario, bundle, policy, items, p_action FROM decisions"
+    " WHERE user_id IN "
+)
+_FEW: Final = 4
+_PAGE: Final = 1_000
+
+
+class SqliteStore:
+    """The contract of `serving.store.Store` on a file.
+
+    One connection writes, under a lock; each thread reads on its own. With `durable =
+    "process"` an append does not wait for the disk, but for the header of the write-ahead
+    file where that begins anew; a background thread brings it to the disk about once a second.
+    Open it after a fork, not before. `consent_required` tells the training views what a
+    customer without a "train" flag means; None leaves what the file says.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durable: Literal["process", "power"],
+        mark: Callable[[str], bytes],
+        remember_seconds: int,
+        consent_required: bool | None = None,
+    ) -> None:
+        self.path = path
+        self._mark = mark
+        self._remember = remember_seconds * 1_000_000
+        self._synchronous = "FULL" if durable == "power" else "NORMAL"
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._readers_lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._closed = False
+        with self._named_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            con = self._connect()
+            try:
+                con.execute("PRAGMA journal_mode = WAL")
+                migrate(con, repr(str(path)))
+                if consent_required is not None:
+                    con.execute("UPDATE state SET consent_required = ?", (consent_required,))
+            except BaseException:
+                con.close()
+                raise
+            self._writer = con
+            self._upkeep = Upkeep(path, self._connect, self.forget_messages)
+
+    @property
+    def is_local(self) -> bool:
+        """True: a read takes microseconds."""
+        return True
+
+    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+        """See Store."""
+        if not deeds:
+            return []
+        check_deeds(deeds)
+        with self._writing() as con:
+            work = Writing(con, self._mark)
+            outcomes = work.obey(deeds)
+            work.close()
+        return outcomes
+
+    def read(self, user_id: str) -> Customer | None:
+        """See Store."""
+        with self._reading() as con:
+            con.execute("BEGIN")
+            try:
+                row = con.execute(_READ, (user_id,)).fetchone()
+                rows = [] if row is None else con.execute(_EVENTS, (row[0],)).fetchall()
+            finally:
+                con.execute("COMMIT")
+        if row is None:
+            return None
+        return Customer(
+            user_id=row[1],
+            version=row[2],
+            events=[LiveEvent(*cells) for cells in rows],
+            traits=dict_of(row[3]),
+            consent=dict_of(row[4]),
+            names=names_of(row[5]),
+            first_seen=row[6],
+            last_seen=row[7],
+        )
+
+    def versions(self, user_ids: Sequence[str]) -> list[int]:
+        """See Store."""
+        with self._reading() as con:
+            if len(user_ids) <= _FEW:
+                rows = [con.execute(_VERSION, (one,)).fetchone() for one in user_ids]
+                return [0 if row is None else row[0] for row in rows]
+            found = dict(find(con, _VERSIONS, list(dict.fromkeys(user_ids))))
+        return [found.get(user_id, 0) for user_id in user_ids]
+
+    def log_decisions(self, decisions: Sequence[Decision]) -> None:
+        """See Store."""
+        if not decisions:
+            return
+        with self._writing() as con:
+            work = Writing(con, self._mark)
+            work.log(decisions)
+            work.close()
+
+    def decisions_of(self, user_id: str) -> list[Decision]:
+        """See Store."""
+        with self._reading() as con:
+            row = con.execute(_READ, (user_id,)).fetchone()
+            names = [user_id] if row is None else [row[1], *names_of(row[5])]
+            rows = sorted(find(con, _DECISIONS, names))
+        return [
+            Decision(
+                user_id=cells[1], time=cells[2], scenario=cells[3], bundle=cells[4],
+                policy=cells[5], items=msgspec.json.decode(cells[6], type=tuple[str, ...]),
+                p_action=msgspec.json.decode(cells[7], type=tuple[float, ...]),
+            )
+            for cells in rows
+        ]  # fmt: skip
+
+    def erase(self, user_id: str) -> Erased:
+        """See Store. Where pages of the file still held bytes of the customer, it is rewritten,
+        which takes as long as copying it.
+
+        Raises StoreError also where the rows are gone, but a reader kept the write-ahead file
+        from being emptied for too long; the message says so.
+        """
+        with self._writing() as con:
+            erased, traces = erase_rows(con, user_id)
+        if traces:
+            with self._lock, self._named_errors():
+                clean_files(self._writing_connection(), self.path, traces)
+        return erased
+
+    def suppress(self, marks: Sequence[bytes]) -> None:
+        """See Store."""
+        with self._writing() as con:
+            rows: list[tuple[Any, ...]] = [(mark,) for mark in marks]
+            insert(con, rows, "INSERT OR IGNORE INTO suppressed VALUES ")
+
+    def allow(self, marks: Sequence[bytes]) -> None:
+        """See Store."""
+        with self._writing() as con:
+            con.executemany("DELETE FROM suppressed WHERE mark = ?", [(mark,) for mark in marks])
+
+    def user_ids(self) -> Iterator[str]:
+        """See Store. Page by page: customers who come or go meanwhile may be missed."""
+        last = -1
+        while True:
+            with self._reading() as con:
+                rows = con.execute(
+                    "SELECT key, user_id FROM customers WHERE key > ? ORDER BY key LIMIT ?",
+                    (last, _PAGE),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (row[1] for row in rows)
+            last = rows[-1][0]
+
+    def n_customers(self) -> int:
+        """See Store."""
+        with self._reading() as con:
+            (n,) = con.execute("SELECT count(*) FROM customers").fetchone()
+        return int(n)
+
+    def ping(self) -> None:
+        """See Store."""
+        with self._reading() as con:
+            con.execute("SELECT version FROM state").fetchone()
+
+    def backup(self, path: Path) -> None:
+        """See Store. The copy is a SQLite file without gaps; what is at `path` is replaced."""
+        unfinished = path.with_name(path.name + ".unfinished")
+        try:
+            unfinished.unlink(missing_ok=True)
+            with self._named_errors(), contextlib.closing(self._connect()) as con:
+                con.execute("VACUUM INTO ?", (str(unfinished),))
+            unfinished.replace(path)
+        except OSError as error:
+            raise StoreError(f"backup {str(path)!r} cannot be written: {error}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+    def forget_messages(self) -> int:
+        """Forget message ids received `remember_seconds` before the newest message; how many."""
+        with self._reading() as con:
+            (latest,) = con.execute("SELECT latest FROM state").fetchone()
+        oldest, forgotten = latest - self._remember, 0
+        for table, key in (("messages", "key"), ("quiet_messages", "key")):
+            last = b""
+            while True:
+                with self._reading() as con:
+                    rows = con.execute(
+                        f"SELECT {key}, received FROM {table} WHERE {key} > ?"
+                        f" ORDER BY {key} LIMIT ?",
+                        (last, _PAGE),
+                    ).fetchall()
+                if not rows:
+                    break
+                last = rows[-1][0]
+                old = [(row[0],) for row in rows if row[1] < oldest]
+                if old:
+                    with self._writing() as con:
+                        con.executemany(f"DELETE FROM {table} WHERE {key} = ?", old)
+                    forgotten += len(old) if table == "messages" else 0
+        return forgotten
+
+    def close(self) -> None:
+        """See Store."""
+        if self._closed:
+            return
+        self._upkeep.stop()
+        self._closed = True
+        with self._readers_lock:
+            for con in self._readers:
+                con.close()
+            self._readers.clear()
+        with self._lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    def _connect(self) -> sqlite3.Connection:
+        con = sqlite3.connect(
+            self.path,
+            timeout=BUSY_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        con.execute(f"PRAGMA synchronous = {self._synchronous}")
+        con.execute("PRAGMA secure_delete = ON")
+        con.execute("PRAGMA wal_autocheckpoint = 0")
+        con.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        return con
+
+    def _writing_connection(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreError(f"live history {str(self.path)!r} is closed")
+        if self._writer is None:
+            self._writer = self._connect()
+        return self._writer
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that alone writes; undone as a whole where anything fails."""
+        with self._lock, self._named_errors():
+            con = self._writing_connection()
+            con.execute("BEGIN IMMEDIATE")
+            try:
+                yield con
+                con.execute("COMMIT")
+            except BaseException:
+                self._undo(con)
+                raise
+
+    def _undo(self, con: sqlite3.Connection) -> None:
+        """Roll back; a connection that cannot is given up, and the next call makes a new one."""
+        try:
+            if con.in_transaction:
+                con.execute("ROLLBACK")
+        except sqlite3.Error:
+            con.close()
+            self._writer = None
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """This thread's own connection."""
+        with self._named_errors():
+            con: sqlite3.Connection | None = getattr(self._local, "con", None)
+            if con is None or self._closed:
+                con = self._new_reader()
+            yield con
+
+    def _new_reader(self) -> sqlite3.Connection:
+        with self._readers_lock:
+            if self._closed:
+                raise StoreError(f"live history {str(self.path)!r} is closed")
+            con = self._connect()
+            self._readers.append(con)
+        self._local.con = con
+        return con
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"live history {str(self.path)!r}: {error}; nothing of the call was done"
+                + _remedy(str(error))
+            ) from error
+
+
+def _remedy(reason: str) -> str:
+    """What to do about the commonest reasons."""
+    if "full" in reason or "space" in reason:
+        return "; make room on the disk, then ask again"
+    if "locked" in reason or "busy" in reason:
+        return f"; another process has been writing for {BUSY_MS // 1000} s, ask again"
+    if "not a database" in reason or "malformed" in reason:
+        return "; restore a backup"
+    return ""
+
+
+def restore_sqlite(path: Path, backup: Path) -> None:
+    """Make the file `path` from a backup. Raises StoreError where it holds customers already,
+    or the backup is none."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{backup}?mode=ro", uri=True)) as con:
+            (version,) = con.execute("PRAGMA user_version").fetchone()
+            (sound,) = con.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"backup {str(backup)!r} cannot be read: {error}") from error
+    if sound != "ok" or not 1 <= version <= len(MIGRATIONS):
+        raise StoreError(f"backup {str(backup)!r} is no live history that this propense reads")
+    if path.exists():
+        raise StoreError(
+            f"live history {str(path)!r} is there already; stop the service and move the file "
+            "and its -wal and -shm away, then restore"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{backup}?mode=ro", uri=True)) as con:
+            unfinished.unlink(missing_ok=True)
+            con.execute("VACUUM INTO ?", (str(unfinished),))
+        with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
+            # A copy of before the backup may still lie in another process: no number comes twice.
+            con.execute("UPDATE state SET version = version + 4294967296")
+        unfinished.replace(path)
+    except (sqlite3.Error, OSError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise StoreError(f"live history {str(path)!r} cannot be restored: {error}") from error

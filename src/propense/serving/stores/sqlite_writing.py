@@ -1,0 +1,291 @@
+"""Deeds obeyed inside one transaction of a SQLite history.
+
+A group is written with few statements of many rows each: between two statements another
+thread may take the interpreter, and a thousand small ones would wait a thousand times.
+"""
+
+from __future__ import annotations
+
+import functools
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from propense.serving.records import Decision, Deed, Outcome
+from propense.serving.stores.profiles import (
+    TRAIN,
+    ids_of,
+    join_consent,
+    lay_over,
+    message_key,
+    to_json,
+)
+
+_SIZES: Final = (256, 64, 16, 4, 1)
+"""Rows of one statement: a few sizes, so that each is prepared once."""
+
+_EVENTS: Final = "INSERT INTO events VALUES "
+_MESSAGES: Final = "INSERT INTO messages VALUES "
+_QUIET: Final = "INSERT OR REPLACE INTO quiet_messages VALUES "
+_NAMES: Final = "INSERT INTO names VALUES "
+_DECISIONS: Final = "INSERT INTO decisions VALUES "
+_CUSTOMERS: Final = "INSERT INTO customers (key, user_id, version, first_seen, last_seen) VALUES "
+_SEEN: Final = (
+    " ON CONFLICT (key) DO UPDATE SET version = excluded.version,"
+    " first_seen = min(first_seen, excluded.first_seen),"
+    " last_seen = max(last_seen, excluded.last_seen)"
+)
+_FIND_NAMES: Final = "SELECT name, customer FROM names WHERE name IN "
+_FIND_MESSAGES: Final = "SELECT key FROM messages WHERE key IN "
+_FIND_MARKS: Final = "SELECT mark FROM suppressed WHERE mark IN "
+_FIND_PROFILES: Final = "SELECT key, traits, consent FROM customers WHERE key IN "
+
+
+@functools.cache
+def _rows_sql(before: str, after: str, n: int, width: int) -> str:
+    return before + ", ".join(["(" + ", ".join("?" * width) + ")"] * n) + after
+
+
+@functools.cache
+def _list_sql(before: str, n: int) -> str:
+    return f"{before}({', '.join('?' * n)})"
+
+
+def insert(con: sqlite3.Connection, rows: list[tuple[Any, ...]], sql: str, after: str = "") -> None:
+    """Insert rows, all of one width, with as few statements as the sizes allow."""
+    at = 0
+    for size in _SIZES:
+        while len(rows) - at >= size:
+            flat = [cell for row in rows[at : at + size] for cell in row]
+            con.execute(_rows_sql(sql, after, size, len(rows[at])), flat)
+            at += size
+
+
+def find(con: sqlite3.Connection, sql: str, wanted: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+    """Rows of `sql`, which ends with IN, for all the values."""
+    at = 0
+    for size in _SIZES:
+        while len(wanted) - at >= size:
+            yield from con.execute(_list_sql(sql, size), wanted[at : at + size]).fetchall()
+            at += size
+
+
+def names_of(text: str | None) -> list[str]:
+    """The JSON list of other names."""
+    return [] if text is None else msgspec.json.decode(text, type=list[str])
+
+
+def dict_of(text: str | None) -> dict[str, Any]:
+    """A JSON object."""
+    return {} if text is None else msgspec.json.decode(text, type=dict[str, Any])
+
+
+def suppressed_ids(
+    con: sqlite3.Connection, ids: Sequence[str], mark: Callable[[str], bytes]
+) -> set[str]:
+    """Those of the ids whose marks are refused. Costs nothing where there are none."""
+    if con.execute("SELECT 1 FROM suppressed LIMIT 1").fetchone() is None:
+        return set()
+    by_mark = {mark(user_id): user_id for user_id in ids}
+    return {by_mark[found] for (found,) in find(con, _FIND_MARKS, list(by_mark))}
+
+
+class Writing:
+    """One transaction of one group of deeds. `close` writes the counters."""
+
+    def __init__(self, con: sqlite3.Connection, mark: Callable[[str], bytes]) -> None:
+        self._con = con
+        self._mark = mark
+        self._version, self._customer, self._seq, self._latest = con.execute(
+            "SELECT version, customer, seq, latest FROM state"
+        ).fetchone()
+
+    def close(self) -> None:
+        """Write the counters back."""
+        self._con.execute(
+            "UPDATE state SET version = ?, customer = ?, seq = ?, latest = ?",
+            (self._version, self._customer, self._seq, self._latest),
+        )
+
+    def obey(self, deeds: Sequence[Deed]) -> list[Outcome]:
+        """All deeds, in order."""
+        every = list(deeds)
+        refused = suppressed_ids(self._con, ids_of(every), self._mark)
+        keys = [message_key(deed.message_id) for deed in every]
+        known = {key for (key,) in find(self._con, _FIND_MESSAGES, keys)}
+        outcomes: list[Outcome] = []
+        kept: list[tuple[Deed, bytes]] = []
+        for deed, key in zip(every, keys, strict=True):
+            if refused and (deed.user_id in refused or deed.previous_id in refused):
+                outcomes.append("suppressed")
+            elif key in known:
+                outcomes.append("repeated")
+            else:
+                known.add(key)
+                kept.append((deed, key))
+                outcomes.append("kept")
+        insert(self._con, [(key, deed.received) for deed, key in kept], _MESSAGES)
+        for joins, run in _runs(kept):
+            if joins:
+                self._join(run[0][0])
+            self._add(run)
+        if kept:
+            self._latest = max(self._latest, max(deed.received for deed, _ in kept))
+        return outcomes
+
+    def log(self, decisions: Sequence[Decision]) -> None:
+        """Keep decisions, but for ids that are refused."""
+        ids = list(dict.fromkeys(decision.user_id for decision in decisions))
+        refused = suppressed_ids(self._con, ids, self._mark)
+        encode = msgspec.json.encode
+        rows = []
+        for one in decisions:
+            if one.user_id in refused:
+                continue
+            self._seq += 1
+            rows.append(
+                (one.user_id, self._seq, one.time, one.scenario, one.bundle, one.policy,
+                 encode(one.items).decode(), encode(one.p_action).decode())
+            )  # fmt: skip
+        insert(self._con, rows, _DECISIONS)
+
+    def _add(self, run: list[tuple[Deed, bytes]]) -> None:
+        """Deeds without a previous id, or whose ids are joined already."""
+        customers = dict(
+            find(self._con, _FIND_NAMES, list(dict.fromkeys(deed.user_id for deed, _ in run)))
+        )
+        touched: dict[int, list[Any]] = {}
+        events: list[tuple[Any, ...]] = []
+        names: list[tuple[Any, ...]] = []
+        quiet: list[tuple[Any, ...]] = []
+        told: dict[int, list[Deed]] = {}
+        seq = self._seq
+        for deed, key in run:
+            user_id, received = deed.user_id, deed.received
+            customer = customers.get(user_id)
+            if customer is None:
+                self._customer += 1
+                customer = customers[user_id] = self._customer
+                names.append((user_id, customer))
+            row = touched.get(customer)
+            if row is None:
+                self._version += 1
+                touched[customer] = [customer, user_id, self._version, received, received]
+            else:
+                row[3] = min(row[3], received)
+                row[4] = max(row[4], received)
+            for part, one in enumerate(deed.events):
+                seq += 1
+                events.append(
+                    (customer, seq, one.event_time, one.action, one.item_id, one.value,
+                     one.count, one.source, key, part)
+                )  # fmt: skip
+            if not deed.events:
+                quiet.append((customer, key, received))
+            if deed.traits or deed.consent:
+                told.setdefault(customer, []).append(deed)
+        self._seq = seq
+        insert(self._con, names, _NAMES)
+        insert(self._con, [tuple(row) for row in touched.values()], _CUSTOMERS, _SEEN)
+        insert(self._con, events, _EVENTS)
+        insert(self._con, quiet, _QUIET)
+        if told:
+            self._tell(told)
+
+    def _tell(self, told: dict[int, list[Deed]]) -> None:
+        """Lay traits and consent over what is known."""
+        for customer, traits_text, consent_text in find(self._con, _FIND_PROFILES, list(told)):
+            traits, consent = dict_of(traits_text), dict_of(consent_text)
+            for deed in told[customer]:
+                traits = lay_over(traits, deed.traits)
+                consent |= deed.consent
+            self._con.execute(
+                "UPDATE customers SET traits = ?, consent = ?, train = ? WHERE key = ?",
+                (to_json(traits), to_json(consent), consent.get(TRAIN), customer),
+            )
+
+    def _join(self, deed: Deed) -> None:
+        """Make the deed's previous id another name of its user id."""
+        user_id, other_id = deed.user_id, deed.previous_id
+        if other_id is None or other_id == user_id:
+            return
+        found = dict(find(self._con, _FIND_NAMES, [user_id, other_id]))
+        mine, theirs = found.get(user_id), found.get(other_id)
+        if mine is None and theirs is None:
+            self._customer += 1
+            self._version += 1
+            mine = self._customer
+            insert(
+                self._con,
+                [(mine, user_id, self._version, deed.received, deed.received)],
+                _CUSTOMERS,
+                _SEEN,
+            )
+            insert(self._con, [(user_id, mine), (other_id, mine)], _NAMES)
+            self._rename(mine, user_id, [other_id])
+        elif theirs is None and mine is not None:
+            insert(self._con, [(other_id, mine)], _NAMES)
+            kept, others = self._named(mine)
+            self._rename(mine, kept, [*others, other_id])
+        elif mine is None and theirs is not None:
+            insert(self._con, [(user_id, theirs)], _NAMES)
+            former, others = self._named(theirs)
+            self._rename(theirs, user_id, [*others, former])
+        elif mine is not None and theirs is not None and mine != theirs:
+            self._merge(mine, theirs)
+
+    def _named(self, customer: int) -> tuple[str, list[str]]:
+        user_id, names = self._con.execute(
+            "SELECT user_id, names FROM customers WHERE key = ?", (customer,)
+        ).fetchone()
+        return user_id, names_of(names)
+
+    def _rename(self, customer: int, user_id: str, names: Iterable[str]) -> None:
+        self._con.execute(
+            "UPDATE customers SET user_id = ?, names = ? WHERE key = ?",
+            (user_id, to_json(list(names)), customer),
+        )
+
+    def _merge(self, mine: int, theirs: int) -> None:
+        """Everything of `theirs` becomes `mine`; what both say, `mine` decides, but a refusal."""
+        sql = (
+            "SELECT user_id, names, traits, consent, first_seen, last_seen"
+            " FROM customers WHERE key = ?"
+        )
+        known = self._con.execute(sql, (mine,)).fetchone()
+        other = self._con.execute(sql, (theirs,)).fetchone()
+        moved = [other[0], *names_of(other[1])]
+        consent = join_consent(dict_of(known[3]), dict_of(other[3]))
+        self._version += 1
+        for table in ("events", "quiet_messages"):
+            self._con.execute(f"UPDATE {table} SET customer = ? WHERE customer = ?", (mine, theirs))
+        self._con.executemany(
+            "UPDATE names SET customer = ? WHERE name = ?", [(mine, name) for name in moved]
+        )
+        self._con.execute("DELETE FROM customers WHERE key = ?", (theirs,))
+        self._con.execute(
+            "UPDATE customers SET version = ?, names = ?, traits = ?, consent = ?, train = ?,"
+            " first_seen = ?, last_seen = ? WHERE key = ?",
+            (self._version, to_json([*names_of(known[1]), *moved]),
+             to_json(dict_of(other[2]) | dict_of(known[2])), to_json(consent),
+             consent.get(TRAIN), min(known[4], other[4]), max(known[5], other[5]), mine),
+        )  # fmt: skip
+
+
+def _runs(
+    kept: list[tuple[Deed, bytes]],
+) -> Iterator[tuple[bool, list[tuple[Deed, bytes]]]]:
+    """Consecutive deeds that need no join, and between them one by one those that do."""
+    run: list[tuple[Deed, bytes]] = []
+    for one in kept:
+        if one[0].previous_id is None:
+            run.append(one)
+            continue
+        if run:
+            yield False, run
+        yield True, [one]
+        run = []
+    if run:
+        yield False, run

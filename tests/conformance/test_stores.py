@@ -1,0 +1,323 @@
+"""Every store of live history keeps the one contract."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from propense.errors import StoreError
+from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent
+from propense.serving.store import Store
+from propense.serving.stores import open_store, restore_store
+
+T0 = 1_700_000_000_000_000
+DAY = 86_400
+
+
+def mark(user_id: str) -> bytes:
+    return hashlib.blake2b(user_id.encode(), key=b"secret", digest_size=16).digest()
+
+
+Opened = Callable[..., Store]
+
+
+@pytest.fixture(params=["sqlite"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    """Opens the same store again and again, or one of another name."""
+    url = "sqlite"
+    stores = []
+
+    def again(durable: str = "process", name: str = "history", **words: object) -> Store:
+        store = open_store(
+            url, tmp_path / "live", durable=durable, mark=mark, remember_seconds=30 * DAY,
+            name=name, **words,
+        )  # fmt: skip
+        stores.append(store)
+        return store
+
+    again.url, again.folder = url, tmp_path / "live"
+    yield again
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(opened: Opened) -> Store:
+    return opened()
+
+
+def event(n: int = 0, action: str = "view", **more: object) -> LiveEvent:
+    return LiveEvent(T0 + n, action, f"item-{n}", **more)
+
+
+def deed(message_id: str, user_id: str, n: int = 0, **more: object) -> Deed:
+    return Deed(message_id=message_id, user_id=user_id, received=T0 + n, **more)
+
+
+def held(store: Store, user_id: str) -> Customer:
+    found = store.read(user_id)
+    assert found is not None
+    return found
+
+
+def test_what_was_appended_is_read(store: Store) -> None:
+    first = LiveEvent(T0 - 5, "pay", "課程-1", value=12_500_000, count=2.5, source="web")
+    second = LiveEvent(-7_000_001, "open")
+    assert store.append(
+        [deed("m1", "ada", 3, events=(first, second), traits={"city": "Lyon"})]
+    ) == ["kept"]
+    store.append([deed("m2", "ada", 1, events=(event(9),), consent={"train": True})])
+    found = held(store, "ada")
+    assert found.events == [first, second, event(9)]
+    assert found.traits == {"city": "Lyon"} and found.consent == {"train": True}
+    assert (found.first_seen, found.last_seen, found.names) == (T0 + 1, T0 + 3, [])
+    assert store.read("nobody") is None
+    assert store.versions(["ada", "nobody"]) == [found.version, 0] and found.version > 0
+
+
+def test_a_message_is_obeyed_once(store: Store) -> None:
+    one = deed("m1", "ada", events=(event(),))
+    assert store.append([one, one, deed("m2", "ada")]) == ["kept", "repeated", "kept"]
+    version = held(store, "ada").version
+    assert store.append([one]) == ["repeated"]
+    assert store.append([deed("m1", "bob", events=(event(),))]) == ["repeated"]
+    assert held(store, "ada").version == version and len(held(store, "ada").events) == 1
+    assert store.read("bob") is None
+
+
+def test_traits_are_laid_over_and_none_takes_away(store: Store) -> None:
+    store.append([deed("m1", "ada", traits={"a": 1, "b": {"x": [1, None]}, "c": "é"})])
+    store.append(
+        [deed("m2", "ada", traits={"a": None, "c": 2.5}), deed("m3", "ada", traits={"d": True})]
+    )
+    assert held(store, "ada").traits == {"b": {"x": [1, None]}, "c": 2.5, "d": True}
+
+
+def test_versions_are_never_used_twice(store: Store, opened: Opened) -> None:
+    seen: list[int] = []
+    for n in range(6):
+        store.append([deed(f"a{n}", "ada"), deed(f"b{n}", "bob")])
+        seen += store.versions(["ada", "bob"])
+        if n == 3:
+            store.erase("ada")
+            assert store.versions(["ada"]) == [0]
+            store.close()
+            store = opened()
+    assert len(set(seen)) == 12
+
+
+def test_many_ids_at_once(store: Store) -> None:
+    store.append([deed(f"m{n}", f"user-{n}") for n in range(700)])
+    asked = [f"user-{n}" for n in range(700)] + ["nobody", "user-3"]
+    versions = store.versions(asked)
+    assert versions[700] == 0 and versions[701] == versions[3]
+    assert len(set(versions[:700])) == 700 and all(versions[:700])
+    assert sorted(store.user_ids()) == sorted(asked[:700]) and store.n_customers() == 700
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_a_previous_id_becomes_another_name(store: Store, known: bool, anonymous: bool) -> None:
+    expected = []
+    if known:
+        store.append(
+            [deed("m1", "ada", 5, events=(event(1),), traits={"a": "known", "b": 1},
+                  consent={"train": False})]
+        )  # fmt: skip
+        expected.append(event(1))
+    if anonymous:
+        store.append(
+            [deed("m2", "anon", 2, events=(event(2),), traits={"a": "anon", "c": 1},
+                  consent={"train": True, "advertise": False})]
+        )  # fmt: skip
+        expected.append(event(2))
+    if known:
+        store.append([deed("m3", "ada", 6, events=(event(3),))])
+        expected.append(event(3))
+    before = [version for version in store.versions(["ada", "anon"]) if version]
+    store.append([deed("m4", "ada", 7, previous_id="anon", events=(event(4),), traits={"d": 1})])
+    store.append([deed("m5", "anon", 8, events=(event(5),))])
+    found = held(store, "anon")
+    assert found == held(store, "ada") and found.user_id == "ada" and found.names == ["anon"]
+    assert found.events == [*expected, event(4), event(5)]
+    traits = ({"a": "anon", "c": 1} if anonymous else {}) | (
+        {"a": "known", "b": 1} if known else {}
+    )
+    assert found.traits == traits | {"d": 1}
+    assert found.consent.get("train") is (False if known else True if anonymous else None)
+    assert found.consent.get("advertise") is (False if anonymous else None)
+    assert found.first_seen == T0 + (2 if anonymous else 5 if known else 7)
+    assert found.version not in before and store.versions(["ada", "anon"]) == [found.version] * 2
+    assert list(store.user_ids()) == ["ada"] and store.n_customers() == 1
+
+
+def test_chains_and_cycles_end_in_one_customer(store: Store) -> None:
+    store.append([deed(f"e{name}", name, n, events=(event(n),)) for n, name in enumerate("abcd")])
+    store.append(
+        [deed("1", "b", previous_id="a"), deed("2", "c", previous_id="b"),
+         deed("3", "a", previous_id="c"), deed("4", "d", previous_id="d"),
+         deed("5", "a", previous_id="d"), deed("6", "d", previous_id="new")]
+    )  # fmt: skip
+    found = held(store, "a")
+    assert found.user_id == "c" and sorted(found.names) == ["a", "b", "d", "new"]
+    assert found.events == [event(n) for n in range(4)]
+    assert all(held(store, name) == found for name in "bcd") and store.n_customers() == 1
+
+
+def test_an_alias_in_the_middle_of_a_group(store: Store) -> None:
+    outcomes = store.append(
+        [deed("1", "x", events=(event(1),)), deed("2", "y", events=(event(2),)),
+         deed("3", "y", previous_id="x"), deed("4", "x", events=(event(3),)),
+         deed("3", "y", previous_id="z"), deed("5", "y", events=(event(4),))]
+    )  # fmt: skip
+    assert outcomes == ["kept"] * 4 + ["repeated", "kept"]
+    assert held(store, "x").events == [event(n) for n in (1, 2, 3, 4)]
+    assert held(store, "x").names == ["x"]
+
+
+def test_decisions_follow_the_customer(store: Store) -> None:
+    one = Decision(user_id="anon", time=T0, scenario="home", bundle="v1", policy="network",
+                   items=("i1", "i2"), p_action=(0.5, 1.0))  # fmt: skip
+    two = Decision(user_id="ada", time=T0 - 9, scenario="home", bundle="v1", policy="popular",
+                   items=())  # fmt: skip
+    store.log_decisions([one])
+    assert store.decisions_of("anon") == [one] and store.read("anon") is None
+    store.log_decisions([two])
+    store.append([deed("m1", "ada", previous_id="anon")])
+    assert store.decisions_of("anon") == store.decisions_of("ada") == [one, two]
+    store.log_decisions([])
+
+
+def test_erase_takes_everything_under_all_names(store: Store) -> None:
+    store.append(
+        [deed("m1", "anon", events=(event(1), event(2)), traits={"a": 1}),
+         deed("m2", "ada", previous_id="anon", events=(event(3),), traits={"b": 1}),
+         deed("m3", "bob", events=(event(4),))]
+    )  # fmt: skip
+    store.log_decisions(
+        [Decision(user_id=name, time=T0, scenario="s", bundle="b", policy="p", items=("i",))
+         for name in ("anon", "ada", "bob", "stranger")]
+    )  # fmt: skip
+    assert store.erase("anon") == Erased(events=3, traits=2, names=1, decisions=2)
+    assert store.erase("anon") == Erased() == store.erase("nobody")
+    for name in ("ada", "anon"):
+        assert store.read(name) is None and store.decisions_of(name) == []
+        assert store.versions([name]) == [0]
+    assert held(store, "bob").events == [event(4)] and len(store.decisions_of("bob")) == 1
+    assert store.erase("stranger") == Erased(decisions=1)
+    assert store.append([deed("m1", "ada", events=(event(5),))]) == ["kept"]
+    assert held(store, "ada").events == [event(5)] and held(store, "ada").names == []
+    assert store.read("anon") is None
+
+
+def test_the_suppressed_do_not_come_back(store: Store) -> None:
+    store.suppress([mark("ada"), mark("anon"), mark("ada")])
+    decision = Decision(user_id="ada", time=T0, scenario="s", bundle="b", policy="p", items=("i",))
+    store.log_decisions([decision])
+    outcomes = store.append(
+        [deed("m1", "ada", events=(event(),)), deed("m2", "bob"),
+         deed("m3", "bob", previous_id="anon"), deed("m2", "ada")]
+    )  # fmt: skip
+    assert outcomes == ["suppressed", "kept", "suppressed", "suppressed"]
+    assert store.read("ada") is None and store.read("anon") is None
+    assert held(store, "bob").names == [] and store.decisions_of("ada") == []
+    store.allow([mark("ada"), mark("unknown")])
+    assert store.append([deed("m1", "ada"), deed("m3", "bob", previous_id="anon")]) == [
+        "kept", "suppressed",
+    ]  # fmt: skip
+
+
+def test_a_bad_group_leaves_nothing(store: Store) -> None:
+    store.append([deed("m0", "ada")])
+    before = held(store, "ada")
+    bad = LiveEvent(2**70, "view")
+    with pytest.raises(ValueError, match="m-bad"):
+        store.append([deed("m1", "ada", events=(event(),)), deed("m-bad", "bob", events=(bad,))])
+    assert held(store, "ada") == before and store.read("bob") is None
+    assert store.append([deed("m1", "ada"), deed("m-bad", "bob")]) == ["kept", "kept"]
+
+
+def test_nothing_to_do(store: Store) -> None:
+    assert store.append([]) == [] and store.versions([]) == []
+    store.suppress([])
+    store.allow([])
+    store.ping()
+    assert list(store.user_ids()) == [] and store.n_customers() == 0
+
+
+def test_it_is_there_after_reopening(opened: Opened) -> None:
+    for durable in ("process", "power"):
+        store = opened(durable)
+        store.append([deed(f"m-{durable}", "ada", events=(event(),))])
+        before = held(store, "ada")
+        store.close()
+        store.close()
+        with pytest.raises(StoreError, match="closed"):
+            store.read("ada")
+        with pytest.raises(StoreError, match="closed"):
+            store.append([deed("m9", "ada")])
+        assert held(opened(durable), "ada") == before
+
+
+def test_names_are_apart(opened: Opened) -> None:
+    one, other = opened(), opened(name="shadow")
+    one.append([deed("m1", "ada", events=(event(),))])
+    assert other.read("ada") is None and other.append([deed("m1", "ada")]) == ["kept"]
+    assert other.n_customers() == 1 and len(held(one, "ada").events) == 1
+
+
+def test_several_threads_and_two_openings(opened: Opened) -> None:
+    stores = [opened(), opened()]
+    failures: list[BaseException] = []
+
+    def work(thread: int) -> None:
+        store = stores[thread % 2]
+        try:
+            for n in range(25):
+                own = f"m-{thread}-{n}"
+                assert store.append([deed(own, "ada", events=(event(n),))]) == ["kept"]
+                assert store.read("ada") is not None and store.versions(["ada"])[0] > 0
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(held(stores[0], "ada").events) == 100
+    assert held(stores[0], "ada") == held(stores[1], "ada")
+
+
+def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
+    store = opened(consent_required=True)
+    store.append(
+        [deed("m1", "ada", 4, previous_id="anon", events=(event(1), event(2, "pay", value=5)),
+              traits={"a": [1]}, consent={"train": True}), deed("m2", "bob")]
+    )  # fmt: skip
+    store.log_decisions(
+        [Decision(user_id="ada", time=T0, scenario="s", bundle="b", policy="p", items=("i",))]
+    )
+    store.suppress([mark("eve")])
+    copy = tmp_path / "copy.backup"
+    store.backup(copy)
+    store.append([deed("m3", "late")])
+    newest = held(store, "late").version
+    restore_store(opened.url, opened.folder, copy, name="other")
+    with pytest.raises(StoreError, match="already"):
+        restore_store(opened.url, opened.folder, copy, name="other")
+    other = opened(name="other")
+    assert held(other, "anon") == held(store, "ada") and other.n_customers() == 2
+    assert other.decisions_of("ada") == store.decisions_of("ada")
+    assert other.append(
+        [deed("m1", "ada"), deed("m4", "eve"), deed("m5", "ada", events=(event(3),))]
+    ) == ["repeated", "suppressed", "kept"]
+    assert held(other, "ada").version > newest
+    assert held(other, "ada").events == [event(1), event(2, "pay", value=5), event(3)]
+    with pytest.raises(StoreError, match="nowhere"):
+        restore_store(opened.url, opened.folder, tmp_path / "nowhere", name="third")
