@@ -46,6 +46,10 @@ class Vocabulary(msgspec.Struct, frozen=True, dict=True):
         indices[pc.is_null(column).to_numpy(zero_copy_only=False)] = NONE
         return indices
 
+    def find(self, word: str | None) -> int:
+        """The index of one word."""
+        return NONE if word is None else self._places.get(word, UNSEEN)
+
     def word(self, index: int) -> str:
         """The word of an index; "(none)" and "(unseen)" for the first two."""
         if index >= FIRST_KNOWN:

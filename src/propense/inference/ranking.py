@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -62,6 +63,13 @@ class Gate:
         return out
 
 
+def even_prior(ranker: Ranker) -> Doubles:
+    """Popularity with a share of all items alike, so that what nobody took is not ruled out."""
+    even = ranker.rankable / max(int(ranker.rankable.sum()), 1)
+    prior: Doubles = (1 - EVEN_SHARE) * ranker.popularity + EVEN_SHARE * even
+    return prior
+
+
 @dataclass(frozen=True)
 class Ranker:
     """Scores every item for a customer and keeps the best."""
@@ -104,18 +112,22 @@ class Ranker:
         heard = end > histories.offsets[:-1][user]
         network = self.network_probabilities(wanted, share, heard)
         counted = self.counts.opinions(histories, user, end)
-        unmet = np.flatnonzero(self.rankable & ~self.counts.met & (self.popularity == 0))
-        counted[:, unmet] = 1 / max(int(self.rankable.sum()), 1)
+        unmet, n_rankable = self.unmet
+        counted[:, unmet] = 1 / n_rankable
         opinions = [network, counted]
         if with_own:
-            even = self.rankable / max(int(self.rankable.sum()), 1)
-            # So that what nobody took yet is not ruled out.
-            prior = (1 - EVEN_SHARE) * self.popularity + EVEN_SHARE * even
-            opinions.append(own_opinions(histories, user, end, prior))
+            opinions.append(own_opinions(histories, user, end, even_prior(self)))
         for opinion in opinions:
             np.log(np.maximum(opinion, np.exp(LOG_LEAST), out=opinion), out=opinion)
             np.maximum(opinion, LOG_LEAST, out=opinion)
         return tuple(opinions)
+
+    @cached_property
+    def unmet(self) -> tuple[Ints, int]:
+        """Rankable items no event of train names, and how many items are rankable."""
+        assert self.counts is not None
+        never = self.rankable & ~self.counts.met & (self.popularity == 0)
+        return np.flatnonzero(never), max(int(self.rankable.sum()), 1)
 
     def network_probabilities(self, wanted: Floats, share: Floats, heard: np.ndarray) -> Floats:
         """The network's own P(item); a customer never heard of gets popularity."""

@@ -128,7 +128,7 @@ class TransitionCounts:
         weight = self.source_weight(sources)
         out = np.zeros((len(sources), self.n_items), np.float32)
         self._scatter(out, sources, weight)
-        pairs = _sum_rows(weight * self._kept[sources.item], sources)
+        pairs = _sum_rows(weight * self.kept_mass[sources.item], sources)
         total = _sum_rows(weight * self.row_mass[sources.item], sources)
         rest = np.maximum(total - pairs, 0) + self.settings.smoothing
         divisor = total + self.settings.smoothing
@@ -148,11 +148,15 @@ class TransitionCounts:
 
     def source_weight(self, sources: Sources) -> Doubles:
         """(n_sources,) what a unit of mass counted from each source is worth."""
-        row_mass = self.row_mass[sources.item].astype(np.float64)
-        return sources.weight * _power(row_mass, self.settings.sharpness)
+        return sources.weight * self.divided[sources.item]
 
     @cached_property
-    def _kept(self) -> Doubles:
+    def divided(self) -> Doubles:
+        """(n_items,) what row sums are divided out by."""
+        return _power(self.row_mass.astype(np.float64), self.settings.sharpness)
+
+    @cached_property
+    def kept_mass(self) -> Doubles:
         """(n_items,) mass of the pairs that were kept."""
         total = np.append(0, np.cumsum(self.mass, dtype=np.float64))
         return np.diff(total[self.offsets])

@@ -78,6 +78,16 @@ class Store(Protocol):
         """A whole and consistent copy, while writing goes on; `restore_store` reads it."""
         ...
 
+    def destroy(self) -> None:
+        """Take away the whole store, its files too, and close it: what an integration test
+        kept. Other processes that have it open see `is_destroyed`."""
+        ...
+
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether any process has destroyed the store since it was opened here."""
+        ...
+
     def close(self) -> None:
         """Let go of files and connections."""
         ...

@@ -1,0 +1,180 @@
+"""A bundle that answers: its words, its rules, and the customers it has read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from propense.errors import SettingsError, nearest
+from propense.inference.bundle import Bundle, open_bundle
+from propense.inference.quick import score_one
+from propense.models.shape import ItemHead
+from propense.schemas import FIRST_KNOWN, Doubles, Floats, Ids
+from propense.serving.cache import Cache
+from propense.serving.known import Known, join, join_profiles, know
+from propense.serving.records import Customer
+from propense.serving.rules import Rules
+from propense.settings import Scenario
+
+DEFAULT: Final = "default"
+FEW: Final = 3
+"""Up to so many customers are scored one by one; more are a batch."""
+BATCH: Final = 64
+"""Customers in one run of the network at most, so that others do not wait long."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A scenario, ready: its rules, and how it weighs the actions."""
+
+    name: str
+    scenario: Scenario
+    rules: Rules
+    heads: tuple[ItemHead, ...] | None
+    """None: as the bundle weighs them."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """The scores of every item, asked for one customer."""
+
+    known: Known
+    end: int
+    """How many events are read."""
+    place: Place
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What the scores depend on, for one customer."""
+        return ("scores", self.place.heads, self.end)
+
+
+class Engine:
+    """One network of one bundle. Nothing of it changes but its cache."""
+
+    def __init__(
+        self, version: str, bundle: Bundle, scenarios: Mapping[str, Scenario], cache_bytes: float
+    ) -> None:
+        self.version = version
+        self.bundle = bundle
+        self.cache = Cache(cache_bytes)
+        named = {DEFAULT: Scenario(k=bundle.info.k), **scenarios}
+        self.places = {name: self._prepare(name, scenario) for name, scenario in named.items()}
+
+    @property
+    def recommends(self) -> bool:
+        return self.bundle.ranker is not None
+
+    @property
+    def policy(self) -> str:
+        """Who ranks."""
+        return self.bundle.info.item_champion
+
+    def read(self, customer: Customer) -> Known:
+        """The customer as this bundle reads them."""
+        return know(customer, self.bundle)
+
+    def score(self, asked: Sequence[Ask]) -> list[Floats]:
+        """Scores of every item, (n_items,) each; what is known already is not made again."""
+        found: list[Floats | None] = [ask.known.kept.get(ask.key) for ask in asked]
+        lacking = [number for number, scores in enumerate(found) if scores is None]
+        if len(lacking) <= FEW:
+            for number in lacking:
+                ask = asked[number]
+                known = ask.known
+                found[number] = score_one(
+                    self.bundle, known.histories, known.clock, ask.end, ask.place.heads
+                )
+        else:
+            for first in range(0, len(lacking), BATCH):
+                self._score_batch(asked, lacking[first : first + BATCH], found)
+        for number in lacking:
+            ask, scores = asked[number], found[number]
+            # Of the past only the integration test asks, and each moment once.
+            if ask.end == ask.known.n_events and scores is not None:
+                ask.known.kept[ask.key] = scores
+        return [scores for scores in found if scores is not None]
+
+    def _score_batch(
+        self, asked: Sequence[Ask], numbers: Sequence[int], found: list[Floats | None]
+    ) -> None:
+        groups: dict[tuple[ItemHead, ...] | None, list[int]] = {}
+        for number in numbers:
+            groups.setdefault(asked[number].place.heads, []).append(number)
+        for heads, members in groups.items():
+            histories, clock, begin = join([asked[number].known for number in members])
+            end = begin + np.array([asked[number].end for number in members])
+            user = np.arange(len(members), dtype=np.int32)
+            scores = self.bundle.item_scores(histories, clock, user, end, heads)
+            for row, number in enumerate(members):
+                found[number] = scores[row].copy()
+
+    def predict(self, customers: Sequence[Known], as_of: Sequence[int]) -> Doubles:
+        """Every goal of each customer at their moment (seconds), calibrated; (n, n_goals)."""
+        pieces = []
+        for first in range(0, len(customers), BATCH):
+            some = customers[first : first + BATCH]
+            histories, clock, _ = join(some)
+            user = np.arange(len(some), dtype=np.int32)
+            moments = np.array(as_of[first : first + BATCH], np.int64)
+            pieces.append(
+                self.bundle.predict(histories, clock, join_profiles(some), user, moments)
+            )
+        return np.concatenate(pieces)
+
+    def popular(self) -> Floats:
+        """What is offered to a customer of whom nothing is known, (n_items,)."""
+        assert self.bundle.ranker is not None
+        return self.bundle.ranker.popularity.astype(np.float32)
+
+    def owned(self, known: Known, end: int) -> Ids:
+        """The items that the customer's first `end` events made their own."""
+        owning = self.bundle.owned
+        items = known.histories.item[:end]
+        if owning is None:
+            return items[:0]
+        items = items[owning[known.histories.action[:end]]]
+        return np.unique(items[items >= FIRST_KNOWN])
+
+    def seen(self, known: Known, end: int) -> Ids:
+        """The items of the customer's first `end` events."""
+        items = known.histories.item[:end]
+        return np.unique(items[items >= FIRST_KNOWN])
+
+    def _prepare(self, name: str, scenario: Scenario) -> Place:
+        rules = Rules.compile(scenario, self.bundle.catalogue, self.bundle.owned is not None)
+        return Place(name, scenario, rules, self._heads(name, scenario))
+
+    def _heads(self, name: str, scenario: Scenario) -> tuple[ItemHead, ...] | None:
+        if not scenario.weights:
+            return None
+        heads = self.bundle.info.shape.item_heads
+        known = [head.name for head in heads]
+        for action in scenario.weights:
+            if action not in known:
+                raise SettingsError(
+                    f"[serve.scenarios.{name}] weights names {action!r}, which the network does "
+                    f"not ask about; {nearest(action, known)}"
+                )
+        return tuple(
+            ItemHead(head.name, head.actions, scenario.weights.get(head.name, 0.0))
+            for head in heads
+        )
+
+
+def open_engine(
+    folder: Path,
+    scenarios: Mapping[str, Scenario],
+    cache_bytes: float,
+    network: str | None = None,
+) -> Engine:
+    """The bundle in `folder`, every file of it checked.
+
+    Raises BundleError on a bundle that cannot be trusted, SettingsError on rules that name what
+    its catalogue does not have.
+    """
+    return Engine(folder.name, open_bundle(folder, network=network), scenarios, cache_bytes)

@@ -1,0 +1,169 @@
+"""A customer as the bundle reads them: live events as arrays, the same as the shards' would be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from propense.encoding.batches import EventClock
+from propense.encoding.encoder import Encoder
+from propense.encoding.profiles import Profiles
+from propense.inference.bundle import Bundle
+from propense.schemas import Floats, Histories, Ints
+from propense.serving.records import Customer, LiveEvent
+
+MICROS_PER_SECOND = 1_000_000
+_NO_OFFSET = 0
+
+
+@dataclass(frozen=True)
+class Known:
+    """One version of one customer, read with one bundle's words. Nothing in it changes, but
+    what was found out about it is kept: answers, scores."""
+
+    customer: Customer
+    histories: Histories
+    """Of this one customer."""
+    clock: EventClock
+    encoder: Encoder
+    kept: dict[Any, Any] = field(default_factory=dict)
+    """Scores and lists already made, by what they depend on."""
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """The one row of the customer's profile."""
+        return self.encoder.profiles_of([self.customer.traits])
+
+    @property
+    def n_events(self) -> int:
+        return self.histories.n_events
+
+    @property
+    def n_bytes(self) -> int:
+        """Roughly what the customer takes in memory."""
+        arrays = [kept for kept in self.kept.values() if isinstance(kept, np.ndarray)]
+        return 2_000 + 250 * self.n_events + sum(array.nbytes for array in arrays)
+
+    def end_at(self, as_of: int | None) -> int:
+        """How many events lie before a moment (seconds); all of them without one.
+
+        Data of order only has no moments: all of them.
+        """
+        if as_of is None or not self.histories.timed:
+            return self.n_events
+        return int(np.searchsorted(self.histories.time, as_of, side="left"))
+
+
+def know(customer: Customer, bundle: Bundle) -> Known:
+    """The customer as `bundle` reads them."""
+    encoder = bundle.encoder
+    histories = history_of_customer(customer, encoder)
+    return Known(customer, histories, bundle.clock(histories), encoder)
+
+
+def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:
+    """The customer's events as arrays, in the canonical order of the shards.
+
+    The same as encoding.history.history_of, which goes through Arrow and takes milliseconds;
+    this one takes microseconds.
+    """
+    events = customer.events
+    if encoder.timed and not _in_order(events):
+        events = sorted(events, key=_place)
+    n = len(events)
+    if encoder.timed:
+        time = np.array([event.event_time for event in events], np.int64) // MICROS_PER_SECOND
+    else:
+        time = np.arange(n, dtype=np.int64)
+    action, item, source = encoder.actions.find, encoder.items.find, encoder.sources.find
+    value = np.array([event.value for event in events], np.float64) / MICROS_PER_SECOND
+    counts = [1.0 if event.count is None else event.count for event in events]
+    return Histories(
+        user_ids=np.array([customer.user_id], object),
+        offsets=np.array([0, n], np.int64),
+        time=time,
+        action=np.array([action(event.action) for event in events], np.int16),
+        item=np.array([item(event.item_id) for event in events], np.int32),
+        source=np.array([source(event.source) for event in events], np.int16),
+        value=value.astype(np.float32),
+        count=np.array(counts, np.float32),
+        timed=encoder.timed,
+    )
+
+
+def _in_order(events: Sequence[LiveEvent]) -> bool:
+    """Whether times strictly ascend, so that nothing else decides the order."""
+    before = None
+    for event in events:
+        if before is not None and event.event_time <= before:
+            return False
+        before = event.event_time
+    return True
+
+
+def _place(event: LiveEvent) -> tuple[object, ...]:
+    """Key of the canonical order: time, action, item, value, source, count; missing first."""
+    return (
+        event.event_time,
+        event.action,
+        event.item_id is not None,
+        event.item_id or "",
+        event.value is not None,
+        event.value or 0,
+        event.source is not None,
+        event.source or "",
+        event.count is not None,
+        event.count or 0.0,
+    )
+
+
+def join(customers: Sequence[Known]) -> tuple[Histories, EventClock, Ints]:
+    """The histories of several customers as one, their calendar, and the first event of each."""
+    first = customers[0]
+    if len(customers) == 1:
+        return first.histories, first.clock, first.histories.offsets[:1]
+    parts = [customer.histories for customer in customers]
+    lengths = [part.n_events for part in parts]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    clocks = [customer.clock for customer in customers]
+    histories = Histories(
+        user_ids=np.concatenate([part.user_ids for part in parts]),
+        offsets=offsets,
+        time=np.concatenate([part.time for part in parts]),
+        action=np.concatenate([part.action for part in parts]),
+        item=np.concatenate([part.item for part in parts]),
+        source=np.concatenate([part.source for part in parts]),
+        value=np.concatenate([part.value for part in parts]),
+        count=np.concatenate([part.count for part in parts]),
+        timed=parts[0].timed,
+    )
+    clock = EventClock(
+        np.concatenate([clock.hour for clock in clocks]),
+        np.concatenate([clock.weekday for clock in clocks]),
+        np.concatenate([clock.gap for clock in clocks]),
+    )
+    return histories, clock, offsets[:-1]
+
+
+def join_profiles(customers: Sequence[Known]) -> Profiles:
+    """A row a customer."""
+    parts = [customer.profiles for customer in customers]
+    if len(parts) == 1:
+        return parts[0]
+    return Profiles(
+        numeric=np.concatenate([part.numeric for part in parts]),
+        categorical=np.concatenate([part.categorical for part in parts]),
+        times=np.concatenate([part.times for part in parts]),
+        valid_from=np.concatenate([part.valid_from for part in parts]),
+        sensitive={
+            name: np.concatenate([part.sensitive[name] for part in parts])
+            for name in parts[0].sensitive
+        },
+    )
+
+
+Scores = Floats

@@ -1,0 +1,198 @@
+"""The running service: what it holds open, and what happens when something changes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from propense.errors import BundleError, ServeError
+from propense.serving.audit import AuditLog
+from propense.serving.engine import Engine, open_engine
+from propense.serving.gather import Gather
+from propense.serving.ingest.mapping import Mapper
+from propense.serving.keys import KeyRing
+from propense.serving.limits import Limiter
+from propense.serving.people import People, drop_changed
+from propense.serving.pseudonyms import Pseudonyms
+from propense.serving.records import Decision, Deed, Outcome
+from propense.serving.secrets import Secrets, open_secrets
+from propense.serving.store import Store
+from propense.serving.stores.opening import open_store
+from propense.serving.trial import Trials
+from propense.serving.writer import Writer
+from propense.inference.shelf import read_current
+from propense.settings import Settings, seconds
+
+LOOK_SECONDS: Final = 0.25
+"""How often the shelf is looked at."""
+KEPT_BUNDLES: Final = 3
+"""Opened bundles that stay ready, so that a roll back is at once."""
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Who may come in, and how often."""
+
+    keys: KeyRing
+    limiter: Limiter
+    pseudonyms: Pseudonyms
+    audit: AuditLog
+    secrets: Secrets
+
+
+class Service:
+    """One process of the service. Everything runs on its event loop but writing to the store."""
+
+    def __init__(self, settings: Settings, n_workers: int = 1) -> None:
+        """Open keys, store and the bundle that serves.
+
+        Raises ServeError, StoreError, BundleError or SettingsError, saying what is missing.
+        """
+        self.settings = settings
+        self.serve = settings.serve
+        self.n_workers = n_workers
+        self.data = Path(settings.folder) / self.serve.data
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.shelf = Path(settings.folder) / settings.pack.shelf
+        secrets = open_secrets(self.data)
+        self.doors = Doors(
+            KeyRing(self.data, secrets),
+            Limiter(self.serve.limits),
+            Pseudonyms(secrets),
+            AuditLog(self.data, secrets),
+            secrets,
+        )
+        self._opened: dict[str, Engine] = {}
+        self.engine = self.open_bundle(self._current())
+        self.mapper = self._mapper()
+        self.store = self._open_store("history")
+        self.people = People(self.store, n_workers == 1)
+        self.trials = Trials(self.data, self._open_store)
+        self.gather: Gather
+        self.writer: Writer
+        self.began = time.monotonic()
+        self._watching: asyncio.Task[None] | None = None
+        self.on_swap: list[Callable[[str, str], None]] = []
+
+    async def start(self) -> None:
+        """Begin to write and to watch; called on the event loop that answers."""
+        loop = asyncio.get_running_loop()
+        self.gather = Gather(loop)
+        self.writer = Writer(self.store, loop, self._on_kept, self.serve.limits.waiting_deeds)
+        self._watching = loop.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Write what waits and let go of everything."""
+        if self._watching is not None:
+            self._watching.cancel()
+        await asyncio.to_thread(self.writer.close)
+        self.trials.close()
+        self.store.close()
+        self.doors.audit.close()
+
+    def engines(self) -> list[Engine]:
+        """Every opened bundle whose memory of customers must follow changes."""
+        return list(self._opened.values())
+
+    def open_bundle(self, version: str, network: str | None = None) -> Engine:
+        """The engine of a bundle of the shelf, opened once."""
+        name = version if network is None else f"{version}/{network}"
+        engine = self._opened.get(name)
+        if engine is None:
+            room = self.serve.limits.cache_megabytes * 1e6 / 2
+            engine = open_engine(self.shelf / version, self.serve.scenarios, room, network)
+            self._opened[name] = engine
+        return engine
+
+    def evaluated(self) -> Engine:
+        """The network of the report, of the bundle that serves: what a test is held against."""
+        version = self.engine.version
+        if not self.engine.bundle.info.refreshed:
+            return self.engine
+        return self.open_bundle(version, "evaluated")
+
+    async def swap(self, version: str) -> None:
+        """Let another bundle answer, from the next question on. Nobody waits for it."""
+        engine = self._opened.get(version)
+        if engine is None:
+            room = self.serve.limits.cache_megabytes * 1e6 / 2
+            engine = await asyncio.to_thread(
+                open_engine, self.shelf / version, self.serve.scenarios, room, None
+            )
+            self._opened[version] = engine
+        before, self.engine = self.engine.version, engine
+        self.mapper = self._mapper()
+        self._close_old()
+        for tell in self.on_swap:
+            tell(before, version)
+
+    def user(self, user_id: str) -> str:
+        """The id a customer is kept under."""
+        return self.doors.pseudonyms.pseudonym(user_id) if self.serve.pseudonyms else user_id
+
+    async def keep(self, deeds: Sequence[Deed]) -> list[Outcome]:
+        """Have deeds written; on return they are in the next answer. Raises StoreError."""
+        own, trial = self.trials.part(deeds)
+        outcomes: list[Outcome] = []
+        if trial:
+            outcomes += await self.trials.keep(trial, self.engines())
+        if own:
+            outcomes += await self.writer.append(own)
+        return outcomes
+
+    def log(self, decisions: Sequence[Decision]) -> None:
+        """Keep what was shown, later."""
+        if self.serve.log_decisions:
+            self.writer.log(decisions)
+
+    def _on_kept(self, deeds: Sequence[Deed], outcomes: Sequence[Outcome]) -> None:
+        drop_changed(self.engines(), deeds)
+
+    async def _watch(self) -> None:
+        """Follow the shelf: another process, or person, may have promoted a bundle."""
+        failed = ""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                version = read_current(self.shelf).version
+                if version is not None and version not in (self.engine.version, failed):
+                    await self.swap(version)
+                    failed = ""
+            except (BundleError, OSError):
+                # What answers now goes on answering; readiness tells of it.
+                failed = version or ""
+
+    def _current(self) -> str:
+        version = read_current(self.shelf).version
+        if version is None:
+            raise ServeError(
+                f"shelf {str(self.shelf)!r} is empty; make a bundle with: propense run"
+            )
+        return version
+
+    def _mapper(self) -> Mapper:
+        encoder = self.engine.bundle.encoder
+        return Mapper(self.serve, encoder.actions.words, encoder.sources.words)
+
+    def _open_store(self, name: str) -> Store:
+        return open_store(
+            self.serve.store,
+            self.data,
+            durable=self.serve.durable,
+            mark=self.doors.pseudonyms.mark,
+            remember_seconds=seconds(self.serve.remember_messages),
+            name=name,
+            consent_required=self.serve.consent,
+        )
+
+    def _close_old(self) -> None:
+        """Let the oldest bundles go that answer nothing any more."""
+        for name in list(self._opened):
+            if len(self._opened) <= KEPT_BUNDLES:
+                return
+            if name.partition("/")[0] != self.engine.version:
+                del self._opened[name]

@@ -1,0 +1,109 @@
+"""Integration tests: their customers live in stores of their own, which are then destroyed.
+
+Ids are `verify:TOKEN:ID`. Rules of training, audiences and metrics never see them, since what
+they read is the other store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from propense.errors import ServeError
+from propense.serving.engine import Engine
+from propense.serving.people import People, drop_changed
+from propense.serving.records import VERIFY_PREFIX, Deed, Outcome
+from propense.serving.store import Store
+
+MOST: Final = 4
+"""Integration tests at once."""
+_ID: Final = re.compile(VERIFY_PREFIX + r"([0-9a-f]{8,32}):(?s:.+)")
+
+
+def token_of(user_id: str) -> str | None:
+    """The test an id belongs to; None of a real customer.
+
+    Raises ServeError for an id that only begins like one.
+    """
+    if not user_id.startswith(VERIFY_PREFIX):
+        return None
+    found = _ID.fullmatch(user_id)
+    if found is None:
+        raise ServeError(
+            f"id {user_id[:40]!r}: ids of a test are {VERIFY_PREFIX}TOKEN:ID, with 8 to 32 "
+            "hexadecimal digits as token"
+        )
+    return found.group(1)
+
+
+class Trials:
+    """The stores of the tests that are going on."""
+
+    def __init__(self, folder: Path, open_store: Callable[[str], Store]) -> None:
+        self._folder = folder
+        self._open_store = open_store
+        self._people: dict[str, People] = {}
+
+    def people(self, token: str) -> People:
+        """The customers of a test."""
+        found = self._people.get(token)
+        if found is None:
+            if len(self._people) >= MOST:
+                self._forget_gone()
+            if len(self._people) >= MOST:
+                raise ServeError(
+                    f"{MOST} integration tests are going on already; end one with "
+                    "DELETE /v1/verify/TOKEN"
+                )
+            # Other processes may write to it as well.
+            found = People(self._open_store(f"verify-{token}"), alone=False)
+            self._people[token] = found
+        return found
+
+    def part(self, deeds: Sequence[Deed]) -> tuple[Sequence[Deed], dict[str, list[Deed]]]:
+        """(of real customers, of each test)."""
+        if not any(deed.user_id.startswith(VERIFY_PREFIX) for deed in deeds):
+            return deeds, {}
+        own: list[Deed] = []
+        trial: dict[str, list[Deed]] = {}
+        for deed in deeds:
+            token = token_of(deed.user_id)
+            (own if token is None else trial.setdefault(token, [])).append(deed)
+        return own, trial
+
+    async def keep(
+        self, trial: dict[str, list[Deed]], engines: Sequence[Engine]
+    ) -> list[Outcome]:
+        """Have a test's deeds written."""
+        outcomes: list[Outcome] = []
+        for token, deeds in trial.items():
+            outcomes += await asyncio.to_thread(self.people(token).store.append, deeds)
+            drop_changed(engines, deeds)
+        return outcomes
+
+    def destroy(self, token: str, engines: Sequence[Engine]) -> int:
+        """End a test: nothing of it is left. Returns how many customers it had."""
+        people = self.people(token)
+        names = list(people.store.user_ids())
+        for name in names:
+            for engine in engines:
+                engine.cache.drop(name)
+        people.store.destroy()
+        del self._people[token]
+        return len(names)
+
+    def close(self) -> None:
+        """Let go of the stores; their tests may go on in other processes."""
+        for people in self._people.values():
+            people.store.close()
+        self._people.clear()
+
+    def _forget_gone(self) -> None:
+        """Close what another process has destroyed."""
+        for token, people in list(self._people.items()):
+            if people.store.is_destroyed:
+                people.store.close()
+                del self._people[token]

@@ -1,0 +1,152 @@
+"""Writes deeds in groups: what waits while one group is written is the next group."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from propense.errors import StoreError
+from propense.serving.records import Decision, Deed, Outcome
+from propense.serving.store import Store
+
+GROUP: Final = 2_000
+"""Deeds of one transaction at most."""
+
+Done = Callable[[Sequence[Deed], Sequence[Outcome]], None]
+
+
+class Writer:
+    """One thread that appends to a store, for one event loop.
+
+    A deed is acknowledged (its future resolves) only after the store has kept it and
+    `on_kept` has run, so that no answer made afterwards can miss it.
+    """
+
+    def __init__(
+        self, store: Store, loop: asyncio.AbstractEventLoop, on_kept: Done, most_waiting: int
+    ) -> None:
+        self._store = store
+        self._loop = loop
+        self._on_kept = on_kept
+        self._most_waiting = most_waiting
+        self._waiting: deque[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]] = deque()
+        self._decisions: deque[Decision] = deque(maxlen=100_000)
+        self._wake = threading.Event()
+        self._stop = False
+        self.n_waiting = 0
+        """Deeds not yet written."""
+        self.n_lost_decisions = 0
+        self.failed: str | None = None
+        """Why the last group was not written; None once one is."""
+        self._thread = threading.Thread(target=self._write, name="writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more would only wait."""
+        return self.n_waiting >= self._most_waiting
+
+    def lag(self) -> float:
+        """Seconds that the oldest unwritten deed has waited."""
+        try:
+            return time.monotonic() - self._waiting[0][2]
+        except IndexError:
+            return 0.0
+
+    def append(self, deeds: Sequence[Deed]) -> asyncio.Future[list[Outcome]]:
+        """Have deeds written; the future holds what became of each, or StoreError."""
+        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
+        self.n_waiting += len(deeds)
+        self._waiting.append((deeds, future, time.monotonic()))
+        self._wake.set()
+        return future
+
+    def log(self, decisions: Sequence[Decision]) -> None:
+        """Have decisions written with the next group; nobody waits for them."""
+        room = (self._decisions.maxlen or 0) - len(self._decisions)
+        self.n_lost_decisions += max(0, len(decisions) - room)
+        self._decisions.extend(decisions)
+        if len(self._decisions) >= GROUP:
+            self._wake.set()
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._stop = True
+        self._wake.set()
+        self._thread.join(timeout=30)
+
+    def _write(self) -> None:
+        while True:
+            self._wake.wait(timeout=0.5)
+            self._wake.clear()
+            while self._waiting:
+                self._write_group()
+            if self._decisions:
+                self._write_decisions()
+            if self._stop and not self._waiting:
+                return
+
+    def _write_group(self) -> None:
+        group = []
+        size = 0
+        while self._waiting and (size == 0 or size + len(self._waiting[0][0]) <= GROUP):
+            group.append(self._waiting.popleft())
+            size += len(group[-1][0])
+        deeds = [deed for some, _, _ in group for deed in some]
+        try:
+            outcomes = self._store.append(deeds)
+            self.failed = None
+        except Exception as error:
+            # Whatever it was, those who wait must hear of it.
+            self.failed = str(error)
+            refused = error if isinstance(error, StoreError) else StoreError(str(error))
+            self._tell(lambda: self._refuse(group, size, refused))
+            return
+        self._tell(lambda: self._acknowledge(group, deeds, outcomes))
+
+    def _write_decisions(self) -> None:
+        some = []
+        while self._decisions:
+            some.append(self._decisions.popleft())
+        try:
+            self._store.log_decisions(some)
+        except StoreError as error:
+            self.failed = str(error)
+            self.n_lost_decisions += len(some)
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
+
+    def _acknowledge(
+        self,
+        group: Sequence[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]],
+        deeds: Sequence[Deed],
+        outcomes: list[Outcome],
+    ) -> None:
+        self.n_waiting -= len(deeds)
+        self._on_kept(deeds, outcomes)
+        first = 0
+        for some, future, _ in group:
+            if not future.done():
+                future.set_result(outcomes[first : first + len(some)])
+            first += len(some)
+
+    def _refuse(
+        self,
+        group: Sequence[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]],
+        size: int,
+        error: StoreError,
+    ) -> None:
+        self.n_waiting -= size
+        for _, future, _ in group:
+            if not future.done():
+                future.set_exception(error)
