@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +14,10 @@ import msgspec
 
 from propense import __version__
 from propense.errors import SettingsError, nearest
+from propense.pipeline.live import mark_live
 from propense.schemas import RunFolder
 from propense.settings import Settings
+from propense.tables.live import is_live, resolve_live, sqlite_file
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     digest = hashlib.sha256(__version__.encode())
     for name, size, changed in input_files(settings):
         digest.update(f"{name}\0{size}\0{changed}\0".encode())
+    for name, mark in live_marks(settings):
+        digest.update(f"{name}\0{mark}\0".encode())
     prints = {}
     for stage in STAGES:
         chosen = {key: raw[key] for key in stage.reads}
@@ -80,29 +85,53 @@ def fingerprints(settings: Settings) -> dict[str, str]:
 
 
 def input_files(settings: Settings) -> list[tuple[str, int, int]]:
-    """Name, bytes and time of change of every local file the settings name."""
-    patterns: list[str] = []
-    for source in settings.sources.values():
-        patterns += [source.events] if isinstance(source.events, str) else source.events
-    for table in (
-        settings.identities, settings.users, settings.items, settings.exposures,
-        settings.impressions,
-    ):  # fmt: skip
-        if table is not None:
-            patterns += [table.path] if isinstance(table.path, str) else table.path
-    patterns += [goal.path for goal in settings.goals.values() if goal.path is not None]
+    """Name, bytes and time of change of every local file the settings name, SQLite files and
+    what is not yet in them among these."""
     found = set()
-    for pattern in patterns:
-        if "://" in pattern:
+    base = Path(settings.folder)
+    for _, address in _addresses(settings):
+        if is_live(address):
             continue
-        for file in (
-            Path(settings.folder).glob(pattern)
-            if not os.path.isabs(pattern)
-            else (Path("/").glob(pattern.lstrip("/")))
-        ):
-            status = file.stat()
-            found.add((str(file), status.st_size, status.st_mtime_ns))
+        if address.startswith("sqlite://"):
+            file = sqlite_file(address, base)
+            files = [file, file.with_name(file.name + "-wal")]
+        elif "://" in address:
+            continue
+        else:
+            files = list(
+                base.glob(address)
+                if not os.path.isabs(address)
+                else Path("/").glob(address.lstrip("/"))
+            )
+        for file in files:
+            if file.exists():
+                status = file.stat()
+                found.add((str(file), status.st_size, status.st_mtime_ns))
     return sorted(found)
+
+
+def live_marks(settings: Settings) -> list[tuple[str, str]]:
+    """View and state of everything the settings take from the service's own history."""
+    found = set()
+    for role, address in _addresses(settings):
+        if is_live(address):
+            found.add((role, mark_live(resolve_live(address, role, settings), settings)))
+    return sorted(found)
+
+
+def _addresses(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Role and address of everything the settings read."""
+    given: list[tuple[str, str | tuple[str, ...]]] = [
+        ("events", source.events) for source in settings.sources.values()
+    ]
+    for role in ("identities", "users", "items", "exposures", "impressions"):
+        table = getattr(settings, role)
+        if table is not None:
+            given.append((role, table.path))
+    given += [("labels", goal.path) for goal in settings.goals.values() if goal.path is not None]
+    for role, paths in given:
+        for address in [paths] if isinstance(paths, str) else paths:
+            yield role, address
 
 
 def stage_folder(run: RunFolder, name: str) -> Path:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from typing import Final
 
+import msgspec
+
 from propense.columns import ITEM_ID
-from propense.schemas import Account, RunFolder
+from propense.schemas import Account, Rule, RunFolder
 from propense.settings import Settings
 from propense.tables.account import write_accounts
 from propense.tables.clean_events import clean_events
@@ -16,6 +18,8 @@ from propense.tables.identities import read_persons
 from propense.tables.sources import RawTables
 
 _TABLES: Final = ("users", "items", "exposures", "impressions")
+LIVE_RULE: Final = "live history"
+"""Says what the live store gave to a table; it takes no row."""
 
 
 def clean(raw: RawTables, settings: Settings, engine: Engine, run: RunFolder) -> list[Account]:
@@ -44,6 +48,24 @@ def clean(raw: RawTables, settings: Settings, engine: Engine, run: RunFolder) ->
         items = engine.read_parquet(run.clean / "items.parquet").select(ITEM_ID).distinct()
     if raw.sources:
         accounts.insert(0, clean_events(raw, settings, persons, items, engine, run.clean))
+    accounts = _with_live(accounts, raw.live_notes)
     write_accounts(accounts, run.clean / "account.json")
     shutil.rmtree(engine.scratch / "typed", ignore_errors=True)
     return accounts
+
+
+def _with_live(accounts: list[Account], notes: dict[str, str]) -> list[Account]:
+    """What the live store gave to each table, also where that is nothing."""
+    told = []
+    for account in accounts:
+        note = notes.get(account.table)
+        if note is not None:
+            rules = [*account.rules, Rule(LIVE_RULE, note=note)]
+            account = msgspec.structs.replace(account, rules=rules)
+        told.append(account)
+    tables = {account.table for account in accounts}
+    told += [
+        Account(table, 0, 0, [Rule(LIVE_RULE, note=note)])
+        for table, note in notes.items() if table not in tables
+    ]  # fmt: skip
+    return told

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from propense.schemas import Account, SplitPlan
+from propense.tables.clean import LIVE_RULE
 from propense.tables.cost import duration
 from propense.tables.cuts import written
 from propense.tables.findings import (
@@ -103,7 +104,7 @@ def _accounts(accounts: list[Account]) -> Table:
                    right=(2, 3))  # fmt: skip
     for account in accounts:
         for rule in account.rules:
-            if rule.dropped or rule.mended:
+            if rule.dropped or rule.mended or rule.name == LIVE_RULE:
                 table.add_row(
                     escape(account.table), escape(rule.name), f"{rule.dropped:,}",
                     f"{rule.mended:,}", escape(rule.note),

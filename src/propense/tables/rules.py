@@ -11,7 +11,7 @@ from ibis.expr.types import Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
 from propense.settings import Clean, seconds
-from propense.tables.engine import ROW, Engine
+from propense.tables.engine import FILE_SHIFT, ROW, Engine
 from propense.tables.plausible import DAY
 from propense.tables.sources import RawTables
 from propense.tables.typed import CODE, SOURCE_SHIFT, TypedEvents
@@ -30,7 +30,8 @@ def find_duplicates(
 ) -> Table:
     """Rows that say again what an earlier row said.
 
-    Of rows with one event_id (in one source) the earliest stays; of rows equal in every
+    Of rows with one event_id (in one source) the earliest stays; of a live row and a
+    row of a log with one event_id, customer and item the log's; of rows equal in every
     column of their file the first; of rows without event_id that are equal in user, item,
     action, value, count and source, those closer than the window to the one before go.
     Without times and without a column of order a repeated row is a repeated event.
@@ -39,11 +40,13 @@ def find_duplicates(
     found: list[Table] = []
     if events.has_event_ids:
         found.append(_same_event_id(alive, engine))
+        if any(source.live for source in raw.sources.values()):
+            found.append(_logged_and_live(without(alive, found[0]), raw, engine))
     if events.timed or events.ordered:
         rest = alive
         candidates = engine.keep(_close(rest, window), "candidates")
-        if found:
-            candidates = without(candidates, found[0])
+        for taken in found:
+            candidates = without(candidates, taken)
         if rules.exact_duplicates == "drop":
             found.append(_same_columns(candidates, raw, engine))
             candidates = without(candidates, found[-1])
@@ -70,6 +73,24 @@ def _same_event_id(alive: Table, engine: Engine) -> Table:
         )
     ).select(ROW, "_rank")
     return engine.keep(_coded(ranked.filter(ranked["_rank"] > 0), "duplicate"), "same_event_id")
+
+
+def _logged_and_live(alive: Table, raw: RawTables, engine: Engine) -> Table:
+    """Live rows that a log of the company has too, under whatever source.
+
+    Two systems may number their events alike: customer and item must be the same as well.
+    """
+    files = [
+        (place << (SOURCE_SHIFT - FILE_SHIFT)) + file
+        for place, source in enumerate(raw.sources.values()) for file in sorted(source.live)
+    ]  # fmt: skip
+    same = (EVENT_ID, USER_ID, ITEM_ID)
+    named = alive.filter(alive[EVENT_ID].notnull())
+    plain = {f"_{name}": named[name].fill_null("") for name in same}
+    named = named.select(ROW, **plain, _live=(named[ROW] >> FILE_SHIFT).isin(files)).view()
+    logged = named.filter(~named["_live"]).select(*plain).distinct()
+    live = named.filter(named["_live"])
+    return engine.keep(_coded(live.semi_join(logged, list(plain)), "duplicate"), "logged_and_live")
 
 
 def _close(alive: Table, window: int) -> Table:

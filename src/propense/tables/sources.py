@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,8 @@ from propense.errors import SettingsError, SourceError, nearest
 from propense.settings import Settings, Source, Table
 from propense.tables.engine import BROKEN, FILE_SHIFT, ROW, Engine
 from propense.tables.formats import Format, TextFile, detect_format, stage
+from propense.tables.live import fetch_live, is_live, plain_address, resolve_live
+from propense.tables.live_traits import spread_traits
 from propense.tables.places import fetch_table, is_sql, local_files
 from propense.tables.text import plain_names
 
@@ -57,6 +59,8 @@ class RawTable:
     settings: Source | Table
     with_zone: frozenset[str] = frozenset()
     """Time columns that Parquet already keeps in UTC."""
+    live: frozenset[int] = frozenset()
+    """Numbers of the files that are the service's own history."""
 
     @property
     def own(self) -> list[str]:
@@ -87,6 +91,8 @@ class RawTables:
     identities: RawTable | None = None
     exposures: RawTable | None = None
     impressions: RawTable | None = None
+    live_notes: dict[str, str] = field(default_factory=dict)
+    """Table ("events" for all sources) -> what the live store gave to it."""
 
     def tables(self) -> Iterator[tuple[str, RawTable]]:
         """The tables beside the events that are there."""
@@ -103,21 +109,27 @@ def read(settings: Settings, engine: Engine) -> RawTables:
     Parquet files are read where they lie. Columns are found by the settings' mapping or by
     their own plain name.
 
-    Raises SourceError naming the file and the column, SettingsError for an unknown word in
-    a mapping.
+    A live store without a row is left out and noted. Raises SourceError naming the file and
+    the column, SettingsError for an unknown word in a mapping.
     """
-    sources = {}
+    sources, found = {}, {}
+    notes: dict[str, str] = {}
     for name, source in settings.sources.items():
         where = f"[sources.{name}] events"
-        table = _read(name, source, _many(source.events), settings, engine, where)
-        sources[name] = _check_source(table, source)
-    found = {}
+        table = _read(name, source, _many(source.events), settings, engine, where, notes)
+        if table is not None:
+            sources[name] = _check_source(table, source)
     for name in TABLE_WORDS:
         given = getattr(settings, name)
         if given is not None:
             where = f"[{name}] path"
-            found[name] = _read(name, given, _many(given.path), settings, engine, where)
-    return RawTables(sources, **found)
+            found[name] = _read(name, given, _many(given.path), settings, engine, where, notes)
+    if settings.sources and not sources and found.get("users") is None:
+        raise SourceError(
+            f"there is nothing to learn from yet: {notes.get('events', 'no source has a row')}; "
+            "let the service run first, or name a log of events beside it"
+        )
+    return RawTables(sources, **found, live_notes=notes)
 
 
 def _many(paths: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -126,8 +138,8 @@ def _many(paths: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def _read(
     name: str, given: Source | Table, addresses: tuple[str, ...], settings: Settings,
-    engine: Engine, where: str,
-) -> RawTable:  # fmt: skip
+    engine: Engine, where: str, notes: dict[str, str],
+) -> RawTable | None:  # fmt: skip
     known = EVENT_WORDS if isinstance(given, Source) else TABLE_WORDS[name]
     if isinstance(given, Source) or name == "identities":
         for word in given.columns:
@@ -145,7 +157,20 @@ def _read(
     wanted = _wanted(given)
     originals: list[str] = []
     staged: list[Path] = []
-    for address in addresses:
+    live: set[int] = set()
+    role = "events" if isinstance(given, Source) else name
+    for address in (resolve_live(address, role, settings) for address in addresses):
+        if is_live(address):
+            out = scratch / f"{len(staged):05d}.parquet"
+            n_rows = fetch_live(address, out, base, where)
+            notes[role] = f"{n_rows:,} rows of {plain_address(address)}"
+            if role == "users":
+                notes[role] += _spread(out, n_rows, given, settings, staged)
+            if out.exists():
+                live.add(len(staged))
+                originals.append(plain_address(address))
+                staged.append(out)
+            continue
         if is_sql(address):
             out = scratch / f"{len(staged):05d}.parquet"
             fetch_table(address, out, base, where)
@@ -155,7 +180,12 @@ def _read(
         for file in local_files([address], base, scratch, where):
             originals.append(_shown(file, base))
             staged.append(_as_parquet(file, given, wanted, scratch, len(staged)))
-    schemas = [_schema(file, original) for file, original in zip(staged, originals, strict=True)]
+    if not staged:
+        return None
+    schemas = [
+        _schema(file, original, place in live)
+        for place, (file, original) in enumerate(zip(staged, originals, strict=True))
+    ]
     rows = engine.read_numbered(staged)
     columns, renames = _resolve(rows.columns, given.columns, known, where, originals[0])
     if renames:
@@ -164,10 +194,27 @@ def _read(
         field.name for schema in schemas for field in schema
         if pa.types.is_timestamp(field.type) and field.type.tz is not None
     )  # fmt: skip
-    table = RawTable(name, rows, columns, tuple(originals), given, with_zone)
+    table = RawTable(name, rows, columns, tuple(originals), given, with_zone, frozenset(live))
     if not isinstance(given, Source):
         _need(table, NEEDED[name], where)
     return table
+
+
+def _spread(
+    out: Path, n_rows: int, given: Source | Table, settings: Settings, files: list[Path]
+) -> str:
+    """Take the traits of live users apart, in place; what to say of those left out."""
+    assert isinstance(given, Table)
+    labels = {goal.column for goal in settings.goals.values() if goal.path is None}
+    labels |= {goal.as_of for goal in settings.goals.values() if goal.path is None}
+    left = spread_traits(
+        out if n_rows else None, out, given, frozenset(name for name in labels if name),
+        [pq.read_schema(file) for file in files],
+    )  # fmt: skip
+    if not left:
+        return ""
+    more = f" and {len(left) - 10:,} more" if len(left) > 10 else ""
+    return f"; traits left out: {', '.join(left[:10])}{more} (name them in features to keep them)"
 
 
 def _wanted(given: Source | Table) -> tuple[str, ...]:
@@ -196,12 +243,12 @@ def _as_parquet(
     return stage(text, scratch, place)
 
 
-def _schema(file: Path, original: str) -> pa.Schema:
+def _schema(file: Path, original: str, live: bool) -> pa.Schema:
     try:
-        data = pq.ParquetFile(file)
-        if data.metadata.num_rows == 0:
-            raise SourceError(f"{original} has no rows; remove it from the source")
-        return data.schema_arrow
+        with pq.ParquetFile(file) as data:
+            if data.metadata.num_rows == 0 and not live:
+                raise SourceError(f"{original} has no rows; remove it from the source")
+            return data.schema_arrow
     except pa.ArrowInvalid as error:
         raise SourceError(
             f"{original} is no whole Parquet file ({str(error).splitlines()[0]}); copy it again"

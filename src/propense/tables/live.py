@@ -1,0 +1,225 @@
+"""The service's own history as a source: what the word "live" in the settings stands for.
+
+The service keeps its customers in a store (`[serve] data`, `store`) that shows them as four
+views: `live_events`, `live_identities`, `live_users`, `live_impressions`. A store that is not
+there yet has no rows, so that the first run works before the service ever ran.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from propense.errors import MissingExtraError, SourceError
+from propense.settings import Settings
+
+LIVE: Final = "live"
+"""As `events` of a source or `path` of a table; a folder of that name is "./live"."""
+VIEWS: Final = {
+    "events": "live_events",
+    "identities": "live_identities",
+    "users": "live_users",
+    "impressions": "live_impressions",
+}
+"""Role in the settings -> the view it reads."""
+STATE: Final = "live_state"
+"""A view of one value that is another one after every change, where the store has it."""
+TRAITS: Final = "traits"
+_BATCH: Final = 50_000
+
+
+def is_live(address: str) -> bool:
+    """Whether an address is the live store's, in a word or written out."""
+    return address == LIVE or _view(address) is not None
+
+
+def live_folder(settings: Settings) -> Path:
+    """Where views of a store that cannot be asked in SQL are exported to before a reading."""
+    return Path(settings.folder) / settings.run / "scratch" / LIVE
+
+
+def resolve_live(address: str, role: str, settings: Settings) -> str:
+    """The address of the view behind the word "live"; every other address as it is.
+
+    A SQL URL, or the Parquet file that a Redis store's view was exported to.
+    Raises SourceError for a role that no view serves.
+    """
+    if address != LIVE:
+        return address
+    if role not in VIEWS:
+        raise SourceError(
+            f'[{role}] path = "live": the live store keeps {", ".join(VIEWS)} only; name a file '
+            f'(a folder of that name is "./live")'
+        )
+    store, view = settings.serve.store, VIEWS[role]
+    if store == "sqlite":
+        file = quote((Path(settings.serve.data) / "history.db").as_posix())
+        return f"sqlite:///{file}?table={view}"
+    if store.startswith(("postgresql://", "postgres://")):
+        parts = urlsplit(store)
+        query = f"{parts.query}&table={view}" if parts.query else f"table={view}"
+        return urlunsplit(parts._replace(query=query))
+    return str(live_folder(settings) / f"{view}.parquet")
+
+
+def fetch_live(address: str, out: Path, base: Path, where: str) -> int:
+    """Write a view, every column as text, to a Parquet file; returns its rows.
+
+    0, and no file, where the store is not there yet. Raises SourceError where it is there
+    and cannot be read.
+    """
+    view = _view(address)
+    if view is None:
+        raise SourceError(f"{where}: {plain_address(address)!r} is no view of a live store")
+    rows = 0
+    try:
+        with closing(_read(address, view, base, where)) as batches:
+            names = next(batches, None)
+            if names is None:
+                return 0
+            schema = pa.schema([(name, pa.string()) for name in names])
+            with pq.ParquetWriter(out, schema, compression="snappy") as writer:
+                for batch in batches:
+                    columns = [pa.array(column, pa.string()) for column in zip(*batch, strict=True)]
+                    writer.write_batch(pa.record_batch(columns, schema=schema))
+                    rows += len(batch)
+    except sqlite3.Error as error:
+        raise SourceError(f"{where}: {plain_address(address)} cannot be read: {error}") from error
+    if rows == 0:
+        out.unlink()
+    return rows
+
+
+def live_mark(address: str, base: Path) -> str:
+    """What a view holds, as a word that changes when it does: the store's own counter where
+    there is one, else a digest of every row. Raises SourceError as `fetch_live`."""
+    view = _view(address)
+    assert view is not None
+    try:
+        with closing(_read(address, STATE, base, address, needed=False)) as state:
+            if next(state, None) is not None:
+                return f"state {[row for batch in state for row in batch]}"
+        digest = hashlib.sha256()
+        with closing(_read(address, view, base, address)) as batches:
+            for batch in batches:
+                digest.update(msgspec.json.encode(batch))
+    except sqlite3.Error as error:
+        raise SourceError(f"{plain_address(address)} cannot be read: {error}") from error
+    return digest.hexdigest()
+
+
+def plain_address(address: str) -> str:
+    """An address for messages and accounts: no name, no password."""
+    parts = urlsplit(address)
+    if not parts.scheme:
+        return address
+    place = parts.path.removeprefix("/") if parts.scheme == "sqlite" else parts.path
+    return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}{place}"
+
+
+def _view(address: str) -> str | None:
+    """The live view that a SQL URL or an exported file names."""
+    parts = urlsplit(address)
+    if parts.scheme in ("sqlite", "postgres", "postgresql"):
+        names = parse_qs(parts.query).get("table", [])
+        return names[0] if len(names) == 1 and names[0] in VIEWS.values() else None
+    path = Path(address)
+    inside = path.parent.name == LIVE and path.parent.parent.name == "scratch"
+    return path.stem if inside and path.stem in VIEWS.values() else None
+
+
+def _read(
+    address: str, view: str, base: Path, where: str, needed: bool = True
+) -> Generator[Sequence[Any], None, None]:
+    """The view's column names, then its rows as text in batches; nothing where there is none."""
+    scheme = urlsplit(address).scheme
+    if scheme == "sqlite":
+        yield from _read_sqlite(address, view, base, where, needed)
+    elif scheme:
+        yield from _read_postgres(address, view, where)
+    elif needed and Path(address).is_file():
+        with pq.ParquetFile(address) as file:
+            yield file.schema_arrow.names
+            for batch in file.iter_batches(_BATCH):
+                yield list(zip(*[c.cast(pa.string()).to_pylist() for c in batch], strict=True))
+
+
+def _read_sqlite(
+    address: str, view: str, base: Path, where: str, needed: bool
+) -> Generator[Sequence[Any], None, None]:
+    file = sqlite_file(address, base)
+    if not file.is_file() or file.stat().st_size == 0:
+        return
+    # Read only: whoever reads must not tidy up the write-ahead log of the service.
+    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as con:
+        listed = con.execute("select name from sqlite_master where type in ('table', 'view')")
+        known = {name for (name,) in listed}
+        if view not in known:
+            if needed and known & set(VIEWS.values()):
+                raise SourceError(
+                    f"{where}: {file} has no view {view!r}; it was made by another version of "
+                    f"propense, which can be mended by starting this version's service on it once"
+                )
+            return
+        names = [row[1] for row in con.execute(f'pragma table_info("{view}")')]
+        yield names
+        chosen = ", ".join(f'cast("{name}" as text)' for name in names)
+        rows = con.execute(f'select {chosen} from "{view}"')
+        while batch := rows.fetchmany(_BATCH):
+            yield batch
+
+
+def _read_postgres(address: str, view: str, where: str) -> Generator[Sequence[Any], None, None]:
+    try:
+        import psycopg
+        from psycopg import sql
+    except ImportError as error:
+        raise MissingExtraError("postgres", "psycopg") from error
+    parts = urlsplit(address)
+    query = parse_qs(parts.query)
+    query.pop("table", None)
+    schema = query.pop("schema", [None])[0]
+    rest = "&".join(f"{key}={quote(value[0])}" for key, value in query.items())
+    plain = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
+    try:
+        with psycopg.connect(plain, connect_timeout=10) as con:
+            name = sql.Identifier(schema, view) if schema else sql.Identifier(view)
+            there = con.execute("select to_regclass(%s)", [name.as_string(con)]).fetchone()
+            if there is None or there[0] is None:
+                return
+            with con.cursor(name="live") as rows:
+                rows.execute(sql.SQL("select * from {}").format(name))
+                batch = rows.fetchmany(_BATCH)
+                yield [column.name for column in rows.description or ()]
+                while batch:
+                    yield [tuple(map(_text, row)) for row in batch]
+                    batch = rows.fetchmany(_BATCH)
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SourceError(f"{where}: cannot read {plain_address(address)}: {reason}") from error
+
+
+def _text(value: Any) -> str | None:
+    """A database value as text; moments with their offset, documents as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return msgspec.json.encode(value).decode()
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    return str(value)
+
+
+def sqlite_file(address: str, base: Path) -> Path:
+    """The file of a `sqlite:///FILE` URL; a relative one starts at `base`."""
+    file = Path(unquote(urlsplit(address).path.removeprefix("/")))
+    return file if file.is_absolute() else base / file

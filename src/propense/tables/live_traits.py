@@ -1,0 +1,95 @@
+"""Live traits as columns of the users table: one JSON document a customer, taken apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from propense.columns import USER_ID
+from propense.settings import Table
+from propense.tables.live import TRAITS
+
+MAX_COLUMNS: Final = 64
+"""Columns of traits that nobody named, at most: whoever sends traits must not shape the data."""
+PERSONAL: Final = frozenset(
+    (
+        "address", "avatar", "birthday", "email", "first_name", "firstname", "id", "last_name",
+        "lastname", "name", "password", "phone", "title", "username", "website",
+    )
+)  # fmt: skip
+"""Traits that say who a customer is and not how they act; learned from only where named."""
+
+
+def spread_traits(
+    staged: Path | None, out: Path, given: Table, labels: frozenset[str],
+    files: Sequence[pa.Schema],
+) -> tuple[str, ...]:  # fmt: skip
+    """Turn `user_id, traits` into `user_id` and a column a trait; returns traits left out.
+
+    Kept are traits that `features`, `types`, `sensitive` or `valid_from` name or the other
+    `files` have as columns, and of the rest the `MAX_COLUMNS` most frequent that are not
+    personal; never `labels`, which nobody may set from outside. A column has the type that
+    the files have, where every value can be read so; else it is text. What is named and not
+    known yet is an empty column. Without `staged`, and with nothing named, nothing is written.
+    """
+    theirs = {field.name: field.type for schema in files for field in schema}
+    own = given.columns.get(USER_ID, USER_ID)
+    said = {*(given.features or ()), *given.types, *given.sensitive, given.valid_from or ""}
+    named = ({*theirs} | said) - {own, "", *labels}
+    counts: Counter[str] = Counter()
+    for _, traits in _documents(staged):
+        counts.update(key for key, value in traits.items() if value is not None)
+    counts.pop(own, None)
+    free = [
+        key for key in counts
+        if key not in named and key not in labels and key.casefold() not in PERSONAL
+    ]  # fmt: skip
+    free.sort(key=lambda key: (-counts[key], key))
+    kept = sorted({*(key for key in named if key in counts or key in said), *free[:MAX_COLUMNS]})
+    if staged is None and not kept:
+        return ()
+    columns: dict[str, list[str | None]] = {own: []} | {key: [] for key in kept}
+    for user, traits in _documents(staged):
+        columns[own].append(user)
+        for key in kept:
+            columns[key].append(_text(traits.get(key)))
+    arrays = {
+        key: _typed(pa.array(texts, pa.string()), theirs.get(key)) for key, texts in columns.items()
+    }
+    pq.write_table(pa.table(arrays), out)
+    return tuple(sorted(set(counts) - set(kept)))
+
+
+def _documents(staged: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    if staged is None:
+        return
+    with pq.ParquetFile(staged) as file:
+        for batch in file.iter_batches(columns=[USER_ID, TRAITS]):
+            columns = (column.to_pylist() for column in batch)
+            for user, text in zip(*columns, strict=True):
+                found = msgspec.json.decode(text) if text else {}
+                yield user, found if isinstance(found, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    """A trait as a file would write it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else msgspec.json.encode(value).decode()
+
+
+def _typed(texts: pa.Array, wanted: pa.DataType | None) -> pa.Array:
+    if wanted is None or pa.types.is_string(wanted):
+        return texts
+    try:
+        return texts.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return texts

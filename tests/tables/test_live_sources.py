@@ -1,0 +1,262 @@
+"""The service's own history as a source of the next run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from propense.errors import SourceError
+from propense.pipeline.stages import fingerprints
+from propense.schemas import Account, RunFolder
+from propense.settings import Settings, parse_settings
+from propense.tables.clean import clean
+from propense.tables.engine import Engine
+from propense.tables.live import is_live, resolve_live
+from propense.tables.sources import read
+
+EVENTS = "user_id, item_id, action, event_time, value, count, source, event_id"
+IMPRESSIONS = "user_id, item_id, position, p_action, policy, time, outcome"
+Row = tuple[Any, ...]
+
+
+def store(
+    folder: Path, events: Sequence[Row] = (), names: Sequence[Row] = (), traits: Sequence[Row] = (),
+    shown: Sequence[Row] = (),
+) -> Path:  # fmt: skip
+    """A SQLite file with the four views of a live store; earlier rows stay."""
+    file = folder / "live" / "history.db"
+    file.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(file)) as con, con:
+        for view, columns in (
+            ("events", EVENTS), ("identities", "user_id, alias"), ("users", "user_id, traits"),
+            ("impressions", IMPRESSIONS),
+        ):  # fmt: skip
+            con.execute(f"create table if not exists kept_{view} ({columns})")
+            con.execute(f"create view if not exists live_{view} as select * from kept_{view}")
+        con.executemany("insert into kept_events values (?, ?, ?, ?, ?, ?, ?, ?)", events)
+        con.executemany("insert into kept_identities values (?, ?)", names)
+        con.executemany("insert into kept_users values (?, ?)", traits)
+        con.executemany("insert into kept_impressions values (?, ?, ?, ?, ?, ?, ?)", shown)
+    return file
+
+
+def event(user: str, item: str, day: int, event_id: str, **more: Any) -> Row:
+    moment = f"2024-03-{day:02d}T08:30:00.250000Z"
+    said = {"action": "view", "value": None, "count": None, "source": "web"} | more
+    return (
+        user, item, said["action"], moment, said["value"], said["count"], said["source"], event_id,
+    )  # fmt: skip
+
+
+def log(folder: Path, name: str, header: str, *rows: str) -> None:
+    (folder / name).write_text("\n".join([header, *rows]) + "\n", "utf-8")
+
+
+def asked(folder: Path, **more: Any) -> Settings:
+    log(
+        folder, "app.csv", "user_id,item_id,action,event_time,event_id",
+        "ann,c1,view,2024-02-01 10:00:00,e1", "ben,c2,view,2024-02-02 10:00:00,e2",
+    )  # fmt: skip
+    raw: dict[str, Any] = {
+        "time_zone": "Asia/Shanghai",
+        "sources": {"app": {"events": "app.csv"}, "live": {"events": "live"}},
+    }
+    return parse_settings(raw | more, folder)
+
+
+def cleaned(settings: Settings, engine: Engine) -> tuple[RunFolder, dict[str, Account]]:
+    run = RunFolder(Path(settings.folder) / "run")
+    accounts = clean(read(settings, engine), settings, engine, run)
+    return run, {account.table: account for account in accounts}
+
+
+def rows_of(run: RunFolder, table: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(run.clean / table).to_pylist()
+    return found
+
+
+def note(account: Account) -> str:
+    return next(rule.note for rule in account.rules if rule.name == "live history")
+
+
+def test_live_events_are_read_beside_a_log_under_their_own_source(
+    tmp_path: Path, engine: Engine
+) -> None:
+    store(tmp_path, [event("ann", "c3", 1, "m1", action="pay", value=12.5, count=2.0),
+                     event("eve", "c1", 2, "m2", source=None)])  # fmt: skip
+    run, accounts = cleaned(asked(tmp_path), engine)
+    found = {row["event_id"]: row for row in rows_of(run, "events")}
+    assert set(found) == {"e1", "e2", "m1", "m2"}
+    assert found["m1"]["value"] == 12_500_000 and found["m1"]["count"] == 2.0
+    assert found["m1"]["event_time"].isoformat() == "2024-03-01T08:30:00.250000"
+    assert [found[key]["source"] for key in ("e1", "m1", "m2")] == ["app", "web", "live"]
+    assert note(accounts["events"]) == "2 rows of sqlite://live/history.db"
+    assert accounts["events"].balances
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_store_that_is_absent_or_empty_is_no_error_and_is_told(
+    tmp_path: Path, engine: Engine, there: bool
+) -> None:
+    if there:
+        store(tmp_path)
+    log(tmp_path, "users.csv", "user_id,age", "ann,31")
+    settings = asked(
+        tmp_path, identities={"path": "live"}, impressions={"path": "live"},
+        users={"path": ["users.csv", "live"], "features": ["age", "city"]},
+    )  # fmt: skip
+    run, accounts = cleaned(settings, engine)
+    assert len(rows_of(run, "events")) == 2
+    for table in ("events", "identities", "impressions", "users"):
+        assert note(accounts[table]).startswith("0 rows of sqlite://live/history.db")
+    assert rows_of(run, "users.parquet") == [{"user_id": "ann", "age": 31.0, "city": None}]
+
+
+def test_nothing_but_an_empty_store_says_what_to_do(tmp_path: Path, engine: Engine) -> None:
+    settings = parse_settings({"sources": {"live": {"events": "live"}}}, tmp_path)
+    with pytest.raises(SourceError, match=r"0 rows of sqlite://live/history.db; let the service"):
+        read(settings, engine)
+
+
+def test_an_anonymous_visitor_and_the_customer_are_one_person(
+    tmp_path: Path, engine: Engine
+) -> None:
+    store(tmp_path, [event("anon-7", "c3", 1, "m1"), event("ann", "c4", 2, "m2")],
+          names=[("ann", "anon-7")])  # fmt: skip
+    run, _ = cleaned(asked(tmp_path, identities={"path": "live"}), engine)
+    found = sorted((row["user_id"], row["event_id"]) for row in rows_of(run, "events"))
+    assert found == [("ann", "e1"), ("ann", "m1"), ("ann", "m2"), ("ben", "e2")]
+
+
+def test_an_event_of_a_log_and_of_the_store_counts_once(tmp_path: Path, engine: Engine) -> None:
+    # e1 came live under the visitor's id and another source; e2 is another system's number.
+    store(tmp_path, [event("anon-7", "c1", 1, "e1"), event("zoe", "c9", 2, "e2"),
+                     event("zoe", "c9", 3, "m3")], names=[("ann", "anon-7")])  # fmt: skip
+    run, accounts = cleaned(asked(tmp_path, identities={"path": "live"}), engine)
+    found = sorted(
+        (row["event_id"], row["user_id"], row["source"]) for row in rows_of(run, "events")
+    )
+    assert found == [
+        ("e1", "ann", "app"), ("e2", "ben", "app"), ("e2", "zoe", "web"), ("m3", "zoe", "web"),
+    ]  # fmt: skip
+    rules = {rule.name: rule.dropped for rule in accounts["events"].rules}
+    assert rules["duplicate"] == 1
+    aside = rows_of(run, "set_aside/events.parquet")
+    assert [(row["user_id"], row["reason"]) for row in aside] == [("anon-7", "duplicate")]
+
+
+def test_live_traits_are_laid_over_the_row_of_the_file(tmp_path: Path, engine: Engine) -> None:
+    log(tmp_path, "users.csv", "user_id,age,city", "ann,31,Beijing", "ben,40,Xi'an", "ben,41,")
+    traits = [
+        ("ann", json.dumps({"city": "Shanghai", "level": 3, "email": "a@b.c", "age": None})),
+        ("ben", "{}"), ("eve", json.dumps({"age": 19, "new": True})), ("anon-7", '{"level": 4}'),
+    ]  # fmt: skip
+    store(tmp_path, traits=traits, names=[("ann", "anon-7")])
+    users = {"path": ["users.csv", "live"]}
+    run, accounts = cleaned(asked(tmp_path, users=users, identities={"path": "live"}), engine)
+    found = {row.pop("user_id"): row for row in rows_of(run, "users.parquet")}
+    assert found == {
+        "ann": {"age": 31.0, "city": "Shanghai", "level": 4.0, "new": None},
+        "ben": {"age": 40.0, "city": "Xi'an", "level": None, "new": None},
+        "eve": {"age": 19.0, "city": None, "level": None, "new": True},
+    }
+    rules = {rule.name: rule.dropped for rule in accounts["users"].rules}
+    assert rules["duplicate"] == 1 and rules["laid over"] == 3 and accounts["users"].balances
+    assert "traits left out: email" in note(accounts["users"])
+
+
+def test_traits_take_the_type_of_a_parquet_file(tmp_path: Path, engine: Engine) -> None:
+    import pyarrow as pa
+
+    pq.write_table(pa.table({"user_id": ["ann"], "age": [31]}), tmp_path / "users.parquet")
+    store(tmp_path, traits=[("ann", '{"age": "32"}'), ("ben", '{"age": 20}')])
+    run, _ = cleaned(asked(tmp_path, users={"path": ["users.parquet", "live"]}), engine)
+    found = {row["user_id"]: row["age"] for row in rows_of(run, "users.parquet")}
+    assert found == {"ann": 32.0, "ben": 20.0}
+
+
+def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: Engine) -> None:
+    log(tmp_path, "users.csv", "user_id,left", "ann,no", "ben,yes")
+    store(tmp_path, traits=[("ann", '{"left": "yes"}')])
+    settings = asked(
+        tmp_path, users={"path": ["users.csv", "live"]},
+        goals={"left": {"column": "left", "positive": "yes"}},
+    )  # fmt: skip
+    run, _ = cleaned(settings, engine)
+    assert {row["user_id"]: row["left"] for row in rows_of(run, "users.parquet")} == {
+        "ann": "no", "ben": "yes",
+    }  # fmt: skip
+
+
+def test_impressions_are_read(tmp_path: Path, engine: Engine) -> None:
+    store(
+        tmp_path,
+        shown=[
+            ("ann", "c1", 1, 0.5, "network", "2024-03-01T00:00:00Z", None),
+            ("ann", "c2", 2, 0.25, "network", "2024-03-01T00:00:00Z", None),
+        ],
+    )
+    run, accounts = cleaned(asked(tmp_path, impressions={"path": "live"}), engine)
+    assert [row["p_action"] for row in rows_of(run, "impressions.parquet")] == [0.5, 0.25]
+    assert accounts["impressions"].n_out == 2
+
+
+def test_only_a_changed_store_makes_cleaning_run_again(tmp_path: Path) -> None:
+    settings = asked(tmp_path, identities={"path": "live"})
+    absent = fingerprints(settings)["clean"]
+    file = store(tmp_path, [event("ann", "c3", 1, "m1")])
+    first = fingerprints(settings)["clean"]
+    file.touch()  # the same rows in a file that was written again
+    with closing(sqlite3.connect(file)) as con:
+        con.execute("vacuum")
+    assert fingerprints(settings)["clean"] == first != absent
+    with closing(sqlite3.connect(file)) as con, con:
+        con.execute("update kept_events set user_id = 'bob'")
+    second = fingerprints(settings)["clean"]
+    store(tmp_path, names=[("ann", "anon-1")])
+    assert len({first, second, fingerprints(settings)["clean"]}) == 3
+
+
+def test_a_company_database_counts_by_its_file(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as con, con:
+        con.execute("create table log (user_id)")
+    settings = parse_settings(
+        {"sources": {"shop": {"events": "sqlite:///shop.db?table=log"}}}, tmp_path
+    )
+    before = fingerprints(settings)["clean"]
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as con, con:
+        con.executemany("insert into log values (?)", [("x" * 1000,)] * 100)
+    assert fingerprints(settings)["clean"] != before
+
+
+def test_the_word_follows_the_settings_of_the_service(tmp_path: Path) -> None:
+    def address(role: str = "events", **serve: str) -> str:
+        return resolve_live("live", role, parse_settings(raw | {"serve": serve}, tmp_path))
+
+    raw = {"sources": {"live": {"events": "live"}}}
+    assert address() == "sqlite:///live/history.db?table=live_events"
+    assert address(data="/var/p", role="users") == "sqlite:////var/p/history.db?table=live_users"
+    assert address(store="postgresql://u:s@h/d", role="impressions") == (
+        "postgresql://u:s@h/d?table=live_impressions"
+    )
+    exported = address(store="redis://h:6379/0")
+    assert exported == str(tmp_path / "runs/main/scratch/live/live_events.parquet")
+    assert all(map(is_live, ("live", exported, address())))
+    assert not is_live("./live") and not is_live("sqlite:///shop.db?table=log")
+    with pytest.raises(SourceError, match="keeps events, identities, users, impressions only"):
+        address("items")
+
+
+def test_a_store_of_another_version_is_told(tmp_path: Path, engine: Engine) -> None:
+    file = store(tmp_path)
+    with closing(sqlite3.connect(file)) as con, con:
+        con.execute("drop view live_events")
+    with pytest.raises(SourceError, match="has no view 'live_events'"):
+        read(asked(tmp_path), engine)
