@@ -82,7 +82,8 @@ def write_bundle(
     text = msgspec.json.format(msgspec.json.encode(info), indent=1)
     (unfinished / INFO).write_bytes(text)
     # When and how fast lies outside the content: the same data give the same bundle.
-    timeless = without_times(report)
+    # Its examples are customers, and stay in the run folder, where they can be erased.
+    timeless = msgspec.structs.replace(without_times(report), examples=[])
     (unfinished / "report.json").write_bytes(report_to_json(timeless))
     (unfinished / "model_card.md").write_text(render_card(timeless), "utf-8")
     made = datetime.now(UTC).isoformat(timespec="seconds")
