@@ -10,6 +10,7 @@ import msgspec
 from propense.serving.ingest.consent import read_consent
 from propense.serving.ingest.mapping import Mapper
 from propense.serving.ingest.messages import (
+    LONGEST_ID,
     Call,
     IngestError,
     Message,
@@ -25,6 +26,8 @@ GROUP_PREFIX: Final = "group_"
 """Before the traits of a customer's group; the group's own id is the trait "group_id"."""
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+_FITS: Final = msgspec.msgpack.Encoder().encode
+"""Fails for whole numbers beyond 64 bits, wherever they stand."""
 _LATEST: Final = 2**62
 """No moment that fits into 64 bits lies near this; what does is nonsense."""
 
@@ -90,7 +93,7 @@ def _deed(
     events: tuple[LiveEvent, ...] = ()
     traits: dict[str, Any] = {}
     if kind == "identify":
-        traits = fields_of(body, "traits", place)
+        traits = _traits(body, place)
         if user_id is not None and anonymous_id != user_id:
             previous = anonymous_id
     elif kind == "alias":
@@ -142,13 +145,25 @@ def _moment(message: Message, mapper: Mapper, clock: Clock, stated: int | None) 
     return moment
 
 
+def _traits(body: dict[str, Any], place: str) -> dict[str, Any]:
+    traits = fields_of(body, "traits", place)
+    try:
+        _FITS(traits)
+    except OverflowError:
+        raise IngestError(f"{place}/traits", "holds a number that 64 bits cannot") from None
+    for name in traits:
+        if len(name) > LONGEST_ID:
+            raise IngestError(
+                f"{place}/traits", f"a name has {len(name):,} characters; at most {LONGEST_ID}"
+            )
+    return traits
+
+
 def _group(body: dict[str, Any], place: str) -> dict[str, Any]:
     group_id = text_id(body.get("groupId"), f"{place}/groupId")
     if group_id is None:
         raise IngestError(f"{place}/groupId", "is missing; a group call needs it")
-    traits = {
-        f"{GROUP_PREFIX}{name}": value for name, value in fields_of(body, "traits", place).items()
-    }
+    traits = {f"{GROUP_PREFIX}{name}": value for name, value in _traits(body, place).items()}
     traits["group_id"] = group_id
     return traits
 

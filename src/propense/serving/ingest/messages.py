@@ -187,11 +187,11 @@ def text_id(value: Any, place: str) -> str | None:
         return value
     if value is None:
         return None
-    if type(value) is int:
+    if type(value) is int and abs(value) < 2**64:
         return str(value)
     if type(value) is float and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    raise IngestError(place, f"must be text or a whole number; got {type_name(value)}")
+    raise IngestError(place, f"must be text or a whole number of 64 bits; got {type_name(value)}")
 
 
 def fields_of(body: dict[str, Any], key: str, place: str) -> dict[str, Any]:

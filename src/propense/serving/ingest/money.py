@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from propense.columns import MICRO
@@ -12,24 +11,25 @@ MOST_MONEY: Final = 10**12
 """Units of the currency that one event may be worth, either way."""
 MOST_COUNT: Final = 10**9
 _LONGEST: Final = 40
+_BIG: Final = 2**64
 
 
 def read_number(value: Any) -> float | None:
-    """A finite number, or a text that is one; None for anything else.
+    """A number below 2^64, or a text that is one; None for anything else.
 
     >>> read_number(" 12.50 "), read_number("1_000"), read_number(True), read_number("nan")
     (12.5, None, None, None)
     """
     kind = type(value)
     if kind is float or kind is int:
-        return float(value)
+        return float(value) if -_BIG < value < _BIG else None
     if kind is not str or not 0 < len(value) <= _LONGEST or not value.isascii() or "_" in value:
         return None
     try:
         number = float(value)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if -_BIG < number < _BIG else None
 
 
 def read_money(value: Any, place: str, times: float = 1.0) -> int:

@@ -15,8 +15,8 @@ Step = str | int
 _DECODE: Final = msgspec.json.Decoder().decode
 _ENCODE: Final = msgspec.json.Encoder().encode
 _CONTAINERS: Final = frozenset({dict, list})
-_BIG: Final = 2**64
-_SMALL: Final = -(2**63)
+_MOST_DIGITS: Final = 4_000
+"""Of a whole number: below what the standard library refuses to read."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 def read_strictly(body: bytes) -> tuple[Any, list[Fault]]:
     """The document, and the places where a key stands twice in an object, a number is not
-    finite or beyond 64 bits, or a text holds U+0000 or half of a surrogate pair.
+    finite or has thousands of digits, or a text holds U+0000 or half of a surrogate pair.
 
     Raises ValueError where it is not JSON at all.
     """
@@ -118,8 +118,7 @@ def _float(text: str) -> Any:
 
 
 def _int(text: str) -> Any:
-    number = int(text) if len(text) <= 20 else _BIG
-    return number if _SMALL <= number < _BIG else _Bad("the number does not fit into 64 bits")
+    return int(text) if len(text) <= _MOST_DIGITS else _Bad("the number has too many digits")
 
 
 def _faults(root: Any) -> list[Fault]:

@@ -1,0 +1,143 @@
+"""Unmodified client libraries, each told to follow one script of calls.
+
+Every sender identifies USER (whose anonymous id is given back), sends three track calls, one
+page, one screen where the library has it, one group and one alias, and waits until all is sent.
+The npm packages are installed into PROPENSE_NODE, or build/node; none is part of the project.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+NODE = Path(os.environ.get("PROPENSE_NODE", ROOT / "build" / "node"))
+PACKAGES = ("@segment/analytics-node@3", "@segment/analytics-next@1")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = 60
+"""Seconds."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """One library."""
+
+    name: str
+    user_id: str
+    send: Callable[[str, str], None]
+    """(URL of the service, write key); returns when the library says that all is sent."""
+    missing: Callable[[], str]
+    """What it lacks to run here; empty if nothing."""
+
+
+def send_python(url: str, key: str, *, zipped: bool = False) -> None:
+    """segment-analytics-python."""
+    words = [sys.executable, HERE / "send_python.py", url, key, "gzip" if zipped else "plain"]
+    subprocess.run(words, check=True, timeout=PATIENCE)
+
+
+def send_node(url: str, key: str) -> None:
+    """@segment/analytics-node."""
+    script = shutil.copy(HERE / "send_node.mjs", NODE / "send_node.mjs")
+    subprocess.run(["node", script, url, key], check=True, timeout=PATIENCE, cwd=NODE)
+
+
+def send_browser(url: str, key: str, *, strategy: str = "standard") -> None:
+    """@segment/analytics-next in a headless Chromium, on a page of another origin."""
+    umd = NODE / "node_modules" / "@segment" / "analytics-next" / "dist" / "umd"
+    done = threading.Event()
+    failed: list[str] = []
+
+    class Pages(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/done"):
+                failed.extend(parse_qs(urlsplit(self.path).query).get("failed", []))
+                done.set()
+            super().do_GET()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(umd, folder, dirs_exist_ok=True)
+        shutil.copy(HERE / "page.html", folder)
+        (Path(folder) / "done").touch()
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=folder))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        page = f"http://127.0.0.1:{server.server_port}/page.html?host={url}&key={key}&as={strategy}"
+        browser = subprocess.Popen(
+            [_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+             "--disable-background-networking", f"--user-data-dir={folder}/profile", page],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            if not done.wait(PATIENCE):
+                raise TimeoutError(f"the page was not done within {PATIENCE} s")
+        finally:
+            browser.terminate()
+            browser.wait(PATIENCE)
+            server.shutdown()
+            thread.join()
+            server.server_close()
+    if failed:
+        raise RuntimeError(f"the page's library did not send everything: {failed}")
+
+
+def install_packages() -> None:
+    """The npm packages into NODE, unless they are there."""
+    if not (NODE / "node_modules" / "@segment" / "analytics-next").is_dir():
+        NODE.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(NODE),
+             *PACKAGES], check=True,
+        )  # fmt: skip
+
+
+def _browser() -> str:
+    return next((found for name in BROWSERS if (found := shutil.which(name))), "")
+
+
+def _python_lacks() -> str:
+    try:
+        import segment.analytics  # noqa: F401
+    except ImportError:
+        return "segment-analytics-python is not installed"
+    return ""
+
+
+def _node_lacks() -> str:
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return "node and npm are not installed"
+    try:
+        install_packages()
+    except subprocess.CalledProcessError as error:
+        return f"npm could not install its packages (exit {error.returncode})"
+    return ""
+
+
+def _browser_lacks() -> str:
+    return _node_lacks() or ("" if _browser() else "no Chromium is installed")
+
+
+SENDERS = (
+    Sender("python", "python-user", send_python, _python_lacks),
+    Sender("python gzip", "python-user", partial(send_python, zipped=True), _python_lacks),
+    Sender("node", "node-user", send_node, _node_lacks),
+    Sender("browser", "browser-user", send_browser, _browser_lacks),
+    Sender(
+        "browser batches", "browser-user", partial(send_browser, strategy="batching"),
+        _browser_lacks,
+    ),
+)  # fmt: skip
