@@ -27,6 +27,9 @@ FIRST_KNOWN: Final = 2
 NO_TIME: Final = np.iinfo(np.int64).min
 """Stands for "no time" in int64 time arrays."""
 
+ERASED: Final = "(erased)"
+"""Stands for the ids of customers who were erased from encoded data."""
+
 Ints = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]

@@ -17,7 +17,7 @@ from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.shelf import serving_bundle
 from propense.inference.signing import trusted_keys
 from propense.progress import NoProgress, Progress
-from propense.schemas import FIRST_KNOWN, NO_TIME, Ids, Ints, RunFolder
+from propense.schemas import ERASED, FIRST_KNOWN, NO_TIME, Ids, Ints, RunFolder
 from propense.settings import Settings
 
 CUSTOMERS_AT_ONCE = 8192
@@ -29,7 +29,8 @@ def score_all(
     kind: Literal["parquet", "csv"] = "parquet",
     progress: Progress | None = None,
 ) -> int:
-    """Write a row a customer to `out`, as of just after the last event; returns how many.
+    """Write a row a customer to `out`, as of just after the last event; returns how many. Who was
+    erased has none.
 
     Columns: user_id, as_of, p_GOAL or expected_GOAL for each goal, items and item_scores
     (best first; in CSV joined by "|").
@@ -40,10 +41,13 @@ def score_all(
     unfinished = out.with_name(out.name + ".unfinished")
     out.parent.mkdir(parents=True, exist_ok=True)
     writer: Any = None
+    n_scored = 0
     progress.start("score", n_users)
     try:
         for users in chunks(n_users, CUSTOMERS_AT_ONCE):
             some = np.arange(users.start, users.stop, dtype=np.int32)
+            some = some[dataset.histories.user_ids[some] != ERASED]
+            n_scored += len(some)
             table = score_users(bundle, dataset, clock, some)
             if kind == "csv":
                 table = _flatten_lists(table)
@@ -60,7 +64,7 @@ def score_all(
             writer.close()
     progress.finish("score")
     unfinished.replace(out)
-    return n_users
+    return n_scored
 
 
 def score_user(settings: Settings, user_id: str) -> dict[str, Any]:
