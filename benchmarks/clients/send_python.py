@@ -14,7 +14,9 @@ user = "python-user"
 client.identify(user, {"age": 31, "city": "Delft"}, anonymous_id="python-anonymous")
 client.track(user, "Course Viewed", {"course_id": "c1"})
 client.track(user, "Course Paid", {"course_id": "c1", "revenue": 129.9})
-client.track(user, "Course Viewed", {"course_id": "c2"}, timestamp=datetime(2024, 3, 1, 8, tzinfo=UTC))
+client.track(
+    user, "Course Viewed", {"course_id": "c2"}, timestamp=datetime(2024, 3, 1, 8, tzinfo=UTC)
+)
 client.page(user, "Courses", "Catalogue", {"url": "https://example.com/courses"})
 client.screen(user, "Courses", "Catalogue")
 client.group(user, "school-7", {"name": "TU"})
