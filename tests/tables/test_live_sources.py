@@ -15,10 +15,13 @@ import pytest
 from propense.errors import SourceError
 from propense.pipeline.stages import fingerprints
 from propense.schemas import Account, RunFolder
+from propense.serving.records import Decision, Deed, LiveEvent
+from propense.serving.stores import profiles
+from propense.serving.stores.opening import open_store
 from propense.settings import Settings, parse_settings
 from propense.tables.clean import clean
 from propense.tables.engine import Engine
-from propense.tables.live import is_live, resolve_live
+from propense.tables.live import is_live, message_key, resolve_live
 from propense.tables.sources import read
 
 EVENTS = "user_id, item_id, action, event_time, value, count, source, event_id"
@@ -60,10 +63,11 @@ def log(folder: Path, name: str, header: str, *rows: str) -> None:
 
 
 def asked(folder: Path, **more: Any) -> Settings:
-    log(
-        folder, "app.csv", "user_id,item_id,action,event_time,event_id",
-        "ann,c1,view,2024-02-01 10:00:00,e1", "ben,c2,view,2024-02-02 10:00:00,e2",
-    )  # fmt: skip
+    if not (folder / "app.csv").exists():
+        log(
+            folder, "app.csv", "user_id,item_id,action,event_time,event_id",
+            "ann,c1,view,2024-02-01 10:00:00,e1", "ben,c2,view,2024-02-02 10:00:00,e2",
+        )  # fmt: skip
     raw: dict[str, Any] = {
         "time_zone": "Asia/Shanghai",
         "sources": {"app": {"events": "app.csv"}, "live": {"events": "live"}},
@@ -135,9 +139,17 @@ def test_an_anonymous_visitor_and_the_customer_are_one_person(
     assert found == [("ann", "e1"), ("ann", "m1"), ("ann", "m2"), ("ben", "e2")]
 
 
-def test_an_event_of_a_log_and_of_the_store_counts_once(tmp_path: Path, engine: Engine) -> None:
+@pytest.mark.parametrize("digested", [False, True])
+def test_an_event_of_a_log_and_of_the_store_counts_once(
+    tmp_path: Path, engine: Engine, digested: bool
+) -> None:
     # e1 came live under the visitor's id and another source; e2 is another system's number.
-    store(tmp_path, [event("anon-7", "c1", 1, "e1"), event("zoe", "c9", 2, "e2"),
+    log(
+        tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
+        "ann,c1,view,2024-03-01 16:30:01,e1", "ben,c2,view,2024-03-02 16:30:00,e2",
+    )  # fmt: skip
+    first = f"{message_key('e1')}-0" if digested else "e1"
+    store(tmp_path, [event("anon-7", "c1", 1, first), event("zoe", "c9", 2, "e2"),
                      event("zoe", "c9", 3, "m3")], names=[("ann", "anon-7")])  # fmt: skip
     run, accounts = cleaned(asked(tmp_path, identities={"path": "live"}), engine)
     found = sorted(
@@ -244,7 +256,7 @@ def test_the_word_follows_the_settings_of_the_service(tmp_path: Path) -> None:
     assert address() == "sqlite:///live/history.db?table=live_events"
     assert address(data="/var/p", role="users") == "sqlite:////var/p/history.db?table=live_users"
     assert address(store="postgresql://u:s@h/d", role="impressions") == (
-        "postgresql://u:s@h/d?table=live_impressions"
+        "postgresql://u:s@h/d?table=live_impressions&schema=history"
     )
     exported = address(store="redis://h:6379/0")
     assert exported == str(tmp_path / "runs/main/scratch/live/live_events.parquet")
@@ -260,3 +272,64 @@ def test_a_store_of_another_version_is_told(tmp_path: Path, engine: Engine) -> N
         con.execute("drop view live_events")
     with pytest.raises(SourceError, match="has no view 'live_events'"):
         read(asked(tmp_path), engine)
+
+
+def test_the_store_itself_is_read(tmp_path: Path, engine: Engine) -> None:
+    log(
+        tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
+        "ann,c1,view,2024-03-01 16:30:01,m1", "ben,c2,view,2024-03-02 16:30:00,e2",
+    )  # fmt: skip
+    settings = asked(
+        tmp_path, identities={"path": "live"}, users={"path": "live"},
+        impressions={"path": "live"}, serve={"consent": False},
+    )  # fmt: skip
+    moment = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
+    with closing(open_store("sqlite", tmp_path / "live", durable="process",
+                            mark=str.encode, remember_seconds=60)) as kept:  # fmt: skip
+        assert fingerprints(settings)["clean"] == fingerprints(settings)["clean"]
+        basket = tuple(
+            LiveEvent(moment, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2")
+        )
+        deeds = [
+            Deed(message_id="m1", user_id="anon-7", received=moment,
+                 events=(LiveEvent(moment, "view", "c1"),)),
+            Deed(message_id="m2", user_id="ann", previous_id="anon-7", received=moment,
+                 traits={"city": "Lyon"}),
+            Deed(message_id="m3", user_id="ann", received=moment, events=basket),
+            Deed(message_id="m4", user_id="eve", received=moment, events=basket,
+                 consent={"train": False}),
+            Deed(message_id="m5", user_id="verify:1", received=moment, events=basket),
+        ]  # fmt: skip
+        before = fingerprints(settings)["clean"]
+        assert kept.append(deeds) == ["kept"] * 5
+        kept.log_decisions(
+            [
+                Decision(
+                    user_id="ann",
+                    time=moment,
+                    scenario="default",
+                    bundle="b",
+                    policy="network",
+                    items=("c1", "c2"),
+                    p_action=(0.5, 0.5),
+                )
+            ]
+        )
+        after = fingerprints(settings)["clean"]
+        run, accounts = cleaned(settings, engine)
+        assert before != after == fingerprints(settings)["clean"]
+        kept.erase("eve")  # who did not take part
+        assert fingerprints(settings)["clean"] == after
+        kept.erase("ann")
+        assert fingerprints(settings)["clean"] != after
+    found = sorted((row["user_id"], row["item_id"], row["action"], row["value"], row["source"])
+                   for row in rows_of(run, "events") if row["user_id"] == "ann")  # fmt: skip
+    assert found == [("ann", "c1", "pay", 12_500_000, "web"), ("ann", "c1", "view", None, "app"),
+                     ("ann", "c2", "pay", 12_500_000, "web")]  # fmt: skip
+    assert accounts["events"].n_in == 5 and accounts["events"].n_out == 4
+    assert rows_of(run, "users.parquet") == [{"user_id": "ann", "city": "Lyon"}]
+    assert [row["position"] for row in rows_of(run, "impressions.parquet")] == [1.0, 2.0]
+
+
+def test_message_keys_are_those_of_the_store() -> None:
+    assert profiles.message_key("m-1").hex() == message_key("m-1")

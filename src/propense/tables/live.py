@@ -34,6 +34,8 @@ VIEWS: Final = {
 STATE: Final = "live_state"
 """A view of one value that is another one after every change, where the store has it."""
 TRAITS: Final = "traits"
+_SCHEMA: Final = "history"
+"""Of a PostgreSQL store."""
 _BATCH: Final = 50_000
 
 
@@ -66,7 +68,8 @@ def resolve_live(address: str, role: str, settings: Settings) -> str:
         return f"sqlite:///{file}?table={view}"
     if store.startswith(("postgresql://", "postgres://")):
         parts = urlsplit(store)
-        query = f"{parts.query}&table={view}" if parts.query else f"table={view}"
+        before = f"{parts.query}&" if parts.query else ""
+        query = f"{before}table={view}&schema={_SCHEMA}"
         return urlunsplit(parts._replace(query=query))
     return str(live_folder(settings) / f"{view}.parquet")
 
@@ -115,6 +118,15 @@ def live_mark(address: str, base: Path) -> str:
     except sqlite3.Error as error:
         raise SourceError(f"{plain_address(address)} cannot be read: {error}") from error
     return digest.hexdigest()
+
+
+def message_key(message_id: str) -> str:
+    """How the store writes a message id down; its events are this, a hyphen and a number.
+
+    >>> message_key("m-1")
+    '75a25ac1fd828fd073ddd67e72c6d8f3'
+    """
+    return hashlib.blake2b(message_id.encode(), digest_size=16).hexdigest()
 
 
 def plain_address(address: str) -> str:

@@ -7,16 +7,20 @@ hash aggregates over narrow columns; only they are sorted and compared whole.
 from __future__ import annotations
 
 import ibis
+import pyarrow as pa
 from ibis.expr.types import Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
 from propense.settings import Clean, seconds
 from propense.tables.engine import FILE_SHIFT, ROW, Engine
+from propense.tables.live import message_key
 from propense.tables.plausible import DAY
 from propense.tables.sources import RawTables
 from propense.tables.typed import CODE, SOURCE_SHIFT, TypedEvents
 from propense.tables.zones import SECOND
 
+_CLOCKS_APART = 2 * DAY
+"""Between two records of one event, at most."""
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
 
 
@@ -78,19 +82,37 @@ def _same_event_id(alive: Table, engine: Engine) -> Table:
 def _logged_and_live(alive: Table, raw: RawTables, engine: Engine) -> Table:
     """Live rows that a log of the company has too, under whatever source.
 
-    Two systems may number their events alike: customer and item must be the same as well.
+    The store keeps digests of message ids, a log the ids themselves. Two systems may number
+    their events alike: customer and item must be the same as well.
     """
     files = [
         (place << (SOURCE_SHIFT - FILE_SHIFT)) + file
         for place, source in enumerate(raw.sources.values()) for file in sorted(source.live)
     ]  # fmt: skip
-    same = (EVENT_ID, USER_ID, ITEM_ID)
     named = alive.filter(alive[EVENT_ID].notnull())
-    plain = {f"_{name}": named[name].fill_null("") for name in same}
-    named = named.select(ROW, **plain, _live=(named[ROW] >> FILE_SHIFT).isin(files)).view()
-    logged = named.filter(~named["_live"]).select(*plain).distinct()
-    live = named.filter(named["_live"])
-    return engine.keep(_coded(live.semi_join(logged, list(plain)), "duplicate"), "logged_and_live")
+    named = named.select(
+        ROW, EVENT_ID, USER_ID, "_t", _item=named[ITEM_ID].fill_null(""),
+        _live=(named[ROW] >> FILE_SHIFT).isin(files),
+    )  # fmt: skip
+    named = engine.keep(named, "with_event_ids")
+    live, logged = named.filter(named["_live"]).view(), named.filter(~named["_live"]).view()
+    (span,) = live.aggregate(first=live["_t"].min(), last=live["_t"].max()).to_pyarrow().to_pylist()
+    if span["first"] is not None:
+        logged = logged.filter(
+            logged["_t"].between(span["first"] - _CLOCKS_APART, span["last"] + _CLOCKS_APART)
+        ).view()
+    ids = logged.select(EVENT_ID).distinct().to_pyarrow()[EVENT_ID].cast(pa.string())
+    digests = pa.array([message_key(one) for one in ids.to_pylist()], pa.string())
+    known = engine.table_of(pa.table({"_id": ids, "_message": digests}), "message_keys")
+    message = live[EVENT_ID].re_replace(r"-\d+$", "")
+    live = live.mutate(_message=message).view()
+    logged = logged.inner_join(known, logged[EVENT_ID] == known["_id"]).view()
+    found = [
+        live.semi_join(logged, [EVENT_ID, USER_ID, "_item"]),
+        live.semi_join(logged, ["_message", USER_ID, "_item"]),
+    ]
+    rows = ibis.union(*[_coded(one, "duplicate") for one in found], distinct=True)
+    return engine.keep(rows, "logged_and_live")
 
 
 def _close(alive: Table, window: int) -> Table:
