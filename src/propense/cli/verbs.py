@@ -57,8 +57,23 @@ RESULTS: Final = (
          "propense.cli.results:score",
          ("propense score --out scores.parquet", "propense score --format csv --out scores.csv",
           "propense score --user u-1017 --json")),
-    Verb("shelf", "The bundles: list, promote, rollback", "",
+    Verb("shelf", "The bundles: list, promote, rollback, sign", "",
          ("propense shelf list", "propense shelf promote v0002", "propense shelf rollback")),
+)  # fmt: skip
+
+SERVICE: Final = (
+    Verb("serve", "Answer over HTTP, and take live events in", "propense.cli.serve:serve",
+         ("propense serve", "propense serve --workers 2 --port 8080",
+          "propense serve --first-key")),
+    Verb("verify", "Hold the deployed model against the report, through the live service",
+         "propense.cli.verify:verify",
+         ("propense verify http://127.0.0.1:8080 --key $KEY",
+          "propense verify http://127.0.0.1:8080 --key $KEY --customers 500")),
+    Verb("keys", "Who may ask the service: create, list, revoke, rotate", "",
+         ("propense keys create website --scope ingest", "propense keys list")),
+    Verb("audit", "Prove that nothing was changed in the log of who did what",
+         "propense.cli.keys:audit", ("propense audit", "propense audit --json > kept.json",
+                                     "propense audit --kept kept.json")),
 )  # fmt: skip
 
 SHELF: Final = (
@@ -70,12 +85,33 @@ SHELF: Final = (
           "propense shelf promote v0002 --reason 'the old one lacks the new catalogue'")),
     Verb("rollback", "Let the bundle serve again that served before",
          "propense.cli.shelf:rollback_bundle", ("propense shelf rollback",)),
+    Verb("keygen", "Make the pair of keys that bundles are signed and checked with",
+         "propense.cli.shelf:make_key", ("propense shelf keygen keys/shelf.pem",)),
+    Verb("sign", "Sign a bundle", "propense.cli.shelf:sign",
+         ("propense shelf sign v0002", "propense shelf sign v0002 --key keys/shelf.pem")),
 )  # fmt: skip
+
+KEYS: Final = (
+    Verb("create", "Make an API key, which is shown once", "propense.cli.keys:create_key",
+         ("propense keys create website --scope ingest --source web",
+          "propense keys create console --scope read --scope admin --lasts 52w")),
+    Verb("list", "Every API key, without its secret", "propense.cli.keys:list_keys",
+         ("propense keys list", "propense keys list --json")),
+    Verb("revoke", "Let an API key open nothing any more", "propense.cli.keys:revoke_key",
+         ("propense keys revoke k3jq7d2m",)),
+    Verb("rotate", "Give an API key a new secret; the old one lives on for a while",
+         "propense.cli.keys:rotate_key",
+         ("propense keys rotate k3jq7d2m", "propense keys rotate k3jq7d2m --grace 12h")),
+)  # fmt: skip
+
+ACTIONS: Final = {"shelf": SHELF, "keys": KEYS}
+"""Verbs that are groups -> their actions."""
 
 GROUPS: Final = {
     "Start": START,
     "Stages of the flow, in order (each runs what it needs first)": STAGES,
     "Results": RESULTS,
+    "Service": SERVICE,
 }
 
 

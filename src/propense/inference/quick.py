@@ -30,7 +30,8 @@ def score_one(
     """`Bundle.item_scores` of the only customer of `histories`, (n_items,)."""
     ranker, counts = bundle.ranker, None if bundle.ranker is None else bundle.ranker.counts
     if ranker is None or bundle.item_rival is not None or end == 0 or not histories.n_users == 1:
-        return bundle.item_scores(histories, clock, _ONE, np.array([end]), heads)[0]
+        scores: Floats = bundle.item_scores(histories, clock, _ONE, np.array([end]), heads)[0]
+        return scores
     weighted = ranker.heads if heads is None else heads
     network = _network(ranker, weighted, *seek_one(bundle.scorer, histories, clock, end))
     gate = ranker.gate

@@ -12,7 +12,7 @@ import hmac
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS subject_keys (mark BLOB PRIMARY KEY, key BLOB NOT NUL
 """
 _COLUMNS = "seq, time, actor, action, subject, detail, previous, hash"
 
-Detail = Mapping[str, str | int | float | bool | list[str] | list[int] | None]
+Detail = Mapping[str, str | int | float | bool | Sequence[str] | Sequence[int] | None]
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -278,12 +278,8 @@ def _detail(detail: Detail, user_id: str | None) -> str:
         raise ValueError(
             f"the detail of an audit row has {len(text)} bytes, at most {DETAIL_BYTES}"
         )
-    words = [
-        word
-        for value in detail.values()
-        for word in (value if isinstance(value, list) else [value])
-    ]
-    if user_id is not None and user_id in words:
+    said = [value if isinstance(value, list | tuple) else [value] for value in detail.values()]
+    if user_id is not None and any(user_id in words for words in said):
         raise ValueError("the detail of an audit row holds the customer's id; leave it out")
     return text.decode()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +12,11 @@ import numpy as np
 
 from propense.errors import SettingsError, nearest
 from propense.inference.bundle import Bundle, open_bundle
+from propense.inference.ordering import unit_vectors
 from propense.inference.quick import score_one
+from propense.models.rivals.items import top_items
 from propense.models.shape import ItemHead
-from propense.schemas import FIRST_KNOWN, Doubles, Floats, Ids
+from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Ids
 from propense.serving.cache import Cache
 from propense.serving.known import Known, join, join_profiles, know
 from propense.serving.records import Customer
@@ -121,15 +124,27 @@ class Engine:
             histories, clock, _ = join(some)
             user = np.arange(len(some), dtype=np.int32)
             moments = np.array(as_of[first : first + BATCH], np.int64)
-            pieces.append(
-                self.bundle.predict(histories, clock, join_profiles(some), user, moments)
-            )
+            pieces.append(self.bundle.predict(histories, clock, join_profiles(some), user, moments))
         return np.concatenate(pieces)
 
     def popular(self) -> Floats:
         """What is offered to a customer of whom nothing is known, (n_items,)."""
         assert self.bundle.ranker is not None
         return self.bundle.ranker.popularity.astype(np.float32)
+
+    def similar(self, index: int, k: int) -> tuple[Ids, Floats]:
+        """The items most like one, by the angle of their vectors, and its cosine; best first."""
+        assert self.bundle.ranker is not None
+        likeness = self._unit_vectors @ self._unit_vectors[index]
+        likeness[~self.bundle.ranker.rankable] = -np.inf
+        likeness[index] = -np.inf
+        best = top_items(likeness[None], k)[0]
+        best = best[best != NONE]
+        return best, likeness[best]
+
+    @cached_property
+    def _unit_vectors(self) -> Floats:
+        return unit_vectors(self.bundle.scorer.item_vectors)
 
     def owned(self, known: Known, end: int) -> Ids:
         """The items that the customer's first `end` events made their own."""
@@ -146,7 +161,12 @@ class Engine:
         return np.unique(items[items >= FIRST_KNOWN])
 
     def _prepare(self, name: str, scenario: Scenario) -> Place:
-        rules = Rules.compile(scenario, self.bundle.catalogue, self.bundle.owned is not None)
+        ranker = self.bundle.ranker
+        rules = Rules.compile(
+            scenario, self.bundle.catalogue, self.bundle.owned is not None,
+            None if ranker is None else ranker.rankable,
+            None if ranker is None else self._unit_vectors,
+        )  # fmt: skip
         return Place(name, scenario, rules, self._heads(name, scenario))
 
     def _heads(self, name: str, scenario: Scenario) -> tuple[ItemHead, ...] | None:

@@ -10,11 +10,14 @@ from pathlib import Path
 
 
 @contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Hold the lock `file` alone, among threads and processes of this machine."""
+def locked(file: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock `file` alone, among threads and processes of this machine.
+
+    Without `wait`, BlockingIOError where another one holds it.
+    """
     handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(handle)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from propense.schemas import Floats
+from propense.schemas import Doubles, Floats
 from propense.serving.engine import Ask, Engine
+from propense.serving.known import Known
 
 _SLOW: Final = 0.05
 """Weight of the newest measurement in the mean cost of an answer."""
@@ -37,6 +38,18 @@ class Gather:
         out: list[Floats] = []
         for first in range(0, len(asks), _CHUNK):
             out += await self._enqueue(engine, asks[first : first + _CHUNK])
+        return out
+
+    async def predict(
+        self, engine: Engine, customers: Sequence[Known], as_of: Sequence[int]
+    ) -> list[Doubles]:
+        """Every goal of each customer, (n_goals,) each; in pieces, so that others come between."""
+        out: list[Doubles] = []
+        for first in range(0, len(customers), _CHUNK):
+            if first:
+                await asyncio.sleep(0)
+            piece = slice(first, first + _CHUNK)
+            out += list(engine.predict(customers[piece], as_of[piece]))
         return out
 
     def _enqueue(self, engine: Engine, asks: Sequence[Ask]) -> asyncio.Future[list[Floats]]:

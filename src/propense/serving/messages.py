@@ -13,9 +13,7 @@ MOST_IN_BATCH = 1_000
 MOST_ITEMS = 500
 MOST_WORDS = 1_000
 
-Id = Annotated[
-    str, Meta(min_length=1, max_length=ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
+Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """Of a customer or an item: text without control characters."""
 Word = Annotated[str, Meta(max_length=ID_LENGTH)]
 Words = Annotated[list[Word], Meta(max_length=MOST_WORDS)]
@@ -224,3 +222,11 @@ class HealthAnswer(Message, frozen=True, kw_only=True):
     bundle: str = ""
     reasons: list[str] = []
     """What is missing."""
+
+
+class TrialAnswer(Message, frozen=True, kw_only=True, omit_defaults=False):
+    """What became of an integration test."""
+
+    token: str
+    customers: int
+    """Destroyed."""

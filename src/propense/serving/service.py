@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from propense.errors import BundleError, ServeError
+from propense.errors import PropenseError, ServeError
+from propense.inference.shelf import read_current
 from propense.serving.audit import AuditLog
 from propense.serving.engine import Engine, open_engine
 from propense.serving.gather import Gather
 from propense.serving.ingest.mapping import Mapper
+from propense.serving.ingest.messages import Refusal
 from propense.serving.keys import KeyRing
 from propense.serving.limits import Limiter
 from propense.serving.people import People, drop_changed
@@ -23,8 +27,9 @@ from propense.serving.secrets import Secrets, open_secrets
 from propense.serving.store import Store
 from propense.serving.stores.opening import open_store
 from propense.serving.trial import Trials
+from propense.serving.watch import Watch
+from propense.serving.webhooks import Hooks, Message
 from propense.serving.writer import Writer
-from propense.inference.shelf import read_current
 from propense.settings import Settings, seconds
 
 LOOK_SECONDS: Final = 0.25
@@ -47,8 +52,10 @@ class Doors:
 class Service:
     """One process of the service. Everything runs on its event loop but writing to the store."""
 
-    def __init__(self, settings: Settings, n_workers: int = 1) -> None:
-        """Open keys, store and the bundle that serves.
+    def __init__(
+        self, settings: Settings, route_paths: Sequence[str] = (), n_workers: int = 1
+    ) -> None:
+        """Open keys, store and the bundle that serves; `route_paths` are counted one by one.
 
         Raises ServeError, StoreError, BundleError or SettingsError, saying what is missing.
         """
@@ -58,13 +65,13 @@ class Service:
         self.data = Path(settings.folder) / self.serve.data
         self.data.mkdir(parents=True, exist_ok=True)
         self.shelf = Path(settings.folder) / settings.pack.shelf
-        secrets = open_secrets(self.data)
+        own = open_secrets(self.data)
         self.doors = Doors(
-            KeyRing(self.data, secrets),
+            KeyRing(self.data, own),
             Limiter(self.serve.limits),
-            Pseudonyms(secrets),
-            AuditLog(self.data, secrets),
-            secrets,
+            Pseudonyms(own),
+            AuditLog(self.data, own),
+            own,
         )
         self._opened: dict[str, Engine] = {}
         self.engine = self.open_bundle(self._current())
@@ -76,7 +83,14 @@ class Service:
         self.writer: Writer
         self.began = time.monotonic()
         self._watching: asyncio.Task[None] | None = None
-        self.on_swap: list[Callable[[str, str], None]] = []
+        self.in_flight = 0
+        self.broken_bundle = ""
+        """Why the bundle that was promoted does not answer; "" where it does."""
+        self.routes: Sequence[Any] = ()
+        """Set by the application, which knows them."""
+        self.watch = Watch(self, self.data / "metrics", route_paths)
+        self.metrics = self.watch.metrics
+        self.hooks = Hooks(self.serve.webhooks, own)
 
     async def start(self) -> None:
         """Begin to write and to watch; called on the event loop that answers."""
@@ -93,6 +107,8 @@ class Service:
         self.trials.close()
         self.store.close()
         self.doors.audit.close()
+        self.watch.close()
+        await asyncio.to_thread(self.hooks.close)
 
     def engines(self) -> list[Engine]:
         """Every opened bundle whose memory of customers must follow changes."""
@@ -124,11 +140,9 @@ class Service:
                 open_engine, self.shelf / version, self.serve.scenarios, room, None
             )
             self._opened[version] = engine
-        before, self.engine = self.engine.version, engine
+        self.engine = engine
         self.mapper = self._mapper()
         self._close_old()
-        for tell in self.on_swap:
-            tell(before, version)
 
     def user(self, user_id: str) -> str:
         """The id a customer is kept under."""
@@ -149,22 +163,45 @@ class Service:
         if self.serve.log_decisions:
             self.writer.log(decisions)
 
+    def admit(
+        self, deeds: list[Deed], refusals: list[Refusal], address: str, now: int
+    ) -> list[Deed]:
+        """The deeds that are no flood; the others become refusals."""
+        return deeds
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether no limit holds for an address: this machine itself."""
+        return address in ("127.0.0.1", "::1", "-")
+
+    def count(self, deeds: Sequence[Deed], outcomes: Sequence[Outcome], n_refused: int) -> None:
+        """Events came in."""
+        self.watch.kept(deeds, outcomes, n_refused)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Take erased customers out of every count that knows them."""
+
+    def announce(self, kind: str, content: dict[str, Any]) -> None:
+        """Tell the webhooks."""
+        now = time.time_ns() // 1000
+        self.hooks.send(Message(id=secrets.token_hex(16), kind=kind, time=now, content=content))
+
     def _on_kept(self, deeds: Sequence[Deed], outcomes: Sequence[Outcome]) -> None:
         drop_changed(self.engines(), deeds)
 
     async def _watch(self) -> None:
         """Follow the shelf: another process, or person, may have promoted a bundle."""
-        failed = ""
+        failed = version = ""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
+            self.watch.publish()
             try:
-                version = read_current(self.shelf).version
-                if version is not None and version not in (self.engine.version, failed):
+                version = read_current(self.shelf).version or ""
+                if version and version not in (self.engine.version, failed):
                     await self.swap(version)
-                    failed = ""
-            except (BundleError, OSError):
+                    failed = self.broken_bundle = ""
+            except (PropenseError, OSError) as error:
                 # What answers now goes on answering; readiness tells of it.
-                failed = version or ""
+                failed, self.broken_bundle = version, str(error)
 
     def _current(self) -> str:
         version = read_current(self.shelf).version
@@ -196,3 +233,8 @@ class Service:
                 return
             if name.partition("/")[0] != self.engine.version:
                 del self._opened[name]
+
+
+def iso(micros: int) -> str:
+    """A moment for the record of what served when."""
+    return datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="seconds")

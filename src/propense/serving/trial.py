@@ -20,6 +20,7 @@ from propense.serving.store import Store
 
 MOST: Final = 4
 """Integration tests at once."""
+TOKEN: Final = re.compile(r"[0-9a-f]{8,32}")
 _ID: Final = re.compile(VERIFY_PREFIX + r"([0-9a-f]{8,32}):(?s:.+)")
 
 
@@ -74,9 +75,7 @@ class Trials:
             (own if token is None else trial.setdefault(token, [])).append(deed)
         return own, trial
 
-    async def keep(
-        self, trial: dict[str, list[Deed]], engines: Sequence[Engine]
-    ) -> list[Outcome]:
+    async def keep(self, trial: dict[str, list[Deed]], engines: Sequence[Engine]) -> list[Outcome]:
         """Have a test's deeds written."""
         outcomes: list[Outcome] = []
         for token, deeds in trial.items():

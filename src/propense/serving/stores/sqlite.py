@@ -23,20 +23,18 @@ BUSY_MS: Final = 10_000
 """How long a process waits for another one's write."""
 _CACHE_KB: Final = 64_000
 
+_OF_NAME: Final = " FROM names n JOIN customers c ON c.key = n.customer WHERE n.name "
+_NUMBER: Final = "max(c.version, coalesce((SELECT max(seq) FROM events WHERE customer = c.key), 0))"
 _READ: Final = (
     "SELECT c.key, c.user_id, c.version, c.traits, c.consent, c.names, c.first_seen, c.last_seen"
-    " FROM names n JOIN customers c ON c.key = n.customer WHERE n.name = ?"
+    f"{_OF_NAME} = ?"
 )
 _EVENTS: Final = (
-    "SELECT event_time, action, item_id, value, count, source FROM events"
+    "SELECT event_time, action, item_id, value, count, source, seq, received FROM events"
     " WHERE customer = ? ORDER BY seq"
 )
-_VERSION: Final = (
-    "SELECT c.version FROM names n JOIN customers c ON c.key = n.customer WHERE n.name = ?"
-)
-_VERSIONS: Final = (
-    "SELECT n.name, c.version FROM names n JOIN customers c ON c.key = n.customer WHERE n.name IN "
-)
+_VERSION: Final = f"SELECT {_NUMBER}{_OF_NAME} = ?"
+_VERSIONS: Final = f"SELECT n.name, {_NUMBER}{_OF_NAME} IN "
 _DECISIONS: Final = (
     "SELECT seq, user_id, time, scenario, bundle, policy, items, p_action FROM decisions"
     " WHERE user_id IN "
@@ -115,15 +113,22 @@ class SqliteStore:
                 con.execute("COMMIT")
         if row is None:
             return None
+        version, first, last = row[2], row[6], row[7]
+        events = []
+        for moment, action, item, value, count, source, seq, received in rows:
+            events.append(LiveEvent(moment, action, item, value, count, source))
+            version = seq if seq > version else version
+            first = received if received < first else first
+            last = received if received > last else last
         return Customer(
             user_id=row[1],
-            version=row[2],
-            events=[LiveEvent(*cells) for cells in rows],
+            version=version,
+            events=events,
             traits=dict_of(row[3]),
             consent=dict_of(row[4]),
             names=names_of(row[5]),
-            first_seen=row[6],
-            last_seen=row[7],
+            first_seen=first,
+            last_seen=last,
         )
 
     def versions(self, user_ids: Sequence[str]) -> list[int]:
@@ -207,7 +212,7 @@ class SqliteStore:
     def ping(self) -> None:
         """See Store."""
         with self._reading() as con:
-            con.execute("SELECT version FROM state").fetchone()
+            con.execute("SELECT seq FROM state").fetchone()
 
     def backup(self, path: Path) -> None:
         """See Store. The copy is a SQLite file without gaps; what is at `path` is replaced."""
@@ -246,6 +251,17 @@ class SqliteStore:
                         con.executemany(f"DELETE FROM {table} WHERE {key} = ?", old)
                     forgotten += len(old) if table == "messages" else 0
         return forgotten
+
+    def destroy(self) -> None:
+        """See Store."""
+        self.close()
+        for ending in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+    @property
+    def is_destroyed(self) -> bool:
+        """See Store."""
+        return not self.path.exists()
 
     def close(self) -> None:
         """See Store."""
@@ -369,7 +385,7 @@ def restore_sqlite(path: Path, backup: Path) -> None:
             con.execute("VACUUM INTO ?", (str(unfinished),))
         with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
             # A copy of before the backup may still lie in another process: no number comes twice.
-            con.execute("UPDATE state SET version = version + 4294967296")
+            con.execute("UPDATE state SET seq = seq + 4294967296")
         unfinished.replace(path)
     except (sqlite3.Error, OSError) as error:
         unfinished.unlink(missing_ok=True)

@@ -10,13 +10,12 @@ from propense.errors import StoreError
 _TABLES: Final = """
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 0),
-    version INTEGER NOT NULL,
     customer INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     latest INTEGER NOT NULL,
     consent_required INTEGER NOT NULL
 );
-INSERT INTO state VALUES (0, 0, 0, 0, 0, 0);
+INSERT INTO state VALUES (0, 0, 0, 0, 0);
 CREATE TABLE customers (
     key INTEGER PRIMARY KEY,
     user_id TEXT NOT NULL,
@@ -41,6 +40,7 @@ CREATE TABLE events (
     value INTEGER,
     count REAL,
     source TEXT,
+    received INTEGER NOT NULL,
     message BLOB NOT NULL,
     part INTEGER NOT NULL,
     PRIMARY KEY (customer, seq)
@@ -68,6 +68,10 @@ CREATE TABLE decisions (
 ) WITHOUT ROWID;
 CREATE TABLE suppressed (mark BLOB PRIMARY KEY) WITHOUT ROWID;
 """
+# `state.seq` counts events and changes alike: a customer's version is the greater of
+# `customers.version` and the `seq` of their last event, and when they were seen is the widest of
+# `customers` and their events. So a deed of events alone writes no row of `customers`, which
+# halves the pages that a group touches.
 # `events.message` finds the message keys of a customer; `quiet_messages` those without events.
 
 

@@ -33,7 +33,7 @@ _NAMES: Final = "INSERT INTO names VALUES "
 _DECISIONS: Final = "INSERT INTO decisions VALUES "
 _CUSTOMERS: Final = "INSERT INTO customers (key, user_id, version, first_seen, last_seen) VALUES "
 _SEEN: Final = (
-    " ON CONFLICT (key) DO UPDATE SET version = excluded.version,"
+    " ON CONFLICT (key) DO UPDATE SET version = max(version, excluded.version),"
     " first_seen = min(first_seen, excluded.first_seen),"
     " last_seen = max(last_seen, excluded.last_seen)"
 )
@@ -98,15 +98,15 @@ class Writing:
     def __init__(self, con: sqlite3.Connection, mark: Callable[[str], bytes]) -> None:
         self._con = con
         self._mark = mark
-        self._version, self._customer, self._seq, self._latest = con.execute(
-            "SELECT version, customer, seq, latest FROM state"
+        self._customer, self._seq, self._latest = con.execute(
+            "SELECT customer, seq, latest FROM state"
         ).fetchone()
 
     def close(self) -> None:
         """Write the counters back."""
         self._con.execute(
-            "UPDATE state SET version = ?, customer = ?, seq = ?, latest = ?",
-            (self._version, self._customer, self._seq, self._latest),
+            "UPDATE state SET customer = ?, seq = ?, latest = ?",
+            (self._customer, self._seq, self._latest),
         )
 
     def obey(self, deeds: Sequence[Deed]) -> list[Outcome]:
@@ -169,21 +169,19 @@ class Writing:
                 self._customer += 1
                 customer = customers[user_id] = self._customer
                 names.append((user_id, customer))
-            row = touched.get(customer)
-            if row is None:
-                self._version += 1
-                touched[customer] = [customer, user_id, self._version, received, received]
-            else:
-                row[3] = min(row[3], received)
-                row[4] = max(row[4], received)
+                touched[customer] = [customer, user_id, 0, received, received]
             for part, one in enumerate(deed.events):
                 seq += 1
                 events.append(
                     (customer, seq, one.event_time, one.action, one.item_id, one.value,
-                     one.count, one.source, key, part)
+                     one.count, one.source, received, key, part)
                 )  # fmt: skip
             if not deed.events:
                 quiet.append((customer, key, received))
+            if not deed.events or deed.traits or deed.consent:
+                seq += 1
+                row = touched.setdefault(customer, [customer, user_id, 0, received, received])
+                row[2:] = seq, min(row[3], received), max(row[4], received)
             if deed.traits or deed.consent:
                 told.setdefault(customer, []).append(deed)
         self._seq = seq
@@ -215,11 +213,11 @@ class Writing:
         mine, theirs = found.get(user_id), found.get(other_id)
         if mine is None and theirs is None:
             self._customer += 1
-            self._version += 1
+            self._seq += 1
             mine = self._customer
             insert(
                 self._con,
-                [(mine, user_id, self._version, deed.received, deed.received)],
+                [(mine, user_id, self._seq, deed.received, deed.received)],
                 _CUSTOMERS,
                 _SEEN,
             )
@@ -258,7 +256,7 @@ class Writing:
         other = self._con.execute(sql, (theirs,)).fetchone()
         moved = [other[0], *names_of(other[1])]
         consent = join_consent(dict_of(known[3]), dict_of(other[3]))
-        self._version += 1
+        self._seq += 1
         for table in ("events", "quiet_messages"):
             self._con.execute(f"UPDATE {table} SET customer = ? WHERE customer = ?", (mine, theirs))
         self._con.executemany(
@@ -268,7 +266,7 @@ class Writing:
         self._con.execute(
             "UPDATE customers SET version = ?, names = ?, traits = ?, consent = ?, train = ?,"
             " first_seen = ?, last_seen = ? WHERE key = ?",
-            (self._version, to_json([*names_of(known[1]), *moved]),
+            (self._seq, to_json([*names_of(known[1]), *moved]),
              to_json(dict_of(other[2]) | dict_of(known[2])), to_json(consent),
              consent.get(TRAIN), min(known[4], other[4]), max(known[5], other[5]), mine),
         )  # fmt: skip

@@ -1,0 +1,81 @@
+"""The ASGI application: the list of routes on Starlette, nothing between it and the handlers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.routing import Route as Path
+
+from propense.serving.door import Door, Receive, Route, Scope_, Send, preflight
+from propense.serving.problems import Problem
+from propense.serving.routes import ROUTES
+from propense.serving.service import Service
+
+
+def make_app(open_service: Callable[[], Service]) -> Starlette:
+    """The application; the service is opened when it starts and closed when it ends."""
+    held: dict[str, Service] = {}
+
+    def service() -> Service:
+        return held["service"]
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        held["service"] = open_service()
+        held["service"].routes = ROUTES
+        await held["service"].start()
+        yield
+        await held["service"].stop()
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        allow = (error.headers or {}).get("Allow")
+        status = error.status_code if error.status_code in (404, 405) else 400
+        problem = Problem(status, f"{request.method} {request.url.path}", allow=allow)
+        headers = {name.decode(): value.decode() for name, value in problem.headers()}
+        return Response(problem.body(), problem.status, headers)
+
+    return Starlette(
+        routes=_paths(service), lifespan=lifespan, exception_handlers={HTTPException: refuse}
+    )
+
+
+def _paths(service: Callable[[], Service]) -> list[BaseRoute]:
+    by_path: dict[str, dict[str, Route]] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.path, {})[route.method] = route
+    return [
+        Path(path.replace("{user_id}", "{user_id:path}").replace("{item_id}", "{item_id:path}"),
+             _Resource(routes, service))
+        for path, routes in by_path.items()
+    ]  # fmt: skip
+
+
+class _Resource:
+    """The operations of one path, by method."""
+
+    def __init__(self, routes: dict[str, Route], service: Callable[[], Service]) -> None:
+        self._doors = {method: Door(route, service) for method, route in routes.items()}
+        self._service = service
+        self._browser = any(route.browser for route in routes.values())
+
+    async def __call__(self, scope: Scope_, receive: Receive, send: Send) -> None:
+        door = self._doors.get(scope["method"])
+        if door is not None:
+            await door(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS" and self._browser:
+            reply = preflight(self._service(), scope)
+            status, body, headers = reply.status, reply.body, list(reply.headers)
+        else:
+            allow = ", ".join(sorted(self._doors))
+            problem = Problem(405, f"this path takes {allow}", allow=allow)
+            status, body, headers = problem.status, problem.body(), problem.headers()
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

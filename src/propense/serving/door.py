@@ -1,0 +1,291 @@
+"""What every request passes: size, key, limits, the handler, and the answer or the problem."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from propense.errors import ServeError, StoreError
+from propense.serving.ingest.messages import IngestError, basic_user
+from propense.serving.keys import KeyRecord, Scope
+from propense.serving.problems import Problem
+from propense.serving.service import Service
+from propense.serving.watch import defect
+
+T = TypeVar("T")
+Scope_ = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+JSON: Final = b"application/json"
+STORE_RETRY: Final = 2.0
+"""Seconds after which to try again where the store is not there."""
+SHED_RETRY: Final = 1.0
+
+
+@dataclass
+class Call:
+    """One request, read and let in."""
+
+    service: Service
+    body: bytes
+    headers: Mapping[bytes, bytes]
+    query: dict[str, str]
+    path: dict[str, str]
+    address: str
+    now: int
+    """Microseconds UTC."""
+    key: KeyRecord | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What the metrics are told of it."""
+
+    def read(self, kind: type[T]) -> T:
+        """The JSON body as a message. Raises Problem naming the place."""
+        content = self.headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
+        if content != JSON:
+            raise Problem(415, f"content-type is {content.decode('latin-1')!r}; send {JSON!r}")
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except msgspec.ValidationError as error:
+            reason, _, place = str(error).partition(" - at `$")
+            raise Problem(422, reason, pointer=_pointer(place.rstrip("`"))) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem(400, f"the body is not JSON: {error}") from error
+
+    def ask(self, kind: type[T]) -> T:
+        """The query string as a message. Raises Problem naming the field."""
+        try:
+            return msgspec.convert(self.query, kind, strict=False)
+        except msgspec.ValidationError as error:
+            reason, _, place = str(error).partition(" - at `$")
+            raise Problem(422, reason, pointer=_pointer(place.rstrip("`"))) from error
+
+    def weigh(self, weight: int) -> None:
+        """Count further messages or questions of a batch against the key's limit."""
+        if self.key is None or weight <= 0 or self.key.may("verify"):
+            return
+        wait = self.service.doors.limiter.take_key(self.key.prefix, time.monotonic(), float(weight))
+        if wait:
+            raise Problem(429, "this key has sent too much; slow down", retry_after=wait)
+
+    def enter(self, presented: str | None, scopes: Sequence[Scope]) -> KeyRecord:
+        """The key that was presented, if it has one of `scopes`. Raises Problem."""
+        if not presented:
+            raise Problem(
+                401, "no key was sent; send it as 'Authorization: Bearer KEY', or as the user of "
+                "Basic authorization; make one with: propense keys create"
+            )  # fmt: skip
+        key = self.service.doors.keys.check(presented, self.now)
+        if key is None:
+            raise Problem(401, "the key is unknown, expired or revoked; make one with: "
+                          "propense keys create")  # fmt: skip
+        if not any(key.may(scope) for scope in scopes):
+            wanted = " or ".join(scopes)
+            raise Problem(403, f"the key {key.prefix} lacks the scope {wanted}")
+        self.key = key
+        if not key.may("verify"):
+            wait = self.service.doors.limiter.take_key(key.prefix, time.monotonic())
+            if wait:
+                raise Problem(429, "this key has sent too much; slow down", retry_after=wait)
+        return key
+
+    def presented(self) -> str | None:
+        """The key of the headers."""
+        given = self.headers.get(b"authorization")
+        if given is None:
+            return None
+        text = given.decode("latin-1")
+        kind, _, value = text.partition(" ")
+        if kind.lower() == "bearer":
+            return value.strip()
+        return basic_user(text)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer that is no JSON message."""
+
+    body: bytes
+    content_type: bytes = JSON
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+Handler = Callable[[Call], Awaitable[msgspec.Struct | Reply]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation: what it is called, who may, what it takes and gives."""
+
+    method: str
+    path: str
+    name: str
+    """Unique; of the OpenAPI operation and of the metrics."""
+    handler: Handler
+    summary: str
+    scopes: tuple[Scope, ...] = ()
+    """A key with one of these is let in; () is open to all."""
+    question: type[msgspec.Struct] | None = None
+    """Of the body, or of the query string of a GET."""
+    answer: type[msgspec.Struct] | None = None
+    browser: bool = False
+    """Whether pages of other origins may call it; the key may then stand in the body."""
+    is_question: bool = False
+    """Whether it may be shed while others wait."""
+    large: bool = False
+    """Whether the limit of a bulk import holds for its body."""
+    takes: str = "application/json"
+    """Content type of the body of routes without a `question`."""
+
+
+class Door:
+    """The ASGI application of one route."""
+
+    def __init__(self, route: Route, service: Callable[[], Service]) -> None:
+        self.route = route
+        self._service = service
+        self._encode = msgspec.json.Encoder().encode
+
+    async def __call__(self, scope: Scope_, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        service = self._service()
+        route = self.route
+        service.in_flight += 1
+        try:
+            reply = await self._reply(service, scope, receive)
+        except Exception as error:
+            reply = self._problem(error)
+        finally:
+            service.in_flight -= 1
+        headers = [(b"content-length", str(len(reply.body)).encode()), *reply.headers]
+        if reply.content_type:
+            headers.append((b"content-type", reply.content_type))
+        if route.browser:
+            headers += _origin_headers(service, scope)
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
+        service.metrics.request(route.path, reply.status, time.perf_counter() - began)
+
+    def _problem(self, error: Exception) -> Reply:
+        """The answer that an error is."""
+        if isinstance(error, Problem):
+            problem = error
+        elif isinstance(error, IngestError):
+            problem = Problem(error.status, error.reason, pointer=error.place)
+        elif isinstance(error, StoreError):
+            reason = f"live history is not there: {error}"
+            problem = Problem(503, reason, retry_after=STORE_RETRY)
+        elif isinstance(error, ServeError):
+            problem = Problem(422, str(error))
+        else:
+            defect(self.route.name, error)
+            problem = Problem(500, "the service met a defect; its log has the trace")
+        return Reply(problem.body(), b"", problem.status, tuple(problem.headers()))
+
+    async def _reply(self, service: Service, scope: Scope_, receive: Receive) -> Reply:
+        route, limits = self.route, service.serve.limits
+        if route.is_question or route.browser:
+            _shed(service, route)
+        address = scope["client"][0] if scope.get("client") else "-"
+        wait = service.doors.limiter.take_address(address, time.monotonic())
+        if wait and not service.is_trusted(address):
+            raise Problem(429, "this address asks too often; slow down", retry_after=wait)
+        headers = dict(scope["headers"])
+        call = Call(
+            service=service,
+            body=b"",
+            headers=headers,
+            query=_query(scope["query_string"]),
+            path=scope.get("path_params", {}),
+            address=address,
+            now=time.time_ns() // 1000,
+        )
+        if route.scopes and not route.browser:
+            call.enter(call.presented(), route.scopes)
+        if route.method in ("POST", "PUT"):
+            most = limits.import_bytes if route.large else limits.body_bytes
+            call.body = await _read_body(receive, headers, most)
+        answer = await route.handler(call)
+        return answer if isinstance(answer, Reply) else Reply(self._encode(answer))
+
+
+def _shed(service: Service, route: Route) -> None:
+    """Refuse before anything is done, where it would only make others wait."""
+    limits = service.serve.limits
+    if service.in_flight > limits.in_flight:
+        service.metrics.shed("in_flight")
+        raise Problem(503, "too many requests are at work; try again", retry_after=SHED_RETRY)
+    if route.is_question and service.gather.wait_of_next() * 1000 > limits.wait_ms:
+        service.metrics.shed("wait")
+        raise Problem(503, "answers would come too late; try again", retry_after=SHED_RETRY)
+    if route.browser and service.writer.is_full:
+        service.metrics.shed("wait")
+        raise Problem(503, "too many events wait to be written; try again", retry_after=SHED_RETRY)
+
+
+async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], most: int) -> bytes:
+    length = headers.get(b"content-length")
+    if length is not None and length.isdigit() and int(length) > most:
+        raise Problem(413, f"the body has {int(length):,} bytes; at most {most:,} are read")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > most:
+            raise Problem(413, f"the body has more than {most:,} bytes")
+        return body
+    pieces = [body]
+    size = len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "the body ended too early")
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        if size > most:
+            raise Problem(413, f"the body has more than {most:,} bytes")
+    return b"".join(pieces)
+
+
+def _query(text: bytes) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        return dict(parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=64))
+    except ValueError as error:
+        raise Problem(400, f"the query string cannot be read: {error}") from error
+
+
+def _pointer(path: str) -> str:
+    """JSON Pointer of msgspec's place.
+
+    >>> _pointer(".batch[3].user_id")
+    '/batch/3/user_id'
+    """
+    return path.replace("[", "/").replace("]", "").replace(".", "/")
+
+
+def _origin_headers(service: Service, scope: Scope_) -> list[tuple[bytes, bytes]]:
+    """What lets a page of an allowed origin read the answer."""
+    origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+    if origin is None:
+        return []
+    origins = service.serve.origins
+    if "*" in origins or origin.decode("latin-1") in origins:
+        return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+    return [(b"vary", b"Origin")]
+
+
+def preflight(service: Service, scope: Scope_) -> Reply:
+    """The answer to a browser that asks whether it may."""
+    allowed = (
+        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-headers", b"authorization, content-type, content-encoding"),
+        (b"access-control-max-age", b"86400"),
+    )
+    return Reply(b"", b"", 204, (*_origin_headers(service, scope), *allowed))

@@ -1,0 +1,203 @@
+"""Recommendations and predictions, one or many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from propense.serving.door import Call
+from propense.serving.engine import Engine
+from propense.serving.known import Known
+from propense.serving.messages import (
+    ItemAnswer,
+    PredictAnswer,
+    PredictAnswers,
+    PredictBatch,
+    PredictQuestion,
+    RecommendAnswer,
+    RecommendAnswers,
+    RecommendBatch,
+    RecommendQuestion,
+)
+from propense.serving.problems import Problem
+from propense.serving.questions import (
+    Asked,
+    as_of_of,
+    asks,
+    goals_asked,
+    list_items,
+    popular,
+    similar,
+    tell_goals,
+)
+from propense.serving.records import Customer, Decision
+from propense.serving.trial import token_of
+
+MICRO = 1_000_000
+
+
+async def recommend(call: Call) -> RecommendAnswer:
+    """One list; the question is the body."""
+    return (await _recommend(call, [call.read(RecommendQuestion)]))[0]
+
+
+async def recommend_by_query(call: Call) -> RecommendAnswer:
+    """One list; the question is the query string."""
+    return (await _recommend(call, [call.ask(RecommendQuery).question()]))[0]
+
+
+async def recommend_batch(call: Call) -> RecommendAnswers:
+    """Many lists."""
+    questions = call.read(RecommendBatch).batch
+    call.weigh(len(questions) - 1)
+    return RecommendAnswers(answers=await _recommend(call, questions))
+
+
+async def predict(call: Call) -> PredictAnswer:
+    """One customer's goals."""
+    return (await _predict(call, [call.read(PredictQuestion)]))[0]
+
+
+async def predict_batch(call: Call) -> PredictAnswers:
+    """Many customers' goals."""
+    questions = call.read(PredictBatch).batch
+    call.weigh(len(questions) - 1)
+    return PredictAnswers(answers=await _predict(call, questions))
+
+
+async def similar_items(call: Call) -> ItemAnswer:
+    """Items like one."""
+    query = call.ask(SimilarQuery)
+    return similar(call.service.engine, call.path["item_id"], query.k)
+
+
+async def popular_items(call: Call) -> ItemAnswer:
+    """What a stranger is offered."""
+    query = call.ask(PopularQuery)
+    return popular(call.service.engine, query.scenario, query.k, call.now // MICRO)
+
+
+async def _recommend(call: Call, questions: Sequence[RecommendQuestion]) -> list[RecommendAnswer]:
+    service = call.service
+    engine = _engine(call, questions)
+    asked = []
+    for question in questions:
+        known, degraded = await _find(call, engine, question.user_id)
+        asked.append(Asked(question, known, _may_personalise(call, known), degraded))
+    wanted = asks(engine, asked)
+    real = [ask for ask in wanted if ask is not None]
+    scores = iter(await service.gather.score(engine, real) if real else [])
+    now = call.now // MICRO
+    answers = [
+        list_items(engine, each, ask, None if ask is None else next(scores), now)
+        for each, ask in zip(asked, wanted, strict=True)
+    ]
+    _log(call, questions, answers)
+    service.watch.told(engine, asked, answers)
+    return answers
+
+
+async def _predict(call: Call, questions: Sequence[PredictQuestion]) -> list[PredictAnswer]:
+    engine = _engine(call, questions)
+    for question in questions:
+        goals_asked(engine, question)
+    now = call.now // MICRO
+    customers, moments, states = [], [], []
+    for question in questions:
+        known, degraded = await _find(call, engine, question.user_id)
+        if known is None or not _may_personalise(call, known):
+            known = engine.read(Customer(user_id=question.user_id, version=0, events=[]))
+        customers.append(known)
+        moments.append(as_of_of(question, known, now))
+        states.append(degraded)
+    answers = await call.service.gather.predict(engine, customers, moments)
+    told = [
+        tell_goals(engine, question, row, moment, degraded)
+        for question, row, moment, degraded in zip(questions, answers, moments, states, strict=True)
+    ]
+    call.service.watch.predicted(engine, customers, answers)
+    return told
+
+
+def _engine(
+    call: Call, questions: Sequence[RecommendQuestion] | Sequence[PredictQuestion]
+) -> Engine:
+    """The one network that answers them all."""
+    if not any(question.network == "evaluated" for question in questions):
+        return call.service.engine
+    if call.key is None or not call.key.may("verify"):
+        raise Problem(403, "only a key of scope verify asks the evaluated network")
+    if not all(question.network == "evaluated" for question in questions):
+        raise Problem(422, "a batch is answered by one network; ask them apart", pointer="/batch")
+    return call.service.evaluated()
+
+
+async def _find(call: Call, engine: Engine, user_id: str) -> tuple[Known | None, bool]:
+    service = call.service
+    token = token_of(user_id)
+    if token is None:
+        if call.key is not None and not call.key.may("read"):
+            raise Problem(403, "a key of scope verify alone asks about customers of tests alone")
+        return await service.people.find(engine, service.user(user_id))
+    if call.key is None or not call.key.may("verify"):
+        raise Problem(403, f"the id {user_id[:40]!r} belongs to an integration test")
+    return await service.trials.people(token).find(engine, service.user(user_id))
+
+
+def _may_personalise(call: Call, known: Known | None) -> bool:
+    if known is None:
+        return True
+    return known.customer.consent.get("personalise", not call.service.serve.consent)
+
+
+def _log(
+    call: Call, questions: Sequence[RecommendQuestion], answers: Sequence[RecommendAnswer]
+) -> None:
+    decisions = [
+        Decision(
+            user_id=call.service.user(question.user_id),
+            time=call.now,
+            scenario=answer.scenario,
+            bundle=answer.bundle,
+            policy=answer.policy,
+            items=tuple(item.item_id for item in answer.items),
+            p_action=(1.0,) * len(answer.items),
+        )
+        for question, answer in zip(questions, answers, strict=True)
+        if token_of(question.user_id) is None and answer.items
+    ]
+    call.service.log(decisions)
+
+
+class RecommendQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question in the query string; lists of items are separated by commas."""
+
+    user_id: str
+    k: int | None = None
+    scenario: str = "default"
+    as_of: str | None = None
+    exclude: str = ""
+
+    def question(self) -> RecommendQuestion:
+        """The same as a message. Raises Problem on what is out of bounds."""
+        raw = {name: value for name, value in msgspec.structs.asdict(self).items() if value}
+        if self.exclude:
+            raw["exclude"] = self.exclude.split(",")
+        try:
+            return msgspec.convert(raw, RecommendQuestion, strict=False)
+        except msgspec.ValidationError as error:
+            raise Problem(422, str(error)) from error
+
+
+class SimilarQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many items."""
+
+    k: int = 10
+
+
+class PopularQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where they are shown, and how many."""
+
+    scenario: str = "default"
+    k: int | None = None

@@ -1,0 +1,61 @@
+"""What answers: the shelf from afar."""
+
+from __future__ import annotations
+
+import asyncio
+
+from propense.errors import BundleError
+from propense.inference.shelf import list_versions, promote, rollback
+from propense.serving.door import Call
+from propense.serving.messages import BundleLine, BundlesAnswer, PromoteQuestion
+from propense.serving.problems import Problem
+from propense.serving.service import iso
+
+
+async def show(call: Call) -> BundlesAnswer:
+    """Every bundle, and which one answers here."""
+    service = call.service
+    versions = await asyncio.to_thread(list_versions, service.shelf)
+    return BundlesAnswer(
+        serving=service.engine.version,
+        bundles=[
+            BundleLine(
+                version=version.name, content=version.content, made=version.made,
+                serving=version.serving,
+            )
+            for version in versions
+        ],
+    )  # fmt: skip
+
+
+async def let_serve(call: Call) -> BundlesAnswer:
+    """Promote through the gate; it answers before this does."""
+    question = call.read(PromoteQuestion)
+    service = call.service
+    try:
+        await asyncio.to_thread(
+            promote, service.shelf, question.version, question.reason or None, iso(call.now)
+        )
+        await service.swap(question.version)
+    except BundleError as error:
+        raise Problem(409, str(error)) from error
+    _write_down(call, "promote", question.version)
+    return await show(call)
+
+
+async def roll_back(call: Call) -> BundlesAnswer:
+    """Let the bundle before the present one answer again."""
+    service = call.service
+    try:
+        version = await asyncio.to_thread(rollback, service.shelf, iso(call.now))
+        await service.swap(version)
+    except BundleError as error:
+        raise Problem(409, str(error)) from error
+    _write_down(call, "rollback", version)
+    return await show(call)
+
+
+def _write_down(call: Call, action: str, version: str) -> None:
+    actor = call.key.prefix if call.key is not None else ""
+    call.service.doors.audit.append(call.now, actor, action, None, {"version": version})
+    call.service.announce(action, {"version": version})

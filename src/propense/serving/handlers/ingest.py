@@ -1,0 +1,126 @@
+"""Events come in: the calls of existing SDKs, and bulk imports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from propense.serving.door import Call, Handler, Reply
+from propense.serving.ingest.bulk import Import, read_lines
+from propense.serving.ingest.deeds import make_deeds
+from propense.serving.ingest.messages import KINDS, Kind, Refusal, decode, unpack
+from propense.serving.ingest.site import site_settings
+from propense.serving.keys import KeyRecord
+from propense.serving.messages import IngestAnswer
+from propense.serving.problems import Problem
+from propense.serving.records import Deed, Outcome
+
+_TOLD: Final = 20
+"""Refusals that an answer names; the others are counted."""
+
+
+def receive(kind: Kind) -> Handler:
+    """The handler of one kind of call."""
+
+    async def handle(call: Call) -> IngestAnswer:
+        limits = call.service.serve.limits
+        body = unpack(call.body, _encoding(call), limits.body_bytes)
+        read = decode(body, kind, limits)
+        presented = call.presented() or read.write_key
+        key = call.enter(presented, ("ingest", "verify"))
+        call.weigh(len(read.messages) - 1)
+        read = msgspec.structs.replace(read, write_key=key.prefix)
+        verifying = key.may("verify")
+        deeds, refusals = make_deeds(
+            read, call.service.mapper, call.now, key.source, not verifying, verifying
+        )
+        return await _keep(call, key, deeds, refusals)
+
+    return handle
+
+
+async def receive_lines(call: Call) -> IngestAnswer:
+    """A bulk import: one message or plain event a line."""
+    limits = call.service.serve.limits
+    key = call.enter(call.presented(), ("ingest", "verify"))
+    body = unpack(call.body, _encoding(call), limits.import_bytes)
+    given = Import(
+        mapper=call.service.mapper, limits=limits, received=call.now, source=key.source,
+        write_key=key.prefix, verifying=key.may("verify"),
+    )  # fmt: skip
+    kept = IngestAnswer(success=True, kept=0)
+    for deeds, refusals in read_lines(body, given):
+        call.weigh(len(deeds))
+        kept = _add(kept, await _keep(call, key, deeds, refusals))
+    return kept
+
+
+async def tell_site(call: Call) -> Reply:
+    """What the browser library asks for before it sends anything."""
+    write_key = call.path["key"]
+    call.enter(write_key, ("ingest", "verify"))
+    host = call.headers.get(b"x-forwarded-host") or call.headers.get(b"host", b"")
+    scheme = call.headers.get(b"x-forwarded-proto", b"http").decode("latin-1")
+    try:
+        return Reply(site_settings(write_key, f"{scheme}://{host.decode('latin-1')}"))
+    except ValueError as error:
+        raise Problem(400, f"the Host header says no host: {error}") from error
+
+
+async def _keep(
+    call: Call, key: KeyRecord, deeds: list[Deed], refusals: list[Refusal]
+) -> IngestAnswer:
+    service = call.service
+    if not key.may("ingest"):
+        refusals += [
+            Refusal("/userId", "a key of scope verify alone sends customers of tests alone")
+            for deed in deeds if not deed.user_id.startswith("verify:")
+        ]  # fmt: skip
+        deeds = [deed for deed in deeds if deed.user_id.startswith("verify:")]
+    if service.serve.pseudonyms:
+        deeds = [_hide(call, deed) for deed in deeds]
+    deeds = service.admit(deeds, refusals, call.address, call.now)
+    outcomes = await service.keep(deeds) if deeds else []
+    service.count(deeds, outcomes, len(refusals))
+    return _answer(outcomes, refusals)
+
+
+def _hide(call: Call, deed: Deed) -> Deed:
+    """The deed under the ids that are kept."""
+    previous = deed.previous_id
+    return msgspec.structs.replace(
+        deed,
+        user_id=call.service.user(deed.user_id),
+        previous_id=None if previous is None else call.service.user(previous),
+    )
+
+
+def _answer(outcomes: Sequence[Outcome], refusals: Sequence[Refusal]) -> IngestAnswer:
+    return IngestAnswer(
+        success=True,
+        kept=outcomes.count("kept"),
+        repeated=outcomes.count("repeated"),
+        refused=len(refusals) + outcomes.count("suppressed"),
+        refusals=[f"{refusal.place}: {refusal.reason}" for refusal in refusals[:_TOLD]],
+    )
+
+
+def _add(one: IngestAnswer, other: IngestAnswer) -> IngestAnswer:
+    return IngestAnswer(
+        success=True,
+        kept=one.kept + other.kept,
+        repeated=one.repeated + other.repeated,
+        refused=one.refused + other.refused,
+        refusals=[*one.refusals, *other.refusals][:_TOLD],
+    )
+
+
+def _encoding(call: Call) -> str | None:
+    given = call.headers.get(b"content-encoding")
+    return None if given is None else given.decode("latin-1")
+
+
+ROUTES: Final = tuple(sorted(KINDS.items()))
+"""(last word of the path, kind of call)."""

@@ -1,0 +1,132 @@
+"""Running the service: one process, or several that share a socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.supervisors import Multiprocess
+
+from propense.errors import ServeError
+from propense.inference.shelf import read_current
+from propense.serving.app import make_app
+from propense.serving.files import locked
+from propense.serving.keys import SCOPES, KeyRing
+from propense.serving.routes import ROUTES
+from propense.serving.secrets import open_secrets
+from propense.serving.service import Service
+from propense.settings import Settings
+
+ENVIRONMENT: Final = "PROPENSE_SERVE_SETTINGS"
+"""Where the processes of a service find their settings."""
+BACKLOG: Final = 2_048
+_LOCK: Final = "serve.lock"
+
+
+class Address(NamedTuple):
+    """Where the service answers."""
+
+    url: str
+    bundle: str
+
+
+def run(settings: Settings, tell: Callable[[Address], None]) -> int:
+    """Serve until SIGTERM or SIGINT. `tell` hears where, once the socket is open.
+
+    Raises ServeError where the port is taken, the shelf empty, or another service has the same
+    data folder.
+    """
+    version = read_current(Path(settings.folder) / settings.pack.shelf).version
+    if version is None:
+        shelf = str(Path(settings.folder) / settings.pack.shelf)
+        raise ServeError(f"shelf {shelf!r} is empty; make a bundle with: propense run")
+    data = Path(settings.folder) / settings.serve.data
+    data.mkdir(parents=True, exist_ok=True)
+    with _alone(data):
+        listener = _listen(settings)
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        tell(Address(f"http://{shown}:{port}", version))
+        os.environ[ENVIRONMENT] = msgspec.json.encode(settings).decode()
+        config = _config(settings)
+        if settings.serve.workers == 1:
+            uvicorn.Server(config).run(sockets=[listener])
+        else:
+            Multiprocess(config, [listener]).run()
+    return 0
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """One service a data folder: another would not see what this one remembers."""
+    try:
+        with locked(data / _LOCK, wait=False):
+            yield
+    except BlockingIOError as error:
+        raise ServeError(
+            f"another service has the data folder {str(data)!r}; stop it, or give this one "
+            "another [serve] data"
+        ) from error
+
+
+def open_keys(settings: Settings) -> str | None:
+    """A key of every scope, where the data folder has none yet."""
+    data = Path(settings.folder) / settings.serve.data
+    data.mkdir(parents=True, exist_ok=True)
+    ring = KeyRing(data, open_secrets(data))
+    if ring.records():
+        return None
+    _, shown = ring.create("first", SCOPES, now=time.time_ns() // 1000)
+    return shown
+
+
+def application() -> Starlette:
+    """The application of one process, by the settings of the environment."""
+    settings = msgspec.json.decode(os.environ[ENVIRONMENT], type=Settings)
+    paths = [route.path for route in ROUTES]
+    return make_app(lambda: Service(settings, paths, settings.serve.workers))
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        "propense.serving.running:application",
+        factory=True,
+        workers=settings.serve.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=30,
+        h11_max_incomplete_event_size=None,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    serve = settings.serve
+    family = socket.AF_INET6 if ":" in serve.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((serve.host, serve.port))
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"cannot listen on {serve.host}:{serve.port}: {error.strerror}; choose another "
+            "[serve] port, or 0 for a free one"
+        ) from error
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    return listener
