@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,6 +26,8 @@ from propense.schemas import FIRST_KNOWN, NO_TIME, Doubles, Ids, Ints, Words
 CATALOGUE: Final = "catalogue.parquet"
 MOST_HINTED: Final = 20
 """Choices that an error message lists."""
+MOST_MASKS: Final = 64
+"""Of `holds`, kept at once; one takes a byte an item."""
 _ROWS: Final = 65_536
 """Of a row group."""
 
@@ -71,6 +75,7 @@ class Catalogue:
         self._source = source
         self._arrays: dict[str, pa.Array] = {}
         self._kept: dict[tuple[str, str], Any] = {}
+        self._masks: dict[tuple[str, frozenset[str]], npt.NDArray[np.bool_]] = {}
         self._separators = {c.name: c.separator for c in spec.of_kind("tokens")}
         self.schema: pa.Schema = self._open(source)
 
@@ -139,6 +144,39 @@ class Catalogue:
     def has_tokens(self, name: str) -> bool:
         """Whether the cells of a column hold several words each."""
         return name in self._separators
+
+    def holds(self, name: str, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """(n_items,) which items have one of the values in a column; not to be written to.
+
+        Raises ValueError naming the nearest where there is no such column, or where no item
+        has one of the values.
+        """
+        key = (name, frozenset(values))
+        found = self._masks.get(key)
+        if found is None:
+            tokens = self.tokens(name) if self.has_tokens(name) else None
+            words = self.column(name).words if tokens is None else tokens.words
+            wanted = np.zeros(len(words) + 1, bool)
+            for value in values:
+                wanted[self._code_of(name, value, words)] = True
+            if tokens is None:
+                found = wanted[self.column(name).codes]
+            else:
+                so_far = np.concatenate([[0], np.cumsum(wanted[tokens.codes])])
+                found = np.diff(so_far[tokens.offsets]) > 0
+            if len(self._masks) >= MOST_MASKS:
+                self._masks.clear()
+            self._masks[key] = found
+        return found
+
+    def _code_of(self, name: str, value: str, words: tuple[str, ...]) -> int:
+        place = bisect.bisect_left(words, value)
+        if place == len(words) or words[place] != value:
+            raise ValueError(
+                f"no item has {value!r} in column {name!r}; "
+                f"{hint(value, words) if words else 'it is empty'}"
+            )
+        return place
 
     def numbers(self, name: str) -> Doubles:
         """(n_items,) float64, nan where missing or no number."""
@@ -298,7 +336,8 @@ _TRUTHS: Final = pa.array(["true", "false"])
 
 
 def _code(words: pa.Array) -> Coded:
-    """Codes in the order of the words themselves, so that they do not hang on the rows."""
+    """Codes in the order of the words, so that they do not hang on the rows and are found by
+    bisection."""
     coded = words.dictionary_encode()
     order = pc.array_sort_indices(coded.dictionary).to_numpy()
     rank = np.empty(len(order) + 1, np.int32)
