@@ -1,0 +1,234 @@
+"""One JSON line a problem on stderr, and nothing of anybody in it.
+
+A line is made of closed lists only: what happened, the route's template, a status, numbers, the
+kind of an error and the places in the code it came from. Messages of errors are left out: they
+name values, and values are customers, addresses and passwords. Who it was about appears, if at
+all, as a short keyed mark that the caller makes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, TextIO
+
+import msgspec
+
+What = Literal[
+    "started",
+    "stopped",
+    "ready",
+    "not ready",
+    "bundle promoted",
+    "bundle refused",
+    "defect",
+    "store failed",
+    "decisions lost",
+    "shadow failed",
+    "webhook failed",
+    "drift",
+    "exposure jump",
+    "flood refused",
+    "requests shed",
+    "worker died",
+    "customer erased",
+    "backup made",
+    "library",
+    "access",
+]
+Level = Literal["info", "warning", "error"]
+
+MOST_A_SECOND: Final = 10
+"""Lines of one `what`; the next line says how many were left out."""
+DEEPEST: Final = 8
+OTHER: Final = "other"
+_WHATS: Final = frozenset(What.__args__)  # type: ignore[attr-defined]
+_MARK: Final = re.compile(r"[0-9a-f]{6,16}")
+_VERSION: Final = re.compile(r"v[0-9]{4,9}(/evaluated)?")
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line. Only what has a field here can be said."""
+
+    time: str
+    level: Level
+    what: What
+    worker: int = 0
+    route: str = ""
+    """A template, like "/v1/users/{id}"."""
+    status: int = 0
+    ms: float = 0.0
+    n: int = 0
+    bundle: str = ""
+    input: str = ""
+    """Of a drift: one of the fingerprint's names."""
+    mark: str = ""
+    error: str = ""
+    """Kind of the error, and of what caused it."""
+    at: tuple[str, ...] = ()
+    """Places in the code, the innermost last."""
+    left_out: int = 0
+    """Lines of this `what` that were not written because there were too many."""
+
+
+class Log:
+    """Writes lines to `stream`. `clock` gives microseconds UTC.
+
+    `routes` and `inputs` are the words a line may hold; others become "other". Every
+    `access_every`-th request is told, none where it is 0. Writing never raises: a log that is
+    full or closed must not stop an answer; `n_unwritten` counts.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        *,
+        stream: TextIO | None = None,
+        routes: Iterable[str] = (),
+        inputs: Iterable[str] = (),
+        worker: int = 0,
+        access_every: int = 0,
+    ) -> None:
+        self._clock = clock
+        self._stream = sys.stderr if stream is None else stream
+        self._routes = frozenset(routes)
+        self.inputs = frozenset(inputs)
+        self._worker = worker
+        self._access_every = access_every
+        self._n_requests = 0
+        self._written: dict[str, tuple[int, int]] = {}
+        self._left_out: dict[str, int] = {}
+        self.n_unwritten = 0
+
+    def problem(
+        self,
+        what: What,
+        error: BaseException | None = None,
+        *,
+        level: Level = "error",
+        route: str = "",
+        status: int = 0,
+        mark: str = "",
+        n: int = 0,
+    ) -> None:
+        """Something that a person should look at."""
+        kinds, places = _describe(error)
+        self._write(
+            what, level, route=self._route(route), status=_whole(status), mark=_mark(mark),
+            n=_whole(n), error=kinds, at=places,
+        )  # fmt: skip
+
+    def notice(
+        self, what: What, *, bundle: str = "", input: str = "", mark: str = "", n: int = 0
+    ) -> None:
+        """Something that happened and may be wondered about later."""
+        self._write(
+            what, "info", bundle=_fits(_VERSION, bundle),
+            input=input if not input or input in self.inputs else OTHER,
+            mark=_mark(mark), n=_whole(n),
+        )  # fmt: skip
+
+    def access(self, route: str, status: int, seconds: float) -> None:
+        """A request that was answered; told of every `access_every`-th."""
+        if not self._access_every:
+            return
+        self._n_requests += 1
+        if self._n_requests % self._access_every == 0:
+            self._write(
+                "access", "info", route=self._route(route), status=_whole(status),
+                ms=round(float(seconds) * 1000, 3),
+            )  # fmt: skip
+
+    def library(self, record: logging.LogRecord) -> None:
+        """What a library logged: where, how bad, and the kind of the error; not its words."""
+        error = record.exc_info[1] if record.exc_info else None
+        kinds, places = _describe(error)
+        here = f"{Path(record.pathname).name}:{int(record.lineno)}"
+        bad: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._write("library", bad, error=kinds, at=(*places, here))
+
+    def _route(self, route: str) -> str:
+        return route if not route or route in self._routes else OTHER
+
+    def _write(self, what: What, level: Level, **said: object) -> None:
+        if what not in _WHATS:
+            what = "defect"
+        micros = self._clock()
+        second, n = self._written.get(what, (0, 0))
+        n = n + 1 if second == micros // 1_000_000 else 1
+        self._written[what] = (micros // 1_000_000, n)
+        if n > MOST_A_SECOND:
+            self._left_out[what] = self._left_out.get(what, 0) + 1
+            return
+        moment = datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="milliseconds")
+        line = Line(
+            time=moment, level=level, what=what, worker=self._worker,
+            left_out=self._left_out.pop(what, 0), **said,  # type: ignore[arg-type]
+        )  # fmt: skip
+        try:
+            # One write, so that lines of several processes do not mix.
+            self._stream.write(msgspec.json.encode(line).decode() + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.n_unwritten += 1
+
+
+class LibraryHandler(logging.Handler):
+    """Sends what libraries log, from warnings on, through a `Log`.
+
+    `take_over` lets it stand in the place of every other handler of the named loggers.
+    """
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.library(record)
+
+    def take_over(self, *names: str) -> None:
+        """Uvicorn's own lines hold addresses and paths: they are to come here alone."""
+        for name in names:
+            logger = logging.getLogger(name)
+            logger.handlers = [self]
+            logger.propagate = False
+            logger.setLevel(logging.WARNING)
+
+
+def _describe(error: BaseException | None) -> tuple[str, tuple[str, ...]]:
+    """Kinds of an error and its causes, and the places of the innermost frames."""
+    kinds: list[str] = []
+    places: tuple[str, ...] = ()
+    while error is not None and len(kinds) < 4:
+        kinds.append(_kind(type(error)))
+        if error.__traceback__ is not None:
+            frames = traceback.extract_tb(error.__traceback__, -DEEPEST)
+            places = tuple(f"{Path(one.filename).name}:{one.lineno}" for one in frames)
+        error = error.__cause__ or error.__context__
+    return " < ".join(kinds), places
+
+
+def _kind(error: type[BaseException]) -> str:
+    """Name of a kind of error that stands in a module: one made while running could be named
+    after anybody."""
+    found = getattr(sys.modules.get(error.__module__), error.__name__, None)
+    return error.__name__ if found is error else OTHER
+
+
+def _mark(mark: str) -> str:
+    return _fits(_MARK, mark)
+
+
+def _fits(pattern: re.Pattern[str], word: str) -> str:
+    """The word, if it has the form that nothing personal has."""
+    return word if not word or pattern.fullmatch(word) else OTHER
+
+
+def _whole(number: int) -> int:
+    """A number of at most 9 digits, so that none is an id or a telephone number."""
+    return min(max(int(number), -999_999_999), 999_999_999)
