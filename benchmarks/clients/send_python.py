@@ -1,17 +1,17 @@
-"""The script of calls by segment-analytics-python: URL KEY plain|gzip."""
+"""The script of calls by segment-analytics-python: URL KEY WHO plain|gzip."""
 
 import sys
 from datetime import UTC, datetime
 
 from segment.analytics.client import Client
 
-url, key, form = sys.argv[1:4]
+url, key, who, form = sys.argv[1:5]
 failed: list[Exception] = []
 client = Client(
     key, host=url, gzip=form == "gzip", on_error=lambda error, items: failed.append(error)
 )
-user = "python-user"
-client.identify(user, {"age": 31, "city": "Delft"}, anonymous_id="python-anonymous")
+user = f"{who}-user"
+client.identify(user, {"age": 31, "city": "Delft"}, anonymous_id=f"{who}-anonymous")
 client.track(user, "Course Viewed", {"course_id": "c1"})
 client.track(user, "Course Paid", {"course_id": "c1", "revenue": 129.9})
 client.track(
@@ -20,7 +20,7 @@ client.track(
 client.page(user, "Courses", "Catalogue", {"url": "https://example.com/courses"})
 client.screen(user, "Courses", "Catalogue")
 client.group(user, "school-7", {"name": "TU"})
-client.alias("python-old", user)
+client.alias(f"{who}-old", user)
 client.flush()
 client.join()
 sys.exit(f"not sent: {failed}" if failed else 0)

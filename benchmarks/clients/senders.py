@@ -1,7 +1,8 @@
 """Unmodified client libraries, each told to follow one script of calls.
 
-Every sender identifies USER (whose anonymous id is given back), sends three track calls, one
-page, one screen where the library has it, one group and one alias, and waits until all is sent.
+Every sender is given a WHO, identifies WHO-user, anonymous before as WHO-anonymous, views c1 and
+c2, pays c1, calls page and screen, joins group school-7, makes WHO-old an alias, and waits until
+all is sent.
 The npm packages are installed into PROPENSE_NODE, or build/node; none is part of the project.
 """
 
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -34,26 +35,26 @@ class Sender:
     """One library."""
 
     name: str
-    user_id: str
-    send: Callable[[str, str], None]
-    """(URL of the service, write key); returns when the library says that all is sent."""
+    who: str
+    send: Callable[[str, str, str], None]
+    """(URL of the service, write key, who); returns when the library says that all is sent."""
     missing: Callable[[], str]
     """What it lacks to run here; empty if nothing."""
 
 
-def send_python(url: str, key: str, *, zipped: bool = False) -> None:
+def send_python(url: str, key: str, who: str, *, zipped: bool = False) -> None:
     """segment-analytics-python."""
-    words = [sys.executable, HERE / "send_python.py", url, key, "gzip" if zipped else "plain"]
+    words = [sys.executable, HERE / "send_python.py", url, key, who, "gzip" if zipped else "plain"]
     subprocess.run(words, check=True, timeout=PATIENCE)
 
 
-def send_node(url: str, key: str) -> None:
+def send_node(url: str, key: str, who: str) -> None:
     """@segment/analytics-node."""
     script = shutil.copy(HERE / "send_node.mjs", NODE / "send_node.mjs")
-    subprocess.run(["node", script, url, key], check=True, timeout=PATIENCE, cwd=NODE)
+    subprocess.run(["node", script, url, key, who], check=True, timeout=PATIENCE, cwd=NODE)
 
 
-def send_browser(url: str, key: str, *, strategy: str = "standard") -> None:
+def send_browser(url: str, key: str, who: str, *, strategy: str = "standard") -> None:
     """@segment/analytics-next in a headless Chromium, on a page of another origin."""
     umd = NODE / "node_modules" / "@segment" / "analytics-next" / "dist" / "umd"
     done = threading.Event()
@@ -76,7 +77,8 @@ def send_browser(url: str, key: str, *, strategy: str = "standard") -> None:
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=folder))
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        page = f"http://127.0.0.1:{server.server_port}/page.html?host={url}&key={key}&as={strategy}"
+        asked = urlencode({"host": url, "key": key, "who": who, "as": strategy})
+        page = f"http://127.0.0.1:{server.server_port}/page.html?{asked}"
         browser = subprocess.Popen(
             [_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
              "--disable-background-networking", f"--user-data-dir={folder}/profile", page],
@@ -132,12 +134,11 @@ def _browser_lacks() -> str:
 
 
 SENDERS = (
-    Sender("python", "python-user", send_python, _python_lacks),
-    Sender("python gzip", "python-user", partial(send_python, zipped=True), _python_lacks),
-    Sender("node", "node-user", send_node, _node_lacks),
-    Sender("browser", "browser-user", send_browser, _browser_lacks),
+    Sender("python", "python", send_python, _python_lacks),
+    Sender("python gzip", "zipped", partial(send_python, zipped=True), _python_lacks),
+    Sender("node", "node", send_node, _node_lacks),
+    Sender("browser", "page", send_browser, _browser_lacks),
     Sender(
-        "browser batches", "browser-user", partial(send_browser, strategy="batching"),
-        _browser_lacks,
+        "browser batches", "batches", partial(send_browser, strategy="batching"), _browser_lacks
     ),
-)  # fmt: skip
+)

@@ -17,6 +17,10 @@ from propense.settings.serve import Limits, Mapping, Serve
 SENT: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "sent.json").read_text()
 )
+WHO = {
+    "python": "python", "python gzip": "zipped", "node": "node", "browser": "page",
+    "browser batches": "batches",
+}  # fmt: skip
 NOW = 1_900_000_000_000_000
 MAPPER = Mapper(
     Serve(
@@ -47,7 +51,7 @@ def deeds_of(library: str) -> list[Deed]:
 @pytest.mark.parametrize("library", sorted(SENT))
 def test_everything_a_library_sends_is_understood(library: str) -> None:
     deeds = deeds_of(library)
-    name = library.split()[0]
+    who = WHO[library]
     events = [(event.action, event.item_id, event.value) for d in deeds for event in d.events]
     assert sorted(events, key=str) == sorted(
         [("view", "c1", None), ("pay", "c1", 129_900_000), ("view", "c2", None),
@@ -55,13 +59,13 @@ def test_everything_a_library_sends_is_understood(library: str) -> None:
         key=str,
     )  # fmt: skip
     assert len({deed.message_id for deed in deeds}) == len(deeds) == 8
-    assert {deed.user_id for deed in deeds} <= {f"{name}-user", f"{name}-anonymous"}
+    assert {deed.user_id for deed in deeds} <= {f"{who}-user", f"{who}-anonymous"}
     traits: dict[str, Any] = {}
     for deed in deeds:
         traits |= deed.traits
     assert traits == {"age": 31, "city": "Delft", "group_id": "school-7", "group_name": "TU"}
     previous = {deed.previous_id for deed in deeds} - {None}
-    assert previous == {f"{name}-anonymous", f"{name}-old"}
+    assert previous == {f"{who}-anonymous", f"{who}-old"}
 
 
 @pytest.mark.parametrize("library", ["python", "python gzip", "node"])
@@ -77,4 +81,4 @@ def test_history_keeps_its_moment(library: str) -> None:
 
 
 def test_before_identify_a_browser_is_anonymous() -> None:
-    assert {deed.user_id for deed in deeds_of("browser")} == {"browser-anonymous", "browser-user"}
+    assert {deed.user_id for deed in deeds_of("browser")} == {"page-anonymous", "page-user"}
