@@ -30,9 +30,10 @@ _READ: Final = (
     f"{_OF_NAME} = ?"
 )
 _EVENTS: Final = (
-    "SELECT event_time, action, item_id, value, count, source, seq, received FROM events"
+    "SELECT event_time, action, item_id, value, count, source FROM events"
     " WHERE customer = ? ORDER BY seq"
 )
+_SPAN: Final = "SELECT max(seq), min(received), max(received) FROM events WHERE customer = ?"
 _VERSION: Final = f"SELECT {_NUMBER}{_OF_NAME} = ?"
 _VERSIONS: Final = f"SELECT n.name, {_NUMBER}{_OF_NAME} IN "
 _DECISIONS: Final = (
@@ -104,26 +105,28 @@ class SqliteStore:
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
-        with self._reading() as con:
+        rows = []
+        try:
+            con = self._reader()
             con.execute("BEGIN")
             try:
                 row = con.execute(_READ, (user_id,)).fetchone()
-                rows = [] if row is None else con.execute(_EVENTS, (row[0],)).fetchall()
+                if row is not None:
+                    rows = con.execute(_EVENTS, (row[0],)).fetchall()
+                    span = con.execute(_SPAN, (row[0],)).fetchone()
             finally:
                 con.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._named(error) from error
         if row is None:
             return None
         version, first, last = row[2], row[6], row[7]
-        events = []
-        for moment, action, item, value, count, source, seq, received in rows:
-            events.append(LiveEvent(moment, action, item, value, count, source))
-            version = seq if seq > version else version
-            first = received if received < first else first
-            last = received if received > last else last
+        if rows:
+            version, first, last = max(version, span[0]), min(first, span[1]), max(last, span[2])
         return Customer(
             user_id=row[1],
             version=version,
-            events=events,
+            events=[LiveEvent(*cells) for cells in rows],
             traits=dict_of(row[3]),
             consent=dict_of(row[4]),
             names=names_of(row[5]),
@@ -133,11 +136,14 @@ class SqliteStore:
 
     def versions(self, user_ids: Sequence[str]) -> list[int]:
         """See Store."""
-        with self._reading() as con:
+        try:
+            con = self._reader()
             if len(user_ids) <= _FEW:
                 rows = [con.execute(_VERSION, (one,)).fetchone() for one in user_ids]
                 return [0 if row is None else row[0] for row in rows]
             found = dict(find(con, _VERSIONS, list(dict.fromkeys(user_ids))))
+        except sqlite3.Error as error:
+            raise self._named(error) from error
         return [found.get(user_id, 0) for user_id in user_ids]
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
@@ -323,14 +329,14 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """This thread's own connection."""
         with self._named_errors():
-            con: sqlite3.Connection | None = getattr(self._local, "con", None)
-            if con is None or self._closed:
-                con = self._new_reader()
-            yield con
+            yield self._reader()
 
-    def _new_reader(self) -> sqlite3.Connection:
+    def _reader(self) -> sqlite3.Connection:
+        """This thread's own connection."""
+        con: sqlite3.Connection | None = getattr(self._local, "con", None)
+        if con is not None and not self._closed:
+            return con
         with self._readers_lock:
             if self._closed:
                 raise StoreError(f"live history {str(self.path)!r} is closed")
@@ -344,10 +350,13 @@ class SqliteStore:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(
-                f"live history {str(self.path)!r}: {error}; nothing of the call was done"
-                + _remedy(str(error))
-            ) from error
+            raise self._named(error) from error
+
+    def _named(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"live history {str(self.path)!r}: {error}; nothing of the call was done"
+            + _remedy(str(error))
+        )
 
 
 def _remedy(reason: str) -> str:

@@ -116,7 +116,25 @@ CREATE VIEW live_impressions AS
     WHERE {_MAY_TRAIN.format(user="coalesce(c.user_id, d.user_id)")};
 """
 
-MIGRATIONS: Final = (_TABLES, _VIEWS)
+_STATE: Final = f"""
+CREATE VIEW live_state AS
+    WITH own AS (
+        SELECT coalesce(max(c.version), 0) || ' ' || count(*) || ' '
+               || (SELECT consent_required FROM state) AS state
+        FROM customers c WHERE {_OWN}
+    ), shown AS (
+        SELECT coalesce(max(seq), 0) || ' ' || count(*) AS state
+        FROM decisions WHERE substr(user_id, 1, 7) <> 'verify:'
+    )
+    SELECT 'live_events' AS view, state FROM own
+    UNION ALL SELECT 'live_identities', state FROM own
+    UNION ALL SELECT 'live_users', state FROM own
+    UNION ALL SELECT 'live_impressions', own.state || ' ' || shown.state FROM own, shown;
+"""
+# What each view holds, in a word that is another one after every change of it: whoever comes or
+# changes has a new version, and whoever goes is one less.
+
+MIGRATIONS: Final = (_TABLES, _VIEWS, _STATE)
 """The n-th takes a file from version n - 1 to n; none is ever changed."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -126,7 +127,8 @@ class Writing:
                 known.add(key)
                 kept.append((deed, key))
                 outcomes.append("kept")
-        insert(self._con, [(key, deed.received) for deed, key in kept], _MESSAGES)
+        # In the order of their trees, so that neighbours are written together.
+        insert(self._con, sorted((key, deed.received) for deed, key in kept), _MESSAGES)
         for joins, run in _runs(kept):
             if joins:
                 self._join(run[0][0])
@@ -185,6 +187,7 @@ class Writing:
             if deed.traits or deed.consent:
                 told.setdefault(customer, []).append(deed)
         self._seq = seq
+        events.sort(key=_place)
         insert(self._con, names, _NAMES)
         insert(self._con, [tuple(row) for row in touched.values()], _CUSTOMERS, _SEEN)
         insert(self._con, events, _EVENTS)
@@ -270,6 +273,9 @@ class Writing:
              to_json(dict_of(other[2]) | dict_of(known[2])), to_json(consent),
              consent.get(TRAIN), min(known[4], other[4]), max(known[5], other[5]), mine),
         )  # fmt: skip
+
+
+_place = itemgetter(0, 1)
 
 
 def _runs(
