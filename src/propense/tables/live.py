@@ -32,7 +32,8 @@ VIEWS: Final = {
 }
 """Role in the settings -> the view it reads."""
 STATE: Final = "live_state"
-"""A view of one value that is another one after every change, where the store has it."""
+"""A view of every other view's name and state, where the store has it: a word that is another
+one after every change."""
 TRAITS: Final = "traits"
 _SCHEMA: Final = "history"
 """Of a PostgreSQL store."""
@@ -110,7 +111,8 @@ def live_mark(address: str, base: Path) -> str:
     try:
         with closing(_read(address, STATE, base, address, needed=False)) as state:
             if next(state, None) is not None:
-                return f"state {[row for batch in state for row in batch]}"
+                return "state " + "".join(row[1] for batch in state for row in batch
+                                          if row[0] == view)  # fmt: skip
         digest = hashlib.sha256()
         with closing(_read(address, view, base, address)) as batches:
             for batch in batches:
