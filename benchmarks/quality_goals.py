@@ -99,8 +99,7 @@ def run(
         Common(settings=place / "propense.toml"), (*changes, f"run={example.run}")
     )
     folds = contestants(settings)
-    rng = np.random.default_rng([seed, 3])
-    (goal, contest), *_ = score_goals(folds, None, rng).items()
+    (goal, contest), *_ = score_goals(folds, None, seed).items()
     known = {VALIDATION: contest.validation, TEST: contest.test}
     seconds = _seconds(folds, _trials(data) + MEMBERS)
     for library in LIBRARIES:

@@ -7,22 +7,22 @@ from pkgutil import resolve_name
 from cyclopts import App
 
 from propense import __version__
-from propense.cli.verbs import SHELF, all_verbs, epilogue
+from propense.cli.verbs import ACTIONS, all_verbs, epilogue
 
 
 def build() -> App:
     """All verbs."""
     app = _application("propense")
     for verb in all_verbs():
-        if verb.name != "shelf":
+        if verb.name not in ACTIONS:
             app.command(verb.where, name=verb.name, help_epilogue=epilogue(verb))
             continue
-        shelf = _application("shelf", help=verb.sentence + ".", help_epilogue=epilogue(verb))
-        for action in SHELF:
-            shelf.command(
+        group = _application(verb.name, help=verb.sentence + ".", help_epilogue=epilogue(verb))
+        for action in ACTIONS[verb.name]:
+            group.command(
                 resolve_name(action.where), name=action.name, help_epilogue=epilogue(action)
             )
-        app.command(shelf)
+        app.command(group)
     return app
 
 

@@ -34,6 +34,7 @@ from propense.inference.manifest import write_manifest
 from propense.inference.signing import sign_bundle
 from propense.models.counts import TransitionCounts
 from propense.models.rivals.items import ItemRival
+from propense.schemas import NO_TIME
 from propense.settings import Settings
 from propense.training.learned import Learned
 from propense.training.train import rankable_items
@@ -136,4 +137,5 @@ def _describe(
         k=settings.recommend.k if settings.recommend is not None else 10,
         end=dataset.plan.end,
         refreshed=refreshed is not None,
+        timeless=bool(len(dataset.rows)) and bool((dataset.rows.as_of == NO_TIME).all()),
     )

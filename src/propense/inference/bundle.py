@@ -80,6 +80,8 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     end: int | None = None
     """Moment of the last event the bundle was made from."""
     refreshed: bool = False
+    timeless: bool = False
+    """Whether goals were learned from whole histories, without moments; then they are asked so."""
 
 
 @dataclass(frozen=True)

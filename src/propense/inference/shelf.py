@@ -88,15 +88,21 @@ def serving_bundle(shelf: Path) -> Path:
     return shelf / version
 
 
+def find_version(shelf: Path, version: str) -> Path:
+    """Folder of a bundle. Raises BundleError naming the nearest where there is none."""
+    names = [found.name for found in list_versions(shelf)]
+    if version not in names:
+        hint = nearest(version, names) if names else "the shelf is empty"
+        raise BundleError(f"shelf {str(shelf)!r} has no bundle {version!r}; {hint}")
+    return shelf / version
+
+
 def place(shelf: Path, version: str, reason: str, made: str) -> None:
     """Let `version` serve from now on, without a gate; the change is recorded.
 
     Raises BundleError naming the nearest version where there is none of that name.
     """
-    names = [found.name for found in list_versions(shelf)]
-    if version not in names:
-        hint = nearest(version, names) if names else "the shelf is empty"
-        raise BundleError(f"shelf {str(shelf)!r} has no bundle {version!r}; {hint}")
+    find_version(shelf, version)
     current = read_current(shelf)
     _write(shelf, Current([*current.history, Promotion(version, reason, made)]))
 
@@ -110,9 +116,7 @@ def promote(
 
     Raises BundleError naming what is worse and by how much, or what was changed.
     """
-    if version not in [found.name for found in list_versions(shelf)]:
-        place(shelf, version, "", made)  # says so, naming the nearest
-    read_manifest(shelf / version, public_keys=public_keys)
+    read_manifest(find_version(shelf, version), public_keys=public_keys)
     worse = _what_is_worse(shelf, version)
     if worse and not reason:
         raise BundleError(

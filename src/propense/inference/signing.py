@@ -34,9 +34,9 @@ def make_signing_key(file: Path) -> Path:
 
     Raises SettingsError where one of them exists already.
     """
+    private = _ed25519().Ed25519PrivateKey.generate()
     from cryptography.hazmat.primitives import serialization as forms
 
-    private = _ed25519().Ed25519PrivateKey.generate()
     public_file = file.with_name(file.name + ".pub")
     secret = private.private_bytes(
         forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption()
@@ -139,10 +139,11 @@ def check_signature(folder: Path, content: bytes, public_keys: Sequence[bytes]) 
 
 def is_signed(content: bytes, signature: bytes, public_key: bytes) -> bool:
     """Whether the owner of the raw public key signed exactly this content."""
+    ed25519 = _ed25519()
     from cryptography.exceptions import InvalidSignature
 
     try:
-        _ed25519().Ed25519PublicKey.from_public_bytes(public_key).verify(signature, content)
+        ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, content)
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -155,9 +156,9 @@ def sign_with_seed(content: bytes, seed: bytes) -> tuple[bytes, bytes]:
 
 
 def _read_private_key(file: Path) -> Any:
+    kind = _ed25519().Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    kind = _ed25519().Ed25519PrivateKey
     try:
         key = load_pem_private_key(read_plain(file, _PEM_BYTES, private=True), password=None)
     except (OSError, ValueError, TypeError) as error:

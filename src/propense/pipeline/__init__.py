@@ -164,7 +164,8 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
     run = run_folder(settings)
     rng = np.random.default_rng([settings.train.seed, 3])
     folds = contestants(settings)
-    contests = score_goals(folds, settings.evaluate.max_rows, rng)
+    most, seed = settings.evaluate.max_rows, settings.train.seed
+    contests = score_goals(folds, most, seed)
     progress.start("judge", len(contests) + 1)
     goals = []
     for name, contest in contests.items():
@@ -174,7 +175,7 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
                 contest.validation, contest.test, settings.goals[name], settings.evaluate, rng
             )
         )
-    lists = score_rankings(folds[0])
+    lists = score_rankings(folds[0], most, seed)
     ranking = judge_ranking(*lists, settings.evaluate, rng) if lists is not None else None
     progress.finish("judge")
     seconds = {
@@ -184,7 +185,7 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
     }
     report = assemble(
         folds, settings, goals, ranking, rival_notes(folds), seconds,
-        capped_rows(folds, settings.evaluate.max_rows),
+        capped_rows(folds, most),
     )  # fmt: skip
     report = with_truth(report, folds[0], contests, Path(settings.folder) / "truth")
     report = _write_report(run, report)

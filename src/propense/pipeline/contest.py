@@ -70,18 +70,19 @@ class GoalContest:
 
 
 def score_goals(
-    folds: Iterable[Contestants], max_rows: int | None, rng: np.random.Generator
+    folds: Iterable[Contestants], max_rows: int | None, seed: int
 ) -> dict[str, GoalContest]:
     """Every goal that has labelled validation and test rows."""
     pieces: dict[str, list[GoalContest]] = {}
-    for fold in folds:
+    for number, fold in enumerate(folds):
         rows = {
-            part: draw_rows(fold.dataset.rows, part, max_rows, rng) for part in (VALIDATION, TEST)
+            part: judged_rows(fold.dataset.rows, part, max_rows, seed, number)
+            for part in (VALIDATION, TEST)
         }
         raw = {part: _predict(fold, rows[part]) for part in rows}
-        for number, goal in enumerate(fold.dataset.plan.goals):
+        for place, goal in enumerate(fold.dataset.plan.goals):
             validation, test = (
-                _known(fold.dataset, rows[part], number, goal, raw[part]) for part in rows
+                _known(fold.dataset, rows[part], place, goal, raw[part]) for part in rows
             )
             if len(validation.y) and len(test.y):
                 pieces.setdefault(goal.name, []).append(_calibrate(validation, test))
@@ -95,19 +96,40 @@ def score_goals(
     }
 
 
+def judged_rows(
+    rows: AsOfRows, part: int, max_rows: int | None, seed: int, fold: int = 0
+) -> AsOfRows:
+    """The rows of a part that are judged: the same ones whenever it is asked."""
+    return draw_rows(rows, part, max_rows, np.random.default_rng([seed, 3, fold, part]))
+
+
+def judged_targets(targets: Targets, part: int, max_rows: int | None, seed: int) -> Targets:
+    """The moments of a part whose lists are judged, likewise."""
+    some = targets.of_part(part)
+    if max_rows is None or len(some) <= max_rows:
+        return some
+    rng = np.random.default_rng([seed, 4, part])
+    return some.take(_of_whole_users(some.user, max_rows, rng))
+
+
 def draw_rows(
     rows: AsOfRows, part: int, max_rows: int | None, rng: np.random.Generator
 ) -> AsOfRows:
     """The rows of a part; above `max_rows` those of whole users drawn by chance."""
     chosen = np.flatnonzero(rows.part == part)
     if max_rows is not None and len(chosen) > max_rows:
-        users, owner = np.unique(rows.user[chosen], return_inverse=True)
-        order = rng.permutation(len(users))
-        total = np.cumsum(np.bincount(owner)[order])
-        kept = np.zeros(len(users), bool)
-        kept[order[: max(1, int(np.searchsorted(total, max_rows, side="right")))]] = True
-        chosen = chosen[kept[owner]]
+        chosen = chosen[_of_whole_users(rows.user[chosen], max_rows, rng)]
     return rows.take(chosen)
+
+
+def _of_whole_users(user: Ids, most: int, rng: np.random.Generator) -> Ints:
+    """Places of the rows of users drawn by chance, at most `most` of them."""
+    users, owner = np.unique(user, return_inverse=True)
+    order = rng.permutation(len(users))
+    total = np.cumsum(np.bincount(owner)[order])
+    kept = np.zeros(len(users), bool)
+    kept[order[: max(1, int(np.searchsorted(total, most, side="right")))]] = True
+    return np.flatnonzero(kept[owner])
 
 
 def _predict(fold: Contestants, rows: AsOfRows) -> dict[str, dict[str, Doubles]]:
@@ -177,11 +199,15 @@ def _join(parts: list[GoalScores]) -> GoalScores:
     )
 
 
-def score_rankings(fold: Contestants) -> tuple[RankingScores, RankingScores] | None:
+def score_rankings(
+    fold: Contestants, max_rows: int | None, seed: int
+) -> tuple[RankingScores, RankingScores] | None:
     """(validation, test) top lists of all models; None where nothing is recommended."""
     if fold.network.ranker is None or fold.dataset.settings.recommend is None:
         return None
-    both = [fold.dataset.targets.of_part(part) for part in (VALIDATION, TEST)]
+    both = [
+        judged_targets(fold.dataset.targets, part, max_rows, seed) for part in (VALIDATION, TEST)
+    ]
     if not all(len(targets) for targets in both):
         return None
     validation, test = (_rank(fold, targets) for targets in both)

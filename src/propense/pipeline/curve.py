@@ -261,11 +261,11 @@ def _judge_tasks(
 ) -> Iterator[tuple[LearningTask, Doubles]]:
     """On the rows and moments that the report judges, the same for every point."""
     alone = Contestants(dataset, learned, {}, {})
-    rng = np.random.default_rng([settings.train.seed, 3])
+    most, seed = settings.evaluate.max_rows, settings.train.seed
     fewest = settings.evaluate.min_positives
-    for contest in score_goals([alone], settings.evaluate.max_rows, rng).values():
+    for contest in score_goals([alone], most, seed).values():
         yield judge_goal_task(contest.validation, contest.test, fewest)
-    lists = score_rankings(alone)
+    lists = score_rankings(alone, most, seed)
     if lists is not None:
         yield judge_items_task(*lists, fewest)
 

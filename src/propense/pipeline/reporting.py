@@ -173,10 +173,20 @@ def _summary(settings: Settings) -> dict[str, Any]:
 
 def capped_rows(folds: list[Contestants], max_rows: int | None) -> list[Text]:
     """Says so where a part held more rows than were judged."""
-    rows = folds[0].dataset.rows
+    dataset = folds[0].dataset
     notes = []
     for part in (VALIDATION, TEST):
-        available = int((rows.part == part).sum())
+        moments = int((dataset.targets.part == part).sum())
+        if max_rows is not None and moments > max_rows:
+            notes.append(
+                Text(
+                    f"[evaluate] max_rows = {max_rows}: of {moments:,} {PARTS[part]} moments of "
+                    f"lists, those of customers drawn by chance were judged.",
+                    f"[evaluate] max_rows = {max_rows}：{PARTS[part]} 共 {moments:,} 个推荐时刻，"
+                    f"随机抽取整个客户后评判。",
+                )
+            )
+        available = int((dataset.rows.part == part).sum())
         if max_rows is not None and available > max_rows:
             notes.append(
                 Text(

@@ -115,7 +115,8 @@ class PredictAnswer(Message, frozen=True, kw_only=True):
     """Every goal asked about."""
 
     user_id: str
-    as_of: datetime
+    as_of: datetime | None = None
+    """None where goals were learned without moments."""
     goals: dict[str, GoalAnswer]
     bundle: str
     currency: str

@@ -11,7 +11,7 @@ import numpy as np
 
 from propense.errors import ServeError, nearest
 from propense.inference.bundle import Serving
-from propense.schemas import FIRST_KNOWN, Floats, Ids
+from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids
 from propense.serving.engine import Ask, Engine, Place
 from propense.serving.known import Known
 from propense.serving.messages import (
@@ -150,11 +150,14 @@ def popular(engine: Engine, scenario: str, k: int | None, now: int) -> ItemAnswe
     return ItemAnswer(items=answer.items, bundle=engine.version)
 
 
-def as_of_of(question: PredictQuestion, known: Known, now: int) -> int:
-    """The moment asked about, in seconds; by default just after all that is known."""
+def as_of_of(engine: Engine, question: PredictQuestion, known: Known, now: int) -> int:
+    """The moment asked about, in seconds; by default just after all that is known, and none
+    where goals were learned without moments."""
     asked = seconds_of(question.as_of)
     if asked is not None:
         return asked
+    if engine.bundle.info.timeless:
+        return NO_TIME
     histories = known.histories
     last = int(histories.time[-1]) if histories.timed and known.n_events else now
     return max(now, last) + 1
@@ -192,7 +195,7 @@ def tell_goals(
         )
     return PredictAnswer(
         user_id=question.user_id,
-        as_of=datetime.fromtimestamp(as_of, UTC),
+        as_of=None if as_of == NO_TIME else datetime.fromtimestamp(as_of, UTC),
         goals=goals,
         bundle=engine.version,
         currency=engine.bundle.info.currency,

@@ -109,7 +109,7 @@ async def _predict(call: Call, questions: Sequence[PredictQuestion]) -> list[Pre
         if known is None or not _may_personalise(call, known):
             known = engine.read(Customer(user_id=question.user_id, version=0, events=[]))
         customers.append(known)
-        moments.append(as_of_of(question, known, now))
+        moments.append(as_of_of(engine, question, known, now))
         states.append(degraded)
     answers = await call.service.gather.predict(engine, customers, moments)
     told = [
