@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from propense.errors import StoreError
 from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent
 from propense.serving.store import Store
 from propense.serving.stores import open_store, restore_store
+from propense.serving.stores.profiles import message_key
+from propense.serving.stores.training import VIEWS
 
 T0 = 1_700_000_000_000_000
 DAY = 86_400
@@ -321,3 +324,65 @@ def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
     assert held(other, "ada").events == [event(1), event(2, "pay", value=5), event(3)]
     with pytest.raises(StoreError, match="nowhere"):
         restore_store(opened.url, opened.folder, tmp_path / "nowhere", name="third")
+
+
+def rows_of(store: Store, view: str) -> list[tuple[object, ...]]:
+    return sorted(
+        (tuple(row[column] for column in VIEWS[view]) for row in store.training_rows(view)),
+        key=str,
+    )
+
+
+def test_the_next_training_reads_it(store: Store) -> None:
+    paid = LiveEvent(T0 + 250, "pay", "課程-1", value=12_500_000, count=2.0, source="web")
+    store.append(
+        [deed("m1", "anon", events=(paid, LiveEvent(-1, "open")), traits={"city": "Zürich"}),
+         deed("m2", "ada", previous_id="anon"), deed("m3", "bob", traits={"b": 1}),
+         deed("m4", "verify:1", events=(event(),), previous_id="verify:2"),
+         deed("m5", "eve", events=(event(),), consent={"train": False, "personalise": True}),
+         deed("m6", "eve", previous_id="eve-2", traits={"e": 1})]
+    )  # fmt: skip
+    store.log_decisions(
+        [Decision(user_id="anon", time=T0, scenario="s", bundle="b", policy="network",
+                  items=("i1", "i2"), p_action=(0.25, 1.0)),
+         Decision(user_id="guest", time=T0, scenario="s", bundle="b", policy="popular",
+                  items=("i3",)),
+         Decision(user_id="eve-2", time=T0, scenario="s", bundle="b", policy="p", items=("i4",)),
+         Decision(user_id="verify:3", time=T0, scenario="s", bundle="b", policy="p",
+                  items=("i5",))]
+    )  # fmt: skip
+    key = message_key("m1").hex()
+    assert rows_of(store, "live_events") == [
+        ("ada", "課程-1", "pay", "2023-11-14T22:13:20.000250Z", 12.5, 2.0, "web", f"{key}-0"),
+        ("ada", None, "open", "1969-12-31T23:59:59.999999Z", None, None, None, f"{key}-1"),
+    ]
+    assert rows_of(store, "live_identities") == [("ada", "anon")]
+    assert [(user, json.loads(traits)) for user, traits in rows_of(store, "live_users")] == [
+        ("ada", {"city": "Zürich"}), ("bob", {"b": 1}),
+    ]  # fmt: skip
+    when = "2023-11-14T22:13:20.000000Z"
+    assert rows_of(store, "live_impressions") == [
+        ("ada", "i1", 1, 0.25, "network", when, None),
+        ("ada", "i2", 2, 1.0, "network", when, None),
+        ("guest", "i3", 1, None, "popular", when, None),
+    ]
+
+
+def test_where_consent_is_required_silence_is_a_refusal(opened: Opened) -> None:
+    store = opened(consent_required=True)
+    store.append(
+        [deed("m1", "ada", events=(event(1),), consent={"train": True}),
+         deed("m2", "bob", events=(event(2),), consent={"personalise": True})]
+    )  # fmt: skip
+    store.log_decisions(
+        [Decision(user_id=name, time=T0, scenario="s", bundle="b", policy="p", items=("i",))
+         for name in ("ada", "bob", "guest")]
+    )  # fmt: skip
+    for view in ("live_events", "live_users", "live_impressions"):
+        assert [row[0] for row in rows_of(store, view)] == ["ada"], view
+    again = opened()
+    assert len(rows_of(again, "live_events")) == 1
+    relaxed = opened(consent_required=False)
+    assert [row[0] for row in rows_of(relaxed, "live_impressions")] == ["ada", "bob", "guest"]
+    store.append([deed("m3", "bob", previous_id="ada", consent={"train": False})])
+    assert rows_of(store, "live_events") == []

@@ -18,10 +18,12 @@ from propense.serving.stores.sqlite_erasing import clean_files, erase_rows
 from propense.serving.stores.sqlite_schema import MIGRATIONS, migrate
 from propense.serving.stores.sqlite_upkeep import Upkeep
 from propense.serving.stores.sqlite_writing import Writing, dict_of, find, insert, names_of
+from propense.serving.stores.training import VIEWS
 
 BUSY_MS: Final = 10_000
 """How long a process waits for another one's write."""
 _CACHE_KB: Final = 64_000
+"""Pages that the writing connection keeps; each reading one an eighth of it."""
 
 _OF_NAME: Final = " FROM names n JOIN customers c ON c.key = n.customer WHERE n.name "
 _NUMBER: Final = "max(c.version, coalesce((SELECT max(seq) FROM events WHERE customer = c.key), 0))"
@@ -75,7 +77,7 @@ class SqliteStore:
         self._closed = False
         with self._named_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            con = self._connect()
+            con = self._connect(_CACHE_KB)
             try:
                 con.execute("PRAGMA journal_mode = WAL")
                 migrate(con, repr(str(path)))
@@ -234,6 +236,13 @@ class SqliteStore:
             with contextlib.suppress(OSError):
                 unfinished.unlink(missing_ok=True)
 
+    def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        """Rows of one of `training.VIEWS`, as the view of that name in the file has them."""
+        columns = VIEWS[view]
+        with self._named_errors(), contextlib.closing(self._connect()) as con:
+            for row in con.execute(f"SELECT {', '.join(columns)} FROM {view}"):
+                yield dict(zip(columns, row, strict=True))
+
     def forget_messages(self) -> int:
         """Forget message ids received `remember_seconds` before the newest message; how many."""
         with self._reading() as con:
@@ -284,7 +293,7 @@ class SqliteStore:
                 self._writer.close()
                 self._writer = None
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache_kb: int = _CACHE_KB // 8) -> sqlite3.Connection:
         con = sqlite3.connect(
             self.path,
             timeout=BUSY_MS / 1000,
@@ -295,14 +304,14 @@ class SqliteStore:
         con.execute(f"PRAGMA synchronous = {self._synchronous}")
         con.execute("PRAGMA secure_delete = ON")
         con.execute("PRAGMA wal_autocheckpoint = 0")
-        con.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+        con.execute(f"PRAGMA cache_size = -{cache_kb}")
         return con
 
     def _writing_connection(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreError(f"live history {str(self.path)!r} is closed")
         if self._writer is None:
-            self._writer = self._connect()
+            self._writer = self._connect(_CACHE_KB)
         return self._writer
 
     @contextlib.contextmanager
