@@ -1,0 +1,154 @@
+"""Whether questions and events are in good hands in this process."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from propense.columns import ACTION, EVENT_TIME, ITEM_ID
+from propense.encoding.history import history_of
+from propense.errors import BundleError, StoreError
+from propense.inference.bundle import Bundle
+from propense.schemas import FIRST_KNOWN, NO_TIME
+
+LEAST_DISK: Final = 64_000_000
+"""Bytes without which no event should be taken in."""
+PING_SECONDS: Final = 1.0
+NOBODY: Final = "self-test"
+
+
+class Readiness:
+    """Checks what an answer and an acknowledgement need.
+
+    `bundle` gives the one that serves, `ping` is the store's, `writer` says why events are not
+    written, or None where they are. Reasons name no customer, address or password: they may be
+    read by anyone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        bundle: Callable[[], Bundle | None],
+        ping: Callable[[], None],
+        writer: Callable[[], str | None],
+        *,
+        ping_seconds: float = PING_SECONDS,
+        least_disk: int = LEAST_DISK,
+    ) -> None:
+        self._folder = folder
+        self._bundle = bundle
+        self._ping = ping
+        self._writer = writer
+        self._seconds = ping_seconds
+        self._least_disk = least_disk
+        self._lock = threading.Lock()
+        self._asked: _Question | None = None
+        self._tested: tuple[Bundle, str | None] | None = None
+
+    def check(self) -> tuple[bool, list[str]]:
+        """Whether all is well, and what is not. Waits for the store, at most `ping_seconds`, and
+        asks a new bundle a question: not for the event loop. May be called from several threads.
+        """
+        found = (self._ask_bundle(), self._ask_store(), self._writer(), self._ask_disk())
+        reasons = [reason for reason in found if reason is not None]
+        return not reasons, reasons
+
+    def _ask_bundle(self) -> str | None:
+        """A bundle is asked once: nothing of it changes."""
+        bundle = self._bundle()
+        if bundle is None:
+            return "no bundle is open; promote one with: propense shelf promote"
+        with self._lock:
+            if self._tested is None or self._tested[0] is not bundle:
+                self._tested = bundle, _fault_of(bundle)
+            return self._tested[1]
+
+    def _ask_store(self) -> str | None:
+        with self._lock:
+            # A store that hangs is asked by one thread, however often readiness is.
+            if self._asked is None or self._asked.answered.is_set():
+                self._asked = _Question(self._ping)
+            asked = self._asked
+        if not asked.answered.wait(self._seconds):
+            return f"live history has not answered within {self._seconds:g} s"
+        return asked.reason
+
+    def _ask_disk(self) -> str | None:
+        try:
+            free = shutil.disk_usage(self._folder).free
+        except OSError as error:
+            return f"the data folder cannot be read: {error.strerror}"
+        if free < self._least_disk:
+            return (
+                f"the disk of the data folder has {free / 1e6:.0f} MB left, at least "
+                f"{self._least_disk / 1e6:.0f} are needed; make room"
+            )
+        return None
+
+
+def self_test(bundle: Bundle) -> None:
+    """Ask every question of a customer who has one event, and of one who has none.
+
+    Raises BundleError where an answer is no probability, no amount or no list.
+    """
+    encoder = bundle.encoder
+    event: dict[str, object] = {
+        ACTION: next(iter(encoder.actions.words), "none"),
+        ITEM_ID: next(iter(encoder.items.words), None),
+        EVENT_TIME: (bundle.info.end or 0) * 1_000_000,
+    }
+    for events in ([event], []) if encoder.actions.words else ([],):
+        histories = history_of(events, encoder, [NOBODY])
+        clock = bundle.clock(histories)
+        user = np.zeros(1, np.int32)
+        timed = histories.timed and bundle.info.end is not None
+        as_of = np.full(1, (bundle.info.end or 0) + 1 if timed else NO_TIME, np.int64)
+        answers = bundle.predict(histories, clock, encoder.profiles_of([{}]), user, as_of)[0]
+        for serving, answer in zip(bundle.info.goals, answers.tolist(), strict=True):
+            most = 1.0 if serving.goal.kind == "binary" else np.inf
+            if not (0 <= answer <= most and np.isfinite(answer)):
+                raise BundleError(
+                    f"goal {serving.goal.name!r} answered {answer}, which is no "
+                    f"{'probability' if most == 1 else 'amount'}; pack the bundle again"
+                )
+        if bundle.ranker is not None:
+            end = histories.offsets[1:]
+            ranked, _ = bundle.recommend(histories, clock, user, end, bundle.info.k)
+            if not (ranked >= FIRST_KNOWN).any():
+                raise BundleError("the bundle recommended nothing; pack it again")
+
+
+def _fault_of(bundle: Bundle) -> str | None:
+    try:
+        self_test(bundle)
+    except BundleError as error:
+        return f"the bundle does not answer: {error}"
+    except Exception as error:
+        # Whatever it is, a bundle that cannot answer must not be sent questions.
+        return f"the bundle does not answer: {type(error).__name__}"
+    return None
+
+
+class _Question:
+    """One ping of the store, on a thread of its own."""
+
+    def __init__(self, ping: Callable[[], None]) -> None:
+        self.answered = threading.Event()
+        self.reason: str | None = None
+        self._ping = ping
+        threading.Thread(target=self._ask, name="ping", daemon=True).start()
+
+    def _ask(self) -> None:
+        try:
+            self._ping()
+        except StoreError:
+            self.reason = "live history does not answer; look at its server and the log"
+        except Exception as error:
+            self.reason = f"live history does not answer: {type(error).__name__}"
+        finally:
+            self.answered.set()
