@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -36,25 +37,30 @@ class Sender:
 
     name: str
     who: str
-    send: Callable[[str, str, str], None]
-    """(URL of the service, write key, who); returns when the library says that all is sent."""
+    send: Callable[[str, str, str, Callable[[], bool]], None]
+    """(URL of the service, write key, who, whether all has arrived); returns when the library
+    says that all is sent. The browser's cannot say so: its page stays open until all arrived."""
     missing: Callable[[], str]
     """What it lacks to run here; empty if nothing."""
 
 
-def send_python(url: str, key: str, who: str, *, zipped: bool = False) -> None:
+def send_python(
+    url: str, key: str, who: str, arrived: Callable[[], bool], *, zipped: bool = False
+) -> None:
     """segment-analytics-python."""
     words = [sys.executable, HERE / "send_python.py", url, key, who, "gzip" if zipped else "plain"]
     subprocess.run(words, check=True, timeout=PATIENCE)
 
 
-def send_node(url: str, key: str, who: str) -> None:
+def send_node(url: str, key: str, who: str, arrived: Callable[[], bool]) -> None:
     """@segment/analytics-node."""
     script = shutil.copy(HERE / "send_node.mjs", NODE / "send_node.mjs")
     subprocess.run(["node", script, url, key, who], check=True, timeout=PATIENCE, cwd=NODE)
 
 
-def send_browser(url: str, key: str, who: str, *, strategy: str = "standard") -> None:
+def send_browser(
+    url: str, key: str, who: str, arrived: Callable[[], bool], *, strategy: str = "standard"
+) -> None:
     """@segment/analytics-next in a headless Chromium, on a page of another origin."""
     umd = NODE / "node_modules" / "@segment" / "analytics-next" / "dist" / "umd"
     done = threading.Event()
@@ -87,6 +93,9 @@ def send_browser(url: str, key: str, who: str, *, strategy: str = "standard") ->
         try:
             if not done.wait(PATIENCE):
                 raise TimeoutError(f"the page was not done within {PATIENCE} s")
+            ends = time.monotonic() + PATIENCE
+            while not arrived() and time.monotonic() < ends:
+                time.sleep(0.2)
         finally:
             browser.terminate()
             browser.wait(PATIENCE)
