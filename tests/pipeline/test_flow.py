@@ -17,11 +17,15 @@ import pytest
 from propense import pipeline
 from propense.encoding.dataset import Dataset
 from propense.errors import BundleError, SettingsError
+from propense.export.fingerprint import event_parts
 from propense.inference.bundle import open_bundle
 from propense.inference.manifest import write_manifest
 from propense.inference.score import score_all, score_user
 from propense.inference.shelf import list_versions, place, promote, read_current, rollback
-from propense.schemas import TEST, RunFolder
+from propense.schemas import TEST, UNSEEN, RunFolder
+from propense.serving.drift import DriftMonitor
+from propense.serving.readiness import self_test
+from propense.serving.records import LiveEvent
 from propense.settings import Settings, read_settings
 from propense.training.learned import open_learned
 from propense.worlds.education import generate_education
@@ -169,6 +173,42 @@ def test_lists_are_the_same_alone_and_together_and_own_nothing(flow):
         events = slice(dataset.histories.offsets[user[row]], end[row])
         owned = np.isin(dataset.histories.action[events], np.flatnonzero(bundle.owned))
         assert not set(together[row]) & set(dataset.histories.item[events][owned].tolist())
+
+
+def test_the_bundle_knows_its_training(flow):
+    """Its bounds change nothing of the log, and the part it never saw is no drift to it."""
+    dataset, bundle = Dataset.open(flow[1].run), open_bundle(flow[1].bundle)
+    histories, encoder, fingerprint = dataset.histories, bundle.encoder, bundle.fingerprint
+    self_test(bundle)
+    assert set(fingerprint.goals) == {"pay", "churn", "spend"}
+    assert fingerprint.exposure.n_lists == fingerprint.n_moments > 500
+    assert bundle.fingerprint.bounds.clip_profiles(dataset.profiles) == (dataset.profiles, 0)
+    value = np.rint(histories.value.astype(np.float64) * 1e6)
+    events = [
+        LiveEvent(
+            time, encoder.actions.word(action), encoder.items.word(item) if item else None,
+            None if np.isnan(money) else int(money), count, encoder.sources.word(source),
+        )
+        for time, action, item, money, count, source in zip(
+            histories.time.tolist(), histories.action.tolist(), histories.item.tolist(),
+            value.tolist(), histories.count.tolist(), histories.source.tolist(), strict=True,
+        )
+    ]  # fmt: skip
+    assert all(fingerprint.bounds.clip_event(event) is event for event in events)
+    place = np.flatnonzero(event_parts(dataset) == TEST)
+    user = (np.searchsorted(histories.offsets, place, side="right") - 1).astype(np.int32)
+    as_of = histories.time[place] + 1
+    scores = bundle.predict(histories, dataset.clock(), dataset.profiles, user, as_of)
+    monitor = DriftMonitor(fingerprint, len(place))
+    seen = place - histories.offsets[user] + 1
+    for event, length, answer in zip(place.tolist(), seen.tolist(), scores.tolist(), strict=True):
+        one = events[event]
+        unseen = None if one.item_id is None else bool(histories.item[event] == UNSEEN)
+        monitor.observe_event(one.action, one.source, one.value, unseen)
+        monitor.observe_answer(length, answer)
+    lines = monitor.report()
+    assert len(lines) == 8 and all(line.n > 1000 for line in lines if line.name != "unseen_items")
+    assert {line.name for line in lines if line.level == "alarm"} == set(), lines
 
 
 def test_score_writes_every_customer(flow, tmp_path):
