@@ -6,12 +6,11 @@ import json
 import time
 from typing import Any
 
-from proving import ROOT, Proof
-
 from propense.serving.ingest.deeds import make_deeds
 from propense.serving.ingest.mapping import Mapper
 from propense.serving.ingest.messages import decode
 from propense.settings.serve import Limits, Mapping, Serve
+from proving import ROOT, Proof
 
 KIND = "speed"
 CLAIM = "ingest decodes, checks and maps 50,000 messages a second on one core, in batches of 100"
