@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from propense import cli, settings
-from propense.cli.verbs import SHELF, all_verbs
+from propense.cli.verbs import ACTIONS, all_verbs
 from propense.settings import records
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -157,9 +157,9 @@ def cli_page() -> str:
     ]
     for verb in all_verbs():
         lines += ["", f"## {verb.name}", "", "```text", help_of(verb.name).rstrip(), "```"]
-        for action in SHELF if verb.name == "shelf" else ():
-            text = help_of("shelf", action.name).rstrip()
-            lines += ["", f"### shelf {action.name}", "", "```text", text, "```"]
+        for action in ACTIONS.get(verb.name, ()):
+            text = help_of(verb.name, action.name).rstrip()
+            lines += ["", f"### {verb.name} {action.name}", "", "```text", text, "```"]
     return "\n".join(lines) + "\n"
 
 

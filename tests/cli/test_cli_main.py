@@ -14,10 +14,13 @@ from pkgutil import resolve_name
 import pytest
 
 from propense.cli import main
-from propense.cli.verbs import SHELF, all_verbs, front_page, verb_names
+from propense.cli.verbs import ACTIONS, all_verbs, front_page, verb_names
 from propense.errors import SplitError
 
-FUNCTIONS = [verb for verb in (*all_verbs(), *SHELF) if verb.where]
+COMMANDS = [
+    *(((verb.name,), verb) for verb in all_verbs() if verb.where),
+    *(((name, action.name), action) for name, group in ACTIONS.items() for action in group),
+]
 
 
 @pytest.fixture
@@ -45,9 +48,8 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"propense {__version__}\n"
 
 
-@pytest.mark.parametrize("verb", FUNCTIONS, ids=lambda verb: verb.name)
-def test_every_verb_teaches(verb, capsys):
-    words = ["shelf", verb.name] if verb in SHELF else [verb.name]
+@pytest.mark.parametrize(("words", "verb"), COMMANDS, ids=lambda one: " ".join(one[:2]))
+def test_every_verb_teaches(words, verb, capsys):
     assert main([*words, "--help"]) == 0
     page = capsys.readouterr().out
     assert page.startswith(f"Usage: propense {' '.join(words)}")
