@@ -81,7 +81,8 @@ class DriftMonitor:
         for place, (name, histogram) in enumerate(fingerprint.goals.items(), 1):
             answers.append(_Numbers(f"goal:{name}", histogram, place, _given))
         self._events, self._answers = _Stream(events), _Stream(answers)
-        self._width = 1 + len(fingerprint.goals)
+        self._n_goals = len(fingerprint.goals)
+        self._no_scores = (None,) * self._n_goals
         self._raised: list[DriftLine] = []
 
     def observe_event(
@@ -97,10 +98,11 @@ class DriftMonitor:
     def observe_answer(self, length: int, scores: Sequence[float] = ()) -> None:
         """One answer: the number of events it was made from, and every goal's served number in
         the order of the bundle, or none where only items were asked for."""
-        if scores and len(scores) != self._width - 1:
-            raise ValueError(f"{self._width - 1} goals have a score each, got {len(scores)}")
+        n_scores = len(scores)
+        if n_scores not in (0, self._n_goals):
+            raise ValueError(f"{self._n_goals} goals have a score each, got {n_scores}")
         pending = self._answers.pending
-        pending.append((length, *(scores or (None,) * (self._width - 1))))
+        pending.append((length, *scores) if n_scores else (length, *self._no_scores))
         if len(pending) >= self._block:
             self._seal(self._answers)
 
