@@ -277,7 +277,11 @@ def _origin_headers(service: Service, scope: Scope_) -> list[tuple[bytes, bytes]
         return []
     origins = service.serve.origins
     if "*" in origins or origin.decode("latin-1") in origins:
-        return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", b"Retry-After"),
+            (b"vary", b"Origin"),
+        ]
     return [(b"vary", b"Origin")]
 
 
@@ -285,7 +289,11 @@ def preflight(service: Service, scope: Scope_) -> Reply:
     """The answer to a browser that asks whether it may."""
     allowed = (
         (b"access-control-allow-methods", b"GET, POST"),
-        (b"access-control-allow-headers", b"authorization, content-type, content-encoding"),
+        (
+            b"access-control-allow-headers",
+            # The last one is sent by Segment's browser library when it tries again.
+            b"authorization, content-type, content-encoding, x-retry-count",
+        ),
         (b"access-control-max-age", b"86400"),
     )
     return Reply(b"", b"", 204, (*_origin_headers(service, scope), *allowed))

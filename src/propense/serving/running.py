@@ -109,6 +109,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         backlog=BACKLOG,
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=30,
         h11_max_incomplete_event_size=None,
     )

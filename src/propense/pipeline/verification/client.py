@@ -72,16 +72,20 @@ class Client:
     def _once(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, bytes, float]:
-        try:
-            self._connection.request(method, self._base + path, body, self._headers | headers)
-            response = self._connection.getresponse()
-            content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
-            raise VerifyError(
-                f"no service answers at {self.url}: {error}; start it with: propense serve"
-            ) from error
-        return response.status, content, float(response.headers.get("Retry-After", 1))
+        for fresh in (False, True):
+            try:
+                self._connection.request(method, self._base + path, body, self._headers | headers)
+                response = self._connection.getresponse()
+                content = response.read()
+                return response.status, content, float(response.headers.get("Retry-After", 1))
+            except (OSError, http.client.HTTPException) as error:
+                # A connection that nobody used for long may have been closed over there.
+                self._connection.close()
+                if fresh:
+                    raise VerifyError(
+                        f"no service answers at {self.url}: {error}; start it with: propense serve"
+                    ) from error
+        raise AssertionError("unreachable")
 
 
 def _reason(body: bytes) -> str:
