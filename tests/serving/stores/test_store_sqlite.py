@@ -70,6 +70,26 @@ def test_a_file_of_version_1_gets_its_views(tmp_path: Path) -> None:
     store.close()
 
 
+def test_the_state_of_the_views_is_another_after_each_change(store: SqliteStore) -> None:
+    def state() -> dict[object, object]:
+        return dict(rows(store.path, "SELECT * FROM live_state"))
+
+    store.append([deed("m0", "bob", consent={"train": False}), deed("m1", "ada")])
+    seen = [state()]
+    store.append([deed("m2", "ada", events=(view(),))])
+    seen.append(state())
+    store.append([deed("m3", "ada", traits={"a": 1})])
+    seen.append(state())
+    assert len({found["live_events"] for found in seen}) == 3
+    store.append([deed("m4", "bob", events=(view(),)), deed("m5", "verify:1", events=(view(),))])
+    assert state() == seen[-1]
+    store.log_decisions(
+        [Decision(user_id="x", time=T0, scenario="s", bundle="b", policy="p", items=("i",))]
+    )
+    assert state()["live_events"] == seen[-1]["live_events"]
+    assert state()["live_impressions"] != seen[-1]["live_impressions"]
+
+
 def test_a_file_of_a_newer_propense_is_refused(tmp_path: Path) -> None:
     opened(tmp_path).close()
     path = tmp_path / "history.db"

@@ -119,7 +119,9 @@ CREATE VIEW live_impressions AS
 _STATE: Final = f"""
 CREATE VIEW live_state AS
     WITH own AS (
-        SELECT coalesce(max(c.version), 0) || ' ' || count(*) || ' '
+        SELECT coalesce(max(max(c.version, coalesce(
+                   (SELECT max(seq) FROM events WHERE customer = c.key), 0))), 0)
+               || ' ' || count(*) || ' '
                || (SELECT consent_required FROM state) AS state
         FROM customers c WHERE {_OWN}
     ), shown AS (
