@@ -174,13 +174,16 @@ def _read_private_key(file: Path) -> Any:
 def read_plain(file: Path, most: int, private: bool = False) -> bytes:
     """Content of a plain file, no link, of `most` bytes at most. Raises OSError saying why."""
     handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as stream:
-        mode = os.fstat(stream.fileno()).st_mode
+    try:
+        mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
             raise OSError("it is no plain file")
         if private and mode & 0o077:
             raise OSError(f"others may read it (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}")
-        content = stream.read(most + 1)
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            content = stream.read(most + 1)
+    finally:
+        os.close(handle)
     if len(content) > most:
         raise OSError(f"it has more than {most} bytes")
     return content

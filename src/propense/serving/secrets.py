@@ -104,14 +104,14 @@ def _read_or_make(file: Path) -> bytes:
 def _read_private(file: Path) -> str:
     """Text of a file that is its owner's alone."""
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ServeError(
             f"the secret {str(file)!r} cannot be read: {error.strerror}; it must be a plain file "
             f"of the user that serves; restore it from a backup"
         ) from error
-    with os.fdopen(handle, "rb") as stream:
-        found = os.fstat(stream.fileno())
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             raise ServeError(
                 f"the secret {str(file)!r} is no plain file of the user that serves "
@@ -122,7 +122,9 @@ def _read_private(file: Path) -> str:
                 f"the secret {str(file)!r} has mode {stat.S_IMODE(found.st_mode):04o}: others may "
                 f"read it; run: chmod 600 {file}, and change the secret if others could see it"
             )
-        return stream.read(1024).decode("ascii", "replace")
+        return os.read(handle, 1024).decode("ascii", "replace")
+    finally:
+        os.close(handle)
 
 
 def _decode(text: str, where: str) -> bytes:
