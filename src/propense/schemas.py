@@ -133,6 +133,11 @@ class RunFolder:
         return self.root / "training"
 
     @property
+    def previous(self) -> Path:
+        """The training before this one, made from other data: what a warm start begins with."""
+        return self.root / "previous"
+
+    @property
     def rivals(self) -> Path:
         return self.root / "rivals"
 

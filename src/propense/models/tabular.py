@@ -89,6 +89,16 @@ class MemberLinear(nn.Module):
         return out
 
 
+def width_of_numbers(n_numeric: int) -> int:
+    """Width of one number's vector, where there are so many numbers."""
+    return 16 if n_numeric <= 40 else 8
+
+
+def width_of_words(n_words: int) -> int:
+    """Width of a word's vector, in a column of so many words."""
+    return min(16, 2 + math.ceil(math.sqrt(n_words)))
+
+
 class TabularPart(nn.Module):
     """Features of a row, and the sequence's state of the moment, to each goal's numbers.
 
@@ -99,11 +109,11 @@ class TabularPart(nn.Module):
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
         self.n_outputs = sum(3 if goal.kind == "value" else 1 for goal in shape.goals)
-        width = 16 if shape.n_numeric <= 40 else 8
+        width = width_of_numbers(shape.n_numeric)
         self.numbers = (
             PiecewiseLinear(shape.n_numeric, shape.n_bins, width) if shape.n_numeric else None
         )
-        sizes = [min(16, 2 + math.ceil(math.sqrt(size))) for size in shape.cardinalities]
+        sizes = [width_of_words(size) for size in shape.cardinalities]
         self.words = nn.ModuleList(
             _word_table(cardinality, size)
             for cardinality, size in zip(shape.cardinalities, sizes, strict=True)

@@ -150,7 +150,8 @@ def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
 def train(settings: Settings, progress: Progress = SILENT) -> None:
     """Train the customer network until validation says stop; with folds, once a fold."""
     for number, dataset in enumerate(_folds(settings)):
-        learn(dataset, settings, _fold_folder(settings, "train", number), progress)
+        folder = _fold_folder(settings, "train", number)
+        learn(dataset, settings, folder, progress, earlier=_earlier(settings, folder))
 
 
 def rivals(settings: Settings, progress: Progress = SILENT) -> None:
@@ -232,7 +233,8 @@ def pack(settings: Settings, progress: Progress = SILENT) -> Path:
     refreshed = None
     if settings.pack.refresh:
         folder = stage_folder(run, "pack") / "refresh"
-        refreshed = refresh(first.dataset, settings, first.network, folder, progress)
+        earlier = _earlier(settings, _fold_folder(settings, "train", 0))
+        refreshed = refresh(first.dataset, settings, first.network, folder, progress, earlier)
     shelf = Path(settings.folder) / settings.pack.shelf
     version = next_version(shelf)
     bundle = write_bundle(
@@ -276,6 +278,12 @@ def _folds(settings: Settings) -> list[Dataset]:
 def _fold_folder(settings: Settings, stage: str, number: int) -> Path:
     folder = stage_folder(run_folder(settings), stage)
     return folder if settings.split.folds is None else folder / f"fold-{number}"
+
+
+def _earlier(settings: Settings, folder: Path) -> Path:
+    """Where the training before the one in `folder` was set aside."""
+    run = run_folder(settings)
+    return run.previous / folder.relative_to(run.training)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import msgspec
 from propense import __version__
 from propense.errors import SettingsError, nearest
 from propense.pipeline.live import mark_live
+from propense.pipeline.previous import mark_training, set_aside
 from propense.schemas import RunFolder
 from propense.settings import Settings
 from propense.tables.live import is_live, resolve_live, sqlite_file
@@ -79,6 +80,9 @@ def fingerprints(settings: Settings) -> dict[str, str]:
     prints = {}
     for stage in STAGES:
         chosen = {key: raw[key] for key in stage.reads}
+        if stage.name == "pack":
+            # Who serves is no part of what is packed.
+            chosen["pack"] = {k: v for k, v in raw["pack"].items() if k != "promote"}
         digest.update(stage.name.encode() + msgspec.json.encode(chosen, order="sorted"))
         prints[stage.name] = digest.hexdigest()
     return prints
@@ -162,8 +166,9 @@ def write_done(run: RunFolder, name: str, done: Done) -> None:
 
 def begin(run: RunFolder, name: str, fingerprint: str, resume: bool) -> None:
     """Make room for a stage. What a stopped attempt left stays only if it was made from the
-    same things, and `resume` is true; otherwise the stage's folder is removed. Later stages
-    that read this one are no longer finished."""
+    same things, and `resume` is true; otherwise the stage's folder is removed, but for a
+    finished training from other data, which is set aside as the start of the next. Later
+    stages that read this one are no longer finished."""
     folder, note = stage_folder(run, name), run.root / f"{name}.begun"
     names = [stage.name for stage in STAGES]
     for later in names[names.index(name) + 1 :]:
@@ -174,6 +179,10 @@ def begin(run: RunFolder, name: str, fingerprint: str, resume: bool) -> None:
     (folder / "done.json").unlink(missing_ok=True)
     resume = resume and name in RESUMABLE
     if not (resume and note.is_file() and note.read_text("utf-8") == fingerprint):
+        if name == "train":
+            set_aside(folder, run.previous, fingerprint)
         shutil.rmtree(folder, ignore_errors=True)
+    if name == "train":
+        mark_training(folder, fingerprint)
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(fingerprint, "utf-8")

@@ -236,6 +236,10 @@ class Train(Record, frozen=True):
     """Default: all cores."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a CUDA device where there is one; there products are in bfloat16."""
+    warm_start: Literal["auto", "never"] = "auto"
+    """auto: where only data was added since the run's last training, begin where that ended."""
+    trust: bool = True
+    """Customers who push a few items in step with others count less for what is shown."""
 
 
 class Tuning(Record, frozen=True):
@@ -296,6 +300,9 @@ class Pack(Record, frozen=True):
     """File of the private key that signs bundles; `propense shelf keygen` makes one."""
     public_key: str | None = None
     """File of public keys, PEM. A bundle that none of them signed is then refused."""
+    promote: Literal["first", "gate"] = "first"
+    """Who serves without being told to: the first bundle of a shelf, or each one that passes the
+    shelf's gate. `propense run --every` always asks the gate."""
 
 
 class Settings(Record, frozen=True):

@@ -10,6 +10,7 @@ import numpy as np
 
 from propense.encoding.batches import EventClock
 from propense.encoding.dataset import Dataset
+from propense.errors import TrainError
 from propense.inference.ranking import Gate, Ranker
 from propense.inference.scorer import Scorer
 from propense.models.counts import TransitionCounts, fit_counts, load_counts
@@ -35,6 +36,7 @@ from propense.training.train import (
     train_network,
 )
 from propense.training.tuning import Dials, tune
+from propense.training.warm_start import Start, Taken, find_start, write_origin
 
 
 class Notes(msgspec.Struct, frozen=True):
@@ -49,6 +51,21 @@ class Notes(msgspec.Struct, frozen=True):
     dials: Dials | None = None
     """What the search of `[tuning]` chose; None where there was none."""
     trials: int = 0
+    taken: Taken | None = None
+    """What it took over from an earlier training; None where it began cold."""
+    cold: str = ""
+    """Why it began cold."""
+
+    @property
+    def passes(self) -> dict[str, int]:
+        """Graph -> passes its weights have behind them, those of earlier trainings too; the
+        most of the ensemble's networks."""
+        before = {} if self.taken is None else self.taken.passes
+        graphs = {graph for training in self.trainings for graph in training.passes}
+        return {
+            graph: before.get(graph, 0) + max(t.passes.get(graph, 0) for t in self.trainings)
+            for graph in sorted(graphs)
+        }
 
 
 @dataclass(frozen=True)
@@ -86,15 +103,23 @@ class Learned:
 
 
 def learn(
-    dataset: Dataset, settings: Settings, folder: Path, progress: Progress | None = None
+    dataset: Dataset,
+    settings: Settings,
+    folder: Path,
+    progress: Progress | None = None,
+    earlier: Path | None = None,
 ) -> Learned:
-    """Train the network, count transitions, learn the gate; all of it ends in `folder`."""
+    """Train the network, count transitions, learn the gate; all of it ends in `folder`.
+
+    With `earlier`, the folder of a training on less data, the network begins where that ended.
+    """
     dials, trials = None, 0
     if settings.tuning is not None:
         tuned = tune(dataset, settings, folder, progress)
         dials, trials = tuned.best.dials, len(tuned.trials)
         settings = dials.laid_over(settings)
-    trained = train_network(dataset, settings, folder, progress)
+    start, cold = start_from(earlier, dataset, settings)
+    trained = train_network(dataset, settings, folder, progress, start=start)
     gate = None
     if trained.shape.n_item_heads and len(dataset.targets):
         counts = count_transitions(dataset, settings)
@@ -111,10 +136,23 @@ def learn(
             )  # fmt: skip
             gate = (found.network, found.counts, found.own)
     notes = Notes(
-        trained.trainings, trained.n_rows, trained.n_rows_available, gate, dials, trials
+        trained.trainings, trained.n_rows, trained.n_rows_available, gate, dials, trials,
+        trained.taken, cold,
     )  # fmt: skip
+    write_origin(dataset, settings, folder)
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
     return open_learned(dataset, settings, folder)
+
+
+def start_from(
+    earlier: Path | None, dataset: Dataset, settings: Settings
+) -> tuple[Start | None, str]:
+    """What a training can begin with, and why it begins cold where it does."""
+    if settings.train.warm_start == "never":
+        return None, '[train] warm_start = "never"'
+    if earlier is None or not (earlier / "learned.json").exists():
+        return None, "there is no earlier training"
+    return find_start(earlier, dataset, settings, read_notes(earlier).passes)
 
 
 def open_learned(dataset: Dataset, settings: Settings, folder: Path) -> Learned:
@@ -141,10 +179,13 @@ def refresh(
     judged: Learned,
     folder: Path,
     progress: Progress | None = None,
+    earlier: Path | None = None,
 ) -> Learned:
-    """The same network refitted up to the last event, for the passes found to be best.
+    """The same network refitted up to the last event, for the passes found to be best, from
+    where the judged one began.
 
-    Nothing is left to judge it by: its report is that of the judged one.
+    Nothing is left to judge it by: its report is that of the judged one. Raises TrainError
+    where that one began with `earlier`, and it is gone.
     """
     part = np.where(dataset.rows.part >= 0, TRAIN, dataset.rows.part).astype(np.int8)
     everything = replace(
@@ -152,9 +193,19 @@ def refresh(
         rows=replace(dataset.rows, part=part),
         train_end=dataset.histories.offsets[1:].copy(),
     )
-    settings = settings_like(judged, settings)
     passes = [training.passes for training in judged.notes.trainings]
-    trained = train_network(everything, settings, folder, progress or NoProgress(), passes)
+    start = None
+    if judged.notes.taken is not None:
+        start, why = start_from(earlier, dataset, settings)
+        if start is None:
+            raise TrainError(
+                f"the network began where an earlier training ended, and cannot be refitted from "
+                f"there: {why}; train it again with: propense train --force"
+            )
+    settings = settings_like(judged, settings)
+    trained = train_network(
+        everything, settings, folder, progress or NoProgress(), passes, start=start
+    )
     if judged.ranker is not None and judged.ranker.counts is not None:
         counts = judged.ranker.counts
         assert isinstance(counts, TransitionCounts)

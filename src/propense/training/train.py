@@ -38,6 +38,7 @@ from propense.training.shaping import (
     head_of_action,
 )
 from propense.training.validation import Judge, Scores
+from propense.training.warm_start import Laid, Start, Taken, sum_up, take_over
 
 FORMAT = 6
 """Of what a checkpoint holds; another one is not gone on from."""
@@ -67,6 +68,8 @@ class Trained:
     """One a network of the ensemble."""
     n_rows: int
     n_rows_available: int
+    taken: Taken | None = None
+    """From an earlier training; None where it began cold."""
 
     @property
     def shape(self) -> NetworkShape:
@@ -80,10 +83,12 @@ def train_network(
     progress: Progress | None = None,
     passes: Sequence[dict[str, int]] | None = None,
     watch: Callable[[Scores], None] | None = None,
+    start: Start | None = None,
 ) -> Trained:
     """Train until validation says stop, or for exactly each network's `passes` without a judge.
 
-    `watch` is told the validation scores of every pass.
+    `watch` is told the validation scores of every pass. The weights of `start` are laid over
+    the fresh ones; the same start gives the same bits.
 
     A killed training goes on from its last checkpoint in `folder` and on a processor ends with
     the same weights bit for bit (same versions, thread count and kind of machine).
@@ -124,13 +129,19 @@ def train_network(
         return scores
 
     lanes, mixed = (threads, False) if device.type == "cpu" else (1, True)
-    start = constant_outputs(y, shape)
+    outputs = constant_outputs(y, shape)
+    from_where = "" if start is None else start.digest
+    taken: list[Laid] = []
     trainers = []
     for number in range(shape.ensemble):
         exactly = None if passes is None else passes[number]
         course = _course(examples, settings, shape, number, exactly, lanes, mixed)
+        course = replace(course, fingerprint=course.fingerprint + from_where)
         torch.manual_seed(course.seed)
-        network = build_network(dataset, shape, start).to(device)
+        network = build_network(dataset, shape, outputs)
+        if start is not None:
+            taken.append(take_over(network, dataset.encoder, start, number))
+        network = network.to(device)
         trainers.append(Trainer(network, content, examples, course, folder / f"network-{number}"))
     fit_together(trainers, judge, measure, progress or NoProgress(), lanes)
     for trainer in trainers:
@@ -141,6 +152,7 @@ def train_network(
     return Trained(
         networks, content, make_scorer(networks, content), clock,
         [trainer.state.summary() for trainer in trainers], len(rows), len(everything),
+        None if start is None else sum_up(taken, start, shape.n_items),
     )  # fmt: skip
 
 

@@ -1,0 +1,180 @@
+"""A training that begins where an earlier one ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from encoding_runs import DAY, make_run, plan_by_time
+from safetensors.torch import load_file
+from training_worlds import N_ITEMS, cyclic_dataset, cyclic_logs, rising_dataset
+from training_worlds import settings as world_settings
+
+from propense.encoding.dataset import Dataset, encode
+from propense.errors import TrainError
+from propense.models.customer import CustomerNetwork
+from propense.progress import NoProgress
+from propense.schemas import FIRST_KNOWN
+from propense.training.learned import learn, read_notes, refresh
+from propense.training.shaping import derive_shape
+from propense.training.train import train_network
+from propense.training.warm_start import Start, find_start, label, take_over
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Killer(NoProgress):
+    """Dies after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def advance(self, task: str, n: int = 1, note: str = "") -> None:
+        self.left -= n
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+def weights_of(folder: Path) -> list[dict[str, torch.Tensor]]:
+    return [load_file(file) for file in sorted(folder.glob("network-*/*.safetensors"))
+            if file.stem != "checkpoint"]  # fmt: skip
+
+
+def same(left: Path, right: Path) -> bool:
+    pairs = zip(weights_of(left), weights_of(right), strict=True)
+    return all(torch.equal(a[name], b[name]) for a, b in pairs for name in a)
+
+
+def grown(folder: Path) -> Dataset:
+    """The cyclic world with more customers, one more item, and popular items in other places."""
+    logs = cyclic_logs(np.random.default_rng(0), 160)
+    for user in list(logs)[120:]:
+        logs[user][2]["item_id"] = "new"
+        logs[user][3]["item_id"] = "i7"
+    return encode(make_run(folder, logs, plan_by_time()), world_settings())
+
+
+def test_words_carry_their_vectors_to_other_places(tmp_path: Path) -> None:
+    old = cyclic_dataset(tmp_path / "old")
+    learn(old, world_settings(), tmp_path / "first")
+    new = grown(tmp_path / "new")
+    assert old.encoder.items.words != new.encoder.items.words[:N_ITEMS]
+    start, why = find_start(tmp_path / "first", new, world_settings(), {})
+    assert start is not None and not why
+    network = CustomerNetwork(derive_shape(new, world_settings()))
+    before = network.state_dict()["items.id.weight"].clone()
+    laid = take_over(network, new.encoder, start, 0)
+    after, theirs = network.state_dict()["items.id.weight"], start.weights[0]["items.id.weight"]
+    for word in new.encoder.items.words:
+        here, there = new.encoder.items.find(word), old.encoder.items.find(word)
+        expected = theirs[there] if there >= FIRST_KNOWN else before[here]
+        assert torch.equal(after[here], expected), word
+    assert laid.items == N_ITEMS + FIRST_KNOWN
+    assert laid.fresh == ("items.id.weight",) and laid.everything - laid.weights == after.shape[1]
+    for name, tensor in network.state_dict().items():
+        if name != "items.id.weight":
+            assert torch.equal(tensor, start.weights[0][name]), name
+
+
+def test_a_warm_training_is_better_after_one_pass_than_a_cold_one(tmp_path: Path) -> None:
+    once = world_settings(train={"max_epochs": 1, "threads": 1, "seed": 3})
+    learn(cyclic_dataset(tmp_path / "old"), world_settings(), tmp_path / "first")
+    new = grown(tmp_path / "new")
+    warm = learn(new, once, tmp_path / "warm", earlier=tmp_path / "first")
+    cold = learn(new, once, tmp_path / "cold")
+    assert cold.notes.taken is None and cold.notes.cold == "there is no earlier training"
+    assert warm.notes.taken is not None and warm.notes.taken.share > 0.9
+    assert warm.notes.taken.items == N_ITEMS + FIRST_KNOWN
+    assert warm.notes.passes["next_item"] == 1 + warm.notes.taken.passes["next_item"]
+    scores = [one.notes.trainings[0].curves[0].validation.ndcg for one in (warm, cold)]
+    assert scores[0] > scores[1] + 0.05
+    assert read_notes(tmp_path / "warm") == warm.notes
+
+
+def test_the_same_start_gives_the_same_bits_also_after_a_kill(tmp_path: Path) -> None:
+    chosen = world_settings(train={"max_epochs": 2, "threads": 1, "checkpoint_seconds": 0.0})
+    cold = world_settings(train={"max_epochs": 2, "threads": 1})
+    learn(cyclic_dataset(tmp_path / "old"), cold, tmp_path / "first")
+    new = grown(tmp_path / "new")
+    for name in ("once", "twice"):
+        learn(new, chosen, tmp_path / name, earlier=tmp_path / "first")
+    assert same(tmp_path / "once", tmp_path / "twice")
+    with pytest.raises(KeyboardInterrupt):
+        learn(new, chosen, tmp_path / "killed", Killer(3), earlier=tmp_path / "first")
+    learn(new, chosen, tmp_path / "killed", earlier=tmp_path / "first")
+    assert same(tmp_path / "once", tmp_path / "killed")
+    learn(new, chosen, tmp_path / "cold")
+    assert not same(tmp_path / "once", tmp_path / "cold")
+
+
+def test_a_checkpoint_of_another_start_is_not_gone_on_from(tmp_path: Path) -> None:
+    chosen = world_settings(train={"max_epochs": 1, "threads": 1})
+    learn(cyclic_dataset(tmp_path / "old"), chosen, tmp_path / "first")
+    new = grown(tmp_path / "new")
+    learn(new, chosen, tmp_path / "training")
+    learn(new, chosen, tmp_path / "training", earlier=tmp_path / "first")
+    learn(new, chosen, tmp_path / "fresh", earlier=tmp_path / "first")
+    assert same(tmp_path / "training", tmp_path / "fresh")
+
+
+def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
+    old = cyclic_dataset(tmp_path / "old")
+    learn(old, world_settings(train={"max_epochs": 1}), tmp_path / "first")
+
+    def why(dataset: Dataset = old, **more: object) -> str:
+        chosen = world_settings(**{"train": {"max_epochs": 1}, **more})
+        return find_start(tmp_path / "first", dataset, chosen, {})[1]
+
+    def planned(**cuts: object) -> Dataset:
+        return replace(old, plan=msgspec.structs.replace(old.plan, **cuts))
+
+    assert why() == ""
+    assert "split is another one" in why(planned(validation_from=50 * DAY))
+    assert "split is another one" in why(planned(seed=7))
+    assert "split is another one" in why(split={"fractions": [0.5, 0.3, 0.2]})
+    assert "[model], the seed or the learning rate" in why(train={"seed": 9, "max_epochs": 1})
+    assert "[model], the seed or the learning rate" in why(model={"size": "base"})
+    assert why(train={"max_epochs": 7, "patience": 2, "seed": 0}) == ""
+    assert find_start(tmp_path / "none", old, world_settings(), {})[1] == (
+        "there is no earlier training"
+    )
+    never = world_settings(train={"max_epochs": 1, "warm_start": "never"})
+    notes = learn(old, never, tmp_path / "never", earlier=tmp_path / "first").notes
+    assert notes.taken is None and notes.cold == '[train] warm_start = "never"'
+
+
+def test_goals_and_columns_are_known_by_name(tmp_path: Path) -> None:
+    old = rising_dataset(tmp_path / "old")
+    chosen = world_settings(train={"max_epochs": 2, "threads": 1})
+    judged = learn(old, chosen, tmp_path / "first")
+    new = rising_dataset(tmp_path / "new", n_users=170)
+    warm = learn(new, chosen, tmp_path / "warm", earlier=tmp_path / "first")
+    assert warm.notes.taken is not None and warm.notes.taken.share > 0.9
+    assert not [name for name in warm.notes.taken.fresh if name.startswith("tabular.out")]
+    start, _ = find_start(tmp_path / "first", new, chosen, {})
+    assert start is not None
+    names = label(new.encoder, judged.shape)["tabular.first.weight"][1][1]
+    assert len(set(names)) == len(names) == start.weights[0]["tabular.first.weight"].shape[1]
+    # Another goal of the same name but another horizon is another question.
+    renamed = start.labels | {"tabular.out": ("", {2: ("pay binary 1 0",)})}
+    fresh = take_over(
+        warm.networks.goals[0], new.encoder, Start(start.weights, renamed, {}), 0
+    ).fresh
+    assert "tabular.out" in fresh
+
+
+def test_the_refreshed_network_begins_where_the_judged_one_began(tmp_path: Path) -> None:
+    chosen = world_settings(train={"max_epochs": 1, "threads": 1})
+    learn(cyclic_dataset(tmp_path / "old"), chosen, tmp_path / "first")
+    new = grown(tmp_path / "new")
+    judged = learn(new, chosen, tmp_path / "training", earlier=tmp_path / "first")
+    fresh = refresh(new, chosen, judged, tmp_path / "fresh", earlier=tmp_path / "first")
+    assert fresh.notes.taken == judged.notes.taken
+    cold = train_network(new, chosen, tmp_path / "cold")
+    assert cold.taken is None
+    with pytest.raises(TrainError, match="cannot be refitted from there: there is no earlier"):
+        refresh(new, chosen, judged, tmp_path / "again", earlier=tmp_path / "gone")
