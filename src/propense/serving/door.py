@@ -15,7 +15,6 @@ from propense.serving.ingest.messages import IngestError, basic_user
 from propense.serving.keys import KeyRecord, Scope
 from propense.serving.problems import Problem
 from propense.serving.service import Service
-from propense.serving.watch import defect
 
 T = TypeVar("T")
 Scope_ = MutableMapping[str, Any]
@@ -170,7 +169,7 @@ class Door:
             headers += _origin_headers(service, scope)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
-        service.metrics.request(route.path, reply.status, time.perf_counter() - began)
+        service.watch.answered(route.path, reply.status, time.perf_counter() - began)
 
     def _problem(self, error: Exception) -> Reply:
         """The answer that an error is."""
@@ -184,7 +183,7 @@ class Door:
         elif isinstance(error, ServeError):
             problem = Problem(422, str(error))
         else:
-            defect(self.route.name, error)
+            self._service().watch.defect(self.route.path, error)
             problem = Problem(500, "the service met a defect; its log has the trace")
         return Reply(problem.body(), b"", problem.status, tuple(problem.headers()))
 

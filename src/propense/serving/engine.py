@@ -12,6 +12,7 @@ import numpy as np
 
 from propense.errors import SettingsError, nearest
 from propense.inference.bundle import Bundle, open_bundle
+from propense.inference.clipping import Clipper
 from propense.inference.ordering import unit_vectors
 from propense.inference.quick import score_one
 from propense.models.rivals.items import top_items
@@ -65,6 +66,7 @@ class Engine:
         self.version = version
         self.bundle = bundle
         self.cache = Cache(cache_bytes)
+        self._clipper = Clipper(bundle.fingerprint.bounds, bundle.encoder.actions)
         named = {DEFAULT: Scenario(k=bundle.info.k), **scenarios}
         self.places = {name: self._prepare(name, scenario) for name, scenario in named.items()}
 
@@ -79,7 +81,7 @@ class Engine:
 
     def read(self, customer: Customer) -> Known:
         """The customer as this bundle reads them."""
-        return know(customer, self.bundle)
+        return know(customer, self.bundle, self._clipper)
 
     def score(self, asked: Sequence[Ask]) -> list[Floats]:
         """Scores of every item, (n_items,) each; what is known already is not made again."""

@@ -29,9 +29,6 @@ async def erase_customer(service: Service, user_id: str, actor: str, now: int) -
     marks = [service.doors.pseudonyms.mark(name) for name in sorted(names)]
     await service.people.call(service.store.suppress, marks)
     erased: Erased = await service.people.call(service.store.erase, own)
-    for engine in service.engines():
-        for name in names:
-            engine.cache.drop(name)
     service.forget(names)
     run = Path(service.settings.folder) / service.settings.run
     removed = await asyncio.to_thread(erase_from_folder, run, names)

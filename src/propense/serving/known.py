@@ -13,11 +13,11 @@ from propense.encoding.batches import EventClock
 from propense.encoding.encoder import Encoder
 from propense.encoding.profiles import Profiles
 from propense.inference.bundle import Bundle
-from propense.schemas import Floats, Histories, Ints
+from propense.inference.clipping import Clipper
+from propense.schemas import Histories, Ints
 from propense.serving.records import Customer, LiveEvent
 
 MICROS_PER_SECOND = 1_000_000
-_NO_OFFSET = 0
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,15 @@ class Known:
     histories: Histories
     """Of this one customer."""
     clock: EventClock
-    encoder: Encoder
+    bundle: Bundle
     kept: dict[Any, Any] = field(default_factory=dict)
     """Scores and lists already made, by what they depend on."""
 
     @cached_property
     def profiles(self) -> Profiles:
         """The one row of the customer's profile."""
-        return self.encoder.profiles_of([self.customer.traits])
+        made = self.bundle.encoder.profiles_of([self.customer.traits])
+        return self.bundle.fingerprint.bounds.clip_profiles(made)[0]
 
     @property
     def n_events(self) -> int:
@@ -58,11 +59,10 @@ class Known:
         return int(np.searchsorted(self.histories.time, as_of, side="left"))
 
 
-def know(customer: Customer, bundle: Bundle) -> Known:
-    """The customer as `bundle` reads them."""
-    encoder = bundle.encoder
-    histories = history_of_customer(customer, encoder)
-    return Known(customer, histories, bundle.clock(histories), encoder)
+def know(customer: Customer, bundle: Bundle, clipper: Clipper) -> Known:
+    """The customer as `bundle` reads them: what has no like in its log is held within bounds."""
+    histories, _ = clipper.clip(history_of_customer(customer, bundle.encoder))
+    return Known(customer, histories, bundle.clock(histories), bundle)
 
 
 def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:
@@ -164,6 +164,3 @@ def join_profiles(customers: Sequence[Known]) -> Profiles:
             for name in parts[0].sensitive
         },
     )
-
-
-Scores = Floats

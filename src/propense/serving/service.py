@@ -17,7 +17,7 @@ from propense.serving.audit import AuditLog
 from propense.serving.engine import Engine, open_engine
 from propense.serving.gather import Gather
 from propense.serving.ingest.mapping import Mapper
-from propense.serving.ingest.messages import Refusal
+from propense.serving.intake import Intake
 from propense.serving.keys import KeyRing
 from propense.serving.limits import Limiter
 from propense.serving.people import People, drop_changed
@@ -90,6 +90,7 @@ class Service:
         """Set by the application, which knows them."""
         self.watch = Watch(self, self.data / "metrics", route_paths)
         self.metrics = self.watch.metrics
+        self.intake = Intake(self)
         self.hooks = Hooks(self.serve.webhooks, own)
 
     async def start(self) -> None:
@@ -97,6 +98,7 @@ class Service:
         loop = asyncio.get_running_loop()
         self.gather = Gather(loop)
         self.writer = Writer(self.store, loop, self._on_kept, self.serve.limits.waiting_deeds)
+        self.watch.start()
         self._watching = loop.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -142,6 +144,8 @@ class Service:
             self._opened[version] = engine
         self.engine = engine
         self.mapper = self._mapper()
+        self.watch.follow(engine)
+        self.watch.log.notice("bundle promoted", bundle=version)
         self._close_old()
 
     def user(self, user_id: str) -> str:
@@ -151,34 +155,28 @@ class Service:
     async def keep(self, deeds: Sequence[Deed]) -> list[Outcome]:
         """Have deeds written; on return they are in the next answer. Raises StoreError."""
         own, trial = self.trials.part(deeds)
-        outcomes: list[Outcome] = []
-        if trial:
-            outcomes += await self.trials.keep(trial, self.engines())
+        if not trial:
+            return await self.writer.append(own)
+        found = dict(await self.trials.keep(deeds, trial, self.engines()))
         if own:
-            outcomes += await self.writer.append(own)
-        return outcomes
+            places = [place for place in range(len(deeds)) if place not in found]
+            found |= zip(places, await self.writer.append(own), strict=True)
+        return [found[place] for place in range(len(deeds))]
 
     def log(self, decisions: Sequence[Decision]) -> None:
         """Keep what was shown, later."""
         if self.serve.log_decisions:
             self.writer.log(decisions)
 
-    def admit(
-        self, deeds: list[Deed], refusals: list[Refusal], address: str, now: int
-    ) -> list[Deed]:
-        """The deeds that are no flood; the others become refusals."""
-        return deeds
-
     def is_trusted(self, address: str) -> bool:
         """Whether no limit holds for an address: this machine itself."""
         return address in ("127.0.0.1", "::1", "-")
 
-    def count(self, deeds: Sequence[Deed], outcomes: Sequence[Outcome], n_refused: int) -> None:
-        """Events came in."""
-        self.watch.kept(deeds, outcomes, n_refused)
-
     def forget(self, names: Collection[str]) -> None:
-        """Take erased customers out of every count that knows them."""
+        """Take erased customers out of what memory holds."""
+        for engine in self.engines():
+            for name in names:
+                engine.cache.drop(name)
 
     def announce(self, kind: str, content: dict[str, Any]) -> None:
         """Tell the webhooks."""
@@ -193,7 +191,7 @@ class Service:
         failed = version = ""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self.watch.publish()
+            self.watch.turn()
             try:
                 version = read_current(self.shelf).version or ""
                 if version and version not in (self.engine.version, failed):
@@ -202,6 +200,7 @@ class Service:
             except (PropenseError, OSError) as error:
                 # What answers now goes on answering; readiness tells of it.
                 failed, self.broken_bundle = version, str(error)
+                self.watch.log.problem("bundle refused", error)
 
     def _current(self) -> str:
         version = read_current(self.shelf).version

@@ -64,24 +64,31 @@ class Trials:
             self._people[token] = found
         return found
 
-    def part(self, deeds: Sequence[Deed]) -> tuple[Sequence[Deed], dict[str, list[Deed]]]:
-        """(of real customers, of each test)."""
+    def part(self, deeds: Sequence[Deed]) -> tuple[Sequence[Deed], dict[str, list[int]]]:
+        """(deeds of real customers, token -> places of each test's deeds)."""
         if not any(deed.user_id.startswith(VERIFY_PREFIX) for deed in deeds):
             return deeds, {}
         own: list[Deed] = []
-        trial: dict[str, list[Deed]] = {}
-        for deed in deeds:
+        trial: dict[str, list[int]] = {}
+        for place, deed in enumerate(deeds):
             token = token_of(deed.user_id)
-            (own if token is None else trial.setdefault(token, [])).append(deed)
+            if token is None:
+                own.append(deed)
+            else:
+                trial.setdefault(token, []).append(place)
         return own, trial
 
-    async def keep(self, trial: dict[str, list[Deed]], engines: Sequence[Engine]) -> list[Outcome]:
-        """Have a test's deeds written."""
-        outcomes: list[Outcome] = []
-        for token, deeds in trial.items():
-            outcomes += await asyncio.to_thread(self.people(token).store.append, deeds)
-            drop_changed(engines, deeds)
-        return outcomes
+    async def keep(
+        self, deeds: Sequence[Deed], trial: dict[str, list[int]], engines: Sequence[Engine]
+    ) -> list[tuple[int, Outcome]]:
+        """Have the tests' deeds written; (place, what became of it) of each."""
+        found: list[tuple[int, Outcome]] = []
+        for token, places in trial.items():
+            some = [deeds[place] for place in places]
+            outcomes = await asyncio.to_thread(self.people(token).store.append, some)
+            found += zip(places, outcomes, strict=True)
+            drop_changed(engines, some)
+        return found
 
     def destroy(self, token: str, engines: Sequence[Engine]) -> int:
         """End a test: nothing of it is left. Returns how many customers it had."""

@@ -81,9 +81,10 @@ async def _keep(
         deeds = [deed for deed in deeds if deed.user_id.startswith("verify:")]
     if service.serve.pseudonyms:
         deeds = [_hide(call, deed) for deed in deeds]
-    deeds = service.admit(deeds, refusals, call.address, call.now)
+    deeds, floods = await service.intake.admit(deeds, key, call.address, call.now)
+    refusals += floods
     outcomes = await service.keep(deeds) if deeds else []
-    service.count(deeds, outcomes, len(refusals))
+    service.watch.kept(deeds, outcomes, len(refusals))
     return _answer(outcomes, refusals)
 
 
