@@ -21,7 +21,6 @@ from msgspec import inspect as kinds
 
 from propense import cli, settings
 from propense.cli.verbs import ACTIONS, all_verbs
-from propense.settings import records
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MADE = "<!-- Made by tools/make_docs.py; change the code it is made from, not this page. -->\n"
@@ -88,14 +87,16 @@ def _table(record: type, top: bool = False) -> list[str]:
 
 def field_meanings(record: type) -> dict[str, str]:
     """The text below each field of a record in the source, in one line."""
-    classes = {
-        node.name: node.body
-        for node in ast.parse(inspect.getsource(records)).body
-        if isinstance(node, ast.ClassDef)
-    }
     found: dict[str, str] = {}
     for ancestor in reversed(record.__mro__):
-        for field, text in itertools.pairwise(classes.get(ancestor.__name__, [])):
+        if not ancestor.__module__.startswith("propense.settings."):
+            continue
+        (body,) = (
+            node.body
+            for node in ast.parse(inspect.getsource(sys.modules[ancestor.__module__])).body
+            if isinstance(node, ast.ClassDef) and node.name == ancestor.__name__
+        )
+        for field, text in itertools.pairwise(body):
             named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
             if named and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 found[field.target.id] = " ".join(str(text.value.value).split())

@@ -31,7 +31,7 @@ def keys_of(record, where=""):
         if where == "" and field.name == "folder":
             continue
         yield where, field.name
-        inside = re.findall(r"propense\.settings\.records\.(\w+)", str(field.type))
+        inside = re.findall(r"propense\.settings\.\w+\.(\w+)", str(field.type))
         for name in inside:
             kind = getattr(__import__("propense.settings", fromlist=[name]), name)
             many = ".NAME" if "dict[" in str(field.type) else ""
