@@ -24,6 +24,7 @@ from propense.serving.people import People, drop_changed
 from propense.serving.pseudonyms import Pseudonyms
 from propense.serving.records import Decision, Deed, Outcome
 from propense.serving.secrets import Secrets, open_secrets
+from propense.serving.shadow import Shadow, open_shadow
 from propense.serving.store import Store
 from propense.serving.stores.opening import open_store
 from propense.serving.trial import Trials
@@ -80,6 +81,7 @@ class Service:
         self.people = People(self.store, n_workers == 1)
         self.trials = Trials(self.data, self._open_store)
         self.gather: Gather
+        self.shadow: Shadow | None = None
         self.writer: Writer
         self.began = time.monotonic()
         self._watching: asyncio.Task[None] | None = None
@@ -98,6 +100,7 @@ class Service:
         loop = asyncio.get_running_loop()
         self.gather = Gather(loop)
         self.writer = Writer(self.store, loop, self._on_kept, self.serve.limits.waiting_deeds)
+        self.shadow = open_shadow(self)
         self.watch.start()
         self._watching = loop.create_task(self._watch())
 
@@ -230,7 +233,7 @@ class Service:
         for name in list(self._opened):
             if len(self._opened) <= KEPT_BUNDLES:
                 return
-            if name.partition("/")[0] != self.engine.version:
+            if name.partition("/")[0] not in (self.engine.version, self.serve.shadow):
                 del self._opened[name]
 
 

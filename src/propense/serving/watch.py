@@ -168,6 +168,7 @@ class Watch:
             bundle=service.engine.version,
             content=service.engine.bundle.manifest.content[:12],
             ready=writer.is_alive and not writer.failed,
+            shadow="" if service.shadow is None else service.shadow.engine.version,
             in_flight=service.in_flight,
             writer_queue=writer.n_waiting,
             store_lag_seconds=writer.lag(),

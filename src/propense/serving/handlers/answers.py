@@ -95,6 +95,8 @@ async def _recommend(call: Call, questions: Sequence[RecommendQuestion]) -> list
     ]
     _log(call, questions, answers)
     service.watch.told(engine, asked, answers)
+    if service.shadow is not None and engine is service.engine:
+        service.shadow.compare_lists(asked, answers, now)
     return answers
 
 
@@ -116,7 +118,10 @@ async def _predict(call: Call, questions: Sequence[PredictQuestion]) -> list[Pre
         tell_goals(engine, question, row, moment, degraded)
         for question, row, moment, degraded in zip(questions, answers, moments, states, strict=True)
     ]
-    call.service.watch.predicted(engine, customers, answers)
+    service = call.service
+    service.watch.predicted(engine, customers, answers)
+    if service.shadow is not None and engine is service.engine:
+        service.shadow.compare_goals(engine, customers, moments, answers, now)
     return told
 
 
