@@ -14,11 +14,13 @@ import msgspec
 from propense.errors import StoreError
 from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent, Outcome
 from propense.serving.stores.bounds import check_deeds
-from propense.serving.stores.sqlite_erasing import clean_files, erase_rows
+from propense.serving.stores.erasing import erase_rows
+from propense.serving.stores.sqlite_erasing import clean_files
 from propense.serving.stores.sqlite_schema import MIGRATIONS, migrate
+from propense.serving.stores.sqlite_tables import SqliteTables
 from propense.serving.stores.sqlite_upkeep import Upkeep
-from propense.serving.stores.sqlite_writing import Writing, dict_of, find, insert, names_of
 from propense.serving.stores.training import VIEWS
+from propense.serving.stores.writing import Writing, dict_of, names_of
 
 BUSY_MS: Final = 10_000
 """How long a process waits for another one's write."""
@@ -37,10 +39,10 @@ _EVENTS: Final = (
 )
 _SPAN: Final = "SELECT max(seq), min(received), max(received) FROM events WHERE customer = ?"
 _VERSION: Final = f"SELECT {_NUMBER}{_OF_NAME} = ?"
-_VERSIONS: Final = f"SELECT n.name, {_NUMBER}{_OF_NAME} IN "
+_VERSIONS: Final = f"SELECT n.name, {_NUMBER}{_OF_NAME}"
 _DECISIONS: Final = (
     "SELECT seq, user_id, time, scenario, bundle, policy, items, p_action FROM decisions"
-    " WHERE user_id IN "
+    " WHERE user_id"
 )
 _FEW: Final = 4
 _PAGE: Final = 1_000
@@ -100,7 +102,7 @@ class SqliteStore:
             return []
         check_deeds(deeds)
         with self._writing() as con:
-            work = Writing(con, self._mark)
+            work = Writing(SqliteTables(con), self._mark)
             outcomes = work.obey(deeds)
             work.close()
         return outcomes
@@ -143,7 +145,9 @@ class SqliteStore:
             if len(user_ids) <= _FEW:
                 rows = [con.execute(_VERSION, (one,)).fetchone() for one in user_ids]
                 return [0 if row is None else row[0] for row in rows]
-            found = dict(find(con, _VERSIONS, list(dict.fromkeys(user_ids))))
+            found: dict[str, int] = dict(
+                SqliteTables(con).find(_VERSIONS, list(dict.fromkeys(user_ids)))
+            )
         except sqlite3.Error as error:
             raise self._named(error) from error
         return [found.get(user_id, 0) for user_id in user_ids]
@@ -153,7 +157,7 @@ class SqliteStore:
         if not decisions:
             return
         with self._writing() as con:
-            work = Writing(con, self._mark)
+            work = Writing(SqliteTables(con), self._mark)
             work.log(decisions)
             work.close()
 
@@ -162,7 +166,7 @@ class SqliteStore:
         with self._reading() as con:
             row = con.execute(_READ, (user_id,)).fetchone()
             names = [user_id] if row is None else [row[1], *names_of(row[5])]
-            rows = sorted(find(con, _DECISIONS, names))
+            rows = sorted(SqliteTables(con).find(_DECISIONS, names))
         return [
             Decision(
                 user_id=cells[1], time=cells[2], scenario=cells[3], bundle=cells[4],
@@ -180,7 +184,7 @@ class SqliteStore:
         from being emptied for too long; the message says so.
         """
         with self._writing() as con:
-            erased, traces = erase_rows(con, user_id)
+            erased, traces = erase_rows(SqliteTables(con), user_id)
         if traces:
             with self._lock, self._named_errors():
                 clean_files(self._writing_connection(), self.path, traces)
@@ -190,7 +194,7 @@ class SqliteStore:
         """See Store."""
         with self._writing() as con:
             rows: list[tuple[Any, ...]] = [(mark,) for mark in marks]
-            insert(con, rows, "INSERT OR IGNORE INTO suppressed VALUES ")
+            SqliteTables(con).insert("suppressed", rows, " ON CONFLICT DO NOTHING")
 
     def allow(self, marks: Sequence[bytes]) -> None:
         """See Store."""

@@ -1,4 +1,4 @@
-"""Deeds obeyed inside one transaction of a SQLite history.
+"""Deeds obeyed inside one transaction of a store of tables: SQLite or PostgreSQL.
 
 A group is written with few statements of many rows each: between two statements another
 thread may take the interpreter, and a thousand small ones would wait a thousand times.
@@ -6,11 +6,9 @@ thread may take the interpreter, and a thousand small ones would wait a thousand
 
 from __future__ import annotations
 
-import functools
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -24,53 +22,52 @@ from propense.serving.stores.profiles import (
     to_json,
 )
 
-_SIZES: Final = (256, 64, 16, 4, 1)
-"""Rows of one statement: a few sizes, so that each is prepared once."""
-
-_EVENTS: Final = "INSERT INTO events VALUES "
-_MESSAGES: Final = "INSERT INTO messages VALUES "
-_QUIET: Final = "INSERT OR REPLACE INTO quiet_messages VALUES "
-_NAMES: Final = "INSERT INTO names VALUES "
-_DECISIONS: Final = "INSERT INTO decisions VALUES "
-_CUSTOMERS: Final = "INSERT INTO customers (key, user_id, version, first_seen, last_seen) VALUES "
 _SEEN: Final = (
-    " ON CONFLICT (key) DO UPDATE SET version = max(version, excluded.version),"
-    " first_seen = min(first_seen, excluded.first_seen),"
-    " last_seen = max(last_seen, excluded.last_seen)"
+    " ON CONFLICT (key) DO UPDATE SET"
+    " version = CASE WHEN excluded.version > customers.version"
+    " THEN excluded.version ELSE customers.version END,"
+    " first_seen = CASE WHEN excluded.first_seen < customers.first_seen"
+    " THEN excluded.first_seen ELSE customers.first_seen END,"
+    " last_seen = CASE WHEN excluded.last_seen > customers.last_seen"
+    " THEN excluded.last_seen ELSE customers.last_seen END"
 )
-_FIND_NAMES: Final = "SELECT name, customer FROM names WHERE name IN "
-_FIND_MESSAGES: Final = "SELECT key FROM messages WHERE key IN "
-_FIND_MARKS: Final = "SELECT mark FROM suppressed WHERE mark IN "
-_FIND_PROFILES: Final = "SELECT key, traits, consent FROM customers WHERE key IN "
+_CUSTOMERS: Final = "customers (key, user_id, version, first_seen, last_seen)"
+_AGAIN: Final = " ON CONFLICT (customer, key) DO UPDATE SET received = excluded.received"
+_FIND_NAMES: Final = "SELECT name, customer FROM names WHERE name"
+_FIND_MESSAGES: Final = "SELECT key FROM messages WHERE key"
+_FIND_MARKS: Final = "SELECT mark FROM suppressed WHERE mark"
+_FIND_PROFILES: Final = "SELECT key, traits, consent FROM customers WHERE key"
+
+Row = tuple[Any, ...]
 
 
-@functools.cache
-def _rows_sql(before: str, after: str, n: int, width: int) -> str:
-    return before + ", ".join(["(" + ", ".join("?" * width) + ")"] * n) + after
+class Found(Protocol):
+    """What a statement gives."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
 
 
-@functools.cache
-def _list_sql(before: str, n: int) -> str:
-    return f"{before}({', '.join('?' * n)})"
+class Tables(Protocol):
+    """A transaction on the tables of a store; parameters are question marks."""
 
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Found:
+        """One statement."""
+        ...
 
-def insert(con: sqlite3.Connection, rows: list[tuple[Any, ...]], sql: str, after: str = "") -> None:
-    """Insert rows, all of one width, with as few statements as the sizes allow."""
-    at = 0
-    for size in _SIZES:
-        while len(rows) - at >= size:
-            flat = [cell for row in rows[at : at + size] for cell in row]
-            con.execute(_rows_sql(sql, after, size, len(rows[at])), flat)
-            at += size
+    def each(self, sql: str, rows: Sequence[Row]) -> None:
+        """One statement for each row of values."""
+        ...
 
+    def insert(self, table: str, rows: Sequence[Row], after: str = "") -> None:
+        """Insert rows, all of one width; `after` says what happens on a conflict."""
+        ...
 
-def find(con: sqlite3.Connection, sql: str, wanted: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-    """Rows of `sql`, which ends with IN, for all the values."""
-    at = 0
-    for size in _SIZES:
-        while len(wanted) - at >= size:
-            yield from con.execute(_list_sql(sql, size), wanted[at : at + size]).fetchall()
-            at += size
+    def find(self, sql: str, wanted: Sequence[Any]) -> list[Row]:
+        """Rows of `sql`, whose last column must be one of the values."""
+        ...
 
 
 def names_of(text: str | None) -> list[str]:
@@ -83,29 +80,27 @@ def dict_of(text: str | None) -> dict[str, Any]:
     return {} if text is None else msgspec.json.decode(text, type=dict[str, Any])
 
 
-def suppressed_ids(
-    con: sqlite3.Connection, ids: Sequence[str], mark: Callable[[str], bytes]
-) -> set[str]:
+def suppressed_ids(tables: Tables, ids: Sequence[str], mark: Callable[[str], bytes]) -> set[str]:
     """Those of the ids whose marks are refused. Costs nothing where there are none."""
-    if con.execute("SELECT 1 FROM suppressed LIMIT 1").fetchone() is None:
+    if tables.execute("SELECT 1 FROM suppressed LIMIT 1").fetchone() is None:
         return set()
     by_mark = {mark(user_id): user_id for user_id in ids}
-    return {by_mark[found] for (found,) in find(con, _FIND_MARKS, list(by_mark))}
+    return {by_mark[found] for (found,) in tables.find(_FIND_MARKS, list(by_mark))}
 
 
 class Writing:
     """One transaction of one group of deeds. `close` writes the counters."""
 
-    def __init__(self, con: sqlite3.Connection, mark: Callable[[str], bytes]) -> None:
-        self._con = con
+    def __init__(self, tables: Tables, mark: Callable[[str], bytes]) -> None:
+        self._tables = tables
         self._mark = mark
-        self._customer, self._seq, self._latest = con.execute(
+        self._customer, self._seq, self._latest = tables.execute(
             "SELECT customer, seq, latest FROM state"
         ).fetchone()
 
     def close(self) -> None:
         """Write the counters back."""
-        self._con.execute(
+        self._tables.execute(
             "UPDATE state SET customer = ?, seq = ?, latest = ?",
             (self._customer, self._seq, self._latest),
         )
@@ -113,9 +108,9 @@ class Writing:
     def obey(self, deeds: Sequence[Deed]) -> list[Outcome]:
         """All deeds, in order."""
         every = list(deeds)
-        refused = suppressed_ids(self._con, ids_of(every), self._mark)
+        refused = suppressed_ids(self._tables, ids_of(every), self._mark)
         keys = [message_key(deed.message_id) for deed in every]
-        known = {key for (key,) in find(self._con, _FIND_MESSAGES, keys)}
+        known = {key for (key,) in self._tables.find(_FIND_MESSAGES, keys)}
         outcomes: list[Outcome] = []
         kept: list[tuple[Deed, bytes]] = []
         for deed, key in zip(every, keys, strict=True):
@@ -128,7 +123,7 @@ class Writing:
                 kept.append((deed, key))
                 outcomes.append("kept")
         # In the order of their trees, so that neighbours are written together.
-        insert(self._con, sorted((key, deed.received) for deed, key in kept), _MESSAGES)
+        self._tables.insert("messages", sorted((key, deed.received) for deed, key in kept))
         for joins, run in _runs(kept):
             if joins:
                 self._join(run[0][0])
@@ -140,7 +135,7 @@ class Writing:
     def log(self, decisions: Sequence[Decision]) -> None:
         """Keep decisions, but for ids that are refused."""
         ids = list(dict.fromkeys(decision.user_id for decision in decisions))
-        refused = suppressed_ids(self._con, ids, self._mark)
+        refused = suppressed_ids(self._tables, ids, self._mark)
         encode = msgspec.json.encode
         rows = []
         for one in decisions:
@@ -151,12 +146,12 @@ class Writing:
                 (one.user_id, self._seq, one.time, one.scenario, one.bundle, one.policy,
                  encode(one.items).decode(), encode(one.p_action).decode())
             )  # fmt: skip
-        insert(self._con, rows, _DECISIONS)
+        self._tables.insert("decisions", rows)
 
     def _add(self, run: list[tuple[Deed, bytes]]) -> None:
         """Deeds without a previous id, or whose ids are joined already."""
-        customers = dict(
-            find(self._con, _FIND_NAMES, list(dict.fromkeys(deed.user_id for deed, _ in run)))
+        customers: dict[str, int] = dict(
+            self._tables.find(_FIND_NAMES, list(dict.fromkeys(deed.user_id for deed, _ in run)))
         )
         touched: dict[int, list[Any]] = {}
         events: list[tuple[Any, ...]] = []
@@ -188,21 +183,21 @@ class Writing:
                 told.setdefault(customer, []).append(deed)
         self._seq = seq
         events.sort(key=_place)
-        insert(self._con, names, _NAMES)
-        insert(self._con, [tuple(row) for row in touched.values()], _CUSTOMERS, _SEEN)
-        insert(self._con, events, _EVENTS)
-        insert(self._con, quiet, _QUIET)
+        self._tables.insert("names", names)
+        self._tables.insert(_CUSTOMERS, [tuple(row) for row in touched.values()], _SEEN)
+        self._tables.insert("events", events)
+        self._tables.insert("quiet_messages", quiet, _AGAIN)
         if told:
             self._tell(told)
 
     def _tell(self, told: dict[int, list[Deed]]) -> None:
         """Lay traits and consent over what is known."""
-        for customer, traits_text, consent_text in find(self._con, _FIND_PROFILES, list(told)):
+        for customer, traits_text, consent_text in self._tables.find(_FIND_PROFILES, list(told)):
             traits, consent = dict_of(traits_text), dict_of(consent_text)
             for deed in told[customer]:
                 traits = lay_over(traits, deed.traits)
                 consent |= deed.consent
-            self._con.execute(
+            self._tables.execute(
                 "UPDATE customers SET traits = ?, consent = ?, train = ? WHERE key = ?",
                 (to_json(traits), to_json(consent), consent.get(TRAIN), customer),
             )
@@ -212,39 +207,35 @@ class Writing:
         user_id, other_id = deed.user_id, deed.previous_id
         if other_id is None or other_id == user_id:
             return
-        found = dict(find(self._con, _FIND_NAMES, [user_id, other_id]))
+        found: dict[str, int] = dict(self._tables.find(_FIND_NAMES, [user_id, other_id]))
         mine, theirs = found.get(user_id), found.get(other_id)
         if mine is None and theirs is None:
             self._customer += 1
             self._seq += 1
             mine = self._customer
-            insert(
-                self._con,
-                [(mine, user_id, self._seq, deed.received, deed.received)],
-                _CUSTOMERS,
-                _SEEN,
-            )
-            insert(self._con, [(user_id, mine), (other_id, mine)], _NAMES)
+            row = (mine, user_id, self._seq, deed.received, deed.received)
+            self._tables.insert(_CUSTOMERS, [row], _SEEN)
+            self._tables.insert("names", [(user_id, mine), (other_id, mine)])
             self._rename(mine, user_id, [other_id])
         elif theirs is None and mine is not None:
-            insert(self._con, [(other_id, mine)], _NAMES)
+            self._tables.insert("names", [(other_id, mine)])
             kept, others = self._named(mine)
             self._rename(mine, kept, [*others, other_id])
         elif mine is None and theirs is not None:
-            insert(self._con, [(user_id, theirs)], _NAMES)
+            self._tables.insert("names", [(user_id, theirs)])
             former, others = self._named(theirs)
             self._rename(theirs, user_id, [*others, former])
         elif mine is not None and theirs is not None and mine != theirs:
             self._merge(mine, theirs)
 
     def _named(self, customer: int) -> tuple[str, list[str]]:
-        user_id, names = self._con.execute(
+        user_id, names = self._tables.execute(
             "SELECT user_id, names FROM customers WHERE key = ?", (customer,)
         ).fetchone()
         return user_id, names_of(names)
 
     def _rename(self, customer: int, user_id: str, names: Iterable[str]) -> None:
-        self._con.execute(
+        self._tables.execute(
             "UPDATE customers SET user_id = ?, names = ? WHERE key = ?",
             (user_id, to_json(list(names)), customer),
         )
@@ -255,18 +246,20 @@ class Writing:
             "SELECT user_id, names, traits, consent, first_seen, last_seen"
             " FROM customers WHERE key = ?"
         )
-        known = self._con.execute(sql, (mine,)).fetchone()
-        other = self._con.execute(sql, (theirs,)).fetchone()
+        known = self._tables.execute(sql, (mine,)).fetchone()
+        other = self._tables.execute(sql, (theirs,)).fetchone()
         moved = [other[0], *names_of(other[1])]
         consent = join_consent(dict_of(known[3]), dict_of(other[3]))
         self._seq += 1
         for table in ("events", "quiet_messages"):
-            self._con.execute(f"UPDATE {table} SET customer = ? WHERE customer = ?", (mine, theirs))
-        self._con.executemany(
+            self._tables.execute(
+                f"UPDATE {table} SET customer = ? WHERE customer = ?", (mine, theirs)
+            )
+        self._tables.each(
             "UPDATE names SET customer = ? WHERE name = ?", [(mine, name) for name in moved]
         )
-        self._con.execute("DELETE FROM customers WHERE key = ?", (theirs,))
-        self._con.execute(
+        self._tables.execute("DELETE FROM customers WHERE key = ?", (theirs,))
+        self._tables.execute(
             "UPDATE customers SET version = ?, names = ?, traits = ?, consent = ?, train = ?,"
             " first_seen = ?, last_seen = ? WHERE key = ?",
             (self._seq, to_json([*names_of(known[1]), *moved]),
