@@ -240,6 +240,21 @@ def test_reading_a_bundle_needs_neither_torch_nor_ibis(flow):
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_reading_a_bundle_unpickles_nothing(flow):
+    """Also not in the libraries that read it."""
+    code = (
+        "import pickle, _pickle\n"
+        "from propense.inference.bundle import open_bundle\n"
+        "def refuse(*words, **named): raise AssertionError('something was unpickled')\n"
+        "for module in (pickle, _pickle):\n"
+        "    module.load = module.loads = module.Unpickler = refuse\n"
+        f"bundle = open_bundle({str(flow[1].bundle)!r})\n"
+        "print('opened', bundle.fingerprint is not None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "opened True\n", done.stderr
+
+
 @pytest.mark.parametrize("name", ["bundle.json", "evaluated/goals.onnx", "encoder/encoder.json"])
 def test_one_changed_byte_is_refused(flow, tmp_path, name):
     copy = tmp_path / "bundle"
