@@ -68,15 +68,21 @@ def bundle_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def serving(folder: Path, *words: str) -> Iterator[Running]:
-    """`propense serve` on a free port, with a fresh key of every scope; stopped at the end.
+def serving(
+    folder: Path, *words: str, key: str | None = None, core: int | None = None
+) -> Iterator[Running]:
+    """`propense serve` on a free port, with a fresh key of every scope where none is given;
+    stopped at the end.
 
-    `words` are further options, such as "--set", "serve.durable=power".
+    `words` are further options, such as "--set", "serve.durable=power"; `core` is the one that
+    it may use, by its number.
     """
     errors = tempfile.TemporaryFile("w+")
     settings = str(folder / "propense.toml")
+    pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
     process = subprocess.Popen(
-        [str(BIN / "propense"), "serve", "--settings", settings, "--port", "0", "--json", *words],
+        [*pinned, str(BIN / "propense"), "serve", "--settings", settings, "--port", "0", "--json",
+         *words],
         stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
     )  # fmt: skip
     try:
@@ -85,7 +91,7 @@ def serving(folder: Path, *words: str) -> Iterator[Running]:
         if not said:
             errors.seek(0)
             raise RuntimeError(f"propense serve ended at once: {errors.read()[-2000:]}")
-        yield Running(said["url"], _new_key(folder), folder, process)
+        yield Running(said["url"], key or new_key(folder), folder, process)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
@@ -109,7 +115,8 @@ def _first_object(process: subprocess.Popen[str]) -> dict[str, Any]:
     return {}
 
 
-def _new_key(folder: Path) -> str:
+def new_key(folder: Path) -> str:
+    """A key of every scope, written into the data folder of the settings."""
     words = ["keys", "create", "proof", "--settings", str(folder / "propense.toml"), "--json"]
     for scope in ("ingest", "read", "admin", "verify"):
         words += ["--scope", scope]
