@@ -124,11 +124,8 @@ def audit(
     """
     import msgspec
 
-    from propense.serving.audit import FILE, HEAD, AuditLog, Head
+    from propense.serving.audit import FILE, HEAD, AuditLog, Kept
     from propense.serving.secrets import open_secrets
-
-    class Said(msgspec.Struct):
-        head: Head
 
     output = open_output(common)
     folder = _data(common)
@@ -137,7 +134,7 @@ def audit(
             f"there is no audit log in {str(folder)!r}; the service begins one when it starts"
         )
     try:
-        earlier = msgspec.json.decode(kept.read_bytes(), type=Said).head if kept else None
+        earlier = msgspec.json.decode(kept.read_bytes(), type=Kept).head if kept else None
     except (OSError, msgspec.DecodeError) as error:
         raise ServeError(
             f"{str(kept)!r} cannot be read: {error}; write it with: propense audit --json > FILE"

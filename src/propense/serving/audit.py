@@ -52,6 +52,12 @@ class Head(msgspec.Struct, frozen=True):
     """Of both under the audit key, hex."""
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A head that was written down in another place, with whatever stands beside it."""
+
+    head: Head
+
+
 class AuditVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the log."""
 
