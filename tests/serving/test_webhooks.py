@@ -161,7 +161,8 @@ def test_urls_that_may_be(url):
      ("https://me:word@example.com/", "without user and password"), ("https:///x", "a host"),
      ("https://example.com:99999/", "no URL"), ("https://exa mple.com/", "plain URL"),
      ("https://example.com/\r\nX: y", "plain URL"), ("", "a host"),
-     ("http://127.0.0.1.example.com/", "in the clear"), ("http://localhost.example.com/", "in the clear")],
+     ("http://127.0.0.1.example.com/", "in the clear"),
+     ("http://localhost.example.com/", "in the clear")],
 )  # fmt: skip
 def test_urls_that_may_not_be(url, said):
     with pytest.raises(ServeError, match=said):
