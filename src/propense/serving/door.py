@@ -47,7 +47,9 @@ class Call:
         """The JSON body as a message. Raises Problem naming the place."""
         content = self.headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
         if content != JSON:
-            raise Problem(415, f"content-type is {content.decode('latin-1')!r}; send {JSON!r}")
+            raise Problem(
+                415, f"content-type is {content.decode('latin-1')!r}; send {JSON.decode()!r}"
+            )
         try:
             return msgspec.json.decode(self.body, type=kind)
         except msgspec.ValidationError as error:

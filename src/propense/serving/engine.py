@@ -193,10 +193,13 @@ def open_engine(
     scenarios: Mapping[str, Scenario],
     cache_bytes: float,
     network: str | None = None,
+    public_keys: Sequence[bytes] = (),
 ) -> Engine:
-    """The bundle in `folder`, every file of it checked.
+    """The bundle in `folder`, every file of it checked; one of `public_keys`, where there are
+    any, must have signed it.
 
     Raises BundleError on a bundle that cannot be trusted, SettingsError on rules that name what
     its catalogue does not have.
     """
-    return Engine(folder.name, open_bundle(folder, network=network), scenarios, cache_bytes)
+    bundle = open_bundle(folder, network=network, public_keys=public_keys)
+    return Engine(folder.name, bundle, scenarios, cache_bytes)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from propense.errors import PropenseError, ServeError
 from propense.inference.shelf import read_current
+from propense.inference.signing import trusted_keys
 from propense.serving.audit import AuditLog
 from propense.serving.engine import Engine, open_engine
 from propense.serving.gather import Gather
@@ -66,6 +67,8 @@ class Service:
         self.data = Path(settings.folder) / self.serve.data
         self.data.mkdir(parents=True, exist_ok=True)
         self.shelf = Path(settings.folder) / settings.pack.shelf
+        self.public_keys = trusted_keys(settings)
+        """Who may sign bundles; () where none has to."""
         own = open_secrets(self.data)
         self.doors = Doors(
             KeyRing(self.data, own),
@@ -124,8 +127,7 @@ class Service:
         name = version if network is None else f"{version}/{network}"
         engine = self._opened.get(name)
         if engine is None:
-            room = self.serve.limits.cache_megabytes * 1e6 / 2
-            engine = open_engine(self.shelf / version, self.serve.scenarios, room, network)
+            engine = self._open_engine(version, network)
             self._opened[name] = engine
         return engine
 
@@ -136,15 +138,18 @@ class Service:
             return self.engine
         return self.open_bundle(version, "evaluated")
 
-    async def swap(self, version: str) -> None:
-        """Let another bundle answer, from the next question on. Nobody waits for it."""
+    async def prepare(self, version: str) -> Engine:
+        """Open a bundle beside the one that answers. Raises BundleError or SettingsError."""
         engine = self._opened.get(version)
         if engine is None:
-            room = self.serve.limits.cache_megabytes * 1e6 / 2
-            engine = await asyncio.to_thread(
-                open_engine, self.shelf / version, self.serve.scenarios, room, None
-            )
+            engine = await asyncio.to_thread(self._open_engine, version, None)
             self._opened[version] = engine
+            self._close_old()
+        return engine
+
+    async def swap(self, version: str) -> None:
+        """Let another bundle answer, from the next question on. Nobody waits for it."""
+        engine = await self.prepare(version)
         self.engine = engine
         self.mapper = self._mapper()
         self.watch.follow(engine)
@@ -216,6 +221,12 @@ class Service:
     def _mapper(self) -> Mapper:
         encoder = self.engine.bundle.encoder
         return Mapper(self.serve, encoder.actions.words, encoder.sources.words)
+
+    def _open_engine(self, version: str, network: str | None) -> Engine:
+        room = self.serve.limits.cache_megabytes * 1e6 / 2
+        return open_engine(
+            self.shelf / version, self.serve.scenarios, room, network, self.public_keys
+        )
 
     def _open_store(self, name: str) -> Store:
         return open_store(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from propense.errors import BundleError
-from propense.inference.shelf import list_versions, promote, rollback
+from propense.errors import BundleError, SettingsError
+from propense.inference.shelf import find_version, list_versions, promote, rollback
 from propense.serving.door import Call
 from propense.serving.messages import BundleLine, BundlesAnswer, PromoteQuestion
 from propense.serving.problems import Problem
@@ -32,14 +32,18 @@ async def let_serve(call: Call) -> BundlesAnswer:
     """Promote through the gate; it answers before this does."""
     question = call.read(PromoteQuestion)
     service = call.service
+    shelf, version = service.shelf, question.version
     try:
+        await asyncio.to_thread(find_version, shelf, version)
+        # What cannot be opened here must not be promoted.
+        await service.prepare(version)
         await asyncio.to_thread(
-            promote, service.shelf, question.version, question.reason or None, iso(call.now)
+            promote, shelf, version, question.reason or None, iso(call.now), service.public_keys
         )
-        await service.swap(question.version)
-    except BundleError as error:
+        await service.swap(version)
+    except (BundleError, SettingsError) as error:
         raise Problem(409, str(error)) from error
-    _write_down(call, "promote", question.version)
+    _write_down(call, "promote", version)
     return await show(call)
 
 
@@ -49,7 +53,7 @@ async def roll_back(call: Call) -> BundlesAnswer:
     try:
         version = await asyncio.to_thread(rollback, service.shelf, iso(call.now))
         await service.swap(version)
-    except BundleError as error:
+    except (BundleError, SettingsError) as error:
         raise Problem(409, str(error)) from error
     _write_down(call, "rollback", version)
     return await show(call)
