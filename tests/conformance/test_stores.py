@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from live_servers import started_postgres, started_redis
 
+from conftest import require
 from propense.errors import StoreError
 from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent
 from propense.serving.store import Store
@@ -26,23 +29,53 @@ def mark(user_id: str) -> bytes:
 
 
 Opened = Callable[..., Store]
+_COUNT = itertools.count()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="module")
+def postgres_url() -> Iterator[str]:
+    pytest.importorskip("psycopg")
+    for server in started_postgres():
+        if server is None:
+            require("postgres", "PostgreSQL is not installed")
+        else:
+            yield server.url
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    pytest.importorskip("redis")
+    for server in started_redis("--appendfsync", "always"):
+        if server is None:
+            require("redis", "redis-server is not installed")
+        else:
+            yield server.url
+
+
+STORES = [
+    "sqlite",
+    pytest.param("postgres", marks=pytest.mark.postgres),
+    pytest.param("redis", marks=pytest.mark.redis),
+]
+
+
+@pytest.fixture(params=STORES)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     """Opens the same store again and again, or one of another name."""
-    url = "sqlite"
+    kind = request.param
+    url = kind if kind == "sqlite" else request.getfixturevalue(f"{kind}_url")
+    apart = f"{next(_COUNT)}-"
     stores = []
 
     def again(durable: str = "process", name: str = "history", **words: object) -> Store:
         store = open_store(
             url, tmp_path / "live", durable=durable, mark=mark, remember_seconds=30 * DAY,
-            name=name, **words,
+            name=apart + name, **words,
         )  # fmt: skip
         stores.append(store)
         return store
 
-    again.url, again.folder = url, tmp_path / "live"
+    again.url, again.folder, again.apart = url, tmp_path / "live", apart
     yield again
     for store in stores:
         store.close()
@@ -311,9 +344,9 @@ def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
     store.backup(copy)
     store.append([deed("m3", "late")])
     newest = held(store, "late").version
-    restore_store(opened.url, opened.folder, copy, name="other")
+    restore_store(opened.url, opened.folder, copy, name=opened.apart + "other")
     with pytest.raises(StoreError, match="already"):
-        restore_store(opened.url, opened.folder, copy, name="other")
+        restore_store(opened.url, opened.folder, copy, name=opened.apart + "other")
     other = opened(name="other")
     assert held(other, "anon") == held(store, "ada") and other.n_customers() == 2
     assert other.decisions_of("ada") == store.decisions_of("ada")
@@ -323,7 +356,7 @@ def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
     assert held(other, "ada").version > newest
     assert held(other, "ada").events == [event(1), event(2, "pay", value=5), event(3)]
     with pytest.raises(StoreError, match="nowhere"):
-        restore_store(opened.url, opened.folder, tmp_path / "nowhere", name="third")
+        restore_store(opened.url, opened.folder, tmp_path / "nowhere", name=opened.apart + "third")
 
 
 def rows_of(store: Store, view: str) -> list[tuple[object, ...]]:
@@ -386,3 +419,42 @@ def test_where_consent_is_required_silence_is_a_refusal(opened: Opened) -> None:
     assert [row[0] for row in rows_of(relaxed, "live_impressions")] == ["ada", "bob", "guest"]
     store.append([deed("m3", "bob", previous_id="ada", consent={"train": False})])
     assert rows_of(store, "live_events") == []
+
+
+def test_a_destroyed_store_is_gone(opened: Opened) -> None:
+    one, other = opened(name="trial"), opened(name="trial")
+    one.append([deed("m1", "ada", events=(event(),))])
+    assert not other.is_destroyed
+    other.destroy()
+    assert one.is_destroyed
+    again = opened(name="trial")
+    assert again.read("ada") is None and again.n_customers() == 0
+    assert again.append([deed("m1", "ada")]) == ["kept"]
+
+
+def test_a_backup_moves_to_another_kind_of_store(opened: Opened, tmp_path: Path) -> None:
+    store = opened()
+    store.append(
+        [deed("m1", "ada", 4, previous_id="anon", events=(event(1),), traits={"a": [1, "é"]}),
+         deed("m2", "bob", consent={"train": False})]
+    )  # fmt: skip
+    store.log_decisions(
+        [Decision(user_id="x", time=T0, scenario="s", bundle="b", policy="p", items=("i",))]
+    )
+    store.backup(tmp_path / "copy")
+    restore_store("sqlite", tmp_path, tmp_path / "copy", name="moved")
+    moved = open_store("sqlite", tmp_path, durable="process", mark=mark, remember_seconds=DAY,
+                       name="moved")  # fmt: skip
+    for name in ("anon", "bob"):
+        there, here = held(moved, name), held(store, name)
+        here.version = there.version
+        assert there == here
+    assert moved.decisions_of("x") == store.decisions_of("x")
+    moved.backup(tmp_path / "back")
+    moved.close()
+    restore_store(opened.url, opened.folder, tmp_path / "back", name=opened.apart + "home")
+    home = opened(name="home")
+    assert held(home, "ada").events == [event(1)] and home.append([deed("m1", "ada")]) == [
+        "repeated"
+    ]
+    assert rows_of(home, "live_events") == rows_of(store, "live_events")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from propense.errors import StoreError
+from propense.errors import MissingExtraError, StoreError
 from propense.serving.store import Store
 from propense.serving.stores.sqlite import SqliteStore, restore_sqlite
 
-_KNOWN = 'choose "sqlite", "redis://HOST:PORT/NUMBER" or "postgresql://USER@HOST/DATABASE"'
+POSTGRES: Final = ("postgresql://", "postgres://")
+_KNOWN: Final = 'choose "sqlite", "redis://HOST:PORT/NUMBER" or "postgresql://USER@HOST/DATABASE"'
 
 
 def open_store(
@@ -40,6 +41,19 @@ def open_store(
             remember_seconds=remember_seconds,
             consent_required=consent_required,
         )
+    if url.startswith(POSTGRES):
+        try:
+            from propense.serving.stores.postgres import PostgresStore
+        except ImportError as error:
+            raise MissingExtraError("postgres", "psycopg") from error
+        return PostgresStore(
+            url,
+            name,
+            durable=durable,
+            mark=mark,
+            remember_seconds=remember_seconds,
+            consent_required=consent_required,
+        )
     raise StoreError(f"[serve] store: {_shown(url)!r} is unknown; {_KNOWN}")
 
 
@@ -50,6 +64,13 @@ def restore_store(url: str, folder: Path, backup: Path, *, name: str = "history"
     """
     if url == "sqlite":
         restore_sqlite(folder / f"{name}.db", backup)
+        return
+    if url.startswith(POSTGRES):
+        try:
+            from propense.serving.stores.postgres import restore_postgres
+        except ImportError as error:
+            raise MissingExtraError("postgres", "psycopg") from error
+        restore_postgres(url, name, backup)
         return
     raise StoreError(f"[serve] store: {_shown(url)!r} is unknown; {_KNOWN}")
 

@@ -14,9 +14,10 @@ import msgspec
 from propense.errors import StoreError
 from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent, Outcome
 from propense.serving.stores.bounds import check_deeds
+from propense.serving.stores.copies import AHEAD, opened_copy, written
 from propense.serving.stores.erasing import erase_rows
 from propense.serving.stores.sqlite_erasing import clean_files
-from propense.serving.stores.sqlite_schema import MIGRATIONS, migrate
+from propense.serving.stores.sqlite_schema import migrate
 from propense.serving.stores.sqlite_tables import SqliteTables
 from propense.serving.stores.sqlite_upkeep import Upkeep
 from propense.serving.stores.training import VIEWS
@@ -228,17 +229,9 @@ class SqliteStore:
 
     def backup(self, path: Path) -> None:
         """See Store. The copy is a SQLite file without gaps; what is at `path` is replaced."""
-        unfinished = path.with_name(path.name + ".unfinished")
-        try:
-            unfinished.unlink(missing_ok=True)
-            with self._named_errors(), contextlib.closing(self._connect()) as con:
+        with self._named_errors(), contextlib.closing(self._connect()) as con:
+            with written(path) as unfinished:
                 con.execute("VACUUM INTO ?", (str(unfinished),))
-            unfinished.replace(path)
-        except OSError as error:
-            raise StoreError(f"backup {str(path)!r} cannot be written: {error}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
 
     def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
         """Rows of one of `training.VIEWS`, as the view of that name in the file has them."""
@@ -384,31 +377,15 @@ def _remedy(reason: str) -> str:
 
 
 def restore_sqlite(path: Path, backup: Path) -> None:
-    """Make the file `path` from a backup. Raises StoreError where it holds customers already,
-    or the backup is none."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{backup}?mode=ro", uri=True)) as con:
-            (version,) = con.execute("PRAGMA user_version").fetchone()
-            (sound,) = con.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        raise StoreError(f"backup {str(backup)!r} cannot be read: {error}") from error
-    if sound != "ok" or not 1 <= version <= len(MIGRATIONS):
-        raise StoreError(f"backup {str(backup)!r} is no live history that this propense reads")
-    if path.exists():
-        raise StoreError(
-            f"live history {str(path)!r} is there already; stop the service and move the file "
-            "and its -wal and -shm away, then restore"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{backup}?mode=ro", uri=True)) as con:
-            unfinished.unlink(missing_ok=True)
-            con.execute("VACUUM INTO ?", (str(unfinished),))
-        with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
-            # A copy of before the backup may still lie in another process: no number comes twice.
-            con.execute("UPDATE state SET seq = seq + 4294967296")
-        unfinished.replace(path)
-    except (sqlite3.Error, OSError) as error:
-        unfinished.unlink(missing_ok=True)
-        raise StoreError(f"live history {str(path)!r} cannot be restored: {error}") from error
+    """Make the file `path` from a backup. Raises StoreError where it is there already, or the
+    backup is none."""
+    with opened_copy(backup) as copy:
+        if path.exists():
+            raise StoreError(
+                f"live history {str(path)!r} is there already; stop the service and move the "
+                "file and its -wal and -shm away, then restore"
+            )
+        with written(path) as unfinished:
+            copy.execute("VACUUM INTO ?", (str(unfinished),))
+            with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
+                con.execute("UPDATE state SET seq = seq + ?", (AHEAD,))

@@ -199,7 +199,7 @@ class Writing:
                 consent |= deed.consent
             self._tables.execute(
                 "UPDATE customers SET traits = ?, consent = ?, train = ? WHERE key = ?",
-                (to_json(traits), to_json(consent), consent.get(TRAIN), customer),
+                (to_json(traits), to_json(consent), _train(consent), customer),
             )
 
     def _join(self, deed: Deed) -> None:
@@ -264,8 +264,14 @@ class Writing:
             " first_seen = ?, last_seen = ? WHERE key = ?",
             (self._seq, to_json([*names_of(known[1]), *moved]),
              to_json(dict_of(other[2]) | dict_of(known[2])), to_json(consent),
-             consent.get(TRAIN), min(known[4], other[4]), max(known[5], other[5]), mine),
+             _train(consent), min(known[4], other[4]), max(known[5], other[5]), mine),
         )  # fmt: skip
+
+
+def _train(consent: dict[str, bool]) -> int | None:
+    """The flag that the training views read."""
+    flag = consent.get(TRAIN)
+    return None if flag is None else int(flag)
 
 
 _place = itemgetter(0, 1)
