@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from propense.cli.browser import open_page
+from propense.cli.deployed import deployed
 from propense.cli.flow import report_page, run_pipeline, tell
 from propense.cli.options import DEFAULTS, Common
 from propense.cli.output import Output, open_output
+from propense.cli.verify import SENTENCE, record_of, verify_key, words_of
 from propense.cli.waiting import show_progress
 from propense.errors import SettingsError
 from propense.settings import read_settings
 
 if TYPE_CHECKING:
+    from propense.pipeline.verification import Verification
     from propense.progress import Progress
+    from propense.settings import Settings
+
+VERIFIED = 1_000
+"""Customers that the deployed model is asked about; `propense verify` asks about all."""
 
 
 def demo(
@@ -27,7 +34,7 @@ def demo(
     browser: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
     common: Common = DEFAULTS,
 ) -> None:
-    """Generate an education platform, run the whole flow, open the report.
+    """Generate an education platform, run the whole flow, serve, verify, open the report.
 
     The platform's truth is known, so the end says what the flow found of it.
     A demo that was stopped goes on where it was.
@@ -46,14 +53,30 @@ def demo(
     settings = read_settings(folder / "propense.toml")
     result = run_pipeline(settings, output)
     page = report_page(settings)
+    found = _verify(folder, settings, output)
     truth = result.report.truth if result.report is not None else {}
     record = {
         "folder": folder, "report": page, "bundle": result.bundle,
         "stage_seconds": result.stage_seconds, "truth": truth,
+        "deployed": record_of(found),
     }  # fmt: skip
-    output.result(record, "\n".join([tell(result, settings), *_against_truth(truth)]))
+    said = [tell(result, settings), *_against_truth(truth), "", "Deployed", words_of(found)]
+    output.result(record, "\n".join(said))
     if browser and not output.json:
         open_page(page)
+
+
+def _verify(folder: Path, settings: Settings, output: Output) -> Verification:
+    """Serve the bundle for a moment, and hold it against its report through the service."""
+    from propense.pipeline.verification import verify
+
+    with (
+        deployed(folder / "propense.toml") as url,
+        verify_key(settings, None) as key,
+        show_progress(output) as progress,
+    ):
+        progress.stage("verify", SENTENCE)
+        return verify(settings, url, key, VERIFIED, progress)
 
 
 def _against_truth(truth: dict[str, dict[str, float | None]]) -> list[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from propense.settings import Settings
 
 KEY = "PROPENSE_KEY"
+SENTENCE = "Is the deployed model the evaluated one?"
 LASTS = 3_600_000_000
 """Microseconds that a key made for one test lasts."""
 
@@ -65,15 +66,16 @@ def verify(
     settings = load_settings(common, set_)
     if run is not None:
         settings = msgspec.structs.replace(settings, run=run)
-    with _key(settings, key) as opened, show_progress(output) as progress:
-        progress.stage("verify", "Is the deployed model the evaluated one?")
+    with verify_key(settings, key) as opened, show_progress(output) as progress:
+        progress.stage("verify", SENTENCE)
         found = hold(settings, url, opened, customers, progress)
-    output.result(_record(found), _words(found))
+    output.result(record_of(found), words_of(found))
     return 1 if found.failed else 0
 
 
 @contextmanager
-def _key(settings: Settings, given: str | None) -> Iterator[str]:
+def verify_key(settings: Settings, given: str | None) -> Iterator[str]:
+    """A key of scope verify: the given one, the environment's, or one that lasts for the test."""
     from propense.serving.keys import KeyRing
     from propense.serving.secrets import open_secrets
 
@@ -94,7 +96,8 @@ def _key(settings: Settings, given: str | None) -> Iterator[str]:
         ring.revoke(record.prefix, time.time_ns() // 1000)
 
 
-def _record(found: Verification) -> dict[str, object]:
+def record_of(found: Verification) -> dict[str, object]:
+    """For machines."""
     return {
         "bundle": found.bundle,
         "verified": not found.failed,
@@ -112,7 +115,8 @@ def _record(found: Verification) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _words(found: Verification) -> str:
+def words_of(found: Verification) -> str:
+    """For people: a line a check, then the verdict."""
     width = max((len(check.name) for check in found.checks), default=0)
     lines = [
         f"{'ok ' if check.is_met else 'NO '} {check.name:<{width}}  "
