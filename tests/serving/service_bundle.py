@@ -1,0 +1,389 @@
+"""Small bundles on shelves, and a service in the test's own process that answers from one."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import datetime as dt
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+
+from propense import pipeline
+from propense.inference.bundle import Bundle, open_bundle
+from propense.serving.app import make_app
+from propense.serving.keys import SCOPES, KeyRing
+from propense.serving.routes import ROUTES
+from propense.serving.secrets import open_secrets
+from propense.serving.service import Service
+from propense.settings import Settings, read_settings
+
+BEGAN: Final = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+N_ITEMS: Final = 40
+KINDS = ("course", "book", "film", "game")
+QUICK = """
+[model]
+size = "small"
+ensemble = 1
+
+[train]
+max_epochs = 2
+threads = 1
+seed = {seed}
+
+[rivals]
+goals = {goal_rivals}
+items = {item_rivals}
+trials = 1
+
+[evaluate]
+resamples = 20
+
+[pack]
+refresh = {refresh}
+"""
+
+TIMED = """
+name = "Small shop"
+time_zone = "Asia/Shanghai"
+currency = "CNY"
+sources.app.events = "app.csv"
+sources.web.events = "web.csv"
+users = { path = "users.csv", features = ["city", "age", "joined"], types = { joined = "time" } }
+items.path = "items.csv"
+items.features = ["kind", "price", "title"]
+items.types = { title = "text", opens = "time", closes = "time" }
+recommend = { positive = ["take", "pay"], repeat = REPEAT }
+
+[goals.pay]
+action = "pay"
+within = "14d"
+among = "active within 60d"
+
+[goals.churn]
+absent = "*"
+within = "14d"
+among = "active within 60d"
+
+[goals.spend]
+value_of = "pay"
+within = "14d"
+among = "active within 60d"
+"""
+
+UNTIMED = """
+name = "Order alone"
+sources.reviews = { events = "app.csv", action = "review" }
+clean.exact_duplicates = "keep"
+items = { path = "items.csv", features = ["kind", "title"], types = { title = "text" } }
+split.by = "leave_one_out"
+recommend.repeat = false
+"""
+
+TABLE = """
+name = "Sessions"
+users = { path = "users.csv", features = ["city", "age"] }
+split.by = "user"
+goals.purchase = { column = "purchase", positive = 1 }
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with settings, a run and a shelf."""
+
+    settings: Settings
+    kind: str
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.settings.folder)
+
+    @property
+    def version(self) -> str:
+        return sorted(path.name for path in self.bundles.iterdir() if path.is_dir())[-1]
+
+    @property
+    def bundles(self) -> Path:
+        return self.folder / self.settings.pack.shelf
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The network that serves."""
+        return open_bundle(self.bundles / self.version)
+
+    @cached_property
+    def evaluated(self) -> Bundle:
+        return open_bundle(self.bundles / self.version, network="evaluated")
+
+    def serving(self, data: Path, **changes: Any) -> Settings:
+        """Settings of a service over this shelf whose live data stand in `data`."""
+        serve = msgspec.structs.replace(self.settings.serve, data=str(data), **changes)
+        return msgspec.structs.replace(self.settings, serve=serve)
+
+
+GIVEN: Final = "PROPENSE_TEST_BUNDLES"
+"""Names a folder where the places of the tests stay, and are used as they are; else they are
+made anew, which takes a quarter of a minute for each network that is exported."""
+_MADE: dict[str, Place] = {}
+
+
+def place_of(kind: str, factory: pytest.TempPathFactory) -> Place:
+    """The place of a kind, made once in a session and changed by nobody."""
+    if kind not in _MADE:
+        kept = os.environ.get(GIVEN)
+        folder = Path(kept) / kind if kept else factory.mktemp("places") / kind
+        if (folder / "shelf" / "current.json").exists():
+            _MADE[kind] = Place(read_settings(folder / "propense.toml"), kind)
+        else:
+            _MADE[kind] = make_place(folder, kind)
+    return _MADE[kind]
+
+
+def make_place(folder: Path, kind: str, seed: int = 0) -> Place:
+    """Run the whole flow on a small world.
+
+    `kind`: "refreshed" (network against weak rivals, refitted), "repeat" (items are taken again,
+    rivals that may win), "untimed" (order alone), "table" (no events).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, 3])
+    head = {"untimed": UNTIMED, "table": TABLE}.get(kind, TIMED)
+    strong = kind == "repeat"
+    text = head.replace("REPEAT", "true" if strong else "false") + QUICK.format(
+        seed=seed,
+        refresh="true" if kind == "refreshed" else "false",
+        goal_rivals='["majority", "tree"]' if strong else '["majority"]',
+        item_rivals='["popularity", "frequency"]' if kind == "repeat" else '["popularity"]',
+    )
+    (folder / "propense.toml").write_text(text, "utf-8")
+    if kind != "table":
+        _write_items(folder, rng)
+    if kind == "table":
+        _write_sessions(folder, rng)
+    elif kind == "untimed":
+        _write_order(folder, rng)
+    else:
+        _write_shop(folder, rng)
+    settings = read_settings(folder / "propense.toml")
+    pipeline.run(settings)
+    return Place(settings, kind)
+
+
+def item_id(number: int) -> str:
+    return f"item/{number:02d} é" if number % 7 == 0 else f"item-{number:02d}"
+
+
+def _rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write_items(folder: Path, rng: np.random.Generator) -> None:
+    rows = []
+    for number in range(N_ITEMS):
+        opens = "" if number % 5 else "2024-01-01T00:00:00Z"
+        closes = "2024-06-01T00:00:00Z" if number % 9 == 8 else ""
+        title = f"{KINDS[number % 4].title()} number {number}"
+        price = round(float(rng.uniform(5, 90)), 2)
+        rows.append([item_id(number), KINDS[number % 4], price, title, opens, closes])
+    header = ["item_id", "kind", "price", "title", "opens", "closes"]
+    _rows(folder / "items.csv", header, rows)
+
+
+def _write_shop(folder: Path, rng: np.random.Generator, n_users: int = 120) -> None:
+    """Each customer walks along the catalogue from a place of their own."""
+    app: list[list[Any]] = []
+    web: list[list[Any]] = []
+    users = []
+    for user in range(n_users):
+        name = f"u{user:03d}"
+        joined = BEGAN + dt.timedelta(days=float(rng.uniform(0, 60)))
+        keen = float(rng.uniform(0.1, 0.9))
+        users.append([name, ["Delft", "Lyon", "Xi'an"][user % 3], 20 + user % 50,
+                      joined.isoformat()])  # fmt: skip
+        at, now = int(rng.integers(N_ITEMS)), joined
+        for _ in range(int(rng.integers(4, 30))):
+            now += dt.timedelta(days=float(rng.exponential(4 if keen > 0.4 else 9)))
+            if now > BEGAN + dt.timedelta(days=160):
+                break
+            at = (at + int(rng.integers(0, 3))) % N_ITEMS
+            stamp = now.replace(microsecond=0).isoformat()
+            rows = app if rng.random() < 0.7 else web
+            rows.append([name, "view", item_id(at), stamp, "", ""])
+            if rng.random() < keen:
+                action = "pay" if rng.random() < 0.5 else "take"
+                value = round(float(rng.uniform(5, 90)), 2) if action == "pay" else ""
+                count = int(rng.integers(1, 4)) if action == "pay" else ""
+                rows.append([name, action, item_id(at), stamp, value, count])
+    header = ["user_id", "action", "item_id", "event_time", "value", "count"]
+    _rows(folder / "app.csv", header, app)
+    _rows(folder / "web.csv", header, web)
+    _rows(folder / "users.csv", ["user_id", "city", "age", "joined"], users)
+
+
+def _write_order(folder: Path, rng: np.random.Generator, n_users: int = 80) -> None:
+    rows = []
+    for user in range(n_users):
+        at = int(rng.integers(N_ITEMS))
+        for _ in range(int(rng.integers(4, 12))):
+            at = (at + int(rng.integers(1, 4))) % N_ITEMS
+            rows.append([f"u{user:03d}", item_id(at)])
+    _rows(folder / "app.csv", ["user_id", "item_id"], rows)
+
+
+def _write_sessions(folder: Path, rng: np.random.Generator, n_users: int = 400) -> None:
+    rows = []
+    for user in range(n_users):
+        city, age = int(rng.integers(3)), int(rng.integers(18, 80))
+        odds = 0.2 + 0.4 * (city == 1) + 0.3 * (age > 50)
+        rows.append([f"s{user:03d}", ["Delft", "Lyon", "Xi'an"][city], age,
+                     int(rng.random() < odds)])  # fmt: skip
+    _rows(folder / "users.csv", ["user_id", "city", "age", "purchase"], rows)
+
+
+class Client:
+    """Requests to an ASGI application that runs on an event loop in a thread of its own."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._lifespan = app.router.lifespan_context(app)
+        self._http: httpx.AsyncClient | None = None
+        self.await_(self._open())
+
+    def await_(self, work: Any) -> Any:
+        """What a coroutine gives, run on the loop of the application."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
+
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return self.together([(method, path, more)])[0]
+
+    def together(self, asked: Sequence[tuple[str, str, dict[str, Any]]]) -> list[httpx.Response]:
+        """Requests that are at work at the same time."""
+
+        async def all_of() -> list[httpx.Response]:
+            assert self._http is not None
+            return await asyncio.gather(
+                *(self._http.request(method, path, **more) for method, path, more in asked)
+            )
+
+        return self.await_(all_of())  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self.await_(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _open(self) -> None:
+        await self._lifespan.__aenter__()
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+        self._http = httpx.AsyncClient(transport=transport, base_url="http://service")
+
+    async def _close(self) -> None:
+        assert self._http is not None
+        await self._http.aclose()
+        await self._lifespan.__aexit__(None, None, None)
+
+
+@dataclass
+class Live:
+    """A service that answers in this process, and a key of each scope."""
+
+    client: Client
+    service: Service
+    place: Place
+    settings: Settings
+    keys: dict[str, str] = field(default_factory=dict)
+    """Scope -> key; "all" has every scope."""
+
+    def headers(self, scope: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.keys[scope]}"}
+
+    def ask(self, method: str, path: str, scope: str = "read", **more: Any) -> Any:
+        """The JSON of a good answer."""
+        answer = self.client.request(method, path, headers=self.headers(scope), **more)
+        assert answer.status_code == 200, (answer.status_code, answer.text)
+        return answer.json()
+
+    def refused(self, method: str, path: str, scope: str = "read", **more: Any) -> tuple[int, Any]:
+        """Status and problem document of an answer that is none."""
+        answer = self.client.request(method, path, headers=self.headers(scope), **more)
+        return answer.status_code, is_problem(answer)
+
+    def recommend(self, user_id: str, scope: str = "read", **question: Any) -> Any:
+        question["user_id"] = user_id
+        return self.ask("POST", "/v1/recommend", scope, json=question)
+
+    def predict(self, user_id: str, scope: str = "read", **question: Any) -> Any:
+        question["user_id"] = user_id
+        return self.ask("POST", "/v1/predict", scope, json=question)
+
+    def track(self, user_id: str, scope: str = "ingest", **more: Any) -> Any:
+        """One event: `event`, `item`, and other fields of the message."""
+        properties = {"item_id": more.pop("item", None), **more.pop("properties", {})}
+        message = {"userId": user_id, "event": more.pop("event", "view"), **more,
+                   "properties": {k: v for k, v in properties.items() if v is not None}}  # fmt: skip
+        return self.ask("POST", "/v1/track", scope, json=message)
+
+    def teach(self, user_id: str, numbers: Sequence[int], scope: str = "ingest") -> None:
+        """A history of views of items, an hour apart, up to some days ago."""
+        now = dt.datetime.now(dt.UTC) - dt.timedelta(days=3)
+        batch = [
+            {"type": "track", "userId": user_id, "event": "view",
+             "timestamp": (now + dt.timedelta(hours=place)).isoformat(),
+             "properties": {"item_id": item_id(number)}}
+            for place, number in enumerate(numbers)
+        ]  # fmt: skip
+        told = self.ask("POST", "/v1/batch", scope, json={"batch": batch})
+        assert told["kept"] == len(numbers), told
+
+    def held(self, user_id: str, scope: str = "admin") -> Any:
+        return self.ask("GET", f"/v1/users/{user_id}", scope)
+
+
+def is_problem(answer: Any) -> Any:
+    """The problem document that an answer must be."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.headers
+    problem = answer.json()
+    assert problem["status"] == answer.status_code
+    assert problem["title"] and problem["detail"]
+    return problem
+
+
+@contextmanager
+def live_service(place: Place, data: Path, **changes: Any) -> Iterator[Live]:
+    """A service over the shelf of `place`, with live data of its own; `changes` are of [serve]."""
+    settings = place.serving(data, **changes)
+    data.mkdir(parents=True, exist_ok=True)
+    ring = KeyRing(data, open_secrets(data))
+    now = time.time_ns() // 1000
+    keys = {scope: ring.create(scope, [scope], now=now)[1] for scope in SCOPES}
+    keys["all"] = ring.create("all", SCOPES, now=now)[1]
+    opened: list[Service] = []
+
+    def opening() -> Service:
+        opened.append(Service(settings, [route.path for route in ROUTES]))
+        return opened[0]
+
+    client = Client(make_app(opening))
+    try:
+        yield Live(client, opened[0], place, settings, keys)
+    finally:
+        client.close()
