@@ -208,12 +208,18 @@ def converse(url: str, scripts: Sequence[Script], seconds: float) -> Load:
             if wish is not None:
                 ask(number, wish)
                 left += 1
-        while left and time.perf_counter() < began + seconds:
+        ends = began + seconds
+        while left and time.perf_counter() < ends + GRACE:
             for line in run.answered(0.1):
                 number = line.answered
                 try:
-                    ask(number, scripts[number].send(Answer(line.status, line.body)))
+                    wish = scripts[number].send(Answer(line.status, line.body))
                 except StopIteration:
+                    left -= 1
+                    continue
+                if time.perf_counter() < ends:
+                    ask(number, wish)
+                else:
                     left -= 1
         for script in scripts:
             script.close()
