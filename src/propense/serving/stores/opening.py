@@ -10,6 +10,7 @@ from propense.errors import MissingExtraError, StoreError
 from propense.serving.store import Store
 from propense.serving.stores.sqlite import SqliteStore, restore_sqlite
 
+REDIS: Final = ("redis://", "rediss://", "unix://")
 POSTGRES: Final = ("postgresql://", "postgres://")
 _KNOWN: Final = 'choose "sqlite", "redis://HOST:PORT/NUMBER" or "postgresql://USER@HOST/DATABASE"'
 
@@ -54,6 +55,19 @@ def open_store(
             remember_seconds=remember_seconds,
             consent_required=consent_required,
         )
+    if url.startswith(REDIS):
+        try:
+            from propense.serving.stores.redis import RedisStore
+        except ImportError as error:
+            raise MissingExtraError("redis", "redis") from error
+        return RedisStore(
+            url,
+            name,
+            durable=durable,
+            mark=mark,
+            remember_seconds=remember_seconds,
+            consent_required=consent_required,
+        )
     raise StoreError(f"[serve] store: {_shown(url)!r} is unknown; {_KNOWN}")
 
 
@@ -71,6 +85,15 @@ def restore_store(url: str, folder: Path, backup: Path, *, name: str = "history"
         except ImportError as error:
             raise MissingExtraError("postgres", "psycopg") from error
         restore_postgres(url, name, backup)
+        return
+    if url.startswith(REDIS):
+        try:
+            from propense.serving.stores.redis import connected, shown_place
+            from propense.serving.stores.redis_copies import restore_redis
+        except ImportError as error:
+            raise MissingExtraError("redis", "redis") from error
+        where = shown_place(url, name)
+        restore_redis(connected(url, where), name, where, backup)
         return
     raise StoreError(f"[serve] store: {_shown(url)!r} is unknown; {_KNOWN}")
 
