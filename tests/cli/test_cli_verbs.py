@@ -44,6 +44,7 @@ def flow(monkeypatch):
         root = RunFolder(Path(settings.folder) / settings.run)
         return SimpleNamespace(
             run=root, report=SimpleNamespace(truth=TRUTH), bundle=Path("shelf/v0001"),
+            promotion=None,
             learning_curve=None,
             stage_seconds={"split": 61.0, "train": 3700.4}, skipped=["clean"],
         )  # fmt: skip

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from propense.cli.options import DEFAULTS, Common, Flag, load_settings
 from propense.cli.output import Output, open_output
 from propense.cli.waiting import clock, show_progress
+from propense.errors import SettingsError
 from propense.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def run(
     *,
     until: StageName | None = None,
     learning_curve: Annotated[bool, Flag] = False,
+    every: Annotated[str | None, Parameter(show_default=False)] = None,
     making: Making = NOTHING_FORCED,
     common: Common = DEFAULTS,
 ) -> None:
@@ -54,7 +56,20 @@ def run(
         Stop after this stage.
     learning_curve
         Also train on shares of the data and at other sizes: would more help?
+    every
+        Run again and again, such as 1d: whenever data or settings changed, a bundle is made
+        and serves if it passes the shelf's gate. Ends with SIGTERM; RUN/turns.jsonl tells.
     """
+    if every is not None:
+        if until is not None or learning_curve or making.force:
+            raise SettingsError(
+                "--every runs the whole flow whenever something changed; leave --until, --force "
+                "and --learning-curve out"
+            )
+        from propense.cli.every import run_every
+
+        run_every(lambda: load_settings(common, making.changes), every, open_output(common))
+        return
     _make(until, making, common, learning_curve)
 
 
@@ -115,7 +130,7 @@ def _make(until: str | None, making: Making, common: Common, learning_curve: boo
     record: dict[str, Any] = {
         "run": result.run.root, "stage_seconds": result.stage_seconds, "skipped": result.skipped,
         "report": report_page(settings) if result.report is not None else None,
-        "bundle": result.bundle,
+        "bundle": result.bundle, "promotion": result.promotion,
     }  # fmt: skip
     if result.learning_curve is not None:
         record["learning_curve"] = result.learning_curve
@@ -162,4 +177,8 @@ def tell(result: RunResult, settings: Settings) -> str:
         lines.append(f"report  {report_page(settings)}   (open it with: propense report)")
     if result.bundle is not None:
         lines.append(f"bundle  {result.bundle}")
+    if result.promotion is not None:
+        answer = result.promotion
+        told = f"{answer.version} serves now" if answer.outcome == "promoted" else answer.reason
+        lines.append(f"gate    {told}")
     return "\n".join(lines)

@@ -31,7 +31,8 @@ START: Final = (
     Verb("run", "The whole flow; finished stages are not made again",
          "propense.cli.flow:run",
          ("propense run", "propense run --until split", "propense run --learning-curve",
-          "propense run --set train.max_epochs=3 --set model.size=small")),
+          "propense run --set train.max_epochs=3 --set model.size=small",
+          "propense run --every 1d --json")),
 )  # fmt: skip
 
 STAGES: Final = (
@@ -57,7 +58,7 @@ RESULTS: Final = (
          "propense.cli.results:score",
          ("propense score --out scores.parquet", "propense score --format csv --out scores.csv",
           "propense score --user u-1017 --json")),
-    Verb("shelf", "The bundles: list, promote, rollback, sign", "",
+    Verb("shelf", "The bundles: list, promote, rollback, prune, sign", "",
          ("propense shelf list", "propense shelf promote v0002", "propense shelf rollback")),
 )  # fmt: skip
 
@@ -85,6 +86,8 @@ SHELF: Final = (
           "propense shelf promote v0002 --reason 'the old one lacks the new catalogue'")),
     Verb("rollback", "Let the bundle serve again that served before",
          "propense.cli.shelf:rollback_bundle", ("propense shelf rollback",)),
+    Verb("prune", "Remove old bundles, never what serves nor what a rollback leads to",
+         "propense.cli.pruning:prune_bundles", ("propense shelf prune --keep 10",)),
     Verb("keygen", "Make the pair of keys that bundles are signed and checked with",
          "propense.cli.shelf:make_key", ("propense shelf keygen keys/shelf.pem",)),
     Verb("sign", "Sign a bundle", "propense.cli.shelf:sign",

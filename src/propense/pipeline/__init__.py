@@ -20,7 +20,7 @@ import numpy as np
 
 from propense.encoding.dataset import Dataset
 from propense.encoding.dataset import encode as encode_dataset
-from propense.errors import SettingsError
+from propense.errors import PropenseError, SettingsError
 from propense.evaluation.card import render_card
 from propense.evaluation.page.render import render_page
 from propense.evaluation.rankings import judge_ranking
@@ -30,6 +30,8 @@ from propense.export.bundle import write_bundle
 from propense.inference.shelf import next_version, place, read_current
 from propense.pipeline.contest import Contestants, score_goals, score_rankings
 from propense.pipeline.curve import SENTENCE, make_curve
+from propense.pipeline.lock import one_run
+from propense.pipeline.promotion import Promoted, promote_packed
 from propense.pipeline.reporting import assemble, capped_rows
 from propense.pipeline.rivalry import fit_rivals, open_rivals, rival_notes
 from propense.pipeline.serving import item_champion, read_servings, write_servings
@@ -38,8 +40,10 @@ from propense.pipeline.stages import (
     Done,
     Stage,
     begin,
+    begin_run,
     find_stage,
     fingerprints,
+    forget_run,
     read_done,
     stage_folder,
     write_done,
@@ -73,6 +77,8 @@ class RunResult:
     learning_curve: LearningCurve | None = None
     stage_seconds: dict[str, float] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    promotion: Promoted | None = None
+    """What the shelf's gate said of the bundle, where it was asked just now."""
 
 
 def run(
@@ -87,8 +93,16 @@ def run(
 
     With `force` the stage `until` (without it, every stage) is made again whatever its mark says.
     `with_curve` adds the learning curve to the report at the end.
-    Raises PropenseError; what earlier stages finished is kept.
+    Raises PropenseError, also while another process runs in the same folder; what earlier
+    stages finished is kept.
     """
+    with one_run(run_folder(settings)):
+        return _run(settings, until, force, with_curve, progress)
+
+
+def _run(
+    settings: Settings, until: str | None, force: bool, with_curve: bool, progress: Progress
+) -> RunResult:
     result = RunResult(run_folder(settings))
     last = find_stage(until) if until is not None else STAGES[-1]
     if with_curve and last.name not in ("evaluate", "pack"):
@@ -96,7 +110,7 @@ def run(
             f"the learning curve is drawn in the report, but the run is to stop after "
             f"{last.name!r}; leave --until out, or use --until evaluate"
         )
-    prints = fingerprints(settings)
+    prints = begin_run(settings, result.run)
     fresh = False
     for stage in STAGES:
         done = read_done(result.run, stage.name)
@@ -109,7 +123,12 @@ def run(
             begin(result.run, stage.name, prints[stage.name], resume=not forced)
             progress.stage(stage.name, stage.sentence)
             began = time.perf_counter()
-            _MAKE[stage.name](settings, progress)
+            try:
+                _MAKE[stage.name](settings, progress)
+            except PropenseError:
+                # It would be refused again and again; other data may be accepted.
+                forget_run(result.run)
+                raise
             seconds = round(time.perf_counter() - began, 2)
             write_done(result.run, stage.name, Done(prints[stage.name], seconds))
             result.stage_seconds[stage.name] = seconds
@@ -122,6 +141,11 @@ def run(
         result.report = report_from_json(report)
     if last.name == "pack":
         result.bundle = bundle_folder(settings)
+        if settings.pack.promote == "gate":
+            made = result.report.made if result.report is not None else None
+            folder = stage_folder(result.run, "pack")
+            answer, just_now = promote_packed(settings, result.bundle, folder, made or "")
+            result.promotion = answer if just_now else None
     return result
 
 
@@ -206,9 +230,10 @@ def learning_curve(
     if force:
         shutil.rmtree(run.curve, ignore_errors=True)
     progress.stage("curve", SENTENCE)
+    encoded = read_done(run, "encode")
     curve = make_curve(
         Dataset.open(run), settings, _fold_folder(settings, "train", 0), run.curve,
-        fingerprints(settings)["encode"], progress,
+        encoded.fingerprint if encoded is not None else fingerprints(settings)["encode"], progress,
     )  # fmt: skip
     _write_report(run, msgspec.structs.replace(report, learning_curve=curve))
     return curve
@@ -226,7 +251,8 @@ def _write_report(run: RunFolder, report: Report) -> Report:
 
 
 def pack(settings: Settings, progress: Progress = SILENT) -> Path:
-    """Pack what serving needs into a bundle; the first on a shelf serves at once."""
+    """Pack what serving needs into a bundle; the first on a shelf serves at once, unless
+    [pack] promote says otherwise."""
     run = run_folder(settings)
     first = contestants(settings)[0]
     report = report_from_json(run.evaluation / "report.json")
@@ -242,7 +268,7 @@ def pack(settings: Settings, progress: Progress = SILENT) -> Path:
         _fold_folder(settings, "rivals", 0), item_champion(first, report), report,
         shelf / version,
     )  # fmt: skip
-    if read_current(shelf).version is None:
+    if settings.pack.promote == "first" and read_current(shelf).version is None:
         place(shelf, version, "first on the shelf", report.made or "")
     marker = stage_folder(run, "pack")
     marker.mkdir(parents=True, exist_ok=True)

@@ -55,6 +55,7 @@ class Done(msgspec.Struct, frozen=True):
     seconds: float
 
 
+_MARKS: Final = "live.json"
 RESUMABLE: Final = ("train", "rivals", "pack")
 """Long stages that go on from what a stopped attempt left; the others start anew."""
 
@@ -69,13 +70,20 @@ def find_stage(name: str) -> Stage:
     )
 
 
-def fingerprints(settings: Settings) -> dict[str, str]:
-    """Each stage's fingerprint: its settings, its inputs, and all stages before it."""
+Marks = list[tuple[str, str]]
+"""View of the live store and the word for what it holds."""
+
+
+def fingerprints(settings: Settings, marks: Marks | None = None) -> dict[str, str]:
+    """Each stage's fingerprint: its settings, its inputs, and all stages before it.
+
+    With `marks`, as if the live store still held what it held then.
+    """
     raw: dict[str, Any] = msgspec.to_builtins(settings)
     digest = hashlib.sha256(__version__.encode())
     for name, size, changed in input_files(settings):
         digest.update(f"{name}\0{size}\0{changed}\0".encode())
-    for name, mark in live_marks(settings):
+    for name, mark in live_marks(settings) if marks is None else marks:
         digest.update(f"{name}\0{mark}\0".encode())
     prints = {}
     for stage in STAGES:
@@ -114,7 +122,43 @@ def input_files(settings: Settings) -> list[tuple[str, int, int]]:
     return sorted(found)
 
 
-def live_marks(settings: Settings) -> list[tuple[str, str]]:
+def begin_run(settings: Settings, run: RunFolder) -> dict[str, str]:
+    """The fingerprints that a run is made by.
+
+    Where a stage was stopped in its middle they are those of the stopped run: the service
+    writes on all the time, and what was begun from yesterday's history would else never be
+    finished.
+    """
+    file = run.root / _MARKS
+    try:
+        then = msgspec.json.decode(file.read_bytes(), type=Marks)
+    except (FileNotFoundError, msgspec.DecodeError):
+        then = None
+    if then is not None:
+        prints = fingerprints(settings, then)
+        if any(_is_stopped(run, name, prints) for name in prints if name != STAGES[0].name):
+            return prints
+    now = live_marks(settings)
+    run.root.mkdir(parents=True, exist_ok=True)
+    if now:
+        file.write_bytes(msgspec.json.encode(now))
+    else:
+        file.unlink(missing_ok=True)
+    return fingerprints(settings, now)
+
+
+def forget_run(run: RunFolder) -> None:
+    """Let the next run look at the live store anew, whatever was stopped."""
+    (run.root / _MARKS).unlink(missing_ok=True)
+
+
+def _is_stopped(run: RunFolder, name: str, prints: dict[str, str]) -> bool:
+    note = run.root / f"{name}.begun"
+    begun = note.is_file() and note.read_text("utf-8") == prints[name]
+    return begun and read_done(run, name) is None
+
+
+def live_marks(settings: Settings) -> Marks:
     """View and state of everything the settings take from the service's own history."""
     found = set()
     for role, address in _addresses(settings):

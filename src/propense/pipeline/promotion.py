@@ -1,0 +1,53 @@
+"""Whether what a run packed shall serve: the gate is asked once for every bundle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from propense.errors import BundleError
+from propense.inference.shelf import promote, read_current
+from propense.inference.signing import trusted_keys
+from propense.settings import Settings
+
+_FILE: Final = "promotion.json"
+
+
+class Promoted(msgspec.Struct, frozen=True):
+    """What became of a bundle."""
+
+    version: str
+    outcome: Literal["promoted", "refused"]
+    reason: str
+    """Of a refusal: what is worse, and by how much."""
+
+
+def promote_packed(
+    settings: Settings, bundle: Path, folder: Path, made: str
+) -> tuple[Promoted | None, bool]:
+    """Ask the shelf's gate for a bundle; the answer is kept in `folder`, the pack stage's.
+
+    Returns the answer and whether it was asked just now. None for a bundle that was served
+    without it, and perhaps was rolled back since: that was somebody's decision.
+    """
+    file = folder / _FILE
+    try:
+        known = msgspec.json.decode(file.read_bytes(), type=Promoted)
+    except (FileNotFoundError, msgspec.DecodeError):
+        known = None
+    if known is not None and known.version == bundle.name:
+        return known, False
+    if bundle.name in [entry.version for entry in read_current(bundle.parent).history]:
+        return None, False
+    try:
+        promote(bundle.parent, bundle.name, None, made, trusted_keys(settings))
+        answer = Promoted(bundle.name, "promoted", "")
+    except BundleError as error:
+        answer = Promoted(bundle.name, "refused", str(error))
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_bytes(msgspec.json.encode(answer))
+    os.replace(unfinished, file)
+    return answer, True

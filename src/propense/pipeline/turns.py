@@ -1,0 +1,206 @@
+"""Runs one after the other, for ever: new data, a new bundle, the gate, and again.
+
+A turn makes what changed, compares it with what serves and promotes it through the shelf's
+gate. What goes wrong is told and tried again; nothing ends the turns but whoever stops them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from propense import pipeline
+from propense.errors import PropenseError
+from propense.inference.shelf import read_current
+from propense.progress import Progress
+from propense.schemas import RunFolder
+from propense.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+FILE: Final = "turns.jsonl"
+FIRST_WAIT: Final = 60.0
+"""Seconds after a failure; doubled with every further one, up to the usual time."""
+_NAP: Final = 30.0
+"""Seconds of one sleep at most, so that a clock that was set is noticed."""
+
+Outcome = Literal["promoted", "refused", "unchanged", "made", "failed", "stopped"]
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn; a line of turns.jsonl."""
+
+    turn: int
+    """Counted from 1 since the file began."""
+    began: str
+    """UTC, as `ended` and `next`."""
+    ended: str
+    outcome: Outcome
+    """promoted or refused by the gate; unchanged: nothing to make; made: a bundle that the gate
+    had nothing to say about, since it was served before; failed; stopped by a signal."""
+    made: tuple[str, ...] = ()
+    """Stages."""
+    bundle: str | None = None
+    serving: str | None = None
+    """At the end of the turn."""
+    reason: str = ""
+    """Of a refusal or a failure."""
+    failures: int = 0
+    """One after the other, up to this one."""
+    next: str | None = None
+    """When the next turn begins."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time, and how to let it pass."""
+
+    now: Callable[[], float]
+    """Seconds since 1970."""
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When turns begin."""
+
+    every: float
+    """Seconds from one begin to the next."""
+
+    def after(self, began: float, now: float, failures: int) -> float:
+        """The moment of the next turn, after one that began at `began` and ends `now`.
+
+        A turn that took longer than the time between two is followed at once.
+
+        >>> Schedule(3600).after(0, 100, 0), Schedule(3600).after(0, 4000, 0)
+        (3600, 4000)
+        >>> [Schedule(3600).after(0, 10, n) for n in (1, 2, 3, 20)]
+        [70.0, 130.0, 250.0, 3610]
+        """
+        if failures:
+            return now + min(self.every, FIRST_WAIT * 2.0 ** min(failures - 1, 30))
+        return max(began + self.every, now)
+
+
+def run_turns(
+    load: Callable[[], Settings],
+    schedule: Schedule,
+    clock: Clock,
+    progress: Callable[[], AbstractContextManager[Progress]],
+) -> Iterator[Turn]:
+    """Turns without an end, each given out when it is over and before the wait.
+
+    `load` reads the settings anew for every turn. Raises what stops it (KeyboardInterrupt),
+    after the turn in hand was written down; the next start goes on where it was.
+    Raises SettingsError if not even the first settings can be read.
+    """
+    run = pipeline.run_folder(load())
+    failures = 0
+    while True:
+        began = clock.now()
+        number = count_turns(run) + 1
+        try:
+            settings = load()
+            run = pipeline.run_folder(settings)
+            with progress() as shown:
+                turn = _take_turn(settings, number, began, shown)
+            failures = 0
+        except KeyboardInterrupt:
+            _write(run, _ended(number, began, clock, "stopped", failures=failures))
+            raise
+        except Exception as error:
+            failures += 1
+            _LOG.info("turn %d failed", number, exc_info=error)
+            turn = _ended(
+                number, began, clock, "failed", reason=_reason(error), failures=failures
+            )  # fmt: skip
+        now = clock.now()
+        moment = schedule.after(began, now, failures)
+        turn = msgspec.structs.replace(turn, ended=_utc(now), next=_utc(moment))
+        _write(run, turn)
+        yield turn
+        while (left := moment - clock.now()) > 0:
+            clock.sleep(min(left, _NAP))
+
+
+def _take_turn(settings: Settings, number: int, began: float, progress: Progress) -> Turn:
+    gated = msgspec.structs.replace(settings.pack, promote="gate")
+    settings = msgspec.structs.replace(settings, pack=gated)
+    result = pipeline.run(settings, progress=progress)
+    assert result.bundle is not None
+    made = tuple(name for name in result.stage_seconds if name not in result.skipped)
+    answer = result.promotion
+    outcome: Outcome = "made" if made else "unchanged"
+    return Turn(
+        turn=number, began=_utc(began), ended="",
+        outcome=outcome if answer is None else answer.outcome,
+        made=made, bundle=result.bundle.name,
+        serving=read_current(result.bundle.parent).version,
+        reason="" if answer is None else answer.reason,
+    )  # fmt: skip
+
+
+def _ended(
+    number: int, began: float, clock: Clock, outcome: Outcome, reason: str = "", failures: int = 0
+) -> Turn:
+    return Turn(
+        turn=number, began=_utc(began), ended=_utc(clock.now()), outcome=outcome, reason=reason,
+        failures=failures,
+    )  # fmt: skip
+
+
+def _reason(error: Exception) -> str:
+    """One line; a defect says what kind of error it is."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, PropenseError) else f"{type(error).__name__}: {text}"
+
+
+def turns_file(run: RunFolder) -> Path:
+    """Where the turns of a run folder are told."""
+    return run.root / FILE
+
+
+def read_turns(run: RunFolder) -> list[Turn]:
+    """Every turn so far, oldest first; a line that was torn by a crash is left out."""
+    try:
+        lines = turns_file(run).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(msgspec.json.decode(line, type=Turn))
+        except msgspec.DecodeError:
+            continue
+    return found
+
+
+def count_turns(run: RunFolder) -> int:
+    """The number of the last turn, 0 before the first."""
+    turns = read_turns(run)
+    return turns[-1].turn if turns else 0
+
+
+def _write(run: RunFolder, turn: Turn) -> None:
+    """Append a line; after a torn one it begins anew."""
+    file = turns_file(run)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab+") as stream:
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
+        stream.write(msgspec.json.encode(turn) + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
