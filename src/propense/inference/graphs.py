@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import onnxruntime
 
+from propense.encoding.items import ItemContent
+from propense.errors import BundleError
 from propense.inference.scorer import Arrays
-from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
+from propense.models.shape import GOALS_GRAPH, ITEMS_GRAPH, NEXT_ITEM_GRAPH
 from propense.schemas import Floats
 
 NEXT_ITEM_FILE: Final = f"{NEXT_ITEM_GRAPH}.onnx"
 GOALS_FILE: Final = f"{GOALS_GRAPH}.onnx"
+ITEMS_FILE: Final = f"{ITEMS_GRAPH}.onnx"
 
 
 class OnnxGraphs:
@@ -32,7 +36,51 @@ class OnnxGraphs:
         return answers
 
 
+class ItemTower:
+    """The part of a network that makes vectors of items; opened when first asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def exists(self) -> bool:
+        """Whether the network knows items by their content at all."""
+        return (self.folder / ITEMS_FILE).exists()
+
+    def vectors_of(self, content: ItemContent) -> tuple[Floats, Floats]:
+        """Vectors of items nobody has met, (n, width) each: for the next-item graph, and for
+        the goals' graph.
+
+        Raises BundleError where the network knows items only by having met them.
+        """
+        made = _run(self._session, tower_inputs(content))
+        return made[0], made[-1]
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        session = _open(self.folder / ITEMS_FILE, threads=1)
+        if session is None:
+            raise BundleError(
+                f"the network in {str(self.folder)!r} knows items only from events; give [items] "
+                f"features and train again, so that new ones can be ranked"
+            )
+        return session
+
+
+def tower_inputs(content: ItemContent) -> dict[str, np.ndarray]:
+    """The arrays that the graph reads; n-grams are padded with 0, which is none."""
+    length = np.diff(content.text_offsets)
+    text = np.zeros((content.n_items, max(int(length.max(initial=0)), 1)), np.int64)
+    text[np.arange(text.shape[1]) < length[:, None]] = content.text
+    return {
+        "categorical": np.ascontiguousarray(content.categorical, np.int64),
+        "numeric": np.ascontiguousarray(content.numeric, np.float32),
+        "text": text,
+    }
+
+
 def _open(file: Path, threads: int) -> onnxruntime.InferenceSession | None:
+    """The graph in a file, None where there is no such file."""
     if not file.exists():
         return None
     options = onnxruntime.SessionOptions()

@@ -86,7 +86,7 @@ def seek_one(
 
 def count_one(counts: TransitionCounts, histories: Histories, end: int) -> Floats:
     """`TransitionCounts.opinions` of the only customer of `histories`, (n_items,)."""
-    weights = _recent(counts, histories, end)
+    weights = recent_items(counts, histories, end)
     out = np.zeros(counts.n_items, np.float32)
     total = kept = 0.0
     for item, weight in weights:
@@ -101,7 +101,9 @@ def count_one(counts: TransitionCounts, histories: Histories, end: int) -> Float
     return out
 
 
-def _recent(counts: TransitionCounts, histories: Histories, end: int) -> list[tuple[int, float]]:
+def recent_items(
+    counts: TransitionCounts, histories: Histories, end: int
+) -> list[tuple[int, float]]:
     """(item, weight) of the events of the last places, as `Trails.recent` weighs them."""
     settings = counts.settings
     item, time = histories.item[:end], histories.time[:end]
@@ -144,9 +146,7 @@ def _moment_start(times: list[int], stop: int) -> int:
     return start
 
 
-def _network(
-    ranker: Ranker, heads: tuple[ItemHead, ...], wanted: Floats, share: Floats
-) -> Floats:
+def _network(ranker: Ranker, heads: tuple[ItemHead, ...], wanted: Floats, share: Floats) -> Floats:
     """`Ranker.network_probabilities` of one row."""
     weights = np.array([head.weight for head in heads], np.float32)
     belief = share * weights

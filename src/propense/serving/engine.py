@@ -12,7 +12,9 @@ import numpy as np
 
 from propense.errors import SettingsError, nearest
 from propense.inference.bundle import Bundle, open_bundle
+from propense.inference.candidates import Candidates
 from propense.inference.clipping import Clipper
+from propense.inference.nominees import NEAREST, Nominees, needs_nominees
 from propense.inference.ordering import unit_vectors
 from propense.inference.quick import score_one
 from propense.models.rivals.items import top_items
@@ -29,6 +31,9 @@ FEW: Final = 3
 """Up to so many customers are scored one by one; more are a batch."""
 BATCH: Final = 64
 """Customers in one run of the network at most, so that others do not wait long."""
+
+
+Scores = Floats | Candidates
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Engine:
         self.bundle = bundle
         self.cache = Cache(cache_bytes)
         self._clipper = Clipper(bundle.fingerprint.bounds, bundle.encoder.actions)
+        self._nominees = Nominees(bundle) if needs_nominees(bundle) else None
         named = {DEFAULT: Scenario(k=bundle.info.k), **scenarios}
         self.places = {name: self._prepare(name, scenario) for name, scenario in named.items()}
 
@@ -83,11 +89,15 @@ class Engine:
         """The customer as this bundle reads them."""
         return know(customer, self.bundle, self._clipper)
 
-    def score(self, asked: Sequence[Ask]) -> list[Floats]:
-        """Scores of every item, (n_items,) each; what is known already is not made again."""
-        found: list[Floats | None] = [ask.known.kept.get(ask.key) for ask in asked]
+    def score(self, asked: Sequence[Ask]) -> list[Scores]:
+        """Scores of every item, (n_items,) each, or of candidates where the catalogue is very
+        large; what is known already is not made again."""
+        found: list[Scores | None] = [ask.known.kept.get(ask.key) for ask in asked]
         lacking = [number for number, scores in enumerate(found) if scores is None]
-        if len(lacking) <= FEW:
+        if self._nominees is not None:
+            for number in lacking:
+                found[number] = self.nominate(asked[number])
+        elif len(lacking) <= FEW:
             for number in lacking:
                 ask = asked[number]
                 known = ask.known
@@ -104,8 +114,14 @@ class Engine:
                 ask.known.kept[ask.key] = scores
         return [scores for scores in found if scores is not None]
 
+    def nominate(self, ask: Ask, nearest: int = NEAREST) -> Candidates:
+        """Candidates of a very large catalogue, `nearest` a head by the index."""
+        assert self._nominees is not None
+        known, heads = ask.known, ask.place.heads
+        return self._nominees.nominate(known.histories, known.clock, ask.end, heads, nearest)
+
     def _score_batch(
-        self, asked: Sequence[Ask], numbers: Sequence[int], found: list[Floats | None]
+        self, asked: Sequence[Ask], numbers: Sequence[int], found: list[Scores | None]
     ) -> None:
         groups: dict[tuple[ItemHead, ...] | None, list[int]] = {}
         for number in numbers:
@@ -120,6 +136,8 @@ class Engine:
 
     def predict(self, customers: Sequence[Known], as_of: Sequence[int]) -> Doubles:
         """Every goal of each customer at their moment (seconds), calibrated; (n, n_goals)."""
+        if not self.bundle.info.goals:
+            return np.zeros((len(customers), 0))
         pieces = []
         for first in range(0, len(customers), BATCH):
             some = customers[first : first + BATCH]

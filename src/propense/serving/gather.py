@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from propense.schemas import Doubles, Floats
-from propense.serving.engine import Ask, Engine
+from propense.schemas import Doubles
+from propense.serving.engine import Ask, Engine, Scores
 from propense.serving.known import Known
 
 _SLOW: Final = 0.05
@@ -22,7 +22,7 @@ class Gather:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: list[tuple[Engine, Sequence[Ask], asyncio.Future[list[Floats]]]] = []
+        self._waiting: list[tuple[Engine, Sequence[Ask], asyncio.Future[list[Scores]]]] = []
         self.n_waiting = 0
         self.cost = _FIRST_COST
         """Mean seconds of one customer's scores, lately."""
@@ -31,11 +31,11 @@ class Gather:
         """Seconds that a new question would wait for those before it."""
         return self.n_waiting * self.cost
 
-    async def score(self, engine: Engine, asks: Sequence[Ask]) -> list[Floats]:
+    async def score(self, engine: Engine, asks: Sequence[Ask]) -> list[Scores]:
         """Scores of each ask. Long lists are taken in pieces, so that others come between."""
         if all(ask.key in ask.known.kept for ask in asks):
             return engine.score(asks)
-        out: list[Floats] = []
+        out: list[Scores] = []
         for first in range(0, len(asks), _CHUNK):
             out += await self._enqueue(engine, asks[first : first + _CHUNK])
         return out
@@ -52,8 +52,8 @@ class Gather:
             out += list(engine.predict(customers[piece], as_of[piece]))
         return out
 
-    def _enqueue(self, engine: Engine, asks: Sequence[Ask]) -> asyncio.Future[list[Floats]]:
-        future: asyncio.Future[list[Floats]] = self._loop.create_future()
+    def _enqueue(self, engine: Engine, asks: Sequence[Ask]) -> asyncio.Future[list[Scores]]:
+        future: asyncio.Future[list[Scores]] = self._loop.create_future()
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append((engine, asks, future))
@@ -62,7 +62,7 @@ class Gather:
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
-        groups: dict[int, list[tuple[Engine, Sequence[Ask], asyncio.Future[list[Floats]]]]] = {}
+        groups: dict[int, list[tuple[Engine, Sequence[Ask], asyncio.Future[list[Scores]]]]] = {}
         for each in waiting:
             groups.setdefault(id(each[0]), []).append(each)
         for group in groups.values():

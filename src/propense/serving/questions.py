@@ -11,8 +11,10 @@ import numpy as np
 
 from propense.errors import ServeError, nearest
 from propense.inference.bundle import Serving
+from propense.inference.candidates import Candidates
+from propense.inference.nominees import NEAREST
 from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids
-from propense.serving.engine import Ask, Engine, Place
+from propense.serving.engine import Ask, Engine, Place, Scores
 from propense.serving.known import Known
 from propense.serving.messages import (
     GoalAnswer,
@@ -31,6 +33,8 @@ STRANGER: Final = "nothing is known of this customer: the most popular items"
 REFUSED: Final = "the customer is not to be personalised: the most popular items"
 SHORT: Final = "the rules leave no more items"
 
+WIDEST: Final = 25_600
+"""Items a head that are nominated at most, where rules leave out most of a large catalogue."""
 _KEPT_SECONDS: Final = 60
 """A list is kept so long, where its rules look at the time."""
 
@@ -58,8 +62,15 @@ def place_of(engine: Engine, name: str) -> Place:
 
 
 def seconds_of(moment: datetime | None) -> int | None:
-    """Whole seconds UTC, rounded down."""
-    return None if moment is None else int(moment.timestamp() // 1)
+    """Whole seconds UTC, rounded down. Raises Problem at the ends of the calendar, where the
+    moment is outside of it in UTC."""
+    if moment is None:
+        return None
+    try:
+        return int(moment.astimezone(UTC).timestamp() // 1)
+    except OverflowError:
+        reason = f"the moment {moment.isoformat()} is none of the calendar in UTC"
+        raise Problem(422, reason, pointer="/as_of") from None
 
 
 def asks(engine: Engine, asked: Sequence[Asked]) -> list[Ask | None]:
@@ -80,7 +91,7 @@ def asks(engine: Engine, asked: Sequence[Asked]) -> list[Ask | None]:
 
 
 def list_items(
-    engine: Engine, asked: Asked, ask: Ask | None, scores: Floats | None, now: int
+    engine: Engine, asked: Asked, ask: Ask | None, scores: Scores | None, now: int
 ) -> RecommendAnswer:
     """The list of one customer. `now` in seconds decides on availability.
 
@@ -113,7 +124,7 @@ def list_items(
 
 
 def _choose(
-    engine: Engine, asked: Asked, ask: Ask | None, scores: Floats | None, k: int, now: int
+    engine: Engine, asked: Asked, ask: Ask | None, scores: Scores | None, k: int, now: int
 ) -> tuple[list[Recommended], str]:
     question = asked.question
     place = place_of(engine, question.scenario)
@@ -128,8 +139,19 @@ def _choose(
             )
         except ServeError as error:
             raise Problem(422, str(error)) from error
-    every = engine.popular() if scores is None else scores
-    chosen = place.rules.choose(every, owned, seen, now, k, extra)
+    rules = place.rules
+    if isinstance(scores, Candidates) and ask is not None:
+        chosen = rules.choose_among(scores, owned, seen, now, k, extra)
+        nearest = NEAREST
+        while not chosen.sure and nearest < WIDEST:
+            # The rules left too few of those nominated.
+            nearest *= 8
+            scores = engine.nominate(ask, nearest)
+            chosen = rules.choose_among(scores, owned, seen, now, k, extra)
+    else:
+        every = engine.popular() if scores is None else scores
+        assert not isinstance(every, Candidates)
+        chosen = rules.choose(every, owned, seen, now, k, extra)
     items = _listed(engine, chosen.items, chosen.scores)
     return items, SHORT if len(items) < k else ""
 
@@ -144,9 +166,11 @@ def similar(engine: Engine, item_id: str, k: int) -> ItemAnswer:
 
 
 def popular(engine: Engine, scenario: str, k: int | None, now: int) -> ItemAnswer:
-    """What is offered to a stranger."""
+    """What is offered to a stranger. Raises Problem as `asks` and `list_items` do."""
     question = RecommendQuestion(user_id="-", scenario=scenario, k=k)
-    answer = list_items(engine, Asked(question, None, True), None, None, now)
+    asked = Asked(question, None, True)
+    asks(engine, [asked])
+    answer = list_items(engine, asked, None, None, now)
     return ItemAnswer(items=answer.items, bundle=engine.version)
 
 

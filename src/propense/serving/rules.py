@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.errors import ServeError, SettingsError
+from propense.inference.candidates import Candidates
 from propense.inference.catalogue import Catalogue
 from propense.inference.ordering import LEAST, best_places
 from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids, Ints
@@ -34,16 +35,6 @@ class Chosen(NamedTuple):
     sure: bool
     """False where an item that was not among the candidates might belong into the list: give
     more candidates. Always true of the whole catalogue."""
-
-
-class Candidates(NamedTuple):
-    """Some items of a big catalogue with their scores, and a bound on those of all others."""
-
-    items: Ids
-    """(m,) in any order."""
-    scores: Floats
-    floor: float
-    """No other item has a higher score; minus infinity where there are no others."""
 
 
 @dataclass(frozen=True)
