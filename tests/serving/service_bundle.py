@@ -27,7 +27,7 @@ from propense.serving.keys import SCOPES, KeyRing
 from propense.serving.routes import ROUTES
 from propense.serving.secrets import open_secrets
 from propense.serving.service import Service
-from propense.settings import Settings, read_settings
+from propense.settings import Limits, Settings, read_settings
 
 BEGAN: Final = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 N_ITEMS: Final = 40
@@ -338,8 +338,9 @@ class Live:
     def track(self, user_id: str, scope: str = "ingest", **more: Any) -> Any:
         """One event: `event`, `item`, and other fields of the message."""
         properties = {"item_id": more.pop("item", None), **more.pop("properties", {})}
-        message = {"userId": user_id, "event": more.pop("event", "view"), **more,
-                   "properties": {k: v for k, v in properties.items() if v is not None}}  # fmt: skip
+        known = {name: value for name, value in properties.items() if value is not None}
+        event = more.pop("event", "view")
+        message = {"userId": user_id, "event": event, **more, "properties": known}
         return self.ask("POST", "/v1/track", scope, json=message)
 
     def teach(self, user_id: str, numbers: Sequence[int], scope: str = "ingest") -> None:
@@ -369,7 +370,11 @@ def is_problem(answer: Any) -> Any:
 
 @contextmanager
 def live_service(place: Place, data: Path, **changes: Any) -> Iterator[Live]:
-    """A service over the shelf of `place`, with live data of its own; `changes` are of [serve]."""
+    """A service over the shelf of `place`, with live data of its own; `changes` are of [serve].
+
+    Without other limits no question is shed: this machine may be busy.
+    """
+    changes.setdefault("limits", Limits(wait_ms=60_000))
     settings = place.serving(data, **changes)
     data.mkdir(parents=True, exist_ok=True)
     ring = KeyRing(data, open_secrets(data))

@@ -18,6 +18,9 @@ Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH, pattern=r"^[^\x00-\
 Word = Annotated[str, Meta(max_length=ID_LENGTH)]
 Words = Annotated[list[Word], Meta(max_length=MOST_WORDS)]
 Moment = Annotated[datetime, Meta(tz=True)]
+Length = Annotated[int, Meta(ge=1, le=MOST_ITEMS)]
+"""Of a list."""
+Items = Annotated[list[Id], Meta(max_length=MOST_WORDS)]
 Columns = Annotated[dict[Word, Words], Meta(max_length=16)]
 
 
@@ -33,12 +36,12 @@ class RecommendQuestion(Question, frozen=True, kw_only=True):
     """What to show a customer next."""
 
     user_id: Id
-    k: Annotated[int, Meta(ge=1, le=MOST_ITEMS)] | None = None
+    k: Length | None = None
     """Length of the list; default: the scenario's."""
     scenario: Word = "default"
     as_of: Moment | None = None
     """Only events before this moment are read; default: all that are known."""
-    exclude: Annotated[list[Id], Meta(max_length=MOST_WORDS)] = []
+    exclude: Items = []
     """Items not to show."""
     only: Columns = {}
     """Column of the catalogue -> the values that may be shown."""
