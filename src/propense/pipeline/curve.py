@@ -90,7 +90,16 @@ def make_curve(
     ensemble = derive_shape(dataset, settings).ensemble
     model = msgspec.structs.replace(settings.model, ensemble=ensemble)
     settings = msgspec.structs.replace(settings, model=model, tuning=None)
-    dials = read_notes(trained).dials
+    own = read_notes(trained)
+    if own.taken is not None:
+        notes.append(
+            Text(
+                "The run's own network began where an earlier training had ended; the others "
+                "began cold, so that its point may lie above their line.",
+                "本流程的网络从上一次训练结束处开始，其余各点从头训练，因此该点可能高于曲线。",
+            )
+        )
+    dials = own.dials
     settings = settings if dials is None else dials.laid_over(settings)
     points: list[LearningPoint] = []
     sums: dict[str, Sums] = {}
