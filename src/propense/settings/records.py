@@ -297,7 +297,7 @@ class Pack(Record, frozen=True):
     refresh: bool = True
     """Also refit up to the last event for the epochs found."""
     signing_key: str | None = None
-    """File of the private key that signs bundles; `propense shelf keygen` makes one."""
+    """File of the private key that signs bundles; `propense shelf keygen FILE` makes one."""
     public_key: str | None = None
     """File of public keys, PEM. A bundle that none of them signed is then refused."""
     promote: Literal["first", "gate"] = "first"
