@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import threading
 from dataclasses import fields
 
 import numpy as np
@@ -183,6 +184,7 @@ def test_exports_as_text_keep_every_other_byte(tmp_path):
     assert (tmp_path / "live.jsonl").read_text() == lines[1] + lines[3]
     assert (tmp_path / "items.csv").read_text() == "item_id,title\nu-2,a book\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "erase.lock",
         "items.csv", "live.jsonl", "scores.csv.gz",
     ]  # fmt: skip
 
@@ -251,3 +253,17 @@ def test_what_the_company_keeps_is_named_without_passwords():
     assert sources_outside(settings) == (
         "a/*.csv", "postgresql://db/shop?table=x", "ids.csv", "users.csv",
     )  # fmt: skip
+
+
+def test_erasures_at_once_bring_nobody_back(tmp_path):
+    names = [f"user-{n}" for n in range(8)]
+    pq.write_table(pa.table({"user_id": names * 2000}), tmp_path / "part-0.parquet")
+    threads = [
+        threading.Thread(target=erase_from_folder, args=(tmp_path, {name})) for name in names[:6]
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    left = pq.read_table(tmp_path / "part-0.parquet")["user_id"].to_pylist()
+    assert sorted(set(left)) == names[6:] and len(left) == 4000

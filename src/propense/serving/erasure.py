@@ -18,11 +18,13 @@ from propense.encoding.erasing import blank_customers
 from propense.errors import PropenseError, ServeError
 from propense.evaluation.page.render import render_page
 from propense.evaluation.report import report_from_json, report_to_json
+from propense.serving.files import locked
 from propense.serving.rows import filter_csv, filter_lines, filter_parquet
 from propense.settings import Settings
 
 ENCODED: Final = "histories_user_ids.arrow"
 """The file that a folder of encoded arrays has."""
+LOCK: Final = "erase.lock"
 REPORT: Final = "report.json"
 PAGE: Final = "report.html"
 
@@ -43,13 +45,27 @@ def erase_from_folder(folder: Path, ids: Set[str]) -> dict[str, int]:
 
     `ids` are all names of the customers. Returns place -> rows removed, places by their path
     within `folder`; parts of one table are one place. Links are not followed: what they lead to
-    is not ours. Erasing again finds nothing.
+    is not ours. Erasing again finds nothing. Two erasures of one folder wait for each other; a
+    run that is making a stage at the time may write what it read before: erase again after it.
     Raises ServeError naming every file that could not be read or written; all others are done.
     """
+    wanted = frozenset(ids) - {""}
+    if not wanted or not folder.is_dir():
+        return {}
+    try:
+        with locked(folder / LOCK):  # two that rewrite one file would undo each other's work
+            return _erase(folder, wanted)
+    except OSError as error:
+        raise ServeError(
+            f"customers cannot be erased from {str(folder)!r}: {error}; the service needs to "
+            f"write there: give it the rights and erase again"
+        ) from error
+
+
+def _erase(folder: Path, wanted: Set[str]) -> dict[str, int]:
     removed: Counter[str] = Counter()
     failed: list[str] = []
-    wanted = frozenset(ids) - {""}
-    for file in _files(folder) if wanted and folder.is_dir() else []:
+    for file in _files(folder):
         try:
             n_removed = _erase_from_file(file, wanted)
         except (PropenseError, OSError, ValueError, msgspec.MsgspecError) as error:
