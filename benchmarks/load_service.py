@@ -183,6 +183,20 @@ def serving_process(service: Running, local_port: int) -> int | None:
     return None
 
 
+def wait_for_workers(service: Running, n: int, seconds: float = 60) -> None:
+    """Until `n` processes have answered. Raises RuntimeError where they do not."""
+    found: set[int | None] = set()
+    place = ("127.0.0.1", int(service.url.rpartition(":")[2]))
+    ends = time.monotonic() + seconds
+    while len(found - {None}) < n:
+        if time.monotonic() > ends:
+            raise RuntimeError(f"{len(found)} of {n} processes have answered in {seconds} s")
+        with socket.create_connection(place, timeout=seconds) as one:
+            one.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            one.recv(1_000)
+            found.add(serving_process(service, one.getsockname()[1]))
+
+
 def _children(pid: int) -> list[int]:
     words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(word) for word in words]

@@ -189,8 +189,14 @@ def open_loop(
     return Load(load.seconds, load.statuses, load.latencies, load.told_when, lag)
 
 
-def converse(url: str, scripts: Sequence[Script], seconds: float) -> Load:
-    """Let scripts talk side by side until each has ended, or the time is over."""
+def converse(
+    url: str, scripts: Sequence[Script], seconds: float,
+    ports: dict[tuple[int, int], int] | None = None,
+) -> Load:  # fmt: skip
+    """Let scripts talk side by side until each has ended, or the time is over.
+
+    `ports` is filled: number of the script and its connection -> local port.
+    """
     with _calm():
         run = _Run(url, None)
         lines: dict[tuple[int, int], _Line] = {}
@@ -199,6 +205,8 @@ def converse(url: str, scripts: Sequence[Script], seconds: float) -> Load:
             line = lines.get((script, wish[0]))
             if line is None:
                 line = lines[script, wish[0]] = run.connect()
+                if ports is not None:
+                    ports[script, wish[0]] = line.socket.getsockname()[1]
             run.send(line, script, wish[1], time.perf_counter())
 
         began = time.perf_counter()
