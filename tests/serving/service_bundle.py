@@ -327,6 +327,13 @@ class Live:
         answer = self.client.request(method, path, headers=self.headers(scope), **more)
         return answer.status_code, is_problem(answer)
 
+    def refused_or_told(
+        self, method: str, path: str, scope: str = "read", **more: Any
+    ) -> tuple[int, Any]:
+        """Status and JSON of any answer."""
+        answer = self.client.request(method, path, headers=self.headers(scope), **more)
+        return answer.status_code, answer.json()
+
     def recommend(self, user_id: str, scope: str = "read", **question: Any) -> Any:
         question["user_id"] = user_id
         return self.ask("POST", "/v1/recommend", scope, json=question)

@@ -13,8 +13,10 @@ import msgspec
 from propense.errors import ServeError, StoreError
 from propense.serving.ingest.messages import IngestError, basic_user
 from propense.serving.keys import KeyRecord, Scope
+from propense.serving.people import People
 from propense.serving.problems import Problem
 from propense.serving.service import Service
+from propense.serving.trial import token_of
 
 T = TypeVar("T")
 Scope_ = MutableMapping[str, Any]
@@ -94,6 +96,19 @@ class Call:
             if wait:
                 raise Problem(429, "this key has sent too much; slow down", retry_after=wait)
         return key
+
+    def people(self, user_id: str, scope: Scope) -> People:
+        """Those among whom the customer is looked for: real ones, whom `scope` opens, or those
+        of an integration test, whom only `verify` does. Raises Problem where the key has none
+        of it, ServeError for an id that is none."""
+        token = token_of(user_id)
+        if token is None:
+            if self.key is not None and not self.key.may(scope):
+                raise Problem(403, "a key of scope verify alone asks about customers of tests")
+            return self.service.people
+        if self.key is None or not self.key.may("verify"):
+            raise Problem(403, f"the id {user_id[:40]!r} belongs to an integration test")
+        return self.service.trials.people(token)
 
     def presented(self) -> str | None:
         """The key of the headers."""

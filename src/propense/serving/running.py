@@ -23,6 +23,7 @@ from propense.serving.keys import SCOPES, KeyRing
 from propense.serving.routes import ROUTES
 from propense.serving.secrets import open_secrets
 from propense.serving.service import Service
+from propense.serving.trial import clear_trials
 from propense.settings import Settings
 
 ENVIRONMENT: Final = "PROPENSE_SERVE_SETTINGS"
@@ -51,6 +52,7 @@ def run(settings: Settings, tell: Callable[[Address], None]) -> int:
     data = Path(settings.folder) / settings.serve.data
     data.mkdir(parents=True, exist_ok=True)
     with _alone(data):
+        clear_trials(data)
         listener = _listen(settings)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

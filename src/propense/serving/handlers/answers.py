@@ -99,11 +99,11 @@ async def _recommend(call: Call, questions: Sequence[RecommendQuestion]) -> list
         for each, ask in zip(asked, wanted, strict=True)
     ]
     _log(call, questions, answers)
-    real = _of_customers(questions)
-    asked_really, shown = [asked[place] for place in real], [answers[place] for place in real]
-    service.watch.told(engine, asked_really, shown)
+    service.watch.told(engine, asked, answers)
     if service.shadow is not None and engine is service.engine:
-        service.shadow.compare_lists(asked_really, shown, now)
+        real = _of_customers([question.user_id for question in questions])
+        if real:
+            service.shadow.compare_lists([asked[i] for i in real], [answers[i] for i in real], now)
     return answers
 
 
@@ -126,20 +126,20 @@ async def _predict(call: Call, questions: Sequence[PredictQuestion]) -> list[Pre
         for question, row, moment, degraded in zip(questions, answers, moments, states, strict=True)
     ]
     service = call.service
-    real = _of_customers(questions)
-    known_really, given = [customers[place] for place in real], [answers[place] for place in real]
-    service.watch.predicted(engine, known_really, given)
+    service.watch.predicted(engine, customers, answers)
     if service.shadow is not None and engine is service.engine:
-        asked_of = [moments[place] for place in real]
-        service.shadow.compare_goals(engine, known_really, asked_of, given, now)
+        real = _of_customers([question.user_id for question in questions])
+        if real:
+            service.shadow.compare_goals(
+                engine, [customers[i] for i in real], [moments[i] for i in real],
+                [answers[i] for i in real], now,
+            )  # fmt: skip
     return told
 
 
-def _of_customers(
-    questions: Sequence[RecommendQuestion] | Sequence[PredictQuestion],
-) -> list[int]:
-    """Places of the questions that no integration test asks: what is watched is the others."""
-    return [place for place, question in enumerate(questions) if token_of(question.user_id) is None]
+def _of_customers(user_ids: Sequence[str]) -> list[int]:
+    """Places of the ids that belong to no integration test: those are not compared."""
+    return [place for place, user_id in enumerate(user_ids) if token_of(user_id) is None]
 
 
 def _engine(
@@ -156,15 +156,7 @@ def _engine(
 
 
 async def _find(call: Call, engine: Engine, user_id: str) -> tuple[Known | None, bool]:
-    service = call.service
-    token = token_of(user_id)
-    if token is None:
-        if call.key is not None and not call.key.may("read"):
-            raise Problem(403, "a key of scope verify alone asks about customers of tests alone")
-        return await service.people.find(engine, service.user(user_id))
-    if call.key is None or not call.key.may("verify"):
-        raise Problem(403, f"the id {user_id[:40]!r} belongs to an integration test")
-    return await service.trials.people(token).find(engine, service.user(user_id))
+    return await call.people(user_id, "read").find(engine, call.service.user(user_id))
 
 
 def _may_personalise(call: Call, known: Known | None) -> bool:

@@ -75,6 +75,11 @@ def check_id(user_id: str, place: str, verifying: bool) -> None:
         )
 
 
+def _test_of(user_id: str) -> str:
+    """The token of the integration test an id belongs to; empty for a real customer."""
+    return user_id.split(":", 2)[1] if user_id.startswith(VERIFY_PREFIX) else ""
+
+
 def _deed(
     message: Message,
     mapper: Mapper,
@@ -109,6 +114,8 @@ def _deed(
     check_id(customer, place, verifying)
     if previous is not None:
         check_id(previous, place, verifying)
+        if _test_of(previous) != _test_of(customer):
+            raise IngestError(place, "an integration test's customers are joined with no others")
     stated = moment_of(body, "originalTimestamp", place)
     if stated is None:
         stated = moment_of(body, "timestamp", place)
