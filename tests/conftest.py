@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from propense.tables.engine import Engine, connect
+from required import require
 
 _DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
@@ -31,13 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
     if not config.getoption("--hypothesis-profile", None):
         hypothesis.settings.load_profile("same")
-
-
-def require(name: str, reason: str) -> None:
-    """Skip the test for `reason`, or fail it if PROPENSE_REQUIRE lists `name`."""
-    if name in os.environ.get("PROPENSE_REQUIRE", "").replace(",", " ").split():
-        pytest.fail(f"PROPENSE_REQUIRE has {name!r}, but {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

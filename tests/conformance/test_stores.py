@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from live_servers import started_postgres, started_redis
 
-from conftest import require
 from propense.errors import StoreError
 from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent
 from propense.serving.store import Store
 from propense.serving.stores import open_store, restore_store
 from propense.serving.stores.profiles import message_key
 from propense.serving.stores.training import VIEWS
+from required import require
 
 T0 = 1_700_000_000_000_000
 DAY = 86_400

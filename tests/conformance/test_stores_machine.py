@@ -20,10 +20,10 @@ from hypothesis.stateful import (
 )
 from live_servers import started_postgres, started_redis
 
-from conftest import require
 from propense.serving.records import Decision, Deed, Erased, LiveEvent, Outcome
 from propense.serving.store import Store
 from propense.serving.stores import open_store
+from required import require
 
 NAMES = ["ada", "bob", "eve", "课", "a:b", "anon-1", "anon-2"]
 names = st.sampled_from(NAMES)

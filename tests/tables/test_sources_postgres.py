@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import require
 from propense.errors import SourceError
 from propense.settings import parse_settings
 from propense.tables.engine import Engine
 from propense.tables.sources import read
+from required import require
 
 pytestmark = pytest.mark.postgres
 _PORT = 54_329
