@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 from propense.cli.options import DEFAULTS, Common, Flag, load_settings
 from propense.cli.output import open_output
 from propense.errors import SettingsError
+from propense.settings import Settings
 
 
 def init(
@@ -77,9 +79,22 @@ def check(*, common: Common = DEFAULTS) -> int:
     run_folder = RunFolder(Path(settings.folder) / settings.run)
     engine = connect(settings.engine, run_folder.root / "scratch", settings.memory_limit)
     output.say(f"examining the data of {common.settings}")
-    diagnosis = examine(settings, engine)
+    with _live_history(settings):
+        diagnosis = examine(settings, engine)
     if output.json:
         print(diagnosis.to_json())
     else:
         Console().print(render(diagnosis))
     return 2 if diagnosis.worst == "error" else 0
+
+
+def _live_history(settings: Settings) -> AbstractContextManager[None]:
+    """The live store's views where they can be read; only some stores need the pipeline for it,
+    which loads much."""
+    from propense.tables.live import needs_export
+
+    if not needs_export(settings):
+        return nullcontext()
+    from propense.pipeline.live import exported_live
+
+    return exported_live(settings)

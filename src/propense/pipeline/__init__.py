@@ -30,6 +30,7 @@ from propense.export.bundle import write_bundle
 from propense.inference.shelf import next_version, place, read_current
 from propense.pipeline.contest import Contestants, score_goals, score_rankings
 from propense.pipeline.curve import SENTENCE, make_curve
+from propense.pipeline.live import exported_live
 from propense.pipeline.lock import one_run
 from propense.pipeline.promotion import Promoted, promote_packed
 from propense.pipeline.reporting import assemble, capped_rows
@@ -156,7 +157,7 @@ def run_folder(settings: Settings) -> RunFolder:
 
 def clean(settings: Settings, progress: Progress = SILENT) -> list[Account]:
     """Read the logs, set aside what cannot be trusted, account for every row."""
-    with _engine(settings) as engine:
+    with _engine(settings) as engine, exported_live(settings):
         return clean_tables(read_sources(settings, engine), settings, engine, run_folder(settings))
 
 

@@ -2,12 +2,78 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, Final
 
-from propense.settings import Settings
-from propense.tables.live import live_mark
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from propense.serving.stores.opening import open_store
+from propense.serving.stores.training import VIEWS
+from propense.settings import Settings, seconds
+from propense.tables.live import addresses, is_exported, live_folder, live_mark, resolve_live
+
+_BATCH: Final = 50_000
 
 
 def mark_live(address: str, settings: Settings) -> str:
-    """A word for what a view of the live store holds; another one after every change."""
-    return live_mark(address, Path(settings.folder))
+    """A word for what a view of the live store holds; another one after every change.
+
+    Raises SourceError or StoreError where the store is there and cannot be read.
+    """
+    if not is_exported(address, settings):
+        return live_mark(address, Path(settings.folder))
+    digest = hashlib.sha256()
+    for row in _rows(Path(address).stem, settings):
+        digest.update(msgspec.json.encode(row))
+    return digest.hexdigest()
+
+
+@contextmanager
+def exported_live(settings: Settings) -> Iterator[None]:
+    """While this lasts, the views that the settings read are there as files, where the store
+    cannot be asked in SQL. Raises StoreError where it cannot be read."""
+    folder = live_folder(settings)
+    try:
+        for role, address in addresses(settings):
+            address = resolve_live(address, role, settings)
+            if is_exported(address, settings):
+                _export(Path(address), settings)
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _export(file: Path, settings: Settings) -> None:
+    """Every column as text, as other stores are read."""
+    names = VIEWS[file.stem]
+    schema = pa.schema([(name, pa.string()) for name in names])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(file, schema, compression="snappy") as writer:
+        batch: list[dict[str, str | None]] = []
+        for row in _rows(file.stem, settings):
+            batch.append({name: _text(row[name]) for name in names})
+            if len(batch) == _BATCH:
+                writer.write_table(pa.Table.from_pylist(batch, schema))
+                batch.clear()
+        if batch:
+            writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def _rows(view: str, settings: Settings) -> Iterator[dict[str, Any]]:
+    serve = settings.serve
+    store: Any = open_store(
+        serve.store, Path(settings.folder) / serve.data, durable="process",
+        mark=str.encode, remember_seconds=seconds(serve.remember_messages),
+    )  # fmt: skip
+    with closing(store):
+        yield from store.training_rows(view)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

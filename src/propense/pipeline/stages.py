@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +17,7 @@ from propense.pipeline.live import mark_live
 from propense.pipeline.previous import mark_training, set_aside
 from propense.schemas import RunFolder
 from propense.settings import Settings
-from propense.tables.live import is_live, resolve_live, sqlite_file
+from propense.tables.live import addresses, is_live, resolve_live, sqlite_file
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def input_files(settings: Settings) -> list[tuple[str, int, int]]:
     what is not yet in them among these."""
     found = set()
     base = Path(settings.folder)
-    for _, address in _addresses(settings):
+    for _, address in addresses(settings):
         if is_live(address):
             continue
         if address.startswith("sqlite://"):
@@ -161,25 +160,10 @@ def _is_stopped(run: RunFolder, name: str, prints: dict[str, str]) -> bool:
 def live_marks(settings: Settings) -> Marks:
     """View and state of everything the settings take from the service's own history."""
     found = set()
-    for role, address in _addresses(settings):
+    for role, address in addresses(settings):
         if is_live(address):
             found.add((role, mark_live(resolve_live(address, role, settings), settings)))
     return sorted(found)
-
-
-def _addresses(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Role and address of everything the settings read."""
-    given: list[tuple[str, str | tuple[str, ...]]] = [
-        ("events", source.events) for source in settings.sources.values()
-    ]
-    for role in ("identities", "users", "items", "exposures", "impressions"):
-        table = getattr(settings, role)
-        if table is not None:
-            given.append((role, table.path))
-    given += [("labels", goal.path) for goal in settings.goals.values() if goal.path is not None]
-    for role, paths in given:
-        for address in [paths] if isinstance(paths, str) else paths:
-            yield role, address
 
 
 def stage_folder(run: RunFolder, name: str) -> Path:

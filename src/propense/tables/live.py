@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +45,21 @@ def is_live(address: str) -> bool:
     return address == LIVE or _view(address) is not None
 
 
+def addresses(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Role and address of everything the settings read."""
+    given: list[tuple[str, str | tuple[str, ...]]] = [
+        ("events", source.events) for source in settings.sources.values()
+    ]
+    for role in ("identities", "users", "items", "exposures", "impressions"):
+        table = getattr(settings, role)
+        if table is not None:
+            given.append((role, table.path))
+    given += [("labels", goal.path) for goal in settings.goals.values() if goal.path is not None]
+    for role, paths in given:
+        for address in [paths] if isinstance(paths, str) else paths:
+            yield role, address
+
+
 def live_folder(settings: Settings) -> Path:
     """Where views of a store that cannot be asked in SQL are exported to before a reading."""
     return Path(settings.folder) / settings.run / "scratch" / LIVE
@@ -73,6 +88,19 @@ def resolve_live(address: str, role: str, settings: Settings) -> str:
         query = f"{before}table={view}&schema={_SCHEMA}"
         return urlunsplit(parts._replace(query=query))
     return str(live_folder(settings) / f"{view}.parquet")
+
+
+def is_exported(address: str, settings: Settings) -> bool:
+    """Whether a resolved address is a file that the view has to be exported to first."""
+    return Path(address).parent == live_folder(settings)
+
+
+def needs_export(settings: Settings) -> bool:
+    """Whether the settings read from a live store that cannot be asked in SQL."""
+    return any(
+        is_exported(resolve_live(address, role, settings), settings)
+        for role, address in addresses(settings)
+    )
 
 
 def fetch_live(address: str, out: Path, base: Path, where: str) -> int:
@@ -160,7 +188,9 @@ def _read(
         yield from _read_sqlite(address, view, base, where, needed)
     elif scheme:
         yield from _read_postgres(address, view, where)
-    elif needed and Path(address).is_file():
+    elif needed:
+        if not Path(address).is_file():
+            raise SourceError(f"{where}: {Path(address).stem} was not exported from the live store")
         with pq.ParquetFile(address) as file:
             yield file.schema_arrow.names
             for batch in file.iter_batches(_BATCH):

@@ -1,0 +1,133 @@
+"""The next training reads the same history from every store of the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from live_servers import started_postgres, started_redis
+
+from propense.cli import main
+from propense.pipeline import clean, run_folder
+from propense.pipeline.stages import fingerprints
+from propense.serving.records import Decision, Deed, LiveEvent
+from propense.serving.stores.opening import open_store
+from propense.settings import Settings, parse_settings
+from required import require
+
+MOMENT = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
+KINDS = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres), "redis")
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield "sqlite"
+        return
+    pytest.importorskip("psycopg" if request.param == "postgres" else "redis")
+    start = started_postgres if request.param == "postgres" else started_redis
+    for server in start():
+        if server is None:
+            require(request.param, f"no {request.param} server is installed")
+        else:
+            yield server.url
+
+
+def settings_of(folder: Path, url: str) -> Settings:
+    text = f"""
+[sources.app]
+events = "app.csv"
+[sources.live]
+events = "live"
+[identities]
+path = "live"
+[users]
+path = "live"
+[impressions]
+path = "live"
+[serve]
+store = "{url}"
+"""
+    (folder / "app.csv").write_text(
+        "user_id,item_id,action,event_time,event_id\n"
+        "ann,c1,view,2024-03-01 08:30:01,m1\nben,c2,view,2024-03-02 08:30:00,e2\n"
+    )
+    (folder / "propense.toml").write_text(text)
+    import tomllib
+
+    return parse_settings(tomllib.loads(text), folder)
+
+
+def opened(folder: Path, url: str) -> Any:
+    return open_store(
+        url, folder / "live", durable="process", mark=str.encode, remember_seconds=60
+    )  # fmt: skip
+
+
+def fill(folder: Path, url: str) -> None:
+    basket = tuple(LiveEvent(MOMENT, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2"))
+    deeds = [
+        Deed(message_id="m1", user_id="anon-7", received=MOMENT,
+             events=(LiveEvent(MOMENT, "view", "c1"),)),
+        Deed(message_id="m2", user_id="ann", previous_id="anon-7", received=MOMENT,
+             traits={"city": "Lyon", "age": 31}),
+        Deed(message_id="m3", user_id="ann", received=MOMENT, events=basket),
+        Deed(message_id="m4", user_id="eve", received=MOMENT, events=basket,
+             consent={"train": False}),
+        Deed(message_id="m5", user_id="verify:1", received=MOMENT, events=basket),
+    ]  # fmt: skip
+    with closing(opened(folder, url)) as store:
+        assert store.append(deeds) == ["kept"] * 5
+        store.log_decisions(
+            [Decision(user_id="ann", time=MOMENT, scenario="default", bundle="v0001",
+                      policy="network", items=("c1", "c2"), p_action=(0.5, 0.25))]
+        )  # fmt: skip
+
+
+def test_every_store_gives_the_same_tables(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_of(tmp_path, url)
+    empty = fingerprints(settings)["clean"]
+    told = {account.table: account for account in clean(settings)}
+    for table in ("events", "identities", "users", "impressions"):
+        assert told[table].rules[-1].note.startswith("0 rows of "), table
+    fill(tmp_path, url)
+    filled = fingerprints(settings)["clean"]
+    assert empty != filled == fingerprints(settings)["clean"]
+    told = {account.table: account for account in clean(settings)}
+    run = run_folder(settings)
+    rows = pq.read_table(run.clean / "events").to_pylist()
+    words = ("user_id", "item_id", "action", "value", "source")
+    assert sorted(tuple(row[word] for word in words) for row in rows) == [
+        ("ann", "c1", "pay", 12_500_000, "web"), ("ann", "c1", "view", None, "app"),
+        ("ann", "c2", "pay", 12_500_000, "web"), ("ben", "c2", "view", None, "app"),
+    ]  # fmt: skip
+    assert {row["event_time"].isoformat() for row in rows if row["action"] == "pay"} == {
+        "2024-03-01T08:30:00.250000"
+    }
+    users = pq.read_table(run.clean / "users.parquet").to_pylist()
+    assert users == [{"user_id": "ann", "age": 31.0, "city": "Lyon"}]
+    shown = pq.read_table(run.clean / "impressions.parquet").to_pylist()
+    assert sorted((row["item_id"], row["position"], row["p_action"]) for row in shown) == [
+        ("c1", 1.0, 0.5), ("c2", 2.0, 0.25),
+    ]  # fmt: skip
+    assert told["identities"].n_out == 1
+    assert not (run.root / "scratch").exists(), "a copy of the history stayed behind"
+    with closing(opened(tmp_path, url)) as store:
+        store.erase("ann")
+    assert fingerprints(settings)["clean"] != filled
+    assert main(["check", "--settings", str(tmp_path / "propense.toml"), "--json"]) in (0, 2)
+    assert "0 rows of" in capsys.readouterr().out
+
+
+def test_no_secret_of_an_address_is_told(tmp_path: Path) -> None:
+    from propense.tables.live import plain_address, resolve_live
+
+    for url in ("postgresql://shop:word@127.0.0.1:1/db", "redis://:word@127.0.0.1:1/0"):
+        settings = settings_of(tmp_path, url)
+        assert "word" not in plain_address(resolve_live("live", "events", settings))
