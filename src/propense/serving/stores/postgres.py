@@ -75,10 +75,14 @@ class PostgresStore:
         self._remember = remember_seconds * 1_000_000
         self._connections = Connections(url, name, durable)
         self._closed = False
-        self._ask(lambda con: make_schema(con, name, self._where))
-        if consent_required is not None:
-            flag = int(consent_required)
-            self._write(lambda to: to.execute("UPDATE state SET consent_required = ?", (flag,)))
+        try:
+            self._ask(lambda con: make_schema(con, name, self._where))
+            if consent_required is not None:
+                flag = int(consent_required)
+                self._write(lambda to: to.execute("UPDATE state SET consent_required = ?", (flag,)))
+        except BaseException:
+            self._connections.close()
+            raise
         self._hourly = Hourly(self.forget_messages)
 
     @property
