@@ -366,6 +366,40 @@ class Live:
         return self.ask("GET", f"/v1/users/{user_id}", scope)
 
 
+IDS: dict[str, str] = {
+    "user_id": "ann",
+    "item_id": item_id(1),
+    "token": "0123456789abcdef",
+    "key": "KEY",
+}
+CALLS = {
+    "track": {"userId": "verify:0123456789abcdef:a", "event": "view"},
+    "alias": {"userId": "verify:0123456789abcdef:a", "previousId": "verify:0123456789abcdef:b"},
+    "group": {"userId": "verify:0123456789abcdef:a", "groupId": "g"},
+    "batch": {"batch": []},
+}
+
+
+def body_of(name: str) -> dict[str, Any]:
+    """A sound request to the operation, so that nothing but the key can be wrong with it."""
+    if name.endswith("_batch") and not name.startswith("ingest"):
+        return {"json": {"batch": [{"user_id": "ann"}]}}
+    if name in ("recommend", "predict"):
+        return {"json": {"user_id": "ann"}}
+    if name == "recommend_by_query":
+        return {"params": {"user_id": "ann"}}
+    if name == "promote_bundle":
+        return {"json": {"version": "v9999"}}
+    if name == "import_lines":
+        return {"content": b""}
+    if name.startswith("ingest_"):
+        word = name.removeprefix("ingest_")
+        whole = {"t": "track", "p": "page", "s": "screen", "i": "identify",
+                 "g": "group", "a": "alias", "b": "batch"}.get(word, word)  # fmt: skip
+        return {"json": CALLS.get(whole, CALLS["track"])}
+    return {}
+
+
 def is_problem(answer: Any) -> Any:
     """The problem document that an answer must be."""
     assert answer.headers["content-type"] == "application/problem+json", answer.headers

@@ -41,9 +41,12 @@ def make_app(open_service: Callable[[], Service]) -> Starlette:
         headers = {name.decode(): value.decode() for name, value in problem.headers()}
         return Response(problem.body(), problem.status, headers)
 
-    return Starlette(
+    app = Starlette(
         routes=_paths(service), lifespan=lifespan, exception_handlers={HTTPException: refuse}
     )
+    # A path with a slash too many is none: sent elsewhere, a POST would lose its body or key.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _paths(service: Callable[[], Service]) -> list[BaseRoute]:
