@@ -42,6 +42,10 @@ class Postgres:
         """Let it answer no more; what it holds stays."""
         self._run("pg_ctl", "-w", "-m", "fast", "stop")
 
+    def crash(self) -> None:
+        """End it without a word, as a lost machine would."""
+        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+
     def remove(self) -> None:
         """Stop it for good."""
         with contextlib.suppress(subprocess.CalledProcessError):
@@ -89,6 +93,11 @@ class Redis:
     def stop(self) -> None:
         """Let it answer no more; what it holds stays."""
         self._process.terminate()
+        self._process.wait()
+
+    def crash(self) -> None:
+        """End it without a word."""
+        self._process.kill()
         self._process.wait()
 
     def remove(self) -> None:
