@@ -164,6 +164,29 @@ def test_an_event_of_a_log_and_of_the_store_counts_once(
     assert [(row["user_id"], row["reason"]) for row in aside] == [("anon-7", "duplicate")]
 
 
+def test_history_that_was_brought_along_counts_once(tmp_path: Path, engine: Engine) -> None:
+    # The log has no ids, so the service gave its rows ids of its own on their import.
+    log(
+        tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
+        "ann,c1,view,2024-03-01 16:30:00.250,", "ann,c1,pay,2024-03-01 16:30:00.250,",
+        "ben,c2,view,2024-03-02 16:30:00.250,b-1",
+    )  # fmt: skip
+    store(tmp_path, [event("ann", "c1", 1, "m1", source="app"),
+                     event("ben", "c2", 2, "m2", source="app"),
+                     event("ben", "c3", 2, "m3", source="app"),
+                     event("ben", "c2", 3, "m4", source="app")])  # fmt: skip
+    run, accounts = cleaned(asked(tmp_path), engine)
+    found = sorted(
+        (row["user_id"], row["item_id"], row["action"]) for row in rows_of(run, "events")
+    )
+    assert found == [
+        ("ann", "c1", "pay"), ("ann", "c1", "view"), ("ben", "c2", "view"), ("ben", "c2", "view"),
+        ("ben", "c3", "view"),
+    ]  # fmt: skip
+    rules = {rule.name: rule.dropped for rule in accounts["events"].rules}
+    assert rules["duplicate"] == 2 and accounts["events"].balances
+
+
 def test_live_traits_are_laid_over_the_row_of_the_file(tmp_path: Path, engine: Engine) -> None:
     log(tmp_path, "users.csv", "user_id,age,city", "ann,31,Beijing", "ben,40,Xi'an", "ben,41,")
     traits = [

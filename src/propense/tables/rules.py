@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ibis
 import pyarrow as pa
-from ibis.expr.types import Column, Table
+from ibis.expr.types import BooleanValue, Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
 from propense.settings import Clean, seconds
@@ -21,6 +21,7 @@ from propense.tables.zones import SECOND
 
 _CLOCKS_APART = 2 * DAY
 """Between two records of one event, at most."""
+_NO_VALUE = -(2**62)
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
 
 
@@ -35,9 +36,10 @@ def find_duplicates(
     """Rows that say again what an earlier row said.
 
     Of rows with one event_id (in one source) the earliest stays; of a live row and a
-    row of a log with one event_id, customer and item the log's; of rows equal in every
-    column of their file the first; of rows without event_id that are equal in user, item,
-    action, value, count and source, those closer than the window to the one before go.
+    row of a log with one event_id, customer and item, or alike in everything but the id to
+    the same moment, the log's; of rows equal in every column of their file the first; of rows
+    without event_id that are equal in user, item, action, value, count and source, those
+    closer than the window to the one before go.
     Without times and without a column of order a repeated row is a repeated event.
     """
     window = seconds(rules.duplicate_window) * SECOND
@@ -46,6 +48,9 @@ def find_duplicates(
         found.append(_same_event_id(alive, engine))
         if any(source.live for source in raw.sources.values()):
             found.append(_logged_and_live(without(alive, found[0]), raw, engine))
+            if events.timed:
+                rest = without(without(alive, found[0]), found[1])
+                found.append(_brought_along(rest, raw, engine))
     if events.timed or events.ordered:
         rest = alive
         candidates = engine.keep(_close(rest, window), "candidates")
@@ -85,14 +90,10 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: Engine) -> Table:
     The store keeps digests of message ids, a log the ids themselves. Two systems may number
     their events alike: customer and item must be the same as well.
     """
-    files = [
-        (place << (SOURCE_SHIFT - FILE_SHIFT)) + file
-        for place, source in enumerate(raw.sources.values()) for file in sorted(source.live)
-    ]  # fmt: skip
     named = alive.filter(alive[EVENT_ID].notnull())
     named = named.select(
         ROW, EVENT_ID, USER_ID, "_t", _item=named[ITEM_ID].fill_null(""),
-        _live=(named[ROW] >> FILE_SHIFT).isin(files),
+        _live=_is_live(named, raw),
     )  # fmt: skip
     named = engine.keep(named, "with_event_ids")
     live, logged = named.filter(named["_live"]).view(), named.filter(~named["_live"]).view()
@@ -113,6 +114,29 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: Engine) -> Table:
     ]
     rows = ibis.union(*[_coded(one, "duplicate") for one in found], distinct=True)
     return engine.keep(rows, "logged_and_live")
+
+
+def _brought_along(alive: Table, raw: RawTables, engine: Engine) -> Table:
+    """Live rows that say the same of the same moment as a row of a log: history that was
+    imported from logs, which most often have no ids."""
+    rows = alive.select(
+        ROW, "_t", USER_ID, ACTION, SOURCE, _count=alive[COUNT].fill_null(-1.0),
+        _item=alive[ITEM_ID].fill_null(""), _value=alive[VALUE].fill_null(_NO_VALUE),
+        _live=_is_live(alive, raw),
+    )  # fmt: skip
+    rows = engine.keep(rows, "live_and_logged")
+    live, logged = rows.filter(rows["_live"]).view(), rows.filter(~rows["_live"]).view()
+    same = ["_t", USER_ID, ACTION, SOURCE, "_item", "_value", "_count"]
+    found = live.semi_join(logged, same)
+    return engine.keep(_coded(found, "duplicate"), "brought_along")
+
+
+def _is_live(rows: Table, raw: RawTables) -> BooleanValue:
+    files = [
+        (place << (SOURCE_SHIFT - FILE_SHIFT)) + file
+        for place, source in enumerate(raw.sources.values()) for file in sorted(source.live)
+    ]  # fmt: skip
+    return (rows[ROW] >> FILE_SHIFT).isin(files)
 
 
 def _close(alive: Table, window: int) -> Table:
