@@ -17,7 +17,8 @@ class Store(Protocol):
     processes may have the same store open.
 
     All raise StoreError where the store cannot be reached or cannot write; then nothing of
-    the call was done.
+    the call was done. Only where the connection to a server breaks in the middle does nobody
+    know: the message says so, and deeds sent again are kept, or known as repetitions.
     """
 
     @property
@@ -28,6 +29,9 @@ class Store(Protocol):
     def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
         """Obey deeds in order, all or none. On return they are durable: they survive the
         death of the process, and with `durable = "power"` that of the machine.
+
+        Raises ValueError, which names the message, for a text or a number that no store can
+        keep (see stores/bounds.py).
         """
         ...
 
@@ -40,7 +44,7 @@ class Store(Protocol):
         ...
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
-        """Keep what was shown."""
+        """Keep what was shown, but to ids that are suppressed. A customer need not be known."""
         ...
 
     def decisions_of(self, user_id: str) -> list[Decision]:

@@ -90,6 +90,7 @@ class SqliteStore:
                 con.close()
                 raise
             self._writer = con
+            self._inode = path.stat().st_ino
             self._upkeep = Upkeep(path, self._connect, self.forget_messages)
 
     @property
@@ -187,8 +188,8 @@ class SqliteStore:
         with self._writing() as con:
             erased, traces = erase_rows(SqliteTables(con), user_id)
         if traces:
-            with self._lock, self._named_errors():
-                clean_files(self._writing_connection(), self.path, traces)
+            with self._named_errors(), contextlib.closing(self._connect()) as con:
+                clean_files(con, self.path, traces, self._lock)
         return erased
 
     def suppress(self, marks: Sequence[bytes]) -> None:
@@ -273,7 +274,10 @@ class SqliteStore:
     @property
     def is_destroyed(self) -> bool:
         """See Store."""
-        return not self.path.exists()
+        try:
+            return self.path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         """See Store."""

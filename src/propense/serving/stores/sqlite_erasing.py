@@ -7,21 +7,37 @@ are searched, and rewritten if there is one.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Final
 
 from propense.errors import StoreError
 from propense.serving.stores import remnants
 
+_WAIT_SECONDS: Final = 20.0
 
-def clean_files(con: sqlite3.Connection, path: Path, traces: list[bytes]) -> None:
-    """Empty the write-ahead file, and rewrite the history if space without rows holds a trace."""
-    _empty_log(con)
-    if has_remnant(path, traces):
-        con.execute("VACUUM")
+
+def clean_files(
+    con: sqlite3.Connection,
+    path: Path,
+    traces: list[bytes],
+    alone: contextlib.AbstractContextManager[object],
+) -> None:
+    """Empty the write-ahead file, and rewrite the history if space without rows holds a trace.
+
+    `alone` keeps the other threads of this process from writing; they go on while the file is
+    searched.
+    """
+    with alone:
         _empty_log(con)
+    if has_remnant(path, traces):
+        with alone:
+            con.execute("VACUUM")
+            _empty_log(con)
 
 
 def has_remnant(path: Path, traces: list[bytes]) -> bool:
@@ -44,9 +60,12 @@ def has_remnant(path: Path, traces: list[bytes]) -> bool:
 
 
 def _empty_log(con: sqlite3.Connection) -> None:
-    (busy, _, _) = con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        raise StoreError(
-            "the rows are erased, but a long read of another process kept the write-ahead file "
-            "from being emptied; erase once more when it has ended"
-        )
+    deadline = time.monotonic() + _WAIT_SECONDS
+    # SQLite waits for readers, but not for a checkpoint that another connection is at.
+    while con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > deadline:
+            raise StoreError(
+                "the rows are erased, but a long read of another process kept the write-ahead "
+                "file from being emptied; erase anybody once more when it has ended"
+            )
+        time.sleep(0.01)
