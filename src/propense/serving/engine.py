@@ -21,7 +21,7 @@ from propense.models.rivals.items import top_items
 from propense.models.shape import ItemHead
 from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Ids
 from propense.serving.cache import Cache
-from propense.serving.known import Known, join, join_profiles, know
+from propense.serving.known import Known, join, join_profiles
 from propense.serving.records import Customer
 from propense.serving.rules import Rules
 from propense.settings import Scenario
@@ -87,7 +87,7 @@ class Engine:
 
     def read(self, customer: Customer) -> Known:
         """The customer as this bundle reads them."""
-        return know(customer, self.bundle, self._clipper)
+        return Known(customer, self.bundle, self._clipper)
 
     def score(self, asked: Sequence[Ask]) -> list[Scores]:
         """Scores of every item, (n_items,) each, or of candidates where the catalogue is very

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from propense.encoding.batches import EventClock
@@ -26,12 +27,21 @@ class Known:
     what was found out about it is kept: answers, scores."""
 
     customer: Customer
-    histories: Histories
-    """Of this one customer."""
-    clock: EventClock
     bundle: Bundle
+    clipper: Clipper
     kept: dict[Any, Any] = field(default_factory=dict)
     """Scores and lists already made, by what they depend on."""
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Of this one customer; what has no like in the bundle's log is held within bounds."""
+        made = history_of_customer(self.customer, self.bundle.encoder)
+        return self.clipper.clip(made)[0]
+
+    @cached_property
+    def clock(self) -> EventClock:
+        """The local calendar of their events."""
+        return self.bundle.clock(self.histories)
 
     @cached_property
     def profiles(self) -> Profiles:
@@ -41,7 +51,7 @@ class Known:
 
     @property
     def n_events(self) -> int:
-        return self.histories.n_events
+        return len(self.customer.events)
 
     @property
     def n_bytes(self) -> int:
@@ -59,10 +69,11 @@ class Known:
         return int(np.searchsorted(self.histories.time, as_of, side="left"))
 
 
-def know(customer: Customer, bundle: Bundle, clipper: Clipper) -> Known:
-    """The customer as `bundle` reads them: what has no like in its log is held within bounds."""
-    histories, _ = clipper.clip(history_of_customer(customer, bundle.encoder))
-    return Known(customer, histories, bundle.clock(histories), bundle)
+def with_events(known: Known, events: Sequence[LiveEvent]) -> Known:
+    """The customer with further events, as they are in memory before anyone asks about them."""
+    before = known.customer
+    customer = msgspec.structs.replace(before, events=[*before.events, *events])
+    return Known(customer, known.bundle, known.clipper)
 
 
 def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:

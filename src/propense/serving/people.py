@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TypeVar
 
 from propense.errors import StoreError
 from propense.serving.engine import Engine
-from propense.serving.known import Known
+from propense.serving.known import Known, with_events
 from propense.serving.records import Customer, Deed, Outcome
 from propense.serving.store import Store
 
@@ -17,18 +17,21 @@ T = TypeVar("T")
 
 class People:
     """Customers of one store. `alone` where no other process writes to it: then what is in
-    memory is current, since every own write drops it before it is acknowledged.
+    memory is current, since every own write changes or drops it before it is acknowledged.
     """
 
-    def __init__(self, store: Store, alone: bool) -> None:
+    def __init__(self, store: Store, alone: bool, unsettled: Container[str] = frozenset()) -> None:
+        """`unsettled` holds the customers of deeds that are being written just now: what is
+        read of them may or may not hold those, so it is not remembered."""
         self.store = store
-        self._alone = alone and store.is_local
+        self.alone = alone and store.is_local
+        self._unsettled = unsettled
 
     async def find(self, engine: Engine, user_id: str) -> tuple[Known | None, bool]:
         """The customer, None of whom nothing is held; and whether the store could not be
         asked, so that what was in memory, perhaps old, has to do."""
         known = engine.cache.get(user_id)
-        if known is not None and self._alone:
+        if known is not None and self.alone:
             return known, False
         try:
             if known is not None:
@@ -42,7 +45,9 @@ class People:
         if customer is None:
             return None, False
         known = engine.read(customer)
-        engine.cache.put(known)
+        names = (user_id, customer.user_id, *customer.names)
+        if not any(name in self._unsettled for name in names):
+            engine.cache.put(known)
         return known, False
 
     async def call(self, method: Callable[..., T], *arguments: object) -> T:
@@ -52,13 +57,23 @@ class People:
         return await asyncio.to_thread(method, *arguments)
 
 
-def drop_changed(engines: Sequence[Engine], deeds: Sequence[Deed]) -> None:
-    """Forget what memory holds of customers that deeds have changed."""
-    for deed in deeds:
+def follow_deeds(
+    engines: Sequence[Engine], deeds: Sequence[Deed], outcomes: Sequence[Outcome], alone: bool
+) -> None:
+    """Let what memory holds of customers follow what deeds have changed.
+
+    Events alone are added to the customer in memory, where no other process can have changed
+    the customer meanwhile; whatever else changed is read anew when it is asked for.
+    """
+    for deed, outcome in zip(deeds, outcomes, strict=True):
+        if outcome != "kept":
+            continue
+        plain = alone and not (deed.traits or deed.consent or deed.previous_id)
         for engine in engines:
+            known = engine.cache.get(deed.user_id) if plain else None
+            if known is not None:
+                engine.cache.put(with_events(known, deed.events))
+                continue
             engine.cache.drop(deed.user_id)
             if deed.previous_id is not None:
                 engine.cache.drop(deed.previous_id)
-
-
-Kept = Callable[[Sequence[Deed], Sequence[Outcome]], None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from propense.serving.ingest.mapping import Mapper
 from propense.serving.intake import Intake
 from propense.serving.keys import KeyRing
 from propense.serving.limits import Limiter
-from propense.serving.people import People, drop_changed
+from propense.serving.people import People, follow_deeds
 from propense.serving.pseudonyms import Pseudonyms
 from propense.serving.records import Decision, Deed, Outcome
 from propense.serving.secrets import Secrets, open_secrets
@@ -81,7 +82,8 @@ class Service:
         self.engine = self.open_bundle(self._current())
         self.mapper = self._mapper()
         self.store = self._open_store("history")
-        self.people = People(self.store, n_workers == 1)
+        self.unsettled: Counter[str] = Counter()
+        self.people = People(self.store, n_workers == 1, self.unsettled)
         self.trials = Trials(self.data, self._open_store)
         self.gather: Gather
         self.shadow: Shadow | None = None
@@ -102,7 +104,8 @@ class Service:
         """Begin to write and to watch; called on the event loop that answers."""
         loop = asyncio.get_running_loop()
         self.gather = Gather(loop)
-        self.writer = Writer(self.store, loop, self._on_kept, self.serve.limits.waiting_deeds)
+        most = self.serve.limits.waiting_deeds
+        self.writer = Writer(self.store, loop, self._on_kept, most, self.unsettled)
         self.shadow = open_shadow(self)
         self.watch.start()
         self._watching = loop.create_task(self._watch())
@@ -192,7 +195,7 @@ class Service:
         self.hooks.send(Message(id=secrets.token_hex(16), kind=kind, time=now, content=content))
 
     def _on_kept(self, deeds: Sequence[Deed], outcomes: Sequence[Outcome]) -> None:
-        drop_changed(self.engines(), deeds)
+        follow_deeds(self.engines(), deeds, outcomes, self.people.alone)
 
     async def _watch(self) -> None:
         """Follow the shelf: another process, or person, may have promoted a bundle."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from propense.errors import ServeError
 from propense.serving.engine import Engine
-from propense.serving.people import People, drop_changed
+from propense.serving.people import People, follow_deeds
 from propense.serving.records import VERIFY_PREFIX, Deed, Outcome
 from propense.serving.store import Store
 
@@ -95,7 +95,7 @@ class Trials:
             some = [deeds[place] for place in places]
             outcomes = await asyncio.to_thread(self.people(token).store.append, some)
             found += zip(places, outcomes, strict=True)
-            drop_changed(engines, some)
+            follow_deeds(engines, some, outcomes, alone=False)
         return found
 
     def destroy(self, token: str, engines: Sequence[Engine]) -> int:

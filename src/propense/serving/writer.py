@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from propense.errors import StoreError
@@ -27,12 +27,19 @@ class Writer:
     """
 
     def __init__(
-        self, store: Store, loop: asyncio.AbstractEventLoop, on_kept: Done, most_waiting: int
+        self,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        on_kept: Done,
+        most_waiting: int,
+        unsettled: Counter[str],
     ) -> None:
+        """`unsettled` counts the customers of deeds that were given but not yet answered for."""
         self._store = store
         self._loop = loop
         self._on_kept = on_kept
         self._most_waiting = most_waiting
+        self._unsettled = unsettled
         self._waiting: deque[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]] = deque()
         self._decisions: deque[Decision] = deque(maxlen=100_000)
         self._wake = threading.Event()
@@ -65,6 +72,7 @@ class Writer:
         """Have deeds written; the future holds what became of each, or StoreError."""
         future: asyncio.Future[list[Outcome]] = self._loop.create_future()
         self.n_waiting += len(deeds)
+        self._unsettled.update(names_of(deeds))
         self._waiting.append((deeds, future, time.monotonic()))
         self._wake.set()
         return future
@@ -108,7 +116,7 @@ class Writer:
             # Whatever it was, those who wait must hear of it.
             self.failed = str(error)
             refused = error if isinstance(error, StoreError) else StoreError(str(error))
-            self._tell(lambda: self._refuse(group, size, refused))
+            self._tell(lambda: self._refuse(group, deeds, refused))
             return
         self._tell(lambda: self._acknowledge(group, deeds, outcomes))
 
@@ -132,7 +140,7 @@ class Writer:
         deeds: Sequence[Deed],
         outcomes: list[Outcome],
     ) -> None:
-        self.n_waiting -= len(deeds)
+        self._settle(deeds)
         self._on_kept(deeds, outcomes)
         first = 0
         for some, future, _ in group:
@@ -143,10 +151,28 @@ class Writer:
     def _refuse(
         self,
         group: Sequence[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]],
-        size: int,
+        deeds: Sequence[Deed],
         error: StoreError,
     ) -> None:
-        self.n_waiting -= size
+        self._settle(deeds)
         for _, future, _ in group:
             if not future.done():
                 future.set_exception(error)
+
+    def _settle(self, deeds: Sequence[Deed]) -> None:
+        self.n_waiting -= len(deeds)
+        unsettled = self._unsettled
+        for name in names_of(deeds):
+            left = unsettled[name] - 1
+            if left > 0:
+                unsettled[name] = left
+            else:
+                del unsettled[name]
+
+
+def names_of(deeds: Sequence[Deed]) -> Iterator[str]:
+    """Every id that deeds name, as often as they do."""
+    for deed in deeds:
+        yield deed.user_id
+        if deed.previous_id is not None:
+            yield deed.previous_id

@@ -41,14 +41,17 @@ VIEWS: Final[dict[str, tuple[str, ...]]] = {
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def moment_text(moment: int) -> str:
-    """Microseconds as ISO 8601 text.
+def moment_text(moment: int) -> str | None:
+    """Microseconds as ISO 8601 text; None outside the years that such text can say.
 
     >>> moment_text(-1)
     '1969-12-31T23:59:59.999999Z'
     """
-    when = _EPOCH + timedelta(microseconds=moment)
-    return f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond:06d}Z".rjust(27, "0")
+    try:
+        when = _EPOCH + timedelta(microseconds=moment)
+    except OverflowError:
+        return None
+    return f"{when.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def may_train(user_id: str, consent: dict[str, bool], required: bool) -> bool:
