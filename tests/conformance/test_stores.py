@@ -458,3 +458,15 @@ def test_a_backup_moves_to_another_kind_of_store(opened: Opened, tmp_path: Path)
         "repeated"
     ]
     assert rows_of(home, "live_events") == rows_of(store, "live_events")
+
+
+def test_moments_of_all_times(store: Store) -> None:
+    moments = [-(2**62), -62_000_000_000_000_001, 0, 2_000_000_000_000_000, 2**62]
+    store.append([deed("m", "ada", events=tuple(LiveEvent(moment, "a") for moment in moments))])
+    assert [event.event_time for event in held(store, "ada").events] == moments
+    texts = [
+        None, "0005-04-19T09:46:39.999999Z", "1970-01-01T00:00:00.000000Z",
+        "2033-05-18T03:33:20.000000Z", None,
+    ]  # fmt: skip
+    found = [row["event_time"] for row in store.training_rows("live_events")]
+    assert sorted(found, key=str) == sorted(texts, key=str)

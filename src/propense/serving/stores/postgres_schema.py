@@ -76,7 +76,8 @@ def _moment(column: str) -> str:
     """ISO 8601 text of microseconds; null outside the years that such text can say."""
     return (
         f"CASE WHEN {column} BETWEEN -62135596800000000 AND 253402300799999999 THEN"
-        f" to_char(timestamp '1970-01-01' + {column} * interval '1 microsecond',"
+        f" to_char(timestamp '1970-01-01' + {column} / 1000000 * interval '1 second'"
+        f" + {column} % 1000000 * interval '1 microsecond',"
         ' \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') END'
     )
 
