@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service_bundle import Live, Place, live_service, place_of
+from service_bundle import Place, place_of
+from service_live import Live, live_service
 
 
 @pytest.fixture(scope="session")

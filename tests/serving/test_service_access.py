@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from service_bundle import IDS, Live, body_of, is_problem, live_service
+from service_live import IDS, Live, body_of, is_problem, live_service
 
 from propense.serving.keys import SCOPES
 from propense.serving.routes import ROUTES

@@ -6,7 +6,8 @@ import datetime as dt
 
 import numpy as np
 import pytest
-from service_bundle import KINDS, N_ITEMS, Live, item_id, live_service
+from service_bundle import KINDS, N_ITEMS, item_id
+from service_live import Live, live_service
 
 from propense.serving.questions import POPULAR, REFUSED, SHORT, STRANGER
 from propense.settings import Scenario

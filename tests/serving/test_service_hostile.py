@@ -8,7 +8,7 @@ import time
 import zlib
 
 import pytest
-from service_bundle import IDS, Live, body_of, is_problem
+from service_live import IDS, Live, body_of, is_problem
 
 from propense.serving.routes import ROUTES
 

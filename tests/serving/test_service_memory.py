@@ -6,7 +6,8 @@ import json
 
 import msgspec
 import pytest
-from service_bundle import N_ITEMS, Live, item_id, live_service
+from service_bundle import N_ITEMS, item_id
+from service_live import Live, live_service
 
 from propense.serving.questions import POPULAR
 from propense.serving.receipts import Receipt, public_key, verify_receipt

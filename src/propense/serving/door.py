@@ -13,6 +13,7 @@ import msgspec
 from propense.errors import ServeError, StoreError
 from propense.serving.ingest.messages import IngestError, basic_user
 from propense.serving.keys import KeyRecord, Scope
+from propense.serving.messages import Id
 from propense.serving.people import People
 from propense.serving.problems import Problem
 from propense.serving.service import Service
@@ -36,7 +37,7 @@ class Call:
     service: Service
     body: bytes
     headers: Mapping[bytes, bytes]
-    query: dict[str, str]
+    query: list[tuple[str, str]]
     path: dict[str, str]
     address: str
     now: int
@@ -55,18 +56,26 @@ class Call:
         try:
             return msgspec.json.decode(self.body, type=kind)
         except msgspec.ValidationError as error:
-            reason, _, place = str(error).partition(" - at `$")
-            raise Problem(422, reason, pointer=_pointer(place.rstrip("`"))) from error
+            raise _misfit(error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(400, f"the body is not JSON: {error}") from error
 
     def ask(self, kind: type[T]) -> T:
         """The query string as a message. Raises Problem naming the field."""
+        fields = dict(self.query)
+        if len(fields) < len(self.query):
+            raise Problem(422, "a name stands twice in the query string; send it once")
         try:
-            return msgspec.convert(self.query, kind, strict=False)
+            return msgspec.convert(fields, kind, strict=False)
         except msgspec.ValidationError as error:
-            reason, _, place = str(error).partition(" - at `$")
-            raise Problem(422, reason, pointer=_pointer(place.rstrip("`"))) from error
+            raise _misfit(error) from error
+
+    def id(self, name: str) -> str:
+        """The id in the path. Raises Problem where it is none."""
+        try:
+            return msgspec.convert(self.path[name], Id)
+        except msgspec.ValidationError as error:
+            raise _misfit(error, f"/{name}") from error
 
     def weigh(self, weight: int) -> None:
         """Count further messages or questions of a batch against the key's limit."""
@@ -158,6 +167,8 @@ class Route:
     """Whether the limit of a bulk import holds for its body."""
     takes: str = "application/json"
     """Content type of the body of routes without a `question`."""
+    gives: tuple[tuple[str, str], ...] = (("application/json", "object"),)
+    """Content types, and kinds, of the answer of routes without an `answer`."""
 
 
 class Door:
@@ -268,13 +279,19 @@ async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], most: int
     return b"".join(pieces)
 
 
-def _query(text: bytes) -> dict[str, str]:
+def _query(text: bytes) -> list[tuple[str, str]]:
     if not text:
-        return {}
+        return []
     try:
-        return dict(parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=64))
+        return parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=64)
     except ValueError as error:
         raise Problem(400, f"the query string cannot be read: {error}") from error
+
+
+def _misfit(error: msgspec.ValidationError, pointer: str = "") -> Problem:
+    """What does not fit its type, as the asker's fault."""
+    reason, _, place = str(error).partition(" - at `$")
+    return Problem(422, reason, pointer=pointer or _pointer(place.rstrip("`")))
 
 
 def _pointer(path: str) -> str:

@@ -14,6 +14,10 @@ from propense.serving.problems import MEDIA_TYPE, TITLES, ProblemDocument
 
 _REF: Final = "#/components/schemas/{name}"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_HEADERS: Final = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
+    429: {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
+}
 _PATH_WORD: Final = {"type": "string", "minLength": 1, "maxLength": 256}
 
 
@@ -93,8 +97,8 @@ def _body(route: Route) -> dict[str, Any]:
         return {"requestBody": {"required": True, "content": {"application/json": {
             "schema": schema}}}}  # fmt: skip
     if route.takes != "application/json":
-        return {"requestBody": {"required": True, "content": {route.takes: {
-            "schema": {"type": "string"}}}}}  # fmt: skip
+        # Lines, of which the bad ones are refused one by one: any text will do.
+        return {"requestBody": {"required": True, "content": {route.takes: {"schema": {}}}}}
     if route.browser:
         return {"requestBody": {"required": True, "content": {
             "application/json": {"schema": {"type": "object"}},
@@ -107,12 +111,16 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.answer is not None:
         schema = {"$ref": _REF.format(name=route.answer.__name__)}
         good["content"] = {"application/json": {"schema": schema}}
+    else:
+        good["content"] = {kind: {"schema": {"type": word}} for kind, word in route.gives}
     responses = {"200": good}
     for status in _failures(route):
         bad = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="ProblemDocument")}}}
         if route.name == "ready" and status == 503 and route.answer is not None:
             bad["application/json"] = {"schema": {"$ref": _REF.format(name="HealthAnswer")}}
         responses[str(status)] = {"description": TITLES[status], "content": bad}
+        if status in _HEADERS:
+            responses[str(status)]["headers"] = _HEADERS[status]
     return responses
 
 

@@ -88,7 +88,8 @@ OPEN: Final = (
           HealthAnswer),
     Route("GET", "/health/ready", "ready", state.ready, "Whether it is ready to answer", (),
           None, HealthAnswer),
-    Route("GET", "/metrics", "metrics", state.metrics, "Counts and latencies, for Prometheus"),
+    Route("GET", "/metrics", "metrics", state.metrics, "Counts and latencies, for Prometheus",
+          gives=(("text/plain", "string"), ("application/openmetrics-text", "string"))),
     Route("GET", "/openapi.json", "openapi", state.openapi, "This document"),
 )  # fmt: skip
 

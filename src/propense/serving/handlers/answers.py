@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from propense.serving.door import Call
 from propense.serving.engine import Engine
@@ -74,13 +75,13 @@ async def predict_batch(call: Call) -> PredictAnswers:
 async def similar_items(call: Call) -> ItemAnswer:
     """Items like one."""
     query = call.ask(SimilarQuery)
-    return similar(call.service.engine, call.path["item_id"], query.k)
+    return similar(call.service.engine, call.id("item_id"), query.k)
 
 
 async def popular_items(call: Call) -> ItemAnswer:
     """What a stranger is offered."""
     query = call.ask(PopularQuery)
-    return popular(call.service.engine, query.scenario, query.k, call.now // MICRO)
+    return popular(call.service.engine, query.scenario, query.k or None, call.now // MICRO)
 
 
 async def _recommend(call: Call, questions: Sequence[RecommendQuestion]) -> list[RecommendAnswer]:
@@ -188,9 +189,9 @@ class RecommendQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A question in the query string; lists of items are separated by commas."""
 
     user_id: Id
-    k: Length | None = None
+    k: Length | UnsetType = UNSET
     scenario: Word = "default"
-    as_of: Moment | None = None
+    as_of: Moment | UnsetType = UNSET
     exclude: str = ""
 
     def question(self) -> RecommendQuestion:
@@ -200,9 +201,12 @@ class RecommendQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         except msgspec.ValidationError as error:
             raise Problem(422, str(error), pointer="/exclude") from error
         return RecommendQuestion(
-            user_id=self.user_id, k=self.k, scenario=self.scenario, as_of=self.as_of,
+            user_id=self.user_id,
+            k=self.k or None,
+            scenario=self.scenario,
+            as_of=self.as_of or None,
             exclude=exclude,
-        )  # fmt: skip
+        )
 
 
 class SimilarQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,4 +219,4 @@ class PopularQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Where they are shown, and how many."""
 
     scenario: Word = "default"
-    k: Length | None = None
+    k: Length | UnsetType = UNSET

@@ -18,7 +18,7 @@ MICRO = 1_000_000
 
 async def show(call: Call) -> UserAnswer:
     """Everything, under all names."""
-    user_id = call.path["user_id"]
+    user_id = call.id("user_id")
     service = call.service
     people = call.people(user_id, "admin")
     own = service.user(user_id)
@@ -59,7 +59,7 @@ async def show(call: Call) -> UserAnswer:
 
 async def erase(call: Call) -> Receipt:
     """Take away all of it, everywhere, and keep it from coming back."""
-    user_id = call.path["user_id"]
+    user_id = call.id("user_id")
     if token_of(user_id) is not None:
         raise Problem(422, "customers of a test go with the test: DELETE /v1/verify/TOKEN")
     actor = call.key.prefix if call.key is not None else ""

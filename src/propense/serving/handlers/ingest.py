@@ -46,6 +46,8 @@ async def receive_lines(call: Call) -> IngestAnswer:
     limits = call.service.serve.limits
     key = call.enter(call.presented(), ("ingest", "verify"))
     body = unpack(call.body, _encoding(call), limits.import_bytes)
+    if not body:
+        raise Problem(400, "the body is empty; send a message or an event a line")
     given = Import(
         mapper=call.service.mapper, limits=limits, received=call.now, source=key.source,
         write_key=key.prefix, verifying=key.may("verify"),
