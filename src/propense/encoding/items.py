@@ -102,7 +102,7 @@ def encode_items(
     )
     rows = np.full(n_items, -1, np.int64)
     rows[FIRST_KNOWN:] = pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
-    return _take(_content_of(items, spec), rows, ids, n_seen)
+    return _take(content_of(items, spec), rows, ids, n_seen)
 
 
 def encode_item(features: Mapping[str, object], spec: ContentSpec) -> ItemContent:
@@ -125,7 +125,32 @@ def encode_new_items(records: Sequence[Mapping[str, object]], spec: ContentSpec)
     if title is not None and title not in arrays:
         arrays[title] = column_of(records, title, "text")
     arrays[columns.ITEM_ID] = column_of(records, columns.ITEM_ID, "categorical")
-    return _content_of(pa.table(arrays), spec)
+    return content_of(pa.table(arrays), spec)
+
+
+def lay_over(content: ItemContent, fresh: ItemContent, index: Ints) -> ItemContent:
+    """Row `r` of `fresh` in the place of row `index[r]`, which may follow the last.
+
+    Raises ValueError where the rows that follow leave a gap.
+    """
+    n_old = content.n_items
+    n_items = max(n_old, int(index.max(initial=-1)) + 1)
+    rows = np.concatenate([np.arange(n_old), np.full(n_items - n_old, -1)])
+    rows[index] = n_old + np.arange(fresh.n_items)
+    if (rows < 0).any():
+        raise ValueError(f"item {int(np.argmin(rows))} is left out, others follow it")
+    both = ItemContent(
+        categorical=np.concatenate([content.categorical, fresh.categorical]),
+        cardinalities=content.cardinalities,
+        numeric=np.concatenate([content.numeric, fresh.numeric]),
+        text_offsets=np.concatenate(
+            [content.text_offsets, content.text_offsets[-1] + fresh.text_offsets[1:]]
+        ),
+        text=np.concatenate([content.text, fresh.text]),
+        text_buckets=content.text_buckets,
+        titles=np.concatenate([content.titles, fresh.titles]),
+    )
+    return _take(both, rows, np.full(n_items, "", object), content.n_seen)
 
 
 def _joined(cell: object, separator: str) -> str | None:
@@ -135,8 +160,8 @@ def _joined(cell: object, separator: str) -> str | None:
     return word_of(cell)
 
 
-def _content_of(items: Any, spec: ContentSpec) -> ItemContent:
-    """Content of each row of a table."""
+def content_of(items: Any, spec: ContentSpec) -> ItemContent:
+    """Content of each row of an items table."""
     n_rows = items.num_rows
     categorical = [
         column.vocabulary.index(items[column.name])[:, None]

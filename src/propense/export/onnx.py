@@ -12,18 +12,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from propense.encoding.items import ItemContent
 from propense.errors import BundleError
-from propense.inference.graphs import GOALS_FILE, NEXT_ITEM_FILE, OnnxGraphs
+from propense.inference.graphs import (
+    GOALS_FILE,
+    ITEMS_FILE,
+    NEXT_ITEM_FILE,
+    ItemTower,
+    OnnxGraphs,
+    tower_inputs,
+)
 from propense.inference.scorer import Arrays
 from propense.models.shape import NetworkShape
+from propense.schemas import UNSEEN
 from propense.training.graphs import (
     EVENT_INPUTS,
     GoalGraph,
+    ItemGraph,
     Networks,
     NextItemGraph,
     TableGoalGraph,
     TorchGraphs,
 )
+from propense.training.shaping import content_tensors
 
 OPSET = 20
 TOLERANCE = 1e-5
@@ -33,7 +44,8 @@ _INTEGERS = ("action", "source", "hour", "weekday", "query_length", "categorical
 
 
 def export_graphs(networks: Networks, folder: Path) -> None:
-    """Write next_item.onnx and goals.onnx, where the network has such heads."""
+    """Write next_item.onnx and goals.onnx, where the network has such heads, and items.onnx,
+    where it knows items by their content."""
     folder.mkdir(parents=True, exist_ok=True)
     shape = networks.shape
     inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
@@ -49,6 +61,8 @@ def export_graphs(networks: Networks, folder: Path) -> None:
     elif shape.goals:
         table = ("numeric", "categorical")
         _export(TableGoalGraph(networks.goals), inputs, table, ("goals",), folder / GOALS_FILE)
+    if shape.has_sequence and shape.has_content:
+        _export_items(networks, folder / ITEMS_FILE)
 
 
 def check_parity(networks: Networks, folder: Path, rng: np.random.Generator) -> float:
@@ -70,6 +84,8 @@ def check_parity(networks: Networks, folder: Path, rng: np.random.Generator) -> 
             slack = [VALUE_SLACK if goal.kind == "value" else 1.0 for goal in shape.goals]
             mine, other = ours.goals(inputs), theirs.goals(inputs)
             worst = max(worst, _difference(mine, other, np.array(slack)))
+    if shape.has_sequence and shape.has_content:
+        worst = max(worst, _difference_of_items(networks, folder, rng))
     if not worst <= TOLERANCE:
         raise BundleError(
             f"the exported network differs from the trained one by {worst:.2g} "
@@ -116,6 +132,49 @@ def example_inputs(
     }
 
 
+def example_content(shape: NetworkShape, rng: np.random.Generator, n_items: int) -> ItemContent:
+    """Random content of the right kinds and ranges, some of it missing."""
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(0, 9, n_items))]).astype(np.int64)
+    n_grams = int(offsets[-1]) if shape.text_buckets else 0
+    sizes = shape.content_cardinalities
+    return ItemContent(
+        categorical=rng.integers(0, sizes or 1, (n_items, len(sizes))).astype(np.int32),
+        cardinalities=sizes,
+        numeric=rng.normal(size=(n_items, shape.n_content_numeric)).astype(np.float32),
+        text_offsets=offsets if shape.text_buckets else np.zeros_like(offsets),
+        text=rng.integers(1, max(shape.text_buckets, 2), n_grams).astype(np.int32),
+        text_buckets=shape.text_buckets,
+        titles=np.full(n_items, "", object),
+    )
+
+
+def _difference_of_items(networks: Networks, folder: Path, rng: np.random.Generator) -> float:
+    """Between the vectors of new items in the networks themselves and by the graph."""
+    tower, worst = ItemTower(folder), 0.0
+    for n_items in (1, 7, 100):
+        content = example_content(networks.shape, rng, n_items)
+        made = tower.vectors_of(content)
+        tensors, every = content_tensors(content), torch.arange(n_items)
+        for ensemble, vectors in zip((networks.next_item, networks.goals), made, strict=True):
+            with torch.inference_mode():
+                mine = torch.cat([
+                    network.items(every, tensors, torch.full_like(every, UNSEEN))
+                    for network in ensemble if network.items is not None
+                ], dim=-1)  # fmt: skip
+            worst = max(worst, _difference(mine.cpu().numpy(), vectors))
+    return worst
+
+
+def _export_items(networks: Networks, file: Path) -> None:
+    graph = ItemGraph(networks).eval()
+    fed = tower_inputs(example_content(networks.shape, np.random.default_rng(0), 5))
+    items, grams = torch.export.Dim("items"), torch.export.Dim("grams")
+    axes = tuple({0: items, 1: grams} if name == "text" else {0: items} for name in graph.names)
+    outputs = ("item_vectors", "goal_vectors")[: len(graph.towers)]
+    arguments = tuple(torch.from_numpy(fed[name]) for name in graph.names)
+    _write(graph, arguments, graph.names, outputs, (axes,), file)
+
+
 def _export(
     graph: nn.Module, inputs: Arrays, names: tuple[str, ...], outputs: tuple[str, ...], file: Path
 ) -> None:
@@ -132,6 +191,17 @@ def _export(
         shapes: tuple[object, ...] = (*axes[:n_fixed], tuple(axes[n_fixed:]))
     else:
         shapes = tuple(axes)
+    _write(graph, arguments, names, outputs, shapes, file)
+
+
+def _write(
+    graph: nn.Module,
+    arguments: tuple[Tensor, ...],
+    names: tuple[str, ...],
+    outputs: tuple[str, ...],
+    shapes: tuple[object, ...],
+    file: Path,
+) -> None:
     with warnings.catch_warnings(), _quiet("torch.onnx._internal.exporter._registration"):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

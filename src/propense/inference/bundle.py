@@ -23,7 +23,7 @@ from propense.evaluation.champions import average_scores
 from propense.evaluation.records import NETWORK
 from propense.inference.catalogue import Catalogue, open_catalogue
 from propense.inference.fingerprint import Fingerprint, read_fingerprint
-from propense.inference.graphs import OnnxGraphs
+from propense.inference.graphs import ItemTower, OnnxGraphs
 from propense.inference.manifest import Manifest, read_manifest
 from propense.inference.ranking import Gate, Ranker
 from propense.inference.rival import load_goal_rival
@@ -35,6 +35,7 @@ from propense.models.rivals.items import ItemRival
 from propense.models.shape import ItemHead, NetworkShape
 from propense.schemas import (
     FIRST_KNOWN,
+    UNSEEN,
     Doubles,
     Floats,
     GoalPlan,
@@ -98,6 +99,8 @@ class Bundle:
     ranker: Ranker | None
     goal_rivals: dict[str, GoalRival]
     item_rival: ItemRival | None
+    tower: ItemTower
+    """What makes vectors of new items."""
 
     def clock(self, histories: Histories) -> EventClock:
         """The local calendar of every event."""
@@ -125,7 +128,9 @@ class Bundle:
                 continue
             rival = self.goal_rivals[serving.goal.name]
             if serving.rival.endswith("_raw"):
-                raw = raw or self.encoder.raw_features(histories, profiles, user, as_of)
+                raw = raw or self.encoder.raw_features(
+                    self._as_packed(histories), profiles, user, as_of
+                )
             theirs = serve(serving, serving.rival, rival.predict(
                 raw if raw is not None and serving.rival.endswith("_raw") else made
             ))  # fmt: skip
@@ -148,7 +153,7 @@ class Bundle:
         ranked, p = self.ranker.rank(wanted, share, histories, user, end, k, owned)
         if self.item_rival is not None:
             exclude: Literal["none", "seen"] = "none" if owned is None else "seen"
-            ranked = self.item_rival.rank(histories, user, end, k, exclude, owned)
+            ranked = self.item_rival.rank(self._as_packed(histories), user, end, k, exclude, owned)
             p = np.zeros(ranked.shape, np.float32)
         return ranked, p
 
@@ -168,19 +173,28 @@ class Bundle:
         """What the champion of the lists holds of every item after the events before `end`,
         (n, n_items), not below 0, before anything is left out: `recommend` ranks by these.
 
-        Of the network they are probabilities. `heads` weigh the actions otherwise than the
-        bundle does. Raises ValueError where the bundle recommends nothing.
+        Of the network they are probabilities; a rival holds nothing of items that came after
+        it. `heads` weigh the actions otherwise than the bundle does. Raises ValueError where
+        the bundle recommends nothing.
         """
         if self.ranker is None:
             raise ValueError("this bundle recommends nothing: its run had no items")
         if self.item_rival is not None:
-            scores = self.item_rival.scores(histories, user, end)
+            scores = self.item_rival.scores(self._as_packed(histories), user, end)
             scores -= scores.min(axis=1, keepdims=True)
             scores[:, :FIRST_KNOWN] = 0
-            return scores
+            return np.pad(scores, ((0, 0), (0, self.encoder.items.size - scores.shape[1])))
         ranker = self.ranker if heads is None else replace(self.ranker, heads=heads)
         wanted, share = self.scorer.seek_items(histories, clock, user, end)
         return ranker.probabilities(wanted, share, histories, user, end)
+
+    def _as_packed(self, histories: Histories) -> Histories:
+        """Histories as a rival reads them: an item that came after it is one unseen."""
+        n_packed = self.info.shape.n_items
+        if self.encoder.items.size == n_packed:
+            return histories
+        known = np.where(histories.item < n_packed, histories.item, np.int32(UNSEEN))
+        return replace(histories, item=known)
 
     @property
     def owned(self) -> np.ndarray | None:
@@ -266,4 +280,5 @@ def _open(folder: Path, manifest: Manifest, network: str | None, threads: int) -
             if serving.champion != "network"
         },
         item_rival=load_item_rival(item_rival) if item_rival.exists() else None,
+        tower=ItemTower(chosen),
     )

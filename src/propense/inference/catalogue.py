@@ -219,6 +219,11 @@ class Catalogue:
                 out[name] = value
         return out
 
+    def table_of(self, index: Ints) -> pa.Table:
+        """The rows of items, as an items table has them."""
+        place = pa.array(np.asarray(index, np.int64) - FIRST_KNOWN)
+        return pa.table({name: self._array(name).take(place) for name in self.schema.names})
+
     def with_records(self, records: Sequence[Mapping[str, object]]) -> Catalogue:
         """A catalogue that also holds these items; one that is known is taken in anew, whole.
 

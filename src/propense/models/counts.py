@@ -7,7 +7,7 @@ network's second opinion and, alone, the Markov rival. Numpy only: the service r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,15 @@ class TransitionCounts:
         out += (rest[:, None] * self.popularity).astype(np.float32)
         out /= divisor[:, None].astype(np.float32)
         return out
+
+    def with_new_items(self, n: int) -> TransitionCounts:
+        """The same counts with `n` more items, of which nothing was counted."""
+        return replace(
+            self,
+            offsets=np.pad(self.offsets, (0, n), mode="edge"),
+            row_mass=np.pad(self.row_mass, (0, n)),
+            successes=np.pad(self.successes, (0, n)),
+        )
 
     def save(self, path: Path) -> None:
         """Write to `path` as safetensors."""

@@ -12,6 +12,7 @@ from propense.settings.records import SMALL_TABLE
 
 GOALS_GRAPH: Final = "goals"
 NEXT_ITEM_GRAPH: Final = "next_item"
+ITEMS_GRAPH: Final = "items"
 
 
 class ItemHead(msgspec.Struct, frozen=True):

@@ -8,17 +8,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from propense.inference.scorer import Arrays
-from propense.models.customer import Content, CustomerNetwork, expect
+from propense.models.customer import Content, CustomerNetwork, ItemVectors, expect
 from propense.models.sequence import Part
 from propense.models.shape import NetworkShape
-from propense.schemas import Floats
+from propense.schemas import UNSEEN, Floats
 
 EVENT_INPUTS = (
     "action", "source", "hour", "weekday", "gap", "value", "valued", "count", "time",
 )  # fmt: skip
 
+
+ITEM_INPUTS = ("categorical", "numeric", "text")
 
 Ensemble = Sequence[CustomerNetwork]
 """Networks of one shape, trained apart; their answers are averaged."""
@@ -96,6 +99,61 @@ class TableGoalGraph(nn.Module):
         return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 
 
+class ItemGraph(nn.Module):
+    """What is said of items that nobody has met -> the vectors that both graphs read.
+
+    Reads those of ITEM_INPUTS that the networks have columns for. `text` (n, width) is padded
+    with 0, which is no n-gram. Only one set of vectors where both graphs keep the same weights.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        super().__init__()
+        same = networks.goals is networks.next_item
+        both = (networks.next_item,) if same else (networks.next_item, networks.goals)
+        self.names = item_inputs(networks.shape)
+        self.towers = nn.ModuleList(
+            nn.ModuleList(_Tower(network.items) for network in ensemble) for ensemble in both
+        )
+
+    def forward(self, *content: Tensor) -> tuple[Tensor, ...]:
+        named = dict(zip(self.names, content, strict=True))
+        out = []
+        for towers in self.towers:
+            assert isinstance(towers, nn.ModuleList)
+            out.append(torch.cat([tower(named) for tower in towers], dim=-1))
+        return tuple(out)
+
+
+class _Tower(nn.Module):
+    """models.customer.ItemVectors without its table of ids: all of these are unseen."""
+
+    def __init__(self, items: ItemVectors | None) -> None:
+        super().__init__()
+        assert items is not None
+        self.id = nn.Parameter(items.id.weight[UNSEEN].detach().clone())
+        self.words, self.numbers = items.words, items.numbers
+        self.text = None if items.text is None else items.text.weight
+
+    def forward(self, content: dict[str, Tensor]) -> Tensor:
+        first = next(iter(content.values()))
+        out = self.id.expand(first.shape[0], -1)
+        for column, table in enumerate(self.words):
+            out = out + table(content["categorical"][:, column])
+        if self.numbers is not None:
+            out = out + self.numbers(content["numeric"])
+        if self.text is not None:
+            there = (content["text"] > 0).to(out.dtype)[..., None]
+            grams = functional.embedding(content["text"], self.text) * there
+            out = out + grams.sum(dim=1) / there.sum(dim=1).clamp(min=1)
+        return out
+
+
+def item_inputs(shape: NetworkShape) -> tuple[str, ...]:
+    """The inputs of ItemGraph that the networks have columns for."""
+    asked = shape.content_cardinalities, shape.n_content_numeric, shape.text_buckets
+    return tuple(name for name, there in zip(ITEM_INPUTS, asked, strict=True) if there)
+
+
 class Networks(NamedTuple):
     """The ensemble as it was best at each graph; twice the same where there is but one."""
 
@@ -146,7 +204,11 @@ class TorchGraphs:
 
 
 def read_item_vectors(networks: Ensemble, content: Content) -> Floats:
-    """(n_items, networks * dim) vectors of the whole vocabulary; row 0 is zero."""
+    """(n_items, networks * dim) vectors of the whole vocabulary; row 0 is zero.
+
+    Items that train has not met have no id of their own: with content that alone speaks, as it
+    learned to while ids were hidden, and a new item has the vector it would have had here.
+    """
     shape = networks[0].shape
     if not shape.has_sequence:
         return np.zeros((shape.n_items, 0), np.float32)
@@ -158,6 +220,8 @@ def read_item_vectors(networks: Ensemble, content: Content) -> Floats:
             device = next(network.parameters()).device
             on_device = content.to(device)
             for item in torch.arange(shape.n_items, device=device).split(65_536):
-                vectors[item.cpu().numpy(), own] = network.items(item, on_device).cpu().numpy()
+                ids = torch.where(item < shape.n_seen, item, UNSEEN) if shape.has_content else item
+                made = network.items(item, on_device, ids)
+                vectors[item.cpu().numpy(), own] = made.cpu().numpy()
     vectors[0] = 0
     return vectors

@@ -1,0 +1,73 @@
+"""A bundle that also knows items which came after it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+
+from propense import columns
+from propense.encoding.items import content_of, lay_over
+from propense.inference.bundle import Bundle
+from propense.models.counts import TransitionCounts
+from propense.schemas import Floats, Ints
+
+
+def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundle:
+    """The bundle with these items added to its catalogue, or what it says of them replaced.
+
+    A record has `item_id` and columns of the catalogue; a missing one is a missing value. A
+    new item has its vector from its content at once. One that the bundle was made with keeps
+    the vector it has: rules and answers see the change, the network after the next training.
+    Lists of a rival hold nothing of items that came after it. The files stay as they are.
+
+    Raises SourceError on a record that does not fit the catalogue, BundleError where items
+    would be new to a network that knows them by events alone.
+    """
+    catalogue = bundle.catalogue.with_records(records)
+    encoder, n_old = bundle.encoder, bundle.encoder.items.size
+    changed = {catalogue.index_of[str(record[columns.ITEM_ID])] for record in records}
+    n_packed = bundle.info.shape.n_items
+    index = np.array(sorted(item for item in changed if item >= n_packed), np.int64)
+    content, scorer = bundle.content, bundle.scorer
+    if len(index):
+        fresh = content_of(catalogue.table_of(index), encoder.lexicon.content)
+        vectors, goal_vectors = bundle.tower.vectors_of(fresh)
+        content = lay_over(content, fresh, index)
+        made = _overlaid(scorer.item_vectors, vectors, index)
+        same = scorer.goal_vectors is scorer.item_vectors
+        of_goals = made if same else _overlaid(scorer.goal_vectors, goal_vectors, index)
+        scorer = replace(scorer, item_vectors=made, goal_vectors=of_goals)
+    ranker = bundle.ranker
+    if ranker is not None:
+        n_new = catalogue.n_items - n_old
+        counts = ranker.counts
+        if isinstance(counts, TransitionCounts) and n_new:
+            counts = counts.with_new_items(n_new)
+        ranker = replace(
+            ranker,
+            item_vectors=scorer.item_vectors,
+            rankable=np.pad(ranker.rankable, (0, n_new), constant_values=True),
+            popularity=np.pad(ranker.popularity, (0, n_new)),
+            counts=counts,
+        )
+    lexicon = msgspec.structs.replace(encoder.lexicon, items=catalogue.vocabulary)
+    return replace(
+        bundle,
+        catalogue=catalogue,
+        content=replace(content, titles=catalogue.titles),
+        encoder=replace(encoder, lexicon=lexicon),
+        scorer=scorer,
+        ranker=ranker,
+    )
+
+
+def _overlaid(old: Floats, fresh: Floats, index: Ints) -> Floats:
+    """Vectors with some rows replaced or added at the end."""
+    n_items = max(len(old), int(index.max(initial=-1)) + 1)
+    out = np.zeros((n_items, old.shape[1]), np.float32)
+    out[: len(old)] = old
+    out[index] = fresh
+    return out
