@@ -58,6 +58,7 @@ from propense.tables.engine import Engine, connect
 from propense.tables.sources import read as read_sources
 from propense.tables.split import split as split_tables
 from propense.training.learned import learn, open_learned, refresh
+from propense.training.trusted import take_trusted
 
 __all__ = [
     "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "contestants", "encode",
@@ -232,8 +233,9 @@ def learning_curve(
         shutil.rmtree(run.curve, ignore_errors=True)
     progress.stage("curve", SENTENCE)
     encoded = read_done(run, "encode")
+    dataset = take_trusted(Dataset.open(run), settings)
     curve = make_curve(
-        Dataset.open(run), settings, _fold_folder(settings, "train", 0), run.curve,
+        dataset, settings, _fold_folder(settings, "train", 0), run.curve,
         encoded.fingerprint if encoded is not None else fingerprints(settings)["encode"], progress,
     )  # fmt: skip
     _write_report(run, msgspec.structs.replace(report, learning_curve=curve))
@@ -296,10 +298,12 @@ def contestants(settings: Settings) -> list[Contestants]:
 
 
 def _folds(settings: Settings) -> list[Dataset]:
+    """What is learned from: who pushes items teaches less of them, or nothing."""
     dataset = Dataset.open(run_folder(settings))
-    if dataset.plan.folds is None:
-        return [dataset]
-    return [dataset.for_fold(number) for number in range(dataset.plan.folds)]
+    folds = [dataset]
+    if dataset.plan.folds is not None:
+        folds = [dataset.for_fold(number) for number in range(dataset.plan.folds)]
+    return [take_trusted(fold, settings) for fold in folds]
 
 
 def _fold_folder(settings: Settings, stage: str, number: int) -> Path:

@@ -27,6 +27,7 @@ from propense.pipeline.contest import Contestants, rank_with
 from propense.schemas import FIRST_KNOWN, PARTS, TEST, VALIDATION, Account, RunFolder
 from propense.settings import Settings
 from propense.training.checkpoints import Training
+from propense.training.trusted import count_doubted
 from propense.training.validation import K, Scores
 
 EXAMPLES = 6
@@ -75,7 +76,7 @@ def assemble(
         examples=show_examples(first, champion) if champion is not None else [],
         rivals=notes,
         stage_seconds=stage_seconds,
-        warnings=[*_learned_from(first), *warnings],
+        warnings=[*_learned_from(first), *_doubted(first, settings), *warnings],
     )
 
 
@@ -174,6 +175,21 @@ def _learned_from(fold: Contestants) -> list[Text]:
             f"{notes.n_rows_available:,} train rows, drawn by chance.",
             f"网络从 {notes.n_rows_available:,} 行训练数据中随机抽取 {notes.n_rows:,} 行学习目标。",
         ),
+    ]
+
+
+def _doubted(fold: Contestants, settings: Settings) -> list[Text]:
+    """Customers that push items, by the data set as it was before they were weighed."""
+    some, much = count_doubted(Dataset.open(fold.dataset.run), settings)
+    if not some:
+        return []
+    return [
+        Text(
+            f"{some:,} customers push single items more than is usual here and count less for "
+            f"what is shown to others, {much:,} of them less than half ([train] trust).",
+            f"{some:,} 位客户对个别物品的偏向超出常态，在推荐学习中权重降低，"
+            f"其中 {much:,} 位不足一半（[train] trust）。",
+        )
     ]
 
 

@@ -35,6 +35,7 @@ from propense.training.train import (
     set_threads,
     train_network,
 )
+from propense.training.trusted import take_trusted
 from propense.training.tuning import Dials, tune
 from propense.training.warm_start import Start, Taken, find_start, write_origin
 
@@ -193,6 +194,7 @@ def refresh(
         rows=replace(dataset.rows, part=part),
         train_end=dataset.histories.offsets[1:].copy(),
     )
+    everything = take_trusted(everything, settings)
     passes = [training.passes for training in judged.notes.trainings]
     start = None
     if judged.notes.taken is not None:

@@ -1,0 +1,68 @@
+"""The data set as it is learned from: customers who push an item teach less, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from propense.encoding.dataset import Dataset
+from propense.encoding.targets import count_items
+from propense.encoding.trust import weigh_customers
+from propense.schemas import FIRST_KNOWN, Doubles
+from propense.settings import Settings
+
+
+def take_trusted(dataset: Dataset, settings: Settings) -> Dataset:
+    """The data set in which a customer of weight w (see encoding/trust.py) is learned from
+    with chance w, drawn once by seed and id; the same one where all weigh 1, or where
+    `[train] trust` is false.
+
+    Who is not drawn teaches neither the network nor the counts nor popularity nor a rival what
+    to show; goals still learn from them, and validation and test stay what they are.
+    """
+    weights = weights_of(dataset, settings)
+    doubted = np.flatnonzero(weights < 1)
+    if not len(doubted):
+        return dataset
+    histories = dataset.histories
+    kept = np.ones(len(weights), np.bool_)
+    kept[doubted] = [
+        draw_number(str(histories.user_ids[user]), settings.train.seed) < weights[user]
+        for user in doubted
+    ]
+    ends = np.where(kept, dataset.train_end, histories.offsets[:-1])
+    counts = count_items(histories, ends, dataset.encoder.items.size)
+    return replace(dataset, train_end=ends, popularity=counts / max(int(counts.sum()), 1))
+
+
+def weights_of(dataset: Dataset, settings: Settings) -> Doubles:
+    """(n_users,) how far each customer is trusted."""
+    histories = dataset.histories
+    if not settings.train.trust or not histories.n_events:
+        return np.ones(histories.n_users)
+    return weigh_customers(
+        histories, dataset.train_end, _successes(dataset), dataset.encoder.items.size
+    )
+
+
+def count_doubted(dataset: Dataset, settings: Settings) -> tuple[int, int]:
+    """Customers that weigh less than 1, and less than a half."""
+    weights = weights_of(dataset, settings)
+    return int((weights < 1).sum()), int((weights < 0.5).sum())
+
+
+def draw_number(user_id: str, seed: int) -> float:
+    """A number in [0, 1) that hangs on the customer and the seed alone."""
+    digest = blake2b(f"trust {seed} {user_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2.0**64
+
+
+def _successes(dataset: Dataset) -> npt.NDArray[np.bool_]:
+    """(n_events,) the events that speak for their item."""
+    histories, positive = dataset.histories, dataset.encoder.positive
+    if not positive:
+        return np.asarray(histories.item >= FIRST_KNOWN)
+    return np.isin(histories.action, positive)
