@@ -75,6 +75,10 @@ SERVICE: Final = (
     Verb("audit", "Prove that nothing was changed in the log of who did what",
          "propense.cli.keys:audit", ("propense audit", "propense audit --json > kept.json",
                                      "propense audit --kept kept.json")),
+    Verb("backup", "Copy live history, keys and audit log, while the service runs",
+         "propense.cli.backup:backup", ("propense backup /backups/monday",)),
+    Verb("restore", "Make the service's data from a copy", "propense.cli.backup:restore",
+         ("propense restore /backups/monday",)),
 )  # fmt: skip
 
 SHELF: Final = (

@@ -7,6 +7,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+SERVICE_LOCK: Final = "serve.lock"
+"""Held by the service whose data stand in a folder."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from uvicorn.supervisors import Multiprocess
 from propense.errors import ServeError
 from propense.inference.shelf import read_current
 from propense.serving.app import make_app
-from propense.serving.files import locked
+from propense.serving.files import SERVICE_LOCK, locked
 from propense.serving.keys import SCOPES, KeyRing
 from propense.serving.routes import ROUTES
 from propense.serving.secrets import open_secrets
@@ -29,7 +29,6 @@ from propense.settings import Settings
 ENVIRONMENT: Final = "PROPENSE_SERVE_SETTINGS"
 """Where the processes of a service find their settings."""
 BACKLOG: Final = 2_048
-_LOCK: Final = "serve.lock"
 
 
 class Address(NamedTuple):
@@ -70,7 +69,7 @@ def run(settings: Settings, tell: Callable[[Address], None]) -> int:
 def _alone(data: Path) -> Iterator[None]:
     """One service a data folder: another would not see what this one remembers."""
     try:
-        with locked(data / _LOCK, wait=False):
+        with locked(data / SERVICE_LOCK, wait=False):
             yield
     except BlockingIOError as error:
         raise ServeError(
