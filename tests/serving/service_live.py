@@ -7,6 +7,7 @@ import asyncio
 import datetime as dt
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import uvicorn
 from service_bundle import Place, item_id
 
 from propense.serving.app import make_app
@@ -225,3 +227,33 @@ def live_service(place: Place, data: Path, **changes: Any) -> Iterator[Live]:
         yield Live(client, opened[0], place, settings, keys)
     finally:
         client.close()
+
+
+@contextmanager
+def listening(settings: Settings, data: Path) -> Iterator[tuple[str, Service]]:
+    """A service that answers on a socket, in a thread of this process; its address and itself."""
+    opened: list[Service] = []
+    data.mkdir(parents=True, exist_ok=True)
+
+    def opening() -> Service:
+        opened.append(Service(settings, [route.path for route in ROUTES]))
+        return opened[0]
+
+    config = uvicorn.Config(
+        make_app(opening), loop="asyncio", http="httptools", ws="none", log_config=None,
+        access_log=False, timeout_keep_alive=75,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        until = time.monotonic() + 60
+        while not server.started:
+            assert thread.is_alive() and time.monotonic() < until, "the service does not start"
+            time.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", opened[0]
+        finally:
+            server.should_exit = True
+            thread.join(timeout=60)
+            assert not thread.is_alive()

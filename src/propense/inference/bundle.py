@@ -117,6 +117,8 @@ class Bundle:
         as_of: Ints,
     ) -> Doubles:
         """Every goal of each (user, as_of) by its champion, calibrated; (n, n_goals)."""
+        if not self.info.goals:
+            return np.zeros((len(user), 0))
         made = self.encoder.features(histories, profiles, user, as_of)
         network = self.scorer.score_goals(histories, clock, made, user, as_of)
         raw: TableFeatures | None = None
@@ -136,7 +138,7 @@ class Bundle:
             ))  # fmt: skip
             average = serving.champion == "average"
             columns.append(average_scores(serving.goal.kind, mine, theirs) if average else theirs)
-        return np.stack(columns, axis=1) if columns else np.zeros((len(user), 0))
+        return np.stack(columns, axis=1)
 
     def recommend(
         self, histories: Histories, clock: EventClock, user: Ids, end: Ints, k: int
