@@ -17,6 +17,7 @@ import pytest
 
 from propense import pipeline
 from propense.inference.bundle import Bundle, open_bundle
+from propense.inference.shelf import read_current
 from propense.settings import Settings, read_settings
 
 BEGAN: Final = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
@@ -102,7 +103,8 @@ class Place:
 
     @property
     def version(self) -> str:
-        return sorted(path.name for path in self.bundles.iterdir() if path.is_dir())[-1]
+        """Of the bundle that serves."""
+        return read_current(self.bundles).version or ""
 
     @property
     def bundles(self) -> Path:
