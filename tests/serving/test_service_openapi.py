@@ -94,7 +94,7 @@ def test_it_is_an_openapi_document(made):
         for requirement in operation.get("security", []):
             assert set(requirement) <= set(schemes)
         if "requestBody" in operation:
-            assert method == "post" and operation["requestBody"]["content"]
+            assert method in ("post", "put") and operation["requestBody"]["content"]
         for status, response in operation["responses"].items():
             assert re.fullmatch(r"[2-5]\d\d", status) and response["description"]
 
@@ -124,6 +124,7 @@ def test_every_operation_is_in_it_once(made):
         assert ("security" in operation) == bool(route.scopes)
         assert operation["summary"]
         takes = route.method == "POST" and (route.question is not None or route.browser)
+        takes |= route.method == "PUT"
         assert ("requestBody" in operation) == takes
 
 
