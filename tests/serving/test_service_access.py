@@ -24,6 +24,7 @@ MAY: dict[str, set[str] | None] = {
     "ingest_a": SEND, "ingest_b": SEND, "import_lines": SEND, "site_settings": SEND,
     "show_user": {"admin", "verify"}, "erase_user": {"admin"},
     "show_bundles": {"admin"}, "promote_bundle": {"admin"}, "roll_back_bundle": {"admin"},
+    "put_item": {"admin"},
     "end_trial": {"verify"},
     "live": None, "ready": None, "metrics": None, "openapi": None,
 }  # fmt: skip

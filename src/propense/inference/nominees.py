@@ -47,6 +47,7 @@ class Nominees:
         self._sampled = np.ascontiguousarray(self._ranker.item_vectors[self._sample])
         known = np.where(self._ranker.rankable, self._ranker.popularity, -np.inf)
         self._popular = best_places(known.astype(np.float32), POPULAR)
+        self._others = np.setdiff1d(self._rows, self._popular)
 
     def nominate(
         self,
@@ -102,7 +103,8 @@ class Nominees:
                 parts.append(counts.successor[counts.offsets[item] : counts.offsets[item + 1]])
         items: Ids = np.unique(np.concatenate(parts)).astype(np.int32)
         items = items[items >= FIRST_KNOWN]
-        return items[self._ranker.rankable[items]]
+        rankable: Ids = items[self._ranker.rankable[items]]
+        return rankable
 
     def _masses(self, wanted: Floats, items: Ids, logits: Floats) -> Doubles:
         """(heads,) logarithm of the sum of exp over the whole catalogue."""
@@ -135,7 +137,7 @@ class Nominees:
         out = (out + rest * counts.popularity[items]) / whole
         unmet, n_rankable = self._ranker.unmet
         out[np.isin(items, unmet, assume_unique=True)] = 1 / n_rankable
-        most = float(counts.popularity[self._popular].min(initial=1.0))
+        most = float(counts.popularity[self._others].max(initial=0.0))
         others = rest * most / whole
         return out, max(others, 1 / n_rankable) if len(unmet) else others
 
@@ -151,7 +153,7 @@ class Nominees:
         met = items[place] == found
         out[place[met]] += times[met]
         whole = len(taken) + 1.0
-        return out / whole, float(prior[self._popular].min(initial=1.0)) / whole
+        return out / whole, float(prior[self._others].max(initial=0.0)) / whole
 
 
 def needs_nominees(bundle: Bundle) -> bool:

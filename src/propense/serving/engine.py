@@ -14,6 +14,7 @@ from propense.errors import SettingsError, nearest
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.candidates import Candidates
 from propense.inference.clipping import Clipper
+from propense.inference.new_items import with_items
 from propense.inference.nominees import NEAREST, Nominees, needs_nominees
 from propense.inference.ordering import unit_vectors
 from propense.inference.quick import score_one
@@ -66,10 +67,25 @@ class Engine:
     """One network of one bundle. Nothing of it changes but its cache."""
 
     def __init__(
-        self, version: str, bundle: Bundle, scenarios: Mapping[str, Scenario], cache_bytes: float
+        self,
+        version: str,
+        bundle: Bundle,
+        scenarios: Mapping[str, Scenario],
+        cache_bytes: float,
+        records: Sequence[Mapping[str, object]] = (),
     ) -> None:
+        """`records` are items that came or changed after the bundle was made.
+
+        Raises SettingsError on rules that name what the catalogue does not have, SourceError or
+        BundleError on records that the bundle cannot take.
+        """
         self.version = version
+        self.packed = bundle
+        """As it lies on the shelf."""
+        if records and network_takes_items(bundle):
+            bundle = with_items(bundle, records)
         self.bundle = bundle
+        self.scenarios = scenarios
         self.cache = Cache(cache_bytes)
         self._clipper = Clipper(bundle.fingerprint.bounds, bundle.encoder.actions)
         self._nominees = Nominees(bundle) if needs_nominees(bundle) else None
@@ -136,8 +152,6 @@ class Engine:
 
     def predict(self, customers: Sequence[Known], as_of: Sequence[int]) -> Doubles:
         """Every goal of each customer at their moment (seconds), calibrated; (n, n_goals)."""
-        if not self.bundle.info.goals:
-            return np.zeros((len(customers), 0))
         pieces = []
         for first in range(0, len(customers), BATCH):
             some = customers[first : first + BATCH]
@@ -204,6 +218,11 @@ class Engine:
             ItemHead(head.name, head.actions, scenario.weights.get(head.name, 0.0))
             for head in heads
         )
+
+
+def network_takes_items(bundle: Bundle) -> bool:
+    """Whether there is a catalogue that items can be added to."""
+    return bundle.ranker is not None
 
 
 def open_engine(

@@ -234,3 +234,12 @@ class TrialAnswer(Message, frozen=True, kw_only=True, omit_defaults=False):
     token: str
     customers: int
     """Destroyed."""
+
+
+class ItemStored(Message, frozen=True, kw_only=True, omit_defaults=False):
+    """An item as it is now known."""
+
+    item_id: str
+    new: bool
+    """Whether the catalogue did not have it."""
+    bundle: str

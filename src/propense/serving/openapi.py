@@ -68,7 +68,7 @@ def _operation(route: Route) -> dict[str, Any]:
         parameters += _query(route.question)
     if parameters:
         made["parameters"] = parameters
-    if route.method == "POST":
+    if route.method in ("POST", "PUT"):
         made |= _body(route)
     return made
 
@@ -99,7 +99,7 @@ def _body(route: Route) -> dict[str, Any]:
     if route.takes != "application/json":
         # Lines, of which the bad ones are refused one by one: any text will do.
         return {"requestBody": {"required": True, "content": {route.takes: {"schema": {}}}}}
-    if route.browser:
+    if route.browser or route.method == "PUT":
         return {"requestBody": {"required": True, "content": {
             "application/json": {"schema": {"type": "object"}},
         }}}  # fmt: skip

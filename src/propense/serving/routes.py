@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from propense.serving.door import Route
-from propense.serving.handlers import answers, bundles, customers, ingest, state
+from propense.serving.handlers import answers, bundles, customers, ingest, items, state
 from propense.serving.messages import (
     BundlesAnswer,
     HealthAnswer,
     IngestAnswer,
     ItemAnswer,
+    ItemStored,
     PredictAnswer,
     PredictAnswers,
     PredictBatch,
@@ -79,6 +80,9 @@ ADMIN: Final = (
           BundlesAnswer),
     Route("POST", "/v1/bundles/rollback", "roll_back_bundle", bundles.roll_back,
           "Let the bundle before answer again", ("admin",), None, BundlesAnswer),
+    Route("PUT", "/v1/items/{item_id}", "put_item", items.put,
+          "Add an item, or change what is known of one; it is in the next answer", ("admin",),
+          None, ItemStored),
     Route("DELETE", "/v1/verify/{token}", "end_trial", state.end_trial,
           "Destroy all that an integration test has sent", ("verify",), None, TrialAnswer),
 )  # fmt: skip

@@ -27,6 +27,7 @@ from propense.serving.pseudonyms import Pseudonyms
 from propense.serving.records import Decision, Deed, Outcome
 from propense.serving.secrets import Secrets, open_secrets
 from propense.serving.shadow import Shadow, open_shadow
+from propense.serving.stock import Stock
 from propense.serving.store import Store
 from propense.serving.stores.opening import open_store
 from propense.serving.trial import Trials
@@ -78,6 +79,7 @@ class Service:
             AuditLog(self.data, own),
             own,
         )
+        self.stock = Stock(self.data)
         self._opened: dict[str, Engine] = {}
         self.engine = self.open_bundle(self._current())
         self.mapper = self._mapper()
@@ -159,6 +161,17 @@ class Service:
         self.watch.log.notice("bundle promoted", bundle=version)
         self._close_old()
 
+    async def restock(self) -> None:
+        """Let the bundle that answers know the items that came meanwhile."""
+        before = self.engine
+        room = before.cache.most_bytes
+        records = self.stock.records()
+        engine = await asyncio.to_thread(
+            Engine, before.version, before.packed, before.scenarios, room, records
+        )
+        if self.engine is before:
+            self.engine = self._opened[before.version] = engine
+
     def user(self, user_id: str) -> str:
         """The id a customer is kept under."""
         return self.doors.pseudonyms.pseudonym(user_id) if self.serve.pseudonyms else user_id
@@ -204,6 +217,8 @@ class Service:
             await asyncio.sleep(LOOK_SECONDS)
             self.watch.turn()
             try:
+                if self.stock.has_changed():
+                    await self.restock()
                 version = read_current(self.shelf).version or ""
                 if version and version not in (self.engine.version, failed):
                     await self.swap(version)
@@ -227,9 +242,13 @@ class Service:
 
     def _open_engine(self, version: str, network: str | None) -> Engine:
         room = self.serve.limits.cache_megabytes * 1e6 / 2
-        return open_engine(
+        engine = open_engine(
             self.shelf / version, self.serve.scenarios, room, network, self.public_keys
         )
+        records = self.stock.records() if network is None else []
+        if not records:
+            return engine
+        return Engine(version, engine.packed, self.serve.scenarios, room, records)
 
     def _open_store(self, name: str) -> Store:
         return open_store(

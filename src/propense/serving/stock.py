@@ -1,0 +1,64 @@
+"""Items that came, or changed, after the bundle was made: kept in the data folder, known to all
+processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from propense import columns
+from propense.errors import ServeError
+from propense.serving.files import locked, replace_file
+
+FILE: Final = "items.json"
+LOCK: Final = "items.lock"
+MOST: Final = 100_000
+"""Items between two trainings; the catalogue itself belongs into [items]."""
+
+
+class Stock:
+    """The records in `folder`, item id -> column -> value."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / FILE
+        self._lock = folder / LOCK
+        self._seen: tuple[int, int] | None = None
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every record, oldest first. Raises ServeError where the file cannot be read."""
+        self._seen = self._state()
+        return [{columns.ITEM_ID: item, **record} for item, record in self._read().items()]
+
+    def has_changed(self) -> bool:
+        """Whether any process has written since `records`."""
+        return self._state() != self._seen
+
+    def put(self, item_id: str, record: Mapping[str, Any]) -> None:
+        """Keep a record. Raises ServeError where there are too many."""
+        with locked(self._lock):
+            known = self._read()
+            if item_id not in known and len(known) >= MOST:
+                raise ServeError(
+                    f"{MOST:,} items came since the training; put them into [items] and train"
+                )
+            known.pop(item_id, None)
+            known[item_id] = dict(record)
+            replace_file(self._file, msgspec.json.encode(known))
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, dict[str, Any]])
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.DecodeError) as error:
+            raise ServeError(f"{str(self._file)!r} cannot be read: {error}") from error
+
+    def _state(self) -> tuple[int, int] | None:
+        try:
+            found = self._file.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
