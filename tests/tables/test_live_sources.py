@@ -243,6 +243,35 @@ def test_impressions_are_read(tmp_path: Path, engine: Engine) -> None:
     assert accounts["impressions"].n_out == 2
 
 
+def test_live_rows_take_the_names_and_types_of_the_files(tmp_path: Path, engine: Engine) -> None:
+    import pyarrow as pa
+
+    moment = pa.array([1_709_251_200_000_000], pa.timestamp("us", "UTC"))
+    shown = {"user_id": ["ben"], "item_id": ["c1"], "position": [3], "time": moment}
+    pq.write_table(pa.table(shown), tmp_path / "impressions.parquet")
+    log(tmp_path, "app.csv", "uid,course,act,ts,id", "ann,c1,view,2024-02-01 10:00:00,e1")
+    log(tmp_path, "names.csv", "alias,customer,source", "bk7,ben,")
+    store(
+        tmp_path, [event("bk7", "c3", 1, "m1")], names=[("ann", "anon-7")],
+        shown=[("ann", "c2", 1, 0.5, "network", "2024-03-01T00:00:00Z", None)],
+    )  # fmt: skip
+    own = {"user_id": "uid", "item_id": "course", "action": "act", "event_time": "ts",
+           "event_id": "id"}  # fmt: skip
+    settings = asked(
+        tmp_path, sources={"app": {"events": ["live", "app.csv"], "columns": own}},
+        identities={"path": ["names.csv", "live"], "columns": {"user_id": "customer"}},
+        impressions={"path": ["impressions.parquet", "live"]},
+    )  # fmt: skip
+    run, _ = cleaned(settings, engine)
+    found = sorted((row["user_id"], row["item_id"], str(row["event_time"]), row["source"])
+                   for row in rows_of(run, "events"))  # fmt: skip
+    assert found == [("ann", "c1", "2024-02-01 02:00:00", "app"),
+                     ("ben", "c3", "2024-03-01 08:30:00.250000", "web")]  # fmt: skip
+    found = sorted((row["user_id"], row["position"], str(row["time"]))
+                   for row in rows_of(run, "impressions.parquet"))  # fmt: skip
+    assert found == [("ann", 1.0, "2024-03-01 00:00:00"), ("ben", 3.0, "2024-03-01 00:00:00")]
+
+
 def test_only_a_changed_store_makes_cleaning_run_again(tmp_path: Path) -> None:
     settings = asked(tmp_path, identities={"path": "live"})
     absent = fingerprints(settings)["clean"]

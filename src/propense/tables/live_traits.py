@@ -1,4 +1,4 @@
-"""Live traits as columns of the users table: one JSON document a customer, taken apart."""
+"""Live history beside files: columns named and typed as theirs, traits taken apart."""
 
 from __future__ import annotations
 
@@ -24,6 +24,21 @@ PERSONAL: Final = frozenset(
     )
 )  # fmt: skip
 """Traits that say who a customer is and not how they act; learned from only where named."""
+
+
+def fit_columns(staged: Path, names: dict[str, str], files: Sequence[pa.Schema]) -> None:
+    """Give a staged view, in place, the files' own column names (`names`: word -> own name) and
+    their types, where every value can be read so."""
+    theirs = {field.name: field.type for schema in files for field in schema}
+    if not names and all(map(pa.types.is_string, theirs.values())):
+        return
+    table = pq.read_table(staged)
+    own = [names.get(name, name) for name in table.column_names]
+    columns = [
+        _typed(column.combine_chunks(), theirs.get(name))
+        for name, column in zip(own, table.columns, strict=True)
+    ]
+    pq.write_table(pa.table(columns, names=own), staged)
 
 
 def spread_traits(

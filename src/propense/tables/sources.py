@@ -20,7 +20,7 @@ from propense.settings import Settings, Source, Table
 from propense.tables.engine import BROKEN, FILE_SHIFT, ROW, Engine
 from propense.tables.formats import Format, TextFile, detect_format, stage
 from propense.tables.live import fetch_live, is_live, plain_address, resolve_live
-from propense.tables.live_traits import spread_traits
+from propense.tables.live_traits import fit_columns, spread_traits
 from propense.tables.places import fetch_table, is_sql, local_files
 from propense.tables.text import plain_names
 
@@ -157,20 +157,10 @@ def _read(
     wanted = _wanted(given)
     originals: list[str] = []
     staged: list[Path] = []
-    live: set[int] = set()
     role = "events" if isinstance(given, Source) else name
-    for address in (resolve_live(address, role, settings) for address in addresses):
-        if is_live(address):
-            out = scratch / f"{len(staged):05d}.parquet"
-            n_rows = fetch_live(address, out, base, where)
-            notes[role] = f"{n_rows:,} rows of {plain_address(address)}"
-            if role == "users":
-                notes[role] += _spread(out, n_rows, given, settings, staged)
-            if out.exists():
-                live.add(len(staged))
-                originals.append(plain_address(address))
-                staged.append(out)
-            continue
+    # What is live comes last: it takes the columns' names and types from the files.
+    resolved = [resolve_live(address, role, settings) for address in addresses]
+    for address in (address for address in resolved if not is_live(address)):
         if is_sql(address):
             out = scratch / f"{len(staged):05d}.parquet"
             fetch_table(address, out, base, where)
@@ -180,10 +170,23 @@ def _read(
         for file in local_files([address], base, scratch, where):
             originals.append(_shown(file, base))
             staged.append(_as_parquet(file, given, wanted, scratch, len(staged)))
+    n_files = len(staged)
+    for address in (address for address in resolved if is_live(address)):
+        out = scratch / f"{len(staged):05d}.parquet"
+        n_rows = fetch_live(address, out, base, where)
+        notes[role] = f"{n_rows:,} rows of {plain_address(address)}"
+        files = [pq.read_schema(file) for file in staged[:n_files]]
+        if role == "users":
+            notes[role] += _spread(out, n_rows, given, settings, files)
+        elif n_rows:
+            fit_columns(out, given.columns, files)
+        if out.exists():
+            originals.append(plain_address(address))
+            staged.append(out)
     if not staged:
         return None
     schemas = [
-        _schema(file, original, place in live)
+        _schema(file, original, place >= n_files)
         for place, (file, original) in enumerate(zip(staged, originals, strict=True))
     ]
     rows = engine.read_numbered(staged)
@@ -194,22 +197,29 @@ def _read(
         field.name for schema in schemas for field in schema
         if pa.types.is_timestamp(field.type) and field.type.tz is not None
     )  # fmt: skip
-    table = RawTable(name, rows, columns, tuple(originals), given, with_zone, frozenset(live))
+    table = RawTable(
+        name,
+        rows,
+        columns,
+        tuple(originals),
+        given,
+        with_zone,
+        frozenset(range(n_files, len(staged))),
+    )
     if not isinstance(given, Source):
         _need(table, NEEDED[name], where)
     return table
 
 
 def _spread(
-    out: Path, n_rows: int, given: Source | Table, settings: Settings, files: list[Path]
+    out: Path, n_rows: int, given: Source | Table, settings: Settings, files: list[pa.Schema]
 ) -> str:
     """Take the traits of live users apart, in place; what to say of those left out."""
     assert isinstance(given, Table)
     labels = {goal.column for goal in settings.goals.values() if goal.path is None}
     labels |= {goal.as_of for goal in settings.goals.values() if goal.path is None}
     left = spread_traits(
-        out if n_rows else None, out, given, frozenset(name for name in labels if name),
-        [pq.read_schema(file) for file in files],
+        out if n_rows else None, out, given, frozenset(name for name in labels if name), files,
     )  # fmt: skip
     if not left:
         return ""
