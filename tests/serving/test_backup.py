@@ -17,6 +17,7 @@ from propense.serving.keys import KeyRing
 from propense.serving.pseudonyms import Pseudonyms
 from propense.serving.records import Deed, LiveEvent
 from propense.serving.secrets import VARIABLE, open_secrets
+from propense.serving.stock import Stock
 from propense.serving.stores.opening import open_store
 from propense.settings import parse_settings
 
@@ -48,6 +49,7 @@ def service(tmp_path, monkeypatch):
         store.append([Deed(message_id="m1", user_id="ann", received=NOW, events=(event,))])
         store.suppress([Pseudonyms(own).mark("ben")])
     KeyRing(data, own).create("site", ["ingest"], now=NOW)
+    Stock(data).put("c9", {"title": "New"})
     with closing(AuditLog(data, own)) as log:
         log.append(NOW, "abcdefgh", "erase", "ben")
     return settings
@@ -67,10 +69,12 @@ def test_a_copy_comes_back_whole(service, tmp_path):
     # The service may run meanwhile.
     with locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False):
         files = back_up(service, copy, NOW, "cli")
-    assert files == sorted([HISTORY, "audit.db", "audit.head", "keys.json", "secret.fingerprint"])
+    assert files == sorted(
+        [HISTORY, "audit.db", "audit.head", "items.json", "keys.json", "secret.fingerprint"]
+    )
     other = settings_of(tmp_path / "two")
     data = bring_secret(service, other)
-    assert restore(other, copy) == [HISTORY, "audit.db", "keys.json", "audit.head"]
+    assert restore(other, copy) == [HISTORY, "audit.db", "keys.json", "audit.head", "items.json"]
     own = open_secrets(data)
     with closing(history(data)) as store:
         assert [event.item_id for event in store.read("ann").events] == ["c1"]
@@ -78,6 +82,7 @@ def test_a_copy_comes_back_whole(service, tmp_path):
         again = Deed(message_id="m1", user_id="ann", received=NOW)
         assert store.append([refused, again]) == ["suppressed", "repeated"]
     assert [key.name for key in KeyRing(data, own).records()] == ["site"]
+    assert Stock(data).records() == [{"item_id": "c9", "title": "New"}]
     with closing(AuditLog(data, own)) as log:
         verdict = log.verify()
         assert verdict.good and verdict.rows == 2, "the copy itself is in the log"
@@ -111,7 +116,7 @@ def test_what_cannot_come_back_is_said_and_nothing_is_done(service, tmp_path):
     back_up(service, copy, NOW, "cli")
     with pytest.raises(ServeError, match="no copy of a service"):
         restore(service, tmp_path)
-    with pytest.raises(ServeError, match=r"holds audit.db, keys.json, audit.head already"):
+    with pytest.raises(ServeError, match=r"holds audit.db, .*, items.json already"):
         restore(service, copy)
     with (
         locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False),

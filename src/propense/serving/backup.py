@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Final
 
 from propense.errors import ServeError
-from propense.serving import audit, keys, secrets
+from propense.serving import audit, keys, secrets, stock
 from propense.serving.files import SERVICE_LOCK, locked, write_new
 from propense.serving.pseudonyms import Pseudonyms
 from propense.serving.stores.opening import open_store, restore_store
 from propense.settings import Settings, seconds
 
 HISTORY: Final = "history.backup"
-_SMALL: Final = (secrets.FINGERPRINT, keys.FILE, audit.HEAD)
+_SMALL: Final = (secrets.FINGERPRINT, keys.FILE, audit.HEAD, stock.FILE)
 
 
 def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]:
-    """Copy history, keys and audit log into the new `folder`; returns the names of its files.
-    The audit log says who did.
+    """Copy history, keys, new items and audit log into the new `folder`; returns the names of
+    its files. The audit log says who did.
 
     Each file is whole and consistent in itself. Raises ServeError where the folder is there
     already, StoreError where the history cannot be read.
