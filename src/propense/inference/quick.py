@@ -15,9 +15,10 @@ from propense.inference.scorer import Scorer
 from propense.models.counts import TransitionCounts
 from propense.models.rivals.frequency import own_opinions
 from propense.models.shape import ItemHead
-from propense.schemas import FIRST_KNOWN, Floats, Histories
+from propense.schemas import FIRST_KNOWN, Floats, Histories, Ints
 
 _ONE = np.zeros(1, np.int32)
+_LEAST = np.exp(LOG_LEAST)
 
 
 def score_one(
@@ -86,18 +87,26 @@ def seek_one(
 
 def count_one(counts: TransitionCounts, histories: Histories, end: int) -> Floats:
     """`TransitionCounts.opinions` of the only customer of `histories`, (n_items,)."""
-    weights = recent_items(counts, histories, end)
-    out = np.zeros(counts.n_items, np.float32)
-    total = kept = 0.0
-    for item, weight in weights:
-        worth = weight * counts.divided[item]
-        begin, stop = counts.offsets[item], counts.offsets[item + 1]
-        out[counts.successor[begin:stop]] += np.float32(worth) * counts.mass[begin:stop]
-        total += worth * float(counts.row_mass[item])
-        kept += worth * float(counts.kept_mass[item])
-    rest = max(total - kept, 0.0) + counts.settings.smoothing
+    sources = recent_items(counts, histories, end)
+    items = np.array([item for item, _ in sources], np.int64)
+    worth = np.array([weight for _, weight in sources], np.float64) * counts.divided[items]
+    total = float(worth @ counts.row_mass[items])
+    rest = max(total - float(worth @ counts.kept_mass[items]), 0.0) + counts.settings.smoothing
+    out = _add_rows(counts, items, worth.astype(np.float32))
     out += (rest * counts.popularity).astype(np.float32)
     out /= np.float32(total + counts.settings.smoothing)
+    return out
+
+
+def _add_rows(counts: TransitionCounts, items: Ints, worth: Floats) -> Floats:
+    """The weighted sum of the rows of `items`, (n_items,)."""
+    if counts.table is not None:
+        summed: Floats = worth @ counts.table[items]
+        return summed
+    out = np.zeros(counts.n_items, np.float32)
+    for item, weight in zip(items.tolist(), worth, strict=True):
+        begin, stop = counts.offsets[item], counts.offsets[item + 1]
+        out[counts.successor[begin:stop]] += weight * counts.mass[begin:stop]
     return out
 
 
@@ -152,8 +161,8 @@ def _network(ranker: Ranker, heads: tuple[ItemHead, ...], wanted: Floats, share:
     belief = share * weights
     belief /= max(float(belief.sum()), 1e-12)
     chosen = np.flatnonzero(weights > 0)
-    logits = wanted[chosen] @ ranker.item_vectors.T
-    logits[:, ~ranker.rankable] = -np.inf
+    logits = wanted[chosen] @ ranker.vectors_across
+    logits += ranker.shut
     logits -= logits.max(axis=1, keepdims=True)
     np.exp(logits, out=logits)
     out: Floats = (belief[chosen] / logits.sum(axis=1)) @ logits
@@ -161,6 +170,5 @@ def _network(ranker: Ranker, heads: tuple[ItemHead, ...], wanted: Floats, share:
 
 
 def _log(opinion: Floats) -> Floats:
-    least = np.exp(LOG_LEAST)
-    out: Floats = np.log(np.maximum(opinion, least))
+    out: Floats = np.log(np.maximum(opinion, _LEAST))
     return np.maximum(out, LOG_LEAST, out=out)

@@ -16,6 +16,8 @@ from propense.schemas import NONE, Doubles, Floats, Histories, Ids, Ints
 
 BLOCK = 256
 """Customers scored against the catalogue at once."""
+HELD_TWICE = 4_000_000
+"""Numbers."""
 LOG_LEAST = np.log(np.float32(1e-30))
 """Logarithm that stands for no chance at all."""
 
@@ -129,16 +131,27 @@ class Ranker:
         never = self.rankable & ~self.counts.met & (self.popularity == 0)
         return np.flatnonzero(never), max(int(self.rankable.sum()), 1)
 
+    @cached_property
+    def vectors_across(self) -> Floats:
+        """(width, n_items): item vectors, laid out as one customer's product reads them where
+        they are few enough to be held twice."""
+        across = self.item_vectors.T
+        return np.ascontiguousarray(across) if across.size <= HELD_TWICE else across
+
+    @cached_property
+    def shut(self) -> Floats:
+        """(n_items,) what is added to scores: minus infinity where an item is never listed."""
+        return np.where(self.rankable, 0, -np.inf).astype(np.float32)
+
     def network_probabilities(self, wanted: Floats, share: Floats, heard: np.ndarray) -> Floats:
         """The network's own P(item); a customer never heard of gets popularity."""
         out = np.zeros((len(wanted), len(self.item_vectors)), np.float32)
         weights = np.array([head.weight for head in self.heads], np.float32)
         belief = share * weights
         belief /= np.maximum(belief.sum(axis=1, keepdims=True), 1e-12)
-        shut = np.where(self.rankable, 0, -np.inf).astype(np.float32)
         for number, head in enumerate(self.heads):
             if head.weight > 0:
-                logits = wanted[:, number] @ self.item_vectors.T + shut
+                logits = wanted[:, number] @ self.item_vectors.T + self.shut
                 logits -= logits.max(axis=1, keepdims=True)
                 np.exp(logits, out=logits)
                 logits *= (belief[:, number] / logits.sum(axis=1))[:, None]

@@ -24,6 +24,8 @@ from propense.models.trails import Sources, Trails, Whole, ragged_ranges, read_t
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids, Ints
 
 FORMAT = "propense-counts-1"
+TABLE_ITEMS = 2_000
+"""Of a catalogue whose counts are also held as a table: 16 MB."""
 _PIECE = 1 << 22
 """Successors spread at once: bounds the memory of an answer."""
 
@@ -107,6 +109,18 @@ class TransitionCounts:
     def met(self) -> npt.NDArray[np.bool_]:
         """(n_items,) which items were ever a target."""
         return self.successes > 0
+
+    @cached_property
+    def table(self) -> Floats | None:
+        """(n_items, n_items) mass counted from each item to each; None of a larger catalogue.
+
+        For one customer, adding whole rows is quicker than gathering their pairs.
+        """
+        if self.n_items > TABLE_ITEMS:
+            return None
+        table = np.zeros((self.n_items, self.n_items), np.float32)
+        table[np.repeat(np.arange(self.n_items), np.diff(self.offsets)), self.successor] = self.mass
+        return table
 
     def opinions(self, histories: Histories, user: Whole, end: Whole) -> Floats:
         """P(next item) after the events before `end` (absolute), (n, n_items).
