@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from service_live import Live
+from pathlib import Path
+
+from service_bundle import Place
+from service_live import Live, live_service
 
 
 def test_a_new_item_is_in_the_next_answer(live: Live) -> None:
@@ -28,3 +31,13 @@ def test_what_the_catalogue_does_not_have_is_refused(live: Live) -> None:
     status, problem = live.refused("PUT", "/v1/items/x", "admin", json={"colour": "red"})
     assert status == 422 and "colour" in problem["detail"]
     assert not live.service.stock.records()
+
+
+def test_the_evaluated_network_knows_what_its_report_knew(untimed: Place, tmp_path: Path) -> None:
+    with live_service(untimed, tmp_path / "live") as live:
+        assert live.service.evaluated() is live.service.engine
+        live.ask("PUT", "/v1/items/new-1", "admin", json={"kind": "film", "title": "Film new"})
+        assert "new-1" in live.service.engine.bundle.catalogue.index_of
+        evaluated = live.service.evaluated()
+        assert "new-1" not in evaluated.bundle.catalogue.index_of
+        assert evaluated is live.service.evaluated()

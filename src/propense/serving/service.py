@@ -138,8 +138,9 @@ class Service:
 
     def evaluated(self) -> Engine:
         """The network of the report, of the bundle that serves: what a test is held against."""
-        version = self.engine.version
-        if not self.engine.bundle.info.refreshed:
+        version, bundle = self.engine.version, self.engine.bundle
+        # Items that came meanwhile are not in the report.
+        if not bundle.info.refreshed and bundle is self.engine.packed:
             return self.engine
         return self.open_bundle(version, "evaluated")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from propense.errors import BundleError, SettingsError
+from propense.errors import BundleError, SettingsError, SourceError
 from propense.inference.shelf import find_version, list_versions, promote, rollback
 from propense.serving.door import Call
 from propense.serving.messages import BundleLine, BundlesAnswer, PromoteQuestion
@@ -41,7 +41,7 @@ async def let_serve(call: Call) -> BundlesAnswer:
             promote, shelf, version, question.reason or None, iso(call.now), service.public_keys
         )
         await service.swap(version)
-    except (BundleError, SettingsError) as error:
+    except (BundleError, SettingsError, SourceError) as error:
         raise Problem(409, str(error)) from error
     _write_down(call, "promote", version)
     return await show(call)
@@ -53,7 +53,7 @@ async def roll_back(call: Call) -> BundlesAnswer:
     try:
         version = await asyncio.to_thread(rollback, service.shelf, iso(call.now))
         await service.swap(version)
-    except (BundleError, SettingsError) as error:
+    except (BundleError, SettingsError, SourceError) as error:
         raise Problem(409, str(error)) from error
     _write_down(call, "rollback", version)
     return await show(call)
