@@ -181,18 +181,21 @@ class Engine:
         return unit_vectors(self.bundle.scorer.item_vectors)
 
     def owned(self, known: Known, end: int) -> Ids:
-        """The items that the customer's first `end` events made their own."""
+        """The items that the customer's first `end` events made their own; one may stand there
+        more than once."""
         owning = self.bundle.owned
         items = known.histories.item[:end]
         if owning is None:
             return items[:0]
         items = items[owning[known.histories.action[:end]]]
-        return np.unique(items[items >= FIRST_KNOWN])
+        own: Ids = items[items >= FIRST_KNOWN]
+        return own
 
     def seen(self, known: Known, end: int) -> Ids:
-        """The items of the customer's first `end` events."""
+        """The items of the customer's first `end` events, as often as they stand there."""
         items = known.histories.item[:end]
-        return np.unique(items[items >= FIRST_KNOWN])
+        met: Ids = items[items >= FIRST_KNOWN]
+        return met
 
     def _prepare(self, name: str, scenario: Scenario) -> Place:
         ranker = self.bundle.ranker

@@ -130,7 +130,9 @@ def _choose(
     place = place_of(engine, question.scenario)
     owned = seen = _NOTHING
     if ask is not None:
-        owned, seen = engine.owned(ask.known, ask.end), engine.seen(ask.known, ask.end)
+        owned = engine.owned(ask.known, ask.end)
+        if place.rules.exclude == "seen":
+            seen = engine.seen(ask.known, ask.end)
     extra = None
     if question.exclude or question.only or question.never:
         try:

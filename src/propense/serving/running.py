@@ -12,12 +12,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 import uvicorn
-from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from propense.errors import ServeError
 from propense.inference.shelf import read_current
-from propense.serving.app import make_app
+from propense.serving.app import Application, make_app
 from propense.serving.files import SERVICE_LOCK, locked
 from propense.serving.keys import SCOPES, KeyRing
 from propense.serving.routes import ROUTES
@@ -89,7 +88,7 @@ def open_keys(settings: Settings) -> str | None:
     return shown
 
 
-def application() -> Starlette:
+def application() -> Application:
     """The application of one process, by the settings of the environment."""
     settings = msgspec.json.decode(os.environ[ENVIRONMENT], type=Settings)
     paths = [route.path for route in ROUTES]
