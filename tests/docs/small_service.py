@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from propense import pipeline
-from propense.settings import read_settings
 from propense.worlds.education import generate_education
 
 GIVEN = "PROPENSE_SERVE_FOLDER"
@@ -58,7 +56,10 @@ def make_platform(folder: Path) -> None:
         file = folder / "propense.toml"
         text = without(file.read_text("utf-8"), "model", "train", "rivals", "evaluate")
         file.write_text(text + QUICK, "utf-8")
-        pipeline.run(read_settings(file))
+        done = subprocess.run(
+            [str(BIN / "propense"), "run"], cwd=folder, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
     if not (folder / "shelf/v0002").exists():
         shutil.copytree(folder / "shelf/v0001", folder / "shelf/v0002")
 

@@ -134,42 +134,6 @@ def test_proxies_let_through_bodies_as_large_as_the_service():
     assert f"{kilo:.0f} kB; {mega:.0f} MB" in PAGE
 
 
-def test_caddy_takes_its_file():
-    if shutil.which("caddy") is None:
-        pytest.skip("caddy is not installed")
-    for words in (["validate", "--adapter", "caddyfile", "--config"], ["fmt", "--diff"]):
-        done = subprocess.run(
-            ["caddy", *words, str(DEPLOY / "Caddyfile")], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[-1000:]
-
-
-def for_nginx(folder):
-    """nginx.conf with certificates and a pid of the folder."""
-    text = (DEPLOY / "nginx.conf").read_text("utf-8")
-    for name in re.findall(r"ssl_certificate /etc/ssl/([\w.]+)\.pem", text):
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-             "-nodes", "-days", "2", "-subj", f"/CN={name}", "-addext",
-             f"subjectAltName=DNS:{name}", "-keyout", folder / f"{name}.key", "-out",
-             folder / f"{name}.pem"], check=True, capture_output=True,
-        )  # fmt: skip
-    text = text.replace("/etc/ssl/", f"{folder}/").replace("/run/nginx.pid", f"{folder}/nginx.pid")
-    return text
-
-
-def test_nginx_takes_its_file(tmp_path):
-    if shutil.which("nginx") is None or shutil.which("openssl") is None:
-        pytest.skip("nginx or openssl is not installed")
-    file = tmp_path / "nginx.conf"
-    file.write_text(for_nginx(tmp_path))
-    done = subprocess.run(
-        ["nginx", "-t", "-c", str(file), "-e", str(tmp_path / "errors")], capture_output=True,
-        text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-
-
 # --- the page
 
 

@@ -278,6 +278,19 @@ def run_page(shell, code):
 
 
 @pytest.mark.slow
+def test_the_commands_of_the_other_pages_of_the_service(shell):
+    security = (ROOT / "docs/security.md").read_text("utf-8")
+    for code in re.findall(r"^```bash\n(.*?)^```", security, re.M | re.S):
+        shell.bash(code)
+    assert json.loads((shell.folder / "kept.json").read_bytes())["verdict"]["good"]
+    assert (shell.folder / "shelf/v0001/manifest.sig").is_file()
+    deploying = (ROOT / "docs/deploying.md").read_text("utf-8")
+    (code,) = re.findall(r"^```bash\n(propense backup .*?)^```", deploying, re.M | re.S)
+    shell.bash(code)
+    assert (shell.folder / "backups/monday/history.backup").is_file()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
 def test_the_readme_asks_and_is_answered(shell, page):
     text = (ROOT / page).read_text("utf-8")
