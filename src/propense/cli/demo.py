@@ -34,7 +34,7 @@ def demo(
     browser: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
     common: Common = DEFAULTS,
 ) -> None:
-    """Generate an education platform, run the whole flow, serve, verify, open the report.
+    """Generate an education platform, run the flow, serve, verify, open the report.
 
     The platform's truth is known, so the end says what the flow found of it.
     A demo that was stopped goes on where it was.

@@ -57,8 +57,9 @@ def run(
     learning_curve
         Also train on shares of the data and at other sizes: would more help?
     every
-        Run again and again, such as 1d: whenever data or settings changed, a bundle is made
-        and serves if it passes the shelf's gate. Ends with SIGTERM; RUN/turns.jsonl tells.
+        Run again and again, such as 1d: whenever data or settings changed, a
+        bundle is made and serves if it passes the shelf's gate. Ends with SIGTERM;
+        RUN/turns.jsonl tells.
     """
     if every is not None:
         if until is not None or learning_curve or making.force:
