@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from propense.cli import browser, main
+from propense.pipeline.verification import Verification
+from propense.pipeline.verification.judging import Check
 from propense.schemas import RunFolder
 
 TRUTH = {
@@ -187,18 +189,25 @@ def test_where_windows_can_be_shown(monkeypatch):
     assert not browser.has_display()
 
 
-def test_demo_generates_once(here, flow, capsys):
+def test_demo_generates_once(here, flow, capsys, monkeypatch):
+    # The flow is a stand-in here, so that there is no bundle to serve.
+    found = Verification("v0001", [Check("pay: auc", 0.8, 0.8, 1e-5)])
+    monkeypatch.setattr("propense.cli.demo._verify", lambda *asked: found)
     assert main(["demo", "--users", "30", "--no-open", "--json"]) == 0
     out = capsys.readouterr()
     assert "generate: An education platform of 30 users" in out.err
     assert json.loads(out.out)["report"].endswith("demo/runs/main/evaluation/report.html")
     assert json.loads(out.out)["truth"] == TRUTH
+    assert json.loads(out.out)["deployed"]["verified"] is True
     facts = here / "demo/truth/world.json"
     written = facts.stat().st_mtime_ns
     assert main(["demo", "--users", "30", "--no-open"]) == 0
     assert facts.stat().st_mtime_ns == written
     assert len(flow) == 2
-    assert capsys.readouterr().out.splitlines()[-3:] == [
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "verified: v0001 answers as its report says"
+    place = said.index("Against the truth of this platform, on the test part")
+    assert said[place : place + 3] == [
         "Against the truth of this platform, on the test part",
         "  pay    AUC 0.800; the true chances themselves reach 0.900; correlation with them 0.88",
         (
