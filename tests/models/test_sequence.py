@@ -1,4 +1,4 @@
-"""Parts of unlike length read in one go are read as each alone."""
+"""Parts of unlike length read in one go are read as each alone, and so are some places alone."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ def draw_part(n: int, length: int, queries: int, dim: int) -> Part:
     return Part(torch.randn(n, length, dim), events, asked, torch.rand(n, queries) + length)
 
 
-@pytest.mark.parametrize("timed", [True, False])
-def test_parts_together_are_read_as_each_alone(timed):
+def make_network(timed: bool, n_layers: int = 2) -> SequencePart:
     torch.manual_seed(0)
     shape = NetworkShape(
-        dim=16, n_layers=2, n_attention_heads=2, max_length=32, n_items=9, n_actions=3,
+        dim=16, n_layers=n_layers, n_attention_heads=2, max_length=32, n_items=9, n_actions=3,
         n_sources=3, timed=timed,
     )  # fmt: skip
-    network = SequencePart(shape).eval()
+    return SequencePart(shape).eval()
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_parts_together_are_read_as_each_alone(timed):
+    network = make_network(timed)
     sizes = ((1, 9, 2), (4, 3, 1), (2, 0, 1), (3, 5, 0))
     parts = [draw_part(n, length, queries, 16) for n, length, queries in sizes]
     for together, part in zip(network(parts), parts, strict=True):
@@ -35,3 +39,15 @@ def test_parts_together_are_read_as_each_alone(timed):
         for mine, other in zip(together, alone, strict=True):
             assert mine.shape == other.shape
             torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize("timed", [True, False])
+def test_states_at_some_places_are_those_of_all(timed, n_layers):
+    network = make_network(timed, n_layers)
+    for n, length, queries in ((1, 9, 2), (4, 3, 1), (2, 0, 3), (3, 5, 0)):
+        part = draw_part(n, length, queries, 16)
+        whole = torch.cat(network([part])[0], dim=1)
+        places = torch.randint(0, length + queries, (n, 4))
+        expected = whole.gather(1, places[..., None].expand(-1, -1, 16))
+        torch.testing.assert_close(network.at(part, places), expected)

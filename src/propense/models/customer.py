@@ -108,6 +108,15 @@ class CustomerNetwork(nn.Module):
         states: list[tuple[Tensor, Tensor]] = self.sequence(parts)
         return states
 
+    def read_at(
+        self, part: Part, places: Int[Tensor, "batch asked"]
+    ) -> Float[Tensor, "batch asked dim"]:
+        """The same at some places of each sequence, whose queries stand behind its events; not
+        for training, since nothing is dropped out of the tokens it reads."""
+        assert self.sequence is not None
+        states: Tensor = self.sequence.at(part, places)
+        return states
+
     def seek(self, state: Float[Tensor, "n dim"]) -> Float[Tensor, "n heads dim"]:
         """What each next-item head looks for: its score of an item is the dot product."""
         wanted: Tensor = self.next_item(state).unflatten(-1, (self.shape.n_item_heads, -1))

@@ -111,6 +111,27 @@ class RelativeAttention(nn.Module):
         combined: Tensor = self.combine(join(mixed))
         return combined
 
+    def at(
+        self,
+        tokens: Float[Tensor, "cells dim"],
+        own: Float[Tensor, "batch asked dim"],
+        relation: Int[Tensor, "batch asked length"],
+    ) -> Float[Tensor, "batch asked dim"]:
+        """As `forward`, of one part and for some of its tokens alone: `own`, which read all."""
+        dim = tokens.shape[-1]
+        asking, read = self.project.weight.split([dim, 2 * dim])
+        batch, length = relation.shape[0], relation.shape[2]
+        projected = functional.linear(tokens, read).unflatten(0, (batch, length))
+        query, key, value = (
+            part.unflatten(-1, (self.n_heads, -1)).permute(2, 0, 1, 3)
+            for part in (functional.linear(own, asking), *projected.chunk(2, dim=-1))
+        )
+        biases = self._biases(self._table(), relation)
+        scores = torch.matmul(query * self.scale, key.transpose(-1, -2)) + biases
+        mixed = scores.softmax(dim=-1) @ value
+        combined: Tensor = self.combine(mixed.permute(1, 2, 0, 3).flatten(-2))
+        return combined
+
     def _mix(
         self,
         projected: Float[Tensor, "cells three_dim"],
@@ -135,8 +156,8 @@ class RelativeAttention(nn.Module):
         return torch.cat([never, table], dim=1)
 
     def _biases(
-        self, table: Float[Tensor, "heads rows"], relation: Int[Tensor, "batch length length"]
-    ) -> Float[Tensor, "heads batch length length"]:
+        self, table: Float[Tensor, "heads rows"], relation: Int[Tensor, "batch asked length"]
+    ) -> Float[Tensor, "heads batch asked length"]:
         if not torch.compiler.is_exporting():
             return cast("Tensor", _Biases.apply(table, relation))  # type: ignore[no-untyped-call]
         return functional.embedding(relation, table.T).permute(3, 0, 1, 2)
@@ -171,7 +192,28 @@ class Block(nn.Module):
         self, tokens: Float[Tensor, "cells dim"], relations: Sequence[Tensor]
     ) -> Float[Tensor, "cells dim"]:
         """As of RelativeAttention."""
-        attended = self.attention(self.norm_attention(tokens), relations)
+        return self._feed(tokens, self.attention(self.norm_attention(tokens), relations))
+
+    def at(
+        self,
+        tokens: Float[Tensor, "cells dim"],
+        relation: Int[Tensor, "batch length length"],
+        places: Int[Tensor, "batch asked"],
+    ) -> Float[Tensor, "batch asked dim"]:
+        """As `forward`, of one part, at some places of each sequence alone."""
+        batch, length = relation.shape[0], relation.shape[2]
+        across = places[..., None]
+        normed = self.norm_attention(tokens)
+        own, asking = (
+            each.unflatten(0, (batch, length)).gather(1, across.expand(-1, -1, each.shape[-1]))
+            for each in (tokens, normed)
+        )
+        reads = relation.gather(1, across.expand(-1, -1, length))
+        return self._feed(own, self.attention.at(normed, asking, reads))
+
+    def _feed(
+        self, tokens: Float[Tensor, "*shape dim"], attended: Float[Tensor, "*shape dim"]
+    ) -> Float[Tensor, "*shape dim"]:
         tokens = tokens + self.dropout(attended)
         gate, content = self.expand(self.norm_forward(tokens)).chunk(2, dim=-1)
         out: Tensor = tokens + self.dropout(self.contract(functional.silu(gate) * content))

@@ -125,6 +125,22 @@ class SequencePart(nn.Module):
             for own, (_, width, _) in zip(split, shapes, strict=True)
         ]
 
+    def at(
+        self, part: Part, places: Int[Tensor, "batch asked"]
+    ) -> Float[Tensor, "batch asked dim"]:
+        """The states of `forward` at some places of each sequence, whose queries stand behind
+        its events. The last block, which nothing reads, works for those alone.
+        """
+        width, asked = part.events["time"].shape[1], part.query_length.shape[1]
+        tokens = self.norm_in(self._embed([part], [(places.shape[0], width, asked)]))
+        relation = self._relate(part)
+        *before, last = self.blocks
+        for block in before:
+            tokens = block(tokens, [relation])
+        assert isinstance(last, Block)
+        states: Tensor = self.norm_out(last.at(tokens, relation, places))
+        return states
+
     def _embed(
         self, parts: Sequence[Part], shapes: list[tuple[Size, Size, Size]]
     ) -> Float[Tensor, "cells dim"]:

@@ -42,14 +42,13 @@ class NextItemGraph(nn.Module):
         self, item_vectors: Tensor, query_length: Tensor, *events: Tensor
     ) -> tuple[Tensor, Tensor]:
         named = dict(zip(EVENT_INPUTS, events, strict=True))
-        last = (query_length - 1).clamp(min=0)[..., None]
+        last = (query_length - 1).clamp(min=0)
         n_networks = len(self.networks)
         wanted, heads = [], []
         for network, own in zip(self.networks, item_vectors.chunk(n_networks, -1), strict=True):
             assert isinstance(network, CustomerNetwork)
             part = Part(own, named, query_length[:, :0], named["time"][:, :0])
-            [(states, _)] = network.read([part])
-            asked = states.gather(1, last.expand(-1, -1, states.shape[-1]))
+            asked = network.read_at(part, last)
             seeks = network.seek(asked.flatten(0, 1))
             wanted.append(seeks.unflatten(0, (asked.shape[0], asked.shape[1])) / n_networks)
             heads.append(network.next_head(asked) / n_networks)
@@ -76,9 +75,12 @@ class GoalGraph(nn.Module):
         rows, words = numeric.flatten(0, 1), categorical.flatten(0, 1)
         answers = []
         own = item_vectors.chunk(len(self.networks), -1)
+        # Queries stand behind the events; kept in one line of shapes that exporting understands.
+        places = torch.arange(query_length.shape[1], device=query_length.device)
+        places = (places + item_vectors.shape[1]).expand(query_length.shape[0], -1)
         for network, vectors in zip(self.networks, own, strict=True):
             assert isinstance(network, CustomerNetwork)
-            [(_, asked)] = network.read([Part(vectors, named, query_length, query_time)])
+            asked = network.read_at(Part(vectors, named, query_length, query_time), places)
             answers.append(expect(network.answer(rows, words, asked.flatten(0, 1)), network.shape))
         return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 
