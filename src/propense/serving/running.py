@@ -19,6 +19,7 @@ from propense.inference.shelf import read_current
 from propense.serving.app import Application, make_app
 from propense.serving.files import SERVICE_LOCK, locked
 from propense.serving.keys import SCOPES, KeyRing
+from propense.serving.protocol import Protocol
 from propense.serving.routes import ROUTES
 from propense.serving.secrets import open_secrets
 from propense.serving.service import Service
@@ -101,7 +102,7 @@ def _config(settings: Settings) -> uvicorn.Config:
         factory=True,
         workers=settings.serve.workers,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_level="warning",
