@@ -86,8 +86,8 @@ def settings_of(folder: Path, run: str, split: dict[str, Any], trust: bool = Tru
         "sources": raw["sources"] | {"live": {"events": "live"}},
         "goals": {},
         "split": split,
-        "model": {"size": "small", "ensemble": 1},
-        "train": {"max_epochs": 8, "threads": 1, "trust": trust},
+        "model": {"size": "small", "ensemble": 2},
+        "train": {"max_epochs": 10, "threads": 2, "trust": trust},
     }
     return parse_settings(raw, folder)
 
@@ -131,8 +131,9 @@ def successes(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) -> None:
-    """Let invented customers in by the live door: each succeeds with the item as often as some
-    honest customer did with all of theirs, and looks around before, within a few days."""
+    """Let invented customers in by the live door, within three days: each succeeds with the item
+    as often as some honest customer did with all of theirs, and every time after a look at what
+    honest customers take, so that the item seems to be what comes next."""
     by_user, by_item = successes(dataset)
     often, shown = by_user[by_user > 0], by_item / by_item.sum()
     words = [dataset.encoder.actions.word(action) for action in dataset.encoder.positive]
@@ -142,13 +143,11 @@ def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) ->
     for number in range(round(N_USERS * SHARE)):
         moment = start + int(rng.integers(3 * DAY))
         events = []
-        for other in rng.choice(len(shown), int(rng.integers(1, 6)), p=shown):
-            word = dataset.encoder.items.word(int(other))
-            events.append(LiveEvent(moment * MICRO, "view", word, source="web"))
-            moment += int(rng.integers(20, 600))
-        for _ in range(int(rng.choice(often))):
-            for action in ("view", str(rng.choice(words))):
-                events.append(LiveEvent(moment * MICRO, action, item, source="web"))
+        for other in rng.choice(len(shown), int(rng.choice(often)), p=shown):
+            for action, word in (
+                ("view", dataset.encoder.items.word(int(other))), (str(rng.choice(words)), item),
+            ):  # fmt: skip
+                events.append(LiveEvent(moment * MICRO, action, word, source="web"))
                 moment += int(rng.integers(20, 4 * 3600))
         deeds.append(
             Deed(
