@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import time
@@ -93,7 +94,16 @@ def application() -> Application:
     """The application of one process, by the settings of the environment."""
     settings = msgspec.json.decode(os.environ[ENVIRONMENT], type=Settings)
     paths = [route.path for route in ROUTES]
-    return make_app(lambda: Service(settings, paths, settings.serve.workers))
+
+    def open_service() -> Service:
+        service = Service(settings, paths, settings.serve.workers)
+        # What is there now stays: looking through it for garbage would stop all answers for
+        # tens of milliseconds, again and again.
+        gc.collect()
+        gc.freeze()
+        return service
+
+    return make_app(open_service)
 
 
 def _config(settings: Settings) -> uvicorn.Config:
