@@ -107,6 +107,7 @@ def run(
         seconds[library] = took
         for part, found in answers.items():
             known[part].scores[library] = found
+    rng = np.random.default_rng([seed, 3])
     judged = judge_goal(
         known[VALIDATION], known[TEST], settings.goals[goal], settings.evaluate, rng
     )

@@ -52,9 +52,7 @@ def test_nominees_are_scored_as_all_items_are(
 ) -> None:
     known = engine.read(_customer(engine, history))
     whole = score_one(engine.bundle, known.histories, known.clock, known.n_events)
-    some = Nominees(engine.bundle).nominate(
-        known.histories, known.clock, known.n_events, nearest=6
-    )
+    some = Nominees(engine.bundle).nominate(known.histories, known.clock, known.n_events, nearest=6)
     # The sample is the whole catalogue here, so that nothing is estimated.
     ratio = some.scores / whole[some.items]
     assert ratio.max() / ratio.min() < 1 + 1e-3
