@@ -5,8 +5,8 @@ network (peers/plain_service.py). The service has core 0, the load core 1.
     python benchmarks/bench_serving.py --folder FOLDER    a finished run of the education world
     python benchmarks/bench_serving.py --seconds 2 --customers 2000 --many 5000 --no-peer
 
-Keys, rules, metrics and the log of decisions are on. Latencies are those of the client, over
-loopback. Written to build/bench/serving.json and serving.md.
+Keys, rules, metrics and the log of decisions are on; nobody is turned away. Latencies are those of
+the client, over loopback. Written to build/bench/serving.json and serving.md.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bench_tables import machine, markdown, tell_machine, write_json
 from live_service import Running, new_key, serving
 from load_service import (
     OPEN_LIMITS,
+    PATIENT,
     copy_of,
     customers_of_shards,
     import_customers,
@@ -149,7 +150,7 @@ def measure_all(folder: Path, place: Path, chosen: argparse.Namespace) -> list[L
     known = list(customers_of_shards(parts, chosen.customers, EVENTS))
     items = items_of(own)
     lines = []
-    with serving(own, *OPEN_LIMITS, key=key, core=core_of_service()) as service:
+    with serving(own, *OPEN_LIMITS, *PATIENT, key=key, core=core_of_service()) as service:
         lines.append(Line("memory after the start", resident_mb(service), "MB", 250))
         began = time.perf_counter()
         ids = import_customers(service, iter(known))
@@ -157,7 +158,7 @@ def measure_all(folder: Path, place: Path, chosen: argparse.Namespace) -> list[L
         rate = n_events / (time.perf_counter() - began)
         lines.append(Line("import, lines", rate, "events/s"))
     lines.append(Line("start to first answer", start_seconds(own, key, ids[0]), "s", 2))
-    with serving(own, *OPEN_LIMITS, key=key, core=core_of_service()) as service:
+    with serving(own, *OPEN_LIMITS, *PATIENT, key=key, core=core_of_service()) as service:
         side = own_side(service)
         answers = {user: listed(side, user) for user in ids[:20]}
         lines += traffic(side, ids, items, chosen.seconds, with_marks=True)

@@ -218,7 +218,9 @@ class Door:
     async def _reply(self, service: Service, scope: Scope_, receive: Receive) -> Reply:
         route, limits = self.route, service.serve.limits
         if route.is_question or route.browser:
-            _shed(service, route)
+            refusal = _shed(service, route)
+            if refusal is not None:
+                return refusal
         address = scope["client"][0] if scope.get("client") else "-"
         wait = service.doors.limiter.take_address(address, time.monotonic())
         if wait and not service.is_trusted(address):
@@ -242,18 +244,31 @@ class Door:
         return answer if isinstance(answer, Reply) else Reply(self._encode(answer))
 
 
-def _shed(service: Service, route: Route) -> None:
-    """Refuse before anything is done, where it would only make others wait."""
+def _shed(service: Service, route: Route) -> Reply | None:
+    """The refusal of what would only make others wait, before anything is done; None of what
+    may come in."""
     limits = service.serve.limits
     if service.in_flight > limits.in_flight:
         service.metrics.shed("in_flight")
-        raise Problem(503, "too many requests are at work; try again", retry_after=SHED_RETRY)
+        return _TOO_MANY
     if route.is_question and service.gather.wait_of_next() * 1000 > limits.wait_ms:
         service.metrics.shed("wait")
-        raise Problem(503, "answers would come too late; try again", retry_after=SHED_RETRY)
+        return _TOO_LATE
     if route.browser and service.writer.is_full:
         service.metrics.shed("wait")
-        raise Problem(503, "too many events wait to be written; try again", retry_after=SHED_RETRY)
+        return _TOO_FULL
+    return None
+
+
+def _refusal(detail: str) -> Reply:
+    """Made once: where there is too much to do, saying so must take no time."""
+    problem = Problem(503, detail, retry_after=SHED_RETRY)
+    return Reply(problem.body(), b"", problem.status, tuple(problem.headers()))
+
+
+_TOO_MANY: Final = _refusal("too many requests are at work; try again")
+_TOO_LATE: Final = _refusal("answers would come too late; try again")
+_TOO_FULL: Final = _refusal("too many events wait to be written; try again")
 
 
 async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], most: int) -> bytes:

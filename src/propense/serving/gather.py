@@ -23,13 +23,23 @@ class Gather:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: list[tuple[Engine, Sequence[Ask], asyncio.Future[list[Scores]]]] = []
+        self._turn: float | None = None
+        """When the first of the questions that were read together was taken up."""
         self.n_waiting = 0
         self.cost = _FIRST_COST
         """Mean seconds of one customer's scores, lately."""
 
     def wait_of_next(self) -> float:
-        """Seconds that a new question would wait for those before it."""
-        return self.n_waiting * self.cost
+        """Seconds that the question now at hand has waited for those that were read with it,
+        and will wait for what has to be scored before it."""
+        now = time.perf_counter()
+        if self._turn is None:
+            self._turn = now
+            self._loop.call_soon(self._end_turn)
+        return now - self._turn + self.n_waiting * self.cost
+
+    def _end_turn(self) -> None:
+        self._turn = None
 
     async def score(self, engine: Engine, asks: Sequence[Ask]) -> list[Scores]:
         """Scores of each ask. Long lists are taken in pieces, so that others come between."""
