@@ -42,6 +42,9 @@ def serve(
     """
     import msgspec
 
+    from propense.serving.lean import leave_pandas_out
+
+    leave_pandas_out()
     from propense.serving.running import Address, open_keys, run
 
     output = open_output(common)

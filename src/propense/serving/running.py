@@ -108,7 +108,7 @@ def application() -> Application:
 
 def _config(settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        "propense.serving.running:application",
+        "propense.serving.worker:application",
         factory=True,
         workers=settings.serve.workers,
         loop="uvloop",

@@ -1,0 +1,18 @@
+"""The door of each process that serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from propense.serving.lean import leave_pandas_out
+
+if TYPE_CHECKING:
+    from propense.serving.app import Application
+
+
+def application() -> Application:
+    """The application, by the settings of the environment."""
+    leave_pandas_out()
+    from propense.serving import running
+
+    return running.application()
