@@ -240,6 +240,6 @@ def test_speed_page_says_what_was_extrapolated() -> None:
 
 def test_every_peer_has_pins() -> None:
     environments = load("environments")
-    assert environments.names() == ["boosting", "rectools"]
+    assert environments.names() == ["boosting", "plain", "rectools", "schemathesis"]
     with pytest.raises(ValueError, match="no pins for the peer 'recbole'"):
         environments.interpreter("recbole")
