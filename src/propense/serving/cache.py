@@ -6,9 +6,6 @@ from collections import OrderedDict
 
 from propense.serving.known import Known
 
-_RECOUNT = 1_024
-"""Kept answers grow after a customer came in, so sizes are added up anew now and then."""
-
 
 class Cache:
     """At most `most_bytes` of customers, found under every id that leads to them."""
@@ -18,8 +15,9 @@ class Cache:
         self._customers: OrderedDict[str, Known] = OrderedDict()
         self._ids: dict[str, str] = {}
         """Another id -> the one the customer is kept under."""
+        self._sizes: dict[str, int] = {}
+        """What each customer was last counted as."""
         self._n_bytes = 0
-        self._until_recount = _RECOUNT
         self.hits = 0
         self.misses = 0
 
@@ -43,11 +41,18 @@ class Cache:
         self.drop(own)
         self._customers[own] = known
         self._ids.update(dict.fromkeys(known.customer.names, own))
-        self._n_bytes += known.n_bytes
-        self._until_recount -= 1
-        if self._until_recount <= 0:
-            self._until_recount = _RECOUNT
-            self._n_bytes = sum(other.n_bytes for other in self._customers.values())
+        self._sizes[own] = 0
+        self.grew(known)
+
+    def grew(self, known: Known) -> None:
+        """Count a customer of whom more is kept than before; others leave where the room is not
+        enough."""
+        own = known.customer.user_id
+        if self._customers.get(own) is not known:
+            return
+        size = known.n_bytes
+        self._n_bytes += size - self._sizes[own]
+        self._sizes[own] = size
         while self._n_bytes > self.most_bytes and len(self._customers) > 1:
             self.drop(next(iter(self._customers)))
 
@@ -56,7 +61,7 @@ class Cache:
         known = self._customers.pop(self._ids.get(user_id, user_id), None)
         if known is None:
             return
-        self._n_bytes -= known.n_bytes
+        self._n_bytes -= self._sizes.pop(known.customer.user_id)
         for name in known.customer.names:
             if self._ids.get(name) == known.customer.user_id:
                 del self._ids[name]

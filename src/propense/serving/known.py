@@ -57,7 +57,7 @@ class Known:
     def n_bytes(self) -> int:
         """Roughly what the customer takes in memory."""
         arrays = [kept for kept in self.kept.values() if isinstance(kept, np.ndarray)]
-        return 2_000 + 250 * self.n_events + sum(array.nbytes for array in arrays)
+        return 4_000 + 350 * self.n_events + sum(array.nbytes for array in arrays)
 
     def end_at(self, as_of: int | None) -> int:
         """How many events lie before a moment (seconds); all of them without one.

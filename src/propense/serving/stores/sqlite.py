@@ -25,8 +25,9 @@ from propense.serving.stores.writing import Writing, dict_of, names_of
 
 BUSY_MS: Final = 10_000
 """How long a process waits for another one's write."""
-_CACHE_KB: Final = 64_000
-"""Pages that the writing connection keeps; each reading one an eighth of it."""
+_CACHE_KB: Final = 16_000
+"""Pages that the writing connection keeps; each reading one half as many. The system keeps the
+file's pages too, and a page of it is had in microseconds."""
 
 _OF_NAME: Final = " FROM names n JOIN customers c ON c.key = n.customer WHERE n.name "
 _NUMBER: Final = "max(c.version, coalesce((SELECT max(seq) FROM events WHERE customer = c.key), 0))"
@@ -294,7 +295,7 @@ class SqliteStore:
                 self._writer.close()
                 self._writer = None
 
-    def _connect(self, cache_kb: int = _CACHE_KB // 8) -> sqlite3.Connection:
+    def _connect(self, cache_kb: int = _CACHE_KB // 2) -> sqlite3.Connection:
         con = sqlite3.connect(
             self.path,
             timeout=BUSY_MS / 1000,
