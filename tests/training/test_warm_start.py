@@ -19,10 +19,18 @@ from propense.errors import TrainError
 from propense.models.customer import CustomerNetwork
 from propense.progress import NoProgress
 from propense.schemas import FIRST_KNOWN
+from propense.training.checkpoints import Training
 from propense.training.learned import learn, read_notes, refresh
 from propense.training.shaping import derive_shape
 from propense.training.train import train_network
-from propense.training.warm_start import Start, find_start, label, take_over
+from propense.training.warm_start import (
+    MOST_IN_A_ROW,
+    Start,
+    earliest,
+    find_start,
+    label,
+    take_over,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -58,12 +66,17 @@ def grown(folder: Path) -> Dataset:
     return encode(make_run(folder, logs, plan_by_time()), world_settings())
 
 
+def found_in(folder: Path, dataset: Dataset, **more: object) -> tuple[Start | None, str]:
+    notes = read_notes(folder)
+    return find_start(folder, dataset, world_settings(**more), notes.trainings, notes.taken)
+
+
 def test_words_carry_their_vectors_to_other_places(tmp_path: Path) -> None:
     old = cyclic_dataset(tmp_path / "old")
     learn(old, world_settings(), tmp_path / "first")
     new = grown(tmp_path / "new")
     assert old.encoder.items.words != new.encoder.items.words[:N_ITEMS]
-    start, why = find_start(tmp_path / "first", new, world_settings(), {})
+    start, why = found_in(tmp_path / "first", new)
     assert start is not None and not why
     network = CustomerNetwork(derive_shape(new, world_settings()))
     before = network.state_dict()["items.id.weight"].clone()
@@ -89,7 +102,8 @@ def test_a_warm_training_is_better_after_one_pass_than_a_cold_one(tmp_path: Path
     assert cold.notes.taken is None and cold.notes.cold == "there is no earlier training"
     assert warm.notes.taken is not None and warm.notes.taken.share > 0.9
     assert warm.notes.taken.items == N_ITEMS + FIRST_KNOWN
-    assert warm.notes.passes["next_item"] == 1 + warm.notes.taken.passes["next_item"]
+    first = read_notes(tmp_path / "first").trainings[0]
+    assert warm.notes.taken.passes == first.passes["next_item"] and warm.notes.taken.in_a_row == 1
     scores = [one.notes.trainings[0].curves[0].validation.ndcg for one in (warm, cold)]
     assert scores[0] > scores[1] + 0.05
     assert read_notes(tmp_path / "warm") == warm.notes
@@ -126,8 +140,7 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     learn(old, world_settings(train={"max_epochs": 1}), tmp_path / "first")
 
     def why(dataset: Dataset = old, **more: object) -> str:
-        chosen = world_settings(**{"train": {"max_epochs": 1}, **more})
-        return find_start(tmp_path / "first", dataset, chosen, {})[1]
+        return found_in(tmp_path / "first", dataset, **({"train": {"max_epochs": 1}} | more))[1]
 
     def planned(**cuts: object) -> Dataset:
         return replace(old, plan=msgspec.structs.replace(old.plan, **cuts))
@@ -139,7 +152,7 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     assert "[model], the seed or the learning rate" in why(train={"seed": 9, "max_epochs": 1})
     assert "[model], the seed or the learning rate" in why(model={"size": "base"})
     assert why(train={"max_epochs": 7, "patience": 2, "seed": 0}) == ""
-    assert find_start(tmp_path / "none", old, world_settings(), {})[1] == (
+    assert find_start(tmp_path / "none", old, world_settings(), [], None)[1] == (
         "there is no earlier training"
     )
     never = world_settings(train={"max_epochs": 1, "warm_start": "never"})
@@ -155,14 +168,14 @@ def test_goals_and_columns_are_known_by_name(tmp_path: Path) -> None:
     warm = learn(new, chosen, tmp_path / "warm", earlier=tmp_path / "first")
     assert warm.notes.taken is not None and warm.notes.taken.share > 0.9
     assert not [name for name in warm.notes.taken.fresh if name.startswith("tabular.out")]
-    start, _ = find_start(tmp_path / "first", new, chosen, {})
+    start, _ = found_in(tmp_path / "first", new, train={"max_epochs": 2, "threads": 1})
     assert start is not None
     names = label(new.encoder, judged.shape)["tabular.first.weight"][1][1]
     assert len(set(names)) == len(names) == start.weights[0]["tabular.first.weight"].shape[1]
     # Another goal of the same name but another horizon is another question.
     renamed = start.labels | {"tabular.out": ("", {2: ("pay binary 1 0",)})}
     fresh = take_over(
-        warm.networks.goals[0], new.encoder, Start(start.weights, renamed, {}), 0
+        warm.networks.goals[0], new.encoder, Start(start.weights, renamed, 0, 1), 0
     ).fresh
     assert "tabular.out" in fresh
 
@@ -178,3 +191,23 @@ def test_the_refreshed_network_begins_where_the_judged_one_began(tmp_path: Path)
     assert cold.taken is None
     with pytest.raises(TrainError, match="cannot be refitted from there: there is no earlier"):
         refresh(new, chosen, judged, tmp_path / "again", earlier=tmp_path / "gone")
+
+
+def test_the_pass_that_is_taken_is_the_earlier_of_the_best() -> None:
+    def best(**passes: int) -> str:
+        return earliest(Training([], passes))
+
+    assert best(goals=3, next_item=9) == "goals" and best(goals=9, next_item=3) == "next_item"
+    assert best(next_item=4) == "next_item"
+
+
+def test_after_some_warm_trainings_one_begins_cold(tmp_path: Path) -> None:
+    chosen = world_settings(train={"max_epochs": 1, "threads": 1})
+    dataset, rows, earlier = cyclic_dataset(tmp_path / "data", n_users=40), [], None
+    for turn in range(MOST_IN_A_ROW + 3):
+        notes = learn(dataset, chosen, tmp_path / str(turn), earlier=earlier).notes
+        rows.append(0 if notes.taken is None else notes.taken.in_a_row)
+        if notes.taken is not None:
+            assert notes.taken.passes == notes.taken.in_a_row
+        earlier = tmp_path / str(turn)
+    assert rows == [0, *range(1, MOST_IN_A_ROW + 1), 0, 1]

@@ -155,13 +155,12 @@ def _learned_from(fold: Contestants) -> list[Text]:
         )
     if notes.taken is not None:
         taken = notes.taken
-        before = max(taken.passes.values(), default=0)
         said.append(
             Text(
                 f"The network began where the run's last training on less data had ended, after "
-                f"{before:,} passes: {taken.share:.0%} of its weights, the vectors of "
+                f"{taken.passes:,} passes: {taken.share:.0%} of its weights, the vectors of "
                 f"{taken.items:,} of {taken.n_items:,} items among them.",
-                f"网络从本流程上一次训练（数据较少，共 {before:,} 轮）结束处开始："
+                f"网络从本流程上一次训练（数据较少，共 {taken.passes:,} 轮）结束处开始："
                 f"沿用 {taken.share:.0%} 的权重，"
                 f"其中包括 {taken.n_items:,} 个物品中 {taken.items:,} 个的向量。",
             )

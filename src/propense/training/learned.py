@@ -57,17 +57,6 @@ class Notes(msgspec.Struct, frozen=True):
     cold: str = ""
     """Why it began cold."""
 
-    @property
-    def passes(self) -> dict[str, int]:
-        """Graph -> passes its weights have behind them, those of earlier trainings too; the
-        most of the ensemble's networks."""
-        before = {} if self.taken is None else self.taken.passes
-        graphs = {graph for training in self.trainings for graph in training.passes}
-        return {
-            graph: before.get(graph, 0) + max(t.passes.get(graph, 0) for t in self.trainings)
-            for graph in sorted(graphs)
-        }
-
 
 @dataclass(frozen=True)
 class Learned:
@@ -153,7 +142,11 @@ def start_from(
         return None, '[train] warm_start = "never"'
     if earlier is None or not (earlier / "learned.json").exists():
         return None, "there is no earlier training"
-    return find_start(earlier, dataset, settings, read_notes(earlier).passes)
+    try:
+        notes = read_notes(earlier)
+    except msgspec.DecodeError:
+        return None, "the earlier training was written by another version"
+    return find_start(earlier, dataset, settings, notes.trainings, notes.taken)
 
 
 def open_learned(dataset: Dataset, settings: Settings, folder: Path) -> Learned:

@@ -24,13 +24,16 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError
 from propense.models.customer import CustomerNetwork
-from propense.models.shape import NEXT_ITEM_GRAPH, NetworkShape
+from propense.models.shape import NetworkShape
 from propense.models.tabular import width_of_numbers, width_of_words
 from propense.schemas import SplitPlan
 from propense.settings import Model, Settings, Split
+from propense.training.checkpoints import Training
 
 ORIGIN: Final = "origin.json"
 ENCODER: Final = "encoder"
+MOST_IN_A_ROW: Final = 4
+"""Warm trainings between two cold ones."""
 _OWN: Final = ("tabular.numbers.edges",)
 """Made of the data, not learned."""
 
@@ -48,9 +51,11 @@ class Origin(msgspec.Struct, frozen=True):
 class Taken(msgspec.Struct, frozen=True):
     """What a training took over; part of training/learned.json."""
 
-    passes: dict[str, int] = {}
-    """Graph -> passes that the taken weights had, over all trainings before; the most of the
-    ensemble's networks."""
+    passes: int = 0
+    """That the taken weights have behind them, over all trainings since the last cold one; the
+    most of the ensemble's networks."""
+    in_a_row: int = 1
+    """Trainings since the last cold one, this one counted."""
     share: float = 0.0
     """Of all weights."""
     items: int = 0
@@ -76,8 +81,9 @@ class Start:
     weights: Sequence[dict[str, Tensor]]
     """One a network of the earlier ensemble."""
     labels: Labels
-    passes: dict[str, int]
-    """Graph -> passes these weights have behind them."""
+    passes: int
+    in_a_row: int
+    """Both as of `Taken`."""
 
     @property
     def digest(self) -> str:
@@ -109,13 +115,18 @@ def write_origin(dataset: Dataset, settings: Settings, folder: Path) -> None:
 
 
 def find_start(
-    folder: Path, dataset: Dataset, settings: Settings, passes: dict[str, int]
+    folder: Path,
+    dataset: Dataset,
+    settings: Settings,
+    trainings: Sequence[Training],
+    taken: Taken | None,
 ) -> tuple[Start | None, str]:
     """What can be taken over from the training in `folder`, and why not where nothing can.
 
     Only the data may have changed since: another model, seed or learning rate is another
     experiment. Nothing that was learned from then may be judged by now: the split must be the
-    same, and its cuts not earlier. `passes` are those the weights in `folder` have behind them.
+    same, and its cuts not earlier. Old data is learned from again in every training, so that after
+    some in a row one begins cold. `trainings` and `taken` are told of the one in `folder`.
     """
     try:
         origin = msgspec.json.decode((folder / ORIGIN).read_bytes(), type=Origin)
@@ -134,8 +145,23 @@ def find_start(
         return None, "[tuning] judges its trials from a cold start"
     if origin.split != settings.split or _judged_earlier(origin.plan, dataset.plan):
         return None, "the split is another one: what was learned from might be judged by"
-    weights = [_weights(folder / f"network-{n}", shape) for n in range(shape.ensemble)]
-    return Start(weights, label(encoder, shape), passes), ""
+    in_a_row = 1 if taken is None else taken.in_a_row + 1
+    if in_a_row > MOST_IN_A_ROW:
+        return None, f"{MOST_IN_A_ROW} trainings in a row began warm"
+    weights = [
+        load_file(folder / f"network-{number}" / f"{earliest(training)}.safetensors")
+        for number, training in enumerate(trainings)
+    ]
+    passes = max(min(training.passes.values()) for training in trainings)
+    passes += 0 if taken is None else taken.passes
+    return Start(weights, label(encoder, shape), passes, in_a_row), ""
+
+
+def earliest(training: Training) -> str:
+    """The graph whose best pass came first. The whole network of that pass is taken: goals and
+    next item go on learning from there, while weights past a goal's best pass do not come back.
+    """
+    return min(training.passes, key=lambda graph: (training.passes[graph], graph))
 
 
 def _judged_earlier(then: SplitPlan, now: SplitPlan) -> bool:
@@ -148,17 +174,6 @@ def _judged_earlier(then: SplitPlan, now: SplitPlan) -> bool:
     return any(
         (getattr(then, cut) or 0) > (getattr(now, cut) or 0) for cut in ("validation_from", "end")
     )
-
-
-def _weights(folder: Path, shape: NetworkShape) -> dict[str, Tensor]:
-    """One set of weights out of the two graphs' best: the trunk that looks for items, the
-    tabular part that answers goals."""
-    found = {graph: load_file(folder / f"{graph}.safetensors") for graph in shape.graphs}
-    trunk = found.get(NEXT_ITEM_GRAPH, found[shape.graphs[0]])
-    tabular = found[shape.graphs[0]]
-    return {
-        name: (tabular if name.startswith("tabular.") else trunk)[name].clone() for name in trunk
-    }
 
 
 def take_over(network: CustomerNetwork, encoder: Encoder, start: Start, number: int) -> Laid:
@@ -196,8 +211,9 @@ def sum_up(laid: Sequence[Laid], start: Start, n_items: int) -> Taken:
     """What all networks of an ensemble took over."""
     weights, everything = (sum(sizes) for sizes in zip(*[one[:2] for one in laid], strict=True))
     return Taken(
-        start.passes, round(weights / max(everything, 1), 4), min(one.items for one in laid),
-        n_items, tuple(sorted({name for one in laid for name in one.fresh})),
+        start.passes, start.in_a_row, round(weights / max(everything, 1), 4),
+        min(one.items for one in laid), n_items,
+        tuple(sorted({name for one in laid for name in one.fresh})),
     )  # fmt: skip
 
 
