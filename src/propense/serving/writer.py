@@ -49,6 +49,8 @@ class Writer:
         self.n_lost_decisions = 0
         self.failed: str | None = None
         """Why the last group was not written; None once one is."""
+        self._failed_to_log = False
+        """Whether that was a group of decisions."""
         self._thread = threading.Thread(target=self._write, name="writer", daemon=True)
         self._thread.start()
 
@@ -111,10 +113,10 @@ class Writer:
         deeds = [deed for some, _, _ in group for deed in some]
         try:
             outcomes = self._store.append(deeds)
-            self.failed = None
+            self.failed, self._failed_to_log = None, False
         except Exception as error:
             # Whatever it was, those who wait must hear of it.
-            self.failed = str(error)
+            self.failed, self._failed_to_log = str(error), False
             refused = error if isinstance(error, StoreError) else StoreError(str(error))
             self._tell(lambda: self._refuse(group, deeds, refused))
             return
@@ -126,8 +128,11 @@ class Writer:
             some.append(self._decisions.popleft())
         try:
             self._store.log_decisions(some)
-        except StoreError as error:
-            self.failed = str(error)
+            if self._failed_to_log:
+                self.failed, self._failed_to_log = None, False
+        except Exception as error:
+            # Whatever it was, the thread must live on: events wait for it.
+            self.failed, self._failed_to_log = str(error), True
             self.n_lost_decisions += len(some)
 
     def _tell(self, call: Callable[[], None]) -> None:
