@@ -74,7 +74,7 @@ class Limits(Record, frozen=True):
     """From one address with a browser key; more are refused as a flood."""
     in_flight: Count = 256
     """Requests at work at once; more are shed with 503."""
-    wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 5
+    wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 20
     """A question that would wait longer is shed with 503."""
     waiting_deeds: Count = 50_000
     """Events not yet written; more are shed with 503."""
