@@ -202,7 +202,8 @@ def _write(
     shapes: tuple[object, ...],
     file: Path,
 ) -> None:
-    with warnings.catch_warnings(), _quiet("torch.onnx._internal.exporter._registration"):
+    registration = "torch.onnx._internal.exporter._registration"
+    with warnings.catch_warnings(), _quiet(registration), _quiet("onnxscript.optimizer"):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph, arguments, input_names=list(names), output_names=list(outputs),
@@ -215,7 +216,8 @@ def _write(
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """No word from a logger below an error: torch warns of every absent library."""
+    """No word from a logger below an error: torch warns of every absent library, the optimiser
+    of every constant it does not fold."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
