@@ -90,7 +90,6 @@ class Service:
         self.gather: Gather
         self.shadow: Shadow | None = None
         self.writer: Writer
-        self.began = time.monotonic()
         self._watching: asyncio.Task[None] | None = None
         self.in_flight = 0
         self.broken_bundle = ""

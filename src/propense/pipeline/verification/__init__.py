@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from propense.encoding.dataset import Dataset
 from propense.errors import VerifyError
 from propense.evaluation.records import Report
 from propense.evaluation.report import report_from_json
-from propense.inference.bundle import Bundle, open_bundle
+from propense.inference.bundle import Bundle, Serving, open_bundle
 from propense.pipeline.contest import LIST_LENGTH, judged_rows, judged_targets
 from propense.pipeline.verification.client import Client
 from propense.pipeline.verification.judging import (
@@ -78,10 +79,10 @@ def verify(
 ) -> Verification:
     """Hold the service at `url` against the report of the bundle it serves.
 
-    `customers` asks about a sample of so many; then answers are compared with offline ones, and
-    metrics with those of the same rows offline, not with the report.
-    Raises VerifyError where there is nothing to compare; a difference is no error but a check
-    that is not met. What was sent is destroyed in any case.
+    `customers` asks about a sample of so many; then answers are compared with offline ones
+    alone: the report's metrics are of all rows.
+    Raises VerifyError where there is nothing to compare, or what was sent cannot be destroyed
+    again; a difference is no error but a check that is not met.
     """
     progress = progress or NoProgress()
     client = Client(url, key)
@@ -102,12 +103,15 @@ def verify(
         if evaluated.info.refreshed:
             _check_refreshed(client, dataset, open_bundle(folder), asked, token, result)
         result.seconds["ask"] = round(time.perf_counter() - began, 2)
+    except BaseException:
+        # What stopped the test is what has to be told.
+        with suppress(VerifyError):
+            client.delete(f"/v1/verify/{token}")
+        raise
+    else:
+        client.delete(f"/v1/verify/{token}")
         return result
     finally:
-        try:
-            client.delete(f"/v1/verify/{token}")
-        except VerifyError:
-            pass
         client.close()
 
 
@@ -141,8 +145,7 @@ def _open(settings: Settings, version: str) -> tuple[Dataset, Report]:
 
 
 def _asked(dataset: Dataset, report: Report, settings: Settings, customers: int | None) -> _Asked:
-    most, seed = dataset.settings.evaluate.max_rows, settings.train.seed
-    most = settings.evaluate.max_rows
+    most, seed = settings.evaluate.max_rows, settings.train.seed
     rows = judged_rows(dataset.rows, TEST, most, seed)
     if not report.goals:
         rows = rows.take(np.zeros(0, np.int64))
@@ -214,11 +217,8 @@ def _check_goals(
         judged = next(goal for goal in report.goals if goal.name == serving.goal.name)
         y = rows.y[:, names.index(serving.goal.name)].astype(np.float64)
         known = np.isfinite(y)
-        near = CLOSE if serving.champion == "network" else CLOSE_TREES
-        if judged.kind == "value":
-            near = CLOSE_TREES * max(1.0, float(np.abs(offline[:, number]).max(initial=0)))
         result.checks.append(
-            check_answers(serving.goal.name, offline[:, number], live[:, number], near)
+            _compare(serving, serving.goal.name, offline[:, number], live[:, number])
         )
         if result.whole:
             result.checks += check_goal(judged, y[known], live[known, number])
@@ -266,11 +266,16 @@ def _check_refreshed(
         dataset.histories, dataset.clock(), dataset.profiles, rows.user, rows.as_of
     )
     for number, serving in enumerate(bundle.info.goals):
-        near = CLOSE if serving.champion == "network" else CLOSE_TREES
-        if serving.goal.kind == "value":
-            near = CLOSE_TREES * max(1.0, float(np.abs(offline[:, number]).max(initial=0)))
         name = f"{serving.goal.name}, refreshed network"
-        result.checks.append(check_answers(name, offline[:, number], live[:, number], near))
+        result.checks.append(_compare(serving, name, offline[:, number], live[:, number]))
+
+
+def _compare(serving: Serving, name: str, offline: Doubles, live: Doubles) -> Check:
+    """One goal's live answers against the offline ones, as close as its kind allows."""
+    near = CLOSE if serving.champion == "network" else CLOSE_TREES
+    if serving.goal.kind == "value":
+        near = CLOSE_TREES * max(1.0, float(np.abs(offline).max(initial=0)))
+    return check_answers(name, offline, live, near)
 
 
 def _predict(
@@ -279,7 +284,7 @@ def _predict(
     bundle: Bundle,
     rows: AsOfRows,
     token: str,
-    network: str,
+    network: Literal["serving", "evaluated"],
     progress: Progress,
 ) -> Doubles:
     """(n_rows, n_goals) of the live service."""
@@ -293,7 +298,7 @@ def _predict(
             PredictQuestion(
                 user_id=name_of(token, str(words[rows.user[row]])),
                 as_of=_moment(int(rows.as_of[row])),
-                network="evaluated" if network == "evaluated" else "serving",
+                network=network,
             )
             for row in some
         ]
