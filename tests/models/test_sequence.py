@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from propense.models.layers import relate
 from propense.models.sequence import Part, SequencePart
 from propense.models.shape import NetworkShape
 
@@ -51,3 +52,30 @@ def test_states_at_some_places_are_those_of_all(timed, n_layers):
         places = torch.randint(0, length + queries, (n, 4))
         expected = whole.gather(1, places[..., None].expand(-1, -1, 16))
         torch.testing.assert_close(network.at(part, places), expected)
+
+
+def plain_relation(part: Part, timed: bool) -> torch.Tensor:
+    """Pair by pair, as the docstring says it."""
+    time = torch.cat([part.events["time"], part.query_time], dim=1)
+    n, length = part.events["time"].shape
+    total = time.shape[1]
+    out = torch.zeros(n, total, total, dtype=torch.int)
+    for row in range(n):
+        for reader in range(total):
+            place = int(part.query_length[row, reader - length]) if reader >= length else reader
+            for read in range(total):
+                before = read < min(place, length) if reader >= length else read <= reader
+                if (read < length and before) or read == reader:
+                    back = torch.tensor(0 if read == reader else place - read)
+                    days = time[row, reader] - time[row, read] if timed else None
+                    out[row, reader, read] = relate(torch.tensor(True), back, days)
+    return out
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_who_reads_whom_is_what_pair_by_pair_gives(timed):
+    network = make_network(timed)
+    for n, length, queries in ((2, 7, 2), (1, 0, 2), (3, 5, 0)):
+        part = draw_part(n, length, queries, 16)
+        found = network._relate(part)
+        assert found.tolist() == plain_relation(part, timed).tolist()

@@ -36,7 +36,7 @@ from propense.training.graphs import (
 )
 from propense.training.shaping import content_tensors
 
-OPSET = 20
+OPSET = 23
 TOLERANCE = 1e-5
 VALUE_SLACK = 10.0
 """Expected values are exponentials of sums in float32, which costs them a digit."""

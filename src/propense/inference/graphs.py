@@ -24,15 +24,15 @@ class OnnxGraphs:
     """inference.scorer.Graphs of one exported network."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        self._next_item = _open(folder / NEXT_ITEM_FILE, threads)
-        self._goals = _open(folder / GOALS_FILE, threads)
+        self._next_item = _Graph.open(folder / NEXT_ITEM_FILE, threads)
+        self._goals = _Graph.open(folder / GOALS_FILE, threads)
 
     def next_item(self, inputs: Arrays) -> tuple[Floats, Floats]:
-        wanted, heads = _run(self._next_item, inputs)
+        wanted, heads = _asked(self._next_item).run(inputs)
         return wanted, heads
 
     def goals(self, inputs: Arrays) -> Floats:
-        (answers,) = _run(self._goals, inputs)
+        (answers,) = _asked(self._goals).run(inputs)
         return answers
 
 
@@ -53,18 +53,18 @@ class ItemTower:
 
         Raises BundleError where the network knows items only by having met them.
         """
-        made = _run(self._session, tower_inputs(content))
+        made = self._graph.run(tower_inputs(content))
         return made[0], made[-1]
 
     @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
-        session = _open(self.folder / ITEMS_FILE, threads=1)
-        if session is None:
+    def _graph(self) -> _Graph:
+        graph = _Graph.open(self.folder / ITEMS_FILE, threads=1)
+        if graph is None:
             raise BundleError(
                 f"the network in {str(self.folder)!r} knows items only from events; give [items] "
                 f"features and train again, so that new ones can be ranked"
             )
-        return session
+        return graph
 
 
 def tower_inputs(content: ItemContent) -> dict[str, np.ndarray]:
@@ -79,20 +79,38 @@ def tower_inputs(content: ItemContent) -> dict[str, np.ndarray]:
     }
 
 
-def _open(file: Path, threads: int) -> onnxruntime.InferenceSession | None:
-    """The graph in a file, None where there is no such file."""
-    if not file.exists():
-        return None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+class _Graph:
+    """One graph, ready to run."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._names = [place.name for place in session.get_inputs()]
+
+    @classmethod
+    def open(cls, file: Path, threads: int) -> _Graph | None:
+        """The graph in a file, None where there is no such file."""
+        if not file.exists():
+            return None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        return cls(
+            onnxruntime.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"],
+                # Its kernel takes twice as long as the two that it stands for.
+                disabled_optimizers=["SkipLayerNormFusion"],
+            )
+        )  # fmt: skip
+
+    def run(self, inputs: Arrays) -> list[Floats]:
+        """The outputs in their order; `inputs` may hold more than the graph reads."""
+        fed = {name: np.ascontiguousarray(inputs[name]) for name in self._names}
+        out: list[Floats] = self._session.run(None, fed)
+        return out
 
 
-def _run(session: onnxruntime.InferenceSession | None, inputs: Arrays) -> list[Floats]:
-    if session is None:
+def _asked(graph: _Graph | None) -> _Graph:
+    if graph is None:
         raise ValueError("this network has no such head")
-    fed = {place.name: np.ascontiguousarray(inputs[place.name]) for place in session.get_inputs()}
-    out: list[Floats] = session.run(None, fed)
-    return out
+    return graph

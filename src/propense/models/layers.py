@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,19 +25,27 @@ Size = int | torch.SymInt
 """Of a dimension; a symbol while a graph is exported."""
 
 
+def index_type() -> torch.dtype:
+    """Of the rows of the bias table: short in training, what gathering reads in a graph."""
+    return torch.long if torch.compiler.is_exporting() else torch.int
+
+
 def bucket_distance(distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """Places back -> bucket: exact below 16, then logarithmic up to 512."""
     places = torch.arange(_FARTHEST + 1, device=distance.device)
     far = (places.clamp(min=_EXACT).float() / _EXACT).log2()
     far = _EXACT + (far * (N_DISTANCES - _EXACT - 1) / 5).long()
-    buckets = torch.where(places < _EXACT, places, far.clamp(max=N_DISTANCES - 1)).int()
+    buckets = torch.where(places < _EXACT, places, far.clamp(max=N_DISTANCES - 1)).to(index_type())
     return functional.embedding(distance.clamp(0, _FARTHEST), buckets[:, None]).squeeze(-1)
 
 
-def bucket_age(days: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-    """Days ago -> bucket: powers of two of minutes."""
+def bucket_age(
+    days: Float[Tensor, "*shape"], allowed: Float[Tensor, "..."] | None = None
+) -> Int[Tensor, "*shape"]:
+    """Days ago -> bucket: powers of two of minutes; 0 where `allowed` is."""
     minutes = days.clamp(min=0) * _MINUTES_PER_DAY
-    return (1 + minutes).log2().int().clamp(max=N_AGES - 1)
+    age = (1 + minutes).log2().clamp(max=N_AGES - 1)
+    return (age if allowed is None else age * allowed).to(index_type())
 
 
 def relate(
@@ -52,6 +60,19 @@ def relate(
     bucket = bucket_distance(distance)
     row = bucket if days is None else bucket * N_AGES + bucket_age(days)
     return (row + 1) * allowed
+
+
+def relate_events(length: int, timed: bool) -> Int[Tensor, "length length"]:
+    """What `relate` says of events 0..length-1 that happened at one moment.
+
+    Each reads itself and those before it:
+
+    >>> relate_events(3, timed=False).tolist()
+    [[1, 0, 0], [2, 1, 0], [3, 2, 1]]
+    """
+    place = torch.arange(length)
+    back = place[:, None] - place[None, :]
+    return relate(back >= 0, back, torch.zeros(length, length) if timed else None)
 
 
 class _Biases(torch.autograd.Function):
@@ -81,6 +102,16 @@ def join(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
+def apart(
+    tokens: Float[Tensor, "*shape dim"], weight: Float[Tensor, "all dim"], n_parts: int
+) -> Sequence[Tensor]:
+    """The equal parts of a projection: one product in training, and one each in a graph, where
+    cutting is copying."""
+    if torch.compiler.is_exporting():
+        return [functional.linear(tokens, part) for part in weight.chunk(n_parts)]
+    return functional.linear(tokens, weight).chunk(n_parts, dim=-1)
+
+
 def cut(whole: Tensor, sizes: Sequence[Size]) -> Sequence[Tensor]:
     """The reverse of `join`."""
     return [whole] if len(sizes) == 1 else whole.split(list(sizes))
@@ -104,49 +135,71 @@ class RelativeAttention(nn.Module):
         """The tokens of all parts in a row; `relations` (batch, length, length) of each part."""
         table = self._table()
         sizes = [relation.shape[0] * relation.shape[1] for relation in relations]
+        parts = zip(*(cut(each, sizes) for each in self._project(tokens)), strict=True)
         mixed = [
-            self._mix(own, relation, table)
-            for own, relation in zip(cut(self.project(tokens), sizes), relations, strict=True)
+            self._mix([each.unflatten(0, relation.shape[:2]) for each in own], relation, table)
+            for own, relation in zip(parts, relations, strict=True)
         ]
-        combined: Tensor = self.combine(join(mixed))
+        combined: Tensor = self.combine(join([each.flatten(0, 1) for each in mixed]))
+        return combined
+
+    def whole(
+        self,
+        tokens: Float[Tensor, "batch length dim"],
+        relation: Int[Tensor, "batch length length"],
+    ) -> Float[Tensor, "batch length dim"]:
+        """As `forward`, of one part."""
+        combined: Tensor = self.combine(self._mix(self._project(tokens), relation, self._table()))
         return combined
 
     def at(
         self,
-        tokens: Float[Tensor, "cells dim"],
+        tokens: Float[Tensor, "batch length dim"],
         own: Float[Tensor, "batch asked dim"],
         relation: Int[Tensor, "batch asked length"],
     ) -> Float[Tensor, "batch asked dim"]:
-        """As `forward`, of one part and for some of its tokens alone: `own`, which read all."""
-        dim = tokens.shape[-1]
-        asking, read = self.project.weight.split([dim, 2 * dim])
-        batch, length = relation.shape[0], relation.shape[2]
-        projected = functional.linear(tokens, read).unflatten(0, (batch, length))
-        query, key, value = (
-            part.unflatten(-1, (self.n_heads, -1)).permute(2, 0, 1, 3)
-            for part in (functional.linear(own, asking), *projected.chunk(2, dim=-1))
+        """As `whole`, for some of the tokens alone: `own`, which read all."""
+        # A query is carried into the space of tokens, and what it mixes is carried out of it, so
+        # that the tokens need neither keys nor values of their own.
+        asking, to_key, to_value = (
+            part.unflatten(0, (self.n_heads, -1)) for part in self.project.weight.chunk(3)
         )
-        biases = self._biases(self._table(), relation)
-        scores = torch.matmul(query * self.scale, key.transpose(-1, -2)) + biases
-        mixed = scores.softmax(dim=-1) @ value
-        combined: Tensor = self.combine(mixed.permute(1, 2, 0, 3).flatten(-2))
-        return combined
+        out = self.combine.weight.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
+        carry_in = (to_key.transpose(1, 2) @ (asking * self.scale)).flatten(0, 1)
+        carry_out = (out @ to_value).transpose(0, 1).flatten(1)
+        batch, _, dim = tokens.shape
+        sought = functional.linear(own, carry_in).reshape(batch, -1, dim)
+        biases = self._biases(self._table(), relation, heads_at=2)
+        scores = sought @ tokens.transpose(1, 2) + biases.flatten(1, 2)
+        mixed = scores.softmax(dim=-1) @ tokens
+        return functional.linear(mixed.reshape(batch, -1, self.n_heads * dim), carry_out)
+
+    def _project(self, tokens: Float[Tensor, "*shape dim"]) -> Sequence[Tensor]:
+        """Queries, already scaled, keys and values; each as wide as the tokens."""
+        asking, read = self.project.weight.tensor_split([tokens.shape[-1]])
+        return apart(tokens, torch.cat([asking * self.scale, read]), 3)
 
     def _mix(
         self,
-        projected: Float[Tensor, "cells three_dim"],
+        projected: Sequence[Tensor],
         relation: Int[Tensor, "batch length length"],
         table: Float[Tensor, "heads rows"],
-    ) -> Float[Tensor, "cells dim"]:
+    ) -> Float[Tensor, "batch length dim"]:
+        """`projected` are (batch, length, dim) each."""
+        if torch.compiler.is_exporting():
+            query, key, value = projected
+            exported: Tensor = torch.onnx.ops.attention(
+                query, key, value, self._biases(table, relation, heads_at=1), scale=1.0,
+                q_num_heads=self.n_heads, kv_num_heads=self.n_heads,
+            )[0]  # fmt: skip
+            return exported
         # Heads come first: each reads its biases as one block.
         query, key, value = (
-            part.unflatten(-1, (self.n_heads, -1)).permute(2, 0, 1, 3)
-            for part in projected.unflatten(0, relation.shape[:2]).chunk(3, dim=-1)
+            part.unflatten(-1, (self.n_heads, -1)).permute(2, 0, 1, 3) for part in projected
         )
-        biases = self._biases(table, relation)
-        scores = torch.matmul(query * self.scale, key.transpose(-1, -2)) + biases
+        scores = query @ key.transpose(-1, -2) + self._biases(table, relation, heads_at=0)
         mixed: Tensor = scores.softmax(dim=-1) @ value
-        return mixed.permute(1, 2, 0, 3).flatten(-2).flatten(0, 1)
+        return mixed.permute(1, 2, 0, 3).flatten(-2)
 
     def _table(self) -> Float[Tensor, "heads rows"]:
         table = self.distance * GAIN
@@ -156,11 +209,18 @@ class RelativeAttention(nn.Module):
         return torch.cat([never, table], dim=1)
 
     def _biases(
-        self, table: Float[Tensor, "heads rows"], relation: Int[Tensor, "batch asked length"]
-    ) -> Float[Tensor, "heads batch asked length"]:
+        self,
+        table: Float[Tensor, "heads rows"],
+        relation: Int[Tensor, "batch asked length"],
+        heads_at: int,
+    ) -> Tensor:
+        """(batch, asked, length) with a dimension for the heads at `heads_at`."""
         if not torch.compiler.is_exporting():
-            return cast("Tensor", _Biases.apply(table, relation))  # type: ignore[no-untyped-call]
-        return functional.embedding(relation, table.T).permute(3, 0, 1, 2)
+            found: Tensor = _Biases.apply(table, relation)  # type: ignore[no-untyped-call]
+            return found.movedim(0, heads_at)
+        across = torch.arange(self.n_heads).view(-1, *[1] * (3 - heads_at))
+        rows = relation.unsqueeze(heads_at) + across * table.shape[1]
+        return table.flatten().gather(0, rows.flatten()).view(rows.shape)
 
 
 def _near_first(n_heads: int) -> Float[Tensor, "heads distances"]:
@@ -194,27 +254,31 @@ class Block(nn.Module):
         """As of RelativeAttention."""
         return self._feed(tokens, self.attention(self.norm_attention(tokens), relations))
 
+    def whole(
+        self,
+        tokens: Float[Tensor, "batch length dim"],
+        relation: Int[Tensor, "batch length length"],
+    ) -> Float[Tensor, "batch length dim"]:
+        """As of RelativeAttention."""
+        return self._feed(tokens, self.attention.whole(self.norm_attention(tokens), relation))
+
     def at(
         self,
-        tokens: Float[Tensor, "cells dim"],
+        tokens: Float[Tensor, "batch length dim"],
         relation: Int[Tensor, "batch length length"],
         places: Int[Tensor, "batch asked"],
     ) -> Float[Tensor, "batch asked dim"]:
-        """As `forward`, of one part, at some places of each sequence alone."""
-        batch, length = relation.shape[0], relation.shape[2]
+        """As `whole`, at some places of each sequence alone."""
         across = places[..., None]
-        normed = self.norm_attention(tokens)
-        own, asking = (
-            each.unflatten(0, (batch, length)).gather(1, across.expand(-1, -1, each.shape[-1]))
-            for each in (tokens, normed)
-        )
-        reads = relation.gather(1, across.expand(-1, -1, length))
-        return self._feed(own, self.attention.at(normed, asking, reads))
+        own = tokens.gather(1, across.expand(-1, -1, tokens.shape[-1]))
+        reads = relation.gather(1, across.expand(-1, -1, relation.shape[-1]))
+        read, asking = self.norm_attention(tokens), self.norm_attention(own)
+        return self._feed(own, self.attention.at(read, asking, reads))
 
     def _feed(
         self, tokens: Float[Tensor, "*shape dim"], attended: Float[Tensor, "*shape dim"]
     ) -> Float[Tensor, "*shape dim"]:
         tokens = tokens + self.dropout(attended)
-        gate, content = self.expand(self.norm_forward(tokens)).chunk(2, dim=-1)
+        gate, content = apart(self.norm_forward(tokens), self.expand.weight, 2)
         out: Tensor = tokens + self.dropout(self.contract(functional.silu(gate) * content))
         return out

@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from propense.models.dropout import Dropout
-from propense.models.layers import Block, Size, cut, join, relate
+from propense.models.layers import (
+    Block,
+    Size,
+    bucket_age,
+    cut,
+    index_type,
+    join,
+    relate,
+    relate_events,
+)
 from propense.models.shape import NetworkShape
 
 SMALL = 0.02
@@ -52,8 +62,8 @@ class EventTokens(nn.Module):
                 table.weight[0].zero_()
 
     def forward(
-        self, item_vectors: Float[Tensor, "cells dim"], events: dict[str, Tensor]
-    ) -> Float[Tensor, "cells dim"]:
+        self, item_vectors: Float[Tensor, "*cells dim"], events: dict[str, Tensor]
+    ) -> Float[Tensor, "*cells dim"]:
         numbers = torch.stack(
             [events["gap"] / 4, events["value"] / 4, events["valued"], events["count"]], dim=-1
         )
@@ -77,8 +87,8 @@ class QueryTokens(nn.Module):
         self.silence = nn.Sequential(nn.Linear(3, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(
-        self, silence_days: Float[Tensor, " cells"], length: Int[Tensor, " cells"]
-    ) -> Float[Tensor, "cells dim"]:
+        self, silence_days: Float[Tensor, "*cells"], length: Int[Tensor, "*cells"]
+    ) -> Float[Tensor, "*cells dim"]:
         log_silence = torch.log1p(silence_days.clamp(min=0))
         known = (length > 0).float()
         log_length = torch.log1p(length.float())
@@ -88,6 +98,8 @@ class QueryTokens(nn.Module):
 
 class SequencePart(nn.Module):
     """Causal layers over events; queries read earlier events and are read by nothing."""
+
+    among_events: Tensor
 
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
@@ -101,6 +113,8 @@ class SequencePart(nn.Module):
         )
         self.norm_out = nn.LayerNorm(shape.dim)
         self.timed = shape.timed
+        among = relate_events(shape.max_length, shape.timed)
+        self.register_buffer("among_events", among, persistent=False)
 
     def forward(
         self, parts: Sequence[Part]
@@ -131,12 +145,15 @@ class SequencePart(nn.Module):
         """The states of `forward` at some places of each sequence, whose queries stand behind
         its events. The last block, which nothing reads, works for those alone.
         """
-        width, asked = part.events["time"].shape[1], part.query_length.shape[1]
-        tokens = self.norm_in(self._embed([part], [(places.shape[0], width, asked)]))
-        relation = self._relate(part)
+        tokens = self.events(part.item_vectors, part.events)
+        if part.query_length.shape[1]:
+            asking = self.queries(_silence(part), part.query_length)
+            tokens = torch.cat([tokens, asking], dim=1)
+        tokens, relation = self.norm_in(tokens), self._relate(part)
         *before, last = self.blocks
         for block in before:
-            tokens = block(tokens, [relation])
+            assert isinstance(block, Block)
+            tokens = block.whole(tokens, relation)
         assert isinstance(last, Block)
         states: Tensor = self.norm_out(last.at(tokens, relation, places))
         return states
@@ -167,12 +184,28 @@ class SequencePart(nn.Module):
         return join([row.flatten(0, 1) for row in rows])
 
     def _relate(self, part: Part) -> Int[Tensor, "batch total total"]:
+        """Who may read whom, how many places back and how long after.
+
+        An event at place i reads events 0..i; a query stands where the next event would and
+        reads the events before it and itself.
+        """
         time = part.events["time"]
-        allowed, distance = _place(time, part.query_length)
-        if not self.timed:
-            return relate(allowed, distance, None)
-        moments = torch.cat([time, part.query_time], dim=1)
-        return relate(allowed, distance, moments[:, :, None] - moments[:, None, :])
+        length, n_queries = time.shape[1], part.query_length.shape[1]
+        near = self.among_events[:length, :length].to(index_type())
+        if self.timed:
+            since = time[:, :, None] - time[:, None, :]
+            events = near + bucket_age(since, (near > 0).float())
+        else:
+            events = near.expand(time.shape[0], -1, -1)
+        if n_queries == 0:
+            return events
+        place = torch.arange(length, device=time.device)
+        back = part.query_length[:, :, None] - place
+        silent = part.query_time[:, :, None] - time[:, None, :] if self.timed else None
+        asking = relate(back > 0, back, silent).to(events.dtype)
+        itself = torch.eye(n_queries, dtype=events.dtype, device=time.device)
+        queries = torch.cat([asking, itself.expand(time.shape[0], -1, -1)], dim=2)
+        return torch.cat([functional.pad(events, (0, n_queries)), queries], dim=1)
 
 
 def _silence(part: Part) -> Float[Tensor, "batch queries"]:
@@ -182,22 +215,3 @@ def _silence(part: Part) -> Float[Tensor, "batch queries"]:
     padded = torch.cat([time, time.new_zeros(time.shape[0], 1)], dim=1)
     since = part.query_time - padded.gather(1, last)
     return torch.where(part.query_length > 0, since, part.query_time * 0)
-
-
-def _place(
-    time: Float[Tensor, "batch length"], query_length: Int[Tensor, "batch queries"]
-) -> tuple[Bool[Tensor, "batch total total"], Int[Tensor, "batch total total"]]:
-    """Who may read whom, and how many places back.
-
-    An event at place i reads events 0..i; a query stands where the next event would and
-    reads the events before it and itself.
-    """
-    n_batch, n_queries = query_length.shape
-    length = time.shape[1]
-    place = torch.arange(length, device=query_length.device)
-    key_place = torch.cat([place.expand(n_batch, -1), query_length], dim=1).int()
-    is_query = torch.arange(length + n_queries, device=query_length.device) >= length
-    back = key_place[:, :, None] - key_place[:, None, :]
-    reads_events = (back >= is_query[None, :, None].int()) & ~is_query[None, None, :]
-    itself = torch.eye(length + n_queries, dtype=torch.bool, device=query_length.device)
-    return reads_events | itself, back

@@ -43,16 +43,28 @@ class NextItemGraph(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         named = dict(zip(EVENT_INPUTS, events, strict=True))
         last = (query_length - 1).clamp(min=0)
-        n_networks = len(self.networks)
-        wanted, heads = [], []
-        for network, own in zip(self.networks, item_vectors.chunk(n_networks, -1), strict=True):
-            assert isinstance(network, CustomerNetwork)
-            part = Part(own, named, query_length[:, :0], named["time"][:, :0])
-            asked = network.read_at(part, last)
-            seeks = network.seek(asked.flatten(0, 1))
-            wanted.append(seeks.unflatten(0, (asked.shape[0], asked.shape[1])) / n_networks)
-            heads.append(network.next_head(asked) / n_networks)
-        return torch.cat(wanted, dim=-1), torch.stack(heads).sum(dim=0)
+        part = Part(item_vectors, named, query_length[:, :0], named["time"][:, :0])
+        found = [
+            _seek(network, part._replace(item_vectors=own), last)
+            for network, own in zip(self.networks, _each(item_vectors, self.networks), strict=True)
+        ]
+        if len(found) == 1:
+            return found[0]
+        wanted, heads = zip(*found, strict=True)
+        return torch.cat(wanted, dim=-1) / len(found), torch.stack(heads).mean(dim=0)
+
+
+def _seek(network: nn.Module, part: Part, last: Tensor) -> tuple[Tensor, Tensor]:
+    """What one network looks for after the events at `last`, and its opinion of the heads."""
+    assert isinstance(network, CustomerNetwork)
+    asked = network.read_at(part, last)
+    wanted = network.seek(asked.flatten(0, 1)).unflatten(0, (asked.shape[0], asked.shape[1]))
+    return wanted, network.next_head(asked)
+
+
+def _each(item_vectors: Tensor, networks: nn.ModuleList) -> Sequence[Tensor]:
+    """The vectors of each network; a graph would copy those of the only one to cut them."""
+    return [item_vectors] if len(networks) == 1 else item_vectors.chunk(len(networks), -1)
 
 
 class GoalGraph(nn.Module):
@@ -74,7 +86,7 @@ class GoalGraph(nn.Module):
         named = dict(zip(EVENT_INPUTS, events, strict=True))
         rows, words = numeric.flatten(0, 1), categorical.flatten(0, 1)
         answers = []
-        own = item_vectors.chunk(len(self.networks), -1)
+        own = _each(item_vectors, self.networks)
         # Queries stand behind the events; kept in one line of shapes that exporting understands.
         places = torch.arange(query_length.shape[1], device=query_length.device)
         places = (places + item_vectors.shape[1]).expand(query_length.shape[0], -1)
