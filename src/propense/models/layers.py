@@ -40,7 +40,7 @@ def bucket_distance(distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
 
 
 def bucket_age(
-    days: Float[Tensor, "*shape"], allowed: Float[Tensor, "..."] | None = None
+    days: Float[Tensor, "*shape"], allowed: Tensor | None = None
 ) -> Int[Tensor, "*shape"]:
     """Days ago -> bucket: powers of two of minutes; 0 where `allowed` is."""
     minutes = days.clamp(min=0) * _MINUTES_PER_DAY
