@@ -74,7 +74,9 @@ class KeyRing:
         """Raises ServeError where keys.json cannot be read."""
         self._file = folder / FILE
         self._lock = folder / LOCK
-        self._secret = secrets.key("keys")
+        # Copied for each key. `hmac.digest` would let other threads run meanwhile, and wait for
+        # its turn again: longer than it works.
+        self._seal = hmac.new(secrets.key("keys"), digestmod="sha256")
         self._nobody = KeyRecord(
             prefix="", mac=os.urandom(32), name="", scopes=frozenset(), created=0, revoked=0
         )
@@ -179,7 +181,9 @@ class KeyRing:
         return self._change(renew)
 
     def _mac(self, presented: str) -> bytes:
-        return hmac.digest(self._secret, presented.encode("utf-8", "surrogatepass"), "sha256")
+        seal = self._seal.copy()
+        seal.update(presented.encode("utf-8", "surrogatepass"))
+        return seal.digest()
 
     def _change(
         self, change: Callable[[dict[str, KeyRecord]], tuple[KeyRecord, str]]

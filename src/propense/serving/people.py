@@ -70,9 +70,10 @@ def follow_deeds(
             continue
         plain = alone and not (deed.traits or deed.consent or deed.previous_id)
         for engine in engines:
-            known = engine.cache.get(deed.user_id) if plain else None
-            if known is not None:
-                engine.cache.put(with_events(known, deed.events))
+            if plain:
+                known = engine.cache.get(deed.user_id)
+                if known is not None:
+                    engine.cache.put(with_events(known, deed.events))
                 continue
             engine.cache.drop(deed.user_id)
             if deed.previous_id is not None:

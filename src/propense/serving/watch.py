@@ -46,7 +46,8 @@ class Watch:
 
     def start(self) -> None:
         """What libraries say goes to the log alone from now on: their own lines name people."""
-        self._libraries.take_over("uvicorn", "uvicorn.error", "uvicorn.access", "propense")
+        # Not of uvicorn.access, which would then write a line a request for nobody.
+        self._libraries.take_over("uvicorn", "uvicorn.error", "propense")
         self.log.notice("started", bundle=self._service.engine.version)
 
     def follow(self, engine: Engine) -> None:

@@ -168,11 +168,9 @@ class Writer:
         self.n_waiting -= len(deeds)
         unsettled = self._unsettled
         for name in names_of(deeds):
-            left = unsettled[name] - 1
+            left = unsettled.pop(name) - 1
             if left > 0:
                 unsettled[name] = left
-            else:
-                del unsettled[name]
 
 
 def names_of(deeds: Sequence[Deed]) -> Iterator[str]:
