@@ -75,8 +75,9 @@ def test_the_same_work_for_known_and_unknown(ring, monkeypatch):
     whole = ring.create("a", ["read"], now=NOW)[1]
     done = Counter()
     for place, name in ((ring, "_mac"), (keys.hmac, "compare_digest")):
+        real = getattr(place, name)
 
-        def counted(*words, real=getattr(place, name), name=name):
+        def counted(*words, real=real, name=name):
             done[name, len(words[0])] += 1
             return real(*words)
 
