@@ -26,7 +26,9 @@ OPEN_LIMITS = (
     "--set", "serve.limits.events_per_day=1000000000",
 )  # fmt: skip
 """Options of `propense serve`: one key and one address send all that the machine takes."""
-PATIENT = ("--set", "serve.limits.wait_ms=100")
+PATIENT = (
+    "--set", "serve.limits.wait_ms=1e6", "--set", "serve.limits.standing_wait_ms=1e6",
+)  # fmt: skip
 """Many questions at once are answered one after the other, not turned away."""
 IMPORT_LINES = 20_000
 

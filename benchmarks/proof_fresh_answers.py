@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 from live_service import Running, bundle_folder, serving
-from load_service import OPEN_LIMITS, items_of, serving_process, track, wait_for_workers
+from load_service import OPEN_LIMITS, PATIENT, items_of, serving_process, track, wait_for_workers
 from loading import Script, converse, question, request
 from proving import Proof
 
@@ -24,7 +24,7 @@ def prove(pairs: int = PAIRS) -> Proof:
     """Customers buy what is offered first, and ask again over another connection: what they own
     is offered no more. In a stale answer it would stand first."""
     seen: Counter[str] = Counter()
-    words = ["--workers", "2", "--set", "serve.limits.wait_ms=1e6", *OPEN_LIMITS]
+    words = ["--workers", "2", *PATIENT, *OPEN_LIMITS]
     with bundle_folder() as folder, serving(folder, *words) as service:
         wait_for_workers(service, 2)
         ports: dict[tuple[int, int], int] = {}

@@ -17,6 +17,7 @@ import numpy as np
 from live_service import Running, bundle_folder, serving
 from load_service import (
     OPEN_LIMITS,
+    PATIENT,
     import_customers,
     invented_customers,
     items_of,
@@ -38,7 +39,7 @@ BUNDLES = ("v0001", "v0002")
 CLOSE = 1e-6
 """Customers scored alone and in a batch differ by rounding."""
 LIMIT = "0 failed, 0 mixed, 0 late"
-WORDS = ("--set", "serve.limits.wait_ms=1e6", *OPEN_LIMITS)
+WORDS = (*PATIENT, *OPEN_LIMITS)
 
 
 @dataclass

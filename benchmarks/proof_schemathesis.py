@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from live_service import Running, bundle_folder, serving
-from load_service import OPEN_LIMITS
+from load_service import OPEN_LIMITS, PATIENT
 from proving import Proof
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
@@ -41,7 +41,7 @@ LIMIT = f"0 failures of {len(CHECKS)} kinds of checks, {EXAMPLES} examples of wh
 
 def prove() -> Proof:
     """One service; schemathesis with a key of every scope."""
-    words = ["--set", "serve.limits.wait_ms=1e6", *OPEN_LIMITS]
+    words = [*PATIENT, *OPEN_LIMITS]
     with bundle_folder() as folder, serving(folder, *words) as service:
         code, recorded, said = _run(service)
     failures = Counter(

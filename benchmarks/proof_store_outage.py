@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from live_service import Running, bundle_folder, serving
-from load_service import OPEN_LIMITS, track
+from load_service import OPEN_LIMITS, PATIENT, track
 from proving import ROOT, Proof
 
 sys.path.insert(0, str(ROOT / "tests" / "conformance"))
@@ -90,7 +90,7 @@ def _running(started: Callable[[], Iterator[Any]]) -> Iterator[Any]:
 def _outages(server: Any, durable: str, rounds: int) -> tuple[bool, str]:
     seen = Seen()
     words = ["--set", f"serve.store={server.url}", "--set", f"serve.durable={durable}"]
-    words += ["--set", "serve.limits.wait_ms=1e6"]
+    words += PATIENT
     recoveries = []
     with bundle_folder() as folder, serving(folder, *words, *OPEN_LIMITS) as service:
         for user in range(CUSTOMERS):

@@ -213,7 +213,7 @@ def live_service(place: Place, data: Path, **changes: Any) -> Iterator[Live]:
 
     Without other limits no question is shed: this machine may be busy.
     """
-    changes.setdefault("limits", Limits(wait_ms=60_000))
+    changes.setdefault("limits", Limits(wait_ms=60_000, standing_wait_ms=60_000))
     settings = place.serving(data, **changes)
     data.mkdir(parents=True, exist_ok=True)
     ring = KeyRing(data, open_secrets(data))

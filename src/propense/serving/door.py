@@ -251,7 +251,7 @@ def _shed(service: Service, route: Route) -> Reply | None:
     if service.in_flight > limits.in_flight:
         service.metrics.shed("in_flight")
         return _TOO_MANY
-    if route.is_question and service.gather.wait_of_next() * 1000 > limits.wait_ms:
+    if route.is_question and service.queue.is_too_long():
         service.metrics.shed("wait")
         return _TOO_LATE
     if route.browser and service.writer.is_full:

@@ -13,7 +13,7 @@ VERIFY_PREFIX: Final = "verify:"
 """Ids that start so belong to an integration test; see serving/verification.py."""
 
 
-class LiveEvent(msgspec.Struct, frozen=True):
+class LiveEvent(msgspec.Struct, frozen=True, gc=False):
     """One event as it is kept. The customer is the record's that holds it."""
 
     event_time: int
@@ -67,7 +67,7 @@ class Customer(msgspec.Struct, kw_only=True):
     """Of messages received."""
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A list that was shown, as it is logged: what the next training learns exposure from."""
 
     user_id: str

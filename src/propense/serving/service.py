@@ -24,6 +24,7 @@ from propense.serving.keys import KeyRing
 from propense.serving.limits import Limiter
 from propense.serving.people import People, follow_deeds
 from propense.serving.pseudonyms import Pseudonyms
+from propense.serving.queue import Queue
 from propense.serving.records import Decision, Deed, Outcome
 from propense.serving.secrets import Secrets, open_secrets
 from propense.serving.shadow import Shadow, open_shadow
@@ -104,7 +105,9 @@ class Service:
     async def start(self) -> None:
         """Begin to write and to watch; called on the event loop that answers."""
         loop = asyncio.get_running_loop()
-        self.gather = Gather(loop)
+        limits = self.serve.limits
+        self.queue = Queue(loop, limits.wait_ms / 1e3, limits.standing_wait_ms / 1e3)
+        self.gather = Gather(loop, self.queue)
         most = self.serve.limits.waiting_deeds
         self.writer = Writer(self.store, loop, self._on_kept, most, self.unsettled)
         self.shadow = open_shadow(self)

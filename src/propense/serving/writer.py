@@ -16,6 +16,10 @@ from propense.serving.store import Store
 GROUP: Final = 2_000
 """Deeds of one transaction at most."""
 
+PAUSE: Final = 0.5
+"""Seconds after which decisions are written where no deeds come: small groups often, since each
+takes processor time from answers while it is written."""
+
 Done = Callable[[Sequence[Deed], Sequence[Outcome]], None]
 
 
@@ -95,7 +99,7 @@ class Writer:
 
     def _write(self) -> None:
         while True:
-            self._wake.wait(timeout=0.5)
+            self._wake.wait(timeout=PAUSE)
             self._wake.clear()
             while self._waiting:
                 self._write_group()

@@ -1,0 +1,82 @@
+"""How long a question would wait, and whether it may."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+_SLOW: Final = 0.05
+"""Weight of the newest measurement in the mean cost of an answer."""
+_FIRST_COST: Final = 5e-4
+SPAN: Final = 0.1
+"""Seconds over which is counted what is asked."""
+_SMOOTH: Final = 0.5
+FULL: Final = 1.1
+"""Seconds of work asked for in a second from which on no queue can ever end."""
+
+
+class Queue:
+    """Whoever asks more than can be answered is turned away before others have to wait.
+
+    A burst may wait for a while, since a rest follows in which all is answered. Where more is
+    asked than can be answered a queue helps nobody: it would stay as long as it is allowed to
+    be, and everyone would wait for all of it. So then much less waiting is allowed (the thought
+    of Nichols and Jacobson, Controlling Queue Delay, 2012). For one event loop.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, burst_seconds: float, standing_seconds: float
+    ) -> None:
+        self._loop = loop
+        self._burst, self._standing = burst_seconds, standing_seconds
+        self._turn: float | None = None
+        """When the first of the questions that were read together was taken up."""
+        self._since = time.perf_counter()
+        self._n_asked = self._n_refused = self._n_scored = 0
+        """Of questions since then."""
+        self._share = 1.0
+        """Of questions that were let in, those that had to be scored, lately."""
+        self._overrun = False
+        """Whether more is asked than can be answered."""
+        self.n_waiting = 0
+        """Questions let in whose scores are not made yet, or whose answers are not."""
+        self.cost = _FIRST_COST
+        """Mean seconds of one of them, lately."""
+
+    def is_too_long(self) -> bool:
+        """Whether a question that comes now would wait longer than it may."""
+        now = time.perf_counter()
+        if self._turn is None:
+            self._turn = now
+            self._loop.call_soon(self._end_turn)
+        if now - self._since >= SPAN:
+            self._count(now)
+        wait = now - self._turn + self.n_waiting * self.cost
+        too_long = wait > (self._standing if self._overrun else self._burst)
+        self._n_asked += 1
+        self._n_refused += too_long
+        return too_long
+
+    def enter(self, n: int) -> None:
+        """`n` questions have to be scored."""
+        self.n_waiting += n
+        self._n_scored += n
+
+    def leave(self, n: int, seconds: float) -> None:
+        """`n` questions were answered, and the loop was at work on them, and on what came
+        between, for so long."""
+        self.n_waiting -= n
+        self.cost += _SLOW * (seconds / max(n, 1) - self.cost)
+
+    def _count(self, now: float) -> None:
+        let_in = self._n_asked - self._n_refused
+        if let_in:
+            self._share += _SMOOTH * (self._n_scored / let_in - self._share)
+        work = self._n_asked * self._share * self.cost / (now - self._since)
+        self._overrun = work > FULL
+        self._since = now
+        self._n_asked = self._n_refused = self._n_scored = 0
+
+    def _end_turn(self) -> None:
+        self._turn = None
