@@ -15,7 +15,7 @@ from propense.encoding.dataset import Dataset
 from propense.evaluation.records import RivalNote
 from propense.inference.rival import load_goal_rival
 from propense.models.rivals.goal_rival import GoalRival
-from propense.models.rivals.goals import fit_goal_rival
+from propense.models.rivals.goals import fit_goal_rival, fitter_of
 from propense.models.rivals.item_rivals import fit_item_rival, load_item_rival
 from propense.models.rivals.items import ItemRival
 from propense.models.rivals.notes import RivalNotes
@@ -114,6 +114,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
         for name in settings.rivals.goals:
             place = folder / "goals" / goal.name / name
             if not (place / "model.onnx").exists():
+                fitter_of(name)
                 yield Fit(f"{name} for {goal.name}", partial(make, number, goal, name, place))
 
 

@@ -55,7 +55,7 @@ def fit_goal_rival(
         what = "class" if setup.kind == "binary" else "value"
         remarks.append(f"train has a single {what}: everybody is given the mean label")
     else:
-        fitted = _fitter(name)(problem)
+        fitted = fitter_of(name)(problem)
     columns = problem.columns(fitted.design)
     notes = RivalNotes(
         rows=len(problem.y), rows_given=len(y), trials=fitted.trials, members=fitted.members,
@@ -68,8 +68,12 @@ def fit_goal_rival(
     return rival
 
 
-def _fitter(name: str) -> Callable[[Problem], Fitted]:
-    """The room of one rival; its library is loaded only when it is asked for."""
+def fitter_of(name: str) -> Callable[[Problem], Fitted]:
+    """The room of one rival; its library is loaded only when it is asked for.
+
+    Not in several threads at a time: parts of scikit-learn name each other, and two threads
+    that begin to load them at unlike ends wait for each other.
+    """
     if name == "logistic":
         from propense.models.rivals.logistic import fit_logistic as fit
     elif name == "tree":

@@ -1,0 +1,41 @@
+"""Rivals are fitted side by side; their libraries are loaded before that, by one thread."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from propense.models.rivals import goals
+from propense.pipeline import rivalry
+
+
+def test_libraries_are_loaded_by_the_thread_that_starts_the_others(monkeypatch):
+    loaded: list[tuple[str, threading.Thread]] = []
+    real = goals.fitter_of
+
+    def noted(name):
+        loaded.append((name, threading.current_thread()))
+        return real(name)
+
+    class Nothing:
+        """Whatever is asked of a data set, before anything is fitted."""
+
+        def __getattr__(self, name):
+            return self
+
+        def __call__(self, *words):
+            return self
+
+        goals = (type("Goal", (), {"name": "pay", "kind": "binary"})(),)
+
+    monkeypatch.setattr(rivalry, "fitter_of", noted)
+    monkeypatch.setattr(rivalry, "draw_rows", lambda *words: np.zeros(0))
+    settings = Nothing()
+    settings.train = type("Train", (), {"seed": 0})()
+    settings.rivals = type("Rivals", (), {"goals": ("tree", "svm", "lightgbm"), "max_rows": 9})()
+    fits = list(rivalry._goal_fits(Nothing(), settings, Path("/nowhere")))
+    assert [fit.name for fit in fits] == ["tree for pay", "svm for pay", "lightgbm for pay"]
+    assert [name for name, _ in loaded] == ["tree", "svm", "lightgbm"]
+    assert {thread for _, thread in loaded} == {threading.main_thread()}
