@@ -11,9 +11,12 @@ _SLOW: Final = 0.05
 _FIRST_COST: Final = 5e-4
 SPAN: Final = 0.1
 """Seconds over which is counted what is asked."""
-_SMOOTH: Final = 0.5
-FULL: Final = 1.1
-"""Seconds of work asked for in a second from which on no queue can ever end."""
+MANY: Final = 0.05
+"""Of what is asked, turned away though it might have waited long: no burst is so long."""
+FITS: Final = 0.95
+"""Of the most that was answered lately; less than that can be answered."""
+_FADE: Final = 0.98
+"""What that is worth a span later."""
 
 
 class Queue:
@@ -33,12 +36,12 @@ class Queue:
         self._turn: float | None = None
         """When the first of the questions that were read together was taken up."""
         self._since = time.perf_counter()
-        self._n_asked = self._n_refused = self._n_scored = 0
-        """Of questions since then."""
-        self._share = 1.0
-        """Of questions that were let in, those that had to be scored, lately."""
+        self._n_asked = self._n_refused = 0
+        """Questions since then."""
         self._overrun = False
         """Whether more is asked than can be answered."""
+        self._most = 0.0
+        """Questions a second that were answered at most since that began."""
         self.n_waiting = 0
         """Questions let in whose scores are not made yet, or whose answers are not."""
         self.cost = _FIRST_COST
@@ -61,7 +64,6 @@ class Queue:
     def enter(self, n: int) -> None:
         """`n` questions have to be scored."""
         self.n_waiting += n
-        self._n_scored += n
 
     def leave(self, n: int, seconds: float) -> None:
         """`n` questions were answered, and the loop was at work on them, and on what came
@@ -70,13 +72,15 @@ class Queue:
         self.cost += _SLOW * (seconds / max(n, 1) - self.cost)
 
     def _count(self, now: float) -> None:
-        let_in = self._n_asked - self._n_refused
-        if let_in:
-            self._share += _SMOOTH * (self._n_scored / let_in - self._share)
-        work = self._n_asked * self._share * self.cost / (now - self._since)
-        self._overrun = work > FULL
+        asked = self._n_asked / (now - self._since)
+        answered = asked - self._n_refused / (now - self._since)
+        if self._overrun:
+            self._most = max(self._most * _FADE, answered)
+            self._overrun = asked > FITS * self._most
+        elif asked - answered > MANY * asked:
+            self._overrun, self._most = True, answered
         self._since = now
-        self._n_asked = self._n_refused = self._n_scored = 0
+        self._n_asked = self._n_refused = 0
 
     def _end_turn(self) -> None:
         self._turn = None

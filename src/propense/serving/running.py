@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from propense.settings import Settings
 
 ENVIRONMENT: Final = "PROPENSE_SERVE_SETTINGS"
 """Where the processes of a service find their settings."""
+SWITCH_SECONDS: Final = 2e-4
+"""Between threads, where both have work."""
 BACKLOG: Final = 2_048
 
 
@@ -96,6 +99,9 @@ def application() -> Application:
     paths = [route.path for route in ROUTES]
 
     def open_service() -> Service:
+        # The thread that writes events gives way at every call of SQLite, and an event is
+        # acknowledged only after some ten of them.
+        sys.setswitchinterval(SWITCH_SECONDS)
         service = Service(settings, paths, settings.serve.workers)
         # What is there now stays: looking through it for garbage would stop all answers for
         # tens of milliseconds, again and again.

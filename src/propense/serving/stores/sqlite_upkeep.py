@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ HUGE_BYTES: Final = 256_000_000
 """From here on writers wait for the moment in which the file can begin anew."""
 FORGET_TICKS: Final = 14_400
 """Message ids are forgotten once an hour."""
+NICE: Final = 15
+"""Of the thread: a tenth of what the others have where the core is one."""
 
 
 class Upkeep:
@@ -45,6 +48,7 @@ class Upkeep:
         self._thread.join()
 
     def _run(self) -> None:
+        _give_way()
         con: sqlite3.Connection | None = None
         done = (0, 0)
         tick = 0
@@ -74,6 +78,13 @@ class Upkeep:
         except FileNotFoundError:
             return (0, 0)
         return (found.st_size, found.st_mtime_ns)
+
+
+def _give_way() -> None:
+    """Let answers go first where the cores are few: what is done here can wait."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _checkpoint(con: sqlite3.Connection, size: int) -> None:
