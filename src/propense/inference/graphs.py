@@ -98,7 +98,7 @@ class _Graph:
         return cls(
             onnxruntime.InferenceSession(
                 str(file), options, providers=["CPUExecutionProvider"],
-                # Its kernel takes twice as long as the two that it stands for.
+                # Its kernel takes several times as long as the two that it stands for.
                 disabled_optimizers=["SkipLayerNormFusion"],
             )
         )  # fmt: skip
