@@ -26,7 +26,7 @@ KIND = "speed"
 CLAIM = "20 minutes of questions and events at 70 % of capacity: answers at once, memory flat"
 MINUTES = 20.0
 CUSTOMERS, EVENTS = 4_000, 150
-"""More events than a network of the default length reads: what comes later makes no answer dearer."""
+"""More events than the network reads: what comes later makes no answer dearer."""
 SHARE, OF_EVENTS = 0.7, 4
 """Every such request is an event."""
 P99_MS = 10.0
