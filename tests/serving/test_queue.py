@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from propense.serving import queue
-from propense.serving.queue import SPAN, Queue
+from propense.serving.queue import BATCH, SPAN, Queue
 
 
 class Loop:
@@ -94,7 +94,7 @@ def test_of_three_times_too_much_as_much_is_answered_as_can_be_and_soon(clock):
     told = offer(made, loop, clock, rate=3000, seconds=3)
     for let_in, refused in told[3:]:
         assert 80 <= let_in <= 110 and refused > 100
-    assert made.n_waiting <= 4
+    assert made.n_waiting <= BATCH + 1
 
 
 def test_when_it_is_over_bursts_may_wait_again(clock):

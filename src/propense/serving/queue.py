@@ -15,6 +15,8 @@ MANY: Final = 0.05
 """Of what is asked, turned away though it might have waited long: no burst is so long."""
 FITS: Final = 0.95
 """Of the most that was answered lately; less than that can be answered."""
+BATCH: Final = 6
+"""So many may always wait: they are scored together, and fewer would cost more each."""
 _FADE: Final = 0.98
 """What that is worth a span later."""
 
@@ -56,7 +58,8 @@ class Queue:
         if now - self._since >= SPAN:
             self._count(now)
         wait = now - self._turn + self.n_waiting * self.cost
-        too_long = wait > (self._standing if self._overrun else self._burst)
+        standing = max(self._standing, BATCH * self.cost)
+        too_long = wait > (standing if self._overrun else self._burst)
         self._n_asked += 1
         self._n_refused += too_long
         return too_long
