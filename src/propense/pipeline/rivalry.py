@@ -114,6 +114,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
         for name in settings.rivals.goals:
             place = folder / "goals" / goal.name / name
             if not (place / "model.onnx").exists():
+                # Loads the library, here where there is but one thread.
                 fitter_of(name)
                 yield Fit(f"{name} for {goal.name}", partial(make, number, goal, name, place))
 

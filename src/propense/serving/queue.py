@@ -15,10 +15,10 @@ MANY: Final = 0.05
 """Of what is asked, turned away though it might have waited long: no burst is so long."""
 FITS: Final = 0.95
 """Of the most that was answered lately; less than that can be answered."""
-BATCH: Final = 6
-"""So many may always wait: they are scored together, and fewer would cost more each."""
 _FADE: Final = 0.98
 """What that is worth a span later."""
+BATCH: Final = 6
+"""So many may wait even then: they are scored together, and fewer would cost more each."""
 
 
 class Queue:
@@ -75,12 +75,12 @@ class Queue:
         self.cost += _SLOW * (seconds / max(n, 1) - self.cost)
 
     def _count(self, now: float) -> None:
-        asked = self._n_asked / (now - self._since)
-        answered = asked - self._n_refused / (now - self._since)
+        seconds = now - self._since
+        answered = (self._n_asked - self._n_refused) / seconds
         if self._overrun:
             self._most = max(self._most * _FADE, answered)
-            self._overrun = asked > FITS * self._most
-        elif asked - answered > MANY * asked:
+            self._overrun = self._n_asked / seconds > FITS * self._most
+        elif self._n_refused > MANY * self._n_asked:
             self._overrun, self._most = True, answered
         self._since = now
         self._n_asked = self._n_refused = 0

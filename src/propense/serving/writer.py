@@ -17,8 +17,7 @@ GROUP: Final = 2_000
 """Deeds of one transaction at most."""
 
 PAUSE: Final = 0.5
-"""Seconds after which decisions are written where no deeds come: small groups often, since each
-takes processor time from answers while it is written."""
+"""Seconds after which decisions are written where no deeds come."""
 
 Done = Callable[[Sequence[Deed], Sequence[Outcome]], None]
 

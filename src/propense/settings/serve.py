@@ -77,7 +77,7 @@ class Limits(Record, frozen=True):
     wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 20
     """A question that would wait longer is shed with 503."""
     standing_wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 3
-    """The same where more is asked than can be answered; six questions may always wait."""
+    """The same where more is asked than can be answered; there for six questions at least."""
     waiting_deeds: Count = 50_000
     """Events not yet written; more are shed with 503."""
     cache_megabytes: Annotated[float, msgspec.Meta(gt=0)] = 52
