@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -12,8 +13,9 @@ from service_bundle import N_ITEMS, Place, item_id
 
 from propense.encoding.encoder import Encoder
 from propense.encoding.history import history_of
+from propense.inference.clipping import Clipper
 from propense.schemas import Histories
-from propense.serving.known import history_of_customer, with_events
+from propense.serving.known import Known, history_of_customer
 from propense.serving.records import Customer, LiveEvent
 
 MICRO = 1_000_000
@@ -99,14 +101,46 @@ def test_the_order_of_arrival_changes_nothing(shop: Place, some: list[LiveEvent]
     )
 
 
-@given(histories, histories)
-def test_events_added_in_memory_are_read_as_all_at_once(live, before, after):
+@given(histories, st.lists(histories, max_size=3))
+def test_later_events_added_in_memory_are_read_as_all_at_once(live, before, after):
     engine = live.service.engine
-    grown = with_events(engine.read(customer_of(before)), after)
-    whole = engine.read(customer_of([*before, *after]))
+    some = sorted(before, key=lambda event: event.event_time)
+    grown = engine.read(customer_of(some))
+    for number, more in enumerate(after):
+        first = max((event.event_time for event in some), default=0) + 1
+        later = [
+            msgspec.structs.replace(event, event_time=first + step)
+            for step, event in enumerate(more)
+        ]
+        some += later
+        grown = grown.with_events(later)
+        assert grown.n_events == len(some)
+        if number % 2:
+            assert grown.histories.n_events == len(some)
+    whole = engine.read(customer_of(some))
     assert_alike(grown.histories, whole.histories)
     for name in ("hour", "weekday", "gap"):
         np.testing.assert_array_equal(getattr(grown.clock, name), getattr(whole.clock, name))
+
+
+@given(histories.filter(bool), events)
+def test_events_that_are_not_the_latest_are_not_added(live, before, event):
+    known = live.service.engine.read(customer_of(before))
+    latest = max(each.event_time for each in before)
+    at = known.with_events([msgspec.structs.replace(event, event_time=latest)])
+    turned = [msgspec.structs.replace(event, event_time=latest + step) for step in (2, 1)]
+    assert at is None and known.with_events(turned) is None
+    assert known.n_events == len(before)
+
+
+@given(histories, histories)
+def test_events_of_order_alone_are_always_the_latest(untimed, before, after):
+    encoder = untimed.bundle.encoder
+    bounds = Clipper(untimed.bundle.fingerprint.bounds, encoder.actions)
+    grown = Known(customer_of(before), untimed.bundle, bounds).with_events(after)
+    whole = Known(customer_of([*before, *after]), untimed.bundle, bounds)
+    assert grown is not None
+    assert_alike(grown.histories, whole.histories)
 
 
 @given(st.lists(st.integers(0, 100), max_size=12), st.integers(-1, 101))

@@ -37,17 +37,17 @@ class Cache:
 
     def put(self, known: Known) -> None:
         """Remember; others leave where the room is not enough."""
-        own = known.customer.user_id
+        own = known.user_id
         self.drop(own)
         self._customers[own] = known
-        self._ids.update(dict.fromkeys(known.customer.names, own))
+        self._ids.update(dict.fromkeys(known.names, own))
         self._sizes[own] = 0
         self.grew(known)
 
     def grew(self, known: Known) -> None:
         """Count a customer of whom more is kept than before; others leave where the room is not
         enough."""
-        own = known.customer.user_id
+        own = known.user_id
         if self._customers.get(own) is not known:
             return
         size = known.n_bytes
@@ -61,7 +61,7 @@ class Cache:
         known = self._customers.pop(self._ids.get(user_id, user_id), None)
         if known is None:
             return
-        self._n_bytes -= self._sizes.pop(known.customer.user_id)
-        for name in known.customer.names:
-            if self._ids.get(name) == known.customer.user_id:
+        self._n_bytes -= self._sizes.pop(known.user_id)
+        for name in known.names:
+            if self._ids.get(name) == known.user_id:
                 del self._ids[name]

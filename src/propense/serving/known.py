@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from copy import copy
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from propense.encoding.batches import EventClock
@@ -21,43 +19,65 @@ from propense.serving.records import Customer, LiveEvent
 MICROS_PER_SECOND = 1_000_000
 
 
-@dataclass(frozen=True)
 class Known:
-    """One version of one customer, read with one bundle's words. Nothing in it changes, but
-    what was found out about it is kept: answers, scores."""
+    """One version of one customer, read with one bundle's words: a tenth of the events as
+    records. Nothing in it changes, but what was found out about it is kept: answers, scores.
+    """
 
-    customer: Customer
-    bundle: Bundle
-    clipper: Clipper
-    kept: dict[Any, Any] = field(default_factory=dict)
-    """Scores and lists already made, by what they depend on."""
+    __slots__ = (
+        "_added", "_clipper", "_histories", "_latest", "_profiles", "_traits", "bundle", "consent",
+        "kept", "names", "user_id", "version",
+    )  # fmt: skip
 
-    @cached_property
+    def __init__(self, customer: Customer, bundle: Bundle, clipper: Clipper) -> None:
+        self.user_id = customer.user_id
+        self.names = customer.names
+        self.version = customer.version
+        self.consent = customer.consent
+        self.bundle = bundle
+        self.kept: dict[Any, Any] = {}
+        """Scores and lists already made, by what they depend on."""
+        self._traits = customer.traits
+        self._clipper = clipper
+        self._profiles: Profiles | None = None
+        self._histories = clipper.clip(history_of_customer(customer, bundle.encoder))[0]
+        self._added: tuple[LiveEvent, ...] = ()
+        """Later events than those of `_histories`."""
+        self._latest = max((event.event_time for event in customer.events), default=None)
+
+    @property
     def histories(self) -> Histories:
         """Of this one customer; what has no like in the bundle's log is held within bounds."""
-        made = history_of_customer(self.customer, self.bundle.encoder)
-        return self.clipper.clip(made)[0]
+        if self._added:
+            before = self._histories
+            encoder = self.bundle.encoder
+            added = history_of_events(self.user_id, self._added, encoder, before.n_events)
+            self._histories = _joined(before, self._clipper.clip(added)[0])
+            self._added = ()
+        return self._histories
 
-    @cached_property
+    @property
     def clock(self) -> EventClock:
         """The local calendar of their events."""
         return self.bundle.clock(self.histories)
 
-    @cached_property
+    @property
     def profiles(self) -> Profiles:
         """The one row of the customer's profile."""
-        made = self.bundle.encoder.profiles_of([self.customer.traits])
-        return self.bundle.fingerprint.bounds.clip_profiles(made)[0]
+        if self._profiles is None:
+            made = self.bundle.encoder.profiles_of([self._traits])
+            self._profiles = self.bundle.fingerprint.bounds.clip_profiles(made)[0]
+        return self._profiles
 
     @property
     def n_events(self) -> int:
-        return len(self.customer.events)
+        return self._histories.n_events + len(self._added)
 
     @property
     def n_bytes(self) -> int:
         """Roughly what the customer takes in memory."""
         arrays = [kept for kept in self.kept.values() if isinstance(kept, np.ndarray)]
-        return 4_000 + 350 * self.n_events + sum(array.nbytes for array in arrays)
+        return 3_000 + 24 * self.n_events + sum(array.nbytes for array in arrays)
 
     def end_at(self, as_of: int | None) -> int:
         """How many events lie before a moment (seconds); all of them without one.
@@ -68,12 +88,23 @@ class Known:
             return self.n_events
         return int(np.searchsorted(self.histories.time, as_of, side="left"))
 
+    def with_events(self, events: Sequence[LiveEvent]) -> Known | None:
+        """The customer with further events.
 
-def with_events(known: Known, events: Sequence[LiveEvent]) -> Known:
-    """The customer with further events, as they are in memory before anyone asks about them."""
-    before = known.customer
-    customer = msgspec.structs.replace(before, events=[*before.events, *events])
-    return Known(customer, known.bundle, known.clipper)
+        None where those are not the latest: their places among the others depend on words
+        that are no longer here, so the customer has to be read anew.
+        """
+        latest = self._latest
+        if self._histories.timed:
+            for event in events:
+                if latest is not None and event.event_time <= latest:
+                    return None
+                latest = event.event_time
+        grown = copy(self)
+        grown.kept = {}
+        grown._added = (*self._added, *events)
+        grown._latest = latest
+        return grown
 
 
 def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:
@@ -82,19 +113,26 @@ def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:
     The same as encoding.history.history_of, which goes through Arrow and takes milliseconds;
     this one takes microseconds.
     """
-    events = customer.events
+    events: Sequence[LiveEvent] = customer.events
     if encoder.timed and not _in_order(events):
         events = sorted(events, key=_place)
+    return history_of_events(customer.user_id, events, encoder)
+
+
+def history_of_events(
+    user_id: str, events: Sequence[LiveEvent], encoder: Encoder, n_before: int = 0
+) -> Histories:
+    """Events in canonical order as arrays; `n_before` others come before them."""
     n = len(events)
     if encoder.timed:
         time = np.array([event.event_time for event in events], np.int64) // MICROS_PER_SECOND
     else:
-        time = np.arange(n, dtype=np.int64)
+        time = np.arange(n_before, n_before + n, dtype=np.int64)
     action, item, source = encoder.actions.find, encoder.items.find, encoder.sources.find
     value = np.array([event.value for event in events], np.float64) / MICROS_PER_SECOND
     counts = [1.0 if event.count is None else event.count for event in events]
     return Histories(
-        user_ids=np.array([customer.user_id], object),
+        user_ids=np.array([user_id], object),
         offsets=np.array([0, n], np.int64),
         time=time,
         action=np.array([action(event.action) for event in events], np.int16),
@@ -103,6 +141,21 @@ def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:
         value=value.astype(np.float32),
         count=np.array(counts, np.float32),
         timed=encoder.timed,
+    )
+
+
+def _joined(before: Histories, after: Histories) -> Histories:
+    """One customer's events, and later ones."""
+    return Histories(
+        user_ids=before.user_ids,
+        offsets=np.array([0, before.n_events + after.n_events], np.int64),
+        time=np.concatenate([before.time, after.time]),
+        action=np.concatenate([before.action, after.action]),
+        item=np.concatenate([before.item, after.item]),
+        source=np.concatenate([before.source, after.source]),
+        value=np.concatenate([before.value, after.value]),
+        count=np.concatenate([before.count, after.count]),
+        timed=before.timed,
     )
 
 

@@ -42,7 +42,7 @@ CacheResult = Literal["hit", "miss"]
 ShedReason = Literal["in_flight", "wait", "rate"]
 FloodLimit = Literal["events_per_day", "new_customers_per_hour"]
 AlarmKind = Literal["drift", "exposure", "flood", "store", "model"]
-ShadowResult = Literal["same", "different", "failed"]
+ShadowResult = Literal["same", "different", "outrun", "failed"]
 StoreCall = Literal["append", "read", "log", "erase"]
 
 
@@ -84,7 +84,7 @@ COUNTERS: Final = (
     ),
     Family(
         "propense_shadow_total", "counter", "Answers of the shadow bundle beside the serving one.",
-        ("result",), ("same", "different", "failed"),
+        ("result",), ("same", "different", "outrun", "failed"),
     ),
 )  # fmt: skip
 REQUESTS: Final = Family(

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from propense.errors import StoreError
 from propense.serving.engine import Engine
-from propense.serving.known import Known, with_events
+from propense.serving.known import Known
 from propense.serving.records import Customer, Deed, Outcome
 from propense.serving.store import Store
 
@@ -36,7 +36,7 @@ class People:
         try:
             if known is not None:
                 version = (await self.call(self.store.versions, [user_id]))[0]
-                if version == known.customer.version:
+                if version == known.version:
                     return known, False
                 engine.cache.drop(user_id)
             customer: Customer | None = await self.call(self.store.read, user_id)
@@ -62,18 +62,18 @@ def follow_deeds(
 ) -> None:
     """Let what memory holds of customers follow what deeds have changed.
 
-    Events alone are added to the customer in memory, where no other process can have changed
-    the customer meanwhile; whatever else changed is read anew when it is asked for.
+    Later events are added to the customer in memory, where no other process can have changed
+    the customer meanwhile; whoever changed otherwise is read anew when asked for.
     """
     for deed, outcome in zip(deeds, outcomes, strict=True):
         if outcome != "kept":
             continue
         plain = alone and not (deed.traits or deed.consent or deed.previous_id)
         for engine in engines:
-            if plain:
-                known = engine.cache.get(deed.user_id)
-                if known is not None:
-                    engine.cache.put(with_events(known, deed.events))
+            known = engine.cache.get(deed.user_id) if plain else None
+            grown = None if known is None else known.with_events(deed.events)
+            if grown is not None:
+                engine.cache.put(grown)
                 continue
             engine.cache.drop(deed.user_id)
             if deed.previous_id is not None:

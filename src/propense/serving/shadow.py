@@ -14,6 +14,7 @@ from propense.serving.engine import Engine
 from propense.serving.known import Known
 from propense.serving.messages import RecommendAnswer
 from propense.serving.questions import Asked, asks, list_items
+from propense.serving.records import Customer
 
 if TYPE_CHECKING:
     from propense.serving.service import Service
@@ -46,6 +47,10 @@ class GoalDifference(msgspec.Struct, frozen=True, kw_only=True):
     shadow: str
     goals: dict[str, tuple[float, float]]
     """Goal -> (serving, shadow)."""
+
+
+class _Changed(Exception):
+    """A customer has done something since the answer that is to be compared."""
 
 
 class Shadow:
@@ -86,12 +91,18 @@ class Shadow:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._waiting -= 1
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._service.metrics.shadow("failed")
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._service.metrics.shadow("outrun" if isinstance(error, _Changed) else "failed")
 
     async def _lists(self, asked: list[Asked], answers: list[RecommendAnswer], now: int) -> None:
         again = [
-            Asked(each.question, self._read(each.known), each.personal, each.degraded)
+            Asked(
+                each.question,
+                None if each.known is None else await self._find(each.known),
+                each.personal,
+                each.degraded,
+            )
             for each in asked
         ]
         wanted = asks(self.engine, again)
@@ -123,7 +134,7 @@ class Shadow:
         answers: list[np.ndarray],
         now: int,
     ) -> None:
-        again = [self.engine.read(known.customer) for known in customers]
+        again = [await self._find(known) for known in customers]
         made = await self._service.gather.predict(self.engine, again, as_of)
         names = [serving.goal.name for serving in engine.bundle.info.goals]
         others = [serving.goal.name for serving in self.engine.bundle.info.goals]
@@ -141,8 +152,15 @@ class Shadow:
                     )
                 )
 
-    def _read(self, known: Known | None) -> Known | None:
-        return None if known is None else self.engine.read(known.customer)
+    async def _find(self, known: Known) -> Known:
+        """The same customer as the shadow's bundle reads them. Raises _Changed where they are no
+        longer the same."""
+        if not known.version:
+            return self.engine.read(Customer(user_id=known.user_id, version=0, events=[]))
+        again, _ = await self._service.people.find(self.engine, known.user_id)
+        if again is None or again.n_events != known.n_events:
+            raise _Changed
+        return again
 
     def _write(self, difference: msgspec.Struct) -> None:
         try:

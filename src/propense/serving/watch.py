@@ -120,7 +120,7 @@ class Watch:
         """Goals were answered."""
         real = [
             (known, row) for known, row in zip(customers, answers, strict=True)
-            if not known.customer.user_id.startswith(VERIFY_PREFIX)
+            if not known.user_id.startswith(VERIFY_PREFIX)
         ]  # fmt: skip
         for number, serving in enumerate(engine.bundle.info.goals[:1]):
             policy = "rival" if serving.champion == "rival" else "network"

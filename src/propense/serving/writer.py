@@ -17,7 +17,9 @@ GROUP: Final = 2_000
 """Deeds of one transaction at most."""
 
 PAUSE: Final = 0.5
-"""Seconds after which decisions are written where no deeds come."""
+"""Seconds after which decisions are written,"""
+MANY: Final = 64
+"""or as soon as there are so many: a transaction each would cost more than they do."""
 
 Done = Callable[[Sequence[Deed], Sequence[Outcome]], None]
 
@@ -83,11 +85,11 @@ class Writer:
         return future
 
     def log(self, decisions: Sequence[Decision]) -> None:
-        """Have decisions written with the next group; nobody waits for them."""
+        """Have decisions written soon; nobody waits for them."""
         room = (self._decisions.maxlen or 0) - len(self._decisions)
         self.n_lost_decisions += max(0, len(decisions) - room)
         self._decisions.extend(decisions)
-        if len(self._decisions) >= GROUP:
+        if len(self._decisions) >= MANY:
             self._wake.set()
 
     def close(self) -> None:
@@ -97,13 +99,16 @@ class Writer:
         self._thread.join(timeout=30)
 
     def _write(self) -> None:
+        due = 0.0
         while True:
             self._wake.wait(timeout=PAUSE)
             self._wake.clear()
             while self._waiting:
                 self._write_group()
-            if self._decisions:
+            now = time.monotonic()
+            if self._decisions and (now >= due or len(self._decisions) >= MANY or self._stop):
                 self._write_decisions()
+                due = now + PAUSE
             if self._stop and not self._waiting:
                 return
 

@@ -163,7 +163,7 @@ async def _find(call: Call, engine: Engine, user_id: str) -> tuple[Known | None,
 def _may_personalise(call: Call, known: Known | None) -> bool:
     if known is None:
         return True
-    return known.customer.consent.get("personalise", not call.service.serve.consent)
+    return known.consent.get("personalise", not call.service.serve.consent)
 
 
 def _log(

@@ -1,0 +1,114 @@
+"""A second bundle answers the same questions of the same customers, and nobody sees it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from service_bundle import Place
+from service_live import Live, live_service
+
+from propense.serving.messages import RecommendAnswer, RecommendQuestion
+from propense.serving.questions import Asked
+from propense.serving.shadow import FILE, Shadow
+
+NAMES = ["secretly-ann", "secretly-bob", "secretly-cem"]
+
+
+@pytest.fixture
+def live(shop: Place, tmp_path):
+    """The evaluated network in the shadow of the refreshed one: they differ a little."""
+    with live_service(shop, tmp_path / "live") as opened:
+        for number, name in enumerate(NAMES):
+            opened.teach(name, range(number, number + 6))
+        opened.service.shadow = Shadow(opened.service, opened.service.evaluated())
+        yield opened
+
+
+def counts(live: Live, n: int) -> dict[str, int]:
+    """What became of `n` comparisons, once all are done."""
+    until = time.monotonic() + 20
+    while True:
+        text, _ = live.service.metrics.render()
+        told = {
+            sample.labels["result"]: int(sample.value)
+            for family in text_string_to_metric_families(text.decode())
+            if family.name == "propense_shadow"
+            for sample in family.samples if sample.name.endswith("_total")
+        }  # fmt: skip
+        if sum(told.values()) >= n or time.monotonic() > until:
+            return {word: count for word, count in told.items() if count}
+        time.sleep(0.01)
+
+
+def written(live: Live) -> list[dict]:
+    file = live.service.data / FILE
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def test_what_differs_is_counted_and_written_down_without_names(live: Live):
+    lists = {name: live.recommend(name) for name in NAMES}
+    goals = {name: live.predict(name) for name in NAMES}
+    found = counts(live, 6)
+    assert set(found) <= {"same", "different"} and sum(found.values()) == 6
+    lines = written(live)
+    assert len(lines) == found["different"] > 0
+    assert "secretly" not in json.dumps(lines)
+    shown = [[item["item_id"] for item in answer["items"]] for answer in lists.values()]
+    of_lists = [line for line in lines if "items" in line]
+    of_goals = [line for line in lines if "goals" in line]
+    assert of_goals
+    for line in of_lists:
+        assert line["items"] in shown and line["items"] != line["shadow_items"]
+        both = set(line["items"]) & set(line["shadow_items"])
+        assert line["shared"] == len(both) / len(line["items"])
+    told = [
+        {name: goal.get("probability", goal.get("expected")) for name, goal in one["goals"].items()}
+        for one in goals.values()
+    ]
+    for line in of_goals:
+        serving = {name: pair[0] for name, pair in line["goals"].items()}
+        assert any(serving == pytest.approx(one, rel=1e-5) for one in told)
+        assert any(one != other for one, other in line["goals"].values())
+
+
+def test_the_shadow_sees_what_the_next_answer_sees(live: Live):
+    """Also after events that its memory had to follow."""
+    live.service.shadow = Shadow(live.service, live.service.engine)
+    for turn in range(8):
+        name = NAMES[turn % 3]
+        live.track(name, item=f"item-{turn + 1:02d}")
+        live.recommend(name)
+        live.predict(name)
+    assert counts(live, 16) == {"same": 16}
+
+
+def test_strangers_and_whoever_refuses_are_compared_as_such(live: Live):
+    live.service.shadow = Shadow(live.service, live.service.engine)
+    refuses = {"context": {"consent": {"purposes": {"personalise": False}}}}
+    live.track(NAMES[0], event="view", item="item-03", **refuses)
+    for name in (NAMES[0], "nobody"):
+        live.recommend(name)
+        live.predict(name)
+    assert counts(live, 4) == {"same": 4}
+
+
+def test_who_has_changed_since_is_not_compared(live: Live):
+    service, name = live.service, NAMES[1]
+    answer = live.recommend(name)
+    assert sum(counts(live, 1).values()) == 1
+    before = service.engine.cache.get(name)
+    live.track(name, item="item-09")
+    asked = Asked(RecommendQuestion(user_id=name), before, True)
+    made = RecommendAnswer(
+        user_id=name, scenario="default", items=[], bundle=answer["bundle"], policy="network"
+    )
+
+    async def compare() -> None:
+        assert service.shadow is not None
+        service.shadow.compare_lists([asked], [made], 0)
+
+    live.client.await_(compare())
+    assert counts(live, 2)["outrun"] == 1
