@@ -14,7 +14,7 @@ from proving import Proof
 
 KIND = "speed"
 CLAIM = "three times more questions than capacity: who is let in does not wait, the others are told"
-CUSTOMERS, EVENTS = 4_000, 50
+CUSTOMERS, EVENTS = 12_000, 50
 """More than memory holds, so that most are read and scored anew."""
 SECONDS = 20.0
 SHARE_OF_IDLE, TIMES = 0.05, 3.0
