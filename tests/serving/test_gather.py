@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from propense.serving.gather import PIECE, Gather
+from propense.serving.gather import LARGE, PIECE, Gather
 
 
 class Nobody:
@@ -77,13 +77,15 @@ def test_whoever_asks_in_one_turn_is_scored_together():
 def test_many_are_taken_in_pieces_in_the_order_they_came():
     calls = []
     engine = Engine(calls)
+    n = LARGE + 2 * PIECE - 1
 
     async def work(gather):
-        return await asyncio.gather(*(gather.score(engine, [Ask(n)]) for n in range(2 * PIECE + 3)))
+        return await asyncio.gather(*(gather.score(engine, [Ask(name)]) for name in range(n)))
 
-    assert run(work) == [[n] for n in range(2 * PIECE + 3)]
-    assert [len(call) for call in calls] == [PIECE, PIECE, 3]
-    assert list(chain(*calls)) == list(range(2 * PIECE + 3))
+    assert run(work) == [[name] for name in range(n)]
+    # Fewer than a large piece are left after the first.
+    assert [len(call) for call in calls] == [LARGE, PIECE, PIECE - 1]
+    assert list(chain(*calls)) == list(range(n))
 
 
 def test_a_long_list_waits_its_turn_piece_by_piece():

@@ -14,8 +14,10 @@ from propense.serving.known import Known
 from propense.serving.queue import Queue
 
 PIECE: Final = 8
-"""Questions scored together at most: of whole histories more cost no less each, and everyone who
-comes meanwhile waits for all of them."""
+"""Questions scored together: more cost little less each, and everyone who comes meanwhile waits
+for all of them."""
+LARGE: Final = 16
+"""Where so many wait: then the little less is what counts."""
 
 _Waiting = tuple[Engine, Sequence[Ask], asyncio.Future[list[Scores]]]
 
@@ -87,12 +89,13 @@ class Gather:
 
     def _take(self) -> list[_Waiting]:
         """Who is next: at most a piece, of one engine."""
+        most = LARGE if len(self._waiting) >= LARGE else PIECE
         some = [self._waiting.popleft()]
         size = len(some[0][1])
         while self._waiting:
             engine, asks, _ = self._waiting[0]
             size += len(asks)
-            if engine is not some[0][0] or size > PIECE:
+            if engine is not some[0][0] or size > most:
                 break
             some.append(self._waiting.popleft())
         return some
