@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import msgspec
@@ -41,6 +42,20 @@ def test_an_acknowledged_event_is_in_the_next_answer(live: Live):
             if other != name:
                 assert ids(live.recommend(other, k=500)) == shown
         lists[name] = ids(answer)
+
+
+def test_a_late_event_is_in_the_next_answer(live: Live):
+    """Also one that lies before, or at the same moment as, those that memory holds."""
+    now = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    live.track("late", item=item_id(1), timestamp=now.isoformat())
+    taken: set[str] = set()
+    for days in (5, 0, 9, 0, 2):
+        item = ids(live.recommend("late", k=500))[0]
+        moment = now - dt.timedelta(days=days)
+        live.track("late", event="pay", item=item, timestamp=moment.isoformat())
+        taken.add(item)
+        assert not taken & set(ids(live.recommend("late", k=500)))
+    assert len(live.held("late")["events"]) == 6
 
 
 def test_events_that_come_together_are_in_every_next_answer(live: Live):

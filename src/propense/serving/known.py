@@ -94,6 +94,8 @@ class Known:
         None where those are not the latest: their places among the others depend on words
         that are no longer here, so the customer has to be read anew.
         """
+        if not events:
+            return self
         latest = self._latest
         if self._histories.timed:
             for event in events:
