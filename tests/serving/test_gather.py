@@ -50,6 +50,10 @@ class Engine:
             raise ValueError("no such customer")
         return [ask.known.kept.get(ask.key, ask.name) for ask in asks]
 
+    def predict(self, asked):
+        self.calls.append(list(asked))
+        return [f"{known} at {as_of}" for known, as_of in asked]
+
 
 def run(work):
     async def all_of():
@@ -111,6 +115,35 @@ def test_networks_are_not_mixed():
 
     assert run(work) == [[n] for n in range(6)]
     assert [sorted(chain(*each)) for each in calls] == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_goals_are_gathered_apart_from_scores():
+    calls = []
+    engine = Engine(calls)
+
+    async def work(gather):
+        goals = [gather.predict(engine, [(f"c{n}", n)]) for n in range(3)]
+        lists = [gather.score(engine, [Ask(n)]) for n in range(3)]
+        both = [one for pair in zip(goals, lists, strict=True) for one in pair]
+        return await asyncio.gather(*both)
+
+    found = run(work)
+    assert found[::2] == [["c0 at 0"], ["c1 at 1"], ["c2 at 2"]] and found[1::2] == [[0], [1], [2]]
+    assert calls == [[("c0", 0), ("c1", 1), ("c2", 2)], [0, 1, 2]]
+
+
+def test_nobody_is_passed_over_for_ever():
+    """Whoever has waited longest is in the next piece, though others go better together."""
+    calls = []
+    engine = Engine(calls)
+
+    async def work(gather):
+        many = [gather.score(engine, [Ask(n)]) for n in range(PIECE + 1)]
+        goal = gather.predict(engine, [("ann", 1)])
+        return await asyncio.gather(*many, goal)
+
+    assert run(work)[-1] == ["ann at 1"]
+    assert calls == [list(range(PIECE)), [PIECE], [("ann", 1)]]
 
 
 def test_what_is_known_waits_for_nobody():

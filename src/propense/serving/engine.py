@@ -35,6 +35,8 @@ BATCH: Final = 64
 
 
 Scores = Floats | Candidates
+Moment = tuple[Known, int]
+"""A customer as of a moment in seconds."""
 
 
 @dataclass(frozen=True)
@@ -151,15 +153,17 @@ class Engine:
             for row, number in enumerate(members):
                 found[number] = scores[row].copy()
 
-    def predict(self, customers: Sequence[Known], as_of: Sequence[int]) -> Doubles:
-        """Every goal of each customer at their moment (seconds), calibrated; (n, n_goals)."""
+    def predict(self, asked: Sequence[Moment]) -> Doubles:
+        """Every goal of each customer at a moment, calibrated; (n, n_goals)."""
         pieces = []
-        for first in range(0, len(customers), BATCH):
-            some = customers[first : first + BATCH]
-            histories, clock, _ = join(some)
+        for first in range(0, len(asked), BATCH):
+            some = asked[first : first + BATCH]
+            customers = [known for known, _ in some]
+            histories, clock, _ = join(customers)
+            profiles = join_profiles(customers)
             user = np.arange(len(some), dtype=np.int32)
-            moments = np.array(as_of[first : first + BATCH], np.int64)
-            pieces.append(self.bundle.predict(histories, clock, join_profiles(some), user, moments))
+            as_of = np.array([as_of for _, as_of in some], np.int64)
+            pieces.append(self.bundle.predict(histories, clock, profiles, user, as_of))
         return np.concatenate(pieces)
 
     def popular(self) -> Floats:

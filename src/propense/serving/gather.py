@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from propense.schemas import Doubles
-from propense.serving.engine import Ask, Engine, Scores
-from propense.serving.known import Known
+from propense.serving.engine import Ask, Engine, Moment, Scores
 from propense.serving.queue import Queue
 
 PIECE: Final = 8
@@ -19,7 +19,19 @@ for all of them."""
 LARGE: Final = 16
 """Where so many wait: then the little less is what counts."""
 
-_Waiting = tuple[Engine, Sequence[Ask], asyncio.Future[list[Scores]]]
+
+@dataclass(frozen=True)
+class _Wish:
+    """What one question waits for."""
+
+    engine: Engine
+    of_goals: bool
+    asks: Sequence[Ask] | Sequence[Moment]
+    future: asyncio.Future[list[Any]]
+
+    def goes_with(self, other: _Wish) -> bool:
+        """Whether both can be answered in one run of a network."""
+        return self.engine is other.engine and self.of_goals == other.of_goals
 
 
 class Gather:
@@ -32,7 +44,7 @@ class Gather:
     def __init__(self, loop: asyncio.AbstractEventLoop, queue: Queue) -> None:
         self._loop = loop
         self._queue = queue
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Wish] = deque()
         self._due = False
         """Whether a piece is about to be scored."""
 
@@ -42,24 +54,21 @@ class Gather:
             return engine.score(asks)
         out: list[Scores] = []
         for first in range(0, len(asks), PIECE):
-            out += await self._enqueue(engine, asks[first : first + PIECE])
+            out += await self._enqueue(engine, asks[first : first + PIECE], of_goals=False)
         return out
 
-    async def predict(
-        self, engine: Engine, customers: Sequence[Known], as_of: Sequence[int]
-    ) -> list[Doubles]:
-        """Every goal of each customer, (n_goals,) each; in pieces, so that others come between."""
+    async def predict(self, engine: Engine, moments: Sequence[Moment]) -> list[Doubles]:
+        """Every goal of each customer at a moment, (n_goals,) each; likewise in pieces."""
         out: list[Doubles] = []
-        for first in range(0, len(customers), PIECE):
-            if first:
-                await asyncio.sleep(0)
-            piece = slice(first, first + PIECE)
-            out += list(engine.predict(customers[piece], as_of[piece]))
+        for first in range(0, len(moments), PIECE):
+            out += await self._enqueue(engine, moments[first : first + PIECE], of_goals=True)
         return out
 
-    def _enqueue(self, engine: Engine, asks: Sequence[Ask]) -> asyncio.Future[list[Scores]]:
-        future: asyncio.Future[list[Scores]] = self._loop.create_future()
-        self._waiting.append((engine, asks, future))
+    def _enqueue(
+        self, engine: Engine, asks: Sequence[Ask] | Sequence[Moment], of_goals: bool
+    ) -> asyncio.Future[list[Any]]:
+        future: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._waiting.append(_Wish(engine, of_goals, asks, future))
         self._queue.enter(len(asks))
         if not self._due:
             self._due = True
@@ -69,35 +78,37 @@ class Gather:
     def _score_piece(self) -> None:
         began = time.perf_counter()
         some = self._take()
-        engine = some[0][0]
-        asks = [ask for _, asks, _ in some for ask in asks]
+        asks: list[Any] = [ask for wish in some for ask in wish.asks]
+        engine = some[0].engine
         try:
-            scores = engine.score(asks)
+            found = list(engine.predict(asks)) if some[0].of_goals else engine.score(asks)
         except Exception as error:
             # Whatever it was, those who wait must hear of it.
-            for _, _, future in some:
-                if not future.done():
-                    future.set_exception(error)
+            for wish in some:
+                if not wish.future.done():
+                    wish.future.set_exception(error)
         else:
             first = 0
-            for _, own, future in some:
-                if not future.done():
-                    future.set_result(scores[first : first + len(own)])
-                first += len(own)
+            for wish in some:
+                if not wish.future.done():
+                    wish.future.set_result(found[first : first + len(wish.asks)])
+                first += len(wish.asks)
         # Those who were waiting go on before this is called: their answers are made by then.
         self._loop.call_soon(self._answered, len(asks), began)
 
-    def _take(self) -> list[_Waiting]:
-        """Who is next: at most a piece, of one engine."""
+    def _take(self) -> list[_Wish]:
+        """Who has waited longest, and who goes with them; the others keep their places."""
         most = LARGE if len(self._waiting) >= LARGE else PIECE
-        some = [self._waiting.popleft()]
-        size = len(some[0][1])
-        while self._waiting:
-            engine, asks, _ = self._waiting[0]
-            size += len(asks)
-            if engine is not some[0][0] or size > most:
-                break
-            some.append(self._waiting.popleft())
+        some: list[_Wish] = []
+        others: deque[_Wish] = deque()
+        size = 0
+        for wish in self._waiting:
+            if size + len(wish.asks) <= most and (not some or wish.goes_with(some[0])):
+                some.append(wish)
+                size += len(wish.asks)
+            else:
+                others.append(wish)
+        self._waiting = others
         return some
 
     def _answered(self, n: int, began: float) -> None:

@@ -135,7 +135,8 @@ class Shadow:
         now: int,
     ) -> None:
         again = [await self._find(known) for known in customers]
-        made = await self._service.gather.predict(self.engine, again, as_of)
+        moments = list(zip(again, as_of, strict=True))
+        made = await self._service.gather.predict(self.engine, moments)
         names = [serving.goal.name for serving in engine.bundle.info.goals]
         others = [serving.goal.name for serving in self.engine.bundle.info.goals]
         for one, other in zip(answers, made, strict=True):

@@ -121,7 +121,8 @@ async def _predict(call: Call, questions: Sequence[PredictQuestion]) -> list[Pre
         customers.append(known)
         moments.append(as_of_of(engine, question, known, now))
         states.append(degraded)
-    answers = await call.service.gather.predict(engine, customers, moments)
+    asked = list(zip(customers, moments, strict=True))
+    answers = await call.service.gather.predict(engine, asked)
     told = [
         tell_goals(engine, question, row, moment, degraded)
         for question, row, moment, degraded in zip(questions, answers, moments, states, strict=True)
