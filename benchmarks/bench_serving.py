@@ -218,6 +218,12 @@ def traffic(
         asks = cycle([question(side.predict, side.key, {"user_id": user}) for user in ids])
         load = closed_loop(side.url, asks, 1, seconds)
         lines.append(Line("predict, 1 connection, p50", load.ms(50), "ms", detail=load.tell()))
+        load = closed_loop(side.url, asks, CONNECTIONS, seconds)
+        lines.append(
+            Line(
+                f"predict, {CONNECTIONS} connections", load.rate(), "answers/s", detail=load.tell()
+            )
+        )
     lines += events(side, ids, items, seconds, marks.get("events"))
     return lines
 
