@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propense.serving.records import Deed, LiveEvent
@@ -86,7 +87,7 @@ def take_turns(folder: Path) -> Iterator[str]:
         number = turn["turn"]
         turn = wait_for(folder, loop, lambda turn: turn["turn"] > number and bool(turn["made"]))
         hold("clean" in turn["made"], f"live events were not cleaned: {turn}")
-        hold(count_live(run) == 20, f"{count_live(run)} of 20 live events are clean")
+        hold(count_live(run) == 20, f"{count_live(run)} of 20 live events are split")
         taken = json.loads((run / "training" / "learned.json").read_bytes())["taken"]
         hold(taken is not None, "the second training began cold")
         yield f"20 live events trained on, {taken['share']:.0%} of weights taken over"
@@ -172,9 +173,11 @@ def last_moment(folder: Path) -> int:
 
 
 def count_live(run: Path) -> int:
-    """Clean events of the service."""
-    sources = pq.read_table(run / "clean" / "events", columns=["source"])["source"].to_pylist()
-    return sources.count("proof")
+    """The service's events among those that are trained on. Read from what `split` made: the next
+    turn may have begun to clean."""
+    shards = pq.read_table(run / "parts" / "shards", columns=["events"])["events"]
+    sources = pc.struct_field(pc.list_flatten(shards), "source")
+    return int(pc.sum(pc.equal(sources, "proof")).as_py() or 0)
 
 
 def is_begun(run: Path, stage: str) -> bool:
