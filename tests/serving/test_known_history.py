@@ -15,7 +15,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.history import history_of
 from propense.inference.clipping import Clipper
 from propense.schemas import Histories
-from propense.serving.known import Known, history_of_customer
+from propense.serving.known import MOST_ADDED, Known, history_of_customer
 from propense.serving.records import Customer, LiveEvent
 
 MICRO = 1_000_000
@@ -121,6 +121,16 @@ def test_later_events_added_in_memory_are_read_as_all_at_once(live, before, afte
     assert_alike(grown.histories, whole.histories)
     for name in ("hour", "weekday", "gap"):
         np.testing.assert_array_equal(getattr(grown.clock, name), getattr(whole.clock, name))
+
+
+def test_events_nobody_asks_about_become_arrays_in_time(live):
+    """Else a customer who only sends would take many times the room that is counted."""
+    known = live.service.engine.read(customer_of([]))
+    sizes = []
+    for number in range(3 * MOST_ADDED):
+        known = known.with_events([LiveEvent(NOON + number * MICRO, "view")])
+        sizes.append(known.n_bytes - known.n_events * 24)
+    assert max(sizes) < sizes[0] + 350 * MOST_ADDED and sizes[-1] < sizes[0]
 
 
 @given(histories.filter(bool), events)

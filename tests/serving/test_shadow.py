@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service_bundle import Place
 from service_live import Live, live_service
 
+from propense.serving.known import Known
 from propense.serving.messages import RecommendAnswer, RecommendQuestion
 from propense.serving.questions import Asked
 from propense.serving.shadow import FILE, Shadow
@@ -95,20 +96,44 @@ def test_strangers_and_whoever_refuses_are_compared_as_such(live: Live):
     assert counts(live, 4) == {"same": 4}
 
 
-def test_who_has_changed_since_is_not_compared(live: Live):
-    service, name = live.service, NAMES[1]
-    answer = live.recommend(name)
-    assert sum(counts(live, 1).values()) == 1
-    before = service.engine.cache.get(name)
-    live.track(name, item="item-09")
-    asked = Asked(RecommendQuestion(user_id=name), before, True)
-    made = RecommendAnswer(
-        user_id=name, scenario="default", items=[], bundle=answer["bundle"], policy="network"
-    )
+def ask_again(live: Live, known: list[Known]) -> None:
+    """Compare lists of customers as they were, in one batch."""
+    service = live.service
+    asked = [Asked(RecommendQuestion(user_id=one.user_id), one, True) for one in known]
+    made = [
+        RecommendAnswer(
+            user_id=one.user_id, scenario="default", items=[], bundle="v0001", policy="network"
+        )
+        for one in known
+    ]
 
     async def compare() -> None:
         assert service.shadow is not None
-        service.shadow.compare_lists([asked], [made], 0)
+        service.shadow.compare_lists(asked, made, 0)
 
     live.client.await_(compare())
-    assert counts(live, 2)["outrun"] == 1
+
+
+def test_who_has_changed_since_is_not_compared_but_the_others_are(live: Live):
+    live.service.shadow = None
+    for name in NAMES:
+        live.recommend(name)
+    before = [live.service.engine.cache.get(name) for name in NAMES]
+    live.track(NAMES[0], item="item-09")
+    live.ask("POST", "/v1/identify", "ingest", json={"userId": NAMES[1], "traits": {"age": 71}})
+    live.service.shadow = Shadow(live.service, live.service.evaluated())
+    ask_again(live, before)
+    assert counts(live, 3) == {"outrun": 2, "different": 1}
+
+
+def test_a_shadow_of_what_serves_follows_new_items(live: Live):
+    service = live.service
+    service.shadow = Shadow(service, service.engine)
+    live.ask("PUT", "/v1/items/item-new", "admin", json={"kind": "course"})
+    assert service.shadow.engine is service.engine
+    live.recommend(NAMES[0])
+    live.track(NAMES[0], item="item-09")
+    live.recommend(NAMES[0])
+    assert counts(live, 2) == {"same": 2}
+    live.ask("DELETE", f"/v1/users/{NAMES[0]}", "admin")
+    assert service.shadow.engine.cache.get(NAMES[0]) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from propense.schemas import Histories, Ints
 from propense.serving.records import Customer, LiveEvent
 
 MICROS_PER_SECOND = 1_000_000
+MOST_ADDED: Final = 32
+"""Events that are kept as records until someone asks; then they become arrays."""
 
 
 class Known:
@@ -49,11 +51,7 @@ class Known:
     def histories(self) -> Histories:
         """Of this one customer; what has no like in the bundle's log is held within bounds."""
         if self._added:
-            before = self._histories
-            encoder = self.bundle.encoder
-            added = history_of_events(self.user_id, self._added, encoder, before.n_events)
-            self._histories = _joined(before, self._clipper.clip(added)[0])
-            self._added = ()
+            self._settle()
         return self._histories
 
     @property
@@ -77,7 +75,8 @@ class Known:
     def n_bytes(self) -> int:
         """Roughly what the customer takes in memory."""
         arrays = [kept for kept in self.kept.values() if isinstance(kept, np.ndarray)]
-        return 3_000 + 24 * self.n_events + sum(array.nbytes for array in arrays)
+        records = 350 * len(self._added)
+        return 3_000 + 24 * self.n_events + records + sum(array.nbytes for array in arrays)
 
     def end_at(self, as_of: int | None) -> int:
         """How many events lie before a moment (seconds); all of them without one.
@@ -106,7 +105,23 @@ class Known:
         grown.kept = {}
         grown._added = (*self._added, *events)
         grown._latest = latest
+        if len(grown._added) >= MOST_ADDED:
+            grown._settle()
         return grown
+
+    def is_like(self, other: Known) -> bool:
+        """Whether another reading, perhaps by another bundle, is of the same events and traits.
+
+        Events are only ever added, so as many are the same ones.
+        """
+        return self.n_events == other.n_events and self._traits == other._traits
+
+    def _settle(self) -> None:
+        """Make arrays of the events that were added."""
+        before, encoder = self._histories, self.bundle.encoder
+        added = history_of_events(self.user_id, self._added, encoder, before.n_events)
+        self._histories = _joined(before, self._clipper.clip(added)[0])
+        self._added = ()
 
 
 def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:

@@ -174,6 +174,9 @@ class Service:
         )
         if self.engine is before:
             self.engine = self._opened[before.version] = engine
+            if self.shadow is not None and self.shadow.engine is before:
+                # Else what its memory holds would follow nothing any more.
+                self.shadow.engine = engine
 
     def user(self, user_id: str) -> str:
         """The id a customer is kept under."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from propense.serving.engine import Engine
+from propense.errors import StoreError
+from propense.serving.engine import Engine, Moment
 from propense.serving.known import Known
 from propense.serving.messages import RecommendAnswer
 from propense.serving.questions import Asked, asks, list_items
@@ -47,10 +48,6 @@ class GoalDifference(msgspec.Struct, frozen=True, kw_only=True):
     shadow: str
     goals: dict[str, tuple[float, float]]
     """Goal -> (serving, shadow)."""
-
-
-class _Changed(Exception):
-    """A customer has done something since the answer that is to be compared."""
 
 
 class Shadow:
@@ -91,24 +88,23 @@ class Shadow:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._waiting -= 1
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._service.metrics.shadow("outrun" if isinstance(error, _Changed) else "failed")
+        if not task.cancelled() and task.exception() is not None:
+            self._service.metrics.shadow("failed")
 
     async def _lists(self, asked: list[Asked], answers: list[RecommendAnswer], now: int) -> None:
-        again = [
-            Asked(
-                each.question,
-                None if each.known is None else await self._find(each.known),
-                each.personal,
-                each.degraded,
-            )
-            for each in asked
-        ]
+        again: list[Asked] = []
+        given: list[RecommendAnswer] = []
+        for each, answer in zip(asked, answers, strict=True):
+            known = None if each.known is None else await self._find(each.known)
+            if known is not None or each.known is None:
+                again.append(Asked(each.question, known, each.personal, each.degraded))
+                given.append(answer)
+        if not again:
+            return
         wanted = asks(self.engine, again)
         real = [ask for ask in wanted if ask is not None]
         scores = iter(await self._service.gather.score(self.engine, real) if real else [])
-        for each, ask, answer in zip(again, wanted, answers, strict=True):
+        for each, ask, answer in zip(again, wanted, given, strict=True):
             made = list_items(self.engine, each, ask, None if ask is None else next(scores), now)
             items = [item.item_id for item in answer.items]
             others = [item.item_id for item in made.items]
@@ -134,12 +130,17 @@ class Shadow:
         answers: list[np.ndarray],
         now: int,
     ) -> None:
-        again = [await self._find(known) for known in customers]
-        moments = list(zip(again, as_of, strict=True))
+        moments: list[Moment] = []
+        given: list[np.ndarray] = []
+        for known, moment, answer in zip(customers, as_of, answers, strict=True):
+            again = await self._find(known)
+            if again is not None:
+                moments.append((again, moment))
+                given.append(answer)
         made = await self._service.gather.predict(self.engine, moments)
         names = [serving.goal.name for serving in engine.bundle.info.goals]
         others = [serving.goal.name for serving in self.engine.bundle.info.goals]
-        for one, other in zip(answers, made, strict=True):
+        for one, other in zip(given, made, strict=True):
             pairs = {
                 name: (float(one[place]), float(other[others.index(name)]))
                 for place, name in enumerate(names) if name in others
@@ -153,14 +154,17 @@ class Shadow:
                     )
                 )
 
-    async def _find(self, known: Known) -> Known:
-        """The same customer as the shadow's bundle reads them. Raises _Changed where they are no
-        longer the same."""
+    async def _find(self, known: Known) -> Known | None:
+        """The same customer as the shadow's bundle reads them; None, and counted, where they have
+        changed since. Raises StoreError where the store cannot be read."""
         if not known.version:
             return self.engine.read(Customer(user_id=known.user_id, version=0, events=[]))
-        again, _ = await self._service.people.find(self.engine, known.user_id)
-        if again is None or again.n_events != known.n_events:
-            raise _Changed
+        again, degraded = await self._service.people.find(self.engine, known.user_id)
+        if again is None and degraded:
+            raise StoreError("the shadow cannot read live history")
+        if again is None or not again.is_like(known):
+            self._service.metrics.shadow("outrun")
+            return None
         return again
 
     def _write(self, difference: msgspec.Struct) -> None:

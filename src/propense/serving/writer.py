@@ -17,7 +17,7 @@ GROUP: Final = 2_000
 """Deeds of one transaction at most."""
 
 PAUSE: Final = 0.5
-"""Seconds after which decisions are written,"""
+"""Seconds after which decisions are written, twice these at most where events keep coming,"""
 MANY: Final = 64
 """or as soon as there are so many: a transaction each would cost more than they do."""
 
@@ -103,13 +103,15 @@ class Writer:
         while True:
             self._wake.wait(timeout=PAUSE)
             self._wake.clear()
+            # Read once: whoever stops the writer meanwhile has set the event again.
+            stop = self._stop
             while self._waiting:
                 self._write_group()
             now = time.monotonic()
-            if self._decisions and (now >= due or len(self._decisions) >= MANY or self._stop):
+            if self._decisions and (now >= due or len(self._decisions) >= MANY or stop):
                 self._write_decisions()
                 due = now + PAUSE
-            if self._stop and not self._waiting:
+            if stop and not self._waiting:
                 return
 
     def _write_group(self) -> None:
