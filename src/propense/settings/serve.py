@@ -80,7 +80,7 @@ class Limits(Record, frozen=True):
     """The same where more is asked than can be answered; there for six questions at least."""
     waiting_deeds: Count = 50_000
     """Events not yet written; more are shed with 503."""
-    cache_megabytes: Annotated[float, msgspec.Meta(gt=0)] = 52
+    cache_megabytes: Annotated[float, msgspec.Meta(gt=0)] = 46
     """Of histories and answers in memory, a process."""
 
 
