@@ -189,24 +189,25 @@ def traffic(
     warm = list(ids[:WARM])
     lines = []
     rates = {}
-    # Cold: more customers in turn than memory holds, so each is read and scored anew.
-    for kind, users in (("cold", list(ids)), ("warm", warm)):
-        ask = cycle([ask_for(side, user) for user in users])
+    # Cold: more customers in turn than memory holds, and others in each measurement, so that each
+    # is read and scored anew.
+    for kind, groups in (("cold", [ids[n::3] for n in range(3)]), ("warm", [warm] * 3)):
+        asks = [cycle([ask_for(side, user) for user in users]) for users in groups]
         if kind == "warm":
-            closed_loop(side.url, iter([ask_for(side, user) for user in users]), 1, 60)
-        alone = closed_loop(side.url, ask, 1, seconds)
+            closed_loop(side.url, iter([ask_for(side, user) for user in warm]), 1, 60)
+        alone = closed_loop(side.url, asks[0], 1, seconds)
         for name in ("p50", "p99"):
             lines.append(
                 Line(f"recommend {kind}, 1 connection, {name}", alone.ms(float(name[1:])), "ms",
                      marks.get(name), detail=alone.tell() if name == "p50" else "")
             )  # fmt: skip
-        rates[kind], detail = most(side, users, seconds)
+        rates[kind], detail = most(side, list(groups[1]), seconds)
         lines.append(
             Line(f"recommend {kind}, {CONNECTIONS} connections", rates[kind], "answers/s",
                  marks.get(kind), detail=detail)
         )  # fmt: skip
         rate = OPEN_SHARE * rates[kind]
-        load = open_loop(side.url, ask, rate, seconds, rng)
+        load = open_loop(side.url, asks[2], rate, seconds, rng)
         for percentile in (50.0, 99.0):
             lines.append(
                 Line(f"recommend {kind}, open loop at {OPEN_SHARE:.0%}, p{percentile:g}",
