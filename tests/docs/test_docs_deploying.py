@@ -169,7 +169,7 @@ def test_health_and_metrics_are_where_the_page_says():
 
 def test_numbers_are_those_of_the_code():
     source = inspect.getsource(Known)
-    assert "3_000 + 24 * self.n_events" in source and "about 3 kB and 24 bytes an" in PAGE
+    assert "3_000 + 24 * self.n_events" in source and "about 3 kB and 24 bytes an event" in PAGE
     assert f"Up to {EXACT_UP_TO:,} items" in PAGE
 
 

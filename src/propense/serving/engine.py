@@ -30,8 +30,6 @@ from propense.settings import Scenario
 DEFAULT: Final = "default"
 FEW: Final = 3
 """Up to so many customers are scored one by one; more are a batch."""
-BATCH: Final = 64
-"""Customers in one run of the network at most, so that others do not wait long."""
 
 
 Scores = Floats | Candidates
@@ -123,8 +121,7 @@ class Engine:
                     self.bundle, known.histories, known.clock, ask.end, ask.place.heads
                 )
         else:
-            for first in range(0, len(lacking), BATCH):
-                self._score_batch(asked, lacking[first : first + BATCH], found)
+            self._score_batch(asked, lacking, found)
         for number in lacking:
             ask, scores = asked[number], found[number]
             # Of the past only the integration test asks, and each moment once.
@@ -155,16 +152,12 @@ class Engine:
 
     def predict(self, asked: Sequence[Moment]) -> Doubles:
         """Every goal of each customer at a moment, calibrated; (n, n_goals)."""
-        pieces = []
-        for first in range(0, len(asked), BATCH):
-            some = asked[first : first + BATCH]
-            customers = [known for known, _ in some]
-            histories, clock, _ = join(customers)
-            profiles = join_profiles(customers)
-            user = np.arange(len(some), dtype=np.int32)
-            as_of = np.array([as_of for _, as_of in some], np.int64)
-            pieces.append(self.bundle.predict(histories, clock, profiles, user, as_of))
-        return np.concatenate(pieces)
+        customers = [known for known, _ in asked]
+        histories, clock, _ = join(customers)
+        profiles = join_profiles(customers)
+        user = np.arange(len(asked), dtype=np.int32)
+        moments = np.array([as_of for _, as_of in asked], np.int64)
+        return self.bundle.predict(histories, clock, profiles, user, moments)
 
     def popular(self) -> Floats:
         """What is offered to a customer of whom nothing is known, (n_items,)."""
