@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -88,5 +89,23 @@ def test_decisions_do_not_hide_that_events_fail() -> None:
         store.append_with = None
         assert await writer.append([deed("m1")]) == ["kept"]
         assert writer.failed is None
+
+    with_writer(play)
+
+
+def test_a_decision_on_its_way_is_not_yet_written() -> None:
+    async def play(writer: Writer, store: Failing) -> None:
+        begun, may_end = threading.Event(), threading.Event()
+
+        def log(decisions: Sequence[Decision]) -> None:
+            begun.set()
+            may_end.wait(10)
+
+        store.log_decisions = log  # type: ignore[method-assign]
+        writer.log([DECISION])
+        await until(begun.is_set)
+        assert writer.n_unlogged == 1
+        may_end.set()
+        await until(lambda: not writer.n_unlogged)
 
     with_writer(play)

@@ -47,6 +47,7 @@ class Writer:
         self._unsettled = unsettled
         self._waiting: deque[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]] = deque()
         self._decisions: deque[Decision] = deque(maxlen=100_000)
+        self._n_logging = 0
         self._wake = threading.Event()
         self._stop = False
         self.n_waiting = 0
@@ -67,6 +68,11 @@ class Writer:
     def is_full(self) -> bool:
         """Whether more would only wait."""
         return self.n_waiting >= self._most_waiting
+
+    @property
+    def n_unlogged(self) -> int:
+        """Decisions not yet written."""
+        return len(self._decisions) + self._n_logging
 
     def lag(self) -> float:
         """Seconds that the oldest unwritten deed has waited."""
@@ -133,9 +139,9 @@ class Writer:
         self._tell(lambda: self._acknowledge(group, deeds, outcomes))
 
     def _write_decisions(self) -> None:
-        some = []
-        while self._decisions:
-            some.append(self._decisions.popleft())
+        # Counted before it is taken, so that nothing looks written while it is on its way.
+        self._n_logging = len(self._decisions)
+        some = [self._decisions.popleft() for _ in range(self._n_logging)]
         try:
             self._store.log_decisions(some)
             if self._failed_to_log:
@@ -144,6 +150,8 @@ class Writer:
             # Whatever it was, the thread must live on: events wait for it.
             self.failed, self._failed_to_log = str(error), True
             self.n_lost_decisions += len(some)
+        finally:
+            self._n_logging = 0
 
     def _tell(self, call: Callable[[], None]) -> None:
         if not self._loop.is_closed():
