@@ -1,14 +1,15 @@
-"""Time to the peer's own best ndcg@10, on one machine in one run: `make bench-speed`.
+"""Time to a peer's own best ndcg@10, on one machine in one run: `make bench-speed`.
 
     python benchmarks/bench_speed.py                               amazon-beauty, hours
-    python benchmarks/bench_speed.py --peer-epochs 3               the peer's speed only, minutes
-    python benchmarks/bench_speed.py --data ml-1m --loss softmax
+    python benchmarks/bench_speed.py --peer-epochs 3               the peers' speed only, minutes
+    python benchmarks/bench_speed.py --data ml-1m --peers recbole
 
-The peer, RecTools' SASRec, is trained first and judged after every pass; then propense with its
-defaults. Both are fitted on the train part alone, with the same number of threads. A peer that is
-stopped before its own recipe ends (patience 50 of at most 200 passes) is compared in two ways,
-and the table says so: at the best it had by then, and by the fewest passes its recipe makes, 51
-times its seconds a pass. Written to build/bench/speed.json and speed.md. The peer's passes are also
+The peers, SASRec of RecTools and of RecBole, are trained first and judged after every pass; then
+propense with its defaults. All are fitted on the train part alone, with the same number of
+threads. A peer that is stopped before its own recipe ends (RecTools': patience 50 of at most 200
+passes; RecBole's: 10 of 300) is compared in two ways, and the table says so: at the best it had by
+then, and by the fewest passes its recipe makes, its patience and one more, times its seconds a
+pass. Written to build/bench/speed.json and speed.md. The peer's passes are also
 kept as they come: after a stop, --peer-kept goes on with them, and the table says that too.
 """
 
@@ -21,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,36 @@ sys.path.insert(0, str(HERE / "peers"))
 import environments  # noqa: E402
 
 OUT = ROOT / "build" / "bench"
-RECIPE_EPOCHS, RECIPE_PATIENCE = 200, 50
-"""Of RecTools' public benchmark of its transformers."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A model of another library, and the end of its own recipe."""
+
+    name: str
+    environment: str
+    script: str
+    words: tuple[str, ...]
+    package: str
+    most_epochs: int
+    patience: int
+
+
+def _rectools(name: str, loss: str, size: str = "light") -> Peer:
+    """The recipe is that of RecTools' public benchmark of its transformers."""
+    words = ("--loss", loss, "--size", size)
+    return Peer(name, "rectools", "rectools_sasrec.py", words, "RecTools", 200, 50)
+
+
+PEERS = {
+    "rectools-softmax": _rectools("RecTools SASRec, softmax", "softmax"),
+    "rectools-sampled": _rectools("RecTools SASRec, sampled softmax", "sampled_softmax"),
+    "rectools-gbce": _rectools("RecTools SASRec, gBCE", "gbce"),
+    "rectools-published": _rectools("RecTools SASRec, its defaults", "softmax", "published"),
+    "recbole": Peer("RecBole SASRec, softmax", "recbole", "recbole_sasrec.py", (), "recbole",
+                    300, 10),
+}  # fmt: skip
+USUAL = ("rectools-softmax", "rectools-sampled", "recbole")
 
 PROTOCOL = (
     "Leave-one-out, fitted on train alone, full ranking, seen items left out. Seconds are of "
@@ -53,12 +83,12 @@ def main() -> None:
     # What an earlier version of the code made must not be counted in, nor left out of, the time.
     shutil.rmtree(place / "runs", ignore_errors=True)
     find = read_peer if chosen.peer_kept else run_peer
-    peers = [find(chosen, loss) for loss in chosen.loss]
+    peers = [find(chosen, name) for name in chosen.peers]
     ours = run_propense(chosen, place)
     for peer in peers:
         peer["against"] = compare(peer, ours, chosen, place)
     record = {
-        "machine": {**machine(), "rectools": environments.version("rectools", "RecTools")},
+        "machine": {**machine(), **versions(chosen.peers)},
         "data": chosen.data, "threads": chosen.threads, "seed": chosen.seed,
         "changes": [*chosen.set, ONE_NETWORK],
         "peer_kept": chosen.peer_kept,
@@ -79,10 +109,9 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", choices=["amazon-beauty", "ml-1m"], default="amazon-beauty")
-    parser.add_argument("--loss", nargs="+", default=["sampled_softmax"],
-                        choices=["softmax", "sampled_softmax", "gbce"])  # fmt: skip
-    parser.add_argument("--size", choices=["light", "published"], default="light")
-    parser.add_argument("--peer-epochs", type=int, default=RECIPE_EPOCHS, help="at most")
+    parser.add_argument("--peers", nargs="+", default=USUAL, choices=PEERS, metavar="PEER",
+                        help=", ".join(PEERS))  # fmt: skip
+    parser.add_argument("--peer-epochs", type=int, help="at most; default: to its recipe's end")
     parser.add_argument("--peer-kept", action="store_true", help="do not run it, take what is kept")
     parser.add_argument("--peer-users", type=int, help="to try the script; speed-trial.md")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -91,16 +120,23 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_peer(chosen: argparse.Namespace, loss: str) -> dict[str, Any]:
+def versions(peers: list[str]) -> dict[str, str]:
+    """The version of each peer's library."""
+    found = {PEERS[name].environment: PEERS[name].package for name in peers}
+    return {name: environments.version(name, package) for name, package in found.items()}
+
+
+def run_peer(chosen: argparse.Namespace, name: str) -> dict[str, Any]:
     """The peer to its end. Raises RuntimeError with its last words if it fails."""
+    peer = PEERS[name]
     words = [
-        "--data", chosen.data, "--folder", DATA, "--loss", loss, "--size", chosen.size,
-        "--epochs", chosen.peer_epochs, "--patience", RECIPE_PATIENCE,
+        "--data", chosen.data, "--folder", DATA, *peer.words,
+        "--epochs", chosen.peer_epochs or peer.most_epochs, "--patience", peer.patience,
         "--threads", chosen.threads, "--seed", chosen.seed,
         *(("--users", chosen.peer_users) if chosen.peer_users else ()),
     ]  # fmt: skip
-    command = [str(environments.interpreter("rectools")), str(HERE / "peers/rectools_sasrec.py")]
-    file = curve_file(chosen, loss)
+    command = [str(environments.interpreter(peer.environment)), str(HERE / "peers" / peer.script)]
+    file = curve_file(chosen, name)
     log = file.with_suffix(".log")
     file.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as errors, file.open("w") as kept, subprocess.Popen(
@@ -109,40 +145,41 @@ def run_peer(chosen: argparse.Namespace, loss: str) -> dict[str, Any]:
     ) as child:  # fmt: skip
         assert child.stdout is not None
         for text in child.stdout:
-            print(f"{loss}: {text}", end="", flush=True)
+            print(f"{name}: {text}", end="", flush=True)
             if text.startswith("{"):
                 kept.write(text)
                 kept.flush()
     if child.returncode:
         told = "\n".join(log.read_text().splitlines()[-15:])
-        raise RuntimeError(f"the peer ended with {child.returncode}:\n{told}")
-    return read_peer(chosen, loss)
+        raise RuntimeError(f"{peer.name} ended with {child.returncode}:\n{told}")
+    return read_peer(chosen, name)
 
 
-def curve_file(chosen: argparse.Namespace, loss: str) -> Path:
+def curve_file(chosen: argparse.Namespace, name: str) -> Path:
     """Where the peer's passes are kept, a JSON line each."""
     trial = "-trial" if chosen.peer_users else ""
-    return OUT / "peers" / f"{chosen.data}-{chosen.size}-{loss}{trial}.jsonl"
+    return OUT / "peers" / f"{chosen.data}-{name}{trial}.jsonl"
 
 
-def read_peer(chosen: argparse.Namespace, loss: str) -> dict[str, Any]:
+def read_peer(chosen: argparse.Namespace, name: str) -> dict[str, Any]:
     """The kept passes. Raises RuntimeError if there are none, or none with as many threads."""
-    file = curve_file(chosen, loss)
+    file = curve_file(chosen, name)
     texts = file.read_text().splitlines() if file.exists() else []
     lines = [json.loads(text) for text in texts]
     if len(lines) < 2 or lines[0]["threads"] != chosen.threads:
-        raise RuntimeError(f"no pass of the peer with {chosen.threads} threads is kept in {file}")
-    return summarise(lines[0], lines[1:], loss)
+        raise RuntimeError(f"no pass of {name} with {chosen.threads} threads is kept in {file}")
+    return summarise(PEERS[name], lines[0], lines[1:])
 
 
-def summarise(settings: dict[str, Any], curve: list[dict[str, Any]], loss: str) -> dict[str, Any]:
+def summarise(peer: Peer, settings: dict[str, Any], curve: list[dict[str, Any]]) -> dict[str, Any]:
     """The peer's best pass by validation, and whether its recipe came to its end."""
     best = max(curve, key=lambda line: line["validation_ndcg"])
     last = curve[-1]
     return {
-        "name": f"RecTools SASRec, {loss}", **settings, "epochs": last["epoch"],
-        "finished": last["epoch"] >= RECIPE_EPOCHS
-        or last["epoch"] - best["epoch"] >= RECIPE_PATIENCE,
+        "name": peer.name, **settings, "epochs": last["epoch"],
+        "finished": last["epoch"] >= peer.most_epochs
+        or last["epoch"] - best["epoch"] >= peer.patience,
+        "recipe_epochs": peer.patience + 1,
         "seconds_per_epoch": last["seconds"] / last["epoch"],
         "best_epoch": best["epoch"], "seconds_to_best": best["seconds"],
         "validation_ndcg": best["validation_ndcg"], "test_ndcg": best["test_ndcg"],
@@ -188,7 +225,7 @@ def compare(
     `ratio` is of training alone on both sides. `ratio_wall` sets the peer's training alone
     against all of `propense train`: reading, cleaning, encoding, training, counting.
     """
-    recipe = peer["seconds_per_epoch"] * (RECIPE_PATIENCE + 1)
+    recipe = peer["seconds_per_epoch"] * peer["recipe_epochs"]
     told: dict[str, Any] = {
         "recipe_seconds": None if peer["finished"] else recipe,
         "recipe_ratio": None if peer["finished"] else recipe / ours["wall_seconds"],
@@ -254,9 +291,9 @@ def _verdict(peer: dict[str, Any], ours: dict[str, Any]) -> str:
         said += f"propense did not reach it in {ours['epochs']} passes. "
     if against["recipe_ratio"] is not None:
         said += (
-            f"Extrapolated, not run: the peer's recipe makes at least {RECIPE_PATIENCE + 1} passes,"
-            f" {against['recipe_seconds']:.0f} s, {against['recipe_ratio']:.1f} times all of "
-            f"`propense train` ({ours['wall_seconds']:.0f} s)."
+            f"Extrapolated, not run: the peer's recipe makes at least {peer['recipe_epochs']} "
+            f"passes, {against['recipe_seconds']:.0f} s, {against['recipe_ratio']:.1f} times all "
+            f"of `propense train` ({ours['wall_seconds']:.0f} s)."
         )
     return said.rstrip()
 

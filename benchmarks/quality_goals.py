@@ -4,7 +4,8 @@ A dealt part (telco_churn, online_shoppers, hillstrom) deals 80/15/5 by customer
 seed, and trains anew. A part by folds, and one by the split of its own example, is run once.
 All models read the same encodings and are calibrated on validation; those with chance in their
 fit are averages of 4 members. LightGBM's settings are searched in every run, those of CatBoost
-and XGBoost once a data set, by as many trials; their seconds leave that search out.
+and XGBoost once a data set, by as many trials; their seconds leave that search out. By folds
+TabM is there as well, with its authors' settings.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ OWN = ("xuetangx", "oulad")
 FRACTIONS = (0.80, 0.15, 0.05)
 METRICS = ("auc", "log_loss", "average_precision_minority", "ece_equal_mass")
 LIBRARIES = ("catboost", "xgboost")
+TABM_TOO = ("telco_churn-folds", "online_shoppers-folds", "hillstrom-folds")
+"""Where TabM is a peer too: it takes minutes a fit."""
 TRIALS, FEWER_TRIALS = 30, 10
 """Of settings; the fewer for data with histories."""
 SEEDS_PROTOCOL = (
@@ -49,7 +52,8 @@ SAME = (
     "All models have the network's encodings and train rows and are calibrated on validation; "
     "LightGBM, CatBoost and XGBoost are averages of 4 members with settings of {trials} trials, "
     "searched on at most 30,000 rows: LightGBM's in every run, the others' once a data set, by "
-    "the first run's validation rows, some of which later runs are tested on. Seconds are of "
+    "the first run's validation rows, some of which later runs are tested on. TabM, where it is "
+    "there, is one fit of 32 members with its authors' settings. Seconds are of "
     "training on one thread, the others' without their search; one tree fit is the mean of all "
     "of LightGBM's."
 )
@@ -102,7 +106,7 @@ def run(
     (goal, contest), *_ = score_goals(folds, None, seed).items()
     known = {VALIDATION: contest.validation, TEST: contest.test}
     seconds = _seconds(folds, _trials(data) + MEMBERS)
-    for library in LIBRARIES:
+    for library in (*LIBRARIES, *(("tabm",) if name in TABM_TOO else ())):
         answers, took = _ask(library, data, folds, place, seed)
         seconds[library] = took
         for part, found in answers.items():
@@ -147,16 +151,13 @@ def _ask(
     library: str, data: str, folds: Sequence[Contestants], place: Path, seed: int
 ) -> tuple[dict[int, Doubles], float]:
     """A peer's calibrated answers to the rows of `score_goals`, and seconds of its training."""
-    settings = OUT / "boosting" / f"{data}-{library}.json"
-    settings.parent.mkdir(parents=True, exist_ok=True)
     said: dict[int, list[Doubles]] = {VALIDATION: [], TEST: []}
     seconds = 0.0
     for fold in folds:
         y = _write_table(fold.dataset, place / "table.npz", seed)
         answers = place / f"{library}.npz"
         done = measure(
-            interpreter("boosting"), HERE / "peers" / "boosting.py", library,
-            place / "table.npz", answers, "--settings", settings, "--trials", str(_trials(data)),
+            *_command(library, data), place / "table.npz", answers,
             "--seed", str(seed), "--threads", "1",
         )  # fmt: skip
         if done.code:
@@ -168,6 +169,19 @@ def _ask(
         for part, name in ((VALIDATION, "validation"), (TEST, "test")):
             said[part].append(calibrator.apply(found[name]))
     return {part: np.concatenate(pieces) for part, pieces in said.items()}, round(seconds, 2)
+
+
+def _command(library: str, data: str) -> tuple[Path | str, ...]:
+    """What asks a peer; searched settings are kept for the data set."""
+    peers = HERE / "peers"
+    if library == "tabm":
+        return interpreter("tabm"), peers / "tabm_table.py"
+    settings = OUT / "boosting" / f"{data}-{library}.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    return (
+        interpreter("boosting"), peers / "boosting.py", library,
+        "--settings", settings, "--trials", str(_trials(data)),
+    )  # fmt: skip
 
 
 def _write_table(dataset: Dataset, file: Path, seed: int) -> Doubles:

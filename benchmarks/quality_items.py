@@ -4,7 +4,8 @@ Fitted on train alone; the whole catalogue is ranked, seen items left out. The s
 training. The rivals are the report's own; those without chance in them are fitted with the first
 seed only, the counting Markov chain with every one. "network, counts left out" ranks by the
 network's own scores; "network without content" is trained without what the catalogue says, first
-seed only. RecTools' numbers are those of bench_speed.py, published ones those of published.toml.
+seed only. Numbers of other libraries' networks are those of bench_speed.py, published ones those
+of published.toml. "...-implicit" is matrix factorisation by `implicit`, its settings searched.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from bench_tables import Mean, machine, markdown, mean_of
-from example_runs import ExampleRun, prepare
+from example_runs import DATA, ExampleRun, prepare
 from propense.cli.options import Common, load_settings
 from propense.evaluation.ranking import find_hits, ndcg_at_k, recall_at_k
 from propense.evaluation.records import NETWORK
 from propense.pipeline import contestants
 from propense.pipeline.contest import LIST_LENGTH, rank_with
 from propense.schemas import TEST
-from quality_runs import HERE, OUT, Part, Run, models_of, paired, title, values
+from proving import measure
+from quality_runs import HERE, OUT, Part, Run, interpreter, models_of, paired, title, values
 
 DATA_SETS = ("amazon-beauty", "ml-1m")
 RIVALS = ("popularity", "markov", "item_knn", "ease")
@@ -36,11 +38,19 @@ PROTOCOL = (
     "Leave-one-out, fitted on train alone, the whole catalogue ranked, seen items left out. "
     "In brackets: 95 % over seeds.\n"
 )
+PROTOCOL_IMPLICIT = (
+    "As above; settings are the best of 16 trials on validation, one thread. ALS folds the whole "
+    "history in, BPR keeps its vectors of train.\n"
+)
 
 
 def parts() -> dict[str, Part]:
-    """One a data set."""
-    return {data: Part(3, partial(run, data), partial(page, data)) for data in DATA_SETS}
+    """Two a data set: the network, and matrix factorisation, which stands beside it as well."""
+    return {
+        **{f"{data}-implicit": Part(1, partial(run_implicit, data), partial(page_implicit, data))
+           for data in DATA_SETS},
+        **{data: Part(3, partial(run, data), partial(page, data)) for data in DATA_SETS},
+    }  # fmt: skip
 
 
 def run(data: str, seed: int, more: tuple[str, ...] = ()) -> Run:
@@ -128,6 +138,34 @@ def _over_users(one: Run, rival: str) -> str:
     return ""
 
 
+def run_implicit(data: str, seed: int, more: tuple[str, ...] = ()) -> Run:
+    """ALS and BPR, each at the best of its trials on validation."""
+    models = {}
+    for kind in ("als", "bpr"):
+        done = measure(
+            interpreter("rectools"), HERE / "peers" / "implicit_factors.py", kind,
+            "--data", data, "--folder", DATA, "--seed", str(seed), "--threads", "1",
+            OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1",
+        )  # fmt: skip
+        if done.code:
+            raise RuntimeError(f"implicit on {data} ended with {done.code}: {done.tail}")
+        models[f"implicit {kind.upper()}"] = json.loads(done.tail)
+    return {"machine": machine(), "models": models}
+
+
+def page_implicit(data: str, runs: Sequence[Run]) -> str:
+    """Their settings and what they took."""
+    rows = [
+        [name, ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+                         for key, value in found["settings"].items()),
+         round(found["test_recall"], 4), round(found["test_ndcg"], 4), found["seconds"],
+         found["seconds_search"], round(found["peak_mb"])]
+        for name, found in runs[0]["models"].items()
+    ]  # fmt: skip
+    head = ["model", "settings", "recall@10", "ndcg@10", "s", "s of the search", "peak MB"]
+    return "\n".join([title(f"{data}-implicit", runs), PROTOCOL_IMPLICIT, markdown(head, rows)])
+
+
 def published(part: str) -> list[dict[str, Any]]:
     """The literature's numbers for a data set."""
     table = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
@@ -139,10 +177,16 @@ def published(part: str) -> list[dict[str, Any]]:
 
 
 def peers(part: str) -> list[dict[str, Any]]:
-    """What bench_speed.py measured of peers: each at its best pass by validation."""
+    """Networks as bench_speed.py measured them, at their best pass, and factorisations."""
     file = OUT / "speed.json"
     records = json.loads(file.read_bytes()) if file.exists() else []
+    kept = OUT / "runs" / f"{part}-implicit-0.json"
+    factorised = json.loads(kept.read_bytes())["models"] if kept.exists() else {}
     return [
+        {"model": name, "recall": found["test_recall"], "ndcg": found["test_ndcg"],
+         "from": "here, best of a search"}
+        for name, found in factorised.items()
+    ] + [
         {
             "model": peer["name"], "recall": peer["test_recall"], "ndcg": peer["test_ndcg"],
             "from": f"here, best of {peer['epochs']} passes, "

@@ -1,11 +1,9 @@
-"""RecTools' SASRec on leave-one-out sequences: a JSON line a pass, on stdout.
+"""RecTools' SASRec on leave-one-out sequences: the lines of passes.py.
 
     build/peers/rectools/bin/python benchmarks/peers/rectools_sasrec.py --data ml-1m --loss softmax
 
-The first line tells the settings, every other one a pass: {"epoch", "seconds" (training alone,
-so far), "validation_ndcg", "test_ndcg", "test_recall" (at 10), "peak_mb"}. Training is RecTools'
-own: its data loaders, its Lightning module, its optimiser; only the judging between passes is ours
-and is not in the seconds.
+Training is RecTools' own: its data loaders, its Lightning module, its optimiser; only the judging
+between passes is ours and is not in the seconds.
 
 "published" are RecTools' defaults, which its public benchmark was made with (d = 256, 4 heads,
 length 100, dropout .2, batch 128, Adam .001, full softmax, patience 50 of at most 200 passes).
@@ -16,19 +14,14 @@ several times quicker on a processor, and the size that most of the literature h
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import sys
-import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from next_item import Floats, Ints, Question, Sequences, judge, leave_one_out, read_sequences
+from next_item import Floats, Ints, Question, Sequences, leave_one_out, read_sequences
+from passes import Passes, arguments, tell
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from rectools import Columns
 from rectools.dataset import Dataset
@@ -45,33 +38,21 @@ LOSSES: dict[str, dict[str, Any]] = {
 
 
 class Judged(Callback):  # type: ignore[misc]
-    """After every pass: the clock stops, both questions are asked, a line is printed."""
+    """Tells every pass, and stops at the end of the patience."""
 
-    def __init__(self, validation: Question, test: Question, patience: int) -> None:
-        self.questions = (validation, test)
-        self.patience = patience
-        self.seconds = 0.0
-        self.began = 0.0
-        self.best = -1.0
-        self.since_best = 0
+    def __init__(self, passes: Passes) -> None:
+        self.passes = passes
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.began = time.perf_counter()
+        self.passes.begin()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.seconds += time.perf_counter() - self.began
-        pl_module.eval()
-        (validation, _), (test, recall) = (
-            judge(question, Scores(pl_module, question.history)) for question in self.questions
-        )
+        def scores(question: Question) -> Scores:
+            pl_module.eval()
+            return Scores(pl_module, question.history)
+
+        trainer.should_stop = self.passes.end(trainer.current_epoch + 1, scores)
         pl_module.train()
-        tell(
-            epoch=trainer.current_epoch + 1, seconds=round(self.seconds, 3),
-            validation_ndcg=validation, test_ndcg=test, test_recall=recall, peak_mb=peak_mb(),
-        )  # fmt: skip
-        self.since_best = 0 if validation > self.best else self.since_best + 1
-        self.best = max(self.best, validation)
-        trainer.should_stop = self.since_best >= self.patience
 
 
 class Scores:
@@ -132,7 +113,7 @@ def fit(chosen: argparse.Namespace) -> None:
     seed_everything(chosen.seed)
     whole = read_sequences(chosen.folder, chosen.data, chosen.users)
     train, validation, test = leave_one_out(whole)
-    judged = Judged(validation, test, chosen.patience)
+    judged = Judged(Passes(validation, test, chosen.patience))
 
     def trainer() -> Trainer:
         return Trainer(
@@ -154,31 +135,13 @@ def fit(chosen: argparse.Namespace) -> None:
     model.fit(as_dataset(train))
 
 
-def tell(**line: Any) -> None:
-    print(json.dumps(line), flush=True)
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(used / (1e6 if sys.platform == "darwin" else 1e3), 1)
-
-
 def main() -> None:
     """Read the arguments and train."""
-    near = Path(__file__).resolve().parents[3] / "shared" / "data"
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", choices=sorted(LENGTH), default="amazon-beauty")
-    parser.add_argument("--folder", type=Path, default=Path(os.environ.get("PROPENSE_DATA", near)))
+    parser = arguments(__doc__)
     parser.add_argument("--loss", choices=sorted(LOSSES), default="softmax")
     parser.add_argument("--size", choices=sorted(SIZES), default="light")
     parser.add_argument("--epochs", type=int, default=200, help="at most")
     parser.add_argument("--patience", type=int, default=50, help="passes without a better one")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--users", type=int, help="the first so many only, for a quick look")
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     fit(parser.parse_args())
 

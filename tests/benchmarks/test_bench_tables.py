@@ -32,6 +32,7 @@ quality = load("bench_quality")
 quality_items = load("quality_items")
 quality_goals = load("quality_goals")
 speed = load("bench_speed")
+RECTOOLS = speed.PEERS["rectools-softmax"]
 
 
 @pytest.mark.parametrize("module", [tables, next_item], ids=lambda module: module.__name__)
@@ -212,15 +213,18 @@ def peer_curve(n: int, best: int) -> list[dict[str, Any]]:
 
 
 def test_peer_is_finished_by_its_own_patience_only() -> None:
-    stopped = speed.summarise({"settings": {}}, peer_curve(3, 3), "softmax")
+    stopped = speed.summarise(RECTOOLS, {"settings": {}}, peer_curve(3, 3))
     assert (stopped["finished"], stopped["best_epoch"], stopped["seconds_to_best"]) == (
         False, 3, 300.0,
     )  # fmt: skip
-    assert speed.summarise({"settings": {}}, peer_curve(70, 20), "softmax")["finished"]
+    assert speed.summarise(RECTOOLS, {"settings": {}}, peer_curve(70, 20))["finished"]
+    recbole = speed.PEERS["recbole"]
+    assert not speed.summarise(recbole, {"settings": {}}, peer_curve(29, 20))["finished"]
+    assert speed.summarise(recbole, {"settings": {}}, peer_curve(30, 20))["finished"]
 
 
 def test_speed_page_says_what_was_extrapolated() -> None:
-    peer = speed.summarise({"settings": {"n_factors": 64}}, peer_curve(3, 3), "softmax")
+    peer = speed.summarise(RECTOOLS, {"settings": {"n_factors": 64}}, peer_curve(3, 3))
     peer["against"] = {
         "reached": True, "epochs": 4, "seconds": 30.0, "wall_seconds": 40.0, "test_ndcg": 0.045,
         "ratio": 10.0, "ratio_wall": 7.5, "recipe_seconds": 5100.0, "recipe_ratio": 25.5,
@@ -240,6 +244,9 @@ def test_speed_page_says_what_was_extrapolated() -> None:
 
 def test_every_peer_has_pins() -> None:
     environments = load("environments")
-    assert environments.names() == ["boosting", "plain", "rectools", "schemathesis"]
-    with pytest.raises(ValueError, match="no pins for the peer 'recbole'"):
-        environments.interpreter("recbole")
+    assert environments.names() == [
+        "boosting", "plain", "recbole", "rectools", "schemathesis", "tabm",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="no pins for the peer 'nothing'"):
+        environments.interpreter("nothing")
+    assert {peer.environment for peer in speed.PEERS.values()} <= set(environments.names())

@@ -25,9 +25,6 @@ from propense.worlds.life import Chunk, Moment
 from propense.worlds.people import platform_ids
 
 TOP: Final = 50
-_BLOCK: Final = 2000
-"""People at a time, so that the states of a block stay in the processor's cache."""
-
 Booleans = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int16]
 
@@ -67,8 +64,8 @@ def propensity_table(chunk: Chunk, moment: Moment, deeds: Deeds) -> pa.Table:
     """
     day, days = moment.day, chunk.platform.calendar.days
     who = eligible(chunk, moment, deeds)
-    p_pay = 1 - _blocks(chain.p_no_pay, chunk, moment, who)
-    p_churn = _blocks(chain.p_nothing, chunk, moment, who)
+    p_pay = 1 - _chances(chain.p_no_pay, chunk, moment, who)
+    p_churn = _chances(chain.p_nothing, chunk, moment, who)
     known = day + HORIZON_DAYS <= days
     last = min(day + HORIZON_DAYS, days)
     paid = deeds.between(deeds.paid, day, last)[who].astype(np.float64)
@@ -115,7 +112,7 @@ def uplift_table(chunk: Chunk, moment: Moment, deal: campaigns.Deal, deeds: Deed
 
         def unpaid(offer: int, who: Ints = who) -> Doubles:
             forced = replace(moment.hidden, offer=np.full(len(deal.campaign), offer))
-            return _blocks(chain.p_no_pay, chunk, replace(moment, hidden=forced), who)
+            return _chances(chain.p_no_pay, chunk, replace(moment, hidden=forced), who)
 
         treated, control = 1 - unpaid(code), 1 - unpaid(campaigns.NO_OFFER)
         paid = deeds.between(deeds.paid, moment.day, last)[who].astype(np.float64)
@@ -143,15 +140,10 @@ def eligible(chunk: Chunk, moment: Moment, deeds: Deeds) -> Ints:
     return np.flatnonzero(on_platform & seen)
 
 
-def _blocks(chance: Any, chunk: Chunk, moment: Moment, who: Ints) -> Doubles:
-    """A chance over the horizon, a block of people at a time."""
-    value = np.empty(len(who))
-    for start in range(0, len(who), _BLOCK):
-        part = who[start : start + _BLOCK]
-        hidden = Hidden(
-            moment.hidden.life[part], moment.hidden.phase[part], moment.hidden.offer[part]
-        )
-        value[start : start + _BLOCK] = chance(
-            chunk.people.take(part), chunk.platform.calendar, moment.day, hidden, HORIZON_DAYS
-        )
-    return value
+def _chances(chance: Any, chunk: Chunk, moment: Moment, who: Ints) -> Doubles:
+    """A chance over the horizon, of some people of the chunk."""
+    hidden = Hidden(moment.hidden.life[who], moment.hidden.phase[who], moment.hidden.offer[who])
+    found: Doubles = chance(
+        chunk.people.take(who), chunk.platform.calendar, moment.day, hidden, HORIZON_DAYS
+    )
+    return found

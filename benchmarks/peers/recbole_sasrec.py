@@ -1,0 +1,134 @@
+"""RecBole's SASRec on leave-one-out sequences: the lines of passes.py.
+
+    build/peers/recbole/bin/python benchmarks/peers/recbole_sasrec.py --data amazon-beauty
+
+Data set, augmentation, loader, model and a pass of the trainer are RecBole's own with its defaults
+(d = 64, 2 blocks, 2 heads, dropout .5, batch 2,048, Adam .001, full softmax, patience 10 of at most
+300 passes) and the data set's usual length; only the judging between passes is ours and is not
+in the seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from next_item import Floats, Ints, Question, Sequences, leave_one_out, read_sequences
+from passes import Passes, arguments, tell
+
+LENGTH = {"amazon-beauty": 50, "ml-1m": 200}
+NAME = "sequences"
+TOLD = (
+    "n_layers", "n_heads", "hidden_size", "hidden_dropout_prob", "MAX_ITEM_LIST_LENGTH",
+    "loss_type", "learning_rate", "train_batch_size",
+)  # fmt: skip
+
+
+class Scores:
+    """Scores of a batch of users over the whole catalogue, in our numbering of items."""
+
+    def __init__(self, model: Any, dataset: Any, history: Sequences) -> None:
+        self.model = model
+        self.history = history
+        self.length = model.max_seq_length
+        tokens = dataset.field2id_token["item_id"][1:]
+        self.known = np.asarray(tokens, np.int64)
+        self.number = np.zeros(history.n_items, np.int64)
+        self.number[self.known] = np.arange(1, len(self.known) + 1)
+
+    def __call__(self, users: Ints) -> Floats:
+        from recbole.data.interaction import Interaction
+
+        x, length = self.padded(users)
+        batch = Interaction({
+            self.model.ITEM_SEQ: torch.from_numpy(x),
+            self.model.ITEM_SEQ_LEN: torch.from_numpy(length),
+        })  # fmt: skip
+        with torch.no_grad():
+            found = self.model.full_sort_predict(batch).numpy()
+        scores = np.full((len(users), self.history.n_items), -np.inf, np.float32)
+        scores[:, self.known] = found[:, 1:]
+        return scores
+
+    def padded(self, users: Ints) -> tuple[Ints, Ints]:
+        """(n_users, length) the newest known items from the left, then 0; (n_users,) how many.
+
+        Whoever has no known item gets one place of padding.
+        """
+        x, lengths = np.zeros((len(users), self.length), np.int64), np.ones(len(users), np.int64)
+        offsets = self.history.offsets
+        for row, user in enumerate(users):
+            items = self.number[self.history.item[offsets[user] : offsets[user + 1]]]
+            items = items[items > 0][-self.length :]
+            x[row, : len(items)] = items
+            lengths[row] = max(1, len(items))
+        return x, lengths
+
+
+def write_atomic(whole: Sequences, folder: Path) -> None:
+    """RecBole's file of interactions; the place in the sequence stands for time."""
+    place = np.arange(len(whole.item)) - np.repeat(whole.offsets[:-1], np.diff(whole.offsets))
+    rows = zip(whole.user_of_item(), whole.item, place, strict=True)
+    (folder / NAME).mkdir(parents=True)
+    with (folder / NAME / f"{NAME}.inter").open("w", encoding="utf-8") as stream:
+        stream.write("user_id:token\titem_id:token\ttimestamp:float\n")
+        stream.writelines(f"{user}\t{item}\t{at}\n" for user, item, at in rows)
+
+
+def fit(chosen: argparse.Namespace, folder: Path) -> None:
+    """Train to the end, telling every pass."""
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_model, get_trainer, init_seed
+
+    whole = read_sequences(chosen.folder, chosen.data, chosen.users)
+    _, validation, test = leave_one_out(whole)
+    write_atomic(whole, folder)
+    config = Config(model="SASRec", dataset=NAME, config_dict={
+        "data_path": str(folder), "checkpoint_dir": str(folder / "saved"), "use_gpu": False,
+        "seed": chosen.seed, "show_progress": False, "train_neg_sample_args": None,
+        "MAX_ITEM_LIST_LENGTH": LENGTH[chosen.data],
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
+    })  # fmt: skip
+    torch.set_num_threads(chosen.threads)
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    train = data_preparation(config, dataset)[0]
+    model = get_model(config["model"])(config, train.dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    told = {name: config[name] for name in TOLD}
+    tell(settings=told, n_users=len(whole), n_items=whole.n_items, threads=chosen.threads)
+    passes = Passes(validation, test, chosen.patience)
+
+    def scores(question: Question) -> Scores:
+        model.eval()
+        return Scores(model, dataset, question.history)
+
+    for epoch in range(1, chosen.epochs + 1):
+        passes.begin()
+        trainer._train_epoch(train, epoch - 1)
+        if passes.end(epoch, scores):
+            break
+
+
+def main() -> None:
+    """Read the arguments and train."""
+    parser = arguments(__doc__)
+    parser.add_argument("--epochs", type=int, default=300, help="at most")
+    parser.add_argument("--patience", type=int, default=10, help="passes without a better one")
+    chosen = parser.parse_args()
+    chosen.folder = chosen.folder.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        # RecBole writes its logs to wherever it is run.
+        os.chdir(folder)
+        fit(chosen, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
