@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.propense-ready
+RUNS := .venv/.propense-runs
+RUN_EXTRAS := train,serve
 QUICK := not slow and not spark and not browser
 ONE_THREAD := OMP_NUM_THREADS=1
 
@@ -13,13 +15,22 @@ help: ## list the targets
 
 setup: $(STAMP) ## make .venv with everything needed; done once, and again when the pins change
 
-$(STAMP): pyproject.toml constraints.txt
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "propense needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+	@touch $(RUNS)
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(call install,dev)
 	@touch $@
 
-demo: setup ## the education platform of 100,000 users: the whole flow, then the report (DEMO="--users 5000" for a short one)
+# What only tests and documentation need would make the demo wait.
+$(RUNS): pyproject.toml constraints.txt
+	$(call install,$(RUN_EXTRAS))
+
+demo: $(RUNS) ## the education platform of 100,000 users: the whole flow, then the report (DEMO="--users 5000" for a short one)
 	$(BIN)/propense demo $(DEMO)
 
 test: setup ## the proof of every change, minutes: all tests but the slow, Spark and browser ones, with branch coverage

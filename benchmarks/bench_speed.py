@@ -9,8 +9,8 @@ propense with its defaults. All are fitted on the train part alone, with the sam
 threads. A peer that is stopped before its own recipe ends (RecTools': patience 50 of at most 200
 passes; RecBole's: 10 of 300) is compared in two ways, and the table says so: at the best it had by
 then, and by the fewest passes its recipe makes, its patience and one more, times its seconds a
-pass. Written to build/bench/speed.json and speed.md. The peer's passes are also
-kept as they come: after a stop, --peer-kept goes on with them, and the table says that too.
+pass. Written to build/bench/speed.json and speed.md. The peers' passes are also kept as they come:
+after a stop, --peer-kept goes on with them, and the table says that too.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ EARLIER = "The peer's numbers are of an earlier run on this machine.\n"
 
 
 def main() -> None:
-    """Run the peer for every loss, then propense; add the result to the table."""
+    """Run every peer, then propense; add the result to the table."""
     chosen = arguments()
     prepare(chosen.data, place := OUT / "speed" / chosen.data)
     # What an earlier version of the code made must not be counted in, nor left out of, the time.
