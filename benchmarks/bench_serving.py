@@ -35,7 +35,7 @@ from load_service import (
     items_of,
     resident_mb,
 )
-from loading import Script, closed_loop, converse, has_wrk, open_loop, question, run_wrk
+from loading import Script, closed_loop, converse, open_loop, question
 from proving import BIN, ROOT, measure
 from serving_sides import (
     SCENARIO,
@@ -47,6 +47,7 @@ from serving_sides import (
     peer_serving,
     start_seconds,
 )
+from wrk import has_wrk, run_wrk
 
 OUT = ROOT / "build" / "bench"
 USERS = 20_000

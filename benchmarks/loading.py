@@ -13,34 +13,21 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import select
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from array import array
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
 
-LOST = 0
-"""Status of a request whose connection ended before the answer, or that was never answered."""
+from connections import LOST, Check, Connections, Line, Load
+
 GRACE = 10.0
 """Seconds that answers may take after the last request."""
-PATIENCE = 10.0
-"""Seconds in which a connection has to be made."""
-PERCENTILES = (50.0, 90.0, 99.0, 99.9)
-
-Check = Callable[[int, int, bytes], None]
-"""Number of the request, status, body: for what has to be looked at besides the time."""
 
 
 class Answer(NamedTuple):
@@ -54,50 +41,6 @@ class Answer(NamedTuple):
 Script = Generator[tuple[int, bytes], Answer, None]
 """Asks one request after the other and hears each answer before the next. What it yields is a
 request and which of its own connections, counted from 0, takes it."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What became of every request, in the order of their answers."""
-
-    seconds: float
-    """From the first request to the last answer."""
-    statuses: np.ndarray
-    """(n,) of HTTP, or LOST."""
-    latencies: np.ndarray
-    """(n,) seconds; since it was due in open loop, since it was sent in closed loop."""
-    told_when: int
-    """Of the answers 429 and 503, those with Retry-After."""
-    lag: float
-    """p99 of the seconds between due and sent where a connection was free: of the generator
-    itself. 0 in closed loop."""
-
-    def counts(self) -> dict[int, int]:
-        """Status -> answers."""
-        return dict(sorted(Counter(self.statuses.tolist()).items()))
-
-    def rate(self, status: int = 200) -> float:
-        """Answers of that status a second."""
-        return float((self.statuses == status).sum() / self.seconds)
-
-    def ms(self, percentile: float, status: int = 200) -> float:
-        """A percentile of the milliseconds of answers of that status; nan where there is none."""
-        some = self.latencies[self.statuses == status]
-        return float(np.percentile(some, percentile) * 1e3) if len(some) else float("nan")
-
-    def tell(self, status: int = 200) -> str:
-        """One line."""
-        times = ", ".join(f"p{p:g} {self.ms(p, status):.2f}" for p in PERCENTILES)
-        return f"{self.rate(status):,.0f}/s, {times} ms, statuses {self.counts()}"
-
-    def record(self) -> dict[str, Any]:
-        """The same for JSON."""
-        return {
-            "rate": round(self.rate(), 1),
-            **{f"p{p:g}_ms": round(self.ms(p), 3) for p in PERCENTILES},
-            "statuses": self.counts(), "seconds": round(self.seconds, 2),
-            "lag_ms": round(self.lag * 1e3, 3),
-        }  # fmt: skip
 
 
 def request(method: str, path: str, key: str = "", body: bytes | None = None) -> bytes:
@@ -122,7 +65,7 @@ def closed_loop(
     """`connections` ask one after the other until the time is over, or there are no more
     requests."""
     with _calm():
-        run = _Run(url, check)
+        run = Connections(url, check)
         began = time.perf_counter()
         ends = began + seconds
         for number in range(connections):
@@ -157,7 +100,7 @@ def open_loop(
     waiting: deque[tuple[int, bytes, float]] = deque()
     lags = array("d")
     with _calm():
-        run = _Run(url, check)
+        run = Connections(url, check)
         idle = [run.connect() for _ in range(connections)]
         began = time.perf_counter()
         sent = done = 0
@@ -198,8 +141,8 @@ def converse(
     `ports` is filled: number of the script and its connection -> local port.
     """
     with _calm():
-        run = _Run(url, None)
-        lines: dict[tuple[int, int], _Line] = {}
+        run = Connections(url, None)
+        lines: dict[tuple[int, int], Line] = {}
 
         def ask(script: int, wish: tuple[int, bytes]) -> None:
             line = lines.get((script, wish[0]))
@@ -234,142 +177,6 @@ def converse(
         return run.load(began)
 
 
-class _Line:
-    """One connection: what it waits for, and what came last."""
-
-    __slots__ = ("answered", "body", "buffer", "due", "number", "socket", "status")
-
-    def __init__(self, made: socket.socket) -> None:
-        self.socket = made
-        self.buffer = b""
-        self.number = -1
-        """Of the request that is not answered yet; -1 where there is none."""
-        self.due = 0.0
-        self.answered = -1
-        """Number of the request that was answered last, with this status and body."""
-        self.status = LOST
-        self.body = b""
-
-
-class _Run:
-    """The connections of one load, and the record of its answers."""
-
-    def __init__(self, url: str, check: Check | None) -> None:
-        parts = urlsplit(url)
-        assert parts.hostname is not None and parts.port is not None
-        self._place = (parts.hostname, parts.port)
-        self._check = check
-        self._poll = select.epoll()
-        self.open: dict[int, _Line] = {}
-        self._statuses = array("H")
-        self._latencies = array("d")
-        self._told_when = 0
-        self._last = time.perf_counter()
-
-    def connect(self) -> _Line:
-        """One more connection. Raises OSError where none can be made for a while."""
-        line = _Line(self._connected())
-        self._add(line)
-        return line
-
-    def _connected(self) -> socket.socket:
-        ends = time.perf_counter() + PATIENCE
-        while True:
-            try:
-                made = socket.create_connection(self._place, timeout=PATIENCE)
-                break
-            except OSError:
-                if time.perf_counter() > ends:
-                    raise
-                time.sleep(0.02)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
-
-    def _add(self, line: _Line) -> None:
-        self.open[line.socket.fileno()] = line
-        self._poll.register(line.socket.fileno(), select.EPOLLIN)
-
-    def close(self, line: _Line) -> None:
-        """Let go of a connection."""
-        del self.open[line.socket.fileno()]
-        self._poll.unregister(line.socket.fileno())
-        line.socket.close()
-
-    def send(self, line: _Line, number: int, one: bytes, due: float) -> None:
-        """Ask."""
-        line.number, line.due = number, due
-        try:
-            line.socket.sendall(one)
-        except OSError:
-            # The end of the connection is read next, and then counted.
-            return
-
-    def answered(self, seconds: float) -> list[_Line]:
-        """Connections that are free now, since their answer came or was lost with them; a lost
-        one is made anew."""
-        free = []
-        for fd, _ in self._poll.poll(seconds):
-            line = self.open[fd]
-            try:
-                data = line.socket.recv(262_144)
-            except OSError:
-                data = b""
-            if data:
-                if line.buffer:
-                    data = line.buffer + data
-                if self._take(line, data):
-                    free.append(line)
-                continue
-            self.close(line)
-            if line.number >= 0:
-                self.record(LOST, time.perf_counter() - line.due)
-                line.answered, line.status, line.body = line.number, LOST, b""
-                free.append(line)
-            line.number, line.buffer = -1, b""
-            line.socket = self._connected()
-            self._add(line)
-        return free
-
-    def _take(self, line: _Line, data: bytes) -> bool:
-        """Whether the answer is whole; then it is recorded."""
-        end = data.find(b"\r\n\r\n")
-        if end >= 0:
-            at = data.find(b"content-length: ", 0, end)
-            total = end + 4 + (int(data[at + 16 : data.find(b"\r", at)]) if at >= 0 else 0)
-            if len(data) >= total:
-                now = time.perf_counter()
-                status = int(data[9:12])
-                self.record(status, now - line.due)
-                self._last = now
-                if status in (429, 503) and data.find(b"retry-after: ", 0, end) >= 0:
-                    self._told_when += 1
-                line.answered, line.number = line.number, -1
-                line.status, line.body = status, data[end + 4 : total]
-                line.buffer = data[total:]
-                if self._check is not None:
-                    self._check(line.answered, status, line.body)
-                return True
-        line.buffer = data
-        return False
-
-    def record(self, status: int, seconds: float) -> None:
-        """Write one answer down."""
-        self._statuses.append(status)
-        self._latencies.append(seconds)
-
-    def load(self, began: float) -> Load:
-        """Close everything; requests without an answer are lost."""
-        for line in list(self.open.values()):
-            if line.number >= 0:
-                self.record(LOST, time.perf_counter() - line.due)
-            self.close(line)
-        self._poll.close()
-        return Load(
-            max(self._last - began, 1e-9), np.array(self._statuses), np.array(self._latencies),
-            self._told_when, 0.0,
-        )  # fmt: skip
-
-
 @contextmanager
 def _calm() -> Iterator[None]:
     """No garbage is looked for while times are taken."""
@@ -381,72 +188,6 @@ def _calm() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-WRK = """
-local lines = {}
-for line in io.lines("%(bodies)s") do lines[#lines + 1] = line end
-local at = 0
-request = function()
-  at = at %% #lines + 1
-  return wrk.format("POST", nil, {["content-type"] = "application/json",
-    ["authorization"] = "Bearer %(key)s"}, lines[at])
-end
-done = function(summary, latency, requests)
-  io.write(string.format('{"seconds": %%f, "requests": %%d, "refused": %%d, "lost": %%d, '
-    .. '"p50": %%f, "p90": %%f, "p99": %%f, "p99.9": %%f}\\n',
-    summary.duration / 1e6, summary.requests, summary.errors.status,
-    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
-    latency:percentile(50) / 1e3, latency:percentile(90) / 1e3, latency:percentile(99) / 1e3,
-    latency:percentile(99.9) / 1e3))
-end
-"""
-"""Every answer that is no 2xx or 3xx counts as refused."""
-
-
-@dataclass(frozen=True)
-class Wrk:
-    """What wrk counted: https://github.com/wg/wrk."""
-
-    rate: float
-    """Good answers a second."""
-    ms: dict[str, float]
-    """Percentile -> milliseconds."""
-    refused: int
-    lost: int
-
-
-def has_wrk() -> bool:
-    """Whether wrk is installed: apt-get install wrk."""
-    return shutil.which("wrk") is not None
-
-
-def run_wrk(
-    url: str, path: str, key: str, messages: Sequence[Any], connections: int, seconds: float
-) -> Wrk:
-    """POST the messages in turn from one thread of wrk, which takes less of a core than Python.
-
-    Raises RuntimeError where wrk is missing or fails.
-    """
-    if not has_wrk():
-        raise RuntimeError("wrk is not installed: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as place:
-        bodies, script = Path(place) / "bodies", Path(place) / "post.lua"
-        lines = [json.dumps(message, separators=(",", ":")) for message in messages]
-        bodies.write_text("\n".join(lines) + "\n")
-        script.write_text(WRK % {"bodies": bodies, "key": key})
-        done = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s",
-             "-s", str(script), url + path],
-            capture_output=True, text=True,
-        )  # fmt: skip
-    last = done.stdout.strip().splitlines()[-1:] or [""]
-    if done.returncode or not last[0].startswith("{"):
-        raise RuntimeError(f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}"[-800:])
-    said = json.loads(last[0])
-    good = said["requests"] - said["refused"]
-    ms = {name: said[name] for name in ("p50", "p90", "p99", "p99.9")}
-    return Wrk(good / said["seconds"], ms, said["refused"], said["lost"])
 
 
 def main() -> None:

@@ -7,9 +7,10 @@ from itertools import cycle
 
 import numpy as np
 
+from connections import Load
 from live_service import bundle_folder, serving
 from load_service import OPEN_LIMITS, import_customers, invented_customers, items_of
-from loading import Load, closed_loop, open_loop, question
+from loading import closed_loop, open_loop, question
 from proving import Proof
 
 KIND = "speed"

@@ -19,14 +19,14 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="the generator needs epoll")
 
 
-def load() -> ModuleType:
-    """benchmarks/loading.py; the benchmarks are no package."""
+def load(name: str) -> ModuleType:
+    """A module of the benchmarks, which are no package."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
-        return importlib.import_module("loading")
+        return importlib.import_module(name)
 
 
-loading = load()
+loading, wrk = load("loading"), load("wrk")
 
 
 class Echo(socketserver.StreamRequestHandler):
@@ -146,11 +146,11 @@ def test_a_lost_answer_is_told_to_its_script(url: str) -> None:
     assert told == [(200, b"/a "), (loading.LOST, b""), (200, b"/b ")]
 
 
-@pytest.mark.skipif(not loading.has_wrk(), reason="wrk is not installed")
+@pytest.mark.skipif(not wrk.has_wrk(), reason="wrk is not installed")
 def test_wrk_sends_every_message(url: str) -> None:
-    done = loading.run_wrk(url, "/x", "key", [{"n": 1}, {"n": 2}], connections=4, seconds=1)
+    done = wrk.run_wrk(url, "/x", "key", [{"n": 1}, {"n": 2}], connections=4, seconds=1)
     assert done.rate > 0 and done.refused == 0 and done.lost == 0
-    refused = loading.run_wrk(url, "/busy", "key", [{}], connections=1, seconds=1)
+    refused = wrk.run_wrk(url, "/busy", "key", [{}], connections=1, seconds=1)
     assert refused.rate == 0 and refused.refused > 0
 
 
