@@ -18,6 +18,9 @@ from typing import Any
 
 from next_item import FILES, Floats, Ints, Question, judge
 
+LENGTH = {"amazon-beauty": 50, "ml-1m": 200}
+"""Of the histories that a network reads: the data set's usual one."""
+
 Scorer = Callable[[Question], Callable[[Ints], Floats]]
 """Of a question: the function that `next_item.judge` asks for scores."""
 

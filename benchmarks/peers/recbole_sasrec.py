@@ -3,9 +3,10 @@
     build/peers/recbole/bin/python benchmarks/peers/recbole_sasrec.py --data amazon-beauty
 
 Data set, augmentation, loader, model and a pass of the trainer are RecBole's own with its defaults
-(d = 64, 2 blocks, 2 heads, dropout .5, batch 2,048, Adam .001, full softmax, patience 10 of at most
-300 passes) and the data set's usual length; only the judging between passes is ours and is not
-in the seconds.
+(d = 64, 2 blocks, 2 heads, dropout .5, batch 2,048, Adam .001, full softmax; it stops at the 11th
+pass without a better one of at most 300) and the data set's usual length. Ours is the judging
+between passes, which is not in the seconds, and one switch: one of RecBole's other models turns
+autograd's search for anomalies on when it is loaded, which slows every model down.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 from next_item import Floats, Ints, Question, Sequences, leave_one_out, read_sequences
-from passes import Passes, arguments, tell
+from passes import LENGTH, Passes, arguments, tell
 
-LENGTH = {"amazon-beauty": 50, "ml-1m": 200}
 NAME = "sequences"
 TOLD = (
     "n_layers", "n_heads", "hidden_size", "hidden_dropout_prob", "MAX_ITEM_LIST_LENGTH",
@@ -56,17 +56,14 @@ class Scores:
         return scores
 
     def padded(self, users: Ints) -> tuple[Ints, Ints]:
-        """(n_users, length) the newest known items from the left, then 0; (n_users,) how many.
-
-        Whoever has no known item gets one place of padding.
-        """
-        x, lengths = np.zeros((len(users), self.length), np.int64), np.ones(len(users), np.int64)
+        """(n_users, length) the newest items from the left, then 0; (n_users,) how many."""
+        x, lengths = np.zeros((len(users), self.length), np.int64), np.empty(len(users), np.int64)
         offsets = self.history.offsets
         for row, user in enumerate(users):
             items = self.number[self.history.item[offsets[user] : offsets[user + 1]]]
-            items = items[items > 0][-self.length :]
+            items = items[-self.length :]
             x[row, : len(items)] = items
-            lengths[row] = max(1, len(items))
+            lengths[row] = len(items)
         return x, lengths
 
 
@@ -81,12 +78,17 @@ def write_atomic(whole: Sequences, folder: Path) -> None:
 
 
 def fit(chosen: argparse.Namespace, folder: Path) -> None:
-    """Train to the end, telling every pass."""
+    """Train to the end, telling every pass.
+
+    Raises ValueError for a user of three items, whose validation item RecBole would train on.
+    """
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
 
     whole = read_sequences(chosen.folder, chosen.data, chosen.users)
+    if (np.diff(whole.offsets) < 4).any():
+        raise ValueError("a user has three items: RecBole leaves out two only of four or more")
     _, validation, test = leave_one_out(whole)
     write_atomic(whole, folder)
     config = Config(model="SASRec", dataset=NAME, config_dict={
@@ -104,6 +106,7 @@ def fit(chosen: argparse.Namespace, folder: Path) -> None:
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     told = {name: config[name] for name in TOLD}
     tell(settings=told, n_users=len(whole), n_items=whole.n_items, threads=chosen.threads)
+    torch.autograd.set_detect_anomaly(False)
     passes = Passes(validation, test, chosen.patience)
 
     def scores(question: Question) -> Scores:
@@ -121,7 +124,7 @@ def main() -> None:
     """Read the arguments and train."""
     parser = arguments(__doc__)
     parser.add_argument("--epochs", type=int, default=300, help="at most")
-    parser.add_argument("--patience", type=int, default=10, help="passes without a better one")
+    parser.add_argument("--patience", type=int, default=11, help="passes without a better one")
     chosen = parser.parse_args()
     chosen.folder = chosen.folder.resolve()
     with tempfile.TemporaryDirectory() as folder:

@@ -219,8 +219,8 @@ def test_peer_is_finished_by_its_own_patience_only() -> None:
     )  # fmt: skip
     assert speed.summarise(RECTOOLS, {"settings": {}}, peer_curve(70, 20))["finished"]
     recbole = speed.PEERS["recbole"]
-    assert not speed.summarise(recbole, {"settings": {}}, peer_curve(29, 20))["finished"]
-    assert speed.summarise(recbole, {"settings": {}}, peer_curve(30, 20))["finished"]
+    assert not speed.summarise(recbole, {"settings": {}}, peer_curve(30, 20))["finished"]
+    assert speed.summarise(recbole, {"settings": {}}, peer_curve(31, 20))["finished"]
 
 
 def test_speed_page_says_what_was_extrapolated() -> None:
@@ -238,7 +238,7 @@ def test_speed_page_says_what_was_extrapolated() -> None:
     assert "numbers are of an earlier run" in page
     assert "stopped after 3 passes, before its recipe ends" in page
     assert "**10.0 times** sooner (7.5 times with all of its command, 40 s)" in page
-    assert "Extrapolated, not run: the peer's recipe makes at least 51 passes, 5100 s" in page
+    assert "Extrapolated, not run: the peer's recipe makes at least 53 passes, 5100 s" in page
     assert "| propense | defaults | 7.0 | 20 | 18 | 0.055 | 0.095 | 900 |" in page
 
 
