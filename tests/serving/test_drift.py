@@ -69,6 +69,7 @@ def test_a_change_is_named(change, raised, said):
     assert {line.name for line in alarms} == raised
     assert any(said in line.most for line in alarms), alarms
     assert monitor.take_alarms() == [], "an alarm is given out once"
+    assert monitor.n_active == len(raised), "it holds all the same"
 
 
 def test_prices_in_another_currency_are_a_drift_of_values():

@@ -1,8 +1,8 @@
 """The command line: one verb a step of the flow, each loaded when it is asked for.
 
-Exit codes: 0 done, 2 an error in what was asked or in the data (one line on stderr),
-130 stopped by Ctrl-C, 141 nobody reads the output any more. Anything else is a defect
-of propense and shows its traceback.
+Exit codes: 0 done, 1 `verify` found a difference, 2 an error in what was asked or in the data
+(one line on stderr), 130 stopped by Ctrl-C, 141 nobody reads the output any more. Anything else
+is a defect of propense and shows its traceback.
 """
 
 from __future__ import annotations
@@ -21,10 +21,19 @@ UNREAD = 141
 REFUSED = 2
 
 EXTRAS = {
-    **dict.fromkeys(("torch", "sklearn", "lightgbm", "onnx", "onnxscript"), "train"),
+    **dict.fromkeys(
+        ("torch", "jaxtyping", "sklearn", "threadpoolctl", "lightgbm", "onnx", "onnxscript"),
+        "train",
+    ),
+    **dict.fromkeys(
+        ("starlette", "uvicorn", "uvloop", "httptools", "faiss", "prometheus_client",
+         "cryptography"), "serve",
+    ),
+    "optuna": "tuning",
     "pyspark": "spark",
     "psycopg": "postgres",
-}
+    "redis": "redis",
+}  # fmt: skip
 """Packages that only some verbs need -> the extra that brings them."""
 
 

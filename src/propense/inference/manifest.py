@@ -51,6 +51,32 @@ def read_manifest(folder: Path, verify: bool = True, public_keys: Sequence[bytes
     the manifest; that is checked before anything in it is believed.
     Raises BundleError naming the file that is missing, changed or not listed.
     """
+    manifest = decode_manifest(folder, public_keys)
+    if manifest.format != FORMAT:
+        raise BundleError(told_format(folder, manifest))
+    if verify:
+        try:
+            _verify(folder, manifest)
+        except OSError as error:
+            raise BundleError(f"bundle {str(folder)!r} cannot be read: {error}") from error
+    return manifest
+
+
+def told_format(folder: Path, manifest: Manifest) -> str:
+    """What is said of a bundle of another format; empty where it is this one's."""
+    if manifest.format == FORMAT:
+        return ""
+    return (
+        f"bundle {str(folder)!r} has format {manifest.format}, this version reads {FORMAT}; "
+        "pack it again"
+    )
+
+
+def decode_manifest(folder: Path, public_keys: Sequence[bytes] = ()) -> Manifest:
+    """The manifest of a bundle of any format, its files not looked at.
+
+    Raises BundleError where there is none, it cannot be read, or none of `public_keys` signed it.
+    """
     try:
         content = read_plain(folder / FILE, MANIFEST_BYTES)
     except FileNotFoundError as error:
@@ -62,20 +88,9 @@ def read_manifest(folder: Path, verify: bool = True, public_keys: Sequence[bytes
     if public_keys:
         check_signature(folder, content, public_keys)
     try:
-        manifest = msgspec.json.decode(content, type=Manifest)
+        return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BundleError(f"{FILE} of bundle {str(folder)!r} cannot be read: {error}") from error
-    if manifest.format != FORMAT:
-        raise BundleError(
-            f"bundle {str(folder)!r} has format {manifest.format}, this version reads {FORMAT}; "
-            f"pack it again"
-        )
-    if verify:
-        try:
-            _verify(folder, manifest)
-        except OSError as error:
-            raise BundleError(f"bundle {str(folder)!r} cannot be read: {error}") from error
-    return manifest
 
 
 def digest_of(path: Path) -> str:

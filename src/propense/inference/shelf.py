@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from propense.errors import BundleError, nearest
+from propense.errors import BundleError, EvaluationError, nearest
 from propense.evaluation.records import (
     LOWER_IS_BETTER,
     GoalReport,
@@ -18,7 +18,7 @@ from propense.evaluation.records import (
     Report,
 )
 from propense.evaluation.report import report_from_json
-from propense.inference.manifest import FILE, read_manifest
+from propense.inference.manifest import FILE, decode_manifest, read_manifest, told_format
 
 REPORT: Final = "report.json"
 CURRENT: Final = "current.json"
@@ -49,19 +49,28 @@ class Version(msgspec.Struct, frozen=True):
     content: str
     made: str
     serving: bool
+    trouble: str = ""
+    """Why it cannot serve: another format, or a manifest that cannot be read, whose content and
+    moment are then empty."""
 
 
 def list_versions(shelf: Path) -> list[Version]:
-    """Every bundle, oldest first."""
+    """Every bundle, oldest first, those that cannot serve as well."""
     current = read_current(shelf).version
     versions = []
     for folder in sorted(shelf.glob("v*")) if shelf.exists() else []:
         if (folder / FILE).exists():
-            manifest = read_manifest(folder, verify=False)
-            versions.append(
-                Version(folder.name, manifest.content, manifest.made, folder.name == current)
-            )
+            content, made, trouble = _told(folder)
+            versions.append(Version(folder.name, content, made, folder.name == current, trouble))
     return versions
+
+
+def _told(folder: Path) -> tuple[str, str, str]:
+    try:
+        manifest = decode_manifest(folder)
+    except BundleError as error:
+        return "", "", str(error)
+    return manifest.content, manifest.made, told_format(folder, manifest)
 
 
 def next_version(shelf: Path) -> str:
@@ -100,9 +109,10 @@ def find_version(shelf: Path, version: str) -> Path:
 def place(shelf: Path, version: str, reason: str, made: str) -> None:
     """Let `version` serve from now on, without a gate; the change is recorded.
 
-    Raises BundleError naming the nearest version where there is none of that name.
+    Raises BundleError naming the nearest version where there is none of that name, and where
+    it is of another format.
     """
-    find_version(shelf, version)
+    read_manifest(find_version(shelf, version), verify=False)
     current = read_current(shelf)
     _write(shelf, Current([*current.history, Promotion(version, reason, made)]))
 
@@ -128,7 +138,10 @@ def promote(
 
 def _what_is_worse(shelf: Path, version: str) -> list[str]:
     """Sentences on what speaks against the bundle; none where nothing does."""
-    report = report_from_json(shelf / version / REPORT)
+    try:
+        report = report_from_json(shelf / version / REPORT)
+    except EvaluationError as error:
+        return [str(error)]
     found = []
     for judged in (*report.goals, report.ranking):
         if judged is not None and judged.champion.kind == "network":
@@ -137,13 +150,17 @@ def _what_is_worse(shelf: Path, version: str) -> list[str]:
     serving = read_current(shelf).version
     if serving is None or serving == version:
         return found
-    old = {_name(j): j for j in _judged(report_from_json(shelf / serving / REPORT))}
+    try:
+        before = report_from_json(shelf / serving / REPORT)
+    except EvaluationError as error:
+        return [*found, f"it cannot be compared with what serves: {error}"]
+    old = {_name(j): j for j in _judged(before)}
     for judged in _judged(report):
-        before = old.get(_name(judged))
-        if before is not None and _falls_behind(_served(judged), _served(before), judged):
+        was = old.get(_name(judged))
+        if was is not None and _falls_behind(_served(judged), _served(was), judged):
             found.append(
                 f"{_name(judged)}: {judged.champion.criterion} is {_served(judged).value:.4f}, "
-                f"{serving} has {_served(before).value:.4f} and the intervals do not meet"
+                f"{serving} has {_served(was).value:.4f} and the intervals do not meet"
             )
     return found
 

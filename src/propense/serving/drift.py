@@ -125,6 +125,11 @@ class DriftMonitor:
         """Input -> index, of those with enough numbers."""
         return {line.name: line.psi for line in self.report() if line.n >= self._fewest}
 
+    @property
+    def n_active(self) -> int:
+        """Inputs and answers whose alarm holds."""
+        return sum(line.level == "alarm" for line in self.report())
+
     def _seal(self, stream: _Stream) -> None:
         stream.seal()
         for part in stream.inputs:

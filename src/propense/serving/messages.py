@@ -202,6 +202,8 @@ class BundleLine(Message, frozen=True, kw_only=True):
     content: str
     made: str
     serving: bool
+    trouble: str = ""
+    """Why it cannot serve; empty where it can."""
 
 
 class BundlesAnswer(Message, frozen=True, kw_only=True):

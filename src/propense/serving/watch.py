@@ -174,5 +174,5 @@ class Watch:
             writer_queue=writer.n_waiting,
             store_lag_seconds=writer.lag(),
             drift=self._drift.gauges(),
-            alarms={"exposure": len(self._exposure.active)},
+            alarms={"exposure": len(self._exposure.active), "drift": self._drift.n_active},
         )

@@ -171,9 +171,16 @@ def open_networks(folder: Path) -> Networks:
 
 def set_threads(threads: int | None) -> int:
     """Fix the number of threads: it decides the order of sums, hence the last bits."""
-    chosen = threads or len(os.sched_getaffinity(0))
+    chosen = threads or _n_cores()
     torch.set_num_threads(chosen)
     return chosen
+
+
+def _n_cores() -> int:
+    """Those this process may use, where the system tells (Linux), else all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def choose_device(asked: str) -> torch.device:

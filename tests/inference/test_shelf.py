@@ -1,0 +1,72 @@
+"""A shelf lives longer than a version of propense: bundles it cannot read stand in nobody's way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from propense.cli import main
+from propense.errors import BundleError
+from propense.inference.manifest import FORMAT, write_manifest
+from propense.inference.pruning import prune
+from propense.inference.shelf import (
+    find_version,
+    list_versions,
+    place,
+    promote,
+    read_current,
+    rollback,
+)
+
+MOMENT = "2025-03-01T00:00:00+00:00"
+OLD, DAMAGED, NEW = "v0001", "v0002", "v0003"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A bundle of an older format that serves, one that cannot be read, and a good one."""
+    place_of = tmp_path / "shelf"
+    for version in (OLD, DAMAGED, NEW):
+        (place_of / version).mkdir(parents=True)
+        (place_of / version / "notes.json").write_text("{}")
+        write_manifest(place_of / version, "0.1.0", MOMENT)
+    place(place_of, OLD, "first", MOMENT)
+    manifest = place_of / OLD / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": FORMAT - 1}))
+    (place_of / DAMAGED / "manifest.json").write_text("{")
+    return place_of
+
+
+def test_they_are_listed_with_what_is_wrong(shelf: Path) -> None:
+    old, damaged, new = list_versions(shelf)
+    assert (old.name, old.serving, old.made) == (OLD, True, MOMENT) and old.content
+    assert f"has format {FORMAT - 1}, this version reads {FORMAT}" in old.trouble
+    assert (damaged.content, damaged.made) == ("", "") and "cannot be read" in damaged.trouble
+    assert (new.trouble, new.serving) == ("", False)
+
+
+def test_a_readable_one_takes_over_and_the_way_back_is_refused(shelf: Path) -> None:
+    assert find_version(shelf, NEW) == shelf / NEW
+    place(shelf, NEW, "new format", MOMENT)
+    assert read_current(shelf).version == NEW
+    with pytest.raises(BundleError, match=f"has format {FORMAT - 1}"):
+        rollback(shelf, MOMENT)
+    with pytest.raises(BundleError, match="cannot be read"):
+        place(shelf, DAMAGED, "", MOMENT)
+    assert read_current(shelf).version == NEW
+    assert prune(shelf, 1) == [DAMAGED]
+
+
+def test_what_cannot_be_compared_needs_a_reason(shelf: Path) -> None:
+    with pytest.raises(BundleError, match=r"not promoted: report .* cannot be read"):
+        promote(shelf, NEW, None, MOMENT)
+    promote(shelf, NEW, "the format changed", MOMENT)
+    assert read_current(shelf).version == NEW
+
+
+def test_the_verb_tells_of_them(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shelf", "list", "--shelf", str(shelf)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "cannot serve: bundle" in lines[0] and "cannot serve" not in lines[2]
