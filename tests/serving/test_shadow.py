@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service_bundle import Place
 from service_live import Live, live_service
 
+from propense.serving.engine import Engine
 from propense.serving.known import Known
 from propense.serving.messages import RecommendAnswer, RecommendQuestion
 from propense.serving.questions import Asked
@@ -24,8 +25,13 @@ def live(shop: Place, tmp_path):
     with live_service(shop, tmp_path / "live") as opened:
         for number, name in enumerate(NAMES):
             opened.teach(name, range(number, number + 6))
-        opened.service.shadow = Shadow(opened.service, opened.service.evaluated())
+        opened.service.shadow = Shadow(opened.service, evaluated(opened))
         yield opened
+
+
+def evaluated(live: Live) -> Engine:
+    found: Engine = live.client.await_(live.service.bundles.evaluated())
+    return found
 
 
 def counts(live: Live, n: int) -> dict[str, int]:
@@ -121,7 +127,7 @@ def test_who_has_changed_since_is_not_compared_but_the_others_are(live: Live):
     before = [live.service.engine.cache.get(name) for name in NAMES]
     live.track(NAMES[0], item="item-09")
     live.ask("POST", "/v1/identify", "ingest", json={"userId": NAMES[1], "traits": {"age": 71}})
-    live.service.shadow = Shadow(live.service, live.service.evaluated())
+    live.service.shadow = Shadow(live.service, evaluated(live))
     ask_again(live, before)
     assert counts(live, 3) == {"outrun": 2, "different": 1}
 

@@ -25,6 +25,7 @@ from propense.serving.cache import Cache
 from propense.serving.known import Known, join, join_profiles
 from propense.serving.records import Customer
 from propense.serving.rules import Rules
+from propense.serving.stock import State
 from propense.settings import Scenario
 
 DEFAULT: Final = "default"
@@ -64,7 +65,7 @@ class Ask:
 
 
 class Engine:
-    """One network of one bundle. Nothing of it changes but its cache."""
+    """One network of one bundle. Nothing of it that answers depend on changes but its cache."""
 
     def __init__(
         self,
@@ -73,8 +74,10 @@ class Engine:
         scenarios: Mapping[str, Scenario],
         cache_bytes: float,
         records: Sequence[Mapping[str, object]] = (),
+        stock: State = None,
     ) -> None:
-        """`records` are items that came or changed after the bundle was made.
+        """`records` are items that came or changed after the bundle was made, `stock` the state
+        of the file that had them.
 
         Raises SettingsError on rules that name what the catalogue does not have, SourceError or
         BundleError on records that the bundle cannot take.
@@ -85,7 +88,7 @@ class Engine:
         if records and network_takes_items(bundle):
             bundle = with_items(bundle, records)
         self.bundle = bundle
-        self.scenarios = scenarios
+        self.stock = stock
         self.cache = Cache(cache_bytes)
         self._clipper = Clipper(bundle.fingerprint.bounds, bundle.encoder.actions)
         self._nominees = Nominees(bundle) if needs_nominees(bundle) else None

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from propense.errors import PropenseError, ServeError
+from propense.errors import ServeError
 from propense.inference.shelf import read_current
 from propense.inference.signing import trusted_keys
 from propense.serving.audit import AuditLog
-from propense.serving.engine import Engine, open_engine
+from propense.serving.bundles import Bundles
+from propense.serving.engine import Engine
 from propense.serving.gather import Gather
 from propense.serving.ingest.mapping import Mapper
 from propense.serving.intake import Intake
@@ -28,7 +29,7 @@ from propense.serving.queue import Queue
 from propense.serving.records import Decision, Deed, Outcome
 from propense.serving.secrets import Secrets, open_secrets
 from propense.serving.shadow import Shadow, open_shadow
-from propense.serving.stock import Stock
+from propense.serving.stock import State, Stock
 from propense.serving.store import Store
 from propense.serving.stores.opening import open_store
 from propense.serving.trial import Trials
@@ -39,8 +40,6 @@ from propense.settings import Settings, seconds
 
 LOOK_SECONDS: Final = 0.25
 """How often the shelf is looked at."""
-KEPT_BUNDLES: Final = 3
-"""Opened bundles that stay ready, so that a roll back is at once."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,17 @@ class Service:
             own,
         )
         self.stock = Stock(self.data)
-        self._opened: dict[str, Engine] = {}
-        self.engine = self.open_bundle(self._current())
+        self.shadow: Shadow | None = None
+        self.bundles = Bundles(
+            self.shelf, self.serve, self.public_keys, self.stock, self._on_replaced
+        )
+        self.bundles.begin(self._current())
         self.mapper = self._mapper()
         self.store = self._open_store("history")
         self.unsettled: Counter[str] = Counter()
         self.people = People(self.store, n_workers == 1, self.unsettled)
         self.trials = Trials(self.data, self._open_store)
         self.gather: Gather
-        self.shadow: Shadow | None = None
         self.writer: Writer
         self._watching: asyncio.Task[None] | None = None
         self.in_flight = 0
@@ -125,58 +126,29 @@ class Service:
         self.watch.close()
         await asyncio.to_thread(self.hooks.close)
 
+    @property
+    def engine(self) -> Engine:
+        """What answers."""
+        return self.bundles.serving
+
     def engines(self) -> list[Engine]:
         """Every opened bundle whose memory of customers must follow changes."""
-        return list(self._opened.values())
-
-    def open_bundle(self, version: str, network: str | None = None) -> Engine:
-        """The engine of a bundle of the shelf, opened once."""
-        name = version if network is None else f"{version}/{network}"
-        engine = self._opened.get(name)
-        if engine is None:
-            engine = self._open_engine(version, network)
-            self._opened[name] = engine
-        return engine
-
-    def evaluated(self) -> Engine:
-        """The network of the report, of the bundle that serves: what a test is held against."""
-        version, bundle = self.engine.version, self.engine.bundle
-        # Items that came meanwhile are not in the report.
-        if not bundle.info.refreshed and bundle is self.engine.packed:
-            return self.engine
-        return self.open_bundle(version, "evaluated")
-
-    async def prepare(self, version: str) -> Engine:
-        """Open a bundle beside the one that answers. Raises BundleError or SettingsError."""
-        engine = self._opened.get(version)
-        if engine is None:
-            engine = await asyncio.to_thread(self._open_engine, version, None)
-            self._opened[version] = engine
-            self._close_old()
-        return engine
+        engines = self.bundles.all()
+        if self.shadow is not None and self.shadow.engine not in engines:
+            engines.append(self.shadow.engine)
+        return engines
 
     async def swap(self, version: str) -> None:
         """Let another bundle answer, from the next question on. Nobody waits for it."""
-        engine = await self.prepare(version)
-        self.engine = engine
+        engine = await self.bundles.swap(version)
         self.mapper = self._mapper()
         self.watch.follow(engine)
         self.watch.log.notice("bundle promoted", bundle=version)
-        self._close_old()
 
-    async def restock(self) -> None:
-        """Let the bundle that answers know the items that came meanwhile."""
-        before = self.engine
-        room = before.cache.most_bytes
-        records = self.stock.records()
-        engine = await asyncio.to_thread(
-            Engine, before.version, before.packed, before.scenarios, room, records
-        )
-        if self.engine is before:
-            self.engine = self._opened[before.version] = engine
-            if self.shadow is not None and self.shadow.engine is before:
-                # Else what its memory holds would follow nothing any more.
-                self.shadow.engine = engine
+    def _on_replaced(self, before: Engine, engine: Engine) -> None:
+        if self.shadow is not None and self.shadow.engine is before:
+            # Else what its memory holds would follow nothing any more.
+            self.shadow.engine = engine
 
     def user(self, user_id: str) -> str:
         """The id a customer is kept under."""
@@ -217,22 +189,25 @@ class Service:
         follow_deeds(self.engines(), deeds, outcomes, self.people.alone)
 
     async def _watch(self) -> None:
-        """Follow the shelf: another process, or person, may have promoted a bundle."""
-        failed = version = ""
+        """Follow the shelf and the stock: another process, or person, may have changed them."""
+        refused: tuple[str, State] | None = None
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.watch.turn()
+            wanted = refused
             try:
-                if self.stock.has_changed():
-                    await self.restock()
-                version = read_current(self.shelf).version or ""
-                if version and version not in (self.engine.version, failed):
-                    await self.swap(version)
-                    failed = self.broken_bundle = ""
-            except (PropenseError, OSError) as error:
-                # What answers now goes on answering; readiness tells of it.
-                failed, self.broken_bundle = version, str(error)
-                self.watch.log.problem("bundle refused", error)
+                wanted = read_current(self.shelf).version or self.engine.version, self.stock.state()
+                if wanted == refused:
+                    continue
+                if wanted[0] != self.engine.version:
+                    await self.swap(wanted[0])
+                await self.bundles.restock()
+                refused, self.broken_bundle = None, ""
+            except Exception as error:
+                # Whatever it is, what answers now goes on answering; readiness tells of it.
+                if wanted != refused or str(error) != self.broken_bundle:
+                    self.watch.log.problem("bundle refused", error)
+                refused, self.broken_bundle = wanted, str(error) or type(error).__name__
 
     def _current(self) -> str:
         version = read_current(self.shelf).version
@@ -246,16 +221,6 @@ class Service:
         encoder = self.engine.bundle.encoder
         return Mapper(self.serve, encoder.actions.words, encoder.sources.words)
 
-    def _open_engine(self, version: str, network: str | None) -> Engine:
-        room = self.serve.limits.cache_megabytes * 1e6 / 2
-        engine = open_engine(
-            self.shelf / version, self.serve.scenarios, room, network, self.public_keys
-        )
-        records = self.stock.records() if network is None else []
-        if not records:
-            return engine
-        return Engine(version, engine.packed, self.serve.scenarios, room, records)
-
     def _open_store(self, name: str) -> Store:
         return open_store(
             self.serve.store,
@@ -266,14 +231,6 @@ class Service:
             name=name,
             consent_required=self.serve.consent,
         )
-
-    def _close_old(self) -> None:
-        """Let the oldest bundles go that answer nothing any more."""
-        for name in list(self._opened):
-            if len(self._opened) <= KEPT_BUNDLES:
-                return
-            if name.partition("/")[0] not in (self.engine.version, self.serve.shadow):
-                del self._opened[name]
 
 
 def iso(micros: int) -> str:

@@ -180,7 +180,7 @@ class Shadow:
 def open_shadow(service: Service) -> Shadow | None:
     """The shadow that the settings name. Raises BundleError where it is not on the shelf."""
     version = service.serve.shadow
-    return None if version is None else Shadow(service, service.open_bundle(version))
+    return None if version is None else Shadow(service, service.bundles.open_now(version))
 
 
 def _aside(file: Path) -> Path:

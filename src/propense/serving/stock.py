@@ -19,22 +19,30 @@ MOST: Final = 100_000
 """Items between two trainings; the catalogue itself belongs into [items]."""
 
 
+State = tuple[int, int] | None
+"""Of the file: another one after every change."""
+
+
 class Stock:
     """The records in `folder`, item id -> column -> value."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
         self._lock = folder / LOCK
-        self._seen: tuple[int, int] | None = None
 
-    def records(self) -> list[dict[str, Any]]:
-        """Every record, oldest first. Raises ServeError where the file cannot be read."""
-        self._seen = self._state()
-        return [{columns.ITEM_ID: item, **record} for item, record in self._read().items()]
+    def read(self) -> tuple[State, list[dict[str, Any]]]:
+        """The file's state, and every record, oldest first; where it changes in between the
+        state is the older one. Raises ServeError where the file cannot be read."""
+        state = self.state()
+        return state, [{columns.ITEM_ID: item, **one} for item, one in self._read().items()]
 
-    def has_changed(self) -> bool:
-        """Whether any process has written since `records`."""
-        return self._state() != self._seen
+    def state(self) -> State:
+        """Tells whether any process has written since."""
+        try:
+            found = self._file.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_mtime_ns, found.st_ino
 
     def put(self, item_id: str, record: Mapping[str, Any]) -> None:
         """Keep a record. Raises ServeError where there are too many."""
@@ -55,10 +63,3 @@ class Stock:
             return {}
         except (OSError, msgspec.DecodeError) as error:
             raise ServeError(f"{str(self._file)!r} cannot be read: {error}") from error
-
-    def _state(self) -> tuple[int, int] | None:
-        try:
-            found = self._file.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_ino

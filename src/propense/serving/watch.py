@@ -131,6 +131,13 @@ class Watch:
 
     def turn(self) -> None:
         """Raise what has become alarming, and let other processes see this one's gauges."""
+        try:
+            self._turn()
+        except Exception as error:
+            # Whatever it is, the shelf must be followed all the same.
+            self.log.problem("defect", error)
+
+    def _turn(self) -> None:
         service = self._service
         for line in self._drift.take_alarms():
             self.metrics.alarm("drift")

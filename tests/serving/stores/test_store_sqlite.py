@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from propense.serving.stores import open_store, restore_store
 from propense.serving.stores.remnants import gaps, has_traces
 from propense.serving.stores.sqlite import SqliteStore
 from propense.serving.stores.sqlite_schema import MIGRATIONS
+from propense.serving.stores.sqlite_upkeep import MESSAGES, QUIET
 
 T0 = 1_700_000_000_000_000
 
@@ -44,9 +46,9 @@ def view(n: int = 0) -> LiveEvent:
     return LiveEvent(T0 + n, "view", f"item-{n}")
 
 
-def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+def rows(path: Path, sql: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
     with contextlib.closing(sqlite3.connect(path)) as con:
-        return con.execute(sql).fetchall()
+        return con.execute(sql, values).fetchall()
 
 
 def test_a_file_of_version_1_gets_its_views(tmp_path: Path) -> None:
@@ -146,6 +148,38 @@ def test_old_message_ids_are_forgotten(store: SqliteStore) -> None:
     again = [deed("old", "ada", T0 + hour), deed("older", "ada", T0 + hour), deed("new", "ada")]
     assert store.append(again) == ["repeated", "kept", "repeated"]
     assert rows(store.path, "SELECT count(*) FROM quiet_messages") == [(3,)]
+
+
+@pytest.mark.parametrize("how", [MESSAGES, QUIET])
+def test_forgetting_never_reads_a_whole_table_for_a_row(store: SqliteStore, how) -> None:
+    key = (1, b"k") if how is QUIET else (b"k",)
+    for statement in (how.after, how.delete):
+        plan = " ".join(row[3] for row in rows(store.path, f"EXPLAIN QUERY PLAN {statement}", key))
+        assert "SEARCH" in plan and "SCAN" not in plan and "TEMP" not in plan, plan
+
+
+def test_many_quiet_messages_are_forgotten_page_by_page(store: SqliteStore) -> None:
+    hour = 3_600_000_000
+    for name in ("ada", "bob"):
+        store.append([deed(f"{name}-{n}", name, T0) for n in range(1_300)])
+    store.append([deed("new", "ada", T0 + 100 * 24 * hour)])
+    store.forget_messages()
+    assert rows(store.path, "SELECT count(*) FROM quiet_messages") == [(1,)]
+    assert rows(store.path, "SELECT count(*) FROM messages") == [(1,)]
+
+
+def test_asking_whether_it_answers_leaves_nothing_open(store: SqliteStore) -> None:
+    def ask() -> None:
+        asked = threading.Thread(target=store.ping)
+        asked.start()
+        asked.join()
+
+    ask()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        ask()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert not store._readers
 
 
 def test_erased_bytes_are_in_no_file(store: SqliteStore) -> None:

@@ -86,7 +86,7 @@ async def popular_items(call: Call) -> ItemAnswer:
 
 async def _recommend(call: Call, questions: Sequence[RecommendQuestion]) -> list[RecommendAnswer]:
     service = call.service
-    engine = _engine(call, questions)
+    engine = await _engine(call, questions)
     asked = []
     for question in questions:
         known, degraded = await _find(call, engine, question.user_id)
@@ -109,7 +109,7 @@ async def _recommend(call: Call, questions: Sequence[RecommendQuestion]) -> list
 
 
 async def _predict(call: Call, questions: Sequence[PredictQuestion]) -> list[PredictAnswer]:
-    engine = _engine(call, questions)
+    engine = await _engine(call, questions)
     for question in questions:
         goals_asked(engine, question)
     now = call.now // MICRO
@@ -144,7 +144,7 @@ def _of_customers(user_ids: Sequence[str]) -> list[int]:
     return [place for place, user_id in enumerate(user_ids) if token_of(user_id) is None]
 
 
-def _engine(
+async def _engine(
     call: Call, questions: Sequence[RecommendQuestion] | Sequence[PredictQuestion]
 ) -> Engine:
     """The one network that answers them all."""
@@ -154,7 +154,7 @@ def _engine(
         raise Problem(403, "only a key of scope verify asks the evaluated network")
     if not all(question.network == "evaluated" for question in questions):
         raise Problem(422, "a batch is answered by one network; ask them apart", pointer="/batch")
-    return call.service.evaluated()
+    return await call.service.bundles.evaluated()
 
 
 async def _find(call: Call, engine: Engine, user_id: str) -> tuple[Known | None, bool]:

@@ -36,7 +36,7 @@ async def let_serve(call: Call) -> BundlesAnswer:
     try:
         await asyncio.to_thread(find_version, shelf, version)
         # What cannot be opened here must not be promoted.
-        await service.prepare(version)
+        await service.bundles.open(version)
         await asyncio.to_thread(
             promote, shelf, version, question.reason or None, iso(call.now), service.public_keys
         )

@@ -39,5 +39,5 @@ async def put(call: Call) -> ItemStored:
     except (SourceError, BundleError) as error:
         raise Problem(422, str(error)) from error
     await asyncio.to_thread(service.stock.put, item_id, record)
-    await service.restock()
+    await service.bundles.restock()
     return ItemStored(item_id=item_id, new=is_new, bundle=service.engine.version)

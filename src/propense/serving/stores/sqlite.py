@@ -19,7 +19,7 @@ from propense.serving.stores.erasing import erase_rows
 from propense.serving.stores.sqlite_erasing import clean_files
 from propense.serving.stores.sqlite_schema import migrate
 from propense.serving.stores.sqlite_tables import SqliteTables
-from propense.serving.stores.sqlite_upkeep import Upkeep
+from propense.serving.stores.sqlite_upkeep import MESSAGES, QUIET, Upkeep, forget_old
 from propense.serving.stores.training import VIEWS
 from propense.serving.stores.writing import Writing, dict_of, names_of
 
@@ -226,7 +226,8 @@ class SqliteStore:
 
     def ping(self) -> None:
         """See Store."""
-        with self._reading() as con:
+        # It is asked by a thread of its own, whose connection nobody would close.
+        with self._named_errors(), contextlib.closing(self._connect()) as con:
             con.execute("SELECT seq FROM state").fetchone()
 
     def backup(self, path: Path) -> None:
@@ -246,25 +247,9 @@ class SqliteStore:
         """Forget message ids received `remember_seconds` before the newest message; how many."""
         with self._reading() as con:
             (latest,) = con.execute("SELECT latest FROM state").fetchone()
-        oldest, forgotten = latest - self._remember, 0
-        for table, key in (("messages", "key"), ("quiet_messages", "key")):
-            last = b""
-            while True:
-                with self._reading() as con:
-                    rows = con.execute(
-                        f"SELECT {key}, received FROM {table} WHERE {key} > ?"
-                        f" ORDER BY {key} LIMIT ?",
-                        (last, _PAGE),
-                    ).fetchall()
-                if not rows:
-                    break
-                last = rows[-1][0]
-                old = [(row[0],) for row in rows if row[1] < oldest]
-                if old:
-                    with self._writing() as con:
-                        con.executemany(f"DELETE FROM {table} WHERE {key} = ?", old)
-                    forgotten += len(old) if table == "messages" else 0
-        return forgotten
+        oldest = latest - self._remember
+        forget_old(QUIET, oldest, self._reading, self._writing)
+        return forget_old(MESSAGES, oldest, self._reading, self._writing)
 
     def destroy(self) -> None:
         """See Store."""

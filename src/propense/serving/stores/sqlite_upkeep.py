@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from propense.errors import StoreError
 
@@ -22,8 +22,54 @@ HUGE_BYTES: Final = 256_000_000
 """From here on writers wait for the moment in which the file can begin anew."""
 FORGET_TICKS: Final = 14_400
 """Message ids are forgotten once an hour."""
+_PAGE: Final = 1_000
 NICE: Final = 15
 """Of the thread: a tenth of what the others have where the core is one."""
+
+
+Opened = Callable[[], contextlib.AbstractContextManager[sqlite3.Connection]]
+
+
+class Forgetting(NamedTuple):
+    """How old rows of a table leave it, page by page in the order of its primary key: looking
+    for them otherwise would read the whole table for every one."""
+
+    first: str
+    after: str
+    """The page behind a key."""
+    delete: str
+
+
+def _forgetting(table: str, *key: str) -> Forgetting:
+    columns, marks = ", ".join(key), ", ".join("?" * len(key))
+    page = f"ORDER BY {columns} LIMIT {_PAGE}"
+    return Forgetting(
+        f"SELECT {columns}, received FROM {table} {page}",
+        f"SELECT {columns}, received FROM {table} WHERE ({columns}) > ({marks}) {page}",
+        f"DELETE FROM {table} WHERE {' AND '.join(f'{name} = ?' for name in key)}",
+    )
+
+
+MESSAGES: Final = _forgetting("messages", "key")
+QUIET: Final = _forgetting("quiet_messages", "customer", "key")
+
+
+def forget_old(how: Forgetting, oldest: int, reading: Opened, writing: Opened) -> int:
+    """Forget what was received before `oldest`; how many rows."""
+    forgotten = 0
+    last: tuple[object, ...] | None = None
+    while True:
+        with reading() as con:
+            asked = (how.first,) if last is None else (how.after, last)
+            rows = con.execute(*asked).fetchall()
+        if not rows:
+            return forgotten
+        last = tuple(rows[-1][:-1])
+        old = [tuple(row[:-1]) for row in rows if row[-1] < oldest]
+        if old:
+            with writing() as con:
+                con.executemany(how.delete, old)
+            forgotten += len(old)
 
 
 class Upkeep:
