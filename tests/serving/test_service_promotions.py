@@ -1,0 +1,92 @@
+"""What another process promotes is followed; what does not open is told of until put right."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from service_bundle import Place
+from service_live import Live, live_service
+
+from propense.inference.manifest import read_manifest
+from propense.inference.shelf import place as let_serve
+from propense.inference.shelf import rollback
+
+MOMENT = "2025-03-01T00:00:00+00:00"
+
+
+@pytest.fixture
+def own(shop: Place, tmp_path: Path) -> Place:
+    """A shelf of the test's own: a good bundle that serves, the same again, and a changed one."""
+    shelf = tmp_path / "shelf"
+    for version in ("v0001", "v0002", "v0003"):
+        shutil.copytree(shop.bundles / shop.version, shelf / version)
+    changed = shelf / "v0003" / next(iter(read_manifest(shelf / "v0003", verify=False).files))
+    changed.write_bytes(changed.read_bytes() + b" ")
+    let_serve(shelf, "v0001", "first", MOMENT)
+    pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf))
+    return Place(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
+
+
+@pytest.fixture
+def live(own: Place, tmp_path: Path) -> Iterator[Live]:
+    with live_service(own, tmp_path / "live") as opened:
+        yield opened
+
+
+def until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < ends, "it did not happen"
+        time.sleep(0.05)
+
+
+def is_ready(live: Live) -> bool:
+    return live.client.request("GET", "/health/ready").status_code == 200
+
+
+def test_a_bundle_that_does_not_open_is_told_of_until_it_is_rolled_back(live: Live) -> None:
+    shelf = live.place.bundles
+    live.teach("ann", [1, 2, 3])
+    assert is_ready(live)
+    let_serve(shelf, "v0003", "a mistake", MOMENT)
+    until(lambda: not is_ready(live))
+    assert live.recommend("ann")["bundle"] == "v0001", "what answers goes on answering"
+    rollback(shelf, MOMENT)
+    until(lambda: is_ready(live))
+    let_serve(shelf, "v0002", "a good one", MOMENT)
+    until(lambda: live.recommend("ann")["bundle"] == "v0002")
+    assert is_ready(live)
+
+
+def test_a_fault_that_passes_is_forgotten(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    import propense.serving.service as module
+
+    right = module.read_current
+    failing = [True]
+
+    def sometimes(shelf: Path) -> object:
+        if failing[0]:
+            raise OSError(24, "too many open files")
+        return right(shelf)
+
+    monkeypatch.setattr(module, "read_current", sometimes)
+    until(lambda: not is_ready(live))
+    failing[0] = False
+    until(lambda: is_ready(live))
+
+
+def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: Live) -> None:
+    """Also while the evaluated network is open beside it, as after an integration test."""
+    live.client.await_(live.service.bundles.evaluated())
+    let_serve(live.place.bundles, "v0002", "newer", MOMENT)
+    live.teach("ann", [1, 2, 3])
+    until(lambda: live.recommend("ann")["bundle"] == "v0002")
+    for _ in range(5):
+        item = live.recommend("ann")["items"][0]["item_id"]
+        live.track("ann", event="pay", item=item)
+        assert item not in [one["item_id"] for one in live.recommend("ann", k=500)["items"]]
