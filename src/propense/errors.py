@@ -9,6 +9,7 @@
     ├── EvaluationError    scores or labels that cannot be judged
     ├── BundleError        a bundle that is missing, changed, or of another format
     ├── ServeError         the service cannot start, or a live request cannot be obeyed
+    │   ├── RefusedError   a request that has to be made otherwise
     │   └── StoreError     live history that cannot be read or written
     ├── VerifyError        a deployed model that is not the evaluated one
     └── MissingExtraError  a part of propense that needs another package
@@ -60,6 +61,10 @@ class BundleError(PropenseError):
 
 class ServeError(PropenseError):
     """The service cannot start, or something asked of it cannot be done."""
+
+
+class RefusedError(ServeError):
+    """What the service was asked cannot be: the caller has to ask otherwise."""
 
 
 class StoreError(ServeError):

@@ -49,7 +49,7 @@ def with_writer(play: Callable[[Writer, Failing], Any]) -> None:
         store = Failing()
         loop = asyncio.get_running_loop()
         kept: Any = store
-        writer = Writer(kept, loop, lambda deeds, outcomes: None, 1_000, Counter())
+        writer = Writer(kept, loop, lambda deeds, outcomes: None, 1_000, Counter(), print)
         try:
             await play(writer, store)
         finally:
@@ -109,3 +109,40 @@ def test_a_decision_on_its_way_is_not_yet_written() -> None:
         await until(lambda: not writer.n_unlogged)
 
     with_writer(play)
+
+
+def test_decisions_are_written_though_events_keep_coming() -> None:
+    async def play(writer: Writer, store: Failing) -> None:
+        def append(deeds: Sequence[Deed]) -> list[Outcome]:
+            time.sleep(0.005)
+            return ["kept"] * len(deeds)
+
+        store.append = append  # type: ignore[method-assign]
+        waiting = [writer.append([deed(f"m{n}")]) for n in range(3)]
+        writer.log([DECISION])
+        ends = time.monotonic() + 10
+        while store.logged == 0:
+            assert time.monotonic() < ends, "decisions wait for the last event"
+            waiting.append(writer.append([deed("more")]))
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*waiting)
+
+    with_writer(play)
+
+
+def test_the_store_is_timed() -> None:
+    heard: list[str] = []
+
+    async def run() -> None:
+        kept: Any = Failing()
+        loop = asyncio.get_running_loop()
+        writer = Writer(
+            kept, loop, lambda deeds, outcomes: None, 1_000, Counter(),
+            lambda call, seconds: heard.append(call) if seconds >= 0 else None,
+        )  # fmt: skip
+        await writer.append([deed("m1")])
+        writer.log([DECISION])
+        await until(lambda: heard == ["append", "log"])
+        await asyncio.to_thread(writer.close)
+
+    asyncio.run(run())

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from propense.errors import ServeError, StoreError
+from propense.errors import RefusedError, ServeError, StoreError
 from propense.serving.ingest.messages import IngestError, basic_user
 from propense.serving.keys import KeyRecord, Scope
 from propense.serving.messages import Id
@@ -109,7 +109,7 @@ class Call:
     def people(self, user_id: str, scope: Scope) -> People:
         """Those among whom the customer is looked for: real ones, whom `scope` opens, or those
         of an integration test, whom only `verify` does. Raises Problem where the key has none
-        of it, ServeError for an id that is none."""
+        of it, RefusedError for an id that is none."""
         token = token_of(user_id)
         if token is None:
             if self.key is not None and not self.key.may(scope):
@@ -208,8 +208,15 @@ class Door:
         elif isinstance(error, StoreError):
             reason = f"live history is not there: {error}"
             problem = Problem(503, reason, retry_after=STORE_RETRY)
-        elif isinstance(error, ServeError):
+        elif isinstance(error, RefusedError):
             problem = Problem(422, str(error))
+        elif isinstance(error, ServeError):
+            # Files of the service's own: what is wrong with them is for its operator alone.
+            self._service().watch.defect(self.route.path, error)
+            told = str(error) if self.route.scopes == ("admin",) else "its log tells what"
+            problem = Problem(
+                503, f"the service cannot do this now: {told}", retry_after=STORE_RETRY
+            )
         else:
             self._service().watch.defect(self.route.path, error)
             problem = Problem(500, "the service met a defect; its log has the trace")

@@ -22,10 +22,10 @@ from propense.models.rivals.items import top_items
 from propense.models.shape import ItemHead
 from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Ids
 from propense.serving.cache import Cache
+from propense.serving.files import State
 from propense.serving.known import Known, join, join_profiles
 from propense.serving.records import Customer
 from propense.serving.rules import Rules
-from propense.serving.stock import State
 from propense.settings import Scenario
 
 DEFAULT: Final = "default"

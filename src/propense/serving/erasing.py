@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from pathlib import Path
 
 from propense.inference.shelf import list_versions
@@ -24,12 +25,21 @@ async def erase_customer(service: Service, user_id: str, actor: str, now: int) -
     failure stays done, and erasing again goes on. Raises ServeError.
     """
     own = service.user(user_id)
-    held: Customer | None = await service.people.call(service.store.read, own)
-    names = {own, user_id} if held is None else {own, user_id, held.user_id, *held.names}
-    marks = [service.doors.pseudonyms.mark(name) for name in sorted(names)]
-    await service.people.call(service.store.suppress, marks)
-    erased: Erased = await service.people.call(service.store.erase, own)
-    service.forget(names)
+    mark, store = service.doors.pseudonyms.mark, service.store
+    names: set[str] = set()
+    found = {own, user_id}
+    held: Customer | None = None
+    # A name that is joined while the others are refused has to be refused as well.
+    while not found <= names:
+        names |= found
+        await asyncio.to_thread(store.suppress, [mark(name) for name in sorted(names)])
+        held = await service.people.call(store.read, own) or held
+        found = set() if held is None else {held.user_id, *held.names}
+    began = time.perf_counter()
+    # In a thread, also where the store is a file: it may have to be rewritten.
+    erased: Erased = await asyncio.to_thread(store.erase, own)
+    service.metrics.store("erase", time.perf_counter() - began)
+    await service.forget(names)
     run = Path(service.settings.folder) / service.settings.run
     removed = await asyncio.to_thread(erase_from_folder, run, names)
     for what in ("events", "traits", "names", "decisions"):
@@ -40,7 +50,7 @@ async def erase_customer(service: Service, user_id: str, actor: str, now: int) -
         Receipt(
             id=secrets.token_hex(16),
             time=now,
-            subject=marks[sorted(names).index(user_id)].hex(),
+            subject=mark(user_id).hex(),
             removed=removed,
             traces=_traces(service, held is not None or bool(removed)),
             outside=sources_outside(service.settings),

@@ -12,6 +12,18 @@ from typing import Final
 SERVICE_LOCK: Final = "serve.lock"
 """Held by the service whose data stand in a folder."""
 
+State = tuple[int, int] | None
+"""Of a file: another one whenever it was replaced; None where it is not there."""
+
+
+def state_of(file: Path) -> State:
+    """The state of `file`, which tells whether any process has replaced it since."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino
+
 
 @contextmanager
 def locked(file: Path, wait: bool = True) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from propense.errors import ServeError, SettingsError
+from propense.errors import RefusedError, SettingsError
 from propense.inference.candidates import Candidates
 from propense.inference.catalogue import Catalogue
 from propense.inference.ordering import LEAST, best_places
@@ -56,14 +56,14 @@ class Extra:
     ) -> Extra:
         """Ids and values as indices and masks. An id nobody knows is left out already.
 
-        Raises ServeError naming the nearest column or value where there is none of that name.
+        Raises RefusedError naming the nearest column or value where there is none of that name.
         """
         known = (catalogue.index_of.get(word) for word in exclude)
         without = np.array(sorted({i for i in known if i is not None}), np.int32)
         try:
             return Extra(without, _masks(catalogue, only or {}), _masks(catalogue, never or {}))
         except ValueError as error:
-            raise ServeError(str(error)) from error
+            raise RefusedError(str(error)) from error
 
 
 class Rules:

@@ -18,6 +18,7 @@ from propense.inference.signing import trusted_keys
 from propense.serving.audit import AuditLog
 from propense.serving.bundles import Bundles
 from propense.serving.engine import Engine
+from propense.serving.files import State, replace_file, state_of
 from propense.serving.gather import Gather
 from propense.serving.ingest.mapping import Mapper
 from propense.serving.intake import Intake
@@ -29,7 +30,7 @@ from propense.serving.queue import Queue
 from propense.serving.records import Decision, Deed, Outcome
 from propense.serving.secrets import Secrets, open_secrets
 from propense.serving.shadow import Shadow, open_shadow
-from propense.serving.stock import State, Stock
+from propense.serving.stock import Stock
 from propense.serving.store import Store
 from propense.serving.stores.opening import open_store
 from propense.serving.trial import Trials
@@ -40,6 +41,10 @@ from propense.settings import Settings, seconds
 
 LOOK_SECONDS: Final = 0.25
 """How often the shelf is looked at."""
+
+
+ERASED: Final = "erased"
+"""File in the data folder that is written anew after each erasure, for the other processes."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Service:
             own,
         )
         self.stock = Stock(self.data)
+        self._erased = self.data / ERASED
         self.shadow: Shadow | None = None
         self.bundles = Bundles(
             self.shelf, self.serve, self.public_keys, self.stock, self._on_replaced
@@ -88,7 +94,6 @@ class Service:
         self.mapper = self._mapper()
         self.store = self._open_store("history")
         self.unsettled: Counter[str] = Counter()
-        self.people = People(self.store, n_workers == 1, self.unsettled)
         self.trials = Trials(self.data, self._open_store)
         self.gather: Gather
         self.writer: Writer
@@ -100,6 +105,7 @@ class Service:
         """Set by the application, which knows them."""
         self.watch = Watch(self, self.data / "metrics", route_paths)
         self.metrics = self.watch.metrics
+        self.people = People(self.store, n_workers == 1, self.unsettled, self.metrics)
         self.intake = Intake(self)
         self.hooks = Hooks(self.serve.webhooks, own)
 
@@ -110,7 +116,9 @@ class Service:
         self.queue = Queue(loop, limits.wait_ms / 1e3, limits.standing_wait_ms / 1e3)
         self.gather = Gather(loop, self.queue)
         most = self.serve.limits.waiting_deeds
-        self.writer = Writer(self.store, loop, self._on_kept, most, self.unsettled)
+        self.writer = Writer(
+            self.store, loop, self._on_kept, most, self.unsettled, self.metrics.store
+        )
         self.shadow = open_shadow(self)
         self.watch.start()
         self._watching = loop.create_task(self._watch())
@@ -174,11 +182,10 @@ class Service:
         """Whether no limit holds for an address: this machine itself."""
         return address in ("127.0.0.1", "::1", "-")
 
-    def forget(self, names: Collection[str]) -> None:
-        """Take erased customers out of what memory holds."""
-        for engine in self.engines():
-            for name in names:
-                engine.cache.drop(name)
+    async def forget(self, names: Collection[str]) -> None:
+        """Take erased customers out of what memory holds, here and in other processes."""
+        self.people.forget(self.engines(), names)
+        await asyncio.to_thread(replace_file, self._erased, b"")
 
     def announce(self, kind: str, content: dict[str, Any]) -> None:
         """Tell the webhooks."""
@@ -191,9 +198,12 @@ class Service:
     async def _watch(self) -> None:
         """Follow the shelf and the stock: another process, or person, may have changed them."""
         refused: tuple[str, State] | None = None
+        erased = state_of(self._erased)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self.watch.turn()
+            if erased != (erased := state_of(self._erased)):
+                self.people.forget(self.engines(), None)
             wanted = refused
             try:
                 wanted = read_current(self.shelf).version or self.engine.version, self.stock.state()
@@ -206,7 +216,7 @@ class Service:
             except Exception as error:
                 # Whatever it is, what answers now goes on answering; readiness tells of it.
                 if wanted != refused or str(error) != self.broken_bundle:
-                    self.watch.log.problem("bundle refused", error)
+                    self.watch.refused(error)
                 refused, self.broken_bundle = wanted, str(error) or type(error).__name__
 
     def _current(self) -> str:

@@ -10,17 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from propense import columns
-from propense.errors import ServeError
-from propense.serving.files import locked, replace_file
+from propense.errors import RefusedError, ServeError
+from propense.serving.files import State, locked, replace_file, state_of
 
 FILE: Final = "items.json"
 LOCK: Final = "items.lock"
 MOST: Final = 100_000
 """Items between two trainings; the catalogue itself belongs into [items]."""
-
-
-State = tuple[int, int] | None
-"""Of the file: another one after every change."""
 
 
 class Stock:
@@ -38,18 +34,14 @@ class Stock:
 
     def state(self) -> State:
         """Tells whether any process has written since."""
-        try:
-            found = self._file.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_mtime_ns, found.st_ino
+        return state_of(self._file)
 
     def put(self, item_id: str, record: Mapping[str, Any]) -> None:
-        """Keep a record. Raises ServeError where there are too many."""
+        """Keep a record. Raises RefusedError where there are too many."""
         with locked(self._lock):
             known = self._read()
             if item_id not in known and len(known) >= MOST:
-                raise ServeError(
+                raise RefusedError(
                     f"{MOST:,} items came since the training; put them into [items] and train"
                 )
             known.pop(item_id, None)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from propense.errors import ServeError
+from propense.errors import RefusedError
 from propense.serving.engine import Engine
 from propense.serving.people import People, follow_deeds
 from propense.serving.records import VERIFY_PREFIX, Deed, Outcome
@@ -30,13 +30,13 @@ _ID: Final = re.compile(VERIFY_PREFIX + r"([0-9a-f]{8,32}):(?s:.+)")
 def token_of(user_id: str) -> str | None:
     """The test an id belongs to; None of a real customer.
 
-    Raises ServeError for an id that only begins like one.
+    Raises RefusedError for an id that only begins like one.
     """
     if not user_id.startswith(VERIFY_PREFIX):
         return None
     found = _ID.fullmatch(user_id)
     if found is None:
-        raise ServeError(
+        raise RefusedError(
             f"id {user_id[:40]!r}: ids of a test are {VERIFY_PREFIX}TOKEN:ID, with 8 to 32 "
             "hexadecimal digits as token"
         )
@@ -98,15 +98,17 @@ class Trials:
             follow_deeds(engines, some, outcomes, alone=False)
         return found
 
-    def destroy(self, token: str, engines: Sequence[Engine]) -> int:
+    async def destroy(self, token: str, engines: Sequence[Engine]) -> int:
         """End a test: nothing of it is left. Returns how many customers it had."""
         people = self.people(token)
-        names = list(people.store.user_ids())
+        names = await asyncio.to_thread(lambda: list(people.store.user_ids()))
+        await asyncio.to_thread(people.store.destroy)
+        # Memory is the event loop's alone.
         for name in names:
             for engine in engines:
                 engine.cache.drop(name)
-        people.store.destroy()
-        del self._people[token]
+        if self._people.get(token) is people:
+            del self._people[token]
         return len(names)
 
     def close(self) -> None:

@@ -41,7 +41,9 @@ class Watch:
             service.data, lambda: service.engine.bundle, lambda: service.store.ping(),
             self._why_not_written,
         )  # fmt: skip
-        self._clipped = 0
+        self._failed: str | None = None
+        self._n_lost = 0
+        """What was told of the writer already."""
         self.follow(service.engine)
 
     def start(self) -> None:
@@ -147,7 +149,24 @@ class Watch:
             self.metrics.alarm("exposure")
             self.log.notice("exposure jump", n=round(alarm.share * 100))
             service.announce("alarm", {"kind": "exposure", "what": str(alarm)})
+        self._look_at_writer()
         self.metrics.publish()
+
+    def refused(self, error: Exception) -> None:
+        """What was promoted, or came into the catalogue, is not followed."""
+        self.metrics.alarm("model")
+        self.log.problem("bundle refused", error)
+
+    def _look_at_writer(self) -> None:
+        writer = self._service.writer
+        if writer.failed and writer.failed != self._failed:
+            self.metrics.alarm("store")
+            self.log.problem("store failed")
+        self._failed = writer.failed
+        if writer.n_lost_decisions > self._n_lost:
+            lost = writer.n_lost_decisions - self._n_lost
+            self.log.problem("decisions lost", level="warning", n=lost)
+        self._n_lost = writer.n_lost_decisions
 
     def what_is_missing(self) -> list[str]:
         """Why the service is not ready; nothing where it is. Takes a moment: not on the loop."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from propense.errors import StoreError
 from propense.serving.records import Decision, Deed, Outcome
@@ -38,13 +38,16 @@ class Writer:
         on_kept: Done,
         most_waiting: int,
         unsettled: Counter[str],
+        on_timed: Callable[[Literal["append", "log"], float], None],
     ) -> None:
-        """`unsettled` counts the customers of deeds that were given but not yet answered for."""
+        """`unsettled` counts the customers of deeds that were given but not yet answered for;
+        `on_timed` hears, on the event loop, how long the store took for a group."""
         self._store = store
         self._loop = loop
         self._on_kept = on_kept
         self._most_waiting = most_waiting
         self._unsettled = unsettled
+        self._on_timed = on_timed
         self._waiting: deque[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]] = deque()
         self._decisions: deque[Decision] = deque(maxlen=100_000)
         self._n_logging = 0
@@ -111,13 +114,16 @@ class Writer:
             self._wake.clear()
             # Read once: whoever stops the writer meanwhile has set the event again.
             stop = self._stop
-            while self._waiting:
-                self._write_group()
-            now = time.monotonic()
-            if self._decisions and (now >= due or len(self._decisions) >= MANY or stop):
-                self._write_decisions()
-                due = now + PAUSE
-            if stop and not self._waiting:
+            while True:
+                if self._waiting:
+                    self._write_group()
+                now = time.monotonic()
+                if self._decisions and (now >= due or len(self._decisions) >= MANY or stop):
+                    self._write_decisions()
+                    due = now + PAUSE
+                if not self._waiting:
+                    break
+            if stop:
                 return
 
     def _write_group(self) -> None:
@@ -127,8 +133,10 @@ class Writer:
             group.append(self._waiting.popleft())
             size += len(group[-1][0])
         deeds = [deed for some, _, _ in group for deed in some]
+        began = time.perf_counter()
         try:
             outcomes = self._store.append(deeds)
+            seconds = time.perf_counter() - began
             self.failed, self._failed_to_log = None, False
         except Exception as error:
             # Whatever it was, those who wait must hear of it.
@@ -136,14 +144,17 @@ class Writer:
             refused = error if isinstance(error, StoreError) else StoreError(str(error))
             self._tell(lambda: self._refuse(group, deeds, refused))
             return
-        self._tell(lambda: self._acknowledge(group, deeds, outcomes))
+        self._tell(lambda: self._acknowledge(group, deeds, outcomes, seconds))
 
     def _write_decisions(self) -> None:
         # Counted before it is taken, so that nothing looks written while it is on its way.
         self._n_logging = len(self._decisions)
         some = [self._decisions.popleft() for _ in range(self._n_logging)]
+        began = time.perf_counter()
         try:
             self._store.log_decisions(some)
+            seconds = time.perf_counter() - began
+            self._tell(lambda: self._on_timed("log", seconds))
             if self._failed_to_log:
                 self.failed, self._failed_to_log = None, False
         except Exception as error:
@@ -162,7 +173,9 @@ class Writer:
         group: Sequence[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]],
         deeds: Sequence[Deed],
         outcomes: list[Outcome],
+        seconds: float,
     ) -> None:
+        self._on_timed("append", seconds)
         self._settle(deeds)
         self._on_kept(deeds, outcomes)
         first = 0

@@ -1,0 +1,146 @@
+"""Erasures beside other things that happen at the same moment, and in other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from service_bundle import Place, item_id
+from service_live import Live, live_service
+
+from propense.errors import StoreError
+from propense.serving.cache import Cache
+from propense.serving.people import People
+from propense.serving.questions import POPULAR
+from propense.serving.records import Customer, Decision, Deed
+
+
+def deed(name: str, **more: Any) -> Deed:
+    return Deed(message_id=f"m-{name}", user_id=name, received=time.time_ns() // 1000, **more)
+
+
+def test_a_name_that_is_joined_meanwhile_is_refused_as_well(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.teach("gone", [1, 2, 3])
+    store = live.service.store
+    suppress = store.suppress
+    joined: list[str] = []
+
+    def just_before(marks: Any) -> None:
+        if not joined:
+            joined.append("a9")
+            store.append([deed("gone", previous_id="a9")])
+        suppress(marks)
+
+    monkeypatch.setattr(store, "suppress", just_before)
+    live.ask("DELETE", "/v1/users/gone", "admin")
+    assert joined
+    assert live.track("a9", item=item_id(1)) | {"errors": []} == live.track(
+        "gone", item=item_id(1)
+    ) | {"errors": []}
+    assert live.track("a9", item=item_id(1))["kept"] == 0
+    store.log_decisions(
+        [Decision(user_id="a9", time=1, scenario="s", bundle="v1", policy="network", items=())]
+    )
+    assert store.decisions_of("a9") == []
+
+
+def test_others_are_answered_while_a_file_is_cleaned(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.teach("gone", [1, 2, 3])
+    erase = live.service.store.erase
+
+    def slowly(user_id: str) -> Any:
+        time.sleep(1.0)
+        return erase(user_id)
+
+    monkeypatch.setattr(live.service.store, "erase", slowly)
+
+    async def play() -> float:
+        http = live.client._http
+        assert http is not None
+        going = asyncio.ensure_future(
+            http.request("DELETE", "/v1/users/gone", headers=live.headers("admin"))
+        )
+        await asyncio.sleep(0.2)
+        began = time.perf_counter()
+        assert (await http.request("GET", "/health/live")).status_code == 200
+        took = time.perf_counter() - began
+        assert not going.done()
+        assert (await going).status_code == 200
+        return took
+
+    assert live.client.await_(play()) < 0.5
+
+
+def test_other_processes_forget_within_a_second(shop: Place, tmp_path: Path) -> None:
+    with (
+        live_service(shop, tmp_path / "live") as here,
+        live_service(shop, tmp_path / "live") as there,
+    ):
+        there.service.people.alone = False
+        here.teach("gone", [1, 2, 3])
+        assert there.recommend("gone")["policy"] == "network"
+        assert there.service.engine.cache.get("gone") is not None
+        here.ask("DELETE", "/v1/users/gone", "admin")
+        ends = time.monotonic() + 10
+        while there.service.engine.cache.get("gone") is not None:
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+
+        def broken(*_: Any) -> Any:
+            raise StoreError("away")
+
+        there.service.people.store.read = broken  # type: ignore[method-assign]
+        answer = there.recommend("gone")
+        assert answer["policy"] == POPULAR
+
+
+class SlowStore:
+    """A store that is asked over a network."""
+
+    is_local = False
+
+    def __init__(self) -> None:
+        self.reading = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+        self.go_on: Any = None
+
+    def read(self, user_id: str) -> Customer:
+        self.loop.call_soon_threadsafe(self.reading.set)
+        asyncio.run_coroutine_threadsafe(self.go_on.wait(), self.loop).result(10)
+        return Customer(user_id=user_id, version=1, events=[])
+
+
+class OneEngine:
+    def __init__(self) -> None:
+        self.cache = Cache(1e6)
+
+    def read(self, customer: Customer) -> Any:
+        class Read:
+            user_id, names, n_bytes, version = customer.user_id, (), 10, customer.version
+
+        return Read()
+
+
+def test_who_is_erased_while_they_are_read_is_not_remembered() -> None:
+    async def play() -> None:
+        store: Any = SlowStore()
+        store.go_on = asyncio.Event()
+        engine: Any = OneEngine()
+        people = People(store, alone=False)
+        finding = asyncio.ensure_future(people.find(engine, "gone"))
+        await store.reading.wait()
+        people.forget([engine], {"gone"})
+        store.go_on.set()
+        await finding
+        assert len(engine.cache) == 0
+        await people.find(engine, "gone")
+        assert len(engine.cache) == 1
+
+    asyncio.run(play())
