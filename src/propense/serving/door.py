@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,12 @@ JSON: Final = b"application/json"
 STORE_RETRY: Final = 2.0
 """Seconds after which to try again where the store is not there."""
 SHED_RETRY: Final = 1.0
+BODIES: Final = 8
+"""Bodies of the largest size that are in memory at once, in bytes of them all."""
+BODY_SECONDS: Final = 10.0
+"""A body has so long to come,"""
+SLOWEST: Final = 50_000
+"""and a second more for so many bytes that came: else a few slow senders hold every place."""
 
 
 @dataclass
@@ -242,12 +249,24 @@ class Door:
             address=address,
             now=time.time_ns() // 1000,
         )
-        if route.scopes and not route.browser:
+        # A page's key may stand in the body, but a large body is read for nobody without one.
+        if route.scopes and (route.large or not route.browser):
             call.enter(call.presented(), route.scopes)
-        if route.method in ("POST", "PUT"):
-            most = limits.import_bytes if route.large else limits.body_bytes
-            call.body = await _read_body(receive, headers, most)
-        answer = await route.handler(call)
+        if route.method not in ("POST", "PUT"):
+            return self._told(await route.handler(call))
+        most = limits.import_bytes if route.large else limits.body_bytes
+        length = _length(headers, most)
+        if service.body_bytes + length > BODIES * limits.import_bytes:
+            service.metrics.shed("in_flight")
+            return _TOO_MANY
+        service.body_bytes += length
+        try:
+            call.body = await _read_body(receive, most)
+            return self._told(await route.handler(call))
+        finally:
+            service.body_bytes -= length
+
+    def _told(self, answer: msgspec.Struct | Reply) -> Reply:
         return answer if isinstance(answer, Reply) else Reply(self._encode(answer))
 
 
@@ -278,27 +297,38 @@ _TOO_LATE: Final = _refusal("answers would come too late; try again")
 _TOO_FULL: Final = _refusal("too many events wait to be written; try again")
 
 
-async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], most: int) -> bytes:
-    length = headers.get(b"content-length")
-    if length is not None and length.isdigit() and int(length) > most:
-        raise Problem(413, f"the body has {int(length):,} bytes; at most {most:,} are read")
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > most:
-            raise Problem(413, f"the body has more than {most:,} bytes")
-        return body
-    pieces = [body]
-    size = len(body)
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem(400, "the body ended too early")
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > most:
-            raise Problem(413, f"the body has more than {most:,} bytes")
-    return b"".join(pieces)
+def _length(headers: Mapping[bytes, bytes], most: int) -> int:
+    """Bytes of the body at most."""
+    told = headers.get(b"content-length")
+    if told is None or not told.isdigit():
+        return most
+    length = int(told)
+    if length > most:
+        raise Problem(413, f"the body has {length:,} bytes; at most {most:,} are read")
+    return length
+
+
+async def _read_body(receive: Receive, most: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    ends = asyncio.get_running_loop().time() + BODY_SECONDS
+    try:
+        async with asyncio.timeout_at(ends) as patience:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Problem(400, "the body ended too early")
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > most:
+                    raise Problem(413, f"the body has more than {most:,} bytes")
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+                patience.reschedule(ends + size / SLOWEST)
+    except TimeoutError as error:
+        raise Problem(
+            408, f"the body came too slowly: {size:,} bytes in {BODY_SECONDS:g} s and more"
+        ) from error
 
 
 def _query(text: bytes) -> list[tuple[str, str]]:

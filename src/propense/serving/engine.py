@@ -129,7 +129,7 @@ class Engine:
             ask, scores = asked[number], found[number]
             # Of the past only the integration test asks, and each moment once.
             if ask.end == ask.known.n_events and scores is not None:
-                ask.known.kept[ask.key] = scores
+                ask.known.keep(ask.key, scores)
                 self.cache.grew(ask.known)
         return [scores for scores in found if scores is not None]
 

@@ -37,11 +37,16 @@ class Intake:
             return deeds, []
         refused: dict[str, str] = {}
         counts: Counter[str] = Counter()
+        joined: dict[str, str] = {}
         for deed in real:
             counts[deed.user_id] += len(deed.events)
+            if deed.previous_id is not None:
+                joined.setdefault(deed.user_id, deed.previous_id)
         strangers = set()
         if key.scopes == {"ingest"}:
-            strangers = await self._strangers(list(counts))
+            # A new name of somebody known is as new as a new customer.
+            new = await self._strangers([*counts, *joined.values()])
+            strangers = {user_id for user_id in counts if {user_id, joined.get(user_id)} & new}
         metrics = self._service.watch.metrics
         for user_id, n_events in counts.items():
             flood = None

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from propense.encoding.batches import EventClock
 from propense.encoding.encoder import Encoder
 from propense.encoding.profiles import Profiles
 from propense.inference.bundle import Bundle
+from propense.inference.candidates import Candidates
 from propense.inference.clipping import Clipper
 from propense.schemas import Histories, Ints
 from propense.serving.records import Customer, LiveEvent
@@ -21,14 +23,18 @@ MOST_ADDED: Final = 32
 """Events that are kept as records until someone asks; then they become arrays."""
 
 
+MOST_KEPT = 16
+"""Scores and lists of one customer; those of the longest ago leave."""
+
+
 class Known:
     """One version of one customer, read with one bundle's words: a tenth of the events as
     records. Nothing in it changes, but what was found out about it is kept: answers, scores.
     """
 
     __slots__ = (
-        "_added", "_clipper", "_histories", "_latest", "_profiles", "_traits", "bundle", "consent",
-        "kept", "names", "user_id", "version",
+        "_added", "_clipper", "_histories", "_latest", "_n_told", "_profiles", "_traits", "bundle",
+        "consent", "kept", "names", "user_id", "version",
     )  # fmt: skip
 
     def __init__(self, customer: Customer, bundle: Bundle, clipper: Clipper) -> None:
@@ -40,6 +46,10 @@ class Known:
         self.kept: dict[Any, Any] = {}
         """Scores and lists already made, by what they depend on."""
         self._traits = customer.traits
+        self._n_told = 100 * len(customer.names)
+        if customer.traits:
+            # As objects they take some times what they take as text.
+            self._n_told += 4 * len(msgspec.json.encode(customer.traits))
         self._clipper = clipper
         self._profiles: Profiles | None = None
         self._histories = clipper.clip(history_of_customer(customer, bundle.encoder))[0]
@@ -74,9 +84,16 @@ class Known:
     @property
     def n_bytes(self) -> int:
         """Roughly what the customer takes in memory."""
-        arrays = [kept for kept in self.kept.values() if isinstance(kept, np.ndarray)]
         records = 350 * len(self._added)
-        return 3_000 + 24 * self.n_events + records + sum(array.nbytes for array in arrays)
+        kept = sum(map(_size_of, self.kept.values()))
+        return 3_000 + 24 * self.n_events + records + self._n_told + kept
+
+    def keep(self, key: Any, found: Any) -> None:
+        """Keep what was found out."""
+        self.kept.pop(key, None)
+        self.kept[key] = found
+        while len(self.kept) > MOST_KEPT:
+            del self.kept[next(iter(self.kept))]
 
     def end_at(self, as_of: int | None) -> int:
         """How many events lie before a moment (seconds); all of them without one.
@@ -122,6 +139,15 @@ class Known:
         added = history_of_events(self.user_id, self._added, encoder, before.n_events)
         self._histories = _joined(before, self._clipper.clip(added)[0])
         self._added = ()
+
+
+def _size_of(kept: Any) -> int:
+    if isinstance(kept, np.ndarray):
+        return kept.nbytes
+    if isinstance(kept, Candidates):
+        return kept.items.nbytes + kept.scores.nbytes
+    # A list: its moment, its items, what is said of it.
+    return 300 + 200 * len(kept[1])
 
 
 def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:

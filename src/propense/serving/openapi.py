@@ -130,7 +130,7 @@ def _failures(route: Route) -> list[int]:
     if route.scopes or route.name == "metrics":
         found |= {401, 403}
     if route.method in ("POST", "PUT"):
-        found |= {413, 415, 422}
+        found |= {408, 413, 415, 422}
     if route.question is not None or "{" in route.path:
         found |= {404, 422}
     if route.is_question or "bundle" in route.name:

@@ -14,6 +14,7 @@ TITLES: Final = {
     403: "The key does not open this",
     404: "There is no such thing",
     405: "The method is not known here",
+    408: "The request came too slowly",
     409: "It cannot be done now",
     413: "The request is too large",
     415: "The content type is not known here",

@@ -102,14 +102,15 @@ def list_items(
     k = question.k or place.scenario.k
     plain = not (question.exclude or question.only or question.never)
     slot = now // _KEPT_SECONDS if place.rules.looks_at_time else 0
-    key = ("list", place.name, k, slot, None if ask is None else ask.end)
-    kept = ask.known.kept if ask is not None and plain else None
-    made: tuple[list[Recommended], str] | None = None if kept is None else kept.get(key)
-    if made is None:
-        made = _choose(engine, asked, ask, scores, k, now)
-        if kept is not None and ask is not None and ask.end == ask.known.n_events:
-            kept[key] = made
-    items, note = made
+    key = ("list", place.name, k, None if ask is None else ask.end)
+    known = ask.known if ask is not None and plain else None
+    made: tuple[int, list[Recommended], str] | None = None if known is None else known.kept.get(key)
+    if made is None or made[0] != slot:
+        made = (slot, *_choose(engine, asked, ask, scores, k, now))
+        if known is not None and ask is not None and ask.end == known.n_events:
+            known.keep(key, made)
+            engine.cache.grew(known)
+    _, items, note = made
     if ask is None:
         note = "; ".join(filter(None, [STRANGER if asked.personal else REFUSED, note]))
     return RecommendAnswer(

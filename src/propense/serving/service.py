@@ -99,6 +99,8 @@ class Service:
         self.writer: Writer
         self._watching: asyncio.Task[None] | None = None
         self.in_flight = 0
+        self.body_bytes = 0
+        """Of the requests at work."""
         self.broken_bundle = ""
         """Why the bundle that was promoted does not answer; "" where it does."""
         self.routes: Sequence[Any] = ()

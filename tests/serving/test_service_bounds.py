@@ -1,0 +1,134 @@
+"""What one sender, or one customer, can make the service hold."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from service_bundle import Place, item_id
+from service_live import Live, live_service
+
+import propense.serving.door as door
+from propense.serving.known import MOST_KEPT
+from propense.serving.messages import RecommendQuestion
+from propense.serving.questions import Asked, asks, list_items
+from propense.settings import Limits
+
+
+def call(
+    live: Live, path: str, receive: Any, headers: list[tuple[bytes, bytes]] | None = None
+) -> int:
+    """The status of a POST whose body is what `receive` gives, piece by piece."""
+
+    async def play() -> int:
+        told: list[int] = []
+
+        async def send(message: Any) -> None:
+            told.extend([message["status"]] if "status" in message else [])
+
+        scope = {
+            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
+            "query_string": b"", "headers": headers or [], "client": ("127.0.0.1", 1),
+            "http_version": "1.1", "scheme": "http", "server": ("service", 80), "root_path": "",
+        }  # fmt: skip
+        await live.client._app(scope, receive, send)
+        return told[0]
+
+    status: int = live.client.await_(play())
+    return status
+
+
+def key_of(live: Live, scope: str) -> list[tuple[bytes, bytes]]:
+    return [(b"authorization", live.headers(scope)["authorization"].encode())]
+
+
+async def never() -> Any:
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("path", ["/v1/import", "/v1/recommend/batch", "/v1/predict/batch"])
+def test_no_large_body_is_read_for_nobody(live: Live, path: str) -> None:
+    async def fail() -> Any:
+        raise AssertionError("the body was read")
+
+    assert call(live, path, fail) == 401
+    assert live.service.body_bytes == 0
+
+
+def test_a_body_that_does_not_come_holds_no_place(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "BODY_SECONDS", 0.1)
+    for path in ("/v1/track", "/v1/import", "/v1/predict"):
+        assert call(live, path, never, key_of(live, "all")) == 408
+    assert live.service.in_flight == 0 and live.service.body_bytes == 0
+
+
+def test_whoever_sends_steadily_is_read_to_the_end(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(door, "SLOWEST", 1_000)
+    pieces = [b" " * 600 + b'{"userId": "slow", ', b'"event": "view", ', b'"x": 1}']
+
+    async def slowly() -> Any:
+        await asyncio.sleep(0.15)
+        return {
+            "type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces),
+        }  # fmt: skip
+
+    assert call(live, "/v1/track", slowly, key_of(live, "ingest")) == 200
+
+
+def test_bodies_at_work_are_bounded_together(shop: Place, tmp_path: Path) -> None:
+    limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, import_bytes=600_000)
+    with live_service(shop, tmp_path / "live", limits=limits) as live:
+        held = [(b"content-length", b"600000"), *key_of(live, "ingest")]
+        live.service.body_bytes = door.BODIES * limits.import_bytes
+        assert call(live, "/v1/import", never, held) == 503
+        assert live.service.body_bytes == door.BODIES * limits.import_bytes
+        live.service.body_bytes = 0
+        assert live.track("ann", item=item_id(1))["kept"] == 1
+
+
+def test_new_names_of_one_customer_are_new_customers_to_their_address(
+    shop: Place, tmp_path: Path
+) -> None:
+    limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, new_customers_per_hour=3)
+    with live_service(shop, tmp_path / "live", limits=limits) as live:
+        kept = [
+            live.ask("POST", "/v1/identify", "ingest",
+                     json={"userId": "one", "anonymousId": f"a-{number}"})["kept"]
+            for number in range(6)
+        ]  # fmt: skip
+        assert kept == [1, 1, 1, 0, 0, 0]
+        assert live.held("one")["names"] == ["a-0", "a-1", "a-2"]
+
+
+def test_what_is_kept_of_a_customer_is_bounded_and_counted(live: Live) -> None:
+    live.ask("POST", "/v1/identify", "ingest",
+             json={"userId": "ann", "traits": {"note": "x" * 5_000}})  # fmt: skip
+    live.teach("ann", [1, 2, 3])
+    live.recommend("ann")
+    engine = live.service.engine
+    known = engine.cache.get("ann")
+    assert known is not None and known.n_bytes > 20_000
+    before = known.n_bytes
+
+    def ask(k: int, minute: int) -> None:
+        one = Asked(RecommendQuestion(user_id="ann", k=k), known, True, False)
+        (ask,) = asks(engine, [one])
+        assert ask is not None
+        (scores,) = engine.score([ask])
+        list_items(engine, one, ask, scores, 1_900_000_000 + 60 * minute)
+
+    for minute in range(50):
+        ask(5, minute)
+    assert len(known.kept) <= 3
+    for k in range(1, 60):
+        ask(k, 0)
+    assert len(known.kept) <= MOST_KEPT
+    assert known.n_bytes > before
+    assert engine.cache._n_bytes == sum(one.n_bytes for one in engine.cache._customers.values())
