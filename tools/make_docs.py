@@ -153,7 +153,8 @@ def cli_page() -> str:
     """Every verb's help, as it prints it."""
     lines = ["# Command line", "", MADE, "```text", help_of().rstrip(), "```", ""]
     lines += [
-        "Exit codes: 0 done; 2 an error in the data, the settings or the use, said in one line;",
+        "Exit codes: 0 done; 1 `verify` found a difference; 2 an error in the data, the settings",
+        "or the use, said in one line;",
         "130 stopped by Ctrl-C; 141 nobody reads the output any more.",
     ]
     for verb in all_verbs():

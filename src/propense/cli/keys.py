@@ -157,14 +157,10 @@ def _ring(folder: Path) -> KeyRing:
 
 
 def _log(folder: Path, now: int, action: str, detail: Detail) -> None:
-    from propense.serving.audit import AuditLog
+    from propense.serving.audit import write_down
     from propense.serving.secrets import open_secrets
 
-    log = AuditLog(folder, open_secrets(folder))
-    try:
-        log.append(now, ACTOR, action, None, detail)
-    finally:
-        log.close()
+    write_down(folder, open_secrets(folder), now, ACTOR, action, detail)
 
 
 def _data(common: Common) -> Path:

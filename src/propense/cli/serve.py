@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from propense.cli.keys import ACTOR
 from propense.cli.options import DEFAULTS, Common, load_settings
 from propense.cli.output import open_output
 
@@ -54,7 +55,7 @@ def serve(
     own = msgspec.structs.replace(settings.serve, **changed)
     settings = msgspec.structs.replace(settings, serve=own)
     if first_key:
-        shown = open_keys(settings)
+        shown = open_keys(settings, ACTOR)
         if shown is not None:
             print(f"key (shown once): {shown}", file=sys.stderr)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from propense.cli.keys import ACTOR
 from propense.cli.options import DEFAULTS, Common, load_settings
 from propense.cli.output import open_output
 from propense.cli.waiting import show_progress
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from propense.pipeline.verification import Verification
+    from propense.serving.audit import Detail
     from propense.settings import Settings
 
 KEY = "PROPENSE_KEY"
@@ -76,6 +78,7 @@ def verify(
 @contextmanager
 def verify_key(settings: Settings, given: str | None) -> Iterator[str]:
     """A key of scope verify: the given one, the environment's, or one that lasts for the test."""
+    from propense.serving.audit import write_down
     from propense.serving.keys import KeyRing
     from propense.serving.secrets import open_secrets
 
@@ -85,15 +88,20 @@ def verify_key(settings: Settings, given: str | None) -> Iterator[str]:
         return
     data = Path(settings.folder) / settings.serve.data
     data.mkdir(parents=True, exist_ok=True)
-    ring = KeyRing(data, open_secrets(data))
+    secrets = open_secrets(data)
+    ring = KeyRing(data, secrets)
     now = time.time_ns() // 1000
     record, shown = ring.create("integration test", ["verify"], now=now, expires=now + LASTS)
+    detail: Detail = {"prefix": record.prefix, "scopes": ["verify"]}
+    write_down(data, secrets, now, ACTOR, "keys.create", detail)
     # The service looks at the file of keys twice a second.
     time.sleep(0.6)
     try:
         yield shown
     finally:
-        ring.revoke(record.prefix, time.time_ns() // 1000)
+        now = time.time_ns() // 1000
+        ring.revoke(record.prefix, now)
+        write_down(data, secrets, now, ACTOR, "keys.revoke", {"prefix": record.prefix})
 
 
 def record_of(found: Verification) -> dict[str, object]:

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -301,3 +301,11 @@ def _bytes(user_id: str) -> bytes:
 
 def _same(one: Any, other: bytes) -> bool:
     return isinstance(one, bytes) and bool(other) and hmac.compare_digest(one, other)
+
+
+def write_down(
+    folder: Path, secrets: Secrets, now: int, actor: str, action: str, detail: Detail
+) -> None:
+    """Append one row where nobody has the log open. Raises ServeError."""
+    with closing(AuditLog(folder, secrets)) as log:
+        log.append(now, actor, action, None, detail)

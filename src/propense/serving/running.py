@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from propense.errors import ServeError
 from propense.inference.shelf import read_current
 from propense.serving.app import Application, make_app
+from propense.serving.audit import Detail, write_down
 from propense.serving.files import SERVICE_LOCK, locked
 from propense.serving.keys import SCOPES, KeyRing
 from propense.serving.protocol import Protocol
@@ -82,14 +83,18 @@ def _alone(data: Path) -> Iterator[None]:
         ) from error
 
 
-def open_keys(settings: Settings) -> str | None:
-    """A key of every scope, where the data folder has none yet."""
+def open_keys(settings: Settings, actor: str) -> str | None:
+    """A key of every scope, where the data folder has none yet; `actor` is who asks for it."""
     data = Path(settings.folder) / settings.serve.data
     data.mkdir(parents=True, exist_ok=True)
-    ring = KeyRing(data, open_secrets(data))
+    secrets = open_secrets(data)
+    ring = KeyRing(data, secrets)
     if ring.records():
         return None
-    _, shown = ring.create("first", SCOPES, now=time.time_ns() // 1000)
+    now = time.time_ns() // 1000
+    record, shown = ring.create("first", SCOPES, now=now)
+    detail: Detail = {"prefix": record.prefix, "scopes": sorted(record.scopes)}
+    write_down(data, secrets, now, actor, "keys.create", detail)
     return shown
 
 

@@ -39,7 +39,7 @@ TIMEOUT: Final = 5.0
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened: "promotion", "alarm", "erasure"."""
+    """Something that happened: "promote", "rollback", "alarm", "erasure"."""
 
     id: str
     kind: str

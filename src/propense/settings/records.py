@@ -78,7 +78,8 @@ class Clean(Record, frozen=True):
     """Rules of cleaning; each counts what it dropped or mended."""
 
     duplicate_window: str = "1s"
-    """Rows equal in user, item, action, value and source within this time are one."""
+    """Rows without event_id equal in user, item, action, value, count and source within this
+    time are one."""
     exact_duplicates: Literal["drop", "keep"] = "drop"
     """Rows equal in everything."""
     value_range: tuple[float, float] | None = None
@@ -189,7 +190,7 @@ class Model(Record, frozen=True):
     """The customer network."""
 
     size: Literal["small", "base", "large"] = "base"
-    """One dial; width, depth and batches follow."""
+    """One dial; width, depth and length follow."""
     ensemble: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
     """Networks trained apart and averaged, 1 to 8; by default 4 for tables without events up to
     30,000 rows, else 2 up to 500,000 rows or next items, else 1."""

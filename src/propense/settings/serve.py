@@ -122,6 +122,6 @@ class Serve(Record, frozen=True):
     metrics_need_key: bool = False
     """Whether /metrics asks for an admin key."""
     webhooks: tuple[str, ...] = ()
-    """URLs that hear of promotions, alarms and erasures, signed."""
+    """URLs that hear of alarms, erasures, and promotions over HTTP, signed."""
     remember_messages: str = "30d"
     """How long a message id is known as a repetition."""
