@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from propense.cli import main
 from propense.errors import BundleError
+from propense.evaluation.records import Report
 from propense.inference.manifest import FORMAT, write_manifest
 from propense.inference.pruning import prune
 from propense.inference.shelf import (
@@ -61,6 +63,11 @@ def test_a_readable_one_takes_over_and_the_way_back_is_refused(shelf: Path) -> N
 
 def test_what_cannot_be_compared_needs_a_reason(shelf: Path) -> None:
     with pytest.raises(BundleError, match=r"not promoted: report .* cannot be read"):
+        promote(shelf, NEW, None, MOMENT)
+    empty = msgspec.json.encode(Report(title="", version="0.1.0"))
+    (shelf / NEW / "report.json").write_bytes(empty)
+    write_manifest(shelf / NEW, "0.1.0", MOMENT)
+    with pytest.raises(BundleError, match=f"cannot be compared with what serves: .*{OLD}"):
         promote(shelf, NEW, None, MOMENT)
     promote(shelf, NEW, "the format changed", MOMENT)
     assert read_current(shelf).version == NEW

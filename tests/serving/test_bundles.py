@@ -17,6 +17,9 @@ from propense.serving.bundles import KEPT, Bundles
 from propense.serving.stock import Stock
 from propense.settings import Serve
 
+cannot_take: set[str] = set()
+"""Versions whose catalogue has no place for new items."""
+
 
 class FakeEngine:
     """Takes a while to be made, as a real one does."""
@@ -26,7 +29,7 @@ class FakeEngine:
         records: Any = (), stock: Any = None,
     ) -> None:  # fmt: skip
         time.sleep(0.02)
-        if version == "broken":
+        if version == "broken" or (version in cannot_take and records):
             raise BundleError("it does not open")
         self.version, self.packed, self.stock = version, packed, stock
         self.items = {record["item_id"] for record in records}
@@ -43,12 +46,14 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundles:
     monkeypatch.setattr(module, "open_engine", open_engine)
     serve = Serve(shadow="v0")
     replaced: list[tuple[Any, Any]] = []
+    failed: list[Exception] = []
     opened = Bundles(
-        tmp_path, serve, (), Stock(tmp_path), lambda old, new: replaced.append((old, new))
-    )
+        tmp_path, serve, (), Stock(tmp_path), lambda old, new: replaced.append((old, new)),
+        failed.append,
+    )  # fmt: skip
     opened.begin("v1")
     opened.open_now("v0")
-    opened.replaced = replaced  # type: ignore[attr-defined]
+    opened.replaced, opened.failed = replaced, failed  # type: ignore[attr-defined]
     return opened
 
 
@@ -93,7 +98,7 @@ def test_items_that_come_together_are_all_known(bundles: Bundles) -> None:
             assert item in items(bundles)
 
         await asyncio.gather(*(come(f"item-{n}") for n in range(5)), bundles.swap("v2"))
-        assert items(bundles) == {f"item-{n}" for n in range(5)} and bundles.is_current()
+        assert items(bundles) == {f"item-{n}" for n in range(5)}
 
     asyncio.run(play())
 
@@ -126,7 +131,7 @@ def test_what_is_opened_but_refused_hides_no_item(bundles: Bundles) -> None:
     async def play() -> None:
         put(bundles, "new")
         await bundles.open("v2")
-        assert not bundles.is_current()
+        assert not items(bundles)
         await bundles.restock()
         assert items(bundles) == {"new"}
 
@@ -141,5 +146,23 @@ def test_a_bundle_that_does_not_open_changes_nothing(bundles: Bundles) -> None:
         assert bundles.serving is before
         await bundles.swap("v2")
         assert bundles.serving.version == "v2"
+
+    asyncio.run(play())
+
+
+def test_a_shadow_that_cannot_take_them_is_told_of_once_and_disturbs_nobody(
+    bundles: Bundles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "cannot_take", {"v0"})
+
+    async def play() -> None:
+        put(bundles, "new")
+        for _ in range(3):
+            await bundles.restock()
+        assert items(bundles) == {"new"}
+        assert len(bundles.failed) == 1  # type: ignore[attr-defined]
+        put(bundles, "newer")
+        await bundles.restock()
+        assert len(bundles.failed) == 2  # type: ignore[attr-defined]
 
     asyncio.run(play())

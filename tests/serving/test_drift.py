@@ -50,7 +50,7 @@ def test_life_like_training_raises_nothing():
         "actions", "sources", "values", "unseen_items", "lengths", "goal:pay", "goal:spend",
     }  # fmt: skip
     assert monitor.take_alarms() == []
-    assert max(monitor.gauges().values()) < 0.05
+    assert max(monitor.gauges()[0].values()) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_change_is_named(change, raised, said):
     assert {line.name for line in alarms} == raised
     assert any(said in line.most for line in alarms), alarms
     assert monitor.take_alarms() == [], "an alarm is given out once"
-    assert monitor.n_active == len(raised), "it holds all the same"
+    assert monitor.gauges()[1] == len(raised), "it holds all the same"
 
 
 def test_prices_in_another_currency_are_a_drift_of_values():
@@ -96,7 +96,7 @@ def test_nothing_is_said_of_few():
     monitor = DriftMonitor(FINGERPRINT, WINDOW, fewest=500)
     live(monitor, 499, np.random.default_rng(4), unseen=1.0)
     assert levels(monitor)["unseen_items"] == "ok"
-    assert monitor.gauges() == {}
+    assert monitor.gauges() == ({}, 0)
     live(monitor, 1, np.random.default_rng(4), unseen=1.0)
     assert levels(monitor)["unseen_items"] == "alarm"
 

@@ -41,11 +41,11 @@ def test_one_address_may_bring_so_many_customers():
     floods = Floods(Limits(new_customers_per_hour=3), KEY)
     home = "2001:db8:1:2"
     for place in range(3):
-        assert floods.take_customer(f"{home}::{place}", NOON) is None
-    refusal = floods.take_customer(f"{home}:ffff::1", NOON)
+        assert floods.take_customers(f"{home}::{place}", 1, NOON) is None
+    refusal = floods.take_customers(f"{home}:ffff::1", 1, NOON)
     assert refusal.limit == "new_customers_per_hour" and home not in refusal.reason
-    assert floods.take_customer("2001:db8:1:3::1", NOON) is None
-    assert floods.take_customer(f"{home}::9", NOON + 2 * HOUR) is None
+    assert floods.take_customers("2001:db8:1:3::1", 1, NOON) is None
+    assert floods.take_customers(f"{home}::9", 1, NOON + 2 * HOUR) is None
 
 
 def test_naming_many_others_does_not_hide_a_flood():

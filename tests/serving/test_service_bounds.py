@@ -54,7 +54,7 @@ def test_no_large_body_is_read_for_nobody(live: Live, path: str) -> None:
         raise AssertionError("the body was read")
 
     assert call(live, path, fail) == 401
-    assert live.service.body_bytes == 0
+    assert not live.service.body_bytes.total()
 
 
 def test_a_body_that_does_not_come_holds_no_place(
@@ -63,7 +63,7 @@ def test_a_body_that_does_not_come_holds_no_place(
     monkeypatch.setattr(door, "BODY_SECONDS", 0.1)
     for path in ("/v1/track", "/v1/import", "/v1/predict"):
         assert call(live, path, never, key_of(live, "all")) == 408
-    assert live.service.in_flight == 0 and live.service.body_bytes == 0
+    assert live.service.in_flight == 0 and not live.service.body_bytes.total()
 
 
 def test_whoever_sends_steadily_is_read_to_the_end(
@@ -86,11 +86,19 @@ def test_bodies_at_work_are_bounded_together(shop: Place, tmp_path: Path) -> Non
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, import_bytes=600_000)
     with live_service(shop, tmp_path / "live", limits=limits) as live:
         held = [(b"content-length", b"600000"), *key_of(live, "ingest")]
-        live.service.body_bytes = door.BODIES * limits.import_bytes
+        full = door.BODIES * limits.import_bytes
+        live.service.body_bytes["import_lines"] = full
         assert call(live, "/v1/import", never, held) == 503
-        assert live.service.body_bytes == door.BODIES * limits.import_bytes
-        live.service.body_bytes = 0
+        assert live.service.body_bytes["import_lines"] == full
+        # Other routes have room of their own.
         assert live.track("ann", item=item_id(1))["kept"] == 1
+        asked = {"batch": [{"user_id": "ann"}]}
+        assert live.ask("POST", "/v1/recommend/batch", "read", json=asked)["answers"]
+        live.service.body_bytes["import_lines"] = full - 600_000
+        packed = [(b"content-length", b"20"), (b"content-encoding", b"gzip"),
+                  *key_of(live, "ingest")]  # fmt: skip
+        live.service.body_bytes["import_lines"] += 1
+        assert call(live, "/v1/import", never, packed) == 503, "it counts unpacked"
 
 
 def test_new_names_of_one_customer_are_new_customers_to_their_address(
@@ -105,6 +113,20 @@ def test_new_names_of_one_customer_are_new_customers_to_their_address(
         ]  # fmt: skip
         assert kept == [1, 1, 1, 0, 0, 0]
         assert live.held("one")["names"] == ["a-0", "a-1", "a-2"]
+
+
+def test_so_are_those_of_one_batch(shop: Place, tmp_path: Path) -> None:
+    limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, new_customers_per_hour=3)
+    with live_service(shop, tmp_path / "live", limits=limits) as live:
+        first = {"userId": "one", "anonymousId": "a-0"}
+        assert live.ask("POST", "/v1/identify", "ingest", json=first)["kept"] == 1
+        batch = [
+            {"type": "identify", "userId": "one", "anonymousId": f"a-{number}"}
+            for number in range(200)
+        ]
+        told = live.ask("POST", "/v1/batch", "ingest", json={"batch": batch})
+        assert (told["kept"], told["refused"]) == (0, 200)
+        assert live.held("one")["names"] == ["a-0"]
 
 
 def test_what_is_kept_of_a_customer_is_bounded_and_counted(live: Live) -> None:

@@ -39,9 +39,6 @@ def test_a_name_that_is_joined_meanwhile_is_refused_as_well(
     monkeypatch.setattr(store, "suppress", just_before)
     live.ask("DELETE", "/v1/users/gone", "admin")
     assert joined
-    assert live.track("a9", item=item_id(1)) | {"errors": []} == live.track(
-        "gone", item=item_id(1)
-    ) | {"errors": []}
     assert live.track("a9", item=item_id(1))["kept"] == 0
     store.log_decisions(
         [Decision(user_id="a9", time=1, scenario="s", bundle="v1", policy="network", items=())]
@@ -83,7 +80,7 @@ def test_other_processes_forget_within_a_second(shop: Place, tmp_path: Path) -> 
         live_service(shop, tmp_path / "live") as here,
         live_service(shop, tmp_path / "live") as there,
     ):
-        there.service.people.alone = False
+        here.service.people.alone = there.service.people.alone = False
         here.teach("gone", [1, 2, 3])
         assert there.recommend("gone")["policy"] == "network"
         assert there.service.engine.cache.get("gone") is not None
@@ -99,6 +96,30 @@ def test_other_processes_forget_within_a_second(shop: Place, tmp_path: Path) -> 
         there.service.people.store.read = broken  # type: ignore[method-assign]
         answer = there.recommend("gone")
         assert answer["policy"] == POPULAR
+
+
+def test_erasures_at_the_same_time_are_all_done(shop: Place, tmp_path: Path) -> None:
+    names = [f"gone-{number}" for number in range(8)]
+    with live_service(shop, tmp_path / "live") as live:
+        live.service.people.alone = False
+        for name in names:
+            live.teach(name, [1, 2])
+        calls = [
+            ("DELETE", f"/v1/users/{name}", {"headers": live.headers("admin")}) for name in names
+        ]
+        answers = live.client.together(calls)
+        assert [answer.status_code for answer in answers] == [200] * len(names)
+        assert all(answer.json()["removed"]["live events"] == 2 for answer in answers)
+
+
+def test_an_erasure_leaves_others_in_memory(live: Live) -> None:
+    live.teach("gone", [1, 2, 3])
+    live.teach("stays", [1, 2, 3])
+    live.recommend("stays")
+    known = live.service.engine.cache.get("stays")
+    live.ask("DELETE", "/v1/users/gone", "admin")
+    time.sleep(1.0)
+    assert known is not None and live.service.engine.cache.get("stays") is known
 
 
 class SlowStore:

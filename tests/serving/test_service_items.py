@@ -25,7 +25,7 @@ def test_a_new_item_is_in_the_next_answer(live: Live) -> None:
 def test_it_is_known_to_the_service_that_starts_next(live: Live) -> None:
     live.ask("PUT", "/v1/items/brand-new", "admin", json={"kind": "course", "title": "Greek"})
     assert [record["item_id"] for record in live.service.stock.read()[1]] == ["brand-new"]
-    again = Bundles(live.service.shelf, live.service.serve, (), live.service.stock, print)
+    again = Bundles(live.service.shelf, live.service.serve, (), live.service.stock, print, print)
     again.begin(live.service.engine.version)
     assert again.serving.bundle.encoder.items.find("brand-new") >= 2
 

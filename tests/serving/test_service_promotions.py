@@ -64,7 +64,7 @@ def test_a_bundle_that_does_not_open_is_told_of_until_it_is_rolled_back(live: Li
 
 
 def test_a_fault_that_passes_is_forgotten(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    import propense.serving.service as module
+    import propense.serving.following as module
 
     right = module.read_current
     failing = [True]
@@ -90,3 +90,23 @@ def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: 
         item = live.recommend("ann")["items"][0]["item_id"]
         live.track("ann", event="pay", item=item)
         assert item not in [one["item_id"] for one in live.recommend("ann", k=500)["items"]]
+
+
+def test_a_bundle_that_is_put_right_in_its_place_is_tried_again(live: Live) -> None:
+    shelf = live.place.bundles
+    broken, good = shelf / "v0003", shelf / "v0002"
+    let_serve(shelf, "v0003", "a mistake", MOMENT)
+    until(lambda: not is_ready(live))
+    shutil.rmtree(broken)
+    shutil.copytree(good, broken)
+    let_serve(shelf, "v0003", "again", MOMENT)
+    until(lambda: live.recommend("ann")["bundle"] == "v0003")
+    assert is_ready(live)
+
+
+def test_new_items_are_followed_though_a_bundle_does_not_open(live: Live) -> None:
+    let_serve(live.place.bundles, "v0003", "a mistake", MOMENT)
+    until(lambda: not is_ready(live))
+    live.service.stock.put("brand-new", {"kind": "course", "title": "Greek"})
+    until(lambda: "brand-new" in live.service.engine.bundle.catalogue.index_of)
+    assert not is_ready(live)

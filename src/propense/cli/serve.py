@@ -39,7 +39,7 @@ def serve(
     host
         Address to listen on; default: [serve] host.
     first_key
-        Make a key with every scope and print it, where there is no key yet.
+        Make a key with every scope and print it, where no key opens yet.
     """
     import msgspec
 

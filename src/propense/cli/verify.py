@@ -93,10 +93,10 @@ def verify_key(settings: Settings, given: str | None) -> Iterator[str]:
     now = time.time_ns() // 1000
     record, shown = ring.create("integration test", ["verify"], now=now, expires=now + LASTS)
     detail: Detail = {"prefix": record.prefix, "scopes": ["verify"]}
-    write_down(data, secrets, now, ACTOR, "keys.create", detail)
-    # The service looks at the file of keys twice a second.
-    time.sleep(0.6)
     try:
+        write_down(data, secrets, now, ACTOR, "keys.create", detail)
+        # The service looks at the file of keys twice a second.
+        time.sleep(0.6)
         yield shown
     finally:
         now = time.time_ns() // 1000

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from propense.errors import PropenseError
 from propense.serving.engine import Engine, open_engine
 from propense.serving.stock import Stock
 from propense.settings import Serve
@@ -27,20 +28,23 @@ class Bundles:
         public_keys: Sequence[bytes],
         stock: Stock,
         on_replaced: Callable[[Engine, Engine], None],
+        on_shadow_failed: Callable[[Exception], None],
     ) -> None:
-        """`on_replaced` hears of an engine that knows newer items, in the place of another."""
+        """`on_replaced` hears of an engine that knows newer items, in the place of another;
+        `on_shadow_failed` of a shadow that cannot take them."""
         self._shelf = shelf
         self._serve = serve
         self._public_keys = public_keys
         self._stock = stock
         self._on_replaced = on_replaced
+        self._on_shadow_failed = on_shadow_failed
         self._opened: dict[str, Engine] = {}
         self._changing = asyncio.Lock()
         self.serving: Engine
         """What answers; set by `begin`."""
 
     def begin(self, version: str) -> None:
-        """Open the bundle that answers first. Raises BundleError, SettingsError, ServeError."""
+        """Open the bundle that answers first. Raises as `open`."""
         self.serving = self.open_now(version)
 
     def all(self) -> list[Engine]:
@@ -79,13 +83,17 @@ class Bundles:
     async def restock(self) -> None:
         """Let what answers, and the shadow, know what items came. Raises as `open`."""
         async with self._changing:
-            for version in (self.serving.version, self._serve.shadow):
-                while version in self._opened and self._is_stale(self._opened[version]):
-                    await self._current(version, None)
-
-    def is_current(self) -> bool:
-        """Whether what answers knows every item that came."""
-        return not self._is_stale(self.serving)
+            # Once each: where items keep coming, others wait for this.
+            await self._current(self.serving.version, None)
+            shadow = self._opened.get(self._serve.shadow or "")
+            if shadow is None:
+                return
+            try:
+                await self._current(shadow.version, None)
+            except PropenseError as error:
+                # Nobody waits for its answers; it goes on without these items.
+                shadow.stock = self._stock.state()
+                self._on_shadow_failed(error)
 
     def _is_stale(self, engine: Engine) -> bool:
         return engine.stock != self._stock.state()

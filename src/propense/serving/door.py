@@ -30,7 +30,7 @@ STORE_RETRY: Final = 2.0
 """Seconds after which to try again where the store is not there."""
 SHED_RETRY: Final = 1.0
 BODIES: Final = 8
-"""Bodies of the largest size that are in memory at once, in bytes of them all."""
+"""Bodies of the largest size that a route has in memory at once, in bytes of them all."""
 BODY_SECONDS: Final = 10.0
 """A body has so long to come,"""
 SLOWEST: Final = 50_000
@@ -256,15 +256,19 @@ class Door:
             return self._told(await route.handler(call))
         most = limits.import_bytes if route.large else limits.body_bytes
         length = _length(headers, most)
-        if service.body_bytes + length > BODIES * limits.import_bytes:
+        if not route.large:
+            call.body = await _read_body(receive, most)
+            return self._told(await route.handler(call))
+        held = service.body_bytes
+        if held[route.name] + length > BODIES * limits.import_bytes:
             service.metrics.shed("in_flight")
             return _TOO_MANY
-        service.body_bytes += length
+        held[route.name] += length
         try:
             call.body = await _read_body(receive, most)
             return self._told(await route.handler(call))
         finally:
-            service.body_bytes -= length
+            held[route.name] -= length
 
     def _told(self, answer: msgspec.Struct | Reply) -> Reply:
         return answer if isinstance(answer, Reply) else Reply(self._encode(answer))
@@ -298,14 +302,12 @@ _TOO_FULL: Final = _refusal("too many events wait to be written; try again")
 
 
 def _length(headers: Mapping[bytes, bytes], most: int) -> int:
-    """Bytes of the body at most."""
+    """Bytes of the body at most, unpacked."""
     told = headers.get(b"content-length")
-    if told is None or not told.isdigit():
-        return most
-    length = int(told)
+    length = int(told) if told is not None and told.isdigit() else most
     if length > most:
         raise Problem(413, f"the body has {length:,} bytes; at most {most:,} are read")
-    return length
+    return most if b"content-encoding" in headers else length
 
 
 async def _read_body(receive: Receive, most: int) -> bytes:

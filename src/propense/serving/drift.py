@@ -121,14 +121,11 @@ class DriftMonitor:
         raised, self._raised = self._raised, []
         return raised
 
-    def gauges(self) -> dict[str, float]:
-        """Input -> index, of those with enough numbers."""
-        return {line.name: line.psi for line in self.report() if line.n >= self._fewest}
-
-    @property
-    def n_active(self) -> int:
-        """Inputs and answers whose alarm holds."""
-        return sum(line.level == "alarm" for line in self.report())
+    def gauges(self) -> tuple[dict[str, float], int]:
+        """(input -> index, of those with enough numbers; how many alarms hold)."""
+        lines = self.report()
+        indices = {line.name: line.psi for line in lines if line.n >= self._fewest}
+        return indices, sum(line.level == "alarm" for line in lines)
 
     def _seal(self, stream: _Stream) -> None:
         stream.seal()

@@ -39,7 +39,7 @@ async def erase_customer(service: Service, user_id: str, actor: str, now: int) -
     # In a thread, also where the store is a file: it may have to be rewritten.
     erased: Erased = await asyncio.to_thread(store.erase, own)
     service.metrics.store("erase", time.perf_counter() - began)
-    await service.forget(names)
+    await service.following.erased(names)
     run = Path(service.settings.folder) / service.settings.run
     removed = await asyncio.to_thread(erase_from_folder, run, names)
     for what in ("events", "traits", "names", "decisions"):

@@ -149,9 +149,9 @@ class Floods:
             wait,
         )
 
-    def take_customer(self, address: str, now: int) -> Refusal | None:
-        """Let a customer of whom nothing is held in, who comes with a browser key."""
-        wait = self._customers.take(network_of(address), 1, now)
+    def take_customers(self, address: str, n: int, now: int) -> Refusal | None:
+        """Let so many names of which nothing is held in, which come with a browser key."""
+        wait = self._customers.take(network_of(address), n, now)
         if not wait:
             return None
         return Refusal(

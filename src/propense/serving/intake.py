@@ -37,21 +37,25 @@ class Intake:
             return deeds, []
         refused: dict[str, str] = {}
         counts: Counter[str] = Counter()
-        joined: dict[str, str] = {}
+        joined: dict[str, set[str]] = {}
         for deed in real:
             counts[deed.user_id] += len(deed.events)
             if deed.previous_id is not None:
-                joined.setdefault(deed.user_id, deed.previous_id)
-        strangers = set()
+                joined.setdefault(deed.user_id, set()).add(deed.previous_id)
+        strangers: dict[str, int] = {}
         if key.scopes == {"ingest"}:
-            # A new name of somebody known is as new as a new customer.
-            new = await self._strangers([*counts, *joined.values()])
-            strangers = {user_id for user_id in counts if {user_id, joined.get(user_id)} & new}
+            asked = {*counts, *(name for names in joined.values() for name in names)}
+            new = await self._strangers(sorted(asked))
+            # A new name of somebody known is as new as a new customer, who has one at least.
+            strangers = {
+                user_id: max(len(joined.get(user_id, set()) & new), user_id in new)
+                for user_id in counts
+            }
         metrics = self._service.watch.metrics
         for user_id, n_events in counts.items():
             flood = None
-            if user_id in strangers:
-                flood = self._floods.take_customer(address, now)
+            if strangers.get(user_id):
+                flood = self._floods.take_customers(address, strangers[user_id], now)
             if flood is None and n_events:
                 flood = self._floods.take_events(user_id, n_events, now)
             if flood is not None:

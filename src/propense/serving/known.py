@@ -23,7 +23,7 @@ MOST_ADDED: Final = 32
 """Events that are kept as records until someone asks; then they become arrays."""
 
 
-MOST_KEPT = 16
+MOST_KEPT: Final = 16
 """Scores and lists of one customer; those of the longest ago leave."""
 
 

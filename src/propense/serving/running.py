@@ -84,17 +84,22 @@ def _alone(data: Path) -> Iterator[None]:
 
 
 def open_keys(settings: Settings, actor: str) -> str | None:
-    """A key of every scope, where the data folder has none yet; `actor` is who asks for it."""
+    """A key of every scope, where the data folder has none that opens; `actor` asks for it."""
     data = Path(settings.folder) / settings.serve.data
     data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(data)
     ring = KeyRing(data, secrets)
-    if ring.records():
+    if any(record.is_live(time.time_ns() // 1000) for record in ring.records()):
         return None
     now = time.time_ns() // 1000
     record, shown = ring.create("first", SCOPES, now=now)
     detail: Detail = {"prefix": record.prefix, "scopes": sorted(record.scopes)}
-    write_down(data, secrets, now, actor, "keys.create", detail)
+    try:
+        write_down(data, secrets, now, actor, "keys.create", detail)
+    except ServeError:
+        # What cannot be logged is not done.
+        ring.revoke(record.prefix, now)
+        raise
     return shown
 
 

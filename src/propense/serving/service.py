@@ -6,11 +6,11 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from propense.errors import ServeError
 from propense.inference.shelf import read_current
@@ -18,7 +18,7 @@ from propense.inference.signing import trusted_keys
 from propense.serving.audit import AuditLog
 from propense.serving.bundles import Bundles
 from propense.serving.engine import Engine
-from propense.serving.files import State, replace_file, state_of
+from propense.serving.following import Following
 from propense.serving.gather import Gather
 from propense.serving.ingest.mapping import Mapper
 from propense.serving.intake import Intake
@@ -38,13 +38,6 @@ from propense.serving.watch import Watch
 from propense.serving.webhooks import Hooks, Message
 from propense.serving.writer import Writer
 from propense.settings import Settings, seconds
-
-LOOK_SECONDS: Final = 0.25
-"""How often the shelf is looked at."""
-
-
-ERASED: Final = "erased"
-"""File in the data folder that is written anew after each erasure, for the other processes."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,8 @@ class Service:
     ) -> None:
         """Open keys, store and the bundle that serves; `route_paths` are counted one by one.
 
-        Raises ServeError, StoreError, BundleError or SettingsError, saying what is missing.
+        Raises ServeError, StoreError, BundleError, SettingsError or SourceError, saying what is
+        missing.
         """
         self.settings = settings
         self.serve = settings.serve
@@ -85,10 +79,15 @@ class Service:
             own,
         )
         self.stock = Stock(self.data)
-        self._erased = self.data / ERASED
+        self.following = Following(self)
         self.shadow: Shadow | None = None
         self.bundles = Bundles(
-            self.shelf, self.serve, self.public_keys, self.stock, self._on_replaced
+            self.shelf,
+            self.serve,
+            self.public_keys,
+            self.stock,
+            self._on_replaced,
+            self._on_shadow_failed,
         )
         self.bundles.begin(self._current())
         self.mapper = self._mapper()
@@ -99,10 +98,8 @@ class Service:
         self.writer: Writer
         self._watching: asyncio.Task[None] | None = None
         self.in_flight = 0
-        self.body_bytes = 0
-        """Of the requests at work."""
-        self.broken_bundle = ""
-        """Why the bundle that was promoted does not answer; "" where it does."""
+        self.body_bytes: Counter[str] = Counter()
+        """Of the requests at work with large bodies, by the name of their route."""
         self.routes: Sequence[Any] = ()
         """Set by the application, which knows them."""
         self.watch = Watch(self, self.data / "metrics", route_paths)
@@ -123,7 +120,7 @@ class Service:
         )
         self.shadow = open_shadow(self)
         self.watch.start()
-        self._watching = loop.create_task(self._watch())
+        self._watching = loop.create_task(self.following.run())
 
     async def stop(self) -> None:
         """Write what waits and let go of everything."""
@@ -154,11 +151,16 @@ class Service:
         self.mapper = self._mapper()
         self.watch.follow(engine)
         self.watch.log.notice("bundle promoted", bundle=version)
+        self.following.swapped()
 
     def _on_replaced(self, before: Engine, engine: Engine) -> None:
         if self.shadow is not None and self.shadow.engine is before:
             # Else what its memory holds would follow nothing any more.
             self.shadow.engine = engine
+
+    def _on_shadow_failed(self, error: Exception) -> None:
+        self.metrics.shadow("failed")
+        self.watch.log.problem("shadow failed", error)
 
     def user(self, user_id: str) -> str:
         """The id a customer is kept under."""
@@ -184,11 +186,6 @@ class Service:
         """Whether no limit holds for an address: this machine itself."""
         return address in ("127.0.0.1", "::1", "-")
 
-    async def forget(self, names: Collection[str]) -> None:
-        """Take erased customers out of what memory holds, here and in other processes."""
-        self.people.forget(self.engines(), names)
-        await asyncio.to_thread(replace_file, self._erased, b"")
-
     def announce(self, kind: str, content: dict[str, Any]) -> None:
         """Tell the webhooks."""
         now = time.time_ns() // 1000
@@ -196,30 +193,6 @@ class Service:
 
     def _on_kept(self, deeds: Sequence[Deed], outcomes: Sequence[Outcome]) -> None:
         follow_deeds(self.engines(), deeds, outcomes, self.people.alone)
-
-    async def _watch(self) -> None:
-        """Follow the shelf and the stock: another process, or person, may have changed them."""
-        refused: tuple[str, State] | None = None
-        erased = state_of(self._erased)
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.watch.turn()
-            if erased != (erased := state_of(self._erased)):
-                self.people.forget(self.engines(), None)
-            wanted = refused
-            try:
-                wanted = read_current(self.shelf).version or self.engine.version, self.stock.state()
-                if wanted == refused:
-                    continue
-                if wanted[0] != self.engine.version:
-                    await self.swap(wanted[0])
-                await self.bundles.restock()
-                refused, self.broken_bundle = None, ""
-            except Exception as error:
-                # Whatever it is, what answers now goes on answering; readiness tells of it.
-                if wanted != refused or str(error) != self.broken_bundle:
-                    self.watch.refused(error)
-                refused, self.broken_bundle = wanted, str(error) or type(error).__name__
 
     def _current(self) -> str:
         version = read_current(self.shelf).version

@@ -58,7 +58,7 @@ class Watch:
         self._drift = DriftMonitor(fingerprint)
         self._exposure = ExposureMonitor(fingerprint.exposure)
         self._find = engine.bundle.encoder.items.find
-        self.log.inputs = frozenset(self._drift.gauges()) | frozenset(fingerprint.goals)
+        self.log.inputs = frozenset(self._drift.gauges()[0]) | frozenset(fingerprint.goals)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """A request has its answer."""
@@ -153,7 +153,7 @@ class Watch:
         self.metrics.publish()
 
     def refused(self, error: Exception) -> None:
-        """What was promoted, or came into the catalogue, is not followed."""
+        """What was promoted, came into the catalogue, or was erased elsewhere is not followed."""
         self.metrics.alarm("model")
         self.log.problem("bundle refused", error)
 
@@ -171,9 +171,7 @@ class Watch:
     def what_is_missing(self) -> list[str]:
         """Why the service is not ready; nothing where it is. Takes a moment: not on the loop."""
         _, missing = self._readiness.check()
-        if self._service.broken_bundle:
-            missing.append("the promoted bundle does not open; look at the log")
-        return missing
+        return missing + self._service.following.faults()
 
     def close(self) -> None:
         """Let go of files."""
@@ -191,6 +189,7 @@ class Watch:
     def _look(self) -> Gauges:
         service = self._service
         writer = service.writer
+        drift, n_drifting = self._drift.gauges()
         return Gauges(
             bundle=service.engine.version,
             content=service.engine.bundle.manifest.content[:12],
@@ -199,6 +198,6 @@ class Watch:
             in_flight=service.in_flight,
             writer_queue=writer.n_waiting,
             store_lag_seconds=writer.lag(),
-            drift=self._drift.gauges(),
-            alarms={"exposure": len(self._exposure.active), "drift": self._drift.n_active},
+            drift=drift,
+            alarms={"exposure": len(self._exposure.active), "drift": n_drifting},
         )

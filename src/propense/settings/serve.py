@@ -81,7 +81,7 @@ class Limits(Record, frozen=True):
     waiting_deeds: Count = 50_000
     """Events not yet written; more are shed with 503."""
     cache_megabytes: Annotated[float, msgspec.Meta(gt=0)] = 46
-    """Of histories and answers in memory, a process."""
+    """Of histories and answers in memory, a process; a bundle that is open has half of them."""
 
 
 class Serve(Record, frozen=True):

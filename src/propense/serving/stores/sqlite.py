@@ -19,7 +19,7 @@ from propense.serving.stores.erasing import erase_rows
 from propense.serving.stores.sqlite_erasing import clean_files
 from propense.serving.stores.sqlite_schema import migrate
 from propense.serving.stores.sqlite_tables import SqliteTables
-from propense.serving.stores.sqlite_upkeep import MESSAGES, QUIET, Upkeep, forget_old
+from propense.serving.stores.sqlite_upkeep import MESSAGES, PAGE, QUIET, Upkeep, forget_old
 from propense.serving.stores.training import VIEWS
 from propense.serving.stores.writing import Writing, dict_of, names_of
 
@@ -47,7 +47,6 @@ _DECISIONS: Final = (
     " WHERE user_id"
 )
 _FEW: Final = 4
-_PAGE: Final = 1_000
 
 
 class SqliteStore:
@@ -211,7 +210,7 @@ class SqliteStore:
             with self._reading() as con:
                 rows = con.execute(
                     "SELECT key, user_id FROM customers WHERE key > ? ORDER BY key LIMIT ?",
-                    (last, _PAGE),
+                    (last, PAGE),
                 ).fetchall()
             if not rows:
                 return
@@ -227,8 +226,10 @@ class SqliteStore:
     def ping(self) -> None:
         """See Store."""
         # It is asked by a thread of its own, whose connection nobody would close.
-        with self._named_errors(), contextlib.closing(self._connect()) as con:
-            con.execute("SELECT seq FROM state").fetchone()
+        with self._named_errors():
+            self.path.stat()
+            with contextlib.closing(self._connect()) as con:
+                con.execute("SELECT seq FROM state").fetchone()
 
     def backup(self, path: Path) -> None:
         """See Store. The copy is a SQLite file without gaps; what is at `path` is replaced."""

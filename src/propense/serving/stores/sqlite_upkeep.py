@@ -22,7 +22,8 @@ HUGE_BYTES: Final = 256_000_000
 """From here on writers wait for the moment in which the file can begin anew."""
 FORGET_TICKS: Final = 14_400
 """Message ids are forgotten once an hour."""
-_PAGE: Final = 1_000
+PAGE: Final = 1_000
+"""Rows that are read at a time."""
 NICE: Final = 15
 """Of the thread: a tenth of what the others have where the core is one."""
 
@@ -42,7 +43,7 @@ class Forgetting(NamedTuple):
 
 def _forgetting(table: str, *key: str) -> Forgetting:
     columns, marks = ", ".join(key), ", ".join("?" * len(key))
-    page = f"ORDER BY {columns} LIMIT {_PAGE}"
+    page = f"ORDER BY {columns} LIMIT {PAGE}"
     return Forgetting(
         f"SELECT {columns}, received FROM {table} {page}",
         f"SELECT {columns}, received FROM {table} WHERE ({columns}) > ({marks}) {page}",
