@@ -17,7 +17,7 @@ import uvicorn.config
 
 from propense.cli.app import build
 from propense.inference.index import EXACT_UP_TO
-from propense.serving import audit, following, keys, secrets, shadow, stock
+from propense.serving import audit, erasing, following, keys, secrets, shadow, stock
 from propense.serving.handlers.ingest import ROUTES as INGEST_WORDS
 from propense.serving.known import Known
 from propense.serving.routes import ROUTES
@@ -141,7 +141,7 @@ def test_the_files_of_the_data_folder_are_those_of_the_code():
     shown = set(re.findall(r"`live/([\w.*]+)/?`", PAGE))
     assert shown == {
         "history.db", "metrics", "*.lock", secrets.FILE, keys.FILE, audit.FILE, audit.HEAD,
-        stock.FILE, shadow.FILE, following.ERASED, secrets.FINGERPRINT,
+        stock.FILE, shadow.FILE, following.ERASED, erasing.FILE, secrets.FINGERPRINT,
     }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ import pytest
 from service_bundle import Place, item_id
 from service_live import Live, live_service
 
-from propense.errors import StoreError
+from propense.errors import ServeError, StoreError
+from propense.serving import erasing
 from propense.serving.cache import Cache
 from propense.serving.people import People
 from propense.serving.questions import POPULAR
@@ -110,6 +111,47 @@ def test_erasures_at_the_same_time_are_all_done(shop: Place, tmp_path: Path) -> 
         answers = live.client.together(calls)
         assert [answer.status_code for answer in answers] == [200] * len(names)
         assert all(answer.json()["removed"]["live events"] == 2 for answer in answers)
+
+
+@pytest.mark.parametrize("where", ["store", "files"])
+def test_one_that_fails_halfway_is_ended_by_the_next_under_any_name(
+    live: Live, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    live.ask("POST", "/v1/alias", "ingest", json={"previousId": "anon-7", "userId": "ada-lovelace"})
+    live.teach("ada-lovelace", [1, 2, 3])
+    live.recommend("ada-lovelace")
+    service = live.service
+    run = Path(service.settings.folder) / service.settings.run / "exports"
+    run.mkdir(parents=True, exist_ok=True)
+    file = run / "scores.csv"
+    file.write_text("user_id,score\nada-lovelace,1\nstays,2\n")
+    erase, clean = service.store.erase, erasing.erase_from_folder
+
+    def fail_after(work: Any) -> Any:
+        def call(*given: Any) -> Any:
+            work(*given)
+            raise StoreError("a long read") if where == "store" else ServeError("a torn file")
+
+        return call
+
+    try:
+        with monkeypatch.context() as patch:
+            if where == "store":
+                patch.setattr(service.store, "erase", fail_after(erase))
+            else:
+                patch.setattr(erasing, "erase_from_folder", lambda *_: fail_after(len)(""))
+            assert live.refused("DELETE", "/v1/users/anon-7", "admin")[0] == 503
+        assert service.engine.cache.get("ada-lovelace") is None
+        assert ("ada-lovelace" in file.read_text()) == (where == "files")
+        assert clean is erasing.erase_from_folder
+        again = live.ask("DELETE", "/v1/users/anon-7", "admin")
+        assert file.read_text() == "user_id,score\nstays,2\n"
+        assert again["removed"]["exports/scores.csv"] == 1 and again["traces"]
+        assert not (service.data / erasing.FILE).exists()
+        assert live.track("ada-lovelace", item=item_id(1))["kept"] == 0
+    finally:
+        file.unlink()
+        run.rmdir()
 
 
 def test_an_erasure_leaves_others_in_memory(live: Live) -> None:

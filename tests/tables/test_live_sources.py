@@ -217,9 +217,10 @@ def test_traits_take_the_type_of_a_parquet_file(tmp_path: Path, engine: Engine) 
     assert found == {"ann": 32.0, "ben": 20.0}
 
 
-def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: Engine) -> None:
+@pytest.mark.parametrize("word", ["left", "Left", "LEFT"])
+def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: Engine, word: str) -> None:
     log(tmp_path, "users.csv", "user_id,left", "ann,no", "ben,yes")
-    store(tmp_path, traits=[("ann", '{"left": "yes"}')])
+    store(tmp_path, traits=[("ann", json.dumps({word: "yes"}))])
     settings = asked(
         tmp_path, users={"path": ["users.csv", "live"]},
         goals={"left": {"column": "left", "positive": "yes"}},
@@ -228,6 +229,34 @@ def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: Engine) -> Non
     assert {row["user_id"]: row["left"] for row in rows_of(run, "users.parquet")} == {
         "ann": "no", "ben": "yes",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "word", ["_code", "_live", "_place", "_file", "_broken", "file_row_number", "User_ID"]
+)
+def test_no_trait_stops_the_cleaning(tmp_path: Path, engine: Engine, word: str) -> None:
+    log(tmp_path, "users.csv", "user_id,age", "ann,31", "ben,40")
+    store(tmp_path, traits=[("ann", json.dumps({word: "x", "age": 32})), ("eve", '{"age": 5}')])
+    run, _ = cleaned(asked(tmp_path, users={"path": ["users.csv", "live"]}), engine)
+    found = {row["user_id"]: row for row in rows_of(run, "users.parquet")}
+    assert {user: row["age"] for user, row in found.items()} == {"ann": 32, "ben": 40, "eve": 5}
+    assert all(set(row) == {"user_id", "age"} for row in found.values())
+
+
+def test_a_trait_spelt_otherwise_is_the_files_column(tmp_path: Path, engine: Engine) -> None:
+    log(tmp_path, "users.csv", "user_id,City", "ann,Beijing", "ben,Lyon")
+    store(tmp_path, traits=[("ann", '{"city": "Shanghai"}')])
+    run, _ = cleaned(asked(tmp_path, users={"path": ["users.csv", "live"]}), engine)
+    found = {row["user_id"]: row["City"] for row in rows_of(run, "users.parquet")}
+    assert found == {"ann": "Shanghai", "ben": "Lyon"}
+
+
+def test_a_postgresql_on_a_socket_is_asked_as_the_service_asks_it(tmp_path: Path) -> None:
+    settings = asked(
+        tmp_path, users={"path": "live"}, serve={"store": "postgresql:///shop?host=/run/pg"}
+    )
+    address = resolve_live("live", "users", settings)
+    assert address.startswith("postgresql:///shop?host=/run/pg&table=")
 
 
 def test_impressions_are_read(tmp_path: Path, engine: Engine) -> None:

@@ -192,5 +192,9 @@ def column_of(records: Sequence[Mapping[str, object]], name: str, kind: Kind) ->
 
 def _float_of(value: object) -> float | None:
     if isinstance(value, bool | int | float | np.number):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            # An integer beyond every float is no number that anything is learned from.
+            return None
     return None

@@ -259,10 +259,11 @@ class Catalogue:
         old = pa.table({name: self._array(name) for name in self.schema.names}, self.schema)
         whole = pa.concat_tables([old, fresh.cast(self.schema)]).take(place).combine_chunks()
         titles = np.concatenate([self.titles, np.array(added, object)])
+        place_of = {word: n_old + FIRST_KNOWN + at for at, word in enumerate(added)}
         for word, record in latest.items():
             title = record.get(self._spec.title) if self._spec.title is not None else None
             known = self.index_of.get(word)
-            titles[n_old + FIRST_KNOWN + added.index(word) if known is None else known] = (
+            titles[place_of[word] if known is None else known] = (
                 word if title is None else str(title)
             )
         return Catalogue(Vocabulary((*self.vocabulary.words, *added)), titles, self._spec, whole)

@@ -20,7 +20,7 @@ import numpy as np
 
 from propense.encoding.dataset import Dataset
 from propense.encoding.dataset import encode as encode_dataset
-from propense.errors import PropenseError, SettingsError
+from propense.errors import SettingsError
 from propense.evaluation.card import render_card
 from propense.evaluation.page.render import render_page
 from propense.evaluation.rankings import judge_ranking
@@ -127,7 +127,9 @@ def _run(
             began = time.perf_counter()
             try:
                 _MAKE[stage.name](settings, progress)
-            except PropenseError:
+            except (OSError, MemoryError):
+                raise
+            except Exception:
                 # It would be refused again and again; other data may be accepted.
                 forget_run(result.run)
                 raise

@@ -124,7 +124,11 @@ def run_turns(
         now = clock.now()
         moment = schedule.after(began, now, failures)
         turn = msgspec.structs.replace(turn, ended=_utc(now), next=_utc(moment))
-        _write(run, turn)
+        try:
+            _write(run, turn)
+        except OSError as error:
+            # A full disk ends no turns either.
+            _LOG.warning("turn %d could not be written down", number, exc_info=error)
         yield turn
         while (left := moment - clock.now()) > 0:
             clock.sleep(min(left, _NAP))

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
 import pyarrow as pa
@@ -85,8 +85,7 @@ def resolve_live(address: str, role: str, settings: Settings) -> str:
     if store.startswith(("postgresql://", "postgres://")):
         parts = urlsplit(store)
         before = f"{parts.query}&" if parts.query else ""
-        query = f"{before}table={view}&schema={_SCHEMA}"
-        return urlunsplit(parts._replace(query=query))
+        return f"postgresql://{parts.netloc}{parts.path}?{before}table={view}&schema={_SCHEMA}"
     return str(live_folder(settings) / f"{view}.parquet")
 
 
@@ -233,7 +232,8 @@ def _read_postgres(address: str, view: str, where: str) -> Generator[Sequence[An
     query.pop("table", None)
     schema = query.pop("schema", [None])[0]
     rest = "&".join(f"{key}={quote(value[0])}" for key, value in query.items())
-    plain = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
+    # By hand: without a host, as for a socket, urlunsplit would leave the slashes out.
+    plain = f"postgresql://{parts.netloc}{parts.path}" + (f"?{rest}" if rest else "")
     try:
         with psycopg.connect(plain, connect_timeout=10) as con:
             name = sql.Identifier(schema, view) if schema else sql.Identifier(view)

@@ -56,29 +56,46 @@ def spread_traits(
     theirs = {field.name: field.type for schema in files for field in schema}
     own = given.columns.get(USER_ID, USER_ID)
     said = {*(given.features or ()), *given.types, *given.sensitive, given.valid_from or ""}
-    named = ({*theirs} | said) - {own, "", *labels}
+    # The engine does not tell small letters from capitals, so neither must this.
+    closed = {own.casefold(), "", *(label.casefold() for label in labels)}
+    named = {
+        name for name in {*theirs} | said
+        if name.casefold() not in closed and not _is_reserved(name.casefold())
+    }  # fmt: skip
+    spelt = {name.casefold(): name for name in sorted(named)}
     counts: Counter[str] = Counter()
     for _, traits in _documents(staged):
-        counts.update(key for key, value in traits.items() if value is not None)
-    counts.pop(own, None)
+        counts.update({_plain(key) for key, value in traits.items() if value is not None} - closed)
     free = [
         key for key in counts
-        if key not in named and key not in labels and key.casefold() not in PERSONAL
+        if key not in spelt and key not in PERSONAL and not _is_reserved(key)
     ]  # fmt: skip
     free.sort(key=lambda key: (-counts[key], key))
-    kept = sorted({*(key for key in named if key in counts or key in said), *free[:MAX_COLUMNS]})
+    wanted = {word for word, name in spelt.items() if word in counts or name in said}
+    kept = {word: spelt.get(word, word) for word in sorted({*wanted, *free[:MAX_COLUMNS]})}
     if staged is None and not kept:
         return ()
-    columns: dict[str, list[str | None]] = {own: []} | {key: [] for key in kept}
+    columns: dict[str, list[str | None]] = {own: []} | {name: [] for name in kept.values()}
     for user, traits in _documents(staged):
         columns[own].append(user)
-        for key in kept:
-            columns[key].append(_text(traits.get(key)))
+        # Of two spellings of one word the last one sent counts.
+        plain = {_plain(key): value for key, value in traits.items()}
+        for word, name in kept.items():
+            columns[name].append(_text(plain.get(word)))
     arrays = {
         key: _typed(pa.array(texts, pa.string()), theirs.get(key)) for key, texts in columns.items()
     }
     pq.write_table(pa.table(arrays), out)
     return tuple(sorted(set(counts) - set(kept)))
+
+
+def _plain(key: str) -> str:
+    return key.casefold()
+
+
+def _is_reserved(word: str) -> bool:
+    """Names that the table engine, or the cleaning of tables, has for columns of its own."""
+    return word.startswith("_") or word in ("file_row_number", "filename")
 
 
 def _documents(staged: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -182,6 +182,29 @@ def test_asking_whether_it_answers_leaves_nothing_open(store: SqliteStore) -> No
     assert not store._readers
 
 
+def test_an_erasure_that_was_stopped_is_ended_by_the_next(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import propense.serving.stores.sqlite as module
+
+    secret = "f00dfeedf00dfeedf00dfeedf00dfeed"
+    store.append([deed("m1", secret, events=(view(),), traits={"motto": "ad astra per aspera"})])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "clean_files", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.erase(secret)
+    assert store.read(secret) is None
+    store.erase("nobody")
+    for file in store.path.parent.iterdir():
+        assert secret.encode() not in file.read_bytes(), file
+        assert b"ad astra per aspera" not in file.read_bytes(), file
+    assert not store.path.with_name(store.path.name + "-unclean").exists()
+
+
 def test_erased_bytes_are_in_no_file(store: SqliteStore) -> None:
     """Pages split before and after; ids of 32 bytes that occur nowhere else."""
     rng = random.Random(5)

@@ -165,9 +165,9 @@ class PostgresStore:
         """See Store, but for the free space of the server's files (see the class)."""
         if "\0" in user_id:
             return Erased()
-        erased, traces = self._write(lambda tables: erase_rows(tables, user_id))
-        if traces:
-            self._ask(lambda con: con.execute(_VACUUM))
+        erased, _ = self._write(lambda tables: erase_rows(tables, user_id))
+        # Also where nobody was found: an erasure before may have been stopped here.
+        self._ask(lambda con: con.execute(_VACUUM))
         return erased
 
     def suppress(self, marks: Sequence[bytes]) -> None:

@@ -93,6 +93,9 @@ class Connections:
             autocommit=True,
             connect_timeout=_CONNECT_SECONDS,
             tcp_user_timeout=_WAIT_MS,
+            keepalives_idle=5,
+            keepalives_interval=3,
+            keepalives_count=3,
         )
         try:
             con.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self._schema)))

@@ -143,9 +143,13 @@ class RedisStore:
         time; the message says so.
         """
         with self._asking() as client:
+            unclean = self._prefix + "unclean"
+            was_unclean = client.set(unclean, 1, get=True)
             there, events, traits, names, decisions = self._erase(args=[self._prefix, user_id])
-            if there or decisions:
+            if there or decisions or was_unclean:
+                # An erasure that was stopped here is ended by the next.
                 self._rewrite(client)
+            client.delete(unclean)
         return Erased(events=events, traits=traits, names=names, decisions=decisions)
 
     def suppress(self, marks: Sequence[bytes]) -> None:
@@ -368,7 +372,7 @@ def _check_server(client: Any, durable: str, where: str) -> list[str]:
             'in redis.conf, or take durable = "process"'
         )
     policy = told.get("maxmemory-policy", "noeviction")
-    if told.get("maxmemory", "0") != "0" and policy.startswith("allkeys"):
+    if told.get("maxmemory", "0") != "0" and policy != "noeviction":
         raise StoreError(
             f"live history {where}: the server throws keys away when its memory is full "
             f"(maxmemory-policy {policy}); set noeviction in redis.conf"

@@ -16,7 +16,7 @@ from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent
 from propense.serving.stores.bounds import check_deeds
 from propense.serving.stores.copies import AHEAD, opened_copy, written
 from propense.serving.stores.erasing import erase_rows
-from propense.serving.stores.sqlite_erasing import clean_files
+from propense.serving.stores.sqlite_erasing import UNCLEAN, clean_files
 from propense.serving.stores.sqlite_schema import migrate
 from propense.serving.stores.sqlite_tables import SqliteTables
 from propense.serving.stores.sqlite_upkeep import MESSAGES, PAGE, QUIET, Upkeep, forget_old
@@ -185,11 +185,16 @@ class SqliteStore:
         Raises StoreError also where the rows are gone, but a reader kept the write-ahead file
         from being emptied for too long; the message says so.
         """
+        unclean = self.path.with_name(self.path.name + UNCLEAN)
+        was_unclean = unclean.exists()
         with self._writing() as con:
             erased, traces = erase_rows(SqliteTables(con), user_id)
-        if traces:
+            if traces:
+                unclean.touch(0o600)
+        if traces or was_unclean:
             with self._named_errors(), contextlib.closing(self._connect()) as con:
-                clean_files(con, self.path, traces, self._lock)
+                clean_files(con, self.path, [] if was_unclean else traces, self._lock)
+                unclean.unlink(missing_ok=True)
         return erased
 
     def suppress(self, marks: Sequence[bytes]) -> None:
@@ -255,7 +260,7 @@ class SqliteStore:
     def destroy(self) -> None:
         """See Store."""
         self.close()
-        for ending in ("", "-wal", "-shm"):
+        for ending in ("", "-wal", "-shm", UNCLEAN):
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
     @property

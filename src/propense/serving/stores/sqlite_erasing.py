@@ -18,6 +18,9 @@ from typing import Final
 from propense.errors import StoreError
 from propense.serving.stores import remnants
 
+UNCLEAN: Final = "-unclean"
+"""Behind the file's name, of an empty file that is there from an erasure until what it left
+between rows is gone: one that was stopped is ended by the next."""
 _WAIT_SECONDS: Final = 20.0
 
 
@@ -27,14 +30,15 @@ def clean_files(
     traces: list[bytes],
     alone: contextlib.AbstractContextManager[object],
 ) -> None:
-    """Empty the write-ahead file, and rewrite the history if space without rows holds a trace.
+    """Empty the write-ahead file, and rewrite the history if space without rows holds a trace,
+    or where it is not known of what: without `traces`.
 
     `alone` keeps the other threads of this process from writing; they go on while the file is
     searched.
     """
     with alone:
         _empty_log(con)
-    if has_remnant(path, traces):
+    if not traces or has_remnant(path, traces):
         with alone:
             con.execute("VACUUM")
             _empty_log(con)
