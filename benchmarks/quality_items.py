@@ -190,10 +190,11 @@ def peers(part: str) -> list[dict[str, Any]]:
     ] + [
         {
             "model": peer["name"], "recall": peer["test_recall"], "ndcg": peer["test_ndcg"],
-            "from": f"here, best of {peer['epochs']} passes, "
-            + ("its recipe's end" if peer["finished"] else "stopped before its recipe ends"),
+            "from": f"here, best of {peer['epochs']} passes, its recipe's end",
         }
         for record in records
         if record["data"] == part
         for peer in record["peers"]
+        # Stopped before, it says nothing of how good it gets.
+        if peer["finished"]
     ]  # fmt: skip
