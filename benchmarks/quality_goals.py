@@ -40,7 +40,7 @@ FRACTIONS = (0.80, 0.15, 0.05)
 METRICS = ("auc", "log_loss", "average_precision_minority", "ece_equal_mass")
 LIBRARIES = ("catboost", "xgboost")
 TABM_TOO = ("telco_churn-folds",)
-"""Where TabM is a peer too: it takes minutes a fit here, hours on the larger tables."""
+"""Where TabM is a peer too: it takes minutes a fit here, half an hour and more on hillstrom."""
 TRIALS, FEWER_TRIALS = 30, 10
 """Of settings; the fewer for data with histories."""
 SEEDS_PROTOCOL = (

@@ -57,6 +57,7 @@ class Following:
         self._service = service
         self._shelf = Refused()
         self._stock = Refused()
+        self._erasures = Refused()
         self._file = service.data / ERASED
         self._erased = state_of(self._file)
 
@@ -66,7 +67,7 @@ class Following:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             service.watch.turn()
-            await self._attempt(Refused(), lambda: None, self._forget)
+            await self._attempt(self._erasures, lambda: None, self._forget)
             await self._attempt(self._stock, service.stock.state, service.bundles.restock)
             await self._attempt(
                 self._shelf, lambda: state_of(service.shelf / CURRENT), self._promote

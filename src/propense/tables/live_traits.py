@@ -65,7 +65,9 @@ def spread_traits(
     spelt = {name.casefold(): name for name in sorted(named)}
     counts: Counter[str] = Counter()
     for _, traits in _documents(staged):
-        counts.update({_plain(key) for key, value in traits.items() if value is not None} - closed)
+        counts.update(
+            {key.casefold() for key, value in traits.items() if value is not None} - closed
+        )
     free = [
         key for key in counts
         if key not in spelt and key not in PERSONAL and not _is_reserved(key)
@@ -79,7 +81,7 @@ def spread_traits(
     for user, traits in _documents(staged):
         columns[own].append(user)
         # Of two spellings of one word the last one sent counts.
-        plain = {_plain(key): value for key, value in traits.items()}
+        plain = {key.casefold(): value for key, value in traits.items()}
         for word, name in kept.items():
             columns[name].append(_text(plain.get(word)))
     arrays = {
@@ -87,10 +89,6 @@ def spread_traits(
     }
     pq.write_table(pa.table(arrays), out)
     return tuple(sorted(set(counts) - set(kept)))
-
-
-def _plain(key: str) -> str:
-    return key.casefold()
 
 
 def _is_reserved(word: str) -> bool:
