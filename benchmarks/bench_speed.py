@@ -275,7 +275,7 @@ def _verdict(peer: dict[str, Any], ours: dict[str, Any]) -> str:
     state = (
         "at the end of its recipe"
         if peer["finished"]
-        else f"stopped after {peer['epochs']} passes, before its recipe ends"
+        else f"stopped after {passes(peer['epochs'])}, before its recipe ends"
     )
     said = (
         f"- **{peer['name']}**, {state}: validation ndcg@10 {peer['validation_ndcg']:.4f}, "
@@ -283,21 +283,27 @@ def _verdict(peer: dict[str, Any], ours: dict[str, Any]) -> str:
     )
     if against["reached"]:
         said += (
-            f"propense passes that validation ndcg@10 after {against['epochs']} passes, "
+            f"propense passes that validation ndcg@10 after {passes(against['epochs'])}, "
             f"{against['seconds']:.0f} s: **{against['ratio']:.1f} times** sooner "
             f"({against['ratio_wall']:.1f} times with all of its command, "
             f"{against['wall_seconds']:.0f} s); stopped there its test ndcg@10 is "
             f"{against['test_ndcg']:.4f}. "
         )
     else:
-        said += f"propense did not reach it in {ours['epochs']} passes. "
+        said += f"propense did not reach it in {passes(ours['epochs'])}. "
     if against["recipe_ratio"] is not None:
         said += (
-            f"Extrapolated, not run: the peer's recipe makes at least {peer['recipe_epochs']} "
-            f"passes, {against['recipe_seconds']:.0f} s, {against['recipe_ratio']:.1f} times all "
-            f"of `propense train` ({ours['wall_seconds']:.0f} s)."
+            "Extrapolated, not run: the peer's recipe makes at least "
+            f"{passes(peer['recipe_epochs'])}, {against['recipe_seconds']:.0f} s, "
+            f"{against['recipe_ratio']:.1f} times all of `propense train` "
+            f"({ours['wall_seconds']:.0f} s)."
         )
     return said.rstrip()
+
+
+def passes(n: int) -> str:
+    """In words."""
+    return f"{n} pass" if n == 1 else f"{n} passes"
 
 
 if __name__ == "__main__":

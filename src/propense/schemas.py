@@ -117,6 +117,10 @@ class RunFolder:
         impressions.parquet, set_aside/*.parquet, account.json."""
         return self.root / "clean"
 
+    def begun(self, stage: str) -> Path:
+        """What a stage was begun from, written when it began."""
+        return self.root / f"{stage}.begun"
+
     @property
     def parts(self) -> Path:
         """shards/*.parquet, labels.parquet, users.parquet, split.json."""

@@ -17,7 +17,7 @@ from propense.serving.keys import KeyRing
 from propense.serving.pseudonyms import Pseudonyms
 from propense.serving.records import Deed, LiveEvent
 from propense.serving.secrets import VARIABLE, open_secrets
-from propense.serving.stock import Stock
+from propense.serving.stock import Sent, Stock
 from propense.serving.stores.opening import open_store
 from propense.settings import parse_settings
 
@@ -49,7 +49,7 @@ def service(tmp_path, monkeypatch):
         store.append([Deed(message_id="m1", user_id="ann", received=NOW, events=(event,))])
         store.suppress([Pseudonyms(own).mark("ben")])
     KeyRing(data, own).create("site", ["ingest"], now=NOW)
-    Stock(data).put("c9", {"title": "New"})
+    Stock(data).put("c9", Sent(NOW, {"title": "New"}), object())
     with closing(AuditLog(data, own)) as log:
         log.append(NOW, "abcdefgh", "erase", "ben")
     return settings
@@ -82,7 +82,7 @@ def test_a_copy_comes_back_whole(service, tmp_path):
         again = Deed(message_id="m1", user_id="ann", received=NOW)
         assert store.append([refused, again]) == ["suppressed", "repeated"]
     assert [key.name for key in KeyRing(data, own).records()] == ["site"]
-    assert Stock(data).read()[1] == [{"item_id": "c9", "title": "New"}]
+    assert Stock(data).read()[1] == {"c9": Sent(NOW, {"title": "New"})}
     with closing(AuditLog(data, own)) as log:
         verdict = log.verify()
         assert verdict.good and verdict.rows == 2, "the copy itself is in the log"

@@ -14,7 +14,7 @@ import pytest
 import propense.serving.bundles as module
 from propense.errors import BundleError
 from propense.serving.bundles import KEPT, Bundles
-from propense.serving.stock import Stock
+from propense.serving.stock import Sent, Stock
 from propense.settings import Serve
 
 cannot_take: set[str] = set()
@@ -39,7 +39,9 @@ class FakeEngine:
 @pytest.fixture
 def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundles:
     def open_engine(folder: Path, scenarios: Any, room: float, network: Any, keys: Any) -> Any:
-        packed = SimpleNamespace(info=SimpleNamespace(refreshed=True))
+        packed = SimpleNamespace(
+            info=SimpleNamespace(refreshed=True), manifest=SimpleNamespace(items_read=0)
+        )
         return FakeEngine(folder.name, packed, scenarios, room)
 
     monkeypatch.setattr(module, "Engine", FakeEngine)
@@ -58,7 +60,7 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundles:
 
 
 def put(bundles: Bundles, item: str) -> None:
-    bundles._stock.put(item, {"kind": "book"})
+    bundles._stock.put(item, Sent(0, {"kind": "book"}), bundles.serving.packed)
 
 
 def items(bundles: Bundles) -> set[str]:

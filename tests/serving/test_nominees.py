@@ -61,6 +61,20 @@ def test_nominees_are_scored_as_all_items_are(
         assert whole[rest].max() * ratio.max() <= some.floor * (1 + 1e-3)
 
 
+def test_an_old_favourite_and_all_of_a_large_basket_are_nominated(engine: Engine) -> None:
+    favourite, basket = [(30, "take", 0)] * 30, [(item, "pay", 59) for item in range(25)]
+    since = [(day % 3, "view", day) for day in range(1, 58) for _ in range(4)]
+    history = favourite + since + basket
+    known = engine.read(_customer(engine, history))
+    made = Nominees(engine.bundle)
+    some = made.nominate(known.histories, known.clock, known.n_events, nearest=1)
+    assert known.histories.item[0] in some.items
+    counts = engine.bundle.ranker.counts  # type: ignore[union-attr]
+    for item in known.histories.item[-25:]:
+        followers = counts.successor[counts.offsets[item] : counts.offsets[item + 1]]  # type: ignore[union-attr]
+        assert np.isin(followers, some.items).all()
+
+
 @given(history=events, scenario=st.sampled_from(["default", "rare"]))
 def test_lists_are_those_of_the_whole_catalogue(
     engine: Engine, history: list[tuple[int, str, int]], scenario: str

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+import pytest
 from service_bundle import Place
 from service_live import Live, live_service
 
+from propense.inference.manifest import write_manifest
+from propense.inference.shelf import place as let_serve
+from propense.serving import stock
 from propense.serving.bundles import Bundles
+
+MOMENT = "2025-03-01T00:00:00+00:00"
 
 
 def test_a_new_item_is_in_the_next_answer(live: Live) -> None:
@@ -24,7 +34,7 @@ def test_a_new_item_is_in_the_next_answer(live: Live) -> None:
 
 def test_it_is_known_to_the_service_that_starts_next(live: Live) -> None:
     live.ask("PUT", "/v1/items/brand-new", "admin", json={"kind": "course", "title": "Greek"})
-    assert [record["item_id"] for record in live.service.stock.read()[1]] == ["brand-new"]
+    assert list(live.service.stock.read()[1]) == ["brand-new"]
     again = Bundles(live.service.shelf, live.service.serve, (), live.service.stock, print, print)
     again.begin(live.service.engine.version)
     assert again.serving.bundle.encoder.items.find("brand-new") >= 2
@@ -45,3 +55,57 @@ def test_the_evaluated_network_knows_what_its_report_knew(untimed: Place, tmp_pa
         evaluated = live.client.await_(bundles.evaluated())
         assert "new-1" not in evaluated.bundle.catalogue.index_of
         assert evaluated is live.client.await_(bundles.evaluated())
+
+
+@pytest.fixture
+def own(shop: Place, tmp_path: Path) -> Iterator[Live]:
+    """With a shelf of the test's own: v0002 is v0001 until `trained_again`."""
+    shelf = tmp_path / "shelf"
+    for version in ("v0001", "v0002"):
+        shutil.copytree(shop.bundles / shop.version, shelf / version)
+    let_serve(shelf, "v0001", "first", MOMENT)
+    pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf))
+    place = Place(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
+    with live_service(place, tmp_path / "live") as live:
+        yield live
+
+
+def trained_again(live: Live) -> None:
+    """A bundle answers with the same network, whose catalogue was read just now."""
+    write_manifest(live.place.bundles / "v0002", "0", MOMENT, time.time_ns() // 1000)
+    live.client.await_(live.service.swap("v0002"))
+
+
+def test_a_later_training_knows_better_what_it_read_since(own: Live) -> None:
+    catalogue = own.service.engine.bundle.catalogue
+    listed = catalogue.vocabulary.words[0]
+    told = catalogue.record(catalogue.index_of[listed])
+    kind = "film" if told["kind"] != "film" else "course"
+    own.ask("PUT", f"/v1/items/{listed}", "admin", json={"kind": kind, "title": "Changed"})
+    own.ask("PUT", "/v1/items/unlisted", "admin", json={"kind": kind, "title": "Never listed"})
+    assert title(own, listed) == "Changed"
+    trained_again(own)
+    assert title(own, listed) == told.get("title", listed) != "Changed"
+    assert title(own, "unlisted") == "Never listed"
+    own.ask("PUT", f"/v1/items/{listed}", "admin", json={"kind": kind, "title": "Again"})
+    assert title(own, listed) == "Again"
+    own.client.await_(own.service.swap("v0001"))
+    assert title(own, listed) == "Again"
+
+
+def test_only_what_is_news_takes_room(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock, "MOST", 2)
+    first, second = own.service.engine.bundle.catalogue.vocabulary.words[:2]
+    record = {"kind": "course", "title": "Sent"}
+    own.ask("PUT", f"/v1/items/{first}", "admin", json=record)
+    own.ask("PUT", "/v1/items/unlisted", "admin", json=record)
+    status, problem = own.refused("PUT", f"/v1/items/{second}", "admin", json=record)
+    assert status == 422 and "items came since the training" in problem["detail"]
+    trained_again(own)
+    own.ask("PUT", f"/v1/items/{second}", "admin", json=record)
+    assert list(own.service.stock.read()[1]) == ["unlisted", second]
+
+
+def title(own: Live, item_id: str) -> str:
+    catalogue = own.service.engine.bundle.catalogue
+    return str(catalogue.titles[catalogue.index_of[item_id]])

@@ -88,16 +88,22 @@ def write_bundle(
     (unfinished / "report.json").write_bytes(report_to_json(timeless))
     (unfinished / "model_card.md").write_text(render_card(timeless), "utf-8")
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    write_manifest(unfinished, __version__, made)
+    items_read = _changed(dataset.run.begun("clean")) if listed else 0
+    write_manifest(unfinished, __version__, made, items_read)
     # The bundle itself answers for its fingerprint, which then is part of what is listed.
     answering = open_bundle(unfinished, verify=False, network=EVALUATED)
     write_fingerprint(make_fingerprint(dataset, answering), unfinished)
-    write_manifest(unfinished, __version__, made)
+    write_manifest(unfinished, __version__, made, items_read)
     if settings.pack.signing_key is not None:
         sign_bundle(unfinished, Path(settings.folder) / settings.pack.signing_key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished.rename(folder)
     return folder
+
+
+def _changed(file: Path) -> int:
+    """When a file was written, microseconds UTC; 0 where it is not there."""
+    return file.stat().st_mtime_ns // 1000 if file.exists() else 0
 
 
 def _write_network(learned: Learned, folder: Path) -> None:

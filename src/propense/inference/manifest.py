@@ -30,15 +30,17 @@ class Manifest(msgspec.Struct, frozen=True):
     """Path within the bundle -> SHA-256."""
     made: str
     """UTC, outside the hashed content."""
+    items_read: int = 0
+    """When the catalogue was read, microseconds UTC: what is told of items since is newer."""
 
 
-def write_manifest(folder: Path, version: str, made: str) -> Manifest:
+def write_manifest(folder: Path, version: str, made: str, items_read: int = 0) -> Manifest:
     """Take stock of every file below `folder` and write manifest.json.
 
     Raises BundleError where there is anything but plain files and folders.
     """
     files = {name: digest_of(folder / name) for name in sorted(_files(folder))}
-    manifest = Manifest(FORMAT, version, _content(files), files, made)
+    manifest = Manifest(FORMAT, version, _content(files), files, made, items_read)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     (folder / FILE).write_bytes(text)
     return manifest

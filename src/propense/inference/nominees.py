@@ -1,8 +1,8 @@
 """Lists out of very large catalogues: a few hundred items that may win, scored like all.
 
 Nominated are what the index finds nearest to what the customer looks for, what was counted to
-follow their last items, what they took themselves, and the most popular. Everything else is
-bounded, so that a list can say whether it is sure.
+follow the items that the counts look at, all they took themselves, and the most popular.
+Everything else is bounded, so that a list can say whether it is sure.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Nominees:
         belief /= max(float(belief.sum()), 1e-12)
         wanted, belief = wanted[chosen], belief[chosen]
         found, products = self._index.search(wanted, nearest)
-        items = self._together(found, histories.item[:end])
+        items = self._together(found, histories, end)
         logits = wanted @ ranker.item_vectors[items].T
         masses = self._masses(wanted, items, logits)
         network = belief @ np.exp(logits - masses[:, None])
@@ -95,11 +95,11 @@ class Nominees:
             items, (scores / total).astype(np.float32), float(np.exp(floor - top) / total)
         )
 
-    def _together(self, found: Ids, own: Ids) -> Ids:
+    def _together(self, found: Ids, histories: Histories, end: int) -> Ids:
         counts = self._ranker.counts
-        parts: list[np.ndarray] = [found.ravel(), self._popular, own[-200:]]
+        parts: list[np.ndarray] = [found.ravel(), self._popular, histories.item[:end]]
         if isinstance(counts, TransitionCounts):
-            for item in np.unique(own[-20:]):
+            for item in {item for item, _ in recent_items(counts, histories, end)}:
                 parts.append(counts.successor[counts.offsets[item] : counts.offsets[item + 1]])
         items: Ids = np.unique(np.concatenate(parts)).astype(np.int32)
         items = items[items >= FIRST_KNOWN]

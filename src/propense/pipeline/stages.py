@@ -152,7 +152,7 @@ def forget_run(run: RunFolder) -> None:
 
 
 def _is_stopped(run: RunFolder, name: str, prints: dict[str, str]) -> bool:
-    note = run.root / f"{name}.begun"
+    note = run.begun(name)
     begun = note.is_file() and note.read_text("utf-8") == prints[name]
     return begun and read_done(run, name) is None
 
@@ -197,13 +197,13 @@ def begin(run: RunFolder, name: str, fingerprint: str, resume: bool) -> None:
     same things, and `resume` is true; otherwise the stage's folder is removed, but for a
     finished training from other data, which is set aside as the start of the next. Later
     stages that read this one are no longer finished."""
-    folder, note = stage_folder(run, name), run.root / f"{name}.begun"
+    folder, note = stage_folder(run, name), run.begun(name)
     names = [stage.name for stage in STAGES]
     for later in names[names.index(name) + 1 :]:
         # Rivals do not read the network.
         if (name, later) != ("train", "rivals"):
             (stage_folder(run, later) / "done.json").unlink(missing_ok=True)
-            (run.root / f"{later}.begun").unlink(missing_ok=True)
+            run.begun(later).unlink(missing_ok=True)
     (folder / "done.json").unlink(missing_ok=True)
     resume = resume and name in RESUMABLE
     if not (resume and note.is_file() and note.read_text("utf-8") == fingerprint):

@@ -9,7 +9,7 @@ from typing import Final
 
 from propense.errors import PropenseError
 from propense.serving.engine import Engine, open_engine
-from propense.serving.stock import Stock
+from propense.serving.stock import Stock, news_to
 from propense.settings import Serve
 
 KEPT: Final = 3
@@ -120,7 +120,8 @@ class Bundles:
             )
         if network is not None:
             return before
-        state, records = self._stock.read()
+        state, sent = self._stock.read()
+        records = news_to(before.packed, sent)
         if not records and before.bundle is before.packed:
             before.stock = state
             return before

@@ -11,6 +11,7 @@ import msgspec
 
 from propense import columns
 from propense.errors import RefusedError, ServeError
+from propense.inference.bundle import Bundle
 from propense.serving.files import State, locked, replace_file, state_of
 
 FILE: Final = "items.json"
@@ -19,38 +20,66 @@ MOST: Final = 100_000
 """Items between two trainings; the catalogue itself belongs into [items]."""
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """An item as it was sent last."""
+
+    at: int
+    """Microseconds UTC."""
+    record: dict[str, Any]
+
+
+def news_to(bundle: Bundle, sent: Mapping[str, Sent]) -> list[dict[str, Any]]:
+    """The records that the bundle's own catalogue does not have yet, in order: of items that
+    [items] does not tell of, and what was sent since it was read."""
+    return [
+        {columns.ITEM_ID: item_id, **one.record}
+        for item_id, one in sent.items()
+        if _is_news(bundle, item_id, one)
+    ]
+
+
+def _is_news(bundle: Bundle, item_id: str, sent: Sent) -> bool:
+    if sent.at >= bundle.manifest.items_read:
+        return True
+    index = bundle.catalogue.index_of.get(item_id)
+    return index is None or len(bundle.catalogue.record(index)) == 1
+
+
 class Stock:
-    """The records in `folder`, item id -> column -> value."""
+    """The items in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
         self._lock = folder / LOCK
 
-    def read(self) -> tuple[State, list[dict[str, Any]]]:
-        """The file's state, and every record, oldest first; where it changes in between the
+    def read(self) -> tuple[State, dict[str, Sent]]:
+        """The file's state, and every item by id, oldest first; where it changes in between the
         state is the older one. Raises ServeError where the file cannot be read."""
         state = self.state()
-        return state, [{columns.ITEM_ID: item, **one} for item, one in self._read().items()]
+        return state, self._read()
 
     def state(self) -> State:
         """Tells whether any process has written since."""
         return state_of(self._file)
 
-    def put(self, item_id: str, record: Mapping[str, Any]) -> None:
-        """Keep a record. Raises RefusedError where there are too many."""
+    def put(self, item_id: str, sent: Sent, bundle: Bundle) -> None:
+        """Keep an item. Where there are too many, those go that are no news to the bundle that
+        answers; raises RefusedError where that leaves no room."""
         with locked(self._lock):
             known = self._read()
-            if item_id not in known and len(known) >= MOST:
+            known.pop(item_id, None)
+            if len(known) >= MOST:
+                known = {name: one for name, one in known.items() if _is_news(bundle, name, one)}
+            if len(known) >= MOST:
                 raise RefusedError(
                     f"{MOST:,} items came since the training; put them into [items] and train"
                 )
-            known.pop(item_id, None)
-            known[item_id] = dict(record)
+            known[item_id] = sent
             replace_file(self._file, msgspec.json.encode(known))
 
-    def _read(self) -> dict[str, dict[str, Any]]:
+    def _read(self) -> dict[str, Sent]:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, dict[str, Any]])
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, Sent])
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError) as error:

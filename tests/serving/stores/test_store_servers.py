@@ -164,14 +164,43 @@ def test_a_schema_of_a_newer_propense_is_refused(postgres: Postgres) -> None:
 
 
 @pytest.mark.postgres
-def test_old_message_ids_are_forgotten_by_postgres(postgres: Postgres) -> None:
+def test_old_message_ids_are_forgotten_by_postgres_page_by_page(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("propense.serving.stores.postgres._PAGE", 2)
     store = opened(postgres.url)
-    hour = 3_600_000_000
-    late = Deed(message_id="late", user_id="ada", received=1_700_000_000_000_001 + hour)
-    store.append([deed("old"), late])
-    assert store.forget_messages() == 1
-    assert store.append([deed("old"), late]) == ["kept", "repeated"]
+    hour, began = 3_600_000_000, 1_700_000_000_000_000
+    old = [deed(f"old-{number}") for number in range(5)]
+    old += [Deed(message_id=f"quiet-{n}", user_id="ben", received=began) for n in range(3)]
+    late = Deed(message_id="late", user_id="ada", received=began + 1 + hour)
+    store.append([*old, late])
+    assert store.forget_messages() == len(old)
+    assert store.append([*old, late]) == ["kept"] * len(old) + ["repeated"]
     store.close()
+
+
+@pytest.mark.redis
+def test_half_of_a_backup_is_neither_opened_nor_added_to(redis: Redis, tmp_path: Path) -> None:
+    from redis import Redis as Client
+
+    store = opened(redis.url)
+    store.append([deed("m1"), deed("m2", "ben")])
+    store.backup(tmp_path / "copy")
+    store.destroy()
+    client = Client.from_url(redis.url)
+    client.hset("history:state", "restoring", 1)
+    client.rpush("history:e:ada", "half")
+    with pytest.raises(StoreError, match=r"half of a backup.*delete the keys"):
+        opened(redis.url)
+    with pytest.raises(StoreError, match="delete the keys"):
+        restore_store(redis.url, tmp_path, tmp_path / "copy")
+    client.delete("history:state", "history:e:ada")
+    restore_store(redis.url, tmp_path, tmp_path / "copy")
+    again = opened(redis.url)
+    held = again.read("ada")
+    assert held is not None and len(held.events) == 1 and again.n_customers() == 2
+    again.close()
+    client.close()
 
 
 def test_an_unknown_store_is_named_without_its_password(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from propense.inference.new_items import with_items
 from propense.serving.door import Call
 from propense.serving.messages import ItemStored
 from propense.serving.problems import Problem
+from propense.serving.stock import Sent
 
 MOST_COLUMNS: Final = 200
 LONGEST: Final = 20_000
@@ -38,6 +39,7 @@ async def put(call: Call) -> ItemStored:
         await asyncio.to_thread(with_items, service.engine.packed, [tried])
     except (SourceError, BundleError) as error:
         raise Problem(422, str(error)) from error
-    await asyncio.to_thread(service.stock.put, item_id, record)
+    sent = Sent(call.now, record)
+    await asyncio.to_thread(service.stock.put, item_id, sent, service.engine.packed)
     await service.bundles.restock()
     return ItemStored(item_id=item_id, new=is_new, bundle=service.engine.version)

@@ -45,6 +45,14 @@ _DECISIONS: Final = (
 )
 _IDS: Final = b"SELECT key, user_id FROM customers WHERE key > %s ORDER BY key LIMIT %s"
 _VACUUM: Final = b"VACUUM customers, names, events, messages, quiet_messages, decisions"
+_FORGET: Final = (
+    ("messages", "key", "DELETE FROM messages WHERE key = ?"),
+    (
+        "quiet_messages",
+        "customer, key",
+        "DELETE FROM quiet_messages WHERE customer = ? AND key = ?",
+    ),
+)
 _PAGE: Final = 5_000
 
 
@@ -217,13 +225,16 @@ class PostgresStore:
     def forget_messages(self) -> int:
         """Forget message ids received `remember_seconds` before the newest message; how many."""
 
-        def work(tables: Tables) -> int:
-            (latest,) = tables.execute("SELECT latest FROM state").fetchone()
-            oldest = (latest - self._remember,)
-            tables.execute("DELETE FROM quiet_messages WHERE received < ?", oldest)
-            return tables.execute("DELETE FROM messages WHERE received < ?", oldest).rowcount
-
-        return self._write(work)
+        forgotten = 0
+        with self._snapshot() as con:
+            (latest,) = con.execute("SELECT latest FROM state").fetchone() or (0,)
+            oldest = latest - self._remember
+            for table, key, delete in _FORGET:
+                # Looked for outside the lock of writers, and let go page by page.
+                for old in _stream(con, f"SELECT {key} FROM {table} WHERE received < {oldest:d}"):
+                    self._write(functools.partial(PostgresTables.each, sql=delete, rows=old))
+                    forgotten += len(old) if table == "messages" else 0
+        return forgotten
 
     def destroy(self) -> None:
         """See Store."""

@@ -22,7 +22,7 @@ from propense.serving.records import Customer, Decision, Deed, Erased, Outcome
 from propense.serving.stores import redis_scripts as scripts
 from propense.serving.stores.bounds import check_deeds
 from propense.serving.stores.profiles import event_id, to_json
-from propense.serving.stores.redis_copies import copy_out
+from propense.serving.stores.redis_copies import RESTORING, copy_out
 from propense.serving.stores.redis_entries import (
     pack_decisions,
     pack_deeds,
@@ -83,6 +83,12 @@ class RedisStore:
             with self._asking() as client:
                 self._files = _check_server(client, durable, self._where)
                 state = self._prefix + "state"
+                if client.hexists(state, RESTORING):
+                    raise StoreError(
+                        f"live history {self._where} is half of a backup: its restoration is at "
+                        f"work or broke off; then delete the keys that begin with "
+                        f"{self._prefix!r} and restore again"
+                    )
                 if consent_required is not None:
                     client.hset(state, "consent_required", int(consent_required))
                 client.hsetnx(state, "seq", 0)

@@ -23,6 +23,8 @@ from propense.serving.stores.redis_entries import (
 )
 from propense.serving.stores.writing import dict_of, names_of
 
+RESTORING: Final = "restoring"
+"""Field of the state while a backup comes in: a second attempt would add events once more."""
 _PAGE: Final = 200
 _REMEMBER_MS: Final = 30 * 86_400_000
 """How long a restored message id is known."""
@@ -125,13 +127,16 @@ def _json(value: object) -> str:
 
 
 def copy_in(client: Any, prefix: str, where: str, backup: Path) -> None:
-    """Make the keys from a backup; the state comes last. Raises StoreError where there is one."""
+    """Make the keys from a backup; the state comes last. Raises StoreError where there is one,
+    or an earlier attempt broke off."""
     with opened_copy(backup) as copy:
-        if client.hget(prefix + "state", "seq") not in (None, b"0"):
+        seq, begun = client.hmget(prefix + "state", "seq", RESTORING)
+        if seq not in (None, b"0") or begun is not None:
             raise StoreError(
                 f"live history {where} holds something already; stop the service and delete the "
                 f"keys that begin with {prefix!r}, then restore"
             )
+        client.hset(prefix + "state", RESTORING, 1)
         pipe = client.pipeline(transaction=False)
         for row in copy.execute(
             "SELECT c.key, c.user_id, c.first_seen, c.last_seen, c.traits, c.consent, c.names,"
@@ -158,6 +163,7 @@ def copy_in(client: Any, prefix: str, where: str, backup: Path) -> None:
         ).fetchone()
         state = {"seq": seq + AHEAD, "latest": latest, "consent_required": required}
         pipe.hset(prefix + "state", mapping=state)
+        pipe.hdel(prefix + "state", RESTORING)
         pipe.execute()
 
 
