@@ -5,7 +5,7 @@
 Factors are learned on train alone; their settings are searched by `--trials` draws, by ndcg@10 on
 validation. ALS folds a customer's whole history in; BPR has no such thing and keeps the vectors of
 train. One JSON line: {"settings", "seconds" (the best fit), "seconds_search", "validation_ndcg",
-"test_ndcg", "test_recall" (at 10), "peak_mb"}.
+"test_ndcg", "test_recall" (at 10), "peak_mb", "diverged" (draws without a fit)}.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from implicit.als import AlternatingLeastSquares
 from implicit.bpr import BayesianPersonalizedRanking
+from implicit.recommender_base import ModelFitError
 from next_item import Floats, Ints, Question, Sequences, judge, leave_one_out, read_sequences
 from passes import arguments, peak_mb, tell
 from scipy import sparse
@@ -84,11 +85,16 @@ def main() -> None:
     matrix = as_matrix(train)
     rng = np.random.default_rng(chosen.seed)
     best: dict[str, Any] = {"validation_ndcg": -1.0}
-    searched, kept = 0.0, None
+    searched, kept, diverged = 0.0, None, 0
     for trial in range(chosen.trials):
         settings = draw(chosen.kind, rng, trial)
         began = time.perf_counter()
-        model = fit(chosen.kind, matrix, settings, chosen.seed, chosen.threads)
+        try:
+            model = fit(chosen.kind, matrix, settings, chosen.seed, chosen.threads)
+        except ModelFitError:
+            # Its factors have diverged; another draw may do.
+            diverged += 1
+            continue
         seconds = time.perf_counter() - began
         searched += seconds
         ndcg, _ = judged(chosen.kind, model, validation)
@@ -101,7 +107,7 @@ def main() -> None:
     test_ndcg, test_recall = judged(chosen.kind, kept, test)
     tell(
         **best, seconds_search=round(searched, 2), test_ndcg=test_ndcg, test_recall=test_recall,
-        peak_mb=peak_mb(),
+        peak_mb=peak_mb(), diverged=diverged,
     )  # fmt: skip
 
 

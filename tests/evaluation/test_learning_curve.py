@@ -10,6 +10,7 @@ import pytest
 from sample_report import HOSTILE, make_report
 from test_evaluation_page import Outline
 
+from propense.cli.flow import tell
 from propense.evaluation.learning_curve import (
     Quality,
     compare_with_own,
@@ -22,7 +23,9 @@ from propense.evaluation.propensity import log_loss
 from propense.evaluation.records import Interval, LearningCurve, LearningPoint, LearningTask
 from propense.evaluation.report import report_from_json, report_to_json
 from propense.evaluation.value import tweedie_deviance
-from propense.schemas import GoalPlan, GoalScores, RankingScores
+from propense.pipeline import RunResult
+from propense.schemas import GoalPlan, GoalScores, RankingScores, RunFolder
+from propense.settings import Settings
 
 
 def goal_scores(kind, y, p):
@@ -222,3 +225,10 @@ def test_the_report_keeps_the_curve():
     report = msgspec.structs.replace(make_report(), learning_curve=make_curve())
     again = report_from_json(report_to_json(report))
     assert again.learning_curve == report.learning_curve
+
+
+def test_the_command_line_says_which_trainings_had_too_little_time(tmp_path):
+    result = RunResult(RunFolder(tmp_path), learning_curve=make_curve())
+    told = tell(result, Settings())
+    assert "[train] max_minutes ended the training of: base 50 %." in told
+    assert "base-10" not in told

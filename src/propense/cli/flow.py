@@ -170,9 +170,12 @@ def tell(result: RunResult, settings: Settings) -> str:
         if name not in result.skipped
     ]
     if result.learning_curve is not None:
+        from propense.evaluation.page.learning import cut_short
+
         curve = result.learning_curve
         for name, sentences in (("data", curve.data), ("depth", curve.depth)):
             lines.append(f"{name:<8}{' '.join(text.en for text in sentences[:2])}")
+        lines += [f"{'':<8}{text.en}" for text in cut_short(curve)]
     lines.append(f"run     {result.run.root}")
     if result.report is not None:
         lines.append(f"report  {report_page(settings)}   (open it with: propense report)")

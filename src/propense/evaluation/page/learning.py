@@ -64,7 +64,7 @@ class Mark:
 def curve_section(curve: LearningCurve) -> str:
     """Two questions, a small chart a task each, sentences, and every point in a table."""
     legend = legend_html([("network", say("test")), ("rival", say("validation"))])
-    parts = [care_html([*curve.notes, *_cut_short(curve)])]
+    parts = [care_html([*curve.notes, *cut_short(curve)])]
     questions = (
         ("more_data", curve.data, curve.shares(), _at_share, say("share_axis")),
         ("deeper", curve.depth, curve.sizes(), _at_size, say("size_axis")),
@@ -175,7 +175,8 @@ def _frame(plot: Plot, marks: Sequence[Mark], axis: Text) -> str:
     return "".join(parts)
 
 
-def _cut_short(curve: LearningCurve) -> list[Text]:
+def cut_short(curve: LearningCurve) -> list[Text]:
+    """Said where [train] max_minutes ended a training, which then shows less than it may."""
     names = [f"{p.size} {format_percent(p.share)}" for p in curve.points if p.cut_short]
     return [say("cut_short", points=", ".join(names))] if names else []
 
