@@ -279,6 +279,11 @@ class GoalScores:
     as_of: Ints | None = None
     """(n_rows,) the moment each row was asked at, where the caller keeps it."""
 
+    def count_customers(self) -> tuple[int, int]:
+        """Customers with a positive row, and with a negative one: the units of resampling."""
+        positive = self.y > 0
+        return len(np.unique(self.user[positive])), len(np.unique(self.user[~positive]))
+
 
 @dataclass(frozen=True)
 class RankingScores:

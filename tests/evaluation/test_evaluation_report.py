@@ -18,6 +18,7 @@ from propense.evaluation.propensity import auc, log_loss
 from propense.evaluation.questions import ask_in_chinese
 from propense.evaluation.records import Champion, Difference, Interval
 from propense.evaluation.report import (
+    _too_few,
     judge_goal,
     judge_ranking,
     report_from_json,
@@ -26,7 +27,7 @@ from propense.evaluation.report import (
 )
 from propense.evaluation.subgroups import name_groups
 from propense.evaluation.verdict import judge, overall_verdict
-from propense.schemas import GoalScores, RankingScores
+from propense.schemas import GoalPlan, GoalScores, RankingScores
 from propense.settings import Evaluate, Goal
 
 FEW = Evaluate(resamples=120)
@@ -139,7 +140,7 @@ def test_few_positives_give_intervals_and_no_verdict():
     assert 0 < report.n_positives < 50
     assert report.verdict.outcome == "no_verdict"
     assert report.metrics_of("network")["auc"].low is not None
-    assert str(report.n_positives) in report.warnings[0].en
+    assert report.warnings[0].en.startswith("Customers with a positive in test: ")
 
 
 def test_without_a_rival_nothing_is_claimed():
@@ -386,7 +387,7 @@ def test_the_card_says_it_all_and_escapes_the_data():
         assert f"## {heading}" in card
     assert "<script>" not in card and "&lt;script&gt;\\|" in card
     assert "customer network" in card and "age\\_band" in card
-    assert "Only 43 positives in test" in card
+    assert "Customers with a positive in test: 43" in card
     widths = {line.count(" | ") for line in card.splitlines() if line.startswith("| city")}
     assert len(widths) == 1
 
@@ -406,3 +407,10 @@ def test_a_report_without_times_still_draws_and_holds_no_duration():
     walk(msgspec.json.decode(report_to_json(bare)))
     assert render_page(bare)
     assert render_card(bare)
+
+
+def test_many_rows_of_one_customer_are_no_proof():
+    y, user = np.ones(60), np.zeros(60, np.int32)
+    few = _too_few(GoalScores(GoalPlan("pay", "value"), user, y, {}), 50)
+    assert few is not None and "Customers with a positive in test: 1, under 50" in few.en
+    assert _too_few(GoalScores(GoalPlan("pay", "value"), np.arange(60), y, {}), 50) is None

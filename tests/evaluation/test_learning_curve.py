@@ -232,3 +232,18 @@ def test_the_command_line_says_which_trainings_had_too_little_time(tmp_path):
     told = tell(result, Settings())
     assert "[train] max_minutes ended the training of: base 50 %." in told
     assert "base-10" not in told
+
+
+def test_a_training_that_had_too_little_time_is_no_witness():
+    level = [task(0.1, LEVEL)]
+    own = point("base-100", own=True, cut_short=True, tasks=level)
+    data = tell_of_data([point("base-50", 0.5, tasks=level), own])[0].en
+    assert data.startswith("Whether more data would help is not told here")
+    assert "max_minutes ended its training" in data
+    own = point("base-100", own=True, n_rows=600, n_rows_available=900)
+    rows = [point("base-50", 0.5, n_rows=600, n_rows_available=600), own]
+    goals = [msgspec.structs.replace(p, tasks=[task(0.1, LEVEL, "pay")]) for p in rows]
+    assert "both learned from 600 rows" in tell_of_data(goals)[0].en
+    own = point("base-100", own=True, tasks=level)
+    deep = point("large-100", size="large", cut_short=True, tasks=level)
+    assert "is not told here" in tell_of_depth([own, deep])[0].en

@@ -17,6 +17,7 @@ from propense.pipeline import curve as curves
 from propense.pipeline.curve import make_curve, plan_points
 from propense.progress import NoProgress
 from propense.training.learned import learn
+from propense.training.shares import draw_users
 
 
 class Spy(NoProgress):
@@ -272,3 +273,14 @@ def test_the_command_draws_the_curve_in_the_report(table, capsys, trained):
     assert "learning-curve" not in page.read_text("utf-8")
     command(table, capsys, "--until", "evaluate", "--learning-curve")
     assert "learning-curve" in page.read_text("utf-8") and len(trained) == 3
+
+
+def test_a_share_in_which_nothing_succeeds_teaches_nothing(world, monkeypatch):
+    dataset = world[1]
+    assert curves._teaches(dataset, 0.5, 0)
+    histories = dataset.histories
+    other = np.flatnonzero(~draw_users(dataset, 0.5, 0))[0]
+    successes = np.zeros(histories.n_events, bool)
+    successes[histories.offsets[other] : dataset.train_end[other]] = True
+    monkeypatch.setattr(curves, "find_successes", lambda _: successes)
+    assert not curves._teaches(dataset, 0.5, 0)

@@ -307,3 +307,9 @@ def test_the_shelf_promotes_through_a_gate_and_rolls_back(flow, tmp_path):
     assert read_current(shelf).history[-1].reason == "we know"
     with pytest.raises(BundleError, match="'v0002'"):
         promote(shelf, "v0003", None, "now")
+
+
+def test_the_bundle_is_packed_by_the_settings_of_now(flow):
+    settings, _ = flow
+    folder = pipeline.pack(msgspec.structs.replace(settings, name="another name"))
+    assert open_bundle(folder).info.name == "another name"

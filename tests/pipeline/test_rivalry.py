@@ -10,6 +10,7 @@ from training_worlds import rising_dataset, settings
 from propense.errors import TrainError
 from propense.pipeline import rivalry
 from propense.progress import NoProgress
+from propense.schemas import TRAIN
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = {"goals": ["tree", "lightgbm", "mlp", "lightgbm_raw"], "items": ["markov"], "trials": 2}
@@ -53,3 +54,12 @@ def test_the_error_of_one_is_told_and_those_waiting_do_not_begin(dataset, tmp_pa
         rivalry.fit_rivals(dataset, asked(1), tmp_path, NoProgress())
     assert begun == ["tree"]
     assert not (tmp_path / "items").exists()
+
+
+def test_rows_that_are_left_out_are_told_of(dataset, tmp_path):
+    few = settings(rivals=FEW | {"goals": ["tree"], "items": [], "max_rows": 50})
+    rivalry.fit_rivals(dataset, few, tmp_path, NoProgress())
+    notes = rivalry.open_rivals(tmp_path)[0]["pay"]["tree"].notes
+    everything = int((dataset.rows.part == TRAIN).sum())
+    assert notes.rows <= 50 < notes.rows_given == everything
+    assert any(f"of {everything} rows, of whole users" in remark for remark in notes.remarks)

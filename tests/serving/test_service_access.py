@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from service_live import IDS, Live, body_of, is_problem, live_service
 
 from propense.serving.keys import SCOPES
 from propense.serving.routes import ROUTES
+from propense.settings import Limits
 
 ASK = {"read", "verify"}
 SEND = {"ingest", "verify"}
@@ -129,6 +131,29 @@ def test_pages_of_origins_that_are_named(shop, tmp_path):
                 headers=live.headers("ingest") | {"origin": origin},
             )  # fmt: skip
             assert (answer.headers.get("access-control-allow-origin") == origin) is may
+            assert answer.status_code == (200 if may else 403)
+            # A page need not ask beforehand where it sends plain text with the key inside.
+            simple = json.dumps({**message, "userId": "b", "writeKey": live.keys["ingest"]})
+            plain = {"origin": origin, "content-type": "text/plain"}
+            answer = live.client.request("POST", "/v1/t", content=simple, headers=plain)
+            assert answer.status_code == (200 if may else 403)
+        assert len(live.ask("GET", "/v1/users/a", "admin")["events"]) == 1
+        assert len(live.ask("GET", "/v1/users/b", "admin")["events"]) == 1
         answer = live.client.request("OPTIONS", "/v1/recommend", headers={"origin": origin})
         assert answer.status_code == 405
         assert "access-control-allow-origin" not in answer.headers
+
+
+def test_who_asks_too_often_is_told_to_wait(shop, tmp_path, monkeypatch):
+    def ask(live):
+        headers = live.headers("read")
+        return [live.client.request("GET", "/v1/popular", headers=headers) for _ in range(5)]
+
+    with live_service(shop, tmp_path / "a", limits=Limits(key_per_second=2)) as live:
+        told = ask(live)
+        assert told[0].status_code == 200 and told[-1].status_code == 429
+        assert int(told[-1].headers["retry-after"]) >= 1
+    with live_service(shop, tmp_path / "b", limits=Limits(address_per_second=2)) as live:
+        assert {answer.status_code for answer in ask(live)} == {200}, "this machine itself"
+        monkeypatch.setattr(live.service, "is_trusted", lambda address: False)
+        assert ask(live)[-1].status_code == 429

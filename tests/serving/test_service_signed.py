@@ -11,8 +11,8 @@ from service_bundle import Place
 from service_live import live_service
 
 from propense.errors import BundleError
-from propense.inference.shelf import read_current
-from propense.inference.signing import make_signing_key, sign_bundle
+from propense.inference.shelf import read_current, rollback
+from propense.inference.signing import make_signing_key, sign_bundle, trusted_keys
 
 
 @pytest.fixture
@@ -58,3 +58,15 @@ def test_what_cannot_be_opened_is_not_promoted(signed, tmp_path):
         status, _ = live.refused("POST", "/v1/bundles/promote", "admin", json={"version": "v0004"})
         assert status == 409 and read_current(signed.bundles).version == "v0001"
         assert live.ask("GET", "/v1/popular")["bundle"] == "v0001"
+
+
+def test_what_nobody_signed_is_not_gone_back_to(signed, tmp_path):
+    with live_service(signed, tmp_path / "live") as live:
+        live.ask("POST", "/v1/bundles/promote", "admin", json={"version": "v0004"})
+        (signed.bundles / "v0001/manifest.sig").unlink()
+        status, problem = live.refused("POST", "/v1/bundles/rollback", "admin")
+        assert status == 409 and "is not signed" in problem["detail"]
+        assert read_current(signed.bundles).version == "v0004"
+        assert live.client.request("GET", "/health/ready").status_code == 200
+    with pytest.raises(BundleError, match="is not signed"):
+        rollback(signed.bundles, "later", trusted_keys(signed.settings))

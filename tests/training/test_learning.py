@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import torch
+from encoding_runs import DAY, event, make_run, plan_by_time
 from training_worlds import (
     cyclic_dataset,
     rising_dataset,
@@ -17,13 +19,16 @@ from training_worlds import (
     table_settings,
 )
 
+from propense.encoding.dataset import encode
+from propense.encoding.targets import count_items
 from propense.errors import TrainError
 from propense.evaluation.propensity import auc
 from propense.progress import NoProgress
-from propense.schemas import TEST
+from propense.schemas import TEST, VALIDATION
 from propense.training import train
 from propense.training.graphs import Networks
 from propense.training.learned import learn, open_learned, refresh
+from propense.training.shaping import derive_shape
 from propense.training.train import make_scorer, train_network
 from propense.training.validation import Judge, Scores, ndcg
 
@@ -178,13 +183,16 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path):
 
 def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
-    chosen = rising_settings(train={"max_epochs": 2, "threads": 1})
+    chosen = rising_settings(train={"max_epochs": 2, "threads": 1, "trust": False})
     judged = learn(dataset, chosen, tmp_path / "training")
     fresh = refresh(dataset, chosen, judged, tmp_path / "fresh")
     assert fresh.notes.n_rows == len(dataset.rows)
     for ours, theirs in zip(fresh.notes.trainings, judged.notes.trainings, strict=True):
         assert ours.passes == theirs.passes
         assert len(ours.curves) == max(theirs.passes.values())
+    counts = count_items(dataset.histories, dataset.histories.offsets[1:], fresh.shape.n_items)
+    assert np.allclose(fresh.ranker.popularity, counts / counts.sum())
+    assert not np.allclose(fresh.ranker.popularity, judged.ranker.popularity)
     rows = dataset.rows.take(np.arange(20))
     assert not np.allclose(fresh.score_goals(dataset, rows), judged.score_goals(dataset, rows))
 
@@ -261,3 +269,45 @@ def test_a_device_that_is_not_there_is_named():
         assert train.choose_device("auto").type == "cpu"
         with pytest.raises(TrainError, match="finds no CUDA device"):
             train.choose_device("cuda")
+
+
+def test_the_refreshed_network_has_the_sizes_of_the_judged_one(tmp_path):
+    dataset, chosen = rising_dataset(tmp_path / "run", n_users=20), rising_settings()
+    own = derive_shape(dataset, chosen)
+    like = msgspec.structs.replace(own, hidden=own.hidden + 8, members=own.members + 1, dropout=0.4)
+    shape = derive_shape(dataset, chosen, like)
+    assert (shape.hidden, shape.members, shape.dropout) == (like.hidden, like.members, 0.4)
+
+
+def test_steps_that_ask_nothing_are_passed_over(tmp_path, monkeypatch):
+    """A customer whose events are all of one moment has nothing that comes next."""
+    logs = {f"u{n}": [event(DAY * (1 + n), "view", f"i{k}") for k in range(4)] for n in range(6)}
+    logs |= {f"v{n}": [event(DAY * (k + 1), "view", f"i{k}") for k in range(4)] for n in range(3)}
+    dataset = encode(make_run(tmp_path / "run", logs, plan_by_time()), settings())
+    monkeypatch.setattr(train, "MIN_CELLS", 4)
+    monkeypatch.setattr(train, "MAX_CELLS", 4)
+    trained = train_network(dataset, settings(train={"max_epochs": 2}), tmp_path / "training")
+    assert len(trained.trainings[0].curves) == 2
+
+
+def test_without_anything_to_judge_by_some_passes_are_made(tmp_path, monkeypatch):
+    dataset = rising_dataset(tmp_path / "run", n_users=30)
+    chosen = rising_settings(train={"max_epochs": 50, "patience": 3, "threads": 1})
+    monkeypatch.setattr(Judge, "scores", lambda *_: Scores({}, None))
+    trained = train_network(dataset, chosen, tmp_path / "training")
+    assert [len(training.curves) for training in trained.trainings] == [3] * trained.shape.ensemble
+
+
+def test_a_goal_without_a_success_in_validation_has_no_say(tmp_path):
+    dataset = rising_dataset(tmp_path / "run", n_users=30)
+    rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == VALIDATION))
+    y = rows.y.copy()
+    y[:, 0] = 0
+    nothing = dataset.targets.take(np.zeros(0, np.int64))
+    judge = Judge(
+        dataset.histories, dataset.clock(), replace(rows, y=y), dataset.features_of(rows), nothing,
+        None,
+    )  # fmt: skip
+    chosen = rising_settings(train={"max_epochs": 1, "threads": 1})
+    trained = train_network(dataset, chosen, tmp_path / "training")
+    assert list(judge.scores(trained.scorer, None).skills) == ["spend"]

@@ -26,6 +26,7 @@ from propense.training.train import train_network
 from propense.training.warm_start import (
     MOST_IN_A_ROW,
     Start,
+    _judged_earlier,
     earliest,
     find_start,
     label,
@@ -148,6 +149,8 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     assert why() == ""
     assert "split is another one" in why(planned(validation_from=50 * DAY))
     assert "split is another one" in why(planned(seed=7))
+    dealt = replace(old, plan=msgspec.structs.replace(old.plan, by="user", folds=5))
+    assert _judged_earlier(dealt.plan, dealt.plan), "one customer more moves others between folds"
     assert "split is another one" in why(split={"fractions": [0.5, 0.3, 0.2]})
     assert "[model], the seed or the learning rate" in why(train={"seed": 9, "max_epochs": 1})
     assert "[model], the seed or the learning rate" in why(model={"size": "base"})

@@ -61,13 +61,10 @@ def promote_bundle(
         Folder of the shelf; without it the one of the settings.
     """
     from propense.inference.shelf import promote
-    from propense.inference.signing import trusted_keys
 
     output = open_output(common)
     folder = _folder(shelf, common)
-    told = shelf is None or common.settings.is_file()
-    keys = trusted_keys(load_settings(common)) if told else ()
-    promote(folder, version, reason, now(), keys)
+    promote(folder, version, reason, now(), _trusted(shelf, common))
     output.result({"shelf": folder, "serving": version, "reason": reason}, f"{version} serves now")
 
 
@@ -83,7 +80,7 @@ def rollback_bundle(*, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> 
 
     output = open_output(common)
     folder = _folder(shelf, common)
-    version = rollback(folder, now())
+    version = rollback(folder, now(), _trusted(shelf, common))
     output.result({"shelf": folder, "serving": version}, f"{version} serves now")
 
 
@@ -157,3 +154,11 @@ def _folder(shelf: Path | None, common: Common) -> Path:
         return shelf
     settings = load_settings(common)
     return Path(settings.folder) / settings.pack.shelf
+
+
+def _trusted(shelf: Path | None, common: Common) -> tuple[bytes, ...]:
+    """Whose signature a bundle needs: as the settings say, where there are any."""
+    from propense.inference.signing import trusted_keys
+
+    told = shelf is None or common.settings.is_file()
+    return tuple(trusted_keys(load_settings(common))) if told else ()

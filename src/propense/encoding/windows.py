@@ -96,8 +96,9 @@ def own_rows(windows: Windows, row_user: np.ndarray, visible: Ints) -> Sequences
 
     Raises ValueError where a row's user has no window or reads beyond the last one.
     """
-    key = _key(windows.user, windows.stop)
-    place = np.searchsorted(key, _key(row_user, visible), side="left")
+    stride = 1 + max(int(windows.stop.max(initial=0)), int(visible.max(initial=0)))
+    key = _key(windows.user, windows.stop, stride)
+    place = np.searchsorted(key, _key(row_user, visible, stride), side="left")
     safe = np.minimum(place, len(windows) - 1)
     if len(row_user) and ((place >= len(windows)) | (windows.user[safe] != row_user)).any():
         raise ValueError("a row reads events beyond its user's last window")
@@ -109,6 +110,6 @@ def own_rows(windows: Windows, row_user: np.ndarray, visible: Ints) -> Sequences
     )  # fmt: skip
 
 
-def _key(user: np.ndarray, position: Ints) -> Ints:
-    """Orders by user, then by place in the log."""
-    return user.astype(np.int64) * np.int64(1 << 40) + position
+def _key(user: np.ndarray, position: Ints, stride: int) -> Ints:
+    """Orders by user, then by place in the log, which is below `stride`."""
+    return user.astype(np.int64) * np.int64(stride) + position

@@ -74,12 +74,12 @@ def judge_goal_task(
 ) -> tuple[LearningTask, Doubles]:
     """The network's numbers of one goal, and its sums by test customer.
 
-    Both parts hold calibrated answers; under `fewest` test rows of either outcome there
+    Both parts hold calibrated answers; under `fewest` test customers of either outcome there
     will be no verdict.
     """
     sums = _goal_sums(test)
-    n_positive = int((test.y > 0).sum())
-    rarer = n_positive if test.goal.kind == "value" else min(n_positive, len(test.y) - n_positive)
+    n_positive, n_negative = test.count_customers()
+    rarer = n_positive if test.goal.kind == "value" else min(n_positive, n_negative)
     task = LearningTask(
         goal=test.goal.name,
         metric="skill",
@@ -107,7 +107,7 @@ def judge_items_task(
         metric=metric,
         validation={metric: _quality("items", sums["validation"])},
         test={metric: _quality("items", sums["test"])},
-        few=bool(sums["test"][:, 0].sum() < fewest),
+        few=bool((sums["test"][:, 0] > 0).sum() < fewest),
     )
     return task, sums["test"]
 

@@ -30,6 +30,11 @@ SAID_OF_SIZES: Final[dict[Change, Text]] = {
     **_EITHER,
 }
 
+_CUT: Final = Text(
+    "[train] max_minutes ended its training before validation said stop",
+    "[train] max_minutes 在验证集叫停之前结束了其训练",
+)
+
 
 def tell_of_data(shares: Sequence[LearningPoint]) -> list[Text]:
     """Whether more data would help: a headline, the cost, then a sentence a task.
@@ -53,6 +58,13 @@ def tell_of_data(shares: Sequence[LearningPoint]) -> list[Text]:
         )
     elif all(change == "unknown" for change in changes.values()):
         headline = _too_little()
+    elif unfair := _unfair(own, before):
+        headline = Text(
+            f"Whether more data would help is not told here: from {share} to 100 % of the "
+            f"customers nothing rose beyond chance, but {unfair.en}.",
+            f"此处无法判断更多数据是否有帮助：客户从 {share} 增至 100 %，没有任何提升超出偶然，"
+            f"但{unfair.zh}。",
+        )
     else:
         headline = Text(
             f"More data of this kind is not seen to help: from {share} to 100 % of the customers "
@@ -107,6 +119,18 @@ def tell_of_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
     return [headline, _cost(near, own, Text(own.size, own.size)), *lines]
 
 
+def _unfair(own: LearningPoint, before: LearningPoint) -> Text | None:
+    """Why more data could not show what it is worth."""
+    if own.cut_short:
+        return _CUT
+    if own.n_rows == before.n_rows < own.n_rows_available and all(t.goal for t in own.tasks):
+        return Text(
+            f"both learned from {own.n_rows:,} rows, as many as are read",
+            f"两者都只从 {own.n_rows:,} 行学习，已达读取上限",
+        )
+    return None
+
+
 def difference_of(point: LearningPoint, key: str) -> Interval:
     """The task's difference from the run's own network."""
     task = point.task_of(key)
@@ -146,6 +170,13 @@ def _deeper(own: LearningPoint, near: LearningPoint) -> Text:
             + (f", and is worse at {worse.en}." if lost else "."),
             f"更深的网络（{near.size}）有助于{names.zh}"
             + (f"，但在{worse.zh}上更差。" if lost else "。"),
+        )
+    if near.cut_short:
+        return Text(
+            f"Whether a deeper network ({near.size}) would help is not told here: within its time "
+            f"it was no better, but {_CUT.en}.",
+            f"此处无法判断更深的网络（{near.size}）是否有帮助：在给定时间内它没有更好，"
+            f"但{_CUT.zh}。",
         )
     if lost:
         names = _join([_name(task) for task in lost])

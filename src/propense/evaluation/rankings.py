@@ -81,11 +81,12 @@ def judge_ranking(
     )
     n_judged = int((np.diff(test.item_offsets) > 0).sum())
     too_few = None
-    if n_judged < evaluate_settings.min_positives:
+    n_customers = len(np.unique(test.user[np.diff(test.item_offsets) > 0]))
+    if n_customers < evaluate_settings.min_positives:
         too_few = Text(
-            f"Only {n_judged} test moments, under {evaluate_settings.min_positives}: "
-            f"intervals, no verdict.",
-            f"只有 {n_judged} 个测试时刻，不足 {evaluate_settings.min_positives}："
+            f"Customers of the lists in test: {n_customers}, under "
+            f"{evaluate_settings.min_positives}; intervals, no verdict.",
+            f"只有 {n_customers} 位测试客户，不足 {evaluate_settings.min_positives}："
             f"只给区间，不下结论。",
         )
         warnings.append(too_few)

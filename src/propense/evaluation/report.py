@@ -242,17 +242,18 @@ def _check_scores(part: str, scores: GoalScores) -> None:
 
 
 def _too_few(test: GoalScores, fewest: int) -> Text | None:
-    n_positive = int((test.y > 0).sum())
+    n_positive, n_negative = test.count_customers()
     if n_positive < fewest:
         return Text(
-            f"Only {n_positive} positives in test, under {fewest}: intervals, no verdict.",
-            f"测试集只有 {n_positive} 个正例，不足 {fewest}：只给区间，不下结论。",
+            f"Customers with a positive in test: {n_positive}, under {fewest}; "
+            f"intervals, no verdict.",
+            f"测试集只有 {n_positive} 位客户有正例，不足 {fewest}：只给区间，不下结论。",
         )
-    n_negative = len(test.y) - n_positive
     if test.goal.kind == "binary" and n_negative < fewest:
         return Text(
-            f"Only {n_negative} negatives in test, under {fewest}: intervals, no verdict.",
-            f"测试集只有 {n_negative} 个负例，不足 {fewest}：只给区间，不下结论。",
+            f"Customers with a negative in test: {n_negative}, under {fewest}; "
+            f"intervals, no verdict.",
+            f"测试集只有 {n_negative} 位客户有负例，不足 {fewest}：只给区间，不下结论。",
         )
     return None
 

@@ -192,14 +192,24 @@ def _falls_behind(new: Interval, old: Interval, judged: Judged) -> bool:
     return bool(new.high < old.low)  # type: ignore[operator]
 
 
-def rollback(shelf: Path, made: str) -> str:
-    """Let the bundle before the present one serve again; returns its name."""
+def version_before(shelf: Path) -> str:
+    """What served before the present bundle. Raises BundleError where nothing did."""
     history = read_current(shelf).history
     earlier = [entry.version for entry in history if entry.version != history[-1].version]
     if not earlier:
         raise BundleError(f"shelf {str(shelf)!r} has no earlier bundle to go back to")
-    place(shelf, earlier[-1], f"rolled back from {history[-1].version}", made)
     return earlier[-1]
+
+
+def rollback(shelf: Path, made: str, public_keys: Sequence[bytes] = ()) -> str:
+    """Let the bundle before the present one serve again; returns its name.
+
+    Raises BundleError where there is none, it was changed, or none of `public_keys` signed it.
+    """
+    version = version_before(shelf)
+    read_manifest(find_version(shelf, version), public_keys=public_keys)
+    place(shelf, version, f"rolled back from {read_current(shelf).version}", made)
+    return version
 
 
 def _write(shelf: Path, current: Current) -> None:

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -268,8 +268,10 @@ def pack(settings: Settings, progress: Progress = SILENT) -> Path:
         refreshed = refresh(first.dataset, settings, first.network, folder, progress, earlier)
     shelf = Path(settings.folder) / settings.pack.shelf
     version = next_version(shelf)
+    # Name and signing key are of now: nothing before this stage hangs on them.
+    dataset = replace(first.dataset, settings=settings)
     bundle = write_bundle(
-        first.dataset, first.network, refreshed, read_servings(run.evaluation),
+        dataset, first.network, refreshed, read_servings(run.evaluation),
         _fold_folder(settings, "rivals", 0), item_champion(first, report), report,
         shelf / version,
     )  # fmt: skip

@@ -32,11 +32,12 @@ from propense.evaluation.records import LearningCurve, LearningPoint, LearningTa
 from propense.models.shape import DIALS, GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.contest import Contestants, score_goals, score_rankings
 from propense.progress import Progress
-from propense.schemas import TRAIN, Doubles
+from propense.schemas import FIRST_KNOWN, TRAIN, Doubles
 from propense.settings import Settings
 from propense.training.learned import Learned, learn, open_learned, read_notes
 from propense.training.shaping import derive_shape
 from propense.training.shares import draw_users, take_share
+from propense.training.trusted import find_successes
 
 Size = Literal["small", "base", "large"]
 SHARES: Final = (0.1, 0.25, 0.5, 1.0)
@@ -159,10 +160,14 @@ def plan_points(dataset: Dataset, settings: Settings) -> tuple[list[Plan], list[
 
 
 def _teaches(dataset: Dataset, share: float, seed: int) -> bool:
-    """Whether a share has rows where there are goals, events where there are items."""
+    """Whether a share has rows where there are goals, events that count where there are items."""
     drawn = draw_users(dataset, share, seed)
     rows = dataset.rows
-    events = dataset.train_end > dataset.histories.offsets[:-1]
+    histories = dataset.histories
+    place = np.flatnonzero(find_successes(dataset) & (histories.item >= FIRST_KNOWN))
+    user = np.searchsorted(histories.offsets, place, side="right") - 1
+    events = np.zeros(histories.n_users, np.bool_)
+    events[user[place < dataset.train_end[user]]] = True
     lacks_rows = bool(dataset.plan.goals) and not drawn[rows.user[rows.part == TRAIN]].any()
     lacks_events = bool(events.any()) and not (events & drawn).any()
     return not (lacks_rows or lacks_events)

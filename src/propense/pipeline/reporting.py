@@ -153,6 +153,14 @@ def _learned_from(fold: Contestants) -> list[Text]:
                 f"由 {notes.trials} 次试验在验证集上选定。",
             )
         )
+    if any(training.cut_short for training in notes.trainings):
+        said.append(
+            Text(
+                "[train] max_minutes ended the training before validation said stop: with more "
+                "time the network may be better.",
+                "[train] max_minutes 在验证集叫停之前结束了训练：给更多时间，网络可能更好。",
+            )
+        )
     if notes.taken is not None:
         taken = notes.taken
         said.append(

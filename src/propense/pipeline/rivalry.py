@@ -100,6 +100,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
             bins=None if is_raw(name) else dataset.encoder.bins,
             trials=settings.rivals.trials,
             max_rows=settings.rivals.max_rows,
+            rows_given=int((dataset.rows.part == TRAIN).sum()),
             seed=settings.train.seed,
             threads=threads,
             members=MEMBERS,

@@ -231,6 +231,9 @@ class Door:
 
     async def _reply(self, service: Service, scope: Scope_, receive: Receive) -> Reply:
         route, limits = self.route, service.serve.limits
+        headers = dict(scope["headers"])
+        if route.browser and not _may_send(service, headers.get(b"origin")):
+            raise Problem(403, "pages of this origin may not send; [serve] origins says which may")
         if route.is_question or route.browser:
             refusal = _shed(service, route)
             if refusal is not None:
@@ -239,7 +242,6 @@ class Door:
         wait = service.doors.limiter.take_address(address, time.monotonic())
         if wait and not service.is_trusted(address):
             raise Problem(429, "this address asks too often; slow down", retry_after=wait)
-        headers = dict(scope["headers"])
         call = Call(
             service=service,
             body=b"",
@@ -362,14 +364,19 @@ def _origin_headers(service: Service, scope: Scope_) -> list[tuple[bytes, bytes]
     origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
     if origin is None:
         return []
-    origins = service.serve.origins
-    if "*" in origins or origin.decode("latin-1") in origins:
+    if _may_send(service, origin):
         return [
             (b"access-control-allow-origin", origin),
             (b"access-control-expose-headers", b"Retry-After"),
             (b"vary", b"Origin"),
         ]
     return [(b"vary", b"Origin")]
+
+
+def _may_send(service: Service, origin: bytes | None) -> bool:
+    """Whether what is sent comes from no page, or from one of an allowed origin."""
+    origins = service.serve.origins
+    return origin is None or "*" in origins or origin.decode("latin-1") in origins
 
 
 def preflight(service: Service, scope: Scope_) -> Reply:

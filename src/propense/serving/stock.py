@@ -83,4 +83,7 @@ class Stock:
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError) as error:
-            raise ServeError(f"{str(self._file)!r} cannot be read: {error}") from error
+            raise ServeError(
+                f"{str(self._file)!r} cannot be read: {error}; move it away and send its items "
+                "again"
+            ) from error

@@ -282,7 +282,7 @@ class Evaluate(Record, frozen=True):
     resamples: Count = 1000
     """Of the bootstrap over users."""
     min_positives: int = 50
-    """Fewer in test: intervals, no verdict."""
+    """Fewer customers of either outcome in test: intervals, no verdict."""
     max_rows: Count | None = 100_000
     """Cap on judged rows a part: whole users drawn by chance; the report says so."""
     worth: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01

@@ -35,7 +35,7 @@ from propense.training.train import (
     set_threads,
     train_network,
 )
-from propense.training.trusted import take_trusted
+from propense.training.trusted import read_until, take_trusted
 from propense.training.tuning import Dials, tune
 from propense.training.warm_start import Start, Taken, find_start, write_origin
 
@@ -182,11 +182,8 @@ def refresh(
     where that one began with `earlier`, and it is gone.
     """
     part = np.where(dataset.rows.part >= 0, TRAIN, dataset.rows.part).astype(np.int8)
-    everything = replace(
-        dataset,
-        rows=replace(dataset.rows, part=part),
-        train_end=dataset.histories.offsets[1:].copy(),
-    )
+    everything = replace(dataset, rows=replace(dataset.rows, part=part))
+    everything = read_until(everything, dataset.histories.offsets[1:].copy())
     everything = take_trusted(everything, settings)
     passes = [training.passes for training in judged.notes.trainings]
     start = None
@@ -197,10 +194,12 @@ def refresh(
                 f"the network began where an earlier training ended, and cannot be refitted from "
                 f"there: {why}; train it again with: propense train --force"
             )
-    settings = settings_like(judged, settings)
+    if judged.notes.dials is not None:
+        settings = judged.notes.dials.laid_over(settings)
     trained = train_network(
-        everything, settings, folder, progress or NoProgress(), passes, start=start
-    )
+        everything, settings, folder, progress or NoProgress(), passes, start=start,
+        like=judged.shape,
+    )  # fmt: skip
     if judged.ranker is not None and judged.ranker.counts is not None:
         counts = judged.ranker.counts
         assert isinstance(counts, TransitionCounts)
@@ -211,18 +210,6 @@ def refresh(
     )  # fmt: skip
     (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
     return open_learned(everything, settings, folder)
-
-
-def settings_like(judged: Learned, settings: Settings) -> Settings:
-    """The settings that lead to as many networks, with the same dropouts, on more data too."""
-    notes, shape = judged.notes, judged.shape
-    if notes.dials is not None:
-        settings = notes.dials.laid_over(settings)
-    model = msgspec.structs.replace(
-        settings.model, ensemble=shape.ensemble, dropout=shape.dropout,
-        table_dropout=shape.table_dropout,
-    )  # fmt: skip
-    return msgspec.structs.replace(settings, model=model)
 
 
 def item_setup(dataset: Dataset, settings: Settings) -> ItemSetup:

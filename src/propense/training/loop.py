@@ -188,6 +188,9 @@ class Trainer:
                 queries = chosen.queries
                 batches = [build_batch(self.examples, part, queries) for part in chosen.parts]
                 loss = self._loss(batches, rng)
+        if not loss.requires_grad:
+            # Windows that ask nothing, of customers whose events are all of one moment.
+            return 0.0
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
@@ -295,8 +298,11 @@ class Trainer:
                     weights = {name: t.detach().clone() for name, t in average.state_dict().items()}
                 state.best = state.best | {graph: Best(state.epoch, score)}
                 self.best[graph] = weights
-        last_best = max(best.epoch for best in state.best.values())
-        tired = judge is not None and state.epoch - last_best >= self.course.patience
+        waited = state.epoch - max(best.epoch for best in state.best.values())
+        if all(scores.of(graph) is None for graph in self.course.passes):
+            # Nothing tells one pass from another: some are made, and the last is kept.
+            waited = state.epoch + 1
+        tired = judge is not None and waited >= self.course.patience
         state.epoch, state.step, state.loss_sum, state.epoch_seconds = state.epoch + 1, 0, 0.0, 0.0
         state.done = tired or state.epoch >= max(self.course.passes.values())
 

@@ -23,8 +23,11 @@ MAX_HEADS = 4
 """Positive actions with a head of their own; rarer ones share the last."""
 
 
-def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
-    """Every size of the network for this data."""
+def derive_shape(
+    dataset: Dataset, settings: Settings, like: NetworkShape | None = None
+) -> NetworkShape:
+    """Every size of the network for this data; what hangs on how much of it there is, as in
+    `like`."""
     encoder, content, histories = dataset.encoder, dataset.content, dataset.histories
     dial = DIALS[settings.model.size]
     sequence = histories.n_events > 0
@@ -35,6 +38,11 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
     n_examples = max(learned if heads else 0, n_rows)
     ensemble = settings.model.count_networks(n_examples, table=not sequence)
     hidden, members, table_dropout = derive_table(n_rows, ensemble)
+    dropout = _or(settings.model.dropout, derive_dropout(learned, content.n_seen))
+    table_dropout = _or(settings.model.table_dropout, table_dropout)
+    if like is not None:
+        hidden, members, ensemble = like.hidden, like.members, like.ensemble
+        dropout, table_dropout = like.dropout, like.table_dropout
     edges = padded_edges(encoder.bins) if goals else np.zeros((0, 1), np.float32)
     return NetworkShape(
         dim=dial.dim,
@@ -56,8 +64,8 @@ def derive_shape(dataset: Dataset, settings: Settings) -> NetworkShape:
         goals=goals,
         hidden=hidden,
         members=members,
-        dropout=_or(settings.model.dropout, derive_dropout(learned, content.n_seen)),
-        table_dropout=_or(settings.model.table_dropout, table_dropout),
+        dropout=dropout,
+        table_dropout=table_dropout,
         ensemble=ensemble,
     )
 

@@ -84,11 +84,13 @@ def train_network(
     passes: Sequence[dict[str, int]] | None = None,
     watch: Callable[[Scores], None] | None = None,
     start: Start | None = None,
+    like: NetworkShape | None = None,
 ) -> Trained:
     """Train until validation says stop, or for exactly each network's `passes` without a judge.
 
     `watch` is told the validation scores of every pass. The weights of `start` are laid over
-    the fresh ones; the same start gives the same bits.
+    the fresh ones; the same start gives the same bits. `like` is the shape of a network of which
+    this one is the same on more data.
 
     A killed training goes on from its last checkpoint in `folder` and on a processor ends with
     the same weights bit for bit (same versions, thread count and kind of machine).
@@ -100,7 +102,7 @@ def train_network(
     torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
     # Deterministic mode would also fill every fresh buffer, a sixth of a step's time.
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    shape = derive_shape(dataset, settings)
+    shape = derive_shape(dataset, settings, like)
     rng = np.random.default_rng([settings.train.seed, 1])
     everything = dataset.rows.take(np.flatnonzero(dataset.rows.part == TRAIN))
     rows = everything.take(draw(len(everything), MAX_TRAIN_ROWS, rng))
@@ -282,7 +284,7 @@ def _course(
         patience=patience,
         max_cells=cells,
         table_rows=table_rows,
-        max_seconds=None if chosen.max_minutes is None else chosen.max_minutes * 60 / turns,
+        max_seconds=chosen.max_minutes * 60 / turns if chosen.max_minutes and not passes else None,
         checkpoint_seconds=chosen.checkpoint_seconds,
         fingerprint=_fingerprint(examples, settings, shape, passes, mixed),
         mixed=mixed,

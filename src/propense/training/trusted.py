@@ -11,7 +11,7 @@ import numpy.typing as npt
 from propense.encoding.dataset import Dataset
 from propense.encoding.targets import count_items
 from propense.encoding.trust import weigh_customers
-from propense.schemas import FIRST_KNOWN, Doubles
+from propense.schemas import FIRST_KNOWN, Doubles, Ints
 from propense.settings import Settings
 
 
@@ -33,8 +33,12 @@ def take_trusted(dataset: Dataset, settings: Settings) -> Dataset:
         draw_number(str(histories.user_ids[user]), settings.train.seed) < weights[user]
         for user in doubted
     ]
-    ends = np.where(kept, dataset.train_end, histories.offsets[:-1])
-    counts = count_items(histories, ends, dataset.encoder.items.size)
+    return read_until(dataset, np.where(kept, dataset.train_end, histories.offsets[:-1]))
+
+
+def read_until(dataset: Dataset, ends: Ints) -> Dataset:
+    """The data set of which the events before `ends` (n_users,) are learned from, and counted."""
+    counts = count_items(dataset.histories, ends, dataset.encoder.items.size)
     return replace(dataset, train_end=ends, popularity=counts / max(int(counts.sum()), 1))
 
 
@@ -44,7 +48,7 @@ def weights_of(dataset: Dataset, settings: Settings) -> Doubles:
     if not settings.train.trust or not histories.n_events:
         return np.ones(histories.n_users)
     return weigh_customers(
-        histories, dataset.train_end, _successes(dataset), dataset.encoder.items.size
+        histories, dataset.train_end, find_successes(dataset), dataset.encoder.items.size
     )
 
 
@@ -60,7 +64,7 @@ def draw_number(user_id: str, seed: int) -> float:
     return int.from_bytes(digest, "big") / 2.0**64
 
 
-def _successes(dataset: Dataset) -> npt.NDArray[np.bool_]:
+def find_successes(dataset: Dataset) -> npt.NDArray[np.bool_]:
     """(n_events,) the events that speak for their item."""
     histories, positive = dataset.histories, dataset.encoder.positive
     if not positive:

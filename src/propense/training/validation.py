@@ -65,7 +65,8 @@ class Judge:
     def scores(self, scorer: Scorer, ranker: Ranker | None) -> Scores:
         """Skill of each goal, ndcg@10 of the lists.
 
-        Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1 all.
+        Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1 all. A goal
+        with one outcome only has none: that constant answer cannot be surpassed.
         """
         skills: dict[str, float] = {}
         if len(self.rows):
@@ -75,7 +76,7 @@ class Judge:
             for number, goal in enumerate(self.rows.goals):
                 y = self.rows.y[:, number].astype(np.float64)
                 known = np.isfinite(y)
-                if known.any():
+                if known.any() and np.ptp(y[known]) > 0:
                     skills[goal.name] = skill(goal, y[known], answers[known, number])
         listed = ranker is not None and len(self.targets)
         return Scores(skills, self._ndcg(scorer, ranker) if ranker and listed else None)

@@ -16,7 +16,7 @@ from live_servers import Postgres, Redis, started_postgres, started_redis
 from propense.errors import StoreError
 from propense.serving.records import Deed, LiveEvent
 from propense.serving.store import Store
-from propense.serving.stores import open_store, restore_store
+from propense.serving.stores import open_store, redis_copies, restore_store
 from required import require
 
 SECRET = "0f3c9a5d7e1b48266a90c1d2e3f40517"
@@ -188,13 +188,16 @@ def test_half_of_a_backup_is_neither_opened_nor_added_to(redis: Redis, tmp_path:
     store.backup(tmp_path / "copy")
     store.destroy()
     client = Client.from_url(redis.url)
-    client.hset("history:state", "restoring", 1)
-    client.rpush("history:e:ada", "half")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_copies, "_flush", lambda pipe: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            restore_store(redis.url, tmp_path, tmp_path / "copy")
+    assert client.exists("history:e:ada")
     with pytest.raises(StoreError, match=r"half of a backup.*delete the keys"):
         opened(redis.url)
     with pytest.raises(StoreError, match="delete the keys"):
         restore_store(redis.url, tmp_path, tmp_path / "copy")
-    client.delete("history:state", "history:e:ada")
+    client.delete(*client.keys("history:*"))
     restore_store(redis.url, tmp_path, tmp_path / "copy")
     again = opened(redis.url)
     held = again.read("ada")

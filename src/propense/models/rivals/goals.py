@@ -58,9 +58,9 @@ def fit_goal_rival(
         fitted = fitter_of(name)(problem)
     columns = problem.columns(fitted.design)
     notes = RivalNotes(
-        rows=len(problem.y), rows_given=len(y), trials=fitted.trials, members=fitted.members,
-        settings=fitted.settings, score=-fitted.loss, measure=f"minus {problem.measure}",
-        seconds=time.perf_counter() - begun,
+        rows=len(problem.y), rows_given=max(setup.rows_given, len(y)), trials=fitted.trials,
+        members=fitted.members, settings=fitted.settings, score=-fitted.loss,
+        measure=f"minus {problem.measure}", seconds=time.perf_counter() - begun,
         remarks=(*remarks, *fitted.remarks, *(problem.remarks if columns.bins else ())),
     )  # fmt: skip
     rival = GoalRival(name, setup.kind, fitted.design, columns, fitted.graph, notes, setup.threads)
@@ -113,10 +113,9 @@ def _state(
         known = known[~apart]
         remarks.append(f"no validation rows: {int(apart.sum())} train rows were set apart")
     sampled = known[sample_users(user[known], setup.max_rows, rng)]
-    if len(sampled) < len(known):
-        remarks.append(
-            f"{len(sampled)} of {len(known)} rows, of whole users drawn by chance (max_rows)"
-        )
+    given = setup.rows_given if setup.rows_given > len(labels) else len(known)
+    if len(sampled) < given:
+        remarks.append(f"{len(sampled)} of {given} rows, of whole users drawn by chance (max_rows)")
     y = _labels(labels[sampled], setup, remarks)
     return Problem(take_rows(features, sampled), y, *held, setup), remarks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from propense.errors import BundleError, SettingsError, SourceError
-from propense.inference.shelf import find_version, list_versions, promote, rollback
+from propense.inference.shelf import find_version, list_versions, promote, rollback, version_before
 from propense.serving.door import Call
 from propense.serving.messages import BundleLine, BundlesAnswer, PromoteQuestion
 from propense.serving.problems import Problem
@@ -51,7 +51,11 @@ async def roll_back(call: Call) -> BundlesAnswer:
     """Let the bundle before the present one answer again."""
     service = call.service
     try:
-        version = await asyncio.to_thread(rollback, service.shelf, iso(call.now))
+        # What cannot be opened here must not be gone back to.
+        await service.bundles.open(await asyncio.to_thread(version_before, service.shelf))
+        version = await asyncio.to_thread(
+            rollback, service.shelf, iso(call.now), service.public_keys
+        )
         await service.swap(version)
     except (BundleError, SettingsError, SourceError) as error:
         raise Problem(409, str(error)) from error

@@ -46,11 +46,11 @@ _DECISIONS: Final = (
 _IDS: Final = b"SELECT key, user_id FROM customers WHERE key > %s ORDER BY key LIMIT %s"
 _VACUUM: Final = b"VACUUM customers, names, events, messages, quiet_messages, decisions"
 _FORGET: Final = (
-    ("messages", "key", "DELETE FROM messages WHERE key = ?"),
+    ("messages", "key", "DELETE FROM messages WHERE key = ? AND received < ?"),
     (
         "quiet_messages",
         "customer, key",
-        "DELETE FROM quiet_messages WHERE customer = ? AND key = ?",
+        "DELETE FROM quiet_messages WHERE customer = ? AND key = ? AND received < ?",
     ),
 )
 _PAGE: Final = 5_000
@@ -230,8 +230,10 @@ class PostgresStore:
             (latest,) = con.execute("SELECT latest FROM state").fetchone() or (0,)
             oldest = latest - self._remember
             for table, key, delete in _FORGET:
-                # Looked for outside the lock of writers, and let go page by page.
-                for old in _stream(con, f"SELECT {key} FROM {table} WHERE received < {oldest:d}"):
+                # Looked for outside the lock of writers, and let go page by page. What another
+                # process let go, and was sent again since, is younger.
+                found = f"SELECT {key}, {oldest:d}::bigint FROM {table} WHERE received < {oldest:d}"
+                for old in _stream(con, found):
                     self._write(functools.partial(PostgresTables.each, sql=delete, rows=old))
                     forgotten += len(old) if table == "messages" else 0
         return forgotten

@@ -130,13 +130,12 @@ def copy_in(client: Any, prefix: str, where: str, backup: Path) -> None:
     """Make the keys from a backup; the state comes last. Raises StoreError where there is one,
     or an earlier attempt broke off."""
     with opened_copy(backup) as copy:
-        seq, begun = client.hmget(prefix + "state", "seq", RESTORING)
-        if seq not in (None, b"0") or begun is not None:
+        seq = client.hget(prefix + "state", "seq")
+        if seq not in (None, b"0") or not client.hsetnx(prefix + "state", RESTORING, 1):
             raise StoreError(
                 f"live history {where} holds something already; stop the service and delete the "
                 f"keys that begin with {prefix!r}, then restore"
             )
-        client.hset(prefix + "state", RESTORING, 1)
         pipe = client.pipeline(transaction=False)
         for row in copy.execute(
             "SELECT c.key, c.user_id, c.first_seen, c.last_seen, c.traits, c.consent, c.names,"
