@@ -96,11 +96,14 @@ def caddy(folder, port, behind):
     for name in (WORLD, OWN):
         text = re.sub(rf"^{name} {{", f"https://{name}:{port} {{", text, flags=re.M)
     own = (
-        f"{{\n\tadmin off\n\tlocal_certs\n\tskip_install_trust\n\tauto_https disable_redirects\n"
-        f"\tdefault_bind 127.0.0.1\n\tstorage file_system {folder}/storage\n}}\n"
+        f"{{\n\tadmin off\n\tlocal_certs\n\tskip_install_trust\n"
+        f"\tauto_https disable_redirects\n\tdefault_bind 127.0.0.1\n"
+        f"\tstorage file_system {folder}/storage\n"
     )
+    assert text.count("\n{\n") == 1
+    text = text.replace("\n{\n", f"\n{own}", 1)
     file = folder / "Caddyfile"
-    file.write_text(own + text)
+    file.write_text(text)
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(file)]
 
 
