@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from propense.serving import drift, exposure
-from propense.serving.metrics import COUNTERS, FAMILIES, Metrics
+from propense.serving.metrics import COUNTERS, FAMILIES, REQUESTS, Metrics
 from propense.settings.serve import Limits
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/watching.md").read_text("utf-8")

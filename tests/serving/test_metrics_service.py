@@ -212,8 +212,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_a_request_is_counted_within_microseconds(metrics):
     n, best = 20_000, 1.0
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(n):
             metrics.request("/v1/track", 200, 0.0007)
-        best = min(best, (time.perf_counter() - began) / n)
+        best = min(best, (time.process_time() - began) / n)
     assert best < 5e-6, f"{best * 1e6:.2f} us"
