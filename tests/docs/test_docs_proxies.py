@@ -72,6 +72,7 @@ def nginx(folder, port, behind):
              "-out", folder / f"{name}.pem"], check=True, capture_output=True,
         )  # fmt: skip
     text = text.replace("/etc/ssl/", f"{folder}/").replace("/run/nginx.pid", f"{folder}/pid")
+    text = text.replace("/var/log/nginx/", f"{folder}/")
     text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace(":8080", f":{behind}")
     if os.geteuid() == 0:
         text = "user root;\n" + text  # its workers write below the folder of the test
