@@ -94,6 +94,7 @@ def main() -> None:
         except ModelFitError:
             # Its factors have diverged; another draw may do.
             diverged += 1
+            searched += time.perf_counter() - began
             continue
         seconds = time.perf_counter() - began
         searched += seconds

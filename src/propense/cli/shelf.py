@@ -161,4 +161,4 @@ def _trusted(shelf: Path | None, common: Common) -> tuple[bytes, ...]:
     from propense.inference.signing import trusted_keys
 
     told = shelf is None or common.settings.is_file()
-    return tuple(trusted_keys(load_settings(common))) if told else ()
+    return trusted_keys(load_settings(common)) if told else ()

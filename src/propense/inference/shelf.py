@@ -193,7 +193,7 @@ def _falls_behind(new: Interval, old: Interval, judged: Judged) -> bool:
 
 
 def version_before(shelf: Path) -> str:
-    """What served before the present bundle. Raises BundleError where nothing did."""
+    """The bundle that served before the present one. Raises BundleError where none did."""
     history = read_current(shelf).history
     earlier = [entry.version for entry in history if entry.version != history[-1].version]
     if not earlier:
