@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import quality_curves
 import quality_goals
 import quality_items
 import quality_runs
@@ -26,7 +27,7 @@ from bench_tables import machine, write_json
 OUT = quality_runs.OUT
 PARTS = {
     **quality_items.parts(), **quality_goals.parts(), **quality_time.parts(),
-    **quality_variants.parts(),
+    **quality_variants.parts(), **quality_curves.parts(),
 }  # fmt: skip
 
 
