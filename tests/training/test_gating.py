@@ -42,6 +42,36 @@ def test_powers_are_found(true):
     assert powers == pytest.approx((*true, 0.0)[:3], abs=0.07)
 
 
+def test_rows_read_anew_each_step_give_the_powers_of_rows_that_are_held():
+    rng = np.random.default_rng(5)
+    spoken = opinions(rng, 3)
+    items = np.argmax(spoken[0] + spoken[2] + rng.gumbel(size=(N_ROWS, N_ITEMS)), axis=1)
+    items = np.maximum(items, FIRST_KNOWN).astype(np.int32)
+
+    def block(rows):
+        n = len(items[rows])
+        came = Targets(
+            np.zeros(n, np.int32), np.zeros(n, np.int64), np.arange(n + 1), items[rows],
+            np.ones(n, np.int8),
+        )  # fmt: skip
+        return OpinionBlock([opinion[rows] for opinion in spoken], came)
+
+    class Anew:
+        steps = 0
+
+        def __iter__(self):
+            self.steps += 1
+            return (block(slice(first, first + 500)) for first in range(0, N_ROWS, 500))
+
+    anew, cold = Anew(), Anew()
+    near = climb([block(slice(0, N_ROWS, 10))])
+    found, held = climb(anew, near), climb(cold)
+    powers = [(one.network, one.counts, one.own) for one in (found, held)]
+    assert powers[0] == pytest.approx(powers[1], abs=1e-6)
+    assert abs(near.network - held.network) > 1e-3
+    assert anew.steps < cold.steps - 1, "few steps are enough from nearby"
+
+
 def test_what_was_taken_out_of_the_lists_is_not_learned_from():
     """The counts are right about every item but those the customers own already."""
     rng = np.random.default_rng(1)

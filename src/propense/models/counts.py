@@ -26,7 +26,7 @@ from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids, Ints
 FORMAT = "propense-counts-1"
 TABLE_ITEMS = 2_000
 """Of a catalogue whose counts are also held as a table: 16 MB."""
-_PIECE = 1 << 22
+_PIECE = 1 << 19
 """Successors spread at once: bounds the memory of an answer."""
 
 
@@ -146,7 +146,9 @@ class TransitionCounts:
         total = _sum_rows(weight * self.row_mass[sources.item], sources)
         rest = np.maximum(total - pairs, 0) + self.settings.smoothing
         divisor = total + self.settings.smoothing
-        out += (rest[:, None] * self.popularity).astype(np.float32)
+        # Row by row: whole, in double precision, it would be twice the answer.
+        for row, mass in zip(out, rest, strict=True):
+            row += (mass * self.popularity).astype(np.float32)
         out /= divisor[:, None].astype(np.float32)
         return out
 

@@ -10,8 +10,8 @@ import numpy as np
 from propense.models.trails import Sources, row_offsets
 from propense.schemas import Floats, Ids, Ints
 
-_PAIRS = 1 << 25
-"""Pairs held at once while counting: about 400 MB."""
+_PAIRS = 1 << 23
+"""Pairs held at once while counting: about 100 MB."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from propense.encoding.dataset import Dataset
 from propense.encoding.dataset import encode as encode_dataset
@@ -172,7 +173,10 @@ def split(settings: Settings, progress: Progress = SILENT) -> SplitPlan:
 
 def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
     """Turn histories into arrays, with scales learned on train alone."""
-    return encode_dataset(run_folder(settings), settings)
+    dataset = encode_dataset(run_folder(settings), settings)
+    # What Arrow keeps for its next table would lie beside all of training.
+    pa.default_memory_pool().release_unused()
+    return dataset
 
 
 def train(settings: Settings, progress: Progress = SILENT) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -12,8 +14,9 @@ from propense.inference.scorer import Scorer
 from propense.models.rivals.items import seen_items
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Targets
 
-MOST_CELLS = 1 << 25
-"""Rows times items that the powers are learned on: 256 MB."""
+MOST_CELLS, HELD_CELLS = 1 << 25, 1 << 22
+"""Rows times items that the powers are learned on, and those of them that are held at once: 32 MB.
+The powers of the held ones are nearly those of all, whose opinions are formed anew each step."""
 _STEPS = 50
 _PRIOR_ROWS, _LEAST_PRIOR = 20.0, 1e-3
 """Pull towards the network alone, which decides where rows are few or the two say the same."""
@@ -35,35 +38,53 @@ def fit_gate(
     All opinions are of data that none has seen, so none is flattered. The likelihood is
     concave in the powers.
     """
-    most = max(MOST_CELLS // max(len(ranker.item_vectors), 1), 1)
-    if len(targets) > most:
-        targets = targets.take(np.linspace(0, len(targets) - 1, most).astype(np.int64))
-    return climb(_read(scorer, ranker, histories, clock, targets, owned))
+    n_items = max(len(ranker.item_vectors), 1)
+    every = _Opinions(
+        scorer, ranker, histories, clock, _spread(targets, MOST_CELLS // n_items), owned
+    )
+    few = replace(every, targets=_spread(every.targets, HELD_CELLS // n_items))
+    gate = climb(list(few))
+    return gate if len(few.targets) == len(every.targets) else climb(every, gate)
 
 
-def climb(blocks: list[OpinionBlock]) -> Gate:
-    """The most likely powers of at least 0, by Newton's steps."""
-    free = np.ones(len(blocks[0].opinions), bool)
-    powers = _climb(blocks, free)
+def _spread(targets: Targets, most: int) -> Targets:
+    """At most so many, but one, evenly over all."""
+    if len(targets) <= max(most, 1):
+        return targets
+    return targets.take(np.linspace(0, len(targets) - 1, max(most, 1)).astype(np.int64))
+
+
+def climb(blocks: Iterable[OpinionBlock], near: Gate | None = None) -> Gate:
+    """The most likely powers of at least 0, by Newton's steps.
+
+    `blocks` are gone over once a step, few times where `near` is nearly the answer.
+    """
+    n_opinions = len(next(iter(blocks)).opinions)
+    start = _START if near is None else np.array([near.network, near.counts, near.own])
+    free = np.ones(n_opinions, bool)
+    powers = _climb(blocks, free, start[:n_opinions])
     while (powers < 0).any():
         # An opinion that misleads is not heard at all.
         free &= powers >= 0
-        powers = _climb(blocks, free)
-    return Gate(*(powers if powers.any() else _START[: len(free)]).tolist())
+        powers = _climb(blocks, free, powers)
+    return Gate(*(powers if powers.any() else _START[:n_opinions]).tolist())
 
 
-def _climb(blocks: list[OpinionBlock], free: np.ndarray) -> Doubles:
+def _climb(blocks: Iterable[OpinionBlock], free: np.ndarray, start: Doubles) -> Doubles:
     """The top over the `free` powers, the others held at 0."""
-    n_rows = max(sum(int(block.asked.sum()) for block in blocks), 1)
-    prior = max(_PRIOR_ROWS / n_rows, _LEAST_PRIOR)
-    start = _START[: len(free)]
+    believed = _START[: len(free)]
     powers = np.where(free, start, 0.0)
     for _ in range(_STEPS):
-        gradient, curvature = prior * (start - powers), prior * np.eye(len(free))
+        n_rows, gradient, curvature = 0, np.zeros(len(free)), np.zeros((len(free), len(free)))
         for block in blocks:
             up, bend = block.slopes(powers)
-            gradient += up / n_rows
-            curvature += bend / n_rows
+            n_rows += int(block.asked.sum())
+            gradient += up
+            curvature += bend
+        n_rows = max(n_rows, 1)
+        prior = max(_PRIOR_ROWS / n_rows, _LEAST_PRIOR)
+        gradient = gradient / n_rows + prior * (believed - powers)
+        curvature = curvature / n_rows + prior * np.eye(len(free))
         step = np.zeros(len(free))
         if free.any():
             step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
@@ -113,25 +134,34 @@ class OpinionBlock:
         return up, bend
 
 
-def _read(
-    scorer: Scorer,
-    ranker: Ranker,
-    histories: Histories,
-    clock: EventClock,
-    targets: Targets,
-    owned: np.ndarray | None,
-) -> list[OpinionBlock]:
-    """The opinions of every row."""
-    wanted, share = scorer.seek_items(histories, clock, targets.user, targets.end)
-    blocks = []
-    for rows in chunks(len(targets), BLOCK):
-        came = targets.take(np.arange(len(targets))[rows])
-        opinions = ranker.log_opinions(
-            wanted[rows], share[rows], histories, came.user, came.end, with_own=owned is None
+@dataclass(frozen=True)
+class _Opinions:
+    """The opinions of every row, formed anew whenever they are gone over."""
+
+    scorer: Scorer
+    ranker: Ranker
+    histories: Histories
+    clock: EventClock
+    targets: Targets
+    owned: np.ndarray | None
+
+    @cached_property
+    def sought(self) -> tuple[Floats, Floats]:
+        """What each row's customer looks for, and its shares of the heads."""
+        return self.scorer.seek_items(
+            self.histories, self.clock, self.targets.user, self.targets.end
         )
-        if owned is not None:
-            row, item = seen_items(histories, came.user, came.end, owned)
-            for opinion in opinions:
-                opinion[row, item] = LOG_LEAST
-        blocks.append(OpinionBlock(opinions, came))
-    return blocks
+
+    def __iter__(self) -> Iterator[OpinionBlock]:
+        wanted, share = self.sought
+        for rows in chunks(len(self.targets), BLOCK):
+            came = self.targets.take(np.arange(len(self.targets))[rows])
+            opinions = self.ranker.log_opinions(
+                wanted[rows], share[rows], self.histories, came.user, came.end,
+                with_own=self.owned is None,
+            )  # fmt: skip
+            if self.owned is not None:
+                row, item = seen_items(self.histories, came.user, came.end, self.owned)
+                for opinion in opinions:
+                    opinion[row, item] = LOG_LEAST
+            yield OpinionBlock(opinions, came)

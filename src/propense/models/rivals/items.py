@@ -20,7 +20,7 @@ from propense.models.trails import Sources, Whole, ragged_ranges, read_trails, r
 from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Histories, Ids, Ints, Targets
 
 FORMAT = "propense-item-rival-1"
-BLOCK_CELLS = 1 << 24
+BLOCK_CELLS = 1 << 22
 """Scores held at once while ranking."""
 EVERYTHING = 1 << 40
 
