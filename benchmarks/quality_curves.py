@@ -22,7 +22,7 @@ from propense.settings import parse_settings, read_toml
 from propense.worlds.education import generate_education
 from quality_runs import OUT, Part, Run, title
 
-CUSTOMERS = 100_000
+CUSTOMERS = 30_000
 PROTOCOL = (
     "The same test customers for every point. Skill is 1 - loss / loss of the best constant "
     "answer. In brackets: 95 % of the difference from the run's own network, by paired bootstrap "
@@ -42,7 +42,7 @@ def parts() -> dict[str, Part]:
 
 
 def _make_platform(place: Path) -> None:
-    """The platform of `propense demo`, with its settings."""
+    """The platform of `propense demo`, of fewer customers, with its settings."""
     if not (place / "propense.toml").exists():
         generate_education(place, CUSTOMERS)
 
