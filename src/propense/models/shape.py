@@ -55,6 +55,8 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
     table_dropout: float = 0.1
     ensemble: int = 1
     """Networks of this shape, trained apart and averaged."""
+    packed: int = 1
+    """Tabular parts in each network, trained in the same steps and averaged."""
 
     @property
     def n_item_heads(self) -> int:
@@ -103,17 +105,17 @@ def derive_dropout(n_pairs: int, n_items: int) -> float:
     return round(min(0.5, max(0.1, 0.5 - 0.2 * math.log10(max(density, 1) / 10))), 2)
 
 
-def derive_table(n_rows: int, ensemble: int) -> tuple[int, int, float]:
-    """(hidden, members, dropout) of the tabular part from the number of train rows.
+def derive_table(n_rows: int, n_parts: int) -> tuple[int, int, float]:
+    """(hidden, members, dropout) of a tabular part from the number of train rows.
 
-    Small tables gain from many members and pay little for them, those of networks that are trained
-    apart counted together; large ones need few.
+    Small tables gain from many members and pay little for them, those of all parts that are
+    averaged counted together; large ones need few.
 
     >>> derive_table(5_000, 4), derive_table(1_000_000, 1)
     ((64, 4, 0.1), (128, 4, 0.1))
     """
     if n_rows <= SMALL_TABLE:
-        return 64, max(4, 16 // ensemble), 0.1
+        return 64, max(4, 16 // n_parts), 0.1
     if n_rows <= 200_000:
         return 128, 8, 0.15
     return 128, 4, 0.1

@@ -88,8 +88,9 @@ def make_curve(
     """
     plans, notes = plan_points(dataset, settings)
     # Every point averages as many networks as the run, or shares would differ in two ways.
-    ensemble = derive_shape(dataset, settings).ensemble
-    model = msgspec.structs.replace(settings.model, ensemble=ensemble)
+    shape = derive_shape(dataset, settings)
+    n_networks = shape.ensemble * shape.packed
+    model = msgspec.structs.replace(settings.model, ensemble=n_networks)
     settings = msgspec.structs.replace(settings, model=model, tuning=None)
     own = read_notes(trained)
     if own.taken is not None:

@@ -36,12 +36,14 @@ def derive_shape(
     n_rows = int((dataset.rows.part == 0).sum())
     learned = int((dataset.train_end - histories.offsets[:-1]).sum())
     n_examples = max(learned if heads else 0, n_rows)
-    ensemble = settings.model.count_networks(n_examples, table=not sequence)
-    hidden, members, table_dropout = derive_table(n_rows, ensemble)
+    n_networks = settings.model.count_networks(n_examples, table=not sequence)
+    ensemble, packed = (n_networks, 1) if sequence else (1, n_networks)
+    hidden, members, table_dropout = derive_table(n_rows, n_networks)
     dropout = _or(settings.model.dropout, derive_dropout(learned, content.n_seen))
     table_dropout = _or(settings.model.table_dropout, table_dropout)
     if like is not None:
-        hidden, members, ensemble = like.hidden, like.members, like.ensemble
+        hidden, members = like.hidden, like.members
+        ensemble, packed = like.ensemble, like.packed
         dropout, table_dropout = like.dropout, like.table_dropout
     edges = padded_edges(encoder.bins) if goals else np.zeros((0, 1), np.float32)
     return NetworkShape(
@@ -67,6 +69,7 @@ def derive_shape(
         dropout=dropout,
         table_dropout=table_dropout,
         ensemble=ensemble,
+        packed=packed,
     )
 
 

@@ -40,7 +40,7 @@ from propense.training.shaping import (
 from propense.training.validation import Judge, Scores
 from propense.training.warm_start import Laid, Start, Taken, sum_up, take_over
 
-FORMAT = 6
+FORMAT = 7
 """Of what a checkpoint holds; another one is not gone on from."""
 MAX_TRAIN_ROWS = 600_000
 """As-of rows learned from, drawn by row; the report says how many there were."""

@@ -25,7 +25,7 @@ from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError
 from propense.models.customer import CustomerNetwork
 from propense.models.shape import NetworkShape
-from propense.models.tabular import width_of_numbers, width_of_words
+from propense.models.tabular import order_words, width_of_numbers, width_of_words
 from propense.schemas import SplitPlan
 from propense.settings import Model, Settings, Split
 from propense.training.checkpoints import Training
@@ -275,7 +275,9 @@ def _label_tabular(encoder: Encoder, shape: NetworkShape) -> Labels:
     labels: Labels = {
         f"tabular.numbers.{part}": _axis(0, numbers) for part in ("weight", "missing", "bias")
     }
-    for place, column in enumerate(encoder.lexicon.profile.of_kind("categorical")):
+    columns = encoder.lexicon.profile.of_kind("categorical")
+    for place in order_words([column.vocabulary.size for column in columns]):
+        column = columns[place]
         size = width_of_words(column.vocabulary.size)
         name = f"tabular.words.{place}.weight"
         labels[name] = f"tabular.words[{column.name}]", {0: _words(column.vocabulary)}
