@@ -32,6 +32,19 @@ def test_edges_are_quantiles_of_what_is_known() -> None:
     assert len(fit_bins(np.arange(5000, dtype=np.float32)[:, None])[0]) == 49
 
 
+def test_what_few_values_leave_over_has_quantiles_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    spent = np.where(rng.random(5000) < 0.92, 0, rng.lognormal(3, 1, 5000)).astype(np.float32)
+    (edges,) = fit_bins(spent[:, None])
+    above = edges[edges > 0]
+    assert edges[0] == 0 and edges[-1] == spent.max() and len(above) == 16
+    assert np.isin(above, spent).all()
+    shares = [(spent[spent > 0] <= edge).mean() for edge in above]
+    assert np.allclose(shares, np.linspace(0, 1, 16), atol=0.01)
+    few = np.repeat(np.arange(12, dtype=np.float32), [900, 60, *[4] * 10])
+    assert fit_bins(few[:, None])[0].tolist() == list(range(12)), "each has an edge"
+
+
 def test_a_constant_or_empty_column_is_a_step() -> None:
     bins = fit_bins(np.array([[3, np.nan], [3, np.nan]], np.float32))
     assert [edges.tolist() for edges in bins] == [[3, 3], [0, 0]]

@@ -123,6 +123,17 @@ def test_few_customers_are_not_judged() -> None:
     assert weigh([[]]).tolist() == [1.0]
 
 
+def test_where_nearly_all_histories_are_short_nobody_is_called_devoted() -> None:
+    rng = np.random.default_rng(4)
+    taste = 1 / np.arange(1, 21)
+    people = [
+        [(int(rng.integers(400)) * DAY, int(rng.choice(20, p=taste / taste.sum())) + FIRST_KNOWN)]
+        for _ in range(1000)
+    ]
+    people += [[(k * DAY, 30 + k) for k in range(6)] for _ in range(10)]
+    assert (weigh(people) == 1).all()
+
+
 def test_support_says_when_and_how_much() -> None:
     histories = histories_of([[(5, 3), (9, 4), (11, 4)], [], [(7, 3)]])
     support = find_support(histories, histories.offsets[1:], np.ones(4, bool), 10)

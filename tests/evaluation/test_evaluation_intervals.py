@@ -177,7 +177,18 @@ def test_calibrators_refuse_what_is_no_probability():
 
 def test_the_value_calibrator_makes_the_totals_equal():
     rng = np.random.default_rng(0)
-    y = np.where(rng.random(500) < 0.2, rng.gamma(2, 10, 500), 0)
-    found = fit_value_calibrator(np.full(500, 1.5), y)
-    assert found.apply(np.full(500, 1.5)).sum() == pytest.approx(y.sum())
-    assert fit_value_calibrator(np.zeros(500), y).kind == "none"
+    y = np.where(rng.random(50_000) < 0.2, rng.gamma(2, 10, 50_000), 0)
+    found = fit_value_calibrator(np.full(50_000, 1.5), y)
+    assert found.apply(np.full(50_000, 1.5)).sum() == pytest.approx(y.sum(), rel=0.01)
+    assert fit_value_calibrator(np.zeros(50_000), y).kind == "none"
+
+
+def test_few_payers_or_few_who_pay_much_move_the_total_little():
+    rng = np.random.default_rng(1)
+    moved = []
+    for _ in range(300):
+        y = np.zeros(2000)
+        y[:30] = rng.lognormal(3, 1.3, 30)
+        mean = 0.015 * np.exp(3 + 1.3**2 / 2)
+        moved.append(np.log(fit_value_calibrator(np.full(2000, mean), y).scale))
+    assert np.std(moved) < 0.2, "a right model is left nearly alone; unshrunk it is .39"

@@ -34,7 +34,9 @@ def test_libraries_are_loaded_by_the_thread_that_starts_the_others(monkeypatch):
     monkeypatch.setattr(rivalry, "draw_rows", lambda *words: np.zeros(0))
     settings = Nothing()
     settings.train = type("Train", (), {"seed": 0})()
-    settings.rivals = type("Rivals", (), {"goals": ("tree", "svm", "lightgbm"), "max_rows": 9})()
+    settings.rivals = type(
+        "Rivals", (), {"goals": ("tree", "svm", "lightgbm"), "rows_of": lambda *_: 9}
+    )()
     fits = list(rivalry._goal_fits(Nothing(), settings, Path("/nowhere")))
     assert [fit.name for fit in fits] == ["tree for pay", "svm for pay", "lightgbm for pay"]
     assert [name for name, _ in loaded] == ["tree", "svm", "lightgbm"]

@@ -24,13 +24,13 @@ from propense.encoding.targets import count_items
 from propense.errors import TrainError
 from propense.evaluation.propensity import auc
 from propense.progress import NoProgress
-from propense.schemas import TEST, VALIDATION
+from propense.schemas import TEST, VALIDATION, GoalPlan
 from propense.training import train
 from propense.training.graphs import Networks
 from propense.training.learned import learn, open_learned, refresh
 from propense.training.shaping import derive_shape
 from propense.training.train import make_scorer, train_network
-from propense.training.validation import Judge, Scores, ndcg
+from propense.training.validation import Judge, Scores, ndcg, skill
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
 
@@ -312,3 +312,17 @@ def test_a_goal_without_a_success_in_validation_has_no_say(tmp_path):
     chosen = rising_settings(train={"max_epochs": 1, "threads": 1})
     trained = train_network(dataset, chosen, tmp_path / "training")
     assert list(judge.scores(trained.scorer, None).skills) == ["spend"]
+    y[:3, 0] = 1
+    assert list(judge.scores(trained.scorer, None).skills) == ["spend"], "three say nothing"
+    alone = replace(rows, y=y[:, :1], goals=rows.goals[:1])
+    heard = replace(judge, rows=alone).scores(trained.scorer, None)
+    assert list(heard.skills) == ["pay"], "but are better than nothing"
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-4, 1e4])
+def test_the_skill_at_a_value_does_not_hang_on_the_unit_of_money(unit):
+    goal = GoalPlan("spend", "value", 7 * DAY)
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(2000) < 0.2, rng.lognormal(1, 1, 2000), 0)
+    answer = np.where(y > 0, 2.0, 0.2)
+    assert skill(goal, y * unit, answer * unit) == pytest.approx(skill(goal, y, answer), rel=1e-6)

@@ -11,6 +11,8 @@ from propense.schemas import UNSEEN, Floats, Ids, TableFeatures
 
 MAX_LEVELS: Final = 64
 """One-hot levels of a categorical column; rarer words share the unseen level."""
+FEW_BINS: Final = 16
+"""Up to so many edges a column is looked at again."""
 _STEP: Final = np.float32(1e-12)
 
 Bins = Sequence[Floats]
@@ -20,10 +22,15 @@ Bins = Sequence[Floats]
 def fit_bins(numeric: Floats, max_bins: int = 48) -> tuple[Floats, ...]:
     """Quantile edges of each column, missing values left out, repeated edges once.
 
-    A column with one value or none gets a bin without width, which is a step at it.
+    Where few values hold most rows, such as many zeros, quantiles say little of the others: those
+    get quantiles of their own. A column with one value or none gets a bin without width, which is
+    a step at it.
 
     >>> [edges.tolist() for edges in fit_bins(np.array([[0, 1], [2, 1]], np.float32), 2)]
     [[0.0, 1.0, 2.0], [1.0, 1.0]]
+    >>> mostly_zero = np.array([0.0] * 97 + [1, 2, 9], np.float32)[:, None]
+    >>> fit_bins(mostly_zero, 4)[0].tolist()
+    [0.0, 1.0, 2.0, 9.0]
     """
     bins = []
     for column in numeric.T:
@@ -31,8 +38,21 @@ def fit_bins(numeric: Floats, max_bins: int = 48) -> tuple[Floats, ...]:
         if not len(known):
             known = np.zeros(1, np.float32)
         edges = np.unique(np.quantile(known, np.linspace(0, 1, max_bins + 1)).astype(np.float32))
+        if len(edges) <= min(FEW_BINS, max_bins):
+            edges = _edges_of_rest(known, max_bins)
         bins.append(np.repeat(edges, 2) if len(edges) == 1 else edges)
     return tuple(bins)
+
+
+def _edges_of_rest(known: Floats, max_bins: int) -> Floats:
+    """Every value that fills a bin alone, and quantiles of the others; `known` ascends."""
+    value, n_rows = np.unique(known, return_counts=True)
+    alone = n_rows >= len(known) / max_bins
+    rest = np.repeat(value[~alone], n_rows[~alone])
+    if not len(rest):
+        return value.astype(np.float32)
+    spread = np.quantile(rest, np.linspace(0, 1, min(FEW_BINS, max_bins)), method="nearest")
+    return np.unique(np.concatenate([value[alone], value[[0, -1]], spread]).astype(np.float32))
 
 
 def padded_edges(bins: Bins) -> Floats:

@@ -38,6 +38,9 @@ SPREAD: Final = 2.0
 """Standard deviations, and as many customers, above what is expected that are mere chance."""
 PRIOR: Final = 0.5
 """Successes that every item is credited with."""
+ENOUGH: Final = 0.1
+"""Successes of those who say what is usual, beside those that are looked at: with fewer no one is
+judged."""
 MANY: Final = 0.05
 """Share of customers who cannot all be invented: what they are devoted to is a staple."""
 UNUSUAL: Final = 0.01
@@ -107,6 +110,9 @@ def _weigh_devoted(support: Support, n_items: int, least: float, weights: Double
     if not devoted.any():
         return
     broad = (support.breadth >= BROAD) & ~devoted
+    if support.times[broad].sum() < ENOUGH * support.times[devoted].sum():
+        # Where nearly all histories are short, nobody is left to say what is usual.
+        return
     found = _sum(support.item, support.times * devoted, n_items)
     share = _shares(_sum(support.item, support.times * broad, n_items))
     size = float(support.times[devoted].mean())
@@ -126,6 +132,8 @@ def _weigh_newcomers(support: Support, n_items: int, seconds: int, weights: Doub
     item, begun, times = support.item[rows], support.begun[rows], support.times[rows]
     found = Log(item, begun, times).between(item, begun, seconds)
     crowd = Log(0 * item, begun, times).between(0 * item, begun, seconds)
+    if support.times[~new].sum() < ENOUGH * times.sum():
+        return
     older = Log(support.item[~new], support.moment[~new], support.times[~new])
     # What is new or in season has a share of its own in the days of the surge.
     then = Log(0 * older.item, older.moment, older.times).between(0 * item, begun, seconds)

@@ -16,6 +16,8 @@ from propense.schemas import Doubles
 LOWEST_SLOPE: Final = 0.05
 HIGHEST_SLOPE: Final = 20.0
 FEWEST: Final = 10
+_EXPECTED: Final = 20
+"""Outcomes that a value's total is shrunk by."""
 """Of either class; with fewer there is nothing to calibrate by."""
 _EDGE: Final = 1e-7
 
@@ -112,17 +114,22 @@ def fit_calibrator(p: Doubles, y: Doubles) -> Calibrator:
 def fit_value_calibrator(p: Doubles, y: Doubles) -> ValueCalibrator:
     """The scale in [0.1, 10] that makes the expected total the total that came.
 
-    Does nothing (kind "none") with fewer than 10 outcomes above zero or a total that is not
-    positive on either side.
+    Few outcomes, or few large ones, say little of the total: the logarithm of the scale is shrunk
+    as if 20 equal ones had been expected exactly. Does nothing (kind "none") with fewer than 10
+    outcomes above zero or a total that is not positive on either side.
 
-    >>> fit_value_calibrator(np.full(20, 2.0), np.full(20, 3.0)).scale
-    1.5
+    >>> round(fit_value_calibrator(np.full(20, 2.0), np.full(20, 3.0)).scale, 3)
+    1.225
+    >>> round(fit_value_calibrator(np.full(9980, 2.0), np.full(9980, 3.0)).scale, 3)
+    1.499
     """
     p, y = _checked(p, y)
     came, expected = float(y.sum()), float(p.sum())
     if (y > 0).sum() < FEWEST or came <= 0 or expected <= 0:
         return ValueCalibrator()
-    return ValueCalibrator("scale", float(np.clip(came / expected, 0.1, 10.0)))
+    heard = came**2 / float((y**2).sum())
+    scale = (came / expected) ** (heard / (heard + _EXPECTED))
+    return ValueCalibrator("scale", float(np.clip(scale, 0.1, 10.0)))
 
 
 def _checked(p: Doubles, y: Doubles) -> tuple[Doubles, Doubles]:

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from propense.models.dropout import Dropout
 from propense.models.shape import NetworkShape
+from propense.schemas import FIRST_KNOWN
 
 
 class PiecewiseLinear(nn.Module):
@@ -104,6 +105,9 @@ class WordTables(nn.ModuleList):
 def _word_table(n_words: int, width: int) -> nn.Embedding:
     table = nn.Embedding(n_words, width)
     nn.init.normal_(table.weight, std=0.3)
+    with torch.no_grad():
+        # None and unseen may never occur in train: what nobody has learned says nothing.
+        table.weight[:FIRST_KNOWN] = 0
     return table
 
 

@@ -89,7 +89,8 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
     if not dataset.plan.goals or not settings.rivals.goals:
         return
     rng = np.random.default_rng([settings.train.seed, 4])
-    train = draw_rows(dataset.rows, TRAIN, settings.rivals.max_rows, rng)
+    most = max(settings.rivals.rows_of(name) for name in settings.rivals.goals)
+    train = draw_rows(dataset.rows, TRAIN, most, rng)
     validation = draw_rows(dataset.rows, VALIDATION, TUNED_ON, rng)
     made = dataset.features_of(train), dataset.features_of(validation)
     raw = dataset.raw_features_of(train), dataset.raw_features_of(validation)
@@ -99,7 +100,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
             kind=goal.kind,
             bins=None if is_raw(name) else dataset.encoder.bins,
             trials=settings.rivals.trials,
-            max_rows=settings.rivals.max_rows,
+            max_rows=settings.rivals.rows_of(name),
             rows_given=int((dataset.rows.part == TRAIN).sum()),
             seed=settings.train.seed,
             threads=threads,

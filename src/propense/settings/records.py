@@ -13,6 +13,9 @@ from propense.settings.record import Count, Record
 from propense.settings.serve import Serve
 
 SMALL_TABLE, _FEW_EXAMPLES = 30_000, 500_000
+_FEW_IF_SPARSE, _FEW_OF_AN_ITEM = 2_000_000, 100
+MAX_TRAIN_ROWS = 600_000
+"""As-of rows that the network, and gradient boosting, learn from at most."""
 """Rows of a table, and rows or next items of any data, that networks are averaged for."""
 
 
@@ -192,19 +195,19 @@ class Model(Record, frozen=True):
     size: Literal["small", "base", "large"] = "base"
     """One dial; width, depth and length follow."""
     ensemble: Annotated[int, msgspec.Meta(ge=1, le=8)] | None = None
-    """Networks trained apart and averaged, 1 to 8; by default 4 for tables without events up to
-    30,000 rows, else 2 up to 500,000 rows or next items, else 1."""
+    """Networks averaged, 1 to 8; by default 4 for tables without events up to 30,000 rows, else 2
+    up to 500,000 rows or next items (2,000,000 where an item has fewer than 100), else 1."""
 
     dropout: Annotated[float, msgspec.Meta(ge=0, le=0.9)] | None = None
     """Of the sequence part; default: .5 where an item has few examples, .1 where it has many."""
     table_dropout: Annotated[float, msgspec.Meta(ge=0, le=0.9)] | None = None
     """Of the tabular part; default: derived from the number of rows."""
 
-    def count_networks(self, n_examples: int, table: bool) -> int:
+    def count_networks(self, n_examples: int, table: bool, n_items: int = 0) -> int:
         """Networks to train on so many next items or labelled rows, whichever are more; `table`
         where there are no events at all.
 
-        Where examples are few each network guesses much on its own, and another one is cheap.
+        Where examples are few, or few for each of the items, a network guesses much on its own.
 
         >>> Model().count_networks(131_413, table=False), Model().count_networks(10**6, table=False)
         (2, 1)
@@ -215,7 +218,8 @@ class Model(Record, frozen=True):
             return self.ensemble
         if table and n_examples <= SMALL_TABLE:
             return 4
-        return 2 if n_examples <= _FEW_EXAMPLES else 1
+        sparse = n_examples < _FEW_OF_AN_ITEM * n_items
+        return 2 if n_examples <= (_FEW_IF_SPARSE if sparse else _FEW_EXAMPLES) else 1
 
 
 class Train(Record, frozen=True):
@@ -270,10 +274,18 @@ class Rivals(Record, frozen=True):
     """Rivals for what to show next."""
     trials: Count = 8
     """Hyper-parameters tried for each, judged on validation."""
-    max_rows: Count = 100_000
-    """Train rows of a rival at most, drawn by user; the report says so."""
-    max_items_ease: int = 15_000
-    """EASE is left out of larger catalogues."""
+    max_rows: Count | None = None
+    """Train rows of a rival at most, drawn by user; default: 600,000 for gradient boosting, as
+    many as the network reads, and 100,000 for the others. The report says so."""
+    max_items_ease: int = 20_000
+    """Items that EASE knows, the most popular of a larger catalogue; its memory grows with their
+    square. The report says so."""
+
+    def rows_of(self, rival: str) -> int:
+        """Train rows of a rival at most."""
+        if self.max_rows is not None:
+            return self.max_rows
+        return MAX_TRAIN_ROWS if rival.startswith("lightgbm") else 100_000
 
 
 class Evaluate(Record, frozen=True):

@@ -83,7 +83,7 @@ def estimate(
     made = 3 * n_windows * min(size.actions, settings.features.max_actions) if size.events else 0
     features = size.columns + made
     examples = max(size.events if size.items else 0, size.rows)
-    networks = settings.model.count_networks(examples, table=not size.events)
+    networks = settings.model.count_networks(examples, not size.events, size.items)
     train = (
         epochs
         * networks
@@ -101,7 +101,8 @@ def estimate(
     else:
         tuning = 0.0
     judged = size.rows if settings.evaluate.max_rows is None else settings.evaluate.max_rows
-    rival_rows = min(size.rows, settings.rivals.max_rows)
+    rows = [min(size.rows, settings.rivals.rows_of(name)) for name in settings.rivals.goals]
+    rival_rows = sum(rows) / max(1, len(rows))
     rivals = rival_rows * features * unit.rival_row_column * max(1, size.goals)
     if settings.recommend is not None and "ease" in settings.rivals.items:
         rivals += min(size.items, settings.rivals.max_items_ease) ** 3 * unit.ease_item_cubed

@@ -36,7 +36,8 @@ def derive_shape(
     n_rows = int((dataset.rows.part == 0).sum())
     learned = int((dataset.train_end - histories.offsets[:-1]).sum())
     n_examples = max(learned if heads else 0, n_rows)
-    n_networks = settings.model.count_networks(n_examples, table=not sequence)
+    n_items = content.n_seen if heads else 0
+    n_networks = settings.model.count_networks(n_examples, table=not sequence, n_items=n_items)
     ensemble, packed = (n_networks, 1) if sequence else (1, n_networks)
     hidden, members, table_dropout = derive_table(n_rows, n_networks)
     dropout = _or(settings.model.dropout, derive_dropout(learned, content.n_seen))

@@ -25,6 +25,7 @@ from propense.models.shape import NetworkShape
 from propense.progress import NoProgress, Progress
 from propense.schemas import FIRST_KNOWN, TRAIN, VALIDATION, AsOfRows, Ints
 from propense.settings import Settings
+from propense.settings.records import MAX_TRAIN_ROWS
 from propense.training.checkpoints import Training
 from propense.training.ensemble import count_at_once, fit_together
 from propense.training.examples import Examples, gather_examples
@@ -42,8 +43,6 @@ from propense.training.warm_start import Laid, Start, Taken, sum_up, take_over
 
 FORMAT = 7
 """Of what a checkpoint holds; another one is not gone on from."""
-MAX_TRAIN_ROWS = 600_000
-"""As-of rows learned from, drawn by row; the report says how many there were."""
 _SEEDS_APART = 1_000_003
 """Between the networks of an ensemble, so that runs of neighbouring seeds share none."""
 STEPS_A_PASS = 160

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from propense.encoding.batches import EventClock
-from propense.evaluation.calibration import fit_calibrator
+from propense.evaluation.calibration import FEWEST, fit_calibrator
+from propense.evaluation.value import deviance_floor
 from propense.inference.ranking import Ranker
 from propense.inference.scorer import Scorer
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
@@ -66,9 +67,11 @@ class Judge:
         """Skill of each goal, ndcg@10 of the lists.
 
         Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1 all. A goal
-        with one outcome only has none: that constant answer cannot be surpassed.
+        with one outcome only has none: that constant answer cannot be surpassed. One with few of
+        either is mostly noise, and heard only where there is no other.
         """
         skills: dict[str, float] = {}
+        rare: dict[str, float] = {}
         if len(self.rows):
             answers = scorer.score_goals(
                 self.histories, self.clock, self.features, self.rows.user, self.rows.as_of
@@ -77,9 +80,12 @@ class Judge:
                 y = self.rows.y[:, number].astype(np.float64)
                 known = np.isfinite(y)
                 if known.any() and np.ptp(y[known]) > 0:
-                    skills[goal.name] = skill(goal, y[known], answers[known, number])
+                    happened = int((y[known] > 0).sum())
+                    few = min(happened, int(known.sum()) - happened) < FEWEST
+                    found = skill(goal, y[known], answers[known, number])
+                    (rare if few and goal.kind == "binary" else skills)[goal.name] = found
         listed = ranker is not None and len(self.targets)
-        return Scores(skills, self._ndcg(scorer, ranker) if ranker and listed else None)
+        return Scores(skills or rare, self._ndcg(scorer, ranker) if ranker and listed else None)
 
     def _ndcg(self, scorer: Scorer, ranker: Ranker) -> float:
         wanted, share = scorer.seek_items(
@@ -124,5 +130,5 @@ def _log_loss(y: Doubles, p: Doubles) -> float:
 
 
 def _tweedie(y: Doubles, mean: Doubles) -> float:
-    mean = np.maximum(mean, 1e-3)
+    mean = np.maximum(mean, deviance_floor(y))
     return float((-4 * np.sqrt(y) + 2 * y / np.sqrt(mean) + 2 * np.sqrt(mean)).mean())

@@ -32,7 +32,7 @@ class ItemSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     trials: int = 8
     seed: int = 0
-    max_items_ease: int = 15_000
+    max_items_ease: int = 20_000
     repeat: bool = False
     """True where people take the same item again: nothing is left out of a list."""
     k: int = 10

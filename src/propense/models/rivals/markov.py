@@ -16,10 +16,10 @@ from propense.schemas import Floats, Histories
 
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "sharpness": (0.5, 1.0, 0.0),
-    "n_lags": (10, 20, 5, 2),
+    "n_lags": (10, 20, 5),
     "fade": (1.0, 0.7, 1.5),
+    "smoothing": (1.0, 0.1),
     "together": (0.0, 0.3),
-    "smoothing": (1.0, 10.0),
 }
 
 
