@@ -368,6 +368,21 @@ def test_leave_one_out_keeps_short_sequences_in_train(tmp_path: Path, duck: Engi
     assert [(count.events, count.users) for count in plan.counts] == [(11, 4), (2, 2), (2, 2)]
 
 
+def test_times_too_coarse_to_leave_one_out_are_told(tmp_path: Path, duck: Engine) -> None:
+    """A basket at the end hides its other items from whoever is asked for one of them."""
+    notes = []
+    for n_tied in (1, 30):
+        events = [
+            Event(f"u{u}", "view", DAY * (1 if u < n_tied and i == 2 else i)) for u in range(40)
+            for i in range(3)
+        ]  # fmt: skip
+        run = write_clean(tmp_path / str(n_tied), events)
+        notes.append(split(run, settings_of(split={"by": "leave_one_out"}), duck).notes)
+    assert not any("share their time" in note for note in notes[0])
+    (told,) = [note for note in notes[1] if "share their time" in note]
+    assert told.startswith("30 of 40 customers") and "leave event_time out" in told
+
+
 def rewrite_labels(run: RunFolder, change: Any) -> None:
     file = run.parts / "labels.parquet"
     table = pq.read_table(file)

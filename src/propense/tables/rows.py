@@ -202,6 +202,12 @@ class Tally:
         self._events, self._users, self._rows = (np.zeros(n, dtype=np.int64) for _ in range(3))
         self._positives = np.zeros((n, len(goals.plans)), dtype=np.int64)
         self._labelled = np.zeros((n, len(goals.plans)), dtype=np.int64)
+        self.last_events = self.last_shared = 0
+
+    def add_last_events(self, shared: np.ndarray) -> None:
+        """Last events of customers, and which of them share their moment with others."""
+        self.last_events += len(shared)
+        self.last_shared += int(shared.sum())
 
     def add_events(self, slots: Ints, n_each: Ints | None = None) -> None:
         """Events by the number of their part or fold, -1 for none."""

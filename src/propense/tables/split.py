@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -24,6 +24,8 @@ from propense.tables.rows import Labeller, Tally, labels_schema, labels_table
 from propense.tables.shards import Partitions, Shard, partition, read_shard
 
 By = Literal["time", "user", "group", "leave_one_out"]
+MANY_SHARED: Final = 0.05
+"""Of the last events, at one time with others: such times are too coarse to leave one out."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,11 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
                 tally.add_rows(rows)
                 asked.append(np.unique(rows.user * len(PARTS) + rows.part))
             _count_shard(tally, scheme, shard, dealt, asked)
-    return _plan(scheme, settings, partitions, tally.counts)
+            if scheme.by == "leave_one_out" and partitions.survey.timed:
+                last = shard.offsets[1:][np.diff(shard.offsets) >= 3] - 1
+                moment = shard.ledger.time_us
+                tally.add_last_events(moment[last] == moment[last - 1])
+    return _plan(scheme, settings, partitions, tally)
 
 
 def _count_shard(
@@ -201,15 +207,20 @@ def _count_shard(
             tally.add_users(np.concatenate(asked) % len(PARTS))
 
 
-def _plan(
-    scheme: Scheme, settings: Settings, partitions: Partitions, counts: list[PartCount]
-) -> SplitPlan:
-    rules, survey = settings.split, partitions.survey
+def _plan(scheme: Scheme, settings: Settings, partitions: Partitions, tally: Tally) -> SplitPlan:
+    rules, survey, counts = settings.split, partitions.survey, tally.counts
     notes = [*scheme.notes, *scheme.labeller.notes]
     if scheme.by in ("user", "group"):
         check_parts({count.part: count.users for count in counts}, scheme.by)
     _check_labels(scheme, counts)
     notes += _fractions(scheme, settings, counts)
+    if survey.timed and tally.last_shared > MANY_SHARED * tally.last_events:
+        notes.append(
+            f"{tally.last_shared:,} of {tally.last_events:,} customers' last events share their "
+            f"time with the event before: what happens at one time is taken as one basket, which "
+            f"the history ends before. If the rows of the log are in order, leave event_time out "
+            f"of the columns"
+        )
     for plan in scheme.goals.plans:
         n = counts[-1].positives[plan.name]
         if rules.folds is None and n < settings.evaluate.min_positives:
