@@ -34,10 +34,10 @@ def settings_of(**items: Any) -> Any:
 
 
 def row(content: ItemContent, place: int) -> tuple[Any, ...]:
-    text = content.text[content.text_offsets[place] : content.text_offsets[place + 1]]
+    grams = slice(content.text_offsets[place], content.text_offsets[place + 1])
     return (
-        content.categorical[place].tolist(), content.numeric[place].tolist(), text.tolist(),
-        content.titles[place],
+        content.categorical[place].tolist(), content.numeric[place].tolist(),
+        content.text[grams].tolist(), content.titles[place], content.text_weight[grams].tolist(),
     )  # fmt: skip
 
 
@@ -69,6 +69,16 @@ def test_shared_tokens_and_chinese_titles_are_in_the_bag() -> None:
     assert len(row(titled, 4)[2]) > 4
 
 
+def test_a_column_counts_alike_beside_a_long_title_and_alone() -> None:
+    chosen = settings_of(features=["title", "genres", "tags"])
+    made = encode_items(ITEMS, fit_content(ITEMS, SEEN, chosen), VOCABULARY, 6)
+    _, _, text, _, weight = row(made, 2)
+    assert len(text) > 20 and np.isclose(sum(weight), 3), "one for each column that is known"
+    assert sorted(weight)[-1] == 1 and np.isclose(sorted(weight)[0], 1 / (len(text) - 2))
+    _, _, _, _, art = row(made, 5)
+    assert art == [1.0], "no title, no tag"
+
+
 def test_a_new_item_online_is_what_it_would_have_been_in_the_catalogue() -> None:
     spec = fit_content(ITEMS, SEEN, settings_of())
     made = encode_items(ITEMS, spec, VOCABULARY, 6)
@@ -84,7 +94,7 @@ def test_a_new_item_online_is_what_it_would_have_been_in_the_catalogue() -> None
 
 def test_a_new_item_may_be_known_by_little_or_nothing() -> None:
     spec = fit_content(ITEMS, SEEN, settings_of())
-    categorical, numeric, text, _ = row(encode_item({"level": "unheard of"}, spec), 0)
+    categorical, numeric, text, _, _ = row(encode_item({"level": "unheard of"}, spec), 0)
     assert (categorical, numeric, text) == ([1], [0, 0], [])
     assert row(encode_item({"item_id": "x"}, spec), 0)[3] == "x"
 

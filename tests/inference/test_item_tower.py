@@ -70,8 +70,8 @@ def test_the_graph_gives_the_vectors_of_an_item_nobody_has_met(tmp_path, absent)
 def first_of(content: ItemContent) -> ItemContent:
     return ItemContent(
         content.categorical[:1], content.cardinalities, content.numeric[:1],
-        content.text_offsets[:2], content.text[: content.text_offsets[1]], content.text_buckets,
-        content.titles[:1],
+        content.text_offsets[:2], content.text[: content.text_offsets[1]],
+        content.text_weight[: content.text_offsets[1]], content.text_buckets, content.titles[:1],
     )  # fmt: skip
 
 

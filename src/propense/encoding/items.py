@@ -46,7 +46,9 @@ class ItemContent:
 
     `categorical` (n_items, c) int32; `numeric` (n_items, m) float32 standardised, 0 where
     missing; text and tokens of item `i` are `text[text_offsets[i]:text_offsets[i + 1]]`,
-    ids 1 .. text_buckets - 1. `titles` (n_items,) words for people.
+    ids 1 .. text_buckets - 1, with `text_weight` one over how many its column has of that item, so
+    that a category counts as much beside a long title as alone. `titles` (n_items,) words for
+    people.
     """
 
     categorical: Ids
@@ -54,6 +56,7 @@ class ItemContent:
     numeric: Floats
     text_offsets: Ints
     text: Ids
+    text_weight: Floats
     text_buckets: int
     titles: Words
     n_seen: int = 0
@@ -147,6 +150,7 @@ def lay_over(content: ItemContent, fresh: ItemContent, index: Ints) -> ItemConte
             [content.text_offsets, content.text_offsets[-1] + fresh.text_offsets[1:]]
         ),
         text=np.concatenate([content.text, fresh.text]),
+        text_weight=np.concatenate([content.text_weight, fresh.text_weight]),
         text_buckets=content.text_buckets,
         titles=np.concatenate([content.titles, fresh.titles]),
     )
@@ -171,7 +175,7 @@ def content_of(items: Any, spec: ContentSpec) -> ItemContent:
         _standardise(catalogue_numbers(items[column.name], column.kind), column)[:, None]
         for column in spec.of_kind("numeric", "time")
     ]
-    offsets, text = _join_rows(
+    offsets, text, weight = _join_rows(
         [_bag(items[column.name], column, spec) for column in spec.of_kind("text", "tokens")],
         n_rows,
     )
@@ -183,6 +187,7 @@ def content_of(items: Any, spec: ContentSpec) -> ItemContent:
         numeric=_stack(numeric, n_rows).astype(np.float32),
         text_offsets=offsets,
         text=text,
+        text_weight=weight,
         text_buckets=spec.text_buckets,
         titles=np.asarray(words.to_numpy(zero_copy_only=False), object),
     )
@@ -199,28 +204,33 @@ def _bag(column: Any, spec: Column, content: ContentSpec) -> tuple[Ints, Ids]:
     return hash_tokens(split_tokens(column, spec.separator or "|"), content.text_buckets)
 
 
-def _join_rows(bags: list[tuple[Ints, Ids]], n_rows: int) -> tuple[Ints, Ids]:
-    """Sparse rows of several columns side by side."""
+def _join_rows(bags: list[tuple[Ints, Ids]], n_rows: int) -> tuple[Ints, Ids, Floats]:
+    """Sparse rows of several columns side by side, and one over how many each column has."""
     if not bags:
-        return np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32)
-    row = np.concatenate([np.repeat(np.arange(n_rows), np.diff(offsets)) for offsets, _ in bags])
+        return np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
+    sizes = [np.diff(offsets) for offsets, _ in bags]
+    row = np.concatenate([np.repeat(np.arange(n_rows), size) for size in sizes])
+    weight = np.concatenate([np.repeat(1 / np.maximum(size, 1), size) for size in sizes])
     order = np.argsort(row, kind="stable")
     lengths = np.bincount(row, minlength=n_rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return offsets, np.concatenate([ids for _, ids in bags])[order]
+    ids = np.concatenate([ids for _, ids in bags])
+    return offsets, ids[order], weight[order].astype(np.float32)
 
 
 def _take(content: ItemContent, rows: Ints, ids: Words, n_seen: int) -> ItemContent:
     """Content in the order of `rows`; -1 is an empty row."""
     absent = rows < 0
     safe = np.where(absent, 0, rows)
-    offsets, text = take_rows(content.text_offsets, content.text, rows)
+    every = np.arange(len(content.text), dtype=np.int32)
+    offsets, place = take_rows(content.text_offsets, every, rows)
     return ItemContent(
         categorical=np.where(absent[:, None], np.int32(0), content.categorical[safe]),
         cardinalities=content.cardinalities,
         numeric=np.where(absent[:, None], np.float32(0), content.numeric[safe]),
         text_offsets=offsets,
-        text=text,
+        text=content.text[place],
+        text_weight=content.text_weight[place],
         text_buckets=content.text_buckets,
         titles=np.where(absent, ids, content.titles[safe]),
         n_seen=n_seen,
@@ -234,6 +244,7 @@ def _empty(n_items: int, spec: ContentSpec, ids: Words, n_seen: int) -> ItemCont
         numeric=np.zeros((n_items, len(spec.of_kind("numeric", "time"))), np.float32),
         text_offsets=np.zeros(n_items + 1, np.int64),
         text=np.zeros(0, np.int32),
+        text_weight=np.zeros(0, np.float32),
         text_buckets=spec.text_buckets,
         titles=ids,
         n_seen=n_seen,

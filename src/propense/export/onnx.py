@@ -143,6 +143,7 @@ def example_content(shape: NetworkShape, rng: np.random.Generator, n_items: int)
         numeric=rng.normal(size=(n_items, shape.n_content_numeric)).astype(np.float32),
         text_offsets=offsets if shape.text_buckets else np.zeros_like(offsets),
         text=rng.integers(1, max(shape.text_buckets, 2), n_grams).astype(np.int32),
+        text_weight=rng.random(n_grams, np.float32),
         text_buckets=shape.text_buckets,
         titles=np.full(n_items, "", object),
     )
@@ -169,7 +170,9 @@ def _export_items(networks: Networks, file: Path) -> None:
     graph = ItemGraph(networks).eval()
     fed = tower_inputs(example_content(networks.shape, np.random.default_rng(0), 5))
     items, grams = torch.export.Dim("items"), torch.export.Dim("grams")
-    axes = tuple({0: items, 1: grams} if name == "text" else {0: items} for name in graph.names)
+    axes = tuple(
+        {0: items, 1: grams} if name.startswith("text") else {0: items} for name in graph.names
+    )
     outputs = ("item_vectors", "goal_vectors")[: len(graph.towers)]
     arguments = tuple(torch.from_numpy(fed[name]) for name in graph.names)
     _write(graph, arguments, graph.names, outputs, (axes,), file)

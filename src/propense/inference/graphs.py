@@ -68,14 +68,17 @@ class ItemTower:
 
 
 def tower_inputs(content: ItemContent) -> dict[str, np.ndarray]:
-    """The arrays that the graph reads; n-grams are padded with 0, which is none."""
+    """The arrays that the graph reads; rows of n-grams are filled with some of weight 0."""
     length = np.diff(content.text_offsets)
     text = np.zeros((content.n_items, max(int(length.max(initial=0)), 1)), np.int64)
-    text[np.arange(text.shape[1]) < length[:, None]] = content.text
+    weight = np.zeros(text.shape, np.float32)
+    there = np.arange(text.shape[1]) < length[:, None]
+    text[there], weight[there] = content.text, content.text_weight
     return {
         "categorical": np.ascontiguousarray(content.categorical, np.int64),
         "numeric": np.ascontiguousarray(content.numeric, np.float32),
         "text": text,
+        "text_weight": weight,
     }
 
 

@@ -13,7 +13,7 @@ import msgspec
 from propense.errors import BundleError
 from propense.inference.signing import SIGNATURE, check_signature, read_plain
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 FILE: Final = "manifest.json"
 MANIFEST_BYTES: Final = 16_000_000
 """Of a manifest; a bundle has tens of files, not a hundred thousand."""

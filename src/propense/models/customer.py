@@ -24,12 +24,13 @@ class Content:
     numeric: Float[Tensor, "items m"]
     text_offsets: Int[Tensor, " items_plus_one"]
     text: Int[Tensor, " grams"]
+    text_weight: Float[Tensor, " grams"]
 
     def to(self, device: torch.device) -> Content:
         """On that device."""
         return Content(
             self.categorical.to(device), self.numeric.to(device),
-            self.text_offsets.to(device), self.text.to(device),
+            self.text_offsets.to(device), self.text.to(device), self.text_weight.to(device),
         )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ class ItemVectors(nn.Module):
         if self.numbers is not None:
             nn.init.normal_(self.numbers.weight, std=0.02)
         self.text = (
-            nn.EmbeddingBag(shape.text_buckets, shape.dim, mode="mean")
+            nn.EmbeddingBag(shape.text_buckets, shape.dim, mode="sum")
             if shape.text_buckets
             else None
         )
@@ -72,7 +73,7 @@ class ItemVectors(nn.Module):
             offsets = torch.cumsum(n_grams, 0) - n_grams
             place = torch.arange(int(n_grams.sum()), device=item.device)
             flat = place + torch.repeat_interleave(start - offsets, n_grams)
-            out = out + self.text(content.text[flat], offsets)
+            out = out + self.text(content.text[flat], offsets, content.text_weight[flat])
         return out
 
 

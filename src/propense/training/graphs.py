@@ -21,7 +21,7 @@ EVENT_INPUTS = (
 )  # fmt: skip
 
 
-ITEM_INPUTS = ("categorical", "numeric", "text")
+ITEM_INPUTS = ("categorical", "numeric", "text", "text_weight")
 
 Ensemble = Sequence[CustomerNetwork]
 """Networks of one shape, trained apart; their answers are averaged."""
@@ -117,7 +117,7 @@ class ItemGraph(nn.Module):
     """What is said of items that nobody has met -> the vectors that both graphs read.
 
     Reads those of ITEM_INPUTS that the networks have columns for. `text` (n, width) is padded
-    with 0, which is no n-gram. Only one set of vectors where both graphs keep the same weights.
+    with n-grams of weight 0. Only one set of vectors where both graphs keep the same weights.
     """
 
     def __init__(self, networks: Networks) -> None:
@@ -156,15 +156,15 @@ class _Tower(nn.Module):
         if self.numbers is not None:
             out = out + self.numbers(content["numeric"])
         if self.text is not None:
-            there = (content["text"] > 0).to(out.dtype)[..., None]
-            grams = functional.embedding(content["text"], self.text) * there
-            out = out + grams.sum(dim=1) / there.sum(dim=1).clamp(min=1)
+            grams = functional.embedding(content["text"], self.text)
+            out = out + (grams * content["text_weight"][..., None]).sum(dim=1)
         return out
 
 
 def item_inputs(shape: NetworkShape) -> tuple[str, ...]:
     """The inputs of ItemGraph that the networks have columns for."""
-    asked = shape.content_cardinalities, shape.n_content_numeric, shape.text_buckets
+    text = shape.text_buckets
+    asked = shape.content_cardinalities, shape.n_content_numeric, text, text
     return tuple(name for name, there in zip(ITEM_INPUTS, asked, strict=True) if there)
 
 

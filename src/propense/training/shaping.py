@@ -134,6 +134,7 @@ def content_tensors(content: ItemContent) -> Content:
         numeric=torch.tensor(np.array(content.numeric, np.float32)),
         text_offsets=torch.tensor(content.text_offsets.astype(np.int64)),
         text=torch.tensor(content.text.astype(np.int64)),
+        text_weight=torch.tensor(np.array(content.text_weight, np.float32)),
     )
 
 
