@@ -12,6 +12,7 @@ from propense.export.onnx import check_parity, example_content, export_graphs
 from propense.inference.graphs import ITEMS_FILE, ItemTower
 from propense.models.customer import CustomerNetwork
 from propense.models.shape import ItemHead, NetworkShape
+from propense.schemas import GoalPlan
 from propense.training.graphs import Networks, read_item_vectors
 from propense.training.shaping import content_tensors
 
@@ -65,6 +66,19 @@ def test_the_graph_gives_the_vectors_of_an_item_nobody_has_met(tmp_path, absent)
     assert not np.allclose(items, goals, atol=0.1)
     alone, _ = ItemTower(tmp_path).vectors_of(first_of(content))
     assert np.allclose(alone[0], items[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("absent", [{}, {"n_numeric": 0, "n_bins": 0}, {"cardinalities": ()}])
+def test_packed_ensembles_are_exported_as_they_are(tmp_path, absent):
+    sizes = {"dim": 0, "max_length": 0, "item_heads": (), "ensemble": 1, "packed": 3, "hidden": 8,
+             "members": 2, "n_numeric": 2, "n_bins": 3, "cardinalities": (4, 30, 4),
+             "content_cardinalities": (), "n_content_numeric": 0, "text_buckets": 0,
+             "goals": (GoalPlan("pay", "binary", 60), GoalPlan("spend", "value", 60))}  # fmt: skip
+    torch.manual_seed(0)
+    alone = [CustomerNetwork(make_shape(**{**sizes, **absent})).eval()]
+    networks = Networks(alone, alone)
+    export_graphs(networks, tmp_path)
+    assert check_parity(networks, tmp_path, np.random.default_rng(1)) < 1e-5
 
 
 def first_of(content: ItemContent) -> ItemContent:

@@ -29,6 +29,7 @@ def test_libraries_are_loaded_by_the_thread_that_starts_the_others(monkeypatch):
             return self
 
         goals = (type("Goal", (), {"name": "pay", "kind": "binary"})(),)
+        numeric_names = cardinalities = ()
 
     monkeypatch.setattr(rivalry, "fitter_of", noted)
     monkeypatch.setattr(rivalry, "draw_rows", lambda *words: np.zeros(0))

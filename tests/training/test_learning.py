@@ -25,7 +25,7 @@ from propense.errors import TrainError
 from propense.evaluation.propensity import auc
 from propense.progress import NoProgress
 from propense.schemas import TEST, VALIDATION, GoalPlan
-from propense.training import train
+from propense.training import gating, train
 from propense.training.graphs import Networks
 from propense.training.learned import learn, open_learned, refresh
 from propense.training.shaping import derive_shape
@@ -251,6 +251,8 @@ def test_products_in_bfloat16_learn_the_same(tmp_path, monkeypatch):
     for name in ("whole", "mixed"):
         if name == "mixed":
             monkeypatch.setattr(train, "_course", mixed)
+        # With this seed the goals are learned within the five passes, so that there is something
+        # to compare.
         chosen = rising_settings(train={"max_epochs": 5, "threads": 1, "seed": 1})
         trained = train_network(dataset, chosen, tmp_path / name)
         assert all(
@@ -297,6 +299,21 @@ def test_without_anything_to_judge_by_some_passes_are_made(tmp_path, monkeypatch
     monkeypatch.setattr(Judge, "scores", lambda *_: Scores({}, None))
     trained = train_network(dataset, chosen, tmp_path / "training")
     assert [len(training.curves) for training in trained.trainings] == [3] * trained.shape.ensemble
+
+
+def test_powers_begun_on_few_rows_are_those_of_all(tmp_path, monkeypatch):
+    dataset = rising_dataset(tmp_path / "run")
+    learned = learn(dataset, rising_settings(), tmp_path / "training")
+    targets = dataset.targets.of_part(VALIDATION)
+    asked = (learned.scorer, learned.ranker, dataset.histories, learned.clock, targets, None)
+    whole = gating.fit_gate(*asked)
+    n_items = len(learned.ranker.item_vectors)
+    monkeypatch.setattr(gating, "HELD_CELLS", 5 * n_items)
+    begun = gating.fit_gate(*asked)
+    assert len(targets) > 5 and begun != whole
+    assert (begun.network, begun.counts, begun.own) == pytest.approx(
+        (whole.network, whole.counts, whole.own), abs=1e-4
+    )
 
 
 def test_a_goal_without_a_success_in_validation_has_no_say(tmp_path):

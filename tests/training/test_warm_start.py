@@ -25,6 +25,7 @@ from propense.training.shaping import derive_shape
 from propense.training.train import train_network
 from propense.training.warm_start import (
     MOST_IN_A_ROW,
+    ORIGIN,
     Start,
     _judged_earlier,
     earliest,
@@ -158,6 +159,11 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     assert find_start(tmp_path / "none", old, world_settings(), [], None)[1] == (
         "there is no earlier training"
     )
+    origin = tmp_path / "first" / ORIGIN
+    told = msgspec.json.decode(origin.read_bytes())
+    origin.write_bytes(msgspec.json.encode(told | {"weights": told["weights"] - 1}))
+    assert "written by another version" in why()
+    origin.write_bytes(msgspec.json.encode(told))
     never = world_settings(train={"max_epochs": 1, "warm_start": "never"})
     notes = learn(old, never, tmp_path / "never", earlier=tmp_path / "first").notes
     assert notes.taken is None and notes.cold == '[train] warm_start = "never"'

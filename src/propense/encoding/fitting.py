@@ -34,7 +34,7 @@ from propense.schemas import (
 from propense.settings import Settings, seconds
 
 MAX_FIT_ROWS: Final = 200_000
-"""Train rows the bins are fitted on, evenly spaced among all; quantiles need no more."""
+"""Train rows the bins are fitted on, drawn by chance; quantiles need no more."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,6 +14,9 @@ import pyarrow.feather as feather
 from propense.errors import SourceError
 
 Record = TypeVar("Record")
+
+ENCODED: Final = 2
+"""Version of the encoded arrays, to be raised with every change of a record's fields."""
 
 
 def save_record(folder: Path, name: str, record: Any) -> None:

@@ -130,10 +130,10 @@ def _weigh_newcomers(support: Support, n_items: int, seconds: int, weights: Doub
         return
     rows = rows[np.lexsort((support.begun[rows], support.item[rows]))]
     item, begun, times = support.item[rows], support.begun[rows], support.times[rows]
-    found = Log(item, begun, times).between(item, begun, seconds)
-    crowd = Log(0 * item, begun, times).between(0 * item, begun, seconds)
     if support.times[~new].sum() < ENOUGH * times.sum():
         return
+    found = Log(item, begun, times).between(item, begun, seconds)
+    crowd = Log(0 * item, begun, times).between(0 * item, begun, seconds)
     older = Log(support.item[~new], support.moment[~new], support.times[~new])
     # What is new or in season has a share of its own in the days of the surge.
     then = Log(0 * older.item, older.moment, older.times).between(0 * item, begun, seconds)

@@ -24,6 +24,10 @@ class ItemHead(msgspec.Struct, frozen=True):
     """Of its probabilities in a recommendation; 0 only teaches the trunk."""
 
 
+WEIGHTS: Final = 7
+"""Version of a network's parameters: their names, shapes and meaning."""
+
+
 class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
     """Every size of one network; written beside its weights.
 

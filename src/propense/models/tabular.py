@@ -6,7 +6,7 @@ TabM in that the first layer is computed once and its output, not its input, is 
 member: the wide first product is not repeated for every member.
 
 Several such ensembles can lie packed in one part (Packed-Ensembles; Laurent et al. 2023). They
-share their steps and the last bias: a step of a small table takes hardly longer for four.
+share their steps and the last bias: a step of a small table takes some twice as long for four.
 """
 
 from __future__ import annotations

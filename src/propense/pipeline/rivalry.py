@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from propense.encoding.dataset import Dataset
+from propense.encoding.design import MAX_LEVELS
 from propense.evaluation.records import RivalNote
 from propense.inference.rival import load_goal_rival
 from propense.models.rivals.goal_rival import GoalRival
@@ -89,7 +90,11 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
     if not dataset.plan.goals or not settings.rivals.goals:
         return
     rng = np.random.default_rng([settings.train.seed, 4])
-    most = max(settings.rivals.rows_of(name) for name in settings.rivals.goals)
+    # As wide as a matrix gets: words become a column each.
+    names = dataset.encoder.numeric_names
+    width = len(names) + sum(min(size, MAX_LEVELS) for size in dataset.encoder.cardinalities)
+    rows = {name: settings.rivals.rows_of(name, width) for name in settings.rivals.goals}
+    most = max(rows.values())
     train = draw_rows(dataset.rows, TRAIN, most, rng)
     validation = draw_rows(dataset.rows, VALIDATION, TUNED_ON, rng)
     made = dataset.features_of(train), dataset.features_of(validation)
@@ -100,7 +105,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
             kind=goal.kind,
             bins=None if is_raw(name) else dataset.encoder.bins,
             trials=settings.rivals.trials,
-            max_rows=settings.rivals.rows_of(name),
+            max_rows=rows[name],
             rows_given=int((dataset.rows.part == TRAIN).sum()),
             seed=settings.train.seed,
             threads=threads,

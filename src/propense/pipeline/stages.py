@@ -12,7 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from propense import __version__
+from propense.encoding.storage import ENCODED
 from propense.errors import SettingsError, nearest
+from propense.inference import manifest
+from propense.models.shape import WEIGHTS
 from propense.pipeline.live import mark_live
 from propense.pipeline.previous import mark_training, set_aside
 from propense.schemas import RunFolder
@@ -54,6 +57,8 @@ class Done(msgspec.Struct, frozen=True):
     seconds: float
 
 
+_FORMATS: Final = {"encode": ENCODED, "train": WEIGHTS, "pack": manifest.FORMAT}
+"""Of what a stage writes: what another version wrote is made again."""
 _MARKS: Final = "live.json"
 RESUMABLE: Final = ("train", "rivals", "pack")
 """Long stages that go on from what a stopped attempt left; the others start anew."""
@@ -90,6 +95,7 @@ def fingerprints(settings: Settings, marks: Marks | None = None) -> dict[str, st
         if stage.name == "pack":
             # Who serves is no part of what is packed.
             chosen["pack"] = {k: v for k, v in raw["pack"].items() if k != "promote"}
+        chosen["format"] = _FORMATS.get(stage.name, 0)
         digest.update(stage.name.encode() + msgspec.json.encode(chosen, order="sorted"))
         prints[stage.name] = digest.hexdigest()
     return prints

@@ -13,10 +13,13 @@ from propense.settings.record import Count, Record
 from propense.settings.serve import Serve
 
 SMALL_TABLE, _FEW_EXAMPLES = 30_000, 500_000
-_FEW_IF_SPARSE, _FEW_OF_AN_ITEM = 2_000_000, 100
-MAX_TRAIN_ROWS = 600_000
-"""As-of rows that the network, and gradient boosting, learn from at most."""
 """Rows of a table, and rows or next items of any data, that networks are averaged for."""
+_FEW_IF_SPARSE, _FEW_OF_AN_ITEM = 2_000_000, 100
+"""The latter where an item has fewer examples than these."""
+MAX_TRAIN_ROWS = 600_000
+"""As-of rows that the network learns from at most."""
+_RIVAL_ROWS, _BOOSTED_CELLS = 100_000, 150_000_000
+"""Train rows of a rival; cells of boosting's matrix, 600 MB, where it has more rows."""
 
 
 class Cancelled(Record, frozen=True):
@@ -275,17 +278,25 @@ class Rivals(Record, frozen=True):
     trials: Count = 8
     """Hyper-parameters tried for each, judged on validation."""
     max_rows: Count | None = None
-    """Train rows of a rival at most, drawn by user; default: 600,000 for gradient boosting, as
-    many as the network reads, and 100,000 for the others. The report says so."""
+    """Train rows of a rival at most, drawn by user; default: 100,000, and for gradient boosting up
+    to 600,000, as many as the network reads, where there are few columns. The report says so."""
     max_items_ease: int = 20_000
     """Items that EASE knows, the most popular of a larger catalogue; its memory grows with their
     square. The report says so."""
 
-    def rows_of(self, rival: str) -> int:
-        """Train rows of a rival at most."""
+    def rows_of(self, rival: str, n_columns: int) -> int:
+        """Train rows of a rival at most, where its matrix has so many columns.
+
+        >>> Rivals().rows_of("lightgbm", 100), Rivals().rows_of("lightgbm", 500)
+        (600000, 300000)
+        >>> Rivals().rows_of("svm", 100), Rivals(max_rows=50).rows_of("lightgbm", 100)
+        (100000, 50)
+        """
         if self.max_rows is not None:
             return self.max_rows
-        return MAX_TRAIN_ROWS if rival.startswith("lightgbm") else 100_000
+        if not rival.startswith("lightgbm"):
+            return _RIVAL_ROWS
+        return max(_RIVAL_ROWS, min(MAX_TRAIN_ROWS, _BOOSTED_CELLS // max(n_columns, 1)))
 
 
 class Evaluate(Record, frozen=True):

@@ -101,7 +101,9 @@ def estimate(
     else:
         tuning = 0.0
     judged = size.rows if settings.evaluate.max_rows is None else settings.evaluate.max_rows
-    rows = [min(size.rows, settings.rivals.rows_of(name)) for name in settings.rivals.goals]
+    rows = [
+        min(size.rows, settings.rivals.rows_of(name, features)) for name in settings.rivals.goals
+    ]
     rival_rows = sum(rows) / max(1, len(rows))
     rivals = rival_rows * features * unit.rival_row_column * max(1, size.goals)
     if settings.recommend is not None and "ease" in settings.rivals.items:

@@ -174,7 +174,7 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
             _count_shard(tally, scheme, shard, dealt, asked)
             if scheme.by == "leave_one_out" and partitions.survey.timed:
                 last = shard.offsets[1:][np.diff(shard.offsets) >= 3] - 1
-                moment = shard.ledger.time_us
+                moment = shard.ledger.time_us // 1_000_000
                 tally.add_last_events(moment[last] == moment[last - 1])
     return _plan(scheme, settings, partitions, tally)
 

@@ -21,7 +21,7 @@ from propense.errors import TrainError
 from propense.inference.ranking import Ranker
 from propense.inference.scorer import Scorer
 from propense.models.customer import Content, CustomerNetwork
-from propense.models.shape import NetworkShape
+from propense.models.shape import WEIGHTS, NetworkShape
 from propense.progress import NoProgress, Progress
 from propense.schemas import FIRST_KNOWN, TRAIN, VALIDATION, AsOfRows, Ints
 from propense.settings import Settings
@@ -41,8 +41,6 @@ from propense.training.shaping import (
 from propense.training.validation import Judge, Scores
 from propense.training.warm_start import Laid, Start, Taken, sum_up, take_over
 
-FORMAT = 7
-"""Of what a checkpoint holds; another one is not gone on from."""
 _SEEDS_APART = 1_000_003
 """Between the networks of an ensemble, so that runs of neighbouring seeds share none."""
 STEPS_A_PASS = 160
@@ -300,7 +298,7 @@ def _fingerprint(
     """A checkpoint counts only for the same data, shape, seed, learning rate and precision."""
     digest = hashlib.sha256()
     learned = settings.train.seed, settings.train.learning_rate
-    digest.update(msgspec.json.encode([FORMAT, shape, *learned, passes, mixed]))
+    digest.update(msgspec.json.encode([WEIGHTS, shape, *learned, passes, mixed]))
     for array in (
         examples.histories.item, examples.histories.time, examples.windows.stop,
         examples.rows.y, examples.rows.as_of, examples.features.numeric,

@@ -67,8 +67,8 @@ class Judge:
         """Skill of each goal, ndcg@10 of the lists.
 
         Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1 all. A goal
-        with one outcome only has none: that constant answer cannot be surpassed. One with few of
-        either is mostly noise, and heard only where there is no other.
+        with one outcome only has none: that constant answer cannot be surpassed. One with few
+        successes, or few without, is mostly noise, and heard only where there is no other.
         """
         skills: dict[str, float] = {}
         rare: dict[str, float] = {}
@@ -81,9 +81,10 @@ class Judge:
                 known = np.isfinite(y)
                 if known.any() and np.ptp(y[known]) > 0:
                     happened = int((y[known] > 0).sum())
-                    few = min(happened, int(known.sum()) - happened) < FEWEST
+                    rest = int(known.sum()) - happened
+                    few = happened < FEWEST or (goal.kind == "binary" and rest < FEWEST)
                     found = skill(goal, y[known], answers[known, number])
-                    (rare if few and goal.kind == "binary" else skills)[goal.name] = found
+                    (rare if few else skills)[goal.name] = found
         listed = ranker is not None and len(self.targets)
         return Scores(skills or rare, self._ndcg(scorer, ranker) if ranker and listed else None)
 

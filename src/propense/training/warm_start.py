@@ -24,7 +24,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError
 from propense.models.customer import CustomerNetwork
-from propense.models.shape import NetworkShape
+from propense.models.shape import WEIGHTS, NetworkShape
 from propense.models.tabular import order_words, width_of_numbers, width_of_words
 from propense.schemas import SplitPlan
 from propense.settings import Model, Settings, Split
@@ -46,6 +46,8 @@ class Origin(msgspec.Struct, frozen=True):
     learning_rate: float
     split: Split
     plan: SplitPlan
+    weights: int = 0
+    """Version of the parameters."""
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -109,7 +111,8 @@ def write_origin(dataset: Dataset, settings: Settings, folder: Path) -> None:
     dataset.encoder.save(folder / ENCODER)
     chosen = settings.train
     origin = Origin(
-        settings.model, chosen.seed, chosen.learning_rate, settings.split, dataset.plan
+        settings.model, chosen.seed, chosen.learning_rate, settings.split, dataset.plan,
+        WEIGHTS,
     )  # fmt: skip
     (folder / ORIGIN).write_bytes(msgspec.json.encode(origin))
 
@@ -135,6 +138,8 @@ def find_start(
     except FileNotFoundError:
         return None, "there is no earlier training"
     except (msgspec.DecodeError, BundleError):
+        return None, "the earlier training was written by another version"
+    if origin.weights != WEIGHTS:
         return None, "the earlier training was written by another version"
     chosen = settings.train
     if (origin.model, origin.seed, origin.learning_rate) != (
