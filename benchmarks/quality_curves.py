@@ -1,6 +1,7 @@
 """What more data or a deeper network brings, and what it costs: the learning curve of a run.
 
-Training has no limit of time here, or it would decide instead of the data.
+Training has no limit of time here, or it would decide instead of the data; the sizes are small and
+base, since a large one takes hours to its end.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 
@@ -16,6 +18,7 @@ from bench_tables import machine, markdown
 from example_runs import prepare
 from propense.cli.options import apply_change
 from propense.evaluation.records import LearningCurve, LearningPoint
+from propense.models.shape import DIALS
 from propense.pipeline import learning_curve
 from propense.pipeline import run as run_pipeline
 from propense.settings import parse_settings, read_toml
@@ -23,6 +26,7 @@ from propense.worlds.education import generate_education
 from quality_runs import OUT, Part, Run, title
 
 CUSTOMERS = 30_000
+SIZES = {size: DIALS[size] for size in ("small", "base")}
 PROTOCOL = (
     "The same test customers for every point. Skill is 1 - loss / loss of the best constant "
     "answer. In brackets: 95 % of the difference from the run's own network, by paired bootstrap "
@@ -59,7 +63,8 @@ def _run(name: str, make: Callable[[Path], None], seed: int, more: tuple[str, ..
         raw = apply_change(raw, change)
     settings = parse_settings(raw, folder=place)
     run_pipeline(settings, until="evaluate")
-    found = learning_curve(settings)
+    with patch("propense.pipeline.curve.DIALS", SIZES):
+        found = learning_curve(settings)
     shutil.rmtree(place)
     return {"machine": machine(), "curve": msgspec.to_builtins(found)}
 
