@@ -214,7 +214,7 @@ def _plan(scheme: Scheme, settings: Settings, partitions: Partitions, tally: Tal
         check_parts({count.part: count.users for count in counts}, scheme.by)
     _check_labels(scheme, counts)
     notes += _fractions(scheme, settings, counts)
-    if survey.timed and tally.last_shared > MANY_SHARED * tally.last_events:
+    if tally.last_shared > MANY_SHARED * tally.last_events:
         notes.append(
             f"{tally.last_shared:,} of {tally.last_events:,} customers' last events share their "
             f"time with the event before: what happens at one time is taken as one basket, which "

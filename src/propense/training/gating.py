@@ -48,10 +48,11 @@ def fit_gate(
 
 
 def _spread(targets: Targets, most: int) -> Targets:
-    """At most so many, but one, evenly over all."""
-    if len(targets) <= max(most, 1):
+    """At most so many, at least one, evenly over all."""
+    kept = max(most, 1)
+    if len(targets) <= kept:
         return targets
-    return targets.take(np.linspace(0, len(targets) - 1, max(most, 1)).astype(np.int64))
+    return targets.take(np.linspace(0, len(targets) - 1, kept).astype(np.int64))
 
 
 def climb(blocks: Iterable[OpinionBlock], near: Gate | None = None) -> Gate:

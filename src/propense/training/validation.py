@@ -9,7 +9,8 @@ import numpy as np
 
 from propense.encoding.batches import EventClock
 from propense.evaluation.calibration import FEWEST, fit_calibrator
-from propense.evaluation.value import deviance_floor
+from propense.evaluation.propensity import log_loss
+from propense.evaluation.value import tweedie_deviance
 from propense.inference.ranking import Ranker
 from propense.inference.scorer import Scorer
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
@@ -117,19 +118,9 @@ def skill(goal: GoalPlan, y: Doubles, answer: Doubles) -> float:
     an over-confident network has drifted.
     """
     if goal.kind == "value":
-        mean = np.full_like(y, max(y.mean(), _TINY))
-        loss, constant = _tweedie(np.maximum(y, 0), answer), _tweedie(np.maximum(y, 0), mean)
+        mean, paid = np.full_like(y, max(y.mean(), _TINY)), np.maximum(y, 0)
+        loss, constant = tweedie_deviance(paid, answer), tweedie_deviance(paid, mean)
     else:
         calibrated = fit_calibrator(answer, y).apply(answer)
-        loss, constant = _log_loss(y, calibrated), _log_loss(y, np.full_like(y, y.mean()))
+        loss, constant = log_loss(y, calibrated), log_loss(y, np.full_like(y, y.mean()))
     return float(1 - loss / max(constant, _TINY))
-
-
-def _log_loss(y: Doubles, p: Doubles) -> float:
-    p = np.clip(p, _TINY, 1 - _TINY)
-    return float(-(y * np.log(p) + (1 - y) * np.log1p(-p)).mean())
-
-
-def _tweedie(y: Doubles, mean: Doubles) -> float:
-    mean = np.maximum(mean, deviance_floor(y))
-    return float((-4 * np.sqrt(y) + 2 * y / np.sqrt(mean) + 2 * np.sqrt(mean)).mean())
