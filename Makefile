@@ -60,16 +60,16 @@ bench: setup ## the proofs of speed only
 	$(BIN)/python benchmarks/prove.py --kind speed
 
 bench-quality: setup ## the defaults over seeds beside rivals and literature, hours; kept runs are not made again
-	$(BIN)/python benchmarks/bench_quality.py $(BENCH)
+	$(BIN)/python -m benchmarks.quality.bench_quality $(BENCH)
 
 bench-speed: setup ## time to the peer's best ndcg@10 on this machine, hours (BENCH="--peer-epochs 3" for minutes)
-	$(BIN)/python benchmarks/bench_speed.py $(BENCH)
+	$(BIN)/python -m benchmarks.speed.bench_speed $(BENCH)
 
 bench-growth: setup ## seconds and memory from 10,000 to 10,000,000 events, minutes
-	$(BIN)/python benchmarks/bench_growth.py $(BENCH)
+	$(BIN)/python -m benchmarks.speed.bench_growth $(BENCH)
 
 bench-page: setup ## docs/benchmarks.md from what the benchmarks wrote to build/bench
-	$(BIN)/python benchmarks/bench_page.py
+	$(BIN)/python -m benchmarks.pages.bench_page
 
 clean: ## remove what was made, but not .venv
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,7 +5,7 @@
     python benchmarks/prove.py --only help     only files whose name contains "help"
     python benchmarks/prove.py --list          what there is
 
-A proof is a file proof_NAME.py with a function `prove() -> Proof`. The table is written to
+A proof is a file below proofs/ with a function `prove() -> Proof`. The table is written to
 build/prove/ as Markdown and JSON after every proof, so a stopped run keeps what it has.
 """
 
@@ -25,7 +25,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from proving import ROOT, Proof
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.proof import ROOT, Proof
 
 HERE = Path(__file__).resolve().parent
 OUT = ROOT / "build" / "prove"
@@ -40,8 +42,8 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--list", action="store_true")
     asked = parser.parse_args()
-    names = sorted(file.stem for file in HERE.glob("proof_*.py") if asked.only in file.stem)
-    modules = [importlib.import_module(name) for name in names]
+    names = sorted(_name(file) for file in HERE.glob("proofs/**/*.py"))
+    modules = [importlib.import_module(name) for name in names if asked.only in name]
     modules = [m for m in modules if asked.kind in (None, m.KIND)]
     if asked.list:
         for module in modules:
@@ -91,6 +93,10 @@ def write(rows: list[dict[str, Any]]) -> None:
         for row in rows
     ]  # fmt: skip
     (OUT / "proofs.md").write_text("\n".join(lines) + "\n")
+
+
+def _name(file: Path) -> str:
+    return ".".join(("benchmarks", *file.relative_to(HERE).with_suffix("").parts))
 
 
 def _cell(value: Any) -> str:

@@ -6,12 +6,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
-from propense.tables.engine import Engine, connect
-from required import require
+from propense.tables.engine.engine import Engine, connect
+from support.required import require
+
+if TYPE_CHECKING:
+    from support.service_bundle import Place
+    from support.service_live import Live
 
 _DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
@@ -65,3 +70,46 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     """Both engines in turn; the Spark half carries the marker `spark`."""
     found: Engine = request.getfixturevalue(f"{request.param}_engine")
     return found
+
+
+def _place(kind: str, factory: pytest.TempPathFactory) -> Place:
+    # Imported here: tests that need no bundle do not wait for torch.
+    from support.service_bundle import place_of
+
+    return place_of(kind, factory)
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Timed events, goals, a catalogue; the network that serves is not the evaluated one."""
+    return _place("refreshed", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def untimed(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Order alone; no goals."""
+    return _place("untimed", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Profiles alone; one goal, no items."""
+    return _place("table", tmp_path_factory)
+
+
+@pytest.fixture
+def live(shop: Place, tmp_path: Path) -> Iterator[Live]:
+    """A service that has heard of nobody yet."""
+    from support.service_live import live_service
+
+    with live_service(shop, tmp_path / "live") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared(shop: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A service for tests that only ask, or change customers of their own."""
+    from support.service_live import live_service
+
+    with live_service(shop, tmp_path_factory.mktemp("live")) as opened:
+        yield opened

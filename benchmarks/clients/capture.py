@@ -18,9 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from propense.ingest.browser_settings import site_settings
 from senders import SENDERS, Sender
-
-from propense.serving.ingest.site import site_settings
 
 KEPT = ("content-type", "content-encoding", "authorization")
 

@@ -18,9 +18,10 @@ import numpy as np
 from implicit.als import AlternatingLeastSquares
 from implicit.bpr import BayesianPersonalizedRanking
 from implicit.recommender_base import ModelFitError
+from scipy import sparse
+
 from next_item import Floats, Ints, Question, Sequences, judge, leave_one_out, read_sequences
 from passes import arguments, peak_mb, tell
-from scipy import sparse
 
 
 def as_matrix(sequences: Sequences) -> sparse.csr_matrix:

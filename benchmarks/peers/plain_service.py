@@ -33,12 +33,12 @@ from pydantic import BaseModel, Field
 
 from propense.encoding.batches import read_clock
 from propense.encoding.dataset import Dataset
-from propense.inference.quick import score_one
+from propense.history.records import Customer, LiveEvent
 from propense.inference.shelf import serving_bundle
+from propense.inference.single import score_one
 from propense.pipeline import run_folder
+from propense.runtime.customer_state import history_of_customer
 from propense.schemas import FIRST_KNOWN
-from propense.serving.known import history_of_customer
-from propense.serving.records import Customer, LiveEvent
 from propense.settings import Scenario, read_settings
 from propense.training.graphs import EVENT_INPUTS, Networks, NextItemGraph
 from propense.training.learned import open_learned

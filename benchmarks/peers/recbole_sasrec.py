@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from next_item import Floats, Ints, Question, Sequences, leave_one_out, read_sequences
 from passes import LENGTH, Passes, arguments, tell
 

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from next_item import Floats, Ints, Question, Sequences, leave_one_out, read_sequences
-from passes import LENGTH, Passes, arguments, tell
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 from rectools.models.nn.item_net import IdEmbeddingsItemNet
+
+from next_item import Floats, Ints, Question, Sequences, leave_one_out, read_sequences
+from passes import LENGTH, Passes, arguments, tell
 
 SIZES: dict[str, dict[str, Any]] = {"light": {"n_factors": 64, "n_heads": 2}, "published": {}}
 LOSSES: dict[str, dict[str, Any]] = {

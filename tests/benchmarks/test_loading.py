@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import select
 import socketserver
 import threading
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from benchmarks.harness import loading, wrk
+
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="the generator needs epoll")
-
-
-def load(name: str) -> ModuleType:
-    """A module of the benchmarks, which are no package."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        return importlib.import_module(name)
-
-
-loading, wrk = load("loading"), load("wrk")
 
 
 class Echo(socketserver.StreamRequestHandler):

@@ -13,10 +13,10 @@ import pytest
 
 from propense.schemas import Account, RunFolder
 from propense.settings import Settings, parse_settings
-from propense.tables.clean import clean
-from propense.tables.engine import Engine, connect
-from propense.tables.facts import Fact, count_facts
-from propense.tables.sources import read
+from propense.tables.cleaning.clean import clean
+from propense.tables.doctor.raw_counts import Fact, count_facts
+from propense.tables.engine.engine import Engine, connect
+from propense.tables.sources.reading import read
 
 N = 3000
 

@@ -13,9 +13,9 @@ import pytest
 
 from propense.schemas import RunFolder
 from propense.settings import parse_settings
-from propense.tables.engine import Engine, connect
-from propense.tables.leaks import check_no_leak
-from propense.tables.split import split
+from propense.tables.engine.engine import Engine, connect
+from propense.tables.splitting.split import split
+from propense.tables.splitting.split_checks import check_no_leak
 
 pytestmark = pytest.mark.spark
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from live_servers import started_postgres, started_redis
 
 from propense.cli import main
+from propense.history.opening import open_store
+from propense.history.records import Decision, Deed, LiveEvent
 from propense.pipeline import clean, run_folder
-from propense.pipeline.stages import fingerprints
-from propense.serving.records import Decision, Deed, LiveEvent
-from propense.serving.stores.opening import open_store
+from propense.pipeline.resume.fingerprints import fingerprints
 from propense.settings import Settings, parse_settings
-from required import require
+from support.live_servers import started_postgres, started_redis
+from support.required import require
 
 MOMENT = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
 KINDS = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres), "redis")
@@ -126,7 +126,7 @@ def test_every_store_gives_the_same_tables(
 
 
 def test_no_secret_of_an_address_is_told(tmp_path: Path) -> None:
-    from propense.tables.live import plain_address, resolve_live
+    from propense.tables.sources.live import plain_address, resolve_live
 
     for url in ("postgresql://shop:word@127.0.0.1:1/db", "redis://:word@127.0.0.1:1/0"):
         settings = settings_of(tmp_path, url)

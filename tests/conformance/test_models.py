@@ -13,10 +13,10 @@ import pytest
 from propense.errors import BundleError, PropenseError
 from propense.inference.rival import load_goal_rival
 from propense.models.rivals.goal_rival import GoalRival, take_rows
-from propense.models.rivals.goals import GOAL_RIVALS, fit_goal_rival
+from propense.models.rivals.goals.fitting import GOAL_RIVALS, fit_goal_rival
+from propense.models.rivals.goals.problem import RivalSetup
 from propense.models.rivals.item_rivals import ITEM_RIVALS, fit_item_rival, load_item_rival
-from propense.models.rivals.items import ItemRival, ItemSetup
-from propense.models.rivals.problem import RivalSetup
+from propense.models.rivals.items.item_rival import ItemRival, ItemSetup
 from propense.schemas import Histories, TableFeatures
 
 GOALS = [(name, kind) for name in GOAL_RIVALS for kind in ("binary", "value")]

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_servers import started_postgres, started_redis
 
 from propense.errors import StoreError
-from propense.serving.records import Customer, Decision, Deed, Erased, LiveEvent
-from propense.serving.store import Store
-from propense.serving.stores import open_store, restore_store
-from propense.serving.stores.profiles import message_key
-from propense.serving.stores.training import VIEWS
-from required import require
+from propense.history.merging import message_key
+from propense.history.opening import open_store, restore_store
+from propense.history.records import Customer, Decision, Deed, Erased, LiveEvent
+from propense.history.store import Store
+from propense.history.training_views import VIEWS
+from support.live_servers import started_postgres, started_redis
+from support.required import require
 
 T0 = 1_700_000_000_000_000
 DAY = 86_400

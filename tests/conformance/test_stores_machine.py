@@ -18,12 +18,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from live_servers import started_postgres, started_redis
 
-from propense.serving.records import Decision, Deed, Erased, LiveEvent, Outcome
-from propense.serving.store import Store
-from propense.serving.stores import open_store
-from required import require
+from propense.history.opening import open_store
+from propense.history.records import Decision, Deed, Erased, LiveEvent, Outcome
+from propense.history.store import Store
+from support.live_servers import started_postgres, started_redis
+from support.required import require
 
 NAMES = ["ada", "bob", "eve", "课", "a:b", "anon-1", "anon-2"]
 names = st.sampled_from(NAMES)

@@ -16,10 +16,13 @@ import pytest
 import uvicorn.config
 
 from propense.cli.app import build
-from propense.inference.index import EXACT_UP_TO
-from propense.serving import audit, erasing, following, keys, secrets, shadow, stock
+from propense.inference.scoring.index import EXACT_UP_TO
+from propense.runtime import item_updates
+from propense.runtime.customer_state import Known
+from propense.security import audit, keys, secrets
+from propense.serving import reloading, shadow
 from propense.serving.handlers.ingest import ROUTES as INGEST_WORDS
-from propense.serving.known import Known
+from propense.serving.operations import erasure
 from propense.serving.routes import ROUTES
 from propense.settings.serve import Limits, Serve
 
@@ -141,7 +144,7 @@ def test_the_files_of_the_data_folder_are_those_of_the_code():
     shown = set(re.findall(r"`live/([\w.*]+)/?`", PAGE))
     assert shown == {
         "history.db", "metrics", "*.lock", secrets.FILE, keys.FILE, audit.FILE, audit.HEAD,
-        stock.FILE, shadow.FILE, following.ERASED, erasing.FILE, secrets.FINGERPRINT,
+        item_updates.FILE, shadow.FILE, reloading.ERASED, erasure.FILE, secrets.FINGERPRINT,
     }  # fmt: skip
 
 
@@ -174,10 +177,10 @@ def test_numbers_are_those_of_the_code():
 
 
 MESSAGES = {
-    "cannot listen on": "serving/running.py",
-    "another service has the data folder": "serving/running.py",
-    "the secret is not the one that": "serving/secrets.py",
-    "is not signed": "inference/signing.py",
+    "cannot listen on": "serving/server.py",
+    "another service has the data folder": "serving/server.py",
+    "the secret is not the one that": "security/secrets.py",
+    "is not signed": "security/signing.py",
     "live history is not there": "serving/door.py",
     "answers would come too late": "serving/door.py",
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from propense.worlds.education import generate_education
+from propense.worlds.education.education import generate_education
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from propense.serving.ingest.consent import PURPOSES
-from propense.serving.keys import SCOPES
+from propense.ingest.consent import PURPOSES
+from propense.security.keys import SCOPES
 from propense.settings.serve import Limits, Serve
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/security.md").read_text("utf-8")
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
-PROOFS = sorted(set(re.findall(r"`(benchmarks/\w+\.py)`", PAGE)))
+PROOFS = sorted(set(re.findall(r"`(benchmarks/[\w/]+\.py)`", PAGE)))
 
 
 def functions(file):

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
-from small_service import Shell, make_platform, objects, serving, without
 
 from propense.serving.routes import ROUTES
+from support.small_service import Shell, make_platform, objects, serving, without
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/serving.md").read_text("utf-8")
@@ -287,7 +287,7 @@ def test_the_commands_of_the_other_pages_of_the_service(shell):
     deploying = (ROOT / "docs/deploying.md").read_text("utf-8")
     (code,) = re.findall(r"^```bash\n(propense backup .*?)^```", deploying, re.M | re.S)
     shell.bash(code)
-    assert (shell.folder / "backups/monday/history.backup").is_file()
+    assert (shell.folder / "backups/monday/history.sqlite.backup").is_file()
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from propense.serving import drift, exposure
-from propense.serving.metrics import COUNTERS, FAMILIES, REQUESTS, Metrics
+from propense.runtime.metrics import COUNTERS, FAMILIES, REQUESTS, Metrics
+from propense.serving.monitoring import drift, item_share
 from propense.settings.serve import Limits
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/watching.md").read_text("utf-8")
@@ -50,8 +50,8 @@ def test_labels_named_in_the_page_are_labels():
         f"From {drift.NOTICE:.2g}".replace("0.", "."),
         f"from {drift.ALARM:.2g} on an alarm".replace("0.", "."),
         f"fewer than {drift.FEWEST}",
-        f"the {exposure.WINDOW:,} lists before",
-        f"at least {exposure.LEAST_SHARE:.0%}".replace("%", " %"),
+        f"the {item_share.WINDOW:,} lists before",
+        f"at least {item_share.LEAST_SHARE:.0%}".replace("%", " %"),
     ],
 )
 def test_numbers_are_those_of_the_code(said):
@@ -59,7 +59,12 @@ def test_numbers_are_those_of_the_code(said):
 
 
 def test_factors_are_those_of_the_code():
-    assert (drift.CALMER, exposure.RATIO, exposure.AGAINST_TRAINING, exposure.Z) == (0.8, 2, 4, 6)
+    assert (drift.CALMER, item_share.RATIO, item_share.AGAINST_TRAINING, item_share.Z) == (
+        0.8,
+        2,
+        4,
+        6,
+    )
 
 
 def test_limits_are_settings():

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from encoding_runs import DAY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from propense.encoding.items import ContentSpec
 from propense.encoding.profiles import Profiles, ProfileSpec
 from propense.encoding.vocabulary import Vocabulary
 from propense.schemas import NO_TIME, Histories
+from support.encoding_runs import DAY
 
 ZONE = "America/New_York"
 START = 1_700_000_000

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from encoding_runs import DAY, MICROS, event, make_run, plan_by_time, stamps
 
 from propense.encoding.dataset import Dataset, encode, fit_encoder, read_plan
 from propense.encoding.encoder import Encoder
@@ -29,6 +28,7 @@ from propense.schemas import (
     SplitPlan,
 )
 from propense.settings import Settings, parse_settings
+from support.encoding_runs import DAY, MICROS, event, make_run, plan_by_time, stamps
 
 GOALS = [
     GoalPlan("pay", "binary", 30 * DAY, "pays within 30 days"),

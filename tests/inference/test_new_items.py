@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from test_item_tower import make_networks, make_shape
 
 from propense.encoding.aggregates import AggregateSpec
 from propense.encoding.batches import read_clock
@@ -18,19 +17,20 @@ from propense.encoding.profiles import Column, ProfileSpec
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError, SourceError
 from propense.export.onnx import export_graphs
+from propense.inference.artifact.catalogue import Catalogue
+from propense.inference.artifact.manifest import Manifest
 from propense.inference.bundle import Bundle, Info
-from propense.inference.catalogue import Catalogue
-from propense.inference.graphs import ItemTower, OnnxGraphs
-from propense.inference.manifest import Manifest
 from propense.inference.new_items import with_items
-from propense.inference.ranking import Gate, Ranker
-from propense.inference.scorer import Scorer
-from propense.models.counts import CountSettings, TransitionCounts
-from propense.models.rivals.items import ItemRival
+from propense.inference.scoring.onnx_graphs import ItemTower, OnnxGraphs
+from propense.inference.scoring.ranking import Gate, Ranker
+from propense.inference.scoring.scorer import Scorer
+from propense.models.counts.transitions import CountSettings, TransitionCounts
+from propense.models.rivals.items.item_rival import ItemRival
 from propense.models.rivals.notes import RivalNotes
 from propense.schemas import UNSEEN, Histories
 from propense.training.graphs import read_item_vectors
 from propense.training.shaping import content_tensors
+from support.item_towers import make_networks, make_shape
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

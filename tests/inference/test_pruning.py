@@ -8,7 +8,7 @@ import pytest
 
 from propense.cli import main
 from propense.errors import BundleError
-from propense.inference.manifest import write_manifest
+from propense.inference.artifact.manifest import write_manifest
 from propense.inference.pruning import prune
 from propense.inference.shelf import list_versions, next_version, place, rollback
 

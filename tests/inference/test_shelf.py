@@ -11,7 +11,7 @@ import pytest
 from propense.cli import main
 from propense.errors import BundleError
 from propense.evaluation.records import Report
-from propense.inference.manifest import FORMAT, write_manifest
+from propense.inference.artifact.manifest import FORMAT, write_manifest
 from propense.inference.pruning import prune
 from propense.inference.shelf import (
     find_version,

@@ -8,11 +8,11 @@ import time
 from typing import Any
 
 import pytest
-from service_live import IDS, Live, body_of, is_problem, live_service
 
-from propense.serving.keys import SCOPES
+from propense.security.keys import SCOPES
 from propense.serving.routes import ROUTES
 from propense.settings import Limits
+from support.service_live import IDS, Live, body_of, is_problem, live_service
 
 ASK = {"read", "verify"}
 SEND = {"ingest", "verify"}

@@ -6,11 +6,11 @@ import datetime as dt
 
 import numpy as np
 import pytest
-from service_bundle import KINDS, N_ITEMS, item_id
-from service_live import Live, live_service
 
-from propense.serving.questions import POPULAR, REFUSED, SHORT, STRANGER
+from propense.serving.answers import POPULAR, REFUSED, SHORT, STRANGER
 from propense.settings import Scenario
+from support.service_bundle import KINDS, N_ITEMS, item_id
+from support.service_live import Live, live_service
 
 WALK = [3, 4, 5, 6, 8, 9]
 SOON = dt.timedelta(hours=1)

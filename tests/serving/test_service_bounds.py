@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_bundle import Place, item_id
-from service_live import Live, live_service
 
 import propense.serving.door as door
-from propense.serving.known import MOST_KEPT
+from propense.runtime.customer_state import MOST_KEPT
+from propense.serving.answers import Asked, asks, list_items
 from propense.serving.messages import RecommendQuestion
-from propense.serving.questions import Asked, asks, list_items
 from propense.settings import Limits
+from support.service_bundle import Place, item_id
+from support.service_live import Live, live_service
 
 
 def call(

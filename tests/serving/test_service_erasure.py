@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_bundle import Place, item_id
-from service_live import Live, live_service
 
 from propense.errors import ServeError, StoreError
-from propense.serving import erasing
-from propense.serving.cache import Cache
-from propense.serving.people import People
-from propense.serving.questions import POPULAR
-from propense.serving.records import Customer, Decision, Deed
+from propense.history.records import Customer, Decision, Deed
+from propense.runtime.customer_cache import Cache
+from propense.runtime.customer_reader import People
+from propense.serving.answers import POPULAR
+from propense.serving.operations import erasure
+from support.service_bundle import Place, item_id
+from support.service_live import Live, live_service
 
 
 def deed(name: str, **more: Any) -> Deed:
@@ -125,7 +125,7 @@ def test_one_that_fails_halfway_is_ended_by_the_next_under_any_name(
     run.mkdir(parents=True, exist_ok=True)
     file = run / "scores.csv"
     file.write_text("user_id,score\nada-lovelace,1\nstays,2\n")
-    erase, clean = service.store.erase, erasing.erase_from_folder
+    erase, clean = service.store.erase, erasure.erase_from_folder
 
     def fail_after(work: Any) -> Any:
         def call(*given: Any) -> Any:
@@ -139,15 +139,15 @@ def test_one_that_fails_halfway_is_ended_by_the_next_under_any_name(
             if where == "store":
                 patch.setattr(service.store, "erase", fail_after(erase))
             else:
-                patch.setattr(erasing, "erase_from_folder", lambda *_: fail_after(len)(""))
+                patch.setattr(erasure, "erase_from_folder", lambda *_: fail_after(len)(""))
             assert live.refused("DELETE", "/v1/users/anon-7", "admin")[0] == 503
         assert service.engine.cache.get("ada-lovelace") is None
         assert ("ada-lovelace" in file.read_text()) == (where == "files")
-        assert clean is erasing.erase_from_folder
+        assert clean is erasure.erase_from_folder
         again = live.ask("DELETE", "/v1/users/anon-7", "admin")
         assert file.read_text() == "user_id,score\nstays,2\n"
         assert again["removed"]["exports/scores.csv"] == 1 and again["traces"]
-        assert not (service.data / erasing.FILE).exists()
+        assert not (service.data / erasure.FILE).exists()
         assert live.track("ada-lovelace", item=item_id(1))["kept"] == 0
     finally:
         file.unlink()

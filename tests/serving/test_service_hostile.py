@@ -8,9 +8,9 @@ import time
 import zlib
 
 import pytest
-from service_live import IDS, Live, body_of, is_problem
 
 from propense.serving.routes import ROUTES
+from support.service_live import IDS, Live, body_of, is_problem
 
 JSON_ROUTES = [route for route in ROUTES if route.question is not None and route.method == "POST"]
 BROKEN = {

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from service_bundle import Place
-from service_live import Live, live_service
 
-from propense.inference.manifest import write_manifest
+from propense.inference.artifact.manifest import write_manifest
 from propense.inference.shelf import place as let_serve
-from propense.serving import stock
-from propense.serving.bundles import Bundles
+from propense.runtime import item_updates
+from propense.runtime.loaded_bundles import Bundles
+from support.service_bundle import Place
+from support.service_live import Live, live_service
 
 MOMENT = "2025-03-01T00:00:00+00:00"
 
@@ -100,7 +100,7 @@ def test_a_later_training_knows_better_what_it_read_since(own: Live) -> None:
 
 
 def test_only_what_is_news_takes_room(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stock, "MOST", 2)
+    monkeypatch.setattr(item_updates, "MOST", 2)
     first, second = own.service.engine.bundle.catalogue.vocabulary.words[:2]
     record = {"kind": "course", "title": "Sent"}
     own.ask("PUT", f"/v1/items/{first}", "admin", json=record)

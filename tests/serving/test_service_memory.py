@@ -8,11 +8,11 @@ import json
 
 import msgspec
 import pytest
-from service_bundle import N_ITEMS, item_id
-from service_live import Live, live_service
 
-from propense.serving.questions import POPULAR
-from propense.serving.receipts import Receipt, public_key, verify_receipt
+from propense.privacy.receipts import Receipt, public_key, verify_receipt
+from propense.serving.answers import POPULAR
+from support.service_bundle import N_ITEMS, item_id
+from support.service_live import Live, live_service
 
 TOKEN = "0123456789abcdef"
 NAME = f"verify:{TOKEN}:ann"

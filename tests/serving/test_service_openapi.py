@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from service_live import Live
 
-from propense.serving.openapi import document
-from propense.serving.problems import TITLES
 from propense.serving.routes import ROUTES
+from propense.web.openapi import document
+from propense.web.problems import TITLES
+from support.service_live import Live
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 TYPES = {"null", "boolean", "object", "array", "number", "string", "integer"}

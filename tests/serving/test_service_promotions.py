@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from service_bundle import Place
-from service_live import Live, live_service
 
-from propense.inference.manifest import read_manifest
+from propense.inference.artifact.manifest import read_manifest
 from propense.inference.shelf import place as let_serve
 from propense.inference.shelf import rollback
-from propense.serving.stock import Sent
+from propense.runtime.item_updates import Sent
+from support.service_bundle import Place
+from support.service_live import Live, live_service
 
 MOMENT = "2025-03-01T00:00:00+00:00"
 
@@ -65,7 +65,7 @@ def test_a_bundle_that_does_not_open_is_told_of_until_it_is_rolled_back(live: Li
 
 
 def test_a_fault_that_passes_is_forgotten(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    import propense.serving.following as module
+    import propense.serving.reloading as module
 
     right = module.read_current
     failing = [True]

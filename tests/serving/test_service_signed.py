@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from service_bundle import Place
-from service_live import live_service
 
 from propense.errors import BundleError
 from propense.inference.shelf import read_current, rollback
-from propense.inference.signing import make_signing_key, sign_bundle, trusted_keys
+from propense.security.signing import make_signing_key, sign_bundle, trusted_keys
+from support.service_bundle import Place
+from support.service_live import live_service
 
 
 @pytest.fixture

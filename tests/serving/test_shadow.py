@@ -7,14 +7,14 @@ import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from service_bundle import Place
-from service_live import Live, live_service
 
-from propense.serving.engine import Engine
-from propense.serving.known import Known
+from propense.runtime.customer_state import Known
+from propense.runtime.engine import Engine
+from propense.serving.answers import Asked
 from propense.serving.messages import RecommendAnswer, RecommendQuestion
-from propense.serving.questions import Asked
 from propense.serving.shadow import FILE, Shadow
+from support.service_bundle import Place
+from support.service_live import Live, live_service
 
 NAMES = ["secretly-ann", "secretly-bob", "secretly-cem"]
 

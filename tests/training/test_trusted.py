@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from encoding_runs import DAY, event, make_run, plan_by_time
-from training_worlds import settings as world_settings
 
 from propense.encoding.dataset import Dataset, encode
 from propense.training.trusted import count_doubted, draw_number, take_trusted, weights_of
+from support.encoding_runs import DAY, event, make_run, plan_by_time
+from support.training_worlds import settings as world_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from training_worlds import rising_dataset, rising_settings
 
 from propense.errors import LossError
 from propense.settings import Settings, Tuning, parse_settings
 from propense.training import tuning
 from propense.training.learned import learn, read_notes, refresh
 from propense.training.train import train_network
+from support.training_worlds import rising_dataset, rising_settings
 
 pytest.importorskip("optuna")
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -9,14 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from encoding_runs import DAY, make_run, plan_by_time
 from safetensors.torch import load_file
-from training_worlds import N_ITEMS, cyclic_dataset, cyclic_logs, rising_dataset
-from training_worlds import settings as world_settings
 
 from propense.encoding.dataset import Dataset, encode
 from propense.errors import TrainError
-from propense.models.customer import CustomerNetwork
+from propense.models.network.customer import CustomerNetwork
 from propense.progress import NoProgress
 from propense.schemas import FIRST_KNOWN
 from propense.training.checkpoints import Training
@@ -33,6 +30,9 @@ from propense.training.warm_start import (
     label,
     take_over,
 )
+from support.encoding_runs import DAY, make_run, plan_by_time
+from support.training_worlds import N_ITEMS, cyclic_dataset, cyclic_logs, rising_dataset
+from support.training_worlds import settings as world_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

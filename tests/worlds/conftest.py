@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from education_world import DAYS, N_USERS, World
 
-from propense.worlds.education import generate_education
+from propense.worlds.education.education import generate_education
+from support.education_world import DAYS, N_USERS, World
 
 
 @pytest.fixture(scope="session")

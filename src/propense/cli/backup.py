@@ -21,7 +21,7 @@ def backup(folder: Path, /, *, common: Common = DEFAULTS) -> None:
     folder
         Where the copy goes; it must not be there yet.
     """
-    from propense.serving.backup import back_up
+    from propense.serving.operations.backup import back_up
 
     output = open_output(common)
     files = back_up(load_settings(common), folder, time.time_ns() // 1000, ACTOR)
@@ -39,7 +39,7 @@ def restore(folder: Path, /, *, common: Common = DEFAULTS) -> None:
     folder
         The copy, as `propense backup` made it.
     """
-    from propense.serving.backup import restore as bring_back
+    from propense.serving.operations.backup import restore as bring_back
 
     output = open_output(common)
     settings = load_settings(common)

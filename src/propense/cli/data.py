@@ -31,7 +31,7 @@ def init(
     force
         Write over an existing settings file.
     """
-    from propense.tables.guess import guess_settings
+    from propense.tables.guessing.guess import guess_settings
 
     output = open_output(common)
     target = common.settings
@@ -70,9 +70,9 @@ def check(*, common: Common = DEFAULTS) -> int:
     from rich.console import Console
 
     from propense.schemas import RunFolder
-    from propense.tables.doctor import examine
-    from propense.tables.doctor_text import render
-    from propense.tables.engine import connect
+    from propense.tables.doctor.examine import examine
+    from propense.tables.doctor.page import render
+    from propense.tables.engine.engine import connect
 
     output = open_output(common)
     settings = load_settings(common)
@@ -91,7 +91,7 @@ def check(*, common: Common = DEFAULTS) -> int:
 def _live_history(settings: Settings) -> AbstractContextManager[None]:
     """The live store's views where they can be read; only some stores need the pipeline for it,
     which loads much."""
-    from propense.tables.live import needs_export
+    from propense.tables.sources.live import needs_export
 
     if not needs_export(settings):
         return nullcontext()

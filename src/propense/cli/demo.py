@@ -99,7 +99,7 @@ def _against_truth(truth: dict[str, dict[str, float | None]]) -> list[str]:
 
 
 def _generate(folder: Path, users: int, output: Output) -> None:
-    from propense.worlds.education import generate_education
+    from propense.worlds.education.education import generate_education
 
     if (folder / "propense.toml").is_file():
         facts = folder / "truth" / "world.json"

@@ -23,7 +23,7 @@ def run_every(load: Callable[[], Settings], every: str, output: Output) -> None:
 
     Raises SettingsError for a duration that is none, or where the settings cannot be read.
     """
-    from propense.pipeline.turns import Clock, Schedule, run_turns
+    from propense.pipeline.resume.cycles import Clock, Schedule, run_turns
 
     schedule = Schedule(float(seconds(every)))
     before = signal.signal(signal.SIGTERM, _end)

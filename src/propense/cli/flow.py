@@ -170,7 +170,7 @@ def tell(result: RunResult, settings: Settings) -> str:
         if name not in result.skipped
     ]
     if result.learning_curve is not None:
-        from propense.evaluation.page.learning import cut_short
+        from propense.evaluation.report.page.learning import cut_short
 
         curve = result.learning_curve
         for name, sentences in (("data", curve.data), ("depth", curve.depth)):

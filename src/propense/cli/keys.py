@@ -15,8 +15,8 @@ from propense.errors import ServeError
 from propense.settings import seconds
 
 if TYPE_CHECKING:
-    from propense.serving.audit import Detail
-    from propense.serving.keys import KeyRecord, KeyRing
+    from propense.security.audit import Detail
+    from propense.security.keys import KeyRecord, KeyRing
 
 Scopes = Annotated[
     list[Literal["ingest", "read", "admin", "verify"]], Parameter(name="--scope", negative="")
@@ -124,8 +124,8 @@ def audit(
     """
     import msgspec
 
-    from propense.serving.audit import FILE, HEAD, AuditLog, Kept
-    from propense.serving.secrets import open_secrets
+    from propense.security.audit import FILE, HEAD, AuditLog, Kept
+    from propense.security.secrets import open_secrets
 
     output = open_output(common)
     folder = _data(common)
@@ -150,15 +150,15 @@ def audit(
 
 
 def _ring(folder: Path) -> KeyRing:
-    from propense.serving.keys import KeyRing
-    from propense.serving.secrets import open_secrets
+    from propense.security.keys import KeyRing
+    from propense.security.secrets import open_secrets
 
     return KeyRing(folder, open_secrets(folder))
 
 
 def _log(folder: Path, now: int, action: str, detail: Detail) -> None:
-    from propense.serving.audit import write_down
-    from propense.serving.secrets import open_secrets
+    from propense.security.audit import write_down
+    from propense.security.secrets import open_secrets
 
     write_down(folder, open_secrets(folder), now, ACTOR, action, detail)
 

@@ -60,7 +60,7 @@ def score(
     user
         Only this user.
     """
-    from propense.inference.score import score_all, score_user
+    from propense.inference.batch_scoring import score_all, score_user
 
     output = open_output(common)
     settings = load_settings(common)

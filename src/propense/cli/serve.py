@@ -43,10 +43,10 @@ def serve(
     """
     import msgspec
 
-    from propense.serving.lean import leave_pandas_out
+    from propense.web.no_pandas import leave_pandas_out
 
     leave_pandas_out()
-    from propense.serving.running import Address, open_keys, run
+    from propense.serving.server import Address, open_keys, run
 
     output = open_output(common)
     settings = load_settings(common, set_)

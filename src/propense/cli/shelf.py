@@ -95,7 +95,7 @@ def make_key(file: Path, /, *, common: Common = DEFAULTS) -> None:
     file
         Where the private key goes; an existing file is never written over.
     """
-    from propense.inference.signing import make_signing_key
+    from propense.security.signing import make_signing_key
 
     output = open_output(common)
     public = make_signing_key(file)
@@ -125,9 +125,9 @@ def sign(
     shelf
         Folder of the shelf; without it the one of the settings.
     """
-    from propense.inference.manifest import read_manifest
+    from propense.inference.artifact.manifest import read_manifest
     from propense.inference.shelf import find_version
-    from propense.inference.signing import sign_bundle
+    from propense.security.signing import sign_bundle
 
     output = open_output(common)
     bundle = find_version(_folder(shelf, common), version)
@@ -158,7 +158,7 @@ def _folder(shelf: Path | None, common: Common) -> Path:
 
 def _trusted(shelf: Path | None, common: Common) -> tuple[bytes, ...]:
     """Whose signature a bundle needs: as the settings say, where there are any."""
-    from propense.inference.signing import trusted_keys
+    from propense.security.signing import trusted_keys
 
     told = shelf is None or common.settings.is_file()
     return trusted_keys(load_settings(common)) if told else ()

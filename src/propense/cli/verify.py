@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from propense.pipeline.verification import Verification
-    from propense.serving.audit import Detail
+    from propense.security.audit import Detail
     from propense.settings import Settings
 
 KEY = "PROPENSE_KEY"
@@ -78,9 +78,9 @@ def verify(
 @contextmanager
 def verify_key(settings: Settings, given: str | None) -> Iterator[str]:
     """A key of scope verify: the given one, the environment's, or one that lasts for the test."""
-    from propense.serving.audit import write_down
-    from propense.serving.keys import KeyRing
-    from propense.serving.secrets import open_secrets
+    from propense.security.audit import write_down
+    from propense.security.keys import KeyRing
+    from propense.security.secrets import open_secrets
 
     known = given or os.environ.get(KEY)
     if known:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from propense.evaluation.thresholds import Threshold
+from propense.evaluation.metrics.thresholds import Threshold
 from propense.schemas import Account, SplitPlan
 
 NETWORK: Final = "network"

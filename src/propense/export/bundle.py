@@ -13,11 +13,14 @@ from safetensors.numpy import save_file
 from propense import __version__
 from propense.encoding.dataset import Dataset
 from propense.encoding.storage import save_record
-from propense.evaluation.card import render_card
+from propense.evaluation.judging.goals import report_to_json, without_times
 from propense.evaluation.records import NETWORK, Report
-from propense.evaluation.report import report_to_json, without_times
+from propense.evaluation.report.card import render_card
 from propense.export.fingerprint import make_fingerprint
 from propense.export.onnx import check_parity, export_graphs
+from propense.inference.artifact.catalogue import write_catalogue
+from propense.inference.artifact.manifest import write_manifest
+from propense.inference.artifact.reference_profile import write_fingerprint
 from propense.inference.bundle import (
     COUNTS,
     EVALUATED,
@@ -28,13 +31,10 @@ from propense.inference.bundle import (
     Serving,
     open_bundle,
 )
-from propense.inference.catalogue import write_catalogue
-from propense.inference.fingerprint import write_fingerprint
-from propense.inference.manifest import write_manifest
-from propense.inference.signing import sign_bundle
-from propense.models.counts import TransitionCounts
-from propense.models.rivals.items import ItemRival
+from propense.models.counts.transitions import TransitionCounts
+from propense.models.rivals.items.item_rival import ItemRival
 from propense.schemas import NO_TIME
+from propense.security.signing import sign_bundle
 from propense.settings import Settings
 from propense.training.learned import Learned
 from propense.training.train import rankable_items

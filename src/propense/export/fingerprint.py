@@ -9,8 +9,7 @@ import numpy as np
 from propense.encoding.batches import EventClock
 from propense.encoding.dataset import Dataset
 from propense.encoding.targets import owner_of
-from propense.inference.bundle import Bundle
-from propense.inference.fingerprint import (
+from propense.inference.artifact.reference_profile import (
     ANY,
     Bounds,
     Exposure,
@@ -22,6 +21,7 @@ from propense.inference.fingerprint import (
     make_shares,
     micro_range,
 )
+from propense.inference.bundle import Bundle
 from propense.schemas import (
     FIRST_KNOWN,
     NO_TIME,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from propense.encoding.items import ItemContent
 from propense.errors import BundleError
-from propense.inference.graphs import (
+from propense.inference.scoring.onnx_graphs import (
     GOALS_FILE,
     ITEMS_FILE,
     NEXT_ITEM_FILE,
@@ -22,7 +22,7 @@ from propense.inference.graphs import (
     OnnxGraphs,
     tower_inputs,
 )
-from propense.inference.scorer import Arrays
+from propense.inference.scoring.scorer import Arrays
 from propense.models.shape import NetworkShape
 from propense.schemas import UNSEEN
 from propense.training.graphs import (

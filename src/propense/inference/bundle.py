@@ -18,20 +18,20 @@ from propense.encoding.items import ItemContent
 from propense.encoding.profiles import Profiles
 from propense.encoding.storage import open_record
 from propense.errors import BundleError, MissingExtraError
-from propense.evaluation.calibration import Calibrator, ValueCalibrator
-from propense.evaluation.champions import average_scores
+from propense.evaluation.judging.champions import average_scores
+from propense.evaluation.metrics.calibration import Calibrator, ValueCalibrator
 from propense.evaluation.records import NETWORK
-from propense.inference.catalogue import Catalogue, open_catalogue
-from propense.inference.fingerprint import Fingerprint, read_fingerprint
-from propense.inference.graphs import ItemTower, OnnxGraphs
-from propense.inference.manifest import Manifest, read_manifest
-from propense.inference.ranking import Gate, Ranker
+from propense.inference.artifact.catalogue import Catalogue, open_catalogue
+from propense.inference.artifact.manifest import Manifest, read_manifest
+from propense.inference.artifact.reference_profile import Fingerprint, read_fingerprint
 from propense.inference.rival import load_goal_rival
-from propense.inference.scorer import Scorer
-from propense.models.counts import load_counts
+from propense.inference.scoring.onnx_graphs import ItemTower, OnnxGraphs
+from propense.inference.scoring.ranking import Gate, Ranker
+from propense.inference.scoring.scorer import Scorer
+from propense.models.counts.transitions import load_counts
 from propense.models.rivals.goal_rival import GoalRival
 from propense.models.rivals.item_rivals import load_item_rival
-from propense.models.rivals.items import ItemRival
+from propense.models.rivals.items.item_rival import ItemRival
 from propense.models.shape import ItemHead, NetworkShape
 from propense.schemas import (
     FIRST_KNOWN,

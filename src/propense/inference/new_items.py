@@ -11,7 +11,7 @@ import numpy as np
 from propense import columns
 from propense.encoding.items import content_of, lay_over
 from propense.inference.bundle import Bundle
-from propense.models.counts import TransitionCounts
+from propense.models.counts.transitions import TransitionCounts
 from propense.schemas import Floats, Ints
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from propense.errors import BundleError, EvaluationError, nearest
+from propense.evaluation.judging.goals import report_from_json
 from propense.evaluation.records import (
     LOWER_IS_BETTER,
     GoalReport,
@@ -17,8 +18,7 @@ from propense.evaluation.records import (
     RankingReport,
     Report,
 )
-from propense.evaluation.report import report_from_json
-from propense.inference.manifest import FILE, decode_manifest, read_manifest, told_format
+from propense.inference.artifact.manifest import FILE, decode_manifest, read_manifest, told_format
 
 REPORT: Final = "report.json"
 CURRENT: Final = "current.json"

@@ -22,22 +22,18 @@ import pyarrow as pa
 from propense.encoding.dataset import Dataset
 from propense.encoding.dataset import encode as encode_dataset
 from propense.errors import SettingsError
-from propense.evaluation.card import render_card
-from propense.evaluation.page.render import render_page
-from propense.evaluation.rankings import judge_ranking
+from propense.evaluation.judging.goals import judge_goal, report_from_json, report_to_json
+from propense.evaluation.judging.rankings import judge_ranking
 from propense.evaluation.records import LearningCurve, Report
-from propense.evaluation.report import judge_goal, report_from_json, report_to_json
+from propense.evaluation.report.card import render_card
+from propense.evaluation.report.page.render import render_page
 from propense.export.bundle import write_bundle
 from propense.inference.shelf import next_version, place, read_current
-from propense.pipeline.contest import Contestants, score_goals, score_rankings
-from propense.pipeline.curve import SENTENCE, make_curve
+from propense.pipeline.learning_curve import SENTENCE, make_curve
 from propense.pipeline.live import exported_live
-from propense.pipeline.lock import one_run
 from propense.pipeline.promotion import Promoted, promote_packed
 from propense.pipeline.reporting import assemble, capped_rows
-from propense.pipeline.rivalry import fit_rivals, open_rivals, rival_notes
-from propense.pipeline.serving import item_champion, read_servings, write_servings
-from propense.pipeline.stages import (
+from propense.pipeline.resume.fingerprints import (
     STAGES,
     Done,
     Stage,
@@ -50,14 +46,18 @@ from propense.pipeline.stages import (
     stage_folder,
     write_done,
 )
+from propense.pipeline.resume.lock import one_run
+from propense.pipeline.rival_fitting import fit_rivals, open_rivals, rival_notes
+from propense.pipeline.scoring import Contestants, score_goals, score_rankings
+from propense.pipeline.servings import item_champion, read_servings, write_servings
 from propense.pipeline.truth import with_truth
 from propense.progress import NoProgress, Progress
 from propense.schemas import Account, RunFolder, SplitPlan
 from propense.settings import Settings
-from propense.tables.clean import clean as clean_tables
-from propense.tables.engine import Engine, connect
-from propense.tables.sources import read as read_sources
-from propense.tables.split import split as split_tables
+from propense.tables.cleaning.clean import clean as clean_tables
+from propense.tables.engine.engine import Engine, connect
+from propense.tables.sources.reading import read as read_sources
+from propense.tables.splitting.split import split as split_tables
 from propense.training.learned import learn, open_learned, refresh
 from propense.training.trusted import take_trusted
 

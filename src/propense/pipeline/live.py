@@ -13,10 +13,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propense.serving.stores.opening import open_store
-from propense.serving.stores.training import VIEWS
+from propense.history.opening import open_store
+from propense.history.training_views import VIEWS
 from propense.settings import Settings, seconds
-from propense.tables.live import addresses, is_exported, live_folder, live_mark, resolve_live
+from propense.tables.sources.live import (
+    addresses,
+    is_exported,
+    live_folder,
+    live_mark,
+    resolve_live,
+)
 
 _BATCH: Final = 50_000
 

@@ -10,7 +10,7 @@ import msgspec
 
 from propense.errors import BundleError
 from propense.inference.shelf import promote, read_current
-from propense.inference.signing import trusted_keys
+from propense.security.signing import trusted_keys
 from propense.settings import Settings
 
 _FILE: Final = "promotion.json"

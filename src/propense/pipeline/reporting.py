@@ -23,7 +23,7 @@ from propense.evaluation.records import (
     Text,
 )
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
-from propense.pipeline.contest import Contestants, rank_with
+from propense.pipeline.scoring import Contestants, rank_with
 from propense.schemas import FIRST_KNOWN, PARTS, TEST, VALIDATION, Account, RunFolder
 from propense.settings import Settings
 from propense.training.checkpoints import Training

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from propense.encoding.batches import visible_end
 from propense.evaluation.records import AVERAGE, NETWORK, Report, number
-from propense.pipeline.contest import Contestants, GoalContest, rank_with
+from propense.pipeline.scoring import Contestants, GoalContest, rank_with
 from propense.schemas import FIRST_KNOWN
 from propense.worlds.truth import GOALS, Predictions, compare_with_truth
 

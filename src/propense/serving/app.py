@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute
 from starlette.routing import Route as Path
 
 from propense.serving.door import Door, Receive, Route, Scope_, Send, preflight
-from propense.serving.problems import Problem
 from propense.serving.routes import ROUTES
 from propense.serving.service import Service
+from propense.web.problems import Problem
 
 
 class Application(Starlette):

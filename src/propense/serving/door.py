@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from propense.errors import RefusedError, ServeError, StoreError
-from propense.serving.ingest.messages import IngestError, basic_user
-from propense.serving.keys import KeyRecord, Scope
+from propense.ingest.segment import IngestError, basic_user
+from propense.runtime.customer_reader import People
+from propense.runtime.test_customers import token_of
+from propense.security.keys import KeyRecord, Scope
 from propense.serving.messages import Id
-from propense.serving.people import People
-from propense.serving.problems import Problem
 from propense.serving.service import Service
-from propense.serving.trial import token_of
+from propense.web.problems import Problem
 
 T = TypeVar("T")
 Scope_ = MutableMapping[str, Any]

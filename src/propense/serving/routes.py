@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from propense.privacy.receipts import Receipt
 from propense.serving.door import Route
-from propense.serving.handlers import answers, bundles, customers, ingest, items, state
+from propense.serving.handlers import answers, bundles, customers, health, ingest, items
 from propense.serving.messages import (
     BundlesAnswer,
     HealthAnswer,
@@ -24,7 +25,6 @@ from propense.serving.messages import (
     TrialAnswer,
     UserAnswer,
 )
-from propense.serving.receipts import Receipt
 
 _ASK: Final = ("read", "verify")
 
@@ -83,18 +83,18 @@ ADMIN: Final = (
     Route("PUT", "/v1/items/{item_id}", "put_item", items.put,
           "Add an item, or change what is known of one; it is in the next answer", ("admin",),
           None, ItemStored),
-    Route("DELETE", "/v1/verify/{token}", "end_trial", state.end_trial,
+    Route("DELETE", "/v1/verify/{token}", "end_trial", health.end_trial,
           "Destroy all that an integration test has sent", ("verify",), None, TrialAnswer),
 )  # fmt: skip
 
 OPEN: Final = (
-    Route("GET", "/health/live", "live", state.live, "Whether the process answers", (), None,
+    Route("GET", "/health/live", "live", health.live, "Whether the process answers", (), None,
           HealthAnswer),
-    Route("GET", "/health/ready", "ready", state.ready, "Whether it is ready to answer", (),
+    Route("GET", "/health/ready", "ready", health.ready, "Whether it is ready to answer", (),
           None, HealthAnswer),
-    Route("GET", "/metrics", "metrics", state.metrics, "Counts and latencies, for Prometheus",
+    Route("GET", "/metrics", "metrics", health.metrics, "Counts and latencies, for Prometheus",
           gives=(("text/plain", "string"), ("application/openmetrics-text", "string"))),
-    Route("GET", "/openapi.json", "openapi", state.openapi, "This document"),
+    Route("GET", "/openapi.json", "openapi", health.openapi, "This document"),
 )  # fmt: skip
 
 ROUTES: Final = (*QUESTIONS, *INGEST, *CUSTOMERS, *ADMIN, *OPEN)

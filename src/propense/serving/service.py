@@ -13,31 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from propense.errors import ServeError
+from propense.history.group_commit import Writer
+from propense.history.opening import open_store
+from propense.history.records import Decision, Deed, Outcome
+from propense.history.store import Store
 from propense.inference.shelf import read_current
-from propense.inference.signing import trusted_keys
-from propense.serving.audit import AuditLog
-from propense.serving.bundles import Bundles
-from propense.serving.engine import Engine
-from propense.serving.following import Following
-from propense.serving.gather import Gather
-from propense.serving.ingest.mapping import Mapper
-from propense.serving.intake import Intake
-from propense.serving.keys import KeyRing
-from propense.serving.limits import Limiter
-from propense.serving.people import People, follow_deeds
-from propense.serving.pseudonyms import Pseudonyms
-from propense.serving.queue import Queue
-from propense.serving.records import Decision, Deed, Outcome
-from propense.serving.secrets import Secrets, open_secrets
+from propense.ingest.mapping import Mapper
+from propense.privacy.pseudonyms import Pseudonyms
+from propense.runtime.batcher import Gather
+from propense.runtime.customer_reader import People, follow_deeds
+from propense.runtime.engine import Engine
+from propense.runtime.item_updates import Stock
+from propense.runtime.load_shedding import Queue
+from propense.runtime.loaded_bundles import Bundles
+from propense.runtime.test_customers import Trials
+from propense.security.audit import AuditLog
+from propense.security.keys import KeyRing
+from propense.security.secrets import Secrets, open_secrets
+from propense.security.signing import trusted_keys
+from propense.serving.monitoring.monitor import Watch
+from propense.serving.operations.admission import Intake
+from propense.serving.reloading import Following
 from propense.serving.shadow import Shadow, open_shadow
-from propense.serving.stock import Stock
-from propense.serving.store import Store
-from propense.serving.stores.opening import open_store
-from propense.serving.trial import Trials
-from propense.serving.watch import Watch
-from propense.serving.webhooks import Hooks, Message
-from propense.serving.writer import Writer
 from propense.settings import Settings, seconds
+from propense.web.rate_limits import Limiter
+from propense.web.webhooks import Hooks, Message
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 
 from propense.errors import StoreError
-from propense.serving.engine import Engine, Moment
-from propense.serving.known import Known
+from propense.history.records import Customer
+from propense.runtime.customer_state import Known
+from propense.runtime.engine import Engine, Moment
+from propense.serving.answers import Asked, asks, list_items
 from propense.serving.messages import RecommendAnswer
-from propense.serving.questions import Asked, asks, list_items
-from propense.serving.records import Customer
 
 if TYPE_CHECKING:
     from propense.serving.service import Service

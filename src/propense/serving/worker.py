@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from propense.serving.lean import leave_pandas_out
+from propense.web.no_pandas import leave_pandas_out
 
 if TYPE_CHECKING:
     from propense.serving.app import Application
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 def application() -> Application:
     """The application, by the settings of the environment."""
     leave_pandas_out()
-    from propense.serving import running
+    from propense.serving import server
 
-    return running.application()
+    return server.application()

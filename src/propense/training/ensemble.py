@@ -8,7 +8,7 @@ from functools import partial
 
 from propense.progress import Progress
 from propense.training.loop import Measure, Trainer
-from propense.training.side_by_side import run_side_by_side
+from propense.training.thread_pool import run_side_by_side
 from propense.training.validation import Judge
 
 

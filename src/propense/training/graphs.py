@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from propense.inference.scorer import Arrays
-from propense.models.customer import Content, CustomerNetwork, ItemVectors, expect
-from propense.models.sequence import Part
+from propense.inference.scoring.scorer import Arrays
+from propense.models.network.customer import Content, CustomerNetwork, ItemVectors, expect
+from propense.models.network.sequence import Part
 from propense.models.shape import NetworkShape
 from propense.schemas import UNSEEN, Floats
 

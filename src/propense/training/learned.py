@@ -11,18 +11,18 @@ import numpy as np
 from propense.encoding.batches import EventClock
 from propense.encoding.dataset import Dataset
 from propense.errors import TrainError
-from propense.inference.ranking import Gate, Ranker
-from propense.inference.scorer import Scorer
-from propense.models.counts import TransitionCounts, fit_counts, load_counts
+from propense.inference.scoring.ranking import Gate, Ranker
+from propense.inference.scoring.scorer import Scorer
+from propense.models.counts.transitions import TransitionCounts, fit_counts, load_counts
 from propense.models.rivals.item_rivals import fit_item_rival
-from propense.models.rivals.items import ItemSetup
-from propense.models.rivals.markov import Markov
+from propense.models.rivals.items.item_rival import ItemSetup
+from propense.models.rivals.items.markov import Markov
 from propense.models.shape import NetworkShape
 from propense.progress import NoProgress, Progress
 from propense.schemas import TRAIN, VALIDATION, AsOfRows, Doubles, Ids, Targets
 from propense.settings import Settings
 from propense.training.checkpoints import Training
-from propense.training.gating import fit_gate
+from propense.training.gate import fit_gate
 from propense.training.graphs import Networks
 from propense.training.shaping import content_tensors
 from propense.training.train import (

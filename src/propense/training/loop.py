@@ -15,12 +15,11 @@ from torch.nn import functional
 
 from propense.encoding.batches import Sequences
 from propense.errors import LossError
-from propense.models.customer import Content, CustomerNetwork
-from propense.models.dropout import draw_masks_from
-from propense.models.sequence import Part
+from propense.models.network.customer import Content, CustomerNetwork
+from propense.models.network.dropout import draw_masks_from
+from propense.models.network.sequence import Part
 from propense.progress import Progress
 from propense.schemas import FIRST_KNOWN, UNSEEN, Ints
-from propense.training.averaging import average_weights
 from propense.training.checkpoints import (
     Best,
     EpochRecord,
@@ -40,8 +39,9 @@ from propense.training.examples import (
     table_batches,
 )
 from propense.training.losses import goal_losses, mean_known
-from propense.training.softmax import next_item_loss
+from propense.training.sampled_softmax import next_item_loss
 from propense.training.validation import Judge, Scores
+from propense.training.weight_ema import average_weights
 
 Measure = Callable[[CustomerNetwork, Judge], Scores]
 """Scores a network on the judge's sample."""

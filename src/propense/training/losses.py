@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from propense.models.customer import bound_deviation
+from propense.models.network.customer import bound_deviation
 from propense.models.shape import NetworkShape
 
 

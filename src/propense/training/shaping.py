@@ -8,7 +8,7 @@ import torch
 from propense.encoding.dataset import Dataset
 from propense.encoding.design import padded_edges
 from propense.encoding.items import ItemContent
-from propense.models.customer import Content, CustomerNetwork
+from propense.models.network.customer import Content, CustomerNetwork
 from propense.models.shape import (
     DIALS,
     ItemHead,

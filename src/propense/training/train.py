@@ -18,9 +18,9 @@ from propense.encoding.batches import EventClock
 from propense.encoding.dataset import Dataset
 from propense.encoding.encoder import Encoder
 from propense.errors import TrainError
-from propense.inference.ranking import Ranker
-from propense.inference.scorer import Scorer
-from propense.models.customer import Content, CustomerNetwork
+from propense.inference.scoring.ranking import Ranker
+from propense.inference.scoring.scorer import Scorer
+from propense.models.network.customer import Content, CustomerNetwork
 from propense.models.shape import WEIGHTS, NetworkShape
 from propense.progress import NoProgress, Progress
 from propense.schemas import FIRST_KNOWN, TRAIN, VALIDATION, AsOfRows, Ints

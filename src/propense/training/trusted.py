@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.encoding.dataset import Dataset
+from propense.encoding.shilling import weigh_customers
 from propense.encoding.targets import count_items
-from propense.encoding.trust import weigh_customers
 from propense.schemas import FIRST_KNOWN, Doubles, Ints
 from propense.settings import Settings
 

@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from propense.encoding.batches import EventClock
-from propense.evaluation.calibration import FEWEST, fit_calibrator
-from propense.evaluation.propensity import log_loss
-from propense.evaluation.value import tweedie_deviance
-from propense.inference.ranking import Ranker
-from propense.inference.scorer import Scorer
+from propense.evaluation.metrics.calibration import FEWEST, fit_calibrator
+from propense.evaluation.metrics.propensity import log_loss
+from propense.evaluation.metrics.value import tweedie_deviance
+from propense.inference.scoring.ranking import Ranker
+from propense.inference.scoring.scorer import Scorer
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.schemas import (
     AsOfRows,

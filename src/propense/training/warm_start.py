@@ -23,9 +23,9 @@ from propense.encoding.dataset import Dataset
 from propense.encoding.encoder import Encoder
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError
-from propense.models.customer import CustomerNetwork
+from propense.models.network.customer import CustomerNetwork
+from propense.models.network.tabular import order_words, width_of_numbers, width_of_words
 from propense.models.shape import WEIGHTS, NetworkShape
-from propense.models.tabular import order_words, width_of_numbers, width_of_words
 from propense.schemas import SplitPlan
 from propense.settings import Model, Settings, Split
 from propense.training.checkpoints import Training

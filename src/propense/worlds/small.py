@@ -18,14 +18,14 @@ import pyarrow as pa
 
 from propense.errors import SettingsError
 from propense.schemas import Doubles, Ints
-from propense.worlds.calendar import (
+from propense.worlds.education.calendar import (
     ACTIVE_DAYS,
     DAY_SECONDS,
     HORIZON_DAYS,
     START_SECONDS,
     seconds_of_day,
 )  # fmt: skip
-from propense.worlds.people import CITY_TIERS, DEVICES
+from propense.worlds.education.people import CITY_TIERS, DEVICES
 from propense.worlds.tables import Tables
 from propense.worlds.truth import Ceiling
 from propense.worlds.writing import numbered, write_json, write_lines, write_parquet

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from propense.errors import BundleError, SettingsError, TrainError, nearest
-from propense.models.counts import CountSettings, fit_counts
-from propense.models.rivals import ease, frequency, item_knn, markov, popularity
-from propense.models.rivals.items import (
+from propense.models.counts.recent_items import Whole
+from propense.models.counts.transitions import CountSettings, fit_counts
+from propense.models.rivals.items import ease, frequency, item_knn, markov, popularity
+from propense.models.rivals.items.item_rival import (
     ItemRival,
     ItemSetup,
     check_ends,
@@ -26,7 +27,6 @@ from propense.models.rivals.items import (
 )
 from propense.models.rivals.notes import RivalNotes
 from propense.models.rivals.tuning import climb
-from propense.models.trails import Whole
 from propense.schemas import Doubles, Histories, Targets
 
 Options = dict[str, tuple[Any, ...]]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from propense.errors import VerifyError
-from propense.serving.problems import ProblemDocument
+from propense.web.problems import ProblemDocument
 
 T = TypeVar("T")
 TIMEOUT = 120.0

@@ -7,10 +7,16 @@ from typing import Final
 
 import numpy as np
 
-from propense.evaluation import propensity
-from propense.evaluation.ranking import find_hits, hit_at_k, mrr_at_k, ndcg_at_k, recall_at_k
+from propense.evaluation.metrics import propensity
+from propense.evaluation.metrics.ranking import (
+    find_hits,
+    hit_at_k,
+    mrr_at_k,
+    ndcg_at_k,
+    recall_at_k,
+)
+from propense.evaluation.metrics.value import gini_normalised, mae
 from propense.evaluation.records import GoalReport, ModelMetrics, RankingReport
-from propense.evaluation.value import gini_normalised, mae
 from propense.schemas import Doubles, Ids, Targets
 
 CLOSE: Final = 1e-5

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from propense import columns
 from propense.encoding.dataset import Dataset
-from propense.serving.records import VERIFY_PREFIX
+from propense.history.records import VERIFY_PREFIX
 
 LINES: Final = 5_000
 """Of one import."""

@@ -7,9 +7,21 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from propense.history.records import Customer, Decision
+from propense.runtime.customer_state import Known
+from propense.runtime.engine import Engine
+from propense.runtime.test_customers import token_of
+from propense.serving.answers import (
+    Asked,
+    as_of_of,
+    asks,
+    goals_asked,
+    list_items,
+    popular,
+    similar,
+    tell_goals,
+)
 from propense.serving.door import Call
-from propense.serving.engine import Engine
-from propense.serving.known import Known
 from propense.serving.messages import (
     Id,
     ItemAnswer,
@@ -26,19 +38,7 @@ from propense.serving.messages import (
     RecommendQuestion,
     Word,
 )
-from propense.serving.problems import Problem
-from propense.serving.questions import (
-    Asked,
-    as_of_of,
-    asks,
-    goals_asked,
-    list_items,
-    popular,
-    similar,
-    tell_goals,
-)
-from propense.serving.records import Customer, Decision
-from propense.serving.trial import token_of
+from propense.web.problems import Problem
 
 MICRO = 1_000_000
 

@@ -8,8 +8,8 @@ from propense.errors import BundleError, SettingsError, SourceError
 from propense.inference.shelf import find_version, list_versions, promote, rollback, version_before
 from propense.serving.door import Call
 from propense.serving.messages import BundleLine, BundlesAnswer, PromoteQuestion
-from propense.serving.problems import Problem
 from propense.serving.service import iso
+from propense.web.problems import Problem
 
 
 async def show(call: Call) -> BundlesAnswer:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+from propense.history.records import Customer, Decision
+from propense.privacy.receipts import Receipt
+from propense.runtime.test_customers import token_of
 from propense.serving.door import Call
-from propense.serving.erasing import erase_customer
 from propense.serving.messages import HeldDecision, HeldEvent, UserAnswer
-from propense.serving.problems import Problem
-from propense.serving.receipts import Receipt
-from propense.serving.records import Customer, Decision
-from propense.serving.trial import token_of
+from propense.serving.operations.erasure import erase_customer
+from propense.web.problems import Problem
 
 MICRO = 1_000_000
 

@@ -7,15 +7,15 @@ from typing import Final
 
 import msgspec
 
+from propense.history.records import Deed, Outcome
+from propense.ingest.browser_settings import site_settings
+from propense.ingest.json_lines import Import, read_lines
+from propense.ingest.segment import KINDS, Kind, Refusal, decode, unpack
+from propense.ingest.updates import make_deeds
+from propense.security.keys import KeyRecord
 from propense.serving.door import Call, Handler, Reply
-from propense.serving.ingest.bulk import Import, read_lines
-from propense.serving.ingest.deeds import make_deeds
-from propense.serving.ingest.messages import KINDS, Kind, Refusal, decode, unpack
-from propense.serving.ingest.site import site_settings
-from propense.serving.keys import KeyRecord
 from propense.serving.messages import IngestAnswer
-from propense.serving.problems import Problem
-from propense.serving.records import Deed, Outcome
+from propense.web.problems import Problem
 
 _TOLD: Final = 20
 """Refusals that an answer names; the others are counted."""

@@ -8,10 +8,10 @@ from typing import Any, Final
 from propense import columns
 from propense.errors import BundleError, SourceError
 from propense.inference.new_items import with_items
+from propense.runtime.item_updates import Sent
 from propense.serving.door import Call
 from propense.serving.messages import ItemStored
-from propense.serving.problems import Problem
-from propense.serving.stock import Sent
+from propense.web.problems import Problem
 
 MOST_COLUMNS: Final = 200
 LONGEST: Final = 20_000

@@ -1,0 +1,111 @@
+"""The page docs/results.md: every example's network against every rival.
+
+Run it after the examples have been run, naming their folders:
+
+    python -m benchmarks.pages.examples_table FOLDER... > docs/results.md
+
+A folder is one where `propense run` ended; its report is read, nothing is computed anew.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from propense.evaluation.judging.goals import report_from_json
+from propense.evaluation.records import (
+    LOWER_IS_BETTER,
+    GoalReport,
+    Interval,
+    RankingReport,
+    Report,
+)
+
+INTRODUCTION = """\
+# Results
+
+Folders of `examples/` run with their own `propense.toml`, on one thread: the customer network
+against every rival on the same parts and encodings, wins and losses alike. Brackets hold
+95 % intervals, by bootstrap over customers. Bold is the best of a column, by its value alone;
+the sentence below a table says what the paired intervals allow to be said. "serves" marks what
+did best on **validation** and would be deployed.
+
+Made by `benchmarks/pages/examples_table.py`; to repeat it: `python prepare.py`, then
+`propense run --set train.threads=1`, in each folder. `examples/README.md` names the data sets.
+"""
+METRICS = {
+    "binary": ("auc", "average_precision_minority", "log_loss"),
+    "value": ("gini_normalised", "spearman", "total_ratio"),
+}
+
+
+def main() -> None:
+    """Print the page: what it is, then one section an example."""
+    print(INTRODUCTION)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "lightgbm", "numpy"))
+    print(f"Made on {platform.machine()}, Python {platform.python_version()}, {packages}.\n")
+    for folder in map(Path, sys.argv[1:]):
+        for page in sorted(folder.glob("runs/*/evaluation/report.json")):
+            print(table(folder.name, report_from_json(page)))
+
+
+def table(name: str, report: Report) -> str:
+    """One example: a table a goal, one for the lists."""
+    parts = [f"## {name}\n"]
+    for goal in report.goals:
+        said = f"{goal.n_rows:,} test rows of {goal.n_users:,} customers"
+        parts.append(f"**{goal.name}** ({goal.sentence.en}; {said})\n")
+        parts.append(_rows(goal, METRICS[goal.kind]))
+        parts.append(f"{goal.verdict.headline.en}\n")
+    if report.ranking is not None:
+        ranking = report.ranking
+        metrics = (ranking.criterion, ranking.criterion.replace("ndcg", "recall"))
+        said = f"{ranking.n_rows:,} test rows, {ranking.n_items:,} items, full ranking"
+        parts.append(f"**items** ({said})\n")
+        parts.append(_rows(ranking, metrics))
+        parts.append(f"{ranking.verdict.headline.en}\n")
+    return "\n".join(parts)
+
+
+def _rows(judged: GoalReport | RankingReport, metrics: tuple[str, ...]) -> str:
+    lines = [
+        "| model | " + " | ".join(metrics) + " |",
+        "|---|" + "---|" * len(metrics),
+    ]
+    best = {metric: _best(judged, metric) for metric in metrics}
+    for entry in judged.models:
+        cells = []
+        for metric in metrics:
+            told = _tell(entry.metrics.get(metric, Interval()))
+            cells.append(f"**{told}**" if entry.model == best[metric] else told)
+        serves = " (serves)" if entry.model == judged.champion.model else ""
+        lines.append(f"| {entry.model}{serves} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _best(judged: GoalReport | RankingReport, metric: str) -> str | None:
+    if metric == "total_ratio":
+        return None
+    found = {
+        entry.model: interval.value
+        for entry in judged.models
+        if (interval := entry.metrics.get(metric)) is not None and interval.value is not None
+    }
+    if not found:
+        return None
+    choose = min if metric in LOWER_IS_BETTER else max
+    return choose(found, key=lambda model: found[model])
+
+
+def _tell(interval: Interval) -> str:
+    if interval.value is None:
+        return ""
+    if interval.low is None or interval.high is None:
+        return f"{interval.value:.4f}"
+    return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""A thousand damaged and forged bundles, none of which is opened."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.harness.mutations import MUTATIONS, link_copy
+from benchmarks.harness.small_runs import command, measure
+from benchmarks.proof import Proof
+from propense.errors import BundleError
+from propense.inference.bundle import open_bundle
+from propense.security.signing import make_signing_key, read_public_keys, sign_bundle
+
+KIND = "safety"
+N = 1_000
+CLAIM = (
+    f"{N:,} signed bundles damaged or forged in {len(MUTATIONS)} ways: each is refused with a "
+    f"BundleError before anything of it is used"
+)
+
+
+def prove() -> Proof:
+    """A small demo's bundle, signed, opened once as it is, then mutated by chance."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        done = measure(*command(root))
+        if done.code:
+            return Proof(CLAIM, KIND, "fail", f"the demo ended with code {done.code}: {done.tail}")
+        bundle = next((root / "demo" / "shelf").glob("v*"))
+        return judge(bundle, root, N)
+
+
+def judge(bundle: Path, root: Path, n: int) -> Proof:
+    """Mutate `bundle` `n` times in the folder `root`; it is signed first."""
+    key = root / "key.pem"
+    keys = read_public_keys(make_signing_key(key))
+    sign_bundle(bundle, key)
+    open_bundle(bundle, public_keys=keys)
+    rng = random.Random(0)
+    refused: Counter[str] = Counter()
+    wrong: list[str] = []
+    tried = 0
+    while tried < n:
+        mutate = MUTATIONS[tried % len(MUTATIONS)]
+        for rest in root.glob("mutated*"):
+            shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
+        folder = root / "mutated"
+        link_copy(bundle, folder)
+        if not mutate(folder, rng):
+            continue
+        tried += 1
+        try:
+            open_bundle(folder, public_keys=keys)
+            wrong.append(f"{mutate.__name__}: opened")
+        except BundleError:
+            refused[mutate.__name__] += 1
+        except Exception as error:
+            wrong.append(f"{mutate.__name__}: {type(error).__name__}: {error}")
+    open_bundle(bundle, public_keys=keys)
+    figure = f"{refused.total():,} of {n:,} refused"
+    if wrong:
+        figure += f"; {len(wrong)} were not, first: {wrong[0][:200]}"
+    return Proof(CLAIM, KIND, "fail" if wrong else "pass", figure, "all")

@@ -1,0 +1,194 @@
+"""Invented customers who push one item hardly reach what honest customers are shown."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.proof import Proof
+from propense import pipeline
+from propense.encoding.dataset import Dataset
+from propense.history.opening import open_store
+from propense.history.records import Deed, LiveEvent
+from propense.schemas import FIRST_KNOWN, TEST, VALIDATION, Targets
+from propense.settings import Settings, parse_settings, read_toml
+from propense.training.learned import learn
+from propense.training.trusted import take_trusted
+from propense.worlds.education.education import generate_education
+
+KIND = "safety"
+CLAIM = (
+    "1 % invented customers who push one item at most double its share of honest customers' lists"
+)
+N_USERS, SHARE, K = 5_000, 0.01, 10
+DAY = 86_400
+MICRO = 1_000_000
+PREFIX = "guest-"
+LOSS = 0.01
+"""Of honest customers' ndcg at 10, at most."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of honest customers' lists."""
+
+    pushed: float
+    """Share of lists with the pushed item."""
+    ndcg: float
+
+
+def prove(folder: Path | None = None) -> Proof:
+    """Four trainings: of clean and of poisoned history, with and without the defence."""
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if not (folder / "propense.toml").exists():
+            generate_education(folder, n_users=N_USERS)
+        clean = prepare(folder, "clean", {})
+        item = middling_item(clean)
+        found = {}
+        for name in ("clean", "poisoned"):
+            if name == "poisoned":
+                push(folder, clean, item, np.random.default_rng(7))
+            dataset = clean if name == "clean" else prepare(folder, name, cuts_of(clean))
+            for trust in (False, True):
+                found[name, trust] = measure(dataset, folder / f"{name}-{trust}", item, trust)
+                print(name, "trust" if trust else "plain", found[name, trust], file=sys.stderr)
+    return judge(found, item)
+
+
+def judge(found: dict[tuple[str, bool], Figures], item: str) -> Proof:
+    """The claim, and what there was without the defence."""
+    before, after = found["clean", False], found["poisoned", True]
+    open_door, alone = found["poisoned", False], found["clean", True].ndcg
+    loss = 1 - after.ndcg / before.ndcg
+    good = after.pushed <= 2 * before.pushed and loss <= LOSS
+    return Proof(
+        CLAIM, KIND, "pass" if good else "fail",
+        f"{item} in {after.pushed:.2%} of lists, {open_door.pushed:.2%} without the defence, "
+        f"{before.pushed:.2%} without the attack; ndcg@10 {after.ndcg:.4f}, {before.ndcg:.4f} "
+        f"without the attack ({-loss:+.1%}), {alone:.4f} with the defence alone",
+        f"at most {2 * before.pushed:.2%} of lists, and {LOSS:.0%} of ndcg",
+    )  # fmt: skip
+
+
+def settings_of(folder: Path, run: str, split: dict[str, Any], trust: bool = True) -> Settings:
+    """Lists alone, learned for a few passes; the same customers judged in every run."""
+    raw = read_toml(folder / "propense.toml")
+    raw |= {
+        "run": f"runs/{run}",
+        "sources": raw["sources"] | {"live": {"events": "live"}},
+        "goals": {},
+        "split": split,
+        "model": {"size": "small", "ensemble": 2},
+        "train": {"max_epochs": 10, "threads": 2, "trust": trust},
+    }
+    return parse_settings(raw, folder)
+
+
+def prepare(folder: Path, run: str, split: dict[str, Any]) -> Dataset:
+    """Clean, split and encode."""
+    settings = settings_of(folder, run, split)
+    pipeline.run(settings, until="encode")
+    return Dataset.open(pipeline.run_folder(settings))
+
+
+def cuts_of(dataset: Dataset) -> dict[str, Any]:
+    """The cuts in time of one run, for another."""
+
+    def moment(seconds: int | None) -> str:
+        assert seconds is not None
+        return f"{np.datetime64(seconds, 's')}+00:00"
+
+    plan = dataset.plan
+    return {"validation_from": moment(plan.validation_from), "test_from": moment(plan.test_from)}
+
+
+def middling_item(dataset: Dataset) -> str:
+    """The item in the middle of all that customers succeeded with before validation."""
+    counts = successes(dataset)[1]
+    known = np.flatnonzero(counts)
+    middle = known[np.argsort(counts[known], kind="stable")][len(known) // 2]
+    return dataset.encoder.items.word(int(middle))
+
+
+def successes(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Successes before validation, by customer and by item."""
+    histories = dataset.histories
+    owner = np.repeat(np.arange(histories.n_users), np.diff(histories.offsets))
+    good = np.isin(histories.action, dataset.encoder.positive)
+    good &= (histories.item >= FIRST_KNOWN) & (
+        np.arange(histories.n_events) < dataset.train_end[owner]
+    )
+    by_user = np.bincount(owner[good], minlength=histories.n_users)
+    return by_user, np.bincount(histories.item[good], minlength=dataset.encoder.items.size)
+
+
+def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) -> None:
+    """Let invented customers in by the live door, within three days: each succeeds with the item
+    as often as some honest customer did with all of theirs, and every time after a look at what
+    honest customers take, so that the item seems to be what comes next."""
+    by_user, by_item = successes(dataset)
+    often, shown = by_user[by_user > 0], by_item / by_item.sum()
+    words = [dataset.encoder.actions.word(action) for action in dataset.encoder.positive]
+    assert dataset.plan.validation_from is not None
+    start = dataset.plan.validation_from - 10 * DAY
+    deeds = []
+    for number in range(round(N_USERS * SHARE)):
+        moment = start + int(rng.integers(3 * DAY))
+        events = []
+        for other in rng.choice(len(shown), int(rng.choice(often)), p=shown):
+            for action, word in (
+                ("view", dataset.encoder.items.word(int(other))), (str(rng.choice(words)), item),
+            ):  # fmt: skip
+                events.append(LiveEvent(moment * MICRO, action, word, source="web"))
+                moment += int(rng.integers(20, 4 * 3600))
+        deeds.append(
+            Deed(
+                message_id=f"push-{number}", user_id=f"{PREFIX}{number}",
+                received=moment * MICRO, events=tuple(events),
+            )
+        )  # fmt: skip
+    store = open_store(
+        "sqlite", folder / "live", durable="process", mark=str.encode, remember_seconds=DAY
+    )
+    with contextlib.closing(store):
+        assert set(store.append(deeds)) == {"kept"}
+
+
+def measure(dataset: Dataset, folder: Path, item: str, trust: bool) -> Figures:
+    """Train, and look at the lists of honest customers' validation and test moments."""
+    settings = settings_of(Path(dataset.settings.folder), "any", {}, trust)
+    trusted = take_trusted(dataset, settings)
+    learned = learn(trusted, settings, folder)
+    honest = np.array([not str(name).startswith(PREFIX) for name in dataset.histories.user_ids])
+    index = dataset.encoder.items.find(item)
+    lists, gains = [], []
+    for part in (VALIDATION, TEST):
+        targets = dataset.targets.of_part(part)
+        targets = targets.take(np.flatnonzero(honest[targets.user]))
+        ranked = learned.rank(trusted, targets, K)
+        lists.append((ranked == index).any(axis=1))
+        gains.append(ndcg(ranked, targets))
+    return Figures(float(np.concatenate(lists).mean()), float(np.concatenate(gains).mean()))
+
+
+def ndcg(ranked: np.ndarray, targets: Targets) -> np.ndarray:
+    """(n_targets,) with equal gains, over the ideal order of that moment."""
+    discount = 1 / np.log2(np.arange(2, K + 2))
+    values = []
+    for row in range(len(targets)):
+        relevant = targets.items[targets.item_offsets[row] : targets.item_offsets[row + 1]]
+        hit = np.isin(ranked[row], relevant)
+        values.append(float((discount * hit).sum() / discount[: min(len(relevant), K)].sum()))
+    return np.array(values)
+
+
+if __name__ == "__main__":
+    print(prove(Path(sys.argv[1]) if len(sys.argv) > 1 else None))

@@ -1,0 +1,297 @@
+"""Judging a goal and a ranking, and the report as JSON.
+
+Choices (champion, thresholds, best rival) come from validation; numbers from test.
+Scores are judged as they would be served: calibrate them first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from propense.errors import EvaluationError
+from propense.evaluation.judging.champions import averages, pick_goal_champion
+from propense.evaluation.judging.comparisons import (
+    describe_models,
+    pairs_to_compare,
+    take_differences,
+)
+from propense.evaluation.judging.curves import count_scores, draw_gains, read_bins
+from propense.evaluation.judging.questions import ask_in_chinese
+from propense.evaluation.judging.rankings import judge_ranking
+from propense.evaluation.judging.subgroups import judge_subgroups
+from propense.evaluation.judging.verdict import judge, overall_verdict
+from propense.evaluation.metrics.bootstrap import (
+    PropensityStatistic,
+    ValueStatistic,
+)
+from propense.evaluation.metrics.intervals import cluster, measure, resample
+from propense.evaluation.metrics.propensity import confusion, minority_class
+from propense.evaluation.metrics.thresholds import Threshold, choose_threshold
+from propense.evaluation.records import (
+    NETWORK,
+    Confusion,
+    GoalReport,
+    Report,
+    Text,
+)
+from propense.schemas import Doubles, GoalScores
+from propense.settings import Evaluate, Goal
+
+DIFFERENCE_METRICS = {
+    "binary": ("log_loss", "auc", "average_precision_minority", "brier"),
+    "value": ("tweedie_deviance", "gini_normalised", "spearman"),
+}
+
+
+def judge_goal(
+    validation: GoalScores,
+    test: GoalScores,
+    goal_settings: Goal,
+    evaluate_settings: Evaluate,
+    rng: np.random.Generator,
+) -> GoalReport:
+    """One goal: champion and thresholds from validation, metrics with intervals from test.
+
+    Both parts hold the same models, "network" among them, and only rows whose outcome is
+    known. Sensitive columns are read from `test.groups`. Raises EvaluationError naming the
+    goal, the part and what is wrong.
+    """
+    kind = test.goal.kind
+    for part, scores in (("validation", validation), ("test", test)):
+        _check_scores(part, scores)
+    if set(validation.scores) != set(test.scores):
+        raise EvaluationError(
+            f"goal {test.goal.name!r}: validation has models {sorted(validation.scores)}, "
+            f"test has {sorted(test.scores)}; judge the same models on both"
+        )
+    warnings: list[Text] = []
+    validation = cap_rows(validation, evaluate_settings.max_rows, rng, "validation", warnings)
+    test = cap_rows(test, evaluate_settings.max_rows, rng, "test", warnings)
+    champion = pick_goal_champion(validation)
+    on_validation, served = (
+        part.scores | averages(part, champion.rival, champion.second) for part in (validation, test)
+    )
+    thresholds: dict[str, Threshold | None] = dict.fromkeys(served)
+    if kind == "binary":
+        thresholds = {
+            model: choose_threshold(
+                validation.y, on_validation[model], goal_settings.cost, goal_settings.benefit
+            )
+            for model in served
+        }
+    rows = cluster(test.user)
+    drawn = {NETWORK, champion.model}
+    statistics: dict[str, PropensityStatistic | ValueStatistic] = {
+        model: PropensityStatistic(test.y, p, rows, thresholds[model], bins=model in drawn)
+        if kind == "binary"
+        else ValueStatistic(test.y, p, rows, bins=model in drawn)
+        for model, p in served.items()
+    }
+    values = {model: measure(entry, rows.n_users) for model, entry in statistics.items()}
+    replicates = resample(statistics, rows.n_users, evaluate_settings.resamples, rng)
+    models = describe_models(statistics, values, replicates, thresholds)
+    differences = take_differences(
+        pairs_to_compare(champion, served), DIFFERENCE_METRICS[kind], statistics, values, replicates
+    )
+    too_few = _too_few(test, evaluate_settings.min_positives)
+    if too_few is not None:
+        warnings.append(too_few)
+    best = served[champion.model]
+    threshold = thresholds[champion.model]
+    criterion = {
+        entry.model: entry.metrics[champion.criterion]
+        for entry in models
+        if champion.criterion in entry.metrics
+    }
+    return GoalReport(
+        name=test.goal.name,
+        kind=kind,
+        sentence=Text(test.goal.sentence, ask_in_chinese(goal_settings) or test.goal.sentence),
+        within_seconds=test.goal.within_seconds,
+        n_rows=len(test.y),
+        n_users=rows.n_users,
+        n_positives=int((test.y > 0).sum()),
+        n_validation_rows=len(validation.y),
+        minority_class=minority_class(test.y),
+        models=models,
+        differences=differences,
+        champion=champion,
+        verdict=judge(champion, differences, criterion, too_few, evaluate_settings.worth),
+        confusion=_decide(test.y, best, threshold),
+        reliability={
+            model: read_bins(statistics[model], served[model], values[model], replicates[model])
+            for model in sorted(drawn)
+        },
+        gains=[
+            draw_gains(model, test.y, served[model])
+            for model in dict.fromkeys([NETWORK, champion.rival, champion.model])
+            if model is not None
+        ],
+        histogram=count_scores(test.y, best, kind),
+        subgroups=judge_subgroups(test, best, threshold, evaluate_settings.resamples, rng),
+        warnings=warnings,
+        resamples=evaluate_settings.resamples,
+    )
+
+
+def report_to_json(report: Report) -> bytes:
+    """The report as indented JSON, the overall verdict filled in.
+
+    The same report gives the same bytes.
+    """
+    if report.verdict is None:
+        verdict = overall_verdict(report.goals, report.ranking)
+        report = msgspec.structs.replace(report, verdict=verdict)
+    content = msgspec.json.encode(report, enc_hook=_plain_scalar)
+    return msgspec.json.format(content, indent=1) + b"\n"
+
+
+def report_from_json(content: bytes | Path) -> Report:
+    """The report of JSON bytes or of a file.
+
+    Raises EvaluationError if it is no report of this format.
+    """
+    where = "report"
+    if isinstance(content, Path):
+        where = f"report {str(content)!r}"
+        try:
+            content = content.read_bytes()
+        except OSError as error:
+            raise EvaluationError(
+                f"{where} cannot be read: {error}; make it with: propense evaluate"
+            ) from error
+    try:
+        return msgspec.json.decode(content, type=Report)
+    except msgspec.DecodeError as error:
+        raise EvaluationError(
+            f"{where} is not of this version of propense: {error}; "
+            f"make it again with: propense evaluate"
+        ) from error
+
+
+def cap_rows(
+    scores: GoalScores,
+    max_rows: int | None,
+    rng: np.random.Generator,
+    part: str,
+    warnings: list[Text],
+) -> GoalScores:
+    """At most `max_rows` rows, of whole users drawn by chance; adds a warning if it cuts."""
+    n_rows = len(scores.y)
+    if max_rows is None or n_rows <= max_rows:
+        return scores
+    rows = cluster(scores.user)
+    order = rng.permutation(rows.n_users)
+    total = np.cumsum(np.bincount(rows.index, minlength=rows.n_users)[order])
+    n_kept = max(int(np.searchsorted(total, max_rows, side="right")), 1)
+    kept = np.zeros(rows.n_users, np.bool_)
+    kept[order[:n_kept]] = True
+    chosen = kept[rows.index]
+    warnings.append(
+        Text(
+            f"[evaluate] max_rows = {max_rows}: judged on {int(chosen.sum())} of {n_rows} rows "
+            f"of {part}, whole customers drawn by chance.",
+            f"[evaluate] max_rows = {max_rows}：{part} 共 {n_rows} 行，随机抽取整个客户后评判 "
+            f"{int(chosen.sum())} 行。",
+        )
+    )
+    return GoalScores(
+        scores.goal,
+        scores.user[chosen],
+        scores.y[chosen],
+        {model: p[chosen] for model, p in scores.scores.items()},
+        {column: words[chosen] for column, words in scores.groups.items()},
+    )
+
+
+def _plain_scalar(value: object) -> object:
+    """numpy's own numbers, which callers may have put into a record."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise EvaluationError(
+        f"report: {value!r} of type {type(value).__name__} cannot be written as JSON"
+    )
+
+
+def _check_scores(part: str, scores: GoalScores) -> None:
+    where = f"goal {scores.goal.name!r}, {part}"
+    binary = scores.goal.kind == "binary"
+    if not np.isfinite(scores.y).all() or (binary and not np.isin(scores.y, (0, 1)).all()):
+        odd = scores.y[~np.isin(scores.y, (0, 1))] if binary else scores.y[~np.isfinite(scores.y)]
+        raise EvaluationError(
+            f"{where}: outcome {odd[0]} is not {'0 or 1' if binary else 'finite'}; "
+            f"leave out rows whose outcome is not known"
+        )
+    columns: dict[str, npt.NDArray[np.generic]] = {"user": scores.user, **scores.scores}
+    for name, column in (columns | scores.groups).items():
+        if column.shape != scores.y.shape:
+            raise EvaluationError(
+                f"{where}: {name!r} has shape {column.shape}, the outcomes {scores.y.shape}"
+            )
+    for model, p in scores.scores.items():
+        good = np.isfinite(p) & ((p >= 0) & (p <= 1) if binary else True)
+        if not good.all():
+            raise EvaluationError(
+                f"{where}: model {model!r} gives {p[~good][0]} in {int((~good).sum())} of "
+                f"{len(p)} rows; it must be {'in [0, 1]' if binary else 'finite'}"
+            )
+
+
+def _too_few(test: GoalScores, fewest: int) -> Text | None:
+    n_positive, n_negative = test.count_customers()
+    if n_positive < fewest:
+        return Text(
+            f"Customers with a positive in test: {n_positive}, under {fewest}; "
+            f"intervals, no verdict.",
+            f"测试集只有 {n_positive} 位客户有正例，不足 {fewest}：只给区间，不下结论。",
+        )
+    if test.goal.kind == "binary" and n_negative < fewest:
+        return Text(
+            f"Customers with a negative in test: {n_negative}, under {fewest}; "
+            f"intervals, no verdict.",
+            f"测试集只有 {n_negative} 位客户有负例，不足 {fewest}：只给区间，不下结论。",
+        )
+    return None
+
+
+def without_times(report: Report) -> Report:
+    """The report without when it was made and how long anything took.
+
+    What is left is the same for the same data, settings and seed. A learning curve goes as a
+    whole: it compares times.
+    """
+    replace = msgspec.structs.replace
+    ranking = report.ranking
+    return replace(
+        report,
+        made=None,
+        curves=[replace(epoch, seconds=None) for epoch in report.curves],
+        ranking=None if ranking is None else replace(ranking, seconds={}),
+        rivals=[replace(note, seconds=None) for note in report.rivals],
+        stage_seconds={},
+        learning_curve=None,
+    )
+
+
+def _decide(y: Doubles, p: Doubles, threshold: Threshold | None) -> Confusion | None:
+    if threshold is None:
+        return None
+    counts = confusion(y, p, threshold.value)
+    return Confusion(
+        tp=counts.tp, fp=counts.fp, fn=counts.fn, tn=counts.tn, threshold=threshold
+    )  # fmt: skip
+
+
+__all__ = [
+    "Report",
+    "cap_rows",
+    "judge_goal",
+    "judge_ranking",
+    "report_from_json",
+    "report_to_json",
+    "without_times",
+]

@@ -1,0 +1,182 @@
+"""Networks of several shares and sizes before the same test customers.
+
+A network's answers are kept as sums by customer: all that a paired bootstrap needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+
+from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
+from propense.evaluation.metrics.intervals import (
+    Weights,
+    bounds,
+    cluster,
+    measure,
+    resample,
+    sum_by_user,
+)
+from propense.evaluation.metrics.propensity import log_losses
+from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
+from propense.evaluation.metrics.value import deviance_floor, tweedie_deviances
+from propense.evaluation.records import (
+    NETWORK,
+    Interval,
+    LearningPoint,
+    LearningTask,
+    Number,
+    number,
+)
+from propense.schemas import Doubles, GoalScores, RankingScores
+
+Kind = Literal["binary", "value", "items"]
+K: Final = 10
+_NONE: Final = Interval()
+SHOWN: Final[dict[str, tuple[str, ...]]] = {
+    "binary": ("log_loss", "auc"),
+    "value": ("tweedie_deviance", "gini_normalised"),
+}
+
+
+class Quality:
+    """Skill of a goal, or mean ndcg of the items, from sums by customer.
+
+    `sums` (n_users, 4) of a goal: rows, loss, y, root of y; (n_users, 2) of the items:
+    moments, ndcg. Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1
+    all. The loss is the log loss, or the Tweedie deviance of power 1.5 of values.
+
+    >>> rows = np.array([[2.0, 0.4, 1.0, 1.0], [2.0, 0.6, 1.0, 1.0]])
+    >>> round(float(Quality("binary", rows)(np.ones((1, 2), np.uint8))[0, 0]), 4)
+    0.6393
+    """
+
+    def __init__(self, kind: Kind, sums: Doubles) -> None:
+        self.names = ("ndcg",) if kind == "items" else ("skill",)
+        self.kind = kind
+        self.sums = sums
+
+    def __call__(self, weights: Weights) -> Doubles:
+        """(n_resamples, 1), nan where not defined."""
+        n, *totals = (weights.astype(np.float64) @ self.sums).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = [total / n for total in totals]
+            if self.kind == "items":
+                ndcg: Doubles = means[0]
+                return ndcg[:, None]
+            loss, y, root = means
+            if self.kind == "binary":
+                constant = -(y * np.log(y) + (1 - y) * np.log1p(-y))
+            else:
+                constant = 4 * (2 * np.sqrt(y) - 2 * root)
+            skill: Doubles = np.where(constant > 0, 1 - loss / constant, np.nan)
+        return skill[:, None]
+
+
+def judge_goal_task(
+    validation: GoalScores, test: GoalScores, fewest: int
+) -> tuple[LearningTask, Doubles]:
+    """The network's numbers of one goal, and its sums by test customer.
+
+    Both parts hold calibrated answers; under `fewest` test customers of either outcome there
+    will be no verdict.
+    """
+    sums = _goal_sums(test)
+    n_positive, n_negative = test.count_customers()
+    rarer = n_positive if test.goal.kind == "value" else min(n_positive, n_negative)
+    task = LearningTask(
+        goal=test.goal.name,
+        metric="skill",
+        validation=_goal_numbers(validation),
+        test=_goal_numbers(test),
+        few=rarer < fewest,
+    )
+    return task, sums
+
+
+def judge_items_task(
+    validation: RankingScores, test: RankingScores, fewest: int
+) -> tuple[LearningTask, Doubles]:
+    """The same of the network's lists: ndcg at 10, or at their length where they are shorter."""
+    k = min(K, validation.ranked[NETWORK].shape[1], test.ranked[NETWORK].shape[1])
+    sums = {}
+    for part, scores in (("validation", validation), ("test", test)):
+        ndcg = ndcg_at_k(find_hits(scores.ranked[NETWORK], scores.item_offsets, scores.items), k)
+        known = np.isfinite(ndcg)
+        columns = np.stack([known.astype(np.float64), np.where(known, ndcg, 0)], axis=1)
+        sums[part] = sum_by_user(columns, cluster(scores.user))
+    metric = f"ndcg_at_{k}"
+    task = LearningTask(
+        goal=None,
+        metric=metric,
+        validation={metric: _quality("items", sums["validation"])},
+        test={metric: _quality("items", sums["test"])},
+        few=bool((sums["test"][:, 0] > 0).sum() < fewest),
+    )
+    return task, sums["test"]
+
+
+def compare_with_own(
+    points: Sequence[LearningPoint],
+    sums: Mapping[str, Mapping[str, Doubles]],
+    kinds: Mapping[str, Kind],
+    resamples: int,
+    rng: np.random.Generator,
+) -> list[LearningPoint]:
+    """The points with every task's difference from the run's own network.
+
+    `sums` point name -> task key -> sums by customer, the same customers in every point;
+    `kinds` task key -> what it is.
+    """
+    own = next(point for point in points if point.own)
+    found: dict[tuple[str, str], Interval] = {}
+    for task in own.tasks:
+        kind = kinds[task.key]
+        with_it = [point.name for point in points if point.task_of(task.key) is not None]
+        entries = {name: Quality(kind, sums[name][task.key]) for name in with_it}
+        n_users = len(entries[own.name].sums)
+        drawn = resample(entries, n_users, resamples, rng)
+        values = {name: float(measure(entry, n_users)[0]) for name, entry in entries.items()}
+        for name in with_it:
+            low, high = bounds((drawn[name] - drawn[own.name])[:, 0])
+            gap = number(values[name] - values[own.name])
+            found[name, task.key] = Interval(gap, number(low), number(high))
+    return [
+        msgspec.structs.replace(
+            point,
+            tasks=[
+                msgspec.structs.replace(task, difference=found.get((point.name, task.key), _NONE))
+                if not point.own
+                else task
+                for task in point.tasks
+            ],
+        )
+        for point in points
+    ]
+
+
+def _goal_sums(scores: GoalScores) -> Doubles:
+    y, p = scores.y, scores.scores[NETWORK]
+    if scores.goal.kind == "value":
+        loss = tweedie_deviances(y, p, deviance_floor(y))
+    else:
+        loss = log_losses(y, p)
+    columns = np.stack([np.ones(len(y)), loss, y, np.sqrt(np.maximum(y, 0))], axis=1)
+    return sum_by_user(columns, cluster(scores.user))
+
+
+def _goal_numbers(scores: GoalScores) -> dict[str, Number]:
+    rows = cluster(scores.user)
+    kind, p = scores.goal.kind, scores.scores[NETWORK]
+    make = ValueStatistic if kind == "value" else PropensityStatistic
+    statistic = make(scores.y, p, rows)
+    values = measure(statistic, rows.n_users)
+    shown = {name: number(values[statistic.names.index(name)]) for name in SHOWN[kind]}
+    return {"skill": _quality(kind, _goal_sums(scores)), **shown}
+
+
+def _quality(kind: Kind, sums: Doubles) -> Number:
+    return number(float(Quality(kind, sums)(np.ones((1, len(sums)), np.uint8))[0, 0]))

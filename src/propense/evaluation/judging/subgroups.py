@@ -1,0 +1,100 @@
+"""The champion on each group of the sensitive columns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
+from propense.evaluation.metrics.intervals import Statistic, bounds, cluster, measure, resample
+from propense.evaluation.metrics.thresholds import Threshold
+from propense.evaluation.records import Interval, Subgroup, number
+from propense.evaluation.words import say
+from propense.schemas import Doubles, GoalScores, Words
+
+FEWEST_ROWS: Final = 50
+MOST_GROUPS: Final = 30
+"""Of one column; the rest are judged together as one group that names how many it holds."""
+BINARY_METRICS: Final = ("base_rate", "mean_p", "auc", "precision", "recall")
+VALUE_METRICS: Final = ("mean_value", "mean_p", "total_ratio", "gini_normalised")
+
+
+def judge_subgroups(
+    test: GoalScores,
+    p: Doubles,
+    threshold: Threshold | None,
+    resamples: int,
+    rng: np.random.Generator,
+) -> list[Subgroup]:
+    """Every group of every column of `test.groups`, largest first, columns in order."""
+    found = []
+    for column, words in test.groups.items():
+        names = name_groups(words)
+        known, counts = np.unique(names, return_counts=True)
+        for group in known[np.argsort(-counts, kind="stable")]:
+            chosen = names == group
+            found.append(
+                _judge_group(column, str(group), _take(test, chosen), p[chosen], threshold)
+                if chosen.sum() < FEWEST_ROWS
+                else _judge_group(
+                    column, str(group), _take(test, chosen), p[chosen], threshold, resamples, rng
+                )
+            )
+    return found
+
+
+def name_groups(words: Words) -> npt.NDArray[np.str_]:
+    """Groups as text: missing ones named, those beyond MOST_GROUPS joined into one.
+
+    >>> name_groups(np.array(["a", None, float("nan")], dtype=object)).tolist()
+    ['a', 'missing', 'missing']
+    """
+    missing = (words == np.array(None)) | (words != words)
+    names = np.where(missing.astype(np.bool_), say("missing_group").en, words.astype(np.str_))
+    known, counts = np.unique(names, return_counts=True)
+    if len(known) <= MOST_GROUPS:
+        return names
+    order = np.argsort(-counts, kind="stable")
+    small = known[order[MOST_GROUPS - 1 :]]
+    joined = say("other_groups", n=str(len(small))).en
+    return np.where(np.isin(names, small), joined, names)
+
+
+def _take(test: GoalScores, chosen: npt.NDArray[np.bool_]) -> GoalScores:
+    return GoalScores(test.goal, test.user[chosen], test.y[chosen], {})
+
+
+def _judge_group(
+    column: str,
+    group: str,
+    part: GoalScores,
+    p: Doubles,
+    threshold: Threshold | None,
+    resamples: int = 0,
+    rng: np.random.Generator | None = None,
+) -> Subgroup:
+    rows = cluster(part.user)
+    metrics: dict[str, Interval] = {}
+    if rng is not None:
+        wanted = BINARY_METRICS if part.goal.kind == "binary" else VALUE_METRICS
+        statistic: Statistic = (
+            PropensityStatistic(part.y, p, rows, threshold)
+            if part.goal.kind == "binary"
+            else ValueStatistic(part.y, p, rows)
+        )
+        value = measure(statistic, rows.n_users)
+        drawn = resample({"p": statistic}, rows.n_users, resamples, rng)["p"]
+        for name in wanted:
+            at = statistic.names.index(name)
+            low, high = bounds(drawn[:, at])
+            metrics[name] = Interval(number(value[at]), number(low), number(high))
+    return Subgroup(
+        column=column,
+        group=group,
+        n_rows=len(part.y),
+        n_users=rows.n_users,
+        too_few=rng is None,
+        metrics=metrics,
+    )

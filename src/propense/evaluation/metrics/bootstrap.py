@@ -1,0 +1,285 @@
+"""The metrics of propensity.py and value.py under user weights, fast.
+
+Scores are sorted once. Under weights every metric is then sums over the sorted rows, so a
+resample of 200,000 rows costs about a millisecond a model.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from propense.evaluation.metrics.intervals import Clusters, Weights, sum_by_user
+from propense.evaluation.metrics.propensity import (
+    equal_mass_edges,
+    log_losses,
+    minority_class,
+    tie_ends,
+)
+from propense.evaluation.metrics.thresholds import Threshold
+from propense.evaluation.metrics.value import deviance_floor, tweedie_deviances
+from propense.schemas import Doubles, Ints
+
+TOP_SHARES: Final = (0.01, 0.05, 0.10, 0.20)
+PROPENSITY_NAMES: Final = (
+    "auc", "average_precision", "average_precision_minority", "log_loss", "brier",
+    "ece_equal_mass", "base_rate", "mean_p", "accuracy", "precision", "recall", "f1",
+    "specificity", "net_value", "lift_top_1", "lift_top_5", "lift_top_10", "lift_top_20",
+)  # fmt: skip
+VALUE_NAMES: Final = (
+    "tweedie_deviance", "gini_normalised", "spearman", "mae", "rmse", "total_ratio",
+    "mean_value", "mean_p",
+)  # fmt: skip
+
+
+class SortedScores:
+    """Scores best first, in runs of equal scores.
+
+    Run g is the sorted rows `start[g]:end[g]`.
+    """
+
+    def __init__(self, score: Doubles, rows: Clusters) -> None:
+        self.order = np.argsort(-score, kind="stable")
+        self.score = score[self.order]
+        self.end = tie_ends(self.score)
+        self.start = np.concatenate([[0], self.end[:-1]]).astype(np.int64)[: len(self.end)]
+        self.users = rows.index[self.order]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+
+class PropensityStatistic:
+    """All metrics of one model's probabilities; names are PROPENSITY_NAMES.
+
+    Where `threshold` is None the metrics of a decision are nan; `net_value` (of acting, per
+    row: benefit * true positives - cost * all acted on) needs a threshold by value. With
+    `bins` the names end with `rate_bin_00` .., the rate of positives in each bin of the
+    reliability curve (bins fixed on the unweighted rows, lowest p first).
+    """
+
+    def __init__(
+        self,
+        y: Doubles,
+        p: Doubles,
+        rows: Clusters,
+        threshold: Threshold | None = None,
+        *,
+        bins: bool = False,
+    ) -> None:
+        self.n_users = rows.n_users
+        self._sorted = SortedScores(p, rows)
+        self._y = y[self._sorted.order]
+        self._positive = np.flatnonzero(self._y)
+        self._before = np.concatenate([[0], np.cumsum(self._y > 0)]).astype(np.int64)
+        self._minority = minority_class(y)
+        start, end = self._sorted.start, self._sorted.end
+        n_true = self._before[end] - self._before[start]
+        self._true_runs = self._runs(n_true > 0)
+        self._false_runs = self._runs((n_true < end - start) & (self._minority == 0))
+        self._edges = len(y) - equal_mass_edges(self._sorted.score[::-1])[::-1]
+        self._error = self._y - self._sorted.score
+        self._threshold = threshold
+        self._sums = sum_by_user(_row_sums(y, p, threshold), rows)
+        self._bins = bins
+        rates = tuple(f"rate_bin_{b:02d}" for b in range(len(self._edges))) if bins else ()
+        self.names = PROPENSITY_NAMES + rates
+
+    @property
+    def bin_starts(self) -> Ints:
+        """Places in the order best first where each reliability bin begins."""
+        return self._edges
+
+    def __call__(self, weights: Weights) -> Doubles:
+        out = np.full((len(weights), len(self.names)), np.nan)
+        if len(self._sorted) == 0:
+            return out
+        column = {name: at for at, name in enumerate(self.names)}
+        self._fill_sums(weights.astype(np.float64) @ self._sums, out, column)
+        for at, drawn in enumerate(weights):
+            self._fill_sorted(drawn[self._sorted.users], out[at], column)
+        return out
+
+    def _runs(self, chosen: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, Ints, Ints]:
+        """Start and end of the chosen runs, and how many positives come before each."""
+        start, end = self._sorted.start[chosen], self._sorted.end[chosen]
+        return start, end, self._before[start], self._before[end]
+
+    def _fill_sums(self, sums: Doubles, out: Doubles, column: dict[str, int]) -> None:
+        n, loss, brier, p, tp, fp, fn, tn = sums.T
+        ratios = {
+            "log_loss": (loss, n),
+            "brier": (brier, n),
+            "mean_p": (p, n),
+            "base_rate": (tp + fn, n),
+        }
+        if self._threshold is not None:
+            ratios |= {
+                "accuracy": (tp + tn, n),
+                "precision": (tp, tp + fp),
+                "recall": (tp, tp + fn),
+                "f1": (2 * tp, 2 * tp + fp + fn),
+                "specificity": (tn, tn + fp),
+            }
+            cost, benefit = self._threshold.cost, self._threshold.benefit
+            if cost is not None and benefit is not None:
+                ratios["net_value"] = (benefit * tp - cost * (tp + fp), n)
+        for name, (top, bottom) in ratios.items():
+            np.divide(top, bottom, out=out[:, column[name]], where=bottom > 0)
+
+    def _fill_sorted(self, w: Weights, out: Doubles, column: dict[str, int]) -> None:
+        """AUC, average precision, lift and bins of sorted row weights `w`."""
+        total = _running(w)
+        true = _running(w[self._positive])
+        all_rows, n_positive = int(total[-1]), int(true[-1])
+        if all_rows == 0:
+            return
+        n_negative = all_rows - n_positive
+        start, end, before_start, before_end = self._true_runs
+        above, through = total[start], total[end]
+        true_above, true_through = true[before_start], true[before_end]
+        gained = true_through - true_above
+        if n_positive and n_negative:
+            false_above = above - true_above
+            tied = through - above - gained
+            below = gained @ (n_negative - false_above - 0.5 * tied)
+            out[column["auc"]] = below / (n_positive * n_negative)
+        if n_positive:
+            precision = true_through / np.maximum(through, 1)
+            out[column["average_precision"]] = gained @ precision / n_positive
+            self._fill_lift(total, true, out, column)
+        out[column["average_precision_minority"]] = (
+            out[column["average_precision"]] if self._minority == 1
+            else self._average_precision_of_zero(total, true)
+        )  # fmt: skip
+        self._fill_bins(w, total, all_rows, out, column)
+
+    def _average_precision_of_zero(self, total: Ints, true: Ints) -> float:
+        start, end, before_start, before_end = self._false_runs
+        n_rows, n_negative = int(total[-1]), int(total[-1] - true[-1])
+        if n_negative == 0:
+            return float("nan")
+        above = total[start]
+        false_above = above - true[before_start]
+        gained = total[end] - true[before_end] - false_above
+        found = n_negative - false_above
+        said = n_rows - above
+        return float(gained @ (found / np.maximum(said, 1)) / n_negative)
+
+    def _fill_lift(self, total: Ints, true: Ints, out: Doubles, column: dict[str, int]) -> None:
+        wanted = np.array(TOP_SHARES) * total[-1]
+        ends = total[self._sorted.end]
+        run = np.minimum(np.searchsorted(ends, wanted), len(ends) - 1)
+        start, end = self._sorted.start[run], self._sorted.end[run]
+        share = (wanted - total[start]) / np.maximum(total[end] - total[start], 1)
+        low, high = true[self._before[start]], true[self._before[end]]
+        captured = low + share * (high - low)
+        first = column["lift_top_1"]
+        out[first : first + len(TOP_SHARES)] = captured / true[-1] / TOP_SHARES
+
+    def _fill_bins(
+        self, w: Weights, total: Ints, all_rows: int, out: Doubles, column: dict[str, int]
+    ) -> None:
+        gap = np.add.reduceat(w * self._error, self._edges)
+        out[column["ece_equal_mass"]] = np.abs(gap).sum() / all_rows
+        if self._bins:
+            n = np.diff(total[np.append(self._edges, len(w))])
+            true = np.add.reduceat(w * self._y, self._edges)
+            rate = np.divide(true, n, out=np.full(len(n), np.nan), where=n > 0)
+            out[len(PROPENSITY_NAMES) :] = rate[::-1]
+
+
+def _row_sums(y: Doubles, p: Doubles, threshold: Threshold | None) -> Doubles:
+    """(n_rows, 8) what is only added up: n, log loss, Brier, p, tp, fp, fn, tn."""
+    said = p >= (0.5 if threshold is None else threshold.value)
+    happened = y > 0
+    columns = (
+        np.ones(len(y)), log_losses(y, p), (p - y) ** 2, p,
+        said & happened, said & ~happened, ~said & happened, ~said & ~happened,
+    )  # fmt: skip
+    return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+
+
+class ValueStatistic:
+    """All metrics of one model's expected values; names are VALUE_NAMES.
+
+    With `bins` the names end with `rate_bin_00` .., the mean outcome of each tenth by
+    prediction, lowest first.
+    """
+
+    def __init__(self, y: Doubles, p: Doubles, rows: Clusters, *, bins: bool = False) -> None:
+        self.n_users = rows.n_users
+        self._by_p = SortedScores(p, rows)
+        self._by_y = SortedScores(y, rows)
+        self._y_of_p = y[self._by_p.order]
+        run_of_y = np.repeat(np.arange(len(self._by_y.end)), self._by_y.end - self._by_y.start)
+        back = np.empty(len(y), np.int64)
+        back[self._by_y.order] = run_of_y
+        self._run_of_y_by_p = back[self._by_p.order]
+        self._run_of_p = np.repeat(
+            np.arange(len(self._by_p.end)), self._by_p.end - self._by_p.start
+        )
+        loss = tweedie_deviances(y, p, deviance_floor(y))
+        columns = (np.ones(len(y)), loss, np.abs(y - p), (y - p) ** 2, y, p)
+        self._sums = sum_by_user(np.stack(columns, axis=1), rows)
+        self._edges = len(y) - equal_mass_edges(self._by_p.score[::-1], 10)[::-1]
+        self._bins = bins
+        rates = tuple(f"rate_bin_{b:02d}" for b in range(len(self._edges))) if bins else ()
+        self.names = VALUE_NAMES + rates
+
+    @property
+    def bin_starts(self) -> Ints:
+        """Places in the order best first where each tenth begins."""
+        return self._edges
+
+    def __call__(self, weights: Weights) -> Doubles:
+        out = np.full((len(weights), len(self.names)), np.nan)
+        if len(self._by_p) == 0:
+            return out
+        n, loss, absolute, squared, y, p = (weights.astype(np.float64) @ self._sums).T
+        ratios = ((0, loss, n), (3, absolute, n), (4, squared, n), (6, y, n), (7, p, n), (5, p, y))
+        for at, top, bottom in ratios:
+            np.divide(top, bottom, out=out[:, at], where=bottom != 0)
+        out[:, 4] = np.sqrt(out[:, 4])
+        for at, drawn in enumerate(weights):
+            self._fill_order(drawn, out[at])
+        return out
+
+    def _fill_order(self, drawn: Weights, out: Doubles) -> None:
+        """Gini and Spearman from weighted midranks around their mean."""
+        w = drawn[self._by_p.users].astype(np.float64)
+        total_p = _running(drawn[self._by_p.users])
+        total_y = _running(drawn[self._by_y.users])
+        if total_p[-1] == 0:
+            return
+        rank_p = _central_midranks(total_p, self._by_p)[self._run_of_p]
+        rank_y = _central_midranks(total_y, self._by_y)[self._run_of_y_by_p]
+        weighted_y = w * self._y_of_p
+        best = float(weighted_y @ rank_y)
+        if best > 0:
+            out[1] = float(weighted_y @ rank_p) / best
+        weighted_rank = w * rank_p
+        scale = float(np.sqrt((weighted_rank @ rank_p) * ((w * rank_y) @ rank_y)))
+        if scale > 0:
+            out[2] = float(weighted_rank @ rank_y) / scale
+        if self._bins:
+            n = np.diff(total_p[np.append(self._edges, len(w))])
+            came = np.add.reduceat(weighted_y, self._edges)
+            rate = np.divide(came, n, out=np.full(len(n), np.nan), where=n > 0)
+            out[len(VALUE_NAMES) :] = rate[::-1]
+
+
+def _central_midranks(total: Ints, scores: SortedScores) -> Doubles:
+    """Midrank of each run, ascending in score, minus the mean midrank."""
+    middle: Doubles = (total[-1] - total[scores.start] - total[scores.end]) / 2
+    return middle
+
+
+def _running(w: Weights) -> Ints:
+    """(n + 1,) running sums, 0 first."""
+    out = np.empty(len(w) + 1, np.int64)
+    out[0] = 0
+    np.cumsum(w, out=out[1:], dtype=np.int64)
+    return out

@@ -1,0 +1,382 @@
+"""Live history in a schema of a PostgreSQL server, for services on several machines.
+
+Writers take turns at one row, so that numbers come in order and a group sees all before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from propense.errors import StoreError
+from propense.history.bounds import check_deeds
+from propense.history.postgres.schema import make_schema, schema_exists
+from propense.history.postgres.tables import Connections, PostgresTables
+from propense.history.records import Customer, Decision, Deed, Erased, LiveEvent, Outcome
+from propense.history.sql.erasure import erase_rows
+from propense.history.sql.transaction import Tables, Writing, dict_of, names_of
+from propense.history.sqlite.backup import AHEAD, TABLES, new_copy, opened_copy
+from propense.history.timer import Hourly
+from propense.history.training_views import VIEWS
+
+_Result = TypeVar("_Result")
+
+_OF_NAME: Final = " FROM names n JOIN customers c ON c.key = n.customer"
+_NUMBER: Final = (
+    "greatest(c.version, coalesce((SELECT max(seq) FROM events WHERE customer = c.key), 0))"
+)
+_READ: Final = (
+    "SELECT e.event_time, e.action, e.item_id, e.value, e.count, e.source, e.seq, e.received,"
+    " c.user_id, c.version, c.traits, c.consent, c.names, c.first_seen, c.last_seen"
+    f"{_OF_NAME} LEFT JOIN events e ON e.customer = c.key WHERE n.name = %s ORDER BY e.seq"
+).encode()
+_VERSIONS: Final = f"SELECT n.name, {_NUMBER}{_OF_NAME} WHERE n.name"
+_DECISIONS: Final = (
+    b"SELECT user_id, time, scenario, bundle, policy, items, p_action FROM decisions"
+    b" WHERE user_id = %s OR user_id IN (SELECT other.name FROM names mine JOIN names other"
+    b" ON other.customer = mine.customer WHERE mine.name = %s) ORDER BY seq"
+)
+_IDS: Final = b"SELECT key, user_id FROM customers WHERE key > %s ORDER BY key LIMIT %s"
+_VACUUM: Final = b"VACUUM customers, names, events, messages, quiet_messages, decisions"
+_FORGET: Final = (
+    ("messages", "key", "DELETE FROM messages WHERE key = ? AND received < ?"),
+    (
+        "quiet_messages",
+        "customer, key",
+        "DELETE FROM quiet_messages WHERE customer = ? AND key = ? AND received < ?",
+    ),
+)
+_PAGE: Final = 5_000
+
+
+class PostgresStore:
+    """The contract of `serving.store.Store` on a schema.
+
+    With `durable = "process"` a commit does not wait for the server's disk: what was
+    acknowledged survives this process, and a crash of the server may lose its last moments.
+    Where a connection breaks during a commit, nobody knows whether it was done; the same deeds
+    sent again are then kept, or known as repetitions. A row that is erased is gone for every
+    query; its bytes stay in free space of the server's files and in its log until they are
+    written over, or until `VACUUM FULL` and the end of its archives.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        durable: Literal["process", "power"],
+        mark: Callable[[str], bytes],
+        remember_seconds: int,
+        consent_required: bool | None = None,
+    ) -> None:
+        self._where = shown_place(url, name)
+        self._name = name
+        self._mark = mark
+        self._remember = remember_seconds * 1_000_000
+        self._connections = Connections(url, name, durable)
+        self._closed = False
+        try:
+            self._ask(lambda con: make_schema(con, name, self._where))
+            if consent_required is not None:
+                flag = int(consent_required)
+                self._write(lambda to: to.execute("UPDATE state SET consent_required = ?", (flag,)))
+        except BaseException:
+            self._connections.close()
+            raise
+        self._hourly = Hourly(self.forget_messages)
+
+    @property
+    def is_local(self) -> bool:
+        """False: a read waits for the network."""
+        return False
+
+    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+        """See Store."""
+        if not deeds:
+            return []
+        check_deeds(deeds)
+
+        def work(tables: Tables) -> list[Outcome]:
+            writing = Writing(tables, self._mark)
+            outcomes = writing.obey(deeds)
+            writing.close()
+            return outcomes
+
+        return self._write(work)
+
+    def read(self, user_id: str) -> Customer | None:
+        """See Store."""
+        if "\0" in user_id:
+            return None
+        rows = self._ask(lambda con: _fetch(con, _READ, [user_id]))
+        if not rows:
+            return None
+        name, version, traits, consent, names, first, last = rows[0][8:]
+        events = [LiveEvent(*row[:6]) for row in rows if row[6] is not None]
+        if events:
+            version = max(version, rows[-1][6])
+            first = min(first, *(row[7] for row in rows))
+            last = max(last, *(row[7] for row in rows))
+        return Customer(
+            user_id=name,
+            version=version,
+            events=events,
+            traits=dict_of(traits),
+            consent=dict_of(consent),
+            names=names_of(names),
+            first_seen=first,
+            last_seen=last,
+        )
+
+    def versions(self, user_ids: Sequence[str]) -> list[int]:
+        """See Store."""
+        wanted = list(dict.fromkeys(one for one in user_ids if "\0" not in one))
+        rows = self._ask(lambda con: PostgresTables(con).find(_VERSIONS, wanted))
+        found: dict[str, int] = dict(rows)
+        return [found.get(user_id, 0) for user_id in user_ids]
+
+    def log_decisions(self, decisions: Sequence[Decision]) -> None:
+        """See Store."""
+        if not decisions:
+            return
+
+        def work(tables: Tables) -> None:
+            writing = Writing(tables, self._mark)
+            writing.log(decisions)
+            writing.close()
+
+        self._write(work)
+
+    def decisions_of(self, user_id: str) -> list[Decision]:
+        """See Store."""
+        if "\0" in user_id:
+            return []
+        rows = self._ask(lambda con: _fetch(con, _DECISIONS, [user_id, user_id]))
+        return [
+            Decision(
+                user_id=row[0], time=row[1], scenario=row[2], bundle=row[3], policy=row[4],
+                items=msgspec.json.decode(row[5], type=tuple[str, ...]),
+                p_action=msgspec.json.decode(row[6], type=tuple[float, ...]),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def erase(self, user_id: str) -> Erased:
+        """See Store, but for the free space of the server's files (see the class)."""
+        if "\0" in user_id:
+            return Erased()
+        erased, _ = self._write(lambda tables: erase_rows(tables, user_id))
+        # Also where nobody was found: an erasure before may have been stopped here.
+        self._ask(lambda con: con.execute(_VACUUM))
+        return erased
+
+    def suppress(self, marks: Sequence[bytes]) -> None:
+        """See Store."""
+        rows = [(mark,) for mark in marks]
+        self._write(lambda tables: tables.insert("suppressed", rows, " ON CONFLICT DO NOTHING"))
+
+    def allow(self, marks: Sequence[bytes]) -> None:
+        """See Store."""
+        rows = [(mark,) for mark in marks]
+        self._write(lambda tables: tables.each("DELETE FROM suppressed WHERE mark = ?", rows))
+
+    def user_ids(self) -> Iterator[str]:
+        """See Store. Page by page: customers who come or go meanwhile may be missed."""
+        last = -1
+        while True:
+            rows = self._ask(functools.partial(_fetch, statement=_IDS, values=[last, _PAGE]))
+            if not rows:
+                return
+            yield from (row[1] for row in rows)
+            last = rows[-1][0]
+
+    def n_customers(self) -> int:
+        """See Store."""
+        return int(self._ask(lambda con: _fetch(con, b"SELECT count(*) FROM customers"))[0][0])
+
+    def ping(self) -> None:
+        """See Store."""
+        self._ask(lambda con: con.execute("SELECT seq FROM state").fetchone())
+
+    def backup(self, path: Path) -> None:
+        """See Store. A SQLite history of one moment; what is at `path` is replaced."""
+        with self._snapshot() as con, new_copy(path) as copy:
+            for table in TABLES:
+                for rows in _stream(con, f"SELECT * FROM {table}"):
+                    marks = ", ".join("?" * len(rows[0]))
+                    copy.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+    def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        """Rows of one of `training.VIEWS`, as the view of that name in the schema has them."""
+        columns = VIEWS[view]
+        with self._snapshot() as con:
+            for rows in _stream(con, f"SELECT {', '.join(columns)} FROM {view}"):
+                for row in rows:
+                    yield dict(zip(columns, row, strict=True))
+
+    def forget_messages(self) -> int:
+        """Forget message ids received `remember_seconds` before the newest message; how many."""
+
+        forgotten = 0
+        with self._snapshot() as con:
+            (latest,) = con.execute("SELECT latest FROM state").fetchone() or (0,)
+            oldest = latest - self._remember
+            for table, key, delete in _FORGET:
+                # Looked for outside the lock of writers, and let go page by page. What another
+                # process let go, and was sent again since, is younger.
+                found = f"SELECT {key}, {oldest:d}::bigint FROM {table} WHERE received < {oldest:d}"
+                for old in _stream(con, found):
+                    self._write(functools.partial(PostgresTables.each, sql=delete, rows=old))
+                    forgotten += len(old) if table == "messages" else 0
+        return forgotten
+
+    def destroy(self) -> None:
+        """See Store."""
+        statement = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self._name))
+        self._ask(lambda con: con.execute(statement))
+        self.close()
+
+    @property
+    def is_destroyed(self) -> bool:
+        """See Store."""
+        return not self._ask(lambda con: schema_exists(con, self._name))
+
+    def close(self) -> None:
+        """See Store."""
+        self._hourly.stop()
+        self._closed = True
+        self._connections.close()
+
+    def _ask(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
+        """Do what changes nothing, or what may be done twice; once more on a new connection
+        where the first had broken, as they do when the server was restarted."""
+        for again in (False, True):
+            con = self._take()
+            try:
+                return work(con)
+            except psycopg.Error as error:
+                if again or not con.closed:
+                    raise self._named(error) from error
+            finally:
+                self._connections.give(con)
+        raise AssertionError
+
+    def _write(self, work: Callable[[Tables], _Result]) -> _Result:
+        """A transaction in which nobody else writes, undone as a whole where anything fails."""
+        for again in (False, True):
+            con = self._take()
+            committing = False
+            try:
+                con.execute(b"BEGIN")
+                con.execute(b"SELECT id FROM state FOR UPDATE")
+                result = work(PostgresTables(con))
+                committing = True
+                con.execute(b"COMMIT")
+                return result
+            except psycopg.Error as error:
+                if again or committing or not con.closed:
+                    raise self._named(error, committing and con.closed) from error
+            finally:
+                _undo(con)
+                self._connections.give(con)
+        raise AssertionError
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection that sees one moment."""
+        con = self._take()
+        try:
+            con.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield con
+            con.execute(b"COMMIT")
+        except psycopg.Error as error:
+            raise self._named(error) from error
+        finally:
+            _undo(con)
+            self._connections.give(con)
+
+    def _take(self) -> psycopg.Connection[Any]:
+        if self._closed:
+            raise StoreError(f"live history {self._where} is closed")
+        try:
+            return self._connections.take()
+        except psycopg.Error as error:
+            raise self._named(error) from error
+
+    def _named(self, error: psycopg.Error, unknown: bool = False) -> StoreError:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        done = (
+            "whether the call was done is not known"
+            if unknown
+            else ("nothing of the call was done")
+        )
+        return StoreError(f"live history {self._where}: {reason}; {done}; see that the server "
+                          "answers and has room, then ask again")  # fmt: skip
+
+
+def _fetch(con: psycopg.Connection[Any], statement: bytes, values: Sequence[Any] = ()) -> list[Any]:
+    return con.execute(statement, values).fetchall()
+
+
+def _undo(con: psycopg.Connection[Any]) -> None:
+    """End a transaction that was left open; a connection that cannot is closed."""
+    if con.closed or con.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+        return
+    try:
+        con.execute(b"ROLLBACK")
+    except psycopg.Error:
+        con.close()
+
+
+def _stream(con: psycopg.Connection[Any], statement: str) -> Iterator[list[Any]]:
+    """Rows page by page, from inside a transaction."""
+    with con.cursor(name="pages") as cursor:
+        cursor.execute(statement.encode())
+        while rows := cursor.fetchmany(_PAGE):
+            yield rows
+
+
+def shown_place(url: str, name: str) -> str:
+    """A URL for messages, without the user and the password, and the part of the store."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]} {name!r}"
+
+
+def restore_postgres(url: str, name: str, backup: Path) -> None:
+    """Make the schema `name` from a backup. Raises StoreError where it holds customers already,
+    or the backup is none."""
+    where = shown_place(url, name)
+    connections = Connections(url, name, "power")
+    try:
+        con = connections.take()
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StoreError(f"live history {where}: {reason}; see that the server answers") from error
+    with contextlib.closing(con), opened_copy(backup) as copy:
+        try:
+            make_schema(con, name, where)
+            with con.transaction():
+                con.execute(b"LOCK TABLE state IN ACCESS EXCLUSIVE MODE")
+                row = con.execute(b"SELECT seq FROM state").fetchone()
+                if row is None or row[0]:
+                    raise StoreError(
+                        f"live history {where} holds something already; stop the service and "
+                        "drop the schema, then restore"
+                    )
+                con.execute(b"DELETE FROM state")
+                for table in TABLES:
+                    cursor = copy.execute(f"SELECT * FROM {table}")
+                    while rows := cursor.fetchmany(_PAGE):
+                        PostgresTables(con).insert(table, rows)
+                con.execute(b"UPDATE state SET seq = seq + %s", [AHEAD])
+        except psycopg.Error as error:
+            reason = str(error).strip().splitlines()[0]
+            raise StoreError(f"live history {where} cannot be restored: {reason}") from error

@@ -1,0 +1,126 @@
+"""The tables of a PostgreSQL history inside one transaction, and the connections to them."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import psycopg
+from psycopg import sql
+
+from propense.history.sql.transaction import Found, Row
+
+_SIZES: Final = (256, 32, 4, 1)
+_CONNECT_SECONDS: Final = 5
+_WAIT_MS: Final = 10_000
+_IDLE: Final = 8
+"""Connections that are kept open for the next call."""
+
+
+@functools.cache
+def _own_marks(statement: str) -> bytes:
+    return statement.replace("?", "%s").encode()
+
+
+@functools.cache
+def _rows_sql(table: str, after: str, n: int, width: int) -> bytes:
+    row = "(" + ", ".join(["%s"] * width) + ")"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * n)}{after}".encode()
+
+
+class PostgresTables:
+    """See Tables."""
+
+    def __init__(self, con: psycopg.Connection[Any]) -> None:
+        self._con = con
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Found:
+        """See Tables."""
+        return self._con.execute(_own_marks(sql), values)
+
+    def each(self, sql: str, rows: Sequence[Row]) -> None:
+        """See Tables."""
+        if rows:
+            with self._con.cursor() as cursor:
+                cursor.executemany(_own_marks(sql), rows)
+
+    def insert(self, table: str, rows: Sequence[Row], after: str = "") -> None:
+        """See Tables. By COPY where nothing can be in conflict."""
+        if not after:
+            if rows:
+                with (
+                    self._con.cursor() as cursor,
+                    cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy,
+                ):
+                    for row in rows:
+                        copy.write_row(row)
+            return
+        at = 0
+        for size in _SIZES:
+            while len(rows) - at >= size:
+                flat = [cell for row in rows[at : at + size] for cell in row]
+                self._con.execute(_rows_sql(table, after, size, len(rows[at])), flat)
+                at += size
+
+    def find(self, sql: str, wanted: Sequence[Any]) -> list[Row]:
+        """See Tables."""
+        if not wanted:
+            return []
+        return self._con.execute(f"{sql} = ANY(%s)".encode(), [list(wanted)]).fetchall()
+
+
+class Connections:
+    """Connections to one schema: as many as there are calls at once, a few kept between them."""
+
+    def __init__(self, url: str, schema: str, durable: Literal["process", "power"]) -> None:
+        self._url = url
+        self._schema = schema
+        # Only the death of this process is to be survived: the server's own log need not be on
+        # the disk for that, since the server lives on.
+        self._commit = "on" if durable == "power" else "off"
+        self._idle: list[psycopg.Connection[Any]] = []
+        self._lock = threading.Lock()
+
+    def take(self) -> psycopg.Connection[Any]:
+        """A connection that nobody else has; `give` it back or close it."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        con = psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=_CONNECT_SECONDS,
+            tcp_user_timeout=_WAIT_MS,
+            keepalives_idle=5,
+            keepalives_interval=3,
+            keepalives_count=3,
+        )
+        try:
+            con.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self._schema)))
+            con.execute(f"SET synchronous_commit TO {self._commit}".encode())
+            con.execute(f"SET lock_timeout TO {_WAIT_MS}".encode())
+            con.execute(b"SET client_encoding TO 'UTF8'")
+        except BaseException:
+            con.close()
+            raise
+        return con
+
+    def give(self, con: psycopg.Connection[Any]) -> None:
+        """Take a connection back. One that broke takes the kept ones with it: the server went."""
+        if con.closed:
+            self.close()
+            return
+        with self._lock:
+            if len(self._idle) < _IDLE:
+                self._idle.append(con)
+                return
+        con.close()
+
+    def close(self) -> None:
+        """Close those that are kept."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for con in idle:
+            con.close()

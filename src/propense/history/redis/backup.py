@@ -1,0 +1,213 @@
+"""A Redis history written to a backup file, and made from one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import redis
+
+from propense.errors import StoreError
+from propense.history.merging import TRAIN, to_json
+from propense.history.records import Customer, LiveEvent
+from propense.history.redis.entries import (
+    event_json,
+    read_customer,
+    read_decision,
+    read_event,
+    read_quiet,
+)
+from propense.history.sql.transaction import dict_of, names_of
+from propense.history.sqlite.backup import AHEAD, new_copy, opened_copy
+
+RESTORING: Final = "restoring"
+"""Field of the state while a backup comes in: a second attempt would add events once more."""
+_PAGE: Final = 200
+_REMEMBER_MS: Final = 30 * 86_400_000
+"""How long a restored message id is known."""
+
+
+def copy_out(ask: Callable[..., list[Any]], path: Path, remember: int) -> None:
+    """Write the backup. `ask` is the script COPY; `remember` in microseconds."""
+    with new_copy(path) as copy:
+        keys: dict[str, int] = {}
+        after = shown_after = "0"
+        while True:
+            customers, shown, after, shown_after = _texts(ask(after, shown_after, "0"))
+            _put(copy, keys, customers, shown)
+            if len(customers) < _PAGE and len(shown) < _PAGE:
+                break
+        customers, shown, _, _, ids, shown_ids, marks, state = _texts(ask(after, shown_after, "1"))
+        _put(copy, keys, customers, shown)
+        there = {name.decode() for name in ids}
+        for user_id in keys.keys() - there:
+            _drop(copy, keys[user_id])
+        shown_there = {name.decode() for name in shown_ids}
+        held = [name for (name,) in copy.execute("SELECT DISTINCT user_id FROM decisions")]
+        gone = [(name,) for name in held if name not in shown_there]
+        copy.executemany("DELETE FROM decisions WHERE user_id = ?", gone)
+        seq, latest, required = (int(cell or 0) for cell in state)
+        for source in (
+            "SELECT message, received FROM events",
+            "SELECT key, received FROM quiet_messages",
+        ):
+            copy.execute(
+                f"INSERT OR IGNORE INTO messages {source} WHERE received >= ?", (latest - remember,)
+            )
+        copy.executemany(
+            "INSERT INTO suppressed VALUES (?)", [(bytes.fromhex(mark.decode()),) for mark in marks]
+        )
+        newest = max(keys.values(), default=0)
+        copy.execute("INSERT INTO state VALUES (0, ?, ?, ?, ?)", (newest, seq, latest, required))
+
+
+def _texts(found: list[Any]) -> list[Any]:
+    found[2:4] = [cell.decode() for cell in found[2:4]]
+    return found
+
+
+def _put(
+    copy: sqlite3.Connection, keys: dict[str, int], customers: list[Any], shown: list[Any]
+) -> None:
+    """Customers and decisions, in place of what was copied of them before."""
+    for cells in customers:
+        one = read_customer(cells)
+        key = keys.setdefault(one.user_id, len(keys) + 1)
+        _drop(copy, key)
+        _put_customer(copy, key, one)
+        copy.executemany(
+            "INSERT INTO quiet_messages VALUES (?, ?, ?)",
+            [(key, message, received) for message, received in read_quiet(cells)],
+        )
+        copy.executemany(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (key, seq, event.event_time, event.action, event.item_id, event.value,
+                 event.count, event.source, event.received, message, event.part)
+                for message, seq, event in map(read_event, cells[7])
+            ],
+        )  # fmt: skip
+    for name, entries in shown:
+        user_id = name.decode()
+        copy.execute("DELETE FROM decisions WHERE user_id = ?", (user_id,))
+        copy.executemany(
+            "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (user_id, seq, one.time, one.scenario, one.bundle, one.policy,
+                 _json(one.items), _json(one.p_action))
+                for seq, one in map(read_decision, entries)
+            ],
+        )  # fmt: skip
+
+
+def _put_customer(copy: sqlite3.Connection, key: int, one: Customer) -> None:
+    flag = one.consent.get(TRAIN)
+    copy.execute(
+        "INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (key, one.user_id, one.version, one.first_seen, one.last_seen, to_json(one.traits),
+         to_json(one.consent), to_json(one.names), None if flag is None else int(flag)),
+    )  # fmt: skip
+    copy.executemany(
+        "INSERT OR REPLACE INTO names VALUES (?, ?)",
+        [(name, key) for name in (one.user_id, *one.names)],
+    )
+
+
+def _drop(copy: sqlite3.Connection, key: int) -> None:
+    copy.execute("DELETE FROM customers WHERE key = ?", (key,))
+    for table in ("names", "events", "quiet_messages"):
+        copy.execute(f"DELETE FROM {table} WHERE customer = ?", (key,))
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def copy_in(client: Any, prefix: str, where: str, backup: Path) -> None:
+    """Make the keys from a backup; the state comes last. Raises StoreError where there is one,
+    or an earlier attempt broke off."""
+    with opened_copy(backup) as copy:
+        seq = client.hget(prefix + "state", "seq")
+        if seq not in (None, b"0") or not client.hsetnx(prefix + "state", RESTORING, 1):
+            raise StoreError(
+                f"live history {where} holds something already; stop the service and delete the "
+                f"keys that begin with {prefix!r}, then restore"
+            )
+        pipe = client.pipeline(transaction=False)
+        for row in copy.execute(
+            "SELECT c.key, c.user_id, c.first_seen, c.last_seen, c.traits, c.consent, c.names,"
+            " max(c.version, coalesce((SELECT max(seq) FROM events WHERE customer = c.key), 0))"
+            " FROM customers c"
+        ):
+            _send_customer(copy, pipe, prefix, row)
+            pipe.execute()
+        for user_id, seq, *cells, items, chances in copy.execute(
+            "SELECT * FROM decisions ORDER BY user_id, seq"
+        ):
+            text = ",".join([*(_json(cell) for cell in cells), items, chances])
+            pipe.rpush(f"{prefix}d:{user_id}", f"{seq} [{text}]")
+            pipe.zadd(prefix + "dids", {user_id: seq})
+            _flush(pipe)
+        for (key,) in copy.execute("SELECT key FROM messages"):
+            pipe.set(prefix.encode() + b"m:" + key, b"", px=_REMEMBER_MS)
+            _flush(pipe)
+        for (mark,) in copy.execute("SELECT mark FROM suppressed"):
+            pipe.sadd(prefix + "suppressed", mark.hex())
+            _flush(pipe)
+        seq, latest, required = copy.execute(
+            "SELECT seq, latest, consent_required FROM state"
+        ).fetchone()
+        state = {"seq": seq + AHEAD, "latest": latest, "consent_required": required}
+        pipe.hset(prefix + "state", mapping=state)
+        pipe.hdel(prefix + "state", RESTORING)
+        pipe.execute()
+
+
+def _flush(pipe: Any) -> None:
+    if len(pipe) >= 1_000:
+        pipe.execute()
+
+
+def _send_customer(copy: sqlite3.Connection, pipe: Any, prefix: str, row: Any) -> None:
+    key, user_id, first, last, traits, consent, names, version = row
+    span = copy.execute(
+        "SELECT min(received), max(received) FROM events WHERE customer = ?", (key,)
+    ).fetchone()
+    if span[0] is not None:
+        first, last = min(first, span[0]), max(last, span[1])
+    pipe.hset(f"{prefix}c:{user_id}", mapping={"first": first, "last": last})
+    for name, value in dict_of(traits).items():
+        pipe.hset(f"{prefix}t:{user_id}", name, msgspec.json.encode(value))
+    for purpose, flag in dict_of(consent).items():
+        pipe.hset(f"{prefix}k:{user_id}", purpose, "1" if flag else "0")
+    for name in names_of(names):
+        pipe.rpush(f"{prefix}n:{user_id}", name)
+        pipe.set(f"{prefix}id:{name}", user_id)
+    pipe.set(f"{prefix}id:{user_id}", user_id)
+    pipe.zadd(prefix + "ids", {user_id: version})
+    for seq, *cells, received, message, part in copy.execute(
+        "SELECT seq, event_time, action, item_id, value, count, source, received, message, part"
+        " FROM events WHERE customer = ? ORDER BY seq",
+        (key,),
+    ):
+        text = event_json(LiveEvent(*cells), received, part)
+        pipe.rpush(f"{prefix}e:{user_id}", message + f"{seq} ".encode() + text)
+    for message, received in copy.execute(
+        "SELECT key, received FROM quiet_messages WHERE customer = ?", (key,)
+    ):
+        pipe.zadd(f"{prefix}q:{user_id}", {message: received})
+
+
+def restore_redis(client: Any, name: str, where: str, backup: Path) -> None:
+    """Make the keys of `name` from a backup. Raises StoreError where they hold something
+    already, or the backup is none."""
+    try:
+        copy_in(client, f"{name}:", where, backup)
+    except redis.RedisError as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StoreError(f"live history {where} cannot be restored: {reason}") from error
+    finally:
+        client.close()

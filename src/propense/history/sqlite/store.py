@@ -1,0 +1,387 @@
+"""Live history in one SQLite file, which several processes of one machine may have open."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from propense.errors import StoreError
+from propense.history.bounds import check_deeds
+from propense.history.records import Customer, Decision, Deed, Erased, LiveEvent, Outcome
+from propense.history.sql.erasure import erase_rows
+from propense.history.sql.transaction import Writing, dict_of, names_of
+from propense.history.sqlite.backup import AHEAD, opened_copy, written
+from propense.history.sqlite.file_erasure import UNCLEAN, clean_files
+from propense.history.sqlite.maintenance import MESSAGES, PAGE, QUIET, Upkeep, forget_old
+from propense.history.sqlite.schema import migrate
+from propense.history.sqlite.tables import SqliteTables
+from propense.history.training_views import VIEWS
+
+BUSY_MS: Final = 10_000
+"""How long a process waits for another one's write."""
+_CACHE_KB: Final = 16_000
+"""Pages that the writing connection keeps; each reading one half as many. The system keeps the
+file's pages too, and a page of it is had in microseconds."""
+
+_OF_NAME: Final = " FROM names n JOIN customers c ON c.key = n.customer WHERE n.name "
+_NUMBER: Final = "max(c.version, coalesce((SELECT max(seq) FROM events WHERE customer = c.key), 0))"
+_READ: Final = (
+    "SELECT c.key, c.user_id, c.version, c.traits, c.consent, c.names, c.first_seen, c.last_seen"
+    f"{_OF_NAME} = ?"
+)
+_EVENTS: Final = (
+    "SELECT event_time, action, item_id, value, count, source FROM events"
+    " WHERE customer = ? ORDER BY seq"
+)
+_SPAN: Final = "SELECT max(seq), min(received), max(received) FROM events WHERE customer = ?"
+_VERSION: Final = f"SELECT {_NUMBER}{_OF_NAME} = ?"
+_VERSIONS: Final = f"SELECT n.name, {_NUMBER}{_OF_NAME}"
+_DECISIONS: Final = (
+    "SELECT seq, user_id, time, scenario, bundle, policy, items, p_action FROM decisions"
+    " WHERE user_id"
+)
+_FEW: Final = 4
+
+
+class SqliteStore:
+    """The contract of `serving.store.Store` on a file.
+
+    One connection writes, under a lock; each thread reads on its own. With `durable =
+    "process"` an append does not wait for the disk, but for the header of the write-ahead
+    file where that begins anew; a background thread brings it to the disk about once a second.
+    Open it after a fork, not before. `consent_required` tells the training views what a
+    customer without a "train" flag means; None leaves what the file says.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durable: Literal["process", "power"],
+        mark: Callable[[str], bytes],
+        remember_seconds: int,
+        consent_required: bool | None = None,
+    ) -> None:
+        self.path = path
+        self._mark = mark
+        self._remember = remember_seconds * 1_000_000
+        self._synchronous = "FULL" if durable == "power" else "NORMAL"
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._readers_lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._closed = False
+        with self._named_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            con = self._connect(_CACHE_KB)
+            try:
+                con.execute("PRAGMA journal_mode = WAL")
+                migrate(con, repr(str(path)))
+                if consent_required is not None:
+                    con.execute("UPDATE state SET consent_required = ?", (consent_required,))
+            except BaseException:
+                con.close()
+                raise
+            self._writer = con
+            self._inode = path.stat().st_ino
+            self._upkeep = Upkeep(path, self._connect, self.forget_messages)
+
+    @property
+    def is_local(self) -> bool:
+        """True: a read takes microseconds."""
+        return True
+
+    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+        """See Store."""
+        if not deeds:
+            return []
+        check_deeds(deeds)
+        with self._writing() as con:
+            work = Writing(SqliteTables(con), self._mark)
+            outcomes = work.obey(deeds)
+            work.close()
+        return outcomes
+
+    def read(self, user_id: str) -> Customer | None:
+        """See Store."""
+        rows = []
+        try:
+            con = self._reader()
+            con.execute("BEGIN")
+            try:
+                row = con.execute(_READ, (user_id,)).fetchone()
+                if row is not None:
+                    rows = con.execute(_EVENTS, (row[0],)).fetchall()
+                    span = con.execute(_SPAN, (row[0],)).fetchone()
+            finally:
+                con.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+        if row is None:
+            return None
+        version, first, last = row[2], row[6], row[7]
+        if rows:
+            version, first, last = max(version, span[0]), min(first, span[1]), max(last, span[2])
+        return Customer(
+            user_id=row[1],
+            version=version,
+            events=[LiveEvent(*cells) for cells in rows],
+            traits=dict_of(row[3]),
+            consent=dict_of(row[4]),
+            names=names_of(row[5]),
+            first_seen=first,
+            last_seen=last,
+        )
+
+    def versions(self, user_ids: Sequence[str]) -> list[int]:
+        """See Store."""
+        try:
+            con = self._reader()
+            if len(user_ids) <= _FEW:
+                rows = [con.execute(_VERSION, (one,)).fetchone() for one in user_ids]
+                return [0 if row is None else row[0] for row in rows]
+            found: dict[str, int] = dict(
+                SqliteTables(con).find(_VERSIONS, list(dict.fromkeys(user_ids)))
+            )
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+        return [found.get(user_id, 0) for user_id in user_ids]
+
+    def log_decisions(self, decisions: Sequence[Decision]) -> None:
+        """See Store."""
+        if not decisions:
+            return
+        with self._writing() as con:
+            work = Writing(SqliteTables(con), self._mark)
+            work.log(decisions)
+            work.close()
+
+    def decisions_of(self, user_id: str) -> list[Decision]:
+        """See Store."""
+        with self._reading() as con:
+            row = con.execute(_READ, (user_id,)).fetchone()
+            names = [user_id] if row is None else [row[1], *names_of(row[5])]
+            rows = sorted(SqliteTables(con).find(_DECISIONS, names))
+        return [
+            Decision(
+                user_id=cells[1], time=cells[2], scenario=cells[3], bundle=cells[4],
+                policy=cells[5], items=msgspec.json.decode(cells[6], type=tuple[str, ...]),
+                p_action=msgspec.json.decode(cells[7], type=tuple[float, ...]),
+            )
+            for cells in rows
+        ]  # fmt: skip
+
+    def erase(self, user_id: str) -> Erased:
+        """See Store. Where pages of the file still held bytes of the customer, it is rewritten,
+        which takes as long as copying it.
+
+        Raises StoreError also where the rows are gone, but a reader kept the write-ahead file
+        from being emptied for too long; the message says so.
+        """
+        unclean = self.path.with_name(self.path.name + UNCLEAN)
+        was_unclean = unclean.exists()
+        with self._writing() as con:
+            erased, traces = erase_rows(SqliteTables(con), user_id)
+            if traces:
+                unclean.touch(0o600)
+        if traces or was_unclean:
+            with self._named_errors(), contextlib.closing(self._connect()) as con:
+                clean_files(con, self.path, [] if was_unclean else traces, self._lock)
+                unclean.unlink(missing_ok=True)
+        return erased
+
+    def suppress(self, marks: Sequence[bytes]) -> None:
+        """See Store."""
+        with self._writing() as con:
+            rows: list[tuple[Any, ...]] = [(mark,) for mark in marks]
+            SqliteTables(con).insert("suppressed", rows, " ON CONFLICT DO NOTHING")
+
+    def allow(self, marks: Sequence[bytes]) -> None:
+        """See Store."""
+        with self._writing() as con:
+            con.executemany("DELETE FROM suppressed WHERE mark = ?", [(mark,) for mark in marks])
+
+    def user_ids(self) -> Iterator[str]:
+        """See Store. Page by page: customers who come or go meanwhile may be missed."""
+        last = -1
+        while True:
+            with self._reading() as con:
+                rows = con.execute(
+                    "SELECT key, user_id FROM customers WHERE key > ? ORDER BY key LIMIT ?",
+                    (last, PAGE),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (row[1] for row in rows)
+            last = rows[-1][0]
+
+    def n_customers(self) -> int:
+        """See Store."""
+        with self._reading() as con:
+            (n,) = con.execute("SELECT count(*) FROM customers").fetchone()
+        return int(n)
+
+    def ping(self) -> None:
+        """See Store."""
+        # It is asked by a thread of its own, whose connection nobody would close.
+        with self._named_errors():
+            self.path.stat()
+            with contextlib.closing(self._connect()) as con:
+                con.execute("SELECT seq FROM state").fetchone()
+
+    def backup(self, path: Path) -> None:
+        """See Store. The copy is a SQLite file without gaps; what is at `path` is replaced."""
+        with self._named_errors(), contextlib.closing(self._connect()) as con:
+            with written(path) as unfinished:
+                con.execute("VACUUM INTO ?", (str(unfinished),))
+
+    def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        """Rows of one of `training.VIEWS`, as the view of that name in the file has them."""
+        columns = VIEWS[view]
+        with self._named_errors(), contextlib.closing(self._connect()) as con:
+            for row in con.execute(f"SELECT {', '.join(columns)} FROM {view}"):
+                yield dict(zip(columns, row, strict=True))
+
+    def forget_messages(self) -> int:
+        """Forget message ids received `remember_seconds` before the newest message; how many."""
+        with self._reading() as con:
+            (latest,) = con.execute("SELECT latest FROM state").fetchone()
+        oldest = latest - self._remember
+        forget_old(QUIET, oldest, self._reading, self._writing)
+        return forget_old(MESSAGES, oldest, self._reading, self._writing)
+
+    def destroy(self) -> None:
+        """See Store."""
+        self.close()
+        for ending in ("", "-wal", "-shm", UNCLEAN):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+    @property
+    def is_destroyed(self) -> bool:
+        """See Store."""
+        try:
+            return self.path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
+
+    def close(self) -> None:
+        """See Store."""
+        if self._closed:
+            return
+        self._upkeep.stop()
+        self._closed = True
+        with self._readers_lock:
+            for con in self._readers:
+                con.close()
+            self._readers.clear()
+        with self._lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    def _connect(self, cache_kb: int = _CACHE_KB // 2) -> sqlite3.Connection:
+        con = sqlite3.connect(
+            self.path,
+            timeout=BUSY_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        con.execute(f"PRAGMA synchronous = {self._synchronous}")
+        con.execute("PRAGMA secure_delete = ON")
+        con.execute("PRAGMA wal_autocheckpoint = 0")
+        con.execute(f"PRAGMA cache_size = -{cache_kb}")
+        return con
+
+    def _writing_connection(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreError(f"live history {str(self.path)!r} is closed")
+        if self._writer is None:
+            self._writer = self._connect(_CACHE_KB)
+        return self._writer
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that alone writes; undone as a whole where anything fails."""
+        with self._lock, self._named_errors():
+            con = self._writing_connection()
+            con.execute("BEGIN IMMEDIATE")
+            try:
+                yield con
+                con.execute("COMMIT")
+            except BaseException:
+                self._undo(con)
+                raise
+
+    def _undo(self, con: sqlite3.Connection) -> None:
+        """Roll back; a connection that cannot is given up, and the next call makes a new one."""
+        try:
+            if con.in_transaction:
+                con.execute("ROLLBACK")
+        except sqlite3.Error:
+            con.close()
+            self._writer = None
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._named_errors():
+            yield self._reader()
+
+    def _reader(self) -> sqlite3.Connection:
+        """This thread's own connection."""
+        con: sqlite3.Connection | None = getattr(self._local, "con", None)
+        if con is not None and not self._closed:
+            return con
+        with self._readers_lock:
+            if self._closed:
+                raise StoreError(f"live history {str(self.path)!r} is closed")
+            con = self._connect()
+            self._readers.append(con)
+        self._local.con = con
+        return con
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._named(error) from error
+
+    def _named(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"live history {str(self.path)!r}: {error}; nothing of the call was done"
+            + _remedy(str(error))
+        )
+
+
+def _remedy(reason: str) -> str:
+    """What to do about the commonest reasons."""
+    if "full" in reason or "space" in reason:
+        return "; make room on the disk, then ask again"
+    if "locked" in reason or "busy" in reason:
+        return f"; another process has been writing for {BUSY_MS // 1000} s, ask again"
+    if "not a database" in reason or "malformed" in reason:
+        return "; restore a backup"
+    return ""
+
+
+def restore_sqlite(path: Path, backup: Path) -> None:
+    """Make the file `path` from a backup. Raises StoreError where it is there already, or the
+    backup is none."""
+    with opened_copy(backup) as copy:
+        if path.exists():
+            raise StoreError(
+                f"live history {str(path)!r} is there already; stop the service and move the "
+                "file and its -wal and -shm away, then restore"
+            )
+        with written(path) as unfinished:
+            copy.execute("VACUUM INTO ?", (str(unfinished),))
+            with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
+                con.execute("UPDATE state SET seq = seq + ?", (AHEAD,))

@@ -1,0 +1,170 @@
+"""Lists out of very large catalogues: a few hundred items that may win, scored like all.
+
+Nominated are what the index finds nearest to what the customer looks for, what was counted to
+follow the items that the counts look at, all they took themselves, and the most popular.
+Everything else is bounded, so that a list can say whether it is sure.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from propense.encoding.batches import EventClock
+from propense.inference.bundle import Bundle
+from propense.inference.scoring.candidates import Candidates
+from propense.inference.scoring.index import EXACT_UP_TO, ItemIndex
+from propense.inference.scoring.ranking import LOG_LEAST, Ranker, even_prior
+from propense.inference.scoring.top_k import best_places
+from propense.inference.single import recent_items, seek_one
+from propense.models.counts.transitions import TransitionCounts
+from propense.models.shape import ItemHead
+from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids
+
+NEAREST: Final = 400
+"""Items of each head that the index gives."""
+POPULAR: Final = 200
+_SAMPLE: Final = 16_384
+"""Items from which the mass of all that are not nominated is estimated."""
+_SEED: Final = 0
+
+
+class Nominees:
+    """Nominates and scores. Nothing of it changes."""
+
+    def __init__(self, bundle: Bundle, cache: Path | None = None) -> None:
+        """Builds the index: some seconds for a million items, see `ItemIndex.build`."""
+        assert bundle.ranker is not None
+        self._bundle = bundle
+        self._ranker: Ranker = bundle.ranker
+        self._index = ItemIndex.build(self._ranker.item_vectors, self._ranker.rankable, cache)
+        self._rows = np.flatnonzero(self._ranker.rankable)
+        rng = np.random.default_rng(_SEED)
+        size = min(_SAMPLE, len(self._rows))
+        self._sample = np.sort(rng.choice(self._rows, size, replace=False))
+        self._sampled = np.ascontiguousarray(self._ranker.item_vectors[self._sample])
+        known = np.where(self._ranker.rankable, self._ranker.popularity, -np.inf)
+        self._popular = best_places(known.astype(np.float32), POPULAR)
+        self._others = np.setdiff1d(self._rows, self._popular)
+
+    def nominate(
+        self,
+        histories: Histories,
+        clock: EventClock,
+        end: int,
+        heads: tuple[ItemHead, ...] | None = None,
+        nearest: int = NEAREST,
+    ) -> Candidates:
+        """Candidates for the only customer of `histories`, who has events.
+
+        Their scores are those of the whole catalogue up to one factor, but for the mass of
+        items that nobody nominated, which is estimated. `nearest` items a head are taken.
+        """
+        ranker = self._ranker
+        weighted = ranker.heads if heads is None else heads
+        wanted, share = seek_one(self._bundle.scorer, histories, clock, end)
+        weights = np.array([head.weight for head in weighted], np.float32)
+        chosen = np.flatnonzero(weights > 0)
+        belief = share * weights
+        belief /= max(float(belief.sum()), 1e-12)
+        wanted, belief = wanted[chosen], belief[chosen]
+        found, products = self._index.search(wanted, nearest)
+        items = self._together(found, histories, end)
+        logits = wanted @ ranker.item_vectors[items].T
+        masses = self._masses(wanted, items, logits)
+        network = belief @ np.exp(logits - masses[:, None])
+        # Nothing outside is nearer than the last that the index gave, of any head.
+        least = np.where(np.isfinite(products[:, -1]), products[:, -1], -np.inf)
+        outside = float(belief @ np.exp(least - masses))
+        gate, counts = ranker.gate, ranker.counts
+        if gate is None or not isinstance(counts, TransitionCounts):
+            return Candidates(items, network.astype(np.float32), outside)
+        counted, rest = self._counted(counts, histories, end, items)
+        worth = gate.network * _log(network) + gate.counts * _log(counted)
+        floor = gate.network * _log(outside) + gate.counts * _log(rest)
+        if gate.own > 0:
+            own, others = self._own(histories, end, items)
+            worth += gate.own * _log(own)
+            floor += gate.own * _log(others)
+        top = float(worth.max())
+        scores = np.exp(worth - top)
+        total = scores.sum()
+        return Candidates(
+            items, (scores / total).astype(np.float32), float(np.exp(floor - top) / total)
+        )
+
+    def _together(self, found: Ids, histories: Histories, end: int) -> Ids:
+        counts = self._ranker.counts
+        parts: list[np.ndarray] = [found.ravel(), self._popular, histories.item[:end]]
+        if isinstance(counts, TransitionCounts):
+            for item in {item for item, _ in recent_items(counts, histories, end)}:
+                parts.append(counts.successor[counts.offsets[item] : counts.offsets[item + 1]])
+        items: Ids = np.unique(np.concatenate(parts)).astype(np.int32)
+        items = items[items >= FIRST_KNOWN]
+        rankable: Ids = items[self._ranker.rankable[items]]
+        return rankable
+
+    def _masses(self, wanted: Floats, items: Ids, logits: Floats) -> Doubles:
+        """(heads,) logarithm of the sum of exp over the whole catalogue."""
+        apart = ~np.isin(self._sample, items, assume_unique=True)
+        others = wanted @ self._sampled[apart].T
+        each = max(len(self._rows) - len(items), 0) / max(int(apart.sum()), 1)
+        top = np.maximum(logits.max(axis=1), others.max(axis=1, initial=-np.inf))
+        near = np.exp(logits - top[:, None], dtype=np.float64).sum(axis=1)
+        far = np.exp(others - top[:, None], dtype=np.float64).sum(axis=1)
+        out: Doubles = top + np.log(near + each * far)
+        return out
+
+    def _counted(
+        self, counts: TransitionCounts, histories: Histories, end: int, items: Ids
+    ) -> tuple[Doubles, float]:
+        """What the counts hold of `items`, and the most they hold of any other."""
+        out = np.zeros(len(items))
+        total = kept = 0.0
+        for item, weight in recent_items(counts, histories, end):
+            worth = weight * counts.divided[item]
+            row = slice(counts.offsets[item], counts.offsets[item + 1])
+            place = np.searchsorted(items, counts.successor[row])
+            place[place == len(items)] = 0
+            met = items[place] == counts.successor[row]
+            out[place[met]] += worth * counts.mass[row][met]
+            total += worth * float(counts.row_mass[item])
+            kept += worth * float(counts.kept_mass[item])
+        rest = max(total - kept, 0.0) + counts.settings.smoothing
+        whole = total + counts.settings.smoothing
+        out = (out + rest * counts.popularity[items]) / whole
+        unmet, n_rankable = self._ranker.unmet
+        out[np.isin(items, unmet, assume_unique=True)] = 1 / n_rankable
+        most = float(counts.popularity[self._others].max(initial=0.0))
+        others = rest * most / whole
+        return out, max(others, 1 / n_rankable) if len(unmet) else others
+
+    def _own(self, histories: Histories, end: int, items: Ids) -> tuple[Doubles, float]:
+        """What the customer's own frequencies hold of `items`, and the most of any other."""
+        taken = histories.item[:end]
+        taken = taken[taken >= FIRST_KNOWN]
+        found, times = np.unique(taken, return_counts=True)
+        prior = even_prior(self._ranker)
+        out = prior[items].astype(np.float64)
+        place = np.searchsorted(items, found)
+        place[place == len(items)] = 0
+        met = items[place] == found
+        out[place[met]] += times[met]
+        whole = len(taken) + 1.0
+        return out / whole, float(prior[self._others].max(initial=0.0)) / whole
+
+
+def needs_nominees(bundle: Bundle) -> bool:
+    """Whether the catalogue is too large to be scored whole for every question."""
+    ranker = bundle.ranker
+    if ranker is None or bundle.item_rival is not None:
+        return False
+    return int(ranker.rankable.sum()) > EXACT_UP_TO
+
+
+def _log(opinion: Doubles | Floats | float) -> Doubles:
+    """Logarithm that knows no less than LOG_LEAST, like the whole catalogue's."""
+    out: Doubles = np.maximum(np.log(np.maximum(opinion, np.exp(LOG_LEAST))), LOG_LEAST)
+    return out

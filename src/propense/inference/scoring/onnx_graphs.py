@@ -1,0 +1,119 @@
+"""The network's graphs run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnxruntime
+
+from propense.encoding.items import ItemContent
+from propense.errors import BundleError
+from propense.inference.scoring.scorer import Arrays
+from propense.models.shape import GOALS_GRAPH, ITEMS_GRAPH, NEXT_ITEM_GRAPH
+from propense.schemas import Floats
+
+NEXT_ITEM_FILE: Final = f"{NEXT_ITEM_GRAPH}.onnx"
+GOALS_FILE: Final = f"{GOALS_GRAPH}.onnx"
+ITEMS_FILE: Final = f"{ITEMS_GRAPH}.onnx"
+
+
+class OnnxGraphs:
+    """inference.scorer.Graphs of one exported network."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        self._next_item = _Graph.open(folder / NEXT_ITEM_FILE, threads)
+        self._goals = _Graph.open(folder / GOALS_FILE, threads)
+
+    def next_item(self, inputs: Arrays) -> tuple[Floats, Floats]:
+        wanted, heads = _asked(self._next_item).run(inputs)
+        return wanted, heads
+
+    def goals(self, inputs: Arrays) -> Floats:
+        (answers,) = _asked(self._goals).run(inputs)
+        return answers
+
+
+class ItemTower:
+    """The part of a network that makes vectors of items; opened when first asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def exists(self) -> bool:
+        """Whether the network knows items by their content at all."""
+        return (self.folder / ITEMS_FILE).exists()
+
+    def vectors_of(self, content: ItemContent) -> tuple[Floats, Floats]:
+        """Vectors of items nobody has met, (n, width) each: for the next-item graph, and for
+        the goals' graph.
+
+        Raises BundleError where the network knows items only by having met them.
+        """
+        made = self._graph.run(tower_inputs(content))
+        return made[0], made[-1]
+
+    @cached_property
+    def _graph(self) -> _Graph:
+        graph = _Graph.open(self.folder / ITEMS_FILE, threads=1)
+        if graph is None:
+            raise BundleError(
+                f"the network in {str(self.folder)!r} knows items only from events; give [items] "
+                f"features and train again, so that new ones can be ranked"
+            )
+        return graph
+
+
+def tower_inputs(content: ItemContent) -> dict[str, np.ndarray]:
+    """The arrays that the graph reads; rows of n-grams are filled with some of weight 0."""
+    length = np.diff(content.text_offsets)
+    text = np.zeros((content.n_items, max(int(length.max(initial=0)), 1)), np.int64)
+    weight = np.zeros(text.shape, np.float32)
+    there = np.arange(text.shape[1]) < length[:, None]
+    text[there], weight[there] = content.text, content.text_weight
+    return {
+        "categorical": np.ascontiguousarray(content.categorical, np.int64),
+        "numeric": np.ascontiguousarray(content.numeric, np.float32),
+        "text": text,
+        "text_weight": weight,
+    }
+
+
+class _Graph:
+    """One graph, ready to run."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._names = [place.name for place in session.get_inputs()]
+
+    @classmethod
+    def open(cls, file: Path, threads: int) -> _Graph | None:
+        """The graph in a file, None where there is no such file."""
+        if not file.exists():
+            return None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        return cls(
+            onnxruntime.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"],
+                # Its kernel takes several times as long as the two that it stands for.
+                disabled_optimizers=["SkipLayerNormFusion"],
+            )
+        )  # fmt: skip
+
+    def run(self, inputs: Arrays) -> list[Floats]:
+        """The outputs in their order; `inputs` may hold more than the graph reads."""
+        fed = {name: np.ascontiguousarray(inputs[name]) for name in self._names}
+        out: list[Floats] = self._session.run(None, fed)
+        return out
+
+
+def _asked(graph: _Graph | None) -> _Graph:
+    if graph is None:
+        raise ValueError("this network has no such head")
+    return graph

@@ -1,0 +1,61 @@
+"""Numbers of messages: money to micro-units, and how many."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from propense.columns import MICRO
+from propense.ingest.segment import IngestError, type_name
+
+MOST_MONEY: Final = 10**12
+"""Units of the currency that one event may be worth, either way."""
+MOST_COUNT: Final = 10**9
+_LONGEST: Final = 40
+_BIG: Final = 2**64
+
+
+def read_number(value: Any) -> float | None:
+    """A number below 2^64, or a text that is one; None for anything else.
+
+    >>> read_number(" 12.50 "), read_number("1_000"), read_number(True), read_number("nan")
+    (12.5, None, None, None)
+    """
+    kind = type(value)
+    if kind is float or kind is int:
+        return float(value) if -_BIG < value < _BIG else None
+    if kind is not str or not 0 < len(value) <= _LONGEST or not value.isascii() or "_" in value:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if -_BIG < number < _BIG else None
+
+
+def read_money(value: Any, place: str, times: float = 1.0) -> int:
+    """Whole micro-units, halves to even, of a number or numeric text in units of the currency,
+    `times` it. Raises IngestError, also beyond 10^12 units."""
+    units = read_number(value)
+    if units is None:
+        raise _no_number(value, "money in units of the currency", place)
+    units *= times
+    if not -MOST_MONEY <= units <= MOST_MONEY:
+        raise IngestError(place, f"money of {units:g} units; at most {MOST_MONEY:,} are taken")
+    return round(units * MICRO)
+
+
+def read_count(value: Any, place: str) -> float:
+    """How many: above 0, at most 10^9. Raises IngestError."""
+    count = read_number(value)
+    if count is None:
+        raise _no_number(value, "how many", place)
+    if not 0 < count <= MOST_COUNT:
+        raise IngestError(
+            place, f"says how many and must lie in (0, {MOST_COUNT:,}]; got {count:g}"
+        )
+    return count
+
+
+def _no_number(value: Any, what: str, place: str) -> IngestError:
+    shown = ascii(value[:_LONGEST]) if type(value) is str else type_name(value)
+    return IngestError(place, f"says {what} and must be a number such as 12.50; got {shown}")

@@ -1,0 +1,281 @@
+"""Calls of the Segment HTTP tracking API, decoded leniently and within bounds."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import zlib
+from typing import Any, Final, Literal, cast
+
+import msgspec
+
+from propense.errors import ServeError, nearest
+from propense.ingest.strict_json import Fault, is_deeper, pointer, read_strictly
+from propense.ingest.timestamps import read_moment
+from propense.settings.serve import Limits
+
+MessageKind = Literal["track", "identify", "page", "screen", "group", "alias"]
+Kind = Literal["track", "identify", "page", "screen", "group", "alias", "batch"]
+
+MESSAGE_KINDS: Final = frozenset({"track", "identify", "page", "screen", "group", "alias"})
+KINDS: Final[dict[str, Kind]] = {
+    "track": "track", "identify": "identify", "page": "page", "screen": "screen",
+    "group": "group", "alias": "alias", "batch": "batch",
+    "t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias",
+    "b": "batch",
+}  # fmt: skip
+"""Last word of a path under /v1/ -> what it takes. One letter: the browser library's."""
+
+MOST_MESSAGES: Final = 2_500
+"""In one batch, as Segment allows."""
+LONGEST_ID: Final = 256
+"""Characters of an id and of an event's name."""
+MOST_KEYS: Final = 1_000
+"""Of the traits or properties of one message."""
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class IngestError(ServeError):
+    """A call that cannot be taken. `place` is a JSON pointer into it, empty for the whole;
+    `status` is the HTTP status that says so."""
+
+    def __init__(self, place: str, reason: str, status: int = 400) -> None:
+        super().__init__(f"{place}: {reason}" if place else reason)
+        self.place = place
+        self.reason = reason
+        self.status = status
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """One message, or line, that was not taken while its neighbours were."""
+
+    place: str
+    reason: str
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of a call; what it holds is looked at when deeds are made of it."""
+
+    kind: MessageKind
+    place: str
+    """JSON pointer into the call: empty, or /batch/N."""
+    body: dict[str, Any]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request."""
+
+    write_key: str | None
+    sent_at: int | None
+    """When it was sent by the sender's clock."""
+    messages: list[Message]
+    refusals: list[Refusal] = []
+    """Of a batch: entries that are no messages."""
+
+
+def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
+    """The body as it was before `Content-Encoding`, at most `limit` bytes.
+
+    Raises IngestError: 413 where there would be more (no more than that is ever unpacked), 415
+    for an encoding other than gzip, 400 for bytes that are not gzip.
+    """
+    word = (encoding or "").strip().lower()
+    if word in ("", "identity"):
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    if word not in ("gzip", "x-gzip"):
+        raise IngestError("", f"Content-Encoding {word[:40]!r} is not known; use gzip", 415)
+    made = bytearray()
+    rest = body
+    while rest:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            made += member.decompress(rest, limit + 1 - len(made))
+        except zlib.error:
+            raise IngestError("", "the body is not gzip, as Content-Encoding says") from None
+        if len(made) > limit:
+            raise _too_large(limit)
+        if not member.eof:
+            raise IngestError("", "the gzip body ends too early; send it whole")
+        rest = member.unused_data
+    return bytes(made)
+
+
+def decode(body: bytes, kind: Kind, limits: Limits) -> Call:
+    """A call from its unpacked body, whatever its Content-Type says.
+
+    Of a batch, entries that are no messages, hold what strict JSON may not or are nested too
+    deep are refused one by one. Raises IngestError for faults of the call as a whole.
+    """
+    if len(body) > limits.body_bytes:
+        raise _too_large(limits.body_bytes)
+    root, faults = read_document(body)
+    if type(root) is not dict:
+        reason = faults[0].reason if faults else f"must be an object; got {type_name(root)}"
+        raise IngestError("", reason)
+    batch = root.get("batch") if kind == "batch" else None
+    own = [f for f in faults if batch is None or f.path[:1] != ("batch",) or len(f.path) == 1]
+    if own:
+        raise IngestError(pointer(own[0].path), own[0].reason)
+    write_key = _write_key(root)
+    sent_at = _sent_at(root)
+    if kind != "batch":
+        if is_deeper(root, limits.depth):
+            raise IngestError("", _deep(limits.depth))
+        return Call(write_key, sent_at, [Message(kind, "", root)])
+    if type(batch) is not list:
+        raise IngestError("/batch", f"must be a list of messages; got {type_name(batch)}")
+    if len(batch) > MOST_MESSAGES:
+        raise IngestError(
+            "/batch", f"holds {len(batch):,} messages; send at most {MOST_MESSAGES:,}", 413
+        )
+    messages, refusals = _messages(batch, faults, limits.depth)
+    context = root.get("context")
+    if type(context) is dict and context:
+        if is_deeper(context, limits.depth):
+            raise IngestError("/context", _deep(limits.depth))
+        # The batch's own context stands for messages that have none.
+        messages = [
+            m if m.body.get("context") else Message(m.kind, m.place, {**m.body, "context": context})
+            for m in messages
+        ]
+    return Call(write_key, sent_at, messages, refusals)
+
+
+def read_document(body: bytes) -> tuple[Any, list[Fault]]:
+    """Strict JSON, with or without a byte order mark. Raises IngestError if it is not JSON."""
+    if body.startswith(b"\xef\xbb\xbf"):
+        body = body[3:]
+    if not body or body.isspace():
+        raise IngestError("", "the body is empty; send JSON")
+    try:
+        return read_strictly(body)
+    except ValueError as error:
+        raise IngestError("", str(error)) from None
+
+
+def basic_user(authorization: str | None) -> str | None:
+    """The user of a Basic `Authorization` header, where libraries put the write key; None
+    without such a header. Raises IngestError (401) for one that cannot be read."""
+    scheme, _, words = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user = base64.b64decode(words.strip(), validate=True).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise IngestError("", "the Authorization header is not Basic base64", 401) from None
+    return user or None
+
+
+def text_id(value: Any, place: str) -> str | None:
+    """An id as text: libraries send numbers too. None for null and the empty text.
+
+    Raises IngestError for other types, over 256 characters, control characters.
+    """
+    if type(value) is str:
+        if not value:
+            return None
+        if len(value) > LONGEST_ID:
+            raise IngestError(
+                place, f"has {len(value):,} characters; at most {LONGEST_ID} are taken"
+            )
+        if not value.isprintable() and _CONTROL.search(value):
+            raise IngestError(place, "holds a control character; leave it out")
+        return value
+    if value is None:
+        return None
+    if type(value) is int and abs(value) < 2**64:
+        return str(value)
+    if type(value) is float and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    raise IngestError(place, f"must be text or a whole number of 64 bits; got {type_name(value)}")
+
+
+def fields_of(body: dict[str, Any], key: str, place: str) -> dict[str, Any]:
+    """`traits`, `properties` or `context`: an object, empty where absent.
+
+    Raises IngestError for other types and for more than 1,000 keys.
+    """
+    value = body.get(key)
+    if value is None:
+        return {}
+    if type(value) is not dict:
+        raise IngestError(f"{place}/{key}", f"must be an object; got {type_name(value)}")
+    if len(value) > MOST_KEYS:
+        raise IngestError(
+            f"{place}/{key}", f"has {len(value):,} keys; at most {MOST_KEYS:,} are taken"
+        )
+    return value
+
+
+def moment_of(body: dict[str, Any], key: str, place: str) -> int | None:
+    """Microseconds UTC of an ISO 8601 field; None where absent. Raises IngestError."""
+    value = body.get(key)
+    if value is None or value == "":
+        return None
+    if type(value) is not str:
+        raise IngestError(f"{place}/{key}", f"must be ISO 8601 text; got {type_name(value)}")
+    try:
+        return read_moment(value)
+    except (ValueError, OverflowError) as error:
+        raise IngestError(f"{place}/{key}", str(error)) from None
+
+
+def _messages(
+    batch: list[Any], faults: list[Fault], depth: int
+) -> tuple[list[Message], list[Refusal]]:
+    reasons: dict[int, Refusal] = {}
+    for fault in faults:
+        index = cast("int", fault.path[1])
+        reasons.setdefault(index, Refusal(pointer(fault.path), fault.reason))
+    sound = [m for i, m in enumerate(batch) if i not in reasons] if reasons else batch
+    some_deep = is_deeper(sound, depth + 1)
+    messages = []
+    for index, body in enumerate(batch):
+        place = f"/batch/{index}"
+        if index in reasons:
+            continue
+        if type(body) is not dict:
+            reasons[index] = Refusal(place, f"must be an object; got {type_name(body)}")
+            continue
+        kind = body.get("type")
+        if type(kind) is not str or kind not in MESSAGE_KINDS:
+            hint = nearest(kind[:40] if type(kind) is str else "", MESSAGE_KINDS)
+            reasons[index] = Refusal(f"{place}/type", f"is no kind of message; {hint}")
+        elif some_deep and is_deeper(body, depth):
+            reasons[index] = Refusal(place, _deep(depth))
+        else:
+            messages.append(Message(kind, place, body))  # type: ignore[arg-type]
+    return messages, [reasons[index] for index in sorted(reasons)]
+
+
+def _write_key(root: dict[str, Any]) -> str | None:
+    key = root.get("writeKey")
+    if key is not None and type(key) is not str:
+        raise IngestError("/writeKey", f"must be text; got {type_name(key)}")
+    return text_id(key, "/writeKey")
+
+
+def _sent_at(root: dict[str, Any]) -> int | None:
+    return moment_of(root, "sentAt", "")
+
+
+def _deep(depth: int) -> str:
+    return f"is nested deeper than {depth} levels; flatten it"
+
+
+def _too_large(limit: int) -> IngestError:
+    return IngestError("", f"the body holds more than {limit:,} bytes; send smaller batches", 413)
+
+
+_NAMES: Final = {
+    dict: "an object", list: "a list", str: "text", int: "a number", float: "a number",
+    bool: "true or false", type(None): "nothing",
+}  # fmt: skip
+
+
+def type_name(value: Any) -> str:
+    return _NAMES.get(type(value), "something unreadable")

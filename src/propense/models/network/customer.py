@@ -1,0 +1,158 @@
+"""The customer network: one trunk, many heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from propense.models.network.sequence import Part, SequencePart
+from propense.models.network.tabular import TabularPart
+from propense.models.shape import NetworkShape
+
+MAX_LOG_VALUE = 20.0
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is known of each item besides its id, as tensors over the item vocabulary."""
+
+    categorical: Int[Tensor, "items c"]
+    numeric: Float[Tensor, "items m"]
+    text_offsets: Int[Tensor, " items_plus_one"]
+    text: Int[Tensor, " grams"]
+    text_weight: Float[Tensor, " grams"]
+
+    def to(self, device: torch.device) -> Content:
+        """On that device."""
+        return Content(
+            self.categorical.to(device), self.numeric.to(device),
+            self.text_offsets.to(device), self.text.to(device), self.text_weight.to(device),
+        )  # fmt: skip
+
+
+class ItemVectors(nn.Module):
+    """id vector + what the content says, so that a new item has a vector at once."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__()
+        self.id = _small_table(shape.n_items, shape.dim)
+        self.words = nn.ModuleList(
+            _small_table(size, shape.dim) for size in shape.content_cardinalities
+        )
+        self.numbers = (
+            nn.Linear(shape.n_content_numeric, shape.dim, bias=False)
+            if shape.n_content_numeric
+            else None
+        )
+        if self.numbers is not None:
+            nn.init.normal_(self.numbers.weight, std=0.02)
+        self.text = (
+            nn.EmbeddingBag(shape.text_buckets, shape.dim, mode="sum")
+            if shape.text_buckets
+            else None
+        )
+        if self.text is not None:
+            nn.init.normal_(self.text.weight, std=0.02)
+
+    def forward(
+        self, item: Int[Tensor, " n"], content: Content, id_item: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n dim"]:
+        """Vectors of items; `id_item` replaces the id (by UNSEEN: content alone speaks)."""
+        out: Tensor = self.id(item if id_item is None else id_item)
+        for column, table in enumerate(self.words):
+            out = out + table(content.categorical[item, column])
+        if self.numbers is not None:
+            out = out + self.numbers(content.numeric[item])
+        if self.text is not None:
+            start = content.text_offsets[item]
+            n_grams = content.text_offsets[item + 1] - start
+            offsets = torch.cumsum(n_grams, 0) - n_grams
+            place = torch.arange(int(n_grams.sum()), device=item.device)
+            flat = place + torch.repeat_interleave(start - offsets, n_grams)
+            out = out + self.text(content.text[flat], offsets, content.text_weight[flat])
+        return out
+
+
+def _small_table(n_words: int, dim: int) -> nn.Embedding:
+    """An embedding that starts small, so that no word stands out before it is learned."""
+    table = nn.Embedding(n_words, dim, padding_idx=0)
+    nn.init.normal_(table.weight, std=0.02)
+    with torch.no_grad():
+        table.weight[0].zero_()
+    return table
+
+
+class CustomerNetwork(nn.Module):
+    """Sequence part, tabular part, item vectors and the heads that read them."""
+
+    def __init__(self, shape: NetworkShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.items = ItemVectors(shape) if shape.has_sequence else None
+        self.sequence = SequencePart(shape) if shape.has_sequence else None
+        self.tabular = TabularPart(shape) if shape.goals else None
+        if shape.n_item_heads:
+            self.next_item = nn.Linear(shape.dim, shape.n_item_heads * shape.dim)
+            nn.init.zeros_(self.next_item.weight)
+            nn.init.zeros_(self.next_item.bias)
+            self.next_head = nn.Linear(shape.dim, shape.n_item_heads)
+
+    def read(
+        self, parts: Sequence[Part]
+    ) -> list[tuple[Float[Tensor, "batch length dim"], Float[Tensor, "batch queries dim"]]]:
+        """States after each event, and of each query, of every part."""
+        assert self.sequence is not None
+        states: list[tuple[Tensor, Tensor]] = self.sequence(parts)
+        return states
+
+    def read_at(
+        self, part: Part, places: Int[Tensor, "batch asked"]
+    ) -> Float[Tensor, "batch asked dim"]:
+        """The same at some places of each sequence, whose queries stand behind its events; not
+        for training, since nothing is dropped out of the tokens it reads."""
+        assert self.sequence is not None
+        states: Tensor = self.sequence.at(part, places)
+        return states
+
+    def seek(self, state: Float[Tensor, "n dim"]) -> Float[Tensor, "n heads dim"]:
+        """What each next-item head looks for: its score of an item is the dot product."""
+        wanted: Tensor = self.next_item(state).unflatten(-1, (self.shape.n_item_heads, -1))
+        return wanted + state[:, None, :]
+
+    def answer(
+        self,
+        numeric: Float[Tensor, "rows n_numeric"],
+        categorical: Int[Tensor, "rows n_categorical"],
+        state: Float[Tensor, "rows dim"] | None,
+    ) -> Float[Tensor, "rows members outputs"]:
+        """Every member's raw numbers for every goal (see TabularPart)."""
+        assert self.tabular is not None
+        out: Tensor = self.tabular(numeric, categorical, state)
+        return out
+
+
+def expect(
+    raw: Float[Tensor, "rows members outputs"], shape: NetworkShape
+) -> Float[Tensor, "rows goals"]:
+    """Probability of each binary goal, expected value of each value goal: the members' mean.
+
+    A value is zero-inflated log-normal (Wang et al. 2019): p * exp(mean + deviation^2 / 2).
+    """
+    columns, place = [], 0
+    for goal in shape.goals:
+        p = torch.sigmoid(raw[..., place])
+        if goal.kind == "value":
+            mean, deviation = raw[..., place + 1], bound_deviation(raw[..., place + 2])
+            p = p * torch.exp((mean + deviation.square() / 2).clamp(max=MAX_LOG_VALUE))
+        columns.append(p.mean(dim=1))
+        place += 3 if goal.kind == "value" else 1
+    return torch.stack(columns, dim=1)
+
+
+def bound_deviation(raw: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Standard deviation of the log value, .1 to 2.1: no single row can blow up the mean."""
+    return 0.1 + 2 * torch.sigmoid(raw)

@@ -1,0 +1,176 @@
+"""Fitting the goal rivals by name, and holding each graph to the library that fitted it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from propense.errors import SettingsError, TrainError, nearest
+from propense.models.counts.recent_items import Whole
+from propense.models.rivals.goal_rival import GoalRival, take_rows
+from propense.models.rivals.goals.majority import fit_majority
+from propense.models.rivals.goals.problem import Fitted, Problem, RivalSetup, sample_users
+from propense.models.rivals.notes import RivalNotes
+from propense.schemas import Doubles, Floats, TableFeatures
+
+GOAL_RIVALS = ("majority", "logistic", "tree", "svm", "mlp", "lightgbm", "lightgbm_raw")
+PARITY_ROWS = 4096
+VALUE_TOLERANCE = 1e-4
+"""Of expected values: the exponential of a long sum in float32 costs a digit."""
+HELD_OUT = 0.2
+"""Share of the train users set apart where there are no validation rows."""
+
+Labels = Doubles | Floats
+
+
+def fit_goal_rival(
+    name: str,
+    train: TableFeatures,
+    y: Labels,
+    validation: TableFeatures,
+    y_validation: Labels,
+    setup: RivalSetup,
+    user: Whole | None = None,
+) -> GoalRival:
+    """Fit the rival `name` on labelled rows; settings are chosen on the validation rows.
+
+    Labels are 0/1, or values; nan is not asked, and such rows are left out. Negative values
+    count as 0. `user` (n_train,) keeps a user's rows together where more than
+    `setup.max_rows` are sampled. "lightgbm_raw" is LightGBM again: give it raw columns.
+    What was done stands in `GoalRival.notes`.
+
+    Raises SettingsError on an unknown name or lengths that differ, TrainError if no label
+    is known, or if the ONNX graph disagrees with the fitted model.
+    """
+    if name not in GOAL_RIVALS:
+        raise SettingsError(f"unknown goal rival {name!r}; {nearest(name, GOAL_RIVALS)}")
+    begun = time.perf_counter()
+    user = np.arange(len(train)) if user is None else user
+    _check_lengths(name, train, y, validation, y_validation, user)
+    problem, remarks = _state(name, (train, y, user), (validation, y_validation), setup)
+    if len(np.unique(problem.positive)) == 1 and (setup.kind == "binary" or not problem.y.any()):
+        fitted = fit_majority(problem)
+        what = "class" if setup.kind == "binary" else "value"
+        remarks.append(f"train has a single {what}: everybody is given the mean label")
+    else:
+        fitted = fitter_of(name)(problem)
+    columns = problem.columns(fitted.design)
+    notes = RivalNotes(
+        rows=len(problem.y), rows_given=max(setup.rows_given, len(y)), trials=fitted.trials,
+        members=fitted.members, settings=fitted.settings, score=-fitted.loss,
+        measure=f"minus {problem.measure}", seconds=time.perf_counter() - begun,
+        remarks=(*remarks, *fitted.remarks, *(problem.remarks if columns.bins else ())),
+    )  # fmt: skip
+    rival = GoalRival(name, setup.kind, fitted.design, columns, fitted.graph, notes, setup.threads)
+    _check_parity(rival, fitted, problem)
+    return rival
+
+
+def fitter_of(name: str) -> Callable[[Problem], Fitted]:
+    """The room of one rival; its library is loaded only when it is asked for.
+
+    Not in several threads at a time: parts of scikit-learn name each other, and two threads
+    that begin to load them at unlike ends wait for each other.
+    """
+    if name == "logistic":
+        from propense.models.rivals.goals.logistic import fit_logistic as fit
+    elif name == "tree":
+        from propense.models.rivals.goals.tree import fit_tree as fit
+    elif name == "svm":
+        from propense.models.rivals.goals.svm import fit_svm as fit
+    elif name == "mlp":
+        from propense.models.rivals.goals.mlp import fit_mlp as fit
+    elif name in ("lightgbm", "lightgbm_raw"):
+        from propense.models.rivals.goals.boosting import fit_boosting as fit
+    else:
+        fit = fit_majority
+    return fit
+
+
+def _state(
+    name: str,
+    train: tuple[TableFeatures, Labels, Whole],
+    validation: tuple[TableFeatures, Labels],
+    setup: RivalSetup,
+) -> tuple[Problem, list[str]]:
+    """The problem without unknown labels, within max_rows, and what is to be said of that."""
+    features, labels, user = train
+    remarks: list[str] = []
+    rng = np.random.default_rng([setup.seed, 0])
+    known = np.flatnonzero(np.isfinite(labels))
+    if not len(known):
+        raise TrainError(
+            f"{name}: none of the {len(labels)} train rows has a known label; "
+            "check the goal and the split"
+        )
+    validated = np.flatnonzero(np.isfinite(validation[1]))
+    held = (take_rows(validation[0], validated), _labels(validation[1][validated], setup, remarks))
+    if not len(validated):
+        apart = _hold_out(user[known], rng)
+        held = (take_rows(features, known[apart]), _labels(labels[known[apart]], setup, remarks))
+        known = known[~apart]
+        remarks.append(f"no validation rows: {int(apart.sum())} train rows were set apart")
+    sampled = known[sample_users(user[known], setup.max_rows, rng)]
+    given = setup.rows_given if setup.rows_given > len(labels) else len(known)
+    if len(sampled) < given:
+        remarks.append(f"{len(sampled)} of {given} rows, of whole users drawn by chance (max_rows)")
+    y = _labels(labels[sampled], setup, remarks)
+    return Problem(take_rows(features, sampled), y, *held, setup), remarks
+
+
+def _hold_out(user: Whole, rng: np.random.Generator) -> np.ndarray:
+    """(n,) rows of the users set apart; with a single user, one in five rows."""
+    _, owner = np.unique(user, return_inverse=True)
+    if owner.max() == 0:
+        owner = np.arange(len(user))
+    n_users = int(owner.max()) + 1
+    chosen = np.zeros(n_users, bool)
+    if n_users > 1:
+        chosen[rng.permutation(n_users)[: max(1, round(HELD_OUT * n_users))]] = True
+    apart: np.ndarray = chosen[owner]
+    # A lone row is learned from and judged by; there is nothing else.
+    return apart if apart.any() else np.zeros(len(user), bool)
+
+
+def _labels(y: Labels, setup: RivalSetup, remarks: list[str]) -> Doubles:
+    if setup.kind == "binary":
+        wrong = (y != 0) & (y != 1)
+        if wrong.any():
+            raise TrainError(f"labels of a binary goal must be 0 or 1, got {float(y[wrong][0])}")
+        return y.astype(np.float64)
+    n_negative = int((y < 0).sum())
+    if n_negative:
+        remarks.append(f"{n_negative} negative values counted as 0")
+    return np.maximum(y, 0).astype(np.float64)
+
+
+def _check_lengths(
+    name: str, train: TableFeatures, y: Labels, validation: TableFeatures, y_validation: Labels,
+    user: Whole,
+) -> None:  # fmt: skip
+    for what, rows, labels in (
+        ("train", len(train), len(y)),
+        ("validation", len(validation), len(y_validation)),
+        ("users of train", len(train), len(user)),
+    ):
+        if rows != labels:
+            raise SettingsError(f"{name}: {what} has {rows} rows, but got {labels} values")
+
+
+def _check_parity(rival: GoalRival, fitted: Fitted, problem: Problem) -> None:
+    """The graph must answer as the fitted model does, relative to the size of the answer."""
+    allowed = fitted.tolerance if problem.binary else max(fitted.tolerance, VALUE_TOLERANCE)
+    for part in ("train", "validation"):
+        matrix = problem.matrix(part, fitted.design)
+        matrix = matrix[:PARITY_ROWS]
+        wanted, found = fitted.answer(matrix), rival.run(matrix)
+        gap = np.abs(found - wanted) / np.maximum(np.abs(wanted), 1)
+        if len(gap) and not gap.max() <= allowed:
+            worst = int(np.nanargmax(gap)) if np.isfinite(gap).any() else 0
+            raise TrainError(
+                f"{rival.name}: the ONNX graph answers {found[worst]!r} where the fitted model "
+                f"says {wanted[worst]!r} (row {worst} of {part}); allowed is a difference of "
+                f"{allowed}; leave this rival out of [rivals] goals and report it"
+            )

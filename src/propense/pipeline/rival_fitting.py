@@ -1,0 +1,158 @@
+"""Traditional machine learning on the same parts and the same encodings as the network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from propense.encoding.dataset import Dataset
+from propense.encoding.design import MAX_LEVELS
+from propense.evaluation.records import RivalNote
+from propense.inference.rival import load_goal_rival
+from propense.models.rivals.goal_rival import GoalRival
+from propense.models.rivals.goals.fitting import fit_goal_rival, fitter_of
+from propense.models.rivals.goals.problem import RivalSetup
+from propense.models.rivals.item_rivals import fit_item_rival, load_item_rival
+from propense.models.rivals.items.item_rival import ItemRival
+from propense.models.rivals.notes import RivalNotes
+from propense.pipeline.scoring import Contestants, draw_rows, is_raw
+from propense.progress import Progress
+from propense.schemas import TRAIN, VALIDATION, GoalPlan
+from propense.settings import Settings
+from propense.training.learned import item_setup
+from propense.training.thread_pool import run_side_by_side
+from propense.training.train import set_threads
+
+MEMBERS = 4
+"""Averaged models of a rival whose fit has chance in it: as honest as the network's members."""
+MOST_AT_ONCE = 4
+"""Each may hold a matrix of a gigabyte; threads beyond these are shared among them."""
+TUNED_ON = 25_000
+"""Validation rows at most that settings are chosen on."""
+
+
+def fit_rivals(dataset: Dataset, settings: Settings, folder: Path, progress: Progress) -> None:
+    """Fit every goal rival and item rival; each ends in a folder of its own.
+
+    Several are fitted at a time, one a core: most of them cannot use a second. A rival that
+    is already there, from a run that was stopped, is not fitted again.
+    """
+    fits = [*_goal_fits(dataset, settings, folder), *_item_fits(dataset, settings, folder)]
+    threads = set_threads(settings.train.threads)
+    at_once = max(1, min(len(fits), threads, MOST_AT_ONCE))
+    share = threads // at_once
+
+    def make(fit: Fit, halted: threading.Event) -> None:
+        progress.advance("rivals", 0, fit.name)
+        fit.make(share)
+        progress.advance("rivals", 1, fit.name)
+
+    progress.start("rivals", len(fits))
+    with threadpool_limits(share):
+        run_side_by_side([partial(make, fit) for fit in fits], at_once, threads)
+    progress.finish("rivals")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One rival to be fitted, by so many threads."""
+
+    name: str
+    make: Callable[[int], None]
+
+
+def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[Fit]:
+    if settings.recommend is None or not len(dataset.targets):
+        return
+    setup, targets = item_setup(dataset, settings), dataset.targets.of_part(VALIDATION)
+
+    def make(name: str, place: Path, threads: int) -> None:
+        fit_item_rival(
+            name, dataset.histories, dataset.train_end, dataset.encoder.items.size, setup, targets
+        ).save(place)
+
+    for name in settings.rivals.items:
+        place = folder / "items" / name
+        # Where nobody takes an item again, what was taken says only what to leave out.
+        if name == "frequency" and not dataset.encoder.repeat:
+            continue
+        if not (place / "items.safetensors").exists():
+            yield Fit(name, partial(make, name, place))
+
+
+def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[Fit]:
+    if not dataset.plan.goals or not settings.rivals.goals:
+        return
+    rng = np.random.default_rng([settings.train.seed, 4])
+    # As wide as a matrix gets: words become a column each.
+    names = dataset.encoder.numeric_names
+    width = len(names) + sum(min(size, MAX_LEVELS) for size in dataset.encoder.cardinalities)
+    rows = {name: settings.rivals.rows_of(name, width) for name in settings.rivals.goals}
+    most = max(rows.values())
+    train = draw_rows(dataset.rows, TRAIN, most, rng)
+    validation = draw_rows(dataset.rows, VALIDATION, TUNED_ON, rng)
+    made = dataset.features_of(train), dataset.features_of(validation)
+    raw = dataset.raw_features_of(train), dataset.raw_features_of(validation)
+
+    def make(number: int, goal: GoalPlan, name: str, place: Path, threads: int) -> None:
+        setup = RivalSetup(
+            kind=goal.kind,
+            bins=None if is_raw(name) else dataset.encoder.bins,
+            trials=settings.rivals.trials,
+            max_rows=rows[name],
+            rows_given=int((dataset.rows.part == TRAIN).sum()),
+            seed=settings.train.seed,
+            threads=threads,
+            members=MEMBERS,
+        )
+        features = raw if is_raw(name) else made
+        fit_goal_rival(
+            name, features[0], train.y[:, number], features[1],
+            validation.y[:, number], setup, train.user,
+        ).save(place)  # fmt: skip
+
+    for number, goal in enumerate(dataset.plan.goals):
+        for name in settings.rivals.goals:
+            place = folder / "goals" / goal.name / name
+            if not (place / "model.onnx").exists():
+                # Loads the library, here where there is but one thread.
+                fitter_of(name)
+                yield Fit(f"{name} for {goal.name}", partial(make, number, goal, name, place))
+
+
+def open_rivals(folder: Path) -> tuple[dict[str, dict[str, GoalRival]], dict[str, ItemRival]]:
+    """What `fit_rivals` left: goal -> name -> rival, and item rivals by name."""
+    goals = {
+        goal.name: {
+            place.name: load_goal_rival(place, threads=2) for place in sorted(goal.iterdir())
+        }
+        for goal in sorted((folder / "goals").glob("*"))
+    }
+    items = {place.name: load_item_rival(place) for place in sorted((folder / "items").glob("*"))}
+    return goals, items
+
+
+def rival_notes(folds: list[Contestants]) -> list[RivalNote]:
+    """How each rival of the first fold was fitted, for the report."""
+    first = folds[0]
+    notes = [
+        _note(name, goal, rival.notes)
+        for goal, rivals in first.goal_rivals.items()
+        for name, rival in rivals.items()
+    ]
+    return notes + [_note(name, None, rival.notes) for name, rival in first.item_rivals.items()]
+
+
+def _note(name: str, goal: str | None, notes: RivalNotes) -> RivalNote:
+    chosen = ", ".join(f"{key} = {value}" for key, value in notes.settings.items())
+    return RivalNote(
+        model=name, goal=goal, trials=notes.trials, rows=notes.rows,
+        seconds=round(notes.seconds, 2),
+        note="; ".join(part for part in (chosen, *notes.remarks) if part),
+    )  # fmt: skip

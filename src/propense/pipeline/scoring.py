@@ -1,0 +1,239 @@
+"""The network and its rivals before the same rows: everyone's scores, ready to be judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from propense.encoding.dataset import Dataset
+from propense.evaluation.metrics.calibration import (
+    Calibrator,
+    ValueCalibrator,
+    fit_calibrator,
+    fit_value_calibrator,
+)
+from propense.evaluation.records import NETWORK
+from propense.models.rivals.goal_rival import GoalRival, predict_all
+from propense.models.rivals.items.item_rival import ItemRival
+from propense.schemas import (
+    TEST,
+    VALIDATION,
+    AsOfRows,
+    Doubles,
+    GoalPlan,
+    GoalScores,
+    Ids,
+    Ints,
+    RankingScores,
+    Targets,
+)
+from propense.training.learned import Learned
+
+LIST_LENGTH = 20
+
+
+@dataclass(frozen=True)
+class Contestants:
+    """One fold's models and the data they were fitted on."""
+
+    dataset: Dataset
+    network: Learned
+    goal_rivals: dict[str, dict[str, GoalRival]]
+    """Goal -> rival name -> rival."""
+    item_rivals: dict[str, ItemRival]
+
+
+def is_raw(name: str) -> bool:
+    """Whether the rival reads raw columns instead of made features."""
+    return name.endswith("_raw")
+
+
+Calibrations = dict[str, Calibrator | ValueCalibrator]
+"""Of each model of a goal."""
+
+
+@dataclass(frozen=True)
+class GoalContest:
+    """One goal's answers by all models, calibrated on validation.
+
+    With several folds their rows are put together: each was judged by models that had not
+    seen it. `calibrations` are those of the first fold, whose models are packed.
+    """
+
+    validation: GoalScores
+    test: GoalScores
+    calibrations: Calibrations
+
+
+def score_goals(
+    folds: Iterable[Contestants], max_rows: int | None, seed: int
+) -> dict[str, GoalContest]:
+    """Every goal that has labelled validation and test rows."""
+    pieces: dict[str, list[GoalContest]] = {}
+    for number, fold in enumerate(folds):
+        rows = {
+            part: judged_rows(fold.dataset.rows, part, max_rows, seed, number)
+            for part in (VALIDATION, TEST)
+        }
+        raw = {part: _predict(fold, rows[part]) for part in rows}
+        for place, goal in enumerate(fold.dataset.plan.goals):
+            validation, test = (
+                _known(fold.dataset, rows[part], place, goal, raw[part]) for part in rows
+            )
+            if len(validation.y) and len(test.y):
+                pieces.setdefault(goal.name, []).append(_calibrate(validation, test))
+    return {
+        name: GoalContest(
+            _join([part.validation for part in parts]),
+            _join([part.test for part in parts]),
+            parts[0].calibrations,
+        )
+        for name, parts in pieces.items()
+    }
+
+
+def judged_rows(
+    rows: AsOfRows, part: int, max_rows: int | None, seed: int, fold: int = 0
+) -> AsOfRows:
+    """The rows of a part that are judged: the same ones whenever it is asked."""
+    return draw_rows(rows, part, max_rows, np.random.default_rng([seed, 3, fold, part]))
+
+
+def judged_targets(targets: Targets, part: int, max_rows: int | None, seed: int) -> Targets:
+    """The moments of a part whose lists are judged, likewise."""
+    some = targets.of_part(part)
+    if max_rows is None or len(some) <= max_rows:
+        return some
+    rng = np.random.default_rng([seed, 4, part])
+    return some.take(_of_whole_users(some.user, max_rows, rng))
+
+
+def draw_rows(
+    rows: AsOfRows, part: int, max_rows: int | None, rng: np.random.Generator
+) -> AsOfRows:
+    """The rows of a part; above `max_rows` those of whole users drawn by chance."""
+    chosen = np.flatnonzero(rows.part == part)
+    if max_rows is not None and len(chosen) > max_rows:
+        chosen = chosen[_of_whole_users(rows.user[chosen], max_rows, rng)]
+    return rows.take(chosen)
+
+
+def _of_whole_users(user: Ids, most: int, rng: np.random.Generator) -> Ints:
+    """Places of the rows of users drawn by chance, at most `most` of them."""
+    users, owner = np.unique(user, return_inverse=True)
+    order = rng.permutation(len(users))
+    total = np.cumsum(np.bincount(owner)[order])
+    kept = np.zeros(len(users), bool)
+    kept[order[: max(1, int(np.searchsorted(total, most, side="right")))]] = True
+    return np.flatnonzero(kept[owner])
+
+
+def _predict(fold: Contestants, rows: AsOfRows) -> dict[str, dict[str, Doubles]]:
+    """Goal -> model -> answers, before calibration."""
+    dataset = fold.dataset
+    answers = fold.network.score_goals(dataset, rows)
+    out = {
+        goal.name: {NETWORK: answers[:, number]} for number, goal in enumerate(dataset.plan.goals)
+    }
+    asked = [
+        (goal, name, rival)
+        for goal, rivals in fold.goal_rivals.items()
+        for name, rival in rivals.items()
+    ]
+    for raw in (False, True):
+        some = [each for each in asked if is_raw(each[1]) == raw]
+        if not some:
+            continue
+        features = dataset.raw_features_of(rows) if raw else dataset.features_of(rows)
+        found = predict_all([rival for _, _, rival in some], features)
+        for (goal, name, _), answer in zip(some, found, strict=True):
+            out[goal][name] = answer
+    return out
+
+
+def _known(
+    dataset: Dataset,
+    rows: AsOfRows,
+    number: int,
+    goal: GoalPlan,
+    answers: dict[str, dict[str, Doubles]],
+) -> GoalScores:
+    known = np.flatnonzero(np.isfinite(rows.y[:, number]))
+    user = rows.user[known]
+    return GoalScores(
+        goal,
+        user,
+        rows.y[known, number].astype(np.float64),
+        {name: p[known].astype(np.float64) for name, p in answers[goal.name].items()},
+        {column: words[user] for column, words in dataset.profiles.sensitive.items()},
+        rows.as_of[known],
+    )
+
+
+def _calibrate(validation: GoalScores, test: GoalScores) -> GoalContest:
+    """Every model's answers as they would be served."""
+    fit = fit_value_calibrator if test.goal.kind == "value" else fit_calibrator
+    found: Calibrations = {name: fit(p, validation.y) for name, p in validation.scores.items()}
+    on_validation, on_test = (
+        replace(part, scores={name: found[name].apply(p) for name, p in part.scores.items()})
+        for part in (validation, test)
+    )
+    return GoalContest(on_validation, on_test, found)
+
+
+def _join(parts: list[GoalScores]) -> GoalScores:
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return GoalScores(
+        first.goal,
+        np.concatenate([part.user for part in parts]),
+        np.concatenate([part.y for part in parts]),
+        {name: np.concatenate([part.scores[name] for part in parts]) for name in first.scores},
+        {name: np.concatenate([part.groups[name] for part in parts]) for name in first.groups},
+        np.concatenate([part.as_of for part in parts if part.as_of is not None]),
+    )
+
+
+def score_rankings(
+    fold: Contestants, max_rows: int | None, seed: int
+) -> tuple[RankingScores, RankingScores] | None:
+    """(validation, test) top lists of all models; None where nothing is recommended."""
+    if fold.network.ranker is None or fold.dataset.settings.recommend is None:
+        return None
+    both = [
+        judged_targets(fold.dataset.targets, part, max_rows, seed) for part in (VALIDATION, TEST)
+    ]
+    if not all(len(targets) for targets in both):
+        return None
+    validation, test = (_rank(fold, targets) for targets in both)
+    return validation, test
+
+
+def _rank(fold: Contestants, targets: Targets) -> RankingScores:
+    ranked: dict[str, Ids] = {}
+    seconds: dict[str, float] = {}
+    for name in (NETWORK, *fold.item_rivals):
+        began = time.perf_counter()
+        ranked[name] = rank_with(fold, name, targets.user, targets.end, LIST_LENGTH)
+        seconds[name] = round(time.perf_counter() - began, 3)
+    return RankingScores(
+        targets.user, targets.item_offsets, targets.items, ranked,
+        fold.dataset.encoder.items.size, fold.dataset.popularity, seconds,
+    )  # fmt: skip
+
+
+def rank_with(fold: Contestants, name: str, user: Ids, end: Ints, k: int) -> Ids:
+    """One model's best `k` items of each row."""
+    dataset = fold.dataset
+    if name == NETWORK:
+        nothing = np.zeros(len(user) + 1, np.int64)
+        targets = Targets(user, end, nothing, np.zeros(0, np.int32), np.zeros(len(user), np.int8))
+        return fold.network.rank(dataset, targets, k)
+    rival = fold.item_rivals[name]
+    exclude: Literal["none", "seen"] = "none" if dataset.encoder.repeat else "seen"
+    return rival.rank(dataset.histories, user, end, k, exclude, fold.network.owned)

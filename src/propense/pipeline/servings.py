@@ -1,0 +1,48 @@
+"""How each goal will be answered: what `evaluate` decides and `pack` carries over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from propense.evaluation.metrics.calibration import Calibrator, ValueCalibrator
+from propense.evaluation.records import NETWORK, GoalReport, Report
+from propense.inference.bundle import Serving
+from propense.models.rivals.items.item_rival import ItemRival
+from propense.pipeline.scoring import Contestants, GoalContest
+
+_FILE = "servings.json"
+
+
+def write_servings(folder: Path, goals: list[GoalReport], contests: dict[str, GoalContest]) -> None:
+    """Champion, calibrations and threshold of every judged goal."""
+    servings = []
+    for report in goals:
+        contest = contests[report.name]
+        kept = {NETWORK, report.champion.rival}
+        found = {name: fit for name, fit in contest.calibrations.items() if name in kept}
+        servings.append(
+            Serving(
+                goal=contest.test.goal,
+                champion=report.champion.kind,
+                rival=report.champion.rival,
+                calibrators={n: f for n, f in found.items() if isinstance(f, Calibrator)},
+                scales={n: f for n, f in found.items() if isinstance(f, ValueCalibrator)},
+                threshold=report.confusion.threshold.value if report.confusion else None,
+            )
+        )
+    (folder / _FILE).write_bytes(msgspec.json.encode(servings))
+
+
+def read_servings(folder: Path) -> list[Serving]:
+    """What `write_servings` left."""
+    return msgspec.json.decode((folder / _FILE).read_bytes(), type=list[Serving])
+
+
+def item_champion(fold: Contestants, report: Report) -> tuple[str, ItemRival] | None:
+    """The item rival that serves the lists, None where the network does."""
+    if report.ranking is None or report.ranking.champion.kind == "network":
+        return None
+    name = report.ranking.champion.model
+    return name, fold.item_rivals[name]

@@ -1,0 +1,311 @@
+"""The audit log: who did what to whom, in a chain that shows any later change.
+
+Each row carries the hash of the row before it, and a hash of its own under the service's audit
+key. Cut off rows at the end are seen by `audit.head`, a small file that names the last row. It
+proves nothing against who takes back both files to an earlier state of both; for that, keep the
+head that `AuditLog.head` gives in another place and hand it to `verify`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from propense.errors import ServeError
+from propense.files import locked, replace_file, write_new
+from propense.security.secrets import Secrets
+
+FILE: Final = "audit.db"
+HEAD: Final = "audit.head"
+LOCK: Final = "audit.lock"
+DETAIL_BYTES: Final = 8_192
+ORIGIN: Final = bytes(32)
+"""What stands for the row before the first one."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+    subject TEXT NOT NULL, detail TEXT NOT NULL, previous BLOB NOT NULL, hash BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS subject_keys (mark BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+"""
+_COLUMNS = "seq, time, actor, action, subject, detail, previous, hash"
+
+Detail = Mapping[str, str | int | float | bool | Sequence[str] | Sequence[int] | None]
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The last row of the log."""
+
+    seq: int
+    hash: str
+    """Hex."""
+    mac: str
+    """Of both under the audit key, hex."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A head that was written down in another place, with whatever stands beside it."""
+
+    head: Head
+
+
+class AuditVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the log."""
+
+    good: bool
+    rows: int
+    """Rows that are as they were written, from the first on."""
+    seq: int | None = None
+    """The first row that is not."""
+    reason: str = ""
+
+
+class AuditLog:
+    """The log in `folder`. Several threads and processes may append to it at once."""
+
+    def __init__(self, folder: Path, secrets: Secrets) -> None:
+        """Open the log, or begin one. Raises ServeError where it cannot be read."""
+        self._key = secrets.key("audit")
+        self._head = folder / HEAD
+        self._lock = folder / LOCK
+        self._file = folder / FILE
+        self._thread = threading.Lock()
+        with self._errors(), locked(self._lock):
+            if not self._file.exists():
+                if not self._head.exists():
+                    self._write_head(0, ORIGIN)
+                write_new(self._file, b"")
+            self._con = sqlite3.connect(
+                self._file, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+                self._con.execute(f"PRAGMA {pragma}").close()
+            self._con.executescript(_SCHEMA).close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._con.close()
+
+    def append(
+        self,
+        time: int,
+        actor: str,
+        action: str,
+        user_id: str | None = None,
+        detail: Detail | None = None,
+    ) -> int:
+        """Write a row, and return its number once it is on disk.
+
+        `time` is in microseconds UTC, `actor` the prefix of a key or "" for the service itself.
+        The id of a customer is kept only as a hash under a key of their own, which `forget`
+        destroys; `detail` must hold nothing personal.
+        Raises ServeError where the log or its head cannot be trusted or written; then the action
+        should not be done. Raises ValueError on a detail that is too long or holds the id.
+        """
+        text = _detail(detail or {}, user_id)
+        with self._writing():
+            head = self._read_head()
+            if head is None:
+                raise ServeError(
+                    f"the head {str(self._head)!r} of the audit log is missing or was changed; "
+                    f"restore it from a backup, or move {FILE} and {HEAD} aside to begin a new log"
+                )
+            seq, last = self._last_row()
+            if head.seq > seq:  # rows were cut off: the gap stays to be seen
+                seq, last = head.seq, bytes.fromhex(head.hash)
+            subject = "" if user_id is None else self._subject(user_id)
+            row = (seq + 1, time, actor, action, subject, text)
+            made = self._hash(last, row)
+            self._con.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?)", (*row, last, made))
+            self._con.execute("COMMIT")
+            self._write_head(seq + 1, made)
+        return seq + 1
+
+    def forget(self, user_id: str) -> bool:
+        """Destroy the customer's key: their rows stay, and nobody can tell any more whose they
+        are. Returns whether there was one.
+        """
+        with self._writing():
+            done = self._con.execute(
+                "DELETE FROM subject_keys WHERE mark = ?", (self._mark(user_id),)
+            )
+            self._con.execute("COMMIT")
+            self._con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            return done.rowcount > 0
+
+    def rows_of(self, user_id: str) -> list[dict[str, Any]]:
+        """What was done to a customer, oldest first; nothing once they are forgotten."""
+        with self._thread, self._errors():
+            key = self._subject_key(user_id)
+            if key is None:
+                return []
+            found = self._con.execute(
+                f"SELECT {_COLUMNS} FROM entries WHERE subject = ? ORDER BY seq",
+                (_subject_of(key, user_id),),
+            )
+            return [
+                {"seq": seq, "time": time, "actor": actor, "action": action,
+                 "detail": msgspec.json.decode(detail)}
+                for seq, time, actor, action, _, detail, _, _ in found
+            ]  # fmt: skip
+
+    def head(self) -> Head | None:
+        """The last row as the head file names it; None where that is missing or was changed."""
+        return self._read_head()
+
+    def verify(self, kept: Head | None = None) -> AuditVerdict:
+        """Read the whole log and name the first row that was changed, taken out, put in or moved.
+
+        `kept` is a head kept in another place: the log must still hold that row.
+        """
+        head = self._read_head()  # before the rows: others may append meanwhile
+        if head is None:
+            return AuditVerdict(
+                good=False, rows=0, reason=f"{HEAD} is missing or was changed: rows may be cut off"
+            )
+        if kept is not None and not self._is_ours(kept):
+            return AuditVerdict(good=False, rows=0, reason="the head kept elsewhere is not ours")
+        anchors = {one.seq: one.hash for one in (kept, head) if one is not None and one.seq > 0}
+        try:
+            return self._walk(anchors)
+        except (sqlite3.Error, OSError) as error:
+            return AuditVerdict(good=False, rows=0, reason=f"{FILE} cannot be read: {error}")
+
+    def _walk(self, anchors: dict[int, str]) -> AuditVerdict:
+        uri = f"{self._file.resolve().as_uri()}?mode=ro"
+        con = sqlite3.connect(uri, uri=True, timeout=30)
+        n, last = 0, ORIGIN
+
+        def bad(reason: str) -> AuditVerdict:
+            return AuditVerdict(good=False, rows=n, seq=n + 1, reason=reason)
+
+        try:
+            for seq, *rest, previous, found in con.execute(
+                f"SELECT {_COLUMNS} FROM entries ORDER BY seq"
+            ):
+                if not isinstance(seq, int) or seq < n + 1:
+                    return bad(f"a row numbered {seq!r} was put in before row {n + 1}")
+                if seq > n + 1:
+                    return bad(f"row {n + 1} is missing: row {seq} follows row {n}")
+                if not _same(found, self._hash(previous, (seq, *rest))):
+                    return bad(f"row {seq} was changed, put in or moved: its hash does not fit it")
+                if not _same(previous, last):
+                    return bad(f"row {seq} does not follow row {n}: a row was put in or exchanged")
+                if seq in anchors and found.hex() != anchors[seq]:
+                    return bad(f"row {seq} is not the one that {HEAD} names")
+                n, last = seq, found
+        finally:
+            con.close()
+        if anchors and max(anchors) > n:
+            return bad(f"rows {n + 1} to {max(anchors)} are missing: they were cut off at the end")
+        return AuditVerdict(good=True, rows=n)
+
+    def _subject(self, user_id: str) -> str:
+        key = self._subject_key(user_id)
+        if key is None:
+            key = os.urandom(32)
+            self._con.execute("INSERT INTO subject_keys VALUES (?, ?)", (self._mark(user_id), key))
+        return _subject_of(key, user_id)
+
+    def _subject_key(self, user_id: str) -> bytes | None:
+        found = self._con.execute(
+            "SELECT key FROM subject_keys WHERE mark = ?", (self._mark(user_id),)
+        ).fetchone()
+        return None if found is None else bytes(found[0])
+
+    def _mark(self, user_id: str) -> bytes:
+        return hmac.digest(self._key, b"subject\0" + _bytes(user_id), "sha256")
+
+    def _last_row(self) -> tuple[int, bytes]:
+        found = self._con.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
+        row = found.fetchone()
+        return (0, ORIGIN) if row is None else (int(row[0]), bytes(row[1]))
+
+    def _hash(self, previous: Any, row: tuple[Any, ...]) -> bytes:
+        """Of a row and the hash before it; b"" where a value has a type that none was written
+        with. JSON tells a number from its text, and where a field ends.
+        """
+        if not isinstance(previous, bytes) or not all(isinstance(one, int | str) for one in row):
+            return b""
+        content = msgspec.json.encode(["row", previous.hex(), *row])
+        return hmac.digest(self._key, content, "sha256")
+
+    def _head_mac(self, seq: int, hash: str) -> str:
+        content = msgspec.json.encode(["head", seq, hash])
+        return hmac.digest(self._key, content, "sha256").hex()
+
+    def _is_ours(self, head: Head) -> bool:
+        return _same(head.mac.encode(), self._head_mac(head.seq, head.hash).encode())
+
+    def _read_head(self) -> Head | None:
+        try:
+            head = msgspec.json.decode(self._head.read_bytes(), type=Head)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return head if self._is_ours(head) else None
+
+    def _write_head(self, seq: int, hash: bytes) -> None:
+        head = Head(seq, hash.hex(), self._head_mac(seq, hash.hex()))
+        replace_file(self._head, msgspec.json.encode(head))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction of this thread alone; it is rolled back unless the body commits."""
+        with self._thread, self._errors(), locked(self._lock):
+            self._con.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            finally:
+                if self._con.in_transaction:
+                    self._con.execute("ROLLBACK")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise ServeError(
+                f"the audit log {str(self._file)!r} cannot be written or read: {error}; what "
+                f"cannot be logged is not done: free disk space or mend its permissions"
+            ) from error
+
+
+def _detail(detail: Detail, user_id: str | None) -> str:
+    text = msgspec.json.encode(dict(detail), order="sorted")
+    if len(text) > DETAIL_BYTES:
+        raise ValueError(
+            f"the detail of an audit row has {len(text)} bytes, at most {DETAIL_BYTES}"
+        )
+    said = [value if isinstance(value, list | tuple) else [value] for value in detail.values()]
+    if user_id is not None and any(user_id in words for words in said):
+        raise ValueError("the detail of an audit row holds the customer's id; leave it out")
+    return text.decode()
+
+
+def _subject_of(key: bytes, user_id: str) -> str:
+    return hmac.digest(key, _bytes(user_id), "sha256")[:16].hex()
+
+
+def _bytes(user_id: str) -> bytes:
+    return user_id.encode("utf-8", "surrogatepass")
+
+
+def _same(one: Any, other: bytes) -> bool:
+    return isinstance(one, bytes) and bool(other) and hmac.compare_digest(one, other)
+
+
+def write_down(
+    folder: Path, secrets: Secrets, now: int, actor: str, action: str, detail: Detail
+) -> None:
+    """Append one row where nobody has the log open. Raises ServeError."""
+    with closing(AuditLog(folder, secrets)) as log:
+        log.append(now, actor, action, None, detail)

@@ -1,0 +1,247 @@
+"""API keys: who may send, read, administer and verify.
+
+A key is `pp_PREFIX_SECRET`: the prefix (8 characters) names it in logs, the secret (256 bits) is
+shown once. The file `keys.json` holds only its HMAC, so that who reads the file has no key.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from propense.errors import ServeError, nearest
+from propense.files import locked, replace_file
+from propense.security.secrets import Secrets
+
+FILE: Final = "keys.json"
+LOCK: Final = "keys.lock"
+START: Final = "pp_"
+PREFIX_LENGTH: Final = 8
+LENGTH: Final = len(START) + PREFIX_LENGTH + 1 + 43
+SECOND: Final = 1_000_000
+REREAD: Final = SECOND // 2
+"""The file is looked at this often at most, in microseconds."""
+
+Scope = Literal["ingest", "read", "admin", "verify"]
+SCOPES: Final = get_args(Scope)
+
+
+class OldSecret(msgspec.Struct, frozen=True):
+    """A secret that was rotated out and still opens for a while."""
+
+    mac: bytes
+    until: int
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a key. Moments are microseconds UTC."""
+
+    prefix: str
+    mac: bytes
+    """HMAC-SHA256 of the whole key."""
+    name: str
+    scopes: frozenset[Scope]
+    source: str | None = None
+    """Source word of the events it sends."""
+    created: int
+    expires: int | None = None
+    """It opens before this moment; None for ever."""
+    revoked: int | None = None
+    old: tuple[OldSecret, ...] = ()
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key has this scope."""
+        return scope in self.scopes
+
+    def is_live(self, now: int) -> bool:
+        """Whether it opens anything at the moment `now`."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
+
+
+class KeyRing:
+    """The keys of the service whose data stand in `folder`.
+
+    Changes by other processes are seen within half a second.
+    """
+
+    def __init__(self, folder: Path, secrets: Secrets) -> None:
+        """Raises ServeError where keys.json cannot be read."""
+        self._file = folder / FILE
+        self._lock = folder / LOCK
+        # Copied for each key. `hmac.digest` would let other threads run meanwhile, and wait for
+        # its turn again: longer than it works.
+        self._seal = hmac.new(secrets.key("keys"), digestmod="sha256")
+        self._nobody = KeyRecord(
+            prefix="", mac=os.urandom(32), name="", scopes=frozenset(), created=0, revoked=0
+        )
+        self._records: dict[str, KeyRecord] = {}
+        self._stamp: tuple[int, int, int] | None = None
+        self._looked: int | None = None
+        self._reread()
+
+    def check(self, presented: str, now: int) -> KeyRecord | None:
+        """The record of a key that opens at `now` (microseconds UTC), else None.
+
+        A wrong secret, an unknown prefix and a dead key cost the same work. Raises ServeError
+        where keys.json was damaged meanwhile: then no key opens.
+        """
+        if self._looked is None or not 0 <= now - self._looked < REREAD:
+            self._reread()
+            self._looked = now
+        mac = self._mac(presented[: 2 * LENGTH])
+        prefix = presented[len(START) : len(START) + PREFIX_LENGTH]
+        record = self._records.get(prefix, self._nobody)
+        good = hmac.compare_digest(mac, record.mac)
+        for old in record.old:
+            good |= hmac.compare_digest(mac, old.mac) and now < old.until
+        return record if good and record.is_live(now) else None
+
+    def records(self) -> list[KeyRecord]:
+        """Every key, oldest first, as the file has them now."""
+        self._reread()
+        return sorted(self._records.values(), key=lambda record: (record.created, record.prefix))
+
+    def create(
+        self,
+        name: str,
+        scopes: Iterable[str],
+        *,
+        now: int,
+        source: str | None = None,
+        expires: int | None = None,
+    ) -> tuple[KeyRecord, str]:
+        """Make a key; the second value is the whole key, which is kept nowhere.
+
+        Raises ServeError on a name or scope that cannot be, and on an end that is past.
+        """
+        wanted = _scopes(scopes)
+        if not name.strip() or len(name) > 100 or not name.isprintable():
+            raise ServeError(
+                f"the name of a key must have 1 to 100 printable characters, got {name[:120]!r}"
+            )
+        if expires is not None and expires <= now:
+            raise ServeError(
+                f"key {name!r} would have ended before it began: expires {expires}, now {now} "
+                f"(microseconds UTC); choose a later end"
+            )
+
+        def add(records: dict[str, KeyRecord]) -> tuple[KeyRecord, str]:
+            prefix = _fresh_prefix()
+            while prefix in records:
+                prefix = _fresh_prefix()
+            whole = _fresh_key(prefix)
+            return KeyRecord(
+                prefix=prefix, mac=self._mac(whole), name=name, scopes=wanted, source=source,
+                created=now, expires=expires,
+            ), whole  # fmt: skip
+
+        return self._change(add)
+
+    def revoke(self, prefix: str, now: int) -> KeyRecord:
+        """Let the key open nothing any more, its old secrets neither.
+
+        Raises ServeError naming the nearest prefix where there is no such key.
+        """
+
+        def end(records: dict[str, KeyRecord]) -> tuple[KeyRecord, str]:
+            record = _find(records, prefix)
+            revoked = now if record.revoked is None else record.revoked
+            return msgspec.structs.replace(record, revoked=revoked, old=()), ""
+
+        return self._change(end)[0]
+
+    def rotate(self, prefix: str, grace_seconds: float, now: int) -> tuple[KeyRecord, str]:
+        """Give the key a new secret; the old one opens for `grace_seconds` more.
+
+        Returns the record and the whole new key. Raises ServeError where there is no such key,
+        it opens nothing any more, or the grace is below 0.
+        """
+        if not 0 <= grace_seconds < 10 * 366 * 86_400:
+            raise ServeError(f"the grace must be 0 seconds to ten years, got {grace_seconds}")
+
+        def renew(records: dict[str, KeyRecord]) -> tuple[KeyRecord, str]:
+            record = _find(records, prefix)
+            if not record.is_live(now):
+                raise ServeError(
+                    f"key {prefix!r} opens nothing any more and cannot be rotated; make a new one"
+                )
+            whole = _fresh_key(prefix)
+            until = now + round(grace_seconds * SECOND)
+            old = (*record.old, OldSecret(record.mac, until))
+            return msgspec.structs.replace(
+                record, mac=self._mac(whole), old=tuple(one for one in old if one.until > now)
+            ), whole
+
+        return self._change(renew)
+
+    def _mac(self, presented: str) -> bytes:
+        seal = self._seal.copy()
+        seal.update(presented.encode("utf-8", "surrogatepass"))
+        return seal.digest()
+
+    def _change(
+        self, change: Callable[[dict[str, KeyRecord]], tuple[KeyRecord, str]]
+    ) -> tuple[KeyRecord, str]:
+        try:
+            with locked(self._lock):
+                self._reread()
+                record, whole = change(self._records)
+                records = {**self._records, record.prefix: record}
+                text = msgspec.json.encode(list(records.values()), order="deterministic")
+                replace_file(self._file, msgspec.json.format(text, indent=1))
+                self._reread()
+        except OSError as error:
+            raise ServeError(f"{str(self._file)!r} cannot be written: {error}") from error
+        return record, whole
+
+    def _reread(self) -> None:
+        """Take up the file where it changed."""
+        try:
+            found = os.stat(self._file)
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp == self._stamp:
+                return
+            records = msgspec.json.decode(self._file.read_bytes(), type=list[KeyRecord])
+        except FileNotFoundError:
+            self._records, self._stamp = {}, None
+            return
+        except (OSError, msgspec.DecodeError) as error:
+            self._records, self._stamp = {}, None
+            raise ServeError(
+                f"the keys {str(self._file)!r} cannot be read: {error}; restore the file from a "
+                f"backup, or remove it and make new keys with: propense keys create"
+            ) from error
+        self._records = {record.prefix: record for record in records}
+        self._stamp = stamp
+
+
+def _scopes(scopes: Iterable[str]) -> frozenset[Scope]:
+    wanted = list(scopes)
+    for scope in wanted:
+        if scope not in SCOPES:
+            raise ServeError(f"a key has no scope {scope!r}; {nearest(scope, SCOPES)}")
+    if not wanted:
+        raise ServeError(f"a key needs a scope; choose among {', '.join(SCOPES)}")
+    return frozenset(scope for scope in SCOPES if scope in wanted)
+
+
+def _find(records: dict[str, KeyRecord], prefix: str) -> KeyRecord:
+    if prefix not in records:
+        hint = nearest(prefix, records) if records else "there are no keys"
+        raise ServeError(f"there is no key {prefix[:64]!r}; {hint}")
+    return records[prefix]
+
+
+def _fresh_prefix() -> str:
+    return base64.b32encode(os.urandom(5)).decode().lower()
+
+
+def _fresh_key(prefix: str) -> str:
+    secret = base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    return f"{START}{prefix}_{secret}"

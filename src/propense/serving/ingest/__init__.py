@@ -1,1 +1,0 @@
-"""Live events as existing libraries send them (the Segment HTTP tracking API), made deeds."""

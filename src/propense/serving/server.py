@@ -1,0 +1,160 @@
+"""Running the service: one process, or several that share a socket."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from propense.errors import ServeError
+from propense.files import SERVICE_LOCK, locked
+from propense.inference.shelf import read_current
+from propense.runtime.test_customers import clear_trials
+from propense.security.audit import Detail, write_down
+from propense.security.keys import SCOPES, KeyRing
+from propense.security.secrets import open_secrets
+from propense.serving.app import Application, make_app
+from propense.serving.routes import ROUTES
+from propense.serving.service import Service
+from propense.settings import Settings
+from propense.web.protocol import Protocol
+
+ENVIRONMENT: Final = "PROPENSE_SERVE_SETTINGS"
+"""Where the processes of a service find their settings."""
+SWITCH_SECONDS: Final = 2e-4
+"""Between threads, where both have work."""
+BACKLOG: Final = 2_048
+
+
+class Address(NamedTuple):
+    """Where the service answers."""
+
+    url: str
+    bundle: str
+
+
+def run(settings: Settings, tell: Callable[[Address], None]) -> int:
+    """Serve until SIGTERM or SIGINT. `tell` hears where, once the socket is open.
+
+    Raises ServeError where the port is taken, the shelf empty, or another service has the same
+    data folder.
+    """
+    version = read_current(Path(settings.folder) / settings.pack.shelf).version
+    if version is None:
+        shelf = str(Path(settings.folder) / settings.pack.shelf)
+        raise ServeError(f"shelf {shelf!r} is empty; make a bundle with: propense run")
+    data = Path(settings.folder) / settings.serve.data
+    data.mkdir(parents=True, exist_ok=True)
+    with _alone(data):
+        clear_trials(data)
+        listener = _listen(settings)
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        tell(Address(f"http://{shown}:{port}", version))
+        os.environ[ENVIRONMENT] = msgspec.json.encode(settings).decode()
+        config = _config(settings)
+        if settings.serve.workers == 1:
+            uvicorn.Server(config).run(sockets=[listener])
+        else:
+            Multiprocess(config, [listener]).run()
+    return 0
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """One service a data folder: another would not see what this one remembers."""
+    try:
+        with locked(data / SERVICE_LOCK, wait=False):
+            yield
+    except BlockingIOError as error:
+        raise ServeError(
+            f"another service has the data folder {str(data)!r}; stop it, or give this one "
+            "another [serve] data"
+        ) from error
+
+
+def open_keys(settings: Settings, actor: str) -> str | None:
+    """A key of every scope, where the data folder has none that opens; `actor` asks for it."""
+    data = Path(settings.folder) / settings.serve.data
+    data.mkdir(parents=True, exist_ok=True)
+    secrets = open_secrets(data)
+    ring = KeyRing(data, secrets)
+    if any(record.is_live(time.time_ns() // 1000) for record in ring.records()):
+        return None
+    now = time.time_ns() // 1000
+    record, shown = ring.create("first", SCOPES, now=now)
+    detail: Detail = {"prefix": record.prefix, "scopes": sorted(record.scopes)}
+    try:
+        write_down(data, secrets, now, actor, "keys.create", detail)
+    except ServeError:
+        # What cannot be logged is not done.
+        ring.revoke(record.prefix, now)
+        raise
+    return shown
+
+
+def application() -> Application:
+    """The application of one process, by the settings of the environment."""
+    settings = msgspec.json.decode(os.environ[ENVIRONMENT], type=Settings)
+    paths = [route.path for route in ROUTES]
+
+    def open_service() -> Service:
+        # The thread that writes events gives way at every call of SQLite, and an event is
+        # acknowledged only after some ten of them.
+        sys.setswitchinterval(SWITCH_SECONDS)
+        service = Service(settings, paths, settings.serve.workers)
+        # What is there now stays: looking through it for garbage would stop all answers for
+        # tens of milliseconds, again and again.
+        gc.collect()
+        gc.freeze()
+        return service
+
+    return make_app(open_service)
+
+
+def _config(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        "propense.serving.worker:application",
+        factory=True,
+        workers=settings.serve.workers,
+        loop="uvloop",
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=30,
+        h11_max_incomplete_event_size=None,
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    serve = settings.serve
+    family = socket.AF_INET6 if ":" in serve.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((serve.host, serve.port))
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"cannot listen on {serve.host}:{serve.port}: {error.strerror}; choose another "
+            "[serve] port, or 0 for a free one"
+        ) from error
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    return listener

@@ -1,0 +1,291 @@
+"""Times in any usual writing, as microseconds.
+
+Every way of writing is a regular expression with named places; one builder reads them all,
+so that DuckDB and Spark agree to the microsecond.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import ibis
+from ibis.expr.types import Column, Table
+
+from propense.errors import SettingsError
+from propense.tables.cells.spelling import tidy
+from propense.tables.cells.time_zones import SECOND, to_utc
+from propense.tables.engine.engine import Engine
+
+_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_CLOCK: Final = (
+    r"(?:(?:,?[T ]+|:)(?P<hour>\d{1,2})[:时点時點](?P<minute>\d{1,2})分?"
+    r"(?::?(?P<second>\d{1,2})秒?(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r" ?(?P<half>[AaPp]\.?[Mm]\.?)?"
+    r" ?(?P<zone>Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
+)
+_WEEKDAY: Final = r"^(?:[A-Za-z]{3,9}\.?,? +)?"
+
+
+@dataclass(frozen=True)
+class Writing:
+    """One way of writing a time: a pattern whose named places are parts of it."""
+
+    name: str
+    pattern: str
+    day_first: bool | None = None
+    """Of writings that differ only in it."""
+
+    @property
+    def places(self) -> dict[str, int]:
+        return dict(re.compile(self.pattern).groupindex)
+
+    @property
+    def plain_pattern(self) -> str:
+        """The pattern with unnamed places, which every engine's dialect knows."""
+        return re.sub(r"\(\?P<\w+>", "(", self.pattern)
+
+
+ISO: Final = Writing(
+    "2024-01-31 08:26:00",
+    r"^[12]\d{3}-\d{2}-\d{2}(?:[T ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
+    r"(?:[.,](?P<fraction>\d{1,9}))? ?(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?$",
+)
+DAY_MONTH: Final = Writing(
+    "31/01/2024 08:26", r"^(?P<day>\d{1,2})[/.-](?P<month>\d{1,2})[/.-](?P<year>\d{4}|\d{2})"
+    + _CLOCK, day_first=True,
+)  # fmt: skip
+MONTH_DAY: Final = Writing(
+    "01/31/2024 08:26", r"^(?P<month>\d{1,2})[/.-](?P<day>\d{1,2})[/.-](?P<year>\d{4}|\d{2})"
+    + _CLOCK, day_first=False,
+)  # fmt: skip
+COMPACT: Final = Writing(
+    "20240131T082600",
+    r"^(?P<year>[12]\d{3})(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])"
+    r"(?:[T ]?(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)"
+    r"(?P<zone>Z|[+-]\d{2}:?\d{2})?)?$",
+)
+COMMON: Final = (
+    Writing(
+        "2024/1/31 8:26",
+        r"^(?P<year>[12]\d{3})[-/.年](?P<month>\d{1,2})[-/.月](?P<day>\d{1,2})日?" + _CLOCK,
+    ),
+    Writing(
+        "31 January 2024 08:26",
+        _WEEKDAY + r"(?P<day>\d{1,2})[ /-](?P<month_name>[A-Za-z]{3,9})\.?[ /-](?P<year>\d{4})"
+        + _CLOCK,
+    ),
+    Writing(
+        "January 31, 2024 08:26",
+        _WEEKDAY + r"(?P<month_name>[A-Za-z]{3,9})\.? +(?P<day>\d{1,2}),? +(?P<year>\d{4})"
+        + _CLOCK,
+    ),
+    COMPACT,
+)  # fmt: skip
+EPOCH_PATTERN: Final = r"^-?\d+(\.\d+)?([eE]\+?\d+)?$"
+
+_DIRECTIVES: Final = {
+    "Y": r"(?P<year>\d{4})", "y": r"(?P<year>\d{2})", "m": r"(?P<month>\d{1,2})",
+    "d": r"(?P<day>\d{1,2})", "e": r"(?P<day> ?\d{1,2})", "b": r"(?P<month_name>[A-Za-z]{3})",
+    "B": r"(?P<month_name>[A-Za-z]+)", "H": r"(?P<hour>\d{1,2})", "I": r"(?P<hour>\d{1,2})",
+    "M": r"(?P<minute>\d{1,2})", "S": r"(?P<second>\d{1,2})", "f": r"(?P<fraction>\d{1,9})",
+    "p": r"(?P<half>[AaPp][Mm])", "z": r"(?P<zone>Z|[+-]\d{2}:?\d{2})", "Z": r"(?P<zone>UTC|GMT)",
+    "a": r"[A-Za-z]{3}", "A": r"[A-Za-z]+", "%": "%",
+}  # fmt: skip
+
+
+def declared(time_format: str) -> Writing:
+    """The writing of a strptime format such as "%d.%m.%Y %H:%M".
+
+    Raises SettingsError naming a directive that is not known.
+    """
+    short = {"%T": "%H:%M:%S", "%F": "%Y-%m-%d", "%D": "%m/%d/%y", "%R": "%H:%M"}
+    text = time_format
+    for sign, meaning in short.items():
+        text = text.replace(sign, meaning)
+    pattern = ""
+    at = 0
+    while at < len(text):
+        if text[at] != "%":
+            pattern += r"\s+" if text[at] == " " else re.escape(text[at])
+            at += 1
+            continue
+        sign = text[at + 1 : at + 2]
+        if sign not in _DIRECTIVES:
+            raise SettingsError(
+                f"time_format {time_format!r} has the unknown directive '%{sign}'; "
+                f"known are {', '.join('%' + known for known in sorted(_DIRECTIVES))}"
+            )
+        pattern += _DIRECTIVES[sign]
+        at += 2
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise SettingsError(f"time_format {time_format!r} names a part twice") from error
+    return Writing(time_format, f"^{pattern}$")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the times of one column are to be read."""
+
+    time_zone: str
+    """Of times without an offset."""
+    writings: tuple[Writing, ...] = (ISO, *COMMON, MONTH_DAY)
+    """The first that fits a row reads it."""
+    in_utc: bool = False
+    """The column is a timestamp that already is UTC."""
+    numbers: bool = True
+    """Plain numbers are moments since 1970."""
+
+
+def add_microseconds(rows: Table, name: str, out: str, reading: Reading, engine: Engine) -> Table:
+    """`rows` with the column `name` read as microseconds UTC into `out`; null where unreadable.
+
+    A timestamp without a zone, and text without an offset, is the local clock of
+    `reading.time_zone`. Text is taken in the first writing that fits. Plain numbers are dates
+    such as 20240131 where they can be, else seconds, milliseconds, microseconds or nanoseconds
+    since 1970 by their size.
+    """
+    column = rows[name]
+    kind = column.type()
+    if kind.is_timestamp() or kind.is_date():
+        moment = engine.microseconds(column)
+        if reading.in_utc:
+            return rows.mutate(moment.name(out))
+        rows = rows.mutate(moment.name("_local")).view()
+        return rows.mutate(to_utc(rows["_local"], reading.time_zone).name(out)).drop("_local")
+    if kind.is_numeric():
+        number = column.cast("float64")
+        date = (number >= 19_000_101) & (number <= 21_001_231)
+        rows = rows.mutate(
+            _text=date.fill_null(False).ifelse(column.cast("int64").cast("string"), ""),
+            _number=number,
+        )
+        writings: tuple[Writing, ...] = (COMPACT,)
+    else:
+        text = tidy(column.cast("string"))
+        rows = rows.mutate(_text=text).view()
+        as_number = (
+            rows["_text"].re_search(EPOCH_PATTERN) if reading.numbers else ibis.literal(False)
+        )
+        number = as_number.ifelse(rows["_text"].try_cast("float64"), ibis.null("float64"))
+        rows = rows.mutate(_number=number)
+        writings = reading.writings
+    rows = _assemble(rows.view(), writings)
+    return _place(rows, out, reading.time_zone, engine)
+
+
+_PARTS: Final = (
+    "year", "month", "month_name", "day", "hour", "minute", "second", "fraction", "half", "zone",
+)  # fmt: skip
+_ISO_PARTS: Final = {
+    "year": (0, 4), "month": (5, 2), "day": (8, 2), "hour": (11, 2), "minute": (14, 2),
+    "second": (17, 2),
+}  # fmt: skip
+
+
+def _assemble(rows: Table, writings: Sequence[Writing]) -> Table:
+    """`_clock` as "2024-01-31 08:26:00", `_fraction` and `_zone` of `_text`; "" where none.
+
+    The steps are fenced by views, so that no step's work is repeated inside the next.
+    """
+    text = rows["_text"]
+    fits = [
+        (text.re_search(writing.plain_pattern), ibis.literal(place, type="int64"))
+        for place, writing in enumerate(writings)
+    ]
+    rows = rows.mutate(_writing=ibis.cases(*fits, else_=ibis.literal(-1, type="int64"))).view()
+    parts = {
+        f"_{name}": ibis.cases(
+            *[
+                (rows["_writing"] == place, _part(rows["_text"], writing, name))
+                for place, writing in enumerate(writings)
+            ],
+            else_="",
+        )
+        for name in _PARTS
+    }
+    rows = rows.mutate(**parts).view()
+    month = ibis.cases(
+        (rows["_month"] != "", rows["_month"].lpad(2, "0")),
+        *[
+            (rows["_month_name"].lower().substr(0, 3) == name, f"{place:02d}")
+            for place, name in enumerate(_MONTHS, start=1)
+        ],
+        else_="00",
+    )
+    century = (rows["_year"] >= "69").ifelse("19", "20")
+    year = (rows["_year"].length() == 2).ifelse(
+        ibis.literal("").concat(century, rows["_year"]), rows["_year"]
+    )
+    hours = rows["_hour"].try_cast("int64").fill_null(0)
+    half = rows["_half"].lower().substr(0, 1)
+    hours = ibis.cases(
+        ((half == "p") & (hours < 12), hours + 12),
+        ((half == "a") & (hours == 12), ibis.literal(0, type="int64")),
+        else_=hours,
+    )
+    clock = year.concat(
+        "-", month, "-", rows["_day"].strip().lpad(2, "0"), " ",
+        hours.cast("string").lpad(2, "0"), ":", rows["_minute"].lpad(2, "0"), ":",
+        rows["_second"].lpad(2, "0"),
+    )  # fmt: skip
+    return rows.mutate(_clock=clock).view()
+
+
+def _part(text: Column, writing: Writing, name: str) -> Column:
+    places = writing.places
+    if writing == ISO and name in _ISO_PARTS:
+        return text.substr(*_ISO_PARTS[name])
+    if name not in places:
+        return ibis.literal("")
+    found = text.re_extract(writing.plain_pattern, places[name])
+    return (text.length() > 19).ifelse(found, "") if writing == ISO else found
+
+
+def _place(rows: Table, out: str, time_zone: str, engine: Engine) -> Table:
+    """`out` from the clock and its offset, or from a number since 1970."""
+    clock = rows["_clock"]
+    possible = clock.re_search(
+        r"^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]) ([01]\d|2[0-3]):[0-5]\d:[0-5]\d$"
+    )
+    local = engine.microseconds(possible.ifelse(clock, ibis.null("string")).try_cast("timestamp"))
+    fraction = rows["_fraction"].rpad(6, "0").substr(0, 6).try_cast("int64").fill_null(0)
+    digits = rows["_zone"].replace(":", "")
+    hours = digits.substr(1, 2).try_cast("int64").fill_null(0)
+    minutes = digits.substr(3, 2).try_cast("int64").fill_null(0)
+    away = (hours * 3600 + minutes * 60) * SECOND
+    east = ibis.cases(
+        (digits == "", ibis.null("int64")),
+        (digits.startswith("+"), away),
+        (digits.startswith("-"), -away),
+        else_=ibis.literal(0, type="int64"),
+    )
+    rows = rows.mutate(_local=local + fraction, _east=east, _epoch=_epoch(rows["_number"])).view()
+    utc = ibis.cases(
+        (rows["_local"].isnull(), rows["_epoch"]),
+        (rows["_east"].notnull(), rows["_local"] - rows["_east"]),
+        else_=to_utc(rows["_local"], time_zone),
+    )
+    made = ["_text", "_number", "_writing", "_clock", "_local", "_east", "_epoch"]
+    return rows.mutate(utc.name(out)).drop(*made, *[f"_{name}" for name in _PARTS])
+
+
+def _epoch(number: Column) -> Column:
+    """Microseconds of a number since 1970 in the unit that its size tells.
+
+    Below 1e11 it is seconds (up to the year 5138), then milliseconds, microseconds and
+    nanoseconds by steps of a thousand.
+    """
+    size = number.abs()
+    scaled = ibis.cases(
+        (size < 1e11, number * 1e6),
+        (size < 1e14, number * 1e3),
+        (size < 1e17, number),
+        (size < 9e18, number / 1e3),
+        else_=ibis.null("float64"),
+    )
+    return (scaled + 0.5).floor().cast("int64")

@@ -1,0 +1,71 @@
+"""Cleaning: from what was read to the clean folder, and where every row went."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Final
+
+import msgspec
+
+from propense.columns import ITEM_ID
+from propense.schemas import Account, Rule, RunFolder
+from propense.settings import Settings
+from propense.tables.cleaning.accounts import write_accounts
+from propense.tables.cleaning.events import clean_events
+from propense.tables.cleaning.identities import read_persons
+from propense.tables.cleaning.tables import clean_table
+from propense.tables.engine.engine import Engine
+from propense.tables.sources.reading import RawTables
+
+_TABLES: Final = ("users", "items", "exposures", "impressions")
+LIVE_RULE: Final = "live history"
+"""Says what the live store gave to a table; it takes no row."""
+
+
+def clean(raw: RawTables, settings: Settings, engine: Engine, run: RunFolder) -> list[Account]:
+    """Clean all tables into `run.clean`; returns the account of each, events first.
+
+    Writes `events/`, `users.parquet`, `items.parquet`, `exposures.parquet`,
+    `impressions.parquet` (folders of Parquet files; those that were given),
+    `set_aside/TABLE.parquet` (rows as they were read, with `reason`, `file`, `row`) and
+    `account.json`. Every row that came in went out or was set aside, and cleaning clean
+    tables changes nothing.
+
+    Raises SourceError naming file, column and row where a table cannot be used.
+    """
+    shutil.rmtree(run.clean, ignore_errors=True)
+    run.clean.mkdir(parents=True)
+    accounts, persons = [], None
+    if raw.identities is not None:
+        persons, account = read_persons(raw.identities, engine)
+        accounts.append(account)
+    items = None
+    for name in _TABLES:
+        table = getattr(raw, name)
+        if table is not None:
+            accounts.append(clean_table(name, table, settings, persons, engine, run.clean))
+    if raw.items is not None:
+        items = engine.read_parquet(run.clean / "items.parquet").select(ITEM_ID).distinct()
+    if raw.sources:
+        accounts.insert(0, clean_events(raw, settings, persons, items, engine, run.clean))
+    accounts = _with_live(accounts, raw.live_notes)
+    write_accounts(accounts, run.clean / "account.json")
+    shutil.rmtree(engine.scratch / "typed", ignore_errors=True)
+    return accounts
+
+
+def _with_live(accounts: list[Account], notes: dict[str, str]) -> list[Account]:
+    """What the live store gave to each table, also where that is nothing."""
+    told = []
+    for account in accounts:
+        note = notes.get(account.table)
+        if note is not None:
+            rules = [*account.rules, Rule(LIVE_RULE, note=note)]
+            account = msgspec.structs.replace(account, rules=rules)
+        told.append(account)
+    tables = {account.table for account in accounts}
+    told += [
+        Account(table, 0, 0, [Rule(LIVE_RULE, note=note)])
+        for table, note in notes.items() if table not in tables
+    ]  # fmt: skip
+    return told

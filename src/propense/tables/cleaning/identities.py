@@ -1,0 +1,148 @@
+"""Which ids are one person: the connected groups of a list of pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis.expr.types import Table
+
+from propense.columns import SOURCE, USER_ID
+from propense.schemas import Account, Rule
+from propense.tables.cells.spelling import id_text, without_point_zero
+from propense.tables.engine.engine import Engine
+from propense.tables.sources.reading import ALIAS, RawTable
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Persons:
+    """Id -> person, for ids that are not their person's own."""
+
+    everywhere: Table | None
+    """(_id, _person)"""
+    by_source: Table | None
+    """(_source, _id, _person)"""
+
+
+def components(left: Ints, right: Ints, n: int) -> Ints:
+    """For each of `n` nodes the smallest node of its connected group.
+
+    `left`, `right` (n_pairs,) are the edges. Labels sink along edges and are followed to
+    their ends until nothing changes: a few passes over arrays, never over rows.
+
+    >>> components(np.array([0, 3]), np.array([2, 4]), 6).tolist()
+    [0, 1, 0, 3, 3, 5]
+    """
+    label = np.arange(n, dtype=np.int64)
+    while True:
+        low = np.minimum(label[left], label[right])
+        following = label.copy()
+        np.minimum.at(following, label[left], low)
+        np.minimum.at(following, label[right], low)
+        np.minimum.at(following, left, low)
+        np.minimum.at(following, right, low)
+        while True:
+            shorter = following[following]
+            if np.array_equal(shorter, following):
+                break
+            following = shorter
+        if np.array_equal(following, label):
+            return label
+        label = following
+
+
+def read_persons(raw: RawTable, engine: Engine) -> tuple[Persons, Account]:
+    """The persons of an identities table, and where its rows went.
+
+    A row says that `alias` (of one source, where `source` is given) is `user_id`. Chains
+    join: if b is a and c is b, all three are a. A person's id is the smallest in text order
+    among the group's `user_id`s that are nobody's alias, or among all its `user_id`s.
+    """
+    user, alias = raw.rows[raw.columns[USER_ID]], raw.rows[raw.columns[ALIAS]]
+    source = raw.column(SOURCE)
+    named = raw.rows.select(
+        user=without_point_zero(id_text(user)),
+        alias=without_point_zero(id_text(alias)),
+        source=ibis.literal("") if source is None else source.cast("string").strip().fill_null(""),
+    )
+    n_in = raw.n_rows
+    pairs = named.filter(named["user"].notnull() & named["alias"].notnull())
+    n_out = int(pairs.count().execute())
+    distinct = pairs.distinct().to_pyarrow()
+    account = Account(
+        "identities", n_in, n_out, [Rule("no id", dropped=n_in - n_out, note="of user or alias")]
+    )
+    return _persons(distinct, engine), account
+
+
+def _persons(pairs: pa.Table, engine: Engine) -> Persons:
+    """Nodes are ("", id) for an id of every source and (source, id) for one source's own."""
+    users = _node(pa.nulls(len(pairs), pa.string()).fill_null(""), pairs["user"])
+    aliases = _node(pairs["source"], pairs["alias"])
+    encoded = pa.chunked_array([*users.chunks, *aliases.chunks]).combine_chunks()
+    names = pc.unique(encoded)
+    names = names.take(pc.array_sort_indices(names))
+    place = pc.index_in(encoded, value_set=names).to_numpy().astype(np.int64)
+    left, right = place[: len(pairs)], place[len(pairs) :]
+    label = components(left, right, len(names))
+    is_user = np.zeros(len(names), dtype=bool)
+    is_user[left] = True
+    is_alias = np.zeros(len(names), dtype=bool)
+    is_alias[right[left != right]] = True
+    rank = np.where(is_user & ~is_alias, 0, np.where(is_user, 1, 2))
+    order = np.lexsort((np.arange(len(names)), rank, label))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = label[order][1:] != label[order][:-1]
+    head = np.empty(len(names), dtype=np.int64)
+    head[label[order[first]]] = order[first]
+    person = head[label]
+    moved = pa.array(np.flatnonzero(person != np.arange(len(names))))
+    split = pc.split_pattern(names, "\x1f", max_splits=1)
+    sources, ids = pc.list_element(split, 0), pc.list_element(split, 1)
+    table = pa.table(
+        {
+            "_source": sources.take(moved),
+            "_id": ids.take(moved),
+            "_person": ids.take(pa.array(person[moved.to_numpy()])),
+        }
+    )
+    everywhere = table.filter(pc.equal(table["_source"], "")).drop(["_source"])
+    of_source = table.filter(pc.not_equal(table["_source"], ""))
+    return Persons(
+        engine.table_of(everywhere, "persons") if len(everywhere) else None,
+        engine.table_of(of_source, "persons_of_source") if len(of_source) else None,
+    )
+
+
+def _node(source: pa.ChunkedArray | pa.Array, name: pa.ChunkedArray) -> pa.ChunkedArray:
+    joined = pc.binary_join_element_wise(source, name, "\x1f")
+    return joined if isinstance(joined, pa.ChunkedArray) else pa.chunked_array([joined])
+
+
+def add_persons(rows: Table, persons: Persons | None) -> Table:
+    """`rows` with `user_id` the person's id, and `_was` the id before where it changed.
+
+    A source's own alias goes before an alias of everywhere; it needs a column `source`.
+    """
+    found = []
+    if persons is not None and persons.by_source is not None and SOURCE in rows.columns:
+        own = persons.by_source.rename(_own="_person", _own_id="_id", _own_source="_source")
+        rows = rows.left_join(
+            own, [rows[USER_ID] == own["_own_id"], rows[SOURCE] == own["_own_source"]]
+        ).drop("_own_id", "_own_source")
+        found.append("_own")
+    if persons is not None and persons.everywhere is not None:
+        wide = persons.everywhere.rename(_any="_person", _any_id="_id")
+        rows = rows.left_join(wide, [rows[USER_ID] == wide["_any_id"]]).drop("_any_id")
+        found.append("_any")
+    if not found:
+        return rows.mutate(_was=ibis.null("string"))
+    person = ibis.coalesce(*[rows[name] for name in found], rows[USER_ID])
+    was = (person != rows[USER_ID]).ifelse(rows[USER_ID], ibis.null("string"))
+    return rows.mutate(_was=was, **{USER_ID: person}).drop(*found)

@@ -1,0 +1,233 @@
+"""Columns of users, items, exposures and impressions, typed by what they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+from ibis.expr.types import Column, Table
+
+from propense.columns import (
+    ARM,
+    CAMPAIGN,
+    EXPOSURE_TIME,
+    ITEM_ID,
+    OUTCOME,
+    P_ACTION,
+    P_TREATED,
+    POLICY,
+    POSITION,
+    TIME,
+    TREATED,
+    USER_ID,
+)
+from propense.settings import Settings
+from propense.settings import Table as TableSettings
+from propense.tables.cells.spelling import (
+    MAX_CATEGORIES,
+    best_spellings,
+    id_text,
+    looks_floating,
+    number_of,
+    respelled,
+    trimmed,
+    without_point_zero,
+)
+from propense.tables.cells.time_formats import survey_times
+from propense.tables.cells.times import COMMON, ISO, MONTH_DAY, add_microseconds
+from propense.tables.engine.engine import ROW, Engine
+from propense.tables.sources.reading import RawTable
+
+_SHARE: Final = 0.95
+_KNOWN: Final = {
+    USER_ID: "id", ITEM_ID: "id", CAMPAIGN: "categorical", ARM: "categorical",
+    POLICY: "categorical", TREATED: "bool", EXPOSURE_TIME: "time", TIME: "time",
+    P_TREATED: "numeric", P_ACTION: "numeric", POSITION: "numeric", OUTCOME: "numeric",
+}  # fmt: skip
+_TRUE: Final = ("true", "t", "yes", "y", "1", "1.0", "treated", "treatment")
+_FALSE: Final = ("false", "f", "no", "n", "0", "0.0", "control", "holdout")
+_BOOLEAN: Final = ("true", "false")
+_MOMENT: Final = "_moment "
+
+
+@dataclass(frozen=True)
+class TypedColumns:
+    """A table whose columns are typed, and the cells mended on the way."""
+
+    rows: Table
+    """`_row` and the columns; null where a cell could not be read."""
+    respelt: int
+    unread: int
+    decimals: int
+    notes: tuple[str, ...] = ()
+
+
+def type_columns(raw: RawTable, settings: Settings, known: bool, engine: Engine) -> TypedColumns:
+    """Type every column of a table by its declaration, its word, or its contents.
+
+    A column is numeric if at least 95 % of its values are numbers and none of them is written
+    like a code ("007"), a moment if 95 % are written as times, boolean if all are true or
+    false; else it is text, and where it has few distinct words their spellings are made one.
+    Of the project's words only ids are typed unless `known` (exposures, impressions).
+    """
+    survey = _survey(raw.rows, raw.own)
+    words = {own: word for word, own in raw.columns.items()}
+    kinds = {own: _kind(raw, own, words.get(own), survey[own], known) for own in raw.own}
+    rows, notes, unread = raw.rows, [], 0
+    for own in raw.own:
+        if kinds[own] == "time":
+            rows, note, lost = _add_moment(rows, raw, own, settings, engine)
+            unread += lost
+            notes += [note] if note else []
+    chosen: dict[str, Column] = {}
+    flags: list[Column] = []
+    respelt = decimals = 0
+    for own in raw.own:
+        name, column, found = words.get(own, own), rows[own], survey[own]
+        if kinds[own] == "time":
+            chosen[name] = engine.moment(rows[_MOMENT + own])
+        elif kinds[own] == "id":
+            chosen[name] = id_text(column)
+            if found["floating"]:
+                decimals += found["floating"]
+                chosen[name] = without_point_zero(chosen[name])
+        elif kinds[own] == "numeric":
+            number = number_of(column)
+            finite = (number.abs() < float("inf")).fill_null(False)
+            chosen[name] = finite.ifelse(number, ibis.null("float64"))
+            flags.append(_lost(column, chosen[name]))
+        elif kinds[own] == "bool":
+            chosen[name] = _truth(column)
+            flags.append(_lost(column, chosen[name]))
+        else:
+            text = trimmed(column) if column.type().is_string() else id_text(column)
+            counts = {} if kinds[own] == "text" else _word_counts(raw.rows, own, found)
+            changes = best_spellings(counts)
+            respelt += sum(counts[old] for old in changes)
+            chosen[name] = respelled(text, changes)
+    unread += _count(rows, flags)
+    return TypedColumns(rows.select(rows[ROW], **chosen), respelt, unread, decimals, tuple(notes))
+
+
+def _kind(raw: RawTable, own: str, word: str | None, survey: dict[str, Any], known: bool) -> str:
+    given = raw.settings
+    declared: dict[str, str] = {}
+    if isinstance(given, TableSettings):
+        declared.update(given.types)
+        if given.valid_from is not None:
+            declared.setdefault(given.valid_from, "time")
+    if word in (USER_ID, ITEM_ID):
+        return "id"
+    if known and word in _KNOWN:
+        return _KNOWN[word]
+    return declared.get(own) or _guess(raw.rows[own], survey)
+
+
+def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
+    """What each text column holds, in one pass."""
+    measures: dict[str, Column] = {}
+    texts = {
+        f"text {place}": trimmed(rows[name])
+        for place, name in enumerate(own) if rows[name].type().is_string()
+    }  # fmt: skip
+    rows = rows.select(**texts).view() if texts else rows
+    for place in range(len(own)):
+        if f"text {place}" not in texts:
+            continue
+        text = rows[f"text {place}"]
+        number = number_of(text)
+        known = {
+            "n": text.count(), "numbers": number.count(),
+            "coded": text.re_search(r"^[-+]?0\d").cast("int64").sum(),
+            "floating": looks_floating(text).cast("int64").sum(),
+            "booleans": text.lower().isin(_BOOLEAN).cast("int64").sum(),
+            "moments": _written(text).cast("int64").sum(),
+            "distinct": text.nunique(),
+        }  # fmt: skip
+        measures.update({f"{word} {place}": column for word, column in known.items()})
+    found = rows.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
+    survey: dict[str, dict[str, Any]] = {}
+    for place, name in enumerate(own):
+        words = ("n", "numbers", "coded", "floating", "booleans", "moments", "distinct")
+        survey[name] = {word: found.get(f"{word} {place}") or 0 for word in words}
+    return survey
+
+
+def _written(text: Column) -> Column:
+    """Text that is written as a time; plain numbers are not."""
+    patterns = [writing.plain_pattern for writing in (ISO, *COMMON[:3], MONTH_DAY)]
+    fits = text.re_search(patterns[0])
+    for pattern in patterns[1:]:
+        fits = fits | text.re_search(pattern)
+    return fits
+
+
+def _guess(column: Column, survey: dict[str, Any]) -> str:
+    kind = column.type()
+    if kind.is_boolean():
+        return "bool"
+    if kind.is_numeric():
+        return "numeric"
+    if kind.is_timestamp() or kind.is_date():
+        return "time"
+    if not kind.is_string() or survey["n"] == 0:
+        return "categorical"
+    if survey["booleans"] == survey["n"]:
+        return "bool"
+    if survey["numbers"] >= _SHARE * survey["n"] and survey["coded"] == 0:
+        return "numeric"
+    if survey["moments"] >= _SHARE * survey["n"]:
+        return "time"
+    return "categorical"
+
+
+def _truth(column: Column) -> Column:
+    if column.type().is_boolean():
+        return column
+    text = column.cast("string").strip().lower()
+    return ibis.cases(
+        (text.isin(_TRUE), True), (text.isin(_FALSE), False), else_=ibis.null("boolean")
+    )
+
+
+def _lost(given: Column, read: Column) -> Column:
+    """1 where there was a value and none could be read."""
+    there = given.notnull()
+    if given.type().is_string():
+        there = trimmed(given).notnull()
+    elif given.type().is_floating():
+        there = there & (given == given)
+    return (there & read.isnull()).cast("int64")
+
+
+def _count(rows: Table, flags: list[Column]) -> int:
+    if not flags:
+        return 0
+    sums = rows.aggregate(**{f"n{place}": flag.sum() for place, flag in enumerate(flags)})
+    return sum(int(value or 0) for value in sums.to_pyarrow().to_pylist()[0].values())
+
+
+def _word_counts(rows: Table, own: str, survey: dict[str, Any]) -> dict[str, int]:
+    """Rows by word, of a text column that has few distinct words; else nothing."""
+    if not rows[own].type().is_string() or not 0 < survey["distinct"] <= MAX_CATEGORIES:
+        return {}
+    if survey["distinct"] > max(100, survey["n"] // 2):
+        return {}
+    words = rows.select(word=trimmed(rows[own])).group_by("word").agg(n=ibis._.count())
+    return {
+        row["word"]: row["n"]
+        for row in words.to_pyarrow().to_pylist() if row["word"] is not None
+    }  # fmt: skip
+
+
+def _add_moment(
+    rows: Table, raw: RawTable, own: str, settings: Settings, engine: Engine
+) -> tuple[Table, str, int]:
+    """The table with the column's microseconds beside it; a note; cells that were lost."""
+    zone = raw.settings.time_zone or settings.time_zone
+    survey = survey_times(raw.rows, own, zone, None, own in raw.with_zone)
+    rows = add_microseconds(rows, own, _MOMENT + own, survey.thorough, engine).view()
+    lost = rows.aggregate(n=_lost(rows[own], rows[_MOMENT + own]).sum())
+    note = f"{own}: {survey.note}" if survey.note else ""
+    return rows, note, int(lost.to_pyarrow()["n"][0].as_py() or 0)

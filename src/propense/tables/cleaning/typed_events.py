@@ -1,0 +1,377 @@
+"""Events of all sources as one typed table: ids, words, moments, money.
+
+Nothing is left out here: a row that a rule will take carries the rule's place in `_code`,
+and a row that was mended carries a flag `_mended_...`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import ibis
+from ibis.expr.types import Column, Table
+
+from propense.columns import (
+    ACTION,
+    COUNT,
+    EVENT_ID,
+    EVENT_TIME,
+    ITEM_ID,
+    MICRO,
+    ORDER,
+    SOURCE,
+    USER_ID,
+    VALUE,
+)  # fmt: skip
+from propense.errors import SourceError
+from propense.settings import Settings, Source
+from propense.tables.cells.spelling import (
+    MAX_CATEGORIES,
+    NOTHING,
+    best_spellings,
+    fold,
+    id_text,
+    looks_floating,
+    number_of,
+    respelled,
+    trimmed,
+    without_point_zero,
+)  # fmt: skip
+from propense.tables.cells.time_formats import TimeSurvey, survey_times
+from propense.tables.cells.times import add_microseconds
+from propense.tables.cleaning.identities import Persons, add_persons
+from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, Engine
+from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
+
+SOURCE_SHIFT: Final = 56
+"""`_row >> SOURCE_SHIFT` is the source's place; a source may have 2**16 files."""
+RULES: Final = (
+    "broken row", "no user id", "unreadable time", "no action", "before earliest", "after until",
+    "duplicate", "near duplicate", "cancellation", "cancelled", "impossible value", "bot",
+    "unknown item",
+)  # fmt: skip
+"""In the order in which they take a row."""
+CODE: Final = {name: place for place, name in enumerate(RULES)}
+MENDED: Final = {
+    "_mended_user": "user ids written as decimals",
+    "_mended_item": "item ids written as decimals",
+    "_mended_action": "spelling of actions",
+    "_mended_person": "identities",
+    "_mended_clock": "clock skew",
+    "_mended_sign": "sign of refunds",
+    "_mended_value": "unreadable value",
+}
+_LARGEST: Final = 9e12
+"""Units of the currency whose micro-units still fit into 64 bits."""
+
+
+@dataclass(frozen=True)
+class TypedEvents:
+    """All events, typed, in the engine's scratch."""
+
+    rows: Table
+    n_in: int
+    timed: bool
+    has_event_ids: bool
+    has_cancelled: bool
+    ordered: bool
+    """Some source maps `order`."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Rule -> what to say about it."""
+
+
+def type_events(
+    raw: RawTables, settings: Settings, earliest: int, persons: Persons | None, engine: Engine
+) -> TypedEvents:
+    """The events of all sources as one table, kept in scratch.
+
+    Raises SourceError if more than half of a source's times cannot be read, or if some
+    sources have times and others have none.
+    """
+    timed = _timed(raw)
+    changes = _action_changes(raw)
+    tables, notes = [], {}
+    for place, (name, source) in enumerate(raw.sources.items()):
+        if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or place > 126:
+            raise SourceError(f"[sources.{name}] has too many files; join them first")
+        survey = _survey(source, settings) if timed else None
+        one = _type_source(source, settings, changes[name], survey, engine)
+        one = _finish(one, place, earliest, timed, settings, engine, persons)
+        kept = engine.keep(one, f"typed/{place:03d}")
+        if survey is not None:
+            unread = _count_unread(kept)
+            if unread and survey.quick != survey.thorough:
+                thorough = TimeSurvey(survey.thorough, survey.thorough, survey.note)
+                one = _type_source(source, settings, changes[name], thorough, engine)
+                one = _finish(one, place, earliest, timed, settings, engine, persons)
+                kept = engine.keep(one, f"typed/{place:03d}")
+                unread = _count_unread(kept)
+            _refuse_unread(source, kept, unread)
+            if survey.note:
+                notes["unreadable time"] = survey.note
+        tables.append(kept)
+    rows = tables[0] if len(tables) == 1 else ibis.union(*tables)
+    return TypedEvents(
+        rows, sum(source.n_rows for source in raw.sources.values()), timed,
+        any(EVENT_ID in source.columns for source in raw.sources.values()),
+        any(source.cancelled is not None for source in settings.sources.values()),
+        any(ORDER in source.columns for source in raw.sources.values()), notes,
+    )  # fmt: skip
+
+
+def _timed(raw: RawTables) -> bool:
+    having = [name for name, source in raw.sources.items() if EVENT_TIME in source.columns]
+    if having and len(having) < len(raw.sources):
+        missing = next(name for name in raw.sources if name not in having)
+        raise SourceError(
+            f"[sources.{missing}] has no event_time while [sources.{having[0]}] has; "
+            'name the column in columns = { event_time = "..." }'
+        )
+    return bool(having)
+
+
+def _survey(source: RawTable, settings: Settings) -> TimeSurvey:
+    given = source.settings
+    name = source.columns[EVENT_TIME]
+    time_format = given.time_format if isinstance(given, Source) else None
+    zone = given.time_zone or settings.time_zone
+    return survey_times(source.rows, name, zone, time_format, name in source.with_zone)
+
+
+def _action_changes(raw: RawTables) -> dict[str, dict[str, tuple[str, bool]]]:
+    """Source -> its word -> (the action it means, whether only its spelling was mended)."""
+    counts: dict[str, int] = {}
+    meant: dict[str, dict[str, str]] = {}
+    for name, source in raw.sources.items():
+        given = source.settings
+        column = source.column(ACTION)
+        if not isinstance(given, Source) or column is None:
+            meant[name] = {}
+            continue
+        words = source.rows.select(word=id_text(column)).group_by("word").agg(n=ibis._.count())
+        found = words.limit(MAX_CATEGORIES + 1).to_pyarrow().to_pylist()
+        if len(found) > MAX_CATEGORIES:
+            raise SourceError(
+                f"[sources.{name}]: column {source.columns[ACTION]!r} has more than "
+                f"{MAX_CATEGORIES:,} distinct actions; name a column of kinds of action"
+            )
+        renamed = {fold(old): new for old, new in given.actions.items()}
+        own = {}
+        for row in found:
+            if row["word"] is not None:
+                own[row["word"]] = renamed.get(fold(row["word"]), row["word"])
+                counts[own[row["word"]]] = counts.get(own[row["word"]], 0) + row["n"]
+        meant[name] = own
+    best = best_spellings(counts)
+    return {
+        name: {
+            old: (best.get(new, new), new in best)
+            for old, new in own.items() if best.get(new, new) != old
+        }
+        for name, own in meant.items()
+    }  # fmt: skip
+
+
+def _type_source(
+    source: RawTable, settings: Settings, changes: dict[str, tuple[str, bool]],
+    survey: TimeSurvey | None, engine: Engine,
+) -> Table:  # fmt: skip
+    """Ids, action, moment, numbers of one source, not yet judged."""
+    given = source.settings
+    if not isinstance(given, Source):
+        raise TypeError(f"{source.name} is no source of events")
+    rows = source.rows
+    if survey is not None:
+        rows = add_microseconds(rows, source.columns[EVENT_TIME], "_t", survey.quick, engine)
+        if RECEIVED_TIME in source.columns:
+            rows = _add_received(rows, source, settings, engine)
+    else:
+        rows = rows.mutate(_t=ibis.null("int64"))
+
+    def own(word: str) -> Column | None:
+        return rows[source.columns[word]] if word in source.columns else None
+
+    user, user_mended = _identifier(source, USER_ID, own(USER_ID))
+    item, item_mended = _identifier(source, ITEM_ID, own(ITEM_ID))
+    identifier = own(EVENT_ID)
+    order = own(ORDER)
+    word = own(ACTION)
+    if word is None:
+        action, respelt = ibis.literal(given.action), ibis.literal(False)
+    else:
+        action = id_text(word)
+        mended = [old for old, (_, spelt) in changes.items() if spelt]
+        respelt = action.isin(mended).fill_null(False) if mended else ibis.literal(False)
+        action = respelled(action, {old: new for old, (new, _) in changes.items()})
+        if given.action is not None:
+            action = action.fill_null(given.action)
+    cancels = ibis.literal(False)
+    if given.cancelled is not None:
+        text = rows[given.cancelled.column].cast("string").strip()
+        cancels = text.startswith(given.cancelled.starts_with).fill_null(False)
+    named = own(SOURCE)
+    broken = rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False)
+    price, count = own(PRICE), own(COUNT)
+    number = number_of(count) if count is not None else ibis.literal(1.0)
+    number = number.fill_null(1.0)
+    amount, unread = _amount(own(VALUE), price, number, given.value_unit)
+    return rows.select(
+        *[rows[name] for name in (ROW, "_t", "_received") if name in rows.columns],
+        **{
+            USER_ID: user, ITEM_ID: item, ACTION: action, COUNT: number,
+            EVENT_ID: ibis.null("string") if identifier is None else id_text(identifier),
+            SOURCE: ibis.literal(source.name) if named is None
+            else trimmed(named).fill_null(source.name),
+            ORDER: ibis.null("int64") if order is None else _whole(number_of(order)),
+            "_amount": amount,
+            "_price": ibis.null("float64") if price is None else number_of(price),
+            "_cancels": cancels, "_broken": broken,
+            "_mended_user": user_mended, "_mended_item": item_mended,
+            "_mended_action": respelt, "_mended_value": unread,
+        },
+    ).view()  # fmt: skip
+
+
+def _whole(number: Column) -> Column:
+    return (number.abs() < _LARGEST * 1000).ifelse(number, ibis.null("float64")).cast("int64")
+
+
+def _add_received(rows: Table, source: RawTable, settings: Settings, engine: Engine) -> Table:
+    name = source.columns[RECEIVED_TIME]
+    zone = source.settings.time_zone or settings.time_zone
+    survey = survey_times(source.rows, name, zone, None, name in source.with_zone)
+    return add_microseconds(rows, name, "_received", survey.thorough, engine)
+
+
+def _identifier(source: RawTable, word: str, column: Column | None) -> tuple[Column, Column]:
+    """An id as text, and whether it was written as a decimal.
+
+    Text such as "17850.0" was a whole number once. Other rows have no say in it: a row that
+    is set aside must not change what the next cleaning makes of the rest.
+    """
+    if column is None:
+        return ibis.null("string"), ibis.literal(False)
+    text = id_text(column)
+    if column.type().is_string():
+        own = source.column(word)
+        survey = source.rows.select(name=own).aggregate(
+            floating=looks_floating(ibis._.name.strip()).fill_null(False).cast("int64").max(),
+        ).to_pyarrow().to_pylist()[0]  # fmt: skip
+        if survey["floating"]:
+            return without_point_zero(text), looks_floating(text).fill_null(False)
+    return text, ibis.literal(False)
+
+
+def _amount(
+    value: Column | None, price: Column | None, count: Column, unit: float
+) -> tuple[Column, Column]:
+    """Units of the currency as a double, and whether there was something unreadable."""
+    given = value if value is not None else price
+    if given is None:
+        return ibis.null("float64"), ibis.literal(False)
+    number = number_of(given)
+    unread = ibis.literal(False)
+    if given.type().is_string():
+        unread = number.isnull() & ~given.strip().lower().isin(NOTHING)
+        unread = unread.fill_null(False)
+    if value is None:
+        number = number * count
+    return (number if unit == 1.0 else number * unit), unread
+
+
+def _finish(
+    rows: Table, place: int, earliest: int, timed: bool, settings: Settings, engine: Engine,
+    persons: Persons | None,
+) -> Table:  # fmt: skip
+    """Persons, clocks, money, and the rules that see one row alone."""
+    rules = settings.clean
+    rows = add_persons(rows, persons).view()
+    rows = _mend_clock(rows, "_received" in rows.columns).view()
+    refund = rows[ACTION].isin(rules.refund_actions).fill_null(False)
+    finite = (rows["_amount"].abs() <= _LARGEST).fill_null(True)
+    signed = (refund & (rows["_amount"] > 0)).fill_null(False)
+    amount = signed.ifelse(-rows["_amount"], rows["_amount"])
+    low_count, low_value = rows[COUNT] <= 0, amount < 0
+    low_price = rows["_price"] <= 0
+    if rules.negative_values == "keep":
+        low_count, low_price = rows[COUNT] == 0, rows["_price"] == 0
+        low_value = ibis.literal(False)
+    impossible = ~finite | (rows[COUNT].abs() > _LARGEST) | (
+        ~refund & ~rows["_cancels"] & (low_count | low_value | low_price).fill_null(False)
+    )  # fmt: skip
+    if rules.value_range is not None:
+        low, high = rules.value_range
+        size = refund.ifelse(-amount, amount)
+        outside = ((size < low) | (size > high)).fill_null(False)
+        impossible = impossible | (outside & ~rows["_cancels"])
+    unread = rows["_t"].isnull() if timed else ibis.literal(False)
+    early = (rows["_t"] < earliest).fill_null(False)
+    code = ibis.cases(
+        (rows["_broken"], CODE["broken row"]),
+        (rows[USER_ID].isnull(), CODE["no user id"]),
+        (unread, CODE["unreadable time"]),
+        (rows[ACTION].isnull(), CODE["no action"]),
+        (early, CODE["before earliest"]),
+        else_=ibis.null("int64"),
+    ).cast("int64")
+    micro = (finite.ifelse(amount, ibis.null("float64")) * float(MICRO) + 0.5).floor()
+    rows = rows.select(
+        (rows[ROW] + (place << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
+        EVENT_ID, SOURCE, ORDER, "_cancels", "_mended_user", "_mended_item", "_mended_action",
+        "_mended_value", "_mended_clock",
+        **{
+            VALUE: micro.cast("int64"), "_code": code, "_impossible": impossible.fill_null(True),
+            "_mended_person": rows["_was"].notnull(), "_mended_sign": signed,
+        },
+    ).view()  # fmt: skip
+    same = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
+    return rows.mutate(_key=engine.key(*[rows[name] for name in same]))
+
+
+_STEP: Final = 15 * 60 * 1_000_000
+_SLACK: Final = 60 * 1_000_000
+
+
+def _mend_clock(rows: Table, received: bool) -> Table:
+    """Event times set right by the times of receipt, where those are known.
+
+    A source whose most usual delay, in steps of a quarter of an hour, is not zero and stands
+    for at least half of its rows has a wrong clock or zone: all its times move by that delay.
+    What then still lies more than a minute after its receipt happened at the receipt.
+    """
+    if not received:
+        return rows.mutate(_mended_clock=ibis.literal(False))
+    delay = rows["_received"] - rows["_t"]
+    steps = ((delay + _STEP // 2) / float(_STEP)).floor().cast("int64")
+    found = (
+        rows.filter(delay.notnull()).group_by(step=steps).agg(n=ibis._.count())
+        .order_by(ibis.desc("n"), "step").to_pyarrow().to_pylist()
+    )  # fmt: skip
+    shift = 0
+    if found and found[0]["step"] != 0 and 2 * found[0]["n"] >= sum(row["n"] for row in found):
+        shift = found[0]["step"] * _STEP
+    moved = rows["_t"] + shift
+    late = (moved - rows["_received"] > _SLACK).fill_null(False)
+    moment = late.ifelse(rows["_received"], moved)
+    return rows.mutate(_t=moment, _mended_clock=(moment != rows["_t"]).fill_null(False))
+
+
+def _count_unread(kept: Table) -> int:
+    return int(kept.filter(kept["_t"].isnull() & (kept["_code"] != 0)).count().execute())
+
+
+def _refuse_unread(source: RawTable, kept: Table, unread: int) -> None:
+    """More than half unreadable is a wrong setting, not dirt."""
+    if unread * 2 <= source.n_rows:
+        return
+    name = source.columns[EVENT_TIME]
+    lost = kept.filter(kept["_t"].isnull() & (kept["_code"] != 0)).aggregate(row=kept[ROW].min())
+    row = int(lost.to_pyarrow()["row"][0].as_py()) & ((1 << SOURCE_SHIFT) - 1)
+    example = source.rows.filter(source.rows[ROW] == row).select(found=source.rows[name])
+    value = example.to_pyarrow()["found"][0].as_py()
+    raise SourceError(
+        f"{source.place(row)}, column {name!r}: time {value!r} cannot be read, as {unread:,} of "
+        f"{source.n_rows:,} rows; name the way it is written, for example "
+        f'time_format = "%d.%m.%Y %H:%M" in [sources.{source.name}]'
+    )

@@ -1,0 +1,353 @@
+"""The doctor's look at clean events: hours, gaps, heavy customers, machines, items, money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import ibis
+import numpy as np
+
+from propense.columns import ACTION, EVENT_TIME, ITEM_ID, USER_ID, VALUE
+from propense.schemas import Ints
+from propense.settings import Settings
+from propense.tables.doctor.checks_tables import variants
+from propense.tables.doctor.findings import Finding, some
+from propense.tables.engine.engine import Engine
+
+HOUR: Final = 3600
+QUIET_HOURS: Final = 6
+QUIET_SHARE: Final = 0.12
+"""A quarter of the day with less than this share of the events is a night."""
+DAYTIME: Final = range(9, 21)
+"""A night whose middle lies in these hours of the clock is no night."""
+ENOUGH: Final = 2000
+"""Events from which the hours of a day say anything."""
+HEAVY_SHARE: Final = 0.02
+HEAVY_TIMES: Final = 50
+MACHINE_EVENTS: Final = 200
+MACHINE_SHARE: Final = 0.9
+"""Of a customer's gaps equal to the second: people are not that punctual."""
+LOOKED_AT: Final = 20
+EXTREME: Final = 1000
+"""Times the median value that a single value may be before it is shown."""
+
+
+@dataclass(frozen=True)
+class EventFacts:
+    """What the size of a run is judged by."""
+
+    events: int
+    users: int
+    items: int
+    actions: int
+    span_seconds: int | None
+
+
+def check_events(
+    events: Any, items: Any | None, settings: Settings, engine: Engine
+) -> tuple[list[Finding], EventFacts]:
+    """Findings about the clean events (and the items they name), and their counts.
+
+    `events` and `items` are Ibis tables as ARCHITECTURE describes them.
+    """
+    total = events.agg(
+        events=ibis._.count(), users=ibis._[USER_ID].nunique(), items=ibis._[ITEM_ID].nunique(),
+        timed=ibis._[EVENT_TIME].notnull().sum(),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    findings: list[Finding] = []
+    span = None
+    if total["timed"]:
+        hours, counts = _hours(events, engine)
+        span = int((hours.max() - hours.min() + 1) * HOUR)
+        findings += _night(hours, counts, settings.time_zone)
+        findings += _gaps(hours, counts)
+    else:
+        findings.append(
+            Finding(
+                code="order_only",
+                severity="info",
+                table="events",
+                column=EVENT_TIME,
+                sentence="the events have no times: only their order is learned, and goals with "
+                "a horizon cannot be asked",
+                remedy="name the column of times: columns = { event_time = ... }",
+            )
+        )
+    findings += _heavy(events, total["events"], total["users"], engine, timed=span is not None)
+    words = _counts(events, ACTION)
+    findings += _actions(words)
+    findings += _money(events)
+    if items is not None and total["items"]:
+        findings += _unknown_items(events, items, settings)
+    facts = EventFacts(total["events"], total["users"], total["items"], len(words), span)
+    return findings, facts
+
+
+def quiet_middle(hours_of_day: Ints) -> tuple[float, float]:
+    """Middle of the quietest six hours of a day (24 counts), and their share of the events.
+
+    >>> day = np.array([0] * 6 + [10] * 18)
+    >>> quiet_middle(day)
+    (3.0, 0.0)
+    """
+    doubled = np.concatenate([hours_of_day, hours_of_day])
+    sums = np.convolve(doubled, np.ones(QUIET_HOURS, dtype=np.int64), mode="valid")[:24]
+    start = int(np.argmin(sums))
+    share = float(sums[start] / max(1, hours_of_day.sum()))
+    return (start + QUIET_HOURS / 2) % 24, share
+
+
+def _hours(events: Any, engine: Engine) -> tuple[Ints, Ints]:
+    """Hours since 1970 that have events, in order, and how many."""
+    hour = (engine.microseconds(events[EVENT_TIME]) // (HOUR * 1_000_000)).cast("int64")
+    found = (
+        events.filter(events[EVENT_TIME].notnull())
+        .group_by(hour=hour).agg(n=ibis._.count()).order_by("hour").to_pyarrow()
+    )  # fmt: skip
+    return found["hour"].to_numpy().astype(np.int64), found["n"].to_numpy().astype(np.int64)
+
+
+def _night(hours: Ints, counts: Ints, time_zone: str) -> list[Finding]:
+    """Whether the quietest part of the day lies in the night of the project's time zone."""
+    zone = ZoneInfo(time_zone)
+    local = np.array([datetime.fromtimestamp(h * HOUR, zone).hour for h in hours.tolist()])
+    day = np.bincount(local, weights=counts, minlength=24).astype(np.int64)
+    if day.max() == day.sum() and len(np.unique(hours // 24)) > 3:
+        return [
+            Finding(
+                code="days_only",
+                severity="info",
+                table="events",
+                column=EVENT_TIME,
+                sentence="every event lies in one hour of the day: the times are days, and hours "
+                "say nothing",
+            )
+        ]
+    if day.sum() < ENOUGH:
+        return []
+    middle, share = quiet_middle(day)
+    shown = f"the quietest six hours lie around {middle:02.0f}:00 in {time_zone}"
+    if share < QUIET_SHARE and int(middle) in DAYTIME:
+        shift = round((3 - middle + 12) % 24 - 12)
+        return [
+            Finding(
+                code="time_zone",
+                severity="warning",
+                table="events",
+                column=EVENT_TIME,
+                sentence=f"{shown}, with {share:.0%} of the events: the times look shifted by "
+                f"about {-shift:+d} hours",
+                remedy="set time_zone (or the source's own time_zone) to where the times were "
+                "written",
+                examples=[f"{hour:02d}h {n:,}" for hour, n in enumerate(day.tolist())],
+            )
+        ]
+    return [
+        Finding(
+            code="time_zone",
+            severity="ok",
+            table="events",
+            column=EVENT_TIME,
+            sentence=f"{shown}, with {share:.0%} of the events",
+        )
+    ]
+
+
+def _gaps(hours: Ints, counts: Ints) -> list[Finding]:
+    """Days without any event in a log that has events on nearly every day."""
+    days, index = np.unique(hours // 24, return_inverse=True)
+    each = np.bincount(index, weights=counts)
+    n_days = int(days[-1] - days[0] + 1)
+    missing = np.setdiff1d(np.arange(days[0], days[-1] + 1), days)
+    if not len(missing) or n_days < 14 or np.median(each) < 20:
+        return []
+    weekdays = np.bincount((missing + 3) % 7, minlength=7)  # 1970-01-01 was a Thursday
+    closed = weekdays >= 0.8 * (n_days / 7)
+    unexpected = missing[~closed[(missing + 3) % 7]]
+    if not len(unexpected):
+        return []
+    return [
+        Finding(
+            code="missing_days",
+            severity="info",
+            table="events",
+            column=EVENT_TIME,
+            count=len(unexpected),
+            sentence=f"{len(unexpected):,} of {n_days:,} days have no event at all",
+            remedy="if these are lost log files, bring them; silence looks like churn",
+            examples=some(
+                datetime.fromtimestamp(int(day) * 86_400, UTC).date() for day in unexpected
+            ),
+        )
+    ]
+
+
+def _heavy(events: Any, n_events: int, n_users: int, engine: Engine, timed: bool) -> list[Finding]:
+    """Customers with a large share of all events, and those as regular as a machine."""
+    top = (
+        events.group_by(USER_ID).agg(n=ibis._.count())
+        .order_by([ibis.desc("n"), USER_ID]).limit(LOOKED_AT).to_pyarrow()
+    )  # fmt: skip
+    ids, counts = top[USER_ID].to_pylist(), top["n"].to_pylist()
+    mean = n_events / max(1, n_users)
+    heavy = [
+        (user, n) for user, n in zip(ids, counts, strict=True)
+        if n > HEAVY_TIMES * mean or (n > HEAVY_SHARE * n_events and n_users > 100)
+    ]  # fmt: skip
+    findings = []
+    if heavy:
+        findings.append(
+            Finding(
+                code="heavy_users",
+                severity="info",
+                table="events",
+                column=USER_ID,
+                count=len(heavy),
+                sentence=f"{len(heavy)} customers stand far above the mean of {mean:,.1f} events "
+                f"each; the heaviest has {heavy[0][1]:,} ({heavy[0][1] / n_events:.1%} of all)",
+                remedy="if these are shared or test accounts, leave them out of the source",
+                examples=[f"{user} ({n:,} events)" for user, n in heavy[:5]],
+            )
+        )
+    machines = _machines(events, ids, counts, engine) if timed else []
+    if machines:
+        findings.append(
+            Finding(
+                code="bots",
+                severity="warning",
+                table="events",
+                column=USER_ID,
+                count=len(machines),
+                sentence=f"{len(machines)} of the {LOOKED_AT} busiest customers act at equal "
+                "gaps, like a machine",
+                remedy="leave them out of the source, or lower [clean] max_events_per_day",
+                examples=machines[:5],
+            )
+        )
+    return findings
+
+
+def _machines(events: Any, ids: list[str], counts: list[int], engine: Engine) -> list[str]:
+    busy = [user for user, n in zip(ids, counts, strict=True) if n >= MACHINE_EVENTS]
+    if not busy:
+        return []
+    chosen = events.filter(events[USER_ID].isin(busy))
+    second = (engine.microseconds(chosen[EVENT_TIME]) // 1_000_000).cast("int64")
+    rows = chosen.select(user=chosen[USER_ID], second=second).to_pyarrow()
+    users, seconds = np.array(rows["user"].to_pylist()), rows["second"].to_numpy()
+    machines = []
+    for user in busy:
+        gaps = np.diff(np.sort(seconds[users == user]))
+        gaps = gaps[gaps > 0]  # lines of one basket share their moment
+        if len(gaps) < MACHINE_EVENTS // 2:
+            continue
+        values, n = np.unique(gaps, return_counts=True)
+        if n.max() >= MACHINE_SHARE * len(gaps) and values[n.argmax()] < 6 * HOUR:
+            machines.append(f"{user} (every {values[n.argmax()]:,} seconds)")
+    return machines
+
+
+def _counts(table: Any, column: str) -> dict[str, int]:
+    found = table.group_by(column).agg(n=ibis._.count()).to_pyarrow().to_pylist()
+    return {row[column]: row["n"] for row in found if row[column] is not None}
+
+
+def _actions(words: dict[str, int]) -> list[Finding]:
+    findings = []
+    if same := variants(words):
+        findings.append(
+            Finding(
+                code="spelling",
+                severity="warning",
+                table="events",
+                column=ACTION,
+                count=len(same),
+                sentence=f"{len(same)} actions are written in several ways",
+                remedy='map them in the source: actions = { "Pay" = "pay" }',
+                examples=same[:5],
+            )
+        )
+    if len(words) > 100:
+        findings.append(
+            Finding(
+                code="many_actions",
+                severity="warning",
+                table="events",
+                column=ACTION,
+                count=len(words),
+                sentence=f"there are {len(words):,} different actions",
+                remedy="an action is what was done, not to what: map the words with `actions`, "
+                "and name the object with item_id",
+                examples=some(sorted(words)),
+            )
+        )
+    return findings
+
+
+def _money(events: Any) -> list[Finding]:
+    value = events[VALUE].cast("float64") / 1_000_000
+    some_value = events.filter(events[VALUE].notnull() & (events[VALUE] != 0))
+    found = some_value.agg(
+        n=ibis._.count(), middle=value.abs().approx_median(), top=value.abs().max()
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    if not found["n"] or not found["middle"] or found["top"] <= EXTREME * found["middle"]:
+        return []
+    return [
+        Finding(
+            code="extreme_values",
+            severity="info",
+            table="events",
+            column=VALUE,
+            sentence=f"the largest value is {found['top']:,.2f}, the usual one about "
+            f"{found['middle']:,.2f}: one customer may decide a mean",
+            remedy="if it is a mistake, bound values with [clean] value_range",
+        )
+    ]
+
+
+def _unknown_items(events: Any, items: Any, settings: Settings) -> list[Finding]:
+    """Events whose item the catalogue does not have, and items without any event."""
+    named = events.filter(events[ITEM_ID].notnull())
+    unknown = (
+        named.anti_join(items, ITEM_ID).group_by(ITEM_ID).agg(n=ibis._.count())
+        .order_by([ibis.desc("n"), ITEM_ID])
+    )  # fmt: skip
+    total = unknown.agg(rows=ibis._.n.sum(), items=ibis._.count()).to_pyarrow().to_pylist()[0]
+    findings = []
+    if total["items"]:
+        rows = named.count().to_pyarrow().as_py()
+        findings.append(
+            Finding(
+                code="unknown_items",
+                table="events",
+                column=ITEM_ID,
+                count=int(total["rows"]),
+                severity="warning" if total["rows"] > 0.05 * rows else "info",
+                sentence=f"{total['rows']:,} events name {total['items']:,} items that are not in "
+                "the catalogue",
+                remedy="complete the [items] table"
+                + (
+                    ""
+                    if settings.clean.unknown_items == "drop"
+                    else '; or drop these events with [clean] unknown_items = "drop"'
+                ),
+                examples=unknown.limit(5).to_pyarrow()[ITEM_ID].to_pylist(),
+            )
+        )
+    idle = items.anti_join(named, ITEM_ID).count().to_pyarrow().as_py()
+    if idle:
+        findings.append(
+            Finding(
+                code="idle_items",
+                severity="info",
+                table="items",
+                column=ITEM_ID,
+                count=idle,
+                sentence=f"{idle:,} items of the catalogue have no event; they are shown by what "
+                "their columns say",
+            )
+        )
+    return findings

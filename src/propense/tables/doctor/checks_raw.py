@@ -1,0 +1,147 @@
+"""The doctor's look at the files as they are, and at what each cleaning rule does to them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import ibis
+
+from propense.columns import EVENT_TIME
+from propense.schemas import Account, Rule
+from propense.settings import Settings
+from propense.tables.doctor.findings import Finding, Severity
+from propense.tables.doctor.raw_counts import count_facts
+from propense.tables.engine.engine import BROKEN, ROW, Engine
+from propense.tables.sources.reading import RawTable, RawTables
+
+MUCH: Final = 0.2
+"""A share of a table's rows that one rule sets aside, from which it is a warning."""
+_OFFSET: Final = r":\d{2}(?:[.,]\d+)? ?(Z|[+-]\d{2}:?\d{2})$"
+
+
+_REMEDIES: Final = {
+    "no user id": "rows without a customer teach nothing about customers; bring the ids if there "
+    "are any, and check columns = { user_id = ... }",
+    "unreadable time": "name the form of the times: time_format = ...",
+    "no action": "check columns = { action = ... }, or name the action of every row",
+    "bot": "if these are people, raise [clean] max_events_per_day",
+    "impossible value": "if these are real, set [clean] value_range",
+    "after until": "if these are real, set [clean] until",
+    "before earliest": "if these are real, set [clean] earliest",
+    "duplicate": "if equal rows are separate deeds, set [clean] exact_duplicates = 'keep'",
+    "near duplicate": "if these are separate deeds, shorten [clean] duplicate_window",
+}
+"""What to do where a rule takes more than a fifth of a table."""
+
+
+def check_raw(raw: RawTables, settings: Settings, engine: Engine) -> list[Finding]:
+    """Counts of dirt, broken rows and mixed time zones of every source and table."""
+    findings = [
+        Finding(
+            code=fact.name, severity="info", table="events", count=fact.count,
+            sentence=f"{fact.sentence}, as they were read",
+        )
+        for fact in (count_facts(raw, engine) if raw.sources else [])
+        if fact.count and fact.name not in ("rows", "broken_rows")
+    ]  # fmt: skip
+    for table in (*raw.sources.values(), *(table for _, table in raw.tables())):
+        findings += _broken(table)
+    for table in raw.sources.values():
+        findings += _offsets(table, settings)
+    return findings
+
+
+def _broken(table: RawTable) -> list[Finding]:
+    """Rows of text files that could not be taken apart."""
+    if BROKEN not in table.rows.columns:
+        return []
+    broken = table.rows.filter(table.rows[BROKEN].notnull())
+    n = broken.count().to_pyarrow().as_py()
+    if not n:
+        return []
+    shown = broken.order_by(ROW).limit(3).select(ROW, BROKEN).to_pyarrow().to_pylist()
+    return [
+        Finding(
+            code="broken_rows", table=table.name, count=n,
+            severity="warning" if n > MUCH * table.n_rows else "info",
+            sentence=f"{n:,} of {table.n_rows:,} rows do not have the columns of the others",
+            remedy="look at them: a wrong delimiter, an unclosed quote, or a line cut short",
+            examples=[f"{table.place(row[ROW])}: {row[BROKEN][:80]}" for row in shown],
+        )
+    ]  # fmt: skip
+
+
+def _offsets(table: RawTable, settings: Settings) -> list[Finding]:
+    """Times of one source written with different offsets, or some without any."""
+    name = table.columns.get(EVENT_TIME)
+    if name is None or name in table.with_zone or not table.rows[name].type().is_string():
+        return []
+    moment: Any = table.rows[name]
+    offset = moment.re_extract(_OFFSET, 1).replace(":", "").nullif("").fill_null("none")
+    counted = (
+        table.rows.filter(moment.notnull() & (moment != ""))
+        .group_by(offset=offset).agg(n=ibis._.count())
+        .order_by([ibis.desc("n"), "offset"]).to_pyarrow().to_pylist()
+    )  # fmt: skip
+    words = [f"{row['offset']} ({row['n']:,})" for row in counted]
+    if len(counted) < 2:
+        return []
+    bare = any(row["offset"] == "none" for row in counted)
+    zone = getattr(table.settings, "time_zone", None) or settings.time_zone
+    return [
+        Finding(
+            code="mixed_offsets", severity="warning" if bare else "info", table=table.name,
+            column=name, count=len(counted),
+            sentence="times are written with different offsets from UTC"
+            + (f", and some without any: those are read as {zone}" if bare else ""),
+            remedy="check that the bare times are of that zone, or set the source's time_zone"
+            if bare else "",
+            examples=words[:5],
+        )
+    ]  # fmt: skip
+
+
+def check_account(account: Account) -> list[Finding]:
+    """One finding for each rule that set rows aside or mended them, and one if rows are lost."""
+    findings = [_rule(account, rule) for rule in account.rules if rule.dropped or rule.mended]
+    if not account.balances:
+        findings.append(
+            Finding(
+                code="balance", severity="error", table=account.table,
+                count=account.n_in - account.n_out - account.dropped,
+                sentence=f"{account.n_in:,} rows came in, {account.n_out:,} went out and "
+                f"{account.dropped:,} were set aside: the account does not balance",
+                remedy="this is a mistake of propense; please report it",
+            )
+        )  # fmt: skip
+    if account.n_in and not account.n_out:
+        findings.append(
+            Finding(
+                code="nothing_left",
+                severity="error",
+                table=account.table,
+                count=account.n_in,
+                sentence=f"cleaning sets aside every one of the {account.n_in:,} rows",
+                remedy="see the rules above; most often a column is mapped to the wrong word",
+            )
+        )
+    return findings
+
+
+def _rule(account: Account, rule: Rule) -> Finding:
+    done = []
+    if rule.dropped:
+        done.append(f"sets aside {rule.dropped:,} rows")
+    if rule.mended:
+        done.append(f"mends {rule.mended:,}")
+    share = rule.dropped / max(1, account.n_in)
+    severity: Severity = "warning" if share > MUCH else "info"
+    note = f" ({rule.note})" if rule.note else ""
+    return Finding(
+        code=rule.name.replace(" ", "_"),
+        severity=severity,
+        table=account.table,
+        count=rule.dropped or rule.mended,
+        sentence=f"{rule.name}: cleaning {' and '.join(done)}{note}",
+        remedy=_REMEDIES.get(rule.name, "see [clean]") if severity == "warning" else "",
+    )

@@ -1,0 +1,166 @@
+"""The doctor's look at profiles and catalogues: columns that say nothing, words spelt twice."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
+
+import ibis
+
+from propense.settings import Table
+from propense.tables.doctor.findings import Finding, some
+
+NEAR_UNIQUE: Final = 0.9
+MIN_ROWS: Final = 50
+"""Fewer rows say nothing about a column."""
+MOSTLY_EMPTY: Final = 0.95
+MAX_WORDS: Final = 5000
+"""Columns with more different words are not compared word by word."""
+_LOOSE: Final = re.compile(r"[^\w]+|_+")
+
+
+def plain(word: str) -> str:
+    """A word without case, width, spaces and punctuation.
+
+    >>> plain("Credit-card "), plain("credit  card"), plain("Ａ１")
+    ('credit card', 'credit card', 'a1')
+    """
+    return _LOOSE.sub(" ", unicodedata.normalize("NFKC", word).casefold()).strip()
+
+
+def variants(words: Mapping[str, int]) -> list[str]:
+    """Words that differ only in case, spaces or punctuation, the most frequent spelling first.
+
+    >>> variants({"pay": 10, "Pay ": 2, "view": 5})
+    ["'pay' (10), 'Pay ' (2)"]
+    """
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for word in words:
+        if len(bare := plain(word)) >= 2:
+            spellings[bare].append(word)
+    found = []
+    for same in spellings.values():
+        if len(same) > 1:
+            same.sort(key=lambda word: (-words[word], word))
+            found.append(", ".join(f"{word!r} ({words[word]:,})" for word in same))
+    return sorted(found)
+
+
+def check_table(name: str, rows: Any, given: Table, key: str) -> list[Finding]:
+    """Findings about the columns that will be learned from of a clean table.
+
+    `rows` is an Ibis table, `key` its id. Looks at constant columns, columns that are nearly
+    empty, categories that are different in nearly every row, and words spelt several ways.
+    """
+    kinds = rows.schema()
+    learned = [
+        column for column in (given.features if given.features is not None else rows.columns)
+        if column in rows.columns and column != key
+    ]  # fmt: skip
+    if not learned:
+        return []
+    counts: dict[str, Any] = {"n": rows.count()}
+    for i, column in enumerate(learned):
+        counts[f"known_{i}"] = rows[column].count()
+        counts[f"distinct_{i}"] = rows[column].nunique()
+    found = rows.agg(**counts).to_pyarrow().to_pylist()[0]
+    findings = []
+    for i, column in enumerate(learned):
+        known, distinct = found[f"known_{i}"], found[f"distinct_{i}"]
+        said = given.types.get(column)
+        findings += _column(name, column, (found["n"], known, distinct), said)
+        if kinds[column].is_string() and said != "text":
+            if _is_near_unique(known, distinct):
+                findings.append(
+                    Finding(
+                        code="near_unique",
+                        severity="warning",
+                        table=name,
+                        column=column,
+                        count=distinct,
+                        sentence=f"{column!r} is different in {distinct / known:.0%} of the rows: "
+                        "as a category it says nothing about other customers",
+                        remedy=f"leave it out of features, or say what it is: types = {{ {column} "
+                        f'= "text" }}',
+                        examples=_words(rows, column, 5),
+                    )
+                )
+            elif distinct <= MAX_WORDS:
+                findings += _spelling(name, column, rows)
+    return findings
+
+
+def _is_near_unique(known: int, distinct: int) -> bool:
+    return known >= MIN_ROWS and distinct > NEAR_UNIQUE * known
+
+
+def _column(
+    table: str, column: str, counts: tuple[int, int, int], said: str | None
+) -> list[Finding]:
+    n, known, distinct = counts
+    if n and known == 0:
+        return [
+            Finding(
+                code="empty_column",
+                severity="warning",
+                table=table,
+                column=column,
+                count=n,
+                sentence=f"{column!r} is empty in every row"
+                + (f" when read as {said}" if said else ""),
+                remedy="leave it out of features, or correct its type",
+            )
+        ]
+    findings = []
+    if n >= MIN_ROWS and distinct == 1 and known == n:
+        findings.append(
+            Finding(
+                code="constant_column",
+                severity="warning",
+                table=table,
+                column=column,
+                count=n,
+                sentence=f"{column!r} has one value in every row and says nothing",
+                remedy="leave it out of features",
+            )
+        )
+    if n >= MIN_ROWS and known < (1 - MOSTLY_EMPTY) * n:
+        findings.append(
+            Finding(
+                code="mostly_empty",
+                severity="info",
+                table=table,
+                column=column,
+                count=n - known,
+                sentence=f"{column!r} is empty in {1 - known / n:.1%} of the rows",
+            )
+        )
+    return findings
+
+
+def _words(rows: Any, column: str, n: int) -> list[str]:
+    found = rows.filter(rows[column].notnull()).select(column).distinct().order_by(column).limit(n)
+    return some(found.to_pyarrow()[column].to_pylist(), n)
+
+
+def _spelling(table: str, column: str, rows: Any) -> list[Finding]:
+    counted = rows.filter(rows[column].notnull()).group_by(column).agg(n=ibis._.count())
+    words = {row[column]: row["n"] for row in counted.to_pyarrow().to_pylist()}
+    same = variants(words)
+    if not same:
+        return []
+    return [
+        Finding(
+            code="spelling",
+            severity="warning",
+            table=table,
+            column=column,
+            count=len(same),
+            sentence=f"{len(same)} words of {column!r} are written in several ways",
+            remedy="write each of them one way where the file is made",
+            examples=same[:5],
+        )
+    ]

@@ -1,0 +1,111 @@
+"""Plain counts of what is dirty, of the rows as read: no rule goes before another here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ibis
+from ibis.expr.types import Column, Table
+
+from propense.columns import ACTION, COUNT, EVENT_ID, EVENT_TIME, ITEM_ID, USER_ID, VALUE
+from propense.settings import Source
+from propense.tables.cells.spelling import id_text, number_of
+from propense.tables.engine.engine import BROKEN, Engine
+from propense.tables.sources.reading import PRICE, RawTable, RawTables
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One count of dirt, in words too."""
+
+    name: str
+    count: int
+    sentence: str
+
+
+def count_facts(raw: RawTables, engine: Engine) -> list[Fact]:
+    """What is dirty in the events as they were read, over all sources.
+
+    Facts overlap: a row without a user may be a duplicate as well. Cleaning's account tells
+    instead which rule took each row. Names: rows, broken_rows, rows_without_user,
+    rows_without_item, rows_without_action, rows_without_time, surplus_duplicates,
+    repeated_event_ids, cancellation_rows, non_positive_counts, non_positive_prices,
+    negative_values; a fact whose column is mapped nowhere is left out.
+    """
+    totals: dict[str, int] = {}
+    for source in raw.sources.values():
+        for name, count in _count_source(source, engine).items():
+            totals[name] = totals.get(name, 0) + count
+    return [Fact(name, count, _SENTENCES[name].format(count)) for name, count in totals.items()]
+
+
+_SENTENCES = {
+    "rows": "{:,} rows in all",
+    "broken_rows": "{:,} rows cannot be taken apart",
+    "rows_without_user": "{:,} rows name no user",
+    "rows_without_item": "{:,} rows name no item",
+    "rows_without_action": "{:,} rows name no action",
+    "rows_without_time": "{:,} rows have no time",
+    "surplus_duplicates": "{:,} rows repeat an earlier row in every column",
+    "repeated_event_ids": "{:,} rows repeat the event_id of another row",
+    "cancellation_rows": "{:,} rows cancel an earlier one",
+    "non_positive_counts": "{:,} rows have a count of zero or less",
+    "non_positive_prices": "{:,} rows have a price of zero or less",
+    "negative_values": "{:,} rows have a negative value",
+}
+
+
+def _count_source(source: RawTable, engine: Engine) -> dict[str, int]:
+    rows = source.rows
+    measures: dict[str, Column] = {"rows": rows.count()}
+
+    def add(name: str, condition: Column) -> None:
+        measures[name] = condition.fill_null(False).cast("int64").sum()
+
+    if BROKEN in rows.columns:
+        add("broken_rows", rows[BROKEN].notnull())
+    missing = {
+        USER_ID: "rows_without_user", ITEM_ID: "rows_without_item", ACTION: "rows_without_action",
+        EVENT_TIME: "rows_without_time",
+    }  # fmt: skip
+    for word, name in missing.items():
+        column = source.column(word)
+        if column is not None:
+            add(name, id_text(column).isnull())
+    given = source.settings
+    if isinstance(given, Source) and given.cancelled is not None:
+        text = rows[given.cancelled.column].cast("string").strip()
+        add("cancellation_rows", text.startswith(given.cancelled.starts_with))
+    numbers = {COUNT: "non_positive_counts", PRICE: "non_positive_prices"}
+    for word, name in numbers.items():
+        column = source.column(word)
+        if column is not None:
+            add(name, number_of(column) <= 0)
+    value = source.column(VALUE)
+    if value is not None:
+        add("negative_values", number_of(value) < 0)
+    found = rows.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    counts = {name: int(number or 0) for name, number in found.items()}
+    counts["surplus_duplicates"] = _surplus(rows, source.own, engine)
+    identifier = source.column(EVENT_ID)
+    if identifier is not None:
+        named = rows.filter(id_text(identifier).notnull())
+        counts["repeated_event_ids"] = _surplus(named, [source.columns[EVENT_ID]], engine)
+    return counts
+
+
+def _surplus(rows: Table, names: list[str], engine: Engine) -> int:
+    """Rows beyond the first of each group that is equal in all the columns."""
+    columns = [
+        rows[name].cast("string") if rows[name].type().is_nested() else rows[name] for name in names
+    ]
+    narrow = rows.select(_key=engine.key(*columns))
+    often = narrow.group_by("_key").having(narrow.count() > 1).agg()
+    keyed = rows.select(
+        _key=engine.key(*columns),
+        **{f"_own{place}": column for place, column in enumerate(columns)},
+    )
+    same = keyed.semi_join(often, "_key")
+    groups = same.group_by([name for name in same.columns if name != "_key"]).agg(n=ibis._.count())
+    found = groups.aggregate(surplus=(groups.n - 1).sum()).to_pyarrow()["surplus"][0].as_py()
+    return int(found or 0)

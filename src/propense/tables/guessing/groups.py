@@ -1,0 +1,189 @@
+"""Files of equal columns become one group, written as one glob."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from propense.tables.guessing.column_profiles import ColumnProfile, profile_column
+from propense.tables.sources.samples import Format, Sample, Unreadable, sample_file
+
+LOOKED_AT: Final = 6
+"""Of many files that differ only by a number in the name, as many are looked into."""
+_NO_DATA: Final = frozenset(
+    ".md .toml .py .ipynb .html .htm .pdf .png .jpg .jpeg .gif .svg .rst .lock .yaml .yml .ini "
+    ".sql .sh .bak .tmp".split()
+)
+_PACKED: Final = frozenset(".zip .7z .rar .tar .xlsx .xls .ods .doc .docx .bz2 .xz .zst".split())
+_DIGITS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files with equal columns."""
+
+    name: str
+    """A short word for the group, from the file names."""
+    paths: tuple[str, ...]
+    """Relative paths or one glob that matches just these files."""
+    format: Format
+    columns: dict[str, ColumnProfile]
+    """The file's own column name -> what it looks like over all samples."""
+    rows_about: int
+    n_bytes: int
+    n_files: int
+    delimiter: str | None
+    encoding: str
+    ragged: int
+    unusual_name: bool
+    """True where the file name alone does not tell the format."""
+    whole: bool
+    cells: dict[str, list[str | None]] = field(default_factory=dict, repr=False)
+    """Own name -> the sampled cells of all looked-at files, row by row."""
+
+    def column(self, own: str) -> ColumnProfile:
+        return self.columns[own]
+
+
+def find_groups(folder: Path, start: Path) -> tuple[list[Group], list[Unreadable]]:
+    """Group the readable files below `folder`; paths are written relative to `start`."""
+    families: dict[str, list[Path]] = defaultdict(list)
+    unreadable: list[Unreadable] = []
+    for path in _files(folder):
+        if path.suffix.lower() in _PACKED:
+            unreadable.append(
+                Unreadable(path, "it is an archive or a spreadsheet; unpack it or save it as CSV")
+            )
+        else:
+            families[_DIGITS.sub("#", str(path.relative_to(folder)))].append(path)
+    by_columns: dict[tuple[str, ...], list[tuple[Sample, float, list[Path]]]] = defaultdict(list)
+    for family in families.values():
+        chosen = _spread(family)
+        seen: dict[tuple[str, ...], list[Sample]] = defaultdict(list)
+        for path in chosen:
+            found = sample_file(path)
+            if isinstance(found, Unreadable):
+                unreadable.append(found)
+            elif found.n_rows == 0:
+                unreadable.append(Unreadable(path, "it has a header but no rows"))
+            else:
+                fixed = "" if found.format == "access_log" else found.columns
+                seen[(found.format, *sorted(fixed))].append(found)
+        if not seen:
+            continue
+        main = max(seen, key=lambda key: len(seen[key]))
+        unseen = [path for path in family if path not in chosen]
+        for key, samples in seen.items():
+            more = unseen if key == main else []
+            sampled = sum(sample.n_bytes for sample in samples)
+            scale = 1 + sum(path.stat().st_size for path in more) / max(1, sampled)
+            members = [sample.path for sample in samples] + more
+            for i, sample in enumerate(samples):
+                by_columns[key].append((sample, scale, members if i == 0 else []))
+    groups = [_group(found, folder, start) for found in by_columns.values()]
+    return sorted(groups, key=lambda group: group.paths), unreadable
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "runs", "shelf")))
+        for name in sorted(files):
+            path = Path(root) / name
+            if not name.startswith((".", "LICENSE", "LICENCE")) and (
+                path.suffix.lower() not in _NO_DATA
+            ):
+                yield path
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    if len(paths) <= LOOKED_AT:
+        return list(paths)
+    return [paths[i * (len(paths) - 1) // (LOOKED_AT - 1)] for i in range(LOOKED_AT)]
+
+
+def _group(found: Sequence[tuple[Sample, float, list[Path]]], folder: Path, start: Path) -> Group:
+    samples = [sample for sample, _, _ in found]
+    files = sorted(path for _, _, members in found for path in members)
+    first = samples[0]
+    cells: dict[str, list[str | None]] = {
+        name: [
+            cell for sample in samples
+            for cell in sample.columns.get(name) or [None] * sample.n_rows
+        ]
+        for name in dict.fromkeys(name for sample in samples for name in sample.columns)
+    }  # fmt: skip
+    declared = first.declared or {}
+    return Group(
+        name=_short_name(files),
+        paths=glob_of(files, folder, start),
+        format=first.format,
+        columns={
+            name: profile_column(name, column, declared.get(name))
+            for name, column in cells.items()
+        },
+        rows_about=round(sum(sample.rows_about * scale for sample, scale, _ in found)),
+        n_bytes=sum(path.stat().st_size for path in files),
+        n_files=len(files),
+        delimiter=first.delimiter,
+        encoding=first.encoding,
+        ragged=sum(sample.ragged for sample in samples),
+        unusual_name=not _tells(first.path, first.format),
+        whole=len(samples) == len(files) and all(sample.whole for sample in samples),
+        cells=cells,
+    )  # fmt: skip
+
+
+def _tells(path: Path, form: Format) -> bool:
+    name = path.name.lower().removesuffix(".gz")
+    endings = {
+        "csv": (".csv", ".tsv"), "jsonl": (".jsonl", ".ndjson"),
+        "parquet": (".parquet",), "access_log": (".log",),
+    }  # fmt: skip
+    return name.endswith(endings[form])
+
+
+def _short_name(files: Sequence[Path]) -> str:
+    """A TOML key from what the file names share, or from their folder."""
+    shared = _common([path.name.split(".")[0] for path in files])
+    word = re.sub(r"[^0-9A-Za-z]+", "_", shared).strip("_0123456789").lower()
+    if len(word) < 2 or (len(files) > 1 and len(word) < 3):
+        word = re.sub(r"[^0-9A-Za-z]+", "_", files[0].parent.name).strip("_").lower()
+    return word or "data"
+
+
+def glob_of(files: Sequence[Path], folder: Path, start: Path) -> tuple[str, ...]:
+    """One glob that matches the files and no other data file of the folder, else all paths."""
+    written = [Path(os.path.relpath(path, start)).as_posix() for path in files]
+    if len(files) == 1:
+        return (written[0],)
+    parts = [path.split("/") for path in written]
+    if len({len(part) for part in parts}) == 1:
+        pattern = "/".join(_widen([part[i] for part in parts]) for i in range(len(parts[0])))
+        matched = {path.resolve() for path in start.glob(pattern)} if "../" not in pattern else None
+        if matched is not None and matched == {path.resolve() for path in files}:
+            return (pattern,)
+    return tuple(written)
+
+
+def _widen(words: Sequence[str]) -> str:
+    if len(set(words)) == 1:
+        return words[0]
+    front = _common(words)
+    back = _common([word[len(front) :][::-1] for word in words])[::-1]
+    # a number that happens to begin alike (2024-01, 2024-02) may go on otherwise next month
+    if front[-1:].isdigit() and any(word[len(front) :][:1].isdigit() for word in words):
+        front = front.rstrip("0123456789")
+    return f"{front}*{back}"
+
+
+def _common(words: Sequence[str]) -> str:
+    """The letters all words begin with."""
+    low, high = min(words), max(words)
+    end = next((i for i, pair in enumerate(zip(low, high, strict=False)) if len(set(pair)) > 1),
+               min(len(low), len(high)))  # fmt: skip
+    return low[:end]

@@ -1,0 +1,76 @@
+"""The text of a guessed propense.toml: every guess with its reason, other choices as comments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from propense.tables.guessing.groups import Group
+from propense.tables.guessing.proposal_goals import propose_goals, propose_recommend, propose_split
+from propense.tables.guessing.proposal_tables import propose_source, propose_table
+from propense.tables.guessing.roles import Role
+from propense.tables.guessing.toml_text import Proposal
+
+
+def propose(roles: Sequence[Role]) -> Proposal:
+    """The settings of the roles, as text with reasons."""
+    out = Proposal()
+    events = [role for role in roles if role.name == "events"]
+    tables = {role.name: role for role in roles if role.name not in ("events", "none", "labels")}
+    labels = [role for role in roles if role.name == "labels"]
+    _head(out, [role.group for role in roles])
+    taken: set[str] = set()
+    for role in events:
+        propose_source(out, role, _free(role.group.name, taken))
+    for name in ("identities", "users", "items", "exposures", "impressions"):
+        if name in tables:
+            propose_table(out, tables[name])
+    goals = propose_goals(out, events, tables.get("users"), labels)
+    propose_split(out, events, goals)
+    propose_recommend(out, events)
+    for role in roles:
+        if role.name == "none":
+            out.notes.append(f"left out {role.group.paths[0]}: {role.why}")
+    if out.notes:
+        out.say("", "# Not used:")
+        out.lines.extend(f"#   {note}" for note in out.notes)
+    return out
+
+
+def _free(name: str, taken: set[str]) -> str:
+    chosen, number = name, 2
+    while chosen in taken:
+        chosen, number = f"{name}_{number}", number + 1
+    taken.add(chosen)
+    return chosen
+
+
+def _head(out: Proposal, groups: Sequence[Group]) -> None:
+    chinese = _chinese(groups)
+    out.say(
+        "# Guessed by `propense init` from samples of the files. Read the reasons, correct what is",
+        "# wrong, then run `propense check`.",
+        "",
+    )
+    if chinese:
+        out.say('time_zone = "Asia/Shanghai"   # the files have Chinese words',
+                'currency = "CNY"')  # fmt: skip
+    else:
+        out.say('time_zone = "UTC"   # of times without an offset, and for hour and weekday',
+                'currency = "USD"')  # fmt: skip
+    zone = "Asia/Shanghai" if chinese else "UTC"
+    if not any(column.is_time for group in groups for column in group.columns.values()):
+        return
+    out.questions.append(
+        f"Which time zone are the times in? (time_zone = {zone!r} is a guess; for example "
+        "'Europe/Berlin')"
+    )
+
+
+def _chinese(groups: Sequence[Group]) -> bool:
+    """Whether column names or frequent cells are Chinese."""
+    for group in groups:
+        for own, column in group.columns.items():
+            words = [own, *(word for word, _ in column.common[:20])]
+            if any(0x33FF < ord(letter) < 0xA000 for word in words for letter in word):
+                return True
+    return False

@@ -1,0 +1,206 @@
+"""The goals, parts and recommendations of a guessed propense.toml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from propense.tables.guessing import names
+from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.proposal_tables import columns_line, constant_action
+from propense.tables.guessing.roles import Role, label_columns
+from propense.tables.guessing.toml_text import Proposal, array, key, paths, quoted
+from propense.tables.sources.samples import own_name
+
+HORIZONS: Final = (90, 60, 30, 14, 7, 3, 2, 1)
+"""Days that are offered as a goal's horizon."""
+PARTS_OF_SPAN: Final = 4
+"""Train, validation and test need a horizon each, and train wants more than one."""
+DAY: Final = 86_400
+
+
+def horizon_days(span_days: float, at_most: int) -> int | None:
+    """The longest offered horizon that leaves room for train, validation and test.
+
+    >>> horizon_days(365, 90), horizon_days(100, 90), horizon_days(2, 90)
+    (90, 14, None)
+    """
+    fitting = [days for days in HORIZONS if days <= at_most and days * PARTS_OF_SPAN <= span_days]
+    return fitting[0] if fitting else None
+
+
+@dataclass(frozen=True)
+class GoalGuess:
+    name: str
+    days: int | None
+
+
+def propose_goals(
+    out: Proposal, events: Sequence[Role], users: Role | None, labels: Sequence[Role]
+) -> list[GoalGuess]:
+    goals: list[GoalGuess] = []
+    for role in ([users] if users else []) + list(labels):
+        for i, own in enumerate(label_columns(role.group, role.columns.values())):
+            _label_goal(out, role, own, first=i == 0 or role.name == "labels")
+            goals.append(GoalGuess(own, None))
+    span = _span_days(events)
+    if span is None:
+        return goals
+    _event_goals(out, events, span, goals)
+    if not goals:
+        out.comment(f"No goal: the data spans {span:.1f} days, too short for a horizon of one day.")
+    return goals
+
+
+def _label_goal(out: Proposal, role: Role, own: str, first: bool) -> None:
+    column = role.group.column(own)
+    name = re.sub(r"[^0-9a-z_]+", "_", own_name(own).lower()).strip("_") or "label"
+    positive = _positive_word(column)
+    share = dict(column.common).get(positive, 0) / max(1, column.n_known)
+    mark = "" if first else "# "
+    out.say("", f"{mark}[goals.{key(name)}]")
+    out.comment(f"{own} is {positive!r} in {share:.1%} of the sample.")
+    out.say(f"{mark}column = {quoted(own_name(own))}", f"{mark}positive = {quoted(positive)}")
+    if role.name == "labels":
+        out.say(f"{mark}path = {paths(role.group)}")
+        columns_line(out, role.columns)
+        moment = [one for one in role.group.columns.values() if one.is_time]
+        if moment:
+            out.say(f"{mark}as_of = {quoted(moment[0].name)}   # what came later is not looked at")
+        else:
+            out.questions.append(
+                f"[goals.{name}] as_of: from which moment on was the label counted? Events after "
+                "it would give the answer away"
+            )
+
+
+def _positive_word(column: ColumnProfile) -> str:
+    words = [word for word, _ in column.common]
+    for word in words:
+        if word.lower() in ("yes", "true", "1", "1.0", "y", "t", "是"):
+            return word
+    return words[-1]
+
+
+def _span_days(events: Sequence[Role]) -> float | None:
+    ends: list[tuple[float, float]] = []
+    for role in events:
+        own = role.columns.get("event_time")
+        column = role.group.columns.get(own) if own else None
+        if column is not None and column.low is not None and column.high is not None:
+            ends.append((column.low, column.high))
+    if not ends:
+        return None
+    return (max(high for _, high in ends) - min(low for low, _ in ends)) / DAY
+
+
+def _event_goals(
+    out: Proposal, events: Sequence[Role], span: float, goals: list[GoalGuess]
+) -> None:
+    near, far = horizon_days(span, 30), horizon_days(span, 90)
+    if near is None or far is None:
+        return
+    paying, has_value = _paying(events)
+    again = horizon_days(span, 3 * near) or near
+    if paying:
+        out.say("", "[goals.pay]")
+        out.comment(f"P({paying!r} within {near} days); the data spans {span:.0f} days.")
+        out.say(f"action = {quoted(paying)}", f'within = "{near}d"',
+                f'among = "active within {max(again, near)}d"')  # fmt: skip
+        goals.append(GoalGuess("pay", near))
+    out.say("", "[goals.churn]")
+    out.comment(f"P(nothing at all within {near} days).")
+    out.say('absent = "*"', f'within = "{near}d"', f'among = "active within {max(again, near)}d"')
+    goals.append(GoalGuess("churn", near))
+    if paying and has_value:
+        out.say("", "[goals.spend]")
+        out.comment("Expected money, refunds netted.")
+        out.say(f"value_of = {quoted(paying)}", f'within = "{far}d"')
+        goals.append(GoalGuess("spend", far))
+
+
+def _action_words(events: Sequence[Role]) -> dict[str, int]:
+    words: dict[str, int] = {}
+    for role in events:
+        own = role.columns.get("action")
+        if role.group.format == "access_log":
+            continue
+        if own is not None:
+            for word, count in role.group.column(own).common:
+                words[word] = words.get(word, 0) + count
+        else:
+            word = constant_action(role.group, role.columns)[0]
+            words[word] = words.get(word, 0) + role.group.rows_about
+    return words
+
+
+def _paying(events: Sequence[Role]) -> tuple[str | None, bool]:
+    """The action that brings money, and whether money is recorded."""
+    words = _action_words(events)
+    ranked = [
+        word for word in words
+        if names.says(word, names.PAYING) and not names.says(word, names.REFUNDING)
+    ]  # fmt: skip
+    has_value = any({"value", "price"} & set(role.columns) for role in events)
+    first = ("pay", "purchase", "buy", "支付", "购买")
+    ranked.sort(key=lambda word: (word.lower() not in first, -words[word]))
+    return (ranked[0] if ranked else None), has_value
+
+
+def propose_split(out: Proposal, events: Sequence[Role], goals: Sequence[GoalGuess]) -> None:
+    out.say("", "[split]")
+    if not events:
+        out.say('by = "user"   # no events: customers are dealt to the parts by hash')
+    elif _span_days(events) is None:
+        out.say('by = "leave_one_out"   # no times: each customer\'s last item is the test')
+    else:
+        out.say('by = "time"   # train on the past, test on what came after')
+        days = [goal.days for goal in goals if goal.days]
+        if days and min(days) < 7:
+            out.say(f'every = "{min(days)}d"   # the shortest horizon')
+
+
+def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:
+    with_items = [role for role in events if "item_id" in role.columns]
+    if not with_items:
+        return
+    words = _action_words(with_items)
+    positive = [
+        word for word in words
+        if names.says(word, names.PAYING | names.LIKING) and not names.says(word, names.REFUNDING)
+    ]  # fmt: skip
+    out.say("", "[recommend]")
+    if positive and len(positive) < len(words):
+        out.say(f"positive = {array(positive)}   # of {', '.join(list(words)[:12])}")
+    else:
+        out.comment("Every action counts as success; name some with `positive`.")
+    paying = {word for word in positive if names.says(word, names.PAYING)}
+    repeats, share = max(_repeated(role, paying or set(positive)) for role in with_items)
+    out.say(f"repeat = {'true' if repeats > 0.1 else 'false'}"
+            f"   # judged from {share:.0%} of the rows, a customer takes about "
+            f"{repeats:.0%} of the items again")  # fmt: skip
+
+
+def _repeated(role: Role, positive: set[str]) -> tuple[float, float]:
+    """Share of customer-item pairs that come at more than one time, and of rows sampled.
+
+    A sample holds both halves of a pair about as seldom as it holds rows, so the share seen is
+    divided by the share sampled.
+    """
+    cells, columns = role.group.cells, role.columns
+    users, items = cells[columns["user_id"]], cells[columns["item_id"]]
+    nothing: list[str | None] = [None] * len(users)
+    times = cells[columns["event_time"]] if "event_time" in columns else nothing
+    actions = cells[columns["action"]] if "action" in columns else nothing
+    moments = {
+        (user, item, time)
+        for user, item, time, action in zip(users, items, times, actions, strict=True)
+        if user is not None and item is not None
+        and (action is None or action in positive or not positive)
+    }  # fmt: skip
+    pairs = {(user, item) for user, item, _ in moments}
+    sampled = min(1.0, len(users) / max(1, role.group.rows_about))
+    repeated = (len(moments) - len(pairs)) / max(1, len(pairs))
+    return min(1.0, repeated / max(sampled, 0.01)), sampled

@@ -1,0 +1,318 @@
+"""Reading: every source and table as it is, its columns known by the project's words."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.expr.types import Column
+from ibis.expr.types import Table as Rows
+
+from propense import columns as words
+from propense.errors import SettingsError, SourceError, nearest
+from propense.settings import Settings, Source, Table
+from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, Engine
+from propense.tables.sources.formats import Format, TextFile, detect_format, stage
+from propense.tables.sources.live import fetch_live, is_live, plain_address, resolve_live
+from propense.tables.sources.live_traits import fit_columns, spread_traits
+from propense.tables.sources.locations import fetch_table, is_sql, local_files
+from propense.tables.sources.text_files import plain_names
+
+PRICE: Final = "price"
+RECEIVED_TIME: Final = "received_time"
+ALIAS: Final = "alias"
+EVENT_WORDS: Final = (*words.EVENT_COLUMNS, words.ORDER, PRICE, RECEIVED_TIME)
+"""What `columns` of a source may map; a column that has such a name needs no mapping."""
+TABLE_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "users": (words.USER_ID,),
+    "items": (words.ITEM_ID,),
+    "identities": (words.USER_ID, ALIAS, words.SOURCE),
+    "exposures": words.EXPOSURE_COLUMNS,
+    "impressions": words.IMPRESSION_COLUMNS,
+}
+NEEDED: Final[dict[str, tuple[str, ...]]] = {
+    "users": (),
+    "items": (words.ITEM_ID,),
+    "identities": (words.USER_ID, ALIAS),
+    "exposures": (words.USER_ID,),
+    "impressions": (words.USER_ID,),
+}
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Files of one source or table as they are, rows numbered."""
+
+    name: str
+    rows: Rows
+    """The files' own columns, `_row`, and `_broken` where a text file had broken rows."""
+    columns: dict[str, str]
+    """The project's word -> the files' own name."""
+    files: tuple[str, ...]
+    """In the order of their numbers: file `n` has rows `n * 2**40` and up."""
+    settings: Source | Table
+    with_zone: frozenset[str] = frozenset()
+    """Time columns that Parquet already keeps in UTC."""
+    live: frozenset[int] = frozenset()
+    """Numbers of the files that are the service's own history."""
+
+    @property
+    def own(self) -> list[str]:
+        """The files' own columns, without the numbering."""
+        return [name for name in self.rows.columns if name not in (ROW, BROKEN)]
+
+    def column(self, word: str) -> Column | None:
+        """The column of one of the project's words, or None."""
+        name = self.columns.get(word)
+        return None if name is None else self.rows[name]
+
+    def place(self, row: int) -> str:
+        """Where a row is, for messages: "FILE row 17" (the first row of data is 1)."""
+        return f"{self.files[row >> FILE_SHIFT]} row {(row & ((1 << FILE_SHIFT) - 1)) + 1:,}"
+
+    @cached_property
+    def n_rows(self) -> int:
+        return int(self.rows.count().execute())
+
+
+@dataclass(frozen=True)
+class RawTables:
+    """All that was read; nothing is typed yet."""
+
+    sources: dict[str, RawTable]
+    users: RawTable | None = None
+    items: RawTable | None = None
+    identities: RawTable | None = None
+    exposures: RawTable | None = None
+    impressions: RawTable | None = None
+    live_notes: dict[str, str] = field(default_factory=dict)
+    """Table ("events" for all sources) -> what the live store gave to it."""
+
+    def tables(self) -> Iterator[tuple[str, RawTable]]:
+        """The tables beside the events that are there."""
+        for name in TABLE_WORDS:
+            found = getattr(self, name)
+            if found is not None:
+                yield name, found
+
+
+def read(settings: Settings, engine: Engine) -> RawTables:
+    """Everything the settings name, as it is in the files.
+
+    Text formats pass through Parquet files of text columns in the engine's scratch folder;
+    Parquet files are read where they lie. Columns are found by the settings' mapping or by
+    their own plain name.
+
+    A live store without a row is left out and noted. Raises SourceError naming the file and
+    the column, SettingsError for an unknown word in a mapping.
+    """
+    sources, found = {}, {}
+    notes: dict[str, str] = {}
+    for name, source in settings.sources.items():
+        where = f"[sources.{name}] events"
+        table = _read(name, source, _many(source.events), settings, engine, where, notes)
+        if table is not None:
+            sources[name] = _check_source(table, source)
+    for name in TABLE_WORDS:
+        given = getattr(settings, name)
+        if given is not None:
+            where = f"[{name}] path"
+            found[name] = _read(name, given, _many(given.path), settings, engine, where, notes)
+    if settings.sources and not sources and found.get("users") is None:
+        raise SourceError(
+            f"there is nothing to learn from yet: {notes.get('events', 'no source has a row')}; "
+            "let the service run first, or name a log of events beside it"
+        )
+    return RawTables(sources, **found, live_notes=notes)
+
+
+def _many(paths: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (paths,) if isinstance(paths, str) else paths
+
+
+def _read(
+    name: str, given: Source | Table, addresses: tuple[str, ...], settings: Settings,
+    engine: Engine, where: str, notes: dict[str, str],
+) -> RawTable | None:  # fmt: skip
+    known = EVENT_WORDS if isinstance(given, Source) else TABLE_WORDS[name]
+    if isinstance(given, Source) or name == "identities":
+        for word in given.columns:
+            if word not in known:
+                raise SettingsError(
+                    f"{where.split()[0][:-1]}.columns] has an unknown word {word!r}; "
+                    f"{nearest(word, known)}"
+                )
+    scratch = (
+        engine.scratch / "staged" / f"{'source' if isinstance(given, Source) else 'table'}-{name}"
+    )
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    base = Path(settings.folder)
+    wanted = _wanted(given)
+    originals: list[str] = []
+    staged: list[Path] = []
+    role = "events" if isinstance(given, Source) else name
+    # What is live comes last: it takes the columns' names and types from the files.
+    resolved = [resolve_live(address, role, settings) for address in addresses]
+    for address in (address for address in resolved if not is_live(address)):
+        if is_sql(address):
+            out = scratch / f"{len(staged):05d}.parquet"
+            fetch_table(address, out, base, where)
+            originals.append(address.split("?")[0].rsplit("@", 1)[-1] + "?" + address.split("?")[1])
+            staged.append(out)
+            continue
+        for file in local_files([address], base, scratch, where):
+            originals.append(_shown(file, base))
+            staged.append(_as_parquet(file, given, wanted, scratch, len(staged)))
+    n_files = len(staged)
+    for address in (address for address in resolved if is_live(address)):
+        out = scratch / f"{len(staged):05d}.parquet"
+        n_rows = fetch_live(address, out, base, where)
+        notes[role] = f"{n_rows:,} rows of {plain_address(address)}"
+        files = [pq.read_schema(file) for file in staged[:n_files]]
+        if role == "users":
+            notes[role] += _spread(out, n_rows, given, settings, files)
+        elif n_rows:
+            fit_columns(out, given.columns, files)
+        if out.exists():
+            originals.append(plain_address(address))
+            staged.append(out)
+    if not staged:
+        return None
+    schemas = [
+        _schema(file, original, place >= n_files)
+        for place, (file, original) in enumerate(zip(staged, originals, strict=True))
+    ]
+    rows = engine.read_numbered(staged)
+    columns, renames = _resolve(rows.columns, given.columns, known, where, originals[0])
+    if renames:
+        rows = rows.rename(renames)
+    with_zone = frozenset(
+        field.name for schema in schemas for field in schema
+        if pa.types.is_timestamp(field.type) and field.type.tz is not None
+    )  # fmt: skip
+    table = RawTable(
+        name,
+        rows,
+        columns,
+        tuple(originals),
+        given,
+        with_zone,
+        frozenset(range(n_files, len(staged))),
+    )
+    if not isinstance(given, Source):
+        _need(table, NEEDED[name], where)
+    return table
+
+
+def _spread(
+    out: Path, n_rows: int, given: Source | Table, settings: Settings, files: list[pa.Schema]
+) -> str:
+    """Take the traits of live users apart, in place; what to say of those left out."""
+    assert isinstance(given, Table)
+    labels = {goal.column for goal in settings.goals.values() if goal.path is None}
+    labels |= {goal.as_of for goal in settings.goals.values() if goal.path is None}
+    left = spread_traits(
+        out if n_rows else None, out, given, frozenset(name for name in labels if name), files,
+    )  # fmt: skip
+    if not left:
+        return ""
+    more = f" and {len(left) - 10:,} more" if len(left) > 10 else ""
+    return f"; traits left out: {', '.join(left[:10])}{more} (name them in features to keep them)"
+
+
+def _wanted(given: Source | Table) -> tuple[str, ...]:
+    names = list(given.columns.values())
+    if isinstance(given, Source) and given.cancelled is not None:
+        names.append(given.cancelled.column)
+    return tuple(dict.fromkeys(names))
+
+
+def _shown(file: Path, base: Path) -> str:
+    try:
+        return str(file.relative_to(base))
+    except ValueError:
+        return str(file)
+
+
+def _as_parquet(
+    file: Path, given: Source | Table, wanted: tuple[str, ...], scratch: Path, place: int
+) -> Path:
+    if file.stat().st_size == 0:
+        raise SourceError(f"{file} is empty; remove it from the source or export it again")
+    form: Format = detect_format(file) if given.format == "auto" else given.format
+    if form == "parquet":
+        return file
+    text = TextFile(file, form, given.delimiter, given.encoding, wanted)
+    return stage(text, scratch, place)
+
+
+def _schema(file: Path, original: str, live: bool) -> pa.Schema:
+    try:
+        with pq.ParquetFile(file) as data:
+            if data.metadata.num_rows == 0 and not live:
+                raise SourceError(f"{original} has no rows; remove it from the source")
+            return data.schema_arrow
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"{original} is no whole Parquet file ({str(error).splitlines()[0]}); copy it again"
+        ) from error
+
+
+def _resolve(
+    own: tuple[str, ...], mapping: dict[str, str], known: tuple[str, ...], where: str, file: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Word -> own name; and new name -> own name where the file's header was typed."""
+    data = [name for name in own if name not in (ROW, BROKEN)]
+    plain = dict(zip(plain_names(data), data, strict=True))
+    renames = {new: old for new, old in plain.items() if new != old and old}
+    names = {new if new in renames else old for new, old in plain.items()}
+    by_fold = {name.strip().casefold(): name for name in names}
+    columns: dict[str, str] = {}
+    for word, name in mapping.items():
+        if name in names:
+            columns[word] = name
+        elif plain_names([name])[0].casefold() in by_fold:
+            columns[word] = by_fold[plain_names([name])[0].casefold()]
+        else:
+            raise SourceError(
+                f"{where}: {file} has no column {name!r} (for {word}); {nearest(name, names)}"
+            )
+    mapped = set(columns.values())
+    for word in known:
+        if word not in columns and word in names and word not in mapped:
+            columns[word] = word
+    return columns, renames
+
+
+def _need(table: RawTable, needed: tuple[str, ...], where: str) -> None:
+    for word in needed:
+        if word not in table.columns:
+            raise SourceError(
+                f"{where}: {table.files[0]} has no column {word!r}; name it in columns = "
+                f'{{ {word} = "..." }}; {nearest(word, table.own)}'
+            )
+
+
+def _check_source(table: RawTable, source: Source) -> RawTable:
+    """A source needs a user, and an action unless every row's is named."""
+    where = f"[sources.{table.name}]"
+    _need(table, (words.USER_ID,), where)
+    if source.action is None and words.ACTION not in table.columns:
+        raise SourceError(
+            f"{where}: {table.files[0]} has no column 'action'; name it in columns = "
+            f'{{ action = "..." }}, or the action of every row: action = "view"; '
+            f"{nearest('action', table.own)}"
+        )
+    if source.cancelled is not None and source.cancelled.column not in table.own:
+        raise SourceError(
+            f"{where} cancelled: {table.files[0]} has no column {source.cancelled.column!r}; "
+            f"{nearest(source.cancelled.column, table.own)}"
+        )
+    return table

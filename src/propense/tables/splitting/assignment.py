@@ -1,0 +1,169 @@
+"""Which part or fold each customer belongs to, where customers and not time are divided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from propense.columns import FOLD, PART, USER_ID
+from propense.encoding.folds import deal_folds, deal_parts
+from propense.errors import SettingsError, SplitError, nearest
+from propense.schemas import PARTS, TEST, TRAIN, VALIDATION, Words
+from propense.settings import Split
+from propense.tables.splitting.label_columns import LabelColumn
+from propense.tables.splitting.shards import Partitions
+
+NOWHERE = -1
+
+Bytes = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Deal:
+    """Parts and folds of one shard's customers, -1 where none."""
+
+    part: Bytes
+    fold: Bytes
+
+    def beside(self, users: Any) -> Any:
+        """The profiles with the columns `part` and `fold`."""
+        parts = pa.array(self.part, mask=self.part == NOWHERE)
+        folds = pa.array(self.fold.astype(np.int32), mask=self.fold == NOWHERE)
+        words = pa.array(PARTS, pa.string()).take(parts)
+        return users.append_column(PART, words).append_column(FOLD, folds)
+
+
+def deal(
+    partitions: Partitions, split: Split, by: str, stratum: LabelColumn | None
+) -> tuple[list[Deal], list[str]]:
+    """One Deal a shard, and notes. `by` is "user" or "group".
+
+    With folds every customer has a fold and no part; folds of single customers are balanced by
+    the label `stratum`, folds of groups hold equally many groups. Without, customers or whole
+    groups are dealt to parts; test customers whose value of `split.apart` occurs in train or
+    validation get no part.
+
+    Raises SettingsError naming a missing column or group.
+    """
+    wanted = [name for name in (split.group if by == "group" else None, split.apart) if name]
+    for key, name in (("group", split.group), ("apart", split.apart)):
+        if name in wanted and name not in partitions.profile.names:
+            raise SettingsError(
+                f"[split] {key} = {name!r} is not in the users table; "
+                f"{nearest(str(name), partitions.profile.names)}"
+            )
+    for name in (PART, FOLD):
+        if name in partitions.profile.names:
+            raise SettingsError(
+                f"the users table has a column {name!r}, the name of what a split by {by} writes; "
+                f"rename it under [users] columns"
+            )
+    if split.folds is not None and (split.apart or split.validation or split.test):
+        raise SettingsError("[split] folds cannot go with apart, validation or test")
+    columns = (USER_ID, *dict.fromkeys(wanted))
+    if stratum is not None and stratum.file is None:
+        columns = tuple(dict.fromkeys((*columns, stratum.column, *_as_of_column(stratum))))
+    shards = [partitions.customers(i, columns) for i in range(partitions.n_shards)]
+    sizes = np.array([users.num_rows for users in shards])
+    notes: list[str] = []
+    if by == "group":
+        keys, notes = _group_keys(shards, str(split.group))
+    else:
+        keys = np.concatenate([_words(users[USER_ID]) for users in shards])
+    part = np.full(len(keys), NOWHERE, dtype=np.int8)
+    fold = np.full(len(keys), NOWHERE, dtype=np.int8)
+    if split.folds is not None:
+        names, place = keys, np.arange(len(keys))
+        classes = np.zeros(len(keys), dtype=np.int8)
+        if by == "group":
+            names, place = np.unique(keys.astype(str), return_inverse=True)
+            classes = np.zeros(len(names), dtype=np.int8)
+        elif stratum is not None:
+            found = [stratum.classes(users, i) for i, users in enumerate(shards)]
+            classes = np.concatenate(found).astype(np.int8)
+        fold = deal_folds(names.tolist(), split.folds, split.seed, classes)[place]
+    else:
+        part = _parts(keys, split, by)
+    if split.apart is not None:
+        values = [users[split.apart].cast(pa.string()) for users in shards]
+        apart = pa.chunked_array([chunk for column in values for chunk in column.chunks],
+                                 type=pa.string())  # fmt: skip
+        left_out = _seen_before(apart, part)
+        part[left_out] = NOWHERE
+        notes.append(
+            f"{int(left_out.sum()):,} test customers are left out because their "
+            f"{split.apart!r} occurs in train or validation"
+        )
+    edges = np.cumsum(sizes)[:-1]
+    pairs = zip(np.split(part, edges), np.split(fold, edges), strict=True)
+    return [Deal(*pair) for pair in pairs], notes
+
+
+def _parts(keys: Words, split: Split, by: str) -> Bytes:
+    """Parts by the listed groups, the rest by hash."""
+    listed = {VALIDATION: split.validation, TEST: split.test} if by == "group" else {}
+    both = set(split.validation) & set(split.test)
+    if listed and both:
+        raise SettingsError(f"[split] group {min(both)!r} is in both validation and test")
+    known = set(keys) if any(listed.values()) else set()
+    shares = list(split.fractions)
+    for number, groups in listed.items():
+        for group in groups:
+            if group not in known:
+                raise SettingsError(
+                    f"[split] {PARTS[number]} names the group {group!r}, which no customer has; "
+                    f"{nearest(group, {key for key in known if isinstance(key, str)})}"
+                )
+        if groups:
+            shares[number] = 0.0
+    total = sum(shares)
+    part = np.full(len(keys), TRAIN, dtype=np.int8)
+    if not all(listed.values()) or not listed:
+        unique, inverse = np.unique(keys.astype(str), return_inverse=True)
+        fractions = (shares[0] / total, shares[1] / total, shares[2] / total)
+        part = deal_parts(unique.tolist(), fractions, split.seed)[inverse]
+    for number, groups in listed.items():
+        part[np.isin(keys.astype(str), groups)] = number
+    return part
+
+
+def _group_keys(shards: list[Any], group: str) -> tuple[Words, list[str]]:
+    """Each customer's group as text; who has none is a group of their own."""
+    values = np.concatenate([_words(users[group].cast(pa.string())) for users in shards])
+    ids = np.concatenate([_words(users[USER_ID]) for users in shards])
+    lacking = np.concatenate([users[group].is_null().to_numpy() for users in shards])
+    if not lacking.any():
+        return values, []
+    values[lacking] = "user " + ids[lacking]
+    return values, [f"{int(lacking.sum()):,} customers without {group!r} are dealt one by one"]
+
+
+def _seen_before(apart: Any, part: Bytes) -> npt.NDArray[np.bool_]:
+    """Test customers whose value occurs in another part."""
+    learned = pc.unique(apart.filter(pa.array((part == TRAIN) | (part == VALIDATION))))
+    seen = pc.is_in(apart, value_set=learned.drop_null()).to_numpy()
+    found: npt.NDArray[np.bool_] = seen & (part == TEST)
+    return found
+
+
+def _as_of_column(label: LabelColumn) -> tuple[str, ...]:
+    return (label.as_of,) if isinstance(label.as_of, str) else ()
+
+
+def _words(column: Any) -> Words:
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def check_parts(counts: dict[str, int], by: str) -> None:
+    """Raise SplitError if a part or fold has no customer."""
+    for name, n in counts.items():
+        if n == 0:
+            raise SplitError(
+                f"{name} is empty: of {sum(counts.values()):,} customers divided by {by}, none "
+                f"fell to it; bring more customers or choose other [split] fractions"
+            )

@@ -1,0 +1,236 @@
+"""Where time is cut into train, validation and test, and the grid of as-of moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+
+from propense.errors import SettingsError, SplitError
+from propense.schemas import PARTS, TEST, TRAIN, VALIDATION, Ints
+from propense.settings import Split, seconds
+from propense.tables.splitting.eligibility import duration_as_setting, duration_in_words
+
+MONDAY: Final = 345_600
+"""1970-01-05, the Monday that the grid starts from unless a cut is given."""
+MAX_MOMENTS: Final = 20_000
+
+
+@dataclass(frozen=True)
+class Grid:
+    """As-of moments `first + k * every` for k in 0..n-1, in seconds UTC."""
+
+    first: int
+    every: int
+    n: int
+
+    @property
+    def moments(self) -> Ints:
+        return self.first + self.every * np.arange(self.n, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When the data's events are."""
+
+    begin: int
+    """Second of the first event, rounded down: a moment sees it from the next second on."""
+    end: int
+    """Second of the last event, rounded down."""
+    n_events: int
+    nth: Callable[[int], int]
+    """Second of the n-th event in the order of time, from 0; exact."""
+
+    def quantile(self, q: float) -> int:
+        """A moment before which lie at most the fraction `q` of the events, by one event."""
+        return self.nth(min(int(q * self.n_events), self.n_events - 1))
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The moments that a split by time turns on."""
+
+    validation_from: int
+    test_from: int
+    end: int
+
+    def part_of(self, moments: Ints) -> Ints:
+        """TRAIN, VALIDATION or TEST of each moment."""
+        return np.searchsorted([self.validation_from, self.test_from], moments, side="right")
+
+    def closes(self, moments: Ints) -> Ints:
+        """When the part of each moment ends: no label window may reach beyond."""
+        return np.array([self.validation_from, self.test_from, self.end])[self.part_of(moments)]
+
+
+def moment(text: str, time_zone: str, where: str) -> int:
+    """Seconds UTC of an ISO date or time; without an offset it is meant in `time_zone`.
+
+    >>> moment("1970-01-02", "Asia/Shanghai", "[split] test_from")
+    57600
+
+    Raises SettingsError naming `where`.
+    """
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{where} = {text!r} is not a moment; write it like '2025-03-01' or "
+            f"'2025-03-01T12:00:00+08:00'"
+        ) from error
+    if parsed.tzinfo is None:
+        try:
+            parsed = parsed.replace(tzinfo=ZoneInfo(time_zone))
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise SettingsError(
+                f"time_zone {time_zone!r} is unknown; write it like 'Europe/Paris' or 'UTC'"
+            ) from error
+    return int(np.floor(parsed.timestamp()))
+
+
+def written(moment_seconds: int) -> str:
+    """A moment as messages show it.
+
+    >>> written(0)
+    '1970-01-01 00:00:00 UTC'
+    """
+    return datetime.fromtimestamp(moment_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def cut_time(
+    clock: Clock, split: Split, horizons: dict[str, int], gridded: bool, time_zone: str
+) -> tuple[Cuts, Grid | None]:
+    """The cuts, and the grid of as-of moments where goals ask for one (`gridded`).
+
+    `horizons` are the goals' in seconds. The cuts are quantiles of the events in time, moved
+    back so that the longest horizon fits in validation and test, and floored to the grid;
+    without a grid they are exact to the second.
+
+    Raises SplitError naming the longest horizon that fits, SettingsError on moments in the
+    wrong order.
+    """
+    given = _given(split, time_zone)
+    quantiles = (clock.quantile(split.fractions[0]), clock.quantile(sum(split.fractions[:2])))
+    every = seconds(split.every) if gridded else 1
+    anchor = next((cut for cut in (given[1], given[0]) if cut is not None), MONDAY) % every
+
+    def cuts_for(horizon: int) -> Cuts:
+        test_from = _floored(min(quantiles[1], clock.end - horizon), anchor, every)
+        test_from = test_from if given[1] is None else given[1]
+        validation_from = _floored(min(quantiles[0], test_from - horizon), anchor, every)
+        return Cuts(validation_from if given[0] is None else given[0], test_from, clock.end)
+
+    name = max(horizons, key=lambda goal: horizons[goal], default=None)
+    horizon = 0 if name is None else horizons[name]
+    cuts = cuts_for(horizon)
+    if not cuts.validation_from < cuts.test_from and None not in given:
+        raise SettingsError(
+            f"[split] validation_from {written(cuts.validation_from)} must be before "
+            f"test_from {written(cuts.test_from)}"
+        )
+    if not gridded:
+        _check_events(clock, cuts)
+        return cuts, None
+
+    def lacking(horizon: int) -> str | None:
+        """The first part without an as-of moment whose window fits."""
+        cuts = cuts_for(horizon)
+        spans = (
+            (clock.begin + 1, cuts.validation_from),
+            (cuts.validation_from, cuts.test_from),
+            (cuts.test_from, cuts.end),
+        )
+        for part, (opens, closes) in zip(PARTS, spans, strict=True):
+            if _raised(opens, anchor, every) + horizon > closes:
+                return part
+        return None
+
+    part = lacking(horizon)
+    if part is not None:
+        raise SplitError(
+            f"goal {name!r}: a horizon of {duration_in_words(horizon)} leaves no as-of moment "
+            f"for the {part} part: events run from {written(clock.begin)} to "
+            f"{written(clock.end)}; {_longest(lacking, horizon)}"
+        )
+    first = _raised(clock.begin + 1, anchor, every)
+    shortest = min(horizons.values())
+    return cuts, _grid(first, clock.end - shortest, every)
+
+
+def whole_grid(clock: Clock, split: Split, horizons: dict[str, int]) -> Grid:
+    """As-of moments from the first event on, for splits that do not cut time.
+
+    Raises SplitError if the longest horizon does not fit before the last event.
+    """
+    every = seconds(split.every)
+    first = _raised(clock.begin + 1, MONDAY % every, every)
+    name = max(horizons, key=lambda goal: horizons[goal])
+    if first + horizons[name] > clock.end:
+        raise SplitError(
+            f"goal {name!r}: a horizon of {duration_in_words(horizons[name])} leaves no as-of "
+            f"moment: events run from {written(clock.begin)} to {written(clock.end)}; "
+            + _longest(lambda horizon: first + horizon > clock.end, horizons[name])
+        )
+    return _grid(first, clock.end - min(horizons.values()), every)
+
+
+def _given(split: Split, time_zone: str) -> tuple[int | None, int | None]:
+    pair = (split.validation_from, split.test_from)
+    names = ("[split] validation_from", "[split] test_from")
+    first, second = (
+        None if text is None else moment(text, time_zone, name)
+        for text, name in zip(pair, names, strict=True)
+    )
+    return first, second
+
+
+def _grid(first: int, last: int, every: int) -> Grid:
+    n = (last - first) // every + 1
+    if n > MAX_MOMENTS:
+        minutes = (last - first) // (60 * (MAX_MOMENTS - 1)) + 1
+        raise SettingsError(
+            f"[split] every = {duration_as_setting(every)!r} makes {n:,} as-of moments, more "
+            f"than {MAX_MOMENTS:,}; choose at least {duration_as_setting(minutes * 60)!r}"
+        )
+    return Grid(first, every, n)
+
+
+def _longest(lacks: Callable[[int], object], horizon: int) -> str:
+    """The remedy: the longest shorter horizon for which `lacks` finds nothing lacking."""
+    for unit in (86_400, 3_600, 60, 1):
+        fits, fails = 0, -(-horizon // unit)
+        while fails - fits > 1:
+            middle = (fits + fails) // 2
+            if lacks(middle * unit):
+                fails = middle
+            else:
+                fits = middle
+        if fits > 0 and not lacks(fits * unit):
+            return f"the longest horizon that fits is {duration_as_setting(fits * unit)!r}"
+    return "no horizon fits; choose a shorter [split] every, earlier cuts, or bring more data"
+
+
+def _check_events(clock: Clock, cuts: Cuts) -> None:
+    """Each part needs an event of its own."""
+    edges = ((TRAIN, clock.begin < cuts.validation_from),
+             (VALIDATION, cuts.validation_from < cuts.test_from),
+             (TEST, cuts.test_from <= cuts.end))  # fmt: skip
+    for part, holds in edges:
+        if not holds:
+            raise SplitError(
+                f"{PARTS[part]} part is empty: events run from {written(clock.begin)} to "
+                f"{written(clock.end)}, validation_from is {written(cuts.validation_from)}, "
+                f"test_from is {written(cuts.test_from)}; bring more data or choose the cuts"
+            )
+
+
+def _floored(value: int, anchor: int, every: int) -> int:
+    return value - (value - anchor) % every
+
+
+def _raised(value: int, anchor: int, every: int) -> int:
+    return value + (anchor - value) % every

@@ -1,0 +1,279 @@
+"""The split stage: clean/ becomes parts/, without letting any part see a later one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from propense.columns import FOLD, PART
+from propense.errors import SettingsError, SplitError
+from propense.schemas import PARTS, Ints, PartCount, RunFolder, SplitPlan
+from propense.settings import Settings
+from propense.tables.engine.engine import Engine
+from propense.tables.splitting.assignment import Deal, check_parts, deal
+from propense.tables.splitting.cuts import Cuts, cut_time, whole_grid
+from propense.tables.splitting.goals import Goals, label_columns_of, read_goals
+from propense.tables.splitting.labelled_rows import Labeller, Tally, labels_schema, labels_table
+from propense.tables.splitting.shards import Partitions, Shard, partition, read_shard
+
+By = Literal["time", "user", "group", "leave_one_out"]
+MANY_SHARED: Final = 0.05
+"""Of the last events, at one time with others: such times are too coarse to leave one out."""
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How this data is divided, before anything is written."""
+
+    by: By
+    goals: Goals
+    labeller: Labeller
+    deals: tuple[Deal, ...] | None
+    """Of each shard; None where time or place in the sequence decides."""
+    notes: tuple[str, ...]
+
+    @property
+    def cuts(self) -> Cuts | None:
+        return self.labeller.cuts
+
+
+def split(run: RunFolder, settings: Settings, engine: Engine) -> SplitPlan:
+    """Divide the clean data and label its customers; writes `run.parts` whole or not at all.
+
+    Counts in the plan: events of a part are those whose own time (or whose customer) falls
+    in it; users those dealt to it, in a split by time those with a row, or without goals with
+    an event. Leave-one-out keeps all events of customers with fewer than three in train.
+
+    Raises SettingsError for a goal, action or column the data does not know; SplitError where
+    the parts, horizons or labels cannot be made; LeakError where a label is a feature.
+    """
+    unfinished = run.parts.with_name(run.parts.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        partitions = partition(engine, run.clean, unfinished / "partitions")
+        scheme = _scheme(settings, partitions)
+        plan = _write(scheme, settings, partitions, unfinished)
+        shutil.rmtree(unfinished / "partitions")
+        file = unfinished / "split.json"
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2))
+        shutil.rmtree(run.parts, ignore_errors=True)
+        unfinished.rename(run.parts)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return plan
+
+
+def read_plan(run: RunFolder) -> SplitPlan:
+    """The plan of a finished split. Raises SplitError if there is none."""
+    file = run.parts / "split.json"
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=SplitPlan)
+    except (FileNotFoundError, msgspec.DecodeError) as error:
+        raise SplitError(f"{str(file)!r} is no split plan ({error}); run split again") from error
+
+
+def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
+    rules, survey = settings.split, partitions.survey
+    goals = read_goals(settings, partitions)
+    by = _choose(settings, partitions, goals)
+    if goals.questions and not survey.timed:
+        raise SplitError(
+            f"goal {goals.questions[0].name!r} has a horizon, and the events have no times; give "
+            f"the source an event_time, or ask with a label column"
+        )
+    cuts, grid, deals, notes = None, None, None, list(goals.notes)
+    if by == "time":
+        cuts, grid = cut_time(
+            partitions.clock, rules, goals.horizons, bool(goals.questions), settings.time_zone
+        )
+    elif goals.questions:
+        horizons = {question.name: question.within for question in goals.questions}
+        grid = whole_grid(partitions.clock, rules, horizons)
+    if by in ("user", "group") or (by == "leave_one_out" and goals.columns):
+        stratum = goals.columns[0] if rules.folds is not None and goals.columns else None
+        found, more = deal(partitions, rules, by, stratum)
+        deals, notes = tuple(found), notes + more
+    end = None if survey.span is None else survey.span[1]
+    labeller = Labeller(goals, grid, cuts, end, rules.max_as_of_per_user)
+    return Scheme(by, goals, labeller, deals, tuple(notes))
+
+
+def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
+    """What to divide by, checked: what `auto` means depends on the data."""
+    rules, survey = settings.split, partitions.survey
+    static = [column.name for column in goals.columns if not column.timed]
+    by = rules.by
+    if by == "auto":
+        if rules.group is not None:
+            by = "group"
+        elif rules.folds is not None or not partitions.has_events:
+            by = "user"
+        elif not survey.timed:
+            by = "leave_one_out"
+        else:
+            by = "user" if static and not goals.questions else "time"
+    if by == "time" and not survey.timed:
+        raise SplitError(
+            '[split] by = "time" needs events with times, and the data has none; '
+            'choose by = "user"' + (' or "leave_one_out"' if partitions.has_events else "")
+        )
+    if by == "time" and static:
+        raise SplitError(
+            f"goal {static[0]!r} has labels of one moment or none, which cannot be cut by time; "
+            f'choose [split] by = "user", or give the labels a column as_of'
+        )
+    if by == "leave_one_out" and (goals.questions or not partitions.has_events):
+        why = f"goal {goals.questions[0].name!r} needs" if goals.questions else "the data needs"
+        raise SplitError(
+            f'[split] by = "leave_one_out" divides the events of a sequence; {why} '
+            f'by = "time" or "user"'
+        )
+    if by in ("time", "leave_one_out") and (rules.folds is not None or rules.apart is not None):
+        key = "folds" if rules.folds is not None else "apart"
+        raise SettingsError(
+            f'[split] {key} needs by = "user" or "group"; the data is divided by {by!r}'
+        )
+    if rules.folds is not None and rules.folds > 100:
+        raise SettingsError(f"[split] folds must be at most 100, got {rules.folds}")
+    return by
+
+
+def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: Path) -> SplitPlan:
+    """Shards, users and labels, shard by shard."""
+    (folder / "shards").mkdir(parents=True)
+    tally = Tally(scheme.goals, settings.split.folds)
+    hidden = label_columns_of(settings)
+    schema = labels_schema(scheme.goals)
+    profile = [field for field in partitions.profile if field.name not in hidden]
+    if scheme.deals is not None and scheme.by != "leave_one_out":
+        profile += [pa.field(PART, pa.string()), pa.field(FOLD, pa.int32())]
+    with (
+        pq.ParquetWriter(folder / "labels.parquet", schema, compression="zstd") as labels,
+        pq.ParquetWriter(folder / "users.parquet", pa.schema(profile), compression="zstd") as users,
+    ):
+        for number in range(partitions.n_shards):
+            shard = read_shard(partitions, number)
+            shard.write(folder / "shards" / f"shard-{number:03d}.parquet")
+            dealt = None if scheme.deals is None else scheme.deals[number]
+            table = shard.users
+            if dealt is not None and scheme.by != "leave_one_out":
+                table = dealt.beside(table)
+            users.write_table(table.select([field.name for field in profile]))
+            asked = []
+            for rows in scheme.labeller.rows(shard, number, dealt):
+                labels.write_table(labels_table(rows, shard.user_ids, scheme.goals))
+                tally.add_rows(rows)
+                asked.append(np.unique(rows.user * len(PARTS) + rows.part))
+            _count_shard(tally, scheme, shard, dealt, asked)
+            if scheme.by == "leave_one_out" and partitions.survey.timed:
+                last = shard.offsets[1:][np.diff(shard.offsets) >= 3] - 1
+                moment = shard.ledger.time_us // 1_000_000
+                tally.add_last_events(moment[last] == moment[last - 1])
+    return _plan(scheme, settings, partitions, tally)
+
+
+def _count_shard(
+    tally: Tally, scheme: Scheme, shard: Shard, dealt: Deal | None, asked: list[Ints]
+) -> None:
+    """Events and customers of each part."""
+    n_each = np.diff(shard.offsets)
+    if scheme.by == "leave_one_out":
+        enough = n_each >= 3
+        several = np.repeat(enough, 3).astype(bool)
+        slots = np.where(several, np.tile([0, 1, 2], len(n_each)), -1)
+        sizes = np.stack([n_each - 2, enough, enough], axis=1).ravel()
+        tally.add_events(slots, sizes)
+        tally.add_users(slots)
+        tally.add_events(np.where(enough, -1, 0), n_each)
+        tally.add_users(np.where(~enough & (n_each > 0), 0, -1))
+    elif dealt is not None:
+        slots = np.where(dealt.fold >= 0, dealt.fold, dealt.part).astype(np.int64)
+        tally.add_events(slots, n_each)
+        tally.add_users(slots)
+    elif scheme.cuts is not None:
+        slots = scheme.cuts.part_of(shard.ledger.time_us // 1_000_000)
+        tally.add_events(slots)
+        owners = np.repeat(np.arange(len(n_each)), n_each)
+        if not scheme.goals.plans:
+            asked = [np.unique(owners * len(PARTS) + slots)]
+        if asked:
+            tally.add_users(np.concatenate(asked) % len(PARTS))
+
+
+def _plan(scheme: Scheme, settings: Settings, partitions: Partitions, tally: Tally) -> SplitPlan:
+    rules, survey, counts = settings.split, partitions.survey, tally.counts
+    notes = [*scheme.notes, *scheme.labeller.notes]
+    if scheme.by in ("user", "group"):
+        check_parts({count.part: count.users for count in counts}, scheme.by)
+    _check_labels(scheme, counts)
+    notes += _fractions(scheme, settings, counts)
+    if tally.last_shared > MANY_SHARED * tally.last_events:
+        notes.append(
+            f"{tally.last_shared:,} of {tally.last_events:,} customers' last events share their "
+            f"time with the event before: what happens at one time is taken as one basket, which "
+            f"the history ends before. If the rows of the log are in order, leave event_time out "
+            f"of the columns"
+        )
+    for plan in scheme.goals.plans:
+        n = counts[-1].positives[plan.name]
+        if rules.folds is None and n < settings.evaluate.min_positives:
+            notes.append(
+                f"goal {plan.name!r}: {n:,} positives in test, fewer than "
+                f"{settings.evaluate.min_positives}: intervals, no verdict"
+            )
+    return SplitPlan(
+        by=scheme.by,
+        timed=survey.timed,
+        goals=list(scheme.goals.plans),
+        counts=counts,
+        validation_from=None if scheme.cuts is None else scheme.cuts.validation_from,
+        test_from=None if scheme.cuts is None else scheme.cuts.test_from,
+        end=scheme.labeller.end,
+        folds=rules.folds,
+        seed=rules.seed,
+        notes=notes,
+    )
+
+
+def _check_labels(scheme: Scheme, counts: list[PartCount]) -> None:
+    """Every part must know every goal, and train (or a fold) must hold positives."""
+    folded = counts[0].part != PARTS[0]
+    for plan in scheme.goals.plans:
+        for count in counts:
+            if count.labelled[plan.name] == 0:
+                raise SplitError(
+                    f"goal {plan.name!r}: no row of {count.part} has a known label "
+                    f"({count.rows:,} rows in all); loosen among, shorten within, or choose "
+                    f"other cuts"
+                )
+        learned = counts if folded else counts[:1]
+        positives = sum(count.positives[plan.name] for count in learned)
+        labelled = sum(count.labelled[plan.name] for count in learned)
+        if positives == 0:
+            raise SplitError(
+                f"goal {plan.name!r} has 0 positives among {labelled:,} rows of "
+                f"{'all folds' if folded else 'train'}: there is nothing to learn; check what "
+                f"the goal asks ({plan.sentence})"
+            )
+
+
+def _fractions(scheme: Scheme, settings: Settings, counts: list[PartCount]) -> list[str]:
+    """Obtained fractions against asked ones."""
+    rules = settings.split
+    if rules.folds is not None or scheme.by == "leave_one_out":
+        return []
+    what = "events" if scheme.by == "time" else "users"
+    sizes: Any = [getattr(count, what) for count in counts]
+    total = max(sum(sizes), 1)
+    shown = " / ".join(f"{size / total:.3f}" for size in sizes)
+    asked = " / ".join(f"{fraction:.3f}" for fraction in rules.fractions)
+    told = rules.validation_from or rules.test_from or rules.validation or rules.test
+    note = f"{what} in train / validation / test: {shown} obtained"
+    return [note if told else f"{note}, {asked} asked"]

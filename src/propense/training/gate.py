@@ -1,0 +1,168 @@
+"""How far network, counts and own frequencies are believed: learned on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from propense.encoding.batches import EventClock, chunks
+from propense.inference.scoring.ranking import BLOCK, LOG_LEAST, Gate, Ranker
+from propense.inference.scoring.scorer import Scorer
+from propense.models.rivals.items.item_rival import seen_items
+from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Targets
+
+MOST_CELLS, HELD_CELLS = 1 << 25, 1 << 22
+"""Rows times items that the powers are learned on, and those of them that are held at once: 32 MB.
+The powers of the held ones are nearly those of all, whose opinions are formed anew each step."""
+_STEPS = 50
+_PRIOR_ROWS, _LEAST_PRIOR = 20.0, 1e-3
+"""Pull towards the network alone, which decides where rows are few or the two say the same."""
+_START = np.array([1.0, 0.0, 0.0])
+
+
+def fit_gate(
+    scorer: Scorer,
+    ranker: Ranker,
+    histories: Histories,
+    clock: EventClock,
+    targets: Targets,
+    owned: np.ndarray | None,
+) -> Gate:
+    """The gate that makes the validation targets most likely among what may be listed.
+
+    `ranker` holds the counts; `owned` (n_actions,) marks the actions that take an item out of
+    the lists; None where nothing does, and then the customer's own frequencies are heard too.
+    All opinions are of data that none has seen, so none is flattered. The likelihood is
+    concave in the powers.
+    """
+    n_items = max(len(ranker.item_vectors), 1)
+    every = _Opinions(
+        scorer, ranker, histories, clock, _spread(targets, MOST_CELLS // n_items), owned
+    )
+    few = replace(every, targets=_spread(every.targets, HELD_CELLS // n_items))
+    gate = climb(list(few))
+    return gate if len(few.targets) == len(every.targets) else climb(every, gate)
+
+
+def _spread(targets: Targets, most: int) -> Targets:
+    """At most so many, at least one, evenly over all."""
+    kept = max(most, 1)
+    if len(targets) <= kept:
+        return targets
+    return targets.take(np.linspace(0, len(targets) - 1, kept).astype(np.int64))
+
+
+def climb(blocks: Iterable[OpinionBlock], near: Gate | None = None) -> Gate:
+    """The most likely powers of at least 0, by Newton's steps.
+
+    `blocks` are gone over once a step, few times where `near` is nearly the answer.
+    """
+    n_opinions = len(next(iter(blocks)).opinions)
+    start = _START if near is None else np.array([near.network, near.counts, near.own])
+    free = np.ones(n_opinions, bool)
+    powers = _climb(blocks, free, start[:n_opinions])
+    while (powers < 0).any():
+        # An opinion that misleads is not heard at all.
+        free &= powers >= 0
+        powers = _climb(blocks, free, powers)
+    return Gate(*(powers if powers.any() else _START[:n_opinions]).tolist())
+
+
+def _climb(blocks: Iterable[OpinionBlock], free: np.ndarray, start: Doubles) -> Doubles:
+    """The top over the `free` powers, the others held at 0."""
+    believed = _START[: len(free)]
+    powers = np.where(free, start, 0.0)
+    for _ in range(_STEPS):
+        n_rows, gradient, curvature = 0, np.zeros(len(free)), np.zeros((len(free), len(free)))
+        for block in blocks:
+            up, bend = block.slopes(powers)
+            n_rows += int(block.asked.sum())
+            gradient += up
+            curvature += bend
+        n_rows = max(n_rows, 1)
+        prior = max(_PRIOR_ROWS / n_rows, _LEAST_PRIOR)
+        gradient = gradient / n_rows + prior * (believed - powers)
+        curvature = curvature / n_rows + prior * np.eye(len(free))
+        step = np.zeros(len(free))
+        if free.any():
+            step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        powers = powers + step / max(1.0, float(np.abs(step).max()))
+        if float(np.abs(step).max()) < 1e-5:
+            break
+    return powers
+
+
+class OpinionBlock:
+    """Opinions of some rows, and the items that came."""
+
+    def __init__(self, opinions: Sequence[Floats], came: Targets) -> None:
+        self.opinions = opinions
+        network = opinions[0]
+        row = np.repeat(np.arange(len(came)), np.diff(came.item_offsets))
+        known = (came.items >= FIRST_KNOWN) & (network[row, came.items] > LOG_LEAST)
+        self.row, self.item = row[known], came.items[known]
+        n_items = np.bincount(self.row, minlength=len(came))
+        self.share = 1 / n_items[self.row]
+        self.asked = n_items > 0
+
+    def slopes(self, powers: Doubles) -> tuple[Doubles, Doubles]:
+        """Gradient of the log likelihood by the powers, (n_opinions,), and minus its Hessian.
+
+        A row's items share one unit. The gradient is what came less what was expected, the
+        Hessian the covariance of the opinions.
+        """
+        p = Gate(*powers.tolist()).mix(*self.opinions)
+
+        def expect(one: Floats, other: Floats | None = None) -> Doubles:
+            product = one if other is None else one * other
+            out: Doubles = np.einsum("ij,ij->i", p, product).astype(np.float64)[self.asked]
+            return out
+
+        opinions = self.opinions
+        means = [expect(one) for one in opinions]
+        up = np.array([
+            (self.share * one[self.row, self.item]).sum() - mean.sum()
+            for one, mean in zip(opinions, means, strict=True)
+        ])  # fmt: skip
+        bend = np.array([
+            [(expect(one, other) - mean * other_mean).sum()
+             for other, other_mean in zip(opinions, means, strict=True)]
+            for one, mean in zip(opinions, means, strict=True)
+        ])  # fmt: skip
+        return up, bend
+
+
+@dataclass(frozen=True)
+class _Opinions:
+    """The opinions of every row, formed anew whenever they are gone over."""
+
+    scorer: Scorer
+    ranker: Ranker
+    histories: Histories
+    clock: EventClock
+    targets: Targets
+    owned: np.ndarray | None
+
+    @cached_property
+    def sought(self) -> tuple[Floats, Floats]:
+        """What each row's customer looks for, and its shares of the heads."""
+        return self.scorer.seek_items(
+            self.histories, self.clock, self.targets.user, self.targets.end
+        )
+
+    def __iter__(self) -> Iterator[OpinionBlock]:
+        wanted, share = self.sought
+        for rows in chunks(len(self.targets), BLOCK):
+            came = self.targets.take(np.arange(len(self.targets))[rows])
+            opinions = self.ranker.log_opinions(
+                wanted[rows], share[rows], self.histories, came.user, came.end,
+                with_own=self.owned is None,
+            )  # fmt: skip
+            if self.owned is not None:
+                row, item = seen_items(self.histories, came.user, came.end, self.owned)
+                for opinion in opinions:
+                    opinion[row, item] = LOG_LEAST
+            yield OpinionBlock(opinions, came)

@@ -1,0 +1,224 @@
+"""Webhooks: signed messages to the company's own systems, sent beside the requests.
+
+A message is a POST of JSON with these headers:
+
+    Propense-Id: its id, the same on every attempt
+    Propense-Signature: t=SECONDS,v1=HEX      HMAC-SHA256 of "SECONDS.BODY" under the webhook key
+
+A receiver recomputes the signature and refuses old seconds; `is_authentic` does both.
+"""
+
+from __future__ import annotations
+
+import heapq
+import hmac
+import http.client
+import ipaddress
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from propense.errors import ServeError
+from propense.security.secrets import Secrets
+
+log = logging.getLogger(__name__)
+
+SIGNATURE: Final = "Propense-Signature"
+ID: Final = "Propense-Id"
+MOST_WAITING: Final = 1_000
+MOST_SECONDS_OLD: Final = 300
+PAUSES: Final = (1.0, 5.0, 30.0, 120.0)
+"""Seconds before each further attempt."""
+TIMEOUT: Final = 5.0
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened: "promote", "rollback", "alarm", "erasure"."""
+
+    id: str
+    kind: str
+    time: int
+    """Microseconds UTC."""
+    content: dict[str, Any] = {}
+    """Nothing personal."""
+
+
+class _Waiting(NamedTuple):
+    """One message to one URL, by the moment of its next attempt."""
+
+    due: float
+    number: int
+    attempt: int
+    url: SplitResult
+    message: Message
+
+
+class Hooks:
+    """Sends messages to every URL, in one thread; `send` never waits.
+
+    A URL that does not answer holds up no other but for its timeout. A message that finds
+    `most` waiting, or no receiver after the last attempt, is counted in `dropped` and said in
+    the log.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        secrets: Secrets,
+        *,
+        clock: Callable[[], float] = time.time,
+        pauses: Sequence[float] = PAUSES,
+        most: int = MOST_WAITING,
+    ) -> None:
+        """Raises ServeError on a URL that is neither https nor of this machine."""
+        self._urls = [check_url(url) for url in urls]
+        self._key = secrets.key("webhooks")
+        self._clock = clock
+        self._pauses = tuple(pauses)
+        self._most = most
+        self._waiting: list[_Waiting] = []
+        self._changed = threading.Condition()
+        self._numbers = itertools.count()
+        self._closing = False
+        self.sent = 0
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._work, name="webhooks", daemon=True)
+        if self._urls:
+            self._thread.start()
+
+    def send(self, message: Message) -> None:
+        """Let the message be sent to every URL, soon."""
+        for url in self._urls:
+            with self._changed:
+                full = self._closing or len(self._waiting) >= self._most
+                if not full:
+                    self._add(0.0, 0, url, message)
+            if full:
+                self._drop(url, message, "too many are waiting")
+
+    def close(self, seconds: float = TIMEOUT) -> None:
+        """Stop: what waits is tried once more, for about `seconds` altogether."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._urls:
+            self._thread.join(seconds)
+
+    def _add(self, pause: float, attempt: int, url: SplitResult, message: Message) -> None:
+        due = time.monotonic() + pause
+        heapq.heappush(self._waiting, _Waiting(due, next(self._numbers), attempt, url, message))
+        self._changed.notify()
+
+    def _work(self) -> None:
+        while (one := self._next()) is not None:
+            again, reason = self._attempt(one)
+            if not reason:
+                self.sent += 1
+                continue
+            with self._changed:
+                again = again and one.attempt < len(self._pauses) and not self._closing
+                if again:
+                    self._add(self._pauses[one.attempt], one.attempt + 1, one.url, one.message)
+            if not again:
+                self._drop(one.url, one.message, reason)
+
+    def _next(self) -> _Waiting | None:
+        """Wait for what is due; None once all is done and closed."""
+        with self._changed:
+            while True:
+                if self._waiting:
+                    left = self._waiting[0].due - time.monotonic()
+                    if left <= 0 or self._closing:
+                        return heapq.heappop(self._waiting)
+                    self._changed.wait(left)
+                elif self._closing:
+                    return None
+                else:
+                    self._changed.wait()
+
+    def _attempt(self, one: _Waiting) -> tuple[bool, str]:
+        """Whether another attempt may help, and why this one failed; "" where it did not."""
+        try:
+            status = self._post(one.url, one.message.id, msgspec.json.encode(one.message))
+        except (OSError, http.client.HTTPException) as error:
+            return True, type(error).__name__
+        except Exception as error:  # the thread outlives whatever one message does
+            return False, type(error).__name__
+        if 200 <= status < 300:
+            return False, ""
+        # What is refused once is refused again.
+        return status >= 500 or status in (408, 425, 429), f"status {status}"
+
+    def _post(self, url: SplitResult, id: str, body: bytes) -> int:
+        """One attempt; redirects are not followed, the answer's body is not read."""
+        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        connection = kind(url.hostname or "", url.port, timeout=TIMEOUT)
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        headers = {
+            "Content-Type": "application/json",
+            ID: id,
+            SIGNATURE: signature(self._key, body, int(self._clock())),
+        }
+        try:
+            connection.request("POST", path, body, headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def _drop(self, url: SplitResult, message: Message, reason: str) -> None:
+        self.dropped += 1
+        log.warning("webhook %s to %s was dropped: %s", message.kind, url.hostname, reason)
+
+
+def signature(key: bytes, body: bytes, seconds: int) -> str:
+    """The header's value.
+
+    >>> signature(bytes(32), b"{}", 1_700_000_000)[:20]
+    't=1700000000,v1=a9dc'
+    """
+    mac = hmac.digest(key, b"%d." % seconds + body, "sha256")
+    return f"t={seconds},v1={mac.hex()}"
+
+
+def is_authentic(key: bytes, body: bytes, header: str, now: float) -> bool:
+    """Whether `header` signs `body` and is no older (nor newer) than five minutes."""
+    seconds, _, _ = header.removeprefix("t=").partition(",")
+    if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
+        return False
+    good = hmac.compare_digest(signature(key, body, int(seconds)).encode(), header.encode())
+    return good and abs(now - int(seconds)) <= MOST_SECONDS_OLD
+
+
+def check_url(url: str) -> SplitResult:
+    """The URL in its parts. Raises ServeError unless it is https, or http to this machine."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise ServeError(f"webhook {url!r} is no URL: {error}; correct [serve] webhooks") from error
+    plain = all(" " < letter < "\x7f" for letter in url)
+    if not plain or parts.username or parts.password or not host:
+        raise ServeError(
+            f"webhook {url!r} must be a plain URL with a host and without user and password; "
+            f"correct [serve] webhooks (the signature shows the receiver who sends)"
+        )
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_this_machine(host)):
+        raise ServeError(
+            f"webhook {url!r} would send in the clear; use https:// in [serve] webhooks "
+            f"(http:// only to this machine)"
+        )
+    return parts
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,380 @@
+"""The education world: an online-education platform and a bookshop, whose truth is known.
+
+People walk a hidden chain (`chain.py`): they idle, wander, consider one course, learn it
+lesson by lesson, and hunger for the next; they are engaged, cool off and go. What they
+want depends on a taste that drifts and on what they finished last. The logs show only
+what a company would see, with the dirt a company has; `truth/` keeps the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from propense.errors import SettingsError
+from propense.schemas import Ints
+from propense.worlds.education import campaigns, dirt
+from propense.worlds.education.calendar import (
+    START_SECONDS,
+    make_calendar,
+    seconds_of_day,
+    truth_days,
+)  # fmt: skip
+from propense.worlds.education.catalogue import (
+    Catalogue,
+    items_table,
+    make_catalogue,
+    track_weights,
+)
+from propense.worlds.education.dirt import DirtCount
+from propense.worlds.education.impressions import POLICIES
+from propense.worlds.education.life import Chunk, Moment, Platform
+from propense.worlds.education.logs import Crowd, orders_table, write_app_log, write_web_log
+from propense.worlds.education.oracle import (
+    Deeds,
+    preference_table,
+    propensity_table,
+    uplift_table,
+)  # fmt: skip
+from propense.worlds.education.people import (
+    draw_people,
+    identities_table,
+    platform_ids,
+    users_table,
+)
+from propense.worlds.education.topics import N_TRACKS, TOPICS
+from propense.worlds.tables import Tables
+from propense.worlds.truth import Ceiling
+from propense.worlds.writing import local_times, write_json, write_lines, write_parquet
+
+PEOPLE_PER_CHUNK: Final = 20_000
+MIN_DAYS: Final = 150
+PREFERENCE_SAMPLE: Final = 5_000
+TRUTH_THREADS: Final = 2
+"""Of the longest part of writing; numpy lets them run at the same time."""
+Report = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class WorldSummary:
+    """What was generated."""
+
+    folder: Path
+    n_users: int
+    n_events: int
+    """True events: those that remain after cleaning, orders included."""
+    n_rows: int
+    """Rows written, dirt included."""
+    n_courses: int
+    n_books: int
+    days: int
+    ceiling: dict[str, float]
+    """goal -> AUC of the true probabilities: no model can be expected to rank better."""
+
+
+def generate_education(
+    folder: Path,
+    n_users: int = 100_000,
+    days: int = 560,
+    seed: int = 0,
+    progress: Report | None = None,
+) -> WorldSummary:
+    """Write an education world with its propense.toml and its truth to `folder`.
+
+    People are simulated in chunks of 20,000, so memory does not grow with `n_users`.
+    `progress` is called with (people done, people in all, a sentence).
+    The same arguments write the same content. Raises SettingsError for a world too
+    small to hold the campaigns and the truth.
+    """
+    if n_users < 1:
+        raise SettingsError(f"n_users must be at least 1, got {n_users}")
+    if days < MIN_DAYS or days % 7:
+        raise SettingsError(
+            f"days must be whole weeks and at least {MIN_DAYS}, got {days}; choose {days // 7 * 7}"
+            if days >= MIN_DAYS
+            else f"days must be at least {MIN_DAYS}, got {days}; choose 154 or more"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, 0])
+    calendar = make_calendar(days)
+    catalogue = make_catalogue(rng)
+    crowd = track_weights(calendar, rng.dirichlet(np.full(N_TRACKS, 3.0)))
+    platform = Platform(calendar, catalogue, crowd)
+    count = DirtCount()
+    _write_items(rng, folder, catalogue, count)
+    with Tables(folder) as tables, ThreadPoolExecutor(1) as writer:
+        record = Record(folder, seed, n_users, count, tables, Ceiling())
+        pending: Future[None] | None = None
+        for number, first in enumerate(range(0, n_users, PEOPLE_PER_CHUNK)):
+            size = min(PEOPLE_PER_CHUNK, n_users - first)
+            if progress is not None:
+                progress(first, n_users, "people live their days")
+            lived = _simulate(platform, seed, first, size, n_users)
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(record.write, *lived, number)
+            del lived
+        if pending is not None:
+            pending.result()
+    return _finish(record, platform, progress)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where a world is written to, chunk after chunk."""
+
+    folder: Path
+    seed: int
+    n_users: int
+    count: DirtCount
+    tables: Tables
+    ceiling: Ceiling
+
+    def write(self, chunk: Chunk, moments: list[Moment], number: int) -> None:
+        """Write one chunk: logs, orders, tables, truth."""
+        rng = np.random.default_rng([self.seed, number + 1, 1])
+        people, platform = chunk.people, chunk.platform
+        events, orders = chunk.log.columns(), chunk.log.order_columns()
+        crowd = Crowd(
+            people.number, platform.catalogue, self.folder, number, platform.calendar.days,
+            self.count,
+        )  # fmt: skip
+        for app, write in ((True, write_app_log), (False, write_web_log)):
+            write(rng, crowd, {key: part[events["app"] == app] for key, part in events.items()})
+        self.tables.add("shop/orders.parquet", orders_table(rng, crowd, orders))
+        self._write_people(rng, chunk, number)
+        self._write_offers(chunk)
+        self._write_shelf(chunk)
+        deeds = Deeds.of(len(people), platform.calendar.days, events, orders)
+        self._write_truth(chunk, moments, deeds)
+
+    def _write_truth(self, chunk: Chunk, moments: list[Moment], deeds: Deeds) -> None:
+        """The chances at each moment: made side by side, written in order."""
+        asked = set(truth_days(chunk.platform.calendar.days).tolist())
+        deals = {deal.day: deal for deal in chunk.deals}
+
+        def tell(moment: Moment) -> dict[str, pa.Table]:
+            told = {}
+            if moment.day in asked:
+                told["propensity"] = propensity_table(chunk, moment, deeds)
+                told["preference"] = preference_table(chunk, moment, deeds)
+            if moment.day in deals:
+                told["uplift"] = uplift_table(chunk, moment, deals[moment.day], deeds)
+            return told
+
+        with ThreadPoolExecutor(TRUTH_THREADS) as tellers:
+            for told in tellers.map(tell, moments):
+                if "propensity" in told:
+                    self.ceiling.add(told["propensity"])
+                for name, table in told.items():
+                    self.tables.add(f"truth/{name}.parquet", table)
+
+    def _write_people(self, rng: np.random.Generator, chunk: Chunk, number: int) -> None:
+        """users.csv in GB18030, identities.csv with a byte order mark."""
+        signup = seconds_of_day(chunk.people.signup_day) + chunk.signup_second
+        table = users_table(chunk.people, local_times(signup))
+        tiers, spoilt = dirt.misspell(rng, table["city_tier"].combine_chunks(), 0.03)
+        table = table.set_column(table.column_names.index("city_tier"), "city_tier", tiers)
+        self.count.add("users", "spelling_variant", spoilt)
+        self.count.add("users", "written", len(table))
+        self.tables.add_csv("users.csv", table, "gb18030")
+        self.tables.add_csv("identities.csv", identities_table(chunk.people), "utf-8-sig")
+
+    def _write_offers(self, chunk: Chunk) -> None:
+        for deal in chunk.deals:
+            who = np.flatnonzero(deal.campaign > 0)
+            code = deal.campaign[who]
+            names = [campaigns.CAMPAIGNS[value - 1] for value in code.tolist()]
+            treated = deal.treated[who]
+            arms = [name if on else "control" for name, on in zip(names, treated, strict=True)]
+            moment = np.full(len(who), int(seconds_of_day(deal.day)) * 1_000_000)
+            self.tables.add(
+                "campaigns.parquet",
+                pa.table(
+                    {
+                        "user_id": platform_ids(chunk.people.number[who]),
+                        "campaign": pa.array(names, pa.string()),
+                        "arm": pa.array(arms, pa.string()),
+                        "treated": treated,
+                        "exposure_time": pa.array(moment, pa.timestamp("us", tz="UTC")),
+                        "p_treated": np.round(deal.p_treated[who], 6),
+                    }
+                ),
+            )
+
+    def _write_shelf(self, chunk: Chunk) -> None:
+        shown = chunk.shelf.columns()
+        catalogue = chunk.platform.catalogue
+        words = [POLICIES[value] for value in shown["policy"].tolist()]
+        self.tables.add(
+            "impressions.parquet",
+            pa.table(
+                {
+                    "user_id": platform_ids(chunk.people.number[shown["user"]]),
+                    "item_id": catalogue.item_id.take(pa.array(shown["item"])),
+                    "position": shown["position"],
+                    "p_action": shown["p_action"],
+                    "policy": pa.array(words, pa.string()),
+                    "time": pa.array(shown["time"] * 1000, pa.timestamp("us", tz="UTC")),
+                    "outcome": shown["outcome"],
+                }
+            ),
+        )
+
+
+def _simulate(
+    platform: Platform, seed: int, first: int, size: int, n_users: int
+) -> tuple[Chunk, list[Moment]]:
+    rng = np.random.default_rng([seed, first // PEOPLE_PER_CHUNK + 1])
+    people = draw_people(rng, first, size, platform.calendar, platform.crowd.mean(axis=0))
+    chunk = Chunk(people, platform, rng)
+    days = platform.calendar.days
+    moments: Ints = np.union1d(truth_days(days), np.array(campaigns.wave_days(days), np.int64))
+    wanted = min(size, -(-PREFERENCE_SAMPLE * size // n_users))
+    sample = np.sort(rng.permutation(size)[:wanted])
+    return chunk, chunk.walk(moments, sample)
+
+
+def _write_items(
+    rng: np.random.Generator, folder: Path, catalogue: Catalogue, count: DirtCount
+) -> None:
+    """items.parquet with courses and books; some categories are spelt in other ways."""
+    names = pa.array(list(TOPICS)).take(pa.array(catalogue.topic))
+    written, spoilt = dirt.misspell(rng, names, 0.05)
+    count.add("items", "spelling_variant", spoilt)
+    count.add("items", "written", len(names))
+    write_parquet(folder / "items.parquet", items_table(catalogue, written.to_pylist()))
+
+
+def _finish(record: Record, platform: Platform, progress: Report | None) -> WorldSummary:
+    folder, catalogue, days = record.folder, platform.catalogue, platform.calendar.days
+    counts = record.count.plain()
+    ceiling = record.ceiling.auc()
+    facts: dict[str, Any] = {
+        "n_users": record.n_users, "days": days, "seed": record.seed,
+        "start": START_SECONDS, "end": platform.calendar.end_seconds,
+        "n_courses": catalogue.n_courses, "n_books": catalogue.n_books,
+        "auc": {goal: round(value, 6) for goal, value in ceiling.items()},
+        "auc_by_moment": record.ceiling.by_moment(),
+    }  # fmt: skip
+    write_json(folder / "truth" / "world.json", facts)
+    write_json(folder / "truth" / "dirt.json", counts)
+    end = np.datetime_as_string(
+        np.datetime64(platform.calendar.end_seconds + 8 * 3600, "s"), unit="s"
+    )
+    settings = SETTINGS.format(
+        until=f"{end}+08:00", highest=dirt.LARGEST_VALUE, most=dirt.MAX_EVENTS_PER_DAY
+    )
+    write_lines(folder / "propense.toml", pa.array([settings]))
+    if progress is not None:
+        progress(record.n_users, record.n_users, "the world is written")
+    sources = [counts[name] for name in ("app", "web", "shop") if name in counts]
+    return WorldSummary(
+        folder, record.n_users, sum(source.get("clean", 0) for source in sources),
+        sum(source.get("written", 0) for source in sources),
+        catalogue.n_courses, catalogue.n_books, days, ceiling,
+    )  # fmt: skip
+
+
+SETTINGS: Final = """\
+# An online-education platform and its bookshop; made by propense, truth in truth/.
+time_zone = "Asia/Shanghai"
+currency = "CNY"
+
+[sources.app]
+events = "logs/app/*.jsonl.gz"
+
+[sources.app.columns]
+user_id = "uid"
+item_id = "course"
+action = "act"
+event_time = "ts"
+value = "amount"
+
+[sources.web]
+events = "logs/web/*.log"
+format = "access_log"
+
+[sources.web.columns]
+user_id = "remote_user"
+item_id = "query:course"
+action = "query:act"
+event_time = "time"
+value = "query:amount"
+
+[sources.shop]
+events = "shop/orders.parquet"
+action = "buy"
+
+[sources.shop.columns]
+event_id = "line"
+user_id = "customer"
+item_id = "book"
+event_time = "ordered_at"
+count = "quantity"
+price = "unit_price"
+
+[identities]
+path = "identities.csv"
+
+[users]
+path = "users.csv"
+features = ["age_band", "city_tier", "channel", "device", "occupation", "signup_time"]
+sensitive = ["age_band"]
+valid_from = "signup_time"
+
+[items]
+path = "items.parquet"
+features = ["kind", "category", "level", "price", "lessons", "title"]
+types = {{ title = "text" }}
+
+[exposures]
+path = "campaigns.parquet"
+
+[impressions]
+path = "impressions.parquet"
+
+[clean]
+value_range = [0.0, {highest}]
+max_events_per_day = {most}
+until = "{until}"
+
+[goals.pay]
+action = "pay"
+within = "30d"
+among = "active within 90d"
+
+[goals.churn]
+absent = "*"
+within = "30d"
+among = "active within 90d"
+
+[goals.spend]
+value_of = "pay"
+within = "30d"
+among = "active within 90d"
+
+[recommend]
+positive = ["favourite", "comment", "pay"]
+repeat = false
+
+# Enough for a first look on a laptop; "base", more minutes and more rows find more.
+[model]
+size = "small"
+
+[train]
+max_minutes = 1.5
+
+[rivals]
+trials = 4
+max_rows = 20_000
+
+[evaluate]
+max_rows = 30_000
+"""

@@ -1,0 +1,91 @@
+"""`propense run --every` on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from propense.cli import STOPPED, main
+from propense.pipeline.resume import cycles
+from propense.pipeline.resume.cycles import Turn
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "propense.toml").write_text('[users]\npath = "u.csv"\n')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def told(**more: Any) -> Turn:
+    known: dict[str, Any] = {
+        "turn": 1, "began": "2025-03-01T00:00:00+00:00", "ended": "2025-03-01T01:00:00+00:00",
+        "outcome": "promoted", "bundle": "v0002", "serving": "v0002",
+        "next": "2025-03-02T00:00:00+00:00",
+    }  # fmt: skip
+    return Turn(**(known | more))
+
+
+def script(monkeypatch: pytest.MonkeyPatch, *found: Turn, ends: Any) -> list[float]:
+    asked: list[float] = []
+
+    def run_turns(load: Any, schedule: Any, clock: Any, progress: Any) -> Iterator[Turn]:
+        load()
+        asked.append(schedule.every)
+        yield from found
+        ends()
+
+    monkeypatch.setattr(cycles, "run_turns", run_turns)
+    return asked
+
+
+def test_sigterm_is_a_clean_end(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    refused = told(turn=2, outcome="refused", reason="pay is worse", serving="v0001")
+    asked = script(monkeypatch, told(), refused, ends=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["run", "--every", "12h"]) == 0
+    assert asked == [12 * 3600.0] and signal.getsignal(signal.SIGTERM) == before
+    said = capsys.readouterr()
+    first, second = said.out.splitlines()
+    assert "turn 1  v0002 passed the gate and serves now; next at 2025-03-02" in first
+    assert "turn 2  v0002 was made, and refused; v0001 serves on: pay is worse" in second
+    assert "what was at work goes on at the next start" in said.err
+
+
+def test_ctrl_c_stops_as_ever(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    script(monkeypatch, ends=stop)
+    assert main(["run", "--every", "1d"]) == STOPPED
+
+
+def test_a_line_a_turn_for_machines(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = told(turn=2, outcome="failed", reason="no space", failures=3)
+    script(monkeypatch, told(), failed, ends=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["run", "--every", "1d", "--json", "--quiet"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["turn"], line["outcome"]) for line in lines] == [(1, "promoted"), (2, "failed")]
+
+
+@pytest.mark.parametrize("words", [["--until", "split"], ["--force"], ["--learning-curve"]])
+def test_only_the_whole_flow_is_repeated(
+    here: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--every", "1d", *words]) == 2
+    assert "--every runs the whole flow" in capsys.readouterr().err
+
+
+def test_a_duration_that_is_none_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--every", "daily"]) == 2
+    assert "duration 'daily'" in capsys.readouterr().err

@@ -1,0 +1,132 @@
+"""Keys, the audit log and signatures from the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+
+import pytest
+
+from propense.cli import main
+from propense.inference.artifact.manifest import write_manifest
+from propense.inference.shelf import place
+from propense.security.keys import KeyRing
+from propense.security.secrets import open_secrets
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PROPENSE_SECRET", raising=False)
+    (tmp_path / "propense.toml").write_text('[users]\npath = "users.csv"\n')
+    return tmp_path
+
+
+def created(capsys, *words):
+    assert main(["keys", "create", *words, "--json", "--quiet"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_key_is_shown_once_and_opens(shop, capsys):
+    assert main(["keys", "create", "website", "--scope", "ingest", "--source", "web"]) == 0
+    out = capsys.readouterr()
+    assert re.fullmatch(r"pp_[a-z2-7]{8}_[\w-]{43}\n", out.out)
+    assert "it is not shown again" in out.err
+    ring = KeyRing(shop / "live", open_secrets(shop / "live"))
+    record = ring.check(out.out.strip(), 2_000_000_000_000_000)
+    assert (record.name, record.source, sorted(record.scopes)) == ("website", "web", ["ingest"])
+    assert main(["keys", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert record.prefix in listed and "live" in listed and out.out.strip()[12:] not in listed
+
+
+def test_keys_of_several_scopes_end_and_are_revoked(shop, capsys):
+    said = created(capsys, "console", "--scope", "read", "--scope", "admin", "--lasts", "52w")
+    assert said["scopes"] == ["admin", "read"] and said["expires"] > said["created"]
+    assert main(["keys", "revoke", said["prefix"]]) == 0
+    assert "opens nothing any more" in capsys.readouterr().out
+    assert main(["keys", "list", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed["state"] == "revoked" and "key" not in listed and "mac" not in listed
+    assert main(["keys", "revoke", "aaaaaaaa"]) == 2
+    assert "there is no key 'aaaaaaaa'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("grace", "both"), [("0", False), ("2h", True)])
+def test_a_rotated_key_has_its_grace(shop, capsys, grace, both):
+    import time
+
+    said = created(capsys, "a", "--scope", "read")
+    words = ["keys", "rotate", said["prefix"], "--grace", grace, "--json", "--quiet"]
+    assert main(words) == 0
+    new = json.loads(capsys.readouterr().out)["key"]
+    ring = KeyRing(shop / "live", open_secrets(shop / "live"))
+    now = time.time_ns() // 1000
+    assert ring.check(new, now) is not None
+    assert (ring.check(said["key"], now) is not None) == both
+
+
+def test_wrong_scopes_and_graces_are_one_line(shop, capsys):
+    assert main(["keys", "create", "a", "--scope", "everything"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["keys", "create", "a"]) == 2
+    assert "--scope" in capsys.readouterr().err
+    said = created(capsys, "a", "--scope", "read")
+    assert main(["keys", "rotate", said["prefix"], "--grace", "soon"]) == 2
+    assert "duration 'soon'" in capsys.readouterr().err
+
+
+def test_no_keys_yet(shop, capsys):
+    assert main(["keys", "list"]) == 0
+    assert "no keys; make one: propense keys create" in capsys.readouterr().out
+
+
+def test_the_log_of_who_did_what_is_proved(shop, capsys):
+    assert main(["audit"]) == 2
+    assert "there is no audit log" in capsys.readouterr().err
+    assert not (shop / "live").exists(), "looking makes nothing"
+    prefix = created(capsys, "a", "--scope", "read")["prefix"]
+    assert main(["keys", "revoke", prefix, "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["audit", "--json"]) == 0
+    kept = capsys.readouterr().out
+    (shop / "kept.json").write_text(kept)
+    assert json.loads(kept)["verdict"]["rows"] == 2
+    assert main(["audit", "--kept", "kept.json"]) == 0
+    assert capsys.readouterr().out == "2 rows as they were written\n"
+    con = sqlite3.connect(shop / "live" / "audit.db")
+    con.execute("UPDATE entries SET actor = 'nobody' WHERE seq = 2")
+    con.commit()
+    con.close()
+    assert main(["audit"]) == 2
+    assert "row 2 was changed" in capsys.readouterr().out
+    (shop / "kept.json").write_text("{}")
+    assert main(["audit", "--kept", "kept.json"]) == 2
+    assert "'kept.json' cannot be read" in capsys.readouterr().err
+
+
+def test_a_bundle_is_signed_and_only_then_promoted(shop, capsys):
+    bundle = shop / "shelf" / "v0001"
+    bundle.mkdir(parents=True)
+    (bundle / "notes.json").write_text("{}")
+    write_manifest(bundle, "0.1.0", "2025-03-01T00:00:00+00:00")
+    assert main(["shelf", "keygen", "keys/shelf.pem"]) == 0
+    assert "[pack] public_key" in capsys.readouterr().out
+    assert main(["shelf", "sign", "v0001"]) == 2
+    assert "propense shelf keygen" in capsys.readouterr().err
+    (shop / "propense.toml").write_text(
+        '[users]\npath = "users.csv"\n'
+        '[pack]\nsigning_key = "keys/shelf.pem"\npublic_key = "keys/shelf.pem.pub"\n'
+    )
+    assert main(["shelf", "promote", "v0001", "--reason", "x"]) == 2
+    assert "is not signed" in capsys.readouterr().err
+    assert main(["shelf", "sign", "v0001"]) == 0
+    assert capsys.readouterr().out == "v0001 is signed\n"
+    assert (bundle / "manifest.sig").stat().st_size == 64
+    assert main(["shelf", "sign", "v0002"]) == 2
+    assert "did you mean 'v0001'" in capsys.readouterr().err
+    (bundle / "notes.json").write_text("[]")
+    place(shop / "shelf", "v0001", "first", "now")
+    assert main(["shelf", "sign", "v0001", "--key", "keys/shelf.pem"]) == 2
+    assert "was changed" in capsys.readouterr().err

@@ -1,0 +1,194 @@
+"""Intervals that hold what they promise, and calibrators that find the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from propense.errors import EvaluationError
+from propense.evaluation.metrics.bootstrap import PropensityStatistic
+from propense.evaluation.metrics.calibration import (
+    Calibrator,
+    fit_calibrator,
+    fit_value_calibrator,
+    logit,
+    sigmoid,
+)
+from propense.evaluation.metrics.intervals import (
+    bounds,
+    cluster,
+    draw_weights,
+    mean_of_rows,
+    measure,
+    paired_difference,
+    resample,
+)
+from propense.evaluation.metrics.propensity import auc
+
+
+def test_weights_are_poisson_with_mean_one():
+    weights = np.concatenate(list(draw_weights(2000, 500, np.random.default_rng(0))))
+    assert weights.shape == (500, 2000)
+    assert weights.mean() == pytest.approx(1, abs=0.004)
+    assert weights.var() == pytest.approx(1, abs=0.01)
+
+
+def covered(rows_per_user: int, as_if_apart: bool, trials: int = 200) -> float:
+    """How often the interval of a mean holds the truth 0; rows of a user are equal."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(trials):
+        values = np.repeat(rng.normal(size=60), rows_per_user)[:, None]
+        user = np.repeat(np.arange(60), rows_per_user)
+        rows = cluster(np.arange(len(user)) if as_if_apart else user)
+        drawn = resample({"a": mean_of_rows(["mean"], values, rows)}, rows.n_users, 150, rng)
+        low, high = bounds(drawn["a"][:, 0])
+        held += low <= 0 <= high
+    return held / trials
+
+
+def test_intervals_over_users_hold_the_truth_about_95_times_in_100():
+    assert 0.91 <= covered(5, as_if_apart=False) <= 0.98
+
+
+def test_rows_taken_as_independent_would_have_promised_too_much():
+    assert covered(5, as_if_apart=True) < 0.75
+
+
+def test_the_auc_interval_holds_the_true_auc():
+    truth, held = 0.760250, 0  # P(N(1, 1) > N(0, 1)) = Phi(1 / sqrt 2)
+    rng = np.random.default_rng(2)
+    for _ in range(100):
+        y = (rng.random(300) < 0.4).astype(np.float64)
+        rows = cluster(np.arange(300))
+        statistic = PropensityStatistic(y, sigmoid(rng.normal(size=300) + y), rows)
+        low, high = bounds(resample({"a": statistic}, 300, 120, rng)["a"][:, 0])
+        held += low <= truth <= high
+    assert 0.88 <= held / 100 <= 0.99
+
+
+def two_models(noise: float):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=3000)
+    y = (rng.random(3000) < sigmoid(1.5 * x)).astype(np.float64)
+    good, other = sigmoid(1.5 * x), sigmoid(1.5 * x + noise * rng.normal(size=3000))
+    return y, good, other, np.arange(3000) // 3
+
+
+def test_a_paired_interval_excludes_zero_exactly_when_one_model_is_better():
+    y, good, worse, user = two_models(noise=1.0)
+
+    def judge(scores, rows):
+        return PropensityStatistic(y, scores, rows)
+
+    found = paired_difference(judge, good, worse, user, resamples=300, rng=np.random.default_rng(0))
+    assert found["auc"].low > 0
+    assert found["log_loss"].high < 0
+    assert found["auc"].value == pytest.approx(auc(y, good) - auc(y, worse))
+    same = paired_difference(judge, good, good, user, resamples=50, rng=np.random.default_rng(0))
+    assert same["auc"].low == same["auc"].high == 0
+
+
+def test_pairing_is_tighter_than_two_intervals():
+    y, good, worse, user = two_models(noise=0.3)
+
+    def judge(scores, rows):
+        return PropensityStatistic(y, scores, rows)
+
+    rng = np.random.default_rng(0)
+    paired = paired_difference(judge, good, worse, user, resamples=300, rng=rng)["auc"]
+    rows = cluster(user)
+    alone = bounds(resample({"a": judge(good, rows)}, rows.n_users, 300, rng)["a"][:, 0])
+    assert paired.high - paired.low < 0.5 * (alone[1] - alone[0])
+
+
+def test_the_same_generator_gives_the_same_interval():
+    y, good, _, user = two_models(noise=0.3)
+    rows = cluster(user)
+    statistic = {"a": PropensityStatistic(y, good, rows, bins=True)}
+    first, again = (
+        resample(statistic, rows.n_users, 40, np.random.default_rng(9))["a"] for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, again)
+
+
+def test_other_rows_are_refused():
+    with pytest.raises(EvaluationError, match="3, 2 and 3 users"):
+        paired_difference(
+            lambda scores, rows: mean_of_rows(["m"], scores[:, None], rows),
+            np.zeros(3), np.zeros(2), np.arange(3), resamples=5, rng=np.random.default_rng(0),
+        )  # fmt: skip
+
+
+def test_an_undefined_statistic_has_no_interval():
+    assert np.isnan(bounds(np.full(100, np.nan))).all()
+    assert np.isnan(bounds(np.r_[np.zeros(40), np.full(60, np.nan)])).all()
+    assert bounds(np.r_[np.zeros(60), np.full(40, np.nan)]) == (0, 0)
+    rows = cluster(np.arange(3))
+    assert np.isnan(measure(mean_of_rows(["m"], np.full((3, 1), np.nan), rows), 3)).all()
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.5, -1.0), (1.0, 0.7), (2.5, 0.3)])
+def test_the_calibrator_finds_the_slope_and_offset_that_were_put_in(a, b):
+    rng = np.random.default_rng(6)
+    said = sigmoid(rng.normal(-1, 1, 60_000))
+    y = (rng.random(60_000) < sigmoid(a * logit(said) + b)).astype(np.float64)
+    found = fit_calibrator(said, y)
+    assert found.kind == "platt"
+    assert (found.a, found.b) == (pytest.approx(a, abs=0.06), pytest.approx(b, abs=0.06))
+    assert found.apply(said).mean() == pytest.approx(y.mean(), abs=1e-4)
+
+
+@given(st.integers(0, 10_000), st.floats(-3, 3), st.floats(0.01, 8))
+@settings(deadline=None, max_examples=40)
+def test_calibration_never_changes_the_order(seed, shift, scale):
+    """Not even where the scores say the opposite of what happens."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=200)
+    y = (rng.random(200) < sigmoid(rng.normal() * x)).astype(np.float64)
+    p = np.round(sigmoid(scale * x + shift), 4)
+    found = fit_calibrator(p, y)
+    assert found.a >= 0.05
+    assert auc(y, found.apply(p)) == pytest.approx(auc(y, p), abs=1e-9, nan_ok=True)
+
+
+def test_too_few_of_a_class_leave_the_scores_alone():
+    y = np.r_[np.ones(9), np.zeros(500)]
+    assert fit_calibrator(np.full(509, 0.3), y) == Calibrator()
+    p = np.array([0.1, 0.9])
+    assert Calibrator().apply(p) is p
+
+
+def test_separable_scores_stay_finite():
+    y = np.r_[np.ones(50), np.zeros(50)]
+    found = fit_calibrator(np.r_[np.ones(50), np.zeros(50)], y)
+    assert np.isfinite([found.a, found.b]).all()
+    assert found.apply(np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
+
+
+def test_calibrators_refuse_what_is_no_probability():
+    with pytest.raises(EvaluationError, match=r"got 0\.5 to 1\.5"):
+        fit_calibrator(np.array([0.5, 1.5]), np.array([0.0, 1.0]))
+    with pytest.raises(EvaluationError, match="must be finite"):
+        fit_calibrator(np.array([0.5, 0.5]), np.array([0.0, np.nan]))
+
+
+def test_the_value_calibrator_makes_the_totals_equal():
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(50_000) < 0.2, rng.gamma(2, 10, 50_000), 0)
+    found = fit_value_calibrator(np.full(50_000, 1.5), y)
+    assert found.apply(np.full(50_000, 1.5)).sum() == pytest.approx(y.sum(), rel=0.01)
+    assert fit_value_calibrator(np.zeros(50_000), y).kind == "none"
+
+
+def test_few_payers_or_few_who_pay_much_move_the_total_little():
+    rng = np.random.default_rng(1)
+    moved = []
+    for _ in range(300):
+        y = np.zeros(2000)
+        y[:30] = rng.lognormal(3, 1.3, 30)
+        mean = 0.015 * np.exp(3 + 1.3**2 / 2)
+        moved.append(np.log(fit_value_calibrator(np.full(2000, mean), y).scale))
+    assert np.std(moved) < 0.2, "a right model is left nearly alone; unshrunk it is .39"

@@ -1,0 +1,148 @@
+"""The thread that writes outlives every failure, and says what the last one was."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from propense.errors import StoreError
+from propense.history.group_commit import Writer
+from propense.history.records import Decision, Deed, Outcome
+
+DECISION = Decision(user_id="ann", time=1, scenario="s", bundle="v0001", policy="network", items=())
+
+
+class Failing:
+    """A store that fails as it is told to."""
+
+    def __init__(self) -> None:
+        self.append_with: Exception | None = None
+        self.log_with: Exception | None = None
+        self.logged = 0
+
+    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+        if self.append_with is not None:
+            raise self.append_with
+        return ["kept"] * len(deeds)
+
+    def log_decisions(self, decisions: Sequence[Decision]) -> None:
+        if self.log_with is not None:
+            raise self.log_with
+        self.logged += len(decisions)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < ends, "it did not happen"
+        await asyncio.sleep(0.01)
+
+
+def with_writer(play: Callable[[Writer, Failing], Any]) -> None:
+    async def run() -> None:
+        store = Failing()
+        loop = asyncio.get_running_loop()
+        kept: Any = store
+        writer = Writer(kept, loop, lambda deeds, outcomes: None, 1_000, Counter(), print)
+        try:
+            await play(writer, store)
+        finally:
+            await asyncio.to_thread(writer.close)
+
+    asyncio.run(run())
+
+
+def deed(name: str) -> Deed:
+    return Deed(message_id=name, user_id="ann", received=1)
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk is full"), ValueError("unforeseen")])
+def test_decisions_that_fail_are_counted_and_the_thread_lives(error: Exception) -> None:
+    async def play(writer: Writer, store: Failing) -> None:
+        store.log_with = error
+        writer.log([DECISION])
+        await until(lambda: writer.n_lost_decisions == 1)
+        assert writer.failed == str(error) and writer.is_alive
+        store.log_with = None
+        writer.log([DECISION, DECISION])
+        await until(lambda: store.logged == 2)
+        await until(lambda: writer.failed is None)
+        assert await writer.append([deed("m1")]) == ["kept"]
+
+    with_writer(play)
+
+
+def test_decisions_do_not_hide_that_events_fail() -> None:
+    async def play(writer: Writer, store: Failing) -> None:
+        store.append_with = ValueError("unforeseen")
+        with pytest.raises(StoreError, match="unforeseen"):
+            await writer.append([deed("m1")])
+        writer.log([DECISION])
+        await until(lambda: store.logged == 1)
+        assert writer.failed == "unforeseen"
+        store.append_with = None
+        assert await writer.append([deed("m1")]) == ["kept"]
+        assert writer.failed is None
+
+    with_writer(play)
+
+
+def test_a_decision_on_its_way_is_not_yet_written() -> None:
+    async def play(writer: Writer, store: Failing) -> None:
+        begun, may_end = threading.Event(), threading.Event()
+
+        def log(decisions: Sequence[Decision]) -> None:
+            begun.set()
+            may_end.wait(10)
+
+        store.log_decisions = log  # type: ignore[method-assign]
+        writer.log([DECISION])
+        await until(begun.is_set)
+        assert writer.n_unlogged == 1
+        may_end.set()
+        await until(lambda: not writer.n_unlogged)
+
+    with_writer(play)
+
+
+def test_decisions_are_written_though_events_keep_coming() -> None:
+    async def play(writer: Writer, store: Failing) -> None:
+        def append(deeds: Sequence[Deed]) -> list[Outcome]:
+            time.sleep(0.005)
+            return ["kept"] * len(deeds)
+
+        store.append = append  # type: ignore[method-assign]
+        waiting = [writer.append([deed(f"m{n}")]) for n in range(3)]
+        writer.log([DECISION])
+        ends = time.monotonic() + 10
+        while store.logged == 0:
+            assert time.monotonic() < ends, "decisions wait for the last event"
+            waiting.append(writer.append([deed("more")]))
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*waiting)
+
+    with_writer(play)
+
+
+def test_the_store_is_timed() -> None:
+    heard: list[str] = []
+
+    async def run() -> None:
+        kept: Any = Failing()
+        loop = asyncio.get_running_loop()
+        writer = Writer(
+            kept, loop, lambda deeds, outcomes: None, 1_000, Counter(),
+            lambda call, seconds: heard.append(call) if seconds >= 0 else None,
+        )  # fmt: skip
+        await writer.append([deed("m1")])
+        writer.log([DECISION])
+        await until(lambda: heard == ["append", "log"])
+        await asyncio.to_thread(writer.close)
+
+    asyncio.run(run())

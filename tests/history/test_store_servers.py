@@ -1,0 +1,223 @@
+"""Stores on servers: that go away and come back, and that keep too little."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from propense.errors import StoreError
+from propense.history.opening import open_store, restore_store
+from propense.history.records import Deed, LiveEvent
+from propense.history.redis import backup
+from propense.history.store import Store
+from support.live_servers import Postgres, Redis, started_postgres, started_redis
+from support.required import require
+
+SECRET = "0f3c9a5d7e1b48266a90c1d2e3f40517"
+
+
+def opened(url: str, durable: str = "process", **words: object) -> Store:
+    return open_store(
+        url, Path("unused"), durable=durable, mark=str.encode, remember_seconds=3600, **words
+    )  # fmt: skip
+
+
+def deed(message_id: str, user_id: str = "ada") -> Deed:
+    event = LiveEvent(1_700_000_000_000_000, "view", "i")
+    return Deed(message_id=message_id, user_id=user_id, received=event.event_time, events=(event,))
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    pytest.importorskip("psycopg")
+    for server in started_postgres():
+        if server is None:
+            require("postgres", "PostgreSQL is not installed")
+        else:
+            yield server
+
+
+def redis_server(*options: str) -> Iterator[Redis]:
+    pytest.importorskip("redis")
+    for server in started_redis(*options):
+        if server is None:
+            require("redis", "redis-server is not installed")
+        else:
+            yield server
+
+
+@pytest.fixture
+def redis() -> Iterator[Redis]:
+    yield from redis_server("--appendfsync", "always")
+
+
+def goes_away_and_comes_back(server: Postgres | Redis) -> None:
+    store = opened(server.url, "power")
+    assert store.append([deed("m1")]) == ["kept"]
+    server.stop()
+    for attempt in (
+        lambda: store.append([deed("m2")]),
+        lambda: store.read("ada"),
+        lambda: store.versions(["ada"]),
+        store.ping,
+        lambda: opened(server.url),
+    ):
+        with pytest.raises(StoreError, match=r"live history \w+://127\.0\.0\.1:\d+/") as caught:
+            attempt()
+        assert "word" not in str(caught.value) and "shop" not in str(caught.value)
+    server.start()
+    store.ping()
+    assert store.append([deed("m1"), deed("m2")]) == ["repeated", "kept"]
+    found = store.read("ada")
+    assert found is not None and len(found.events) == 2
+    store.close()
+
+
+@pytest.mark.postgres
+def test_postgres_goes_away_and_comes_back(postgres: Postgres) -> None:
+    goes_away_and_comes_back(postgres)
+
+
+@pytest.mark.redis
+def test_redis_goes_away_and_comes_back(redis: Redis) -> None:
+    goes_away_and_comes_back(redis)
+
+
+@pytest.mark.redis
+def test_erased_bytes_are_in_no_file_of_redis(redis: Redis) -> None:
+    store = opened(redis.url)
+    store.append([deed(f"m{n}", f"user-{n}") for n in range(500)] + [deed("m", SECRET)])
+    files = [path for path in redis.files.rglob("*") if path.is_file()]
+    assert any(SECRET.encode() in path.read_bytes() for path in files)
+    assert store.erase(SECRET).events == 1
+    for path in redis.files.rglob("*"):
+        assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path.name
+    assert store.n_customers() == 500
+    store.close()
+
+
+@pytest.mark.redis
+def test_power_demands_a_server_that_syncs() -> None:
+    for server in redis_server("--appendfsync", "everysec"):
+        with pytest.raises(StoreError, match=r"appendfsync always; it says yes and everysec\. Set"):
+            opened(server.url, "power")
+        opened(server.url, "process").close()
+
+
+@pytest.mark.redis
+def test_a_server_without_a_log_is_warned_of() -> None:
+    for server in redis_server("--appendonly", "no"):
+        with pytest.warns(RuntimeWarning, match="appendonly no: what is kept is lost"):
+            store = opened(server.url)
+        store.append([deed("m1")])
+        assert store.erase("ada").events == 1
+        store.close()
+
+
+@pytest.mark.redis
+def test_a_server_that_throws_keys_away_is_refused() -> None:
+    options = ("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")
+    for server in redis_server(*options):
+        with pytest.raises(StoreError, match=r"allkeys-lru.*set noeviction"):
+            opened(server.url)
+
+
+@pytest.mark.redis
+def test_a_redis_that_is_full_undoes_the_call() -> None:
+    for server in redis_server("--maxmemory", "3mb"):
+        store = opened(server.url)
+        kept = 0
+        with pytest.raises(StoreError, match=r"nothing of the call was done.*has room"):
+            while kept < 100:
+                store.append([deed(f"m{kept}-{n}", f"user-{kept}-{n}") for n in range(500)])
+                kept += 1
+        assert kept and store.n_customers() == kept * 500
+        assert store.versions([f"user-{kept}-0"]) == [0]
+        store.close()
+
+
+@pytest.mark.postgres
+def test_postgres_commits_wait_for_the_disk_only_for_power(postgres: Postgres) -> None:
+    for durable, expected in (("process", "off"), ("power", "on")):
+        store = opened(postgres.url, durable)
+        con = store._connections.take()
+        assert con.execute("SHOW synchronous_commit").fetchone() == (expected,)
+        con.close()
+        store.close()
+
+
+@pytest.mark.postgres
+def test_a_schema_of_a_newer_propense_is_refused(postgres: Postgres) -> None:
+    store = opened(postgres.url)
+    con = store._connections.take()
+    con.execute("UPDATE schema_version SET version = 99")
+    con.close()
+    store.close()
+    with pytest.raises(StoreError, match=r"history' has version 99.*run the propense"):
+        opened(postgres.url)
+
+
+@pytest.mark.postgres
+def test_old_message_ids_are_forgotten_by_postgres_page_by_page(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("propense.history.postgres.store._PAGE", 2)
+    store = opened(postgres.url)
+    hour, began = 3_600_000_000, 1_700_000_000_000_000
+    old = [deed(f"old-{number}") for number in range(5)]
+    old += [Deed(message_id=f"quiet-{n}", user_id="ben", received=began) for n in range(3)]
+    late = Deed(message_id="late", user_id="ada", received=began + 1 + hour)
+    store.append([*old, late])
+    assert store.forget_messages() == len(old)
+    assert store.append([*old, late]) == ["kept"] * len(old) + ["repeated"]
+    store.close()
+
+
+@pytest.mark.redis
+def test_half_of_a_backup_is_neither_opened_nor_added_to(redis: Redis, tmp_path: Path) -> None:
+    from redis import Redis as Client
+
+    store = opened(redis.url)
+    store.append([deed("m1"), deed("m2", "ben")])
+    store.backup(tmp_path / "copy")
+    store.destroy()
+    client = Client.from_url(redis.url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backup, "_flush", lambda pipe: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            restore_store(redis.url, tmp_path, tmp_path / "copy")
+    assert client.exists("history:e:ada")
+    with pytest.raises(StoreError, match=r"half of a backup.*delete the keys"):
+        opened(redis.url)
+    with pytest.raises(StoreError, match="delete the keys"):
+        restore_store(redis.url, tmp_path, tmp_path / "copy")
+    client.delete(*client.keys("history:*"))
+    restore_store(redis.url, tmp_path, tmp_path / "copy")
+    again = opened(redis.url)
+    held = again.read("ada")
+    assert held is not None and len(held.events) == 1 and again.n_customers() == 2
+    again.close()
+    client.close()
+
+
+def test_an_unknown_store_is_named_without_its_password(tmp_path: Path) -> None:
+    for call in (
+        lambda: opened("mysql://shop:word@host/db"),
+        lambda: restore_store("mysql://shop:word@host/db", tmp_path, tmp_path),
+    ):
+        with pytest.raises(StoreError, match=r"'mysql://host/db' is unknown; choose") as caught:
+            call()
+        assert "word" not in str(caught.value)
+
+
+def test_a_store_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        store = open_store("sqlite", tmp_path, durable="process", mark=str.encode,
+                           remember_seconds=9)  # fmt: skip
+        store.append([deed("m1", SECRET)])
+        store.erase(SECRET)
+        store.close()
+    assert caplog.text == ""

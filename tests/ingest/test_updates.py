@@ -1,0 +1,290 @@
+"""Whom messages are about, when, and what changes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from propense.history.records import Deed, LiveEvent
+from propense.ingest.mapping import Mapper
+from propense.ingest.segment import Call, IngestError, Refusal, decode
+from propense.ingest.updates import make_deeds
+from propense.settings.serve import Limits, Mapping, Serve
+
+NOW = 1_709_280_000_000_000  # 2024-03-01T08:00:00Z
+SECOND = 1_000_000
+MAPPER = Mapper(Serve(events={"Course Paid": Mapping(action="pay")}), ("pay", "page"))
+
+
+def send(
+    *messages: dict[str, Any], mapper: Mapper = MAPPER, **options: Any
+) -> tuple[list[Deed], list[Refusal]]:
+    fields = options.pop("fields", {})
+    body = json.dumps({"batch": messages, **fields}).encode()
+    return make_deeds(decode(body, "batch", Limits()), mapper, NOW, "app", **options)
+
+
+def one(message: dict[str, Any], **options: Any) -> Deed:
+    deeds, refusals = send(message, **options)
+    assert refusals == []
+    (deed,) = deeds
+    return deed
+
+
+def refusal(message: dict[str, Any], **options: Any) -> Refusal:
+    deeds, refusals = send(message, **options)
+    assert deeds == []
+    (found,) = refusals
+    return found
+
+
+def track(**fields: Any) -> dict[str, Any]:
+    return {"type": "track", "event": "Seen", "userId": "ann", "messageId": "m", **fields}
+
+
+def test_one_deed_a_message() -> None:
+    deed = one(track(event="Course Paid", properties={"sku": "c1", "revenue": 9}))
+    event = LiveEvent(NOW, "pay", "c1", 9_000_000, None, "app")
+    assert deed == Deed(message_id="m", user_id="ann", received=NOW, events=(event,))
+
+
+def test_user_id_wins_over_anonymous_id() -> None:
+    assert one(track(anonymousId="anon")).user_id == "ann"
+    assert one(track(userId=None, anonymousId="anon")).user_id == "anon"
+    assert one(track(userId="", anonymousId=17)).user_id == "17"
+
+
+def test_bad_messages_are_refused_with_their_place_and_the_rest_kept() -> None:
+    deeds, refusals = send(
+        track(), track(userId=None), {"type": "x"}, track(event=None), track(messageId="m2")
+    )
+    assert [deed.message_id for deed in deeds] == ["m", "m2"]
+    assert [r.place for r in refusals] == ["/batch/2/type", "/batch/1/userId", "/batch/3/event"]
+
+
+def test_identify_joins_the_anonymous_id_and_lays_traits_over() -> None:
+    message = {
+        "type": "identify", "userId": "ann", "anonymousId": "anon", "messageId": "m",
+        "traits": {"age": 31, "city": None, "address": {"street": "x"}},
+    }  # fmt: skip
+    deed = one(message)
+    assert (deed.user_id, deed.previous_id, deed.events) == ("ann", "anon", ())
+    assert deed.traits == {"age": 31, "city": None, "address": {"street": "x"}}
+    assert one({**message, "anonymousId": "ann"}).previous_id is None
+    assert one({**message, "anonymousId": None}).previous_id is None
+    alone = one({**message, "userId": None})
+    assert (alone.user_id, alone.previous_id) == ("anon", None)
+
+
+def test_track_with_both_ids_joins_nothing() -> None:
+    assert one(track(anonymousId="anon")).previous_id is None
+
+
+def test_alias() -> None:
+    message = {"type": "alias", "userId": "ann", "previousId": "old", "messageId": "m"}
+    assert (one(message).user_id, one(message).previous_id) == ("ann", "old")
+    assert one({**message, "previousId": "ann"}).previous_id is None
+    assert refusal({**message, "previousId": None}).place == "/batch/0/previousId"
+    assert refusal({**message, "userId": None, "anonymousId": "a"}).place == "/batch/0/userId"
+
+
+def test_group() -> None:
+    message = {"type": "group", "userId": "ann", "groupId": 7, "traits": {"name": "TU", "id": 1}}
+    assert one(message).traits == {"group_id": "7", "group_name": "TU"}
+    assert refusal({**message, "groupId": None}).place == "/batch/0/groupId"
+
+
+def test_traits_must_fit() -> None:
+    message = {"type": "identify", "userId": "ann"}
+    for traits in ({"a": [2**64]}, {"a" * 257: 1}, [], dict.fromkeys(map(str, range(1001)))):
+        assert refusal({**message, "traits": traits}).place == "/batch/0/traits"
+
+
+@pytest.mark.parametrize(
+    ("preferences", "purposes", "consent"),
+    [
+        ({"Analytics": True, "Advertising": False}, {}, {"train": True, "advertise": False}),
+        ({"C0003": True, "c0002": False}, {}, {"personalise": True, "train": False}),
+        ({"Marketing": True, "Targeting": False, "Other": False}, {}, {"advertise": False}),
+        ({"Functional": False}, {"personalise": True}, {"personalise": True}),
+        ({}, {"train": False}, {"train": False}),
+        (None, None, {}),
+    ],
+)
+def test_consent(
+    preferences: dict[str, bool] | None,
+    purposes: dict[str, bool] | None,
+    consent: dict[str, bool],
+) -> None:
+    given_ = {"categoryPreferences": preferences, "purposes": purposes}
+    assert one(track(context={"consent": given_})).consent == consent
+
+
+@pytest.mark.parametrize(
+    ("consent", "place"),
+    [
+        ([], "/batch/0/context/consent"),
+        ({"purposes": {"trian": True}}, "/batch/0/context/consent/purposes"),
+        ({"purposes": {"train": 1}}, "/batch/0/context/consent/purposes"),
+        ({"categoryPreferences": {"Analytics": "yes"}},
+         "/batch/0/context/consent/categoryPreferences"),
+    ],
+)  # fmt: skip
+def test_consent_that_cannot_be_read_is_refused(consent: Any, place: str) -> None:
+    assert refusal(track(context={"consent": consent})).place == place
+
+
+def test_a_refusal_of_consent_is_kept_without_an_event() -> None:
+    message = track(
+        event="Segment Consent Preference Updated",
+        context={"consent": {"categoryPreferences": {"Advertising": False}}},
+    )
+    assert (one(message).events, one(message).consent) == ((), {"advertise": False})
+
+
+def moment(message: dict[str, Any], **options: Any) -> int:
+    (event,) = one(message, **options).events
+    return event.event_time
+
+
+def test_clocks_are_set_right_by_sent_at() -> None:
+    late = track(timestamp="2024-03-01T09:00:00Z")  # an hour ahead
+    sent = {"sentAt": "2024-03-01T09:00:10Z"}
+    assert moment(late, fields=sent) == NOW - 10 * SECOND
+    assert moment(late, fields=sent, correct_skew=False) == NOW
+    assert moment({**late, **sent}) == NOW - 10 * SECOND
+    old = track(timestamp="2020-01-01T00:00:00Z")
+    assert moment(old) == 1_577_836_800 * SECOND
+    both = track(timestamp="2024-03-01T07:00:00Z", originalTimestamp="2024-03-01T09:00:00Z")
+    assert moment(both, fields=sent) == NOW - 10 * SECOND
+
+
+def test_the_last_sending_counts_where_a_message_carries_an_older_one() -> None:
+    message = track(timestamp="2024-03-01T07:00:00Z", sentAt="2024-03-01T07:00:01Z")
+    assert moment(message, fields={"sentAt": "2024-03-01T08:00:00Z"}) == NOW - 3600 * SECOND
+
+
+def test_the_future_is_clamped_and_counted() -> None:
+    mapper = Mapper(Serve())
+    assert moment(track(timestamp="2031-01-01T00:00:00Z"), mapper=mapper) == NOW
+    assert moment(track(), mapper=mapper) == NOW
+    assert mapper.n_clamped == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"timestamp": "1900-01-01"}, {"timestamp": "soon"}, {"timestamp": 17}, {"messageId": []},
+     {"messageId": "m" * 257}, {"userId": True}, {"context": []}, {"originalTimestamp": {}}],
+)  # fmt: skip
+def test_fields_that_cannot_be_read(fields: dict[str, Any]) -> None:
+    place = refusal(track(**fields)).place
+    assert place.startswith("/batch/0/")
+
+
+def test_ids_of_integration_tests_need_leave() -> None:
+    for message in (
+        track(userId="verify:1"),
+        track(userId=None, anonymousId="verify:1"),
+        {"type": "alias", "userId": "ann", "previousId": "verify:1"},
+        {"type": "identify", "userId": "ann", "anonymousId": "verify:1"},
+    ):
+        assert "integration tests" in refusal(message).reason
+        if message.get("userId") != "ann":
+            assert one(message, verifying=True)
+        else:
+            assert "joined with no others" in refusal(message, verifying=True).reason
+            assert one({**message, "userId": "verify:1:ann"}, verifying=True).previous_id
+
+
+def own_id(message: dict[str, Any], received: int = NOW, key: str = "k") -> str:
+    fields = {name: value for name, value in message.items() if name != "messageId"}
+    call = decode(json.dumps({"batch": [fields], "writeKey": key}).encode(), "batch", Limits())
+    (deed,), _ = make_deeds(call, MAPPER, received, None)
+    return deed.message_id
+
+
+def test_a_message_without_an_id_gets_that_of_its_content() -> None:
+    stated = track(timestamp="2024-03-01T07:00:00Z")
+    assert own_id(stated) == own_id(stated, received=NOW + 5)
+    assert own_id(stated) == own_id({**stated, "sentAt": "2024-03-01T07:00:01Z"})
+    assert own_id(stated) != own_id({**stated, "properties": {"a": 1}})
+    assert own_id(stated) != own_id(stated, key="other")
+
+
+def test_like_messages_without_id_and_moment_are_several_deeds() -> None:
+    bare = {"type": "track", "event": "Seen", "userId": "ann"}
+    deeds, _ = send(bare, bare)
+    assert deeds[0].message_id != deeds[1].message_id
+    assert own_id(bare) != own_id(bare, received=NOW + 5)
+
+
+def test_a_key_from_the_header_can_be_put_into_the_call() -> None:
+    call = decode(json.dumps(track(messageId=None)).encode(), "track", Limits())
+    with_key = msgspec.structs.replace(call, write_key="k")
+    (plain,), _ = make_deeds(call, MAPPER, NOW, None)
+    (keyed,), _ = make_deeds(with_key, MAPPER, NOW, None)
+    assert plain.message_id != keyed.message_id
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6)
+    | st.floats() | st.sampled_from(["2024-03-01T08:00:00Z", "ann", "verify:x", "12.5", 10**30]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["consent", "purposes", "categoryPreferences", "train", "sku", "price",
+                         "quantity", "revenue", "products", "a"]),
+        inner, max_size=4,
+    ),
+    max_leaves=8,
+)  # fmt: skip
+MESSAGE = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["track", "identify", "page", "screen", "group", "alias"]) | ANY,
+        "event": st.sampled_from(["Course Paid", "Order Completed"]) | ANY,
+        **dict.fromkeys(
+            ["userId", "anonymousId", "previousId", "groupId", "messageId", "timestamp",
+             "originalTimestamp", "sentAt", "properties", "traits", "context", "name"], ANY,
+        ),
+    },
+)  # fmt: skip
+
+
+@given(st.lists(MESSAGE, max_size=4), ANY, ANY)
+@settings(max_examples=400)
+def test_every_message_is_a_deed_or_a_refusal(
+    messages: list[dict[str, Any]], sent_at: Any, write_key: Any
+) -> None:
+    """Whatever they hold, every message is accounted for, and what is kept can be stored."""
+    mapper = Mapper(Serve(events={"Course Paid": Mapping(action="pay")}))
+    fields = {"sentAt": sent_at, "writeKey": write_key}
+    body = json.dumps({"batch": messages, **fields}).encode()
+    try:
+        call = decode(body, "batch", Limits())
+    except IngestError:
+        call = decode(json.dumps({"batch": messages}).encode(), "batch", Limits())
+    deeds, refusals = make_deeds(call, mapper, NOW, None)
+    assert len(deeds) + len(refusals) == len(messages)
+    for deed in deeds:
+        assert msgspec.convert(msgspec.to_builtins(deed), Deed) == deed
+        assert msgspec.json.decode(msgspec.json.encode(deed.traits)) == deed.traits
+        assert 0 < len(deed.user_id) <= 256 and not deed.user_id.startswith("verify:")
+        assert all(0 <= event.event_time <= NOW for event in deed.events)
+        assert all(abs(event.value or 0) < 2**63 for event in deed.events)
+    assert all(refusal_.place.startswith("/batch/") for refusal_ in refusals)
+
+
+@given(MESSAGE, st.sampled_from(["track", "identify", "page", "screen", "group", "alias"]))
+@settings(max_examples=200)
+def test_a_single_call_is_a_deed_a_refusal_or_an_error(message: dict[str, Any], kind: Any) -> None:
+    try:
+        call: Call = decode(json.dumps(message).encode(), kind, Limits())
+    except IngestError:
+        return
+    deeds, refusals = make_deeds(call, MAPPER, NOW, "s")
+    assert len(deeds) + len(refusals) == 1

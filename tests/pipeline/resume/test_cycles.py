@@ -1,0 +1,235 @@
+"""Turn after turn: what is told, when the next one begins, and what the gate is asked."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from propense import pipeline
+from propense.errors import BundleError, PropenseError, SourceError
+from propense.inference.artifact.manifest import write_manifest
+from propense.inference.shelf import place, read_current
+from propense.pipeline import promotion
+from propense.pipeline.promotion import Promoted, promote_packed
+from propense.pipeline.resume.cycles import Clock, Schedule, Turn, read_turns, run_turns, turns_file
+from propense.pipeline.resume.fingerprints import (
+    STAGES,
+    Done,
+    begin,
+    begin_run,
+    fingerprints,
+    forget_run,
+    write_done,
+)
+from propense.pipeline.resume.lock import one_run
+from propense.progress import NoProgress
+from propense.schemas import RunFolder
+from propense.settings import Settings, parse_settings
+
+
+def settings_of(folder: Path, **more: Any) -> Settings:
+    return parse_settings({"sources": {"app": {"events": "app.csv"}}, **more}, folder)
+
+
+class Hands:
+    """A clock that is moved by sleeping alone."""
+
+    def __init__(self) -> None:
+        self.time = 1_700_000_000.0
+
+    def sleep(self, seconds: float) -> None:
+        assert 0 < seconds <= 60
+        self.time += seconds
+
+    def clock(self) -> Clock:
+        return Clock(lambda: self.time, self.sleep)
+
+
+class Runs:
+    """Stands for the pipeline: takes `seconds`, then does what the script says."""
+
+    def __init__(self, hands: Hands, folder: Path, *script: Any, seconds: float = 100.0) -> None:
+        self.hands, self.script, self.seconds = hands, list(script), seconds
+        self.folder, self.asked = folder, list[Settings]()
+
+    def __call__(self, settings: Settings, *, progress: Any) -> pipeline.RunResult:
+        self.asked.append(settings)
+        self.hands.time += self.seconds
+        found = self.script.pop(0)
+        if isinstance(found, BaseException):
+            raise found
+        made, promoted = found
+        result = pipeline.RunResult(pipeline.run_folder(settings))
+        result.stage_seconds = {stage.name: 1.0 for stage in STAGES}
+        result.skipped = [] if made else list(result.stage_seconds)
+        result.bundle, result.promotion = self.folder / "shelf" / "v0002", promoted
+        return result
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands()
+
+
+def take(monkeypatch: pytest.MonkeyPatch, runs: Runs, n: int, every: float = 3600.0) -> list[Turn]:
+    monkeypatch.setattr(pipeline, "run", runs)
+    turns = run_turns(
+        lambda: settings_of(runs.folder), Schedule(every), runs.hands.clock(),
+        lambda: nullcontext(NoProgress()),
+    )  # fmt: skip
+    return [next(turns) for _ in range(n)]
+
+
+def test_turns_are_told_in_the_folder_and_begin_on_time(
+    tmp_path: Path, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Promoted("v0002", "promoted", "")
+    bad = Promoted("v0002", "refused", "goal pay: auc is .6, v0001 has .8")
+    runs = Runs(hands, tmp_path, (True, good), (False, None), (True, bad))
+    turns = take(monkeypatch, runs, 3)
+    assert [turn.outcome for turn in turns] == ["promoted", "unchanged", "refused"]
+    assert turns[2].reason.startswith("goal pay") and turns[1].made == ()
+    assert turns[0].made == tuple(stage.name for stage in STAGES)
+    assert all(asked.pack.promote == "gate" for asked in runs.asked)
+    begun = [turn.began for turn in turns]
+    assert begun == ["2023-11-14T22:13:20+00:00", "2023-11-14T23:13:20+00:00",
+                     "2023-11-15T00:13:20+00:00"]  # fmt: skip
+    assert [turn.next for turn in turns[:2]] == begun[1:]
+    assert read_turns(RunFolder(tmp_path / "runs/main")) == turns
+
+
+def test_a_failure_is_told_and_tried_again_ever_later(
+    tmp_path: Path, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [SourceError("app.csv is empty"), MemoryError(), OSError(28, "no space"),
+              SourceError("again"), SourceError("again")]  # fmt: skip
+    runs = Runs(hands, tmp_path, *errors, (False, None), seconds=0.0)
+    turns = take(monkeypatch, runs, 6, every=300)
+    assert [turn.outcome for turn in turns] == ["failed"] * 5 + ["unchanged"]
+    assert [turn.failures for turn in turns] == [1, 2, 3, 4, 5, 0]
+    assert turns[0].reason == "app.csv is empty" and turns[1].reason.startswith("MemoryError")
+    waits = [
+        _seconds(later.began) - _seconds(turn.began) for turn, later in itertools.pairwise(turns)
+    ]
+    assert waits == [60, 120, 240, 300, 300]
+
+
+def _seconds(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
+
+
+def test_whoever_stops_it_is_obeyed_and_it_is_told(
+    tmp_path: Path, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs(hands, tmp_path, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        take(monkeypatch, runs, 1)
+    (turn,) = read_turns(RunFolder(tmp_path / "runs/main"))
+    assert turn.outcome == "stopped" and turn.turn == 1
+
+
+def test_a_torn_line_does_not_hide_the_others(
+    tmp_path: Path, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "runs/main")
+    take(monkeypatch, Runs(hands, tmp_path, (False, None)), 1)
+    with turns_file(run).open("ab") as stream:
+        stream.write(b'{"turn":2,"beg')
+    take(monkeypatch, Runs(hands, tmp_path, (False, None)), 1)
+    assert [turn.turn for turn in read_turns(run)] == [1, 2]
+
+
+def test_one_run_at_a_time_and_the_lock_of_a_dead_one_is_taken(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from propense.pipeline.resume.lock import one_run\n"
+        "from propense.schemas import RunFolder\n"
+        f"with one_run(RunFolder(Path({str(run.root)!r}))):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        with pytest.raises(PropenseError, match=rf"\(process {other.pid}\) is at work"):
+            with one_run(run):
+                pass
+        other.kill()
+    assert (run.root / "run.lock").read_text() == f"{other.pid}\n"
+    with one_run(run):
+        assert (run.root / "run.lock").read_text() == f"{os.getpid()}\n"
+        with pytest.raises(PropenseError, match=f"process {os.getpid()}"):
+            with one_run(run):
+                pass
+    assert (run.root / "run.lock").read_text() == ""
+
+
+def test_the_gate_is_asked_once_and_never_about_what_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, folder = tmp_path / "shelf", tmp_path / "pack"
+    folder.mkdir()
+    for name in ("v0001", "v0002"):
+        (shelf / name).mkdir(parents=True)
+        write_manifest(shelf / name, "0.1.0", "2025-03-01T00:00:00+00:00")
+    asked: list[str] = []
+
+    def gate(shelf: Path, version: str, reason: str | None, made: str, keys: Any) -> None:
+        asked.append(version)
+        if version == "v0002":
+            raise BundleError("worse")
+        place(shelf, version, "good", made)
+
+    monkeypatch.setattr(promotion, "promote", gate)
+    settings = settings_of(tmp_path)
+    first = promote_packed(settings, shelf / "v0001", folder, "now")
+    assert first == (Promoted("v0001", "promoted", ""), True)
+    second = promote_packed(settings, shelf / "v0002", folder, "now")
+    assert second == (Promoted("v0002", "refused", "worse"), True)
+    assert promote_packed(settings, shelf / "v0002", folder, "now") == (second[0], False)
+    # It served before, and was rolled back perhaps: not the gate's business.
+    assert promote_packed(settings, shelf / "v0001", folder, "now") == (None, False)
+    assert asked == ["v0001", "v0002"] and read_current(shelf).version == "v0001"
+
+
+def test_who_serves_is_no_reason_to_pack_again(tmp_path: Path) -> None:
+    first = settings_of(tmp_path)
+    gated = msgspec.structs.replace(first, pack=msgspec.structs.replace(first.pack, promote="gate"))
+    assert fingerprints(first) == fingerprints(gated)
+    other = msgspec.structs.replace(first, pack=msgspec.structs.replace(first.pack, refresh=False))
+    assert fingerprints(first)["pack"] != fingerprints(other)["pack"]
+
+
+def test_a_stopped_run_is_finished_from_the_history_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from propense.pipeline.resume import fingerprints
+
+    now = [("events", "1")]
+    monkeypatch.setattr(fingerprints, "live_marks", lambda settings: list(now))
+    settings, run = settings_of(tmp_path), RunFolder(tmp_path / "runs/main")
+    prints = begin_run(settings, run)
+    for name in ("clean", "split", "encode"):
+        begin(run, name, prints[name], resume=True)
+        write_done(run, name, Done(prints[name], 1.0))
+    now[0] = ("events", "2")
+    assert begin_run(settings, run)["clean"] != prints["clean"]  # between two stages
+    now[0] = ("events", "1")
+    assert begin_run(settings, run) == prints
+    begin(run, "train", prints["train"], resume=True)
+    now[0] = ("events", "2")
+    assert begin_run(settings, run) == prints  # in the middle of one
+    changed = settings_of(tmp_path, clean={"max_events_per_day": 10})
+    assert begin_run(changed, run)["clean"] != prints["clean"]
+    begin_run(settings, run)
+    forget_run(run)
+    assert begin_run(settings, run)["clean"] != prints["clean"]

@@ -1,0 +1,100 @@
+"""Readiness says what is missing, does not hang, and gives nothing away."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from propense.errors import BundleError, StoreError
+from propense.serving.monitoring import readiness
+from propense.serving.monitoring.readiness import Readiness
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Bundles that were asked; "broken" ones do not answer."""
+    seen = []
+
+    def ask(bundle):
+        seen.append(bundle)
+        if bundle == "broken":
+            raise BundleError("goal 'pay' answered nan")
+        if bundle == "crashing":
+            raise IndexError("customer ann is out of range")
+
+    monkeypatch.setattr(readiness, "self_test", ask)
+    return seen
+
+
+def make(folder, bundle="good", ping=lambda: None, writer=lambda: None, **options):
+    return Readiness(folder, lambda: bundle, ping, writer, **options)
+
+
+def test_all_is_well(tmp_path, asked):
+    ready = make(tmp_path)
+    assert ready.check() == (True, [])
+    assert ready.check() == (True, [])
+    assert asked == ["good"], "a bundle is asked once"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "said"),
+    [
+        (None, "no bundle is open"),
+        ("broken", "goal 'pay' answered nan"),
+        ("crashing", "the bundle does not answer: IndexError"),
+    ],
+)
+def test_a_bundle_that_does_not_answer(tmp_path, asked, bundle, said):
+    ready, reasons = make(tmp_path, bundle).check()
+    assert not ready and len(reasons) == 1
+    assert said in reasons[0] and "ann" not in reasons[0]
+
+
+def test_a_new_bundle_is_asked_anew(tmp_path, asked):
+    serving = ["good"]
+    ready = Readiness(tmp_path, lambda: serving[0], lambda: None, lambda: None)
+    assert ready.check()[0]
+    serving[0] = "broken"
+    assert not ready.check()[0]
+    serving[0] = "better"
+    assert ready.check()[0]
+    assert asked == ["good", "broken", "better"]
+
+
+@pytest.mark.parametrize("error", [StoreError, OSError])
+def test_a_store_that_fails_gives_no_password_away(tmp_path, asked, error):
+    def ping():
+        raise error("postgresql://app:hunter2@db/live is down")
+
+    ready, reasons = make(tmp_path, ping=ping).check()
+    assert not ready and "live history does not answer" in reasons[0]
+    assert "hunter2" not in reasons[0]
+
+
+def test_a_store_that_hangs_is_waited_for_by_one_thread(tmp_path, asked):
+    free = threading.Event()
+    ready = make(tmp_path, ping=lambda: free.wait(30) and None, ping_seconds=0.05)
+    n_threads = threading.active_count()
+    for _ in range(5):
+        began = time.monotonic()
+        assert ready.check() == (False, ["live history has not answered within 0.05 s"])
+        assert time.monotonic() - began < 5
+    assert threading.active_count() <= n_threads + 1
+    free.set()
+    for _ in range(200):
+        if ready.check()[0]:
+            break
+        time.sleep(0.01)
+    assert ready.check() == (True, [])
+
+
+def test_everything_that_is_wrong_is_told(tmp_path, asked):
+    ready = make(tmp_path, None, writer=lambda: "the writer has stopped", least_disk=2**62)
+    ok, reasons = ready.check()
+    assert not ok and len(reasons) == 3
+    assert "MB left" in reasons[2] and "make room" in reasons[2]
+    gone = make(tmp_path / "gone")
+    assert "data folder cannot be read" in gone.check()[1][0]

@@ -1,0 +1,162 @@
+"""A copy of a service is whole, is made while it runs, and comes back only where it belongs."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from propense.cli import main
+from propense.errors import ServeError, StoreError
+from propense.files import SERVICE_LOCK, locked
+from propense.history.opening import open_store
+from propense.history.records import Deed, LiveEvent
+from propense.privacy.pseudonyms import Pseudonyms
+from propense.runtime.item_updates import Sent, Stock
+from propense.security.audit import AuditLog
+from propense.security.keys import KeyRing
+from propense.security.secrets import VARIABLE, open_secrets
+from propense.serving.operations.backup import HISTORY, back_up, restore
+from propense.settings import parse_settings
+
+NOW = 1_700_000_000_000_000
+
+
+def settings_of(folder):
+    folder.mkdir(exist_ok=True)
+    (folder / "propense.toml").write_text('[users]\npath = "u.csv"\n')
+    return parse_settings({"users": {"path": "u.csv"}}, folder)
+
+
+def history(data):
+    return open_store(
+        "sqlite", data, durable="process", mark=Pseudonyms(open_secrets(data)).mark,
+        remember_seconds=3600,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def service(tmp_path, monkeypatch):
+    """Settings of a service that holds a customer, a refused one, a key and a row of the log."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    settings = settings_of(tmp_path / "one")
+    data = Path(settings.folder) / "live"
+    own = open_secrets(data)
+    with closing(history(data)) as store:
+        event = LiveEvent(NOW, "view", "c1", 5)
+        store.append([Deed(message_id="m1", user_id="ann", received=NOW, events=(event,))])
+        store.suppress([Pseudonyms(own).mark("ben")])
+    KeyRing(data, own).create("site", ["ingest"], now=NOW)
+    Stock(data).put("c9", Sent(NOW, {"title": "New"}), object())
+    with closing(AuditLog(data, own)) as log:
+        log.append(NOW, "abcdefgh", "erase", "ben")
+    return settings
+
+
+def bring_secret(settings, other):
+    data = Path(other.folder) / "live"
+    data.mkdir()
+    secret = (Path(settings.folder) / "live/secret").read_bytes()
+    (data / "secret").write_bytes(secret)
+    (data / "secret").chmod(0o600)
+    return data
+
+
+def test_a_copy_comes_back_whole(service, tmp_path):
+    copy = tmp_path / "copy"
+    # The service may run meanwhile.
+    with locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False):
+        files = back_up(service, copy, NOW, "cli")
+    assert files == sorted(
+        [HISTORY, "audit.db", "audit.head", "items.json", "keys.json", "secret.fingerprint"]
+    )
+    other = settings_of(tmp_path / "two")
+    data = bring_secret(service, other)
+    assert restore(other, copy) == [HISTORY, "audit.db", "keys.json", "audit.head", "items.json"]
+    own = open_secrets(data)
+    with closing(history(data)) as store:
+        assert [event.item_id for event in store.read("ann").events] == ["c1"]
+        refused = Deed(message_id="m2", user_id="ben", received=NOW, traits={"a": 1})
+        again = Deed(message_id="m1", user_id="ann", received=NOW)
+        assert store.append([refused, again]) == ["suppressed", "repeated"]
+    assert [key.name for key in KeyRing(data, own).records()] == ["site"]
+    assert Stock(data).read()[1] == {"c9": Sent(NOW, {"title": "New"})}
+    with closing(AuditLog(data, own)) as log:
+        verdict = log.verify()
+        assert verdict.good and verdict.rows == 2, "the copy itself is in the log"
+        assert [row["action"] for row in log.rows_of("ben")] == ["erase"]
+
+
+def test_the_secret_is_not_in_the_copy(service, tmp_path):
+    back_up(service, tmp_path / "copy", NOW, "cli")
+    secret = (Path(service.folder) / "live/secret").read_bytes().strip()
+    for file in (tmp_path / "copy").iterdir():
+        assert secret not in file.read_bytes() and file.name != "secret"
+        assert file.stat().st_mode & 0o077 == 0 or file.name == HISTORY
+    assert (tmp_path / "copy").stat().st_mode & 0o077 == 0
+
+
+def test_a_copy_is_never_written_over(service, tmp_path):
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(ServeError, match="is there already"):
+        back_up(service, tmp_path / "copy", NOW, "cli")
+
+
+def test_nothing_is_copied_where_there_is_no_service(tmp_path):
+    settings = settings_of(tmp_path / "empty")
+    with pytest.raises(ServeError, match="holds no service"):
+        back_up(settings, tmp_path / "copy", NOW, "cli")
+    assert not (tmp_path / "copy").exists() and not (tmp_path / "empty/live").exists()
+
+
+def test_what_cannot_come_back_is_said_and_nothing_is_done(service, tmp_path):
+    copy = tmp_path / "copy"
+    back_up(service, copy, NOW, "cli")
+    with pytest.raises(ServeError, match="no copy of a service"):
+        restore(service, tmp_path)
+    with pytest.raises(ServeError, match=r"holds audit.db, .*, items.json already"):
+        restore(service, copy)
+    with (
+        locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False),
+        pytest.raises(ServeError, match="a service runs on"),
+    ):
+        restore(service, copy)
+    other = settings_of(tmp_path / "two")
+    with pytest.raises(ServeError, match="the secret is not there"):
+        restore(other, copy)
+    data = Path(other.folder) / "live"
+    data.mkdir()
+    (data / "secret").write_text("ab" * 32)
+    (data / "secret").chmod(0o600)
+    with pytest.raises(ServeError, match="the secret is not the one"):
+        restore(other, copy)
+    assert sorted(file.name for file in data.iterdir()) == ["secret", SERVICE_LOCK]
+    open_secrets(data)
+    with pytest.raises(ServeError, match="with another secret"):
+        restore(other, copy)
+
+
+def test_history_that_is_there_is_kept(service, tmp_path):
+    back_up(service, tmp_path / "copy", NOW, "cli")
+    other = settings_of(tmp_path / "two")
+    data = bring_secret(service, other)
+    history(data).close()
+    with pytest.raises(StoreError, match="is there already"):
+        restore(other, tmp_path / "copy")
+    assert not (data / "keys.json").exists()
+
+
+def test_the_verbs(service, tmp_path, capsys):
+    file = str(Path(service.folder) / "propense.toml")
+    copy = str(tmp_path / "copy")
+    assert main(["backup", copy, "--settings", file, "--json"]) == 0
+    assert HISTORY in json.loads(capsys.readouterr().out)["files"]
+    assert main(["backup", copy, "--settings", file]) == 2
+    assert "is there already" in capsys.readouterr().err
+    other = settings_of(tmp_path / "two")
+    bring_secret(service, other)
+    settings = str(Path(other.folder) / "propense.toml")
+    assert main(["restore", copy, "--settings", settings]) == 0
+    assert "keys.json" in capsys.readouterr().out

@@ -1,0 +1,32 @@
+"""What a page is made of, for tests of pages."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+
+class Outline(HTMLParser):
+    """Checks that tags nest and gathers what tests ask about."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.pictures, self.anchors, self.ids = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        if tag == "svg":
+            self.pictures.append(found)
+        if "href" in found:
+            self.anchors.append(found["href"])
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag != "meta" and tag != "br":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open[-3:], self.getpos())
+        self.open.pop()

@@ -1,0 +1,228 @@
+"""Every rule of cleaning events on rows whose fate is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from propense.errors import SettingsError, SourceError
+from propense.schemas import Account, RunFolder
+from propense.settings import parse_settings
+from propense.tables.cleaning.accounts import read_accounts
+from propense.tables.cleaning.clean import clean
+from propense.tables.engine.engine import Engine
+from propense.tables.sources.reading import read
+
+
+def run(
+    engine: Engine, folder: Path, sources: dict[str, Any], **more: Any
+) -> tuple[Account, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Account of events, clean rows, set-aside rows."""
+    settings = parse_settings({"sources": sources, **more}, folder)
+    out = RunFolder(folder / "run")
+    accounts = clean(read(settings, engine), settings, engine, out)
+    assert read_accounts(out.clean / "account.json") == accounts
+    assert all(account.balances for account in accounts)
+    kept = engine.read_parquet(out.clean / "events").to_pyarrow().to_pylist()
+    aside = engine.read_parquet(out.clean / "set_aside" / "events.parquet").to_pyarrow()
+    return accounts[0], kept, aside.to_pylist()
+
+
+def dropped(account: Account) -> dict[str, int]:
+    return {rule.name: rule.dropped for rule in account.rules if rule.dropped}
+
+
+def mended(account: Account) -> dict[str, int]:
+    return {rule.name: rule.mended for rule in account.rules if rule.mended}
+
+
+def write(folder: Path, text: str, name: str = "log.csv") -> dict[str, Any]:
+    (folder / name).write_text(text, encoding="utf-8")
+    return {"events": name}
+
+
+def test_the_first_rule_that_fits_takes_the_row(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,item_id,action,event_time,value
+,a,view,2024-01-01 10:00:00,
+u1,a,view,never,
+u1,a,,2024-01-01 10:00:00,
+u1,a,view,1980-01-01 10:00:00,
+u1,a,view,2024-06-01 10:00:00,
+u1,a,view,2024-01-01 10:00:00,
+u1,a,view,2024-01-01 10:00:00,
+u1,a,pay,2024-01-01 11:00:00,-5
+u1,a,pay,2024-01-01 12:00:00,inf
+u1,zzz,view,2024-01-01 13:00:00,
+u2,b,pay,2024-01-02 10:00:00,12.50
+""")  # fmt: skip
+    (tmp_path / "items.csv").write_text("item_id,level\na,1\nb,2\n")
+    account, kept, aside = run(
+        duckdb_engine, tmp_path, {"app": source},
+        items={"path": "items.csv"}, clean={"until": "2024-03-01", "unknown_items": "drop"},
+    )  # fmt: skip
+    assert dropped(account) == {
+        "no user id": 1, "unreadable time": 1, "no action": 1, "before earliest": 1,
+        "after until": 1, "duplicate": 1, "impossible value": 2, "unknown item": 1,
+    }  # fmt: skip
+    assert (account.n_in, account.n_out) == (11, 2)
+    assert sorted((row["user_id"], row["value"]) for row in kept) == [
+        ("u1", None), ("u2", 12_500_000),
+    ]  # fmt: skip
+    lost = {row["row"]: (row["reason"], row["event_time"], row["file"]) for row in aside}
+    assert lost[2] == ("unreadable time", "never", "log.csv")
+    assert lost[7][0] == "duplicate"
+
+
+def test_near_duplicates_leave_the_first_of_a_chain(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,item_id,action,event_time,note
+u,a,view,2024-01-01 10:00:00.0,p
+u,a,view,2024-01-01 10:00:00.9,q
+u,a,view,2024-01-01 10:00:01.8,r
+u,a,view,2024-01-01 10:00:02.9,s
+u,b,view,2024-01-01 10:00:00.1,t
+""")  # fmt: skip
+    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert dropped(account) == {"near duplicate": 2}
+    assert sorted((row["item_id"], row["event_time"].second) for row in kept) == [
+        ("a", 0), ("a", 2), ("b", 0),
+    ]  # fmt: skip
+
+
+def test_kept_duplicates_of_one_moment(duckdb_engine: Engine, tmp_path: Path) -> None:
+    line = "u,a,pay,2024-01-01 10:00:00\n"
+    source = write(tmp_path, "user_id,item_id,action,event_time\n" + line * 3)
+    account, kept, _ = run(
+        duckdb_engine, tmp_path, {"app": source}, clean={"exact_duplicates": "keep"}
+    )
+    assert dropped(account) == {} and len(kept) == 3
+
+
+def test_one_event_id_is_one_event(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,item_id,action,event_time,event_id
+u,a,view,2024-01-01 10:05:00,e1
+u,a,view,2024-01-01 10:00:00,e1
+u,a,view,2024-01-01 10:00:00,e2
+u,a,view,2024-01-01 10:00:00,e3
+""")  # fmt: skip
+    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert dropped(account) == {"duplicate": 1}
+    assert sorted((row["event_id"], row["event_time"].minute) for row in kept) == [
+        ("e1", 0), ("e2", 0), ("e3", 0),
+    ]  # fmt: skip
+
+
+def test_cancellations_match_as_brackets_do(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, """invoice,user_id,item_id,event_time,count,price
+1,u,a,2024-01-01 10:00:00,2,5
+2,u,a,2024-01-02 10:00:00,2,6
+C3,u,a,2024-01-03 10:00:00,-2,6
+4,u,a,2024-01-04 10:00:00,3,5
+C5,u,a,2024-01-05 10:00:00,-7,5
+C6,u,b,2024-01-01 10:00:00,-1,5
+7,u,b,2024-01-02 10:00:00,1,5
+8,u,b,2024-01-03 10:00:00,1,0
+""") | {"action": "pay", "cancelled": {"column": "invoice", "starts_with": "C"}}  # fmt: skip
+    account, kept, aside = run(duckdb_engine, tmp_path, {"shop": source})
+    assert dropped(account) == {"cancellation": 3, "cancelled": 1, "impossible value": 1}
+    assert sorted((row["item_id"], row["value"], row["count"]) for row in kept) == [
+        ("a", 10_000_000, 2.0), ("a", 15_000_000, 3.0), ("b", 5_000_000, 1.0),
+    ]  # fmt: skip
+    assert [row["invoice"] for row in aside if row["reason"] == "cancelled"] == ["2"]
+
+
+def test_refunds_become_negative_and_stay(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,item_id,action,event_time,value
+u,a,pay,2024-01-01,"$1,200.50"
+u,a,refund,2024-01-02,20
+u,b,refund,2024-01-03,-30
+u,b,pay,2024-01-03,what
+""")  # fmt: skip
+    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert {row["value"] for row in kept} == {1_200_500_000, -20_000_000, -30_000_000, None}
+    assert mended(account) == {"sign of refunds": 1, "unreadable value": 1}
+
+
+def test_actions_are_renamed_and_spelt_alike(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,item_id,act,event_time
+17850.0,a,Buy,2024-01-01
+17851.0,a,buy,2024-01-02
+u3,a,View,2024-01-03
+u3,a,view ,2024-01-04
+u3,a,view,2024-01-05
+""") | {"columns": {"action": "act"}, "actions": {"buy": "pay"}}  # fmt: skip
+    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert sorted(row["action"] for row in kept) == ["pay", "pay", "view", "view", "view"]
+    assert {row["user_id"] for row in kept} == {"17850", "17851", "u3"}
+    assert mended(account) == {"user ids written as decimals": 2, "spelling of actions": 1}
+
+
+def test_a_bot_goes_whole(duckdb_engine: Engine, tmp_path: Path) -> None:
+    rows = [f"bot,i{n},view,2024-01-02 10:{n:02d}:00" for n in range(12)]
+    rows += [
+        "bot,i,view,2024-01-09 10:00:00",
+        *[f"u,i{n},view,2024-01-{n + 1:02d}" for n in range(12)],
+    ]
+    source = write(tmp_path, "user_id,item_id,action,event_time\n" + "\n".join(rows))
+    account, kept, _ = run(
+        duckdb_engine, tmp_path, {"app": source}, clean={"max_events_per_day": 10}
+    )
+    assert dropped(account) == {"bot": 13} and {row["user_id"] for row in kept} == {"u"}
+
+
+def test_the_future_is_judged_from_the_data(duckdb_engine: Engine, tmp_path: Path) -> None:
+    rows = [f"u,i{n},view,2024-01-{n + 1:02d},5" for n in range(28)]
+    rows += ["u,x,view,2099-01-01,5", "u,y,view,2024-01-05,5000000"]
+    source = write(tmp_path, "user_id,item_id,action,event_time,value\n" + "\n".join(rows))
+    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert dropped(account) == {"after until": 1, "impossible value": 1} and len(kept) == 28
+    note = next(rule.note for rule in account.rules if rule.name == "after until")
+    assert "2024-01-28" in note
+
+
+def test_a_shifted_clock_is_set_right(duckdb_engine: Engine, tmp_path: Path) -> None:
+    rows = [f"u,i{n},view,2024-01-01 {n:02d}:00:00,2024-01-01 {n + 8:02d}:00:02" for n in range(9)]
+    rows += ["u,late,view,2024-01-03 10:00:00,2024-01-03 12:00:00"]
+    source = write(tmp_path, "user_id,item_id,action,event_time,received_time\n" + "\n".join(rows))
+    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    times = {row["item_id"]: row["event_time"].isoformat() for row in kept}
+    assert times["i0"] == "2024-01-01T08:00:00" and times["late"] == "2024-01-03T12:00:00"
+    assert mended(account) == {"clock skew": 10}
+
+
+def test_order_without_times(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, "u a\nv b\nu c\nu a\n", "log.txt") | {
+        "columns": {"user_id": "1", "item_id": "2"}, "action": "view",
+    }  # fmt: skip
+    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert account.n_out == 4
+    assert sorted((row["user_id"], row["order"], row["item_id"]) for row in kept) == [
+        ("u", 0, "a"), ("u", 1, "c"), ("u", 2, "a"), ("v", 0, "b"),
+    ]  # fmt: skip
+    assert all(row["event_time"] is None for row in kept)
+
+
+def test_unreadable_times_name_file_row_and_value(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, "user_id,action,event_time\nu,view,2024-01-01\nu,view,x1\nu,view,x2\n")
+    with pytest.raises(SourceError, match=r"log.csv row 2, column 'event_time': time 'x1'.*2 of 3"):
+        run(duckdb_engine, tmp_path, {"app": source})
+
+
+def test_some_sources_with_times_and_some_without(duckdb_engine: Engine, tmp_path: Path) -> None:
+    one = write(tmp_path, "user_id,action,event_time\nu,view,2024-01-01\n")
+    two = write(tmp_path, "user_id,action\nu,view\n", "other.csv")
+    with pytest.raises(SourceError, match=r"\[sources.two\] has no event_time"):
+        run(duckdb_engine, tmp_path, {"one": one, "two": two})
+
+
+def test_nothing_left_says_which_rule(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, "user_id,action,event_time\n,view,2024-01-01\n")
+    with pytest.raises(SourceError, match=r"no event is left of 1: 1 were taken by .*no user id"):
+        run(duckdb_engine, tmp_path, {"app": source})
+
+
+def test_until_must_be_a_moment(duckdb_engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path, "user_id,action,event_time\nu,view,2024-01-01\n")
+    with pytest.raises(SettingsError, match="until = 'soon'"):
+        run(duckdb_engine, tmp_path, {"app": source}, clean={"until": "soon"})

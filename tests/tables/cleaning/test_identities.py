@@ -1,0 +1,76 @@
+"""Which ids are one person: groups of pairs, against a plain union-find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from propense.schemas import RunFolder
+from propense.settings import parse_settings
+from propense.tables.cleaning.clean import clean
+from propense.tables.cleaning.identities import components
+from propense.tables.engine.engine import Engine
+from propense.tables.sources.reading import read
+
+PAIRS = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=20)
+
+
+@given(PAIRS)
+@settings(deadline=None, max_examples=200)
+def test_components_are_those_of_union_find(pairs: list[tuple[int, int]]) -> None:
+    parent = list(range(12))
+
+    def find(node: int) -> int:
+        while parent[node] != node:
+            node = parent[node]
+        return node
+
+    for left, right in pairs:
+        a, b = sorted((find(left), find(right)))
+        parent[b] = a
+    edges = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    label = components(edges[:, 0], edges[:, 1], 12)
+    assert label.tolist() == [find(node) for node in range(12)]
+
+
+def test_a_long_chain_is_one_group() -> None:
+    n = 50_000
+    order = np.random.default_rng(3).permutation(n)
+    assert not components(order[:-1], order[1:], n).any()
+
+
+def test_ids_over_sources_become_one(duckdb_engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "app.csv").write_text(
+        "user_id,action,event_time\nalice,view,2024-01-01\n7,view,2024-01-02\nx,view,2024-01-03\n"
+    )
+    (tmp_path / "web.csv").write_text(
+        "user_id,action,event_time\n7,view,2024-01-04\nphone,view,2024-01-05\n"
+    )
+    (tmp_path / "ids.csv").write_text(
+        "user_id,alias,source\nalice,7,web\nbob,7,app\nalice,mail,\nmail,phone,\n,lost,\n"
+    )
+    (tmp_path / "users.csv").write_text("user_id,city\nphone,Rome\nalice,\nbob,Oslo\n")
+    config = parse_settings(
+        {
+            "sources": {"app": {"events": "app.csv"}, "web": {"events": "web.csv"}},
+            "identities": {"path": "ids.csv"}, "users": {"path": "users.csv"},
+        }, tmp_path,
+    )  # fmt: skip
+    run = RunFolder(tmp_path / "run")
+    accounts = {
+        account.table: account
+        for account in clean(read(config, duckdb_engine), config, duckdb_engine, run)
+    }
+    events = duckdb_engine.read_parquet(run.clean / "events").to_pyarrow().to_pylist()
+    assert sorted((row["event_time"].day, row["user_id"]) for row in events) == [
+        (1, "alice"), (2, "bob"), (3, "x"), (4, "alice"), (5, "alice"),
+    ]  # fmt: skip
+    assert {rule.name: rule.mended for rule in accounts["events"].rules}["identities"] == 3
+    assert (accounts["identities"].n_in, accounts["identities"].n_out) == (5, 4)
+    users = duckdb_engine.read_parquet(run.clean / "users.parquet").to_pyarrow().to_pylist()
+    assert sorted((row["user_id"], row["city"]) for row in users) == [
+        ("alice", "Rome"), ("bob", "Oslo"),
+    ]  # fmt: skip

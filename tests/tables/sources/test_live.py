@@ -1,0 +1,418 @@
+"""The service's own history as a source of the next run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from propense.errors import SourceError
+from propense.history import merging
+from propense.history.opening import open_store
+from propense.history.records import Decision, Deed, LiveEvent
+from propense.pipeline.resume.fingerprints import fingerprints
+from propense.schemas import Account, RunFolder
+from propense.settings import Settings, parse_settings
+from propense.tables.cleaning.clean import clean
+from propense.tables.engine.engine import Engine
+from propense.tables.sources.live import is_live, live_mark, message_key, resolve_live
+from propense.tables.sources.reading import read
+
+EVENTS = "user_id, item_id, action, event_time, value, count, source, event_id"
+IMPRESSIONS = "user_id, item_id, position, p_action, policy, time, outcome"
+Row = tuple[Any, ...]
+
+
+def store(
+    folder: Path, events: Sequence[Row] = (), names: Sequence[Row] = (), traits: Sequence[Row] = (),
+    shown: Sequence[Row] = (),
+) -> Path:  # fmt: skip
+    """A SQLite file with the four views of a live store; earlier rows stay."""
+    file = folder / "live" / "history.db"
+    file.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(file)) as con, con:
+        for view, columns in (
+            ("events", EVENTS), ("identities", "user_id, alias"), ("users", "user_id, traits"),
+            ("impressions", IMPRESSIONS),
+        ):  # fmt: skip
+            con.execute(f"create table if not exists kept_{view} ({columns})")
+            con.execute(f"create view if not exists live_{view} as select * from kept_{view}")
+        con.executemany("insert into kept_events values (?, ?, ?, ?, ?, ?, ?, ?)", events)
+        con.executemany("insert into kept_identities values (?, ?)", names)
+        con.executemany("insert into kept_users values (?, ?)", traits)
+        con.executemany("insert into kept_impressions values (?, ?, ?, ?, ?, ?, ?)", shown)
+    return file
+
+
+def event(user: str, item: str, day: int, event_id: str, **more: Any) -> Row:
+    moment = f"2024-03-{day:02d}T08:30:00.250000Z"
+    said = {"action": "view", "value": None, "count": None, "source": "web"} | more
+    return (
+        user, item, said["action"], moment, said["value"], said["count"], said["source"], event_id,
+    )  # fmt: skip
+
+
+def log(folder: Path, name: str, header: str, *rows: str) -> None:
+    (folder / name).write_text("\n".join([header, *rows]) + "\n", "utf-8")
+
+
+def asked(folder: Path, **more: Any) -> Settings:
+    if not (folder / "app.csv").exists():
+        log(
+            folder, "app.csv", "user_id,item_id,action,event_time,event_id",
+            "ann,c1,view,2024-02-01 10:00:00,e1", "ben,c2,view,2024-02-02 10:00:00,e2",
+        )  # fmt: skip
+    raw: dict[str, Any] = {
+        "time_zone": "Asia/Shanghai",
+        "sources": {"app": {"events": "app.csv"}, "live": {"events": "live"}},
+    }
+    return parse_settings(raw | more, folder)
+
+
+def cleaned(settings: Settings, engine: Engine) -> tuple[RunFolder, dict[str, Account]]:
+    run = RunFolder(Path(settings.folder) / "run")
+    accounts = clean(read(settings, engine), settings, engine, run)
+    return run, {account.table: account for account in accounts}
+
+
+def rows_of(run: RunFolder, table: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(run.clean / table).to_pylist()
+    return found
+
+
+def note(account: Account) -> str:
+    return next(rule.note for rule in account.rules if rule.name == "live history")
+
+
+def test_live_events_are_read_beside_a_log_under_their_own_source(
+    tmp_path: Path, engine: Engine
+) -> None:
+    store(tmp_path, [event("ann", "c3", 1, "m1", action="pay", value=12.5, count=2.0),
+                     event("eve", "c1", 2, "m2", source=None)])  # fmt: skip
+    run, accounts = cleaned(asked(tmp_path), engine)
+    found = {row["event_id"]: row for row in rows_of(run, "events")}
+    assert set(found) == {"e1", "e2", "m1", "m2"}
+    assert found["m1"]["value"] == 12_500_000 and found["m1"]["count"] == 2.0
+    assert found["m1"]["event_time"].isoformat() == "2024-03-01T08:30:00.250000"
+    assert [found[key]["source"] for key in ("e1", "m1", "m2")] == ["app", "web", "live"]
+    assert note(accounts["events"]) == "2 rows of sqlite://live/history.db"
+    assert accounts["events"].balances
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_store_that_is_absent_or_empty_is_no_error_and_is_told(
+    tmp_path: Path, engine: Engine, there: bool
+) -> None:
+    if there:
+        store(tmp_path)
+    log(tmp_path, "users.csv", "user_id,age", "ann,31")
+    settings = asked(
+        tmp_path, identities={"path": "live"}, impressions={"path": "live"},
+        users={"path": ["users.csv", "live"], "features": ["age", "city"]},
+    )  # fmt: skip
+    run, accounts = cleaned(settings, engine)
+    assert len(rows_of(run, "events")) == 2
+    for table in ("events", "identities", "impressions", "users"):
+        assert note(accounts[table]).startswith("0 rows of sqlite://live/history.db")
+    assert rows_of(run, "users.parquet") == [{"user_id": "ann", "age": 31.0, "city": None}]
+
+
+def test_nothing_but_an_empty_store_says_what_to_do(tmp_path: Path, engine: Engine) -> None:
+    settings = parse_settings({"sources": {"live": {"events": "live"}}}, tmp_path)
+    with pytest.raises(SourceError, match=r"0 rows of sqlite://live/history.db; let the service"):
+        read(settings, engine)
+
+
+def test_an_anonymous_visitor_and_the_customer_are_one_person(
+    tmp_path: Path, engine: Engine
+) -> None:
+    store(tmp_path, [event("anon-7", "c3", 1, "m1"), event("ann", "c4", 2, "m2")],
+          names=[("ann", "anon-7")])  # fmt: skip
+    run, _ = cleaned(asked(tmp_path, identities={"path": "live"}), engine)
+    found = sorted((row["user_id"], row["event_id"]) for row in rows_of(run, "events"))
+    assert found == [("ann", "e1"), ("ann", "m1"), ("ann", "m2"), ("ben", "e2")]
+
+
+@pytest.mark.parametrize("digested", [False, True])
+def test_an_event_of_a_log_and_of_the_store_counts_once(
+    tmp_path: Path, engine: Engine, digested: bool
+) -> None:
+    # e1 came live under the visitor's id and another source; e2 is another system's number.
+    log(
+        tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
+        "ann,c1,view,2024-03-01 16:30:01,e1", "ben,c2,view,2024-03-02 16:30:00,e2",
+    )  # fmt: skip
+    first = f"{message_key('e1')}-0" if digested else "e1"
+    store(tmp_path, [event("anon-7", "c1", 1, first), event("zoe", "c9", 2, "e2"),
+                     event("zoe", "c9", 3, "m3")], names=[("ann", "anon-7")])  # fmt: skip
+    run, accounts = cleaned(asked(tmp_path, identities={"path": "live"}), engine)
+    found = sorted(
+        (row["event_id"], row["user_id"], row["source"]) for row in rows_of(run, "events")
+    )
+    assert found == [
+        ("e1", "ann", "app"), ("e2", "ben", "app"), ("e2", "zoe", "web"), ("m3", "zoe", "web"),
+    ]  # fmt: skip
+    rules = {rule.name: rule.dropped for rule in accounts["events"].rules}
+    assert rules["duplicate"] == 1
+    aside = rows_of(run, "set_aside/events.parquet")
+    assert [(row["user_id"], row["reason"]) for row in aside] == [("anon-7", "duplicate")]
+
+
+def test_history_that_was_brought_along_counts_once(tmp_path: Path, engine: Engine) -> None:
+    # The log has no ids, so the service gave its rows ids of its own on their import.
+    log(
+        tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
+        "ann,c1,view,2024-03-01 16:30:00.250,", "ann,c1,pay,2024-03-01 16:30:00.250,",
+        "ben,c2,view,2024-03-02 16:30:00.250,b-1",
+    )  # fmt: skip
+    store(tmp_path, [event("ann", "c1", 1, "m1", source="app"),
+                     event("ben", "c2", 2, "m2", source="app"),
+                     event("ben", "c3", 2, "m3", source="app"),
+                     event("ben", "c2", 3, "m4", source="app")])  # fmt: skip
+    run, accounts = cleaned(asked(tmp_path), engine)
+    found = sorted(
+        (row["user_id"], row["item_id"], row["action"]) for row in rows_of(run, "events")
+    )
+    assert found == [
+        ("ann", "c1", "pay"), ("ann", "c1", "view"), ("ben", "c2", "view"), ("ben", "c2", "view"),
+        ("ben", "c3", "view"),
+    ]  # fmt: skip
+    rules = {rule.name: rule.dropped for rule in accounts["events"].rules}
+    assert rules["duplicate"] == 2 and accounts["events"].balances
+
+
+def test_live_traits_are_laid_over_the_row_of_the_file(tmp_path: Path, engine: Engine) -> None:
+    log(tmp_path, "users.csv", "user_id,age,city", "ann,31,Beijing", "ben,40,Xi'an", "ben,41,")
+    traits = [
+        ("ann", json.dumps({"city": "Shanghai", "level": 3, "email": "a@b.c", "age": None})),
+        ("ben", "{}"), ("eve", json.dumps({"age": 19, "new": True})), ("anon-7", '{"level": 4}'),
+    ]  # fmt: skip
+    store(tmp_path, traits=traits, names=[("ann", "anon-7")])
+    users = {"path": ["users.csv", "live"]}
+    run, accounts = cleaned(asked(tmp_path, users=users, identities={"path": "live"}), engine)
+    found = {row.pop("user_id"): row for row in rows_of(run, "users.parquet")}
+    assert found == {
+        "ann": {"age": 31.0, "city": "Shanghai", "level": 4.0, "new": None},
+        "ben": {"age": 40.0, "city": "Xi'an", "level": None, "new": None},
+        "eve": {"age": 19.0, "city": None, "level": None, "new": True},
+    }
+    rules = {rule.name: rule.dropped for rule in accounts["users"].rules}
+    assert rules["duplicate"] == 1 and rules["laid over"] == 3 and accounts["users"].balances
+    assert "traits left out: email" in note(accounts["users"])
+
+
+def test_traits_take_the_type_of_a_parquet_file(tmp_path: Path, engine: Engine) -> None:
+    import pyarrow as pa
+
+    pq.write_table(pa.table({"user_id": ["ann"], "age": [31]}), tmp_path / "users.parquet")
+    store(tmp_path, traits=[("ann", '{"age": "32"}'), ("ben", '{"age": 20}')])
+    run, _ = cleaned(asked(tmp_path, users={"path": ["users.parquet", "live"]}), engine)
+    found = {row["user_id"]: row["age"] for row in rows_of(run, "users.parquet")}
+    assert found == {"ann": 32.0, "ben": 20.0}
+
+
+@pytest.mark.parametrize("word", ["left", "Left", "LEFT"])
+def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: Engine, word: str) -> None:
+    log(tmp_path, "users.csv", "user_id,left", "ann,no", "ben,yes")
+    store(tmp_path, traits=[("ann", json.dumps({word: "yes"}))])
+    settings = asked(
+        tmp_path, users={"path": ["users.csv", "live"]},
+        goals={"left": {"column": "left", "positive": "yes"}},
+    )  # fmt: skip
+    run, _ = cleaned(settings, engine)
+    assert {row["user_id"]: row["left"] for row in rows_of(run, "users.parquet")} == {
+        "ann": "no", "ben": "yes",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "word", ["_code", "_live", "_place", "_file", "_broken", "file_row_number", "User_ID"]
+)
+def test_no_trait_stops_the_cleaning(tmp_path: Path, engine: Engine, word: str) -> None:
+    log(tmp_path, "users.csv", "user_id,age", "ann,31", "ben,40")
+    store(tmp_path, traits=[("ann", json.dumps({word: "x", "age": 32})), ("eve", '{"age": 5}')])
+    run, _ = cleaned(asked(tmp_path, users={"path": ["users.csv", "live"]}), engine)
+    found = {row["user_id"]: row for row in rows_of(run, "users.parquet")}
+    assert {user: row["age"] for user, row in found.items()} == {"ann": 32, "ben": 40, "eve": 5}
+    assert all(set(row) == {"user_id", "age"} for row in found.values())
+
+
+def test_a_trait_spelt_otherwise_is_the_files_column(tmp_path: Path, engine: Engine) -> None:
+    log(tmp_path, "users.csv", "user_id,City", "ann,Beijing", "ben,Lyon")
+    store(tmp_path, traits=[("ann", '{"city": "Shanghai"}')])
+    run, _ = cleaned(asked(tmp_path, users={"path": ["users.csv", "live"]}), engine)
+    found = {row["user_id"]: row["City"] for row in rows_of(run, "users.parquet")}
+    assert found == {"ann": "Shanghai", "ben": "Lyon"}
+
+
+def test_a_postgresql_on_a_socket_is_asked_as_the_service_asks_it(tmp_path: Path) -> None:
+    settings = asked(
+        tmp_path, users={"path": "live"}, serve={"store": "postgresql:///shop?host=/run/pg"}
+    )
+    address = resolve_live("live", "users", settings)
+    assert address.startswith("postgresql:///shop?host=/run/pg&table=")
+
+
+def test_impressions_are_read(tmp_path: Path, engine: Engine) -> None:
+    store(
+        tmp_path,
+        shown=[
+            ("ann", "c1", 1, 0.5, "network", "2024-03-01T00:00:00Z", None),
+            ("ann", "c2", 2, 0.25, "network", "2024-03-01T00:00:00Z", None),
+        ],
+    )
+    run, accounts = cleaned(asked(tmp_path, impressions={"path": "live"}), engine)
+    assert [row["p_action"] for row in rows_of(run, "impressions.parquet")] == [0.5, 0.25]
+    assert accounts["impressions"].n_out == 2
+
+
+def test_live_rows_take_the_names_and_types_of_the_files(tmp_path: Path, engine: Engine) -> None:
+    import pyarrow as pa
+
+    moment = pa.array([1_709_251_200_000_000], pa.timestamp("us", "UTC"))
+    shown = {"user_id": ["ben"], "item_id": ["c1"], "position": [3], "time": moment}
+    pq.write_table(pa.table(shown), tmp_path / "impressions.parquet")
+    log(tmp_path, "app.csv", "uid,course,act,ts,id", "ann,c1,view,2024-02-01 10:00:00,e1")
+    log(tmp_path, "names.csv", "alias,customer,source", "bk7,ben,")
+    store(
+        tmp_path, [event("bk7", "c3", 1, "m1")], names=[("ann", "anon-7")],
+        shown=[("ann", "c2", 1, 0.5, "network", "2024-03-01T00:00:00Z", None)],
+    )  # fmt: skip
+    own = {"user_id": "uid", "item_id": "course", "action": "act", "event_time": "ts",
+           "event_id": "id"}  # fmt: skip
+    settings = asked(
+        tmp_path, sources={"app": {"events": ["live", "app.csv"], "columns": own}},
+        identities={"path": ["names.csv", "live"], "columns": {"user_id": "customer"}},
+        impressions={"path": ["impressions.parquet", "live"]},
+    )  # fmt: skip
+    run, _ = cleaned(settings, engine)
+    found = sorted((row["user_id"], row["item_id"], str(row["event_time"]), row["source"])
+                   for row in rows_of(run, "events"))  # fmt: skip
+    assert found == [("ann", "c1", "2024-02-01 02:00:00", "app"),
+                     ("ben", "c3", "2024-03-01 08:30:00.250000", "web")]  # fmt: skip
+    found = sorted((row["user_id"], row["position"], str(row["time"]))
+                   for row in rows_of(run, "impressions.parquet"))  # fmt: skip
+    assert found == [("ann", 1.0, "2024-03-01 00:00:00"), ("ben", 3.0, "2024-03-01 00:00:00")]
+
+
+def test_only_a_changed_store_makes_cleaning_run_again(tmp_path: Path) -> None:
+    settings = asked(tmp_path, identities={"path": "live"})
+    absent = fingerprints(settings)["clean"]
+    file = store(tmp_path, [event("ann", "c3", 1, "m1")])
+    first = fingerprints(settings)["clean"]
+    file.touch()  # the same rows in a file that was written again
+    with closing(sqlite3.connect(file)) as con:
+        con.execute("vacuum")
+    assert fingerprints(settings)["clean"] == first != absent
+    with closing(sqlite3.connect(file)) as con, con:
+        con.execute("update kept_events set user_id = 'bob'")
+    second = fingerprints(settings)["clean"]
+    store(tmp_path, names=[("ann", "anon-1")])
+    assert len({first, second, fingerprints(settings)["clean"]}) == 3
+
+
+def test_a_company_database_counts_by_its_file(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as con, con:
+        con.execute("create table log (user_id)")
+    settings = parse_settings(
+        {"sources": {"shop": {"events": "sqlite:///shop.db?table=log"}}}, tmp_path
+    )
+    before = fingerprints(settings)["clean"]
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as con, con:
+        con.executemany("insert into log values (?)", [("x" * 1000,)] * 100)
+    assert fingerprints(settings)["clean"] != before
+
+
+def test_the_word_follows_the_settings_of_the_service(tmp_path: Path) -> None:
+    def address(role: str = "events", **serve: str) -> str:
+        return resolve_live("live", role, parse_settings(raw | {"serve": serve}, tmp_path))
+
+    raw = {"sources": {"live": {"events": "live"}}}
+    assert address() == "sqlite:///live/history.db?table=live_events"
+    assert address(data="/var/p", role="users") == "sqlite:////var/p/history.db?table=live_users"
+    assert address(store="postgresql://u:s@h/d", role="impressions") == (
+        "postgresql://u:s@h/d?table=live_impressions&schema=history"
+    )
+    exported = address(store="redis://h:6379/0")
+    assert exported == str(tmp_path / "runs/main/scratch/live/live_events.parquet")
+    assert all(map(is_live, ("live", exported, address())))
+    assert not is_live("./live") and not is_live("sqlite:///shop.db?table=log")
+    with pytest.raises(SourceError, match="keeps events, identities, users, impressions only"):
+        address("items")
+
+
+def test_a_store_of_another_version_is_told(tmp_path: Path, engine: Engine) -> None:
+    file = store(tmp_path)
+    with closing(sqlite3.connect(file)) as con, con:
+        con.execute("drop view live_events")
+    with pytest.raises(SourceError, match="has no view 'live_events'"):
+        read(asked(tmp_path), engine)
+
+
+def test_the_store_itself_is_read(tmp_path: Path, engine: Engine) -> None:
+    log(
+        tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
+        "ann,c1,view,2024-03-01 16:30:01,m1", "ben,c2,view,2024-03-02 16:30:00,e2",
+    )  # fmt: skip
+    settings = asked(
+        tmp_path, identities={"path": "live"}, users={"path": "live"},
+        impressions={"path": "live"}, serve={"consent": False},
+    )  # fmt: skip
+    moment = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
+    with closing(open_store("sqlite", tmp_path / "live", durable="process",
+                            mark=str.encode, remember_seconds=60)) as kept:  # fmt: skip
+        assert fingerprints(settings)["clean"] == fingerprints(settings)["clean"]
+        basket = tuple(
+            LiveEvent(moment, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2")
+        )
+        deeds = [
+            Deed(message_id="m1", user_id="anon-7", received=moment,
+                 events=(LiveEvent(moment, "view", "c1"),)),
+            Deed(message_id="m2", user_id="ann", previous_id="anon-7", received=moment,
+                 traits={"city": "Lyon"}),
+            Deed(message_id="m3", user_id="ann", received=moment, events=basket),
+            Deed(message_id="m4", user_id="eve", received=moment, events=basket,
+                 consent={"train": False}),
+            Deed(message_id="m5", user_id="verify:1", received=moment, events=basket),
+        ]  # fmt: skip
+        before = fingerprints(settings)["clean"]
+        assert kept.append(deeds) == ["kept"] * 5
+        kept.log_decisions(
+            [
+                Decision(
+                    user_id="ann",
+                    time=moment,
+                    scenario="default",
+                    bundle="b",
+                    policy="network",
+                    items=("c1", "c2"),
+                    p_action=(0.5, 0.5),
+                )
+            ]
+        )
+        after = fingerprints(settings)["clean"]
+        run, accounts = cleaned(settings, engine)
+        assert before != after == fingerprints(settings)["clean"]
+        assert live_mark(resolve_live("live", "events", settings), tmp_path).startswith("state ")
+        kept.erase("eve")  # who did not take part
+        kept.append([Deed(message_id="m6", user_id="verify:1", received=moment, events=basket)])
+        assert fingerprints(settings)["clean"] == after
+        kept.erase("ann")
+        assert fingerprints(settings)["clean"] != after
+    found = sorted((row["user_id"], row["item_id"], row["action"], row["value"], row["source"])
+                   for row in rows_of(run, "events") if row["user_id"] == "ann")  # fmt: skip
+    assert found == [("ann", "c1", "pay", 12_500_000, "web"), ("ann", "c1", "view", None, "app"),
+                     ("ann", "c2", "pay", 12_500_000, "web")]  # fmt: skip
+    assert accounts["events"].n_in == 5 and accounts["events"].n_out == 4
+    assert rows_of(run, "users.parquet") == [{"user_id": "ann", "city": "Lyon"}]
+    assert [row["position"] for row in rows_of(run, "impressions.parquet")] == [1.0, 2.0]
+
+
+def test_message_keys_are_those_of_the_store() -> None:
+    assert merging.message_key("m-1").hex() == message_key("m-1")

@@ -1,0 +1,125 @@
+"""A flood is stopped at its limit, whatever else comes in; others are let through."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from propense.settings import Limits
+from propense.web.quotas import DAY, HOUR, Floods, Quota, Sketch
+
+KEY = b"k" * 32
+NOON = 20_000 * DAY + DAY // 2
+
+
+def test_one_customer_may_have_so_many_events_a_day():
+    floods = Floods(Limits(events_per_day=100), KEY)
+    assert all(floods.take_events("ann", 1, NOON + i) is None for i in range(100))
+    refusal = floods.take_events("ann", 1, NOON + 200)
+    assert refusal.limit == "events_per_day"
+    assert "100 events a day" in refusal.reason and "ann" not in refusal.reason
+    assert floods.take_events("bob", 100, NOON + 200) is None
+    # After the wait that was told, as much is granted, and not much earlier.
+    wait = int(refusal.retry_after * 1e6)
+    assert floods.take_events("ann", 1, NOON + 200 + int(wait * 0.9)) is not None
+    assert floods.take_events("ann", 1, NOON + 201 + wait) is None
+
+
+def test_a_batch_is_let_in_whole_or_not_at_all():
+    floods = Floods(Limits(events_per_day=100), KEY)
+    assert floods.take_events("ann", 90, NOON) is None
+    assert floods.take_events("ann", 11, NOON) is not None
+    assert floods.take_events("ann", 10, NOON) is None
+    assert floods.take_events("bob", 101, NOON).retry_after == float("inf")
+
+
+def test_one_address_may_bring_so_many_customers():
+    floods = Floods(Limits(new_customers_per_hour=3), KEY)
+    home = "2001:db8:1:2"
+    for place in range(3):
+        assert floods.take_customers(f"{home}::{place}", 1, NOON) is None
+    refusal = floods.take_customers(f"{home}:ffff::1", 1, NOON)
+    assert refusal.limit == "new_customers_per_hour" and home not in refusal.reason
+    assert floods.take_customers("2001:db8:1:3::1", 1, NOON) is None
+    assert floods.take_customers(f"{home}::9", 1, NOON + 2 * HOUR) is None
+
+
+def test_naming_many_others_does_not_hide_a_flood():
+    """A table of the latest names would have forgotten it."""
+    quota = Quota(50, DAY, 14, KEY)
+    for _ in range(50):
+        assert not quota.take("flood", 1, NOON)
+    for number in range(40_000):
+        quota.take(f"other-{number}", 1, NOON)
+    assert quota.take("flood", 1, NOON)
+
+
+def test_many_quiet_customers_are_not_taken_for_a_flood():
+    floods = Floods(Limits(events_per_day=10), KEY)
+    refused = sum(floods.take_events(f"c{n % 20_000}", 1, NOON) is not None for n in range(60_000))
+    assert refused == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), max_size=60))
+def test_a_sketch_is_never_too_low(added):
+    sketch = Sketch(4, KEY)
+    truth = [0] * 4
+    for name, n in added:
+        sketch.add(sketch.places(str(name)), n)
+        truth[name] += n
+    assert all(sketch.count(sketch.places(str(name))) >= truth[name] for name in range(4))
+
+
+@given(st.lists(st.integers(0, HOUR // 4), max_size=300), st.integers(1, 30))
+def test_hardly_more_than_the_limit_passes_in_any_hour(steps, most):
+    """The span before weighs by its share: what passes in one span is at most twice the limit
+    even where all of it came at the worst moments, and what waits its time passes."""
+    quota = Quota(most, HOUR, 8, KEY)
+    now, recent = NOON, deque()
+    for step in steps:
+        now += step
+        wait = quota.take("a", 1, now)
+        if wait:
+            again = now + int(wait * 1e6) + 2
+            assert not quota.take("a", 1, again)
+            now = again
+        recent.append(now)
+        while recent[0] <= now - HOUR:
+            recent.popleft()
+        assert len(recent) <= 2 * most
+
+
+def test_a_clock_set_back_forgets_nothing():
+    quota = Quota(2, HOUR, 8, KEY)
+    assert not quota.take("a", 2, NOON)
+    assert quota.take("a", 1, NOON - 5 * HOUR)
+    assert quota.take("a", 1, NOON)
+
+
+def test_strange_names_are_names():
+    quota = Quota(1, HOUR, 8, KEY)
+    for name in ("", "\ud800", "x" * 100_000, "会员"):
+        assert not quota.take(name, 1, NOON)
+        assert quota.take(name, 1, NOON)
+
+
+def test_a_check_costs_microseconds():
+    floods = Floods(Limits(), KEY)
+    names = [f"customer-{n}" for n in range(5_000)]
+    best = 1.0
+    for _ in range(3):
+        began = time.perf_counter()
+        for name in names:
+            floods.take_events(name, 1, NOON)
+        best = min(best, (time.perf_counter() - began) / len(names))
+    assert best < 20e-6, f"{best * 1e6:.2f} us"
+
+
+def test_a_quota_of_other_keys_counts_elsewhere():
+    assert Sketch(10, KEY).places("a") != Sketch(10, b"l" * 32).places("a")
+    with pytest.raises(ValueError):
+        Sketch(4, b"k" * 65).places("a")

@@ -1,0 +1,39 @@
+"""Cleaning the education world leaves exactly the true rows, each dirty row under its rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from propense.schemas import RunFolder
+from propense.settings import read_settings
+from propense.tables.cleaning.clean import clean
+from propense.tables.engine.engine import connect
+from propense.tables.sources.reading import read
+from support.education_world import World
+
+
+@pytest.mark.slow
+def test_cleaning_finds_every_dirty_row_and_no_other(world: World, tmp_path: Path) -> None:
+    settings = read_settings(world.folder / "propense.toml")
+    engine = connect("duckdb", tmp_path / "scratch")
+    accounts = clean(read(settings, engine), settings, engine, RunFolder(tmp_path / "run"))
+    events = next(account for account in accounts if account.table == "events")
+    said = {
+        kind: sum(world.dirt[source].get(kind, 0) for source in ("app", "web", "shop"))
+        for kind in world.dirt["app"]
+    }
+    assert events.n_in == said["written"]
+    assert events.n_out == said["clean"] + said["retired_item"]
+    dropped = {rule.name: rule.dropped for rule in events.rules if rule.dropped}
+    assert dropped == {
+        "broken row": said["broken_line"],
+        "no user id": said["missing_user"],
+        "unreadable time": said["unreadable_time"],
+        "after until": said["future"],
+        "duplicate": said["exact_duplicate"],
+        "near duplicate": said["retry"],
+        "impossible value": said["impossible_value"],
+        "bot": said["bot"],
+    }
