@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from support.required import require
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="module")
-def spark_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def spark_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
     """A local Spark for the tests of one file."""
     if shutil.which("java") is None:
         require("java", "Spark needs java, which is not installed")
@@ -59,16 +59,16 @@ def spark_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def duckdb_engine(tmp_path: Path) -> Iterator[Engine]:
+def duckdb_engine(tmp_path: Path) -> Iterator[TableEngine]:
     engine = connect("duckdb", tmp_path / "scratch")
     yield engine
     engine.con.disconnect()
 
 
 @pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
-def engine(request: pytest.FixtureRequest) -> Engine:
+def engine(request: pytest.FixtureRequest) -> TableEngine:
     """Both engines in turn; the Spark half carries the marker `spark`."""
-    found: Engine = request.getfixturevalue(f"{request.param}_engine")
+    found: TableEngine = request.getfixturevalue(f"{request.param}_engine")
     return found
 
 

@@ -44,7 +44,7 @@ class ExampleRun:
     @property
     def learned(self) -> dict[str, Any]:
         """What `propense train` wrote: trainings and gate."""
-        return self._read("training/learned.json")
+        return self._read("training/customer_model.json")
 
     def _read(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.place / self.run / name).read_bytes())

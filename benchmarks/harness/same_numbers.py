@@ -75,7 +75,8 @@ def differences(old: Path, new: Path, renames: Renames) -> list[str]:
 
 def _files(folder: Path) -> set[Path]:
     return {
-        file.relative_to(folder) for part in ("runs", "shelf") for file in (folder / part).rglob("*")
+        file.relative_to(folder)
+        for part in ("runs", "shelf") for file in (folder / part).rglob("*")
         if file.is_file() and not file.name.endswith(SKIPPED) and "scratch" not in file.parts
     }  # fmt: skip
 
@@ -162,7 +163,8 @@ def _outputs(file: Path, renames: Renames) -> dict[str, Any]:
         values = session.run(names, given)
     except Exception as error:  # the same refusal of invented inputs is the same graph
         return {"refused": np.frombuffer(type(error).__name__.encode(), np.uint8)}
-    return {renames.keys.get(name, name): np.asarray(v) for name, v in zip(names, values)}
+    outputs = zip(names, values, strict=True)
+    return {renames.keys.get(name, name): np.asarray(value) for name, value in outputs}
 
 
 if __name__ == "__main__":

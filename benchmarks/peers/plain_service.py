@@ -40,8 +40,8 @@ from propense.pipeline import run_folder
 from propense.runtime.customer_state import history_of_customer
 from propense.schemas import FIRST_KNOWN
 from propense.settings import Scenario, read_settings
+from propense.training.customer_model import open_model
 from propense.training.graphs import EVENT_INPUTS, Networks, NextItemGraph
-from propense.training.learned import open_learned
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (message_id TEXT PRIMARY KEY, user_id TEXT, event_time INTEGER,
@@ -108,7 +108,7 @@ class Model:
     def __init__(self, folder: Path) -> None:
         settings = read_settings(folder / "propense.toml")
         dataset = Dataset.open(run_folder(settings))
-        learned = open_learned(dataset, settings, run_folder(settings).training)
+        learned = open_model(dataset, settings, run_folder(settings).training)
         torch.set_num_threads(1)
         graphs: Any = learned.scorer.graphs
         scorer = replace(learned.scorer, graphs=Graphs(graphs.networks))

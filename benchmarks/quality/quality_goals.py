@@ -39,9 +39,9 @@ from propense.encoding.dataset import Dataset
 from propense.evaluation.judging.goals import judge_goal
 from propense.evaluation.metrics.calibration import fit_calibrator
 from propense.evaluation.records import AVERAGE, NETWORK, RIVALS
-from propense.pipeline import contestants
+from propense.pipeline import model_sets
 from propense.pipeline.rival_fitting import MEMBERS, rival_notes
-from propense.pipeline.scoring import Contestants, draw_rows, score_goals
+from propense.pipeline.scoring import ModelSet, draw_rows, score_goals
 from propense.schemas import TEST, TRAIN, VALIDATION, Doubles
 
 DEALT = ("telco_churn", "online_shoppers", "hillstrom")
@@ -113,7 +113,7 @@ def run(
     settings = load_settings(
         Common(settings=place / "propense.toml"), (*changes, f"run={example.run}")
     )
-    folds = contestants(settings)
+    folds = model_sets(settings)
     (goal, contest), *_ = score_goals(folds, None, seed).items()
     known = {VALIDATION: contest.validation, TEST: contest.test}
     seconds = _seconds(folds, _trials(data) + MEMBERS)
@@ -148,7 +148,7 @@ def _trials(data: str) -> int:
     return FEWER_TRIALS if data in OWN else TRIALS
 
 
-def _seconds(folds: Sequence[Contestants], tree_fits: int) -> dict[str, float]:
+def _seconds(folds: Sequence[ModelSet], tree_fits: int) -> dict[str, float]:
     """What training took, of all folds: the network, each rival, and the mean of a tree fit."""
     trainings = [one for fold in folds for one in fold.network.notes.trainings]
     found = {NETWORK: sum(one.seconds for one in trainings)}
@@ -159,7 +159,7 @@ def _seconds(folds: Sequence[Contestants], tree_fits: int) -> dict[str, float]:
 
 
 def _ask(
-    library: str, data: str, folds: Sequence[Contestants], place: Path, seed: int
+    library: str, data: str, folds: Sequence[ModelSet], place: Path, seed: int
 ) -> tuple[dict[int, Doubles], float]:
     """A peer's calibrated answers to the rows of `score_goals`, and seconds of its training."""
     said: dict[int, list[Doubles]] = {VALIDATION: [], TEST: []}

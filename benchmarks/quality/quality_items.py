@@ -36,7 +36,7 @@ from benchmarks.quality.quality_runs import (
 from propense.cli.options import Common, load_settings
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k, recall_at_k
 from propense.evaluation.records import NETWORK
-from propense.pipeline import contestants
+from propense.pipeline import model_sets
 from propense.pipeline.scoring import LIST_LENGTH, rank_with
 from propense.schemas import TEST
 
@@ -95,7 +95,7 @@ def run(data: str, seed: int, more: tuple[str, ...] = ()) -> Run:
 def _alone(place: Path, changes: tuple[str, ...], *, counts: bool = False) -> dict[str, Any]:
     """The network's recall and ndcg on test, ranked with or without the count part."""
     settings = load_settings(Common(settings=place / "propense.toml"), changes)
-    (fold,) = contestants(settings)
+    (fold,) = model_sets(settings)
     network, ranker = fold.network, fold.network.ranker
     assert ranker is not None
     if not counts:

@@ -42,7 +42,7 @@ from propense.evaluation.metrics.intervals import (
 )
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
 from propense.evaluation.records import NETWORK
-from propense.pipeline import contestants
+from propense.pipeline import model_sets
 from propense.pipeline import run as run_pipeline
 from propense.pipeline.scoring import LIST_LENGTH, rank_with, score_goals
 from propense.schemas import TEST, Doubles, Ints, SplitPlan
@@ -172,7 +172,7 @@ def _train(place: Path, raw: Raw, name: str, seed: int) -> Variant:
     }  # fmt: skip
     settings = parse_settings(laid, folder=place)
     run_pipeline(settings, until="train")
-    (fold,) = contestants(settings)
+    (fold,) = model_sets(settings)
     answers = {}
     for goal, contest in score_goals([fold], None, 0).items():
         test = contest.test

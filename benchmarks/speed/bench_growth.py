@@ -55,7 +55,9 @@ def measure_size(size: int) -> dict[str, Any]:
         for name, folder in FOLDERS.items()
     }
     trained = _propense(place, "train", *ONE_PASS)
-    learned = json.loads((place / "runs" / "main" / "training" / "learned.json").read_bytes())
+    learned = json.loads(
+        (place / "runs" / "main" / "training" / "customer_model.json").read_bytes()
+    )
     (one,) = learned["trainings"]
     stages[TRAIN] = one["curves"][0]["seconds"]
     shutil.rmtree(place)

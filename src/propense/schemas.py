@@ -133,7 +133,7 @@ class RunFolder:
 
     @property
     def training(self) -> Path:
-        """network-N/ (checkpoint, goals and next_item.safetensors), shape.json, learned.json."""
+        """Of `train`: network-N/, shape.json, customer_model.json."""
         return self.root / "training"
 
     @property

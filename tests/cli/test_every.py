@@ -13,7 +13,7 @@ import pytest
 
 from propense.cli import STOPPED, main
 from propense.pipeline.resume import cycles
-from propense.pipeline.resume.cycles import Turn
+from propense.pipeline.resume.cycles import Cycle
 
 
 @pytest.fixture
@@ -23,25 +23,25 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told(**more: Any) -> Turn:
+def told(**more: Any) -> Cycle:
     known: dict[str, Any] = {
         "turn": 1, "began": "2025-03-01T00:00:00+00:00", "ended": "2025-03-01T01:00:00+00:00",
         "outcome": "promoted", "bundle": "v0002", "serving": "v0002",
         "next": "2025-03-02T00:00:00+00:00",
     }  # fmt: skip
-    return Turn(**(known | more))
+    return Cycle(**(known | more))
 
 
-def script(monkeypatch: pytest.MonkeyPatch, *found: Turn, ends: Any) -> list[float]:
+def script(monkeypatch: pytest.MonkeyPatch, *found: Cycle, ends: Any) -> list[float]:
     asked: list[float] = []
 
-    def run_turns(load: Any, schedule: Any, clock: Any, progress: Any) -> Iterator[Turn]:
+    def run_cycles(load: Any, schedule: Any, clock: Any, progress: Any) -> Iterator[Cycle]:
         load()
         asked.append(schedule.every)
         yield from found
         ends()
 
-    monkeypatch.setattr(cycles, "run_turns", run_turns)
+    monkeypatch.setattr(cycles, "run_turns", run_cycles)
     return asked
 
 
@@ -49,7 +49,7 @@ def test_sigterm_is_a_clean_end(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    refused = told(turn=2, outcome="refused", reason="pay is worse", serving="v0001")
+    refused = told(cycle=2, outcome="refused", reason="pay is worse", serving="v0001")
     asked = script(monkeypatch, told(), refused, ends=lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert main(["run", "--every", "12h"]) == 0
     assert asked == [12 * 3600.0] and signal.getsignal(signal.SIGTERM) == before
@@ -71,7 +71,7 @@ def test_ctrl_c_stops_as_ever(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_line_a_turn_for_machines(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failed = told(turn=2, outcome="failed", reason="no space", failures=3)
+    failed = told(cycle=2, outcome="failed", reason="no space", failures=3)
     script(monkeypatch, told(), failed, ends=lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert main(["run", "--every", "1d", "--json", "--quiet"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

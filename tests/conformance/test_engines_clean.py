@@ -15,7 +15,7 @@ from propense.schemas import Account, RunFolder
 from propense.settings import Settings, parse_settings
 from propense.tables.cleaning.clean import clean
 from propense.tables.doctor.raw_counts import Fact, count_facts
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import read
 
 N = 3000
@@ -90,7 +90,7 @@ def write_world(folder: Path) -> Settings:
 
 
 def outcome(
-    engine: Engine, settings: Settings, run: RunFolder
+    engine: TableEngine, settings: Settings, run: RunFolder
 ) -> tuple[list[Account], dict[str, list[Any]], list[Fact]]:
     """Accounts, every written table as sorted rows, and facts."""
     raw = read(settings, engine)
@@ -131,7 +131,7 @@ def test_the_world_is_dirty(on_duckdb: Any) -> None:
 
 
 @pytest.mark.spark
-def test_spark_cleans_as_duckdb_does(on_duckdb: Any, spark_engine: Engine) -> None:
+def test_spark_cleans_as_duckdb_does(on_duckdb: Any, spark_engine: TableEngine) -> None:
     folder, settings, (accounts, tables, facts) = on_duckdb
     other = outcome(spark_engine, settings, RunFolder(folder / "run-spark"))
     assert other[0] == accounts

@@ -13,7 +13,7 @@ import pytest
 
 from propense.schemas import RunFolder
 from propense.settings import parse_settings
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.splitting.split import split
 from propense.tables.splitting.split_checks import check_no_leak
 
@@ -24,8 +24,8 @@ N, USERS = 4000, 90
 
 @pytest.fixture(scope="module")
 def engines(
-    spark_engine: Engine, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Engine]]:
+    spark_engine: TableEngine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, TableEngine]]:
     duck = connect("duckdb", tmp_path_factory.mktemp("duckdb"))
     yield {"duckdb": duck, "spark": spark_engine}
     duck.con.disconnect()
@@ -79,7 +79,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], str | None]] = [
 )
 def test_engines_write_the_same_files(
     tmp_path: Path,
-    engines: dict[str, Engine],
+    engines: dict[str, TableEngine],
     by: str,
     goals: dict[str, Any],
     keys: dict[str, Any],

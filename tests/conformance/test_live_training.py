@@ -12,7 +12,7 @@ import pytest
 
 from propense.cli import main
 from propense.history.opening import open_store
-from propense.history.records import Decision, Deed, LiveEvent
+from propense.history.records import CustomerUpdate, Decision, LiveEvent
 from propense.pipeline import clean, run_folder
 from propense.pipeline.resume.fingerprints import fingerprints
 from propense.settings import Settings, parse_settings
@@ -70,18 +70,18 @@ def opened(folder: Path, url: str) -> Any:
 
 def fill(folder: Path, url: str) -> None:
     basket = tuple(LiveEvent(MOMENT, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2"))
-    deeds = [
-        Deed(message_id="m1", user_id="anon-7", received=MOMENT,
+    updates = [
+        CustomerUpdate(message_id="m1", user_id="anon-7", received=MOMENT,
              events=(LiveEvent(MOMENT, "view", "c1"),)),
-        Deed(message_id="m2", user_id="ann", previous_id="anon-7", received=MOMENT,
+        CustomerUpdate(message_id="m2", user_id="ann", previous_id="anon-7", received=MOMENT,
              traits={"city": "Lyon", "age": 31}),
-        Deed(message_id="m3", user_id="ann", received=MOMENT, events=basket),
-        Deed(message_id="m4", user_id="eve", received=MOMENT, events=basket,
+        CustomerUpdate(message_id="m3", user_id="ann", received=MOMENT, events=basket),
+        CustomerUpdate(message_id="m4", user_id="eve", received=MOMENT, events=basket,
              consent={"train": False}),
-        Deed(message_id="m5", user_id="verify:1", received=MOMENT, events=basket),
+        CustomerUpdate(message_id="m5", user_id="verify:1", received=MOMENT, events=basket),
     ]  # fmt: skip
     with closing(opened(folder, url)) as store:
-        assert store.append(deeds) == ["kept"] * 5
+        assert store.append(updates) == ["kept"] * 5
         store.log_decisions(
             [Decision(user_id="ann", time=MOMENT, scenario="default", bundle="v0001",
                       policy="network", items=("c1", "c2"), p_action=(0.5, 0.25))]

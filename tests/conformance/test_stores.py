@@ -14,7 +14,7 @@ import pytest
 from propense.errors import StoreError
 from propense.history.merging import message_key
 from propense.history.opening import open_store, restore_store
-from propense.history.records import Customer, Decision, Deed, Erased, LiveEvent
+from propense.history.records import Customer, CustomerUpdate, Decision, Erased, LiveEvent
 from propense.history.store import Store
 from propense.history.training_views import VIEWS
 from support.live_servers import started_postgres, started_redis
@@ -90,8 +90,8 @@ def event(n: int = 0, action: str = "view", **more: object) -> LiveEvent:
     return LiveEvent(T0 + n, action, f"item-{n}", **more)
 
 
-def deed(message_id: str, user_id: str, n: int = 0, **more: object) -> Deed:
-    return Deed(message_id=message_id, user_id=user_id, received=T0 + n, **more)
+def update(message_id: str, user_id: str, n: int = 0, **more: object) -> CustomerUpdate:
+    return CustomerUpdate(message_id=message_id, user_id=user_id, received=T0 + n, **more)
 
 
 def held(store: Store, user_id: str) -> Customer:
@@ -104,9 +104,9 @@ def test_what_was_appended_is_read(store: Store) -> None:
     first = LiveEvent(T0 - 5, "pay", "課程-1", value=12_500_000, count=2.5, source="web")
     second = LiveEvent(-7_000_001, "open")
     assert store.append(
-        [deed("m1", "ada", 3, events=(first, second), traits={"city": "Lyon"})]
+        [update("m1", "ada", 3, events=(first, second), traits={"city": "Lyon"})]
     ) == ["kept"]
-    store.append([deed("m2", "ada", 1, events=(event(9),), consent={"train": True})])
+    store.append([update("m2", "ada", 1, events=(event(9),), consent={"train": True})])
     found = held(store, "ada")
     assert found.events == [first, second, event(9)]
     assert found.traits == {"city": "Lyon"} and found.consent == {"train": True}
@@ -116,19 +116,19 @@ def test_what_was_appended_is_read(store: Store) -> None:
 
 
 def test_a_message_is_obeyed_once(store: Store) -> None:
-    one = deed("m1", "ada", events=(event(),))
-    assert store.append([one, one, deed("m2", "ada")]) == ["kept", "repeated", "kept"]
+    one = update("m1", "ada", events=(event(),))
+    assert store.append([one, one, update("m2", "ada")]) == ["kept", "repeated", "kept"]
     version = held(store, "ada").version
     assert store.append([one]) == ["repeated"]
-    assert store.append([deed("m1", "bob", events=(event(),))]) == ["repeated"]
+    assert store.append([update("m1", "bob", events=(event(),))]) == ["repeated"]
     assert held(store, "ada").version == version and len(held(store, "ada").events) == 1
     assert store.read("bob") is None
 
 
 def test_traits_are_laid_over_and_none_takes_away(store: Store) -> None:
-    store.append([deed("m1", "ada", traits={"a": 1, "b": {"x": [1, None]}, "c": "é"})])
+    store.append([update("m1", "ada", traits={"a": 1, "b": {"x": [1, None]}, "c": "é"})])
     store.append(
-        [deed("m2", "ada", traits={"a": None, "c": 2.5}), deed("m3", "ada", traits={"d": True})]
+        [update("m2", "ada", traits={"a": None, "c": 2.5}), update("m3", "ada", traits={"d": True})]
     )
     assert held(store, "ada").traits == {"b": {"x": [1, None]}, "c": 2.5, "d": True}
 
@@ -136,7 +136,7 @@ def test_traits_are_laid_over_and_none_takes_away(store: Store) -> None:
 def test_versions_are_never_used_twice(store: Store, opened: Opened) -> None:
     seen: list[int] = []
     for n in range(6):
-        store.append([deed(f"a{n}", "ada"), deed(f"b{n}", "bob")])
+        store.append([update(f"a{n}", "ada"), update(f"b{n}", "bob")])
         seen += store.versions(["ada", "bob"])
         if n == 3:
             store.erase("ada")
@@ -147,7 +147,7 @@ def test_versions_are_never_used_twice(store: Store, opened: Opened) -> None:
 
 
 def test_many_ids_at_once(store: Store) -> None:
-    store.append([deed(f"m{n}", f"user-{n}") for n in range(700)])
+    store.append([update(f"m{n}", f"user-{n}") for n in range(700)])
     asked = [f"user-{n}" for n in range(700)] + ["nobody", "user-3"]
     versions = store.versions(asked)
     assert versions[700] == 0 and versions[701] == versions[3]
@@ -161,22 +161,22 @@ def test_a_previous_id_becomes_another_name(store: Store, known: bool, anonymous
     expected = []
     if known:
         store.append(
-            [deed("m1", "ada", 5, events=(event(1),), traits={"a": "known", "b": 1},
+            [update("m1", "ada", 5, events=(event(1),), traits={"a": "known", "b": 1},
                   consent={"train": False})]
         )  # fmt: skip
         expected.append(event(1))
     if anonymous:
         store.append(
-            [deed("m2", "anon", 2, events=(event(2),), traits={"a": "anon", "c": 1},
+            [update("m2", "anon", 2, events=(event(2),), traits={"a": "anon", "c": 1},
                   consent={"train": True, "advertise": False})]
         )  # fmt: skip
         expected.append(event(2))
     if known:
-        store.append([deed("m3", "ada", 6, events=(event(3),))])
+        store.append([update("m3", "ada", 6, events=(event(3),))])
         expected.append(event(3))
     before = [version for version in store.versions(["ada", "anon"]) if version]
-    store.append([deed("m4", "ada", 7, previous_id="anon", events=(event(4),), traits={"d": 1})])
-    store.append([deed("m5", "anon", 8, events=(event(5),))])
+    store.append([update("m4", "ada", 7, previous_id="anon", events=(event(4),), traits={"d": 1})])
+    store.append([update("m5", "anon", 8, events=(event(5),))])
     found = held(store, "anon")
     assert found == held(store, "ada") and found.user_id == "ada" and found.names == ["anon"]
     assert found.events == [*expected, event(4), event(5)]
@@ -192,11 +192,11 @@ def test_a_previous_id_becomes_another_name(store: Store, known: bool, anonymous
 
 
 def test_chains_and_cycles_end_in_one_customer(store: Store) -> None:
-    store.append([deed(f"e{name}", name, n, events=(event(n),)) for n, name in enumerate("abcd")])
+    store.append([update(f"e{name}", name, n, events=(event(n),)) for n, name in enumerate("abcd")])
     store.append(
-        [deed("1", "b", previous_id="a"), deed("2", "c", previous_id="b"),
-         deed("3", "a", previous_id="c"), deed("4", "d", previous_id="d"),
-         deed("5", "a", previous_id="d"), deed("6", "d", previous_id="new")]
+        [update("1", "b", previous_id="a"), update("2", "c", previous_id="b"),
+         update("3", "a", previous_id="c"), update("4", "d", previous_id="d"),
+         update("5", "a", previous_id="d"), update("6", "d", previous_id="new")]
     )  # fmt: skip
     found = held(store, "a")
     assert found.user_id == "c" and sorted(found.names) == ["a", "b", "d", "new"]
@@ -206,9 +206,9 @@ def test_chains_and_cycles_end_in_one_customer(store: Store) -> None:
 
 def test_an_alias_in_the_middle_of_a_group(store: Store) -> None:
     outcomes = store.append(
-        [deed("1", "x", events=(event(1),)), deed("2", "y", events=(event(2),)),
-         deed("3", "y", previous_id="x"), deed("4", "x", events=(event(3),)),
-         deed("3", "y", previous_id="z"), deed("5", "y", events=(event(4),))]
+        [update("1", "x", events=(event(1),)), update("2", "y", events=(event(2),)),
+         update("3", "y", previous_id="x"), update("4", "x", events=(event(3),)),
+         update("3", "y", previous_id="z"), update("5", "y", events=(event(4),))]
     )  # fmt: skip
     assert outcomes == ["kept"] * 4 + ["repeated", "kept"]
     assert held(store, "x").events == [event(n) for n in (1, 2, 3, 4)]
@@ -223,16 +223,16 @@ def test_decisions_follow_the_customer(store: Store) -> None:
     store.log_decisions([one])
     assert store.decisions_of("anon") == [one] and store.read("anon") is None
     store.log_decisions([two])
-    store.append([deed("m1", "ada", previous_id="anon")])
+    store.append([update("m1", "ada", previous_id="anon")])
     assert store.decisions_of("anon") == store.decisions_of("ada") == [one, two]
     store.log_decisions([])
 
 
 def test_erase_takes_everything_under_all_names(store: Store) -> None:
     store.append(
-        [deed("m1", "anon", events=(event(1), event(2)), traits={"a": 1}),
-         deed("m2", "ada", previous_id="anon", events=(event(3),), traits={"b": 1}),
-         deed("m3", "bob", events=(event(4),))]
+        [update("m1", "anon", events=(event(1), event(2)), traits={"a": 1}),
+         update("m2", "ada", previous_id="anon", events=(event(3),), traits={"b": 1}),
+         update("m3", "bob", events=(event(4),))]
     )  # fmt: skip
     store.log_decisions(
         [Decision(user_id=name, time=T0, scenario="s", bundle="b", policy="p", items=("i",))
@@ -245,7 +245,7 @@ def test_erase_takes_everything_under_all_names(store: Store) -> None:
         assert store.versions([name]) == [0]
     assert held(store, "bob").events == [event(4)] and len(store.decisions_of("bob")) == 1
     assert store.erase("stranger") == Erased(decisions=1)
-    assert store.append([deed("m1", "ada", events=(event(5),))]) == ["kept"]
+    assert store.append([update("m1", "ada", events=(event(5),))]) == ["kept"]
     assert held(store, "ada").events == [event(5)] and held(store, "ada").names == []
     assert store.read("anon") is None
 
@@ -255,26 +255,28 @@ def test_the_suppressed_do_not_come_back(store: Store) -> None:
     decision = Decision(user_id="ada", time=T0, scenario="s", bundle="b", policy="p", items=("i",))
     store.log_decisions([decision])
     outcomes = store.append(
-        [deed("m1", "ada", events=(event(),)), deed("m2", "bob"),
-         deed("m3", "bob", previous_id="anon"), deed("m2", "ada")]
+        [update("m1", "ada", events=(event(),)), update("m2", "bob"),
+         update("m3", "bob", previous_id="anon"), update("m2", "ada")]
     )  # fmt: skip
     assert outcomes == ["suppressed", "kept", "suppressed", "suppressed"]
     assert store.read("ada") is None and store.read("anon") is None
     assert held(store, "bob").names == [] and store.decisions_of("ada") == []
     store.allow([mark("ada"), mark("unknown")])
-    assert store.append([deed("m1", "ada"), deed("m3", "bob", previous_id="anon")]) == [
+    assert store.append([update("m1", "ada"), update("m3", "bob", previous_id="anon")]) == [
         "kept", "suppressed",
     ]  # fmt: skip
 
 
 def test_a_bad_group_leaves_nothing(store: Store) -> None:
-    store.append([deed("m0", "ada")])
+    store.append([update("m0", "ada")])
     before = held(store, "ada")
     bad = LiveEvent(2**70, "view")
     with pytest.raises(ValueError, match="m-bad"):
-        store.append([deed("m1", "ada", events=(event(),)), deed("m-bad", "bob", events=(bad,))])
+        store.append(
+            [update("m1", "ada", events=(event(),)), update("m-bad", "bob", events=(bad,))]
+        )
     assert held(store, "ada") == before and store.read("bob") is None
-    assert store.append([deed("m1", "ada"), deed("m-bad", "bob")]) == ["kept", "kept"]
+    assert store.append([update("m1", "ada"), update("m-bad", "bob")]) == ["kept", "kept"]
 
 
 def test_nothing_to_do(store: Store) -> None:
@@ -288,21 +290,21 @@ def test_nothing_to_do(store: Store) -> None:
 def test_it_is_there_after_reopening(opened: Opened) -> None:
     for durable in ("process", "power"):
         store = opened(durable)
-        store.append([deed(f"m-{durable}", "ada", events=(event(),))])
+        store.append([update(f"m-{durable}", "ada", events=(event(),))])
         before = held(store, "ada")
         store.close()
         store.close()
         with pytest.raises(StoreError, match="closed"):
             store.read("ada")
         with pytest.raises(StoreError, match="closed"):
-            store.append([deed("m9", "ada")])
+            store.append([update("m9", "ada")])
         assert held(opened(durable), "ada") == before
 
 
 def test_names_are_apart(opened: Opened) -> None:
     one, other = opened(), opened(name="shadow")
-    one.append([deed("m1", "ada", events=(event(),))])
-    assert other.read("ada") is None and other.append([deed("m1", "ada")]) == ["kept"]
+    one.append([update("m1", "ada", events=(event(),))])
+    assert other.read("ada") is None and other.append([update("m1", "ada")]) == ["kept"]
     assert other.n_customers() == 1 and len(held(one, "ada").events) == 1
 
 
@@ -315,7 +317,7 @@ def test_several_threads_and_two_openings(opened: Opened) -> None:
         try:
             for n in range(25):
                 own = f"m-{thread}-{n}"
-                assert store.append([deed(own, "ada", events=(event(n),))]) == ["kept"]
+                assert store.append([update(own, "ada", events=(event(n),))]) == ["kept"]
                 assert store.read("ada") is not None and store.versions(["ada"])[0] > 0
         except BaseException as error:
             failures.append(error)
@@ -333,8 +335,8 @@ def test_several_threads_and_two_openings(opened: Opened) -> None:
 def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
     store = opened(consent_required=True)
     store.append(
-        [deed("m1", "ada", 4, previous_id="anon", events=(event(1), event(2, "pay", value=5)),
-              traits={"a": [1]}, consent={"train": True}), deed("m2", "bob")]
+        [update("m1", "ada", 4, previous_id="anon", events=(event(1), event(2, "pay", value=5)),
+              traits={"a": [1]}, consent={"train": True}), update("m2", "bob")]
     )  # fmt: skip
     store.log_decisions(
         [Decision(user_id="ada", time=T0, scenario="s", bundle="b", policy="p", items=("i",))]
@@ -342,7 +344,7 @@ def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
     store.suppress([mark("eve")])
     copy = tmp_path / "copy.backup"
     store.backup(copy)
-    store.append([deed("m3", "late")])
+    store.append([update("m3", "late")])
     newest = held(store, "late").version
     restore_store(opened.url, opened.folder, copy, name=opened.apart + "other")
     with pytest.raises(StoreError, match="already"):
@@ -351,7 +353,7 @@ def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
     assert held(other, "anon") == held(store, "ada") and other.n_customers() == 2
     assert other.decisions_of("ada") == store.decisions_of("ada")
     assert other.append(
-        [deed("m1", "ada"), deed("m4", "eve"), deed("m5", "ada", events=(event(3),))]
+        [update("m1", "ada"), update("m4", "eve"), update("m5", "ada", events=(event(3),))]
     ) == ["repeated", "suppressed", "kept"]
     assert held(other, "ada").version > newest
     assert held(other, "ada").events == [event(1), event(2, "pay", value=5), event(3)]
@@ -369,11 +371,11 @@ def rows_of(store: Store, view: str) -> list[tuple[object, ...]]:
 def test_the_next_training_reads_it(store: Store) -> None:
     paid = LiveEvent(T0 + 250, "pay", "課程-1", value=12_500_000, count=2.0, source="web")
     store.append(
-        [deed("m1", "anon", events=(paid, LiveEvent(-1, "open")), traits={"city": "Zürich"}),
-         deed("m2", "ada", previous_id="anon"), deed("m3", "bob", traits={"b": 1}),
-         deed("m4", "verify:1", events=(event(),), previous_id="verify:2"),
-         deed("m5", "eve", events=(event(),), consent={"train": False, "personalise": True}),
-         deed("m6", "eve", previous_id="eve-2", traits={"e": 1})]
+        [update("m1", "anon", events=(paid, LiveEvent(-1, "open")), traits={"city": "Zürich"}),
+         update("m2", "ada", previous_id="anon"), update("m3", "bob", traits={"b": 1}),
+         update("m4", "verify:1", events=(event(),), previous_id="verify:2"),
+         update("m5", "eve", events=(event(),), consent={"train": False, "personalise": True}),
+         update("m6", "eve", previous_id="eve-2", traits={"e": 1})]
     )  # fmt: skip
     store.log_decisions(
         [Decision(user_id="anon", time=T0, scenario="s", bundle="b", policy="network",
@@ -404,8 +406,8 @@ def test_the_next_training_reads_it(store: Store) -> None:
 def test_where_consent_is_required_silence_is_a_refusal(opened: Opened) -> None:
     store = opened(consent_required=True)
     store.append(
-        [deed("m1", "ada", events=(event(1),), consent={"train": True}),
-         deed("m2", "bob", events=(event(2),), consent={"personalise": True})]
+        [update("m1", "ada", events=(event(1),), consent={"train": True}),
+         update("m2", "bob", events=(event(2),), consent={"personalise": True})]
     )  # fmt: skip
     store.log_decisions(
         [Decision(user_id=name, time=T0, scenario="s", bundle="b", policy="p", items=("i",))
@@ -417,26 +419,26 @@ def test_where_consent_is_required_silence_is_a_refusal(opened: Opened) -> None:
     assert len(rows_of(again, "live_events")) == 1
     relaxed = opened(consent_required=False)
     assert [row[0] for row in rows_of(relaxed, "live_impressions")] == ["ada", "bob", "guest"]
-    store.append([deed("m3", "bob", previous_id="ada", consent={"train": False})])
+    store.append([update("m3", "bob", previous_id="ada", consent={"train": False})])
     assert rows_of(store, "live_events") == []
 
 
 def test_a_destroyed_store_is_gone(opened: Opened) -> None:
     one, other = opened(name="trial"), opened(name="trial")
-    one.append([deed("m1", "ada", events=(event(),))])
+    one.append([update("m1", "ada", events=(event(),))])
     assert not other.is_destroyed
     other.destroy()
     assert one.is_destroyed
     again = opened(name="trial")
     assert again.read("ada") is None and again.n_customers() == 0
-    assert again.append([deed("m1", "ada")]) == ["kept"]
+    assert again.append([update("m1", "ada")]) == ["kept"]
 
 
 def test_a_backup_moves_to_another_kind_of_store(opened: Opened, tmp_path: Path) -> None:
     store = opened()
     store.append(
-        [deed("m1", "ada", 4, previous_id="anon", events=(event(1),), traits={"a": [1, "é"]}),
-         deed("m2", "bob", consent={"train": False})]
+        [update("m1", "ada", 4, previous_id="anon", events=(event(1),), traits={"a": [1, "é"]}),
+         update("m2", "bob", consent={"train": False})]
     )  # fmt: skip
     store.log_decisions(
         [Decision(user_id="x", time=T0, scenario="s", bundle="b", policy="p", items=("i",))]
@@ -454,7 +456,7 @@ def test_a_backup_moves_to_another_kind_of_store(opened: Opened, tmp_path: Path)
     moved.close()
     restore_store(opened.url, opened.folder, tmp_path / "back", name=opened.apart + "home")
     home = opened(name="home")
-    assert held(home, "ada").events == [event(1)] and home.append([deed("m1", "ada")]) == [
+    assert held(home, "ada").events == [event(1)] and home.append([update("m1", "ada")]) == [
         "repeated"
     ]
     assert rows_of(home, "live_events") == rows_of(store, "live_events")
@@ -462,7 +464,7 @@ def test_a_backup_moves_to_another_kind_of_store(opened: Opened, tmp_path: Path)
 
 def test_moments_of_all_times(store: Store) -> None:
     moments = [-(2**62), -62_000_000_000_000_001, 0, 2_000_000_000_000_000, 2**62]
-    store.append([deed("m", "ada", events=tuple(LiveEvent(moment, "a") for moment in moments))])
+    store.append([update("m", "ada", events=tuple(LiveEvent(moment, "a") for moment in moments))])
     assert [event.event_time for event in held(store, "ada").events] == moments
     texts = [
         None, "0005-04-19T09:46:39.999999Z", "1970-01-01T00:00:00.000000Z",

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from propense.history.opening import open_store
-from propense.history.records import Decision, Deed, Erased, LiveEvent, Outcome
+from propense.history.records import CustomerUpdate, Decision, Erased, LiveEvent, WriteResult
 from propense.history.store import Store
 from support.live_servers import started_postgres, started_redis
 from support.required import require
@@ -43,8 +43,8 @@ json_values = st.recursive(
     max_leaves=4,
 )
 purposes = st.dictionaries(st.sampled_from(["train", "personalise"]), st.booleans(), max_size=2)
-deeds = st.builds(
-    Deed,
+updates = st.builds(
+    CustomerUpdate,
     message_id=st.integers(0, 60).map("message-{}".format),
     user_id=names,
     received=st.integers(10**15, 10**15 + 1000),
@@ -70,21 +70,21 @@ class Model:
         self.decisions: list[Decision] = []
         self.arrived = itertools.count()
 
-    def obey(self, deed: Deed) -> Outcome:
-        if {deed.user_id, deed.previous_id} & self.suppressed:
+    def obey(self, update: CustomerUpdate) -> WriteResult:
+        if {update.user_id, update.previous_id} & self.suppressed:
             return "suppressed"
-        if deed.message_id in self.messages:
+        if update.message_id in self.messages:
             return "repeated"
-        if deed.previous_id not in (None, deed.user_id):
-            self.join(deed.user_id, deed.previous_id)
-        who = self.of.setdefault(deed.user_id, deed.user_id)
-        self.messages[deed.message_id] = deed.user_id
+        if update.previous_id not in (None, update.user_id):
+            self.join(update.user_id, update.previous_id)
+        who = self.of.setdefault(update.user_id, update.user_id)
+        self.messages[update.message_id] = update.user_id
         one = self.customers.setdefault(who, fresh())
-        one["events"] += [(next(self.arrived), event) for event in deed.events]
-        one["traits"] |= deed.traits
+        one["events"] += [(next(self.arrived), event) for event in update.events]
+        one["traits"] |= update.traits
         one["traits"] = {name: v for name, v in one["traits"].items() if v is not None}
-        one["consent"] |= deed.consent
-        one["seen"] |= {deed.received}
+        one["consent"] |= update.consent
+        one["seen"] |= {update.received}
         one["changes"] = next(self.arrived)
         return "kept"
 
@@ -153,9 +153,9 @@ class StoreMachine(RuleBasedStateMachine):
             remember_seconds=10**6, name=self.name,
         )  # fmt: skip
 
-    @rule(group=st.lists(deeds, min_size=1, max_size=5), which=st.integers(0, 1))
-    def append(self, group: list[Deed], which: int) -> None:
-        assert self.stores[which].append(group) == [self.model.obey(deed) for deed in group]
+    @rule(group=st.lists(updates, min_size=1, max_size=5), which=st.integers(0, 1))
+    def append(self, group: list[CustomerUpdate], which: int) -> None:
+        assert self.stores[which].append(group) == [self.model.obey(update) for update in group]
 
     @rule(name=names, which=st.integers(0, 1))
     def erase(self, name: str, which: int) -> None:

@@ -18,7 +18,7 @@ import uvicorn.config
 from propense.cli.app import build
 from propense.inference.scoring.index import EXACT_UP_TO
 from propense.runtime import item_updates
-from propense.runtime.customer_state import Known
+from propense.runtime.customer_state import CustomerState
 from propense.security import audit, keys, secrets
 from propense.serving import reloading, shadow
 from propense.serving.handlers.ingest import ROUTES as INGEST_WORDS
@@ -171,7 +171,7 @@ def test_health_and_metrics_are_where_the_page_says():
 
 
 def test_numbers_are_those_of_the_code():
-    source = inspect.getsource(Known)
+    source = inspect.getsource(CustomerState)
     assert "3_000 + 24 * self.n_events" in source and "about 3 kB and 24 bytes an event" in PAGE
     assert f"Up to {EXACT_UP_TO:,} items" in PAGE
 

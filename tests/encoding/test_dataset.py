@@ -306,7 +306,7 @@ def plain_settings(**split: Any) -> Settings:
 
 
 def test_a_plain_table_has_profiles_only(tmp_path: Path) -> None:
-    made = encode(plain_run(tmp_path), plain_settings(apart="person"))
+    made = encode(plain_run(tmp_path), plain_settings(disjoint_on="person"))
     assert made.histories.n_events == 0 and len(made.targets) == 0
     features = made.features_of(made.rows)
     assert features.numeric_names == ("tenure",) and features.categorical_names == ("plan",)

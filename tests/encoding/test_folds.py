@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from propense.encoding.folds import deal_folds, deal_parts, parts_of_fold, unit_hash
+from propense.encoding.folds import assign_folds, assign_parts, parts_of_fold, unit_hash
 
 IDS = [f"user {i}" for i in range(5000)]
 FRACTIONS = (0.8, 0.15, 0.05)
@@ -23,17 +23,17 @@ def test_unit_hash_is_uniform_and_depends_on_every_argument() -> None:
 
 
 def test_a_customer_keeps_the_part_when_others_come_and_go() -> None:
-    whole = deal_parts(IDS, FRACTIONS, seed=3)
-    assert (deal_parts(IDS[2000:2500], FRACTIONS, seed=3) == whole[2000:2500]).all()
+    whole = assign_parts(IDS, FRACTIONS, seed=3)
+    assert (assign_parts(IDS[2000:2500], FRACTIONS, seed=3) == whole[2000:2500]).all()
     shares = np.bincount(whole, minlength=3) / len(IDS)
     assert shares == pytest.approx(FRACTIONS, abs=0.02)
-    assert (deal_parts(IDS, FRACTIONS, seed=4) != whole).mean() > 0.1
+    assert (assign_parts(IDS, FRACTIONS, seed=4) != whole).mean() > 0.1
 
 
 @pytest.mark.parametrize("k", [2, 5, 7])
 def test_folds_are_as_balanced_as_sklearns(k: int) -> None:
     classes = (np.random.default_rng(0).random(997) < 0.11).astype(np.int8)
-    folds = deal_folds(IDS[:997], k, 0, classes)
+    folds = assign_folds(IDS[:997], k, 0, classes)
     theirs = np.empty(997, dtype=int)
     for i, (_, test) in enumerate(StratifiedKFold(k).split(classes, classes)):
         theirs[test] = i
@@ -45,7 +45,7 @@ def test_folds_are_as_balanced_as_sklearns(k: int) -> None:
 
 
 def test_a_fold_run_tests_its_fold_and_validates_on_a_share_of_the_rest() -> None:
-    folds = deal_folds(IDS, 5, 0)
+    folds = assign_folds(IDS, 5, 0)
     seen = np.zeros(len(IDS), dtype=int)
     for i in range(5):
         parts = parts_of_fold(IDS, folds, i, 0, FRACTIONS)
@@ -58,7 +58,7 @@ def test_a_fold_run_tests_its_fold_and_validates_on_a_share_of_the_rest() -> Non
 
 def test_a_whole_group_goes_to_one_part_of_a_fold() -> None:
     groups = np.array([f"g{i % 40}" for i in range(4000)], dtype=object)
-    folds = deal_folds(groups, 4, 0)
+    folds = assign_folds(groups, 4, 0)
     parts = parts_of_fold(groups, folds, 1, 0, FRACTIONS)
     for group in set(groups):
         assert len(set(parts[groups == group].tolist())) == 1

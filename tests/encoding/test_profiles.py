@@ -79,7 +79,7 @@ def test_labels_ids_and_groups_are_no_features() -> None:
     goals = {"vip": {"column": "vip", "as_of": "signup"}}
     spec = fit_profiles(
         TABLE, EVERYONE,
-        settings_of(goals=goals, split={"by": "group", "group": "band", "apart": "income"}),
+        settings_of(goals=goals, split={"by": "group", "group": "band", "disjoint_on": "income"}),
     )  # fmt: skip
     assert [column.name for column in spec.columns] == ["age", "nothing"]
 

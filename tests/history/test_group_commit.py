@@ -13,7 +13,7 @@ import pytest
 
 from propense.errors import StoreError
 from propense.history.group_commit import Writer
-from propense.history.records import Decision, Deed, Outcome
+from propense.history.records import CustomerUpdate, Decision, WriteResult
 
 DECISION = Decision(user_id="ann", time=1, scenario="s", bundle="v0001", policy="network", items=())
 
@@ -26,10 +26,10 @@ class Failing:
         self.log_with: Exception | None = None
         self.logged = 0
 
-    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+    def append(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         if self.append_with is not None:
             raise self.append_with
-        return ["kept"] * len(deeds)
+        return ["kept"] * len(updates)
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         if self.log_with is not None:
@@ -49,7 +49,7 @@ def with_writer(play: Callable[[Writer, Failing], Any]) -> None:
         store = Failing()
         loop = asyncio.get_running_loop()
         kept: Any = store
-        writer = Writer(kept, loop, lambda deeds, outcomes: None, 1_000, Counter(), print)
+        writer = Writer(kept, loop, lambda updates, outcomes: None, 1_000, Counter(), print)
         try:
             await play(writer, store)
         finally:
@@ -58,8 +58,8 @@ def with_writer(play: Callable[[Writer, Failing], Any]) -> None:
     asyncio.run(run())
 
 
-def deed(name: str) -> Deed:
-    return Deed(message_id=name, user_id="ann", received=1)
+def update(name: str) -> CustomerUpdate:
+    return CustomerUpdate(message_id=name, user_id="ann", received=1)
 
 
 @pytest.mark.parametrize("error", [StoreError("the disk is full"), ValueError("unforeseen")])
@@ -73,7 +73,7 @@ def test_decisions_that_fail_are_counted_and_the_thread_lives(error: Exception) 
         writer.log([DECISION, DECISION])
         await until(lambda: store.logged == 2)
         await until(lambda: writer.failed is None)
-        assert await writer.append([deed("m1")]) == ["kept"]
+        assert await writer.append([update("m1")]) == ["kept"]
 
     with_writer(play)
 
@@ -82,12 +82,12 @@ def test_decisions_do_not_hide_that_events_fail() -> None:
     async def play(writer: Writer, store: Failing) -> None:
         store.append_with = ValueError("unforeseen")
         with pytest.raises(StoreError, match="unforeseen"):
-            await writer.append([deed("m1")])
+            await writer.append([update("m1")])
         writer.log([DECISION])
         await until(lambda: store.logged == 1)
         assert writer.failed == "unforeseen"
         store.append_with = None
-        assert await writer.append([deed("m1")]) == ["kept"]
+        assert await writer.append([update("m1")]) == ["kept"]
         assert writer.failed is None
 
     with_writer(play)
@@ -113,17 +113,17 @@ def test_a_decision_on_its_way_is_not_yet_written() -> None:
 
 def test_decisions_are_written_though_events_keep_coming() -> None:
     async def play(writer: Writer, store: Failing) -> None:
-        def append(deeds: Sequence[Deed]) -> list[Outcome]:
+        def append(updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
             time.sleep(0.005)
-            return ["kept"] * len(deeds)
+            return ["kept"] * len(updates)
 
         store.append = append  # type: ignore[method-assign]
-        waiting = [writer.append([deed(f"m{n}")]) for n in range(3)]
+        waiting = [writer.append([update(f"m{n}")]) for n in range(3)]
         writer.log([DECISION])
         ends = time.monotonic() + 10
         while store.logged == 0:
             assert time.monotonic() < ends, "decisions wait for the last event"
-            waiting.append(writer.append([deed("more")]))
+            waiting.append(writer.append([update("more")]))
             await asyncio.sleep(0.001)
         await asyncio.gather(*waiting)
 
@@ -137,10 +137,10 @@ def test_the_store_is_timed() -> None:
         kept: Any = Failing()
         loop = asyncio.get_running_loop()
         writer = Writer(
-            kept, loop, lambda deeds, outcomes: None, 1_000, Counter(),
+            kept, loop, lambda updates, outcomes: None, 1_000, Counter(),
             lambda call, seconds: heard.append(call) if seconds >= 0 else None,
         )  # fmt: skip
-        await writer.append([deed("m1")])
+        await writer.append([update("m1")])
         writer.log([DECISION])
         await until(lambda: heard == ["append", "log"])
         await asyncio.to_thread(writer.close)

@@ -10,7 +10,7 @@ import pytest
 
 from propense.errors import StoreError
 from propense.history.opening import open_store, restore_store
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.history.redis import backup
 from propense.history.store import Store
 from support.live_servers import Postgres, Redis, started_postgres, started_redis
@@ -25,9 +25,11 @@ def opened(url: str, durable: str = "process", **words: object) -> Store:
     )  # fmt: skip
 
 
-def deed(message_id: str, user_id: str = "ada") -> Deed:
+def update(message_id: str, user_id: str = "ada") -> CustomerUpdate:
     event = LiveEvent(1_700_000_000_000_000, "view", "i")
-    return Deed(message_id=message_id, user_id=user_id, received=event.event_time, events=(event,))
+    return CustomerUpdate(
+        message_id=message_id, user_id=user_id, received=event.event_time, events=(event,)
+    )
 
 
 @pytest.fixture
@@ -56,10 +58,10 @@ def redis() -> Iterator[Redis]:
 
 def goes_away_and_comes_back(server: Postgres | Redis) -> None:
     store = opened(server.url, "power")
-    assert store.append([deed("m1")]) == ["kept"]
+    assert store.append([update("m1")]) == ["kept"]
     server.stop()
     for attempt in (
-        lambda: store.append([deed("m2")]),
+        lambda: store.append([update("m2")]),
         lambda: store.read("ada"),
         lambda: store.versions(["ada"]),
         store.ping,
@@ -70,7 +72,7 @@ def goes_away_and_comes_back(server: Postgres | Redis) -> None:
         assert "word" not in str(caught.value) and "shop" not in str(caught.value)
     server.start()
     store.ping()
-    assert store.append([deed("m1"), deed("m2")]) == ["repeated", "kept"]
+    assert store.append([update("m1"), update("m2")]) == ["repeated", "kept"]
     found = store.read("ada")
     assert found is not None and len(found.events) == 2
     store.close()
@@ -89,7 +91,7 @@ def test_redis_goes_away_and_comes_back(redis: Redis) -> None:
 @pytest.mark.redis
 def test_erased_bytes_are_in_no_file_of_redis(redis: Redis) -> None:
     store = opened(redis.url)
-    store.append([deed(f"m{n}", f"user-{n}") for n in range(500)] + [deed("m", SECRET)])
+    store.append([update(f"m{n}", f"user-{n}") for n in range(500)] + [update("m", SECRET)])
     files = [path for path in redis.files.rglob("*") if path.is_file()]
     assert any(SECRET.encode() in path.read_bytes() for path in files)
     assert store.erase(SECRET).events == 1
@@ -112,7 +114,7 @@ def test_a_server_without_a_log_is_warned_of() -> None:
     for server in redis_server("--appendonly", "no"):
         with pytest.warns(RuntimeWarning, match="appendonly no: what is kept is lost"):
             store = opened(server.url)
-        store.append([deed("m1")])
+        store.append([update("m1")])
         assert store.erase("ada").events == 1
         store.close()
 
@@ -132,7 +134,7 @@ def test_a_redis_that_is_full_undoes_the_call() -> None:
         kept = 0
         with pytest.raises(StoreError, match=r"nothing of the call was done.*has room"):
             while kept < 100:
-                store.append([deed(f"m{kept}-{n}", f"user-{kept}-{n}") for n in range(500)])
+                store.append([update(f"m{kept}-{n}", f"user-{kept}-{n}") for n in range(500)])
                 kept += 1
         assert kept and store.n_customers() == kept * 500
         assert store.versions([f"user-{kept}-0"]) == [0]
@@ -167,9 +169,11 @@ def test_old_message_ids_are_forgotten_by_postgres_page_by_page(
     monkeypatch.setattr("propense.history.postgres.store._PAGE", 2)
     store = opened(postgres.url)
     hour, began = 3_600_000_000, 1_700_000_000_000_000
-    old = [deed(f"old-{number}") for number in range(5)]
-    old += [Deed(message_id=f"quiet-{n}", user_id="ben", received=began) for n in range(3)]
-    late = Deed(message_id="late", user_id="ada", received=began + 1 + hour)
+    old = [update(f"old-{number}") for number in range(5)]
+    old += [
+        CustomerUpdate(message_id=f"quiet-{n}", user_id="ben", received=began) for n in range(3)
+    ]
+    late = CustomerUpdate(message_id="late", user_id="ada", received=began + 1 + hour)
     store.append([*old, late])
     assert store.forget_messages() == len(old)
     assert store.append([*old, late]) == ["kept"] * len(old) + ["repeated"]
@@ -181,7 +185,7 @@ def test_half_of_a_backup_is_neither_opened_nor_added_to(redis: Redis, tmp_path:
     from redis import Redis as Client
 
     store = opened(redis.url)
-    store.append([deed("m1"), deed("m2", "ben")])
+    store.append([update("m1"), update("m2", "ben")])
     store.backup(tmp_path / "copy")
     store.destroy()
     client = Client.from_url(redis.url)
@@ -217,7 +221,7 @@ def test_a_store_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.DEBUG):
         store = open_store("sqlite", tmp_path, durable="process", mark=str.encode,
                            remember_seconds=9)  # fmt: skip
-        store.append([deed("m1", SECRET)])
+        store.append([update("m1", SECRET)])
         store.erase(SECRET)
         store.close()
     assert caplog.text == ""

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from propense.history.records import Customer, LiveEvent
 from propense.inference import retrieval
-from propense.inference.retrieval import Nominees, needs_nominees
+from propense.inference.retrieval import Retrieved, needs_retrieval
 from propense.inference.single import score_one
-from propense.runtime.engine import Ask, Engine
+from propense.runtime.engine import Ask, ScoringEngine
 from propense.serving.answers import Asked, list_items
 from propense.serving.messages import RecommendQuestion
 from propense.settings import Scenario
@@ -21,13 +21,13 @@ DAY = 86_400_000_000
 
 
 @pytest.fixture(scope="module")
-def engine(shop: Place, monkeypatch_module: pytest.MonkeyPatch) -> Engine:
+def engine(shop: Place, monkeypatch_module: pytest.MonkeyPatch) -> ScoringEngine:
     """A service's engine that takes its 40 items for a very large catalogue."""
     monkeypatch_module.setattr(retrieval, "EXACT_UP_TO", 10)
     monkeypatch_module.setattr(retrieval, "POPULAR", 5)
     monkeypatch_module.setattr("propense.runtime.engine.NEAREST", 6)
     scenarios = {"rare": Scenario(k=10, never={"kind": ("course", "book")})}
-    return Engine("v0001", shop.bundle, scenarios, 1e7)
+    return ScoringEngine("v0001", shop.bundle, scenarios, 1e7)
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +43,18 @@ events = st.lists(
 
 
 def test_small_catalogues_are_scored_whole(shop: Place) -> None:
-    assert not needs_nominees(shop.bundle)
+    assert not needs_retrieval(shop.bundle)
 
 
 @given(history=events)
 def test_nominees_are_scored_as_all_items_are(
-    engine: Engine, history: list[tuple[int, str, int]]
+    engine: ScoringEngine, history: list[tuple[int, str, int]]
 ) -> None:
     known = engine.read(_customer(engine, history))
     whole = score_one(engine.bundle, known.histories, known.clock, known.n_events)
-    some = Nominees(engine.bundle).nominate(known.histories, known.clock, known.n_events, nearest=6)
+    some = Retrieved(engine.bundle).retrieve(
+        known.histories, known.clock, known.n_events, nearest=6
+    )
     # The sample is the whole catalogue here, so that nothing is estimated.
     ratio = some.scores / whole[some.items]
     assert ratio.max() / ratio.min() < 1 + 1e-3
@@ -61,13 +63,13 @@ def test_nominees_are_scored_as_all_items_are(
         assert whole[rest].max() * ratio.max() <= some.floor * (1 + 1e-3)
 
 
-def test_an_old_favourite_and_all_of_a_large_basket_are_nominated(engine: Engine) -> None:
+def test_an_old_favourite_and_all_of_a_large_basket_are_nominated(engine: ScoringEngine) -> None:
     favourite, basket = [(30, "take", 0)] * 30, [(item, "pay", 59) for item in range(25)]
     since = [(day % 3, "view", day) for day in range(1, 58) for _ in range(4)]
     history = favourite + since + basket
     known = engine.read(_customer(engine, history))
-    made = Nominees(engine.bundle)
-    some = made.nominate(known.histories, known.clock, known.n_events, nearest=1)
+    made = Retrieved(engine.bundle)
+    some = made.retrieve(known.histories, known.clock, known.n_events, nearest=1)
     assert known.histories.item[0] in some.items
     counts = engine.bundle.ranker.counts  # type: ignore[union-attr]
     for item in known.histories.item[-25:]:
@@ -77,7 +79,7 @@ def test_an_old_favourite_and_all_of_a_large_basket_are_nominated(engine: Engine
 
 @given(history=events, scenario=st.sampled_from(["default", "rare"]))
 def test_lists_are_those_of_the_whole_catalogue(
-    engine: Engine, history: list[tuple[int, str, int]], scenario: str
+    engine: ScoringEngine, history: list[tuple[int, str, int]], scenario: str
 ) -> None:
     known = engine.read(_customer(engine, history))
     question = RecommendQuestion(user_id="u", k=8, scenario=scenario)
@@ -93,7 +95,7 @@ def test_lists_are_those_of_the_whole_catalogue(
     assert [item.item_id for item in answer.items] == [words[i - 2] for i in best.items.tolist()]
 
 
-def _customer(engine: Engine, history: list[tuple[int, str, int]]) -> Customer:
+def _customer(engine: ScoringEngine, history: list[tuple[int, str, int]]) -> Customer:
     words = engine.bundle.encoder.items.words
     return Customer(
         user_id="u",

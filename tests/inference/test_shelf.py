@@ -44,9 +44,9 @@ def shelf(tmp_path: Path) -> Path:
 def test_they_are_listed_with_what_is_wrong(shelf: Path) -> None:
     old, damaged, new = list_versions(shelf)
     assert (old.name, old.serving, old.made) == (OLD, True, MOMENT) and old.content
-    assert f"has format {FORMAT - 1}, this version reads {FORMAT}" in old.trouble
-    assert (damaged.content, damaged.made) == ("", "") and "cannot be read" in damaged.trouble
-    assert (new.trouble, new.serving) == ("", False)
+    assert f"has format {FORMAT - 1}, this version reads {FORMAT}" in old.error
+    assert (damaged.content, damaged.made) == ("", "") and "cannot be read" in damaged.error
+    assert (new.error, new.serving) == ("", False)
 
 
 def test_a_readable_one_takes_over_and_the_way_back_is_refused(shelf: Path) -> None:

@@ -36,7 +36,7 @@ def untimed(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @st.composite
-def deeds(draw: st.DrawFn, most: int = 25) -> list[tuple[int, int, int, int, float, float]]:
+def updates(draw: st.DrawFn, most: int = 25) -> list[tuple[int, int, int, int, float, float]]:
     """(seconds to the event before, action, item, source, value, count)."""
     gaps = st.one_of(st.just(0), st.integers(0, 3), st.integers(0, 400_000))
     values = st.one_of(st.just(float("nan")), st.floats(-1e5, 1e5, width=32))
@@ -101,7 +101,7 @@ def assert_parts_alike(bundle: Bundle, histories: Histories, clock: EventClock, 
 PLAIN = (0, 2, 5, 1, 3.0, 1.0)
 
 
-@given(deeds())
+@given(updates())
 @example([])
 @example([PLAIN])
 @example([(0, 2, item, 1, 1.0, 1.0) for item in (5, 6, 5, 6, 7)])
@@ -115,19 +115,19 @@ def test_timed(shop: Place, some):
     assert_alike(shop.evaluated, some)
 
 
-@given(deeds(), st.integers(0, 30))
+@given(updates(), st.integers(0, 30))
 def test_a_part_of_a_history(shop: Place, some, end: int):
     assert_alike(shop.bundle, some, end)
 
 
-@given(deeds())
+@given(updates())
 @example([])
 @example([(0, 2, 2 + place % 40, 1, 1.0, 1.0) for place in range(LONG)])
 def test_order_alone(untimed: Place, some):
     assert_alike(untimed.bundle, some)
 
 
-@given(deeds())
+@given(updates())
 @example([])
 @example([PLAIN] * 3)
 @settings(max_examples=50)
@@ -142,7 +142,7 @@ def test_own_frequencies_are_heard(shop: Place, some):
     assert_alike(repeating, some)
 
 
-@given(deeds())
+@given(updates())
 @settings(max_examples=30)
 def test_without_counts_the_network_alone(shop: Place, some):
     ranker = shop.bundle.ranker
@@ -156,7 +156,7 @@ def test_without_counts_the_network_alone(shop: Place, some):
     )  # fmt: skip
 
 
-@given(deeds(12), st.lists(st.sampled_from([0.0, 0.5, 1.0, 7.0]), min_size=9, max_size=9))
+@given(updates(12), st.lists(st.sampled_from([0.0, 0.5, 1.0, 7.0]), min_size=9, max_size=9))
 @example([PLAIN], [0.0] * 9)
 @example([PLAIN], [1.0] + [0.0] * 8)
 @settings(max_examples=50)

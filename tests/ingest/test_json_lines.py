@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.json_lines import LINES_AT_A_TIME, LONGEST_LINE, Import, read_lines
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import IngestError, Refusal
@@ -23,13 +23,13 @@ def importing(**fields: Any) -> Import:
     return Import(Mapper(Serve(source="old"), ("pay",)), Limits(), NOW, **fields)
 
 
-def read(body: bytes, **fields: Any) -> tuple[list[Deed], list[Refusal]]:
-    deeds: list[Deed] = []
+def read(body: bytes, **fields: Any) -> tuple[list[CustomerUpdate], list[Refusal]]:
+    updates: list[CustomerUpdate] = []
     refusals: list[Refusal] = []
     for some, bad in read_lines(body, importing(**fields)):
-        deeds += some
+        updates += some
         refusals += bad
-    return deeds, refusals
+    return updates, refusals
 
 
 def lines(*rows: Any) -> bytes:
@@ -42,29 +42,29 @@ def test_plain_events_and_messages() -> None:
     }  # fmt: skip
     message = {"type": "track", "event": "Seen", "userId": "bob", "messageId": "m",
                "timestamp": "2019-01-01T00:00:00Z"}  # fmt: skip
-    deeds, refusals = read(lines(plain, b"", message, PLAIN), source="app")
+    updates, refusals = read(lines(plain, b"", message, PLAIN), source="app")
     assert refusals == []
     moment = 1_706_716_800_000_000
-    assert deeds[0] == Deed(
+    assert updates[0] == CustomerUpdate(
         message_id="e1", user_id="ann", received=NOW,
         events=(LiveEvent(moment, "pay", "3", 9_900_000, 2.0, "shop"),),
     )  # fmt: skip
-    assert deeds[1].events == (LiveEvent(1_546_300_800_000_000, "Seen", None, None, None, "app"),)
-    assert deeds[2].events == (LiveEvent(moment, "pay", None, None, None, "app"),)
+    assert updates[1].events == (LiveEvent(1_546_300_800_000_000, "Seen", None, None, None, "app"),)
+    assert updates[2].events == (LiveEvent(moment, "pay", None, None, None, "app"),)
     assert read(lines(PLAIN))[0][0].events[0].source == "old"
 
 
 def test_the_same_line_is_the_same_message() -> None:
-    deeds, _ = read(lines(PLAIN, PLAIN, {**PLAIN, "user_id": "bob"}), write_key="k")
-    assert deeds[0].message_id == deeds[1].message_id != deeds[2].message_id
-    assert read(lines(PLAIN))[0][0].message_id != deeds[0].message_id
+    updates, _ = read(lines(PLAIN, PLAIN, {**PLAIN, "user_id": "bob"}), write_key="k")
+    assert updates[0].message_id == updates[1].message_id != updates[2].message_id
+    assert read(lines(PLAIN))[0][0].message_id != updates[0].message_id
 
 
 def test_a_clock_is_not_set_right_in_an_import() -> None:
     message = {"type": "track", "event": "Seen", "userId": "bob",
                "timestamp": "2024-01-01T00:00:00Z", "sentAt": "2024-01-01T00:00:10Z"}  # fmt: skip
-    (deed,), _ = read(lines(message))
-    assert deed.events[0].event_time == 1_704_067_200_000_000
+    (update,), _ = read(lines(message))
+    assert update.events[0].event_time == 1_704_067_200_000_000
 
 
 def test_bad_lines_are_refused_by_number_and_the_rest_kept() -> None:
@@ -77,8 +77,8 @@ def test_bad_lines_are_refused_by_number_and_the_rest_kept() -> None:
         b'"' + b"x" * LONGEST_LINE + b'"', {"user_id": {}},
         b'{"a":' * 20 + b"1" + b"}" * 20,
     ]  # fmt: skip
-    deeds, refusals = read(lines(*[row for one in bad for row in (PLAIN, one)]))
-    assert len(deeds) == len(refusals) == len(bad)
+    updates, refusals = read(lines(*[row for one in bad for row in (PLAIN, one)]))
+    assert len(updates) == len(refusals) == len(bad)
     assert [refusal.place.split("/")[1] for refusal in refusals] == [
         str(2 * index + 2) for index in range(len(bad))
     ]
@@ -88,14 +88,14 @@ def test_bad_lines_are_refused_by_number_and_the_rest_kept() -> None:
 
 def test_the_future_is_clamped_and_counted() -> None:
     given_ = importing()
-    ((deeds, _),) = read_lines(lines({**PLAIN, "event_time": "2031-01-01"}), given_)
-    assert deeds[0].events[0].event_time == NOW
+    ((updates, _),) = read_lines(lines({**PLAIN, "event_time": "2031-01-01"}), given_)
+    assert updates[0].events[0].event_time == NOW
     assert given_.mapper.n_clamped == 1
 
 
 def test_lines_come_some_at_a_time() -> None:
     rows = [{**PLAIN, "event_id": str(i)} for i in range(2 * LINES_AT_A_TIME + 1)]
-    sizes = [len(deeds) for deeds, _ in read_lines(lines(*rows), importing())]
+    sizes = [len(updates) for updates, _ in read_lines(lines(*rows), importing())]
     assert sizes == [LINES_AT_A_TIME, LINES_AT_A_TIME, 1]
 
 
@@ -113,5 +113,5 @@ def test_an_import_is_bounded() -> None:
 @settings(max_examples=200)
 def test_any_lines_are_accounted_for(rows: list[Any]) -> None:
     body = lines(*rows)
-    deeds, refusals = read(body)
-    assert len(deeds) + len(refusals) == sum(bool(line.strip()) for line in body.split(b"\n"))
+    updates, refusals = read(body)
+    assert len(updates) + len(refusals) == sum(bool(line.strip()) for line in body.split(b"\n"))

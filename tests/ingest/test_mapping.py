@@ -12,14 +12,16 @@ from propense.history.records import LiveEvent
 from propense.ingest.mapping import MOST_REMEMBERED, Mapper, Spellings
 from propense.ingest.numbers import read_count, read_money, read_number
 from propense.ingest.segment import IngestError, Message
-from propense.settings.serve import Mapping, Serve
+from propense.settings.serve import EventMapping, Serve
 
 SERVE = Serve(
     source="web",
     events={
-        "Course Paid": Mapping(action="pay", item=("properties.course_id", "context.page.course")),
-        "Order Completed": Mapping(action="pay"),
-        "Bare": Mapping(action="bare", products=None, value=()),
+        "Course Paid": EventMapping(
+            action="pay", item=("properties.course_id", "context.page.course")
+        ),
+        "Order Completed": EventMapping(action="pay"),
+        "Bare": EventMapping(action="bare", products=None, value=()),
     },
 )
 MAPPER = Mapper(SERVE, ("pay", "course_viewed", "page"), ("App", "mini-site"))
@@ -79,7 +81,7 @@ def test_pages_and_screens() -> None:
 
     assert page("page", MAPPER) == LiveEvent(7, "page", "i")
     assert page("screen", MAPPER) == LiveEvent(7, "screen", "i")
-    mapped = Mapper(Serve(pages=Mapping(action="view", item=("properties.path", "name"))))
+    mapped = Mapper(Serve(pages=EventMapping(action="view", item=("properties.path", "name"))))
     assert page("page", mapped) == page("screen", mapped) == LiveEvent(7, "view", "/x")
 
 

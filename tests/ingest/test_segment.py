@@ -16,8 +16,8 @@ from propense.ingest.segment import (
     KINDS,
     LONGEST_ID,
     MOST_MESSAGES,
-    Call,
     IngestError,
+    TrackingCall,
     basic_user,
     decode,
     fields_of,
@@ -34,7 +34,7 @@ def encode(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def batch(*messages: Any, **fields: Any) -> Call:
+def batch(*messages: Any, **fields: Any) -> TrackingCall:
     return decode(encode({"batch": list(messages), **fields}), "batch", LIMITS)
 
 
@@ -287,7 +287,7 @@ def test_depth_is_that_of_the_deepest_place(value: Any, depth: int) -> None:
 @settings(max_examples=300)
 def test_any_bytes_are_a_call_or_an_ingest_error(body: bytes, kind: Any) -> None:
     try:
-        assert isinstance(decode(body, kind, LIMITS), Call)
+        assert isinstance(decode(body, kind, LIMITS), TrackingCall)
     except IngestError as error:
         assert error.reason
 
@@ -303,7 +303,7 @@ def test_any_bytes_are_a_call_or_an_ingest_error(body: bytes, kind: Any) -> None
 def test_anything_like_json_is_a_call_or_an_ingest_error(parts: list[bytes], kind: Any) -> None:
     for body in (b"".join(parts), b"{" + b"".join(parts) + b"}"):
         try:
-            assert isinstance(decode(body, kind, LIMITS), Call)
+            assert isinstance(decode(body, kind, LIMITS), TrackingCall)
         except IngestError as error:
             assert error.reason
 

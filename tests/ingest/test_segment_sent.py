@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from propense.history.records import Deed
+from propense.history.records import CustomerUpdate
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import KINDS, basic_user, decode
-from propense.ingest.updates import make_deeds
-from propense.settings.serve import Limits, Mapping, Serve
+from propense.ingest.updates import make_updates
+from propense.settings.serve import EventMapping, Limits, Serve
 
 SENT: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "sent.json").read_text()
@@ -25,15 +25,15 @@ NOW = 1_900_000_000_000_000
 MAPPER = Mapper(
     Serve(
         events={
-            "Course Viewed": Mapping(action="view", item=("properties.course_id",)),
-            "Course Paid": Mapping(action="pay", item=("properties.course_id",)),
+            "Course Viewed": EventMapping(action="view", item=("properties.course_id",)),
+            "Course Paid": EventMapping(action="pay", item=("properties.course_id",)),
         }
     )
 )
 VIEWED_IN_2024 = 1_709_280_000_000_000
 
 
-def deeds_of(library: str) -> list[Deed]:
+def deeds_of(library: str) -> list[CustomerUpdate]:
     made = []
     for request in SENT[library]:
         start, _, word = request["path"].rpartition("/")
@@ -42,29 +42,29 @@ def deeds_of(library: str) -> list[Deed]:
         assert call.write_key == "the-write-key"
         assert basic_user(request["headers"]["authorization"]) == "the-write-key"
         assert call.sent_at is not None
-        deeds, refusals = make_deeds(call, MAPPER, NOW, library)
+        updates, refusals = make_updates(call, MAPPER, NOW, library)
         assert refusals == []
-        made += deeds
+        made += updates
     return made
 
 
 @pytest.mark.parametrize("library", sorted(SENT))
 def test_everything_a_library_sends_is_understood(library: str) -> None:
-    deeds = deeds_of(library)
+    updates = deeds_of(library)
     who = WHO[library]
-    events = [(event.action, event.item_id, event.value) for d in deeds for event in d.events]
+    events = [(event.action, event.item_id, event.value) for d in updates for event in d.events]
     assert sorted(events, key=str) == sorted(
         [("view", "c1", None), ("pay", "c1", 129_900_000), ("view", "c2", None),
          ("page", None, None), ("screen", None, None)],
         key=str,
     )  # fmt: skip
-    assert len({deed.message_id for deed in deeds}) == len(deeds) == 8
-    assert {deed.user_id for deed in deeds} <= {f"{who}-user", f"{who}-anonymous"}
+    assert len({update.message_id for update in updates}) == len(updates) == 8
+    assert {update.user_id for update in updates} <= {f"{who}-user", f"{who}-anonymous"}
     traits: dict[str, Any] = {}
-    for deed in deeds:
-        traits |= deed.traits
+    for update in updates:
+        traits |= update.traits
     assert traits == {"age": 31, "city": "Delft", "group_id": "school-7", "group_name": "TU"}
-    previous = {deed.previous_id for deed in deeds} - {None}
+    previous = {update.previous_id for update in updates} - {None}
     assert previous == {f"{who}-anonymous", f"{who}-old"}
 
 
@@ -74,11 +74,11 @@ def test_history_keeps_its_moment(library: str) -> None:
     (sent,) = SENT[library]
     call = decode(sent["body"].encode(), "batch", Limits())
     assert call.sent_at is not None
-    deeds, _ = make_deeds(call, MAPPER, call.sent_at + 50_000, None)
-    moments = sorted(event.event_time for deed in deeds for event in deed.events)
+    updates, _ = make_updates(call, MAPPER, call.sent_at + 50_000, None)
+    moments = sorted(event.event_time for update in updates for event in update.events)
     assert moments[0] == VIEWED_IN_2024 + 50_000
     assert 0 <= call.sent_at + 50_000 - moments[1] < 60_000_000
 
 
 def test_before_identify_a_browser_is_anonymous() -> None:
-    assert {deed.user_id for deed in deeds_of("browser")} == {"page-anonymous", "page-user"}
+    assert {update.user_id for update in deeds_of("browser")} == {"page-anonymous", "page-user"}

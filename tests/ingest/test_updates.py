@@ -10,35 +10,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.mapping import Mapper
-from propense.ingest.segment import Call, IngestError, Refusal, decode
-from propense.ingest.updates import make_deeds
-from propense.settings.serve import Limits, Mapping, Serve
+from propense.ingest.segment import IngestError, Refusal, TrackingCall, decode
+from propense.ingest.updates import make_updates
+from propense.settings.serve import EventMapping, Limits, Serve
 
 NOW = 1_709_280_000_000_000  # 2024-03-01T08:00:00Z
 SECOND = 1_000_000
-MAPPER = Mapper(Serve(events={"Course Paid": Mapping(action="pay")}), ("pay", "page"))
+MAPPER = Mapper(Serve(events={"Course Paid": EventMapping(action="pay")}), ("pay", "page"))
 
 
 def send(
     *messages: dict[str, Any], mapper: Mapper = MAPPER, **options: Any
-) -> tuple[list[Deed], list[Refusal]]:
+) -> tuple[list[CustomerUpdate], list[Refusal]]:
     fields = options.pop("fields", {})
     body = json.dumps({"batch": messages, **fields}).encode()
-    return make_deeds(decode(body, "batch", Limits()), mapper, NOW, "app", **options)
+    return make_updates(decode(body, "batch", Limits()), mapper, NOW, "app", **options)
 
 
-def one(message: dict[str, Any], **options: Any) -> Deed:
-    deeds, refusals = send(message, **options)
+def one(message: dict[str, Any], **options: Any) -> CustomerUpdate:
+    updates, refusals = send(message, **options)
     assert refusals == []
-    (deed,) = deeds
-    return deed
+    (update,) = updates
+    return update
 
 
 def refusal(message: dict[str, Any], **options: Any) -> Refusal:
-    deeds, refusals = send(message, **options)
-    assert deeds == []
+    updates, refusals = send(message, **options)
+    assert updates == []
     (found,) = refusals
     return found
 
@@ -48,9 +48,9 @@ def track(**fields: Any) -> dict[str, Any]:
 
 
 def test_one_deed_a_message() -> None:
-    deed = one(track(event="Course Paid", properties={"sku": "c1", "revenue": 9}))
+    update = one(track(event="Course Paid", properties={"sku": "c1", "revenue": 9}))
     event = LiveEvent(NOW, "pay", "c1", 9_000_000, None, "app")
-    assert deed == Deed(message_id="m", user_id="ann", received=NOW, events=(event,))
+    assert update == CustomerUpdate(message_id="m", user_id="ann", received=NOW, events=(event,))
 
 
 def test_user_id_wins_over_anonymous_id() -> None:
@@ -60,10 +60,10 @@ def test_user_id_wins_over_anonymous_id() -> None:
 
 
 def test_bad_messages_are_refused_with_their_place_and_the_rest_kept() -> None:
-    deeds, refusals = send(
+    updates, refusals = send(
         track(), track(userId=None), {"type": "x"}, track(event=None), track(messageId="m2")
     )
-    assert [deed.message_id for deed in deeds] == ["m", "m2"]
+    assert [update.message_id for update in updates] == ["m", "m2"]
     assert [r.place for r in refusals] == ["/batch/2/type", "/batch/1/userId", "/batch/3/event"]
 
 
@@ -72,9 +72,9 @@ def test_identify_joins_the_anonymous_id_and_lays_traits_over() -> None:
         "type": "identify", "userId": "ann", "anonymousId": "anon", "messageId": "m",
         "traits": {"age": 31, "city": None, "address": {"street": "x"}},
     }  # fmt: skip
-    deed = one(message)
-    assert (deed.user_id, deed.previous_id, deed.events) == ("ann", "anon", ())
-    assert deed.traits == {"age": 31, "city": None, "address": {"street": "x"}}
+    update = one(message)
+    assert (update.user_id, update.previous_id, update.events) == ("ann", "anon", ())
+    assert update.traits == {"age": 31, "city": None, "address": {"street": "x"}}
     assert one({**message, "anonymousId": "ann"}).previous_id is None
     assert one({**message, "anonymousId": None}).previous_id is None
     alone = one({**message, "userId": None})
@@ -204,8 +204,8 @@ def test_ids_of_integration_tests_need_leave() -> None:
 def own_id(message: dict[str, Any], received: int = NOW, key: str = "k") -> str:
     fields = {name: value for name, value in message.items() if name != "messageId"}
     call = decode(json.dumps({"batch": [fields], "writeKey": key}).encode(), "batch", Limits())
-    (deed,), _ = make_deeds(call, MAPPER, received, None)
-    return deed.message_id
+    (update,), _ = make_updates(call, MAPPER, received, None)
+    return update.message_id
 
 
 def test_a_message_without_an_id_gets_that_of_its_content() -> None:
@@ -218,16 +218,16 @@ def test_a_message_without_an_id_gets_that_of_its_content() -> None:
 
 def test_like_messages_without_id_and_moment_are_several_deeds() -> None:
     bare = {"type": "track", "event": "Seen", "userId": "ann"}
-    deeds, _ = send(bare, bare)
-    assert deeds[0].message_id != deeds[1].message_id
+    updates, _ = send(bare, bare)
+    assert updates[0].message_id != updates[1].message_id
     assert own_id(bare) != own_id(bare, received=NOW + 5)
 
 
 def test_a_key_from_the_header_can_be_put_into_the_call() -> None:
     call = decode(json.dumps(track(messageId=None)).encode(), "track", Limits())
     with_key = msgspec.structs.replace(call, write_key="k")
-    (plain,), _ = make_deeds(call, MAPPER, NOW, None)
-    (keyed,), _ = make_deeds(with_key, MAPPER, NOW, None)
+    (plain,), _ = make_updates(call, MAPPER, NOW, None)
+    (keyed,), _ = make_updates(with_key, MAPPER, NOW, None)
     assert plain.message_id != keyed.message_id
 
 
@@ -261,21 +261,21 @@ def test_every_message_is_a_deed_or_a_refusal(
     messages: list[dict[str, Any]], sent_at: Any, write_key: Any
 ) -> None:
     """Whatever they hold, every message is accounted for, and what is kept can be stored."""
-    mapper = Mapper(Serve(events={"Course Paid": Mapping(action="pay")}))
+    mapper = Mapper(Serve(events={"Course Paid": EventMapping(action="pay")}))
     fields = {"sentAt": sent_at, "writeKey": write_key}
     body = json.dumps({"batch": messages, **fields}).encode()
     try:
         call = decode(body, "batch", Limits())
     except IngestError:
         call = decode(json.dumps({"batch": messages}).encode(), "batch", Limits())
-    deeds, refusals = make_deeds(call, mapper, NOW, None)
-    assert len(deeds) + len(refusals) == len(messages)
-    for deed in deeds:
-        assert msgspec.convert(msgspec.to_builtins(deed), Deed) == deed
-        assert msgspec.json.decode(msgspec.json.encode(deed.traits)) == deed.traits
-        assert 0 < len(deed.user_id) <= 256 and not deed.user_id.startswith("verify:")
-        assert all(0 <= event.event_time <= NOW for event in deed.events)
-        assert all(abs(event.value or 0) < 2**63 for event in deed.events)
+    updates, refusals = make_updates(call, mapper, NOW, None)
+    assert len(updates) + len(refusals) == len(messages)
+    for update in updates:
+        assert msgspec.convert(msgspec.to_builtins(update), CustomerUpdate) == update
+        assert msgspec.json.decode(msgspec.json.encode(update.traits)) == update.traits
+        assert 0 < len(update.user_id) <= 256 and not update.user_id.startswith("verify:")
+        assert all(0 <= event.event_time <= NOW for event in update.events)
+        assert all(abs(event.value or 0) < 2**63 for event in update.events)
     assert all(refusal_.place.startswith("/batch/") for refusal_ in refusals)
 
 
@@ -283,8 +283,8 @@ def test_every_message_is_a_deed_or_a_refusal(
 @settings(max_examples=200)
 def test_a_single_call_is_a_deed_a_refusal_or_an_error(message: dict[str, Any], kind: Any) -> None:
     try:
-        call: Call = decode(json.dumps(message).encode(), kind, Limits())
+        call: TrackingCall = decode(json.dumps(message).encode(), kind, Limits())
     except IngestError:
         return
-    deeds, refusals = make_deeds(call, MAPPER, NOW, "s")
-    assert len(deeds) + len(refusals) == 1
+    updates, refusals = make_updates(call, MAPPER, NOW, "s")
+    assert len(updates) + len(refusals) == 1

@@ -15,7 +15,7 @@ from propense.errors import SettingsError
 from propense.pipeline import learning_curve as curves
 from propense.pipeline.learning_curve import make_curve, plan_points
 from propense.progress import NoProgress
-from propense.training.learned import learn
+from propense.training.customer_model import learn
 from propense.training.subsample import draw_users
 from support.training_worlds import rising_dataset, rising_settings, table_dataset, table_settings
 

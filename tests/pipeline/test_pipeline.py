@@ -17,7 +17,7 @@ import pytest
 from propense import pipeline
 from propense.encoding.dataset import Dataset
 from propense.errors import BundleError, SettingsError
-from propense.export.fingerprint import event_parts
+from propense.export.reference_profile import event_parts
 from propense.history.records import LiveEvent
 from propense.inference.artifact.manifest import write_manifest
 from propense.inference.batch_scoring import score_all, score_user
@@ -27,7 +27,7 @@ from propense.schemas import TEST, UNSEEN, RunFolder
 from propense.serving.monitoring.drift import DriftMonitor
 from propense.serving.monitoring.readiness import self_test
 from propense.settings import Settings, read_settings
-from propense.training.learned import open_learned
+from propense.training.customer_model import open_model
 from propense.worlds.education.education import generate_education
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -130,7 +130,7 @@ def test_an_unknown_stage_is_named_with_the_nearest(flow):
 def test_the_bundle_gives_the_networks_numbers(flow):
     settings, result = flow
     dataset = Dataset.open(result.run)
-    learned = open_learned(dataset, settings, result.run.training)
+    learned = open_model(dataset, settings, result.run.training)
     bundle = open_bundle(result.bundle, network="evaluated")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST)[:200])
     features = bundle.encoder.features(dataset.histories, dataset.profiles, rows.user, rows.as_of)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from propense.runtime.batcher import LARGE, PIECE, Gather
+from propense.runtime.batcher import LARGE, PIECE, Batcher
 
 
 class Nobody:
@@ -58,7 +58,7 @@ class Engine:
 def run(work):
     async def all_of():
         queue = Nobody()
-        found = await work(Gather(asyncio.get_running_loop(), queue))
+        found = await work(Batcher(asyncio.get_running_loop(), queue))
         # What is counted as answered is counted a turn after the answer.
         await asyncio.sleep(0)
         assert queue.n_waiting == 0

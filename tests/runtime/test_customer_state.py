@@ -14,7 +14,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.history import history_of
 from propense.history.records import Customer, LiveEvent
 from propense.inference.artifact.clipping import Clipper
-from propense.runtime.customer_state import MOST_ADDED, Known, history_of_customer
+from propense.runtime.customer_state import MOST_ADDED, CustomerState, history_of_customer
 from propense.schemas import Histories
 from support.service_bundle import N_ITEMS, Place, item_id
 
@@ -147,8 +147,8 @@ def test_events_that_are_not_the_latest_are_not_added(live, before, event):
 def test_events_of_order_alone_are_always_the_latest(untimed, before, after):
     encoder = untimed.bundle.encoder
     bounds = Clipper(untimed.bundle.fingerprint.bounds, encoder.actions)
-    grown = Known(customer_of(before), untimed.bundle, bounds).with_events(after)
-    whole = Known(customer_of([*before, *after]), untimed.bundle, bounds)
+    grown = CustomerState(customer_of(before), untimed.bundle, bounds).with_events(after)
+    whole = CustomerState(customer_of([*before, *after]), untimed.bundle, bounds)
     assert grown is not None
     assert_alike(grown.histories, whole.histories)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from propense.runtime import load_shedding
-from propense.runtime.load_shedding import BATCH, SPAN, Queue
+from propense.runtime.load_shedding import BATCH, SPAN, LoadShedder
 
 
 class Loop:
@@ -17,7 +17,7 @@ class Loop:
     def call_soon(self, call, *words):
         self.soon.append((call, words))
 
-    def turn(self):
+    def cycle(self):
         soon, self.soon = self.soon, []
         for call, words in soon:
             call(*words)
@@ -51,7 +51,7 @@ def offer(made, loop, clock, rate, seconds, cost=1e-3):
     while due < ends:
         # Those who wait are answered together, as in the service.
         clock.now = max(due, free)
-        loop.turn()
+        loop.cycle()
         if waiting:
             clock.now += waiting * cost
             made.leave(waiting, waiting * cost)
@@ -73,7 +73,7 @@ def offer(made, loop, clock, rate, seconds, cost=1e-3):
 
 def test_a_burst_may_wait_for_as_long_as_bursts_may(clock):
     loop = Loop()
-    made = Queue(loop, 0.020, 0.003)
+    made = LoadShedder(loop, 0.020, 0.003)
     made.cost = 1e-3
     let_in = 0
     while not made.is_too_long():
@@ -84,13 +84,13 @@ def test_a_burst_may_wait_for_as_long_as_bursts_may(clock):
 
 def test_less_than_can_be_answered_is_never_turned_away(clock):
     loop = Loop()
-    told = offer(Queue(loop, 0.020, 0.003), loop, clock, rate=800, seconds=3)
+    told = offer(LoadShedder(loop, 0.020, 0.003), loop, clock, rate=800, seconds=3)
     assert sum(refused for _, refused in told) == 0 and len(told) > 20
 
 
 def test_of_three_times_too_much_as_much_is_answered_as_can_be_and_soon(clock):
     loop = Loop()
-    made = Queue(loop, 0.020, 0.003)
+    made = LoadShedder(loop, 0.020, 0.003)
     told = offer(made, loop, clock, rate=3000, seconds=3)
     for let_in, refused in told[3:]:
         assert 80 <= let_in <= 110 and refused > 100
@@ -99,12 +99,12 @@ def test_of_three_times_too_much_as_much_is_answered_as_can_be_and_soon(clock):
 
 def test_when_it_is_over_bursts_may_wait_again(clock):
     loop = Loop()
-    made = Queue(loop, 0.020, 0.003)
+    made = LoadShedder(loop, 0.020, 0.003)
     offer(made, loop, clock, rate=3000, seconds=1)
     told = offer(made, loop, clock, rate=500, seconds=1)
     assert sum(refused for _, refused in told[3:]) == 0
     clock.now += 10
-    loop.turn()
+    loop.cycle()
     made.leave(made.n_waiting, 0.0)
     made.cost = 1e-3
     for _ in range(15):
@@ -114,14 +114,14 @@ def test_when_it_is_over_bursts_may_wait_again(clock):
 
 def test_nearly_as_much_as_can_be_answered_is_again_soon_after_too_much(clock):
     loop = Loop()
-    made = Queue(loop, 0.020, 0.003)
+    made = LoadShedder(loop, 0.020, 0.003)
     offer(made, loop, clock, rate=3000, seconds=1)
     told = offer(made, loop, clock, rate=900, seconds=1)
     assert sum(refused for _, refused in told[3:]) == 0
 
 
 def test_a_turn_that_takes_long_lets_fewer_in(clock):
-    made = Queue(Loop(), 0.020, 0.003)
+    made = LoadShedder(Loop(), 0.020, 0.003)
     assert not made.is_too_long()
     clock.now += 0.021
     assert made.is_too_long()

@@ -13,7 +13,7 @@ import pytest
 
 import propense.runtime.loaded_bundles as module
 from propense.errors import BundleError
-from propense.runtime.item_updates import Sent, Stock
+from propense.runtime.item_updates import ItemUpdate, ItemUpdates
 from propense.runtime.loaded_bundles import KEPT, Bundles
 from propense.settings import Serve
 
@@ -50,7 +50,7 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundles:
     replaced: list[tuple[Any, Any]] = []
     failed: list[Exception] = []
     opened = Bundles(
-        tmp_path, serve, (), Stock(tmp_path), lambda old, new: replaced.append((old, new)),
+        tmp_path, serve, (), ItemUpdates(tmp_path), lambda old, new: replaced.append((old, new)),
         failed.append,
     )  # fmt: skip
     opened.begin("v1")
@@ -60,7 +60,7 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundles:
 
 
 def put(bundles: Bundles, item: str) -> None:
-    bundles._stock.put(item, Sent(0, {"kind": "book"}), bundles.serving.packed)
+    bundles._stock.put(item, ItemUpdate(0, {"kind": "book"}), bundles.serving.packed)
 
 
 def items(bundles: Bundles) -> set[str]:

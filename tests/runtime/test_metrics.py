@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from propense.errors import ServeError
 from propense.runtime.metrics import FAMILIES, Gauges, Metrics
-from propense.web.shared_counters import Cells
+from propense.web.shared_counters import SharedCounters
 
 ROUTES = ("/v1/track", "/v1/recommend", "/v1/users/{id}")
 
@@ -175,15 +175,15 @@ def test_processes_are_summed_and_a_killed_one_is_not_forgotten(tmp_path):
 
 
 def test_a_file_of_other_metrics_starts_anew(tmp_path):
-    old = Cells(tmp_path, ["a", "b"])
+    old = SharedCounters(tmp_path, ["a", "b"])
     old.add(1, 5)
     assert old.read_all()[0].tolist() == [0, 5]
-    new = Cells(tmp_path, ["a", "b", "c"])
+    new = SharedCounters(tmp_path, ["a", "b", "c"])
     new.add(2, 1)
     assert new.read_all()[0].tolist() == [0, 0, 1]
     assert old.read_all()[0].tolist() == [0, 5]
     old.close()
-    newer = Cells(tmp_path, ["a", "b", "c"])
+    newer = SharedCounters(tmp_path, ["a", "b", "c"])
     assert newer.read_all()[0].tolist() == [0, 0, 1]
     new.close()
     newer.close()
@@ -191,7 +191,7 @@ def test_a_file_of_other_metrics_starts_anew(tmp_path):
 
 
 def test_torn_and_strange_files_are_left_aside(tmp_path):
-    mine = Cells(tmp_path, ["a"])
+    mine = SharedCounters(tmp_path, ["a"])
     mine.add(0, 3)
     (tmp_path / "worker-0007.counts").write_bytes(b"propense but short")
     (tmp_path / "worker-0008.counts").write_bytes(b"")

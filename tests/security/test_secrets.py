@@ -48,7 +48,7 @@ def test_the_file_is_made_once_for_its_owner_alone(tmp_path):
     assert folder.stat().st_mode & 0o077 == 0
     assert open_secrets(folder, {}).key("keys") == first.key("keys")
     assert open_secrets(tmp_path / "other", {}).key("keys") != first.key("keys")
-    assert sorted(path.name for path in folder.iterdir()) == ["secret", "secret.fingerprint"]
+    assert sorted(path.name for path in folder.iterdir()) == ["secret", "secret.key_id"]
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_links_folders_and_pipes_are_no_secret(tmp_path):
 
 def test_data_written_with_another_secret_are_refused(tmp_path):
     open_secrets(tmp_path, {})
-    with pytest.raises(ServeError, match=r"not the one that.*secret.fingerprint"):
+    with pytest.raises(ServeError, match=r"not the one that.*secret.key_id"):
         open_secrets(tmp_path, {VARIABLE: ROOT.hex()})
-    (tmp_path / "secret.fingerprint").unlink()
+    (tmp_path / "secret.key_id").unlink()
     open_secrets(tmp_path, {VARIABLE: ROOT.hex()})
     (tmp_path / FILE).unlink()
     with pytest.raises(ServeError, match="expected"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from propense.serving import reloading
-from propense.serving.reloading import Following
+from propense.serving.reloading import Reloader
 
 
 def test_a_fault_ends_nothing_is_told_once_and_is_over_when_it_passes(
@@ -31,12 +31,12 @@ def test_a_fault_ends_nothing_is_told_once_and_is_over_when_it_passes(
     service: Any = SimpleNamespace(
         data=tmp_path, shelf=tmp_path / "shelf", stock=SimpleNamespace(state=state),
         bundles=SimpleNamespace(restock=restock),
-        watch=SimpleNamespace(turn=lambda: None, refused=told.append),
+        watch=SimpleNamespace(cycle=lambda: None, refused=told.append),
     )  # fmt: skip
 
     async def play() -> None:
         nonlocal broken
-        made = Following(service)
+        made = Reloader(service)
         task = asyncio.create_task(made.run())
         await asyncio.sleep(0.1)
         assert made.faults() == ["items that came cannot be taken in; look at the log"]

@@ -10,17 +10,19 @@ from typing import Any
 import pytest
 
 from propense.errors import ServeError, StoreError
-from propense.history.records import Customer, Decision, Deed
+from propense.history.records import Customer, CustomerUpdate, Decision
 from propense.runtime.customer_cache import Cache
-from propense.runtime.customer_reader import People
+from propense.runtime.customer_reader import CustomerReader
 from propense.serving.answers import POPULAR
 from propense.serving.operations import erasure
 from support.service_bundle import Place, item_id
 from support.service_live import Live, live_service
 
 
-def deed(name: str, **more: Any) -> Deed:
-    return Deed(message_id=f"m-{name}", user_id=name, received=time.time_ns() // 1000, **more)
+def update(name: str, **more: Any) -> CustomerUpdate:
+    return CustomerUpdate(
+        message_id=f"m-{name}", user_id=name, received=time.time_ns() // 1000, **more
+    )
 
 
 def test_a_name_that_is_joined_meanwhile_is_refused_as_well(
@@ -34,7 +36,7 @@ def test_a_name_that_is_joined_meanwhile_is_refused_as_well(
     def just_before(marks: Any) -> None:
         if not joined:
             joined.append("a9")
-            store.append([deed("gone", previous_id="a9")])
+            store.append([update("gone", previous_id="a9")])
         suppress(marks)
 
     monkeypatch.setattr(store, "suppress", just_before)
@@ -196,7 +198,7 @@ def test_who_is_erased_while_they_are_read_is_not_remembered() -> None:
         store: Any = SlowStore()
         store.go_on = asyncio.Event()
         engine: Any = OneEngine()
-        people = People(store, alone=False)
+        people = CustomerReader(store, alone=False)
         finding = asyncio.ensure_future(people.find(engine, "gone"))
         await store.reading.wait()
         people.forget([engine], {"gone"})

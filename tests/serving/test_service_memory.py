@@ -27,11 +27,11 @@ def test_an_acknowledged_event_is_in_the_next_answer(live: Live):
     names = [f"c{number}" for number in range(5)]
     lists: dict[str, list[str]] = {}
     owned: dict[str, set[str]] = {name: set() for name in names}
-    for turn in range(60):
-        name = names[(turn * 7 + turn // 5) % len(names)]
-        item = item_id((turn * 11) % N_ITEMS)
-        event = "pay" if turn % 3 == 0 else "view"
-        told = live.track(name, event=event, item=item, messageId=f"m{turn}")
+    for cycle in range(60):
+        name = names[(cycle * 7 + cycle // 5) % len(names)]
+        item = item_id((cycle * 11) % N_ITEMS)
+        event = "pay" if cycle % 3 == 0 else "view"
+        told = live.track(name, event=event, item=item, messageId=f"m{cycle}")
         assert told["kept"] == 1
         if event == "pay":
             owned[name].add(item)
@@ -73,16 +73,16 @@ def test_events_that_come_together_are_in_every_next_answer(live: Live):
         )
         return item not in ids(answer.json())
 
-    async def all_of(turn: int) -> list[bool]:
+    async def all_of(cycle: int) -> list[bool]:
         import asyncio
 
         return await asyncio.gather(
-            *(send_and_ask(f"c{number % 4}", item_id((turn * 5 + number) % N_ITEMS))
+            *(send_and_ask(f"c{number % 4}", item_id((cycle * 5 + number) % N_ITEMS))
               for number in range(20))
         )  # fmt: skip
 
-    for turn in range(6):
-        assert all(live.client.await_(all_of(turn)))
+    for cycle in range(6):
+        assert all(live.client.await_(all_of(cycle)))
 
 
 def test_an_alias_joins_two_histories(live: Live):

@@ -13,7 +13,7 @@ import pytest
 from propense.inference.artifact.manifest import read_manifest
 from propense.inference.shelf import place as let_serve
 from propense.inference.shelf import rollback
-from propense.runtime.item_updates import Sent
+from propense.runtime.item_updates import ItemUpdate
 from support.service_bundle import Place
 from support.service_live import Live, live_service
 
@@ -108,7 +108,7 @@ def test_a_bundle_that_is_put_right_in_its_place_is_tried_again(live: Live) -> N
 def test_new_items_are_followed_though_a_bundle_does_not_open(live: Live) -> None:
     let_serve(live.place.bundles, "v0003", "a mistake", MOMENT)
     until(lambda: not is_ready(live))
-    sent = Sent(0, {"kind": "course", "title": "Greek"})
+    sent = ItemUpdate(0, {"kind": "course", "title": "Greek"})
     live.service.stock.put("brand-new", sent, live.service.engine.packed)
     until(lambda: "brand-new" in live.service.engine.bundle.catalogue.index_of)
     assert not is_ready(live)

@@ -8,8 +8,8 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from propense.runtime.customer_state import Known
-from propense.runtime.engine import Engine
+from propense.runtime.customer_state import CustomerState
+from propense.runtime.engine import ScoringEngine
 from propense.serving.answers import Asked
 from propense.serving.messages import RecommendAnswer, RecommendQuestion
 from propense.serving.shadow import FILE, Shadow
@@ -29,8 +29,8 @@ def live(shop: Place, tmp_path):
         yield opened
 
 
-def evaluated(live: Live) -> Engine:
-    found: Engine = live.client.await_(live.service.bundles.evaluated())
+def evaluated(live: Live) -> ScoringEngine:
+    found: ScoringEngine = live.client.await_(live.service.bundles.evaluated())
     return found
 
 
@@ -84,9 +84,9 @@ def test_what_differs_is_counted_and_written_down_without_names(live: Live):
 def test_the_shadow_sees_what_the_next_answer_sees(live: Live):
     """Also after events that its memory had to follow."""
     live.service.shadow = Shadow(live.service, live.service.engine)
-    for turn in range(8):
-        name = NAMES[turn % 3]
-        live.track(name, item=f"item-{turn + 1:02d}")
+    for cycle in range(8):
+        name = NAMES[cycle % 3]
+        live.track(name, item=f"item-{cycle + 1:02d}")
         live.recommend(name)
         live.predict(name)
     assert counts(live, 16) == {"same": 16}
@@ -102,7 +102,7 @@ def test_strangers_and_whoever_refuses_are_compared_as_such(live: Live):
     assert counts(live, 4) == {"same": 4}
 
 
-def ask_again(live: Live, known: list[Known]) -> None:
+def ask_again(live: Live, known: list[CustomerState]) -> None:
     """Compare lists of customers as they were, in one batch."""
     service = live.service
     asked = [Asked(RecommendQuestion(user_id=one.user_id), one, True) for one in known]

@@ -48,7 +48,7 @@ def test_what_is_no_duration(duration):
         ({"split": {"fractions": [1.0, 0.0, 0.0]}}, "three positive numbers"),
         ({"split": {"folds": 1}}, "at least 2, got 1"),
         ({"split": {"by": "group"}}, "group = "),
-        ({"split": {"every": "week"}}, "'week'"),
+        ({"split": {"as_of_every": "week"}}, "'week'"),
         ({"model": {"size": "huge"}}, "huge"),
         ({"train": {"max_epochs": "3"}}, "$.train.max_epochs"),
         ({"train": {"patience": 0}}, ">= 1 - at `$.train.patience`"),

@@ -9,7 +9,7 @@ import pytest
 from propense.errors import LossError
 from propense.settings import Settings, Tuning, parse_settings
 from propense.training import tuning
-from propense.training.learned import learn, read_notes, refresh
+from propense.training.customer_model import learn, read_notes, refresh
 from propense.training.train import train_network
 from support.training_worlds import rising_dataset, rising_settings
 

@@ -17,13 +17,13 @@ from propense.models.network.customer import CustomerNetwork
 from propense.progress import NoProgress
 from propense.schemas import FIRST_KNOWN
 from propense.training.checkpoints import Training
-from propense.training.learned import learn, read_notes, refresh
+from propense.training.customer_model import learn, read_notes, refresh
 from propense.training.shaping import derive_shape
 from propense.training.train import train_network
 from propense.training.warm_start import (
     MOST_IN_A_ROW,
     ORIGIN,
-    Start,
+    InitialWeights,
     _judged_earlier,
     earliest,
     find_start,
@@ -68,7 +68,7 @@ def grown(folder: Path) -> Dataset:
     return encode(make_run(folder, logs, plan_by_time()), world_settings())
 
 
-def found_in(folder: Path, dataset: Dataset, **more: object) -> tuple[Start | None, str]:
+def found_in(folder: Path, dataset: Dataset, **more: object) -> tuple[InitialWeights | None, str]:
     notes = read_notes(folder)
     return find_start(folder, dataset, world_settings(**more), notes.trainings, notes.taken)
 
@@ -150,8 +150,10 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     assert why() == ""
     assert "split is another one" in why(planned(validation_from=50 * DAY))
     assert "split is another one" in why(planned(seed=7))
-    dealt = replace(old, plan=msgspec.structs.replace(old.plan, by="user", folds=5))
-    assert _judged_earlier(dealt.plan, dealt.plan), "one customer more moves others between folds"
+    assigned = replace(old, plan=msgspec.structs.replace(old.plan, by="user", folds=5))
+    assert _judged_earlier(assigned.plan, assigned.plan), (
+        "one customer more moves others between folds"
+    )
     assert "split is another one" in why(split={"fractions": [0.5, 0.3, 0.2]})
     assert "[model], the seed or the learning rate" in why(train={"seed": 9, "max_epochs": 1})
     assert "[model], the seed or the learning rate" in why(model={"size": "base"})
@@ -184,7 +186,7 @@ def test_goals_and_columns_are_known_by_name(tmp_path: Path) -> None:
     # Another goal of the same name but another horizon is another question.
     renamed = start.labels | {"tabular.out": ("", {2: ("pay binary 1 0",)})}
     fresh = take_over(
-        warm.networks.goals[0], new.encoder, Start(start.weights, renamed, 0, 1), 0
+        warm.networks.goals[0], new.encoder, InitialWeights(start.weights, renamed, 0, 1), 0
     ).fresh
     assert "tabular.out" in fresh
 
@@ -213,10 +215,10 @@ def test_the_pass_that_is_taken_is_the_earlier_of_the_best() -> None:
 def test_after_some_warm_trainings_one_begins_cold(tmp_path: Path) -> None:
     chosen = world_settings(train={"max_epochs": 1, "threads": 1})
     dataset, rows, earlier = cyclic_dataset(tmp_path / "data", n_users=40), [], None
-    for turn in range(MOST_IN_A_ROW + 3):
-        notes = learn(dataset, chosen, tmp_path / str(turn), earlier=earlier).notes
+    for cycle in range(MOST_IN_A_ROW + 3):
+        notes = learn(dataset, chosen, tmp_path / str(cycle), earlier=earlier).notes
         rows.append(0 if notes.taken is None else notes.taken.in_a_row)
         if notes.taken is not None:
             assert notes.taken.passes == notes.taken.in_a_row
-        earlier = tmp_path / str(turn)
+        earlier = tmp_path / str(cycle)
     assert rows == [0, *range(1, MOST_IN_A_ROW + 1), 0, 1]

@@ -46,17 +46,19 @@ def play(*steps: Callable[[WholeTransport], object]) -> list[bytes | str]:
     return below.said
 
 
-def turn(whole: WholeTransport) -> Awaitable[None]:
+def cycle(whole: WholeTransport) -> Awaitable[None]:
     return asyncio.sleep(0)
 
 
 def test_head_and_body_are_one_write() -> None:
-    said = play(lambda t: t.write(HEAD), lambda t: t.write(b"{}"), turn, lambda t: t.write(b"more"))
+    said = play(
+        lambda t: t.write(HEAD), lambda t: t.write(b"{}"), cycle, lambda t: t.write(b"more")
+    )
     assert said == [HEAD + b"{}", b"more"]
 
 
 def test_a_head_without_a_body_leaves_at_the_next_turn() -> None:
-    said = play(lambda t: t.write(HEAD), turn, turn, lambda t: t.write(b"late"))
+    said = play(lambda t: t.write(HEAD), cycle, cycle, lambda t: t.write(b"late"))
     assert said == [HEAD, b"late"]
 
 

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propense.settings import Limits
-from propense.web.quotas import DAY, HOUR, Floods, Quota, Sketch
+from propense.web.quotas import DAY, HOUR, Quotas, QuotaWindow, Sketch
 
 KEY = b"k" * 32
 NOON = 20_000 * DAY + DAY // 2
 
 
 def test_one_customer_may_have_so_many_events_a_day():
-    floods = Floods(Limits(events_per_day=100), KEY)
+    floods = Quotas(Limits(events_per_day=100), KEY)
     assert all(floods.take_events("ann", 1, NOON + i) is None for i in range(100))
     refusal = floods.take_events("ann", 1, NOON + 200)
     assert refusal.limit == "events_per_day"
@@ -30,7 +30,7 @@ def test_one_customer_may_have_so_many_events_a_day():
 
 
 def test_a_batch_is_let_in_whole_or_not_at_all():
-    floods = Floods(Limits(events_per_day=100), KEY)
+    floods = Quotas(Limits(events_per_day=100), KEY)
     assert floods.take_events("ann", 90, NOON) is None
     assert floods.take_events("ann", 11, NOON) is not None
     assert floods.take_events("ann", 10, NOON) is None
@@ -38,7 +38,7 @@ def test_a_batch_is_let_in_whole_or_not_at_all():
 
 
 def test_one_address_may_bring_so_many_customers():
-    floods = Floods(Limits(new_customers_per_hour=3), KEY)
+    floods = Quotas(Limits(new_customers_per_hour=3), KEY)
     home = "2001:db8:1:2"
     for place in range(3):
         assert floods.take_customers(f"{home}::{place}", 1, NOON) is None
@@ -50,7 +50,7 @@ def test_one_address_may_bring_so_many_customers():
 
 def test_naming_many_others_does_not_hide_a_flood():
     """A table of the latest names would have forgotten it."""
-    quota = Quota(50, DAY, 14, KEY)
+    quota = QuotaWindow(50, DAY, 14, KEY)
     for _ in range(50):
         assert not quota.take("flood", 1, NOON)
     for number in range(40_000):
@@ -59,7 +59,7 @@ def test_naming_many_others_does_not_hide_a_flood():
 
 
 def test_many_quiet_customers_are_not_taken_for_a_flood():
-    floods = Floods(Limits(events_per_day=10), KEY)
+    floods = Quotas(Limits(events_per_day=10), KEY)
     refused = sum(floods.take_events(f"c{n % 20_000}", 1, NOON) is not None for n in range(60_000))
     assert refused == 0
 
@@ -78,7 +78,7 @@ def test_a_sketch_is_never_too_low(added):
 def test_hardly_more_than_the_limit_passes_in_any_hour(steps, most):
     """The span before weighs by its share: what passes in one span is at most twice the limit
     even where all of it came at the worst moments, and what waits its time passes."""
-    quota = Quota(most, HOUR, 8, KEY)
+    quota = QuotaWindow(most, HOUR, 8, KEY)
     now, recent = NOON, deque()
     for step in steps:
         now += step
@@ -94,21 +94,21 @@ def test_hardly_more_than_the_limit_passes_in_any_hour(steps, most):
 
 
 def test_a_clock_set_back_forgets_nothing():
-    quota = Quota(2, HOUR, 8, KEY)
+    quota = QuotaWindow(2, HOUR, 8, KEY)
     assert not quota.take("a", 2, NOON)
     assert quota.take("a", 1, NOON - 5 * HOUR)
     assert quota.take("a", 1, NOON)
 
 
 def test_strange_names_are_names():
-    quota = Quota(1, HOUR, 8, KEY)
+    quota = QuotaWindow(1, HOUR, 8, KEY)
     for name in ("", "\ud800", "x" * 100_000, "会员"):
         assert not quota.take(name, 1, NOON)
         assert quota.take(name, 1, NOON)
 
 
 def test_a_check_costs_microseconds():
-    floods = Floods(Limits(), KEY)
+    floods = Quotas(Limits(), KEY)
     names = [f"customer-{n}" for n in range(5_000)]
     best = 1.0
     for _ in range(3):

@@ -12,11 +12,13 @@ import pytest
 
 from propense.errors import ServeError
 from propense.security.secrets import Secrets
-from propense.web.webhooks import ID, SIGNATURE, Hooks, Message, check_url, is_authentic
+from propense.web.webhooks import ID, SIGNATURE, Hooks, WebhookMessage, check_url, is_authentic
 
 SECRETS = Secrets(bytes(range(32)))
 NOW = 1_700_000_000
-MESSAGE = Message(id="m-1", kind="promotion", time=NOW * 1_000_000, content={"version": "v0002"})
+MESSAGE = WebhookMessage(
+    id="m-1", kind="promotion", time=NOW * 1_000_000, content={"version": "v0002"}
+)
 
 
 class Receiver:
@@ -131,8 +133,8 @@ def test_sending_never_waits_and_memory_is_bounded():
 def test_a_message_that_cannot_be_sent_stops_nothing():
     with Receiver() as receiver:
         hooks = hooks_to(receiver.url)
-        hooks.send(Message(id="a\r\nb", kind="alarm", time=1))
-        hooks.send(Message(id="x", kind="alarm", time=1, content={"a": object()}))
+        hooks.send(WebhookMessage(id="a\r\nb", kind="alarm", time=1))
+        hooks.send(WebhookMessage(id="x", kind="alarm", time=1, content={"a": object()}))
         hooks.send(MESSAGE)
         wait_until(lambda: hooks.sent == 1)
         hooks.close()

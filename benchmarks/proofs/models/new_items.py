@@ -16,7 +16,7 @@ from propense.encoding.dataset import Dataset
 from propense.pipeline import run_folder
 from propense.schemas import RunFolder
 from propense.settings import read_settings
-from propense.training.learned import Learned, open_learned
+from propense.training.customer_model import CustomerModel, open_model
 
 KIND = "truth"
 CLAIM = "new courses, known by content alone, are ranked by what each customer truly prefers"
@@ -47,7 +47,7 @@ def prove() -> Proof:
         if done.code:
             return Proof(CLAIM, KIND, "fail", done.tail)
         run = run_folder(settings)
-        learned = open_learned(Dataset.open(run), settings, run.training)
+        learned = open_model(Dataset.open(run), settings, run.training)
         network, chance = _captured(place, Dataset.open(run), learned, hidden)
     good = network >= LEAST * chance
     figure = (
@@ -72,7 +72,7 @@ def _hide(place: Path, run: RunFolder) -> np.ndarray:
 
 
 def _captured(
-    place: Path, dataset: Dataset, learned: Learned, hidden: np.ndarray
+    place: Path, dataset: Dataset, learned: CustomerModel, hidden: np.ndarray
 ) -> tuple[float, float]:
     """Shares of the ideal captured by the network's first K of the hidden, and by chance."""
     known = pq.read_table(place / "truth" / "preference.parquet")

@@ -15,11 +15,11 @@ from benchmarks.proof import Proof
 from propense import pipeline
 from propense.encoding.dataset import Dataset
 from propense.history.opening import open_store
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.schemas import FIRST_KNOWN, TEST, VALIDATION, Targets
 from propense.settings import Settings, parse_settings, read_toml
-from propense.training.learned import learn
-from propense.training.trusted import take_trusted
+from propense.training.customer_model import learn
+from propense.training.downweighting import downweight_shilling
 from propense.worlds.education.education import generate_education
 
 KIND = "safety"
@@ -87,7 +87,7 @@ def settings_of(folder: Path, run: str, split: dict[str, Any], trust: bool = Tru
         "goals": {},
         "split": split,
         "model": {"size": "small", "ensemble": 2},
-        "train": {"max_epochs": 10, "threads": 2, "trust": trust},
+        "train": {"max_epochs": 10, "threads": 2, "downweight_shilling": trust},
     }
     return parse_settings(raw, folder)
 
@@ -139,7 +139,7 @@ def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) ->
     words = [dataset.encoder.actions.word(action) for action in dataset.encoder.positive]
     assert dataset.plan.validation_from is not None
     start = dataset.plan.validation_from - 10 * DAY
-    deeds = []
+    updates = []
     for number in range(round(N_USERS * SHARE)):
         moment = start + int(rng.integers(3 * DAY))
         events = []
@@ -149,8 +149,8 @@ def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) ->
             ):  # fmt: skip
                 events.append(LiveEvent(moment * MICRO, action, word, source="web"))
                 moment += int(rng.integers(20, 4 * 3600))
-        deeds.append(
-            Deed(
+        updates.append(
+            CustomerUpdate(
                 message_id=f"push-{number}", user_id=f"{PREFIX}{number}",
                 received=moment * MICRO, events=tuple(events),
             )
@@ -159,13 +159,13 @@ def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) ->
         "sqlite", folder / "live", durable="process", mark=str.encode, remember_seconds=DAY
     )
     with contextlib.closing(store):
-        assert set(store.append(deeds)) == {"kept"}
+        assert set(store.append(updates)) == {"kept"}
 
 
 def measure(dataset: Dataset, folder: Path, item: str, trust: bool) -> Figures:
     """Train, and look at the lists of honest customers' validation and test moments."""
     settings = settings_of(Path(dataset.settings.folder), "any", {}, trust)
-    trusted = take_trusted(dataset, settings)
+    trusted = downweight_shilling(dataset, settings)
     learned = learn(trusted, settings, folder)
     honest = np.array([not str(name).startswith(PREFIX) for name in dataset.histories.user_ids])
     index = dataset.encoder.items.find(item)

@@ -249,7 +249,7 @@ def _others(column: str) -> tuple[str, ...]:
 
 def _is_good(data: Path, change: str | None) -> bool:
     with tempfile.TemporaryDirectory() as place:
-        for name in ("audit.db", "audit.db-wal", "audit.head", "secret", "secret.fingerprint"):
+        for name in ("audit.db", "audit.db-wal", "audit.head", "secret", "secret.key_id"):
             if (data / name).exists():
                 shutil.copy(data / name, place)
         if change is not None:

@@ -9,15 +9,15 @@ from typing import Any
 from benchmarks.proof import ROOT, Proof
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import decode
-from propense.ingest.updates import make_deeds
-from propense.settings.serve import Limits, Mapping, Serve
+from propense.ingest.updates import make_updates
+from propense.settings.serve import EventMapping, Limits, Serve
 
 KIND = "speed"
 CLAIM = "ingest decodes, checks and maps 50,000 messages a second on one core, in batches of 100"
 LEAST = 50_000
 BATCH = 100
 ROUNDS, REPEATS = 10, 20
-SERVE = Serve(events={"Course Paid": Mapping(action="pay", item=("properties.course_id",))})
+SERVE = Serve(events={"Course Paid": EventMapping(action="pay", item=("properties.course_id",))})
 
 
 def prove() -> Proof:
@@ -46,9 +46,9 @@ def rate(messages: list[dict[str, Any]]) -> float:
     for _ in range(ROUNDS):
         began = time.process_time()
         for _ in range(REPEATS):
-            deeds, refusals = make_deeds(decode(body, "batch", limits), mapper, received, "web")
+            updates, refusals = make_updates(decode(body, "batch", limits), mapper, received, "web")
         took = time.process_time() - began
-        if len(deeds) != BATCH or refusals:
-            raise RuntimeError(f"{len(deeds)} deeds of {BATCH} messages; refused: {refusals[:3]}")
+        if len(updates) != BATCH or refusals:
+            raise RuntimeError(f"{len(updates)} deeds of {BATCH} messages; refused: {refusals[:3]}")
         best = max(best, BATCH * REPEATS / took)
     return best

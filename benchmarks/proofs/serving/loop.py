@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.proof import BIN, Proof
 from propense.history.opening import open_store
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.worlds.education.education import generate_education
 
 KIND = "safety"
@@ -70,13 +70,13 @@ def take_turns(folder: Path) -> Iterator[str]:
     """Each step's figure; raises Failed."""
     run = folder / "runs" / "main"
     with started(folder) as loop:
-        turn = wait_for(folder, loop, lambda turn: bool(turn["made"]))
-        hold(turn["outcome"] in ("promoted", "refused"), f"the first turn ended {turn}")
-        yield f"first bundle {turn['outcome']}"
-        turn = wait_for(folder, loop, lambda turn: turn["outcome"] == "unchanged")
-        hold(not turn["made"], "stages were made of nothing new")
+        cycle = wait_for(folder, loop, lambda cycle: bool(cycle["made"]))
+        hold(cycle["outcome"] in ("promoted", "refused"), f"the first turn ended {cycle}")
+        yield f"first bundle {cycle['outcome']}"
+        cycle = wait_for(folder, loop, lambda cycle: cycle["outcome"] == "unchanged")
+        hold(not cycle["made"], "stages were made of nothing new")
         append(folder, 1)
-        busy = wait_until(lambda: is_begun(run, "clean") or turns(folder)[-1] != turn)
+        busy = wait_until(lambda: is_begun(run, "clean") or cycles(folder)[-1] != cycle)
         hold(busy, "live events did not begin a run")
         second = subprocess.run(
             [BIN / "propense", "run", "--quiet"], cwd=folder, capture_output=True, text=True,
@@ -84,11 +84,11 @@ def take_turns(folder: Path) -> Iterator[str]:
         )  # fmt: skip
         hold(second.returncode == 2 and "another run (process" in second.stderr,
              f"a second run was not refused: {second.stderr[-200:]}")  # fmt: skip
-        number = turn["turn"]
-        turn = wait_for(folder, loop, lambda turn: turn["turn"] > number and bool(turn["made"]))
-        hold("clean" in turn["made"], f"live events were not cleaned: {turn}")
+        number = cycle["turn"]
+        cycle = wait_for(folder, loop, lambda cycle: cycle["turn"] > number and bool(cycle["made"]))
+        hold("clean" in cycle["made"], f"live events were not cleaned: {cycle}")
         hold(count_live(run) == 20, f"{count_live(run)} of 20 live events are split")
-        taken = json.loads((run / "training" / "learned.json").read_bytes())["taken"]
+        taken = json.loads((run / "training" / "customer_model.json").read_bytes())["taken"]
         hold(taken is not None, "the second training began cold")
         yield f"20 live events trained on, {taken['share']:.0%} of weights taken over"
         append(folder, 2)
@@ -97,27 +97,27 @@ def take_turns(folder: Path) -> Iterator[str]:
         loop.wait()
     append(folder, 3)
     with started(folder) as loop:
-        number = turns(folder)[-1]["turn"]
-        turn = wait_for(folder, loop, lambda turn: turn["turn"] > number)
-        hold(turn["made"] == ["train", "rivals", "evaluate", "pack"],
-             f"after kill -9 it did not go on where it was: {turn}")  # fmt: skip
+        number = cycles(folder)[-1]["turn"]
+        cycle = wait_for(folder, loop, lambda cycle: cycle["turn"] > number)
+        hold(cycle["made"] == ["train", "rivals", "evaluate", "pack"],
+             f"after kill -9 it did not go on where it was: {cycle}")  # fmt: skip
         hold(count_live(run) == 40, "it went on with other data")
         yield "after kill -9 in training the same turn was finished"
-        number = turn["turn"]
+        number = cycle["turn"]
         hold(wait_until(lambda: has_checkpoint(run)), "what came meanwhile began no run")
         loop.send_signal(signal.SIGTERM)
         code = loop.wait(timeout=PATIENCE)
-        last = turns(folder)[-1]
+        last = cycles(folder)[-1]
         hold(code == 0 and last["outcome"] == "stopped" and last["turn"] > number,
              f"SIGTERM ended with {code} and {last}")  # fmt: skip
         yield "SIGTERM in training ended with 0 and was told"
     with started(folder) as loop:
-        turn = wait_for(folder, loop, lambda turn: turn["turn"] > last["turn"])
-        hold(turn["made"] == ["train", "rivals", "evaluate", "pack"] and count_live(run) == 60,
-             f"after SIGTERM it did not go on where it was: {turn}")  # fmt: skip
+        cycle = wait_for(folder, loop, lambda cycle: cycle["turn"] > last["turn"])
+        hold(cycle["made"] == ["train", "rivals", "evaluate", "pack"] and count_live(run) == 60,
+             f"after SIGTERM it did not go on where it was: {cycle}")  # fmt: skip
         loop.send_signal(signal.SIGTERM)
         hold(loop.wait(timeout=60) == 0, "SIGTERM between two turns was no clean end")
-    yield f"{len(list((folder / 'shelf').glob('v*')))} bundles in {turn['turn']} turns"
+    yield f"{len(list((folder / 'shelf').glob('v*')))} bundles in {cycle['cycle']} turns"
 
 
 def prepare(folder: Path) -> None:
@@ -152,8 +152,8 @@ def append(folder: Path, number: int) -> None:
     word = str(items[items.column_names[0]][0].as_py())
     user = (folder / "users.csv").read_text("latin-1").splitlines()[1].split(",")[0].strip('"')
     moment = last_moment(folder) - 3600 * SECOND * (10 - number)
-    deeds = [
-        Deed(
+    updates = [
+        CustomerUpdate(
             message_id=f"live-{number}-{n}", user_id=user, received=moment,
             events=(LiveEvent(moment + n * SECOND * 60, "view", word, source="proof"),),
         )
@@ -163,7 +163,7 @@ def append(folder: Path, number: int) -> None:
         "sqlite", folder / "live", durable="process", mark=str.encode, remember_seconds=86_400
     )
     with contextlib.closing(store):
-        store.append(deeds)
+        store.append(updates)
 
 
 def last_moment(folder: Path) -> int:
@@ -189,12 +189,14 @@ def is_begun(run: Path, stage: str) -> bool:
 def has_checkpoint(run: Path) -> bool:
     """Whether a training is at work and has something to go on from."""
     there = (run / "training" / "network-0" / "checkpoint.safetensors").exists()
-    return there and is_begun(run, "train") and not (run / "training" / "learned.json").exists()
+    return (
+        there and is_begun(run, "train") and not (run / "training" / "customer_model.json").exists()
+    )
 
 
-def turns(folder: Path) -> list[dict[str, Any]]:
+def cycles(folder: Path) -> list[dict[str, Any]]:
     """What has been told so far."""
-    file = folder / "runs" / "main" / "turns.jsonl"
+    file = folder / "runs" / "main" / "cycles.jsonl"
     lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
     return [json.loads(line) for line in lines]
 
@@ -205,10 +207,10 @@ def wait_for(folder: Path, loop: subprocess.Popen[bytes], wanted: Any) -> dict[s
 
     def there() -> bool:
         hold(loop.poll() is None, f"the loop ended: {tail(folder)}")
-        told = turns(folder)
-        failed = [turn for turn in told if turn["outcome"] == "failed"]
+        told = cycles(folder)
+        failed = [cycle for cycle in told if cycle["outcome"] == "failed"]
         hold(not failed, f"a turn failed: {failed[-1:]}")
-        found[:] = [turn for turn in told if wanted(turn)]
+        found[:] = [cycle for cycle in told if wanted(cycle)]
         return bool(found)
 
     hold(wait_until(there), f"no such turn within {PATIENCE:.0f} s: {tail(folder)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.proof import Proof, measure
 from propense.errors import StoreError
 from propense.history.opening import open_store
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.history.store import Store
 
 KIND = "safety"
@@ -68,15 +68,15 @@ def _fill(folder: Path, place: Path, durable: str) -> tuple[bool, str]:
 
 def _append(store: Store, number: int) -> str:
     """What the error says; empty where there was none."""
-    deeds = []
+    updates = []
     for n in range(number * GROUP, (number + 1) * GROUP):
         event = LiveEvent(1_700_000_000_000_000 + n, "view", f"item-{n}")
-        deeds.append(
-            Deed(message_id=f"m-{n}", user_id=f"user-{n}", received=event.event_time,
+        updates.append(
+            CustomerUpdate(message_id=f"m-{n}", user_id=f"user-{n}", received=event.event_time,
                  events=(event,), traits={"n": n})
         )  # fmt: skip
     try:
-        store.append(deeds)
+        store.append(updates)
     except StoreError as error:
         return str(error)
     return ""

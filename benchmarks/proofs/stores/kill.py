@@ -27,7 +27,7 @@ from pathlib import Path
 from benchmarks.proof import Proof, measure
 from propense.errors import StoreError
 from propense.history.opening import open_store
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.history.store import Store
 
 KIND = "safety"
@@ -140,7 +140,7 @@ def _write(folder: Path, durable: str, who: str, seed: int, pipe: int) -> None:
             n += 1
             event = LiveEvent(1_700_000_000_000_000 + n, "view", f"item-{n}")
             group.append(
-                Deed(message_id=f"{who}-{n}", user_id=f"{who}-{rng.randrange(9)}",
+                CustomerUpdate(message_id=f"{who}-{n}", user_id=f"{who}-{rng.randrange(9)}",
                      received=event.event_time, events=(event,), traits={"n": n})
             )  # fmt: skip
         try:
@@ -149,8 +149,8 @@ def _write(folder: Path, durable: str, who: str, seed: int, pipe: int) -> None:
             signal.pause()  # The disk went; the kill comes.
             return
         told = [
-            (deed.user_id, deed.events[0].item_id)
-            for deed, outcome in zip(group, outcomes, strict=True)
+            (update.user_id, update.events[0].item_id)
+            for update, outcome in zip(group, outcomes, strict=True)
             if outcome == "kept"
         ]
         os.write(pipe, (json.dumps((time.monotonic(), told)) + "\n").encode())

@@ -23,19 +23,19 @@ def run_every(load: Callable[[], Settings], every: str, output: Output) -> None:
 
     Raises SettingsError for a duration that is none, or where the settings cannot be read.
     """
-    from propense.pipeline.resume.cycles import Clock, Schedule, run_turns
+    from propense.pipeline.resume.cycles import Clock, Schedule, run_cycles
 
     schedule = Schedule(float(seconds(every)))
     before = signal.signal(signal.SIGTERM, _end)
     try:
         clock = Clock(time.time, time.sleep)
-        for turn in run_turns(load, schedule, clock, lambda: show_progress(output)):
+        for cycle in run_cycles(load, schedule, clock, lambda: show_progress(output)):
             if output.json:
                 import msgspec
 
-                print(msgspec.json.encode(turn).decode(), flush=True)
+                print(msgspec.json.encode(cycle).decode(), flush=True)
             else:
-                print(tell_turn(turn), flush=True)
+                print(format_cycle(cycle), flush=True)
     except Terminated:
         output.say(
             "ended; finished stages are kept, and what was at work goes on at the next start"
@@ -44,18 +44,18 @@ def run_every(load: Callable[[], Settings], every: str, output: Output) -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def tell_turn(turn: Any) -> str:
+def format_cycle(cycle: Any) -> str:
     """A turn in a line."""
     words = {
-        "promoted": f"{turn.bundle} passed the gate and serves now",
-        "refused": f"{turn.bundle} was made, and refused; {turn.serving or 'nothing'} serves on",
-        "unchanged": f"nothing changed; {turn.serving or 'nothing'} serves",
-        "made": f"{turn.bundle} was made; {turn.serving or 'nothing'} serves",
-        "failed": f"failed, {turn.failures} in a row",
+        "promoted": f"{cycle.bundle} passed the gate and serves now",
+        "refused": f"{cycle.bundle} was made, and refused; {cycle.serving or 'nothing'} serves on",
+        "unchanged": f"nothing changed; {cycle.serving or 'nothing'} serves",
+        "made": f"{cycle.bundle} was made; {cycle.serving or 'nothing'} serves",
+        "failed": f"failed, {cycle.failures} in a row",
         "stopped": "stopped",
-    }[turn.outcome]
-    reason = f": {turn.reason}" if turn.reason else ""
-    return f"{turn.ended}  turn {turn.turn}  {words}{reason}; next at {turn.next}"
+    }[cycle.outcome]
+    reason = f": {cycle.reason}" if cycle.reason else ""
+    return f"{cycle.ended}  turn {cycle.cycle}  {words}{reason}; next at {cycle.next}"
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -59,7 +59,7 @@ def run(
     every
         Run again and again, such as 1d: whenever data or settings changed, a
         bundle is made and serves if it passes the shelf's gate. Ends with SIGTERM;
-        RUN/turns.jsonl tells.
+        RUN/cycles.jsonl tells.
     """
     if every is not None:
         if until is not None or learning_curve or making.force:

@@ -30,7 +30,7 @@ def list_bundles(*, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> Non
     versions = list_versions(folder)
     lines = [
         f"{'* ' if version.serving else '  '}{version.name:<10}{version.made:<28}"
-        f"{version.content[:12]}{'  cannot serve: ' * bool(version.trouble)}{version.trouble}"
+        f"{version.content[:12]}{'  cannot serve: ' * bool(version.error)}{version.error}"
         for version in versions
     ]
     output.result(versions, "\n".join(lines) or f"shelf {folder} is empty; fill it: propense pack")

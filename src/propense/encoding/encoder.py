@@ -143,7 +143,7 @@ class Encoder:
         spec = self.lexicon.aggregate
         numeric = np.empty((len(user), len(self.numeric_names)), np.float32)
         categorical = np.empty((len(user), len(self.cardinalities)), np.int32)
-        for rows, first, stop in _deal(histories, user):
+        for rows, first, stop in _assign(histories, user):
             some, then = user[rows], as_of[rows]
             known, words = profiles.at(some, then, spec.until)
             here = some - np.int32(first)
@@ -188,7 +188,7 @@ class Encoder:
     ) -> tuple[Floats, tuple[str, ...]]:
         names = aggregate_names(spec)
         out = np.empty((len(user), len(names)), np.float32)
-        for rows, first, stop in _deal(histories, user):
+        for rows, first, stop in _assign(histories, user):
             part = slice_users(histories, first, stop)
             out[rows], _ = aggregates(part, user[rows] - np.int32(first), as_of[rows], spec)
         return out, names
@@ -242,7 +242,7 @@ def _last_event(histories: Histories, user: Ids, n_events: np.ndarray) -> Ids:
     return np.stack([np.append(column, 0)[place] for column in columns], axis=1).astype(np.int32)
 
 
-def _deal(histories: Histories, user: Ids) -> list[tuple[Ints, int, int]]:
+def _assign(histories: Histories, user: Ids) -> list[tuple[Ints, int, int]]:
     """Rows in groups whose users lie side by side: (rows, first user, stop user).
 
     Bounds the memory of running sums by _EVENTS_AT_ONCE events (or one user's) and of

@@ -32,7 +32,7 @@ def unit_hash(ids: Sequence[str] | Words, seed: int, purpose: str) -> Doubles:
     return (np.frombuffer(bytes(heads), dtype=">u8") >> np.uint64(11)) / float(1 << 53)
 
 
-def deal_parts(
+def assign_parts(
     ids: Sequence[str] | Words, fractions: tuple[float, float, float], seed: int
 ) -> Parts:
     """(n,) TRAIN, VALIDATION or TEST, in the `fractions` expected of each."""
@@ -43,7 +43,7 @@ def deal_parts(
     return parts
 
 
-def deal_folds(
+def assign_folds(
     ids: Sequence[str] | Words, folds: int, seed: int, classes: npt.NDArray[np.int8] | None = None
 ) -> Parts:
     """(n,) fold numbers 0..folds-1.
@@ -55,9 +55,9 @@ def deal_folds(
     u = unit_hash(ids, seed, "fold")
     if classes is None:
         return np.floor(u * folds).astype(np.int8)
-    dealt = np.empty(len(u), dtype=np.int8)
-    dealt[np.lexsort((u, classes))] = np.arange(len(u)) % folds
-    return dealt
+    assigned = np.empty(len(u), dtype=np.int8)
+    assigned[np.lexsort((u, classes))] = np.arange(len(u)) % folds
+    return assigned
 
 
 def parts_of_fold(

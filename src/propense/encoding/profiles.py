@@ -162,7 +162,7 @@ def _feature_names(known: Sequence[str], settings: Settings) -> list[str]:
             )
         return list(table.features)
     other = {columns.USER_ID, columns.PART, columns.FOLD, settings.split.group}
-    return [name for name in known if name not in labels | other | {settings.split.apart}]
+    return [name for name in known if name not in labels | other | {settings.split.disjoint_on}]
 
 
 def fit_column(name: str, column: Any, kind: Kind | None, catalogue: bool) -> Column:

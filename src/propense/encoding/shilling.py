@@ -77,7 +77,7 @@ def weigh_customers(
     support = find_support(histories, ends, success, n_items)
     if len(support.user):
         for least in DEVOTED:
-            _weigh_devoted(support, n_items, least, weights)
+            _weigh_devotion(support, n_items, least, weights)
         if histories.timed:
             for seconds in SURGES:
                 _weigh_newcomers(support, n_items, seconds, weights)
@@ -104,7 +104,7 @@ def find_support(
     )  # fmt: skip
 
 
-def _weigh_devoted(support: Support, n_items: int, least: float, weights: Doubles) -> None:
+def _weigh_devotion(support: Support, n_items: int, least: float, weights: Doubles) -> None:
     """Bound what devoted customers give an item by what broader ones give it."""
     devoted = support.share > least
     if not devoted.any():

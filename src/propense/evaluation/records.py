@@ -26,7 +26,7 @@ Number = float | None
 LOWER_IS_BETTER: Final = frozenset(
     {"log_loss", "brier", "ece_equal_mass", "tweedie_deviance", "mae", "rmse"}
 )
-Outcome = Literal["better", "together", "level", "worse", "no_verdict", "no_rival"]
+VerdictOutcome = Literal["better", "together", "level", "worse", "no_verdict", "no_rival"]
 """The network against its best rival on test; "together": not better alone, but their
 average, which serves, is better than the rival and than the average of two rivals."""
 
@@ -97,7 +97,7 @@ class Champion(Frozen, frozen=True):
 class Verdict(Frozen, frozen=True):
     """Whether the network pays, in words."""
 
-    outcome: Outcome
+    outcome: VerdictOutcome
     headline: Text
     sentences: list[Text] = []
 

@@ -16,11 +16,11 @@ from propense.encoding.storage import save_record
 from propense.evaluation.judging.goals import report_to_json, without_times
 from propense.evaluation.records import NETWORK, Report
 from propense.evaluation.report.card import render_card
-from propense.export.fingerprint import make_fingerprint
 from propense.export.onnx import check_parity, export_graphs
+from propense.export.reference_profile import make_reference_profile
 from propense.inference.artifact.catalogue import write_catalogue
 from propense.inference.artifact.manifest import write_manifest
-from propense.inference.artifact.reference_profile import write_fingerprint
+from propense.inference.artifact.reference_profile import write_reference_profile
 from propense.inference.bundle import (
     COUNTS,
     EVALUATED,
@@ -36,14 +36,14 @@ from propense.models.rivals.items.item_rival import ItemRival
 from propense.schemas import NO_TIME
 from propense.security.signing import sign_bundle
 from propense.settings import Settings
-from propense.training.learned import Learned
+from propense.training.customer_model import CustomerModel
 from propense.training.train import rankable_items
 
 
 def write_bundle(
     dataset: Dataset,
-    judged: Learned,
-    refreshed: Learned | None,
+    judged: CustomerModel,
+    refreshed: CustomerModel | None,
     servings: list[Serving],
     rival_folder: Path,
     item_rival: tuple[str, ItemRival] | None,
@@ -92,7 +92,7 @@ def write_bundle(
     write_manifest(unfinished, __version__, made, items_read)
     # The bundle itself answers for its fingerprint, which then is part of what is listed.
     answering = open_bundle(unfinished, verify=False, network=EVALUATED)
-    write_fingerprint(make_fingerprint(dataset, answering), unfinished)
+    write_reference_profile(make_reference_profile(dataset, answering), unfinished)
     write_manifest(unfinished, __version__, made, items_read)
     if settings.pack.signing_key is not None:
         sign_bundle(unfinished, Path(settings.folder) / settings.pack.signing_key)
@@ -106,7 +106,7 @@ def _changed(file: Path) -> int:
     return file.stat().st_mtime_ns // 1000 if file.exists() else 0
 
 
-def _write_network(learned: Learned, folder: Path) -> None:
+def _write_network(learned: CustomerModel, folder: Path) -> None:
     export_graphs(learned.networks, folder)
     check_parity(learned.networks, folder, np.random.default_rng(0))
     shape, scorer, ranker = learned.shape, learned.scorer, learned.ranker
@@ -125,8 +125,8 @@ def _write_network(learned: Learned, folder: Path) -> None:
 def _describe(
     dataset: Dataset,
     settings: Settings,
-    judged: Learned,
-    refreshed: Learned | None,
+    judged: CustomerModel,
+    refreshed: CustomerModel | None,
     servings: list[Serving],
     item_rival: tuple[str, ItemRival] | None,
 ) -> Info:

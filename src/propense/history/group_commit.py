@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
 
 from propense.errors import StoreError
-from propense.history.records import Decision, Deed, Outcome
+from propense.history.records import CustomerUpdate, Decision, WriteResult
 from propense.history.store import Store
 
 GROUP: Final = 2_000
@@ -21,7 +21,7 @@ PAUSE: Final = 0.5
 MANY: Final = 64
 """or as soon as there are so many: a transaction each would cost more than they do."""
 
-Done = Callable[[Sequence[Deed], Sequence[Outcome]], None]
+Done = Callable[[Sequence[CustomerUpdate], Sequence[WriteResult]], None]
 
 
 class Writer:
@@ -48,7 +48,9 @@ class Writer:
         self._most_waiting = most_waiting
         self._unsettled = unsettled
         self._on_timed = on_timed
-        self._waiting: deque[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]] = deque()
+        self._waiting: deque[
+            tuple[Sequence[CustomerUpdate], asyncio.Future[list[WriteResult]], float]
+        ] = deque()
         self._decisions: deque[Decision] = deque(maxlen=100_000)
         self._n_logging = 0
         self._wake = threading.Event()
@@ -84,12 +86,12 @@ class Writer:
         except IndexError:
             return 0.0
 
-    def append(self, deeds: Sequence[Deed]) -> asyncio.Future[list[Outcome]]:
+    def append(self, updates: Sequence[CustomerUpdate]) -> asyncio.Future[list[WriteResult]]:
         """Have deeds written; the future holds what became of each, or StoreError."""
-        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        self.n_waiting += len(deeds)
-        self._unsettled.update(names_of(deeds))
-        self._waiting.append((deeds, future, time.monotonic()))
+        future: asyncio.Future[list[WriteResult]] = self._loop.create_future()
+        self.n_waiting += len(updates)
+        self._unsettled.update(names_of(updates))
+        self._waiting.append((updates, future, time.monotonic()))
         self._wake.set()
         return future
 
@@ -132,19 +134,19 @@ class Writer:
         while self._waiting and (size == 0 or size + len(self._waiting[0][0]) <= GROUP):
             group.append(self._waiting.popleft())
             size += len(group[-1][0])
-        deeds = [deed for some, _, _ in group for deed in some]
+        updates = [update for some, _, _ in group for update in some]
         began = time.perf_counter()
         try:
-            outcomes = self._store.append(deeds)
+            outcomes = self._store.append(updates)
             seconds = time.perf_counter() - began
             self.failed, self._failed_to_log = None, False
         except Exception as error:
             # Whatever it was, those who wait must hear of it.
             self.failed, self._failed_to_log = str(error), False
             refused = error if isinstance(error, StoreError) else StoreError(str(error))
-            self._tell(lambda: self._refuse(group, deeds, refused))
+            self._tell(lambda: self._refuse(group, updates, refused))
             return
-        self._tell(lambda: self._acknowledge(group, deeds, outcomes, seconds))
+        self._tell(lambda: self._acknowledge(group, updates, outcomes, seconds))
 
     def _write_decisions(self) -> None:
         # Counted before it is taken, so that nothing looks written while it is on its way.
@@ -170,14 +172,14 @@ class Writer:
 
     def _acknowledge(
         self,
-        group: Sequence[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]],
-        deeds: Sequence[Deed],
-        outcomes: list[Outcome],
+        group: Sequence[tuple[Sequence[CustomerUpdate], asyncio.Future[list[WriteResult]], float]],
+        updates: Sequence[CustomerUpdate],
+        outcomes: list[WriteResult],
         seconds: float,
     ) -> None:
         self._on_timed("append", seconds)
-        self._settle(deeds)
-        self._on_kept(deeds, outcomes)
+        self._settle(updates)
+        self._on_kept(updates, outcomes)
         first = 0
         for some, future, _ in group:
             if not future.done():
@@ -186,27 +188,27 @@ class Writer:
 
     def _refuse(
         self,
-        group: Sequence[tuple[Sequence[Deed], asyncio.Future[list[Outcome]], float]],
-        deeds: Sequence[Deed],
+        group: Sequence[tuple[Sequence[CustomerUpdate], asyncio.Future[list[WriteResult]], float]],
+        updates: Sequence[CustomerUpdate],
         error: StoreError,
     ) -> None:
-        self._settle(deeds)
+        self._settle(updates)
         for _, future, _ in group:
             if not future.done():
                 future.set_exception(error)
 
-    def _settle(self, deeds: Sequence[Deed]) -> None:
-        self.n_waiting -= len(deeds)
+    def _settle(self, updates: Sequence[CustomerUpdate]) -> None:
+        self.n_waiting -= len(updates)
         unsettled = self._unsettled
-        for name in names_of(deeds):
+        for name in names_of(updates):
             left = unsettled.pop(name) - 1
             if left > 0:
                 unsettled[name] = left
 
 
-def names_of(deeds: Sequence[Deed]) -> Iterator[str]:
+def names_of(updates: Sequence[CustomerUpdate]) -> Iterator[str]:
     """Every id that deeds name, as often as they do."""
-    for deed in deeds:
-        yield deed.user_id
-        if deed.previous_id is not None:
-            yield deed.previous_id
+    for update in updates:
+        yield update.user_id
+        if update.previous_id is not None:
+            yield update.previous_id

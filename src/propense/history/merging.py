@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from propense.history.records import Deed
+from propense.history.records import CustomerUpdate
 
 TRAIN = "train"
 """The purpose that the views of the next training ask for."""
@@ -52,8 +52,8 @@ def to_json(value: object) -> str | None:
     return msgspec.json.encode(value).decode() if value else None
 
 
-def ids_of(deeds: list[Deed]) -> list[str]:
+def ids_of(updates: list[CustomerUpdate]) -> list[str]:
     """Every id that deeds name, once each."""
-    found = dict.fromkeys(deed.user_id for deed in deeds)
-    found.update((deed.previous_id, None) for deed in deeds if deed.previous_id is not None)
+    found = dict.fromkeys(update.user_id for update in updates)
+    found.update((update.previous_id, None) for update in updates if update.previous_id is not None)
     return list(found)

@@ -24,7 +24,7 @@ class LiveEvent(msgspec.Struct, frozen=True, gc=False):
     source: str | None = None
 
 
-class Deed(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """What one message does to one customer. A message id is obeyed once.
 
     In this order: `previous_id`, if any, becomes another name of `user_id` and its history
@@ -43,7 +43,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     """Purpose -> given or refused: "personalise", "train", "advertise"."""
 
 
-Outcome = Literal["kept", "repeated", "suppressed"]
+WriteResult = Literal["kept", "repeated", "suppressed"]
 """Of a deed: done; its message id was known, nothing changed; the customer was erased and may
 not come back."""
 

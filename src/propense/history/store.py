@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from propense.history.records import Customer, Decision, Deed, Erased, Outcome
+from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 
 
 class Store(Protocol):
@@ -26,7 +26,7 @@ class Store(Protocol):
         """Whether reads take microseconds, so that they need no thread of their own."""
         ...
 
-    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+    def append(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         """Obey deeds in order, all or none. On return they are durable: they survive the
         death of the process, and with `durable = "power"` that of the machine.
 

@@ -12,7 +12,7 @@ from propense.errors import StoreError
 _SECONDS: Final = 3_600.0
 
 
-class Hourly:
+class HourlyTimer:
     """Calls `work` each hour, at first after one; where the store is down, the next hour."""
 
     def __init__(self, work: Callable[[], object]) -> None:

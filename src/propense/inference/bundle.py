@@ -23,7 +23,7 @@ from propense.evaluation.metrics.calibration import Calibrator, ValueCalibrator
 from propense.evaluation.records import NETWORK
 from propense.inference.artifact.catalogue import Catalogue, open_catalogue
 from propense.inference.artifact.manifest import Manifest, read_manifest
-from propense.inference.artifact.reference_profile import Fingerprint, read_fingerprint
+from propense.inference.artifact.reference_profile import ReferenceProfile, read_reference_profile
 from propense.inference.rival import load_goal_rival
 from propense.inference.scoring.onnx_graphs import ItemTower, OnnxGraphs
 from propense.inference.scoring.ranking import Gate, Ranker
@@ -160,9 +160,9 @@ class Bundle:
         return ranked, p
 
     @cached_property
-    def fingerprint(self) -> Fingerprint:
+    def fingerprint(self) -> ReferenceProfile:
         """What it was trained on and how it answers."""
-        return read_fingerprint(self.folder)
+        return read_reference_profile(self.folder)
 
     def item_scores(
         self,

@@ -31,7 +31,7 @@ _SAMPLE: Final = 16_384
 _SEED: Final = 0
 
 
-class Nominees:
+class Retrieved:
     """Nominates and scores. Nothing of it changes."""
 
     def __init__(self, bundle: Bundle, cache: Path | None = None) -> None:
@@ -49,7 +49,7 @@ class Nominees:
         self._popular = best_places(known.astype(np.float32), POPULAR)
         self._others = np.setdiff1d(self._rows, self._popular)
 
-    def nominate(
+    def retrieve(
         self,
         histories: Histories,
         clock: EventClock,
@@ -156,7 +156,7 @@ class Nominees:
         return out / whole, float(prior[self._others].max(initial=0.0)) / whole
 
 
-def needs_nominees(bundle: Bundle) -> bool:
+def needs_retrieval(bundle: Bundle) -> bool:
     """Whether the catalogue is too large to be scored whole for every question."""
     ranker = bundle.ranker
     if ranker is None or bundle.item_rival is not None:

@@ -49,7 +49,7 @@ class Version(msgspec.Struct, frozen=True):
     content: str
     made: str
     serving: bool
-    trouble: str = ""
+    error: str = ""
     """Why it cannot serve: another format, or a manifest that cannot be read, whose content and
     moment are then empty."""
 

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from propense.errors import nearest
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.mapping import Mapper
 from propense.ingest.numbers import read_count, read_money
 from propense.ingest.segment import (
     MESSAGE_KINDS,
-    Call,
     IngestError,
     Message,
     Refusal,
+    TrackingCall,
     moment_of,
     read_document,
     text_id,
@@ -23,7 +23,7 @@ from propense.ingest.segment import (
 )
 from propense.ingest.strict_json import is_deeper, pointer
 from propense.ingest.timestamps import event_moment
-from propense.ingest.updates import check_id, make_deeds
+from propense.ingest.updates import check_id, make_updates
 from propense.settings.serve import Limits
 
 LONGEST_LINE: Final = 64_000
@@ -47,7 +47,7 @@ class Import(NamedTuple):
     verifying: bool = False
 
 
-def read_lines(body: bytes, given: Import) -> Iterator[tuple[list[Deed], list[Refusal]]]:
+def read_lines(body: bytes, given: Import) -> Iterator[tuple[list[CustomerUpdate], list[Refusal]]]:
     """Deeds and refusals of the unpacked body, some lines at a time and in their order, so that
     memory holds no more than those. A refusal's place is /LINE, counted from 1, then the place
     within the line. Empty lines are passed over.
@@ -64,8 +64,8 @@ def read_lines(body: bytes, given: Import) -> Iterator[tuple[list[Deed], list[Re
     return _read(body, given)
 
 
-def _read(body: bytes, given: Import) -> Iterator[tuple[list[Deed], list[Refusal]]]:
-    deeds: list[Deed] = []
+def _read(body: bytes, given: Import) -> Iterator[tuple[list[CustomerUpdate], list[Refusal]]]:
+    updates: list[CustomerUpdate] = []
     refusals: list[Refusal] = []
     number = start = 0
     while start < len(body):
@@ -78,18 +78,18 @@ def _read(body: bytes, given: Import) -> Iterator[tuple[list[Deed], list[Refusal
             line = body[start:end].strip()
             if line:
                 try:
-                    deeds.append(_deed(line, f"/{number}", given))
+                    updates.append(_update(line, f"/{number}", given))
                 except IngestError as error:
                     refusals.append(Refusal(error.place or f"/{number}", error.reason))
         start = end + 1
-        if number % LINES_AT_A_TIME == 0 and (deeds or refusals):
-            yield deeds, refusals
-            deeds, refusals = [], []
-    if deeds or refusals:
-        yield deeds, refusals
+        if number % LINES_AT_A_TIME == 0 and (updates or refusals):
+            yield updates, refusals
+            updates, refusals = [], []
+    if updates or refusals:
+        yield updates, refusals
 
 
-def _deed(line: bytes, place: str, given: Import) -> Deed:
+def _update(line: bytes, place: str, given: Import) -> CustomerUpdate:
     body, faults = read_document(line)
     if faults:
         raise IngestError(place + pointer(faults[0].path), faults[0].reason)
@@ -103,16 +103,16 @@ def _deed(line: bytes, place: str, given: Import) -> Deed:
     if type(kind) is not str or kind not in MESSAGE_KINDS:
         hint = nearest(kind[:40] if type(kind) is str else "", MESSAGE_KINDS)
         raise IngestError(f"{place}/type", f"is no kind of message; {hint}")
-    call = Call(given.write_key, None, [Message(kind, place, body)])  # type: ignore[arg-type]
-    deeds, refusals = make_deeds(
+    call = TrackingCall(given.write_key, None, [Message(kind, place, body)])  # type: ignore[arg-type]
+    updates, refusals = make_updates(
         call, given.mapper, given.received, given.source, False, given.verifying
     )
     if refusals:
         raise IngestError(refusals[0].place, refusals[0].reason)
-    return deeds[0]
+    return updates[0]
 
 
-def _plain(body: dict[str, Any], line: bytes, place: str, given: Import) -> Deed:
+def _plain(body: dict[str, Any], line: bytes, place: str, given: Import) -> CustomerUpdate:
     for key in body:
         if key not in PLAIN_FIELDS:
             raise IngestError(
@@ -148,4 +148,6 @@ def _plain(body: dict[str, Any], line: bytes, place: str, given: Import) -> Deed
         None if count is None or count == "" else read_count(count, f"{place}/count"),
         given.mapper.source(own_source or given.source),
     )
-    return Deed(message_id=event_id, user_id=user_id, received=given.received, events=(event,))
+    return CustomerUpdate(
+        message_id=event_id, user_id=user_id, received=given.received, events=(event,)
+    )

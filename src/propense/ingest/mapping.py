@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from collections.abc import Mapping as Table
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from propense.history.records import LiveEvent
@@ -16,7 +15,7 @@ from propense.ingest.segment import (
     text_id,
     type_name,
 )
-from propense.settings.serve import Mapping, Serve
+from propense.settings.serve import EventMapping, Serve
 
 MOST_REMEMBERED: Final = 10_000
 """Event names whose meaning is kept at hand."""
@@ -47,7 +46,7 @@ class Mapper:
         self._mapped = {name: _Meaning(mapping, True) for name, mapping in serve.events.items()}
         self._meanings = dict(self._mapped)
         self._pages = {
-            kind: _Meaning(serve.pages or Mapping(action=kind), serve.pages is not None)
+            kind: _Meaning(serve.pages or EventMapping(action=kind), serve.pages is not None)
             for kind in ("page", "screen")
         }
 
@@ -81,7 +80,7 @@ class Mapper:
         return meaning.events(message.body, message.place, moment, source)
 
     def _meaning(self, name: str) -> _Meaning:
-        meaning = _Meaning(Mapping(action=self.action(name)), False)
+        meaning = _Meaning(EventMapping(action=self.action(name)), False)
         if len(self._meanings) < MOST_REMEMBERED:
             self._meanings[name] = meaning
         return meaning
@@ -122,7 +121,7 @@ class _Found(NamedTuple):
 class _Meaning:
     """One mapping, with its paths ready to be followed."""
 
-    def __init__(self, mapping: Mapping, is_strict: bool) -> None:
+    def __init__(self, mapping: EventMapping, is_strict: bool) -> None:
         """`is_strict`: the settings name this event, so a broken item or number in it is
         refused. Otherwise a `value` that is no money is about something else, and left out."""
         self.action = mapping.action
@@ -136,7 +135,7 @@ class _Meaning:
         self._product_count = _Paths(_inner(mapping.count))
 
     def events(
-        self, body: Table[str, Any], place: str, moment: int, source: str | None
+        self, body: Mapping[str, Any], place: str, moment: int, source: str | None
     ) -> tuple[LiveEvent, ...]:
         found = self._products.find(body)
         if found is not None and (found.value or self._is_strict):
@@ -159,7 +158,7 @@ class _Meaning:
         )
 
     def _basket(
-        self, body: Table[str, Any], found: _Found, place: str, moment: int, source: str | None
+        self, body: Mapping[str, Any], found: _Found, place: str, moment: int, source: str | None
     ) -> tuple[LiveEvent, ...]:
         made = []
         priced = False
@@ -182,17 +181,17 @@ class _Meaning:
                 return _share(made, total)
         return tuple(made)
 
-    def _item_of(self, paths: _Paths, body: Table[str, Any], place: str) -> str | None:
+    def _item_of(self, paths: _Paths, body: Mapping[str, Any], place: str) -> str | None:
         found = paths.find(body)
         if found is None:
             return None
         return self._taken(text_id, found.value, _at(place, found))
 
-    def _money_of(self, body: Table[str, Any], place: str) -> int | None:
+    def _money_of(self, body: Mapping[str, Any], place: str) -> int | None:
         found = self._value.find(body)
         return None if found is None else self._taken(read_money, found.value, _at(place, found))
 
-    def _count_of(self, paths: _Paths, body: Table[str, Any], place: str) -> float | None:
+    def _count_of(self, paths: _Paths, body: Mapping[str, Any], place: str) -> float | None:
         found = paths.find(body)
         return None if found is None else self._taken(read_count, found.value, _at(place, found))
 
@@ -215,7 +214,7 @@ class _Paths:
         # Nearly all paths are a key of the properties; those are looked up together.
         self._keys = [key for _, key in properties] if len(properties) == len(self._paths) else None
 
-    def find(self, body: Table[str, Any]) -> _Found | None:
+    def find(self, body: Mapping[str, Any]) -> _Found | None:
         if self._keys is not None:
             properties = body.get(_PROPERTIES)
             if properties:

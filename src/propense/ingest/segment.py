@@ -64,7 +64,7 @@ class Message(msgspec.Struct, frozen=True):
     body: dict[str, Any]
 
 
-class Call(msgspec.Struct, frozen=True):
+class TrackingCall(msgspec.Struct, frozen=True):
     """One request."""
 
     write_key: str | None
@@ -104,7 +104,7 @@ def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
     return bytes(made)
 
 
-def decode(body: bytes, kind: Kind, limits: Limits) -> Call:
+def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
     """A call from its unpacked body, whatever its Content-Type says.
 
     Of a batch, entries that are no messages, hold what strict JSON may not or are nested too
@@ -125,7 +125,7 @@ def decode(body: bytes, kind: Kind, limits: Limits) -> Call:
     if kind != "batch":
         if is_deeper(root, limits.depth):
             raise IngestError("", _deep(limits.depth))
-        return Call(write_key, sent_at, [Message(kind, "", root)])
+        return TrackingCall(write_key, sent_at, [Message(kind, "", root)])
     if type(batch) is not list:
         raise IngestError("/batch", f"must be a list of messages; got {type_name(batch)}")
     if len(batch) > MOST_MESSAGES:
@@ -142,7 +142,7 @@ def decode(body: bytes, kind: Kind, limits: Limits) -> Call:
             m if m.body.get("context") else Message(m.kind, m.place, {**m.body, "context": context})
             for m in messages
         ]
-    return Call(write_key, sent_at, messages, refusals)
+    return TrackingCall(write_key, sent_at, messages, refusals)
 
 
 def read_document(body: bytes) -> tuple[Any, list[Fault]]:

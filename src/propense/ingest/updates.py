@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
-from propense.history.records import VERIFY_PREFIX, Deed, LiveEvent
+from propense.history.records import VERIFY_PREFIX, CustomerUpdate, LiveEvent
 from propense.ingest.consent import read_consent
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import (
     LONGEST_ID,
-    Call,
     IngestError,
     Message,
     Refusal,
+    TrackingCall,
     fields_of,
     moment_of,
     text_id,
@@ -40,14 +40,14 @@ class Clock(msgspec.Struct, frozen=True):
     correct_skew: bool = True
 
 
-def make_deeds(
-    call: Call,
+def make_updates(
+    call: TrackingCall,
     mapper: Mapper,
     received: int,
     source: str | None,
     correct_skew: bool = True,
     verifying: bool = False,
-) -> tuple[list[Deed], list[Refusal]]:
+) -> tuple[list[CustomerUpdate], list[Refusal]]:
     """One deed a message, in order, and the messages that were refused, with place and reason.
 
     `received` is microseconds UTC; `source` is the key's own. `correct_skew` sets the sender's
@@ -57,14 +57,14 @@ def make_deeds(
     """
     source = mapper.source(source)
     clock = Clock(received, call.sent_at, correct_skew)
-    deeds = []
+    updates = []
     refusals = list(call.refusals)
     for message in call.messages:
         try:
-            deeds.append(_deed(message, mapper, clock, source, verifying, call.write_key))
+            updates.append(_update(message, mapper, clock, source, verifying, call.write_key))
         except IngestError as error:
             refusals.append(Refusal(error.place, error.reason))
-    return deeds, refusals
+    return updates, refusals
 
 
 def check_id(user_id: str, place: str, verifying: bool) -> None:
@@ -80,14 +80,14 @@ def _test_of(user_id: str) -> str:
     return user_id.split(":", 2)[1] if user_id.startswith(VERIFY_PREFIX) else ""
 
 
-def _deed(
+def _update(
     message: Message,
     mapper: Mapper,
     clock: Clock,
     source: str | None,
     verifying: bool,
     write_key: str | None,
-) -> Deed:
+) -> CustomerUpdate:
     body, place, kind = message.body, message.place, message.kind
     user_id = text_id(body.get("userId"), f"{place}/userId")
     anonymous_id = text_id(body.get("anonymousId"), f"{place}/anonymousId")
@@ -126,7 +126,7 @@ def _deed(
         moment = _moment(message, mapper, clock, stated)
         events = mapper.events(message, moment, source)
     context = fields_of(body, "context", place)
-    return Deed(
+    return CustomerUpdate(
         message_id=message_id,
         user_id=customer,
         received=clock.received,

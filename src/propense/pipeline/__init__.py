@@ -48,18 +48,18 @@ from propense.pipeline.resume.fingerprints import (
 )
 from propense.pipeline.resume.lock import one_run
 from propense.pipeline.rival_fitting import fit_rivals, open_rivals, rival_notes
-from propense.pipeline.scoring import Contestants, score_goals, score_rankings
+from propense.pipeline.scoring import ModelSet, score_goals, score_rankings
 from propense.pipeline.servings import item_champion, read_servings, write_servings
 from propense.pipeline.truth import with_truth
 from propense.progress import NoProgress, Progress
 from propense.schemas import Account, RunFolder, SplitPlan
 from propense.settings import Settings
 from propense.tables.cleaning.clean import clean as clean_tables
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import read as read_sources
 from propense.tables.splitting.split import split as split_tables
-from propense.training.learned import learn, open_learned, refresh
-from propense.training.trusted import take_trusted
+from propense.training.customer_model import learn, open_model, refresh
+from propense.training.downweighting import downweight_shilling
 
 __all__ = [
     "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "contestants", "encode",
@@ -196,7 +196,7 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
     """Judge the network and its rivals on the test part; write report, page and card."""
     run = run_folder(settings)
     rng = np.random.default_rng([settings.train.seed, 3])
-    folds = contestants(settings)
+    folds = model_sets(settings)
     most, seed = settings.evaluate.max_rows, settings.train.seed
     contests = score_goals(folds, most, seed)
     progress.start("judge", len(contests) + 1)
@@ -239,7 +239,7 @@ def learning_curve(
         shutil.rmtree(run.curve, ignore_errors=True)
     progress.stage("curve", SENTENCE)
     encoded = read_done(run, "encode")
-    dataset = take_trusted(Dataset.open(run), settings)
+    dataset = downweight_shilling(Dataset.open(run), settings)
     curve = make_curve(
         dataset, settings, _fold_folder(settings, "train", 0), run.curve,
         encoded.fingerprint if encoded is not None else fingerprints(settings)["encode"], progress,
@@ -263,7 +263,7 @@ def pack(settings: Settings, progress: Progress = SILENT) -> Path:
     """Pack what serving needs into a bundle; the first on a shelf serves at once, unless
     [pack] promote says otherwise."""
     run = run_folder(settings)
-    first = contestants(settings)[0]
+    first = model_sets(settings)[0]
     report = report_from_json(run.evaluation / "report.json")
     refreshed = None
     if settings.pack.refresh:
@@ -293,12 +293,12 @@ def bundle_folder(settings: Settings) -> Path:
     return Path(settings.folder) / settings.pack.shelf / version
 
 
-def contestants(settings: Settings) -> list[Contestants]:
+def model_sets(settings: Settings) -> list[ModelSet]:
     """Every fold's network and rivals, as their stages left them."""
     return [
-        Contestants(
+        ModelSet(
             dataset,
-            open_learned(dataset, settings, _fold_folder(settings, "train", number)),
+            open_model(dataset, settings, _fold_folder(settings, "train", number)),
             *open_rivals(_fold_folder(settings, "rivals", number)),
         )
         for number, dataset in enumerate(_folds(settings))
@@ -311,7 +311,7 @@ def _folds(settings: Settings) -> list[Dataset]:
     folds = [dataset]
     if dataset.plan.folds is not None:
         folds = [dataset.for_fold(number) for number in range(dataset.plan.folds)]
-    return [take_trusted(fold, settings) for fold in folds]
+    return [downweight_shilling(fold, settings) for fold in folds]
 
 
 def _fold_folder(settings: Settings, stage: str, number: int) -> Path:
@@ -326,7 +326,7 @@ def _earlier(settings: Settings, folder: Path) -> Path:
 
 
 @contextmanager
-def _engine(settings: Settings) -> Iterator[Engine]:
+def _engine(settings: Settings) -> Iterator[TableEngine]:
     """A table engine for one stage; what it spilled is removed afterwards."""
     scratch = run_folder(settings).root / "scratch"
     engine = connect(settings.engine, scratch, settings.memory_limit)

@@ -26,18 +26,18 @@ from propense.evaluation.judging.learning_curve import (
     judge_goal_task,
     judge_items_task,
 )
-from propense.evaluation.judging.learning_words import tell_of_data, tell_of_depth
+from propense.evaluation.judging.learning_words import describe_data, describe_depth
 from propense.evaluation.records import LearningCurve, LearningPoint, LearningTask, Text
 from propense.evaluation.report.page.markup import format_percent
 from propense.models.shape import DIALS, GOALS_GRAPH, NEXT_ITEM_GRAPH
-from propense.pipeline.scoring import Contestants, score_goals, score_rankings
+from propense.pipeline.scoring import ModelSet, score_goals, score_rankings
 from propense.progress import Progress
 from propense.schemas import FIRST_KNOWN, TRAIN, Doubles
 from propense.settings import Settings
-from propense.training.learned import Learned, learn, open_learned, read_notes
+from propense.training.customer_model import CustomerModel, learn, open_model, read_notes
+from propense.training.downweighting import find_successes
 from propense.training.shaping import derive_shape
 from propense.training.subsample import draw_users, take_share
-from propense.training.trusted import find_successes
 
 Size = Literal["small", "base", "large"]
 SHARES: Final = (0.1, 0.25, 0.5, 1.0)
@@ -127,7 +127,7 @@ def make_curve(
     compared = compare_with_own(points, sums, kinds, resamples, rng)
     curve = LearningCurve(points=compared, notes=notes, resamples=resamples)
     return msgspec.structs.replace(
-        curve, data=tell_of_data(curve.shares()), depth=tell_of_depth(curve.sizes())
+        curve, data=describe_data(curve.shares()), depth=describe_depth(curve.sizes())
     )
 
 
@@ -186,7 +186,7 @@ def fingerprint_of(plan: Plan, settings: Settings, trained: Path, encoded: str) 
         for graph in (GOALS_GRAPH, NEXT_ITEM_GRAPH):
             for weights in sorted(trained.glob(f"network-*/{graph}.safetensors")):
                 digest.update(weights.read_bytes())
-        digest.update((trained / "learned.json").read_bytes())
+        digest.update((trained / "customer_model.json").read_bytes())
     return digest.hexdigest()
 
 
@@ -225,7 +225,7 @@ def _make_point(
     mark: str,
 ) -> tuple[LearningPoint, Sums]:
     if plan.own:
-        learned = open_learned(dataset, settings, trained)
+        learned = open_model(dataset, settings, trained)
         return _judge_point(plan, dataset, settings, learned)
     resized = msgspec.structs.replace(
         settings, model=msgspec.structs.replace(settings.model, size=plan.size)
@@ -243,7 +243,7 @@ def _make_point(
 
 
 def _judge_point(
-    plan: Plan, dataset: Dataset, settings: Settings, learned: Learned
+    plan: Plan, dataset: Dataset, settings: Settings, learned: CustomerModel
 ) -> tuple[LearningPoint, Sums]:
     tasks, sums = [], {}
     for task, by_customer in _judge_tasks(dataset, settings, learned):
@@ -272,10 +272,10 @@ def _judge_point(
 
 
 def _judge_tasks(
-    dataset: Dataset, settings: Settings, learned: Learned
+    dataset: Dataset, settings: Settings, learned: CustomerModel
 ) -> Iterator[tuple[LearningTask, Doubles]]:
     """On the rows and moments that the report judges, the same for every point."""
-    alone = Contestants(dataset, learned, {}, {})
+    alone = ModelSet(dataset, learned, {}, {})
     most, seed = settings.evaluate.max_rows, settings.train.seed
     fewest = settings.evaluate.min_positives
     for contest in score_goals([alone], most, seed).values():

@@ -23,11 +23,11 @@ from propense.evaluation.records import (
     Text,
 )
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
-from propense.pipeline.scoring import Contestants, rank_with
+from propense.pipeline.scoring import ModelSet, rank_with
 from propense.schemas import FIRST_KNOWN, PARTS, TEST, VALIDATION, Account, RunFolder
 from propense.settings import Settings
 from propense.training.checkpoints import Training
-from propense.training.trusted import count_doubted
+from propense.training.downweighting import count_shilling
 from propense.training.validation import K, Scores
 
 EXAMPLES = 6
@@ -41,7 +41,7 @@ def read_accounts(run: RunFolder) -> list[Account]:
 
 
 def assemble(
-    folds: list[Contestants],
+    folds: list[ModelSet],
     settings: Settings,
     goals: list[GoalReport],
     ranking: RankingReport | None,
@@ -76,7 +76,7 @@ def assemble(
         examples=show_examples(first, champion) if champion is not None else [],
         rivals=notes,
         stage_seconds=stage_seconds,
-        warnings=[*_learned_from(first), *_doubted(first, settings), *warnings],
+        warnings=[*_learned_from(first), *_shilling(first, settings), *warnings],
     )
 
 
@@ -99,7 +99,7 @@ def _best_at(epoch: int, training: Training) -> list[str]:
     ]
 
 
-def show_examples(fold: Contestants, model: str) -> list[Example]:
+def show_examples(fold: ModelSet, model: str) -> list[Example]:
     """A few test customers: what came before, and what the champion would show."""
     dataset = fold.dataset
     targets = dataset.targets.of_part(TEST)
@@ -139,7 +139,7 @@ def _history(dataset: Dataset, user: int, end: int) -> list[ExampleItem]:
     ]
 
 
-def _learned_from(fold: Contestants) -> list[Text]:
+def _learned_from(fold: ModelSet) -> list[Text]:
     notes = fold.network.notes
     said = []
     if notes.dials is not None:
@@ -185,9 +185,9 @@ def _learned_from(fold: Contestants) -> list[Text]:
     ]
 
 
-def _doubted(fold: Contestants, settings: Settings) -> list[Text]:
+def _shilling(fold: ModelSet, settings: Settings) -> list[Text]:
     """Customers that push items, by the data set as it was before they were weighed."""
-    some, much = count_doubted(Dataset.open(fold.dataset.run), settings)
+    some, much = count_shilling(Dataset.open(fold.dataset.run), settings)
     if not some:
         return []
     return [
@@ -207,7 +207,7 @@ def _summary(settings: Settings) -> dict[str, Any]:
     return {name: raw[name] for name in chosen}
 
 
-def capped_rows(folds: list[Contestants], max_rows: int | None) -> list[Text]:
+def capped_rows(folds: list[ModelSet], max_rows: int | None) -> list[Text]:
     """Says so where a part held more rows than were judged."""
     dataset = folds[0].dataset
     notes = []

@@ -21,11 +21,11 @@ from propense.models.rivals.goals.problem import RivalSetup
 from propense.models.rivals.item_rivals import fit_item_rival, load_item_rival
 from propense.models.rivals.items.item_rival import ItemRival
 from propense.models.rivals.notes import RivalNotes
-from propense.pipeline.scoring import Contestants, draw_rows, is_raw
+from propense.pipeline.scoring import ModelSet, draw_rows, is_raw
 from propense.progress import Progress
 from propense.schemas import TRAIN, VALIDATION, GoalPlan
 from propense.settings import Settings
-from propense.training.learned import item_setup
+from propense.training.customer_model import item_setup
 from propense.training.thread_pool import run_side_by_side
 from propense.training.train import set_threads
 
@@ -138,7 +138,7 @@ def open_rivals(folder: Path) -> tuple[dict[str, dict[str, GoalRival]], dict[str
     return goals, items
 
 
-def rival_notes(folds: list[Contestants]) -> list[RivalNote]:
+def rival_notes(folds: list[ModelSet]) -> list[RivalNote]:
     """How each rival of the first fold was fitted, for the report."""
     first = folds[0]
     notes = [

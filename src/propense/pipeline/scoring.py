@@ -31,17 +31,17 @@ from propense.schemas import (
     RankingScores,
     Targets,
 )
-from propense.training.learned import Learned
+from propense.training.customer_model import CustomerModel
 
 LIST_LENGTH = 20
 
 
 @dataclass(frozen=True)
-class Contestants:
+class ModelSet:
     """One fold's models and the data they were fitted on."""
 
     dataset: Dataset
-    network: Learned
+    network: CustomerModel
     goal_rivals: dict[str, dict[str, GoalRival]]
     """Goal -> rival name -> rival."""
     item_rivals: dict[str, ItemRival]
@@ -57,7 +57,7 @@ Calibrations = dict[str, Calibrator | ValueCalibrator]
 
 
 @dataclass(frozen=True)
-class GoalContest:
+class ScoredGoal:
     """One goal's answers by all models, calibrated on validation.
 
     With several folds their rows are put together: each was judged by models that had not
@@ -70,10 +70,10 @@ class GoalContest:
 
 
 def score_goals(
-    folds: Iterable[Contestants], max_rows: int | None, seed: int
-) -> dict[str, GoalContest]:
+    folds: Iterable[ModelSet], max_rows: int | None, seed: int
+) -> dict[str, ScoredGoal]:
     """Every goal that has labelled validation and test rows."""
-    pieces: dict[str, list[GoalContest]] = {}
+    pieces: dict[str, list[ScoredGoal]] = {}
     for number, fold in enumerate(folds):
         rows = {
             part: judged_rows(fold.dataset.rows, part, max_rows, seed, number)
@@ -87,7 +87,7 @@ def score_goals(
             if len(validation.y) and len(test.y):
                 pieces.setdefault(goal.name, []).append(_calibrate(validation, test))
     return {
-        name: GoalContest(
+        name: ScoredGoal(
             _join([part.validation for part in parts]),
             _join([part.test for part in parts]),
             parts[0].calibrations,
@@ -132,7 +132,7 @@ def _of_whole_users(user: Ids, most: int, rng: np.random.Generator) -> Ints:
     return np.flatnonzero(kept[owner])
 
 
-def _predict(fold: Contestants, rows: AsOfRows) -> dict[str, dict[str, Doubles]]:
+def _predict(fold: ModelSet, rows: AsOfRows) -> dict[str, dict[str, Doubles]]:
     """Goal -> model -> answers, before calibration."""
     dataset = fold.dataset
     answers = fold.network.score_goals(dataset, rows)
@@ -174,7 +174,7 @@ def _known(
     )
 
 
-def _calibrate(validation: GoalScores, test: GoalScores) -> GoalContest:
+def _calibrate(validation: GoalScores, test: GoalScores) -> ScoredGoal:
     """Every model's answers as they would be served."""
     fit = fit_value_calibrator if test.goal.kind == "value" else fit_calibrator
     found: Calibrations = {name: fit(p, validation.y) for name, p in validation.scores.items()}
@@ -182,7 +182,7 @@ def _calibrate(validation: GoalScores, test: GoalScores) -> GoalContest:
         replace(part, scores={name: found[name].apply(p) for name, p in part.scores.items()})
         for part in (validation, test)
     )
-    return GoalContest(on_validation, on_test, found)
+    return ScoredGoal(on_validation, on_test, found)
 
 
 def _join(parts: list[GoalScores]) -> GoalScores:
@@ -200,7 +200,7 @@ def _join(parts: list[GoalScores]) -> GoalScores:
 
 
 def score_rankings(
-    fold: Contestants, max_rows: int | None, seed: int
+    fold: ModelSet, max_rows: int | None, seed: int
 ) -> tuple[RankingScores, RankingScores] | None:
     """(validation, test) top lists of all models; None where nothing is recommended."""
     if fold.network.ranker is None or fold.dataset.settings.recommend is None:
@@ -214,7 +214,7 @@ def score_rankings(
     return validation, test
 
 
-def _rank(fold: Contestants, targets: Targets) -> RankingScores:
+def _rank(fold: ModelSet, targets: Targets) -> RankingScores:
     ranked: dict[str, Ids] = {}
     seconds: dict[str, float] = {}
     for name in (NETWORK, *fold.item_rivals):
@@ -227,7 +227,7 @@ def _rank(fold: Contestants, targets: Targets) -> RankingScores:
     )  # fmt: skip
 
 
-def rank_with(fold: Contestants, name: str, user: Ids, end: Ints, k: int) -> Ids:
+def rank_with(fold: ModelSet, name: str, user: Ids, end: Ints, k: int) -> Ids:
     """One model's best `k` items of each row."""
     dataset = fold.dataset
     if name == NETWORK:

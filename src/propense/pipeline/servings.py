@@ -10,12 +10,12 @@ from propense.evaluation.metrics.calibration import Calibrator, ValueCalibrator
 from propense.evaluation.records import NETWORK, GoalReport, Report
 from propense.inference.bundle import Serving
 from propense.models.rivals.items.item_rival import ItemRival
-from propense.pipeline.scoring import Contestants, GoalContest
+from propense.pipeline.scoring import ModelSet, ScoredGoal
 
 _FILE = "servings.json"
 
 
-def write_servings(folder: Path, goals: list[GoalReport], contests: dict[str, GoalContest]) -> None:
+def write_servings(folder: Path, goals: list[GoalReport], contests: dict[str, ScoredGoal]) -> None:
     """Champion, calibrations and threshold of every judged goal."""
     servings = []
     for report in goals:
@@ -40,7 +40,7 @@ def read_servings(folder: Path) -> list[Serving]:
     return msgspec.json.decode((folder / _FILE).read_bytes(), type=list[Serving])
 
 
-def item_champion(fold: Contestants, report: Report) -> tuple[str, ItemRival] | None:
+def item_champion(fold: ModelSet, report: Report) -> tuple[str, ItemRival] | None:
     """The item rival that serves the lists, None where the network does."""
     if report.ranking is None or report.ranking.champion.kind == "network":
         return None

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from propense.encoding.batches import visible_end
 from propense.evaluation.records import AVERAGE, NETWORK, Report, number
-from propense.pipeline.scoring import Contestants, GoalContest, rank_with
+from propense.pipeline.scoring import ModelSet, ScoredGoal, rank_with
 from propense.schemas import FIRST_KNOWN
 from propense.worlds.truth import GOALS, Predictions, compare_with_truth
 
@@ -22,7 +22,7 @@ NOTE = (
 
 
 def with_truth(
-    report: Report, fold: Contestants, contests: dict[str, GoalContest], folder: Path
+    report: Report, fold: ModelSet, contests: dict[str, ScoredGoal], folder: Path
 ) -> Report:
     """The report with its truth section, where `folder` holds the truth of a world."""
     if not (folder / "propensity.parquet").is_file():
@@ -48,7 +48,7 @@ def with_truth(
 
 
 def _compare_goal(
-    fold: Contestants, contest: GoalContest, goal: str, model: str, folder: Path
+    fold: ModelSet, contest: ScoredGoal, goal: str, model: str, folder: Path
 ) -> dict[str, float]:
     test = contest.test
     assert test.as_of is not None
@@ -57,7 +57,7 @@ def _compare_goal(
     return compare_with_truth(folder, said)[goal]
 
 
-def _compare_items(fold: Contestants, model: str, folder: Path) -> dict[str, float]:
+def _compare_items(fold: ModelSet, model: str, folder: Path) -> dict[str, float]:
     """Top tens at the truth's own moments of the test part."""
     dataset = fold.dataset
     known = pq.read_table(folder / "preference.parquet", columns=["user_id", "as_of"])

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from propense.runtime.engine import Ask, Engine, Moment, Scores
-from propense.runtime.load_shedding import Queue
+from propense.runtime.engine import Ask, CustomerAsOf, Scores, ScoringEngine
+from propense.runtime.load_shedding import LoadShedder
 from propense.schemas import Doubles
 
 PIECE: Final = 8
@@ -21,34 +21,34 @@ LARGE: Final = 16
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _Pending:
     """What one question waits for."""
 
-    engine: Engine
+    engine: ScoringEngine
     of_goals: bool
-    asks: Sequence[Ask] | Sequence[Moment]
+    asks: Sequence[Ask] | Sequence[CustomerAsOf]
     future: asyncio.Future[list[Any]]
 
-    def goes_with(self, other: _Wish) -> bool:
+    def goes_with(self, other: _Pending) -> bool:
         """Whether both can be answered in one run of a network."""
         return self.engine is other.engine and self.of_goals == other.of_goals
 
 
-class Gather:
+class Batcher:
     """Collects what has to be scored until the loop comes round, then scores it in pieces.
 
     Between two pieces the answers of the one are sent, and questions that need no scores, since
     they are known already, are answered.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, queue: Queue) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, queue: LoadShedder) -> None:
         self._loop = loop
         self._queue = queue
-        self._waiting: deque[_Wish] = deque()
+        self._waiting: deque[_Pending] = deque()
         self._due = False
         """Whether a piece is about to be scored."""
 
-    async def score(self, engine: Engine, asks: Sequence[Ask]) -> list[Scores]:
+    async def score(self, engine: ScoringEngine, asks: Sequence[Ask]) -> list[Scores]:
         """Scores of each ask. Long lists are taken in pieces, so that others come between."""
         if all(ask.key in ask.known.kept for ask in asks):
             return engine.score(asks)
@@ -57,7 +57,9 @@ class Gather:
             out += await self._enqueue(engine, asks[first : first + PIECE], of_goals=False)
         return out
 
-    async def predict(self, engine: Engine, moments: Sequence[Moment]) -> list[Doubles]:
+    async def predict(
+        self, engine: ScoringEngine, moments: Sequence[CustomerAsOf]
+    ) -> list[Doubles]:
         """Every goal of each customer at a moment, (n_goals,) each; likewise in pieces."""
         out: list[Doubles] = []
         for first in range(0, len(moments), PIECE):
@@ -65,10 +67,10 @@ class Gather:
         return out
 
     def _enqueue(
-        self, engine: Engine, asks: Sequence[Ask] | Sequence[Moment], of_goals: bool
+        self, engine: ScoringEngine, asks: Sequence[Ask] | Sequence[CustomerAsOf], of_goals: bool
     ) -> asyncio.Future[list[Any]]:
         future: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._waiting.append(_Wish(engine, of_goals, asks, future))
+        self._waiting.append(_Pending(engine, of_goals, asks, future))
         self._queue.enter(len(asks))
         if not self._due:
             self._due = True
@@ -96,11 +98,11 @@ class Gather:
         # Those who were waiting go on before this is called: their answers are made by then.
         self._loop.call_soon(self._answered, len(asks), began)
 
-    def _take(self) -> list[_Wish]:
+    def _take(self) -> list[_Pending]:
         """Who has waited longest, and who goes with them; the others keep their places."""
         most = LARGE if len(self._waiting) >= LARGE else PIECE
-        some: list[_Wish] = []
-        others: deque[_Wish] = deque()
+        some: list[_Pending] = []
+        others: deque[_Pending] = deque()
         size = 0
         for wish in self._waiting:
             if size + len(wish.asks) <= most and (not some or wish.goes_with(some[0])):

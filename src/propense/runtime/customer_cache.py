@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from propense.runtime.customer_state import Known
+from propense.runtime.customer_state import CustomerState
 
 
 class Cache:
@@ -12,7 +12,7 @@ class Cache:
 
     def __init__(self, most_bytes: float) -> None:
         self.most_bytes = most_bytes
-        self._customers: OrderedDict[str, Known] = OrderedDict()
+        self._customers: OrderedDict[str, CustomerState] = OrderedDict()
         self._ids: dict[str, str] = {}
         """Another id -> the one the customer is kept under."""
         self._sizes: dict[str, int] = {}
@@ -22,7 +22,7 @@ class Cache:
     def __len__(self) -> int:
         return len(self._customers)
 
-    def get(self, user_id: str) -> Known | None:
+    def get(self, user_id: str) -> CustomerState | None:
         """The customer, who is then the last to leave."""
         own = self._ids.get(user_id, user_id)
         found = self._customers.get(own)
@@ -30,7 +30,7 @@ class Cache:
             self._customers.move_to_end(own)
         return found
 
-    def put(self, known: Known) -> None:
+    def put(self, known: CustomerState) -> None:
         """Remember; others leave where the room is not enough."""
         own = known.user_id
         self.drop(own)
@@ -39,7 +39,7 @@ class Cache:
         self._sizes[own] = 0
         self.grew(known)
 
-    def grew(self, known: Known) -> None:
+    def grew(self, known: CustomerState) -> None:
         """Count a customer of whom more is kept than before; others leave where the room is not
         enough."""
         own = known.user_id

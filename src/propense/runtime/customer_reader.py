@@ -8,16 +8,16 @@ from collections.abc import Callable, Collection, Container, Sequence
 from typing import TypeVar
 
 from propense.errors import StoreError
-from propense.history.records import Customer, Deed, Outcome
+from propense.history.records import Customer, CustomerUpdate, WriteResult
 from propense.history.store import Store
-from propense.runtime.customer_state import Known
-from propense.runtime.engine import Engine
+from propense.runtime.customer_state import CustomerState
+from propense.runtime.engine import ScoringEngine
 from propense.runtime.metrics import CacheResult, Metrics
 
 T = TypeVar("T")
 
 
-class People:
+class CustomerReader:
     """Customers of one store. `alone` where no other process writes to it: then what is in
     memory is current, since every own write changes or drops it before it is acknowledged.
     """
@@ -37,7 +37,7 @@ class People:
         self._metrics = metrics
         self._n_forgotten = 0
 
-    async def find(self, engine: Engine, user_id: str) -> tuple[Known | None, bool]:
+    async def find(self, engine: ScoringEngine, user_id: str) -> tuple[CustomerState | None, bool]:
         """The customer, None of whom nothing is held; and whether the store could not be
         asked, so that what was in memory, perhaps old, has to do."""
         known = engine.cache.get(user_id)
@@ -69,7 +69,7 @@ class People:
             engine.cache.put(known)
         return known, False
 
-    def forget(self, engines: Sequence[Engine], names: Collection[str] | None) -> None:
+    def forget(self, engines: Sequence[ScoringEngine], names: Collection[str] | None) -> None:
         """Take erased customers out of memory, or everybody where it is not known who."""
         self._n_forgotten += 1
         for engine in engines:
@@ -90,24 +90,27 @@ class People:
         return await asyncio.to_thread(method, *arguments)
 
 
-def follow_deeds(
-    engines: Sequence[Engine], deeds: Sequence[Deed], outcomes: Sequence[Outcome], alone: bool
+def follow_updates(
+    engines: Sequence[ScoringEngine],
+    updates: Sequence[CustomerUpdate],
+    outcomes: Sequence[WriteResult],
+    alone: bool,
 ) -> None:
     """Let what memory holds of customers follow what deeds have changed.
 
     Later events are added to the customer in memory, where no other process can have changed
     the customer meanwhile; whoever changed otherwise is read anew when asked for.
     """
-    for deed, outcome in zip(deeds, outcomes, strict=True):
+    for update, outcome in zip(updates, outcomes, strict=True):
         if outcome != "kept":
             continue
-        plain = alone and not (deed.traits or deed.consent or deed.previous_id)
+        plain = alone and not (update.traits or update.consent or update.previous_id)
         for engine in engines:
-            known = engine.cache.get(deed.user_id) if plain else None
-            grown = None if known is None else known.with_events(deed.events)
+            known = engine.cache.get(update.user_id) if plain else None
+            grown = None if known is None else known.with_events(update.events)
             if grown is not None:
                 engine.cache.put(grown)
                 continue
-            engine.cache.drop(deed.user_id)
-            if deed.previous_id is not None:
-                engine.cache.drop(deed.previous_id)
+            engine.cache.drop(update.user_id)
+            if update.previous_id is not None:
+                engine.cache.drop(update.previous_id)

@@ -27,7 +27,7 @@ MOST_KEPT: Final = 16
 """Scores and lists of one customer; those of the longest ago leave."""
 
 
-class Known:
+class CustomerState:
     """One version of one customer, read with one bundle's words: a tenth of the events as
     records. Nothing in it changes, but what was found out about it is kept: answers, scores.
     """
@@ -104,7 +104,7 @@ class Known:
             return self.n_events
         return int(np.searchsorted(self.histories.time, as_of, side="left"))
 
-    def with_events(self, events: Sequence[LiveEvent]) -> Known | None:
+    def with_events(self, events: Sequence[LiveEvent]) -> CustomerState | None:
         """The customer with further events.
 
         None where those are not the latest: their places among the others depend on words
@@ -126,7 +126,7 @@ class Known:
             grown._settle()
         return grown
 
-    def is_like(self, other: Known) -> bool:
+    def is_like(self, other: CustomerState) -> bool:
         """Whether another reading, perhaps by another bundle, is of the same events and traits.
 
         Events are only ever added, so as many are the same ones.
@@ -228,7 +228,7 @@ def _place(event: LiveEvent) -> tuple[object, ...]:
     )
 
 
-def join(customers: Sequence[Known]) -> tuple[Histories, EventClock, Ints]:
+def join(customers: Sequence[CustomerState]) -> tuple[Histories, EventClock, Ints]:
     """The histories of several customers as one, their calendar, and the first event of each."""
     first = customers[0]
     if len(customers) == 1:
@@ -256,7 +256,7 @@ def join(customers: Sequence[Known]) -> tuple[Histories, EventClock, Ints]:
     return histories, clock, offsets[:-1]
 
 
-def join_profiles(customers: Sequence[Known]) -> Profiles:
+def join_profiles(customers: Sequence[CustomerState]) -> Profiles:
     """A row a customer."""
     parts = [customer.profiles for customer in customers]
     if len(parts) == 1:

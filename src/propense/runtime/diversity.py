@@ -33,7 +33,7 @@ class Quota(NamedTuple):
         return [(code,) if code >= 0 else () for code in column.codes[items].tolist()]
 
 
-class Counter:
+class QuotaCounter:
     """How many of each value a list has so far.
 
     Places are those in `items`, or item indices where it is None.
@@ -85,7 +85,7 @@ class Counter:
 
 
 def pick_unlike(
-    worth: Floats, counter: Counter, k: int, diversity: np.float32, vectors: Floats
+    worth: Floats, counter: QuotaCounter, k: int, diversity: np.float32, vectors: Floats
 ) -> tuple[list[int], np.float32]:
     """A list of `k` by maximal marginal relevance (Carbonell & Goldstein 1998).
 

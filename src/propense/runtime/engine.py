@@ -16,14 +16,14 @@ from propense.history.records import Customer
 from propense.inference.artifact.clipping import Clipper
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.new_items import with_items
-from propense.inference.retrieval import NEAREST, Nominees, needs_nominees
+from propense.inference.retrieval import NEAREST, Retrieved, needs_retrieval
 from propense.inference.scoring.candidates import Candidates
 from propense.inference.scoring.top_k import unit_vectors
 from propense.inference.single import score_one
 from propense.models.rivals.items.item_rival import top_items
 from propense.models.shape import ItemHead
 from propense.runtime.customer_cache import Cache
-from propense.runtime.customer_state import Known, join, join_profiles
+from propense.runtime.customer_state import CustomerState, join, join_profiles
 from propense.runtime.rules import Rules
 from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Ids
 from propense.settings import Scenario
@@ -34,12 +34,12 @@ FEW: Final = 3
 
 
 Scores = Floats | Candidates
-Moment = tuple[Known, int]
+CustomerAsOf = tuple[CustomerState, int]
 """A customer as of a moment in seconds."""
 
 
 @dataclass(frozen=True)
-class Place:
+class PreparedScenario:
     """A scenario, ready: its rules, and how it weighs the actions."""
 
     name: str
@@ -53,10 +53,10 @@ class Place:
 class Ask:
     """The scores of every item, asked for one customer."""
 
-    known: Known
+    known: CustomerState
     end: int
     """How many events are read."""
-    place: Place
+    place: PreparedScenario
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -64,7 +64,7 @@ class Ask:
         return ("scores", self.place.heads, self.end)
 
 
-class Engine:
+class ScoringEngine:
     """One network of one bundle. Nothing of it that answers depend on changes but its cache."""
 
     def __init__(
@@ -91,7 +91,7 @@ class Engine:
         self.stock = stock
         self.cache = Cache(cache_bytes)
         self._clipper = Clipper(bundle.fingerprint.bounds, bundle.encoder.actions)
-        self._nominees = Nominees(bundle) if needs_nominees(bundle) else None
+        self._nominees = Retrieved(bundle) if needs_retrieval(bundle) else None
         named = {DEFAULT: Scenario(k=bundle.info.k), **scenarios}
         self.places = {name: self._prepare(name, scenario) for name, scenario in named.items()}
 
@@ -104,9 +104,9 @@ class Engine:
         """Who ranks."""
         return self.bundle.info.item_champion
 
-    def read(self, customer: Customer) -> Known:
+    def read(self, customer: Customer) -> CustomerState:
         """The customer as this bundle reads them."""
-        return Known(customer, self.bundle, self._clipper)
+        return CustomerState(customer, self.bundle, self._clipper)
 
     def score(self, asked: Sequence[Ask]) -> list[Scores]:
         """Scores of every item, (n_items,) each, or of candidates where the catalogue is very
@@ -115,7 +115,7 @@ class Engine:
         lacking = [number for number, scores in enumerate(found) if scores is None]
         if self._nominees is not None:
             for number in lacking:
-                found[number] = self.nominate(asked[number])
+                found[number] = self.retrieve(asked[number])
         elif len(lacking) <= FEW:
             for number in lacking:
                 ask = asked[number]
@@ -133,11 +133,11 @@ class Engine:
                 self.cache.grew(ask.known)
         return [scores for scores in found if scores is not None]
 
-    def nominate(self, ask: Ask, nearest: int = NEAREST) -> Candidates:
+    def retrieve(self, ask: Ask, nearest: int = NEAREST) -> Candidates:
         """Candidates of a very large catalogue, `nearest` a head by the index."""
         assert self._nominees is not None
         known, heads = ask.known, ask.place.heads
-        return self._nominees.nominate(known.histories, known.clock, ask.end, heads, nearest)
+        return self._nominees.retrieve(known.histories, known.clock, ask.end, heads, nearest)
 
     def _score_batch(
         self, asked: Sequence[Ask], numbers: Sequence[int], found: list[Scores | None]
@@ -153,7 +153,7 @@ class Engine:
             for row, number in enumerate(members):
                 found[number] = scores[row].copy()
 
-    def predict(self, asked: Sequence[Moment]) -> Doubles:
+    def predict(self, asked: Sequence[CustomerAsOf]) -> Doubles:
         """Every goal of each customer at a moment, calibrated; (n, n_goals)."""
         customers = [known for known, _ in asked]
         histories, clock, _ = join(customers)
@@ -181,7 +181,7 @@ class Engine:
     def _unit_vectors(self) -> Floats:
         return unit_vectors(self.bundle.scorer.item_vectors)
 
-    def owned(self, known: Known, end: int) -> Ids:
+    def owned(self, known: CustomerState, end: int) -> Ids:
         """The items that the customer's first `end` events made their own; one may stand there
         more than once."""
         owning = self.bundle.owned
@@ -192,20 +192,20 @@ class Engine:
         own: Ids = items[items >= FIRST_KNOWN]
         return own
 
-    def seen(self, known: Known, end: int) -> Ids:
+    def seen(self, known: CustomerState, end: int) -> Ids:
         """The items of the customer's first `end` events, as often as they stand there."""
         items = known.histories.item[:end]
         met: Ids = items[items >= FIRST_KNOWN]
         return met
 
-    def _prepare(self, name: str, scenario: Scenario) -> Place:
+    def _prepare(self, name: str, scenario: Scenario) -> PreparedScenario:
         ranker = self.bundle.ranker
         rules = Rules.compile(
             scenario, self.bundle.catalogue, self.bundle.owned is not None,
             None if ranker is None else ranker.rankable,
             None if ranker is None else self._unit_vectors,
         )  # fmt: skip
-        return Place(name, scenario, rules, self._heads(name, scenario))
+        return PreparedScenario(name, scenario, rules, self._heads(name, scenario))
 
     def _heads(self, name: str, scenario: Scenario) -> tuple[ItemHead, ...] | None:
         if not scenario.weights:
@@ -235,7 +235,7 @@ def open_engine(
     cache_bytes: float,
     network: str | None = None,
     public_keys: Sequence[bytes] = (),
-) -> Engine:
+) -> ScoringEngine:
     """The bundle in `folder`, every file of it checked; one of `public_keys`, where there are
     any, must have signed it.
 
@@ -243,4 +243,4 @@ def open_engine(
     its catalogue does not have.
     """
     bundle = open_bundle(folder, network=network, public_keys=public_keys)
-    return Engine(folder.name, bundle, scenarios, cache_bytes)
+    return ScoringEngine(folder.name, bundle, scenarios, cache_bytes)

@@ -20,7 +20,7 @@ MOST: Final = 100_000
 """Items between two trainings; the catalogue itself belongs into [items]."""
 
 
-class Sent(msgspec.Struct, frozen=True):
+class ItemUpdate(msgspec.Struct, frozen=True):
     """An item as it was sent last."""
 
     at: int
@@ -28,31 +28,31 @@ class Sent(msgspec.Struct, frozen=True):
     record: dict[str, Any]
 
 
-def news_to(bundle: Bundle, sent: Mapping[str, Sent]) -> list[dict[str, Any]]:
+def pending_updates(bundle: Bundle, sent: Mapping[str, ItemUpdate]) -> list[dict[str, Any]]:
     """The records that the bundle's own catalogue does not have yet, in order: of items that
     [items] does not tell of, and what was sent since it was read."""
     return [
         {columns.ITEM_ID: item_id, **one.record}
         for item_id, one in sent.items()
-        if _is_news(bundle, item_id, one)
+        if _is_pending(bundle, item_id, one)
     ]
 
 
-def _is_news(bundle: Bundle, item_id: str, sent: Sent) -> bool:
+def _is_pending(bundle: Bundle, item_id: str, sent: ItemUpdate) -> bool:
     if sent.at >= bundle.manifest.items_read:
         return True
     index = bundle.catalogue.index_of.get(item_id)
     return index is None or len(bundle.catalogue.record(index)) == 1
 
 
-class Stock:
+class ItemUpdates:
     """The items in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
         self._lock = folder / LOCK
 
-    def read(self) -> tuple[State, dict[str, Sent]]:
+    def read(self) -> tuple[State, dict[str, ItemUpdate]]:
         """The file's state, and every item by id, oldest first; where it changes in between the
         state is the older one. Raises ServeError where the file cannot be read."""
         state = self.state()
@@ -62,14 +62,14 @@ class Stock:
         """Tells whether any process has written since."""
         return state_of(self._file)
 
-    def put(self, item_id: str, sent: Sent, bundle: Bundle) -> None:
+    def put(self, item_id: str, sent: ItemUpdate, bundle: Bundle) -> None:
         """Keep an item. Where there are too many, those go that are no news to the bundle that
         answers; raises RefusedError where that leaves no room."""
         with locked(self._lock):
             known = self._read()
             known.pop(item_id, None)
             if len(known) >= MOST:
-                known = {name: one for name, one in known.items() if _is_news(bundle, name, one)}
+                known = {name: one for name, one in known.items() if _is_pending(bundle, name, one)}
             if len(known) >= MOST:
                 raise RefusedError(
                     f"{MOST:,} items came since the training; put them into [items] and train"
@@ -77,9 +77,9 @@ class Stock:
             known[item_id] = sent
             replace_file(self._file, msgspec.json.encode(known))
 
-    def _read(self) -> dict[str, Sent]:
+    def _read(self) -> dict[str, ItemUpdate]:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, Sent])
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, ItemUpdate])
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError) as error:

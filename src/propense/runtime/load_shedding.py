@@ -21,7 +21,7 @@ BATCH: Final = 6
 """So many may wait even then: they are scored together, and fewer would cost more each."""
 
 
-class Queue:
+class LoadShedder:
     """Whoever asks more than can be answered is turned away before others have to wait.
 
     A burst may wait for a while, since a rest follows in which all is answered. Where more is
@@ -35,7 +35,7 @@ class Queue:
     ) -> None:
         self._loop = loop
         self._burst, self._standing = burst_seconds, standing_seconds
-        self._turn: float | None = None
+        self._cycle: float | None = None
         """When the first of the questions that were read together was taken up."""
         self._since = time.perf_counter()
         self._n_asked = self._n_refused = 0
@@ -52,12 +52,12 @@ class Queue:
     def is_too_long(self) -> bool:
         """Whether a question that comes now would wait longer than it may."""
         now = time.perf_counter()
-        if self._turn is None:
-            self._turn = now
-            self._loop.call_soon(self._end_turn)
+        if self._cycle is None:
+            self._cycle = now
+            self._loop.call_soon(self._end_cycle)
         if now - self._since >= SPAN:
             self._count(now)
-        wait = now - self._turn + self.n_waiting * self.cost
+        wait = now - self._cycle + self.n_waiting * self.cost
         standing = max(self._standing, BATCH * self.cost)
         too_long = wait > (standing if self._overrun else self._burst)
         self._n_asked += 1
@@ -85,5 +85,5 @@ class Queue:
         self._since = now
         self._n_asked = self._n_refused = 0
 
-    def _end_turn(self) -> None:
-        self._turn = None
+    def _end_cycle(self) -> None:
+        self._cycle = None

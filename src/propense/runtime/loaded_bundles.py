@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from propense.errors import PropenseError
-from propense.runtime.engine import Engine, open_engine
-from propense.runtime.item_updates import Stock, news_to
+from propense.runtime.engine import ScoringEngine, open_engine
+from propense.runtime.item_updates import ItemUpdates, pending_updates
 from propense.settings import Serve
 
 KEPT: Final = 3
@@ -26,8 +26,8 @@ class Bundles:
         shelf: Path,
         serve: Serve,
         public_keys: Sequence[bytes],
-        stock: Stock,
-        on_replaced: Callable[[Engine, Engine], None],
+        stock: ItemUpdates,
+        on_replaced: Callable[[ScoringEngine, ScoringEngine], None],
         on_shadow_failed: Callable[[Exception], None],
     ) -> None:
         """`on_replaced` hears of an engine that knows newer items, in the place of another;
@@ -38,26 +38,26 @@ class Bundles:
         self._stock = stock
         self._on_replaced = on_replaced
         self._on_shadow_failed = on_shadow_failed
-        self._opened: dict[str, Engine] = {}
+        self._opened: dict[str, ScoringEngine] = {}
         self._changing = asyncio.Lock()
-        self.serving: Engine
+        self.serving: ScoringEngine
         """What answers; set by `begin`."""
 
     def begin(self, version: str) -> None:
         """Open the bundle that answers first. Raises as `open`."""
         self.serving = self.open_now(version)
 
-    def all(self) -> list[Engine]:
+    def all(self) -> list[ScoringEngine]:
         """Every engine whose memory of customers must follow what changes."""
         return list({id(one): one for one in (*self._opened.values(), self.serving)}.values())
 
-    def open_now(self, version: str) -> Engine:
+    def open_now(self, version: str) -> ScoringEngine:
         """As `open`, before anybody is answered: it takes a while."""
         if version not in self._opened:
             self._opened[version] = self._make(version, None, None)
         return self._opened[version]
 
-    async def open(self, version: str, network: str | None = None) -> Engine:
+    async def open(self, version: str, network: str | None = None) -> ScoringEngine:
         """A bundle beside the one that answers, with the items of now.
 
         Raises BundleError, SettingsError, SourceError, ServeError.
@@ -65,7 +65,7 @@ class Bundles:
         async with self._changing:
             return await self._current(version, network)
 
-    async def evaluated(self) -> Engine:
+    async def evaluated(self) -> ScoringEngine:
         """The network of the report, of the bundle that serves: what a test is held against."""
         serving = self.serving
         # Items that came meanwhile are not in the report.
@@ -73,7 +73,7 @@ class Bundles:
             return serving
         return await self.open(serving.version, EVALUATED)
 
-    async def swap(self, version: str) -> Engine:
+    async def swap(self, version: str) -> ScoringEngine:
         """Let a bundle answer, from the next question on. Raises as `open`."""
         async with self._changing:
             self.serving = await self._current(version, None)
@@ -95,10 +95,10 @@ class Bundles:
                 shadow.stock = self._stock.state()
                 self._on_shadow_failed(error)
 
-    def _is_stale(self, engine: Engine) -> bool:
+    def _is_stale(self, engine: ScoringEngine) -> bool:
         return engine.stock != self._stock.state()
 
-    async def _current(self, version: str, network: str | None) -> Engine:
+    async def _current(self, version: str, network: str | None) -> ScoringEngine:
         name = version if network is None else f"{version}/{network}"
         before = self._opened.get(name)
         if before is not None and (network is not None or not self._is_stale(before)):
@@ -112,7 +112,9 @@ class Bundles:
         self._close_old(name)
         return engine
 
-    def _make(self, version: str, network: str | None, before: Engine | None) -> Engine:
+    def _make(
+        self, version: str, network: str | None, before: ScoringEngine | None
+    ) -> ScoringEngine:
         room = self._serve.limits.cache_megabytes * 1e6 / 2
         if before is None:
             before = open_engine(
@@ -121,11 +123,11 @@ class Bundles:
         if network is not None:
             return before
         state, sent = self._stock.read()
-        records = news_to(before.packed, sent)
+        records = pending_updates(before.packed, sent)
         if not records and before.bundle is before.packed:
             before.stock = state
             return before
-        return Engine(version, before.packed, self._serve.scenarios, room, records, state)
+        return ScoringEngine(version, before.packed, self._serve.scenarios, room, records, state)
 
     def _close_old(self, but: str = "") -> None:
         """Let the oldest go that answer nothing any more."""

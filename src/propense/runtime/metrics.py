@@ -1,7 +1,7 @@
 """What the service says of itself, for Prometheus: one answer for all its processes.
 
-Counts live in `Cells`, not in prometheus_client's own metrics: with labels those take 4.6 us a
-request on the machine of the benchmarks (and 6 us and an environment variable where several
+Counts live in `SharedCounters`, not in prometheus_client's own metrics: with labels those take
+4.6 us a request on the machine of the benchmarks (and 6 us and an environment variable where several
 processes count), these 1.1 us. The client renders them.
 """
 
@@ -26,7 +26,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from propense.schemas import Ints
-from propense.web.shared_counters import Cells
+from propense.web.shared_counters import SharedCounters
 
 BUCKETS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
@@ -40,7 +40,7 @@ EventOutcome = Literal["kept", "repeated", "refused", "suppressed", "clipped"]
 Policy = Literal["network", "rival", "fallback"]
 CacheResult = Literal["hit", "miss"]
 ShedReason = Literal["in_flight", "wait", "rate"]
-FloodLimit = Literal["events_per_day", "new_customers_per_hour"]
+QuotaName = Literal["events_per_day", "new_customers_per_hour"]
 AlarmKind = Literal["drift", "exposure", "flood", "store", "model"]
 ShadowResult = Literal["same", "different", "outrun", "failed"]
 StoreCall = Literal["append", "read", "log", "erase"]
@@ -165,7 +165,7 @@ class Metrics:
         self._events = self._at["propense_events_total"]
         self._questions = self._at["propense_questions_total"]
         self._cache = self._at["propense_cache_total"]
-        self._cells = Cells(folder, layout)
+        self._cells = SharedCounters(folder, layout)
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(_Collected(self.collect))
 
@@ -194,7 +194,7 @@ class Metrics:
     def shed(self, reason: ShedReason) -> None:
         self._cells.add(self._at["propense_shed_total"][reason])
 
-    def flood(self, limit: FloodLimit, n: int = 1) -> None:
+    def flood(self, limit: QuotaName, n: int = 1) -> None:
         self._cells.add(self._at["propense_floods_total"][limit], n)
 
     def alarm(self, kind: AlarmKind) -> None:

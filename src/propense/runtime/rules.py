@@ -13,7 +13,7 @@ from propense.errors import RefusedError, SettingsError
 from propense.inference.artifact.catalogue import Catalogue
 from propense.inference.scoring.candidates import Candidates
 from propense.inference.scoring.top_k import LEAST, best_places
-from propense.runtime.diversity import Counter, Quota, pick_unlike
+from propense.runtime.diversity import Quota, QuotaCounter, pick_unlike
 from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids, Ints
 from propense.settings import Scenario
 
@@ -201,7 +201,7 @@ class Rules:
     def _choose(self, worth: Floats, items: Ids | None, k: int, bound: float) -> Chosen:
         """`worth` is of `items`, which are sorted; of all where None. No other item is worth
         more than `bound`."""
-        counter = Counter(self._quotas, items)
+        counter = QuotaCounter(self._quotas, items)
         lowest = np.float32(np.inf)
         if self._diversity > 0:
             listed, lowest = pick_unlike(worth, counter, k, self._diversity, self._vectors)

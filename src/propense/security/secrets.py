@@ -21,7 +21,7 @@ from propense.errors import ServeError
 from propense.files import write_new
 
 FILE: Final = "secret"
-FINGERPRINT: Final = "secret.fingerprint"
+FINGERPRINT: Final = "secret.key_id"
 VARIABLE: Final = "PROPENSE_SECRET"
 N_BYTES: Final = 32
 

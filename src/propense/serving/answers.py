@@ -13,8 +13,8 @@ from propense.errors import ServeError, nearest
 from propense.inference.bundle import Serving
 from propense.inference.retrieval import NEAREST
 from propense.inference.scoring.candidates import Candidates
-from propense.runtime.customer_state import Known
-from propense.runtime.engine import Ask, Engine, Place, Scores
+from propense.runtime.customer_state import CustomerState
+from propense.runtime.engine import Ask, PreparedScenario, Scores, ScoringEngine
 from propense.runtime.rules import Extra
 from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids
 from propense.serving.messages import (
@@ -44,7 +44,7 @@ class Asked:
     """A question with the customer it is about."""
 
     question: RecommendQuestion
-    known: Known | None
+    known: CustomerState | None
     """None: of whom nothing is held."""
     personal: bool
     """False where the customer does not want it."""
@@ -52,7 +52,7 @@ class Asked:
     """Whether the store could not be read."""
 
 
-def place_of(engine: Engine, name: str) -> Place:
+def place_of(engine: ScoringEngine, name: str) -> PreparedScenario:
     """The scenario of that name. Raises Problem."""
     place = engine.places.get(name)
     if place is None:
@@ -73,7 +73,7 @@ def seconds_of(moment: datetime | None) -> int | None:
         raise Problem(422, reason, pointer="/as_of") from None
 
 
-def asks(engine: Engine, asked: Sequence[Asked]) -> list[Ask | None]:
+def asks(engine: ScoringEngine, asked: Sequence[Asked]) -> list[Ask | None]:
     """What has to be scored for each question; None where a fallback answers.
 
     Raises Problem on a scenario there is none of, or where the bundle recommends nothing.
@@ -91,7 +91,7 @@ def asks(engine: Engine, asked: Sequence[Asked]) -> list[Ask | None]:
 
 
 def list_items(
-    engine: Engine, asked: Asked, ask: Ask | None, scores: Scores | None, now: int
+    engine: ScoringEngine, asked: Asked, ask: Ask | None, scores: Scores | None, now: int
 ) -> RecommendAnswer:
     """The list of one customer. `now` in seconds decides on availability.
 
@@ -125,7 +125,7 @@ def list_items(
 
 
 def _choose(
-    engine: Engine, asked: Asked, ask: Ask | None, scores: Scores | None, k: int, now: int
+    engine: ScoringEngine, asked: Asked, ask: Ask | None, scores: Scores | None, k: int, now: int
 ) -> tuple[list[Recommended], str]:
     question = asked.question
     place = place_of(engine, question.scenario)
@@ -149,7 +149,7 @@ def _choose(
         while not chosen.sure and nearest < WIDEST:
             # The rules left too few of those nominated.
             nearest *= 8
-            scores = engine.nominate(ask, nearest)
+            scores = engine.retrieve(ask, nearest)
             chosen = rules.choose_among(scores, owned, seen, now, k, extra)
     else:
         every = engine.popular() if scores is None else scores
@@ -159,7 +159,7 @@ def _choose(
     return items, SHORT if len(items) < k else ""
 
 
-def similar(engine: Engine, item_id: str, k: int) -> ItemAnswer:
+def similar(engine: ScoringEngine, item_id: str, k: int) -> ItemAnswer:
     """The items most like one. Raises Problem where there is no such item."""
     index = engine.bundle.encoder.items.find(item_id)
     if index < FIRST_KNOWN or engine.bundle.ranker is None:
@@ -168,7 +168,7 @@ def similar(engine: Engine, item_id: str, k: int) -> ItemAnswer:
     return ItemAnswer(items=_listed(engine, items, scores), bundle=engine.version)
 
 
-def popular(engine: Engine, scenario: str, k: int | None, now: int) -> ItemAnswer:
+def popular(engine: ScoringEngine, scenario: str, k: int | None, now: int) -> ItemAnswer:
     """What is offered to a stranger. Raises Problem as `asks` and `list_items` do."""
     question = RecommendQuestion(user_id="-", scenario=scenario, k=k)
     asked = Asked(question, None, True)
@@ -177,7 +177,9 @@ def popular(engine: Engine, scenario: str, k: int | None, now: int) -> ItemAnswe
     return ItemAnswer(items=answer.items, bundle=engine.version)
 
 
-def as_of_of(engine: Engine, question: PredictQuestion, known: Known, now: int) -> int:
+def as_of_of(
+    engine: ScoringEngine, question: PredictQuestion, known: CustomerState, now: int
+) -> int:
     """The moment asked about, in seconds; by default just after all that is known, and none
     where goals were learned without moments."""
     asked = seconds_of(question.as_of)
@@ -190,7 +192,7 @@ def as_of_of(engine: Engine, question: PredictQuestion, known: Known, now: int) 
     return max(now, last) + 1
 
 
-def goals_asked(engine: Engine, question: PredictQuestion) -> list[tuple[int, Serving]]:
+def goals_asked(engine: ScoringEngine, question: PredictQuestion) -> list[tuple[int, Serving]]:
     """Place and plan of each goal asked about. Raises Problem on an unknown one."""
     servings = engine.bundle.info.goals
     names = [serving.goal.name for serving in servings]
@@ -203,8 +205,12 @@ def goals_asked(engine: Engine, question: PredictQuestion) -> list[tuple[int, Se
     return [(names.index(name), servings[names.index(name)]) for name in question.goals]
 
 
-def tell_goals(
-    engine: Engine, question: PredictQuestion, answers: np.ndarray, as_of: int, degraded: bool
+def format_goals(
+    engine: ScoringEngine,
+    question: PredictQuestion,
+    answers: np.ndarray,
+    as_of: int,
+    degraded: bool,
 ) -> PredictAnswer:
     """The answer to one question; `answers` (n_goals,)."""
     goals = {}
@@ -230,7 +236,7 @@ def tell_goals(
     )
 
 
-def _listed(engine: Engine, items: Ids, scores: Floats) -> list[Recommended]:
+def _listed(engine: ScoringEngine, items: Ids, scores: Floats) -> list[Recommended]:
     words, titles = engine.bundle.encoder.items.words, engine.bundle.content.titles
     return [
         Recommended(

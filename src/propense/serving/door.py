@@ -13,8 +13,8 @@ import msgspec
 
 from propense.errors import RefusedError, ServeError, StoreError
 from propense.ingest.segment import IngestError, basic_user
-from propense.runtime.customer_reader import People
-from propense.runtime.test_customers import token_of
+from propense.runtime.customer_reader import CustomerReader
+from propense.runtime.integration_tests import token_of
 from propense.security.keys import KeyRecord, Scope
 from propense.serving.messages import Id
 from propense.serving.service import Service
@@ -113,7 +113,7 @@ class Call:
                 raise Problem(429, "this key has sent too much; slow down", retry_after=wait)
         return key
 
-    def people(self, user_id: str, scope: Scope) -> People:
+    def people(self, user_id: str, scope: Scope) -> CustomerReader:
         """Those among whom the customer is looked for: real ones, whom `scope` opens, or those
         of an integration test, whom only `verify` does. Raises Problem where the key has none
         of it, RefusedError for an id that is none."""

@@ -202,7 +202,7 @@ class BundleLine(Message, frozen=True, kw_only=True):
     content: str
     made: str
     serving: bool
-    trouble: str = ""
+    error: str = ""
     """Why it cannot serve; empty where it can."""
 
 
@@ -230,7 +230,7 @@ class HealthAnswer(Message, frozen=True, kw_only=True):
     """What is missing."""
 
 
-class TrialAnswer(Message, frozen=True, kw_only=True, omit_defaults=False):
+class IntegrationTestAnswer(Message, frozen=True, kw_only=True, omit_defaults=False):
     """What became of an integration test."""
 
     token: str

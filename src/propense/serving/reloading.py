@@ -23,7 +23,7 @@ ERASED: Final = "erased"
 """File in the data folder that is written anew after an erasure, for the other processes."""
 
 
-class Refused:
+class Backoff:
     """What could not be followed."""
 
     def __init__(self) -> None:
@@ -49,15 +49,15 @@ class Refused:
         self.reason = ""
 
 
-class Following:
+class Reloader:
     """Looks a few times a second. Whatever goes wrong, what answers now goes on answering, and
     readiness tells of it."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._shelf = Refused()
-        self._stock = Refused()
-        self._erasures = Refused()
+        self._shelf = Backoff()
+        self._stock = Backoff()
+        self._erasures = Backoff()
         self._file = service.data / ERASED
         self._erased = state_of(self._file)
 
@@ -66,7 +66,7 @@ class Following:
         service = self._service
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            service.watch.turn()
+            service.watch.cycle()
             await self._attempt(self._erasures, lambda: None, self._forget)
             await self._attempt(self._stock, service.stock.state, service.bundles.restock)
             await self._attempt(
@@ -114,7 +114,7 @@ class Following:
             await service.swap(version)
 
     async def _attempt(
-        self, refused: Refused, look: Callable[[], State], act: Callable[[], Awaitable[None]]
+        self, refused: Backoff, look: Callable[[], State], act: Callable[[], Awaitable[None]]
     ) -> None:
         state: State = None
         try:

@@ -11,6 +11,7 @@ from propense.serving.messages import (
     BundlesAnswer,
     HealthAnswer,
     IngestAnswer,
+    IntegrationTestAnswer,
     ItemAnswer,
     ItemStored,
     PredictAnswer,
@@ -22,7 +23,6 @@ from propense.serving.messages import (
     RecommendAnswers,
     RecommendBatch,
     RecommendQuestion,
-    TrialAnswer,
     UserAnswer,
 )
 
@@ -60,7 +60,7 @@ INGEST: Final = (
     Route("POST", "/v1/import", "import_lines", ingest.receive_lines,
           "A message or a plain event a line, many lines", ("ingest", "verify"), None,
           IngestAnswer, browser=True, large=True, takes="application/x-ndjson"),
-    Route("GET", "/v1/projects/{key}/settings", "site_settings", ingest.tell_site,
+    Route("GET", "/v1/projects/{key}/settings", "site_settings", ingest.browser_settings,
           "What the browser library asks before it sends", ("ingest", "verify"), browser=True),
 )  # fmt: skip
 
@@ -83,8 +83,9 @@ ADMIN: Final = (
     Route("PUT", "/v1/items/{item_id}", "put_item", items.put,
           "Add an item, or change what is known of one; it is in the next answer", ("admin",),
           None, ItemStored),
-    Route("DELETE", "/v1/verify/{token}", "end_trial", health.end_trial,
-          "Destroy all that an integration test has sent", ("verify",), None, TrialAnswer),
+    Route("DELETE", "/v1/verify/{token}", "end_integration_test", health.end_integration_test,
+          "Destroy all that an integration test has sent", ("verify",), None,
+          IntegrationTestAnswer),
 )  # fmt: skip
 
 OPEN: Final = (

@@ -19,7 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from propense.errors import ServeError
 from propense.files import SERVICE_LOCK, locked
 from propense.inference.shelf import read_current
-from propense.runtime.test_customers import clear_trials
+from propense.runtime.integration_tests import clear_integration_tests
 from propense.security.audit import Detail, write_down
 from propense.security.keys import SCOPES, KeyRing
 from propense.security.secrets import open_secrets
@@ -56,7 +56,7 @@ def run(settings: Settings, tell: Callable[[Address], None]) -> int:
     data = Path(settings.folder) / settings.serve.data
     data.mkdir(parents=True, exist_ok=True)
     with _alone(data):
-        clear_trials(data)
+        clear_integration_tests(data)
         listener = _listen(settings)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host

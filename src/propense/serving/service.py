@@ -15,29 +15,29 @@ from typing import Any
 from propense.errors import ServeError
 from propense.history.group_commit import Writer
 from propense.history.opening import open_store
-from propense.history.records import Decision, Deed, Outcome
+from propense.history.records import CustomerUpdate, Decision, WriteResult
 from propense.history.store import Store
 from propense.inference.shelf import read_current
 from propense.ingest.mapping import Mapper
 from propense.privacy.pseudonyms import Pseudonyms
-from propense.runtime.batcher import Gather
-from propense.runtime.customer_reader import People, follow_deeds
-from propense.runtime.engine import Engine
-from propense.runtime.item_updates import Stock
-from propense.runtime.load_shedding import Queue
+from propense.runtime.batcher import Batcher
+from propense.runtime.customer_reader import CustomerReader, follow_updates
+from propense.runtime.engine import ScoringEngine
+from propense.runtime.integration_tests import IntegrationTests
+from propense.runtime.item_updates import ItemUpdates
+from propense.runtime.load_shedding import LoadShedder
 from propense.runtime.loaded_bundles import Bundles
-from propense.runtime.test_customers import Trials
 from propense.security.audit import AuditLog
 from propense.security.keys import KeyRing
 from propense.security.secrets import Secrets, open_secrets
 from propense.security.signing import trusted_keys
-from propense.serving.monitoring.monitor import Watch
-from propense.serving.operations.admission import Intake
-from propense.serving.reloading import Following
+from propense.serving.monitoring.monitor import Monitor
+from propense.serving.operations.admission import Admission
+from propense.serving.reloading import Reloader
 from propense.serving.shadow import Shadow, open_shadow
 from propense.settings import Settings, seconds
 from propense.web.rate_limits import Limiter
-from propense.web.webhooks import Hooks, Message
+from propense.web.webhooks import Hooks, WebhookMessage
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Service:
             AuditLog(self.data, own),
             own,
         )
-        self.stock = Stock(self.data)
-        self.following = Following(self)
+        self.stock = ItemUpdates(self.data)
+        self.following = Reloader(self)
         self.shadow: Shadow | None = None
         self.bundles = Bundles(
             self.shelf,
@@ -93,8 +93,8 @@ class Service:
         self.mapper = self._mapper()
         self.store = self._open_store("history")
         self.unsettled: Counter[str] = Counter()
-        self.trials = Trials(self.data, self._open_store)
-        self.gather: Gather
+        self.trials = IntegrationTests(self.data, self._open_store)
+        self.gather: Batcher
         self.writer: Writer
         self._watching: asyncio.Task[None] | None = None
         self.in_flight = 0
@@ -102,19 +102,19 @@ class Service:
         """Of the requests at work with large bodies, by the name of their route."""
         self.routes: Sequence[Any] = ()
         """Set by the application, which knows them."""
-        self.watch = Watch(self, self.data / "metrics", route_paths)
+        self.watch = Monitor(self, self.data / "metrics", route_paths)
         self.metrics = self.watch.metrics
-        self.people = People(self.store, n_workers == 1, self.unsettled, self.metrics)
-        self.intake = Intake(self)
+        self.people = CustomerReader(self.store, n_workers == 1, self.unsettled, self.metrics)
+        self.intake = Admission(self)
         self.hooks = Hooks(self.serve.webhooks, own)
 
     async def start(self) -> None:
         """Begin to write and to watch; called on the event loop that answers."""
         loop = asyncio.get_running_loop()
         limits = self.serve.limits
-        self.queue = Queue(loop, limits.wait_ms / 1e3, limits.standing_wait_ms / 1e3)
-        self.gather = Gather(loop, self.queue)
-        most = self.serve.limits.waiting_deeds
+        self.queue = LoadShedder(loop, limits.wait_ms / 1e3, limits.standing_wait_ms / 1e3)
+        self.gather = Batcher(loop, self.queue)
+        most = self.serve.limits.queued_messages
         self.writer = Writer(
             self.store, loop, self._on_kept, most, self.unsettled, self.metrics.store
         )
@@ -134,11 +134,11 @@ class Service:
         await asyncio.to_thread(self.hooks.close)
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> ScoringEngine:
         """What answers."""
         return self.bundles.serving
 
-    def engines(self) -> list[Engine]:
+    def engines(self) -> list[ScoringEngine]:
         """Every opened bundle whose memory of customers must follow changes."""
         engines = self.bundles.all()
         if self.shadow is not None and self.shadow.engine not in engines:
@@ -153,7 +153,7 @@ class Service:
         self.watch.log.notice("bundle promoted", bundle=version)
         self.following.swapped()
 
-    def _on_replaced(self, before: Engine, engine: Engine) -> None:
+    def _on_replaced(self, before: ScoringEngine, engine: ScoringEngine) -> None:
         if self.shadow is not None and self.shadow.engine is before:
             # Else what its memory holds would follow nothing any more.
             self.shadow.engine = engine
@@ -166,16 +166,16 @@ class Service:
         """The id a customer is kept under."""
         return self.doors.pseudonyms.pseudonym(user_id) if self.serve.pseudonyms else user_id
 
-    async def keep(self, deeds: Sequence[Deed]) -> list[Outcome]:
+    async def keep(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         """Have deeds written; on return they are in the next answer. Raises StoreError."""
-        own, trial = self.trials.part(deeds)
+        own, trial = self.trials.part(updates)
         if not trial:
             return await self.writer.append(own)
-        found = dict(await self.trials.keep(deeds, trial, self.engines()))
+        found = dict(await self.trials.keep(updates, trial, self.engines()))
         if own:
-            places = [place for place in range(len(deeds)) if place not in found]
+            places = [place for place in range(len(updates)) if place not in found]
             found |= zip(places, await self.writer.append(own), strict=True)
-        return [found[place] for place in range(len(deeds))]
+        return [found[place] for place in range(len(updates))]
 
     def log(self, decisions: Sequence[Decision]) -> None:
         """Keep what was shown, later."""
@@ -189,10 +189,12 @@ class Service:
     def announce(self, kind: str, content: dict[str, Any]) -> None:
         """Tell the webhooks."""
         now = time.time_ns() // 1000
-        self.hooks.send(Message(id=secrets.token_hex(16), kind=kind, time=now, content=content))
+        self.hooks.send(
+            WebhookMessage(id=secrets.token_hex(16), kind=kind, time=now, content=content)
+        )
 
-    def _on_kept(self, deeds: Sequence[Deed], outcomes: Sequence[Outcome]) -> None:
-        follow_deeds(self.engines(), deeds, outcomes, self.people.alone)
+    def _on_kept(self, updates: Sequence[CustomerUpdate], outcomes: Sequence[WriteResult]) -> None:
+        follow_updates(self.engines(), updates, outcomes, self.people.alone)
 
     def _current(self) -> str:
         version = read_current(self.shelf).version

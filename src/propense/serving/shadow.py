@@ -12,8 +12,8 @@ import numpy as np
 
 from propense.errors import StoreError
 from propense.history.records import Customer
-from propense.runtime.customer_state import Known
-from propense.runtime.engine import Engine, Moment
+from propense.runtime.customer_state import CustomerState
+from propense.runtime.engine import CustomerAsOf, ScoringEngine
 from propense.serving.answers import Asked, asks, list_items
 from propense.serving.messages import RecommendAnswer
 
@@ -53,7 +53,7 @@ class GoalDifference(msgspec.Struct, frozen=True, kw_only=True):
 class Shadow:
     """The bundle that answers silently."""
 
-    def __init__(self, service: Service, engine: Engine) -> None:
+    def __init__(self, service: Service, engine: ScoringEngine) -> None:
         self._service = service
         self.engine = engine
         self._file = service.data / FILE
@@ -69,8 +69,8 @@ class Shadow:
 
     def compare_goals(
         self,
-        engine: Engine,
-        customers: Sequence[Known],
+        engine: ScoringEngine,
+        customers: Sequence[CustomerState],
         as_of: Sequence[int],
         answers: Sequence[np.ndarray],
         now: int,
@@ -124,13 +124,13 @@ class Shadow:
 
     async def _goals(
         self,
-        engine: Engine,
-        customers: list[Known],
+        engine: ScoringEngine,
+        customers: list[CustomerState],
         as_of: list[int],
         answers: list[np.ndarray],
         now: int,
     ) -> None:
-        moments: list[Moment] = []
+        moments: list[CustomerAsOf] = []
         given: list[np.ndarray] = []
         for known, moment, answer in zip(customers, as_of, answers, strict=True):
             again = await self._find(known)
@@ -154,7 +154,7 @@ class Shadow:
                     )
                 )
 
-    async def _find(self, known: Known) -> Known | None:
+    async def _find(self, known: CustomerState) -> CustomerState | None:
         """The same customer as the shadow's bundle reads them; None, and counted, where they have
         changed since. Raises StoreError where the store cannot be read."""
         if not known.version:

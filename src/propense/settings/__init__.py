@@ -17,21 +17,21 @@ from propense.settings.records import (
     Settings,
     Source,
     Split,
-    Table,
+    TableSource,
     Train,
     Tuning,
 )
-from propense.settings.serve import Limits, Mapping, Scenario, Serve
+from propense.settings.serve import EventMapping, Limits, Scenario, Serve
 
 __all__ = [
     "Cancelled",
     "Clean",
     "Evaluate",
+    "EventMapping",
     "Features",
     "File",
     "Goal",
     "Limits",
-    "Mapping",
     "Model",
     "Pack",
     "Recommend",
@@ -42,7 +42,7 @@ __all__ = [
     "Settings",
     "Source",
     "Split",
-    "Table",
+    "TableSource",
     "Train",
     "Tuning",
     "parse_settings",

@@ -97,7 +97,7 @@ def _check(settings: Settings) -> None:
         _check_goal(name, goal)
     if not settings.sources and settings.users is None:
         raise SettingsError("no data: name at least one [sources.NAME] or a [users] table")
-    for duration in (settings.split.every, settings.clean.duplicate_window):
+    for duration in (settings.split.as_of_every, settings.clean.duplicate_window):
         seconds(duration)
     for window in settings.features.windows:
         seconds(window)

@@ -63,7 +63,7 @@ class Source(File, frozen=True, kw_only=True):
     """How rows that cancel others are marked."""
 
 
-class Table(File, frozen=True, kw_only=True):
+class TableSource(File, frozen=True, kw_only=True):
     """A file of users, items, identities, exposures or impressions."""
 
     path: str | tuple[str, ...]
@@ -113,7 +113,7 @@ class Split(Record, frozen=True):
     """Train, validation and test."""
     folds: int | None = None
     """Cross-validation by user or group, instead of one test part."""
-    every: str = "7d"
+    as_of_every: str = "7d"
     """Grid of as-of moments."""
     validation_from: str | None = None
     """A moment; default: by the fractions and the longest horizon."""
@@ -125,7 +125,7 @@ class Split(Record, frozen=True):
     """Values of `group` that make the part; without them groups are dealt by hash."""
     test: tuple[str, ...] = ()
     """Values of `group` that make the part."""
-    apart: str | None = None
+    disjoint_on: str | None = None
     """Users column: a test user whose value was seen in train or validation is left out."""
     max_as_of_per_user: int | None = None
     """Cap on as-of rows a user in one part, spread evenly; the account says what it left out."""
@@ -246,7 +246,7 @@ class Train(Record, frozen=True):
     """auto: a CUDA device where there is one; there products are in bfloat16."""
     warm_start: Literal["auto", "never"] = "auto"
     """auto: where only data was added since the run's last training, begin where that ended."""
-    trust: bool = True
+    downweight_shilling: bool = True
     """Customers who push a few items in step with others count less for what is shown."""
 
 
@@ -308,7 +308,7 @@ class Evaluate(Record, frozen=True):
     """Fewer customers of either outcome in test: intervals, no verdict."""
     max_rows: Count | None = 100_000
     """Cap on judged rows a part: whole users drawn by chance; the report says so."""
-    worth: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    min_gain: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     """The network pays only for at least this share of what the best rival gains over the base
     rate; less is level, however sure."""
 
@@ -345,11 +345,11 @@ class Settings(Record, frozen=True):
     run: str = "runs/main"
     """Folder of everything a run writes."""
     sources: dict[str, Source] = {}
-    identities: Table | None = None
-    users: Table | None = None
-    items: Table | None = None
-    exposures: Table | None = None
-    impressions: Table | None = None
+    identities: TableSource | None = None
+    users: TableSource | None = None
+    items: TableSource | None = None
+    exposures: TableSource | None = None
+    impressions: TableSource | None = None
     clean: Clean = Clean()
     split: Split = Split()
     goals: dict[str, Goal] = {}

@@ -9,7 +9,7 @@ import msgspec
 from propense.settings.record import Count, Record
 
 
-class Mapping(Record, frozen=True):
+class EventMapping(Record, frozen=True):
     """What an incoming event name means. Paths like "properties.course_id" lead into the
     message; the first that is there counts."""
 
@@ -78,7 +78,7 @@ class Limits(Record, frozen=True):
     """A question that would wait longer is shed with 503."""
     standing_wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 3
     """The same where more is asked than can be answered; there for six questions at least."""
-    waiting_deeds: Count = 50_000
+    queued_messages: Count = 50_000
     """Events not yet written; more are shed with 503."""
     cache_megabytes: Annotated[float, msgspec.Meta(gt=0)] = 46
     """Of histories and answers in memory, a process; a bundle that is open has half of them."""
@@ -101,9 +101,9 @@ class Serve(Record, frozen=True):
     """An acknowledged event survives the death of the process, or of the machine."""
     source: str | None = None
     """Source word of live events, where the key has none."""
-    events: dict[str, Mapping] = {}
+    events: dict[str, EventMapping] = {}
     """Incoming event name -> what it means. Others keep their name as the action."""
-    pages: Mapping | None = None
+    pages: EventMapping | None = None
     """What `page` and `screen` calls mean; default: the action "page" or "screen"."""
     consent: bool = False
     """True: a customer without a "personalise" flag is not personalised, nor trained on without

@@ -9,7 +9,7 @@ from functools import partial
 from propense.progress import Progress
 from propense.training.loop import Measure, Trainer
 from propense.training.thread_pool import run_side_by_side
-from propense.training.validation import Judge
+from propense.training.validation import Validator
 
 
 def count_at_once(n_networks: int, threads: int) -> int:
@@ -25,7 +25,7 @@ def count_at_once(n_networks: int, threads: int) -> int:
 
 def fit_together(
     trainers: Sequence[Trainer],
-    judge: Judge | None,
+    judge: Validator | None,
     measure: Measure,
     progress: Progress,
     threads: int,

@@ -40,10 +40,10 @@ from propense.training.examples import (
 )
 from propense.training.losses import goal_losses, mean_known
 from propense.training.sampled_softmax import next_item_loss
-from propense.training.validation import Judge, Scores
+from propense.training.validation import Scores, Validator
 from propense.training.weight_ema import average_weights
 
-Measure = Callable[[CustomerNetwork, Judge], Scores]
+Measure = Callable[[CustomerNetwork, Validator], Scores]
 """Scores a network on the judge's sample."""
 
 FULL_SOFTMAX_ITEMS = 4096
@@ -57,7 +57,7 @@ CLIP = 5.0
 
 
 @dataclass(frozen=True)
-class Course:
+class Schedule:
     """How one training goes."""
 
     name: str
@@ -94,7 +94,7 @@ class Trainer:
         network: CustomerNetwork,
         content: Content,
         examples: Examples,
-        course: Course,
+        course: Schedule,
         folder: Path,
     ) -> None:
         self.network = network
@@ -123,7 +123,7 @@ class Trainer:
         self.y = self._tensor(examples.rows.y)
 
     def fit(
-        self, judge: Judge | None, measure: Measure, progress: Progress, halted: threading.Event
+        self, judge: Validator | None, measure: Measure, progress: Progress, halted: threading.Event
     ) -> None:
         """Train until validation stops improving; `best` ends with the weights of each graph.
 
@@ -276,7 +276,7 @@ class Trainer:
         return mean_known(goal_losses(raw, y, self.shape), y).sum()
 
     def _close_epoch(
-        self, judge: Judge | None, measure: Measure, seconds: float, n_steps: int
+        self, judge: Validator | None, measure: Measure, seconds: float, n_steps: int
     ) -> None:
         state = self.state
         average = self.average.module

@@ -30,7 +30,7 @@ from propense.training.checkpoints import Training
 from propense.training.ensemble import count_at_once, fit_together
 from propense.training.examples import Examples, gather_examples
 from propense.training.graphs import Networks, TorchGraphs, read_item_vectors
-from propense.training.loop import Course, Trainer
+from propense.training.loop import Schedule, Trainer
 from propense.training.losses import constant_outputs
 from propense.training.shaping import (
     build_network,
@@ -38,8 +38,14 @@ from propense.training.shaping import (
     derive_shape,
     head_of_action,
 )
-from propense.training.validation import Judge, Scores
-from propense.training.warm_start import Laid, Start, Taken, sum_up, take_over
+from propense.training.validation import Scores, Validator
+from propense.training.warm_start import (
+    InitialWeights,
+    Transferred,
+    TransferReport,
+    sum_up,
+    take_over,
+)
 
 _SEEDS_APART = 1_000_003
 """Between the networks of an ensemble, so that runs of neighbouring seeds share none."""
@@ -54,7 +60,7 @@ MAX_JUDGED = 10_000
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A network with each graph's best weights, and how it came to be."""
 
     networks: Networks
@@ -65,7 +71,7 @@ class Trained:
     """One a network of the ensemble."""
     n_rows: int
     n_rows_available: int
-    taken: Taken | None = None
+    taken: TransferReport | None = None
     """From an earlier training; None where it began cold."""
 
     @property
@@ -80,9 +86,9 @@ def train_network(
     progress: Progress | None = None,
     passes: Sequence[dict[str, int]] | None = None,
     watch: Callable[[Scores], None] | None = None,
-    start: Start | None = None,
+    start: InitialWeights | None = None,
     like: NetworkShape | None = None,
-) -> Trained:
+) -> TrainedNetwork:
     """Train until validation says stop, or for exactly each network's `passes` without a judge.
 
     `watch` is told the validation scores of every pass. The weights of `start` are laid over
@@ -119,7 +125,7 @@ def train_network(
     ) if shape.has_sequence else _table_examples(dataset, clock, rows)  # fmt: skip
     judge = _judge(dataset, clock, rng) if passes is None else None
 
-    def measure(network: CustomerNetwork, judge: Judge) -> Scores:
+    def measure(network: CustomerNetwork, judge: Validator) -> Scores:
         alone = [network]
         scorer = make_scorer(Networks(alone, alone), content)
         scores = judge.scores(scorer, make_ranker(dataset, scorer))
@@ -130,7 +136,7 @@ def train_network(
     lanes, mixed = (threads, False) if device.type == "cpu" else (1, True)
     outputs = constant_outputs(y, shape)
     from_where = "" if start is None else start.digest
-    taken: list[Laid] = []
+    taken: list[Transferred] = []
     trainers = []
     for number in range(shape.ensemble):
         exactly = None if passes is None else passes[number]
@@ -148,7 +154,7 @@ def train_network(
             save_file(weights, trainer.folder / f"{graph}.safetensors")
     (folder / "shape.json").write_bytes(msgspec.json.encode(shape))
     networks = open_networks(folder)
-    return Trained(
+    return TrainedNetwork(
         networks, content, make_scorer(networks, content), clock,
         [trainer.state.summary() for trainer in trainers], len(rows), len(everything),
         None if start is None else sum_up(taken, start, shape.n_items),
@@ -236,12 +242,12 @@ def draw(total: int, most: int, rng: np.random.Generator) -> Ints:
     return np.sort(rng.choice(total, most, replace=False))
 
 
-def _judge(dataset: Dataset, clock: EventClock, rng: np.random.Generator) -> Judge:
+def _judge(dataset: Dataset, clock: EventClock, rng: np.random.Generator) -> Validator:
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == VALIDATION))
     rows = rows.take(draw(len(rows), MAX_JUDGED, rng))
     targets = dataset.targets.of_part(VALIDATION)
     targets = targets.take(draw(len(targets), MAX_JUDGED, rng))
-    return Judge(
+    return Validator(
         dataset.histories, clock, rows, dataset.features_of(rows), targets,
         owned_actions(dataset.encoder),
     )  # fmt: skip
@@ -264,16 +270,16 @@ def _course(
     passes: dict[str, int] | None,
     lanes: int,
     mixed: bool,
-) -> Course:
+) -> Schedule:
     """How network `number` of the ensemble is trained; those not at once share the time."""
     chosen = settings.train
-    turns = -(-shape.ensemble // count_at_once(shape.ensemble, lanes))
+    cycles = -(-shape.ensemble // count_at_once(shape.ensemble, lanes))
     size = examples.n_tokens + len(examples.rows)
     cells = int(np.clip(size / STEPS_A_PASS, MIN_CELLS, MAX_CELLS))
     table_rows = int(np.clip(len(examples.rows) // TABLE_STEPS, MIN_ROWS, MAX_ROWS))
     # A small set is read often before it is known; a large one is known after few passes.
     patience = chosen.patience or int(np.clip(round(12 - 5 * np.log10(max(size, 1) / 1e4)), 4, 16))
-    return Course(
+    return Schedule(
         name=f"network {number + 1}, " if shape.ensemble > 1 else "",
         seed=chosen.seed + number * _SEEDS_APART,
         learning_rate=chosen.learning_rate,
@@ -281,7 +287,7 @@ def _course(
         patience=patience,
         max_cells=cells,
         table_rows=table_rows,
-        max_seconds=chosen.max_minutes * 60 / turns if chosen.max_minutes and not passes else None,
+        max_seconds=chosen.max_minutes * 60 / cycles if chosen.max_minutes and not passes else None,
         checkpoint_seconds=chosen.checkpoint_seconds,
         fingerprint=_fingerprint(examples, settings, shape, passes, mixed),
         mixed=mixed,

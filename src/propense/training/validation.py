@@ -54,7 +54,7 @@ class Scores(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Judge:
+class Validator:
     """A fixed sample of the validation part and how it is scored."""
 
     histories: Histories

@@ -30,7 +30,7 @@ from propense.schemas import SplitPlan
 from propense.settings import Model, Settings, Split
 from propense.training.checkpoints import Training
 
-ORIGIN: Final = "origin.json"
+ORIGIN: Final = "trained_from.json"
 ENCODER: Final = "encoder"
 MOST_IN_A_ROW: Final = 4
 """Warm trainings between two cold ones."""
@@ -38,7 +38,7 @@ _OWN: Final = ("tabular.numbers.edges",)
 """Made of the data, not learned."""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class TrainedFrom(msgspec.Struct, frozen=True):
     """What a training was made with, as far as the next one must agree with it."""
 
     model: Model
@@ -50,8 +50,8 @@ class Origin(msgspec.Struct, frozen=True):
     """Version of the parameters."""
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """What a training took over; part of training/learned.json."""
+class TransferReport(msgspec.Struct, frozen=True):
+    """What a training took over; part of training/customer_model.json."""
 
     passes: int = 0
     """That the taken weights have behind them, over all trainings since the last cold one; the
@@ -67,7 +67,7 @@ class Taken(msgspec.Struct, frozen=True):
     """Parameters that begin as in a cold start, wholly or with some of their rows."""
 
 
-class Laid(NamedTuple):
+class Transferred(NamedTuple):
     """What one network took over."""
 
     weights: int
@@ -77,7 +77,7 @@ class Laid(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """Weights of an earlier training, ready to be taken over."""
 
     weights: Sequence[dict[str, Tensor]]
@@ -85,7 +85,7 @@ class Start:
     labels: Labels
     passes: int
     in_a_row: int
-    """Both as of `Taken`."""
+    """Both as of `TransferReport`."""
 
     @property
     def digest(self) -> str:
@@ -110,7 +110,7 @@ def write_origin(dataset: Dataset, settings: Settings, folder: Path) -> None:
     """Leave beside the weights what a later training needs to take them over."""
     dataset.encoder.save(folder / ENCODER)
     chosen = settings.train
-    origin = Origin(
+    origin = TrainedFrom(
         settings.model, chosen.seed, chosen.learning_rate, settings.split, dataset.plan,
         WEIGHTS,
     )  # fmt: skip
@@ -122,8 +122,8 @@ def find_start(
     dataset: Dataset,
     settings: Settings,
     trainings: Sequence[Training],
-    taken: Taken | None,
-) -> tuple[Start | None, str]:
+    taken: TransferReport | None,
+) -> tuple[InitialWeights | None, str]:
     """What can be taken over from the training in `folder`, and why not where nothing can.
 
     Only the data may have changed since: another model, seed or learning rate is another
@@ -132,7 +132,7 @@ def find_start(
     some in a row one begins cold. `trainings` and `taken` are told of the one in `folder`.
     """
     try:
-        origin = msgspec.json.decode((folder / ORIGIN).read_bytes(), type=Origin)
+        origin = msgspec.json.decode((folder / ORIGIN).read_bytes(), type=TrainedFrom)
         shape = msgspec.json.decode((folder / "shape.json").read_bytes(), type=NetworkShape)
         encoder = Encoder.load(folder / ENCODER)
     except FileNotFoundError:
@@ -159,7 +159,7 @@ def find_start(
     ]
     passes = max(min(training.passes.values()) for training in trainings)
     passes += 0 if taken is None else taken.passes
-    return Start(weights, label(encoder, shape), passes, in_a_row), ""
+    return InitialWeights(weights, label(encoder, shape), passes, in_a_row), ""
 
 
 def earliest(training: Training) -> str:
@@ -184,13 +184,15 @@ def _judged_earlier(then: SplitPlan, now: SplitPlan) -> bool:
     )
 
 
-def take_over(network: CustomerNetwork, encoder: Encoder, start: Start, number: int) -> Laid:
+def take_over(
+    network: CustomerNetwork, encoder: Encoder, start: InitialWeights, number: int
+) -> Transferred:
     """Lay what `start` has for network `number` of an ensemble over its fresh weights."""
     labels = label(encoder, network.shape)
     mine = {name: p for name, p in network.state_dict().items() if name not in _OWN}
     everything = sum(p.numel() for p in mine.values())
     if number >= len(start.weights):
-        return Laid(0, everything, tuple(mine), 0)
+        return Transferred(0, everything, tuple(mine), 0)
     theirs = {
         start.labels.get(name, NO_LABEL)[0] or name: (name, tensor)
         for name, tensor in start.weights[number].items()
@@ -212,13 +214,13 @@ def take_over(network: CustomerNetwork, encoder: Encoder, start: Start, number: 
             fresh.append(name)
         if name == "items.id.weight":
             items = len(here[0])
-    return Laid(taken, everything, tuple(fresh), items)
+    return Transferred(taken, everything, tuple(fresh), items)
 
 
-def sum_up(laid: Sequence[Laid], start: Start, n_items: int) -> Taken:
+def sum_up(laid: Sequence[Transferred], start: InitialWeights, n_items: int) -> TransferReport:
     """What all networks of an ensemble took over."""
     weights, everything = (sum(sizes) for sizes in zip(*[one[:2] for one in laid], strict=True))
-    return Taken(
+    return TransferReport(
         start.passes, start.in_a_row, round(weights / max(everything, 1), 4),
         min(one.items for one in laid), n_items,
         tuple(sorted({name for one in laid for name in one.fresh})),

@@ -21,13 +21,13 @@ _PLACES: Final = struct.Struct(f"<{_DEPTH}I")
 _MOST: Final = 2**32 - 1
 
 Places = tuple[int, int, int, int]
-FloodLimit = Literal["events_per_day", "new_customers_per_hour"]
+QuotaName = Literal["events_per_day", "new_customers_per_hour"]
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class QuotaRefusal(msgspec.Struct, frozen=True):
     """Why something was not taken in. It names nobody."""
 
-    limit: FloodLimit
+    limit: QuotaName
     reason: str
     retry_after: float
     """Seconds until as much would be granted."""
@@ -77,7 +77,7 @@ class Sketch:
         self._cells = array("I", bytes(4 * (_DEPTH << self._bits)))
 
 
-class Quota:
+class QuotaWindow:
     """At most `most` of each name in any `span` of microseconds.
 
     Held are the counts of the present span and of the one before, which weighs as much as of
@@ -94,7 +94,7 @@ class Quota:
     def take(self, name: str, n: int, now: int) -> float:
         """Take `n`: 0.0 where they were granted, else the seconds to wait, and nothing was
         taken. More than `most` at once is never granted: infinity."""
-        gone = self._turn(now)
+        gone = self._cycle(now)
         places = self._present.places(name)
         present, before = self._present.count(places), self._before.count(places)
         if present + before * (1 - gone) + n <= self.most:
@@ -102,7 +102,7 @@ class Quota:
             return 0.0
         return self._wait(present, before, gone, n) * self.span / 1e6
 
-    def _turn(self, now: int) -> float:
+    def _cycle(self, now: int) -> float:
         """Begin a new span where it is time; the share of the present one that is over."""
         number = now // self.span
         if self._number is None:
@@ -126,7 +126,7 @@ class Quota:
         return 1 - gone + 1 - room / present
 
 
-class Floods:
+class Quotas:
     """The limits of `Limits` on what is added. Each process counts for itself: where `n`
     processes serve, up to `n` times as much may pass if it is spread over all.
 
@@ -134,27 +134,27 @@ class Floods:
     """
 
     def __init__(self, limits: Limits, key: bytes) -> None:
-        self._events = Quota(limits.events_per_day, DAY, CUSTOMER_BITS, key)
-        self._customers = Quota(limits.new_customers_per_hour, HOUR, ADDRESS_BITS, key)
+        self._events = QuotaWindow(limits.events_per_day, DAY, CUSTOMER_BITS, key)
+        self._customers = QuotaWindow(limits.new_customers_per_hour, HOUR, ADDRESS_BITS, key)
 
-    def take_events(self, user_id: str, n: int, now: int) -> Refusal | None:
+    def take_events(self, user_id: str, n: int, now: int) -> QuotaRefusal | None:
         """Let `n` events of a customer in, all or none. `now` in microseconds."""
         wait = self._events.take(user_id, n, now)
         if not wait:
             return None
-        return Refusal(
+        return QuotaRefusal(
             "events_per_day",
             f"one customer may have {self._events.most:,} events a day; raise [serve.limits] "
             f"events_per_day if these are real",
             wait,
         )
 
-    def take_customers(self, address: str, n: int, now: int) -> Refusal | None:
+    def take_customers(self, address: str, n: int, now: int) -> QuotaRefusal | None:
         """Let so many names of which nothing is held in, which come with a browser key."""
         wait = self._customers.take(network_of(address), n, now)
         if not wait:
             return None
-        return Refusal(
+        return QuotaRefusal(
             "new_customers_per_hour",
             f"one address may bring {self._customers.most:,} new customers an hour; raise "
             f"[serve.limits] new_customers_per_hour if these are real, or name the proxy",

@@ -33,7 +33,7 @@ _CHECK: Final = struct.Struct("<II")
 _CHECK_AT: Final = 40
 
 
-class Cells:
+class SharedCounters:
     """A row of int64 cells in this process's own file of `folder`.
 
     `layout` names every cell; a file of another layout starts from zero. The file is locked

@@ -38,7 +38,7 @@ PAUSES: Final = (1.0, 5.0, 30.0, 120.0)
 TIMEOUT: Final = 5.0
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened: "promote", "rollback", "alarm", "erasure"."""
 
     id: str
@@ -56,7 +56,7 @@ class _Waiting(NamedTuple):
     number: int
     attempt: int
     url: SplitResult
-    message: Message
+    message: WebhookMessage
 
 
 class Hooks:
@@ -92,7 +92,7 @@ class Hooks:
         if self._urls:
             self._thread.start()
 
-    def send(self, message: Message) -> None:
+    def send(self, message: WebhookMessage) -> None:
         """Let the message be sent to every URL, soon."""
         for url in self._urls:
             with self._changed:
@@ -110,7 +110,7 @@ class Hooks:
         if self._urls:
             self._thread.join(seconds)
 
-    def _add(self, pause: float, attempt: int, url: SplitResult, message: Message) -> None:
+    def _add(self, pause: float, attempt: int, url: SplitResult, message: WebhookMessage) -> None:
         due = time.monotonic() + pause
         heapq.heappush(self._waiting, _Waiting(due, next(self._numbers), attempt, url, message))
         self._changed.notify()
@@ -171,7 +171,7 @@ class Hooks:
         finally:
             connection.close()
 
-    def _drop(self, url: SplitResult, message: Message, reason: str) -> None:
+    def _drop(self, url: SplitResult, message: WebhookMessage, reason: str) -> None:
         self.dropped += 1
         log.warning("webhook %s to %s was dropped: %s", message.kind, url.hostname, reason)
 

@@ -16,7 +16,7 @@ from propense.evaluation.judging.learning_curve import (
     judge_goal_task,
     judge_items_task,
 )
-from propense.evaluation.judging.learning_words import tell_of_data, tell_of_depth
+from propense.evaluation.judging.learning_words import describe_data, describe_depth
 from propense.evaluation.metrics.propensity import log_loss
 from propense.evaluation.metrics.value import tweedie_deviance
 from propense.evaluation.records import Interval, LearningCurve, LearningPoint, LearningTask
@@ -134,11 +134,11 @@ def test_of_the_data_no_more_is_said_than_its_interval_shows(half, few, headline
         point("50", 0.5, tasks=[task(0.1, half, few=few)], seconds=4.0),
         point("100", own=True, tasks=[task(0.12, few=few)]),
     ]
-    said = tell_of_data(shares)
+    said = describe_data(shares)
     assert headline in said[0].en and line in said[2].en
     assert "A pass took 2.0 s, against 1.0 s at 50 %" in said[1].en
     assert all(re.search("[一-鿿]", text.zh) for text in said)
-    assert "Too few customers" in tell_of_data(shares[-1:])[0].en
+    assert "Too few customers" in describe_data(shares[-1:])[0].en
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_of_the_depth_the_next_size_is_asked(own, near, found, headline):
               tasks=[task(0.1, found if size == near else LEVEL)])
         for size in ("small", "base", "large")
     ]  # fmt: skip
-    said = tell_of_depth(sizes)
+    said = describe_depth(sizes)
     assert headline in said[0].en
     words = {BETTER: "(+0.0100 to +0.0300): better.", WORSE: "(−0.0300 to −0.0100): worse."}
     (line,) = [text.en for text in said[2:] if text.en.startswith(near)]
     assert len(said) == 4 and words.get(found, "cannot tell it from chance") in line
     alone = [p for p in sizes if p.own]
-    assert "no sequence part" in tell_of_depth(alone)[0].en
+    assert "no sequence part" in describe_depth(alone)[0].en
 
 
 def make_curve(goal="pay"):
@@ -177,7 +177,7 @@ def make_curve(goal="pay"):
     ]
     curve = LearningCurve(points=points, resamples=77)
     return msgspec.structs.replace(
-        curve, data=tell_of_data(curve.shares()), depth=tell_of_depth(curve.sizes())
+        curve, data=describe_data(curve.shares()), depth=describe_depth(curve.sizes())
     )
 
 
@@ -237,13 +237,13 @@ def test_the_command_line_says_which_trainings_had_too_little_time(tmp_path):
 def test_a_training_that_had_too_little_time_is_no_witness():
     level = [task(0.1, LEVEL)]
     own = point("base-100", own=True, cut_short=True, tasks=level)
-    data = tell_of_data([point("base-50", 0.5, tasks=level), own])[0].en
+    data = describe_data([point("base-50", 0.5, tasks=level), own])[0].en
     assert data.startswith("Whether more data would help is not told here")
     assert "max_minutes ended its training" in data
     own = point("base-100", own=True, n_rows=600, n_rows_available=900)
     rows = [point("base-50", 0.5, n_rows=600, n_rows_available=600), own]
     goals = [msgspec.structs.replace(p, tasks=[task(0.1, LEVEL, "pay")]) for p in rows]
-    assert "both learned from 600 rows" in tell_of_data(goals)[0].en
+    assert "both learned from 600 rows" in describe_data(goals)[0].en
     own = point("base-100", own=True, tasks=level)
     deep = point("large-100", size="large", cut_short=True, tasks=level)
-    assert "is not told here" in tell_of_depth([own, deep])[0].en
+    assert "is not told here" in describe_depth([own, deep])[0].en

@@ -14,7 +14,7 @@ import pytest
 
 from propense.errors import StoreError
 from propense.history.opening import open_store, restore_store
-from propense.history.records import Decision, Deed, LiveEvent
+from propense.history.records import CustomerUpdate, Decision, LiveEvent
 from propense.history.sqlite.maintenance import MESSAGES, QUIET
 from propense.history.sqlite.page_scan import gaps, has_traces
 from propense.history.sqlite.schema import MIGRATIONS
@@ -38,8 +38,8 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     found.close()
 
 
-def deed(message_id: str, user_id: str, received: int = T0, **more: object) -> Deed:
-    return Deed(message_id=message_id, user_id=user_id, received=received, **more)
+def update(message_id: str, user_id: str, received: int = T0, **more: object) -> CustomerUpdate:
+    return CustomerUpdate(message_id=message_id, user_id=user_id, received=received, **more)
 
 
 def view(n: int = 0) -> LiveEvent:
@@ -65,7 +65,7 @@ def test_a_file_of_version_1_gets_its_views(tmp_path: Path) -> None:
     store = opened(tmp_path)
     found = store.read("ada")
     assert found is not None and found.traits == {"a": 1} and found.version == 1
-    store.append([deed("m1", "ada", events=(view(),)), deed("m2", "bob")])
+    store.append([update("m1", "ada", events=(view(),)), update("m2", "bob")])
     assert rows(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert rows(path, "SELECT user_id, item_id FROM live_events") == [("ada", "item-0")]
     assert store.n_customers() == 2
@@ -76,14 +76,16 @@ def test_the_state_of_the_views_is_another_after_each_change(store: SqliteStore)
     def state() -> dict[object, object]:
         return dict(rows(store.path, "SELECT * FROM live_state"))
 
-    store.append([deed("m0", "bob", consent={"train": False}), deed("m1", "ada")])
+    store.append([update("m0", "bob", consent={"train": False}), update("m1", "ada")])
     seen = [state()]
-    store.append([deed("m2", "ada", events=(view(),))])
+    store.append([update("m2", "ada", events=(view(),))])
     seen.append(state())
-    store.append([deed("m3", "ada", traits={"a": 1})])
+    store.append([update("m3", "ada", traits={"a": 1})])
     seen.append(state())
     assert len({found["live_events"] for found in seen}) == 3
-    store.append([deed("m4", "bob", events=(view(),)), deed("m5", "verify:1", events=(view(),))])
+    store.append(
+        [update("m4", "bob", events=(view(),)), update("m5", "verify:1", events=(view(),))]
+    )
     assert state() == seen[-1]
     store.log_decisions(
         [Decision(user_id="x", time=T0, scenario="s", bundle="b", policy="p", items=("i",))]
@@ -118,12 +120,12 @@ def test_power_waits_for_the_disk_and_process_does_not(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_undoes_the_call_and_is_got_over(store: SqliteStore) -> None:
-    store.append([deed("m0", "ada", events=(view(),))])
+    store.append([update("m0", "ada", events=(view(),))])
     writer = store._writer
     assert writer is not None
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages}")
-    many = [deed(f"m{n}", f"user-{n}", events=(view(n),)) for n in range(1, 3000)]
+    many = [update(f"m{n}", f"user-{n}", events=(view(n),)) for n in range(1, 3000)]
     with pytest.raises(StoreError, match=r"history\.db.*full; nothing of the call.*make room"):
         store.append(many)
     assert store.n_customers() == 1 and store.versions(["user-1"]) == [0]
@@ -133,7 +135,7 @@ def test_a_full_disk_undoes_the_call_and_is_got_over(store: SqliteStore) -> None
 
 
 def test_what_was_written_goes_to_the_file_by_itself(store: SqliteStore) -> None:
-    store.append([deed("m0", "ada", events=(view(),), traits={"motto": "per aspera ad astra"})])
+    store.append([update("m0", "ada", events=(view(),), traits={"motto": "per aspera ad astra"})])
     deadline = time.monotonic() + 20
     while b"per aspera ad astra" not in store.path.read_bytes():
         assert time.monotonic() < deadline
@@ -142,10 +144,14 @@ def test_what_was_written_goes_to_the_file_by_itself(store: SqliteStore) -> None
 
 def test_old_message_ids_are_forgotten(store: SqliteStore) -> None:
     hour = 3_600_000_000
-    store.append([deed("old", "ada", T0), deed("older", "ada", T0 - 5, events=(view(),))])
-    store.append([deed("new", "ada", T0 + hour)])
+    store.append([update("old", "ada", T0), update("older", "ada", T0 - 5, events=(view(),))])
+    store.append([update("new", "ada", T0 + hour)])
     assert store.forget_messages() == 1
-    again = [deed("old", "ada", T0 + hour), deed("older", "ada", T0 + hour), deed("new", "ada")]
+    again = [
+        update("old", "ada", T0 + hour),
+        update("older", "ada", T0 + hour),
+        update("new", "ada"),
+    ]
     assert store.append(again) == ["repeated", "kept", "repeated"]
     assert rows(store.path, "SELECT count(*) FROM quiet_messages") == [(3,)]
 
@@ -161,8 +167,8 @@ def test_forgetting_never_reads_a_whole_table_for_a_row(store: SqliteStore, how)
 def test_many_quiet_messages_are_forgotten_page_by_page(store: SqliteStore) -> None:
     hour = 3_600_000_000
     for name in ("ada", "bob"):
-        store.append([deed(f"{name}-{n}", name, T0) for n in range(1_300)])
-    store.append([deed("new", "ada", T0 + 100 * 24 * hour)])
+        store.append([update(f"{name}-{n}", name, T0) for n in range(1_300)])
+    store.append([update("new", "ada", T0 + 100 * 24 * hour)])
     store.forget_messages()
     assert rows(store.path, "SELECT count(*) FROM quiet_messages") == [(1,)]
     assert rows(store.path, "SELECT count(*) FROM messages") == [(1,)]
@@ -188,7 +194,7 @@ def test_an_erasure_that_was_stopped_is_ended_by_the_next(
     import propense.history.sqlite.store as module
 
     secret = "f00dfeedf00dfeedf00dfeedf00dfeed"
-    store.append([deed("m1", secret, events=(view(),), traits={"motto": "ad astra per aspera"})])
+    store.append([update("m1", secret, events=(view(),), traits={"motto": "ad astra per aspera"})])
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -212,14 +218,14 @@ def test_erased_bytes_are_in_no_file(store: SqliteStore) -> None:
     emails = [f"{secret[:12]}@example.org" for secret in secrets]
     number = 0
 
-    def crowd(n: int) -> list[Deed]:
+    def crowd(n: int) -> list[CustomerUpdate]:
         nonlocal number
         made = []
         for _ in range(n):
             number += 1
             user = f"{rng.getrandbits(64):016x}"
             made.append(
-                deed(f"m{number}", user, events=tuple(view(k) for k in range(rng.randrange(4))),
+                update(f"m{number}", user, events=tuple(view(k) for k in range(rng.randrange(4))),
                      traits={"note": "x" * rng.randrange(200)})
             )  # fmt: skip
         return made
@@ -229,8 +235,8 @@ def test_erased_bytes_are_in_no_file(store: SqliteStore) -> None:
         for secret, email in zip(secrets, emails, strict=True):
             number += 1
             store.append(
-                [deed(f"m{number}", secret, events=(view(number),), traits={"email": email}),
-                 deed(f"n{number}", secret, previous_id="anon-" + secret, traits={"n": number})]
+                [update(f"m{number}", secret, events=(view(number),), traits={"email": email}),
+                 update(f"n{number}", secret, previous_id="anon-" + secret, traits={"n": number})]
             )  # fmt: skip
             store.log_decisions(
                 [Decision(user_id=secret, time=T0, scenario="s", bundle="b", policy="p",
@@ -254,8 +260,8 @@ def test_erased_bytes_are_in_no_file(store: SqliteStore) -> None:
 def test_a_remnant_between_rows_is_seen_and_goes(tmp_path: Path) -> None:
     """Without `secure_delete` a deleted row stays in its page; erasing rewrites the file."""
     store = opened(tmp_path)
-    store.append([deed(f"m{n}", f"user-{n:03d}", events=(view(),)) for n in range(500)])
-    store.append([deed("m", "the-one-who-stays-behind")])
+    store.append([update(f"m{n}", f"user-{n:03d}", events=(view(),)) for n in range(500)])
+    store.append([update("m", "the-one-who-stays-behind")])
     writer = store._writer
     assert writer is not None
     writer.execute("PRAGMA secure_delete = OFF")
@@ -273,7 +279,7 @@ def test_a_remnant_between_rows_is_seen_and_goes(tmp_path: Path) -> None:
 
 
 def test_short_ids_of_others_are_no_remnants(store: SqliteStore) -> None:
-    store.append([deed(f"m{n}", f"u{n}", events=(view(),)) for n in range(300)])
+    store.append([update(f"m{n}", f"u{n}", events=(view(),)) for n in range(300)])
     before = store.path.stat().st_ino, rows(store.path, "SELECT count(*) FROM events")
     store.erase("u2")
     assert store.versions(["u20"])[0] and store.versions(["u2"]) == [0]

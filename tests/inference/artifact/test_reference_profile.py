@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from propense.encoding.profiles import Profiles
 from propense.errors import BundleError
-from propense.export.fingerprint import event_parts, make_exposure
+from propense.export.reference_profile import event_parts, make_exposure
 from propense.history.records import LiveEvent
 from propense.inference.artifact.reference_profile import (
     ANY,
     OTHER,
     Bounds,
-    Exposure,
-    Fingerprint,
+    ItemShares,
+    ReferenceProfile,
     make_histogram,
     make_range,
     make_shares,
     micro_range,
-    read_fingerprint,
-    write_fingerprint,
+    read_reference_profile,
+    write_reference_profile,
 )
 from propense.schemas import TEST, TRAIN, VALIDATION, Histories
 
@@ -130,8 +130,8 @@ def test_numbers_of_profiles_are_held():
 def test_exposure_of_lists():
     ranked = np.array([[2, 3, 0], [2, 4, 3], [2, 0, 0]], np.int32)
     made = make_exposure(ranked, ("a", "b", "c", "d"))
-    assert made == Exposure(3, (0.5, 1.0, 1.0), {"a": 1.0, "b": 0.666667, "c": 0.333333})
-    assert make_exposure(np.zeros((2, 3), np.int32), ()) == Exposure(2)
+    assert made == ItemShares(3, (0.5, 1.0, 1.0), {"a": 1.0, "b": 0.666667, "c": 0.333333})
+    assert make_exposure(np.zeros((2, 3), np.int32), ()) == ItemShares(2)
 
 
 def dataset(by, **given_):
@@ -163,18 +163,18 @@ def test_every_event_has_its_part():
 
 
 def test_the_file_is_the_same_for_the_same(tmp_path):
-    made = Fingerprint(
+    made = ReferenceProfile(
         n_events=3, actions={"pay": 1.0}, goals={"pay": make_histogram(np.arange(9.0))},
         bounds=BOUNDS,
     )  # fmt: skip
-    write_fingerprint(made, tmp_path)
-    first = (tmp_path / "fingerprint.json").read_bytes()
-    assert read_fingerprint(tmp_path) == made
-    write_fingerprint(read_fingerprint(tmp_path), tmp_path)
-    assert (tmp_path / "fingerprint.json").read_bytes() == first
-    (tmp_path / "fingerprint.json").write_bytes(first[:50])
+    write_reference_profile(made, tmp_path)
+    first = (tmp_path / "reference_profile.json").read_bytes()
+    assert read_reference_profile(tmp_path) == made
+    write_reference_profile(read_reference_profile(tmp_path), tmp_path)
+    assert (tmp_path / "reference_profile.json").read_bytes() == first
+    (tmp_path / "reference_profile.json").write_bytes(first[:50])
     with pytest.raises(BundleError, match=r"fingerprint\.json of bundle"):
-        read_fingerprint(tmp_path)
-    (tmp_path / "fingerprint.json").unlink()
+        read_reference_profile(tmp_path)
+    (tmp_path / "reference_profile.json").unlink()
     with pytest.raises(BundleError, match="pack it again"):
-        read_fingerprint(tmp_path)
+        read_reference_profile(tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from propense.errors import BundleError, SettingsError, TrainError
-from propense.models.counts.recent_items import read_trails
+from propense.models.counts.recent_items import read_recent_items
 from propense.models.counts.transitions import CountSettings, fit_counts, load_counts
 from propense.schemas import Histories
 
@@ -157,8 +157,8 @@ def test_items_of_one_moment_never_cause_each_other_unless_asked() -> None:
 
 def test_repeating_one_item_does_not_push_the_others_out() -> None:
     clicks = in_order([2, 3, 3, 3, 3, 3])
-    trails = read_trails(clicks, np.array([0]), np.array([6]))
-    sources = trails.recent(np.array([0]), np.array([6]), 2, 1.0, 100)
+    recent_items = read_recent_items(clicks, np.array([0]), np.array([6]))
+    sources = recent_items.recent(np.array([0]), np.array([6]), 2, 1.0, 100)
     weight = np.bincount(sources.item, sources.weight)
     assert weight[2] == pytest.approx(0.5)
     assert weight[3] == pytest.approx(1.0)

@@ -19,7 +19,14 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.shelf import place, read_current
 from propense.pipeline import promotion
 from propense.pipeline.promotion import Promoted, promote_packed
-from propense.pipeline.resume.cycles import Clock, Schedule, Turn, read_turns, run_turns, turns_file
+from propense.pipeline.resume.cycles import (
+    Clock,
+    Cycle,
+    Schedule,
+    cycles_file,
+    read_cycles,
+    run_cycles,
+)
 from propense.pipeline.resume.fingerprints import (
     STAGES,
     Done,
@@ -79,13 +86,13 @@ def hands() -> Hands:
     return Hands()
 
 
-def take(monkeypatch: pytest.MonkeyPatch, runs: Runs, n: int, every: float = 3600.0) -> list[Turn]:
+def take(monkeypatch: pytest.MonkeyPatch, runs: Runs, n: int, every: float = 3600.0) -> list[Cycle]:
     monkeypatch.setattr(pipeline, "run", runs)
-    turns = run_turns(
+    cycles = run_cycles(
         lambda: settings_of(runs.folder), Schedule(every), runs.hands.clock(),
         lambda: nullcontext(NoProgress()),
     )  # fmt: skip
-    return [next(turns) for _ in range(n)]
+    return [next(cycles) for _ in range(n)]
 
 
 def test_turns_are_told_in_the_folder_and_begin_on_time(
@@ -94,16 +101,16 @@ def test_turns_are_told_in_the_folder_and_begin_on_time(
     good = Promoted("v0002", "promoted", "")
     bad = Promoted("v0002", "refused", "goal pay: auc is .6, v0001 has .8")
     runs = Runs(hands, tmp_path, (True, good), (False, None), (True, bad))
-    turns = take(monkeypatch, runs, 3)
-    assert [turn.outcome for turn in turns] == ["promoted", "unchanged", "refused"]
-    assert turns[2].reason.startswith("goal pay") and turns[1].made == ()
-    assert turns[0].made == tuple(stage.name for stage in STAGES)
+    cycles = take(monkeypatch, runs, 3)
+    assert [cycle.outcome for cycle in cycles] == ["promoted", "unchanged", "refused"]
+    assert cycles[2].reason.startswith("goal pay") and cycles[1].made == ()
+    assert cycles[0].made == tuple(stage.name for stage in STAGES)
     assert all(asked.pack.promote == "gate" for asked in runs.asked)
-    begun = [turn.began for turn in turns]
+    begun = [cycle.began for cycle in cycles]
     assert begun == ["2023-11-14T22:13:20+00:00", "2023-11-14T23:13:20+00:00",
                      "2023-11-15T00:13:20+00:00"]  # fmt: skip
-    assert [turn.next for turn in turns[:2]] == begun[1:]
-    assert read_turns(RunFolder(tmp_path / "runs/main")) == turns
+    assert [cycle.next for cycle in cycles[:2]] == begun[1:]
+    assert read_cycles(RunFolder(tmp_path / "runs/main")) == cycles
 
 
 def test_a_failure_is_told_and_tried_again_ever_later(
@@ -112,12 +119,12 @@ def test_a_failure_is_told_and_tried_again_ever_later(
     errors = [SourceError("app.csv is empty"), MemoryError(), OSError(28, "no space"),
               SourceError("again"), SourceError("again")]  # fmt: skip
     runs = Runs(hands, tmp_path, *errors, (False, None), seconds=0.0)
-    turns = take(monkeypatch, runs, 6, every=300)
-    assert [turn.outcome for turn in turns] == ["failed"] * 5 + ["unchanged"]
-    assert [turn.failures for turn in turns] == [1, 2, 3, 4, 5, 0]
-    assert turns[0].reason == "app.csv is empty" and turns[1].reason.startswith("MemoryError")
+    cycles = take(monkeypatch, runs, 6, every=300)
+    assert [cycle.outcome for cycle in cycles] == ["failed"] * 5 + ["unchanged"]
+    assert [cycle.failures for cycle in cycles] == [1, 2, 3, 4, 5, 0]
+    assert cycles[0].reason == "app.csv is empty" and cycles[1].reason.startswith("MemoryError")
     waits = [
-        _seconds(later.began) - _seconds(turn.began) for turn, later in itertools.pairwise(turns)
+        _seconds(later.began) - _seconds(cycle.began) for cycle, later in itertools.pairwise(cycles)
     ]
     assert waits == [60, 120, 240, 300, 300]
 
@@ -134,8 +141,8 @@ def test_whoever_stops_it_is_obeyed_and_it_is_told(
     runs = Runs(hands, tmp_path, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         take(monkeypatch, runs, 1)
-    (turn,) = read_turns(RunFolder(tmp_path / "runs/main"))
-    assert turn.outcome == "stopped" and turn.turn == 1
+    (cycle,) = read_cycles(RunFolder(tmp_path / "runs/main"))
+    assert cycle.outcome == "stopped" and cycle.cycle == 1
 
 
 def test_a_torn_line_does_not_hide_the_others(
@@ -143,10 +150,10 @@ def test_a_torn_line_does_not_hide_the_others(
 ) -> None:
     run = RunFolder(tmp_path / "runs/main")
     take(monkeypatch, Runs(hands, tmp_path, (False, None)), 1)
-    with turns_file(run).open("ab") as stream:
+    with cycles_file(run).open("ab") as stream:
         stream.write(b'{"turn":2,"beg')
     take(monkeypatch, Runs(hands, tmp_path, (False, None)), 1)
-    assert [turn.turn for turn in read_turns(run)] == [1, 2]
+    assert [cycle.cycle for cycle in read_cycles(run)] == [1, 2]
 
 
 def test_one_run_at_a_time_and_the_lock_of_a_dead_one_is_taken(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from propense.inference.artifact.reference_profile import Fingerprint, make_histogram
+from propense.inference.artifact.reference_profile import ReferenceProfile, make_histogram
 from propense.serving.monitoring.drift import BLOCKS, DriftMonitor
 
 RNG = np.random.default_rng(0)
 TRAINED = RNG.beta(2, 8, 20_000)
-FINGERPRINT = Fingerprint(
+FINGERPRINT = ReferenceProfile(
     n_events=20_000,
     actions={"view": 0.8, "pay": 0.15, "like": 0.05},
     sources={"app": 1.0},
@@ -129,7 +129,7 @@ def test_a_level_does_not_flicker():
 
 
 def test_tables_without_events_are_judged_by_their_answers():
-    monitor = DriftMonitor(Fingerprint(goals={"churn": make_histogram(TRAINED)}), WINDOW)
+    monitor = DriftMonitor(ReferenceProfile(goals={"churn": make_histogram(TRAINED)}), WINDOW)
     for p in np.random.default_rng(6).beta(2, 8, 1000):
         monitor.observe_answer(0, (float(p),))
         monitor.observe_event("view", None, None, None)

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from propense.inference.artifact.reference_profile import Exposure
-from propense.serving.monitoring.item_share import DEEPEST, LONGEST, ExposureMonitor
+from propense.inference.artifact.reference_profile import ItemShares
+from propense.serving.monitoring.item_share import DEEPEST, LONGEST, ItemShareMonitor
 
 WINDOW = 500
 ITEMS = [f"item-{number}" for number in range(1_000)]
@@ -38,12 +38,12 @@ def trained(rng, n=3_000):
         for item in made:
             counts[item] = counts.get(item, 0) + 1
     most = sorted(counts.items(), key=lambda pair: -pair[1])[:100]
-    return Exposure(n, (0.03, 0.2, 0.6), {item: count / n for item, count in most})
+    return ItemShares(n, (0.03, 0.2, 0.6), {item: count / n for item, count in most})
 
 
 def test_ordinary_lists_raise_nothing():
     rng = np.random.default_rng(0)
-    monitor = ExposureMonitor(trained(rng), WINDOW)
+    monitor = ItemShareMonitor(trained(rng), WINDOW)
     feed(monitor, 8 * WINDOW, rng)
     assert monitor.take_alarms() == [] and monitor.active == []
     assert 0 < monitor.top[0] < monitor.top[1] < monitor.top[2] < 1
@@ -51,7 +51,7 @@ def test_ordinary_lists_raise_nothing():
 
 def test_a_jump_is_named_once_and_ends():
     rng = np.random.default_rng(1)
-    monitor = ExposureMonitor(trained(rng), WINDOW)
+    monitor = ItemShareMonitor(trained(rng), WINDOW)
     feed(monitor, 2 * WINDOW, rng)
     feed(monitor, WINDOW, rng, forced="item-900", share=0.4)
     alarms = monitor.take_alarms()
@@ -68,7 +68,7 @@ def test_a_jump_is_named_once_and_ends():
 
 def test_what_stays_is_no_news_but_still_unlike_training():
     rng = np.random.default_rng(2)
-    monitor = ExposureMonitor(trained(rng), WINDOW)
+    monitor = ItemShareMonitor(trained(rng), WINDOW)
     feed(monitor, WINDOW, rng)
     feed(monitor, (LONGEST + 1) * WINDOW, rng, forced="item-900", share=0.4)
     assert [alarm.against for alarm in monitor.active] == ["training"]
@@ -77,7 +77,7 @@ def test_what_stays_is_no_news_but_still_unlike_training():
 
 def test_a_slow_climb_is_held_against_training():
     rng = np.random.default_rng(3)
-    monitor = ExposureMonitor(trained(rng), WINDOW)
+    monitor = ItemShareMonitor(trained(rng), WINDOW)
     share = 0.01
     while share < 0.5:
         feed(monitor, WINDOW, rng, forced="item-900", share=share)
@@ -87,7 +87,7 @@ def test_a_slow_climb_is_held_against_training():
 
 def test_a_rare_item_is_left_alone():
     rng = np.random.default_rng(4)
-    monitor = ExposureMonitor(Exposure(), WINDOW)
+    monitor = ItemShareMonitor(ItemShares(), WINDOW)
     feed(monitor, WINDOW, rng)
     feed(monitor, WINDOW, rng, forced="item-900", share=0.03)
     assert monitor.take_alarms() == []
@@ -95,7 +95,7 @@ def test_a_rare_item_is_left_alone():
 
 def test_a_small_catalogue_may_fill_every_list():
     everywhere = {item: 1.0 for item in ITEMS[:10]}
-    monitor = ExposureMonitor(Exposure(500, (0.1, 1.0, 1.0), everywhere), 100)
+    monitor = ItemShareMonitor(ItemShares(500, (0.1, 1.0, 1.0), everywhere), 100)
     for _ in range(300):
         monitor.observe_list(ITEMS[:10])
     assert monitor.take_alarms() == []
@@ -105,17 +105,17 @@ def test_a_small_catalogue_may_fill_every_list():
 
 
 def test_memory_is_bounded_by_the_window():
-    monitor = ExposureMonitor(Exposure(), 10)
+    monitor = ItemShareMonitor(ItemShares(), 10)
     for number in range(1_000):
         monitor.observe_list([f"{number}-{place}" for place in range(500)])
     assert len(monitor._present) + len(monitor._before) <= 20 * DEEPEST
     assert len(monitor._active) <= 2 * 10 * DEEPEST
     with pytest.raises(ValueError, match="a list or more, got 0"):
-        ExposureMonitor(Exposure(), 0)
+        ItemShareMonitor(ItemShares(), 0)
 
 
 def test_a_list_costs_microseconds():
-    monitor = ExposureMonitor(Exposure())
+    monitor = ItemShareMonitor(ItemShares())
     made = list(lists(2_000, np.random.default_rng(5)))
     best = 1.0
     for _ in range(3):

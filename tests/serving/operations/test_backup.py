@@ -12,9 +12,9 @@ from propense.cli import main
 from propense.errors import ServeError, StoreError
 from propense.files import SERVICE_LOCK, locked
 from propense.history.opening import open_store
-from propense.history.records import Deed, LiveEvent
+from propense.history.records import CustomerUpdate, LiveEvent
 from propense.privacy.pseudonyms import Pseudonyms
-from propense.runtime.item_updates import Sent, Stock
+from propense.runtime.item_updates import ItemUpdate, ItemUpdates
 from propense.security.audit import AuditLog
 from propense.security.keys import KeyRing
 from propense.security.secrets import VARIABLE, open_secrets
@@ -46,10 +46,12 @@ def service(tmp_path, monkeypatch):
     own = open_secrets(data)
     with closing(history(data)) as store:
         event = LiveEvent(NOW, "view", "c1", 5)
-        store.append([Deed(message_id="m1", user_id="ann", received=NOW, events=(event,))])
+        store.append(
+            [CustomerUpdate(message_id="m1", user_id="ann", received=NOW, events=(event,))]
+        )
         store.suppress([Pseudonyms(own).mark("ben")])
     KeyRing(data, own).create("site", ["ingest"], now=NOW)
-    Stock(data).put("c9", Sent(NOW, {"title": "New"}), object())
+    ItemUpdates(data).put("c9", ItemUpdate(NOW, {"title": "New"}), object())
     with closing(AuditLog(data, own)) as log:
         log.append(NOW, "abcdefgh", "erase", "ben")
     return settings
@@ -70,7 +72,7 @@ def test_a_copy_comes_back_whole(service, tmp_path):
     with locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False):
         files = back_up(service, copy, NOW, "cli")
     assert files == sorted(
-        [HISTORY, "audit.db", "audit.head", "items.json", "keys.json", "secret.fingerprint"]
+        [HISTORY, "audit.db", "audit.head", "items.json", "keys.json", "secret.key_id"]
     )
     other = settings_of(tmp_path / "two")
     data = bring_secret(service, other)
@@ -78,11 +80,11 @@ def test_a_copy_comes_back_whole(service, tmp_path):
     own = open_secrets(data)
     with closing(history(data)) as store:
         assert [event.item_id for event in store.read("ann").events] == ["c1"]
-        refused = Deed(message_id="m2", user_id="ben", received=NOW, traits={"a": 1})
-        again = Deed(message_id="m1", user_id="ann", received=NOW)
+        refused = CustomerUpdate(message_id="m2", user_id="ben", received=NOW, traits={"a": 1})
+        again = CustomerUpdate(message_id="m1", user_id="ann", received=NOW)
         assert store.append([refused, again]) == ["suppressed", "repeated"]
     assert [key.name for key in KeyRing(data, own).records()] == ["site"]
-    assert Stock(data).read()[1] == {"c9": Sent(NOW, {"title": "New"})}
+    assert ItemUpdates(data).read()[1] == {"c9": ItemUpdate(NOW, {"title": "New"})}
     with closing(AuditLog(data, own)) as log:
         verdict = log.verify()
         assert verdict.good and verdict.rows == 2, "the copy itself is in the log"

@@ -16,20 +16,20 @@ from propense.errors import SettingsError
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.time_zones import local_offsets, zone
 from propense.tables.cells.times import Reading, add_microseconds, declared
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.fixture(scope="module")
-def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
     engine = connect("duckdb", tmp_path_factory.mktemp("scratch"))
     yield engine
     engine.con.disconnect()
 
 
-def read(engine: Engine, values: list[Any], reading: Reading) -> list[str | None]:
+def read(engine: TableEngine, values: list[Any], reading: Reading) -> list[str | None]:
     """ISO texts of the moments, in order."""
     rows = engine.table_of(pa.table({"n": list(range(len(values))), "x": values}), "times")
     found = add_microseconds(rows, "x", "t", reading, engine).order_by("n").to_pyarrow()["t"]
@@ -64,11 +64,11 @@ WRITTEN = {
 }  # fmt: skip
 
 
-def test_usual_writings(duck: Engine) -> None:
+def test_usual_writings(duck: TableEngine) -> None:
     assert read(duck, list(WRITTEN), Reading("Asia/Shanghai")) == list(WRITTEN.values())
 
 
-def test_whole_numbers_of_any_unit(duck: Engine) -> None:
+def test_whole_numbers_of_any_unit(duck: TableEngine) -> None:
     numbers = [20_240_131, 1_706_689_560, 1_706_689_560_123, 1_706_689_560_123_456]
     assert read(duck, numbers, Reading("UTC")) == [
         "2024-01-31T00:00:00", "2024-01-31T08:26:00", "2024-01-31T08:26:00.123000",
@@ -76,7 +76,7 @@ def test_whole_numbers_of_any_unit(duck: Engine) -> None:
     ]  # fmt: skip
 
 
-def test_a_declared_format(duck: Engine) -> None:
+def test_a_declared_format(duck: TableEngine) -> None:
     reading = Reading("UTC", (declared("%d.%m.%y %I:%M %p"),), numbers=False)
     assert read(duck, ["03.04.21 08:05 PM", "2021-04-03"], reading) == [
         "2021-04-03T20:05:00", None,
@@ -94,7 +94,7 @@ def test_a_declared_format(duck: Engine) -> None:
         (["3.4.2021", "5.6.2021"], "2021-04-03", True),
     ],
 )
-def test_day_or_month_first(duck: Engine, texts: list[str], first: str, noted: bool) -> None:
+def test_day_or_month_first(duck: TableEngine, texts: list[str], first: str, noted: bool) -> None:
     rows = duck.table_of(pa.table({"x": texts}), "days")
     survey = survey_times(rows, "x", "UTC", None, False)
     assert read(duck, texts, survey.quick)[0] == f"{first}T00:00:00"
@@ -118,7 +118,7 @@ def test_offsets_are_those_of_zoneinfo(name: str, local: datetime) -> None:
     assert wanted is not None and found == wanted // MICROSECOND
 
 
-def test_local_clocks_across_a_change(duck: Engine) -> None:
+def test_local_clocks_across_a_change(duck: TableEngine) -> None:
     texts = [
         "2024-03-10 01:59:59",
         "2024-03-10 03:00:00",

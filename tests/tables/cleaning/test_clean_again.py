@@ -17,7 +17,7 @@ from propense.errors import SourceError
 from propense.schemas import Account, RunFolder
 from propense.settings import parse_settings
 from propense.tables.cleaning.clean import clean
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import read
 
 USERS = st.sampled_from(["u1", "u1", "u2", "17.0", "18.0", "", "null", " u2 "])
@@ -43,14 +43,14 @@ HEADER = ("user_id", "item_id", "action", "event_time", "value", "count", "event
 
 
 @pytest.fixture(scope="module")
-def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
     engine = connect("duckdb", tmp_path_factory.mktemp("scratch"))
     yield engine
     engine.con.disconnect()
 
 
 def clean_once(
-    engine: Engine, source: dict[str, Any], rules: dict[str, Any], folder: Path, name: str
+    engine: TableEngine, source: dict[str, Any], rules: dict[str, Any], folder: Path, name: str
 ) -> tuple[Account, list[dict[str, Any]], RunFolder]:
     config = parse_settings({"sources": {"log": source}, "clean": rules}, folder)
     run = RunFolder(folder / name)
@@ -62,7 +62,7 @@ def clean_once(
 @given(LOGS, RULES)
 @settings(deadline=None, max_examples=4)
 def test_cleaning_again_changes_nothing(
-    duck: Engine, log: list[tuple[str, ...]], rules: dict[str, Any]
+    duck: TableEngine, log: list[tuple[str, ...]], rules: dict[str, Any]
 ) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -12,7 +12,7 @@ from propense.schemas import RunFolder
 from propense.settings import Settings, parse_settings
 from propense.tables.cleaning.clean import clean
 from propense.tables.doctor.raw_counts import count_facts
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import RawTables, read
 
 pytestmark = pytest.mark.data
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.data
 @pytest.fixture(scope="module")
 def shop(
     data_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[RawTables, Settings, Engine]]:
+) -> Iterator[tuple[RawTables, Settings, TableEngine]]:
     source: dict[str, Any] = {
         "events": "online_retail/online_retail.csv.gz",
         "columns": {
@@ -36,7 +36,7 @@ def shop(
     engine.con.disconnect()
 
 
-def test_facts(shop: tuple[RawTables, Settings, Engine]) -> None:
+def test_facts(shop: tuple[RawTables, Settings, TableEngine]) -> None:
     raw, _, engine = shop
     facts = {fact.name: fact.count for fact in count_facts(raw, engine)}
     assert facts == {
@@ -47,7 +47,7 @@ def test_facts(shop: tuple[RawTables, Settings, Engine]) -> None:
 
 
 def test_every_row_is_accounted_for(
-    shop: tuple[RawTables, Settings, Engine], tmp_path: Path
+    shop: tuple[RawTables, Settings, TableEngine], tmp_path: Path
 ) -> None:
     raw, settings, engine = shop
     (account,) = clean(raw, settings, engine, RunFolder(tmp_path))

@@ -12,12 +12,12 @@ from propense.schemas import Account, RunFolder
 from propense.settings import parse_settings
 from propense.tables.cleaning.accounts import read_accounts
 from propense.tables.cleaning.clean import clean
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import read
 
 
 def run(
-    engine: Engine, folder: Path, sources: dict[str, Any], **more: Any
+    engine: TableEngine, folder: Path, sources: dict[str, Any], **more: Any
 ) -> tuple[Account, list[dict[str, Any]], list[dict[str, Any]]]:
     """Account of events, clean rows, set-aside rows."""
     settings = parse_settings({"sources": sources, **more}, folder)
@@ -43,7 +43,7 @@ def write(folder: Path, text: str, name: str = "log.csv") -> dict[str, Any]:
     return {"events": name}
 
 
-def test_the_first_rule_that_fits_takes_the_row(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_the_first_rule_that_fits_takes_the_row(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, """user_id,item_id,action,event_time,value
 ,a,view,2024-01-01 10:00:00,
 u1,a,view,never,
@@ -75,7 +75,9 @@ u2,b,pay,2024-01-02 10:00:00,12.50
     assert lost[7][0] == "duplicate"
 
 
-def test_near_duplicates_leave_the_first_of_a_chain(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_near_duplicates_leave_the_first_of_a_chain(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
     source = write(tmp_path, """user_id,item_id,action,event_time,note
 u,a,view,2024-01-01 10:00:00.0,p
 u,a,view,2024-01-01 10:00:00.9,q
@@ -90,7 +92,7 @@ u,b,view,2024-01-01 10:00:00.1,t
     ]  # fmt: skip
 
 
-def test_kept_duplicates_of_one_moment(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_kept_duplicates_of_one_moment(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     line = "u,a,pay,2024-01-01 10:00:00\n"
     source = write(tmp_path, "user_id,item_id,action,event_time\n" + line * 3)
     account, kept, _ = run(
@@ -99,7 +101,7 @@ def test_kept_duplicates_of_one_moment(duckdb_engine: Engine, tmp_path: Path) ->
     assert dropped(account) == {} and len(kept) == 3
 
 
-def test_one_event_id_is_one_event(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_one_event_id_is_one_event(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, """user_id,item_id,action,event_time,event_id
 u,a,view,2024-01-01 10:05:00,e1
 u,a,view,2024-01-01 10:00:00,e1
@@ -113,7 +115,7 @@ u,a,view,2024-01-01 10:00:00,e3
     ]  # fmt: skip
 
 
-def test_cancellations_match_as_brackets_do(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_cancellations_match_as_brackets_do(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, """invoice,user_id,item_id,event_time,count,price
 1,u,a,2024-01-01 10:00:00,2,5
 2,u,a,2024-01-02 10:00:00,2,6
@@ -132,7 +134,7 @@ C6,u,b,2024-01-01 10:00:00,-1,5
     assert [row["invoice"] for row in aside if row["reason"] == "cancelled"] == ["2"]
 
 
-def test_refunds_become_negative_and_stay(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_refunds_become_negative_and_stay(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, """user_id,item_id,action,event_time,value
 u,a,pay,2024-01-01,"$1,200.50"
 u,a,refund,2024-01-02,20
@@ -144,7 +146,7 @@ u,b,pay,2024-01-03,what
     assert mended(account) == {"sign of refunds": 1, "unreadable value": 1}
 
 
-def test_actions_are_renamed_and_spelt_alike(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_actions_are_renamed_and_spelt_alike(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, """user_id,item_id,act,event_time
 17850.0,a,Buy,2024-01-01
 17851.0,a,buy,2024-01-02
@@ -158,7 +160,7 @@ u3,a,view,2024-01-05
     assert mended(account) == {"user ids written as decimals": 2, "spelling of actions": 1}
 
 
-def test_a_bot_goes_whole(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_a_bot_goes_whole(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     rows = [f"bot,i{n},view,2024-01-02 10:{n:02d}:00" for n in range(12)]
     rows += [
         "bot,i,view,2024-01-09 10:00:00",
@@ -171,7 +173,7 @@ def test_a_bot_goes_whole(duckdb_engine: Engine, tmp_path: Path) -> None:
     assert dropped(account) == {"bot": 13} and {row["user_id"] for row in kept} == {"u"}
 
 
-def test_the_future_is_judged_from_the_data(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_the_future_is_judged_from_the_data(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     rows = [f"u,i{n},view,2024-01-{n + 1:02d},5" for n in range(28)]
     rows += ["u,x,view,2099-01-01,5", "u,y,view,2024-01-05,5000000"]
     source = write(tmp_path, "user_id,item_id,action,event_time,value\n" + "\n".join(rows))
@@ -181,7 +183,7 @@ def test_the_future_is_judged_from_the_data(duckdb_engine: Engine, tmp_path: Pat
     assert "2024-01-28" in note
 
 
-def test_a_shifted_clock_is_set_right(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_a_shifted_clock_is_set_right(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     rows = [f"u,i{n},view,2024-01-01 {n:02d}:00:00,2024-01-01 {n + 8:02d}:00:02" for n in range(9)]
     rows += ["u,late,view,2024-01-03 10:00:00,2024-01-03 12:00:00"]
     source = write(tmp_path, "user_id,item_id,action,event_time,received_time\n" + "\n".join(rows))
@@ -191,7 +193,7 @@ def test_a_shifted_clock_is_set_right(duckdb_engine: Engine, tmp_path: Path) -> 
     assert mended(account) == {"clock skew": 10}
 
 
-def test_order_without_times(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_order_without_times(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, "u a\nv b\nu c\nu a\n", "log.txt") | {
         "columns": {"user_id": "1", "item_id": "2"}, "action": "view",
     }  # fmt: skip
@@ -203,26 +205,30 @@ def test_order_without_times(duckdb_engine: Engine, tmp_path: Path) -> None:
     assert all(row["event_time"] is None for row in kept)
 
 
-def test_unreadable_times_name_file_row_and_value(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_unreadable_times_name_file_row_and_value(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
     source = write(tmp_path, "user_id,action,event_time\nu,view,2024-01-01\nu,view,x1\nu,view,x2\n")
     with pytest.raises(SourceError, match=r"log.csv row 2, column 'event_time': time 'x1'.*2 of 3"):
         run(duckdb_engine, tmp_path, {"app": source})
 
 
-def test_some_sources_with_times_and_some_without(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_some_sources_with_times_and_some_without(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
     one = write(tmp_path, "user_id,action,event_time\nu,view,2024-01-01\n")
     two = write(tmp_path, "user_id,action\nu,view\n", "other.csv")
     with pytest.raises(SourceError, match=r"\[sources.two\] has no event_time"):
         run(duckdb_engine, tmp_path, {"one": one, "two": two})
 
 
-def test_nothing_left_says_which_rule(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_nothing_left_says_which_rule(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, "user_id,action,event_time\n,view,2024-01-01\n")
     with pytest.raises(SourceError, match=r"no event is left of 1: 1 were taken by .*no user id"):
         run(duckdb_engine, tmp_path, {"app": source})
 
 
-def test_until_must_be_a_moment(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_until_must_be_a_moment(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, "user_id,action,event_time\nu,view,2024-01-01\n")
     with pytest.raises(SettingsError, match="until = 'soon'"):
         run(duckdb_engine, tmp_path, {"app": source}, clean={"until": "soon"})

@@ -12,7 +12,7 @@ from propense.schemas import RunFolder
 from propense.settings import parse_settings
 from propense.tables.cleaning.clean import clean
 from propense.tables.cleaning.identities import components
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import read
 
 PAIRS = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=20)
@@ -42,7 +42,7 @@ def test_a_long_chain_is_one_group() -> None:
     assert not components(order[:-1], order[1:], n).any()
 
 
-def test_ids_over_sources_become_one(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_ids_over_sources_become_one(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "app.csv").write_text(
         "user_id,action,event_time\nalice,view,2024-01-01\n7,view,2024-01-02\nx,view,2024-01-03\n"
     )

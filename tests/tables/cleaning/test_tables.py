@@ -12,12 +12,12 @@ from propense.errors import SourceError
 from propense.schemas import Account, RunFolder
 from propense.settings import parse_settings
 from propense.tables.cleaning.clean import clean
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import read
 
 
 def run(
-    engine: Engine, folder: Path, **tables: Any
+    engine: TableEngine, folder: Path, **tables: Any
 ) -> tuple[dict[str, Account], dict[str, list[dict[str, Any]]]]:
     tables.setdefault("users", {"path": "users.csv"})
     settings = parse_settings({"time_zone": "Asia/Shanghai", **tables}, folder)
@@ -30,7 +30,7 @@ def run(
     return accounts, rows
 
 
-def test_columns_are_typed_by_what_they_hold(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_columns_are_typed_by_what_they_hold(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     lines = ["user_id,age,zip,vip,joined,city,about"]
     for n in range(40):
         age = "unknown" if n == 0 else str(n)
@@ -50,7 +50,7 @@ def test_columns_are_typed_by_what_they_hold(duckdb_engine: Engine, tmp_path: Pa
 
 
 def test_the_fullest_row_of_a_user_stays_else_the_last(
-    duckdb_engine: Engine, tmp_path: Path
+    duckdb_engine: TableEngine, tmp_path: Path
 ) -> None:
     (tmp_path / "users.csv").write_text(
         "user_id,a,b\nu,1,2\nu,3,\nv,1,\nv,2,\n,5,5\nnull,6,6\nw,1,1\n"
@@ -63,7 +63,7 @@ def test_the_fullest_row_of_a_user_stays_else_the_last(
     assert dropped == {"no id": 2, "duplicate": 2} and accounts["users"].balances
 
 
-def test_users_without_ids_are_numbered(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_users_without_ids_are_numbered(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("Churn,tenure\nYes,1\nNo,2\nNo,2\n")
     _, rows = run(duckdb_engine, tmp_path)
     assert [(row["user_id"], row["Churn"], row["tenure"]) for row in rows["users"]] == [
@@ -71,7 +71,7 @@ def test_users_without_ids_are_numbered(duckdb_engine: Engine, tmp_path: Path) -
     ]  # fmt: skip
 
 
-def test_declared_types_go_before_contents(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_declared_types_go_before_contents(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("user_id,level,since\nu,1,20240131\nv,2,20240201\n")
     _, rows = run(
         duckdb_engine, tmp_path,
@@ -82,7 +82,7 @@ def test_declared_types_go_before_contents(duckdb_engine: Engine, tmp_path: Path
     ]  # fmt: skip
 
 
-def test_campaigns_and_impressions(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_campaigns_and_impressions(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("user_id\nu\nv\n")
     (tmp_path / "campaigns.csv").write_text(
         "user_id,campaign,arm,treated,exposure_time,p_treated\n"
@@ -104,7 +104,7 @@ def test_campaigns_and_impressions(duckdb_engine: Engine, tmp_path: Path) -> Non
     }]  # fmt: skip
 
 
-def test_items_need_their_id(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_items_need_their_id(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("user_id\nu\n")
     (tmp_path / "items.csv").write_text("itemid,level\na,1\n")
     with pytest.raises(SourceError, match=r"\[items\] path: items.csv has no column 'item_id'"):

@@ -14,14 +14,14 @@ import pytest
 from rich.console import Console
 
 from propense.schemas import Account, GoalPlan, PartCount, Rule, SplitPlan
-from propense.settings import Table, parse_settings
+from propense.settings import TableSource, parse_settings
 from propense.tables.doctor.checks_events import check_events, quiet_middle
 from propense.tables.doctor.checks_goals import check_balance
 from propense.tables.doctor.checks_tables import check_table
 from propense.tables.doctor.cost import Constants, DataSize, estimate
 from propense.tables.doctor.findings import Cost, Diagnosis, Finding, GoalCheck, TableSize
 from propense.tables.doctor.page import render
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 
 # Ibis calls a DuckDB method by its old name.
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
@@ -31,7 +31,7 @@ START = datetime(2024, 1, 1)
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> TableEngine:
     return connect("duckdb", tmp_path_factory.mktemp("scratch"))
 
 
@@ -50,7 +50,10 @@ def events(rng: np.random.Generator, n: int = 6000, **over: Any) -> dict[str, An
 
 
 def look(
-    engine: Engine, rows: dict[str, Any], time_zone: str = "UTC", items: list[str] | None = None
+    engine: TableEngine,
+    rows: dict[str, Any],
+    time_zone: str = "UTC",
+    items: list[str] | None = None,
 ) -> dict[str, Finding]:
     types = {
         "user_id": pa.string(), "item_id": pa.string(), "action": pa.string(),
@@ -67,13 +70,13 @@ def look(
     return {finding.code: finding for finding in found}
 
 
-def test_clean_events_have_no_warning(engine: Engine) -> None:
+def test_clean_events_have_no_warning(engine: TableEngine) -> None:
     found = look(engine, events(np.random.default_rng(0)), items=[f"i{i}" for i in range(40)])
     assert [finding.severity for finding in found.values()] == ["ok"]
     assert "time_zone" in found
 
 
-def test_shifted_hours_are_seen(engine: Engine) -> None:
+def test_shifted_hours_are_seen(engine: TableEngine) -> None:
     found = look(engine, events(np.random.default_rng(0)), time_zone="America/New_York")
     assert found["time_zone"].severity in ("ok", "warning")
     shifted = look(engine, events(np.random.default_rng(0)), time_zone="Asia/Shanghai")
@@ -88,13 +91,13 @@ def test_quiet_middle_goes_round_the_clock(start: int) -> None:
     assert quiet_middle(day) == ((start + 3) % 24, 0.0)
 
 
-def test_days_without_hours(engine: Engine) -> None:
+def test_days_without_hours(engine: TableEngine) -> None:
     rows = events(np.random.default_rng(0))
     rows["event_time"] = [time.replace(hour=0, minute=0, second=0) for time in rows["event_time"]]
     assert "days_only" in look(engine, rows)
 
 
-def test_lost_days_but_not_closed_weekdays(engine: Engine) -> None:
+def test_lost_days_but_not_closed_weekdays(engine: TableEngine) -> None:
     rows = events(np.random.default_rng(0))
     kept = [i for i, time in enumerate(rows["event_time"])
             if time.weekday() != 6 and time.date().day not in (10, 11)]  # fmt: skip
@@ -104,7 +107,7 @@ def test_lost_days_but_not_closed_weekdays(engine: Engine) -> None:
     assert finding.examples == ["2024-01-10", "2024-01-11", "2024-02-10"]
 
 
-def test_heavy_customer_and_machine(engine: Engine) -> None:
+def test_heavy_customer_and_machine(engine: TableEngine) -> None:
     rows = events(np.random.default_rng(0))
     ticks = [START + timedelta(seconds=60 * i) for i in range(1500)]
     more = {"user_id": "robot", "item_id": "i1", "action": "view", "value": None}
@@ -115,13 +118,13 @@ def test_heavy_customer_and_machine(engine: Engine) -> None:
     assert found["bots"].examples == ["robot (every 60 seconds)"]
 
 
-def test_actions_spelt_twice(engine: Engine) -> None:
+def test_actions_spelt_twice(engine: TableEngine) -> None:
     rng = np.random.default_rng(0)
     rows = events(rng, action=rng.choice(["pay", "Pay ", "view"], 6000).tolist())
     assert look(engine, rows)["spelling"].count == 1
 
 
-def test_unknown_and_idle_items(engine: Engine) -> None:
+def test_unknown_and_idle_items(engine: TableEngine) -> None:
     rows = events(np.random.default_rng(0))
     found = look(engine, rows, items=[f"i{i}" for i in range(1, 50)])
     assert found["unknown_items"].examples == ["i0"]
@@ -129,18 +132,18 @@ def test_unknown_and_idle_items(engine: Engine) -> None:
     assert found["idle_items"].count == 10
 
 
-def test_extreme_value(engine: Engine) -> None:
+def test_extreme_value(engine: TableEngine) -> None:
     rows = events(np.random.default_rng(0))
     rows["value"][0] = 80_000_000_000
     assert "80,000.00" in look(engine, rows)["extreme_values"].sentence
 
 
-def test_events_without_time(engine: Engine) -> None:
+def test_events_without_time(engine: TableEngine) -> None:
     rows = events(np.random.default_rng(0), event_time=[None] * 6000)
     assert set(look(engine, rows)) == {"order_only"}
 
 
-def test_table_columns(engine: Engine) -> None:
+def test_table_columns(engine: TableEngine) -> None:
     n = 400
     rows = pa.table({
         "user_id": [f"u{i}" for i in range(n)],
@@ -152,7 +155,7 @@ def test_table_columns(engine: Engine) -> None:
         "pays_by": ["Credit card", "credit-card", "cash", "Credit card"] * (n // 4),
         "fine": [f"{i % 7}" for i in range(n)],
     })  # fmt: skip
-    given = Table(path="users.csv", types={"essay": "text"})
+    given = TableSource(path="users.csv", types={"essay": "text"})
     found = check_table("users", engine.table_of(rows, "users"), given, "user_id")
     assert {(finding.code, finding.column) for finding in found} == {
         ("constant_column", "same"), ("empty_column", "nothing"), ("mostly_empty", "rarely"),
@@ -160,7 +163,7 @@ def test_table_columns(engine: Engine) -> None:
     }  # fmt: skip
     spelling = next(finding for finding in found if finding.code == "spelling")
     assert spelling.examples == ["'Credit card' (200), 'credit-card' (100)"]
-    only = Table(path="users.csv", features=("fine",))
+    only = TableSource(path="users.csv", features=("fine",))
     assert check_table("users", engine.table_of(rows, "users2"), only, "user_id") == []
 
 

@@ -14,7 +14,7 @@ import pytest
 from propense.schemas import RunFolder
 from propense.settings import Settings, parse_settings
 from propense.tables.doctor.checks_goals import check_balance, check_leaks, preview_split
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 
 # Ibis calls a DuckDB method by its old name.
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
@@ -24,7 +24,7 @@ N_USERS = 400
 
 
 @pytest.fixture(scope="module")
-def clean_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Engine]:
+def clean_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, TableEngine]:
     """A hundred days; customers with an even number go silent after day 40 to 80."""
     root = tmp_path_factory.mktemp("run")
     run = RunFolder(root)
@@ -72,7 +72,7 @@ CHURN = {"absent": "*", "within": "14d"}
 
 
 def test_all_fits_and_the_column_that_knows_is_named(
-    clean_data: tuple[RunFolder, Engine], tmp_path: Path
+    clean_data: tuple[RunFolder, TableEngine], tmp_path: Path
 ) -> None:
     """Only customers marked closed ever fall silent for good; the mark is set afterwards."""
     run, engine = clean_data
@@ -90,7 +90,7 @@ def test_all_fits_and_the_column_that_knows_is_named(
 
 
 def test_too_long_horizon_names_the_longest_and_the_rest_goes_on(
-    clean_data: tuple[RunFolder, Engine],
+    clean_data: tuple[RunFolder, TableEngine],
 ) -> None:
     run, engine = clean_data
     settings = told({"churn": CHURN, "pay": {"action": "pay", "within": "60d"}})
@@ -103,7 +103,7 @@ def test_too_long_horizon_names_the_longest_and_the_rest_goes_on(
     assert [goal.name for goal in plan.goals] == ["churn"]
 
 
-def test_unknown_action_is_an_error_of_its_goal(clean_data: tuple[RunFolder, Engine]) -> None:
+def test_unknown_action_is_an_error_of_its_goal(clean_data: tuple[RunFolder, TableEngine]) -> None:
     run, engine = clean_data
     settings = told({"buy": {"action": "pya", "within": "14d"}, "churn": CHURN})
     plan, findings = preview_split(run, settings, engine)
@@ -112,7 +112,7 @@ def test_unknown_action_is_an_error_of_its_goal(clean_data: tuple[RunFolder, Eng
     assert plan is not None
 
 
-def test_nothing_can_be_asked(clean_data: tuple[RunFolder, Engine]) -> None:
+def test_nothing_can_be_asked(clean_data: tuple[RunFolder, TableEngine]) -> None:
     run, engine = clean_data
     plan, findings = preview_split(run, told({"pay": {"action": "pay", "within": "90d"}}), engine)
     assert plan is None

@@ -14,7 +14,7 @@ from propense.errors import PropenseError, SourceError
 from propense.settings import Settings, parse_settings
 from propense.tables.doctor.examine import examine
 from propense.tables.doctor.findings import Diagnosis, Finding
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 
 # Ibis calls methods of DuckDB and pandas by their old names.
 pytestmark = pytest.mark.filterwarnings(
@@ -25,7 +25,7 @@ DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[2] / ".." / "
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> TableEngine:
     return connect("duckdb", tmp_path_factory.mktemp("scratch"))
 
 
@@ -70,7 +70,7 @@ def write_shop(folder: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def shop(
-    tmp_path_factory: pytest.TempPathFactory, engine: Engine
+    tmp_path_factory: pytest.TempPathFactory, engine: TableEngine
 ) -> tuple[Diagnosis, dict[str, int], dict[str, int]]:
     folder = tmp_path_factory.mktemp("shop")
     settings = write_shop(folder)
@@ -135,7 +135,7 @@ def one_source(folder: Path, **more: Any) -> Settings:
     ],
 )
 def test_bad_files_are_named(
-    tmp_path: Path, engine: Engine, content: bytes, named: str | None
+    tmp_path: Path, engine: TableEngine, content: bytes, named: str | None
 ) -> None:
     """Unreadable files raise an error that names them; a strange delimiter is found out."""
     (tmp_path / "log.csv").write_bytes(content)
@@ -147,19 +147,19 @@ def test_bad_files_are_named(
     assert named in str(caught.value)
 
 
-def test_missing_file_is_named(tmp_path: Path, engine: Engine) -> None:
+def test_missing_file_is_named(tmp_path: Path, engine: TableEngine) -> None:
     with pytest.raises(SourceError, match=r"log\.csv"):
         examine(one_source(tmp_path), engine)
 
 
-def test_cleaning_that_leaves_nothing_is_a_finding(tmp_path: Path, engine: Engine) -> None:
+def test_cleaning_that_leaves_nothing_is_a_finding(tmp_path: Path, engine: TableEngine) -> None:
     (tmp_path / "log.csv").write_text("user_id,action,event_time\n,view,2024-01-01\n")
     diagnosis = examine(one_source(tmp_path), engine)
     assert diagnosis.worst == "error"
     assert "no event is left of 1" in codes(diagnosis)["clean"].sentence
 
 
-def test_mixed_offsets(tmp_path: Path, engine: Engine) -> None:
+def test_mixed_offsets(tmp_path: Path, engine: TableEngine) -> None:
     times = ["2024-01-01T10:00:00Z", "2024-01-02T10:00:00+08:00", "2024-01-03T10:00:00"]
     rows = [f"u{i},view,{times[i % 3]}" for i in range(30)]
     (tmp_path / "log.csv").write_text("user_id,action,event_time\n" + "\n".join(rows) + "\n")
@@ -175,7 +175,7 @@ def real(name: str, raw: dict[str, Any]) -> Settings:
 
 
 @pytest.mark.data
-def test_online_retail(engine: Engine) -> None:
+def test_online_retail(engine: TableEngine) -> None:
     columns = {
         "user_id": "CustomerID", "item_id": "StockCode", "event_time": "InvoiceDate",
         "price": "UnitPrice", "count": "Quantity",
@@ -206,7 +206,7 @@ def test_online_retail(engine: Engine) -> None:
 
 
 @pytest.mark.data
-def test_telco_has_no_leak(engine: Engine) -> None:
+def test_telco_has_no_leak(engine: TableEngine) -> None:
     settings = real("telco_churn", {
         "users": {
             "path": "WA_Fn-UseC_-Telco-Customer-Churn.csv", "columns": {"user_id": "customerID"}
@@ -220,7 +220,7 @@ def test_telco_has_no_leak(engine: Engine) -> None:
 
 
 @pytest.mark.data
-def test_page_values_are_strong_but_no_error(engine: Engine) -> None:
+def test_page_values_are_strong_but_no_error(engine: TableEngine) -> None:
     settings = real("online_shoppers", {
         "users": {"path": "online_shoppers_intention.csv", "delimiter": ";"},
         "goals": {"purchase": {"column": "Revenue", "positive": True}},
@@ -234,7 +234,7 @@ def test_page_values_are_strong_but_no_error(engine: Engine) -> None:
 
 
 @pytest.mark.data
-def test_final_result_knows_who_withdraws(engine: Engine, tmp_path: Path) -> None:
+def test_final_result_knows_who_withdraws(engine: TableEngine, tmp_path: Path) -> None:
     """The register's result, listed among the features, knows the label of later rows."""
     if not (DATA / "oulad").is_dir():
         pytest.skip(f"real data oulad is not in {DATA}")
@@ -269,7 +269,7 @@ def test_final_result_knows_who_withdraws(engine: Engine, tmp_path: Path) -> Non
             "users": {
                 "path": "users.csv", "features": ["gender", "studied_credits", "final_result"]
             },
-            "split": {"by": "user", "every": "14d"},
+            "split": {"by": "user", "as_of_every": "14d"},
             "goals": {"withdraw": {
                 "action": "withdraw", "within": "14d",
                 "among": "ever start and never withdraw and never end",

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from propense.tables.doctor.checks_goals import cells_of
 from propense.tables.doctor.target_leakage import (
+    assign_folds,
     auc,
-    deal_folds,
     group_cells,
     score_columns,
     sentence,
@@ -135,10 +135,10 @@ def test_groups_keep_ties_together() -> None:
 
 
 def test_folds_are_even_and_fixed() -> None:
-    counts = np.bincount(deal_folds(10_000))
+    counts = np.bincount(assign_folds(10_000))
     assert len(counts) == 5
     assert counts.min() > 1800
-    assert deal_folds(10).tolist() == deal_folds(1000)[:10].tolist()
+    assert assign_folds(10).tolist() == assign_folds(1000)[:10].tolist()
 
 
 @pytest.mark.data

@@ -15,12 +15,12 @@ import pytest
 from propense.errors import SourceError
 from propense.history import merging
 from propense.history.opening import open_store
-from propense.history.records import Decision, Deed, LiveEvent
+from propense.history.records import CustomerUpdate, Decision, LiveEvent
 from propense.pipeline.resume.fingerprints import fingerprints
 from propense.schemas import Account, RunFolder
 from propense.settings import Settings, parse_settings
 from propense.tables.cleaning.clean import clean
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.live import is_live, live_mark, message_key, resolve_live
 from propense.tables.sources.reading import read
 
@@ -75,7 +75,7 @@ def asked(folder: Path, **more: Any) -> Settings:
     return parse_settings(raw | more, folder)
 
 
-def cleaned(settings: Settings, engine: Engine) -> tuple[RunFolder, dict[str, Account]]:
+def cleaned(settings: Settings, engine: TableEngine) -> tuple[RunFolder, dict[str, Account]]:
     run = RunFolder(Path(settings.folder) / "run")
     accounts = clean(read(settings, engine), settings, engine, run)
     return run, {account.table: account for account in accounts}
@@ -91,7 +91,7 @@ def note(account: Account) -> str:
 
 
 def test_live_events_are_read_beside_a_log_under_their_own_source(
-    tmp_path: Path, engine: Engine
+    tmp_path: Path, engine: TableEngine
 ) -> None:
     store(tmp_path, [event("ann", "c3", 1, "m1", action="pay", value=12.5, count=2.0),
                      event("eve", "c1", 2, "m2", source=None)])  # fmt: skip
@@ -107,7 +107,7 @@ def test_live_events_are_read_beside_a_log_under_their_own_source(
 
 @pytest.mark.parametrize("there", [False, True])
 def test_a_store_that_is_absent_or_empty_is_no_error_and_is_told(
-    tmp_path: Path, engine: Engine, there: bool
+    tmp_path: Path, engine: TableEngine, there: bool
 ) -> None:
     if there:
         store(tmp_path)
@@ -123,14 +123,14 @@ def test_a_store_that_is_absent_or_empty_is_no_error_and_is_told(
     assert rows_of(run, "users.parquet") == [{"user_id": "ann", "age": 31.0, "city": None}]
 
 
-def test_nothing_but_an_empty_store_says_what_to_do(tmp_path: Path, engine: Engine) -> None:
+def test_nothing_but_an_empty_store_says_what_to_do(tmp_path: Path, engine: TableEngine) -> None:
     settings = parse_settings({"sources": {"live": {"events": "live"}}}, tmp_path)
     with pytest.raises(SourceError, match=r"0 rows of sqlite://live/history.db; let the service"):
         read(settings, engine)
 
 
 def test_an_anonymous_visitor_and_the_customer_are_one_person(
-    tmp_path: Path, engine: Engine
+    tmp_path: Path, engine: TableEngine
 ) -> None:
     store(tmp_path, [event("anon-7", "c3", 1, "m1"), event("ann", "c4", 2, "m2")],
           names=[("ann", "anon-7")])  # fmt: skip
@@ -141,7 +141,7 @@ def test_an_anonymous_visitor_and_the_customer_are_one_person(
 
 @pytest.mark.parametrize("digested", [False, True])
 def test_an_event_of_a_log_and_of_the_store_counts_once(
-    tmp_path: Path, engine: Engine, digested: bool
+    tmp_path: Path, engine: TableEngine, digested: bool
 ) -> None:
     # e1 came live under the visitor's id and another source; e2 is another system's number.
     log(
@@ -164,7 +164,7 @@ def test_an_event_of_a_log_and_of_the_store_counts_once(
     assert [(row["user_id"], row["reason"]) for row in aside] == [("anon-7", "duplicate")]
 
 
-def test_history_that_was_brought_along_counts_once(tmp_path: Path, engine: Engine) -> None:
+def test_history_that_was_brought_along_counts_once(tmp_path: Path, engine: TableEngine) -> None:
     # The log has no ids, so the service gave its rows ids of its own on their import.
     log(
         tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
@@ -187,7 +187,7 @@ def test_history_that_was_brought_along_counts_once(tmp_path: Path, engine: Engi
     assert rules["duplicate"] == 2 and accounts["events"].balances
 
 
-def test_live_traits_are_laid_over_the_row_of_the_file(tmp_path: Path, engine: Engine) -> None:
+def test_live_traits_are_laid_over_the_row_of_the_file(tmp_path: Path, engine: TableEngine) -> None:
     log(tmp_path, "users.csv", "user_id,age,city", "ann,31,Beijing", "ben,40,Xi'an", "ben,41,")
     traits = [
         ("ann", json.dumps({"city": "Shanghai", "level": 3, "email": "a@b.c", "age": None})),
@@ -207,7 +207,7 @@ def test_live_traits_are_laid_over_the_row_of_the_file(tmp_path: Path, engine: E
     assert "traits left out: email" in note(accounts["users"])
 
 
-def test_traits_take_the_type_of_a_parquet_file(tmp_path: Path, engine: Engine) -> None:
+def test_traits_take_the_type_of_a_parquet_file(tmp_path: Path, engine: TableEngine) -> None:
     import pyarrow as pa
 
     pq.write_table(pa.table({"user_id": ["ann"], "age": [31]}), tmp_path / "users.parquet")
@@ -218,7 +218,7 @@ def test_traits_take_the_type_of_a_parquet_file(tmp_path: Path, engine: Engine) 
 
 
 @pytest.mark.parametrize("word", ["left", "Left", "LEFT"])
-def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: Engine, word: str) -> None:
+def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: TableEngine, word: str) -> None:
     log(tmp_path, "users.csv", "user_id,left", "ann,no", "ben,yes")
     store(tmp_path, traits=[("ann", json.dumps({word: "yes"}))])
     settings = asked(
@@ -234,7 +234,7 @@ def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: Engine, word: 
 @pytest.mark.parametrize(
     "word", ["_code", "_live", "_place", "_file", "_broken", "file_row_number", "User_ID"]
 )
-def test_no_trait_stops_the_cleaning(tmp_path: Path, engine: Engine, word: str) -> None:
+def test_no_trait_stops_the_cleaning(tmp_path: Path, engine: TableEngine, word: str) -> None:
     log(tmp_path, "users.csv", "user_id,age", "ann,31", "ben,40")
     store(tmp_path, traits=[("ann", json.dumps({word: "x", "age": 32})), ("eve", '{"age": 5}')])
     run, _ = cleaned(asked(tmp_path, users={"path": ["users.csv", "live"]}), engine)
@@ -243,7 +243,7 @@ def test_no_trait_stops_the_cleaning(tmp_path: Path, engine: Engine, word: str) 
     assert all(set(row) == {"user_id", "age"} for row in found.values())
 
 
-def test_a_trait_spelt_otherwise_is_the_files_column(tmp_path: Path, engine: Engine) -> None:
+def test_a_trait_spelt_otherwise_is_the_files_column(tmp_path: Path, engine: TableEngine) -> None:
     log(tmp_path, "users.csv", "user_id,City", "ann,Beijing", "ben,Lyon")
     store(tmp_path, traits=[("ann", '{"city": "Shanghai"}')])
     run, _ = cleaned(asked(tmp_path, users={"path": ["users.csv", "live"]}), engine)
@@ -259,7 +259,7 @@ def test_a_postgresql_on_a_socket_is_asked_as_the_service_asks_it(tmp_path: Path
     assert address.startswith("postgresql:///shop?host=/run/pg&table=")
 
 
-def test_impressions_are_read(tmp_path: Path, engine: Engine) -> None:
+def test_impressions_are_read(tmp_path: Path, engine: TableEngine) -> None:
     store(
         tmp_path,
         shown=[
@@ -272,7 +272,9 @@ def test_impressions_are_read(tmp_path: Path, engine: Engine) -> None:
     assert accounts["impressions"].n_out == 2
 
 
-def test_live_rows_take_the_names_and_types_of_the_files(tmp_path: Path, engine: Engine) -> None:
+def test_live_rows_take_the_names_and_types_of_the_files(
+    tmp_path: Path, engine: TableEngine
+) -> None:
     import pyarrow as pa
 
     moment = pa.array([1_709_251_200_000_000], pa.timestamp("us", "UTC"))
@@ -347,7 +349,7 @@ def test_the_word_follows_the_settings_of_the_service(tmp_path: Path) -> None:
         address("items")
 
 
-def test_a_store_of_another_version_is_told(tmp_path: Path, engine: Engine) -> None:
+def test_a_store_of_another_version_is_told(tmp_path: Path, engine: TableEngine) -> None:
     file = store(tmp_path)
     with closing(sqlite3.connect(file)) as con, con:
         con.execute("drop view live_events")
@@ -355,7 +357,7 @@ def test_a_store_of_another_version_is_told(tmp_path: Path, engine: Engine) -> N
         read(asked(tmp_path), engine)
 
 
-def test_the_store_itself_is_read(tmp_path: Path, engine: Engine) -> None:
+def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
     log(
         tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
         "ann,c1,view,2024-03-01 16:30:01,m1", "ben,c2,view,2024-03-02 16:30:00,e2",
@@ -371,18 +373,18 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: Engine) -> None:
         basket = tuple(
             LiveEvent(moment, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2")
         )
-        deeds = [
-            Deed(message_id="m1", user_id="anon-7", received=moment,
+        updates = [
+            CustomerUpdate(message_id="m1", user_id="anon-7", received=moment,
                  events=(LiveEvent(moment, "view", "c1"),)),
-            Deed(message_id="m2", user_id="ann", previous_id="anon-7", received=moment,
+            CustomerUpdate(message_id="m2", user_id="ann", previous_id="anon-7", received=moment,
                  traits={"city": "Lyon"}),
-            Deed(message_id="m3", user_id="ann", received=moment, events=basket),
-            Deed(message_id="m4", user_id="eve", received=moment, events=basket,
+            CustomerUpdate(message_id="m3", user_id="ann", received=moment, events=basket),
+            CustomerUpdate(message_id="m4", user_id="eve", received=moment, events=basket,
                  consent={"train": False}),
-            Deed(message_id="m5", user_id="verify:1", received=moment, events=basket),
+            CustomerUpdate(message_id="m5", user_id="verify:1", received=moment, events=basket),
         ]  # fmt: skip
         before = fingerprints(settings)["clean"]
-        assert kept.append(deeds) == ["kept"] * 5
+        assert kept.append(updates) == ["kept"] * 5
         kept.log_decisions(
             [
                 Decision(
@@ -401,7 +403,9 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: Engine) -> None:
         assert before != after == fingerprints(settings)["clean"]
         assert live_mark(resolve_live("live", "events", settings), tmp_path).startswith("state ")
         kept.erase("eve")  # who did not take part
-        kept.append([Deed(message_id="m6", user_id="verify:1", received=moment, events=basket)])
+        kept.append(
+            [CustomerUpdate(message_id="m6", user_id="verify:1", received=moment, events=basket)]
+        )
         assert fingerprints(settings)["clean"] == after
         kept.erase("ann")
         assert fingerprints(settings)["clean"] != after

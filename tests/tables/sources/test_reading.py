@@ -13,7 +13,7 @@ import pytest
 
 from propense.errors import SettingsError, SourceError
 from propense.settings import parse_settings
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import RawTable, read
 
 ROWS = [
@@ -30,7 +30,7 @@ def duck(tmp_path_factory: pytest.TempPathFactory) -> Any:
     engine.con.disconnect()
 
 
-def source(engine: Engine, folder: Path, **given: Any) -> RawTable:
+def source(engine: TableEngine, folder: Path, **given: Any) -> RawTable:
     settings = parse_settings({"sources": {"log": given}}, folder)
     return read(settings, engine).sources["log"]
 
@@ -49,12 +49,12 @@ def text(delimiter: str) -> str:
 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|", "::"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
-def test_delimited_text(duck: Engine, tmp_path: Path, delimiter: str, encoding: str) -> None:
+def test_delimited_text(duck: TableEngine, tmp_path: Path, delimiter: str, encoding: str) -> None:
     (tmp_path / "log.csv").write_bytes(text(delimiter).encode(encoding))
     assert values(source(duck, tmp_path, events="log.csv")) == ROWS
 
 
-def test_packed_files_of_a_glob_are_read_in_order(duck: Engine, tmp_path: Path) -> None:
+def test_packed_files_of_a_glob_are_read_in_order(duck: TableEngine, tmp_path: Path) -> None:
     for number, row in enumerate(ROWS):
         content = ",".join(NAMES) + "\n" + ",".join(f'"{cell}"' for cell in row) + "\n"
         with gzip.open(tmp_path / f"log-{number}.csv.gz", "wb") as stream:
@@ -64,7 +64,7 @@ def test_packed_files_of_a_glob_are_read_in_order(duck: Engine, tmp_path: Path) 
     assert table.place(1 << 40) == "log-1.csv.gz row 1"
 
 
-def test_files_with_different_columns_are_joined_by_name(duck: Engine, tmp_path: Path) -> None:
+def test_files_with_different_columns_are_joined_by_name(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("user_id,action\nu1,view\n")
     (tmp_path / "b.csv").write_text("value,action,user_id\n3,pay,u2\n")
     table = source(duck, tmp_path, events=["a.csv", "b.csv"])
@@ -73,7 +73,7 @@ def test_files_with_different_columns_are_joined_by_name(duck: Engine, tmp_path:
     ]  # fmt: skip
 
 
-def test_json_lines_with_nested_keys(duck: Engine, tmp_path: Path) -> None:
+def test_json_lines_with_nested_keys(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text(
         '{"uid": 7, "properties": {"course": "c1", "amount": 12.5}, "event": "pay"}\n'
         '\n{"uid": "8", "event": "view", "extra": [1, 2]}\n{"uid": oops\n'
@@ -89,7 +89,7 @@ def test_json_lines_with_nested_keys(duck: Engine, tmp_path: Path) -> None:
     assert table.rows.order_by("_row").to_pyarrow()["_broken"].to_pylist()[2] == '{"uid": oops'
 
 
-def test_access_logs(duck: Engine, tmp_path: Path) -> None:
+def test_access_logs(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "access.log").write_text(
         '10.0.0.1 - alice [10/Oct/2023:13:55:36 +0800] "GET /learn/5?course=%E8%AF%BE+1&act=view '
         'HTTP/1.1" 200 2326 "https://ref.example/" "Mozilla/5.0 (X11)"\n'
@@ -118,7 +118,7 @@ def test_access_logs(duck: Engine, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_sqlite_table(duck: Engine, tmp_path: Path) -> None:
+def test_a_sqlite_table(duck: TableEngine, tmp_path: Path) -> None:
     con = sqlite3.connect(tmp_path / "shop.db")
     con.execute(
         "create table log (user_id integer, item_id text, action text, event_time text, v real)"
@@ -134,7 +134,7 @@ def test_a_sqlite_table(duck: Engine, tmp_path: Path) -> None:
         source(duck, tmp_path, events="sqlite:///shop.db?table=logs")
 
 
-def test_an_object_store_url(duck: Engine, tmp_path: Path) -> None:
+def test_an_object_store_url(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "lake").mkdir()
     for number, row in enumerate(ROWS):
         cells = dict(zip(NAMES, ([cell] for cell in row), strict=True))
@@ -143,7 +143,7 @@ def test_an_object_store_url(duck: Engine, tmp_path: Path) -> None:
     assert values(source(duck, tmp_path, events=f"file://{tmp_path}/lake")) == ROWS
 
 
-def test_typed_headers_go_by_their_plain_name(duck: Engine, tmp_path: Path) -> None:
+def test_typed_headers_go_by_their_plain_name(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "log.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n1\t2\t3\n")
     for name in ("timestamp", "timestamp:float"):
         table = source(
@@ -152,7 +152,7 @@ def test_typed_headers_go_by_their_plain_name(duck: Engine, tmp_path: Path) -> N
         assert values(table, ("user_id", "item_id", "event_time")) == [("1", "2", "3")]
 
 
-def test_rows_with_too_many_fields_are_kept_as_broken(duck: Engine, tmp_path: Path) -> None:
+def test_rows_with_too_many_fields_are_kept_as_broken(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("user_id,action\nu1,view\nu2,view,extra\nu3,view\n")
     table = source(duck, tmp_path, events="log.csv")
     found = table.rows.order_by("_row").to_pyarrow()
@@ -180,20 +180,25 @@ BAD: list[tuple[str, bytes, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("name", "content", "given", "message"), BAD, ids=[one[0] for one in BAD])
 def test_bad_files(
-    duck: Engine, tmp_path: Path, name: str, content: bytes, given: dict[str, Any], message: str
+    duck: TableEngine,
+    tmp_path: Path,
+    name: str,
+    content: bytes,
+    given: dict[str, Any],
+    message: str,
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=message):
         source(duck, tmp_path, events=name, **given)
 
 
-def test_a_missing_file_names_the_nearest(duck: Engine, tmp_path: Path) -> None:
+def test_a_missing_file_names_the_nearest(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user_id,action\nu,v\n")
     with pytest.raises(SourceError, match=r"\[sources.log\] events.*did you mean 'events.csv'"):
         source(duck, tmp_path, events="event.csv")
 
 
-def test_an_unknown_word_in_a_mapping(duck: Engine, tmp_path: Path) -> None:
+def test_an_unknown_word_in_a_mapping(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_text("user_id,action\nu,v\n")
     with pytest.raises(SettingsError, match=r"unknown word 'user'.*did you mean 'user_id'"):
         source(duck, tmp_path, events="events.csv", columns={"user": "user_id"})

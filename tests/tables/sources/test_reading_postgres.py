@@ -13,7 +13,7 @@ import pytest
 
 from propense.errors import SourceError
 from propense.settings import parse_settings
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import read
 from support.required import require
 
@@ -52,7 +52,7 @@ def server() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_postgresql_table(server: str, duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_a_postgresql_table(server: str, duckdb_engine: TableEngine, tmp_path: Path) -> None:
     import psycopg
 
     with psycopg.connect(server) as con:
@@ -71,7 +71,7 @@ def test_a_postgresql_table(server: str, duckdb_engine: Engine, tmp_path: Path) 
     assert "shop@" not in source.files[0]
 
 
-def test_a_server_that_is_not_there(duckdb_engine: Engine, tmp_path: Path) -> None:
+def test_a_server_that_is_not_there(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     address = "postgresql://shop:secret@127.0.0.1:1/postgres?table=log"
     settings = parse_settings({"sources": {"db": {"events": address}}}, tmp_path)
     with pytest.raises(SourceError, match=r"\[sources.db\] events: cannot connect") as caught:

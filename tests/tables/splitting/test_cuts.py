@@ -77,7 +77,7 @@ def test_the_horizon_named_is_the_longest_that_fits(
     n_days: int, every: str, fractions: tuple[float, float, float]
 ) -> None:
     clock = clock_of([MONDAY + 3600 + day * DAY for day in range(n_days)])
-    split = Split(every=every, fractions=fractions)
+    split = Split(as_of_every=every, fractions=fractions)
     with pytest.raises(SplitError, match=r"goal 'pay'.*longest horizon that fits") as refused:
         cut_time(clock, split, {"pay": 500 * DAY}, True, "UTC")
     longest = seconds(str(refused.value).rsplit("'", 2)[1])
@@ -101,10 +101,12 @@ def test_one_moment_only_has_no_train_part() -> None:
 
 
 def test_a_fine_grid_over_a_long_time_is_refused_with_a_remedy() -> None:
-    with pytest.raises(SettingsError, match=r"every = '1m' makes 2\d\d,\d\d\d as-of moments") as no:
-        cut_time(DAILY, Split(every="1m"), {"pay": 7 * DAY}, True, "UTC")
+    with pytest.raises(
+        SettingsError, match=r"as_of_every = '1m' makes 2\d\d,\d\d\d as-of moments"
+    ) as no:
+        cut_time(DAILY, Split(as_of_every="1m"), {"pay": 7 * DAY}, True, "UTC")
     remedy = str(no.value).rsplit("'", 2)[1]
-    cut_time(DAILY, Split(every=remedy), {"pay": 7 * DAY}, True, "UTC")
+    cut_time(DAILY, Split(as_of_every=remedy), {"pay": 7 * DAY}, True, "UTC")
 
 
 def test_the_whole_grid_ends_where_the_shortest_window_does() -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propense.errors import SplitError
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.splitting.cuts import Grid
 from propense.tables.splitting.eligibility import parse_among
 from propense.tables.splitting.labels import Ledger, Question, answer
@@ -39,7 +39,7 @@ from support.split_worlds import (
 
 
 @pytest.fixture(scope="module")
-def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
     engine = connect("duckdb", tmp_path_factory.mktemp("scratch"))
     yield engine
     engine.con.disconnect()
@@ -123,7 +123,7 @@ def test_answers_are_what_the_reference_says(
     every=st.sampled_from([DAY, 2 * DAY, 7 * DAY]),
 )
 def test_every_row_is_what_the_reference_says(
-    duck: Engine, events: list[Event], asked: list[PlainGoal], every: int
+    duck: TableEngine, events: list[Event], asked: list[PlainGoal], every: int
 ) -> None:
     zed = [Event("zed", ("view", "pay")[day % 2], day + 0.5, 95_000_000) for day in range(60)]
     events = [*events, *zed, Event("eve", "view", 0.0), Event("eve", "refund", 1.0)]
@@ -131,7 +131,7 @@ def test_every_row_is_what_the_reference_says(
     fractions = (0.5, 0.25, 0.25)
     plan_settings = settings_of(
         {name: goal.setting() for name, goal in goals.items()},
-        split={"by": "time", "every": f"{every // DAY}d", "fractions": fractions},
+        split={"by": "time", "as_of_every": f"{every // DAY}d", "fractions": fractions},
     )
     cuts = reference_cuts(events, every, max(goal.within for goal in asked), fractions)
     expected = reference_rows(events, goals, every, cuts)
@@ -182,7 +182,9 @@ def steady(users: int = 6, days: int = 120) -> list[Event]:
 PAY = {"pay": {"action": "pay", "within": "7d"}}
 
 
-def test_a_short_horizon_keeps_later_rows_than_a_long_one(tmp_path: Path, duck: Engine) -> None:
+def test_a_short_horizon_keeps_later_rows_than_a_long_one(
+    tmp_path: Path, duck: TableEngine
+) -> None:
     run = write_clean(tmp_path, steady())
     goals = {**PAY, "spend": {"value_of": "pay", "within": "21d"}}
     plan = split(run, settings_of(goals), duck)
@@ -197,7 +199,7 @@ def test_a_short_horizon_keeps_later_rows_than_a_long_one(tmp_path: Path, duck: 
         assert last["spend"] == closes - 21 * DAY
 
 
-def test_refunds_are_taken_off_whatever_their_sign(tmp_path: Path, duck: Engine) -> None:
+def test_refunds_are_taken_off_whatever_their_sign(tmp_path: Path, duck: TableEngine) -> None:
     events = [*steady(), Event("u0", "refund", 10.5, 4_000_000), Event("u1", "refund", 11.5, -1)]
     run = write_clean(tmp_path, events)
     split(run, settings_of({"spend": {"value_of": "pay", "within": "7d"}}), duck)
@@ -208,7 +210,7 @@ def test_refunds_are_taken_off_whatever_their_sign(tmp_path: Path, duck: Engine)
     assert first["u2"] == 10_000_000
 
 
-def test_an_event_at_the_moment_belongs_to_the_label(tmp_path: Path, duck: Engine) -> None:
+def test_an_event_at_the_moment_belongs_to_the_label(tmp_path: Path, duck: TableEngine) -> None:
     monday = 14.0
     events = [*steady(), Event("new", "view", 1.0), Event("new", "trial", monday),
               Event("old", "view", 1.0), Event("old", "trial", monday + 7)]  # fmt: skip
@@ -226,7 +228,7 @@ def test_an_event_at_the_moment_belongs_to_the_label(tmp_path: Path, duck: Engin
     assert rows["old", at + 7 * DAY] == 1
 
 
-def test_a_cap_spreads_rows_evenly_and_is_counted(tmp_path: Path, duck: Engine) -> None:
+def test_a_cap_spreads_rows_evenly_and_is_counted(tmp_path: Path, duck: TableEngine) -> None:
     whole = write_clean(tmp_path / "whole", steady())
     split(whole, settings_of(PAY), duck)
     run = write_clean(tmp_path / "capped", steady())
@@ -246,7 +248,7 @@ def test_a_cap_spreads_rows_evenly_and_is_counted(tmp_path: Path, duck: Engine) 
 
 
 def test_by_user_every_window_ends_by_the_data_and_parts_are_whole(
-    tmp_path: Path, duck: Engine
+    tmp_path: Path, duck: TableEngine
 ) -> None:
     users = pa.table({"user_id": [f"u{u}" for u in range(40)] + ["silent"]})
     run = write_clean(tmp_path, steady(users=40), users)

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from propense.encoding.folds import unit_hash
 from propense.errors import SplitError
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.splitting.shards import SHARD_SCHEMA, SHARD_SEED, Partitions, partition
 from propense.tables.splitting.split import split
 from support.split_worlds import EVENT_SCHEMA, Event, settings_of, shards_of, write_clean
 
 
 @pytest.fixture(scope="module")
-def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
     engine = connect("duckdb", tmp_path_factory.mktemp("scratch"))
     yield engine
     engine.con.disconnect()
@@ -64,7 +64,7 @@ def sort_key(event: Event) -> tuple[Any, ...]:
 @settings(deadline=None, max_examples=8, derandomize=True)
 @given(events=EVENTS, shuffled=st.randoms())
 def test_shards_hold_every_event_once_in_order_whatever_the_order_of_arrival(
-    duck: Engine, tmp_path_factory: pytest.TempPathFactory, events: list[Event], shuffled: Any
+    duck: TableEngine, tmp_path_factory: pytest.TempPathFactory, events: list[Event], shuffled: Any
 ) -> None:
     rows = []
     for _ in range(2):
@@ -83,7 +83,7 @@ def test_shards_hold_every_event_once_in_order_whatever_the_order_of_arrival(
         assert times == sorted(times)
 
 
-def test_a_customer_lies_in_the_shard_of_the_hash(tmp_path: Path, duck: Engine) -> None:
+def test_a_customer_lies_in_the_shard_of_the_hash(tmp_path: Path, duck: TableEngine) -> None:
     names = [f"user {i}" for i in range(300)]
     events = [Event(name, "view", i % 50) for i, name in enumerate(names)]
     run = write_clean(tmp_path, events, pa.table({"user_id": ["only profile"], "age": [30.0]}))
@@ -106,7 +106,7 @@ def test_a_customer_lies_in_the_shard_of_the_hash(tmp_path: Path, duck: Engine) 
     assert ages["user 0"] is None
 
 
-def test_times_with_a_zone_are_read_as_utc(tmp_path: Path, duck: Engine) -> None:
+def test_times_with_a_zone_are_read_as_utc(tmp_path: Path, duck: TableEngine) -> None:
     events = [Event(f"u{i % 3}", "view", i) for i in range(30)]
     run = write_clean(tmp_path / "naive", events)
     split(run, settings_of(), duck)
@@ -119,7 +119,7 @@ def test_times_with_a_zone_are_read_as_utc(tmp_path: Path, duck: Engine) -> None
     assert shards_of(run) == shards_of(zoned)
 
 
-def test_order_stands_in_for_time(tmp_path: Path, duck: Engine) -> None:
+def test_order_stands_in_for_time(tmp_path: Path, duck: TableEngine) -> None:
     events = [Event("u", f"a{9 - i}", None, order=i) for i in (3, 0, 2, 1)]
     run = write_clean(tmp_path, events)
     plan = split(run, settings_of(), duck)
@@ -128,20 +128,20 @@ def test_order_stands_in_for_time(tmp_path: Path, duck: Engine) -> None:
     assert [count.events for count in plan.counts] == [2, 1, 1]
 
 
-def test_some_events_without_time_are_refused(tmp_path: Path, duck: Engine) -> None:
+def test_some_events_without_time_are_refused(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, [Event("u", "view", 1.0), Event("u", "view", None)])
     with pytest.raises(SplitError, match="1 of 2 events have no event_time"):
         split(run, settings_of(), duck)
 
 
-def test_nothing_to_split(tmp_path: Path, duck: Engine) -> None:
+def test_nothing_to_split(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path)
     with pytest.raises(SplitError, match=r"nothing to split.*users.parquet"):
         split(run, settings_of(), duck)
     assert not run.parts.exists()
 
 
-def test_the_nth_moment_is_exact(tmp_path: Path, duck: Engine) -> None:
+def test_the_nth_moment_is_exact(tmp_path: Path, duck: TableEngine) -> None:
     rng = np.random.default_rng(0)
     days = np.round(rng.random(500) * 30 * 86_400) / 86_400
     run = write_clean(tmp_path, [Event(f"u{i % 9}", "view", day) for i, day in enumerate(days)])
@@ -153,7 +153,7 @@ def test_the_nth_moment_is_exact(tmp_path: Path, duck: Engine) -> None:
     assert (clock.begin, clock.end, clock.n_events) == (times[0], times[-1], 500)
 
 
-def test_columns_that_events_lack_are_null(tmp_path: Path, duck: Engine) -> None:
+def test_columns_that_events_lack_are_null(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, [])
     table = pa.Table.from_pylist(
         [Event("u", "view", float(day)).row() for day in range(20)], schema=EVENT_SCHEMA

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propense.encoding.folds import deal_parts
+from propense.encoding.folds import assign_parts
 from propense.errors import LeakError, PropenseError, SettingsError, SourceError, SplitError
 from propense.schemas import PARTS, RunFolder
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.splitting.split import read_plan, split
 from propense.tables.splitting.split_checks import check_no_leak
 from support.split_worlds import (
@@ -33,7 +33,7 @@ from support.split_worlds import (
 
 
 @pytest.fixture(scope="module")
-def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
     engine = connect("duckdb", tmp_path_factory.mktemp("scratch"))
     yield engine
     engine.con.disconnect()
@@ -65,7 +65,7 @@ def users_of(run: RunFolder) -> list[dict[str, Any]]:
     return pq.read_table(run.parts / "users.parquet").to_pylist()
 
 
-def test_a_plain_table_is_divided_by_user(tmp_path: Path, duck: Engine) -> None:
+def test_a_plain_table_is_divided_by_user(tmp_path: Path, duck: TableEngine) -> None:
     table = customers()
     run = write_clean(tmp_path, users=table)
     plan = split(run, plain_settings(seed=7), duck)
@@ -75,7 +75,7 @@ def test_a_plain_table_is_divided_by_user(tmp_path: Path, duck: Engine) -> None:
     users, labels = users_of(run), labels_of(run)
     assert "Churn" not in users[0]
     ids = [user["user_id"] for user in users]
-    assert [PARTS.index(user["part"]) for user in users] == deal_parts(ids, EVEN, 7).tolist()
+    assert [PARTS.index(user["part"]) for user in users] == assign_parts(ids, EVEN, 7).tolist()
     expected = dict(zip(table["user_id"].to_pylist(), table["Churn"].to_pylist(), strict=True))
     part = {user["user_id"]: user["part"] for user in users}
     assert {row["user_id"]: row["churn"] for row in labels} == {
@@ -88,7 +88,7 @@ def test_a_plain_table_is_divided_by_user(tmp_path: Path, duck: Engine) -> None:
     assert read_plan(run) == plan
 
 
-def test_folds_are_stratified_by_the_label(tmp_path: Path, duck: Engine) -> None:
+def test_folds_are_stratified_by_the_label(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, users=customers())
     plan = split(run, plain_settings(folds=5), duck)
     check_no_leak(run, plan, duck)
@@ -103,7 +103,7 @@ def test_folds_are_stratified_by_the_label(tmp_path: Path, duck: Engine) -> None
     assert [count.positives["churn"] for count in plan.counts] == [positives[i] for i in range(5)]
 
 
-def test_groups_stay_whole(tmp_path: Path, duck: Engine) -> None:
+def test_groups_stay_whole(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, users=customers())
     plan = split(run, plain_settings(group="course"), duck)
     assert plan.by == "group"
@@ -115,11 +115,11 @@ def test_groups_stay_whole(tmp_path: Path, duck: Engine) -> None:
 
 
 def test_listed_groups_make_the_parts_and_seen_people_are_left_out_of_test(
-    tmp_path: Path, duck: Engine
+    tmp_path: Path, duck: TableEngine
 ) -> None:
     run = write_clean(tmp_path, users=customers())
     keys = {"group": "course", "validation": ["course 7", "course 8"], "test": ["course 9"]}
-    plan = split(run, plain_settings(**keys, apart="person"), duck)
+    plan = split(run, plain_settings(**keys, disjoint_on="person"), duck)
     check_no_leak(run, plan, duck)
     users = users_of(run)
     learned = {user["person"] for user in users if user["part"] in ("train", "validation")}
@@ -138,7 +138,9 @@ def test_listed_groups_make_the_parts_and_seen_people_are_left_out_of_test(
     assert labelled.isdisjoint(user["user_id"] for user in left_out)
 
 
-def test_only_test_groups_listed_leaves_the_rest_to_the_hash(tmp_path: Path, duck: Engine) -> None:
+def test_only_test_groups_listed_leaves_the_rest_to_the_hash(
+    tmp_path: Path, duck: TableEngine
+) -> None:
     run = write_clean(tmp_path, users=customers())
     split(run, plain_settings(group="course", test=["course 9"]), duck)
     parts = {user["course"]: user["part"] for user in users_of(run)}
@@ -146,7 +148,7 @@ def test_only_test_groups_listed_leaves_the_rest_to_the_hash(tmp_path: Path, duc
     assert "validation" in parts.values()
 
 
-def test_customers_without_a_group_are_dealt_one_by_one(tmp_path: Path, duck: Engine) -> None:
+def test_customers_without_a_group_are_dealt_one_by_one(tmp_path: Path, duck: TableEngine) -> None:
     table = customers()
     courses = [None if i < 60 else course for i, course in enumerate(table["course"].to_pylist())]
     run = write_clean(tmp_path, users=table.set_column(2, "course", pa.array(courses, pa.string())))
@@ -156,7 +158,7 @@ def test_customers_without_a_group_are_dealt_one_by_one(tmp_path: Path, duck: En
     assert "60 customers without 'course' are dealt one by one" in plan.notes
 
 
-def test_folds_of_groups_hold_equally_many_whole_groups(tmp_path: Path, duck: Engine) -> None:
+def test_folds_of_groups_hold_equally_many_whole_groups(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, users=customers())
     plan = split(run, plain_settings(group="course", folds=5), duck)
     check_no_leak(run, plan, duck)
@@ -167,7 +169,7 @@ def test_folds_of_groups_hold_equally_many_whole_groups(tmp_path: Path, duck: En
     assert Counter(fold for found in folds.values() for fold in found) == dict.fromkeys(range(5), 2)
 
 
-def test_labels_may_be_numbers_with_gaps(tmp_path: Path, duck: Engine) -> None:
+def test_labels_may_be_numbers_with_gaps(tmp_path: Path, duck: TableEngine) -> None:
     labels = pa.array([[1.0, 0.0, None, float("nan")][i % 4] for i in range(200)])
     run = write_clean(tmp_path, users=customers().set_column(4, "Churn", labels))
     split(run, plain_settings(), duck)
@@ -194,7 +196,7 @@ LABEL_FILE = {
 }
 
 
-def test_labels_of_a_file_with_moments_are_cut_by_time(tmp_path: Path, duck: Engine) -> None:
+def test_labels_of_a_file_with_moments_are_cut_by_time(tmp_path: Path, duck: TableEngine) -> None:
     run = labelled_world(tmp_path, list(range(3, 99, 2)))
     goals = {"left": {**LABEL_FILE, "as_of": "day", "within": "5d"}}
     plan = split(run, settings_of(goals, split={"fractions": EVEN}, folder=str(tmp_path)), duck)
@@ -222,7 +224,7 @@ def test_labels_of_a_file_with_moments_are_cut_by_time(tmp_path: Path, duck: Eng
 
 
 def test_labels_of_one_moment_are_divided_by_user_beside_questions(
-    tmp_path: Path, duck: Engine
+    tmp_path: Path, duck: TableEngine
 ) -> None:
     run = labelled_world(tmp_path, [42])
     goals = {
@@ -243,7 +245,7 @@ def test_labels_of_one_moment_are_divided_by_user_beside_questions(
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_label_files_of_other_kinds(tmp_path: Path, duck: Engine, kind: str) -> None:
+def test_label_files_of_other_kinds(tmp_path: Path, duck: TableEngine, kind: str) -> None:
     rows = [{"user_id": f"c{i:03d}", "left": i % 2 == 0} for i in range(200)]
     if kind == "jsonl":
         (tmp_path / "l.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
@@ -257,7 +259,7 @@ def test_label_files_of_other_kinds(tmp_path: Path, duck: Engine, kind: str) -> 
     assert found == {f"c{i:03d}": float(i % 2 == 0) for i in range(200)}
 
 
-def test_contradicting_labels_name_the_customer(tmp_path: Path, duck: Engine) -> None:
+def test_contradicting_labels_name_the_customer(tmp_path: Path, duck: TableEngine) -> None:
     (tmp_path / "l.csv").write_text("user_id,left\nc001,1\nc002,1\nc001,0\n")
     run = write_clean(tmp_path, users=customers())
     goals = {"left": {"column": "left", "path": "l.csv"}}
@@ -284,9 +286,11 @@ BAD: list[tuple[Any, type[PropenseError], str]] = [
      r"'gone' has 0 positives among \d+ rows of train"),
     ({"goals": VIEW, "split": {"by": "user", "folds": 101}}, SettingsError, "at most 100, got 101"),
     ({"goals": VIEW, "split": {"by": "time", "folds": 3}}, SettingsError, "folds needs by"),
-    ({"goals": VIEW, "split": {"by": "time", "apart": "x"}}, SettingsError, "apart needs by"),
+    ({"goals": VIEW, "split": {"by": "time", "disjoint_on": "x"}}, SettingsError,
+     "disjoint_on needs by"),
     ({"goals": VIEW, "split": {"by": "leave_one_out"}}, SplitError, "goal 'view' needs"),
-    ({"goals": VIEW, "split": {"by": "user", "apart": "x"}}, SettingsError, "apart = 'x' is not"),
+    ({"goals": VIEW, "split": {"by": "user", "disjoint_on": "x"}}, SettingsError,
+     "disjoint_on = 'x' is not"),
     ({"goals": {"g": {"column": "left"}}}, SettingsError, "column = 'left' is not in the users"),
     ({"goals": {"g": {"column": "left", "path": "no.csv"}}}, SourceError, "path = 'no.csv'"),
 ]  # fmt: skip
@@ -294,7 +298,7 @@ BAD: list[tuple[Any, type[PropenseError], str]] = [
 
 @pytest.mark.parametrize(("keys", "error", "message"), BAD)
 def test_what_cannot_be_is_refused_by_name(
-    tmp_path: Path, duck: Engine, keys: Any, error: type[PropenseError], message: str
+    tmp_path: Path, duck: TableEngine, keys: Any, error: type[PropenseError], message: str
 ) -> None:
     run = write_clean(tmp_path, visits())
     with pytest.raises(error, match=message):
@@ -303,7 +307,7 @@ def test_what_cannot_be_is_refused_by_name(
     assert not run.parts.with_name("parts.unfinished").exists()
 
 
-def test_label_columns_that_cannot_be(tmp_path: Path, duck: Engine) -> None:
+def test_label_columns_that_cannot_be(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, users=customers())
     for goals, keys, error, message in (
         ({"g": {"column": "Chrun"}}, {}, SettingsError, "did you mean 'Churn'"),
@@ -319,20 +323,21 @@ def test_label_columns_that_cannot_be(tmp_path: Path, duck: Engine) -> None:
         (CHURN, {"group": "course", "test": ["course 99"]}, SettingsError, "'course 99'"),
         (CHURN, {"group": "course", "test": ["course 9"], "validation": ["course 9"]},
          SettingsError, "'course 9' is in both"),
-        (CHURN, {"folds": 3, "apart": "person"}, SettingsError, "folds cannot go with apart"),
+        (CHURN, {"folds": 3, "disjoint_on": "person"}, SettingsError,
+         "folds cannot go with disjoint_on"),
     ):  # fmt: skip
         with pytest.raises(error, match=message):
             split(run, plain_settings(goals, **keys), duck)
 
 
-def test_a_label_among_the_features_is_a_leak(tmp_path: Path, duck: Engine) -> None:
+def test_a_label_among_the_features_is_a_leak(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, users=customers())
     keys = {"sources": {}, "users": {"path": "u.csv", "features": ["age", "Churn"]}}
     with pytest.raises(LeakError, match=r"features lists 'Churn', the label of \[goals.churn\]"):
         split(run, settings_of(CHURN, **keys), duck)
 
 
-def test_one_customer(tmp_path: Path, duck: Engine) -> None:
+def test_one_customer(tmp_path: Path, duck: TableEngine) -> None:
     alone = write_clean(tmp_path / "a", visits(n_users=1))
     plan = split(alone, settings_of(VIEW), duck)
     assert [count.users for count in plan.counts] == [1, 1, 1]
@@ -341,26 +346,26 @@ def test_one_customer(tmp_path: Path, duck: Engine) -> None:
         split(table, plain_settings(), duck)
 
 
-def test_no_positive_in_train_is_refused_with_the_count(tmp_path: Path, duck: Engine) -> None:
+def test_no_positive_in_train_is_refused_with_the_count(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, [*visits(), Event("u0", "pay", 97.0, 5)])
     with pytest.raises(SplitError, match=r"goal 'pay' has 0 positives among \d+ rows of train"):
         split(run, settings_of(PAY), duck)
 
 
-def test_few_test_positives_are_noted(tmp_path: Path, duck: Engine) -> None:
+def test_few_test_positives_are_noted(tmp_path: Path, duck: TableEngine) -> None:
     pays = [Event("u0", "pay", day, 5) for day in (20.0, 60.0)]
     plan = split(write_clean(tmp_path, [*visits(), *pays]), settings_of(PAY), duck)
     assert "goal 'pay': 0 positives in test, fewer than 50: intervals, no verdict" in plan.notes
     assert any(line.startswith("events in train / validation / test: 0.") for line in plan.notes)
 
 
-def test_order_only_events_cannot_have_horizons(tmp_path: Path, duck: Engine) -> None:
+def test_order_only_events_cannot_have_horizons(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, [Event("u", "view", None, order=i) for i in range(9)])
     with pytest.raises(SplitError, match=r"'view' (has a horizon|needs)"):
         split(run, settings_of(VIEW), duck)
 
 
-def test_leave_one_out_keeps_short_sequences_in_train(tmp_path: Path, duck: Engine) -> None:
+def test_leave_one_out_keeps_short_sequences_in_train(tmp_path: Path, duck: TableEngine) -> None:
     lengths = {"a": 1, "b": 2, "c": 3, "d": 9}
     events = [Event(u, "view", None, order=i) for u, n in lengths.items() for i in range(n)]
     plan = split(write_clean(tmp_path, events), settings_of(), duck)
@@ -368,7 +373,7 @@ def test_leave_one_out_keeps_short_sequences_in_train(tmp_path: Path, duck: Engi
     assert [(count.events, count.users) for count in plan.counts] == [(11, 4), (2, 2), (2, 2)]
 
 
-def test_times_too_coarse_to_leave_one_out_are_told(tmp_path: Path, duck: Engine) -> None:
+def test_times_too_coarse_to_leave_one_out_are_told(tmp_path: Path, duck: TableEngine) -> None:
     """A basket at the end hides its other items from whoever is asked for one of them."""
     told = []
     # Arrays know seconds: half of one later is the same moment.
@@ -392,7 +397,7 @@ def rewrite_labels(run: RunFolder, change: Any) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), file)
 
 
-def test_a_leak_in_the_files_is_found_with_its_row(tmp_path: Path, duck: Engine) -> None:
+def test_a_leak_in_the_files_is_found_with_its_row(tmp_path: Path, duck: TableEngine) -> None:
     settings = settings_of(VIEW)
 
     def late_label(rows: list[dict[str, Any]]) -> None:
@@ -422,7 +427,7 @@ def test_a_leak_in_the_files_is_found_with_its_row(tmp_path: Path, duck: Engine)
             check_no_leak(run, plan, duck)
 
 
-def test_a_customer_in_two_parts_is_found(tmp_path: Path, duck: Engine) -> None:
+def test_a_customer_in_two_parts_is_found(tmp_path: Path, duck: TableEngine) -> None:
     settings = settings_of(VIEW, split={"by": "user", "fractions": EVEN})
 
     def move_one(rows: list[dict[str, Any]]) -> None:

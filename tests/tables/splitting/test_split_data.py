@@ -15,7 +15,7 @@ import pytest
 
 from propense.schemas import RunFolder
 from propense.settings import parse_settings
-from propense.tables.engine.engine import Engine, connect
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.splitting.split import split
 from propense.tables.splitting.split_checks import check_no_leak
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.data
 
 
 @pytest.fixture(scope="module")
-def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
     engine = connect("duckdb", tmp_path_factory.mktemp("scratch"))
     yield engine
     engine.con.disconnect()
 
 
-def test_drop_out_of_courses_in_folds(tmp_path: Path, duck: Engine, data_folder: Path) -> None:
+def test_drop_out_of_courses_in_folds(tmp_path: Path, duck: TableEngine, data_folder: Path) -> None:
     folder = data_folder / "xuetangx"
     daily = pq.read_table(folder / "daily_events.parquet")
     kinds = [name for name in daily.column_names if name.startswith("event_")]
@@ -71,7 +71,7 @@ def test_drop_out_of_courses_in_folds(tmp_path: Path, duck: Engine, data_folder:
     assert np.mean(list(found.values())) == pytest.approx(0.83, abs=0.002)
 
 
-def test_churn_of_a_plain_table(tmp_path: Path, duck: Engine, data_folder: Path) -> None:
+def test_churn_of_a_plain_table(tmp_path: Path, duck: TableEngine, data_folder: Path) -> None:
     file = data_folder / "telco_churn" / "WA_Fn-UseC_-Telco-Customer-Churn.csv"
     table = pa.csv.read_csv(file)
     run = RunFolder(tmp_path)

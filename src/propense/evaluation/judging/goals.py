@@ -120,7 +120,7 @@ def judge_goal(
         models=models,
         differences=differences,
         champion=champion,
-        verdict=judge(champion, differences, criterion, too_few, evaluate_settings.worth),
+        verdict=judge(champion, differences, criterion, too_few, evaluate_settings.min_gain),
         confusion=_decide(test.y, best, threshold),
         reliability={
             model: read_bins(statistics[model], served[model], values[model], replicates[model])

@@ -36,7 +36,7 @@ _CUT: Final = Text(
 )
 
 
-def tell_of_data(shares: Sequence[LearningPoint]) -> list[Text]:
+def describe_data(shares: Sequence[LearningPoint]) -> list[Text]:
     """Whether more data would help: a headline, the cost, then a sentence a task.
 
     The headline stands alone where there is nothing to compare.
@@ -85,7 +85,7 @@ def tell_of_data(shares: Sequence[LearningPoint]) -> list[Text]:
     return [headline, _cost(own, before, Text(share, share)), *lines]
 
 
-def tell_of_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
+def describe_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
     """Whether a deeper network would help, or a smaller one do as well.
 
     A headline, the cost, then for each other size a sentence a task, sizes one after the

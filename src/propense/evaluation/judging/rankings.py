@@ -104,7 +104,7 @@ def judge_ranking(
             differences,
             {m.model: m.metrics[criterion] for m in models},
             too_few,
-            evaluate_settings.worth,
+            evaluate_settings.min_gain,
         ),
         seconds=dict(test.seconds),
         warnings=warnings,

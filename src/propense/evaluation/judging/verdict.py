@@ -13,10 +13,10 @@ from propense.evaluation.records import (
     Difference,
     GoalReport,
     Interval,
-    Outcome,
     RankingReport,
     Text,
     Verdict,
+    VerdictOutcome,
 )
 from propense.evaluation.words import inside, metric_name, model_name
 
@@ -75,7 +75,9 @@ def judge(
     base = _nothing_learned(champion, differences)
     if base is not None:
         sentences.append(base)
-    judged: Outcome = "together" if _pays_together(outcome, champion, differences) else outcome
+    judged: VerdictOutcome = (
+        "together" if _pays_together(outcome, champion, differences) else outcome
+    )
     gain = _smallest_gain(judged, champion, differences, values)
     if gain is not None and gain < worth:
         judged = "level"
@@ -96,7 +98,7 @@ def _pays_together(outcome: str, champion: Champion, differences: Sequence[Diffe
 
 
 def _smallest_gain(
-    outcome: Outcome,
+    outcome: VerdictOutcome,
     champion: Champion,
     differences: Sequence[Difference],
     values: dict[str, Interval],
@@ -135,7 +137,7 @@ def _too_little(gain: float, worth: float, rival: Text, over_base: bool) -> Text
     )
 
 
-def _headline(outcome: Outcome, rival: Text) -> Text:
+def _headline(outcome: VerdictOutcome, rival: Text) -> Text:
     if outcome == "better":
         return Text(
             f"The network pays: it is better than the best rival, {rival.en}.",
@@ -168,7 +170,7 @@ def _compare(main: Difference, values: dict[str, Interval], rival: str) -> Text:
     )
 
 
-def _order_sentence(found: Difference, outcome: Outcome) -> Text:
+def _order_sentence(found: Difference, outcome: VerdictOutcome) -> Text:
     en, zh = _interval_words(found)
     metric = inside(metric_name(found.metric))
     words = {
@@ -255,7 +257,7 @@ def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) 
     return Verdict(outcome=outcome, headline=headline, sentences=sentences)
 
 
-def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[Outcome, Text]:
+def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[VerdictOutcome, Text]:
     level, worse = counted["level"], counted["worse"]
     better = counted["better"] + counted["together"]
     together = _of_them_together(counted["together"])
@@ -270,7 +272,7 @@ def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[Outcome, 
             f"在这份数据上，网络在全部 {better} 个问题上都值得{together.zh}。",
         )  # fmt: skip
     if better == 0:
-        outcome: Outcome = "worse" if worse else "level"
+        outcome: VerdictOutcome = "worse" if worse else "level"
         return outcome, Text(
             "On this data the simpler models suffice: of "
             f"{n_judged} {'question' if n_judged == 1 else 'questions'} the network is level "

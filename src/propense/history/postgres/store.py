@@ -16,14 +16,21 @@ import psycopg
 from psycopg import sql
 
 from propense.errors import StoreError
-from propense.history.bounds import check_deeds
+from propense.history.bounds import check_updates
 from propense.history.postgres.schema import make_schema, schema_exists
 from propense.history.postgres.tables import Connections, PostgresTables
-from propense.history.records import Customer, Decision, Deed, Erased, LiveEvent, Outcome
+from propense.history.records import (
+    Customer,
+    CustomerUpdate,
+    Decision,
+    Erased,
+    LiveEvent,
+    WriteResult,
+)
 from propense.history.sql.erasure import erase_rows
-from propense.history.sql.transaction import Tables, Writing, dict_of, names_of
+from propense.history.sql.transaction import Tables, Transaction, dict_of, names_of
 from propense.history.sqlite.backup import AHEAD, TABLES, new_copy, opened_copy
-from propense.history.timer import Hourly
+from propense.history.timer import HourlyTimer
 from propense.history.training_views import VIEWS
 
 _Result = TypeVar("_Result")
@@ -91,22 +98,22 @@ class PostgresStore:
         except BaseException:
             self._connections.close()
             raise
-        self._hourly = Hourly(self.forget_messages)
+        self._hourly = HourlyTimer(self.forget_messages)
 
     @property
     def is_local(self) -> bool:
         """False: a read waits for the network."""
         return False
 
-    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+    def append(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         """See Store."""
-        if not deeds:
+        if not updates:
             return []
-        check_deeds(deeds)
+        check_updates(updates)
 
-        def work(tables: Tables) -> list[Outcome]:
-            writing = Writing(tables, self._mark)
-            outcomes = writing.obey(deeds)
+        def work(tables: Tables) -> list[WriteResult]:
+            writing = Transaction(tables, self._mark)
+            outcomes = writing.obey(updates)
             writing.close()
             return outcomes
 
@@ -149,7 +156,7 @@ class PostgresStore:
             return
 
         def work(tables: Tables) -> None:
-            writing = Writing(tables, self._mark)
+            writing = Transaction(tables, self._mark)
             writing.log(decisions)
             writing.close()
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from propense.history.merging import message_key
-from propense.history.records import Customer, Decision, Deed, LiveEvent
+from propense.history.records import Customer, CustomerUpdate, Decision, LiveEvent
 
 _KEY_BYTES: Final = 16
 
@@ -55,27 +55,29 @@ _shown = msgspec.json.Decoder(Shown)
 _json = msgspec.json.encode
 
 
-def pack_deeds(deeds: list[Deed], mark: Callable[[str], bytes]) -> tuple[bytes, bytes]:
+def pack_updates(
+    updates: list[CustomerUpdate], mark: Callable[[str], bytes]
+) -> tuple[bytes, bytes]:
     """Deeds for the script APPEND, and their message keys one after another: the server's
     MessagePack knows text only."""
-    packed = msgspec.msgpack.encode([_packed(deed, mark) for deed in deeds])
-    return packed, b"".join(message_key(deed.message_id) for deed in deeds)
+    packed = msgspec.msgpack.encode([_packed(update, mark) for update in updates])
+    return packed, b"".join(message_key(update.message_id) for update in updates)
 
 
-def _packed(deed: Deed, mark: Callable[[str], bytes]) -> list[Any]:
-    previous = deed.previous_id
-    events = [event_json(event, deed.received, part) for part, event in enumerate(deed.events)]
+def _packed(update: CustomerUpdate, mark: Callable[[str], bytes]) -> list[Any]:
+    previous = update.previous_id
+    events = [event_json(event, update.received, part) for part, event in enumerate(update.events)]
     return [
-        deed.user_id,
-        deed.received,
+        update.user_id,
+        update.received,
         [text.decode() for text in events],
         {
             name: False if value is None else _json(value).decode()
-            for name, value in deed.traits.items()
+            for name, value in update.traits.items()
         },
         False if previous is None else previous,
-        deed.consent,
-        mark(deed.user_id).hex(),
+        update.consent,
+        mark(update.user_id).hex(),
         False if previous is None else mark(previous).hex(),
     ]
 

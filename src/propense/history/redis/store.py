@@ -18,14 +18,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from propense.errors import StoreError
-from propense.history.bounds import check_deeds
+from propense.history.bounds import check_updates
 from propense.history.merging import event_id, to_json
-from propense.history.records import Customer, Decision, Deed, Erased, Outcome
+from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 from propense.history.redis import scripts
 from propense.history.redis.backup import RESTORING, copy_out
 from propense.history.redis.entries import (
     pack_decisions,
-    pack_deeds,
+    pack_updates,
     read_customer,
     read_decision,
     read_event,
@@ -101,12 +101,12 @@ class RedisStore:
         """False: a read waits for the network."""
         return False
 
-    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+    def append(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         """See Store."""
-        if not deeds:
+        if not updates:
             return []
-        check_deeds(deeds)
-        packed, keys = pack_deeds(list(deeds), self._mark)
+        check_updates(updates)
+        packed, keys = pack_updates(list(updates), self._mark)
         with self._asking():
             found = self._append(args=[self._prefix, self._remember, packed, keys])
         return [outcome.decode() for outcome in found]

@@ -20,7 +20,7 @@ from propense.history.merging import (
     message_key,
     to_json,
 )
-from propense.history.records import Decision, Deed, Outcome
+from propense.history.records import CustomerUpdate, Decision, WriteResult
 
 _SEEN: Final = (
     " ON CONFLICT (key) DO UPDATE SET"
@@ -88,7 +88,7 @@ def suppressed_ids(tables: Tables, ids: Sequence[str], mark: Callable[[str], byt
     return {by_mark[found] for (found,) in tables.find(_FIND_MARKS, list(by_mark))}
 
 
-class Writing:
+class Transaction:
     """One transaction of one group of deeds. `close` writes the counters."""
 
     def __init__(self, tables: Tables, mark: Callable[[str], bytes]) -> None:
@@ -105,31 +105,31 @@ class Writing:
             (self._customer, self._seq, self._latest),
         )
 
-    def obey(self, deeds: Sequence[Deed]) -> list[Outcome]:
+    def obey(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         """All deeds, in order."""
-        every = list(deeds)
+        every = list(updates)
         refused = suppressed_ids(self._tables, ids_of(every), self._mark)
-        keys = [message_key(deed.message_id) for deed in every]
+        keys = [message_key(update.message_id) for update in every]
         known = {key for (key,) in self._tables.find(_FIND_MESSAGES, keys)}
-        outcomes: list[Outcome] = []
-        kept: list[tuple[Deed, bytes]] = []
-        for deed, key in zip(every, keys, strict=True):
-            if refused and (deed.user_id in refused or deed.previous_id in refused):
+        outcomes: list[WriteResult] = []
+        kept: list[tuple[CustomerUpdate, bytes]] = []
+        for update, key in zip(every, keys, strict=True):
+            if refused and (update.user_id in refused or update.previous_id in refused):
                 outcomes.append("suppressed")
             elif key in known:
                 outcomes.append("repeated")
             else:
                 known.add(key)
-                kept.append((deed, key))
+                kept.append((update, key))
                 outcomes.append("kept")
         # In the order of their trees, so that neighbours are written together.
-        self._tables.insert("messages", sorted((key, deed.received) for deed, key in kept))
+        self._tables.insert("messages", sorted((key, update.received) for update, key in kept))
         for joins, run in _runs(kept):
             if joins:
                 self._join(run[0][0])
             self._add(run)
         if kept:
-            self._latest = max(self._latest, max(deed.received for deed, _ in kept))
+            self._latest = max(self._latest, max(update.received for update, _ in kept))
         return outcomes
 
     def log(self, decisions: Sequence[Decision]) -> None:
@@ -148,39 +148,39 @@ class Writing:
             )  # fmt: skip
         self._tables.insert("decisions", rows)
 
-    def _add(self, run: list[tuple[Deed, bytes]]) -> None:
+    def _add(self, run: list[tuple[CustomerUpdate, bytes]]) -> None:
         """Deeds without a previous id, or whose ids are joined already."""
         customers: dict[str, int] = dict(
-            self._tables.find(_FIND_NAMES, list(dict.fromkeys(deed.user_id for deed, _ in run)))
+            self._tables.find(_FIND_NAMES, list(dict.fromkeys(update.user_id for update, _ in run)))
         )
         touched: dict[int, list[Any]] = {}
         events: list[tuple[Any, ...]] = []
         names: list[tuple[Any, ...]] = []
         quiet: list[tuple[Any, ...]] = []
-        told: dict[int, list[Deed]] = {}
+        told: dict[int, list[CustomerUpdate]] = {}
         seq = self._seq
-        for deed, key in run:
-            user_id, received = deed.user_id, deed.received
+        for update, key in run:
+            user_id, received = update.user_id, update.received
             customer = customers.get(user_id)
             if customer is None:
                 self._customer += 1
                 customer = customers[user_id] = self._customer
                 names.append((user_id, customer))
                 touched[customer] = [customer, user_id, 0, received, received]
-            for part, one in enumerate(deed.events):
+            for part, one in enumerate(update.events):
                 seq += 1
                 events.append(
                     (customer, seq, one.event_time, one.action, one.item_id, one.value,
                      one.count, one.source, received, key, part)
                 )  # fmt: skip
-            if not deed.events:
+            if not update.events:
                 quiet.append((customer, key, received))
-            if not deed.events or deed.traits or deed.consent:
+            if not update.events or update.traits or update.consent:
                 seq += 1
                 row = touched.setdefault(customer, [customer, user_id, 0, received, received])
                 row[2:] = seq, min(row[3], received), max(row[4], received)
-            if deed.traits or deed.consent:
-                told.setdefault(customer, []).append(deed)
+            if update.traits or update.consent:
+                told.setdefault(customer, []).append(update)
         self._seq = seq
         events.sort(key=_place)
         self._tables.insert("names", names)
@@ -190,21 +190,21 @@ class Writing:
         if told:
             self._tell(told)
 
-    def _tell(self, told: dict[int, list[Deed]]) -> None:
+    def _tell(self, told: dict[int, list[CustomerUpdate]]) -> None:
         """Lay traits and consent over what is known."""
         for customer, traits_text, consent_text in self._tables.find(_FIND_PROFILES, list(told)):
             traits, consent = dict_of(traits_text), dict_of(consent_text)
-            for deed in told[customer]:
-                traits = lay_over(traits, deed.traits)
-                consent |= deed.consent
+            for update in told[customer]:
+                traits = lay_over(traits, update.traits)
+                consent |= update.consent
             self._tables.execute(
                 "UPDATE customers SET traits = ?, consent = ?, train = ? WHERE key = ?",
                 (to_json(traits), to_json(consent), _train(consent), customer),
             )
 
-    def _join(self, deed: Deed) -> None:
+    def _join(self, update: CustomerUpdate) -> None:
         """Make the deed's previous id another name of its user id."""
-        user_id, other_id = deed.user_id, deed.previous_id
+        user_id, other_id = update.user_id, update.previous_id
         if other_id is None or other_id == user_id:
             return
         found: dict[str, int] = dict(self._tables.find(_FIND_NAMES, [user_id, other_id]))
@@ -213,7 +213,7 @@ class Writing:
             self._customer += 1
             self._seq += 1
             mine = self._customer
-            row = (mine, user_id, self._seq, deed.received, deed.received)
+            row = (mine, user_id, self._seq, update.received, update.received)
             self._tables.insert(_CUSTOMERS, [row], _SEEN)
             self._tables.insert("names", [(user_id, mine), (other_id, mine)])
             self._rename(mine, user_id, [other_id])
@@ -278,10 +278,10 @@ _place = itemgetter(0, 1)
 
 
 def _runs(
-    kept: list[tuple[Deed, bytes]],
-) -> Iterator[tuple[bool, list[tuple[Deed, bytes]]]]:
+    kept: list[tuple[CustomerUpdate, bytes]],
+) -> Iterator[tuple[bool, list[tuple[CustomerUpdate, bytes]]]]:
     """Consecutive deeds that need no join, and between them one by one those that do."""
-    run: list[tuple[Deed, bytes]] = []
+    run: list[tuple[CustomerUpdate, bytes]] = []
     for one in kept:
         if one[0].previous_id is None:
             run.append(one)

@@ -12,10 +12,17 @@ from typing import Any, Final, Literal
 import msgspec
 
 from propense.errors import StoreError
-from propense.history.bounds import check_deeds
-from propense.history.records import Customer, Decision, Deed, Erased, LiveEvent, Outcome
+from propense.history.bounds import check_updates
+from propense.history.records import (
+    Customer,
+    CustomerUpdate,
+    Decision,
+    Erased,
+    LiveEvent,
+    WriteResult,
+)
 from propense.history.sql.erasure import erase_rows
-from propense.history.sql.transaction import Writing, dict_of, names_of
+from propense.history.sql.transaction import Transaction, dict_of, names_of
 from propense.history.sqlite.backup import AHEAD, opened_copy, written
 from propense.history.sqlite.file_erasure import UNCLEAN, clean_files
 from propense.history.sqlite.maintenance import MESSAGES, PAGE, QUIET, Upkeep, forget_old
@@ -98,14 +105,14 @@ class SqliteStore:
         """True: a read takes microseconds."""
         return True
 
-    def append(self, deeds: Sequence[Deed]) -> list[Outcome]:
+    def append(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         """See Store."""
-        if not deeds:
+        if not updates:
             return []
-        check_deeds(deeds)
+        check_updates(updates)
         with self._writing() as con:
-            work = Writing(SqliteTables(con), self._mark)
-            outcomes = work.obey(deeds)
+            work = Transaction(SqliteTables(con), self._mark)
+            outcomes = work.obey(updates)
             work.close()
         return outcomes
 
@@ -159,7 +166,7 @@ class SqliteStore:
         if not decisions:
             return
         with self._writing() as con:
-            work = Writing(SqliteTables(con), self._mark)
+            work = Transaction(SqliteTables(con), self._mark)
             work.log(decisions)
             work.close()
 

@@ -19,7 +19,7 @@ from propense.encoding.profiles import Profiles
 from propense.errors import BundleError
 from propense.schemas import Doubles
 
-FILE: Final = "fingerprint.json"
+FILE: Final = "reference_profile.json"
 OTHER: Final = "(other)"
 """Stands for all words that a table of shares does not name."""
 ANY: Final = "*"
@@ -53,7 +53,7 @@ class Histogram(msgspec.Struct, frozen=True):
         return np.append(found, len(numbers) - len(known))
 
 
-class Exposure(msgspec.Struct, frozen=True):
+class ItemShares(msgspec.Struct, frozen=True):
     """How lists spread over items."""
 
     n_lists: int = 0
@@ -126,7 +126,7 @@ class Bounds(msgspec.Struct, frozen=True):
         return (replace(profiles, numeric=numeric) if n_clipped else profiles), n_clipped
 
 
-class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
+class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle was trained on, and how it answers.
 
     Events are those of train and validation; `unseen_items` is of validation alone, where
@@ -153,7 +153,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     """Column -> index in its vocabulary, at most 50, or OTHER -> share."""
     goals: dict[str, Histogram] = {}
     """Goal -> what its champion answers, calibrated."""
-    exposure: Exposure = Exposure()
+    exposure: ItemShares = ItemShares()
     bounds: Bounds = Bounds()
 
 
@@ -211,16 +211,16 @@ def micro_range(found: Range) -> tuple[int, int]:
     return int(np.floor(found[0] * MICRO)), int(np.ceil(found[1] * MICRO))
 
 
-def write_fingerprint(fingerprint: Fingerprint, folder: Path) -> None:
-    """Write fingerprint.json; the same fingerprint gives the same bytes."""
+def write_reference_profile(fingerprint: ReferenceProfile, folder: Path) -> None:
+    """Write reference_profile.json; the same fingerprint gives the same bytes."""
     text = msgspec.json.format(msgspec.json.encode(fingerprint), indent=1)
     (folder / FILE).write_bytes(text)
 
 
-def read_fingerprint(folder: Path) -> Fingerprint:
-    """What `write_fingerprint` left. Raises BundleError if it is missing or torn."""
+def read_reference_profile(folder: Path) -> ReferenceProfile:
+    """What `write_reference_profile` left. Raises BundleError if it is missing or torn."""
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Fingerprint)
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=ReferenceProfile)
     except (OSError, msgspec.DecodeError) as error:
         raise BundleError(
             f"{FILE} of bundle {str(folder)!r} cannot be read: {error}; pack it again"

@@ -15,7 +15,7 @@ _PAIRS = 1 << 23
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Cooccurrence:
     """Items in compressed rows with what leads from the row's item to them."""
 
     offsets: Ints
@@ -28,7 +28,7 @@ class Pairs:
 
 def count_pairs(
     sources: Sources, targets: Sources, n_items: int, most: int, together: float = 0.0
-) -> Pairs:
+) -> Cooccurrence:
     """The sum over rows of source weight times target weight, the `most` largest an item.
 
     `together` adds pairs of different items among the targets of one row, each row
@@ -58,7 +58,7 @@ def count_pairs(
         row_mass[lower:upper] = block.sum(axis=1)
         parts.append(prune(block, most))
         lower = upper
-    return Pairs(
+    return Cooccurrence(
         row_offsets(np.concatenate([length for length, _, _ in parts])),
         np.concatenate([successor for _, successor, _ in parts]),
         np.concatenate([mass for _, _, mass in parts]),

@@ -52,7 +52,7 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Trails:
+class RecentItems:
     """The events of some users that name an item, grouped into places.
 
     A place is what happened at one moment (equal time, a set). Moments that repeat the
@@ -112,7 +112,7 @@ class Trails:
         return Sources(row_offsets(length), self.item[index], weight)
 
 
-def read_trails(histories: Histories, user: Whole, end: Whole) -> Trails:
+def read_recent_items(histories: Histories, user: Whole, end: Whole) -> RecentItems:
     """The trail of each `user` up to absolute event `end` (exclusive), one run a user."""
     start = histories.offsets[:-1][user]
     length = (end - start).astype(np.int64)
@@ -132,7 +132,7 @@ def read_trails(histories: Histories, user: Whole, end: Whole) -> Trails:
     moment = np.cumsum(head) - 1
     opens = _open_places(item, run, heads)
     place = (np.cumsum(opens) - 1)[moment] if len(heads) else np.zeros(0, np.int64)
-    return Trails(
+    return RecentItems(
         start=start,
         offsets=offsets,
         event=event,

@@ -21,11 +21,11 @@ from safetensors.numpy import save_file
 from propense.errors import BundleError, SettingsError, TrainError
 from propense.models.counts.cooccurrence import count_pairs
 from propense.models.counts.recent_items import (
+    RecentItems,
     Sources,
-    Trails,
     Whole,
     ragged_ranges,
-    read_trails,
+    read_recent_items,
     row_offsets,
 )
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids, Ints
@@ -141,8 +141,8 @@ class TransitionCounts:
         run_user, run = np.unique(user, return_inverse=True)
         furthest = histories.offsets[:-1][run_user].copy()
         np.maximum.at(furthest, run, end)
-        trails = read_trails(histories, run_user, furthest)
-        return recent_sources(trails, run, trails.stop(run, end), self.settings)
+        recent_items = read_recent_items(histories, run_user, furthest)
+        return recent_sources(recent_items, run, recent_items.stop(run, end), self.settings)
 
     def spread(self, sources: Sources) -> Floats:
         """Probabilities (n, n_items) of weighted source items."""
@@ -228,19 +228,19 @@ def fit_counts(
     """
     settings = settings or CountSettings()
     settings.check()
-    trails = read_trails(histories, np.arange(histories.n_users), train_end)
-    counted = _counted(trails, histories, positive, settings.repeat)
+    recent_items = read_recent_items(histories, np.arange(histories.n_users), train_end)
+    counted = _counted(recent_items, histories, positive, settings.repeat)
     if not counted.any():
         raise TrainError(
             f"counts: none of the {histories.n_events} events before the end of train is a "
             "success with a known item; check [recommend] positive and [split]"
         )
     target = np.flatnonzero(counted)
-    successes = np.bincount(trails.item[target], minlength=n_items).astype(np.float32)
-    run = np.repeat(np.arange(histories.n_users), np.diff(trails.offsets))
-    stop, row = np.unique(trails.moment_start[target], return_inverse=True)
-    sources = recent_sources(trails, run[stop], stop, settings)
-    targets = Sources(*_rows(row, trails.item[target], len(stop)))
+    successes = np.bincount(recent_items.item[target], minlength=n_items).astype(np.float32)
+    run = np.repeat(np.arange(histories.n_users), np.diff(recent_items.offsets))
+    stop, row = np.unique(recent_items.moment_start[target], return_inverse=True)
+    sources = recent_sources(recent_items, run[stop], stop, settings)
+    targets = Sources(*_rows(row, recent_items.item[target], len(stop)))
     pairs = count_pairs(sources, targets, n_items, settings.max_successors, settings.together)
     return TransitionCounts(
         settings, pairs.offsets, pairs.successor, pairs.mass, pairs.row_mass, successes
@@ -268,24 +268,29 @@ def load_counts(path: Path) -> TransitionCounts:
     return TransitionCounts(settings=about.settings, **arrays)
 
 
-def recent_sources(trails: Trails, run: Whole, stop: Ints, settings: CountSettings) -> Sources:
+def recent_sources(
+    recent_items: RecentItems, run: Whole, stop: Ints, settings: CountSettings
+) -> Sources:
     """What each row starts from, by the settings."""
-    return trails.recent(run, stop, settings.n_lags, settings.fade, settings.max_sources)
+    return recent_items.recent(run, stop, settings.n_lags, settings.fade, settings.max_sources)
 
 
 def _counted(
-    trails: Trails, histories: Histories, positive: npt.NDArray[np.bool_] | None, repeat: bool
+    recent_items: RecentItems,
+    histories: Histories,
+    positive: npt.NDArray[np.bool_] | None,
+    repeat: bool,
 ) -> npt.NDArray[np.bool_]:
     """Which events of the trails are targets."""
-    success = np.ones(len(trails.event), bool)
+    success = np.ones(len(recent_items.event), bool)
     if positive is not None:
-        success = positive[histories.action[trails.event]]
+        success = positive[histories.action[recent_items.event]]
     if repeat:
         return success
-    run = np.repeat(np.arange(len(trails.start)), np.diff(trails.offsets))
+    run = np.repeat(np.arange(len(recent_items.start)), np.diff(recent_items.offsets))
     places = np.flatnonzero(success)
-    width = int(trails.item.max(initial=0)) + 1
-    _, first = np.unique(run[places] * width + trails.item[places], return_index=True)
+    width = int(recent_items.item.max(initial=0)) + 1
+    _, first = np.unique(run[places] * width + recent_items.item[places], return_index=True)
     fresh = np.zeros(len(success), bool)
     fresh[places[first]] = True
     return fresh

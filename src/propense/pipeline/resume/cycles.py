@@ -25,24 +25,24 @@ from propense.schemas import RunFolder
 from propense.settings import Settings
 
 _LOG = logging.getLogger(__name__)
-FILE: Final = "turns.jsonl"
+FILE: Final = "cycles.jsonl"
 FIRST_WAIT: Final = 60.0
 """Seconds after a failure; doubled with every further one, up to the usual time."""
 _NAP: Final = 30.0
 """Seconds of one sleep at most, so that a clock that was set is noticed."""
 
-Outcome = Literal["promoted", "refused", "unchanged", "made", "failed", "stopped"]
+CycleResult = Literal["promoted", "refused", "unchanged", "made", "failed", "stopped"]
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn; a line of turns.jsonl."""
+class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn; a line of cycles.jsonl."""
 
-    turn: int
+    cycle: int
     """Counted from 1 since the file began."""
     began: str
     """UTC, as `ended` and `next`."""
     ended: str
-    outcome: Outcome
+    outcome: CycleResult
     """promoted or refused by the gate; unchanged: nothing to make; made: a bundle that the gate
     had nothing to say about, since it was served before; failed; stopped by a signal."""
     made: tuple[str, ...] = ()
@@ -89,12 +89,12 @@ class Schedule:
         return max(began + self.every, now)
 
 
-def run_turns(
+def run_cycles(
     load: Callable[[], Settings],
     schedule: Schedule,
     clock: Clock,
     progress: Callable[[], AbstractContextManager[Progress]],
-) -> Iterator[Turn]:
+) -> Iterator[Cycle]:
     """Turns without an end, each given out when it is over and before the wait.
 
     `load` reads the settings anew for every turn. Raises what stops it (KeyboardInterrupt),
@@ -105,12 +105,12 @@ def run_turns(
     failures = 0
     while True:
         began = clock.now()
-        number = count_turns(run) + 1
+        number = count_cycles(run) + 1
         try:
             settings = load()
             run = pipeline.run_folder(settings)
             with progress() as shown:
-                turn = _take_turn(settings, number, began, shown)
+                cycle = _run_cycle(settings, number, began, shown)
             failures = 0
         except KeyboardInterrupt:
             _write(run, _ended(number, began, clock, "stopped", failures=failures))
@@ -118,32 +118,32 @@ def run_turns(
         except Exception as error:
             failures += 1
             _LOG.info("turn %d failed", number, exc_info=error)
-            turn = _ended(
+            cycle = _ended(
                 number, began, clock, "failed", reason=_reason(error), failures=failures
             )  # fmt: skip
         now = clock.now()
         moment = schedule.after(began, now, failures)
-        turn = msgspec.structs.replace(turn, ended=_utc(now), next=_utc(moment))
+        cycle = msgspec.structs.replace(cycle, ended=_utc(now), next=_utc(moment))
         try:
-            _write(run, turn)
+            _write(run, cycle)
         except OSError as error:
             # A full disk ends no turns either.
             _LOG.warning("turn %d could not be written down", number, exc_info=error)
-        yield turn
+        yield cycle
         while (left := moment - clock.now()) > 0:
             clock.sleep(min(left, _NAP))
 
 
-def _take_turn(settings: Settings, number: int, began: float, progress: Progress) -> Turn:
+def _run_cycle(settings: Settings, number: int, began: float, progress: Progress) -> Cycle:
     gated = msgspec.structs.replace(settings.pack, promote="gate")
     settings = msgspec.structs.replace(settings, pack=gated)
     result = pipeline.run(settings, progress=progress)
     assert result.bundle is not None
     made = tuple(name for name in result.stage_seconds if name not in result.skipped)
     answer = result.promotion
-    outcome: Outcome = "made" if made else "unchanged"
-    return Turn(
-        turn=number, began=_utc(began), ended="",
+    outcome: CycleResult = "made" if made else "unchanged"
+    return Cycle(
+        cycle=number, began=_utc(began), ended="",
         outcome=outcome if answer is None else answer.outcome,
         made=made, bundle=result.bundle.name,
         serving=read_current(result.bundle.parent).version,
@@ -152,10 +152,15 @@ def _take_turn(settings: Settings, number: int, began: float, progress: Progress
 
 
 def _ended(
-    number: int, began: float, clock: Clock, outcome: Outcome, reason: str = "", failures: int = 0
-) -> Turn:
-    return Turn(
-        turn=number, began=_utc(began), ended=_utc(clock.now()), outcome=outcome, reason=reason,
+    number: int,
+    began: float,
+    clock: Clock,
+    outcome: CycleResult,
+    reason: str = "",
+    failures: int = 0,
+) -> Cycle:
+    return Cycle(
+        cycle=number, began=_utc(began), ended=_utc(clock.now()), outcome=outcome, reason=reason,
         failures=failures,
     )  # fmt: skip
 
@@ -166,42 +171,42 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, PropenseError) else f"{type(error).__name__}: {text}"
 
 
-def turns_file(run: RunFolder) -> Path:
+def cycles_file(run: RunFolder) -> Path:
     """Where the turns of a run folder are told."""
     return run.root / FILE
 
 
-def read_turns(run: RunFolder) -> list[Turn]:
+def read_cycles(run: RunFolder) -> list[Cycle]:
     """Every turn so far, oldest first; a line that was torn by a crash is left out."""
     try:
-        lines = turns_file(run).read_bytes().splitlines()
+        lines = cycles_file(run).read_bytes().splitlines()
     except FileNotFoundError:
         return []
     found = []
     for line in lines:
         try:
-            found.append(msgspec.json.decode(line, type=Turn))
+            found.append(msgspec.json.decode(line, type=Cycle))
         except msgspec.DecodeError:
             continue
     return found
 
 
-def count_turns(run: RunFolder) -> int:
+def count_cycles(run: RunFolder) -> int:
     """The number of the last turn, 0 before the first."""
-    turns = read_turns(run)
-    return turns[-1].turn if turns else 0
+    cycles = read_cycles(run)
+    return cycles[-1].cycle if cycles else 0
 
 
-def _write(run: RunFolder, turn: Turn) -> None:
+def _write(run: RunFolder, cycle: Cycle) -> None:
     """Append a line; after a torn one it begins anew."""
-    file = turns_file(run)
+    file = cycles_file(run)
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab+") as stream:
         if stream.tell():
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != b"\n":
                 stream.write(b"\n")
-        stream.write(msgspec.json.encode(turn) + b"\n")
+        stream.write(msgspec.json.encode(cycle) + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
 

@@ -8,8 +8,8 @@ from typing import Final
 
 _MADE_FROM: Final = "made_from.txt"
 _NEEDED: Final = frozenset(
-    ("encoder", "goals.safetensors", "next_item.safetensors", "origin.json", "shape.json",
-     "learned.json")
+    ("encoder", "goals.safetensors", "next_item.safetensors", "trained_from.json", "shape.json",
+     "customer_model.json")
 )  # fmt: skip
 """Of a training's files, what a warm start reads."""
 
@@ -32,7 +32,7 @@ def set_aside(folder: Path, previous: Path, fingerprint: str) -> None:
     except FileNotFoundError:
         return
     runs = [folder, *folder.glob("fold-*")]
-    finished = [one for one in runs if (one / "learned.json").is_file()]
+    finished = [one for one in runs if (one / "customer_model.json").is_file()]
     if made_from == fingerprint or len(finished) < max(len(runs) - 1, 1):
         return
     shutil.rmtree(previous, ignore_errors=True)

@@ -8,18 +8,18 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from propense.history.records import Customer, Decision
-from propense.runtime.customer_state import Known
-from propense.runtime.engine import Engine
-from propense.runtime.test_customers import token_of
+from propense.runtime.customer_state import CustomerState
+from propense.runtime.engine import ScoringEngine
+from propense.runtime.integration_tests import token_of
 from propense.serving.answers import (
     Asked,
     as_of_of,
     asks,
+    format_goals,
     goals_asked,
     list_items,
     popular,
     similar,
-    tell_goals,
 )
 from propense.serving.door import Call
 from propense.serving.messages import (
@@ -124,7 +124,7 @@ async def _predict(call: Call, questions: Sequence[PredictQuestion]) -> list[Pre
     asked = list(zip(customers, moments, strict=True))
     answers = await call.service.gather.predict(engine, asked)
     told = [
-        tell_goals(engine, question, row, moment, degraded)
+        format_goals(engine, question, row, moment, degraded)
         for question, row, moment, degraded in zip(questions, answers, moments, states, strict=True)
     ]
     service = call.service
@@ -146,7 +146,7 @@ def _of_customers(user_ids: Sequence[str]) -> list[int]:
 
 async def _engine(
     call: Call, questions: Sequence[RecommendQuestion] | Sequence[PredictQuestion]
-) -> Engine:
+) -> ScoringEngine:
     """The one network that answers them all."""
     if not any(question.network == "evaluated" for question in questions):
         return call.service.engine
@@ -157,11 +157,13 @@ async def _engine(
     return await call.service.bundles.evaluated()
 
 
-async def _find(call: Call, engine: Engine, user_id: str) -> tuple[Known | None, bool]:
+async def _find(
+    call: Call, engine: ScoringEngine, user_id: str
+) -> tuple[CustomerState | None, bool]:
     return await call.people(user_id, "read").find(engine, call.service.user(user_id))
 
 
-def _may_personalise(call: Call, known: Known | None) -> bool:
+def _may_personalise(call: Call, known: CustomerState | None) -> bool:
     if known is None:
         return True
     return known.consent.get("personalise", not call.service.serve.consent)

@@ -21,7 +21,7 @@ async def show(call: Call) -> BundlesAnswer:
         bundles=[
             BundleLine(
                 version=version.name, content=version.content, made=version.made,
-                serving=version.serving, trouble=version.trouble,
+                serving=version.serving, error=version.error,
             )
             for version in versions
         ],

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from propense.history.records import Customer, Decision
 from propense.privacy.receipts import Receipt
-from propense.runtime.test_customers import token_of
+from propense.runtime.integration_tests import token_of
 from propense.serving.door import Call
 from propense.serving.messages import HeldDecision, HeldEvent, UserAnswer
 from propense.serving.operations.erasure import erase_customer

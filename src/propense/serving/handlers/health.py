@@ -6,9 +6,9 @@ import asyncio
 
 import msgspec
 
-from propense.runtime.test_customers import TOKEN
+from propense.runtime.integration_tests import TOKEN
 from propense.serving.door import Call, Reply
-from propense.serving.messages import HealthAnswer, TrialAnswer
+from propense.serving.messages import HealthAnswer, IntegrationTestAnswer
 from propense.web.openapi import document
 from propense.web.problems import Problem
 
@@ -39,11 +39,11 @@ async def openapi(call: Call) -> Reply:
     return Reply(document(call.service.routes))
 
 
-async def end_trial(call: Call) -> TrialAnswer:
+async def end_integration_test(call: Call) -> IntegrationTestAnswer:
     """Destroy all that an integration test has sent."""
     token = call.path["token"]
     if TOKEN.fullmatch(token) is None:
         raise Problem(422, "a test's token has 8 to 32 hexadecimal digits", pointer="/token")
     service = call.service
     count = await service.trials.destroy(token, service.engines())
-    return TrialAnswer(token=token, customers=count)
+    return IntegrationTestAnswer(token=token, customers=count)

@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from propense.history.records import Deed, Outcome
+from propense.history.records import CustomerUpdate, WriteResult
 from propense.ingest.browser_settings import site_settings
 from propense.ingest.json_lines import Import, read_lines
 from propense.ingest.segment import KINDS, Kind, Refusal, decode, unpack
-from propense.ingest.updates import make_deeds
+from propense.ingest.updates import make_updates
 from propense.security.keys import KeyRecord
 from propense.serving.door import Call, Handler, Reply
 from propense.serving.messages import IngestAnswer
@@ -33,10 +33,10 @@ def receive(kind: Kind) -> Handler:
         call.weigh(len(read.messages) - 1)
         read = msgspec.structs.replace(read, write_key=key.prefix)
         verifying = key.may("verify")
-        deeds, refusals = make_deeds(
+        updates, refusals = make_updates(
             read, call.service.mapper, call.now, key.source, not verifying, verifying
         )
-        return await _keep(call, key, deeds, refusals)
+        return await _keep(call, key, updates, refusals)
 
     return handle
 
@@ -54,13 +54,13 @@ async def receive_lines(call: Call) -> IngestAnswer:
         write_key=key.prefix, verifying=key.may("verify"),
     )  # fmt: skip
     kept = IngestAnswer(success=True, kept=0)
-    for deeds, refusals in read_lines(body, given):
-        call.weigh(len(deeds))
-        kept = _add(kept, await _keep(call, key, deeds, refusals))
+    for updates, refusals in read_lines(body, given):
+        call.weigh(len(updates))
+        kept = _add(kept, await _keep(call, key, updates, refusals))
     return kept
 
 
-async def tell_site(call: Call) -> Reply:
+async def browser_settings(call: Call) -> Reply:
     """What the browser library asks for before it sends anything."""
     write_key = call.path["key"]
     call.enter(write_key, ("ingest", "verify"))
@@ -73,35 +73,35 @@ async def tell_site(call: Call) -> Reply:
 
 
 async def _keep(
-    call: Call, key: KeyRecord, deeds: list[Deed], refusals: list[Refusal]
+    call: Call, key: KeyRecord, updates: list[CustomerUpdate], refusals: list[Refusal]
 ) -> IngestAnswer:
     service = call.service
     if not key.may("ingest"):
         refusals += [
             Refusal("/userId", "a key of scope verify alone sends customers of tests alone")
-            for deed in deeds if not deed.user_id.startswith("verify:")
+            for update in updates if not update.user_id.startswith("verify:")
         ]  # fmt: skip
-        deeds = [deed for deed in deeds if deed.user_id.startswith("verify:")]
+        updates = [update for update in updates if update.user_id.startswith("verify:")]
     if service.serve.pseudonyms:
-        deeds = [_hide(call, deed) for deed in deeds]
-    deeds, floods = await service.intake.admit(deeds, key, call.address, call.now)
+        updates = [_hide(call, update) for update in updates]
+    updates, floods = await service.intake.admit(updates, key, call.address, call.now)
     refusals += floods
-    outcomes = await service.keep(deeds) if deeds else []
-    service.watch.kept(deeds, outcomes, len(refusals))
+    outcomes = await service.keep(updates) if updates else []
+    service.watch.kept(updates, outcomes, len(refusals))
     return _answer(outcomes, refusals)
 
 
-def _hide(call: Call, deed: Deed) -> Deed:
+def _hide(call: Call, update: CustomerUpdate) -> CustomerUpdate:
     """The deed under the ids that are kept."""
-    previous = deed.previous_id
+    previous = update.previous_id
     return msgspec.structs.replace(
-        deed,
-        user_id=call.service.user(deed.user_id),
+        update,
+        user_id=call.service.user(update.user_id),
         previous_id=None if previous is None else call.service.user(previous),
     )
 
 
-def _answer(outcomes: Sequence[Outcome], refusals: Sequence[Refusal]) -> IngestAnswer:
+def _answer(outcomes: Sequence[WriteResult], refusals: Sequence[Refusal]) -> IngestAnswer:
     return IngestAnswer(
         success=True,
         kept=outcomes.count("kept"),

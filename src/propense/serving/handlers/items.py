@@ -8,7 +8,7 @@ from typing import Any, Final
 from propense import columns
 from propense.errors import BundleError, SourceError
 from propense.inference.new_items import with_items
-from propense.runtime.item_updates import Sent
+from propense.runtime.item_updates import ItemUpdate
 from propense.serving.door import Call
 from propense.serving.messages import ItemStored
 from propense.web.problems import Problem
@@ -39,7 +39,7 @@ async def put(call: Call) -> ItemStored:
         await asyncio.to_thread(with_items, service.engine.packed, [tried])
     except (SourceError, BundleError) as error:
         raise Problem(422, str(error)) from error
-    sent = Sent(call.now, record)
+    sent = ItemUpdate(call.now, record)
     await asyncio.to_thread(service.stock.put, item_id, sent, service.engine.packed)
     await service.bundles.restock()
     return ItemStored(item_id=item_id, new=is_new, bundle=service.engine.version)

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from propense.columns import MICRO
-from propense.inference.artifact.reference_profile import OTHER, Fingerprint, Histogram
+from propense.inference.artifact.reference_profile import OTHER, Histogram, ReferenceProfile
 from propense.schemas import Doubles
 
 NOTICE: Final = 0.1
@@ -61,7 +61,7 @@ class DriftMonitor:
     """
 
     def __init__(
-        self, fingerprint: Fingerprint, window: int = WINDOW, fewest: int = FEWEST
+        self, fingerprint: ReferenceProfile, window: int = WINDOW, fewest: int = FEWEST
     ) -> None:
         if window < BLOCKS:
             raise ValueError(f"a window must hold {BLOCKS} answers or more, got {window}")

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from propense.inference.artifact.reference_profile import Exposure
+from propense.inference.artifact.reference_profile import ItemShares
 
 WINDOW: Final = 2_000
 """Lists."""
@@ -32,7 +32,7 @@ DEEPEST: Final = 50
 Against = Literal["window", "training"]
 
 
-class ExposureAlarm(msgspec.Struct, frozen=True):
+class ItemShareAlarm(msgspec.Struct, frozen=True):
     """An item that jumped."""
 
     item_id: str
@@ -48,14 +48,14 @@ class ExposureAlarm(msgspec.Struct, frozen=True):
         return f"item {self.item_id!r} is in {self.share:.1%} of lists, {self.before:.1%} {then}"
 
 
-class ExposureMonitor:
+class ItemShareMonitor:
     """Counts items of the lists served, window after window of `window` lists.
 
     At most `2 * window * DEEPEST` counts are held. A list costs some microseconds; the last of a
     window about 1 ms, when its items are judged. For one thread.
     """
 
-    def __init__(self, trained: Exposure, window: int = WINDOW) -> None:
+    def __init__(self, trained: ItemShares, window: int = WINDOW) -> None:
         if window < 1:
             raise ValueError(f"a window must hold a list or more, got {window}")
         self._trained = trained
@@ -66,9 +66,9 @@ class ExposureMonitor:
         self._present: Counter[str] = Counter()
         self._before: Counter[str] | None = None
         self._n_lists = 0
-        self._active: dict[tuple[str, Against], ExposureAlarm] = {}
+        self._active: dict[tuple[str, Against], ItemShareAlarm] = {}
         self._age: Counter[tuple[str, Against]] = Counter()
-        self._raised: list[ExposureAlarm] = []
+        self._raised: list[ItemShareAlarm] = []
         self.top: tuple[float, float, float] = (0.0, 0.0, 0.0)
         """Share of all places that the 1, 10 and 100 most shown items took in the last whole
         window."""
@@ -78,19 +78,19 @@ class ExposureMonitor:
         self._present.update(items[:DEEPEST])
         self._n_lists += 1
         if self._n_lists >= self._window:
-            self._turn()
+            self._cycle()
 
     @property
-    def active(self) -> list[ExposureAlarm]:
+    def active(self) -> list[ItemShareAlarm]:
         """Alarms that hold, the greatest share first."""
         return sorted(self._active.values(), key=lambda alarm: (-alarm.share, alarm.item_id))
 
-    def take_alarms(self) -> list[ExposureAlarm]:
+    def take_alarms(self) -> list[ItemShareAlarm]:
         """Alarms raised since the last call."""
         raised, self._raised = self._raised, []
         return raised
 
-    def _turn(self) -> None:
+    def _cycle(self) -> None:
         """Judge the window that is full and begin the next."""
         n = self._n_lists
         shares = {
@@ -115,11 +115,11 @@ class ExposureMonitor:
         z = _z(share, self._n_lists, then, n_then)
         if share < ratio * then or z < Z or (item, against) in self._active:
             return
-        alarm = ExposureAlarm(item, share, then, against, z)
+        alarm = ItemShareAlarm(item, share, then, against, z)
         self._active[item, against] = alarm
         self._raised.append(alarm)
 
-    def _holds(self, alarm: ExposureAlarm, share: float) -> bool:
+    def _holds(self, alarm: ItemShareAlarm, share: float) -> bool:
         ratio = RATIO if alarm.against == "window" else AGAINST_TRAINING
         return share >= max(LEAST_SHARE, CALMER * ratio * alarm.before)
 

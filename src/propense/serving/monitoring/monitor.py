@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from propense.evaluation.records import NETWORK
-from propense.history.records import VERIFY_PREFIX, Deed, Outcome
-from propense.runtime.customer_state import Known
-from propense.runtime.engine import Engine
+from propense.history.records import VERIFY_PREFIX, CustomerUpdate, WriteResult
+from propense.runtime.customer_state import CustomerState
+from propense.runtime.engine import ScoringEngine
 from propense.runtime.metrics import Gauges, Metrics
 from propense.serving.answers import POPULAR, Asked
 from propense.serving.messages import RecommendAnswer
 from propense.serving.monitoring.drift import DriftMonitor
-from propense.serving.monitoring.item_share import ExposureMonitor
+from propense.serving.monitoring.item_share import ItemShareMonitor
 from propense.serving.monitoring.readiness import Readiness
 from propense.web.log import LibraryHandler, Log
 
@@ -28,7 +28,7 @@ MOST_OF_A_BATCH: Final = 50
 """Drift is about customers who are there; of whole audiences a few are looked at."""
 
 
-class Watch:
+class Monitor:
     """Counts what happens and knows what is wrong. For the event loop's thread, but
     `what_is_missing`."""
 
@@ -52,11 +52,11 @@ class Watch:
         self._libraries.take_over("uvicorn", "uvicorn.error", "propense")
         self.log.notice("started", bundle=self._service.engine.version)
 
-    def follow(self, engine: Engine) -> None:
+    def follow(self, engine: ScoringEngine) -> None:
         """Look at what this bundle answers, from now on."""
         fingerprint = engine.bundle.fingerprint
         self._drift = DriftMonitor(fingerprint)
-        self._exposure = ExposureMonitor(fingerprint.exposure)
+        self._exposure = ItemShareMonitor(fingerprint.exposure)
         self._find = engine.bundle.encoder.items.find
         self.log.inputs = frozenset(self._drift.gauges()[0]) | frozenset(fingerprint.goals)
 
@@ -69,19 +69,21 @@ class Watch:
         """A route met what nobody foresaw."""
         self.log.problem("defect", error, route=route, status=500)
 
-    def kept(self, deeds: Sequence[Deed], outcomes: Sequence[Outcome], n_refused: int) -> None:
-        """Events came in; `outcomes` are of `deeds`, of integration tests nothing is counted."""
+    def kept(
+        self, updates: Sequence[CustomerUpdate], outcomes: Sequence[WriteResult], n_refused: int
+    ) -> None:
+        """Events came in; `outcomes` are of `updates`, of integration tests nothing is counted."""
         counts = dict.fromkeys(("kept", "repeated", "suppressed"), 0)
         bounds = self._service.engine.bundle.fingerprint.bounds
         observe, find = self._drift.observe_event, self._find
         n_clipped = 0
-        for deed, outcome in zip(deeds, outcomes, strict=True):
-            if deed.user_id.startswith(VERIFY_PREFIX):
+        for update, outcome in zip(updates, outcomes, strict=True):
+            if update.user_id.startswith(VERIFY_PREFIX):
                 continue
             counts[outcome] += 1
             if outcome != "kept":
                 continue
-            for event in deed.events:
+            for event in update.events:
                 unseen = None if event.item_id is None else find(event.item_id) < 2
                 observe(event.action, event.source, event.value, unseen)
                 n_clipped += bounds.clip_event(event) is not event
@@ -99,7 +101,7 @@ class Watch:
         self.log.problem("flood refused", level="warning", n=n_customers)
 
     def told(
-        self, engine: Engine, asked: Sequence[Asked], answers: Sequence[RecommendAnswer]
+        self, engine: ScoringEngine, asked: Sequence[Asked], answers: Sequence[RecommendAnswer]
     ) -> None:
         """Lists were shown."""
         follows = engine is self._service.engine
@@ -117,7 +119,10 @@ class Watch:
                 self._drift.observe_answer(0 if each.known is None else each.known.n_events)
 
     def predicted(
-        self, engine: Engine, customers: Sequence[Known], answers: Sequence[np.ndarray]
+        self,
+        engine: ScoringEngine,
+        customers: Sequence[CustomerState],
+        answers: Sequence[np.ndarray],
     ) -> None:
         """Goals were answered."""
         real = [
@@ -131,15 +136,15 @@ class Watch:
             for known, row in real[:MOST_OF_A_BATCH]:
                 self._drift.observe_answer(known.n_events, row.tolist())
 
-    def turn(self) -> None:
+    def cycle(self) -> None:
         """Raise what has become alarming, and let other processes see this one's gauges."""
         try:
-            self._turn()
+            self._cycle()
         except Exception as error:
             # Whatever it is, the shelf must be followed all the same.
             self.log.problem("defect", error)
 
-    def _turn(self) -> None:
+    def _cycle(self) -> None:
         service = self._service
         for line in self._drift.take_alarms():
             self.metrics.alarm("drift")

@@ -6,42 +6,42 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from propense.errors import StoreError
-from propense.history.records import VERIFY_PREFIX, Deed
+from propense.history.records import VERIFY_PREFIX, CustomerUpdate
 from propense.ingest.segment import Refusal
 from propense.security.keys import KeyRecord
-from propense.web.quotas import Floods
+from propense.web.quotas import Quotas
 
 if TYPE_CHECKING:
     from propense.serving.service import Service
 
 
-class Intake:
+class Admission:
     """Counts what customers and addresses add, and refuses what is too much."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         secret = service.doors.secrets.key("suppression")
-        self._floods = Floods(service.serve.limits, secret[:32])
+        self._floods = Quotas(service.serve.limits, secret[:32])
 
     async def admit(
-        self, deeds: list[Deed], key: KeyRecord, address: str, now: int
-    ) -> tuple[list[Deed], list[Refusal]]:
+        self, updates: list[CustomerUpdate], key: KeyRecord, address: str, now: int
+    ) -> tuple[list[CustomerUpdate], list[Refusal]]:
         """The deeds that are no flood, and why the others are one.
 
         Each customer's events of a call come in together or not at all. Where they come with a
         key that only sends, which a page shows to everyone, its address may bring so many new
         customers an hour and no more. Integration tests know no limit.
         """
-        real = [deed for deed in deeds if not deed.user_id.startswith(VERIFY_PREFIX)]
+        real = [update for update in updates if not update.user_id.startswith(VERIFY_PREFIX)]
         if not real:
-            return deeds, []
+            return updates, []
         refused: dict[str, str] = {}
         counts: Counter[str] = Counter()
         joined: dict[str, set[str]] = {}
-        for deed in real:
-            counts[deed.user_id] += len(deed.events)
-            if deed.previous_id is not None:
-                joined.setdefault(deed.user_id, set()).add(deed.previous_id)
+        for update in real:
+            counts[update.user_id] += len(update.events)
+            if update.previous_id is not None:
+                joined.setdefault(update.user_id, set()).add(update.previous_id)
         strangers: dict[str, int] = {}
         if key.scopes == {"ingest"}:
             asked = {*counts, *(name for names in joined.values() for name in names)}
@@ -62,13 +62,13 @@ class Intake:
                 refused[user_id] = flood.reason
                 metrics.flood(flood.limit, max(n_events, 1))
         if not refused:
-            return deeds, []
+            return updates, []
         self._service.watch.flooded(len(refused))
         refusals = [
-            Refusal(f"/{number}", refused[deed.user_id])
-            for number, deed in enumerate(deeds) if deed.user_id in refused
+            Refusal(f"/{number}", refused[update.user_id])
+            for number, update in enumerate(updates) if update.user_id in refused
         ]  # fmt: skip
-        return [deed for deed in deeds if deed.user_id not in refused], refusals
+        return [update for update in updates if update.user_id not in refused], refusals
 
     async def _strangers(self, user_ids: list[str]) -> set[str]:
         """Those of whom nothing is held; nobody where the store cannot say."""

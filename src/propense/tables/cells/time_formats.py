@@ -12,7 +12,7 @@ from propense.tables.cells.times import (
     ISO,
     MONTH_DAY,
     Reading,
-    Writing,
+    TimeFormat,
     declared,
 )
 
@@ -53,7 +53,7 @@ def survey_times(
     return TimeSurvey(Reading(time_zone, seen), Reading(time_zone, (ISO, *COMMON, between)), note)
 
 
-def _seen(sample: Table) -> tuple[Writing, ...]:
+def _seen(sample: Table) -> tuple[TimeFormat, ...]:
     """The writings of a sample, the most frequent first."""
     known = (ISO, *COMMON, MONTH_DAY)
     counts = sample.aggregate(
@@ -70,7 +70,7 @@ def _seen(sample: Table) -> tuple[Writing, ...]:
     return tuple(writing for _, _, writing in ordered) or (ISO,)
 
 
-def _day_or_month(rows: Table) -> tuple[Writing, str]:
+def _day_or_month(rows: Table) -> tuple[TimeFormat, str]:
     """Which of the first two numbers is the day, from all rows."""
 
     def part(place: int) -> Column:

@@ -17,7 +17,7 @@ from ibis.expr.types import Column, Table
 from propense.errors import SettingsError
 from propense.tables.cells.spelling import tidy
 from propense.tables.cells.time_zones import SECOND, to_utc
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _CLOCK: Final = (
@@ -30,7 +30,7 @@ _WEEKDAY: Final = r"^(?:[A-Za-z]{3,9}\.?,? +)?"
 
 
 @dataclass(frozen=True)
-class Writing:
+class TimeFormat:
     """One way of writing a time: a pattern whose named places are parts of it."""
 
     name: str
@@ -48,36 +48,36 @@ class Writing:
         return re.sub(r"\(\?P<\w+>", "(", self.pattern)
 
 
-ISO: Final = Writing(
+ISO: Final = TimeFormat(
     "2024-01-31 08:26:00",
     r"^[12]\d{3}-\d{2}-\d{2}(?:[T ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
     r"(?:[.,](?P<fraction>\d{1,9}))? ?(?P<zone>Z|[+-]\d{2}(?::?\d{2})?)?)?$",
 )
-DAY_MONTH: Final = Writing(
+DAY_MONTH: Final = TimeFormat(
     "31/01/2024 08:26", r"^(?P<day>\d{1,2})[/.-](?P<month>\d{1,2})[/.-](?P<year>\d{4}|\d{2})"
     + _CLOCK, day_first=True,
 )  # fmt: skip
-MONTH_DAY: Final = Writing(
+MONTH_DAY: Final = TimeFormat(
     "01/31/2024 08:26", r"^(?P<month>\d{1,2})[/.-](?P<day>\d{1,2})[/.-](?P<year>\d{4}|\d{2})"
     + _CLOCK, day_first=False,
 )  # fmt: skip
-COMPACT: Final = Writing(
+COMPACT: Final = TimeFormat(
     "20240131T082600",
     r"^(?P<year>[12]\d{3})(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])"
     r"(?:[T ]?(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)"
     r"(?P<zone>Z|[+-]\d{2}:?\d{2})?)?$",
 )
 COMMON: Final = (
-    Writing(
+    TimeFormat(
         "2024/1/31 8:26",
         r"^(?P<year>[12]\d{3})[-/.年](?P<month>\d{1,2})[-/.月](?P<day>\d{1,2})日?" + _CLOCK,
     ),
-    Writing(
+    TimeFormat(
         "31 January 2024 08:26",
         _WEEKDAY + r"(?P<day>\d{1,2})[ /-](?P<month_name>[A-Za-z]{3,9})\.?[ /-](?P<year>\d{4})"
         + _CLOCK,
     ),
-    Writing(
+    TimeFormat(
         "January 31, 2024 08:26",
         _WEEKDAY + r"(?P<month_name>[A-Za-z]{3,9})\.? +(?P<day>\d{1,2}),? +(?P<year>\d{4})"
         + _CLOCK,
@@ -96,7 +96,7 @@ _DIRECTIVES: Final = {
 }  # fmt: skip
 
 
-def declared(time_format: str) -> Writing:
+def declared(time_format: str) -> TimeFormat:
     """The writing of a strptime format such as "%d.%m.%Y %H:%M".
 
     Raises SettingsError naming a directive that is not known.
@@ -124,7 +124,7 @@ def declared(time_format: str) -> Writing:
         re.compile(pattern)
     except re.error as error:
         raise SettingsError(f"time_format {time_format!r} names a part twice") from error
-    return Writing(time_format, f"^{pattern}$")
+    return TimeFormat(time_format, f"^{pattern}$")
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Reading:
 
     time_zone: str
     """Of times without an offset."""
-    writings: tuple[Writing, ...] = (ISO, *COMMON, MONTH_DAY)
+    writings: tuple[TimeFormat, ...] = (ISO, *COMMON, MONTH_DAY)
     """The first that fits a row reads it."""
     in_utc: bool = False
     """The column is a timestamp that already is UTC."""
@@ -141,7 +141,9 @@ class Reading:
     """Plain numbers are moments since 1970."""
 
 
-def add_microseconds(rows: Table, name: str, out: str, reading: Reading, engine: Engine) -> Table:
+def add_microseconds(
+    rows: Table, name: str, out: str, reading: Reading, engine: TableEngine
+) -> Table:
     """`rows` with the column `name` read as microseconds UTC into `out`; null where unreadable.
 
     A timestamp without a zone, and text without an offset, is the local clock of
@@ -164,7 +166,7 @@ def add_microseconds(rows: Table, name: str, out: str, reading: Reading, engine:
             _text=date.fill_null(False).ifelse(column.cast("int64").cast("string"), ""),
             _number=number,
         )
-        writings: tuple[Writing, ...] = (COMPACT,)
+        writings: tuple[TimeFormat, ...] = (COMPACT,)
     else:
         text = tidy(column.cast("string"))
         rows = rows.mutate(_text=text).view()
@@ -187,7 +189,7 @@ _ISO_PARTS: Final = {
 }  # fmt: skip
 
 
-def _assemble(rows: Table, writings: Sequence[Writing]) -> Table:
+def _assemble(rows: Table, writings: Sequence[TimeFormat]) -> Table:
     """`_clock` as "2024-01-31 08:26:00", `_fraction` and `_zone` of `_text`; "" where none.
 
     The steps are fenced by views, so that no step's work is repeated inside the next.
@@ -236,7 +238,7 @@ def _assemble(rows: Table, writings: Sequence[Writing]) -> Table:
     return rows.mutate(_clock=clock).view()
 
 
-def _part(text: Column, writing: Writing, name: str) -> Column:
+def _part(text: Column, writing: TimeFormat, name: str) -> Column:
     places = writing.places
     if writing == ISO and name in _ISO_PARTS:
         return text.substr(*_ISO_PARTS[name])
@@ -246,7 +248,7 @@ def _part(text: Column, writing: Writing, name: str) -> Column:
     return (text.length() > 19).ifelse(found, "") if writing == ISO else found
 
 
-def _place(rows: Table, out: str, time_zone: str, engine: Engine) -> Table:
+def _place(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Table:
     """`out` from the clock and its offset, or from a number since 1970."""
     clock = rows["_clock"]
     possible = clock.re_search(

@@ -12,7 +12,7 @@ from ibis.expr.types import Table
 from propense.columns import REASON
 from propense.errors import SourceError
 from propense.schemas import Account
-from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, Engine
+from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import RawTable
 
 
@@ -69,7 +69,7 @@ def as_read(raw: RawTable, taken: Table, reasons: tuple[str, ...], offset: int =
     return rows.select(**{name: col for name, col in text.items() if name not in added}, **added)
 
 
-def write_set_aside(tables: list[Table], path: Path, engine: Engine) -> None:
+def write_set_aside(tables: list[Table], path: Path, engine: TableEngine) -> None:
     """Set-aside rows of one table, of all sources, as one file; missing columns are null."""
     names: dict[str, str] = {}
     for table in tables:

@@ -14,7 +14,7 @@ from propense.tables.cleaning.accounts import write_accounts
 from propense.tables.cleaning.events import clean_events
 from propense.tables.cleaning.identities import read_persons
 from propense.tables.cleaning.tables import clean_table
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import RawTables
 
 _TABLES: Final = ("users", "items", "exposures", "impressions")
@@ -22,7 +22,7 @@ LIVE_RULE: Final = "live history"
 """Says what the live store gave to a table; it takes no row."""
 
 
-def clean(raw: RawTables, settings: Settings, engine: Engine, run: RunFolder) -> list[Account]:
+def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolder) -> list[Account]:
     """Clean all tables into `run.clean`; returns the account of each, events first.
 
     Writes `events/`, `users.parquet`, `items.parquet`, `exposures.parquet`,

@@ -44,12 +44,12 @@ from propense.tables.cleaning.typed_events import (
     TypedEvents,
     type_events,
 )
-from propense.tables.engine.engine import ROW, Engine
+from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.sources.reading import RawTables
 
 
 @dataclass(frozen=True)
-class Limits:
+class ValueBounds:
     """Bounds that were named, or judged from the data."""
 
     until: int | None = None
@@ -60,7 +60,7 @@ class Limits:
 
 def clean_events(
     raw: RawTables, settings: Settings, persons: Persons | None, items: Table | None,
-    engine: Engine, folder: Path,
+    engine: TableEngine, folder: Path,
 ) -> Account:  # fmt: skip
     """Clean the events of all sources into `folder/events`; returns their account.
 
@@ -83,7 +83,7 @@ def clean_events(
             _t=engine.microseconds(written[EVENT_TIME]) if events.timed else ibis.null("int64")
         )
         again = _judge(moments, settings, events.timed)
-        closer = Limits(
+        closer = ValueBounds(
             _closer(limits.until, again.until, rules.until is not None),
             _closer(limits.largest, again.largest, rules.value_range is not None),
         )
@@ -115,7 +115,7 @@ def moment_of(text: str, time_zone: str, key: str) -> int:
     return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * SECOND
 
 
-def _judge(rows: Table, settings: Settings, timed: bool) -> Limits:
+def _judge(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
     """The bounds the settings name, else those that the rows show."""
     until = largest = None
     if settings.clean.until is not None:
@@ -126,7 +126,7 @@ def _judge(rows: Table, settings: Settings, timed: bool) -> Limits:
     if settings.clean.value_range is None:
         size = largest_plausible_size(count_sizes(rows))
         largest = None if size is None else 10**size - 1
-    return Limits(until, largest)
+    return ValueBounds(until, largest)
 
 
 def _closer(before: int | None, after: int | None, given: bool) -> int | None:
@@ -136,8 +136,8 @@ def _closer(before: int | None, after: int | None, given: bool) -> int | None:
 
 
 def _take(
-    raw: RawTables, events: TypedEvents, settings: Settings, items: Table | None, limits: Limits,
-    engine: Engine,
+    raw: RawTables, events: TypedEvents, settings: Settings, items: Table | None,
+    limits: ValueBounds, engine: TableEngine,
 ) -> Table:  # fmt: skip
     """The rows that rules take: `_row`, and in `_code` the first rule that fits."""
     rules = settings.clean
@@ -180,7 +180,7 @@ def _coded(rows: Table, rule: str) -> Table:
     return rows.select(_row=rows[ROW], _code=ibis.literal(CODE[rule], type="int64"))
 
 
-def _order(kept: Table, events: TypedEvents, engine: Engine) -> Table:
+def _order(kept: Table, events: TypedEvents, engine: TableEngine) -> Table:
     """The columns of clean events; without times `order` is the place in the user's sequence."""
     order = kept[ORDER]
     moment = ibis.null("timestamp(6)")
@@ -195,7 +195,7 @@ def _order(kept: Table, events: TypedEvents, engine: Engine) -> Table:
     )  # fmt: skip
 
 
-def _set_aside(raw: RawTables, taken: Table, path: Path, engine: Engine) -> pa.Table:
+def _set_aside(raw: RawTables, taken: Table, path: Path, engine: TableEngine) -> pa.Table:
     """Write the taken rows as they were read; returns their number by rule."""
     counts = taken.group_by("_code").agg(n=taken.count()).to_pyarrow()
     tables = [
@@ -207,7 +207,7 @@ def _set_aside(raw: RawTables, taken: Table, path: Path, engine: Engine) -> pa.T
 
 
 def _account(
-    events: TypedEvents, taken: pa.Table, n_out: int, limits: Limits, settings: Settings
+    events: TypedEvents, taken: pa.Table, n_out: int, limits: ValueBounds, settings: Settings
 ) -> Account:
     dropped = {row["_code"]: row["n"] for row in taken.to_pylist()}
     sums = events.rows.aggregate(**{name: events.rows[name].cast("int64").sum() for name in MENDED})
@@ -223,7 +223,7 @@ def _account(
     return checked(Account("events", events.n_in, n_out, rules))
 
 
-def _notes(limits: Limits, settings: Settings) -> dict[str, str]:
+def _notes(limits: ValueBounds, settings: Settings) -> dict[str, str]:
     rules = settings.clean
     notes = {
         "before earliest": f"before {rules.earliest}",

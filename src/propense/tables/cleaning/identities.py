@@ -14,7 +14,7 @@ from ibis.expr.types import Table
 from propense.columns import SOURCE, USER_ID
 from propense.schemas import Account, Rule
 from propense.tables.cells.spelling import id_text, without_point_zero
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import ALIAS, RawTable
 
 Ints = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ def components(left: Ints, right: Ints, n: int) -> Ints:
         label = following
 
 
-def read_persons(raw: RawTable, engine: Engine) -> tuple[Persons, Account]:
+def read_persons(raw: RawTable, engine: TableEngine) -> tuple[Persons, Account]:
     """The persons of an identities table, and where its rows went.
 
     A row says that `alias` (of one source, where `source` is given) is `user_id`. Chains
@@ -81,7 +81,7 @@ def read_persons(raw: RawTable, engine: Engine) -> tuple[Persons, Account]:
     return _persons(distinct, engine), account
 
 
-def _persons(pairs: pa.Table, engine: Engine) -> Persons:
+def _persons(pairs: pa.Table, engine: TableEngine) -> Persons:
     """Nodes are ("", id) for an id of every source and (source, id) for one source's own."""
     users = _node(pa.nulls(len(pairs), pa.string()).fill_null(""), pairs["user"])
     aliases = _node(pairs["source"], pairs["alias"])

@@ -15,7 +15,7 @@ from propense.settings import Clean, seconds
 from propense.tables.cells.time_zones import SECOND
 from propense.tables.cleaning.outliers import DAY
 from propense.tables.cleaning.typed_events import CODE, SOURCE_SHIFT, TypedEvents
-from propense.tables.engine.engine import FILE_SHIFT, ROW, Engine
+from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.live import message_key
 from propense.tables.sources.reading import RawTables
 
@@ -31,7 +31,7 @@ def without(rows: Table, taken: Table | None) -> Table:
 
 
 def find_duplicates(
-    alive: Table, events: TypedEvents, raw: RawTables, rules: Clean, engine: Engine
+    alive: Table, events: TypedEvents, raw: RawTables, rules: Clean, engine: TableEngine
 ) -> Table:
     """Rows that say again what an earlier row said.
 
@@ -70,7 +70,7 @@ def _coded(rows: Table, rule: str) -> Table:
     return rows.select(_row=rows[ROW], _code=ibis.literal(CODE[rule], type="int64"))
 
 
-def _same_event_id(alive: Table, engine: Engine) -> Table:
+def _same_event_id(alive: Table, engine: TableEngine) -> Table:
     named = alive.filter(alive[EVENT_ID].notnull())
     hashed = named.select(_hash=engine.key(named[SOURCE], named[EVENT_ID]))
     often = hashed.group_by("_hash").having(hashed.count() > 1).agg()
@@ -84,7 +84,7 @@ def _same_event_id(alive: Table, engine: Engine) -> Table:
     return engine.keep(_coded(ranked.filter(ranked["_rank"] > 0), "duplicate"), "same_event_id")
 
 
-def _logged_and_live(alive: Table, raw: RawTables, engine: Engine) -> Table:
+def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
     """Live rows that a log of the company has too, under whatever source.
 
     The store keeps digests of message ids, a log the ids themselves. Two systems may number
@@ -116,7 +116,7 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: Engine) -> Table:
     return engine.keep(rows, "logged_and_live")
 
 
-def _brought_along(alive: Table, raw: RawTables, engine: Engine) -> Table:
+def _brought_along(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
     """Live rows that say the same of the same moment as a row of a log: history that was
     imported from logs, which most often have no ids."""
     rows = alive.select(
@@ -157,7 +157,7 @@ def _close(alive: Table, window: int) -> Table:
     )  # fmt: skip
 
 
-def _same_columns(candidates: Table, raw: RawTables, engine: Engine) -> Table:
+def _same_columns(candidates: Table, raw: RawTables, engine: TableEngine) -> Table:
     """All but the first of candidates that are equal in every column of their file."""
     found = []
     for place, source in enumerate(raw.sources.values()):
@@ -193,7 +193,7 @@ def _near(candidates: Table, window: int, keep_equal: bool) -> Table:
     return _coded(gaps.filter(close), "near duplicate")
 
 
-def net_cancellations(alive: Table, engine: Engine) -> Table:
+def net_cancellations(alive: Table, engine: TableEngine) -> Table:
     """Cancellation rows, and the earlier rows that they cancel.
 
     A cancellation takes back the latest earlier row of the same user, item and quantity
@@ -246,7 +246,7 @@ def net_cancellations(alive: Table, engine: Engine) -> Table:
     return engine.keep(found, "cancelled")
 
 
-def find_bots(alive: Table, limit: int, engine: Engine) -> Table:
+def find_bots(alive: Table, limit: int, engine: TableEngine) -> Table:
     """Users with more than `limit` events on any one day (UTC), as `user_id`.
 
     Only users with that many events at all are looked at by day.

@@ -14,7 +14,7 @@ from propense.settings import Settings
 from propense.tables.cleaning.accounts import as_read, checked, rows_in, write_set_aside
 from propense.tables.cleaning.identities import Persons, add_persons
 from propense.tables.cleaning.typed_columns import TypedColumns, type_columns
-from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, Engine
+from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import RawTable
 
 RULES: Final = ("broken row", "no id", "duplicate", "laid over")
@@ -22,7 +22,7 @@ RULES: Final = ("broken row", "no id", "duplicate", "laid over")
 
 
 def clean_table(
-    name: str, raw: RawTable, settings: Settings, persons: Persons | None, engine: Engine,
+    name: str, raw: RawTable, settings: Settings, persons: Persons | None, engine: TableEngine,
     folder: Path,
 ) -> Account:  # fmt: skip
     """Clean `users`, `items`, `exposures` or `impressions` into `folder/NAME.parquet`.

@@ -41,7 +41,7 @@ from propense.tables.cells.spelling import (
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
 from propense.tables.cells.times import add_microseconds
 from propense.tables.cleaning.identities import Persons, add_persons
-from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, Engine
+from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
 
 SOURCE_SHIFT: Final = 56
@@ -82,7 +82,7 @@ class TypedEvents:
 
 
 def type_events(
-    raw: RawTables, settings: Settings, earliest: int, persons: Persons | None, engine: Engine
+    raw: RawTables, settings: Settings, earliest: int, persons: Persons | None, engine: TableEngine
 ) -> TypedEvents:
     """The events of all sources as one table, kept in scratch.
 
@@ -175,7 +175,7 @@ def _action_changes(raw: RawTables) -> dict[str, dict[str, tuple[str, bool]]]:
 
 def _type_source(
     source: RawTable, settings: Settings, changes: dict[str, tuple[str, bool]],
-    survey: TimeSurvey | None, engine: Engine,
+    survey: TimeSurvey | None, engine: TableEngine,
 ) -> Table:  # fmt: skip
     """Ids, action, moment, numbers of one source, not yet judged."""
     given = source.settings
@@ -237,7 +237,7 @@ def _whole(number: Column) -> Column:
     return (number.abs() < _LARGEST * 1000).ifelse(number, ibis.null("float64")).cast("int64")
 
 
-def _add_received(rows: Table, source: RawTable, settings: Settings, engine: Engine) -> Table:
+def _add_received(rows: Table, source: RawTable, settings: Settings, engine: TableEngine) -> Table:
     name = source.columns[RECEIVED_TIME]
     zone = source.settings.time_zone or settings.time_zone
     survey = survey_times(source.rows, name, zone, None, name in source.with_zone)
@@ -281,7 +281,7 @@ def _amount(
 
 
 def _finish(
-    rows: Table, place: int, earliest: int, timed: bool, settings: Settings, engine: Engine,
+    rows: Table, place: int, earliest: int, timed: bool, settings: Settings, engine: TableEngine,
     persons: Persons | None,
 ) -> Table:  # fmt: skip
     """Persons, clocks, money, and the rules that see one row alone."""

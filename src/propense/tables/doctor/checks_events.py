@@ -15,7 +15,7 @@ from propense.schemas import Ints
 from propense.settings import Settings
 from propense.tables.doctor.checks_tables import variants
 from propense.tables.doctor.findings import Finding, some
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 
 HOUR: Final = 3600
 QUIET_HOURS: Final = 6
@@ -47,7 +47,7 @@ class EventFacts:
 
 
 def check_events(
-    events: Any, items: Any | None, settings: Settings, engine: Engine
+    events: Any, items: Any | None, settings: Settings, engine: TableEngine
 ) -> tuple[list[Finding], EventFacts]:
     """Findings about the clean events (and the items they name), and their counts.
 
@@ -100,7 +100,7 @@ def quiet_middle(hours_of_day: Ints) -> tuple[float, float]:
     return (start + QUIET_HOURS / 2) % 24, share
 
 
-def _hours(events: Any, engine: Engine) -> tuple[Ints, Ints]:
+def _hours(events: Any, engine: TableEngine) -> tuple[Ints, Ints]:
     """Hours since 1970 that have events, in order, and how many."""
     hour = (engine.microseconds(events[EVENT_TIME]) // (HOUR * 1_000_000)).cast("int64")
     found = (
@@ -185,7 +185,9 @@ def _gaps(hours: Ints, counts: Ints) -> list[Finding]:
     ]
 
 
-def _heavy(events: Any, n_events: int, n_users: int, engine: Engine, timed: bool) -> list[Finding]:
+def _heavy(
+    events: Any, n_events: int, n_users: int, engine: TableEngine, timed: bool
+) -> list[Finding]:
     """Customers with a large share of all events, and those as regular as a machine."""
     top = (
         events.group_by(USER_ID).agg(n=ibis._.count())
@@ -230,7 +232,7 @@ def _heavy(events: Any, n_events: int, n_users: int, engine: Engine, timed: bool
     return findings
 
 
-def _machines(events: Any, ids: list[str], counts: list[int], engine: Engine) -> list[str]:
+def _machines(events: Any, ids: list[str], counts: list[int], engine: TableEngine) -> list[str]:
     busy = [user for user, n in zip(ids, counts, strict=True) if n >= MACHINE_EVENTS]
     if not busy:
         return []

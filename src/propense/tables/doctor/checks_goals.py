@@ -17,7 +17,7 @@ from propense.schemas import Doubles, PartCount, RunFolder, SplitPlan, Words
 from propense.settings import Settings
 from propense.tables.doctor.findings import Finding, GoalCheck
 from propense.tables.doctor.target_leakage import ColumnScore, score_columns, sentence, strongest
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.split import split
 
 LEAK_USERS: Final = 200_000
@@ -27,7 +27,7 @@ RARE: Final = 0.01
 
 
 def preview_split(
-    run: RunFolder, settings: Settings, engine: Engine
+    run: RunFolder, settings: Settings, engine: TableEngine
 ) -> tuple[SplitPlan | None, list[Finding]]:
     """Split in `run`, and where that fails, find the goals at fault and split without them.
 

@@ -11,7 +11,7 @@ from propense.schemas import Account, Rule
 from propense.settings import Settings
 from propense.tables.doctor.findings import Finding, Severity
 from propense.tables.doctor.raw_counts import count_facts
-from propense.tables.engine.engine import BROKEN, ROW, Engine
+from propense.tables.engine.engine import BROKEN, ROW, TableEngine
 from propense.tables.sources.reading import RawTable, RawTables
 
 MUCH: Final = 0.2
@@ -34,7 +34,7 @@ _REMEDIES: Final = {
 """What to do where a rule takes more than a fifth of a table."""
 
 
-def check_raw(raw: RawTables, settings: Settings, engine: Engine) -> list[Finding]:
+def check_raw(raw: RawTables, settings: Settings, engine: TableEngine) -> list[Finding]:
     """Counts of dirt, broken rows and mixed time zones of every source and table."""
     findings = [
         Finding(

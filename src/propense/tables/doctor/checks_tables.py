@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import ibis
 
-from propense.settings import Table
+from propense.settings import TableSource
 from propense.tables.doctor.findings import Finding, some
 
 NEAR_UNIQUE: Final = 0.9
@@ -49,7 +49,7 @@ def variants(words: Mapping[str, int]) -> list[str]:
     return sorted(found)
 
 
-def check_table(name: str, rows: Any, given: Table, key: str) -> list[Finding]:
+def check_table(name: str, rows: Any, given: TableSource, key: str) -> list[Finding]:
     """Findings about the columns that will be learned from of a clean table.
 
     `rows` is an Ibis table, `key` its id. Looks at constant columns, columns that are nearly

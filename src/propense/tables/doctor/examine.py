@@ -11,7 +11,7 @@ from typing import Any, Final
 from propense.columns import ITEM_ID, USER_ID
 from propense.errors import SourceError
 from propense.schemas import Account, RunFolder, SplitPlan
-from propense.settings import Settings, Table
+from propense.settings import Settings, TableSource
 from propense.tables.cleaning.clean import clean
 from propense.tables.doctor.checks_events import EventFacts, check_events
 from propense.tables.doctor.checks_goals import check_balance, check_leaks, preview_split
@@ -26,13 +26,13 @@ from propense.tables.doctor.findings import (
     TableSize,
     worst_first,
 )
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import RawTables, read
 
 KEYS: Final = {"users": USER_ID, "items": ITEM_ID}
 
 
-def examine(settings: Settings, engine: Engine, cores: int | None = None) -> Diagnosis:
+def examine(settings: Settings, engine: TableEngine, cores: int | None = None) -> Diagnosis:
     """Everything that can be known before a run; nothing is changed outside a temporary folder.
 
     `cores` (default: this machine's) only serves the estimate of the cost.
@@ -74,14 +74,14 @@ def examine(settings: Settings, engine: Engine, cores: int | None = None) -> Dia
         )
 
 
-def _clean_table(run: RunFolder, name: str, engine: Engine) -> Any | None:
+def _clean_table(run: RunFolder, name: str, engine: TableEngine) -> Any | None:
     """A table of clean/, or None where there is none."""
     path = run.clean / ("events" if name == "events" else f"{name}.parquet")
     return engine.read_parquet(path) if path.exists() else None
 
 
 def _check_clean(
-    run: RunFolder, settings: Settings, engine: Engine
+    run: RunFolder, settings: Settings, engine: TableEngine
 ) -> tuple[EventFacts, list[Finding]]:
     events = _clean_table(run, "events", engine)
     items = _clean_table(run, "items", engine)
@@ -90,7 +90,7 @@ def _check_clean(
     if events is not None:
         findings, facts = check_events(events, items, settings, engine)
     for name, key in KEYS.items():
-        given: Table | None = getattr(settings, name)
+        given: TableSource | None = getattr(settings, name)
         rows = _clean_table(run, name, engine)
         if given is not None and rows is not None:
             findings += check_table(name, rows, given, key)

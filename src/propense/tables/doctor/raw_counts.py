@@ -10,7 +10,7 @@ from ibis.expr.types import Column, Table
 from propense.columns import ACTION, COUNT, EVENT_ID, EVENT_TIME, ITEM_ID, USER_ID, VALUE
 from propense.settings import Source
 from propense.tables.cells.spelling import id_text, number_of
-from propense.tables.engine.engine import BROKEN, Engine
+from propense.tables.engine.engine import BROKEN, TableEngine
 from propense.tables.sources.reading import PRICE, RawTable, RawTables
 
 
@@ -23,7 +23,7 @@ class Fact:
     sentence: str
 
 
-def count_facts(raw: RawTables, engine: Engine) -> list[Fact]:
+def count_facts(raw: RawTables, engine: TableEngine) -> list[Fact]:
     """What is dirty in the events as they were read, over all sources.
 
     Facts overlap: a row without a user may be a duplicate as well. Cleaning's account tells
@@ -55,7 +55,7 @@ _SENTENCES = {
 }
 
 
-def _count_source(source: RawTable, engine: Engine) -> dict[str, int]:
+def _count_source(source: RawTable, engine: TableEngine) -> dict[str, int]:
     rows = source.rows
     measures: dict[str, Column] = {"rows": rows.count()}
 
@@ -94,7 +94,7 @@ def _count_source(source: RawTable, engine: Engine) -> dict[str, int]:
     return counts
 
 
-def _surplus(rows: Table, names: list[str], engine: Engine) -> int:
+def _surplus(rows: Table, names: list[str], engine: TableEngine) -> int:
     """Rows beyond the first of each group that is equal in all the columns."""
     columns = [
         rows[name].cast("string") if rows[name].type().is_nested() else rows[name] for name in names

@@ -84,7 +84,7 @@ def score_columns(
     positives = int(y.sum())
     if min(positives, len(y) - positives) < MIN_POSITIVES:
         return []
-    fold = deal_folds(n_users)
+    fold = assign_folds(n_users)
     ever = np.full(n_users, np.nan)
     ever[users] = 0.0
     ever[users[y > 0]] = 1.0
@@ -108,7 +108,7 @@ def score_columns(
     return sorted(scores, key=lambda score: (-max(score.best, score.missing_auc), score.column))
 
 
-def deal_folds(n_users: int, seed: str = "leakage") -> Ints:
+def assign_folds(n_users: int, seed: str = "leakage") -> Ints:
     """(n_users,) fold of each user, by hash of its place: the same on every machine."""
     digest = hashlib.sha256(seed.encode()).digest()
     mixed = np.arange(n_users, dtype=np.uint64) + np.uint64(int.from_bytes(digest[:7], "big"))

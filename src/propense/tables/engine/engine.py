@@ -62,7 +62,7 @@ _OWN: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Engine:
+class TableEngine:
     """A connection that runs Ibis expressions, and the folder it may spill to."""
 
     name: Literal["duckdb", "spark"]
@@ -235,7 +235,7 @@ def _unreadable(names: list[str], error: Exception) -> SourceError:
     return SourceError(f"cannot read {', '.join(names[:3])} as Parquet: {reason}")
 
 
-def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> Engine:
+def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> TableEngine:
     """Open "duckdb" or "spark://host:port" ("spark" alone is a local Spark).
 
     Raises SettingsError for another word, MissingExtraError without pyspark.
@@ -243,7 +243,7 @@ def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> Engine:
     scratch.mkdir(parents=True, exist_ok=True)
     if engine == "duckdb":
         con = ibis.duckdb.connect(memory_limit=memory_limit, temp_directory=str(scratch))
-        return Engine("duckdb", con, scratch)
+        return TableEngine("duckdb", con, scratch)
     if engine == "spark" or engine.startswith("spark://"):
         try:
             from pyspark.sql import SparkSession
@@ -259,7 +259,7 @@ def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> Engine:
             .config("spark.sql.legacy.parquet.nanosAsLong", "true")
             .getOrCreate()
         )
-        return Engine("spark", ibis.pyspark.connect(session), scratch)
+        return TableEngine("spark", ibis.pyspark.connect(session), scratch)
     raise SettingsError(f"engine {engine!r} is unknown; use 'duckdb' or 'spark://host:port'")
 
 

@@ -159,7 +159,7 @@ def propose_split(out: Proposal, events: Sequence[Role], goals: Sequence[GoalGue
         out.say('by = "time"   # train on the past, test on what came after')
         days = [goal.days for goal in goals if goal.days]
         if days and min(days) < 7:
-            out.say(f'every = "{min(days)}d"   # the shortest horizon')
+            out.say(f'as_of_every = "{min(days)}d"   # the shortest horizon')
 
 
 def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:

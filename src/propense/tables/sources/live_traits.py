@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propense.columns import USER_ID
-from propense.settings import Table
+from propense.settings import TableSource
 from propense.tables.sources.live import TRAITS
 
 MAX_COLUMNS: Final = 64
@@ -42,7 +42,7 @@ def fit_columns(staged: Path, names: dict[str, str], files: Sequence[pa.Schema])
 
 
 def spread_traits(
-    staged: Path | None, out: Path, given: Table, labels: frozenset[str],
+    staged: Path | None, out: Path, given: TableSource, labels: frozenset[str],
     files: Sequence[pa.Schema],
 ) -> tuple[str, ...]:  # fmt: skip
     """Turn `user_id, traits` into `user_id` and a column a trait; returns traits left out.

@@ -12,12 +12,12 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.expr.types import Column
-from ibis.expr.types import Table as Rows
+from ibis.expr.types import TableSource as Rows
 
 from propense import columns as words
 from propense.errors import SettingsError, SourceError, nearest
-from propense.settings import Settings, Source, Table
-from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, Engine
+from propense.settings import Settings, Source, TableSource
+from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.formats import Format, TextFile, detect_format, stage
 from propense.tables.sources.live import fetch_live, is_live, plain_address, resolve_live
 from propense.tables.sources.live_traits import fit_columns, spread_traits
@@ -56,7 +56,7 @@ class RawTable:
     """The project's word -> the files' own name."""
     files: tuple[str, ...]
     """In the order of their numbers: file `n` has rows `n * 2**40` and up."""
-    settings: Source | Table
+    settings: Source | TableSource
     with_zone: frozenset[str] = frozenset()
     """Time columns that Parquet already keeps in UTC."""
     live: frozenset[int] = frozenset()
@@ -102,7 +102,7 @@ class RawTables:
                 yield name, found
 
 
-def read(settings: Settings, engine: Engine) -> RawTables:
+def read(settings: Settings, engine: TableEngine) -> RawTables:
     """Everything the settings name, as it is in the files.
 
     Text formats pass through Parquet files of text columns in the engine's scratch folder;
@@ -137,8 +137,8 @@ def _many(paths: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _read(
-    name: str, given: Source | Table, addresses: tuple[str, ...], settings: Settings,
-    engine: Engine, where: str, notes: dict[str, str],
+    name: str, given: Source | TableSource, addresses: tuple[str, ...], settings: Settings,
+    engine: TableEngine, where: str, notes: dict[str, str],
 ) -> RawTable | None:  # fmt: skip
     known = EVENT_WORDS if isinstance(given, Source) else TABLE_WORDS[name]
     if isinstance(given, Source) or name == "identities":
@@ -212,10 +212,10 @@ def _read(
 
 
 def _spread(
-    out: Path, n_rows: int, given: Source | Table, settings: Settings, files: list[pa.Schema]
+    out: Path, n_rows: int, given: Source | TableSource, settings: Settings, files: list[pa.Schema]
 ) -> str:
     """Take the traits of live users apart, in place; what to say of those left out."""
-    assert isinstance(given, Table)
+    assert isinstance(given, TableSource)
     labels = {goal.column for goal in settings.goals.values() if goal.path is None}
     labels |= {goal.as_of for goal in settings.goals.values() if goal.path is None}
     left = spread_traits(
@@ -227,7 +227,7 @@ def _spread(
     return f"; traits left out: {', '.join(left[:10])}{more} (name them in features to keep them)"
 
 
-def _wanted(given: Source | Table) -> tuple[str, ...]:
+def _wanted(given: Source | TableSource) -> tuple[str, ...]:
     names = list(given.columns.values())
     if isinstance(given, Source) and given.cancelled is not None:
         names.append(given.cancelled.column)
@@ -242,7 +242,7 @@ def _shown(file: Path, base: Path) -> str:
 
 
 def _as_parquet(
-    file: Path, given: Source | Table, wanted: tuple[str, ...], scratch: Path, place: int
+    file: Path, given: Source | TableSource, wanted: tuple[str, ...], scratch: Path, place: int
 ) -> Path:
     if file.stat().st_size == 0:
         raise SourceError(f"{file} is empty; remove it from the source or export it again")

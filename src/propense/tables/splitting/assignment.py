@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from propense.columns import FOLD, PART, USER_ID
-from propense.encoding.folds import deal_folds, deal_parts
+from propense.encoding.folds import assign_folds, assign_parts
 from propense.errors import SettingsError, SplitError, nearest
 from propense.schemas import PARTS, TEST, TRAIN, VALIDATION, Words
 from propense.settings import Split
@@ -24,7 +24,7 @@ Bytes = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class Deal:
+class Assignment:
     """Parts and folds of one shard's customers, -1 where none."""
 
     part: Bytes
@@ -38,20 +38,20 @@ class Deal:
         return users.append_column(PART, words).append_column(FOLD, folds)
 
 
-def deal(
+def assign(
     partitions: Partitions, split: Split, by: str, stratum: LabelColumn | None
-) -> tuple[list[Deal], list[str]]:
+) -> tuple[list[Assignment], list[str]]:
     """One Deal a shard, and notes. `by` is "user" or "group".
 
     With folds every customer has a fold and no part; folds of single customers are balanced by
     the label `stratum`, folds of groups hold equally many groups. Without, customers or whole
-    groups are dealt to parts; test customers whose value of `split.apart` occurs in train or
+    groups are dealt to parts; test customers whose value of `split.disjoint_on` occurs in train or
     validation get no part.
 
     Raises SettingsError naming a missing column or group.
     """
-    wanted = [name for name in (split.group if by == "group" else None, split.apart) if name]
-    for key, name in (("group", split.group), ("apart", split.apart)):
+    wanted = [name for name in (split.group if by == "group" else None, split.disjoint_on) if name]
+    for key, name in (("group", split.group), ("disjoint_on", split.disjoint_on)):
         if name in wanted and name not in partitions.profile.names:
             raise SettingsError(
                 f"[split] {key} = {name!r} is not in the users table; "
@@ -63,8 +63,8 @@ def deal(
                 f"the users table has a column {name!r}, the name of what a split by {by} writes; "
                 f"rename it under [users] columns"
             )
-    if split.folds is not None and (split.apart or split.validation or split.test):
-        raise SettingsError("[split] folds cannot go with apart, validation or test")
+    if split.folds is not None and (split.disjoint_on or split.validation or split.test):
+        raise SettingsError("[split] folds cannot go with disjoint_on, validation or test")
     columns = (USER_ID, *dict.fromkeys(wanted))
     if stratum is not None and stratum.file is None:
         columns = tuple(dict.fromkeys((*columns, stratum.column, *_as_of_column(stratum))))
@@ -86,22 +86,22 @@ def deal(
         elif stratum is not None:
             found = [stratum.classes(users, i) for i, users in enumerate(shards)]
             classes = np.concatenate(found).astype(np.int8)
-        fold = deal_folds(names.tolist(), split.folds, split.seed, classes)[place]
+        fold = assign_folds(names.tolist(), split.folds, split.seed, classes)[place]
     else:
         part = _parts(keys, split, by)
-    if split.apart is not None:
-        values = [users[split.apart].cast(pa.string()) for users in shards]
+    if split.disjoint_on is not None:
+        values = [users[split.disjoint_on].cast(pa.string()) for users in shards]
         apart = pa.chunked_array([chunk for column in values for chunk in column.chunks],
                                  type=pa.string())  # fmt: skip
         left_out = _seen_before(apart, part)
         part[left_out] = NOWHERE
         notes.append(
             f"{int(left_out.sum()):,} test customers are left out because their "
-            f"{split.apart!r} occurs in train or validation"
+            f"{split.disjoint_on!r} occurs in train or validation"
         )
     edges = np.cumsum(sizes)[:-1]
     pairs = zip(np.split(part, edges), np.split(fold, edges), strict=True)
-    return [Deal(*pair) for pair in pairs], notes
+    return [Assignment(*pair) for pair in pairs], notes
 
 
 def _parts(keys: Words, split: Split, by: str) -> Bytes:
@@ -126,7 +126,7 @@ def _parts(keys: Words, split: Split, by: str) -> Bytes:
     if not all(listed.values()) or not listed:
         unique, inverse = np.unique(keys.astype(str), return_inverse=True)
         fractions = (shares[0] / total, shares[1] / total, shares[2] / total)
-        part = deal_parts(unique.tolist(), fractions, split.seed)[inverse]
+        part = assign_parts(unique.tolist(), fractions, split.seed)[inverse]
     for number, groups in listed.items():
         part[np.isin(keys.astype(str), groups)] = number
     return part

@@ -115,7 +115,7 @@ def cut_time(
     """
     given = _given(split, time_zone)
     quantiles = (clock.quantile(split.fractions[0]), clock.quantile(sum(split.fractions[:2])))
-    every = seconds(split.every) if gridded else 1
+    every = seconds(split.as_of_every) if gridded else 1
     anchor = next((cut for cut in (given[1], given[0]) if cut is not None), MONDAY) % every
 
     def cuts_for(horizon: int) -> Cuts:
@@ -166,7 +166,7 @@ def whole_grid(clock: Clock, split: Split, horizons: dict[str, int]) -> Grid:
 
     Raises SplitError if the longest horizon does not fit before the last event.
     """
-    every = seconds(split.every)
+    every = seconds(split.as_of_every)
     first = _raised(clock.begin + 1, MONDAY % every, every)
     name = max(horizons, key=lambda goal: horizons[goal])
     if first + horizons[name] > clock.end:
@@ -193,7 +193,7 @@ def _grid(first: int, last: int, every: int) -> Grid:
     if n > MAX_MOMENTS:
         minutes = (last - first) // (60 * (MAX_MOMENTS - 1)) + 1
         raise SettingsError(
-            f"[split] every = {duration_as_setting(every)!r} makes {n:,} as-of moments, more "
+            f"[split] as_of_every = {duration_as_setting(every)!r} makes {n:,} as-of moments, more "
             f"than {MAX_MOMENTS:,}; choose at least {duration_as_setting(minutes * 60)!r}"
         )
     return Grid(first, every, n)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from propense.columns import AS_OF, FOLD, PART, USER_ID
 from propense.errors import SplitError
 from propense.schemas import NO_TIME, PARTS, Ints, PartCount
-from propense.tables.splitting.assignment import NOWHERE, Bytes, Deal
+from propense.tables.splitting.assignment import NOWHERE, Assignment, Bytes
 from propense.tables.splitting.cuts import Cuts, Grid, written
 from propense.tables.splitting.goals import Goals
 from propense.tables.splitting.label_columns import LabelColumn, LabelRows
@@ -50,20 +50,20 @@ class Labeller:
     cap: int | None
     left_out: dict[str, int] = field(default_factory=dict)
 
-    def rows(self, shard: Shard, number: int, deal: Deal | None) -> Iterator[Rows]:
-        """Rows with at least one known goal. `deal` says the customers' parts, else the cuts."""
+    def rows(self, shard: Shard, number: int, assign: Assignment | None) -> Iterator[Rows]:
+        """Rows with at least one known goal. `assign` says the customers' parts, else the cuts."""
         blocks = self._answers(shard) if self.grid is not None else iter(())
         if self.goals.columns:
             blocks = iter([self._merged(shard, number, list(blocks))])
         for user, as_of, y, known in blocks:
             part = np.full(len(user), NOWHERE, dtype=np.int8)
             fold = part
-            if deal is not None:
-                part, fold = deal.part[user], deal.fold[user]
+            if assign is not None:
+                part, fold = assign.part[user], assign.fold[user]
             elif self.cuts is not None:
                 part = self.cuts.part_of(as_of).astype(np.int8)
             rows = Rows(user, as_of, part, fold, y, known)
-            if deal is not None:
+            if assign is not None:
                 rows = rows.take((part != NOWHERE) | (fold != NOWHERE))
             if self.cap is not None:
                 stays = capped(rows.user, rows.part.astype(np.int64), self.cap)

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from propense.columns import ACTION, COUNT, EVENT_TIME, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
 from propense.errors import SplitError
 from propense.schemas import Ints
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.cuts import Clock
 from propense.tables.splitting.labels import Ledger
 
@@ -193,7 +193,7 @@ class Shard:
         pq.write_table(table, file, compression="zstd")
 
 
-def partition(engine: Engine, clean: Path, folder: Path) -> Partitions:
+def partition(engine: TableEngine, clean: Path, folder: Path) -> Partitions:
     """Deal the clean events and users to partitions under `folder`.
 
     Raises SplitError if there are neither events nor users.
@@ -214,11 +214,11 @@ def partition(engine: Engine, clean: Path, folder: Path) -> Partitions:
     if event_files:
         table = engine.read_parquet(events)
         kept = [name for name in _EVENTS.names if name in table.columns]
-        _deal(engine, table.select(kept), folder / "events", n_shards)
+        _assign(engine, table.select(kept), folder / "events", n_shards)
     if user_files:
         table = engine.read_parquet(users)
         profile = _naive(table.schema().to_pyarrow())
-        _deal(engine, table, folder / "users", n_shards)
+        _assign(engine, table, folder / "users", n_shards)
     return Partitions(folder, profile, bool(event_files), n_shards)
 
 
@@ -303,7 +303,7 @@ _KEYS: Final = {
 """Number of shards -> what the first two hexadecimal digits of the hash become in its key."""
 
 
-def _deal(engine: Engine, table: ibis.expr.types.Table, folder: Path, n_shards: int) -> None:
+def _assign(engine: TableEngine, table: ibis.expr.types.Table, folder: Path, n_shards: int) -> None:
     """Write `table` in one folder a partition; see SHARD_SEED for the rule."""
     digest = (ibis.literal(f"shard:{SHARD_SEED}:") + table[USER_ID]).hexdigest("sha256")
     first, second = _KEYS[n_shards]

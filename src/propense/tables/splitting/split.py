@@ -16,8 +16,8 @@ from propense.columns import FOLD, PART
 from propense.errors import SettingsError, SplitError
 from propense.schemas import PARTS, Ints, PartCount, RunFolder, SplitPlan
 from propense.settings import Settings
-from propense.tables.engine.engine import Engine
-from propense.tables.splitting.assignment import Deal, check_parts, deal
+from propense.tables.engine.engine import TableEngine
+from propense.tables.splitting.assignment import Assignment, assign, check_parts
 from propense.tables.splitting.cuts import Cuts, cut_time, whole_grid
 from propense.tables.splitting.goals import Goals, label_columns_of, read_goals
 from propense.tables.splitting.labelled_rows import Labeller, Tally, labels_schema, labels_table
@@ -35,7 +35,7 @@ class Scheme:
     by: By
     goals: Goals
     labeller: Labeller
-    deals: tuple[Deal, ...] | None
+    assignments: tuple[Assignment, ...] | None
     """Of each shard; None where time or place in the sequence decides."""
     notes: tuple[str, ...]
 
@@ -44,7 +44,7 @@ class Scheme:
         return self.labeller.cuts
 
 
-def split(run: RunFolder, settings: Settings, engine: Engine) -> SplitPlan:
+def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
     """Divide the clean data and label its customers; writes `run.parts` whole or not at all.
 
     Counts in the plan: events of a part are those whose own time (or whose customer) falls
@@ -88,7 +88,7 @@ def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
             f"goal {goals.questions[0].name!r} has a horizon, and the events have no times; give "
             f"the source an event_time, or ask with a label column"
         )
-    cuts, grid, deals, notes = None, None, None, list(goals.notes)
+    cuts, grid, assignments, notes = None, None, None, list(goals.notes)
     if by == "time":
         cuts, grid = cut_time(
             partitions.clock, rules, goals.horizons, bool(goals.questions), settings.time_zone
@@ -98,11 +98,11 @@ def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
         grid = whole_grid(partitions.clock, rules, horizons)
     if by in ("user", "group") or (by == "leave_one_out" and goals.columns):
         stratum = goals.columns[0] if rules.folds is not None and goals.columns else None
-        found, more = deal(partitions, rules, by, stratum)
-        deals, notes = tuple(found), notes + more
+        found, more = assign(partitions, rules, by, stratum)
+        assignments, notes = tuple(found), notes + more
     end = None if survey.span is None else survey.span[1]
     labeller = Labeller(goals, grid, cuts, end, rules.max_as_of_per_user)
-    return Scheme(by, goals, labeller, deals, tuple(notes))
+    return Scheme(by, goals, labeller, assignments, tuple(notes))
 
 
 def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
@@ -135,8 +135,10 @@ def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
             f'[split] by = "leave_one_out" divides the events of a sequence; {why} '
             f'by = "time" or "user"'
         )
-    if by in ("time", "leave_one_out") and (rules.folds is not None or rules.apart is not None):
-        key = "folds" if rules.folds is not None else "apart"
+    if by in ("time", "leave_one_out") and (
+        rules.folds is not None or rules.disjoint_on is not None
+    ):
+        key = "folds" if rules.folds is not None else "disjoint_on"
         raise SettingsError(
             f'[split] {key} needs by = "user" or "group"; the data is divided by {by!r}'
         )
@@ -152,7 +154,7 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
     hidden = label_columns_of(settings)
     schema = labels_schema(scheme.goals)
     profile = [field for field in partitions.profile if field.name not in hidden]
-    if scheme.deals is not None and scheme.by != "leave_one_out":
+    if scheme.assignments is not None and scheme.by != "leave_one_out":
         profile += [pa.field(PART, pa.string()), pa.field(FOLD, pa.int32())]
     with (
         pq.ParquetWriter(folder / "labels.parquet", schema, compression="zstd") as labels,
@@ -161,17 +163,17 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
         for number in range(partitions.n_shards):
             shard = read_shard(partitions, number)
             shard.write(folder / "shards" / f"shard-{number:03d}.parquet")
-            dealt = None if scheme.deals is None else scheme.deals[number]
+            assigned = None if scheme.assignments is None else scheme.assignments[number]
             table = shard.users
-            if dealt is not None and scheme.by != "leave_one_out":
-                table = dealt.beside(table)
+            if assigned is not None and scheme.by != "leave_one_out":
+                table = assigned.beside(table)
             users.write_table(table.select([field.name for field in profile]))
             asked = []
-            for rows in scheme.labeller.rows(shard, number, dealt):
+            for rows in scheme.labeller.rows(shard, number, assigned):
                 labels.write_table(labels_table(rows, shard.user_ids, scheme.goals))
                 tally.add_rows(rows)
                 asked.append(np.unique(rows.user * len(PARTS) + rows.part))
-            _count_shard(tally, scheme, shard, dealt, asked)
+            _count_shard(tally, scheme, shard, assigned, asked)
             if scheme.by == "leave_one_out" and partitions.survey.timed:
                 last = shard.offsets[1:][np.diff(shard.offsets) >= 3] - 1
                 moment = shard.ledger.time_us // 1_000_000
@@ -180,7 +182,7 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
 
 
 def _count_shard(
-    tally: Tally, scheme: Scheme, shard: Shard, dealt: Deal | None, asked: list[Ints]
+    tally: Tally, scheme: Scheme, shard: Shard, assigned: Assignment | None, asked: list[Ints]
 ) -> None:
     """Events and customers of each part."""
     n_each = np.diff(shard.offsets)
@@ -193,8 +195,8 @@ def _count_shard(
         tally.add_users(slots)
         tally.add_events(np.where(enough, -1, 0), n_each)
         tally.add_users(np.where(~enough & (n_each > 0), 0, -1))
-    elif dealt is not None:
-        slots = np.where(dealt.fold >= 0, dealt.fold, dealt.part).astype(np.int64)
+    elif assigned is not None:
+        slots = np.where(assigned.fold >= 0, assigned.fold, assigned.part).astype(np.int64)
         tally.add_events(slots, n_each)
         tally.add_users(slots)
     elif scheme.cuts is not None:

@@ -10,14 +10,14 @@ import ibis
 from propense.columns import AS_OF, FOLD, PART, USER_ID
 from propense.errors import LeakError
 from propense.schemas import PARTS, RunFolder, SplitPlan
-from propense.tables.engine.engine import Engine
+from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.cuts import written
 
 Faults = list[tuple[Any, str]]
 """Conditions on a row that must never hold, and what to say of it."""
 
 
-def check_no_leak(run: RunFolder, plan: SplitPlan, engine: Engine) -> None:
+def check_no_leak(run: RunFolder, plan: SplitPlan, engine: TableEngine) -> None:
     """Check parts/ against its plan.
 
     By time: every row lies in its part's span, and no known label's window reaches beyond
@@ -38,8 +38,8 @@ def check_no_leak(run: RunFolder, plan: SplitPlan, engine: Engine) -> None:
                             (each.folds > 1, "is in more than one fold")])  # fmt: skip
     if plan.by in ("user", "group"):
         users = engine.read_parquet(run.parts / "users.parquet")
-        dealt = users.select(USER_ID, dealt_part=users[PART], dealt_fold=users[FOLD])
-        both = labels.left_join(dealt, USER_ID)
+        assigned = users.select(USER_ID, dealt_part=users[PART], dealt_fold=users[FOLD])
+        both = labels.left_join(assigned, USER_ID)
         others = [
             (~both[column].identical_to(both[f"dealt_{column}"]),
              f"has another {column} than users.parquet says")

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from propense.schemas import Doubles, Ints
-from propense.worlds.education.people import People
+from propense.worlds.education.people import Customers
 
 EFFECT_DAYS: Final = 14
 CAMPAIGNS: Final = ("coupon", "reminder")
@@ -24,7 +24,7 @@ _SENSITIVITY: Final = np.array([0.0, 0.33, 0.67, 1.0])
 
 
 @dataclass(frozen=True)
-class Deal:
+class Assignment:
     """How one wave fell on one chunk of people."""
 
     day: int
@@ -46,12 +46,12 @@ def wave_days(days: int) -> tuple[int, ...]:
     return tuple(days - before for before in _DAYS_BEFORE_END if days - before >= 30)
 
 
-def p_treated(people: People) -> tuple[Doubles, Doubles]:
+def p_treated(people: Customers) -> tuple[Doubles, Doubles]:
     """P(treated) inside the coupon and the reminder campaign; reminders depend on the device."""
     return np.full(len(people), 0.5), np.where(people.device == 2, 0.35, 0.6)
 
 
-def deal_wave(rng: np.random.Generator, people: People, day: int) -> Deal:
+def assign_wave(rng: np.random.Generator, people: Customers, day: int) -> Assignment:
     """Deal one wave; only people who signed up before its day take part."""
     n = len(people)
     drawn = rng.random(n)
@@ -61,16 +61,16 @@ def deal_wave(rng: np.random.Generator, people: People, day: int) -> Deal:
     coupon, reminder = p_treated(people)
     p = np.where(campaign == COUPON, coupon, reminder)
     treated = (rng.random(n) < p) & (campaign > 0)
-    return Deal(day, campaign, treated, np.where(campaign > 0, p, np.nan))
+    return Assignment(day, campaign, treated, np.where(campaign > 0, p, np.nan))
 
 
-def p_offers(people: People) -> tuple[Doubles, Doubles]:
+def p_offers(people: Customers) -> tuple[Doubles, Doubles]:
     """P(a wave reaches a person with a coupon), P(with a reminder), before it is dealt."""
     coupon, reminder = p_treated(people)
     return P_CAMPAIGN[0] * coupon, P_CAMPAIGN[1] * reminder
 
 
-def offer_effects(people: People) -> tuple[Doubles, Doubles]:
+def offer_effects(people: Customers) -> tuple[Doubles, Doubles]:
     """Factors of an offer in force.
 
     Returns the factor of the odds of paying on a visit, (3 offers, n), and the factor of

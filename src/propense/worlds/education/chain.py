@@ -20,7 +20,7 @@ from propense.schemas import Doubles, Ints
 from propense.worlds.education import campaigns
 from propense.worlds.education.calendar import Calendar
 from propense.worlds.education.catalogue import FREE_LESSONS, MAX_LESSONS
-from propense.worlds.education.people import People, rhythm
+from propense.worlds.education.people import Customers, rhythm
 
 ENGAGED, COOLING, DORMANT = 0, 1, 2
 IDLE, CONSIDER, WANDER, HUNGRY = 0, 1, 2, 3
@@ -74,13 +74,13 @@ class Daily:
     """(3, N_KINDS, n) P(pays | visits)."""
 
 
-def intent_chances(people: People) -> tuple[Doubles, Doubles, float]:
+def intent_chances(people: Customers) -> tuple[Doubles, Doubles, float]:
     """P(an idle visit turns into considering, wandering, a free course)."""
     return TO_CONSIDER * people.intent_factor, np.full(len(people), TO_WANDER), TO_FREE
 
 
 def visit_chance(
-    people: People, calendar: Calendar, day: int, hidden: Hidden, effect: Doubles
+    people: Customers, calendar: Calendar, day: int, hidden: Hidden, effect: Doubles
 ) -> Doubles:
     """(n,) P(visits on `day`) after the day's changes of state; `effect` (3, 3, n) of offers."""
     rate = _visit_base(people, calendar, day)
@@ -91,7 +91,7 @@ def visit_chance(
 
 
 def pay_chance(
-    people: People, calendar: Calendar, day: int, hidden: Hidden, effect: Doubles
+    people: Customers, calendar: Calendar, day: int, hidden: Hidden, effect: Doubles
 ) -> Doubles:
     """(n,) P(pays | visits on `day`); `effect` (3, n) of offers."""
     odds = _pay_base(people, calendar, day)
@@ -101,7 +101,7 @@ def pay_chance(
     return chance
 
 
-def _visit_base(people: People, calendar: Calendar, day: int) -> Doubles:
+def _visit_base(people: Customers, calendar: Calendar, day: int) -> Doubles:
     base: Doubles = (
         people.visit_rate
         * calendar.mood[people.student, day]
@@ -110,13 +110,13 @@ def _visit_base(people: People, calendar: Calendar, day: int) -> Doubles:
     return base
 
 
-def _pay_base(people: People, calendar: Calendar, day: int) -> Doubles:
+def _pay_base(people: Customers, calendar: Calendar, day: int) -> Doubles:
     promo = 1 + PROMO_PULL[people.sensitivity] * calendar.discount[day]
     base: Doubles = people.pay_factor * promo
     return base
 
 
-def daily_chances(people: People, calendar: Calendar, day: int, offer: Ints | int) -> Daily:
+def daily_chances(people: Customers, calendar: Calendar, day: int, offer: Ints | int) -> Daily:
     """Chances on `day` of everyone in every state under `offer`, (n,) or one for all."""
     visit_effect: Doubles | float = 1.0
     pay_effect: Doubles | float = 1.0
@@ -132,7 +132,7 @@ def daily_chances(people: People, calendar: Calendar, day: int, offer: Ints | in
     return Daily(rate / (1 + rate), odds / (1 + odds))
 
 
-def shop_chances(people: People, calendar: Calendar, day: int) -> Doubles:
+def shop_chances(people: Customers, calendar: Calendar, day: int) -> Doubles:
     """(3 life states, n) P(orders a book on `day`)."""
     holiday = 1 + calendar.discount[day]
     rate = people.shop_rate * holiday * (people.shop_day <= day)
@@ -140,7 +140,7 @@ def shop_chances(people: People, calendar: Calendar, day: int) -> Doubles:
     return p
 
 
-def p_no_pay(people: People, calendar: Calendar, day: int, hidden: Hidden, span: int) -> Doubles:
+def p_no_pay(people: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int) -> Doubles:
     """(n,) P(no payment on days day .. day + span - 1 | hidden state at the start of `day`)."""
     consider, wander, free = intent_chances(people)
     stay = 1 - consider - wander - free
@@ -163,7 +163,9 @@ def p_no_pay(people: People, calendar: Calendar, day: int, hidden: Hidden, span:
     return _run(people, calendar, day, hidden, span, start, back)
 
 
-def p_nothing(people: People, calendar: Calendar, day: int, hidden: Hidden, span: int) -> Doubles:
+def p_nothing(
+    people: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int
+) -> Doubles:
     """(n,) P(no event at all on days day .. day + span - 1 | hidden state at the start of `day`).
 
     Without a visit no phase moves on, so phases count by kind only.
@@ -183,7 +185,7 @@ Back = Callable[[Doubles, int, "Ints | int"], Doubles]
 
 
 def _run(
-    people: People, calendar: Calendar, day: int, hidden: Hidden, span: int,
+    people: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int,
     later: Doubles, back: Back,
 ) -> Doubles:  # fmt: skip
     """Backward over the days; in the window of a wave to come, one copy for each offer."""
@@ -204,7 +206,7 @@ def _run(
     return value
 
 
-def _before_visit(at_visit: Doubles, people: People) -> Doubles:
+def _before_visit(at_visit: Doubles, people: Customers) -> Doubles:
     """Undo what happens before a day's visit: phases fade, then the life state changes.
 
     Works for N_PHASES and for N_KINDS phases, whose first four are the same.

@@ -37,7 +37,7 @@ from propense.worlds.education.impressions import POLICIES
 from propense.worlds.education.life import Chunk, Moment, Platform
 from propense.worlds.education.logs import Crowd, orders_table, write_app_log, write_web_log
 from propense.worlds.education.oracle import (
-    Deeds,
+    Actions,
     preference_table,
     propensity_table,
     uplift_table,
@@ -151,21 +151,21 @@ class Record:
         self._write_people(rng, chunk, number)
         self._write_offers(chunk)
         self._write_shelf(chunk)
-        deeds = Deeds.of(len(people), platform.calendar.days, events, orders)
-        self._write_truth(chunk, moments, deeds)
+        updates = Actions.of(len(people), platform.calendar.days, events, orders)
+        self._write_truth(chunk, moments, updates)
 
-    def _write_truth(self, chunk: Chunk, moments: list[Moment], deeds: Deeds) -> None:
+    def _write_truth(self, chunk: Chunk, moments: list[Moment], updates: Actions) -> None:
         """The chances at each moment: made side by side, written in order."""
         asked = set(truth_days(chunk.platform.calendar.days).tolist())
-        deals = {deal.day: deal for deal in chunk.deals}
+        assignments = {assign.day: assign for assign in chunk.assignments}
 
         def tell(moment: Moment) -> dict[str, pa.Table]:
             told = {}
             if moment.day in asked:
-                told["propensity"] = propensity_table(chunk, moment, deeds)
-                told["preference"] = preference_table(chunk, moment, deeds)
-            if moment.day in deals:
-                told["uplift"] = uplift_table(chunk, moment, deals[moment.day], deeds)
+                told["propensity"] = propensity_table(chunk, moment, updates)
+                told["preference"] = preference_table(chunk, moment, updates)
+            if moment.day in assignments:
+                told["uplift"] = uplift_table(chunk, moment, assignments[moment.day], updates)
             return told
 
         with ThreadPoolExecutor(TRUTH_THREADS) as tellers:
@@ -187,13 +187,13 @@ class Record:
         self.tables.add_csv("identities.csv", identities_table(chunk.people), "utf-8-sig")
 
     def _write_offers(self, chunk: Chunk) -> None:
-        for deal in chunk.deals:
-            who = np.flatnonzero(deal.campaign > 0)
-            code = deal.campaign[who]
+        for assign in chunk.assignments:
+            who = np.flatnonzero(assign.campaign > 0)
+            code = assign.campaign[who]
             names = [campaigns.CAMPAIGNS[value - 1] for value in code.tolist()]
-            treated = deal.treated[who]
+            treated = assign.treated[who]
             arms = [name if on else "control" for name, on in zip(names, treated, strict=True)]
-            moment = np.full(len(who), int(seconds_of_day(deal.day)) * 1_000_000)
+            moment = np.full(len(who), int(seconds_of_day(assign.day)) * 1_000_000)
             self.tables.add(
                 "campaigns.parquet",
                 pa.table(
@@ -203,7 +203,7 @@ class Record:
                         "arm": pa.array(arms, pa.string()),
                         "treated": treated,
                         "exposure_time": pa.array(moment, pa.timestamp("us", tz="UTC")),
-                        "p_treated": np.round(deal.p_treated[who], 6),
+                        "p_treated": np.round(assign.p_treated[who], 6),
                     }
                 ),
             )

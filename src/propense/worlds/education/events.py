@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from propense.schemas import Doubles, Ints
 from propense.worlds.education.calendar import DAY_SECONDS, START_SECONDS
-from propense.worlds.education.people import People
+from propense.worlds.education.people import Customers
 
 ACTIONS: Final = ("view", "favourite", "comment", "pay", "refund", "learn", "buy")
 VIEW, FAVOURITE, COMMENT, PAY, REFUND, LEARNT, BUY = range(7)
@@ -54,7 +54,7 @@ class Visits:
         return len(self.who)
 
     @staticmethod
-    def open(rng: np.random.Generator, people: People, who: Ints, day: int) -> Visits:
+    def open(rng: np.random.Generator, people: Customers, who: Ints, day: int) -> Visits:
         n = len(who)
         share = _HOUR_SHARE[people.hours[who]]
         hour = (share <= rng.random(n)[:, None]).sum(axis=1)

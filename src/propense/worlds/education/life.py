@@ -34,7 +34,7 @@ from propense.worlds.education.events import (
     Visits,
 )  # fmt: skip
 from propense.worlds.education.impressions import Shelf
-from propense.worlds.education.people import People
+from propense.worlds.education.people import Customers
 from propense.worlds.education.preference import ON_TARGET, Wish, draw_course, preference
 from propense.worlds.education.topics import N_TRACKS
 
@@ -78,12 +78,12 @@ class Moment:
 class Chunk:
     """A chunk of people on their way."""
 
-    people: People
+    people: Customers
     platform: Platform
     rng: np.random.Generator
     log: EventLog = field(default_factory=EventLog)
     shelf: Shelf = field(default_factory=Shelf)
-    deals: list[campaigns.Deal] = field(default_factory=list)
+    assignments: list[campaigns.Assignment] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         n = len(self.people)
@@ -111,8 +111,8 @@ class Chunk:
         waves = campaigns.wave_days(self.platform.calendar.days)
         for day in range(self.platform.calendar.days):
             if day in waves:
-                self.deals.append(campaigns.deal_wave(self.rng, self.people, day))
-                self.offer = self.deals[-1].offer
+                self.assignments.append(campaigns.assign_wave(self.rng, self.people, day))
+                self.offer = self.assignments[-1].offer
             elif any(day == wave + campaigns.EFFECT_DAYS for wave in waves):
                 self.offer = np.zeros(len(self.people), np.int64)
             if day in asked:

@@ -30,7 +30,7 @@ Counts = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
-class Deeds:
+class Actions:
     """What a chunk's people did, by day."""
 
     active: Counts
@@ -39,7 +39,7 @@ class Deeds:
     """(n, days + 1) number of days with a payment before each day."""
 
     @staticmethod
-    def of(n: int, days: int, events: dict[str, Any], orders: dict[str, Ints]) -> Deeds:
+    def of(n: int, days: int, events: dict[str, Any], orders: dict[str, Ints]) -> Actions:
         active = np.zeros((n, days + 1), np.int16)
         paid = np.zeros((n, days + 1), np.int16)
         day = (events["time"] // 1000 - START_SECONDS) // DAY_SECONDS + 1
@@ -49,7 +49,7 @@ class Deeds:
         active[orders["user"], (orders["time"] - START_SECONDS) // DAY_SECONDS + 1] = 1
         np.cumsum(active, axis=1, out=active)
         np.cumsum(paid, axis=1, out=paid)
-        return Deeds(active, paid)
+        return Actions(active, paid)
 
     def between(self, counts: Counts, first: int, last: int) -> Booleans:
         """(n,) anything on days first .. last - 1."""
@@ -57,19 +57,19 @@ class Deeds:
         return happened
 
 
-def propensity_table(chunk: Chunk, moment: Moment, deeds: Deeds) -> pa.Table:
+def propensity_table(chunk: Chunk, moment: Moment, updates: Actions) -> pa.Table:
     """The eligible at a moment: true P(pay), P(nothing) within the horizon, and what happened.
 
     Eligible are those on the platform with any event in the last 90 days.
     """
     day, days = moment.day, chunk.platform.calendar.days
-    who = eligible(chunk, moment, deeds)
+    who = eligible(chunk, moment, updates)
     p_pay = 1 - _chances(chain.p_no_pay, chunk, moment, who)
     p_churn = _chances(chain.p_nothing, chunk, moment, who)
     known = day + HORIZON_DAYS <= days
     last = min(day + HORIZON_DAYS, days)
-    paid = deeds.between(deeds.paid, day, last)[who].astype(np.float64)
-    silent = (~deeds.between(deeds.active, day, last)[who]).astype(np.float64)
+    paid = updates.between(updates.paid, day, last)[who].astype(np.float64)
+    silent = (~updates.between(updates.active, day, last)[who]).astype(np.float64)
     blank = np.full(len(who), not known)
     return pa.table(
         {
@@ -83,9 +83,9 @@ def propensity_table(chunk: Chunk, moment: Moment, deeds: Deeds) -> pa.Table:
     )
 
 
-def preference_table(chunk: Chunk, moment: Moment, deeds: Deeds) -> pa.Table:
+def preference_table(chunk: Chunk, moment: Moment, updates: Actions) -> pa.Table:
     """The sampled eligible at a moment: the TOP courses of their next favourite or payment."""
-    able = np.isin(moment.sample, eligible(chunk, moment, deeds))
+    able = np.isin(moment.sample, eligible(chunk, moment, updates))
     who = moment.sample[able]
     p = chunk.prefer(who, moment.day, moment.wish.take(np.flatnonzero(able)))
     best = np.argsort(-np.round(p, 9), axis=1, kind="stable")[:, :TOP]
@@ -102,27 +102,29 @@ def preference_table(chunk: Chunk, moment: Moment, deeds: Deeds) -> pa.Table:
     )
 
 
-def uplift_table(chunk: Chunk, moment: Moment, deal: campaigns.Deal, deeds: Deeds) -> pa.Table:
+def uplift_table(
+    chunk: Chunk, moment: Moment, assign: campaigns.Assignment, updates: Actions
+) -> pa.Table:
     """Everyone dealt into a wave: true P(pay within the horizon) if treated and if not."""
     tables = []
     days = chunk.platform.calendar.days
     last = min(moment.day + HORIZON_DAYS, days)
     for code, name in enumerate(campaigns.CAMPAIGNS, start=1):
-        who = np.flatnonzero(deal.campaign == code)
+        who = np.flatnonzero(assign.campaign == code)
 
         def unpaid(offer: int, who: Ints = who) -> Doubles:
-            forced = replace(moment.hidden, offer=np.full(len(deal.campaign), offer))
+            forced = replace(moment.hidden, offer=np.full(len(assign.campaign), offer))
             return _chances(chain.p_no_pay, chunk, replace(moment, hidden=forced), who)
 
         treated, control = 1 - unpaid(code), 1 - unpaid(campaigns.NO_OFFER)
-        paid = deeds.between(deeds.paid, moment.day, last)[who].astype(np.float64)
+        paid = updates.between(updates.paid, moment.day, last)[who].astype(np.float64)
         tables.append(
             pa.table(
                 {
                     "user_id": platform_ids(chunk.people.number[who]),
                     "campaign": [name] * len(who),
                     "exposure_time": np.full(len(who), int(seconds_of_day(moment.day))),
-                    "treated": deal.treated[who],
+                    "treated": assign.treated[who],
                     "p_pay_treated": np.round(treated, 6),
                     "p_pay_control": np.round(control, 6),
                     "uplift": np.round(treated - control, 6),
@@ -133,10 +135,10 @@ def uplift_table(chunk: Chunk, moment: Moment, deal: campaigns.Deal, deeds: Deed
     return pa.concat_tables(tables)
 
 
-def eligible(chunk: Chunk, moment: Moment, deeds: Deeds) -> Ints:
+def eligible(chunk: Chunk, moment: Moment, updates: Actions) -> Ints:
     """Who is asked about at a moment."""
     on_platform = chunk.people.signup_day < moment.day
-    seen = deeds.between(deeds.active, moment.day - ACTIVE_DAYS, moment.day)
+    seen = updates.between(updates.active, moment.day - ACTIVE_DAYS, moment.day)
     return np.flatnonzero(on_platform & seen)
 
 

@@ -37,7 +37,7 @@ _AGE_OF: Final = np.array([
 
 
 @dataclass(frozen=True)
-class People:
+class Customers:
     """One chunk of customers in the order of signing up; arrays have one value a person."""
 
     number: Ints
@@ -79,15 +79,15 @@ class People:
         start: Ints = np.maximum(self.signup_day, 0)
         return start
 
-    def take(self, chosen: Ints | slice) -> People:
+    def take(self, chosen: Ints | slice) -> Customers:
         """Some of the people, in the order chosen."""
         parts = {field.name: getattr(self, field.name)[chosen] for field in fields(self)}
-        return People(**parts)
+        return Customers(**parts)
 
 
 def draw_people(
     rng: np.random.Generator, first: int, n: int, calendar: Calendar, track_share: Doubles
-) -> People:
+) -> Customers:
     """`n` people; their profile is a weak hint at what they want and how often."""
     days = calendar.days
     before = rng.random(n) < 0.35
@@ -107,7 +107,7 @@ def draw_people(
     shop_day = np.where(shared, np.maximum(shop_day, 0), NEVER)
     thrift = 0.55 * (city - 1.5) + 0.5 * (occupation == 0) + rng.normal(0, 1.1, n)
     sensitivity = np.digitize(thrift, [-0.8, 0.2, 1.1])
-    return People(
+    return Customers(
         number=first + np.arange(n, dtype=np.int64),
         signup_day=signup,
         age=age,
@@ -132,7 +132,7 @@ def draw_people(
     )
 
 
-def rhythm(people: People, day: int, weekday: int) -> Doubles:
+def rhythm(people: Customers, day: int, weekday: int) -> Doubles:
     """(n,) factor of the visit rate: some come any day, some on one weekday, some for four
     days in every 28. The same yearly count, told apart only by the order of the gaps."""
     weekly = np.where(people.cadence_phase % 7 == weekday, 6.0, 0.17)
@@ -151,7 +151,7 @@ def shop_ids(number: Ints) -> pa.StringArray:
     return numbered("bk", (number * 48_271 + 11) % 10_000_019, 8)
 
 
-def users_table(people: People, signup_text: pa.StringArray) -> pa.Table:
+def users_table(people: Customers, signup_text: pa.StringArray) -> pa.Table:
     """The profiles as the platform holds them."""
     return pa.table(
         {
@@ -166,7 +166,7 @@ def users_table(people: People, signup_text: pa.StringArray) -> pa.Table:
     )
 
 
-def identities_table(people: People) -> pa.Table:
+def identities_table(people: Customers) -> pa.Table:
     """Which bookshop customer is which platform user."""
     number = people.number[people.shop_rate > 0]
     return pa.table({"alias": shop_ids(number), "user_id": platform_ids(number)})

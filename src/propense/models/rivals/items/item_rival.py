@@ -19,7 +19,7 @@ from propense.models.counts.recent_items import (
     Sources,
     Whole,
     ragged_ranges,
-    read_trails,
+    read_recent_items,
     row_offsets,
 )
 from propense.models.rivals.notes import RivalNotes, read_notes
@@ -229,9 +229,9 @@ def taste(histories: Histories, user: Whole, end: Whole, fade: float) -> Sources
     run_user, run = np.unique(user, return_inverse=True)
     furthest = histories.offsets[:-1][run_user].copy()
     np.maximum.at(furthest, run, end)
-    trails = read_trails(histories, run_user, furthest)
-    stop = trails.stop(run, end)
-    read = trails.recent(run, stop, EVERYTHING, fade, EVERYTHING, shared=False)
+    recent_items = read_recent_items(histories, run_user, furthest)
+    stop = recent_items.stop(run, end)
+    read = recent_items.recent(run, stop, EVERYTHING, fade, EVERYTHING, shared=False)
     width = int(read.item.max(initial=0)) + 1
     key, group = np.unique(read.row * width + read.item, return_inverse=True)
     weight = np.zeros(len(key))

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from propense.errors import RefusedError
-from propense.history.records import VERIFY_PREFIX, Deed, Outcome
+from propense.history.records import VERIFY_PREFIX, CustomerUpdate, WriteResult
 from propense.history.store import Store
-from propense.runtime.customer_reader import People, follow_deeds
-from propense.runtime.engine import Engine
+from propense.runtime.customer_reader import CustomerReader, follow_updates
+from propense.runtime.engine import ScoringEngine
 
 MOST: Final = 4
 """Stores of integration tests that are open at once; others are opened again when asked."""
@@ -43,21 +43,21 @@ def token_of(user_id: str) -> str | None:
     return found.group(1)
 
 
-def clear_trials(folder: Path) -> None:
+def clear_integration_tests(folder: Path) -> None:
     """Take away what tests that nobody ended left in `folder`, while no service has it open."""
     for file in folder.glob(f"{_STORE}*.db*"):
         file.unlink(missing_ok=True)
 
 
-class Trials:
+class IntegrationTests:
     """The stores of the tests that are going on."""
 
     def __init__(self, folder: Path, open_store: Callable[[str], Store]) -> None:
         self._folder = folder
         self._open_store = open_store
-        self._people: OrderedDict[str, People] = OrderedDict()
+        self._people: OrderedDict[str, CustomerReader] = OrderedDict()
 
-    def people(self, token: str) -> People:
+    def people(self, token: str) -> CustomerReader:
         """The customers of a test."""
         found = self._people.get(token)
         if found is None:
@@ -67,38 +67,43 @@ class Trials:
                 # The one asked about longest ago; it may be a test that nobody ended.
                 self._people.popitem(last=False)[1].store.close()
             # Other processes may write to it as well.
-            found = People(self._open_store(f"{_STORE}{token}"), alone=False)
+            found = CustomerReader(self._open_store(f"{_STORE}{token}"), alone=False)
             self._people[token] = found
         self._people.move_to_end(token)
         return found
 
-    def part(self, deeds: Sequence[Deed]) -> tuple[Sequence[Deed], dict[str, list[int]]]:
+    def part(
+        self, updates: Sequence[CustomerUpdate]
+    ) -> tuple[Sequence[CustomerUpdate], dict[str, list[int]]]:
         """(deeds of real customers, token -> places of each test's deeds)."""
-        if not any(deed.user_id.startswith(VERIFY_PREFIX) for deed in deeds):
-            return deeds, {}
-        own: list[Deed] = []
+        if not any(update.user_id.startswith(VERIFY_PREFIX) for update in updates):
+            return updates, {}
+        own: list[CustomerUpdate] = []
         trial: dict[str, list[int]] = {}
-        for place, deed in enumerate(deeds):
-            token = token_of(deed.user_id)
+        for place, update in enumerate(updates):
+            token = token_of(update.user_id)
             if token is None:
-                own.append(deed)
+                own.append(update)
             else:
                 trial.setdefault(token, []).append(place)
         return own, trial
 
     async def keep(
-        self, deeds: Sequence[Deed], trial: dict[str, list[int]], engines: Sequence[Engine]
-    ) -> list[tuple[int, Outcome]]:
+        self,
+        updates: Sequence[CustomerUpdate],
+        trial: dict[str, list[int]],
+        engines: Sequence[ScoringEngine],
+    ) -> list[tuple[int, WriteResult]]:
         """Have the tests' deeds written; (place, what became of it) of each."""
-        found: list[tuple[int, Outcome]] = []
+        found: list[tuple[int, WriteResult]] = []
         for token, places in trial.items():
-            some = [deeds[place] for place in places]
+            some = [updates[place] for place in places]
             outcomes = await asyncio.to_thread(self.people(token).store.append, some)
             found += zip(places, outcomes, strict=True)
-            follow_deeds(engines, some, outcomes, alone=False)
+            follow_updates(engines, some, outcomes, alone=False)
         return found
 
-    async def destroy(self, token: str, engines: Sequence[Engine]) -> int:
+    async def destroy(self, token: str, engines: Sequence[ScoringEngine]) -> int:
         """End a test: nothing of it is left. Returns how many customers it had."""
         people = self.people(token)
         names = await asyncio.to_thread(lambda: list(people.store.user_ids()))

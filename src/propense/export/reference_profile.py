@@ -12,10 +12,10 @@ from propense.encoding.targets import owner_of
 from propense.inference.artifact.reference_profile import (
     ANY,
     Bounds,
-    Exposure,
-    Fingerprint,
     Histogram,
+    ItemShares,
     Range,
+    ReferenceProfile,
     make_histogram,
     make_range,
     make_shares,
@@ -41,7 +41,7 @@ MOST_ITEMS: Final = 100
 AT_ONCE: Final = 2_000
 
 
-def make_fingerprint(dataset: Dataset, bundle: Bundle) -> Fingerprint:
+def make_reference_profile(dataset: Dataset, bundle: Bundle) -> ReferenceProfile:
     """What live inputs and answers will be held against.
 
     `bundle` should be opened with the evaluated network: it has not seen the moments of
@@ -56,7 +56,7 @@ def make_fingerprint(dataset: Dataset, bundle: Bundle) -> Fingerprint:
     words = features.categorical.T
     items = histories.item[late & (histories.item >= UNSEEN)]
     goals, exposure = _answers(dataset, bundle, user, as_of, end)
-    return Fingerprint(
+    return ReferenceProfile(
         n_events=int(learned.sum()),
         actions=_shares(histories.action[learned], encoder.actions.words),
         sources=_shares(histories.source[learned], encoder.sources.words),
@@ -183,7 +183,7 @@ def _spread(places: Ints) -> Ints:
 
 def _answers(
     dataset: Dataset, bundle: Bundle, user: Ids, as_of: Ints, end: Ints
-) -> tuple[dict[str, Histogram], Exposure]:
+) -> tuple[dict[str, Histogram], ItemShares]:
     """What the bundle answers at the moments."""
     clock = dataset.clock()
     scores, lists = [], []
@@ -207,16 +207,16 @@ def _lists(dataset: Dataset, bundle: Bundle, clock: EventClock, user: Ids, end: 
     return bundle.recommend(dataset.histories, clock, user, end, bundle.info.k)[0]
 
 
-def make_exposure(ranked: Ids, words: tuple[str, ...]) -> Exposure:
+def make_exposure(ranked: Ids, words: tuple[str, ...]) -> ItemShares:
     """How lists (n, k) of item indices spread over items."""
     shown = ranked[ranked >= FIRST_KNOWN]
     if not len(shown):
-        return Exposure(n_lists=len(ranked))
+        return ItemShares(n_lists=len(ranked))
     counts = np.bincount(shown - FIRST_KNOWN, minlength=len(words))
     order = np.argsort(-counts, kind="stable")[:MOST_ITEMS]
     most = counts[order]
     one, ten, hundred = (float(f"{most[:n].sum() / len(shown):.6g}") for n in (1, 10, 100))
-    return Exposure(
+    return ItemShares(
         n_lists=len(ranked),
         top=(one, ten, hundred),
         items={

@@ -22,6 +22,7 @@ from propense.progress import NoProgress, Progress
 from propense.schemas import TRAIN, VALIDATION, AsOfRows, Doubles, Ids, Targets
 from propense.settings import Settings
 from propense.training.checkpoints import Training
+from propense.training.downweighting import downweight_shilling, read_until
 from propense.training.gate import fit_gate
 from propense.training.graphs import Networks
 from propense.training.shaping import content_tensors
@@ -35,13 +36,12 @@ from propense.training.train import (
     set_threads,
     train_network,
 )
-from propense.training.trusted import read_until, take_trusted
 from propense.training.tuning import Dials, tune
-from propense.training.warm_start import Start, Taken, find_start, write_origin
+from propense.training.warm_start import InitialWeights, TransferReport, find_start, write_origin
 
 
 class Notes(msgspec.Struct, frozen=True):
-    """How the network came to be; training/learned.json."""
+    """How the network came to be; training/customer_model.json."""
 
     trainings: list[Training]
     """One a network of the ensemble."""
@@ -52,14 +52,14 @@ class Notes(msgspec.Struct, frozen=True):
     dials: Dials | None = None
     """What the search of `[tuning]` chose; None where there was none."""
     trials: int = 0
-    taken: Taken | None = None
+    taken: TransferReport | None = None
     """What it took over from an earlier training; None where it began cold."""
     cold: str = ""
     """Why it began cold."""
 
 
 @dataclass(frozen=True)
-class Learned:
+class CustomerModel:
     """Everything the network's answers are made from."""
 
     networks: Networks
@@ -98,7 +98,7 @@ def learn(
     folder: Path,
     progress: Progress | None = None,
     earlier: Path | None = None,
-) -> Learned:
+) -> CustomerModel:
     """Train the network, count transitions, learn the gate; all of it ends in `folder`.
 
     With `earlier`, the folder of a training on less data, the network begins where that ended.
@@ -130,17 +130,17 @@ def learn(
         trained.taken, cold,
     )  # fmt: skip
     write_origin(dataset, settings, folder)
-    (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
-    return open_learned(dataset, settings, folder)
+    (folder / "customer_model.json").write_bytes(msgspec.json.encode(notes))
+    return open_model(dataset, settings, folder)
 
 
 def start_from(
     earlier: Path | None, dataset: Dataset, settings: Settings
-) -> tuple[Start | None, str]:
+) -> tuple[InitialWeights | None, str]:
     """What a training can begin with, and why it begins cold where it does."""
     if settings.train.warm_start == "never":
         return None, '[train] warm_start = "never"'
-    if earlier is None or not (earlier / "learned.json").exists():
+    if earlier is None or not (earlier / "customer_model.json").exists():
         return None, "there is no earlier training"
     try:
         notes = read_notes(earlier)
@@ -149,7 +149,7 @@ def start_from(
     return find_start(earlier, dataset, settings, notes.trainings, notes.taken)
 
 
-def open_learned(dataset: Dataset, settings: Settings, folder: Path) -> Learned:
+def open_model(dataset: Dataset, settings: Settings, folder: Path) -> CustomerModel:
     """What `learn` left in `folder`."""
     set_threads(settings.train.threads)
     notes = read_notes(folder)
@@ -159,22 +159,24 @@ def open_learned(dataset: Dataset, settings: Settings, folder: Path) -> Learned:
     counts = folder / "counts.safetensors"
     if ranker is not None and counts.exists() and notes.gate is not None:
         ranker = replace(ranker, counts=load_counts(counts), gate=Gate(*notes.gate))
-    return Learned(networks, scorer, ranker, dataset.clock(), owned_actions(dataset.encoder), notes)
+    return CustomerModel(
+        networks, scorer, ranker, dataset.clock(), owned_actions(dataset.encoder), notes
+    )
 
 
 def read_notes(folder: Path) -> Notes:
     """How the network in `folder` came to be."""
-    return msgspec.json.decode((folder / "learned.json").read_bytes(), type=Notes)
+    return msgspec.json.decode((folder / "customer_model.json").read_bytes(), type=Notes)
 
 
 def refresh(
     dataset: Dataset,
     settings: Settings,
-    judged: Learned,
+    judged: CustomerModel,
     folder: Path,
     progress: Progress | None = None,
     earlier: Path | None = None,
-) -> Learned:
+) -> CustomerModel:
     """The same network refitted up to the last event, for the passes found to be best, from
     where the judged one began.
 
@@ -184,7 +186,7 @@ def refresh(
     part = np.where(dataset.rows.part >= 0, TRAIN, dataset.rows.part).astype(np.int8)
     everything = replace(dataset, rows=replace(dataset.rows, part=part))
     everything = read_until(everything, dataset.histories.offsets[1:].copy())
-    everything = take_trusted(everything, settings)
+    everything = downweight_shilling(everything, settings)
     passes = [training.passes for training in judged.notes.trainings]
     start = None
     if judged.notes.taken is not None:
@@ -208,8 +210,8 @@ def refresh(
         judged.notes, trainings=trained.trainings, n_rows=trained.n_rows,
         n_rows_available=trained.n_rows_available,
     )  # fmt: skip
-    (folder / "learned.json").write_bytes(msgspec.json.encode(notes))
-    return open_learned(everything, settings, folder)
+    (folder / "customer_model.json").write_bytes(msgspec.json.encode(notes))
+    return open_model(everything, settings, folder)
 
 
 def item_setup(dataset: Dataset, settings: Settings) -> ItemSetup:

@@ -15,7 +15,7 @@ from propense.schemas import FIRST_KNOWN, Doubles, Ints
 from propense.settings import Settings
 
 
-def take_trusted(dataset: Dataset, settings: Settings) -> Dataset:
+def downweight_shilling(dataset: Dataset, settings: Settings) -> Dataset:
     """The data set in which a customer of weight w (see encoding/trust.py) is learned from
     with chance w, drawn once by seed and id; the same one where all weigh 1, or where
     `[train] trust` is false.
@@ -45,14 +45,14 @@ def read_until(dataset: Dataset, ends: Ints) -> Dataset:
 def weights_of(dataset: Dataset, settings: Settings) -> Doubles:
     """(n_users,) how far each customer is trusted."""
     histories = dataset.histories
-    if not settings.train.trust or not histories.n_events:
+    if not settings.train.downweight_shilling or not histories.n_events:
         return np.ones(histories.n_users)
     return weigh_customers(
         histories, dataset.train_end, find_successes(dataset), dataset.encoder.items.size
     )
 
 
-def count_doubted(dataset: Dataset, settings: Settings) -> tuple[int, int]:
+def count_shilling(dataset: Dataset, settings: Settings) -> tuple[int, int]:
     """Customers that weigh less than 1, and less than a half."""
     weights = weights_of(dataset, settings)
     return int((weights < 1).sum()), int((weights < 0.5).sum())

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from propense.encoding.dataset import Dataset, encode
-from propense.training.trusted import count_doubted, draw_number, take_trusted, weights_of
+from propense.training.downweighting import (
+    count_shilling,
+    downweight_shilling,
+    draw_number,
+    weights_of,
+)
 from support.encoding_runs import DAY, event, make_run, plan_by_time
 from support.training_worlds import settings as world_settings
 
@@ -31,7 +36,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_pushers_teach_nothing_and_the_others_everything(pushed: Dataset) -> None:
-    trusted = take_trusted(pushed, world_settings())
+    trusted = downweight_shilling(pushed, world_settings())
     fake = np.array([str(name).startswith("fake") for name in pushed.histories.user_ids])
     taught = trusted.train_end - trusted.histories.offsets[:-1]
     before = pushed.train_end - pushed.histories.offsets[:-1]
@@ -41,14 +46,14 @@ def test_pushers_teach_nothing_and_the_others_everything(pushed: Dataset) -> Non
     assert trusted.popularity[item] < pushed.popularity[item] / 2
     assert trusted.popularity.sum() == pytest.approx(1)
     assert trusted.rows is pushed.rows and trusted.targets is pushed.targets
-    some, much = count_doubted(pushed, world_settings())
+    some, much = count_shilling(pushed, world_settings())
     assert some >= much >= 30
 
 
 def test_it_can_be_switched_off_and_is_the_same_twice(pushed: Dataset) -> None:
-    off = world_settings(train={"trust": False})
-    assert take_trusted(pushed, off) is pushed and (weights_of(pushed, off) == 1).all()
-    ends = [take_trusted(pushed, world_settings()).train_end for _ in range(2)]
+    off = world_settings(train={"downweight_shilling": False})
+    assert downweight_shilling(pushed, off) is pushed and (weights_of(pushed, off) == 1).all()
+    ends = [downweight_shilling(pushed, world_settings()).train_end for _ in range(2)]
     assert np.array_equal(*ends)
 
 

@@ -17,11 +17,11 @@ from propense.evaluation.metrics.propensity import auc
 from propense.progress import NoProgress
 from propense.schemas import TEST, VALIDATION, GoalPlan
 from propense.training import gate, train
+from propense.training.customer_model import learn, open_model, refresh
 from propense.training.graphs import Networks
-from propense.training.learned import learn, open_learned, refresh
 from propense.training.shaping import derive_shape
 from propense.training.train import make_scorer, train_network
-from propense.training.validation import Judge, Scores, ndcg, skill
+from propense.training.validation import Scores, Validator, ndcg, skill
 from support.encoding_runs import DAY, event, make_run, plan_by_time
 from support.training_worlds import (
     cyclic_dataset,
@@ -67,7 +67,7 @@ def test_learns_what_comes_next(tmp_path, timed):
     assert len(targets) > 50
     ranked = learned.rank(dataset, targets, 10)
     assert ndcg(ranked, targets).mean() > 0.9
-    again = open_learned(dataset, settings(), tmp_path / "training")
+    again = open_model(dataset, settings(), tmp_path / "training")
     assert np.array_equal(again.rank(dataset, targets, 10), ranked)
 
 
@@ -122,7 +122,7 @@ def test_each_graph_keeps_the_weights_of_its_own_best_pass(tmp_path, monkeypatch
         Scores({"pay": skill}, ndcg)
         for skill, ndcg in ((0.3, 0.1), (0.2, 0.2), (0.1, 0.3), (0.3, 0.3), (0.0, 0.0))
     )
-    monkeypatch.setattr(Judge, "scores", lambda *_: next(told))
+    monkeypatch.setattr(Validator, "scores", lambda *_: next(told))
     judged = train_network(dataset, chosen, tmp_path / "judged")
     passes = [training.passes for training in judged.trainings]
     assert passes == [{"goals": 1, "next_item": 3}] * judged.shape.ensemble
@@ -183,7 +183,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path):
 
 def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
-    chosen = rising_settings(train={"max_epochs": 2, "threads": 1, "trust": False})
+    chosen = rising_settings(train={"max_epochs": 2, "threads": 1, "downweight_shilling": False})
     judged = learn(dataset, chosen, tmp_path / "training")
     fresh = refresh(dataset, chosen, judged, tmp_path / "fresh")
     assert fresh.notes.n_rows == len(dataset.rows)
@@ -296,7 +296,7 @@ def test_steps_that_ask_nothing_are_passed_over(tmp_path, monkeypatch):
 def test_without_anything_to_judge_by_some_passes_are_made(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run", n_users=30)
     chosen = rising_settings(train={"max_epochs": 50, "patience": 3, "threads": 1})
-    monkeypatch.setattr(Judge, "scores", lambda *_: Scores({}, None))
+    monkeypatch.setattr(Validator, "scores", lambda *_: Scores({}, None))
     trained = train_network(dataset, chosen, tmp_path / "training")
     assert [len(training.curves) for training in trained.trainings] == [3] * trained.shape.ensemble
 
@@ -322,7 +322,7 @@ def test_a_goal_without_a_success_in_validation_has_no_say(tmp_path):
     y = rows.y.copy()
     y[:, 0] = 0
     nothing = dataset.targets.take(np.zeros(0, np.int64))
-    judge = Judge(
+    judge = Validator(
         dataset.histories, dataset.clock(), replace(rows, y=y), dataset.features_of(rows), nothing,
         None,
     )  # fmt: skip
