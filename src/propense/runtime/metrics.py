@@ -1,8 +1,8 @@
 """What the service says of itself, for Prometheus: one answer for all its processes.
 
 Counts live in `SharedCounters`, not in prometheus_client's own metrics: with labels those take
-4.6 us a request on the machine of the benchmarks (and 6 us and an environment variable where several
-processes count), these 1.1 us. The client renders them.
+4.6 us a request on the machine of the benchmarks (and 6 us and an environment variable where
+several processes count), these 1.1 us. The client renders them.
 """
 
 from __future__ import annotations
