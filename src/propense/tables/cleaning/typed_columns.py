@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import ibis
-from ibis.expr.types import Column, TableSource
+from ibis.expr.types import Column, Table
 
 from propense.columns import (
     ARM,
@@ -23,7 +23,7 @@ from propense.columns import (
     USER_ID,
 )
 from propense.settings import Settings
-from propense.settings import TableSource as TableSettings
+from propense.settings import Table as TableSettings
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
     best_spellings,
@@ -55,7 +55,7 @@ _MOMENT: Final = "_moment "
 class TypedColumns:
     """A table whose columns are typed, and the cells mended on the way."""
 
-    rows: TableSource
+    rows: Table
     """`_row` and the columns; null where a cell could not be read."""
     respelt: int
     unread: int
@@ -126,7 +126,7 @@ def _kind(raw: RawTable, own: str, word: str | None, survey: dict[str, Any], kno
     return declared.get(own) or _guess(raw.rows[own], survey)
 
 
-def _survey(rows: TableSource, own: list[str]) -> dict[str, dict[str, Any]]:
+def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
     """What each text column holds, in one pass."""
     measures: dict[str, Column] = {}
     texts = {
@@ -203,14 +203,14 @@ def _lost(given: Column, read: Column) -> Column:
     return (there & read.isnull()).cast("int64")
 
 
-def _count(rows: TableSource, flags: list[Column]) -> int:
+def _count(rows: Table, flags: list[Column]) -> int:
     if not flags:
         return 0
     sums = rows.aggregate(**{f"n{place}": flag.sum() for place, flag in enumerate(flags)})
     return sum(int(value or 0) for value in sums.to_pyarrow().to_pylist()[0].values())
 
 
-def _word_counts(rows: TableSource, own: str, survey: dict[str, Any]) -> dict[str, int]:
+def _word_counts(rows: Table, own: str, survey: dict[str, Any]) -> dict[str, int]:
     """Rows by word, of a text column that has few distinct words; else nothing."""
     if not rows[own].type().is_string() or not 0 < survey["distinct"] <= MAX_CATEGORIES:
         return {}
@@ -224,8 +224,8 @@ def _word_counts(rows: TableSource, own: str, survey: dict[str, Any]) -> dict[st
 
 
 def _add_moment(
-    rows: TableSource, raw: RawTable, own: str, settings: Settings, engine: TableEngine
-) -> tuple[TableSource, str, int]:
+    rows: Table, raw: RawTable, own: str, settings: Settings, engine: TableEngine
+) -> tuple[Table, str, int]:
     """The table with the column's microseconds beside it; a note; cells that were lost."""
     zone = raw.settings.time_zone or settings.time_zone
     survey = survey_times(raw.rows, own, zone, None, own in raw.with_zone)

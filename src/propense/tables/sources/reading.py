@@ -12,7 +12,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.expr.types import Column
-from ibis.expr.types import TableSource as Rows
+from ibis.expr.types import Table as Rows
 
 from propense import columns as words
 from propense.errors import SettingsError, SourceError, nearest
