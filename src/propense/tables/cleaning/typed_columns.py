@@ -22,8 +22,7 @@ from propense.columns import (
     TREATED,
     USER_ID,
 )
-from propense.settings import Settings
-from propense.settings import Table as TableSettings
+from propense.settings import Settings, TableSource
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
     best_spellings,
@@ -115,7 +114,7 @@ def type_columns(
 def _kind(raw: RawTable, own: str, word: str | None, survey: dict[str, Any], known: bool) -> str:
     given = raw.settings
     declared: dict[str, str] = {}
-    if isinstance(given, TableSettings):
+    if isinstance(given, TableSource):
         declared.update(given.types)
         if given.valid_from is not None:
             declared.setdefault(given.valid_from, "time")
