@@ -23,6 +23,7 @@ from propense.inference.scoring.onnx_graphs import (
     tower_inputs,
 )
 from propense.inference.scoring.scorer import Arrays
+from propense.models.network.heads import head_of
 from propense.models.shape import NetworkShape
 from propense.schemas import UNSEEN
 from propense.training.graphs import (
@@ -38,8 +39,6 @@ from propense.training.shaping import content_tensors
 
 OPSET = 23
 TOLERANCE = 1e-5
-VALUE_SLACK = 10.0
-"""Expected values are exponentials of sums in float32, which costs them a digit."""
 _INTEGERS = ("action", "source", "hour", "weekday", "query_length", "categorical")
 
 
@@ -67,7 +66,7 @@ def export_graphs(networks: Networks, folder: Path) -> None:
 
 def check_parity(networks: Networks, folder: Path, rng: np.random.Generator) -> float:
     """Largest relative difference between torch and the exported graphs on random inputs,
-    that of expected values divided by VALUE_SLACK.
+    a goal's divided by the `parity_slack` of its head.
 
     Raises BundleError above 1e-5.
     """
@@ -81,7 +80,7 @@ def check_parity(networks: Networks, folder: Path, rng: np.random.Generator) -> 
             for mine, other in zip(ours.next_item(inputs), theirs.next_item(inputs), strict=True):
                 worst = max(worst, _difference(mine, other))
         if shape.goals:
-            slack = [VALUE_SLACK if goal.kind == "value" else 1.0 for goal in shape.goals]
+            slack = [head_of(goal).parity_slack for goal in shape.goals]
             mine, other = ours.goals(inputs), theirs.goals(inputs)
             worst = max(worst, _difference(mine, other, np.array(slack)))
     if shape.has_sequence and shape.has_content:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from propense.inference.scoring.scorer import Arrays
-from propense.models.network.customer import Content, CustomerNetwork, ItemVectors, expect
+from propense.models.network.customer import Content, CustomerNetwork, ItemVectors
+from propense.models.network.heads import expect_goals
 from propense.models.network.sequence import Part
 from propense.models.shape import NetworkShape
 from propense.schemas import UNSEEN, Floats
@@ -93,7 +94,7 @@ class GoalGraph(nn.Module):
         for network, vectors in zip(self.networks, own, strict=True):
             assert isinstance(network, CustomerNetwork)
             asked = network.read_at(Part(vectors, named, query_length, query_time), places)
-            answers.append(expect(network.answer(rows, words, asked.flatten(0, 1)), network.shape))
+            answers.append(expect_goals(network.answer(rows, words, asked.flatten(0, 1)), network.shape))
         return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 
 
@@ -109,7 +110,7 @@ class TableGoalGraph(nn.Module):
         answers = []
         for network in self.networks:
             assert isinstance(network, CustomerNetwork)
-            answers.append(expect(network.answer(rows, words, None), network.shape))
+            answers.append(expect_goals(network.answer(rows, words, None), network.shape))
         return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 
 

@@ -24,6 +24,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError
 from propense.models.network.customer import CustomerNetwork
+from propense.models.network.heads import head_of
 from propense.models.network.tabular import order_words, width_of_numbers, width_of_words
 from propense.models.shape import WEIGHTS, NetworkShape
 from propense.schemas import SplitPlan
@@ -295,7 +296,7 @@ def _label_tabular(encoder: Encoder, shape: NetworkShape) -> Labels:
     labels["tabular.first.weight"] = _axis(1, tuple(inputs or ["nothing"]))
     outputs = tuple(
         f"{goal.name} {goal.kind} {goal.within_seconds} {row}"
-        for goal in shape.goals for row in range(3 if goal.kind == "value" else 1)
+        for goal in shape.goals for row in range(head_of(goal).n_outputs)
     )  # fmt: skip
     labels["tabular.out"] = _axis(2, outputs)
     labels["tabular.out_bias"] = _axis(0, outputs)

@@ -13,8 +13,6 @@ from propense.models.network.sequence import Part, SequencePart
 from propense.models.network.tabular import TabularPart
 from propense.models.shape import NetworkShape
 
-MAX_LOG_VALUE = 20.0
-
 
 @dataclass(frozen=True)
 class Content:
@@ -133,26 +131,3 @@ class CustomerNetwork(nn.Module):
         assert self.tabular is not None
         out: Tensor = self.tabular(numeric, categorical, state)
         return out
-
-
-def expect(
-    raw: Float[Tensor, "rows members outputs"], shape: NetworkShape
-) -> Float[Tensor, "rows goals"]:
-    """Probability of each binary goal, expected value of each value goal: the members' mean.
-
-    A value is zero-inflated log-normal (Wang et al. 2019): p * exp(mean + deviation^2 / 2).
-    """
-    columns, place = [], 0
-    for goal in shape.goals:
-        p = torch.sigmoid(raw[..., place])
-        if goal.kind == "value":
-            mean, deviation = raw[..., place + 1], bound_deviation(raw[..., place + 2])
-            p = p * torch.exp((mean + deviation.square() / 2).clamp(max=MAX_LOG_VALUE))
-        columns.append(p.mean(dim=1))
-        place += 3 if goal.kind == "value" else 1
-    return torch.stack(columns, dim=1)
-
-
-def bound_deviation(raw: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Standard deviation of the log value, .1 to 2.1: no single row can blow up the mean."""
-    return 0.1 + 2 * torch.sigmoid(raw)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from propense.models.network.dropout import Dropout
+from propense.models.network.heads import count_outputs
 from propense.models.shape import NetworkShape
 from propense.schemas import FIRST_KNOWN
 
@@ -152,14 +153,14 @@ def order_words(cardinalities: Sequence[int]) -> list[int]:
 class TabularPart(nn.Module):
     """Features of a row, and the sequence's state of the moment, to each goal's numbers.
 
-    Output (rows, packed * members, n_outputs): one logit a binary goal; (logit of a purchase,
-    mean and log deviation of its logarithm) a value goal.
+    Output (rows, packed * members, n_outputs): the raw outputs of every goal's head, in the
+    order of the goals (see models.network.heads).
     """
 
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
         packed, members, hidden = shape.packed, shape.members, shape.hidden
-        n_outputs = sum(3 if goal.kind == "value" else 1 for goal in shape.goals)
+        n_outputs = count_outputs(shape.goals)
         width = width_of_numbers(shape.n_numeric)
         self.packed = packed
         self.numbers = (
