@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from propense.inference.scoring.index import ItemIndex
-from propense.inference.scoring.top_k import best_places
+from propense.models.top_k import best_indices
 from propense.schemas import Floats
 
 N = 200
@@ -68,12 +68,12 @@ def measure(n_items: int, width: int, mix: str) -> None:
     found, _ = index.search(wanted, N)
     recall = []
     for row, listed in zip(wanted, found, strict=True):
-        best = best_places(vectors @ row, N)
+        best = best_indices(vectors @ row, N)
         recall.append(len(np.intersect1d(best, listed)) / len(best))
     print(
         f"{n_items:9,} x {width:3}, {mix:8}: recall@{N} {np.mean(recall):.4f} (least "
         f"{min(recall):.3f}); {latencies(lambda row: index.search(row, N), wanted)}; all of them: "
-        f"{latencies(lambda row: best_places(vectors @ row[0], N), wanted)}; "
+        f"{latencies(lambda row: best_indices(vectors @ row[0], N), wanted)}; "
         f"built in {built:.1f} s",
         flush=True,
     )

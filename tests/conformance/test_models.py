@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from propense.errors import BundleError, PropenseError
-from propense.inference.rival import load_goal_rival
-from propense.models.rivals.goal_rival import GoalRival, take_rows
+from propense.models.rivals.goal_rival import GoalRival, load_goal_rival, take_rows
 from propense.models.rivals.goals.fitting import GOAL_RIVALS, fit_goal_rival
 from propense.models.rivals.goals.problem import RivalSetup
 from propense.models.rivals.item_rivals import ITEM_RIVALS, fit_item_rival, load_item_rival
@@ -232,7 +231,7 @@ def test_no_pickle_and_nothing_that_fitted_is_needed_to_read(tmp_path: Path) -> 
 import sys
 from pathlib import Path
 import numpy as np
-from propense.inference.rival import load_goal_rival
+from propense.models.rivals.goal_rival import load_goal_rival
 from propense.models.rivals.item_rivals import load_item_rival
 from propense.schemas import Histories, TableFeatures
 

@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
+from safetensors import SafetensorError, safe_open
 
-from propense.errors import SourceError
+from propense.errors import BundleError, SourceError
 
 Record = TypeVar("Record")
+Header = TypeVar("Header", bound="ArraysHeader")
 
 ENCODED: Final = 2
 """Version of the encoded arrays, to be raised with every change of a record's fields."""
@@ -72,6 +74,47 @@ def open_array(file: Path) -> Any:
             f"{str(file)!r} cannot be read: {error}; run the encode stage again"
         ) from error
     return array
+
+
+class ArraysHeader(msgspec.Struct, frozen=True):
+    """What a safetensors file says about itself, beside its arrays; subclasses add fields."""
+
+    format: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        """The header as safetensors stores it.
+
+        One key only: safetensors writes several in an order that changes from run to run.
+        """
+        return {_HEADER: msgspec.json.encode(self).decode()}
+
+
+_HEADER: Final = "propense"
+
+
+def load_arrays(
+    path: Path, header: type[Header], format: str, remedy: str
+) -> tuple[Header, dict[str, Any]]:
+    """The header and the arrays of a safetensors file that was saved with `header.metadata()`.
+
+    Raises BundleError, which ends with `remedy`, if the file is missing, cannot be read, or has
+    another format than `format`.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            found = msgspec.json.decode(metadata.get(_HEADER, "{}"), type=header)
+            if found.format != format:
+                raise BundleError(
+                    f"{str(path)!r} has format {found.format!r}, this version reads {format!r}; "
+                    f"{remedy}"
+                )
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError as error:
+        raise BundleError(f"{str(path)!r} is missing; {remedy}") from error
+    except (SafetensorError, msgspec.MsgspecError) as error:
+        raise BundleError(f"{str(path)!r} cannot be read: {error}; {remedy}") from error
+    return found, arrays
 
 
 def _save_words(file: Path, columns: dict[str, Any]) -> None:

@@ -24,12 +24,11 @@ from propense.evaluation.records import NETWORK
 from propense.inference.artifact.catalogue import Catalogue, open_catalogue
 from propense.inference.artifact.manifest import Manifest, read_manifest
 from propense.inference.artifact.reference_profile import ReferenceProfile, read_reference_profile
-from propense.inference.rival import load_goal_rival
 from propense.inference.scoring.onnx_graphs import ItemTower, OnnxGraphs
 from propense.inference.scoring.ranking import Gate, Ranker
 from propense.inference.scoring.scorer import Scorer
 from propense.models.counts.transitions import load_counts
-from propense.models.rivals.goal_rival import GoalRival
+from propense.models.rivals.goal_rival import GoalRival, load_goal_rival
 from propense.models.rivals.item_rivals import load_item_rival
 from propense.models.rivals.items.item_rival import ItemRival
 from propense.models.shape import ItemHead, NetworkShape

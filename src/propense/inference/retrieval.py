@@ -17,10 +17,10 @@ from propense.inference.bundle import Bundle
 from propense.inference.scoring.candidates import Candidates
 from propense.inference.scoring.index import EXACT_UP_TO, ItemIndex
 from propense.inference.scoring.ranking import LOG_LEAST, Ranker, even_prior
-from propense.inference.scoring.top_k import best_places
 from propense.inference.single import recent_items, seek_one
 from propense.models.counts.transitions import TransitionCounts
 from propense.models.shape import ItemHead
+from propense.models.top_k import best_indices
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids
 
 NEAREST: Final = 400
@@ -46,7 +46,7 @@ class Retrieved:
         self._sample = np.sort(rng.choice(self._rows, size, replace=False))
         self._sampled = np.ascontiguousarray(self._ranker.item_vectors[self._sample])
         known = np.where(self._ranker.rankable, self._ranker.popularity, -np.inf)
-        self._popular = best_places(known.astype(np.float32), POPULAR)
+        self._popular = best_indices(known.astype(np.float32), POPULAR)
         self._others = np.setdiff1d(self._rows, self._popular)
 
     def retrieve(

@@ -12,8 +12,8 @@ from propense.encoding.batches import SECONDS_PER_DAY, EventClock
 from propense.inference.bundle import Bundle
 from propense.inference.scoring.ranking import LOG_LEAST, Ranker, even_prior
 from propense.inference.scoring.scorer import Scorer
+from propense.models.counts.own_items import own_opinions
 from propense.models.counts.transitions import TransitionCounts
-from propense.models.rivals.items.frequency import own_opinions
 from propense.models.shape import ItemHead
 from propense.schemas import FIRST_KNOWN, Floats, Histories, Ints
 

@@ -14,8 +14,7 @@ from threadpoolctl import threadpool_limits
 from propense.encoding.dataset import Dataset
 from propense.encoding.design import MAX_LEVELS
 from propense.evaluation.records import RivalNote
-from propense.inference.rival import load_goal_rival
-from propense.models.rivals.goal_rival import GoalRival
+from propense.models.rivals.goal_rival import GoalRival, load_goal_rival
 from propense.models.rivals.goals.fitting import fit_goal_rival, fitter_of
 from propense.models.rivals.goals.problem import RivalSetup
 from propense.models.rivals.item_rivals import fit_item_rival, load_item_rival

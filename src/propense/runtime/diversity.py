@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from propense.inference.artifact.catalogue import Coded, Tokens
-from propense.inference.scoring.top_k import best_places, unit_vectors
+from propense.models.top_k import best_indices, unit_vectors
 from propense.schemas import Floats, Ids, Ints
 
 POOL: Final = 5
@@ -71,7 +71,7 @@ class QuotaCounter:
         out, known = list(chosen), set(chosen)
         done, reach = 0, 2 * k + 8
         while len(out) < k:
-            order = best_places(worth, reach)
+            order = best_indices(worth, reach)
             fresh = order[done:]
             for place, values in zip(fresh.tolist(), self.values_at(fresh), strict=True):
                 if place not in known and self.admit(values):
@@ -97,7 +97,7 @@ def pick_unlike(
     where fewer competed than may.
     """
     size = max(POOL * k, LEAST_POOL)
-    pool = best_places(worth, size)
+    pool = best_indices(worth, size)
     if not len(pool) or not k:
         return [], _NEVER
     value = worth[pool]

@@ -18,10 +18,9 @@ from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.new_items import with_items
 from propense.inference.retrieval import NEAREST, Retrieved, needs_retrieval
 from propense.inference.scoring.candidates import Candidates
-from propense.inference.scoring.top_k import unit_vectors
 from propense.inference.single import score_one
-from propense.models.rivals.items.item_rival import top_items
 from propense.models.shape import ItemHead
+from propense.models.top_k import top_items, unit_vectors
 from propense.runtime.customer_cache import Cache
 from propense.runtime.customer_state import CustomerState, join, join_profiles
 from propense.runtime.rules import Rules

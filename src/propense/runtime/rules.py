@@ -12,7 +12,7 @@ import numpy.typing as npt
 from propense.errors import RefusedError, SettingsError
 from propense.inference.artifact.catalogue import Catalogue
 from propense.inference.scoring.candidates import Candidates
-from propense.inference.scoring.top_k import LEAST, best_places
+from propense.models.top_k import LEAST, best_indices
 from propense.runtime.diversity import Quota, QuotaCounter, pick_unlike
 from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids, Ints
 from propense.settings import Scenario
@@ -209,7 +209,7 @@ class Rules:
         elif self._quotas:
             places = np.array(counter.fill([], worth, k), np.int64)
         else:
-            places = best_places(worth, k)
+            places = best_indices(worth, k)
         scores, chosen = worth[places], counter.items_at(places).astype(np.int32)
         lowest = scores.min(initial=lowest)
         sure = bound < LEAST or (len(places) == k and bool(lowest > bound))

@@ -11,7 +11,7 @@ import numpy as np
 from propense.encoding.batches import EventClock, chunks
 from propense.inference.scoring.ranking import BLOCK, LOG_LEAST, Gate, Ranker
 from propense.inference.scoring.scorer import Scorer
-from propense.models.rivals.items.item_rival import seen_items
+from propense.models.counts.own_items import seen_items
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Targets
 
 MOST_CELLS, HELD_CELLS = 1 << 25, 1 << 22

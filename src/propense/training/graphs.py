@@ -94,7 +94,8 @@ class GoalGraph(nn.Module):
         for network, vectors in zip(self.networks, own, strict=True):
             assert isinstance(network, CustomerNetwork)
             asked = network.read_at(Part(vectors, named, query_length, query_time), places)
-            answers.append(expect_goals(network.answer(rows, words, asked.flatten(0, 1)), network.shape))
+            raw = network.answer(rows, words, asked.flatten(0, 1))
+            answers.append(expect_goals(raw, network.shape))
         return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from propense.errors import MissingExtraError
 from propense.inference.scoring import index as module
 from propense.inference.scoring.index import ItemIndex
-from propense.inference.scoring.top_k import best_places, unit_vectors
+from propense.models.top_k import best_indices, unit_vectors
 from propense.schemas import NONE
 
 N_ITEMS, WIDTH = 6_000, 16
@@ -43,7 +43,7 @@ def wanted_near(vectors: np.ndarray) -> np.ndarray:
 
 def test_few_items_are_answered_exactly(vectors, rankable):
     index = ItemIndex.build(vectors, rankable)
-    assert index.is_exact
+    assert index._sketch is None
     items, scores = index.search(vectors[:5], 20)
     for row in range(5):
         products = [(-float(vectors[i] @ vectors[row]), i) for i in np.flatnonzero(rankable)]
@@ -54,13 +54,13 @@ def test_few_items_are_answered_exactly(vectors, rankable):
 @pytest.mark.usefixtures("many")
 def test_of_many_items_nearly_all_the_best_are_found(vectors, rankable):
     index = ItemIndex.build(vectors, rankable)
-    assert not index.is_exact
+    assert index._sketch is not None
     wanted = wanted_near(vectors)
     items, scores = index.search(wanted, 100)
     shares = []
     for row, asked in enumerate(wanted):
         products = np.where(rankable, vectors @ asked, -np.inf).astype(np.float32)
-        shares.append(np.isin(best_places(products, 100), items[row]).mean())
+        shares.append(np.isin(best_indices(products, 100), items[row]).mean())
         assert np.allclose(scores[row], vectors[items[row]] @ asked, atol=1e-5)
         assert (np.diff(scores[row]) <= 0).all()
     assert np.mean(shares) > 0.99
@@ -118,7 +118,7 @@ def test_without_faiss_many_items_name_the_extra(vectors, rankable, monkeypatch)
 def test_few_rankable_items_among_many_need_no_faiss(vectors, rankable, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     rankable[1_000:] = False
-    assert ItemIndex.build(vectors, rankable).is_exact
+    assert ItemIndex.build(vectors, rankable)._sketch is None
 
 
 def test_unit_vectors_have_length_one_and_nothing_stays_nothing():
@@ -129,9 +129,9 @@ def test_unit_vectors_have_length_one_and_nothing_stays_nothing():
 
 @pytest.mark.parametrize("n", [1, 5, 300, 5_000])
 @pytest.mark.parametrize("k", [1, 7, 100, 9_000])
-def test_the_best_places_are_those_of_a_sort(n, k):
+def test_the_best_indices_are_those_of_a_sort(n, k):
     rng = np.random.default_rng(n + k)
     worth = rng.integers(0, 50, n).astype(np.float32)
     worth[rng.random(n) < 0.2] = -np.inf
     expected = sorted((-w, i) for i, w in enumerate(worth.tolist()) if w > -np.inf)[:k]
-    assert best_places(worth, k).tolist() == [i for _, i in expected]
+    assert best_indices(worth, k).tolist() == [i for _, i in expected]

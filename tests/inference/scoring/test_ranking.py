@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from propense.inference.scoring.ranking import Gate, Ranker
-from propense.models.rivals.items.frequency import own_opinions
+from propense.models.counts.own_items import own_opinions
 from propense.models.shape import ItemHead
 from propense.schemas import NONE, Histories
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.errors import MissingExtraError
-from propense.inference.scoring.top_k import best_places
+from propense.models.top_k import best_indices
 from propense.schemas import NONE, Floats, Ids, Ints
 
 EXACT_UP_TO: Final = 200_000
@@ -60,10 +60,6 @@ class ItemIndex:
                 _write_sketch(sketch, cache)
         return ItemIndex(vectors, rows, sketch)
 
-    @property
-    def is_exact(self) -> bool:
-        return self._sketch is None
-
     def search(self, wanted: Floats, n: int) -> tuple[Ids, Floats]:
         """The best `n` items of each row of `wanted` (m, d), best first, ties to the lower
         index, and their dot products; both (m, n), filled with NONE and minus infinity.
@@ -76,7 +72,7 @@ class ItemIndex:
             products = self._vectors[near] @ wanted[row] if near is not None else (
                 (self._vectors @ wanted[row])[self._rows]
             )  # fmt: skip
-            best = best_places(products, n)
+            best = best_indices(products, n)
             items[row, : len(best)] = (self._rows if near is None else near)[best]
             scores[row, : len(best)] = products[best]
         return items, scores

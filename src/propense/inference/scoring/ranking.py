@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from propense.encoding.batches import chunks
-from propense.models.rivals.items.frequency import own_opinions
-from propense.models.rivals.items.item_rival import seen_items, top_items
+from propense.models.counts.own_items import own_opinions, seen_items
 from propense.models.shape import ItemHead
+from propense.models.top_k import top_items
 from propense.schemas import NONE, Doubles, Floats, Histories, Ids, Ints
 
 BLOCK = 256

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from propense.errors import BundleError, SettingsError, TrainError
+from propense.encoding.storage import ArraysHeader, load_arrays
+from propense.errors import SettingsError, TrainError
 from propense.models.counts.cooccurrence import count_pairs
 from propense.models.counts.recent_items import (
     RecentItems,
@@ -73,10 +73,7 @@ class CountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             raise SettingsError(f"counts: sharpness must lie in [0, 1], got {self.sharpness}")
 
 
-class _About(msgspec.Struct, frozen=True):
-    """What the file says of itself."""
-
-    format: str = ""
+class _Header(ArraysHeader, frozen=True):
     settings: CountSettings = CountSettings()
 
 
@@ -174,9 +171,8 @@ class TransitionCounts:
             "offsets": self.offsets, "successor": self.successor, "mass": self.mass,
             "row_mass": self.row_mass, "successes": self.successes,
         }  # fmt: skip
-        about = _About(format=FORMAT, settings=self.settings)
-        # One key only: safetensors writes several in an order that changes from run to run.
-        save_file(arrays, path, metadata={"propense": msgspec.json.encode(about).decode()})
+        header = _Header(format=FORMAT, settings=self.settings)
+        save_file(arrays, path, metadata=header.metadata())
 
     def source_weight(self, sources: Sources) -> Doubles:
         """(n_sources,) what a unit of mass counted from each source is worth."""
@@ -249,23 +245,8 @@ def fit_counts(
 
 def load_counts(path: Path) -> TransitionCounts:
     """Counts that `save` wrote. Raises BundleError if the file is missing or no such file."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            about = msgspec.json.decode(metadata.get("propense", "{}"), type=_About)
-            if about.format != FORMAT:
-                raise BundleError(
-                    f"{str(path)!r} has format {about.format!r}, "
-                    f"this version reads {FORMAT!r}; pack the bundle again"
-                )
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except FileNotFoundError as error:
-        raise BundleError(f"counts file {str(path)!r} is missing; pack the bundle again") from error
-    except (SafetensorError, msgspec.MsgspecError) as error:
-        raise BundleError(
-            f"counts file {str(path)!r} cannot be read: {error}; pack the bundle again"
-        ) from error
-    return TransitionCounts(settings=about.settings, **arrays)
+    header, arrays = load_arrays(path, _Header, FORMAT, "pack the bundle again")
+    return TransitionCounts(settings=header.settings, **arrays)
 
 
 def recent_sources(

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from propense.encoding.design import fit_bins
 from propense.errors import BundleError, SettingsError, TrainError
 from propense.evaluation.metrics.propensity import auc, log_loss
-from propense.inference.rival import load_goal_rival
-from propense.models.rivals.goal_rival import GoalRival, predict_all
+from propense.models.rivals.goal_rival import GoalRival, load_goal_rival, predict_all
 from propense.models.rivals.goals import logistic, problem, svm
 from propense.models.rivals.goals.boosting import read_forest
 from propense.models.rivals.goals.fitting import (

@@ -23,10 +23,10 @@ from propense.models.rivals.items.item_rival import (
     draw_targets,
     interactions,
     taste,
-    top_items,
 )
 from propense.models.rivals.items.markov import Markov
 from propense.models.rivals.tuning import climb
+from propense.models.top_k import top_items
 from propense.schemas import NONE, Histories, Targets
 
 DAY = 86_400

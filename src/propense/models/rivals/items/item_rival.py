@@ -10,11 +10,12 @@ from typing import Any, ClassVar, Literal
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from propense.errors import BundleError, SettingsError
+from propense.encoding.storage import ArraysHeader, load_arrays
+from propense.errors import SettingsError
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
+from propense.models.counts.own_items import Mask, seen_items
 from propense.models.counts.recent_items import (
     Sources,
     Whole,
@@ -23,14 +24,13 @@ from propense.models.counts.recent_items import (
     row_offsets,
 )
 from propense.models.rivals.notes import RivalNotes, read_notes
-from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Histories, Ids, Ints, Targets
+from propense.models.top_k import top_items
+from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids, Targets
 
 FORMAT = "propense-item-rival-1"
 BLOCK_CELLS = 1 << 22
 """Scores held at once while ranking."""
 EVERYTHING = 1 << 40
-
-Mask = npt.NDArray[np.bool_]
 
 
 class ItemSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -114,25 +114,20 @@ class ItemRival(ABC):
         """Write `notes.json` and `items.safetensors`, which appears last and whole: a folder
         that has it is complete."""
         folder.mkdir(parents=True, exist_ok=True)
-        about = _About(
+        header = _Header(
             format=FORMAT, name=self.name, n_items=self.n_items, settings=self.settings()
         )
-        # One key only: safetensors writes several in an order that changes from run to run.
-        metadata = {"propense": msgspec.json.encode(about).decode()}
         arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
         self.notes.write(folder / "notes.json")
         unfinished = folder / "items.safetensors.unfinished"
-        save_file(arrays, unfinished, metadata=metadata)
+        save_file(arrays, unfinished, metadata=header.metadata())
         unfinished.replace(folder / "items.safetensors")
 
 
-class _About(msgspec.Struct, frozen=True):
-    """What the file says of itself."""
-
-    format: str = ""
+class _Header(ArraysHeader, frozen=True):
     name: str = ""
     n_items: int = 0
-    settings: dict[str, float | int | str | bool] = {}
+    settings: dict[str, float | int | str | bool] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,79 +144,9 @@ class Stored:
 def read_stored(folder: Path) -> Stored:
     """What `save` wrote. Raises BundleError if it is missing or of another format."""
     path = folder / "items.safetensors"
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            about = msgspec.json.decode(metadata.get("propense", "{}"), type=_About)
-            if about.format != FORMAT:
-                raise BundleError(
-                    f"{str(path)!r} has format {about.format!r}, this version "
-                    f"reads {FORMAT!r}; fit the rivals again"
-                )
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except FileNotFoundError as error:
-        raise BundleError(f"item rival {str(path)!r} is missing; fit the rivals again") from error
-    except (SafetensorError, msgspec.MsgspecError) as error:
-        raise BundleError(
-            f"item rival {str(path)!r} cannot be read: {error}; fit the rivals again"
-        ) from error
+    header, arrays = load_arrays(path, _Header, FORMAT, "fit the rivals again")
     notes = read_notes(folder / "notes.json")
-    return Stored(about.name, about.n_items, about.settings, arrays, notes)
-
-
-def top_items(scores: Floats, k: int) -> Ids:
-    """Indices of the `k` highest of each row, best first, ties to the lower index.
-
-    NONE where fewer than `k` scores are above minus infinity; no score may be nan.
-
-    >>> top_items(np.array([[-np.inf, .1, .3, .1]], np.float32), 4).tolist()
-    [[2, 1, 3, 0]]
-    """
-    n_rows, width = scores.shape[0], min(k, scores.shape[1])
-    out = np.full((n_rows, k), NONE, np.int32)
-    if not n_rows or not width:
-        return out
-    # All that reach the border compete, those that tie with the k-th too: the lower index wins.
-    border = np.maximum(_reached_by(scores, width), np.finfo(scores.dtype).min)
-    row, place = np.divmod(np.flatnonzero(scores >= border[:, None]), scores.shape[1])
-    order = np.lexsort((place, -scores[row, place], row))
-    first = row_offsets(np.bincount(row, minlength=n_rows))
-    rank = np.arange(len(order)) - first[row]
-    kept = rank < width
-    out[row[kept], rank[kept]] = place[order][kept]
-    return out
-
-
-def _reached_by(scores: Floats, k: int) -> Floats:
-    """(n_rows,) a bound that at least `k` scores of each row reach, and few more.
-
-    The k-th highest of the maxima of groups: each group that reaches it holds one that does.
-    """
-    n_rows, n_items = scores.shape
-    n_groups = int(np.sqrt(n_items * k))
-    if n_groups < 2 * k:
-        maxima = scores
-    else:
-        size = n_items // n_groups
-        whole = scores[:, : size * n_groups].reshape(n_rows, size, n_groups)
-        maxima = whole.max(axis=1)
-    bound: Floats = np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k]
-    return bound
-
-
-def seen_items(
-    histories: Histories, user: Whole, end: Whole, owned_by: Mask | None = None
-) -> tuple[Ints, Ints]:
-    """(row, item) pairs of the known items each row's history names."""
-    begin = histories.offsets[:-1][user]
-    length = np.maximum(end - begin, 0)
-    event = ragged_ranges(begin, length)
-    row = np.repeat(np.arange(len(user)), length)
-    item = histories.item[event].astype(np.int64)
-    kept = item >= FIRST_KNOWN
-    if owned_by is not None:
-        kept &= owned_by[histories.action[event]]
-    return row[kept], item[kept]
+    return Stored(header.name, header.n_items, header.settings, arrays, notes)
 
 
 def taste(histories: Histories, user: Whole, end: Whole, fade: float) -> Sources:
