@@ -44,7 +44,10 @@ def shelf(tmp_path: Path) -> Path:
 def test_they_are_listed_with_what_is_wrong(shelf: Path) -> None:
     old, damaged, new = list_versions(shelf)
     assert (old.name, old.serving, old.made) == (OLD, True, MOMENT) and old.content
-    assert f"has format {FORMAT - 1}, this version reads {FORMAT}" in old.error
+    assert old.error == (
+        f"bundle {str(shelf / OLD)!r} was written by propense 0.1.0 in format {FORMAT - 1}, this "
+        f"version reads format {FORMAT}; make it again with: propense run"
+    )
     assert (damaged.content, damaged.made) == ("", "") and "cannot be read" in damaged.error
     assert (new.error, new.serving) == ("", False)
 
@@ -53,7 +56,7 @@ def test_a_readable_one_takes_over_and_the_way_back_is_refused(shelf: Path) -> N
     assert find_version(shelf, NEW) == shelf / NEW
     place(shelf, NEW, "new format", MOMENT)
     assert read_current(shelf).version == NEW
-    with pytest.raises(BundleError, match=f"has format {FORMAT - 1}"):
+    with pytest.raises(BundleError, match=f"propense 0.1.0 in format {FORMAT - 1}"):
         rollback(shelf, MOMENT)
     with pytest.raises(BundleError, match="cannot be read"):
         place(shelf, DAMAGED, "", MOMENT)

@@ -18,7 +18,7 @@ from propense.evaluation.records import (
     RankingReport,
     Report,
 )
-from propense.inference.artifact.manifest import FILE, decode_manifest, read_manifest, told_format
+from propense.inference.artifact.manifest import FILE, decode_manifest, read_manifest, format_error
 
 REPORT: Final = "report.json"
 CURRENT: Final = "current.json"
@@ -60,17 +60,17 @@ def list_versions(shelf: Path) -> list[Version]:
     versions = []
     for folder in sorted(shelf.glob("v*")) if shelf.exists() else []:
         if (folder / FILE).exists():
-            content, made, trouble = _told(folder)
-            versions.append(Version(folder.name, content, made, folder.name == current, trouble))
+            content, made, error = _read_version(folder)
+            versions.append(Version(folder.name, content, made, folder.name == current, error))
     return versions
 
 
-def _told(folder: Path) -> tuple[str, str, str]:
+def _read_version(folder: Path) -> tuple[str, str, str]:
     try:
         manifest = decode_manifest(folder)
     except BundleError as error:
         return "", "", str(error)
-    return manifest.content, manifest.made, told_format(folder, manifest)
+    return manifest.content, manifest.made, format_error(folder, manifest)
 
 
 def next_version(shelf: Path) -> str:

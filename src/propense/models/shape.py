@@ -24,8 +24,8 @@ class ItemHead(msgspec.Struct, frozen=True):
     """Of its probabilities in a recommendation; 0 only teaches the trunk."""
 
 
-WEIGHTS: Final = 7
-"""Version of a network's parameters: their names, shapes and meaning."""
+WEIGHTS: Final = 8
+"""Version of a network's files and parameters: their names, shapes and meaning."""
 
 
 class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import msgspec
 from propense.errors import BundleError
 from propense.security.signing import SIGNATURE, check_signature, read_plain
 
-FORMAT: Final = 7
+FORMAT: Final = 8
 FILE: Final = "manifest.json"
 MANIFEST_BYTES: Final = 16_000_000
 """Of a manifest; a bundle has tens of files, not a hundred thousand."""
@@ -55,7 +55,7 @@ def read_manifest(folder: Path, verify: bool = True, public_keys: Sequence[bytes
     """
     manifest = decode_manifest(folder, public_keys)
     if manifest.format != FORMAT:
-        raise BundleError(told_format(folder, manifest))
+        raise BundleError(format_error(folder, manifest))
     if verify:
         try:
             _verify(folder, manifest)
@@ -64,13 +64,18 @@ def read_manifest(folder: Path, verify: bool = True, public_keys: Sequence[bytes
     return manifest
 
 
-def told_format(folder: Path, manifest: Manifest) -> str:
-    """What is said of a bundle of another format; empty where it is this one's."""
+def format_error(folder: Path, manifest: Manifest) -> str:
+    """Why a bundle of another format cannot serve, and the remedy; empty for this format."""
     if manifest.format == FORMAT:
         return ""
+    remedy = (
+        "make it again with: propense run"
+        if manifest.format < FORMAT
+        else "install that version, or make the bundle again with: propense run"
+    )
     return (
-        f"bundle {str(folder)!r} has format {manifest.format}, this version reads {FORMAT}; "
-        "pack it again"
+        f"bundle {str(folder)!r} was written by propense {manifest.propense} in format "
+        f"{manifest.format}, this version reads format {FORMAT}; {remedy}"
     )
 
 

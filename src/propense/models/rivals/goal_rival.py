@@ -129,7 +129,7 @@ class _Format(msgspec.Struct, frozen=True):
     format: str = ""
 
 
-def read_goal_rival(folder: Path, threads: int = 1) -> GoalRival:
+def load_goal_rival(folder: Path, threads: int = 1) -> GoalRival:
     """The rival that `save` wrote. Raises BundleError if missing or of another format."""
     try:
         raw = (folder / "rival.json").read_bytes()
