@@ -18,7 +18,7 @@ from propense.evaluation.records import (
     RankingReport,
     Report,
 )
-from propense.inference.artifact.manifest import FILE, decode_manifest, read_manifest, format_error
+from propense.inference.artifact.manifest import FILE, decode_manifest, format_error, read_manifest
 
 REPORT: Final = "report.json"
 CURRENT: Final = "current.json"
