@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from propense.models.counts.own_items import Mask
 from propense.models.counts.recent_items import Whole, ragged_ranges
-from propense.models.rivals.items.item_rival import ItemRival, Mask, Stored
+from propense.models.rivals.items.item_rival import ItemRival, Stored
 from propense.schemas import FIRST_KNOWN, Floats, Histories
 
 OPTIONS: dict[str, tuple[Any, ...]] = {"half_life_days": (0.0, 30.0, 7.0, 90.0, 1.0)}
