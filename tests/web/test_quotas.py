@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propense.settings import Limits
-from propense.web.quotas import DAY, HOUR, Quotas, QuotaWindow, Sketch
+from propense.times import MICROS_PER_DAY as DAY
+from propense.times import MICROS_PER_SECOND
+from propense.web.quotas import Quotas, QuotaWindow, Sketch
+
+HOUR = 3600 * MICROS_PER_SECOND
 
 KEY = b"k" * 32
 NOON = 20_000 * DAY + DAY // 2

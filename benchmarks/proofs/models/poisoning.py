@@ -18,6 +18,7 @@ from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.schemas import FIRST_KNOWN, TEST, VALIDATION, Targets
 from propense.settings import Settings, parse_settings, read_toml
+from propense.times import MICROS_PER_SECOND
 from propense.training.customer_model import learn
 from propense.training.downweighting import downweight_shilling
 from propense.worlds.education.education import generate_education
@@ -28,7 +29,6 @@ CLAIM = (
 )
 N_USERS, SHARE, K = 5_000, 0.01, 10
 DAY = 86_400
-MICRO = 1_000_000
 PREFIX = "guest-"
 LOSS = 0.01
 """Of honest customers' ndcg at 10, at most."""
@@ -147,12 +147,12 @@ def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) ->
             for action, word in (
                 ("view", dataset.encoder.items.word(int(other))), (str(rng.choice(words)), item),
             ):  # fmt: skip
-                events.append(LiveEvent(moment * MICRO, action, word, source="web"))
+                events.append(LiveEvent(moment * MICROS_PER_SECOND, action, word, source="web"))
                 moment += int(rng.integers(20, 4 * 3600))
         updates.append(
             CustomerUpdate(
                 message_id=f"push-{number}", user_id=f"{PREFIX}{number}",
-                received=moment * MICRO, events=tuple(events),
+                received=moment * MICROS_PER_SECOND, events=tuple(events),
             )
         )  # fmt: skip
     store = open_store(

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from benchmarks.proof import BIN, Proof
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, LiveEvent
+from propense.times import MICROS_PER_SECOND
 from propense.worlds.education.education import generate_education
 
 KIND = "safety"
@@ -46,7 +47,6 @@ trials = 1
 [evaluate]
 resamples = 50
 """
-SECOND = 1_000_000
 
 
 class Failed(AssertionError):
@@ -151,11 +151,11 @@ def append(folder: Path, number: int) -> None:
     items = pq.read_table(folder / "items.parquet")
     word = str(items[items.column_names[0]][0].as_py())
     user = (folder / "users.csv").read_text("latin-1").splitlines()[1].split(",")[0].strip('"')
-    moment = last_moment(folder) - 3600 * SECOND * (10 - number)
+    moment = last_moment(folder) - 3600 * MICROS_PER_SECOND * (10 - number)
     updates = [
         CustomerUpdate(
             message_id=f"live-{number}-{n}", user_id=user, received=moment,
-            events=(LiveEvent(moment + n * SECOND * 60, "view", word, source="proof"),),
+            events=(LiveEvent(moment + n * MICROS_PER_SECOND * 60, "view", word, source="proof"),),
         )
         for n in range(20)
     ]  # fmt: skip
@@ -169,7 +169,7 @@ def append(folder: Path, number: int) -> None:
 def last_moment(folder: Path) -> int:
     """Microseconds of the last event of the company's own logs."""
     plan = json.loads((folder / "runs" / "main" / "parts" / "split.json").read_bytes())
-    return int(plan["end"]) * SECOND
+    return int(plan["end"]) * MICROS_PER_SECOND
 
 
 def count_live(run: Path) -> int:

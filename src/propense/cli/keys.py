@@ -13,6 +13,7 @@ from propense.cli.options import DEFAULTS, Common, load_settings
 from propense.cli.output import open_output
 from propense.errors import ServeError
 from propense.settings import seconds
+from propense.times import MICROS_PER_SECOND
 
 if TYPE_CHECKING:
     from propense.security.audit import Detail
@@ -53,7 +54,7 @@ def create_key(
     """
     output = open_output(common)
     folder, now = _data(common), _now()
-    expires = None if lasts is None else now + seconds(lasts) * 1_000_000
+    expires = None if lasts is None else now + seconds(lasts) * MICROS_PER_SECOND
     ring = _ring(folder)
     record, whole = ring.create(name, scope, now=now, source=source, expires=expires)
     _log(folder, now, "keys.create", {"prefix": record.prefix, "scopes": sorted(record.scopes)})
@@ -188,8 +189,12 @@ def _state(record: KeyRecord, now: int) -> str:
 
 
 def _moment(micros: int | None) -> str | None:
-    return None if micros is None else datetime.fromtimestamp(micros / 1e6, UTC).isoformat()
+    return (
+        None
+        if micros is None
+        else datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).isoformat()
+    )
 
 
 def _day(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).strftime("%Y-%m-%d")

@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from propense.columns import MICRO
+from propense.columns import MICRO_UNITS
 from propense.encoding.history import Moments
-from propense.encoding.time_zones import SECONDS_PER_DAY, utc_offset
+from propense.encoding.time_zones import utc_offset
 from propense.schemas import FIRST_KNOWN, NO_TIME, Doubles, Floats, Histories, Ids, Ints
+from propense.times import SECONDS_PER_DAY
 
 _FOREVER: Final = np.iinfo(np.int64).max
 _MOST_UNITS: Final = 9e12
@@ -200,13 +201,13 @@ def _money(past: _Past) -> Iterator[np.ndarray]:
     value = past.histories.value
     valued = np.isfinite(value)
     held = np.clip(np.where(valued, value, 0).astype(np.float64), -_MOST_UNITS, _MOST_UNITS)
-    total = past.sums(np.rint(held * MICRO).astype(np.int64))
+    total = past.sums(np.rint(held * MICRO_UNITS).astype(np.int64))
     for start in past.starts:
-        yield (total[past.end] - total[start]) / MICRO
+        yield (total[past.end] - total[start]) / MICRO_UNITS
     counted = past.sums(valued)
     n_valued = counted[past.end] - counted[past.begin]
     yield n_valued
-    yield _ratio((total[past.end] - total[past.begin]) / MICRO, n_valued)
+    yield _ratio((total[past.end] - total[past.begin]) / MICRO_UNITS, n_valued)
     place = past.last(valued)
     known = np.append(held, np.nan)
     yield known[place]
@@ -215,14 +216,14 @@ def _money(past: _Past) -> Iterator[np.ndarray]:
 def _weights(histories: Histories) -> Ints:
     """The events' `count` in millionths: many clicks may be one row of a log."""
     held = np.clip(np.nan_to_num(histories.count.astype(np.float64)), 0, _MOST_UNITS)
-    return np.rint(held * MICRO).astype(np.int64)
+    return np.rint(held * MICRO_UNITS).astype(np.int64)
 
 
 def _weigh(past: _Past, weight: Ints) -> Iterator[np.ndarray]:
     """Sum of weights a window and in all."""
     total = past.sums(weight)
     for start in past.starts:
-        yield (total[past.end] - total[start]) / MICRO
+        yield (total[past.end] - total[start]) / MICRO_UNITS
 
 
 def _first_of_item(histories: Histories) -> np.ndarray:

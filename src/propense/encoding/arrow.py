@@ -13,12 +13,11 @@ import pyarrow.compute as pc
 
 from propense.errors import SourceError
 from propense.schemas import NO_TIME, Doubles, Ints
+from propense.times import MICROS_PER_SECOND, parse_time, to_micros
 
 Kind = Literal["numeric", "categorical", "text", "time", "tokens"]
 
-MICROS_PER_SECOND: Final = 1_000_000
 _NUMBER: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def one_array(column: Any) -> Any:
@@ -138,17 +137,11 @@ def micros_of(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value.strip())
-        except ValueError as error:
-            raise SourceError(
-                f"event_time {value!r} is not ISO 8601; write it like '2026-02-01T08:30:00Z'"
-            ) from error
+        return parse_time(value, "UTC", "event_time", SourceError)
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         value = dt.datetime(value.year, value.month, value.day)
     if isinstance(value, dt.datetime):
-        aware = value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
-        return (aware - _EPOCH) // dt.timedelta(microseconds=1)
+        return to_micros(value)
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
     raise SourceError(

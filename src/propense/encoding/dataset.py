@@ -250,7 +250,7 @@ def read_rows(file: Path, user_ids: Any, goals: tuple[GoalPlan, ...]) -> AsOfRow
         )
     y = np.empty((table.num_rows, len(goals)), np.float32)
     for place, goal in enumerate(goals):
-        unit = columns.MICRO if goal.kind == "value" else 1
+        unit = columns.MICRO_UNITS if goal.kind == "value" else 1
         y[:, place] = as_numbers(table[goal.name]) / unit
     return AsOfRows(
         user=np.asarray(user.to_numpy(zero_copy_only=False), np.int32),

@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propense import columns
-from propense.encoding.arrow import MICROS_PER_SECOND, as_micros, as_words, integers, missing
+from propense.encoding.arrow import as_micros, as_words, integers, missing
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import SourceError
 from propense.schemas import Floats, Ids, Ints, Words
+from propense.times import MICROS_PER_SECOND
 
 _FIELDS: Final = (
     columns.EVENT_TIME, columns.ACTION, columns.ITEM_ID, columns.VALUE, columns.COUNT,
@@ -226,7 +227,7 @@ def _unify(arrays: list[Any]) -> Coded:
 
 def _units(micro_units: Any) -> Floats:
     """Units of the currency, nan where there is no value."""
-    values = (integers(micro_units) / columns.MICRO).astype(np.float32)
+    values = (integers(micro_units) / columns.MICRO_UNITS).astype(np.float32)
     values[missing(micro_units)] = np.nan
     return values
 

@@ -24,11 +24,11 @@ from propense.encoding.arrow import (
     one_array,
 )
 from propense.encoding.text import SKETCH_WIDTH, hash_ngrams, hash_tokens, sketch
-from propense.encoding.time_zones import SECONDS_PER_DAY
 from propense.encoding.vocabulary import Vocabulary, count_words, fit_vocabulary
 from propense.errors import SettingsError, nearest
 from propense.schemas import NO_TIME, Doubles, Floats, Ids, Ints, Words
 from propense.settings import Settings
+from propense.times import SECONDS_PER_DAY
 
 MANY_WORDS: Final = 50
 """Above so many distinct words a column may be text, and words seen once are unseen."""

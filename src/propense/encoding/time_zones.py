@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from propense.errors import SettingsError
 from propense.schemas import Ints
+from propense.times import SECONDS_PER_DAY, find_zone
 
-SECONDS_PER_DAY: Final = 86_400
 _LAST: Final = 4_102_444_800
 """2100-01-01; later times keep the last offset, times before 1970 the first."""
 
@@ -34,12 +33,7 @@ def utc_offset(time: Ints, time_zone: str) -> Ints:
 @lru_cache(maxsize=32)
 def _transitions(time_zone: str) -> tuple[Ints, Ints]:
     """Moments at which the offset changes, and the offset before, between and after them."""
-    try:
-        zone = ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise SettingsError(
-            f"time_zone {time_zone!r} is unknown; write an IANA name like 'Asia/Shanghai'"
-        ) from error
+    zone = find_zone(time_zone)
     grid = range(0, _LAST, SECONDS_PER_DAY)
     daily = np.array([_offset_at(moment, zone) for moment in grid])
     starts = [_bisect(int(day) * SECONDS_PER_DAY, zone) for day in np.flatnonzero(np.diff(daily))]

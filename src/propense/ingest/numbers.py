@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from propense.columns import MICRO
+from propense.columns import MICRO_UNITS
 from propense.ingest.segment import IngestError, type_name
 
 MOST_MONEY: Final = 10**12
@@ -41,7 +41,7 @@ def read_money(value: Any, place: str, times: float = 1.0) -> int:
     units *= times
     if not -MOST_MONEY <= units <= MOST_MONEY:
         raise IngestError(place, f"money of {units:g} units; at most {MOST_MONEY:,} are taken")
-    return round(units * MICRO)
+    return round(units * MICRO_UNITS)
 
 
 def read_count(value: Any, place: str) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY: Final = 86_400_000_000
+from propense.times import to_micros
+
 _LONGEST: Final = 64
 
 
@@ -23,10 +23,7 @@ def read_moment(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = _read_otherwise(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    gap = moment - _EPOCH
-    return gap.days * _DAY + gap.seconds * 1_000_000 + gap.microseconds
+    return to_micros(moment)
 
 
 def event_moment(original: int | None, sent_at: int | None, received: int) -> tuple[int, bool]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from propense.columns import MICRO_UNITS
 from propense.encoding.batches import EventClock
 from propense.encoding.encoder import Encoder
 from propense.encoding.profiles import Profiles
@@ -17,8 +18,8 @@ from propense.inference.artifact.clipping import Clipper
 from propense.inference.bundle import Bundle
 from propense.inference.scoring.candidates import Candidates
 from propense.schemas import Histories, Ints
+from propense.times import MICROS_PER_SECOND
 
-MICROS_PER_SECOND = 1_000_000
 MOST_ADDED: Final = 32
 """Events that are kept as records until someone asks; then they become arrays."""
 
@@ -172,7 +173,7 @@ def history_of_events(
     else:
         time = np.arange(n_before, n_before + n, dtype=np.int64)
     action, item, source = encoder.actions.find, encoder.items.find, encoder.sources.find
-    value = np.array([event.value for event in events], np.float64) / MICROS_PER_SECOND
+    value = np.array([event.value for event in events], np.float64) / MICRO_UNITS
     counts = [1.0 if event.count is None else event.count for event in events]
     return Histories(
         user_ids=np.array([user_id], object),

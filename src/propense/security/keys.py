@@ -18,14 +18,14 @@ import msgspec
 from propense.errors import ServeError, nearest
 from propense.files import locked, replace_file
 from propense.security.secrets import Secrets
+from propense.times import MICROS_PER_SECOND
 
 FILE: Final = "keys.json"
 LOCK: Final = "keys.lock"
 START: Final = "pp_"
 PREFIX_LENGTH: Final = 8
 LENGTH: Final = len(START) + PREFIX_LENGTH + 1 + 43
-SECOND: Final = 1_000_000
-REREAD: Final = SECOND // 2
+REREAD: Final = MICROS_PER_SECOND // 2
 """The file is looked at this often at most, in microseconds."""
 
 Scope = Literal["ingest", "read", "admin", "verify"]
@@ -172,7 +172,7 @@ class KeyRing:
                     f"key {prefix!r} opens nothing any more and cannot be rotated; make a new one"
                 )
             whole = _fresh_key(prefix)
-            until = now + round(grace_seconds * SECOND)
+            until = now + round(grace_seconds * MICROS_PER_SECOND)
             old = (*record.old, OldSecret(record.mac, until))
             return msgspec.structs.replace(
                 record, mac=self._mac(whole), old=tuple(one for one in old if one.until > now)

@@ -36,6 +36,7 @@ from propense.serving.operations.admission import Admission
 from propense.serving.reloading import Reloader
 from propense.serving.shadow import Shadow, open_shadow
 from propense.settings import Settings, seconds
+from propense.times import MICROS_PER_SECOND
 from propense.web.rate_limits import Limiter
 from propense.web.webhooks import Hooks, WebhookMessage
 
@@ -222,4 +223,4 @@ class Service:
 
 def iso(micros: int) -> str:
     """A moment for the record of what served when."""
-    return datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="seconds")
+    return datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).isoformat(timespec="seconds")

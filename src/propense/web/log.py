@@ -19,6 +19,8 @@ from typing import Final, Literal, TextIO
 
 import msgspec
 
+from propense.times import MICROS_PER_SECOND
+
 What = Literal[
     "started",
     "stopped",
@@ -160,12 +162,14 @@ class Log:
             what = "defect"
         micros = self._clock()
         second, n = self._written.get(what, (0, 0))
-        n = n + 1 if second == micros // 1_000_000 else 1
-        self._written[what] = (micros // 1_000_000, n)
+        n = n + 1 if second == micros // MICROS_PER_SECOND else 1
+        self._written[what] = (micros // MICROS_PER_SECOND, n)
         if n > MOST_A_SECOND:
             self._left_out[what] = self._left_out.get(what, 0) + 1
             return
-        moment = datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="milliseconds")
+        moment = datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).isoformat(
+            timespec="milliseconds"
+        )
         line = Line(
             time=moment, level=level, what=what, worker=self._worker,
             left_out=self._left_out.pop(what, 0), **said,  # type: ignore[arg-type]

@@ -10,10 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 from propense.settings import Limits
+from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 from propense.web.rate_limits import network_of
 
-DAY: Final = 86_400_000_000
-HOUR: Final = 3_600_000_000
 CUSTOMER_BITS: Final = 18
 ADDRESS_BITS: Final = 14
 _DEPTH: Final = 4
@@ -134,8 +133,10 @@ class Quotas:
     """
 
     def __init__(self, limits: Limits, key: bytes) -> None:
-        self._events = QuotaWindow(limits.events_per_day, DAY, CUSTOMER_BITS, key)
-        self._customers = QuotaWindow(limits.new_customers_per_hour, HOUR, ADDRESS_BITS, key)
+        self._events = QuotaWindow(limits.events_per_day, MICROS_PER_DAY, CUSTOMER_BITS, key)
+        self._customers = QuotaWindow(
+            limits.new_customers_per_hour, 3600 * MICROS_PER_SECOND, ADDRESS_BITS, key
+        )
 
     def take_events(self, user_id: str, n: int, now: int) -> QuotaRefusal | None:
         """Let `n` events of a customer in, all or none. `now` in microseconds."""

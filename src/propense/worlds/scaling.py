@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from propense.errors import SettingsError
+from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 from propense.worlds.tables import Tables
 from propense.worlds.writing import numbered, write_lines
 
@@ -57,7 +58,7 @@ def generate_events(
     users = n_users or max(1, n_events // 40)
     folder.mkdir(parents=True, exist_ok=True)
     blocks = -(-n_events // _BLOCK)
-    span = _DAYS * 86_400 * 1_000_000
+    span = _DAYS * MICROS_PER_DAY
     user_ids = numbered("u", np.arange(users), 8)
     item_ids = numbered("i", np.arange(n_items), 6)
     cumulative = np.cumsum(1 / np.arange(1, n_items + 1) ** 0.8)
@@ -71,7 +72,10 @@ def generate_events(
             action = np.searchsorted(np.cumsum(_SHARES), rng.random(n), side="right")
             action = np.minimum(action, len(_ACTIONS) - 1)
             low, high = span * block // blocks, span * (block + 1) // blocks
-            time = np.sort(rng.integers(low, high, n)) // 1_000_000 * 1_000_000 + _START
+            time = (
+                np.sort(rng.integers(low, high, n)) // MICROS_PER_SECOND * MICROS_PER_SECOND
+                + _START
+            )
             price = rng.integers(20, 400, n).astype(np.float64)
             tables.add(
                 "events.parquet",

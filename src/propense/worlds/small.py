@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from propense.errors import SettingsError
 from propense.schemas import Doubles, Ints
+from propense.times import MICROS_PER_SECOND
 from propense.worlds.education.calendar import (
     ACTIVE_DAYS,
     DAY_SECONDS,
@@ -188,7 +189,7 @@ def _write_events(rng: np.random.Generator, folder: Path, lives: Lives) -> None:
             "user_id": numbered("p", user[rows], 6),
             "item_id": numbered("i", item, 4),
             "action": pa.array(_ACTIONS).take(pa.array(action)),
-            "event_time": pa.array(time * 1_000_000, pa.timestamp("us", tz="UTC")),
+            "event_time": pa.array(time * MICROS_PER_SECOND, pa.timestamp("us", tz="UTC")),
             "value": pa.array(value, mask=action != 2),
         }
     )
@@ -296,7 +297,7 @@ def _write_wave(tables: Tables, lives: Lives, day: int) -> None:
                 "campaign": pa.array(["offer"] * len(who)),
                 "arm": arms,
                 "treated": on,
-                "exposure_time": pa.array(moment * 1_000_000, pa.timestamp("us", tz="UTC")),
+                "exposure_time": pa.array(moment * MICROS_PER_SECOND, pa.timestamp("us", tz="UTC")),
                 "p_treated": np.full(len(who), P_TREATED),
             }
         ),

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from propense.errors import SettingsError
 from propense.tables.cells.time_formats import survey_times
-from propense.tables.cells.time_zones import local_offsets, zone
+from propense.tables.cells.time_zones import local_offsets
 from propense.tables.cells.times import Reading, add_microseconds, declared
 from propense.tables.engine.engine import TableEngine, connect
+from propense.times import find_zone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -132,4 +133,4 @@ def test_local_clocks_across_a_change(duck: TableEngine) -> None:
 
 def test_an_unknown_zone() -> None:
     with pytest.raises(SettingsError, match="time zone 'Mars/Base' is unknown"):
-        zone("Mars/Base")
+        find_zone("Mars/Base")

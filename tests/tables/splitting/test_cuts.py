@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from propense.errors import SettingsError, SplitError
 from propense.settings import Split, seconds
-from propense.tables.splitting.cuts import Clock, Cuts, cut_time, moment, whole_grid
+from propense.tables.splitting.cuts import Clock, Cuts, cut_time, whole_grid
 from propense.tables.splitting.eligibility import Clause, in_words, parse_among
 
 DAY = 86_400
@@ -115,15 +115,6 @@ def test_the_whole_grid_ends_where_the_shortest_window_does() -> None:
     assert grid.moments[-1] <= DAILY.end - 7 * DAY
     with pytest.raises(SplitError, match=r"'spend'.*fits is '192d'"):
         whole_grid(DAILY, Split(), {"spend": 300 * DAY})
-
-
-def test_moments_are_read_in_the_time_zone() -> None:
-    assert moment("2024-01-01", "Asia/Shanghai", "x") == MONDAY - 8 * 3600
-    assert moment("2024-01-01T00:00:00+00:00", "Asia/Shanghai", "x") == MONDAY
-    with pytest.raises(SettingsError, match="test_from = 'May' is not a moment"):
-        moment("May", "UTC", "[split] test_from")
-    with pytest.raises(SettingsError, match="time_zone 'Mars/Base' is unknown"):
-        moment("2024-01-01", "Mars/Base", "x")
 
 
 def test_parts_open_at_their_cut() -> None:

@@ -32,6 +32,7 @@ from propense.history.sql.transaction import Tables, Transaction, dict_of, names
 from propense.history.sqlite.backup import AHEAD, TABLES, new_copy, opened_copy
 from propense.history.timer import HourlyTimer
 from propense.history.training_views import VIEWS
+from propense.times import MICROS_PER_SECOND
 
 _Result = TypeVar("_Result")
 
@@ -87,7 +88,7 @@ class PostgresStore:
         self._where = shown_place(url, name)
         self._name = name
         self._mark = mark
-        self._remember = remember_seconds * 1_000_000
+        self._remember = remember_seconds * MICROS_PER_SECOND
         self._connections = Connections(url, name, durable)
         self._closed = False
         try:

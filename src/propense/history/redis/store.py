@@ -39,6 +39,7 @@ from propense.history.training_views import (
     impression_rows,
     may_train,
 )
+from propense.times import MICROS_PER_SECOND
 
 _CONNECT_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 30.0
@@ -68,7 +69,7 @@ class RedisStore:
         self._where = shown_place(url, name)
         self._prefix = f"{name}:"
         self._mark = mark
-        self._remember = remember_seconds * 1_000_000
+        self._remember = remember_seconds * MICROS_PER_SECOND
         self._closed = False
         self._client = connected(url, self._where)
         register = self._client.register_script

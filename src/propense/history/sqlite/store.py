@@ -29,6 +29,7 @@ from propense.history.sqlite.maintenance import MESSAGES, PAGE, QUIET, Upkeep, f
 from propense.history.sqlite.schema import migrate
 from propense.history.sqlite.tables import SqliteTables
 from propense.history.training_views import VIEWS
+from propense.times import MICROS_PER_SECOND
 
 BUSY_MS: Final = 10_000
 """How long a process waits for another one's write."""
@@ -77,7 +78,7 @@ class SqliteStore:
     ) -> None:
         self.path = path
         self._mark = mark
-        self._remember = remember_seconds * 1_000_000
+        self._remember = remember_seconds * MICROS_PER_SECOND
         self._synchronous = "FULL" if durable == "power" else "NORMAL"
         self._lock = threading.Lock()
         self._local = threading.local()

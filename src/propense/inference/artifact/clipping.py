@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from propense.columns import MICRO
+from propense.columns import MICRO_UNITS
 from propense.encoding.vocabulary import Vocabulary
 from propense.inference.artifact.reference_profile import ANY, Bounds
 from propense.schemas import FIRST_KNOWN, Doubles, Histories
@@ -21,7 +21,10 @@ class Clipper:
     some 15 us a history."""
 
     def __init__(self, bounds: Bounds, actions: Vocabulary) -> None:
-        units = {word: (low / MICRO, high / MICRO) for word, (low, high) in bounds.values.items()}
+        units = {
+            word: (low / MICRO_UNITS, high / MICRO_UNITS)
+            for word, (low, high) in bounds.values.items()
+        }
         self._values = _table(units, actions, _NOTHING)
         self._counts = _table(bounds.counts, actions, (1.0, 1.0))
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from propense.columns import MICRO
+from propense.columns import MICRO_UNITS
 from propense.encoding.profiles import Profiles
 from propense.errors import BundleError
 from propense.schemas import Doubles
@@ -208,7 +208,7 @@ def make_range(everything: np.ndarray, typical: np.ndarray) -> Range | None:
 
 def micro_range(found: Range) -> tuple[int, int]:
     """Bounds in units of the currency as whole micro-units."""
-    return int(np.floor(found[0] * MICRO)), int(np.ceil(found[1] * MICRO))
+    return int(np.floor(found[0] * MICRO_UNITS)), int(np.ceil(found[1] * MICRO_UNITS))
 
 
 def write_reference_profile(fingerprint: ReferenceProfile, folder: Path) -> None:

@@ -77,7 +77,7 @@ def _event(name: str, number: int, event: dict[str, Any]) -> dict[str, Any]:
         "action": event[columns.ACTION],
         "event_time": _text(event[columns.EVENT_TIME]),
         "item_id": event[columns.ITEM_ID],
-        "value": None if value is None else value / columns.MICRO,
+        "value": None if value is None else value / columns.MICRO_UNITS,
         "count": event[columns.COUNT],
         "source": event[columns.SOURCE],
     }

@@ -38,9 +38,8 @@ from propense.serving.messages import (
     RecommendQuestion,
     Word,
 )
+from propense.times import MICROS_PER_SECOND
 from propense.web.problems import Problem
-
-MICRO = 1_000_000
 
 
 async def recommend(call: Call) -> RecommendAnswer:
@@ -81,7 +80,9 @@ async def similar_items(call: Call) -> ItemAnswer:
 async def popular_items(call: Call) -> ItemAnswer:
     """What a stranger is offered."""
     query = call.ask(PopularQuery)
-    return popular(call.service.engine, query.scenario, query.k or None, call.now // MICRO)
+    return popular(
+        call.service.engine, query.scenario, query.k or None, call.now // MICROS_PER_SECOND
+    )
 
 
 async def _recommend(call: Call, questions: Sequence[RecommendQuestion]) -> list[RecommendAnswer]:
@@ -94,7 +95,7 @@ async def _recommend(call: Call, questions: Sequence[RecommendQuestion]) -> list
     wanted = asks(engine, asked)
     scored = [ask for ask in wanted if ask is not None]
     scores = iter(await service.gather.score(engine, scored) if scored else [])
-    now = call.now // MICRO
+    now = call.now // MICROS_PER_SECOND
     answers = [
         list_items(engine, each, ask, None if ask is None else next(scores), now)
         for each, ask in zip(asked, wanted, strict=True)
@@ -112,7 +113,7 @@ async def _predict(call: Call, questions: Sequence[PredictQuestion]) -> list[Pre
     engine = await _engine(call, questions)
     for question in questions:
         goals_asked(engine, question)
-    now = call.now // MICRO
+    now = call.now // MICROS_PER_SECOND
     customers, moments, states = [], [], []
     for question in questions:
         known, degraded = await _find(call, engine, question.user_id)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+from propense.columns import MICRO_UNITS
 from propense.history.records import Customer, Decision
 from propense.privacy.receipts import Receipt
 from propense.runtime.integration_tests import token_of
 from propense.serving.door import Call
 from propense.serving.messages import HeldDecision, HeldEvent, UserAnswer
 from propense.serving.operations.erasure import erase_customer
+from propense.times import MICROS_PER_SECOND
 from propense.web.problems import Problem
-
-MICRO = 1_000_000
 
 
 async def show(call: Call) -> UserAnswer:
@@ -35,10 +35,10 @@ async def show(call: Call) -> UserAnswer:
         last_seen=_moment(customer.last_seen),
         events=[
             HeldEvent(
-                event_time=datetime.fromtimestamp(event.event_time / MICRO, UTC),
+                event_time=datetime.fromtimestamp(event.event_time / MICROS_PER_SECOND, UTC),
                 action=event.action,
                 item_id=event.item_id,
-                value=None if event.value is None else event.value / MICRO,
+                value=None if event.value is None else event.value / MICRO_UNITS,
                 count=event.count,
                 source=event.source,
             )
@@ -46,7 +46,7 @@ async def show(call: Call) -> UserAnswer:
         ],
         decisions=[
             HeldDecision(
-                time=datetime.fromtimestamp(decision.time / MICRO, UTC),
+                time=datetime.fromtimestamp(decision.time / MICROS_PER_SECOND, UTC),
                 scenario=decision.scenario,
                 bundle=decision.bundle,
                 policy=decision.policy,
@@ -67,4 +67,4 @@ async def erase(call: Call) -> Receipt:
 
 
 def _moment(micros: int) -> datetime | None:
-    return datetime.fromtimestamp(micros / MICRO, UTC) if micros else None
+    return datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC) if micros else None

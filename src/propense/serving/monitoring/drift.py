@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 import numpy as np
 
-from propense.columns import MICRO
+from propense.columns import MICRO_UNITS
 from propense.inference.artifact.reference_profile import OTHER, Histogram, ReferenceProfile
 from propense.schemas import Doubles
 
@@ -276,6 +276,6 @@ def _given(values: Sequence[Any]) -> Doubles:
 
 def _squash(values: Sequence[Any]) -> Doubles:
     """sign(v) log1p |v| of micro-units, nan where there is no value."""
-    units = np.array([math.nan if v is None else v for v in values], np.float64) / MICRO
+    units = np.array([math.nan if v is None else v for v in values], np.float64) / MICRO_UNITS
     squashed: Doubles = np.copysign(np.log1p(np.abs(units)), units)
     return squashed

@@ -15,6 +15,7 @@ from propense.encoding.history import history_of
 from propense.errors import BundleError, StoreError
 from propense.inference.bundle import Bundle
 from propense.schemas import FIRST_KNOWN, NO_TIME
+from propense.times import MICROS_PER_SECOND
 
 LEAST_DISK: Final = 64_000_000
 """Bytes without which no event should be taken in."""
@@ -100,7 +101,7 @@ def self_test(bundle: Bundle) -> None:
     event: dict[str, object] = {
         ACTION: next(iter(encoder.actions.words), "none"),
         ITEM_ID: next(iter(encoder.items.words), None),
-        EVENT_TIME: (bundle.info.end or 0) * 1_000_000,
+        EVENT_TIME: (bundle.info.end or 0) * MICROS_PER_SECOND,
     }
     for events in ([event], []) if encoder.actions.words else ([],):
         histories = history_of(events, encoder, [NOBODY])

@@ -9,28 +9,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ibis
 from ibis.expr.types import Column
 
-from propense.errors import SettingsError
+from propense.times import find_zone
 
-SECOND: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP: Final = timedelta(days=7)
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(2060, 1, 1, tzinfo=UTC)
-
-
-def zone(name: str) -> ZoneInfo:
-    """The zone of an IANA name such as "Asia/Shanghai"; SettingsError for another word."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError) as error:
-        raise SettingsError(
-            f"time zone {name!r} is unknown; write it like 'Asia/Shanghai' or 'UTC'"
-        ) from error
 
 
 @lru_cache(maxsize=32)
@@ -42,10 +30,10 @@ def local_offsets(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     boundaries <= t. Hours that a change repeats are read as the first of the two, hours that
     it skips with the offset before it (PEP 495, fold = 0).
     """
-    place = zone(name)
+    zone = find_zone(name)
 
     def offset(moment: datetime) -> int:
-        found = moment.astimezone(place).utcoffset() or timedelta(0)
+        found = moment.astimezone(zone).utcoffset() or timedelta(0)
         return found // timedelta(microseconds=1)
 
     boundaries: list[int] = []

@@ -16,8 +16,9 @@ from ibis.expr.types import Column, Table
 
 from propense.errors import SettingsError
 from propense.tables.cells.spelling import tidy
-from propense.tables.cells.time_zones import SECOND, to_utc
+from propense.tables.cells.time_zones import to_utc
 from propense.tables.engine.engine import TableEngine
+from propense.times import MICROS_PER_SECOND
 
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _CLOCK: Final = (
@@ -259,7 +260,7 @@ def _place(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Table:
     digits = rows["_zone"].replace(":", "")
     hours = digits.substr(1, 2).try_cast("int64").fill_null(0)
     minutes = digits.substr(3, 2).try_cast("int64").fill_null(0)
-    away = (hours * 3600 + minutes * 60) * SECOND
+    away = (hours * 3600 + minutes * 60) * MICROS_PER_SECOND
     east = ibis.cases(
         (digits == "", ibis.null("int64")),
         (digits.startswith("+"), away),

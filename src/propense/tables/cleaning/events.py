@@ -16,20 +16,18 @@ from propense.columns import (
     EVENT_ID,
     EVENT_TIME,
     ITEM_ID,
-    MICRO,
+    MICRO_UNITS,
     ORDER,
     SOURCE,
     USER_ID,
     VALUE,
 )
-from propense.errors import SettingsError, SourceError
+from propense.errors import SourceError
 from propense.schemas import Account, Rule
 from propense.settings import Settings
-from propense.tables.cells.time_zones import SECOND, zone
 from propense.tables.cleaning.accounts import as_read, checked, rows_in, write_set_aside
 from propense.tables.cleaning.identities import Persons
 from propense.tables.cleaning.outliers import (
-    DAY,
     count_days,
     count_sizes,
     largest_plausible_size,
@@ -46,6 +44,7 @@ from propense.tables.cleaning.typed_events import (
 )
 from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.sources.reading import RawTables
+from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND, parse_time
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def clean_events(
     Raises SourceError if no event is left, and as `type_events`.
     """
     rules = settings.clean
-    earliest = moment_of(rules.earliest, settings.time_zone, "earliest")
+    earliest = parse_time(rules.earliest, settings.time_zone, "[clean] earliest")
     events = type_events(raw, settings, earliest, persons, engine)
     limits = _judge(events.rows.filter(events.rows["_code"].isnull()), settings, events.timed)
     out = folder / "events"
@@ -101,28 +100,14 @@ def clean_events(
     return account
 
 
-def moment_of(text: str, time_zone: str, key: str) -> int:
-    """Microseconds UTC of a date or a moment in the settings."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(
-            f"[clean] {key} = {text!r} is no date or moment; write it like '2024-01-31' or "
-            "'2024-01-31T08:00:00+08:00'"
-        ) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone(time_zone))
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * SECOND
-
-
 def _judge(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
     """The bounds the settings name, else those that the rows show."""
     until = largest = None
     if settings.clean.until is not None:
-        until = moment_of(settings.clean.until, settings.time_zone, "until")
+        until = parse_time(settings.clean.until, settings.time_zone, "[clean] until")
     elif timed:
         day = last_plausible_day(count_days(rows))
-        until = None if day is None else (day + 1) * DAY - 1
+        until = None if day is None else (day + 1) * MICROS_PER_DAY - 1
     if settings.clean.value_range is None:
         size = largest_plausible_size(count_sizes(rows))
         largest = None if size is None else 10**size - 1
@@ -232,12 +217,14 @@ def _notes(limits: ValueBounds, settings: Settings) -> dict[str, str]:
         "near duplicate": f"equal rows at most {rules.duplicate_window} after each other",
     }
     if limits.until is not None:
-        last = datetime.fromtimestamp(limits.until // SECOND, UTC)
+        last = datetime.fromtimestamp(limits.until // MICROS_PER_SECOND, UTC)
         origin = "as set" if rules.until is not None else "the last plausible day of the data"
         notes["after until"] = f"after {last:%Y-%m-%d %H:%M:%S} UTC, {origin}"
     if rules.value_range is not None:
         low, high = rules.value_range
         notes["impossible value"] = f"outside {low:g} to {high:g}, as set"
     elif limits.largest is not None:
-        notes["impossible value"] = f"above {(limits.largest + 1) // MICRO:,}, far from all others"
+        notes["impossible value"] = (
+            f"above {(limits.largest + 1) // MICRO_UNITS:,}, far from all others"
+        )
     return notes

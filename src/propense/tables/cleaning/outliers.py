@@ -11,7 +11,8 @@ from typing import Final
 import ibis
 from ibis.expr.types import Table
 
-DAY: Final = 86_400 * 1_000_000
+from propense.times import MICROS_PER_DAY
+
 _SILENCE_DAYS: Final = 365
 _EMPTY_DECADES: Final = 3
 _RARE: Final = 1000
@@ -69,7 +70,7 @@ def largest_plausible_size(sizes: dict[int, int]) -> int | None:
 
 def count_days(rows: Table) -> dict[int, int]:
     """Rows by day of `_t`."""
-    day = (rows["_t"] / float(DAY)).floor().cast("int64")
+    day = (rows["_t"] / float(MICROS_PER_DAY)).floor().cast("int64")
     found = rows.filter(rows["_t"].notnull()).group_by(day=day).agg(n=ibis._.count())
     return {row["day"]: row["n"] for row in found.to_pyarrow().to_pylist()}
 

@@ -12,14 +12,13 @@ from ibis.expr.types import BooleanValue, Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
 from propense.settings import Clean, seconds
-from propense.tables.cells.time_zones import SECOND
-from propense.tables.cleaning.outliers import DAY
 from propense.tables.cleaning.typed_events import CODE, SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.live import message_key
 from propense.tables.sources.reading import RawTables
+from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
-_CLOCKS_APART = 2 * DAY
+_CLOCKS_APART = 2 * MICROS_PER_DAY
 """Between two records of one event, at most."""
 _NO_VALUE = -(2**62)
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
@@ -42,7 +41,7 @@ def find_duplicates(
     closer than the window to the one before go.
     Without times and without a column of order a repeated row is a repeated event.
     """
-    window = seconds(rules.duplicate_window) * SECOND
+    window = seconds(rules.duplicate_window) * MICROS_PER_SECOND
     found: list[Table] = []
     if events.has_event_ids:
         found.append(_same_event_id(alive, engine))
@@ -255,7 +254,7 @@ def find_bots(alive: Table, limit: int, engine: TableEngine) -> Table:
     heavy = engine.keep(per_user.filter(per_user["_n"] > limit).select(USER_ID), "heavy_users")
     if int(heavy.count().execute()) == 0:
         return heavy
-    day = (alive["_t"] / float(DAY)).floor().cast("int64")
+    day = (alive["_t"] / float(MICROS_PER_DAY)).floor().cast("int64")
     rows = alive.select(USER_ID, _day=day).semi_join(heavy, USER_ID)
     per_day = rows.group_by(USER_ID, "_day").agg(_n=rows.count())
     bots = per_day.filter(per_day["_n"] > limit).select(USER_ID).distinct()

@@ -18,7 +18,7 @@ from propense.columns import (
     EVENT_ID,
     EVENT_TIME,
     ITEM_ID,
-    MICRO,
+    MICRO_UNITS,
     ORDER,
     SOURCE,
     USER_ID,
@@ -43,6 +43,7 @@ from propense.tables.cells.times import add_microseconds
 from propense.tables.cleaning.identities import Persons, add_persons
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
+from propense.times import MICROS_PER_SECOND
 
 SOURCE_SHIFT: Final = 56
 """`_row >> SOURCE_SHIFT` is the source's place; a source may have 2**16 files."""
@@ -315,7 +316,7 @@ def _finish(
         (early, CODE["before earliest"]),
         else_=ibis.null("int64"),
     ).cast("int64")
-    micro = (finite.ifelse(amount, ibis.null("float64")) * float(MICRO) + 0.5).floor()
+    micro = (finite.ifelse(amount, ibis.null("float64")) * float(MICRO_UNITS) + 0.5).floor()
     rows = rows.select(
         (rows[ROW] + (place << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
         EVENT_ID, SOURCE, ORDER, "_cancels", "_mended_user", "_mended_item", "_mended_action",
@@ -329,8 +330,8 @@ def _finish(
     return rows.mutate(_key=engine.key(*[rows[name] for name in same]))
 
 
-_STEP: Final = 15 * 60 * 1_000_000
-_SLACK: Final = 60 * 1_000_000
+_STEP: Final = 15 * 60 * MICROS_PER_SECOND
+_SLACK: Final = 60 * MICROS_PER_SECOND
 
 
 def _mend_clock(rows: Table, received: bool) -> Table:

@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 import ibis
 import numpy as np
 
-from propense.columns import ACTION, EVENT_TIME, ITEM_ID, USER_ID, VALUE
+from propense.columns import ACTION, EVENT_TIME, ITEM_ID, MICRO_UNITS, USER_ID, VALUE
 from propense.schemas import Ints
 from propense.settings import Settings
 from propense.tables.doctor.checks_tables import variants
 from propense.tables.doctor.findings import Finding, some
 from propense.tables.engine.engine import TableEngine
+from propense.times import MICROS_PER_SECOND
 
 HOUR: Final = 3600
 QUIET_HOURS: Final = 6
@@ -102,7 +103,7 @@ def quiet_middle(hours_of_day: Ints) -> tuple[float, float]:
 
 def _hours(events: Any, engine: TableEngine) -> tuple[Ints, Ints]:
     """Hours since 1970 that have events, in order, and how many."""
-    hour = (engine.microseconds(events[EVENT_TIME]) // (HOUR * 1_000_000)).cast("int64")
+    hour = (engine.microseconds(events[EVENT_TIME]) // (HOUR * MICROS_PER_SECOND)).cast("int64")
     found = (
         events.filter(events[EVENT_TIME].notnull())
         .group_by(hour=hour).agg(n=ibis._.count()).order_by("hour").to_pyarrow()
@@ -237,7 +238,7 @@ def _machines(events: Any, ids: list[str], counts: list[int], engine: TableEngin
     if not busy:
         return []
     chosen = events.filter(events[USER_ID].isin(busy))
-    second = (engine.microseconds(chosen[EVENT_TIME]) // 1_000_000).cast("int64")
+    second = (engine.microseconds(chosen[EVENT_TIME]) // MICROS_PER_SECOND).cast("int64")
     rows = chosen.select(user=chosen[USER_ID], second=second).to_pyarrow()
     users, seconds = np.array(rows["user"].to_pylist()), rows["second"].to_numpy()
     machines = []
@@ -290,7 +291,7 @@ def _actions(words: dict[str, int]) -> list[Finding]:
 
 
 def _money(events: Any) -> list[Finding]:
-    value = events[VALUE].cast("float64") / 1_000_000
+    value = events[VALUE].cast("float64") / MICRO_UNITS
     some_value = events.filter(events[VALUE].notnull() & (events[VALUE] != 0))
     found = some_value.agg(
         n=ibis._.count(), middle=value.abs().approx_median(), top=value.abs().max()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from propense.errors import SettingsError, SplitError
 from propense.schemas import PARTS, TEST, TRAIN, VALIDATION, Ints
 from propense.settings import Split, seconds
 from propense.tables.splitting.eligibility import duration_as_setting, duration_in_words
+from propense.times import MICROS_PER_SECOND, parse_time
 
 MONDAY: Final = 345_600
 """1970-01-05, the Monday that the grid starts from unless a cut is given."""
@@ -65,31 +65,6 @@ class Cuts:
     def closes(self, moments: Ints) -> Ints:
         """When the part of each moment ends: no label window may reach beyond."""
         return np.array([self.validation_from, self.test_from, self.end])[self.part_of(moments)]
-
-
-def moment(text: str, time_zone: str, where: str) -> int:
-    """Seconds UTC of an ISO date or time; without an offset it is meant in `time_zone`.
-
-    >>> moment("1970-01-02", "Asia/Shanghai", "[split] test_from")
-    57600
-
-    Raises SettingsError naming `where`.
-    """
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(
-            f"{where} = {text!r} is not a moment; write it like '2025-03-01' or "
-            f"'2025-03-01T12:00:00+08:00'"
-        ) from error
-    if parsed.tzinfo is None:
-        try:
-            parsed = parsed.replace(tzinfo=ZoneInfo(time_zone))
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise SettingsError(
-                f"time_zone {time_zone!r} is unknown; write it like 'Europe/Paris' or 'UTC'"
-            ) from error
-    return int(np.floor(parsed.timestamp()))
 
 
 def written(moment_seconds: int) -> str:
@@ -182,7 +157,7 @@ def _given(split: Split, time_zone: str) -> tuple[int | None, int | None]:
     pair = (split.validation_from, split.test_from)
     names = ("[split] validation_from", "[split] test_from")
     first, second = (
-        None if text is None else moment(text, time_zone, name)
+        None if text is None else parse_time(text, time_zone, name) // MICROS_PER_SECOND
         for text, name in zip(pair, names, strict=True)
     )
     return first, second

@@ -14,10 +14,10 @@ from propense.encoding.folds import unit_hash
 from propense.errors import SettingsError, SplitError, nearest
 from propense.schemas import NO_TIME, Ints
 from propense.settings import Goal, Settings, seconds
-from propense.tables.splitting.cuts import moment
 from propense.tables.splitting.label_files import LABEL, read_label_files, seconds_of
 from propense.tables.splitting.labels import Bools
 from propense.tables.splitting.shards import SHARD_SEED, Partitions
+from propense.times import MICROS_PER_SECOND, parse_time
 
 OBVIOUS: Final = (("yes", "no"), ("true", "false"), ("1.0", "0.0"), ("y", "n"), ("t", "f"))
 """Pairs of which the first is positive without being told."""
@@ -186,10 +186,10 @@ def _moment(goal: Goal, settings: Settings, where: str, columns: list[str]) -> i
     if goal.as_of is None:
         return None
     try:
-        return moment(goal.as_of, settings.time_zone, f"{where} as_of")
+        return parse_time(goal.as_of, settings.time_zone, f"{where} as_of") // MICROS_PER_SECOND
     except SettingsError as error:
         raise SettingsError(
-            f"{where} as_of = {goal.as_of!r} is neither a moment like '2025-03-01' nor a column"
+            f"{where} as_of = {goal.as_of!r} is neither a date like '2025-03-01' nor a column"
             + (f"; {nearest(goal.as_of, columns)}" if columns else " of the label file")
         ) from error
 

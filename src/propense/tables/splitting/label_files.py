@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from propense.columns import AS_OF, USER_ID
 from propense.errors import SettingsError, SourceError, nearest
 from propense.settings import Goal, Settings
+from propense.times import EXAMPLES, MICROS_PER_SECOND
 
 LABEL: Final = "label"
 
@@ -65,10 +66,9 @@ def seconds_of(column: Any, time_zone: str, where: str) -> Any:
         micros = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
-            f"{where} holds a moment that cannot be read ({error}); write moments like "
-            f"'2025-03-01' or '2025-03-01 12:00:00'"
+            f"{where} holds what is not a date or time ({error}); {EXAMPLES}"
         ) from error
-    return pc.floor(pc.divide(micros.cast(pa.float64()), 1e6)).cast(pa.int64())
+    return pc.floor(pc.divide(micros.cast(pa.float64()), MICROS_PER_SECOND)).cast(pa.int64())
 
 
 def _parsed(column: Any, time_zone: str) -> Any:

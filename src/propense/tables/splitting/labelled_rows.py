@@ -18,6 +18,7 @@ from propense.tables.splitting.goals import Goals
 from propense.tables.splitting.label_columns import LabelColumn, LabelRows
 from propense.tables.splitting.labels import Bools, answer, capped
 from propense.tables.splitting.shards import Shard
+from propense.times import MICROS_PER_SECOND
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def labels_schema(goals: Goals) -> Any:
 def labels_table(rows: Rows, user_ids: Any, goals: Goals) -> Any:
     """The rows as labels.parquet holds them."""
     timeless = rows.as_of == NO_TIME
-    micros = pa.array(np.where(timeless, 0, rows.as_of * 1_000_000), mask=timeless)
+    micros = pa.array(np.where(timeless, 0, rows.as_of * MICROS_PER_SECOND), mask=timeless)
     parts = pa.array(rows.part, mask=rows.part == NOWHERE)
     schema = labels_schema(goals)
     values = [

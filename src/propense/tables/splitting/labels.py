@@ -17,6 +17,7 @@ import numpy.typing as npt
 from propense.schemas import Ints
 from propense.tables.splitting.cuts import Grid
 from propense.tables.splitting.eligibility import Clause
+from propense.times import MICROS_PER_SECOND
 
 CELLS: Final = 1_000_000
 """Customers x moments labelled at once: bounds the memory."""
@@ -114,8 +115,8 @@ def positions(ledger: Ledger, grid: Grid, shift: int) -> Ints:
     [[1, 1, 2]]
     """
     n_users = ledger.n_users
-    since = ledger.time_us - (grid.first + shift) * 1_000_000
-    slot = np.clip(since // (grid.every * 1_000_000) + 1, 0, grid.n)
+    since = ledger.time_us - (grid.first + shift) * MICROS_PER_SECOND
+    slot = np.clip(since // (grid.every * MICROS_PER_SECOND) + 1, 0, grid.n)
     user = np.repeat(np.arange(n_users), np.diff(ledger.offsets))
     counts = np.bincount(user * (grid.n + 1) + slot, minlength=n_users * (grid.n + 1))
     table = counts.reshape(n_users, grid.n + 1)[:, : grid.n]

@@ -26,6 +26,7 @@ from propense.schemas import Ints
 from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.cuts import Clock
 from propense.tables.splitting.labels import Ledger
+from propense.times import MICROS_PER_SECOND
 
 SHARD_SEED: Final = 0
 """A customer's shard is floor(n_shards * unit_hash(user_id, SHARD_SEED, "shard"))."""
@@ -101,7 +102,7 @@ class Partitions:
             )
         span = None
         if begin is not None and end is not None:
-            span = (begin // 1_000_000, end // 1_000_000)
+            span = (begin // MICROS_PER_SECOND, end // MICROS_PER_SECOND)
         words = sorted(word for word in actions if word is not None)
         return Survey(n_events, span, tuple(words))
 
@@ -136,7 +137,7 @@ class Partitions:
     def _times(self) -> Iterator[Ints]:
         for number in range(self.n_shards):
             times = self.events(number, (EVENT_TIME,))[EVENT_TIME].cast(pa.int64())
-            yield times.to_numpy() // 1_000_000
+            yield times.to_numpy() // MICROS_PER_SECOND
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from propense.tables.splitting.cuts import Cuts, cut_time, whole_grid
 from propense.tables.splitting.goals import Goals, label_columns_of, read_goals
 from propense.tables.splitting.labelled_rows import Labeller, Tally, labels_schema, labels_table
 from propense.tables.splitting.shards import Partitions, Shard, partition, read_shard
+from propense.times import MICROS_PER_SECOND
 
 By = Literal["time", "user", "group", "leave_one_out"]
 MANY_SHARED: Final = 0.05
@@ -176,7 +177,7 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
             _count_shard(tally, scheme, shard, assigned, asked)
             if scheme.by == "leave_one_out" and partitions.survey.timed:
                 last = shard.offsets[1:][np.diff(shard.offsets) >= 3] - 1
-                moment = shard.ledger.time_us // 1_000_000
+                moment = shard.ledger.time_us // MICROS_PER_SECOND
                 tally.add_last_events(moment[last] == moment[last - 1])
     return _plan(scheme, settings, partitions, tally)
 
@@ -200,7 +201,7 @@ def _count_shard(
         tally.add_events(slots, n_each)
         tally.add_users(slots)
     elif scheme.cuts is not None:
-        slots = scheme.cuts.part_of(shard.ledger.time_us // 1_000_000)
+        slots = scheme.cuts.part_of(shard.ledger.time_us // MICROS_PER_SECOND)
         tally.add_events(slots)
         owners = np.repeat(np.arange(len(n_each)), n_each)
         if not scheme.goals.plans:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from propense.errors import SettingsError
 from propense.schemas import Ints
+from propense.times import MICROS_PER_SECOND
 from propense.worlds.education import campaigns, dirt
 from propense.worlds.education.calendar import (
     START_SECONDS,
@@ -193,7 +194,7 @@ class Record:
             names = [campaigns.CAMPAIGNS[value - 1] for value in code.tolist()]
             treated = assign.treated[who]
             arms = [name if on else "control" for name, on in zip(names, treated, strict=True)]
-            moment = np.full(len(who), int(seconds_of_day(assign.day)) * 1_000_000)
+            moment = np.full(len(who), int(seconds_of_day(assign.day)) * MICROS_PER_SECOND)
             self.tables.add(
                 "campaigns.parquet",
                 pa.table(
