@@ -30,8 +30,8 @@ def settings_page() -> str:
     """Every key of a propense.toml: its type, default and meaning, from the records themselves."""
     lines = [
         "# Settings", "", MADE,
-        "A `propense.toml` has the keys below; every key has a default that serves, and an",
-        "unknown key is an error that names the nearest known one. `propense init FOLDER` writes",
+        "A `propense.toml` has the keys below; every key has a sensible default, and an",
+        "unknown key is an error that names the nearest one. `propense init FOLDER` writes",
         "a first one. On the command line `--set train.max_epochs=3` changes one key for one run.",
         "", 'Durations are a whole number and a unit: `"15m"`, `"12h"`, `"30d"`, `"2w"`.',
     ]  # fmt: skip

@@ -24,7 +24,7 @@ from propense.serving import reloading, shadow
 from propense.serving.handlers.ingest import ROUTES as INGEST_WORDS
 from propense.serving.operations import erasure
 from propense.serving.routes import ROUTES
-from propense.settings.serve import Limits, Serve
+from propense.settings import Limits, Serve
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

@@ -10,7 +10,7 @@ import pytest
 
 from propense.ingest.consent import PURPOSES
 from propense.security.keys import SCOPES
-from propense.settings.serve import Limits, Serve
+from propense.settings import Limits, Serve
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/security.md").read_text("utf-8")

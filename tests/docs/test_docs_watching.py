@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from propense.runtime.metrics import COUNTERS, FAMILIES, REQUESTS, Metrics
 from propense.serving.monitoring import drift, item_share
-from propense.settings.serve import Limits
+from propense.settings import Limits
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/watching.md").read_text("utf-8")
 

@@ -13,7 +13,7 @@ from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.json_lines import LINES_AT_A_TIME, LONGEST_LINE, Import, read_lines
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import IngestError, Refusal
-from propense.settings.serve import Limits, Serve
+from propense.settings import Limits, Serve
 
 NOW = 1_709_280_000_000_000
 PLAIN = {"user_id": "ann", "action": "Pay", "event_time": "2024-02-01T00:00:00+08:00"}

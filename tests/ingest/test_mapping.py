@@ -12,7 +12,7 @@ from propense.history.records import LiveEvent
 from propense.ingest.mapping import MOST_REMEMBERED, Mapper, Spellings
 from propense.ingest.numbers import read_count, read_money, read_number
 from propense.ingest.segment import IngestError, Message
-from propense.settings.serve import EventMapping, Serve
+from propense.settings import EventMapping, Serve
 
 SERVE = Serve(
     source="web",

@@ -25,7 +25,7 @@ from propense.ingest.segment import (
     unpack,
 )
 from propense.ingest.strict_json import is_deeper, read_strictly
-from propense.settings.serve import Limits
+from propense.settings import Limits
 
 LIMITS = Limits()
 

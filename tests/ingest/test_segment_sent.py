@@ -12,7 +12,7 @@ from propense.history.records import CustomerUpdate
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import KINDS, basic_user, decode
 from propense.ingest.updates import make_updates
-from propense.settings.serve import EventMapping, Limits, Serve
+from propense.settings import EventMapping, Limits, Serve
 
 SENT: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "sent.json").read_text()

@@ -14,7 +14,7 @@ from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import IngestError, Refusal, TrackingCall, decode
 from propense.ingest.updates import make_updates
-from propense.settings.serve import EventMapping, Limits, Serve
+from propense.settings import EventMapping, Limits, Serve
 
 NOW = 1_709_280_000_000_000  # 2024-03-01T08:00:00Z
 SECOND = 1_000_000

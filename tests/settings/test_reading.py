@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from propense.errors import SettingsError
 from propense.settings import Settings, parse_settings, read_settings, seconds
+from propense.settings.reading import RENAMED
 
 USERS = {"users": {"path": "users.csv"}}
 
@@ -28,7 +29,7 @@ def test_what_is_no_duration(duration):
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
         ({"trian": {}}, "unknown setting 'trian'; did you mean 'train'?"),
         ({"train": {"epochs": 3}}, "unknown setting 'epochs' in [train]; did you mean"),
@@ -37,6 +38,10 @@ def test_what_is_no_duration(duration):
         ({"goals": {"pay": {"action": "pay", "with_in": "3d"}}},
          "unknown setting 'with_in' in [goals.pay]; did you mean 'within'?"),
         ({"users": {"path": "u", "pth": "v"}}, "unknown setting 'pth' in [users]"),
+        ({"split": {"every": "7d"}},
+         "setting 'every' in [split] has a new name; write 'as_of_every'"),
+        ({"serve": {"limits": {"waiting_deeds": 9}}},
+         "setting 'waiting_deeds' in [serve.limits] has a new name; write 'queued_messages'"),
         ({"goals": {"pay": {}}}, "got none"),
         ({"goals": {"pay": {"action": "pay", "absent": "*", "within": "3d"}}},
          "got ['action', 'absent']"),
@@ -56,10 +61,20 @@ def test_what_is_no_duration(duration):
         ({"model": {"ensemble": 9}}, "<= 8 - at `$.model.ensemble`"),
     ],
 )  # fmt: skip
-def test_wrong_settings_name_what_is_wrong(raw, said):
+def test_wrong_settings_name_what_is_wrong(raw, message):
     with pytest.raises(SettingsError) as error:
         parse_settings({**USERS, **raw})
-    assert said in str(error.value)
+    assert message in str(error.value)
+
+
+def test_the_new_names_of_settings_exist():
+    for old, new in RENAMED.items():
+        *tables, key = old.split(".")
+        record = parse_settings(USERS)
+        for table in tables:
+            record = getattr(record, table)
+        assert hasattr(record, new)
+        assert not hasattr(record, key)
 
 
 def test_settings_without_data_are_refused():
@@ -78,12 +93,12 @@ def test_a_file_knows_its_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"[users", "is not TOML"), (b"run = '\xff'", "is not TOML")]
+    ("content", "message"), [(b"[users", "is not TOML"), (b"run = '\xff'", "is not TOML")]
 )
-def test_a_file_that_is_no_toml_is_named(tmp_path, content, said):
+def test_a_file_that_is_no_toml_is_named(tmp_path, content, message):
     file = tmp_path / "shop.toml"
     file.write_bytes(content)
-    with pytest.raises(SettingsError, match=said) as error:
+    with pytest.raises(SettingsError, match=message) as error:
         read_settings(file)
     assert "shop.toml" in str(error.value)
 

@@ -10,7 +10,7 @@ from benchmarks.proof import ROOT, Proof
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import decode
 from propense.ingest.updates import make_updates
-from propense.settings.serve import EventMapping, Limits, Serve
+from propense.settings import EventMapping, Limits, Serve
 
 KIND = "speed"
 CLAIM = "ingest decodes, checks and maps 50,000 messages a second on one core, in batches of 100"

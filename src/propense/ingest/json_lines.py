@@ -24,7 +24,7 @@ from propense.ingest.segment import (
 from propense.ingest.strict_json import is_deeper, pointer
 from propense.ingest.timestamps import event_moment
 from propense.ingest.updates import check_id, make_updates
-from propense.settings.serve import Limits
+from propense.settings import Limits
 
 LONGEST_LINE: Final = 64_000
 """Bytes of a line."""

@@ -15,7 +15,7 @@ from propense.ingest.segment import (
     text_id,
     type_name,
 )
-from propense.settings.serve import EventMapping, Serve
+from propense.settings import EventMapping, Serve
 
 MOST_REMEMBERED: Final = 10_000
 """Event names whose meaning is kept at hand."""

@@ -13,7 +13,7 @@ import msgspec
 from propense.errors import ServeError, nearest
 from propense.ingest.strict_json import Fault, is_deeper, pointer, read_strictly
 from propense.ingest.timestamps import read_moment
-from propense.settings.serve import Limits
+from propense.settings import Limits
 
 MessageKind = Literal["track", "identify", "page", "screen", "group", "alias"]
 Kind = Literal["track", "identify", "page", "screen", "group", "alias", "batch"]

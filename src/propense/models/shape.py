@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from propense.schemas import GoalPlan
-from propense.settings.records import SMALL_TABLE
+from propense.settings.learning import SMALL_TABLE
 
 GOALS_GRAPH: Final = "goals"
 NEXT_ITEM_GRAPH: Final = "next_item"

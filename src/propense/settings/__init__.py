@@ -1,27 +1,17 @@
-"""Settings of a run: what they may say (`records`), how they are read (`reading`)."""
+"""Settings of a run: one file of records a stage, and how they are read (`reading`)."""
 
+from propense.settings.cleaning import Clean
 from propense.settings.durations import seconds
+from propense.settings.goals import Goal, Recommend
+from propense.settings.judging import Evaluate, Rivals
+from propense.settings.learning import Features, Model, Train, Tuning
+from propense.settings.packing import Pack
 from propense.settings.reading import parse_settings, read_settings, read_toml
 from propense.settings.record import Record
-from propense.settings.records import (
-    Cancelled,
-    Clean,
-    Evaluate,
-    Features,
-    File,
-    Goal,
-    Model,
-    Pack,
-    Recommend,
-    Rivals,
-    Settings,
-    Source,
-    Split,
-    TableSource,
-    Train,
-    Tuning,
-)
-from propense.settings.serve import EventMapping, Limits, Scenario, Serve
+from propense.settings.serving import EventMapping, Limits, Scenario, Serve
+from propense.settings.settings import Settings
+from propense.settings.sources import Cancelled, File, Source, TableSource
+from propense.settings.splitting import Split
 
 __all__ = [
     "Cancelled",

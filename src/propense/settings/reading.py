@@ -1,4 +1,4 @@
-"""Reads a propense.toml and refuses what it cannot mean.
+"""Reads a propense.toml and refuses what makes no sense.
 
 A typo in a key is an error that names the key and the nearest one.
 """
@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from propense.errors import SettingsError, nearest
 from propense.settings.durations import seconds
-from propense.settings.records import Goal, Settings
+from propense.settings.goals import Goal
+from propense.settings.settings import Settings
+
+RENAMED: Final = {
+    "evaluate.worth": "min_gain",
+    "serve.limits.waiting_deeds": "queued_messages",
+    "split.apart": "disjoint_on",
+    "split.every": "as_of_every",
+    "train.trust": "downweight_shilling",
+}
+"""Keys of version 0.1 -> the name they have now."""
 
 
 def read_settings(path: str | Path) -> Settings:
     """Settings of a TOML file; relative paths start at its folder.
 
-    Raises SettingsError naming the key and the nearest known one.
+    Raises SettingsError naming the unknown key and the nearest one.
     """
     return parse_settings(read_toml(path), folder=Path(path).resolve().parent)
 
@@ -57,18 +67,19 @@ def parse_settings(raw: dict[str, Any], folder: str | Path = ".") -> Settings:
 
 
 def _refuse_unknown_keys(raw: Any, kind: Any, where: str) -> None:
-    """Name an unknown key and the nearest one, which msgspec alone does not."""
+    """Raise SettingsError for the first unknown key, with its new name or the nearest one."""
     if isinstance(kind, msgspec.inspect.StructType):
         fields = {field.name: field.type for field in kind.fields}
         if not isinstance(raw, dict):
             return
         for key, value in raw.items():
             if key not in fields:
-                place = where.rstrip(".")
-                raise SettingsError(
-                    f"unknown setting {key!r}" + (f" in [{place}]" if place else "")
-                    + f"; {nearest(key, fields)}"
-                )  # fmt: skip
+                table = f" in [{where.rstrip('.')}]" if where else ""
+                if where + key in RENAMED:
+                    raise SettingsError(
+                        f"setting {key!r}{table} has a new name; write {RENAMED[where + key]!r}"
+                    )
+                raise SettingsError(f"unknown setting {key!r}{table}; {nearest(key, fields)}")
             _refuse_unknown_keys(value, fields[key], f"{where}{key}.")
     elif isinstance(kind, msgspec.inspect.DictType):
         if isinstance(raw, dict):
@@ -83,7 +94,7 @@ def _refuse_unknown_keys(raw: Any, kind: Any, where: str) -> None:
 
 
 def _check(settings: Settings) -> None:
-    """Combinations that types alone cannot refuse."""
+    """Raise SettingsError for combinations that the types alone allow."""
     fractions = settings.split.fractions
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
         raise SettingsError(

@@ -25,7 +25,7 @@ from propense.models.shape import WEIGHTS, NetworkShape
 from propense.progress import NoProgress, Progress
 from propense.schemas import FIRST_KNOWN, TRAIN, VALIDATION, AsOfRows, Ints
 from propense.settings import Settings
-from propense.settings.records import MAX_TRAIN_ROWS
+from propense.settings.learning import MAX_TRAIN_ROWS
 from propense.training.checkpoints import Training
 from propense.training.ensemble import count_at_once, fit_together
 from propense.training.examples import Examples, gather_examples

@@ -1,0 +1,128 @@
+"""Settings of the service: [serve] and its tables."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from propense.settings.record import Count, Record
+
+
+class EventMapping(Record, frozen=True):
+    """What an incoming event name means. A path like "properties.course_id" is looked up in the
+    message; the first path that exists counts."""
+
+    action: str
+    """The action it means."""
+    item: tuple[str, ...] = (
+        "properties.item_id",
+        "properties.product_id",
+        "properties.sku",
+        "properties.id",
+    )
+    """Paths of the item."""
+    value: tuple[str, ...] = ("properties.revenue", "properties.value", "properties.total")
+    """Paths of the money, in units of the currency."""
+    count: tuple[str, ...] = ("properties.quantity",)
+    """Paths of the quantity."""
+    products: str | None = "properties.products"
+    """Path of a list, such as a basket, whose entries are events of their own."""
+
+
+class Scenario(Record, frozen=True):
+    """Rules of the lists that one page or widget shows. Columns are those of [items]."""
+
+    k: Count = 10
+    """Length of the list, if the request gives none."""
+    exclude: Literal["default", "owned", "seen", "nothing"] = "default"
+    """Items left out; "default" does as in training ([recommend] repeat)."""
+    only: dict[str, tuple[str, ...]] = {}
+    """Column -> the only values that are shown."""
+    never: dict[str, tuple[str, ...]] = {}
+    """Column -> values that are never shown."""
+    boosts: dict[str, dict[str, float]] = {}
+    """Column -> value -> factor on the score."""
+    at_most: dict[str, int] = {}
+    """Column -> largest number of items of one value in a list."""
+    diversity: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    """0: best first; towards 1: items unlike those above them (maximal marginal relevance)."""
+    available_from: str | None = None
+    """Time column: an item is not shown before this time."""
+    available_until: str | None = None
+    """Time column: an item is not shown from this time on."""
+    weights: dict[str, float] = {}
+    """Action -> weight of its probability in the score. Default: the weights of [recommend]."""
+
+
+class Limits(Record, frozen=True):
+    """Limits of what the service accepts."""
+
+    body_bytes: Count = 512_000
+    """Largest size of a request, uncompressed; a Segment batch has at most 500 kB."""
+    import_bytes: Count = 64_000_000
+    """Largest size of a bulk import, uncompressed."""
+    depth: Count = 16
+    """Largest depth of nested messages."""
+    key_per_second: Annotated[float, msgspec.Meta(gt=0)] = 20_000
+    """Messages and questions a second from one key."""
+    address_per_second: Annotated[float, msgspec.Meta(gt=0)] = 2_000
+    """Requests a second from one address."""
+    events_per_day: Count = 5_000
+    """Events of one customer a day; more are refused as a flood."""
+    new_customers_per_hour: Count = 20_000
+    """New customers an hour from one address with a browser key; more are refused as a flood."""
+    in_flight: Count = 256
+    """Requests handled at once; more are shed with 503."""
+    wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 20
+    """Longest wait of a question, in milliseconds; a longer one is shed with 503."""
+    standing_wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 3
+    """The same limit under lasting overload; at least six questions may always wait."""
+    queued_messages: Count = 50_000
+    """Messages waiting to be written; more are shed with 503."""
+    cache_megabytes: Annotated[float, msgspec.Meta(gt=0)] = 46
+    """Memory of cached histories and answers of one process; each open bundle has half of it."""
+
+
+class Serve(Record, frozen=True):
+    """The service."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; TLS is left to a reverse proxy."""
+    port: int = 8080
+    """Port to listen on; 0 takes a free one."""
+    workers: Count = 1
+    """Number of processes."""
+    data: str = "live"
+    """Folder of live history, keys, the audit log and secrets."""
+    store: str = "sqlite"
+    """Store of live history: "sqlite" in `data`; redis:// or postgresql:// for several machines."""
+    durable: Literal["process", "power"] = "process"
+    """What an acknowledged event survives: the death of the process, or of the machine."""
+    source: str | None = None
+    """Source of live events, if their key has none."""
+    events: dict[str, EventMapping] = {}
+    """Incoming event name -> what it means. The name of any other event is its action."""
+    pages: EventMapping | None = None
+    """What `page` and `screen` calls mean. Default: the action "page" or "screen"."""
+    consent: bool = False
+    """True: a customer's answers are personalised only with a "personalise" flag, and training uses
+    the customer only with a "train" flag. False: only a refusal counts."""
+    origins: tuple[str, ...] = ("*",)
+    """Web origins whose pages may send events."""
+    scenarios: dict[str, Scenario] = {}
+    """Name -> rules; "default" applies to requests that name none."""
+    limits: Limits = Limits()
+    log_decisions: bool = True
+    """Keep the lists that were shown, for the next training."""
+    shadow: str | None = None
+    """Bundle of the shelf that is asked the same questions as the active one; its answers are only
+    compared."""
+    pseudonyms: bool = False
+    """Store ids as keyed hashes."""
+    metrics_need_key: bool = False
+    """Require an admin key for /metrics."""
+    webhooks: tuple[str, ...] = ()
+    """URLs that receive signed messages about alarms, erasures and promotions."""
+    remember_messages: str = "30d"
+    """How long a repeated message id is recognised."""

@@ -1,0 +1,66 @@
+"""Settings of what is read: [sources.NAME], [users], [items] and the other tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from propense.settings.record import Record
+
+
+class Cancelled(Record, frozen=True):
+    """A row whose `column` starts with `starts_with` cancels an earlier row."""
+
+    column: str
+    """Name of the column in the file."""
+    starts_with: str
+    """Start of the cell, for example "C"."""
+
+
+class File(Record, frozen=True):
+    """How files are written."""
+
+    columns: dict[str, str] = {}
+    """Canonical name -> column name in the file. An event's value is `price` times `count` if it
+    has no `value`."""
+    delimiter: str | None = None
+    """Delimiter of CSV files. Default: detected."""
+    encoding: Literal["auto", "utf-8", "gb18030"] = "auto"
+    """Encoding of text files."""
+    time_zone: str | None = None
+    """Time zone of times without an offset. Default: the project's time_zone."""
+
+
+class Source(File, frozen=True, kw_only=True):
+    """One domain's event log."""
+
+    events: str | tuple[str, ...]
+    """Path, glob, SQL URL (sqlite:///f.db?table=t, postgresql://...?table=t) or s3:// URL."""
+    format: Literal["auto", "csv", "jsonl", "parquet", "access_log"] = "auto"
+    """File format. Default: detected from the file's name and first rows."""
+    action: str | None = None
+    """Action of every row, if the log has no action column."""
+    actions: dict[str, str] = {}
+    """Word in the log -> the action it means."""
+    time_format: str | None = None
+    """Format of times, like "%d/%m/%Y %H:%M". Default: detected."""
+    value_unit: float = 1.0
+    """Factor that turns values into units of the currency, for example 0.01 for cents."""
+    cancelled: Cancelled | None = None
+    """How rows that cancel others are marked."""
+
+
+class TableSource(File, frozen=True, kw_only=True):
+    """A file of users, items, identities, exposures or impressions."""
+
+    path: str | tuple[str, ...]
+    """Path, glob, SQL URL or s3:// URL."""
+    features: tuple[str, ...] | None = None
+    """Columns to learn from. Default: all that are neither an id nor a label."""
+    types: dict[str, Literal["numeric", "categorical", "text", "time"]] = {}
+    """Column -> its type, if it is guessed wrong."""
+    sensitive: tuple[str, ...] = ()
+    """Columns by which the report compares subgroups."""
+    valid_from: str | None = None
+    """Column with the time from which the features are known. Default: they are always known."""
+    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
+    """File format. Default: detected from the file's name."""

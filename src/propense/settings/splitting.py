@@ -1,0 +1,38 @@
+"""Settings of the division into train, validation and test: [split]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from propense.settings.record import Record
+
+
+class Split(Record, frozen=True):
+    """How rows are divided into train, validation and test."""
+
+    by: Literal["auto", "time", "user", "group", "leave_one_out"] = "auto"
+    """What to divide by. Default: time if the data has times, otherwise user."""
+    fractions: tuple[float, float, float] = (0.80, 0.15, 0.05)
+    """Shares of train, validation and test."""
+    folds: int | None = None
+    """Number of folds of a cross-validation by user or group, instead of one test part."""
+    as_of_every: str = "7d"
+    """Step between as-of times."""
+    validation_from: str | None = None
+    """Date or time at which validation begins. Default: from the fractions and the longest
+    horizon."""
+    test_from: str | None = None
+    """Date or time at which test begins. Default: from the fractions and the longest horizon."""
+    group: str | None = None
+    """Users column whose values are never divided, for by = "group"."""
+    validation: tuple[str, ...] = ()
+    """Values of `group` that make the validation part. Default: groups are assigned by hash."""
+    test: tuple[str, ...] = ()
+    """Values of `group` that make the test part. Default: groups are assigned by hash."""
+    disjoint_on: str | None = None
+    """Users column: a test user whose value occurs in train or validation is left out."""
+    max_as_of_per_user: int | None = None
+    """Largest number of as-of rows of one user in a part, evenly spread. The account gives the
+    number left out."""
+    seed: int = 0
+    """Seed of the assignment of users and groups."""
