@@ -151,7 +151,7 @@ def test_order_only_keeps_the_given_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"event_time": "soon"}, "'soon' is not ISO 8601"),
+        ({"event_time": "soon"}, "'soon' is not a date or time"),
         ({"event_time": 1.5}, "1.5 is neither a datetime"),
         ({"event_time": None}, "1 events have no event_time"),
         ({"value": 2.5}, "value 2.5 is no whole number"),
