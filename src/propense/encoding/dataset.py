@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +25,7 @@ from propense.encoding.items import ItemContent, encode_items
 from propense.encoding.profiles import Profiles
 from propense.encoding.targets import UserParts, count_items, make_targets, train_end
 from propense.errors import SourceError, SplitError
+from propense.files import new_folder
 from propense.schemas import (
     PARTS,
     AsOfRows,
@@ -102,21 +102,16 @@ class Dataset:
 
     def save(self) -> None:
         """Write run.encoded whole or not at all."""
-        folder = self.run.encoded
-        fresh = folder.with_name(folder.name + ".new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        self.encoder.save(fresh / "encoder")
-        (fresh / "settings.json").write_bytes(msgspec.json.encode(self.settings))
-        (fresh / "split.json").write_bytes(msgspec.json.encode(self.plan))
-        for name in _RECORDS:
-            storage.save_record(fresh, name, getattr(self, name))
-        for name in ("train_end", "popularity", "user_part", "user_fold"):
-            array = getattr(self, name)
-            if array is not None:
-                np.save(fresh / f"{name}.npy", array)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+        with new_folder(self.run.encoded, replace=True) as folder:
+            self.encoder.save(folder / "encoder")
+            (folder / "settings.json").write_bytes(msgspec.json.encode(self.settings))
+            (folder / "split.json").write_bytes(msgspec.json.encode(self.plan))
+            for name in _RECORDS:
+                storage.save_record(folder, name, getattr(self, name))
+            for name in ("train_end", "popularity", "user_part", "user_fold"):
+                array = getattr(self, name)
+                if array is not None:
+                    np.save(folder / f"{name}.npy", array)
 
     @staticmethod
     def open(run: RunFolder) -> Dataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Set
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ import pyarrow.feather as feather
 
 from propense.encoding.dataset import LEFT_OUT
 from propense.errors import SourceError
+from propense.files import replacing
 from propense.schemas import ERASED, NO_TIME, NONE
 
 _IDS: Final = "histories_user_ids.arrow"
@@ -107,6 +107,5 @@ def _fill(file: Path, places: Any, value: Any) -> None:
 
 
 def _write(file: Path, table: Any) -> None:
-    unfinished = file.with_name(file.name + ".unfinished")
-    feather.write_feather(table, str(unfinished), compression="uncompressed")
-    os.replace(unfinished, file)
+    with replacing(file) as unfinished:
+        feather.write_feather(table, str(unfinished), compression="uncompressed")

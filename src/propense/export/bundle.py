@@ -18,6 +18,7 @@ from propense.evaluation.records import NETWORK, Report
 from propense.evaluation.report.card import render_card
 from propense.export.onnx import check_parity, export_graphs
 from propense.export.reference_profile import make_reference_profile
+from propense.files import new_folder
 from propense.inference.artifact.catalogue import write_catalogue
 from propense.inference.artifact.manifest import write_manifest
 from propense.inference.artifact.reference_profile import write_reference_profile
@@ -57,48 +58,59 @@ def write_bundle(
     `rival_folder`/goals/GOAL/NAME. `item_rival` is the champion of the lists where that is
     not the network.
     """
+    with new_folder(folder) as unfinished:
+        _write_content(
+            dataset, judged, refreshed, servings, rival_folder, item_rival, report, unfinished
+        )
+    return folder
+
+
+def _write_content(
+    dataset: Dataset,
+    judged: CustomerModel,
+    refreshed: CustomerModel | None,
+    servings: list[Serving],
+    rival_folder: Path,
+    item_rival: tuple[str, ItemRival] | None,
+    report: Report,
+    folder: Path,
+) -> None:
     settings = dataset.settings
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    dataset.encoder.save(unfinished / "encoder")
-    (unfinished / "content").mkdir()
-    save_record(unfinished / "content", "content", dataset.content)
+    dataset.encoder.save(folder / "encoder")
+    (folder / "content").mkdir()
+    save_record(folder / "content", "content", dataset.content)
     items = dataset.run.clean / "items.parquet"
     listed = settings.items is not None and items.exists()
-    write_catalogue(items if listed else None, dataset.encoder.items, unfinished)
-    _write_network(judged, unfinished / EVALUATED)
+    write_catalogue(items if listed else None, dataset.encoder.items, folder)
+    _write_network(judged, folder / EVALUATED)
     if refreshed is not None:
-        _write_network(refreshed, unfinished / REFRESHED)
+        _write_network(refreshed, folder / REFRESHED)
     for serving in servings:
         if serving.champion != "network" and serving.rival is not None:
             shutil.copytree(
                 rival_folder / "goals" / serving.goal.name / serving.rival,
-                unfinished / "goal_rivals" / serving.goal.name,
+                folder / "goal_rivals" / serving.goal.name,
                 ignore=shutil.ignore_patterns("notes.json"),
             )
     if item_rival is not None:
-        item_rival[1].save(unfinished / "item_rival")
+        item_rival[1].save(folder / "item_rival")
     info = _describe(dataset, settings, judged, refreshed, servings, item_rival)
     text = msgspec.json.format(msgspec.json.encode(info), indent=1)
-    (unfinished / INFO).write_bytes(text)
+    (folder / INFO).write_bytes(text)
     # When and how fast lies outside the content: the same data give the same bundle.
     # Its examples are customers, and stay in the run folder, where they can be erased.
     timeless = msgspec.structs.replace(without_times(report), examples=[])
-    (unfinished / "report.json").write_bytes(report_to_json(timeless))
-    (unfinished / "model_card.md").write_text(render_card(timeless), "utf-8")
+    (folder / "report.json").write_bytes(report_to_json(timeless))
+    (folder / "model_card.md").write_text(render_card(timeless), "utf-8")
     made = datetime.now(UTC).isoformat(timespec="seconds")
     items_read = _changed(dataset.run.begun("clean")) if listed else 0
-    write_manifest(unfinished, __version__, made, items_read)
+    write_manifest(folder, __version__, made, items_read)
     # The bundle itself answers for its fingerprint, which then is part of what is listed.
-    answering = open_bundle(unfinished, verify=False, network=EVALUATED)
-    write_reference_profile(make_reference_profile(dataset, answering), unfinished)
-    write_manifest(unfinished, __version__, made, items_read)
+    answering = open_bundle(folder, verify=False, network=EVALUATED)
+    write_reference_profile(make_reference_profile(dataset, answering), folder)
+    write_manifest(folder, __version__, made, items_read)
     if settings.pack.signing_key is not None:
-        sign_bundle(unfinished, Path(settings.folder) / settings.pack.signing_key)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.rename(folder)
-    return folder
+        sign_bundle(folder, Path(settings.folder) / settings.pack.signing_key)
 
 
 def _changed(file: Path) -> int:

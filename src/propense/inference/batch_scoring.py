@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from propense.encoding.batches import EventClock, chunks
 from propense.encoding.dataset import Dataset
 from propense.errors import BundleError, SettingsError, nearest
+from propense.files import rename
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.shelf import serving_bundle
 from propense.progress import NoProgress, Progress
@@ -63,7 +64,7 @@ def score_all(
         if writer is not None:
             writer.close()
     progress.finish("score")
-    unfinished.replace(out)
+    rename(unfinished, out)
     return n_scored
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from propense.evaluation.records import (
     RankingReport,
     Report,
 )
+from propense.files import replace_file
 from propense.inference.artifact.manifest import FILE, decode_manifest, format_error, read_manifest
 
 REPORT: Final = "report.json"
@@ -213,6 +213,5 @@ def rollback(shelf: Path, made: str, public_keys: Sequence[bytes] = ()) -> str:
 
 
 def _write(shelf: Path, current: Current) -> None:
-    unfinished = shelf / (CURRENT + ".unfinished")
-    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(current), indent=1))
-    os.replace(unfinished, shelf / CURRENT)
+    content = msgspec.json.format(msgspec.json.encode(current), indent=1)
+    replace_file(shelf / CURRENT, content, private=False)

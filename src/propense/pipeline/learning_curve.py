@@ -8,7 +8,6 @@ RUN/curve/SIZE-SHARE/               the training of a point not yet finished
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from propense.evaluation.judging.learning_curve import (
 from propense.evaluation.judging.learning_words import describe_data, describe_depth
 from propense.evaluation.records import LearningCurve, LearningPoint, LearningTask, Text
 from propense.evaluation.report.page.markup import format_percent
+from propense.files import replace_file, replacing
 from propense.models.shape import DIALS, GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.scoring import ModelSet, score_goals, score_rankings
 from propense.progress import Progress
@@ -208,11 +208,10 @@ def write_point(
     """The JSON is written last and whole: it is the mark of a finished point."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").unlink(missing_ok=True)
-    save_file(sums, folder / f"{name}.safetensors")
-    unfinished = folder / f"{name}.unfinished"
+    with replacing(folder / f"{name}.safetensors") as unfinished:
+        save_file(sums, unfinished)
     content = msgspec.json.format(msgspec.json.encode(Kept(fingerprint, point)), indent=1)
-    unfinished.write_bytes(content)
-    os.replace(unfinished, folder / f"{name}.json")
+    replace_file(folder / f"{name}.json", content, private=False)
 
 
 def _make_point(

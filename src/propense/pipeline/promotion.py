@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from propense.errors import BundleError
+from propense.files import replace_file
 from propense.inference.shelf import promote, read_current
 from propense.security.signing import trusted_keys
 from propense.settings import Settings
@@ -47,7 +47,5 @@ def promote_packed(
         answer = Promoted(bundle.name, "promoted", "")
     except BundleError as error:
         answer = Promoted(bundle.name, "refused", str(error))
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_bytes(msgspec.json.encode(answer))
-    os.replace(unfinished, file)
+    replace_file(file, msgspec.json.encode(answer), private=False)
     return answer, True

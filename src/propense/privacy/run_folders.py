@@ -18,7 +18,7 @@ from propense.encoding.erasing import blank_customers
 from propense.errors import PropenseError, ServeError
 from propense.evaluation.judging.goals import report_from_json, report_to_json
 from propense.evaluation.report.page.render import render_page
-from propense.files import locked
+from propense.files import locked, rename
 from propense.privacy.row_files import filter_csv, filter_lines, filter_parquet
 from propense.settings import Settings
 
@@ -141,11 +141,9 @@ def _erase_from_report(file: Path, ids: Set[str]) -> int:
 
 
 def _replace(unfinished: Path, file: Path) -> None:
-    """Let the new file take the old one's place and permissions, on disk."""
-    os.chmod(unfinished, file.stat().st_mode & 0o7777)
-    with unfinished.open("rb") as stream:
-        os.fsync(stream.fileno())
-    os.replace(unfinished, file)
+    """Let the new file take the old one's name and permissions, on disk."""
+    unfinished.chmod(file.stat().st_mode & 0o7777)
+    rename(unfinished, file)
 
 
 def _place(within: Path) -> str:

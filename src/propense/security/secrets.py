@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from propense.errors import ServeError
-from propense.files import write_new
+from propense.files import sync, write_new
 
 FILE: Final = "secret"
 FINGERPRINT: Final = "secret.key_id"
@@ -98,6 +98,7 @@ def _read_or_make(file: Path) -> bytes:
             pass
         finally:
             fresh.unlink()
+        sync(file.parent)
     return _decode(_read_private(file), str(file))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from propense.errors import BundleError, MissingExtraError, SettingsError
+from propense.files import replace_file
 from propense.settings import Settings
 
 SIGNATURE: Final = "manifest.sig"
@@ -112,9 +113,7 @@ def sign_bundle(folder: Path, key: Path) -> None:
         content = (folder / "manifest.json").read_bytes()
     except OSError as error:
         raise BundleError(f"{str(folder)!r} cannot be signed: {error}") from error
-    unfinished = folder / (SIGNATURE + ".unfinished")
-    unfinished.write_bytes(private.sign(content))
-    os.replace(unfinished, folder / SIGNATURE)
+    replace_file(folder / SIGNATURE, private.sign(content), private=False)
 
 
 def check_signature(folder: Path, content: bytes, public_keys: Sequence[bytes]) -> None:

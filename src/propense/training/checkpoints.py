@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from propense.files import replacing
 from propense.training.validation import Scores
 
 
@@ -85,10 +85,9 @@ def write_checkpoint(
         for name, tensor in moments.items():
             tensors[f"optimizer.{number}.{name}"] = tensor
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-    unfinished = folder / "checkpoint.unfinished"
-    # The state rides in the same file, so that tensors and counters cannot disagree.
-    save_file(tensors, unfinished, {"state": msgspec.json.encode(state).decode()})
-    os.replace(unfinished, folder / "checkpoint.safetensors")
+    # The state is in the same file, so that tensors and counters cannot disagree.
+    with replacing(folder / "checkpoint.safetensors") as unfinished:
+        save_file(tensors, unfinished, {"state": msgspec.json.encode(state).decode()})
 
 
 def read_checkpoint(folder: Path, fingerprint: str) -> tuple[State, dict[str, Tensor]] | None:

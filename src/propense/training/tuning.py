@@ -7,7 +7,6 @@ pruner).
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from propense.encoding.dataset import Dataset
 from propense.errors import LossError, TrainError
+from propense.files import replace_file
 from propense.progress import NoProgress, Progress
 from propense.settings import Settings
 from propense.training.shaping import derive_shape
@@ -208,6 +208,5 @@ def _spent(found: Tuned, minutes: float | None) -> bool:
 
 
 def _write(folder: Path, found: Tuned) -> None:
-    unfinished = folder / f"{FILE}.unfinished"
-    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
-    os.replace(unfinished, folder / FILE)
+    content = msgspec.json.format(msgspec.json.encode(found), indent=1)
+    replace_file(folder / FILE, content, private=False)

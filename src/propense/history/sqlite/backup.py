@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from propense.errors import StoreError
+from propense.files import replacing
 from propense.history.sqlite.schema import MIGRATIONS, migrate
 
 TABLES: Final = (
@@ -29,17 +30,13 @@ def written(path: Path) -> Iterator[Path]:
 
     Raises StoreError where it cannot be written.
     """
-    unfinished = path.with_name(path.name + ".unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.unlink(missing_ok=True)
-        yield unfinished
-        unfinished.replace(path)
+        with replacing(path) as unfinished:
+            unfinished.unlink(missing_ok=True)
+            yield unfinished
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"file {str(path)!r} cannot be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

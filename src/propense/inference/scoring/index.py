@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.errors import MissingExtraError
+from propense.files import replacing
 from propense.models.top_k import best_indices
 from propense.schemas import NONE, Floats, Ids, Ints
 
@@ -111,9 +111,8 @@ def _read_sketch(file: Path, width: int, n_rows: int) -> Any | None:
 
 def _write_sketch(sketch: Any, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.unfinished")
-    _faiss().write_index(sketch, str(unfinished))
-    os.replace(unfinished, file)
+    with replacing(file, per_process=True) as unfinished:
+        _faiss().write_index(sketch, str(unfinished))
 
 
 def _faiss() -> Any:

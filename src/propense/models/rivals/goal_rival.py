@@ -17,6 +17,7 @@ import numpy as np
 
 from propense.encoding.design import design_matrix, one_hot
 from propense.errors import BundleError
+from propense.files import replace_file
 from propense.models.rivals.notes import RivalNotes, read_notes
 from propense.schemas import Doubles, Floats, TableFeatures
 
@@ -96,9 +97,7 @@ class GoalRival:
         about = _About(FORMAT, self.name, self.kind, self.design, self.columns)
         (folder / "rival.json").write_bytes(msgspec.json.encode(about))
         self.notes.write(folder / "notes.json")
-        unfinished = folder / "model.onnx.unfinished"
-        unfinished.write_bytes(self.graph)
-        unfinished.replace(folder / "model.onnx")
+        replace_file(folder / "model.onnx", self.graph, private=False)
 
 
 def predict_all(rivals: Sequence[GoalRival], features: TableFeatures) -> list[Doubles]:

@@ -14,6 +14,7 @@ import msgspec
 from propense import __version__
 from propense.encoding.storage import ENCODED
 from propense.errors import SettingsError, nearest
+from propense.files import replace_file, sync_tree
 from propense.inference.artifact import manifest
 from propense.models.shape import WEIGHTS
 from propense.pipeline.live import mark_live
@@ -146,7 +147,7 @@ def begin_run(settings: Settings, run: RunFolder) -> dict[str, str]:
     now = live_marks(settings)
     run.root.mkdir(parents=True, exist_ok=True)
     if now:
-        file.write_bytes(msgspec.json.encode(now))
+        replace_file(file, msgspec.json.encode(now), private=False)
     else:
         file.unlink(missing_ok=True)
     return fingerprints(settings, now)
@@ -190,12 +191,11 @@ def read_done(run: RunFolder, name: str) -> Done | None:
 
 
 def write_done(run: RunFolder, name: str, done: Done) -> None:
-    """Mark the stage as finished; the mark appears whole or not at all."""
-    file = stage_folder(run, name) / "done.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_bytes(msgspec.json.encode(done))
-    os.replace(unfinished, file)
+    """Mark the stage as finished, once all that it wrote is on disk."""
+    folder = stage_folder(run, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    sync_tree(folder)
+    replace_file(folder / "done.json", msgspec.json.encode(done), private=False)
 
 
 def begin(run: RunFolder, name: str, fingerprint: str, resume: bool) -> None:

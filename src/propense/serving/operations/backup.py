@@ -7,7 +7,6 @@ The shelf and the settings are plain files that any tool copies.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from propense.errors import ServeError
-from propense.files import SERVICE_LOCK, locked, write_new
+from propense.files import SERVICE_LOCK, locked, new_folder, write_new
 from propense.history.opening import open_store, restore_store
 from propense.privacy.pseudonyms import Pseudonyms
 from propense.runtime import item_updates
@@ -89,15 +88,11 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     """A place beside `folder` that takes its name at the end, and vanishes on errors."""
     if folder.exists():
         raise ServeError(f"{str(folder)!r} is there already; choose another name")
-    unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.unfinished")
     try:
-        unfinished.mkdir(parents=True, mode=0o700)
-        yield unfinished
-        unfinished.rename(folder)
+        with new_folder(folder, private=True) as unfinished:
+            yield unfinished
     except OSError as error:
         raise ServeError(f"{str(folder)!r} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextmanager

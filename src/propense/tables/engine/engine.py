@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from ibis.expr.types import Column, Table
 
 from propense.errors import MissingExtraError, SettingsError, SourceError
+from propense.files import new_folder
 
 ROW: Final = "_row"
 """Number of a row: the file's place in its source, then the row's place in the file."""
@@ -146,22 +147,14 @@ class TableEngine:
 
         Times are written without a zone; everywhere in propense they are UTC.
         """
-        self._write(table, folder, "zstd")
+        with new_folder(folder, replace=True) as unfinished:
+            self._write(table, unfinished, "zstd")
 
     def _write(self, table: Table, folder: Path, compression: str) -> None:
-        unfinished = folder.with_name(folder.name + ".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
         if self.name == "duckdb":
-            unfinished.mkdir()
-            self.con.to_parquet(table, unfinished / "part-0.parquet", compression=compression)
+            self.con.to_parquet(table, folder / "part-0.parquet", compression=compression)
         else:
-            self._write_on_spark(table, unfinished, compression)
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        else:
-            folder.unlink(missing_ok=True)
-        unfinished.rename(folder)
+            self._write_on_spark(table, folder, compression)
 
     def _write_on_spark(self, table: Table, folder: Path, compression: str) -> None:
         from pyspark.sql.types import TimestampNTZType, TimestampType
@@ -170,7 +163,7 @@ class TableEngine:
         for field in frame.schema.fields:
             if isinstance(field.dataType, TimestampType):
                 frame = frame.withColumn(field.name, frame[field.name].cast(TimestampNTZType()))
-        frame.write.option("compression", compression).parquet(str(folder))
+        frame.write.mode("overwrite").option("compression", compression).parquet(str(folder))
         for leftover in [folder / "_SUCCESS", *folder.glob(".*.crc")]:
             leftover.unlink(missing_ok=True)
 
@@ -189,7 +182,8 @@ class TableEngine:
     def keep(self, table: Table, name: str) -> Table:
         """`table` computed once: written to scratch under `name` and read back."""
         folder = self.scratch / name
-        self._write(table, folder, "snappy")
+        with new_folder(folder, replace=True, durable=False) as unfinished:
+            self._write(table, unfinished, "snappy")
         return _cast(self.read_parquet(folder), table.schema())
 
     def table_of(self, rows: pa.Table, name: str) -> Table:

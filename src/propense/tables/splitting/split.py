@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from propense.columns import FOLD, PART
 from propense.errors import SettingsError, SplitError
+from propense.files import new_folder
 from propense.schemas import PARTS, Ints, PartCount, RunFolder, SplitPlan
 from propense.settings import Settings
 from propense.tables.engine.engine import TableEngine
@@ -55,19 +56,13 @@ def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
     Raises SettingsError for a goal, action or column the data does not know; SplitError where
     the parts, horizons or labels cannot be made; LeakError where a label is a feature.
     """
-    unfinished = run.parts.with_name(run.parts.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
+    with new_folder(run.parts, replace=True) as unfinished:
         partitions = partition(engine, run.clean, unfinished / "partitions")
         scheme = _scheme(settings, partitions)
         plan = _write(scheme, settings, partitions, unfinished)
         shutil.rmtree(unfinished / "partitions")
         file = unfinished / "split.json"
         file.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2))
-        shutil.rmtree(run.parts, ignore_errors=True)
-        unfinished.rename(run.parts)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return plan
 
 

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from propense.encoding.storage import ArraysHeader, load_arrays
 from propense.errors import SettingsError
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
+from propense.files import replacing
 from propense.models.counts.own_items import Mask, seen_items
 from propense.models.counts.recent_items import (
     Sources,
@@ -119,9 +120,8 @@ class ItemRival(ABC):
         )
         arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
         self.notes.write(folder / "notes.json")
-        unfinished = folder / "items.safetensors.unfinished"
-        save_file(arrays, unfinished, metadata=header.metadata())
-        unfinished.replace(folder / "items.safetensors")
+        with replacing(folder / "items.safetensors") as unfinished:
+            save_file(arrays, unfinished, metadata=header.metadata())
 
 
 class _Header(ArraysHeader, frozen=True):
