@@ -12,7 +12,8 @@ import pytest
 from propense.files import locked, new_folder, replace_file, replacing
 from propense.inference import shelf
 from propense.inference.shelf import Current, Promotion
-from propense.pipeline.resume.fingerprints import Done, write_done
+from propense.pipeline import STAGES
+from propense.pipeline.resume.stages import Done, write_done
 from propense.schemas import RunFolder
 
 
@@ -68,7 +69,7 @@ def test_what_the_shelf_and_a_stage_promise_is_on_disk(
     run.clean.mkdir(parents=True)
     (run.clean / "rows").write_bytes(b"rows")
     calls.clear()
-    write_done(run, "clean", Done("hash", 1.0))
+    write_done(run, STAGES[0], Done("hash", 1.0))
     assert calls.index(("sync", "rows")) < calls.index(("rename", "done.json"))
     assert calls[-1] == ("sync", "clean")
 

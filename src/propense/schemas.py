@@ -151,6 +151,11 @@ class RunFolder:
         return self.root / "evaluation"
 
     @property
+    def packed(self) -> Path:
+        """version.txt, promotion.json and the refreshed network's training."""
+        return self.root / "pack"
+
+    @property
     def curve(self) -> Path:
         """The learning curve: SIZE-SHARE.json and SIZE-SHARE.safetensors a point."""
         return self.root / "curve"

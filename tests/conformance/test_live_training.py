@@ -13,8 +13,8 @@ import pytest
 from propense.cli import main
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
-from propense.pipeline import clean, run_folder
-from propense.pipeline.resume.fingerprints import fingerprints
+from propense.pipeline import STAGES, clean, run_folder
+from propense.pipeline.resume.inputs import input_hashes
 from propense.settings import Settings, parse_settings
 from support.live_servers import started_postgres, started_redis
 from support.required import require
@@ -92,13 +92,13 @@ def test_every_store_gives_the_same_tables(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = settings_of(tmp_path, url)
-    empty = fingerprints(settings)["clean"]
+    empty = input_hashes(STAGES, settings)["clean"]
     told = {account.table: account for account in clean(settings)}
     for table in ("events", "identities", "users", "impressions"):
         assert told[table].rules[-1].note.startswith("0 rows of "), table
     fill(tmp_path, url)
-    filled = fingerprints(settings)["clean"]
-    assert empty != filled == fingerprints(settings)["clean"]
+    filled = input_hashes(STAGES, settings)["clean"]
+    assert empty != filled == input_hashes(STAGES, settings)["clean"]
     told = {account.table: account for account in clean(settings)}
     run = run_folder(settings)
     rows = pq.read_table(run.clean / "events").to_pylist()
@@ -120,7 +120,7 @@ def test_every_store_gives_the_same_tables(
     assert not (run.root / "scratch").exists(), "a copy of the history stayed behind"
     with closing(opened(tmp_path, url)) as store:
         store.erase("ann")
-    assert fingerprints(settings)["clean"] != filled
+    assert input_hashes(STAGES, settings)["clean"] != filled
     assert main(["check", "--settings", str(tmp_path / "propense.toml"), "--json"]) in (0, 2)
     assert "0 rows of" in capsys.readouterr().out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -61,8 +62,10 @@ def test_every_verb_has_its_help_on_the_page():
 
 def test_the_flow_is_told_once_with_the_same_words():
     from propense import pipeline
+    from propense.cli.flow import StageName
 
     stages = [stage.name for stage in pipeline.STAGES]
+    assert list(get_args(StageName)) == stages
     assert [(verb.name, verb.sentence) for verb in STAGES] == [
         (stage.name, stage.sentence) for stage in pipeline.STAGES
     ]

@@ -23,6 +23,8 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.batch_scoring import score_all, score_user
 from propense.inference.bundle import open_bundle
 from propense.inference.shelf import list_versions, place, promote, read_current, rollback
+from propense.pipeline.resume.inputs import input_hashes
+from propense.pipeline.resume.stages import Done, begin, find_stage, read_done, write_done
 from propense.schemas import TEST, UNSEEN, RunFolder
 from propense.serving.monitoring.drift import DriftMonitor
 from propense.serving.monitoring.readiness import self_test
@@ -92,34 +94,33 @@ def test_a_finished_flow_is_not_made_again(flow):
 
 def test_a_changed_setting_makes_only_what_depends_on_it(flow):
     settings, _ = flow
-    prints = pipeline.stages.fingerprints(settings)
+    hashes = input_hashes(pipeline.STAGES, settings)
     changed = msgspec.structs.replace(
         settings, rivals=msgspec.structs.replace(settings.rivals, trials=3)
     )
-    other = pipeline.stages.fingerprints(changed)
-    same = [name for name in prints if prints[name] == other[name]]
+    other = input_hashes(pipeline.STAGES, changed)
+    same = [name for name in hashes if hashes[name] == other[name]]
     assert same == ["clean", "split", "encode", "train"]
 
 
 def test_what_a_stopped_stage_left_is_kept_only_if_it_fits(tmp_path):
-    run = RunFolder(tmp_path)
+    run, stage = RunFolder(tmp_path), find_stage(pipeline.STAGES, "rivals")
     half = run.rivals / "half"
-    pipeline.stages.begin(run, "rivals", "a", resume=True)
-    for fingerprint, resume, kept in (("a", True, True), ("b", True, False), ("b", False, False)):
+    begin(run, stage, (), "a", resume=True)
+    for inputs_hash, resume, stays in (("a", True, True), ("b", True, False), ("b", False, False)):
         half.mkdir(parents=True, exist_ok=True)
-        pipeline.stages.begin(run, "rivals", fingerprint, resume)
-        assert half.exists() == kept
+        begin(run, stage, (), inputs_hash, resume)
+        assert half.exists() == stays
 
 
 def test_what_reads_a_stage_made_again_is_no_longer_finished(tmp_path):
-    run, stages = RunFolder(tmp_path), pipeline.stages
-    names = [stage.name for stage in stages.STAGES]
-    for name in names:
-        stages.begin(run, name, "a", resume=True)
-        stages.write_done(run, name, stages.Done("a", 1.0))
-    stages.begin(run, "train", "a", resume=False)
-    left = [name for name in names if stages.read_done(run, name) is not None]
-    assert left == ["clean", "split", "encode", "rivals"]
+    run, stages = RunFolder(tmp_path), pipeline.STAGES
+    for stage in stages:
+        begin(run, stage, (), "a", resume=True)
+        write_done(run, stage, Done("a", 1.0))
+    begin(run, stages[3], stages[4:], "a", resume=False)
+    finished = [stage.name for stage in stages if read_done(run, stage) is not None]
+    assert finished == ["clean", "split", "encode", "rivals"]
 
 
 def test_an_unknown_stage_is_named_with_the_nearest(flow):

@@ -1,15 +1,14 @@
 """The flow, told once: clean, split, encode, train, rivals, evaluate, pack.
 
 Each function below is one stage: it reads what the stage before left in the run folder,
-writes its own, and can be called alone. `run` calls them in order and leaves out what is
-already made.
+writes its own result, and can be called alone. `run` calls them in order and skips those
+that are up to date.
 """
 
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from propense.encoding.dataset import Dataset
 from propense.encoding.dataset import encode as encode_dataset
+from propense.encoding.storage import ENCODED
 from propense.errors import SettingsError
 from propense.evaluation.judging.goals import judge_goal, report_from_json, report_to_json
 from propense.evaluation.judging.rankings import judge_ranking
@@ -28,25 +28,16 @@ from propense.evaluation.records import LearningCurve, Report
 from propense.evaluation.report.card import render_card
 from propense.evaluation.report.page.render import render_page
 from propense.export.bundle import write_bundle
+from propense.inference.artifact import manifest
 from propense.inference.shelf import next_version, place, read_current
+from propense.models.shape import WEIGHTS
 from propense.pipeline.learning_curve import SENTENCE, make_curve
 from propense.pipeline.live import exported_live
 from propense.pipeline.promotion import Promoted, promote_packed
 from propense.pipeline.reporting import assemble, capped_rows
-from propense.pipeline.resume.fingerprints import (
-    STAGES,
-    Done,
-    Stage,
-    begin,
-    begin_run,
-    find_stage,
-    fingerprints,
-    forget_run,
-    read_done,
-    stage_folder,
-    write_done,
-)
-from propense.pipeline.resume.lock import one_run
+from propense.pipeline.resume.inputs import input_hashes
+from propense.pipeline.resume.loop import make_unfinished, one_run
+from propense.pipeline.resume.stages import Stage, find_stage, read_done
 from propense.pipeline.rival_fitting import fit_rivals, open_rivals, rival_notes
 from propense.pipeline.scoring import ModelSet, score_goals, score_rankings
 from propense.pipeline.servings import item_champion, read_servings, write_servings
@@ -62,8 +53,9 @@ from propense.training.customer_model import learn, open_model, refresh
 from propense.training.downweighting import downweight_shilling
 
 __all__ = [
-    "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "contestants", "encode",
-    "evaluate", "learning_curve", "pack", "rivals", "run", "run_folder", "split", "train",
+    "STAGES", "RunResult", "Stage", "bundle_folder", "clean", "encode",
+    "evaluate", "learning_curve", "model_sets", "pack", "rivals", "run", "run_folder", "split",
+    "train",
 ]  # fmt: skip
 
 
@@ -72,7 +64,7 @@ SILENT: Final = NoProgress()
 
 @dataclass
 class RunResult:
-    """What a run made, and what it found already made."""
+    """What a run made, and which stages were up to date."""
 
     run: RunFolder
     report: Report | None = None
@@ -81,7 +73,7 @@ class RunResult:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     promotion: Promoted | None = None
-    """What the shelf's gate said of the bundle, where it was asked just now."""
+    """The answer of the shelf's gate, where it was asked in this run."""
 
 
 def run(
@@ -92,12 +84,12 @@ def run(
     with_curve: bool = False,
     progress: Progress = SILENT,
 ) -> RunResult:
-    """Every stage up to `until`, in order; a finished one is not made again.
+    """Make every stage up to `until`, in order, that is not up to date.
 
-    With `force` the stage `until` (without it, every stage) is made again whatever its mark says.
-    `with_curve` adds the learning curve to the report at the end.
-    Raises PropenseError, also while another process runs in the same folder; what earlier
-    stages finished is kept.
+    `force` makes the stage `until` again even if it is up to date; without `until`, every
+    stage. `with_curve` adds the learning curve to the report at the end.
+    Raises PropenseError, also while another process runs in the same folder; the results of
+    finished stages stay.
     """
     with one_run(run_folder(settings)):
         return _run(settings, until, force, with_curve, progress)
@@ -107,38 +99,16 @@ def _run(
     settings: Settings, until: str | None, force: bool, with_curve: bool, progress: Progress
 ) -> RunResult:
     result = RunResult(run_folder(settings))
-    last = find_stage(until) if until is not None else STAGES[-1]
+    last = find_stage(STAGES, until) if until is not None else STAGES[-1]
     if with_curve and last.name not in ("evaluate", "pack"):
         raise SettingsError(
             f"the learning curve is drawn in the report, but the run is to stop after "
             f"{last.name!r}; leave --until out, or use --until evaluate"
         )
-    prints = begin_run(settings, result.run)
-    fresh = False
-    for stage in STAGES:
-        done = read_done(result.run, stage.name)
-        forced = force and (until is None or stage is last)
-        fresh = fresh or forced or done is None or done.fingerprint != prints[stage.name]
-        if done is not None and not fresh:
-            result.stage_seconds[stage.name] = done.seconds
-            result.skipped.append(stage.name)
-        else:
-            begin(result.run, stage.name, prints[stage.name], resume=not forced)
-            progress.stage(stage.name, stage.sentence)
-            began = time.perf_counter()
-            try:
-                _MAKE[stage.name](settings, progress)
-            except (OSError, MemoryError):
-                raise
-            except Exception:
-                # It would be refused again and again; other data may be accepted.
-                forget_run(result.run)
-                raise
-            seconds = round(time.perf_counter() - began, 2)
-            write_done(result.run, stage.name, Done(prints[stage.name], seconds))
-            result.stage_seconds[stage.name] = seconds
-        if stage is last:
-            break
+    forced = () if not force else (last,) if until is not None else STAGES
+    result.stage_seconds, result.skipped = make_unfinished(
+        STAGES, settings, result.run, last, forced, progress
+    )
     if with_curve:
         result.learning_curve = learning_curve(settings, progress, force=force and until is None)
     report = result.run.evaluation / "report.json"
@@ -148,8 +118,9 @@ def _run(
         result.bundle = bundle_folder(settings)
         if settings.pack.promote == "gate":
             made = result.report.made if result.report is not None else None
-            folder = stage_folder(result.run, "pack")
-            answer, just_now = promote_packed(settings, result.bundle, folder, made or "")
+            answer, just_now = promote_packed(
+                settings, result.bundle, result.run.packed, made or ""
+            )
             result.promotion = answer if just_now else None
     return result
 
@@ -182,18 +153,21 @@ def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
 def train(settings: Settings, progress: Progress = SILENT) -> None:
     """Train the customer network until validation says stop; with folds, once a fold."""
     for number, dataset in enumerate(_folds(settings)):
-        folder = _fold_folder(settings, "train", number)
+        folder = _training_folder(settings, number)
         learn(dataset, settings, folder, progress, earlier=_earlier(settings, folder))
 
 
 def rivals(settings: Settings, progress: Progress = SILENT) -> None:
     """Train traditional machine learning on the same parts."""
     for number, dataset in enumerate(_folds(settings)):
-        fit_rivals(dataset, settings, _fold_folder(settings, "rivals", number), progress)
+        fit_rivals(dataset, settings, _rivals_folder(settings, number), progress)
 
 
 def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
-    """Judge the network and its rivals on the test part; write report, page and card."""
+    """Judge the network and its rivals on the test part.
+
+    Writes the report as JSON, as a page and as a model card.
+    """
     run = run_folder(settings)
     rng = np.random.default_rng([settings.train.seed, 3])
     folds = model_sets(settings)
@@ -212,9 +186,7 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
     ranking = judge_ranking(*lists, settings.evaluate, rng) if lists is not None else None
     progress.finish("judge")
     seconds = {
-        stage.name: done.seconds
-        for stage in STAGES
-        if (done := read_done(run, stage.name)) is not None
+        stage.name: done.seconds for stage in STAGES if (done := read_done(run, stage)) is not None
     }
     report = assemble(
         folds, settings, goals, ranking, rival_notes(folds), seconds,
@@ -238,11 +210,12 @@ def learning_curve(
     if force:
         shutil.rmtree(run.curve, ignore_errors=True)
     progress.stage("curve", SENTENCE)
-    encoded = read_done(run, "encode")
+    encoded = read_done(run, find_stage(STAGES, "encode"))
     dataset = downweight_shilling(Dataset.open(run), settings)
     curve = make_curve(
-        dataset, settings, _fold_folder(settings, "train", 0), run.curve,
-        encoded.fingerprint if encoded is not None else fingerprints(settings)["encode"], progress,
+        dataset, settings, _training_folder(settings, 0), run.curve,
+        encoded.inputs_hash if encoded is not None else input_hashes(STAGES, settings)["encode"],
+        progress,
     )  # fmt: skip
     _write_report(run, msgspec.structs.replace(report, learning_curve=curve))
     return curve
@@ -260,36 +233,38 @@ def _write_report(run: RunFolder, report: Report) -> Report:
 
 
 def pack(settings: Settings, progress: Progress = SILENT) -> Path:
-    """Pack what serving needs into a bundle; the first on a shelf serves at once, unless
-    [pack] promote says otherwise."""
+    """Pack what serving needs into a bundle.
+
+    The first on a shelf serves at once, unless [pack] promote says otherwise.
+    """
     run = run_folder(settings)
     first = model_sets(settings)[0]
     report = report_from_json(run.evaluation / "report.json")
     refreshed = None
     if settings.pack.refresh:
-        folder = stage_folder(run, "pack") / "refresh"
-        earlier = _earlier(settings, _fold_folder(settings, "train", 0))
-        refreshed = refresh(first.dataset, settings, first.network, folder, progress, earlier)
+        earlier = _earlier(settings, _training_folder(settings, 0))
+        refreshed = refresh(
+            first.dataset, settings, first.network, run.packed / "refresh", progress, earlier
+        )
     shelf = Path(settings.folder) / settings.pack.shelf
     version = next_version(shelf)
     # Name and signing key are of now: nothing before this stage hangs on them.
     dataset = replace(first.dataset, settings=settings)
     bundle = write_bundle(
         dataset, first.network, refreshed, read_servings(run.evaluation),
-        _fold_folder(settings, "rivals", 0), item_champion(first, report), report,
+        _rivals_folder(settings, 0), item_champion(first, report), report,
         shelf / version,
     )  # fmt: skip
     if settings.pack.promote == "first" and read_current(shelf).version is None:
         place(shelf, version, "first on the shelf", report.made or "")
-    marker = stage_folder(run, "pack")
-    marker.mkdir(parents=True, exist_ok=True)
-    (marker / "version.txt").write_text(version, "utf-8")
+    run.packed.mkdir(parents=True, exist_ok=True)
+    (run.packed / "version.txt").write_text(version, "utf-8")
     return bundle
 
 
 def bundle_folder(settings: Settings) -> Path:
     """The bundle this run packed."""
-    version = (stage_folder(run_folder(settings), "pack") / "version.txt").read_text("utf-8")
+    version = (run_folder(settings).packed / "version.txt").read_text("utf-8")
     return Path(settings.folder) / settings.pack.shelf / version
 
 
@@ -298,8 +273,8 @@ def model_sets(settings: Settings) -> list[ModelSet]:
     return [
         ModelSet(
             dataset,
-            open_model(dataset, settings, _fold_folder(settings, "train", number)),
-            *open_rivals(_fold_folder(settings, "rivals", number)),
+            open_model(dataset, settings, _training_folder(settings, number)),
+            *open_rivals(_rivals_folder(settings, number)),
         )
         for number, dataset in enumerate(_folds(settings))
     ]
@@ -314,8 +289,15 @@ def _folds(settings: Settings) -> list[Dataset]:
     return [downweight_shilling(fold, settings) for fold in folds]
 
 
-def _fold_folder(settings: Settings, stage: str, number: int) -> Path:
-    folder = stage_folder(run_folder(settings), stage)
+def _training_folder(settings: Settings, number: int) -> Path:
+    return _fold_folder(settings, run_folder(settings).training, number)
+
+
+def _rivals_folder(settings: Settings, number: int) -> Path:
+    return _fold_folder(settings, run_folder(settings).rivals, number)
+
+
+def _fold_folder(settings: Settings, folder: Path, number: int) -> Path:
     return folder if settings.split.folds is None else folder / f"fold-{number}"
 
 
@@ -337,12 +319,19 @@ def _engine(settings: Settings) -> Iterator[TableEngine]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-_MAKE: dict[str, Callable[[Settings, Progress], object]] = {
-    "clean": clean,
-    "split": split,
-    "encode": encode,
-    "train": train,
-    "rivals": rivals,
-    "evaluate": evaluate,
-    "pack": pack,
-}
+STAGES: Final = (
+    Stage("clean", clean, lambda run: run.clean,
+          ("engine", "time_zone", "currency", "sources", "identities", "users", "items",
+           "exposures", "impressions", "clean")),
+    Stage("split", split, lambda run: run.parts, ("split", "goals")),
+    Stage("encode", encode, lambda run: run.encoded, ("features", "recommend"), format=ENCODED),
+    Stage("train", train, lambda run: run.training, ("model", "train", "tuning"),
+          format=WEIGHTS, resumable=True, previous=lambda run: run.previous),
+    Stage("rivals", rivals, lambda run: run.rivals, ("rivals",),
+          independent_of=("train",), resumable=True),
+    Stage("evaluate", evaluate, lambda run: run.evaluation, ("evaluate",)),
+    # Which bundle serves is no part of what is packed.
+    Stage("pack", pack, lambda run: run.packed, ("pack",), ignores=("pack.promote",),
+          format=manifest.FORMAT, resumable=True),
+)  # fmt: skip
+"""The flow, in order."""

@@ -27,8 +27,8 @@ from propense.tables.sources.live import (
 _BATCH: Final = 50_000
 
 
-def mark_live(address: str, settings: Settings) -> str:
-    """A word for what a view of the live store holds; another one after every change.
+def live_state_token(address: str, settings: Settings) -> str:
+    """A token for what a view of the live store holds; it differs after every change.
 
     Raises SourceError or StoreError where the store is there and cannot be read.
     """

@@ -19,6 +19,7 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.shelf import place, read_current
 from propense.pipeline import promotion
 from propense.pipeline.promotion import Promoted, promote_packed
+from propense.pipeline.resume import inputs
 from propense.pipeline.resume.cycles import (
     Clock,
     Cycle,
@@ -27,16 +28,9 @@ from propense.pipeline.resume.cycles import (
     read_cycles,
     run_cycles,
 )
-from propense.pipeline.resume.fingerprints import (
-    STAGES,
-    Done,
-    begin,
-    begin_run,
-    fingerprints,
-    forget_run,
-    write_done,
-)
-from propense.pipeline.resume.lock import one_run
+from propense.pipeline.resume.inputs import begin_run, forget_run, input_hashes
+from propense.pipeline.resume.loop import one_run
+from propense.pipeline.resume.stages import Done, begin, write_done
 from propense.progress import NoProgress
 from propense.schemas import RunFolder
 from propense.settings import Settings, parse_settings
@@ -75,7 +69,7 @@ class Runs:
             raise found
         made, promoted = found
         result = pipeline.RunResult(pipeline.run_folder(settings))
-        result.stage_seconds = {stage.name: 1.0 for stage in STAGES}
+        result.stage_seconds = {stage.name: 1.0 for stage in pipeline.STAGES}
         result.skipped = [] if made else list(result.stage_seconds)
         result.bundle, result.promotion = self.folder / "shelf" / "v0002", promoted
         return result
@@ -104,7 +98,7 @@ def test_turns_are_told_in_the_folder_and_begin_on_time(
     cycles = take(monkeypatch, runs, 3)
     assert [cycle.outcome for cycle in cycles] == ["promoted", "unchanged", "refused"]
     assert cycles[2].reason.startswith("goal pay") and cycles[1].made == ()
-    assert cycles[0].made == tuple(stage.name for stage in STAGES)
+    assert cycles[0].made == tuple(stage.name for stage in pipeline.STAGES)
     assert all(asked.pack.promote == "gate" for asked in runs.asked)
     begun = [cycle.began for cycle in cycles]
     assert begun == ["2023-11-14T22:13:20+00:00", "2023-11-14T23:13:20+00:00",
@@ -160,14 +154,14 @@ def test_one_run_at_a_time_and_the_lock_of_a_dead_one_is_taken(tmp_path: Path) -
     run = RunFolder(tmp_path / "run")
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from propense.pipeline.resume.lock import one_run\n"
+        "from propense.pipeline.resume.loop import one_run\n"
         "from propense.schemas import RunFolder\n"
         f"with one_run(RunFolder(Path({str(run.root)!r}))):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
-        with pytest.raises(PropenseError, match=rf"\(process {other.pid}\) is at work"):
+        with pytest.raises(PropenseError, match=rf"\(process {other.pid}\) is using"):
             with one_run(run):
                 pass
         other.kill()
@@ -211,32 +205,35 @@ def test_the_gate_is_asked_once_and_never_about_what_served(
 def test_who_serves_is_no_reason_to_pack_again(tmp_path: Path) -> None:
     first = settings_of(tmp_path)
     gated = msgspec.structs.replace(first, pack=msgspec.structs.replace(first.pack, promote="gate"))
-    assert fingerprints(first) == fingerprints(gated)
+    hashes = input_hashes(pipeline.STAGES, first)
+    assert hashes == input_hashes(pipeline.STAGES, gated)
     other = msgspec.structs.replace(first, pack=msgspec.structs.replace(first.pack, refresh=False))
-    assert fingerprints(first)["pack"] != fingerprints(other)["pack"]
+    assert hashes["pack"] != input_hashes(pipeline.STAGES, other)["pack"]
 
 
 def test_a_stopped_run_is_finished_from_the_history_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from propense.pipeline.resume import fingerprints
-
     now = [("events", "1")]
-    monkeypatch.setattr(fingerprints, "live_marks", lambda settings: list(now))
-    settings, run = settings_of(tmp_path), RunFolder(tmp_path / "runs/main")
-    prints = begin_run(settings, run)
-    for name in ("clean", "split", "encode"):
-        begin(run, name, prints[name], resume=True)
-        write_done(run, name, Done(prints[name], 1.0))
+    monkeypatch.setattr(inputs, "state_tokens", lambda settings: list(now))
+    settings, run, stages = (
+        settings_of(tmp_path),
+        RunFolder(tmp_path / "runs/main"),
+        pipeline.STAGES,
+    )
+    hashes = begin_run(stages, settings, run)
+    for stage in stages[:3]:
+        begin(run, stage, (), hashes[stage.name], resume=True)
+        write_done(run, stage, Done(hashes[stage.name], 1.0))
     now[0] = ("events", "2")
-    assert begin_run(settings, run)["clean"] != prints["clean"]  # between two stages
+    assert begin_run(stages, settings, run)["clean"] != hashes["clean"]  # between two stages
     now[0] = ("events", "1")
-    assert begin_run(settings, run) == prints
-    begin(run, "train", prints["train"], resume=True)
+    assert begin_run(stages, settings, run) == hashes
+    begin(run, stages[3], (), hashes["train"], resume=True)
     now[0] = ("events", "2")
-    assert begin_run(settings, run) == prints  # in the middle of one
+    assert begin_run(stages, settings, run) == hashes  # in the middle of one
     changed = settings_of(tmp_path, clean={"max_events_per_day": 10})
-    assert begin_run(changed, run)["clean"] != prints["clean"]
-    begin_run(settings, run)
+    assert begin_run(stages, changed, run)["clean"] != hashes["clean"]
+    begin_run(stages, settings, run)
     forget_run(run)
-    assert begin_run(settings, run)["clean"] != prints["clean"]
+    assert begin_run(stages, settings, run)["clean"] != hashes["clean"]

@@ -16,7 +16,8 @@ from propense.errors import SourceError
 from propense.history import merging
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
-from propense.pipeline.resume.fingerprints import fingerprints
+from propense.pipeline import STAGES
+from propense.pipeline.resume.inputs import input_hashes
 from propense.schemas import Account, RunFolder
 from propense.settings import Settings, parse_settings
 from propense.tables.cleaning.clean import clean
@@ -305,18 +306,18 @@ def test_live_rows_take_the_names_and_types_of_the_files(
 
 def test_only_a_changed_store_makes_cleaning_run_again(tmp_path: Path) -> None:
     settings = asked(tmp_path, identities={"path": "live"})
-    absent = fingerprints(settings)["clean"]
+    absent = input_hashes(STAGES, settings)["clean"]
     file = store(tmp_path, [event("ann", "c3", 1, "m1")])
-    first = fingerprints(settings)["clean"]
+    first = input_hashes(STAGES, settings)["clean"]
     file.touch()  # the same rows in a file that was written again
     with closing(sqlite3.connect(file)) as con:
         con.execute("vacuum")
-    assert fingerprints(settings)["clean"] == first != absent
+    assert input_hashes(STAGES, settings)["clean"] == first != absent
     with closing(sqlite3.connect(file)) as con, con:
         con.execute("update kept_events set user_id = 'bob'")
-    second = fingerprints(settings)["clean"]
+    second = input_hashes(STAGES, settings)["clean"]
     store(tmp_path, names=[("ann", "anon-1")])
-    assert len({first, second, fingerprints(settings)["clean"]}) == 3
+    assert len({first, second, input_hashes(STAGES, settings)["clean"]}) == 3
 
 
 def test_a_company_database_counts_by_its_file(tmp_path: Path) -> None:
@@ -325,10 +326,10 @@ def test_a_company_database_counts_by_its_file(tmp_path: Path) -> None:
     settings = parse_settings(
         {"sources": {"shop": {"events": "sqlite:///shop.db?table=log"}}}, tmp_path
     )
-    before = fingerprints(settings)["clean"]
+    before = input_hashes(STAGES, settings)["clean"]
     with closing(sqlite3.connect(tmp_path / "shop.db")) as con, con:
         con.executemany("insert into log values (?)", [("x" * 1000,)] * 100)
-    assert fingerprints(settings)["clean"] != before
+    assert input_hashes(STAGES, settings)["clean"] != before
 
 
 def test_the_word_follows_the_settings_of_the_service(tmp_path: Path) -> None:
@@ -369,7 +370,7 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
     moment = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
     with closing(open_store("sqlite", tmp_path / "live", durable="process",
                             mark=str.encode, remember_seconds=60)) as kept:  # fmt: skip
-        assert fingerprints(settings)["clean"] == fingerprints(settings)["clean"]
+        assert input_hashes(STAGES, settings)["clean"] == input_hashes(STAGES, settings)["clean"]
         basket = tuple(
             LiveEvent(moment, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2")
         )
@@ -383,7 +384,7 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
                  consent={"train": False}),
             CustomerUpdate(message_id="m5", user_id="verify:1", received=moment, events=basket),
         ]  # fmt: skip
-        before = fingerprints(settings)["clean"]
+        before = input_hashes(STAGES, settings)["clean"]
         assert kept.append(updates) == ["kept"] * 5
         kept.log_decisions(
             [
@@ -398,17 +399,17 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
                 )
             ]
         )
-        after = fingerprints(settings)["clean"]
+        after = input_hashes(STAGES, settings)["clean"]
         run, accounts = cleaned(settings, engine)
-        assert before != after == fingerprints(settings)["clean"]
+        assert before != after == input_hashes(STAGES, settings)["clean"]
         assert live_mark(resolve_live("live", "events", settings), tmp_path).startswith("state ")
         kept.erase("eve")  # who did not take part
         kept.append(
             [CustomerUpdate(message_id="m6", user_id="verify:1", received=moment, events=basket)]
         )
-        assert fingerprints(settings)["clean"] == after
+        assert input_hashes(STAGES, settings)["clean"] == after
         kept.erase("ann")
-        assert fingerprints(settings)["clean"] != after
+        assert input_hashes(STAGES, settings)["clean"] != after
     found = sorted((row["user_id"], row["item_id"], row["action"], row["value"], row["source"])
                    for row in rows_of(run, "events") if row["user_id"] == "ann")  # fmt: skip
     assert found == [("ann", "c1", "pay", 12_500_000, "web"), ("ann", "c1", "view", None, "app"),

@@ -1,4 +1,4 @@
-"""The training before this one, kept aside so that the next can begin where it ended."""
+"""The training before this one, set aside so that the next can begin where it ended."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _NEEDED: Final = frozenset(
 """Of a training's files, what a warm start reads."""
 
 
-def mark_training(folder: Path, fingerprint: str) -> None:
+def note_inputs(folder: Path, inputs_hash: str) -> None:
     """Write down what the training in `folder` is made from."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MADE_FROM).write_text(fingerprint, "utf-8")
+    (folder / _MADE_FROM).write_text(inputs_hash, "utf-8")
 
 
-def set_aside(folder: Path, previous: Path, fingerprint: str) -> None:
-    """Move a finished training that was made from other things than `fingerprint` to
-    `previous`, in the place of an older one.
+def set_aside(folder: Path, previous: Path, inputs_hash: str) -> None:
+    """Move a finished training that was made from other inputs to `previous`, in the place of
+    an older one.
 
-    A training made again from the same things begins where it began before, so that it ends
-    with the same bits; one that was not finished is nobody's start.
+    A training made again from the same inputs begins where it began before, so that it ends
+    with the same bits. A training that was not finished is not set aside.
     """
     try:
         made_from = (folder / _MADE_FROM).read_text("utf-8")
@@ -33,7 +33,7 @@ def set_aside(folder: Path, previous: Path, fingerprint: str) -> None:
         return
     runs = [folder, *folder.glob("fold-*")]
     finished = [one for one in runs if (one / "customer_model.json").is_file()]
-    if made_from == fingerprint or len(finished) < max(len(runs) - 1, 1):
+    if made_from == inputs_hash or len(finished) < max(len(runs) - 1, 1):
         return
     shutil.rmtree(previous, ignore_errors=True)
     folder.rename(previous)
