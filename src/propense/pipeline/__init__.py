@@ -151,7 +151,10 @@ def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
 
 
 def train(settings: Settings, progress: Progress = SILENT) -> None:
-    """Train the customer network until validation says stop; with folds, once a fold."""
+    """Train the customer network until validation says stop.
+
+    With folds, once for each.
+    """
     for number, dataset in enumerate(_folds(settings)):
         folder = _training_folder(settings, number)
         learn(dataset, settings, folder, progress, earlier=_earlier(settings, folder))
