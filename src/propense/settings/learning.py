@@ -75,7 +75,8 @@ class Train(Record, frozen=True):
     patience: Count | None = None
     """Epochs to wait for a better validation score. Default: derived from the data's size."""
     max_minutes: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Longest time to train, in minutes. Default: no limit."""
+    """Minutes of training, checked after each epoch; default: no limit. Where it ends a training,
+    the network depends on how fast the machine was."""
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints, so the most work that a kill can lose."""
     threads: Count | None = None

@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import re
+import tomllib
 import weakref
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from propense.errors import SettingsError, SourceError
-from propense.settings import read_settings
+from propense.settings import parse_settings, read_settings
 from propense.worlds.education import education
 from propense.worlds.education.calendar import START_SECONDS
 from propense.worlds.education.education import generate_education
@@ -27,7 +28,7 @@ from propense.worlds.writing import world_hash
 from support.education_world import DAYS, N_USERS, World
 
 END_MS = (START_SECONDS + DAYS * 86_400) * 1000
-FROZEN = "dd80080215f1724b61bafab8e0a3cbdb2cc29118eb820e48a23c18b96818c45d"
+FROZEN = "a62c61acd63ddd08ee9d0c11789ba2e71d0f551caa07d5e81011edea24be06b7"
 
 
 def test_dirt_of_the_app_is_as_counted(world: World, app_rows: list[dict[str, Any]]) -> None:
@@ -234,6 +235,15 @@ def test_settings_of_the_world_are_read(world: World) -> None:
     assert set(settings.sources) == {"app", "web", "shop"}
     assert set(settings.goals) == {"pay", "churn", "spend"}
     assert settings.users is not None and settings.users.sensitive == ("age_band",)
+
+
+@pytest.mark.parametrize(("n_users", "epochs"), [(20, 12), (4_000, 6), (100_000, 3)])
+def test_training_is_bounded_by_epochs_not_by_the_clock(n_users: int, epochs: int) -> None:
+    """Two runs of one world end with the same network, whatever else the machine does."""
+    text = education.settings_text(n_users, "2026-01-01T00:00:00")
+    train = parse_settings(tomllib.loads(text)).train
+    assert train.max_minutes is None
+    assert train.max_epochs == epochs
 
 
 def test_content_of_the_small_world_is_frozen(tmp_path: Path) -> None:

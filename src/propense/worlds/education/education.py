@@ -269,9 +269,7 @@ def _finish(record: Record, platform: Platform, progress: Report | None) -> Worl
     end = np.datetime_as_string(
         np.datetime64(platform.calendar.end_seconds + 8 * 3600, "s"), unit="s"
     )
-    settings = SETTINGS.format(
-        until=f"{end}+08:00", highest=dirt.LARGEST_VALUE, most=dirt.MAX_EVENTS_PER_DAY
-    )
+    settings = settings_text(record.n_users, end)
     write_lines(folder / "propense.toml", pa.array([settings]))
     if progress is not None:
         progress(record.n_users, record.n_users, "the world is written")
@@ -280,6 +278,19 @@ def _finish(record: Record, platform: Platform, progress: Report | None) -> Worl
         folder, record.n_users, sum(source.get("clean", 0) for source in sources),
         sum(source.get("written", 0) for source in sources),
         catalogue.n_courses, catalogue.n_books, days, ceiling,
+    )  # fmt: skip
+
+
+EPOCHS: Final = (3, 12)
+EPOCHS_TIMES_USERS: Final = 24_000
+"""A pass over few customers takes a few seconds, so they are read more often."""
+
+
+def settings_text(n_users: int, end: object) -> str:
+    """The propense.toml of a world of `n_users` whose last day is `end`."""
+    return SETTINGS.format(
+        until=f"{end}+08:00", highest=dirt.LARGEST_VALUE, most=dirt.MAX_EVENTS_PER_DAY,
+        epochs=int(np.clip(EPOCHS_TIMES_USERS // n_users, *EPOCHS)),
     )  # fmt: skip
 
 
@@ -365,12 +376,13 @@ among = "active within 90d"
 positive = ["favourite", "comment", "pay"]
 repeat = false
 
-# Enough for a first look on a laptop; "base", more minutes and more rows find more.
+# Enough for a first look on a laptop; "base", more epochs and more rows find more. A bound in
+# minutes would give another network on a busy machine.
 [model]
 size = "small"
 
 [train]
-max_minutes = 1.5
+max_epochs = {epochs}
 
 [rivals]
 trials = 4
