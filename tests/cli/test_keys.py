@@ -10,7 +10,7 @@ import pytest
 
 from propense.cli import main
 from propense.inference.artifact.manifest import write_manifest
-from propense.inference.shelf import place
+from propense.inference.shelf import activate
 from propense.security.keys import KeyRing
 from propense.security.secrets import open_secrets
 
@@ -127,6 +127,6 @@ def test_a_bundle_is_signed_and_only_then_promoted(shop, capsys):
     assert main(["shelf", "sign", "v0002"]) == 2
     assert "did you mean 'v0001'" in capsys.readouterr().err
     (bundle / "notes.json").write_text("[]")
-    place(shop / "shelf", "v0001", "first", "now")
+    activate(shop / "shelf", "v0001", "first", "now")
     assert main(["shelf", "sign", "v0001", "--key", "keys/shelf.pem"]) == 2
     assert "was changed" in capsys.readouterr().err

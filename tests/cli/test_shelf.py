@@ -8,7 +8,7 @@ import pytest
 
 from propense.cli import main
 from propense.inference.artifact.manifest import write_manifest
-from propense.inference.shelf import place
+from propense.inference.shelf import activate
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def shelf(tmp_path):
         bundle.mkdir(parents=True)
         (bundle / "notes.json").write_text(str(number))
         write_manifest(bundle, "0.1.0", f"2025-03-0{number}T00:00:00+00:00")
-    place(folder, "v0001", "first", "2025-03-01T00:00:00+00:00")
+    activate(folder, "v0001", "first", "2025-03-01T00:00:00+00:00")
     return folder
 
 
@@ -46,7 +46,7 @@ def test_an_empty_shelf_says_how_to_fill_it(tmp_path, capsys):
 
 
 def test_rollback_goes_back_and_no_further(shelf, capsys):
-    place(shelf, "v0002", "better", "2025-03-02T00:00:00+00:00")
+    activate(shelf, "v0002", "better", "2025-03-02T00:00:00+00:00")
     assert main(["shelf", "rollback", "--shelf", str(shelf)]) == 0
     assert capsys.readouterr().out == "v0001 serves now\n"
     history = json.loads((shelf / "current.json").read_bytes())["history"]

@@ -10,7 +10,7 @@ from propense.cli import main
 from propense.errors import BundleError
 from propense.inference.artifact.manifest import write_manifest
 from propense.inference.pruning import prune
-from propense.inference.shelf import list_versions, next_version, place, rollback
+from propense.inference.shelf import activate, list_versions, next_version, rollback
 
 MOMENT = "2025-03-01T00:00:00+00:00"
 
@@ -30,7 +30,7 @@ def names(shelf: Path) -> list[str]:
 def test_the_newest_stay_and_what_serves_and_what_served_before_it(tmp_path: Path) -> None:
     fill(tmp_path, *range(1, 9))
     for version in ("v0001", "v0003", "v0002", "v0002"):
-        place(tmp_path, version, "", MOMENT)
+        activate(tmp_path, version, "", MOMENT)
     assert prune(tmp_path, 2, also=["v0005"]) == ["v0001", "v0004", "v0006"]
     assert names(tmp_path) == ["v0002", "v0003", "v0005", "v0007", "v0008"]
     assert rollback(tmp_path, MOMENT) == "v0003"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from propense.history.records import Customer, LiveEvent
 from propense.inference import retrieval
-from propense.inference.retrieval import Retrieved, needs_retrieval
+from propense.inference.retrieval import Retriever, needs_retrieval
 from propense.inference.single import score_one
 from propense.runtime.engine import Ask, ScoringEngine
 from propense.serving.answers import Asked, list_items
@@ -52,7 +52,7 @@ def test_nominees_are_scored_as_all_items_are(
 ) -> None:
     known = engine.read(_customer(engine, history))
     whole = score_one(engine.bundle, known.histories, known.clock, known.n_events)
-    some = Retrieved(engine.bundle).retrieve(
+    some = Retriever(engine.bundle).retrieve(
         known.histories, known.clock, known.n_events, nearest=6
     )
     # The sample is the whole catalogue here, so that nothing is estimated.
@@ -68,7 +68,7 @@ def test_an_old_favourite_and_all_of_a_large_basket_are_nominated(engine: Scorin
     since = [(day % 3, "view", day) for day in range(1, 58) for _ in range(4)]
     history = favourite + since + basket
     known = engine.read(_customer(engine, history))
-    made = Retrieved(engine.bundle)
+    made = Retriever(engine.bundle)
     some = made.retrieve(known.histories, known.clock, known.n_events, nearest=1)
     assert known.histories.item[0] in some.items
     counts = engine.bundle.ranker.counts  # type: ignore[union-attr]

@@ -14,9 +14,9 @@ from propense.evaluation.records import Report
 from propense.inference.artifact.manifest import FORMAT, write_manifest
 from propense.inference.pruning import prune
 from propense.inference.shelf import (
+    activate,
     find_version,
     list_versions,
-    place,
     promote,
     read_current,
     rollback,
@@ -34,7 +34,7 @@ def shelf(tmp_path: Path) -> Path:
         (place_of / version).mkdir(parents=True)
         (place_of / version / "notes.json").write_text("{}")
         write_manifest(place_of / version, "0.1.0", MOMENT)
-    place(place_of, OLD, "first", MOMENT)
+    activate(place_of, OLD, "first", MOMENT)
     manifest = place_of / OLD / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": FORMAT - 1}))
     (place_of / DAMAGED / "manifest.json").write_text("{")
@@ -54,12 +54,12 @@ def test_they_are_listed_with_what_is_wrong(shelf: Path) -> None:
 
 def test_a_readable_one_takes_over_and_the_way_back_is_refused(shelf: Path) -> None:
     assert find_version(shelf, NEW) == shelf / NEW
-    place(shelf, NEW, "new format", MOMENT)
+    activate(shelf, NEW, "new format", MOMENT)
     assert read_current(shelf).version == NEW
     with pytest.raises(BundleError, match=f"propense 0.1.0 in format {FORMAT - 1}"):
         rollback(shelf, MOMENT)
     with pytest.raises(BundleError, match="cannot be read"):
-        place(shelf, DAMAGED, "", MOMENT)
+        activate(shelf, DAMAGED, "", MOMENT)
     assert read_current(shelf).version == NEW
     assert prune(shelf, 1) == [DAMAGED]
 

@@ -15,7 +15,7 @@ from propense.errors import SettingsError
 from propense.pipeline import learning_curve as curves
 from propense.pipeline.learning_curve import make_curve, plan_points
 from propense.progress import NoProgress
-from propense.training.customer_model import learn
+from propense.training.customer_model import fit_customer_model
 from propense.training.subsample import draw_users
 from support.training_worlds import rising_dataset, rising_settings, table_dataset, table_settings
 
@@ -47,7 +47,7 @@ def quick(settings, **train):
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rising")
     dataset, settings = rising_dataset(folder, 60), quick(rising_settings())
-    learn(dataset, settings, folder / "training")
+    fit_customer_model(dataset, settings, folder / "training")
     spy = Spy()
     curve = make_curve(dataset, settings, folder / "training", folder / "curve", "data", spy)
     return folder, dataset, settings, curve, spy
@@ -60,7 +60,7 @@ def trained(monkeypatch):
 
     def counted(dataset, settings, folder, progress):
         names.append(folder.name)
-        return learn(dataset, settings, folder, progress)
+        return fit_customer_model(dataset, settings, folder, progress)
 
     monkeypatch.setattr(curves, "learn", counted)
     return names
@@ -158,7 +158,7 @@ def test_other_settings_train_anew(world, trained):
 def test_minutes_end_each_point_and_it_is_said(world, tmp_path):
     _, dataset, settings, _, _ = world
     settings = quick(settings, max_epochs=50, max_minutes=1e-6)
-    learn(dataset, settings, tmp_path / "training")
+    fit_customer_model(dataset, settings, tmp_path / "training")
     curve = make_curve(
         dataset, settings, tmp_path / "training", tmp_path / "curve", "data", NoProgress()
     )
@@ -184,7 +184,7 @@ def test_a_share_that_teaches_nothing_is_left_out(tmp_path):
 
 def test_a_table_has_shares_and_no_sizes(tmp_path):
     dataset, settings = table_dataset(tmp_path), quick(table_settings())
-    learn(dataset, settings, tmp_path / "training")
+    fit_customer_model(dataset, settings, tmp_path / "training")
     curve = make_curve(
         dataset, settings, tmp_path / "training", tmp_path / "curve", "data", NoProgress()
     )

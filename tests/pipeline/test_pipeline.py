@@ -22,7 +22,7 @@ from propense.history.records import LiveEvent
 from propense.inference.artifact.manifest import write_manifest
 from propense.inference.batch_scoring import score_all, score_user
 from propense.inference.bundle import open_bundle
-from propense.inference.shelf import list_versions, place, promote, read_current, rollback
+from propense.inference.shelf import activate, list_versions, promote, read_current, rollback
 from propense.pipeline.resume.inputs import input_hashes
 from propense.pipeline.resume.stages import Done, begin, find_stage, read_done, write_done
 from propense.schemas import TEST, UNSEEN, RunFolder
@@ -179,11 +179,11 @@ def test_lists_are_the_same_alone_and_together_and_own_nothing(flow):
 def test_the_bundle_knows_its_training(flow):
     """Its bounds change nothing of the log, and the part it never saw is no drift to it."""
     dataset, bundle = Dataset.open(flow[1].run), open_bundle(flow[1].bundle)
-    histories, encoder, fingerprint = dataset.histories, bundle.encoder, bundle.fingerprint
+    histories, encoder, profile = dataset.histories, bundle.encoder, bundle.reference_profile
     self_test(bundle)
-    assert set(fingerprint.goals) == {"pay", "churn", "spend"}
-    assert fingerprint.exposure.n_lists == fingerprint.n_moments > 500
-    assert bundle.fingerprint.bounds.clip_profiles(dataset.profiles) == (dataset.profiles, 0)
+    assert set(profile.goals) == {"pay", "churn", "spend"}
+    assert profile.item_shares.n_lists == profile.n_rows > 500
+    assert bundle.reference_profile.bounds.clip_profiles(dataset.profiles) == (dataset.profiles, 0)
     value = np.rint(histories.value.astype(np.float64) * 1e6)
     events = [
         LiveEvent(
@@ -195,14 +195,15 @@ def test_the_bundle_knows_its_training(flow):
             value.tolist(), histories.count.tolist(), histories.source.tolist(), strict=True,
         )
     ]  # fmt: skip
-    assert all(fingerprint.bounds.clip_event(event) is event for event in events)
-    place = np.flatnonzero(event_parts(dataset) == TEST)
-    user = (np.searchsorted(histories.offsets, place, side="right") - 1).astype(np.int32)
-    as_of = histories.time[place] + 1
+    assert all(profile.bounds.clip_event(event) is event for event in events)
+    event_index = np.flatnonzero(event_parts(dataset) == TEST)
+    user = (np.searchsorted(histories.offsets, event_index, side="right") - 1).astype(np.int32)
+    as_of = histories.time[event_index] + 1
     scores = bundle.predict(histories, dataset.clock(), dataset.profiles, user, as_of)
-    monitor = DriftMonitor(fingerprint, len(place))
-    seen = place - histories.offsets[user] + 1
-    for event, length, answer in zip(place.tolist(), seen.tolist(), scores.tolist(), strict=True):
+    monitor = DriftMonitor(profile, len(event_index))
+    seen = event_index - histories.offsets[user] + 1
+    rows = zip(event_index.tolist(), seen.tolist(), scores.tolist(), strict=True)
+    for event, length, answer in rows:
         one = events[event]
         unseen = None if one.item_id is None else bool(histories.item[event] == UNSEEN)
         monitor.observe_event(one.action, one.source, one.value, unseen)
@@ -250,7 +251,7 @@ def test_reading_a_bundle_unpickles_nothing(flow):
         "for module in (pickle, _pickle):\n"
         "    module.load = module.loads = module.Unpickler = refuse\n"
         f"bundle = open_bundle({str(flow[1].bundle)!r})\n"
-        "print('opened', bundle.fingerprint is not None)"
+        "print('opened', bundle.reference_profile is not None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "opened True\n", done.stderr
@@ -290,7 +291,7 @@ def test_the_shelf_promotes_through_a_gate_and_rolls_back(flow, tmp_path):
     shelf = tmp_path / "shelf"
     shutil.copytree(flow[1].bundle, shelf / "v0001")
     shutil.copytree(flow[1].bundle, shelf / "v0002")
-    place(shelf, "v0001", "first", "now")
+    activate(shelf, "v0001", "first", "now")
     promote(shelf, "v0002", None, "now")
     assert [v.name for v in list_versions(shelf) if v.serving] == ["v0002"]
     assert rollback(shelf, "later") == "v0001"

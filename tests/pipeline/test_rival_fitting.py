@@ -61,5 +61,5 @@ def test_rows_that_are_left_out_are_told_of(dataset, tmp_path):
     rival_fitting.fit_rivals(dataset, few, tmp_path, NoProgress())
     notes = rival_fitting.open_rivals(tmp_path)[0]["pay"]["tree"].notes
     everything = int((dataset.rows.part == TRAIN).sum())
-    assert notes.rows <= 50 < notes.rows_given == everything
+    assert notes.rows <= 50 < notes.rows_available == everything
     assert any(f"of {everything} rows, of whole users" in remark for remark in notes.remarks)

@@ -146,7 +146,7 @@ def test_events_that_are_not_the_latest_are_not_added(live, before, event):
 @given(histories, histories)
 def test_events_of_order_alone_are_always_the_latest(untimed, before, after):
     encoder = untimed.bundle.encoder
-    bounds = Clipper(untimed.bundle.fingerprint.bounds, encoder.actions)
+    bounds = Clipper(untimed.bundle.reference_profile.bounds, encoder.actions)
     grown = CustomerState(customer_of(before), untimed.bundle, bounds).with_events(after)
     whole = CustomerState(customer_of([*before, *after]), untimed.bundle, bounds)
     assert grown is not None

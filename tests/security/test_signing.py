@@ -13,7 +13,7 @@ import pytest
 from benchmarks.harness import mutations
 from propense.errors import BundleError, MissingExtraError, SettingsError
 from propense.inference.artifact.manifest import MANIFEST_BYTES, read_manifest, write_manifest
-from propense.inference.shelf import list_versions, place, promote
+from propense.inference.shelf import activate, list_versions, promote
 from propense.security.signing import (
     SIGNATURE,
     check_signature,
@@ -153,7 +153,7 @@ def test_the_shelf_promotes_no_unsigned_bundle(tmp_path, signed, keys):
     assert [version.name for version in list_versions(shelf)] == ["v0001"]
     with pytest.raises(BundleError, match="propense shelf sign v0001"):
         promote(shelf, "v0001", "because", "now", keys[1])
-    place(shelf, "v0001", "because", "now")
+    activate(shelf, "v0001", "because", "now")
 
 
 def test_keys_are_never_written_over_and_kept_from_others(tmp_path, signed):

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from propense.inference.artifact.manifest import write_manifest
-from propense.inference.shelf import place as let_serve
+from propense.inference.shelf import activate
 from propense.runtime import item_updates
 from propense.runtime.loaded_bundles import Bundles
 from support.service_bundle import Place
@@ -63,7 +63,7 @@ def own(shop: Place, tmp_path: Path) -> Iterator[Live]:
     shelf = tmp_path / "shelf"
     for version in ("v0001", "v0002"):
         shutil.copytree(shop.bundles / shop.version, shelf / version)
-    let_serve(shelf, "v0001", "first", MOMENT)
+    activate(shelf, "v0001", "first", MOMENT)
     pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf))
     place = Place(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
     with live_service(place, tmp_path / "live") as live:
@@ -78,7 +78,7 @@ def trained_again(live: Live) -> None:
 
 def serve(live: Live, version: str) -> None:
     """Also on the shelf, which the service follows: else it would soon go back."""
-    let_serve(live.place.bundles, version, "first", MOMENT)
+    activate(live.place.bundles, version, "first", MOMENT)
     live.client.await_(live.service.swap(version))
 
 

@@ -11,8 +11,7 @@ import msgspec
 import pytest
 
 from propense.inference.artifact.manifest import read_manifest
-from propense.inference.shelf import place as let_serve
-from propense.inference.shelf import rollback
+from propense.inference.shelf import activate, rollback
 from propense.runtime.item_updates import ItemUpdate
 from support.service_bundle import Place
 from support.service_live import Live, live_service
@@ -28,7 +27,7 @@ def own(shop: Place, tmp_path: Path) -> Place:
         shutil.copytree(shop.bundles / shop.version, shelf / version)
     changed = shelf / "v0003" / next(iter(read_manifest(shelf / "v0003", verify=False).files))
     changed.write_bytes(changed.read_bytes() + b" ")
-    let_serve(shelf, "v0001", "first", MOMENT)
+    activate(shelf, "v0001", "first", MOMENT)
     pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf))
     return Place(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
 
@@ -54,12 +53,12 @@ def test_a_bundle_that_does_not_open_is_told_of_until_it_is_rolled_back(live: Li
     shelf = live.place.bundles
     live.teach("ann", [1, 2, 3])
     assert is_ready(live)
-    let_serve(shelf, "v0003", "a mistake", MOMENT)
+    activate(shelf, "v0003", "a mistake", MOMENT)
     until(lambda: not is_ready(live))
     assert live.recommend("ann")["bundle"] == "v0001", "what answers goes on answering"
     rollback(shelf, MOMENT)
     until(lambda: is_ready(live))
-    let_serve(shelf, "v0002", "a good one", MOMENT)
+    activate(shelf, "v0002", "a good one", MOMENT)
     until(lambda: live.recommend("ann")["bundle"] == "v0002")
     assert is_ready(live)
 
@@ -84,7 +83,7 @@ def test_a_fault_that_passes_is_forgotten(live: Live, monkeypatch: pytest.Monkey
 def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: Live) -> None:
     """Also while the evaluated network is open beside it, as after an integration test."""
     live.client.await_(live.service.bundles.evaluated())
-    let_serve(live.place.bundles, "v0002", "newer", MOMENT)
+    activate(live.place.bundles, "v0002", "newer", MOMENT)
     live.teach("ann", [1, 2, 3])
     until(lambda: live.recommend("ann")["bundle"] == "v0002")
     for _ in range(5):
@@ -96,17 +95,17 @@ def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: 
 def test_a_bundle_that_is_put_right_in_its_place_is_tried_again(live: Live) -> None:
     shelf = live.place.bundles
     broken, good = shelf / "v0003", shelf / "v0002"
-    let_serve(shelf, "v0003", "a mistake", MOMENT)
+    activate(shelf, "v0003", "a mistake", MOMENT)
     until(lambda: not is_ready(live))
     shutil.rmtree(broken)
     shutil.copytree(good, broken)
-    let_serve(shelf, "v0003", "again", MOMENT)
+    activate(shelf, "v0003", "again", MOMENT)
     until(lambda: live.recommend("ann")["bundle"] == "v0003")
     assert is_ready(live)
 
 
 def test_new_items_are_followed_though_a_bundle_does_not_open(live: Live) -> None:
-    let_serve(live.place.bundles, "v0003", "a mistake", MOMENT)
+    activate(live.place.bundles, "v0003", "a mistake", MOMENT)
     until(lambda: not is_ready(live))
     sent = ItemUpdate(0, {"kind": "course", "title": "Greek"})
     live.service.stock.put("brand-new", sent, live.service.engine.packed)

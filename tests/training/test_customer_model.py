@@ -17,7 +17,7 @@ from propense.evaluation.metrics.propensity import auc
 from propense.progress import NoProgress
 from propense.schemas import TEST, VALIDATION, GoalPlan
 from propense.training import gate, train
-from propense.training.customer_model import learn, open_model, refresh
+from propense.training.customer_model import fit_customer_model, open_model, refresh
 from propense.training.graphs import Networks
 from propense.training.shaping import derive_shape
 from propense.training.train import make_scorer, train_network
@@ -60,7 +60,7 @@ def assert_same(mine: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 @pytest.mark.parametrize("timed", [True, False])
 def test_learns_what_comes_next(tmp_path, timed):
     dataset = cyclic_dataset(tmp_path / "run", timed=timed)
-    learned = learn(
+    learned = fit_customer_model(
         dataset, settings(train={"max_epochs": 12, "threads": 1}), tmp_path / "training"
     )
     targets = dataset.targets.of_part(TEST)
@@ -74,7 +74,7 @@ def test_learns_what_comes_next(tmp_path, timed):
 def test_order_decides_where_counts_cannot(tmp_path):
     dataset = rising_dataset(tmp_path / "run")
     chosen = rising_settings(train={"max_epochs": 14, "threads": 1, "seed": 3})
-    learned = learn(dataset, chosen, tmp_path / "training")
+    learned = fit_customer_model(dataset, chosen, tmp_path / "training")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
     answers = learned.score_goals(dataset, rows)
     assert auc(rows.y[:, 0].astype(np.float64), answers[:, 0]) > 0.85
@@ -86,7 +86,7 @@ def test_order_decides_where_counts_cannot(tmp_path):
 
 def test_a_table_without_events(tmp_path):
     dataset = table_dataset(tmp_path / "run")
-    learned = learn(dataset, table_settings(), tmp_path / "training")
+    learned = fit_customer_model(dataset, table_settings(), tmp_path / "training")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
     answers = learned.score_goals(dataset, rows)
     assert auc(rows.y[:, 0].astype(np.float64), answers[:, 0]) > 0.9
@@ -184,7 +184,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path):
 def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
     chosen = rising_settings(train={"max_epochs": 2, "threads": 1, "downweight_shilling": False})
-    judged = learn(dataset, chosen, tmp_path / "training")
+    judged = fit_customer_model(dataset, chosen, tmp_path / "training")
     fresh = refresh(dataset, chosen, judged, tmp_path / "fresh")
     assert fresh.notes.n_rows == len(dataset.rows)
     for ours, theirs in zip(fresh.notes.trainings, judged.notes.trainings, strict=True):
@@ -303,7 +303,7 @@ def test_without_anything_to_judge_by_some_passes_are_made(tmp_path, monkeypatch
 
 def test_powers_begun_on_few_rows_are_those_of_all(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run")
-    learned = learn(dataset, rising_settings(), tmp_path / "training")
+    learned = fit_customer_model(dataset, rising_settings(), tmp_path / "training")
     targets = dataset.targets.of_part(VALIDATION)
     asked = (learned.scorer, learned.ranker, dataset.histories, learned.clock, targets, None)
     whole = gate.fit_gate(*asked)

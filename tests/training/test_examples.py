@@ -13,8 +13,8 @@ from propense.schemas import TRAIN
 from propense.training.examples import (
     PART_PADDING,
     Examples,
+    collect_examples,
     draw_steps,
-    gather_examples,
     part_by_length,
 )
 from propense.training.shaping import derive_shape, head_of_action
@@ -45,7 +45,7 @@ def examples(tmp_path_factory) -> Examples:
     dataset = encode(make_run(tmp_path_factory.mktemp("run"), logs, plan_by_time()), settings())
     shape = derive_shape(dataset, settings())
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TRAIN))
-    return gather_examples(
+    return collect_examples(
         dataset.histories, dataset.clock(), dataset.train_end, rows, dataset.features_of(rows),
         head_of_action(shape), shape.max_length,
     )  # fmt: skip

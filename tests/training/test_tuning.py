@@ -9,7 +9,7 @@ import pytest
 from propense.errors import LossError
 from propense.settings import Settings, Tuning, parse_settings
 from propense.training import tuning
-from propense.training.customer_model import learn, read_notes, refresh
+from propense.training.customer_model import fit_customer_model, read_notes, refresh
 from propense.training.train import train_network
 from support.training_worlds import rising_dataset, rising_settings
 
@@ -29,35 +29,37 @@ def asking(trials: int, max_minutes: float | None = None) -> Settings:
 def test_first_trial_is_the_usual_and_the_best_is_kept(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
     settings = asking(3)
-    learned = learn(dataset, settings, tmp_path / "training")
-    found = msgspec.json.decode((tmp_path / "training/tuning.json").read_bytes(), type=tuning.Tuned)
-    assert len(found.trials) == 3
-    assert found.trials[0].dials == tuning.usual_dials(dataset, settings)
-    assert len({trial.dials for trial in found.trials}) == 3
-    assert found.best.score == max(t.score for t in found.trials if not t.given_up)
-    assert read_notes(tmp_path / "training").dials == found.best.dials
-    assert learned.shape.dropout == found.best.dials.dropout
+    learned = fit_customer_model(dataset, settings, tmp_path / "training")
+    search = msgspec.json.decode(
+        (tmp_path / "training/tuning.json").read_bytes(), type=tuning.Tuned
+    )
+    assert len(search.trials) == 3
+    assert search.trials[0].dials == tuning.usual_dials(dataset, settings)
+    assert len({trial.dials for trial in search.trials}) == 3
+    assert search.best.score == max(t.score for t in search.trials if not t.pruned)
+    assert read_notes(tmp_path / "training").dials == search.best.dials
+    assert learned.shape.dropout == search.best.dials.dropout
     assert not list((tmp_path / "training").glob("trial-*"))
     again = refresh(dataset, settings, learned, tmp_path / "refreshed")
-    assert again.shape.table_dropout == found.best.dials.table_dropout
+    assert again.shape.table_dropout == search.best.dials.table_dropout
 
 
 def test_a_killed_search_goes_on_with_the_next_trial(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
     whole = tuning.tune(dataset, asking(3), _folder(tmp_path / "whole"))
     killed = _folder(tmp_path / "killed")
-    made = []
+    trial = []
 
     def train(*words, **named):
-        if len(made) == 2:
+        if len(trial) == 2:
             raise KeyboardInterrupt
-        made.append(1)
+        trial.append(1)
         return train_network(*words, **named)
 
     monkeypatch.setattr(tuning, "train_network", train)
     with pytest.raises(KeyboardInterrupt):
         tuning.tune(dataset, asking(3), killed)
-    assert len(tuning.read_tuned(killed, whole.fingerprint).trials) == 2
+    assert len(tuning.read_tuned(killed, whole.inputs_hash).trials) == 2
     monkeypatch.setattr(tuning, "train_network", train_network)
     resumed = tuning.tune(dataset, asking(3), killed)
     assert [t.dials for t in resumed.trials] == [t.dials for t in whole.trials]
@@ -77,20 +79,20 @@ def test_settings_beyond_the_ranges_and_a_loss_that_runs_away(tmp_path, monkeypa
         return train_network(dataset, settings, folder, **named)
 
     monkeypatch.setattr(tuning, "train_network", train)
-    found = tuning.tune(dataset, settings, _folder(tmp_path / "folder"))
-    assert [trial.given_up for trial in found.trials] == [False, True, True]
-    assert found.best.dials.learning_rate == 0.05
+    search = tuning.tune(dataset, settings, _folder(tmp_path / "folder"))
+    assert [trial.pruned for trial in search.trials] == [False, True, True]
+    assert search.best.dials.learning_rate == 0.05
 
 
 def test_time_bounds_the_search(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
-    found = tuning.tune(dataset, asking(9, max_minutes=1e-4), _folder(tmp_path / "folder"))
-    assert len(found.trials) == 1
+    search = tuning.tune(dataset, asking(9, max_minutes=1e-4), _folder(tmp_path / "folder"))
+    assert len(search.trials) == 1
 
 
 def test_what_was_given_up_is_never_best():
     good = tuning.Trial(tuning.Dials(1e-3, 0.1, 0.1), [0.1, 0.2], 1.0)
-    fell = tuning.Trial(tuning.Dials(1e-2, 0.1, 0.1), [0.3], 1.0, given_up=True)
+    fell = tuning.Trial(tuning.Dials(1e-2, 0.1, 0.1), [0.3], 1.0, pruned=True)
     assert tuning.Tuned("", [fell, good]).best is good
     assert np.isneginf(tuning.Trial(good.dials, [], 1.0).score)
 
@@ -98,8 +100,8 @@ def test_what_was_given_up_is_never_best():
 def test_section_is_optional_and_bounded():
     users = {"users": {"path": "users.csv"}}
     assert parse_settings(users).tuning is None
-    found = parse_settings({**users, "tuning": {"trials": 4}}).tuning
-    assert found is not None and found.trials == 4
+    search = parse_settings({**users, "tuning": {"trials": 4}}).tuning
+    assert search is not None and search.trials == 4
 
 
 def _folder(path):

@@ -17,18 +17,18 @@ from propense.models.network.customer import CustomerNetwork
 from propense.progress import NoProgress
 from propense.schemas import FIRST_KNOWN
 from propense.training.checkpoints import Training
-from propense.training.customer_model import learn, read_notes, refresh
+from propense.training.customer_model import fit_customer_model, read_notes, refresh
 from propense.training.shaping import derive_shape
 from propense.training.train import train_network
 from propense.training.warm_start import (
     MOST_IN_A_ROW,
-    ORIGIN,
+    TRAINED_FROM,
     InitialWeights,
     _judged_earlier,
     earliest,
-    find_start,
+    find_initial_weights,
     label,
-    take_over,
+    transfer_weights,
 )
 from support.encoding_runs import DAY, make_run, plan_by_time
 from support.training_worlds import N_ITEMS, cyclic_dataset, cyclic_logs, rising_dataset
@@ -70,19 +70,21 @@ def grown(folder: Path) -> Dataset:
 
 def found_in(folder: Path, dataset: Dataset, **more: object) -> tuple[InitialWeights | None, str]:
     notes = read_notes(folder)
-    return find_start(folder, dataset, world_settings(**more), notes.trainings, notes.taken)
+    return find_initial_weights(
+        folder, dataset, world_settings(**more), notes.trainings, notes.transferred
+    )
 
 
 def test_words_carry_their_vectors_to_other_places(tmp_path: Path) -> None:
     old = cyclic_dataset(tmp_path / "old")
-    learn(old, world_settings(), tmp_path / "first")
+    fit_customer_model(old, world_settings(), tmp_path / "first")
     new = grown(tmp_path / "new")
     assert old.encoder.items.words != new.encoder.items.words[:N_ITEMS]
     start, why = found_in(tmp_path / "first", new)
     assert start is not None and not why
     network = CustomerNetwork(derive_shape(new, world_settings()))
     before = network.state_dict()["items.id.weight"].clone()
-    laid = take_over(network, new.encoder, start, 0)
+    laid = transfer_weights(network, new.encoder, start, 0)
     after, theirs = network.state_dict()["items.id.weight"], start.weights[0]["items.id.weight"]
     for word in new.encoder.items.words:
         here, there = new.encoder.items.find(word), old.encoder.items.find(word)
@@ -97,15 +99,18 @@ def test_words_carry_their_vectors_to_other_places(tmp_path: Path) -> None:
 
 def test_a_warm_training_is_better_after_one_pass_than_a_cold_one(tmp_path: Path) -> None:
     once = world_settings(train={"max_epochs": 1, "threads": 1, "seed": 3})
-    learn(cyclic_dataset(tmp_path / "old"), world_settings(), tmp_path / "first")
+    fit_customer_model(cyclic_dataset(tmp_path / "old"), world_settings(), tmp_path / "first")
     new = grown(tmp_path / "new")
-    warm = learn(new, once, tmp_path / "warm", earlier=tmp_path / "first")
-    cold = learn(new, once, tmp_path / "cold")
-    assert cold.notes.taken is None and cold.notes.cold == "there is no earlier training"
-    assert warm.notes.taken is not None and warm.notes.taken.share > 0.9
-    assert warm.notes.taken.items == N_ITEMS + FIRST_KNOWN
+    warm = fit_customer_model(new, once, tmp_path / "warm", earlier=tmp_path / "first")
+    cold = fit_customer_model(new, once, tmp_path / "cold")
+    assert cold.notes.transferred is None and cold.notes.cold == "there is no earlier training"
+    assert warm.notes.transferred is not None and warm.notes.transferred.share > 0.9
+    assert warm.notes.transferred.items == N_ITEMS + FIRST_KNOWN
     first = read_notes(tmp_path / "first").trainings[0]
-    assert warm.notes.taken.passes == first.passes["next_item"] and warm.notes.taken.in_a_row == 1
+    assert (
+        warm.notes.transferred.passes == first.passes["next_item"]
+        and warm.notes.transferred.in_a_row == 1
+    )
     scores = [one.notes.trainings[0].curves[0].validation.ndcg for one in (warm, cold)]
     assert scores[0] > scores[1] + 0.05
     assert read_notes(tmp_path / "warm") == warm.notes
@@ -114,32 +119,32 @@ def test_a_warm_training_is_better_after_one_pass_than_a_cold_one(tmp_path: Path
 def test_the_same_start_gives_the_same_bits_also_after_a_kill(tmp_path: Path) -> None:
     chosen = world_settings(train={"max_epochs": 2, "threads": 1, "checkpoint_seconds": 0.0})
     cold = world_settings(train={"max_epochs": 2, "threads": 1})
-    learn(cyclic_dataset(tmp_path / "old"), cold, tmp_path / "first")
+    fit_customer_model(cyclic_dataset(tmp_path / "old"), cold, tmp_path / "first")
     new = grown(tmp_path / "new")
     for name in ("once", "twice"):
-        learn(new, chosen, tmp_path / name, earlier=tmp_path / "first")
+        fit_customer_model(new, chosen, tmp_path / name, earlier=tmp_path / "first")
     assert same(tmp_path / "once", tmp_path / "twice")
     with pytest.raises(KeyboardInterrupt):
-        learn(new, chosen, tmp_path / "killed", Killer(3), earlier=tmp_path / "first")
-    learn(new, chosen, tmp_path / "killed", earlier=tmp_path / "first")
+        fit_customer_model(new, chosen, tmp_path / "killed", Killer(3), earlier=tmp_path / "first")
+    fit_customer_model(new, chosen, tmp_path / "killed", earlier=tmp_path / "first")
     assert same(tmp_path / "once", tmp_path / "killed")
-    learn(new, chosen, tmp_path / "cold")
+    fit_customer_model(new, chosen, tmp_path / "cold")
     assert not same(tmp_path / "once", tmp_path / "cold")
 
 
 def test_a_checkpoint_of_another_start_is_not_gone_on_from(tmp_path: Path) -> None:
     chosen = world_settings(train={"max_epochs": 1, "threads": 1})
-    learn(cyclic_dataset(tmp_path / "old"), chosen, tmp_path / "first")
+    fit_customer_model(cyclic_dataset(tmp_path / "old"), chosen, tmp_path / "first")
     new = grown(tmp_path / "new")
-    learn(new, chosen, tmp_path / "training")
-    learn(new, chosen, tmp_path / "training", earlier=tmp_path / "first")
-    learn(new, chosen, tmp_path / "fresh", earlier=tmp_path / "first")
+    fit_customer_model(new, chosen, tmp_path / "training")
+    fit_customer_model(new, chosen, tmp_path / "training", earlier=tmp_path / "first")
+    fit_customer_model(new, chosen, tmp_path / "fresh", earlier=tmp_path / "first")
     assert same(tmp_path / "training", tmp_path / "fresh")
 
 
 def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     old = cyclic_dataset(tmp_path / "old")
-    learn(old, world_settings(train={"max_epochs": 1}), tmp_path / "first")
+    fit_customer_model(old, world_settings(train={"max_epochs": 1}), tmp_path / "first")
 
     def why(dataset: Dataset = old, **more: object) -> str:
         return found_in(tmp_path / "first", dataset, **({"train": {"max_epochs": 1}} | more))[1]
@@ -148,44 +153,44 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
         return replace(old, plan=msgspec.structs.replace(old.plan, **cuts))
 
     assert why() == ""
-    assert "split is another one" in why(planned(validation_from=50 * DAY))
-    assert "split is another one" in why(planned(seed=7))
+    assert "split changed" in why(planned(validation_from=50 * DAY))
+    assert "split changed" in why(planned(seed=7))
     assigned = replace(old, plan=msgspec.structs.replace(old.plan, by="user", folds=5))
     assert _judged_earlier(assigned.plan, assigned.plan), (
         "one customer more moves others between folds"
     )
-    assert "split is another one" in why(split={"fractions": [0.5, 0.3, 0.2]})
+    assert "split changed" in why(split={"fractions": [0.5, 0.3, 0.2]})
     assert "[model], the seed or the learning rate" in why(train={"seed": 9, "max_epochs": 1})
     assert "[model], the seed or the learning rate" in why(model={"size": "base"})
     assert why(train={"max_epochs": 7, "patience": 2, "seed": 0}) == ""
-    assert find_start(tmp_path / "none", old, world_settings(), [], None)[1] == (
+    assert find_initial_weights(tmp_path / "none", old, world_settings(), [], None)[1] == (
         "there is no earlier training"
     )
-    origin = tmp_path / "first" / ORIGIN
+    origin = tmp_path / "first" / TRAINED_FROM
     told = msgspec.json.decode(origin.read_bytes())
     origin.write_bytes(msgspec.json.encode(told | {"weights": told["weights"] - 1}))
     assert "written by another version" in why()
     origin.write_bytes(msgspec.json.encode(told))
     never = world_settings(train={"max_epochs": 1, "warm_start": "never"})
-    notes = learn(old, never, tmp_path / "never", earlier=tmp_path / "first").notes
-    assert notes.taken is None and notes.cold == '[train] warm_start = "never"'
+    notes = fit_customer_model(old, never, tmp_path / "never", earlier=tmp_path / "first").notes
+    assert notes.transferred is None and notes.cold == '[train] warm_start = "never"'
 
 
 def test_goals_and_columns_are_known_by_name(tmp_path: Path) -> None:
     old = rising_dataset(tmp_path / "old")
     chosen = world_settings(train={"max_epochs": 2, "threads": 1})
-    judged = learn(old, chosen, tmp_path / "first")
+    judged = fit_customer_model(old, chosen, tmp_path / "first")
     new = rising_dataset(tmp_path / "new", n_users=170)
-    warm = learn(new, chosen, tmp_path / "warm", earlier=tmp_path / "first")
-    assert warm.notes.taken is not None and warm.notes.taken.share > 0.9
-    assert not [name for name in warm.notes.taken.fresh if name.startswith("tabular.out")]
+    warm = fit_customer_model(new, chosen, tmp_path / "warm", earlier=tmp_path / "first")
+    assert warm.notes.transferred is not None and warm.notes.transferred.share > 0.9
+    assert not [name for name in warm.notes.transferred.fresh if name.startswith("tabular.out")]
     start, _ = found_in(tmp_path / "first", new, train={"max_epochs": 2, "threads": 1})
     assert start is not None
     names = label(new.encoder, judged.shape)["tabular.first.weight"][1][1]
     assert len(set(names)) == len(names) == start.weights[0]["tabular.first.weight"].shape[1]
     # Another goal of the same name but another horizon is another question.
     renamed = start.labels | {"tabular.out": ("", {2: ("pay binary 1 0",)})}
-    fresh = take_over(
+    fresh = transfer_weights(
         warm.networks.goals[0], new.encoder, InitialWeights(start.weights, renamed, 0, 1), 0
     ).fresh
     assert "tabular.out" in fresh
@@ -193,13 +198,13 @@ def test_goals_and_columns_are_known_by_name(tmp_path: Path) -> None:
 
 def test_the_refreshed_network_begins_where_the_judged_one_began(tmp_path: Path) -> None:
     chosen = world_settings(train={"max_epochs": 1, "threads": 1})
-    learn(cyclic_dataset(tmp_path / "old"), chosen, tmp_path / "first")
+    fit_customer_model(cyclic_dataset(tmp_path / "old"), chosen, tmp_path / "first")
     new = grown(tmp_path / "new")
-    judged = learn(new, chosen, tmp_path / "training", earlier=tmp_path / "first")
+    judged = fit_customer_model(new, chosen, tmp_path / "training", earlier=tmp_path / "first")
     fresh = refresh(new, chosen, judged, tmp_path / "fresh", earlier=tmp_path / "first")
-    assert fresh.notes.taken == judged.notes.taken
+    assert fresh.notes.transferred == judged.notes.transferred
     cold = train_network(new, chosen, tmp_path / "cold")
-    assert cold.taken is None
+    assert cold.transferred is None
     with pytest.raises(TrainError, match="cannot be refitted from there: there is no earlier"):
         refresh(new, chosen, judged, tmp_path / "again", earlier=tmp_path / "gone")
 
@@ -216,9 +221,9 @@ def test_after_some_warm_trainings_one_begins_cold(tmp_path: Path) -> None:
     chosen = world_settings(train={"max_epochs": 1, "threads": 1})
     dataset, rows, earlier = cyclic_dataset(tmp_path / "data", n_users=40), [], None
     for cycle in range(MOST_IN_A_ROW + 3):
-        notes = learn(dataset, chosen, tmp_path / str(cycle), earlier=earlier).notes
-        rows.append(0 if notes.taken is None else notes.taken.in_a_row)
-        if notes.taken is not None:
-            assert notes.taken.passes == notes.taken.in_a_row
+        notes = fit_customer_model(dataset, chosen, tmp_path / str(cycle), earlier=earlier).notes
+        rows.append(0 if notes.transferred is None else notes.transferred.in_a_row)
+        if notes.transferred is not None:
+            assert notes.transferred.passes == notes.transferred.in_a_row
         earlier = tmp_path / str(cycle)
     assert rows == [0, *range(1, MOST_IN_A_ROW + 1), 0, 1]

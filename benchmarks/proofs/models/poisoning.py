@@ -19,7 +19,7 @@ from propense.history.records import CustomerUpdate, LiveEvent
 from propense.schemas import FIRST_KNOWN, TEST, VALIDATION, Targets
 from propense.settings import Settings, parse_settings, read_toml
 from propense.times import MICROS_PER_SECOND
-from propense.training.customer_model import learn
+from propense.training.customer_model import fit_customer_model
 from propense.training.downweighting import downweight_shilling
 from propense.worlds.education.education import generate_education
 
@@ -166,7 +166,7 @@ def measure(dataset: Dataset, folder: Path, item: str, trust: bool) -> Figures:
     """Train, and look at the lists of honest customers' validation and test moments."""
     settings = settings_of(Path(dataset.settings.folder), "any", {}, trust)
     trusted = downweight_shilling(dataset, settings)
-    learned = learn(trusted, settings, folder)
+    learned = fit_customer_model(trusted, settings, folder)
     honest = np.array([not str(name).startswith(PREFIX) for name in dataset.histories.user_ids])
     index = dataset.encoder.items.find(item)
     lists, gains = [], []

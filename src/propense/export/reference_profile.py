@@ -35,7 +35,7 @@ from propense.schemas import (
     Ints,
 )
 
-MOST_MOMENTS: Final = 5_000
+MAX_ROWS: Final = 5_000
 """Evenly spaced among all, for features, answers and lists: deciles need no more."""
 MOST_ITEMS: Final = 100
 AT_ONCE: Final = 2_000
@@ -51,11 +51,11 @@ def make_reference_profile(dataset: Dataset, bundle: Bundle) -> ReferenceProfile
     histories, encoder = dataset.histories, dataset.encoder
     part = event_parts(dataset)
     learned, late = (part == TRAIN) | (part == VALIDATION), part == VALIDATION
-    user, as_of, end = _moments(dataset, part)
+    user, as_of, end = _rows_asked(dataset, part)
     features = encoder.features(histories, dataset.profiles, user, as_of)
     words = features.categorical.T
     items = histories.item[late & (histories.item >= UNSEEN)]
-    goals, exposure = _answers(dataset, bundle, user, as_of, end)
+    goals, item_shares = _answers(dataset, bundle, user, as_of, end)
     return ReferenceProfile(
         n_events=int(learned.sum()),
         actions=_shares(histories.action[learned], encoder.actions.words),
@@ -63,7 +63,7 @@ def make_reference_profile(dataset: Dataset, bundle: Bundle) -> ReferenceProfile
         values=make_histogram(squash(histories.value[learned])),
         unseen_items=float(f"{np.mean(items == UNSEEN):.6g}") if len(items) else 0.0,
         n_item_events=len(items),
-        n_moments=len(user),
+        n_rows=len(user),
         lengths=make_histogram(end - histories.offsets[:-1][user]),
         numeric={
             name: make_histogram(column)
@@ -74,7 +74,7 @@ def make_reference_profile(dataset: Dataset, bundle: Bundle) -> ReferenceProfile
             for name, column in zip(features.categorical_names, words, strict=True)
         },
         goals=goals,
-        exposure=exposure,
+        item_shares=item_shares,
         bounds=make_bounds(dataset, learned),
     )
 
@@ -140,7 +140,7 @@ def _shares(index: np.ndarray, words: tuple[str, ...]) -> dict[str, float]:
     return make_shares(zip(words, counts.tolist(), strict=True))
 
 
-def _moments(dataset: Dataset, part: np.ndarray) -> tuple[Ids, Ints, Ints]:
+def _rows_asked(dataset: Dataset, part: np.ndarray) -> tuple[Ids, Ints, Ints]:
     """(user, as_of, end) just after events of validation, or of train if that has none;
     where there are no events, validation's rows. `end` is the absolute index, exclusive, of
     what is seen."""
@@ -153,7 +153,7 @@ def _moments(dataset: Dataset, part: np.ndarray) -> tuple[Ids, Ints, Ints]:
                 last = histories.offsets[1:][user]
                 return user, np.full(len(user), NO_TIME), last
             as_of = histories.time[place] + 1
-            return user, as_of, _end_of_moment(histories, place, user)
+            return user, as_of, _end_of_time(histories, place, user)
     for wanted in (VALIDATION, TRAIN):
         chosen = _spread(np.flatnonzero(rows.part == wanted))
         if len(chosen):
@@ -163,7 +163,7 @@ def _moments(dataset: Dataset, part: np.ndarray) -> tuple[Ids, Ints, Ints]:
     return nothing.astype(np.int32), nothing, nothing
 
 
-def _end_of_moment(histories: Histories, place: Ints, user: Ids) -> Ints:
+def _end_of_time(histories: Histories, place: Ints, user: Ids) -> Ints:
     """End of the events that share a time with those at `place`."""
     end, stop = place + 1, histories.offsets[1:][user]
     while True:
@@ -176,9 +176,9 @@ def _end_of_moment(histories: Histories, place: Ints, user: Ids) -> Ints:
 
 def _spread(places: Ints) -> Ints:
     """At most MOST_MOMENTS, evenly spaced."""
-    if len(places) <= MOST_MOMENTS:
+    if len(places) <= MAX_ROWS:
         return places
-    return places[np.linspace(0, len(places) - 1, MOST_MOMENTS).astype(np.int64)]
+    return places[np.linspace(0, len(places) - 1, MAX_ROWS).astype(np.int64)]
 
 
 def _answers(
@@ -200,14 +200,14 @@ def _answers(
         column = np.concatenate([each[:, number] for each in scores]) if scores else np.zeros(0)
         made[serving.goal.name] = make_histogram(column)
     shown = np.concatenate(lists) if lists else np.zeros((0, 1), np.int32)
-    return made, make_exposure(shown, bundle.encoder.items.words)
+    return made, share_of_lists(shown, bundle.encoder.items.words)
 
 
 def _lists(dataset: Dataset, bundle: Bundle, clock: EventClock, user: Ids, end: Ints) -> Ids:
     return bundle.recommend(dataset.histories, clock, user, end, bundle.info.k)[0]
 
 
-def make_exposure(ranked: Ids, words: tuple[str, ...]) -> ItemShares:
+def share_of_lists(ranked: Ids, words: tuple[str, ...]) -> ItemShares:
     """How lists (n, k) of item indices spread over items."""
     shown = ranked[ranked >= FIRST_KNOWN]
     if not len(shown):

@@ -159,7 +159,7 @@ class Bundle:
         return ranked, p
 
     @cached_property
-    def fingerprint(self) -> ReferenceProfile:
+    def reference_profile(self) -> ReferenceProfile:
         """What it was trained on and how it answers."""
         return read_reference_profile(self.folder)
 

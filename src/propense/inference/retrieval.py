@@ -31,7 +31,7 @@ _SAMPLE: Final = 16_384
 _SEED: Final = 0
 
 
-class Retrieved:
+class Retriever:
     """Nominates and scores. Nothing of it changes."""
 
     def __init__(self, bundle: Bundle, cache: Path | None = None) -> None:
@@ -131,7 +131,7 @@ class Retrieved:
             met = items[place] == counts.successor[row]
             out[place[met]] += worth * counts.mass[row][met]
             total += worth * float(counts.row_mass[item])
-            kept += worth * float(counts.kept_mass[item])
+            kept += worth * float(counts.stored_mass[item])
         rest = max(total - kept, 0.0) + counts.settings.smoothing
         whole = total + counts.settings.smoothing
         out = (out + rest * counts.popularity[items]) / whole

@@ -106,7 +106,7 @@ def find_version(shelf: Path, version: str) -> Path:
     return shelf / version
 
 
-def place(shelf: Path, version: str, reason: str, made: str) -> None:
+def activate(shelf: Path, version: str, reason: str, made: str) -> None:
     """Let `version` serve from now on, without a gate; the change is recorded.
 
     Raises BundleError naming the nearest version where there is none of that name, and where
@@ -133,7 +133,7 @@ def promote(
             f"bundle {version!r} was not promoted: {'; '.join(worse)}. To promote it all the "
             f"same, give a reason: propense shelf promote {version} --reason '...'"
         )
-    place(shelf, version, reason or "not worse than what served", made)
+    activate(shelf, version, reason or "not worse than what served", made)
 
 
 def _what_is_worse(shelf: Path, version: str) -> list[str]:
@@ -208,7 +208,7 @@ def rollback(shelf: Path, made: str, public_keys: Sequence[bytes] = ()) -> str:
     """
     version = version_before(shelf)
     read_manifest(find_version(shelf, version), public_keys=public_keys)
-    place(shelf, version, f"rolled back from {read_current(shelf).version}", made)
+    activate(shelf, version, f"rolled back from {read_current(shelf).version}", made)
     return version
 
 

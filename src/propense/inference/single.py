@@ -91,7 +91,7 @@ def count_one(counts: TransitionCounts, histories: Histories, end: int) -> Float
     items = np.array([item for item, _ in sources], np.int64)
     worth = np.array([weight for _, weight in sources], np.float64) * counts.divided[items]
     total = float(worth @ counts.row_mass[items])
-    rest = max(total - float(worth @ counts.kept_mass[items]), 0.0) + counts.settings.smoothing
+    rest = max(total - float(worth @ counts.stored_mass[items]), 0.0) + counts.settings.smoothing
     out = _add_rows(counts, items, worth.astype(np.float32))
     out += (rest * counts.popularity).astype(np.float32)
     out /= np.float32(total + counts.settings.smoothing)

@@ -29,7 +29,7 @@ from propense.evaluation.report.card import render_card
 from propense.evaluation.report.page.render import render_page
 from propense.export.bundle import write_bundle
 from propense.inference.artifact import manifest
-from propense.inference.shelf import next_version, place, read_current
+from propense.inference.shelf import activate, next_version, read_current
 from propense.models.shape import WEIGHTS
 from propense.pipeline.learning_curve import SENTENCE, make_curve
 from propense.pipeline.live import exported_live
@@ -49,7 +49,7 @@ from propense.tables.cleaning.clean import clean as clean_tables
 from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import read as read_sources
 from propense.tables.splitting.split import split as split_tables
-from propense.training.customer_model import learn, open_model, refresh
+from propense.training.customer_model import fit_customer_model, open_model, refresh
 from propense.training.downweighting import downweight_shilling
 
 __all__ = [
@@ -157,7 +157,7 @@ def train(settings: Settings, progress: Progress = SILENT) -> None:
     """
     for number, dataset in enumerate(_folds(settings)):
         folder = _training_folder(settings, number)
-        learn(dataset, settings, folder, progress, earlier=_earlier(settings, folder))
+        fit_customer_model(dataset, settings, folder, progress, earlier=_earlier(settings, folder))
 
 
 def rivals(settings: Settings, progress: Progress = SILENT) -> None:
@@ -259,7 +259,7 @@ def pack(settings: Settings, progress: Progress = SILENT) -> Path:
         shelf / version,
     )  # fmt: skip
     if settings.pack.promote == "first" and read_current(shelf).version is None:
-        place(shelf, version, "first on the shelf", report.made or "")
+        activate(shelf, version, "first on the shelf", report.made or "")
     run.packed.mkdir(parents=True, exist_ok=True)
     (run.packed / "version.txt").write_text(version, "utf-8")
     return bundle

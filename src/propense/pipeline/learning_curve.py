@@ -34,7 +34,12 @@ from propense.pipeline.scoring import ModelSet, score_goals, score_rankings
 from propense.progress import Progress
 from propense.schemas import FIRST_KNOWN, TRAIN, Doubles
 from propense.settings import Settings
-from propense.training.customer_model import CustomerModel, learn, open_model, read_notes
+from propense.training.customer_model import (
+    CustomerModel,
+    fit_customer_model,
+    open_model,
+    read_notes,
+)
 from propense.training.downweighting import find_successes
 from propense.training.shaping import derive_shape
 from propense.training.subsample import draw_users, take_share
@@ -93,7 +98,7 @@ def make_curve(
     model = msgspec.structs.replace(settings.model, ensemble=n_networks)
     settings = msgspec.structs.replace(settings, model=model, tuning=None)
     own = read_notes(trained)
-    if own.taken is not None:
+    if own.transferred is not None:
         notes.append(
             Text(
                 "The run's own network began where an earlier training had ended; the others "
@@ -102,7 +107,7 @@ def make_curve(
             )
         )
     dials = own.dials
-    settings = settings if dials is None else dials.laid_over(settings)
+    settings = settings if dials is None else dials.applied_to(settings)
     points: list[LearningPoint] = []
     sums: dict[str, Sums] = {}
     task = "learning curve"
@@ -237,7 +242,7 @@ def _make_point(
         shutil.rmtree(working, ignore_errors=True)
         working.mkdir(parents=True)
         begun.write_text(mark, "utf-8")
-    learned = learn(share, resized, working, Named(progress, plan.words))
+    learned = fit_customer_model(share, resized, working, Named(progress, plan.words))
     return _judge_point(plan, share, resized, learned)
 
 

@@ -161,16 +161,16 @@ def _learned_from(fold: ModelSet) -> list[Text]:
                 "[train] max_minutes 在验证集叫停之前结束了训练：给更多时间，网络可能更好。",
             )
         )
-    if notes.taken is not None:
-        taken = notes.taken
+    if notes.transferred is not None:
+        report = notes.transferred
         said.append(
             Text(
                 f"The network began where the run's last training on less data had ended, after "
-                f"{taken.passes:,} passes: {taken.share:.0%} of its weights, the vectors of "
-                f"{taken.items:,} of {taken.n_items:,} items among them.",
-                f"网络从本流程上一次训练（数据较少，共 {taken.passes:,} 轮）结束处开始："
-                f"沿用 {taken.share:.0%} 的权重，"
-                f"其中包括 {taken.n_items:,} 个物品中 {taken.items:,} 个的向量。",
+                f"{report.passes:,} passes: {report.share:.0%} of its weights, the vectors of "
+                f"{report.items:,} of {report.n_items:,} items among them.",
+                f"网络从本流程上一次训练（数据较少，共 {report.passes:,} 轮）结束处开始："
+                f"沿用 {report.share:.0%} 的权重，"
+                f"其中包括 {report.n_items:,} 个物品中 {report.items:,} 个的向量。",
             )
         )
     if notes.n_rows == notes.n_rows_available:

@@ -25,7 +25,7 @@ from propense.progress import Progress
 from propense.schemas import TRAIN, VALIDATION, GoalPlan
 from propense.settings import Settings
 from propense.training.customer_model import item_setup
-from propense.training.thread_pool import run_side_by_side
+from propense.training.thread_pool import run_in_threads
 from propense.training.train import set_threads
 
 MEMBERS = 4
@@ -54,7 +54,7 @@ def fit_rivals(dataset: Dataset, settings: Settings, folder: Path, progress: Pro
 
     progress.start("rivals", len(fits))
     with threadpool_limits(share):
-        run_side_by_side([partial(make, fit) for fit in fits], at_once, threads)
+        run_in_threads([partial(make, fit) for fit in fits], at_once, threads)
     progress.finish("rivals")
 
 
@@ -105,7 +105,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
             bins=None if is_raw(name) else dataset.encoder.bins,
             trials=settings.rivals.trials,
             max_rows=rows[name],
-            rows_given=int((dataset.rows.part == TRAIN).sum()),
+            rows_available=int((dataset.rows.part == TRAIN).sum()),
             seed=settings.train.seed,
             threads=threads,
             members=MEMBERS,

@@ -75,7 +75,7 @@ class CustomerState:
         """The one row of the customer's profile."""
         if self._profiles is None:
             made = self.bundle.encoder.profiles_of([self._traits])
-            self._profiles = self.bundle.fingerprint.bounds.clip_profiles(made)[0]
+            self._profiles = self.bundle.reference_profile.bounds.clip_profiles(made)[0]
         return self._profiles
 
     @property

@@ -16,7 +16,7 @@ from propense.history.records import Customer
 from propense.inference.artifact.clipping import Clipper
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.new_items import with_items
-from propense.inference.retrieval import NEAREST, Retrieved, needs_retrieval
+from propense.inference.retrieval import NEAREST, Retriever, needs_retrieval
 from propense.inference.scoring.candidates import Candidates
 from propense.inference.single import score_one
 from propense.models.shape import ItemHead
@@ -89,8 +89,8 @@ class ScoringEngine:
         self.bundle = bundle
         self.stock = stock
         self.cache = Cache(cache_bytes)
-        self._clipper = Clipper(bundle.fingerprint.bounds, bundle.encoder.actions)
-        self._nominees = Retrieved(bundle) if needs_retrieval(bundle) else None
+        self._clipper = Clipper(bundle.reference_profile.bounds, bundle.encoder.actions)
+        self._nominees = Retriever(bundle) if needs_retrieval(bundle) else None
         named = {DEFAULT: Scenario(k=bundle.info.k), **scenarios}
         self.places = {name: self._prepare(name, scenario) for name, scenario in named.items()}
 

@@ -49,7 +49,7 @@ class Training(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, kw_only=True):
     """Everything of a training that is not a tensor."""
 
-    fingerprint: str
+    inputs_hash: str
     epoch: int = 0
     step: int = 0
     """Steps of this epoch already made."""
@@ -90,7 +90,7 @@ def write_checkpoint(
         save_file(tensors, unfinished, {"state": msgspec.json.encode(state).decode()})
 
 
-def read_checkpoint(folder: Path, fingerprint: str) -> tuple[State, dict[str, Tensor]] | None:
+def read_checkpoint(folder: Path, inputs_hash: str) -> tuple[State, dict[str, Tensor]] | None:
     """The last checkpoint made from the same data and settings, or None."""
     file = folder / "checkpoint.safetensors"
     if not file.exists():
@@ -98,7 +98,7 @@ def read_checkpoint(folder: Path, fingerprint: str) -> tuple[State, dict[str, Te
     with safe_open(file, framework="pt") as stream:
         metadata: dict[str, str] = stream.metadata()
     state = msgspec.json.decode(metadata["state"], type=State)
-    if state.fingerprint != fingerprint:
+    if state.inputs_hash != inputs_hash:
         return None
     return state, load_file(file)
 

@@ -27,7 +27,7 @@ from propense.training.gate import fit_gate
 from propense.training.graphs import Networks
 from propense.training.shaping import content_tensors
 from propense.training.train import (
-    MAX_JUDGED,
+    MAX_VALIDATION_ROWS,
     draw,
     make_ranker,
     make_scorer,
@@ -37,7 +37,12 @@ from propense.training.train import (
     train_network,
 )
 from propense.training.tuning import Dials, tune
-from propense.training.warm_start import InitialWeights, TransferReport, find_start, write_origin
+from propense.training.warm_start import (
+    InitialWeights,
+    TransferReport,
+    find_initial_weights,
+    write_trained_from,
+)
 
 
 class Notes(msgspec.Struct, frozen=True):
@@ -52,7 +57,7 @@ class Notes(msgspec.Struct, frozen=True):
     dials: Dials | None = None
     """What the search of `[tuning]` chose; None where there was none."""
     trials: int = 0
-    taken: TransferReport | None = None
+    transferred: TransferReport | None = None
     """What it took over from an earlier training; None where it began cold."""
     cold: str = ""
     """Why it began cold."""
@@ -92,7 +97,7 @@ class CustomerModel:
         return ranked
 
 
-def learn(
+def fit_customer_model(
     dataset: Dataset,
     settings: Settings,
     folder: Path,
@@ -107,16 +112,16 @@ def learn(
     if settings.tuning is not None:
         tuned = tune(dataset, settings, folder, progress)
         dials, trials = tuned.best.dials, len(tuned.trials)
-        settings = dials.laid_over(settings)
-    start, cold = start_from(earlier, dataset, settings)
-    trained = train_network(dataset, settings, folder, progress, start=start)
+        settings = dials.applied_to(settings)
+    initial, cold = choose_initial_weights(earlier, dataset, settings)
+    trained = train_network(dataset, settings, folder, progress, initial=initial)
     gate = None
     if trained.shape.n_item_heads and len(dataset.targets):
         counts = count_transitions(dataset, settings)
         counts.save(folder / "counts.safetensors")
         targets = dataset.targets.of_part(VALIDATION)
         rng = np.random.default_rng([settings.train.seed, 2])
-        targets = targets.take(draw(len(targets), MAX_JUDGED, rng))
+        targets = targets.take(draw(len(targets), MAX_VALIDATION_ROWS, rng))
         ranker = make_ranker(dataset, trained.scorer)
         assert ranker is not None
         if len(targets):
@@ -127,14 +132,14 @@ def learn(
             gate = (found.network, found.counts, found.own)
     notes = Notes(
         trained.trainings, trained.n_rows, trained.n_rows_available, gate, dials, trials,
-        trained.taken, cold,
+        trained.transferred, cold,
     )  # fmt: skip
-    write_origin(dataset, settings, folder)
+    write_trained_from(dataset, settings, folder)
     (folder / "customer_model.json").write_bytes(msgspec.json.encode(notes))
     return open_model(dataset, settings, folder)
 
 
-def start_from(
+def choose_initial_weights(
     earlier: Path | None, dataset: Dataset, settings: Settings
 ) -> tuple[InitialWeights | None, str]:
     """What a training can begin with, and why it begins cold where it does."""
@@ -146,7 +151,7 @@ def start_from(
         notes = read_notes(earlier)
     except msgspec.DecodeError:
         return None, "the earlier training was written by another version"
-    return find_start(earlier, dataset, settings, notes.trainings, notes.taken)
+    return find_initial_weights(earlier, dataset, settings, notes.trainings, notes.transferred)
 
 
 def open_model(dataset: Dataset, settings: Settings, folder: Path) -> CustomerModel:
@@ -172,7 +177,7 @@ def read_notes(folder: Path) -> Notes:
 def refresh(
     dataset: Dataset,
     settings: Settings,
-    judged: CustomerModel,
+    evaluated: CustomerModel,
     folder: Path,
     progress: Progress | None = None,
     earlier: Path | None = None,
@@ -187,27 +192,27 @@ def refresh(
     everything = replace(dataset, rows=replace(dataset.rows, part=part))
     everything = read_until(everything, dataset.histories.offsets[1:].copy())
     everything = downweight_shilling(everything, settings)
-    passes = [training.passes for training in judged.notes.trainings]
-    start = None
-    if judged.notes.taken is not None:
-        start, why = start_from(earlier, dataset, settings)
-        if start is None:
+    passes = [training.passes for training in evaluated.notes.trainings]
+    initial = None
+    if evaluated.notes.transferred is not None:
+        initial, why = choose_initial_weights(earlier, dataset, settings)
+        if initial is None:
             raise TrainError(
                 f"the network began where an earlier training ended, and cannot be refitted from "
                 f"there: {why}; train it again with: propense train --force"
             )
-    if judged.notes.dials is not None:
-        settings = judged.notes.dials.laid_over(settings)
+    if evaluated.notes.dials is not None:
+        settings = evaluated.notes.dials.applied_to(settings)
     trained = train_network(
-        everything, settings, folder, progress or NoProgress(), passes, start=start,
-        like=judged.shape,
+        everything, settings, folder, progress or NoProgress(), passes, initial=initial,
+        like=evaluated.shape,
     )  # fmt: skip
-    if judged.ranker is not None and judged.ranker.counts is not None:
-        counts = judged.ranker.counts
+    if evaluated.ranker is not None and evaluated.ranker.counts is not None:
+        counts = evaluated.ranker.counts
         assert isinstance(counts, TransitionCounts)
         count_transitions(everything, settings, counts).save(folder / "counts.safetensors")
     notes = msgspec.structs.replace(
-        judged.notes, trainings=trained.trainings, n_rows=trained.n_rows,
+        evaluated.notes, trainings=trained.trainings, n_rows=trained.n_rows,
         n_rows_available=trained.n_rows_available,
     )  # fmt: skip
     (folder / "customer_model.json").write_bytes(msgspec.json.encode(notes))

@@ -24,16 +24,16 @@ def downweight_shilling(dataset: Dataset, settings: Settings) -> Dataset:
     to show; goals still learn from them, and validation and test stay what they are.
     """
     weights = weights_of(dataset, settings)
-    doubted = np.flatnonzero(weights < 1)
-    if not len(doubted):
+    suspects = np.flatnonzero(weights < 1)
+    if not len(suspects):
         return dataset
     histories = dataset.histories
-    kept = np.ones(len(weights), np.bool_)
-    kept[doubted] = [
+    drawn = np.ones(len(weights), np.bool_)
+    drawn[suspects] = [
         draw_number(str(histories.user_ids[user]), settings.train.seed) < weights[user]
-        for user in doubted
+        for user in suspects
     ]
-    return read_until(dataset, np.where(kept, dataset.train_end, histories.offsets[:-1]))
+    return read_until(dataset, np.where(drawn, dataset.train_end, histories.offsets[:-1]))
 
 
 def read_until(dataset: Dataset, ends: Ints) -> Dataset:

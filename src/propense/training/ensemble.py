@@ -8,7 +8,7 @@ from functools import partial
 
 from propense.progress import Progress
 from propense.training.loop import Measure, Trainer
-from propense.training.thread_pool import run_side_by_side
+from propense.training.thread_pool import run_in_threads
 from propense.training.validation import Validator
 
 
@@ -25,7 +25,7 @@ def count_at_once(n_networks: int, threads: int) -> int:
 
 def fit_together(
     trainers: Sequence[Trainer],
-    judge: Validator | None,
+    validator: Validator | None,
     measure: Measure,
     progress: Progress,
     threads: int,
@@ -37,7 +37,7 @@ def fit_together(
     at_once = count_at_once(len(trainers), threads)
     if at_once == 1:
         for trainer in trainers:
-            trainer.fit(judge, measure, progress, threading.Event())
+            trainer.fit(validator, measure, progress, threading.Event())
         return
-    jobs = [partial(trainer.fit, judge, measure, progress) for trainer in trainers]
-    run_side_by_side(jobs, at_once, threads)
+    jobs = [partial(trainer.fit, validator, measure, progress) for trainer in trainers]
+    run_in_threads(jobs, at_once, threads)

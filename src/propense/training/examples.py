@@ -42,7 +42,7 @@ class Batch:
     query_time: np.ndarray
     pair_sequence: Ints
     """(n_pairs,) sequence of the batch each next-item pair belongs to."""
-    pair_place: Ints
+    pair_position: Ints
     """(n_pairs,) its event within the sequence."""
     pair_item: Ints
     pair_head: Ints
@@ -67,7 +67,7 @@ class Examples:
         return int((self.windows.stop - self.windows.start).sum())
 
 
-def gather_examples(
+def collect_examples(
     histories: Histories,
     clock: EventClock,
     train_end: Ints,
@@ -82,12 +82,12 @@ def gather_examples(
     )
     pairs = find_pairs(histories, train_end, wanted)
     visible = visible_end(histories, rows.user, rows.as_of)
-    learned_from = train_end > histories.offsets[:-1]
-    learned_from[rows.user] = True
+    teaches = train_end > histories.offsets[:-1]
+    teaches[rows.user] = True
     # A row of a customer whose events end before its moment still belongs to the last window.
     reach = train_end.copy()
     np.maximum.at(reach, rows.user, visible)
-    windows = cut_windows(histories, reach, np.flatnonzero(learned_from), max_length)
+    windows = cut_windows(histories, reach, np.flatnonzero(teaches), max_length)
     return Examples(
         histories, clock, windows, pairs, head_of_action, rows, features,
         own_rows(windows, rows.user, visible),
@@ -146,12 +146,12 @@ def draw_queries(queries: Sequences, most: int, rng: np.random.Generator) -> Seq
         return queries
     owner = np.repeat(np.arange(len(queries)), n_queries)
     lottery = np.lexsort((rng.random(len(owner)), owner))
-    place = np.arange(len(owner)) - queries.row_offsets[:-1][owner]
-    kept = np.sort(lottery[place < most])
+    position = np.arange(len(owner)) - queries.row_offsets[:-1][owner]
+    chosen = np.sort(lottery[position < most])
     return Sequences(
         queries.start, queries.stop,
         np.concatenate([[0], np.cumsum(np.minimum(n_queries, most))]).astype(np.int64),
-        queries.rows[kept], queries.visible[kept],
+        queries.rows[chosen], queries.visible[chosen],
     )  # fmt: skip
 
 
@@ -169,8 +169,8 @@ def build_batch(examples: Examples, chosen: Ints, queries: Sequences) -> Batch:
     index, real = pad_index(first, n_pairs)
     chosen_pairs = index[real]
     sequence = np.repeat(np.arange(len(chosen)), n_pairs)
-    place = examples.pairs.source[chosen_pairs] - start[sequence]
-    inside = place >= 0
+    position = examples.pairs.source[chosen_pairs] - start[sequence]
+    inside = position >= 0
     target = examples.pairs.target[chosen_pairs[inside]]
     histories = examples.histories
     return Batch(
@@ -179,7 +179,7 @@ def build_batch(examples: Examples, chosen: Ints, queries: Sequences) -> Batch:
         query_length=plan.length,
         query_time=query_time(histories, start, stop, as_of),
         pair_sequence=sequence[inside],
-        pair_place=place[inside],
+        pair_position=position[inside],
         pair_item=histories.item[target].astype(np.int64),
         pair_head=examples.head_of_action[histories.action[target]],
     )

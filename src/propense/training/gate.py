@@ -49,10 +49,10 @@ def fit_gate(
 
 def _spread(targets: Targets, most: int) -> Targets:
     """At most so many, at least one, evenly over all."""
-    kept = max(most, 1)
-    if len(targets) <= kept:
+    n_kept = max(most, 1)
+    if len(targets) <= n_kept:
         return targets
-    return targets.take(np.linspace(0, len(targets) - 1, kept).astype(np.int64))
+    return targets.take(np.linspace(0, len(targets) - 1, n_kept).astype(np.int64))
 
 
 def climb(blocks: Iterable[OpinionBlock], near: Gate | None = None) -> Gate:
@@ -98,13 +98,13 @@ def _climb(blocks: Iterable[OpinionBlock], free: np.ndarray, start: Doubles) -> 
 class OpinionBlock:
     """Opinions of some rows, and the items that came."""
 
-    def __init__(self, opinions: Sequence[Floats], came: Targets) -> None:
+    def __init__(self, opinions: Sequence[Floats], targets: Targets) -> None:
         self.opinions = opinions
         network = opinions[0]
-        row = np.repeat(np.arange(len(came)), np.diff(came.item_offsets))
-        known = (came.items >= FIRST_KNOWN) & (network[row, came.items] > LOG_LEAST)
-        self.row, self.item = row[known], came.items[known]
-        n_items = np.bincount(self.row, minlength=len(came))
+        row = np.repeat(np.arange(len(targets)), np.diff(targets.item_offsets))
+        learnable = (targets.items >= FIRST_KNOWN) & (network[row, targets.items] > LOG_LEAST)
+        self.row, self.item = row[learnable], targets.items[learnable]
+        n_items = np.bincount(self.row, minlength=len(targets))
         self.share = 1 / n_items[self.row]
         self.asked = n_items > 0
 
@@ -156,13 +156,13 @@ class _Opinions:
     def __iter__(self) -> Iterator[OpinionBlock]:
         wanted, share = self.sought
         for rows in chunks(len(self.targets), BLOCK):
-            came = self.targets.take(np.arange(len(self.targets))[rows])
+            targets = self.targets.take(np.arange(len(self.targets))[rows])
             opinions = self.ranker.log_opinions(
-                wanted[rows], share[rows], self.histories, came.user, came.end,
+                wanted[rows], share[rows], self.histories, targets.user, targets.end,
                 with_own=self.owned is None,
             )  # fmt: skip
             if self.owned is not None:
-                row, item = seen_items(self.histories, came.user, came.end, self.owned)
+                row, item = seen_items(self.histories, targets.user, targets.end, self.owned)
                 for opinion in opinions:
                     opinion[row, item] = LOG_LEAST
-            yield OpinionBlock(opinions, came)
+            yield OpinionBlock(opinions, targets)

@@ -45,14 +45,14 @@ class NextItemGraph(nn.Module):
         named = dict(zip(EVENT_INPUTS, events, strict=True))
         last = (query_length - 1).clamp(min=0)
         part = Part(item_vectors, named, query_length[:, :0], named["time"][:, :0])
-        found = [
+        outputs = [
             _seek(network, part._replace(item_vectors=own), last)
             for network, own in zip(self.networks, _each(item_vectors, self.networks), strict=True)
         ]
-        if len(found) == 1:
-            return found[0]
-        wanted, heads = zip(*found, strict=True)
-        return torch.cat(wanted, dim=-1) / len(found), torch.stack(heads).mean(dim=0)
+        if len(outputs) == 1:
+            return outputs[0]
+        wanted, heads = zip(*outputs, strict=True)
+        return torch.cat(wanted, dim=-1) / len(outputs), torch.stack(heads).mean(dim=0)
 
 
 def _seek(network: nn.Module, part: Part, last: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,11 +89,11 @@ class GoalGraph(nn.Module):
         answers = []
         own = _each(item_vectors, self.networks)
         # Queries stand behind the events; kept in one line of shapes that exporting understands.
-        places = torch.arange(query_length.shape[1], device=query_length.device)
-        places = (places + item_vectors.shape[1]).expand(query_length.shape[0], -1)
+        positions = torch.arange(query_length.shape[1], device=query_length.device)
+        positions = (positions + item_vectors.shape[1]).expand(query_length.shape[0], -1)
         for network, vectors in zip(self.networks, own, strict=True):
             assert isinstance(network, CustomerNetwork)
-            asked = network.read_at(Part(vectors, named, query_length, query_time), places)
+            asked = network.read_at(Part(vectors, named, query_length, query_time), positions)
             raw = network.answer(rows, words, asked.flatten(0, 1))
             answers.append(expect_goals(raw, network.shape))
         return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)

@@ -72,7 +72,7 @@ class Schedule:
     """Rows of a step of a network without a sequence part."""
     max_seconds: float | None
     checkpoint_seconds: float
-    fingerprint: str
+    inputs_hash: str
     mixed: bool = False
     """Products in bfloat16, sums and losses in float32."""
 
@@ -94,28 +94,28 @@ class Trainer:
         network: CustomerNetwork,
         content: Content,
         examples: Examples,
-        course: Schedule,
+        schedule: Schedule,
         folder: Path,
     ) -> None:
         self.network = network
         self.content = content
         self.examples = examples
-        self.course = course
+        self.schedule = schedule
         self.folder = folder
         self.shape = network.shape
         self.device = next(network.parameters()).device
         table = [p for name, p in network.named_parameters() if name.startswith("tabular.")]
-        rest = [p for name, p in network.named_parameters() if not name.startswith("tabular.")]
+        others = [p for name, p in network.named_parameters() if not name.startswith("tabular.")]
         groups = [
             {"params": params, "weight_decay": decay}
-            for params, decay in ((table, TABLE_DECAY), (rest, 0.0))
+            for params, decay in ((table, TABLE_DECAY), (others, 0.0))
             if params
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=course.learning_rate, fused=True)
+        self.optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
         self.average = average_weights(network, self._steps_a_pass())
         self.chance = torch.Generator(self.device)
         draw_masks_from(network, self.chance)
-        self.state = State(fingerprint=course.fingerprint)
+        self.state = State(inputs_hash=schedule.inputs_hash)
         self.best: dict[str, dict[str, Tensor]] = {}
         """Graph -> its weights at its best pass."""
         self.numeric = self._tensor(examples.features.numeric)
@@ -123,7 +123,11 @@ class Trainer:
         self.y = self._tensor(examples.rows.y)
 
     def fit(
-        self, judge: Validator | None, measure: Measure, progress: Progress, halted: threading.Event
+        self,
+        validator: Validator | None,
+        measure: Measure,
+        progress: Progress,
+        halted: threading.Event,
     ) -> None:
         """Train until validation stops improving; `best` ends with the weights of each graph.
 
@@ -136,7 +140,7 @@ class Trainer:
         while not self.state.done:
             epoch_began = time.monotonic() - self.state.epoch_seconds
             steps = self._steps(self.state.epoch)
-            task = f"{self.course.name}epoch {self.state.epoch + 1}"
+            task = f"{self.schedule.name}epoch {self.state.epoch + 1}"
             progress.start(task, len(steps))
             progress.advance(task, self.state.step)
             for step in range(self.state.step, len(steps)):
@@ -145,14 +149,14 @@ class Trainer:
                 self.state.loss_sum += self._step(steps[step], self.state.epoch, step)
                 self.state.step = step + 1
                 progress.advance(task, 1, f"loss {self.state.loss_sum / (step + 1):.4f}")
-                if time.monotonic() - saved > self.course.checkpoint_seconds:
+                if time.monotonic() - saved > self.schedule.checkpoint_seconds:
                     self.state.epoch_seconds = time.monotonic() - epoch_began
                     self._save()
                     saved = time.monotonic()
             progress.finish(task)
-            self._close_epoch(judge, measure, time.monotonic() - epoch_began, len(steps))
+            self._close_epoch(validator, measure, time.monotonic() - epoch_began, len(steps))
             spent = time.monotonic() - began
-            limit = self.course.max_seconds
+            limit = self.schedule.max_seconds
             if limit is not None and spent > limit and not self.state.done:
                 self.state.done = self.state.cut_short = True
             self._save()
@@ -160,28 +164,28 @@ class Trainer:
 
     def _steps_a_pass(self) -> int:
         if not self.shape.has_sequence:
-            return -(-len(self.examples.rows) // self.course.table_rows)
+            return -(-len(self.examples.rows) // self.schedule.table_rows)
         asked = np.minimum(self.examples.queries.n_queries, QUERIES_PER_WINDOW)
         cells = self.examples.n_tokens + int(asked.sum())
-        return -(-min(cells, PASS_CELLS) // self.course.max_cells)
+        return -(-min(cells, PASS_CELLS) // self.schedule.max_cells)
 
     def _steps(self, epoch: int) -> list[Step]:
-        rng = np.random.default_rng([self.course.seed, epoch])
+        rng = np.random.default_rng([self.schedule.seed, epoch])
         if not self.shape.has_sequence:
             rows = len(self.examples.rows)
-            batches = table_batches(rows, self.course.table_rows, rng)
+            batches = table_batches(rows, self.schedule.table_rows, rng)
             return [Step([batch], None) for batch in batches]
-        steps, queries = draw_steps(self.examples, self.course.max_cells, rng)
+        steps, queries = draw_steps(self.examples, self.schedule.max_cells, rng)
         return [Step(parts, queries) for parts in steps]
 
     def _step(self, chosen: Step, epoch: int, step: int) -> float:
         self.network.train()
-        rng = np.random.default_rng([self.course.seed, epoch, step])
+        rng = np.random.default_rng([self.schedule.seed, epoch, step])
         self.chance.manual_seed(int(rng.integers(2**63)))
         warm = 1.0 if epoch else min(1.0, (step + 1) / WARMUP_STEPS)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.course.learning_rate * warm
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.course.mixed):
+            group["lr"] = self.schedule.learning_rate * warm
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.schedule.mixed):
             if chosen.queries is None:
                 loss = self._table_loss(self._tensor(chosen.parts[0]), None)
             else:
@@ -208,8 +212,8 @@ class Trainer:
         target = self._tensor(np.concatenate([part.pair_item for part in parts]))
         items = [self._tensor(part.events["item"]) for part in parts]
         sizes = [item.numel() for item in items]
-        vectors, place = self._vectors(torch.cat([*(i.flatten() for i in items), target]), rng)
-        read = functional.embedding(place[: sum(sizes)], vectors).split(sizes)
+        vectors, index = self._vectors(torch.cat([*(i.flatten() for i in items), target]), rng)
+        read = functional.embedding(index[: sum(sizes)], vectors).split(sizes)
         states = self.network.read(
             [
                 Part(
@@ -222,7 +226,7 @@ class Trainer:
             ]
         )
         after = [
-            events[self._tensor(part.pair_sequence), self._tensor(part.pair_place)]
+            events[self._tensor(part.pair_sequence), self._tensor(part.pair_position)]
             for part, (events, _) in zip(parts, states, strict=True)
         ]
         asked = [
@@ -232,7 +236,7 @@ class Trainer:
         loss = torch.zeros((), device=vectors.device)
         if len(target):
             head = self._tensor(np.concatenate([part.pair_head for part in parts]))
-            loss = loss + self._next_loss(torch.cat(after), head, vectors, place[sum(sizes) :])
+            loss = loss + self._next_loss(torch.cat(after), head, vectors, index[sum(sizes) :])
         if self.shape.goals:
             rows = np.concatenate([part.query_row[part.query_row >= 0] for part in parts])
             if len(rows):
@@ -243,21 +247,21 @@ class Trainer:
         """Vectors this step needs; places of the `needed` items, then of negatives."""
         assert self.network.items is not None
         if self.shape.n_seen <= FULL_SOFTMAX_ITEMS:
-            distinct, place = torch.arange(self.shape.n_seen, device=self.device), needed
+            distinct, index = torch.arange(self.shape.n_seen, device=self.device), needed
         else:
             negatives = self._tensor(draw_negatives(self.shape.n_seen, NEGATIVES, rng))
-            distinct, place = torch.cat([needed, negatives]).unique(return_inverse=True)
+            distinct, index = torch.cat([needed, negatives]).unique(return_inverse=True)
         id_item = distinct
         if self.shape.has_content:
             hidden = self._tensor(rng.random(len(distinct)) < ID_DROPOUT)
             id_item = torch.where(hidden & (distinct >= FIRST_KNOWN), UNSEEN, distinct)
-        return self.network.items(distinct, self.content, id_item), place
+        return self.network.items(distinct, self.content, id_item), index
 
-    def _next_loss(self, after: Tensor, head: Tensor, vectors: Tensor, place: Tensor) -> Tensor:
+    def _next_loss(self, after: Tensor, head: Tensor, vectors: Tensor, index: Tensor) -> Tensor:
         """Cross-entropy of the next item under its action's head, and of the head itself."""
         wanted = self.network.seek(after)[torch.arange(len(head), device=self.device), head]
-        target = place[: len(head)]
-        sampled = place[len(head) :] if self.shape.n_seen > FULL_SOFTMAX_ITEMS else None
+        target = index[: len(head)]
+        sampled = index[len(head) :] if self.shape.n_seen > FULL_SOFTMAX_ITEMS else None
         if sampled is None:
             vectors, target = vectors[FIRST_KNOWN:], target - FIRST_KNOWN
         loss = next_item_loss(wanted, target, vectors, sampled)
@@ -276,19 +280,19 @@ class Trainer:
         return mean_known(goal_losses(raw, y, self.shape), y).sum()
 
     def _close_epoch(
-        self, judge: Validator | None, measure: Measure, seconds: float, n_steps: int
+        self, validator: Validator | None, measure: Measure, seconds: float, n_steps: int
     ) -> None:
         state = self.state
         average = self.average.module
         assert isinstance(average, CustomerNetwork)
         average.eval()
-        scores = measure(average, judge) if judge is not None else Scores()
+        scores = measure(average, validator) if validator is not None else Scores()
         record = EpochRecord(
             state.epoch, round(seconds, 3), state.loss_sum / max(n_steps, 1), scores
         )
         state.curves = [*state.curves, record]
         weights: dict[str, Tensor] | None = None
-        for graph, passes in self.course.passes.items():
+        for graph, passes in self.schedule.passes.items():
             score = scores.of(graph)
             if score is None:
                 score = float(min(state.epoch + 1, passes))
@@ -298,18 +302,18 @@ class Trainer:
                     weights = {name: t.detach().clone() for name, t in average.state_dict().items()}
                 state.best = state.best | {graph: Best(state.epoch, score)}
                 self.best[graph] = weights
-        waited = state.epoch - max(best.epoch for best in state.best.values())
-        if all(scores.of(graph) is None for graph in self.course.passes):
+        epochs_without_gain = state.epoch - max(best.epoch for best in state.best.values())
+        if all(scores.of(graph) is None for graph in self.schedule.passes):
             # Nothing tells one pass from another: some are made, and the last is kept.
-            waited = state.epoch + 1
-        tired = judge is not None and waited >= self.course.patience
+            epochs_without_gain = state.epoch + 1
+        exhausted = validator is not None and epochs_without_gain >= self.schedule.patience
         state.epoch, state.step, state.loss_sum, state.epoch_seconds = state.epoch + 1, 0, 0.0, 0.0
-        state.done = tired or state.epoch >= max(self.course.passes.values())
+        state.done = exhausted or state.epoch >= max(self.schedule.passes.values())
 
     def _resume(self) -> None:
-        found = read_checkpoint(self.folder, self.course.fingerprint)
-        if found is not None:
-            self.state, tensors = found
+        checkpoint = read_checkpoint(self.folder, self.schedule.inputs_hash)
+        if checkpoint is not None:
+            self.state, tensors = checkpoint
             self.best = restore(self.state, tensors, self.network, self.average, self.optimizer)
 
     def _save(self) -> None:

@@ -43,9 +43,9 @@ class _CandidateSoftmax(torch.autograd.Function):
     def forward(
         ctx: Any, wanted: Tensor, target: Tensor, vectors: Tensor, candidates: Tensor
     ) -> Tensor:
-        place_of = torch.full((len(vectors),), -1, dtype=torch.long, device=vectors.device)
-        place_of[candidates] = torch.arange(len(candidates), device=vectors.device)
-        own = place_of[target]
+        position_of = torch.full((len(vectors),), -1, dtype=torch.long, device=vectors.device)
+        position_of[candidates] = torch.arange(len(candidates), device=vectors.device)
+        own_position = position_of[target]
         offered = vectors[candidates]
         hit = vectors[target]
         positive = (wanted * hit).sum(dim=1)
@@ -57,20 +57,20 @@ class _CandidateSoftmax(torch.autograd.Function):
         rows = max(1, BLOCK_CELLS // max(len(candidates), 1))
         for first in range(0, n_pairs, rows):
             block = slice(first, min(first + rows, n_pairs))
-            among = own[block]
+            among = own_position[block]
             scores = wanted[block] @ offered.T
             clash = (among >= 0).nonzero()[:, 0]
             scores[clash, among[clash]] = float("-inf")
             likely = positive[block]
             top = torch.maximum(scores.amax(dim=1), likely)
             mass = scores.sub_(top[:, None]).exp_()
-            mine = (likely - top).exp_()
-            whole = mass.sum(dim=1).add_(mine)
-            total += (whole.log() + top - likely).sum()
-            mass.div_(whole[:, None])
+            own_mass = (likely - top).exp_()
+            total_mass = mass.sum(dim=1).add_(own_mass)
+            total += (total_mass.log() + top - likely).sum()
+            mass.div_(total_mass[:, None])
             pull_wanted[block] = mass @ offered
             pull_offered.addmm_(mass.T, wanted[block])
-            pull_positive[block] = mine / whole - 1
+            pull_positive[block] = own_mass / total_mass - 1
         pull_wanted.addcmul_(pull_positive[:, None], hit)
         pull_vectors = torch.zeros_like(vectors)
         pull_vectors[candidates] = pull_offered

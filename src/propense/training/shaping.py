@@ -34,13 +34,13 @@ def derive_shape(
     heads = plan_heads(dataset, settings.recommend) if sequence else ()
     goals = tuple(dataset.plan.goals)
     n_rows = int((dataset.rows.part == 0).sum())
-    learned = int((dataset.train_end - histories.offsets[:-1]).sum())
-    n_examples = max(learned if heads else 0, n_rows)
+    n_train_events = int((dataset.train_end - histories.offsets[:-1]).sum())
+    n_examples = max(n_train_events if heads else 0, n_rows)
     n_items = content.n_seen if heads else 0
     n_networks = settings.model.count_networks(n_examples, table=not sequence, n_items=n_items)
     ensemble, packed = (n_networks, 1) if sequence else (1, n_networks)
     hidden, members, table_dropout = derive_table(n_rows, n_networks)
-    dropout = _or(settings.model.dropout, derive_dropout(learned, content.n_seen))
+    dropout = _or(settings.model.dropout, derive_dropout(n_train_events, content.n_seen))
     table_dropout = _or(settings.model.table_dropout, table_dropout)
     if like is not None:
         hidden, members = like.hidden, like.members
@@ -74,8 +74,8 @@ def derive_shape(
     )
 
 
-def _or(said: float | None, derived: float) -> float:
-    return derived if said is None else said
+def _or(value: float | None, derived: float) -> float:
+    return derived if value is None else value
 
 
 def count_seen(dataset: Dataset) -> int:
@@ -85,10 +85,10 @@ def count_seen(dataset: Dataset) -> int:
     that the encoder knew from the catalogue alone may have been met by now.
     """
     histories = dataset.histories
-    place = np.arange(histories.n_events) - np.repeat(
+    position = np.arange(histories.n_events) - np.repeat(
         histories.offsets[:-1], np.diff(histories.offsets)
     )
-    inside = place < np.repeat(
+    inside = position < np.repeat(
         dataset.train_end - histories.offsets[:-1], np.diff(histories.offsets)
     )
     return max(dataset.content.n_seen, int(histories.item[inside].max(initial=0)) + 1)
@@ -107,9 +107,9 @@ def plan_heads(dataset: Dataset, recommend: Recommend | None) -> tuple[ItemHead,
     others = tuple(int(a) for a in present if a not in positive)
     weights = dict(recommend.weights) if recommend else {}
     heads: list[ItemHead] = []
-    for place, action in enumerate(positive):
+    for position, action in enumerate(positive):
         word = actions.word(int(action))
-        if place >= MAX_HEADS:
+        if position >= MAX_HEADS:
             last = heads[-1]
             heads[-1] = ItemHead(f"{last.name}+{word}", (*last.actions, int(action)), last.weight)
         else:

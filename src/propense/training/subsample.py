@@ -18,10 +18,10 @@ def draw_users(dataset: Dataset, share: float, seed: int) -> npt.NDArray[np.bool
     Of one seed the smaller share is always part of the larger one; at least one customer is
     drawn where there is any.
     """
-    learned = dataset.train_end > dataset.histories.offsets[:-1]
-    learned[dataset.rows.user[dataset.rows.part == TRAIN]] = True
-    order = np.random.default_rng([seed, 5]).permutation(np.flatnonzero(learned))
-    drawn = np.zeros(len(learned), np.bool_)
+    teaches = dataset.train_end > dataset.histories.offsets[:-1]
+    teaches[dataset.rows.user[dataset.rows.part == TRAIN]] = True
+    order = np.random.default_rng([seed, 5]).permutation(np.flatnonzero(teaches))
+    drawn = np.zeros(len(teaches), np.bool_)
     drawn[order[: max(1, round(share * len(order)))]] = True
     return drawn
 

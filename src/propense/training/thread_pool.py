@@ -12,7 +12,7 @@ Job = Callable[[threading.Event], None]
 """Should leave soon once the event is set."""
 
 
-def run_side_by_side(jobs: Sequence[Job], at_once: int, threads: int) -> None:
+def run_in_threads(jobs: Sequence[Job], at_once: int, threads: int) -> None:
     """Run `jobs` in order, `at_once` at a time; each has its even share of torch's `threads`.
 
     After an error, which is raised, those that wait do not begin.
@@ -32,10 +32,10 @@ def run_side_by_side(jobs: Sequence[Job], at_once: int, threads: int) -> None:
     share = max(1, threads // at_once)
     try:
         with ThreadPoolExecutor(at_once, "side", torch.set_num_threads, (share,)) as pool:
-            found = [pool.submit(run, job) for job in jobs]
+            futures = [pool.submit(run, job) for job in jobs]
             try:
-                for each in as_completed(found):
-                    each.result()
+                for future in as_completed(futures):
+                    future.result()
             finally:
                 # Leaving the pool waits for what still runs.
                 halted.set()

@@ -28,7 +28,7 @@ from propense.settings import Settings
 from propense.settings.learning import MAX_TRAIN_ROWS
 from propense.training.checkpoints import Training
 from propense.training.ensemble import count_at_once, fit_together
-from propense.training.examples import Examples, gather_examples
+from propense.training.examples import Examples, collect_examples
 from propense.training.graphs import Networks, TorchGraphs, read_item_vectors
 from propense.training.loop import Schedule, Trainer
 from propense.training.losses import constant_outputs
@@ -43,11 +43,11 @@ from propense.training.warm_start import (
     InitialWeights,
     Transferred,
     TransferReport,
-    sum_up,
-    take_over,
+    summarise_transfers,
+    transfer_weights,
 )
 
-_SEEDS_APART = 1_000_003
+_SEED_STEP = 1_000_003
 """Between the networks of an ensemble, so that runs of neighbouring seeds share none."""
 STEPS_A_PASS = 160
 """What a small set's pass is cut into: larger steps learn less from the same examples."""
@@ -55,7 +55,7 @@ MIN_CELLS, MAX_CELLS = 256, 4096
 """Events and moments of a step: smaller ones waste the processor, larger ones examples."""
 TABLE_STEPS, MIN_ROWS, MAX_ROWS = 100, 32, 2048
 """The same for a plain table: steps of a pass, and the rows of one."""
-MAX_JUDGED = 10_000
+MAX_VALIDATION_ROWS = 10_000
 """Validation rows, and target rows, of the sample that decides when to stop."""
 
 
@@ -71,7 +71,7 @@ class TrainedNetwork:
     """One a network of the ensemble."""
     n_rows: int
     n_rows_available: int
-    taken: TransferReport | None = None
+    transferred: TransferReport | None = None
     """From an earlier training; None where it began cold."""
 
     @property
@@ -85,8 +85,8 @@ def train_network(
     folder: Path,
     progress: Progress | None = None,
     passes: Sequence[dict[str, int]] | None = None,
-    watch: Callable[[Scores], None] | None = None,
-    start: InitialWeights | None = None,
+    on_scores: Callable[[Scores], None] | None = None,
+    initial: InitialWeights | None = None,
     like: NetworkShape | None = None,
 ) -> TrainedNetwork:
     """Train until validation says stop, or for exactly each network's `passes` without a judge.
@@ -119,36 +119,36 @@ def train_network(
     clock = dataset.clock()
     content = content_tensors(dataset.content).to(device)
     y = torch.from_numpy(np.ascontiguousarray(rows.y))
-    examples = gather_examples(
+    examples = collect_examples(
         dataset.histories, clock, dataset.train_end, rows,
         dataset.features_of(rows), head_of_action(shape), shape.max_length,
     ) if shape.has_sequence else _table_examples(dataset, clock, rows)  # fmt: skip
-    judge = _judge(dataset, clock, rng) if passes is None else None
+    validator = _make_validator(dataset, clock, rng) if passes is None else None
 
-    def measure(network: CustomerNetwork, judge: Validator) -> Scores:
+    def measure(network: CustomerNetwork, validator: Validator) -> Scores:
         alone = [network]
         scorer = make_scorer(Networks(alone, alone), content)
-        scores = judge.scores(scorer, make_ranker(dataset, scorer))
-        if watch is not None:
-            watch(scores)
+        scores = validator.scores(scorer, make_ranker(dataset, scorer))
+        if on_scores is not None:
+            on_scores(scores)
         return scores
 
     lanes, mixed = (threads, False) if device.type == "cpu" else (1, True)
     outputs = constant_outputs(y, shape)
-    from_where = "" if start is None else start.digest
-    taken: list[Transferred] = []
+    initial_hash = "" if initial is None else initial.digest
+    transferred: list[Transferred] = []
     trainers = []
     for number in range(shape.ensemble):
         exactly = None if passes is None else passes[number]
-        course = _course(examples, settings, shape, number, exactly, lanes, mixed)
-        course = replace(course, fingerprint=course.fingerprint + from_where)
-        torch.manual_seed(course.seed)
+        schedule = _make_schedule(examples, settings, shape, number, exactly, lanes, mixed)
+        schedule = replace(schedule, inputs_hash=schedule.inputs_hash + initial_hash)
+        torch.manual_seed(schedule.seed)
         network = build_network(dataset, shape, outputs)
-        if start is not None:
-            taken.append(take_over(network, dataset.encoder, start, number))
+        if initial is not None:
+            transferred.append(transfer_weights(network, dataset.encoder, initial, number))
         network = network.to(device)
-        trainers.append(Trainer(network, content, examples, course, folder / f"network-{number}"))
-    fit_together(trainers, judge, measure, progress or NoProgress(), lanes)
+        trainers.append(Trainer(network, content, examples, schedule, folder / f"network-{number}"))
+    fit_together(trainers, validator, measure, progress or NoProgress(), lanes)
     for trainer in trainers:
         for graph, weights in trainer.best.items():
             save_file(weights, trainer.folder / f"{graph}.safetensors")
@@ -157,21 +157,21 @@ def train_network(
     return TrainedNetwork(
         networks, content, make_scorer(networks, content), clock,
         [trainer.state.summary() for trainer in trainers], len(rows), len(everything),
-        None if start is None else sum_up(taken, start, shape.n_items),
+        None if initial is None else summarise_transfers(transferred, initial, shape.n_items),
     )  # fmt: skip
 
 
 def open_networks(folder: Path) -> Networks:
     """The networks that a training left in `folder`, ready to be asked."""
     shape = msgspec.json.decode((folder / "shape.json").read_bytes(), type=NetworkShape)
-    found: list[list[CustomerNetwork]] = []
+    networks: list[list[CustomerNetwork]] = []
     for graph in shape.graphs:
-        found.append([CustomerNetwork(shape) for _ in range(shape.ensemble)])
-        for number, network in enumerate(found[-1]):
+        networks.append([CustomerNetwork(shape) for _ in range(shape.ensemble)])
+        for number, network in enumerate(networks[-1]):
             weights = load_file(folder / f"network-{number}" / f"{graph}.safetensors")
             network.load_state_dict(weights)
             network.eval()
-    return Networks(found[0], found[-1])
+    return Networks(networks[0], networks[-1])
 
 
 def set_threads(threads: int | None) -> int:
@@ -190,13 +190,13 @@ def _n_cores() -> int:
 
 def choose_device(asked: str) -> torch.device:
     """Where networks are trained. Raises TrainError where there is no such device."""
-    there = torch.cuda.is_available()
-    if asked == "cuda" and not there:
+    available = torch.cuda.is_available()
+    if asked == "cuda" and not available:
         raise TrainError(
             '[train] device = "cuda", but torch finds no CUDA device here; install torch for CUDA, '
             'or set device = "auto"'
         )
-    return torch.device("cuda" if there and asked != "cpu" else "cpu")
+    return torch.device("cuda" if available and asked != "cpu" else "cpu")
 
 
 def make_scorer(networks: Networks, content: Content) -> Scorer:
@@ -242,11 +242,11 @@ def draw(total: int, most: int, rng: np.random.Generator) -> Ints:
     return np.sort(rng.choice(total, most, replace=False))
 
 
-def _judge(dataset: Dataset, clock: EventClock, rng: np.random.Generator) -> Validator:
+def _make_validator(dataset: Dataset, clock: EventClock, rng: np.random.Generator) -> Validator:
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == VALIDATION))
-    rows = rows.take(draw(len(rows), MAX_JUDGED, rng))
+    rows = rows.take(draw(len(rows), MAX_VALIDATION_ROWS, rng))
     targets = dataset.targets.of_part(VALIDATION)
-    targets = targets.take(draw(len(targets), MAX_JUDGED, rng))
+    targets = targets.take(draw(len(targets), MAX_VALIDATION_ROWS, rng))
     return Validator(
         dataset.histories, clock, rows, dataset.features_of(rows), targets,
         owned_actions(dataset.encoder),
@@ -255,14 +255,14 @@ def _judge(dataset: Dataset, clock: EventClock, rng: np.random.Generator) -> Val
 
 def _table_examples(dataset: Dataset, clock: EventClock, rows: AsOfRows) -> Examples:
     """Rows alone: no events, no windows."""
-    return gather_examples(
+    return collect_examples(
         replace(dataset.histories, offsets=np.zeros_like(dataset.histories.offsets)),
         clock, np.zeros_like(dataset.train_end), rows, dataset.features_of(rows),
         np.full(dataset.encoder.actions.size, -1, np.int64), 1,
     )  # fmt: skip
 
 
-def _course(
+def _make_schedule(
     examples: Examples,
     settings: Settings,
     shape: NetworkShape,
@@ -281,7 +281,7 @@ def _course(
     patience = chosen.patience or int(np.clip(round(12 - 5 * np.log10(max(size, 1) / 1e4)), 4, 16))
     return Schedule(
         name=f"network {number + 1}, " if shape.ensemble > 1 else "",
-        seed=chosen.seed + number * _SEEDS_APART,
+        seed=chosen.seed + number * _SEED_STEP,
         learning_rate=chosen.learning_rate,
         passes=passes or dict.fromkeys(shape.graphs, chosen.max_epochs),
         patience=patience,
@@ -289,12 +289,12 @@ def _course(
         table_rows=table_rows,
         max_seconds=chosen.max_minutes * 60 / cycles if chosen.max_minutes and not passes else None,
         checkpoint_seconds=chosen.checkpoint_seconds,
-        fingerprint=_fingerprint(examples, settings, shape, passes, mixed),
+        inputs_hash=_hash_inputs(examples, settings, shape, passes, mixed),
         mixed=mixed,
     )
 
 
-def _fingerprint(
+def _hash_inputs(
     examples: Examples,
     settings: Settings,
     shape: NetworkShape,
@@ -303,8 +303,8 @@ def _fingerprint(
 ) -> str:
     """A checkpoint counts only for the same data, shape, seed, learning rate and precision."""
     digest = hashlib.sha256()
-    learned = settings.train.seed, settings.train.learning_rate
-    digest.update(msgspec.json.encode([WEIGHTS, shape, *learned, passes, mixed]))
+    chosen = settings.train.seed, settings.train.learning_rate
+    digest.update(msgspec.json.encode([WEIGHTS, shape, *chosen, passes, mixed]))
     for array in (
         examples.histories.item, examples.histories.time, examples.windows.stop,
         examples.rows.y, examples.rows.as_of, examples.features.numeric,

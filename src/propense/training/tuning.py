@@ -36,7 +36,7 @@ class Dials(msgspec.Struct, frozen=True):
     dropout: float
     table_dropout: float
 
-    def laid_over(self, settings: Settings) -> Settings:
+    def applied_to(self, settings: Settings) -> Settings:
         """The settings with these values."""
         replace = msgspec.structs.replace
         return replace(
@@ -52,7 +52,7 @@ class Trial(msgspec.Struct, frozen=True):
     dials: Dials
     scores: list[float]
     seconds: float
-    given_up: bool = False
+    pruned: bool = False
 
     @property
     def score(self) -> float:
@@ -62,13 +62,13 @@ class Trial(msgspec.Struct, frozen=True):
 class Tuned(msgspec.Struct, frozen=True):
     """A search, finished or not."""
 
-    fingerprint: str
+    inputs_hash: str
     trials: list[Trial]
 
     @property
     def best(self) -> Trial:
         """The best that was not given up; of equals the earlier one."""
-        whole = [trial for trial in self.trials if not trial.given_up]
+        whole = [trial for trial in self.trials if not trial.pruned]
         return max(whole, key=lambda trial: trial.score)
 
 
@@ -96,12 +96,12 @@ def tune(
         settings, model=msgspec.structs.replace(settings.model, ensemble=1)
     )
     made_from = [usual, settings.train, len(dataset.rows), dataset.histories.n_events]
-    found = read_tuned(folder, msgspec.json.encode(made_from).decode())
+    search = read_tuned(folder, msgspec.json.encode(made_from).decode())
     wanted, limit = settings.tuning.trials, settings.tuning.max_minutes
     progress.start("tuning", wanted)
-    progress.advance("tuning", len(found.trials))
-    while len(found.trials) < wanted and not _spent(found, limit):
-        number = len(found.trials)
+    progress.advance("tuning", len(search.trials))
+    while len(search.trials) < wanted and not _spent(search, limit):
+        number = len(search.trials)
         # Anew from the kept trials: what a search proposes does not depend on where it was killed.
         study = optuna.create_study(
             direction="maximize",
@@ -110,20 +110,20 @@ def tune(
             ),
             pruner=optuna.pruners.MedianPruner(STARTS, WARM),
         )
-        for trial in found.trials:
-            study.add_trial(_told(optuna, trial, usual))
+        for trial in search.trials:
+            study.add_trial(_as_optuna_trial(optuna, trial, usual))
         if not number:
             study.enqueue_trial(msgspec.to_builtins(usual))
         asked = study.ask(_ranges(optuna, usual))
         dials = Dials(**asked.params)
         working = folder / f"trial-{number}"
-        made = _try(dataset, single, dials, number, asked, working, optuna)
+        trial = _try(dataset, single, dials, number, asked, working, optuna)
         shutil.rmtree(working, ignore_errors=True)
-        found = Tuned(found.fingerprint, [*found.trials, made])
-        _write(folder, found)
-        progress.advance("tuning", 1, f"best {found.best.score:.4f}")
+        search = Tuned(search.inputs_hash, [*search.trials, trial])
+        _write(folder, search)
+        progress.advance("tuning", 1, f"best {search.best.score:.4f}")
     progress.finish("tuning")
-    return found
+    return search
 
 
 def usual_dials(dataset: Dataset, settings: Settings) -> Dials:
@@ -132,13 +132,13 @@ def usual_dials(dataset: Dataset, settings: Settings) -> Dials:
     return Dials(settings.train.learning_rate, shape.dropout, shape.table_dropout)
 
 
-def read_tuned(folder: Path, fingerprint: str) -> Tuned:
+def read_tuned(folder: Path, inputs_hash: str) -> Tuned:
     """The search that lies in `folder`; an empty one where there is none of the same data."""
     try:
-        found = msgspec.json.decode((folder / FILE).read_bytes(), type=Tuned)
+        search = msgspec.json.decode((folder / FILE).read_bytes(), type=Tuned)
     except (FileNotFoundError, msgspec.DecodeError):
-        return Tuned(fingerprint, [])
-    return found if found.fingerprint == fingerprint else Tuned(fingerprint, [])
+        return Tuned(inputs_hash, [])
+    return search if search.inputs_hash == inputs_hash else Tuned(inputs_hash, [])
 
 
 def _try(
@@ -153,7 +153,7 @@ def _try(
     """Train one network with the dials, until it stops or is given up."""
     scores: list[float] = []
 
-    def watch(score: Scores) -> None:
+    def on_scores(score: Scores) -> None:
         if score.whole is None:
             raise TrainError(
                 "[tuning] has nothing to judge by: validation has neither a labelled row nor a "
@@ -168,17 +168,17 @@ def _try(
     shutil.rmtree(working, ignore_errors=True)
     working.mkdir(parents=True)
     began = time.monotonic()
-    given_up = False
+    pruned = False
     try:
-        train_network(dataset, dials.laid_over(settings), working, watch=watch)
+        train_network(dataset, dials.applied_to(settings), working, on_scores=on_scores)
     except optuna.TrialPruned:
-        given_up = True
+        pruned = True
     except LossError:
         # Of the usual values that is an error; of others it is what the search wants to know.
         if not number:
             raise
-        given_up = True
-    return Trial(dials, scores, round(time.monotonic() - began, 1), given_up)
+        pruned = True
+    return Trial(dials, scores, round(time.monotonic() - began, 1), pruned)
 
 
 def _ranges(optuna: Any, usual: Dials) -> dict[str, Any]:
@@ -191,11 +191,11 @@ def _ranges(optuna: Any, usual: Dials) -> dict[str, Any]:
     }
 
 
-def _told(optuna: Any, trial: Trial, usual: Dials) -> Any:
+def _as_optuna_trial(optuna: Any, trial: Trial, usual: Dials) -> Any:
     """A kept trial as the search remembers it."""
     state = optuna.trial.TrialState
     return optuna.trial.create_trial(
-        state=state.PRUNED if trial.given_up else state.COMPLETE,
+        state=state.PRUNED if trial.pruned else state.COMPLETE,
         value=trial.score if np.isfinite(trial.score) else None,
         params=msgspec.to_builtins(trial.dials),
         distributions=_ranges(optuna, usual),
@@ -203,10 +203,10 @@ def _told(optuna: Any, trial: Trial, usual: Dials) -> Any:
     )
 
 
-def _spent(found: Tuned, minutes: float | None) -> bool:
-    return minutes is not None and sum(trial.seconds for trial in found.trials) > 60 * minutes
+def _spent(search: Tuned, minutes: float | None) -> bool:
+    return minutes is not None and sum(trial.seconds for trial in search.trials) > 60 * minutes
 
 
-def _write(folder: Path, found: Tuned) -> None:
-    content = msgspec.json.format(msgspec.json.encode(found), indent=1)
+def _write(folder: Path, search: Tuned) -> None:
+    content = msgspec.json.format(msgspec.json.encode(search), indent=1)
     replace_file(folder / FILE, content, private=False)

@@ -1,8 +1,8 @@
-"""A training that begins where the one before it ended.
+"""Warm start: a training begins with the weights that the one before it ended with.
 
-Words keep their place only by chance when data grows: what belongs to a word, a column, a
-goal or a head is taken over by its name, all else by its parameter's name and shape. What has
-no counterpart begins fresh.
+When data grows, a word keeps its index only by chance. So weights that belong to a word, a
+column, a goal or a head are transferred by that name, all others by their parameter's name and
+shape. Weights without a counterpart begin fresh.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from propense.schemas import SplitPlan
 from propense.settings import Model, Settings, Split
 from propense.training.checkpoints import Training
 
-ORIGIN: Final = "trained_from.json"
+TRAINED_FROM: Final = "trained_from.json"
 ENCODER: Final = "encoder"
 MOST_IN_A_ROW: Final = 4
 """Warm trainings between two cold ones."""
 _OWN: Final = ("tabular.numbers.edges",)
-"""Made of the data, not learned."""
+"""Computed from the data, not trained."""
 
 
 class TrainedFrom(msgspec.Struct, frozen=True):
-    """What a training was made with, as far as the next one must agree with it."""
+    """The conditions of a training that the next one must share; trained_from.json."""
 
     model: Model
     seed: int
@@ -52,45 +52,45 @@ class TrainedFrom(msgspec.Struct, frozen=True):
 
 
 class TransferReport(msgspec.Struct, frozen=True):
-    """What a training took over; part of training/customer_model.json."""
+    """What a warm training transferred from the earlier one; part of customer_model.json."""
 
     passes: int = 0
-    """That the taken weights have behind them, over all trainings since the last cold one; the
-    most of the ensemble's networks."""
+    """Passes that the transferred weights were trained for, over all trainings since the last
+    cold one; the maximum over the ensemble's networks."""
     in_a_row: int = 1
-    """Trainings since the last cold one, this one counted."""
+    """Trainings since the last cold one, this one included."""
     share: float = 0.0
-    """Of all weights."""
+    """Share of all weights that were transferred."""
     items: int = 0
-    """Items whose vectors were taken over, out of `n_items`."""
+    """Items whose vectors were transferred, out of `n_items`."""
     n_items: int = 0
     fresh: tuple[str, ...] = ()
-    """Parameters that begin as in a cold start, wholly or with some of their rows."""
+    """Parameters that begin as in a cold start, wholly or in some of their rows."""
 
 
 class Transferred(NamedTuple):
-    """What one network took over."""
+    """What was transferred to one network."""
 
-    weights: int
-    everything: int
+    n_weights: int
+    n_all_weights: int
     fresh: tuple[str, ...]
     items: int
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Weights of an earlier training, ready to be taken over."""
+    """Weights of an earlier training, ready to be transferred."""
 
     weights: Sequence[dict[str, Tensor]]
-    """One a network of the earlier ensemble."""
+    """One entry for each network of the earlier ensemble."""
     labels: Labels
     passes: int
     in_a_row: int
-    """Both as of `TransferReport`."""
+    """Both as in `TransferReport`."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the weights and of what they belong to."""
+        """SHA-256 of the weights and their labels."""
         digest = hashlib.sha256(msgspec.json.encode(sorted(self.labels.items())))
         for weights in self.weights:
             for name in sorted(weights):
@@ -100,58 +100,59 @@ class InitialWeights:
 
 
 Label = tuple[str, dict[int, tuple[str, ...]]]
-"""A parameter's name where its own hangs on a column's place, else ""; and of some of its
-dimensions what each index means."""
+"""The parameter's name by column where its own name depends on a column's position, otherwise "";
+and for some of its dimensions what each index means."""
 Labels = dict[str, Label]
-"""By parameter."""
+"""Parameter name -> its label."""
 NO_LABEL: Final[Label] = ("", {})
 
 
-def write_origin(dataset: Dataset, settings: Settings, folder: Path) -> None:
-    """Leave beside the weights what a later training needs to take them over."""
+def write_trained_from(dataset: Dataset, settings: Settings, folder: Path) -> None:
+    """Write beside the weights what a later training needs to begin with them."""
     dataset.encoder.save(folder / ENCODER)
     chosen = settings.train
-    origin = TrainedFrom(
+    earlier = TrainedFrom(
         settings.model, chosen.seed, chosen.learning_rate, settings.split, dataset.plan,
         WEIGHTS,
     )  # fmt: skip
-    (folder / ORIGIN).write_bytes(msgspec.json.encode(origin))
+    (folder / TRAINED_FROM).write_bytes(msgspec.json.encode(earlier))
 
 
-def find_start(
+def find_initial_weights(
     folder: Path,
     dataset: Dataset,
     settings: Settings,
     trainings: Sequence[Training],
-    taken: TransferReport | None,
+    transferred: TransferReport | None,
 ) -> tuple[InitialWeights | None, str]:
-    """What can be taken over from the training in `folder`, and why not where nothing can.
+    """The weights of the training in `folder`; None and the reason where they cannot be used.
 
     Only the data may have changed since: another model, seed or learning rate is another
-    experiment. Nothing that was learned from then may be judged by now: the split must be the
-    same, and its cuts not earlier. Old data is learned from again in every training, so that after
-    some in a row one begins cold. `trainings` and `taken` are told of the one in `folder`.
+    experiment. No row that the earlier training learned from may now be in validation or test, so
+    the split must be the same and its cuts not earlier. Every training learns from the old data
+    again, so after MOST_IN_A_ROW warm trainings one begins cold. `trainings` and `transferred`
+    describe the training in `folder`.
     """
     try:
-        origin = msgspec.json.decode((folder / ORIGIN).read_bytes(), type=TrainedFrom)
+        earlier = msgspec.json.decode((folder / TRAINED_FROM).read_bytes(), type=TrainedFrom)
         shape = msgspec.json.decode((folder / "shape.json").read_bytes(), type=NetworkShape)
         encoder = Encoder.load(folder / ENCODER)
     except FileNotFoundError:
         return None, "there is no earlier training"
     except (msgspec.DecodeError, BundleError):
         return None, "the earlier training was written by another version"
-    if origin.weights != WEIGHTS:
+    if earlier.weights != WEIGHTS:
         return None, "the earlier training was written by another version"
     chosen = settings.train
-    if (origin.model, origin.seed, origin.learning_rate) != (
+    if (earlier.model, earlier.seed, earlier.learning_rate) != (
         settings.model, chosen.seed, chosen.learning_rate,
     ):  # fmt: skip
-        return None, "[model], the seed or the learning rate is another one"
+        return None, "[model], the seed or the learning rate changed"
     if settings.tuning is not None:
-        return None, "[tuning] judges its trials from a cold start"
-    if origin.split != settings.split or _judged_earlier(origin.plan, dataset.plan):
-        return None, "the split is another one: what was learned from might be judged by"
-    in_a_row = 1 if taken is None else taken.in_a_row + 1
+        return None, "[tuning] scores its trials from a cold start"
+    if earlier.split != settings.split or _overlaps(earlier.plan, dataset.plan):
+        return None, "the split changed: validation or test might hold rows learned from earlier"
+    in_a_row = 1 if transferred is None else transferred.in_a_row + 1
     if in_a_row > MOST_IN_A_ROW:
         return None, f"{MOST_IN_A_ROW} trainings in a row began warm"
     weights = [
@@ -159,95 +160,104 @@ def find_start(
         for number, training in enumerate(trainings)
     ]
     passes = max(min(training.passes.values()) for training in trainings)
-    passes += 0 if taken is None else taken.passes
+    passes += 0 if transferred is None else transferred.passes
     return InitialWeights(weights, label(encoder, shape), passes, in_a_row), ""
 
 
 def earliest(training: Training) -> str:
-    """The graph whose best pass came first. The whole network of that pass is taken: goals and
-    next item go on learning from there, while weights past a goal's best pass do not come back.
+    """The graph whose best pass came first.
+
+    The whole network of that pass is transferred: goals and next item go on learning from there,
+    whereas weights past a goal's best pass do not recover.
     """
     return min(training.passes, key=lambda graph: (training.passes[graph], graph))
 
 
-def _judged_earlier(then: SplitPlan, now: SplitPlan) -> bool:
-    """Whether the earlier train part may reach into what is judged now."""
+def _overlaps(before: SplitPlan, now: SplitPlan) -> bool:
+    """Whether the earlier train part may overlap the present validation or test part."""
     if now.folds is not None or now.by == "leave_one_out":
-        # One customer, or event, more may move others between the parts.
+        # One more customer, or event, may move others between the parts.
         return True
-    if (then.by, then.timed, then.folds, then.seed) != (now.by, now.timed, now.folds, now.seed):
+    if any(getattr(before, key) != getattr(now, key) for key in ("by", "timed", "folds", "seed")):
         return True
-    learned = [count.events for plan in (then, now) for count in plan.counts[:1]]
-    if len(learned) == 2 and learned[0] > learned[1]:
+    n_train_events = [count.events for plan in (before, now) for count in plan.counts[:1]]
+    if len(n_train_events) == 2 and n_train_events[0] > n_train_events[1]:
         return True
     return any(
-        (getattr(then, cut) or 0) > (getattr(now, cut) or 0) for cut in ("validation_from", "end")
+        (getattr(before, cut) or 0) > (getattr(now, cut) or 0) for cut in ("validation_from", "end")
     )
 
 
-def take_over(
-    network: CustomerNetwork, encoder: Encoder, start: InitialWeights, number: int
+def transfer_weights(
+    network: CustomerNetwork, encoder: Encoder, initial: InitialWeights, number: int
 ) -> Transferred:
-    """Lay what `start` has for network `number` of an ensemble over its fresh weights."""
+    """Overwrite the fresh weights of network `number` of an ensemble with those of `initial`."""
     labels = label(encoder, network.shape)
-    mine = {name: p for name, p in network.state_dict().items() if name not in _OWN}
-    everything = sum(p.numel() for p in mine.values())
-    if number >= len(start.weights):
-        return Transferred(0, everything, tuple(mine), 0)
-    theirs = {
-        start.labels.get(name, NO_LABEL)[0] or name: (name, tensor)
-        for name, tensor in start.weights[number].items()
+    fresh_weights = {name: p for name, p in network.state_dict().items() if name not in _OWN}
+    n_all = sum(p.numel() for p in fresh_weights.values())
+    if number >= len(initial.weights):
+        return Transferred(0, n_all, tuple(fresh_weights), 0)
+    earlier_weights = {
+        initial.labels.get(name, NO_LABEL)[0] or name: (name, tensor)
+        for name, tensor in initial.weights[number].items()
     }
-    taken, items, fresh = 0, 0, []
-    for name, parameter in mine.items():
+    n_transferred, items, fresh = 0, 0, []
+    for name, parameter in fresh_weights.items():
         plain, own = labels.get(name, NO_LABEL)
-        found = theirs.get(plain or name)
-        places = None if found is None else _match(parameter, own, found, start.labels)
-        if found is None or places is None:
+        source = earlier_weights.get(plain or name)
+        indices = None if source is None else _match(parameter, own, source, initial.labels)
+        if source is None or indices is None:
             fresh.append(name)
             continue
-        here, there = places
+        here, there = indices
         with torch.no_grad():
-            parameter[np.ix_(*here)] = found[1][np.ix_(*there)].to(parameter)
+            parameter[np.ix_(*here)] = source[1][np.ix_(*there)].to(parameter)
         n = int(np.prod([len(axis) for axis in here]))
-        taken += n
+        n_transferred += n
         if n < parameter.numel():
             fresh.append(name)
         if name == "items.id.weight":
             items = len(here[0])
-    return Transferred(taken, everything, tuple(fresh), items)
+    return Transferred(n_transferred, n_all, tuple(fresh), items)
 
 
-def sum_up(laid: Sequence[Transferred], start: InitialWeights, n_items: int) -> TransferReport:
-    """What all networks of an ensemble took over."""
-    weights, everything = (sum(sizes) for sizes in zip(*[one[:2] for one in laid], strict=True))
+def summarise_transfers(
+    transfers: Sequence[Transferred], initial: InitialWeights, n_items: int
+) -> TransferReport:
+    """What was transferred to all networks of an ensemble."""
+    n_weights = sum(one.n_weights for one in transfers)
+    n_all_weights = sum(one.n_all_weights for one in transfers)
     return TransferReport(
-        start.passes, start.in_a_row, round(weights / max(everything, 1), 4),
-        min(one.items for one in laid), n_items,
-        tuple(sorted({name for one in laid for name in one.fresh})),
+        initial.passes, initial.in_a_row, round(n_weights / max(n_all_weights, 1), 4),
+        min(one.items for one in transfers), n_items,
+        tuple(sorted({name for one in transfers for name in one.fresh})),
     )  # fmt: skip
 
 
-Places = list[np.ndarray]
+Indices = list[np.ndarray]
 
 
 def _match(
-    parameter: Tensor, own: dict[int, tuple[str, ...]], found: tuple[str, Tensor], labels: Labels
-) -> tuple[Places, Places] | None:
-    """Of each dimension the indices that correspond, here and there; None where a dimension
-    without names has another size."""
-    old_name, old = found
-    theirs = labels.get(old_name, NO_LABEL)[1]
+    parameter: Tensor, own: dict[int, tuple[str, ...]], source: tuple[str, Tensor], labels: Labels
+) -> tuple[Indices, Indices] | None:
+    """The indices that correspond in each dimension, in the new and the earlier parameter; None
+    where a dimension without names has another size."""
+    old_name, old = source
+    earlier_names = labels.get(old_name, NO_LABEL)[1]
     if old.dim() != parameter.dim():
         return None
     here, there = [], []
     for axis, size in enumerate(parameter.shape):
-        if axis in own and axis in theirs:
-            known = {word: place for place, word in enumerate(theirs[axis])}
-            both = [(i, known[word]) for i, word in enumerate(own[axis]) if word in known]
+        if axis in own and axis in earlier_names:
+            earlier_index = {word: index for index, word in enumerate(earlier_names[axis])}
+            both = [
+                (i, earlier_index[word])
+                for i, word in enumerate(own[axis])
+                if word in earlier_index
+            ]
             here.append(np.array([i for i, _ in both], np.int64))
             there.append(np.array([j for _, j in both], np.int64))
-        elif axis in own or axis in theirs or size != old.shape[axis]:
+        elif axis in own or axis in earlier_names or size != old.shape[axis]:
             return None
         else:
             here.append(np.arange(size))
@@ -256,13 +266,13 @@ def _match(
 
 
 def label(encoder: Encoder, shape: NetworkShape) -> Labels:
-    """What the indices of a network's parameters mean, where that hangs on the data."""
+    """What the indices of a network's parameters mean, where that depends on the data."""
     lexicon = encoder.lexicon
     labels: Labels = {}
     if shape.has_sequence:
         labels["items.id.weight"] = _axis(0, _words(encoder.items))
-        for place, column in enumerate(lexicon.content.of_kind("categorical")):
-            name = f"items.words.{place}.weight"
+        for index, column in enumerate(lexicon.content.of_kind("categorical")):
+            name = f"items.words.{index}.weight"
             labels[name] = f"items.words[{column.name}]", {0: _words(column.vocabulary)}
         numbers = tuple(column.name for column in lexicon.content.of_kind("numeric", "time"))
         labels["items.numbers.weight"] = _axis(1, numbers)
@@ -284,10 +294,10 @@ def _label_tabular(encoder: Encoder, shape: NetworkShape) -> Labels:
         f"tabular.numbers.{part}": _axis(0, numbers) for part in ("weight", "missing", "bias")
     }
     columns = encoder.lexicon.profile.of_kind("categorical")
-    for place in order_words([column.vocabulary.size for column in columns]):
-        column = columns[place]
+    for index in order_words([column.vocabulary.size for column in columns]):
+        column = columns[index]
         size = width_of_words(column.vocabulary.size)
-        name = f"tabular.words.{place}.weight"
+        name = f"tabular.words.{index}.weight"
         labels[name] = f"tabular.words[{column.name}]", {0: _words(column.vocabulary)}
         inputs += [f"word {column.name} {row} of {size}" for row in range(size)]
     width = width_of_numbers(shape.n_numeric)

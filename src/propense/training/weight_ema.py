@@ -21,8 +21,10 @@ def average_weights(network: nn.Module, steps_a_pass: int) -> AveragedModel:
     """
     least = 1 / max(steps_a_pass, 1)
 
-    def lean(averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int) -> None:
+    def update(
+        averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int
+    ) -> None:
         weight = max(least, 9 / (10 + float(updates)))
         torch._foreach_lerp_(list(averages), list(currents), weight)
 
-    return AveragedModel(network, multi_avg_fn=lean)
+    return AveragedModel(network, multi_avg_fn=update)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from propense.encoding.profiles import Profiles
 from propense.errors import BundleError
-from propense.export.reference_profile import event_parts, make_exposure
+from propense.export.reference_profile import event_parts, share_of_lists
 from propense.history.records import LiveEvent
 from propense.inference.artifact.reference_profile import (
     ANY,
@@ -127,11 +127,11 @@ def test_numbers_of_profiles_are_held():
     assert BOUNDS.clip_profiles(held) == (held, 0)
 
 
-def test_exposure_of_lists():
+def test_item_shares_of_lists():
     ranked = np.array([[2, 3, 0], [2, 4, 3], [2, 0, 0]], np.int32)
-    made = make_exposure(ranked, ("a", "b", "c", "d"))
+    made = share_of_lists(ranked, ("a", "b", "c", "d"))
     assert made == ItemShares(3, (0.5, 1.0, 1.0), {"a": 1.0, "b": 0.666667, "c": 0.333333})
-    assert make_exposure(np.zeros((2, 3), np.int32), ()) == ItemShares(2)
+    assert share_of_lists(np.zeros((2, 3), np.int32), ()) == ItemShares(2)
 
 
 def dataset(by, **given_):
@@ -173,7 +173,7 @@ def test_the_file_is_the_same_for_the_same(tmp_path):
     write_reference_profile(read_reference_profile(tmp_path), tmp_path)
     assert (tmp_path / "reference_profile.json").read_bytes() == first
     (tmp_path / "reference_profile.json").write_bytes(first[:50])
-    with pytest.raises(BundleError, match=r"fingerprint\.json of bundle"):
+    with pytest.raises(BundleError, match=r"reference_profile\.json of bundle"):
         read_reference_profile(tmp_path)
     (tmp_path / "reference_profile.json").unlink()
     with pytest.raises(BundleError, match="pack it again"):

@@ -16,7 +16,7 @@ import pytest
 from propense import pipeline
 from propense.errors import BundleError, PropenseError, SourceError
 from propense.inference.artifact.manifest import write_manifest
-from propense.inference.shelf import place, read_current
+from propense.inference.shelf import activate, read_current
 from propense.pipeline import promotion
 from propense.pipeline.promotion import Promoted, promote_packed
 from propense.pipeline.resume import inputs
@@ -188,7 +188,7 @@ def test_the_gate_is_asked_once_and_never_about_what_served(
         asked.append(version)
         if version == "v0002":
             raise BundleError("worse")
-        place(shelf, version, "good", made)
+        activate(shelf, version, "good", made)
 
     monkeypatch.setattr(promotion, "promote", gate)
     settings = settings_of(tmp_path)

@@ -19,7 +19,7 @@ FINGERPRINT = ReferenceProfile(
     values=make_histogram(np.where(RNG.random(20_000) < 0.15, RNG.normal(4, 1, 20_000), np.nan)),
     unseen_items=0.01,
     n_item_events=10_000,
-    n_moments=20_000,
+    n_rows=20_000,
     lengths=make_histogram(RNG.geometric(0.05, 20_000)),
     goals={"pay": make_histogram(TRAINED), "spend": make_histogram(TRAINED * 100)},
 )

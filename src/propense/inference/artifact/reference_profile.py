@@ -130,7 +130,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle was trained on, and how it answers.
 
     Events are those of train and validation; `unseen_items` is of validation alone, where
-    items may be new. `numeric`, `categorical`, `lengths`, `goals` and `exposure` are of
+    items may be new. `numeric`, `categorical`, `lengths`, `goals` and `item_shares` are of
     moments just after an event, as a live question is: a customer who is there now differs
     from one on the calendar grid, who may have been away for weeks. Data without events are
     looked at row by row.
@@ -145,7 +145,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     unseen_items: float = 0.0
     """Share of events with an item whose item the vocabulary lacks."""
     n_item_events: int = 0
-    n_moments: int = 0
+    n_rows: int = 0
     lengths: Histogram = Histogram()
     """Number of events before the moment."""
     numeric: dict[str, Histogram] = {}
@@ -153,7 +153,7 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Column -> index in its vocabulary, at most 50, or OTHER -> share."""
     goals: dict[str, Histogram] = {}
     """Goal -> what its champion answers, calibrated."""
-    exposure: ItemShares = ItemShares()
+    item_shares: ItemShares = ItemShares()
     bounds: Bounds = Bounds()
 
 
@@ -211,9 +211,9 @@ def micro_range(found: Range) -> tuple[int, int]:
     return int(np.floor(found[0] * MICRO_UNITS)), int(np.ceil(found[1] * MICRO_UNITS))
 
 
-def write_reference_profile(fingerprint: ReferenceProfile, folder: Path) -> None:
+def write_reference_profile(profile: ReferenceProfile, folder: Path) -> None:
     """Write reference_profile.json; the same fingerprint gives the same bytes."""
-    text = msgspec.json.format(msgspec.json.encode(fingerprint), indent=1)
+    text = msgspec.json.format(msgspec.json.encode(profile), indent=1)
     (folder / FILE).write_bytes(text)
 
 

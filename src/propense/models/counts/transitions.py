@@ -146,7 +146,7 @@ class TransitionCounts:
         weight = self.source_weight(sources)
         out = np.zeros((len(sources), self.n_items), np.float32)
         self._scatter(out, sources, weight)
-        pairs = _sum_rows(weight * self.kept_mass[sources.item], sources)
+        pairs = _sum_rows(weight * self.stored_mass[sources.item], sources)
         total = _sum_rows(weight * self.row_mass[sources.item], sources)
         rest = np.maximum(total - pairs, 0) + self.settings.smoothing
         divisor = total + self.settings.smoothing
@@ -184,7 +184,7 @@ class TransitionCounts:
         return _power(self.row_mass.astype(np.float64), self.settings.sharpness)
 
     @cached_property
-    def kept_mass(self) -> Doubles:
+    def stored_mass(self) -> Doubles:
         """(n_items,) mass of the pairs that were kept."""
         total = np.append(0, np.cumsum(self.mass, dtype=np.float64))
         return np.diff(total[self.offsets])

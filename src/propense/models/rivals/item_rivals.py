@@ -21,8 +21,8 @@ from propense.models.rivals.items.item_rival import (
     check_ends,
     draw_targets,
     interactions,
-    judge_ranking,
     read_stored,
+    score_ranking,
     success_counts,
 )
 from propense.models.rivals.notes import RivalNotes
@@ -70,14 +70,14 @@ def fit_item_rival(
 
         def attempt(settings: dict[str, Any]) -> tuple[Doubles, ItemRival]:
             candidate = make(settings)
-            return judge_ranking(candidate, histories, rows, setup), candidate
+            return score_ranking(candidate, histories, rows, setup), candidate
 
         found = climb(options, attempt, setup.trials)
         settings, score, rival, tried = found.settings, found.score, found.model, found.trials
         if len(rows) < len(validation):
             remarks = (*remarks, f"settings chosen on {len(rows)} of {len(validation)} rows")
     notes = RivalNotes(
-        rows=n_events, rows_given=n_events, trials=tried, settings=settings, score=score,
+        rows=n_events, rows_available=n_events, trials=tried, settings=settings, score=score,
         measure=f"ndcg@{setup.k}", seconds=time.perf_counter() - begun, remarks=remarks,
         peak_bytes=rival.notes.peak_bytes,
     )  # fmt: skip

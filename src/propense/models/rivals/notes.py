@@ -14,7 +14,7 @@ class RivalNotes(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: int = 0
     """Rows learned from, after sampling."""
-    rows_given: int = 0
+    rows_available: int = 0
     trials: int = 0
     """Settings that were tried on validation."""
     members: int = 1

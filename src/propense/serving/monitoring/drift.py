@@ -61,27 +61,32 @@ class DriftMonitor:
     """
 
     def __init__(
-        self, fingerprint: ReferenceProfile, window: int = WINDOW, fewest: int = FEWEST
+        self, profile: ReferenceProfile, window: int = WINDOW, fewest: int = FEWEST
     ) -> None:
         if window < BLOCKS:
             raise ValueError(f"a window must hold {BLOCKS} answers or more, got {window}")
         self._block = window // BLOCKS
         self._fewest = fewest
         events: list[_Input] = []
-        if fingerprint.n_events:
+        if profile.n_events:
             events = [
-                _Words("actions", fingerprint.actions, fingerprint.n_events, 0),
-                _Words("sources", fingerprint.sources, fingerprint.n_events, 1),
-                _Numbers("values", fingerprint.values, 2, _squash),
-                _Flags("unseen_items", fingerprint.unseen_items, fingerprint.n_item_events, 3),
+                _Words("actions", profile.actions, profile.n_events, 0),
+                _Words("sources", profile.sources, profile.n_events, 1),
+                _Numbers("values", profile.values, 2, _squash),
+                _Flags(
+                    "unseen_items",
+                    profile.unseen_items,
+                    profile.n_item_events,
+                    3,
+                ),
             ]
         answers: list[_Input] = []
-        if fingerprint.n_events and fingerprint.lengths.n:
-            answers.append(_Numbers("lengths", fingerprint.lengths, 0, _given))
-        for place, (name, histogram) in enumerate(fingerprint.goals.items(), 1):
+        if profile.n_events and profile.lengths.n:
+            answers.append(_Numbers("lengths", profile.lengths, 0, _given))
+        for place, (name, histogram) in enumerate(profile.goals.items(), 1):
             answers.append(_Numbers(f"goal:{name}", histogram, place, _given))
         self._events, self._answers = _Stream(events), _Stream(answers)
-        self._n_goals = len(fingerprint.goals)
+        self._n_goals = len(profile.goals)
         self._no_scores = (None,) * self._n_goals
         self._raised: list[DriftLine] = []
 

@@ -54,11 +54,11 @@ class Monitor:
 
     def follow(self, engine: ScoringEngine) -> None:
         """Look at what this bundle answers, from now on."""
-        fingerprint = engine.bundle.fingerprint
-        self._drift = DriftMonitor(fingerprint)
-        self._exposure = ItemShareMonitor(fingerprint.exposure)
+        reference_profile = engine.bundle.reference_profile
+        self._drift = DriftMonitor(reference_profile)
+        self._item_shares = ItemShareMonitor(reference_profile.item_shares)
         self._find = engine.bundle.encoder.items.find
-        self.log.inputs = frozenset(self._drift.gauges()[0]) | frozenset(fingerprint.goals)
+        self.log.inputs = frozenset(self._drift.gauges()[0]) | frozenset(reference_profile.goals)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """A request has its answer."""
@@ -74,7 +74,7 @@ class Monitor:
     ) -> None:
         """Events came in; `outcomes` are of `updates`, of integration tests nothing is counted."""
         counts = dict.fromkeys(("kept", "repeated", "suppressed"), 0)
-        bounds = self._service.engine.bundle.fingerprint.bounds
+        bounds = self._service.engine.bundle.reference_profile.bounds
         observe, find = self._drift.observe_event, self._find
         n_clipped = 0
         for update, outcome in zip(updates, outcomes, strict=True):
@@ -114,7 +114,7 @@ class Monitor:
                 self.metrics.question("network" if answer.policy == NETWORK else "rival")
             if not follows:
                 continue
-            self._exposure.observe_list([item.item_id for item in answer.items])
+            self._item_shares.observe_list([item.item_id for item in answer.items])
             if number < MOST_OF_A_BATCH:
                 self._drift.observe_answer(0 if each.known is None else each.known.n_events)
 
@@ -150,7 +150,7 @@ class Monitor:
             self.metrics.alarm("drift")
             self.log.notice("drift", input=line.name, n=line.n)
             service.announce("alarm", {"kind": "drift", "input": line.name, "psi": line.psi})
-        for alarm in self._exposure.take_alarms():
+        for alarm in self._item_shares.take_alarms():
             self.metrics.alarm("exposure")
             self.log.notice("exposure jump", n=round(alarm.share * 100))
             service.announce("alarm", {"kind": "exposure", "what": str(alarm)})
@@ -204,5 +204,5 @@ class Monitor:
             writer_queue=writer.n_waiting,
             store_lag_seconds=writer.lag(),
             drift=drift,
-            alarms={"exposure": len(self._exposure.active), "drift": n_drifting},
+            alarms={"exposure": len(self._item_shares.active), "drift": n_drifting},
         )

@@ -234,7 +234,7 @@ def test_rows_are_sampled_by_user_and_the_account_says_so() -> None:
     setup = replace(QUICK, max_rows=150)
     rival = fit_goal_rival("tree", train, y, train, y, setup, user)
     assert rival.notes.rows == 148
-    assert rival.notes.rows_given == 400
+    assert rival.notes.rows_available == 400
     assert rival.notes.remarks == ("148 of 400 rows, of whole users drawn by chance (max_rows)",)
 
 

@@ -58,7 +58,7 @@ def fit_goal_rival(
         fitted = fitter_of(name)(problem)
     columns = problem.columns(fitted.design)
     notes = RivalNotes(
-        rows=len(problem.y), rows_given=max(setup.rows_given, len(y)), trials=fitted.trials,
+        rows=len(problem.y), rows_available=max(setup.rows_available, len(y)), trials=fitted.trials,
         members=fitted.members, settings=fitted.settings, score=-fitted.loss,
         measure=f"minus {problem.measure}", seconds=time.perf_counter() - begun,
         remarks=(*remarks, *fitted.remarks, *(problem.remarks if columns.bins else ())),
@@ -113,7 +113,7 @@ def _state(
         known = known[~apart]
         remarks.append(f"no validation rows: {int(apart.sum())} train rows were set apart")
     sampled = known[sample_users(user[known], setup.max_rows, rng)]
-    given = setup.rows_given if setup.rows_given > len(labels) else len(known)
+    given = setup.rows_available if setup.rows_available > len(labels) else len(known)
     if len(sampled) < given:
         remarks.append(f"{len(sampled)} of {given} rows, of whole users drawn by chance (max_rows)")
     y = _labels(labels[sampled], setup, remarks)

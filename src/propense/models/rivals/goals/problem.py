@@ -39,7 +39,7 @@ class RivalSetup:
     on the train rows."""
     trials: int = 8
     max_rows: int = 200_000
-    rows_given: int = 0
+    rows_available: int = 0
     """Rows that the train rows were drawn from, where those are more."""
     seed: int = 0
     threads: int = 1

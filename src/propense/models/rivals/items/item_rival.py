@@ -208,7 +208,7 @@ def draw_targets(targets: Targets, most: int, rng: np.random.Generator) -> Targe
     )  # fmt: skip
 
 
-def judge_ranking(
+def score_ranking(
     rival: ItemRival, histories: Histories, targets: Targets, setup: ItemSetup
 ) -> Doubles:
     """ndcg at `setup.k` of every row that has a target."""
