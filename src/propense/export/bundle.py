@@ -43,7 +43,7 @@ from propense.training.train import rankable_items
 
 def write_bundle(
     dataset: Dataset,
-    judged: CustomerModel,
+    evaluated: CustomerModel,
     refreshed: CustomerModel | None,
     servings: list[Serving],
     rival_folder: Path,
@@ -60,14 +60,14 @@ def write_bundle(
     """
     with new_folder(folder) as unfinished:
         _write_content(
-            dataset, judged, refreshed, servings, rival_folder, item_rival, report, unfinished
+            dataset, evaluated, refreshed, servings, rival_folder, item_rival, report, unfinished
         )
     return folder
 
 
 def _write_content(
     dataset: Dataset,
-    judged: CustomerModel,
+    evaluated: CustomerModel,
     refreshed: CustomerModel | None,
     servings: list[Serving],
     rival_folder: Path,
@@ -82,7 +82,7 @@ def _write_content(
     items = dataset.run.clean / "items.parquet"
     listed = settings.items is not None and items.exists()
     write_catalogue(items if listed else None, dataset.encoder.items, folder)
-    _write_network(judged, folder / EVALUATED)
+    _write_network(evaluated, folder / EVALUATED)
     if refreshed is not None:
         _write_network(refreshed, folder / REFRESHED)
     for serving in servings:
@@ -94,7 +94,7 @@ def _write_content(
             )
     if item_rival is not None:
         item_rival[1].save(folder / "item_rival")
-    info = _describe(dataset, settings, judged, refreshed, servings, item_rival)
+    info = _describe(dataset, settings, evaluated, refreshed, servings, item_rival)
     text = msgspec.json.format(msgspec.json.encode(info), indent=1)
     (folder / INFO).write_bytes(text)
     # When and how fast lies outside the content: the same data give the same bundle.
@@ -118,10 +118,10 @@ def _changed(file: Path) -> int:
     return file.stat().st_mtime_ns // 1000 if file.exists() else 0
 
 
-def _write_network(learned: CustomerModel, folder: Path) -> None:
-    export_graphs(learned.networks, folder)
-    check_parity(learned.networks, folder, np.random.default_rng(0))
-    shape, scorer, ranker = learned.shape, learned.scorer, learned.ranker
+def _write_network(model: CustomerModel, folder: Path) -> None:
+    export_graphs(model.networks, folder)
+    check_parity(model.networks, folder, np.random.default_rng(0))
+    shape, scorer, ranker = model.shape, model.scorer, model.ranker
     vectors: dict[str, np.ndarray] = {
         "item_vectors": scorer.item_vectors,
         "rankable": rankable_items(shape).astype(np.uint8),
@@ -137,20 +137,20 @@ def _write_network(learned: CustomerModel, folder: Path) -> None:
 def _describe(
     dataset: Dataset,
     settings: Settings,
-    judged: CustomerModel,
+    evaluated: CustomerModel,
     refreshed: CustomerModel | None,
     servings: list[Serving],
     item_rival: tuple[str, ItemRival] | None,
 ) -> Info:
-    owned = judged.owned
+    owned = evaluated.owned
     return Info(
         name=settings.name,
         currency=settings.currency,
-        shape=judged.shape,
+        shape=evaluated.shape,
         goals=servings,
-        recommends=judged.ranker is not None,
+        recommends=evaluated.ranker is not None,
         item_champion=NETWORK if item_rival is None else item_rival[0],
-        gate=judged.notes.gate,
+        gate=evaluated.notes.gate,
         owned=None if owned is None else np.flatnonzero(owned).tolist(),
         k=settings.recommend.k if settings.recommend is not None else 10,
         end=dataset.plan.end,

@@ -50,8 +50,8 @@ def export_graphs(networks: Networks, folder: Path) -> None:
     inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
     if shape.n_item_heads:
         read = ("item_vectors", "query_length", *EVENT_INPUTS)
-        graph, said = NextItemGraph(networks.next_item), ("wanted", "heads")
-        _export(graph, inputs, read, said, folder / NEXT_ITEM_FILE)
+        graph, outputs = NextItemGraph(networks.next_item), ("wanted", "heads")
+        _export(graph, inputs, read, outputs, folder / NEXT_ITEM_FILE)
     if shape.goals and shape.has_sequence:
         asked = (
             "item_vectors", "query_length", "query_time", "numeric", "categorical", *EVENT_INPUTS,
@@ -70,19 +70,21 @@ def check_parity(networks: Networks, folder: Path, rng: np.random.Generator) -> 
 
     Raises BundleError above 1e-5.
     """
-    ours, theirs = TorchGraphs(networks), OnnxGraphs(folder, threads=1)
+    torch_graphs, onnx_graphs = TorchGraphs(networks), OnnxGraphs(folder, threads=1)
     shape, worst = networks.shape, 0.0
     for n_batch, length, n_queries in ((1, 1, 1), (4, 17, 3), (2, 0, 1), (5, 64, 1)):
         if shape.has_sequence and length > shape.max_length:
             continue
         inputs = example_inputs(shape, rng, n_batch, length, n_queries)
         if shape.n_item_heads and length:
-            for mine, other in zip(ours.next_item(inputs), theirs.next_item(inputs), strict=True):
-                worst = max(worst, _difference(mine, other))
+            for expected, actual in zip(
+                torch_graphs.next_item(inputs), onnx_graphs.next_item(inputs), strict=True
+            ):
+                worst = max(worst, _difference(expected, actual))
         if shape.goals:
             slack = [head_of(goal).parity_slack for goal in shape.goals]
-            mine, other = ours.goals(inputs), theirs.goals(inputs)
-            worst = max(worst, _difference(mine, other, np.array(slack)))
+            expected, actual = torch_graphs.goals(inputs), onnx_graphs.goals(inputs)
+            worst = max(worst, _difference(expected, actual, np.array(slack)))
     if shape.has_sequence and shape.has_content:
         worst = max(worst, _difference_of_items(networks, folder, rng))
     if not worst <= TOLERANCE:
@@ -157,11 +159,11 @@ def _difference_of_items(networks: Networks, folder: Path, rng: np.random.Genera
         tensors, every = content_tensors(content), torch.arange(n_items)
         for ensemble, vectors in zip((networks.next_item, networks.goals), made, strict=True):
             with torch.inference_mode():
-                mine = torch.cat([
+                expected = torch.cat([
                     network.items(every, tensors, torch.full_like(every, UNSEEN))
                     for network in ensemble if network.items is not None
                 ], dim=-1)  # fmt: skip
-            worst = max(worst, _difference(mine.cpu().numpy(), vectors))
+            worst = max(worst, _difference(expected.cpu().numpy(), vectors))
     return worst
 
 
@@ -229,5 +231,7 @@ def _quiet(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _difference(mine: np.ndarray, other: np.ndarray, slack: np.ndarray | float = 1.0) -> float:
-    return float((np.abs(mine - other) / np.maximum(1, np.abs(mine)) / slack).max(initial=0))
+def _difference(expected: np.ndarray, actual: np.ndarray, slack: np.ndarray | float = 1.0) -> float:
+    return float(
+        (np.abs(expected - actual) / np.maximum(1, np.abs(expected)) / slack).max(initial=0)
+    )

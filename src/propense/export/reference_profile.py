@@ -50,17 +50,17 @@ def make_reference_profile(dataset: Dataset, bundle: Bundle) -> ReferenceProfile
     """
     histories, encoder = dataset.histories, dataset.encoder
     part = event_parts(dataset)
-    learned, late = (part == TRAIN) | (part == VALIDATION), part == VALIDATION
+    typical, late = (part == TRAIN) | (part == VALIDATION), part == VALIDATION
     user, as_of, end = _rows_asked(dataset, part)
     features = encoder.features(histories, dataset.profiles, user, as_of)
     words = features.categorical.T
     items = histories.item[late & (histories.item >= UNSEEN)]
     goals, item_shares = _answers(dataset, bundle, user, as_of, end)
     return ReferenceProfile(
-        n_events=int(learned.sum()),
-        actions=_shares(histories.action[learned], encoder.actions.words),
-        sources=_shares(histories.source[learned], encoder.sources.words),
-        values=make_histogram(squash(histories.value[learned])),
+        n_events=int(typical.sum()),
+        actions=_shares(histories.action[typical], encoder.actions.words),
+        sources=_shares(histories.source[typical], encoder.sources.words),
+        values=make_histogram(squash(histories.value[typical])),
         unseen_items=float(f"{np.mean(items == UNSEEN):.6g}") if len(items) else 0.0,
         n_item_events=len(items),
         n_rows=len(user),
@@ -75,28 +75,28 @@ def make_reference_profile(dataset: Dataset, bundle: Bundle) -> ReferenceProfile
         },
         goals=goals,
         item_shares=item_shares,
-        bounds=make_bounds(dataset, learned),
+        bounds=make_bounds(dataset, typical),
     )
 
 
 def event_parts(dataset: Dataset) -> np.ndarray:
     """(n_events,) the part each event belongs to."""
     histories, plan = dataset.histories, dataset.plan
-    place = np.arange(histories.n_events)
+    event = np.arange(histories.n_events)
     owner = owner_of(histories)
     if dataset.user_part is not None and plan.by in ("user", "group"):
         return dataset.user_part[owner]
     part = np.full(histories.n_events, VALIDATION, np.int8)
-    part[place < dataset.train_end[owner]] = TRAIN
+    part[event < dataset.train_end[owner]] = TRAIN
     if plan.by == "leave_one_out":
-        last = place == histories.offsets[1:][owner] - 1
+        last = event == histories.offsets[1:][owner] - 1
         part[last & (part == VALIDATION)] = TEST
     elif plan.test_from is not None:
         part[histories.time >= plan.test_from] = TEST
     return part
 
 
-def make_bounds(dataset: Dataset, learned: np.ndarray) -> Bounds:
+def make_bounds(dataset: Dataset, typical: np.ndarray) -> Bounds:
     """Bounds that leave the whole log as it is; `learned` (n_events,) are typical events."""
     histories = dataset.histories
     values: dict[str, Range] = {}
@@ -106,18 +106,18 @@ def make_bounds(dataset: Dataset, learned: np.ndarray) -> Bounds:
         # An action that train lacks shares the bounds of all.
         if number >= FIRST_KNOWN:
             word = dataset.encoder.actions.word(number)
-            _add(values, word, histories.value[of], histories.value[of & learned])
-            _add(counts, word, histories.count[of], histories.count[of & learned])
-    _add(values, ANY, histories.value, histories.value[learned])
-    _add(counts, ANY, histories.count, histories.count[learned])
+            _add(values, word, histories.value[of], histories.value[of & typical])
+            _add(counts, word, histories.count[of], histories.count[of & typical])
+    _add(values, ANY, histories.value, histories.value[typical])
+    _add(counts, ANY, histories.count, histories.count[typical])
     numeric = dataset.profiles.numeric
     n_numbers = len(dataset.encoder.lexicon.profile.of_kind("numeric"))
     return Bounds(
-        values={word: micro_range(found) for word, found in values.items()},
+        values={word: micro_range(span) for word, span in values.items()},
         counts=counts,
         numbers=tuple(
-            make_range(column, column) if place < n_numbers else None
-            for place, column in enumerate(numeric.T)
+            make_range(column, column) if number < n_numbers else None
+            for number, column in enumerate(numeric.T)
         ),
     )
 
@@ -129,10 +129,10 @@ def squash(value: np.ndarray) -> Doubles:
     return squashed
 
 
-def _add(found: dict[str, Range], word: str, everything: np.ndarray, typical: np.ndarray) -> None:
+def _add(ranges: dict[str, Range], word: str, everything: np.ndarray, typical: np.ndarray) -> None:
     made = make_range(everything, typical)
     if made is not None:
-        found[word] = made
+        ranges[word] = made
 
 
 def _shares(index: np.ndarray, words: tuple[str, ...]) -> dict[str, float]:
@@ -146,14 +146,14 @@ def _rows_asked(dataset: Dataset, part: np.ndarray) -> tuple[Ids, Ints, Ints]:
     what is seen."""
     histories, rows = dataset.histories, dataset.rows
     for wanted in (VALIDATION, TRAIN):
-        place = _spread(np.flatnonzero(part == wanted))
-        if len(place):
-            user = owner_of(histories)[place].astype(np.int32)
+        event = _spread(np.flatnonzero(part == wanted))
+        if len(event):
+            user = owner_of(histories)[event].astype(np.int32)
             if not histories.timed:
                 last = histories.offsets[1:][user]
                 return user, np.full(len(user), NO_TIME), last
-            as_of = histories.time[place] + 1
-            return user, as_of, _end_of_time(histories, place, user)
+            as_of = histories.time[event] + 1
+            return user, as_of, _end_of_time(histories, event, user)
     for wanted in (VALIDATION, TRAIN):
         chosen = _spread(np.flatnonzero(rows.part == wanted))
         if len(chosen):
@@ -163,22 +163,22 @@ def _rows_asked(dataset: Dataset, part: np.ndarray) -> tuple[Ids, Ints, Ints]:
     return nothing.astype(np.int32), nothing, nothing
 
 
-def _end_of_time(histories: Histories, place: Ints, user: Ids) -> Ints:
+def _end_of_time(histories: Histories, event: Ints, user: Ids) -> Ints:
     """End of the events that share a time with those at `place`."""
-    end, stop = place + 1, histories.offsets[1:][user]
+    end, stop = event + 1, histories.offsets[1:][user]
     while True:
         more = end < stop
-        more[more] = histories.time[end[more]] == histories.time[place[more]]
+        more[more] = histories.time[end[more]] == histories.time[event[more]]
         if not more.any():
             return end
         end = end + more
 
 
-def _spread(places: Ints) -> Ints:
+def _spread(indices: Ints) -> Ints:
     """At most MOST_MOMENTS, evenly spaced."""
-    if len(places) <= MAX_ROWS:
-        return places
-    return places[np.linspace(0, len(places) - 1, MAX_ROWS).astype(np.int64)]
+    if len(indices) <= MAX_ROWS:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, MAX_ROWS).astype(np.int64)]
 
 
 def _answers(

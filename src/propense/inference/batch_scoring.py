@@ -112,12 +112,12 @@ def nearest_id(word: str, ids: list[str]) -> str:
 def score_users(bundle: Bundle, dataset: Dataset, clock: EventClock, user: Ids) -> pa.Table:
     """A table of answers, one row for each of `user`."""
     histories = dataset.histories
-    moment = NO_TIME if not histories.timed or bundle.info.end is None else bundle.info.end + 1
-    as_of: Ints = np.full(len(user), moment, np.int64)
+    as_of_last = NO_TIME if not histories.timed or bundle.info.end is None else bundle.info.end + 1
+    as_of: Ints = np.full(len(user), as_of_last, np.int64)
     columns: dict[str, Any] = {
         "user_id": pa.array(histories.user_ids[user].tolist(), pa.string()),
         "as_of": pa.array(
-            [None if moment == NO_TIME else moment] * len(user), pa.timestamp("s", tz="UTC")
+            [None if as_of_last == NO_TIME else as_of_last] * len(user), pa.timestamp("s", tz="UTC")
         ),
     }
     if bundle.info.goals:
@@ -157,8 +157,8 @@ def _flatten_lists(table: pa.Table) -> pa.Table:
                 "|".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in row)
                 for row in table[name].to_pylist()
             ]
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, pa.array(joined, pa.string()))
+            position = table.column_names.index(name)
+            table = table.set_column(position, name, pa.array(joined, pa.string()))
     return table
 
 

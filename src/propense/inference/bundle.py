@@ -123,20 +123,24 @@ class Bundle:
         raw: TableFeatures | None = None
         columns = []
         for number, serving in enumerate(self.info.goals):
-            mine = serve(serving, NETWORK, network[:, number])
+            network_answers = serve(serving, NETWORK, network[:, number])
             if serving.champion == "network" or serving.rival is None:
-                columns.append(mine)
+                columns.append(network_answers)
                 continue
             rival = self.goal_rivals[serving.goal.name]
             if serving.rival.endswith("_raw"):
                 raw = raw or self.encoder.raw_features(
                     self._as_packed(histories), profiles, user, as_of
                 )
-            theirs = serve(serving, serving.rival, rival.predict(
+            rival_answers = serve(serving, serving.rival, rival.predict(
                 raw if raw is not None and serving.rival.endswith("_raw") else made
             ))  # fmt: skip
             average = serving.champion == "average"
-            columns.append(average_scores(serving.goal.kind, mine, theirs) if average else theirs)
+            columns.append(
+                average_scores(serving.goal.kind, network_answers, rival_answers)
+                if average
+                else rival_answers
+            )
         return np.stack(columns, axis=1)
 
     def recommend(
@@ -194,8 +198,8 @@ class Bundle:
         n_packed = self.info.shape.n_items
         if self.encoder.items.size == n_packed:
             return histories
-        known = np.where(histories.item < n_packed, histories.item, np.int32(UNSEEN))
-        return replace(histories, item=known)
+        packed_items = np.where(histories.item < n_packed, histories.item, np.int32(UNSEEN))
+        return replace(histories, item=packed_items)
 
     @property
     def owned(self) -> np.ndarray | None:

@@ -45,8 +45,8 @@ class Retriever:
         size = min(_SAMPLE, len(self._rows))
         self._sample = np.sort(rng.choice(self._rows, size, replace=False))
         self._sampled = np.ascontiguousarray(self._ranker.item_vectors[self._sample])
-        known = np.where(self._ranker.rankable, self._ranker.popularity, -np.inf)
-        self._popular = best_indices(known.astype(np.float32), POPULAR)
+        popularity = np.where(self._ranker.rankable, self._ranker.popularity, -np.inf)
+        self._popular = best_indices(popularity.astype(np.float32), POPULAR)
         self._others = np.setdiff1d(self._rows, self._popular)
 
     def retrieve(
@@ -70,8 +70,8 @@ class Retriever:
         belief = share * weights
         belief /= max(float(belief.sum()), 1e-12)
         wanted, belief = wanted[chosen], belief[chosen]
-        found, products = self._index.search(wanted, nearest)
-        items = self._together(found, histories, end)
+        nearest_items, products = self._index.search(wanted, nearest)
+        items = self._together(nearest_items, histories, end)
         logits = wanted @ ranker.item_vectors[items].T
         masses = self._masses(wanted, items, logits)
         network = belief @ np.exp(logits - masses[:, None])
@@ -81,23 +81,23 @@ class Retriever:
         gate, counts = ranker.gate, ranker.counts
         if gate is None or not isinstance(counts, TransitionCounts):
             return Candidates(items, network.astype(np.float32), outside)
-        counted, rest = self._counted(counts, histories, end, items)
-        worth = gate.network * _log(network) + gate.counts * _log(counted)
-        floor = gate.network * _log(outside) + gate.counts * _log(rest)
+        counted, unlisted = self._counted(counts, histories, end, items)
+        log_scores = gate.network * _log(network) + gate.counts * _log(counted)
+        floor = gate.network * _log(outside) + gate.counts * _log(unlisted)
         if gate.own > 0:
             own, others = self._own(histories, end, items)
-            worth += gate.own * _log(own)
+            log_scores += gate.own * _log(own)
             floor += gate.own * _log(others)
-        top = float(worth.max())
-        scores = np.exp(worth - top)
+        top = float(log_scores.max())
+        scores = np.exp(log_scores - top)
         total = scores.sum()
         return Candidates(
             items, (scores / total).astype(np.float32), float(np.exp(floor - top) / total)
         )
 
-    def _together(self, found: Ids, histories: Histories, end: int) -> Ids:
+    def _together(self, nearest_items: Ids, histories: Histories, end: int) -> Ids:
         counts = self._ranker.counts
-        parts: list[np.ndarray] = [found.ravel(), self._popular, histories.item[:end]]
+        parts: list[np.ndarray] = [nearest_items.ravel(), self._popular, histories.item[:end]]
         if isinstance(counts, TransitionCounts):
             for item in {item for item, _ in recent_items(counts, histories, end)}:
                 parts.append(counts.successor[counts.offsets[item] : counts.offsets[item + 1]])
@@ -108,9 +108,9 @@ class Retriever:
 
     def _masses(self, wanted: Floats, items: Ids, logits: Floats) -> Doubles:
         """(heads,) logarithm of the sum of exp over the whole catalogue."""
-        apart = ~np.isin(self._sample, items, assume_unique=True)
-        others = wanted @ self._sampled[apart].T
-        each = max(len(self._rows) - len(items), 0) / max(int(apart.sum()), 1)
+        unlisted_sample = ~np.isin(self._sample, items, assume_unique=True)
+        others = wanted @ self._sampled[unlisted_sample].T
+        each = max(len(self._rows) - len(items), 0) / max(int(unlisted_sample.sum()), 1)
         top = np.maximum(logits.max(axis=1), others.max(axis=1, initial=-np.inf))
         near = np.exp(logits - top[:, None], dtype=np.float64).sum(axis=1)
         far = np.exp(others - top[:, None], dtype=np.float64).sum(axis=1)
@@ -122,37 +122,37 @@ class Retriever:
     ) -> tuple[Doubles, float]:
         """What the counts hold of `items`, and the most they hold of any other."""
         out = np.zeros(len(items))
-        total = kept = 0.0
+        total = stored = 0.0
         for item, weight in recent_items(counts, histories, end):
-            worth = weight * counts.divided[item]
+            weight_of_item = weight * counts.divided[item]
             row = slice(counts.offsets[item], counts.offsets[item + 1])
-            place = np.searchsorted(items, counts.successor[row])
-            place[place == len(items)] = 0
-            met = items[place] == counts.successor[row]
-            out[place[met]] += worth * counts.mass[row][met]
-            total += worth * float(counts.row_mass[item])
-            kept += worth * float(counts.stored_mass[item])
-        rest = max(total - kept, 0.0) + counts.settings.smoothing
+            position = np.searchsorted(items, counts.successor[row])
+            position[position == len(items)] = 0
+            met = items[position] == counts.successor[row]
+            out[position[met]] += weight_of_item * counts.mass[row][met]
+            total += weight_of_item * float(counts.row_mass[item])
+            stored += weight_of_item * float(counts.stored_mass[item])
+        unlisted = max(total - stored, 0.0) + counts.settings.smoothing
         whole = total + counts.settings.smoothing
-        out = (out + rest * counts.popularity[items]) / whole
+        out = (out + unlisted * counts.popularity[items]) / whole
         unmet, n_rankable = self._ranker.unmet
         out[np.isin(items, unmet, assume_unique=True)] = 1 / n_rankable
         most = float(counts.popularity[self._others].max(initial=0.0))
-        others = rest * most / whole
+        others = unlisted * most / whole
         return out, max(others, 1 / n_rankable) if len(unmet) else others
 
     def _own(self, histories: Histories, end: int, items: Ids) -> tuple[Doubles, float]:
         """What the customer's own frequencies hold of `items`, and the most of any other."""
-        taken = histories.item[:end]
-        taken = taken[taken >= FIRST_KNOWN]
-        found, times = np.unique(taken, return_counts=True)
+        own_items = histories.item[:end]
+        own_items = own_items[own_items >= FIRST_KNOWN]
+        distinct, times = np.unique(own_items, return_counts=True)
         prior = even_prior(self._ranker)
         out = prior[items].astype(np.float64)
-        place = np.searchsorted(items, found)
-        place[place == len(items)] = 0
-        met = items[place] == found
-        out[place[met]] += times[met]
-        whole = len(taken) + 1.0
+        position = np.searchsorted(items, distinct)
+        position[position == len(items)] = 0
+        met = items[position] == distinct
+        out[position[met]] += times[met]
+        whole = len(own_items) + 1.0
         return out / whole, float(prior[self._others].max(initial=0.0)) / whole
 
 

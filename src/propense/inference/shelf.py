@@ -143,10 +143,10 @@ def _what_is_worse(shelf: Path, version: str) -> list[str]:
     except EvaluationError as error:
         return [str(error)]
     found = []
-    for judged in (*report.goals, report.ranking):
-        if judged is not None and judged.champion.kind == "network":
-            if judged.verdict.outcome == "worse":
-                found.append(f"{_name(judged)}: the network is worse than {judged.champion.rival}")
+    for entry in (*report.goals, report.ranking):
+        if entry is not None and entry.champion.kind == "network":
+            if entry.verdict.outcome == "worse":
+                found.append(f"{_name(entry)}: the network is worse than {entry.champion.rival}")
     serving = read_current(shelf).version
     if serving is None or serving == version:
         return found
@@ -154,40 +154,40 @@ def _what_is_worse(shelf: Path, version: str) -> list[str]:
         before = report_from_json(shelf / serving / REPORT)
     except EvaluationError as error:
         return [*found, f"it cannot be compared with what serves: {error}"]
-    old = {_name(j): j for j in _judged(before)}
-    for judged in _judged(report):
-        was = old.get(_name(judged))
-        if was is not None and _falls_behind(_served(judged), _served(was), judged):
+    old = {_name(j): j for j in _reports(before)}
+    for entry in _reports(report):
+        was = old.get(_name(entry))
+        if was is not None and _falls_behind(_served(entry), _served(was), entry):
             found.append(
-                f"{_name(judged)}: {judged.champion.criterion} is {_served(judged).value:.4f}, "
+                f"{_name(entry)}: {entry.champion.criterion} is {_served(entry).value:.4f}, "
                 f"{serving} has {_served(was).value:.4f} and the intervals do not meet"
             )
     return found
 
 
-Judged = GoalReport | RankingReport
+AnyReport = GoalReport | RankingReport
 
 
-def _judged(report: Report) -> list[Judged]:
+def _reports(report: Report) -> list[AnyReport]:
     return [*report.goals, *([report.ranking] if report.ranking is not None else [])]
 
 
-def _name(judged: Judged) -> str:
-    return judged.name if isinstance(judged, GoalReport) else "recommendations"
+def _name(report: AnyReport) -> str:
+    return report.name if isinstance(report, GoalReport) else "recommendations"
 
 
-def _served(judged: Judged) -> Interval:
+def _served(report: AnyReport) -> Interval:
     """The champion's criterion on test."""
-    for entry in judged.models:
-        if entry.model == judged.champion.model:
-            return entry.metrics.get(judged.champion.criterion, Interval())
+    for entry in report.models:
+        if entry.model == report.champion.model:
+            return entry.metrics.get(report.champion.criterion, Interval())
     return Interval()
 
 
-def _falls_behind(new: Interval, old: Interval, judged: Judged) -> bool:
+def _falls_behind(new: Interval, old: Interval, report: AnyReport) -> bool:
     if None in (new.low, new.high, old.low, old.high):
         return False
-    if judged.champion.criterion in LOWER_IS_BETTER:
+    if report.champion.criterion in LOWER_IS_BETTER:
         return bool(new.low > old.high)  # type: ignore[operator]
     return bool(new.high < old.low)  # type: ignore[operator]
 

@@ -59,8 +59,8 @@ def seek_one(
     begin = max(0, end - scorer.shape.max_length)
     window = slice(begin, end)
     value = histories.value[window]
-    known = np.isfinite(value)
-    value = np.where(known, value, np.float32(0))
+    valued = np.isfinite(value)
+    value = np.where(valued, value, np.float32(0))
     if histories.timed:
         days = ((histories.time[window] - histories.time[begin]) / SECONDS_PER_DAY).astype(
             np.float32
@@ -75,7 +75,7 @@ def seek_one(
         "weekday": clock.weekday[window],
         "gap": clock.gap[window],
         "value": np.sign(value) * np.log1p(np.abs(value)),
-        "valued": known.astype(np.float32),
+        "valued": valued.astype(np.float32),
         "count": np.log1p(np.maximum(histories.count[window], np.float32(0))),
         "time": days,
         "query_length": np.array([end - begin]),
@@ -89,22 +89,24 @@ def count_one(counts: TransitionCounts, histories: Histories, end: int) -> Float
     """`TransitionCounts.opinions` of the only customer of `histories`, (n_items,)."""
     sources = recent_items(counts, histories, end)
     items = np.array([item for item, _ in sources], np.int64)
-    worth = np.array([weight for _, weight in sources], np.float64) * counts.divided[items]
-    total = float(worth @ counts.row_mass[items])
-    rest = max(total - float(worth @ counts.stored_mass[items]), 0.0) + counts.settings.smoothing
-    out = _add_rows(counts, items, worth.astype(np.float32))
-    out += (rest * counts.popularity).astype(np.float32)
+    weights = np.array([weight for _, weight in sources], np.float64) * counts.divided[items]
+    total = float(weights @ counts.row_mass[items])
+    unlisted = (
+        max(total - float(weights @ counts.stored_mass[items]), 0.0) + counts.settings.smoothing
+    )
+    out = _add_rows(counts, items, weights.astype(np.float32))
+    out += (unlisted * counts.popularity).astype(np.float32)
     out /= np.float32(total + counts.settings.smoothing)
     return out
 
 
-def _add_rows(counts: TransitionCounts, items: Ints, worth: Floats) -> Floats:
+def _add_rows(counts: TransitionCounts, items: Ints, weights: Floats) -> Floats:
     """The weighted sum of the rows of `items`, (n_items,)."""
     if counts.table is not None:
-        summed: Floats = worth @ counts.table[items]
+        summed: Floats = weights @ counts.table[items]
         return summed
     out = np.zeros(counts.n_items, np.float32)
-    for item, weight in zip(items.tolist(), worth, strict=True):
+    for item, weight in zip(items.tolist(), weights, strict=True):
         begin, stop = counts.offsets[item], counts.offsets[item + 1]
         out[counts.successor[begin:stop]] += weight * counts.mass[begin:stop]
     return out
@@ -124,7 +126,7 @@ def recent_items(
     for lag in range(1, settings.n_lags + 1):
         if stop == 0 or left <= 0:
             break
-        start = _place_start(items, times, stop)
+        start = _position_start(items, times, stop)
         weight = lag**-settings.fade / (stop - start)
         read = min(stop - start, left)
         out += [(each, weight) for each in items[stop - read : stop]]
@@ -133,7 +135,7 @@ def recent_items(
     return out
 
 
-def _place_start(items: list[int], times: list[int], stop: int) -> int:
+def _position_start(items: list[int], times: list[int], stop: int) -> int:
     """Where the place begins whose last event is the one before `stop`.
 
     A moment that begins with the one item of the moment before is at the same place.

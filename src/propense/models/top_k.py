@@ -13,7 +13,7 @@ LEAST: Final = np.finfo(np.float32).min
 """No score is lower; what is, is minus infinity."""
 
 
-def best_indices(worth: Floats, k: int) -> Ints:
+def best_indices(scores: Floats, k: int) -> Ints:
     """Places of the `k` highest of (n,), best first, ties to the lower one; fewer where fewer
     are above minus infinity.
 
@@ -22,23 +22,23 @@ def best_indices(worth: Floats, k: int) -> Ints:
     >>> best_indices(np.array([-np.inf, .1, .3, .1], np.float32), 9).tolist()
     [2, 1, 3]
     """
-    n = len(worth)
+    n = len(scores)
     width = min(k, n)
     if width <= 0:
         return np.zeros(0, np.int64)
     # The k-th highest of the maxima of groups is a bound that at least k reach, and few more.
     n_groups = int((n * width) ** 0.5)
-    maxima = worth
+    maxima = scores
     if n_groups >= 2 * width:
         size = n // n_groups
-        maxima = worth[: size * n_groups].reshape(size, n_groups).max(axis=0)
+        maxima = scores[: size * n_groups].reshape(size, n_groups).max(axis=0)
     top = np.partition(maxima, len(maxima) - width)[len(maxima) - width :]
     bound = top[0]
     if not top.max() < np.inf:
         raise ValueError("a score is infinite or not a number; give numbers, or minus infinity")
-    place = np.flatnonzero(worth >= max(bound, LEAST))
-    order = np.argsort(-worth[place], kind="stable")[:width]
-    out: Ints = place[order]
+    index = np.flatnonzero(scores >= max(bound, LEAST))
+    order = np.argsort(-scores[index], kind="stable")[:width]
+    out: Ints = index[order]
     return out
 
 
@@ -56,12 +56,12 @@ def top_items(scores: Floats, k: int) -> Ids:
         return out
     # All that reach the border compete, those that tie with the k-th too: the lower index wins.
     border = np.maximum(_reached_by(scores, width), np.finfo(scores.dtype).min)
-    row, place = np.divmod(np.flatnonzero(scores >= border[:, None]), scores.shape[1])
-    order = np.lexsort((place, -scores[row, place], row))
+    row, index = np.divmod(np.flatnonzero(scores >= border[:, None]), scores.shape[1])
+    order = np.lexsort((index, -scores[row, index], row))
     first = row_offsets(np.bincount(row, minlength=n_rows))
     rank = np.arange(len(order)) - first[row]
-    kept = rank < width
-    out[row[kept], rank[kept]] = place[order][kept]
+    listed = rank < width
+    out[row[listed], rank[listed]] = index[order][listed]
     return out
 
 

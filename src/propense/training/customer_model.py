@@ -125,11 +125,11 @@ def fit_customer_model(
         ranker = make_ranker(dataset, trained.scorer)
         assert ranker is not None
         if len(targets):
-            found = fit_gate(
+            fitted_gate = fit_gate(
                 trained.scorer, replace(ranker, counts=counts), dataset.histories,
                 trained.clock, targets, owned_actions(dataset.encoder),
             )  # fmt: skip
-            gate = (found.network, found.counts, found.own)
+            gate = (fitted_gate.network, fitted_gate.counts, fitted_gate.own)
     notes = Notes(
         trained.trainings, trained.n_rows, trained.n_rows_available, gate, dials, trials,
         trained.transferred, cold,

@@ -38,8 +38,8 @@ class Scores(msgspec.Struct, frozen=True):
     @property
     def whole(self) -> float | None:
         """The mean of all that could be judged; None where nothing could."""
-        found = [*self.skills.values(), *([] if self.ndcg is None else [self.ndcg])]
-        return float(np.mean(found)) if found else None
+        known_scores = [*self.skills.values(), *([] if self.ndcg is None else [self.ndcg])]
+        return float(np.mean(known_scores)) if known_scores else None
 
     def of(self, graph: str) -> float | None:
         """What the weights of a graph are kept by; None where nothing was asked of any.
@@ -81,11 +81,11 @@ class Validator:
                 y = self.rows.y[:, number].astype(np.float64)
                 known = np.isfinite(y)
                 if known.any() and np.ptp(y[known]) > 0:
-                    happened = int((y[known] > 0).sum())
-                    rest = int(known.sum()) - happened
-                    few = happened < FEWEST or (goal.kind == "binary" and rest < FEWEST)
-                    found = skill(goal, y[known], answers[known, number])
-                    (rare if few else skills)[goal.name] = found
+                    n_positive = int((y[known] > 0).sum())
+                    n_negative = int(known.sum()) - n_positive
+                    few = n_positive < FEWEST or (goal.kind == "binary" and n_negative < FEWEST)
+                    value = skill(goal, y[known], answers[known, number])
+                    (rare if few else skills)[goal.name] = value
         listed = ranker is not None and len(self.targets)
         return Scores(skills or rare, self._ndcg(scorer, ranker) if ranker and listed else None)
 

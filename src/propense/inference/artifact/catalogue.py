@@ -74,7 +74,7 @@ class Catalogue:
         self._spec = spec
         self._source = source
         self._arrays: dict[str, pa.Array] = {}
-        self._kept: dict[tuple[str, str], Any] = {}
+        self._cache: dict[tuple[str, str], Any] = {}
         self._masks: dict[tuple[str, frozenset[str]], npt.NDArray[np.bool_]] = {}
         self._separators = {c.name: c.separator for c in spec.of_kind("tokens")}
         self.schema: pa.Schema = self._open(source)
@@ -110,7 +110,7 @@ class Catalogue:
     @cached_property
     def index_of(self) -> dict[str, int]:
         """The index of each id."""
-        return {word: place for place, word in enumerate(self.vocabulary.words, FIRST_KNOWN)}
+        return {word: index for index, word in enumerate(self.vocabulary.words, FIRST_KNOWN)}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,24 +122,24 @@ class Catalogue:
 
         Raises ValueError naming the nearest column where there is none of that name.
         """
-        found = self._kept.get(("words", name))
-        if found is None:
-            found = _code(as_words(self._array(name)))
-            found = Coded(np.concatenate([_NOTHING, found.codes]), found.words)
-            self._kept["words", name] = found
-        return found
+        coded = self._cache.get(("words", name))
+        if coded is None:
+            coded = _code(as_words(self._array(name)))
+            coded = Coded(np.concatenate([_NOTHING, coded.codes]), coded.words)
+            self._cache["words", name] = coded
+        return coded
 
     def tokens(self, name: str) -> Tokens:
         """The words of each item, where a cell may hold several ("Action|Comedy")."""
-        found = self._kept.get(("tokens", name))
-        if found is None:
+        tokens = self._cache.get(("tokens", name))
+        if tokens is None:
             separator = self._separators.get(name)
             if separator is None:
-                found = _single(self.column(name))
+                tokens = _single(self.column(name))
             else:
-                found = _split(self._array(name), separator)
-            self._kept["tokens", name] = found
-        return found
+                tokens = _split(self._array(name), separator)
+            self._cache["tokens", name] = tokens
+        return tokens
 
     def has_tokens(self, name: str) -> bool:
         """Whether the cells of a column hold several words each."""
@@ -152,56 +152,56 @@ class Catalogue:
         has one of the values.
         """
         key = (name, frozenset(values))
-        found = self._masks.get(key)
-        if found is None:
+        mask = self._masks.get(key)
+        if mask is None:
             tokens = self.tokens(name) if self.has_tokens(name) else None
             words = self.column(name).words if tokens is None else tokens.words
             wanted = np.zeros(len(words) + 1, bool)
             for value in values:
                 wanted[self._code_of(name, value, words)] = True
             if tokens is None:
-                found = wanted[self.column(name).codes]
+                mask = wanted[self.column(name).codes]
             else:
                 so_far = np.concatenate([[0], np.cumsum(wanted[tokens.codes])])
-                found = np.diff(so_far[tokens.offsets]) > 0
+                mask = np.diff(so_far[tokens.offsets]) > 0
             if len(self._masks) >= MOST_MASKS:
                 self._masks.clear()
-            self._masks[key] = found
-        return found
+            self._masks[key] = mask
+        return mask
 
     def _code_of(self, name: str, value: str, words: tuple[str, ...]) -> int:
-        place = bisect.bisect_left(words, value)
-        if place == len(words) or words[place] != value:
+        code = bisect.bisect_left(words, value)
+        if code == len(words) or words[code] != value:
             raise ValueError(
                 f"no item has {value!r} in column {name!r}; "
                 f"{hint(value, words) if words else 'it is empty'}"
             )
-        return place
+        return code
 
     def numbers(self, name: str) -> Doubles:
         """(n_items,) float64, nan where missing or no number."""
-        found = self._kept.get(("numbers", name))
-        if found is None:
-            found = np.concatenate([np.full(FIRST_KNOWN, np.nan), as_numbers(self._array(name))])
-            self._kept["numbers", name] = found
-        return found
+        numbers = self._cache.get(("numbers", name))
+        if numbers is None:
+            numbers = np.concatenate([np.full(FIRST_KNOWN, np.nan), as_numbers(self._array(name))])
+            self._cache["numbers", name] = numbers
+        return numbers
 
     def times(self, name: str) -> Ints:
         """(n_items,) seconds UTC, NO_TIME where missing.
 
         Raises ValueError where the column holds no times.
         """
-        found = self._kept.get(("times", name))
-        if found is None:
+        times = self._cache.get(("times", name))
+        if times is None:
             array = self._array(name)
             if not pa.types.is_temporal(array.type) and not pa.types.is_null(array.type):
                 raise ValueError(
                     f"column {name!r} of the items holds {array.type} and no times; "
                     f'say [items] types = {{ {name} = "time" }} and run again'
                 )
-            found = np.concatenate([np.full(FIRST_KNOWN, NO_TIME), as_seconds(array)])
-            self._kept["times", name] = found
-        return found
+            times = np.concatenate([np.full(FIRST_KNOWN, NO_TIME), as_seconds(array)])
+            self._cache["times", name] = times
+        return times
 
     def record(self, index: int) -> dict[str, Any]:
         """What the catalogue says of an item, `item_id` first; nothing of what it does not know.
@@ -221,8 +221,8 @@ class Catalogue:
 
     def table_of(self, index: Ints) -> pa.Table:
         """The rows of items, as an items table has them."""
-        place = pa.array(np.asarray(index, np.int64) - FIRST_KNOWN)
-        return pa.table({name: self._array(name).take(place) for name in self.schema.names})
+        rows = pa.array(np.asarray(index, np.int64) - FIRST_KNOWN)
+        return pa.table({name: self._array(name).take(rows) for name in self.schema.names})
 
     def with_records(self, records: Sequence[Mapping[str, object]]) -> Catalogue:
         """A catalogue that also holds these items; one that is known is taken in anew, whole.
@@ -247,23 +247,23 @@ class Catalogue:
         fresh = pa.table(
             {name: self._live_column(name, list(latest.values())) for name in self.schema.names}
         )
-        place = np.arange(self.n_items - FIRST_KNOWN + len(added))
+        source_row = np.arange(self.n_items - FIRST_KNOWN + len(added))
         n_old = self.n_items - FIRST_KNOWN
         end = n_old
         for row, word in enumerate(latest):
             known = self.index_of.get(word)
             if known is None:
-                place[end], end = n_old + row, end + 1
+                source_row[end], end = n_old + row, end + 1
             else:
-                place[known - FIRST_KNOWN] = n_old + row
+                source_row[known - FIRST_KNOWN] = n_old + row
         old = pa.table({name: self._array(name) for name in self.schema.names}, self.schema)
-        whole = pa.concat_tables([old, fresh.cast(self.schema)]).take(place).combine_chunks()
+        whole = pa.concat_tables([old, fresh.cast(self.schema)]).take(source_row).combine_chunks()
         titles = np.concatenate([self.titles, np.array(added, object)])
-        place_of = {word: n_old + FIRST_KNOWN + at for at, word in enumerate(added)}
+        index_of_added = {word: n_old + FIRST_KNOWN + at for at, word in enumerate(added)}
         for word, record in latest.items():
             title = record.get(self._spec.title) if self._spec.title is not None else None
             known = self.index_of.get(word)
-            titles[place_of[word] if known is None else known] = (
+            titles[index_of_added[word] if known is None else known] = (
                 word if title is None else str(title)
             )
         return Catalogue(Vocabulary((*self.vocabulary.words, *added)), titles, self._spec, whole)
@@ -290,8 +290,8 @@ class Catalogue:
         return column_of(records, name, "categorical")
 
     def _array(self, name: str) -> pa.Array:
-        found = self._arrays.get(name)
-        if found is None:
+        array = self._arrays.get(name)
+        if array is None:
             if name not in self.schema.names:
                 raise ValueError(
                     f"the items have no column {name!r}; {hint(name, self.schema.names)}"
@@ -300,8 +300,8 @@ class Catalogue:
                 column = self._source[name]
             else:
                 column = pq.read_table(self._source, columns=[name])[name]
-            found = self._arrays[name] = one_array(column)
-        return found
+            array = self._arrays[name] = one_array(column)
+        return array
 
 
 def open_catalogue(
@@ -320,10 +320,10 @@ def write_catalogue(items: Path | None, vocabulary: Vocabulary, folder: Path) ->
     arrays = {columns.ITEM_ID: words}
     if items is not None:
         cleaned = pq.read_table(items)
-        place = pc.index_in(words, value_set=as_words(cleaned[columns.ITEM_ID]))
+        rows = pc.index_in(words, value_set=as_words(cleaned[columns.ITEM_ID]))
         for name in cleaned.column_names:
             if name != columns.ITEM_ID:
-                arrays[name] = one_array(cleaned[name]).take(place)
+                arrays[name] = one_array(cleaned[name]).take(rows)
     # From arrays alone: a schema may say that nothing is missing, or when it was made.
     table = pa.table(arrays)
     pq.write_table(table, folder / CATALOGUE, compression="zstd", row_group_size=_ROWS)
@@ -331,10 +331,10 @@ def write_catalogue(items: Path | None, vocabulary: Vocabulary, folder: Path) ->
 
 def hint(word: str, choices: Sequence[str]) -> str:
     """The nearest of `choices`; of many, no list."""
-    said = nearest(word, choices)
-    if len(choices) > MOST_HINTED and said.startswith("choose"):
+    text = nearest(word, choices)
+    if len(choices) > MOST_HINTED and text.startswith("choose"):
         return f"there are {len(choices):,}, none of them like it"
-    return said
+    return text
 
 
 _NOTHING: Final = np.full(FIRST_KNOWN, -1, np.int32)

@@ -48,9 +48,9 @@ class Histogram(msgspec.Struct, frozen=True):
     def count(self, numbers: Doubles) -> np.ndarray:
         """(n_bins + 1,) how many of `numbers` fall into each bin, and are missing."""
         known = numbers[np.isfinite(numbers)]
-        place = np.searchsorted(np.array(self.edges), known, side="right")
-        found = np.bincount(place, minlength=len(self.shares))
-        return np.append(found, len(numbers) - len(known))
+        bin_index = np.searchsorted(np.array(self.edges), known, side="right")
+        counts = np.bincount(bin_index, minlength=len(self.shares))
+        return np.append(counts, len(numbers) - len(known))
 
 
 class ItemShares(msgspec.Struct, frozen=True):
@@ -206,9 +206,9 @@ def make_range(everything: np.ndarray, typical: np.ndarray) -> Range | None:
     )
 
 
-def micro_range(found: Range) -> tuple[int, int]:
+def micro_range(bounds: Range) -> tuple[int, int]:
     """Bounds in units of the currency as whole micro-units."""
-    return int(np.floor(found[0] * MICRO_UNITS)), int(np.ceil(found[1] * MICRO_UNITS))
+    return int(np.floor(bounds[0] * MICRO_UNITS)), int(np.ceil(bounds[1] * MICRO_UNITS))
 
 
 def write_reference_profile(profile: ReferenceProfile, folder: Path) -> None:

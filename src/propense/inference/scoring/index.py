@@ -82,8 +82,8 @@ class ItemIndex:
         if self._sketch is None:
             return [None] * len(wanted)
         reach = min(max(CLOSELY * n, LEAST_CLOSELY), len(self._rows))
-        _, found = self._sketch.search(wanted, reach)
-        return [self._rows[np.sort(places[places >= 0])] for places in found]
+        _, rows_of_query = self._sketch.search(wanted, reach)
+        return [self._rows[np.sort(positions[positions >= 0])] for positions in rows_of_query]
 
 
 def _make_sketch(vectors: Floats, rows: Ints) -> Any:

@@ -87,7 +87,7 @@ class _Graph:
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
-        self._names = [place.name for place in session.get_inputs()]
+        self._names = [node.name for node in session.get_inputs()]
 
     @classmethod
     def open(cls, file: Path, threads: int) -> _Graph | None:

@@ -106,9 +106,9 @@ class Scorer:
         for chosen in plan_batches(sequences.length, sequences.n_queries, MAX_CELLS):
             plan = place_queries(sequences, chosen)
             inputs = self._events(histories, clock, sequences, chosen, self.item_vectors)
-            found, logits = self.graphs.next_item(inputs | {"query_length": plan.length})
+            vectors_wanted, logits = self.graphs.next_item(inputs | {"query_length": plan.length})
             row = heard[plan.row[plan.real]]
-            wanted[row] = found[plan.real]
+            wanted[row] = vectors_wanted[plan.real]
             share[row] = _softmax(logits[plan.real])
         return wanted, share
 

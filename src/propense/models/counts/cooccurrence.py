@@ -81,8 +81,8 @@ def prune(block: Any, most: int) -> tuple[Ints, Ids, Floats]:
         row = np.repeat(np.arange(len(length)), length)
         order = np.lexsort((column, -value, row))
         rank = np.arange(len(order)) - np.repeat(block.indptr[:-1], length)
-        kept = np.sort(order[rank < most])
-        column, value = column[kept], value[kept]
+        largest = np.sort(order[rank < most])
+        column, value = column[largest], value[largest]
         length = np.minimum(length, most)
     return length, column, value
 

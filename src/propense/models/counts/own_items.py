@@ -23,10 +23,10 @@ def seen_items(
     event = ragged_ranges(begin, length)
     row = np.repeat(np.arange(len(user)), length)
     item = histories.item[event].astype(np.int64)
-    kept = item >= FIRST_KNOWN
+    named = item >= FIRST_KNOWN
     if owned_by is not None:
-        kept &= owned_by[histories.action[event]]
-    return row[kept], item[kept]
+        named &= owned_by[histories.action[event]]
+    return row[named], item[named]
 
 
 def own_events(histories: Histories, user: Whole, end: Whole, n_items: int) -> Floats:

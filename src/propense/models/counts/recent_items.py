@@ -68,11 +68,11 @@ class RecentItems:
     event: Ints
     """(n,) absolute event index, increasing within a run."""
     item: Ids
-    place: Ints
+    position: Ints
     """(n,) place number, increasing through all runs."""
     moment_start: Ints
     """(n,) index, in these arrays, of the first event of the same moment."""
-    place_start: Ints
+    position_start: Ints
     """(n_places,) index, in these arrays, of the first event of each place."""
     named_before: Ints
     """(n_read + n_runs,) named events before each absolute position, run after run."""
@@ -93,19 +93,21 @@ class RecentItems:
         """
         first = self.offsets[:-1][run]
         heard = stop > first
-        last = self.place[np.maximum(stop - 1, 0)] if len(self.place) else np.zeros(0, np.int64)
+        last = (
+            self.position[np.maximum(stop - 1, 0)] if len(self.position) else np.zeros(0, np.int64)
+        )
         low = first.copy()
-        if len(self.place):
+        if len(self.position):
             oldest = np.maximum(last - n_lags + 1, 0)
-            low = np.where(heard, np.maximum(first, self.place_start[oldest]), first)
+            low = np.where(heard, np.maximum(first, self.position_start[oldest]), first)
             low = np.maximum(low, stop - most)
         length = np.where(heard, stop - low, 0)
         index = ragged_ranges(low, length)
         row = np.repeat(np.arange(len(stop)), length)
-        place = self.place[index]
-        lag = last[row] - place + 1 if len(index) else np.zeros(0, np.int64)
-        ends = np.append(self.place_start[1:], len(self.place))
-        size = np.minimum(ends[place], stop[row]) - self.place_start[place]
+        position = self.position[index]
+        lag = last[row] - position + 1 if len(index) else np.zeros(0, np.int64)
+        ends = np.append(self.position_start[1:], len(self.position))
+        size = np.minimum(ends[position], stop[row]) - self.position_start[position]
         weight = lag.astype(np.float64) ** -fade
         if shared:
             weight /= np.maximum(size, 1)
@@ -130,22 +132,22 @@ def read_recent_items(histories: Histories, user: Whole, end: Whole) -> RecentIt
     head[1:] = (run[1:] != run[:-1]) | (np.diff(histories.time[event]) != 0)
     heads = np.flatnonzero(head)
     moment = np.cumsum(head) - 1
-    opens = _open_places(item, run, heads)
-    place = (np.cumsum(opens) - 1)[moment] if len(heads) else np.zeros(0, np.int64)
+    opens = _open_positions(item, run, heads)
+    position = (np.cumsum(opens) - 1)[moment] if len(heads) else np.zeros(0, np.int64)
     return RecentItems(
         start=start,
         offsets=offsets,
         event=event,
         item=item,
-        place=place,
+        position=position,
         moment_start=heads[moment] if len(heads) else np.zeros(0, np.int64),
-        place_start=heads[opens],
+        position_start=heads[opens],
         named_before=named_before,
         read_offsets=read_offsets + np.arange(len(read_offsets)),
     )
 
 
-def _open_places(item: Ids, run: Ints, heads: Ints) -> npt.NDArray[np.bool_]:
+def _open_positions(item: Ids, run: Ints, heads: Ints) -> npt.NDArray[np.bool_]:
     """(n_moments,) whether each moment is at another place than the one before."""
     opens = np.ones(len(heads), bool)
     if len(heads) > 1:

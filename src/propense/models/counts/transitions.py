@@ -148,10 +148,10 @@ class TransitionCounts:
         self._scatter(out, sources, weight)
         pairs = _sum_rows(weight * self.stored_mass[sources.item], sources)
         total = _sum_rows(weight * self.row_mass[sources.item], sources)
-        rest = np.maximum(total - pairs, 0) + self.settings.smoothing
+        unlisted = np.maximum(total - pairs, 0) + self.settings.smoothing
         divisor = total + self.settings.smoothing
         # Row by row: whole, in double precision, it would be twice the answer.
-        for row, mass in zip(out, rest, strict=True):
+        for row, mass in zip(out, unlisted, strict=True):
             row += (mass * self.popularity).astype(np.float32)
         out /= divisor[:, None].astype(np.float32)
         return out
@@ -189,11 +189,11 @@ class TransitionCounts:
         total = np.append(0, np.cumsum(self.mass, dtype=np.float64))
         return np.diff(total[self.offsets])
 
-    def _scatter(self, out: Floats, sources: Sources, worth: Doubles) -> None:
+    def _scatter(self, out: Floats, sources: Sources, weights: Doubles) -> None:
         """Add the sources' successors to `out`, in pieces."""
         begin = self.offsets[sources.item]
         length = self.offsets[sources.item + 1] - begin
-        weight = worth.astype(np.float32)
+        weight = weights.astype(np.float32)
         base = sources.row * self.n_items
         cost = np.cumsum(length)
         flat, lower = out.reshape(-1), 0
@@ -269,11 +269,11 @@ def _counted(
     if repeat:
         return success
     run = np.repeat(np.arange(len(recent_items.start)), np.diff(recent_items.offsets))
-    places = np.flatnonzero(success)
+    targets = np.flatnonzero(success)
     width = int(recent_items.item.max(initial=0)) + 1
-    _, first = np.unique(run[places] * width + recent_items.item[places], return_index=True)
+    _, first = np.unique(run[targets] * width + recent_items.item[targets], return_index=True)
     fresh = np.zeros(len(success), bool)
-    fresh[places[first]] = True
+    fresh[targets[first]] = True
     return fresh
 
 
@@ -295,7 +295,7 @@ def _power(mass: Doubles, sharpness: float) -> Doubles:
 
 
 def _popularity(successes: Doubles) -> Doubles:
-    known = successes + 1
-    known[:FIRST_KNOWN] = 0
-    out: Doubles = known / known.sum()
+    counts = successes + 1
+    counts[:FIRST_KNOWN] = 0
+    out: Doubles = counts / counts.sum()
     return out

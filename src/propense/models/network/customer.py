@@ -69,8 +69,8 @@ class ItemVectors(nn.Module):
             start = content.text_offsets[item]
             n_grams = content.text_offsets[item + 1] - start
             offsets = torch.cumsum(n_grams, 0) - n_grams
-            place = torch.arange(int(n_grams.sum()), device=item.device)
-            flat = place + torch.repeat_interleave(start - offsets, n_grams)
+            gram = torch.arange(int(n_grams.sum()), device=item.device)
+            flat = gram + torch.repeat_interleave(start - offsets, n_grams)
             out = out + self.text(content.text[flat], offsets, content.text_weight[flat])
         return out
 
@@ -108,12 +108,12 @@ class CustomerNetwork(nn.Module):
         return states
 
     def read_at(
-        self, part: Part, places: Int[Tensor, "batch asked"]
+        self, part: Part, positions: Int[Tensor, "batch asked"]
     ) -> Float[Tensor, "batch asked dim"]:
         """The same at some places of each sequence, whose queries stand behind its events; not
         for training, since nothing is dropped out of the tokens it reads."""
         assert self.sequence is not None
-        states: Tensor = self.sequence.at(part, places)
+        states: Tensor = self.sequence.at(part, positions)
         return states
 
     def seek(self, state: Float[Tensor, "n dim"]) -> Float[Tensor, "n heads dim"]:

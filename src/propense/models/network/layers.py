@@ -32,10 +32,12 @@ def index_type() -> torch.dtype:
 
 def bucket_distance(distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """Places back -> bucket: exact below 16, then logarithmic up to 512."""
-    places = torch.arange(_FARTHEST + 1, device=distance.device)
-    far = (places.clamp(min=_EXACT).float() / _EXACT).log2()
+    positions = torch.arange(_FARTHEST + 1, device=distance.device)
+    far = (positions.clamp(min=_EXACT).float() / _EXACT).log2()
     far = _EXACT + (far * (N_DISTANCES - _EXACT - 1) / 5).long()
-    buckets = torch.where(places < _EXACT, places, far.clamp(max=N_DISTANCES - 1)).to(index_type())
+    buckets = torch.where(positions < _EXACT, positions, far.clamp(max=N_DISTANCES - 1)).to(
+        index_type()
+    )
     return functional.embedding(distance.clamp(0, _FARTHEST), buckets[:, None]).squeeze(-1)
 
 
@@ -70,8 +72,8 @@ def relate_events(length: int, timed: bool) -> Int[Tensor, "length length"]:
     >>> relate_events(3, timed=False).tolist()
     [[1, 0, 0], [2, 1, 0], [3, 2, 1]]
     """
-    place = torch.arange(length)
-    back = place[:, None] - place[None, :]
+    position = torch.arange(length)
+    back = position[:, None] - position[None, :]
     return relate(back >= 0, back, torch.zeros(length, length) if timed else None)
 
 
@@ -102,7 +104,7 @@ def join(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-def apart(
+def project_parts(
     tokens: Float[Tensor, "*shape dim"], weight: Float[Tensor, "all dim"], n_parts: int
 ) -> Sequence[Tensor]:
     """The equal parts of a projection: one product in training, and one each in a graph, where
@@ -177,7 +179,7 @@ class RelativeAttention(nn.Module):
     def _project(self, tokens: Float[Tensor, "*shape dim"]) -> Sequence[Tensor]:
         """Queries, already scaled, keys and values; each as wide as the tokens."""
         asking, read = self.project.weight.tensor_split([tokens.shape[-1]])
-        return apart(tokens, torch.cat([asking * self.scale, read]), 3)
+        return project_parts(tokens, torch.cat([asking * self.scale, read]), 3)
 
     def _mix(
         self,
@@ -216,8 +218,8 @@ class RelativeAttention(nn.Module):
     ) -> Tensor:
         """(batch, asked, length) with a dimension for the heads at `heads_at`."""
         if not torch.compiler.is_exporting():
-            found: Tensor = _Biases.apply(table, relation)  # type: ignore[no-untyped-call]
-            return found.movedim(0, heads_at)
+            biases: Tensor = _Biases.apply(table, relation)  # type: ignore[no-untyped-call]
+            return biases.movedim(0, heads_at)
         across = torch.arange(self.n_heads).view(-1, *[1] * (3 - heads_at))
         rows = relation.unsqueeze(heads_at) + across * table.shape[1]
         return table.flatten().gather(0, rows.flatten()).view(rows.shape)
@@ -230,9 +232,9 @@ def _near_first(n_heads: int) -> Float[Tensor, "heads distances"]:
     """
     bucket = torch.arange(N_DISTANCES).float()
     far = _EXACT * 2 ** ((bucket - _EXACT) * 5 / (N_DISTANCES - _EXACT - 1))
-    places = torch.where(bucket < _EXACT, bucket, far)
+    positions = torch.where(bucket < _EXACT, bucket, far)
     slopes = 4.0 ** -torch.arange(1, n_heads + 1).float() * 2
-    return -slopes[:, None] * places
+    return -slopes[:, None] * positions
 
 
 class Block(nn.Module):
@@ -266,10 +268,10 @@ class Block(nn.Module):
         self,
         tokens: Float[Tensor, "batch length dim"],
         relation: Int[Tensor, "batch length length"],
-        places: Int[Tensor, "batch asked"],
+        positions: Int[Tensor, "batch asked"],
     ) -> Float[Tensor, "batch asked dim"]:
         """As `whole`, at some places of each sequence alone."""
-        across = places[..., None]
+        across = positions[..., None]
         own = tokens.gather(1, across.expand(-1, -1, tokens.shape[-1]))
         reads = relation.gather(1, across.expand(-1, -1, relation.shape[-1]))
         read, asking = self.norm_attention(tokens), self.norm_attention(own)
@@ -279,6 +281,6 @@ class Block(nn.Module):
         self, tokens: Float[Tensor, "*shape dim"], attended: Float[Tensor, "*shape dim"]
     ) -> Float[Tensor, "*shape dim"]:
         tokens = tokens + self.dropout(attended)
-        gate, content = apart(self.norm_forward(tokens), self.expand.weight, 2)
+        gate, content = project_parts(self.norm_forward(tokens), self.expand.weight, 2)
         out: Tensor = tokens + self.dropout(self.contract(functional.silu(gate) * content))
         return out

@@ -90,9 +90,9 @@ class QueryTokens(nn.Module):
         self, silence_days: Float[Tensor, "*cells"], length: Int[Tensor, "*cells"]
     ) -> Float[Tensor, "*cells dim"]:
         log_silence = torch.log1p(silence_days.clamp(min=0))
-        known = (length > 0).float()
+        heard = (length > 0).float()
         log_length = torch.log1p(length.float())
-        out: Tensor = self.silence(torch.stack([log_silence, known, log_length / 4], dim=-1))
+        out: Tensor = self.silence(torch.stack([log_silence, heard, log_length / 4], dim=-1))
         return out
 
 
@@ -140,7 +140,7 @@ class SequencePart(nn.Module):
         ]
 
     def at(
-        self, part: Part, places: Int[Tensor, "batch asked"]
+        self, part: Part, positions: Int[Tensor, "batch asked"]
     ) -> Float[Tensor, "batch asked dim"]:
         """The states of `forward` at some places of each sequence, whose queries stand behind
         its events. The last block, which nothing reads, works for those alone.
@@ -155,7 +155,7 @@ class SequencePart(nn.Module):
             assert isinstance(block, Block)
             tokens = block.whole(tokens, relation)
         assert isinstance(last, Block)
-        states: Tensor = self.norm_out(last.at(tokens, relation, places))
+        states: Tensor = self.norm_out(last.at(tokens, relation, positions))
         return states
 
     def _embed(
@@ -199,8 +199,8 @@ class SequencePart(nn.Module):
             events = near.expand(time.shape[0], -1, -1)
         if n_queries == 0:
             return events
-        place = torch.arange(length, device=time.device)
-        back = part.query_length[:, :, None] - place
+        position = torch.arange(length, device=time.device)
+        back = part.query_length[:, :, None] - position
         silent = part.query_time[:, :, None] - time[:, None, :] if self.timed else None
         asking = relate(back > 0, back, silent).to(events.dtype)
         itself = torch.eye(n_queries, dtype=events.dtype, device=time.device)

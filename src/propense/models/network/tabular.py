@@ -51,17 +51,17 @@ class PiecewiseLinear(nn.Module):
         value = torch.where(missing, torch.zeros_like(numeric), numeric)
         n_bins = self.weight.shape[1]
         first = torch.arange(len(self.weight), device=numeric.device) * n_bins
-        place = _bin_of(value, self.edges[:, 1:-1].contiguous()) + first
+        column = _bin_of(value, self.edges[:, 1:-1].contiguous()) + first
         low, high = self.edges[:, :-1].reshape(-1, 1), self.edges[:, 1:].reshape(-1, 1)
-        low, high = (functional.embedding(place, edge).squeeze(-1) for edge in (low, high))
+        low, high = (functional.embedding(column, edge).squeeze(-1) for edge in (low, high))
         share = ((value - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
         # A bin without width is a step: below it nothing, from it on all.
         share = torch.where(high - low > 1e-12, share, (value >= high).to(value.dtype))
         below = self.weight.cumsum(dim=1) - self.weight
-        known = functional.embedding(place, below.flatten(0, 1)) + share[
+        encoded = functional.embedding(column, below.flatten(0, 1)) + share[
             ..., None
-        ] * functional.embedding(place, self.weight.flatten(0, 1))
-        return torch.where(missing[..., None], self.missing, known) + self.bias
+        ] * functional.embedding(column, self.weight.flatten(0, 1))
+        return torch.where(missing[..., None], self.missing, encoded) + self.bias
 
 
 def _bin_of(
@@ -84,23 +84,23 @@ class WordTables(nn.ModuleList):
         )
         self.packed = packed
         self.alike = [
-            [place for place, own in enumerate(widths) if own == width]
+            [column for column, own in enumerate(widths) if own == width]
             for width in sorted(set(widths))
         ]
-        for number, places in enumerate(self.alike):
-            starts = np.cumsum([0, *(cardinalities[place] for place in places)])[:-1]
-            self.register_buffer(f"places_{number}", torch.tensor(places), persistent=False)
+        for number, columns in enumerate(self.alike):
+            starts = np.cumsum([0, *(cardinalities[column] for column in columns)])[:-1]
+            self.register_buffer(f"columns_{number}", torch.tensor(columns), persistent=False)
             self.register_buffer(f"starts_{number}", torch.from_numpy(starts), persistent=False)
 
     def forward(self, words: Int[Tensor, "rows columns"]) -> list[Float[Tensor, "rows packed _"]]:
         """Vectors side by side, in the order of `order_words`."""
-        found = []
-        for number, places in enumerate(self.alike):
-            table = torch.cat([self.get_parameter(f"{place}.weight") for place in places])
-            index = words.index_select(1, self.get_buffer(f"places_{number}"))
+        vectors_by_width = []
+        for number, columns in enumerate(self.alike):
+            table = torch.cat([self.get_parameter(f"{column}.weight") for column in columns])
+            index = words.index_select(1, self.get_buffer(f"columns_{number}"))
             vectors = functional.embedding(index + self.get_buffer(f"starts_{number}"), table)
-            found.append(pack(vectors, self.packed))
-        return found
+            vectors_by_width.append(pack(vectors, self.packed))
+        return vectors_by_width
 
 
 def _word_table(n_words: int, width: int) -> nn.Embedding:

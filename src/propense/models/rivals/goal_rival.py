@@ -41,13 +41,13 @@ class Columns(msgspec.Struct, frozen=True):
 
     def check(self, features: TableFeatures) -> None:
         """Raises BundleError unless `features` has these very columns in this order."""
-        for mine, theirs in (
+        for expected, actual in (
             (self.numeric, features.numeric_names),
             (self.categorical, features.categorical_names),
         ):
-            if tuple(mine) != tuple(theirs):
+            if tuple(expected) != tuple(actual):
                 raise BundleError(
-                    f"the rival was fitted on columns {list(mine)}, got {list(theirs)}; "
+                    f"the rival was fitted on columns {list(expected)}, got {list(actual)}; "
                     "use the encoder it was fitted with, or fit the rivals again"
                 )
 
@@ -138,10 +138,10 @@ def load_goal_rival(folder: Path, threads: int = 1) -> GoalRival:
             f"goal rival file {str(error.filename)!r} is missing; fit the rivals again"
         ) from error
     try:
-        found = msgspec.json.decode(raw, type=_Format).format
-        if found != FORMAT:
+        written_format = msgspec.json.decode(raw, type=_Format).format
+        if written_format != FORMAT:
             raise BundleError(
-                f"{str(folder)!r} has format {found!r}, this version reads {FORMAT!r}; "
+                f"{str(folder)!r} has format {written_format!r}, this version reads {FORMAT!r}; "
                 "fit the rivals again"
             )
         about = msgspec.json.decode(raw, type=_About)

@@ -145,10 +145,10 @@ def _prepare_item_knn(
     histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
 ) -> tuple[Make, Options, tuple[str, ...]]:
     success = setup.success(histories)
-    taken = interactions(histories, train_end, n_items, None)
+    interacted = interactions(histories, train_end, n_items, None)
     liked = interactions(histories, train_end, n_items, success)
     counted = success_counts(histories, train_end, n_items, success)
-    near = _Remembered(partial(item_knn.find_neighbours, taken, liked))
+    near = _Remembered(partial(item_knn.find_neighbours, interacted, liked))
 
     def make(settings: dict[str, Any]) -> ItemRival:
         found = near(settings["n_neighbours"], settings["shrink"])
@@ -160,22 +160,22 @@ def _prepare_item_knn(
 def _prepare_ease(
     histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
 ) -> tuple[Make, Options, tuple[str, ...]]:
-    taken = interactions(histories, train_end, n_items, None)
+    interacted = interactions(histories, train_end, n_items, None)
     counted = success_counts(histories, train_end, n_items, setup.success(histories))
     any_action = success_counts(histories, train_end, n_items, None)
     known = ease.choose_items(any_action, setup.max_items_ease)
-    solved = _Remembered(partial(ease.solve, taken, known))
+    solved = _Remembered(partial(ease.solve, interacted, known))
     notes = RivalNotes(peak_bytes=2 * 4 * len(known) ** 2)
 
     def make(settings: dict[str, Any]) -> ItemRival:
         weights = solved(settings["penalty"])
         return ease.Ease(n_items, notes, known, weights, counted, settings["fade"])
 
-    n_taken = int((any_action > 0).sum())
+    n_interacted = int((any_action > 0).sum())
     remarks: tuple[str, ...] = ()
-    if n_taken > len(known):
+    if n_interacted > len(known):
         remarks = (
-            f"weights for the {len(known)} most popular of {n_taken} items (max_items_ease)",
+            f"weights for the {len(known)} most popular of {n_interacted} items (max_items_ease)",
             "the other items stand in order of popularity",
         )
     return make, ease.OPTIONS, remarks

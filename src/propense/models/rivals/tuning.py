@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Found(Generic[T]):
+class Tuned(Generic[T]):
     """The best settings, what was made with them, and the trials it took."""
 
     settings: dict[str, Any]
@@ -27,7 +27,7 @@ def climb(
     options: Mapping[str, Sequence[Any]],
     make: Callable[[dict[str, Any]], tuple[Doubles, T]],
     trials: int,
-) -> Found[T]:
+) -> Tuned[T]:
     """Improve one setting after another, keeping what scores clearly higher.
 
     The first of each option is where it starts; `make` gives the score of every row, higher
@@ -46,13 +46,13 @@ def climb(
     for name, values in options.items():
         for value in values[1:]:
             if tried >= trials:
-                return Found(best, mean_of(scores), model, tried)
+                return Tuned(best, mean_of(scores), model, tried)
             candidate = best | {name: value}
             new_scores, new_model = make(candidate)
             tried += 1
             if clearly_better(new_scores, scores):
                 best, scores, model = candidate, new_scores, new_model
-    return Found(best, mean_of(scores), model, tried)
+    return Tuned(best, mean_of(scores), model, tried)
 
 
 def clearly_better(scores: Doubles, than: Doubles) -> bool:

@@ -29,14 +29,14 @@ _DEFAULT_LEFT, _MISSING_IS_NAN = 2, 8
 def fit_boosting(problem: Problem) -> Fitted:
     """`members` boosters with the best of `trials` settings, on different bags of rows."""
     rng = problem.rng(3)
-    found: list[tuple[float, int, dict[str, Any]]] = []
+    scored: list[tuple[float, int, dict[str, Any]]] = []
     drawn = [_draw(rng, trial, problem) for trial in range(max(1, problem.setup.trials))]
     # One design after the other, so that each matrix is made once.
     for trial, settings in sorted(enumerate(drawn), key=lambda pair: pair[1]["design"]):
         booster = _boost(problem, settings, problem.search_rows, problem.setup.seed)
         answer = _answer(booster, problem.matrix("validation", settings["design"]))
-        found.append((problem.loss(answer * _factor(problem, answer)), trial, settings))
-    settings = min(found)[2]
+        scored.append((problem.loss(answer * _factor(problem, answer)), trial, settings))
+    settings = min(scored)[2]
     design: Design = settings["design"]
     rows = np.arange(len(problem.y))
     boosters = [

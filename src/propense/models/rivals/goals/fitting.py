@@ -99,8 +99,8 @@ def _state(
     features, labels, user = train
     remarks: list[str] = []
     rng = np.random.default_rng([setup.seed, 0])
-    known = np.flatnonzero(np.isfinite(labels))
-    if not len(known):
+    labelled = np.flatnonzero(np.isfinite(labels))
+    if not len(labelled):
         raise TrainError(
             f"{name}: none of the {len(labels)} train rows has a known label; "
             "check the goal and the split"
@@ -108,14 +108,19 @@ def _state(
     validated = np.flatnonzero(np.isfinite(validation[1]))
     held = (take_rows(validation[0], validated), _labels(validation[1][validated], setup, remarks))
     if not len(validated):
-        apart = _hold_out(user[known], rng)
-        held = (take_rows(features, known[apart]), _labels(labels[known[apart]], setup, remarks))
-        known = known[~apart]
-        remarks.append(f"no validation rows: {int(apart.sum())} train rows were set apart")
-    sampled = known[sample_users(user[known], setup.max_rows, rng)]
-    given = setup.rows_available if setup.rows_available > len(labels) else len(known)
-    if len(sampled) < given:
-        remarks.append(f"{len(sampled)} of {given} rows, of whole users drawn by chance (max_rows)")
+        held_out = _hold_out(user[labelled], rng)
+        held = (
+            take_rows(features, labelled[held_out]),
+            _labels(labels[labelled[held_out]], setup, remarks),
+        )
+        labelled = labelled[~held_out]
+        remarks.append(f"no validation rows: {int(held_out.sum())} train rows were set apart")
+    sampled = labelled[sample_users(user[labelled], setup.max_rows, rng)]
+    n_available = setup.rows_available if setup.rows_available > len(labels) else len(labelled)
+    if len(sampled) < n_available:
+        remarks.append(
+            f"{len(sampled)} of {n_available} rows, of whole users drawn by chance (max_rows)"
+        )
     y = _labels(labels[sampled], setup, remarks)
     return Problem(take_rows(features, sampled), y, *held, setup), remarks
 
@@ -129,9 +134,9 @@ def _hold_out(user: Whole, rng: np.random.Generator) -> np.ndarray:
     chosen = np.zeros(n_users, bool)
     if n_users > 1:
         chosen[rng.permutation(n_users)[: max(1, round(HELD_OUT * n_users))]] = True
-    apart: np.ndarray = chosen[owner]
+    held_out: np.ndarray = chosen[owner]
     # A lone row is learned from and judged by; there is nothing else.
-    return apart if apart.any() else np.zeros(len(user), bool)
+    return held_out if held_out.any() else np.zeros(len(user), bool)
 
 
 def _labels(y: Labels, setup: RivalSetup, remarks: list[str]) -> Doubles:

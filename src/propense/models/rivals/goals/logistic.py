@@ -71,8 +71,8 @@ class _Classifier:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        said = f"the optimiser stopped at {MAX_ITERATIONS} iterations"
-        return (said,) if self.stopped else ()
+        remark = f"the optimiser stopped at {MAX_ITERATIONS} iterations"
+        return (remark,) if self.stopped else ()
 
     def fitted(self, problem: Problem) -> Fitted:
         graph = Graph(len(self.weights))
@@ -90,19 +90,19 @@ def _choose_classifier(problem: Problem) -> _Classifier:
     rows = problem.search_rows
     searched = matrix[rows] if len(rows) < len(matrix) else matrix
     model = LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)
-    found: dict[float, tuple[float, _Classifier]] = {}
+    tried_c: dict[float, tuple[float, _Classifier]] = {}
     for _ in range(max(1, problem.setup.trials)):
-        c = _next_c({tried: loss for tried, (loss, _) in found.items()})
+        c = _next_c({tried: loss for tried, (loss, _) in tried_c.items()})
         model.set_params(C=c)
         stopped = _fit(model, searched, problem.y[rows])
         candidate = _Classifier.of(model, c, stopped)
-        found[c] = problem.loss(candidate.p(validation)), candidate
-    best = min(found, key=lambda c: (found[c][0], c))
-    kept = found[best][1]
+        tried_c[c] = problem.loss(candidate.p(validation)), candidate
+    best = min(tried_c, key=lambda c: (tried_c[c][0], c))
+    chosen = tried_c[best][1]
     if len(rows) < len(matrix):
         model.set_params(C=best)
-        kept = _Classifier.of(model, best, _fit(model, matrix, problem.y))
-    return replace(kept, trials=len(found))
+        chosen = _Classifier.of(model, best, _fit(model, matrix, problem.y))
+    return replace(chosen, trials=len(tried_c))
 
 
 def _next_c(losses: dict[float, float]) -> float:
@@ -123,8 +123,11 @@ def _next_c(losses: dict[float, float]) -> float:
         return float(f"{best / 10:.12g}")
     if best == ordered[-1]:
         return float(f"{best * 10:.12g}")
-    place = ordered.index(best)
-    gaps = [(ordered[place] / ordered[place - 1], place - 1), (ordered[place + 1] / best, place)]
+    position = ordered.index(best)
+    gaps = [
+        (ordered[position] / ordered[position - 1], position - 1),
+        (ordered[position + 1] / best, position),
+    ]
     left = max(gaps, key=lambda gap: (gap[0], gap[1]))[1]
     return float(np.sqrt(ordered[left] * ordered[left + 1]))
 
@@ -170,12 +173,12 @@ def _fit_two_stages(problem: Problem, first: _Classifier) -> Fitted:
     p = first.p(validation)
     ridge = _Ridge(paid, np.log(y))
     penalties = np.geomspace(3000, 0.3, max(1, problem.setup.trials))
-    found: list[tuple[float, int, _Amount]] = []
+    scored: list[tuple[float, int, _Amount]] = []
     for trial, penalty in enumerate(penalties):
         amount = _Amount(*ridge.solve(float(penalty)), *log_range(y))
         amount = replace(amount, factor=smear(y, amount.logs(paid)))
-        found.append((problem.loss(p * amount.expected(validation)), trial, amount))
-    loss, trial, amount = min(found, key=lambda one: one[:2])
+        scored.append((problem.loss(p * amount.expected(validation)), trial, amount))
+    loss, trial, amount = min(scored, key=lambda one: one[:2])
 
     def answer(matrix: Floats) -> Doubles:
         return first.p(matrix) * amount.expected(matrix)
@@ -194,14 +197,14 @@ class _Ridge:
     def __init__(self, matrix: Floats, y: Doubles) -> None:
         n_columns = matrix.shape[1]
         self.mean, self.y_mean = matrix.mean(axis=0, dtype=np.float64), float(y.mean())
-        self.gram, self.moment = np.zeros((n_columns, n_columns)), np.zeros(n_columns)
+        self.gram, self.cross = np.zeros((n_columns, n_columns)), np.zeros(n_columns)
         for first in range(0, len(matrix), _BLOCK):
             rows = matrix[first : first + _BLOCK] - self.mean
             self.gram += rows.T @ rows
-            self.moment += rows.T @ (y[first : first + _BLOCK] - self.y_mean)
+            self.cross += rows.T @ (y[first : first + _BLOCK] - self.y_mean)
 
     def solve(self, penalty: float) -> tuple[Floats, float]:
         """Weights and intercept."""
         identity = np.eye(len(self.gram))
-        weights = np.linalg.solve(self.gram + penalty * identity, self.moment)
+        weights = np.linalg.solve(self.gram + penalty * identity, self.cross)
         return weights.astype(np.float32), self.y_mean - float(weights @ self.mean)

@@ -32,12 +32,12 @@ def fit_mlp(problem: Problem) -> Fitted:
     rng = problem.rng(7)
     n_rows = len(problem.y)
     drawn = [_draw(rng, trial, n_rows) for trial in range(max(1, problem.setup.trials))]
-    found: list[tuple[float, int, dict[str, Any]]] = []
+    scored: list[tuple[float, int, dict[str, Any]]] = []
     for trial, settings in sorted(enumerate(drawn), key=lambda pair: pair[1]["design"]):
         inputs = read_inputs(problem, settings["design"])
         member = _train(problem, inputs, settings, problem.search_rows, 0)
-        found.append((member.loss, trial, settings))
-    settings = min(found)[2]
+        scored.append((member.loss, trial, settings))
+    settings = min(scored)[2]
     inputs = read_inputs(problem, settings["design"])
     rows = np.arange(len(problem.y))
     members = [
@@ -95,8 +95,8 @@ class _Member:
     def put(self, graph: Graph, x: str) -> str:
         """The answer as a part of a graph."""
         arrays = [weight.numpy() for weight in self.weights]
-        for place in range(0, len(arrays) - 2, 2):
-            x = graph.apply("Relu", graph.linear(x, arrays[place], arrays[place + 1]))
+        for layer in range(0, len(arrays) - 2, 2):
+            x = graph.apply("Relu", graph.linear(x, arrays[layer], arrays[layer + 1]))
         last, bias = arrays[-2], arrays[-1]
         p = graph.apply("Sigmoid", graph.linear(x, last[:, :1], bias[:1]))
         if self.binary:
@@ -129,19 +129,19 @@ def _train(
             adam.zero_grad(set_to_none=True)
             loss.backward()
             adam.step()
-        kept = [w.detach().clone() for w in weights]
-        factor = _factor(problem, kept, x, y, (low, high))
-        candidate = _Member(kept, low, high, factor, problem.binary, 0.0, epoch)
+        copied = [w.detach().clone() for w in weights]
+        factor = _factor(problem, copied, x, y, (low, high))
+        candidate = _Member(copied, low, high, factor, problem.binary, 0.0, epoch)
         measured = problem.loss(candidate.answer(validation))
         if measured < best[0]:
-            best, wait = (measured, epoch, kept), 0
+            best, wait = (measured, epoch, copied), 0
         else:
             wait += 1
             if wait >= PATIENCE:
                 break
-    measured, epochs, kept = best
-    factor = _factor(problem, kept, x, y, (low, high))
-    return _Member(kept, low, high, factor, problem.binary, measured, epochs)
+    measured, epochs, copied = best
+    factor = _factor(problem, copied, x, y, (low, high))
+    return _Member(copied, low, high, factor, problem.binary, measured, epochs)
 
 
 def _start(width: int, problem: Problem, centre: float, chance: torch.Generator) -> Weights:
@@ -160,8 +160,8 @@ def _start(width: int, problem: Problem, centre: float, chance: torch.Generator)
 
 
 def _forward(weights: Weights, x: Tensor) -> Tensor:
-    for place in range(0, len(weights) - 2, 2):
-        x = functional.relu(torch.addmm(weights[place + 1], x, weights[place]))
+    for layer in range(0, len(weights) - 2, 2):
+        x = functional.relu(torch.addmm(weights[layer + 1], x, weights[layer]))
     return torch.addmm(weights[-1], x, weights[-2])
 
 

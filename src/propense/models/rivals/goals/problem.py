@@ -89,10 +89,12 @@ class Problem:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What was left out to keep the piecewise-linear matrix within memory."""
-        given = self.setup.bins
-        if given is None or len(given) != self.train.numeric.shape[1]:
+        setup_bins = self.setup.bins
+        if setup_bins is None or len(setup_bins) != self.train.numeric.shape[1]:
             return ()
-        before, after = (sum(len(edges) - 1 for edges in bins) for bins in (given, self.all_bins))
+        before, after = (
+            sum(len(edges) - 1 for edges in bins) for bins in (setup_bins, self.all_bins)
+        )
         if before == after:
             return ()
         return (f"{before} bins merged to {after}, to keep the matrix within memory",)
@@ -161,8 +163,8 @@ def thin(edges: Floats, step: int) -> Floats:
     >>> thin(np.arange(6, dtype=np.float32), 2).tolist()
     [0.0, 2.0, 4.0, 5.0]
     """
-    kept = edges[::step]
-    return kept if (len(edges) - 1) % step == 0 else np.append(kept, edges[-1])
+    thinned = edges[::step]
+    return thinned if (len(edges) - 1) % step == 0 else np.append(thinned, edges[-1])
 
 
 def sample_users(user: Whole, max_rows: int, rng: np.random.Generator) -> Ints:
@@ -172,10 +174,10 @@ def sample_users(user: Whole, max_rows: int, rng: np.random.Generator) -> Ints:
     _, owner = np.unique(user, return_inverse=True)
     order = rng.permutation(int(owner.max()) + 1)
     total = np.cumsum(np.bincount(owner)[order])
-    n_kept = max(1, int(np.searchsorted(total, max_rows, side="right")))
-    kept = np.zeros(len(order), bool)
-    kept[order[:n_kept]] = True
-    return np.flatnonzero(kept[owner])
+    n_drawn = max(1, int(np.searchsorted(total, max_rows, side="right")))
+    drawn = np.zeros(len(order), bool)
+    drawn[order[:n_drawn]] = True
+    return np.flatnonzero(drawn[owner])
 
 
 def draw_rows(positive: npt.NDArray[np.bool_], most: int, rng: np.random.Generator) -> Ints:

@@ -100,13 +100,13 @@ def fit_svm(problem: Problem) -> Fitted:
     rng = problem.rng(4)
     rows = draw_rows(asked.y > 0, TUNING_ROWS, rng)
     drawn = [_draw(rng, trial, problem) for trial in range(max(1, problem.setup.trials))]
-    found: list[tuple[float, int, dict[str, Any]]] = []
+    scored: list[tuple[float, int, dict[str, Any]]] = []
     for trial, settings in sorted(enumerate(drawn), key=lambda pair: pair[1]["design"]):
         inputs = read_inputs(problem, settings["design"])
         candidate = _fit_classifier(asked, inputs, settings, rows)
         p = candidate.p(inputs.apply(asked.matrix("validation", inputs.design)))
-        found.append((asked.loss(p), trial, settings))
-    settings = min(found)[2]
+        scored.append((asked.loss(p), trial, settings))
+    settings = min(scored)[2]
     inputs = read_inputs(problem, settings["design"])
     everything = np.arange(len(problem.y))
     classifier = _fit_classifier(asked, inputs, settings, everything)

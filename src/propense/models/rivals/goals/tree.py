@@ -21,19 +21,19 @@ def fit_tree(problem: Problem) -> Fitted:
     """The best of `trials` trees; the first is a plain one of depth 6."""
     rng = problem.rng(2)
     rows = problem.search_rows
-    found: list[tuple[float, int, dict[str, Any]]] = []
+    scored: list[tuple[float, int, dict[str, Any]]] = []
     for trial in range(max(1, problem.setup.trials)):
         settings = _draw(rng, trial, problem)
         design: Design = settings["design"]
         tree = _Tree(problem, settings, rows)
         loss = problem.loss(tree.answer(problem.matrix("validation", design)))
-        found.append((loss, trial, settings))
-    settings = min(found)[2]
+        scored.append((loss, trial, settings))
+    settings = min(scored)[2]
     tree = _Tree(problem, settings, np.arange(len(problem.y)))
     design = settings["design"]
     graph = Graph(problem.matrix("train", design).shape[1])
     return Fitted(
-        design, graph.finish(graph.forest("x", tree.forest())), tree.answer, settings, len(found),
+        design, graph.finish(graph.forest("x", tree.forest())), tree.answer, settings, len(scored),
         problem.loss(tree.answer(problem.matrix("validation", design))), tolerance=1e-4,
     )  # fmt: skip
 
@@ -61,9 +61,12 @@ class _Tree:
         kind = DecisionTreeClassifier if problem.binary else DecisionTreeRegressor
         self.model = kind(random_state=problem.setup.seed, **how).fit(matrix, y)
         mean = float(y.mean())
-        place = self.model.apply(matrix)
+        leaf_of_row = self.model.apply(matrix)
         n_nodes = self.model.tree_.node_count
-        total, count = np.bincount(place, y, n_nodes), np.bincount(place, minlength=n_nodes)
+        total, count = (
+            np.bincount(leaf_of_row, y, n_nodes),
+            np.bincount(leaf_of_row, minlength=n_nodes),
+        )
         self.value = (total + PRIOR_ROWS * mean) / (count + PRIOR_ROWS)
 
     def answer(self, matrix: Floats) -> Doubles:

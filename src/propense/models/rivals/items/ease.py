@@ -58,10 +58,12 @@ class Ease(ItemRival):
 
     def _known_sources(self, sources: Sources) -> Sources:
         """Sources whose items have weights, as places in `known`."""
-        place = np.minimum(np.searchsorted(self.known, sources.item), max(len(self.known) - 1, 0))
-        here = self.known[place] == sources.item
+        position = np.minimum(
+            np.searchsorted(self.known, sources.item), max(len(self.known) - 1, 0)
+        )
+        here = self.known[position] == sources.item
         length = np.bincount(sources.row[here], minlength=len(sources))
-        return Sources(row_offsets(length), place[here].astype(np.int32), sources.weight[here])
+        return Sources(row_offsets(length), position[here].astype(np.int32), sources.weight[here])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"known": self.known, "weights": self.weights, "popularity": self.popularity}
@@ -81,14 +83,14 @@ class Ease(ItemRival):
 
 def choose_items(popularity: Floats, most: int) -> Ids:
     """The items taken at least once, the `most` popular where there are more, ascending."""
-    taken = np.flatnonzero(popularity > 0)
-    if len(taken) > most:
-        order = np.argsort(-popularity[taken], kind="stable")
-        taken = np.sort(taken[order[:most]])
-    return taken.astype(np.int32)
+    interacted = np.flatnonzero(popularity > 0)
+    if len(interacted) > most:
+        order = np.argsort(-popularity[interacted], kind="stable")
+        interacted = np.sort(interacted[order[:most]])
+    return interacted.astype(np.int32)
 
 
-def solve(taken: Any, known: Ids, penalty: float) -> Floats:
+def solve(interacted: Any, known: Ids, penalty: float) -> Floats:
     """Weights (n_known, n_known) that best rebuild `taken` from its other items.
 
     B = I - P / diag(P) with P = (X'X + penalty I)^-1, by Cholesky in float32, in place:
@@ -97,7 +99,7 @@ def solve(taken: Any, known: Ids, penalty: float) -> Floats:
     """
     from scipy.linalg import lapack
 
-    chosen = taken[:, known]
+    chosen = interacted[:, known]
     gram = np.asfortranarray((chosen.T @ chosen).toarray(), dtype=np.float32)
     gram[np.diag_indices_from(gram)] += penalty
     factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)

@@ -62,7 +62,7 @@ class ItemKnn(ItemRival):
         return cls(stored.n_items, stored.notes, near, arrays["popularity"], fade)
 
 
-def find_neighbours(taken: Any, liked: Any, n_neighbours: int, shrink: float) -> Neighbours:
+def find_neighbours(interacted: Any, liked: Any, n_neighbours: int, shrink: float) -> Neighbours:
     """Cosine between columns of `taken` and of `liked` (n_users, n_items), sparse.
 
     similarity(a, b) = shared(a, b) / (sqrt(n_a n_b) + shrink), the `n_neighbours` highest
@@ -70,9 +70,9 @@ def find_neighbours(taken: Any, liked: Any, n_neighbours: int, shrink: float) ->
     """
     from scipy import sparse
 
-    n_items = taken.shape[1]
-    by_item = sparse.csr_array(taken.T)
-    n_taken = np.diff(by_item.indptr).astype(np.float64)
+    n_items = interacted.shape[1]
+    by_item = sparse.csr_array(interacted.T)
+    n_interacted = np.diff(by_item.indptr).astype(np.float64)
     n_liked = np.bincount(liked.indices, minlength=n_items).astype(np.float64)
     total = np.cumsum(np.minimum(by_item @ np.diff(liked.indptr).astype(np.float64), n_items))
     parts, lower = [], 0
@@ -82,7 +82,7 @@ def find_neighbours(taken: Any, liked: Any, n_neighbours: int, shrink: float) ->
         block = sparse.coo_array(by_item[lower:upper] @ liked)
         other = block.row + lower != block.col
         row, column, shared = block.row[other], block.col[other], block.data[other]
-        cosine = shared / (np.sqrt(n_taken[row + lower] * n_liked[column]) + shrink)
+        cosine = shared / (np.sqrt(n_interacted[row + lower] * n_liked[column]) + shrink)
         parts.append(
             prune(sparse.csr_array((cosine, (row, column)), shape=block.shape), n_neighbours)
         )

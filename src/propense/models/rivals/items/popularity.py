@@ -52,10 +52,10 @@ def count_popularity(
     """(n_items,) successes of each item before `train_end`, halved every half-life."""
     length = np.maximum(train_end - histories.offsets[:-1], 0)
     event = ragged_ranges(histories.offsets[:-1], length)
-    kept = histories.item[event] >= FIRST_KNOWN
+    counted = histories.item[event] >= FIRST_KNOWN
     if success is not None:
-        kept &= success[histories.action[event]]
-    event = event[kept]
+        counted &= success[histories.action[event]]
+    event = event[counted]
     if half_life_days and len(event):
         age = (histories.time[event].max() - histories.time[event]) / _SECONDS_PER_DAY
         weight = 0.5 ** (age / half_life_days)
