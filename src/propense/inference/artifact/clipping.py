@@ -1,4 +1,4 @@
-"""Bounds applied to a whole history at once: what a service does each time it reads a customer."""
+"""Bounds applied to a whole history at once: the service does this whenever it reads a customer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from propense.inference.artifact.reference_profile import ANY, Bounds
 from propense.schemas import FIRST_KNOWN, Doubles, Histories
 
 _NOTHING: Final = (np.inf, -np.inf)
-"""Bounds that hold no number: where the log never had one."""
+"""Bounds that no number satisfies, for actions that never had one in the log."""
 
 
 class Clipper:
-    """A bundle's bounds, by index of its actions. The same as `Bounds.clip_event` on each event;
-    some 15 us a history."""
+    """A bundle's bounds by action index; clips as `Bounds.clip_event` does, in 15 us a history."""
 
     def __init__(self, bounds: Bounds, actions: Vocabulary) -> None:
         units = {
@@ -29,10 +28,11 @@ class Clipper:
         self._counts = _table(bounds.counts, actions, (1.0, 1.0))
 
     def clip(self, histories: Histories) -> tuple[Histories, int]:
-        """Histories with values and counts held, and how many events were outside.
+        """Histories with values and counts clipped, and the number of events that were outside.
 
-        They are in canonical order before and after, as holding keeps the order of values.
-        Where nothing is outside, which is nearly always, the histories are the same object.
+        The order of events stays as it is; simultaneous events whose values meet at a bound need
+        not be in canonical order among themselves. Where nothing is outside, which is nearly
+        always, the same object is returned.
         """
         value, count, action = histories.value, histories.count, histories.action
         low, high = self._values[:, action]
@@ -42,10 +42,10 @@ class Clipper:
         bad = bad_value | bad_count
         if not bad.any():
             return histories, 0
-        held = np.where(low <= high, np.clip(value, low, np.maximum(low, high)), np.nan)
+        clipped = np.where(low <= high, np.clip(value, low, np.maximum(low, high)), np.nan)
         return replace(
             histories,
-            value=np.where(bad_value, held, value).astype(np.float32),
+            value=np.where(bad_value, clipped, value).astype(np.float32),
             count=np.where(bad_count, np.clip(count, fewest, most), count).astype(np.float32),
         ), int(bad.sum())
 
@@ -55,5 +55,5 @@ def _table(
 ) -> Doubles:
     """(2, n_actions) lowest and highest of each action's index."""
     every = bounds.get(ANY, otherwise)
-    found = [every] * FIRST_KNOWN + [bounds.get(word, every) for word in actions.words]
-    return np.array(found, np.float64).T.copy()
+    by_index = [every] * FIRST_KNOWN + [bounds.get(word, every) for word in actions.words]
+    return np.array(by_index, np.float64).T.copy()
