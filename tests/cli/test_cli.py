@@ -18,7 +18,7 @@ from propense.cli.verbs import ACTIONS, all_verbs, front_page, verb_names
 from propense.errors import SplitError
 
 COMMANDS = [
-    *(((verb.name,), verb) for verb in all_verbs() if verb.where),
+    *(((verb.name,), verb) for verb in all_verbs() if verb.function),
     *(((name, action.name), action) for name, group in ACTIONS.items() for action in group),
 ]
 
@@ -55,7 +55,7 @@ def test_every_verb_teaches(words, verb, capsys):
     assert page.startswith(f"Usage: propense {' '.join(words)}")
     assert "--settings" in page
     assert "Examples:\n  propense" in page
-    text = inspect.getdoc(resolve_name(verb.where))
+    text = inspect.getdoc(resolve_name(verb.function))
     assert max(map(len, text.splitlines())) <= 80, "cyclopts would break the line a second time"
 
 
@@ -67,23 +67,23 @@ def test_the_nearest_verb_is_named(capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["run", "--untll", "train"], "Did you mean --until? See: propense run --help"),
         (["run", "--until", "trian"], 'Invalid value "trian" for --until'),
         (["check", "surplus"], "surplus"),
         (["init"], "FOLDER"),
-        (["--json"], "no verb in '--json'; see: propense --help"),
+        (["--json"], "--json names no verb; see: propense --help"),
         (["shelf", "lst"], 'Did you mean "list"'),
         (["run", "--settings", "nowhere.toml"], "'nowhere.toml' does not exist"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(words, said, capsys, settings_file):
+def test_wrong_use_is_one_line_and_exit_code_2(words, message, capsys, settings_file):
     assert main(words) == 2
     out = capsys.readouterr()
     assert out.err.startswith("error: ")
     assert out.err.count("\n") == 1
-    assert said in out.err
+    assert message in out.err
 
 
 def test_options_may_stand_before_the_verb(capsys):
@@ -115,14 +115,16 @@ def test_a_propense_error_has_no_traceback_unless_asked(monkeypatch, capsys, set
         RuntimeError("IO Error: could not write: No space left on device"),
     ],
 )
-def test_a_full_disk_says_what_is_kept(error, monkeypatch, capsys, settings_file):
+def test_a_full_disk_reports_that_finished_stages_are_kept(
+    error, monkeypatch, capsys, settings_file
+):
     failing_with(error, monkeypatch)
     assert main(["run", "--until", "train"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: no space left on device: ")
-    assert getattr(error, "filename", None) is None or "runs/main/clean/events" in said
-    assert "finished stages are kept" in said
-    assert said.endswith("go on with: propense run --until train\n")
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("error: no space left on device: ")
+    assert getattr(error, "filename", None) is None or "runs/main/clean/events" in stderr
+    assert "finished stages are kept" in stderr
+    assert stderr.endswith("resume with: propense run --until train\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
@@ -155,12 +157,12 @@ def test_a_module_of_our_own_that_is_missing_is_a_defect(monkeypatch, settings_f
         main(["train"])
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys, settings_file):
+def test_ctrl_c_says_how_to_resume(monkeypatch, capsys, settings_file):
     failing_with(KeyboardInterrupt(), monkeypatch)
     assert main(["run", "--settings", "propense.toml", "--set", "train.seed = 3"]) == 130
-    said = capsys.readouterr().err
-    assert "go on with: propense run --settings propense.toml --set 'train.seed = 3'" in said
-    assert "Traceback" not in said
+    stderr = capsys.readouterr().err
+    assert "resume with: propense run --settings propense.toml --set 'train.seed = 3'" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_a_real_ctrl_c(tmp_path):
@@ -180,9 +182,9 @@ def test_a_real_ctrl_c(tmp_path):
     assert child.stdout.readline() == "waiting\n"
     time.sleep(0.1)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=20)
+    _, stderr = child.communicate(timeout=20)
     assert child.returncode == 130
-    assert "go on with: propense run" in said and "Traceback" not in said
+    assert "resume with: propense run" in stderr and "Traceback" not in stderr
 
 
 def test_a_reader_that_leaves_is_no_error():

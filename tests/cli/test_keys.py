@@ -42,10 +42,10 @@ def test_a_key_is_shown_once_and_opens(shop, capsys):
 
 
 def test_keys_of_several_scopes_end_and_are_revoked(shop, capsys):
-    said = created(capsys, "console", "--scope", "read", "--scope", "admin", "--lasts", "52w")
-    assert said["scopes"] == ["admin", "read"] and said["expires"] > said["created"]
-    assert main(["keys", "revoke", said["prefix"]]) == 0
-    assert "opens nothing any more" in capsys.readouterr().out
+    answer = created(capsys, "console", "--scope", "read", "--scope", "admin", "--lasts", "52w")
+    assert answer["scopes"] == ["admin", "read"] and answer["expires"] > answer["created"]
+    assert main(["keys", "revoke", answer["prefix"]]) == 0
+    assert "is revoked" in capsys.readouterr().out
     assert main(["keys", "list", "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)
     assert listed["state"] == "revoked" and "key" not in listed and "mac" not in listed
@@ -57,14 +57,14 @@ def test_keys_of_several_scopes_end_and_are_revoked(shop, capsys):
 def test_a_rotated_key_has_its_grace(shop, capsys, grace, both):
     import time
 
-    said = created(capsys, "a", "--scope", "read")
-    words = ["keys", "rotate", said["prefix"], "--grace", grace, "--json", "--quiet"]
+    answer = created(capsys, "a", "--scope", "read")
+    words = ["keys", "rotate", answer["prefix"], "--grace", grace, "--json", "--quiet"]
     assert main(words) == 0
     new = json.loads(capsys.readouterr().out)["key"]
     ring = KeyRing(shop / "live", open_secrets(shop / "live"))
     now = time.time_ns() // 1000
     assert ring.check(new, now) is not None
-    assert (ring.check(said["key"], now) is not None) == both
+    assert (ring.check(answer["key"], now) is not None) == both
 
 
 def test_wrong_scopes_and_graces_are_one_line(shop, capsys):
@@ -72,17 +72,17 @@ def test_wrong_scopes_and_graces_are_one_line(shop, capsys):
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["keys", "create", "a"]) == 2
     assert "--scope" in capsys.readouterr().err
-    said = created(capsys, "a", "--scope", "read")
-    assert main(["keys", "rotate", said["prefix"], "--grace", "soon"]) == 2
+    answer = created(capsys, "a", "--scope", "read")
+    assert main(["keys", "rotate", answer["prefix"], "--grace", "soon"]) == 2
     assert "duration 'soon'" in capsys.readouterr().err
 
 
 def test_no_keys_yet(shop, capsys):
     assert main(["keys", "list"]) == 0
-    assert "no keys; make one: propense keys create" in capsys.readouterr().out
+    assert "there are no keys; create one with: propense keys create" in capsys.readouterr().out
 
 
-def test_the_log_of_who_did_what_is_proved(shop, capsys):
+def test_the_audit_log_is_verified(shop, capsys):
     assert main(["audit"]) == 2
     assert "there is no audit log" in capsys.readouterr().err
     assert not (shop / "live").exists(), "looking makes nothing"
@@ -90,20 +90,20 @@ def test_the_log_of_who_did_what_is_proved(shop, capsys):
     assert main(["keys", "revoke", prefix, "--quiet"]) == 0
     capsys.readouterr()
     assert main(["audit", "--json"]) == 0
-    kept = capsys.readouterr().out
-    (shop / "kept.json").write_text(kept)
-    assert json.loads(kept)["verdict"]["rows"] == 2
-    assert main(["audit", "--kept", "kept.json"]) == 0
-    assert capsys.readouterr().out == "2 rows as they were written\n"
+    earlier = capsys.readouterr().out
+    (shop / "audit.json").write_text(earlier)
+    assert json.loads(earlier)["verdict"]["rows"] == 2
+    assert main(["audit", "--earlier", "audit.json"]) == 0
+    assert capsys.readouterr().out == "2 rows unchanged\n"
     con = sqlite3.connect(shop / "live" / "audit.db")
     con.execute("UPDATE entries SET actor = 'nobody' WHERE seq = 2")
     con.commit()
     con.close()
     assert main(["audit"]) == 2
     assert "row 2 was changed" in capsys.readouterr().out
-    (shop / "kept.json").write_text("{}")
-    assert main(["audit", "--kept", "kept.json"]) == 2
-    assert "'kept.json' cannot be read" in capsys.readouterr().err
+    (shop / "audit.json").write_text("{}")
+    assert main(["audit", "--earlier", "audit.json"]) == 2
+    assert "'audit.json' is not an output of `propense audit --json`" in capsys.readouterr().err
 
 
 def test_a_bundle_is_signed_and_only_then_promoted(shop, capsys):

@@ -23,14 +23,17 @@ def shelf(tmp_path):
     return folder
 
 
-def test_list_marks_what_serves(shelf, capsys):
+def test_list_marks_the_serving_bundle(shelf, capsys):
     assert main(["shelf", "list", "--shelf", str(shelf)]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("* v0001") and "2025-03-01" in first
     assert second.startswith("  v0002")
     assert main(["shelf", "list", "--shelf", str(shelf), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert [(one["name"], one["serving"]) for one in said] == [("v0001", True), ("v0002", False)]
+    versions = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["serving"]) for one in versions] == [
+        ("v0001", True),
+        ("v0002", False),
+    ]
 
 
 def test_the_settings_name_the_shelf(shelf, tmp_path, monkeypatch, capsys):
@@ -42,13 +45,13 @@ def test_the_settings_name_the_shelf(shelf, tmp_path, monkeypatch, capsys):
 
 def test_an_empty_shelf_says_how_to_fill_it(tmp_path, capsys):
     assert main(["shelf", "list", "--shelf", str(tmp_path / "none")]) == 0
-    assert "is empty; fill it: propense pack" in capsys.readouterr().out
+    assert "is empty; pack a bundle with: propense pack" in capsys.readouterr().out
 
 
 def test_rollback_goes_back_and_no_further(shelf, capsys):
     activate(shelf, "v0002", "better", "2025-03-02T00:00:00+00:00")
     assert main(["shelf", "rollback", "--shelf", str(shelf)]) == 0
-    assert capsys.readouterr().out == "v0001 serves now\n"
+    assert capsys.readouterr().out == "v0001 now serves\n"
     history = json.loads((shelf / "current.json").read_bytes())["history"]
     assert history[-1]["version"] == "v0001"
     assert history[-1]["made"].endswith("+00:00")

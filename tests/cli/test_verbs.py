@@ -21,6 +21,8 @@ TRUTH = {
     "churn": {"n": 90.0, "pearson": None},
 }
 
+REPORT = SimpleNamespace(truth=TRUTH, goals=[], ranking=None, verdict=None, examples=[])
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
@@ -45,7 +47,7 @@ def flow(monkeypatch):
         calls.append((settings, until, force))
         root = RunFolder(Path(settings.folder) / settings.run)
         return SimpleNamespace(
-            run=root, report=SimpleNamespace(truth=TRUTH), bundle=Path("shelf/v0001"),
+            run=root, report=REPORT, bundle=Path("shelf/v0001"),
             promotion=None,
             learning_curve=None,
             stage_seconds={"split": 61.0, "train": 3700.4}, skipped=["clean"],
@@ -69,8 +71,8 @@ def test_init_writes_settings_that_can_be_read(here, capsys):
     write_events(here / "data")
     assert main(["init", "data", "--json"]) == 0
     out = capsys.readouterr()
-    said = json.loads(out.out)
-    assert said["roles"] == {"data/events.csv": "events"}
+    printed = json.loads(out.out)
+    assert printed["roles"] == {"data/events.csv": "events"}
     assert "next: propense check" in out.err
     raw = tomllib.loads((here / "propense.toml").read_text())
     (source,) = raw["sources"].values()
@@ -128,7 +130,7 @@ def test_check_says_whether_a_run_can_be(among, code, here, capsys):
 def test_run_in_words(shop, flow, capsys):
     assert main(["run"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "  clean     finished before, kept",
+        "  clean     up to date",
         "  split     1:01",
         "  train     1:01:40",
         f"run     {shop / 'runs/one'}",
@@ -139,11 +141,11 @@ def test_run_in_words(shop, flow, capsys):
 
 def test_run_for_machines(shop, flow, capsys):
     assert main(["run", "--json", "--until", "train", "--force"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["stage_seconds"] == {"split": 61.0, "train": 3700.4}
-    assert said["skipped"] == ["clean"]
-    assert said["bundle"] == "shelf/v0001"
-    assert said["report"] == str(shop / "runs/one/evaluation/report.html")
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["stage_seconds"] == {"split": 61.0, "train": 3700.4}
+    assert printed["skipped"] == ["clean"]
+    assert printed["bundle"] == "shelf/v0001"
+    assert printed["report"] == str(shop / "runs/one/evaluation/report.html")
     assert flow[0][1:] == ("train", True)
 
 
@@ -158,7 +160,7 @@ def test_a_stage_is_run_up_to(stage, shop, flow):
     assert (settings.train.max_epochs, settings.model.size) == (3, "small")
 
 
-def test_report_is_shown_or_where_it_lies(shop, capsys, monkeypatch):
+def test_report_is_opened_or_its_path_is_printed(shop, capsys, monkeypatch):
     assert main(["report"]) == 2
     assert "runs/one/evaluation/report.html" in capsys.readouterr().err
     page = shop / "runs/one/evaluation/report.html"
@@ -191,8 +193,8 @@ def test_where_windows_can_be_shown(monkeypatch):
 
 def test_demo_generates_once(here, flow, capsys, monkeypatch):
     # The flow is a stand-in here, so that there is no bundle to serve.
-    found = Verification("v0001", [Check("pay: auc", 0.8, 0.8, 1e-5)])
-    monkeypatch.setattr("propense.cli.demo._verify", lambda *asked: found)
+    verification = Verification("v0001", [Check("pay: auc", 0.8, 0.8, 1e-5)])
+    monkeypatch.setattr("propense.cli.demo._verify", lambda *_: verification)
     assert main(["demo", "--users", "30", "--no-open", "--json"]) == 0
     out = capsys.readouterr()
     assert "generate: An education platform of 30 users" in out.err
@@ -204,26 +206,33 @@ def test_demo_generates_once(here, flow, capsys, monkeypatch):
     assert main(["demo", "--users", "30", "--no-open"]) == 0
     assert facts.stat().st_mtime_ns == written
     assert len(flow) == 2
-    said = capsys.readouterr().out.splitlines()
-    assert said[-1] == "verified: v0001 answers as its report says"
-    place = said.index("Against the truth of this platform, on the test part")
-    assert said[place : place + 3] == [
-        "Against the truth of this platform, on the test part",
-        "  pay    AUC 0.800; the true chances themselves reach 0.900; correlation with them 0.88",
+    printed = capsys.readouterr().out.splitlines()
+    assert "verified: v0001 answers as reported" in printed
+    first = printed.index("Compared with the truth of this platform, on the test part")
+    assert printed[first : first + 3] == [
+        "Compared with the truth of this platform, on the test part",
+        "  pay    AUC 0.800; the true probabilities reach 0.900; correlation with them 0.88",
         (
-            "  items  ten items catch 42.0% of what customers want next; the ideal list 60.0%, "
-            "the most popular 10.0%"
+            "  items  ten items cover 42.0% of what customers want next; the ideal list 60.0%, "
+            "the most popular items 10.0%"
         ),
     ]
+    assert printed[-5:] == [
+        "Next",
+        "  cd demo",
+        "  propense report            read why, with every interval",
+        "  propense score --user ID   what to show one customer, and how likely they pay",
+        "  propense serve --first-key  answer over HTTP; docs/serving.md continues from here",
+    ]
     assert main(["demo", "--users", "31"]) == 2
-    assert "holds a platform of 30 users, not of 31" in capsys.readouterr().err
+    assert "has a platform of 30 users, not of 31" in capsys.readouterr().err
 
 
 def test_demo_touches_no_folder_of_yours(here, flow, capsys):
     (here / "mine").mkdir()
     (here / "mine/propense.toml").write_text("[users]\npath = 'x.csv'\n")
     assert main(["demo", "--folder", "mine", "--no-open"]) == 2
-    assert "'mine' holds a propense.toml that no demo wrote" in capsys.readouterr().err
+    assert "'mine' has a propense.toml that no demo wrote" in capsys.readouterr().err
     assert flow == []
 
 
@@ -242,10 +251,10 @@ def test_score_writes_a_file_in_the_asked_form(shop, monkeypatch, capsys):
         ("runs/one", Path("a/b.csv"), "csv"),
         ("runs/one", Path("b.csv"), "parquet"),
     ]
-    assert capsys.readouterr().out.splitlines()[0] == "1,234 users: scores.parquet"
+    assert capsys.readouterr().out.splitlines()[0] == "1,234 customers scored: scores.parquet"
     assert main(["score", "--format", "csv", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said == {"out": "scores.csv", "format": "csv", "users": 1234}
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {"out": "scores.csv", "format": "csv", "users": 1234}
 
 
 def test_score_of_one_user(shop, monkeypatch, capsys):
@@ -262,12 +271,12 @@ def test_score_of_one_user(shop, monkeypatch, capsys):
     assert main(["score", "--user", "u-7"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "u-7: 1,200 events, bundle v0001",
-        "  pay             0.2500   (a yes from 0.2000)",
+        "  pay             0.2500   (threshold 0.2000)",
         "  spend           12.5000",
         "    1. 线性代数  [c-1]  0.5000",
         "    2. c-2  [c-2]  0.1250",
     ]
     assert main(["score", "--user", "u-7", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["as_of"] == "2025-03-01T00:00:00Z"
-    assert said["goals"] == {"pay": 0.25, "spend": 12.5}
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["as_of"] == "2025-03-01T00:00:00Z"
+    assert printed["goals"] == {"pay": 0.25, "spend": 12.5}

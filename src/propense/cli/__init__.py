@@ -1,8 +1,8 @@
-"""The command line: one verb a step of the flow, each loaded when it is asked for.
+"""The command line: one verb for each step of the flow, imported when it is used.
 
-Exit codes: 0 done, 1 `verify` found a difference, 2 an error in what was asked or in the data
-(one line on stderr), 130 stopped by Ctrl-C, 141 nobody reads the output any more. Anything else
-is a defect of propense and shows its traceback.
+Exit codes: 0 done; 1 `verify` found a difference; 2 an error in the command, the settings or the
+data (one line on stderr); 130 stopped by Ctrl-C; 141 the reader of the output has gone. Anything
+else is a defect of propense and shows its traceback.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from propense.cli.verbs import VALUE_OPTIONS, front_page, verb_names
 from propense.errors import MissingExtraError, PropenseError, nearest
 
+FAILED = 2
 STOPPED = 130
-UNREAD = 141
-REFUSED = 2
+READER_GONE = 141
 
 EXTRAS = {
     **dict.fromkeys(
@@ -34,44 +34,44 @@ EXTRAS = {
     "psycopg": "postgres",
     "redis": "redis",
 }  # fmt: skip
-"""Packages that only some verbs need -> the extra that brings them."""
+"""Packages that only some verbs need -> the extra that installs them."""
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, `sys.argv` by default, and return its exit code."""
-    asked = list(sys.argv[1:] if words is None else words)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _obey(asked)
+        code = _dispatch(words)
         sys.stdout.flush()
         return code
     except PropenseError as error:
-        return _refuse(str(error), asked)
+        return _print_error(str(error), words)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
-        return _refuse(str(MissingExtraError(EXTRAS[package], package)), asked)
+        return _print_error(str(MissingExtraError(EXTRAS[package], package)), words)
     except KeyboardInterrupt:
         print(
-            f"\nstopped; finished stages are kept, go on with: propense {shlex.join(asked)}",
+            f"\nstopped; finished stages are kept, resume with: propense {shlex.join(words)}",
             file=sys.stderr,
         )
         return STOPPED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
+        return READER_GONE
     except Exception as error:
         if not _disk_is_full(error):
             raise
         where = getattr(error, "filename", None) or "the disk of the run folder"
-        return _refuse(
+        return _print_error(
             f"no space left on device: {where}; finished stages are kept, "
-            f"make room and go on with: propense {shlex.join(asked)}",
-            asked,
+            f"free some space and resume with: propense {shlex.join(words)}",
+            words,
         )
 
 
-def _obey(words: list[str]) -> int:
+def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("--help", "-h", "help"):
         print(front_page(bold=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
         return 0
@@ -82,7 +82,7 @@ def _obey(words: list[str]) -> int:
         return 0
     words = _verb_first(words)
     if words[0].startswith("-"):
-        raise PropenseError(f"no verb in {shlex.join(words)!r}; see: propense --help")
+        raise PropenseError(f"{shlex.join(words)!r} names no verb; see: propense --help")
     if words[0] not in verb_names():
         raise PropenseError(f"unknown verb {words[0]!r}; {nearest(words[0], verb_names())}")
     return _call(words)
@@ -105,20 +105,20 @@ def _call(words: list[str]) -> int:
 
 
 def _verb_first(words: list[str]) -> list[str]:
-    """Options may stand before the verb too.
+    """Options are allowed before the verb too.
 
     >>> _verb_first(["--settings", "shop.toml", "-v", "run", "--force"])
     ['run', '--settings', 'shop.toml', '-v', '--force']
     """
-    place = 0
-    while place < len(words) and words[place].startswith("-"):
-        place += 2 if words[place] in VALUE_OPTIONS else 1
-    if place >= len(words):
+    index = 0
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if words[index] in VALUE_OPTIONS else 1
+    if index >= len(words):
         return words
-    return [words[place], *words[:place], *words[place + 1 :]]
+    return [words[index], *words[:index], *words[index + 1 :]]
 
 
-def _refuse(reason: str, words: list[str]) -> int:
+def _print_error(reason: str, words: list[str]) -> int:
     if "-v" in words or "--verbose" in words:
         import traceback
 
@@ -126,11 +126,11 @@ def _refuse(reason: str, words: list[str]) -> int:
     red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     line = " ".join(reason.split())
     print(f"\033[31merror: {line}\033[0m" if red else f"error: {line}", file=sys.stderr)
-    return REFUSED
+    return FAILED
 
 
 def _disk_is_full(error: BaseException) -> bool:
-    """Whether `error` says so, by number or, from libraries written in C++ or Rust, in words."""
+    """Libraries written in C++ or Rust report a full disk in words, not as an error number."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left on device" in str(error)

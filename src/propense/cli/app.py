@@ -1,4 +1,4 @@
-"""The verbs as a cyclopts application; no verb is imported before it is used."""
+"""The verbs as a cyclopts application, each imported when it is used."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from propense.cli.verbs import ACTIONS, all_verbs, epilogue
 
 
 def build() -> App:
-    """All verbs."""
+    """The application with all verbs."""
     app = _application("propense")
     for verb in all_verbs():
         if verb.name not in ACTIONS:
-            app.command(verb.where, name=verb.name, help_epilogue=epilogue(verb))
+            app.command(verb.function, name=verb.name, help_epilogue=epilogue(verb))
             continue
         group = _application(verb.name, help=verb.sentence + ".", help_epilogue=epilogue(verb))
         for action in ACTIONS[verb.name]:
             group.command(
-                resolve_name(action.where), name=action.name, help_epilogue=epilogue(action)
+                resolve_name(action.function), name=action.name, help_epilogue=epilogue(action)
             )
         app.command(group)
     return app

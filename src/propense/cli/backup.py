@@ -1,4 +1,4 @@
-"""Verbs of copies: all that a service keeps, to a folder and back."""
+"""`propense backup` and `propense restore`: the service's data, to a folder and back."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from propense.cli.output import open_output
 
 
 def backup(folder: Path, /, *, common: Common = DEFAULTS) -> None:
-    """Copy live history, keys and audit log into a new folder, while the service runs.
+    """Back up live history, keys and audit log to a new folder while the service runs.
 
-    The secret is not copied: keep it in another place. Nor are shelf and settings,
-    which are plain files.
+    The secret is not copied: keep it in another place. Shelf and settings are
+    plain files and are not copied either.
 
     Parameters
     ----------
     folder
-        Where the copy goes; it must not be there yet.
+        Where the backup is written; it must not exist yet.
     """
     from propense.serving.operations.backup import back_up
 
@@ -29,20 +29,20 @@ def backup(folder: Path, /, *, common: Common = DEFAULTS) -> None:
 
 
 def restore(folder: Path, /, *, common: Common = DEFAULTS) -> None:
-    """Make the service's data from a copy, while no service runs on them.
+    """Restore the service's data from a backup while no service is running.
 
-    The secret must be in its place; what is there already is never written over.
-    Whoever was erased after the copy was made must be erased again.
+    The secret must be back in its place. Existing data are never overwritten.
+    Customers who were erased after the backup must be erased again.
 
     Parameters
     ----------
     folder
-        The copy, as `propense backup` made it.
+        The backup, as `propense backup` wrote it.
     """
-    from propense.serving.operations.backup import restore as bring_back
+    from propense.serving.operations import backup as operations
 
     output = open_output(common)
     settings = load_settings(common)
-    files = bring_back(settings, folder)
+    files = operations.restore(settings, folder)
     data = Path(settings.folder) / settings.serve.data
-    output.result({"data": data, "files": files}, f"{data} has {', '.join(files)} again")
+    output.result({"data": data, "files": files}, f"restored to {data}: {', '.join(files)}")

@@ -1,4 +1,4 @@
-"""Live bars with rich, for terminals."""
+"""Progress bars for terminals, drawn by rich."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from propense.cli.waiting import memory_mb
+from propense.cli.output import memory_mb
 
 
 class Memory(ProgressColumn):
-    """What the process holds."""
+    """Memory that this process uses."""
 
     max_refresh = 0.5
 
@@ -31,7 +31,7 @@ class Memory(ProgressColumn):
 
 
 class Bars:
-    """A bar a running task: steps, elapsed time, time left, memory, last note."""
+    """One bar for each running task: steps, elapsed time, time left, memory, last note."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._progress = RichProgress(
@@ -55,17 +55,17 @@ class Bars:
         self._progress.stop()
 
     def stage(self, name: str, sentence: str) -> None:
-        """A heading above the bars."""
+        """Print a heading above the bars."""
         heading = Text.assemble((f"{name:<10}", "bold"), sentence)
         self._progress.console.print(heading)
 
     def start(self, task: str, total: int | None) -> None:
-        """A new bar; it pulses where the total is not known."""
+        """Add a bar; it pulses if the total is unknown."""
         self.finish(task)
         self._tasks[task] = self._progress.add_task(task, total=total, note="")
 
     def advance(self, task: str, n: int = 1, note: str = "") -> None:
-        """Move it."""
+        """Move the bar of a task on by `n` steps."""
         if task not in self._tasks:
             self.start(task, None)
         if note:
@@ -74,6 +74,6 @@ class Bars:
             self._progress.update(self._tasks[task], advance=n)
 
     def finish(self, task: str) -> None:
-        """Take it away."""
+        """Remove the bar of a task."""
         if task in self._tasks:
             self._progress.remove_task(self._tasks.pop(task))

@@ -1,4 +1,4 @@
-"""Whether there is a browser to open a page in, and opening it."""
+"""Opening a page in the browser, where there is one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def has_display() -> bool:
 
 
 def open_page(page: Path) -> bool:
-    """Open `page` in the browser; False where that is not possible."""
+    """Open `page` in the browser; False if that is not possible."""
     if not has_display():
         return False
     try:

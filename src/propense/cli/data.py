@@ -1,4 +1,4 @@
-"""Verbs before the flow: `init` and `check`."""
+"""`propense init` and `propense check`: the verbs before the flow."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def init(
     force: Annotated[bool, Flag] = False,
     common: Common = DEFAULTS,
 ) -> None:
-    """Look at a folder of files, guess what they are, and write the settings.
+    """Inspect a folder of files, guess what they are, and write the settings.
 
-    Only samples are read, and nothing but the settings file is written. Every guess
-    stands there with its reason, and what only you can know is asked.
+    Only samples are read, and only the settings file is written. Every guess is
+    written there with its reason; what only you can know is listed as a question.
 
     Parameters
     ----------
     folder
         Folder of CSV, JSON lines, Parquet or web access logs.
     force
-        Write over an existing settings file.
+        Overwrite an existing settings file.
     """
     from propense.tables.guessing.guess import guess_settings
 
@@ -37,12 +37,13 @@ def init(
     target = common.settings
     if target.exists() and not force:
         raise SettingsError(
-            f"{str(target)!r} exists already; look at it, or write over it with --force, "
+            f"{str(target)!r} exists already; overwrite it with --force, "
             "or choose another file with --settings FILE"
         )
     if not target.resolve().parent.is_dir():
         raise SettingsError(
-            f"folder {str(target.resolve().parent)!r} for the settings does not exist"
+            f"folder {str(target.resolve().parent)!r} of the settings file does not exist; "
+            "create it, or choose another file with --settings FILE"
         )
     guess = guess_settings(folder, target.resolve().parent)
     target.write_text(guess.toml, encoding="utf-8")
@@ -53,19 +54,19 @@ def init(
     lines = [f"wrote {target}", "", "Roles"]
     lines += [f"  {role:<12}{path}" for path, role in guess.roles.items()]
     if guess.questions:
-        lines += ["", "Please look at", *(f"  - {question}" for question in guess.questions)]
+        lines += ["", "Please check", *(f"  - {question}" for question in guess.questions)]
     if guess.notes:
         lines += ["", "Notes", *(f"  - {note}" for note in guess.notes)]
     output.result(record, "\n".join(lines))
-    output.say("next: propense check")
+    output.message("next: propense check")
 
 
 def check(*, common: Common = DEFAULTS) -> int:
-    """Examine the data before anything is made of it.
+    """Examine the data before a run.
 
-    Says what is dirty and what cleaning will do, whether there is enough to learn
-    from for every goal, which columns know the answer, and what a run will take.
-    Ends with code 2 if something must be corrected first.
+    Reports what is dirty and what cleaning will do, whether each goal has enough
+    data, which columns leak the answer, and how much time and memory a run takes.
+    Exit code 2 if something must be corrected first.
     """
     from rich.console import Console
 
@@ -78,7 +79,7 @@ def check(*, common: Common = DEFAULTS) -> int:
     settings = load_settings(common)
     run_folder = RunFolder(Path(settings.folder) / settings.run)
     engine = connect(settings.engine, run_folder.root / "scratch", settings.memory_limit)
-    output.say(f"examining the data of {common.settings}")
+    output.message(f"examining the data of {common.settings}")
     with _live_history(settings):
         diagnosis = examine(settings, engine)
     if output.json:
@@ -89,8 +90,8 @@ def check(*, common: Common = DEFAULTS) -> int:
 
 
 def _live_history(settings: Settings) -> AbstractContextManager[None]:
-    """The live store's views where they can be read; only some stores need the pipeline for it,
-    which loads much."""
+    """The live store's views, where the sources name them; the pipeline, which loads much, is
+    imported only for stores that need an export."""
     from propense.tables.sources.live import needs_export
 
     if not needs_export(settings):

@@ -1,30 +1,38 @@
-"""`propense demo`: a platform whose truth is known, the whole flow, the report."""
+"""`propense demo`: a platform whose truth is known, the whole flow, a service, the report."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from propense.cli.browser import open_page
-from propense.cli.deployed import deployed
-from propense.cli.flow import report_page, run_pipeline, tell
+from propense.cli.findings import format_findings
+from propense.cli.flow import format_result, report_page, run_pipeline
 from propense.cli.options import DEFAULTS, Common
 from propense.cli.output import Output, open_output
-from propense.cli.verify import SENTENCE, record_of, verify_key, words_of
-from propense.cli.waiting import show_progress
+from propense.cli.progress import show_progress
+from propense.cli.temporary_service import temporary_service
+from propense.cli.verify import (
+    SENTENCE,
+    format_verification,
+    verification_record,
+    verify_key,
+)
 from propense.errors import SettingsError
 from propense.settings import read_settings
 
 if TYPE_CHECKING:
+    from propense.evaluation.records import Report
     from propense.pipeline.verification import Verification
     from propense.progress import Progress
     from propense.settings import Settings
 
 VERIFIED = 1_000
-"""Customers that the deployed model is asked about; `propense verify` asks about all."""
+"""Customers of the sample that is verified; `propense verify` checks all by default."""
 
 
 def demo(
@@ -34,44 +42,71 @@ def demo(
     browser: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
     common: Common = DEFAULTS,
 ) -> None:
-    """Generate an education platform, run the flow, serve, verify, open the report.
+    """Try everything on a generated education platform, and open the report.
 
-    The platform's truth is known, so the end says what the flow found of it.
-    A demo that was stopped goes on where it was.
+    Generates the platform, runs all stages, serves the bundle and verifies the
+    answers. The truth about the platform's customers is known, so the last lines
+    compare it with what was found. A demo that was stopped resumes where it was.
 
     Parameters
     ----------
     users
-        Customers of the platform.
+        Number of customers.
     folder
-        Where data, run and report go; --settings plays no part here.
+        Folder for data, run and report; --settings is ignored.
     browser
-        Open the report; --no-open prints where it lies.
+        Open the report; --no-open prints its path.
     """
     output = open_output(common)
     _generate(folder, users, output)
     settings = read_settings(folder / "propense.toml")
     result = run_pipeline(settings, output)
     page = report_page(settings)
-    found = _verify(folder, settings, output)
-    truth = result.report.truth if result.report is not None else {}
+    verification = _verify(folder, settings, output)
+    report = result.report
+    truth = report.truth if report is not None else {}
     record = {
         "folder": folder, "report": page, "bundle": result.bundle,
         "stage_seconds": result.stage_seconds, "truth": truth,
-        "deployed": record_of(found),
+        "deployed": verification_record(verification),
     }  # fmt: skip
-    said = [tell(result, settings), *_against_truth(truth), "", "Deployed", words_of(found)]
-    output.result(record, "\n".join(said))
+    lines = [
+        format_result(result, settings),
+        *_against_truth(truth),
+        "",
+        "Deployed",
+        format_verification(verification),
+        *_last_lines(report, settings, folder, page),
+    ]
+    output.result(record, "\n".join(lines))
     if browser and not output.json:
         open_page(page)
 
 
+def _last_lines(report: Report | None, settings: Settings, folder: Path, page: Path) -> list[str]:
+    """What was found, and what to do next."""
+    findings = format_findings(report, settings.currency) if report is not None else []
+    lines = ["", "Findings", *(f"  {line}" for line in findings)] if findings else []
+    if report is not None and report.verdict is not None:
+        lines.append(f"  {report.verdict.headline.en}")
+    customer = report.examples[0].customer if report is not None and report.examples else "ID"
+    commands = {
+        f"cd {shlex.quote(str(folder))}": "",
+        "propense report": "read why, with every interval",
+        f"propense score --user {customer}": "what to show one customer, and how likely they pay",
+        "propense serve --first-key": "answer over HTTP; docs/serving.md continues from here",
+    }
+    width = max(map(len, commands))
+    steps = [f"  {command:<{width}}  {note}".rstrip() for command, note in commands.items()]
+    return [*lines, f"  report: {page}", "", "Next", *steps]
+
+
 def _verify(folder: Path, settings: Settings, output: Output) -> Verification:
-    """Serve the bundle for a moment, and hold it against its report through the service."""
+    """Serve the bundle, and compare a sample of its answers with the offline ones."""
     from propense.pipeline.verification import verify
 
     with (
-        deployed(folder / "propense.toml") as url,
+        temporary_service(folder / "propense.toml") as url,
         verify_key(settings, None) as key,
         show_progress(output) as progress,
     ):
@@ -80,20 +115,20 @@ def _verify(folder: Path, settings: Settings, output: Output) -> Verification:
 
 
 def _against_truth(truth: dict[str, dict[str, float | None]]) -> list[str]:
-    """What was found, beside what could be found, in a line a question."""
-    lines = ["", "Against the truth of this platform, on the test part"] if truth else []
+    """What was found beside what could have been found, one line for each question."""
+    lines = ["", "Compared with the truth of this platform, on the test part"] if truth else []
     width = max(map(len, truth), default=0)
     for name, row in truth.items():
         if row.get("auc_truth") is not None:
             lines.append(
-                f"  {name:<{width}}  AUC {row['auc']:.3f}; the true chances themselves reach "
+                f"  {name:<{width}}  AUC {row['auc']:.3f}; the true probabilities reach "
                 f"{row['auc_truth']:.3f}; correlation with them {row['pearson']:.2f}"
             )
         elif row.get("ideal") is not None:
             lines.append(
-                f"  {name:<{width}}  ten items catch {row['captured_at_10']:.1%} of what customers "
+                f"  {name:<{width}}  ten items cover {row['captured_at_10']:.1%} of what customers "
                 f"want next; the ideal list {row['ideal']:.1%}, "
-                f"the most popular {row['popularity']:.1%}"
+                f"the most popular items {row['popularity']:.1%}"
             )
     return lines
 
@@ -105,14 +140,14 @@ def _generate(folder: Path, users: int, output: Output) -> None:
         facts = folder / "truth" / "world.json"
         if not facts.is_file():
             raise SettingsError(
-                f"folder {str(folder)!r} holds a propense.toml that no demo wrote; "
-                "choose another with --folder"
+                f"folder {str(folder)!r} has a propense.toml that no demo wrote; "
+                "choose another folder with --folder"
             )
         n_users = json.loads(facts.read_bytes())["n_users"]
         if n_users != users:
             raise SettingsError(
-                f"folder {str(folder)!r} holds a platform of {n_users:,} users, not of "
-                f"{users:,}; choose another with --folder, or delete it"
+                f"folder {str(folder)!r} has a platform of {n_users:,} users, not of "
+                f"{users:,}; choose another folder with --folder, or delete it"
             )
         return
     with show_progress(output) as progress:
@@ -122,7 +157,7 @@ def _generate(folder: Path, users: int, output: Output) -> None:
 
 
 class _Steps:
-    """What the generator tells, which is how far it is, as steps of a `Progress`."""
+    """Turns the generator's reports of how far it is into steps of a `Progress`."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -1,4 +1,4 @@
-"""The whole flow and its stages, one verb each."""
+"""`propense run` and one verb for each stage."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from propense.cli.options import DEFAULTS, Common, Flag, load_settings
-from propense.cli.output import Output, open_output
-from propense.cli.waiting import clock, show_progress
+from propense.cli.output import Output, format_clock, open_output
+from propense.cli.progress import show_progress
 from propense.errors import SettingsError
 from propense.settings import Settings
 
@@ -22,19 +22,19 @@ StageName = Literal["clean", "split", "encode", "train", "rivals", "evaluate", "
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Making:
-    """Options of every verb that makes something."""
+class StageOptions:
+    """Options of every verb that runs stages."""
 
     force: Annotated[bool, Flag] = False
-    """Make the asked stages again, though they are finished."""
+    """Run the requested stages again even if they are up to date."""
     changes: Annotated[
         tuple[str, ...],
         Parameter(name="--set", negative="", consume_multiple=False, show_default=False),
     ] = ()
-    """Another value for one setting, KEY=VALUE, as often as needed: --set train.max_epochs=3."""
+    """Override a setting, KEY=VALUE; may be repeated."""
 
 
-NOTHING_FORCED = Making()
+STAGE_DEFAULTS = StageOptions()
 
 
 def run(
@@ -42,92 +42,97 @@ def run(
     until: StageName | None = None,
     learning_curve: Annotated[bool, Flag] = False,
     every: Annotated[str | None, Parameter(show_default=False)] = None,
-    making: Making = NOTHING_FORCED,
+    options: StageOptions = STAGE_DEFAULTS,
     common: Common = DEFAULTS,
 ) -> None:
-    """Run the whole flow: clean, split, encode, train, rivals, evaluate, pack.
+    """Run all stages: clean, split, encode, train, rivals, evaluate, pack.
 
-    Finished stages are not made again unless their settings or files changed.
-    A run that was stopped, even by kill -9, goes on where it was.
+    Finished stages are skipped unless their settings or files changed. A run that
+    was stopped, even by kill -9, resumes where it was.
+
+    With --every the flow is repeated: whenever data or settings have changed, a
+    new bundle is packed, and it serves if it passes the shelf's gate. SIGTERM ends
+    the repetition. Each cycle is logged to RUN/cycles.jsonl.
 
     Parameters
     ----------
     until
         Stop after this stage.
     learning_curve
-        Also train on shares of the data and at other sizes: would more help?
+        Also train on less data and at other sizes: would more help?
     every
-        Run again and again, such as 1d: whenever data or settings changed, a
-        bundle is made and serves if it passes the shelf's gate. Ends with SIGTERM;
-        RUN/cycles.jsonl tells.
+        Repeat at this interval, such as 1d.
     """
     if every is not None:
-        if until is not None or learning_curve or making.force:
+        if until is not None or learning_curve or options.force:
             raise SettingsError(
-                "--every runs the whole flow whenever something changed; leave --until, --force "
-                "and --learning-curve out"
+                "--every repeats the whole flow whenever something changed; leave out --until, "
+                "--force and --learning-curve"
             )
-        from propense.cli.every import run_every
+        from propense.cli.repeat import run_repeatedly
 
-        run_every(lambda: load_settings(common, making.changes), every, open_output(common))
+        run_repeatedly(lambda: load_settings(common, options.changes), every, open_output(common))
         return
-    _make(until, making, common, learning_curve)
+    _run_until(until, options, common, learning_curve)
 
 
-def clean(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
-    """Read the sources and account for every row.
+def clean(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
+    """Read the sources, set aside unusable rows, and account for every row.
 
-    What is set aside is kept with its reason in RUN/clean/set_aside/; rows balance.
+    Rows that are set aside are stored with the reason in RUN/clean/set_aside/.
     """
-    _make("clean", making, common)
+    _run_until("clean", options, common)
 
 
-def split(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
-    """Divide the customers' histories by time into train, validation and test.
+def split(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
+    """Divide the customers' histories into train, validation and test.
 
-    Label windows of a part close before the next part opens; a leak is an error.
+    The label windows of a part close before the next part opens; a leak is an
+    error.
     """
-    _make("split", making, common)
+    _run_until("split", options, common)
 
 
-def encode(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
-    """Learn vocabularies and scales on train alone, and write arrays."""
-    _make("encode", making, common)
+def encode(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
+    """Turn histories into arrays; vocabularies and scales come from train alone."""
+    _run_until("encode", options, common)
 
 
-def train(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
-    """Train the customer network; the epoch that is best on validation is kept.
+def train(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
+    """Train the customer network; the best epoch on validation is kept.
 
-    A checkpoint every minute: a stopped training goes on where it was.
+    A checkpoint is written every minute, so that a stopped training resumes there.
     """
-    _make("train", making, common)
+    _run_until("train", options, common)
 
 
-def rivals(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
-    """Train the traditional rivals on the same parts and the same encodings."""
-    _make("rivals", making, common)
+def rivals(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
+    """Train traditional models on the same parts and the same encodings."""
+    _run_until("rivals", options, common)
 
 
-def evaluate(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
-    """Compare the network and its rivals on test, and write the report.
+def evaluate(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
+    """Compare the network with its rivals on test, and write the report.
 
-    Every number has an interval; thresholds and champions come from validation.
+    Every number has an interval; thresholds and champions are chosen on validation.
     """
-    _make("evaluate", making, common)
+    _run_until("evaluate", options, common)
 
 
-def pack(*, making: Making = NOTHING_FORCED, common: Common = DEFAULTS) -> None:
-    """Put the champions into a bundle on the shelf.
+def pack(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
+    """Pack the champions into a bundle on the shelf.
 
-    The packed graphs are checked to give the numbers that the report was made of.
+    The packed graphs are run and must reproduce the numbers of the report.
     """
-    _make("pack", making, common)
+    _run_until("pack", options, common)
 
 
-def _make(until: str | None, making: Making, common: Common, learning_curve: bool = False) -> None:
+def _run_until(
+    until: str | None, options: StageOptions, common: Common, learning_curve: bool = False
+) -> None:
     output = open_output(common)
-    settings = load_settings(common, making.changes)
-    result = run_pipeline(settings, output, until, making.force, learning_curve)
+    settings = load_settings(common, options.changes)
+    result = run_pipeline(settings, output, until, options.force, learning_curve)
     record: dict[str, Any] = {
         "run": result.run.root, "stage_seconds": result.stage_seconds, "skipped": result.skipped,
         "report": report_page(settings) if result.report is not None else None,
@@ -135,7 +140,7 @@ def _make(until: str | None, making: Making, common: Common, learning_curve: boo
     }  # fmt: skip
     if result.learning_curve is not None:
         record["learning_curve"] = result.learning_curve
-    output.result(record, tell(result, settings))
+    output.result(record, format_result(result, settings))
 
 
 def run_pipeline(
@@ -145,7 +150,7 @@ def run_pipeline(
     force: bool = False,
     with_curve: bool = False,
 ) -> RunResult:
-    """The pipeline, with progress on stderr."""
+    """Run the pipeline with progress on stderr."""
     from propense import pipeline
 
     with show_progress(output) as progress:
@@ -155,17 +160,17 @@ def run_pipeline(
 
 
 def report_page(settings: Settings) -> Path:
-    """Where the report of these settings lies."""
+    """Path of the report, whether or not it exists."""
     from propense.schemas import RunFolder
 
     return RunFolder(Path(settings.folder) / settings.run).evaluation / "report.html"
 
 
-def tell(result: RunResult, settings: Settings) -> str:
-    """What was made, in how long, and where it lies."""
-    lines = [f"  {name:<10}finished before, kept" for name in result.skipped]
+def format_result(result: RunResult, settings: Settings) -> str:
+    """What was made, how long it took, and its path."""
+    lines = [f"  {name:<10}up to date" for name in result.skipped]
     lines += [
-        f"  {name:<10}{clock(seconds)}"
+        f"  {name:<10}{format_clock(seconds)}"
         for name, seconds in result.stage_seconds.items()
         if name not in result.skipped
     ]
@@ -182,7 +187,9 @@ def tell(result: RunResult, settings: Settings) -> str:
     if result.bundle is not None:
         lines.append(f"bundle  {result.bundle}")
     if result.promotion is not None:
-        answer = result.promotion
-        told = f"{answer.version} serves now" if answer.outcome == "promoted" else answer.reason
-        lines.append(f"gate    {told}")
+        promotion = result.promotion
+        promoted = promotion.outcome == "promoted"
+        lines.append(
+            f"gate    {f'{promotion.version} now serves' if promoted else promotion.reason}"
+        )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Verbs of who may ask the service, and of the log of who did what."""
+"""`propense keys` and `propense audit`: API keys and the audit log."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 Scopes = Annotated[
     list[Literal["ingest", "read", "admin", "verify"]], Parameter(name="--scope", negative="")
 ]
-Text = Annotated[str | None, Parameter(show_default=False)]
+OptionalText = Annotated[str | None, Parameter(show_default=False)]
 ACTOR = "cli"
-"""Who did it, in the audit log, where it was done with this command line."""
+"""The actor that the audit log names for actions of this command line."""
 
 
 def create_key(
@@ -32,65 +32,67 @@ def create_key(
     /,
     *,
     scope: Scopes,
-    source: Text = None,
-    lasts: Text = None,
+    source: OptionalText = None,
+    lasts: OptionalText = None,
     common: Common = DEFAULTS,
 ) -> None:
-    """Make an API key. It is shown once, and kept only as a hash.
+    """Create an API key. It is shown once and stored only as a hash.
 
-    A key with the scope ingest alone may stand in a web page.
+    Scopes: ingest sends events, read asks for answers, admin changes bundles and
+    erases customers, verify runs the integration test. A key with the scope ingest
+    alone is safe in a web page.
 
     Parameters
     ----------
     name
-        What it is for, such as "website".
+        What the key is for, such as "website".
     scope
-        What it may: send events (ingest), ask (read), change what serves and
-        erase (admin), run the integration test (verify). May be given again.
+        What the key permits; may be repeated.
     source
-        Source word of the events it sends.
+        Source name of the events that are sent with it.
     lasts
-        For how long it opens, such as 52w; without it for ever.
+        How long the key is valid, such as 52w; default: for ever.
     """
     output = open_output(common)
-    folder, now = _data(common), _now()
+    folder, now = _data_folder(common), _now()
     expires = None if lasts is None else now + seconds(lasts) * MICROS_PER_SECOND
     ring = _ring(folder)
-    record, whole = ring.create(name, scope, now=now, source=source, expires=expires)
+    record, key = ring.create(name, scope, now=now, source=source, expires=expires)
     _log(folder, now, "keys.create", {"prefix": record.prefix, "scopes": sorted(record.scopes)})
-    output.say(f"key {record.prefix} for {name}; it is not shown again:")
-    output.result({"key": whole, **_plain(record)}, whole)
+    output.message(f"key {record.prefix} for {name}; it is not shown again:")
+    output.result({"key": key, **_public_fields(record)}, key)
 
 
 def list_keys(*, common: Common = DEFAULTS) -> None:
-    """Every API key, oldest first, without its secret."""
+    """List API keys, oldest first, without their secrets."""
     output = open_output(common)
     now = _now()
-    records = _ring(_data(common)).records()
+    records = _ring(_data_folder(common)).records()
     lines = [
         f"{record.prefix}  {_state(record, now):<9} {_day(record.created)}  "
         f"{','.join(sorted(record.scopes)):<18} {record.name}"
         for record in records
     ]
     output.result(
-        [_plain(record) | {"state": _state(record, now)} for record in records],
-        "\n".join(lines) or "no keys; make one: propense keys create NAME --scope read",
+        [_public_fields(record) | {"state": _state(record, now)} for record in records],
+        "\n".join(lines)
+        or "there are no keys; create one with: propense keys create NAME --scope read",
     )
 
 
 def revoke_key(prefix: str, /, *, common: Common = DEFAULTS) -> None:
-    """Let an API key open nothing any more; running services know within a second.
+    """Revoke an API key; running services refuse it within a second.
 
     Parameters
     ----------
     prefix
-        The key's first eight characters after pp_, as `propense keys list` shows.
+        The eight characters after pp_, see `propense keys list`.
     """
     output = open_output(common)
-    folder, now = _data(common), _now()
+    folder, now = _data_folder(common), _now()
     record = _ring(folder).revoke(prefix, now)
     _log(folder, now, "keys.revoke", {"prefix": prefix})
-    output.result(_plain(record), f"{prefix} ({record.name}) opens nothing any more")
+    output.result(_public_fields(record), f"{prefix} ({record.name}) is revoked")
 
 
 def rotate_key(prefix: str, /, *, grace: str = "1d", common: Common = DEFAULTS) -> None:
@@ -99,29 +101,32 @@ def rotate_key(prefix: str, /, *, grace: str = "1d", common: Common = DEFAULTS) 
     Parameters
     ----------
     prefix
-        The key's first eight characters after pp_, as `propense keys list` shows.
+        The eight characters after pp_, see `propense keys list`.
     grace
-        For how long the old secret opens too; 0 ends it at once.
+        How long the old secret remains valid; 0 ends it at once.
     """
     output = open_output(common)
-    folder, now = _data(common), _now()
-    left = 0 if grace.strip() == "0" else seconds(grace)
-    record, whole = _ring(folder).rotate(prefix, left, now)
-    _log(folder, now, "keys.rotate", {"prefix": prefix, "grace_seconds": left})
-    output.say(f"new secret of key {prefix} ({record.name}); it is not shown again:")
-    output.result({"key": whole, **_plain(record)}, whole)
+    folder, now = _data_folder(common), _now()
+    grace_seconds = 0 if grace.strip() == "0" else seconds(grace)
+    record, key = _ring(folder).rotate(prefix, grace_seconds, now)
+    _log(folder, now, "keys.rotate", {"prefix": prefix, "grace_seconds": grace_seconds})
+    output.message(f"new secret of key {prefix} ({record.name}); it is not shown again:")
+    output.result({"key": key, **_public_fields(record)}, key)
 
 
 def audit(
-    *, kept: Annotated[Path | None, Parameter(show_default=False)] = None, common: Common = DEFAULTS
+    *,
+    earlier: Annotated[Path | None, Parameter(show_default=False)] = None,
+    common: Common = DEFAULTS,
 ) -> int:
-    """Prove that nothing was changed in the log of who did what; 2 if something was.
+    """Verify that the audit log has not been tampered with; exit code 2 if it has.
+
+    With --earlier it also detects that the whole log was replaced by an older copy.
 
     Parameters
     ----------
-    kept
-        File with what `propense audit --json` said before, kept in another place:
-        shows also that log and head were not both taken back since.
+    earlier
+        An earlier output of `propense audit --json`, stored elsewhere.
     """
     import msgspec
 
@@ -129,24 +134,26 @@ def audit(
     from propense.security.secrets import open_secrets
 
     output = open_output(common)
-    folder = _data(common)
+    folder = _data_folder(common)
     if not (folder / FILE).exists() and not (folder / HEAD).exists():
         raise ServeError(
-            f"there is no audit log in {str(folder)!r}; the service begins one when it starts"
+            f"there is no audit log in {str(folder)!r}; "
+            "it begins when the service is first started with: propense serve"
         )
     try:
-        earlier = msgspec.json.decode(kept.read_bytes(), type=Kept).head if kept else None
+        head = msgspec.json.decode(earlier.read_bytes(), type=Kept).head if earlier else None
     except (OSError, msgspec.DecodeError) as error:
         raise ServeError(
-            f"{str(kept)!r} cannot be read: {error}; write it with: propense audit --json > FILE"
+            f"{str(earlier)!r} is not an output of `propense audit --json`: {error}; "
+            "write one with: propense audit --json > FILE"
         ) from error
     log = AuditLog(folder, open_secrets(folder))
     try:
-        verdict, head = log.verify(earlier), log.head()
+        verdict, current = log.verify(head), log.head()
     finally:
         log.close()
-    said = "as they were written" if verdict.good else f"as they were; then: {verdict.reason}"
-    output.result({"verdict": verdict, "head": head}, f"{verdict.rows} rows {said}")
+    state = "unchanged" if verdict.good else f"unchanged, but then: {verdict.reason}"
+    output.result({"verdict": verdict, "head": current}, f"{verdict.rows} rows {state}")
     return 0 if verdict.good else 2
 
 
@@ -164,7 +171,7 @@ def _log(folder: Path, now: int, action: str, detail: Detail) -> None:
     write_down(folder, open_secrets(folder), now, ACTOR, action, detail)
 
 
-def _data(common: Common) -> Path:
+def _data_folder(common: Common) -> Path:
     settings = load_settings(common)
     return Path(settings.folder) / settings.serve.data
 
@@ -173,12 +180,12 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-def _plain(record: KeyRecord) -> dict[str, Any]:
-    """What may be shown of a key."""
+def _public_fields(record: KeyRecord) -> dict[str, Any]:
+    """What is shown of a key, without its secret."""
     return {
         "prefix": record.prefix, "name": record.name, "scopes": sorted(record.scopes),
-        "source": record.source, "created": _moment(record.created),
-        "expires": _moment(record.expires), "revoked": _moment(record.revoked),
+        "source": record.source, "created": _time(record.created),
+        "expires": _time(record.expires), "revoked": _time(record.revoked),
     }  # fmt: skip
 
 
@@ -188,12 +195,10 @@ def _state(record: KeyRecord, now: int) -> str:
     return "live" if record.is_live(now) else "expired"
 
 
-def _moment(micros: int | None) -> str | None:
-    return (
-        None
-        if micros is None
-        else datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).isoformat()
-    )
+def _time(micros: int | None) -> str | None:
+    if micros is None:
+        return None
+    return datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).isoformat()
 
 
 def _day(micros: int) -> str:

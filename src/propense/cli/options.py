@@ -1,4 +1,4 @@
-"""What every verb accepts, and the settings they lead to."""
+"""Options of every verb, and the settings that they select."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ class Common:
     """Options of every verb."""
 
     settings: Path = Path("propense.toml")
-    """The settings to use."""
+    """Settings file."""
     json: Annotated[bool, Flag] = False
-    """Results for machines on stdout, messages on stderr."""
+    """Print results as JSON on stdout, messages on stderr."""
     quiet: Annotated[bool, Flag] = False
-    """Results and errors only."""
+    """Print results and errors only."""
     verbose: Annotated[
         bool, Parameter(name=("--verbose", "-v"), negative="", show_default=False)
     ] = False
-    """More words; errors with their traceback."""
+    """Print more messages, and tracebacks of errors."""
 
 
 DEFAULTS = Common()
 
 
 def load_settings(common: Common, changes: Sequence[str] = ()) -> Settings:
-    """The settings of the file, with `changes` like "train.max_epochs=3" laid over them.
+    """The settings of the file, overridden by `changes` such as "train.max_epochs=3".
 
     Raises SettingsError.
     """
@@ -49,14 +49,14 @@ def load_settings(common: Common, changes: Sequence[str] = ()) -> Settings:
 
 
 def apply_change(raw: dict[str, Any], change: str) -> dict[str, Any]:
-    """`raw` with one key changed; a value that is not TOML is text.
+    """`raw` with one key changed; a value that is not valid TOML is taken as text.
 
     >>> apply_change({"train": {"seed": 1}}, "train.max_epochs=3")
     {'train': {'seed': 1, 'max_epochs': 3}}
     >>> apply_change({}, "goals.pay.within=14d")
     {'goals': {'pay': {'within': '14d'}}}
 
-    Raises SettingsError if there is no "=", or if the key leads through a value.
+    Raises SettingsError if there is no "=", or if the path leads through a value.
     """
     path, equals, text = change.partition("=")
     if not equals or not path.strip():

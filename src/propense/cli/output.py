@@ -1,8 +1,9 @@
-"""Results go to stdout, words about them to stderr."""
+"""What a verb prints: results on stdout, messages on stderr."""
 
 from __future__ import annotations
 
 import logging
+import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +14,18 @@ from propense.cli.options import Common
 
 @dataclass(frozen=True)
 class Output:
-    """Where a verb speaks."""
+    """Prints results and messages in the form that the options ask for."""
 
     json: bool
     quiet: bool
 
-    def say(self, text: str) -> None:
-        """A word on the way."""
+    def message(self, text: str) -> None:
+        """Print a message that is not part of the result."""
         if not self.quiet:
             print(text, file=sys.stderr)
 
     def result(self, record: Any, text: str) -> None:
-        """What the verb was asked for: `record` for machines, `text` for people."""
+        """Print the result: `record` as JSON for machines, or `text` for people."""
         if self.json:
             import msgspec
 
@@ -34,7 +35,7 @@ class Output:
 
 
 def open_output(common: Common) -> Output:
-    """The output that the options ask for."""
+    """The output for the options of one command."""
     if common.verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     return Output(json=common.json, quiet=common.quiet)
@@ -46,4 +47,26 @@ def _plain(value: Any) -> Any:
         return str(value)
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise NotImplementedError(f"a result holds {type(value).__name__}, which JSON cannot say")
+    raise NotImplementedError(
+        f"a result contains {type(value).__name__}, which has no form in JSON"
+    )
+
+
+def memory_mb() -> float:
+    """Megabytes that this process uses now; its peak so far on systems without /proc."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+    return pages * resource.getpagesize() / 1e6
+
+
+def format_clock(seconds: float) -> str:
+    """
+    >>> format_clock(75), format_clock(3725)
+    ('1:15', '1:02:05')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -10,16 +10,17 @@ from propense.cli.shelf import ShelfFolder
 
 
 def prune_bundles(*, keep: int, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> None:
-    """Remove old bundles from the shelf.
+    """Delete old bundles from the shelf.
 
-    What serves stays, and what a rollback leads to, and what [serve] shadow names.
+    The serving bundle, the one a rollback would return to, and the one named by
+    [serve] shadow are always kept.
 
     Parameters
     ----------
     keep
-        How many of the newest stay.
+        How many of the newest bundles to keep.
     shelf
-        Folder of the shelf; without it the one of the settings.
+        Folder of the shelf; default: [pack] shelf.
     """
     from propense.inference.pruning import prune
 
@@ -30,5 +31,5 @@ def prune_bundles(*, keep: int, shelf: ShelfFolder = None, common: Common = DEFA
         shelf = Path(settings.folder) / settings.pack.shelf
     shadow = settings.serve.shadow if settings is not None else None
     removed = prune(shelf, keep, also=() if shadow is None else (shadow,))
-    told = f"removed {', '.join(removed)}" if removed else "nothing to remove"
-    output.result({"shelf": shelf, "removed": removed}, told)
+    text = f"deleted {', '.join(removed)}" if removed else "nothing to delete"
+    output.result({"shelf": shelf, "removed": removed}, text)

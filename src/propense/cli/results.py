@@ -1,4 +1,4 @@
-"""Verbs that read what a run made: `report` and `score`."""
+"""`propense report` and `propense score`: the results of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from propense.cli.browser import open_page
 from propense.cli.flow import report_page
 from propense.cli.options import DEFAULTS, Common, load_settings
 from propense.cli.output import open_output
-from propense.cli.waiting import show_progress
+from propense.cli.progress import show_progress
 from propense.errors import BundleError
 
 
@@ -20,24 +20,24 @@ def report(
     browser: Annotated[bool, Parameter(name="--open", negative="--no-open")] = True,
     common: Common = DEFAULTS,
 ) -> None:
-    """Open the report in the browser; with --json print its numbers.
+    """Open the report in the browser, or print its numbers with --json.
 
     Parameters
     ----------
     browser
-        Open it; --no-open prints where it lies.
+        Open the page; --no-open prints its path.
     """
     output = open_output(common)
     page = report_page(load_settings(common))
     if not page.is_file():
-        raise BundleError(f"no report at {str(page)!r}; make it with: propense evaluate")
+        raise BundleError(f"there is no report at {str(page)!r}; make one with: propense evaluate")
     if output.json:
         print(page.with_suffix(".json").read_text(encoding="utf-8"))
         return
     if not browser or not open_page(page):
         print(page)
         return
-    output.say(f"opened {page}")
+    output.message(f"opened {page}")
 
 
 def score(
@@ -47,18 +47,19 @@ def score(
     user: str | None = None,
     common: Common = DEFAULTS,
 ) -> None:
-    """Score every user as of the last event: probabilities, value and items.
+    """Score every customer as of the last event: probabilities, value and items.
 
-    By the bundle that serves now. With --user one user's answer is printed instead.
+    The serving bundle of the shelf is used. With --user the scores of one customer
+    are printed instead.
 
     Parameters
     ----------
     out
-        File to write [default: scores.parquet or scores.csv].
+        File to write; default: scores.parquet or scores.csv.
     format
-        How to write it; without it the ending of --out decides.
+        File format; default: by the ending of --out.
     user
-        Only this user.
+        Print the scores of this customer only.
     """
     from propense.inference.batch_scoring import score_all, score_user
 
@@ -66,22 +67,24 @@ def score(
     settings = load_settings(common)
     if user is not None:
         answer = score_user(settings, user)
-        output.result(answer, _tell_user(answer))
+        output.result(answer, _format_scores(answer))
         return
     kind = format or ("csv" if out is not None and out.suffix == ".csv" else "parquet")
     target = out or Path(f"scores.{kind}")
     with show_progress(output) as progress:
         n_users = score_all(settings, target, kind, progress)
-    output.result({"out": target, "format": kind, "users": n_users}, f"{n_users:,} users: {target}")
+    output.result(
+        {"out": target, "format": kind, "users": n_users}, f"{n_users:,} customers scored: {target}"
+    )
 
 
-def _tell_user(answer: dict[str, Any]) -> str:
-    """One customer's answer, a line a goal and a line an item."""
+def _format_scores(answer: dict[str, Any]) -> str:
+    """One customer's scores: a line for each goal and each item."""
     lines = [f"{answer['user_id']}: {answer['n_events']:,} events, bundle {answer['bundle']}"]
     for goal, value in answer["goals"].items():
         threshold = answer["thresholds"].get(goal)
-        acts = "" if threshold is None else f"   (a yes from {threshold:.4f})"
-        lines.append(f"  {goal:<16}{value:.4f}{acts}")
+        note = "" if threshold is None else f"   (threshold {threshold:.4f})"
+        lines.append(f"  {goal:<16}{value:.4f}{note}")
     lines += [
         f"  {rank:>3}. {item['title'] or item['item_id']}  [{item['item_id']}]  {item['score']:.4f}"
         for rank, item in enumerate(answer["items"], 1)

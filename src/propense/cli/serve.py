@@ -1,4 +1,4 @@
-"""`propense serve`: the service, until it is stopped."""
+"""`propense serve`: runs the service until it is stopped."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def serve(
     first_key: Annotated[bool, Parameter(name="--first-key", negative="")] = False,
     common: Common = DEFAULTS,
 ) -> int:
-    """Answer over HTTP with the bundle that serves, and take live events in.
+    """Serve predictions and recommendations over HTTP, and take live events.
 
-    Events that were acknowledged are in the next answer, and in the next run. A
-    bundle promoted meanwhile answers from the next question on. Ctrl-C stops it
-    once what was taken in is written.
+    Once an event is acknowledged, the next answer and the next run take it into
+    account. After a promotion the new bundle answers from the next request on.
+    Ctrl-C stops the service after it has written every acknowledged event.
 
     Parameters
     ----------
     set_
-        KEY=VALUE laid over the settings, for example serve.durable=power.
+        Override a setting, KEY=VALUE; may be repeated.
     workers
-        Processes; default: [serve] workers.
+        Number of processes; default: [serve] workers.
     port
         Port to listen on, 0 for a free one; default: [serve] port.
     host
         Address to listen on; default: [serve] host.
     first_key
-        Make a key with every scope and print it, where no key opens yet.
+        If there is no valid key, create one with all scopes.
     """
     import msgspec
 
@@ -50,26 +50,26 @@ def serve(
 
     output = open_output(common)
     settings = load_settings(common, set_)
-    given = {"workers": workers, "port": port, "host": host}
-    changed = {name: value for name, value in given.items() if value is not None}
-    own = msgspec.structs.replace(settings.serve, **changed)
-    settings = msgspec.structs.replace(settings, serve=own)
+    options = {"workers": workers, "port": port, "host": host}
+    changes = {name: value for name, value in options.items() if value is not None}
+    serve_settings = msgspec.structs.replace(settings.serve, **changes)
+    settings = msgspec.structs.replace(settings, serve=serve_settings)
     if first_key:
-        shown = open_keys(settings, ACTOR)
-        if shown is not None:
-            print(f"key (shown once): {shown}", file=sys.stderr)
+        key = open_keys(settings, ACTOR)
+        if key is not None:
+            print(f"key (shown once): {key}", file=sys.stderr)
 
-    def tell(address: Address) -> None:
+    def print_address(address: Address) -> None:
         output.result(
             {
                 "url": address.url,
                 "bundle": address.bundle,
-                "workers": own.workers,
+                "workers": serve_settings.workers,
                 "pid": os.getpid(),
             },
-            f"{address.bundle} answers at {address.url} ({own.workers} "
-            f"process{'es' if own.workers > 1 else ''}); routes: {address.url}/openapi.json",
+            f"serving {address.bundle} at {address.url}, processes: {serve_settings.workers}; "
+            f"routes: {address.url}/openapi.json",
         )
         sys.stdout.flush()
 
-    return run(settings, tell)
+    return run(settings, print_address)

@@ -1,4 +1,4 @@
-"""Verbs of the shelf of bundles."""
+"""`propense shelf`: list, promote, roll back and sign bundles."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ShelfFolder = Annotated[Path | None, Parameter(name="--shelf", show_default=Fals
 
 
 def list_bundles(*, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> None:
-    """Every bundle of the shelf, newest last, and which one serves.
+    """List the bundles, newest last, and mark the serving one.
 
     Parameters
     ----------
     shelf
-        Folder of the shelf; without it the one of the settings.
+        Folder of the shelf; default: [pack] shelf.
     """
     from propense.inference.shelf import list_versions
 
@@ -33,7 +33,9 @@ def list_bundles(*, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> Non
         f"{version.content[:12]}{'  cannot serve: ' * bool(version.error)}{version.error}"
         for version in versions
     ]
-    output.result(versions, "\n".join(lines) or f"shelf {folder} is empty; fill it: propense pack")
+    output.result(
+        versions, "\n".join(lines) or f"shelf {folder} is empty; pack a bundle with: propense pack"
+    )
 
 
 def promote_bundle(
@@ -44,56 +46,56 @@ def promote_bundle(
     shelf: ShelfFolder = None,
     common: Common = DEFAULTS,
 ) -> None:
-    """Let a bundle serve from now on.
+    """Serve a bundle from now on.
 
-    Refused if it is worse than the one that serves now, or worse than a plain
-    rival, beyond the interval; a reason overrules that and is written down.
-    Refused too if a file was changed, or if [pack] public_key is set and none of
-    its keys signed the bundle.
+    The gate refuses a bundle that is significantly worse than the serving one or
+    than a simple rival; a reason overrides the gate and is recorded. A bundle with
+    a changed file is always refused, and so is one that none of the keys of
+    [pack] public_key signed, if that is set.
 
     Parameters
     ----------
     version
-        The bundle's name, as `propense shelf list` shows it.
+        Name of the bundle, see `propense shelf list`.
     reason
-        Why it should serve although it is worse.
+        Override the gate, and record why.
     shelf
-        Folder of the shelf; without it the one of the settings.
+        Folder of the shelf; default: [pack] shelf.
     """
     from propense.inference.shelf import promote
 
     output = open_output(common)
     folder = _folder(shelf, common)
-    promote(folder, version, reason, now(), _trusted(shelf, common))
-    output.result({"shelf": folder, "serving": version, "reason": reason}, f"{version} serves now")
+    promote(folder, version, reason, now(), _required_keys(shelf, common))
+    output.result({"shelf": folder, "serving": version, "reason": reason}, f"{version} now serves")
 
 
 def rollback_bundle(*, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> None:
-    """Let the bundle serve again that served before this one.
+    """Roll back to the previous bundle.
 
     Parameters
     ----------
     shelf
-        Folder of the shelf; without it the one of the settings.
+        Folder of the shelf; default: [pack] shelf.
     """
     from propense.inference.shelf import rollback
 
     output = open_output(common)
     folder = _folder(shelf, common)
-    version = rollback(folder, now(), _trusted(shelf, common))
-    output.result({"shelf": folder, "serving": version}, f"{version} serves now")
+    version = rollback(folder, now(), _required_keys(shelf, common))
+    output.result({"shelf": folder, "serving": version}, f"{version} now serves")
 
 
 def make_key(file: Path, /, *, common: Common = DEFAULTS) -> None:
-    """Make the pair of keys that bundles are signed and checked with.
+    """Make a key pair for signing bundles.
 
-    FILE becomes the private key, for [pack] signing_key where bundles are made;
-    FILE.pub the public one, for [pack] public_key where bundles are served.
+    FILE is the private key, for [pack] signing_key where bundles are packed.
+    FILE.pub is the public key, for [pack] public_key where bundles are served.
 
     Parameters
     ----------
     file
-        Where the private key goes; an existing file is never written over.
+        File of the private key; it must not exist yet.
     """
     from propense.security.signing import make_signing_key
 
@@ -102,7 +104,7 @@ def make_key(file: Path, /, *, common: Common = DEFAULTS) -> None:
     output.result(
         {"signing_key": file, "public_key": public},
         f"signing key  {file}   (keep it secret: [pack] signing_key)\n"
-        f"public key   {public}   (give it to who serves: [pack] public_key)",
+        f"public key   {public}   (where bundles are served: [pack] public_key)",
     )
 
 
@@ -114,16 +116,16 @@ def sign(
     shelf: ShelfFolder = None,
     common: Common = DEFAULTS,
 ) -> None:
-    """Sign a bundle, after every file of it was checked against its manifest.
+    """Sign a bundle after checking every file against its manifest.
 
     Parameters
     ----------
     version
-        The bundle's name, as `propense shelf list` shows it.
+        Name of the bundle, see `propense shelf list`.
     key
-        File of the private key; without it that of [pack] signing_key.
+        File of the private key; default: [pack] signing_key.
     shelf
-        Folder of the shelf; without it the one of the settings.
+        Folder of the shelf; default: [pack] shelf.
     """
     from propense.inference.artifact.manifest import read_manifest
     from propense.inference.shelf import find_version
@@ -135,7 +137,7 @@ def sign(
         settings = load_settings(common)
         if settings.pack.signing_key is None:
             raise SettingsError(
-                "no key to sign with: give --key FILE, or set [pack] signing_key; "
+                "there is no key to sign with; pass --key FILE or set [pack] signing_key; "
                 "make one with: propense shelf keygen FILE"
             )
         key = Path(settings.folder) / settings.pack.signing_key
@@ -145,7 +147,7 @@ def sign(
 
 
 def now() -> str:
-    """This moment, for the record of what served when."""
+    """The current time, for the record of promotions."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -156,9 +158,9 @@ def _folder(shelf: Path | None, common: Common) -> Path:
     return Path(settings.folder) / settings.pack.shelf
 
 
-def _trusted(shelf: Path | None, common: Common) -> tuple[bytes, ...]:
-    """Whose signature a bundle needs: as the settings say, where there are any."""
+def _required_keys(shelf: Path | None, common: Common) -> tuple[bytes, ...]:
+    """Public keys, one of which must have signed a bundle; none without a settings file."""
     from propense.security.signing import trusted_keys
 
-    told = shelf is None or common.settings.is_file()
-    return trusted_keys(load_settings(common)) if told else ()
+    has_settings = shelf is None or common.settings.is_file()
+    return trusted_keys(load_settings(common)) if has_settings else ()

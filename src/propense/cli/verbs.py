@@ -13,100 +13,106 @@ class Verb(NamedTuple):
 
     name: str
     sentence: str
-    where: str
+    function: str
     """Module and function, imported when the verb is used."""
     examples: tuple[str, ...] = ()
+    """Commands, each with a comment that says what it does where that is not plain."""
 
 
 START: Final = (
-    Verb("demo", "An education platform from nothing to a report, checked against its known truth",
+    Verb("demo", "Try everything on a generated education platform whose truth is known",
          "propense.cli.demo:demo",
-         ("propense demo", "propense demo --users 5000 --no-open")),
-    Verb("init", "Look at a folder of files and write propense.toml for it",
+         ("propense demo", "propense demo --users 2000 --no-open   # a small one, in a minute")),
+    Verb("init", "Inspect a folder of files and write a propense.toml for it",
          "propense.cli.data:init",
          ("propense init data/", "propense init data/ --settings shop.toml --force")),
-    Verb("check", "The data doctor: what is dirty, what cleaning will do, is there enough",
+    Verb("check", "Examine the data: what is dirty, is there enough, what will a run take",
          "propense.cli.data:check",
          ("propense check", "propense check --json > diagnosis.json")),
-    Verb("run", "The whole flow; finished stages are not made again",
+    Verb("run", "Run all stages; those that are up to date are skipped",
          "propense.cli.flow:run",
-         ("propense run", "propense run --until split", "propense run --learning-curve",
+         ("propense run", "propense run --until split              # clean and split only",
           "propense run --set train.max_epochs=3 --set model.size=small",
-          "propense run --every 1d --json")),
+          "propense run --learning-curve           # would more data help?",
+          "propense run --every 1d --json          # a new bundle a day, through the gate")),
 )  # fmt: skip
 
 STAGES: Final = (
-    Verb("clean", "Read the logs, set aside what cannot be trusted, account for every row",
+    Verb("clean", "Read the logs, set aside unusable rows, account for every row",
          "propense.cli.flow:clean"),
-    Verb("split", "Divide into train, validation and test without a leak",
+    Verb("split", "Divide the data into train, validation and test without leaks",
          "propense.cli.flow:split"),
     Verb("encode", "Turn histories into arrays, with scales learned on train alone",
          "propense.cli.flow:encode"),
-    Verb("train", "Train the customer network until validation says stop",
+    Verb("train", "Train the customer network until validation stops improving",
          "propense.cli.flow:train"),
-    Verb("rivals", "Train traditional machine learning on the same parts",
+    Verb("rivals", "Train traditional models on the same data",
          "propense.cli.flow:rivals"),
-    Verb("evaluate", "Judge the network and its rivals on the test part",
+    Verb("evaluate", "Compare the network with its rivals on the test part",
          "propense.cli.flow:evaluate"),
-    Verb("pack", "Pack what serving needs into a bundle", "propense.cli.flow:pack"),
+    Verb("pack", "Pack everything that serving needs into a bundle", "propense.cli.flow:pack"),
 )  # fmt: skip
 
 RESULTS: Final = (
     Verb("report", "Open the report in the browser", "propense.cli.results:report",
-         ("propense report", "propense report --no-open", "propense report --json")),
-    Verb("score", "Every user's probabilities, value and items, into a file",
+         ("propense report", "propense report --no-open               # print its path",
+          "propense report --json > report.json")),
+    Verb("score", "Write every customer's probabilities, value and items to a file",
          "propense.cli.results:score",
          ("propense score --out scores.parquet", "propense score --format csv --out scores.csv",
-          "propense score --user u-1017 --json")),
-    Verb("shelf", "The bundles: list, promote, rollback, prune, sign", "",
+          "propense score --user u-1017 --json     # one customer")),
+    Verb("shelf", "Manage bundles: list, promote, rollback, prune, keygen, sign", "",
          ("propense shelf list", "propense shelf promote v0002", "propense shelf rollback")),
 )  # fmt: skip
 
 SERVICE: Final = (
-    Verb("serve", "Answer over HTTP, and take live events in", "propense.cli.serve:serve",
-         ("propense serve", "propense serve --workers 2 --port 8080",
-          "propense serve --first-key")),
-    Verb("verify", "Hold the deployed model against the report, through the live service",
+    Verb("serve", "Serve predictions and recommendations over HTTP, and take live events",
+         "propense.cli.serve:serve",
+         ("propense serve --first-key              # create a key with all scopes first",
+          "propense serve --workers 2 --port 8080",
+          "propense serve --set serve.durable=power")),
+    Verb("verify", "Check that the deployed model matches the report",
          "propense.cli.verify:verify",
-         ("propense verify http://127.0.0.1:8080 --key $KEY",
-          "propense verify http://127.0.0.1:8080 --key $KEY --customers 500")),
-    Verb("keys", "Who may ask the service: create, list, revoke, rotate", "",
+         ("propense verify http://127.0.0.1:8080",
+          "propense verify http://127.0.0.1:8080 --key $KEY --customers 500   # seconds")),
+    Verb("keys", "Manage API keys: create, list, revoke, rotate", "",
          ("propense keys create website --scope ingest", "propense keys list")),
-    Verb("audit", "Prove that nothing was changed in the log of who did what",
-         "propense.cli.keys:audit", ("propense audit", "propense audit --json > kept.json",
-                                     "propense audit --kept kept.json")),
-    Verb("backup", "Copy live history, keys and audit log, while the service runs",
+    Verb("audit", "Verify that the audit log has not been tampered with",
+         "propense.cli.keys:audit",
+         ("propense audit", "propense audit --json > audit.json      # store it elsewhere",
+          "propense audit --earlier audit.json     # was the whole log replaced since?")),
+    Verb("backup", "Back up live history, keys and audit log while the service runs",
          "propense.cli.backup:backup", ("propense backup /backups/monday",)),
-    Verb("restore", "Make the service's data from a copy", "propense.cli.backup:restore",
+    Verb("restore", "Restore the service's data from a backup", "propense.cli.backup:restore",
          ("propense restore /backups/monday",)),
 )  # fmt: skip
 
 SHELF: Final = (
-    Verb("list", "Every bundle of the shelf, and which one serves",
+    Verb("list", "List the bundles and mark the serving one",
          "propense.cli.shelf:list_bundles", ("propense shelf list", "propense shelf list --json")),
-    Verb("promote", "Let a bundle serve from now on",
+    Verb("promote", "Serve a bundle from now on",
          "propense.cli.shelf:promote_bundle",
          ("propense shelf promote v0002",
           "propense shelf promote v0002 --reason 'the old one lacks the new catalogue'")),
-    Verb("rollback", "Let the bundle serve again that served before",
+    Verb("rollback", "Roll back to the previous bundle",
          "propense.cli.shelf:rollback_bundle", ("propense shelf rollback",)),
-    Verb("prune", "Remove old bundles, never what serves nor what a rollback leads to",
+    Verb("prune", "Delete old bundles",
          "propense.cli.pruning:prune_bundles", ("propense shelf prune --keep 10",)),
-    Verb("keygen", "Make the pair of keys that bundles are signed and checked with",
+    Verb("keygen", "Make a key pair for signing bundles",
          "propense.cli.shelf:make_key", ("propense shelf keygen keys/shelf.pem",)),
     Verb("sign", "Sign a bundle", "propense.cli.shelf:sign",
          ("propense shelf sign v0002", "propense shelf sign v0002 --key keys/shelf.pem")),
 )  # fmt: skip
 
 KEYS: Final = (
-    Verb("create", "Make an API key, which is shown once", "propense.cli.keys:create_key",
+    Verb("create", "Create an API key; it is shown once", "propense.cli.keys:create_key",
          ("propense keys create website --scope ingest --source web",
           "propense keys create console --scope read --scope admin --lasts 52w")),
-    Verb("list", "Every API key, without its secret", "propense.cli.keys:list_keys",
+    Verb("list", "List API keys, without their secrets", "propense.cli.keys:list_keys",
          ("propense keys list", "propense keys list --json")),
-    Verb("revoke", "Let an API key open nothing any more", "propense.cli.keys:revoke_key",
+    Verb("revoke", "Revoke an API key", "propense.cli.keys:revoke_key",
          ("propense keys revoke k3jq7d2m",)),
-    Verb("rotate", "Give an API key a new secret; the old one lives on for a while",
+    Verb("rotate", "Give an API key a new secret; the old one stays valid for a while",
          "propense.cli.keys:rotate_key",
          ("propense keys rotate k3jq7d2m", "propense keys rotate k3jq7d2m --grace 12h")),
 )  # fmt: skip
@@ -116,7 +122,7 @@ ACTIONS: Final = {"shelf": SHELF, "keys": KEYS}
 
 GROUPS: Final = {
     "Start": START,
-    "Stages of the flow, in order (each runs what it needs first)": STAGES,
+    "Stages, in order; each first runs the stages before it": STAGES,
     "Results": RESULTS,
     "Service": SERVICE,
 }
@@ -128,7 +134,7 @@ def all_verbs() -> tuple[Verb, ...]:
 
 
 def verb_names() -> tuple[str, ...]:
-    """Their names."""
+    """The name of every verb, in the order of the front page."""
     return tuple(verb.name for verb in all_verbs())
 
 
@@ -146,11 +152,11 @@ def front_page(bold: bool = False) -> str:
     lines += [
         "",
         f"{strong}Options of every verb{plain}",
-        "  --settings FILE   the settings to use [default: propense.toml]",
-        "  --json            results for machines on stdout, messages on stderr",
-        "  --quiet           results and errors only",
-        "  -v, --verbose     more words; errors with their traceback",
-        "  --version         the version",
+        "  --settings FILE   settings file [default: propense.toml]",
+        "  --json            print results as JSON on stdout, messages on stderr",
+        "  --quiet           print results and errors only",
+        "  -v, --verbose     print more messages, and tracebacks of errors",
+        "  --version         print the version",
         "",
         f"{strong}First steps{plain}",
         "  propense demo                 see it work",
@@ -164,5 +170,5 @@ def front_page(bold: bool = False) -> str:
 
 def epilogue(verb: Verb) -> str:
     """Example commands of a verb, below its options."""
-    examples = verb.examples or (f"propense {verb.name}", f"propense {verb.name} --force")
-    return "Examples:\n" + "\n".join(f"  {example}" for example in examples)
+    stage = (f"propense {verb.name}", f"propense {verb.name} --force")
+    return "Examples:\n" + "\n".join(f"  {example}" for example in verb.examples or stage)

@@ -1,4 +1,4 @@
-"""`propense verify`: is the deployed model the evaluated one?"""
+"""`propense verify`: checks that the deployed model matches the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from propense.cli.keys import ACTOR
 from propense.cli.options import DEFAULTS, Common, load_settings
 from propense.cli.output import open_output
-from propense.cli.waiting import show_progress
+from propense.cli.progress import show_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from propense.settings import Settings
 
 KEY = "PROPENSE_KEY"
-SENTENCE = "Is the deployed model the evaluated one?"
-LASTS = 3_600_000_000
-"""Microseconds that a key made for one test lasts."""
+SENTENCE = "Check that the deployed model matches the report"
+KEY_LIFETIME = 3_600_000_000
+"""Microseconds until a key that was created for one test expires."""
 
 
 def verify(
@@ -38,109 +38,113 @@ def verify(
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     common: Common = DEFAULTS,
 ) -> int:
-    """Hold the deployed model against its report, through the live service.
+    """Check that the deployed model matches the report, through the live service.
 
-    Sends the test part's customers under ids of their own, asks about them at the
-    test part's moments, computes accuracy, recall, F1, AUC, recall@k and ndcg@k
-    anew from the answers, compares them with the report, and has all of it
-    destroyed. Exit code 1 where anything differs.
+    Sends the events of the test customers under temporary ids, asks for answers as
+    of the times of the test part, recomputes accuracy, recall, F1, AUC, recall@k
+    and ndcg@k from them, compares these with the report, and deletes everything it
+    sent. Exit code 1 if anything differs.
+
+    A sample (--customers) takes seconds; its answers are compared with offline
+    answers instead of the report. Without --key and $PROPENSE_KEY a temporary key
+    is created in the data folder and revoked at the end.
 
     Parameters
     ----------
     url
-        Where the service answers.
+        URL of the service.
     run
-        Folder of the run that made the bundle; default: the settings'.
+        Folder of the run that packed the bundle; default: [run].
     key
-        A key of scope verify; default: $PROPENSE_KEY, else one is made in the
-        settings' data folder and revoked afterwards.
+        A key with the scope verify; default: $PROPENSE_KEY.
     customers
-        Ask about a sample of so many customers: quick, but its numbers are held
-        against offline ones, not against the report.
+        Check a sample of this many customers only.
     set_
-        KEY=VALUE laid over the settings.
+        Override a setting, KEY=VALUE; may be repeated.
     """
     import msgspec
 
-    from propense.pipeline.verification import verify as hold
+    from propense.pipeline import verification
 
     output = open_output(common)
     settings = load_settings(common, set_)
     if run is not None:
         settings = msgspec.structs.replace(settings, run=run)
-    with verify_key(settings, key) as opened, show_progress(output) as progress:
+    with verify_key(settings, key) as api_key, show_progress(output) as progress:
         progress.stage("verify", SENTENCE)
-        found = hold(settings, url, opened, customers, progress)
-    output.result(record_of(found), words_of(found))
-    return 1 if found.failed else 0
+        result = verification.verify(settings, url, api_key, customers, progress)
+    output.result(verification_record(result), format_verification(result))
+    return 1 if result.failed else 0
 
 
 @contextmanager
-def verify_key(settings: Settings, given: str | None) -> Iterator[str]:
-    """A key of scope verify: the given one, the environment's, or one that lasts for the test."""
+def verify_key(settings: Settings, key: str | None) -> Iterator[str]:
+    """A key with the scope verify: `key`, $PROPENSE_KEY, or a temporary one, revoked at the end."""
     from propense.security.audit import write_down
     from propense.security.keys import KeyRing
     from propense.security.secrets import open_secrets
 
-    known = given or os.environ.get(KEY)
-    if known:
-        yield known
+    existing = key or os.environ.get(KEY)
+    if existing:
+        yield existing
         return
     data = Path(settings.folder) / settings.serve.data
     data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(data)
     ring = KeyRing(data, secrets)
     now = time.time_ns() // 1000
-    record, shown = ring.create("integration test", ["verify"], now=now, expires=now + LASTS)
+    record, created = ring.create(
+        "integration test", ["verify"], now=now, expires=now + KEY_LIFETIME
+    )
     detail: Detail = {"prefix": record.prefix, "scopes": ["verify"]}
     try:
         write_down(data, secrets, now, ACTOR, "keys.create", detail)
-        # The service looks at the file of keys twice a second.
+        # The service reads the key file again every half second.
         time.sleep(0.6)
-        yield shown
+        yield created
     finally:
         now = time.time_ns() // 1000
         ring.revoke(record.prefix, now)
         write_down(data, secrets, now, ACTOR, "keys.revoke", {"prefix": record.prefix})
 
 
-def record_of(found: Verification) -> dict[str, object]:
-    """For machines."""
+def verification_record(result: Verification) -> dict[str, object]:
+    """The result as JSON."""
     return {
-        "bundle": found.bundle,
-        "verified": not found.failed,
-        "whole": found.whole,
-        "customers": found.n_customers,
-        "messages": found.n_messages,
-        "rows": found.n_rows,
-        "lists": found.n_lists,
-        "seconds": found.seconds,
+        "bundle": result.bundle,
+        "verified": not result.failed,
+        "whole": result.whole,
+        "customers": result.n_customers,
+        "messages": result.n_messages,
+        "rows": result.n_rows,
+        "lists": result.n_lists,
+        "seconds": result.seconds,
         "checks": [
             {"name": check.name, "expected": check.expected, "found": check.found,
              "allowed": check.allowed, "met": check.is_met}
-            for check in found.checks
+            for check in result.checks
         ],
     }  # fmt: skip
 
 
-def words_of(found: Verification) -> str:
-    """For people: a line a check, then the verdict."""
-    width = max((len(check.name) for check in found.checks), default=0)
+def format_verification(result: Verification) -> str:
+    """The result as text: a line for each check, then the verdict."""
+    width = max((len(check.name) for check in result.checks), default=0)
     lines = [
-        f"{'ok ' if check.is_met else 'NO '} {check.name:<{width}}  "
+        f"{'ok  ' if check.is_met else 'FAIL'} {check.name:<{width}}  "
         f"report {check.expected:.5f}  live {check.found:.5f}"
-        for check in found.checks
+        for check in result.checks
     ]
     verdict = (
-        f"{len(found.failed)} of {len(found.checks)} checks are NOT met: what answers is not "
-        "what was evaluated"
-        if found.failed
-        else f"verified: {found.bundle} answers as its report says"
-        + ("" if found.whole else " (a sample, against offline answers)")
+        f"{len(result.failed)} of {len(result.checks)} checks FAILED: the deployed model is not "
+        "the one that was evaluated"
+        if result.failed
+        else f"verified: {result.bundle} answers as reported"
+        + ("" if result.whole else " (a sample, compared with offline answers)")
     )
     counts = (
-        f"{found.n_customers:,} customers, {found.n_messages:,} messages in "
-        f"{found.seconds.get('replay', 0):.0f} s; {found.n_rows:,} rows and {found.n_lists:,} "
-        f"lists in {found.seconds.get('ask', 0):.0f} s"
+        f"{result.n_customers:,} customers, {result.n_messages:,} messages in "
+        f"{result.seconds.get('replay', 0):.0f} s; {result.n_rows:,} rows and {result.n_lists:,} "
+        f"lists in {result.seconds.get('ask', 0):.0f} s"
     )
     return "\n".join([*lines, "", counts, verdict])

@@ -131,13 +131,13 @@ def run_folder(settings: Settings) -> RunFolder:
 
 
 def clean(settings: Settings, progress: Progress = SILENT) -> list[Account]:
-    """Read the logs, set aside what cannot be trusted, account for every row."""
+    """Read the logs, set aside unusable rows, account for every row."""
     with _engine(settings) as engine, exported_live(settings):
         return clean_tables(read_sources(settings, engine), settings, engine, run_folder(settings))
 
 
 def split(settings: Settings, progress: Progress = SILENT) -> SplitPlan:
-    """Divide into train, validation and test without a leak."""
+    """Divide the data into train, validation and test without leaks."""
     with _engine(settings) as engine:
         return split_tables(run_folder(settings), settings, engine)
 
@@ -151,7 +151,7 @@ def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
 
 
 def train(settings: Settings, progress: Progress = SILENT) -> None:
-    """Train the customer network until validation says stop.
+    """Train the customer network until validation stops improving.
 
     With folds, once for each.
     """
@@ -161,13 +161,13 @@ def train(settings: Settings, progress: Progress = SILENT) -> None:
 
 
 def rivals(settings: Settings, progress: Progress = SILENT) -> None:
-    """Train traditional machine learning on the same parts."""
+    """Train traditional models on the same data."""
     for number, dataset in enumerate(_folds(settings)):
         fit_rivals(dataset, settings, _rivals_folder(settings, number), progress)
 
 
 def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
-    """Judge the network and its rivals on the test part.
+    """Compare the network with its rivals on the test part.
 
     Writes the report as JSON, as a page and as a model card.
     """
@@ -236,7 +236,7 @@ def _write_report(run: RunFolder, report: Report) -> Report:
 
 
 def pack(settings: Settings, progress: Progress = SILENT) -> Path:
-    """Pack what serving needs into a bundle.
+    """Pack everything that serving needs into a bundle.
 
     The first on a shelf serves at once, unless [pack] promote says otherwise.
     """

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from propense.cli.flow import tell
+from propense.cli.flow import format_result
 from propense.evaluation.judging.goals import report_from_json, report_to_json
 from propense.evaluation.judging.learning_curve import (
     Quality,
@@ -229,7 +229,7 @@ def test_the_report_keeps_the_curve():
 
 def test_the_command_line_says_which_trainings_had_too_little_time(tmp_path):
     result = RunResult(RunFolder(tmp_path), learning_curve=make_curve())
-    told = tell(result, Settings())
+    told = format_result(result, Settings())
     assert "[train] max_minutes ended the training of: base 50 %." in told
     assert "base-10" not in told
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from propense.cli.bars import Bars
-from propense.cli.output import Output
-from propense.cli.waiting import Lines, clock, memory_mb, show_progress
+from propense.cli.output import Output, format_clock, memory_mb
+from propense.cli.progress import Lines, show_progress
 from propense.progress import NoProgress
 
 
@@ -25,7 +25,7 @@ class Clock:
 @pytest.fixture
 def lines():
     stream, now = io.StringIO(), Clock()
-    return Lines(stream, every=5.0, now=now), stream, now
+    return Lines(stream, interval=5.0, now=now), stream, now
 
 
 def test_lines_come_every_few_seconds_with_what_is_left(lines):
@@ -35,19 +35,19 @@ def test_lines_come_every_few_seconds_with_what_is_left(lines):
     for _ in range(20):
         now.seconds += 1
         progress.advance("epoch", 2, note=f"loss {now.seconds:.0f}")
-    told = stream.getvalue().splitlines()
-    assert told[0] == "train: Train the customer network"
-    assert len(told) == 1 + 4
+    printed = stream.getvalue().splitlines()
+    assert printed[0] == "train: Train the customer network"
+    assert len(printed) == 1 + 4
     number = r"[\d,]+ MB"
     assert re.fullmatch(
-        rf"  epoch  10/100  10%  elapsed 0:05  left 0:45  {number}  loss 5", told[1]
+        rf"  epoch  10/100  10%  elapsed 0:05  left 0:45  {number}  loss 5", printed[1]
     )
     assert re.fullmatch(
-        rf"  epoch  40/100  40%  elapsed 0:20  left 0:30  {number}  loss 20", told[4]
+        rf"  epoch  40/100  40%  elapsed 0:20  left 0:30  {number}  loss 20", printed[4]
     )
 
 
-def test_the_end_of_a_long_task_is_told_of_a_short_one_not(lines):
+def test_the_end_of_a_task_is_printed_only_if_it_was_long(lines):
     progress, stream, now = lines
     progress.start("short", 1)
     progress.finish("short")
@@ -108,7 +108,7 @@ def test_memory_is_that_of_this_process():
     assert 150 < memory_mb() - before < 300
 
 
-def test_clock_rounds_down():
-    assert [clock(s) for s in (0, 59.9, 60, 3599, 86_400)] == [
+def test_a_clock_time_is_rounded_down():
+    assert [format_clock(s) for s in (0, 59.9, 60, 3599, 86_400)] == [
         "0:00", "0:59", "1:00", "59:59", "24:00:00",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A service of one's own for a while: started, asked, stopped."""
+"""A service that runs for a while in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pathlib import Path
 
 from propense.errors import ServeError
 
-STARTS_WITHIN = 60
+TIMEOUT = 60
+"""Seconds that the service gets to end."""
 
 
 @contextmanager
-def deployed(settings_file: Path) -> Iterator[str]:
-    """The address of a service that runs by these settings, on a free port of this machine.
+def temporary_service(settings_file: Path) -> Iterator[str]:
+    """The URL of a service with these settings, on a free port of this machine.
 
-    Raises ServeError with what it said where it does not start.
+    Raises ServeError with the service's own error if it does not start.
     """
     command = [
         sys.executable, "-m", "propense", "serve", "--settings", str(settings_file),
@@ -27,19 +28,19 @@ def deployed(settings_file: Path) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
     try:
-        told = ""
+        printed = ""
         for line in process.stdout:
-            told += line
+            printed += line
             if line.rstrip() == "}":
                 break
         else:
-            process.wait(STARTS_WITHIN)
+            process.wait(TIMEOUT)
             raise ServeError(f"the service did not start: {process.stderr.read().strip()[-500:]}")
-        yield str(json.loads(told)["url"])
+        yield str(json.loads(printed)["url"])
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=STARTS_WITHIN)
+            process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

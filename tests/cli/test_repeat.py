@@ -23,44 +23,46 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told(**more: Any) -> Cycle:
-    known: dict[str, Any] = {
-        "turn": 1, "began": "2025-03-01T00:00:00+00:00", "ended": "2025-03-01T01:00:00+00:00",
+def make_cycle(**more: Any) -> Cycle:
+    fields: dict[str, Any] = {
+        "cycle": 1, "began": "2025-03-01T00:00:00+00:00", "ended": "2025-03-01T01:00:00+00:00",
         "outcome": "promoted", "bundle": "v0002", "serving": "v0002",
         "next": "2025-03-02T00:00:00+00:00",
     }  # fmt: skip
-    return Cycle(**(known | more))
+    return Cycle(**(fields | more))
 
 
-def script(monkeypatch: pytest.MonkeyPatch, *found: Cycle, ends: Any) -> list[float]:
-    asked: list[float] = []
+def script(monkeypatch: pytest.MonkeyPatch, *results: Cycle, ends: Any) -> list[float]:
+    intervals: list[float] = []
 
     def run_cycles(load: Any, schedule: Any, clock: Any, progress: Any) -> Iterator[Cycle]:
         load()
-        asked.append(schedule.every)
-        yield from found
+        intervals.append(schedule.every)
+        yield from results
         ends()
 
-    monkeypatch.setattr(cycles, "run_turns", run_cycles)
-    return asked
+    monkeypatch.setattr(cycles, "run_cycles", run_cycles)
+    return intervals
 
 
 def test_sigterm_is_a_clean_end(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    refused = told(cycle=2, outcome="refused", reason="pay is worse", serving="v0001")
-    asked = script(monkeypatch, told(), refused, ends=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    refused = make_cycle(cycle=2, outcome="refused", reason="pay is worse", serving="v0001")
+    intervals = script(
+        monkeypatch, make_cycle(), refused, ends=lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
     assert main(["run", "--every", "12h"]) == 0
-    assert asked == [12 * 3600.0] and signal.getsignal(signal.SIGTERM) == before
-    said = capsys.readouterr()
-    first, second = said.out.splitlines()
-    assert "turn 1  v0002 passed the gate and serves now; next at 2025-03-02" in first
-    assert "turn 2  v0002 was made, and refused; v0001 serves on: pay is worse" in second
-    assert "what was at work goes on at the next start" in said.err
+    assert intervals == [12 * 3600.0] and signal.getsignal(signal.SIGTERM) == before
+    printed = capsys.readouterr()
+    first, second = printed.out.splitlines()
+    assert "cycle 1  v0002 passed the gate and now serves; next at 2025-03-02" in first
+    assert "cycle 2  v0002 was packed but refused; v0001 still serves: pay is worse" in second
+    assert "the next start resumes the rest" in printed.err
 
 
-def test_ctrl_c_stops_as_ever(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_stops_with_its_own_exit_code(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop() -> None:
         raise KeyboardInterrupt
 
@@ -68,14 +70,14 @@ def test_ctrl_c_stops_as_ever(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert main(["run", "--every", "1d"]) == STOPPED
 
 
-def test_a_line_a_turn_for_machines(
+def test_json_prints_a_line_for_each_cycle(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failed = told(cycle=2, outcome="failed", reason="no space", failures=3)
-    script(monkeypatch, told(), failed, ends=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    failed = make_cycle(cycle=2, outcome="failed", reason="no space", failures=3)
+    script(monkeypatch, make_cycle(), failed, ends=lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert main(["run", "--every", "1d", "--json", "--quiet"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(line["turn"], line["outcome"]) for line in lines] == [(1, "promoted"), (2, "failed")]
+    assert [(line["cycle"], line["outcome"]) for line in lines] == [(1, "promoted"), (2, "failed")]
 
 
 @pytest.mark.parametrize("words", [["--until", "split"], ["--force"], ["--learning-curve"]])
@@ -83,9 +85,9 @@ def test_only_the_whole_flow_is_repeated(
     here: Path, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["run", "--every", "1d", *words]) == 2
-    assert "--every runs the whole flow" in capsys.readouterr().err
+    assert "--every repeats the whole flow" in capsys.readouterr().err
 
 
-def test_a_duration_that_is_none_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_duration_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--every", "daily"]) == 2
     assert "duration 'daily'" in capsys.readouterr().err
