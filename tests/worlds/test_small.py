@@ -1,4 +1,4 @@
-"""Small worlds: what they promise not to hold, they do not hold."""
+"""Small worlds: they lack what they promise to lack."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_truth_is_calibrated(name: str, request: pytest.FixtureRequest) -> None:
     assert 0.05 < table["pay"].mean() < 0.3 and 0.1 < table["churn"].mean() < 0.5
 
 
-def test_order_says_nothing_of_who_pays(plain: Path) -> None:
-    """Of one person's active days, paying ones do not follow paying ones more than others."""
+def test_order_carries_no_information_about_payments(plain: Path) -> None:
+    """Within one customer, a paying day does not make the next active day a paying one."""
     events = pq.read_table(plain / "events.parquet").to_pandas()
     events["day"] = events["event_time"].dt.floor("D")
     days = events.groupby(["user_id", "day"])["action"].agg(lambda words: "pay" in set(words))
@@ -55,7 +55,7 @@ def test_order_says_nothing_of_who_pays(plain: Path) -> None:
     n = paid.groupby(level=0).transform("size")
     before = rest.groupby(level=0).shift()
     many = (n > 20) & before.notna()
-    # Demeaned within a person, independent draws have a lag correlation of -1 / (n - 1).
+    # Demeaned within a customer, independent draws have a lag correlation of -1 / (n - 1).
     product = rest[many] * before[many]
     expected = -(rest[many] ** 2 / (n[many] - 1)).mean()
     error = product.std() / np.sqrt(many.sum())
@@ -85,7 +85,7 @@ def test_settings_are_read_and_seeds_differ(plain: Path, alike: Path, tmp_path: 
         generate_no_sequence(tmp_path, 0)
 
 
-def test_plain_events_come_in_the_number_asked(tmp_path: Path) -> None:
+def test_plain_events_come_in_the_requested_number(tmp_path: Path) -> None:
     path = generate_events(tmp_path, 1_200_000, n_users=5_000, n_items=300, seed=3)
     table = pq.read_table(path)
     assert len(table) == 1_200_000

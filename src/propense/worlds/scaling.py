@@ -1,4 +1,4 @@
-"""Plain events in any number, for measuring how the tables and the encoder scale."""
+"""Plain events in any number, to measure how tables and encoder scale."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def generate_events(
     n_items: int = 2_000,
     seed: int = 0,
 ) -> Path:
-    """Write `n_events` events over 500 days as events.parquet with a propense.toml; the file.
+    """Write `n_events` events over 500 days, and a propense.toml; return events.parquet.
 
-    Users differ in how much they do, items in how popular they are (both heavy-tailed); nothing
-    else can be learnt here. `n_users` is one for each 40 events unless told. The file is in
-    no order of user and roughly in order of time, as logs are. Raises SettingsError.
+    Customers differ in how active they are and items in how popular they are (both heavy-tailed);
+    nothing else can be learned. `n_users` is by default one for each 40 events. As in a log, rows
+    are roughly in order of time and in no order of customer. Raises SettingsError.
     """
     for name, value in (("n_events", n_events), ("n_users", n_users), ("n_items", n_items)):
         if value is not None and value < 1:

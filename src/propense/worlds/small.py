@@ -1,9 +1,9 @@
 """Two small worlds in which the network should not win, so that honesty can be tested.
 
-In the first nobody's order of events says anything: who someone is decides by a tree of rules
-how often they pay, and how often they came is how often they will come, so trees on profile
-and counts suffice. In the second a campaign multiplies everybody's readiness to pay by the same
-factor, so whoever is likeliest to pay gains most and plain propensity suffices for targeting.
+In the first the order of events carries no information: a tree of rules on the profile decides
+how often customers pay, and past activity predicts future activity, so trees on profile and
+counts suffice. In the second a campaign multiplies everybody's odds of paying by the same factor,
+so the uplift is largest where propensity is, and plain propensity suffices for targeting.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from propense.worlds.education.calendar import (
     START_SECONDS,
     seconds_of_day,
 )  # fmt: skip
-from propense.worlds.education.people import CITY_TIERS, DEVICES
+from propense.worlds.education.customers import CITY_TIERS, DEVICES
 from propense.worlds.tables import Tables
 from propense.worlds.truth import Ceiling
 from propense.worlds.writing import numbered, write_json, write_lines, write_parquet
@@ -39,7 +39,7 @@ EFFECT: Final = 1.8
 BASE_ODDS: Final = 0.0016
 P_TREATED: Final = 0.5
 MEAN_STAY: Final = 400.0
-"""Days until a person is gone."""
+"""Mean number of days until a customer leaves."""
 _ACTIONS: Final = ("view", "favourite", "pay")
 
 _COMMON: Final = """\
@@ -78,8 +78,8 @@ path = "campaigns.parquet"
 
 
 @dataclass(frozen=True)
-class Plain:
-    """People of a small world: two constant daily chances each."""
+class SmallCustomers:
+    """Customers of a small world: two constant daily probabilities each."""
 
     city: Ints
     device: Ints
@@ -89,14 +89,14 @@ class Plain:
     pay_odds: Doubles
     """Odds of paying on a day."""
     gone: Ints
-    """Day from which a person never comes again: the same chance on every day for everyone."""
+    """Day from which a customer never returns; the hazard is the same for everyone on every day."""
 
 
 @dataclass(frozen=True)
-class Lives:
-    """What people did; `active` and `paid` (n, DAYS), `treated` (n_waves, n)."""
+class Histories:
+    """What customers did; `active` and `paid` (n, DAYS), `treated` (n_waves, n)."""
 
-    people: Plain
+    customers: SmallCustomers
     waves: tuple[int, ...]
     treated: np.ndarray
     active: np.ndarray
@@ -104,9 +104,9 @@ class Lives:
 
 
 def generate_no_sequence(folder: Path, n_users: int = 8_000, seed: int = 0) -> Path:
-    """Write a world whose profile and counts decide all; returns the folder.
+    """Write a world in which profile and counts decide everything; return the folder.
 
-    Truth: the chances given the constant rates of each person. Raises SettingsError.
+    Truth: the probabilities given the constant rates of each customer. Raises SettingsError.
     """
     return _generate(folder, n_users, seed, ())
 
@@ -124,13 +124,13 @@ def _generate(folder: Path, n_users: int, seed: int, waves: tuple[int, ...]) -> 
         raise SettingsError(f"n_users must be at least 1, got {n_users}")
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, 11 + len(waves)])
-    lives = _live(rng, _people(rng, n_users), waves)
-    _write_events(rng, folder, lives)
-    _write_profiles(rng, folder, lives.people)
+    histories = _simulate(rng, _draw_customers(rng, n_users), waves)
+    _write_events(rng, folder, histories)
+    _write_profiles(rng, folder, histories.customers)
     with Tables(folder) as tables:
-        ceiling = _write_chances(tables, lives)
+        ceiling = _write_chances(tables, histories)
         for day in waves:
-            _write_wave(tables, lives, day)
+            _write_wave(tables, histories, day)
     auc = {goal: round(value, 6) for goal, value in ceiling.auc().items()}
     facts = {"n_users": n_users, "n_courses": N_ITEMS, "seed": seed, "auc": auc}
     write_json(folder / "truth" / "world.json", facts)
@@ -138,10 +138,10 @@ def _generate(folder: Path, n_users: int, seed: int, waves: tuple[int, ...]) -> 
     return folder
 
 
-def _people(rng: np.random.Generator, n: int) -> Plain:
+def _draw_customers(rng: np.random.Generator, n: int) -> SmallCustomers:
     city, device = rng.integers(0, 4, n), rng.integers(0, 3, n)
     age, income = rng.integers(18, 70, n), 100.0 * np.rint(np.exp(rng.normal(9, 0.5, n)) / 100)
-    # A list of rules: just what a tree can say.
+    # A list of rules, which a tree can represent exactly.
     rules = (
         ((age < 30) & (device == 0), 1.5), (age < 30, -0.5),
         ((age < 45) & (income > 9_000) & (city < 2), 2.5), ((age < 45) & (income > 9_000), 1.2),
@@ -151,33 +151,37 @@ def _people(rng: np.random.Generator, n: int) -> Plain:
     often = 0.6 * (device == 0) - 0.7 * (city == 3) + rng.normal(0, 0.9, n)
     rate = 0.06 * np.exp(often)
     gone = np.floor(rng.exponential(MEAN_STAY, n)).astype(np.int64)
-    return Plain(city, device, age, income, rate / (1 + rate), BASE_ODDS * np.exp(keen), gone)
+    return SmallCustomers(
+        city, device, age, income, rate / (1 + rate), BASE_ODDS * np.exp(keen), gone
+    )
 
 
-def _live(rng: np.random.Generator, people: Plain, waves: tuple[int, ...]) -> Lives:
-    n = len(people.city)
+def _simulate(
+    rng: np.random.Generator, customers: SmallCustomers, waves: tuple[int, ...]
+) -> Histories:
+    n = len(customers.city)
     treated = rng.random((len(waves), n)) < P_TREATED
-    here = np.arange(DAYS) < people.gone[:, None]
-    active = here & (rng.random((n, DAYS)) < people.p_visit[:, None])
+    here = np.arange(DAYS) < customers.gone[:, None]
+    active = here & (rng.random((n, DAYS)) < customers.p_visit[:, None])
     factor = np.ones((n, DAYS))
     for day, on in zip(waves, treated, strict=True):
         factor[on, day : day + HORIZON_DAYS] = EFFECT
-    odds = people.pay_odds[:, None] * factor
+    odds = customers.pay_odds[:, None] * factor
     paid = here & (rng.random((n, DAYS)) < odds / (1 + odds))
-    return Lives(people, waves, treated, active | paid, paid)
+    return Histories(customers, waves, treated, active | paid, paid)
 
 
-def _write_events(rng: np.random.Generator, folder: Path, lives: Lives) -> None:
-    user, day = np.nonzero(lives.active)
+def _write_events(rng: np.random.Generator, folder: Path, histories: Histories) -> None:
+    user, day = np.nonzero(histories.active)
     n_views = 1 + rng.poisson(0.8, len(user))
     row = np.repeat(np.arange(len(user)), n_views)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(n_views) - n_views, n_views)
+    index = np.arange(len(row)) - np.repeat(np.cumsum(n_views) - n_views, n_views)
     begin = rng.integers(0, 80_000, len(user))
-    buys = np.flatnonzero(lives.paid[user, day])
+    buys = np.flatnonzero(histories.paid[user, day])
     action = np.where(rng.random(len(row)) < 0.1, 1, 0)
     rows = np.concatenate([row, buys])
     action = np.concatenate([action, np.full(len(buys), 2)])
-    second = np.concatenate([begin[row] + place * 40, begin[buys] + 2_000])
+    second = np.concatenate([begin[row] + index * 40, begin[buys] + 2_000])
     weights = np.cumsum(1 / np.arange(1, N_ITEMS + 1))
     item = np.searchsorted(weights, rng.random(len(rows)) * weights[-1], side="right")
     item = np.minimum(item, N_ITEMS - 1)
@@ -196,14 +200,14 @@ def _write_events(rng: np.random.Generator, folder: Path, lives: Lives) -> None:
     write_parquet(folder / "events.parquet", table.take(pa.array(order)))
 
 
-def _write_profiles(rng: np.random.Generator, folder: Path, people: Plain) -> None:
+def _write_profiles(rng: np.random.Generator, folder: Path, customers: SmallCustomers) -> None:
     users = pa.table(
         {
-            "user_id": numbered("p", np.arange(len(people.city)), 6),
-            "city_tier": pa.array(CITY_TIERS).take(pa.array(people.city)),
-            "device": pa.array(DEVICES).take(pa.array(people.device)),
-            "age": people.age,
-            "income": people.income,
+            "user_id": numbered("p", np.arange(len(customers.city)), 6),
+            "city_tier": pa.array(CITY_TIERS).take(pa.array(customers.city)),
+            "device": pa.array(DEVICES).take(pa.array(customers.device)),
+            "age": customers.age,
+            "income": customers.income,
         }
     )
     with Tables(folder) as tables:
@@ -224,20 +228,20 @@ def _prices() -> Doubles:
     return prices
 
 
-def _write_chances(tables: Tables, lives: Lives) -> Ceiling:
-    """True chances of the active at the weekly moments, and what happened."""
+def _write_chances(tables: Tables, histories: Histories) -> Ceiling:
+    """Weekly true probabilities of the active customers, and what happened."""
     ceiling = Ceiling()
     for day in range(ACTIVE_DAYS // 7 * 7 + 7, DAYS - HORIZON_DAYS + 1, 7):
-        who = np.flatnonzero(lives.active[:, day - ACTIVE_DAYS : day].any(axis=1))
+        customer = np.flatnonzero(histories.active[:, day - ACTIVE_DAYS : day].any(axis=1))
         later = slice(day, day + HORIZON_DAYS)
         table = pa.table(
             {
-                "user_id": numbered("p", who, 6),
-                "as_of": np.full(len(who), int(seconds_of_day(day))),
-                "p_pay": np.round(1 - _p_none(lives, who, day, paying=True), 6),
-                "p_churn": np.round(_p_none(lives, who, day, paying=False), 6),
-                "pay": lives.paid[who, later].any(axis=1).astype(np.float64),
-                "churn": 1.0 - lives.active[who, later].any(axis=1),
+                "user_id": numbered("p", customer, 6),
+                "as_of": np.full(len(customer), int(seconds_of_day(day))),
+                "p_pay": np.round(1 - _p_none(histories, customer, day, paying=True), 6),
+                "p_churn": np.round(_p_none(histories, customer, day, paying=False), 6),
+                "pay": histories.paid[customer, later].any(axis=1).astype(np.float64),
+                "churn": 1.0 - histories.active[customer, later].any(axis=1),
             }
         )
         ceiling.add(table)
@@ -245,31 +249,33 @@ def _write_chances(tables: Tables, lives: Lives) -> Ceiling:
     return ceiling
 
 
-def _p_none(lives: Lives, who: Ints, day: int, paying: bool, forced: bool | None = None) -> Doubles:
-    """(len(who),) P(no payment, or no visit, within the horizon | who is gone by `day`).
+def _p_none(
+    histories: Histories, customer: Ints, day: int, paying: bool, forced: bool | None = None
+) -> Doubles:
+    """(len(customer),) P(no payment, or no visit, within the horizon | who has left by `day`).
 
-    Backward over the days; a wave to come is averaged over its coin, one already dealt acts
-    as it fell, and `forced` says how the wave of `day` itself falls.
+    Computed backward over the days. A future wave is averaged over its random assignment, a past
+    one acts as it was assigned, and `forced` sets the assignment of the wave of `day` itself.
     """
-    people = lives.people
+    customers = histories.customers
     stays = math.exp(-1 / MEAN_STAY)
 
     def back(later: Doubles, on: np.ndarray | bool) -> Doubles:
-        odds: Doubles = people.pay_odds[who] * np.where(on, EFFECT, 1.0)
+        odds: Doubles = customers.pay_odds[customer] * np.where(on, EFFECT, 1.0)
         p: Doubles = odds / (1 + odds)
         if not paying:
-            p = 1 - (1 - p) * (1 - people.p_visit[who])
+            p = 1 - (1 - p) * (1 - customers.p_visit[customer])
         before: Doubles = (1 - stays) + stays * (1 - p) * later
         return before
 
-    plain = np.ones(len(who))
+    plain = np.ones(len(customer))
     offered: Doubles | None = None
     for now in range(day + HORIZON_DAYS - 1, day - 1, -1):
-        wave = next((w for w in lives.waves if w <= now < w + HORIZON_DAYS), None)
+        wave = next((w for w in histories.waves if w <= now < w + HORIZON_DAYS), None)
         if wave is None:
             plain = back(plain, False)
         elif wave < day or (wave == day and forced is None):
-            plain = back(plain, lives.treated[lives.waves.index(wave), who])
+            plain = back(plain, histories.treated[histories.waves.index(wave), customer])
         elif wave == day:
             plain = back(plain, bool(forced))
         else:
@@ -278,44 +284,44 @@ def _p_none(lives: Lives, who: Ints, day: int, paying: bool, forced: bool | None
             if now == wave:
                 plain = P_TREATED * offered + (1 - P_TREATED) * plain
                 offered = None
-    here = people.gone[who] >= day
+    here = customers.gone[customer] >= day
     none: Doubles = np.where(here, plain, 1.0)
     return none
 
 
-def _write_wave(tables: Tables, lives: Lives, day: int) -> None:
-    """One wave of the offer to everyone, and its true uplift."""
-    who = np.arange(len(lives.people.city))
-    on = lives.treated[lives.waves.index(day)]
-    moment = np.full(len(who), int(seconds_of_day(day)))
+def _write_wave(tables: Tables, histories: Histories, day: int) -> None:
+    """Write one wave of the offer to everyone, and its true uplift."""
+    customer = np.arange(len(histories.customers.city))
+    on = histories.treated[histories.waves.index(day)]
+    time = np.full(len(customer), int(seconds_of_day(day)))
     arms = pa.array(["control", "offer"]).take(pa.array(on.astype(np.int8)))
     tables.add(
         "campaigns.parquet",
         pa.table(
             {
-                "user_id": numbered("p", who, 6),
-                "campaign": pa.array(["offer"] * len(who)),
+                "user_id": numbered("p", customer, 6),
+                "campaign": pa.array(["offer"] * len(customer)),
                 "arm": arms,
                 "treated": on,
-                "exposure_time": pa.array(moment * MICROS_PER_SECOND, pa.timestamp("us", tz="UTC")),
-                "p_treated": np.full(len(who), P_TREATED),
+                "exposure_time": pa.array(time * MICROS_PER_SECOND, pa.timestamp("us", tz="UTC")),
+                "p_treated": np.full(len(customer), P_TREATED),
             }
         ),
     )
-    treated = 1 - _p_none(lives, who, day, paying=True, forced=True)
-    control = 1 - _p_none(lives, who, day, paying=True, forced=False)
+    treated = 1 - _p_none(histories, customer, day, paying=True, forced=True)
+    control = 1 - _p_none(histories, customer, day, paying=True, forced=False)
     tables.add(
         "truth/uplift.parquet",
         pa.table(
             {
-                "user_id": numbered("p", who, 6),
-                "campaign": pa.array(["offer"] * len(who)),
-                "exposure_time": moment,
+                "user_id": numbered("p", customer, 6),
+                "campaign": pa.array(["offer"] * len(customer)),
+                "exposure_time": time,
                 "treated": on,
                 "p_pay_treated": np.round(treated, 6),
                 "p_pay_control": np.round(control, 6),
                 "uplift": np.round(treated - control, 6),
-                "pay": lives.paid[:, day : day + HORIZON_DAYS].any(axis=1).astype(np.float64),
+                "pay": histories.paid[:, day : day + HORIZON_DAYS].any(axis=1).astype(np.float64),
             }
         ),
     )

@@ -1,4 +1,4 @@
-"""Tables of a world that grow a chunk at a time: Parquet row groups and CSV lines."""
+"""Tables of a world, written chunk by chunk as Parquet row groups and CSV lines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Tables:
         self._parquet[name].write_table(table)
 
     def add_csv(self, name: str, table: pa.Table, encoding: str) -> None:
-        """Append rows to a CSV file; the first rows bring the header and the byte order mark."""
+        """Append rows to a CSV file; header and byte order mark come with the first rows."""
         path = self._folder / name
         first = name not in self._begun
         self._begun.add(name)

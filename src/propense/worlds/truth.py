@@ -1,4 +1,4 @@
-"""How near a model came to the truth of a world."""
+"""How close predictions come to the truth of a world."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ GOALS: Final = ("pay", "churn")
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of users at moments.
+    """Predictions of a model for customers as of given times.
 
     `user_id` (n,) text and `as_of` (n,) int64 seconds name the rows; `p` has one (n,) array of
     probabilities a goal; `ranked` (n, k) item ids as text, best first, "" where a list is short.
-    Rows that the truth does not hold are left out of the comparison.
+    Rows that are not in the truth are left out of the comparison.
     """
 
     user_id: npt.NDArray[Any]
@@ -38,7 +38,7 @@ class Predictions:
 def compare_with_truth(
     truth_folder: Path | str, predictions: Predictions
 ) -> dict[str, dict[str, float]]:
-    """How near predictions are to the truth, by goal and for "items".
+    """How close predictions are to the truth, for each goal and for "items".
 
     A goal gives n, pearson and spearman with the true probability, calibration_slope (of the
     truth on the logit of the prediction; 1 is right, below 1 is over-confident), and where the
@@ -49,56 +49,56 @@ def compare_with_truth(
     Raises SourceError if a file is missing, a goal is unknown or no row is in the truth.
     """
     folder = Path(truth_folder)
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     if predictions.p:
         truth = _read(folder / "propensity.parquet")
         mine, theirs = _match(predictions, truth)
         for goal, p in predictions.p.items():
             if f"p_{goal}" not in truth.column_names:
-                known = [name[2:] for name in truth.column_names if name.startswith("p_")]
-                raise SourceError(f"goal {goal!r} has no truth in {folder}; it holds {known}")
+                goals = [name[2:] for name in truth.column_names if name.startswith("p_")]
+                raise SourceError(f"goal {goal!r} has no truth in {folder}; it has {goals}")
             outcome = truth[goal].to_numpy()[theirs] if goal in truth.column_names else None
             p_true = truth[f"p_{goal}"].to_numpy()[theirs]
-            found[goal] = compare_probabilities(p[mine], p_true, outcome)
+            result[goal] = compare_probabilities(p[mine], p_true, outcome)
     if predictions.ranked is not None:
-        found["items"] = _compare_lists(folder, predictions)
-    return found
+        result["items"] = _compare_lists(folder, predictions)
+    return result
 
 
 def compare_uplift(
     truth_folder: Path | str, predictions: Predictions
 ) -> dict[str, dict[str, float]]:
-    """Pearson and Spearman of predicted with true uplift, by campaign.
+    """Pearson and Spearman correlation of predicted with true uplift, for each campaign.
 
-    `predictions.p` has one array a campaign; `as_of` is the exposure's time.
+    `predictions.p` has one array for each campaign; `as_of` is the time of the exposure.
     Raises SourceError as `compare_with_truth`.
     """
     truth = _read(Path(truth_folder) / "uplift.parquet")
-    found = {}
+    result = {}
     for campaign, uplift in predictions.p.items():
         part = truth.filter(pc.equal(truth["campaign"], campaign))
         mine, theirs = _match(predictions, part.rename_columns({"exposure_time": "as_of"}))
         p_true = part["uplift"].to_numpy()[theirs]
-        found[campaign] = {
+        result[campaign] = {
             "n": float(len(mine)),
             "pearson": _pearson(uplift[mine], p_true),
             "spearman": _pearson(_ranks(uplift[mine]), _ranks(p_true)),
         }
-    return found
+    return result
 
 
 def compare_probabilities(p: Doubles, p_true: Doubles, outcome: Doubles | None) -> dict[str, float]:
-    """The numbers of one goal; `outcome` may hold nan where it is not yet known."""
+    """The numbers of one goal; `outcome` is nan where it is not known yet."""
     result = {
         "n": float(len(p)),
         "pearson": _pearson(p, p_true),
         "spearman": _pearson(_ranks(p), _ranks(p_true)),
         "calibration_slope": calibration_slope(p_true, p),
     }
-    known = np.zeros(len(p), bool) if outcome is None else ~np.isnan(outcome)
-    if outcome is not None and 0 < np.nansum(outcome[known]) < known.sum():
-        result["auc"] = auc(outcome[known], p[known])
-        result["auc_truth"] = auc(outcome[known], p_true[known])
+    settled = np.zeros(len(p), bool) if outcome is None else ~np.isnan(outcome)
+    if outcome is not None and 0 < np.nansum(outcome[settled]) < settled.sum():
+        result["auc"] = auc(outcome[settled], p[settled])
+        result["auc_truth"] = auc(outcome[settled], p_true[settled])
         result["auc_to_ceiling"] = (result["auc"] - 0.5) / (result["auc_truth"] - 0.5)
     return result
 
@@ -136,32 +136,32 @@ def calibration_slope(target: Doubles, p: Doubles) -> float:
 
 
 class Ceiling:
-    """AUC of the truth itself against what happened, from counts: its size never grows."""
+    """AUC of the true probabilities against the outcomes, from counts of constant size."""
 
     def __init__(self) -> None:
         self._counts: dict[str, dict[int, npt.NDArray[np.int64]]] = {goal: {} for goal in GOALS}
 
     def add(self, table: pa.Table) -> None:
-        """Count one truth table of one or more moments; rows without outcome are left out."""
+        """Count the rows of one truth table; rows without an outcome are left out."""
         for goal in GOALS:
-            known = table.filter(pc.is_valid(table[goal]))
-            moment = known["as_of"].to_numpy()
-            place = np.rint(known[f"p_{goal}"].to_numpy() * _BINS).astype(np.int64)
-            outcome = known[goal].to_numpy().astype(np.int64)
-            for as_of in np.unique(moment).tolist():
-                here = moment == as_of
+            settled = table.filter(pc.is_valid(table[goal]))
+            times = settled["as_of"].to_numpy()
+            bins = np.rint(settled[f"p_{goal}"].to_numpy() * _BINS).astype(np.int64)
+            outcome = settled[goal].to_numpy().astype(np.int64)
+            for as_of in np.unique(times).tolist():
+                here = times == as_of
                 empty = np.zeros((2, _BINS + 1), np.int64)
                 counts = self._counts[goal].setdefault(as_of, empty)
-                np.add.at(counts, (outcome[here], place[here]), 1)
+                np.add.at(counts, (outcome[here], bins[here]), 1)
 
     def auc(self) -> dict[str, float]:
-        """Over all moments together, by goal."""
+        """AUC over all times together, for each goal."""
         return {
             goal: _auc_of_counts(sum(counts.values(), np.zeros((2, _BINS + 1), np.int64)))
             for goal, counts in self._counts.items()
         }
 
-    def by_moment(self) -> dict[str, dict[str, float]]:
+    def by_time(self) -> dict[str, dict[str, float]]:
         """goal -> as_of (seconds, as text) -> AUC."""
         return {
             goal: {str(as_of): round(_auc_of_counts(each), 6) for as_of, each in counts.items()}
@@ -182,13 +182,13 @@ def _compare_lists(folder: Path, predictions: Predictions) -> dict[str, float]:
     n_courses = int(json.loads((folder / "world.json").read_text(encoding="utf-8"))["n_courses"])
     mine, theirs = _match(predictions, truth)
     items = pc.dictionary_encode(truth["items"].combine_chunks().flatten())
-    n_kept = len(items) // len(truth)
-    words = {word: place for place, word in enumerate(items.dictionary.to_pylist())}
-    truth_items = items.indices.to_numpy().reshape(len(truth), n_kept)[theirs]
-    p = truth["p"].combine_chunks().flatten().to_numpy().reshape(len(truth), n_kept)[theirs]
+    n_listed = len(items) // len(truth)
+    words = {word: index for index, word in enumerate(items.dictionary.to_pylist())}
+    truth_items = items.indices.to_numpy().reshape(len(truth), n_listed)[theirs]
+    p = truth["p"].combine_chunks().flatten().to_numpy().reshape(len(truth), n_listed)[theirs]
     ranked = np.asarray(predictions.ranked)[mine][:, :10]
-    distinct, place = np.unique(ranked.astype(str), return_inverse=True)
-    code = np.array([words.get(word, -1) for word in distinct.tolist()])[place]
+    distinct, index = np.unique(ranked.astype(str), return_inverse=True)
+    code = np.array([words.get(word, -1) for word in distinct.tolist()])[index]
     code = code.reshape(ranked.shape)
     total = np.bincount(truth_items.ravel(), p.ravel(), len(words))
     popular = np.tile(np.argsort(-total, kind="stable")[:10], (len(p), 1))
@@ -202,11 +202,11 @@ def _compare_lists(folder: Path, predictions: Predictions) -> dict[str, float]:
 
 
 def _captured(code: Ints, truth_items: Ints, p: Doubles) -> float:
-    """Mean over rows of the true chance of the listed items; an item counts once a list."""
+    """Mean over rows of the true probability of the listed items; an item counts once a list."""
     total = np.zeros(len(p))
-    for place in range(code.shape[1]):
-        item = code[:, place : place + 1]
-        again = (code[:, :place] == item).any(axis=1) if place else np.zeros(len(p), bool)
+    for index in range(code.shape[1]):
+        item = code[:, index : index + 1]
+        again = (code[:, :index] == item).any(axis=1) if index else np.zeros(len(p), bool)
         total += np.where(again, 0.0, ((truth_items == item) * p).sum(axis=1))
     return float(total.mean())
 
@@ -218,27 +218,27 @@ def _read(path: Path) -> pa.Table:
 
 
 def _match(predictions: Predictions, truth: pa.Table) -> tuple[Ints, Ints]:
-    """Row numbers of the predictions and of the truth that speak of the same user and moment."""
+    """Row numbers of predictions and of truth with the same user and time."""
     n = len(predictions.user_id)
     for name, values in (("as_of", predictions.as_of), *predictions.p.items()):
         if len(values) != n:
             raise SourceError(f"predictions: {name!r} has {len(values)} rows, user_id has {n}")
-    asked = pa.table(
+    predicted = pa.table(
         {
             "user_id": pa.array(predictions.user_id, pa.string()),
             "as_of": pa.array(predictions.as_of, pa.int64()),
             "mine": np.arange(n),
         }
     )
-    known = pa.table(
+    true = pa.table(
         {"user_id": truth["user_id"], "as_of": truth["as_of"], "theirs": np.arange(len(truth))}
     )
-    both = asked.join(known, ["user_id", "as_of"], join_type="inner").sort_by("mine")
+    both = predicted.join(true, ["user_id", "as_of"], join_type="inner").sort_by("mine")
     if len(both) == 0:
         first = f"{predictions.user_id[0]} at {predictions.as_of[0]}" if n else "none"
         raise SourceError(
-            f"no prediction is in the truth (first asked: {first}; truth begins with "
-            f"{truth['user_id'][0]} at {truth['as_of'][0]}); as_of must be on the weekly grid"
+            f"no prediction is in the truth (predictions begin with {first}, the "
+            f"truth with {truth['user_id'][0]} at {truth['as_of'][0]}); as_of must be on the weekly grid"
         )
     return both["mine"].to_numpy(), both["theirs"].to_numpy()
 
@@ -251,6 +251,6 @@ def _pearson(a: Doubles, b: Doubles) -> float:
 
 def _ranks(values: Doubles) -> Doubles:
     """1-based ranks, ties sharing their mean."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Doubles = (np.cumsum(count) - (count - 1) / 2)[place]
+    _, index, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Doubles = (np.cumsum(count) - (count - 1) / 2)[index]
     return ranks

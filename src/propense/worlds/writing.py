@@ -1,7 +1,7 @@
-"""Writing columns as files a company would have: JSON lines, access logs, CSV, Parquet.
+"""Writes columns as the files that companies have: JSON lines, access logs, CSV, Parquet.
 
-Lines are assembled as Arrow strings, whose buffer is written as it stands: no row
-passes through Python. Files are the same bytes for the same content.
+Lines are assembled as Arrow strings and their buffer is written directly: no row passes
+through Python. The same content gives the same bytes.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def numbered(prefix: str, number: Ints, width: int) -> pa.StringArray:
 
 
 def join(*parts: str | pa.Array) -> pa.StringArray:
-    """Row by row, the parts one after the other; a plain string stands for every row."""
+    """Concatenate the parts row by row; a plain string is repeated in every row."""
     values = [pa.scalar(part) if isinstance(part, str) else part for part in parts]
     joined = pc.binary_join_element_wise(*values, "")
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 
 def joined_bytes(lines: pa.StringArray) -> memoryview:
-    """All strings of an array without nulls as one run of bytes; lines bring their own ends."""
+    """All strings of an array without nulls, concatenated as bytes."""
     if len(lines) == 0:
         return memoryview(b"")
     _, ends, content = lines.buffers()
@@ -54,7 +54,7 @@ def joined_bytes(lines: pa.StringArray) -> memoryview:
 
 
 def write_lines(path: Path, lines: pa.StringArray, encoding: str = "utf-8") -> None:
-    """Write lines to a file, gzipped where its name ends in .gz."""
+    """Write lines to a file, gzipped if its name ends in .gz."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = joined_bytes(lines)
     if encoding != "utf-8":
@@ -67,7 +67,7 @@ def write_lines(path: Path, lines: pa.StringArray, encoding: str = "utf-8") -> N
 
 
 def csv_lines(table: pa.Table, header: bool) -> pa.StringArray:
-    """The rows of a table of plain words as CSV lines; words must need no quotes."""
+    """The rows of a table as CSV lines; no value may need quotes."""
     columns = [
         pc.fill_null(pc.cast(column, pa.string()), "").combine_chunks() for column in table.columns
     ]
@@ -88,12 +88,12 @@ def local_times(seconds: Ints, offset_hours: int = 8) -> pa.StringArray:
     return join(_words_at(dates.tolist(), day - first), " ", pc.take(_clocks(), pa.array(clock)))
 
 
-def _words_at(words: list[str], place: Ints) -> pa.StringArray:
-    return pc.take(pa.array(words, pa.string()), pa.array(place))
+def _words_at(words: list[str], index: Ints) -> pa.StringArray:
+    return pc.take(pa.array(words, pa.string()), pa.array(index))
 
 
 def log_times(seconds: Ints, utc: npt.NDArray[np.bool_]) -> pa.StringArray:
-    """Times of an access log, "04/Jul/2024:10:12:33 +0800"; some servers' clocks run on UTC."""
+    """Times of an access log, "04/Jul/2024:10:12:33 +0800"; in UTC where `utc` is set."""
     shifted = np.asarray(seconds) + np.where(utc, 0, 8 * 3600)
     day, clock = np.divmod(shifted, _SECONDS_OF_DAY)
     first = int(day.min()) if len(day) else 0
@@ -113,7 +113,7 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON with sorted keys; a number that does not exist (nan) becomes null."""
+    """Write JSON with sorted keys; nan becomes null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_without_nan(content), indent=1, sort_keys=True, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")

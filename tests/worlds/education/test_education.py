@@ -22,8 +22,8 @@ from propense.settings import parse_settings, read_settings
 from propense.worlds.education import education
 from propense.worlds.education.calendar import START_SECONDS
 from propense.worlds.education.education import generate_education
-from propense.worlds.education.life import Chunk
-from propense.worlds.education.people import CITY_TIERS
+from propense.worlds.education.simulation import Chunk
+from propense.worlds.education.customers import CITY_TIERS
 from propense.worlds.writing import world_hash
 from support.education_world import DAYS, N_USERS, World
 
@@ -32,69 +32,71 @@ FROZEN = "a62c61acd63ddd08ee9d0c11789ba2e71d0f551caa07d5e81011edea24be06b7"
 
 
 def test_dirt_of_the_app_is_as_counted(world: World, app_rows: list[dict[str, Any]]) -> None:
-    said = world.dirt["app"]
-    assert len(world.app) == said["written"]
-    assert len(world.app) - len(app_rows) == said["broken_line"]
+    counts = world.dirt["app"]
+    assert len(world.app) == counts["written"]
+    assert len(world.app) - len(app_rows) == counts["broken_line"]
     again = Counter(world.app)
     surplus = sum(n - 1 for line, n in again.items() if line.endswith("}"))
-    assert surplus == said["exact_duplicate"]
-    assert sum(row["uid"] in (None, "", "-") for row in app_rows) == said["missing_user"]
-    assert sum(isinstance(row["ts"], str) for row in app_rows) == said["unreadable_time"]
+    assert surplus == counts["exact_duplicate"]
+    assert sum(row["uid"] in (None, "", "-") for row in app_rows) == counts["missing_user"]
+    assert sum(isinstance(row["ts"], str) for row in app_rows) == counts["unreadable_time"]
     times = [row["ts"] for row in app_rows if not isinstance(row["ts"], str)]
-    assert sum(time >= END_MS for time in times) == said["future"]
+    assert sum(time >= END_MS for time in times) == counts["future"]
     absurd = [row["amount"] for row in app_rows if row["amount"] is not None]
-    assert sum(not 0 <= amount <= 20_000 for amount in absurd) == said["impossible_value"]
-    assert sum(row["course"] > "C9" for row in app_rows) == said["retired_item"]
+    assert sum(not 0 <= amount <= 20_000 for amount in absurd) == counts["impossible_value"]
+    assert sum(row["course"] > "C9" for row in app_rows) == counts["retired_item"]
     bots = Counter(row["uid"] for row in app_rows if str(row["uid"]).startswith("u99"))
-    assert sum(bots.values()) == said["bot"]
+    assert sum(bots.values()) == counts["bot"]
     assert min(bots.values()) > education.dirt.MAX_EVENTS_PER_DAY
-    assert said["written"] - said["clean"] == sum(
-        n for kind, n in said.items() if kind not in ("clean", "written")
+    assert counts["written"] - counts["clean"] == sum(
+        n for kind, n in counts.items() if kind not in ("clean", "written")
     )
 
 
 def test_retries_come_within_a_second_and_nothing_else_does(
     world: World, app_rows: list[dict[str, Any]]
 ) -> None:
-    moments: dict[tuple[Any, ...], set[int]] = defaultdict(set)
+    times_of: dict[tuple[Any, ...], set[int]] = defaultdict(set)
     for row in app_rows:
         if isinstance(row["ts"], int) and row["uid"] not in (None, "", "-"):
-            moments[row["uid"], row["course"], row["act"], row["amount"]].add(row["ts"])
+            times_of[row["uid"], row["course"], row["act"], row["amount"]].add(row["ts"])
     near = sum(
-        int((np.diff(np.sort(list(times))) <= 1000).sum()) for times in moments.values()
+        int((np.diff(np.sort(list(times))) <= 1000).sum()) for times in times_of.values()
     )  # fmt: skip
     assert near == world.dirt["app"]["retry"]
 
 
 def test_dirt_of_the_web_log_is_as_counted(world: World) -> None:
-    said = world.dirt["web"]
-    assert len(world.web) == said["written"]
+    counts = world.dirt["web"]
+    assert len(world.web) == counts["written"]
     whole = [line for line in world.web if line.endswith('"Mozilla/5.0"')]
-    assert len(world.web) - len(whole) == said["broken_line"]
-    assert sum(n - 1 for n in Counter(whole).values()) == said["exact_duplicate"]
-    assert sum(" - - [" in line for line in whole) == said["missing_user"]
-    assert sum("31/Feb" in line for line in whole) == said["unreadable_time"]
-    years = [int(found[1]) for line in whole if (found := re.search(r"/(\d{4}):", line))]
-    assert sum(year > 2030 for year in years) == said["future"]
-    assert sum("course=C90" in line for line in whole) == said["retired_item"]
-    amounts = [float(found[1]) for line in whole if (found := re.search(r"amount=(\S+)", line))]
-    assert sum(not 0 <= amount <= 20_000 for amount in amounts) == said["impossible_value"]
-    assert 0 < said["other_time_zone"] <= sum("+0000]" in line for line in whole)
+    assert len(world.web) - len(whole) == counts["broken_line"]
+    assert sum(n - 1 for n in Counter(whole).values()) == counts["exact_duplicate"]
+    assert sum(" - - [" in line for line in whole) == counts["missing_user"]
+    assert sum("31/Feb" in line for line in whole) == counts["unreadable_time"]
+    years = [int(match[1]) for line in whole if (match := re.search(r"/(\d{4}):", line))]
+    assert sum(year > 2030 for year in years) == counts["future"]
+    assert sum("course=C90" in line for line in whole) == counts["retired_item"]
+    amounts = [float(match[1]) for line in whole if (match := re.search(r"amount=(\S+)", line))]
+    assert sum(not 0 <= amount <= 20_000 for amount in amounts) == counts["impossible_value"]
+    assert 0 < counts["other_time_zone"] <= sum("+0000]" in line for line in whole)
 
 
 def test_dirt_of_the_bookshop_is_as_counted(world: World) -> None:
-    said = world.dirt["shop"]
+    counts = world.dirt["shop"]
     orders = pq.read_table(world.folder / "shop/orders.parquet")
-    assert len(orders) == said["written"]
+    assert len(orders) == counts["written"]
     lines = Counter(orders["line"].to_pylist())
-    assert sum(n - 1 for n in lines.values()) == said["exact_duplicate"]
-    assert orders["customer"].null_count == said["missing_user"]
-    assert sum(price < 0 for price in orders["unit_price"].to_pylist()) == said["impossible_value"]
+    assert sum(n - 1 for n in lines.values()) == counts["exact_duplicate"]
+    assert orders["customer"].null_count == counts["missing_user"]
+    assert (
+        sum(price < 0 for price in orders["unit_price"].to_pylist()) == counts["impossible_value"]
+    )
     readable = re.compile(r"^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$")
     clocks = orders["ordered_at"].to_pylist()
     unreadable = sum(re.match(r"^20\d\d-\d\d-\d\d \d\d:[0-5]", c) is None for c in clocks)
-    assert unreadable == said["unreadable_time"]
-    assert sum(bool(readable.match(c)) and c > "2031" for c in clocks) == said["future"]
+    assert unreadable == counts["unreadable_time"]
+    assert sum(bool(readable.match(c)) and c > "2031" for c in clocks) == counts["future"]
 
 
 def test_users_are_gb18030_and_identities_have_a_mark(world: World) -> None:
@@ -111,9 +113,9 @@ def test_users_are_gb18030_and_identities_have_a_mark(world: World) -> None:
     pairs = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
     assert abs(len(pairs) / N_USERS - 0.30) < 4 * (0.3 * 0.7 / N_USERS) ** 0.5
     assert len({pair["alias"] for pair in pairs}) == len(pairs)
-    known = {pair["alias"] for pair in pairs}
+    aliases = {pair["alias"] for pair in pairs}
     customers = pq.read_table(world.folder / "shop/orders.parquet")["customer"].drop_null()
-    assert set(customers.to_pylist()) <= known
+    assert set(customers.to_pylist()) <= aliases
 
 
 def test_items_hold_courses_and_books_under_distinct_ids(world: World) -> None:
@@ -152,15 +154,15 @@ def test_nobody_pays_for_a_course_before_its_prerequisite(
 
 def test_truth_is_calibrated_against_what_happened(world: World) -> None:
     truth = pq.read_table(world.folder / "truth/propensity.parquet").to_pandas()
-    known = truth.dropna(subset=["pay"])
-    assert len(known) > 10_000 < len(truth) - len(known)
+    settled = truth.dropna(subset=["pay"])
+    assert len(settled) > 10_000 < len(truth) - len(settled)
     for goal in ("pay", "churn"):
-        for as_of, rows in known.groupby("as_of"):
+        for as_of, rows in settled.groupby("as_of"):
             _assert_binomial(rows[goal].to_numpy(), rows[f"p_{goal}"].to_numpy(), f"{as_of}")
-        moment = known[known.as_of == known.as_of.max()]
-        tenth = np.argsort(np.argsort(moment[f"p_{goal}"].to_numpy())) * 8 // len(moment)
+        latest = settled[settled.as_of == settled.as_of.max()]
+        tenth = np.argsort(np.argsort(latest[f"p_{goal}"].to_numpy())) * 8 // len(latest)
         for part in range(8):
-            rows = moment[tenth == part]
+            rows = latest[tenth == part]
             _assert_binomial(rows[goal].to_numpy(), rows[f"p_{goal}"].to_numpy(), f"{part}")
 
 
@@ -172,10 +174,10 @@ def test_rates_and_ceiling_are_those_of_a_platform(world: World) -> None:
     assert 0.80 < world.summary.ceiling["churn"] < 0.90
     weekly = np.diff(np.unique(truth["as_of"]))
     assert set(weekly) == {7 * 86_400}
-    assert (truth["as_of"] % (7 * 86_400) == 4 * 86_400).all(), "moments are Mondays"
+    assert (truth["as_of"] % (7 * 86_400) == 4 * 86_400).all(), "as-of times are Mondays"
 
 
-def test_campaigns_are_dealt_as_they_say(world: World) -> None:
+def test_campaigns_are_assigned_with_the_stated_probabilities(world: World) -> None:
     table = pq.read_table(world.folder / "campaigns.parquet").to_pandas()
     assert set(table["campaign"]) == {"coupon", "reminder"}
     assert ((table["arm"] == "control") == ~table["treated"]).all()
@@ -209,7 +211,7 @@ def test_impressions_follow_their_stated_policy(world: World) -> None:
     assert click[1] > click[3] > 0
 
 
-def test_preference_is_what_people_choose_next(
+def test_preference_is_what_customers_choose_next(
     world: World, app_rows: list[dict[str, Any]]
 ) -> None:
     truth = pq.read_table(world.folder / "truth/preference.parquet").to_pylist()
@@ -217,17 +219,17 @@ def test_preference_is_what_people_choose_next(
     for user, course, action, time in sorted(_all_rows(world, app_rows), key=lambda row: row[3]):
         if action in ("favourite", "pay"):
             chosen.setdefault((user, time // 86_400_000 * 86_400), course)
-    expected, got = 0.0, 0.0
+    expected, captured = 0.0, 0.0
     for row in truth:
         p = dict(zip(row["items"], row["p"], strict=True))
         assert len(p) == 50 and sum(p.values()) < 1 + 1e-4
         course = chosen.get((row["user_id"], row["as_of"]))
         if course is not None:
             expected += sum(value * value for value in p.values())
-            got += p.get(course, 0.0)
+            captured += p.get(course, 0.0)
     assert expected > 20
     # Not exactly 1: between midnight and the visit a few stop considering.
-    assert 0.8 < got / expected < 1.15
+    assert 0.8 < captured / expected < 1.15
 
 
 def test_settings_of_the_world_are_read(world: World) -> None:
@@ -275,23 +277,23 @@ def test_at_most_two_chunks_are_held_at_a_time(
     alive: list[int] = []
     simulate = education._simulate
 
-    def watched(*args: Any) -> Any:
+    def counting(*args: Any) -> Any:
         gc.collect()
         alive.append(sum(chunk() is not None for chunk in born))
-        made = simulate(*args)
-        born.append(weakref.ref(made[0]))
-        return made
+        simulated = simulate(*args)
+        born.append(weakref.ref(simulated[0]))
+        return simulated
 
-    monkeypatch.setattr(education, "PEOPLE_PER_CHUNK", 15)
-    monkeypatch.setattr(education, "_simulate", watched)
+    monkeypatch.setattr(education, "CUSTOMERS_PER_CHUNK", 15)
+    monkeypatch.setattr(education, "_simulate", counting)
     generate_education(tmp_path, 75, 154)
     assert len(alive) == 5 and max(alive) <= 2
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
-    heard: list[tuple[int, int, str]] = []
-    generate_education(tmp_path, 20, 154, progress=lambda *args: heard.append(args))
-    assert heard[0][:2] == (0, 20) and heard[-1][:2] == (20, 20)
+def test_progress_is_reported(tmp_path: Path) -> None:
+    reports: list[tuple[int, int, str]] = []
+    generate_education(tmp_path, 20, 154, progress=lambda *args: reports.append(args))
+    assert reports[0][:2] == (0, 20) and reports[-1][:2] == (20, 20)
 
 
 @pytest.mark.parametrize(
@@ -312,13 +314,13 @@ def _all_rows(world: World, app_rows: list[dict[str, Any]]) -> list[tuple[str, s
     line_form = re.compile(r"- (u\d+) \[(\S+ [+-]\d{4})\] \"GET /course\?course=(\w+)&act=(\w+)")
     stamps: dict[str, int] = {}
     for line in world.web:
-        found = line_form.search(line)
-        if found and "31/Feb" not in line:
-            text = found[2]
+        match = line_form.search(line)
+        if match and "31/Feb" not in line:
+            text = match[2]
             if text not in stamps:
                 stamps[text] = _log_time(text)
             if stamps[text] < END_MS:
-                rows.append((found[1], found[3], found[4], stamps[text]))
+                rows.append((match[1], match[3], match[4], stamps[text]))
     return rows
 
 

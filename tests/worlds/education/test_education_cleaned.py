@@ -20,20 +20,20 @@ def test_cleaning_finds_every_dirty_row_and_no_other(world: World, tmp_path: Pat
     engine = connect("duckdb", tmp_path / "scratch")
     accounts = clean(read(settings, engine), settings, engine, RunFolder(tmp_path / "run"))
     events = next(account for account in accounts if account.table == "events")
-    said = {
+    counts = {
         kind: sum(world.dirt[source].get(kind, 0) for source in ("app", "web", "shop"))
         for kind in world.dirt["app"]
     }
-    assert events.n_in == said["written"]
-    assert events.n_out == said["clean"] + said["retired_item"]
+    assert events.n_in == counts["written"]
+    assert events.n_out == counts["clean"] + counts["retired_item"]
     dropped = {rule.name: rule.dropped for rule in events.rules if rule.dropped}
     assert dropped == {
-        "broken row": said["broken_line"],
-        "no user id": said["missing_user"],
-        "unreadable time": said["unreadable_time"],
-        "after until": said["future"],
-        "duplicate": said["exact_duplicate"],
-        "near duplicate": said["retry"],
-        "impossible value": said["impossible_value"],
-        "bot": said["bot"],
+        "broken row": counts["broken_line"],
+        "no user id": counts["missing_user"],
+        "unreadable time": counts["unreadable_time"],
+        "after until": counts["future"],
+        "duplicate": counts["exact_duplicate"],
+        "near duplicate": counts["retry"],
+        "impossible value": counts["impossible_value"],
+        "bot": counts["bot"],
     }

@@ -1,4 +1,4 @@
-"""Looking around: fast draws of pages by track and by what follows a course."""
+"""Browsing: fast draws of pages by track, and of the courses that follow a course."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Browser:
 
     @staticmethod
     def of(catalogue: Catalogue, month: int) -> Browser:
-        """The browser of one month: what is not yet published is not found."""
+        """The browser of one month, without what is not published yet."""
         weights = available_weights(catalogue, month)
         n = catalogue.n_courses
         needs = np.where(weights[:n] > 0, catalogue.prerequisite, -1)
@@ -43,12 +43,12 @@ class Browser:
         """(n,) a book of each track, by popularity."""
         return self.books.pick(rng, track)
 
-    def follow(self, rng: np.random.Generator, course: Ints, otherwise: Ints) -> Ints:
+    def follow(self, rng: np.random.Generator, course: Ints, fallback: Ints) -> Ints:
         """(n,) a course that `course` unlocks, or `otherwise` where it unlocks none."""
         first, count = self.first_follower[course], np.diff(self.first_follower)[course]
-        place = first + (rng.random(len(course)) * count).astype(np.int64)
-        found = self.followers[np.minimum(place, len(self.followers) - 1)]
-        chosen: Ints = np.where(count > 0, found, otherwise)
+        index = first + (rng.random(len(course)) * count).astype(np.int64)
+        follower = self.followers[np.minimum(index, len(self.followers) - 1)]
+        chosen: Ints = np.where(count > 0, follower, fallback)
         return chosen
 
 
@@ -76,6 +76,6 @@ class Drawer:
     def pick(self, rng: np.random.Generator, group: Ints) -> Ints:
         """(n,) an item of each group, by weight; of all items where a group is empty."""
         drawn = self.low[group] + rng.random(len(group)) * (self.high - self.low)[group]
-        place = np.searchsorted(self.cumulative, drawn, side="right")
-        chosen: Ints = self.items[np.minimum(place, len(self.items) - 1)]
+        index = np.searchsorted(self.cumulative, drawn, side="right")
+        chosen: Ints = self.items[np.minimum(index, len(self.items) - 1)]
         return chosen

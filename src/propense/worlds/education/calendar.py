@@ -33,13 +33,13 @@ _HOLIDAYS: Final = (("10-01", "10-07", 0.70), ("01-26", "02-03", 0.60), ("05-01"
 
 @dataclass(frozen=True)
 class Calendar:
-    """What each day does to everyone; arrays reach one horizon past the last day."""
+    """How each day affects everyone; arrays reach one horizon past the last day."""
 
     days: int
     weekday: Ints
     """0 is Monday."""
     month: Ints
-    """Months since the first day's, for what changes monthly."""
+    """Months since the month of the first day."""
     month_of_year: Ints
     discount: Doubles
     """Share taken off every price."""
@@ -79,7 +79,7 @@ def seconds_of_day(day: Ints | int) -> Ints:
 
 
 def truth_days(days: int, reach: int = 150) -> Ints:
-    """Day numbers of the weekly as-of grid in the last `reach` days, the end included."""
-    every = np.arange(7, days + 1, 7)
-    chosen: Ints = every[every >= max(days - reach, 28)].astype(np.int64)
+    """Day numbers of the weekly as-of grid in the last `reach` days, including the end."""
+    mondays = np.arange(7, days + 1, 7)
+    chosen: Ints = mondays[mondays >= max(days - reach, 28)].astype(np.int64)
     return chosen

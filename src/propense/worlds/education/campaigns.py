@@ -1,8 +1,8 @@
-"""Campaigns: waves of offers dealt by a known coin, and what they do to whom.
+"""Campaigns: waves of randomly assigned offers, and their effect on each customer.
 
-A wave deals each person at random into the coupon campaign, the reminder campaign
-or none; inside a campaign a second coin says treated or held out. Neither coin
-looks at behaviour. The effect lasts EFFECT_DAYS, and waves never overlap.
+A wave assigns each customer at random to the coupon campaign, the reminder campaign or
+none; inside a campaign a second draw decides between treated and held out. Neither draw
+depends on behaviour. The effect lasts EFFECT_DAYS, and waves never overlap.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from propense.schemas import Doubles, Ints
-from propense.worlds.education.people import Customers
+from propense.worlds.education.customers import Customers
 
 EFFECT_DAYS: Final = 14
 CAMPAIGNS: Final = ("coupon", "reminder")
@@ -25,18 +25,18 @@ _SENSITIVITY: Final = np.array([0.0, 0.33, 0.67, 1.0])
 
 @dataclass(frozen=True)
 class Assignment:
-    """How one wave fell on one chunk of people."""
+    """Assignment of one chunk of customers in one wave."""
 
     day: int
     campaign: Ints
     """(n,) 0 for none, else 1-based campaign."""
     treated: np.ndarray
     p_treated: Doubles
-    """(n,) of the campaign dealt; nan for none."""
+    """(n,) of the assigned campaign; nan for none."""
 
     @property
     def offer(self) -> Ints:
-        """(n,) NO_OFFER, COUPON or REMINDER: what acts on the person."""
+        """(n,) NO_OFFER, COUPON or REMINDER: the offer that takes effect."""
         offer: Ints = np.where(self.treated, self.campaign, NO_OFFER)
         return offer
 
@@ -46,42 +46,42 @@ def wave_days(days: int) -> tuple[int, ...]:
     return tuple(days - before for before in _DAYS_BEFORE_END if days - before >= 30)
 
 
-def p_treated(people: Customers) -> tuple[Doubles, Doubles]:
+def p_treated(customers: Customers) -> tuple[Doubles, Doubles]:
     """P(treated) inside the coupon and the reminder campaign; reminders depend on the device."""
-    return np.full(len(people), 0.5), np.where(people.device == 2, 0.35, 0.6)
+    return np.full(len(customers), 0.5), np.where(customers.device == 2, 0.35, 0.6)
 
 
-def assign_wave(rng: np.random.Generator, people: Customers, day: int) -> Assignment:
-    """Deal one wave; only people who signed up before its day take part."""
-    n = len(people)
+def assign_wave(rng: np.random.Generator, customers: Customers, day: int) -> Assignment:
+    """Assign one wave; only customers who signed up before its day take part."""
+    n = len(customers)
     drawn = rng.random(n)
     campaign = np.where(drawn < P_CAMPAIGN[0], COUPON, REMINDER)
     campaign[drawn >= sum(P_CAMPAIGN)] = NO_OFFER
-    campaign[people.signup_day >= day] = NO_OFFER
-    coupon, reminder = p_treated(people)
+    campaign[customers.signup_day >= day] = NO_OFFER
+    coupon, reminder = p_treated(customers)
     p = np.where(campaign == COUPON, coupon, reminder)
     treated = (rng.random(n) < p) & (campaign > 0)
     return Assignment(day, campaign, treated, np.where(campaign > 0, p, np.nan))
 
 
-def p_offers(people: Customers) -> tuple[Doubles, Doubles]:
-    """P(a wave reaches a person with a coupon), P(with a reminder), before it is dealt."""
-    coupon, reminder = p_treated(people)
+def p_offers(customers: Customers) -> tuple[Doubles, Doubles]:
+    """P(a wave treats a customer with a coupon), P(with a reminder), before it is assigned."""
+    coupon, reminder = p_treated(customers)
     return P_CAMPAIGN[0] * coupon, P_CAMPAIGN[1] * reminder
 
 
-def offer_effects(people: Customers) -> tuple[Doubles, Doubles]:
+def offer_effects(customers: Customers) -> tuple[Doubles, Doubles]:
     """Factors of an offer in force.
 
     Returns the factor of the odds of paying on a visit, (3 offers, n), and the factor of
-    the visit rate, (3 offers, 3 life states, n). Coupons move the price-sensitive and are
-    wasted on the rest; reminders bring back those who cool and annoy the frequent.
+    the visit rate, (3 offers, 3 life states, n). Coupons move price-sensitive customers and are
+    wasted on the rest; reminders bring back customers who cool off and annoy frequent visitors.
     """
-    n = len(people)
+    n = len(customers)
     pay = np.ones((3, n))
-    pay[COUPON] = 0.92 + 2.1 * _SENSITIVITY[people.sensitivity]
+    pay[COUPON] = 0.92 + 2.1 * _SENSITIVITY[customers.sensitivity]
     visit = np.ones((3, 3, n))
-    frequent = people.visit_rate > 0.12
+    frequent = customers.visit_rate > 0.12
     visit[REMINDER, 0] = np.where(frequent, 0.72, 1.15)
     visit[REMINDER, 1] = 2.3
     visit[REMINDER, 2] = 2.6

@@ -49,7 +49,7 @@ class Catalogue:
     published: Ints
     """Month (of the calendar) from which the item exists."""
     price_taste: Doubles
-    """(PRICE_CLASSES, n_courses) factor of a price-sensitive customer's wish."""
+    """(PRICE_CLASSES, n_courses) factor on the preference of each price class."""
     free_of_track: Ints
     """(N_TRACKS,) the free course with which a track begins."""
 
@@ -88,7 +88,7 @@ def make_catalogue(rng: np.random.Generator, n_courses: int = 500, n_books: int 
 
 
 def items_table(catalogue: Catalogue, category: list[str]) -> pa.Table:
-    """items.parquet: what the platform itself knows of its courses and books."""
+    """items.parquet: what the platform knows about its courses and books."""
     n = catalogue.n_courses
     level = [LEVELS[value - 1] if value else None for value in catalogue.level.tolist()]
     prerequisite = [
@@ -112,7 +112,7 @@ def items_table(catalogue: Catalogue, category: list[str]) -> pa.Table:
 
 
 def available_weights(catalogue: Catalogue, month: int) -> Doubles:
-    """(n_items,) popularity of what is published in a month, 0 for what is not yet."""
+    """(n_items,) popularity in a month; 0 for items that are not published yet."""
     weights: Doubles = np.where(catalogue.published <= month, catalogue.popularity, 0.0)
     return weights
 

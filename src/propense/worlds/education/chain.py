@@ -1,11 +1,11 @@
-"""The hidden chain every customer walks, and its exact chances.
+"""The hidden Markov chain of every customer, and its exact probabilities.
 
 A customer's hidden state is a life state and a phase. Each day, in this order:
 the life state may change, a phase may fade, the customer may visit, and on a visit
 may pay; a visit without payment may move the phase on. Up to the first payment
 (or the first event) nothing else matters, so P(no payment within h days) and
-P(nothing within h days) given the hidden state follow by backward recursion, exactly:
-no rollout, no sampling error. Waves not yet dealt are averaged over their coins.
+P(nothing within h days) given the hidden state follow exactly by backward recursion,
+without simulation and its sampling error. Future waves are averaged over their assignment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from propense.schemas import Doubles, Ints
 from propense.worlds.education import campaigns
 from propense.worlds.education.calendar import Calendar
 from propense.worlds.education.catalogue import FREE_LESSONS, MAX_LESSONS
-from propense.worlds.education.people import Customers, rhythm
+from propense.worlds.education.customers import Customers, rhythm
 
 ENGAGED, COOLING, DORMANT = 0, 1, 2
 IDLE, CONSIDER, WANDER, HUNGRY = 0, 1, 2, 3
@@ -56,17 +56,17 @@ def kind_of(phase: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class Hidden:
-    """The hidden state of people at the beginning of a day."""
+    """The hidden state of customers at the beginning of a day."""
 
     life: Ints
     phase: Ints
     offer: Ints
-    """What a past wave still does to the person: NO_OFFER, COUPON, REMINDER."""
+    """The offer of a past wave that still has an effect: NO_OFFER, COUPON, REMINDER."""
 
 
 @dataclass(frozen=True)
 class Daily:
-    """One day's chances of people: visits and payments."""
+    """Probabilities of visits and payments on one day."""
 
     visit: Doubles
     """(3 life states, N_KINDS, n); a dormant customer is always idle."""
@@ -74,79 +74,81 @@ class Daily:
     """(3, N_KINDS, n) P(pays | visits)."""
 
 
-def intent_chances(people: Customers) -> tuple[Doubles, Doubles, float]:
+def intent_chances(customers: Customers) -> tuple[Doubles, Doubles, float]:
     """P(an idle visit turns into considering, wandering, a free course)."""
-    return TO_CONSIDER * people.intent_factor, np.full(len(people), TO_WANDER), TO_FREE
+    return TO_CONSIDER * customers.intent_factor, np.full(len(customers), TO_WANDER), TO_FREE
 
 
 def visit_chance(
-    people: Customers, calendar: Calendar, day: int, hidden: Hidden, effect: Doubles
+    customers: Customers, calendar: Calendar, day: int, hidden: Hidden, effect: Doubles
 ) -> Doubles:
     """(n,) P(visits on `day`) after the day's changes of state; `effect` (3, 3, n) of offers."""
-    rate = _visit_base(people, calendar, day)
+    rate = _visit_base(customers, calendar, day)
     rate = rate * VISIT_OF_LIFE[hidden.life] * VISIT_OF_KIND[kind_of(hidden.phase)]
-    rate = rate * effect[hidden.offer, hidden.life, np.arange(len(people))]
+    rate = rate * effect[hidden.offer, hidden.life, np.arange(len(customers))]
     chance: Doubles = rate / (1 + rate)
     return chance
 
 
 def pay_chance(
-    people: Customers, calendar: Calendar, day: int, hidden: Hidden, effect: Doubles
+    customers: Customers, calendar: Calendar, day: int, hidden: Hidden, effect: Doubles
 ) -> Doubles:
     """(n,) P(pays | visits on `day`); `effect` (3, n) of offers."""
-    odds = _pay_base(people, calendar, day)
+    odds = _pay_base(customers, calendar, day)
     odds = odds * PAY_OF_LIFE[hidden.life] * PAY_ODDS[kind_of(hidden.phase)]
-    odds = odds * effect[hidden.offer, np.arange(len(people))]
+    odds = odds * effect[hidden.offer, np.arange(len(customers))]
     chance: Doubles = odds / (1 + odds)
     return chance
 
 
-def _visit_base(people: Customers, calendar: Calendar, day: int) -> Doubles:
+def _visit_base(customers: Customers, calendar: Calendar, day: int) -> Doubles:
     base: Doubles = (
-        people.visit_rate
-        * calendar.mood[people.student, day]
-        * rhythm(people, day, int(calendar.weekday[day]))
+        customers.visit_rate
+        * calendar.mood[customers.student, day]
+        * rhythm(customers, day, int(calendar.weekday[day]))
     )
     return base
 
 
-def _pay_base(people: Customers, calendar: Calendar, day: int) -> Doubles:
-    promo = 1 + PROMO_PULL[people.sensitivity] * calendar.discount[day]
-    base: Doubles = people.pay_factor * promo
+def _pay_base(customers: Customers, calendar: Calendar, day: int) -> Doubles:
+    promo = 1 + PROMO_PULL[customers.sensitivity] * calendar.discount[day]
+    base: Doubles = customers.pay_factor * promo
     return base
 
 
-def daily_chances(people: Customers, calendar: Calendar, day: int, offer: Ints | int) -> Daily:
-    """Chances on `day` of everyone in every state under `offer`, (n,) or one for all."""
+def daily_chances(customers: Customers, calendar: Calendar, day: int, offer: Ints | int) -> Daily:
+    """Probabilities on `day` in every state under `offer`, (n,) or one for all customers."""
     visit_effect: Doubles | float = 1.0
     pay_effect: Doubles | float = 1.0
     if np.any(offer):
-        of_pay, of_visit = campaigns.offer_effects(people)
-        who = np.arange(len(people))
-        chosen = np.broadcast_to(np.asarray(offer), (len(people),))
-        visit_effect, pay_effect = of_visit[chosen, :, who].T, of_pay[chosen, who]
-    rate = _visit_base(people, calendar, day) * VISIT_OF_LIFE[:, None] * visit_effect
+        of_pay, of_visit = campaigns.offer_effects(customers)
+        customer = np.arange(len(customers))
+        chosen = np.broadcast_to(np.asarray(offer), (len(customers),))
+        visit_effect, pay_effect = of_visit[chosen, :, customer].T, of_pay[chosen, customer]
+    rate = _visit_base(customers, calendar, day) * VISIT_OF_LIFE[:, None] * visit_effect
     rate = rate[:, None, :] * VISIT_OF_KIND[:, None]
-    odds = _pay_base(people, calendar, day) * pay_effect
+    odds = _pay_base(customers, calendar, day) * pay_effect
     odds = odds * (PAY_OF_LIFE[:, None] * PAY_ODDS)[:, :, None]
     return Daily(rate / (1 + rate), odds / (1 + odds))
 
 
-def shop_chances(people: Customers, calendar: Calendar, day: int) -> Doubles:
+def shop_chances(customers: Customers, calendar: Calendar, day: int) -> Doubles:
     """(3 life states, n) P(orders a book on `day`)."""
     holiday = 1 + calendar.discount[day]
-    rate = people.shop_rate * holiday * (people.shop_day <= day)
+    rate = customers.shop_rate * holiday * (customers.shop_day <= day)
     p: Doubles = rate * SHOP_OF_LIFE[:, None]
     return p
 
 
-def p_no_pay(people: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int) -> Doubles:
+def p_no_pay(
+    customers: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int
+) -> Doubles:
     """(n,) P(no payment on days day .. day + span - 1 | hidden state at the start of `day`)."""
-    consider, wander, free = intent_chances(people)
+    consider, wander, free = intent_chances(customers)
     stay = 1 - consider - wander - free
 
     def back(later: Doubles, now: int, offer: Ints | int) -> Doubles:
-        chances = daily_chances(people, calendar, now, offer)
+        chances = daily_chances(customers, calendar, now, offer)
         onward = np.empty_like(later)
         onward[:, CONSIDER : HUNGRY + 1] = later[:, CONSIDER : HUNGRY + 1]
         onward[:, IDLE] = (
@@ -157,14 +159,14 @@ def p_no_pay(people: Customers, calendar: Calendar, day: int, hidden: Hidden, sp
         onward[:, LEARN + 1 :] += P_LESSON * later[:, LEARN:-1]
         onward[DORMANT] = later[DORMANT]
         visit, pay = _spread(chances.visit), _spread(chances.pay)
-        return _before_visit(later + visit * ((1 - pay) * onward - later), people)
+        return _before_visit(later + visit * ((1 - pay) * onward - later), customers)
 
-    start = np.ones((3, N_PHASES, len(people)))
-    return _run(people, calendar, day, hidden, span, start, back)
+    start = np.ones((3, N_PHASES, len(customers)))
+    return _run(customers, calendar, day, hidden, span, start, back)
 
 
 def p_nothing(
-    people: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int
+    customers: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int
 ) -> Doubles:
     """(n,) P(no event at all on days day .. day + span - 1 | hidden state at the start of `day`).
 
@@ -172,25 +174,25 @@ def p_nothing(
     """
 
     def back(later: Doubles, now: int, offer: Ints | int) -> Doubles:
-        chances = daily_chances(people, calendar, now, offer)
-        silent = (1 - chances.visit) * (1 - shop_chances(people, calendar, now))[:, None, :]
-        return _before_visit(later * silent, people)
+        chances = daily_chances(customers, calendar, now, offer)
+        silent = (1 - chances.visit) * (1 - shop_chances(customers, calendar, now))[:, None, :]
+        return _before_visit(later * silent, customers)
 
     coarse = Hidden(hidden.life, kind_of(hidden.phase), hidden.offer)
-    start = np.ones((3, N_KINDS, len(people)))
-    return _run(people, calendar, day, coarse, span, start, back)
+    start = np.ones((3, N_KINDS, len(customers)))
+    return _run(customers, calendar, day, coarse, span, start, back)
 
 
 Back = Callable[[Doubles, int, "Ints | int"], Doubles]
 
 
 def _run(
-    people: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int,
+    customers: Customers, calendar: Calendar, day: int, hidden: Hidden, span: int,
     later: Doubles, back: Back,
 ) -> Doubles:  # fmt: skip
-    """Backward over the days; in the window of a wave to come, one copy for each offer."""
+    """Recursion backward over the days; within a future wave, with one copy for each offer."""
     waves = campaigns.wave_days(calendar.days)
-    coupon, reminder = campaigns.p_offers(people)
+    coupon, reminder = campaigns.p_offers(customers)
     copies = [later]
     for now in range(day + span - 1, day - 1, -1):
         wave = next((w for w in waves if w <= now < w + campaigns.EFFECT_DAYS), None)
@@ -202,12 +204,12 @@ def _run(
         if now == wave:
             none = 1 - coupon - reminder
             copies = [none * copies[0] + coupon * copies[1] + reminder * copies[2]]
-    value: Doubles = copies[0][hidden.life, hidden.phase, np.arange(len(people))]
+    value: Doubles = copies[0][hidden.life, hidden.phase, np.arange(len(customers))]
     return value
 
 
-def _before_visit(at_visit: Doubles, people: Customers) -> Doubles:
-    """Undo what happens before a day's visit: phases fade, then the life state changes.
+def _before_visit(at_visit: Doubles, customers: Customers) -> Doubles:
+    """Step back over what happens before a day's visit: phases fade, then the life state changes.
 
     Works for N_PHASES and for N_KINDS phases, whose first four are the same.
     """
@@ -215,7 +217,7 @@ def _before_visit(at_visit: Doubles, people: Customers) -> Doubles:
     for phase in (CONSIDER, WANDER, HUNGRY):
         faded[:, phase] += FADE[phase] * (at_visit[:, IDLE] - at_visit[:, phase])
     kinds = kind_of(np.arange(faded.shape[1]))
-    cool = people.cooling_hazard * COOL_OF_KIND[kinds][:, None]
+    cool = customers.cooling_hazard * COOL_OF_KIND[kinds][:, None]
     before = np.empty_like(faded)
     before[ENGAGED] = faded[ENGAGED] + cool * (faded[COOLING] - faded[ENGAGED])
     before[COOLING] = (

@@ -1,8 +1,8 @@
-"""Dirt as life makes it, added beside the true rows and counted.
+"""Realistic dirt, added beside the true rows and counted.
 
-Every dirty row is an extra row (or, for spelling, a mended word): the true rows stay
-as they are, so that after cleaning exactly they must remain. Retired courses are the
-exception: those rows are real views of items the catalogue no longer has.
+Every dirty row is an extra row (or, for spelling, a changed value): the true rows stay
+unchanged, so that exactly these must remain after cleaning. Retired courses are the
+exception: those rows are real views of items that are no longer in the catalogue.
 """
 
 from __future__ import annotations
@@ -31,11 +31,10 @@ ORDER_RATES: Final = {
     "impossible_value": 0.001,
 }  # fmt: skip
 IMPOSSIBLE_PAYMENTS: Final = 0.01
-"""Share of the payments that are logged once more with a negative or absurd amount."""
+"""Share of payments that are logged a second time with a negative or absurd amount."""
 BOT_EVENTS: Final = 1200
-PEOPLE_PER_BOT: Final = 20_000
 MAX_EVENTS_PER_DAY: Final = 1000
-"""What the settings of the world call a bot: above any person, below any bot."""
+"""The limit in the settings of the world: more than any customer has, fewer than any bot."""
 RETRY_WITHIN_MS: Final = 900
 LARGEST_VALUE: Final = 20_000.0
 ABSURD: Final = 99_999_999
@@ -60,11 +59,11 @@ class DirtCount:
 
 @dataclass(frozen=True)
 class Extra:
-    """Which true rows are written once more, spoilt how."""
+    """True rows that are written a second time, with the kind of dirt."""
 
     row: Ints
     kind: np.ndarray
-    """Kind's name of each extra row."""
+    """Name of the kind of each extra row."""
 
     def of(self, kind: str) -> np.ndarray:
         chosen: np.ndarray = self.kind == kind
@@ -74,7 +73,7 @@ class Extra:
 def draw_extra(
     rng: np.random.Generator, n: int, rates: dict[str, float], payments: Ints | None = None
 ) -> Extra:
-    """Rows to spoil, each true row at most once; at least one of every kind if there are rows."""
+    """Rows to corrupt, each true row at most once; at least one of every kind if there are rows."""
     counts = {kind: max(1, round(rate * n)) for kind, rate in rates.items()} if n else {}
     row = rng.permutation(n)[: sum(counts.values())]
     kind = np.repeat(np.array(list(counts), dtype=object), list(counts.values()))[: len(row)]
@@ -88,7 +87,7 @@ def draw_extra(
 
 
 def count_extra(count: DirtCount, source: str, n_true: int, extra: Extra) -> None:
-    """Book the extra rows of one file."""
+    """Count the extra rows of one file."""
     kinds, n = np.unique(extra.kind.astype(str), return_counts=True)
     for kind, rows in zip(kinds.tolist(), n.tolist(), strict=True):
         count.add(source, kind, rows)
@@ -113,7 +112,7 @@ def bot_day(rng: np.random.Generator, days: int) -> tuple[Ints, int]:
 def misspell(
     rng: np.random.Generator, words: pa.StringArray, share: float
 ) -> tuple[pa.StringArray, int]:
-    """Some words in capitals, in small letters or with stray blanks; how many differ."""
+    """Some values in upper case, lower case or with stray blanks; and how many differ."""
     style = rng.integers(0, 3, len(words))
     spoilt = pc.choose(
         pa.array(style), pc.utf8_upper(words), pc.utf8_lower(words),

@@ -1,9 +1,9 @@
 """The education world: an online-education platform and a bookshop, whose truth is known.
 
-People walk a hidden chain (`chain.py`): they idle, wander, consider one course, learn it
-lesson by lesson, and hunger for the next; they are engaged, cool off and go. What they
-want depends on a taste that drifts and on what they finished last. The logs show only
-what a company would see, with the dirt a company has; `truth/` keeps the rest.
+Customers follow a hidden Markov chain (`chain.py`): they idle, browse, consider one course,
+learn it lesson by lesson, and want the next; they are engaged, cool off and leave. What they
+want depends on a taste that drifts and on what they finished last. The logs contain only what
+a company would see, with realistic dirt; `truth/` holds the rest.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ from propense.worlds.education.catalogue import (
     make_catalogue,
     track_weights,
 )
+from propense.worlds.education.customers import (
+    draw_customers,
+    identities_table,
+    platform_ids,
+    users_table,
+)
 from propense.worlds.education.dirt import DirtCount
 from propense.worlds.education.impressions import POLICIES
-from propense.worlds.education.life import Chunk, Moment, Platform
-from propense.worlds.education.logs import Crowd, orders_table, write_app_log, write_web_log
+from propense.worlds.education.logs import LogContext, orders_table, write_app_log, write_web_log
 from propense.worlds.education.oracle import (
     Actions,
     preference_table,
     propensity_table,
     uplift_table,
 )  # fmt: skip
-from propense.worlds.education.people import (
-    draw_people,
-    identities_table,
-    platform_ids,
-    users_table,
-)
+from propense.worlds.education.simulation import Chunk, Platform, Snapshot
 from propense.worlds.education.topics import N_TRACKS, TOPICS
 from propense.worlds.tables import Tables
 from propense.worlds.truth import Ceiling
 from propense.worlds.writing import local_times, write_json, write_lines, write_parquet
 
-PEOPLE_PER_CHUNK: Final = 20_000
+CUSTOMERS_PER_CHUNK: Final = 20_000
 MIN_DAYS: Final = 150
 PREFERENCE_SAMPLE: Final = 5_000
 TRUTH_THREADS: Final = 2
-"""Of the longest part of writing; numpy lets them run at the same time."""
-Report = Callable[[int, int, str], None]
+"""Threads for the longest part of writing; numpy releases the interpreter lock."""
+ProgressCallback = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class WorldSummary:
     n_books: int
     days: int
     ceiling: dict[str, float]
-    """goal -> AUC of the true probabilities: no model can be expected to rank better."""
+    """goal -> AUC of the true probabilities; no model can be expected to rank better."""
 
 
 def generate_education(
@@ -84,14 +84,14 @@ def generate_education(
     n_users: int = 100_000,
     days: int = 560,
     seed: int = 0,
-    progress: Report | None = None,
+    progress: ProgressCallback | None = None,
 ) -> WorldSummary:
     """Write an education world with its propense.toml and its truth to `folder`.
 
-    People are simulated in chunks of 20,000, so memory does not grow with `n_users`.
-    `progress` is called with (people done, people in all, a sentence).
-    The same arguments write the same content. Raises SettingsError for a world too
-    small to hold the campaigns and the truth.
+    Customers are simulated in chunks of 20,000, so memory does not grow with `n_users`.
+    `progress` is called with (customers done, customers in all, a sentence).
+    The same arguments write the same content. Raises SettingsError for a world that is
+    too small for the campaigns and the truth.
     """
     if n_users < 1:
         raise SettingsError(f"n_users must be at least 1, got {n_users}")
@@ -112,15 +112,15 @@ def generate_education(
     with Tables(folder) as tables, ThreadPoolExecutor(1) as writer:
         record = Record(folder, seed, n_users, count, tables, Ceiling())
         pending: Future[None] | None = None
-        for number, first in enumerate(range(0, n_users, PEOPLE_PER_CHUNK)):
-            size = min(PEOPLE_PER_CHUNK, n_users - first)
+        for number, first in enumerate(range(0, n_users, CUSTOMERS_PER_CHUNK)):
+            size = min(CUSTOMERS_PER_CHUNK, n_users - first)
             if progress is not None:
-                progress(first, n_users, "people live their days")
-            lived = _simulate(platform, seed, first, size, n_users)
+                progress(first, n_users, "simulating customers")
+            simulated = _simulate(platform, seed, first, size, n_users)
             if pending is not None:
                 pending.result()
-            pending = writer.submit(record.write, *lived, number)
-            del lived
+            pending = writer.submit(record.write, *simulated, number)
+            del simulated
         if pending is not None:
             pending.result()
     return _finish(record, platform, progress)
@@ -128,7 +128,7 @@ def generate_education(
 
 @dataclass(frozen=True)
 class Record:
-    """Where a world is written to, chunk after chunk."""
+    """Writes a world chunk by chunk."""
 
     folder: Path
     seed: int
@@ -137,74 +137,76 @@ class Record:
     tables: Tables
     ceiling: Ceiling
 
-    def write(self, chunk: Chunk, moments: list[Moment], number: int) -> None:
+    def write(self, chunk: Chunk, snapshots: list[Snapshot], number: int) -> None:
         """Write one chunk: logs, orders, tables, truth."""
         rng = np.random.default_rng([self.seed, number + 1, 1])
-        people, platform = chunk.people, chunk.platform
+        customers, platform = chunk.customers, chunk.platform
         events, orders = chunk.log.columns(), chunk.log.order_columns()
-        crowd = Crowd(
-            people.number, platform.catalogue, self.folder, number, platform.calendar.days,
+        crowd = LogContext(
+            customers.number, platform.catalogue, self.folder, number, platform.calendar.days,
             self.count,
         )  # fmt: skip
         for app, write in ((True, write_app_log), (False, write_web_log)):
             write(rng, crowd, {key: part[events["app"] == app] for key, part in events.items()})
         self.tables.add("shop/orders.parquet", orders_table(rng, crowd, orders))
-        self._write_people(rng, chunk, number)
+        self._write_customers(rng, chunk, number)
         self._write_offers(chunk)
         self._write_shelf(chunk)
-        updates = Actions.of(len(people), platform.calendar.days, events, orders)
-        self._write_truth(chunk, moments, updates)
+        actions = Actions.of(len(customers), platform.calendar.days, events, orders)
+        self._write_truth(chunk, snapshots, actions)
 
-    def _write_truth(self, chunk: Chunk, moments: list[Moment], updates: Actions) -> None:
-        """The chances at each moment: made side by side, written in order."""
-        asked = set(truth_days(chunk.platform.calendar.days).tolist())
-        assignments = {assign.day: assign for assign in chunk.assignments}
+    def _write_truth(self, chunk: Chunk, snapshots: list[Snapshot], actions: Actions) -> None:
+        """Write the truth of each snapshot; tables are computed in parallel, written in order."""
+        preference_days = set(truth_days(chunk.platform.calendar.days).tolist())
+        assignments = {assignment.day: assignment for assignment in chunk.assignments}
 
-        def tell(moment: Moment) -> dict[str, pa.Table]:
-            told = {}
-            if moment.day in asked:
-                told["propensity"] = propensity_table(chunk, moment, updates)
-                told["preference"] = preference_table(chunk, moment, updates)
-            if moment.day in assignments:
-                told["uplift"] = uplift_table(chunk, moment, assignments[moment.day], updates)
-            return told
+        def make_tables(snapshot: Snapshot) -> dict[str, pa.Table]:
+            tables_of_snapshot = {}
+            if snapshot.day in preference_days:
+                tables_of_snapshot["propensity"] = propensity_table(chunk, snapshot, actions)
+                tables_of_snapshot["preference"] = preference_table(chunk, snapshot, actions)
+            if snapshot.day in assignments:
+                tables_of_snapshot["uplift"] = uplift_table(
+                    chunk, snapshot, assignments[snapshot.day], actions
+                )
+            return tables_of_snapshot
 
-        with ThreadPoolExecutor(TRUTH_THREADS) as tellers:
-            for told in tellers.map(tell, moments):
-                if "propensity" in told:
-                    self.ceiling.add(told["propensity"])
-                for name, table in told.items():
+        with ThreadPoolExecutor(TRUTH_THREADS) as pool:
+            for tables_of_snapshot in pool.map(make_tables, snapshots):
+                if "propensity" in tables_of_snapshot:
+                    self.ceiling.add(tables_of_snapshot["propensity"])
+                for name, table in tables_of_snapshot.items():
                     self.tables.add(f"truth/{name}.parquet", table)
 
-    def _write_people(self, rng: np.random.Generator, chunk: Chunk, number: int) -> None:
+    def _write_customers(self, rng: np.random.Generator, chunk: Chunk, number: int) -> None:
         """users.csv in GB18030, identities.csv with a byte order mark."""
-        signup = seconds_of_day(chunk.people.signup_day) + chunk.signup_second
-        table = users_table(chunk.people, local_times(signup))
+        signup = seconds_of_day(chunk.customers.signup_day) + chunk.signup_second
+        table = users_table(chunk.customers, local_times(signup))
         tiers, spoilt = dirt.misspell(rng, table["city_tier"].combine_chunks(), 0.03)
         table = table.set_column(table.column_names.index("city_tier"), "city_tier", tiers)
         self.count.add("users", "spelling_variant", spoilt)
         self.count.add("users", "written", len(table))
         self.tables.add_csv("users.csv", table, "gb18030")
-        self.tables.add_csv("identities.csv", identities_table(chunk.people), "utf-8-sig")
+        self.tables.add_csv("identities.csv", identities_table(chunk.customers), "utf-8-sig")
 
     def _write_offers(self, chunk: Chunk) -> None:
-        for assign in chunk.assignments:
-            who = np.flatnonzero(assign.campaign > 0)
-            code = assign.campaign[who]
+        for assignment in chunk.assignments:
+            customer = np.flatnonzero(assignment.campaign > 0)
+            code = assignment.campaign[customer]
             names = [campaigns.CAMPAIGNS[value - 1] for value in code.tolist()]
-            treated = assign.treated[who]
+            treated = assignment.treated[customer]
             arms = [name if on else "control" for name, on in zip(names, treated, strict=True)]
-            moment = np.full(len(who), int(seconds_of_day(assign.day)) * MICROS_PER_SECOND)
+            time = np.full(len(customer), int(seconds_of_day(assignment.day)) * MICROS_PER_SECOND)
             self.tables.add(
                 "campaigns.parquet",
                 pa.table(
                     {
-                        "user_id": platform_ids(chunk.people.number[who]),
+                        "user_id": platform_ids(chunk.customers.number[customer]),
                         "campaign": pa.array(names, pa.string()),
                         "arm": pa.array(arms, pa.string()),
                         "treated": treated,
-                        "exposure_time": pa.array(moment, pa.timestamp("us", tz="UTC")),
-                        "p_treated": np.round(assign.p_treated[who], 6),
+                        "exposure_time": pa.array(time, pa.timestamp("us", tz="UTC")),
+                        "p_treated": np.round(assignment.p_treated[customer], 6),
                     }
                 ),
             )
@@ -217,7 +219,7 @@ class Record:
             "impressions.parquet",
             pa.table(
                 {
-                    "user_id": platform_ids(chunk.people.number[shown["user"]]),
+                    "user_id": platform_ids(chunk.customers.number[shown["user"]]),
                     "item_id": catalogue.item_id.take(pa.array(shown["item"])),
                     "position": shown["position"],
                     "p_action": shown["p_action"],
@@ -231,15 +233,17 @@ class Record:
 
 def _simulate(
     platform: Platform, seed: int, first: int, size: int, n_users: int
-) -> tuple[Chunk, list[Moment]]:
-    rng = np.random.default_rng([seed, first // PEOPLE_PER_CHUNK + 1])
-    people = draw_people(rng, first, size, platform.calendar, platform.crowd.mean(axis=0))
-    chunk = Chunk(people, platform, rng)
+) -> tuple[Chunk, list[Snapshot]]:
+    rng = np.random.default_rng([seed, first // CUSTOMERS_PER_CHUNK + 1])
+    customers = draw_customers(rng, first, size, platform.calendar, platform.crowd.mean(axis=0))
+    chunk = Chunk(customers, platform, rng)
     days = platform.calendar.days
-    moments: Ints = np.union1d(truth_days(days), np.array(campaigns.wave_days(days), np.int64))
+    snapshot_days: Ints = np.union1d(
+        truth_days(days), np.array(campaigns.wave_days(days), np.int64)
+    )
     wanted = min(size, -(-PREFERENCE_SAMPLE * size // n_users))
     sample = np.sort(rng.permutation(size)[:wanted])
-    return chunk, chunk.walk(moments, sample)
+    return chunk, chunk.walk(snapshot_days, sample)
 
 
 def _write_items(
@@ -253,7 +257,7 @@ def _write_items(
     write_parquet(folder / "items.parquet", items_table(catalogue, written.to_pylist()))
 
 
-def _finish(record: Record, platform: Platform, progress: Report | None) -> WorldSummary:
+def _finish(record: Record, platform: Platform, progress: ProgressCallback | None) -> WorldSummary:
     folder, catalogue, days = record.folder, platform.catalogue, platform.calendar.days
     counts = record.count.plain()
     ceiling = record.ceiling.auc()
@@ -262,7 +266,7 @@ def _finish(record: Record, platform: Platform, progress: Report | None) -> Worl
         "start": START_SECONDS, "end": platform.calendar.end_seconds,
         "n_courses": catalogue.n_courses, "n_books": catalogue.n_books,
         "auc": {goal: round(value, 6) for goal, value in ceiling.items()},
-        "auc_by_moment": record.ceiling.by_moment(),
+        "auc_by_moment": record.ceiling.by_time(),
     }  # fmt: skip
     write_json(folder / "truth" / "world.json", facts)
     write_json(folder / "truth" / "dirt.json", counts)
@@ -272,7 +276,7 @@ def _finish(record: Record, platform: Platform, progress: Report | None) -> Worl
     settings = settings_text(record.n_users, end)
     write_lines(folder / "propense.toml", pa.array([settings]))
     if progress is not None:
-        progress(record.n_users, record.n_users, "the world is written")
+        progress(record.n_users, record.n_users, "done")
     sources = [counts[name] for name in ("app", "web", "shop") if name in counts]
     return WorldSummary(
         folder, record.n_users, sum(source.get("clean", 0) for source in sources),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from propense.schemas import Doubles, Ints
 from propense.worlds.education.calendar import DAY_SECONDS, START_SECONDS
-from propense.worlds.education.people import Customers
+from propense.worlds.education.customers import Customers
 
 ACTIONS: Final = ("view", "favourite", "comment", "pay", "refund", "learn", "buy")
 VIEW, FAVOURITE, COMMENT, PAY, REFUND, LEARNT, BUY = range(7)
@@ -41,9 +41,9 @@ _HOUR_SHARE: Final = _hour_table()
 
 @dataclass
 class Visits:
-    """The visits of one day, at most one a person; time moves on as events are added."""
+    """The visits of one day, at most one a customer; time advances as events are added."""
 
-    who: Ints
+    customer: Ints
     day: int
     clock: Ints
     """Milliseconds into the day at which the next event may happen."""
@@ -51,26 +51,26 @@ class Visits:
     app: Booleans
 
     def __len__(self) -> int:
-        return len(self.who)
+        return len(self.customer)
 
     @staticmethod
-    def open(rng: np.random.Generator, people: Customers, who: Ints, day: int) -> Visits:
-        n = len(who)
-        share = _HOUR_SHARE[people.hours[who]]
+    def open(rng: np.random.Generator, customers: Customers, customer: Ints, day: int) -> Visits:
+        n = len(customer)
+        share = _HOUR_SHARE[customers.hours[customer]]
         hour = (share <= rng.random(n)[:, None]).sum(axis=1)
         start = hour * 3_600_000 + rng.integers(0, 3_600_000, n)
         start = np.minimum(start, _LATEST_START_MS - rng.integers(0, 3_600_000, n))
-        app = rng.random(n) < people.p_app[who]
-        return Visits(who, day, start, rng.integers(20_000, 140_000, n), app)
+        app = rng.random(n) < customers.p_app[customer]
+        return Visits(customer, day, start, rng.integers(20_000, 140_000, n), app)
 
     def wait(self, chosen: Booleans, rng: np.random.Generator) -> None:
-        """Let ten to forty minutes pass."""
+        """Advance the clock by ten to forty minutes."""
         self.clock[chosen] += rng.integers(600_000, 2_400_000, int(chosen.sum()))
 
 
 @dataclass
 class EventLog:
-    """Lists of column pieces; `columns` joins them."""
+    """Columns in pieces; `columns` concatenates them."""
 
     pieces: list[dict[str, npt.NDArray[np.generic]]] = field(default_factory=list)
     orders: list[dict[str, Ints]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class EventLog:
     def add(
         self, visits: Visits, chosen: Booleans, item: Ints, action: int, amount: Ints | None = None
     ) -> None:
-        """One event for each chosen visit."""
+        """Add one event for each chosen visit."""
         row = np.flatnonzero(chosen)
         paid = np.full(len(row), -1, np.int64) if amount is None else amount[row]
         self._append(visits, row, item[row], action, visits.clock[row], paid)
@@ -87,27 +87,27 @@ class EventLog:
     def add_views(
         self, rng: np.random.Generator, visits: Visits, row: Ints, n_views: Ints, item: Ints
     ) -> None:
-        """`n_views` views a visit; `row` names each view's visit."""
-        place = np.arange(len(row)) - np.repeat(np.cumsum(n_views) - n_views, n_views)
+        """Add `n_views` views to each visit; `row` is the visit of each view."""
+        index = np.arange(len(row)) - np.repeat(np.cumsum(n_views) - n_views, n_views)
         step = visits.step[row]
-        time = visits.clock[row] + place * step + rng.integers(0, 10_000, len(row))
+        time = visits.clock[row] + index * step + rng.integers(0, 10_000, len(row))
         self._append(visits, row, item, VIEW, time, np.full(len(row), -1, np.int64))
         visits.clock += n_views * visits.step
 
     def add_orders(
-        self, rng: np.random.Generator, day: int, who: Ints, row: Ints, book: Ints
+        self, rng: np.random.Generator, day: int, customer: Ints, row: Ints, book: Ints
     ) -> None:
-        """Lines of book orders: one moment an order."""
-        second = rng.integers(0, DAY_SECONDS, len(who))
-        number = rng.integers(0, 1_000_000, len(who))
+        """Lines of book orders; all lines of an order have the same time."""
+        second = rng.integers(0, DAY_SECONDS, len(customer))
+        number = rng.integers(0, 1_000_000, len(customer))
         count = 1 + (rng.random(len(row)) < 0.08)
-        # A book stands once on an order: two equal lines would be a duplicate.
+        # A book occurs once in an order: two equal lines would be a duplicate.
         once = np.unique(np.stack([row, book]), axis=1, return_index=True)[1]
         once.sort()
         row, book, count = row[once], book[once], count[once]
         self.orders.append(
             {
-                "user": who[row],
+                "user": customer[row],
                 "item": book,
                 "time": (START_SECONDS + day * DAY_SECONDS + second)[row],
                 "number": number[row],
@@ -135,7 +135,7 @@ class EventLog:
         begin = (START_SECONDS + visits.day * DAY_SECONDS) * 1000
         self.pieces.append(
             {
-                "user": visits.who[row].astype(np.int32),
+                "user": visits.customer[row].astype(np.int32),
                 "item": item.astype(np.int32),
                 "action": np.full(len(row), action, np.int8),
                 "time": begin + np.minimum(time, _DAY_MS - 1),

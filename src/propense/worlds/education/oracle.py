@@ -1,4 +1,4 @@
-"""What only the maker of a world knows: the true chances, written beside the world."""
+"""The true probabilities of a world, which only its generator knows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from propense.worlds.education.calendar import (
     seconds_of_day,
 )  # fmt: skip
 from propense.worlds.education.chain import Hidden
+from propense.worlds.education.customers import platform_ids
 from propense.worlds.education.events import PAY
-from propense.worlds.education.life import Chunk, Moment
-from propense.worlds.education.people import platform_ids
+from propense.worlds.education.simulation import Chunk, Snapshot
 
 TOP: Final = 50
 Booleans = npt.NDArray[np.bool_]
@@ -31,7 +31,7 @@ Counts = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Actions:
-    """What a chunk's people did, by day."""
+    """What the customers of a chunk did, by day."""
 
     active: Counts
     """(n, days + 1) number of active days before each day."""
@@ -52,29 +52,29 @@ class Actions:
         return Actions(active, paid)
 
     def between(self, counts: Counts, first: int, last: int) -> Booleans:
-        """(n,) anything on days first .. last - 1."""
+        """(n,) whether anything happened on days first .. last - 1."""
         happened: Booleans = counts[:, last] > counts[:, max(first, 0)]
         return happened
 
 
-def propensity_table(chunk: Chunk, moment: Moment, updates: Actions) -> pa.Table:
-    """The eligible at a moment: true P(pay), P(nothing) within the horizon, and what happened.
+def propensity_table(chunk: Chunk, snapshot: Snapshot, actions: Actions) -> pa.Table:
+    """True P(pay) and P(nothing) within the horizon, and what happened, of eligible customers.
 
     Eligible are those on the platform with any event in the last 90 days.
     """
-    day, days = moment.day, chunk.platform.calendar.days
-    who = eligible(chunk, moment, updates)
-    p_pay = 1 - _chances(chain.p_no_pay, chunk, moment, who)
-    p_churn = _chances(chain.p_nothing, chunk, moment, who)
-    known = day + HORIZON_DAYS <= days
+    day, days = snapshot.day, chunk.platform.calendar.days
+    customer = eligible(chunk, snapshot, actions)
+    p_pay = 1 - _chances(chain.p_no_pay, chunk, snapshot, customer)
+    p_churn = _chances(chain.p_nothing, chunk, snapshot, customer)
+    has_outcome = day + HORIZON_DAYS <= days
     last = min(day + HORIZON_DAYS, days)
-    paid = updates.between(updates.paid, day, last)[who].astype(np.float64)
-    silent = (~updates.between(updates.active, day, last)[who]).astype(np.float64)
-    blank = np.full(len(who), not known)
+    paid = actions.between(actions.paid, day, last)[customer].astype(np.float64)
+    silent = (~actions.between(actions.active, day, last)[customer]).astype(np.float64)
+    blank = np.full(len(customer), not has_outcome)
     return pa.table(
         {
-            "user_id": platform_ids(chunk.people.number[who]),
-            "as_of": np.full(len(who), int(seconds_of_day(day))),
+            "user_id": platform_ids(chunk.customers.number[customer]),
+            "as_of": np.full(len(customer), int(seconds_of_day(day))),
             "p_pay": np.round(p_pay, 6),
             "p_churn": np.round(p_churn, 6),
             "pay": pa.array(paid, mask=blank),
@@ -83,19 +83,19 @@ def propensity_table(chunk: Chunk, moment: Moment, updates: Actions) -> pa.Table
     )
 
 
-def preference_table(chunk: Chunk, moment: Moment, updates: Actions) -> pa.Table:
-    """The sampled eligible at a moment: the TOP courses of their next favourite or payment."""
-    able = np.isin(moment.sample, eligible(chunk, moment, updates))
-    who = moment.sample[able]
-    p = chunk.prefer(who, moment.day, moment.wish.take(np.flatnonzero(able)))
+def preference_table(chunk: Chunk, snapshot: Snapshot, actions: Actions) -> pa.Table:
+    """The TOP courses of the next favourite or payment of the eligible customers in the sample."""
+    in_sample = np.isin(snapshot.sample, eligible(chunk, snapshot, actions))
+    customer = snapshot.sample[in_sample]
+    p = chunk.preference_of(customer, snapshot.day, snapshot.state.take(np.flatnonzero(in_sample)))
     best = np.argsort(-np.round(p, 9), axis=1, kind="stable")[:, :TOP]
     chance = np.round(np.take_along_axis(p, best, axis=1), 6)
-    offsets = pa.array(np.arange(len(who) + 1, dtype=np.int32) * best.shape[1])
+    offsets = pa.array(np.arange(len(customer) + 1, dtype=np.int32) * best.shape[1])
     items = pc.take(chunk.platform.catalogue.item_id, pa.array(best.ravel()))
     return pa.table(
         {
-            "user_id": platform_ids(chunk.people.number[who]),
-            "as_of": np.full(len(who), int(seconds_of_day(moment.day))),
+            "user_id": platform_ids(chunk.customers.number[customer]),
+            "as_of": np.full(len(customer), int(seconds_of_day(snapshot.day))),
             "items": pa.ListArray.from_arrays(offsets, items),
             "p": pa.ListArray.from_arrays(offsets, pa.array(chance.ravel())),
         }
@@ -103,28 +103,28 @@ def preference_table(chunk: Chunk, moment: Moment, updates: Actions) -> pa.Table
 
 
 def uplift_table(
-    chunk: Chunk, moment: Moment, assign: campaigns.Assignment, updates: Actions
+    chunk: Chunk, snapshot: Snapshot, assignment: campaigns.Assignment, actions: Actions
 ) -> pa.Table:
-    """Everyone dealt into a wave: true P(pay within the horizon) if treated and if not."""
+    """True P(pay within the horizon) if treated and if not, of everyone assigned to a wave."""
     tables = []
     days = chunk.platform.calendar.days
-    last = min(moment.day + HORIZON_DAYS, days)
+    last = min(snapshot.day + HORIZON_DAYS, days)
     for code, name in enumerate(campaigns.CAMPAIGNS, start=1):
-        who = np.flatnonzero(assign.campaign == code)
+        customer = np.flatnonzero(assignment.campaign == code)
 
-        def unpaid(offer: int, who: Ints = who) -> Doubles:
-            forced = replace(moment.hidden, offer=np.full(len(assign.campaign), offer))
-            return _chances(chain.p_no_pay, chunk, replace(moment, hidden=forced), who)
+        def unpaid(offer: int, customer: Ints = customer) -> Doubles:
+            forced = replace(snapshot.hidden, offer=np.full(len(assignment.campaign), offer))
+            return _chances(chain.p_no_pay, chunk, replace(snapshot, hidden=forced), customer)
 
         treated, control = 1 - unpaid(code), 1 - unpaid(campaigns.NO_OFFER)
-        paid = updates.between(updates.paid, moment.day, last)[who].astype(np.float64)
+        paid = actions.between(actions.paid, snapshot.day, last)[customer].astype(np.float64)
         tables.append(
             pa.table(
                 {
-                    "user_id": platform_ids(chunk.people.number[who]),
-                    "campaign": [name] * len(who),
-                    "exposure_time": np.full(len(who), int(seconds_of_day(moment.day))),
-                    "treated": assign.treated[who],
+                    "user_id": platform_ids(chunk.customers.number[customer]),
+                    "campaign": [name] * len(customer),
+                    "exposure_time": np.full(len(customer), int(seconds_of_day(snapshot.day))),
+                    "treated": assignment.treated[customer],
                     "p_pay_treated": np.round(treated, 6),
                     "p_pay_control": np.round(control, 6),
                     "uplift": np.round(treated - control, 6),
@@ -135,17 +135,21 @@ def uplift_table(
     return pa.concat_tables(tables)
 
 
-def eligible(chunk: Chunk, moment: Moment, updates: Actions) -> Ints:
-    """Who is asked about at a moment."""
-    on_platform = chunk.people.signup_day < moment.day
-    seen = updates.between(updates.active, moment.day - ACTIVE_DAYS, moment.day)
+def eligible(chunk: Chunk, snapshot: Snapshot, actions: Actions) -> Ints:
+    """Customers on the platform with any event in the last 90 days."""
+    on_platform = chunk.customers.signup_day < snapshot.day
+    seen = actions.between(actions.active, snapshot.day - ACTIVE_DAYS, snapshot.day)
     return np.flatnonzero(on_platform & seen)
 
 
-def _chances(chance: Any, chunk: Chunk, moment: Moment, who: Ints) -> Doubles:
-    """A chance over the horizon, of some people of the chunk."""
-    hidden = Hidden(moment.hidden.life[who], moment.hidden.phase[who], moment.hidden.offer[who])
-    found: Doubles = chance(
-        chunk.people.take(who), chunk.platform.calendar, moment.day, hidden, HORIZON_DAYS
+def _chances(chance: Any, chunk: Chunk, snapshot: Snapshot, customer: Ints) -> Doubles:
+    """A probability over the horizon for some customers of the chunk."""
+    hidden = Hidden(
+        snapshot.hidden.life[customer],
+        snapshot.hidden.phase[customer],
+        snapshot.hidden.offer[customer],
     )
-    return found
+    probability: Doubles = chance(
+        chunk.customers.take(customer), chunk.platform.calendar, snapshot.day, hidden, HORIZON_DAYS
+    )
+    return probability

@@ -1,4 +1,4 @@
-"""What a customer wants next: the distribution every favourite and payment is drawn from."""
+"""What a customer wants next: the distribution of every favourite and payment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from propense.worlds.education.chain import CONSIDER, HUNGRY, WANDER
 MAIN_TASTE: Final = 0.50
 SECOND_TASTE: Final = 0.25
 STEP_UP: Final = 2.5
-"""Pull of a course above the first level, once unlocked."""
+"""Factor of a course above the first level, once unlocked."""
 ON_TARGET: Final = 0.85
 SUCCESSOR: Final = 0.75
 ASTRAY: Final = 0.70
@@ -25,8 +25,8 @@ Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """The part of the hidden state that decides which course; arrays of (n,)."""
+class PreferenceState:
+    """The part of the hidden state that decides on the course; arrays (n,)."""
 
     phase: Ints
     taste: Ints
@@ -39,35 +39,39 @@ class Wish:
     owned: Booleans
     """(n, n_courses)."""
 
-    def take(self, chosen: Ints) -> Wish:
-        """Some of the people."""
-        return Wish(**{part.name: getattr(self, part.name)[chosen] for part in fields(self)})
+    def take(self, chosen: Ints) -> PreferenceState:
+        """Some of the customers."""
+        return PreferenceState(
+            **{part.name: getattr(self, part.name)[chosen] for part in fields(self)}
+        )
 
 
-def preference(wish: Wish, catalogue: Catalogue, available: Doubles, crowd: Doubles) -> Doubles:
+def preference(
+    state: PreferenceState, catalogue: Catalogue, available: Doubles, crowd: Doubles
+) -> Doubles:
     """(n, n_courses) P(course | a favourite or payment now); rows sum to 1.
 
     `available` (n_courses,) is the popularity of published courses, `crowd` (n_tracks,) the
-    season's share of each track. Nothing owned, nothing still locked, is ever wanted.
+    season's share of each track. Owned and locked courses have probability 0.
     """
-    unlocked = unlocked_courses(wish.owned, catalogue)
-    own = _by_taste(wish, catalogue, available, crowd) * unlocked
+    unlocked = unlocked_courses(state.owned, catalogue)
+    own = _by_taste(state, catalogue, available, crowd) * unlocked
     own = _rows_to_one(own)
-    wanderer = wish.phase == WANDER
+    wanderer = state.phase == WANDER
     if wanderer.any():
         common = (available * crowd[catalogue.track[: catalogue.n_courses]])[None, :]
         astray = _rows_to_one(common * unlocked[wanderer])
         own[wanderer] = (1 - ASTRAY) * own[wanderer] + ASTRAY * astray
-    hungry = np.flatnonzero((wish.phase == HUNGRY) & (wish.last >= 0))
+    hungry = np.flatnonzero((state.phase == HUNGRY) & (state.last >= 0))
     if len(hungry):
-        follows = catalogue.prerequisite[None, :] == wish.last[hungry, None]
+        follows = catalogue.prerequisite[None, :] == state.last[hungry, None]
         after = own[hungry] * 0 + available[None, :] * follows * unlocked[hungry]
         some = after.sum(axis=1) > 0
         after = _rows_to_one(after[some])
         own[hungry[some]] = (1 - SUCCESSOR) * own[hungry[some]] + SUCCESSOR * after
-    bent = np.flatnonzero((wish.phase == CONSIDER) & (wish.target >= 0))
+    bent = np.flatnonzero((state.phase == CONSIDER) & (state.target >= 0))
     own[bent] *= 1 - ON_TARGET
-    own[bent, wish.target[bent]] += ON_TARGET
+    own[bent, state.target[bent]] += ON_TARGET
     return own
 
 
@@ -89,16 +93,18 @@ def draw_course(rng: np.random.Generator, p: Doubles) -> Ints:
     return chosen
 
 
-def _by_taste(wish: Wish, catalogue: Catalogue, available: Doubles, crowd: Doubles) -> Doubles:
+def _by_taste(
+    state: PreferenceState, catalogue: Catalogue, available: Doubles, crowd: Doubles
+) -> Doubles:
     n = catalogue.n_courses
-    who = np.arange(len(wish.phase))
-    share = np.tile((1 - MAIN_TASTE - SECOND_TASTE) * crowd, (len(who), 1))
-    share[who, wish.taste] += MAIN_TASTE
-    share[who, wish.second_taste] += SECOND_TASTE
+    customer = np.arange(len(state.phase))
+    share = np.tile((1 - MAIN_TASTE - SECOND_TASTE) * crowd, (len(customer), 1))
+    share[customer, state.taste] += MAIN_TASTE
+    share[customer, state.second_taste] += SECOND_TASTE
     track = catalogue.track[:n]
     pull = available / np.bincount(track, available, share.shape[1])[track]
     pull = pull * np.where(catalogue.level[:n] > 1, STEP_UP, 1.0)
-    table: Doubles = (pull * catalogue.price_taste)[wish.sensitivity]
+    table: Doubles = (pull * catalogue.price_taste)[state.sensitivity]
     return share[:, track] * table
 
 

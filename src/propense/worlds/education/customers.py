@@ -1,4 +1,4 @@
-"""The people: what the platform knows of them, and what it does not."""
+"""The customers: their profiles, which the platform knows, and their traits, which it does not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEVER: Final = 1 << 20
 """A day that does not come."""
 STEADY, WEEKLY, MONTHLY = 0, 1, 2
 
-# Topics an occupation leans to, by topic number.
+# Topics that an occupation prefers, by topic number.
 _LEANING: Final[dict[int, tuple[int, ...]]] = {
     0: (6, 7, 0), 1: (0, 1, 2), 2: (3, 8), 3: (6, 7, 9), 4: (5, 11, 4), 5: (4, 8, 3), 6: (9, 10, 8),
 }  # fmt: skip
@@ -38,19 +38,19 @@ _AGE_OF: Final = np.array([
 
 @dataclass(frozen=True)
 class Customers:
-    """One chunk of customers in the order of signing up; arrays have one value a person."""
+    """One chunk of customers in the order of signing up; arrays have one value a customer."""
 
     number: Ints
-    """Number of each person, counted over all chunks."""
+    """Number of each customer, counted over all chunks."""
     signup_day: Ints
-    """Day number; below 0 for those who came before the first day."""
+    """Day number; below 0 for those who signed up before the first day."""
     age: Ints
     city: Ints
     channel: Ints
     device: Ints
     occupation: Ints
     visit_rate: Doubles
-    """Visits a day of an engaged idler on an ordinary day."""
+    """Visits a day while engaged and idle, on an ordinary day."""
     cadence: Ints
     cadence_phase: Ints
     student: Ints
@@ -60,11 +60,11 @@ class Customers:
     intent_factor: Doubles
     cooling_hazard: Doubles
     taste: Ints
-    """Main track at the start; a person drifts from it."""
+    """Main track at the start; customers drift from it."""
     second_taste: Ints
     p_app: Doubles
     hours: Ints
-    """Which of the daily rhythms."""
+    """Number of the daily rhythm."""
     shop_rate: Doubles
     """Book orders a day; 0 for those who are not customers of the bookshop."""
     shop_day: Ints
@@ -75,20 +75,20 @@ class Customers:
 
     @property
     def start_day(self) -> Ints:
-        """First simulated day on which the person is on the platform."""
+        """First simulated day on the platform."""
         start: Ints = np.maximum(self.signup_day, 0)
         return start
 
     def take(self, chosen: Ints | slice) -> Customers:
-        """Some of the people, in the order chosen."""
+        """Some of the customers, in the given order."""
         parts = {field.name: getattr(self, field.name)[chosen] for field in fields(self)}
         return Customers(**parts)
 
 
-def draw_people(
+def draw_customers(
     rng: np.random.Generator, first: int, n: int, calendar: Calendar, track_share: Doubles
 ) -> Customers:
-    """`n` people; their profile is a weak hint at what they want and how often."""
+    """`n` customers, whose profiles hint weakly at what they want and how often."""
     days = calendar.days
     before = rng.random(n) < 0.35
     signup = np.where(before, rng.integers(-300, 0, n), rng.integers(0, days - 3, n))
@@ -132,43 +132,43 @@ def draw_people(
     )
 
 
-def rhythm(people: Customers, day: int, weekday: int) -> Doubles:
+def rhythm(customers: Customers, day: int, weekday: int) -> Doubles:
     """(n,) factor of the visit rate: some come any day, some on one weekday, some for four
-    days in every 28. The same yearly count, told apart only by the order of the gaps."""
-    weekly = np.where(people.cadence_phase % 7 == weekday, 6.0, 0.17)
-    monthly = np.where((day - people.cadence_phase) % 28 < 4, 6.4, 0.10)
-    factor: Doubles = np.choose(people.cadence, [np.ones(len(people)), weekly, monthly])
+    days in every 28. All have the same yearly count; only the order of the gaps differs."""
+    weekly = np.where(customers.cadence_phase % 7 == weekday, 6.0, 0.17)
+    monthly = np.where((day - customers.cadence_phase) % 28 < 4, 6.4, 0.10)
+    factor: Doubles = np.choose(customers.cadence, [np.ones(len(customers)), weekly, monthly])
     return factor
 
 
 def platform_ids(number: Ints) -> pa.StringArray:
-    """The platform's id of each person."""
+    """The platform's id of each customer."""
     return numbered("u", number, 7)
 
 
 def shop_ids(number: Ints) -> pa.StringArray:
-    """The bookshop's id of each person: another order, no number in common."""
+    """The bookshop's id of each customer: in another order, with no number in common."""
     return numbered("bk", (number * 48_271 + 11) % 10_000_019, 8)
 
 
-def users_table(people: Customers, signup_text: pa.StringArray) -> pa.Table:
+def users_table(customers: Customers, signup_text: pa.StringArray) -> pa.Table:
     """The profiles as the platform holds them."""
     return pa.table(
         {
-            "user_id": platform_ids(people.number),
-            "age_band": _words(AGE_BANDS, people.age),
-            "city_tier": _words(CITY_TIERS, people.city),
-            "channel": _words(CHANNELS, people.channel),
-            "device": _words(DEVICES, people.device),
-            "occupation": _words(OCCUPATIONS, people.occupation),
+            "user_id": platform_ids(customers.number),
+            "age_band": _words(AGE_BANDS, customers.age),
+            "city_tier": _words(CITY_TIERS, customers.city),
+            "channel": _words(CHANNELS, customers.channel),
+            "device": _words(DEVICES, customers.device),
+            "occupation": _words(OCCUPATIONS, customers.occupation),
             "signup_time": signup_text,
         }
     )
 
 
-def identities_table(people: Customers) -> pa.Table:
+def identities_table(customers: Customers) -> pa.Table:
     """Which bookshop customer is which platform user."""
-    number = people.number[people.shop_rate > 0]
+    number = customers.number[customers.shop_rate > 0]
     return pa.table({"alias": shop_ids(number), "user_id": platform_ids(number)})
 
 
