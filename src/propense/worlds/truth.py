@@ -238,7 +238,8 @@ def _match(predictions: Predictions, truth: pa.Table) -> tuple[Ints, Ints]:
         first = f"{predictions.user_id[0]} at {predictions.as_of[0]}" if n else "none"
         raise SourceError(
             f"no prediction is in the truth (predictions begin with {first}, the "
-            f"truth with {truth['user_id'][0]} at {truth['as_of'][0]}); as_of must be on the weekly grid"
+            f"truth with {truth['user_id'][0]} at {truth['as_of'][0]}); "
+            "as_of must be on the weekly grid"
         )
     return both["mine"].to_numpy(), both["theirs"].to_numpy()
 

@@ -21,9 +21,9 @@ from propense.errors import SettingsError, SourceError
 from propense.settings import parse_settings, read_settings
 from propense.worlds.education import education
 from propense.worlds.education.calendar import START_SECONDS
+from propense.worlds.education.customers import CITY_TIERS
 from propense.worlds.education.education import generate_education
 from propense.worlds.education.simulation import Chunk
-from propense.worlds.education.customers import CITY_TIERS
 from propense.worlds.writing import world_hash
 from support.education_world import DAYS, N_USERS, World
 
