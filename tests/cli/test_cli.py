@@ -73,7 +73,7 @@ def test_the_nearest_verb_is_named(capsys):
         (["run", "--until", "trian"], 'Invalid value "trian" for --until'),
         (["check", "surplus"], "surplus"),
         (["init"], "FOLDER"),
-        (["--json"], "--json names no verb; see: propense --help"),
+        (["--json"], "'--json' names no verb; see: propense --help"),
         (["shelf", "lst"], 'Did you mean "list"'),
         (["run", "--settings", "nowhere.toml"], "'nowhere.toml' does not exist"),
     ],

@@ -220,8 +220,8 @@ def test_demo_generates_once(here, flow, capsys, monkeypatch):
     assert printed[-5:] == [
         "Next",
         "  cd demo",
-        "  propense report            read why, with every interval",
-        "  propense score --user ID   what to show one customer, and how likely they pay",
+        "  propense report             read why, with every interval",
+        "  propense score --user ID    what to show one customer, and how likely they pay",
         "  propense serve --first-key  answer over HTTP; docs/serving.md continues from here",
     ]
     assert main(["demo", "--users", "31"]) == 2

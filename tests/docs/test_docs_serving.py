@@ -282,7 +282,7 @@ def test_the_commands_of_the_other_pages_of_the_service(shell):
     security = (ROOT / "docs/security.md").read_text("utf-8")
     for code in re.findall(r"^```bash\n(.*?)^```", security, re.M | re.S):
         shell.bash(code)
-    assert json.loads((shell.folder / "kept.json").read_bytes())["verdict"]["good"]
+    assert json.loads((shell.folder / "audit.json").read_bytes())["verdict"]["good"]
     assert (shell.folder / "shelf/v0001/manifest.sig").is_file()
     deploying = (ROOT / "docs/deploying.md").read_text("utf-8")
     (code,) = re.findall(r"^```bash\n(propense backup .*?)^```", deploying, re.M | re.S)

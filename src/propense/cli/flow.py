@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from propense.cli.options import DEFAULTS, Common, Flag, load_settings
+from propense.cli.options import DEFAULTS, Changes, Common, Flag, load_settings
 from propense.cli.output import Output, format_clock, open_output
 from propense.cli.progress import show_progress
 from propense.errors import SettingsError
@@ -27,10 +27,7 @@ class StageOptions:
 
     force: Annotated[bool, Flag] = False
     """Run the requested stages again even if they are up to date."""
-    changes: Annotated[
-        tuple[str, ...],
-        Parameter(name="--set", negative="", consume_multiple=False, show_default=False),
-    ] = ()
+    changes: Changes = ()
     """Override a setting, KEY=VALUE; may be repeated."""
 
 

@@ -15,6 +15,11 @@ from propense.errors import SettingsError
 from propense.settings import Settings, parse_settings, read_toml
 
 Flag = Parameter(negative="", show_default=False)
+Changes = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", negative="", consume_multiple=False, show_default=False),
+]
+"""Settings that the command line overrides, as KEY=VALUE."""
 
 
 @Parameter(name="*")

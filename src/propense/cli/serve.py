@@ -9,17 +9,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from propense.cli.keys import ACTOR
-from propense.cli.options import DEFAULTS, Common, load_settings
+from propense.cli.options import DEFAULTS, Changes, Common, load_settings
 from propense.cli.output import open_output
 
 
 def serve(
     *,
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    set_: Changes = (),
     workers: int | None = None,
     port: int | None = None,
     host: str | None = None,
-    first_key: Annotated[bool, Parameter(name="--first-key", negative="")] = False,
+    first_key: Annotated[
+        bool, Parameter(name="--first-key", negative="", show_default=False)
+    ] = False,
     common: Common = DEFAULTS,
 ) -> int:
     """Serve predictions and recommendations over HTTP, and take live events.

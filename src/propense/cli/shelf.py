@@ -42,7 +42,7 @@ def promote_bundle(
     version: str,
     /,
     *,
-    reason: str = "",
+    reason: Annotated[str, Parameter(show_default=False)] = "",
     shelf: ShelfFolder = None,
     common: Common = DEFAULTS,
 ) -> None:

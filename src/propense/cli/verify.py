@@ -6,12 +6,10 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from propense.cli.keys import ACTOR
-from propense.cli.options import DEFAULTS, Common, load_settings
+from propense.cli.options import DEFAULTS, Changes, Common, load_settings
 from propense.cli.output import open_output
 from propense.cli.progress import show_progress
 
@@ -35,7 +33,7 @@ def verify(
     run: str | None = None,
     key: str | None = None,
     customers: int | None = None,
-    set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    set_: Changes = (),
     common: Common = DEFAULTS,
 ) -> int:
     """Check that the deployed model matches the report, through the live service.
@@ -54,7 +52,7 @@ def verify(
     url
         URL of the service.
     run
-        Folder of the run that packed the bundle; default: [run].
+        Folder of the run that packed the bundle; default: the setting run.
     key
         A key with the scope verify; default: $PROPENSE_KEY.
     customers
