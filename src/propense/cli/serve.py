@@ -6,8 +6,6 @@ import os
 import sys
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from propense.cli.keys import ACTOR
 from propense.cli.options import DEFAULTS, Changes, Common, load_settings
 from propense.cli.output import open_output
