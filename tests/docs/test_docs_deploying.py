@@ -149,7 +149,7 @@ def test_the_files_of_the_data_folder_are_those_of_the_code():
 
 
 def test_files_named_are_there():
-    for name in re.findall(r"`?(deploy/[\w.-]+|benchmarks/[\w.]+)`?", PAGE):
+    for name in re.findall(r"`?(deploy/[\w.-]+|benchmarks/[\w./]+)`?", PAGE):
         assert (ROOT / name).is_file(), name
     assert {file.name for file in DEPLOY.iterdir()} == {
         name.removeprefix("deploy/") for name in re.findall(r"deploy/[\w.-]+\w", PAGE)

@@ -7,7 +7,7 @@ import sys
 from typing import Annotated
 
 from propense.cli.keys import ACTOR
-from propense.cli.options import DEFAULTS, Changes, Common, load_settings
+from propense.cli.options import DEFAULTS, Changes, Common, Flag, load_settings
 from propense.cli.output import open_output
 
 
@@ -17,9 +17,7 @@ def serve(
     workers: int | None = None,
     port: int | None = None,
     host: str | None = None,
-    first_key: Annotated[
-        bool, Parameter(name="--first-key", negative="", show_default=False)
-    ] = False,
+    first_key: Annotated[bool, Flag] = False,
     common: Common = DEFAULTS,
 ) -> int:
     """Serve predictions and recommendations over HTTP, and take live events.
