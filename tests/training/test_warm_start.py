@@ -24,7 +24,7 @@ from propense.training.warm_start import (
     MOST_IN_A_ROW,
     TRAINED_FROM,
     InitialWeights,
-    _judged_earlier,
+    _overlaps,
     earliest,
     find_initial_weights,
     label,
@@ -156,7 +156,7 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     assert "split changed" in why(planned(validation_from=50 * DAY))
     assert "split changed" in why(planned(seed=7))
     assigned = replace(old, plan=msgspec.structs.replace(old.plan, by="user", folds=5))
-    assert _judged_earlier(assigned.plan, assigned.plan), (
+    assert _overlaps(assigned.plan, assigned.plan), (
         "one customer more moves others between folds"
     )
     assert "split changed" in why(split={"fractions": [0.5, 0.3, 0.2]})
