@@ -32,8 +32,6 @@ from propense.training.graphs import read_item_vectors
 from propense.training.shaping import content_tensors
 from support.item_towers import make_networks, make_shape
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 N_SEEN, N_PACKED = 6, 8
 SPEC = ContentSpec(
     (

@@ -16,8 +16,6 @@ from propense.training.graphs import Networks, read_item_vectors
 from propense.training.shaping import content_tensors
 from support.item_towers import make_networks, make_shape
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 
 @pytest.mark.parametrize(
     "absent",

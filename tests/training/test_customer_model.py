@@ -32,8 +32,6 @@ from support.training_worlds import (
     table_settings,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch")
-
 
 class Killer(NoProgress):
     """Dies after so many steps, as a killed process does between two of them."""

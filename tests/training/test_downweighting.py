@@ -17,8 +17,6 @@ from propense.training.downweighting import (
 from support.encoding_runs import DAY, event, make_run, plan_by_time
 from support.training_worlds import settings as world_settings
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 
 @pytest.fixture(scope="module")
 def pushed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:

@@ -14,7 +14,6 @@ from propense.training.train import train_network
 from support.training_worlds import rising_dataset, rising_settings
 
 pytest.importorskip("optuna")
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def asking(trials: int, max_minutes: float | None = None) -> Settings:

@@ -34,8 +34,6 @@ from support.encoding_runs import DAY, make_run, plan_by_time
 from support.training_worlds import N_ITEMS, cyclic_dataset, cyclic_logs, rising_dataset
 from support.training_worlds import settings as world_settings
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 
 class Killer(NoProgress):
     """Dies after so many steps."""
@@ -156,9 +154,7 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     assert "split changed" in why(planned(validation_from=50 * DAY))
     assert "split changed" in why(planned(seed=7))
     assigned = replace(old, plan=msgspec.structs.replace(old.plan, by="user", folds=5))
-    assert _overlaps(assigned.plan, assigned.plan), (
-        "one customer more moves others between folds"
-    )
+    assert _overlaps(assigned.plan, assigned.plan), "one customer more moves others between folds"
     assert "split changed" in why(split={"fractions": [0.5, 0.3, 0.2]})
     assert "[model], the seed or the learning rate" in why(train={"seed": 9, "max_epochs": 1})
     assert "[model], the seed or the learning rate" in why(model={"size": "base"})

@@ -1,4 +1,4 @@
-"""Writing a bundle: all that serving needs, whole or not at all."""
+"""Writes a bundle: everything that serving needs, completely or not at all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def write_bundle(
 ) -> Path:
     """Write the bundle to `folder`; it appears there only once it is complete.
 
-    Every exported graph is first held against torch (BundleError above 1e-5). `servings`
+    Every exported graph is first compared with torch (BundleError above 1e-5). `servings`
     say how each goal is answered; packed goal rivals are taken from
     `rival_folder`/goals/GOAL/NAME. `item_rival` is the champion of the lists where that is
     not the network.
@@ -97,15 +97,15 @@ def _write_content(
     info = _describe(dataset, settings, evaluated, refreshed, servings, item_rival)
     text = msgspec.json.format(msgspec.json.encode(info), indent=1)
     (folder / INFO).write_bytes(text)
-    # When and how fast lies outside the content: the same data give the same bundle.
-    # Its examples are customers, and stay in the run folder, where they can be erased.
+    # Times and durations are left out: the same data give the same bundle. The examples are
+    # customers and stay in the run folder, where they can be erased.
     timeless = msgspec.structs.replace(without_times(report), examples=[])
     (folder / "report.json").write_bytes(report_to_json(timeless))
     (folder / "model_card.md").write_text(render_card(timeless), "utf-8")
     made = datetime.now(UTC).isoformat(timespec="seconds")
     items_read = _changed(dataset.run.begun("clean")) if listed else 0
     write_manifest(folder, __version__, made, items_read)
-    # The bundle itself answers for its fingerprint, which then is part of what is listed.
+    # The bundle's own answers make its reference profile, which the second manifest lists.
     answering = open_bundle(folder, verify=False, network=EVALUATED)
     write_reference_profile(make_reference_profile(dataset, answering), folder)
     write_manifest(folder, __version__, made, items_read)
@@ -114,7 +114,7 @@ def _write_content(
 
 
 def _changed(file: Path) -> int:
-    """When a file was written, microseconds UTC; 0 where it is not there."""
+    """Time a file was written, microseconds UTC; 0 where it does not exist."""
     return file.stat().st_mtime_ns // 1000 if file.exists() else 0
 
 

@@ -1,4 +1,4 @@
-"""The network's graphs as ONNX, and the proof that they give torch's numbers."""
+"""Exports the network's graphs to ONNX and checks that they give torch's numbers."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def example_content(shape: NetworkShape, rng: np.random.Generator, n_items: int)
 
 
 def _difference_of_items(networks: Networks, folder: Path, rng: np.random.Generator) -> float:
-    """Between the vectors of new items in the networks themselves and by the graph."""
+    """Largest difference between new items' vectors in torch and in the ONNX graph."""
     tower, worst = ItemTower(folder), 0.0
     for n_items in (1, 7, 100):
         content = example_content(networks.shape, rng, n_items)
@@ -220,8 +220,8 @@ def _write(
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """No word from a logger below an error: torch warns of every absent library, the optimiser
-    of every constant it does not fold."""
+    """Silence a logger below errors: torch warns about every absent library, the optimiser about
+    every constant it does not fold."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

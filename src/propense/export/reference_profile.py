@@ -1,4 +1,4 @@
-"""Taking a bundle's fingerprint while it is packed."""
+"""Computes a bundle's reference profile while it is packed."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from propense.schemas import (
 )
 
 MAX_ROWS: Final = 5_000
-"""Evenly spaced among all, for features, answers and lists: deciles need no more."""
+"""Rows for features, answers and lists, evenly spaced: deciles need no more."""
 MOST_ITEMS: Final = 100
 AT_ONCE: Final = 2_000
 
 
 def make_reference_profile(dataset: Dataset, bundle: Bundle) -> ReferenceProfile:
-    """What live inputs and answers will be held against.
+    """The profile that live inputs and answers will be compared to.
 
-    `bundle` should be opened with the evaluated network: it has not seen the moments of
-    validation it answers here, as the serving one will not have seen tomorrow's. The same
-    data and bundle give the same fingerprint.
+    `bundle` should be opened with the evaluated network: it has not seen the validation rows it
+    answers here, as the serving one will not have seen tomorrow's. The same
+    data and bundle give the same profile.
     """
     histories, encoder = dataset.histories, dataset.encoder
     part = event_parts(dataset)
@@ -103,7 +103,7 @@ def make_bounds(dataset: Dataset, typical: np.ndarray) -> Bounds:
     counts: dict[str, Range] = {}
     for number in np.unique(histories.action).tolist():
         of = histories.action == number
-        # An action that train lacks shares the bounds of all.
+        # An action that train lacks has the bounds of all actions.
         if number >= FIRST_KNOWN:
             word = dataset.encoder.actions.word(number)
             _add(values, word, histories.value[of], histories.value[of & typical])
@@ -141,9 +141,8 @@ def _shares(index: np.ndarray, words: tuple[str, ...]) -> dict[str, float]:
 
 
 def _rows_asked(dataset: Dataset, part: np.ndarray) -> tuple[Ids, Ints, Ints]:
-    """(user, as_of, end) just after events of validation, or of train if that has none;
-    where there are no events, validation's rows. `end` is the absolute index, exclusive, of
-    what is seen."""
+    """(user, as_of, end) just after events of validation, or of train if that has none; where there
+    are no events, validation's rows. `end` is the absolute event index, exclusive."""
     histories, rows = dataset.histories, dataset.rows
     for wanted in (VALIDATION, TRAIN):
         event = _spread(np.flatnonzero(part == wanted))
@@ -164,7 +163,7 @@ def _rows_asked(dataset: Dataset, part: np.ndarray) -> tuple[Ids, Ints, Ints]:
 
 
 def _end_of_time(histories: Histories, event: Ints, user: Ids) -> Ints:
-    """End of the events that share a time with those at `place`."""
+    """End (exclusive) of the events that share a time with those at `event`."""
     end, stop = event + 1, histories.offsets[1:][user]
     while True:
         more = end < stop
@@ -184,7 +183,7 @@ def _spread(indices: Ints) -> Ints:
 def _answers(
     dataset: Dataset, bundle: Bundle, user: Ids, as_of: Ints, end: Ints
 ) -> tuple[dict[str, Histogram], ItemShares]:
-    """What the bundle answers at the moments."""
+    """Distributions of the bundle's answers and lists on these rows."""
     clock = dataset.clock()
     scores, lists = [], []
     for begin in range(0, len(user), AT_ONCE):

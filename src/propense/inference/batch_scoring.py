@@ -1,4 +1,4 @@
-"""Every customer's probabilities, expected value and top items, at the speed of the bundle."""
+"""Scores every customer: probabilities, expected values and top items by the active bundle."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def score_all(
     kind: Literal["parquet", "csv"] = "parquet",
     progress: Progress | None = None,
 ) -> int:
-    """Write a row a customer to `out`, as of just after the last event; returns how many. Who was
-    erased has none.
+    """Write a row for each customer to `out`, as of just after the last event; returns how many.
+    Erased customers have no row.
 
     Columns: user_id, as_of, p_GOAL or expected_GOAL for each goal, items and item_scores
     (best first; in CSV joined by "|").
@@ -69,7 +69,7 @@ def score_all(
 
 
 def score_user(settings: Settings, user_id: str) -> dict[str, Any]:
-    """One customer's answers, with item titles, for people.
+    """One customer's answers, with item titles, for display.
 
     Raises SettingsError naming the nearest id where there is no such customer.
     """

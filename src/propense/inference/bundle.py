@@ -1,4 +1,4 @@
-"""A bundle, opened: everything a decision is made from. No torch, no table engine."""
+"""An opened bundle: everything that answers are made from. No torch, no table engine."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ REFRESHED: Final = "refreshed"
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """How one goal is answered."""
+    """Which model answers one goal, and its calibration."""
 
     goal: GoalPlan
     champion: Literal["network", "rival", "average"]
     rival: str | None = None
     calibrators: dict[str, Calibrator] = {}
-    """Of each model of a binary goal."""
+    """Model -> its calibrator, for a binary goal."""
     scales: dict[str, ValueCalibrator] = {}
-    """Of each model of a value goal."""
+    """Model -> its calibrator, for a value goal."""
     threshold: float | None = None
 
 
 class Info(msgspec.Struct, frozen=True, kw_only=True):
-    """bundle.json: what is in the bundle and how its parts play together."""
+    """bundle.json: the bundle's parts and how answers combine them."""
 
     name: str
     currency: str
@@ -75,13 +75,13 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     item_champion: str = NETWORK
     gate: tuple[float, float, float] | None = None
     owned: list[int] | None = None
-    """Actions that make an item the customer's own; None where people take it again."""
+    """Actions that make an item the customer's own; None where customers repeat items."""
     k: int = 10
     end: int | None = None
-    """Moment of the last event the bundle was made from."""
+    """Time of the last event that the bundle was made from, seconds UTC."""
     refreshed: bool = False
     timeless: bool = False
-    """Whether goals were learned from whole histories, without moments; then they are asked so."""
+    """Whether goals were trained on whole histories without as-of times, and are answered so."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Bundle:
     goal_rivals: dict[str, GoalRival]
     item_rival: ItemRival | None
     tower: ItemTower
-    """What makes vectors of new items."""
+    """Makes the vectors of new items."""
 
     def clock(self, histories: Histories) -> EventClock:
         """The local calendar of every event."""
@@ -164,7 +164,7 @@ class Bundle:
 
     @cached_property
     def reference_profile(self) -> ReferenceProfile:
-        """What it was trained on and how it answers."""
+        """How training's events, features, answers and lists were distributed."""
         return read_reference_profile(self.folder)
 
     def item_scores(
@@ -175,12 +175,12 @@ class Bundle:
         end: Ints,
         heads: tuple[ItemHead, ...] | None = None,
     ) -> Floats:
-        """What the champion of the lists holds of every item after the events before `end`,
-        (n, n_items), not below 0, before anything is left out: `recommend` ranks by these.
+        """The list champion's score of every item after the events before `end`, (n, n_items), at
+        least 0, before any item is left out: `recommend` ranks by these.
 
-        Of the network they are probabilities; a rival holds nothing of items that came after
-        it. `heads` weigh the actions otherwise than the bundle does. Raises ValueError where
-        the bundle recommends nothing.
+        The network's scores are probabilities; a rival scores items that are newer than it 0.
+        `heads` replace the bundle's weights of the actions. Raises ValueError where the bundle
+        recommends nothing.
         """
         if self.ranker is None:
             raise ValueError("this bundle recommends nothing: its run had no items")
@@ -194,7 +194,7 @@ class Bundle:
         return ranker.probabilities(wanted, share, histories, user, end)
 
     def _as_packed(self, histories: Histories) -> Histories:
-        """Histories as a rival reads them: an item that came after it is one unseen."""
+        """Histories as a rival reads them: items newer than the bundle become UNSEEN."""
         n_packed = self.info.shape.n_items
         if self.encoder.items.size == n_packed:
             return histories

@@ -1,4 +1,4 @@
-"""A bundle that also knows items which came after it was made."""
+"""Adds items to a bundle after it was packed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundl
     A record has `item_id` and columns of the catalogue; a missing one is a missing value. A
     new item has its vector from its content at once. One that the bundle was made with keeps
     the vector it has: rules and answers see the change, the network after the next training.
-    Lists of a rival hold nothing of items that came after it. The files stay as they are.
+    A rival never lists items that are newer than it. The files are not changed.
 
     Raises SourceError on a record that does not fit the catalogue, BundleError where items
     would be new to a network that knows them by events alone.

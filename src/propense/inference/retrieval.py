@@ -1,8 +1,8 @@
-"""Lists out of very large catalogues: a few hundred items that may win, scored like all.
+"""Candidate retrieval for very large catalogues: a few hundred items, scored as if all were.
 
-Nominated are what the index finds nearest to what the customer looks for, what was counted to
-follow the items that the counts look at, all they took themselves, and the most popular.
-Everything else is bounded, so that a list can say whether it is sure.
+Candidates are the items whose vectors are nearest to what the customer looks for, the items that
+usually follow the customer's recent ones, the customer's own items, and the most popular. The
+scores of all others are bounded, so that a list can tell whether it is exact.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from propense.models.top_k import best_indices
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids
 
 NEAREST: Final = 400
-"""Items of each head that the index gives."""
+"""Items that the index returns for each head."""
 POPULAR: Final = 200
 _SAMPLE: Final = 16_384
-"""Items from which the mass of all that are not nominated is estimated."""
+"""Items from which the mass of all other items is estimated."""
 _SEED: Final = 0
 
 
 class Retriever:
-    """Nominates and scores. Nothing of it changes."""
+    """Retrieves candidates and scores them. Immutable."""
 
     def __init__(self, bundle: Bundle, cache: Path | None = None) -> None:
         """Builds the index: some seconds for a million items, see `ItemIndex.build`."""
@@ -59,8 +59,8 @@ class Retriever:
     ) -> Candidates:
         """Candidates for the only customer of `histories`, who has events.
 
-        Their scores are those of the whole catalogue up to one factor, but for the mass of
-        items that nobody nominated, which is estimated. `nearest` items a head are taken.
+        Their scores are those of the whole catalogue up to one factor, except that the mass of
+        all other items is estimated. `nearest` items are retrieved for each head.
         """
         ranker = self._ranker
         weighted = ranker.heads if heads is None else heads
@@ -75,7 +75,7 @@ class Retriever:
         logits = wanted @ ranker.item_vectors[items].T
         masses = self._masses(wanted, items, logits)
         network = belief @ np.exp(logits - masses[:, None])
-        # Nothing outside is nearer than the last that the index gave, of any head.
+        # No other item is nearer than the last one that the index returned, for any head.
         least = np.where(np.isfinite(products[:, -1]), products[:, -1], -np.inf)
         outside = float(belief @ np.exp(least - masses))
         gate, counts = ranker.gate, ranker.counts
@@ -120,7 +120,7 @@ class Retriever:
     def _counted(
         self, counts: TransitionCounts, histories: Histories, end: int, items: Ids
     ) -> tuple[Doubles, float]:
-        """What the counts hold of `items`, and the most they hold of any other."""
+        """The counts' probability of `items`, and the highest of any other item."""
         out = np.zeros(len(items))
         total = stored = 0.0
         for item, weight in recent_items(counts, histories, end):
@@ -142,7 +142,7 @@ class Retriever:
         return out, max(others, 1 / n_rankable) if len(unmet) else others
 
     def _own(self, histories: Histories, end: int, items: Ids) -> tuple[Doubles, float]:
-        """What the customer's own frequencies hold of `items`, and the most of any other."""
+        """The own frequencies' probability of `items`, and the highest of any other item."""
         own_items = histories.item[:end]
         own_items = own_items[own_items >= FIRST_KNOWN]
         distinct, times = np.unique(own_items, return_counts=True)
@@ -157,7 +157,7 @@ class Retriever:
 
 
 def needs_retrieval(bundle: Bundle) -> bool:
-    """Whether the catalogue is too large to be scored whole for every question."""
+    """Whether the catalogue is too large to be scored whole for every request."""
     ranker = bundle.ranker
     if ranker is None or bundle.item_rival is not None:
         return False
@@ -165,6 +165,6 @@ def needs_retrieval(bundle: Bundle) -> bool:
 
 
 def _log(opinion: Doubles | Floats | float) -> Doubles:
-    """Logarithm that knows no less than LOG_LEAST, like the whole catalogue's."""
+    """Logarithm, at least LOG_LEAST, as for the whole catalogue."""
     out: Doubles = np.maximum(np.log(np.maximum(opinion, np.exp(LOG_LEAST))), LOG_LEAST)
     return out

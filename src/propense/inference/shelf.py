@@ -25,7 +25,7 @@ CURRENT: Final = "current.json"
 
 
 class Promotion(msgspec.Struct, frozen=True):
-    """One change of what serves."""
+    """One change of the active bundle."""
 
     version: str
     reason: str
@@ -33,7 +33,7 @@ class Promotion(msgspec.Struct, frozen=True):
 
 
 class Current(msgspec.Struct, frozen=True):
-    """What serves, and what served before; the last entry is the one in force."""
+    """The active bundle and those before it; the last entry is the active one."""
 
     history: list[Promotion] = []
 
@@ -50,12 +50,12 @@ class Version(msgspec.Struct, frozen=True):
     made: str
     serving: bool
     error: str = ""
-    """Why it cannot serve: another format, or a manifest that cannot be read, whose content and
-    moment are then empty."""
+    """Why it cannot serve: another format, or an unreadable manifest; `content` and `made` are then
+    empty."""
 
 
 def list_versions(shelf: Path) -> list[Version]:
-    """Every bundle, oldest first, those that cannot serve as well."""
+    """Every bundle, oldest first, including those that cannot serve."""
     current = read_current(shelf).version
     versions = []
     for folder in sorted(shelf.glob("v*")) if shelf.exists() else []:
@@ -80,7 +80,7 @@ def next_version(shelf: Path) -> str:
 
 
 def read_current(shelf: Path) -> Current:
-    """What serves. An empty shelf serves nothing."""
+    """The active bundle; an empty shelf has none."""
     try:
         return msgspec.json.decode((shelf / CURRENT).read_bytes(), type=Current)
     except FileNotFoundError:
@@ -90,7 +90,7 @@ def read_current(shelf: Path) -> Current:
 
 
 def serving_bundle(shelf: Path) -> Path:
-    """Folder of the bundle that serves. Raises BundleError if there is none."""
+    """Folder of the active bundle. Raises BundleError if there is none."""
     version = read_current(shelf).version
     if version is None:
         raise BundleError(f"shelf {str(shelf)!r} is empty; make a bundle with: propense run")
@@ -107,10 +107,10 @@ def find_version(shelf: Path, version: str) -> Path:
 
 
 def activate(shelf: Path, version: str, reason: str, made: str) -> None:
-    """Let `version` serve from now on, without a gate; the change is recorded.
+    """Make `version` the active bundle without checking the gate; the change is recorded.
 
-    Raises BundleError naming the nearest version where there is none of that name, and where
-    it is of another format.
+    Raises BundleError for an unknown version, naming the nearest, and for a bundle of another
+    format.
     """
     read_manifest(find_version(shelf, version), verify=False)
     current = read_current(shelf)
@@ -120,24 +120,24 @@ def activate(shelf: Path, version: str, reason: str, made: str) -> None:
 def promote(
     shelf: Path, version: str, reason: str | None, made: str, public_keys: Sequence[bytes] = ()
 ) -> None:
-    """Let `version` serve, if it passes the gate: it is not worse, outside the intervals of
-    their reports, than what serves now, nor than a plain rival. A `reason` overrules the gate
-    and is recorded; it overrules neither a changed file nor a missing signature.
+    """Activate `version` if it passes the gate: outside the reports' intervals it must not be worse
+    than the active bundle, nor than a plain rival. A `reason` overrides the gate and is recorded;
+    it overrides neither a changed file nor a missing signature.
 
-    Raises BundleError naming what is worse and by how much, or what was changed.
+    Raises BundleError naming what is worse and by how much, or which file was changed.
     """
     read_manifest(find_version(shelf, version), public_keys=public_keys)
     worse = _what_is_worse(shelf, version)
     if worse and not reason:
         raise BundleError(
-            f"bundle {version!r} was not promoted: {'; '.join(worse)}. To promote it all the "
-            f"same, give a reason: propense shelf promote {version} --reason '...'"
+            f"bundle {version!r} was not promoted: {'; '.join(worse)}. To promote it anyway, "
+            f"give a reason: propense shelf promote {version} --reason '...'"
         )
     activate(shelf, version, reason or "not worse than what served", made)
 
 
 def _what_is_worse(shelf: Path, version: str) -> list[str]:
-    """Sentences on what speaks against the bundle; none where nothing does."""
+    """Reasons against the bundle, as sentences; empty where there are none."""
     try:
         report = report_from_json(shelf / version / REPORT)
     except EvaluationError as error:
@@ -202,7 +202,7 @@ def version_before(shelf: Path) -> str:
 
 
 def rollback(shelf: Path, made: str, public_keys: Sequence[bytes] = ()) -> str:
-    """Let the bundle before the present one serve again; returns its name.
+    """Activate the bundle that was active before the present one; returns its name.
 
     Raises BundleError where there is none, it was changed, or none of `public_keys` signed it.
     """

@@ -1,7 +1,7 @@
-"""One customer in microseconds: the numbers of scorer and ranker without the making of batches.
+"""One customer in microseconds: the results of scorer and ranker without building batches.
 
-The batched code spends most of a single customer's time on grouping, padding and ragged
-ranges of one row. Tests hold the two equal.
+For a single customer the batched code spends most of its time on grouping, padding and ragged
+ranges of one row. Tests check that both give the same numbers.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _add_rows(counts: TransitionCounts, items: Ints, weights: Floats) -> Floats:
 def recent_items(
     counts: TransitionCounts, histories: Histories, end: int
 ) -> list[tuple[int, float]]:
-    """(item, weight) of the events of the last places, as `Trails.recent` weighs them."""
+    """(item, weight) of the events of the last positions, weighted as by `RecentItems.recent`."""
     settings = counts.settings
     item, time = histories.item[:end], histories.time[:end]
     named = item >= FIRST_KNOWN
@@ -136,9 +136,9 @@ def recent_items(
 
 
 def _position_start(items: list[int], times: list[int], stop: int) -> int:
-    """Where the place begins whose last event is the one before `stop`.
+    """The first event of the position whose last event is the one before `stop`.
 
-    A moment that begins with the one item of the moment before is at the same place.
+    A moment that begins with the only item of the moment before has the same position.
     """
     start = _moment_start(times, stop)
     while start > 0:

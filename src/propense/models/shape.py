@@ -1,4 +1,4 @@
-"""What a customer network is built from: one dial, the rest derived from the data."""
+"""The sizes of a customer network: one setting, the rest derived from the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ItemHead(msgspec.Struct, frozen=True):
     name: str
     actions: tuple[int, ...]
     weight: float
-    """Of its probabilities in a recommendation; 0 only teaches the trunk."""
+    """Weight of its probabilities in a recommendation; with 0 it only trains the shared layers."""
 
 
 WEIGHTS: Final = 8
@@ -45,7 +45,7 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
     timed: bool
     item_heads: tuple[ItemHead, ...] = ()
     n_seen: int = 0
-    """Items below this index were seen in train; the rest speak by their content alone."""
+    """Items below this index were seen in train; the others are known by their content alone."""
     content_cardinalities: tuple[int, ...] = ()
     n_content_numeric: int = 0
     text_buckets: int = 0
@@ -58,7 +58,7 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
     dropout: float = 0.2
     table_dropout: float = 0.1
     ensemble: int = 1
-    """Networks of this shape, trained apart and averaged."""
+    """Networks of this shape, trained independently and averaged."""
     packed: int = 1
     """Tabular parts in each network, trained in the same steps and averaged."""
 
@@ -68,7 +68,7 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def graphs(self) -> tuple[str, ...]:
-        """The graphs this network is asked by: its goals, the next item, or both."""
+        """The graphs this network has: its goals, the next item, or both."""
         asked = ((GOALS_GRAPH, bool(self.goals)), (NEXT_ITEM_GRAPH, bool(self.item_heads)))
         return tuple(graph for graph, there in asked if there)
 
@@ -82,7 +82,7 @@ class NetworkShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dial(msgspec.Struct, frozen=True):
-    """What `[model] size` stands for."""
+    """The sizes that `[model] size` chooses."""
 
     dim: int
     n_layers: int

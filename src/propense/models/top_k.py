@@ -10,7 +10,7 @@ from propense.models.counts.recent_items import row_offsets
 from propense.schemas import NONE, Floats, Ids, Ints
 
 LEAST: Final = np.finfo(np.float32).min
-"""No score is lower; what is, is minus infinity."""
+"""The lowest score; anything below it is minus infinity."""
 
 
 def best_indices(scores: Floats, k: int) -> Ints:

@@ -1,4 +1,4 @@
-"""What a killed training needs to go on as if nothing had happened. No pickle."""
+"""Checkpoints: what a killed training needs to continue with the same bits. No pickle."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Best(msgspec.Struct, frozen=True):
 
 
 class Training(msgspec.Struct, frozen=True):
-    """How one network came to be."""
+    """How one network was trained."""
 
     curves: list[EpochRecord]
     passes: dict[str, int]
     """Graph -> passes up to and including its best one."""
     cut_short: bool = False
-    """The time allowed ended it."""
+    """Whether [train] max_minutes ended it."""
 
     @property
     def seconds(self) -> float:
-        """Of all passes, without the validation after each."""
+        """Duration of all passes, without the validation after each."""
         return sum(record.seconds for record in self.curves)
 
 
@@ -62,7 +62,7 @@ class State(msgspec.Struct, kw_only=True):
     cut_short: bool = False
 
     def summary(self) -> Training:
-        """What is told of a training that is done."""
+        """The record of a finished training."""
         passes = {graph: best.epoch + 1 for graph, best in self.best.items()}
         return Training(self.curves, passes, self.cut_short)
 
@@ -91,13 +91,16 @@ def write_checkpoint(
 
 
 def read_checkpoint(folder: Path, inputs_hash: str) -> tuple[State, dict[str, Tensor]] | None:
-    """The last checkpoint made from the same data and settings, or None."""
+    """The last checkpoint of the same version, data and settings; otherwise None."""
     file = folder / "checkpoint.safetensors"
     if not file.exists():
         return None
     with safe_open(file, framework="pt") as stream:
         metadata: dict[str, str] = stream.metadata()
-    state = msgspec.json.decode(metadata["state"], type=State)
+    try:
+        state = msgspec.json.decode(metadata["state"], type=State)
+    except msgspec.ValidationError:  # another version's state has other fields
+        return None
     if state.inputs_hash != inputs_hash:
         return None
     return state, load_file(file)

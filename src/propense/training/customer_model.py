@@ -1,4 +1,4 @@
-"""The customer network as it is judged and packed: weights, counts, gate and curves."""
+"""The customer model as it is evaluated and packed: weights, counts, gate and curves."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ from propense.training.warm_start import (
 
 
 class Notes(msgspec.Struct, frozen=True):
-    """How the network came to be; training/customer_model.json."""
+    """How the network was trained; training/customer_model.json."""
 
     trainings: list[Training]
-    """One a network of the ensemble."""
+    """One entry for each network of the ensemble."""
     n_rows: int
     n_rows_available: int
     gate: tuple[float, float, float] | None = None
     """Powers of network, counts and own frequencies."""
     dials: Dials | None = None
-    """What the search of `[tuning]` chose; None where there was none."""
+    """The values that the search of `[tuning]` chose; None without a search."""
     trials: int = 0
     transferred: TransferReport | None = None
-    """What it took over from an earlier training; None where it began cold."""
+    """What was transferred from an earlier training; None where it began cold."""
     cold: str = ""
     """Why it began cold."""
 
 
 @dataclass(frozen=True)
 class CustomerModel:
-    """Everything the network's answers are made from."""
+    """The trained networks and everything else that their answers need."""
 
     networks: Networks
     scorer: Scorer
@@ -104,9 +104,9 @@ def fit_customer_model(
     progress: Progress | None = None,
     earlier: Path | None = None,
 ) -> CustomerModel:
-    """Train the network, count transitions, learn the gate; all of it ends in `folder`.
+    """Train the network, count transitions and fit the gate; all of it is written to `folder`.
 
-    With `earlier`, the folder of a training on less data, the network begins where that ended.
+    With `earlier`, the folder of a training on less data, the network begins with its weights.
     """
     dials, trials = None, 0
     if settings.tuning is not None:
@@ -142,7 +142,7 @@ def fit_customer_model(
 def choose_initial_weights(
     earlier: Path | None, dataset: Dataset, settings: Settings
 ) -> tuple[InitialWeights | None, str]:
-    """What a training can begin with, and why it begins cold where it does."""
+    """The weights that a training begins with; None and the reason where it begins cold."""
     if settings.train.warm_start == "never":
         return None, '[train] warm_start = "never"'
     if earlier is None or not (earlier / "customer_model.json").exists():
@@ -155,7 +155,7 @@ def choose_initial_weights(
 
 
 def open_model(dataset: Dataset, settings: Settings, folder: Path) -> CustomerModel:
-    """What `learn` left in `folder`."""
+    """The model that `fit_customer_model` wrote to `folder`."""
     set_threads(settings.train.threads)
     notes = read_notes(folder)
     networks = open_networks(folder)
@@ -170,7 +170,7 @@ def open_model(dataset: Dataset, settings: Settings, folder: Path) -> CustomerMo
 
 
 def read_notes(folder: Path) -> Notes:
-    """How the network in `folder` came to be."""
+    """How the network in `folder` was trained."""
     return msgspec.json.decode((folder / "customer_model.json").read_bytes(), type=Notes)
 
 
@@ -182,11 +182,11 @@ def refresh(
     progress: Progress | None = None,
     earlier: Path | None = None,
 ) -> CustomerModel:
-    """The same network refitted up to the last event, for the passes found to be best, from
-    where the judged one began.
+    """The same network refitted up to the last event, for the number of passes that was best, from
+    the same initial weights.
 
-    Nothing is left to judge it by: its report is that of the judged one. Raises TrainError
-    where that one began with `earlier`, and it is gone.
+    No data is left to evaluate it on, so its report is that of the evaluated network. Raises
+    TrainError where that one began with the weights in `earlier`, which are gone.
     """
     part = np.where(dataset.rows.part >= 0, TRAIN, dataset.rows.part).astype(np.int8)
     everything = replace(dataset, rows=replace(dataset.rows, part=part))
@@ -198,8 +198,8 @@ def refresh(
         initial, why = choose_initial_weights(earlier, dataset, settings)
         if initial is None:
             raise TrainError(
-                f"the network began where an earlier training ended, and cannot be refitted from "
-                f"there: {why}; train it again with: propense train --force"
+                f"the network began with an earlier training's weights and cannot be refitted from "
+                f"them: {why}; train it again with: propense train --force"
             )
     if evaluated.notes.dials is not None:
         settings = evaluated.notes.dials.applied_to(settings)

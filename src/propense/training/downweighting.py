@@ -1,4 +1,4 @@
-"""The data set as it is learned from: customers who push an item teach less, or nothing."""
+"""Shilling defence: train on fewer, or none, of the customers who push an item."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from propense.settings import Settings
 
 
 def downweight_shilling(dataset: Dataset, settings: Settings) -> Dataset:
-    """The data set in which a customer of weight w (see encoding/trust.py) is learned from
-    with chance w, drawn once by seed and id; the same one where all weigh 1, or where
-    `[train] trust` is false.
+    """The data set with each customer of weight w (see encoding/shilling.py) in train with
+    probability w, drawn once by seed and id; the same data set where all weigh 1, or where
+    `[train] downweight_shilling` is false.
 
-    Who is not drawn teaches neither the network nor the counts nor popularity nor a rival what
-    to show; goals still learn from them, and validation and test stay what they are.
+    Customers who are not drawn train neither the network's next item nor the counts, popularity
+    or a rival's lists; goals still learn from them, and validation and test do not change.
     """
     weights = weights_of(dataset, settings)
     suspects = np.flatnonzero(weights < 1)
@@ -37,13 +37,13 @@ def downweight_shilling(dataset: Dataset, settings: Settings) -> Dataset:
 
 
 def read_until(dataset: Dataset, ends: Ints) -> Dataset:
-    """The data set of which the events before `ends` (n_users,) are learned from, and counted."""
+    """The data set whose train events, and item counts, are those before `ends` (n_users,)."""
     counts = count_items(dataset.histories, ends, dataset.encoder.items.size)
     return replace(dataset, train_end=ends, popularity=counts / max(int(counts.sum()), 1))
 
 
 def weights_of(dataset: Dataset, settings: Settings) -> Doubles:
-    """(n_users,) how far each customer is trusted."""
+    """(n_users,) weight of each customer, 0 to 1."""
     histories = dataset.histories
     if not settings.train.downweight_shilling or not histories.n_events:
         return np.ones(histories.n_users)
@@ -59,13 +59,13 @@ def count_shilling(dataset: Dataset, settings: Settings) -> tuple[int, int]:
 
 
 def draw_number(user_id: str, seed: int) -> float:
-    """A number in [0, 1) that hangs on the customer and the seed alone."""
+    """A number in [0, 1) that depends on the customer and the seed alone."""
     digest = blake2b(f"trust {seed} {user_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2.0**64
 
 
 def find_successes(dataset: Dataset) -> npt.NDArray[np.bool_]:
-    """(n_events,) the events that speak for their item."""
+    """(n_events,) the events that count as a success of their item."""
     histories, positive = dataset.histories, dataset.encoder.positive
     if not positive:
         return np.asarray(histories.item >= FIRST_KNOWN)

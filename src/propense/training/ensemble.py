@@ -1,4 +1,4 @@
-"""The networks of an ensemble in training: side by side where there are threads for it."""
+"""Trains the networks of an ensemble, several at a time where there are threads for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from propense.training.validation import Validator
 def count_at_once(n_networks: int, threads: int) -> int:
     """Networks trained at the same time; each has its even share of the threads.
 
-    The steps of small data are too short to be shared among threads, whole networks are not.
+    A step of small data is too short to be divided among threads; whole networks are not.
 
     >>> count_at_once(2, 1), count_at_once(2, 8), count_at_once(8, 2)
     (1, 2, 2)

@@ -1,4 +1,4 @@
-"""The train part as examples: windows of events, the moments and items they are asked for."""
+"""The train part as examples: windows of events, and the queries and next items in each."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from propense.encoding.windows import Pairs, Windows, cut_windows, find_pairs, o
 from propense.schemas import FIRST_KNOWN, AsOfRows, Histories, Ints, TableFeatures
 
 PASS_CELLS = 2_000_000
-"""Events and moments of one pass at most: on large data a pass is a random share of the
-windows, so that validation is asked often enough to stop in time."""
+"""Most events and queries of one pass: on large data a pass is a random share of the windows, so
+that validation runs often enough to stop in time."""
 QUERIES_PER_WINDOW = 8
-"""Moments of one window asked in one pass; others have their turn in later passes."""
+"""Most queries of one window in one pass; the others follow in later passes."""
 
 
 PART_PADDING = 64
@@ -76,7 +76,7 @@ def collect_examples(
     head_of_action: Ints,
     max_length: int,
 ) -> Examples:
-    """Windows over the train events and who asks what of them."""
+    """Windows over the train events, with the queries and next-item pairs of each."""
     wanted = (
         head_of_action[histories.action] >= 0 if histories.n_events else np.zeros(0, dtype=bool)
     )
@@ -84,7 +84,7 @@ def collect_examples(
     visible = visible_end(histories, rows.user, rows.as_of)
     teaches = train_end > histories.offsets[:-1]
     teaches[rows.user] = True
-    # A row of a customer whose events end before its moment still belongs to the last window.
+    # A row whose as-of time is after the customer's last event still belongs to the last window.
     reach = train_end.copy()
     np.maximum.at(reach, rows.user, visible)
     windows = cut_windows(histories, reach, np.flatnonzero(teaches), max_length)
@@ -97,7 +97,7 @@ def collect_examples(
 def draw_steps(
     examples: Examples, max_cells: int, rng: np.random.Generator
 ) -> tuple[list[list[Ints]], Sequences]:
-    """One pass: the windows of each step, in parts of like length, and the moments asked of each.
+    """One pass: the windows of each step, in parts of similar length, and the queries of each.
 
     A step holds windows drawn by chance, whatever their length: customers with short
     histories answer differently from those with long ones, and steps that met only one kind
@@ -119,7 +119,7 @@ def draw_steps(
 
 
 def part_by_length(chosen: Ints, size: Ints) -> list[Ints]:
-    """Sequences dealt into parts, longest first; each pads PART_PADDING cells at most.
+    """Sequences divided into parts, longest first; each pads PART_PADDING cells at most.
 
     >>> [part.tolist() for part in part_by_length(np.arange(4), np.array([90, 3, 4, 80]))]
     [[0, 3], [2, 1]]
@@ -129,7 +129,7 @@ def part_by_length(chosen: Ints, size: Ints) -> list[Ints]:
     total = np.append(0, np.cumsum(sizes))
     parts, begin = [], 0
     while begin < len(chosen):
-        # Cells padded if the part went on to each of the next places.
+        # Cells padded if the part extended to each of the next positions.
         padded = sizes[begin] * np.arange(1, len(chosen) - begin + 1) - (
             total[begin + 1 :] - total[begin]
         )
@@ -162,7 +162,7 @@ def build_batch(examples: Examples, chosen: Ints, queries: Sequences) -> Batch:
     plan = place_queries(queries, chosen)
     row = np.maximum(plan.row, 0)
     as_of = examples.rows.as_of[row] if len(examples.rows) else np.zeros(row.shape, np.int64)
-    # A window owns the targets whose end lies in (own, stop]: the end of event e is e + 1.
+    # A window owns the targets whose end is in (own, stop]: the end of event e is e + 1.
     first = np.searchsorted(examples.pairs.target, np.maximum(own, start))
     last = np.searchsorted(examples.pairs.target, stop)
     n_pairs = np.maximum(last - first, 0)

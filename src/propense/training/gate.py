@@ -1,4 +1,5 @@
-"""How far network, counts and own frequencies are believed: learned on validation."""
+"""The powers of network, counts and own frequencies in the product of experts, fitted on
+validation."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Targets
 
 MOST_CELLS, HELD_CELLS = 1 << 25, 1 << 22
 """Rows times items that the powers are learned on, and those of them that are held at once: 32 MB.
-The powers of the held ones are nearly those of all, whose opinions are formed anew each step."""
+The powers of the held ones are nearly those of all, whose opinions are recomputed each step."""
 _STEPS = 50
 _PRIOR_ROWS, _LEAST_PRIOR = 20.0, 1e-3
 """Pull towards the network alone, which decides where rows are few or the two say the same."""
@@ -34,7 +35,7 @@ def fit_gate(
     """The gate that makes the validation targets most likely among what may be listed.
 
     `ranker` holds the counts; `owned` (n_actions,) marks the actions that take an item out of
-    the lists; None where nothing does, and then the customer's own frequencies are heard too.
+    the lists; None where nothing does, and then the customer's own frequencies count too.
     All opinions are of data that none has seen, so none is flattered. The likelihood is
     concave in the powers.
     """
@@ -65,7 +66,7 @@ def climb(blocks: Iterable[OpinionBlock], near: Gate | None = None) -> Gate:
     free = np.ones(n_opinions, bool)
     powers = _climb(blocks, free, start[:n_opinions])
     while (powers < 0).any():
-        # An opinion that misleads is not heard at all.
+        # An opinion with a negative power is left out.
         free &= powers >= 0
         powers = _climb(blocks, free, powers)
     return Gate(*(powers if powers.any() else _START[:n_opinions]).tolist())
@@ -96,7 +97,7 @@ def _climb(blocks: Iterable[OpinionBlock], free: np.ndarray, start: Doubles) -> 
 
 
 class OpinionBlock:
-    """Opinions of some rows, and the items that came."""
+    """The opinions of some rows, and their next items."""
 
     def __init__(self, opinions: Sequence[Floats], targets: Targets) -> None:
         self.opinions = opinions
@@ -111,7 +112,7 @@ class OpinionBlock:
     def slopes(self, powers: Doubles) -> tuple[Doubles, Doubles]:
         """Gradient of the log likelihood by the powers, (n_opinions,), and minus its Hessian.
 
-        A row's items share one unit. The gradient is what came less what was expected, the
+        A row's items share one unit. The gradient is observed minus expected, the
         Hessian the covariance of the opinions.
         """
         p = Gate(*powers.tolist()).mix(*self.opinions)
@@ -137,7 +138,7 @@ class OpinionBlock:
 
 @dataclass(frozen=True)
 class _Opinions:
-    """The opinions of every row, formed anew whenever they are gone over."""
+    """The opinions of every row, recomputed in each iteration."""
 
     scorer: Scorer
     ranker: Ranker

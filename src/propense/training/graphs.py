@@ -25,13 +25,13 @@ EVENT_INPUTS = (
 ITEM_INPUTS = ("categorical", "numeric", "text", "text_weight")
 
 Ensemble = Sequence[CustomerNetwork]
-"""Networks of one shape, trained apart; their answers are averaged."""
+"""Networks of one shape, trained independently; their answers are averaged."""
 
 
 class NextItemGraph(nn.Module):
-    """Events -> what each next-item head looks for after each query's last event.
+    """Events -> the vector that each next-item head looks for after each query's last event.
 
-    Item vectors of an ensemble stand side by side, and so does what it looks for: the dot
+    The item vectors of an ensemble are concatenated, and so are the vectors it looks for: the dot
     product of the two is the mean of the networks' scores.
     """
 
@@ -56,7 +56,7 @@ class NextItemGraph(nn.Module):
 
 
 def _seek(network: nn.Module, part: Part, last: Tensor) -> tuple[Tensor, Tensor]:
-    """What one network looks for after the events at `last`, and its opinion of the heads."""
+    """The vector one network looks for after the events at `last`, and its logits of the heads."""
     assert isinstance(network, CustomerNetwork)
     asked = network.read_at(part, last)
     wanted = network.seek(asked.flatten(0, 1)).unflatten(0, (asked.shape[0], asked.shape[1]))
@@ -69,7 +69,7 @@ def _each(item_vectors: Tensor, networks: nn.ModuleList) -> Sequence[Tensor]:
 
 
 class GoalGraph(nn.Module):
-    """Events, moments and their features -> every goal's probability or expected value."""
+    """Events, queries and their features -> every goal's probability or expected value."""
 
     def __init__(self, networks: Ensemble) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class GoalGraph(nn.Module):
         rows, words = numeric.flatten(0, 1), categorical.flatten(0, 1)
         answers = []
         own = _each(item_vectors, self.networks)
-        # Queries stand behind the events; kept in one line of shapes that exporting understands.
+        # Queries follow the events; one expression of shapes, which the exporter understands.
         positions = torch.arange(query_length.shape[1], device=query_length.device)
         positions = (positions + item_vectors.shape[1]).expand(query_length.shape[0], -1)
         for network, vectors in zip(self.networks, own, strict=True):
@@ -116,7 +116,7 @@ class TableGoalGraph(nn.Module):
 
 
 class ItemGraph(nn.Module):
-    """What is said of items that nobody has met -> the vectors that both graphs read.
+    """Content of items without events -> the vectors that both graphs read.
 
     Reads those of ITEM_INPUTS that the networks have columns for. `text` (n, width) is padded
     with n-grams of weight 0. Only one set of vectors where both graphs keep the same weights.
@@ -141,7 +141,7 @@ class ItemGraph(nn.Module):
 
 
 class _Tower(nn.Module):
-    """models.customer.ItemVectors without its table of ids: all of these are unseen."""
+    """models.network.customer.ItemVectors without its table of ids: these items are unseen."""
 
     def __init__(self, items: ItemVectors | None) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ class Networks(NamedTuple):
 
 
 class TorchGraphs:
-    """inference.scorer.Graphs run by torch."""
+    """inference.scoring.scorer.Graphs run by torch."""
 
     def __init__(self, networks: Networks) -> None:
         self.networks = networks
@@ -222,8 +222,8 @@ class TorchGraphs:
 def read_item_vectors(networks: Ensemble, content: Content) -> Floats:
     """(n_items, networks * dim) vectors of the whole vocabulary; row 0 is zero.
 
-    Items that train has not met have no id of their own: with content that alone speaks, as it
-    learned to while ids were hidden, and a new item has the vector it would have had here.
+    Items without train events have no id vector of their own: their vector comes from content
+    alone, as trained while ids were hidden, and a new item gets the vector it would have here.
     """
     shape = networks[0].shape
     if not shape.has_sequence:

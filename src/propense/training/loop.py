@@ -1,4 +1,4 @@
-"""Training: passes over the examples until validation says stop."""
+"""Training of one network: passes over the examples until validation stops improving."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ from propense.training.validation import Scores, Validator
 from propense.training.weight_ema import average_weights
 
 Measure = Callable[[CustomerNetwork, Validator], Scores]
-"""Scores a network on the judge's sample."""
+"""Scores a network on the validator's sample."""
 
 FULL_SOFTMAX_ITEMS = 4096
 """Up to this catalogue every item is a candidate; above it negatives are sampled."""
 NEGATIVES = 2048
 ID_DROPOUT = 0.05
-"""Share of item ids hidden in a step, so that content learns to speak alone."""
+"""Share of item ids hidden in a step, so that content learns to identify items alone."""
 WARMUP_STEPS = 100
 TABLE_DECAY = 0.03
 CLIP = 5.0
@@ -58,18 +58,18 @@ CLIP = 5.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """How one training goes."""
+    """Everything that decides how one training proceeds."""
 
     name: str
-    """Before the passes' numbers in the progress."""
+    """Prefix of the epoch in the progress."""
     seed: int
     learning_rate: float
     passes: dict[str, int]
-    """Graph -> passes at most; without a judge, exactly."""
+    """Graph -> largest number of passes; without a validator, the exact number."""
     patience: int
     max_cells: int
     table_rows: int
-    """Rows of a step of a network without a sequence part."""
+    """Rows in a step of a network without a sequence part."""
     max_seconds: float | None
     checkpoint_seconds: float
     inputs_hash: str
@@ -79,15 +79,15 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step reads: windows, in parts of like length, with the pass's queries, or
-    table rows."""
+    """The input of one step: windows in parts of similar length with the pass's queries, or table
+    rows."""
 
     parts: list[Ints]
     queries: Sequences | None
 
 
 class Trainer:
-    """One network in training; everything it holds is in the checkpoint."""
+    """One network in training; its whole state is in the checkpoint."""
 
     def __init__(
         self,
@@ -129,9 +129,9 @@ class Trainer:
         progress: Progress,
         halted: threading.Event,
     ) -> None:
-        """Train until validation stops improving; `best` ends with the weights of each graph.
+        """Train until validation stops improving; `best` then holds the weights of each graph.
 
-        Without a judge, each graph keeps the average after exactly its own passes. Leaves
+        Without a validator, each graph keeps the average after exactly its own passes. Returns
         within a step once `halted` is set. Raises LossError if the loss stops being finite.
         """
         self._resume()
@@ -193,7 +193,7 @@ class Trainer:
                 batches = [build_batch(self.examples, part, queries) for part in chosen.parts]
                 loss = self._loss(batches, rng)
         if not loss.requires_grad:
-            # Windows that ask nothing, of customers whose events are all of one moment.
+            # Windows without a target, from customers whose events all have one time.
             return 0.0
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -244,7 +244,7 @@ class Trainer:
         return loss
 
     def _vectors(self, needed: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Vectors this step needs; places of the `needed` items, then of negatives."""
+        """The vectors that this step needs; the rows of the `needed` items, then of negatives."""
         assert self.network.items is not None
         if self.shape.n_seen <= FULL_SOFTMAX_ITEMS:
             distinct, index = torch.arange(self.shape.n_seen, device=self.device), needed
@@ -304,7 +304,7 @@ class Trainer:
                 self.best[graph] = weights
         epochs_without_gain = state.epoch - max(best.epoch for best in state.best.values())
         if all(scores.of(graph) is None for graph in self.schedule.passes):
-            # Nothing tells one pass from another: some are made, and the last is kept.
+            # No score distinguishes the passes: some are made, and the last one's weights are kept.
             epochs_without_gain = state.epoch + 1
         exhausted = validator is not None and epochs_without_gain >= self.schedule.patience
         state.epoch, state.step, state.loss_sum, state.epoch_seconds = state.epoch + 1, 0, 0.0, 0.0

@@ -26,12 +26,12 @@ def next_item_loss(
     once, as the target. Uniformly drawn candidates need no logQ correction (Bengio & Senecal
     2008).
 
-    The gradients are made in the same walk over the blocks as the loss, so the matrix of all
+    The gradients are computed in the same loop over the blocks as the loss, so the matrix of all
     scores never exists (as in cut cross-entropy; Wijmans et al. 2024).
     """
     if candidates is None:
         candidates = torch.arange(len(vectors), device=vectors.device)
-    # Its sums run over thousands of scores: never in less than float32.
+    # Its sums run over thousands of scores, so never in less than float32.
     exact = torch.promote_types(torch.promote_types(wanted.dtype, vectors.dtype), torch.float32)
     with torch.autocast(wanted.device.type, enabled=False):
         loss = _CandidateSoftmax.apply(wanted.to(exact), target, vectors.to(exact), candidates)  # type: ignore[no-untyped-call]

@@ -26,8 +26,7 @@ MAX_HEADS = 4
 def derive_shape(
     dataset: Dataset, settings: Settings, like: NetworkShape | None = None
 ) -> NetworkShape:
-    """Every size of the network for this data; what hangs on how much of it there is, as in
-    `like`."""
+    """Every size of the network for this data; sizes that depend on its amount are as in `like`."""
     encoder, content, histories = dataset.encoder, dataset.content, dataset.histories
     dial = DIALS[settings.model.size]
     sequence = histories.n_events > 0
@@ -79,10 +78,10 @@ def _or(value: float | None, derived: float) -> float:
 
 
 def count_seen(dataset: Dataset) -> int:
-    """Item indices below this may occur in what is learned from.
+    """Item indices below this may occur among the train events.
 
-    The encoder's border, moved up where a refreshed network also reads later events: items
-    that the encoder knew from the catalogue alone may have been met by now.
+    It is the encoder's bound, raised where a refreshed network also reads later events: items
+    that the encoder knew from the catalogue alone may have events by now.
     """
     histories = dataset.histories
     position = np.arange(histories.n_events) - np.repeat(
@@ -139,7 +138,7 @@ def content_tensors(content: ItemContent) -> Content:
 
 
 def build_network(dataset: Dataset, shape: NetworkShape, start: list[float]) -> CustomerNetwork:
-    """A fresh network; its heads start at the best constant answers `start`."""
+    """A fresh network; its heads' biases start at the best constant answers `start`."""
     network = CustomerNetwork(shape)
     if network.tabular is not None:
         with torch.no_grad():

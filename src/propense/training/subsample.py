@@ -1,4 +1,4 @@
-"""A share of the train part: whole customers drawn by chance, validation and test untouched."""
+"""A share of the train part: whole customers drawn at random, validation and test unchanged."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from propense.schemas import TRAIN
 def draw_users(dataset: Dataset, share: float, seed: int) -> npt.NDArray[np.bool_]:
     """(n_users,) True for a share of the customers that the train part learns from.
 
-    Of one seed the smaller share is always part of the larger one; at least one customer is
-    drawn where there is any.
+    With one seed a smaller share is always part of a larger one; at least one customer is drawn
+    where there is any.
     """
     teaches = dataset.train_end > dataset.histories.offsets[:-1]
     teaches[dataset.rows.user[dataset.rows.part == TRAIN]] = True
@@ -27,11 +27,11 @@ def draw_users(dataset: Dataset, share: float, seed: int) -> npt.NDArray[np.bool
 
 
 def take_share(dataset: Dataset, share: float, seed: int) -> Dataset:
-    """The data set with a share of its train part; who is not drawn teaches nothing.
+    """The data set with a share of the customers of its train part.
 
-    Their train rows belong to no part and their train events end before they begin, so
-    validation and test, which read whole histories, stay what they are. Vocabularies, scales
-    and bins remain those of the whole train part.
+    The train rows of the others belong to no part and their train events are empty. Validation
+    and test, which read whole histories, do not change. Vocabularies, scales and bins remain
+    those of the whole train part.
     """
     drawn = draw_users(dataset, share, seed)
     rows, histories = dataset.rows, dataset.histories

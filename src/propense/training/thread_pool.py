@@ -1,4 +1,4 @@
-"""Work that runs in threads of its own: the error of one, or an interruption, ends all."""
+"""Jobs in threads of their own: the error of one, or an interruption, ends all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import torch
 
 Job = Callable[[threading.Event], None]
-"""Should leave soon once the event is set."""
+"""It should return soon once the event is set."""
 
 
 def run_in_threads(jobs: Sequence[Job], at_once: int, threads: int) -> None:
     """Run `jobs` in order, `at_once` at a time; each has its even share of torch's `threads`.
 
-    After an error, which is raised, those that wait do not begin.
+    After an error, which is raised, waiting jobs do not begin.
     """
     halted = threading.Event()
 
@@ -25,7 +25,7 @@ def run_in_threads(jobs: Sequence[Job], at_once: int, threads: int) -> None:
         try:
             job(halted)
         except Exception:
-            # Before this thread takes up the next one.
+            # Set before this thread's worker takes the next job from the queue.
             halted.set()
             raise
 
@@ -37,7 +37,7 @@ def run_in_threads(jobs: Sequence[Job], at_once: int, threads: int) -> None:
                 for future in as_completed(futures):
                     future.result()
             finally:
-                # Leaving the pool waits for what still runs.
+                # Leaving the pool waits for the jobs that still run.
                 halted.set()
     finally:
         torch.set_num_threads(threads)

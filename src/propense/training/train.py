@@ -48,11 +48,11 @@ from propense.training.warm_start import (
 )
 
 _SEED_STEP = 1_000_003
-"""Between the networks of an ensemble, so that runs of neighbouring seeds share none."""
+"""Added to the seed for each network, so that runs with neighbouring seeds share no network."""
 STEPS_A_PASS = 160
-"""What a small set's pass is cut into: larger steps learn less from the same examples."""
+"""Steps of a small data set's pass: larger steps learn less from the same examples."""
 MIN_CELLS, MAX_CELLS = 256, 4096
-"""Events and moments of a step: smaller ones waste the processor, larger ones examples."""
+"""Events and queries of a step: smaller ones waste the processor, larger ones examples."""
 TABLE_STEPS, MIN_ROWS, MAX_ROWS = 100, 32, 2048
 """The same for a plain table: steps of a pass, and the rows of one."""
 MAX_VALIDATION_ROWS = 10_000
@@ -61,18 +61,18 @@ MAX_VALIDATION_ROWS = 10_000
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network with each graph's best weights, and how it came to be."""
+    """A network with each graph's best weights, and how it was trained."""
 
     networks: Networks
     content: Content
     scorer: Scorer
     clock: EventClock
     trainings: list[Training]
-    """One a network of the ensemble."""
+    """One entry for each network of the ensemble."""
     n_rows: int
     n_rows_available: int
     transferred: TransferReport | None = None
-    """From an earlier training; None where it began cold."""
+    """What was transferred from an earlier training; None where it began cold."""
 
     @property
     def shape(self) -> NetworkShape:
@@ -89,14 +89,16 @@ def train_network(
     initial: InitialWeights | None = None,
     like: NetworkShape | None = None,
 ) -> TrainedNetwork:
-    """Train until validation says stop, or for exactly each network's `passes` without a judge.
+    """Train until validation stops improving, or without validation for exactly `passes`, given
+    for each network.
 
-    `watch` is told the validation scores of every pass. The weights of `start` are laid over
-    the fresh ones; the same start gives the same bits. `like` is the shape of a network of which
-    this one is the same on more data.
+    `on_scores` is called with the validation scores of every pass. The weights of `initial`
+    overwrite the fresh ones. `like` is the shape of the network that this one repeats on more data.
 
-    A killed training goes on from its last checkpoint in `folder` and on a processor ends with
-    the same weights bit for bit (same versions, thread count and kind of machine).
+    The same data, settings and initial weights give the same bits on a processor (same versions,
+    thread count and kind of machine), also where a killed training continued from its last
+    checkpoint in `folder`, and whatever else the machine does; only `[train] max_minutes` makes
+    the result depend on the machine's speed.
     Raises TrainError where there is nothing to learn from.
     """
     threads = set_threads(settings.train.threads)
@@ -162,7 +164,7 @@ def train_network(
 
 
 def open_networks(folder: Path) -> Networks:
-    """The networks that a training left in `folder`, ready to be asked."""
+    """The networks that a training wrote to `folder`, in evaluation mode."""
     shape = msgspec.json.decode((folder / "shape.json").read_bytes(), type=NetworkShape)
     networks: list[list[CustomerNetwork]] = []
     for graph in shape.graphs:
@@ -182,7 +184,7 @@ def set_threads(threads: int | None) -> int:
 
 
 def _n_cores() -> int:
-    """Those this process may use, where the system tells (Linux), else all."""
+    """The cores that this process may use (known on Linux), otherwise all."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -200,7 +202,7 @@ def choose_device(asked: str) -> torch.device:
 
 
 def make_scorer(networks: Networks, content: Content) -> Scorer:
-    """The one scorer, on torch."""
+    """The scorer with its graphs run by torch."""
     vectors = read_item_vectors(networks.next_item, content)
     same = networks.goals is networks.next_item
     goal_vectors = vectors if same else read_item_vectors(networks.goals, content)
@@ -271,7 +273,7 @@ def _make_schedule(
     lanes: int,
     mixed: bool,
 ) -> Schedule:
-    """How network `number` of the ensemble is trained; those not at once share the time."""
+    """How network `number` of the ensemble is trained; networks that wait share the time limit."""
     chosen = settings.train
     cycles = -(-shape.ensemble // count_at_once(shape.ensemble, lanes))
     size = examples.n_tokens + len(examples.rows)

@@ -1,8 +1,7 @@
-"""A bounded search over a few dials of the training, judged on validation alone.
+"""A bounded search over a few dials of the training, scored on validation alone.
 
-The first trial has the defaults, so none is chosen that did worse in a trial of one network. A
-trial that falls behind the median of the others is given up (Optuna's TPE sampler and median
-pruner).
+The first trial has the defaults, so no values are chosen that did worse with one network. A trial
+that falls behind the median of the others is pruned (Optuna's TPE sampler and median pruner).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from propense.training.validation import Scores
 
 FILE = "tuning.json"
 STARTS, WARM = 3, 1
-"""Trials, and passes of a trial, before any is given up."""
+"""Trials, and passes of a trial, before any is pruned."""
 
 
 class Dials(msgspec.Struct, frozen=True):
@@ -77,9 +76,9 @@ def tune(
 ) -> Tuned:
     """Search `[tuning] trials` settings of the dials, one network each.
 
-    Finished trials are kept in `folder`/tuning.json, so a killed search goes on with the trial
-    that was under way, from its beginning. Raises TrainError without Optuna, and where
-    validation has nothing to judge by.
+    Finished trials are stored in `folder`/tuning.json, so a killed search repeats only the trial
+    that was under way. Raises TrainError without Optuna, and where validation has nothing to
+    score.
     """
     assert settings.tuning is not None
     try:
@@ -102,7 +101,7 @@ def tune(
     progress.advance("tuning", len(search.trials))
     while len(search.trials) < wanted and not _spent(search, limit):
         number = len(search.trials)
-        # Anew from the kept trials: what a search proposes does not depend on where it was killed.
+        # Rebuilt from the stored trials: proposals do not depend on where a search was killed.
         study = optuna.create_study(
             direction="maximize",
             sampler=optuna.samplers.TPESampler(
@@ -133,7 +132,7 @@ def usual_dials(dataset: Dataset, settings: Settings) -> Dials:
 
 
 def read_tuned(folder: Path, inputs_hash: str) -> Tuned:
-    """The search that lies in `folder`; an empty one where there is none of the same data."""
+    """The search stored in `folder`; an empty one where there is none with these inputs."""
     try:
         search = msgspec.json.decode((folder / FILE).read_bytes(), type=Tuned)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -150,13 +149,13 @@ def _try(
     working: Path,
     optuna: Any,
 ) -> Trial:
-    """Train one network with the dials, until it stops or is given up."""
+    """Train one network with the dials, until it stops or is pruned."""
     scores: list[float] = []
 
     def on_scores(score: Scores) -> None:
         if score.whole is None:
             raise TrainError(
-                "[tuning] has nothing to judge by: validation has neither a labelled row nor a "
+                "[tuning] cannot score its trials: validation has neither a labelled row nor a "
                 "next item; leave [tuning] out, or change [split]"
             )
         scores.append(score.whole)
@@ -164,7 +163,7 @@ def _try(
         if asked.should_prune():
             raise optuna.TrialPruned
 
-    # A trial that was killed begins anew: the search must not see a pass twice.
+    # A killed trial starts again from its beginning: the search must not see a pass twice.
     shutil.rmtree(working, ignore_errors=True)
     working.mkdir(parents=True)
     began = time.monotonic()
@@ -174,7 +173,7 @@ def _try(
     except optuna.TrialPruned:
         pruned = True
     except LossError:
-        # Of the usual values that is an error; of others it is what the search wants to know.
+        # With the usual values this is an error; with others it is a result of the search.
         if not number:
             raise
         pruned = True
@@ -182,7 +181,7 @@ def _try(
 
 
 def _ranges(optuna: Any, usual: Dials) -> dict[str, Any]:
-    """Where the dials are searched; never without the usual values."""
+    """The range of each dial; it always contains the usual value."""
     number, rate = optuna.distributions.FloatDistribution, usual.learning_rate
     return {
         "learning_rate": number(min(3e-4, rate), max(1e-2, rate), log=True),
@@ -192,7 +191,7 @@ def _ranges(optuna: Any, usual: Dials) -> dict[str, Any]:
 
 
 def _as_optuna_trial(optuna: Any, trial: Trial, usual: Dials) -> Any:
-    """A kept trial as the search remembers it."""
+    """A stored trial as Optuna represents it."""
     state = optuna.trial.TrialState
     return optuna.trial.create_trial(
         state=state.PRUNED if trial.pruned else state.COMPLETE,

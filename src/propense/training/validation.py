@@ -1,4 +1,4 @@
-"""How good the network is on the validation part, once a pass."""
+"""Scores the network on the validation part after each pass."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Scores(msgspec.Struct, frozen=True):
 
     @property
     def whole(self) -> float | None:
-        """The mean of all that could be judged; None where nothing could."""
+        """The mean of all scores; None where there is none."""
         known_scores = [*self.skills.values(), *([] if self.ndcg is None else [self.ndcg])]
         return float(np.mean(known_scores)) if known_scores else None
 
     def of(self, graph: str) -> float | None:
-        """What the weights of a graph are kept by; None where nothing was asked of any.
+        """The score that chooses a graph's best pass; None where neither graph has one.
 
-        A graph that cannot be judged follows the other.
+        A graph without a score of its own uses the other's.
         """
         skill = float(np.mean(list(self.skills.values()))) if self.skills else None
         own, other = {
@@ -68,8 +68,8 @@ class Validator:
         """Skill of each goal, ndcg@10 of the lists.
 
         Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1 all. A goal
-        with one outcome only has none: that constant answer cannot be surpassed. One with few
-        successes, or few without, is mostly noise, and heard only where there is no other.
+        with one outcome only has no skill: no answer beats the constant. One with few
+        successes, or few failures, is mostly noise, and counts only where there is no other.
         """
         skills: dict[str, float] = {}
         rare: dict[str, float] = {}
@@ -114,8 +114,8 @@ def ndcg(ranked: Ids, targets: Targets) -> Doubles:
 def skill(goal: GoalPlan, y: Doubles, answer: Doubles) -> float:
     """1 - loss / loss of the constant mean; log loss or Tweedie deviance (power 1.5).
 
-    Probabilities are calibrated first: stopping judges what would be served, not how far
-    an over-confident network has drifted.
+    Probabilities are calibrated first: early stopping then scores what would be served, not how
+    over-confident the network has become.
     """
     if goal.kind == "value":
         mean, paid = np.full_like(y, max(y.mean(), _TINY)), np.maximum(y, 0)

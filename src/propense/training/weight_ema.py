@@ -1,7 +1,8 @@
-"""The running average of a network's weights: what is judged, kept and served.
+"""The running average of a network's weights, which is validated, stored and served.
 
-The last step's weights are one noisy draw around where training has come to; their average
-over the latest pass lies nearer to it (Polyak & Juditsky 1992) and lets the learning rate stay.
+The last step's weights are one noisy draw around the optimum that training approaches; their
+average over the latest pass is nearer to it (Polyak & Juditsky 1992) and allows a constant
+learning rate.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The catalogue as people know it: ids, titles, and every column as it was cleaned."""
+"""The catalogue as marketers see it: ids, titles, and every cleaned column."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ CATALOGUE: Final = "catalogue.parquet"
 MOST_HINTED: Final = 20
 """Choices that an error message lists."""
 MOST_MASKS: Final = 64
-"""Of `holds`, kept at once; one takes a byte an item."""
+"""Masks of `holds` that are cached; each takes a byte an item."""
 _ROWS: Final = 65_536
-"""Of a row group."""
+"""Rows of a row group."""
 
 
 class Coded(NamedTuple):
@@ -42,7 +42,7 @@ class Coded(NamedTuple):
 
 class Tokens(NamedTuple):
     """A column of several words an item: those of item `i` are
-    `codes[offsets[i]:offsets[i + 1]]`, places in `words`."""
+    `codes[offsets[i]:offsets[i + 1]]`, indices into `words`."""
 
     offsets: Ints
     """(n_items + 1,)"""
@@ -53,8 +53,8 @@ class Tokens(NamedTuple):
 class Catalogue:
     """One row an item index; rows 0 (none) and 1 (unseen) are empty.
 
-    A column is decoded when it is first asked for and then kept. Nothing of a catalogue
-    changes: new items make another one (`with_records`).
+    A column is decoded when it is first asked for and then cached. A catalogue is immutable: new
+    items make another one (`with_records`).
     """
 
     def __init__(
@@ -197,14 +197,14 @@ class Catalogue:
             if not pa.types.is_temporal(array.type) and not pa.types.is_null(array.type):
                 raise ValueError(
                     f"column {name!r} of the items holds {array.type} and no times; "
-                    f'say [items] types = {{ {name} = "time" }} and run again'
+                    f'set [items] types = {{ {name} = "time" }} and run again'
                 )
             times = np.concatenate([np.full(FIRST_KNOWN, NO_TIME), as_seconds(array)])
             self._cache["times", name] = times
         return times
 
     def record(self, index: int) -> dict[str, Any]:
-        """What the catalogue says of an item, `item_id` first; nothing of what it does not know.
+        """The catalogue's record of an item, `item_id` first; missing values are left out.
 
         Times are ISO 8601 text in UTC.
         """
@@ -225,7 +225,7 @@ class Catalogue:
         return pa.table({name: self._array(name).take(rows) for name in self.schema.names})
 
     def with_records(self, records: Sequence[Mapping[str, object]]) -> Catalogue:
-        """A catalogue that also holds these items; one that is known is taken in anew, whole.
+        """A catalogue that also holds these items; the record of a known item is replaced.
 
         Every record has `item_id`; a key that is no column is an error, a missing one a
         missing value. New items follow the known ones, in order. Of two records of one item
@@ -342,7 +342,7 @@ _TRUTHS: Final = pa.array(["true", "false"])
 
 
 def _code(words: pa.Array) -> Coded:
-    """Codes in the order of the words, so that they do not hang on the rows and are found by
+    """Codes in the order of the words, so that they do not depend on the rows and are found by
     bisection."""
     coded = words.dictionary_encode()
     order = pc.array_sort_indices(coded.dictionary).to_numpy()

@@ -1,4 +1,4 @@
-"""A bundle's table of contents: what it holds, and proof that nothing was changed."""
+"""A bundle's manifest: its files, and proof that none was changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from propense.security.signing import SIGNATURE, check_signature, read_plain
 FORMAT: Final = 8
 FILE: Final = "manifest.json"
 MANIFEST_BYTES: Final = 16_000_000
-"""Of a manifest; a bundle has tens of files, not a hundred thousand."""
+"""Largest manifest; a bundle has tens of files, not a hundred thousand."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -31,11 +31,11 @@ class Manifest(msgspec.Struct, frozen=True):
     made: str
     """UTC, outside the hashed content."""
     items_read: int = 0
-    """When the catalogue was read, microseconds UTC: what is told of items since is newer."""
+    """When the catalogue was read, microseconds UTC: later item updates are newer."""
 
 
 def write_manifest(folder: Path, version: str, made: str, items_read: int = 0) -> Manifest:
-    """Take stock of every file below `folder` and write manifest.json.
+    """Hash every file below `folder` and write manifest.json.
 
     Raises BundleError where there is anything but plain files and folders.
     """
@@ -50,7 +50,7 @@ def read_manifest(folder: Path, verify: bool = True, public_keys: Sequence[bytes
     """The manifest of a bundle, every file checked against it.
 
     With `public_keys` (raw Ed25519 keys, see `signing.trusted_keys`) one of them must have signed
-    the manifest; that is checked before anything in it is believed.
+    the manifest; that is checked before anything in it is used.
     Raises BundleError naming the file that is missing, changed or not listed.
     """
     manifest = decode_manifest(folder, public_keys)
@@ -133,8 +133,8 @@ def _verify(folder: Path, manifest: Manifest) -> None:
 def _files(folder: Path) -> Iterator[str]:
     """Path within the bundle of every file but manifest and signature.
 
-    Raises BundleError on links, devices and empty folders: what is opened must be what was
-    counted, and a folder means something to who opens the bundle.
+    Raises BundleError on links, devices and empty folders: only hashed files may be opened, and the
+    presence of a folder has a meaning.
     """
     waiting = [""]
     while waiting:
@@ -162,7 +162,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _is_within(name: str) -> bool:
-    """Whether a name leads to a file below the bundle, in its one spelling."""
+    """Whether a name is the canonical path of a file below the bundle."""
     path = PurePosixPath(name)
     plain = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
     return plain and str(path) == name and "\0" not in name and "\\" not in name

@@ -1,7 +1,7 @@
-"""What a bundle's training looked like: what live inputs and answers are held against.
+"""Distributions of a bundle's training data and answers, for monitoring to compare live ones to.
 
-Shares and quantiles only; no customer can be read from them. The bounds are the one part that
-changes answers: what lies far outside of anything ever logged is held at the edge.
+Shares and quantiles only; no customer can be identified from them. Only the bounds change
+answers: a value far outside everything ever logged is clipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from propense.schemas import Doubles
 
 FILE: Final = "reference_profile.json"
 OTHER: Final = "(other)"
-"""Stands for all words that a table of shares does not name."""
+"""The key of all words that a table of shares does not name."""
 ANY: Final = "*"
 """Bounds of actions that the log never had, or never with a number."""
 N_BINS: Final = 10
@@ -58,13 +58,13 @@ class ItemShares(msgspec.Struct, frozen=True):
 
     n_lists: int = 0
     top: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Share of all places that the 1, 10 and 100 most shown items take."""
+    """Share of all list positions that the 1, 10 and 100 most shown items take."""
     items: dict[str, float] = {}
     """Share of lists that hold each of the 100 most shown items."""
 
 
 class Event(Protocol):
-    """What bounds are applied to: serving's live event."""
+    """The fields of a live event that bounds are applied to."""
 
     @property
     def action(self) -> str: ...
@@ -78,26 +78,26 @@ E = TypeVar("E", bound=Event)
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Between what a model's inputs are held.
+    """The bounds that a model's inputs are clipped to.
 
     Every bound is the smallest and largest ever logged, in train, validation and test, moved
     outwards by the greater of its own size and the spread of the middle 99.8 % of train and
-    validation, though not across zero where the log never was. So nothing of the log is ever
+    validation, though not across zero where the log never was. So nothing in the log is ever
     changed: the answers of the report, of `score` and of the service stay the same, and only
-    what has no like in the log is held.
+    inputs unlike anything in the log are clipped.
     """
 
     values: dict[str, tuple[int, int]] = {}
     """Action -> micro-units."""
     counts: dict[str, Range] = {}
     numbers: tuple[Range | None, ...] = ()
-    """Of each column of Profiles.numeric; None where a column has no number or is a sketch."""
+    """For each column of Profiles.numeric; None where a column has no number or is a sketch."""
 
     def clip_event(self, event: E) -> E:
-        """The event as the model may see it: itself, unless its value or count lies outside.
+        """The event with value and count clipped; the same object where nothing is outside.
 
-        A value where no event of the log had one is left out: the model never saw any.
-        What is kept of the customer is the event as it came.
+        A value is dropped where no event of the log had one: the model never saw any. The store
+        keeps the event as it was received.
         """
         value, count = event.value, event.count
         if value is not None:
@@ -111,7 +111,7 @@ class Bounds(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(event, value=value, count=count)  # type: ignore[type-var]
 
     def clip_profiles(self, profiles: Profiles) -> tuple[Profiles, int]:
-        """Profiles with every number held, and how many were outside."""
+        """Profiles with every number clipped, and how many were outside."""
         numeric, n_clipped = profiles.numeric, 0
         for column, limits in enumerate(self.numbers):
             if limits is None:
@@ -127,13 +127,13 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bundle was trained on, and how it answers.
+    """The data a bundle was trained on, and its answers.
 
-    Events are those of train and validation; `unseen_items` is of validation alone, where
-    items may be new. `numeric`, `categorical`, `lengths`, `goals` and `item_shares` are of
-    moments just after an event, as a live question is: a customer who is there now differs
-    from one on the calendar grid, who may have been away for weeks. Data without events are
-    looked at row by row.
+    Events are those of train and validation; `unseen_items` is from validation alone, where
+    items may be new. `numeric`, `categorical`, `lengths`, `goals` and `item_shares` are from
+    `n_rows` as-of times just after an event, as in a live request: a customer who is active now
+    differs from one on the calendar grid, who may have been away for weeks. Data without events
+    are taken row by row.
     """
 
     n_events: int = 0
@@ -141,13 +141,13 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Word -> share of events; likewise sources."""
     sources: dict[str, float] = {}
     values: Histogram = Histogram()
-    """Of sign(v) log1p |v|, v in units of the currency; `missing` is events without one."""
+    """Distribution of sign(v) log1p |v|, v in currency units; `missing`: events without a value."""
     unseen_items: float = 0.0
     """Share of events with an item whose item the vocabulary lacks."""
     n_item_events: int = 0
     n_rows: int = 0
     lengths: Histogram = Histogram()
-    """Number of events before the moment."""
+    """Number of events before the as-of time."""
     numeric: dict[str, Histogram] = {}
     categorical: dict[str, dict[str, float]] = {}
     """Column -> index in its vocabulary, at most 50, or OTHER -> share."""
@@ -212,13 +212,13 @@ def micro_range(bounds: Range) -> tuple[int, int]:
 
 
 def write_reference_profile(profile: ReferenceProfile, folder: Path) -> None:
-    """Write reference_profile.json; the same fingerprint gives the same bytes."""
+    """Write reference_profile.json; the same profile gives the same bytes."""
     text = msgspec.json.format(msgspec.json.encode(profile), indent=1)
     (folder / FILE).write_bytes(text)
 
 
 def read_reference_profile(folder: Path) -> ReferenceProfile:
-    """What `write_reference_profile` left. Raises BundleError if it is missing or torn."""
+    """The profile in `folder`. Raises BundleError if it is missing or incomplete."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=ReferenceProfile)
     except (OSError, msgspec.DecodeError) as error:

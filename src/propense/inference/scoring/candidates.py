@@ -1,4 +1,4 @@
-"""Some items of a large catalogue, and what is known of the rest."""
+"""Some items of a large catalogue with scores, and a bound for all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items with the highest dot product, without looking at all of them closely."""
+"""Items with the highest dot product, found without an exact product for each of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from propense.models.top_k import best_indices
 from propense.schemas import NONE, Floats, Ids, Ints
 
 EXACT_UP_TO: Final = 200_000
-"""Rankable items that are all looked at closely: a millisecond or two."""
+"""Up to this many rankable items are all scored exactly, in a millisecond or two."""
 CLOSELY: Final = 20
-"""Items looked at closely for each one asked for,"""
+"""Items scored exactly for each one asked for,"""
 LEAST_CLOSELY: Final = 1_000
 """and at least so many."""
 _TRAINED_ON: Final = 100_000
@@ -25,12 +25,12 @@ _SEED: Final = 0
 
 
 class ItemIndex:
-    """Finds the items whose vectors have the highest dot product with what is looked for.
+    """Finds the items whose vectors have the highest dot product with a query vector.
 
-    Up to EXACT_UP_TO rankable items the answer is exact. Of more, all are looked at through a
+    Up to EXACT_UP_TO rankable items the answer is exact. With more, all are scored by a
     sketch of 4 bits a number (random rotation, then fast-scan product quantisation; André et
     al. 2015), and the best of these exactly. A graph or a partition would be faster still, but
-    misses more where what is looked for is unlike the items, and takes minutes to build.
+    misses more where the query is unlike the items, and takes minutes to build.
     """
 
     def __init__(self, vectors: Floats, rows: Ints, sketch: Any | None) -> None:
@@ -78,7 +78,7 @@ class ItemIndex:
         return items, scores
 
     def _near(self, wanted: Floats, n: int) -> list[Ints | None]:
-        """Items to look at closely for each row, ascending; None for all."""
+        """Items to score exactly for each row, ascending; None for all."""
         if self._sketch is None:
             return [None] * len(wanted)
         reach = min(max(CLOSELY * n, LEAST_CLOSELY), len(self._rows))

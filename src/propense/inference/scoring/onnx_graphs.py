@@ -21,7 +21,7 @@ ITEMS_FILE: Final = f"{ITEMS_GRAPH}.onnx"
 
 
 class OnnxGraphs:
-    """inference.scorer.Graphs of one exported network."""
+    """The Graphs of one exported network."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         self._next_item = _Graph.open(folder / NEXT_ITEM_FILE, threads)
@@ -44,14 +44,14 @@ class ItemTower:
 
     @property
     def exists(self) -> bool:
-        """Whether the network knows items by their content at all."""
+        """Whether the network knows items by their content."""
         return (self.folder / ITEMS_FILE).exists()
 
     def vectors_of(self, content: ItemContent) -> tuple[Floats, Floats]:
-        """Vectors of items nobody has met, (n, width) each: for the next-item graph, and for
+        """Vectors of items without events, (n, width) each: for the next-item graph, and for
         the goals' graph.
 
-        Raises BundleError where the network knows items only by having met them.
+        Raises BundleError where the network knows items only from events.
         """
         made = self._graph.run(tower_inputs(content))
         return made[0], made[-1]
@@ -68,7 +68,7 @@ class ItemTower:
 
 
 def tower_inputs(content: ItemContent) -> dict[str, np.ndarray]:
-    """The arrays that the graph reads; rows of n-grams are filled with some of weight 0."""
+    """The arrays that the graph reads; rows of n-grams are padded with n-grams of weight 0."""
     length = np.diff(content.text_offsets)
     text = np.zeros((content.n_items, max(int(length.max(initial=0)), 1)), np.int64)
     weight = np.zeros(text.shape, np.float32)
@@ -101,7 +101,7 @@ class _Graph:
         return cls(
             onnxruntime.InferenceSession(
                 str(file), options, providers=["CPUExecutionProvider"],
-                # Its kernel takes several times as long as the two that it stands for.
+                # Its kernel takes several times as long as the two that it replaces.
                 disabled_optimizers=["SkipLayerNormFusion"],
             )
         )  # fmt: skip

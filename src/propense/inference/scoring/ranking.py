@@ -1,4 +1,4 @@
-"""From what a customer looks for to a list of items, over the whole catalogue."""
+"""From the vectors a customer looks for to a list of items, over the whole catalogue."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BLOCK = 256
 HELD_TWICE = 4_000_000
 """Numbers."""
 LOG_LEAST = np.log(np.float32(1e-30))
-"""Logarithm that stands for no chance at all."""
+"""Logarithm that represents a probability of 0."""
 
 EVEN_SHARE = 0.1
-"""Of all items alike, in what is expected of a customer of whom nothing is known."""
+"""Share of the uniform distribution in the prior of a customer without events."""
 
 
 class Counts(Protocol):
@@ -40,17 +40,17 @@ class Counts(Protocol):
 
 @dataclass(frozen=True)
 class Gate:
-    """How opinions make one: a product of powers, scaled to sum to 1.
+    """Mixes opinions: a product of powers, scaled to sum to 1.
 
-    P(item) ~ network(item) ** `network` * counts(item) ** `counts` * own(item) ** `own`. What
-    all hold likely wins, and what any rules out loses, which an average would forget
-    (products of experts; Hinton 2002). Little evidence makes counts flat, hence mild.
+    P(item) ~ network(item) ** `network` * counts(item) ** `counts` * own(item) ** `own`. An
+    item must be likely in every opinion; one that any opinion rules out loses, unlike in an
+    average (products of experts; Hinton 2002). With little evidence counts are flat, hence mild.
     """
 
     network: float
     counts: float
     own: float = 0.0
-    """Of the customer's own frequencies, heard where people take the same item again."""
+    """Power of the customer's own frequencies; above 0 only where customers repeat items."""
 
     def mix(self, network: Floats, counted: Floats, own: Floats | None = None) -> Floats:
         """(n, n_items) logarithms of the opinions -> one probability."""
@@ -66,7 +66,7 @@ class Gate:
 
 
 def even_prior(ranker: Ranker) -> Doubles:
-    """Popularity with a share of all items alike, so that what nobody took is not ruled out."""
+    """Popularity mixed with a uniform share, so that an item without events is not ruled out."""
     even = ranker.rankable / max(int(ranker.rankable.sum()), 1)
     prior: Doubles = (1 - EVEN_SHARE) * ranker.popularity + EVEN_SHARE * even
     return prior
@@ -81,7 +81,7 @@ class Ranker:
     rankable: np.ndarray
     """(n_items,) False for none, unseen, and items nothing is known about."""
     popularity: Doubles
-    """(n_items,) what a customer without any event is offered."""
+    """(n_items,) the scores for a customer without any event."""
     counts: Counts | None = None
     gate: Gate | None = None
 
@@ -107,8 +107,8 @@ class Ranker:
         """Logarithms of what network, counts and, asked `with_own`, the customer's own
         frequencies hold of each item, (n, n_items) each.
 
-        Of an item that no event of train names the counts say nothing: it is as likely as the
-        catalogue's average, so that content alone decides where a new item stands.
+        An item that no train event names has no counts: it gets the catalogue's average
+        probability, so that content alone decides the rank of a new item.
         """
         assert self.counts is not None
         heard = end > histories.offsets[:-1][user]
@@ -133,18 +133,18 @@ class Ranker:
 
     @cached_property
     def vectors_across(self) -> Floats:
-        """(width, n_items): item vectors, laid out as one customer's product reads them where
+        """(width, n_items): item vectors in the memory order of one customer's product, where
         they are few enough to be held twice."""
         across = self.item_vectors.T
         return np.ascontiguousarray(across) if across.size <= HELD_TWICE else across
 
     @cached_property
     def shut(self) -> Floats:
-        """(n_items,) what is added to scores: minus infinity where an item is never listed."""
+        """(n_items,) added to scores: minus infinity where an item is never listed, otherwise 0."""
         return np.where(self.rankable, 0, -np.inf).astype(np.float32)
 
     def network_probabilities(self, wanted: Floats, share: Floats, heard: np.ndarray) -> Floats:
-        """The network's own P(item); a customer never heard of gets popularity."""
+        """The network's own P(item); a customer without events gets popularity."""
         out = np.zeros((len(wanted), len(self.item_vectors)), np.float32)
         weights = np.array([head.weight for head in self.heads], np.float32)
         belief = share * weights
@@ -172,7 +172,7 @@ class Ranker:
         """Best `k` items of each row and their probabilities, best first; both (n, k).
 
         `positive` (n_actions,) marks the actions that make an item the customer's own; such
-        items are left out. None where people take the same item again. A list is filled
+        items are left out. None where customers take the same item again. A list is filled
         with NONE where fewer than `k` items remain.
         """
         ranked = np.zeros((len(user), k), np.int32)

@@ -1,7 +1,7 @@
 """The one scorer: report, `propense score` and service get their numbers here.
 
-What runs the graph (torch while training, ONNX Runtime afterwards) is behind `Graphs`;
-everything before and after it is numpy and the same for all.
+`Graphs` hides what runs the graph (torch while training, ONNX Runtime afterwards); everything
+before and after it is numpy and the same for all.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Graphs(Protocol):
     """
 
     def next_item(self, inputs: Arrays) -> tuple[Floats, Floats]:
-        """What each head looks for (n, queries, heads, width), and each head's logit."""
+        """The vector each head looks for (n, queries, heads, width), and each head's logit."""
         ...
 
     def goals(self, inputs: Arrays) -> Floats:
@@ -57,10 +57,9 @@ class Scorer:
     shape: NetworkShape
     graphs: Graphs
     item_vectors: Floats
-    """(n_items, width) of the next-item graph, and of what it looks for; an ensemble's
-    vectors stand side by side."""
+    """(n_items, width) for the next-item graph; an ensemble's vectors are concatenated."""
     goal_vectors: Floats
-    """(n_items, width) of the goals' graph: the same where both keep one pass's weights."""
+    """(n_items, width) for the goals' graph; the same array where both keep one pass's weights."""
 
     def score_goals(
         self,
@@ -91,7 +90,7 @@ class Scorer:
     def seek_items(
         self, histories: Histories, clock: EventClock, user: Ids, end: Ints
     ) -> tuple[Floats, Floats]:
-        """What the customer looks for after the events before `end` (absolute index).
+        """The vectors that the customer looks for after the events before `end` (absolute index).
 
         Returns (n, heads, width) and each head's probability (n, heads). Rows without any
         event get zeros and equal probabilities.

@@ -1,4 +1,4 @@
-"""What a customer came across lately: the items of the last few moments, as ragged rows."""
+"""The items of a customer's most recent moments, as ragged rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from propense.schemas import FIRST_KNOWN, Doubles, Histories, Ids, Ints
 
 Whole = npt.NDArray[np.integer[Any]]
-"""Any integer array: indices from outside."""
+"""Any integer array: indices from other rooms."""
 
 
 def ragged_ranges(start: Whole, length: Whole) -> Ints:
@@ -53,12 +53,12 @@ class Sources:
 
 @dataclass(frozen=True)
 class RecentItems:
-    """The events of some users that name an item, grouped into places.
+    """The events of some customers that name an item, grouped into positions.
 
-    A place is what happened at one moment (equal time, a set). Moments that repeat the
-    one item of the moment before stay at the same place, so that ten clicks on a course
-    do not push everything else out of memory. Whether an event opens a place depends on
-    earlier events alone.
+    A moment is the set of a customer's events with equal time. Each moment takes a position;
+    one that repeats the only item of the moment before keeps its position, so that ten clicks on
+    a course do not push everything else out of memory. Whether an event opens a position
+    depends on earlier events alone.
     """
 
     start: Ints
@@ -69,26 +69,26 @@ class RecentItems:
     """(n,) absolute event index, increasing within a run."""
     item: Ids
     position: Ints
-    """(n,) place number, increasing through all runs."""
+    """(n,) position number, increasing through all runs."""
     moment_start: Ints
     """(n,) index, in these arrays, of the first event of the same moment."""
     position_start: Ints
-    """(n_places,) index, in these arrays, of the first event of each place."""
+    """(n_positions,) index, in these arrays, of the first event of each position."""
     named_before: Ints
     """(n_read + n_runs,) named events before each absolute position, run after run."""
     read_offsets: Ints
 
     def stop(self, run: Whole, end: Whole) -> Ints:
-        """Index in these arrays (exclusive) of what lies before absolute event `end`."""
+        """Index in these arrays (exclusive) of the events before absolute event `end`."""
         out: Ints = self.named_before[self.read_offsets[run] + (end - self.start[run])]
         return out
 
     def recent(
         self, run: Whole, stop: Ints, n_lags: int, fade: float, most: int, shared: bool = True
     ) -> Sources:
-        """The items of the last `n_lags` places before `stop`, at most the `most` latest.
+        """The items of the last `n_lags` positions before `stop`, at most the `most` latest.
 
-        The weight of a place `lag` back (the last is 1) is `lag ** -fade`, shared
+        The weight of a position `lag` back (the last is 1) is `lag ** -fade`, shared
         equally by its events where `shared`, else the weight of each.
         """
         first = self.offsets[:-1][run]
@@ -115,7 +115,7 @@ class RecentItems:
 
 
 def read_recent_items(histories: Histories, user: Whole, end: Whole) -> RecentItems:
-    """The trail of each `user` up to absolute event `end` (exclusive), one run a user."""
+    """The named events of each `user` up to absolute event `end` (exclusive), one run a user."""
     start = histories.offsets[:-1][user]
     length = (end - start).astype(np.int64)
     index = ragged_ranges(start, length)
@@ -148,7 +148,7 @@ def read_recent_items(histories: Histories, user: Whole, end: Whole) -> RecentIt
 
 
 def _open_positions(item: Ids, run: Ints, heads: Ints) -> npt.NDArray[np.bool_]:
-    """(n_moments,) whether each moment is at another place than the one before."""
+    """(n_moments,) whether each moment has another position than the one before."""
     opens = np.ones(len(heads), bool)
     if len(heads) > 1:
         lowest = np.minimum.reduceat(item, heads)[:-1]

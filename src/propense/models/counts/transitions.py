@@ -1,8 +1,8 @@
-"""The count part: what usually comes next, counted.
+"""Transition counts: which item usually follows which.
 
 From the items of a customer's last few moments to a probability of every item, with
 what was counted for the whole catalogue where little is known of those items. It is the
-network's second opinion and, alone, the Markov rival. Numpy only: the service reads it.
+network's second opinion and, alone, the Markov rival. Numpy only, since the service reads it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids, Ints
 
 FORMAT = "propense-counts-1"
 TABLE_ITEMS = 2_000
-"""Of a catalogue whose counts are also held as a table: 16 MB."""
+"""Up to this many items the counts are also held as a dense table, 16 MB."""
 _PIECE = 1 << 19
 """Successors spread at once: bounds the memory of an answer."""
 
@@ -53,7 +53,7 @@ class CountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     repeat: bool = False
     """Count every success; if false only a customer's first with each item."""
     max_successors: int = 1000
-    """Kept for each item, the most frequent; the mass of the others goes to popularity."""
+    """Successors stored for each item, the most frequent; the mass of others goes to popularity."""
     max_sources: int = 200
     """Latest events read for one answer, for customers with very large baskets."""
 
@@ -70,7 +70,7 @@ class CountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         if not 0 < self.smoothing < np.inf:
             raise SettingsError(f"counts: smoothing must be above 0, got {self.smoothing}")
         if not 0 <= self.sharpness <= 1:
-            raise SettingsError(f"counts: sharpness must lie in [0, 1], got {self.sharpness}")
+            raise SettingsError(f"counts: sharpness must be in [0, 1]. Got {self.sharpness}")
 
 
 class _Header(ArraysHeader, frozen=True):
@@ -175,12 +175,12 @@ class TransitionCounts:
         save_file(arrays, path, metadata=header.metadata())
 
     def source_weight(self, sources: Sources) -> Doubles:
-        """(n_sources,) what a unit of mass counted from each source is worth."""
+        """(n_sources,) the weight of a unit of mass counted from each source."""
         return sources.weight * self.divided[sources.item]
 
     @cached_property
     def divided(self) -> Doubles:
-        """(n_items,) what row sums are divided out by."""
+        """(n_items,) the factor that divides row sums out."""
         return _power(self.row_mass.astype(np.float64), self.settings.sharpness)
 
     @cached_property
@@ -244,7 +244,7 @@ def fit_counts(
 
 
 def load_counts(path: Path) -> TransitionCounts:
-    """Counts that `save` wrote. Raises BundleError if the file is missing or no such file."""
+    """Counts that `save` wrote. Raises BundleError if the file is missing or of another format."""
     header, arrays = load_arrays(path, _Header, FORMAT, "pack the bundle again")
     return TransitionCounts(settings=header.settings, **arrays)
 
@@ -262,7 +262,7 @@ def _counted(
     positive: npt.NDArray[np.bool_] | None,
     repeat: bool,
 ) -> npt.NDArray[np.bool_]:
-    """Which events of the trails are targets."""
+    """Which of the recent items' events are targets."""
     success = np.ones(len(recent_items.event), bool)
     if positive is not None:
         success = positive[histories.action[recent_items.event]]

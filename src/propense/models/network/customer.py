@@ -16,7 +16,7 @@ from propense.models.shape import NetworkShape
 
 @dataclass(frozen=True)
 class Content:
-    """What is known of each item besides its id, as tensors over the item vocabulary."""
+    """Each item's content besides its id, as tensors over the item vocabulary."""
 
     categorical: Int[Tensor, "items c"]
     numeric: Float[Tensor, "items m"]
@@ -33,7 +33,7 @@ class Content:
 
 
 class ItemVectors(nn.Module):
-    """id vector + what the content says, so that a new item has a vector at once."""
+    """The id's vector plus the content's vector, so that a new item has a vector at once."""
 
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class ItemVectors(nn.Module):
     def forward(
         self, item: Int[Tensor, " n"], content: Content, id_item: Int[Tensor, " n"] | None = None
     ) -> Float[Tensor, "n dim"]:
-        """Vectors of items; `id_item` replaces the id (by UNSEEN: content alone speaks)."""
+        """Vectors of items; `id_item` replaces the id (with UNSEEN only content contributes)."""
         out: Tensor = self.id(item if id_item is None else id_item)
         for column, table in enumerate(self.words):
             out = out + table(content.categorical[item, column])
@@ -76,7 +76,7 @@ class ItemVectors(nn.Module):
 
 
 def _small_table(n_words: int, dim: int) -> nn.Embedding:
-    """An embedding that starts small, so that no word stands out before it is learned."""
+    """An embedding that starts small, so that no word dominates before it is trained."""
     table = nn.Embedding(n_words, dim, padding_idx=0)
     nn.init.normal_(table.weight, std=0.02)
     with torch.no_grad():
@@ -110,14 +110,14 @@ class CustomerNetwork(nn.Module):
     def read_at(
         self, part: Part, positions: Int[Tensor, "batch asked"]
     ) -> Float[Tensor, "batch asked dim"]:
-        """The same at some places of each sequence, whose queries stand behind its events; not
-        for training, since nothing is dropped out of the tokens it reads."""
+        """The same at some positions of each sequence, whose queries follow its events. Not for
+        training: it applies no dropout to the tokens."""
         assert self.sequence is not None
         states: Tensor = self.sequence.at(part, positions)
         return states
 
     def seek(self, state: Float[Tensor, "n dim"]) -> Float[Tensor, "n heads dim"]:
-        """What each next-item head looks for: its score of an item is the dot product."""
+        """The vector that each next-item head looks for; its dot product scores an item."""
         wanted: Tensor = self.next_item(state).unflatten(-1, (self.shape.n_item_heads, -1))
         return wanted + state[:, None, :]
 

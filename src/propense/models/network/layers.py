@@ -1,4 +1,4 @@
-"""Attention that knows how far back and how long ago, and the block around it."""
+"""Attention with biases for distance and age, and the transformer block around it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ GAIN = 4.0
 _MINUTES_PER_DAY = 1440.0
 
 Size = int | torch.SymInt
-"""Of a dimension; a symbol while a graph is exported."""
+"""Size of a dimension; a symbol while a graph is exported."""
 
 
 def index_type() -> torch.dtype:
-    """Of the rows of the bias table: short in training, what gathering reads in a graph."""
+    """Type of the bias table's row indices: int in training, long in a graph, as gather needs."""
     return torch.long if torch.compiler.is_exporting() else torch.int
 
 
 def bucket_distance(distance: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-    """Places back -> bucket: exact below 16, then logarithmic up to 512."""
+    """Positions back -> bucket: exact below 16, then logarithmic up to 512."""
     positions = torch.arange(_FARTHEST + 1, device=distance.device)
     far = (positions.clamp(min=_EXACT).float() / _EXACT).log2()
     far = _EXACT + (far * (N_DISTANCES - _EXACT - 1) / 5).long()
@@ -65,7 +65,7 @@ def relate(
 
 
 def relate_events(length: int, timed: bool) -> Int[Tensor, "length length"]:
-    """What `relate` says of events 0..length-1 that happened at one moment.
+    """The result of `relate` for events 0..length-1 that happened at one time.
 
     Each reads itself and those before it:
 
@@ -161,7 +161,7 @@ class RelativeAttention(nn.Module):
         relation: Int[Tensor, "batch asked length"],
     ) -> Float[Tensor, "batch asked dim"]:
         """As `whole`, for some of the tokens alone: `own`, which read all."""
-        # A query is carried into the space of tokens, and what it mixes is carried out of it, so
+        # A query is mapped into the space of tokens, and its mixture of tokens back out of it, so
         # that the tokens need neither keys nor values of their own.
         asking, to_key, to_value = (
             part.unflatten(0, (self.n_heads, -1)) for part in self.project.weight.chunk(3)
@@ -253,7 +253,7 @@ class Block(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "cells dim"], relations: Sequence[Tensor]
     ) -> Float[Tensor, "cells dim"]:
-        """As of RelativeAttention."""
+        """As in RelativeAttention."""
         return self._feed(tokens, self.attention(self.norm_attention(tokens), relations))
 
     def whole(
@@ -261,7 +261,7 @@ class Block(nn.Module):
         tokens: Float[Tensor, "batch length dim"],
         relation: Int[Tensor, "batch length length"],
     ) -> Float[Tensor, "batch length dim"]:
-        """As of RelativeAttention."""
+        """As in RelativeAttention."""
         return self._feed(tokens, self.attention.whole(self.norm_attention(tokens), relation))
 
     def at(
@@ -270,7 +270,7 @@ class Block(nn.Module):
         relation: Int[Tensor, "batch length length"],
         positions: Int[Tensor, "batch asked"],
     ) -> Float[Tensor, "batch asked dim"]:
-        """As `whole`, at some places of each sequence alone."""
+        """As `whole`, at some positions of each sequence alone."""
         across = positions[..., None]
         own = tokens.gather(1, across.expand(-1, -1, tokens.shape[-1]))
         reads = relation.gather(1, across.expand(-1, -1, relation.shape[-1]))

@@ -1,4 +1,4 @@
-"""The sequence part: events read in order, moments that ask about them."""
+"""The sequence part: events in order, and queries (as-of times) that read them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from propense.models.network.layers import (
 from propense.models.shape import NetworkShape
 
 SMALL = 0.02
-"""Deviation that embeddings start with."""
+"""Standard deviation of the initial embeddings."""
 
 
 class Part(NamedTuple):
-    """Sequences padded to one length, and the moments that ask about them.
+    """Sequences padded to one length, and the queries that read them.
 
     `query_length` counts the events a query reads, `query_time` is in days since the
     sequence's first event.
@@ -74,13 +74,13 @@ class EventTokens(nn.Module):
             + self.hour(events["hour"])
             + self.weekday(events["weekday"])
         )
-        # As loud as the numbers from the first step on, though item vectors start small.
+        # On the scale of the numbers from the first step on, though item vectors start small.
         out: Tensor = words * self.scale + self.numbers(numbers)
         return out
 
 
 class QueryTokens(nn.Module):
-    """A moment: how long the customer has been silent, and whether ever heard at all."""
+    """A query: time since the customer's last event, and whether there was any event at all."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -142,8 +142,8 @@ class SequencePart(nn.Module):
     def at(
         self, part: Part, positions: Int[Tensor, "batch asked"]
     ) -> Float[Tensor, "batch asked dim"]:
-        """The states of `forward` at some places of each sequence, whose queries stand behind
-        its events. The last block, which nothing reads, works for those alone.
+        """The states of `forward` at some positions of each sequence, whose queries follow its
+        events. The last block, which nothing reads, computes those positions alone.
         """
         tokens = self.events(part.item_vectors, part.events)
         if part.query_length.shape[1]:
@@ -184,10 +184,10 @@ class SequencePart(nn.Module):
         return join([row.flatten(0, 1) for row in rows])
 
     def _relate(self, part: Part) -> Int[Tensor, "batch total total"]:
-        """Who may read whom, how many places back and how long after.
+        """Which token may read which, how many positions back and how long after.
 
-        An event at place i reads events 0..i; a query stands where the next event would and
-        reads the events before it and itself.
+        The event at position i reads events 0..i; a query takes the position of the next event
+        and reads the events before it and itself.
         """
         time = part.events["time"]
         length, n_queries = time.shape[1], part.query_length.shape[1]
@@ -209,7 +209,7 @@ class SequencePart(nn.Module):
 
 
 def _silence(part: Part) -> Float[Tensor, "batch queries"]:
-    """Days from the last event each query reads to its moment; 0 where there is none."""
+    """Days from the last event that each query reads to its as-of time; 0 without any event."""
     time = part.events["time"]
     last = (part.query_length - 1).clamp(min=0)
     padded = torch.cat([time, time.new_zeros(time.shape[0], 1)], dim=1)

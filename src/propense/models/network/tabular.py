@@ -5,8 +5,8 @@ by sign vectors (BatchEnsemble; Wen et al. 2020; TabM, Gorishniy et al. 2024). D
 TabM in that the first layer is computed once and its output, not its input, is scaled per
 member: the wide first product is not repeated for every member.
 
-Several such ensembles can lie packed in one part (Packed-Ensembles; Laurent et al. 2023). They
-share their steps and the last bias: a step of a small table takes some twice as long for four.
+Several such ensembles can be packed in one part (Packed-Ensembles; Laurent et al. 2023). They
+share their steps and the last bias: a step of a small table takes about twice as long for four.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from propense.schemas import FIRST_KNOWN
 
 
 class PiecewiseLinear(nn.Module):
-    """Numbers to vectors: each number's place in its bins, then a linear map of its own.
+    """Numbers to vectors: each number's position in its bins, then a linear map of its own.
 
     The encoding fills every bin below the number, its own in part and none above it, so its
     product with the weights is a running sum up to the bin and a share of the bin's row:
@@ -67,7 +67,7 @@ class PiecewiseLinear(nn.Module):
 def _bin_of(
     value: Float[Tensor, "rows n"], inner: Float[Tensor, "n inner"]
 ) -> Int[Tensor, "rows n"]:
-    """How many inner edges lie at or below each number."""
+    """How many inner edges are at or below each number."""
     if torch.compiler.is_exporting():
         return (value[..., None] >= inner).sum(dim=-1)
     return torch.searchsorted(inner, value.T.contiguous(), right=True).T
@@ -107,7 +107,7 @@ def _word_table(n_words: int, width: int) -> nn.Embedding:
     table = nn.Embedding(n_words, width)
     nn.init.normal_(table.weight, std=0.3)
     with torch.no_grad():
-        # None and unseen may never occur in train: what nobody has learned says nothing.
+        # None and unseen may never occur in train: an untrained vector must not contribute.
         table.weight[:FIRST_KNOWN] = 0
     return table
 
@@ -151,7 +151,7 @@ def order_words(cardinalities: Sequence[int]) -> list[int]:
 
 
 class TabularPart(nn.Module):
-    """Features of a row, and the sequence's state of the moment, to each goal's numbers.
+    """A row's features and the sequence's state at its as-of time -> each goal's raw outputs.
 
     Output (rows, packed * members, n_outputs): the raw outputs of every goal's head, in the
     order of the goals (see models.network.heads).

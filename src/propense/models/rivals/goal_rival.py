@@ -1,4 +1,4 @@
-"""A goal rival as it is stored and asked: a design of the columns and one ONNX graph.
+"""A goal rival as it is stored and evaluated: a design of the columns and one ONNX graph.
 
 Numpy and ONNX Runtime only: the report and the service read the same file and get the
 same numbers; what fitted it stays behind.
@@ -154,7 +154,7 @@ def load_goal_rival(folder: Path, threads: int = 1) -> GoalRival:
 
 
 def make_matrix(features: TableFeatures, design: Design, columns: Columns) -> Floats:
-    """(n, columns of the design) float32, in rows that lie together."""
+    """(n, columns of the design) float32, row-major and contiguous."""
     if design == "none":
         return np.zeros((len(features), 1), np.float32)
     if design == "plain":

@@ -176,7 +176,7 @@ def _prepare_ease(
     if n_interacted > len(known):
         remarks = (
             f"weights for the {len(known)} most popular of {n_interacted} items (max_items_ease)",
-            "the other items stand in order of popularity",
+            "the other items are ordered by popularity",
         )
     return make, ease.OPTIONS, remarks
 

@@ -1,4 +1,4 @@
-"""What is said of a rival: how it was fitted, on how much, and in what time."""
+"""Notes about a rival: how it was fitted, on how many rows, and how long it took."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class RivalNotes(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, float | int | str | bool] = {}
     """Those chosen."""
     score: float | None = None
-    """Of the chosen settings on validation; what it measures is in `measure`."""
+    """Score of the chosen settings on validation; `measure` names the metric."""
     measure: str = ""
     seconds: float = 0.0
     peak_bytes: int = 0
-    """Of the largest arrays held at once, where that is what limits the rival."""
+    """Size of the largest arrays held at once, where memory limits the rival."""
     remarks: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:

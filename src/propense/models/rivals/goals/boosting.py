@@ -21,7 +21,7 @@ from propense.schemas import Doubles, Floats, Ints
 MAX_ROUNDS = 2000
 PATIENCE = 50
 ENOUGH = 50
-"""Validation rows above 0 that a total can be told from."""
+"""Validation rows above 0 that suffice to estimate a total."""
 _DEFAULT_LEFT, _MISSING_IS_NAN = 2, 8
 """Bits of LightGBM's decision_type."""
 
@@ -108,7 +108,7 @@ def _boost(problem: Problem, settings: dict[str, Any], rows: Ints, seed: int) ->
 
 
 def _factor(problem: Problem, answer: Doubles) -> float:
-    """What brings the answers to validation to its total; 1 where too few pay there to say."""
+    """Factor that scales the answers to validation's total; 1 where too few rows are above 0."""
     y = problem.y_validation
     if problem.binary or (y > 0).sum() < ENOUGH:
         return 1.0

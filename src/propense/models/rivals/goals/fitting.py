@@ -1,4 +1,4 @@
-"""Fitting the goal rivals by name, and holding each graph to the library that fitted it."""
+"""Fits the goal rivals by name, and checks each graph against the library that fitted it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from propense.schemas import Doubles, Floats, TableFeatures
 GOAL_RIVALS = ("majority", "logistic", "tree", "svm", "mlp", "lightgbm", "lightgbm_raw")
 PARITY_ROWS = 4096
 VALUE_TOLERANCE = 1e-4
-"""Of expected values: the exponential of a long sum in float32 costs a digit."""
+"""Tolerance of expected values: the exponential of a long sum in float32 costs a digit."""
 HELD_OUT = 0.2
 """Share of the train users set apart where there are no validation rows."""
 
@@ -39,7 +39,7 @@ def fit_goal_rival(
     Labels are 0/1, or values; nan is not asked, and such rows are left out. Negative values
     count as 0. `user` (n_train,) keeps a user's rows together where more than
     `setup.max_rows` are sampled. "lightgbm_raw" is LightGBM again: give it raw columns.
-    What was done stands in `GoalRival.notes`.
+    `GoalRival.notes` records what was done.
 
     Raises SettingsError on an unknown name or lengths that differ, TrainError if no label
     is known, or if the ONNX graph disagrees with the fitted model.
@@ -69,10 +69,10 @@ def fit_goal_rival(
 
 
 def fitter_of(name: str) -> Callable[[Problem], Fitted]:
-    """The room of one rival; its library is loaded only when it is asked for.
+    """The function that fits one rival; its library is imported only when it is needed.
 
-    Not in several threads at a time: parts of scikit-learn name each other, and two threads
-    that begin to load them at unlike ends wait for each other.
+    Do not call it from several threads at a time: parts of scikit-learn import each other, and
+    two threads that import them from different ends wait for each other.
     """
     if name == "logistic":
         from propense.models.rivals.goals.logistic import fit_logistic as fit
@@ -95,7 +95,7 @@ def _state(
     validation: tuple[TableFeatures, Labels],
     setup: RivalSetup,
 ) -> tuple[Problem, list[str]]:
-    """The problem without unknown labels, within max_rows, and what is to be said of that."""
+    """The problem without unknown labels, within max_rows, and remarks about what was left out."""
     features, labels, user = train
     remarks: list[str] = []
     rng = np.random.default_rng([setup.seed, 0])
@@ -135,7 +135,7 @@ def _hold_out(user: Whole, rng: np.random.Generator) -> np.ndarray:
     if n_users > 1:
         chosen[rng.permutation(n_users)[: max(1, round(HELD_OUT * n_users))]] = True
     held_out: np.ndarray = chosen[owner]
-    # A lone row is learned from and judged by; there is nothing else.
+    # A single row is both trained on and scored on; there is nothing else.
     return held_out if held_out.any() else np.zeros(len(user), bool)
 
 

@@ -1,4 +1,4 @@
-"""What every goal rival is given, and what it gives back."""
+"""The input and the output of every goal rival's fitting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from propense.schemas import Doubles, Floats, Ints, TableFeatures
 SEARCH_ROWS = 30_000
 """Settings are searched on at most this many rows, then fitted on all."""
 MAX_CELLS = 300_000_000
-"""Of the piecewise-linear matrix, 1.2 GB; above it bins are merged, and the notes say so."""
+"""Largest piecewise-linear matrix, 1.2 GB; above it bins are merged, which the notes mention."""
 
 CERTAIN = 40.0
 """Log odds of what always happens."""
@@ -124,7 +124,7 @@ class Problem:
         return draw_rows(self.y > 0, SEARCH_ROWS, self.rng(1))
 
     def loss(self, p: Doubles) -> float:
-        """Of answers to the validation rows: log loss, or deviance of expected values."""
+        """Loss of answers to the validation rows: log loss, or deviance of expected values."""
         if self.binary:
             return float(log_losses(self.y_validation, p).mean())
         floor = deviance_floor(self.y_validation)
@@ -203,6 +203,6 @@ def log_range(y: Doubles) -> tuple[float, float]:
 
 
 def in_blocks(answer: Answer, matrix: Floats, rows: int = 1024) -> Doubles:
-    """`answer` of the matrix, `rows` rows at a time: what it makes on the way stays small."""
+    """`answer` of the matrix, `rows` rows at a time, so that its intermediate arrays stay small."""
     starts = range(0, max(1, len(matrix)), rows)
     return np.concatenate([answer(matrix[first : first + rows]) for first in starts])

@@ -164,7 +164,7 @@ def _fit_classifier(
     else:
         landmarks, basis = _landmarks(matrix, gamma, problem.rng(5))
         with warnings.catch_warnings():
-            # Stopping early is no failure: Platt's sigmoid and validation judge what came of it.
+            # Stopping early is no failure: Platt's sigmoid and validation score the result.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = LinearSVC(C=settings["C"], class_weight=weight, dual=False, max_iter=300).fit(
                 _features(matrix, landmarks, gamma, basis), y

@@ -57,7 +57,7 @@ class Ease(ItemRival):
         return out
 
     def _known_sources(self, sources: Sources) -> Sources:
-        """Sources whose items have weights, as places in `known`."""
+        """Sources whose items have weights, as indices into `known`."""
         position = np.minimum(
             np.searchsorted(self.known, sources.item), max(len(self.known) - 1, 0)
         )

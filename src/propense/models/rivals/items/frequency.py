@@ -1,4 +1,4 @@
-"""What the customer takes most often, then what everyone does; for people who repeat.
+"""The customer's most frequent items, then everyone's; for data where customers repeat items.
 
 The strongest plain rule of next-basket recommendation (Li et al. 2023, A next basket
 recommendation reality check). The network's own-frequency opinion reads the same counts.

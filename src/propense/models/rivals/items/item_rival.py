@@ -1,4 +1,4 @@
-"""What every item rival is: a score of each item after a history, and a top list."""
+"""The interface of every item rival: a score of each item after a history, and a top list."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ItemSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     seed: int = 0
     max_items_ease: int = 20_000
     repeat: bool = False
-    """True where people take the same item again: nothing is left out of a list."""
+    """True where customers take the same item again: nothing is left out of a list."""
     k: int = 10
     """Settings are chosen by ndcg at this length."""
     max_targets: int = 20_000
@@ -150,7 +150,7 @@ def read_stored(folder: Path) -> Stored:
 
 
 def taste(histories: Histories, user: Whole, end: Whole, fade: float) -> Sources:
-    """Each row's distinct items with the weight of the latest: `lag ** -fade`, lag in places."""
+    """Each row's distinct items with the weight of the latest: `lag ** -fade`, lag in positions."""
     run_user, run = np.unique(user, return_inverse=True)
     furthest = histories.offsets[:-1][run_user].copy()
     np.maximum.at(furthest, run, end)
