@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 ROOT = Path(__file__).resolve().parent.parent
-BIN = ROOT / ".venv" / "bin"
+BIN = Path(sys.executable).parent
+"""The programs of the environment that runs this."""
 
 
 @dataclass(frozen=True)
