@@ -9,8 +9,8 @@
 
 A proof is a file below proofs/ with KIND, CLAIM and a function `prove() -> Proof`;
 proofs/flow/help.py is called flow.help. The table is written to build/prove/ as Markdown and JSON
-after every proof, so a stopped run loses only the proof that it was in: proofs that passed or failed
-on the same code are not run again. Skipped ones are.
+after every proof, so a stopped run loses only the proof that it was in: proofs that passed or
+failed on the same code are not run again. Skipped ones are.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--json", action="store_true",
-        help="a line {name, value, bound, pass} a proof on standard output; pass is null for a skip",
+        help="print a line {name, value, bound, pass} a proof; pass is null for a skip",
     )  # fmt: skip
     return parser.parse_args(words)
 

@@ -1,4 +1,4 @@
-"""What tests share: real data where it is, engines, and what must not be skipped."""
+"""Fixtures that many tests share: real data, table engines, served worlds and live services."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from propense.tables.engine.engine import TableEngine, connect
 from support.required import require
 
 if TYPE_CHECKING:
-    from support.service_bundle import Place
+    from support.service_bundle import ServedWorld
     from support.service_live import Live
 
 _DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
@@ -27,7 +27,7 @@ _FOREIGN = (
     "ignore:The copy keyword is deprecated",
     "ignore:unclosed <socket:ResourceWarning",
 )
-"""Warnings of Ibis about DuckDB and of pyspark about pandas, which are theirs to mend."""
+"""Warnings of Ibis about DuckDB and of pyspark about pandas, which only they can mend."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,38 +68,38 @@ def duckdb_engine(tmp_path: Path) -> Iterator[TableEngine]:
 @pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
 def engine(request: pytest.FixtureRequest) -> TableEngine:
     """Both engines in turn; the Spark half carries the marker `spark`."""
-    found: TableEngine = request.getfixturevalue(f"{request.param}_engine")
-    return found
+    chosen: TableEngine = request.getfixturevalue(f"{request.param}_engine")
+    return chosen
 
 
-def _place(kind: str, factory: pytest.TempPathFactory) -> Place:
+def _world(kind: str, factory: pytest.TempPathFactory) -> ServedWorld:
     # Imported here: tests that need no bundle do not wait for torch.
-    from support.service_bundle import place_of
+    from support.service_bundle import served_world
 
-    return place_of(kind, factory)
-
-
-@pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Timed events, goals, a catalogue; the network that serves is not the evaluated one."""
-    return _place("refreshed", tmp_path_factory)
+    return served_world(kind, factory)
 
 
 @pytest.fixture(scope="session")
-def untimed(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Order alone; no goals."""
-    return _place("untimed", tmp_path_factory)
+def shop(tmp_path_factory: pytest.TempPathFactory) -> ServedWorld:
+    """Timed events, goals, a catalogue; the serving network was refreshed after evaluation."""
+    return _world("refreshed", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Profiles alone; one goal, no items."""
-    return _place("table", tmp_path_factory)
+def untimed(tmp_path_factory: pytest.TempPathFactory) -> ServedWorld:
+    """Events in order, without times; no goals."""
+    return _world("untimed", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> ServedWorld:
+    """A table of profiles; one goal, no items."""
+    return _world("table", tmp_path_factory)
 
 
 @pytest.fixture
-def live(shop: Place, tmp_path: Path) -> Iterator[Live]:
-    """A service that has heard of nobody yet."""
+def live(shop: ServedWorld, tmp_path: Path) -> Iterator[Live]:
+    """A service without any customer."""
     from support.service_live import live_service
 
     with live_service(shop, tmp_path / "live") as opened:
@@ -107,8 +107,8 @@ def live(shop: Place, tmp_path: Path) -> Iterator[Live]:
 
 
 @pytest.fixture(scope="module")
-def shared(shop: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A service for tests that only ask, or change customers of their own."""
+def shared(shop: ServedWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A service for tests that only read, or change customers of their own."""
     from support.service_live import live_service
 
     with live_service(shop, tmp_path_factory.mktemp("live")) as opened:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from propense.schemas import UNSEEN, Histories
 from propense.training.graphs import read_item_vectors
 from propense.training.shaping import content_tensors
 from support.item_towers import make_networks, make_shape
+from support.made_once import made_once
 
 N_SEEN, N_PACKED = 6, 8
 SPEC = ContentSpec(
@@ -130,8 +132,11 @@ def scores(bundle: Bundle, items: list[int]) -> np.ndarray:
 
 
 @pytest.fixture
-def folder(tmp_path):
-    make_bundle(tmp_path)
+def folder(tmp_path, tmp_path_factory):
+    """The exported graphs, in a copy that a test may change."""
+    shutil.copytree(
+        made_once("new-items", make_bundle, tmp_path_factory), tmp_path, dirs_exist_ok=True
+    )
     return tmp_path
 
 

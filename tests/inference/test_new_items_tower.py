@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -15,22 +17,36 @@ from propense.schemas import GoalPlan
 from propense.training.graphs import Networks, read_item_vectors
 from propense.training.shaping import content_tensors
 from support.item_towers import make_networks, make_shape
+from support.made_once import made_once
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory):
+    """The graphs of the networks that have every kind of content; nobody may change them."""
+    return made_once(
+        "item-tower",
+        lambda folder: export_graphs(make_networks(make_shape()), folder),
+        tmp_path_factory,
+    )
 
 
 @pytest.mark.parametrize(
     "absent",
     [
         {},
-        {"content_cardinalities": ()},
-        {"n_content_numeric": 0},
-        {"text_buckets": 0},
-        {"text_buckets": 0, "n_content_numeric": 0},
+        pytest.param({"content_cardinalities": ()}, marks=pytest.mark.slow),
+        pytest.param({"n_content_numeric": 0}, marks=pytest.mark.slow),
+        pytest.param({"text_buckets": 0}, marks=pytest.mark.slow),
+        pytest.param({"text_buckets": 0, "n_content_numeric": 0}, marks=pytest.mark.slow),
     ],
 )
-def test_the_graph_gives_the_vectors_of_an_item_nobody_has_met(tmp_path, absent):
+def test_the_graph_gives_the_vectors_of_an_item_nobody_has_met(tmp_path, full, absent):
     shape = make_shape(**absent)
     networks = make_networks(shape)
-    export_graphs(networks, tmp_path)
+    if absent:
+        export_graphs(networks, tmp_path)
+    else:
+        shutil.copytree(full, tmp_path, dirs_exist_ok=True)
     assert check_parity(networks, tmp_path, np.random.default_rng(1)) < 1e-5
     content = example_content(shape, np.random.default_rng(2), shape.n_items)
     tensors = content_tensors(content)
@@ -44,7 +60,14 @@ def test_the_graph_gives_the_vectors_of_an_item_nobody_has_met(tmp_path, absent)
     assert np.allclose(alone[0], items[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("absent", [{}, {"n_numeric": 0, "n_bins": 0}, {"cardinalities": ()}])
+@pytest.mark.parametrize(
+    "absent",
+    [
+        {},
+        pytest.param({"n_numeric": 0, "n_bins": 0}, marks=pytest.mark.slow),
+        pytest.param({"cardinalities": ()}, marks=pytest.mark.slow),
+    ],
+)
 def test_packed_ensembles_are_exported_as_they_are(tmp_path, absent):
     sizes = {"dim": 0, "max_length": 0, "item_heads": (), "ensemble": 1, "packed": 3, "hidden": 8,
              "members": 2, "n_numeric": 2, "n_bins": 3, "cardinalities": (4, 30, 4),
@@ -67,7 +90,7 @@ def first_of(content: ItemContent) -> ItemContent:
 
 def test_one_set_of_weights_is_packed_once(tmp_path):
     shape = make_shape()
-    networks = make_networks(shape, apart=False)
+    networks = make_networks(shape, separate=False)
     export_graphs(networks, tmp_path)
     items, goals = ItemTower(tmp_path).vectors_of(
         example_content(shape, np.random.default_rng(2), 3)
@@ -76,15 +99,14 @@ def test_one_set_of_weights_is_packed_once(tmp_path):
     assert items.shape == (3, shape.ensemble * shape.dim)
 
 
-def test_a_changed_graph_is_not_packed(tmp_path):
+def test_a_changed_graph_is_not_packed(full):
     shape = make_shape()
-    export_graphs(make_networks(shape), tmp_path)
     torch.manual_seed(1)
     others = make_networks(shape)
     for network in others.next_item:
         torch.nn.init.normal_(network.items.id.weight, std=2)
     with pytest.raises(BundleError, match="differs"):
-        check_parity(others, tmp_path, np.random.default_rng(1))
+        check_parity(others, full, np.random.default_rng(1))
 
 
 def test_without_content_new_items_cannot_be_ranked(tmp_path):

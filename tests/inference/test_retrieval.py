@@ -15,13 +15,13 @@ from propense.runtime.engine import Ask, ScoringEngine
 from propense.serving.answers import Asked, list_items
 from propense.serving.messages import RecommendQuestion
 from propense.settings import Scenario
-from support.service_bundle import Place
+from support.service_bundle import ServedWorld
 
 DAY = 86_400_000_000
 
 
 @pytest.fixture(scope="module")
-def engine(shop: Place, monkeypatch_module: pytest.MonkeyPatch) -> ScoringEngine:
+def engine(shop: ServedWorld, monkeypatch_module: pytest.MonkeyPatch) -> ScoringEngine:
     """A service's engine that takes its 40 items for a very large catalogue."""
     monkeypatch_module.setattr(retrieval, "EXACT_UP_TO", 10)
     monkeypatch_module.setattr(retrieval, "POPULAR", 5)
@@ -42,7 +42,7 @@ events = st.lists(
 )  # fmt: skip
 
 
-def test_small_catalogues_are_scored_whole(shop: Place) -> None:
+def test_small_catalogues_are_scored_whole(shop: ServedWorld) -> None:
     assert not needs_retrieval(shop.bundle)
 
 

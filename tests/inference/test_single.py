@@ -17,7 +17,7 @@ from propense.inference.single import count_one, score_one, seek_one
 from propense.models.counts.transitions import TransitionCounts
 from propense.models.shape import ItemHead
 from propense.schemas import Histories
-from support.service_bundle import Place, place_of
+from support.service_bundle import ServedWorld, served_world
 
 ONE = np.zeros(1, np.int32)
 NOON = 1_716_000_000
@@ -26,13 +26,13 @@ LONG = 150
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return place_of("refreshed", tmp_path_factory)
+def shop(tmp_path_factory: pytest.TempPathFactory) -> ServedWorld:
+    return served_world("refreshed", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def untimed(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return place_of("untimed", tmp_path_factory)
+def untimed(tmp_path_factory: pytest.TempPathFactory) -> ServedWorld:
+    return served_world("untimed", tmp_path_factory)
 
 
 @st.composite
@@ -110,20 +110,20 @@ PLAIN = (0, 2, 5, 1, 3.0, 1.0)
 @example([(60, 2, 2 + place % 40, 1, 1.0, 1.0) for place in range(LONG)])
 @example([(0, 2, 2 + place % 40, 1, 1.0, 1.0) for place in range(LONG)])
 @example([PLAIN, (5, 3, 5, 1, float("nan"), -1.0), (0, 3, 5, 2, 0.0, 0.0), (1, 2, 9, 1, 1.0, 1.0)])
-def test_timed(shop: Place, some):
+def test_timed(shop: ServedWorld, some):
     assert_alike(shop.bundle, some)
     assert_alike(shop.evaluated, some)
 
 
 @given(updates(), st.integers(0, 30))
-def test_a_part_of_a_history(shop: Place, some, end: int):
+def test_a_part_of_a_history(shop: ServedWorld, some, end: int):
     assert_alike(shop.bundle, some, end)
 
 
 @given(updates())
 @example([])
 @example([(0, 2, 2 + place % 40, 1, 1.0, 1.0) for place in range(LONG)])
-def test_order_alone(untimed: Place, some):
+def test_order_alone(untimed: ServedWorld, some):
     assert_alike(untimed.bundle, some)
 
 
@@ -131,7 +131,7 @@ def test_order_alone(untimed: Place, some):
 @example([])
 @example([PLAIN] * 3)
 @settings(max_examples=50)
-def test_own_frequencies_are_heard(shop: Place, some):
+def test_own_frequencies_are_heard(shop: ServedWorld, some):
     ranker = shop.bundle.ranker
     assert ranker is not None and ranker.gate is not None
     gate = Gate(ranker.gate.network, ranker.gate.counts, 0.7)
@@ -144,7 +144,7 @@ def test_own_frequencies_are_heard(shop: Place, some):
 
 @given(updates())
 @settings(max_examples=30)
-def test_without_counts_the_network_alone(shop: Place, some):
+def test_without_counts_the_network_alone(shop: ServedWorld, some):
     ranker = shop.bundle.ranker
     assert ranker is not None
     alone = replace(shop.bundle, ranker=replace(ranker, counts=None, gate=None))
@@ -160,7 +160,7 @@ def test_without_counts_the_network_alone(shop: Place, some):
 @example([PLAIN], [0.0] * 9)
 @example([PLAIN], [1.0] + [0.0] * 8)
 @settings(max_examples=50)
-def test_weights_of_the_heads(shop: Place, some, weights: list[float]):
+def test_weights_of_the_heads(shop: ServedWorld, some, weights: list[float]):
     heads = tuple(
         ItemHead(head.name, head.actions, weight)
         for head, weight in zip(shop.bundle.info.shape.item_heads, weights, strict=False)

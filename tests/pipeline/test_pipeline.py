@@ -36,6 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 QUICK = """
 [model]
 size = "small"
+ensemble = 1
 
 [train]
 max_epochs = 2

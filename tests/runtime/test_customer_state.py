@@ -16,7 +16,7 @@ from propense.history.records import Customer, LiveEvent
 from propense.inference.artifact.clipping import Clipper
 from propense.runtime.customer_state import MOST_ADDED, CustomerState, history_of_customer
 from propense.schemas import Histories
-from support.service_bundle import N_ITEMS, Place, item_id
+from support.service_bundle import N_ITEMS, ServedWorld, item_id
 
 MICRO = 1_000_000
 NOON = 1_716_000_000 * MICRO
@@ -77,21 +77,21 @@ def customer_of(some: Sequence[LiveEvent]) -> Customer:
     [LiveEvent(NOON, "view", "é"), LiveEvent(NOON, "view", "z"), LiveEvent(NOON, "view", "🦊")]
 )
 @example([LiveEvent(NOON, "pay", "a", -5), LiveEvent(NOON, "pay", "a"), LiveEvent(NOON, "pay")])
-def test_timed_events_are_read_as_the_shards_would_be(shop: Place, some: list[LiveEvent]):
+def test_timed_events_are_read_as_the_shards_would_be(shop: ServedWorld, some: list[LiveEvent]):
     encoder = shop.bundle.encoder
     assert encoder.timed
     assert_alike(history_of_customer(customer_of(some), encoder), read_slowly(some, encoder))
 
 
 @given(histories)
-def test_events_of_order_alone_keep_their_order(untimed: Place, some: list[LiveEvent]):
+def test_events_of_order_alone_keep_their_order(untimed: ServedWorld, some: list[LiveEvent]):
     encoder = untimed.bundle.encoder
     assert not encoder.timed
     assert_alike(history_of_customer(customer_of(some), encoder), read_slowly(some, encoder))
 
 
 @given(histories, st.randoms())
-def test_the_order_of_arrival_changes_nothing(shop: Place, some: list[LiveEvent], random):
+def test_the_order_of_arrival_changes_nothing(shop: ServedWorld, some: list[LiveEvent], random):
     encoder = shop.bundle.encoder
     mixed = list(some)
     random.shuffle(mixed)

@@ -33,7 +33,7 @@ def walker(shared: Live) -> Live:
 def test_a_stranger_is_offered_what_is_popular(shared: Live):
     answer = shared.recommend("nobody at all")
     assert answer["policy"] == POPULAR and answer["note"] == STRANGER
-    assert len(answer["items"]) == 10 and answer["bundle"] == shared.place.version
+    assert len(answer["items"]) == 10 and answer["bundle"] == shared.world.version
     popular = shared.ask("GET", "/v1/popular")
     assert popular["items"] == answer["items"]
     scores = [item["score"] for item in answer["items"]]

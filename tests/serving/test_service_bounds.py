@@ -13,7 +13,7 @@ from propense.runtime.customer_state import MOST_KEPT
 from propense.serving.answers import Asked, asks, list_items
 from propense.serving.messages import RecommendQuestion
 from propense.settings import Limits
-from support.service_bundle import Place, item_id
+from support.service_bundle import ServedWorld, item_id
 from support.service_live import Live, live_service
 
 
@@ -82,7 +82,7 @@ def test_whoever_sends_steadily_is_read_to_the_end(
     assert call(live, "/v1/track", slowly, key_of(live, "ingest")) == 200
 
 
-def test_bodies_at_work_are_bounded_together(shop: Place, tmp_path: Path) -> None:
+def test_bodies_at_work_are_bounded_together(shop: ServedWorld, tmp_path: Path) -> None:
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, import_bytes=600_000)
     with live_service(shop, tmp_path / "live", limits=limits) as live:
         held = [(b"content-length", b"600000"), *key_of(live, "ingest")]
@@ -102,7 +102,7 @@ def test_bodies_at_work_are_bounded_together(shop: Place, tmp_path: Path) -> Non
 
 
 def test_new_names_of_one_customer_are_new_customers_to_their_address(
-    shop: Place, tmp_path: Path
+    shop: ServedWorld, tmp_path: Path
 ) -> None:
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, new_customers_per_hour=3)
     with live_service(shop, tmp_path / "live", limits=limits) as live:
@@ -115,7 +115,7 @@ def test_new_names_of_one_customer_are_new_customers_to_their_address(
         assert live.held("one")["names"] == ["a-0", "a-1", "a-2"]
 
 
-def test_so_are_those_of_one_batch(shop: Place, tmp_path: Path) -> None:
+def test_so_are_those_of_one_batch(shop: ServedWorld, tmp_path: Path) -> None:
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, new_customers_per_hour=3)
     with live_service(shop, tmp_path / "live", limits=limits) as live:
         first = {"userId": "one", "anonymousId": "a-0"}

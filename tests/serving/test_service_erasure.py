@@ -15,7 +15,7 @@ from propense.runtime.customer_cache import Cache
 from propense.runtime.customer_reader import CustomerReader
 from propense.serving.answers import POPULAR
 from propense.serving.operations import erasure
-from support.service_bundle import Place, item_id
+from support.service_bundle import ServedWorld, item_id
 from support.service_live import Live, live_service
 
 
@@ -78,7 +78,7 @@ def test_others_are_answered_while_a_file_is_cleaned(
     assert live.client.await_(play()) < 0.5
 
 
-def test_other_processes_forget_within_a_second(shop: Place, tmp_path: Path) -> None:
+def test_other_processes_forget_within_a_second(shop: ServedWorld, tmp_path: Path) -> None:
     with (
         live_service(shop, tmp_path / "live") as here,
         live_service(shop, tmp_path / "live") as there,
@@ -101,7 +101,7 @@ def test_other_processes_forget_within_a_second(shop: Place, tmp_path: Path) -> 
         assert answer["policy"] == POPULAR
 
 
-def test_erasures_at_the_same_time_are_all_done(shop: Place, tmp_path: Path) -> None:
+def test_erasures_at_the_same_time_are_all_done(shop: ServedWorld, tmp_path: Path) -> None:
     names = [f"gone-{number}" for number in range(8)]
     with live_service(shop, tmp_path / "live") as live:
         live.service.people.alone = False

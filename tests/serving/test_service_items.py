@@ -14,7 +14,7 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.shelf import activate
 from propense.runtime import item_updates
 from propense.runtime.loaded_bundles import Bundles
-from support.service_bundle import Place
+from support.service_bundle import ServedWorld
 from support.service_live import Live, live_service
 
 MOMENT = "2025-03-01T00:00:00+00:00"
@@ -46,7 +46,7 @@ def test_what_the_catalogue_does_not_have_is_refused(live: Live) -> None:
     assert not live.service.stock.read()[1]
 
 
-def test_the_evaluated_network_knows_what_its_report_knew(untimed: Place, tmp_path: Path) -> None:
+def test_the_evaluated_network_knows_what_its_report_knew(untimed: ServedWorld, tmp_path: Path) -> None:
     with live_service(untimed, tmp_path / "live") as live:
         bundles = live.service.bundles
         assert live.client.await_(bundles.evaluated()) is live.service.engine
@@ -58,27 +58,27 @@ def test_the_evaluated_network_knows_what_its_report_knew(untimed: Place, tmp_pa
 
 
 @pytest.fixture
-def own(shop: Place, tmp_path: Path) -> Iterator[Live]:
+def own(shop: ServedWorld, tmp_path: Path) -> Iterator[Live]:
     """With a shelf of the test's own: v0002 is v0001 until `trained_again`."""
     shelf = tmp_path / "shelf"
     for version in ("v0001", "v0002"):
         shutil.copytree(shop.bundles / shop.version, shelf / version)
     activate(shelf, "v0001", "first", MOMENT)
     pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf))
-    place = Place(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
+    place = ServedWorld(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
     with live_service(place, tmp_path / "live") as live:
         yield live
 
 
 def trained_again(live: Live) -> None:
     """A bundle answers with the same network, whose catalogue was read just now."""
-    write_manifest(live.place.bundles / "v0002", "0", MOMENT, time.time_ns() // 1000)
+    write_manifest(live.world.bundles / "v0002", "0", MOMENT, time.time_ns() // 1000)
     serve(live, "v0002")
 
 
 def serve(live: Live, version: str) -> None:
     """Also on the shelf, which the service follows: else it would soon go back."""
-    activate(live.place.bundles, version, "first", MOMENT)
+    activate(live.world.bundles, version, "first", MOMENT)
     live.client.await_(live.service.swap(version))
 
 

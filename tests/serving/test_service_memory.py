@@ -275,7 +275,7 @@ def test_a_test_is_joined_with_nobody_real_whatever_the_key(live: Live):
 def test_ids_that_only_begin_like_a_test_are_nobody(live: Live, name: str):
     assert live.refused("POST", "/v1/recommend", "all", json={"user_id": name})[0] == 422
     assert live.refused("GET", f"/v1/users/{name}", "all")[0] == 422
-    status, told = live.refused_or_told("POST", "/v1/track", "all", json={
+    status, told = live.status_and_json("POST", "/v1/track", "all", json={
         "userId": name, "event": "view"})  # fmt: skip
     assert status in (400, 422) or told["kept"] == 0
     assert live.service.store.n_customers() == 0

@@ -13,14 +13,14 @@ import pytest
 from propense.inference.artifact.manifest import read_manifest
 from propense.inference.shelf import activate, rollback
 from propense.runtime.item_updates import ItemUpdate
-from support.service_bundle import Place
+from support.service_bundle import ServedWorld
 from support.service_live import Live, live_service
 
 MOMENT = "2025-03-01T00:00:00+00:00"
 
 
 @pytest.fixture
-def own(shop: Place, tmp_path: Path) -> Place:
+def own(shop: ServedWorld, tmp_path: Path) -> ServedWorld:
     """A shelf of the test's own: a good bundle that serves, the same again, and a changed one."""
     shelf = tmp_path / "shelf"
     for version in ("v0001", "v0002", "v0003"):
@@ -29,11 +29,11 @@ def own(shop: Place, tmp_path: Path) -> Place:
     changed.write_bytes(changed.read_bytes() + b" ")
     activate(shelf, "v0001", "first", MOMENT)
     pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf))
-    return Place(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
+    return ServedWorld(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
 
 
 @pytest.fixture
-def live(own: Place, tmp_path: Path) -> Iterator[Live]:
+def live(own: ServedWorld, tmp_path: Path) -> Iterator[Live]:
     with live_service(own, tmp_path / "live") as opened:
         yield opened
 
@@ -50,7 +50,7 @@ def is_ready(live: Live) -> bool:
 
 
 def test_a_bundle_that_does_not_open_is_told_of_until_it_is_rolled_back(live: Live) -> None:
-    shelf = live.place.bundles
+    shelf = live.world.bundles
     live.teach("ann", [1, 2, 3])
     assert is_ready(live)
     activate(shelf, "v0003", "a mistake", MOMENT)
@@ -83,7 +83,7 @@ def test_a_fault_that_passes_is_forgotten(live: Live, monkeypatch: pytest.Monkey
 def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: Live) -> None:
     """Also while the evaluated network is open beside it, as after an integration test."""
     live.client.await_(live.service.bundles.evaluated())
-    activate(live.place.bundles, "v0002", "newer", MOMENT)
+    activate(live.world.bundles, "v0002", "newer", MOMENT)
     live.teach("ann", [1, 2, 3])
     until(lambda: live.recommend("ann")["bundle"] == "v0002")
     for _ in range(5):
@@ -93,7 +93,7 @@ def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: 
 
 
 def test_a_bundle_that_is_put_right_in_its_place_is_tried_again(live: Live) -> None:
-    shelf = live.place.bundles
+    shelf = live.world.bundles
     broken, good = shelf / "v0003", shelf / "v0002"
     activate(shelf, "v0003", "a mistake", MOMENT)
     until(lambda: not is_ready(live))
@@ -105,7 +105,7 @@ def test_a_bundle_that_is_put_right_in_its_place_is_tried_again(live: Live) -> N
 
 
 def test_new_items_are_followed_though_a_bundle_does_not_open(live: Live) -> None:
-    activate(live.place.bundles, "v0003", "a mistake", MOMENT)
+    activate(live.world.bundles, "v0003", "a mistake", MOMENT)
     until(lambda: not is_ready(live))
     sent = ItemUpdate(0, {"kind": "course", "title": "Greek"})
     live.service.stock.put("brand-new", sent, live.service.engine.packed)

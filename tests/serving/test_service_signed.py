@@ -11,12 +11,12 @@ import pytest
 from propense.errors import BundleError
 from propense.inference.shelf import read_current, rollback
 from propense.security.signing import make_signing_key, sign_bundle, trusted_keys
-from support.service_bundle import Place
+from support.service_bundle import ServedWorld
 from support.service_live import live_service
 
 
 @pytest.fixture
-def signed(shop: Place, tmp_path: Path) -> Place:
+def signed(shop: ServedWorld, tmp_path: Path) -> ServedWorld:
     """The shop with a shelf of its own: a signed bundle that serves, and others to promote."""
     shelf = tmp_path / "shelf"
     shutil.copytree(shop.bundles, shelf)
@@ -29,7 +29,7 @@ def signed(shop: Place, tmp_path: Path) -> Place:
         if key is not None:
             sign_bundle(shelf / name, key)
     pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf), public_key=str(public))
-    return Place(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
+    return ServedWorld(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
 
 
 def test_what_nobody_signed_is_neither_promoted_nor_answers(signed, tmp_path):

@@ -13,14 +13,14 @@ from propense.runtime.engine import ScoringEngine
 from propense.serving.answers import Asked
 from propense.serving.messages import RecommendAnswer, RecommendQuestion
 from propense.serving.shadow import FILE, Shadow
-from support.service_bundle import Place
+from support.service_bundle import ServedWorld
 from support.service_live import Live, live_service
 
 NAMES = ["secretly-ann", "secretly-bob", "secretly-cem"]
 
 
 @pytest.fixture
-def live(shop: Place, tmp_path):
+def live(shop: ServedWorld, tmp_path):
     """The evaluated network in the shadow of the refreshed one: they differ a little."""
     with live_service(shop, tmp_path / "live") as opened:
         for number, name in enumerate(NAMES):

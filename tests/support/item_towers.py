@@ -19,13 +19,13 @@ def make_shape(**more: object) -> NetworkShape:
     return NetworkShape(**{**sizes, **more})
 
 
-def make_networks(shape: NetworkShape, apart: bool = True) -> Networks:
+def make_networks(shape: NetworkShape, separate: bool = True) -> Networks:
     torch.manual_seed(0)
-    made = []
-    for _ in range(2 if apart else 1):
+    ensembles = []
+    for _ in range(2 if separate else 1):
         networks = [CustomerNetwork(shape).eval() for _ in range(shape.ensemble)]
         for network in networks:
             for parameter in network.items.parameters():
                 torch.nn.init.normal_(parameter)
-        made.append(networks)
-    return Networks(made[0], made[-1])
+        ensembles.append(networks)
+    return Networks(ensembles[0], ensembles[-1])

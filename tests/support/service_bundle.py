@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from propense import pipeline
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.shelf import read_current
 from propense.settings import Settings, read_settings
+from support.made_once import made_once
 
 BEGAN: Final = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 N_ITEMS: Final = 40
@@ -91,7 +91,7 @@ goals.purchase = { column = "purchase", positive = 1 }
 
 
 @dataclass(frozen=True)
-class Place:
+class ServedWorld:
     """A folder with settings, a run and a shelf."""
 
     settings: Settings
@@ -103,7 +103,7 @@ class Place:
 
     @property
     def version(self) -> str:
-        """Of the bundle that serves."""
+        """The version of the active bundle."""
         return read_current(self.bundles).version or ""
 
     @property
@@ -112,7 +112,7 @@ class Place:
 
     @cached_property
     def bundle(self) -> Bundle:
-        """The network that serves."""
+        """The active bundle with the network that serves."""
         return open_bundle(self.bundles / self.version)
 
     @cached_property
@@ -120,34 +120,27 @@ class Place:
         return open_bundle(self.bundles / self.version, network="evaluated")
 
     def serving(self, data: Path, **changes: Any) -> Settings:
-        """Settings of a service over this shelf whose live data stand in `data`."""
+        """Settings of a service over this shelf that keeps its live data in `data`."""
         serve = msgspec.structs.replace(self.settings.serve, data=str(data), **changes)
         return msgspec.structs.replace(self.settings, serve=serve)
 
 
-GIVEN: Final = "PROPENSE_TEST_BUNDLES"
-"""Names a folder where the places of the tests stay, and are used as they are; else they are
-made anew, which takes a quarter of a minute for each network that is exported."""
-_MADE: dict[str, Place] = {}
+_OPENED: dict[str, ServedWorld] = {}
 
 
-def place_of(kind: str, factory: pytest.TempPathFactory) -> Place:
-    """The place of a kind, made once in a session and changed by nobody."""
-    if kind not in _MADE:
-        kept = os.environ.get(GIVEN)
-        folder = Path(kept) / kind if kept else factory.mktemp("places") / kind
-        if (folder / "shelf" / "current.json").exists():
-            _MADE[kind] = Place(read_settings(folder / "propense.toml"), kind)
-        else:
-            _MADE[kind] = make_place(folder, kind)
-    return _MADE[kind]
+def served_world(kind: str, factory: pytest.TempPathFactory) -> ServedWorld:
+    """The world of a kind, made once in a test run and changed by nobody."""
+    if kind not in _OPENED:
+        folder = made_once(kind, lambda folder: make_served_world(folder, kind), factory)
+        _OPENED[kind] = ServedWorld(read_settings(folder / "propense.toml"), kind)
+    return _OPENED[kind]
 
 
-def make_place(folder: Path, kind: str, seed: int = 0) -> Place:
+def make_served_world(folder: Path, kind: str, seed: int = 0) -> ServedWorld:
     """Run the whole flow on a small world.
 
-    `kind`: "refreshed" (network against weak rivals, refitted), "repeat" (items are taken again,
-    rivals that may win), "untimed" (order alone), "table" (no events).
+    `kind`: "refreshed" (network against weak rivals, refitted), "repeat" (items are bought again,
+    rivals that can win), "untimed" (order alone), "table" (no events).
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, 3])
@@ -170,7 +163,7 @@ def make_place(folder: Path, kind: str, seed: int = 0) -> Place:
         _write_shop(folder, rng)
     settings = read_settings(folder / "propense.toml")
     pipeline.run(settings)
-    return Place(settings, kind)
+    return ServedWorld(settings, kind)
 
 
 def item_id(number: int) -> str:
@@ -197,7 +190,7 @@ def _write_items(folder: Path, rng: np.random.Generator) -> None:
 
 
 def _write_shop(folder: Path, rng: np.random.Generator, n_users: int = 120) -> None:
-    """Each customer walks along the catalogue from a place of their own."""
+    """Each customer walks along the catalogue from an item of their own."""
     app: list[list[Any]] = []
     web: list[list[Any]] = []
     users = []

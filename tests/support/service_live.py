@@ -1,5 +1,5 @@
-"""A service in the test's own process, and requests to it whose answers are all held to the
-service's description of itself."""
+"""A service in the test's own process, and requests to it. Every answer is checked against the
+service's own OpenAPI description."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from propense.serving.routes import ROUTES
 from propense.serving.service import Service
 from propense.settings import Limits, Settings
 from propense.web.openapi import document
-from support.service_bundle import Place, item_id
+from support.service_bundle import ServedWorld, item_id
 
 DESCRIBED: Final = {
     (route.method, re.compile(re.sub(r"\{\w+\}", ".+", route.path))): set(
@@ -38,7 +38,7 @@ DESCRIBED: Final = {
 
 
 def is_described(method: str, path: str, status: int) -> bool:
-    """Whether the operation, if it is one, says that it answers so. 405 says that it is none."""
+    """Whether the description allows the status, or there is no such operation (405)."""
     if status == 405:
         return True
     for (own, paths), statuses in DESCRIBED.items():
@@ -60,19 +60,19 @@ class Client:
         self.await_(self._open())
 
     def await_(self, work: Any) -> Any:
-        """What a coroutine gives, run on the loop of the application."""
+        """The result of a coroutine, run on the loop of the application."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         return self.together([(method, path, more)])[0]
 
-    def together(self, asked: Sequence[tuple[str, str, dict[str, Any]]]) -> list[httpx.Response]:
-        """Requests that are at work at the same time."""
+    def together(self, requests: Sequence[tuple[str, str, dict[str, Any]]]) -> list[httpx.Response]:
+        """Answers to requests that run at the same time."""
 
         async def all_of() -> list[httpx.Response]:
             assert self._http is not None
             return await asyncio.gather(
-                *(self._http.request(method, path, **more) for method, path, more in asked)
+                *(self._http.request(method, path, **more) for method, path, more in requests)
             )
 
         answers: list[httpx.Response] = self.await_(all_of())
@@ -104,7 +104,7 @@ class Live:
 
     client: Client
     service: Service
-    place: Place
+    world: ServedWorld
     settings: Settings
     keys: dict[str, str] = field(default_factory=dict)
     """Scope -> key; "all" has every scope."""
@@ -119,11 +119,11 @@ class Live:
         return answer.json()
 
     def refused(self, method: str, path: str, scope: str = "read", **more: Any) -> tuple[int, Any]:
-        """Status and problem document of an answer that is none."""
+        """Status and problem document of a refused request."""
         answer = self.client.request(method, path, headers=self.headers(scope), **more)
         return answer.status_code, is_problem(answer)
 
-    def refused_or_told(
+    def status_and_json(
         self, method: str, path: str, scope: str = "read", **more: Any
     ) -> tuple[int, Any]:
         """Status and JSON of any answer."""
@@ -141,9 +141,9 @@ class Live:
     def track(self, user_id: str, scope: str = "ingest", **more: Any) -> Any:
         """One event: `event`, `item`, and other fields of the message."""
         properties = {"item_id": more.pop("item", None), **more.pop("properties", {})}
-        known = {name: value for name, value in properties.items() if value is not None}
+        properties = {name: value for name, value in properties.items() if value is not None}
         event = more.pop("event", "view")
-        message = {"userId": user_id, "event": event, **more, "properties": known}
+        message = {"userId": user_id, "event": event, **more, "properties": properties}
         return self.ask("POST", "/v1/track", scope, json=message)
 
     def teach(self, user_id: str, numbers: Sequence[int], scope: str = "ingest") -> None:
@@ -151,12 +151,12 @@ class Live:
         now = dt.datetime.now(dt.UTC) - dt.timedelta(days=3)
         batch = [
             {"type": "track", "userId": user_id, "event": "view",
-             "timestamp": (now + dt.timedelta(hours=place)).isoformat(),
+             "timestamp": (now + dt.timedelta(hours=hour)).isoformat(),
              "properties": {"item_id": item_id(number)}}
-            for place, number in enumerate(numbers)
+            for hour, number in enumerate(numbers)
         ]  # fmt: skip
-        told = self.ask("POST", "/v1/batch", scope, json={"batch": batch})
-        assert told["kept"] == len(numbers), told
+        answer = self.ask("POST", "/v1/batch", scope, json={"batch": batch})
+        assert answer["kept"] == len(numbers), answer
 
     def held(self, user_id: str, scope: str = "admin") -> Any:
         return self.ask("GET", f"/v1/users/{user_id}", scope)
@@ -177,7 +177,7 @@ CALLS = {
 
 
 def body_of(name: str) -> dict[str, Any]:
-    """A sound request to the operation, so that nothing but the key can be wrong with it."""
+    """A valid request to the operation, so that only the key can be wrong."""
     if name.endswith("_batch") and not name.startswith("ingest"):
         return {"json": {"batch": [{"user_id": "ann"}]}}
     if name in ("recommend", "predict"):
@@ -199,7 +199,7 @@ def body_of(name: str) -> dict[str, Any]:
 
 
 def is_problem(answer: Any) -> Any:
-    """The problem document that an answer must be."""
+    """The problem document of an answer that must be one."""
     assert answer.headers["content-type"] == "application/problem+json", answer.headers
     problem = answer.json()
     assert problem["status"] == answer.status_code
@@ -208,13 +208,13 @@ def is_problem(answer: Any) -> Any:
 
 
 @contextmanager
-def live_service(place: Place, data: Path, **changes: Any) -> Iterator[Live]:
-    """A service over the shelf of `place`, with live data of its own; `changes` are of [serve].
+def live_service(world: ServedWorld, data: Path, **changes: Any) -> Iterator[Live]:
+    """A service over the shelf of `world`, with its own live data; `changes` are keys of [serve].
 
-    Without other limits no question is shed: this machine may be busy.
+    Unless `changes` sets limits, no request is shed, however busy the machine is.
     """
     changes.setdefault("limits", Limits(wait_ms=60_000, standing_wait_ms=60_000))
-    settings = place.serving(data, **changes)
+    settings = world.serving(data, **changes)
     data.mkdir(parents=True, exist_ok=True)
     ring = KeyRing(data, open_secrets(data))
     now = time.time_ns() // 1000
@@ -228,14 +228,14 @@ def live_service(place: Place, data: Path, **changes: Any) -> Iterator[Live]:
 
     client = Client(make_app(opening))
     try:
-        yield Live(client, opened[0], place, settings, keys)
+        yield Live(client, opened[0], world, settings, keys)
     finally:
         client.close()
 
 
 @contextmanager
 def listening(settings: Settings, data: Path) -> Iterator[tuple[str, Service]]:
-    """A service that answers on a socket, in a thread of this process; its address and itself."""
+    """A service that answers on a socket, in a thread of this process; yields its URL and it."""
     opened: list[Service] = []
     data.mkdir(parents=True, exist_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from dataclasses import replace
 
@@ -91,17 +92,41 @@ def test_a_table_without_events(tmp_path):
     assert not learned.shape.has_sequence
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
-def test_a_killed_training_ends_with_the_same_weights(tmp_path, share, threads):
-    dataset = rising_dataset(tmp_path / "run", n_users=60)
-    chosen = rising_settings(
-        train={"max_epochs": 3, "threads": threads, "seed": 5, "checkpoint_seconds": 0.0},
-        model={"ensemble": 2},
-    )
-    counter = Killer(1_000_000)
-    whole = train_network(dataset, chosen, tmp_path / "whole", counter)
-    dies_at = int(share * (1_000_000 - counter.left)) + 1
+@pytest.fixture(scope="module")
+def train_whole(tmp_path_factory):
+    """Data, settings, network and steps of a training with so many threads that nobody kills."""
+
+    @functools.cache
+    def train(threads):
+        folder = tmp_path_factory.mktemp("whole")
+        dataset = rising_dataset(folder / "run", n_users=60)
+        chosen = rising_settings(
+            train={"max_epochs": 3, "threads": threads, "seed": 5, "checkpoint_seconds": 0.0},
+            model={"ensemble": 2},
+        )
+        counter = Killer(1_000_000)
+        whole = train_network(dataset, chosen, folder / "training", counter)
+        return dataset, chosen, whole, 1_000_000 - counter.left
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("threads", "share"),
+    [
+        (1, 0.3),
+        pytest.param(1, 0.02, marks=pytest.mark.slow),
+        pytest.param(1, 0.6, marks=pytest.mark.slow),
+        pytest.param(1, 0.9, marks=pytest.mark.slow),
+        (2, 0.02),
+        (2, 0.9),
+        pytest.param(2, 0.3, marks=pytest.mark.slow),
+        pytest.param(2, 0.6, marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_training_ends_with_the_same_weights(train_whole, tmp_path, share, threads):
+    dataset, chosen, whole, n_steps = train_whole(threads)
+    dies_at = int(share * n_steps) + 1
     with pytest.raises(KeyboardInterrupt):
         train_network(dataset, chosen, tmp_path / "killed", Killer(dies_at))
     resumed = train_network(dataset, chosen, tmp_path / "killed")
@@ -238,6 +263,7 @@ def test_customers_without_any_event_are_learned_from_too(tmp_path):
     assert np.isfinite(answers).all()
 
 
+@pytest.mark.slow
 def test_products_in_bfloat16_learn_the_same(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run")
     course = train._course

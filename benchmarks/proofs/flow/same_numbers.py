@@ -16,7 +16,8 @@ CLAIM = f"every array, tensor, JSON value and ONNX output is bit-equal to that o
 USERS = 600
 WORK = ROOT / "build" / "same_numbers"
 GENERATE = (
-    "import sys; from pathlib import Path; from propense.worlds.education import generate_education; "
+    "import sys; from pathlib import Path; "
+    "from propense.worlds.education import generate_education; "
     "generate_education(Path(sys.argv[1]), int(sys.argv[2]))"
 )
 OPTIONS = ("train.threads=1", "train.max_epochs=3", "train.max_minutes=600")
@@ -24,7 +25,7 @@ OPTIONS = ("train.threads=1", "train.max_epochs=3", "train.max_minutes=600")
 
 
 def prove() -> Proof:
-    """Run one small world with the code of both commits, and compare the run folders and shelves."""
+    """Run one small world with the code of both commits; compare run folders and shelves."""
     if measure("git", "cat-file", "-e", f"{BEFORE}^{{commit}}").code:
         return Proof(CLAIM, KIND, "skip", f"this clone has no commit {BEFORE}")
     shutil.rmtree(WORK, ignore_errors=True)

@@ -26,7 +26,7 @@ from propense.pipeline.verification import Verification, verify
 from propense.security.keys import KeyRing
 from propense.security.secrets import open_secrets
 from propense.serving.service import Service
-from support.service_bundle import Place, make_place, place_of
+from support.service_bundle import ServedWorld, make_served_world, served_world
 from support.service_live import listening
 
 # What ONNX's own Python tells of its future.
@@ -36,12 +36,14 @@ HOUR = 3_600_000_000
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return place_of("refreshed", tmp_path_factory)
+def shop(tmp_path_factory: pytest.TempPathFactory) -> ServedWorld:
+    return served_world("refreshed", tmp_path_factory)
 
 
 @contextmanager
-def deployed(place: Place, data: Path, shelf: Path | None = None) -> Iterator[tuple[str, Service]]:
+def deployed(
+    place: ServedWorld, data: Path, shelf: Path | None = None
+) -> Iterator[tuple[str, Service]]:
     """The service over the place's shelf, or another one."""
     settings = place.serving(data)
     if shelf is not None:
@@ -57,7 +59,7 @@ def key_of(data: Path, scope: str = "verify") -> str:
     return KeyRing(data, open_secrets(data)).create(scope, [scope], now=now)[1]
 
 
-def hold(place: Place, data: Path, shelf: Path | None = None, **more) -> Verification:
+def hold(place: ServedWorld, data: Path, shelf: Path | None = None, **more) -> Verification:
     """Verify what is deployed by the place's own run; nothing of it may be left."""
     key = key_of(data)
     with deployed(place, data, shelf) as (url, service):
@@ -69,7 +71,7 @@ def hold(place: Place, data: Path, shelf: Path | None = None, **more) -> Verific
     return found
 
 
-def test_the_deployed_model_is_the_evaluated_one(shop: Place, tmp_path: Path):
+def test_the_deployed_model_is_the_evaluated_one(shop: ServedWorld, tmp_path: Path):
     found = hold(shop, tmp_path)
     assert found.failed == [] and found.whole and found.bundle == shop.version
     assert found.n_rows > 20 and found.n_lists > 20 and found.n_customers > 10
@@ -81,14 +83,14 @@ def test_the_deployed_model_is_the_evaluated_one(shop: Place, tmp_path: Path):
     assert 0 < told["pay: auc"].found < 1 and told["recommendations: recall_at_10"].found > 0
 
 
-def test_a_sample_is_held_against_offline_answers(shop: Place, tmp_path: Path):
+def test_a_sample_is_held_against_offline_answers(shop: ServedWorld, tmp_path: Path):
     found = hold(shop, tmp_path, customers=5)
     assert found.failed == [] and not found.whole and found.n_customers == 5
 
 
 @pytest.mark.parametrize("kind", ["untimed", "table"])
 def test_order_alone_and_profiles_alone(kind: str, tmp_path_factory, tmp_path: Path):
-    place = place_of(kind, tmp_path_factory)
+    place = served_world(kind, tmp_path_factory)
     found = hold(place, tmp_path)
     assert found.failed == [] and found.checks
     assert (found.n_lists > 0) == (kind == "untimed") and (found.n_rows > 0) == (kind == "table")
@@ -96,13 +98,15 @@ def test_order_alone_and_profiles_alone(kind: str, tmp_path_factory, tmp_path: P
 
 @pytest.mark.slow
 def test_rivals_that_answer_and_items_that_are_taken_again(tmp_path_factory, tmp_path: Path):
-    place = place_of("repeat", tmp_path_factory)
+    place = served_world("repeat", tmp_path_factory)
     assert any(serving.champion != "network" for serving in place.bundle.info.goals)
     assert hold(place, tmp_path).failed == []
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="no time.tzset here")
-def test_the_time_zone_of_the_machine_changes_nothing(shop: Place, tmp_path: Path, monkeypatch):
+def test_the_time_zone_of_the_machine_changes_nothing(
+    shop: ServedWorld, tmp_path: Path, monkeypatch
+):
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     time.tzset()
     try:
@@ -113,7 +117,7 @@ def test_the_time_zone_of_the_machine_changes_nothing(shop: Place, tmp_path: Pat
 
 
 @contextmanager
-def tampered(place: Place, tmp_path: Path, change: Callable[[Path], None]) -> Iterator[Path]:
+def tampered(place: ServedWorld, tmp_path: Path, change: Callable[[Path], None]) -> Iterator[Path]:
     """A shelf whose bundle was changed, its manifest written anew, so that it opens."""
     shelf = tmp_path / "shelf"
     shutil.copytree(place.bundles, shelf)
@@ -194,7 +198,7 @@ def serve_the_evaluated_one(folder: Path) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_another_model_is_found_out(shop: Place, tmp_path: Path, change, tells: str):
+def test_another_model_is_found_out(shop: ServedWorld, tmp_path: Path, change, tells: str):
     with tampered(shop, tmp_path, change) as shelf:
         found = hold(shop, tmp_path / "live", shelf)
     assert any(tells in check.name for check in found.failed), found.failed
@@ -204,12 +208,12 @@ def test_another_model_is_found_out(shop: Place, tmp_path: Path, change, tells: 
         assert not any(name.startswith(("churn", "recommendations")) for name in failed)
 
 
-def test_a_bundle_that_was_only_copied_is_the_same(shop: Place, tmp_path: Path):
+def test_a_bundle_that_was_only_copied_is_the_same(shop: ServedWorld, tmp_path: Path):
     with tampered(shop, tmp_path, lambda folder: None) as shelf:
         assert hold(shop, tmp_path / "live", shelf).failed == []
 
 
-def test_a_clock_that_is_an_hour_off_is_found_out(shop: Place, tmp_path: Path, monkeypatch):
+def test_a_clock_that_is_an_hour_off_is_found_out(shop: ServedWorld, tmp_path: Path, monkeypatch):
     honest = json_lines.moment_of
 
     def late(body, key, place):
@@ -222,13 +226,13 @@ def test_a_clock_that_is_an_hour_off_is_found_out(shop: Place, tmp_path: Path, m
 
 
 @pytest.mark.slow
-def test_the_bundle_of_another_seed_is_found_out(shop: Place, tmp_path: Path):
-    other = make_place(tmp_path / "other", "refreshed", seed=1)
+def test_the_bundle_of_another_seed_is_found_out(shop: ServedWorld, tmp_path: Path):
+    other = make_served_world(tmp_path / "other", "refreshed", seed=1)
     found = hold(shop, tmp_path / "live", other.bundles)
     assert len(found.failed) > 3
 
 
-def test_a_key_of_another_scope_verifies_nothing(shop: Place, tmp_path: Path):
+def test_a_key_of_another_scope_verifies_nothing(shop: ServedWorld, tmp_path: Path):
     for scope in ("read", "admin"):
         key = key_of(tmp_path, scope)
         with deployed(shop, tmp_path) as (url, service):
@@ -237,14 +241,14 @@ def test_a_key_of_another_scope_verifies_nothing(shop: Place, tmp_path: Path):
             assert service.store.n_customers() == 0
 
 
-def test_where_nothing_answers_it_says_so(shop: Place):
+def test_where_nothing_answers_it_says_so(shop: ServedWorld):
     with pytest.raises(VerifyError, match="no service answers at"):
         verify(shop.settings, "http://127.0.0.1:9", "pp_key")
     with pytest.raises(VerifyError, match="no address"):
         verify(shop.settings, "ftp://somewhere", "pp_key")
 
 
-def test_the_verb_says_yes_and_no(shop: Place, tmp_path: Path, monkeypatch, capsys):
+def test_the_verb_says_yes_and_no(shop: ServedWorld, tmp_path: Path, monkeypatch, capsys):
     def run(url: str, key: str) -> tuple[int, dict]:
         monkeypatch.setenv("PROPENSE_KEY", key)
         file = str(shop.folder / "propense.toml")
