@@ -5,10 +5,13 @@ STAMP := .venv/.propense-ready
 RUNS := .venv/.propense-runs
 RUN_EXTRAS := train,serve
 QUICK := not slow and not spark and not browser
+FAST := $(QUICK) and not data and not postgres and not redis and not costly
+# A file's tests stay together, because they share what they make; costly files come first.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 ONE_THREAD := OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast prove lint types floors docs bench bench-quality bench-speed bench-growth bench-page clean
+.PHONY: help setup demo test fast prove lint types floors words docs bench bench-quality bench-speed bench-growth bench-page clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -34,13 +37,13 @@ demo: $(RUNS) ## the education platform of 100,000 users: the whole flow, then t
 	$(BIN)/propense demo $(DEMO)
 
 test: setup ## the proof of every change, minutes: all tests but the slow, Spark and browser ones, with branch coverage
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m "$(QUICK)" --cov --cov-branch --cov-report=term:skip-covered
+	$(ONE_THREAD) $(BIN)/python -m pytest $(WORKERS) -m "$(QUICK)" --cov --cov-branch --cov-report=term:skip-covered
 
-fast: setup ## under a minute: the tests that read no data set and start no server
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -x -m "$(QUICK) and not data and not postgres"
+fast: setup ## under a minute: the tests that need no data set, no server and no trained network
+	$(ONE_THREAD) $(BIN)/python -m pytest $(WORKERS) -x -m "$(FAST)"
 
-prove: setup ## every proof of the project, hours; the table goes to build/prove/
-	$(BIN)/python benchmarks/prove.py
+prove: setup ## every proof of the project, hours; the table goes to build/prove/ (PROVE="--only flow")
+	$(BIN)/python benchmarks/prove.py $(PROVE)
 
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check --no-cache .
@@ -51,6 +54,9 @@ types: setup ## mypy, strict
 
 floors: setup ## who may import whom
 	$(BIN)/lint-imports
+
+words: setup ## the house's own words that are left in identifiers
+	$(BIN)/python tools/words.py
 
 docs: setup ## build the documentation into site/
 	$(BIN)/python tools/make_docs.py

@@ -39,6 +39,23 @@ def pytest_configure(config: pytest.Config) -> None:
         hypothesis.settings.load_profile("same")
 
 
+_COSTLY_FIXTURES = frozenset({"shop", "untimed", "table", "live", "shared"})
+_COSTLY_CALLS = frozenset({"export_graphs", "generate_education", "learn", "train_network"})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a trained network or a large world as costly, and put the files with such
+    tests first, so that at the end no worker waits for a long one."""
+    for item in items:
+        names = vars(getattr(item, "module", None) or object).keys()
+        fixtures = getattr(item, "fixturenames", ())
+        if _COSTLY_FIXTURES.intersection(fixtures) or _COSTLY_CALLS & names:
+            item.add_marker("costly")
+    costly = {item.path for item in items if item.get_closest_marker("costly")}
+    items.sort(key=lambda item: item.path not in costly)
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real data sets; skips where it is absent."""
