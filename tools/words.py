@@ -3,9 +3,9 @@
     python tools/words.py            a line a word and file; exit code 1 if a word is left
     python tools/words.py --words    a line a word only
 
-Identifiers are the names in the Python files of src, tests and benchmarks, and the files' own names,
-split at underscores and capitals: `waitingDeeds` has the words "waiting" and "deeds". A word of
-WORDS may stay in an identifier of ALLOWED, for the reason given there.
+Identifiers are the names in the Python files of src, tests and benchmarks, and the names of the
+files, split at underscores and capitals: `waitingDeeds` has the words "waiting" and "deeds". A word
+of WORDS may stay in an identifier of ALLOWED, for the reason given there.
 """
 
 from __future__ import annotations

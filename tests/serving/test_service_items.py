@@ -46,7 +46,9 @@ def test_what_the_catalogue_does_not_have_is_refused(live: Live) -> None:
     assert not live.service.stock.read()[1]
 
 
-def test_the_evaluated_network_knows_what_its_report_knew(untimed: ServedWorld, tmp_path: Path) -> None:
+def test_the_evaluated_network_knows_what_its_report_knew(
+    untimed: ServedWorld, tmp_path: Path
+) -> None:
     with live_service(untimed, tmp_path / "live") as live:
         bundles = live.service.bundles
         assert live.client.await_(bundles.evaluated()) is live.service.engine
