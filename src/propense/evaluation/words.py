@@ -183,8 +183,8 @@ _WORDS: Final = {
         "测试集 {rows} 行，{users} 位客户，其中正例 {positives}（{rate}）。",
     ),
     "value_counts": Text(
-        "{rows} test rows of {users} customers, {positives} above zero; mean {mean}.",
-        "测试集 {rows} 行，{users} 位客户，其中大于零 {positives}；均值 {mean}。",
+        "{rows} test rows of {users} customers, {positives} above zero; mean {rate}.",
+        "测试集 {rows} 行，{users} 位客户，其中大于零 {positives}；均值 {rate}。",
     ),
     "against_lead": Text(
         "Dots are test values, lines their 95 % intervals, ★ is the champion. An arrow stands "

@@ -18,7 +18,7 @@ from propense.encoding.items import ItemContent
 from propense.encoding.profiles import Profiles
 from propense.encoding.storage import open_record
 from propense.errors import BundleError, MissingExtraError
-from propense.evaluation.judging.champions import average_scores
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.metrics.calibration import Calibrator, ValueCalibrator
 from propense.evaluation.records import NETWORK
 from propense.inference.artifact.catalogue import Catalogue, open_catalogue
@@ -137,7 +137,7 @@ class Bundle:
             ))  # fmt: skip
             average = serving.champion == "average"
             columns.append(
-                average_scores(serving.goal.kind, network_answers, rival_answers)
+                KINDS[serving.goal.kind].average(network_answers, rival_answers)
                 if average
                 else rival_answers
             )

@@ -19,15 +19,15 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from propense.encoding.dataset import Dataset
+from propense.evaluation.formats import format_percent
 from propense.evaluation.judging.learning_curve import (
-    Kind,
     compare_with_own,
     judge_goal_task,
     judge_items_task,
 )
 from propense.evaluation.judging.learning_words import describe_data, describe_depth
+from propense.evaluation.kinds import KINDS, GoalKind
 from propense.evaluation.records import LearningCurve, LearningPoint, LearningTask, Text
-from propense.evaluation.report.page.markup import format_percent
 from propense.files import replace_file, replacing
 from propense.models.shape import DIALS, GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.scoring import ModelSet, score_goals, score_rankings
@@ -125,8 +125,10 @@ def make_curve(
         sums[plan.name] = found[1]
         progress.advance(task, 1, plan.words)
     progress.finish(task)
-    kinds: dict[str, Kind] = {f"goal {goal.name}": goal.kind for goal in dataset.plan.goals}
-    kinds["items"] = "items"
+    kinds: dict[str, GoalKind | None] = {
+        f"goal {goal.name}": KINDS[goal.kind] for goal in dataset.plan.goals
+    }
+    kinds["items"] = None
     rng = np.random.default_rng([settings.train.seed, 6])
     resamples = settings.evaluate.resamples
     compared = compare_with_own(points, sums, kinds, resamples, rng)

@@ -10,12 +10,7 @@ from typing import Literal
 import numpy as np
 
 from propense.encoding.dataset import Dataset
-from propense.evaluation.metrics.calibration import (
-    Calibrator,
-    ValueCalibrator,
-    fit_calibrator,
-    fit_value_calibrator,
-)
+from propense.evaluation.kinds import KINDS, Calibration
 from propense.evaluation.records import NETWORK
 from propense.models.rivals.goal_rival import GoalRival, predict_all
 from propense.models.rivals.items.item_rival import ItemRival
@@ -52,8 +47,8 @@ def is_raw(name: str) -> bool:
     return name.endswith("_raw")
 
 
-Calibrations = dict[str, Calibrator | ValueCalibrator]
-"""Of each model of a goal."""
+Calibrations = dict[str, Calibration]
+"""Each model's calibration for one goal."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +171,8 @@ def _known(
 
 def _calibrate(validation: GoalScores, test: GoalScores) -> ScoredGoal:
     """Every model's answers as they would be served."""
-    fit = fit_value_calibrator if test.goal.kind == "value" else fit_calibrator
-    found: Calibrations = {name: fit(p, validation.y) for name, p in validation.scores.items()}
+    fit = KINDS[test.goal.kind].calibrate
+    found = {name: fit(p, validation.y) for name, p in validation.scores.items()}
     on_validation, on_test = (
         replace(part, scores={name: found[name].apply(p) for name, p in part.scores.items()})
         for part in (validation, test)

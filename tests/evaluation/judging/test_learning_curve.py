@@ -67,7 +67,7 @@ def test_the_quality_of_the_items_is_the_mean_ndcg_over_moments():
     assert task.goal is None and task.metric == "ndcg_at_10" and not task.few
     assert task.test["ndcg_at_10"] == pytest.approx((1 + 1 / np.log2(3)) / 3)
     assert sums[:, 0].tolist() == [2, 1]
-    assert Quality("items", sums)(np.array([[0, 1]], np.uint8)).tolist() == [[0.0]]
+    assert Quality(None, sums)(np.array([[0, 1]], np.uint8)).tolist() == [[0.0]]
 
 
 NONE = Interval()

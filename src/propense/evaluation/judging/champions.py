@@ -15,34 +15,9 @@ from typing import Literal
 import numpy as np
 
 from propense.errors import EvaluationError
-from propense.evaluation.metrics.calibration import logit, sigmoid
-from propense.evaluation.metrics.propensity import CLIP, log_loss
-from propense.evaluation.metrics.value import tweedie_deviance
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import AVERAGE, NETWORK, RIVALS, Champion, number
 from propense.schemas import Doubles, GoalScores
-
-
-def average_scores(kind: Literal["binary", "value"], one: Doubles, other: Doubles) -> Doubles:
-    """The average that serves: of logits for probabilities, of amounts for values.
-
-    >>> average_scores("binary", np.array([0.2]), np.array([0.8])).round(6).tolist()
-    [0.5]
-    >>> average_scores("value", np.array([2.0]), np.array([4.0])).tolist()
-    [3.0]
-    """
-    if kind == "value":
-        return (one + other) / 2
-    return sigmoid((logit(_inside(one)) + logit(_inside(other))) / 2)
-
-
-def _inside(p: Doubles) -> Doubles:
-    """Away from 0 and 1, whose logits are infinite and would silence the other model."""
-    return np.clip(p, CLIP, 1 - CLIP)
-
-
-def criterion_of(kind: Literal["binary", "value"]) -> str:
-    """The metric that chooses, lower is better."""
-    return "log_loss" if kind == "binary" else "tweedie_deviance"
 
 
 def pick_goal_champion(validation: GoalScores) -> Champion:
@@ -60,15 +35,14 @@ def pick_goal_champion(validation: GoalScores) -> Champion:
             f"goal {validation.goal.name!r}: the validation part has no labelled row to choose "
             f"by; shorten its horizon, or widen [split] fractions"
         )
-    kind = validation.goal.kind
-    metric = log_loss if kind == "binary" else tweedie_deviance
-    found = {model: metric(validation.y, p) for model, p in validation.scores.items()}
+    kind = KINDS[validation.goal.kind]
+    found = {model: kind.loss(validation.y, p) for model, p in validation.scores.items()}
     rival = _lowest({model: loss for model, loss in found.items() if model != NETWORK})
     second = _lowest({m: loss for m, loss in found.items() if m not in (NETWORK, rival)})
     for name, scores in averages(validation, rival, second).items():
-        found[name] = metric(validation.y, scores)
+        found[name] = kind.loss(validation.y, scores)
     candidates = {m: found[m] for m in (rival, NETWORK, AVERAGE) if m is not None and m in found}
-    return _champion(_lowest(candidates), (rival, second), criterion_of(kind), found)
+    return _champion(_lowest(candidates), (rival, second), kind.criterion, found)
 
 
 def averages(part: GoalScores, rival: str | None, second: str | None) -> dict[str, Doubles]:
@@ -79,7 +53,7 @@ def averages(part: GoalScores, rival: str | None, second: str | None) -> dict[st
     """
     pairs = {AVERAGE: (NETWORK, rival), RIVALS: (rival, second)}
     return {
-        name: average_scores(part.goal.kind, part.scores[one], part.scores[other])
+        name: KINDS[part.goal.kind].average(part.scores[one], part.scores[other])
         for name, (one, other) in pairs.items()
         if one is not None and other is not None
     }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
+from propense.evaluation.kinds import GoalKind
 from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
 from propense.evaluation.metrics.intervals import bounds
 from propense.evaluation.metrics.propensity import captured_at
@@ -47,15 +46,15 @@ def read_bins(
     return bins
 
 
-def count_scores(y: Doubles, p: Doubles, kind: Literal["binary", "value"]) -> Histogram:
-    """Rows by score in equal steps from 0 (or the lowest value) to the highest score.
+def count_scores(y: Doubles, p: Doubles, kind: GoalKind) -> Histogram:
+    """Rows by score in equal steps from 0 (or the lowest value) to the kind's top of the axis.
 
-    Of values the axis ends at the 99th percentile and the last step holds all above.
+    The last step also holds all scores above it.
     """
     if len(p) == 0:
         return Histogram(edges=[0.0, 1.0], negatives=[0], positives=[0])
     low = min(0.0, float(p.min()))
-    high = float(p.max()) if kind == "binary" else float(np.quantile(p, 0.99))
+    high = kind.top_of_axis(p)
     if high <= low:
         high = low + 1.0
     edges = np.linspace(low, high, N_HISTOGRAM_BINS + 1)

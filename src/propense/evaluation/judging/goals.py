@@ -24,13 +24,10 @@ from propense.evaluation.judging.questions import ask_in_chinese
 from propense.evaluation.judging.rankings import judge_ranking
 from propense.evaluation.judging.subgroups import judge_subgroups
 from propense.evaluation.judging.verdict import judge, overall_verdict
-from propense.evaluation.metrics.bootstrap import (
-    PropensityStatistic,
-    ValueStatistic,
-)
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.metrics.intervals import cluster, measure, resample
 from propense.evaluation.metrics.propensity import confusion, minority_class
-from propense.evaluation.metrics.thresholds import Threshold, choose_threshold
+from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.records import (
     NETWORK,
     Confusion,
@@ -40,11 +37,6 @@ from propense.evaluation.records import (
 )
 from propense.schemas import Doubles, GoalScores
 from propense.settings import Evaluate, Goal
-
-DIFFERENCE_METRICS = {
-    "binary": ("log_loss", "auc", "average_precision_minority", "brier"),
-    "value": ("tweedie_deviance", "gini_normalised", "spearman"),
-}
 
 
 def judge_goal(
@@ -60,7 +52,7 @@ def judge_goal(
     known. Sensitive columns are read from `test.groups`. Raises EvaluationError naming the
     goal, the part and what is wrong.
     """
-    kind = test.goal.kind
+    kind = KINDS[test.goal.kind]
     for part, scores in (("validation", validation), ("test", test)):
         _check_scores(part, scores)
     if set(validation.scores) != set(test.scores):
@@ -75,27 +67,23 @@ def judge_goal(
     on_validation, served = (
         part.scores | averages(part, champion.rival, champion.second) for part in (validation, test)
     )
-    thresholds: dict[str, Threshold | None] = dict.fromkeys(served)
-    if kind == "binary":
-        thresholds = {
-            model: choose_threshold(
-                validation.y, on_validation[model], goal_settings.cost, goal_settings.benefit
-            )
-            for model in served
-        }
+    thresholds = {
+        model: kind.choose_threshold(
+            validation.y, on_validation[model], goal_settings.cost, goal_settings.benefit
+        )
+        for model in served
+    }
     rows = cluster(test.user)
     drawn = {NETWORK, champion.model}
-    statistics: dict[str, PropensityStatistic | ValueStatistic] = {
-        model: PropensityStatistic(test.y, p, rows, thresholds[model], bins=model in drawn)
-        if kind == "binary"
-        else ValueStatistic(test.y, p, rows, bins=model in drawn)
+    statistics = {
+        model: kind.statistic(test.y, p, rows, thresholds[model], bins=model in drawn)
         for model, p in served.items()
     }
     values = {model: measure(entry, rows.n_users) for model, entry in statistics.items()}
     replicates = resample(statistics, rows.n_users, evaluate_settings.resamples, rng)
     models = describe_models(statistics, values, replicates, thresholds)
     differences = take_differences(
-        pairs_to_compare(champion, served), DIFFERENCE_METRICS[kind], statistics, values, replicates
+        pairs_to_compare(champion, served), kind.compared, statistics, values, replicates
     )
     too_few = _too_few(test, evaluate_settings.min_positives)
     if too_few is not None:
@@ -109,7 +97,7 @@ def judge_goal(
     }
     return GoalReport(
         name=test.goal.name,
-        kind=kind,
+        kind=kind.name,
         sentence=Text(test.goal.sentence, ask_in_chinese(goal_settings) or test.goal.sentence),
         within_seconds=test.goal.within_seconds,
         n_rows=len(test.y),
@@ -219,11 +207,11 @@ def _plain_scalar(value: object) -> object:
 
 def _check_scores(part: str, scores: GoalScores) -> None:
     where = f"goal {scores.goal.name!r}, {part}"
-    binary = scores.goal.kind == "binary"
-    if not np.isfinite(scores.y).all() or (binary and not np.isin(scores.y, (0, 1)).all()):
-        odd = scores.y[~np.isin(scores.y, (0, 1))] if binary else scores.y[~np.isfinite(scores.y)]
+    kind = KINDS[scores.goal.kind]
+    bad = kind.bad_labels(scores.y)
+    if bad.any():
         raise EvaluationError(
-            f"{where}: outcome {odd[0]} is not {'0 or 1' if binary else 'finite'}; "
+            f"{where}: outcome {scores.y[bad][0]} is not {kind.label_rule}; "
             f"leave out rows whose outcome is not known"
         )
     columns: dict[str, npt.NDArray[np.generic]] = {"user": scores.user, **scores.scores}
@@ -233,11 +221,11 @@ def _check_scores(part: str, scores: GoalScores) -> None:
                 f"{where}: {name!r} has shape {column.shape}, the outcomes {scores.y.shape}"
             )
     for model, p in scores.scores.items():
-        good = np.isfinite(p) & ((p >= 0) & (p <= 1) if binary else True)
-        if not good.all():
+        bad = kind.bad_answers(p)
+        if bad.any():
             raise EvaluationError(
-                f"{where}: model {model!r} gives {p[~good][0]} in {int((~good).sum())} of "
-                f"{len(p)} rows; it must be {'in [0, 1]' if binary else 'finite'}"
+                f"{where}: model {model!r} gives {p[bad][0]} in {int(bad.sum())} of "
+                f"{len(p)} rows; it must be {kind.answer_rule}"
             )
 
 
@@ -249,7 +237,7 @@ def _too_few(test: GoalScores, fewest: int) -> Text | None:
             f"intervals, no verdict.",
             f"测试集只有 {n_positive} 位客户有正例，不足 {fewest}：只给区间，不下结论。",
         )
-    if test.goal.kind == "binary" and n_negative < fewest:
+    if KINDS[test.goal.kind].needs_negatives and n_negative < fewest:
         return Text(
             f"Customers with a negative in test: {n_negative}, under {fewest}; "
             f"intervals, no verdict.",

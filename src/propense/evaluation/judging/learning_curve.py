@@ -6,12 +6,12 @@ A network's answers are kept as sums by customer: all that a paired bootstrap ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
+from propense.evaluation.kinds import KINDS, GoalKind
 from propense.evaluation.metrics.intervals import (
     Weights,
     bounds,
@@ -20,9 +20,7 @@ from propense.evaluation.metrics.intervals import (
     resample,
     sum_by_user,
 )
-from propense.evaluation.metrics.propensity import log_losses
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
-from propense.evaluation.metrics.value import deviance_floor, tweedie_deviances
 from propense.evaluation.records import (
     NETWORK,
     Interval,
@@ -33,29 +31,24 @@ from propense.evaluation.records import (
 )
 from propense.schemas import Doubles, GoalScores, RankingScores
 
-Kind = Literal["binary", "value", "items"]
 K: Final = 10
 _NONE: Final = Interval()
-SHOWN: Final[dict[str, tuple[str, ...]]] = {
-    "binary": ("log_loss", "auc"),
-    "value": ("tweedie_deviance", "gini_normalised"),
-}
 
 
 class Quality:
-    """Skill of a goal, or mean ndcg of the items, from sums by customer.
+    """Skill of a goal, or mean ndcg of the items (`kind` None), from sums by customer.
 
     `sums` (n_users, 4) of a goal: rows, loss, y, root of y; (n_users, 2) of the items:
     moments, ndcg. Skill is 1 - loss / loss of the best constant answer: 0 knows nothing, 1
-    all. The loss is the log loss, or the Tweedie deviance of power 1.5 of values.
+    all. The loss is the kind's criterion.
 
     >>> rows = np.array([[2.0, 0.4, 1.0, 1.0], [2.0, 0.6, 1.0, 1.0]])
-    >>> round(float(Quality("binary", rows)(np.ones((1, 2), np.uint8))[0, 0]), 4)
+    >>> round(float(Quality(KINDS["binary"], rows)(np.ones((1, 2), np.uint8))[0, 0]), 4)
     0.6393
     """
 
-    def __init__(self, kind: Kind, sums: Doubles) -> None:
-        self.names = ("ndcg",) if kind == "items" else ("skill",)
+    def __init__(self, kind: GoalKind | None, sums: Doubles) -> None:
+        self.names = ("ndcg",) if kind is None else ("skill",)
         self.kind = kind
         self.sums = sums
 
@@ -64,14 +57,11 @@ class Quality:
         n, *totals = (weights.astype(np.float64) @ self.sums).T
         with np.errstate(divide="ignore", invalid="ignore"):
             means = [total / n for total in totals]
-            if self.kind == "items":
+            if self.kind is None:
                 ndcg: Doubles = means[0]
                 return ndcg[:, None]
             loss, y, root = means
-            if self.kind == "binary":
-                constant = -(y * np.log(y) + (1 - y) * np.log1p(-y))
-            else:
-                constant = 4 * (2 * np.sqrt(y) - 2 * root)
+            constant = self.kind.constant_loss(y, root)
             skill: Doubles = np.where(constant > 0, 1 - loss / constant, np.nan)
         return skill[:, None]
 
@@ -85,8 +75,7 @@ def judge_goal_task(
     will be no verdict.
     """
     sums = _goal_sums(test)
-    n_positive, n_negative = test.count_customers()
-    rarer = n_positive if test.goal.kind == "value" else min(n_positive, n_negative)
+    rarer = KINDS[test.goal.kind].rarer(*test.count_customers())
     task = LearningTask(
         goal=test.goal.name,
         metric="skill",
@@ -112,8 +101,8 @@ def judge_items_task(
     task = LearningTask(
         goal=None,
         metric=metric,
-        validation={metric: _quality("items", sums["validation"])},
-        test={metric: _quality("items", sums["test"])},
+        validation={metric: _quality(None, sums["validation"])},
+        test={metric: _quality(None, sums["test"])},
         few=bool((sums["test"][:, 0] > 0).sum() < fewest),
     )
     return task, sums["test"]
@@ -122,14 +111,14 @@ def judge_items_task(
 def compare_with_own(
     points: Sequence[LearningPoint],
     sums: Mapping[str, Mapping[str, Doubles]],
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, GoalKind | None],
     resamples: int,
     rng: np.random.Generator,
 ) -> list[LearningPoint]:
     """The points with every task's difference from the run's own network.
 
     `sums` point name -> task key -> sums by customer, the same customers in every point;
-    `kinds` task key -> what it is.
+    `kinds` task key -> the goal's kind, None for the items.
     """
     own = next(point for point in points if point.own)
     found: dict[tuple[str, str], Interval] = {}
@@ -160,23 +149,22 @@ def compare_with_own(
 
 def _goal_sums(scores: GoalScores) -> Doubles:
     y, p = scores.y, scores.scores[NETWORK]
-    if scores.goal.kind == "value":
-        loss = tweedie_deviances(y, p, deviance_floor(y))
-    else:
-        loss = log_losses(y, p)
+    loss = KINDS[scores.goal.kind].row_losses(y, p)
     columns = np.stack([np.ones(len(y)), loss, y, np.sqrt(np.maximum(y, 0))], axis=1)
     return sum_by_user(columns, cluster(scores.user))
 
 
 def _goal_numbers(scores: GoalScores) -> dict[str, Number]:
     rows = cluster(scores.user)
-    kind, p = scores.goal.kind, scores.scores[NETWORK]
-    make = ValueStatistic if kind == "value" else PropensityStatistic
-    statistic = make(scores.y, p, rows)
+    kind = KINDS[scores.goal.kind]
+    statistic = kind.statistic(scores.y, scores.scores[NETWORK], rows)
     values = measure(statistic, rows.n_users)
-    shown = {name: number(values[statistic.names.index(name)]) for name in SHOWN[kind]}
+    shown = {
+        name: number(values[statistic.names.index(name)])
+        for name in (kind.criterion, kind.order_metric)
+    }
     return {"skill": _quality(kind, _goal_sums(scores)), **shown}
 
 
-def _quality(kind: Kind, sums: Doubles) -> Number:
+def _quality(kind: GoalKind | None, sums: Doubles) -> Number:
     return number(float(Quality(kind, sums)(np.ones((1, len(sums)), np.uint8))[0, 0]))

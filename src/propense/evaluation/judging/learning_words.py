@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from propense.evaluation.judging.verdict import signed
+from propense.evaluation.formats import format_duration, format_percent, format_signed
 from propense.evaluation.records import Interval, LearningPoint, LearningTask, Text
-from propense.evaluation.report.page.markup import format_duration, format_percent
 from propense.evaluation.words import inside, metric_name
 
 Change = Literal["better", "level", "worse", "unknown"]
@@ -229,9 +228,15 @@ def _sentence(
     if found.value == 0 == found.low == found.high:
         return Text(f"{start.en} did not change.", f"{start.zh}没有变化。")
     en, zh = ("rose", "提高") if found.value >= 0 else ("fell", "下降")
-    by = signed(abs(found.value)).lstrip("+")
-    ends = "" if found.low is None else f" ({signed(found.low)} to {signed(found.high)})"
-    ends_zh = "" if found.low is None else f"（{signed(found.low)} 至 {signed(found.high)}）"
+    by = format_signed(abs(found.value)).lstrip("+")
+    ends = (
+        "" if found.low is None else f" ({format_signed(found.low)} to {format_signed(found.high)})"
+    )
+    ends_zh = (
+        ""
+        if found.low is None
+        else f"（{format_signed(found.low)} 至 {format_signed(found.high)}）"
+    )
     said = words[change]
     return Text(
         f"{start.en} {en} by {by}{ends}: {said.en}.", f"{start.zh}{zh} {by}{ends_zh}：{said.zh}。"

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
-from propense.evaluation.metrics.intervals import Statistic, bounds, cluster, measure, resample
+from propense.evaluation.kinds import KINDS
+from propense.evaluation.metrics.intervals import bounds, cluster, measure, resample
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.records import Interval, Subgroup, number
 from propense.evaluation.words import say
@@ -17,8 +17,6 @@ from propense.schemas import Doubles, GoalScores, Words
 FEWEST_ROWS: Final = 50
 MOST_GROUPS: Final = 30
 """Of one column; the rest are judged together as one group that names how many it holds."""
-BINARY_METRICS: Final = ("base_rate", "mean_p", "auc", "precision", "recall")
-VALUE_METRICS: Final = ("mean_value", "mean_p", "total_ratio", "gini_normalised")
 
 
 def judge_subgroups(
@@ -78,15 +76,11 @@ def _judge_group(
     rows = cluster(part.user)
     metrics: dict[str, Interval] = {}
     if rng is not None:
-        wanted = BINARY_METRICS if part.goal.kind == "binary" else VALUE_METRICS
-        statistic: Statistic = (
-            PropensityStatistic(part.y, p, rows, threshold)
-            if part.goal.kind == "binary"
-            else ValueStatistic(part.y, p, rows)
-        )
+        kind = KINDS[part.goal.kind]
+        statistic = kind.statistic(part.y, p, rows, threshold)
         value = measure(statistic, rows.n_users)
         drawn = resample({"p": statistic}, rows.n_users, resamples, rng)["p"]
-        for name in wanted:
+        for name in kind.subgroup_metrics:
             at = statistic.names.index(name)
             low, high = bounds(drawn[:, at])
             metrics[name] = Interval(number(value[at]), number(low), number(high))

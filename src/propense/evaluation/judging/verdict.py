@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from propense.evaluation.formats import format_signed
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import (
     AVERAGE,
     MAJORITY,
@@ -20,7 +23,7 @@ from propense.evaluation.records import (
 )
 from propense.evaluation.words import inside, metric_name, model_name
 
-ORDER_METRIC = {"log_loss": "auc", "tweedie_deviance": "gini_normalised"}
+ORDER_METRIC: Final = {kind.criterion: kind.order_metric for kind in KINDS.values()}
 """What is said of the order, beside the criterion."""
 
 
@@ -311,24 +314,8 @@ def _plain(interval: Interval | None) -> str:
 
 
 def _interval_words(found: Difference) -> tuple[str, str]:
-    numbers = [signed(found.value), signed(found.low), signed(found.high)]
+    numbers = [format_signed(found.value), format_signed(found.low), format_signed(found.high)]
     return (
         f"{numbers[0]} (95 % interval {numbers[1]} to {numbers[2]})",
         f"{numbers[0]}（95 % 区间 {numbers[1]} 至 {numbers[2]}）",
     )
-
-
-def signed(value: float | None) -> str:
-    """A difference with its sign, four places, more where it would look like 0.
-
-    >>> signed(-0.00431), signed(0.0), signed(-0.00003), signed(None)
-    ('−0.0043', '0.0000', '−0.000030', '–')
-    """
-    if value is None:
-        return "–"
-    text = f"{abs(value):.4f}"
-    if value == 0:
-        return text
-    if float(text) == 0:
-        text = f"{abs(value):.1g}" if abs(value) < 1e-6 else f"{abs(value):.6f}"
-    return ("−" if value < 0 else "+") + text

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from propense.evaluation.judging.subgroups import BINARY_METRICS, VALUE_METRICS
-from propense.evaluation.judging.verdict import overall_verdict
-from propense.evaluation.records import GoalReport, Interval, RankingReport, Report
-from propense.evaluation.report.page.markup import (
+from propense.evaluation.formats import (
     format_count,
     format_day,
     format_duration,
@@ -18,15 +15,10 @@ from propense.evaluation.report.page.markup import (
     format_percent,
     format_range,
 )
-from propense.evaluation.words import metric_name, model_name
-
-CARD_METRICS = {
-    "binary": (
-        "auc", "average_precision_minority", "log_loss", "ece_equal_mass", "accuracy",
-        "precision", "recall", "f1", "lift_top_10",
-    ),
-    "value": ("tweedie_deviance", "gini_normalised", "spearman", "mae", "total_ratio"),
-}  # fmt: skip
+from propense.evaluation.judging.verdict import overall_verdict
+from propense.evaluation.kinds import KINDS
+from propense.evaluation.records import GoalReport, Interval, RankingReport, Report
+from propense.evaluation.words import metric_name, model_name, say
 
 
 def render_card(report: Report) -> str:
@@ -107,6 +99,7 @@ def _parts(report: Report) -> str:
 
 
 def _goal(goal: GoalReport) -> str:
+    kind = KINDS[goal.kind]
     blocks = [f"## Goal: {_plain(goal.name)}"]
     blocks.append(" ".join([goal.verdict.headline.en, *(s.en for s in goal.verdict.sentences)]))
     rate = goal.metrics_of(goal.champion.model).get("base_rate", Interval()).value
@@ -114,9 +107,9 @@ def _goal(goal: GoalReport) -> str:
     blocks.append(
         f"{format_count(goal.n_rows)} test rows of {format_count(goal.n_users)} customers, "
         f"{format_count(goal.n_positives)} "
-        f"{'positive' if goal.kind == 'binary' else 'above zero'}{share}."
+        f"{say(kind.positive_key).en}{share}."
     )
-    names = CARD_METRICS[goal.kind]
+    names = kind.card_metrics
     rows = [
         [
             model_name(entry.model).en + (" ★" if entry.model == goal.champion.model else ""),
@@ -138,7 +131,7 @@ def _goal(goal: GoalReport) -> str:
 
 
 def _subgroups(goal: GoalReport) -> str:
-    metrics = BINARY_METRICS if goal.kind == "binary" else VALUE_METRICS
+    metrics = KINDS[goal.kind].subgroup_metrics
     rows = []
     for entry in goal.subgroups:
         cells = (

@@ -19,6 +19,7 @@ import numpy as np
 from propense.encoding.dataset import Dataset
 from propense.errors import VerifyError
 from propense.evaluation.judging.goals import report_from_json
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import Report
 from propense.inference.bundle import Bundle, Serving, open_bundle
 from propense.pipeline.scoring import LIST_LENGTH, judged_rows, judged_targets
@@ -273,7 +274,7 @@ def _check_refreshed(
 def _compare(serving: Serving, name: str, offline: Doubles, live: Doubles) -> Check:
     """One goal's live answers against the offline ones, as close as its kind allows."""
     near = CLOSE if serving.champion == "network" else CLOSE_TREES
-    if serving.goal.kind == "value":
+    if np.isinf(KINDS[serving.goal.kind].highest):
         near = CLOSE_TREES * max(1.0, float(np.abs(offline).max(initial=0)))
     return check_answers(name, offline, live, near)
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.metrics import propensity
 from propense.evaluation.metrics.ranking import (
     find_hits,
@@ -15,7 +16,6 @@ from propense.evaluation.metrics.ranking import (
     ndcg_at_k,
     recall_at_k,
 )
-from propense.evaluation.metrics.value import gini_normalised, mae
 from propense.evaluation.records import GoalReport, ModelMetrics, RankingReport
 from propense.schemas import Doubles, Ids, Targets
 
@@ -48,32 +48,25 @@ def check_goal(report: GoalReport, y: Doubles, p: Doubles) -> list[Check]:
     """The served model's metrics of a goal against the report's."""
     served = _served(report.models, report.champion.model)
     allowed = ROUNDING + 2 / max(len(y), 1)
-    found: dict[str, float] = {}
-    if report.kind == "binary":
-        found = {
-            "auc": propensity.auc(y, p),
-            "average_precision_minority": propensity.average_precision_minority(y, p),
-            "log_loss": propensity.log_loss(y, p),
-        }
-        if report.confusion is not None:
-            table = propensity.confusion(y, p, report.confusion.threshold.value)
-            found |= {
-                "accuracy": table.accuracy, "precision": table.precision,
-                "recall": table.recall, "f1": table.f1,
-            }  # fmt: skip
-            # One row more or less among the few that were named moves these further.
-            few = max(min(table.tp + table.fp, table.tp + table.fn), 1)
-            return [
-                _check(report.name, served, name, value,
-                       allowed if name in ("auc", "accuracy", "log_loss") else allowed + 2 / few)
-                for name, value in found.items()
-            ]  # fmt: skip
-    else:
-        found = {"mae": mae(y, p), "gini_normalised": gini_normalised(y, p)}
-        scale = max(float(np.abs(y).mean()), 1.0)
-        return [_check(report.name, served, name, value, allowed * scale * 10)
-                for name, value in found.items()]  # fmt: skip
-    return [_check(report.name, served, name, value, allowed) for name, value in found.items()]
+    kind = KINDS[report.kind]
+    measured = kind.measure_served(y, p)
+    if report.confusion is None:
+        allowed *= kind.rounding_scale(y)
+        return [
+            _check(report.name, served, name, value, allowed) for name, value in measured.items()
+        ]
+    table = propensity.confusion(y, p, report.confusion.threshold.value)
+    measured |= {
+        "accuracy": table.accuracy, "precision": table.precision,
+        "recall": table.recall, "f1": table.f1,
+    }  # fmt: skip
+    # One row more or less among the few predicted positives moves these further.
+    few = max(min(table.tp + table.fp, table.tp + table.fn), 1)
+    return [
+        _check(report.name, served, name, value,
+               allowed if name in ("auc", "accuracy", "log_loss") else allowed + 2 / few)
+        for name, value in measured.items()
+    ]  # fmt: skip
 
 
 def check_lists(report: RankingReport, targets: Targets, ranked: Ids) -> list[Check]:

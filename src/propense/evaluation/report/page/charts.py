@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
+from propense.evaluation.formats import format_count, format_number, format_percent
 from propense.evaluation.records import Bin, Curve, Histogram, Interval, Text
-from propense.evaluation.report.page.markup import aria, format_count, format_number, format_percent
+from propense.evaluation.report.page.markup import aria
 from propense.evaluation.words import say
 
 WIDTH, HEIGHT = 400, 300

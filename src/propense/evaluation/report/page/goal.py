@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from propense.evaluation.judging.subgroups import BINARY_METRICS, VALUE_METRICS
+from propense.evaluation.formats import format_count, format_number, format_percent, format_range
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import (
     AVERAGE,
     LOWER_IS_BETTER,
@@ -30,10 +31,6 @@ from propense.evaluation.report.page.charts import (
 from propense.evaluation.report.page.markup import (
     details_html,
     figure_html,
-    format_count,
-    format_number,
-    format_percent,
-    format_range,
     interval_html,
     section_html,
     table_html,
@@ -41,11 +38,6 @@ from propense.evaluation.report.page.markup import (
     words_html,
 )
 from propense.evaluation.words import both, metric_name, model_name, say
-
-PANELS = {
-    "binary": ("log_loss", "auc", "average_precision_minority", "lift_top_10"),
-    "value": ("tweedie_deviance", "gini_normalised", "spearman", "mae"),
-}
 
 
 def goal_section(goal: GoalReport) -> str:
@@ -58,7 +50,10 @@ def goal_section(goal: GoalReport) -> str:
         care_html(goal.warnings),
         f'<p class="lead key-note">{words_html("against_lead")}</p>',
         '<div class="panels">',
-        *(panel_html(metric, goal.models, goal.champion, kinds) for metric in PANELS[goal.kind]),
+        *(
+            panel_html(metric, goal.models, goal.champion, kinds)
+            for metric in KINDS[goal.kind].panels
+        ),
         "</div>",
         '<div class="pictures">',
         _reliability(goal, kinds),
@@ -182,13 +177,15 @@ def _difference_cell(entry: Difference) -> str:
 
 
 def _counts(goal: GoalReport) -> str:
-    rate = goal.metrics_of(NETWORK).get("base_rate" if goal.kind == "binary" else "mean_value")
-    value = rate.value if rate is not None else None
-    counted = {"rows": format_count(goal.n_rows), "users": format_count(goal.n_users)}
-    positives = format_count(goal.n_positives)
-    if goal.kind == "binary":
-        return words_html("goal_counts", **counted, positives=positives, rate=format_percent(value))
-    return words_html("value_counts", **counted, positives=positives, mean=format_number(value))
+    kind = KINDS[goal.kind]
+    rate = goal.metrics_of(NETWORK).get(kind.rate_metric, Interval()).value
+    return words_html(
+        kind.counts_key,
+        rows=format_count(goal.n_rows),
+        users=format_count(goal.n_users),
+        positives=format_count(goal.n_positives),
+        rate=format_percent(rate) if kind.rate_is_share else format_number(rate),
+    )
 
 
 def _reliability(goal: GoalReport, kinds: dict[str, str]) -> str:
@@ -197,13 +194,13 @@ def _reliability(goal: GoalReport, kinds: dict[str, str]) -> str:
         for model, bins in sorted(goal.reliability.items(), key=lambda kv: kv[0] == NETWORK)
     }
     legend = [(kinds[model], model_name(model)) for model in reversed(curves)]
-    key = "reliability" if goal.kind == "binary" else "reliability_value"
+    key = KINDS[goal.kind].reliability_key
     svg = reliability_svg(curves, kinds, say(key))
     return figure_html(say(key), legend_html([*legend, ("chance", say("ideal"))]) + svg)
 
 
 def _gains(goal: GoalReport, kinds: dict[str, str]) -> str:
-    y_name = say("gains_y" if goal.kind == "binary" else "gains_y_value")
+    y_name = say(KINDS[goal.kind].gains_key)
     svg = gains_svg(goal.gains, kinds, (say("gains_x"), y_name, say("gains")))
     legend = [(kinds[curve.model], model_name(curve.model)) for curve in goal.gains]
     lifts = []
@@ -219,8 +216,8 @@ def _gains(goal: GoalReport, kinds: dict[str, str]) -> str:
 
 
 def _histogram(goal: GoalReport) -> str:
-    binary = goal.kind == "binary"
-    names = (say("negative"), say("positive")) if binary else (say("zero"), say("above_zero"))
+    kind = KINDS[goal.kind]
+    names = (say(kind.negative_key), say(kind.positive_key))
     threshold = goal.confusion.threshold.value if goal.confusion is not None else None
     svg = histogram_svg(goal.histogram, threshold, say("histogram"))
     legend = legend_html([("no", names[0]), ("yes", names[1])])
@@ -261,7 +258,7 @@ def _confusion(found: Confusion) -> str:
 def _subgroups(goal: GoalReport) -> str:
     if not goal.subgroups:
         return ""
-    metrics = BINARY_METRICS if goal.kind == "binary" else VALUE_METRICS
+    metrics = KINDS[goal.kind].subgroup_metrics
     head = [words_html("group"), words_html("rows"), words_html("users")]
     head += [text_html(metric_name(metric)) for metric in metrics]
     rows = []

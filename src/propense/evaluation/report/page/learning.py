@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10
 
+from propense.evaluation.formats import format_count, format_duration, format_number, format_percent
 from propense.evaluation.records import (
     Interval,
     LearningCurve,
@@ -27,10 +28,6 @@ from propense.evaluation.report.page.goal import care_html, legend_html
 from propense.evaluation.report.page.markup import (
     details_html,
     figure_html,
-    format_count,
-    format_duration,
-    format_number,
-    format_percent,
     interval_html,
     section_html,
     table_html,

@@ -7,7 +7,9 @@ import hashlib
 from html import escape
 from importlib.resources import files
 
+from propense.evaluation.formats import format_number, format_percent, format_range
 from propense.evaluation.judging.verdict import overall_verdict
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import (
     Champion,
     GoalReport,
@@ -19,13 +21,7 @@ from propense.evaluation.records import (
 )
 from propense.evaluation.report.page.goal import care_html, goal_section
 from propense.evaluation.report.page.learning import curve_section
-from propense.evaluation.report.page.markup import (
-    format_number,
-    format_percent,
-    format_range,
-    text_html,
-    words_html,
-)
+from propense.evaluation.report.page.markup import text_html, words_html
 from propense.evaluation.report.page.sections import (
     data_section,
     examples_section,
@@ -129,12 +125,10 @@ def _opening(report: Report) -> str:
 
 
 def _goal_tile(goal: GoalReport) -> str:
-    metric = "auc" if goal.kind == "binary" else "gini_normalised"
+    metric = KINDS[goal.kind].order_metric
     metrics = goal.metrics_of(goal.champion.model)
-    extra = ""
-    if goal.kind == "binary":
-        rate = metrics.get("base_rate", Interval()).value
-        extra = f"{words_html('base_rate_of', rate=format_percent(rate))}"
+    rate = metrics.get("base_rate")
+    extra = "" if rate is None else words_html("base_rate_of", rate=format_percent(rate.value))
     return _tile(
         (f"goal-{goal.name}", both(goal.name), text_html(goal.sentence)),
         goal.verdict,

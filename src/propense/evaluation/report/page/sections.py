@@ -6,6 +6,14 @@ from html import escape
 
 import msgspec
 
+from propense.evaluation.formats import (
+    format_count,
+    format_day,
+    format_duration,
+    format_number,
+    format_percent,
+)
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import (
     Example,
     ExampleItem,
@@ -25,11 +33,6 @@ from propense.evaluation.report.page.goal import (
 from propense.evaluation.report.page.markup import (
     details_html,
     figure_html,
-    format_count,
-    format_day,
-    format_duration,
-    format_number,
-    format_percent,
     section_html,
     table_html,
     text_html,
@@ -259,8 +262,7 @@ def method_section(report: Report) -> str:
         resamples.append(report.ranking.resamples)
     counts = ", ".join(format_count(n) for n in sorted(set(resamples))) or "0"
     lines = [words_html("how_intervals", resamples=counts), words_html("how_choice")]
-    lines += [words_html("how_goal")] if "binary" in kinds else []
-    lines += [words_html("how_value")] if "value" in kinds else []
+    lines += [words_html(kind.method_key) for kind in KINDS.values() if kind.name in kinds]
     lines += [words_html("how_ranking")] if report.ranking is not None else []
     body = f'<div class="method">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
     if report.stage_seconds:
