@@ -14,6 +14,7 @@ import msgspec
 
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.schemas import Account, SplitPlan
+from propense.words import Text
 
 NETWORK: Final = "network"
 AVERAGE: Final = "average"
@@ -33,13 +34,6 @@ average, which serves, is better than the rival and than the average of two riva
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all report records."""
-
-
-class Text(msgspec.Struct, frozen=True):
-    """One sentence in both languages."""
-
-    en: str
-    zh: str
 
 
 class Interval(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ from propense.evaluation.judging.learning_curve import (
 )
 from propense.evaluation.judging.learning_words import describe_data, describe_depth
 from propense.evaluation.kinds import KINDS, GoalKind
-from propense.evaluation.records import LearningCurve, LearningPoint, LearningTask, Text
+from propense.evaluation.records import LearningCurve, LearningPoint, LearningTask
 from propense.files import replace_file, replacing
 from propense.models.shape import DIALS, GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.scoring import ModelSet, score_goals, score_rankings
@@ -43,6 +43,7 @@ from propense.training.customer_model import (
 from propense.training.downweighting import find_successes
 from propense.training.shaping import derive_shape
 from propense.training.subsample import draw_users, take_share
+from propense.words import Text, say
 
 Size = Literal["small", "base", "large"]
 SHARES: Final = (0.1, 0.25, 0.5, 1.0)
@@ -99,13 +100,7 @@ def make_curve(
     settings = msgspec.structs.replace(settings, model=model, tuning=None)
     own = read_notes(trained)
     if own.transferred is not None:
-        notes.append(
-            Text(
-                "The run's own network began where an earlier training had ended; the others "
-                "began cold, so that its point may lie above their line.",
-                "本流程的网络从上一次训练结束处开始，其余各点从头训练，因此该点可能高于曲线。",
-            )
-        )
+        notes.append(say("curve.warm_own"))
     dials = own.dials
     settings = settings if dials is None else dials.applied_to(settings)
     points: list[LearningPoint] = []
@@ -147,22 +142,10 @@ def plan_points(dataset: Dataset, settings: Settings) -> tuple[list[Plan], list[
         if share == 1 or _teaches(dataset, share, settings.train.seed):
             shares.append(share)
         else:
-            percent = format_percent(share)
-            notes.append(
-                Text(
-                    f"{percent} of the customers have nothing to learn from in the train part, so "
-                    f"that point is left out.",
-                    f"{percent} 的客户在训练集中没有可学习的内容，略去这一点。",
-                )
-            )
+            notes.append(say("curve.nothing_to_learn", share=format_percent(share)))
     sizes = list(DIALS) if dataset.histories.n_events else [own]
     if dataset.plan.folds is not None:
-        notes.append(
-            Text(
-                "Of the cross-validation the first fold alone is drawn here.",
-                "交叉验证中，此处只画第一折。",
-            )
-        )
+        notes.append(say("curve.first_fold"))
     plans = [Plan(share, own, own=share == 1) for share in shares]
     return plans + [Plan(1.0, size, own=False) for size in sizes if size != own], notes
 

@@ -20,7 +20,6 @@ from propense.evaluation.records import (
     RankingReport,
     Report,
     RivalNote,
-    Text,
 )
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.scoring import ModelSet, rank_with
@@ -29,6 +28,7 @@ from propense.settings import Settings
 from propense.training.checkpoints import Training
 from propense.training.downweighting import count_shilling
 from propense.training.validation import K, Scores
+from propense.words import Text, say
 
 EXAMPLES = 6
 EXAMPLE_HISTORY = 8
@@ -145,43 +145,25 @@ def _learned_from(fold: ModelSet) -> list[Text]:
     if notes.dials is not None:
         dials = notes.dials
         values = f"{dials.learning_rate:.2g}, {dials.dropout:.2f}, {dials.table_dropout:.2f}"
-        said.append(
-            Text(
-                f"Learning rate and dropout of the sequence and tabular parts ({values}) were "
-                f"chosen by {notes.trials} trials on validation.",
-                f"学习率、序列部分与表格部分的 dropout（{values}）"
-                f"由 {notes.trials} 次试验在验证集上选定。",
-            )
-        )
+        said.append(say("trained.dials", values=values, n=notes.trials))
     if any(training.cut_short for training in notes.trainings):
-        said.append(
-            Text(
-                "[train] max_minutes ended the training before validation said stop: with more "
-                "time the network may be better.",
-                "[train] max_minutes 在验证集叫停之前结束了训练：给更多时间，网络可能更好。",
-            )
-        )
+        said.append(say("trained.cut_short"))
     if notes.transferred is not None:
         report = notes.transferred
         said.append(
-            Text(
-                f"The network began where the run's last training on less data had ended, after "
-                f"{report.passes:,} passes: {report.share:.0%} of its weights, the vectors of "
-                f"{report.items:,} of {report.n_items:,} items among them.",
-                f"网络从本流程上一次训练（数据较少，共 {report.passes:,} 轮）结束处开始："
-                f"沿用 {report.share:.0%} 的权重，"
-                f"其中包括 {report.n_items:,} 个物品中 {report.items:,} 个的向量。",
+            say(
+                "trained.warm_start",
+                passes=f"{report.passes:,}",
+                share=f"{report.share:.0%}",
+                items=f"{report.items:,}",
+                n_items=f"{report.n_items:,}",
             )
         )
     if notes.n_rows == notes.n_rows_available:
         return said
     return [
         *said,
-        Text(
-            f"The network learned its goals from {notes.n_rows:,} of "
-            f"{notes.n_rows_available:,} train rows, drawn by chance.",
-            f"网络从 {notes.n_rows_available:,} 行训练数据中随机抽取 {notes.n_rows:,} 行学习目标。",
-        ),
+        say("trained.some_rows", n=f"{notes.n_rows:,}", available=f"{notes.n_rows_available:,}"),
     ]
 
 
@@ -190,14 +172,7 @@ def _shilling(fold: ModelSet, settings: Settings) -> list[Text]:
     some, much = count_shilling(Dataset.open(fold.dataset.run), settings)
     if not some:
         return []
-    return [
-        Text(
-            f"{some:,} customers push single items more than is usual here and count less for "
-            f"what is shown to others, {much:,} of them less than half ([train] trust).",
-            f"{some:,} 位客户对个别物品的偏向超出常态，在推荐学习中权重降低，"
-            f"其中 {much:,} 位不足一半（[train] trust）。",
-        )
-    ]
+    return [say("trained.shilling", n=f"{some:,}", n_much=f"{much:,}")]
 
 
 def _summary(settings: Settings) -> dict[str, Any]:
@@ -212,24 +187,11 @@ def capped_rows(folds: list[ModelSet], max_rows: int | None) -> list[Text]:
     dataset = folds[0].dataset
     notes = []
     for part in (VALIDATION, TEST):
-        moments = int((dataset.targets.part == part).sum())
-        if max_rows is not None and moments > max_rows:
-            notes.append(
-                Text(
-                    f"[evaluate] max_rows = {max_rows}: of {moments:,} {PARTS[part]} moments of "
-                    f"lists, those of customers drawn by chance were judged.",
-                    f"[evaluate] max_rows = {max_rows}：{PARTS[part]} 共 {moments:,} 个推荐时刻，"
-                    f"随机抽取整个客户后评判。",
-                )
-            )
-        available = int((dataset.rows.part == part).sum())
-        if max_rows is not None and available > max_rows:
-            notes.append(
-                Text(
-                    f"[evaluate] max_rows = {max_rows}: of {available:,} {PARTS[part]} rows, "
-                    f"those of customers drawn by chance were judged.",
-                    f"[evaluate] max_rows = {max_rows}：{PARTS[part]} 共 {available:,} 行，"
-                    f"随机抽取整个客户后评判。",
-                )
-            )
+        for key, parts in (
+            ("capped.moments_of_part", dataset.targets.part),
+            ("capped.rows_of_part", dataset.rows.part),
+        ):
+            available = int((parts == part).sum())
+            if max_rows is not None and available > max_rows:
+                notes.append(say(key, most=max_rows, available=f"{available:,}", part=PARTS[part]))
     return notes

@@ -33,10 +33,10 @@ from propense.evaluation.records import (
     Confusion,
     GoalReport,
     Report,
-    Text,
 )
 from propense.schemas import Doubles, GoalScores
 from propense.settings import Evaluate, Goal
+from propense.words import Text, say
 
 
 def judge_goal(
@@ -180,12 +180,7 @@ def cap_rows(
     kept[order[:n_kept]] = True
     chosen = kept[rows.index]
     warnings.append(
-        Text(
-            f"[evaluate] max_rows = {max_rows}: judged on {int(chosen.sum())} of {n_rows} rows "
-            f"of {part}, whole customers drawn by chance.",
-            f"[evaluate] max_rows = {max_rows}：{part} 共 {n_rows} 行，随机抽取整个客户后评判 "
-            f"{int(chosen.sum())} 行。",
-        )
+        say("capped.rows", most=max_rows, n=int(chosen.sum()), available=n_rows, part=part)
     )
     return GoalScores(
         scores.goal,
@@ -232,17 +227,9 @@ def _check_scores(part: str, scores: GoalScores) -> None:
 def _too_few(test: GoalScores, fewest: int) -> Text | None:
     n_positive, n_negative = test.count_customers()
     if n_positive < fewest:
-        return Text(
-            f"Customers with a positive in test: {n_positive}, under {fewest}; "
-            f"intervals, no verdict.",
-            f"测试集只有 {n_positive} 位客户有正例，不足 {fewest}：只给区间，不下结论。",
-        )
+        return say("few.positives", n=n_positive, least=fewest)
     if KINDS[test.goal.kind].needs_negatives and n_negative < fewest:
-        return Text(
-            f"Customers with a negative in test: {n_negative}, under {fewest}; "
-            f"intervals, no verdict.",
-            f"测试集只有 {n_negative} 位客户有负例，不足 {fewest}：只给区间，不下结论。",
-        )
+        return say("few.negatives", n=n_negative, least=fewest)
     return None
 
 

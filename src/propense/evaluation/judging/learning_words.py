@@ -5,34 +5,16 @@ Every comparison is with the network of the run itself, on the same test custome
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from propense.evaluation.formats import format_duration, format_percent, format_signed
-from propense.evaluation.records import Interval, LearningPoint, LearningTask, Text
-from propense.evaluation.words import inside, metric_name
+from propense.evaluation.records import Interval, LearningPoint, LearningTask
+from propense.evaluation.words import both, inside, join_names, metric_name
+from propense.words import Text, say
 
 Change = Literal["better", "level", "worse", "unknown"]
 SIZES: Final = ("small", "base", "large")
-_EITHER: Final[dict[Change, Text]] = {
-    "level": Text("this data cannot tell it from chance", "这份数据无法将其与偶然区分"),
-    "unknown": Text("too few in test to tell", "测试样本太少，无法判断"),
-}
-SAID_OF_DATA: Final[dict[Change, Text]] = {
-    "better": Text("more data helps", "更多数据有帮助"),
-    "worse": Text("more data did not help", "更多数据没有帮助"),
-    **_EITHER,
-}
-SAID_OF_SIZES: Final[dict[Change, Text]] = {
-    "better": Text("better", "更好"),
-    "worse": Text("worse", "更差"),
-    **_EITHER,
-}
-
-_CUT: Final = Text(
-    "[train] max_minutes ended its training before validation said stop",
-    "[train] max_minutes 在验证集叫停之前结束了其训练",
-)
 
 
 def describe_data(shares: Sequence[LearningPoint]) -> list[Text]:
@@ -43,45 +25,29 @@ def describe_data(shares: Sequence[LearningPoint]) -> list[Text]:
     own = next(point for point in shares if point.own)
     lesser = [point for point in shares if point.share < 1]
     if not lesser:
-        return [Text("Too few customers to draw a share of.", "客户太少，无法抽取一部分来比较。")]
+        return [say("curve.no_share")]
     before = max(lesser, key=lambda point: point.share)
     changes = {task.key: read_change(before, task.key, reverse=True) for task in own.tasks}
     helped = [task for task in own.tasks if changes[task.key] == "better"]
     share = format_percent(before.share)
     if helped:
-        names = _join([_name(task) for task in helped])
-        headline = Text(
-            f"More data helps {names.en}: quality still rose from {share} to 100 % of the "
-            f"customers.",
-            f"更多数据有助于{names.zh}：客户从 {share} 增至 100 % 时质量仍在提高。",
-        )
+        names = join_names([_name(task) for task in helped])
+        headline = say("curve.data_helps", names=names, share=share)
     elif all(change == "unknown" for change in changes.values()):
-        headline = _too_little()
+        headline = say("curve.too_little")
     elif unfair := _unfair(own, before):
-        headline = Text(
-            f"Whether more data would help is not told here: from {share} to 100 % of the "
-            f"customers nothing rose beyond chance, but {unfair.en}.",
-            f"此处无法判断更多数据是否有帮助：客户从 {share} 增至 100 %，没有任何提升超出偶然，"
-            f"但{unfair.zh}。",
-        )
+        headline = say("curve.data_unfair", share=share, reason=unfair)
     else:
-        headline = Text(
-            f"More data of this kind is not seen to help: from {share} to 100 % of the customers "
-            f"nothing rose beyond chance.",
-            f"看不出更多同类数据会有帮助：客户从 {share} 增至 100 %，没有任何提升超出偶然。",
-        )
+        headline = say("curve.data_level", share=share)
     lines = [
         _sentence(
-            Text(
-                f"From {share} to 100 % of the customers {_possessive(task).en}",
-                f"客户从 {share} 增至 100 %，{_possessive(task).zh}",
-            ),
-            _turned(before, task.key),
-            changes[task.key],
+            say("curve.from_share", share=share, quality=_quality(task)),
+            _reversed(before, task.key),
+            say(f"curve.change_data_{changes[task.key]}"),
         )
         for task in own.tasks
     ]
-    return [headline, _cost(own, before, Text(share, share)), *lines]
+    return [headline, _cost(own, before, share), *lines]
 
 
 def describe_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
@@ -93,40 +59,28 @@ def describe_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
     own = next(point for point in sizes if point.own)
     others = [point for point in sizes if not point.own]
     if not others:
-        return [
-            Text(
-                "Without events there is no sequence part, so the size changes nothing.",
-                "没有事件就没有序列部分，大小不影响结果。",
-            )
-        ]
+        return [say("curve.no_sequence")]
     rank = SIZES.index(own.size)
     near = min(others, key=lambda p: (SIZES.index(p.size) < rank, abs(SIZES.index(p.size) - rank)))
     lines = [
         _sentence(
-            Text(
-                f"{point.size} instead of {own.size}: {_possessive(task).en}",
-                f"用 {point.size} 代替 {own.size}：{_possessive(task).zh}",
-            ),
+            say("curve.instead", size=point.size, own=own.size, quality=_quality(task)),
             difference_of(point, task.key),
-            read_change(point, task.key),
-            SAID_OF_SIZES,
+            say(f"curve.change_size_{read_change(point, task.key)}"),
         )
         for point in others
         for task in own.tasks
     ]
     headline = _deeper(own, near) if SIZES.index(near.size) > rank else _shallower(own, near)
-    return [headline, _cost(near, own, Text(own.size, own.size)), *lines]
+    return [headline, _cost(near, own, own.size), *lines]
 
 
 def _unfair(own: LearningPoint, before: LearningPoint) -> Text | None:
     """Why more data could not show what it is worth."""
     if own.cut_short:
-        return _CUT
+        return say("curve.cut")
     if own.n_rows == before.n_rows < own.n_rows_available and all(t.goal for t in own.tasks):
-        return Text(
-            f"both learned from {own.n_rows:,} rows, as many as are read",
-            f"两者都只从 {own.n_rows:,} 行学习，已达读取上限",
-        )
+        return say("curve.row_limit", n=f"{own.n_rows:,}")
     return None
 
 
@@ -146,7 +100,7 @@ def read_change(point: LearningPoint, key: str, reverse: bool = False) -> Change
     return "better" if (found.low > 0) != reverse else "worse"
 
 
-def _turned(point: LearningPoint, key: str) -> Interval:
+def _reversed(point: LearningPoint, key: str) -> Interval:
     found = difference_of(point, key)
     if found.value is None:
         return found
@@ -161,106 +115,69 @@ def _deeper(own: LearningPoint, near: LearningPoint) -> Text:
         for change in ("better", "worse")
     )
     if all(change == "unknown" for change in changes.values()):
-        return _too_little()
+        return say("curve.too_little")
+    worse = join_names([_name(task) for task in lost]) if lost else both("")
     if gained:
-        names, worse = _join([_name(t) for t in gained]), _join([_name(t) for t in lost])
-        return Text(
-            f"A deeper network ({near.size}) helps {names.en}"
-            + (f", and is worse at {worse.en}." if lost else "."),
-            f"更深的网络（{near.size}）有助于{names.zh}"
-            + (f"，但在{worse.zh}上更差。" if lost else "。"),
-        )
+        names = join_names([_name(task) for task in gained])
+        if lost:
+            return say("curve.deeper_mixed", size=near.size, names=names, worse=worse)
+        return say("curve.deeper_helps", size=near.size, names=names)
     if near.cut_short:
-        return Text(
-            f"Whether a deeper network ({near.size}) would help is not told here: within its time "
-            f"it was no better, but {_CUT.en}.",
-            f"此处无法判断更深的网络（{near.size}）是否有帮助：在给定时间内它没有更好，"
-            f"但{_CUT.zh}。",
-        )
+        return say("curve.deeper_cut", size=near.size, reason=say("curve.cut"))
     if lost:
-        names = _join([_name(task) for task in lost])
-        return Text(
-            f"A deeper network ({near.size}) does not help, and is worse at {names.en}.",
-            f"更深的网络（{near.size}）没有帮助，在{names.zh}上更差。",
-        )
-    return Text(
-        f"A deeper network ({near.size}) is not seen to help: no difference beyond chance.",
-        f"看不出更深的网络（{near.size}）有帮助：差异都未超出偶然。",
-    )
+        return say("curve.deeper_worse", size=near.size, names=worse)
+    return say("curve.deeper_level", size=near.size)
 
 
 def _shallower(own: LearningPoint, near: LearningPoint) -> Text:
     changes = {task.key: read_change(near, task.key) for task in own.tasks}
     lost = [task for task in own.tasks if changes[task.key] == "worse"]
     if all(change == "unknown" for change in changes.values()):
-        return _too_little()
+        return say("curve.too_little")
     if lost:
-        names = _join([_name(task) for task in lost])
-        return Text(
-            f"This network is of the largest size; its depth pays for {names.en}: a {near.size} "
-            f"one is worse.",
-            f"本网络已是最大尺寸；深度在{names.zh}上值得：{near.size} 更差。",
-        )
-    return Text(
-        f"This network is of the largest size; a {near.size} one is not seen to be worse.",
-        f"本网络已是最大尺寸；看不出 {near.size} 更差。",
+        names = join_names([_name(task) for task in lost])
+        return say("curve.largest_pays", size=near.size, names=names)
+    return say("curve.largest_level", size=near.size)
+
+
+def _cost(point: LearningPoint, other: LearningPoint, name: str) -> Text:
+    """The time of the larger of two trainings beside that of the other, called `name`."""
+    return say(
+        "curve.cost",
+        a_pass=format_duration(point.seconds_a_pass),
+        other_pass=format_duration(other.seconds_a_pass),
+        other=name,
+        passes=point.passes,
+        whole=format_duration(point.seconds),
+        other_passes=other.passes,
+        other_whole=format_duration(other.seconds),
     )
 
 
-def _cost(point: LearningPoint, other: LearningPoint, of_other: Text) -> Text:
-    """What the larger of two trainings took beside the other."""
-    times = [format_duration(p.seconds_a_pass) for p in (point, other)]
-    whole = [format_duration(p.seconds) for p in (point, other)]
-    return Text(
-        f"A pass took {times[0]}, against {times[1]} at {of_other.en}; training {whole[0]} "
-        f"in {point.passes} passes, against {whole[1]} in {other.passes}.",
-        f"一轮用时 {times[0]}（{of_other.zh}：{times[1]}）；训练 {point.passes} 轮共 {whole[0]}"
-        f"（{other.passes} 轮，{whole[1]}）。",
-    )
-
-
-def _sentence(
-    start: Text, found: Interval, change: Change, words: Mapping[Change, Text] = SAID_OF_DATA
-) -> Text:
+def _sentence(start: Text, found: Interval, change: Text) -> Text:
     if found.value is None:
-        return Text(f"{start.en} is not defined on this test part.",
-                    f"{start.zh}在此测试集上无定义。")  # fmt: skip
+        return say("curve.undefined", start=start)
     if found.value == 0 == found.low == found.high:
-        return Text(f"{start.en} did not change.", f"{start.zh}没有变化。")
-    en, zh = ("rose", "提高") if found.value >= 0 else ("fell", "下降")
-    by = format_signed(abs(found.value)).lstrip("+")
+        return say("curve.unchanged", start=start)
     ends = (
-        "" if found.low is None else f" ({format_signed(found.low)} to {format_signed(found.high)})"
-    )
-    ends_zh = (
-        ""
+        both("")
         if found.low is None
-        else f"（{format_signed(found.low)} 至 {format_signed(found.high)}）"
+        else say("curve.ends", low=format_signed(found.low), high=format_signed(found.high))
     )
-    said = words[change]
-    return Text(
-        f"{start.en} {en} by {by}{ends}: {said.en}.", f"{start.zh}{zh} {by}{ends_zh}：{said.zh}。"
+    return say(
+        "curve.rose" if found.value >= 0 else "curve.fell",
+        start=start,
+        by=format_signed(abs(found.value)).lstrip("+"),
+        ends=ends,
+        change=change,
     )
-
-
-def _too_little() -> Text:
-    return Text("Too little in test to tell.", "测试数据太少，无法判断。")
 
 
 def _name(task: LearningTask) -> Text:
-    return Text("the items", "物品推荐") if task.goal is None else Text(task.goal, task.goal)
+    return say("curve.the_items") if task.goal is None else both(task.goal)
 
 
-def _possessive(task: LearningTask) -> Text:
-    metric = inside(metric_name(task.metric))
+def _quality(task: LearningTask) -> Text:
     if task.goal is None:
-        return Text(f"{metric.en} of the items", f"物品推荐的{metric.zh} ")
-    return Text(f"the skill at {task.goal}", f"{task.goal} 的技能分")
-
-
-def _join(names: Sequence[Text]) -> Text:
-    en, zh = [name.en for name in names], "、".join(name.zh for name in names)
-    before, after = (" " if end.isascii() else "" for end in (zh[:1], zh[-1:]))
-    return Text(
-        " and ".join([", ".join(en[:-1]), en[-1]] if en[1:] else en), f"{before}{zh}{after}"
-    )
+        return say("curve.quality_of_items", metric=inside(metric_name(task.metric)))
+    return say("curve.quality_of_goal", goal=task.goal)

@@ -35,11 +35,11 @@ from propense.evaluation.records import (
     Interval,
     ModelMetrics,
     RankingReport,
-    Text,
     number,
 )
 from propense.schemas import FIRST_KNOWN, Doubles, Ids, Ints, RankingScores
 from propense.settings import Evaluate
+from propense.words import Text, say
 
 KS: Final = (5, 10, 20)
 CHOOSING_K: Final = 10
@@ -83,12 +83,7 @@ def judge_ranking(
     too_few = None
     n_customers = len(np.unique(test.user[np.diff(test.item_offsets) > 0]))
     if n_customers < evaluate_settings.min_positives:
-        too_few = Text(
-            f"Customers of the lists in test: {n_customers}, under "
-            f"{evaluate_settings.min_positives}; intervals, no verdict.",
-            f"只有 {n_customers} 位测试客户，不足 {evaluate_settings.min_positives}："
-            f"只给区间，不下结论。",
-        )
+        too_few = say("few.lists", n=n_customers, least=evaluate_settings.min_positives)
         warnings.append(too_few)
     return RankingReport(
         n_rows=n_judged,
@@ -185,12 +180,7 @@ def _cap(
     kept[order[: max(int(np.searchsorted(total, max_rows, side="right")), 1)]] = True
     chosen = np.flatnonzero(kept[rows.index])
     warnings.append(
-        Text(
-            f"[evaluate] max_rows = {max_rows}: judged on {len(chosen)} of {n_rows} moments of "
-            f"{part}, whole customers drawn by chance.",
-            f"[evaluate] max_rows = {max_rows}：{part} 共 {n_rows} 个时刻，随机抽取整个客户后评判 "
-            f"{len(chosen)} 个。",
-        )
+        say("capped.moments", most=max_rows, n=len(chosen), available=n_rows, part=part)
     )
     counts = np.diff(scores.item_offsets)[chosen]
     offsets: Ints = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -11,8 +11,8 @@ from propense.evaluation.kinds import KINDS
 from propense.evaluation.metrics.intervals import bounds, cluster, measure, resample
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.records import Interval, Subgroup, number
-from propense.evaluation.words import say
 from propense.schemas import Doubles, GoalScores, Words
+from propense.words import say
 
 FEWEST_ROWS: Final = 50
 MOST_GROUPS: Final = 30

@@ -17,11 +17,11 @@ from propense.evaluation.records import (
     GoalReport,
     Interval,
     RankingReport,
-    Text,
     Verdict,
     VerdictOutcome,
 )
-from propense.evaluation.words import inside, metric_name, model_name
+from propense.evaluation.words import both, inside, metric_name, model_name
+from propense.words import Text, say
 
 ORDER_METRIC: Final = {kind.criterion: kind.order_metric for kind in KINDS.values()}
 """What is said of the order, beside the criterion."""
@@ -51,19 +51,12 @@ def judge(
     """
     served = _served(champion)
     if champion.rival is None:
-        headline = Text(
-            "No rival was fitted, so nothing says whether the network pays.",
-            "没有训练对手模型，无法判断网络是否值得。",
-        )
-        return Verdict(outcome="no_rival", headline=headline, sentences=[served])
+        return Verdict(outcome="no_rival", headline=say("verdict.no_rival"), sentences=[served])
     rival = model_name(champion.rival)
     main = find_difference(differences, champion.criterion, NETWORK, champion.rival)
     outcome = main.outcome if main is not None else None
     if too_few is not None or main is None or outcome is None:
-        headline = Text(
-            "Too little in test for a verdict: intervals only.",
-            "测试数据太少，不下结论，只给出区间。",
-        )
+        headline = say("verdict.no_verdict")
         reasons = [] if too_few is None else [too_few]
         return Verdict(outcome="no_verdict", headline=headline, sentences=[*reasons, served])
     sentences = [_compare(main, values, champion.rival)]
@@ -85,7 +78,9 @@ def judge(
     if gain is not None and gain < worth:
         judged = "level"
         sentences.append(_too_little(gain, worth, rival, champion.criterion in ORDER_METRIC))
-    return Verdict(outcome=judged, headline=_headline(judged, rival), sentences=sentences)
+    return Verdict(
+        outcome=judged, headline=say(f"verdict.outcome_{judged}", rival=rival), sentences=sentences
+    )
 
 
 def _pays_together(outcome: str, champion: Champion, differences: Sequence[Difference]) -> bool:
@@ -128,104 +123,55 @@ def _smallest_gain(
 
 
 def _too_little(gain: float, worth: float, rival: Text, over_base: bool) -> Text:
-    gains = (
-        Text(f"{rival.en} gains over the base rate", f"{rival.zh}相对基准率增益")
-        if over_base
-        else Text(f"{rival.en} reaches", f"{rival.zh}所达水平")
-    )
-    return Text(
-        f"But it adds {gain:.1%} of what {gains.en}; under {worth:.1%} "
-        f"that does not pay for the network.",
-        f"但增量只有{gains.zh}的 {gain:.1%}；低于 {worth:.1%}，不值得为此使用网络。",
-    )
-
-
-def _headline(outcome: VerdictOutcome, rival: Text) -> Text:
-    if outcome == "better":
-        return Text(
-            f"The network pays: it is better than the best rival, {rival.en}.",
-            f"网络值得：优于最佳对手（{rival.zh}）。",
-        )
-    if outcome == "together":
-        return Text(
-            f"The network pays in company: averaged with the best rival, {rival.en}, it is better "
-            f"than that rival alone.",
-            f"网络合用时值得：与最佳对手（{rival.zh}）平均后优于单独的对手。",
-        )
-    if outcome == "level":
-        return Text(
-            f"Level: {rival.en} suffices, and is the simpler choice.",
-            f"持平：{rival.zh}已经足够，也更简单。",
-        )
-    return Text(
-        f"The network does not pay here: {rival.en} is better.",
-        f"网络在此不值得：{rival.zh}更好。",
-    )
+    reference = say("verdict.gain_over_base" if over_base else "verdict.gain_reached", rival=rival)
+    return say("verdict.too_little", gain=f"{gain:.1%}", reference=reference, least=f"{worth:.1%}")
 
 
 def _compare(main: Difference, values: dict[str, Interval], rival: str) -> Text:
-    metric, name = metric_name(main.metric), model_name(rival)
-    own, other = _plain(values.get(NETWORK)), _plain(values.get(rival))
-    en, zh = _interval_words(main)
-    return Text(
-        f"{metric.en} of the network {own}, of {name.en} {other}; difference {en}.",
-        f"{metric.zh}：网络 {own}，{name.zh} {other}；差值 {zh}。",
+    return say(
+        "verdict.compare",
+        metric=metric_name(main.metric),
+        own=_plain(values.get(NETWORK)),
+        rival=model_name(rival),
+        other=_plain(values.get(rival)),
+        difference=_interval_words(main),
     )
 
 
 def _order_sentence(found: Difference, outcome: VerdictOutcome) -> Text:
-    en, zh = _interval_words(found)
-    metric = inside(metric_name(found.metric))
-    words = {
-        "better": ("the network orders customers better", "网络对客户的排序更好"),
-        "level": ("the two order customers equally well", "两者对客户的排序持平"),
-        "worse": ("the network orders customers worse", "网络对客户的排序更差"),
-    }[found.outcome or "level"]
-    also = outcome == found.outcome
-    return Text(
-        f"{'Likewise' if also else 'But'} by {metric.en} {words[0]}: difference {en}.",
-        f"{'同样' if also else '但'}按{metric.zh}，{words[1]}：差值 {zh}。",
+    return say(
+        "verdict.order",
+        link=say("verdict.likewise" if outcome == found.outcome else "verdict.but"),
+        metric=inside(metric_name(found.metric)),
+        order=say(f"verdict.order_{found.outcome or 'level'}"),
+        difference=_interval_words(found),
     )
 
 
 def _served(champion: Champion) -> Text:
     name = model_name(champion.model)
     metric = inside(metric_name(champion.criterion))
-    en = zh = ""
     if champion.kind == "average" and champion.rival is not None:
         rival = model_name(champion.rival)
-        en, zh = f" ({rival.en})", f"（{rival.zh}）"
-    return Text(
-        f"Served: the {name.en}{en}, which had the best {metric.en} on validation."
-        if champion.kind != "rival"
-        else f"Served: {name.en}, which had the best {metric.en} on validation.",
-        f"上线：{name.zh}{zh}，验证集上的{metric.zh}最佳。",
-    )
+        return say("verdict.served_average", model=name, rival=rival, metric=metric)
+    key = "verdict.served_rival" if champion.kind == "rival" else "verdict.served_network"
+    return say(key, model=name, metric=metric)
 
 
 def _average_sentences(champion: Champion, differences: Sequence[Difference]) -> list[Text]:
     if champion.rival is None:
         return []
-    rival, pair = model_name(champion.rival), model_name(RIVALS)
     others = {
-        champion.rival: Text(f"{rival.en} alone", f"单独的{rival.zh}"),
-        RIVALS: Text(f"the {pair.en}", pair.zh),
+        champion.rival: say("verdict.rival_alone", rival=model_name(champion.rival)),
+        RIVALS: say("verdict.the_rivals", rivals=model_name(RIVALS)),
     }
-    said = []
+    sentences = []
     for model, other in others.items():
         found = find_difference(differences, champion.criterion, AVERAGE, model)
-        if found is None or found.outcome is None:
-            continue
-        en, zh = _interval_words(found)
-        words = {
-            "better": Text(f"better than {other.en}", f"优于{other.zh}"),
-            "level": Text(f"level with {other.en}", f"与{other.zh}持平"),
-            "worse": Text(f"worse than {other.en}", f"不如{other.zh}"),
-        }[found.outcome]
-        said.append(
-            Text(f"The average is {words.en}: difference {en}.", f"平均{words.zh}：差值 {zh}。")
-        )
-    return said
+        if found is not None and found.outcome is not None:
+            key = f"verdict.average_{found.outcome}"
+            sentences.append(say(key, other=other, difference=_interval_words(found)))
+    return sentences
 
 
 def _nothing_learned(champion: Champion, differences: Sequence[Difference]) -> Text | None:
@@ -236,10 +182,7 @@ def _nothing_learned(champion: Champion, differences: Sequence[Difference]) -> T
         found = find_difference(differences, champion.criterion, champion.model, MAJORITY)
         if found is None or found.outcome in ("better", None):
             return None
-    return Text(
-        "Nothing here predicts this goal beyond its base rate.",
-        "没有任何模型能在基准率之外预测这个目标。",
-    )
+    return say("verdict.nothing_learned")
 
 
 def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) -> Verdict:
@@ -253,8 +196,7 @@ def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) 
     }
     n_judged = sum(counted.values())
     sentences = [
-        Text(f"{name}: {verdict.headline.en}", f"{name}：{verdict.headline.zh}")
-        for name, verdict in judged
+        say("verdict.one", name=name, headline=verdict.headline) for name, verdict in judged
     ]
     outcome, headline = _overall_headline(counted, n_judged)
     return Verdict(outcome=outcome, headline=headline, sentences=sentences)
@@ -263,48 +205,28 @@ def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) 
 def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[VerdictOutcome, Text]:
     level, worse = counted["level"], counted["worse"]
     better = counted["better"] + counted["together"]
-    together = _of_them_together(counted["together"])
+    n_together = counted["together"]
+    together = say("verdict.n_together", n=n_together) if n_together else both("")
     if n_judged == 0:
-        return "no_verdict", Text(
-            "There is not enough in test to say whether the network pays.",
-            "测试数据不足，无法判断网络是否值得。",
-        )
+        return "no_verdict", say("verdict.all_unknown")
     if better == n_judged:
-        return "better", Text(
-            f"On this data the network pays on {_questions(better)}{together.en}.",
-            f"在这份数据上，网络在全部 {better} 个问题上都值得{together.zh}。",
-        )  # fmt: skip
+        if better == 1:
+            return "better", say("verdict.all_better_one", together=together)
+        return "better", say("verdict.all_better", n=better, together=together)
     if better == 0:
         outcome: VerdictOutcome = "worse" if worse else "level"
-        return outcome, Text(
-            "On this data the simpler models suffice: of "
-            f"{n_judged} {'question' if n_judged == 1 else 'questions'} the network is level "
-            f"with the best rival on {level} and worse on {worse}.",
-            f"在这份数据上更简单的模型已经足够："
-            f"{n_judged} 个问题中持平 {level} 个，更差 {worse} 个。",
-        )
-    rest = [
-        (f"level on {level}", f"持平 {level} 个") if level else None,
-        (f"worse on {worse}", f"更差 {worse} 个") if worse else None,
-    ]
-    known = [entry for entry in rest if entry is not None]
-    return "better", Text(
-        f"On this data the network pays for {better} of {n_judged} questions{together.en}; "
-        f"it is {' and '.join(entry[0] for entry in known)}.",
-        f"在这份数据上，网络在 {n_judged} 个问题中的 {better} 个上值得{together.zh}；"
-        f"{'，'.join(entry[1] for entry in known)}。",
+        if n_judged == 1:
+            return outcome, say("verdict.all_simpler_one", level=level, worse=worse)
+        return outcome, say("verdict.all_simpler", n=n_judged, level=level, worse=worse)
+    rest = [say("verdict.level_on", n=level)] if level else []
+    rest += [say("verdict.worse_on", n=worse)] if worse else []
+    return "better", say(
+        "verdict.mixed",
+        better=better,
+        n=n_judged,
+        together=together,
+        rest=rest[0] if len(rest) == 1 else say("verdict.both", one=rest[0], other=rest[1]),
     )
-
-
-def _of_them_together(n: int) -> Text:
-    """How many of them pay only in the average, nothing where none does."""
-    if n == 0:
-        return Text("", "")
-    return Text(f" ({n} of them averaged with the best rival)", f"（其中 {n} 个需与最佳对手平均）")
-
-
-def _questions(n: int) -> str:
-    return "the one question asked" if n == 1 else f"all {n} questions"
 
 
 def _plain(interval: Interval | None) -> str:
@@ -313,9 +235,10 @@ def _plain(interval: Interval | None) -> str:
     return f"{interval.value:.4f}"
 
 
-def _interval_words(found: Difference) -> tuple[str, str]:
-    numbers = [format_signed(found.value), format_signed(found.low), format_signed(found.high)]
-    return (
-        f"{numbers[0]} (95 % interval {numbers[1]} to {numbers[2]})",
-        f"{numbers[0]}（95 % 区间 {numbers[1]} 至 {numbers[2]}）",
+def _interval_words(found: Difference) -> Text:
+    return say(
+        "verdict.interval",
+        value=format_signed(found.value),
+        low=format_signed(found.low),
+        high=format_signed(found.high),
     )

@@ -18,7 +18,8 @@ from propense.evaluation.formats import (
 from propense.evaluation.judging.verdict import overall_verdict
 from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import GoalReport, Interval, RankingReport, Report
-from propense.evaluation.words import metric_name, model_name, say
+from propense.evaluation.words import metric_name, model_name
+from propense.words import say
 
 
 def render_card(report: Report) -> str:

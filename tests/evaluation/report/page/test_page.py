@@ -11,11 +11,11 @@ import subprocess
 import msgspec
 import pytest
 
-from propense.evaluation import words
-from propense.evaluation.records import Interval, Report, Text
+from propense.evaluation.records import Interval, Report
 from propense.evaluation.report.page.charts import fit_scale, nice_ticks
 from propense.evaluation.report.page.render import render_page
 from propense.schemas import Account, Rule, SplitPlan
+from propense.words import Text, has_text
 from support.outline import Outline
 from support.sample_report import HOSTILE, make_report
 
@@ -60,7 +60,7 @@ def hostile(value):
     """The value with every text in it made hostile, except words of a fixed choice."""
     fixed = {"binary", "value", "network", "rival", "average", "time", "f1", "level", "better"}
     if isinstance(value, str):
-        return value if value in fixed or value in words._METRICS else HOSTILE
+        return value if value in fixed or has_text(f"metric.{value}") else HOSTILE
     if isinstance(value, msgspec.Struct) and not isinstance(value, Text):
         changes = {f: hostile(getattr(value, f)) for f in value.__struct_fields__}
         for kept in ("outcome", "kind", "criterion", "metric", "rule", "by", "plan_kind"):
@@ -73,7 +73,7 @@ def hostile(value):
         return [hostile(entry) for entry in value]
     if isinstance(value, dict):
         return {
-            (key if key in words._METRICS or "_at_" in key else key + HOSTILE): hostile(entry)
+            (key if has_text(f"metric.{key}") or "_at_" in key else key + HOSTILE): hostile(entry)
             for key, entry in value.items()
         }
     return value
@@ -112,39 +112,6 @@ def test_every_picture_is_named_in_both_languages(outline):
 def test_links_lead_somewhere_and_ids_are_unique(outline):
     assert len(outline.ids) == len(set(outline.ids))
     assert {anchor[1:] for anchor in outline.anchors} <= set(outline.ids)
-
-
-def test_every_text_stands_in_both_languages():
-    for name, table in (("model", words._MODELS), ("metric", words._METRICS)):
-        for key, (en, zh) in table.items():
-            assert en and zh, (name, key)
-    for key, text in words._WORDS.items():
-        assert re.search(r"[\u4e00-\u9fff]", text.zh), key
-        assert not re.search(r"[\u4e00-\u9fff]", text.en), key
-        assert set(re.findall(r"{\w+}", text.en)) == set(re.findall(r"{\w+}", text.zh)), key
-
-
-def test_every_word_is_used():
-    """A text nobody says any more is a text that rots."""
-    from importlib.resources import files
-
-    package = files("propense.evaluation")
-    code = "".join(
-        entry.read_text()
-        for folder in (package, package / "page")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".py") and entry.name != "words.py"
-    )
-    said_by_value = {"better", "together", "level", "worse", "no_verdict", "no_rival",
-                     "train", "validation", "test", "light", "dark", "auto"}  # fmt: skip
-    by_value = re.compile(r"parts_by_")
-    unused = [
-        key
-        for key in words._WORDS
-        if f'"{key}"' not in code and f"'{key}'" not in code
-        and key not in said_by_value and not by_value.match(key)
-    ]  # fmt: skip
-    assert unused == []
 
 
 def test_an_empty_report_is_still_a_page():

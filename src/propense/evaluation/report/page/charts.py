@@ -13,9 +13,9 @@ from html import escape
 from math import ceil, floor, log10
 
 from propense.evaluation.formats import format_count, format_number, format_percent
-from propense.evaluation.records import Bin, Curve, Histogram, Interval, Text
+from propense.evaluation.records import Bin, Curve, Histogram, Interval
 from propense.evaluation.report.page.markup import aria
-from propense.evaluation.words import say
+from propense.words import Text, say
 
 WIDTH, HEIGHT = 400, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 44

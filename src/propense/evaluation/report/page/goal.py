@@ -16,7 +16,6 @@ from propense.evaluation.records import (
     GoalReport,
     Interval,
     ModelMetrics,
-    Text,
     Verdict,
 )
 from propense.evaluation.report.page.charts import (
@@ -37,7 +36,8 @@ from propense.evaluation.report.page.markup import (
     text_html,
     words_html,
 )
-from propense.evaluation.words import both, metric_name, model_name, say
+from propense.evaluation.words import both, metric_name, model_name
+from propense.words import Text, say
 
 
 def goal_section(goal: GoalReport) -> str:
@@ -106,7 +106,7 @@ def panel_html(
         model = model_name(entry.model)
         star = ' <span class="star" aria-hidden="true">★</span>' * (entry.model == champion.model)
         numbers = f"{format_number(interval.value)} ({format_range(interval)})"
-        label = Text(f"{model.en}, {name.en}: {numbers}", f"{model.zh}，{name.zh}：{numbers}")
+        label = say("row_label", model=model, metric=name, numbers=numbers)
         rows.append(
             f'<div class="who {kind}-row">{text_html(model)}{star}</div>'
             f"{dot_svg(interval, scale, kind, label)}"
@@ -158,7 +158,7 @@ def differences_html(differences: list[Difference], label: Text) -> str:
     rows = []
     for model, rival in pairs:
         left, right = model_name(model), model_name(rival)
-        pair = Text(f"{left.en} − {right.en}", f"{left.zh} − {right.zh}")
+        pair = say("minus", left=left, right=right)
         cells = []
         for metric in metrics:
             entry = found.get((metric, model, rival))

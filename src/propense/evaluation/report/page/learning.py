@@ -13,7 +13,6 @@ from propense.evaluation.records import (
     LearningPoint,
     LearningTask,
     Number,
-    Text,
 )
 from propense.evaluation.report.page.charts import (
     BOTTOM,
@@ -34,7 +33,8 @@ from propense.evaluation.report.page.markup import (
     text_html,
     words_html,
 )
-from propense.evaluation.words import both, inside, metric_name, say
+from propense.evaluation.words import both, inside, metric_name
+from propense.words import Text, say
 
 TALL = 250
 
@@ -119,7 +119,7 @@ def task_name(task: LearningTask, metric: str) -> Text:
     """A task and what it is measured by, in words."""
     who = both(task.goal) if task.goal is not None else say("items_goal")
     name = metric_name(metric)
-    return Text(f"{who.en}: {inside(name).en}", f"{who.zh}：{name.zh}")
+    return say("task_metric", task=who, metric=Text(inside(name).en, name.zh))
 
 
 def curve_svg(marks: Sequence[Mark], axis: Text, label: Text) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from propense.evaluation.formats import format_number, format_range
-from propense.evaluation.records import Interval, Text
-from propense.evaluation.words import say
+from propense.evaluation.records import Interval
+from propense.words import Text, say
 
 
 def text_html(text: Text) -> str:

@@ -16,7 +16,6 @@ from propense.evaluation.records import (
     Interval,
     RankingReport,
     Report,
-    Text,
     Verdict,
 )
 from propense.evaluation.report.page.goal import care_html, goal_section
@@ -32,7 +31,8 @@ from propense.evaluation.report.page.sections import (
     rivals_section,
     truth_section,
 )
-from propense.evaluation.words import both, metric_name, model_name, say
+from propense.evaluation.words import both, metric_name, model_name
+from propense.words import Text, say
 
 
 def render_page(report: Report) -> str:

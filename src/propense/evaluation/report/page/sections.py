@@ -19,7 +19,6 @@ from propense.evaluation.records import (
     ExampleItem,
     RankingReport,
     Report,
-    Text,
 )
 from propense.evaluation.report.page.charts import bar_svg, learning_svg
 from propense.evaluation.report.page.goal import (
@@ -38,8 +37,9 @@ from propense.evaluation.report.page.markup import (
     text_html,
     words_html,
 )
-from propense.evaluation.words import both, inside, metric_name, model_name, say
+from propense.evaluation.words import both, inside, metric_name, model_name
 from propense.schemas import Account, SplitPlan
+from propense.words import Text, say
 
 
 def data_section(accounts: list[Account]) -> str:
@@ -76,9 +76,11 @@ def _account(account: Account) -> str:
             dropped=format_count(account.dropped),
         )
     )
-    label = Text(
-        f"{account.table}: {account.n_out:,} of {account.n_in:,} rows kept",
-        f"{account.table}：读入 {account.n_in:,} 行，保留 {account.n_out:,} 行",
+    label = say(
+        "account_label",
+        table=account.table,
+        n_out=f"{account.n_out:,}",
+        n_in=f"{account.n_in:,}",
     )
     grid = f'<div class="rules">{"".join(rules)}</div>' if rules else ""
     return (
@@ -148,8 +150,10 @@ def learning_section(report: Report) -> str:
     for name in names:
         *goal, metric = name.split(" ")
         known = inside(metric_name(metric))
-        said, in_chinese = (", ".join([*goal, text]) for text in (known.en, known.zh.strip()))
-        title = Text(say("validation_of", name=said).en, say("validation_of", name=in_chinese).zh)
+        metric_text = Text(known.en, known.zh.strip())
+        if goal:
+            metric_text = say("goal_metric", goal=", ".join(goal), metric=metric_text)
+        title = say("validation_of", name=metric_text)
         best = next((record.epoch for record in report.curves if name in record.best), None)
         series.append((title, [record.validation.get(name) for record in report.curves], best))
     figures = []
