@@ -141,23 +141,23 @@ def folder(tmp_path, tmp_path_factory):
 
 
 def test_a_new_item_is_ranked_as_if_it_had_been_in_the_catalogue(folder):
-    told = with_items(make_bundle(folder), ROWS[6:])
+    extended = with_items(make_bundle(folder), ROWS[6:])
     always = make_bundle(folder, 9)
-    assert told.encoder.items == always.encoder.items
-    assert told.content.titles.tolist() == always.content.titles.tolist()
-    assert np.array_equal(told.content.text, always.content.text)
-    assert np.array_equal(told.content.numeric, always.content.numeric)
-    assert np.allclose(told.scorer.item_vectors, always.scorer.item_vectors, atol=1e-5)
-    assert np.allclose(told.scorer.goal_vectors, always.scorer.goal_vectors, atol=1e-5)
-    assert told.ranker.item_vectors is told.scorer.item_vectors
+    assert extended.encoder.items == always.encoder.items
+    assert extended.content.titles.tolist() == always.content.titles.tolist()
+    assert np.array_equal(extended.content.text, always.content.text)
+    assert np.array_equal(extended.content.numeric, always.content.numeric)
+    assert np.allclose(extended.scorer.item_vectors, always.scorer.item_vectors, atol=1e-5)
+    assert np.allclose(extended.scorer.goal_vectors, always.scorer.goal_vectors, atol=1e-5)
+    assert extended.ranker.item_vectors is extended.scorer.item_vectors
     for items in ([2, 3], [8, 9, 10], [2, 10]):
-        p = scores(told, items)
+        p = scores(extended, items)
         assert np.allclose(p, scores(always, items), atol=1e-6)
         assert p.shape == (11,) and (p[8:] > 0).all() and np.isclose(p.sum(), 1)
-    assert told.catalogue.record(10)["title"] == "A tale of 8 cities"
+    assert extended.catalogue.record(10)["title"] == "A tale of 8 cities"
 
 
-def test_the_bundle_it_came_from_does_not_change(folder):
+def test_the_original_bundle_does_not_change(folder):
     bundle = make_bundle(folder)
     before = scores(bundle, [2, 3])
     with_items(bundle, ROWS[6:])
@@ -165,7 +165,7 @@ def test_the_bundle_it_came_from_does_not_change(folder):
     assert np.array_equal(scores(bundle, [2, 3]), before)
 
 
-def test_a_packed_item_keeps_its_vector_and_a_live_one_is_taken_in_anew(folder):
+def test_a_packed_item_keeps_its_vector_and_a_live_one_is_replaced(folder):
     bundle = with_items(make_bundle(folder), ROWS[6:8])
     changed = with_items(
         bundle,

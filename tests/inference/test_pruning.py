@@ -12,7 +12,7 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.pruning import prune
 from propense.inference.shelf import activate, list_versions, next_version, rollback
 
-MOMENT = "2025-03-01T00:00:00+00:00"
+MADE = "2025-03-01T00:00:00+00:00"
 
 
 def fill(shelf: Path, *numbers: int) -> None:
@@ -20,7 +20,7 @@ def fill(shelf: Path, *numbers: int) -> None:
         bundle = shelf / f"v{number:04d}"
         bundle.mkdir(parents=True)
         (bundle / "notes.json").write_text(str(number))
-        write_manifest(bundle, "0.1.0", MOMENT)
+        write_manifest(bundle, "0.1.0", MADE)
 
 
 def names(shelf: Path) -> list[str]:
@@ -30,15 +30,15 @@ def names(shelf: Path) -> list[str]:
 def test_the_newest_stay_and_what_serves_and_what_served_before_it(tmp_path: Path) -> None:
     fill(tmp_path, *range(1, 9))
     for version in ("v0001", "v0003", "v0002", "v0002"):
-        activate(tmp_path, version, "", MOMENT)
+        activate(tmp_path, version, "", MADE)
     assert prune(tmp_path, 2, also=["v0005"]) == ["v0001", "v0004", "v0006"]
     assert names(tmp_path) == ["v0002", "v0003", "v0005", "v0007", "v0008"]
-    assert rollback(tmp_path, MOMENT) == "v0003"
+    assert rollback(tmp_path, MADE) == "v0003"
     assert prune(tmp_path, 2, also=["v0005"]) == []
     assert next_version(tmp_path) == "v0009"
 
 
-def test_places_are_numbers_and_not_letters(tmp_path: Path) -> None:
+def test_versions_are_ordered_as_numbers(tmp_path: Path) -> None:
     fill(tmp_path, 9998, 9999, 10000)
     assert prune(tmp_path, 1) == ["v9998", "v9999"]
 

@@ -47,32 +47,32 @@ def test_small_catalogues_are_scored_whole(shop: ServedWorld) -> None:
 
 
 @given(history=events)
-def test_nominees_are_scored_as_all_items_are(
+def test_candidates_are_scored_as_all_items_are(
     engine: ScoringEngine, history: list[tuple[int, str, int]]
 ) -> None:
-    known = engine.read(_customer(engine, history))
-    whole = score_one(engine.bundle, known.histories, known.clock, known.n_events)
+    customer = engine.read(_customer(engine, history))
+    whole = score_one(engine.bundle, customer.histories, customer.clock, customer.n_events)
     some = Retriever(engine.bundle).retrieve(
-        known.histories, known.clock, known.n_events, nearest=6
+        customer.histories, customer.clock, customer.n_events, nearest=6
     )
     # The sample is the whole catalogue here, so that nothing is estimated.
     ratio = some.scores / whole[some.items]
     assert ratio.max() / ratio.min() < 1 + 1e-3
-    rest = np.setdiff1d(np.flatnonzero(engine.bundle.ranker.rankable), some.items)  # type: ignore[union-attr]
-    if len(rest):
-        assert whole[rest].max() * ratio.max() <= some.floor * (1 + 1e-3)
+    others = np.setdiff1d(np.flatnonzero(engine.bundle.ranker.rankable), some.items)  # type: ignore[union-attr]
+    if len(others):
+        assert whole[others].max() * ratio.max() <= some.floor * (1 + 1e-3)
 
 
 def test_an_old_favourite_and_all_of_a_large_basket_are_nominated(engine: ScoringEngine) -> None:
     favourite, basket = [(30, "take", 0)] * 30, [(item, "pay", 59) for item in range(25)]
     since = [(day % 3, "view", day) for day in range(1, 58) for _ in range(4)]
     history = favourite + since + basket
-    known = engine.read(_customer(engine, history))
+    customer = engine.read(_customer(engine, history))
     made = Retriever(engine.bundle)
-    some = made.retrieve(known.histories, known.clock, known.n_events, nearest=1)
-    assert known.histories.item[0] in some.items
+    some = made.retrieve(customer.histories, customer.clock, customer.n_events, nearest=1)
+    assert customer.histories.item[0] in some.items
     counts = engine.bundle.ranker.counts  # type: ignore[union-attr]
-    for item in known.histories.item[-25:]:
+    for item in customer.histories.item[-25:]:
         followers = counts.successor[counts.offsets[item] : counts.offsets[item + 1]]  # type: ignore[union-attr]
         assert np.isin(followers, some.items).all()
 
@@ -81,15 +81,15 @@ def test_an_old_favourite_and_all_of_a_large_basket_are_nominated(engine: Scorin
 def test_lists_are_those_of_the_whole_catalogue(
     engine: ScoringEngine, history: list[tuple[int, str, int]], scenario: str
 ) -> None:
-    known = engine.read(_customer(engine, history))
+    customer = engine.read(_customer(engine, history))
     question = RecommendQuestion(user_id="u", k=8, scenario=scenario)
-    asked, place = Asked(question, known, True), engine.places[scenario]
-    ask = Ask(known, known.n_events, place)
+    asked, place = Asked(question, customer, True), engine.places[scenario]
+    ask = Ask(customer, customer.n_events, place)
     scores = engine.score([ask])[0]
     answer = list_items(engine, asked, ask, scores, 0)
-    whole = score_one(engine.bundle, known.histories, known.clock, known.n_events)
+    whole = score_one(engine.bundle, customer.histories, customer.clock, customer.n_events)
     best = place.rules.choose(
-        whole, engine.owned(known, ask.end), engine.seen(known, ask.end), 0, 8
+        whole, engine.owned(customer, ask.end), engine.seen(customer, ask.end), 0, 8
     )
     words = engine.bundle.encoder.items.words
     assert [item.item_id for item in answer.items] == [words[i - 2] for i in best.items.tolist()]

@@ -84,11 +84,11 @@ def assert_alike(bundle: Bundle, some, end: int | None = None, heads=None) -> No
 
 def assert_parts_alike(bundle: Bundle, histories: Histories, clock: EventClock, end: int) -> None:
     ends = np.array([end])
-    for mine, theirs in zip(
+    for fast, batched in zip(
         seek_one(bundle.scorer, histories, clock, end),
         bundle.scorer.seek_items(histories, clock, ONE, ends), strict=True,
     ):  # fmt: skip
-        np.testing.assert_allclose(mine, theirs[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(fast, batched[0], rtol=1e-4, atol=1e-5)
     assert bundle.ranker is not None
     counts = bundle.ranker.counts
     assert isinstance(counts, TransitionCounts)

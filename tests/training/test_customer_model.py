@@ -50,21 +50,21 @@ def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return dict(network.state_dict())
 
 
-def assert_same(mine: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert mine.keys() == other.keys()
-    for name, tensor in mine.items():
+def assert_same(weights: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert weights.keys() == other.keys()
+    for name, tensor in weights.items():
         assert torch.equal(tensor, other[name]), name
 
 
 @pytest.mark.parametrize("timed", [True, False])
 def test_learns_what_comes_next(tmp_path, timed):
     dataset = cyclic_dataset(tmp_path / "run", timed=timed)
-    learned = fit_customer_model(
+    model = fit_customer_model(
         dataset, settings(train={"max_epochs": 12, "threads": 1}), tmp_path / "training"
     )
     targets = dataset.targets.of_part(TEST)
     assert len(targets) > 50
-    ranked = learned.rank(dataset, targets, 10)
+    ranked = model.rank(dataset, targets, 10)
     assert ndcg(ranked, targets).mean() > 0.9
     again = open_model(dataset, settings(), tmp_path / "training")
     assert np.array_equal(again.rank(dataset, targets, 10), ranked)
@@ -73,9 +73,9 @@ def test_learns_what_comes_next(tmp_path, timed):
 def test_order_decides_where_counts_cannot(tmp_path):
     dataset = rising_dataset(tmp_path / "run")
     chosen = rising_settings(train={"max_epochs": 14, "threads": 1, "seed": 3})
-    learned = fit_customer_model(dataset, chosen, tmp_path / "training")
+    model = fit_customer_model(dataset, chosen, tmp_path / "training")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
-    answers = learned.score_goals(dataset, rows)
+    answers = model.score_goals(dataset, rows)
     assert auc(rows.y[:, 0].astype(np.float64), answers[:, 0]) > 0.85
     bought = rows.y[:, 1] > 0
     ratio = answers[:, 1].sum() / rows.y[:, 1].sum()
@@ -85,11 +85,11 @@ def test_order_decides_where_counts_cannot(tmp_path):
 
 def test_a_table_without_events(tmp_path):
     dataset = table_dataset(tmp_path / "run")
-    learned = fit_customer_model(dataset, table_settings(), tmp_path / "training")
+    model = fit_customer_model(dataset, table_settings(), tmp_path / "training")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
-    answers = learned.score_goals(dataset, rows)
+    answers = model.score_goals(dataset, rows)
     assert auc(rows.y[:, 0].astype(np.float64), answers[:, 0]) > 0.9
-    assert not learned.shape.has_sequence
+    assert not model.shape.has_sequence
 
 
 @pytest.fixture(scope="module")
@@ -133,29 +133,29 @@ def test_a_killed_training_ends_with_the_same_weights(train_whole, tmp_path, sha
     for graph, again in zip(whole.networks, resumed.networks, strict=True):
         for network, other in zip(graph, again, strict=True):
             assert_same(weights(network), weights(other))
-    for ours, theirs in zip(whole.trainings, resumed.trainings, strict=True):
-        assert ours.passes == theirs.passes
-        assert [r.validation for r in ours.curves] == [r.validation for r in theirs.curves]
+    for ours, others in zip(whole.trainings, resumed.trainings, strict=True):
+        assert ours.passes == others.passes
+        assert [r.validation for r in ours.curves] == [r.validation for r in others.curves]
 
 
 def test_each_graph_keeps_the_weights_of_its_own_best_pass(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run", n_users=40)
     chosen = rising_settings(train={"max_epochs": 9, "patience": 2, "threads": 1})
-    told = itertools.cycle(
+    validation_scores = itertools.cycle(
         Scores({"pay": skill}, ndcg)
         for skill, ndcg in ((0.3, 0.1), (0.2, 0.2), (0.1, 0.3), (0.3, 0.3), (0.0, 0.0))
     )
-    monkeypatch.setattr(Validator, "scores", lambda *_: next(told))
-    judged = train_network(dataset, chosen, tmp_path / "judged")
-    passes = [training.passes for training in judged.trainings]
-    assert passes == [{"goals": 1, "next_item": 3}] * judged.shape.ensemble
-    assert len(judged.trainings[0].curves) == 5
+    monkeypatch.setattr(Validator, "scores", lambda *_: next(validation_scores))
+    evaluated = train_network(dataset, chosen, tmp_path / "judged")
+    passes = [training.passes for training in evaluated.trainings]
+    assert passes == [{"goals": 1, "next_item": 3}] * evaluated.shape.ensemble
+    assert len(evaluated.trainings[0].curves) == 5
     exact = train_network(dataset, chosen, tmp_path / "exact", passes=passes)
     assert len(exact.trainings[0].curves) == 3
-    for ours, theirs in zip(judged.networks, exact.networks, strict=True):
-        for one, other in zip(ours, theirs, strict=True):
+    for ours, others in zip(evaluated.networks, exact.networks, strict=True):
+        for one, other in zip(ours, others, strict=True):
             assert_same(weights(one), weights(other))
-    assert not np.array_equal(judged.scorer.goal_vectors, judged.scorer.item_vectors)
+    assert not np.array_equal(evaluated.scorer.goal_vectors, evaluated.scorer.item_vectors)
 
 
 def test_same_seed_same_weights_other_seed_other(tmp_path):
@@ -173,11 +173,11 @@ def test_same_seed_same_weights_other_seed_other(tmp_path):
 
 def test_networks_trained_side_by_side_are_those_trained_one_after_the_other(tmp_path):
     dataset = cyclic_dataset(tmp_path / "run", n_users=40)
-    found = []
+    answers = []
     for threads in (1, 2):
         chosen = settings(train={"max_epochs": 2, "threads": threads}, model={"ensemble": 2})
-        found.append(train_network(dataset, chosen, tmp_path / str(threads)).networks.next_item)
-    for alone, beside in zip(*found, strict=True):
+        answers.append(train_network(dataset, chosen, tmp_path / str(threads)).networks.next_item)
+    for alone, beside in zip(*answers, strict=True):
         assert_same(weights(alone), weights(beside))
     assert torch.get_num_threads() == 2
 
@@ -207,17 +207,17 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(tmp_path):
 def test_the_refreshed_network_reads_to_the_last_event(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
     chosen = rising_settings(train={"max_epochs": 2, "threads": 1, "downweight_shilling": False})
-    judged = fit_customer_model(dataset, chosen, tmp_path / "training")
-    fresh = refresh(dataset, chosen, judged, tmp_path / "fresh")
+    evaluated = fit_customer_model(dataset, chosen, tmp_path / "training")
+    fresh = refresh(dataset, chosen, evaluated, tmp_path / "fresh")
     assert fresh.notes.n_rows == len(dataset.rows)
-    for ours, theirs in zip(fresh.notes.trainings, judged.notes.trainings, strict=True):
-        assert ours.passes == theirs.passes
-        assert len(ours.curves) == max(theirs.passes.values())
+    for ours, others in zip(fresh.notes.trainings, evaluated.notes.trainings, strict=True):
+        assert ours.passes == others.passes
+        assert len(ours.curves) == max(others.passes.values())
     counts = count_items(dataset.histories, dataset.histories.offsets[1:], fresh.shape.n_items)
     assert np.allclose(fresh.ranker.popularity, counts / counts.sum())
-    assert not np.allclose(fresh.ranker.popularity, judged.ranker.popularity)
+    assert not np.allclose(fresh.ranker.popularity, evaluated.ranker.popularity)
     rows = dataset.rows.take(np.arange(20))
-    assert not np.allclose(fresh.score_goals(dataset, rows), judged.score_goals(dataset, rows))
+    assert not np.allclose(fresh.score_goals(dataset, rows), evaluated.score_goals(dataset, rows))
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_networks(tmp_path):
@@ -239,21 +239,21 @@ def test_an_ensemble_answers_with_the_mean_of_its_networks(tmp_path):
     np.testing.assert_allclose(goals[0], (goals[1] + goals[2]) / 2, rtol=1e-5)
     users = np.arange(10, dtype=np.int32)
     ends = dataset.histories.offsets[1:][users]
-    found = [
+    answers = [
         scorer.seek_items(dataset.histories, trained.clock, users, ends)[0] @ scorer.item_vectors.T
         for scorer in (trained.scorer, *alone)
     ]
-    np.testing.assert_allclose(found[0], (found[1] + found[2]) / 2, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers[0], (answers[1] + answers[2]) / 2, rtol=1e-4, atol=1e-5)
 
 
-def test_nothing_to_learn_is_said(tmp_path):
+def test_nothing_to_learn_is_an_error(tmp_path):
     dataset = table_dataset(tmp_path / "run")
     rows = replace(dataset.rows, part=np.full(len(dataset.rows), TEST, np.int8))
     with pytest.raises(TrainError, match="no train row"):
         train_network(replace(dataset, rows=rows), table_settings(), tmp_path / "training")
 
 
-def test_customers_without_any_event_are_learned_from_too(tmp_path):
+def test_customers_without_any_event_are_trained_on_too(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=60, silent=30)
     trained = train_network(dataset, rising_settings(), tmp_path / "training")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST))
@@ -266,15 +266,15 @@ def test_customers_without_any_event_are_learned_from_too(tmp_path):
 @pytest.mark.slow
 def test_products_in_bfloat16_learn_the_same(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run")
-    course = train._course
+    make_schedule = train._make_schedule
 
     def mixed(*words):
-        return replace(course(*words), mixed=True)
+        return replace(make_schedule(*words), mixed=True)
 
     skills = []
     for name in ("whole", "mixed"):
         if name == "mixed":
-            monkeypatch.setattr(train, "_course", mixed)
+            monkeypatch.setattr(train, "_make_schedule", mixed)
         # With this seed the goals are learned within the five passes, so that there is something
         # to compare.
         chosen = rising_settings(train={"max_epochs": 5, "threads": 1, "seed": 1})
@@ -298,7 +298,7 @@ def test_a_device_that_is_not_there_is_named():
             train.choose_device("cuda")
 
 
-def test_the_refreshed_network_has_the_sizes_of_the_judged_one(tmp_path):
+def test_the_refreshed_network_has_the_sizes_of_the_evaluated_one(tmp_path):
     dataset, chosen = rising_dataset(tmp_path / "run", n_users=20), rising_settings()
     own = derive_shape(dataset, chosen)
     like = msgspec.structs.replace(own, hidden=own.hidden + 8, members=own.members + 1, dropout=0.4)
@@ -317,7 +317,7 @@ def test_steps_that_ask_nothing_are_passed_over(tmp_path, monkeypatch):
     assert len(trained.trainings[0].curves) == 2
 
 
-def test_without_anything_to_judge_by_some_passes_are_made(tmp_path, monkeypatch):
+def test_without_validation_data_some_passes_are_made(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run", n_users=30)
     chosen = rising_settings(train={"max_epochs": 50, "patience": 3, "threads": 1})
     monkeypatch.setattr(Validator, "scores", lambda *_: Scores({}, None))
@@ -327,11 +327,11 @@ def test_without_anything_to_judge_by_some_passes_are_made(tmp_path, monkeypatch
 
 def test_powers_begun_on_few_rows_are_those_of_all(tmp_path, monkeypatch):
     dataset = rising_dataset(tmp_path / "run")
-    learned = fit_customer_model(dataset, rising_settings(), tmp_path / "training")
+    model = fit_customer_model(dataset, rising_settings(), tmp_path / "training")
     targets = dataset.targets.of_part(VALIDATION)
-    asked = (learned.scorer, learned.ranker, dataset.histories, learned.clock, targets, None)
+    asked = (model.scorer, model.ranker, dataset.histories, model.clock, targets, None)
     whole = gate.fit_gate(*asked)
-    n_items = len(learned.ranker.item_vectors)
+    n_items = len(model.ranker.item_vectors)
     monkeypatch.setattr(gate, "HELD_CELLS", 5 * n_items)
     begun = gate.fit_gate(*asked)
     assert len(targets) > 5 and begun != whole
@@ -340,24 +340,24 @@ def test_powers_begun_on_few_rows_are_those_of_all(tmp_path, monkeypatch):
     )
 
 
-def test_a_goal_without_a_success_in_validation_has_no_say(tmp_path):
+def test_a_goal_without_a_success_in_validation_has_no_skill(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=30)
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == VALIDATION))
     y = rows.y.copy()
     y[:, 0] = 0
     nothing = dataset.targets.take(np.zeros(0, np.int64))
-    judge = Validator(
+    validator = Validator(
         dataset.histories, dataset.clock(), replace(rows, y=y), dataset.features_of(rows), nothing,
         None,
     )  # fmt: skip
     chosen = rising_settings(train={"max_epochs": 1, "threads": 1})
     trained = train_network(dataset, chosen, tmp_path / "training")
-    assert list(judge.scores(trained.scorer, None).skills) == ["spend"]
+    assert list(validator.scores(trained.scorer, None).skills) == ["spend"]
     y[:3, 0] = 1
-    assert list(judge.scores(trained.scorer, None).skills) == ["spend"], "three say nothing"
+    assert list(validator.scores(trained.scorer, None).skills) == ["spend"], "three say nothing"
     alone = replace(rows, y=y[:, :1], goals=rows.goals[:1])
-    heard = replace(judge, rows=alone).scores(trained.scorer, None)
-    assert list(heard.skills) == ["pay"], "but are better than nothing"
+    scores = replace(validator, rows=alone).scores(trained.scorer, None)
+    assert list(scores.skills) == ["pay"], "but are better than nothing"
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-4, 1e4])

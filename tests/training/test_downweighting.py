@@ -33,17 +33,17 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return encode(run, world_settings())
 
 
-def test_pushers_teach_nothing_and_the_others_everything(pushed: Dataset) -> None:
-    trusted = downweight_shilling(pushed, world_settings())
+def test_shilling_teaches_nothing_and_the_others_everything(pushed: Dataset) -> None:
+    weighted = downweight_shilling(pushed, world_settings())
     fake = np.array([str(name).startswith("fake") for name in pushed.histories.user_ids])
-    taught = trusted.train_end - trusted.histories.offsets[:-1]
+    taught = weighted.train_end - weighted.histories.offsets[:-1]
     before = pushed.train_end - pushed.histories.offsets[:-1]
     assert (taught[fake] == 0).sum() > 20 and set(taught[fake]) <= {0, 8}
     assert (taught[~fake] == before[~fake]).mean() > 0.97
     item = pushed.encoder.items.find("i7")
-    assert trusted.popularity[item] < pushed.popularity[item] / 2
-    assert trusted.popularity.sum() == pytest.approx(1)
-    assert trusted.rows is pushed.rows and trusted.targets is pushed.targets
+    assert weighted.popularity[item] < pushed.popularity[item] / 2
+    assert weighted.popularity.sum() == pytest.approx(1)
+    assert weighted.rows is pushed.rows and weighted.targets is pushed.targets
     some, much = count_shilling(pushed, world_settings())
     assert some >= much >= 30
 

@@ -26,7 +26,7 @@ def opinions(rng: np.random.Generator, n_opinions: int = 2) -> tuple[np.ndarray,
 @pytest.mark.parametrize(
     "true", [(0.8, 0.5), (1.0, 0.0), (0.0, 1.2), (0.5, 0.3, 0.7), (0.8, 0.0, 0.4)]
 )
-def test_powers_are_found(true):
+def test_powers_are_fitted(true):
     rng = np.random.default_rng(0)
     spoken = opinions(rng, len(true))
     p = Gate(*true).mix(*spoken).astype(np.float64)
@@ -37,8 +37,8 @@ def test_powers_are_found(true):
         np.zeros(N_ROWS, np.int32), np.zeros(N_ROWS, np.int64), np.arange(N_ROWS + 1), items,
         np.ones(N_ROWS, np.int8),
     )  # fmt: skip
-    found = climb([OpinionBlock(spoken, targets)])
-    powers = (found.network, found.counts, found.own)
+    gate = climb([OpinionBlock(spoken, targets)])
+    powers = (gate.network, gate.counts, gate.own)
     assert powers == pytest.approx((*true, 0.0)[:3], abs=0.07)
 
 
@@ -50,11 +50,11 @@ def test_rows_read_anew_each_step_give_the_powers_of_rows_that_are_held():
 
     def block(rows):
         n = len(items[rows])
-        came = Targets(
+        targets = Targets(
             np.zeros(n, np.int32), np.zeros(n, np.int64), np.arange(n + 1), items[rows],
             np.ones(n, np.int8),
         )  # fmt: skip
-        return OpinionBlock([opinion[rows] for opinion in spoken], came)
+        return OpinionBlock([opinion[rows] for opinion in spoken], targets)
 
     class Anew:
         steps = 0
@@ -65,14 +65,14 @@ def test_rows_read_anew_each_step_give_the_powers_of_rows_that_are_held():
 
     anew, cold = Anew(), Anew()
     near = climb([block(slice(0, N_ROWS, 10))])
-    found, held = climb(anew, near), climb(cold)
-    powers = [(one.network, one.counts, one.own) for one in (found, held)]
+    gate, held = climb(anew, near), climb(cold)
+    powers = [(one.network, one.counts, one.own) for one in (gate, held)]
     assert powers[0] == pytest.approx(powers[1], abs=1e-6)
     assert abs(near.network - held.network) > 1e-3
     assert anew.steps < cold.steps - 1, "few steps are enough from nearby"
 
 
-def test_what_was_taken_out_of_the_lists_is_not_learned_from():
+def test_items_left_out_of_the_lists_are_not_fitted_to():
     """The counts are right about every item but those the customers own already."""
     rng = np.random.default_rng(1)
     network, counted = opinions(rng)
@@ -87,8 +87,8 @@ def test_what_was_taken_out_of_the_lists_is_not_learned_from():
         np.put_along_axis(opinion, owned, LOG_LEAST, axis=1)
     block = OpinionBlock((network, counted), targets)
     assert not block.asked[0] and block.asked[1:].all()
-    found = climb([block])
-    assert found.counts > 1 > found.network
+    gate = climb([block])
+    assert gate.counts > 1 > gate.network
 
 
 def test_an_opinion_that_misleads_is_silenced_and_two_that_do_leave_the_network():
@@ -105,13 +105,13 @@ def test_an_opinion_that_misleads_is_silenced_and_two_that_do_leave_the_network(
     least = network[:, known].argmin(axis=1) + FIRST_KNOWN
     turned = -network
     turned[:, :FIRST_KNOWN] = LOG_LEAST
-    found = climb([OpinionBlock((network, turned), targets(least))])
-    assert found.network == 0 and found.counts > 1
+    gate = climb([OpinionBlock((network, turned), targets(least))])
+    assert gate.network == 0 and gate.counts > 1
     neither = climb([OpinionBlock((network, network), targets(least))])
     assert (neither.network, neither.counts) == pytest.approx((1.0, 0.0))
     right = np.where(np.arange(N_ROWS) % 2, counted[:, known].argmax(axis=1) + FIRST_KNOWN, least)
-    found = climb([OpinionBlock((network, counted), targets(right))])
-    assert found.network == 0 and found.counts > 0.1
+    gate = climb([OpinionBlock((network, counted), targets(right))])
+    assert gate.network == 0 and gate.counts > 0.1
 
 
 def test_few_rows_do_not_silence_the_network():
@@ -121,5 +121,5 @@ def test_few_rows_do_not_silence_the_network():
         np.zeros(3, np.int32), np.zeros(3, np.int64), np.arange(4),
         counted[:3].argmax(axis=1).astype(np.int32), np.ones(3, np.int8),
     )  # fmt: skip
-    found = climb([OpinionBlock((network[:3], counted[:3]), few)])
-    assert found.network > 0.5
+    gate = climb([OpinionBlock((network[:3], counted[:3]), few)])
+    assert gate.network > 0.5

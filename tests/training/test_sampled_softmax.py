@@ -37,15 +37,15 @@ def test_loss_and_gradients_are_those_of_the_plain_form(
     vectors = torch.randn(n_items, 5, generator=random, dtype=torch.double)
     target = torch.randint(n_items, (n_pairs,), generator=random)
     candidates = torch.randperm(n_items, generator=random)[:n_candidates]
-    found = []
+    loss_value = []
     for loss in (plain, next_item_loss):
         a, b = wanted.clone().requires_grad_(), vectors.clone().requires_grad_()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sampled_softmax, "BLOCK_CELLS", block)
             value = loss(a, target, b, candidates)
         (value * 3).backward()
-        found.append((value.detach(), a.grad, b.grad))
-    for one, other in zip(*found, strict=True):
+        loss_value.append((value.detach(), a.grad, b.grad))
+    for one, other in zip(*loss_value, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 

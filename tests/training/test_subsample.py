@@ -34,7 +34,7 @@ def test_seeds_draw_different_customers(dataset):
     assert (draw_users(dataset, 0.5, 0) != draw_users(dataset, 0.5, 1)).any()
 
 
-def test_who_is_not_drawn_teaches_nothing_and_is_judged_all_the_same(dataset):
+def test_customers_not_drawn_train_nothing_and_are_validated(dataset):
     share = take_share(dataset, 0.25, 3)
     drawn = draw_users(dataset, 0.25, 3)
     taught = share.train_end > share.histories.offsets[:-1]
@@ -42,8 +42,8 @@ def test_who_is_not_drawn_teaches_nothing_and_is_judged_all_the_same(dataset):
     assert (share.train_end[drawn] == dataset.train_end[drawn]).all()
     rows = share.rows
     assert drawn[rows.user[rows.part == TRAIN]].all()
-    kept = (dataset.rows.part == TRAIN) & drawn[dataset.rows.user]
-    assert ((rows.part == TRAIN) == kept).all()
+    smaller = (dataset.rows.part == TRAIN) & drawn[dataset.rows.user]
+    assert ((rows.part == TRAIN) == smaller).all()
     for part in (VALIDATION, TEST):
         assert ((rows.part == part) == (dataset.rows.part == part)).all()
     assert share.targets is dataset.targets

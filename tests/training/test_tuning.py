@@ -28,7 +28,7 @@ def asking(trials: int, max_minutes: float | None = None) -> Settings:
 def test_first_trial_is_the_usual_and_the_best_is_kept(tmp_path):
     dataset = rising_dataset(tmp_path / "run", n_users=60)
     settings = asking(3)
-    learned = fit_customer_model(dataset, settings, tmp_path / "training")
+    model = fit_customer_model(dataset, settings, tmp_path / "training")
     search = msgspec.json.decode(
         (tmp_path / "training/tuning.json").read_bytes(), type=tuning.Tuned
     )
@@ -37,9 +37,9 @@ def test_first_trial_is_the_usual_and_the_best_is_kept(tmp_path):
     assert len({trial.dials for trial in search.trials}) == 3
     assert search.best.score == max(t.score for t in search.trials if not t.pruned)
     assert read_notes(tmp_path / "training").dials == search.best.dials
-    assert learned.shape.dropout == search.best.dials.dropout
+    assert model.shape.dropout == search.best.dials.dropout
     assert not list((tmp_path / "training").glob("trial-*"))
-    again = refresh(dataset, settings, learned, tmp_path / "refreshed")
+    again = refresh(dataset, settings, model, tmp_path / "refreshed")
     assert again.shape.table_dropout == search.best.dials.table_dropout
 
 
@@ -89,7 +89,7 @@ def test_time_bounds_the_search(tmp_path):
     assert len(search.trials) == 1
 
 
-def test_what_was_given_up_is_never_best():
+def test_a_pruned_trial_is_never_best():
     good = tuning.Trial(tuning.Dials(1e-3, 0.1, 0.1), [0.1, 0.2], 1.0)
     fell = tuning.Trial(tuning.Dials(1e-2, 0.1, 0.1), [0.3], 1.0, pruned=True)
     assert tuning.Tuned("", [fell, good]).best is good

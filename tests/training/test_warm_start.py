@@ -66,33 +66,38 @@ def grown(folder: Path) -> Dataset:
     return encode(make_run(folder, logs, plan_by_time()), world_settings())
 
 
-def found_in(folder: Path, dataset: Dataset, **more: object) -> tuple[InitialWeights | None, str]:
+def initial_weights_of(
+    folder: Path, dataset: Dataset, **more: object
+) -> tuple[InitialWeights | None, str]:
     notes = read_notes(folder)
     return find_initial_weights(
         folder, dataset, world_settings(**more), notes.trainings, notes.transferred
     )
 
 
-def test_words_carry_their_vectors_to_other_places(tmp_path: Path) -> None:
+def test_words_carry_their_vectors_to_other_indices(tmp_path: Path) -> None:
     old = cyclic_dataset(tmp_path / "old")
     fit_customer_model(old, world_settings(), tmp_path / "first")
     new = grown(tmp_path / "new")
     assert old.encoder.items.words != new.encoder.items.words[:N_ITEMS]
-    start, why = found_in(tmp_path / "first", new)
-    assert start is not None and not why
+    initial, why = initial_weights_of(tmp_path / "first", new)
+    assert initial is not None and not why
     network = CustomerNetwork(derive_shape(new, world_settings()))
     before = network.state_dict()["items.id.weight"].clone()
-    laid = transfer_weights(network, new.encoder, start, 0)
-    after, theirs = network.state_dict()["items.id.weight"], start.weights[0]["items.id.weight"]
+    transferred = transfer_weights(network, new.encoder, initial, 0)
+    after, earlier = network.state_dict()["items.id.weight"], initial.weights[0]["items.id.weight"]
     for word in new.encoder.items.words:
         here, there = new.encoder.items.find(word), old.encoder.items.find(word)
-        expected = theirs[there] if there >= FIRST_KNOWN else before[here]
+        expected = earlier[there] if there >= FIRST_KNOWN else before[here]
         assert torch.equal(after[here], expected), word
-    assert laid.items == N_ITEMS + FIRST_KNOWN
-    assert laid.fresh == ("items.id.weight",) and laid.everything - laid.weights == after.shape[1]
+    assert transferred.items == N_ITEMS + FIRST_KNOWN
+    assert (
+        transferred.fresh == ("items.id.weight",)
+        and transferred.n_all_weights - transferred.n_weights == after.shape[1]
+    )
     for name, tensor in network.state_dict().items():
         if name != "items.id.weight":
-            assert torch.equal(tensor, start.weights[0][name]), name
+            assert torch.equal(tensor, initial.weights[0][name]), name
 
 
 def test_a_warm_training_is_better_after_one_pass_than_a_cold_one(tmp_path: Path) -> None:
@@ -140,12 +145,14 @@ def test_a_checkpoint_of_another_start_is_not_gone_on_from(tmp_path: Path) -> No
     assert same(tmp_path / "training", tmp_path / "fresh")
 
 
-def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
+def test_train_rows_never_become_validation_rows(tmp_path: Path) -> None:
     old = cyclic_dataset(tmp_path / "old")
     fit_customer_model(old, world_settings(train={"max_epochs": 1}), tmp_path / "first")
 
     def why(dataset: Dataset = old, **more: object) -> str:
-        return found_in(tmp_path / "first", dataset, **({"train": {"max_epochs": 1}} | more))[1]
+        return initial_weights_of(
+            tmp_path / "first", dataset, **({"train": {"max_epochs": 1}} | more)
+        )[1]
 
     def planned(**cuts: object) -> Dataset:
         return replace(old, plan=msgspec.structs.replace(old.plan, **cuts))
@@ -162,11 +169,13 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
     assert find_initial_weights(tmp_path / "none", old, world_settings(), [], None)[1] == (
         "there is no earlier training"
     )
-    origin = tmp_path / "first" / TRAINED_FROM
-    told = msgspec.json.decode(origin.read_bytes())
-    origin.write_bytes(msgspec.json.encode(told | {"weights": told["weights"] - 1}))
+    trained_from_file = tmp_path / "first" / TRAINED_FROM
+    trained_from = msgspec.json.decode(trained_from_file.read_bytes())
+    trained_from_file.write_bytes(
+        msgspec.json.encode(trained_from | {"weights": trained_from["weights"] - 1})
+    )
     assert "written by another version" in why()
-    origin.write_bytes(msgspec.json.encode(told))
+    trained_from_file.write_bytes(msgspec.json.encode(trained_from))
     never = world_settings(train={"max_epochs": 1, "warm_start": "never"})
     notes = fit_customer_model(old, never, tmp_path / "never", earlier=tmp_path / "first").notes
     assert notes.transferred is None and notes.cold == '[train] warm_start = "never"'
@@ -175,37 +184,37 @@ def test_what_was_learned_from_is_never_judged_by(tmp_path: Path) -> None:
 def test_goals_and_columns_are_known_by_name(tmp_path: Path) -> None:
     old = rising_dataset(tmp_path / "old")
     chosen = world_settings(train={"max_epochs": 2, "threads": 1})
-    judged = fit_customer_model(old, chosen, tmp_path / "first")
+    evaluated = fit_customer_model(old, chosen, tmp_path / "first")
     new = rising_dataset(tmp_path / "new", n_users=170)
     warm = fit_customer_model(new, chosen, tmp_path / "warm", earlier=tmp_path / "first")
     assert warm.notes.transferred is not None and warm.notes.transferred.share > 0.9
     assert not [name for name in warm.notes.transferred.fresh if name.startswith("tabular.out")]
-    start, _ = found_in(tmp_path / "first", new, train={"max_epochs": 2, "threads": 1})
-    assert start is not None
-    names = label(new.encoder, judged.shape)["tabular.first.weight"][1][1]
-    assert len(set(names)) == len(names) == start.weights[0]["tabular.first.weight"].shape[1]
+    initial, _ = initial_weights_of(tmp_path / "first", new, train={"max_epochs": 2, "threads": 1})
+    assert initial is not None
+    names = label(new.encoder, evaluated.shape)["tabular.first.weight"][1][1]
+    assert len(set(names)) == len(names) == initial.weights[0]["tabular.first.weight"].shape[1]
     # Another goal of the same name but another horizon is another question.
-    renamed = start.labels | {"tabular.out": ("", {2: ("pay binary 1 0",)})}
+    renamed = initial.labels | {"tabular.out": ("", {2: ("pay binary 1 0",)})}
     fresh = transfer_weights(
-        warm.networks.goals[0], new.encoder, InitialWeights(start.weights, renamed, 0, 1), 0
+        warm.networks.goals[0], new.encoder, InitialWeights(initial.weights, renamed, 0, 1), 0
     ).fresh
     assert "tabular.out" in fresh
 
 
-def test_the_refreshed_network_begins_where_the_judged_one_began(tmp_path: Path) -> None:
+def test_the_refreshed_network_begins_where_the_evaluated_one_began(tmp_path: Path) -> None:
     chosen = world_settings(train={"max_epochs": 1, "threads": 1})
     fit_customer_model(cyclic_dataset(tmp_path / "old"), chosen, tmp_path / "first")
     new = grown(tmp_path / "new")
-    judged = fit_customer_model(new, chosen, tmp_path / "training", earlier=tmp_path / "first")
-    fresh = refresh(new, chosen, judged, tmp_path / "fresh", earlier=tmp_path / "first")
-    assert fresh.notes.transferred == judged.notes.transferred
+    evaluated = fit_customer_model(new, chosen, tmp_path / "training", earlier=tmp_path / "first")
+    fresh = refresh(new, chosen, evaluated, tmp_path / "fresh", earlier=tmp_path / "first")
+    assert fresh.notes.transferred == evaluated.notes.transferred
     cold = train_network(new, chosen, tmp_path / "cold")
     assert cold.transferred is None
     with pytest.raises(TrainError, match="cannot be refitted from there: there is no earlier"):
-        refresh(new, chosen, judged, tmp_path / "again", earlier=tmp_path / "gone")
+        refresh(new, chosen, evaluated, tmp_path / "again", earlier=tmp_path / "gone")
 
 
-def test_the_pass_that_is_taken_is_the_earlier_of_the_best() -> None:
+def test_the_transferred_pass_is_the_earlier_of_the_best() -> None:
     def best(**passes: int) -> str:
         return earliest(Training([], passes))
 

@@ -74,11 +74,11 @@ def score_user(settings: Settings, user_id: str) -> dict[str, Any]:
     Raises SettingsError naming the nearest id where there is no such customer.
     """
     bundle, dataset = _open(settings)
-    found = np.flatnonzero(dataset.histories.user_ids == user_id)
-    if not len(found):
+    matching = np.flatnonzero(dataset.histories.user_ids == user_id)
+    if not len(matching):
         some = [str(word) for word in dataset.histories.user_ids[:20_000]]
         raise SettingsError(f"there is no customer {user_id!r}; {nearest_id(user_id, some)}")
-    user = found.astype(np.int32)
+    user = matching.astype(np.int32)
     table = score_users(bundle, dataset, dataset.clock(), user).to_pylist()[0]
     begin, end = (int(dataset.histories.offsets[user[0] + step]) for step in (0, 1))
     index = {word: i for i, word in enumerate(bundle.encoder.items.words, FIRST_KNOWN)}

@@ -99,7 +99,7 @@ def serving_bundle(shelf: Path) -> Path:
 
 def find_version(shelf: Path, version: str) -> Path:
     """Folder of a bundle. Raises BundleError naming the nearest where there is none."""
-    names = [found.name for found in list_versions(shelf)]
+    names = [entry.name for entry in list_versions(shelf)]
     if version not in names:
         hint = nearest(version, names) if names else "the shelf is empty"
         raise BundleError(f"shelf {str(shelf)!r} has no bundle {version!r}; {hint}")
@@ -142,27 +142,27 @@ def _what_is_worse(shelf: Path, version: str) -> list[str]:
         report = report_from_json(shelf / version / REPORT)
     except EvaluationError as error:
         return [str(error)]
-    found = []
+    reasons = []
     for entry in (*report.goals, report.ranking):
         if entry is not None and entry.champion.kind == "network":
             if entry.verdict.outcome == "worse":
-                found.append(f"{_name(entry)}: the network is worse than {entry.champion.rival}")
+                reasons.append(f"{_name(entry)}: the network is worse than {entry.champion.rival}")
     serving = read_current(shelf).version
     if serving is None or serving == version:
-        return found
+        return reasons
     try:
         before = report_from_json(shelf / serving / REPORT)
     except EvaluationError as error:
-        return [*found, f"it cannot be compared with what serves: {error}"]
+        return [*reasons, f"it cannot be compared with what serves: {error}"]
     old = {_name(j): j for j in _reports(before)}
     for entry in _reports(report):
         was = old.get(_name(entry))
         if was is not None and _falls_behind(_served(entry), _served(was), entry):
-            found.append(
+            reasons.append(
                 f"{_name(entry)}: {entry.champion.criterion} is {_served(entry).value:.4f}, "
                 f"{serving} has {_served(was).value:.4f} and the intervals do not meet"
             )
-    return found
+    return reasons
 
 
 AnyReport = GoalReport | RankingReport

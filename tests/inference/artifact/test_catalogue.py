@@ -83,7 +83,7 @@ def test_columns_of_any_type_are_words(catalogue):
     ]  # fmt: skip
 
 
-def test_cells_of_several_words_are_taken_apart(catalogue):
+def test_cells_of_several_words_are_split(catalogue):
     tags = catalogue.tokens("tags")
     assert tags.words == ("x", "y")
     assert [
@@ -142,15 +142,15 @@ def test_new_and_changed_items_make_another_catalogue(catalogue):
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "message"),
     [
         ({"item_id": "d", "lvel": 2}, r"item 'd' has 'lvel'.*did you mean 'level'"),
         ({"level": 2}, "must be a text, not None"),
         ({"item_id": 7}, "must be a text, not 7"),
     ],
 )
-def test_a_record_that_does_not_fit_is_refused(catalogue, record, said):
-    with pytest.raises(SourceError, match=said):
+def test_a_record_that_does_not_fit_is_refused(catalogue, record, message):
+    with pytest.raises(SourceError, match=message):
         catalogue.with_records([record])
 
 

@@ -87,7 +87,7 @@ def event(action="pay", value=None, count=None):
 
 
 @pytest.mark.parametrize(
-    ("given_", "wanted"),
+    ("example", "wanted"),
     [
         (event(value=150_000_000), event(value=150_000_000)),
         (event(value=10**15), event(value=200_000_000)),
@@ -98,10 +98,10 @@ def event(action="pay", value=None, count=None):
         (event("never seen", -(10**15)), event("never seen", -50_000_000)),
     ],
 )
-def test_an_event_outside_is_held_at_the_edge(given_, wanted):
-    kept = LiveEvent(*(getattr(given_, name) for name in given_.__struct_fields__))
-    assert BOUNDS.clip_event(given_) == wanted
-    assert given_ == kept, "what is kept in the store is what came"
+def test_an_event_outside_is_held_at_the_edge(example, wanted):
+    copy = LiveEvent(*(getattr(example, name) for name in example.__struct_fields__))
+    assert BOUNDS.clip_event(example) == wanted
+    assert example == copy, "the store keeps the event as received"
 
 
 def test_an_event_inside_is_itself():
@@ -134,7 +134,7 @@ def test_item_shares_of_lists():
     assert share_of_lists(np.zeros((2, 3), np.int32), ()) == ItemShares(2)
 
 
-def dataset(by, **given_):
+def dataset(by, **fields):
     """Three customers with 4, 1 and 3 events, a second apart."""
     offsets = np.array([0, 4, 5, 8])
     time = np.array([0, 1, 2, 3, 0, 1, 2, 3], np.int64)
@@ -144,8 +144,8 @@ def dataset(by, **given_):
         np.array(["a", "b", "c"], object), offsets, time, words, words.astype(np.int32), words,
         numbers, numbers,
     )  # fmt: skip
-    plan = SimpleNamespace(by=by, test_from=given_.pop("test_from", None))
-    return SimpleNamespace(histories=histories, plan=plan, **given_)
+    plan = SimpleNamespace(by=by, test_from=fields.pop("test_from", None))
+    return SimpleNamespace(histories=histories, plan=plan, **fields)
 
 
 def test_every_event_has_its_part():

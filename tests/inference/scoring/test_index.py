@@ -52,7 +52,7 @@ def test_few_items_are_answered_exactly(vectors, rankable):
 
 
 @pytest.mark.usefixtures("many")
-def test_of_many_items_nearly_all_the_best_are_found(vectors, rankable):
+def test_nearly_all_the_best_of_many_items_are_returned(vectors, rankable):
     index = ItemIndex.build(vectors, rankable)
     assert index._sketch is not None
     wanted = wanted_near(vectors)
@@ -131,7 +131,7 @@ def test_unit_vectors_have_length_one_and_nothing_stays_nothing():
 @pytest.mark.parametrize("k", [1, 7, 100, 9_000])
 def test_the_best_indices_are_those_of_a_sort(n, k):
     rng = np.random.default_rng(n + k)
-    worth = rng.integers(0, 50, n).astype(np.float32)
-    worth[rng.random(n) < 0.2] = -np.inf
-    expected = sorted((-w, i) for i, w in enumerate(worth.tolist()) if w > -np.inf)[:k]
-    assert best_indices(worth, k).tolist() == [i for _, i in expected]
+    scores = rng.integers(0, 50, n).astype(np.float32)
+    scores[rng.random(n) < 0.2] = -np.inf
+    expected = sorted((-w, i) for i, w in enumerate(scores.tolist()) if w > -np.inf)[:k]
+    assert best_indices(scores, k).tolist() == [i for _, i in expected]

@@ -63,7 +63,7 @@ class Opinion:
         return sure
 
 
-def test_where_people_repeat_what_they_took_often_is_heard():
+def test_own_frequencies_count_where_customers_repeat():
     """The first customer's own: one event each of two items; the stranger has none."""
     alone = ranker().probabilities(WANTED, SHARE, histories(), USER, END)
     gate = Gate(1.0, 0.0, 1.5)
@@ -71,8 +71,8 @@ def test_where_people_repeat_what_they_took_often_is_heard():
     assert np.allclose(p.sum(axis=1), 1)
     own = own_opinions(histories(), USER, END, np.array([0, 0, *[0.25] * 4]))
     gained = p[0, 2:] / alone[0, 2:]
-    taken = own[0, 2:] > own[0, 2:].min()
-    assert taken.any() and gained[taken].min() > gained[~taken].max()
+    interacted = own[0, 2:] > own[0, 2:].min()
+    assert interacted.any() and gained[interacted].min() > gained[~interacted].max()
 
 
 def test_the_gate_multiplies_powers_of_both_opinions():

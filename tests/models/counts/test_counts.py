@@ -24,7 +24,7 @@ def make_histories(users: list[list[Event]], timed: bool = True) -> Histories:
     n = len(events)
     time, action, item = np.array(events, np.int64).reshape(n, 3).T
     return Histories(
-        user_ids=np.array([f"u{place}" for place in range(len(users))], object),
+        user_ids=np.array([f"u{position}" for position in range(len(users))], object),
         offsets=np.append(0, np.cumsum([len(user) for user in users])).astype(np.int64),
         time=time.copy(),
         action=action.astype(np.int16),
@@ -38,7 +38,7 @@ def make_histories(users: list[list[Event]], timed: bool = True) -> Histories:
 
 def in_order(*items: list[int]) -> Histories:
     return make_histories(
-        [[(place, 2, item) for place, item in enumerate(user)] for user in items], timed=False
+        [[(position, 2, item) for position, item in enumerate(user)] for user in items], timed=False
     )
 
 
@@ -54,18 +54,18 @@ def plain_sources(events: list[Event], n_lags: int, fade: float) -> dict[int, fl
         else:
             moments.append([item])
         last_time = time
-    places: list[list[int]] = []
+    positions: list[list[int]] = []
     before: list[int] = []
     for moment in moments:
-        if places and set(before) == {moment[0]}:
-            places[-1] = places[-1] + moment
+        if positions and set(before) == {moment[0]}:
+            positions[-1] = positions[-1] + moment
         else:
-            places.append(list(moment))
+            positions.append(list(moment))
         before = moment
     out: dict[int, float] = {}
-    for lag, place in enumerate(reversed(places[-n_lags:]), start=1):
-        for item in place:
-            out[item] = out.get(item, 0) + lag**-fade / len(place)
+    for lag, position in enumerate(reversed(positions[-n_lags:]), start=1):
+        for item in position:
+            out[item] = out.get(item, 0) + lag**-fade / len(position)
     return out
 
 
@@ -74,11 +74,11 @@ def plain_counts(
 ) -> tuple[np.ndarray, np.ndarray]:
     counted, successes = np.zeros((n_items, n_items)), np.zeros(n_items)
     for user in users:
-        events, taken = sorted(user), set[int]()
+        events, counted = sorted(user), set[int]()
         for time, action, item in events:
-            if item < 2 or action != 2 or (not how.repeat and item in taken):
+            if item < 2 or action != 2 or (not how.repeat and item in counted):
                 continue
-            taken.add(item)
+            counted.add(item)
             successes[item] += 1
             past = [event for event in events if event[0] < time]
             for source, weight in plain_sources(past, how.n_lags, how.fade).items():
@@ -127,9 +127,9 @@ def test_counts_equal_their_plain_twin(
             fit_counts(histories, histories.offsets[1:], 7, how, BOUGHT)
         return
     counts = fit_counts(histories, histories.offsets[1:], 7, how, BOUGHT)
-    found = counts.opinions(histories, everyone, histories.offsets[1:])
+    counts_found = counts.opinions(histories, everyone, histories.offsets[1:])
     wanted = [plain_answer(counted, successes, sorted(user), how) for user in users]
-    np.testing.assert_allclose(found, wanted, atol=2e-6)
+    np.testing.assert_allclose(counts_found, wanted, atol=2e-6)
     np.testing.assert_allclose(counts.row_mass, counted.sum(axis=1), atol=1e-5)
 
 
@@ -146,9 +146,9 @@ def test_by_hand() -> None:
 
 def test_items_of_one_moment_never_cause_each_other_unless_asked() -> None:
     baskets = make_histories([[(1, 2, 2), (1, 2, 3)], [(1, 2, 2), (1, 2, 3), (9, 2, 4)]])
-    apart = fit_counts(baskets, baskets.offsets[1:], 5)
-    assert apart.mass.tolist() == [0.5, 0.5]
-    assert apart.successor.tolist() == [4, 4]
+    separate = fit_counts(baskets, baskets.offsets[1:], 5)
+    assert separate.mass.tolist() == [0.5, 0.5]
+    assert separate.successor.tolist() == [4, 4]
     beside = fit_counts(baskets, baskets.offsets[1:], 5, CountSettings(together=1.0))
     assert beside.successor.tolist() == [3, 4, 2, 4]
     # The first user's basket is no effect of anything, the moment itself still pairs its items.
@@ -225,7 +225,7 @@ def test_what_is_no_counts_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"n_lags": 0}, "n_lags must be at least 1, got 0"),
         ({"fade": -0.5}, "fade must not be below 0, got -0.5"),
@@ -233,8 +233,8 @@ def test_what_is_no_counts_file_is_refused(tmp_path: Path) -> None:
         ({"sharpness": 1.5}, "sharpness must lie in [0, 1], got 1.5"),
     ],
 )
-def test_settings_out_of_range_are_refused(wrong: dict[str, float], said: str) -> None:
+def test_settings_out_of_range_are_refused(wrong: dict[str, float], message: str) -> None:
     histories = in_order([2, 3])
     with pytest.raises(SettingsError) as caught:
         fit_counts(histories, histories.offsets[1:], 4, CountSettings(**wrong))
-    assert said in str(caught.value)
+    assert message in str(caught.value)

@@ -69,8 +69,8 @@ def test_there_is_one_head_for_each_kind_of_goal():
 
 def test_a_loss_and_an_answer_for_each_row_and_member(head, shape):
     raw, truth = raw_of(shape), labels_of(head.kind)[:, None]
-    ((found, outputs),) = outputs_of_goals(raw, shape)
-    assert found is head
+    ((result, outputs),) = outputs_of_goals(raw, shape)
+    assert result is head
     assert raw.shape[2] == head.n_outputs == len(outputs)
     assert head.loss(outputs, truth).shape == (N_ROWS, N_MEMBERS)
     assert head.expect(outputs).shape == (N_ROWS, N_MEMBERS)

@@ -30,13 +30,13 @@ def test_biases_and_their_gradient_are_those_of_the_plain_look_up(seed, n_heads,
     table = torch.randn(n_heads, 13, generator=random)
     relation = torch.randint(13, (3, length, length), generator=random, dtype=torch.int32)
     pull = torch.randn(n_heads, 3, length, length, generator=random)
-    found = []
+    result = []
     for look_up in (plain_biases, layers._Biases.apply):
         leaf = table.clone().requires_grad_()
         out = look_up(leaf, relation)
         out.backward(pull)
-        found.append((out.detach(), leaf.grad))
-    for one, other in zip(*found, strict=True):
+        result.append((out.detach(), leaf.grad))
+    for one, other in zip(*result, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 

@@ -37,21 +37,21 @@ def test_parts_together_are_read_as_each_alone(timed):
     parts = [draw_part(n, length, queries, 16) for n, length, queries in sizes]
     for together, part in zip(network(parts), parts, strict=True):
         [alone] = network([part])
-        for mine, other in zip(together, alone, strict=True):
-            assert mine.shape == other.shape
-            torch.testing.assert_close(mine, other)
+        for own, other in zip(together, alone, strict=True):
+            assert own.shape == other.shape
+            torch.testing.assert_close(own, other)
 
 
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
 @pytest.mark.parametrize("timed", [True, False])
-def test_states_at_some_places_are_those_of_all(timed, n_layers):
+def test_states_at_some_positions_are_those_of_all(timed, n_layers):
     network = make_network(timed, n_layers)
     for n, length, queries in ((1, 9, 2), (4, 3, 1), (2, 0, 3), (3, 5, 0)):
         part = draw_part(n, length, queries, 16)
         whole = torch.cat(network([part])[0], dim=1)
-        places = torch.randint(0, length + queries, (n, 4))
-        expected = whole.gather(1, places[..., None].expand(-1, -1, 16))
-        torch.testing.assert_close(network.at(part, places), expected)
+        positions = torch.randint(0, length + queries, (n, 4))
+        expected = whole.gather(1, positions[..., None].expand(-1, -1, 16))
+        torch.testing.assert_close(network.at(part, positions), expected)
 
 
 def plain_relation(part: Part, timed: bool) -> torch.Tensor:
@@ -62,20 +62,20 @@ def plain_relation(part: Part, timed: bool) -> torch.Tensor:
     out = torch.zeros(n, total, total, dtype=torch.int)
     for row in range(n):
         for reader in range(total):
-            place = int(part.query_length[row, reader - length]) if reader >= length else reader
+            position = int(part.query_length[row, reader - length]) if reader >= length else reader
             for read in range(total):
-                before = read < min(place, length) if reader >= length else read <= reader
+                before = read < min(position, length) if reader >= length else read <= reader
                 if (read < length and before) or read == reader:
-                    back = torch.tensor(0 if read == reader else place - read)
+                    back = torch.tensor(0 if read == reader else position - read)
                     days = time[row, reader] - time[row, read] if timed else None
                     out[row, reader, read] = relate(torch.tensor(True), back, days)
     return out
 
 
 @pytest.mark.parametrize("timed", [True, False])
-def test_who_reads_whom_is_what_pair_by_pair_gives(timed):
+def test_relations_are_those_of_a_loop_over_pairs(timed):
     network = make_network(timed)
     for n, length, queries in ((2, 7, 2), (1, 0, 2), (3, 5, 0)):
         part = draw_part(n, length, queries, 16)
-        found = network._relate(part)
-        assert found.tolist() == plain_relation(part, timed).tolist()
+        result = network._relate(part)
+        assert result.tolist() == plain_relation(part, timed).tolist()

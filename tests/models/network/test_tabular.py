@@ -39,13 +39,13 @@ def make(shape: NetworkShape) -> TabularPart:
 def test_columns_of_one_width_are_looked_up_at_once_as_one_by_one():
     tables = WordTables(CARDINALITIES, packed=1)
     _, words = rows()
-    plain = [tables[place](words[:, place]) for place in order_words(CARDINALITIES)]
+    plain = [tables[column](words[:, column]) for column in order_words(CARDINALITIES)]
     assert torch.equal(torch.cat(tables(words), dim=2)[:, 0], torch.cat(plain, dim=1))
-    widths = [width_of_words(CARDINALITIES[place]) for place in order_words(CARDINALITIES)]
+    widths = [width_of_words(CARDINALITIES[column]) for column in order_words(CARDINALITIES)]
     assert widths == sorted(widths) and len(tables(words)) == len(set(widths)) < len(words[0])
 
 
-def test_words_that_nobody_has_learned_say_nothing():
+def test_untrained_words_have_a_vector_of_zeros():
     for table in WordTables(CARDINALITIES, packed=2):
         assert not table.weight[:2].any() and table.weight[2:].any(dim=1).all()
 
@@ -58,11 +58,11 @@ def test_packed_ensembles_answer_as_each_alone(packed):
     assert answers.shape == (7, packed * SHAPE.members, 4)
     for number in range(packed):
         alone = make(SHAPE)
-        mine = {
+        own = {
             name: part_of(name, tensor, number, packed)
             for name, tensor in together.state_dict().items()
         }
-        alone.load_state_dict(mine)
+        alone.load_state_dict(own)
         own = slice(number * SHAPE.members, (number + 1) * SHAPE.members)
         assert torch.allclose(alone(numeric, words, None), answers[:, own], atol=1e-5)
 
@@ -76,7 +76,7 @@ def part_of(name: str, tensor: torch.Tensor, number: int, packed: int) -> torch.
     return tensor.chunk(packed, dim=0)[number]
 
 
-def test_packed_ensembles_learn_apart():
+def test_packed_ensembles_train_independently():
     """What one is taught leaves the others where they were."""
     together = make(msgspec.structs.replace(SHAPE, packed=2))
     numeric, words = rows()

@@ -122,11 +122,11 @@ def _verify(folder: Path, manifest: Manifest) -> None:
     for name, digest in manifest.files.items():
         if name not in present:
             raise BundleError(f"bundle {str(folder)!r} lacks {name!r}; {advice}")
-        found = digest_of(folder / name)
-        if found != digest:
+        actual = digest_of(folder / name)
+        if actual != digest:
             raise BundleError(
                 f"{name!r} of bundle {str(folder)!r} was changed: its SHA-256 is "
-                f"{found[:12]}..., the manifest says {digest[:12]}...; {advice}"
+                f"{actual[:12]}..., the manifest says {digest[:12]}...; {advice}"
             )
 
 

@@ -72,8 +72,8 @@ def fit_item_rival(
             candidate = make(settings)
             return score_ranking(candidate, histories, rows, setup), candidate
 
-        found = climb(options, attempt, setup.trials)
-        settings, score, rival, tried = found.settings, found.score, found.model, found.trials
+        tuned = climb(options, attempt, setup.trials)
+        settings, score, rival, tried = tuned.settings, tuned.score, tuned.model, tuned.trials
         if len(rows) < len(validation):
             remarks = (*remarks, f"settings chosen on {len(rows)} of {len(validation)} rows")
     notes = RivalNotes(
@@ -151,8 +151,8 @@ def _prepare_item_knn(
     near = _Remembered(partial(item_knn.find_neighbours, interacted, liked))
 
     def make(settings: dict[str, Any]) -> ItemRival:
-        found = near(settings["n_neighbours"], settings["shrink"])
-        return item_knn.ItemKnn(n_items, RivalNotes(), found, counted, settings["fade"])
+        neighbours = near(settings["n_neighbours"], settings["shrink"])
+        return item_knn.ItemKnn(n_items, RivalNotes(), neighbours, counted, settings["fade"])
 
     return make, item_knn.OPTIONS, ()
 

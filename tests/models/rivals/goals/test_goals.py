@@ -89,8 +89,8 @@ def test_forests_are_lightgbms_own(missing: float, objective: str) -> None:
     asked[::7, 1] = np.nan
     forest = read_forest(booster.model_to_string())
     graph = Graph(4)
-    found = run(graph.finish(graph.forest("x", forest)), asked)
-    np.testing.assert_allclose(found, booster.predict(asked, raw_score=True), atol=2e-6)
+    answers = run(graph.finish(graph.forest("x", forest)), asked)
+    np.testing.assert_allclose(answers, booster.predict(asked, raw_score=True), atol=2e-6)
 
 
 def test_a_tree_that_never_splits_is_its_leaf() -> None:
@@ -127,9 +127,9 @@ def test_logistic_finds_the_true_chances() -> None:
     test, y_test, p = logistic_world(4000, 4)
     setup = RivalSetup(bins=fit_bins(train.numeric, 8), trials=6)
     rival = fit_goal_rival("logistic", train, y, validation, y_validation, setup)
-    found = rival.predict(test)
-    assert log_loss(y_test, found) < log_loss(y_test, p) + 0.01
-    assert np.abs(found - p).mean() < 0.05
+    answers = rival.predict(test)
+    assert log_loss(y_test, answers) < log_loss(y_test, p) + 0.01
+    assert np.abs(answers - p).mean() < 0.05
     assert rival.notes.trials <= 6
     assert rival.notes.score == pytest.approx(
         -log_loss(y_validation, rival.predict(validation)), abs=1e-6
@@ -157,10 +157,12 @@ def test_rivals_asked_together_answer_as_each_alone() -> None:
         fit_goal_rival(name, train, y, train, y, QUICK)
         for name in ("majority", "logistic", "tree", "lightgbm_raw", "svm")
     ]
-    for rival, found in zip(asked, predict_all(asked, train), strict=True):
-        np.testing.assert_array_equal(found, rival.predict(train))
+    for rival, answers in zip(asked, predict_all(asked, train), strict=True):
+        np.testing.assert_array_equal(answers, rival.predict(train))
         rows = slice(1010, 1040)
-        np.testing.assert_allclose(rival.predict(problem_rows(train, rows)), found[rows], atol=1e-6)
+        np.testing.assert_allclose(
+            rival.predict(problem_rows(train, rows)), answers[rows], atol=1e-6
+        )
 
 
 def problem_rows(features: TableFeatures, rows: slice) -> TableFeatures:
@@ -223,9 +225,9 @@ def test_everybody_pays_in_a_value_goal() -> None:
     setup = replace(QUICK, kind="value")
     for name in ("logistic", "svm", "lightgbm", "mlp", "tree"):
         rival = fit_goal_rival(name, train, 10 + 50 * p, train, 10 + 50 * p, setup)
-        found = rival.predict(train)
-        assert found.sum() == pytest.approx((10 + 50 * p).sum(), rel=0.1), name
-        assert np.corrcoef(found, p)[0, 1] > 0.6, name
+        answers = rival.predict(train)
+        assert answers.sum() == pytest.approx((10 + 50 * p).sum(), rel=0.1), name
+        assert np.corrcoef(answers, p)[0, 1] > 0.6, name
 
 
 def test_rows_are_sampled_by_user_and_the_account_says_so() -> None:
@@ -263,7 +265,7 @@ def test_unknown_labels_are_left_out() -> None:
         fit_goal_rival("tree", train, np.full(200, np.nan), train, y, QUICK)
 
 
-def test_without_validation_rows_some_of_train_are_set_apart() -> None:
+def test_without_validation_rows_some_of_train_are_held_out() -> None:
     train, y, _ = logistic_world(200, 12)
     user = np.repeat(np.arange(50), 4)
     rival = fit_goal_rival("logistic", train, y, train, np.full(200, np.nan), QUICK, user)
@@ -327,8 +329,8 @@ def test_smearing_makes_the_total_right() -> None:
 def test_blocks_are_the_whole() -> None:
     matrix = np.arange(12, dtype=np.float32).reshape(6, 2)
     for rows in (1, 4, 100):
-        found = in_blocks(lambda block: block.sum(axis=1).astype(np.float64), matrix, rows)
-        assert found.tolist() == matrix.sum(axis=1).tolist()
+        answers = in_blocks(lambda block: block.sum(axis=1).astype(np.float64), matrix, rows)
+        assert answers.tolist() == matrix.sum(axis=1).tolist()
     assert len(in_blocks(lambda block: block[:, 0].astype(np.float64), matrix[:0])) == 0
 
 

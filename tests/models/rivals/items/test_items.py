@@ -36,11 +36,11 @@ def in_order(*users: list[int], time: np.ndarray | None = None) -> Histories:
     item = np.array([item for user in users for item in user], np.int32)
     length = np.array([len(user) for user in users])
     offsets = np.append(0, np.cumsum(length)).astype(np.int64)
-    place = np.arange(len(item)) - np.repeat(offsets[:-1], length)
+    position = np.arange(len(item)) - np.repeat(offsets[:-1], length)
     return Histories(
         user_ids=np.array([f"u{user}" for user in range(len(users))], object),
         offsets=offsets,
-        time=place if time is None else time,
+        time=position if time is None else time,
         action=np.full(len(item), 2, np.int16),
         item=item,
         source=np.full(len(item), 2, np.int16),
@@ -78,11 +78,15 @@ scores = arrays(
 @settings(deadline=None, max_examples=60)
 @given(scores, st.integers(1, 9))
 def test_top_items_sorts_by_score_then_index(block: np.ndarray, k: int) -> None:
-    found = top_items(block, k)
+    result = top_items(block, k)
     for row, line in enumerate(block):
-        order = [place for place in np.lexsort((np.arange(len(line)), -line)) if line[place] > -9]
+        order = [
+            position
+            for position in np.lexsort((np.arange(len(line)), -line))
+            if line[position] > -9
+        ]
         wanted = (order + [NONE] * k)[:k]
-        assert found[row].tolist() == wanted
+        assert result[row].tolist() == wanted
 
 
 def test_markov_knows_the_ring_and_popularity_does_not() -> None:
@@ -109,10 +113,10 @@ def test_items_of_one_group_recommend_each_other(name: str) -> None:
 def test_ease_is_the_closed_form() -> None:
     rng = np.random.default_rng(2)
     histories = in_order(*[(rng.permutation(12)[:5] + 2).tolist() for _ in range(40)])
-    taken = interactions(histories, histories.offsets[1:], 14, None)
+    interacted = interactions(histories, histories.offsets[1:], 14, None)
     known = np.arange(2, 14, dtype=np.int32)
-    weights = solve(taken, known, 7.0)
-    dense = taken.toarray()[:, 2:].astype(np.float64)
+    weights = solve(interacted, known, 7.0)
+    dense = interacted.toarray()[:, 2:].astype(np.float64)
     inverse = np.linalg.inv(dense.T @ dense + 7 * np.eye(12))
     wanted = -inverse / np.diagonal(inverse)
     np.fill_diagonal(wanted, 0)
@@ -142,12 +146,12 @@ def test_ease_keeps_to_the_most_popular_items_and_says_so() -> None:
 def test_cosine_by_hand() -> None:
     """2 and 3 share two of the users that 2 (three) and 3 (two) have; 4 meets only 2."""
     histories = in_order([2, 3], [3, 2, 3], [2, 4])
-    taken = interactions(histories, histories.offsets[1:], 5, None)
-    near = find_neighbours(taken, taken, 10, 0.0)
+    interacted = interactions(histories, histories.offsets[1:], 5, None)
+    near = find_neighbours(interacted, interacted, 10, 0.0)
     row = slice(near.offsets[2], near.offsets[3])
     assert near.item[row].tolist() == [3, 4]
     np.testing.assert_allclose(near.similarity[row], [2 / np.sqrt(6), 1 / np.sqrt(3)], rtol=1e-6)
-    shrunk = find_neighbours(taken, taken, 1, 10.0)
+    shrunk = find_neighbours(interacted, interacted, 1, 10.0)
     assert shrunk.item[slice(*shrunk.offsets[2:4])].tolist() == [3]
     assert shrunk.similarity[shrunk.offsets[2]] == pytest.approx(2 / (np.sqrt(6) + 10))
 
@@ -161,12 +165,12 @@ def test_pruning_keeps_the_largest_and_the_lower_column_on_ties() -> None:
     assert column.tolist() == [0, 1]
 
 
-def test_taste_weighs_an_item_by_its_latest_place() -> None:
+def test_taste_weighs_an_item_by_its_latest_position() -> None:
     histories = in_order([2, 3, 2, 4], [])
-    found = taste(histories, np.array([0, 1]), np.array([4, 4]), 1.0)
-    assert found.offsets.tolist() == [0, 3, 3]
-    assert found.item.tolist() == [2, 3, 4]
-    np.testing.assert_allclose(found.weight, [1 / 2, 1 / 3, 1])
+    result = taste(histories, np.array([0, 1]), np.array([4, 4]), 1.0)
+    assert result.offsets.tolist() == [0, 3, 3]
+    assert result.item.tolist() == [2, 3, 4]
+    np.testing.assert_allclose(result.weight, [1 / 2, 1 / 3, 1])
 
 
 def test_recent_popularity_wins_where_taste_moves() -> None:
@@ -246,9 +250,9 @@ def test_climbing_ignores_what_is_within_noise() -> None:
         better = 0.02 * chosen["a"] + 0.5 * chosen["b"]
         return noise[chosen["a"]] - noise[chosen["a"]].mean() + better, None
 
-    found = climb({"a": (0, 1), "b": (0, 1)}, make, 8)
-    assert found.settings == {"a": 0, "b": 1}
-    assert found.trials == 3
+    result = climb({"a": (0, 1), "b": (0, 1)}, make, 8)
+    assert result.settings == {"a": 0, "b": 1}
+    assert result.trials == 3
 
 
 def test_drawn_targets_keep_their_items() -> None:
@@ -259,9 +263,9 @@ def test_drawn_targets_keep_their_items() -> None:
     drawn = draw_targets(targets, 3, np.random.default_rng(6))
     assert len(drawn) == 3
     for row, user in enumerate(drawn.user):
-        mine = drawn.items[drawn.item_offsets[row] : drawn.item_offsets[row + 1]]
+        ours = drawn.items[drawn.item_offsets[row] : drawn.item_offsets[row + 1]]
         wanted = targets.items[targets.item_offsets[user] : targets.item_offsets[user + 1]]
-        assert mine.tolist() == wanted.tolist()
+        assert ours.tolist() == wanted.tolist()
 
 
 def test_what_cannot_be_fitted_is_refused() -> None:

@@ -170,12 +170,12 @@ def _check_parity(rival: GoalRival, fitted: Fitted, problem: Problem) -> None:
     for part in ("train", "validation"):
         matrix = problem.matrix(part, fitted.design)
         matrix = matrix[:PARITY_ROWS]
-        wanted, found = fitted.answer(matrix), rival.run(matrix)
-        gap = np.abs(found - wanted) / np.maximum(np.abs(wanted), 1)
+        expected, answers = fitted.answer(matrix), rival.run(matrix)
+        gap = np.abs(answers - expected) / np.maximum(np.abs(expected), 1)
         if len(gap) and not gap.max() <= allowed:
             worst = int(np.nanargmax(gap)) if np.isfinite(gap).any() else 0
             raise TrainError(
-                f"{rival.name}: the ONNX graph answers {found[worst]!r} where the fitted model "
-                f"says {wanted[worst]!r} (row {worst} of {part}); allowed is a difference of "
+                f"{rival.name}: the ONNX graph answers {answers[worst]!r} where the fitted model "
+                f"says {expected[worst]!r} (row {worst} of {part}); allowed is a difference of "
                 f"{allowed}; leave this rival out of [rivals] goals and report it"
             )

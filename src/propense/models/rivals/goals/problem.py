@@ -185,9 +185,9 @@ def draw_rows(positive: npt.NDArray[np.bool_], most: int, rng: np.random.Generat
     if len(positive) <= most:
         return np.arange(len(positive))
     rows = rng.permutation(len(positive))[:most]
-    for place, wanted in enumerate((positive, ~positive)):
+    for number, wanted in enumerate((positive, ~positive)):
         if wanted.any() and not wanted[rows].any():
-            rows[place] = rng.choice(np.flatnonzero(wanted))
+            rows[number] = rng.choice(np.flatnonzero(wanted))
     return np.sort(rows)
 
 

@@ -265,8 +265,8 @@ def _landmarks(matrix: Floats, gamma: float, rng: np.random.Generator) -> tuple[
     """Rows drawn by chance, and the basis that makes their kernels orthonormal features."""
     chosen = matrix[np.sort(rng.choice(len(matrix), N_LANDMARKS, replace=False))]
     values, vectors = np.linalg.eigh(kernel(chosen, chosen, gamma))
-    kept = values > 1e-4 * values[-1]
-    return chosen, vectors[:, kept] / np.sqrt(values[kept])
+    large = values > 1e-4 * values[-1]
+    return chosen, vectors[:, large] / np.sqrt(values[large])
 
 
 def _features(matrix: Floats, landmarks: Floats, gamma: float, basis: Doubles) -> Floats:
