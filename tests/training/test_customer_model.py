@@ -16,13 +16,13 @@ from propense.encoding.targets import count_items
 from propense.errors import TrainError
 from propense.evaluation.metrics.propensity import auc
 from propense.progress import NoProgress
-from propense.schemas import TEST, VALIDATION, GoalPlan
+from propense.schemas import TEST, VALIDATION
 from propense.training import gate, train
 from propense.training.customer_model import fit_customer_model, open_model, refresh
 from propense.training.graphs import Networks
 from propense.training.shaping import derive_shape
 from propense.training.train import make_scorer, train_network
-from propense.training.validation import Scores, Validator, ndcg, skill
+from propense.training.validation import Scores, Validator, ndcg
 from support.encoding_runs import DAY, event, make_run, plan_by_time
 from support.training_worlds import (
     cyclic_dataset,
@@ -358,12 +358,3 @@ def test_a_goal_without_a_success_in_validation_has_no_skill(tmp_path):
     alone = replace(rows, y=y[:, :1], goals=rows.goals[:1])
     scores = replace(validator, rows=alone).scores(trained.scorer, None)
     assert list(scores.skills) == ["pay"], "but are better than nothing"
-
-
-@pytest.mark.parametrize("unit", [1.0, 1e-4, 1e4])
-def test_the_skill_at_a_value_does_not_hang_on_the_unit_of_money(unit):
-    goal = GoalPlan("spend", "value", 7 * DAY)
-    rng = np.random.default_rng(0)
-    y = np.where(rng.random(2000) < 0.2, rng.lognormal(1, 1, 2000), 0)
-    answer = np.where(y > 0, 2.0, 0.2)
-    assert skill(goal, y * unit, answer * unit) == pytest.approx(skill(goal, y, answer), rel=1e-6)

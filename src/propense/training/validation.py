@@ -8,16 +8,14 @@ import msgspec
 import numpy as np
 
 from propense.encoding.batches import EventClock
-from propense.evaluation.metrics.calibration import FEWEST, fit_calibrator
-from propense.evaluation.metrics.propensity import log_loss
-from propense.evaluation.metrics.value import tweedie_deviance
+from propense.evaluation.metrics.calibration import FEWEST
 from propense.inference.scoring.ranking import Ranker
 from propense.inference.scoring.scorer import Scorer
+from propense.models.network.heads import head_of
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.schemas import (
     AsOfRows,
     Doubles,
-    GoalPlan,
     Histories,
     Ids,
     TableFeatures,
@@ -25,7 +23,6 @@ from propense.schemas import (
 )
 
 K = 10
-_TINY = 1e-7
 
 
 class Scores(msgspec.Struct, frozen=True):
@@ -84,8 +81,8 @@ class Validator:
                     n_positive = int((y[known] > 0).sum())
                     n_negative = int(known.sum()) - n_positive
                     few = n_positive < FEWEST or (goal.kind == "binary" and n_negative < FEWEST)
-                    value = skill(goal, y[known], answers[known, number])
-                    (rare if few else skills)[goal.name] = value
+                    skill = head_of(goal).skill(y[known], answers[known, number])
+                    (rare if few else skills)[goal.name] = skill
         listed = ranker is not None and len(self.targets)
         return Scores(skills or rare, self._ndcg(scorer, ranker) if ranker and listed else None)
 
@@ -109,18 +106,3 @@ def ndcg(ranked: Ids, targets: Targets) -> Doubles:
     ideal = np.concatenate([[0], np.cumsum(discount)])
     out: Doubles = gain / np.maximum(ideal[np.minimum(n_relevant, ranked.shape[1])], discount[0])
     return out
-
-
-def skill(goal: GoalPlan, y: Doubles, answer: Doubles) -> float:
-    """1 - loss / loss of the constant mean; log loss or Tweedie deviance (power 1.5).
-
-    Probabilities are calibrated first: early stopping then scores what would be served, not how
-    over-confident the network has become.
-    """
-    if goal.kind == "value":
-        mean, paid = np.full_like(y, max(y.mean(), _TINY)), np.maximum(y, 0)
-        loss, constant = tweedie_deviance(paid, answer), tweedie_deviance(paid, mean)
-    else:
-        calibrated = fit_calibrator(answer, y).apply(answer)
-        loss, constant = log_loss(y, calibrated), log_loss(y, np.full_like(y, y.mean()))
-    return float(1 - loss / max(constant, _TINY))

@@ -117,6 +117,23 @@ def test_a_constant_of_labels_that_are_all_alike_is_finite(head, shape, label):
     assert all(math.isfinite(output) for output in outputs)
 
 
+def test_skill_is_0_for_the_mean_and_rises_with_the_truth(head):
+    y = labels_of(head.kind).numpy().astype(np.float64)
+    mean = np.full_like(y, y.mean())
+    half = (y + mean) / 2
+    assert head.skill(y, mean) == pytest.approx(0, abs=0.01)
+    assert 0.3 < head.skill(y, half) <= 1
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-4, 1e4])
+def test_the_skill_at_a_value_does_not_depend_on_the_unit_of_money(unit):
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(2000) < 0.2, rng.lognormal(1, 1, 2000), 0)
+    answer = np.where(y > 0, 2.0, 0.2)
+    skill = HEADS["value"].skill
+    assert skill(y * unit, answer * unit) == pytest.approx(skill(y, answer), rel=1e-6)
+
+
 def test_goals_side_by_side_are_answered_as_each_alone():
     raw, first = raw_of(EVERY), 0
     together = expect_goals(raw, EVERY)

@@ -1,4 +1,4 @@
-"""The network's heads: for each kind of goal its raw outputs, their loss, and their answer.
+"""The network's heads: for each kind of goal its raw outputs, their loss, answer and skill.
 
 A new kind of goal is one class here and one in `evaluation.kinds`; nothing else asks which kind
 a goal is.
@@ -11,17 +11,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Final, final
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from propense.evaluation.metrics.calibration import fit_calibrator
+from propense.evaluation.metrics.propensity import log_loss
+from propense.evaluation.metrics.value import tweedie_deviance
 from propense.models.shape import NetworkShape
-from propense.schemas import GoalPlan
+from propense.schemas import Doubles, GoalPlan
 
 MAX_LOG_VALUE: Final = 20.0
 _LEAST_DEVIATION: Final = 0.1
 _DEVIATION_RANGE: Final = 2
+_TINY: Final = 1e-7
 
 Outputs = Sequence[Float[Tensor, "rows members"]]
 """A head's raw outputs, `n_outputs` of them."""
@@ -54,6 +59,13 @@ class GoalHead(ABC):
         The network's biases start there.
         """
 
+    @abstractmethod
+    def skill(self, y: Doubles, answer: Doubles) -> float:
+        """1 - loss / loss of the best constant answer, (n,) labels and answers of validation.
+
+        Early stopping compares passes by it: 0 for a network that knows nothing, at most 1.
+        """
+
 
 @final
 class BinaryHead(GoalHead):
@@ -72,6 +84,13 @@ class BinaryHead(GoalHead):
 
     def constant(self, labels: Float[Tensor, " rows"]) -> list[float]:
         return [_logit_of_rate(labels)]
+
+    def skill(self, y: Doubles, answer: Doubles) -> float:
+        """By log loss, after calibration: what counts is the answer as it would be served, not how
+        over-confident the network has become.
+        """
+        calibrated = fit_calibrator(answer, y).apply(answer)
+        return _skill(log_loss(y, calibrated), log_loss(y, np.full_like(y, y.mean())))
 
 
 @final
@@ -111,6 +130,11 @@ class ValueHead(GoalHead):
         share = (float(logs.std()) - _LEAST_DEVIATION) / _DEVIATION_RANGE
         share = min(max(share, 0.01), 0.99)
         return [_logit_of_rate(labels), float(logs.mean()), math.log(share / (1 - share))]
+
+    def skill(self, y: Doubles, answer: Doubles) -> float:
+        """By Tweedie deviance of power 1.5; a negative value counts as 0."""
+        mean, paid = np.full_like(y, max(y.mean(), _TINY)), np.maximum(y, 0)
+        return _skill(tweedie_deviance(paid, answer), tweedie_deviance(paid, mean))
 
 
 HEADS: Final[dict[str, GoalHead]] = {head.kind: head for head in (BinaryHead(), ValueHead())}
@@ -161,6 +185,10 @@ def _log_loss(
     logit: Float[Tensor, "rows members"], happened: Float[Tensor, "rows members"]
 ) -> Float[Tensor, "rows members"]:
     return functional.binary_cross_entropy_with_logits(logit, happened, reduction="none")
+
+
+def _skill(loss: float, constant: float) -> float:
+    return float(1 - loss / max(constant, _TINY))
 
 
 def _logit_of_rate(labels: Float[Tensor, " rows"]) -> float:
