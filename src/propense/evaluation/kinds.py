@@ -58,6 +58,8 @@ class GoalKind(ABC):
     """Metrics in the model card."""
     subgroup_metrics: ClassVar[tuple[str, ...]]
     """Metrics of sensitive groups."""
+    column_prefix: ClassVar[str]
+    """Beginning of the name of a goal's column in a table of scores."""
     highest: ClassVar[float]
     """The highest possible answer."""
     needs_negatives: ClassVar[bool]
@@ -152,6 +154,7 @@ class BinaryKind(GoalKind):
         "precision", "recall", "f1", "lift_top_10",
     )  # fmt: skip
     subgroup_metrics = ("base_rate", "mean_p", "auc", "precision", "recall")
+    column_prefix = "p_"
     highest = 1.0
     needs_negatives = True
     label_rule = "0 or 1"
@@ -232,6 +235,7 @@ class ValueKind(GoalKind):
     panels = ("tweedie_deviance", "gini_normalised", "spearman", "mae")
     card_metrics = ("tweedie_deviance", "gini_normalised", "spearman", "mae", "total_ratio")
     subgroup_metrics = ("mean_value", "mean_p", "total_ratio", "gini_normalised")
+    column_prefix = "expected_"
     highest = np.inf
     needs_negatives = False
     label_rule = "finite"

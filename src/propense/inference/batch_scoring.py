@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from propense.encoding.batches import EventClock, chunks
 from propense.encoding.dataset import Dataset
 from propense.errors import BundleError, SettingsError, nearest
+from propense.evaluation.kinds import KINDS
 from propense.files import rename
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.shelf import serving_bundle
@@ -141,7 +142,7 @@ def column_of(goal: str, kind: str) -> str:
     >>> column_of("pay", "binary"), column_of("spend", "value")
     ('p_pay', 'expected_spend')
     """
-    return f"p_{goal}" if kind == "binary" else f"expected_{goal}"
+    return f"{KINDS[kind].column_prefix}{goal}"
 
 
 def _lists(values: Any, real: np.ndarray, kind: pa.DataType) -> pa.ListArray:

@@ -214,10 +214,7 @@ class Bundle:
 def serve(serving: Serving, model: str, p: Doubles) -> Doubles:
     """A model's answers as they are served: calibrated."""
     p = p.astype(np.float64)
-    if serving.goal.kind == "value":
-        scale = serving.scales.get(model)
-        return p if scale is None else scale.apply(p)
-    calibrator = serving.calibrators.get(model)
+    calibrator = serving.calibrators.get(model) or serving.scales.get(model)
     return p if calibrator is None else calibrator.apply(p)
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from propense.encoding.batches import EventClock
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.metrics.calibration import FEWEST
 from propense.inference.scoring.ranking import Ranker
 from propense.inference.scoring.scorer import Scorer
@@ -80,7 +81,7 @@ class Validator:
                 if known.any() and np.ptp(y[known]) > 0:
                     n_positive = int((y[known] > 0).sum())
                     n_negative = int(known.sum()) - n_positive
-                    few = n_positive < FEWEST or (goal.kind == "binary" and n_negative < FEWEST)
+                    few = KINDS[goal.kind].rarer(n_positive, n_negative) < FEWEST
                     skill = head_of(goal).skill(y[known], answers[known, number])
                     (rare if few else skills)[goal.name] = skill
         listed = ranker is not None and len(self.targets)

@@ -17,6 +17,7 @@ import numpy as np
 
 from propense.encoding.design import design_matrix, one_hot
 from propense.errors import BundleError
+from propense.evaluation.kinds import KINDS
 from propense.files import replace_file
 from propense.models.rivals.notes import RivalNotes, read_notes
 from propense.schemas import Doubles, Floats, TableFeatures
@@ -75,8 +76,7 @@ class GoalRival:
     def run(self, matrix: Floats) -> Doubles:
         """As `predict`, from the design's matrix."""
         answer = self._session.run(["y"], {"x": matrix})[0][:, 0].astype(np.float64)
-        high = 1.0 if self.kind == "binary" else np.inf
-        out: Doubles = np.clip(answer, 0.0, high)
+        out: Doubles = np.clip(answer, 0.0, KINDS[self.kind].highest)
         return out
 
     @cached_property

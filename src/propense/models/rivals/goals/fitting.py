@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from propense.errors import SettingsError, TrainError, nearest
+from propense.evaluation.kinds import KINDS
 from propense.models.counts.recent_items import Whole
 from propense.models.rivals.goal_rival import GoalRival, take_rows
 from propense.models.rivals.goals.majority import fit_majority
@@ -50,9 +51,9 @@ def fit_goal_rival(
     user = np.arange(len(train)) if user is None else user
     _check_lengths(name, train, y, validation, y_validation, user)
     problem, remarks = _state(name, (train, y, user), (validation, y_validation), setup)
-    if len(np.unique(problem.positive)) == 1 and (setup.kind == "binary" or not problem.y.any()):
+    if len(np.unique(problem.positive)) == 1 and (problem.binary or not problem.y.any()):
         fitted = fit_majority(problem)
-        what = "class" if setup.kind == "binary" else "value"
+        what = "class" if problem.binary else "value"
         remarks.append(f"train has a single {what}: everybody is given the mean label")
     else:
         fitted = fitter_of(name)(problem)
@@ -140,11 +141,12 @@ def _hold_out(user: Whole, rng: np.random.Generator) -> np.ndarray:
 
 
 def _labels(y: Labels, setup: RivalSetup, remarks: list[str]) -> Doubles:
-    if setup.kind == "binary":
-        wrong = (y != 0) & (y != 1)
-        if wrong.any():
-            raise TrainError(f"labels of a binary goal must be 0 or 1, got {float(y[wrong][0])}")
-        return y.astype(np.float64)
+    kind = KINDS[setup.kind]
+    wrong = kind.bad_labels(y.astype(np.float64))
+    if wrong.any():
+        raise TrainError(
+            f"labels of a {kind.name} goal must be {kind.label_rule}. Got {float(y[wrong][0])}"
+        )
     n_negative = int((y < 0).sum())
     if n_negative:
         remarks.append(f"{n_negative} negative values counted as 0")

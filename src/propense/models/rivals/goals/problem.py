@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.encoding.design import Bins, fit_bins
-from propense.evaluation.metrics.propensity import log_losses
-from propense.evaluation.metrics.value import deviance_floor, tweedie_deviances
+from propense.evaluation.kinds import KINDS
 from propense.models.counts.recent_items import Whole
 from propense.models.rivals.goal_rival import Columns, Design, make_matrix
 from propense.schemas import Doubles, Floats, Ints, TableFeatures
@@ -63,7 +62,8 @@ class Problem:
 
     @property
     def binary(self) -> bool:
-        return self.setup.kind == "binary"
+        """Whether labels are 0 or 1 and answers probabilities; otherwise both are amounts."""
+        return KINDS[self.setup.kind].highest <= 1
 
     @property
     def positive(self) -> Doubles:
@@ -125,10 +125,7 @@ class Problem:
 
     def loss(self, p: Doubles) -> float:
         """Loss of answers to the validation rows: log loss, or deviance of expected values."""
-        if self.binary:
-            return float(log_losses(self.y_validation, p).mean())
-        floor = deviance_floor(self.y_validation)
-        return float(tweedie_deviances(self.y_validation, p, floor).mean())
+        return float(KINDS[self.setup.kind].row_losses(self.y_validation, p).mean())
 
     @property
     def measure(self) -> str:
