@@ -46,25 +46,24 @@ def rows_in(folder: Path) -> int:
     return sum(pq.read_metadata(file).num_rows for file in sorted(folder.rglob("*.parquet")))
 
 
-def as_read(raw: RawTable, taken: Table, reasons: tuple[str, ...], offset: int = 0) -> Table:
-    """The rows of `raw` that are in `taken` (`_row`, `_code`) as text, with why and where.
+def as_read(raw: RawTable, taken: Table, offset: int = 0) -> Table:
+    """The rows of `raw` that are in `taken` (`_row`, `_rule`) as text, with why and where.
 
     `offset` is what `taken` adds to the rows' numbers. Columns: the files' own, `reason`,
     `file`, `row` (the first row of data is 1).
     """
     numbered = raw.rows.mutate(**{ROW: raw.rows[ROW] + offset}) if offset else raw.rows
     rows = numbered.inner_join(taken, ROW)
-    place = rows[ROW] - offset
-    file = (place / float(1 << FILE_SHIFT)).floor().cast("int64")
+    own_row = rows[ROW] - offset
+    file = (own_row / float(1 << FILE_SHIFT)).floor().cast("int64")
     names = [(file == number, name) for number, name in enumerate(raw.files)]
-    why = [(rows["_code"] == number, reason) for number, reason in enumerate(reasons)]
     text = {name: rows[name].cast("string") for name in raw.own}
     if BROKEN in raw.rows.columns:
         text["broken"] = rows[BROKEN]
     added = {
-        REASON: ibis.cases(*why, else_=""),
+        REASON: rows["_rule"],
         "file": ibis.cases(*names, else_=""),
-        "row": place - file * (1 << FILE_SHIFT) + 1,
+        "row": own_row - file * (1 << FILE_SHIFT) + 1,
     }
     return rows.select(**{name: col for name, col in text.items() if name not in added}, **added)
 

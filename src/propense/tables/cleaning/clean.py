@@ -12,7 +12,7 @@ from propense.schemas import Account, Rule, RunFolder
 from propense.settings import Settings
 from propense.tables.cleaning.accounts import write_accounts
 from propense.tables.cleaning.events import clean_events
-from propense.tables.cleaning.identities import read_persons
+from propense.tables.cleaning.identities import read_identities
 from propense.tables.cleaning.tables import clean_table
 from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import RawTables
@@ -35,19 +35,19 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
     """
     shutil.rmtree(run.clean, ignore_errors=True)
     run.clean.mkdir(parents=True)
-    accounts, persons = [], None
+    accounts, identities = [], None
     if raw.identities is not None:
-        persons, account = read_persons(raw.identities, engine)
+        identities, account = read_identities(raw.identities, engine)
         accounts.append(account)
     items = None
     for name in _TABLES:
         table = getattr(raw, name)
         if table is not None:
-            accounts.append(clean_table(name, table, settings, persons, engine, run.clean))
+            accounts.append(clean_table(name, table, settings, identities, engine, run.clean))
     if raw.items is not None:
         items = engine.read_parquet(run.clean / "items.parquet").select(ITEM_ID).distinct()
     if raw.sources:
-        accounts.insert(0, clean_events(raw, settings, persons, items, engine, run.clean))
+        accounts.insert(0, clean_events(raw, settings, identities, items, engine, run.clean))
     accounts = _with_live(accounts, raw.live_notes)
     write_accounts(accounts, run.clean / "account.json")
     shutil.rmtree(engine.scratch / "typed", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Which ids are one person: the connected groups of a list of pairs."""
+"""Which ids belong to one customer: the connected groups of a list of pairs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Persons:
-    """Id -> person, for ids that are not their person's own."""
+class Identities:
+    """Id -> the customer's main id, for all other ids."""
 
     everywhere: Table | None
-    """(_id, _person)"""
+    """(_id, _main)"""
     by_source: Table | None
-    """(_source, _id, _person)"""
+    """(_source, _id, _main)"""
 
 
 def components(left: Ints, right: Ints, n: int) -> Ints:
@@ -57,11 +57,11 @@ def components(left: Ints, right: Ints, n: int) -> Ints:
         label = following
 
 
-def read_persons(raw: RawTable, engine: TableEngine) -> tuple[Persons, Account]:
-    """The persons of an identities table, and where its rows went.
+def read_identities(raw: RawTable, engine: TableEngine) -> tuple[Identities, Account]:
+    """The main ids of an identities table, and where its rows went.
 
     A row says that `alias` (of one source, where `source` is given) is `user_id`. Chains
-    join: if b is a and c is b, all three are a. A person's id is the smallest in text order
+    join: if b is a and c is b, all three are a. The main id is the smallest in text order
     among the group's `user_id`s that are nobody's alias, or among all its `user_id`s.
     """
     user, alias = raw.rows[raw.columns[USER_ID]], raw.rows[raw.columns[ALIAS]]
@@ -78,10 +78,10 @@ def read_persons(raw: RawTable, engine: TableEngine) -> tuple[Persons, Account]:
     account = Account(
         "identities", n_in, n_out, [Rule("no id", dropped=n_in - n_out, note="of user or alias")]
     )
-    return _persons(distinct, engine), account
+    return _identities(distinct, engine), account
 
 
-def _persons(pairs: pa.Table, engine: TableEngine) -> Persons:
+def _identities(pairs: pa.Table, engine: TableEngine) -> Identities:
     """Nodes are ("", id) for an id of every source and (source, id) for one source's own."""
     users = _node(pa.nulls(len(pairs), pa.string()).fill_null(""), pairs["user"])
     aliases = _node(pairs["source"], pairs["alias"])
@@ -101,22 +101,22 @@ def _persons(pairs: pa.Table, engine: TableEngine) -> Persons:
     first[1:] = label[order][1:] != label[order][:-1]
     head = np.empty(len(names), dtype=np.int64)
     head[label[order[first]]] = order[first]
-    person = head[label]
-    moved = pa.array(np.flatnonzero(person != np.arange(len(names))))
+    main = head[label]
+    moved = pa.array(np.flatnonzero(main != np.arange(len(names))))
     split = pc.split_pattern(names, "\x1f", max_splits=1)
     sources, ids = pc.list_element(split, 0), pc.list_element(split, 1)
     table = pa.table(
         {
             "_source": sources.take(moved),
             "_id": ids.take(moved),
-            "_person": ids.take(pa.array(person[moved.to_numpy()])),
+            "_main": ids.take(pa.array(main[moved.to_numpy()])),
         }
     )
     everywhere = table.filter(pc.equal(table["_source"], "")).drop(["_source"])
     of_source = table.filter(pc.not_equal(table["_source"], ""))
-    return Persons(
-        engine.table_of(everywhere, "persons") if len(everywhere) else None,
-        engine.table_of(of_source, "persons_of_source") if len(of_source) else None,
+    return Identities(
+        engine.table_of(everywhere, "identities") if len(everywhere) else None,
+        engine.table_of(of_source, "identities_of_source") if len(of_source) else None,
     )
 
 
@@ -125,24 +125,24 @@ def _node(source: pa.ChunkedArray | pa.Array, name: pa.ChunkedArray) -> pa.Chunk
     return joined if isinstance(joined, pa.ChunkedArray) else pa.chunked_array([joined])
 
 
-def add_persons(rows: Table, persons: Persons | None) -> Table:
-    """`rows` with `user_id` the person's id, and `_was` the id before where it changed.
+def unify_ids(rows: Table, identities: Identities | None) -> Table:
+    """`rows` with `user_id` the customer's main id, and `_was` the id before if it changed.
 
-    A source's own alias goes before an alias of everywhere; it needs a column `source`.
+    A source's own alias goes before an alias of all sources; it needs a column `source`.
     """
     found = []
-    if persons is not None and persons.by_source is not None and SOURCE in rows.columns:
-        own = persons.by_source.rename(_own="_person", _own_id="_id", _own_source="_source")
+    if identities is not None and identities.by_source is not None and SOURCE in rows.columns:
+        own = identities.by_source.rename(_own="_main", _own_id="_id", _own_source="_source")
         rows = rows.left_join(
             own, [rows[USER_ID] == own["_own_id"], rows[SOURCE] == own["_own_source"]]
         ).drop("_own_id", "_own_source")
         found.append("_own")
-    if persons is not None and persons.everywhere is not None:
-        wide = persons.everywhere.rename(_any="_person", _any_id="_id")
+    if identities is not None and identities.everywhere is not None:
+        wide = identities.everywhere.rename(_any="_main", _any_id="_id")
         rows = rows.left_join(wide, [rows[USER_ID] == wide["_any_id"]]).drop("_any_id")
         found.append("_any")
     if not found:
         return rows.mutate(_was=ibis.null("string"))
-    person = ibis.coalesce(*[rows[name] for name in found], rows[USER_ID])
-    was = (person != rows[USER_ID]).ifelse(rows[USER_ID], ibis.null("string"))
-    return rows.mutate(_was=was, **{USER_ID: person}).drop(*found)
+    main = ibis.coalesce(*[rows[name] for name in found], rows[USER_ID])
+    was = (main != rows[USER_ID]).ifelse(rows[USER_ID], ibis.null("string"))
+    return rows.mutate(_was=was, **{USER_ID: main}).drop(*found)

@@ -1,6 +1,6 @@
-"""What the data itself shows to be impossible: moments and values far from all others.
+"""What the data itself shows to be impossible: times and values far from all others, and bots.
 
-Both are judged on small histograms, so that engines agree and nothing is sampled.
+Times and values are judged on small histograms, so that engines agree and nothing is sampled.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Final
 import ibis
 from ibis.expr.types import Table
 
+from propense.columns import USER_ID
+from propense.tables.engine.engine import TableEngine
 from propense.times import MICROS_PER_DAY
 
 _SILENCE_DAYS: Final = 365
@@ -81,3 +83,19 @@ def count_sizes(rows: Table) -> dict[int, int]:
     digits = sized["value"].cast("string").length().cast("int64")
     found = sized.group_by(digits=digits).agg(n=ibis._.count())
     return {row["digits"]: row["n"] for row in found.to_pyarrow().to_pylist()}
+
+
+def find_bots(alive: Table, limit: int, engine: TableEngine) -> Table:
+    """Users with more than `limit` events on any one day (UTC), as `user_id`.
+
+    Only users with that many events at all are looked at by day.
+    """
+    per_user = alive.group_by(USER_ID).agg(_n=alive.count())
+    heavy = engine.keep(per_user.filter(per_user["_n"] > limit).select(USER_ID), "heavy_users")
+    if int(heavy.count().execute()) == 0:
+        return heavy
+    day = (alive["_t"] / float(MICROS_PER_DAY)).floor().cast("int64")
+    rows = alive.select(USER_ID, _day=day).semi_join(heavy, USER_ID)
+    per_day = rows.group_by(USER_ID, "_day").agg(_n=rows.count())
+    bots = per_day.filter(per_day["_n"] > limit).select(USER_ID).distinct()
+    return engine.keep(bots, "bots")

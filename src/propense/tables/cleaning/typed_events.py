@@ -1,12 +1,12 @@
-"""Events of all sources as one typed table: ids, words, moments, money.
+"""Events of all sources as one typed table: ids, words, times, money.
 
-Nothing is left out here: a row that a rule will take carries the rule's place in `_code`,
-and a row that was mended carries a flag `_mended_...`.
+No row is left out here. A row that was mended carries a flag `_mended_...`; `_broken` and
+`_impossible` are flags for the rules.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import ibis
@@ -39,26 +39,19 @@ from propense.tables.cells.spelling import (
     without_point_zero,
 )  # fmt: skip
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
-from propense.tables.cells.times import add_microseconds
-from propense.tables.cleaning.identities import Persons, add_persons
+from propense.tables.cells.times import Reading, add_microseconds
+from propense.tables.cleaning.identities import Identities, unify_ids
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
 from propense.times import MICROS_PER_SECOND
 
 SOURCE_SHIFT: Final = 56
-"""`_row >> SOURCE_SHIFT` is the source's place; a source may have 2**16 files."""
-RULES: Final = (
-    "broken row", "no user id", "unreadable time", "no action", "before earliest", "after until",
-    "duplicate", "near duplicate", "cancellation", "cancelled", "impossible value", "bot",
-    "unknown item",
-)  # fmt: skip
-"""In the order in which they take a row."""
-CODE: Final = {name: place for place, name in enumerate(RULES)}
+"""`_row >> SOURCE_SHIFT` is the source's number; a source may have 2**16 files."""
 MENDED: Final = {
     "_mended_user": "user ids written as decimals",
     "_mended_item": "item ids written as decimals",
     "_mended_action": "spelling of actions",
-    "_mended_person": "identities",
+    "_mended_identity": "identities",
     "_mended_clock": "clock skew",
     "_mended_sign": "sign of refunds",
     "_mended_value": "unreadable value",
@@ -78,12 +71,12 @@ class TypedEvents:
     has_cancelled: bool
     ordered: bool
     """Some source maps `order`."""
-    notes: dict[str, str] = field(default_factory=dict)
-    """Rule -> what to say about it."""
+    time_note: str = ""
+    """How ambiguous times were read."""
 
 
 def type_events(
-    raw: RawTables, settings: Settings, earliest: int, persons: Persons | None, engine: TableEngine
+    raw: RawTables, settings: Settings, identities: Identities | None, engine: TableEngine
 ) -> TypedEvents:
     """The events of all sources as one table, kept in scratch.
 
@@ -92,32 +85,28 @@ def type_events(
     """
     timed = _timed(raw)
     changes = _action_changes(raw)
-    tables, notes = [], {}
-    for place, (name, source) in enumerate(raw.sources.items()):
-        if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or place > 126:
+    tables, time_note = [], ""
+    for number, (name, source) in enumerate(raw.sources.items()):
+        if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or number > 126:
             raise SourceError(f"[sources.{name}] has too many files; join them first")
         survey = _survey(source, settings) if timed else None
-        one = _type_source(source, settings, changes[name], survey, engine)
-        one = _finish(one, place, earliest, timed, settings, engine, persons)
-        kept = engine.keep(one, f"typed/{place:03d}")
-        if survey is not None:
-            unread = _count_unread(kept)
-            if unread and survey.quick != survey.thorough:
-                thorough = TimeSurvey(survey.thorough, survey.thorough, survey.note)
-                one = _type_source(source, settings, changes[name], thorough, engine)
-                one = _finish(one, place, earliest, timed, settings, engine, persons)
-                kept = engine.keep(one, f"typed/{place:03d}")
-                unread = _count_unread(kept)
-            _refuse_unread(source, kept, unread)
-            if survey.note:
-                notes["unreadable time"] = survey.note
-        tables.append(kept)
+        readings = [None] if survey is None else [survey.quick, survey.thorough]
+        for reading in dict.fromkeys(readings):
+            rows = _type_source(source, settings, changes[name], reading, engine)
+            rows = _finish(rows, number, settings, engine, identities)
+            typed = engine.keep(rows, f"typed/{number:03d}")
+            n_unread = 0 if reading is None else int(_unread(typed).count().execute())
+            if n_unread == 0:
+                break
+        _refuse_unread(source, typed, n_unread)
+        time_note = (survey.note if survey is not None else "") or time_note
+        tables.append(typed)
     rows = tables[0] if len(tables) == 1 else ibis.union(*tables)
     return TypedEvents(
         rows, sum(source.n_rows for source in raw.sources.values()), timed,
         any(EVENT_ID in source.columns for source in raw.sources.values()),
         any(source.cancelled is not None for source in settings.sources.values()),
-        any(ORDER in source.columns for source in raw.sources.values()), notes,
+        any(ORDER in source.columns for source in raw.sources.values()), time_note,
     )  # fmt: skip
 
 
@@ -176,62 +165,78 @@ def _action_changes(raw: RawTables) -> dict[str, dict[str, tuple[str, bool]]]:
 
 def _type_source(
     source: RawTable, settings: Settings, changes: dict[str, tuple[str, bool]],
-    survey: TimeSurvey | None, engine: TableEngine,
+    reading: Reading | None, engine: TableEngine,
 ) -> Table:  # fmt: skip
-    """Ids, action, moment, numbers of one source, not yet judged."""
+    """Ids, action, time and numbers of one source, not yet judged."""
     given = source.settings
     if not isinstance(given, Source):
         raise TypeError(f"{source.name} is no source of events")
     rows = source.rows
-    if survey is not None:
-        rows = add_microseconds(rows, source.columns[EVENT_TIME], "_t", survey.quick, engine)
+    if reading is not None:
+        rows = add_microseconds(rows, source.columns[EVENT_TIME], "_t", reading, engine)
         if RECEIVED_TIME in source.columns:
             rows = _add_received(rows, source, settings, engine)
     else:
         rows = rows.mutate(_t=ibis.null("int64"))
-
-    def own(word: str) -> Column | None:
-        return rows[source.columns[word]] if word in source.columns else None
-
-    user, user_mended = _identifier(source, USER_ID, own(USER_ID))
-    item, item_mended = _identifier(source, ITEM_ID, own(ITEM_ID))
-    identifier = own(EVENT_ID)
-    order = own(ORDER)
-    word = own(ACTION)
-    if word is None:
-        action, respelt = ibis.literal(given.action), ibis.literal(False)
-    else:
-        action = id_text(word)
-        mended = [old for old, (_, spelt) in changes.items() if spelt]
-        respelt = action.isin(mended).fill_null(False) if mended else ibis.literal(False)
-        action = respelled(action, {old: new for old, (new, _) in changes.items()})
-        if given.action is not None:
-            action = action.fill_null(given.action)
-    cancels = ibis.literal(False)
-    if given.cancelled is not None:
-        text = rows[given.cancelled.column].cast("string").strip()
-        cancels = text.startswith(given.cancelled.starts_with).fill_null(False)
-    named = own(SOURCE)
-    broken = rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False)
-    price, count = own(PRICE), own(COUNT)
-    number = number_of(count) if count is not None else ibis.literal(1.0)
-    number = number.fill_null(1.0)
-    amount, unread = _amount(own(VALUE), price, number, given.value_unit)
+    own = {word: rows[name] for word, name in source.columns.items()}
     return rows.select(
         *[rows[name] for name in (ROW, "_t", "_received") if name in rows.columns],
+        **_ids(source, own), **_action(given, own.get(ACTION), changes), **_money(given, own),
         **{
-            USER_ID: user, ITEM_ID: item, ACTION: action, COUNT: number,
-            EVENT_ID: ibis.null("string") if identifier is None else id_text(identifier),
-            SOURCE: ibis.literal(source.name) if named is None
-            else trimmed(named).fill_null(source.name),
-            ORDER: ibis.null("int64") if order is None else _whole(number_of(order)),
-            "_amount": amount,
-            "_price": ibis.null("float64") if price is None else number_of(price),
-            "_cancels": cancels, "_broken": broken,
-            "_mended_user": user_mended, "_mended_item": item_mended,
-            "_mended_action": respelt, "_mended_value": unread,
+            SOURCE: trimmed(own[SOURCE]).fill_null(source.name) if SOURCE in own
+            else ibis.literal(source.name),
+            ORDER: _whole(number_of(own[ORDER])) if ORDER in own else ibis.null("int64"),
+            "_cancels": _cancels(rows, given),
+            "_broken": rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False),
         },
     ).view()  # fmt: skip
+
+
+def _ids(source: RawTable, own: dict[str, Column]) -> dict[str, Column]:
+    """Ids of user, item and event as text."""
+    user, user_mended = _identifier(source, USER_ID, own.get(USER_ID))
+    item, item_mended = _identifier(source, ITEM_ID, own.get(ITEM_ID))
+    return {
+        USER_ID: user, ITEM_ID: item,
+        EVENT_ID: id_text(own[EVENT_ID]) if EVENT_ID in own else ibis.null("string"),
+        "_mended_user": user_mended, "_mended_item": item_mended,
+    }  # fmt: skip
+
+
+def _action(
+    given: Source, column: Column | None, changes: dict[str, tuple[str, bool]]
+) -> dict[str, Column]:
+    """The action, and whether its spelling was mended."""
+    if column is None:
+        return {ACTION: ibis.literal(given.action), "_mended_action": ibis.literal(False)}
+    action = id_text(column)
+    mended = [old for old, (_, spelt) in changes.items() if spelt]
+    respelt = action.isin(mended).fill_null(False) if mended else ibis.literal(False)
+    action = respelled(action, {old: new for old, (new, _) in changes.items()})
+    if given.action is not None:
+        action = action.fill_null(given.action)
+    return {ACTION: action, "_mended_action": respelt}
+
+
+def _money(given: Source, own: dict[str, Column]) -> dict[str, Column]:
+    """Count, price and amount as doubles, the latter in units of the currency."""
+    price, count = own.get(PRICE), own.get(COUNT)
+    number = number_of(count) if count is not None else ibis.literal(1.0)
+    number = number.fill_null(1.0)
+    amount, unread = _amount(own.get(VALUE), price, number, given.value_unit)
+    return {
+        COUNT: number, "_amount": amount,
+        "_price": ibis.null("float64") if price is None else number_of(price),
+        "_mended_value": unread,
+    }  # fmt: skip
+
+
+def _cancels(rows: Table, given: Source) -> Column:
+    """Whether a row cancels an earlier one."""
+    if given.cancelled is None:
+        return ibis.literal(False)
+    text = rows[given.cancelled.column].cast("string").strip()
+    return text.startswith(given.cancelled.starts_with).fill_null(False)
 
 
 def _whole(number: Column) -> Column:
@@ -282,12 +287,12 @@ def _amount(
 
 
 def _finish(
-    rows: Table, place: int, earliest: int, timed: bool, settings: Settings, engine: TableEngine,
-    persons: Persons | None,
+    rows: Table, number: int, settings: Settings, engine: TableEngine,
+    identities: Identities | None,
 ) -> Table:  # fmt: skip
-    """Persons, clocks, money, and the rules that see one row alone."""
+    """Identities, clocks, money, and which values are impossible by themselves."""
     rules = settings.clean
-    rows = add_persons(rows, persons).view()
+    rows = unify_ids(rows, identities).view()
     rows = _mend_clock(rows, "_received" in rows.columns).view()
     refund = rows[ACTION].isin(rules.refund_actions).fill_null(False)
     finite = (rows["_amount"].abs() <= _LARGEST).fill_null(True)
@@ -306,24 +311,14 @@ def _finish(
         size = refund.ifelse(-amount, amount)
         outside = ((size < low) | (size > high)).fill_null(False)
         impossible = impossible | (outside & ~rows["_cancels"])
-    unread = rows["_t"].isnull() if timed else ibis.literal(False)
-    early = (rows["_t"] < earliest).fill_null(False)
-    code = ibis.cases(
-        (rows["_broken"], CODE["broken row"]),
-        (rows[USER_ID].isnull(), CODE["no user id"]),
-        (unread, CODE["unreadable time"]),
-        (rows[ACTION].isnull(), CODE["no action"]),
-        (early, CODE["before earliest"]),
-        else_=ibis.null("int64"),
-    ).cast("int64")
     micro = (finite.ifelse(amount, ibis.null("float64")) * float(MICRO_UNITS) + 0.5).floor()
     rows = rows.select(
-        (rows[ROW] + (place << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
-        EVENT_ID, SOURCE, ORDER, "_cancels", "_mended_user", "_mended_item", "_mended_action",
-        "_mended_value", "_mended_clock",
+        (rows[ROW] + (number << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
+        EVENT_ID, SOURCE, ORDER, "_cancels", "_broken", "_mended_user", "_mended_item",
+        "_mended_action", "_mended_value", "_mended_clock",
         **{
-            VALUE: micro.cast("int64"), "_code": code, "_impossible": impossible.fill_null(True),
-            "_mended_person": rows["_was"].notnull(), "_mended_sign": signed,
+            VALUE: micro.cast("int64"), "_impossible": impossible.fill_null(True),
+            "_mended_identity": rows["_was"].notnull(), "_mended_sign": signed,
         },
     ).view()  # fmt: skip
     same = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
@@ -358,21 +353,22 @@ def _mend_clock(rows: Table, received: bool) -> Table:
     return rows.mutate(_t=moment, _mended_clock=(moment != rows["_t"]).fill_null(False))
 
 
-def _count_unread(kept: Table) -> int:
-    return int(kept.filter(kept["_t"].isnull() & (kept["_code"] != 0)).count().execute())
+def _unread(typed: Table) -> Table:
+    """Whole rows whose time could not be read."""
+    return typed.filter(typed["_t"].isnull() & ~typed["_broken"])
 
 
-def _refuse_unread(source: RawTable, kept: Table, unread: int) -> None:
-    """More than half unreadable is a wrong setting, not dirt."""
-    if unread * 2 <= source.n_rows:
+def _refuse_unread(source: RawTable, typed: Table, n_unread: int) -> None:
+    """Raise SourceError if more than half cannot be read: that is a wrong setting, not dirt."""
+    if n_unread * 2 <= source.n_rows:
         return
     name = source.columns[EVENT_TIME]
-    lost = kept.filter(kept["_t"].isnull() & (kept["_code"] != 0)).aggregate(row=kept[ROW].min())
+    lost = _unread(typed).aggregate(row=ibis._[ROW].min())
     row = int(lost.to_pyarrow()["row"][0].as_py()) & ((1 << SOURCE_SHIFT) - 1)
     example = source.rows.filter(source.rows[ROW] == row).select(found=source.rows[name])
     value = example.to_pyarrow()["found"][0].as_py()
     raise SourceError(
-        f"{source.place(row)}, column {name!r}: time {value!r} cannot be read, as {unread:,} of "
-        f"{source.n_rows:,} rows; name the way it is written, for example "
+        f"{source.place(row)}, column {name!r}: time {value!r} cannot be read; {n_unread:,} of "
+        f"{source.n_rows:,} rows are like it; give the format, for example "
         f'time_format = "%d.%m.%Y %H:%M" in [sources.{source.name}]'
     )

@@ -1,7 +1,7 @@
-"""The rules that see more than one row: duplicates, cancellations, bots.
+"""Duplicates: rows that repeat what an earlier row said.
 
-Each gives a small table of the rows it takes, `_row` and `_code`. Candidates are found by
-hash aggregates over narrow columns; only they are sorted and compared whole.
+Candidates are found by hash aggregates over narrow columns; only they are sorted and compared
+whole.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ibis.expr.types import BooleanValue, Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
 from propense.settings import Clean, seconds
-from propense.tables.cleaning.typed_events import CODE, SOURCE_SHIFT, TypedEvents
+from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.live import message_key
 from propense.tables.sources.reading import RawTables
@@ -31,14 +31,14 @@ def without(rows: Table, taken: Table | None) -> Table:
 
 def find_duplicates(
     alive: Table, events: TypedEvents, raw: RawTables, rules: Clean, engine: TableEngine
-) -> Table:
-    """Rows that say again what an earlier row said.
+) -> Table | None:
+    """Rows that repeat an earlier row, by the rules "duplicate" and "near duplicate".
 
-    Of rows with one event_id (in one source) the earliest stays; of a live row and a
-    row of a log with one event_id, customer and item, or alike in everything but the id to
-    the same moment, the log's; of rows equal in every column of their file the first; of rows
-    without event_id that are equal in user, item, action, value, count and source, those
-    closer than the window to the one before go.
+    Among rows with one event_id in one source, the earliest stays. If a live row and a row of a
+    log share event_id, customer and item, or are equal in all but the id, time included, the
+    log's stays. Among rows equal in every column of their file, the first stays. Rows without
+    event_id that are equal in user, item, action, value, count and source go if they are closer
+    than the window to the one before.
     Without times and without a column of order a repeated row is a repeated event.
     """
     window = seconds(rules.duplicate_window) * MICROS_PER_SECOND
@@ -61,12 +61,13 @@ def find_duplicates(
         if events.timed:
             found.append(_near(candidates, window, rules.exact_duplicates == "keep"))
     if not found:
-        return alive.filter(ibis.literal(False)).select(_row=alive[ROW], _code=alive["_code"])
+        return None
     return engine.keep(found[0] if len(found) == 1 else ibis.union(*found), "duplicates")
 
 
-def _coded(rows: Table, rule: str) -> Table:
-    return rows.select(_row=rows[ROW], _code=ibis.literal(CODE[rule], type="int64"))
+def labelled(rows: Table, rule: str) -> Table:
+    """The rows that a rule takes: `_row`, and the rule's name in `_rule`."""
+    return rows.select(_row=rows[ROW], _rule=ibis.literal(rule))
 
 
 def _same_event_id(alive: Table, engine: TableEngine) -> Table:
@@ -80,7 +81,7 @@ def _same_event_id(alive: Table, engine: TableEngine) -> Table:
             group_by=[rows[SOURCE], rows[EVENT_ID]], order_by=[rows["_t"], rows[ROW]]
         )
     ).select(ROW, "_rank")
-    return engine.keep(_coded(ranked.filter(ranked["_rank"] > 0), "duplicate"), "same_event_id")
+    return engine.keep(labelled(ranked.filter(ranked["_rank"] > 0), "duplicate"), "same_event_id")
 
 
 def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
@@ -111,7 +112,7 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
         live.semi_join(logged, [EVENT_ID, USER_ID, "_item"]),
         live.semi_join(logged, ["_message", USER_ID, "_item"]),
     ]
-    rows = ibis.union(*[_coded(one, "duplicate") for one in found], distinct=True)
+    rows = ibis.union(*[labelled(one, "duplicate") for one in found], distinct=True)
     return engine.keep(rows, "logged_and_live")
 
 
@@ -127,7 +128,7 @@ def _brought_along(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
     live, logged = rows.filter(rows["_live"]).view(), rows.filter(~rows["_live"]).view()
     same = ["_t", USER_ID, ACTION, SOURCE, "_item", "_value", "_count"]
     found = live.semi_join(logged, same)
-    return engine.keep(_coded(found, "duplicate"), "brought_along")
+    return engine.keep(labelled(found, "duplicate"), "brought_along")
 
 
 def _is_live(rows: Table, raw: RawTables) -> BooleanValue:
@@ -169,7 +170,7 @@ def _same_columns(candidates: Table, raw: RawTables, engine: TableEngine) -> Tab
         ranked = rows.mutate(
             _rank=ibis.row_number().over(group_by=[rows[name] for name in own], order_by=rows[ROW])
         ).select(ROW, "_rank")
-        found.append(_coded(ranked.filter(ranked["_rank"] > 0), "duplicate"))
+        found.append(labelled(ranked.filter(ranked["_rank"] > 0), "duplicate"))
     rows = found[0] if len(found) == 1 else ibis.union(*found)
     return engine.keep(rows, "same_columns")
 
@@ -189,73 +190,4 @@ def _near(candidates: Table, window: int, keep_equal: bool) -> Table:
     )
     gaps = rows.mutate(_gap=rows["_t"] - before).select(ROW, "_gap")
     close = (gaps["_gap"] <= window) & ((gaps["_gap"] > 0) if keep_equal else True)
-    return _coded(gaps.filter(close), "near duplicate")
-
-
-def net_cancellations(alive: Table, engine: TableEngine) -> Table:
-    """Cancellation rows, and the earlier rows that they cancel.
-
-    A cancellation takes back the latest earlier row of the same user, item and quantity
-    (count, where it is not 1, else value) that no other cancellation has taken back: as
-    brackets match. Both are set aside; a cancellation without such a row goes alone.
-
-    Along a group's time the level is the number of open rows; a cancellation at level 0 has
-    nothing to take back. On one level rows and cancellations take turns, so a row is
-    cancelled if a cancellation follows it on its level.
-    """
-    keyed = alive.mutate(
-        _item=alive[ITEM_ID].fill_null(""), _size=alive[COUNT].abs(),
-        _money=(alive[COUNT].abs() == 1.0).ifelse(alive[VALUE].abs().fill_null(0), 0),
-    ).view()  # fmt: skip
-    group = [USER_ID, "_item", "_size", "_money"]
-    cancelling = keyed.filter(keyed["_cancels"])
-    groups = cancelling.select(*group).distinct()
-    rows = keyed.semi_join(groups, group)
-    rows = rows.filter(rows["_cancels"] | (rows[COUNT] > 0))
-    rows = rows.mutate(_step=rows["_cancels"].ifelse(-1, 1)).select(
-        ROW, "_t", ORDER, "_cancels", "_step", *group
-    )  # fmt: skip
-    rows = engine.keep(rows, "cancellations")
-    in_time = [rows["_t"], rows[ORDER], rows["_cancels"], rows[ROW]]
-    so_far = ibis.window(
-        group_by=[rows[name] for name in group], order_by=in_time, preceding=None, following=0
-    )
-    rows = rows.mutate(_sum=rows["_step"].sum().over(so_far)).view()
-    in_time = [rows["_t"], rows[ORDER], rows["_cancels"], rows[ROW]]
-    so_far = ibis.window(
-        group_by=[rows[name] for name in group], order_by=in_time, preceding=None, following=0
-    )
-    rows = rows.mutate(_low=rows["_sum"].min().over(so_far)).view()
-    low = ibis.least(rows["_low"], 0)
-    alone = rows["_cancels"] & (rows["_sum"] < 0) & (rows["_sum"] == rows["_low"])
-    level = rows["_sum"] - low
-    rows = rows.mutate(_alone=alone, _level=rows["_cancels"].ifelse(level + 1, level)).view()
-    rows = rows.filter(~rows["_alone"])
-    following = (
-        rows["_cancels"]
-        .lead()
-        .over(
-            group_by=[rows[name] for name in [*group, "_level"]],
-            order_by=[rows["_t"], rows[ORDER], rows["_cancels"], rows[ROW]],
-        )
-    )
-    ended = rows.mutate(_ended=following).view()
-    ended = ended.filter(~ended["_cancels"] & ended["_ended"].fill_null(False))
-    found = ibis.union(_coded(cancelling, "cancellation"), _coded(ended, "cancelled"))
-    return engine.keep(found, "cancelled")
-
-
-def find_bots(alive: Table, limit: int, engine: TableEngine) -> Table:
-    """Users with more than `limit` events on any one day (UTC), as `user_id`.
-
-    Only users with that many events at all are looked at by day.
-    """
-    per_user = alive.group_by(USER_ID).agg(_n=alive.count())
-    heavy = engine.keep(per_user.filter(per_user["_n"] > limit).select(USER_ID), "heavy_users")
-    if int(heavy.count().execute()) == 0:
-        return heavy
-    day = (alive["_t"] / float(MICROS_PER_DAY)).floor().cast("int64")
-    rows = alive.select(USER_ID, _day=day).semi_join(heavy, USER_ID)
-    per_day = rows.group_by(USER_ID, "_day").agg(_n=rows.count())
-    bots = per_day.filter(per_day["_n"] > limit).select(USER_ID).distinct()
-    return engine.keep(bots, "bots")
+    return labelled(gaps.filter(close), "near duplicate")

@@ -1,0 +1,189 @@
+"""The rules that set events aside, in the order in which they take a row.
+
+A rule is one record: its name, which rows it takes of those that earlier rules left, and what
+the account says about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from ibis.expr.types import BooleanValue, Table
+
+from propense.columns import ACTION, ITEM_ID, MICRO_UNITS, USER_ID, VALUE
+from propense.settings import Clean
+from propense.tables.cleaning.cancellations import net_cancellations
+from propense.tables.cleaning.duplicates import find_duplicates, labelled, without
+from propense.tables.cleaning.outliers import find_bots
+from propense.tables.cleaning.typed_events import TypedEvents
+from propense.tables.engine.engine import TableEngine
+from propense.tables.sources.reading import RawTables
+from propense.times import MICROS_PER_SECOND
+
+
+@dataclass(frozen=True)
+class ValueBounds:
+    """Bounds that the settings name or that were judged from the data."""
+
+    until: int | None = None
+    """Microseconds; later events are from the future."""
+    largest: int | None = None
+    """Micro-units; larger values are impossible."""
+
+
+@dataclass(frozen=True)
+class RuleContext:
+    """What rules know beside the rows."""
+
+    raw: RawTables
+    events: TypedEvents
+    clean: Clean
+    earliest: int
+    """Microseconds."""
+    items: Table | None
+    """The cleaned items' ids, if there is an items table."""
+    engine: TableEngine
+    bounds: ValueBounds
+
+
+def _no_note(_: RuleContext) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class EventRule:
+    """One cleaning rule; it takes rows by `condition` or by `find`.
+
+    A rule with neither has its rows found by the rule before it.
+    """
+
+    name: str
+    condition: Callable[[Table, RuleContext], BooleanValue | None] | None = None
+    """Whether a row alone is taken, never null; None if the rule does not apply."""
+    find: Callable[[Table, RuleContext], Table | None] | None = None
+    """The rows taken, as `_row` and `_rule`; None if the rule does not apply."""
+    note: Callable[[RuleContext], str] = _no_note
+
+    def apply(self, rows: Table, context: RuleContext) -> tuple[Table | None, Table]:
+        """The rows that the rule takes, as `_row` and `_rule`, and those that it leaves."""
+        if self.condition is not None:
+            fits = self.condition(rows, context)
+            if fits is None:
+                return None, rows
+            return labelled(rows.filter(fits), self.name), rows.filter(~fits)
+        taken = None if self.find is None else self.find(rows, context)
+        return taken, without(rows, taken)
+
+
+def take_rows(
+    rules: tuple[EventRule, ...], rows: Table, context: RuleContext
+) -> tuple[list[Table], Table]:
+    """Apply `rules` one after the other: the rows that each of them takes, and the rest."""
+    parts = []
+    for rule in rules:
+        taken, rows = rule.apply(rows, context)
+        if taken is not None:
+            parts.append(taken)
+    return parts, rows
+
+
+def _unreadable(rows: Table, context: RuleContext) -> BooleanValue | None:
+    return rows["_t"].isnull() if context.events.timed else None
+
+
+def _after(rows: Table, context: RuleContext) -> BooleanValue | None:
+    until = context.bounds.until
+    return None if until is None else (rows["_t"] > until).fill_null(False)
+
+
+def _after_note(context: RuleContext) -> str:
+    if context.bounds.until is None:
+        return ""
+    last = datetime.fromtimestamp(context.bounds.until // MICROS_PER_SECOND, UTC)
+    named = context.clean.until is not None
+    origin = "as set" if named else "the last plausible day of the data"
+    return f"after {last:%Y-%m-%d %H:%M:%S} UTC, {origin}"
+
+
+def _duplicates(rows: Table, context: RuleContext) -> Table | None:
+    return find_duplicates(rows, context.events, context.raw, context.clean, context.engine)
+
+
+def _cancellations(rows: Table, context: RuleContext) -> Table | None:
+    return net_cancellations(rows, context.engine) if context.events.has_cancelled else None
+
+
+def _impossible(rows: Table, context: RuleContext) -> BooleanValue:
+    wrong: BooleanValue = rows["_impossible"]
+    if context.bounds.largest is not None:
+        wrong = wrong | (rows[VALUE].abs() > context.bounds.largest).fill_null(False)
+    return wrong
+
+
+def _impossible_note(context: RuleContext) -> str:
+    if context.clean.value_range is not None:
+        low, high = context.clean.value_range
+        return f"outside {low:g} to {high:g}, as set"
+    if context.bounds.largest is not None:
+        return f"above {(context.bounds.largest + 1) // MICRO_UNITS:,}, far from all others"
+    return ""
+
+
+def _bots(rows: Table, context: RuleContext) -> Table | None:
+    if not context.events.timed:
+        return None
+    bots = find_bots(rows, context.clean.max_events_per_day, context.engine)
+    return labelled(rows.semi_join(bots, USER_ID), "bot")
+
+
+def _unknown_items(rows: Table, context: RuleContext) -> Table | None:
+    if context.items is None or context.clean.unknown_items == "keep":
+        return None
+    unknown = rows.filter(rows[ITEM_ID].notnull()).anti_join(context.items, ITEM_ID)
+    return labelled(unknown, "unknown item")
+
+
+ROW_RULES: Final = (
+    EventRule("broken row", lambda rows, _: rows["_broken"]),
+    EventRule("no user id", lambda rows, _: rows[USER_ID].isnull()),
+    EventRule(
+        "unreadable time", _unreadable,
+        note=lambda context: context.events.time_note,
+    ),
+    EventRule("no action", lambda rows, _: rows[ACTION].isnull()),
+    EventRule(
+        "before earliest", lambda rows, context: (rows["_t"] < context.earliest).fill_null(False),
+        note=lambda context: f"before {context.clean.earliest}",
+    ),
+)  # fmt: skip
+"""Rules that need no bounds: what they leave is what bounds are judged from."""
+EVENT_RULES: Final = (
+    *ROW_RULES,
+    EventRule("after until", _after, note=_after_note),
+    EventRule("duplicate", find=_duplicates),
+    EventRule(
+        "near duplicate",
+        note=lambda context: (
+            f"equal rows at most {context.clean.duplicate_window} after each other"
+        ),
+    ),
+    EventRule("cancellation", find=_cancellations),
+    EventRule(
+        "cancelled",
+        note=lambda _: (
+            "rows that a later cancellation of the same user, item and quantity took back"
+        ),
+    ),
+    EventRule("impossible value", _impossible, note=_impossible_note),
+    EventRule(
+        "bot", find=_bots,
+        note=lambda context: (
+            f"all events of users with more than {context.clean.max_events_per_day:,} on one day"
+        ),
+    ),
+    EventRule("unknown item", find=_unknown_items),
+)  # fmt: skip
+"""In the order in which they take a row."""
