@@ -94,7 +94,7 @@ def test_engines_write_the_same_files(
         run = RunFolder(tmp_path / name)
         write_clean(run, zone)
         plans[name] = split(run, settings, engine)
-        check_no_leak(run, plans[name], engine)
+        check_no_leak(run.parts, plans[name], engine)
         files[name] = {
             str(file.relative_to(run.parts)): pq.read_table(file)
             for file in sorted(run.parts.rglob("*.parquet"))

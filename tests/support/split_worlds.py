@@ -18,6 +18,8 @@ DAY = 86_400
 START = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 """A Monday."""
 
+VIEW = {"view": {"action": "view", "within": "7d"}}
+
 EVENT_SCHEMA = pa.schema([
     ("user_id", pa.string()), ("item_id", pa.string()), ("action", pa.string()),
     ("event_time", pa.timestamp("us")), ("value", pa.int64()), ("count", pa.float64()),
@@ -70,6 +72,11 @@ def write_clean(
 def settings_of(goals: dict[str, Any] | None = None, folder: str = ".", **more: Any) -> Settings:
     keys = {"sources": {"app": {"events": "app.csv"}}, "goals": goals or {}, **more}
     return parse_settings(keys, folder=folder)
+
+
+def visits(n_users: int = 8, days: int = 100) -> list[Event]:
+    """One view a day of each user."""
+    return [Event(f"u{u}", "view", day + u / 9) for u in range(n_users) for day in range(days)]
 
 
 def shards_of(run: RunFolder) -> list[dict[str, Any]]:

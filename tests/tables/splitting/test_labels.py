@@ -155,7 +155,7 @@ def test_every_row_is_what_the_reference_says(
             for row in labels_of(run)
         }  # fmt: skip
         assert found == expected
-        check_no_leak(run, plan, duck)
+        check_no_leak(run.parts, plan, duck)
         for part in plan.counts:
             rows = [row for row in expected.values() if row["part"] == part.part]
             users = {user for (user, _), row in expected.items() if row["part"] == part.part}
@@ -253,7 +253,7 @@ def test_by_user_every_window_ends_by_the_data_and_parts_are_whole(
     users = pa.table({"user_id": [f"u{u}" for u in range(40)] + ["silent"]})
     run = write_clean(tmp_path, steady(users=40), users)
     plan = split(run, settings_of(PAY, split={"by": "user", "fractions": [0.5, 0.25, 0.25]}), duck)
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     rows = labels_of(run)
     assert plan.end is not None
     assert max(seconds_of(row["as_of"]) or 0 for row in rows) <= plan.end - 7 * DAY

@@ -14,20 +14,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from propense.encoding.dataset import read_plan
 from propense.encoding.folds import assign_parts
 from propense.errors import LeakError, PropenseError, SettingsError, SourceError, SplitError
 from propense.schemas import PARTS, RunFolder
 from propense.tables.engine.engine import TableEngine, connect
-from propense.tables.splitting.split import read_plan, split
+from propense.tables.splitting.split import split
 from propense.tables.splitting.split_checks import check_no_leak
 from support.split_worlds import (
     DAY,
     START,
+    VIEW,
     Event,
     labels_of,
     seconds_of,
     settings_of,
     shards_of,
+    visits,
     write_clean,
 )  # fmt: skip
 
@@ -71,7 +74,7 @@ def test_a_plain_table_is_divided_by_user(tmp_path: Path, duck: TableEngine) -> 
     plan = split(run, plain_settings(seed=7), duck)
     assert (plan.by, plan.timed, plan.end) == ("user", False, None)
     assert plan.goals[0].sentence == "\"Churn\" is 'Yes'"
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     users, labels = users_of(run), labels_of(run)
     assert "Churn" not in users[0]
     ids = [user["user_id"] for user in users]
@@ -91,7 +94,7 @@ def test_a_plain_table_is_divided_by_user(tmp_path: Path, duck: TableEngine) -> 
 def test_folds_are_stratified_by_the_label(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, users=customers())
     plan = split(run, plain_settings(folds=5), duck)
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     labels = labels_of(run)
     assert {row["part"] for row in labels} == {None}
     positives = Counter(row["fold"] for row in labels if row["churn"] == 1)
@@ -120,7 +123,7 @@ def test_listed_groups_make_the_parts_and_seen_people_are_left_out_of_test(
     run = write_clean(tmp_path, users=customers())
     keys = {"group": "course", "validation": ["course 7", "course 8"], "test": ["course 9"]}
     plan = split(run, plain_settings(**keys, disjoint_on="person"), duck)
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     users = users_of(run)
     learned = {user["person"] for user in users if user["part"] in ("train", "validation")}
     tested = [user for user in users if user["part"] == "test"]
@@ -161,7 +164,7 @@ def test_customers_without_a_group_are_dealt_one_by_one(tmp_path: Path, duck: Ta
 def test_folds_of_groups_hold_equally_many_whole_groups(tmp_path: Path, duck: TableEngine) -> None:
     run = write_clean(tmp_path, users=customers())
     plan = split(run, plain_settings(group="course", folds=5), duck)
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     folds: dict[str, set[int]] = {}
     for user in users_of(run):
         folds.setdefault(user["course"], set()).add(user["fold"])
@@ -200,7 +203,7 @@ def test_labels_of_a_file_with_moments_are_cut_by_time(tmp_path: Path, duck: Tab
     run = labelled_world(tmp_path, list(range(3, 99, 2)))
     goals = {"left": {**LABEL_FILE, "as_of": "day", "within": "5d"}}
     plan = split(run, settings_of(goals, split={"fractions": EVEN}, folder=str(tmp_path)), duck)
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     assert plan.by == "time"
     assert plan.validation_from is not None
     assert plan.test_from is not None
@@ -234,7 +237,7 @@ def test_labels_of_one_moment_are_divided_by_user_beside_questions(
     plan = split(
         run, settings_of(goals, split={"by": "user", "fractions": EVEN}, folder=str(tmp_path)), duck
     )
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     rows = labels_of(run)
     asked = [row for row in rows if row["left"] is not None]
     assert {seconds_of(row["as_of"]) for row in asked} == {START + 42 * DAY}
@@ -268,12 +271,7 @@ def test_contradicting_labels_name_the_customer(tmp_path: Path, duck: TableEngin
         split(run, settings_of(goals, **keys), duck)
 
 
-def visits(n_users: int = 8, days: int = 100) -> list[Event]:
-    return [Event(f"u{u}", "view", day + u / 9) for u in range(n_users) for day in range(days)]
-
-
 PAY = {"pay": {"action": "pay", "within": "7d"}}
-VIEW = {"view": {"action": "view", "within": "7d"}}
 
 BAD: list[tuple[Any, type[PropenseError], str]] = [
     ({"goals": {"pay": {"action": "veiw", "within": "7d"}}}, SettingsError,
@@ -387,67 +385,3 @@ def test_times_too_coarse_to_leave_one_out_are_told(tmp_path: Path, duck: TableE
         told.append([note for note in notes if "share their time" in note])
     assert told[0] == [] and told[1] == told[2]
     assert told[1][0].startswith("30 of 40 customers") and "leave event_time out" in told[1][0]
-
-
-def rewrite_labels(run: RunFolder, change: Any) -> None:
-    file = run.parts / "labels.parquet"
-    table = pq.read_table(file)
-    rows = table.to_pylist()
-    change(rows)
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), file)
-
-
-def test_a_leak_in_the_files_is_found_with_its_row(tmp_path: Path, duck: TableEngine) -> None:
-    settings = settings_of(VIEW)
-
-    def late_label(rows: list[dict[str, Any]]) -> None:
-        row = max((row for row in rows if row["part"] == "train"), key=lambda row: row["as_of"])
-        row["as_of"] += np.timedelta64(1, "D").astype(object)
-
-    def wrong_part(rows: list[dict[str, Any]]) -> None:
-        next(row for row in rows if row["part"] == "train")["part"] = "test"
-
-    def no_part(rows: list[dict[str, Any]]) -> None:
-        rows[5]["part"] = None
-
-    def twice(rows: list[dict[str, Any]]) -> None:
-        rows.append(rows[3])
-
-    for name, change, message in (
-        ("late", late_label, r"user 'u\d' as of .* is in train.*'view' looks beyond"),
-        ("wrong", wrong_part, r"user 'u\d' as of .* is in test, which opens at"),
-        ("none", no_part, "is in no part"),
-        ("twice", twice, "has two rows at one moment"),
-    ):
-        run = write_clean(tmp_path / name, visits())
-        plan = split(run, settings, duck)
-        check_no_leak(run, plan, duck)
-        rewrite_labels(run, change)
-        with pytest.raises(LeakError, match=message):
-            check_no_leak(run, plan, duck)
-
-
-def test_a_customer_in_two_parts_is_found(tmp_path: Path, duck: TableEngine) -> None:
-    settings = settings_of(VIEW, split={"by": "user", "fractions": EVEN})
-
-    def move_one(rows: list[dict[str, Any]]) -> None:
-        rows[0]["part"] = "test" if rows[0]["part"] != "test" else "train"
-
-    def move_all(rows: list[dict[str, Any]]) -> None:
-        for row in rows:
-            row["part"] = "test"
-
-    def beyond(rows: list[dict[str, Any]]) -> None:
-        rows[0]["as_of"] += np.timedelta64(500, "D").astype(object)
-
-    for name, change, message in (
-        ("one", move_one, r"user 'u\d+' is in more than one part"),
-        ("all", move_all, r"user 'u\d+' as of .* has another part than users.parquet"),
-        ("beyond", beyond, r"user 'u\d+' .*looks beyond the last event"),
-    ):
-        run = write_clean(tmp_path / name, visits(n_users=20))
-        plan = split(run, settings, duck)
-        check_no_leak(run, plan, duck)
-        rewrite_labels(run, change)
-        with pytest.raises(LeakError, match=message):
-            check_no_leak(run, plan, duck)

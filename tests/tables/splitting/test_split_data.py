@@ -58,7 +58,7 @@ def test_drop_out_of_courses_in_folds(tmp_path: Path, duck: TableEngine, data_fo
         {"sources": {"log": {"events": "x"}}, "goals": {"drop_out": goal}, "split": {"folds": 5}}
     )
     plan = split(run, settings, duck)
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     with gzip.open(folder / "truth_train.csv.gz", "rt") as file:
         truth = {row["enrollment_id"]: float(row["label"]) for row in csv.DictReader(file)}
     labels = pq.read_table(run.parts / "labels.parquet")
@@ -80,7 +80,7 @@ def test_churn_of_a_plain_table(tmp_path: Path, duck: TableEngine, data_folder: 
     pq.write_table(table.rename_columns(names), run.clean / "users.parquet")
     settings = parse_settings({"users": {"path": "x"}, "goals": {"churn": {"column": "Churn"}}})
     plan = split(run, settings, duck)
-    check_no_leak(run, plan, duck)
+    check_no_leak(run.parts, plan, duck)
     assert sum(count.users for count in plan.counts) == 7043
     assert sum(count.positives["churn"] for count in plan.counts) == 1869
     shares = [count.users / 7043 for count in plan.counts]

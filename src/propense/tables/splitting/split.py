@@ -23,6 +23,7 @@ from propense.tables.splitting.cuts import Cuts, cut_time, whole_grid
 from propense.tables.splitting.goals import Goals, label_columns_of, read_goals
 from propense.tables.splitting.labelled_rows import Labeller, Tally, labels_schema, labels_table
 from propense.tables.splitting.shards import Partitions, Shard, partition, read_shard
+from propense.tables.splitting.split_checks import check_no_leak
 from propense.times import MICROS_PER_SECOND
 
 By = Literal["time", "user", "group", "leave_one_out"]
@@ -49,12 +50,15 @@ class Scheme:
 def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
     """Divide the clean data and label its customers; writes `run.parts` whole or not at all.
 
+    The written files are read again and checked before they count.
+
     Counts in the plan: events of a part are those whose own time (or whose customer) falls
-    in it; users those dealt to it, in a split by time those with a row, or without goals with
+    in it; users those assigned to it, in a split by time those with a row, or without goals with
     an event. Leave-one-out keeps all events of customers with fewer than three in train.
 
-    Raises SettingsError for a goal, action or column the data does not know; SplitError where
-    the parts, horizons or labels cannot be made; LeakError where a label is a feature.
+    Raises SettingsError for a goal, action or column that the data does not have; SplitError if
+    parts, horizons or labels cannot be made; LeakError if a label is a feature, or if a part
+    would know another's future.
     """
     with new_folder(run.parts, replace=True) as unfinished:
         partitions = partition(engine, run.clean, unfinished / "partitions")
@@ -63,16 +67,8 @@ def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
         shutil.rmtree(unfinished / "partitions")
         file = unfinished / "split.json"
         file.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2))
+        check_no_leak(unfinished, plan, engine)
     return plan
-
-
-def read_plan(run: RunFolder) -> SplitPlan:
-    """The plan of a finished split. Raises SplitError if there is none."""
-    file = run.parts / "split.json"
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=SplitPlan)
-    except (FileNotFoundError, msgspec.DecodeError) as error:
-        raise SplitError(f"{str(file)!r} is no split plan ({error}); run split again") from error
 
 
 def _scheme(settings: Settings, partitions: Partitions) -> Scheme:

@@ -3,51 +3,80 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from propense.columns import AS_OF, FOLD, PART, USER_ID
+from propense.columns import AS_OF, EVENT_TIME, FOLD, PART, USER_ID
 from propense.errors import LeakError
-from propense.schemas import PARTS, RunFolder, SplitPlan
+from propense.schemas import PARTS, SplitPlan
 from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.cuts import written
+from propense.times import MICROS_PER_SECOND
 
 Faults = list[tuple[Any, str]]
-"""Conditions on a row that must never hold, and what to say of it."""
+"""Conditions on a row that must never hold, and what the message says about it."""
 
 
-def check_no_leak(run: RunFolder, plan: SplitPlan, engine: TableEngine) -> None:
-    """Check parts/ against its plan.
+def check_no_leak(parts: Path, plan: SplitPlan, engine: TableEngine) -> None:
+    """Check the written files of a split against its plan.
 
-    By time: every row lies in its part's span, and no known label's window reaches beyond
-    its end. Without a cut in time, no window of events reaches beyond the last event. By user
-    or group: no customer has rows in two parts or folds, nor in another than users.parquet says.
-    Every customer and moment is one row.
+    Labels: in a split by time every row lies in its part's span, and the window of a known label
+    ends before the part does. In other splits no window of events ends after the last event. In
+    a split by user or group no customer has rows in two parts or folds, nor in another part than
+    users.parquet says. Every customer and as-of time is one row.
+
+    Events: those of a customer are in order of time, on which every "before as_of" relies, and
+    none is later than the plan's last one.
 
     Raises LeakError with the first row that is wrong, by user_id and as_of.
     """
-    labels = engine.read_parquet(run.parts / "labels.parquet")
+    check_events(parts / "shards", plan)
+    labels = engine.read_parquet(parts / "labels.parquet")
     faults = _beyond_cuts(labels, plan) if plan.by == "time" else _beyond_end(labels, plan)
     _raise_first(labels, faults)
     if plan.by != "time":
         each = labels.group_by(USER_ID).agg(
-            parts=labels[PART].nunique(), folds=labels[FOLD].nunique()
+            n_parts=labels[PART].nunique(), n_folds=labels[FOLD].nunique()
         )
-        _raise_first(each, [(each.parts > 1, "is in more than one part"),
-                            (each.folds > 1, "is in more than one fold")])  # fmt: skip
+        _raise_first(each, [(each.n_parts > 1, "is in more than one part"),
+                            (each.n_folds > 1, "is in more than one fold")])  # fmt: skip
     if plan.by in ("user", "group"):
-        users = engine.read_parquet(run.parts / "users.parquet")
-        assigned = users.select(USER_ID, dealt_part=users[PART], dealt_fold=users[FOLD])
+        users = engine.read_parquet(parts / "users.parquet")
+        assigned = users.select(USER_ID, assigned_part=users[PART], assigned_fold=users[FOLD])
         both = labels.left_join(assigned, USER_ID)
         others = [
-            (~both[column].identical_to(both[f"dealt_{column}"]),
+            (~both[column].identical_to(both[f"assigned_{column}"]),
              f"has another {column} than users.parquet says")
             for column in (PART, FOLD)
         ]  # fmt: skip
         _raise_first(both, others)
     same = labels.group_by(USER_ID, AS_OF).agg(rows=ibis._.count())
-    _raise_first(same, [(same.rows > 1, "has two rows at one moment")])
+    _raise_first(same, [(same.rows > 1, "has two rows of one as-of time")])
+
+
+def check_events(shards: Path, plan: SplitPlan) -> None:
+    """Raise LeakError if a customer's events are out of order, or after the plan's last one."""
+    if not plan.timed:
+        return
+    for file in sorted(shards.glob("*.parquet")):
+        with pq.ParquetFile(file) as opened:
+            table = opened.read(columns=[USER_ID, f"events.list.element.{EVENT_TIME}"])
+        events = table["events"].combine_chunks()
+        times = events.flatten().field(EVENT_TIME).cast(pa.int64()).to_numpy()
+        owner = np.repeat(np.arange(len(events)), np.diff(events.offsets.to_numpy()))
+        wrong = np.flatnonzero((np.diff(times) < 0) & (np.diff(owner) == 0)) + 1
+        what = "are not in order of time"
+        if not len(wrong) and plan.end is not None:
+            wrong = np.flatnonzero(times >= (plan.end + 1) * MICROS_PER_SECOND)
+            what = f"go beyond the last event, {written(plan.end)}"
+        if len(wrong):
+            user = table[USER_ID][int(owner[wrong[0]])].as_py()
+            raise LeakError(f"{file.name}: events of user {user!r} {what}; run split again")
 
 
 def _beyond_cuts(labels: Any, plan: SplitPlan) -> Faults:
@@ -101,6 +130,6 @@ def _raise_first(table: Any, faults: Faults) -> None:
         raise LeakError(f"labels.parquet: user {rows[0][USER_ID]!r}{at} {what}; run split again")
 
 
-def _timestamp(moment_seconds: int) -> Any:
-    naive = dt.datetime.fromtimestamp(moment_seconds, dt.UTC).replace(tzinfo=None)
+def _timestamp(seconds: int) -> Any:
+    naive = dt.datetime.fromtimestamp(seconds, dt.UTC).replace(tzinfo=None)
     return ibis.timestamp(naive.isoformat(sep=" "))
