@@ -1,6 +1,6 @@
-"""Write the pages that are made from code: docs/settings.md and docs/cli.md.
+"""Generate docs/settings.md and docs/cli.md from the code.
 
-`make docs` runs it; a test fails while a committed page differs from what it would write.
+`make docs` runs it; a test fails if a committed page differs from the generated one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MADE = "<!-- Made by tools/make_docs.py; change the code it is made from, not th
 
 
 def settings_page() -> str:
-    """Every key of a propense.toml: its type, default and meaning, from the records themselves."""
+    """Type, default and meaning of every key of a propense.toml, from the settings records."""
     lines = [
         "# Settings", "", MADE,
         "A `propense.toml` has the keys below; every key has a sensible default, and an",
@@ -59,7 +59,7 @@ def sections() -> list[tuple[list[str], type]]:
 
 
 def _record_of(kind: Any) -> tuple[type | None, bool]:
-    """The record that a field holds, if it does, and whether under names of one's own."""
+    """The record that a field contains, or None, and whether users choose the names."""
     if isinstance(kind, kinds.StructType):
         return kind.cls, False
     if isinstance(kind, kinds.DictType):
@@ -86,7 +86,7 @@ def _table(record: type, top: bool = False) -> list[str]:
 
 
 def field_meanings(record: type) -> dict[str, str]:
-    """The text below each field of a record in the source, in one line."""
+    """The docstring below each field of a record, in one line."""
     found: dict[str, str] = {}
     for ancestor in reversed(record.__mro__):
         if not ancestor.__module__.startswith("propense.settings."):
@@ -122,17 +122,17 @@ def words(kind: Any) -> str:
     if isinstance(kind, kinds.UnionType):
         options = [one for one in kind.types if not isinstance(one, kinds.NoneType)]
         return " or ".join(words(one) for one in options)
-    raise TypeError(f"settings hold {kind!r}, for which there is no word yet")
+    raise TypeError(f"settings contain {kind!r}, which has no description yet")
 
 
 def _in_order(values: tuple[Any, ...]) -> list[Any]:
-    """msgspec sorts the values of a Literal: "auto" first, the rest as it is."""
+    """The values of a Literal in msgspec's order, but "auto" first."""
     return sorted(values, key=lambda value: (value != "auto", value))
 
 
 def _default(field: Any) -> str:
     if field.required:
-        return "must be given"
+        return "required"
     value = field.default
     if value is msgspec.NODEFAULT:
         value = field.default_factory()
@@ -150,12 +150,12 @@ def _toml(value: Any) -> str:
 
 
 def cli_page() -> str:
-    """Every verb's help, as it prints it."""
+    """The help of every verb, as it is printed."""
     lines = ["# Command line", "", MADE, "```text", help_of().rstrip(), "```", ""]
     lines += [
-        "Exit codes: 0 done; 1 `verify` found a difference; 2 an error in the data, the settings",
-        "or the use, said in one line;",
-        "130 stopped by Ctrl-C; 141 nobody reads the output any more.",
+        "Exit codes: 0 done; 1 `verify` found a difference; 2 an error in the command, the settings",
+        "or the data, printed in one line; 130 stopped by Ctrl-C; 141 the reader of the output has",
+        "gone.",
     ]
     for verb in all_verbs():
         lines += ["", f"## {verb.name}", "", "```text", help_of(verb.name).rstrip(), "```"]
@@ -166,7 +166,7 @@ def cli_page() -> str:
 
 
 def help_of(*verbs: str) -> str:
-    """What `propense VERBS --help` prints in 88 columns without colour."""
+    """The output of `propense VERBS --help` in 88 columns without colour."""
     page = io.StringIO()
     plain = mock.patch.dict(os.environ, COLUMNS="88", NO_COLOR="1", TERM="dumb")
     with plain, contextlib.redirect_stdout(page):

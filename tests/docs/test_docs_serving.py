@@ -158,7 +158,7 @@ CHECKS = {
     ("4. Send events", "bash"): check_first_event,
     ("4. Send events", "python"): check_python,
     ("4. Send events", "js"): check_node,
-    ("5. Bring the past along", "python"): check_past,
+    ("5. Import past events", "python"): check_past,
     ("Scenarios", "bash"): check_scenario,
     ("See and erase a customer", "bash"): check_erased,
 }
