@@ -153,9 +153,9 @@ def cli_page() -> str:
     """The help of every verb, as it is printed."""
     lines = ["# Command line", "", MADE, "```text", help_of().rstrip(), "```", ""]
     lines += [
-        "Exit codes: 0 done; 1 `verify` found a difference; 2 an error in the command, the settings",
-        "or the data, printed in one line; 130 stopped by Ctrl-C; 141 the reader of the output has",
-        "gone.",
+        "Exit codes: 0 done; 1 `verify` found a difference; 2 an error in the command, the",
+        "settings or the data, printed in one line; 130 stopped by Ctrl-C; 141 the reader of the",
+        "output has gone.",
     ]
     for verb in all_verbs():
         lines += ["", f"## {verb.name}", "", "```text", help_of(verb.name).rstrip(), "```"]

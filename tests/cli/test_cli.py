@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pkgutil import resolve_name
 import pytest
 
 from propense.cli import main
-from propense.cli.verbs import ACTIONS, all_verbs, front_page, verb_names
+from propense.cli.app import build
+from propense.cli.verbs import ACTIONS, all_verbs, epilogue, front_page, verb_names
 from propense.errors import SplitError
 
 COMMANDS = [
@@ -57,6 +59,16 @@ def test_every_verb_teaches(words, verb, capsys):
     assert "Examples:\n  propense" in page
     text = inspect.getdoc(resolve_name(verb.function))
     assert max(map(len, text.splitlines())) <= 80, "cyclopts would break the line a second time"
+
+
+@pytest.mark.parametrize("verb", [verb for _, verb in COMMANDS], ids=lambda verb: verb.name)
+def test_every_example_is_a_command(verb):
+    for example in epilogue(verb).splitlines()[1:]:
+        words = shlex.split(example, comments=True)
+        words = words[: words.index(">")] if ">" in words else words
+        assert words[0] == "propense"
+        function, bound, _ = build().parse_args(words[1:], exit_on_error=False, print_error=False)
+        assert function is resolve_name(verb.function) and bound is not None
 
 
 def test_the_nearest_verb_is_named(capsys):

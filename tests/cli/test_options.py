@@ -43,7 +43,7 @@ def test_changes_lie_over_the_file(common, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("train.max_epochs", "--set 'train.max_epochs' is not KEY=VALUE"),
         ("=3", "--set '=3' is not KEY=VALUE"),
@@ -52,10 +52,10 @@ def test_changes_lie_over_the_file(common, tmp_path):
         ("train.max_epochs=three", "Expected `int`, got `str`"),
     ],
 )
-def test_a_change_that_cannot_be_is_refused(change, said, common):
+def test_a_change_that_cannot_be_is_refused(change, message, common):
     with pytest.raises(SettingsError) as error:
         load_settings(common, [change])
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 KEYS = st.text("abcdefgh_", min_size=1, max_size=4)

@@ -65,8 +65,8 @@ def test_systemd_takes_the_units(name, tmp_path):
         ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True,
         env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"},
     )  # fmt: skip
-    said = [line for line in done.stderr.splitlines() if name in line]
-    assert done.returncode == 0 and said == [], done.stderr
+    warnings = [line for line in done.stderr.splitlines() if name in line]
+    assert done.returncode == 0 and warnings == [], done.stderr
 
 
 # --- the container
@@ -79,17 +79,17 @@ def instructions():
 
 
 def test_the_containerfile_copies_what_is_there_and_starts_what_exists():
-    known = {
+    allowed = {
         "FROM", "COPY", "RUN", "ENV", "USER", "WORKDIR", "VOLUME", "EXPOSE", "STOPSIGNAL",
         "HEALTHCHECK", "ENTRYPOINT", "CMD",
     }  # fmt: skip
-    told = instructions()
-    assert {name for name, _ in told} <= known and told[0][0] == "FROM"
-    for name, words in told:
+    steps = instructions()
+    assert {name for name, _ in steps} <= allowed and steps[0][0] == "FROM"
+    for name, words in steps:
         if name == "COPY" and not words.startswith("--from"):
             *sources, _ = words.split()
             assert all((ROOT / source).exists() for source in sources), words
-    commands = dict(told)
+    commands = dict(steps)
     entry, command = (tomllib.loads(f"a = {commands[n]}")["a"] for n in ("ENTRYPOINT", "CMD"))
     assert entry == ["propense"] and is_command(command)
     assert command[command.index("--host") + 1] == "0.0.0.0"

@@ -71,7 +71,7 @@ def test_the_flow_is_told_once_with_the_same_words():
     ]
     for page in ("README.md", "README.zh.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
-        told = re.search(r"^sources -> (.*)$", text, re.M)[1].split(" -> ")
-        assert told[: len(stages)] == stages, page
+        stages_shown = re.search(r"^sources -> (.*)$", text, re.M)[1].split(" -> ")
+        assert stages_shown[: len(stages)] == stages, page
         rows = re.findall(r"^\| `(\w+)` \|", text, re.M)
         assert rows[: len(stages)] == stages, page

@@ -22,7 +22,7 @@ PATIENCE = 30
 
 
 @contextmanager
-def told():
+def recording_service():
     """The port of a server that answers with the headers it was sent."""
 
     class Teller(BaseHTTPRequestHandler):
@@ -116,23 +116,25 @@ def ask(request, tmp_path_factory):
     port = free_port()
 
     def ask(name, path, *words):
-        said = subprocess.run(
+        stderr_file = subprocess.run(
             ["curl", "-sk", "--resolve", f"{name}:{port}:127.0.0.1", "-w", "\n%{http_code}",
              f"https://{name}:{port}{path}", *words], capture_output=True, text=True,
         )  # fmt: skip
-        body, _, status = said.stdout.rpartition("\n")
+        body, _, status = stderr_file.stdout.rpartition("\n")
         return int(status or 0), body
 
     ask.port = port
-    with told() as behind:
+    with recording_service() as behind:
         command = request.param(folder, port, behind)
-        with (folder / "said").open("w") as said:
-            process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
+        with (folder / "stderr").open("w") as stderr_file:
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=subprocess.DEVNULL, stderr=stderr_file
+            )
         try:
             ends = time.monotonic() + PATIENCE
             while ask(WORLD, "/")[0] == 0:
                 assert process.poll() is None and time.monotonic() < ends, (
-                    folder / "said"
+                    folder / "stderr"
                 ).read_text()[-2000:]
                 time.sleep(0.1)
             yield ask

@@ -26,7 +26,7 @@ def block(language, heading):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def folder(tmp_path_factory):
     """A folder with a company's files below data/, and nothing that explains them."""
     folder = tmp_path_factory.mktemp("quickstart")
     generate_education(folder / "data", N_USERS)
@@ -47,22 +47,22 @@ def run(folder, *command):
     return done.stdout
 
 
-def test_the_quick_start_is_run(place):
+def test_the_quick_start_is_run(folder):
     commands = [
         line.split("#")[0].strip()
         for line in block("bash", "Quick start on your own logs").splitlines()
     ]
     assert commands[0].startswith("pip install")
     for command in commands[1:]:
-        run(place, "bash", "-c", command)
-    scores = pq.read_table(place / "scores.parquet")
+        run(folder, "bash", "-c", command)
+    scores = pq.read_table(folder / "scores.parquet")
     assert len(scores) >= N_USERS
-    report = json.loads((place / "runs/main/evaluation/report.json").read_text("utf-8"))
+    report = json.loads((folder / "runs/main/evaluation/report.json").read_text("utf-8"))
     assert report["goals"], "init found nothing to ask"
     assert all(account["n_in"] >= account["n_out"] for account in report["accounts"])
     for goal in (column for column in scores.column_names if column.startswith("p_")):
         p = scores[goal].to_numpy()
         assert ((p >= 0) & (p <= 1)).all()
 
-    printed = run(place, sys.executable, "-c", block("python", "Quick start on your own logs"))
+    printed = run(folder, sys.executable, "-c", block("python", "Quick start on your own logs"))
     assert Path(printed.strip().splitlines()[-1]).name == "report.html"

@@ -43,14 +43,14 @@ def blocks(language, *marks):
 
 
 def test_the_table_of_routes_is_the_services():
-    told = set()
+    documented = set()
     row = r"^\| (`(?:GET|POST|PUT|DELETE) /.*?`) \| (\w*) ?\|"
     for paths, scope in re.findall(row, PAGE, re.M):
         method = ""
         for words in re.findall(r"`([^`]+)`", paths):
             method, _, path = words.rpartition(" ") if " " in words else (method, "", words)
-            told.add((method, path if path.startswith("/") else f"/v1/{path}", scope))
-    assert told == {
+            documented.add((method, path if path.startswith("/") else f"/v1/{path}", scope))
+    assert documented == {
         (route.method, route.path, route.scopes[0] if route.scopes else "") for route in ROUTES
     }
 
@@ -78,29 +78,32 @@ def shell(tmp_path_factory):
         yield Shell(folder, {"SERVICE": url, "PROPENSE_NODE": str(NODE)})
 
 
-def held(shell, user_id):
+def stored_customer(shell, user_id):
     answer = shell.bash(f'curl -s -H "Authorization: Bearer $ADMIN_KEY" "$URL/v1/users/{user_id}"')
     return objects(answer)[0]
 
 
-def told_events(shell, user_id):
-    return {(e["action"], e.get("item_id"), e.get("value")) for e in held(shell, user_id)["events"]}
+def events_of(shell, user_id):
+    return {
+        (e["action"], e.get("item_id"), e.get("value"))
+        for e in stored_customer(shell, user_id)["events"]
+    }
 
 
 def check_first_event(shell):
-    assert told_events(shell, "u-1017") == {("view", "C0003", None)}
-    assert held(shell, "u-1017")["events"][0]["source"] == "web"
+    assert events_of(shell, "u-1017") == {("view", "C0003", None)}
+    assert stored_customer(shell, "u-1017")["events"][0]["source"] == "web"
 
 
 def check_python(shell):
-    assert told_events(shell, "u-1017") == {
+    assert events_of(shell, "u-1017") == {
         ("view", "C0003", None), ("view", "C0002", None), ("pay", "C0002", 249.0),
     }  # fmt: skip
-    assert held(shell, "u-1017")["traits"]["occupation"] == "student"
+    assert stored_customer(shell, "u-1017")["traits"]["occupation"] == "student"
 
 
 def check_node(shell):
-    assert told_events(shell, "u-1018") == {("view", "C0003", None)}
+    assert events_of(shell, "u-1018") == {("view", "C0003", None)}
 
 
 def check_past(shell):
@@ -108,9 +111,9 @@ def check_past(shell):
     clean = shell.folder / "runs/main/clean"
     events = ds.dataset(clean / "events").to_table(columns=["user_id"]).to_pydict()["user_id"]
     for user_id in sorted(set(events))[:5]:
-        kept = held(shell, user_id)
-        assert len(kept["events"]) == events.count(user_id)
-        assert kept["traits"]["city_tier"]
+        stored = stored_customer(shell, user_id)
+        assert len(stored["events"]) == events.count(user_id)
+        assert stored["traits"]["city_tier"]
 
 
 def check_scenario(shell):
@@ -151,7 +154,7 @@ def check_live_source(shell):
 def check_erased(shell):
     receipt = shell.answers[-1]
     assert receipt["signature"] and receipt["removed"]["live events"] == 3
-    assert held(shell, "u-1017")["status"] == 404
+    assert stored_customer(shell, "u-1017")["status"] == 404
 
 
 CHECKS = {
@@ -174,8 +177,8 @@ def test_the_block_does_what_the_page_says(shell, heading, language, code):
     if language == "bash" and code not in (STARTS, ENDLESS):
         if "--until clean" in code:
             use_live_source(shell)
-        said = shell.bash(code)
-        shell.answers = objects(said) if "curl" in code else []
+        printed = shell.bash(code)
+        shell.answers = objects(printed) if "curl" in code else []
         for answer in shell.answers:
             assert "detail" not in answer, answer
         if "promote" in code:
@@ -264,11 +267,11 @@ def run_page(shell, code):
         wanted = {("page", None, None), ("view", "C0003", None)}
         ends = time.monotonic() + 90
         while time.monotonic() < ends:
-            kept = held(shell, "u-1019")
-            if kept.get("traits") and told_events(shell, "u-1019") == wanted:
+            stored = stored_customer(shell, "u-1019")
+            if stored.get("traits") and events_of(shell, "u-1019") == wanted:
                 return
             time.sleep(0.5)
-        pytest.fail(f"the page did not send what it says: {kept}")
+        pytest.fail(f"the page did not send what it says: {stored}")
     finally:
         process.terminate()
         process.wait(60)
@@ -296,8 +299,8 @@ def test_the_readme_asks_and_is_answered(shell, page):
     text = (ROOT / page).read_text("utf-8")
     (code,) = re.findall(r"^```bash\n(curl.*?)^```", text, re.M | re.S)
     code = code.replace(SHOWN_URL, shell.env["SERVICE"])
-    told, answer = objects(shell.bash(f"export KEY=$ADMIN_KEY\n{code}"))
-    assert told["success"] and (told["kept"] or told["refused"])
+    documented, answer = objects(shell.bash(f"export KEY=$ADMIN_KEY\n{code}"))
+    assert documented["success"] and (documented["kept"] or documented["refused"])
     assert len(answer["items"]) > 0
 
 

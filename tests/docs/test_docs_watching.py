@@ -17,11 +17,11 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/watching.md").read_text("utf
 
 def test_the_table_of_metrics_is_the_registry():
     rows = re.findall(r"^\| `(propense_\w+)` \| (\w+) \| ([\w, ]*?) ?\| (.*) \|$", PAGE, re.M)
-    told = {name: (kind, labels, help_) for name, kind, labels, help_ in rows}
-    assert told == {
+    documented = {name: (kind, labels, help_) for name, kind, labels, help_ in rows}
+    assert documented == {
         family.name: (family.kind, ", ".join(family.labels), family.help) for family in FAMILIES
     }
-    assert len(rows) == len(told)
+    assert len(rows) == len(documented)
 
 
 def test_every_metric_named_anywhere_is_given_out(tmp_path):
@@ -29,22 +29,22 @@ def test_every_metric_named_anywhere_is_given_out(tmp_path):
     metrics.request("/v1/track", 200, 0.001)
     text, _ = metrics.render()
     metrics.close()
-    given = set()
+    rendered = set()
     for family in text_string_to_metric_families(text.decode()):
-        given |= {family.name, f"{family.name}_total"} | {s.name for s in family.samples}
-    assert set(re.findall(r"propense_\w+", PAGE)) <= given
+        rendered |= {family.name, f"{family.name}_total"} | {s.name for s in family.samples}
+    assert set(re.findall(r"propense_\w+", PAGE)) <= rendered
 
 
 def test_labels_named_in_the_page_are_labels():
     values = {family.name: (family.labels, family.values) for family in (*COUNTERS, REQUESTS)}
     for name, label, value in re.findall(r'(propense_\w+_total)\{(\w+)="(\w+)"\}', PAGE):
-        labels, known = values[name]
+        labels, allowed = values[name]
         assert label in labels
-        assert value in known or (label == "status" and 100 <= int(value) < 600)
+        assert value in allowed or (label == "status" and 100 <= int(value) < 600)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "phrase",
     [
         f"last {drift.WINDOW:,} ",
         f"From {drift.NOTICE:.2g}".replace("0.", "."),
@@ -54,8 +54,8 @@ def test_labels_named_in_the_page_are_labels():
         f"at least {item_share.LEAST_SHARE:.0%}".replace("%", " %"),
     ],
 )
-def test_numbers_are_those_of_the_code(said):
-    assert said in " ".join(PAGE.split())
+def test_numbers_are_those_of_the_code(phrase):
+    assert phrase in " ".join(PAGE.split())
 
 
 def test_factors_are_those_of_the_code():

@@ -64,7 +64,8 @@ def commands():
     found = set()
     for page in PAGES:
         text = (ROOT / page).read_text("utf-8")
-        shown = re.findall(r"^(propense [^\n#]*?)\s*(?:#.*)?$", text, re.M)
+        code = "".join(re.findall(r"^```[^\n]*\n(.*?)^```", text, re.M | re.S))
+        shown = re.findall(r"^(propense [^\n#]*?)\s*(?:#.*)?$", code, re.M)
         quoted = re.findall(r"`(propense [^`]*)`", text)
         found.update((page, command) for command in (*shown, *quoted))
     return sorted(found)
@@ -129,15 +130,15 @@ def test_the_tree_names_every_room(page):
     tree = re.search(r"^```text\nsrc/propense/\n(.*?)^```", text, re.M | re.S)[1]
     named = re.findall(r"^  (\w+)/ ", tree, re.M)
     rooms = [
-        place.name for place in (ROOT / "src/propense").iterdir()
-        if place.is_dir() and not place.name.startswith("__")
+        folder.name for folder in (ROOT / "src/propense").iterdir()
+        if folder.is_dir() and not folder.name.startswith("__")
     ]  # fmt: skip
     assert sorted(named) == sorted(rooms)
     outside = re.findall(r"^(\w+)/ ", tree, re.M)
     assert all((ROOT / name).is_dir() for name in outside)
 
 
-def test_both_readmes_tell_the_same():
+def test_both_readmes_have_the_same_structure_and_code():
     english, chinese = (
         (ROOT / page).read_text("utf-8") for page in ("README.md", "README.zh.md")
     )  # fmt: skip
@@ -149,6 +150,19 @@ def test_both_readmes_tell_the_same():
         for text in (english, chinese)
     ]  # fmt: skip
     assert code[0] == code[1]
+
+
+def test_both_readmes_name_the_same_commands_and_files():
+    """Those in prose and tables too: whatever one sets in code or links to, the other does."""
+    english, chinese = (
+        re.findall(r"`([^`\n]+)`|\]\(([^)]+)\)", (ROOT / page).read_text("utf-8"))
+        for page in ("README.md", "README.zh.md")
+    )
+    named = [
+        sorted({code or link for code, link in spans} - {"README.md", "README.zh.md"})
+        for spans in (english, chinese)
+    ]
+    assert named[0] == named[1]
 
 
 def test_the_changelog_knows_the_version():
@@ -167,7 +181,7 @@ FORBIDDEN = (
 
 @pytest.mark.parametrize("pattern", FORBIDDEN)
 def test_the_project_speaks_only_of_itself(pattern):
-    said = []
+    matches = []
     for name in tracked():
         if name == ME:
             continue
@@ -175,5 +189,5 @@ def test_the_project_speaks_only_of_itself(pattern):
             text = (ROOT / name).read_text("utf-8")
         except UnicodeDecodeError:
             continue
-        said += [f"{name}: {found.group()}" for found in re.finditer(pattern, text)]
-    assert said == []
+        matches += [f"{name}: {match.group()}" for match in re.finditer(pattern, text)]
+    assert matches == []
