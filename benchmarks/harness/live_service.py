@@ -8,16 +8,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.small_runs import run_small
 from benchmarks.proof import BIN
+from propense.web.client import Client
 
 GIVEN = "PROPENSE_SERVE_FOLDER"
 """Names a folder with propense.toml and a shelf, where one is there already; else the small demo
@@ -38,18 +37,11 @@ class Running:
 
     def ask(self, method: str, path: str, question: Any = None) -> tuple[int, Any]:
         """Status and JSON answer of one request."""
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if question is None else json.dumps(question).encode(),
-            headers={"authorization": f"Bearer {self.key}", "content-type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read() or b"null")
+        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        body = None if question is None else json.dumps(question).encode()
+        with closing(Client(self.url, PATIENCE, headers)) as client:
+            answer = client.request(method, path, body)
+        return answer.status, json.loads(answer.body or b"null")
 
 
 @contextmanager

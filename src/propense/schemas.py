@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import numpy as np
@@ -26,6 +26,13 @@ FIRST_KNOWN: Final = 2
 
 NO_TIME: Final = np.iinfo(np.int64).min
 """Stands for "no time" in int64 time arrays."""
+
+ID_LENGTH: Final = 256
+"""Characters that the id of a customer or an item may have, and the name of an event."""
+Id = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+"""The id of a customer or an item in a message: text without control characters."""
 
 ERASED: Final = "(erased)"
 """Stands for the ids of customers who were erased from encoded data."""

@@ -181,8 +181,8 @@ MESSAGES = {
     "another service has the data folder": "serving/server.py",
     "the secret is not the one that": "security/secrets.py",
     "is not signed": "security/signing.py",
-    "live history is not there": "serving/door.py",
-    "answers would come too late": "serving/door.py",
+    "live history is unavailable": "serving/errors.py",
+    "the answer would come too late": "serving/service.py",
 }
 
 

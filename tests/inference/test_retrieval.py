@@ -12,8 +12,9 @@ from propense.inference import retrieval
 from propense.inference.retrieval import Retriever, needs_retrieval
 from propense.inference.single import score_one
 from propense.runtime.engine import Ask, ScoringEngine
-from propense.serving.answers import Asked, list_items
-from propense.serving.messages import RecommendQuestion
+from propense.serving.answers import CustomerQuestion, list_items
+from propense.serving.messages.recommend import RecommendQuestion
+from propense.serving.user_ids import UserId
 from propense.settings import Scenario
 from support.service_bundle import ServedWorld
 
@@ -83,7 +84,8 @@ def test_lists_are_those_of_the_whole_catalogue(
 ) -> None:
     customer = engine.read(_customer(engine, history))
     question = RecommendQuestion(user_id="u", k=8, scenario=scenario)
-    asked, place = Asked(question, customer, True), engine.places[scenario]
+    asked = CustomerQuestion(question, UserId("u", None), customer, True)
+    place = engine.places[scenario]
     ask = Ask(customer, customer.n_events, place)
     scores = engine.score([ask])[0]
     answer = list_items(engine, asked, ask, scores, 0)

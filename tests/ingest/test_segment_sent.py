@@ -10,8 +10,9 @@ import pytest
 
 from propense.history.records import CustomerUpdate
 from propense.ingest.mapping import Mapper
-from propense.ingest.segment import KINDS, basic_user, decode
+from propense.ingest.segment import KINDS, decode
 from propense.ingest.updates import make_updates
+from propense.security.keys import basic_user
 from propense.settings import EventMapping, Limits, Serve
 
 SENT: dict[str, list[dict[str, Any]]] = json.loads(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from propense.errors import ServeError
 from propense.security import keys
-from propense.security.keys import FILE, LENGTH, KeyRing
+from propense.security.keys import FILE, LENGTH, KeyRing, basic_user
 from propense.security.secrets import Secrets
 
 SECRETS = Secrets(bytes(range(32)))
@@ -196,3 +197,12 @@ def test_a_check_is_cheap(ring):
     whole = ring.create("a", ["read"], now=NOW)[1]
     best = min(timeit.repeat(lambda: ring.check(whole, NOW), number=2000, repeat=5)) / 2000
     assert best < 25e-6
+
+
+def test_the_write_key_is_the_user_of_basic_authorization():
+    assert basic_user("Basic " + base64.b64encode(b"the-key:").decode()) == "the-key"
+    assert basic_user("basic " + base64.b64encode(b"k:secret").decode()) == "k"
+    assert basic_user(None) is basic_user("Bearer x") is basic_user("Basic Og==") is None
+    for bad in ("Basic ?", "Basic /w=="):
+        with pytest.raises(ValueError, match="not Basic base64"):
+            basic_user(bad)

@@ -1,4 +1,4 @@
-"""Whatever cannot be followed, what can be goes on being followed."""
+"""A change that cannot be taken over stops no other, is reported once and tried again."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 
 from propense.serving import reloading
-from propense.serving.reloading import Reloader
+from propense.serving.reloading import ErasureNotice, Reloader
 
 
-def test_a_fault_ends_nothing_is_told_once_and_is_over_when_it_passes(
+def test_a_failure_stops_nothing_is_reported_once_and_ends_when_it_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reloading, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(reloading, "SOON_SECONDS", 0.01)
-    broken, told, restocked = True, list[Exception](), 0
+    monkeypatch.setattr(reloading, "SYSTEM_RETRY_SECONDS", 0.01)
+    broken, reported, restocked = True, list[Exception](), 0
 
     def state() -> None:
         if broken:
@@ -28,22 +27,40 @@ def test_a_fault_ends_nothing_is_told_once_and_is_over_when_it_passes(
         nonlocal restocked
         restocked += 1
 
-    service: Any = SimpleNamespace(
-        data=tmp_path, shelf=tmp_path / "shelf", stock=SimpleNamespace(state=state),
-        bundles=SimpleNamespace(restock=restock),
-        watch=SimpleNamespace(cycle=lambda: None, refused=told.append),
-    )  # fmt: skip
+    async def swap(version: str) -> None:
+        raise AssertionError("nothing was promoted")
 
-    async def play() -> None:
-        nonlocal broken
-        made = Reloader(service)
-        task = asyncio.create_task(made.run())
-        await asyncio.sleep(0.1)
-        assert made.faults() == ["items that came cannot be taken in; look at the log"]
-        assert [str(error) for error in told] == ["[Errno 24] too many open files"]
-        broken = False
-        await asyncio.sleep(0.1)
-        assert made.faults() == [] and restocked > 1 and not task.done()
-        task.cancel()
+    items: Any = SimpleNamespace(state=state)
+    bundles: Any = SimpleNamespace(restock=restock)
+    notice = ErasureNotice(tmp_path, lambda user_ids: None)
+    reloader = Reloader(tmp_path / "shelf", bundles, items, notice, swap, reported.append)
 
-    asyncio.run(play())
+    async def check_often() -> None:
+        for _ in range(50):
+            await reloader.check()
+            await asyncio.sleep(0.001)
+
+    asyncio.run(check_often())
+    assert reloader.failures() == ["pushed items cannot be added to the catalogue; see the log"]
+    assert [str(error) for error in reported] == ["[Errno 24] too many open files"]
+    broken = False
+    asyncio.run(check_often())
+    assert reloader.failures() == [] and restocked > 1
+
+
+def test_an_erasure_elsewhere_empties_memory_and_an_own_one_does_not(tmp_path: Path) -> None:
+    forgotten: dict[str, int] = {"here": 0, "there": 0}
+
+    def forget(name: str) -> Any:
+        def count(user_ids: Any) -> None:
+            assert user_ids is None
+            forgotten[name] += 1
+
+        return count
+
+    here = ErasureNotice(tmp_path, forget("here"))
+    there = ErasureNotice(tmp_path, forget("there"))
+    here.publish()
+    for notice in (here, there, here, there):
+        asyncio.run(notice.check())
+    assert forgotten == {"here": 0, "there": 1}

@@ -27,7 +27,7 @@ MAY: dict[str, set[str] | None] = {
     "show_user": {"admin", "verify"}, "erase_user": {"admin"},
     "show_bundles": {"admin"}, "promote_bundle": {"admin"}, "roll_back_bundle": {"admin"},
     "put_item": {"admin"},
-    "end_trial": {"verify"},
+    "end_integration_test": {"verify"},
     "live": None, "ready": None, "metrics": None, "openapi": None,
 }  # fmt: skip
 """Operation -> the scopes that open it; None: open to all."""
@@ -64,7 +64,7 @@ def test_each_scope_opens_what_the_table_says(shared: Live, route):
 @pytest.fixture(scope="module")
 def dead(shared: Live) -> dict[str, str | None]:
     """Keys that open nothing, and none at all."""
-    ring = shared.service.doors.keys
+    ring = shared.service.keys
     now = time.time_ns() // 1000
     record, revoked = ring.create("revoked", SCOPES, now=now)
     ring.revoke(record.prefix, now)
@@ -150,10 +150,10 @@ def test_who_asks_too_often_is_told_to_wait(shop, tmp_path, monkeypatch):
         return [live.client.request("GET", "/v1/popular", headers=headers) for _ in range(5)]
 
     with live_service(shop, tmp_path / "a", limits=Limits(key_per_second=2)) as live:
-        told = ask(live)
-        assert told[0].status_code == 200 and told[-1].status_code == 429
-        assert int(told[-1].headers["retry-after"]) >= 1
+        answers = ask(live)
+        assert answers[0].status_code == 200 and answers[-1].status_code == 429
+        assert int(answers[-1].headers["retry-after"]) >= 1
     with live_service(shop, tmp_path / "b", limits=Limits(address_per_second=2)) as live:
         assert {answer.status_code for answer in ask(live)} == {200}, "this machine itself"
-        monkeypatch.setattr(live.service, "is_trusted", lambda address: False)
+        monkeypatch.setattr("propense.web.endpoint.is_local", lambda address: False)
         assert ask(live)[-1].status_code == 429

@@ -7,7 +7,7 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from propense.serving.answers import POPULAR, REFUSED, SHORT, STRANGER
+from propense.serving.answers import NO_HISTORY, NOT_PERSONALISED, POPULAR, SHORT
 from propense.settings import Scenario
 from support.service_bundle import KINDS, N_ITEMS, item_id
 from support.service_live import Live, live_service
@@ -32,7 +32,7 @@ def walker(shared: Live) -> Live:
 
 def test_a_stranger_is_offered_what_is_popular(shared: Live):
     answer = shared.recommend("nobody at all")
-    assert answer["policy"] == POPULAR and answer["note"] == STRANGER
+    assert answer["policy"] == POPULAR and answer["note"] == NO_HISTORY
     assert len(answer["items"]) == 10 and answer["bundle"] == shared.world.version
     popular = shared.ask("GET", "/v1/popular")
     assert popular["items"] == answer["items"]
@@ -60,23 +60,25 @@ def test_who_is_known_gets_a_list_of_their_own(walker: Live):
 def test_the_list_is_that_of_the_bundle(walker: Live):
     """The same customer, scored by the batched code that wrote the report."""
     engine = walker.service.engine
-    known = engine.read(walker.service.store.read("walker"))
-    user, end = np.zeros(1, np.int32), np.array([known.n_events])
-    items, p = engine.bundle.recommend(known.histories, known.clock, user, end, 10)
+    customer = engine.read(walker.service.store.read("walker"))
+    user, end = np.zeros(1, np.int32), np.array([customer.n_events])
+    items, p = engine.bundle.recommend(customer.histories, customer.clock, user, end, 10)
     answer = walker.recommend("walker")
     assert ids(answer) == [engine.bundle.encoder.items.word(item) for item in items[0]]
-    found = [item["score"] for item in answer["items"]]
-    assert found == pytest.approx(p[0].tolist(), abs=2e-6)
+    scores = [item["score"] for item in answer["items"]]
+    assert scores == pytest.approx(p[0].tolist(), abs=2e-6)
 
 
 def test_the_probability_is_that_of_the_bundle(walker: Live):
     engine = walker.service.engine
-    known = engine.read(walker.service.store.read("walker"))
-    moment = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    answer = walker.predict("walker", as_of=moment.isoformat())
-    as_of = np.array([int(moment.timestamp())])
+    customer = engine.read(walker.service.store.read("walker"))
+    asked_at = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    answer = walker.predict("walker", as_of=asked_at.isoformat())
+    as_of = np.array([int(asked_at.timestamp())])
     user = np.zeros(1, np.int32)
-    wanted = engine.bundle.predict(known.histories, known.clock, known.profiles, user, as_of)[0]
+    wanted = engine.bundle.predict(
+        customer.histories, customer.clock, customer.profiles, user, as_of
+    )[0]
     goals = answer["goals"]
     assert list(goals) == ["pay", "churn", "spend"] and answer["currency"] == "CNY"
     assert goals["pay"]["probability"] == pytest.approx(wanted[0], abs=1e-9)
@@ -85,7 +87,7 @@ def test_the_probability_is_that_of_the_bundle(walker: Live):
     assert goals["pay"]["within_seconds"] == 14 * 86_400
     assert goals["pay"].get("positive", False) == (wanted[0] >= goals["pay"]["threshold"])
     assert "threshold" not in goals["spend"] and "probability" not in goals["spend"]
-    assert dt.datetime.fromisoformat(answer["as_of"]) == moment
+    assert dt.datetime.fromisoformat(answer["as_of"]) == asked_at
 
 
 def test_goals_by_name(walker: Live):
@@ -111,7 +113,7 @@ def test_as_of_reads_only_what_was_before(live: Live):
     assert live.recommend("past", as_of="2031-01-01T00:00:00Z")["items"] == lists[-1]["items"]
     assert lists[0]["items"] != lists[-1]["items"]
     early = live.recommend("past", as_of="2001-01-01T00:00:00Z")
-    assert early["policy"] == POPULAR and early["note"] == STRANGER
+    assert early["policy"] == POPULAR and early["note"] == NO_HISTORY
     assert live.predict("past", as_of="2030-01-01T00:00:00Z")["goals"] != goals
 
 
@@ -126,13 +128,13 @@ def test_a_moment_is_one_however_it_is_written(walker: Live):
 
 
 @pytest.mark.parametrize(
-    "moment", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z"]
+    "as_of", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z"]
 )
-def test_moments_at_the_ends_of_the_calendar_break_nothing(walker: Live, moment: str):
+def test_moments_at_the_ends_of_the_calendar_break_nothing(walker: Live, as_of: str):
     for path in ("/v1/recommend", "/v1/predict"):
         answer = walker.client.request(
             "POST", path, headers=walker.headers("read"),
-            json={"user_id": "walker", "as_of": moment},
+            json={"user_id": "walker", "as_of": as_of},
         )  # fmt: skip
         assert answer.status_code in (200, 422), answer.text
 
@@ -141,7 +143,7 @@ def test_a_batch_answers_as_one_by_one(walker: Live):
     walker.teach("other", [20, 21, 22, 30, 31])
     walker.teach("third", [0, 39, 1])
     names = ["walker", "other", "nobody", "third", "walker", "fourth", "other", "fifth"]
-    questions = [{"user_id": name, "k": 3 + place} for place, name in enumerate(names)]
+    questions = [{"user_id": name, "k": 3 + index} for index, name in enumerate(names)]
     together = walker.ask("POST", "/v1/recommend/batch", json={"batch": questions})["answers"]
     for question, answer in zip(questions, together, strict=True):
         alone = walker.ask("POST", "/v1/recommend", json=question)
@@ -149,27 +151,27 @@ def test_a_batch_answers_as_one_by_one(walker: Live):
         for one, other in zip(alone["items"], answer["items"], strict=True):
             assert one["score"] == pytest.approx(other["score"], rel=1e-4, abs=1e-7)
         assert {**alone, "items": []} == {**answer, "items": []}
-    moment = "2030-05-05T05:05:05Z"
-    questions = [{"user_id": name, "as_of": moment} for name in names]
+    as_of = "2030-05-05T05:05:05Z"
+    questions = [{"user_id": name, "as_of": as_of} for name in names]
     together = walker.ask("POST", "/v1/predict/batch", json={"batch": questions})["answers"]
     for name, answer in zip(names, together, strict=True):
-        alone = walker.predict(name, as_of=moment)["goals"]
-        for goal, told in alone.items():
+        alone = walker.predict(name, as_of=as_of)["goals"]
+        for goal, prediction in alone.items():
             for word in ("probability", "expected"):
-                if word in told:
-                    assert told[word] == pytest.approx(answer["goals"][goal][word], rel=1e-5)
+                if word in prediction:
+                    assert prediction[word] == pytest.approx(answer["goals"][goal][word], rel=1e-5)
 
 
 def test_many_at_once_answer_as_one_by_one(live: Live):
     """Questions that arrive together are scored together."""
     names = [f"many{number}" for number in range(12)]
-    for place, name in enumerate(names):
-        live.teach(name, [(place * 3 + step) % N_ITEMS for step in range(1 + place)])
-    asked = [
+    for index, name in enumerate(names):
+        live.teach(name, [(index * 3 + step) % N_ITEMS for step in range(1 + index)])
+    requests = [
         ("POST", "/v1/recommend", {"headers": live.headers("read"), "json": {"user_id": name}})
         for name in names
     ]
-    together = [answer.json() for answer in live.client.together(asked)]
+    together = [answer.json() for answer in live.client.together(requests)]
     live.service.engine.cache._customers.clear()
     for name, answer in zip(names, together, strict=True):
         assert ids(live.recommend(name)) == ids(answer)
@@ -297,9 +299,9 @@ def test_a_bundle_without_times(untimed, tmp_path):
             now -= SOON
             live.track("reader", event="review", item=item_id(number), timestamp=now.isoformat())
         answer = live.recommend("reader", k=500)
-        known = live.service.engine.read(live.service.store.read("reader"))
+        customer = live.service.engine.read(live.service.store.read("reader"))
         words = live.service.engine.bundle.encoder.items.words
-        assert [words[item - 2] for item in known.histories.item] == [
+        assert [words[item - 2] for item in customer.histories.item] == [
             item_id(9), item_id(3), item_id(4)
         ]  # fmt: skip
         assert not {item_id(9), item_id(3), item_id(4)} & set(ids(answer))
@@ -329,33 +331,33 @@ def test_a_bundle_of_profiles_alone(table, tmp_path):
             ("GET", "/v1/popular", {}),
         ):
             status, problem = live.refused(method, path, **more)
-            assert status == 409 and "recommends nothing" in problem["detail"]
+            assert status == 409 and "recommends no items" in problem["detail"]
         assert live.refused("GET", "/v1/items/x/similar")[0] == 404
 
 
 def test_who_does_not_want_it_is_not_personalised(live: Live):
     live.teach("shy", WALK)
-    moment = "2030-01-01T00:00:00Z"
-    own, goals = live.recommend("shy"), live.predict("shy", as_of=moment)["goals"]
+    as_of = "2030-01-01T00:00:00Z"
+    own, goals = live.recommend("shy"), live.predict("shy", as_of=as_of)["goals"]
     refuses = {"consent": {"purposes": {"personalise": False}}}
     live.ask("POST", "/v1/identify", "ingest", json={"userId": "shy", "context": refuses})
     answer = live.recommend("shy")
-    assert answer["policy"] == POPULAR and answer["note"] == REFUSED
+    assert answer["policy"] == POPULAR and answer["note"] == NOT_PERSONALISED
     assert ids(answer) == ids(live.recommend("a stranger"))
     assert (
-        live.predict("shy", as_of=moment)["goals"]
-        == (live.predict("a stranger", as_of=moment)["goals"])
+        live.predict("shy", as_of=as_of)["goals"]
+        == (live.predict("a stranger", as_of=as_of)["goals"])
     )
     agrees = {"consent": {"purposes": {"personalise": True}}}
     live.ask("POST", "/v1/identify", "ingest", json={"userId": "shy", "context": agrees})
     assert live.recommend("shy")["items"] == own["items"]
-    assert live.predict("shy", as_of=moment)["goals"] == goals
+    assert live.predict("shy", as_of=as_of)["goals"] == goals
 
 
 def test_where_consent_is_needed_silence_refuses(shop, tmp_path):
     with live_service(shop, tmp_path, consent=True) as live:
         live.teach("silent", WALK)
-        assert live.recommend("silent")["note"] == REFUSED
+        assert live.recommend("silent")["note"] == NOT_PERSONALISED
         agrees = {"consent": {"purposes": {"personalise": True}}}
         live.ask("POST", "/v1/identify", "ingest", json={"userId": "silent", "context": agrees})
         assert live.recommend("silent")["policy"] == "network"

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-import propense.serving.door as door
 from propense.runtime.customer_state import MOST_KEPT
-from propense.serving.answers import Asked, asks, list_items
-from propense.serving.messages import RecommendQuestion
+from propense.serving.answers import CustomerQuestion, list_items, score_requests
+from propense.serving.messages.recommend import RecommendQuestion
+from propense.serving.user_ids import UserId
 from propense.settings import Limits
+from propense.web import endpoint
 from support.service_bundle import ServedWorld, item_id
 from support.service_live import Live, live_service
 
@@ -23,10 +24,10 @@ def call(
     """The status of a POST whose body is what `receive` gives, piece by piece."""
 
     async def play() -> int:
-        told: list[int] = []
+        statuses: list[int] = []
 
         async def send(message: Any) -> None:
-            told.extend([message["status"]] if "status" in message else [])
+            statuses.extend([message["status"]] if "status" in message else [])
 
         scope = {
             "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
@@ -34,7 +35,7 @@ def call(
             "http_version": "1.1", "scheme": "http", "server": ("service", 80), "root_path": "",
         }  # fmt: skip
         await live.client._app(scope, receive, send)
-        return told[0]
+        return statuses[0]
 
     status: int = live.client.await_(play())
     return status
@@ -60,7 +61,7 @@ def test_no_large_body_is_read_for_nobody(live: Live, path: str) -> None:
 def test_a_body_that_does_not_come_holds_no_place(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(endpoint, "BODY_SECONDS", 0.1)
     for path in ("/v1/track", "/v1/import", "/v1/predict"):
         assert call(live, path, never, key_of(live, "all")) == 408
     assert live.service.in_flight == 0 and not live.service.body_bytes.total()
@@ -69,8 +70,8 @@ def test_a_body_that_does_not_come_holds_no_place(
 def test_whoever_sends_steadily_is_read_to_the_end(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(door, "SLOWEST", 1_000)
+    monkeypatch.setattr(endpoint, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(endpoint, "LEAST_BYTES_PER_SECOND", 1_000)
     pieces = [b" " * 600 + b'{"userId": "slow", ', b'"event": "view", ', b'"x": 1}']
 
     async def slowly() -> Any:
@@ -86,14 +87,14 @@ def test_bodies_at_work_are_bounded_together(shop: ServedWorld, tmp_path: Path) 
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, import_bytes=600_000)
     with live_service(shop, tmp_path / "live", limits=limits) as live:
         held = [(b"content-length", b"600000"), *key_of(live, "ingest")]
-        full = door.BODIES * limits.import_bytes
+        full = endpoint.MOST_BODIES * limits.import_bytes
         live.service.body_bytes["import_lines"] = full
         assert call(live, "/v1/import", never, held) == 503
         assert live.service.body_bytes["import_lines"] == full
         # Other routes have room of their own.
         assert live.track("ann", item=item_id(1))["kept"] == 1
-        asked = {"batch": [{"user_id": "ann"}]}
-        assert live.ask("POST", "/v1/recommend/batch", "read", json=asked)["answers"]
+        questions = {"batch": [{"user_id": "ann"}]}
+        assert live.ask("POST", "/v1/recommend/batch", "read", json=questions)["answers"]
         live.service.body_bytes["import_lines"] = full - 600_000
         packed = [(b"content-length", b"20"), (b"content-encoding", b"gzip"),
                   *key_of(live, "ingest")]  # fmt: skip
@@ -124,8 +125,8 @@ def test_so_are_those_of_one_batch(shop: ServedWorld, tmp_path: Path) -> None:
             {"type": "identify", "userId": "one", "anonymousId": f"a-{number}"}
             for number in range(200)
         ]
-        told = live.ask("POST", "/v1/batch", "ingest", json={"batch": batch})
-        assert (told["kept"], told["refused"]) == (0, 200)
+        statuses = live.ask("POST", "/v1/batch", "ingest", json={"batch": batch})
+        assert (statuses["kept"], statuses["refused"]) == (0, 200)
         assert live.held("one")["names"] == ["a-0"]
 
 
@@ -135,22 +136,24 @@ def test_what_is_kept_of_a_customer_is_bounded_and_counted(live: Live) -> None:
     live.teach("ann", [1, 2, 3])
     live.recommend("ann")
     engine = live.service.engine
-    known = engine.cache.get("ann")
-    assert known is not None and known.n_bytes > 20_000
-    before = known.n_bytes
+    customer = engine.cache.get("ann")
+    assert customer is not None and customer.n_bytes > 20_000
+    before = customer.n_bytes
 
-    def ask(k: int, minute: int) -> None:
-        one = Asked(RecommendQuestion(user_id="ann", k=k), known, True, False)
-        (ask,) = asks(engine, [one])
-        assert ask is not None
-        (scores,) = engine.score([ask])
-        list_items(engine, one, ask, scores, 1_900_000_000 + 60 * minute)
+    def make_list(k: int, minute: int) -> None:
+        one = CustomerQuestion(
+            RecommendQuestion(user_id="ann", k=k), UserId("ann", None), customer, True
+        )
+        (request,) = score_requests(engine, [one])
+        assert request is not None
+        (scores,) = engine.score([request])
+        list_items(engine, one, request, scores, 1_900_000_000 + 60 * minute)
 
     for minute in range(50):
-        ask(5, minute)
-    assert len(known.kept) <= 3
+        make_list(5, minute)
+    assert len(customer.kept) <= 3
     for k in range(1, 60):
-        ask(k, 0)
-    assert len(known.kept) <= MOST_KEPT
-    assert known.n_bytes > before
+        make_list(k, 0)
+    assert len(customer.kept) <= MOST_KEPT
+    assert customer.n_bytes > before
     assert engine.cache._n_bytes == sum(one.n_bytes for one in engine.cache._customers.values())

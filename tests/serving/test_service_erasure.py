@@ -83,7 +83,7 @@ def test_other_processes_forget_within_a_second(shop: ServedWorld, tmp_path: Pat
         live_service(shop, tmp_path / "live") as here,
         live_service(shop, tmp_path / "live") as there,
     ):
-        here.service.people.alone = there.service.people.alone = False
+        here.service.reader.alone = there.service.reader.alone = False
         here.teach("gone", [1, 2, 3])
         assert there.recommend("gone")["policy"] == "network"
         assert there.service.engine.cache.get("gone") is not None
@@ -96,7 +96,7 @@ def test_other_processes_forget_within_a_second(shop: ServedWorld, tmp_path: Pat
         def broken(*_: Any) -> Any:
             raise StoreError("away")
 
-        there.service.people.store.read = broken  # type: ignore[method-assign]
+        there.service.reader.store.read = broken  # type: ignore[method-assign]
         answer = there.recommend("gone")
         assert answer["policy"] == POPULAR
 
@@ -104,7 +104,7 @@ def test_other_processes_forget_within_a_second(shop: ServedWorld, tmp_path: Pat
 def test_erasures_at_the_same_time_are_all_done(shop: ServedWorld, tmp_path: Path) -> None:
     names = [f"gone-{number}" for number in range(8)]
     with live_service(shop, tmp_path / "live") as live:
-        live.service.people.alone = False
+        live.service.reader.alone = False
         for name in names:
             live.teach(name, [1, 2])
         calls = [

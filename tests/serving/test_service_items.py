@@ -34,8 +34,8 @@ def test_a_new_item_is_in_the_next_answer(live: Live) -> None:
 
 def test_it_is_known_to_the_service_that_starts_next(live: Live) -> None:
     live.ask("PUT", "/v1/items/brand-new", "admin", json={"kind": "course", "title": "Greek"})
-    assert list(live.service.stock.read()[1]) == ["brand-new"]
-    again = Bundles(live.service.shelf, live.service.serve, (), live.service.stock, print, print)
+    assert list(live.service.items.read()[1]) == ["brand-new"]
+    again = Bundles(live.service.shelf, live.service.serve, (), live.service.items, print, print)
     again.begin(live.service.engine.version)
     assert again.serving.bundle.encoder.items.find("brand-new") >= 2
 
@@ -43,7 +43,7 @@ def test_it_is_known_to_the_service_that_starts_next(live: Live) -> None:
 def test_what_the_catalogue_does_not_have_is_refused(live: Live) -> None:
     status, problem = live.refused("PUT", "/v1/items/x", "admin", json={"colour": "red"})
     assert status == 422 and "colour" in problem["detail"]
-    assert not live.service.stock.read()[1]
+    assert not live.service.items.read()[1]
 
 
 def test_the_evaluated_network_knows_what_its_report_knew(
@@ -87,13 +87,13 @@ def serve(live: Live, version: str) -> None:
 def test_a_later_training_knows_better_what_it_read_since(own: Live) -> None:
     catalogue = own.service.engine.bundle.catalogue
     listed = catalogue.vocabulary.words[0]
-    told = catalogue.record(catalogue.index_of[listed])
-    kind = "film" if told["kind"] != "film" else "course"
+    record = catalogue.record(catalogue.index_of[listed])
+    kind = "film" if record["kind"] != "film" else "course"
     own.ask("PUT", f"/v1/items/{listed}", "admin", json={"kind": kind, "title": "Changed"})
     own.ask("PUT", "/v1/items/unlisted", "admin", json={"kind": kind, "title": "Never listed"})
     assert title(own, listed) == "Changed"
     trained_again(own)
-    assert title(own, listed) == told.get("title", listed) != "Changed"
+    assert title(own, listed) == record.get("title", listed) != "Changed"
     assert title(own, "unlisted") == "Never listed"
     own.ask("PUT", f"/v1/items/{listed}", "admin", json={"kind": kind, "title": "Again"})
     assert title(own, listed) == "Again"
@@ -111,7 +111,7 @@ def test_only_what_is_news_takes_room(own: Live, monkeypatch: pytest.MonkeyPatch
     assert status == 422 and "items came since the training" in problem["detail"]
     trained_again(own)
     own.ask("PUT", f"/v1/items/{second}", "admin", json=record)
-    assert list(own.service.stock.read()[1]) == ["unlisted", second]
+    assert list(own.service.items.read()[1]) == ["unlisted", second]
 
 
 def title(own: Live, item_id: str) -> str:

@@ -31,8 +31,8 @@ def test_an_acknowledged_event_is_in_the_next_answer(live: Live):
         name = names[(cycle * 7 + cycle // 5) % len(names)]
         item = item_id((cycle * 11) % N_ITEMS)
         event = "pay" if cycle % 3 == 0 else "view"
-        told = live.track(name, event=event, item=item, messageId=f"m{cycle}")
-        assert told["kept"] == 1
+        result = live.track(name, event=event, item=item, messageId=f"m{cycle}")
+        assert result["kept"] == 1
         if event == "pay":
             owned[name].add(item)
         answer = live.recommend(name, k=500)
@@ -49,13 +49,13 @@ def test_a_late_event_is_in_the_next_answer(live: Live):
     """Also one that lies before, or at the same moment as, those that memory holds."""
     now = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     live.track("late", item=item_id(1), timestamp=now.isoformat())
-    taken: set[str] = set()
+    bought: set[str] = set()
     for days in (5, 0, 9, 0, 2):
         item = ids(live.recommend("late", k=500))[0]
-        moment = now - dt.timedelta(days=days)
-        live.track("late", event="pay", item=item, timestamp=moment.isoformat())
-        taken.add(item)
-        assert not taken & set(ids(live.recommend("late", k=500)))
+        as_of = now - dt.timedelta(days=days)
+        live.track("late", event="pay", item=item, timestamp=as_of.isoformat())
+        bought.add(item)
+        assert not bought & set(ids(live.recommend("late", k=500)))
     assert len(live.held("late")["events"]) == 6
 
 
@@ -66,8 +66,8 @@ def test_events_that_come_together_are_in_every_next_answer(live: Live):
         http = live.client._http
         assert http is not None
         message = {"userId": name, "event": "pay", "properties": {"item_id": item}}
-        told = await http.post("/v1/track", json=message, headers=live.headers("ingest"))
-        assert told.json()["kept"] == 1, told.text
+        result = await http.post("/v1/track", json=message, headers=live.headers("ingest"))
+        assert result.json()["kept"] == 1, result.text
         answer = await http.post(
             "/v1/recommend", json={"user_id": name, "k": 500}, headers=live.headers("read")
         )
@@ -119,8 +119,8 @@ def test_a_message_is_obeyed_once(live: Live):
                "properties": {"item_id": item_id(5), "value": 3.5}}  # fmt: skip
     assert live.ask("POST", "/v1/track", "ingest", json=message)["kept"] == 1
     for _ in range(3):
-        told = live.ask("POST", "/v1/track", "ingest", json=message)
-        assert (told["kept"], told["repeated"]) == (0, 1)
+        result = live.ask("POST", "/v1/track", "ingest", json=message)
+        assert (result["kept"], result["repeated"]) == (0, 1)
     batch = {"batch": [{"type": "track", **message}] * 3}
     assert live.ask("POST", "/v1/batch", "ingest", json=batch)["repeated"] == 3
     lines = "\n".join([json.dumps({"type": "track", **message})] * 2)
@@ -166,21 +166,21 @@ def test_who_is_erased_is_a_stranger_and_stays_one(live: Live):
     assert live.recommend("gone")["policy"] == "network"
     raw = live.ask("DELETE", "/v1/users/gone-before", "admin")
     receipt = msgspec.convert(raw, Receipt)
-    key = public_key(live.service.doors.secrets)
+    key = public_key(live.service.secrets)
     assert verify_receipt(receipt, key)
     assert not verify_receipt(msgspec.structs.replace(receipt, time=receipt.time + 1), key)
     assert receipt.removed["live events"] == 3 and receipt.traces[0].version == "v0001"
     for name in ("gone", "gone-before"):
         assert live.recommend(name)["policy"] == POPULAR
         assert live.refused("GET", f"/v1/users/{name}", "admin")[0] == 404
-        told = live.track(name, item=item_id(1))
-        assert (told["kept"], told["refused"]) == (0, 1)
+        result = live.track(name, item=item_id(1))
+        assert (result["kept"], result["refused"]) == (0, 1)
         line = json.dumps({"user_id": name, "action": "view", "item_id": item_id(1),
                            "event_time": "2024-01-01T00:00:00Z"})  # fmt: skip
         assert live.ask("POST", "/v1/import", "ingest", content=line)["refused"] == 1
         assert live.refused("GET", f"/v1/users/{name}", "admin")[0] == 404
-    told = live.ask("POST", "/v1/alias", "ingest", json={"previousId": "gone", "userId": "new"})
-    assert told["kept"] == 0
+    result = live.ask("POST", "/v1/alias", "ingest", json={"previousId": "gone", "userId": "new"})
+    assert result["kept"] == 0
     again = msgspec.convert(live.ask("DELETE", "/v1/users/gone", "admin"), Receipt)
     assert again.id != receipt.id and not again.removed.get("live events")
 
@@ -236,8 +236,8 @@ def test_only_a_key_of_the_scope_verify_knows_of_integration_tests(live: Live):
     ):
         status, _ = live.refused(method, path, scope, **more)
         assert status == 403, (method, path)
-    told = live.track(NAME, item=item_id(1))
-    assert (told["kept"], told["refused"]) == (0, 1)
+    result = live.track(NAME, item=item_id(1))
+    assert (result["kept"], result["refused"]) == (0, 1)
     assert live.refused("DELETE", f"/v1/users/{NAME}", "admin")[0] == 422
 
 
@@ -256,16 +256,16 @@ def test_a_key_of_the_scope_verify_alone_knows_of_nobody_else(live: Live):
         {"type": "alias", "userId": "real", "previousId": NAME},
         {"type": "identify", "userId": NAME, "anonymousId": "real"},
     ):
-        told = live.ask("POST", "/v1/batch", "verify", json={"batch": [message]})
-        assert (told["kept"], told["refused"]) == (0, 1), message
+        result = live.ask("POST", "/v1/batch", "verify", json={"batch": [message]})
+        assert (result["kept"], result["refused"]) == (0, 1), message
     assert live.held("real")["names"] == [] and len(live.held("real")["events"]) == 3
 
 
 def test_a_test_is_joined_with_nobody_real_whatever_the_key(live: Live):
     for user_id, previous in (("real", NAME), (NAME, "real"), (NAME, "verify:aaaaaaaa:x")):
         message = {"userId": user_id, "previousId": previous}
-        told = live.ask("POST", "/v1/alias", "all", json=message)
-        assert (told["kept"], told["refused"]) == (0, 1), message
+        result = live.ask("POST", "/v1/alias", "all", json=message)
+        assert (result["kept"], result["refused"]) == (0, 1), message
     assert live.service.store.n_customers() == 0
 
 
@@ -275,17 +275,17 @@ def test_a_test_is_joined_with_nobody_real_whatever_the_key(live: Live):
 def test_ids_that_only_begin_like_a_test_are_nobody(live: Live, name: str):
     assert live.refused("POST", "/v1/recommend", "all", json={"user_id": name})[0] == 422
     assert live.refused("GET", f"/v1/users/{name}", "all")[0] == 422
-    status, told = live.status_and_json("POST", "/v1/track", "all", json={
+    status, result = live.status_and_json("POST", "/v1/track", "all", json={
         "userId": name, "event": "view"})  # fmt: skip
-    assert status in (400, 422) or told["kept"] == 0
+    assert status in (400, 422) or result["kept"] == 0
     assert live.service.store.n_customers() == 0
 
 
 def test_the_evaluated_network_takes_a_key_of_scope_verify(live: Live):
     live.teach(NAME, [1, 2, 3], "verify")
-    moment = "2024-05-01T00:00:00Z"
-    one = live.predict(NAME, "verify", as_of=moment)["goals"]
-    other = live.predict(NAME, "verify", as_of=moment, network="evaluated")["goals"]
+    as_of = "2024-05-01T00:00:00Z"
+    one = live.predict(NAME, "verify", as_of=as_of)["goals"]
+    other = live.predict(NAME, "verify", as_of=as_of, network="evaluated")["goals"]
     assert one["pay"]["probability"] != other["pay"]["probability"]
     question = {"user_id": "real", "network": "evaluated"}
     for path in ("/v1/predict", "/v1/recommend"):
@@ -308,10 +308,10 @@ def test_pseudonyms_hide_ids_and_change_no_answer(shop, tmp_path):
                 live.teach("ann", [1, 2, 3])
                 live.teach(NAME, [4, 5], "verify")
                 live.ask("POST", "/v1/alias", "ingest", json={"previousId": "b", "userId": "ann"})
-                moment = "2030-01-01T00:00:00Z"
+                as_of = "2030-01-01T00:00:00Z"
                 answers.append([
                     live.recommend("ann"), live.recommend("b")["items"],
-                    live.predict("b", as_of=moment),
+                    live.predict("b", as_of=as_of),
                     live.recommend(NAME, "verify"), len(live.held("b")["events"]),
                 ])  # fmt: skip
             assert answers[0] == answers[1]

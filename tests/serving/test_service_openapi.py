@@ -26,12 +26,12 @@ KEYWORDS = {
 
 
 @pytest.fixture(scope="module")
-def made() -> Any:
-    return json.loads(document(ROUTES))
+def described() -> Any:
+    return json.loads(document(ROUTES, "propense", "Live events in, decisions out."))
 
 
-def operations(made: Any) -> Iterator[tuple[str, str, Any]]:
-    for path, methods in made["paths"].items():
+def operations(described: Any) -> Iterator[tuple[str, str, Any]]:
+    for path, methods in described["paths"].items():
         for method, operation in methods.items():
             yield path, method, operation
 
@@ -66,19 +66,19 @@ def inner(schema: Any) -> Iterator[Any]:
         yield from inner(more)
 
 
-def test_it_is_what_the_service_gives(shared: Live, made):
+def test_it_is_what_the_service_gives(shared: Live, described):
     answer = shared.client.request("GET", "/openapi.json")
-    assert answer.headers["content-type"] == "application/json" and answer.json() == made
+    assert answer.headers["content-type"] == "application/json" and answer.json() == described
 
 
-def test_it_is_an_openapi_document(made):
-    assert made["openapi"] == "3.1.0" and set(made) <= {
+def test_it_is_an_openapi_document(described):
+    assert described["openapi"] == "3.1.0" and set(described) <= {
         "openapi", "info", "paths", "components", "servers", "security", "tags"
     }  # fmt: skip
-    assert made["info"]["title"] and made["info"]["version"]
-    schemes = made["components"]["securitySchemes"]
+    assert described["info"]["title"] and described["info"]["version"]
+    schemes = described["components"]["securitySchemes"]
     assert all(scheme["type"] == "http" and scheme["scheme"] for scheme in schemes.values())
-    for path, method, operation in operations(made):
+    for path, method, operation in operations(described):
         assert path.startswith("/") and method in METHODS
         assert set(operation) <= {
             "operationId", "summary", "description", "responses", "security", "parameters",
@@ -99,10 +99,10 @@ def test_it_is_an_openapi_document(made):
             assert re.fullmatch(r"[2-5]\d\d", status) and response["description"]
 
 
-def test_its_schemas_are_schemas(made):
-    found = 0
-    for schema in schemas(made):
-        found += 1
+def test_its_schemas_are_schemas(described):
+    n_schemas = 0
+    for schema in schemas(described):
+        n_schemas += 1
         assert set(schema) <= KEYWORDS, set(schema) - KEYWORDS
         kind = schema.get("type", "object")
         assert set(kind if isinstance(kind, list) else [kind]) <= TYPES
@@ -111,16 +111,19 @@ def test_its_schemas_are_schemas(made):
             re.compile(schema["pattern"])
         if "$ref" in schema:
             name = schema["$ref"].removeprefix("#/components/schemas/")
-            assert name in made["components"]["schemas"]
-    assert found > 100
+            assert name in described["components"]["schemas"]
+    assert n_schemas > 100
 
 
-def test_every_operation_is_in_it_once(made):
-    told = {(method.upper(), path): o["operationId"] for path, method, o in operations(made)}
-    assert told == {(route.method, route.path): route.name for route in ROUTES}
-    assert len(set(told.values())) == len(ROUTES)
+def test_every_operation_is_in_it_once(described):
+    operation_ids = {
+        (method.upper(), path): operation["operationId"]
+        for path, method, operation in operations(described)
+    }
+    assert operation_ids == {(route.method, route.path): route.name for route in ROUTES}
+    assert len(set(operation_ids.values())) == len(ROUTES)
     for route in ROUTES:
-        operation = made["paths"][route.path][route.method.lower()]
+        operation = described["paths"][route.path][route.method.lower()]
         assert ("security" in operation) == bool(route.scopes)
         assert operation["summary"]
         takes = route.method == "POST" and (route.question is not None or route.browser)
@@ -128,8 +131,8 @@ def test_every_operation_is_in_it_once(made):
         assert ("requestBody" in operation) == takes
 
 
-def test_every_failure_is_a_problem_document(made):
-    for path, method, operation in operations(made):
+def test_every_failure_is_a_problem_document(described):
+    for path, method, operation in operations(described):
         for status, response in operation["responses"].items():
             if int(status) >= 400:
                 assert int(status) in TITLES

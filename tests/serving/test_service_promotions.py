@@ -108,6 +108,6 @@ def test_new_items_are_followed_though_a_bundle_does_not_open(live: Live) -> Non
     activate(live.world.bundles, "v0003", "a mistake", MOMENT)
     until(lambda: not is_ready(live))
     sent = ItemUpdate(0, {"kind": "course", "title": "Greek"})
-    live.service.stock.put("brand-new", sent, live.service.engine.packed)
+    live.service.items.put("brand-new", sent, live.service.engine.packed)
     until(lambda: "brand-new" in live.service.engine.bundle.catalogue.index_of)
     assert not is_ready(live)

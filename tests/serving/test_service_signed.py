@@ -34,14 +34,14 @@ def signed(shop: ServedWorld, tmp_path: Path) -> ServedWorld:
 
 def test_what_nobody_signed_is_neither_promoted_nor_answers(signed, tmp_path):
     with live_service(signed, tmp_path / "live") as live:
-        for name, said in (("v0002", "is not signed"), ("v0003", "does not hold")):
+        for name, message in (("v0002", "is not signed"), ("v0003", "does not hold")):
             status, problem = live.refused(
                 "POST", "/v1/bundles/promote", "admin", json={"version": name, "reason": "please"}
             )
-            assert status == 409 and said in problem["detail"]
+            assert status == 409 and message in problem["detail"]
             assert read_current(signed.bundles).version == "v0001"
-        told = live.ask("POST", "/v1/bundles/promote", "admin", json={"version": "v0004"})
-        assert told["serving"] == "v0004"
+        answer = live.ask("POST", "/v1/bundles/promote", "admin", json={"version": "v0004"})
+        assert answer["serving"] == "v0004"
 
 
 def test_a_service_does_not_start_from_what_nobody_signed(signed, tmp_path):

@@ -10,9 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from propense.runtime.customer_state import CustomerState
 from propense.runtime.engine import ScoringEngine
-from propense.serving.answers import Asked
-from propense.serving.messages import RecommendAnswer, RecommendQuestion
-from propense.serving.shadow import FILE, Shadow
+from propense.serving.answers import CustomerQuestion
+from propense.serving.messages.recommend import RecommendAnswer, RecommendQuestion
+from propense.serving.shadow import FILE
+from propense.serving.user_ids import UserId
 from support.service_bundle import ServedWorld
 from support.service_live import Live, live_service
 
@@ -25,28 +26,28 @@ def live(shop: ServedWorld, tmp_path):
     with live_service(shop, tmp_path / "live") as opened:
         for number, name in enumerate(NAMES):
             opened.teach(name, range(number, number + 6))
-        opened.service.shadow = Shadow(opened.service, evaluated(opened))
+        opened.service.start_shadow(evaluated(opened))
         yield opened
 
 
 def evaluated(live: Live) -> ScoringEngine:
-    found: ScoringEngine = live.client.await_(live.service.bundles.evaluated())
-    return found
+    engine: ScoringEngine = live.client.await_(live.service.bundles.evaluated())
+    return engine
 
 
 def counts(live: Live, n: int) -> dict[str, int]:
     """What became of `n` comparisons, once all are done."""
     until = time.monotonic() + 20
     while True:
-        text, _ = live.service.metrics.render()
-        told = {
+        text, _ = live.service.monitor.metrics.render()
+        results = {
             sample.labels["result"]: int(sample.value)
             for family in text_string_to_metric_families(text.decode())
             if family.name == "propense_shadow"
             for sample in family.samples if sample.name.endswith("_total")
         }  # fmt: skip
-        if sum(told.values()) >= n or time.monotonic() > until:
-            return {word: count for word, count in told.items() if count}
+        if sum(results.values()) >= n or time.monotonic() > until:
+            return {word: count for word, count in results.items() if count}
         time.sleep(0.01)
 
 
@@ -58,10 +59,10 @@ def written(live: Live) -> list[dict]:
 def test_what_differs_is_counted_and_written_down_without_names(live: Live):
     lists = {name: live.recommend(name) for name in NAMES}
     goals = {name: live.predict(name) for name in NAMES}
-    found = counts(live, 6)
-    assert set(found) <= {"same", "different"} and sum(found.values()) == 6
+    results = counts(live, 6)
+    assert set(results) <= {"same", "different"} and sum(results.values()) == 6
     lines = written(live)
-    assert len(lines) == found["different"] > 0
+    assert len(lines) == results["different"] > 0
     assert "secretly" not in json.dumps(lines)
     shown = [[item["item_id"] for item in answer["items"]] for answer in lists.values()]
     of_lists = [line for line in lines if "items" in line]
@@ -71,19 +72,19 @@ def test_what_differs_is_counted_and_written_down_without_names(live: Live):
         assert line["items"] in shown and line["items"] != line["shadow_items"]
         both = set(line["items"]) & set(line["shadow_items"])
         assert line["shared"] == len(both) / len(line["items"])
-    told = [
+    results = [
         {name: goal.get("probability", goal.get("expected")) for name, goal in one["goals"].items()}
         for one in goals.values()
     ]
     for line in of_goals:
         serving = {name: pair[0] for name, pair in line["goals"].items()}
-        assert any(serving == pytest.approx(one, rel=1e-5) for one in told)
+        assert any(serving == pytest.approx(one, rel=1e-5) for one in results)
         assert any(one != other for one, other in line["goals"].values())
 
 
 def test_the_shadow_sees_what_the_next_answer_sees(live: Live):
     """Also after events that its memory had to follow."""
-    live.service.shadow = Shadow(live.service, live.service.engine)
+    live.service.start_shadow(live.service.engine)
     for cycle in range(8):
         name = NAMES[cycle % 3]
         live.track(name, item=f"item-{cycle + 1:02d}")
@@ -93,7 +94,7 @@ def test_the_shadow_sees_what_the_next_answer_sees(live: Live):
 
 
 def test_strangers_and_whoever_refuses_are_compared_as_such(live: Live):
-    live.service.shadow = Shadow(live.service, live.service.engine)
+    live.service.start_shadow(live.service.engine)
     refuses = {"context": {"consent": {"purposes": {"personalise": False}}}}
     live.track(NAMES[0], event="view", item="item-03", **refuses)
     for name in (NAMES[0], "nobody"):
@@ -102,20 +103,25 @@ def test_strangers_and_whoever_refuses_are_compared_as_such(live: Live):
     assert counts(live, 4) == {"same": 4}
 
 
-def ask_again(live: Live, known: list[CustomerState]) -> None:
+def ask_again(live: Live, customers: list[CustomerState]) -> None:
     """Compare lists of customers as they were, in one batch."""
     service = live.service
-    asked = [Asked(RecommendQuestion(user_id=one.user_id), one, True) for one in known]
-    made = [
+    questions = [
+        CustomerQuestion(
+            RecommendQuestion(user_id=one.user_id), UserId(one.user_id, None), one, True
+        )
+        for one in customers
+    ]
+    answers = [
         RecommendAnswer(
             user_id=one.user_id, scenario="default", items=[], bundle="v0001", policy="network"
         )
-        for one in known
+        for one in customers
     ]
 
     async def compare() -> None:
         assert service.shadow is not None
-        service.shadow.compare_lists(asked, made, 0)
+        service.shadow.compare_lists(questions, answers, 0)
 
     live.client.await_(compare())
 
@@ -127,14 +133,14 @@ def test_who_has_changed_since_is_not_compared_but_the_others_are(live: Live):
     before = [live.service.engine.cache.get(name) for name in NAMES]
     live.track(NAMES[0], item="item-09")
     live.ask("POST", "/v1/identify", "ingest", json={"userId": NAMES[1], "traits": {"age": 71}})
-    live.service.shadow = Shadow(live.service, evaluated(live))
+    live.service.start_shadow(evaluated(live))
     ask_again(live, before)
     assert counts(live, 3) == {"outrun": 2, "different": 1}
 
 
 def test_a_shadow_of_what_serves_follows_new_items(live: Live):
     service = live.service
-    service.shadow = Shadow(service, service.engine)
+    service.start_shadow(service.engine)
     live.ask("PUT", "/v1/items/item-new", "admin", json={"kind": "course"})
     assert service.shadow.engine is service.engine
     live.recommend(NAMES[0])

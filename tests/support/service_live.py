@@ -30,7 +30,9 @@ from support.service_bundle import ServedWorld, item_id
 
 DESCRIBED: Final = {
     (route.method, re.compile(re.sub(r"\{\w+\}", ".+", route.path))): set(
-        json.loads(document(ROUTES))["paths"][route.path][route.method.lower()]["responses"]
+        json.loads(document(ROUTES, "propense", ""))["paths"][route.path][route.method.lower()][
+            "responses"
+        ]
     )
     for route in ROUTES
 }
@@ -223,7 +225,7 @@ def live_service(world: ServedWorld, data: Path, **changes: Any) -> Iterator[Liv
     opened: list[Service] = []
 
     def opening() -> Service:
-        opened.append(Service(settings, [route.path for route in ROUTES]))
+        opened.append(Service(settings, ROUTES))
         return opened[0]
 
     client = Client(make_app(opening))
@@ -240,7 +242,7 @@ def listening(settings: Settings, data: Path) -> Iterator[tuple[str, Service]]:
     data.mkdir(parents=True, exist_ok=True)
 
     def opening() -> Service:
-        opened.append(Service(settings, [route.path for route in ROUTES]))
+        opened.append(Service(settings, ROUTES))
         return opened[0]
 
     config = uvicorn.Config(

@@ -58,9 +58,9 @@ def calls(log, secret):
     error = thrown(secret)
     return {
         "problem": lambda: log.problem(
-            secret, error, level="error", route=f"/v1/users/{secret}", mark=secret
+            secret, error, level="error", route=f"/v1/users/{secret}"
         ),
-        "notice": lambda: log.notice(secret, bundle=secret, input=secret, mark=secret),
+        "notice": lambda: log.notice(secret, bundle=secret, input=secret),
         "access": lambda: log.access(f"/v1/users/{secret}", 200, 0.01),
         "library": lambda: log.library(
             logging.LogRecord(
@@ -100,14 +100,14 @@ def test_no_text_at_all_gets_through(text):
     log, stream = make_log(access_every=1)
     for call in calls(log, text).values():
         call()
-    told = json.dumps([{**line, "time": ""} for line in lines(stream)], ensure_ascii=False)
-    known = json.dumps(
-        [{**line, "time": ""} for line in _told_of("x.y")], ensure_ascii=False
+    written = json.dumps([{**line, "time": ""} for line in lines(stream)], ensure_ascii=False)
+    expected = json.dumps(
+        [{**line, "time": ""} for line in _lines_of("x.y")], ensure_ascii=False
     )  # fmt: skip
-    assert told == known, "what is written does not depend on what is secret"
+    assert written == expected, "what is written does not depend on what is secret"
 
 
-def _told_of(secret):
+def _lines_of(secret):
     log, stream = make_log(access_every=1)
     for call in calls(log, secret).values():
         call()
@@ -116,16 +116,13 @@ def _told_of(secret):
 
 def test_a_problem_says_what_and_where():
     log, stream = make_log(worker=3)
-    log.problem(
-        "store failed", thrown("ann"), route="/v1/users/{id}", status=503, mark="0a1b2c3d", n=7
-    )
+    log.problem("store failed", thrown("ann"), route="/v1/users/{id}", status=503, n=7)
     (line,) = lines(stream)
     assert line["what"] == "store failed" and line["level"] == "error" and line["worker"] == 3
     assert line["time"] == "2023-11-14T22:13:21.000+00:00"
     assert line["route"] == "/v1/users/{id}" and line["status"] == 503 and line["n"] == 7
-    assert line["mark"] == "0a1b2c3d"
     assert line["error"] == "other < KeyError"
-    assert line["at"][-1].startswith("test_logs.py:")
+    assert line["at"][-1].startswith("test_log.py:")
 
 
 def test_a_number_too_long_is_no_number_of_anybody():
@@ -162,9 +159,9 @@ def test_a_thousand_problems_a_second_are_a_few_lines():
     log.problem("defect")
     now[0] += 1_000_000
     log.problem("store failed")
-    told = lines(stream)
-    assert len(told) == MOST_A_SECOND + 2
-    assert told[-1]["left_out"] == 1_000 - MOST_A_SECOND
+    written = lines(stream)
+    assert len(written) == MOST_A_SECOND + 2
+    assert written[-1]["left_out"] == 1_000 - MOST_A_SECOND
 
 
 def test_a_log_that_cannot_be_written_stops_nothing():

@@ -1,4 +1,4 @@
-"""A flood is stopped at its limit, whatever else comes in; others are let through."""
+"""Too much is refused at its limit, whatever else comes in; others are admitted."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ NOON = 20_000 * DAY + DAY // 2
 
 
 def test_one_customer_may_have_so_many_events_a_day():
-    floods = Quotas(Limits(events_per_day=100), KEY)
-    assert all(floods.take_events("ann", 1, NOON + i) is None for i in range(100))
-    refusal = floods.take_events("ann", 1, NOON + 200)
+    quotas = Quotas(Limits(events_per_day=100), KEY)
+    assert all(quotas.take_events("ann", 1, NOON + i) is None for i in range(100))
+    refusal = quotas.take_events("ann", 1, NOON + 200)
     assert refusal.limit == "events_per_day"
     assert "100 events a day" in refusal.reason and "ann" not in refusal.reason
-    assert floods.take_events("bob", 100, NOON + 200) is None
-    # After the wait that was told, as much is granted, and not much earlier.
+    assert quotas.take_events("bob", 100, NOON + 200) is None
+    # After the wait that was named, as much is granted, and not much earlier.
     wait = int(refusal.retry_after * 1e6)
-    assert floods.take_events("ann", 1, NOON + 200 + int(wait * 0.9)) is not None
-    assert floods.take_events("ann", 1, NOON + 201 + wait) is None
+    assert quotas.take_events("ann", 1, NOON + 200 + int(wait * 0.9)) is not None
+    assert quotas.take_events("ann", 1, NOON + 201 + wait) is None
 
 
 def test_a_batch_is_let_in_whole_or_not_at_all():
-    floods = Quotas(Limits(events_per_day=100), KEY)
-    assert floods.take_events("ann", 90, NOON) is None
-    assert floods.take_events("ann", 11, NOON) is not None
-    assert floods.take_events("ann", 10, NOON) is None
-    assert floods.take_events("bob", 101, NOON).retry_after == float("inf")
+    quotas = Quotas(Limits(events_per_day=100), KEY)
+    assert quotas.take_events("ann", 90, NOON) is None
+    assert quotas.take_events("ann", 11, NOON) is not None
+    assert quotas.take_events("ann", 10, NOON) is None
+    assert quotas.take_events("bob", 101, NOON).retry_after == float("inf")
 
 
 def test_one_address_may_bring_so_many_customers():
-    floods = Quotas(Limits(new_customers_per_hour=3), KEY)
+    quotas = Quotas(Limits(new_customers_per_hour=3), KEY)
     home = "2001:db8:1:2"
-    for place in range(3):
-        assert floods.take_customers(f"{home}::{place}", 1, NOON) is None
-    refusal = floods.take_customers(f"{home}:ffff::1", 1, NOON)
+    for number in range(3):
+        assert quotas.take_customers(f"{home}::{number}", 1, NOON) is None
+    refusal = quotas.take_customers(f"{home}:ffff::1", 1, NOON)
     assert refusal.limit == "new_customers_per_hour" and home not in refusal.reason
-    assert floods.take_customers("2001:db8:1:3::1", 1, NOON) is None
-    assert floods.take_customers(f"{home}::9", 1, NOON + 2 * HOUR) is None
+    assert quotas.take_customers("2001:db8:1:3::1", 1, NOON) is None
+    assert quotas.take_customers(f"{home}::9", 1, NOON + 2 * HOUR) is None
 
 
 def test_naming_many_others_does_not_hide_a_flood():
@@ -63,8 +63,8 @@ def test_naming_many_others_does_not_hide_a_flood():
 
 
 def test_many_quiet_customers_are_not_taken_for_a_flood():
-    floods = Quotas(Limits(events_per_day=10), KEY)
-    refused = sum(floods.take_events(f"c{n % 20_000}", 1, NOON) is not None for n in range(60_000))
+    quotas = Quotas(Limits(events_per_day=10), KEY)
+    refused = sum(quotas.take_events(f"c{n % 20_000}", 1, NOON) is not None for n in range(60_000))
     assert refused == 0
 
 
@@ -73,9 +73,9 @@ def test_a_sketch_is_never_too_low(added):
     sketch = Sketch(4, KEY)
     truth = [0] * 4
     for name, n in added:
-        sketch.add(sketch.places(str(name)), n)
+        sketch.add(sketch.slots(str(name)), n)
         truth[name] += n
-    assert all(sketch.count(sketch.places(str(name))) >= truth[name] for name in range(4))
+    assert all(sketch.count(sketch.slots(str(name))) >= truth[name] for name in range(4))
 
 
 @given(st.lists(st.integers(0, HOUR // 4), max_size=300), st.integers(1, 30))
@@ -112,18 +112,18 @@ def test_strange_names_are_names():
 
 
 def test_a_check_costs_microseconds():
-    floods = Quotas(Limits(), KEY)
+    quotas = Quotas(Limits(), KEY)
     names = [f"customer-{n}" for n in range(5_000)]
     best = 1.0
     for _ in range(3):
         began = time.perf_counter()
         for name in names:
-            floods.take_events(name, 1, NOON)
+            quotas.take_events(name, 1, NOON)
         best = min(best, (time.perf_counter() - began) / len(names))
     assert best < 20e-6, f"{best * 1e6:.2f} us"
 
 
 def test_a_quota_of_other_keys_counts_elsewhere():
-    assert Sketch(10, KEY).places("a") != Sketch(10, b"l" * 32).places("a")
+    assert Sketch(10, KEY).slots("a") != Sketch(10, b"l" * 32).slots("a")
     with pytest.raises(ValueError):
-        Sketch(4, b"k" * 65).places("a")
+        Sketch(4, b"k" * 65).slots("a")

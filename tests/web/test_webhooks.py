@@ -158,14 +158,14 @@ def test_urls_that_may_be(url):
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
-    [("http://example.com/", "in the clear"), ("ftp://127.0.0.1/", "in the clear"),
+    ("url", "message"),
+    [("http://example.com/", "unencrypted"), ("ftp://127.0.0.1/", "unencrypted"),
      ("https://me:word@example.com/", "without user and password"), ("https:///x", "a host"),
-     ("https://example.com:99999/", "no URL"), ("https://exa mple.com/", "plain URL"),
+     ("https://example.com:99999/", "not a URL"), ("https://exa mple.com/", "plain URL"),
      ("https://example.com/\r\nX: y", "plain URL"), ("", "a host"),
-     ("http://127.0.0.1.example.com/", "in the clear"),
-     ("http://localhost.example.com/", "in the clear")],
+     ("http://127.0.0.1.example.com/", "unencrypted"),
+     ("http://localhost.example.com/", "unencrypted")],
 )  # fmt: skip
-def test_urls_that_may_not_be(url, said):
-    with pytest.raises(ServeError, match=said):
+def test_urls_that_may_not_be(url, message):
+    with pytest.raises(ServeError, match=message):
         check_url(url)

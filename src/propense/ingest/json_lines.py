@@ -15,6 +15,7 @@ from propense.ingest.segment import (
     IngestError,
     Message,
     Refusal,
+    TooLargeError,
     TrackingCall,
     moment_of,
     read_document,
@@ -54,13 +55,12 @@ def read_lines(body: bytes, given: Import) -> Iterator[tuple[list[CustomerUpdate
 
     A plain event is {"user_id", "action", "event_time", ...}: `event_time` ISO 8601, `value` in
     units of the currency. Moments are believed as they are, apart from those after receipt.
-    Raises IngestError (413) before the first line where the body is larger than allowed.
+    Raises TooLargeError before the first line where the body is larger than allowed.
     """
     if len(body) > given.limits.import_bytes:
-        raise IngestError(
-            "", f"the import holds more than {given.limits.import_bytes:,} bytes; send it in parts",
-            413,
-        )  # fmt: skip
+        raise TooLargeError(
+            "", f"the import holds more than {given.limits.import_bytes:,} bytes; send it in parts"
+        )
     return _read(body, given)
 
 

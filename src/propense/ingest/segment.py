@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import zlib
 from typing import Any, Final, Literal, cast
@@ -13,6 +11,7 @@ import msgspec
 from propense.errors import ServeError, nearest
 from propense.ingest.strict_json import Fault, is_deeper, pointer, read_strictly
 from propense.ingest.timestamps import read_moment
+from propense.schemas import ID_LENGTH
 from propense.settings import Limits
 
 MessageKind = Literal["track", "identify", "page", "screen", "group", "alias"]
@@ -29,8 +28,6 @@ KINDS: Final[dict[str, Kind]] = {
 
 MOST_MESSAGES: Final = 2_500
 """In one batch, as Segment allows."""
-LONGEST_ID: Final = 256
-"""Characters of an id and of an event's name."""
 MOST_KEYS: Final = 1_000
 """Of the traits or properties of one message."""
 
@@ -38,14 +35,20 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class IngestError(ServeError):
-    """A call that cannot be taken. `place` is a JSON pointer into it, empty for the whole;
-    `status` is the HTTP status that says so."""
+    """A call that cannot be taken. `place` is a JSON pointer into it, empty for the whole."""
 
-    def __init__(self, place: str, reason: str, status: int = 400) -> None:
+    def __init__(self, place: str, reason: str) -> None:
         super().__init__(f"{place}: {reason}" if place else reason)
         self.place = place
         self.reason = reason
-        self.status = status
+
+
+class TooLargeError(IngestError):
+    """A call with more bytes or messages than are read."""
+
+
+class EncodingError(IngestError):
+    """A call in a content encoding that cannot be unpacked."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -78,8 +81,8 @@ class TrackingCall(msgspec.Struct, frozen=True):
 def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
     """The body as it was before `Content-Encoding`, at most `limit` bytes.
 
-    Raises IngestError: 413 where there would be more (no more than that is ever unpacked), 415
-    for an encoding other than gzip, 400 for bytes that are not gzip.
+    Raises TooLargeError where there would be more (no more than that is ever unpacked),
+    EncodingError for an encoding other than gzip, IngestError for bytes that are not gzip.
     """
     word = (encoding or "").strip().lower()
     if word in ("", "identity"):
@@ -87,7 +90,7 @@ def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
             raise _too_large(limit)
         return body
     if word not in ("gzip", "x-gzip"):
-        raise IngestError("", f"Content-Encoding {word[:40]!r} is not known; use gzip", 415)
+        raise EncodingError("", f"Content-Encoding {word[:40]!r} is not known; use gzip")
     made = bytearray()
     rest = body
     while rest:
@@ -129,8 +132,8 @@ def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
     if type(batch) is not list:
         raise IngestError("/batch", f"must be a list of messages; got {type_name(batch)}")
     if len(batch) > MOST_MESSAGES:
-        raise IngestError(
-            "/batch", f"holds {len(batch):,} messages; send at most {MOST_MESSAGES:,}", 413
+        raise TooLargeError(
+            "/batch", f"holds {len(batch):,} messages; send at most {MOST_MESSAGES:,}"
         )
     messages, refusals = _messages(batch, faults, limits.depth)
     context = root.get("context")
@@ -157,19 +160,6 @@ def read_document(body: bytes) -> tuple[Any, list[Fault]]:
         raise IngestError("", str(error)) from None
 
 
-def basic_user(authorization: str | None) -> str | None:
-    """The user of a Basic `Authorization` header, where libraries put the write key; None
-    without such a header. Raises IngestError (401) for one that cannot be read."""
-    scheme, _, words = (authorization or "").strip().partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        user = base64.b64decode(words.strip(), validate=True).decode().partition(":")[0]
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise IngestError("", "the Authorization header is not Basic base64", 401) from None
-    return user or None
-
-
 def text_id(value: Any, place: str) -> str | None:
     """An id as text: libraries send numbers too. None for null and the empty text.
 
@@ -178,9 +168,9 @@ def text_id(value: Any, place: str) -> str | None:
     if type(value) is str:
         if not value:
             return None
-        if len(value) > LONGEST_ID:
+        if len(value) > ID_LENGTH:
             raise IngestError(
-                place, f"has {len(value):,} characters; at most {LONGEST_ID} are taken"
+                place, f"has {len(value):,} characters; at most {ID_LENGTH} are taken"
             )
         if not value.isprintable() and _CONTROL.search(value):
             raise IngestError(place, "holds a control character; leave it out")
@@ -267,8 +257,8 @@ def _deep(depth: int) -> str:
     return f"is nested deeper than {depth} levels; flatten it"
 
 
-def _too_large(limit: int) -> IngestError:
-    return IngestError("", f"the body holds more than {limit:,} bytes; send smaller batches", 413)
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError("", f"the body holds more than {limit:,} bytes; send smaller batches")
 
 
 _NAMES: Final = {

@@ -11,7 +11,6 @@ from propense.history.records import VERIFY_PREFIX, CustomerUpdate, LiveEvent
 from propense.ingest.consent import read_consent
 from propense.ingest.mapping import Mapper
 from propense.ingest.segment import (
-    LONGEST_ID,
     IngestError,
     Message,
     Refusal,
@@ -21,6 +20,7 @@ from propense.ingest.segment import (
     text_id,
 )
 from propense.ingest.timestamps import event_moment
+from propense.schemas import ID_LENGTH
 
 GROUP_PREFIX: Final = "group_"
 """Before the traits of a customer's group; the group's own id is the trait "group_id"."""
@@ -159,9 +159,9 @@ def _traits(body: dict[str, Any], place: str) -> dict[str, Any]:
     except OverflowError:
         raise IngestError(f"{place}/traits", "holds a number that 64 bits cannot") from None
     for name in traits:
-        if len(name) > LONGEST_ID:
+        if len(name) > ID_LENGTH:
             raise IngestError(
-                f"{place}/traits", f"a name has {len(name):,} characters; at most {LONGEST_ID}"
+                f"{place}/traits", f"a name has {len(name):,} characters; at most {ID_LENGTH}"
             )
     return traits
 

@@ -26,6 +26,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from propense.schemas import Ints
+from propense.web.quotas import QuotaName
 from propense.web.shared_counters import SharedCounters
 
 BUCKETS: Final = (
@@ -40,7 +41,6 @@ EventOutcome = Literal["kept", "repeated", "refused", "suppressed", "clipped"]
 Policy = Literal["network", "rival", "fallback"]
 CacheResult = Literal["hit", "miss"]
 ShedReason = Literal["in_flight", "wait", "rate"]
-QuotaName = Literal["events_per_day", "new_customers_per_hour"]
 AlarmKind = Literal["drift", "exposure", "flood", "store", "model"]
 ShadowResult = Literal["same", "different", "outrun", "failed"]
 StoreCall = Literal["append", "read", "log", "erase"]

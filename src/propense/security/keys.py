@@ -7,6 +7,7 @@ shown once. The file `keys.json` holds only its HMAC, so that who reads the file
 from __future__ import annotations
 
 import base64
+import binascii
 import hmac
 import os
 from collections.abc import Callable, Iterable
@@ -219,6 +220,25 @@ class KeyRing:
             ) from error
         self._records = {record.prefix: record for record in records}
         self._stamp = stamp
+
+
+def basic_user(authorization: str | None) -> str | None:
+    """The user of a Basic `Authorization` header, where tracking libraries put the write key.
+
+    None where the header is missing, empty or of another scheme. Raises ValueError where it
+    cannot be decoded.
+
+    >>> basic_user("Basic a2V5Og==")
+    'key'
+    """
+    scheme, _, credentials = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise ValueError("the Authorization header is not Basic base64") from None
+    return user or None
 
 
 def _scopes(scopes: Iterable[str]) -> frozenset[Scope]:

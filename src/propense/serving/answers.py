@@ -1,4 +1,4 @@
-"""From a question to its answer: what the network says, and what may be shown."""
+"""From a question to its answer: scores and predictions as lists and goals that may be shown."""
 
 from __future__ import annotations
 
@@ -17,123 +17,141 @@ from propense.runtime.customer_state import CustomerState
 from propense.runtime.engine import Ask, PreparedScenario, Scores, ScoringEngine
 from propense.runtime.rules import Extra
 from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids
-from propense.serving.messages import (
-    GoalAnswer,
+from propense.serving.messages.predict import GoalAnswer, PredictAnswer, PredictQuestion
+from propense.serving.messages.recommend import (
     ItemAnswer,
-    PredictAnswer,
-    PredictQuestion,
     RecommendAnswer,
     Recommended,
     RecommendQuestion,
 )
+from propense.serving.user_ids import UserId
 from propense.web.problems import Problem
 
 POPULAR: Final = "popular"
-STRANGER: Final = "nothing is known of this customer: the most popular items"
-REFUSED: Final = "the customer is not to be personalised: the most popular items"
+NO_HISTORY: Final = "nothing is known of this customer: the most popular items"
+NOT_PERSONALISED: Final = "the customer refuses personalisation: the most popular items"
 SHORT: Final = "the rules leave no more items"
 
-WIDEST: Final = 25_600
-"""Items a head that are nominated at most, where rules leave out most of a large catalogue."""
-_KEPT_SECONDS: Final = 60
-"""A list is kept so long, where its rules look at the time."""
+MOST_NEAREST: Final = 25_600
+"""Most candidates that a head retrieves, where rules leave out most of a large catalogue."""
+_SLOT_SECONDS: Final = 60
+"""A list whose rules depend on the time is reused within a slot of this length."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question with the customer it is about."""
+class CustomerQuestion:
+    """A question about a list, with the customer it is about."""
 
     question: RecommendQuestion
-    known: CustomerState | None
-    """None: of whom nothing is held."""
+    user: UserId
+    customer: CustomerState | None
+    """None where nothing is known of the customer."""
     personal: bool
-    """False where the customer does not want it."""
+    """False where the customer refuses personalisation."""
     degraded: bool = False
     """Whether the store could not be read."""
 
 
-def place_of(engine: ScoringEngine, name: str) -> PreparedScenario:
+def find_scenario(engine: ScoringEngine, name: str) -> PreparedScenario:
     """The scenario of that name. Raises Problem."""
-    place = engine.places.get(name)
-    if place is None:
+    scenario = engine.places.get(name)
+    if scenario is None:
         hint = nearest(name, engine.places)
         raise Problem(422, f"there is no scenario {name!r}; {hint}", pointer="/scenario")
-    return place
+    return scenario
 
 
-def seconds_of(moment: datetime | None) -> int | None:
-    """Whole seconds UTC, rounded down. Raises Problem at the ends of the calendar, where the
-    moment is outside of it in UTC."""
-    if moment is None:
+def to_seconds(as_of: datetime | None) -> int | None:
+    """Whole seconds UTC, rounded down. Raises Problem at the ends of the calendar, where the time
+    is outside of it in UTC."""
+    if as_of is None:
         return None
     try:
-        return int(moment.astimezone(UTC).timestamp() // 1)
+        return int(as_of.astimezone(UTC).timestamp() // 1)
     except OverflowError:
-        reason = f"the moment {moment.isoformat()} is none of the calendar in UTC"
+        reason = f"the time {as_of.isoformat()} is outside of the calendar in UTC"
         raise Problem(422, reason, pointer="/as_of") from None
 
 
-def asks(engine: ScoringEngine, asked: Sequence[Asked]) -> list[Ask | None]:
+def score_requests(
+    engine: ScoringEngine, questions: Sequence[CustomerQuestion]
+) -> list[Ask | None]:
     """What has to be scored for each question; None where a fallback answers.
 
-    Raises Problem on a scenario there is none of, or where the bundle recommends nothing.
+    Raises Problem on an unknown scenario, or where the bundle recommends nothing.
     """
     if not engine.recommends:
-        raise Problem(409, "the bundle that serves recommends nothing: its run had no items")
-    out: list[Ask | None] = []
-    for each in asked:
-        place = place_of(engine, each.question.scenario)
+        raise Problem(409, "the bundle that serves recommends no items: its run had no catalogue")
+    requests: list[Ask | None] = []
+    for each in questions:
+        scenario = find_scenario(engine, each.question.scenario)
         end = 0
-        if each.known is not None and each.personal:
-            end = each.known.end_at(seconds_of(each.question.as_of))
-        out.append(Ask(each.known, end, place) if each.known is not None and end else None)
-    return out
+        if each.customer is not None and each.personal:
+            end = each.customer.end_at(to_seconds(each.question.as_of))
+        requests.append(
+            Ask(each.customer, end, scenario) if each.customer is not None and end else None
+        )
+    return requests
 
 
 def list_items(
-    engine: ScoringEngine, asked: Asked, ask: Ask | None, scores: Scores | None, now: int
+    engine: ScoringEngine,
+    asked: CustomerQuestion,
+    request: Ask | None,
+    scores: Scores | None,
+    now: int,
 ) -> RecommendAnswer:
-    """The list of one customer. `now` in seconds decides on availability.
+    """The list of one customer. `request` and `scores` are None where a fallback answers; `now`
+    in seconds decides on availability.
 
     Raises Problem on a filter that names what the catalogue does not have.
     """
     question = asked.question
-    place = place_of(engine, question.scenario)
-    k = question.k or place.scenario.k
+    prepared = find_scenario(engine, question.scenario)
+    k = question.k or prepared.scenario.k
     plain = not (question.exclude or question.only or question.never)
-    slot = now // _KEPT_SECONDS if place.rules.looks_at_time else 0
-    key = ("list", place.name, k, None if ask is None else ask.end)
-    known = ask.known if ask is not None and plain else None
-    made: tuple[int, list[Recommended], str] | None = None if known is None else known.kept.get(key)
-    if made is None or made[0] != slot:
-        made = (slot, *_choose(engine, asked, ask, scores, k, now))
-        if known is not None and ask is not None and ask.end == known.n_events:
-            known.keep(key, made)
-            engine.cache.grew(known)
-    _, items, note = made
-    if ask is None:
-        note = "; ".join(filter(None, [STRANGER if asked.personal else REFUSED, note]))
+    slot = now // _SLOT_SECONDS if prepared.rules.looks_at_time else 0
+    key = ("list", prepared.name, k, None if request is None else request.end)
+    customer = request.known if request is not None and plain else None
+    cached: tuple[int, list[Recommended], str] | None = (
+        None if customer is None else customer.kept.get(key)
+    )
+    if cached is None or cached[0] != slot:
+        cached = (slot, *_choose(engine, asked, request, scores, k, now))
+        if customer is not None and request is not None and request.end == customer.n_events:
+            customer.keep(key, cached)
+            engine.cache.grew(customer)
+    _, items, note = cached
+    if request is None:
+        reason = NO_HISTORY if asked.personal else NOT_PERSONALISED
+        note = "; ".join(filter(None, [reason, note]))
     return RecommendAnswer(
         user_id=question.user_id,
-        scenario=place.name,
+        scenario=prepared.name,
         items=items,
         bundle=engine.version,
-        policy=engine.policy if ask is not None else POPULAR,
+        policy=engine.policy if request is not None else POPULAR,
         note=note,
         degraded=asked.degraded,
     )
 
 
 def _choose(
-    engine: ScoringEngine, asked: Asked, ask: Ask | None, scores: Scores | None, k: int, now: int
+    engine: ScoringEngine,
+    asked: CustomerQuestion,
+    request: Ask | None,
+    scores: Scores | None,
+    k: int,
+    now: int,
 ) -> tuple[list[Recommended], str]:
+    """The items of a list, and a note where there are fewer than `k`."""
     question = asked.question
-    place = place_of(engine, question.scenario)
-    owned = seen = _NOTHING
-    if ask is not None:
-        owned = engine.owned(ask.known, ask.end)
-        if place.rules.exclude == "seen":
-            seen = engine.seen(ask.known, ask.end)
+    rules = find_scenario(engine, question.scenario).rules
+    owned = seen = _NO_ITEMS
+    if request is not None:
+        owned = engine.owned(request.known, request.end)
+        if rules.exclude == "seen":
+            seen = engine.seen(request.known, request.end)
     extra = None
     if question.exclude or question.only or question.never:
         try:
@@ -142,58 +160,58 @@ def _choose(
             )
         except ServeError as error:
             raise Problem(422, str(error)) from error
-    rules = place.rules
-    if isinstance(scores, Candidates) and ask is not None:
+    if isinstance(scores, Candidates) and request is not None:
         chosen = rules.choose_among(scores, owned, seen, now, k, extra)
-        nearest = NEAREST
-        while not chosen.sure and nearest < WIDEST:
-            # The rules left too few of those nominated.
-            nearest *= 8
-            scores = engine.retrieve(ask, nearest)
+        n_nearest = NEAREST
+        while not chosen.sure and n_nearest < MOST_NEAREST:
+            # The rules left too few of the candidates.
+            n_nearest *= 8
+            scores = engine.retrieve(request, n_nearest)
             chosen = rules.choose_among(scores, owned, seen, now, k, extra)
     else:
         every = engine.popular() if scores is None else scores
         assert not isinstance(every, Candidates)
         chosen = rules.choose(every, owned, seen, now, k, extra)
-    items = _listed(engine, chosen.items, chosen.scores)
+    items = _recommended(engine, chosen.items, chosen.scores)
     return items, SHORT if len(items) < k else ""
 
 
-def similar(engine: ScoringEngine, item_id: str, k: int) -> ItemAnswer:
-    """The items most like one. Raises Problem where there is no such item."""
+def similar_items(engine: ScoringEngine, item_id: str, k: int) -> ItemAnswer:
+    """The items most similar to one. Raises Problem where there is no such item."""
     index = engine.bundle.encoder.items.find(item_id)
     if index < FIRST_KNOWN or engine.bundle.ranker is None:
         raise Problem(404, f"there is no item {item_id!r} in the catalogue of {engine.version}")
     items, scores = engine.similar(index, k)
-    return ItemAnswer(items=_listed(engine, items, scores), bundle=engine.version)
+    return ItemAnswer(items=_recommended(engine, items, scores), bundle=engine.version)
 
 
-def popular(engine: ScoringEngine, scenario: str, k: int | None, now: int) -> ItemAnswer:
-    """What is offered to a stranger. Raises Problem as `asks` and `list_items` do."""
+def popular_items(engine: ScoringEngine, scenario: str, k: int | None, now: int) -> ItemAnswer:
+    """The list of a customer of whom nothing is known. Raises Problem as `score_requests` and
+    `list_items` do."""
     question = RecommendQuestion(user_id="-", scenario=scenario, k=k)
-    asked = Asked(question, None, True)
-    asks(engine, [asked])
+    asked = CustomerQuestion(question, UserId("-", None), None, True)
+    score_requests(engine, [asked])
     answer = list_items(engine, asked, None, None, now)
     return ItemAnswer(items=answer.items, bundle=engine.version)
 
 
-def as_of_of(
-    engine: ScoringEngine, question: PredictQuestion, known: CustomerState, now: int
+def prediction_time(
+    engine: ScoringEngine, question: PredictQuestion, customer: CustomerState, now: int
 ) -> int:
-    """The moment asked about, in seconds; by default just after all that is known, and none
-    where goals were learned without moments."""
-    asked = seconds_of(question.as_of)
-    if asked is not None:
-        return asked
+    """Where the horizon starts, in seconds; by default just after the customer's last event, and
+    NO_TIME where the goals were learned from data without times."""
+    as_of = to_seconds(question.as_of)
+    if as_of is not None:
+        return as_of
     if engine.bundle.info.timeless:
         return NO_TIME
-    histories = known.histories
-    last = int(histories.time[-1]) if histories.timed and known.n_events else now
+    histories = customer.histories
+    last = int(histories.time[-1]) if histories.timed and customer.n_events else now
     return max(now, last) + 1
 
 
-def goals_asked(engine: ScoringEngine, question: PredictQuestion) -> list[tuple[int, Serving]]:
-    """Place and plan of each goal asked about. Raises Problem on an unknown one."""
+def select_goals(engine: ScoringEngine, question: PredictQuestion) -> list[tuple[int, Serving]]:
+    """Index and plan of each goal the question names. Raises Problem on an unknown one."""
     servings = engine.bundle.info.goals
     names = [serving.goal.name for serving in servings]
     if question.goals is None:
@@ -208,14 +226,14 @@ def goals_asked(engine: ScoringEngine, question: PredictQuestion) -> list[tuple[
 def format_goals(
     engine: ScoringEngine,
     question: PredictQuestion,
-    answers: np.ndarray,
+    predictions: np.ndarray,
     as_of: int,
     degraded: bool,
 ) -> PredictAnswer:
-    """The answer to one question; `answers` (n_goals,)."""
+    """The answer to one question; `predictions` (n_goals,)."""
     goals = {}
-    for number, serving in goals_asked(engine, question):
-        value = float(answers[number])
+    for index, serving in select_goals(engine, question):
+        value = float(predictions[index])
         binary = serving.goal.kind == "binary"
         threshold = serving.threshold if binary else None
         goals[serving.goal.name] = GoalAnswer(
@@ -236,7 +254,7 @@ def format_goals(
     )
 
 
-def _listed(engine: ScoringEngine, items: Ids, scores: Floats) -> list[Recommended]:
+def _recommended(engine: ScoringEngine, items: Ids, scores: Floats) -> list[Recommended]:
     words, titles = engine.bundle.encoder.items.words, engine.bundle.content.titles
     return [
         Recommended(
@@ -246,4 +264,4 @@ def _listed(engine: ScoringEngine, items: Ids, scores: Floats) -> list[Recommend
     ]
 
 
-_NOTHING: Final = np.zeros(0, np.int32)
+_NO_ITEMS: Final = np.zeros(0, np.int32)

@@ -1,30 +1,28 @@
-"""What other processes, or people, change: the shelf, the items that came, who was erased."""
+"""Follows what other processes change: the promoted bundle, pushed items, erased customers."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from propense.errors import PropenseError
 from propense.files import State, locked, replace_file, state_of
 from propense.inference.shelf import CURRENT, read_current
+from propense.runtime.item_updates import ItemUpdates
+from propense.runtime.loaded_bundles import Bundles
 
-if TYPE_CHECKING:
-    from propense.serving.service import Service
-
-LOOK_SECONDS: Final = 0.25
-AGAIN_SECONDS: Final = 60.0
-"""What was refused, such as a bundle, is tried again after so long, though nothing has changed;"""
-SOON_SECONDS: Final = 1.0
-"""what the system refused after so long."""
+RETRY_SECONDS: Final = 60.0
+"""Wait before a state that propense refused, such as a broken bundle, is tried again unchanged;"""
+SYSTEM_RETRY_SECONDS: Final = 1.0
+"""the same where the operating system refused."""
 ERASED: Final = "erased"
-"""File in the data folder that is written anew after an erasure, for the other processes."""
+"""File in the data folder that is replaced after each erasure, to tell the other processes."""
 
 
 class Backoff:
-    """What could not be followed."""
+    """Remembers a failure, so that it is reported once and not repeated at once."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -33,15 +31,15 @@ class Backoff:
         self._until = 0.0
 
     def holds(self, state: State) -> bool:
-        """Whether this state was tried already, not long ago."""
+        """Whether this state failed recently."""
         return bool(self.reason) and state == self._state and time.monotonic() < self._until
 
-    def note(self, state: State, error: Exception) -> bool:
-        """Remember what went wrong. Whether it is news."""
+    def record(self, state: State, error: Exception) -> bool:
+        """Remember a failure. Returns whether it is a new one."""
         reason = str(error) or type(error).__name__
         is_new = reason != self.reason or state != self._state
         self.reason, self._state = reason, state
-        wait = AGAIN_SECONDS if isinstance(error, PropenseError) else SOON_SECONDS
+        wait = RETRY_SECONDS if isinstance(error, PropenseError) else SYSTEM_RETRY_SECONDS
         self._until = time.monotonic() + wait
         return is_new
 
@@ -49,80 +47,93 @@ class Backoff:
         self.reason = ""
 
 
+class ErasureNotice:
+    """The file by which the processes of a service tell each other of an erasure."""
+
+    def __init__(self, folder: Path, forget: Callable[[Collection[str] | None], None]) -> None:
+        """`forget` drops customers from memory, or all customers where it is given None."""
+        self._file = folder / ERASED
+        self._forget = forget
+        self._seen = state_of(self._file)
+
+    def publish(self) -> None:
+        """Tell the other processes. Waits for a file lock: not for the event loop."""
+        with locked(self._file.with_suffix(".lock")):
+            up_to_date = state_of(self._file) == self._seen
+            replace_file(self._file, b"")
+            if up_to_date:
+                # This process has already forgotten whom it erased itself.
+                self._seen = state_of(self._file)
+
+    async def check(self) -> None:
+        """Forget all customers where another process has erased one."""
+        state = state_of(self._file)
+        if state != self._seen:
+            self._seen = state
+            self._forget(None)
+
+
 class Reloader:
-    """Looks a few times a second. Whatever goes wrong, what answers now goes on answering, and
-    readiness tells of it."""
+    """Checks for changes. Whatever fails, the loaded bundle goes on answering, and readiness
+    names the failure."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._shelf = Backoff()
-        self._stock = Backoff()
-        self._erasures = Backoff()
-        self._file = service.data / ERASED
-        self._erased = state_of(self._file)
+    def __init__(
+        self,
+        shelf: Path,
+        bundles: Bundles,
+        items: ItemUpdates,
+        erasures: ErasureNotice,
+        on_swap: Callable[[str], Awaitable[None]],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        """`on_swap` gets the version of a bundle that was promoted, `on_failure` each new
+        failure."""
+        self._shelf = shelf
+        self._bundles = bundles
+        self._items = items
+        self._erasures = erasures
+        self._on_swap = on_swap
+        self._on_failure = on_failure
+        self._shelf_backoff = Backoff()
+        self._items_backoff = Backoff()
+        self._erasures_backoff = Backoff()
 
-    async def run(self) -> None:
-        """For ever."""
-        service = self._service
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            service.watch.cycle()
-            await self._attempt(self._erasures, lambda: None, self._forget)
-            await self._attempt(self._stock, service.stock.state, service.bundles.restock)
-            await self._attempt(
-                self._shelf, lambda: state_of(service.shelf / CURRENT), self._promote
-            )
+    async def check(self) -> None:
+        """Take over whatever has changed. Never raises; call it a few times a second."""
+        await self._attempt(self._erasures_backoff, lambda: None, self._erasures.check)
+        await self._attempt(self._items_backoff, self._items.state, self._bundles.restock)
+        await self._attempt(
+            self._shelf_backoff, lambda: state_of(self._shelf / CURRENT), self._promote
+        )
 
-    def faults(self) -> list[str]:
-        """What is not followed, in words for readiness."""
-        found = []
-        if self._shelf.reason:
-            found.append("the promoted bundle does not open; look at the log")
-        if self._stock.reason:
-            found.append("items that came cannot be taken in; look at the log")
-        return found
+    def failures(self) -> list[str]:
+        """What could not be taken over, in words for readiness."""
+        reasons = []
+        if self._shelf_backoff.reason:
+            reasons.append("the promoted bundle cannot be opened; see the log")
+        if self._items_backoff.reason:
+            reasons.append("pushed items cannot be added to the catalogue; see the log")
+        return reasons
 
     def swapped(self) -> None:
-        """A bundle answers that was just opened: whatever was wrong before is over."""
-        self._shelf.clear()
-
-    async def erased(self, names: Collection[str]) -> None:
-        """Take erased customers out of what memory holds, here and in the other processes."""
-        service = self._service
-        service.people.forget(service.engines(), names)
-        if not service.people.alone:
-            await asyncio.to_thread(self._tell)
-
-    def _tell(self) -> None:
-        with locked(self._file.with_suffix(".lock")):
-            followed = state_of(self._file) == self._erased
-            replace_file(self._file, b"")
-            if followed:
-                # Of the own erasure there is nothing more to follow.
-                self._erased = state_of(self._file)
-
-    async def _forget(self) -> None:
-        state = state_of(self._file)
-        if state != self._erased:
-            self._erased = state
-            self._service.people.forget(self._service.engines(), None)
+        """A bundle was opened and serves now, so an earlier failure is over."""
+        self._shelf_backoff.clear()
 
     async def _promote(self) -> None:
-        service = self._service
-        version = read_current(service.shelf).version
-        if version is not None and version != service.engine.version:
-            await service.swap(version)
+        version = read_current(self._shelf).version
+        if version is not None and version != self._bundles.serving.version:
+            await self._on_swap(version)
 
     async def _attempt(
-        self, refused: Backoff, look: Callable[[], State], act: Callable[[], Awaitable[None]]
+        self, backoff: Backoff, look: Callable[[], State], act: Callable[[], Awaitable[None]]
     ) -> None:
         state: State = None
         try:
             state = look()
-            if refused.holds(state):
+            if backoff.holds(state):
                 return
             await act()
-            refused.clear()
+            backoff.clear()
         except Exception as error:
-            if refused.note(state, error):
-                self._service.watch.refused(error)
+            if backoff.record(state, error):
+                self._on_failure(error)

@@ -1,101 +1,117 @@
-"""Every operation of the service, as a list that is read."""
+"""Every operation of the service, as one list."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from propense.privacy.receipts import Receipt
-from propense.serving.door import Route
-from propense.serving.handlers import answers, bundles, customers, health, ingest, items
-from propense.serving.messages import (
-    BundlesAnswer,
-    HealthAnswer,
-    IngestAnswer,
-    IntegrationTestAnswer,
-    ItemAnswer,
-    ItemStored,
+from propense.serving.handlers import (
+    bundles,
+    customers,
+    health,
+    ingest,
+    items,
+    predict,
+    recommend,
+)
+from propense.serving.messages.bundles import BundlesAnswer, PromoteQuestion
+from propense.serving.messages.customers import IngestAnswer, UserAnswer
+from propense.serving.messages.health import HealthAnswer, IntegrationTestAnswer
+from propense.serving.messages.items import ItemStored
+from propense.serving.messages.predict import (
     PredictAnswer,
     PredictAnswers,
     PredictBatch,
     PredictQuestion,
-    PromoteQuestion,
+)
+from propense.serving.messages.recommend import (
+    ItemAnswer,
+    PopularQuery,
     RecommendAnswer,
     RecommendAnswers,
     RecommendBatch,
+    RecommendQuery,
     RecommendQuestion,
-    UserAnswer,
+    SimilarQuery,
 )
+from propense.serving.service import Service
+from propense.web.endpoint import Route
 
 _ASK: Final = ("read", "verify")
+_SEND: Final = ("ingest", "verify")
 
-QUESTIONS: Final = (
-    Route("POST", "/v1/recommend", "recommend", answers.recommend,
-          "What to show a customer next", _ASK, RecommendQuestion, RecommendAnswer,
+QUESTIONS: Final[tuple[Route[Service], ...]] = (
+    Route("POST", "/v1/recommend", "recommend", recommend.recommend,
+          "Recommend items to a customer", _ASK, RecommendQuestion, RecommendAnswer,
           is_question=True),
-    Route("GET", "/v1/recommend", "recommend_by_query", answers.recommend_by_query,
-          "What to show a customer next, asked in the query string", _ASK,
-          answers.RecommendQuery, RecommendAnswer, is_question=True),
-    Route("POST", "/v1/recommend/batch", "recommend_batch", answers.recommend_batch,
-          "Many lists at once", _ASK, RecommendBatch, RecommendAnswers, is_question=True,
-          large=True),
-    Route("POST", "/v1/predict", "predict", answers.predict,
-          "How likely a customer reaches the goals", _ASK, PredictQuestion, PredictAnswer,
-          is_question=True),
-    Route("POST", "/v1/predict/batch", "predict_batch", answers.predict_batch,
-          "Many customers' goals at once", _ASK, PredictBatch, PredictAnswers,
+    Route("GET", "/v1/recommend", "recommend_by_query", recommend.recommend_by_query,
+          "Recommend items to a customer; the question is the query string", _ASK,
+          RecommendQuery, RecommendAnswer, is_question=True),
+    Route("POST", "/v1/recommend/batch", "recommend_batch", recommend.recommend_batch,
+          "Recommend items to many customers", _ASK, RecommendBatch, RecommendAnswers,
           is_question=True, large=True),
-    Route("GET", "/v1/items/{item_id}/similar", "similar_items", answers.similar_items,
-          "Items like one", ("read",), answers.SimilarQuery, ItemAnswer, is_question=True),
-    Route("GET", "/v1/popular", "popular_items", answers.popular_items,
-          "What a stranger is offered", ("read",), answers.PopularQuery, ItemAnswer,
-          is_question=True),
+    Route("POST", "/v1/predict", "predict", predict.predict,
+          "Predict how likely a customer is to reach each goal", _ASK, PredictQuestion,
+          PredictAnswer, is_question=True),
+    Route("POST", "/v1/predict/batch", "predict_batch", predict.predict_batch,
+          "Predict the goals of many customers", _ASK, PredictBatch, PredictAnswers,
+          is_question=True, large=True),
+    Route("GET", "/v1/items/{item_id}/similar", "similar_items", recommend.similar_items,
+          "List items similar to one", ("read",), SimilarQuery, ItemAnswer, is_question=True),
+    Route("GET", "/v1/popular", "popular_items", recommend.popular_items,
+          "List what a customer without history is recommended", ("read",), PopularQuery,
+          ItemAnswer, is_question=True),
 )  # fmt: skip
 
-INGEST: Final = (
+INGEST: Final[tuple[Route[Service], ...]] = (
     *(
         Route("POST", f"/v1/{word}", f"ingest_{word}", ingest.receive(kind),
-              f"Segment's {kind} call", ("ingest", "verify"), None, IngestAnswer, browser=True)
+              f"Send a Segment {kind} call", _SEND, None, IngestAnswer, browser=True)
         for word, kind in ingest.ROUTES
     ),
     Route("POST", "/v1/import", "import_lines", ingest.receive_lines,
-          "A message or a plain event a line, many lines", ("ingest", "verify"), None,
-          IngestAnswer, browser=True, large=True, takes="application/x-ndjson"),
+          "Import many messages or plain events, one a line", _SEND, None, IngestAnswer,
+          browser=True, large=True, takes="application/x-ndjson"),
     Route("GET", "/v1/projects/{key}/settings", "site_settings", ingest.browser_settings,
-          "What the browser library asks before it sends", ("ingest", "verify"), browser=True),
+          "Get the settings that Segment's browser library loads first", _SEND, browser=True),
 )  # fmt: skip
 
-CUSTOMERS: Final = (
+CUSTOMERS: Final[tuple[Route[Service], ...]] = (
     Route("GET", "/v1/users/{user_id}", "show_user", customers.show,
-          "All that is held of a customer", ("admin", "verify"), None, UserAnswer),
+          "Show all data stored of a customer", ("admin", "verify"), None, UserAnswer),
     Route("DELETE", "/v1/users/{user_id}", "erase_user", customers.erase,
-          "Erase a customer everywhere; answers with a signed receipt", ("admin",), None,
+          "Erase a customer everywhere; the answer is a signed receipt", ("admin",), None,
           Receipt),
 )  # fmt: skip
 
-ADMIN: Final = (
+ADMIN: Final[tuple[Route[Service], ...]] = (
     Route("GET", "/v1/bundles", "show_bundles", bundles.show,
-          "The shelf, and what answers", ("admin",), None, BundlesAnswer),
-    Route("POST", "/v1/bundles/promote", "promote_bundle", bundles.let_serve,
-          "Let a bundle answer, if it passes the gate", ("admin",), PromoteQuestion,
-          BundlesAnswer),
+          "List the bundles of the shelf, and the one that serves", ("admin",), None,
+          BundlesAnswer, failures=(409,)),
+    Route("POST", "/v1/bundles/promote", "promote_bundle", bundles.promote_bundle,
+          "Promote a bundle that passes the gate", ("admin",), PromoteQuestion, BundlesAnswer,
+          failures=(409,)),
     Route("POST", "/v1/bundles/rollback", "roll_back_bundle", bundles.roll_back,
-          "Let the bundle before answer again", ("admin",), None, BundlesAnswer),
+          "Roll back to the previous bundle", ("admin",), None, BundlesAnswer,
+          failures=(409,)),
     Route("PUT", "/v1/items/{item_id}", "put_item", items.put,
-          "Add an item, or change what is known of one; it is in the next answer", ("admin",),
-          None, ItemStored),
+          "Add or change an item; the next answer takes it into account", ("admin",), None,
+          ItemStored),
     Route("DELETE", "/v1/verify/{token}", "end_integration_test", health.end_integration_test,
-          "Destroy all that an integration test has sent", ("verify",), None,
+          "End an integration test and destroy its data", ("verify",), None,
           IntegrationTestAnswer),
 )  # fmt: skip
 
-OPEN: Final = (
+OPEN: Final[tuple[Route[Service], ...]] = (
     Route("GET", "/health/live", "live", health.live, "Whether the process answers", (), None,
           HealthAnswer),
-    Route("GET", "/health/ready", "ready", health.ready, "Whether it is ready to answer", (),
-          None, HealthAnswer),
-    Route("GET", "/metrics", "metrics", health.metrics, "Counts and latencies, for Prometheus",
-          gives=(("text/plain", "string"), ("application/openmetrics-text", "string"))),
-    Route("GET", "/openapi.json", "openapi", health.openapi, "This document"),
+    Route("GET", "/health/ready", "ready", health.ready,
+          "Whether the service can answer and take events in", (), None, HealthAnswer,
+          unavailable=HealthAnswer),
+    Route("GET", "/metrics", "metrics", health.metrics, "Metrics for Prometheus",
+          gives=(("text/plain", "string"), ("application/openmetrics-text", "string")),
+          failures=(401, 403)),
+    Route("GET", "/openapi.json", "openapi", health.openapi, "Get this document"),
 )  # fmt: skip
 
-ROUTES: Final = (*QUESTIONS, *INGEST, *CUSTOMERS, *ADMIN, *OPEN)
+ROUTES: Final[tuple[Route[Service], ...]] = (*QUESTIONS, *INGEST, *CUSTOMERS, *ADMIN, *OPEN)

@@ -1,4 +1,4 @@
-"""Running the service: one process, or several that share a socket."""
+"""Runs the service: one process, or several that share a socket."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ from propense.runtime.integration_tests import clear_integration_tests
 from propense.security.audit import Detail, write_down
 from propense.security.keys import SCOPES, KeyRing
 from propense.security.secrets import open_secrets
-from propense.serving.app import Application, make_app
+from propense.serving.app import make_app
 from propense.serving.routes import ROUTES
 from propense.serving.service import Service
 from propense.settings import Settings
+from propense.web.application import Application
 from propense.web.protocol import Protocol
 
 ENVIRONMENT: Final = "PROPENSE_SERVE_SETTINGS"
-"""Where the processes of a service find their settings."""
+"""Variable in which the processes of a service find their settings, as JSON."""
 SWITCH_SECONDS: Final = 2e-4
-"""Between threads, where both have work."""
+"""Time after which a busy thread lets another one run."""
 BACKLOG: Final = 2_048
 
 
 class Address(NamedTuple):
-    """Where the service answers."""
+    """The address of the service, and the bundle that serves."""
 
     url: str
     bundle: str
 
 
-def run(settings: Settings, tell: Callable[[Address], None]) -> int:
-    """Serve until SIGTERM or SIGINT. `tell` hears where, once the socket is open.
+def run(settings: Settings, on_listening: Callable[[Address], None]) -> int:
+    """Serve until SIGTERM or SIGINT. `on_listening` gets the address once the socket is open.
 
-    Raises ServeError where the port is taken, the shelf empty, or another service has the same
+    Raises ServeError where the port is taken, the shelf is empty, or another service uses the
     data folder.
     """
     version = read_current(Path(settings.folder) / settings.pack.shelf).version
@@ -55,12 +56,12 @@ def run(settings: Settings, tell: Callable[[Address], None]) -> int:
         raise ServeError(f"shelf {shelf!r} is empty; make a bundle with: propense run")
     data = Path(settings.folder) / settings.serve.data
     data.mkdir(parents=True, exist_ok=True)
-    with _alone(data):
+    with _locked_service(data):
         clear_integration_tests(data)
         listener = _listen(settings)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        tell(Address(f"http://{shown}:{port}", version))
+        on_listening(Address(f"http://{shown}:{port}", version))
         os.environ[ENVIRONMENT] = msgspec.json.encode(settings).decode()
         config = _config(settings)
         if settings.serve.workers == 1:
@@ -71,8 +72,8 @@ def run(settings: Settings, tell: Callable[[Address], None]) -> int:
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
-    """One service a data folder: another would not see what this one remembers."""
+def _locked_service(data: Path) -> Iterator[None]:
+    """One service a data folder: a second one would not see what the first has in memory."""
     try:
         with locked(data / SERVICE_LOCK, wait=False):
             yield
@@ -84,7 +85,10 @@ def _alone(data: Path) -> Iterator[None]:
 
 
 def open_keys(settings: Settings, actor: str) -> str | None:
-    """A key of every scope, where the data folder has none that opens; `actor` asks for it."""
+    """Make a key with every scope where no key of the data folder is valid.
+
+    Returns the whole key, None where there is a valid one. `actor` is named in the audit log.
+    """
     data = Path(settings.folder) / settings.serve.data
     data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(data)
@@ -97,24 +101,23 @@ def open_keys(settings: Settings, actor: str) -> str | None:
     try:
         write_down(data, secrets, now, actor, "keys.create", detail)
     except ServeError:
-        # What cannot be logged is not done.
+        # An action that cannot be logged must not be done.
         ring.revoke(record.prefix, now)
         raise
     return shown
 
 
 def application() -> Application:
-    """The application of one process, by the settings of the environment."""
+    """The application of one process, with the settings of the environment."""
     settings = msgspec.json.decode(os.environ[ENVIRONMENT], type=Settings)
-    paths = [route.path for route in ROUTES]
 
     def open_service() -> Service:
-        # The thread that writes events gives way at every call of SQLite, and an event is
-        # acknowledged only after some ten of them.
+        # The thread that writes events waits for its turn after every call of SQLite, and an
+        # event is acknowledged only after some ten of them.
         sys.setswitchinterval(SWITCH_SECONDS)
-        service = Service(settings, paths, settings.serve.workers)
-        # What is there now stays: looking through it for garbage would stop all answers for
-        # tens of milliseconds, again and again.
+        service = Service(settings, ROUTES, settings.serve.workers)
+        # The objects of the bundle stay for good: searching them for garbage again and again
+        # would stop all answers for tens of milliseconds.
         gc.collect()
         gc.freeze()
         return service

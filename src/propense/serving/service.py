@@ -1,4 +1,4 @@
-"""The running service: what it holds open, and what happens when something changes."""
+"""The running service: its parts, put together, and what they tell each other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from propense.errors import ServeError
 from propense.history.group_commit import Writer
@@ -27,120 +25,166 @@ from propense.runtime.integration_tests import IntegrationTests
 from propense.runtime.item_updates import ItemUpdates
 from propense.runtime.load_shedding import LoadShedder
 from propense.runtime.loaded_bundles import Bundles
+from propense.runtime.metrics import Gauges, ShedReason
 from propense.security.audit import AuditLog
 from propense.security.keys import KeyRing
-from propense.security.secrets import Secrets, open_secrets
+from propense.security.secrets import open_secrets
 from propense.security.signing import trusted_keys
 from propense.serving.monitoring.monitor import Monitor
+from propense.serving.monitoring.readiness import Readiness
 from propense.serving.operations.admission import Admission
-from propense.serving.reloading import Reloader
-from propense.serving.shadow import Shadow, open_shadow
-from propense.settings import Settings, seconds
-from propense.times import MICROS_PER_SECOND
+from propense.serving.operations.erasure import Eraser
+from propense.serving.reloading import ErasureNotice, Reloader
+from propense.serving.shadow import FILE as SHADOW_FILE
+from propense.serving.shadow import Shadow
+from propense.settings import Limits, Settings, seconds
+from propense.web.endpoint import Route, refusal
+from propense.web.quotas import Quotas
 from propense.web.rate_limits import Limiter
+from propense.web.request import Response
 from propense.web.webhooks import Hooks, WebhookMessage
 
+CHECK_SECONDS: Final = 0.25
+"""Seconds between two checks for what other processes have changed."""
 
-@dataclass(frozen=True)
-class Doors:
-    """Who may come in, and how often."""
-
-    keys: KeyRing
-    limiter: Limiter
-    pseudonyms: Pseudonyms
-    audit: AuditLog
-    secrets: Secrets
+_TOO_LATE: Final = refusal("the answer would come too late; try again")
+_TOO_FULL: Final = refusal("too many events wait to be written; try again")
 
 
 class Service:
-    """One process of the service. Everything runs on its event loop but writing to the store."""
+    """One process of the service. Everything runs on its event loop but writing to the store.
+
+    Its parts get only what they use; handlers name what they use in a protocol of their own.
+    """
 
     def __init__(
-        self, settings: Settings, route_paths: Sequence[str] = (), n_workers: int = 1
+        self, settings: Settings, routes: Sequence[Route[Any]] = (), n_workers: int = 1
     ) -> None:
-        """Open keys, store and the bundle that serves; `route_paths` are counted one by one.
+        """Open keys, store and the bundle that serves.
 
         Raises ServeError, StoreError, BundleError, SettingsError or SourceError, saying what is
         missing.
         """
         self.settings = settings
         self.serve = settings.serve
-        self.n_workers = n_workers
+        self.routes = routes
         self.data = Path(settings.folder) / self.serve.data
         self.data.mkdir(parents=True, exist_ok=True)
         self.shelf = Path(settings.folder) / settings.pack.shelf
         self.public_keys = trusted_keys(settings)
-        """Who may sign bundles; () where none has to."""
-        own = open_secrets(self.data)
-        self.doors = Doors(
-            KeyRing(self.data, own),
-            Limiter(self.serve.limits),
-            Pseudonyms(own),
-            AuditLog(self.data, own),
-            own,
+        """Keys that may sign bundles; () where bundles need no signature."""
+        self.in_flight = 0
+        self.body_bytes: Counter[str] = Counter()
+        self.secrets = open_secrets(self.data)
+        self.keys = KeyRing(self.data, self.secrets)
+        self.limiter = Limiter(self.serve.limits)
+        self.pseudonyms = Pseudonyms(self.secrets)
+        self.audit = AuditLog(self.data, self.secrets)
+        self.hooks = Hooks(self.serve.webhooks, self.secrets)
+        self.monitor = Monitor(
+            self.data / "metrics", [route.path for route in routes], self._gauges, self.announce
         )
-        self.stock = ItemUpdates(self.data)
-        self.following = Reloader(self)
-        self.shadow: Shadow | None = None
+        self.items = ItemUpdates(self.data)
         self.bundles = Bundles(
             self.shelf,
             self.serve,
             self.public_keys,
-            self.stock,
+            self.items,
             self._on_replaced,
-            self._on_shadow_failed,
+            self.monitor.shadow_failed,
         )
-        self.bundles.begin(self._current())
-        self.mapper = self._mapper()
+        self.bundles.begin(_current_version(self.shelf))
+        self.mapper = self._make_mapper()
+        self.shadow: Shadow | None = None
         self.store = self._open_store("history")
-        self.unsettled: Counter[str] = Counter()
-        self.trials = IntegrationTests(self.data, self._open_store)
-        self.gather: Batcher
+        self.tests = IntegrationTests(self.data, self._open_store)
+        self.batcher: Batcher
+        self.shedder: LoadShedder
         self.writer: Writer
-        self._watching: asyncio.Task[None] | None = None
-        self.in_flight = 0
-        self.body_bytes: Counter[str] = Counter()
-        """Of the requests at work with large bodies, by the name of their route."""
-        self.routes: Sequence[Any] = ()
-        """Set by the application, which knows them."""
-        self.watch = Monitor(self, self.data / "metrics", route_paths)
-        self.metrics = self.watch.metrics
-        self.people = CustomerReader(self.store, n_workers == 1, self.unsettled, self.metrics)
-        self.intake = Admission(self)
-        self.hooks = Hooks(self.serve.webhooks, own)
+        self._checking: asyncio.Task[None] | None = None
+        metrics = self.monitor.metrics
+        self._unsettled: Counter[str] = Counter()
+        self.reader = CustomerReader(self.store, n_workers == 1, self._unsettled, metrics)
+        quotas = Quotas(self.serve.limits, self.secrets.key("suppression")[:32])
+        self.admission = Admission(quotas, self.reader, metrics)
+        self._notice = ErasureNotice(self.data, self._forget)
+        self.reloader = Reloader(
+            self.shelf, self.bundles, self.items, self._notice, self.swap,
+            self.monitor.reload_failed,
+        )  # fmt: skip
+        self.readiness = Readiness(
+            self.data, lambda: self.engine.bundle, self.store.ping, self._why_not_written
+        )
+        self.eraser = Eraser(
+            settings, self.reader, self.secrets, self.pseudonyms, self.audit, metrics,
+            self.forget, self.announce,
+        )  # fmt: skip
 
     async def start(self) -> None:
-        """Begin to write and to watch; called on the event loop that answers."""
+        """Begin to write and to check for changes; called on the event loop that answers."""
         loop = asyncio.get_running_loop()
-        limits = self.serve.limits
-        self.queue = LoadShedder(loop, limits.wait_ms / 1e3, limits.standing_wait_ms / 1e3)
-        self.gather = Batcher(loop, self.queue)
-        most = self.serve.limits.queued_messages
+        limits, metrics = self.serve.limits, self.monitor.metrics
+        self.shedder = LoadShedder(loop, limits.wait_ms / 1e3, limits.standing_wait_ms / 1e3)
+        self.batcher = Batcher(loop, self.shedder)
         self.writer = Writer(
-            self.store, loop, self._on_kept, most, self.unsettled, self.metrics.store
-        )
-        self.shadow = open_shadow(self)
-        self.watch.start()
-        self._watching = loop.create_task(self.following.run())
+            self.store, loop, self._on_written, limits.queued_messages, self._unsettled,
+            metrics.store,
+        )  # fmt: skip
+        if self.serve.shadow is not None:
+            self.start_shadow(self.bundles.open_now(self.serve.shadow))
+        self.monitor.start(self.engine.bundle, self.engine.version)
+        self._checking = loop.create_task(self._check_for_changes())
 
     async def stop(self) -> None:
-        """Write what waits and let go of everything."""
-        if self._watching is not None:
-            self._watching.cancel()
+        """Write what waits and close everything."""
+        if self._checking is not None:
+            self._checking.cancel()
         await asyncio.to_thread(self.writer.close)
-        self.trials.close()
+        self.tests.close()
         self.store.close()
-        self.doors.audit.close()
-        self.watch.close()
+        self.audit.close()
+        self.monitor.close()
         await asyncio.to_thread(self.hooks.close)
 
     @property
     def engine(self) -> ScoringEngine:
-        """What answers."""
+        """The bundle that serves."""
         return self.bundles.serving
 
+    @property
+    def limits(self) -> Limits:
+        return self.serve.limits
+
+    @property
+    def origins(self) -> Sequence[str]:
+        return self.serve.origins
+
+    def overload(self, route: Route[Any]) -> Response | None:
+        """The refusal of a request that would only make others wait."""
+        if route.is_question and self.shedder.is_too_long():
+            return _TOO_LATE
+        if route.browser and self.writer.is_full:
+            return _TOO_FULL
+        return None
+
+    def count_shed(self, reason: ShedReason) -> None:
+        self.monitor.metrics.shed(reason)
+
+    def count_answer(self, route: str, status: int, seconds: float) -> None:
+        self.monitor.request_answered(route, status, seconds)
+
+    def report_defect(self, route: str, error: Exception) -> None:
+        self.monitor.log.problem("defect", error, route=route, status=500)
+
+    def start_shadow(self, engine: ScoringEngine) -> None:
+        """Let a second bundle answer silently."""
+        self.shadow = Shadow(
+            engine, self.reader, self.batcher, self.monitor.metrics, self.data / SHADOW_FILE,
+            self.monitor.log,
+        )  # fmt: skip
+
     def engines(self) -> list[ScoringEngine]:
-        """Every opened bundle whose memory of customers must follow changes."""
+        """Every open bundle, as each remembers customers that may change."""
         engines = self.bundles.all()
         if self.shadow is not None and self.shadow.engine not in engines:
             engines.append(self.shadow.engine)
@@ -149,63 +193,75 @@ class Service:
     async def swap(self, version: str) -> None:
         """Let another bundle answer, from the next question on. Nobody waits for it."""
         engine = await self.bundles.swap(version)
-        self.mapper = self._mapper()
-        self.watch.follow(engine)
-        self.watch.log.notice("bundle promoted", bundle=version)
-        self.following.swapped()
+        self.mapper = self._make_mapper()
+        self.monitor.follow(engine.bundle)
+        self.monitor.log.notice("bundle promoted", bundle=version)
+        self.reloader.swapped()
 
-    def _on_replaced(self, before: ScoringEngine, engine: ScoringEngine) -> None:
-        if self.shadow is not None and self.shadow.engine is before:
-            # Else what its memory holds would follow nothing any more.
-            self.shadow.engine = engine
+    def stored_id(self, user_id: str) -> str:
+        """The id under which a customer is stored."""
+        return self.pseudonyms.pseudonym(user_id) if self.serve.pseudonyms else user_id
 
-    def _on_shadow_failed(self, error: Exception) -> None:
-        self.metrics.shadow("failed")
-        self.watch.log.problem("shadow failed", error)
+    async def write_updates(
+        self, updates: Sequence[CustomerUpdate], tests: dict[str, list[int]]
+    ) -> list[WriteResult]:
+        """Write updates; on return the next answer takes them into account. Raises StoreError.
 
-    def user(self, user_id: str) -> str:
-        """The id a customer is kept under."""
-        return self.doors.pseudonyms.pseudonym(user_id) if self.serve.pseudonyms else user_id
+        `tests` has the indexes of those that belong to each integration test.
+        """
+        if not tests:
+            return await self.writer.append(updates)
+        results = dict(await self.tests.keep(updates, tests, self.engines()))
+        indexes = [index for index in range(len(updates)) if index not in results]
+        if indexes:
+            real = [updates[index] for index in indexes]
+            results |= zip(indexes, await self.writer.append(real), strict=True)
+        return [results[index] for index in range(len(updates))]
 
-    async def keep(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
-        """Have deeds written; on return they are in the next answer. Raises StoreError."""
-        own, trial = self.trials.part(updates)
-        if not trial:
-            return await self.writer.append(own)
-        found = dict(await self.trials.keep(updates, trial, self.engines()))
-        if own:
-            places = [place for place in range(len(updates)) if place not in found]
-            found |= zip(places, await self.writer.append(own), strict=True)
-        return [found[place] for place in range(len(updates))]
-
-    def log(self, decisions: Sequence[Decision]) -> None:
-        """Keep what was shown, later."""
+    def log_decisions(self, decisions: Sequence[Decision]) -> None:
+        """Have the lists that were shown written soon."""
         if self.serve.log_decisions:
             self.writer.log(decisions)
 
-    def is_trusted(self, address: str) -> bool:
-        """Whether no limit holds for an address: this machine itself."""
-        return address in ("127.0.0.1", "::1", "-")
-
     def announce(self, kind: str, content: dict[str, Any]) -> None:
-        """Tell the webhooks."""
+        """Send a message to the webhooks."""
         now = time.time_ns() // 1000
         self.hooks.send(
             WebhookMessage(id=secrets.token_hex(16), kind=kind, time=now, content=content)
         )
 
-    def _on_kept(self, updates: Sequence[CustomerUpdate], outcomes: Sequence[WriteResult]) -> None:
-        follow_updates(self.engines(), updates, outcomes, self.people.alone)
+    async def forget(self, user_ids: Collection[str]) -> None:
+        """Drop erased customers from memory, here and in the other processes."""
+        self._forget(user_ids)
+        if not self.reader.alone:
+            await asyncio.to_thread(self._notice.publish)
 
-    def _current(self) -> str:
-        version = read_current(self.shelf).version
-        if version is None:
-            raise ServeError(
-                f"shelf {str(self.shelf)!r} is empty; make a bundle with: propense run"
-            )
-        return version
+    def unreadiness(self) -> list[str]:
+        """Why the service is not ready; empty where it is. May take a second: not for the event
+        loop."""
+        _, reasons = self.readiness.check()
+        return reasons + self.reloader.failures()
 
-    def _mapper(self) -> Mapper:
+    async def _check_for_changes(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            self.monitor.check(self.writer)
+            await self.reloader.check()
+
+    def _forget(self, user_ids: Collection[str] | None) -> None:
+        self.reader.forget(self.engines(), user_ids)
+
+    def _on_written(
+        self, updates: Sequence[CustomerUpdate], results: Sequence[WriteResult]
+    ) -> None:
+        follow_updates(self.engines(), updates, results, self.reader.alone)
+
+    def _on_replaced(self, before: ScoringEngine, engine: ScoringEngine) -> None:
+        if self.shadow is not None and self.shadow.engine is before:
+            # Otherwise nothing would update the customers it remembers.
+            self.shadow.engine = engine
+
+    def _make_mapper(self) -> Mapper:
         encoder = self.engine.bundle.encoder
         return Mapper(self.serve, encoder.actions.words, encoder.sources.words)
 
@@ -214,13 +270,34 @@ class Service:
             self.serve.store,
             self.data,
             durable=self.serve.durable,
-            mark=self.doors.pseudonyms.mark,
+            mark=self.pseudonyms.mark,
             remember_seconds=seconds(self.serve.remember_messages),
             name=name,
             consent_required=self.serve.consent,
         )
 
+    def _why_not_written(self) -> str | None:
+        if not self.writer.is_alive:
+            return "the writer of events has stopped; restart the service"
+        if self.writer.failed:
+            return "the last events could not be written; see the log"
+        return None
 
-def iso(micros: int) -> str:
-    """A moment for the record of what served when."""
-    return datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).isoformat(timespec="seconds")
+    def _gauges(self) -> Gauges:
+        return Gauges(
+            bundle=self.engine.version,
+            content=self.engine.bundle.manifest.content[:12],
+            ready=self.writer.is_alive and not self.writer.failed,
+            shadow="" if self.shadow is None else self.shadow.engine.version,
+            in_flight=self.in_flight,
+            writer_queue=self.writer.n_waiting,
+            store_lag_seconds=self.writer.lag(),
+        )
+
+
+def _current_version(shelf: Path) -> str:
+    """The version that serves. Raises ServeError where the shelf is empty."""
+    version = read_current(shelf).version
+    if version is None:
+        raise ServeError(f"shelf {str(shelf)!r} is empty; make a bundle with: propense run")
+    return version

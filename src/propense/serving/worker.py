@@ -1,4 +1,4 @@
-"""The door of each process that serves."""
+"""The entry point of each process that serves."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from propense.web.no_pandas import leave_pandas_out
 
 if TYPE_CHECKING:
-    from propense.serving.app import Application
+    from propense.web.application import Application
 
 
 def application() -> Application:
-    """The application, by the settings of the environment."""
+    """The application, with the settings of the environment."""
     leave_pandas_out()
     from propense.serving import server
 

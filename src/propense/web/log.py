@@ -1,9 +1,8 @@
-"""One JSON line a problem on stderr, and nothing of anybody in it.
+"""One JSON line a problem on stderr, without any personal data.
 
-A line is made of closed lists only: what happened, the route's template, a status, numbers, the
-kind of an error and the places in the code it came from. Messages of errors are left out: they
-name values, and values are customers, addresses and passwords. Who it was about appears, if at
-all, as a short keyed mark that the caller makes.
+Everything in a line comes from closed lists: what happened, the route's template, a status,
+numbers, the kind of an error and the lines of code it came from. Messages of errors are left out:
+they name values, and values are customers, addresses and passwords.
 """
 
 from __future__ import annotations
@@ -47,15 +46,15 @@ Level = Literal["info", "warning", "error"]
 
 MOST_A_SECOND: Final = 10
 """Lines of one `what`; the next line says how many were left out."""
-DEEPEST: Final = 8
+MOST_FRAMES: Final = 8
+"""Lines of code that a line names."""
 OTHER: Final = "other"
 _WHATS: Final = frozenset(What.__args__)  # type: ignore[attr-defined]
-_MARK: Final = re.compile(r"[0-9a-f]{6,16}")
 _VERSION: Final = re.compile(r"v[0-9]{4,9}(/evaluated)?")
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line. Only what has a field here can be said."""
+    """One line. Nothing is logged that has no field here."""
 
     time: str
     level: Level
@@ -68,12 +67,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     n: int = 0
     bundle: str = ""
     input: str = ""
-    """Of a drift: one of the fingerprint's names."""
-    mark: str = ""
+    """The input that drifts: one of the names in the reference profile."""
     error: str = ""
-    """Kind of the error, and of what caused it."""
+    """Class of the error, and of its causes."""
     at: tuple[str, ...] = ()
-    """Places in the code, the innermost last."""
+    """Lines of code, FILE:LINE, the innermost last."""
     left_out: int = 0
     """Lines of this `what` that were not written because there were too many."""
 
@@ -81,9 +79,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Log:
     """Writes lines to `stream`. `clock` gives microseconds UTC.
 
-    `routes` and `inputs` are the words a line may hold; others become "other". Every
-    `access_every`-th request is told, none where it is 0. Writing never raises: a log that is
-    full or closed must not stop an answer; `n_unwritten` counts.
+    `routes` and `inputs` are the words that a line may hold; others become "other". Every
+    `access_every`-th request is logged, none where it is 0. Writing never raises, because a log
+    that is full or closed must not stop an answer; `n_unwritten` counts the lines lost.
     """
 
     def __init__(
@@ -115,28 +113,25 @@ class Log:
         level: Level = "error",
         route: str = "",
         status: int = 0,
-        mark: str = "",
         n: int = 0,
     ) -> None:
-        """Something that a person should look at."""
-        kinds, places = _describe(error)
+        """Log something that a person should look at."""
+        kinds, frames = _describe(error)
         self._write(
-            what, level, route=self._route(route), status=_whole(status), mark=_mark(mark),
-            n=_whole(n), error=kinds, at=places,
+            what, level, route=self._route(route), status=_whole(status),
+            n=_whole(n), error=kinds, at=frames,
         )  # fmt: skip
 
-    def notice(
-        self, what: What, *, bundle: str = "", input: str = "", mark: str = "", n: int = 0
-    ) -> None:
-        """Something that happened and may be wondered about later."""
+    def notice(self, what: What, *, bundle: str = "", input: str = "", n: int = 0) -> None:
+        """Log an event of the service's life."""
         self._write(
             what, "info", bundle=_fits(_VERSION, bundle),
             input=input if not input or input in self.inputs else OTHER,
-            mark=_mark(mark), n=_whole(n),
+            n=_whole(n),
         )  # fmt: skip
 
     def access(self, route: str, status: int, seconds: float) -> None:
-        """A request that was answered; told of every `access_every`-th."""
+        """Log every `access_every`-th request that was answered."""
         if not self._access_every:
             return
         self._n_requests += 1
@@ -147,17 +142,17 @@ class Log:
             )  # fmt: skip
 
     def library(self, record: logging.LogRecord) -> None:
-        """What a library logged: where, how bad, and the kind of the error; not its words."""
+        """Log a library's record: its line of code, level and kind of error, without its text."""
         error = record.exc_info[1] if record.exc_info else None
-        kinds, places = _describe(error)
+        kinds, frames = _describe(error)
         here = f"{Path(record.pathname).name}:{int(record.lineno)}"
-        bad: Level = "error" if record.levelno >= logging.ERROR else "warning"
-        self._write("library", bad, error=kinds, at=(*places, here))
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._write("library", level, error=kinds, at=(*frames, here))
 
     def _route(self, route: str) -> str:
         return route if not route or route in self._routes else OTHER
 
-    def _write(self, what: What, level: Level, **said: object) -> None:
+    def _write(self, what: What, level: Level, **fields: object) -> None:
         if what not in _WHATS:
             what = "defect"
         micros = self._clock()
@@ -167,15 +162,15 @@ class Log:
         if n > MOST_A_SECOND:
             self._left_out[what] = self._left_out.get(what, 0) + 1
             return
-        moment = datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).isoformat(
+        now = datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).isoformat(
             timespec="milliseconds"
         )
         line = Line(
-            time=moment, level=level, what=what, worker=self._worker,
-            left_out=self._left_out.pop(what, 0), **said,  # type: ignore[arg-type]
+            time=now, level=level, what=what, worker=self._worker,
+            left_out=self._left_out.pop(what, 0), **fields,  # type: ignore[arg-type]
         )  # fmt: skip
         try:
-            # One write, so that lines of several processes do not mix.
+            # A single write, so that lines of several processes do not mix.
             self._stream.write(msgspec.json.encode(line).decode() + "\n")
             self._stream.flush()
         except (OSError, ValueError):
@@ -183,10 +178,7 @@ class Log:
 
 
 class LibraryHandler(logging.Handler):
-    """Sends what libraries log, from warnings on, through a `Log`.
-
-    `take_over` lets it stand in the place of every other handler of the named loggers.
-    """
+    """Sends the warnings and errors of libraries through a `Log`."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
@@ -196,7 +188,7 @@ class LibraryHandler(logging.Handler):
         self._log.library(record)
 
     def take_over(self, *names: str) -> None:
-        """Uvicorn's own lines hold addresses and paths: they are to come here alone."""
+        """Replace the handlers of these loggers: uvicorn's own lines hold addresses and paths."""
         for name in names:
             logger = logging.getLogger(name)
             logger.handlers = [self]
@@ -205,34 +197,30 @@ class LibraryHandler(logging.Handler):
 
 
 def _describe(error: BaseException | None) -> tuple[str, tuple[str, ...]]:
-    """Kinds of an error and its causes, and the places of the innermost frames."""
+    """Classes of an error and its causes, and the innermost frames."""
     kinds: list[str] = []
-    places: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
     while error is not None and len(kinds) < 4:
         kinds.append(_kind(type(error)))
         if error.__traceback__ is not None:
-            frames = traceback.extract_tb(error.__traceback__, -DEEPEST)
-            places = tuple(f"{Path(one.filename).name}:{one.lineno}" for one in frames)
+            innermost = traceback.extract_tb(error.__traceback__, -MOST_FRAMES)
+            frames = tuple(f"{Path(one.filename).name}:{one.lineno}" for one in innermost)
         error = error.__cause__ or error.__context__
-    return " < ".join(kinds), places
+    return " < ".join(kinds), frames
 
 
 def _kind(error: type[BaseException]) -> str:
-    """Name of a kind of error that stands in a module: one made while running could be named
-    after anybody."""
-    found = getattr(sys.modules.get(error.__module__), error.__name__, None)
-    return error.__name__ if found is error else OTHER
-
-
-def _mark(mark: str) -> str:
-    return _fits(_MARK, mark)
+    """Name of an error class that a module defines; one made at run time could be named after a
+    customer."""
+    defined = getattr(sys.modules.get(error.__module__), error.__name__, None)
+    return error.__name__ if defined is error else OTHER
 
 
 def _fits(pattern: re.Pattern[str], word: str) -> str:
-    """The word, if it has the form that nothing personal has."""
+    """The word, if it has a form that no personal data has."""
     return word if not word or pattern.fullmatch(word) else OTHER
 
 
 def _whole(number: int) -> int:
-    """A number of at most 9 digits, so that none is an id or a telephone number."""
+    """A number of at most 9 digits, so that it cannot be an id or a telephone number."""
     return min(max(int(number), -999_999_999), 999_999_999)

@@ -1,4 +1,4 @@
-"""What a process that serves does without."""
+"""Keeps pandas out of a process that serves."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import ModuleType
 
 
 def leave_pandas_out() -> None:
-    """Let pyarrow believe that pandas is not installed.
+    """Make pyarrow believe that pandas is not installed.
 
-    pyarrow imports it before its first conversion, to know its types by sight: 35 MB a process
-    and a fifth of a second at each start, for what the service never meets. To be called before
-    anything has converted; where pandas is loaded already nothing is done. Others can import
+    pyarrow imports pandas before its first conversion, to recognise its types. That costs 35 MB a
+    process and a fifth of a second at each start, and the service never uses such types. Call it
+    before any conversion; where pandas is loaded already, it does nothing. Other code can import
     pandas afterwards.
     """
     if "pandas" in sys.modules:
@@ -23,14 +23,14 @@ def leave_pandas_out() -> None:
     absent = _Absent()
     sys.meta_path.insert(0, absent)
     try:
-        # Both ask once, and remember what they were told.
+        # pyarrow and numpy look once, and remember the result.
         pa.array([1]).to_numpy()
     finally:
         sys.meta_path.remove(absent)
 
 
 class _Absent:
-    """Finds no pandas, and looks for nothing else."""
+    """An import hook that hides pandas and nothing else."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

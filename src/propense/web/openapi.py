@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from propense import __version__
-from propense.serving.door import Route
+from propense.schemas import ID_LENGTH
+from propense.web.endpoint import Route
 from propense.web.problems import MEDIA_TYPE, TITLES, ProblemDocument
 
 _REF: Final = "#/components/schemas/{name}"
@@ -18,15 +19,14 @@ _HEADERS: Final = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
     429: {"Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1}}},
 }
-_PATH_WORD: Final = {"type": "string", "minLength": 1, "maxLength": 256}
+_PATH_WORD: Final = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
 
 
-def document(routes: Sequence[Route]) -> bytes:
-    """The document as JSON."""
+def document(routes: Sequence[Route[Any]], title: str, description: str) -> bytes:
+    """The document as JSON; `title` and `description` are the service's."""
     kinds: set[type[msgspec.Struct]] = {ProblemDocument}
     for route in routes:
-        if route.answer is not None:
-            kinds.add(route.answer)
+        kinds.update(kind for kind in (route.answer, route.unavailable) if kind is not None)
         if route.question is not None and route.method != "GET":
             kinds.add(route.question)
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
@@ -34,10 +34,9 @@ def document(routes: Sequence[Route]) -> bytes:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
-    made = {
+    described = {
         "openapi": "3.1.0",
-        "info": {"title": "propense", "version": __version__,
-                 "description": "Live events in, decisions out."},
+        "info": {"title": title, "version": __version__, "description": description},
         "paths": paths,
         "components": {
             "schemas": components,
@@ -48,18 +47,18 @@ def document(routes: Sequence[Route]) -> bytes:
             },
         },
     }  # fmt: skip
-    return msgspec.json.encode(made)
+    return msgspec.json.encode(described)
 
 
-def _operation(route: Route) -> dict[str, Any]:
-    made: dict[str, Any] = {
+def _operation(route: Route[Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
         "responses": _responses(route),
     }
     if route.scopes:
-        made["description"] = f"Scope: {' or '.join(route.scopes)}."
-        made["security"] = [{"bearer": []}, {"basic": []}]
+        operation["description"] = f"Scope: {' or '.join(route.scopes)}."
+        operation["security"] = [{"bearer": []}, {"basic": []}]
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": _PATH_WORD}
         for name in _PARAMETER.findall(route.path)
@@ -67,10 +66,10 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.question is not None and route.method == "GET":
         parameters += _query(route.question)
     if parameters:
-        made["parameters"] = parameters
+        operation["parameters"] = parameters
     if route.method in ("POST", "PUT"):
-        made |= _body(route)
-    return made
+        operation |= _body(route)
+    return operation
 
 
 def _query(question: type[msgspec.Struct]) -> list[dict[str, Any]]:
@@ -84,20 +83,20 @@ def _query(question: type[msgspec.Struct]) -> list[dict[str, Any]]:
 
 
 def _plain(field: dict[str, Any]) -> dict[str, Any]:
-    """A query string has no null: the kind that is left."""
+    """The schema without null, which a query string cannot hold."""
     options = [option for option in field.get("anyOf", []) if option.get("type") != "null"]
     return options[0] if len(options) == 1 else {
         key: value for key, value in field.items() if key != "default" or value is not None
     }  # fmt: skip
 
 
-def _body(route: Route) -> dict[str, Any]:
+def _body(route: Route[Any]) -> dict[str, Any]:
     if route.question is not None:
         schema: dict[str, Any] = {"$ref": _REF.format(name=route.question.__name__)}
         return {"requestBody": {"required": True, "content": {"application/json": {
             "schema": schema}}}}  # fmt: skip
     if route.takes != "application/json":
-        # Lines, of which the bad ones are refused one by one: any text will do.
+        # Lines: bad ones are refused one by one, so any text is a valid body.
         return {"requestBody": {"required": True, "content": {route.takes: {"schema": {}}}}}
     if route.browser or route.method == "PUT":
         return {"requestBody": {"required": True, "content": {
@@ -106,7 +105,7 @@ def _body(route: Route) -> dict[str, Any]:
     return {}
 
 
-def _responses(route: Route) -> dict[str, Any]:
+def _responses(route: Route[Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "The answer"}
     if route.answer is not None:
         schema = {"$ref": _REF.format(name=route.answer.__name__)}
@@ -116,23 +115,24 @@ def _responses(route: Route) -> dict[str, Any]:
     responses = {"200": good}
     for status in _failures(route):
         bad = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="ProblemDocument")}}}
-        if route.name == "ready" and status == 503 and route.answer is not None:
-            bad["application/json"] = {"schema": {"$ref": _REF.format(name="HealthAnswer")}}
+        if status == 503 and route.unavailable is not None:
+            name = route.unavailable.__name__
+            bad["application/json"] = {"schema": {"$ref": _REF.format(name=name)}}
         responses[str(status)] = {"description": TITLES[status], "content": bad}
         if status in _HEADERS:
             responses[str(status)]["headers"] = _HEADERS[status]
     return responses
 
 
-def _failures(route: Route) -> list[int]:
-    """Statuses an operation may answer with beside 200."""
-    found = {400, 429, 500, 503}
-    if route.scopes or route.name == "metrics":
-        found |= {401, 403}
+def _failures(route: Route[Any]) -> list[int]:
+    """Statuses other than 200 that an operation may answer with."""
+    statuses = {400, 429, 500, 503, *route.failures}
+    if route.scopes:
+        statuses |= {401, 403}
     if route.method in ("POST", "PUT"):
-        found |= {408, 413, 415, 422}
+        statuses |= {408, 413, 415, 422}
     if route.question is not None or "{" in route.path:
-        found |= {404, 422}
-    if route.is_question or "bundle" in route.name:
-        found |= {409}
-    return sorted(found)
+        statuses |= {404, 422}
+    if route.is_question:
+        statuses |= {409}
+    return sorted(statuses)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -10,18 +11,18 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 TITLES: Final = {
     400: "The request cannot be read",
-    401: "A key is needed",
-    403: "The key does not open this",
-    404: "There is no such thing",
-    405: "The method is not known here",
-    408: "The request came too slowly",
-    409: "It cannot be done now",
+    401: "An API key is required",
+    403: "The API key does not permit this",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "The request arrived too slowly",
+    409: "Not possible in the present state",
     413: "The request is too large",
-    415: "The content type is not known here",
-    422: "The request makes no sense",
+    415: "Unsupported content type",
+    422: "The request is invalid",
     429: "Too many requests",
-    500: "A defect of the service",
-    503: "Not now",
+    500: "Internal error",
+    503: "Temporarily unavailable",
 }
 
 
@@ -32,9 +33,9 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int
     type: str = "about:blank"
     detail: str = ""
-    """With the value and the remedy."""
+    """Includes the value and the remedy."""
     pointer: str = ""
-    """JSON Pointer to the place in the request."""
+    """JSON Pointer to the part of the request that is wrong."""
 
 
 class Problem(Exception):
@@ -48,27 +49,54 @@ class Problem(Exception):
         pointer: str = "",
         retry_after: float | None = None,
         allow: str | None = None,
+        operator_detail: str = "",
     ) -> None:
+        """`retry_after` in seconds; `allow` lists the methods of a 405. `operator_detail` marks
+        what only the operator can mend: it is logged, and replaces `detail` for admin keys."""
         super().__init__(detail)
         self.status = status
         self.retry_after = retry_after
         self.allow = allow
+        self.operator_detail = operator_detail
         self.document = ProblemDocument(
             title=TITLES[status], status=status, detail=detail, pointer=pointer
         )
 
+    def for_operator(self) -> Problem:
+        """The same problem with the detail that only the operator may read."""
+        return Problem(
+            self.status, self.operator_detail, pointer=self.document.pointer,
+            retry_after=self.retry_after, allow=self.allow,
+        )  # fmt: skip
+
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers of the answer."""
-        made = [(b"content-type", MEDIA_TYPE.encode())]
+        headers = [(b"content-type", MEDIA_TYPE.encode())]
         if self.retry_after is not None:
-            # Whole seconds, at least one: that is what the header can say.
-            made.append((b"retry-after", str(max(1, round(self.retry_after))).encode()))
+            # The header holds whole seconds, at least one.
+            headers.append((b"retry-after", str(max(1, round(self.retry_after))).encode()))
         if self.status == 401:
-            made.append((b"www-authenticate", b'Bearer realm="propense", Basic realm="propense"'))
+            headers.append(
+                (b"www-authenticate", b'Bearer realm="propense", Basic realm="propense"')
+            )
         if self.allow is not None:
-            made.append((b"allow", self.allow.encode()))
-        return made
+            headers.append((b"allow", self.allow.encode()))
+        return headers
 
     def body(self) -> bytes:
-        """The document."""
+        """The document as JSON."""
         return msgspec.json.encode(self.document)
+
+
+ErrorMapping = Mapping[type[Exception], Callable[[Any], Problem]]
+"""Kind of error -> its problem. An error of a subclass takes the nearest kind that is listed."""
+
+
+def problem_of(error: Exception, errors: ErrorMapping) -> Problem | None:
+    """The problem that an error is; None for an error that `errors` does not foresee."""
+    if isinstance(error, Problem):
+        return error
+    for kind in type(error).__mro__:
+        if kind in errors:
+            return errors[kind](error)
+    return None

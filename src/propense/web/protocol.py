@@ -1,22 +1,25 @@
-"""HTTP as uvicorn speaks it, but for one thing: an answer leaves in one piece.
+"""uvicorn's HTTP protocol, with one change: head and body of an answer leave in one write.
 
-Its head and its body come as two messages, and would be two system calls and two packets, which
-wake the client twice: a tenth of a warm answer's time.
+uvicorn writes them apart. That would be two system calls and two packets, which wake the client
+twice: a tenth of the time of a cached answer. It depends on uvicorn writing a head whole, as
+pyproject.toml's ceiling and the tests make sure; a head that looks otherwise is written at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_BEGIN, _END = b"HTTP/1.1 ", b"\r\n\r\n"
+_BEGIN: Final = b"HTTP/1.1 "
+_END: Final = b"\r\n\r\n"
 
 
-class WholeTransport:
-    """A transport that holds the head of an answer until its body comes, but no longer than the
-    loop takes to come round. All else is the other transport's."""
+class JoiningTransport:
+    """A transport that holds the head of an answer until its body is written, but no longer than
+    the event loop takes to come round. Everything else goes to the other transport."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -24,7 +27,7 @@ class WholeTransport:
         self._head = b""
 
     def write(self, data: bytes) -> None:
-        """Send, with what was held."""
+        """Send, after the head that is held."""
         if self._head:
             data, self._head = self._head + data, b""
         elif data.startswith(_BEGIN) and data.endswith(_END):
@@ -33,8 +36,18 @@ class WholeTransport:
             return
         self._transport.write(data)
 
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        """Send, after the head that is held."""
+        self.flush()
+        self._transport.writelines(pieces)
+
+    def write_eof(self) -> None:
+        """End the sending side, after the head that is held."""
+        self.flush()
+        self._transport.write_eof()
+
     def flush(self) -> None:
-        """Send what is held."""
+        """Send the head that is held, if any."""
         if self._head:
             head, self._head = self._head, b""
             self._transport.write(head)
@@ -53,4 +66,4 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
-        super().connection_made(WholeTransport(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What one customer or one address can add in a day or an hour, in bounded memory."""
+"""How much one customer or one address can add in a day or an hour, counted in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from propense.web.rate_limits import network_of
 CUSTOMER_BITS: Final = 18
 ADDRESS_BITS: Final = 14
 _DEPTH: Final = 4
-_PLACES: Final = struct.Struct(f"<{_DEPTH}I")
+_DIGEST: Final = struct.Struct(f"<{_DEPTH}I")
 _MOST: Final = 2**32 - 1
 
-Places = tuple[int, int, int, int]
+Slots = tuple[int, int, int, int]
 QuotaName = Literal["events_per_day", "new_customers_per_hour"]
 
 
 class QuotaRefusal(msgspec.Struct, frozen=True):
-    """Why something was not taken in. It names nobody."""
+    """Why something was refused. It names nobody."""
 
     limit: QuotaName
     reason: str
@@ -33,12 +33,12 @@ class QuotaRefusal(msgspec.Struct, frozen=True):
 
 
 class Sketch:
-    """Counts by name that are never too low (count-min, conservative update): a flood cannot
-    push its own count out by naming others, as it could out of a table of the latest.
+    """Counts by name that are never too low (count-min sketch with conservative update). A sender
+    cannot push its own count out by naming others, as it could out of a table of recent names.
 
-    `4 * 4 * 2**bits` bytes. A count is too high by about the average of its cells, which is the
-    sum of all counts over 2**bits, where names collide in all four rows at once. `key` is
-    secret, so that nobody can seek names that collide.
+    It takes `4 * 4 * 2**bits` bytes. A count is too high where its name collides with others in
+    all four rows at once, then by about the average of a slot: the sum of all counts over 2**bits.
+    `key` is secret, so that nobody can search for names that collide.
     """
 
     def __init__(self, bits: int, key: bytes) -> None:
@@ -47,11 +47,11 @@ class Sketch:
         self._mask = (1 << bits) - 1
         self.clear()
 
-    def places(self, name: str) -> Places:
-        """The cells of a name, one a row."""
+    def slots(self, name: str) -> Slots:
+        """The slots of a name, one a row."""
         text = name.encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(text, key=self._key, digest_size=_PLACES.size).digest()
-        first, second, third, fourth = _PLACES.unpack(digest)
+        digest = hashlib.blake2b(text, key=self._key, digest_size=_DIGEST.size).digest()
+        first, second, third, fourth = _DIGEST.unpack(digest)
         mask, row = self._mask, 1 << self._bits
         return (
             first & mask,
@@ -60,28 +60,28 @@ class Sketch:
             (fourth & mask) + 3 * row,
         )
 
-    def count(self, places: Places) -> int:
-        first, second, third, fourth = places
-        cells = self._cells
-        return min(cells[first], cells[second], cells[third], cells[fourth])
+    def count(self, slots: Slots) -> int:
+        first, second, third, fourth = slots
+        counts = self._counts
+        return min(counts[first], counts[second], counts[third], counts[fourth])
 
-    def add(self, places: Places, n: int) -> None:
-        cells = self._cells
-        wanted = min(self.count(places) + n, _MOST)
-        for place in places:
-            if cells[place] < wanted:
-                cells[place] = wanted
+    def add(self, slots: Slots, n: int) -> None:
+        counts = self._counts
+        total = min(self.count(slots) + n, _MOST)
+        for slot in slots:
+            if counts[slot] < total:
+                counts[slot] = total
 
     def clear(self) -> None:
-        self._cells = array("I", bytes(4 * (_DEPTH << self._bits)))
+        self._counts = array("I", bytes(4 * (_DEPTH << self._bits)))
 
 
 class QuotaWindow:
     """At most `most` of each name in any `span` of microseconds.
 
-    Held are the counts of the present span and of the one before, which weighs as much as of
-    it still lies within one span of `now`: what came in at its end is so forgotten a little
-    early, at its beginning a little late. For one thread.
+    It holds the counts of the present span and of the one before. The latter weighs as much as
+    the part of it that still lies within one span of `now`, so what was added at its end is
+    forgotten a little early, and what was added at its beginning a little late. For one thread.
     """
 
     def __init__(self, most: int, span: int, bits: int, key: bytes) -> None:
@@ -91,18 +91,18 @@ class QuotaWindow:
         self._number: int | None = None
 
     def take(self, name: str, n: int, now: int) -> float:
-        """Take `n`: 0.0 where they were granted, else the seconds to wait, and nothing was
-        taken. More than `most` at once is never granted: infinity."""
-        gone = self._cycle(now)
-        places = self._present.places(name)
-        present, before = self._present.count(places), self._before.count(places)
-        if present + before * (1 - gone) + n <= self.most:
-            self._present.add(places, n)
+        """Take `n`. Returns 0.0 where they were granted, otherwise the seconds to wait, and
+        nothing was taken. More than `most` at once is never granted: infinity."""
+        elapsed = self._advance(now)
+        slots = self._present.slots(name)
+        present, before = self._present.count(slots), self._before.count(slots)
+        if present + before * (1 - elapsed) + n <= self.most:
+            self._present.add(slots, n)
             return 0.0
-        return self._wait(present, before, gone, n) * self.span / 1e6
+        return self._wait(present, before, elapsed, n) * self.span / MICROS_PER_SECOND
 
-    def _cycle(self, now: int) -> float:
-        """Begin a new span where it is time; the share of the present one that is over."""
+    def _advance(self, now: int) -> float:
+        """Begin a new span where it is time. Returns the fraction of it that has elapsed."""
         number = now // self.span
         if self._number is None:
             self._number = number
@@ -112,24 +112,24 @@ class QuotaWindow:
             if number > self._number + 1:
                 self._before.clear()
             self._number = number
-        # A clock set back stays in the span it was in.
+        # Where the clock is set back, the present span goes on.
         return max(0.0, (now - self._number * self.span) / self.span)
 
-    def _wait(self, present: int, before: int, gone: float, n: int) -> float:
-        """Spans until `n` fit, if nothing else comes."""
+    def _wait(self, present: int, before: int, elapsed: float, n: int) -> float:
+        """Spans until `n` fit, if nothing else is added."""
         room = self.most - n
         if room < 0:
             return float("inf")
         if present <= room:
-            return max(0.0, 1 - (room - present) / before - gone)
-        return 1 - gone + 1 - room / present
+            return max(0.0, 1 - (room - present) / before - elapsed)
+        return 1 - elapsed + 1 - room / present
 
 
 class Quotas:
-    """The limits of `Limits` on what is added. Each process counts for itself: where `n`
+    """The limits of [serve.limits] on what is added. Each process counts for itself: where `n`
     processes serve, up to `n` times as much may pass if it is spread over all.
 
-    18 MB. Counts are lost when the process ends. Refused things are not counted.
+    It takes 18 MB. Counts are lost when the process ends. What is refused is not counted.
     """
 
     def __init__(self, limits: Limits, key: bytes) -> None:
@@ -139,7 +139,7 @@ class Quotas:
         )
 
     def take_events(self, user_id: str, n: int, now: int) -> QuotaRefusal | None:
-        """Let `n` events of a customer in, all or none. `now` in microseconds."""
+        """Admit `n` events of a customer, all or none. `now` in microseconds."""
         wait = self._events.take(user_id, n, now)
         if not wait:
             return None
@@ -151,7 +151,7 @@ class Quotas:
         )
 
     def take_customers(self, address: str, n: int, now: int) -> QuotaRefusal | None:
-        """Let so many names of which nothing is held in, which come with a browser key."""
+        """Admit `n` new customers, or new names of customers, that came with a browser key."""
         wait = self._customers.take(network_of(address), n, now)
         if not wait:
             return None

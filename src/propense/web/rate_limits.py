@@ -1,4 +1,4 @@
-"""How much one key or one address may ask: token buckets in bounded memory."""
+"""How many requests one key or one address may send: token buckets in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from typing import Final
 from propense.settings import Limits
 
 MOST: Final = 100_000
-"""Buckets kept; the least recently used one goes first."""
+"""Buckets in memory; the least recently used one is dropped first."""
 BURST_SECONDS: Final = 2.0
-"""A bucket holds what comes in this time."""
+"""A bucket holds the tokens of this many seconds."""
 
 
 class Buckets:
     """A token bucket for each name, filled with `per_second` tokens up to `burst`.
 
-    Kept is one number a name: the moment at which its bucket is full again (the generic cell
-    rate algorithm, ITU-T I.371). A name that is forgotten starts with a full bucket. For one
+    It stores one number a name: the time at which its bucket is full again (the generic cell
+    rate algorithm, ITU-T I.371). A name that was dropped starts with a full bucket. For one
     thread.
     """
 
     def __init__(self, per_second: float, burst: float, most: int = MOST) -> None:
         if not (per_second > 0 and burst > 0 and most > 0):
-            raise ValueError(f"buckets need numbers above 0, got {per_second=}, {burst=}, {most=}")
+            raise ValueError(
+                f"a bucket needs numbers above 0, got {per_second=}, {burst=}, {most=}"
+            )
         self._cost = 1.0 / per_second
         self._burst = burst
         self._most = most
@@ -35,10 +37,10 @@ class Buckets:
         return len(self._full_at)
 
     def take(self, name: str, now: float, weight: float = 1.0) -> float:
-        """Take `weight` tokens: 0.0 where they were granted, else the seconds to wait, and
-        nothing was taken. `now` is in seconds of a clock that never goes back.
+        """Take `weight` tokens. Returns 0.0 where they were granted, otherwise the seconds to
+        wait, and nothing was taken. `now` is in seconds of a clock that never goes back.
 
-        More than the bucket holds is granted when it is full, and owed afterwards.
+        More than the bucket holds is granted when it is full, and is a debt afterwards.
         """
         full_at = self._full_at.get(name, now)
         if full_at < now:
@@ -65,18 +67,18 @@ class Limiter:
         self.addresses = buckets(limits.address_per_second)
 
     def take_key(self, prefix: str, now: float, weight: float = 1.0) -> float:
-        """Messages or questions of a key; as `Buckets.take`."""
+        """Take `weight` messages or questions of a key; as `Buckets.take`."""
         return self.keys.take(prefix, now, weight)
 
     def take_address(self, address: str, now: float, weight: float = 1.0) -> float:
-        """Requests of an address; as `Buckets.take`."""
+        """Take `weight` requests of an address; as `Buckets.take`."""
         return self.addresses.take(network_of(address), now, weight)
 
 
 @lru_cache(maxsize=16_384)
 def network_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 network of an IPv6 one, which one
-    machine may use wholly.
+    """What counts as one address: an IPv4 address, or the /64 network of an IPv6 address, all of
+    which one machine may use.
 
     >>> network_of("2001:db8:1:2:3:4:5:6"), network_of("::ffff:10.0.0.7")
     ('2001:db8:1:2::', '10.0.0.7')

@@ -1,8 +1,8 @@
-"""Webhooks: signed messages to the company's own systems, sent beside the requests.
+"""Webhooks: signed messages to the company's own systems, sent in a thread of their own.
 
 A message is a POST of JSON with these headers:
 
-    Propense-Id: its id, the same on every attempt
+    Propense-Id: id of the message, the same on every attempt
     Propense-Signature: t=SECONDS,v1=HEX      HMAC-SHA256 of "SECONDS.BODY" under the webhook key
 
 A receiver recomputes the signature and refuses old seconds; `is_authentic` does both.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import heapq
 import hmac
-import http.client
 import ipaddress
 import itertools
 import logging
@@ -26,31 +25,35 @@ import msgspec
 
 from propense.errors import ServeError
 from propense.security.secrets import Secrets
+from propense.web.client import CONNECTION_ERRORS, Client
 
 log = logging.getLogger(__name__)
 
 SIGNATURE: Final = "Propense-Signature"
 ID: Final = "Propense-Id"
 MOST_WAITING: Final = 1_000
+"""Messages that may wait, over all URLs."""
 MOST_SECONDS_OLD: Final = 300
+"""A receiver refuses an older signature."""
 PAUSES: Final = (1.0, 5.0, 30.0, 120.0)
 """Seconds before each further attempt."""
 TIMEOUT: Final = 5.0
+"""Seconds that a receiver has to answer."""
 
 
 class WebhookMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened: "promote", "rollback", "alarm", "erasure"."""
+    """An event of the service. Kinds: "promote", "rollback", "alarm", "erasure"."""
 
     id: str
     kind: str
     time: int
     """Microseconds UTC."""
     content: dict[str, Any] = {}
-    """Nothing personal."""
+    """Holds no personal data."""
 
 
 class _Waiting(NamedTuple):
-    """One message to one URL, by the moment of its next attempt."""
+    """One message to one URL, ordered by the time of its next attempt."""
 
     due: float
     number: int
@@ -62,9 +65,8 @@ class _Waiting(NamedTuple):
 class Hooks:
     """Sends messages to every URL, in one thread; `send` never waits.
 
-    A URL that does not answer holds up no other but for its timeout. A message that finds
-    `most` waiting, or no receiver after the last attempt, is counted in `dropped` and said in
-    the log.
+    A URL that does not answer delays the others only by its timeout. A message is dropped, which
+    is counted and logged, where `most` are waiting or the last attempt has failed.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Hooks:
         pauses: Sequence[float] = PAUSES,
         most: int = MOST_WAITING,
     ) -> None:
-        """Raises ServeError on a URL that is neither https nor of this machine."""
+        """Raises ServeError on a URL that is neither https nor on this machine."""
         self._urls = [check_url(url) for url in urls]
         self._key = secrets.key("webhooks")
         self._clock = clock
@@ -93,17 +95,17 @@ class Hooks:
             self._thread.start()
 
     def send(self, message: WebhookMessage) -> None:
-        """Let the message be sent to every URL, soon."""
+        """Queue the message for every URL."""
         for url in self._urls:
             with self._changed:
                 full = self._closing or len(self._waiting) >= self._most
                 if not full:
                     self._add(0.0, 0, url, message)
             if full:
-                self._drop(url, message, "too many are waiting")
+                self._drop(url, message, "too many messages are waiting")
 
     def close(self, seconds: float = TIMEOUT) -> None:
-        """Stop: what waits is tried once more, for about `seconds` altogether."""
+        """Stop; waiting messages are tried once more, for about `seconds` altogether."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -116,20 +118,21 @@ class Hooks:
         self._changed.notify()
 
     def _work(self) -> None:
-        while (one := self._next()) is not None:
-            again, reason = self._attempt(one)
+        while (waiting := self._next()) is not None:
+            retry, reason = self._attempt(waiting)
             if not reason:
                 self.sent += 1
                 continue
             with self._changed:
-                again = again and one.attempt < len(self._pauses) and not self._closing
-                if again:
-                    self._add(self._pauses[one.attempt], one.attempt + 1, one.url, one.message)
-            if not again:
-                self._drop(one.url, one.message, reason)
+                n, url, message = waiting.attempt, waiting.url, waiting.message
+                retry = retry and n < len(self._pauses) and not self._closing
+                if retry:
+                    self._add(self._pauses[n], n + 1, url, message)
+            if not retry:
+                self._drop(url, message, reason)
 
     def _next(self) -> _Waiting | None:
-        """Wait for what is due; None once all is done and closed."""
+        """Wait for the next message that is due; None once closed and empty."""
         with self._changed:
             while True:
                 if self._waiting:
@@ -142,34 +145,33 @@ class Hooks:
                 else:
                     self._changed.wait()
 
-    def _attempt(self, one: _Waiting) -> tuple[bool, str]:
-        """Whether another attempt may help, and why this one failed; "" where it did not."""
+    def _attempt(self, waiting: _Waiting) -> tuple[bool, str]:
+        """Whether another attempt may help, and why this one failed; "" where it succeeded."""
         try:
-            status = self._post(one.url, one.message.id, msgspec.json.encode(one.message))
-        except (OSError, http.client.HTTPException) as error:
+            status = self._post(waiting.url, waiting.message)
+        except CONNECTION_ERRORS as error:
             return True, type(error).__name__
-        except Exception as error:  # the thread outlives whatever one message does
+        except Exception as error:  # no message may end the thread
             return False, type(error).__name__
         if 200 <= status < 300:
             return False, ""
-        # What is refused once is refused again.
+        # A receiver that refuses a message once would refuse it again.
         return status >= 500 or status in (408, 425, 429), f"status {status}"
 
-    def _post(self, url: SplitResult, id: str, body: bytes) -> int:
-        """One attempt; redirects are not followed, the answer's body is not read."""
-        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(url.hostname or "", url.port, timeout=TIMEOUT)
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    def _post(self, url: SplitResult, message: WebhookMessage) -> int:
+        """One attempt. Returns the status; redirects are not followed, the body is not read."""
+        body = msgspec.json.encode(message)
         headers = {
             "Content-Type": "application/json",
-            ID: id,
+            ID: message.id,
             SIGNATURE: signature(self._key, body, int(self._clock())),
         }
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        client = Client(url._replace(path="", query="", fragment=""), TIMEOUT, headers)
         try:
-            connection.request("POST", path, body, headers)
-            return connection.getresponse().status
+            return client.request("POST", target, body, read_body=False).status
         finally:
-            connection.close()
+            client.close()
 
     def _drop(self, url: SplitResult, message: WebhookMessage, reason: str) -> None:
         self.dropped += 1
@@ -191,27 +193,29 @@ def is_authentic(key: bytes, body: bytes, header: str, now: float) -> bool:
     seconds, _, _ = header.removeprefix("t=").partition(",")
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
         return False
-    good = hmac.compare_digest(signature(key, body, int(seconds)).encode(), header.encode())
-    return good and abs(now - int(seconds)) <= MOST_SECONDS_OLD
+    is_signed = hmac.compare_digest(signature(key, body, int(seconds)).encode(), header.encode())
+    return is_signed and abs(now - int(seconds)) <= MOST_SECONDS_OLD
 
 
 def check_url(url: str) -> SplitResult:
-    """The URL in its parts. Raises ServeError unless it is https, or http to this machine."""
+    """The parts of a URL. Raises ServeError unless it is https, or http to this machine."""
     try:
         parts = urlsplit(url)
         _ = parts.port
         host = parts.hostname or ""
     except ValueError as error:
-        raise ServeError(f"webhook {url!r} is no URL: {error}; correct [serve] webhooks") from error
+        raise ServeError(
+            f"webhook {url!r} is not a URL: {error}; correct [serve] webhooks"
+        ) from error
     plain = all(" " < letter < "\x7f" for letter in url)
     if not plain or parts.username or parts.password or not host:
         raise ServeError(
             f"webhook {url!r} must be a plain URL with a host and without user and password; "
-            f"correct [serve] webhooks (the signature shows the receiver who sends)"
+            f"correct [serve] webhooks (the signature proves to the receiver who sends)"
         )
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_this_machine(host)):
         raise ServeError(
-            f"webhook {url!r} would send in the clear; use https:// in [serve] webhooks "
+            f"webhook {url!r} would be sent unencrypted; use https:// in [serve] webhooks "
             f"(http:// only to this machine)"
         )
     return parts

@@ -66,7 +66,7 @@ def hold(place: ServedWorld, data: Path, shelf: Path | None = None, **more) -> V
         found = verify(place.settings, url, key, **more)
         assert not list(data.glob("verify-*"))
         assert service.store.n_customers() == 0
-        metrics = service.metrics.render("")[0].decode()
+        metrics = service.monitor.metrics.render("")[0].decode()
         assert 'propense_events_total{outcome="kept"} 0.0' in metrics
     return found
 

@@ -54,20 +54,20 @@ def test_life_like_training_raises_nothing():
 
 
 @pytest.mark.parametrize(
-    ("change", "raised", "said"),
+    ("change", "raised", "message"),
     [
         ({"actions": (0.3, 0.6, 0.1)}, {"actions"}, "'pay': 15.0% in training"),
         ({"unseen": 0.4}, {"unseen_items"}, "unseen: 1.0% in training"),
         ({"shift": 0.5}, {"goal:pay", "goal:spend"}, "and above: 10.0% in training"),
     ],
 )
-def test_a_change_is_named(change, raised, said):
+def test_a_change_is_named(change, raised, message):
     monitor = DriftMonitor(FINGERPRINT, WINDOW)
     live(monitor, WINDOW, np.random.default_rng(2), **change)
     assert {name for name, level in levels(monitor).items() if level == "alarm"} == raised
     alarms = monitor.take_alarms()
     assert {line.name for line in alarms} == raised
-    assert any(said in line.most for line in alarms), alarms
+    assert any(message in line.most for line in alarms), alarms
     assert monitor.take_alarms() == [], "an alarm is given out once"
     assert monitor.gauges()[1] == len(raised), "it holds all the same"
 
@@ -116,8 +116,8 @@ def test_a_level_does_not_flicker():
     monitor = DriftMonitor(FINGERPRINT, 20 * BLOCKS, fewest=100)
 
     def feed(share):
-        for place in range(400):
-            monitor.observe_event("view", "app", None, place < share * 400)
+        for index in range(400):
+            monitor.observe_event("view", "app", None, index < share * 400)
         return {line.name: line for line in monitor.report()}["unseen_items"]
 
     up, under, down = feed(0.15), feed(0.11), feed(0.03)
@@ -138,9 +138,9 @@ def test_tables_without_events_are_judged_by_their_answers():
 
 def test_scores_must_be_those_of_the_bundle():
     monitor = DriftMonitor(FINGERPRINT, WINDOW)
-    with pytest.raises(ValueError, match="2 goals have a score each, got 3"):
+    with pytest.raises(ValueError, match="each of 2 goals needs a score, got 3"):
         monitor.observe_answer(3, (0.1, 0.2, 0.3))
-    with pytest.raises(ValueError, match="20 answers or more, got 5"):
+    with pytest.raises(ValueError, match="at least 20 answers, got 5"):
         DriftMonitor(FINGERPRINT, 5)
     monitor.observe_answer(3)
     assert [line.n for line in monitor.report() if line.name == "lengths"] == [1]

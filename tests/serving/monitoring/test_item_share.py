@@ -21,21 +21,21 @@ def lists(n, rng, forced=None, share=0.0):
     keys = np.log(rng.random((n, 1_000))) / WEIGHTS  # Efraimidis and Spirakis: weighted draws
     drawn = np.argpartition(-keys, 10, axis=1)[:, :10]
     for row in drawn:
-        made = [ITEMS[place] for place in row]
-        if forced is not None and rng.random() < share and forced not in made:
-            made[0] = forced
-        yield made
+        items = [ITEMS[position] for position in row]
+        if forced is not None and rng.random() < share and forced not in items:
+            items[0] = forced
+        yield items
 
 
 def feed(monitor, n, rng, **forced):
-    for made in lists(n, rng, **forced):
-        monitor.observe_list(made)
+    for items in lists(n, rng, **forced):
+        monitor.observe_list(items)
 
 
 def trained(rng, n=3_000):
     counts = {}
-    for made in lists(n, rng):
-        for item in made:
+    for items in lists(n, rng):
+        for item in items:
             counts[item] = counts.get(item, 0) + 1
     most = sorted(counts.items(), key=lambda pair: -pair[1])[:100]
     return ItemShares(n, (0.03, 0.2, 0.6), {item: count / n for item, count in most})
@@ -107,20 +107,20 @@ def test_a_small_catalogue_may_fill_every_list():
 def test_memory_is_bounded_by_the_window():
     monitor = ItemShareMonitor(ItemShares(), 10)
     for number in range(1_000):
-        monitor.observe_list([f"{number}-{place}" for place in range(500)])
+        monitor.observe_list([f"{number}-{position}" for position in range(500)])
     assert len(monitor._present) + len(monitor._before) <= 20 * DEEPEST
     assert len(monitor._active) <= 2 * 10 * DEEPEST
-    with pytest.raises(ValueError, match="a list or more, got 0"):
+    with pytest.raises(ValueError, match="at least one list, got 0"):
         ItemShareMonitor(ItemShares(), 0)
 
 
 def test_a_list_costs_microseconds():
     monitor = ItemShareMonitor(ItemShares())
-    made = list(lists(2_000, np.random.default_rng(5)))
+    shown = list(lists(2_000, np.random.default_rng(5)))
     best = 1.0
     for _ in range(3):
         began = time.perf_counter()
-        for items in made:
+        for items in shown:
             monitor.observe_list(items)
-        best = min(best, (time.perf_counter() - began) / len(made))
+        best = min(best, (time.perf_counter() - began) / len(shown))
     assert best < 20e-6, f"{best * 1e6:.2f} us"

@@ -13,7 +13,7 @@ from propense.serving.monitoring.readiness import Readiness
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def tested(monkeypatch):
     """Bundles that were asked; "broken" ones do not answer."""
     seen = []
 
@@ -32,28 +32,28 @@ def make(folder, bundle="good", ping=lambda: None, writer=lambda: None, **option
     return Readiness(folder, lambda: bundle, ping, writer, **options)
 
 
-def test_all_is_well(tmp_path, asked):
+def test_all_is_well(tmp_path, tested):
     ready = make(tmp_path)
     assert ready.check() == (True, [])
     assert ready.check() == (True, [])
-    assert asked == ["good"], "a bundle is asked once"
+    assert tested == ["good"], "a bundle is asked once"
 
 
 @pytest.mark.parametrize(
-    ("bundle", "said"),
+    ("bundle", "reason"),
     [
         (None, "no bundle is open"),
         ("broken", "goal 'pay' answered nan"),
         ("crashing", "the bundle does not answer: IndexError"),
     ],
 )
-def test_a_bundle_that_does_not_answer(tmp_path, asked, bundle, said):
+def test_a_bundle_that_does_not_answer(tmp_path, tested, bundle, reason):
     ready, reasons = make(tmp_path, bundle).check()
     assert not ready and len(reasons) == 1
-    assert said in reasons[0] and "ann" not in reasons[0]
+    assert reason in reasons[0] and "ann" not in reasons[0]
 
 
-def test_a_new_bundle_is_asked_anew(tmp_path, asked):
+def test_a_new_bundle_is_asked_anew(tmp_path, tested):
     serving = ["good"]
     ready = Readiness(tmp_path, lambda: serving[0], lambda: None, lambda: None)
     assert ready.check()[0]
@@ -61,11 +61,11 @@ def test_a_new_bundle_is_asked_anew(tmp_path, asked):
     assert not ready.check()[0]
     serving[0] = "better"
     assert ready.check()[0]
-    assert asked == ["good", "broken", "better"]
+    assert tested == ["good", "broken", "better"]
 
 
 @pytest.mark.parametrize("error", [StoreError, OSError])
-def test_a_store_that_fails_gives_no_password_away(tmp_path, asked, error):
+def test_a_store_that_fails_gives_no_password_away(tmp_path, tested, error):
     def ping():
         raise error("postgresql://app:hunter2@db/live is down")
 
@@ -74,7 +74,7 @@ def test_a_store_that_fails_gives_no_password_away(tmp_path, asked, error):
     assert "hunter2" not in reasons[0]
 
 
-def test_a_store_that_hangs_is_waited_for_by_one_thread(tmp_path, asked):
+def test_a_store_that_hangs_is_waited_for_by_one_thread(tmp_path, tested):
     free = threading.Event()
     ready = make(tmp_path, ping=lambda: free.wait(30) and None, ping_seconds=0.05)
     n_threads = threading.active_count()
@@ -91,10 +91,10 @@ def test_a_store_that_hangs_is_waited_for_by_one_thread(tmp_path, asked):
     assert ready.check() == (True, [])
 
 
-def test_everything_that_is_wrong_is_told(tmp_path, asked):
+def test_everything_that_is_wrong_is_told(tmp_path, tested):
     ready = make(tmp_path, None, writer=lambda: "the writer has stopped", least_disk=2**62)
     ok, reasons = ready.check()
     assert not ok and len(reasons) == 3
-    assert "MB left" in reasons[2] and "make room" in reasons[2]
+    assert "MB left" in reasons[2] and "free some space" in reasons[2]
     gone = make(tmp_path / "gone")
     assert "data folder cannot be read" in gone.check()[1][0]

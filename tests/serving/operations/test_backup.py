@@ -102,13 +102,13 @@ def test_the_secret_is_not_in_the_copy(service, tmp_path):
 
 def test_a_copy_is_never_written_over(service, tmp_path):
     (tmp_path / "copy").mkdir()
-    with pytest.raises(ServeError, match="is there already"):
+    with pytest.raises(ServeError, match="exists already"):
         back_up(service, tmp_path / "copy", NOW, "cli")
 
 
 def test_nothing_is_copied_where_there_is_no_service(tmp_path):
     settings = settings_of(tmp_path / "empty")
-    with pytest.raises(ServeError, match="holds no service"):
+    with pytest.raises(ServeError, match="not a service data folder"):
         back_up(settings, tmp_path / "copy", NOW, "cli")
     assert not (tmp_path / "copy").exists() and not (tmp_path / "empty/live").exists()
 
@@ -116,9 +116,9 @@ def test_nothing_is_copied_where_there_is_no_service(tmp_path):
 def test_what_cannot_come_back_is_said_and_nothing_is_done(service, tmp_path):
     copy = tmp_path / "copy"
     back_up(service, copy, NOW, "cli")
-    with pytest.raises(ServeError, match="no copy of a service"):
+    with pytest.raises(ServeError, match="not a backup of a service"):
         restore(service, tmp_path)
-    with pytest.raises(ServeError, match=r"holds audit.db, .*, items.json already"):
+    with pytest.raises(ServeError, match=r"already contains audit.db, .*, items.json;"):
         restore(service, copy)
     with (
         locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False),
@@ -126,7 +126,7 @@ def test_what_cannot_come_back_is_said_and_nothing_is_done(service, tmp_path):
     ):
         restore(service, copy)
     other = settings_of(tmp_path / "two")
-    with pytest.raises(ServeError, match="the secret is not there"):
+    with pytest.raises(ServeError, match="the secret is missing"):
         restore(other, copy)
     data = Path(other.folder) / "live"
     data.mkdir()
@@ -156,7 +156,7 @@ def test_the_verbs(service, tmp_path, capsys):
     assert main(["backup", copy, "--settings", file, "--json"]) == 0
     assert HISTORY in json.loads(capsys.readouterr().out)["files"]
     assert main(["backup", copy, "--settings", file]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     other = settings_of(tmp_path / "two")
     bring_secret(service, other)
     settings = str(Path(other.folder) / "propense.toml")

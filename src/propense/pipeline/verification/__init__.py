@@ -23,7 +23,7 @@ from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import Report
 from propense.inference.bundle import Bundle, Serving, open_bundle
 from propense.pipeline.scoring import LIST_LENGTH, judged_rows, judged_targets
-from propense.pipeline.verification.client import Client
+from propense.pipeline.verification.client import ServiceClient
 from propense.pipeline.verification.judging import (
     CLOSE,
     CLOSE_TREES,
@@ -35,12 +35,10 @@ from propense.pipeline.verification.judging import (
 from propense.pipeline.verification.replay import import_lines, name_of
 from propense.progress import NoProgress, Progress
 from propense.schemas import FIRST_KNOWN, NO_TIME, TEST, AsOfRows, Doubles, Ids, RunFolder, Targets
-from propense.serving.messages import (
-    HealthAnswer,
-    IngestAnswer,
-    PredictAnswers,
-    PredictBatch,
-    PredictQuestion,
+from propense.serving.messages.customers import IngestAnswer
+from propense.serving.messages.health import HealthAnswer
+from propense.serving.messages.predict import PredictAnswers, PredictBatch, PredictQuestion
+from propense.serving.messages.recommend import (
     RecommendAnswers,
     RecommendBatch,
     RecommendQuestion,
@@ -86,7 +84,7 @@ def verify(
     again; a difference is no error but a check that is not met.
     """
     progress = progress or NoProgress()
-    client = Client(url, key)
+    client = ServiceClient(url, key)
     token = secrets.token_hex(8)
     try:
         version = client.get("/health/ready", HealthAnswer).bundle
@@ -165,7 +163,7 @@ def _asked(dataset: Dataset, report: Report, settings: Settings, customers: int 
 
 
 def _replay(
-    client: Client,
+    client: ServiceClient,
     dataset: Dataset,
     token: str,
     asked: _Asked,
@@ -196,7 +194,7 @@ def _replay(
 
 
 def _check_goals(
-    client: Client,
+    client: ServiceClient,
     dataset: Dataset,
     bundle: Bundle,
     report: Report,
@@ -226,7 +224,7 @@ def _check_goals(
 
 
 def _check_lists(
-    client: Client,
+    client: ServiceClient,
     dataset: Dataset,
     bundle: Bundle,
     report: Report,
@@ -251,7 +249,7 @@ def _check_lists(
 
 
 def _check_refreshed(
-    client: Client,
+    client: ServiceClient,
     dataset: Dataset,
     bundle: Bundle,
     asked: _Asked,
@@ -280,7 +278,7 @@ def _compare(serving: Serving, name: str, offline: Doubles, live: Doubles) -> Ch
 
 
 def _predict(
-    client: Client,
+    client: ServiceClient,
     dataset: Dataset,
     bundle: Bundle,
     rows: AsOfRows,
@@ -317,7 +315,7 @@ def _predict(
 
 
 def _recommend(
-    client: Client,
+    client: ServiceClient,
     dataset: Dataset,
     bundle: Bundle,
     targets: Targets,

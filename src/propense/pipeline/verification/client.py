@@ -1,90 +1,86 @@
-"""Talking to a live service: JSON over one connection that is kept open."""
+"""Questions to a live service, as JSON over one connection."""
 
 from __future__ import annotations
 
 import gzip
-import http.client
 import time
-from typing import TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import Final, TypeVar
 
 import msgspec
 
 from propense.errors import VerifyError
+from propense.web.client import CONNECTION_ERRORS, Client
 from propense.web.problems import ProblemDocument
 
 T = TypeVar("T")
-TIMEOUT = 120.0
-ATTEMPTS = 5
+TIMEOUT: Final = 120.0
+"""Seconds."""
+ATTEMPTS: Final = 5
+"""Attempts while the service has too much to do."""
 
 
-class Client:
-    """One connection, with a key. Raises VerifyError on everything but a good answer."""
+class ServiceClient:
+    """One connection, with a key. Raises VerifyError on every answer but a good one."""
 
     def __init__(self, url: str, key: str) -> None:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise VerifyError(f"{url!r} is no address of a service; write http://HOST:PORT")
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
-        self.url = f"{parts.scheme}://{parts.netloc}"
-        self._base = parts.path.rstrip("/")
-        self._connection = kind(parts.hostname, parts.port, timeout=TIMEOUT)
-        self._headers = {"Authorization": f"Bearer {key}"}
+        try:
+            self._client = Client(
+                url if "://" in url else f"http://{url}",
+                TIMEOUT,
+                {"Authorization": f"Bearer {key}"},
+            )
+        except ValueError as error:
+            raise VerifyError(
+                f"{url!r} is not the address of a service; write http://HOST:PORT"
+            ) from error
+        self.url = self._client.url
 
     def get(self, path: str, kind: type[T]) -> T:
         """The answer to a GET."""
-        return msgspec.json.decode(self._call("GET", path, None, {}), type=kind)
+        return msgspec.json.decode(self._request("GET", path), type=kind)
 
-    def post(self, path: str, body: msgspec.Struct, kind: type[T]) -> T:
+    def post(self, path: str, message: msgspec.Struct, kind: type[T]) -> T:
         """The answer to a JSON POST."""
         headers = {"Content-Type": "application/json"}
-        return msgspec.json.decode(
-            self._call("POST", path, msgspec.json.encode(body), headers), type=kind
-        )
+        answer = self._request("POST", path, msgspec.json.encode(message), headers)
+        return msgspec.json.decode(answer, type=kind)
 
     def send_lines(self, lines: bytes, kind: type[T]) -> T:
         """The answer to an import."""
         headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
-        return msgspec.json.decode(
-            self._call("POST", "/v1/import", gzip.compress(lines, 1), headers), type=kind
-        )
+        answer = self._request("POST", "/v1/import", gzip.compress(lines, 1), headers)
+        return msgspec.json.decode(answer, type=kind)
 
     def delete(self, path: str) -> None:
         """A DELETE."""
-        self._call("DELETE", path, None, {})
+        self._request("DELETE", path)
 
     def close(self) -> None:
-        """Let go of the connection."""
-        self._connection.close()
+        """Close the connection."""
+        self._client.close()
 
-    def _call(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> bytes:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
         for attempt in range(1, ATTEMPTS + 1):
-            status, answer, retry = self._once(method, path, body, headers)
-            if status == 200:
-                return answer
-            if status not in (429, 503) or attempt == ATTEMPTS:
-                raise VerifyError(f"{method} {path} answered {status}: {_reason(answer)}")
-            time.sleep(retry)
-        raise AssertionError("unreachable")
-
-    def _once(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
-    ) -> tuple[int, bytes, float]:
-        for fresh in (False, True):
             try:
-                self._connection.request(method, self._base + path, body, self._headers | headers)
-                response = self._connection.getresponse()
-                content = response.read()
-                return response.status, content, float(response.headers.get("Retry-After", 1))
-            except (OSError, http.client.HTTPException) as error:
-                # A connection that nobody used for long may have been closed over there.
-                self._connection.close()
-                if fresh:
-                    raise VerifyError(
-                        f"no service answers at {self.url}: {error}; start it with: propense serve"
-                    ) from error
+                answer = self._client.request(method, path, body, headers)
+            except CONNECTION_ERRORS as error:
+                raise VerifyError(
+                    f"no service answers at {self.url}: {error}; start it with: propense serve"
+                ) from error
+            if answer.status == 200:
+                return answer.body
+            if answer.status not in (429, 503) or attempt == ATTEMPTS:
+                raise VerifyError(
+                    f"{method} {path} answered {answer.status}: {_reason(answer.body)}"
+                )
+            time.sleep(float(answer.headers.get("Retry-After", 1)))
         raise AssertionError("unreachable")
 
 

@@ -1,41 +1,50 @@
-"""All that is held of a customer: to be seen, and to be erased."""
+"""All that is stored of a customer: shown, or erased."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Protocol
 
 from propense.columns import MICRO_UNITS
 from propense.history.records import Customer, Decision
 from propense.privacy.receipts import Receipt
-from propense.runtime.integration_tests import token_of
-from propense.serving.door import Call
-from propense.serving.messages import HeldDecision, HeldEvent, UserAnswer
-from propense.serving.operations.erasure import erase_customer
+from propense.serving.handlers.access import CustomerHost, reader_of
+from propense.serving.messages.customers import HeldDecision, HeldEvent, UserAnswer
+from propense.serving.operations.erasure import Eraser
+from propense.serving.user_ids import parse_user_id
 from propense.times import MICROS_PER_SECOND
+from propense.web.endpoint import Host
 from propense.web.problems import Problem
+from propense.web.request import Request
 
 
-async def show(call: Call) -> UserAnswer:
-    """Everything, under all names."""
-    user_id = call.id("user_id")
-    service = call.service
-    people = call.people(user_id, "admin")
-    own = service.user(user_id)
-    customer: Customer | None = await people.call(people.store.read, own)
+class ErasureHost(Host, Protocol):
+    """What erasing a customer uses of the service."""
+
+    eraser: Eraser
+
+
+async def show(request: Request[CustomerHost]) -> UserAnswer:
+    """All that is stored, under all the customer's ids."""
+    user = parse_user_id(request.path_id("user_id"))
+    host = request.host
+    reader = reader_of(request, user, "admin")
+    stored_id = host.stored_id(user.value)
+    customer: Customer | None = await reader.call(reader.store.read, stored_id)
     if customer is None:
-        raise Problem(404, "nothing is held of this customer")
-    decisions: list[Decision] = await people.call(people.store.decisions_of, own)
+        raise Problem(404, "nothing is stored of this customer")
+    decisions: list[Decision] = await reader.call(reader.store.decisions_of, stored_id)
     return UserAnswer(
-        user_id=user_id if service.serve.pseudonyms else customer.user_id,
+        user_id=user.value if host.serve.pseudonyms else customer.user_id,
         names=customer.names,
         traits=customer.traits,
         consent=customer.consent,
-        first_seen=_moment(customer.first_seen),
-        last_seen=_moment(customer.last_seen),
+        first_seen=_time(customer.first_seen) if customer.first_seen else None,
+        last_seen=_time(customer.last_seen) if customer.last_seen else None,
         events=[
             HeldEvent(
-                event_time=datetime.fromtimestamp(event.event_time / MICROS_PER_SECOND, UTC),
+                event_time=_time(event.event_time),
                 action=event.action,
                 item_id=event.item_id,
                 value=None if event.value is None else event.value / MICRO_UNITS,
@@ -46,7 +55,7 @@ async def show(call: Call) -> UserAnswer:
         ],
         decisions=[
             HeldDecision(
-                time=datetime.fromtimestamp(decision.time / MICROS_PER_SECOND, UTC),
+                time=_time(decision.time),
                 scenario=decision.scenario,
                 bundle=decision.bundle,
                 policy=decision.policy,
@@ -57,14 +66,16 @@ async def show(call: Call) -> UserAnswer:
     )
 
 
-async def erase(call: Call) -> Receipt:
-    """Take away all of it, everywhere, and keep it from coming back."""
-    user_id = call.id("user_id")
-    if token_of(user_id) is not None:
-        raise Problem(422, "customers of a test go with the test: DELETE /v1/verify/TOKEN")
-    actor = call.key.prefix if call.key is not None else ""
-    return await asyncio.shield(erase_customer(call.service, user_id, actor, call.now))
+async def erase(request: Request[ErasureHost]) -> Receipt:
+    """Erase all of it, everywhere, and keep it from being stored again."""
+    user = parse_user_id(request.path_id("user_id"))
+    if not user.is_real:
+        raise Problem(422, "customers of a test are erased with the test: DELETE /v1/verify/TOKEN")
+    # Shielded: once begun it goes on, also where the client closes the connection.
+    return await asyncio.shield(
+        request.host.eraser.erase_customer(user.value, request.actor, request.now)
+    )
 
 
-def _moment(micros: int) -> datetime | None:
-    return datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC) if micros else None
+def _time(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC)

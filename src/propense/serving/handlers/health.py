@@ -3,47 +3,78 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from propense.runtime.integration_tests import TOKEN
-from propense.serving.door import Call, Reply
-from propense.serving.messages import HealthAnswer, IntegrationTestAnswer
+from propense.runtime.engine import ScoringEngine
+from propense.runtime.integration_tests import TOKEN, IntegrationTests
+from propense.serving.messages.health import HealthAnswer, IntegrationTestAnswer
+from propense.serving.monitoring.monitor import Monitor
+from propense.settings import Serve
+from propense.web.endpoint import Host, Route
 from propense.web.openapi import document
 from propense.web.problems import Problem
+from propense.web.request import Request, Response
 
 
-async def live(call: Call) -> HealthAnswer:
-    """The process answers; nothing more is said."""
-    return HealthAnswer(ready=True, bundle=call.service.engine.version)
+class HealthHost(Host, Protocol):
+    """What health and metrics use of the service."""
+
+    serve: Serve
+    monitor: Monitor
+    routes: Sequence[Route[Any]]
+
+    @property
+    def engine(self) -> ScoringEngine: ...
+
+    def unreadiness(self) -> list[str]: ...
 
 
-async def ready(call: Call) -> HealthAnswer | Reply:
-    """Whether questions and events are in good hands here."""
-    reasons = await asyncio.to_thread(call.service.watch.what_is_missing)
-    answer = HealthAnswer(ready=not reasons, bundle=call.service.engine.version, reasons=reasons)
-    return answer if answer.ready else Reply(msgspec.json.encode(answer), status=503)
+class IntegrationTestHost(Host, Protocol):
+    """What ending an integration test uses of the service."""
+
+    tests: IntegrationTests
+
+    def engines(self) -> list[ScoringEngine]: ...
 
 
-async def metrics(call: Call) -> Reply:
-    """Of all processes, for Prometheus."""
-    if call.service.serve.metrics_need_key:
-        call.enter(call.presented(), ("admin",))
-    accept = call.headers.get(b"accept", b"").decode("latin-1")
-    body, kind = call.service.metrics.render(accept)
-    return Reply(body, kind.encode())
+async def live(request: Request[HealthHost]) -> HealthAnswer:
+    """The process answers; it may still not be ready."""
+    return HealthAnswer(ready=True, bundle=request.host.engine.version)
 
 
-async def openapi(call: Call) -> Reply:
-    """This document."""
-    return Reply(document(call.service.routes))
+async def ready(request: Request[HealthHost]) -> HealthAnswer | Response:
+    """Whether the service can answer questions and store events; 503 where it cannot."""
+    reasons = await asyncio.to_thread(request.host.unreadiness)
+    answer = HealthAnswer(ready=not reasons, bundle=request.host.engine.version, reasons=reasons)
+    return answer if answer.ready else Response(msgspec.json.encode(answer), status=503)
 
 
-async def end_integration_test(call: Call) -> IntegrationTestAnswer:
-    """Destroy all that an integration test has sent."""
-    token = call.path["token"]
+async def metrics(request: Request[HealthHost]) -> Response:
+    """Metrics of all processes, for Prometheus."""
+    if request.host.serve.metrics_need_key:
+        request.authorize(request.presented_key(), ("admin",))
+    accept = request.headers.get(b"accept", b"").decode("latin-1")
+    body, content_type = request.host.monitor.metrics.render(accept)
+    return Response(body, content_type.encode())
+
+
+async def openapi(request: Request[HealthHost]) -> Response:
+    """The OpenAPI document."""
+    return Response(document(request.host.routes, TITLE, DESCRIPTION))
+
+
+async def end_integration_test(request: Request[IntegrationTestHost]) -> IntegrationTestAnswer:
+    """Destroy all data of an integration test."""
+    token = request.path["token"]
     if TOKEN.fullmatch(token) is None:
         raise Problem(422, "a test's token has 8 to 32 hexadecimal digits", pointer="/token")
-    service = call.service
-    count = await service.trials.destroy(token, service.engines())
-    return IntegrationTestAnswer(token=token, customers=count)
+    host = request.host
+    n_customers = await host.tests.destroy(token, host.engines())
+    return IntegrationTestAnswer(token=token, customers=n_customers)
+
+
+TITLE = "propense"
+DESCRIPTION = "Live events in, decisions out."

@@ -1,113 +1,159 @@
-"""Events come in: the calls of existing SDKs, and bulk imports."""
+"""Events from outside: the calls of existing SDKs, and bulk imports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
 from propense.history.records import CustomerUpdate, WriteResult
 from propense.ingest.browser_settings import site_settings
 from propense.ingest.json_lines import Import, read_lines
+from propense.ingest.mapping import Mapper
 from propense.ingest.segment import KINDS, Kind, Refusal, decode, unpack
 from propense.ingest.updates import make_updates
 from propense.security.keys import KeyRecord
-from propense.serving.door import Call, Handler, Reply
-from propense.serving.messages import IngestAnswer
+from propense.serving.messages.customers import IngestAnswer
+from propense.serving.monitoring.monitor import Monitor
+from propense.serving.operations.admission import Admission
+from propense.serving.user_ids import parse_user_id
+from propense.settings import Serve
+from propense.web.endpoint import Host
 from propense.web.problems import Problem
+from propense.web.request import Request, Response
 
-_TOLD: Final = 20
-"""Refusals that an answer names; the others are counted."""
+MOST_SHOWN: Final = 20
+"""Refusals that an answer names; further ones are only counted."""
+ROUTES: Final = tuple(sorted(KINDS.items()))
+"""(last word of the path, kind of call)."""
 
 
-def receive(kind: Kind) -> Handler:
+class IngestHost(Host, Protocol):
+    """What taking events in uses of the service."""
+
+    serve: Serve
+    mapper: Mapper
+    admission: Admission
+    monitor: Monitor
+
+    def stored_id(self, user_id: str) -> str: ...
+
+    async def write_updates(
+        self, updates: Sequence[CustomerUpdate], tests: dict[str, list[int]]
+    ) -> list[WriteResult]: ...
+
+
+def receive(kind: Kind) -> Callable[[Request[IngestHost]], Awaitable[IngestAnswer]]:
     """The handler of one kind of call."""
 
-    async def handle(call: Call) -> IngestAnswer:
-        limits = call.service.serve.limits
-        body = unpack(call.body, _encoding(call), limits.body_bytes)
-        read = decode(body, kind, limits)
-        presented = call.presented() or read.write_key
-        key = call.enter(presented, ("ingest", "verify"))
-        call.weigh(len(read.messages) - 1)
-        read = msgspec.structs.replace(read, write_key=key.prefix)
+    async def handle(request: Request[IngestHost]) -> IngestAnswer:
+        limits = request.host.limits
+        body = unpack(request.body, _encoding(request), limits.body_bytes)
+        call = decode(body, kind, limits)
+        key = request.authorize(request.presented_key() or call.write_key, ("ingest", "verify"))
+        request.charge(len(call.messages) - 1)
+        call = msgspec.structs.replace(call, write_key=key.prefix)
         verifying = key.may("verify")
         updates, refusals = make_updates(
-            read, call.service.mapper, call.now, key.source, not verifying, verifying
+            call, request.host.mapper, request.now, key.source, not verifying, verifying
         )
-        return await _keep(call, key, updates, refusals)
+        return await _write(request, key, updates, refusals)
 
     return handle
 
 
-async def receive_lines(call: Call) -> IngestAnswer:
+async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
     """A bulk import: one message or plain event a line."""
-    limits = call.service.serve.limits
-    key = call.key
-    assert key is not None, "the door lets nobody in without one"
-    body = unpack(call.body, _encoding(call), limits.import_bytes)
+    limits = request.host.limits
+    key = request.key
+    assert key is not None, "the endpoint lets no request in without a key"
+    body = unpack(request.body, _encoding(request), limits.import_bytes)
     if not body:
         raise Problem(400, "the body is empty; send a message or an event a line")
-    given = Import(
-        mapper=call.service.mapper, limits=limits, received=call.now, source=key.source,
+    source = Import(
+        mapper=request.host.mapper, limits=limits, received=request.now, source=key.source,
         write_key=key.prefix, verifying=key.may("verify"),
     )  # fmt: skip
-    kept = IngestAnswer(success=True, kept=0)
-    for updates, refusals in read_lines(body, given):
-        call.weigh(len(updates))
-        kept = _add(kept, await _keep(call, key, updates, refusals))
-    return kept
+    total = IngestAnswer(success=True, kept=0)
+    for updates, refusals in read_lines(body, source):
+        request.charge(len(updates))
+        total = _add(total, await _write(request, key, updates, refusals))
+    return total
 
 
-async def browser_settings(call: Call) -> Reply:
-    """What the browser library asks for before it sends anything."""
-    write_key = call.path["key"]
-    call.enter(write_key, ("ingest", "verify"))
-    host = call.headers.get(b"x-forwarded-host") or call.headers.get(b"host", b"")
-    scheme = call.headers.get(b"x-forwarded-proto", b"http").decode("latin-1")
+async def browser_settings(request: Request[IngestHost]) -> Response:
+    """The settings that Segment's browser library asks for before it sends anything."""
+    write_key = request.path["key"]
+    request.authorize(write_key, ("ingest", "verify"))
+    host = request.headers.get(b"x-forwarded-host") or request.headers.get(b"host", b"")
+    scheme = request.headers.get(b"x-forwarded-proto", b"http").decode("latin-1")
     try:
-        return Reply(site_settings(write_key, f"{scheme}://{host.decode('latin-1')}"))
+        return Response(site_settings(write_key, f"{scheme}://{host.decode('latin-1')}"))
     except ValueError as error:
-        raise Problem(400, f"the Host header says no host: {error}") from error
+        raise Problem(400, f"the Host header is not a host: {error}") from error
 
 
-async def _keep(
-    call: Call, key: KeyRecord, updates: list[CustomerUpdate], refusals: list[Refusal]
+async def _write(
+    request: Request[IngestHost],
+    key: KeyRecord,
+    updates: Sequence[CustomerUpdate],
+    refusals: list[Refusal],
 ) -> IngestAnswer:
-    service = call.service
+    host = request.host
+    # Each update with the token of its integration test, None for a real customer's.
+    parsed = [(update, parse_user_id(update.user_id).test) for update in updates]
     if not key.may("ingest"):
         refusals += [
-            Refusal("/userId", "a key of scope verify alone sends customers of tests alone")
-            for update in updates if not update.user_id.startswith("verify:")
+            Refusal("/userId", "a key of scope verify can only send customers of tests")
+            for _, test in parsed if test is None
         ]  # fmt: skip
-        updates = [update for update in updates if update.user_id.startswith("verify:")]
-    if service.serve.pseudonyms:
-        updates = [_hide(call, update) for update in updates]
-    updates, floods = await service.intake.admit(updates, key, call.address, call.now)
-    refusals += floods
-    outcomes = await service.keep(updates) if updates else []
-    service.watch.kept(updates, outcomes, len(refusals))
-    return _answer(outcomes, refusals)
+        parsed = [(update, test) for update, test in parsed if test is not None]
+    if host.serve.pseudonyms:
+        parsed = [
+            (_with_pseudonyms(host, update) if test is None else update, test)
+            for update, test in parsed
+        ]
+    refused = await host.admission.refused_customers(
+        [update for update, test in parsed if test is None], key, request.address, request.now
+    )
+    if refused:
+        host.monitor.quota_exceeded(len(refused))
+        refusals += [
+            Refusal(f"/{index}", refused[update.user_id])
+            for index, (update, _) in enumerate(parsed) if update.user_id in refused
+        ]  # fmt: skip
+        parsed = [(update, test) for update, test in parsed if update.user_id not in refused]
+    tests: dict[str, list[int]] = {}
+    for index, (_, test) in enumerate(parsed):
+        if test is not None:
+            tests.setdefault(test, []).append(index)
+    admitted = [update for update, _ in parsed]
+    results = await host.write_updates(admitted, tests) if admitted else []
+    real = [index for index, (_, test) in enumerate(parsed) if test is None]
+    host.monitor.updates_written(
+        [admitted[index] for index in real], [results[index] for index in real], len(refusals)
+    )
+    return _answer(results, refusals)
 
 
-def _hide(call: Call, update: CustomerUpdate) -> CustomerUpdate:
-    """The deed under the ids that are kept."""
+def _with_pseudonyms(host: IngestHost, update: CustomerUpdate) -> CustomerUpdate:
+    """The update under the ids by which its customer is stored."""
     previous = update.previous_id
     return msgspec.structs.replace(
         update,
-        user_id=call.service.user(update.user_id),
-        previous_id=None if previous is None else call.service.user(previous),
+        user_id=host.stored_id(update.user_id),
+        previous_id=None if previous is None else host.stored_id(previous),
     )
 
 
-def _answer(outcomes: Sequence[WriteResult], refusals: Sequence[Refusal]) -> IngestAnswer:
+def _answer(results: Sequence[WriteResult], refusals: Sequence[Refusal]) -> IngestAnswer:
     return IngestAnswer(
         success=True,
-        kept=outcomes.count("kept"),
-        repeated=outcomes.count("repeated"),
-        refused=len(refusals) + outcomes.count("suppressed"),
-        refusals=[f"{refusal.place}: {refusal.reason}" for refusal in refusals[:_TOLD]],
+        kept=results.count("kept"),
+        repeated=results.count("repeated"),
+        refused=len(refusals) + results.count("suppressed"),
+        refusals=[f"{refusal.place}: {refusal.reason}" for refusal in refusals[:MOST_SHOWN]],
     )
 
 
@@ -117,14 +163,10 @@ def _add(one: IngestAnswer, other: IngestAnswer) -> IngestAnswer:
         kept=one.kept + other.kept,
         repeated=one.repeated + other.repeated,
         refused=one.refused + other.refused,
-        refusals=[*one.refusals, *other.refusals][:_TOLD],
+        refusals=[*one.refusals, *other.refusals][:MOST_SHOWN],
     )
 
 
-def _encoding(call: Call) -> str | None:
-    given = call.headers.get(b"content-encoding")
-    return None if given is None else given.decode("latin-1")
-
-
-ROUTES: Final = tuple(sorted(KINDS.items()))
-"""(last word of the path, kind of call)."""
+def _encoding(request: Request[IngestHost]) -> str | None:
+    header = request.headers.get(b"content-encoding")
+    return None if header is None else header.decode("latin-1")

@@ -1,208 +1,184 @@
-"""What the service tells of itself: counts, alarms, log lines, and whether it is ready."""
+"""What the service reports about itself: counts, alarms and log lines."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from propense.evaluation.records import NETWORK
-from propense.history.records import VERIFY_PREFIX, CustomerUpdate, WriteResult
+from propense.history.group_commit import Writer
+from propense.history.records import CustomerUpdate, WriteResult
+from propense.inference.bundle import Bundle
 from propense.runtime.customer_state import CustomerState
-from propense.runtime.engine import ScoringEngine
 from propense.runtime.metrics import Gauges, Metrics
-from propense.serving.answers import POPULAR, Asked
-from propense.serving.messages import RecommendAnswer
+from propense.serving.answers import POPULAR, CustomerQuestion
+from propense.serving.messages.recommend import RecommendAnswer
 from propense.serving.monitoring.drift import DriftMonitor
 from propense.serving.monitoring.item_share import ItemShareMonitor
-from propense.serving.monitoring.readiness import Readiness
 from propense.web.log import LibraryHandler, Log
 
-if TYPE_CHECKING:
-    from propense.serving.service import Service
-
 MOST_OF_A_BATCH: Final = 50
-"""Drift is about customers who are there; of whole audiences a few are looked at."""
+"""Drift is about customers who are on the site now, so only a few of a whole audience count."""
 
 
 class Monitor:
-    """Counts what happens and knows what is wrong. For the event loop's thread, but
-    `what_is_missing`."""
+    """Counts what happens and raises alarms. For the event loop's thread.
 
-    def __init__(self, service: Service, folder: Path, routes: Sequence[str]) -> None:
-        self._service = service
-        self.metrics = Metrics(folder, routes, self._look)
+    Real customers only: callers leave out those of integration tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        routes: Sequence[str],
+        gauges: Callable[[], Gauges],
+        announce: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        """Counts are kept in `folder`; `gauges` gives the state of this process, drift and item
+        alarms left out; `announce` sends a kind of message and its content to the webhooks."""
+        self._gauges = gauges
+        self._announce = announce
+        self.metrics = Metrics(folder, routes, self._read_gauges)
         self.log = Log(lambda: time.time_ns() // 1000, routes=routes)
         self._libraries = LibraryHandler(self.log)
-        self._readiness = Readiness(
-            service.data, lambda: service.engine.bundle, lambda: service.store.ping(),
-            self._why_not_written,
-        )  # fmt: skip
-        self._failed: str | None = None
+        self._failure: str | None = None
+        """The writer's failure that was reported last."""
         self._n_lost = 0
-        """What was told of the writer already."""
-        self.follow(service.engine)
+        """Lost decisions that were reported already."""
 
-    def start(self) -> None:
-        """What libraries say goes to the log alone from now on: their own lines name people."""
-        # Not of uvicorn.access, which would then write a line a request for nobody.
+    def start(self, bundle: Bundle, version: str) -> None:
+        """Watch this bundle. From now on libraries log here alone: their own lines name people."""
+        self.follow(bundle)
+        # Not uvicorn.access, which would then write a line a request without any content.
         self._libraries.take_over("uvicorn", "uvicorn.error", "propense")
-        self.log.notice("started", bundle=self._service.engine.version)
+        self.log.notice("started", bundle=version)
 
-    def follow(self, engine: ScoringEngine) -> None:
-        """Look at what this bundle answers, from now on."""
-        reference_profile = engine.bundle.reference_profile
-        self._drift = DriftMonitor(reference_profile)
-        self._item_shares = ItemShareMonitor(reference_profile.item_shares)
-        self._find = engine.bundle.encoder.items.find
-        self.log.inputs = frozenset(self._drift.gauges()[0]) | frozenset(reference_profile.goals)
+    def follow(self, bundle: Bundle) -> None:
+        """Compare with this bundle's training from now on."""
+        profile = bundle.reference_profile
+        self._drift = DriftMonitor(profile)
+        self._item_share = ItemShareMonitor(profile.item_shares)
+        self._find_item = bundle.encoder.items.find
+        self._bounds = profile.bounds
+        self.log.inputs = frozenset(self._drift.gauges()[0]) | frozenset(profile.goals)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """A request has its answer."""
+    def request_answered(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
         self.metrics.request(route, status, seconds)
         self.log.access(route, status, seconds)
 
-    def defect(self, route: str, error: Exception) -> None:
-        """A route met what nobody foresaw."""
-        self.log.problem("defect", error, route=route, status=500)
-
-    def kept(
-        self, updates: Sequence[CustomerUpdate], outcomes: Sequence[WriteResult], n_refused: int
+    def updates_written(
+        self, updates: Sequence[CustomerUpdate], results: Sequence[WriteResult], n_refused: int
     ) -> None:
-        """Events came in; `outcomes` are of `updates`, of integration tests nothing is counted."""
+        """Count updates by their results, and messages that were refused."""
         counts = dict.fromkeys(("kept", "repeated", "suppressed"), 0)
-        bounds = self._service.engine.bundle.reference_profile.bounds
-        observe, find = self._drift.observe_event, self._find
+        observe, find, bounds = self._drift.observe_event, self._find_item, self._bounds
         n_clipped = 0
-        for update, outcome in zip(updates, outcomes, strict=True):
-            if update.user_id.startswith(VERIFY_PREFIX):
-                continue
-            counts[outcome] += 1
-            if outcome != "kept":
+        for update, result in zip(updates, results, strict=True):
+            counts[result] += 1
+            if result != "kept":
                 continue
             for event in update.events:
                 unseen = None if event.item_id is None else find(event.item_id) < 2
                 observe(event.action, event.source, event.value, unseen)
                 n_clipped += bounds.clip_event(event) is not event
-        for word, count in counts.items():
+        for result_name, count in counts.items():
             if count:
-                self.metrics.events(word, count)  # type: ignore[arg-type]
+                self.metrics.events(result_name, count)  # type: ignore[arg-type]
         if n_clipped:
             self.metrics.events("clipped", n_clipped)
         if n_refused:
             self.metrics.events("refused", n_refused)
 
-    def flooded(self, n_customers: int) -> None:
-        """Customers were refused as a flood."""
+    def quota_exceeded(self, n_customers: int) -> None:
+        """Raise the alarm for customers whose updates exceed a quota."""
         self.metrics.alarm("flood")
         self.log.problem("flood refused", level="warning", n=n_customers)
 
-    def told(
-        self, engine: ScoringEngine, asked: Sequence[Asked], answers: Sequence[RecommendAnswer]
+    def lists_answered(
+        self,
+        questions: Sequence[CustomerQuestion],
+        answers: Sequence[RecommendAnswer],
+        by_serving: bool,
     ) -> None:
-        """Lists were shown."""
-        follows = engine is self._service.engine
-        for number, (each, answer) in enumerate(zip(asked, answers, strict=True)):
-            if each.question.user_id.startswith(VERIFY_PREFIX):
-                continue
+        """Count lists that were shown; `by_serving`: by the bundle that is followed."""
+        for index, (each, answer) in enumerate(zip(questions, answers, strict=True)):
             if answer.policy == POPULAR:
                 self.metrics.question("fallback")
             else:
                 self.metrics.question("network" if answer.policy == NETWORK else "rival")
-            if not follows:
+            if not by_serving:
                 continue
-            self._item_shares.observe_list([item.item_id for item in answer.items])
-            if number < MOST_OF_A_BATCH:
-                self._drift.observe_answer(0 if each.known is None else each.known.n_events)
+            self._item_share.observe_list([item.item_id for item in answer.items])
+            if index < MOST_OF_A_BATCH:
+                self._drift.observe_answer(0 if each.customer is None else each.customer.n_events)
 
-    def predicted(
+    def goals_answered(
         self,
-        engine: ScoringEngine,
+        bundle: Bundle,
         customers: Sequence[CustomerState],
-        answers: Sequence[np.ndarray],
+        predictions: Sequence[np.ndarray],
+        by_serving: bool,
     ) -> None:
-        """Goals were answered."""
-        real = [
-            (known, row) for known, row in zip(customers, answers, strict=True)
-            if not known.user_id.startswith(VERIFY_PREFIX)
-        ]  # fmt: skip
-        for number, serving in enumerate(engine.bundle.info.goals[:1]):
-            policy = "rival" if serving.champion == "rival" else "network"
-            self.metrics.question(policy, len(real) - number)  # type: ignore[arg-type]
-        if engine is self._service.engine:
-            for known, row in real[:MOST_OF_A_BATCH]:
-                self._drift.observe_answer(known.n_events, row.tolist())
+        """Count predictions, (n_goals,) each; a customer counts once, for the first goal's
+        champion."""
+        goals = bundle.info.goals
+        if goals:
+            champion = "rival" if goals[0].champion == "rival" else "network"
+            self.metrics.question(champion, len(customers))  # type: ignore[arg-type]
+        if by_serving:
+            observed = zip(customers[:MOST_OF_A_BATCH], predictions, strict=False)
+            for customer, prediction in observed:
+                self._drift.observe_answer(customer.n_events, prediction.tolist())
 
-    def cycle(self) -> None:
-        """Raise what has become alarming, and let other processes see this one's gauges."""
+    def check(self, writer: Writer) -> None:
+        """Raise new alarms and publish this process's gauges. Never raises."""
         try:
-            self._cycle()
+            self._check(writer)
         except Exception as error:
-            # Whatever it is, the shelf must be followed all the same.
+            # Whatever it is, the service must go on following the shelf.
             self.log.problem("defect", error)
 
-    def _cycle(self) -> None:
-        service = self._service
+    def _check(self, writer: Writer) -> None:
         for line in self._drift.take_alarms():
             self.metrics.alarm("drift")
             self.log.notice("drift", input=line.name, n=line.n)
-            service.announce("alarm", {"kind": "drift", "input": line.name, "psi": line.psi})
-        for alarm in self._item_shares.take_alarms():
+            self._announce("alarm", {"kind": "drift", "input": line.name, "psi": line.psi})
+        for alarm in self._item_share.take_alarms():
             self.metrics.alarm("exposure")
             self.log.notice("exposure jump", n=round(alarm.share * 100))
-            service.announce("alarm", {"kind": "exposure", "what": str(alarm)})
-        self._look_at_writer()
+            self._announce("alarm", {"kind": "exposure", "what": str(alarm)})
+        if writer.failed and writer.failed != self._failure:
+            self.metrics.alarm("store")
+            self.log.problem("store failed")
+        self._failure = writer.failed
+        if writer.n_lost_decisions > self._n_lost:
+            n_lost = writer.n_lost_decisions - self._n_lost
+            self.log.problem("decisions lost", level="warning", n=n_lost)
+        self._n_lost = writer.n_lost_decisions
         self.metrics.publish()
 
-    def refused(self, error: Exception) -> None:
-        """What was promoted, came into the catalogue, or was erased elsewhere is not followed."""
+    def reload_failed(self, error: Exception) -> None:
+        """A promoted bundle, pushed items or an erasure elsewhere could not be taken over."""
         self.metrics.alarm("model")
         self.log.problem("bundle refused", error)
 
-    def _look_at_writer(self) -> None:
-        writer = self._service.writer
-        if writer.failed and writer.failed != self._failed:
-            self.metrics.alarm("store")
-            self.log.problem("store failed")
-        self._failed = writer.failed
-        if writer.n_lost_decisions > self._n_lost:
-            lost = writer.n_lost_decisions - self._n_lost
-            self.log.problem("decisions lost", level="warning", n=lost)
-        self._n_lost = writer.n_lost_decisions
-
-    def what_is_missing(self) -> list[str]:
-        """Why the service is not ready; nothing where it is. Takes a moment: not on the loop."""
-        _, missing = self._readiness.check()
-        return missing + self._service.following.faults()
+    def shadow_failed(self, error: Exception) -> None:
+        """The shadow could not take new items."""
+        self.metrics.shadow("failed")
+        self.log.problem("shadow failed", error)
 
     def close(self) -> None:
-        """Let go of files."""
+        """Close the files."""
         self.log.notice("stopped")
         self.metrics.close()
 
-    def _why_not_written(self) -> str | None:
-        writer = self._service.writer
-        if not writer.is_alive:
-            return "the writer of events has stopped; restart the service"
-        if writer.failed:
-            return "the last events could not be written; look at the log"
-        return None
-
-    def _look(self) -> Gauges:
-        service = self._service
-        writer = service.writer
+    def _read_gauges(self) -> Gauges:
         drift, n_drifting = self._drift.gauges()
-        return Gauges(
-            bundle=service.engine.version,
-            content=service.engine.bundle.manifest.content[:12],
-            ready=writer.is_alive and not writer.failed,
-            shadow="" if service.shadow is None else service.shadow.engine.version,
-            in_flight=service.in_flight,
-            writer_queue=writer.n_waiting,
-            store_lag_seconds=writer.lag(),
-            drift=drift,
-            alarms={"exposure": len(self._item_shares.active), "drift": n_drifting},
-        )
+        alarms = {"exposure": len(self._item_share.active), "drift": n_drifting}
+        return msgspec.structs.replace(self._gauges(), drift=drift, alarms=alarms)

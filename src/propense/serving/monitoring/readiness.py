@@ -1,4 +1,4 @@
-"""Whether questions and events are in good hands in this process."""
+"""Whether this process can answer questions and store events."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from propense.schemas import FIRST_KNOWN, NO_TIME
 from propense.times import MICROS_PER_SECOND
 
 LEAST_DISK: Final = 64_000_000
-"""Bytes without which no event should be taken in."""
+"""Free bytes that the disk must have before events are accepted."""
 PING_SECONDS: Final = 1.0
-NOBODY: Final = "self-test"
+SELF_TEST: Final = "self-test"
+"""Id of the customer that a bundle is tested with."""
 
 
 class Readiness:
     """Checks what an answer and an acknowledgement need.
 
-    `bundle` gives the one that serves, `ping` is the store's, `writer` says why events are not
-    written, or None where they are. Reasons name no customer, address or password: they may be
-    read by anyone.
+    `bundle` returns the one that serves, `ping` is the store's, `writer` returns why events are
+    not written, or None where they are. Reasons name no customer, address or password, because
+    anyone may read them.
     """
 
     def __init__(
@@ -48,38 +49,41 @@ class Readiness:
         self._seconds = ping_seconds
         self._least_disk = least_disk
         self._lock = threading.Lock()
-        self._asked: _Question | None = None
+        self._ping_result: _Ping | None = None
         self._tested: tuple[Bundle, str | None] | None = None
 
     def check(self) -> tuple[bool, list[str]]:
-        """Whether all is well, and what is not. Waits for the store, at most `ping_seconds`, and
-        asks a new bundle a question: not for the event loop. May be called from several threads.
+        """Whether the process is ready, and the reasons why not. Waits for the store, at most
+        `ping_seconds`, and tests a new bundle: not for the event loop. May be called from several
+        threads.
         """
-        found = (self._ask_bundle(), self._ask_store(), self._writer(), self._ask_disk())
-        reasons = [reason for reason in found if reason is not None]
+        checks = (
+            self._check_bundle(), self._check_store(), self._writer(), self._check_disk(),
+        )  # fmt: skip
+        reasons = [reason for reason in checks if reason is not None]
         return not reasons, reasons
 
-    def _ask_bundle(self) -> str | None:
-        """A bundle is asked once: nothing of it changes."""
+    def _check_bundle(self) -> str | None:
+        """Test a bundle once: nothing in it changes."""
         bundle = self._bundle()
         if bundle is None:
             return "no bundle is open; promote one with: propense shelf promote"
         with self._lock:
             if self._tested is None or self._tested[0] is not bundle:
-                self._tested = bundle, _fault_of(bundle)
+                self._tested = bundle, _failure_of(bundle)
             return self._tested[1]
 
-    def _ask_store(self) -> str | None:
+    def _check_store(self) -> str | None:
         with self._lock:
-            # A store that hangs is asked by one thread, however often readiness is.
-            if self._asked is None or self._asked.answered.is_set():
-                self._asked = _Question(self._ping)
-            asked = self._asked
-        if not asked.answered.wait(self._seconds):
+            # One thread pings a store that hangs, however often readiness is checked.
+            if self._ping_result is None or self._ping_result.answered.is_set():
+                self._ping_result = _Ping(self._ping)
+            result = self._ping_result
+        if not result.answered.wait(self._seconds):
             return f"live history has not answered within {self._seconds:g} s"
-        return asked.reason
+        return result.reason
 
-    def _ask_disk(self) -> str | None:
+    def _check_disk(self) -> str | None:
         try:
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
@@ -87,15 +91,15 @@ class Readiness:
         if free < self._least_disk:
             return (
                 f"the disk of the data folder has {free / 1e6:.0f} MB left, at least "
-                f"{self._least_disk / 1e6:.0f} are needed; make room"
+                f"{self._least_disk / 1e6:.0f} MB are needed; free some space"
             )
         return None
 
 
 def self_test(bundle: Bundle) -> None:
-    """Ask every question of a customer who has one event, and of one who has none.
+    """Ask a bundle everything about a customer with one event, and about one without events.
 
-    Raises BundleError where an answer is no probability, no amount or no list.
+    Raises BundleError where an answer is not a probability, an amount or a list.
     """
     encoder = bundle.encoder
     event: dict[str, object] = {
@@ -104,7 +108,7 @@ def self_test(bundle: Bundle) -> None:
         EVENT_TIME: (bundle.info.end or 0) * MICROS_PER_SECOND,
     }
     for events in ([event], []) if encoder.actions.words else ([],):
-        histories = history_of(events, encoder, [NOBODY])
+        histories = history_of(events, encoder, [SELF_TEST])
         clock = bundle.clock(histories)
         user = np.zeros(1, np.int32)
         timed = histories.timed and bundle.info.end is not None
@@ -114,8 +118,8 @@ def self_test(bundle: Bundle) -> None:
             most = 1.0 if serving.goal.kind == "binary" else np.inf
             if not (0 <= answer <= most and np.isfinite(answer)):
                 raise BundleError(
-                    f"goal {serving.goal.name!r} answered {answer}, which is no "
-                    f"{'probability' if most == 1 else 'amount'}; pack the bundle again"
+                    f"goal {serving.goal.name!r} answered {answer}, which is not "
+                    f"{'a probability' if most == 1 else 'an amount'}; pack the bundle again"
                 )
         if bundle.ranker is not None:
             end = histories.offsets[1:]
@@ -124,7 +128,7 @@ def self_test(bundle: Bundle) -> None:
                 raise BundleError("the bundle recommended nothing; pack it again")
 
 
-def _fault_of(bundle: Bundle) -> str | None:
+def _failure_of(bundle: Bundle) -> str | None:
     try:
         self_test(bundle)
     except BundleError as error:
@@ -135,20 +139,20 @@ def _fault_of(bundle: Bundle) -> str | None:
     return None
 
 
-class _Question:
+class _Ping:
     """One ping of the store, on a thread of its own."""
 
     def __init__(self, ping: Callable[[], None]) -> None:
         self.answered = threading.Event()
         self.reason: str | None = None
         self._ping = ping
-        threading.Thread(target=self._ask, name="ping", daemon=True).start()
+        threading.Thread(target=self._run, name="ping", daemon=True).start()
 
-    def _ask(self) -> None:
+    def _run(self) -> None:
         try:
             self._ping()
         except StoreError:
-            self.reason = "live history does not answer; look at its server and the log"
+            self.reason = "live history does not answer; check its server and the log"
         except Exception as error:
             self.reason = f"live history does not answer: {type(error).__name__}"
         finally:

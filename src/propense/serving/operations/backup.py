@@ -1,7 +1,7 @@
-"""A copy of all that a service keeps, made while it runs, and a service made from the copy.
+"""Backups of a running service's data, and services restored from them.
 
-The secret is not in the copy: whoever holds both holds everything, so keep it in another place.
-The shelf and the settings are plain files that any tool copies.
+A backup does not contain the secret: the two together give access to everything, so keep them
+apart. The shelf and the settings are plain files that any tool copies.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _SMALL: Final = (secrets.FINGERPRINT, keys.FILE, audit.HEAD, item_updates.FILE)
 
 def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]:
     """Copy history, keys, new items and audit log into the new `folder`; returns the names of
-    its files. The audit log says who did.
+    its files. The audit log records it.
 
-    Each file is whole and consistent in itself. Raises ServeError where the folder is there
+    Each file is whole and consistent in itself. Raises ServeError where the folder exists
     already, StoreError where the history cannot be read.
     """
     data = Path(settings.folder) / settings.serve.data
     if not (data / secrets.FINGERPRINT).is_file():
-        raise ServeError(f"{str(data)!r} holds no service; name the one of [serve] data")
+        raise ServeError(f"{str(data)!r} is not a service data folder; check [serve] data")
     own = secrets.open_secrets(data)
     with closing(audit.AuditLog(data, own)) as log:
         log.append(now, actor, "backup")
@@ -54,40 +54,42 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
 
 
 def restore(settings: Settings, folder: Path) -> list[str]:
-    """Make the service of these settings from a copy; returns the names of the files taken.
+    """Restore the service of these settings from a backup; returns the names of the files restored.
 
-    The secret must be back in its place first. Raises ServeError where a service runs, where
-    something is there already, or the secret is another one; then nothing is done. Raises
-    StoreError where the store holds something already.
+    The secret must be in its place first. Raises ServeError where a service runs, where there are
+    data already, or where the secret is another one; then nothing is done. Raises StoreError where
+    the store is not empty.
     """
     data = Path(settings.folder) / settings.serve.data
     if not (folder / HISTORY).is_file() or not (folder / secrets.FINGERPRINT).is_file():
-        raise ServeError(f"{str(folder)!r} is no copy of a service; make one: propense backup")
+        raise ServeError(
+            f"{str(folder)!r} is not a backup of a service; make one with: propense backup"
+        )
     if not os.environ.get(secrets.VARIABLE) and not (data / secrets.FILE).exists():
         raise ServeError(
-            f"the secret is not there; put it into {secrets.VARIABLE}, or the file "
+            f"the secret is missing; put it into {secrets.VARIABLE} or the file "
             f"{str(data / secrets.FILE)!r}, then restore"
         )
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(data):
-        there = [name for name in (audit.FILE, *_SMALL[1:]) if (data / name).exists()]
-        if there:
+    with _locked_service(data):
+        existing = [name for name in (audit.FILE, *_SMALL[1:]) if (data / name).exists()]
+        if existing:
             raise ServeError(
-                f"{str(data)!r} holds {', '.join(there)} already; move them away, then restore"
+                f"{str(data)!r} already contains {', '.join(existing)}; move them away first"
             )
-        _same_secret(data, folder)
+        _check_secret(data, folder)
         restore_store(settings.serve.store, data, folder / HISTORY)
-        taken = [name for name in (audit.FILE, *_SMALL[1:]) if (folder / name).exists()]
-        for name in taken:
+        restored = [name for name in (audit.FILE, *_SMALL[1:]) if (folder / name).exists()]
+        for name in restored:
             write_new(data / name, (folder / name).read_bytes())
-    return [HISTORY, *taken]
+    return [HISTORY, *restored]
 
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """A place beside `folder` that takes its name at the end, and vanishes on errors."""
+    """An unfinished folder that gets its name at the end, and is removed on errors."""
     if folder.exists():
-        raise ServeError(f"{str(folder)!r} is there already; choose another name")
+        raise ServeError(f"{str(folder)!r} exists already; choose another name")
     try:
         with new_folder(folder, private=True) as unfinished:
             yield unfinished
@@ -96,7 +98,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def _locked_service(data: Path) -> Iterator[None]:
+    """Keeps a service from starting meanwhile."""
     try:
         with locked(data / SERVICE_LOCK, wait=False):
             yield
@@ -104,20 +107,21 @@ def _alone(data: Path) -> Iterator[None]:
         raise ServeError(f"a service runs on {str(data)!r}; stop it, then restore") from error
 
 
-def _same_secret(data: Path, folder: Path) -> None:
-    """Raises ServeError unless the secret in place is the one that the copy was written with."""
-    fresh = not (data / secrets.FINGERPRINT).exists()
-    if fresh:
+def _check_secret(data: Path, folder: Path) -> None:
+    """Raises ServeError unless the secret is the one that the backup was made with."""
+    is_new = not (data / secrets.FINGERPRINT).exists()
+    if is_new:
         write_new(data / secrets.FINGERPRINT, (folder / secrets.FINGERPRINT).read_bytes())
     try:
         own = secrets.open_secrets(data)
     except ServeError:
-        if fresh:
+        if is_new:
             (data / secrets.FINGERPRINT).unlink()
         raise
     if own.fingerprint != (folder / secrets.FINGERPRINT).read_text("ascii").strip():
         raise ServeError(
-            f"{str(folder)!r} is the copy of a service with another secret than {str(data)!r}"
+            f"{str(folder)!r} is the backup of a service with another secret than {str(data)!r}; "
+            "put that service's secret in its place"
         )
 
 

@@ -1,0 +1,38 @@
+"""The HTTP status of each kind of error that the service raises on purpose."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from propense.errors import RefusedError, ServeError, StoreError
+from propense.ingest.segment import EncodingError, IngestError, TooLargeError
+from propense.web.problems import ErrorMapping, Problem
+
+STORE_RETRY: Final = 2.0
+"""Seconds after which a client should try again while the store cannot be reached."""
+
+
+def _ingest_problem(status: int, error: IngestError) -> Problem:
+    return Problem(status, error.reason, pointer=error.place)
+
+
+def _service_problem(error: ServeError) -> Problem:
+    # Its cause is in the service's own files, so only the operator may read it.
+    return Problem(
+        503,
+        "the service cannot do this now; its log says why",
+        retry_after=STORE_RETRY,
+        operator_detail=f"the service cannot do this now: {error}",
+    )
+
+
+ERRORS: Final[ErrorMapping] = {
+    TooLargeError: lambda error: _ingest_problem(413, error),
+    EncodingError: lambda error: _ingest_problem(415, error),
+    IngestError: lambda error: _ingest_problem(400, error),
+    StoreError: lambda error: Problem(
+        503, f"live history is unavailable: {error}", retry_after=STORE_RETRY
+    ),
+    RefusedError: lambda error: Problem(422, str(error)),
+    ServeError: _service_problem,
+}

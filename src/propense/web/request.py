@@ -1,0 +1,161 @@
+"""One HTTP request as a handler reads it, and an answer that is not a JSON message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from propense.schemas import Id
+from propense.security.keys import KeyRecord, KeyRing, Scope, basic_user
+from propense.web.problems import Problem
+from propense.web.rate_limits import Limiter
+
+JSON: Final = b"application/json"
+MOST_QUERY_FIELDS: Final = 64
+
+
+class Gate(Protocol):
+    """What lets a request in: the keys and their limits."""
+
+    keys: KeyRing
+    limiter: Limiter
+
+
+T = TypeVar("T")
+H = TypeVar("H", bound=Gate, covariant=True)
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer in bytes; handlers return one where the answer is not a JSON message."""
+
+    body: bytes
+    content_type: bytes = JSON
+    """Empty: no header."""
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass
+class Request(Generic[H]):
+    """One request that has passed its route's checks. `host` is the service that answers it."""
+
+    host: H
+    body: bytes
+    headers: Mapping[bytes, bytes]
+    query: list[tuple[str, str]]
+    path: dict[str, str]
+    """Parameter of the route's path -> its text."""
+    address: str
+    now: int
+    """Microseconds UTC."""
+    key: KeyRecord | None = None
+
+    @property
+    def actor(self) -> str:
+        """Who asks, as the audit log names them: the prefix of the key."""
+        return "" if self.key is None else self.key.prefix
+
+    def read_body(self, kind: type[T]) -> T:
+        """The JSON body as a message. Raises Problem with a pointer to what does not fit."""
+        content = self.headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
+        if content != JSON:
+            raise Problem(
+                415, f"content-type is {content.decode('latin-1')!r}; send {JSON.decode()!r}"
+            )
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except msgspec.ValidationError as error:
+            raise _invalid(error) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem(400, f"the body is not JSON: {error}") from error
+
+    def read_query(self, kind: type[T]) -> T:
+        """The query string as a message. Raises Problem with a pointer to the field."""
+        fields = dict(self.query)
+        if len(fields) < len(self.query):
+            raise Problem(422, "a name occurs twice in the query string; send it once")
+        try:
+            return msgspec.convert(fields, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise _invalid(error) from error
+
+    def path_id(self, name: str) -> str:
+        """The id in the path. Raises Problem where it is not a valid id."""
+        try:
+            return msgspec.convert(self.path[name], Id)
+        except msgspec.ValidationError as error:
+            raise _invalid(error, f"/{name}") from error
+
+    def presented_key(self) -> str | None:
+        """The key in the Authorization header. Raises Problem where Basic cannot be decoded."""
+        header = self.headers.get(b"authorization")
+        if header is None:
+            return None
+        text = header.decode("latin-1")
+        scheme, _, value = text.partition(" ")
+        if scheme.lower() == "bearer":
+            return value.strip()
+        try:
+            return basic_user(text)
+        except ValueError as error:
+            raise Problem(401, str(error)) from error
+
+    def authorize(self, presented: str | None, scopes: Sequence[Scope]) -> KeyRecord:
+        """Take the key that was presented, if it has one of `scopes`. Raises Problem."""
+        if not presented:
+            raise Problem(
+                401, "no key was sent; send it as 'Authorization: Bearer KEY', or as the user of "
+                "Basic authorization; make one with: propense keys create"
+            )  # fmt: skip
+        key = self.host.keys.check(presented, self.now)
+        if key is None:
+            raise Problem(401, "the key is unknown, expired or revoked; make one with: "
+                          "propense keys create")  # fmt: skip
+        if not any(key.may(scope) for scope in scopes):
+            raise Problem(403, f"the key {key.prefix} lacks the scope {' or '.join(scopes)}")
+        self.key = key
+        self.charge(1)
+        return key
+
+    def charge(self, n: int) -> None:
+        """Count `n` messages or questions against the key's limit. Raises Problem (429).
+
+        Keys of scope verify have no limit.
+        """
+        if self.key is None or n <= 0 or self.key.may("verify"):
+            return
+        wait = self.host.limiter.take_key(self.key.prefix, time.monotonic(), float(n))
+        if wait:
+            raise Problem(429, "this key sends too many requests; slow down", retry_after=wait)
+
+
+def parse_query(text: bytes) -> list[tuple[str, str]]:
+    """Names and values of a query string, in order. Raises Problem (400)."""
+    if not text:
+        return []
+    try:
+        return parse_qsl(
+            text.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_QUERY_FIELDS
+        )
+    except ValueError as error:
+        raise Problem(400, f"the query string cannot be read: {error}") from error
+
+
+def _invalid(error: msgspec.ValidationError, pointer: str = "") -> Problem:
+    reason, _, path = str(error).partition(" - at `$")
+    return Problem(422, reason, pointer=pointer or _pointer(path.rstrip("`")))
+
+
+def _pointer(path: str) -> str:
+    """The JSON Pointer of a path as msgspec writes it.
+
+    >>> _pointer(".batch[3].user_id")
+    '/batch/3/user_id'
+    """
+    return path.replace("[", "/").replace("]", "").replace(".", "/")
