@@ -1,4 +1,4 @@
-"""A tiny host that writes down what unmodified libraries send, for tests/serving/sent.
+"""A tiny host that writes down what unmodified libraries send, for tests/ingest/sent.json.
 
     python benchmarks/clients/capture.py OUT.json
 
@@ -21,7 +21,7 @@ from typing import Any
 from propense.ingest.browser_settings import site_settings
 from senders import SENDERS, Sender
 
-KEPT = ("content-type", "content-encoding", "authorization")
+SHOWN_HEADERS = ("content-type", "content-encoding", "authorization")
 
 
 @contextmanager
@@ -41,8 +41,8 @@ def host() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
-            kept = {name: self.headers[name] for name in KEPT if name in self.headers}
-            requests.append({"path": self.path, "headers": kept, "body": body.decode()})
+            chosen = {name: self.headers[name] for name in SHOWN_HEADERS if name in self.headers}
+            requests.append({"path": self.path, "headers": chosen, "body": body.decode()})
             self._answer(b'{"success":true}')
 
         def _answer(self, body: bytes) -> None:
@@ -71,7 +71,7 @@ def host() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 def capture(sender: Sender) -> list[dict[str, Any]]:
     """What one library sends for the script that all of them follow."""
     with host() as (url, requests):
-        sender.send(url, "the-write-key", sender.who, lambda: True)
+        sender.send(url, "the-write-key", sender.writer, lambda: True)
         return list(requests)
 
 

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 from segment.analytics.client import Client
 
-url, key, who, form = sys.argv[1:5]
+url, key, writer, form = sys.argv[1:5]
 failed: list[Exception] = []
 client = Client(
     key, host=url, gzip=form == "gzip", on_error=lambda error, items: failed.append(error)
 )
-user = f"{who}-user"
-client.identify(user, {"age": 31, "city": "Delft"}, anonymous_id=f"{who}-anonymous")
+user = f"{writer}-user"
+client.identify(user, {"age": 31, "city": "Delft"}, anonymous_id=f"{writer}-anonymous")
 client.track(user, "Course Viewed", {"course_id": "c1"})
 client.track(user, "Course Paid", {"course_id": "c1", "revenue": 129.9})
 client.track(
@@ -20,7 +20,7 @@ client.track(
 client.page(user, "Courses", "Catalogue", {"url": "https://example.com/courses"})
 client.screen(user, "Courses", "Catalogue")
 client.group(user, "school-7", {"name": "TU"})
-client.alias(f"{who}-old", user)
+client.alias(f"{writer}-old", user)
 client.flush()
 client.join()
 sys.exit(f"not sent: {failed}" if failed else 0)

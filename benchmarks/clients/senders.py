@@ -36,7 +36,7 @@ class Sender:
     """One library."""
 
     name: str
-    who: str
+    writer: str
     send: Callable[[str, str, str, Callable[[], bool]], None]
     """(URL of the service, write key, who, whether all has arrived); returns when the library
     says that all is sent. The browser's cannot say so: its page stays open until all arrived."""
@@ -45,21 +45,28 @@ class Sender:
 
 
 def send_python(
-    url: str, key: str, who: str, arrived: Callable[[], bool], *, zipped: bool = False
+    url: str, key: str, writer: str, arrived: Callable[[], bool], *, zipped: bool = False
 ) -> None:
     """segment-analytics-python."""
-    words = [sys.executable, HERE / "send_python.py", url, key, who, "gzip" if zipped else "plain"]
+    words = [
+        sys.executable,
+        HERE / "send_python.py",
+        url,
+        key,
+        writer,
+        "gzip" if zipped else "plain",
+    ]
     subprocess.run(words, check=True, timeout=PATIENCE)
 
 
-def send_node(url: str, key: str, who: str, arrived: Callable[[], bool]) -> None:
+def send_node(url: str, key: str, writer: str, arrived: Callable[[], bool]) -> None:
     """@segment/analytics-node."""
     script = shutil.copy(HERE / "send_node.mjs", NODE / "send_node.mjs")
-    subprocess.run(["node", script, url, key, who], check=True, timeout=PATIENCE, cwd=NODE)
+    subprocess.run(["node", script, url, key, writer], check=True, timeout=PATIENCE, cwd=NODE)
 
 
 def send_browser(
-    url: str, key: str, who: str, arrived: Callable[[], bool], *, strategy: str = "standard"
+    url: str, key: str, writer: str, arrived: Callable[[], bool], *, strategy: str = "standard"
 ) -> None:
     """@segment/analytics-next in a headless Chromium, on a page of another origin."""
     umd = NODE / "node_modules" / "@segment" / "analytics-next" / "dist" / "umd"
@@ -83,7 +90,7 @@ def send_browser(
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=folder))
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        asked = urlencode({"host": url, "key": key, "who": who, "as": strategy})
+        asked = urlencode({"host": url, "key": key, "who": writer, "as": strategy})
         page = f"http://127.0.0.1:{server.server_port}/page.html?{asked}"
         browser = subprocess.Popen(
             [_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
@@ -117,7 +124,7 @@ def install_packages() -> None:
 
 
 def _browser() -> str:
-    return next((found for name in BROWSERS if (found := shutil.which(name))), "")
+    return next((program for name in BROWSERS if (program := shutil.which(name))), "")
 
 
 def _python_lacks() -> str:

@@ -37,8 +37,8 @@ def unreliable(url: str) -> Iterator[tuple[str, Counter[bytes]]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             plain = gzip.decompress(body) if self.headers.get("content-encoding") else body
-            found = _MESSAGE_ID.search(plain)
-            call = found[1] if found else b""
+            match = _MESSAGE_ID.search(plain)
+            call = match[1] if match else b""
             tries[call] += 1
             if tries[call] == 1:
                 self._fail()

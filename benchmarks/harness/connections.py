@@ -34,7 +34,7 @@ class Load:
     """(n,) of HTTP, or LOST."""
     latencies: np.ndarray
     """(n,) seconds; since it was due in open loop, since it was sent in closed loop."""
-    told_when: int
+    n_retry_after: int
     """Of the answers 429 and 503, those with Retry-After."""
     lag: float
     """p99 of the seconds between due and sent where a connection was free: of the generator
@@ -53,7 +53,7 @@ class Load:
         some = self.latencies[self.statuses == status]
         return float(np.percentile(some, percentile) * 1e3) if len(some) else float("nan")
 
-    def tell(self, status: int = 200) -> str:
+    def format(self, status: int = 200) -> str:
         """One line."""
         times = ", ".join(f"p{p:g} {self.ms(p, status):.2f}" for p in PERCENTILES)
         return f"{self.rate(status):,.0f}/s, {times} ms, statuses {self.counts()}"
@@ -91,13 +91,13 @@ class Connections:
     def __init__(self, url: str, check: Check | None) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None and parts.port is not None
-        self._place = (parts.hostname, parts.port)
+        self._address = (parts.hostname, parts.port)
         self._check = check
         self._poll = select.epoll()
         self.open: dict[int, Line] = {}
         self._statuses = array("H")
         self._latencies = array("d")
-        self._told_when = 0
+        self._n_retry_after = 0
         self._last = time.perf_counter()
 
     def connect(self) -> Line:
@@ -110,7 +110,7 @@ class Connections:
         ends = time.perf_counter() + PATIENCE
         while True:
             try:
-                made = socket.create_connection(self._place, timeout=PATIENCE)
+                made = socket.create_connection(self._address, timeout=PATIENCE)
                 break
             except OSError:
                 if time.perf_counter() > ends:
@@ -176,7 +176,7 @@ class Connections:
                 self.record(status, now - line.due)
                 self._last = now
                 if status in (429, 503) and data.find(b"retry-after: ", 0, end) >= 0:
-                    self._told_when += 1
+                    self._n_retry_after += 1
                 line.answered, line.number = line.number, -1
                 line.status, line.body = status, data[end + 4 : total]
                 line.buffer = data[total:]
@@ -200,5 +200,5 @@ class Connections:
         self._poll.close()
         return Load(
             max(self._last - began, 1e-9), np.array(self._statuses), np.array(self._latencies),
-            self._told_when, 0.0,
+            self._n_retry_after, 0.0,
         )  # fmt: skip

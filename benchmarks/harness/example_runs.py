@@ -18,7 +18,7 @@ DATA = Path(os.environ.get("PROPENSE_DATA", ROOT.parent / "shared" / "data"))
 class ExampleRun:
     """A copy of an example with its data, and the settings laid over its own."""
 
-    place: Path
+    folder: Path
     changes: tuple[str, ...] = ()
     """Like "train.seed=1"."""
     run: str = "runs/main"
@@ -26,13 +26,21 @@ class ExampleRun:
 
     def propense(self, *words: str) -> Measured:
         """`propense WORDS` with the changes. Raises RuntimeError with its last line if it fails."""
-        laid = [word for change in (*self.changes, f"run={self.run}") for word in ("--set", change)]
+        options = [
+            word for change in (*self.changes, f"run={self.run}") for word in ("--set", change)
+        ]
         done = measure(
-            BIN / "propense", *words, "--quiet", "--settings", self.settings, *laid, cwd=self.place
+            BIN / "propense",
+            *words,
+            "--quiet",
+            "--settings",
+            self.settings,
+            *options,
+            cwd=self.folder,
         )
         if done.code:
             raise RuntimeError(
-                f"propense {' '.join(words)} in {self.place} ended with {done.code}: {done.tail}"
+                f"propense {' '.join(words)} in {self.folder} ended with {done.code}: {done.tail}"
             )
         return done
 
@@ -42,28 +50,28 @@ class ExampleRun:
         return self._read("evaluation/report.json")
 
     @property
-    def learned(self) -> dict[str, Any]:
+    def customer_model(self) -> dict[str, Any]:
         """What `propense train` wrote: trainings and gate."""
         return self._read("training/customer_model.json")
 
     def _read(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.place / self.run / name).read_bytes())
-        return found
+        content: dict[str, Any] = json.loads((self.folder / self.run / name).read_bytes())
+        return content
 
 
-def prepare(example: str, place: Path) -> None:
+def prepare(example: str, folder: Path) -> None:
     """Copy the example's settings to `place` and make its data there; kept if it is there.
 
     Raises FileNotFoundError without the data set, RuntimeError if prepare.py fails.
     """
     if not (DATA / example).is_dir():
         raise FileNotFoundError(f"no data set at {DATA / example}; set PROPENSE_DATA")
-    ready = place / "data.ready"
+    ready = folder / "data.ready"
     if ready.exists():
         return
     ignored = shutil.ignore_patterns("data", "runs", "shelf")
-    shutil.copytree(ROOT / "examples" / example, place, ignore=ignored, dirs_exist_ok=True)
-    done = measure(BIN / "python", place / "prepare.py", "--data", DATA, "--out", place / "data")
+    shutil.copytree(ROOT / "examples" / example, folder, ignore=ignored, dirs_exist_ok=True)
+    done = measure(BIN / "python", folder / "prepare.py", "--data", DATA, "--out", folder / "data")
     if done.code:
         raise RuntimeError(f"prepare.py of {example} ended with {done.code}: {done.tail}")
     ready.touch()

@@ -18,7 +18,7 @@ from benchmarks.harness.small_runs import run_small
 from benchmarks.proof import BIN
 from propense.web.client import Client
 
-GIVEN = "PROPENSE_SERVE_FOLDER"
+EXISTING_FOLDER = "PROPENSE_SERVE_FOLDER"
 """Names a folder with propense.toml and a shelf, where one is there already; else the small demo
 is run, which takes a minute or two."""
 PATIENCE = 60
@@ -47,15 +47,15 @@ class Running:
 @contextmanager
 def bundle_folder() -> Iterator[Path]:
     """A folder of its own with propense.toml and a shelf whose bundle serves; no live data yet."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "demo"
-        given = os.environ.get(GIVEN)
-        if given:
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "demo"
+        existing = os.environ.get(EXISTING_FOLDER)
+        if existing:
             folder.mkdir()
-            shutil.copy(Path(given) / "propense.toml", folder)
-            shutil.copytree(Path(given) / "shelf", folder / "shelf")
+            shutil.copy(Path(existing) / "propense.toml", folder)
+            shutil.copytree(Path(existing) / "shelf", folder / "shelf")
         else:
-            run_small(Path(place))
+            run_small(Path(root))
         yield folder
 
 
@@ -79,11 +79,11 @@ def serving(
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        said = _first_object(process)
-        if not said:
+        announced = _first_object(process)
+        if not announced:
             errors.seek(0)
             raise RuntimeError(f"propense serve ended at once: {errors.read()[-2000:]}")
-        yield Running(said["url"], key or new_key(folder), folder, process)
+        yield Running(announced["url"], key or new_key(folder), folder, process)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
@@ -100,10 +100,10 @@ def _first_object(process: subprocess.Popen[str]) -> dict[str, Any]:
     for line in process.stdout:
         text += line
         try:
-            found: dict[str, Any] = json.loads(text)
+            announcement: dict[str, Any] = json.loads(text)
         except json.JSONDecodeError:
             continue
-        return found
+        return announcement
     return {}
 
 

@@ -35,8 +35,8 @@ IMPORT_LINES = 20_000
 
 def line_of(user_id: str, event: dict[str, Any]) -> str:
     """A plain event of `/v1/import` from one of a shard's."""
-    moment = event["event_time"].replace(tzinfo=UTC).isoformat()
-    line = {"user_id": user_id, "action": event["action"], "event_time": moment}
+    event_time = event["event_time"].replace(tzinfo=UTC).isoformat()
+    line = {"user_id": user_id, "action": event["action"], "event_time": event_time}
     for name in ("item_id", "count", "source"):
         if event.get(name) is not None:
             line[name] = event[name]
@@ -98,20 +98,22 @@ def import_customers(service: Running, customers: Iterator[tuple[str, list[str]]
 
 
 def _import(service: Running, lines: list[str]) -> None:
-    status, said = post(service, "/v1/import", "\n".join(lines).encode(), "application/x-ndjson")
-    if status != 200 or said["kept"] + said["repeated"] != len(lines):
-        raise RuntimeError(f"an import of {len(lines):,} lines: {status} {said}")
+    status, answered = post(
+        service, "/v1/import", "\n".join(lines).encode(), "application/x-ndjson"
+    )
+    if status != 200 or answered["kept"] + answered["repeated"] != len(lines):
+        raise RuntimeError(f"an import of {len(lines):,} lines: {status} {answered}")
 
 
 def post(service: Running, path: str, body: bytes, content_type: str) -> tuple[int, Any]:
     """Status and JSON answer of a body that is sent as it is."""
-    asked = urllib.request.Request(
+    message = urllib.request.Request(
         service.url + path,
         data=body,
         headers={"authorization": f"Bearer {service.key}", "content-type": content_type},
     )
     try:
-        with urllib.request.urlopen(asked, timeout=600) as answer:
+        with urllib.request.urlopen(message, timeout=600) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -133,12 +135,12 @@ def track(user_id: str, action: str, item_id: str, message_id: str) -> dict[str,
     }  # fmt: skip
 
 
-def copy_of(folder: Path, place: Path, added: str = "") -> Path:
+def copy_of(folder: Path, target: Path, added: str = "") -> Path:
     """A folder of its own with the settings, `added` to them, and the shelf of another."""
-    place.mkdir(parents=True)
-    shutil.copytree(folder / "shelf", place / "shelf")
-    (place / "propense.toml").write_text((folder / "propense.toml").read_text() + added)
-    return place
+    target.mkdir(parents=True)
+    shutil.copytree(folder / "shelf", target / "shelf")
+    (target / "propense.toml").write_text((folder / "propense.toml").read_text() + added)
+    return target
 
 
 def free_port() -> int:
@@ -174,9 +176,9 @@ def serving_process(service: Running, local_port: int) -> int | None:
     wanted = f":{int(service.url.rpartition(':')[2]):04X}", f":{local_port:04X}"
     inode = None
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        cells = line.split()
-        if cells[1].endswith(wanted[0]) and cells[2].endswith(wanted[1]):
-            inode = cells[9]
+        fields = line.split()
+        if fields[1].endswith(wanted[0]) and fields[2].endswith(wanted[1]):
+            inode = fields[9]
     for pid in processes(service):
         for handle in Path(f"/proc/{pid}/fd").iterdir():
             try:
@@ -190,12 +192,12 @@ def serving_process(service: Running, local_port: int) -> int | None:
 def wait_for_workers(service: Running, n: int, seconds: float = 60) -> None:
     """Until `n` processes have answered. Raises RuntimeError where they do not."""
     found: set[int | None] = set()
-    place = ("127.0.0.1", int(service.url.rpartition(":")[2]))
+    target = ("127.0.0.1", int(service.url.rpartition(":")[2]))
     ends = time.monotonic() + seconds
     while len(found - {None}) < n:
         if time.monotonic() > ends:
             raise RuntimeError(f"{len(found)} of {n} processes have answered in {seconds} s")
-        with socket.create_connection(place, timeout=seconds) as one:
+        with socket.create_connection(target, timeout=seconds) as one:
             one.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
             one.recv(1_000)
             found.add(serving_process(service, one.getsockname()[1]))
@@ -225,9 +227,9 @@ def _group(leader: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                cells = (entry / "stat").read_text().rpartition(")")[2].split()
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if int(cells[2]) == leader and cells[0] != "Z":
+            if int(fields[2]) == leader and fields[0] != "Z":
                 found.append(int(entry.name))
     return found

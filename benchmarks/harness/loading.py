@@ -129,7 +129,7 @@ def open_loop(
             run.record(LOST, GRACE)
         load = run.load(began)
     lag = float(np.percentile(np.array(lags), 99)) if lags else 0.0
-    return Load(load.seconds, load.statuses, load.latencies, load.told_when, lag)
+    return Load(load.seconds, load.statuses, load.latencies, load.n_retry_after, lag)
 
 
 def converse(
@@ -144,32 +144,32 @@ def converse(
         run = Connections(url, None)
         lines: dict[tuple[int, int], Line] = {}
 
-        def ask(script: int, wish: tuple[int, bytes]) -> None:
-            line = lines.get((script, wish[0]))
+        def ask(script: int, order: tuple[int, bytes]) -> None:
+            line = lines.get((script, order[0]))
             if line is None:
-                line = lines[script, wish[0]] = run.connect()
+                line = lines[script, order[0]] = run.connect()
                 if ports is not None:
-                    ports[script, wish[0]] = line.socket.getsockname()[1]
-            run.send(line, script, wish[1], time.perf_counter())
+                    ports[script, order[0]] = line.socket.getsockname()[1]
+            run.send(line, script, order[1], time.perf_counter())
 
         began = time.perf_counter()
         left = 0
         for number, script in enumerate(scripts):
-            wish = next(script, None)
-            if wish is not None:
-                ask(number, wish)
+            order = next(script, None)
+            if order is not None:
+                ask(number, order)
                 left += 1
         ends = began + seconds
         while left and time.perf_counter() < ends + GRACE:
             for line in run.answered(0.1):
                 number = line.answered
                 try:
-                    wish = scripts[number].send(Answer(line.status, line.body))
+                    order = scripts[number].send(Answer(line.status, line.body))
                 except StopIteration:
                     left -= 1
                     continue
                 if time.perf_counter() < ends:
-                    ask(number, wish)
+                    ask(number, order)
                 else:
                     left -= 1
         for script in scripts:
@@ -201,18 +201,20 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--rate", type=float, help="requests a second: open loop")
     parser.add_argument("--seconds", type=float, default=5.0)
-    asked = parser.parse_args()
-    parts = urlsplit(asked.url)
-    body = None if asked.body is None else asked.body.encode()
+    options = parser.parse_args()
+    parts = urlsplit(options.url)
+    body = None if options.body is None else options.body.encode()
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    one = request("GET" if body is None else "POST", path, asked.key, body)
+    one = request("GET" if body is None else "POST", path, options.key, body)
     base = f"{parts.scheme}://{parts.netloc}"
-    if asked.rate is None:
-        load = closed_loop(base, cycle([one]), asked.connections, asked.seconds)
+    if options.rate is None:
+        load = closed_loop(base, cycle([one]), options.connections, options.seconds)
     else:
         rng = np.random.default_rng(0)
-        load = open_loop(base, cycle([one]), asked.rate, asked.seconds, rng, asked.connections)
-    print(load.tell() + f"; the generator's own lag p99 {load.lag * 1e3:.2f} ms")
+        load = open_loop(
+            base, cycle([one]), options.rate, options.seconds, rng, options.connections
+        )
+    print(load.format() + f"; the generator's own lag p99 {load.lag * 1e3:.2f} ms")
 
 
 if __name__ == "__main__":

@@ -107,9 +107,9 @@ def swap_files(folder: Path, rng: random.Random) -> bool:
 def link_file(folder: Path, rng: random.Random) -> bool:
     """A link in a file's place, to the same content, to something else, or to nothing."""
     file = rng.choice([*_files(folder), folder / MANIFEST, folder / SIGNATURE])
-    kept = folder.with_name(folder.name + ".kept")
-    shutil.move(file, kept)
-    target = rng.choice([kept, Path("/etc/hostname"), folder / "nowhere", Path("/dev/zero")])
+    aside = folder.with_name(folder.name + ".kept")
+    shutil.move(file, aside)
+    target = rng.choice([aside, Path("/etc/hostname"), folder / "nowhere", Path("/dev/zero")])
     file.symlink_to(target)
     return True
 
@@ -117,9 +117,9 @@ def link_file(folder: Path, rng: random.Random) -> bool:
 def link_folder(folder: Path, rng: random.Random) -> bool:
     """A link in a folder's place, to the same content."""
     inner = rng.choice([path for path in folder.iterdir() if path.is_dir()])
-    kept = folder.with_name(folder.name + ".kept")
-    shutil.move(inner, kept)
-    inner.symlink_to(kept, target_is_directory=True)
+    aside = folder.with_name(folder.name + ".kept")
+    shutil.move(inner, aside)
+    inner.symlink_to(aside, target_is_directory=True)
     return True
 
 
@@ -220,7 +220,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     edit_manifest, edit_digest, lead_outside, bury_manifest, forge, forge_with_another_key,
     forge_without_signature,
 )  # fmt: skip
-ONLY_A_SIGNATURE_TELLS: Final = (
+SEEN_BY_SIGNATURE_ALONE: Final = (
     flip_signature_bit, forge, forge_with_another_key, forge_without_signature,
 )  # fmt: skip
 

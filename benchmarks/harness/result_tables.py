@@ -27,12 +27,12 @@ class Mean:
     high: float | None
     n: int
 
-    def tell(self, digits: int = 4) -> str:
+    def format(self, digits: int = 4) -> str:
         """Like ".0557 (.0543 to .0571)", signs kept."""
-        told = f"{self.value:.{digits}f}"
+        number = f"{self.value:.{digits}f}"
         if self.low is None or self.high is None:
-            return told
-        return f"{told} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+            return number
+        return f"{number} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
 
 def mean_of(values: Sequence[float], test_to_train: float = 0.0) -> Mean:
@@ -42,21 +42,21 @@ def mean_of(values: Sequence[float], test_to_train: float = 0.0) -> Mean:
     interval does not see. The variance of the mean is then var (1 / n + test / train), the
     corrected resampled t (Nadeau & Bengio 2003).
 
-    >>> mean_of([1.0, 2.0, 3.0]).tell(2)
+    >>> mean_of([1.0, 2.0, 3.0]).format(2)
     '2.00 (-0.48 to 4.48)'
-    >>> mean_of([1.0]).tell(2)
+    >>> mean_of([1.0]).format(2)
     '1.00'
 
     Raises ValueError if there is nothing.
     """
-    found = np.asarray(values, np.float64)
-    n = len(found)
+    sample = np.asarray(values, np.float64)
+    n = len(sample)
     if n == 0:
         raise ValueError("no runs: a mean needs at least one")
-    mean = float(found.mean())
+    mean = float(sample.mean())
     if n == 1:
         return Mean(mean, None, None, 1)
-    error = float(np.sqrt(found.var(ddof=1) * (1 / n + test_to_train)))
+    error = float(np.sqrt(sample.var(ddof=1) * (1 / n + test_to_train)))
     reach = float(stats.t.ppf(0.975, n - 1)) * error
     return Mean(mean, mean - reach, mean + reach, n)
 
@@ -81,8 +81,8 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _numeric(column: Sequence[Any]) -> bool:
-    known = [cell for cell in column if cell is not None]
-    return bool(known) and all(isinstance(cell, int | float) for cell in known)
+    present = [cell for cell in column if cell is not None]
+    return bool(present) and all(isinstance(cell, int | float) for cell in present)
 
 
 def _line(cells: Sequence[Any]) -> str:
@@ -131,7 +131,7 @@ def _processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def tell_machine(of: dict[str, Any]) -> str:
+def format_machine(of: dict[str, Any]) -> str:
     """One line."""
     return ", ".join(f"{key} {value}" for key, value in of.items())
 

@@ -59,18 +59,18 @@ def read_renames(file: Path = RENAMES) -> Renames:
 
 def differences(old: Path, new: Path, renames: Renames) -> list[str]:
     """A line for each file or value that differs; [] where all is equal."""
-    found = []
+    differing = []
     before, after = _files(old), _files(new)
     expected = {renames.path(name): name for name in before}
     missing = expected.keys() - after
     extra = set(after) - expected.keys()
-    found += [f"{name}: only before" for name in missing if str(name) not in renames.changed]
-    found += [f"{name}: only now" for name in extra if str(name) not in renames.changed]
+    differing += [f"{name}: only before" for name in missing if str(name) not in renames.changed]
+    differing += [f"{name}: only now" for name in extra if str(name) not in renames.changed]
     for now, then in sorted(expected.items()):
         if now in after and str(now) not in renames.changed:
             lines = _compare(old / then, new / now, renames)
-            found += [f"{now}{line}" for line in lines if f"{now}{line}" not in renames.changed]
-    return sorted(found)
+            differing += [f"{now}{line}" for line in lines if f"{now}{line}" not in renames.changed]
+    return sorted(differing)
 
 
 def _files(folder: Path) -> set[Path]:
@@ -147,20 +147,20 @@ def _outputs(file: Path, renames: Renames) -> dict[str, Any]:
     session = onnxruntime.InferenceSession(file, options)
     rng = np.random.default_rng(0)
     sizes: dict[Any, int] = {}
-    given = {}
+    inputs = {}
     for entry in session.get_inputs():
         shape = [n if isinstance(n, int) else sizes.setdefault(n, 8) for n in entry.shape]
         if "int" in entry.type:
             kind = np.int64 if "64" in entry.type else np.int32
-            given[entry.name] = rng.integers(0, 2, shape).astype(kind)
+            inputs[entry.name] = rng.integers(0, 2, shape).astype(kind)
         elif "bool" in entry.type:
-            given[entry.name] = rng.integers(0, 2, shape).astype(bool)
+            inputs[entry.name] = rng.integers(0, 2, shape).astype(bool)
         else:
             kind = np.float64 if "double" in entry.type else np.float32
-            given[entry.name] = rng.normal(size=shape).astype(kind)
+            inputs[entry.name] = rng.normal(size=shape).astype(kind)
     names = [entry.name for entry in session.get_outputs()]
     try:
-        values = session.run(names, given)
+        values = session.run(names, inputs)
     except Exception as error:  # the same refusal of invented inputs is the same graph
         return {"refused": np.frombuffer(type(error).__name__.encode(), np.uint8)}
     outputs = zip(names, values, strict=True)

@@ -40,8 +40,8 @@ def run_small(folder: Path) -> SmallRun:
     done = measure(*command(folder))
     if done.code:
         raise RuntimeError(f"demo ended with code {done.code}: {done.tail}")
-    said = json.loads(done.output[done.output.index("{") :])
-    bundle = Path(said["bundle"])
+    answer = json.loads(done.output[done.output.index("{") :])
+    bundle = Path(answer["bundle"])
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     return SmallRun(manifest["content"], manifest["files"], done.seconds)
 

@@ -22,14 +22,14 @@ def find_traces(folders: Iterable[Path], words: Sequence[str]) -> list[str]:
 
     Of raw bytes each half of a word counts, since a page of a database may end within it.
     """
-    found = []
+    sentences = []
     for folder in folders:
         for file in sorted(folder.rglob("*")):
             if not file.is_file():
                 continue
             for word in words:
-                found += [f"{file} holds {word} {how}" for how in _how(file, word.encode())]
-    return found
+                sentences += [f"{file} holds {word} {how}" for how in _how(file, word.encode())]
+    return sentences
 
 
 def _how(file: Path, word: bytes) -> Iterator[str]:
@@ -61,12 +61,12 @@ def _cells(table: pa.Table) -> Iterator[bytes]:
 
 def _in_database(file: Path, word: bytes) -> Iterator[str]:
     """Every cell, of the file with its write-ahead log."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as copies:
         for ending in ("", "-wal"):
             one = file.with_name(file.name + ending)
             if one.exists():
-                shutil.copy(one, Path(place) / one.name)
-        with contextlib.closing(sqlite3.connect(Path(place) / file.name)) as con:
+                shutil.copy(one, Path(copies) / one.name)
+        with contextlib.closing(sqlite3.connect(Path(copies) / file.name)) as con:
             kinds = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
             for (table,) in con.execute(kinds).fetchall():
                 for row in con.execute(f'SELECT * FROM "{table}"'):

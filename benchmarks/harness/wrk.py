@@ -58,8 +58,8 @@ def run_wrk(
     """
     if not has_wrk():
         raise RuntimeError("wrk is not installed: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as place:
-        bodies, script = Path(place) / "bodies", Path(place) / "post.lua"
+    with tempfile.TemporaryDirectory() as folder:
+        bodies, script = Path(folder) / "bodies", Path(folder) / "post.lua"
         lines = [json.dumps(message, separators=(",", ":")) for message in messages]
         bodies.write_text("\n".join(lines) + "\n")
         script.write_text(WRK % {"bodies": bodies, "key": key})
@@ -71,7 +71,7 @@ def run_wrk(
     last = done.stdout.strip().splitlines()[-1:] or [""]
     if done.returncode or not last[0].startswith("{"):
         raise RuntimeError(f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}"[-800:])
-    said = json.loads(last[0])
-    good = said["requests"] - said["refused"]
-    ms = {name: said[name] for name in ("p50", "p90", "p99", "p99.9")}
-    return Wrk(good / said["seconds"], ms, said["refused"], said["lost"])
+    counts = json.loads(last[0])
+    good = counts["requests"] - counts["refused"]
+    ms = {name: counts[name] for name in ("p50", "p90", "p99", "p99.9")}
+    return Wrk(good / counts["seconds"], ms, counts["refused"], counts["lost"])

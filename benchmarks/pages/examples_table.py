@@ -55,15 +55,15 @@ def table(name: str, report: Report) -> str:
     """One example: a table a goal, one for the lists."""
     parts = [f"## {name}\n"]
     for goal in report.goals:
-        said = f"{goal.n_rows:,} test rows of {goal.n_users:,} customers"
-        parts.append(f"**{goal.name}** ({goal.sentence.en}; {said})\n")
+        size = f"{goal.n_rows:,} test rows of {goal.n_users:,} customers"
+        parts.append(f"**{goal.name}** ({goal.sentence.en}; {size})\n")
         parts.append(_rows(goal, METRICS[goal.kind]))
         parts.append(f"{goal.verdict.headline.en}\n")
     if report.ranking is not None:
         ranking = report.ranking
         metrics = (ranking.criterion, ranking.criterion.replace("ndcg", "recall"))
-        said = f"{ranking.n_rows:,} test rows, {ranking.n_items:,} items, full ranking"
-        parts.append(f"**items** ({said})\n")
+        size = f"{ranking.n_rows:,} test rows, {ranking.n_items:,} items, full ranking"
+        parts.append(f"**items** ({size})\n")
         parts.append(_rows(ranking, metrics))
         parts.append(f"{ranking.verdict.headline.en}\n")
     return "\n".join(parts)
@@ -78,8 +78,8 @@ def _rows(judged: GoalReport | RankingReport, metrics: tuple[str, ...]) -> str:
     for entry in judged.models:
         cells = []
         for metric in metrics:
-            told = _tell(entry.metrics.get(metric, Interval()))
-            cells.append(f"**{told}**" if entry.model == best[metric] else told)
+            text = _format(entry.metrics.get(metric, Interval()))
+            cells.append(f"**{text}**" if entry.model == best[metric] else text)
         serves = " (serves)" if entry.model == judged.champion.model else ""
         lines.append(f"| {entry.model}{serves} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -88,18 +88,18 @@ def _rows(judged: GoalReport | RankingReport, metrics: tuple[str, ...]) -> str:
 def _best(judged: GoalReport | RankingReport, metric: str) -> str | None:
     if metric == "total_ratio":
         return None
-    found = {
+    metrics_of = {
         entry.model: interval.value
         for entry in judged.models
         if (interval := entry.metrics.get(metric)) is not None and interval.value is not None
     }
-    if not found:
+    if not metrics_of:
         return None
     choose = min if metric in LOWER_IS_BETTER else max
-    return choose(found, key=lambda model: found[model])
+    return choose(metrics_of, key=lambda model: metrics_of[model])
 
 
-def _tell(interval: Interval) -> str:
+def _format(interval: Interval) -> str:
     if interval.value is None:
         return ""
     if interval.low is None or interval.high is None:

@@ -92,7 +92,9 @@ def fit(library: str, table: Table, rows: Any, settings: Any, seed: int, threads
         **settings, "objective": "binary:logistic", "eval_metric": "logloss", "seed": seed,
         "nthread": threads, "tree_method": "hist",
     }  # fmt: skip
-    train, validation = (xgboost.DMatrix(*pair, enable_categorical=True) for pair in ((x, y), held))
+    train, validation = (
+        xgboost.DMatrix(*arrays, enable_categorical=True) for arrays in ((x, y), held)
+    )
     return xgboost.train(
         options, train, ROUNDS, evals=[(validation, "validation")], verbose_eval=False,
         early_stopping_rounds=PATIENCE,
@@ -103,13 +105,13 @@ def answer(model: Any, table: Table, part: int) -> Doubles:
     """Probabilities of a part."""
     x = table.take(table.rows[part])[0]
     if hasattr(model, "predict_proba"):
-        found = model.predict_proba(x)[:, 1]
+        losses = model.predict_proba(x)[:, 1]
     else:
         import xgboost
 
         matrix = xgboost.DMatrix(x, enable_categorical=True)
-        found = model.predict(matrix, iteration_range=(0, model.best_iteration + 1))
-    out: Doubles = found.astype(np.float64)
+        losses = model.predict(matrix, iteration_range=(0, model.best_iteration + 1))
+    out: Doubles = losses.astype(np.float64)
     return out
 
 
@@ -123,13 +125,13 @@ def search(library: str, table: Table, trials: int, seed: int, threads: int) -> 
     rng = np.random.default_rng(seed)
     rows = table.rows[0]
     rows = np.sort(rng.choice(rows, min(len(rows), SEARCH_ROWS), replace=False))
-    found = []
+    losses = []
     for trial in range(trials):
         settings = draw(library, rng, trial)
         model = fit(library, table, rows, settings, seed, threads)
         loss = log_loss(table.y[table.rows[1]], answer(model, table, 1))
-        found.append((loss, trial, settings))
-    return min(found)[2]
+        losses.append((loss, trial, settings))
+    return min(losses)[2]
 
 
 def main() -> None:
@@ -149,8 +151,8 @@ def main() -> None:
     table = Table(chosen.table, chosen.library)
     began = time.perf_counter()
     if not chosen.settings.exists():
-        found = search(chosen.library, table, chosen.trials, chosen.seed, chosen.threads)
-        chosen.settings.write_text(json.dumps(found))
+        losses = search(chosen.library, table, chosen.trials, chosen.seed, chosen.threads)
+        chosen.settings.write_text(json.dumps(losses))
     settings = json.loads(chosen.settings.read_text())
     searched = time.perf_counter()
     models = [

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PLACE = HERE.parent.parent / "build" / "peers"
+ENVIRONMENTS = HERE.parent.parent / "build" / "peers"
 
 
 def names() -> list[str]:
@@ -31,14 +31,14 @@ def interpreter(name: str) -> Path:
     """
     if name not in names():
         raise ValueError(f"no pins for the peer {name!r}; there are {', '.join(names())}")
-    place, pins = PLACE / name, HERE / f"requirements-{name}.txt"
-    python, stamp = place / "bin" / "python", place / "pins"
-    wanted = _fingerprint(pins)
+    folder, pins = ENVIRONMENTS / name, HERE / f"requirements-{name}.txt"
+    python, stamp = folder / "bin" / "python", folder / "pins"
+    wanted = _pins_hash(pins)
     if stamp.exists() and stamp.read_text() == wanted and python.exists():
         return python
-    shutil.rmtree(place, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _run(sys.executable, "-m", "venv", str(place))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _run(sys.executable, "-m", "venv", str(folder))
     _run(str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
          "--requirement", str(pins))  # fmt: skip
     stamp.write_text(wanted)
@@ -51,7 +51,7 @@ def version(name: str, package: str) -> str:
     return _run(str(interpreter(name)), "-c", code, package).strip()
 
 
-def _fingerprint(pins: Path) -> str:
+def _pins_hash(pins: Path) -> str:
     digest = hashlib.sha256(pins.read_bytes() + sys.version.encode())
     return digest.hexdigest()
 
@@ -59,8 +59,8 @@ def _fingerprint(pins: Path) -> str:
 def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        told = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{told}")
+        output = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{output}")
     return done.stdout
 
 

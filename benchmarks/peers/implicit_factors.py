@@ -20,15 +20,15 @@ from implicit.bpr import BayesianPersonalizedRanking
 from implicit.recommender_base import ModelFitError
 from scipy import sparse
 
-from next_item import Floats, Ints, Question, Sequences, judge, leave_one_out, read_sequences
-from passes import arguments, peak_mb, tell
+from next_item import Floats, Ints, Question, Sequences, evaluate, leave_one_out, read_sequences
+from passes import arguments, peak_mb, print_line
 
 
 def as_matrix(sequences: Sequences) -> sparse.csr_matrix:
     """(n_users, n_items) how often each was taken."""
     counts = np.ones(len(sequences.item), np.float32)
-    places = (sequences.user_of_item(), sequences.item)
-    return sparse.csr_matrix((counts, places), (len(sequences), sequences.n_items))
+    positions = (sequences.user_of_item(), sequences.item)
+    return sparse.csr_matrix((counts, positions), (len(sequences), sequences.n_items))
 
 
 def draw(kind: str, rng: np.random.Generator, trial: int) -> dict[str, Any]:
@@ -68,10 +68,10 @@ def judged(kind: str, model: Any, question: Question) -> tuple[float, float]:
             wanted = model.recalculate_user(users, history[users])
         else:
             wanted = model.user_factors[users]
-        found: Floats = np.asarray(wanted @ model.item_factors.T, np.float32)
-        return found
+        scored: Floats = np.asarray(wanted @ model.item_factors.T, np.float32)
+        return scored
 
-    return judge(question, scores)
+    return evaluate(question, scores)
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def main() -> None:
     matrix = as_matrix(train)
     rng = np.random.default_rng(chosen.seed)
     best: dict[str, Any] = {"validation_ndcg": -1.0}
-    searched, kept, diverged = 0.0, None, 0
+    searched, best_model, diverged = 0.0, None, 0
     for trial in range(chosen.trials):
         settings = draw(chosen.kind, rng, trial)
         began = time.perf_counter()
@@ -101,13 +101,13 @@ def main() -> None:
         searched += seconds
         ndcg, _ = judged(chosen.kind, model, validation)
         if ndcg > best["validation_ndcg"]:
-            kept = model
+            best_model = model
             best = {
                 "settings": settings or {"": "the library's own"}, "seconds": round(seconds, 2),
                 "validation_ndcg": ndcg,
             }  # fmt: skip
-    test_ndcg, test_recall = judged(chosen.kind, kept, test)
-    tell(
+    test_ndcg, test_recall = judged(chosen.kind, best_model, test)
+    print_line(
         **best, seconds_search=round(searched, 2), test_ndcg=test_ndcg, test_recall=test_recall,
         peak_mb=peak_mb(), diverged=diverged,
     )  # fmt: skip

@@ -46,8 +46,8 @@ class Sequences:
         """
         length = np.maximum(np.diff(self.offsets) - n, 0)
         offsets = np.concatenate([[0], np.cumsum(length)])
-        place = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1] - offsets[:-1], length)
-        return Sequences(offsets, self.item[place], self.n_items)
+        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1] - offsets[:-1], length)
+        return Sequences(offsets, self.item[positions], self.n_items)
 
     def last_items(self) -> Ints:
         """(n_users,) each user's last item. Raises ValueError if a sequence is empty."""
@@ -81,8 +81,8 @@ def read_sequences(data: Path, name: str, most_users: int | None = None) -> Sequ
     length = np.array([len(row) for row in rows])
     if (length < 3).any():
         raise ValueError(f"user {int(np.argmin(length)) + 1} of {name} has {length.min()} items")
-    known, item = np.unique(np.concatenate(rows), return_inverse=True)
-    return Sequences(np.concatenate([[0], np.cumsum(length)]), item.astype(np.int64), len(known))
+    items, item = np.unique(np.concatenate(rows), return_inverse=True)
+    return Sequences(np.concatenate([[0], np.cumsum(length)]), item.astype(np.int64), len(items))
 
 
 def leave_one_out(whole: Sequences) -> tuple[Sequences, Question, Question]:
@@ -118,18 +118,18 @@ def ranks(scores: Floats, target: Ints, seen_offsets: Ints, seen: Ints) -> Doubl
     return np.where(np.isfinite(of_target), above + same / 2, np.inf)
 
 
-def ndcg_and_recall(places: Doubles, k: int = 10) -> tuple[float, float]:
+def ndcg_and_recall(rank: Doubles, k: int = 10) -> tuple[float, float]:
     """Means of ndcg@k = 1 / log2(place + 2) and recall@k, 0 from place k on.
 
     >>> ndcg_and_recall(np.array([0, 2, 10, np.inf]))
     (0.375, 0.5)
     """
-    found = places < k
-    gain = 1 / np.log2(np.where(found, places, 0) + 2)
-    return float(np.where(found, gain, 0).mean()), float(found.mean())
+    is_hit = rank < k
+    gain = 1 / np.log2(np.where(is_hit, rank, 0) + 2)
+    return float(np.where(is_hit, gain, 0).mean()), float(is_hit.mean())
 
 
-def judge(
+def evaluate(
     question: Question, score: Callable[[Ints], Floats], k: int = 10, n_rows: int = 512
 ) -> tuple[float, float]:
     """ndcg@k and recall@k over all users, `n_rows` users at a time.

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from next_item import FILES, Floats, Ints, Question, judge
+from next_item import FILES, Floats, Ints, Question, evaluate
 
 LENGTH = {"amazon-beauty": 50, "ml-1m": 200}
 """Of the histories that a network reads: the data set's usual one."""
@@ -44,9 +44,9 @@ class Passes:
         """A pass is over: judge it and tell. Whether the patience is at its end."""
         self._seconds += time.perf_counter() - self._began
         (validation, _), (test, recall) = (
-            judge(question, scores(question)) for question in self._questions
+            evaluate(question, scores(question)) for question in self._questions
         )
-        tell(
+        print_line(
             epoch=epoch, seconds=round(self._seconds, 3), validation_ndcg=validation,
             test_ndcg=test, test_recall=recall, peak_mb=peak_mb(),
         )  # fmt: skip
@@ -55,7 +55,7 @@ class Passes:
         return self._since_best >= self._patience
 
 
-def tell(**line: Any) -> None:
+def print_line(**line: Any) -> None:
     print(json.dumps(line), flush=True)
 
 

@@ -108,13 +108,19 @@ class Model:
     def __init__(self, folder: Path) -> None:
         settings = read_settings(folder / "propense.toml")
         dataset = Dataset.open(run_folder(settings))
-        learned = open_model(dataset, settings, run_folder(settings).training)
+        customer_model = open_model(dataset, settings, run_folder(settings).training)
         torch.set_num_threads(1)
-        graphs: Any = learned.scorer.graphs
-        scorer = replace(learned.scorer, graphs=Graphs(graphs.networks))
-        self.encoder, self.owned, self.k = dataset.encoder, learned.owned, settings.recommend.k
+        graphs: Any = customer_model.scorer.graphs
+        scorer = replace(customer_model.scorer, graphs=Graphs(graphs.networks))
+        self.encoder, self.owned, self.k = (
+            dataset.encoder,
+            customer_model.owned,
+            settings.recommend.k,
+        )
         self.scenarios = {"default": Scenario(k=self.k), **settings.serve.scenarios}
-        self.parts: Any = SimpleNamespace(ranker=learned.ranker, scorer=scorer, item_rival=None)
+        self.parts: Any = SimpleNamespace(
+            ranker=customer_model.ranker, scorer=scorer, item_rival=None
+        )
         table = pq.read_table(serving_bundle(folder / "shelf") / "catalogue.parquet")
         self.items = [{}, {}, *table.to_pylist()]
         self.factors = {name: self._factors(rules) for name, rules in self.scenarios.items()}
@@ -143,7 +149,7 @@ class Model:
         scores = np.where(self.parts.ranker.rankable, scores, 0).astype(np.float32)
         scores *= self.factors[question.scenario]
         listed: list[ItemOut] = []
-        taken: dict[tuple[str, Any], int] = {}
+        n_of_value: dict[tuple[str, Any], int] = {}
         for index in np.argsort(-scores, kind="stable").tolist():
             item = self.items[index]
             if index < FIRST_KNOWN or index in owned or not self.parts.ranker.rankable[index]:
@@ -151,10 +157,10 @@ class Model:
             if any(item.get(column) in values for column, values in rules.never.items()):
                 continue
             values = [(c, item[c]) for c in rules.at_most if item.get(c) is not None]
-            if any(taken.get(value, 0) >= rules.at_most[value[0]] for value in values):
+            if any(n_of_value.get(value, 0) >= rules.at_most[value[0]] for value in values):
                 continue
             for value in values:
-                taken[value] = taken.get(value, 0) + 1
+                n_of_value[value] = n_of_value.get(value, 0) + 1
             title = item.get("title") or ""
             listed.append(ItemOut(item_id=item["item_id"], score=float(scores[index]), title=title))
             if len(listed) == (question.k or rules.k):
@@ -174,17 +180,17 @@ def make_app(model: Model, database: Path, key: str) -> FastAPI:
     app = FastAPI()
 
     async def check_key(
-        given: Annotated[HTTPAuthorizationCredentials, Depends(BEARER)],
+        bearer: Annotated[HTTPAuthorizationCredentials, Depends(BEARER)],
     ) -> None:
-        if not hmac.compare_digest(given.credentials, key):
+        if not hmac.compare_digest(bearer.credentials, key):
             raise HTTPException(401, "unknown key")
 
     def keep(events: list[EventIn]) -> int:
-        kept = 0
+        n_stored = 0
         for event in events:
-            moment = event.event_time or datetime.now(UTC)
+            when = event.event_time or datetime.now(UTC)
             live = LiveEvent(
-                int(moment.timestamp() * 1e6), event.action, event.item_id,
+                int(when.timestamp() * 1e6), event.action, event.item_id,
                 None if event.value is None else round(event.value * 1e6), event.count,
                 event.source,
             )  # fmt: skip
@@ -192,10 +198,10 @@ def make_app(model: Model, database: Path, key: str) -> FastAPI:
             done = con.execute(INSERT, (event.message_id, event.user_id, *cells, live.source))
             if done.rowcount:
                 history.setdefault(event.user_id, []).append(live)
-                kept += 1
+                n_stored += 1
             EVENTS.labels("kept" if done.rowcount else "repeated").inc()
         con.commit()
-        return kept
+        return n_stored
 
     @app.post("/event", dependencies=[Depends(check_key)])
     async def take_event(event: EventIn) -> dict[str, int]:

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from next_item import Floats, Ints, Question, Sequences, leave_one_out, read_sequences
-from passes import LENGTH, Passes, arguments, tell
+from passes import LENGTH, Passes, arguments, print_line
 
 NAME = "sequences"
-TOLD = (
+SHOWN_SETTINGS = (
     "n_layers", "n_heads", "hidden_size", "hidden_dropout_prob", "MAX_ITEM_LIST_LENGTH",
     "loss_type", "learning_rate", "train_batch_size",
 )  # fmt: skip
@@ -38,9 +38,9 @@ class Scores:
         self.history = history
         self.length = model.max_seq_length
         tokens = dataset.field2id_token["item_id"][1:]
-        self.known = np.asarray(tokens, np.int64)
+        self.item_numbers = np.asarray(tokens, np.int64)
         self.number = np.zeros(history.n_items, np.int64)
-        self.number[self.known] = np.arange(1, len(self.known) + 1)
+        self.number[self.item_numbers] = np.arange(1, len(self.item_numbers) + 1)
 
     def __call__(self, users: Ints) -> Floats:
         from recbole.data.interaction import Interaction
@@ -51,9 +51,9 @@ class Scores:
             self.model.ITEM_SEQ_LEN: torch.from_numpy(length),
         })  # fmt: skip
         with torch.no_grad():
-            found = self.model.full_sort_predict(batch).numpy()
+            scored = self.model.full_sort_predict(batch).numpy()
         scores = np.full((len(users), self.history.n_items), -np.inf, np.float32)
-        scores[:, self.known] = found[:, 1:]
+        scores[:, self.item_numbers] = scored[:, 1:]
         return scores
 
     def padded(self, users: Ints) -> tuple[Ints, Ints]:
@@ -70,8 +70,8 @@ class Scores:
 
 def write_atomic(whole: Sequences, folder: Path) -> None:
     """RecBole's file of interactions; the place in the sequence stands for time."""
-    place = np.arange(len(whole.item)) - np.repeat(whole.offsets[:-1], np.diff(whole.offsets))
-    rows = zip(whole.user_of_item(), whole.item, place, strict=True)
+    position = np.arange(len(whole.item)) - np.repeat(whole.offsets[:-1], np.diff(whole.offsets))
+    rows = zip(whole.user_of_item(), whole.item, position, strict=True)
     (folder / NAME).mkdir(parents=True)
     with (folder / NAME / f"{NAME}.inter").open("w", encoding="utf-8") as stream:
         stream.write("user_id:token\titem_id:token\ttimestamp:float\n")
@@ -105,8 +105,8 @@ def fit(chosen: argparse.Namespace, folder: Path) -> None:
     train = data_preparation(config, dataset)[0]
     model = get_model(config["model"])(config, train.dataset)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    told = {name: config[name] for name in TOLD}
-    tell(settings=told, n_users=len(whole), n_items=whole.n_items, threads=chosen.threads)
+    shown = {name: config[name] for name in SHOWN_SETTINGS}
+    print_line(settings=shown, n_users=len(whole), n_items=whole.n_items, threads=chosen.threads)
     torch.autograd.set_detect_anomaly(False)
     passes = Passes(validation, test, chosen.patience)
 

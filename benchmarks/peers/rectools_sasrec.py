@@ -27,7 +27,7 @@ from rectools.models import SASRecModel
 from rectools.models.nn.item_net import IdEmbeddingsItemNet
 
 from next_item import Floats, Ints, Question, Sequences, leave_one_out, read_sequences
-from passes import LENGTH, Passes, arguments, tell
+from passes import LENGTH, Passes, arguments, print_line
 
 SIZES: dict[str, dict[str, Any]] = {"light": {"n_factors": 64, "n_heads": 2}, "published": {}}
 LOSSES: dict[str, dict[str, Any]] = {
@@ -61,12 +61,12 @@ class Scores:
     def __init__(self, module: LightningModule, history: Sequences) -> None:
         self.network = module.torch_model
         self.history = history
-        known = np.asarray(module.data_preparator.get_known_item_ids(), np.int64)
-        self.known = known
+        item_numbers = np.asarray(module.data_preparator.get_known_item_ids(), np.int64)
+        self.item_numbers = item_numbers
         self.first = module.data_preparator.n_item_extra_tokens
         self.length = module.data_preparator.session_max_len
         self.number = np.zeros(history.n_items, np.int64)
-        self.number[known] = np.arange(len(known)) + self.first
+        self.number[item_numbers] = np.arange(len(item_numbers)) + self.first
         with torch.no_grad():
             self.vectors = self.network.item_model.get_all_embeddings()
 
@@ -74,9 +74,9 @@ class Scores:
         with torch.no_grad():
             batch = {"x": torch.from_numpy(self.padded(users))}
             wanted = self.network.encode_sessions(batch, self.vectors)[:, -1, :]
-            found = (wanted @ self.vectors[self.first :].T).numpy()
+            scored = (wanted @ self.vectors[self.first :].T).numpy()
         scores = np.full((len(users), self.history.n_items), -np.inf, np.float32)
-        scores[:, self.known] = found
+        scores[:, self.item_numbers] = scored
         return scores
 
     def padded(self, users: Ints) -> Ints:
@@ -92,11 +92,11 @@ class Scores:
 
 def as_dataset(train: Sequences) -> Dataset:
     """RecTools sorts by time within a user: the place in the sequence stands for it."""
-    place = np.arange(len(train.item)) - np.repeat(train.offsets[:-1], np.diff(train.offsets))
+    position = np.arange(len(train.item)) - np.repeat(train.offsets[:-1], np.diff(train.offsets))
     return Dataset.construct(
         pd.DataFrame({
             Columns.User: train.user_of_item(), Columns.Item: train.item, Columns.Weight: 1.0,
-            Columns.Datetime: pd.Timestamp(2000, 1, 1) + pd.to_timedelta(place, unit="s"),
+            Columns.Datetime: pd.Timestamp(2000, 1, 1) + pd.to_timedelta(position, unit="s"),
         })
     )  # fmt: skip
 
@@ -126,12 +126,12 @@ def fit(chosen: argparse.Namespace) -> None:
     model = SASRecModel(
         **settings, get_trainer_func=trainer, item_net_block_types=(IdEmbeddingsItemNet,)
     )
-    told = {
+    shown = {
         name: getattr(model, name)
         for name in ("n_blocks", "n_heads", "n_factors", "dropout_rate", "session_max_len",
                      "loss", "n_negatives", "lr", "batch_size")
     }  # fmt: skip
-    tell(settings=told, n_users=len(whole), n_items=whole.n_items, threads=chosen.threads)
+    print_line(settings=shown, n_users=len(whole), n_items=whole.n_items, threads=chosen.threads)
     model.fit(as_dataset(train))
 
 

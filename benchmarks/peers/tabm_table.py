@@ -66,7 +66,7 @@ def read_parts(file: Path, seed: int) -> list[Rows]:
 
 def _numbers(x: npt.NDArray[np.float64], train: npt.NDArray[np.int64], seed: int) -> Tensor:
     missing = np.isnan(x)
-    told = missing[:, missing[train].any(axis=0)].astype(np.float64)
+    missing_flags = missing[:, missing[train].any(axis=0)].astype(np.float64)
     n_quantiles = max(min(len(train) // 30, 1000), 10)
     scaler = QuantileTransformer(
         n_quantiles=n_quantiles, output_distribution="normal", subsample=10**9, random_state=seed
@@ -75,7 +75,7 @@ def _numbers(x: npt.NDArray[np.float64], train: npt.NDArray[np.int64], seed: int
     noise = np.random.default_rng(seed).normal(0.0, 1e-5, x[train].shape)
     scaler.fit(x[train] + noise)
     scaled = np.where(missing, 0.0, scaler.transform(x))
-    joined = np.concatenate([scaled, told], axis=1)
+    joined = np.concatenate([scaled, missing_flags], axis=1)
     varied = (joined[train] != joined[train][0]).any(axis=0)
     return torch.from_numpy(joined[:, varied].astype(np.float32))
 
@@ -113,7 +113,7 @@ def fit(parts: list[Rows]) -> tuple[Any, int]:
     model = build(parts)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
     loss_of = nn.functional.binary_cross_entropy_with_logits
-    best, best_epoch, epoch, kept = float("inf"), 0, 0, copy.deepcopy(model.state_dict())
+    best, best_epoch, epoch, best_weights = float("inf"), 0, 0, copy.deepcopy(model.state_dict())
     while epoch < MOST_EPOCHS and epoch - best_epoch < PATIENCE:
         epoch += 1
         model.train()
@@ -126,12 +126,18 @@ def fit(parts: list[Rows]) -> tuple[Any, int]:
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), CLIP)
             optimizer.step()
-        found = float(nn.functional.binary_cross_entropy(answer(model, validation), validation.y))
-        if found < best:
-            best, best_epoch, kept = found, epoch, copy.deepcopy(model.state_dict())
+        validation_loss = float(
+            nn.functional.binary_cross_entropy(answer(model, validation), validation.y)
+        )
+        if validation_loss < best:
+            best, best_epoch, best_weights = (
+                validation_loss,
+                epoch,
+                copy.deepcopy(model.state_dict()),
+            )
     if not best_epoch:
         raise RuntimeError("no pass of TabM had a finite loss on validation")
-    model.load_state_dict(kept)
+    model.load_state_dict(best_weights)
     return model, epoch
 
 

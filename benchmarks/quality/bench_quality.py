@@ -43,12 +43,12 @@ def main() -> None:
         part = PARTS[name]
         for seed in range(min(chosen.seeds or part.seeds, part.seeds)):
             file = OUT / "runs" / f"{name}-{seed}.json"
-            if not chosen.again and is_kept(file, chosen.set):
+            if not chosen.again and is_finished(file, chosen.set):
                 print(f"{name}, run {seed}: kept")
                 continue
             print(f"{name}, run {seed} ...", flush=True)
-            found = part.run(seed, tuple(chosen.set))
-            write_json(file, {"part": name, "seed": seed, "more": chosen.set, **found})
+            result = part.run(seed, tuple(chosen.set))
+            write_json(file, {"part": name, "seed": seed, "more": chosen.set, **result})
             write_tables()
     write_tables()
     print((OUT / "quality.md").read_text())
@@ -67,19 +67,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def is_kept(file: Path, more: list[str]) -> bool:
+def is_finished(file: Path, more: list[str]) -> bool:
     """Whether the run is finished and was made with the same settings."""
     return file.exists() and json.loads(file.read_bytes())["more"] == list(more)
 
 
 def write_tables() -> None:
     """quality.json and quality.md from every kept run."""
-    kept: dict[str, list[dict[str, Any]]] = {}
+    runs_of: dict[str, list[dict[str, Any]]] = {}
     for file in (OUT / "runs").glob("*.json"):
         one = json.loads(file.read_bytes())
-        kept.setdefault(one["part"], []).append(one)
+        runs_of.setdefault(one["part"], []).append(one)
     parts = {
-        name: sorted(kept[name], key=lambda one: int(one["seed"])) for name in PARTS if name in kept
+        name: sorted(runs_of[name], key=lambda one: int(one["seed"]))
+        for name in PARTS
+        if name in runs_of
     }
     write_json(OUT / "quality.json", {"machine": machine(), "parts": parts})
     pages = [PARTS[name].page(runs) for name, runs in parts.items()]

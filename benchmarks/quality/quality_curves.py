@@ -45,28 +45,28 @@ def parts() -> dict[str, Part]:
     }
 
 
-def _make_platform(place: Path) -> None:
+def _make_platform(world: Path) -> None:
     """The platform of `propense demo`, of fewer customers, with its settings."""
-    if not (place / "propense.toml").exists():
-        generate_education(place, CUSTOMERS)
+    if not (world / "propense.toml").exists():
+        generate_education(world, CUSTOMERS)
 
 
 def _run(name: str, make: Callable[[Path], None], seed: int, more: tuple[str, ...]) -> Run:
     """A folder that a stopped run left is gone on with."""
-    make(place := OUT / "work" / f"curve-{name}-{seed}")
-    raw = read_toml(place / "propense.toml")
+    make(world := OUT / "work" / f"curve-{name}-{seed}")
+    raw = read_toml(world / "propense.toml")
     raw["train"] = {
         key: value for key, value in raw.get("train", {}).items() if key != "max_minutes"
     } | {"seed": seed}
     raw["rivals"] = {**raw.get("rivals", {}), "goals": [], "items": ["popularity"]}
     for change in more:
         raw = apply_change(raw, change)
-    settings = parse_settings(raw, folder=place)
+    settings = parse_settings(raw, folder=world)
     run_pipeline(settings, until="evaluate")
     with patch("propense.pipeline.learning_curve.DIALS", SIZES):
-        found = learning_curve(settings)
-    shutil.rmtree(place)
-    return {"machine": machine(), "curve": msgspec.to_builtins(found)}
+        measured = learning_curve(settings)
+    shutil.rmtree(world)
+    return {"machine": machine(), "curve": msgspec.to_builtins(measured)}
 
 
 def page(name: str, runs: Sequence[Run]) -> str:
@@ -80,17 +80,17 @@ def page(name: str, runs: Sequence[Run]) -> str:
             f"{point.size}{', the run' if point.own else ''}", f"{100 * point.share:g} %",
             f"{point.n_users:,}", f"{point.n_parameters:,}", point.passes,
             round(point.seconds_a_pass, 1), round(point.seconds),
-            *(_tell(point, key) for key in tasks),
+            *(_format(point, key) for key in tasks),
         ]
         for point in [*curve.shares(), *(p for p in curve.sizes() if not p.own)]
     ]  # fmt: skip
     head = ["size", "of the customers", "customers", "parameters", "passes", "s a pass", "s",
             *tasks.values()]  # fmt: skip
-    said = [f"- {line.en}" for line in (*curve.data[:2], *curve.depth[:2], *curve.notes)]
-    return "\n".join([title(name, runs), PROTOCOL, markdown(head, rows), "", *said])
+    sentences = [f"- {line.en}" for line in (*curve.data[:2], *curve.depth[:2], *curve.notes)]
+    return "\n".join([title(name, runs), PROTOCOL, markdown(head, rows), "", *sentences])
 
 
-def _tell(point: LearningPoint, key: str) -> str | None:
+def _format(point: LearningPoint, key: str) -> str | None:
     task = point.task_of(key)
     value = None if task is None else task.test[task.metric]
     if task is None or value is None:

@@ -44,7 +44,7 @@ from propense.pipeline.rival_fitting import MEMBERS, rival_notes
 from propense.pipeline.scoring import ModelSet, draw_rows, score_goals
 from propense.schemas import TEST, TRAIN, VALIDATION, Doubles
 
-DEALT = ("telco_churn", "online_shoppers", "hillstrom")
+RESAMPLED = ("telco_churn", "online_shoppers", "hillstrom")
 OWN = ("xuetangx", "oulad")
 FRACTIONS = (0.80, 0.15, 0.05)
 METRICS = ("auc", "log_loss", "average_precision_minority", "ece_equal_mass")
@@ -77,13 +77,13 @@ def parts() -> dict[str, Part]:
         return Part(seeds, partial(run, name, data, split), partial(page, name))
 
     return {
-        **{data: part(data, data, 10, _dealt) for data in DEALT},
-        **{f"{data}-folds": part(f"{data}-folds", data, 1, _folds) for data in DEALT},
+        **{data: part(data, data, 10, _resampled) for data in RESAMPLED},
+        **{f"{data}-folds": part(f"{data}-folds", data, 1, _folds) for data in RESAMPLED},
         **{data: part(data, data, 1, _own) for data in OWN},
     }
 
 
-def _dealt(seed: int) -> tuple[str, ...]:
+def _resampled(seed: int) -> tuple[str, ...]:
     return f"split.seed={seed}", f"split.fractions={json.dumps(FRACTIONS)}"
 
 
@@ -103,31 +103,31 @@ def run(
     more: tuple[str, ...] = (),
 ) -> Run:
     """One run's numbers, peers included."""
-    prepare(data, place := OUT / "work" / f"{name}-{seed}")
+    prepare(data, folder := OUT / "work" / f"{name}-{seed}")
     changes = (
         f"train.seed={seed}", *split(seed), 'rivals.goals=["lightgbm", "logistic"]',
         f"rivals.trials={_trials(data)}", "train.threads=1", *more,
     )  # fmt: skip
-    example = ExampleRun(place, changes)
+    example = ExampleRun(folder, changes)
     done = example.propense("run", "--until", "rivals")
     settings = load_settings(
-        Common(settings=place / "propense.toml"), (*changes, f"run={example.run}")
+        Common(settings=folder / "propense.toml"), (*changes, f"run={example.run}")
     )
     folds = model_sets(settings)
-    (goal, contest), *_ = score_goals(folds, None, seed).items()
-    known = {VALIDATION: contest.validation, TEST: contest.test}
+    (goal, scored), *_ = score_goals(folds, None, seed).items()
+    scores_of = {VALIDATION: scored.validation, TEST: scored.test}
     seconds = _seconds(folds, _trials(data) + MEMBERS)
     for library in (*LIBRARIES, *(("tabm",) if name in TABM_TOO else ())):
-        answers, took = _ask(library, data, folds, place, seed)
+        answers, took = _ask(library, data, folds, folder, seed)
         seconds[library] = took
-        for part, found in answers.items():
-            known[part].scores[library] = found
+        for part, measured in answers.items():
+            scores_of[part].scores[library] = measured
     rng = np.random.default_rng([seed, 3])
     judged = judge_goal(
-        known[VALIDATION], known[TEST], settings.goals[goal], settings.evaluate, rng
+        scores_of[VALIDATION], scores_of[TEST], settings.goals[goal], settings.evaluate, rng
     )
-    shutil.rmtree(place)
-    kept = [entry for entry in judged.models if entry.model not in (AVERAGE, RIVALS)]
+    shutil.rmtree(folder)
+    shown = [entry for entry in judged.models if entry.model not in (AVERAGE, RIVALS)]
     return {
         "data": data, "seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(),
         "passes": [training.passes for fold in folds for training in fold.network.notes.trainings],
@@ -135,11 +135,11 @@ def run(
         "verdict": judged.verdict.headline.en,
         "models": {
             entry.model: {metric: msgspec.to_builtins(entry.metrics[metric]) for metric in METRICS}
-            for entry in kept
+            for entry in shown
         },
         "differences": [
-            msgspec.to_builtins(found) for found in judged.differences
-            if found.metric in METRICS and found.model == NETWORK
+            msgspec.to_builtins(measured) for measured in judged.differences
+            if measured.metric in METRICS and measured.model == NETWORK
         ],
     }  # fmt: skip
 
@@ -151,35 +151,35 @@ def _trials(data: str) -> int:
 def _seconds(folds: Sequence[ModelSet], tree_fits: int) -> dict[str, float]:
     """What training took, of all folds: the network, each rival, and the mean of a tree fit."""
     trainings = [one for fold in folds for one in fold.network.notes.trainings]
-    found = {NETWORK: sum(one.seconds for one in trainings)}
+    measured = {NETWORK: sum(one.seconds for one in trainings)}
     for note in (note for fold in folds for note in rival_notes([fold])):
-        found[note.model] = found.get(note.model, 0.0) + (note.seconds or 0.0)
-    found["one tree fit"] = found["lightgbm"] / (tree_fits * len(folds))
-    return {model: round(took, 2) for model, took in found.items()}
+        measured[note.model] = measured.get(note.model, 0.0) + (note.seconds or 0.0)
+    measured["one tree fit"] = measured["lightgbm"] / (tree_fits * len(folds))
+    return {model: round(took, 2) for model, took in measured.items()}
 
 
 def _ask(
-    library: str, data: str, folds: Sequence[ModelSet], place: Path, seed: int
+    library: str, data: str, folds: Sequence[ModelSet], folder: Path, seed: int
 ) -> tuple[dict[int, Doubles], float]:
     """A peer's calibrated answers to the rows of `score_goals`, and seconds of its training."""
-    said: dict[int, list[Doubles]] = {VALIDATION: [], TEST: []}
+    calibrated: dict[int, list[Doubles]] = {VALIDATION: [], TEST: []}
     seconds = 0.0
     for fold in folds:
-        y = _write_table(fold.dataset, place / "table.npz")
-        answers = place / f"{library}.npz"
+        y = _write_table(fold.dataset, folder / "table.npz")
+        answers = folder / f"{library}.npz"
         done = measure(
-            *_command(library, data), place / "table.npz", answers,
+            *_command(library, data), folder / "table.npz", answers,
             "--seed", str(seed), "--threads", "1",
         )  # fmt: skip
         if done.code:
             raise RuntimeError(f"{library} on {data} ended with {done.code}: {done.tail}")
-        told = json.loads(done.tail)
-        seconds += told["seconds_fit"] * told["members"]
-        found = np.load(answers)
-        calibrator = fit_calibrator(found["validation"], y)
+        answer = json.loads(done.tail)
+        seconds += answer["seconds_fit"] * answer["members"]
+        measured = np.load(answers)
+        calibrator = fit_calibrator(measured["validation"], y)
         for part, name in ((VALIDATION, "validation"), (TEST, "test")):
-            said[part].append(calibrator.apply(found[name]))
-    return {part: np.concatenate(pieces) for part, pieces in said.items()}, round(seconds, 2)
+            calibrated[part].append(calibrator.apply(measured[name]))
+    return {part: np.concatenate(pieces) for part, pieces in calibrated.items()}, round(seconds, 2)
 
 
 def _command(library: str, data: str) -> tuple[Path | str, ...]:
@@ -224,9 +224,9 @@ def page(part: str, runs: Sequence[Run]) -> str:
         cells: list[Any] = [model]
         for metric in METRICS[:-1]:
             cells.append(
-                _interval(runs[0]["models"][model][metric]).tell()
+                _interval(runs[0]["models"][model][metric]).format()
                 if once
-                else mean_of(values(runs, model, metric), overlap).tell()
+                else mean_of(values(runs, model, metric), overlap).format()
             )
         cells.append(round(mean_of(values(runs, model, METRICS[-1])).value, 4))
         for metric in METRICS[:2]:
@@ -258,15 +258,15 @@ def _difference(runs: Sequence[Run], model: str, metric: str, overlap: float) ->
     if model == NETWORK:
         return None
     if len(runs) > 1:
-        return mean_of(paired(runs, NETWORK, model, metric), overlap).tell()
-    for found in runs[0]["differences"]:
-        if (found["metric"], found["rival"]) == (metric, model):
-            return _interval(found).tell()
+        return mean_of(paired(runs, NETWORK, model, metric), overlap).format()
+    for measured in runs[0]["differences"]:
+        if (measured["metric"], measured["rival"]) == (metric, model):
+            return _interval(measured).format()
     return None
 
 
-def _interval(found: dict[str, Any]) -> Mean:
-    return Mean(found["value"], found["low"], found["high"], 1)
+def _interval(measured: dict[str, Any]) -> Mean:
+    return Mean(measured["value"], measured["low"], measured["high"], 1)
 
 
 def _count(words: Sequence[str]) -> list[tuple[str, int]]:

@@ -66,35 +66,35 @@ def parts() -> dict[str, Part]:
 
 def run(data: str, seed: int, more: tuple[str, ...] = ()) -> Run:
     """One seed's numbers. A killed run goes on where it was; a finished one leaves no folder."""
-    prepare(data, place := OUT / "work" / f"{data}-{seed}")
+    prepare(data, folder := OUT / "work" / f"{data}-{seed}")
     rivals = RIVALS if seed == 0 else ("markov",)
     changes = (f"train.seed={seed}", f"rivals.items={json.dumps(rivals)}", *more)
-    example = ExampleRun(place, changes)
+    example = ExampleRun(folder, changes)
     done = example.propense("run", "--until", "evaluate")
-    report, learned = example.report, example.learned
+    report, customer_model = example.report, example.customer_model
     judged = report["ranking"]
     models = {
         entry["model"]: {metric: entry["metrics"][metric] for metric in METRICS}
         for entry in judged["models"]
     }
-    models[ALONE] = _alone(place, (*changes, f"run={example.run}"))
+    models[ALONE] = _alone(folder, (*changes, f"run={example.run}"))
     if seed == 0:
-        plain = ExampleRun(place, (*changes, "items.features=[]"), "runs/plain")
+        plain = ExampleRun(folder, (*changes, "items.features=[]"), "runs/plain")
         plain.propense("train")
-        models[PLAIN] = _alone(place, (*plain.changes, f"run={plain.run}"), counts=True)
-    shutil.rmtree(place)
+        models[PLAIN] = _alone(folder, (*plain.changes, f"run={plain.run}"), counts=True)
+    shutil.rmtree(folder)
     return {
         "seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(),
-        "passes": [training["passes"] for training in learned["trainings"]],
+        "passes": [training["passes"] for training in customer_model["trainings"]],
         "stage_seconds": report["stage_seconds"], "n_rows": judged["n_rows"],
         "champion": judged["champion"]["model"], "models": models,
-        "differences": [found for found in judged["differences"] if found["metric"] in METRICS],
+        "differences": [one for one in judged["differences"] if one["metric"] in METRICS],
     }  # fmt: skip
 
 
-def _alone(place: Path, changes: tuple[str, ...], *, counts: bool = False) -> dict[str, Any]:
+def _alone(folder: Path, changes: tuple[str, ...], *, counts: bool = False) -> dict[str, Any]:
     """The network's recall and ndcg on test, ranked with or without the count part."""
-    settings = load_settings(Common(settings=place / "propense.toml"), changes)
+    settings = load_settings(Common(settings=folder / "propense.toml"), changes)
     (fold,) = model_sets(settings)
     network, ranker = fold.network, fold.network.ranker
     assert ranker is not None
@@ -105,10 +105,10 @@ def _alone(place: Path, changes: tuple[str, ...], *, counts: bool = False) -> di
         replace(fold, network=network), NETWORK, targets.user, targets.end, LIST_LENGTH
     )
     hits = find_hits(ranked, targets.item_offsets, targets.items)
-    found = (recall_at_k(hits, 10), ndcg_at_k(hits, 10))
+    measured = (recall_at_k(hits, 10), ndcg_at_k(hits, 10))
     return {
         metric: {"value": float(of_rows.mean())}
-        for metric, of_rows in zip(METRICS, found, strict=True)
+        for metric, of_rows in zip(METRICS, measured, strict=True)
     }
 
 
@@ -118,11 +118,11 @@ def page(part: str, runs: Sequence[Run]) -> str:
     for model in models_of(runs):
         recall, ndcg = (mean_of(values(runs, model, metric)) for metric in METRICS)
         seeds = f"here, {ndcg.n} seed" + ("s" if ndcg.n > 1 else "")
-        rows.append((recall.value, [model, recall.tell(), ndcg.tell(), seeds]))
+        rows.append((recall.value, [model, recall.format(), ndcg.format(), seeds]))
     for entry in [*published(part), *peers(part)]:
-        known = f"{entry['ndcg']:.4f}" if "ndcg" in entry else None
+        ndcg_text = f"{entry['ndcg']:.4f}" if "ndcg" in entry else None
         rows.append(
-            (entry["recall"], [entry["model"], f"{entry['recall']:.4f}", known, entry["from"]])
+            (entry["recall"], [entry["model"], f"{entry['recall']:.4f}", ndcg_text, entry["from"]])
         )
     rows.sort(key=lambda row: -row[0])
     head = ["model", "recall@10", "ndcg@10", "from"]
@@ -137,15 +137,15 @@ def page(part: str, runs: Sequence[Run]) -> str:
 
 def _gain(gains: Sequence[float]) -> str:
     mean = mean_of(gains)
-    return f"network minus markov, ndcg@10: {mean.tell()} over {mean.n} seeds"
+    return f"network minus markov, ndcg@10: {mean.format()} over {mean.n} seeds"
 
 
 def _over_users(one: Run, rival: str) -> str:
-    for found in one["differences"]:
-        pair = (found["metric"], found["model"], found["rival"])
-        if pair == ("ndcg_at_10", "network", rival) and found["low"] is not None:
-            of_users = Mean(found["value"], found["low"], found["high"], 1)
-            return f"; paired bootstrap over customers, seed {one['seed']}: {of_users.tell()}"
+    for measured in one["differences"]:
+        compared = (measured["metric"], measured["model"], measured["rival"])
+        if compared == ("ndcg_at_10", "network", rival) and measured["low"] is not None:
+            of_users = Mean(measured["value"], measured["low"], measured["high"], 1)
+            return f"; paired bootstrap over customers, seed {one['seed']}: {of_users.format()}"
     return ""
 
 
@@ -168,10 +168,10 @@ def page_implicit(data: str, runs: Sequence[Run]) -> str:
     """Their settings and what they took."""
     rows = [
         [name, ", ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-                         for key, value in found["settings"].items()),
-         round(found["test_recall"], 4), round(found["test_ndcg"], 4), found["seconds"],
-         found["seconds_search"], round(found["peak_mb"])]
-        for name, found in runs[0]["models"].items()
+                         for key, value in measured["settings"].items()),
+         round(measured["test_recall"], 4), round(measured["test_ndcg"], 4), measured["seconds"],
+         measured["seconds_search"], round(measured["peak_mb"])]
+        for name, measured in runs[0]["models"].items()
     ]  # fmt: skip
     head = ["model", "settings", "recall@10", "ndcg@10", "s", "s of the search", "peak MB"]
     return "\n".join([title(f"{data}-implicit", runs), PROTOCOL_IMPLICIT, markdown(head, rows)])
@@ -191,12 +191,12 @@ def peers(part: str) -> list[dict[str, Any]]:
     """Networks as bench_speed.py measured them, at their best pass, and factorisations."""
     file = OUT / "speed.json"
     records = json.loads(file.read_bytes()) if file.exists() else []
-    kept = OUT / "runs" / f"{part}-implicit-0.json"
-    factorised = json.loads(kept.read_bytes())["models"] if kept.exists() else {}
+    file_implicit = OUT / "runs" / f"{part}-implicit-0.json"
+    factorised = json.loads(file_implicit.read_bytes())["models"] if file_implicit.exists() else {}
     return [
-        {"model": name, "recall": found["test_recall"], "ndcg": found["test_ndcg"],
+        {"model": name, "recall": measured["test_recall"], "ndcg": measured["test_ndcg"],
          "from": "here, best of a search"}
-        for name, found in factorised.items()
+        for name, measured in factorised.items()
     ] + [
         {
             "model": peer["name"], "recall": peer["test_recall"], "ndcg": peer["test_ndcg"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.result_tables import mean_of, tell_machine
+from benchmarks.harness.result_tables import format_machine, mean_of
 from benchmarks.peers.environments import interpreter
 from benchmarks.proof import ROOT
 
@@ -34,18 +34,18 @@ class Part:
 
 def values(runs: Sequence[Run], model: str, metric: str) -> list[float]:
     """A metric of every run that has the model and a number."""
-    found = [one["models"][model][metric]["value"] for one in runs if model in one["models"]]
-    return [value for value in found if value is not None]
+    measured = [one["models"][model][metric]["value"] for one in runs if model in one["models"]]
+    return [value for value in measured if value is not None]
 
 
 def paired(runs: Sequence[Run], model: str, rival: str, metric: str) -> list[float]:
     """`model` minus `rival`, run by run, where a run has both."""
-    pairs = [
+    both = [
         (one["models"][model][metric]["value"], one["models"][rival][metric]["value"])
         for one in runs
         if model in one["models"] and rival in one["models"]
     ]
-    return [ours - theirs for ours, theirs in pairs if ours is not None and theirs is not None]
+    return [ours - theirs for ours, theirs in both if ours is not None and theirs is not None]
 
 
 def models_of(runs: Sequence[Run]) -> list[str]:
@@ -55,7 +55,7 @@ def models_of(runs: Sequence[Run]) -> list[str]:
 
 def title(part: str, runs: Sequence[Run]) -> str:
     """The head of a part's page: machine, seconds, memory, settings that are not its own."""
-    machines = dict.fromkeys(tell_machine(one["machine"]) for one in runs)
+    machines = dict.fromkeys(format_machine(one["machine"]) for one in runs)
     took = ""
     if "seconds" in runs[0]:
         seconds = mean_of([one["seconds"] for one in runs]).value
@@ -65,11 +65,11 @@ def title(part: str, runs: Sequence[Run]) -> str:
     for one in runs:
         for change in one["more"]:
             of_runs.setdefault(change, []).append(one["seed"])
-    told = [
+    changes = [
         change
         if len(seeds) == len(runs)
         else f"{change} (seeds {', '.join(map(str, seeds))} alone)"
         for change, seeds in sorted(of_runs.items())
     ]
-    changed = f" Changed settings: {'; '.join(told)}." if told else ""
+    changed = f" Changed settings: {'; '.join(changes)}." if changes else ""
     return f"## {part}\n\n{'; '.join(machines)}.{took}{changed}\n"

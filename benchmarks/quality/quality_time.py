@@ -56,25 +56,25 @@ def parts() -> dict[str, Part]:
 
 
 def _run_example(data: str, settings: str, seed: int, more: tuple[str, ...]) -> Run:
-    prepare(data, place := OUT / "work" / f"{data}-timed-{seed}")
-    example = ExampleRun(place, (f"train.seed={seed}", *more), settings=settings)
+    prepare(data, folder := OUT / "work" / f"{data}-timed-{seed}")
+    example = ExampleRun(folder, (f"train.seed={seed}", *more), settings=settings)
     done = example.propense("run", "--until", "evaluate")
-    found = _keep(place / example.run / "evaluation" / "report.json")
-    shutil.rmtree(place)
-    return {"seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(), **found}
+    task = _keep(folder / example.run / "evaluation" / "report.json")
+    shutil.rmtree(folder)
+    return {"seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(), **task}
 
 
 def _run_education(seed: int, more: tuple[str, ...]) -> Run:
     """The platform of `propense demo`, 100,000 customers."""
     if more:
         raise SystemExit("propense demo has settings of its own; leave --set out for this part")
-    place = OUT / "work" / EDUCATION
-    done = measure(BIN / "propense", "demo", "--folder", place, "--no-open", "--quiet")
+    folder = OUT / "work" / EDUCATION
+    done = measure(BIN / "propense", "demo", "--folder", folder, "--no-open", "--quiet")
     if done.code:
         raise RuntimeError(f"propense demo ended with {done.code}: {done.tail}")
-    found = _keep(next(place.glob("runs/*/evaluation/report.json")))
-    shutil.rmtree(place)
-    return {"seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(), **found}
+    task = _keep(next(folder.glob("runs/*/evaluation/report.json")))
+    shutil.rmtree(folder)
+    return {"seconds": done.seconds, "peak_mb": done.peak_mb, "machine": machine(), **task}
 
 
 def _keep(file: Any) -> dict[str, Any]:
@@ -87,21 +87,21 @@ def _keep(file: Any) -> dict[str, Any]:
     return {
         "questions": [
             {
-                "name": name, "kind": kind, "n_rows": found.n_rows, "n_users": found.n_users,
-                "champion": found.champion.model, "verdict": found.verdict.headline.en,
+                "name": name, "kind": kind, "n_rows": task.n_rows, "n_users": task.n_users,
+                "champion": task.champion.model, "verdict": task.verdict.headline.en,
                 "models": {
                     entry.model: {
                         metric: msgspec.to_builtins(entry.metrics[metric])
                         for metric in METRICS[kind]
                     }
-                    for entry in found.models
+                    for entry in task.models
                 },
                 "differences": [
-                    msgspec.to_builtins(difference) for difference in found.differences
+                    msgspec.to_builtins(difference) for difference in task.differences
                     if difference.model == NETWORK and difference.metric == PAIRED[kind]
                 ],
             }
-            for name, kind, found in judged
+            for name, kind, task in judged
         ]
     }  # fmt: skip
 
@@ -114,28 +114,28 @@ def page(name: str, runs: Sequence[Run]) -> str:
         written.append(DEMO)
     for question in one["questions"]:
         differences = {
-            found["rival"]: msgspec.convert(found, Difference) for found in question["differences"]
+            task["rival"]: msgspec.convert(task, Difference) for task in question["differences"]
         }
         metrics = METRICS[question["kind"]]
         rows = [
             [
                 model,
-                *(_tell(msgspec.convert(found[metric], Interval)) for metric in metrics),
-                _tell(differences[model]) if model in differences else None,
+                *(_format(msgspec.convert(task[metric], Interval)) for metric in metrics),
+                _format(differences[model]) if model in differences else None,
             ]
-            for model, found in question["models"].items()
+            for model, task in question["models"].items()
         ]
         head = ["model", *metrics, f"network minus it: {PAIRED[question['kind']]}"]
-        said = (
+        heading = (
             f"**{question['name']}**: {question['n_rows']:,} test rows of "
             f"{question['n_users']:,} customers. {question['verdict']} Serves, by validation: "
             f"{question['champion']}.\n"
         )
-        written += [said, markdown(head, rows), ""]
+        written += [heading, markdown(head, rows), ""]
     return "\n".join(written).rstrip()
 
 
-def _tell(found: Interval | Difference) -> str | None:
-    if found.value is None:
+def _format(task: Interval | Difference) -> str | None:
+    if task.value is None:
         return None
-    return Mean(found.value, found.low, found.high, 1).tell()
+    return Mean(task.value, task.low, task.high, 1).format()

@@ -76,7 +76,7 @@ class Answers:
 
     kind: str
     user: npt.NDArray[Any]
-    moment: Ints
+    as_of: Ints
     """`as_of`, or the place of the list's last known event."""
     y: Doubles
     answer: Doubles
@@ -93,9 +93,9 @@ def parts() -> dict[str, Part]:
 
 def _run_joint(data: str, seed: int, more: tuple[str, ...]) -> Run:
     """The example as it is, and once for each of its questions."""
-    prepare(data, place := OUT / "work" / f"joint-{data}-{seed}")
-    raw = _changed(read_toml(place / "propense.toml"), more)
-    joint = _train(place, raw, "joint", seed)
+    prepare(data, world := OUT / "work" / f"joint-{data}-{seed}")
+    raw = _changed(read_toml(world / "propense.toml"), more)
+    joint = _train(world, raw, "joint", seed)
     # A question alone would move the cuts, which follow the longest horizon.
     raw["split"] = {**raw.get("split", {}), **_cuts(joint.plan)}
     variants = {"joint": joint}
@@ -103,31 +103,31 @@ def _run_joint(data: str, seed: int, more: tuple[str, ...]) -> Run:
         single = copy.deepcopy(raw)
         single["goals"] = {goal: one for goal, one in raw["goals"].items() if goal == name}
         if name == LISTS:
-            variants[f"{name} alone"] = _train(place, single, name, seed)
+            variants[f"{name} alone"] = _train(world, single, name, seed)
         else:
             del single["recommend"]
             with patch("propense.training.shaping.plan_heads", return_value=()):
-                variants[f"{name} alone"] = _train(place, single, name, seed)
-    shutil.rmtree(place)
-    return _judge(variants, [("joint", f"{name} alone") for name in joint.answers], seed)
+                variants[f"{name} alone"] = _train(world, single, name, seed)
+    shutil.rmtree(world)
+    return _compare_variants(variants, [("joint", f"{name} alone") for name in joint.answers], seed)
 
 
 def _run_domains(seed: int, more: tuple[str, ...]) -> Run:
     """All sources, and some of them alone, for the same labels."""
-    place = OUT / "work" / f"domains-{seed}"
-    if not (place / "propense.toml").exists():
-        generate_education(place, CUSTOMERS)
-    raw = _changed(read_toml(place / "propense.toml"), more)
+    world = OUT / "work" / f"domains-{seed}"
+    if not (world / "propense.toml").exists():
+        generate_education(world, CUSTOMERS)
+    raw = _changed(read_toml(world / "propense.toml"), more)
     raw["goals"] = QUESTIONS
-    run_pipeline(parse_settings({**raw, "run": "runs/labels"}, folder=place), until="split")
-    parts_folder = place / "runs" / "labels" / "parts"
-    labels = place / "labels.parquet"
+    run_pipeline(parse_settings({**raw, "run": "runs/labels"}, folder=world), until="split")
+    parts_folder = world / "runs" / "labels" / "parts"
+    labels = world / "labels.parquet"
     if not labels.exists():
         # Moments in parts/ are UTC without saying so; a label file's would be local ones.
         table = pq.read_table(parts_folder / "labels.parquet")
-        moments = table["as_of"].cast(pa.timestamp("us", "UTC"))
+        as_of_column = table["as_of"].cast(pa.timestamp("us", "UTC"))
         pq.write_table(
-            table.set_column(table.column_names.index("as_of"), "as_of", moments), labels
+            table.set_column(table.column_names.index("as_of"), "as_of", as_of_column), labels
         )
     plan = msgspec.json.decode((parts_folder / "split.json").read_bytes(), type=SplitPlan)
     raw["split"] = {**raw.get("split", {}), **_cuts(plan)}
@@ -140,11 +140,13 @@ def _run_domains(seed: int, more: tuple[str, ...]) -> Run:
     variants = {}
     for name, sources in DOMAINS.items():
         seen = {**raw, "sources": {source: raw["sources"][source] for source in sources}}
-        variants[name] = _train(place, seen, name.replace(" ", "-"), seed)
-    shutil.rmtree(place)
-    whole, courses, *_ = DOMAINS
-    pairs = [(whole, name) for name in DOMAINS if name != whole]
-    return _judge(variants, [*pairs, (courses, "app"), (courses, "web")], seed)
+        variants[name] = _train(world, seen, name.replace(" ", "-"), seed)
+    shutil.rmtree(world)
+    whole, course_domains, *_ = DOMAINS
+    comparisons = [(whole, name) for name in DOMAINS if name != whole]
+    return _compare_variants(
+        variants, [*comparisons, (course_domains, "app"), (course_domains, "web")], seed
+    )
 
 
 def _changed(raw: Raw, changes: Sequence[str]) -> Raw:
@@ -162,20 +164,20 @@ class Variant:
     seconds: float
 
 
-def _train(place: Path, raw: Raw, name: str, seed: int) -> Variant:
+def _train(world: Path, raw: Raw, name: str, seed: int) -> Variant:
     """Train and ask it; its folder stays until the part is done."""
     train = {key: value for key, value in raw.get("train", {}).items() if key != "max_minutes"}
-    laid = {
+    raw_settings = {
         **raw, "run": f"runs/{name}", "train": {**train, "seed": seed},
         "model": {**raw.get("model", {}), "ensemble": NETWORKS},
         "rivals": {"goals": [], "items": []},
     }  # fmt: skip
-    settings = parse_settings(laid, folder=place)
+    settings = parse_settings(raw_settings, folder=world)
     run_pipeline(settings, until="train")
     (fold,) = model_sets(settings)
     answers = {}
-    for goal, contest in score_goals([fold], None, 0).items():
-        test = contest.test
+    for goal, scored in score_goals([fold], None, 0).items():
+        test = scored.test
         assert test.as_of is not None
         users = fold.dataset.histories.user_ids[test.user].astype(str)
         answers[goal] = Answers(test.goal.kind, users, test.as_of, test.y, test.scores[NETWORK])
@@ -192,18 +194,20 @@ def _train(place: Path, raw: Raw, name: str, seed: int) -> Variant:
 
 def _cuts(plan: SplitPlan) -> dict[str, str]:
     """The cuts of a plan, as settings."""
-    found = {"validation_from": plan.validation_from, "test_from": plan.test_from}
+    differences = {"validation_from": plan.validation_from, "test_from": plan.test_from}
     return {
         name: datetime.fromtimestamp(second, UTC).isoformat()
-        for name, second in found.items()
+        for name, second in differences.items()
         if second is not None
     }
 
 
-def _judge(variants: dict[str, Variant], pairs: list[tuple[str, str]], seed: int) -> Run:
+def _compare_variants(
+    variants: dict[str, Variant], comparisons: list[tuple[str, str]], seed: int
+) -> Run:
     """Every pair's questions that both answer, on the rows that both have."""
     compared = []
-    for one, other in pairs:
+    for one, other in comparisons:
         a, b = variants[one].answers, variants[other].answers
         for question in [name for name in a if name in b]:
             compared.append({
@@ -218,10 +222,10 @@ def _judge(variants: dict[str, Variant], pairs: list[tuple[str, str]], seed: int
 
 
 def _compare(a: Answers, b: Answers, seed: int) -> dict[str, Any]:
-    place = {key: at for at, key in enumerate(zip(b.user.tolist(), b.moment.tolist(), strict=True))}
-    keys = list(zip(a.user.tolist(), a.moment.tolist(), strict=True))
-    mine = np.array([at for at, key in enumerate(keys) if key in place], np.int64)
-    theirs = np.array([place[keys[at]] for at in mine], np.int64)
+    world = {key: at for at, key in enumerate(zip(b.user.tolist(), b.as_of.tolist(), strict=True))}
+    keys = list(zip(a.user.tolist(), a.as_of.tolist(), strict=True))
+    mine = np.array([at for at, key in enumerate(keys) if key in world], np.int64)
+    theirs = np.array([world[keys[at]] for at in mine], np.int64)
     if not np.array_equal(a.y[mine], b.y[theirs]):
         raise RuntimeError("two variants have other labels for the same rows")
     y = a.y[mine]
@@ -234,18 +238,19 @@ def _compare(a: Answers, b: Answers, seed: int) -> dict[str, Any]:
         return mean_of_rows(METRICS["items"], p[:, None], rows)
 
     user, rng = a.user[mine], np.random.default_rng([seed, 7])
-    pair = a.answer[mine], b.answer[theirs]
-    found = paired_difference(statistic, *pair, user, resamples=RESAMPLES, rng=rng)
+    row = a.answer[mine], b.answer[theirs]
+    differences = paired_difference(statistic, *row, user, resamples=RESAMPLES, rng=rng)
     rows = cluster(user)
-    said = [statistic(p, rows) for p in pair]
+    statistics = [statistic(p, rows) for p in row]
     return {
         "n_rows": len(y), "n_only_one": len(a.y) + len(b.y) - 2 * len(y),
         "metrics": {
             metric: {
                 "values": [
-                    float(measure(one, rows.n_users)[one.names.index(metric)]) for one in said
+                    float(measure(one, rows.n_users)[one.names.index(metric)]) for one in statistics
                 ],
-                "value": found[metric].value, "low": found[metric].low, "high": found[metric].high,
+                "value": differences[metric].value, "low": differences[metric].low,
+                "high": differences[metric].high,
             }
             for metric in METRICS[a.kind]
         },
@@ -256,13 +261,13 @@ def page(name: str, runs: Sequence[Run]) -> str:
     """A row a question and pair."""
     (one,) = runs
     rows: list[list[Any]] = []
-    for pair in one["compared"]:
-        for metric, found in pair["metrics"].items():
-            mine, theirs = found["values"]
+    for row in one["compared"]:
+        for metric, entry in row["metrics"].items():
+            mine, theirs = entry["values"]
             rows.append([
-                pair["question"], metric, pair["variant"], round(mine, 4), pair["other"],
-                round(theirs, 4), Mean(found["value"], found["low"], found["high"], 1).tell(),
-                pair["n_rows"],
+                row["question"], metric, row["variant"], round(mine, 4), row["other"],
+                round(theirs, 4), Mean(entry["value"], entry["low"], entry["high"], 1).format(),
+                row["n_rows"],
             ])  # fmt: skip
     head = ["question", "metric", "variant", "has", "other", "has", "difference", "rows"]
     took = ", ".join(f"{name} {took:.0f}" for name, took in one["training_seconds"].items())

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.result_tables import machine, markdown, tell_machine, write_json
+from benchmarks.harness.result_tables import format_machine, machine, markdown, write_json
 from benchmarks.proof import BIN, ROOT, Measured, measure
 from propense.worlds.scaling import generate_events
 
@@ -46,31 +46,31 @@ def main() -> None:
 
 def measure_size(size: int) -> dict[str, Any]:
     """One size's seconds by stage and largest memory. Raises RuntimeError if a stage fails."""
-    place = OUT / "work" / f"growth-{size}"
-    shutil.rmtree(place, ignore_errors=True)
-    generate_events(place, size)
-    tables = _propense(place, "encode")
+    world = OUT / "work" / f"growth-{size}"
+    shutil.rmtree(world, ignore_errors=True)
+    generate_events(world, size)
+    tables = _propense(world, "encode")
     stages = {
-        name: json.loads((place / "runs" / "main" / folder / "done.json").read_bytes())["seconds"]
+        name: json.loads((world / "runs" / "main" / folder / "done.json").read_bytes())["seconds"]
         for name, folder in FOLDERS.items()
     }
-    trained = _propense(place, "train", *ONE_PASS)
-    learned = json.loads(
-        (place / "runs" / "main" / "training" / "customer_model.json").read_bytes()
+    trained = _propense(world, "train", *ONE_PASS)
+    customer_model = json.loads(
+        (world / "runs" / "main" / "training" / "customer_model.json").read_bytes()
     )
-    (one,) = learned["trainings"]
+    (one,) = customer_model["trainings"]
     stages[TRAIN] = one["curves"][0]["seconds"]
-    shutil.rmtree(place)
+    shutil.rmtree(world)
     return {
-        "events": size, "seconds": stages, "rows_learned_from": learned["n_rows"],
+        "events": size, "seconds": stages, "rows_learned_from": customer_model["n_rows"],
         "tables_mb": tables.peak_mb, "train_mb": trained.peak_mb,
     }  # fmt: skip
 
 
-def _propense(place: Path, *words: str) -> Measured:
-    done = measure(BIN / "propense", *words, "--quiet", cwd=place)
+def _propense(world: Path, *words: str) -> Measured:
+    done = measure(BIN / "propense", *words, "--quiet", cwd=world)
     if done.code:
-        raise RuntimeError(f"propense {words[0]} in {place} ended with {done.code}: {done.tail}")
+        raise RuntimeError(f"propense {words[0]} in {world} ended with {done.code}: {done.tail}")
     return done
 
 
@@ -89,18 +89,18 @@ def page(rows: Sequence[dict[str, Any]], of: dict[str, Any]) -> str:
         ]
         for row in rows
     ]
-    said = ""
+    growth = ""
     if len(rows) > 1:
         last, before = rows[-1], rows[-2]
         times = last["events"] / before["events"]
         grown = sum(last["seconds"][name] for name in TABLES) / sum(
             before["seconds"][name] for name in TABLES
         )
-        said = (
+        growth = (
             f"\n\nFrom {before['events']:,} to {last['events']:,} events, {times:.0f} times as "
             f"many, cleaning, splitting and encoding take {grown:.1f} times as long."
         )
-    return f"# Growth\n\n{tell_machine(of)}.\n\n{markdown(head, cells)}{said}\n"
+    return f"# Growth\n\n{format_machine(of)}.\n\n{markdown(head, cells)}{growth}\n"
 
 
 def picture(rows: Sequence[dict[str, Any]]) -> str:
@@ -114,32 +114,36 @@ def picture(rows: Sequence[dict[str, Any]]) -> str:
         y = (math.log10(max(value, 0.01)) - low_y) / max(high_y - low_y, 1e-9)
         return LEFT + x * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - y * (HEIGHT - TOP - BOTTOM)
 
-    marks = []
+    elements = []
     for power in range(low_y, high_y + 1):
         _, y = at(rows[0]["events"], 10.0**power)
-        marks.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ccc"/>')
-        marks.append(
+        elements.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ccc"/>')
+        elements.append(
             f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{10.0**power:g}</text>'
         )
     for row in rows:
         x, _ = at(row["events"], 10.0**low_y)
-        marks.append(
+        elements.append(
             f'<text x="{x:.1f}" y="{HEIGHT - 24}" text-anchor="middle">{row["events"]:,}</text>'
         )
-    for place, (name, colour) in enumerate(COLOURS.items()):
+    for world, (name, colour) in enumerate(COLOURS.items()):
         points = [at(row["events"], row["seconds"][name]) for row in rows]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        marks.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        marks += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
-        y = TOP + 14 + 18 * place
-        marks.append(f'<text x="{WIDTH - RIGHT + 12}" y="{y}" fill="{colour}">{name}</text>')
+        elements.append(
+            f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        )
+        elements += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points
+        ]
+        y = TOP + 14 + 18 * world
+        elements.append(f'<text x="{WIDTH - RIGHT + 12}" y="{y}" fill="{colour}">{name}</text>')
     middle = LEFT + (WIDTH - LEFT - RIGHT) / 2
-    marks.append(f'<text x="{middle:.0f}" y="{HEIGHT - 6}" text-anchor="middle">events</text>')
-    marks.append(f'<text x="6" y="{TOP - 2}">seconds</text>')
+    elements.append(f'<text x="{middle:.0f}" y="{HEIGHT - 6}" text-anchor="middle">events</text>')
+    elements.append(f'<text x="6" y="{TOP - 2}">seconds</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
         f'font-family="sans-serif" font-size="12" role="img" aria-label="Seconds against events">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>{"".join(marks)}</svg>\n'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>{"".join(elements)}</svg>\n'
     )
 
 

@@ -65,9 +65,9 @@ def measure(n_items: int, width: int, mix: str) -> None:
     began = time.perf_counter()
     index = ItemIndex.build(vectors, np.ones(n_items, bool))
     built = time.perf_counter() - began
-    found, _ = index.search(wanted, N)
+    ids, _ = index.search(wanted, N)
     recall = []
-    for row, listed in zip(wanted, found, strict=True):
+    for row, listed in zip(wanted, ids, strict=True):
         best = best_indices(vectors @ row, N)
         recall.append(len(np.intersect1d(best, listed)) / len(best))
     print(

@@ -35,7 +35,7 @@ from benchmarks.harness.load_service import (
     resident_mb,
 )
 from benchmarks.harness.loading import Script, closed_loop, converse, open_loop, question
-from benchmarks.harness.result_tables import machine, markdown, tell_machine, write_json
+from benchmarks.harness.result_tables import format_machine, machine, markdown, write_json
 from benchmarks.harness.wrk import has_wrk, run_wrk
 from benchmarks.proof import BIN, ROOT, measure
 from benchmarks.speed.serving_sides import (
@@ -69,7 +69,7 @@ class Line:
     name: str
     value: float
     unit: str
-    mark: float | None = None
+    target: float | None = None
     """At most this, of milliseconds, seconds and MB; at least this, of rates."""
     peer: float | None = None
     detail: str = ""
@@ -81,9 +81,9 @@ class Line:
     @property
     def met(self) -> bool | None:
         """Whether the mark is reached; None where there is none."""
-        if self.mark is None:
+        if self.target is None:
             return None
-        return self.value >= self.mark if self.is_rate else self.value <= self.mark
+        return self.value >= self.target if self.is_rate else self.value <= self.target
 
     @property
     def ratio(self) -> float | None:
@@ -99,9 +99,9 @@ def main() -> None:
     folder = chosen.folder or make_run()
     of = {**machine(), "cores of the service": 1, "cores of the load": 1}
     pin(CLIENT)
-    with tempfile.TemporaryDirectory(dir=chosen.place) as place:
-        lines = measure_all(folder, Path(place), chosen)
-    write_json(OUT / "serving.json", {"machine": of, "lines": [told(line) for line in lines]})
+    with tempfile.TemporaryDirectory(dir=chosen.work) as work:
+        lines = measure_all(folder, Path(work), chosen)
+    write_json(OUT / "serving.json", {"machine": of, "lines": [as_json(line) for line in lines]})
     (OUT / "serving.md").write_text(page(lines, of), encoding="utf-8")
     print((OUT / "serving.md").read_text())
 
@@ -112,7 +112,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--folder", type=Path, help="with propense.toml, runs/ and shelf/")
-    parser.add_argument("--place", help="where live data is kept meanwhile")
+    parser.add_argument("--work", help="folder for live data during the run")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--customers", type=int, default=20_000)
     parser.add_argument("--many", type=int, default=100_000, help="customers to fill memory with")
@@ -122,19 +122,19 @@ def arguments() -> argparse.Namespace:
 
 def make_run() -> Path:
     """An education platform with a network of size base, trained shortly; kept."""
-    place = OUT / "work" / "serving"
-    if not (place / "shelf" / "current.json").exists():
-        shutil.rmtree(place, ignore_errors=True)
-        words = ["--users", str(USERS), "--folder", str(place), "--no-open", "--quiet"]
+    work = OUT / "work" / "serving"
+    if not (work / "shelf" / "current.json").exists():
+        shutil.rmtree(work, ignore_errors=True)
+        words = ["--users", str(USERS), "--folder", str(work), "--no-open", "--quiet"]
         made = measure(BIN / "propense", "demo", *words)
         if made.code:
             raise RuntimeError(f"propense demo ended with {made.code}: {made.tail}")
-        shutil.rmtree(place / "shelf")
+        shutil.rmtree(work / "shelf")
         size = ["--set", "model.size=base", "--set", "train.max_minutes=2"]
-        made = measure(BIN / "propense", "run", "--quiet", *size, cwd=place)
+        made = measure(BIN / "propense", "run", "--quiet", *size, cwd=work)
         if made.code:
             raise RuntimeError(f"propense run ended with {made.code}: {made.tail}")
-    return place
+    return work
 
 
 def pin(core: int) -> None:
@@ -143,31 +143,31 @@ def pin(core: int) -> None:
         os.sched_setaffinity(0, {core})
 
 
-def measure_all(folder: Path, place: Path, chosen: argparse.Namespace) -> list[Line]:
+def measure_all(folder: Path, work: Path, chosen: argparse.Namespace) -> list[Line]:
     """Every line; the peer's numbers beside them."""
-    own = copy_of(folder, place / "own", SCENARIO)
+    own = copy_of(folder, work / "own", SCENARIO)
     parts = folder / "runs" / "main" / "parts"
     key = new_key(own)
-    known = list(customers_of_shards(parts, chosen.customers, EVENTS))
+    first_customers = list(customers_of_shards(parts, chosen.customers, EVENTS))
     items = items_of(own)
     lines = []
     with serving(own, *OPEN_LIMITS, *PATIENT, key=key, core=core_of_service()) as service:
         lines.append(Line("memory after the start", resident_mb(service), "MB", 250))
         began = time.perf_counter()
-        ids = import_customers(service, iter(known))
-        n_events = sum(len(events) for _, events in known)
+        ids = import_customers(service, iter(first_customers))
+        n_events = sum(len(events) for _, events in first_customers)
         rate = n_events / (time.perf_counter() - began)
         lines.append(Line("import, lines", rate, "events/s"))
     lines.append(Line("start to first answer", start_seconds(own, key, ids[0]), "s", 2))
     with serving(own, *OPEN_LIMITS, *PATIENT, key=key, core=core_of_service()) as service:
         side = own_side(service)
         answers = {user: listed(side, user) for user in ids[:20]}
-        lines += traffic(side, ids, items, chosen.seconds, with_marks=True)
+        lines += traffic(side, ids, items, chosen.seconds, with_targets=True)
         lines.append(Line("memory after this traffic", resident_mb(service), "MB", 250))
         lines.append(fill_memory(service, parts, ids, chosen))
     if chosen.no_peer:
         return lines
-    with peer_serving(folder, place, known) as (side, seconds, memory):
+    with peer_serving(folder, work, first_customers) as (side, seconds, memory):
         same = sum(listed(side, user) == answer for user, answer in answers.items())
         theirs = {line.name: line for line in traffic(side, ids, items, chosen.seconds)}
         theirs["start to first answer"] = Line("", seconds, "s")
@@ -180,13 +180,13 @@ def measure_all(folder: Path, place: Path, chosen: argparse.Namespace) -> list[L
 
 
 def traffic(
-    side: Side, ids: Sequence[str], items: Sequence[str], seconds: float, with_marks: bool = False
+    side: Side, ids: Sequence[str], items: Sequence[str], seconds: float, with_targets: bool = False
 ) -> list[Line]:
     """Questions and events, at one connection and at many."""
     rng = np.random.default_rng(0)
-    marks: dict[str, float] = {}
-    if with_marks:
-        marks = {"p50": 0.5, "p99": 2.0, "cold": 3_000, "warm": 9_000, "events": 20_000}
+    targets: dict[str, float] = {}
+    if with_targets:
+        targets = {"p50": 0.5, "p99": 2.0, "cold": 3_000, "warm": 9_000, "events": 20_000}
     warm = list(ids[:WARM])
     lines = []
     rates = {}
@@ -200,12 +200,12 @@ def traffic(
         for name in ("p50", "p99"):
             lines.append(
                 Line(f"recommend {kind}, 1 connection, {name}", alone.ms(float(name[1:])), "ms",
-                     marks.get(name), detail=alone.tell() if name == "p50" else "")
+                     targets.get(name), detail=alone.format() if name == "p50" else "")
             )  # fmt: skip
         rates[kind], detail = most(side, list(groups[1]), seconds)
         lines.append(
             Line(f"recommend {kind}, {CONNECTIONS} connections", rates[kind], "answers/s",
-                 marks.get(kind), detail=detail)
+                 targets.get(kind), detail=detail)
         )  # fmt: skip
         rate = OPEN_SHARE * rates[kind]
         load = open_loop(side.url, asks[2], rate, seconds, rng)
@@ -213,25 +213,28 @@ def traffic(
             lines.append(
                 Line(f"recommend {kind}, open loop at {OPEN_SHARE:.0%}, p{percentile:g}",
                      load.ms(percentile), "ms",
-                     detail=f"{load.tell()}; the generator's own lag p99 {load.lag * 1e3:.2f} ms"
+                     detail=f"{load.format()}; the generator's own lag p99 {load.lag * 1e3:.2f} ms"
                      if percentile == 50 else "")
             )  # fmt: skip
     if side.predict is not None:
         asks = cycle([question(side.predict, side.key, {"user_id": user}) for user in ids])
         load = closed_loop(side.url, asks, 1, seconds)
-        lines.append(Line("predict, 1 connection, p50", load.ms(50), "ms", detail=load.tell()))
+        lines.append(Line("predict, 1 connection, p50", load.ms(50), "ms", detail=load.format()))
         load = closed_loop(side.url, asks, CONNECTIONS, seconds)
         lines.append(
             Line(
-                f"predict, {CONNECTIONS} connections", load.rate(), "answers/s", detail=load.tell()
+                f"predict, {CONNECTIONS} connections",
+                load.rate(),
+                "answers/s",
+                detail=load.format(),
             )
         )
-    lines += events(side, ids, items, seconds, marks.get("events"))
+    lines += events(side, ids, items, seconds, targets.get("events"))
     return lines
 
 
 def events(
-    side: Side, ids: Sequence[str], items: Sequence[str], seconds: float, mark: float | None
+    side: Side, ids: Sequence[str], items: Sequence[str], seconds: float, target: float | None
 ) -> list[Line]:
     """Events in batches, one by one, and each followed by a question about its customer."""
     names = count()
@@ -251,7 +254,7 @@ def events(
         while True:
             yield question(side.event, side.key, message())
 
-    def pairs(first: int, times: list[float]) -> Script:
+    def turnarounds(first: int, times: list[float]) -> Script:
         number = first
         while True:
             user = ids[number % len(ids)]
@@ -263,14 +266,14 @@ def events(
             number += CONNECTIONS
 
     load = closed_loop(side.url, batches(), 4, seconds)
-    lines = [Line(f"events in batches of {BATCH}", load.rate() * BATCH, "events/s", mark,
-                  detail=load.tell())]  # fmt: skip
+    lines = [Line(f"events in batches of {BATCH}", load.rate() * BATCH, "events/s", target,
+                  detail=load.format())]  # fmt: skip
     load = closed_loop(side.url, singles(), CONNECTIONS, seconds)
     lines.append(Line(f"events one by one, {CONNECTIONS} connections", load.rate(), "events/s",
-                      detail=load.tell()))  # fmt: skip
+                      detail=load.format()))  # fmt: skip
     for lanes in (1, CONNECTIONS):
         times: list[float] = []
-        load = converse(side.url, [pairs(first, times) for first in range(lanes)], seconds)
+        load = converse(side.url, [turnarounds(first, times) for first in range(lanes)], seconds)
         lines.append(
             Line(f"event then recommend, {lanes} side by side", len(times) / load.seconds,
                  "pairs/s", detail=f"a pair p50 {np.percentile(times, 50) * 1e3:.2f}, p99 "
@@ -288,7 +291,7 @@ def most(side: Side, users: Sequence[str], seconds: float) -> tuple[float, str]:
         return done.rate, f"wrk: {times} ms; refused {done.refused}, lost {done.lost}"
     asks = cycle([question(side.recommend, side.key, message) for message in messages])
     load = closed_loop(side.url, asks, CONNECTIONS, seconds)
-    return load.rate(), f"no wrk here, so loading.py: {load.tell()}"
+    return load.rate(), f"no wrk here, so loading.py: {load.format()}"
 
 
 def fill_memory(
@@ -296,19 +299,21 @@ def fill_memory(
 ) -> Line:
     """Memory once many more customers have come in and each was asked about."""
     more = chosen.many - len(ids)
-    found: list[str] = []
+    imported: list[str] = []
     if more > 0:
         others = customers_of_shards(parts, chosen.many, FEW_EVENTS)
-        known = set(ids)
-        found = import_customers(service, (one for one in others if one[0] not in known))
+        first_customers = set(ids)
+        imported = import_customers(
+            service, (one for one in others if one[0] not in first_customers)
+        )
     side = own_side(service)
     # One after the other, so that none is turned away.
-    load = closed_loop(side.url, (ask_for(side, user) for user in found), 1, 600)
-    name = f"memory after {len(ids) + len(found):,} customers"
-    return Line(name, resident_mb(service), "MB", 250, detail=load.tell())
+    load = closed_loop(side.url, (ask_for(side, user) for user in imported), 1, 600)
+    name = f"memory after {len(ids) + len(imported):,} customers"
+    return Line(name, resident_mb(service), "MB", 250, detail=load.format())
 
 
-def told(line: Line) -> dict[str, Any]:
+def as_json(line: Line) -> dict[str, Any]:
     """For JSON."""
     return {**asdict(line), "met": line.met, "ratio": line.ratio}
 
@@ -317,7 +322,7 @@ def page(lines: Sequence[Line], of: dict[str, Any]) -> str:
     """The table, then what else was seen of each line."""
     rows = [
         [
-            line.name, _number(line.value), line.unit, _mark(line), _number(line.peer),
+            line.name, _number(line.value), line.unit, _target(line), _number(line.peer),
             "" if line.ratio is None else f"{line.ratio:.1f}",
         ]
         for line in lines
@@ -325,7 +330,7 @@ def page(lines: Sequence[Line], of: dict[str, Any]) -> str:
     head = ["", "propense", "unit", "mark", "plain service", "times better"]
     seen = [f"- {line.name}: {line.detail}" for line in lines if line.detail]
     return "\n".join(
-        ["# The live service", "", tell_machine(of), "", markdown(head, rows), "", *seen, ""]
+        ["# The live service", "", format_machine(of), "", markdown(head, rows), "", *seen, ""]
     )
 
 
@@ -335,11 +340,11 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _mark(line: Line) -> str:
-    if line.mark is None:
+def _target(line: Line) -> str:
+    if line.target is None:
         return ""
     sign = ">=" if line.is_rate else "<="
-    return f"{sign} {line.mark:,g}: {'met' if line.met else 'missed'}"
+    return f"{sign} {line.target:,g}: {'met' if line.met else 'missed'}"
 
 
 if __name__ == "__main__":

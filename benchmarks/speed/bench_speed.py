@@ -27,10 +27,10 @@ from typing import Any
 
 from benchmarks.harness.example_runs import DATA, ExampleRun, prepare
 from benchmarks.harness.result_tables import (
+    format_machine,
     machine,
     markdown,
     seconds_to_reach,
-    tell_machine,
     write_json,
 )
 from benchmarks.peers import environments
@@ -83,12 +83,12 @@ EARLIER = "The peer's numbers are of an earlier run on this machine.\n"
 def main() -> None:
     """Run every peer, then propense; add the result to the table."""
     chosen = arguments()
-    prepare(chosen.data, place := OUT / "speed" / chosen.data)
+    prepare(chosen.data, folder := OUT / "speed" / chosen.data)
     find = read_peer if chosen.peer_kept else run_peer
     peers = [find(chosen, name) for name in chosen.peers]
-    ours = run_propense(chosen, place)
+    ours = run_propense(chosen, folder)
     for peer in peers:
-        peer["against"] = compare(peer, ours, chosen, place)
+        peer["against"] = compare(peer, ours, chosen, folder)
     record = {
         "machine": {**machine(), **versions(chosen.peers)},
         "data": chosen.data, "threads": chosen.threads, "seed": chosen.seed,
@@ -98,8 +98,8 @@ def main() -> None:
     }  # fmt: skip
     name = "speed-trial" if chosen.peer_users else "speed"
     file = OUT / f"{name}.json"
-    kept = json.loads(file.read_bytes()) if file.exists() else []
-    records = [*(old for old in kept if old["data"] != chosen.data), record]
+    stream = json.loads(file.read_bytes()) if file.exists() else []
+    records = [*(old for old in stream if old["data"] != chosen.data), record]
     write_json(file, records)
     (OUT / f"{name}.md").write_text("# Speed\n\n" + "\n".join(map(page, records)))
     print(page(record))
@@ -124,8 +124,8 @@ def arguments() -> argparse.Namespace:
 
 def versions(peers: list[str]) -> dict[str, str]:
     """The version of each peer's library."""
-    found = {PEERS[name].environment: PEERS[name].package for name in peers}
-    return {name: environments.version(name, package) for name, package in found.items()}
+    packages = {PEERS[name].environment: PEERS[name].package for name in peers}
+    return {name: environments.version(name, package) for name, package in packages.items()}
 
 
 def run_peer(chosen: argparse.Namespace, name: str) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def run_peer(chosen: argparse.Namespace, name: str) -> dict[str, Any]:
     file = curve_file(chosen, name)
     log = file.with_suffix(".log")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as errors, file.open("w") as kept, subprocess.Popen(
+    with log.open("w") as errors, file.open("w") as stream, subprocess.Popen(
         [*command, *map(str, words)], stdout=subprocess.PIPE, stderr=errors, text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(chosen.threads)},
     ) as child:  # fmt: skip
@@ -149,18 +149,18 @@ def run_peer(chosen: argparse.Namespace, name: str) -> dict[str, Any]:
         for text in child.stdout:
             print(f"{name}: {text}", end="", flush=True)
             if text.startswith("{"):
-                kept.write(text)
-                kept.flush()
+                stream.write(text)
+                stream.flush()
     if child.returncode:
-        told = "\n".join(log.read_text().splitlines()[-15:])
-        raise RuntimeError(f"{peer.name} ended with {child.returncode}:\n{told}")
+        result = "\n".join(log.read_text().splitlines()[-15:])
+        raise RuntimeError(f"{peer.name} ended with {child.returncode}:\n{result}")
     return read_peer(chosen, name)
 
 
 def curve_file(chosen: argparse.Namespace, name: str) -> Path:
     """Where the peer's passes are kept, a JSON line each."""
-    trial = "-trial" if chosen.peer_users else ""
-    return OUT / "peers" / f"{chosen.data}-{name}{trial}.jsonl"
+    suffix = "-trial" if chosen.peer_users else ""
+    return OUT / "peers" / f"{chosen.data}-{name}{suffix}.jsonl"
 
 
 def read_peer(chosen: argparse.Namespace, name: str) -> dict[str, Any]:
@@ -190,24 +190,24 @@ def summarise(peer: Peer, settings: dict[str, Any], curve: list[dict[str, Any]])
     }  # fmt: skip
 
 
-def run_propense(chosen: argparse.Namespace, place: Path) -> dict[str, Any]:
+def run_propense(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """propense with its defaults, trained from the raw files and judged."""
-    return _train_and_judge(chosen, place, "whole", ())
+    return _train_and_judge(chosen, folder, "whole", ())
 
 
 def _train_and_judge(
-    chosen: argparse.Namespace, place: Path, name: str, more: tuple[str, ...]
+    chosen: argparse.Namespace, folder: Path, name: str, more: tuple[str, ...]
 ) -> dict[str, Any]:
     changes = (
         f"train.seed={chosen.seed}", f"train.threads={chosen.threads}", *chosen.set, *more,
         ONE_NETWORK, 'rivals.items=["popularity"]',
     )  # fmt: skip
     # What an earlier run made must not be left out of the time, nor begun from.
-    shutil.rmtree(place / "runs" / name, ignore_errors=True)
-    run = ExampleRun(place, changes, f"runs/{name}")
+    shutil.rmtree(folder / "runs" / name, ignore_errors=True)
+    run = ExampleRun(folder, changes, f"runs/{name}")
     trained = run.propense("train", "--force")
     run.propense("evaluate")
-    (training,) = run.learned["trainings"]
+    (training,) = run.customer_model["trainings"]
     ranking = run.report["ranking"]
     (network,) = (entry for entry in ranking["models"] if entry["model"] == "network")
     seconds = [record["seconds"] for record in training["curves"]]
@@ -222,7 +222,7 @@ def _train_and_judge(
 
 
 def compare(
-    peer: dict[str, Any], ours: dict[str, Any], chosen: argparse.Namespace, place: Path
+    peer: dict[str, Any], ours: dict[str, Any], chosen: argparse.Namespace, folder: Path
 ) -> dict[str, Any]:
     """Where propense passes the peer's best; a second training stopped there confirms it on test.
 
@@ -230,17 +230,17 @@ def compare(
     against all of `propense train`: reading, cleaning, encoding, training, counting.
     """
     recipe = peer["seconds_per_epoch"] * peer["recipe_epochs"]
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "recipe_seconds": None if peer["finished"] else recipe,
         "recipe_ratio": None if peer["finished"] else recipe / ours["wall_seconds"],
     }
     reached = seconds_to_reach(ours["seconds"], ours["validation_ndcg"], peer["validation_ndcg"])
     if reached is None:
-        return {**told, "reached": False}
+        return {**result, "reached": False}
     epochs, seconds = reached
-    stopped = _train_and_judge(chosen, place, "stopped", (f"train.max_epochs={epochs}",))
+    stopped = _train_and_judge(chosen, folder, "stopped", (f"train.max_epochs={epochs}",))
     return {
-        **told, "reached": True, "epochs": epochs, "seconds": seconds,
+        **result, "reached": True, "epochs": epochs, "seconds": seconds,
         "wall_seconds": stopped["wall_seconds"], "test_ndcg": stopped["test_ndcg"],
         "ratio": peer["seconds_to_best"] / seconds,
         "ratio_wall": peer["seconds_to_best"] / stopped["wall_seconds"],
@@ -255,7 +255,7 @@ def page(record: dict[str, Any]) -> str:
     rows = [_side(side) for side in sides]
     head = ["", "settings", "s a pass", "passes", "best", "test ndcg@10", "recall@10", "peak MB"]
     parts = [
-        f"## {record['data']}\n", tell_machine(record["machine"]) + f", {record['threads']} "
+        f"## {record['data']}\n", format_machine(record["machine"]) + f", {record['threads']} "
         f"threads, seed {record['seed']}, {record['made']} UTC\n",
         PROTOCOL + (EARLIER if record["peer_kept"] else ""),
         markdown(head, rows), "", *(_verdict(peer, ours) for peer in record["peers"]),
@@ -279,12 +279,12 @@ def _verdict(peer: dict[str, Any], ours: dict[str, Any]) -> str:
         if peer["finished"]
         else f"stopped after {passes(peer['epochs'])}, before its recipe ends"
     )
-    said = (
+    sentence = (
         f"- **{peer['name']}**, {state}: validation ndcg@10 {peer['validation_ndcg']:.4f}, "
         f"test {peer['test_ndcg']:.4f}, after {peer['seconds_to_best']:.0f} s of training. "
     )
     if against["reached"]:
-        said += (
+        sentence += (
             f"propense passes that validation ndcg@10 after {passes(against['epochs'])}, "
             f"{against['seconds']:.0f} s: **{against['ratio']:.1f} times** sooner "
             f"({against['ratio_wall']:.1f} times with all of its command, "
@@ -292,15 +292,15 @@ def _verdict(peer: dict[str, Any], ours: dict[str, Any]) -> str:
             f"{against['test_ndcg']:.4f}. "
         )
     else:
-        said += f"propense did not reach it in {passes(ours['epochs'])}. "
+        sentence += f"propense did not reach it in {passes(ours['epochs'])}. "
     if against["recipe_ratio"] is not None:
-        said += (
+        sentence += (
             "Extrapolated, not run: the peer's recipe makes at least "
             f"{passes(peer['recipe_epochs'])}, {against['recipe_seconds']:.0f} s, "
             f"{against['recipe_ratio']:.1f} times all of `propense train` "
             f"({ours['wall_seconds']:.0f} s)."
         )
-    return said.rstrip()
+    return sentence.rstrip()
 
 
 def passes(n: int) -> str:

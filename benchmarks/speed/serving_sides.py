@@ -120,19 +120,19 @@ def started(words: list[str], **environment: str) -> Iterator[subprocess.Popen[b
 
 @contextmanager
 def peer_serving(
-    folder: Path, place: Path, known: list[tuple[str, list[str]]]
+    folder: Path, root: Path, customers: list[tuple[str, list[str]]]
 ) -> Iterator[tuple[Side, float, Callable[[], float]]]:
     """The plain service with the same customers: how it is asked, how long it took to answer,
     and its resident memory."""
-    database, key, port = place / "plain.db", "plain-key", free_port()
+    database, key, port = root / "plain.db", "plain-key", free_port()
     with sqlite3.connect(database) as con:
         con.execute(
             "CREATE TABLE events (message_id TEXT PRIMARY KEY, user_id TEXT, event_time INTEGER,"
             " action TEXT, item_id TEXT, value INTEGER, count REAL, source TEXT)"
         )
-        con.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(known))
+        con.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", _rows(customers))
     con.close()
-    run = copy_of(folder, place / "plain", SCENARIO)
+    run = copy_of(folder, root / "plain", SCENARIO)
     (run / "runs").symlink_to((folder / "runs").resolve())
     words = [
         str(environments.interpreter("plain")), str(ROOT / "benchmarks/peers/plain_service.py"),
@@ -140,7 +140,7 @@ def peer_serving(
     ]  # fmt: skip
     # Of the peer's environment come FastAPI and what it needs, of propense's all else.
     path = os.pathsep.join([str(ROOT / "src"), *(p for p in sys.path if "site-packages" in p)])
-    message = {"user_id": known[0][0], "scenario": "home"}
+    message = {"user_id": customers[0][0], "scenario": "home"}
     began = time.perf_counter()
     with started(words, PYTHONPATH=path, OMP_NUM_THREADS="1") as process:
         side = Side(
@@ -169,15 +169,15 @@ def _resident(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _rows(known: list[tuple[str, list[str]]]) -> Iterator[tuple[Any, ...]]:
+def _rows(customers: list[tuple[str, list[str]]]) -> Iterator[tuple[Any, ...]]:
     number = 0
-    for user, lines in known:
+    for user, lines in customers:
         for line in lines:
             event = json.loads(line)
-            moment = np.datetime64(event["event_time"].removesuffix("+00:00"), "us").astype(int)
+            micros = np.datetime64(event["event_time"].removesuffix("+00:00"), "us").astype(int)
             value = event.get("value")
             yield (
-                str(number), user, int(moment), event["action"], event.get("item_id"),
+                str(number), user, int(micros), event["action"], event.get("item_id"),
                 None if value is None else round(value * 1e6), event.get("count"),
                 event.get("source"),
             )  # fmt: skip

@@ -102,7 +102,7 @@ def test_refusals_and_lost_connections_are_told_apart(url: str) -> None:
     words = ["/a", "/busy", "/end", "/a", "/busy", "/busy"]
     done = loading.closed_loop(url, iter([loading.request("GET", word) for word in words]), 1, 30)
     assert done.counts() == {loading.LOST: 1, 200: 2, 503: 3}
-    assert done.told_when == 3
+    assert done.n_retry_after == 3
     assert np.isnan(done.ms(50, 404))
 
 
@@ -123,15 +123,15 @@ def test_scripts_hear_the_answer_before_they_ask_again(url: str) -> None:
 
 
 def test_a_lost_answer_is_told_to_its_script(url: str) -> None:
-    told = []
+    answers = []
 
     def script() -> Iterator[tuple[int, bytes]]:
         for path in ("/a", "/end", "/b"):
             answer = yield 0, loading.request("GET", path)
-            told.append((answer.status, answer.body))
+            answers.append((answer.status, answer.body))
 
     loading.converse(url, [script()], 30)
-    assert told == [(200, b"/a "), (loading.LOST, b""), (200, b"/b ")]
+    assert answers == [(200, b"/a "), (loading.LOST, b""), (200, b"/b ")]
 
 
 @pytest.mark.skipif(not wrk.has_wrk(), reason="wrk is not installed")

@@ -24,9 +24,9 @@ RECTOOLS = speed.PEERS["rectools-softmax"]
 
 @pytest.mark.parametrize("module", [tables, next_item], ids=lambda module: module.__name__)
 def test_examples_of_the_contracts_hold(module: ModuleType) -> None:
-    found = doctest.testmod(module)
-    assert found.attempted > 3
-    assert found.failed == 0
+    outcome = doctest.testmod(module)
+    assert outcome.attempted > 3
+    assert outcome.failed == 0
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -37,7 +37,7 @@ def test_metric_is_that_of_the_report(seed: int) -> None:
     seen = [rng.choice(n_items, rng.integers(0, 9), replace=False) for _ in range(n_rows)]
     target = np.array([rng.choice(np.setdiff1d(np.arange(n_items), s)) for s in seen])
     offsets = np.concatenate([[0], np.cumsum([len(s) for s in seen])])
-    places = next_item.ranks(scores, target, offsets, np.concatenate(seen).astype(np.int64))
+    ranked = next_item.ranks(scores, target, offsets, np.concatenate(seen).astype(np.int64))
 
     lists = []
     for row in range(n_rows):
@@ -45,14 +45,14 @@ def test_metric_is_that_of_the_report(seed: int) -> None:
         lists.append(allowed[np.argsort(-scores[row, allowed])][:10] + 2)
     hits = find_hits(np.array(lists), np.arange(n_rows + 1), target + 2)
     wanted = (ndcg_at_k(hits, 10).mean(), recall_at_k(hits, 10).mean())
-    assert next_item.ndcg_and_recall(places) == pytest.approx(wanted)
+    assert next_item.ndcg_and_recall(ranked) == pytest.approx(wanted)
 
 
 def test_what_a_model_cannot_rank_is_a_miss() -> None:
     scores = np.array([[np.nan, 1.0], [-np.inf, 1.0]], np.float32)
-    places = next_item.ranks(scores, np.array([0, 0]), np.zeros(3, np.int64), np.zeros(0, np.int64))
-    assert np.isinf(places).all()
-    assert next_item.ndcg_and_recall(places) == (0, 0)
+    ranked = next_item.ranks(scores, np.array([0, 0]), np.zeros(3, np.int64), np.zeros(0, np.int64))
+    assert np.isinf(ranked).all()
+    assert next_item.ndcg_and_recall(ranked) == (0, 0)
 
 
 def test_equal_scores_gain_what_chance_would_give() -> None:
@@ -63,8 +63,8 @@ def test_equal_scores_gain_what_chance_would_give() -> None:
 
 def test_seen_target_is_still_ranked() -> None:
     scores = np.array([[3, 2, 1]], np.float32)
-    places = next_item.ranks(scores, np.array([1]), np.array([0, 2]), np.array([0, 1]))
-    assert places == [0]
+    ranked = next_item.ranks(scores, np.array([1]), np.array([0, 2]), np.array([0, 1]))
+    assert ranked == [0]
 
 
 def test_leave_one_out_holds_the_last_two_items_back() -> None:
@@ -87,8 +87,8 @@ def test_judge_is_the_same_in_batches() -> None:
     def score(users: Any) -> Any:
         return scores[users]
 
-    at_once = next_item.judge(question, score)
-    assert at_once == pytest.approx(next_item.judge(question, score, n_rows=4))
+    at_once = next_item.evaluate(question, score)
+    assert at_once == pytest.approx(next_item.evaluate(question, score, n_rows=4))
     assert 0 < at_once[0] < at_once[1] < 1
 
 
@@ -185,10 +185,10 @@ def test_plain_page_pairs_the_runs() -> None:
 
 def test_a_kept_run_counts_for_its_settings_only(tmp_path: Path) -> None:
     file = tmp_path / "telco_churn-1.json"
-    assert not quality.is_kept(file, [])
+    assert not quality.is_finished(file, [])
     tables.write_json(file, {"more": []})
-    assert quality.is_kept(file, [])
-    assert not quality.is_kept(file, ["train.max_epochs=2"])
+    assert quality.is_finished(file, [])
+    assert not quality.is_finished(file, ["train.max_epochs=2"])
 
 
 def peer_curve(n: int, best: int) -> list[dict[str, Any]]:

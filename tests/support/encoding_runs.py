@@ -96,8 +96,8 @@ def stamps(seconds: Sequence[int | None]) -> Any:
 
 def plan_by_time(goals: Sequence[GoalPlan] = (), **more: Any) -> SplitPlan:
     """Validation from day 100, test from day 120, end at day 140."""
-    given: dict[str, Any] = {
+    keys: dict[str, Any] = {
         "by": "time", "timed": True, "goals": list(goals), "counts": [],
         "validation_from": 100 * DAY, "test_from": 120 * DAY, "end": 140 * DAY, **more,
     }  # fmt: skip
-    return SplitPlan(**given)
+    return SplitPlan(**keys)

@@ -108,10 +108,10 @@ class Redis:
 
 def postgres_programs() -> Path | None:
     """The folder of the server's programs, where it is installed."""
-    found = shutil.which("pg_ctl") or next(
+    pg_ctl = shutil.which("pg_ctl") or next(
         iter(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")))), None
     )
-    return None if found is None else Path(found).resolve().parent
+    return None if pg_ctl is None else Path(pg_ctl).resolve().parent
 
 
 def started_postgres() -> Iterator[Postgres | None]:

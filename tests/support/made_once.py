@@ -32,8 +32,8 @@ def made_once(name: str, make: Callable[[Path], object], factory: pytest.TempPat
 
 
 def _shared_folder(factory: pytest.TempPathFactory) -> Path:
-    kept = os.environ.get(CACHE)
-    if kept:
-        return Path(kept).resolve()
+    cache = os.environ.get(CACHE)
+    if cache:
+        return Path(cache).resolve()
     base = factory.getbasetemp()
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"

@@ -13,14 +13,14 @@ class Outline(HTMLParser):
         self.open, self.tags, self.pictures, self.anchors, self.ids = [], [], [], [], []
 
     def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        self.tags.append((tag, found))
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
         if tag == "svg":
-            self.pictures.append(found)
-        if "href" in found:
-            self.anchors.append(found["href"])
-        if "id" in found:
-            self.ids.append(found["id"])
+            self.pictures.append(attributes)
+        if "href" in attributes:
+            self.anchors.append(attributes["href"])
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
         if tag != "meta" and tag != "br":
             self.open.append(tag)
 

@@ -76,8 +76,8 @@ def ranking_scores(rng, n_rows, n_items=400):
     popularity = np.zeros(n_items)
     popularity[2:] = 1 / np.arange(3, n_items + 1) ** 0.8
     popularity /= popularity.sum()
-    taken = np.sqrt(popularity) / np.sqrt(popularity).sum()
-    relevant = rng.choice(n_items, n_rows, p=taken).astype(np.int32)
+    chances = np.sqrt(popularity) / np.sqrt(popularity).sum()
+    relevant = rng.choice(n_items, n_rows, p=chances).astype(np.int32)
     chance = {"network": 0.34, "markov": 0.27, "ease": 0.30, "item_knn": 0.25, "popularity": 0.14}
     ranked = {}
     for model, p in chance.items():
@@ -87,8 +87,8 @@ def ranking_scores(rng, n_rows, n_items=400):
         else:
             lists = np.where(lists == relevant[:, None], n_items - 1, lists)
             hit = rng.random(n_rows) < p
-            place = np.minimum(rng.geometric(0.25, n_rows) - 1, 19)
-            lists[hit, place[hit]] = relevant[hit]
+            position = np.minimum(rng.geometric(0.25, n_rows) - 1, 19)
+            lists[hit, position[hit]] = relevant[hit]
         ranked[model] = lists
     return RankingScores(
         user=np.arange(n_rows, dtype=np.int32) // 3,

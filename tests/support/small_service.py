@@ -16,7 +16,7 @@ from typing import Any
 
 from propense.worlds.education.education import generate_education
 
-GIVEN = "PROPENSE_SERVE_FOLDER"
+EXISTING_FOLDER = "PROPENSE_SERVE_FOLDER"
 """Names a folder with such a platform, its run and its shelf, where one is there already."""
 BIN = Path(sys.executable).parent
 PATIENCE = 120
@@ -48,9 +48,9 @@ def without(text: str, *tables: str) -> str:
 
 def make_platform(folder: Path) -> None:
     """Logs, a run and a shelf with v0001, and v0002 which is the same."""
-    given = os.environ.get(GIVEN)
-    if given:
-        shutil.copytree(given, folder, ignore=shutil.ignore_patterns("live"), dirs_exist_ok=True)
+    existing = os.environ.get(EXISTING_FOLDER)
+    if existing:
+        shutil.copytree(existing, folder, ignore=shutil.ignore_patterns("live"), dirs_exist_ok=True)
     else:
         generate_education(folder, N_USERS)
         file = folder / "propense.toml"
@@ -76,12 +76,12 @@ class Shell:
 
     def bash(self, code: str) -> str:
         """Its output. Raises AssertionError where a command of it fails."""
-        kept = self.folder / "environment"
-        said = self._run("bash", "-euo", "pipefail", "-c", f"{code}\nenv -0 > {kept}")
-        lines = kept.read_bytes().decode().rstrip("\0").split("\0")
+        variables = self.folder / "environment"
+        output = self._run("bash", "-euo", "pipefail", "-c", f"{code}\nenv -0 > {variables}")
+        lines = variables.read_bytes().decode().rstrip("\0").split("\0")
         self.env = dict(line.split("=", 1) for line in lines)
-        kept.unlink()
-        return said
+        variables.unlink()
+        return output
 
     def python(self, code: str) -> str:
         return self._run(sys.executable, "-c", code)
@@ -123,10 +123,10 @@ def serving(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> 
 
 def objects(text: str) -> list[Any]:
     """The JSON objects of an output, which may stand on one line."""
-    found, decoder = [], json.JSONDecoder()
+    values, decoder = [], json.JSONDecoder()
     at = text.find("{")
     while at >= 0:
         value, end = decoder.raw_decode(text, at)
-        found.append(value)
+        values.append(value)
         at = text.find("{", end)
-    return found
+    return values

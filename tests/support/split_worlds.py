@@ -88,8 +88,8 @@ def labels_of(run: RunFolder) -> list[dict[str, Any]]:
     return pq.read_table(run.parts / "labels.parquet").to_pylist()
 
 
-def seconds_of(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.replace(tzinfo=UTC).timestamp())
+def seconds_of(at: datetime | None) -> int | None:
+    return None if at is None else int(at.replace(tzinfo=UTC).timestamp())
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ def reference_cuts(
     def quantile(q: float) -> int:
         return times[min(int(q * len(times)), len(times) - 1)]
 
-    def floored(moment: int) -> int:
-        return (moment - monday) // every * every + monday
+    def floored(at: int) -> int:
+        return (at - monday) // every * every + monday
 
     test_from = floored(min(quantile(fractions[0] + fractions[1]), end - horizon))
     validation_from = floored(min(quantile(fractions[0]), test_from - horizon))

@@ -75,14 +75,14 @@ def rising_dataset(folder: Path, n_users: int = 150, seed: int = 1, silent: int 
             chance = 0.9 if order == ("a", "b") else 0.1
             chance = min(0.97, chance + 0.05 * rich[user])
             pays = rng.random() < chance
-            moment = day + 3
+            day_asked = day + 3
             amount = float(np.exp(rng.normal(np.log(50), 0.3))) if pays else 0.0
             if pays:
-                events.append(event((moment + 1) * DAY, "pay", "a", value=int(amount * 1e6)))
-            part = _part(moment)
+                events.append(event((day_asked + 1) * DAY, "pay", "a", value=int(amount * 1e6)))
+            part = _part(day_asked)
             if part is not None:
                 for key, value in zip(
-                    rows, (name, moment * DAY, part, float(pays), int(amount * 1e6)), strict=True
+                    rows, (name, day_asked * DAY, part, float(pays), int(amount * 1e6)), strict=True
                 ):
                     rows[key].append(value)
             day += 10

@@ -18,15 +18,15 @@ LIMIT_MB = 4_096
 def prove() -> Proof:
     """Time and memory of the whole command; seconds of each stage."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "demo"
+        target = Path(folder) / "demo"
         done = measure(
-            BIN / "propense", "demo", "--users", str(USERS), "--folder", place,
+            BIN / "propense", "demo", "--users", str(USERS), "--folder", target,
             "--no-open", "--quiet", "--json",
         )  # fmt: skip
         if done.code:
             return Proof(CLAIM, KIND, "fail", done.tail)
-        said = json.loads(done.output[done.output.index("{") :])
-    stages = ", ".join(f"{name} {took:.0f}" for name, took in said["stage_seconds"].items())
+        answer = json.loads(done.output[done.output.index("{") :])
+    stages = ", ".join(f"{name} {took:.0f}" for name, took in answer["stage_seconds"].items())
     good = done.seconds < LIMIT_SECONDS and done.peak_mb < LIMIT_MB
     figure = f"{done.seconds:.0f} s ({stages}), {done.peak_mb:.0f} MB at most"
     limit = f"< {LIMIT_SECONDS} s, < {LIMIT_MB} MB"

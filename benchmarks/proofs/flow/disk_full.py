@@ -19,32 +19,32 @@ USERS = 600
 def prove() -> Proof:
     """The small demo on file systems of growing size, the last one large enough."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        mounted = measure("mount", "-t", "tmpfs", "-o", f"size={SIZES_MB[0]}m", "tmpfs", place)
+        disk = Path(folder)
+        mounted = measure("mount", "-t", "tmpfs", "-o", f"size={SIZES_MB[0]}m", "tmpfs", disk)
         if mounted.code:
             return Proof(CLAIM, KIND, "skip", f"needs the right to mount: {mounted.tail}")
         try:
-            return _fill(place)
+            return _fill(disk)
         finally:
-            subprocess.run(["umount", "-l", str(place)], check=False)
+            subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
-def _fill(place: Path) -> Proof:
-    words = ("demo", "--users", str(USERS), "--folder", place / "demo", "--no-open", "--quiet")
-    told, good, failed = [], True, 0
+def _fill(disk: Path) -> Proof:
+    words = ("demo", "--users", str(USERS), "--folder", disk / "demo", "--no-open", "--quiet")
+    lines, good, failed = [], True, 0
     for size in (*SIZES_MB, MOST_MB):
-        measure("mount", "-o", f"remount,size={size}m", place)
+        measure("mount", "-o", f"remount,size={size}m", disk)
         done = measure(BIN / "propense", *words, "--json")
         last = done.tail
         if done.code:
             failed += 1
             clear = "Traceback" not in done.output and "space" in done.output.lower()
             good = good and clear and done.code == 2
-            told.append(f"{size} MB: code {done.code}, {last[:120]}")
+            lines.append(f"{size} MB: code {done.code}, {last[:120]}")
     whole = done.code == 0
     if whole:
-        said = json.loads(done.output[done.output.index("{") :])
-        whole = Path(said["bundle"]).is_dir()
+        answer = json.loads(done.output[done.output.index("{") :])
+        whole = Path(answer["bundle"]).is_dir()
     good = good and whole and failed > 0
-    told.append(f"{MOST_MB} MB: {'the run ends with its bundle' if whole else last}")
-    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(told), "clear, and goes on")
+    lines.append(f"{MOST_MB} MB: {'the run ends with its bundle' if whole else last}")
+    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(lines), "clear, and goes on")

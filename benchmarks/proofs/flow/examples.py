@@ -25,27 +25,27 @@ def prove() -> Proof:
         if not (DATA / example.name).is_dir():
             told.append(f"{example.name}: no data set")
             continue
-        with tempfile.TemporaryDirectory() as place:
-            fine, sentence = _run(example, Path(place) / example.name)
+        with tempfile.TemporaryDirectory() as copy:
+            fine, sentence = _run(example, Path(copy) / example.name)
         good = good and fine
         told.append(f"{example.name}: {sentence}")
     return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(told), "all end with a report")
 
 
-def _run(example: Path, place: Path) -> tuple[bool, str]:
-    shutil.copytree(example, place, ignore=shutil.ignore_patterns("data", "runs", "shelf"))
-    prepare = (BIN / "python", place / "prepare.py", "--data", DATA, "--out", place / "data")
+def _run(example: Path, copy: Path) -> tuple[bool, str]:
+    shutil.copytree(example, copy, ignore=shutil.ignore_patterns("data", "runs", "shelf"))
+    prepare = (BIN / "python", copy / "prepare.py", "--data", DATA, "--out", copy / "data")
     steps = (prepare, (BIN / "propense", "check"), (BIN / "propense", "run", "--quiet"))
     for step in steps:
-        done = measure(*step, cwd=place)
+        done = measure(*step, cwd=copy)
         if done.code:
             return False, f"{Path(step[0]).name} {step[1]} ended with {done.code}: {done.tail}"
-    (page,) = place.glob("runs/*/evaluation/report.json")
-    numbers = tell(json.loads(page.read_bytes()))
+    (page,) = copy.glob("runs/*/evaluation/report.json")
+    numbers = format_report(json.loads(page.read_bytes()))
     return True, f"{numbers} ({done.seconds:.0f} s, {done.peak_mb:.0f} MB)"
 
 
-def tell(report: dict[str, Any]) -> str:
+def format_report(report: dict[str, Any]) -> str:
     """Champion and first metric of each question of a report."""
     told = [
         f"{goal['name']} {_best(goal, 'auc' if goal['kind'] == 'binary' else 'gini_normalised')}"

@@ -19,7 +19,7 @@ GENERATE = (
 
 def prove() -> Proof:
     """Each size in a process of its own, which also pays for starting."""
-    told, seconds, peak = [], 0.0, 0.0
+    lines, seconds, peak = [], 0.0, 0.0
     for size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             made = measure(BIN / "python", "-c", GENERATE, folder, str(size))
@@ -27,9 +27,9 @@ def prove() -> Proof:
             if made.code or done.code:
                 return Proof(CLAIM, KIND, "fail", (done if done.code else made).tail)
         seconds, peak = done.seconds, done.peak_mb
-        told.append(f"{size // 1_000_000} M: {seconds:.0f} s, {peak:.0f} MB")
+        lines.append(f"{size // 1_000_000} M: {seconds:.0f} s, {peak:.0f} MB")
     good = seconds <= MOST_SECONDS and peak <= MOST_MB
     return Proof(
-        CLAIM, KIND, "pass" if good else "fail", "; ".join(told),
+        CLAIM, KIND, "pass" if good else "fail", "; ".join(lines),
         f"{MOST_SECONDS} s, {MOST_MB} MB at 10 M",
     )  # fmt: skip

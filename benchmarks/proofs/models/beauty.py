@@ -20,28 +20,28 @@ def prove() -> Proof:
     if not (DATA / "amazon-beauty").is_dir():
         return Proof(CLAIM, KIND, "skip", f"no data set at {DATA}; set PROPENSE_DATA")
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "beauty"
-        shutil.copytree(ROOT / "examples" / "amazon-beauty", place)
-        measure(BIN / "python", place / "prepare.py", "--data", DATA, "--out", place / "data")
-        trained = measure(BIN / "propense", "train", "--quiet", cwd=place)
+        example = Path(folder) / "beauty"
+        shutil.copytree(ROOT / "examples" / "amazon-beauty", example)
+        measure(BIN / "python", example / "prepare.py", "--data", DATA, "--out", example / "data")
+        trained = measure(BIN / "propense", "train", "--quiet", cwd=example)
         if trained.code:
             return Proof(CLAIM, KIND, "fail", trained.tail)
         judged = measure(
-            BIN / "propense", "evaluate", "--quiet", "--set", 'rivals.items=["markov"]', cwd=place
+            BIN / "propense", "evaluate", "--quiet", "--set", 'rivals.items=["markov"]', cwd=example
         )
         if judged.code:
             return Proof(CLAIM, KIND, "fail", judged.tail)
-        (file,) = place.glob("runs/*/evaluation/report.json")
+        (file,) = example.glob("runs/*/evaluation/report.json")
         ranking = json.loads(file.read_bytes())["ranking"]
-    found = {entry["model"]: entry["metrics"]["ndcg_at_10"] for entry in ranking["models"]}
-    network, markov = found["network"], found["markov"]
+    ndcg = {entry["model"]: entry["metrics"]["ndcg_at_10"] for entry in ranking["models"]}
+    network, markov = ndcg["network"], ndcg["markov"]
     seconds = trained.seconds + judged.seconds
-    told = ", ".join(
+    text = ", ".join(
         f"{name} {value['value']:.4f} ({value['low']:.4f} to {value['high']:.4f})"
         for name, value in (("network", network), ("markov", markov))
     )
     good = network["value"] >= LEAST and seconds <= MOST_SECONDS
     return Proof(
-        CLAIM, KIND, "pass" if good else "fail", f"{told}; {seconds:.0f} s in all",
+        CLAIM, KIND, "pass" if good else "fail", f"{text}; {seconds:.0f} s in all",
         f"network >= {LEAST}, {MOST_SECONDS} s",
     )  # fmt: skip

@@ -25,16 +25,16 @@ CLAIM = (
 
 def prove() -> Proof:
     """A small demo's bundle, signed, opened once as it is, then mutated by chance."""
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
         done = measure(*command(root))
         if done.code:
             return Proof(CLAIM, KIND, "fail", f"the demo ended with code {done.code}: {done.tail}")
         bundle = next((root / "demo" / "shelf").glob("v*"))
-        return judge(bundle, root, N)
+        return mutate_all(bundle, root, N)
 
 
-def judge(bundle: Path, root: Path, n: int) -> Proof:
+def mutate_all(bundle: Path, root: Path, n: int) -> Proof:
     """Mutate `bundle` `n` times in the folder `root`; it is signed first."""
     key = root / "key.pem"
     keys = read_public_keys(make_signing_key(key))

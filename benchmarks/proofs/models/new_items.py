@@ -35,20 +35,20 @@ def prove() -> Proof:
     best five hold, beside five drawn by chance.
     """
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+        world = Path(folder)
         made = measure(BIN / "python", "-c", GENERATE, folder, str(USERS))
         if made.code:
             return Proof(CLAIM, KIND, "fail", made.tail)
-        settings = read_settings(place / "propense.toml")
+        settings = read_settings(world / "propense.toml")
         steps = (("clean", "--quiet"), ("train", "--quiet", "--set", "train.max_minutes=3"))
-        done = measure(BIN / "propense", *steps[0], cwd=place)
-        hidden = _hide(place, run_folder(settings)) if not done.code else np.zeros(0, object)
-        done = done if done.code else measure(BIN / "propense", *steps[1], cwd=place)
+        done = measure(BIN / "propense", *steps[0], cwd=world)
+        hidden = _hide(world, run_folder(settings)) if not done.code else np.zeros(0, object)
+        done = done if done.code else measure(BIN / "propense", *steps[1], cwd=world)
         if done.code:
             return Proof(CLAIM, KIND, "fail", done.tail)
         run = run_folder(settings)
-        learned = open_model(Dataset.open(run), settings, run.training)
-        network, chance = _captured(place, Dataset.open(run), learned, hidden)
+        customer_model = open_model(Dataset.open(run), settings, run.training)
+        network, chance = _captured(world, Dataset.open(run), customer_model, hidden)
     good = network >= LEAST * chance
     figure = (
         f"{HIDDEN} courses without an event: the {K} ranked first hold {network:.1%} of what the "
@@ -57,47 +57,49 @@ def prove() -> Proof:
     return Proof(CLAIM, KIND, "pass" if good else "fail", figure, f"{LEAST} times chance")
 
 
-def _hide(place: Path, run: RunFolder) -> np.ndarray:
+def _hide(world: Path, run: RunFolder) -> np.ndarray:
     """Take every event of some courses out of the cleaned log; their words."""
-    courses = pq.read_table(place / "items.parquet")
-    words = courses.filter(pc.equal(courses["kind"], "course"))["item_id"].to_pylist()
+    catalogue = pq.read_table(world / "items.parquet")
+    words = catalogue.filter(pc.equal(catalogue["kind"], "course"))["item_id"].to_pylist()
     hidden = np.random.default_rng(SEED).choice(words, HIDDEN, replace=False).astype(object)
     for file in sorted((run.clean / "events").glob("*.parquet")):
         events = pq.read_table(file)
-        kept = pc.invert(
+        others = pc.invert(
             pc.fill_null(pc.is_in(events["item_id"], pa.array(hidden.tolist())), False)
         )
-        pq.write_table(events.filter(kept), file)
+        pq.write_table(events.filter(others), file)
     return hidden
 
 
 def _captured(
-    place: Path, dataset: Dataset, learned: CustomerModel, hidden: np.ndarray
+    world: Path, dataset: Dataset, customer_model: CustomerModel, hidden: np.ndarray
 ) -> tuple[float, float]:
     """Shares of the ideal captured by the network's first K of the hidden, and by chance."""
-    known = pq.read_table(place / "truth" / "preference.parquet")
-    known = known.filter(pc.greater_equal(known["as_of"], dataset.plan.test_from))
+    preference = pq.read_table(world / "truth" / "preference.parquet")
+    preference = preference.filter(pc.greater_equal(preference["as_of"], dataset.plan.test_from))
     column = {word: number for number, word in enumerate(hidden)}
     where = {word: number for number, word in enumerate(dataset.histories.user_ids.tolist())}
-    users, moments, wishes = [], [], []
-    for row in known.to_pylist():
-        wish = np.zeros(HIDDEN)
+    users, times, truths = [], [], []
+    for row in preference.to_pylist():
+        truth = np.zeros(HIDDEN)
         for item, p in zip(row["items"], row["p"], strict=True):
             if item in column:
-                wish[column[item]] = p
-        if wish.any() and row["user_id"] in where:
+                truth[column[item]] = p
+        if truth.any() and row["user_id"] in where:
             users.append(where[row["user_id"]])
-            moments.append(row["as_of"])
-            wishes.append(wish)
-    user, as_of = np.array(users, np.int32), np.array(moments, np.int64)
-    wish = np.array(wishes)
+            times.append(row["as_of"])
+            truths.append(truth)
+    user, as_of = np.array(users, np.int32), np.array(times, np.int64)
+    truth = np.array(truths)
     end = visible_end(dataset.histories, user, as_of)
-    wanted, share = learned.scorer.seek_items(dataset.histories, learned.clock, user, end)
+    wanted, share = customer_model.scorer.seek_items(
+        dataset.histories, customer_model.clock, user, end
+    )
     index = dataset.encoder.items.index(pa.array(hidden.tolist()))
     heard = end > dataset.histories.offsets[:-1][user]
-    scores = learned.ranker.network_probabilities(wanted, share, heard)[:, index]
+    scores = customer_model.ranker.network_probabilities(wanted, share, heard)[:, index]
     first = np.argsort(-scores, axis=1)[:, :K]
-    best = np.sort(wish, axis=1)[:, -K:].sum(axis=1)
-    network = np.take_along_axis(wish, first, axis=1).sum(axis=1)[heard] / best[heard]
-    chance = (wish.sum(axis=1) * K / HIDDEN)[heard] / best[heard]
+    best = np.sort(truth, axis=1)[:, -K:].sum(axis=1)
+    network = np.take_along_axis(truth, first, axis=1).sum(axis=1)[heard] / best[heard]
+    chance = (truth.sum(axis=1) * K / HIDDEN)[heard] / best[heard]
     return float(network.mean()), float(chance.mean())

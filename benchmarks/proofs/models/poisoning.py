@@ -52,33 +52,40 @@ def prove(folder: Path | None = None) -> Proof:
             generate_education(folder, n_users=N_USERS)
         clean = prepare(folder, "clean", {})
         item = middling_item(clean)
-        found = {}
+        figures = {}
         for name in ("clean", "poisoned"):
             if name == "poisoned":
                 push(folder, clean, item, np.random.default_rng(7))
             dataset = clean if name == "clean" else prepare(folder, name, cuts_of(clean))
-            for trust in (False, True):
-                found[name, trust] = measure(dataset, folder / f"{name}-{trust}", item, trust)
-                print(name, "trust" if trust else "plain", found[name, trust], file=sys.stderr)
-    return judge(found, item)
+            for downweight in (False, True):
+                figures[name, downweight] = measure(
+                    dataset, folder / f"{name}-{downweight}", item, downweight
+                )
+                print(
+                    name,
+                    "trust" if downweight else "plain",
+                    figures[name, downweight],
+                    file=sys.stderr,
+                )
+    return compare(figures, item)
 
 
-def judge(found: dict[tuple[str, bool], Figures], item: str) -> Proof:
+def compare(figures: dict[tuple[str, bool], Figures], item: str) -> Proof:
     """The claim, and what there was without the defence."""
-    before, after = found["clean", False], found["poisoned", True]
-    open_door, alone = found["poisoned", False], found["clean", True].ndcg
+    before, after = figures["clean", False], figures["poisoned", True]
+    undefended, alone = figures["poisoned", False], figures["clean", True].ndcg
     loss = 1 - after.ndcg / before.ndcg
     good = after.pushed <= 2 * before.pushed and loss <= LOSS
     return Proof(
         CLAIM, KIND, "pass" if good else "fail",
-        f"{item} in {after.pushed:.2%} of lists, {open_door.pushed:.2%} without the defence, "
+        f"{item} in {after.pushed:.2%} of lists, {undefended.pushed:.2%} without the defence, "
         f"{before.pushed:.2%} without the attack; ndcg@10 {after.ndcg:.4f}, {before.ndcg:.4f} "
         f"without the attack ({-loss:+.1%}), {alone:.4f} with the defence alone",
         f"at most {2 * before.pushed:.2%} of lists, and {LOSS:.0%} of ndcg",
     )  # fmt: skip
 
 
-def settings_of(folder: Path, run: str, split: dict[str, Any], trust: bool = True) -> Settings:
+def settings_of(folder: Path, run: str, split: dict[str, Any], downweight: bool = True) -> Settings:
     """Lists alone, learned for a few passes; the same customers judged in every run."""
     raw = read_toml(folder / "propense.toml")
     raw |= {
@@ -87,7 +94,7 @@ def settings_of(folder: Path, run: str, split: dict[str, Any], trust: bool = Tru
         "goals": {},
         "split": split,
         "model": {"size": "small", "ensemble": 2},
-        "train": {"max_epochs": 10, "threads": 2, "downweight_shilling": trust},
+        "train": {"max_epochs": 10, "threads": 2, "downweight_shilling": downweight},
     }
     return parse_settings(raw, folder)
 
@@ -102,19 +109,19 @@ def prepare(folder: Path, run: str, split: dict[str, Any]) -> Dataset:
 def cuts_of(dataset: Dataset) -> dict[str, Any]:
     """The cuts in time of one run, for another."""
 
-    def moment(seconds: int | None) -> str:
+    def time(seconds: int | None) -> str:
         assert seconds is not None
         return f"{np.datetime64(seconds, 's')}+00:00"
 
     plan = dataset.plan
-    return {"validation_from": moment(plan.validation_from), "test_from": moment(plan.test_from)}
+    return {"validation_from": time(plan.validation_from), "test_from": time(plan.test_from)}
 
 
 def middling_item(dataset: Dataset) -> str:
     """The item in the middle of all that customers succeeded with before validation."""
     counts = successes(dataset)[1]
-    known = np.flatnonzero(counts)
-    middle = known[np.argsort(counts[known], kind="stable")][len(known) // 2]
+    successful = np.flatnonzero(counts)
+    middle = successful[np.argsort(counts[successful], kind="stable")][len(successful) // 2]
     return dataset.encoder.items.word(int(middle))
 
 
@@ -141,18 +148,18 @@ def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) ->
     start = dataset.plan.validation_from - 10 * DAY
     updates = []
     for number in range(round(N_USERS * SHARE)):
-        moment = start + int(rng.integers(3 * DAY))
+        time = start + int(rng.integers(3 * DAY))
         events = []
         for other in rng.choice(len(shown), int(rng.choice(often)), p=shown):
             for action, word in (
                 ("view", dataset.encoder.items.word(int(other))), (str(rng.choice(words)), item),
             ):  # fmt: skip
-                events.append(LiveEvent(moment * MICROS_PER_SECOND, action, word, source="web"))
-                moment += int(rng.integers(20, 4 * 3600))
+                events.append(LiveEvent(time * MICROS_PER_SECOND, action, word, source="web"))
+                time += int(rng.integers(20, 4 * 3600))
         updates.append(
             CustomerUpdate(
                 message_id=f"push-{number}", user_id=f"{PREFIX}{number}",
-                received=moment * MICROS_PER_SECOND, events=tuple(events),
+                received=time * MICROS_PER_SECOND, events=tuple(events),
             )
         )  # fmt: skip
     store = open_store(
@@ -162,18 +169,18 @@ def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) ->
         assert set(store.append(updates)) == {"kept"}
 
 
-def measure(dataset: Dataset, folder: Path, item: str, trust: bool) -> Figures:
+def measure(dataset: Dataset, folder: Path, item: str, downweight: bool) -> Figures:
     """Train, and look at the lists of honest customers' validation and test moments."""
-    settings = settings_of(Path(dataset.settings.folder), "any", {}, trust)
+    settings = settings_of(Path(dataset.settings.folder), "any", {}, downweight)
     trusted = downweight_shilling(dataset, settings)
-    learned = fit_customer_model(trusted, settings, folder)
+    customer_model = fit_customer_model(trusted, settings, folder)
     honest = np.array([not str(name).startswith(PREFIX) for name in dataset.histories.user_ids])
     index = dataset.encoder.items.find(item)
     lists, gains = [], []
     for part in (VALIDATION, TEST):
         targets = dataset.targets.of_part(part)
         targets = targets.take(np.flatnonzero(honest[targets.user]))
-        ranked = learned.rank(trusted, targets, K)
+        ranked = customer_model.rank(trusted, targets, K)
         lists.append((ranked == index).any(axis=1))
         gains.append(ndcg(ranked, targets))
     return Figures(float(np.concatenate(lists).mean()), float(np.concatenate(gains).mean()))

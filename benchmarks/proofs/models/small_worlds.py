@@ -19,7 +19,7 @@ GENERATE = (
 
 def prove() -> Proof:
     """`propense run` with its defaults on each; every goal's verdict, AUC beside the truth."""
-    told, good = [], True
+    lines, good = [], True
     for world in WORLDS:
         with tempfile.TemporaryDirectory() as folder:
             made = measure(BIN / "python", "-c", GENERATE, folder, world)
@@ -36,8 +36,8 @@ def prove() -> Proof:
             good = good and verdict["outcome"] in ("level", "worse")
             of = {entry["model"]: entry["metrics"]["auc"]["value"] for entry in goal["models"]}
             rival = goal["champion"]["rival"]
-            told.append(
+            lines.append(
                 f"{world.removeprefix('generate_')} {name}: {verdict['headline']['en']} AUC "
                 f"network {of['network']:.4f}, {rival} {of[rival]:.4f}, truth {truth[name]:.4f}"
             )
-    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(told), "level or worse")
+    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(lines), "level or worse")

@@ -68,8 +68,8 @@ def prove(users: int = USERS) -> Proof:
     """A run with the customer in its files, live events, a second run that reads those too."""
     faults: list[str] = []
     words = Words()
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "platform"
+    with tempfile.TemporaryDirectory() as copies:
+        folder = Path(copies) / "platform"
         generate_education(folder, users)
         _put_in(folder, words)
         _run(folder)
@@ -79,20 +79,20 @@ def prove(users: int = USERS) -> Proof:
                 settings.write(LIVE)
             _run(folder)
             time.sleep(1)
-            kept = [folder / "live", folder / "runs"]
-            before = find_traces(kept, words.all())
+            searched = [folder / "live", folder / "runs"]
+            before = find_traces(searched, words.all())
             # Shown a moment before, so that the record of it still waits to be written.
             _ask(service, words.user)
-            status, said = service.ask("DELETE", f"/v1/users/{words.user}")
+            status, answered = service.ask("DELETE", f"/v1/users/{words.user}")
             if status != 200:
-                faults.append(f"DELETE answers {status}: {said}")
+                faults.append(f"DELETE answers {status}: {answered}")
             faults += _strangers(service, words)
             faults += _stays_out(service, words)
             time.sleep(1)
-            after = find_traces(kept, words.all())
+            after = find_traces(searched, words.all())
             faults += after[:5]
-        faults += find_traces(kept, words.all())[:5]
-        faults += _receipt(folder / "live", said)
+        faults += find_traces(searched, words.all())[:5]
+        faults += _receipt(folder / "live", answered)
         n_changes, unseen = _changes(folder / "live")
         faults += unseen
     held = {line.partition(" holds ")[0] for line in before}
@@ -102,8 +102,8 @@ def prove(users: int = USERS) -> Proof:
         f"{len(words.all())} words in {len(held)} files before, {len(after)} traces after; "
         f"{n_changes} changes of the audit log, {len(unseen)} not seen"
     )
-    told = "; ".join([figure, *faults[:6]])
-    return Proof(CLAIM, KIND, "fail" if faults else "pass", told, LIMIT)
+    summary = "; ".join([figure, *faults[:6]])
+    return Proof(CLAIM, KIND, "fail" if faults else "pass", summary, LIMIT)
 
 
 def _put_in(folder: Path, words: Words) -> None:
@@ -156,9 +156,9 @@ def _live(service: Running, words: Words) -> None:
         track(words.user, "pay", "C0002", "own-6"),
         *(track(f"other-{n}", "view", "C0001", f"other-{n}") for n in range(50)),
     ]  # fmt: skip
-    status, said = service.ask("POST", "/v1/batch", {"batch": sent})
-    if status != 200 or said["kept"] != len(sent):
-        raise RuntimeError(f"the events are answered with {status}: {said}")
+    status, answered = service.ask("POST", "/v1/batch", {"batch": sent})
+    if status != 200 or answered["kept"] != len(sent):
+        raise RuntimeError(f"the events are answered with {status}: {answered}")
     for name in (words.user, words.anonymous, words.alias):
         _ask(service, name)
         service.ask("POST", "/v1/predict", {"user_id": name})
@@ -187,15 +187,15 @@ def _stays_out(service: Running, words: Words) -> list[str]:
     """Neither messages nor an import bring the customer back."""
     names = (words.user, words.anonymous, words.alias)
     sent = [track(name, "view", "C0001", f"again-{name}") for name in names]
-    _, said = service.ask("POST", "/v1/batch", {"batch": sent})
-    moment = pa.scalar(1_750_000_000_000_000, pa.timestamp("us")).as_py()
+    _, answered = service.ask("POST", "/v1/batch", {"batch": sent})
+    event_time = pa.scalar(1_750_000_000_000_000, pa.timestamp("us")).as_py()
     lines = [
-        line_of(name, {"action": "view", "item_id": "C0001", "event_time": moment})
+        line_of(name, {"action": "view", "item_id": "C0001", "event_time": event_time})
         for name in names
     ]  # fmt: skip
-    _, told = post(service, "/v1/import", "\n".join(lines).encode(), "application/x-ndjson")
+    _, summary = post(service, "/v1/import", "\n".join(lines).encode(), "application/x-ndjson")
     faults = [
-        f"{what}: {answer}" for what, answer in (("messages", said), ("an import", told))
+        f"{what}: {answer}" for what, answer in (("messages", answered), ("an import", summary))
         if answer["kept"] != 0 or answer["refused"] != len(names)
     ]  # fmt: skip
     for name in names:
@@ -204,9 +204,9 @@ def _stays_out(service: Running, words: Words) -> list[str]:
     return faults
 
 
-def _receipt(data: Path, said: Any) -> list[str]:
+def _receipt(data: Path, answered: Any) -> list[str]:
     """The service's key signed it, and signed nothing else."""
-    receipt = msgspec.convert(said, Receipt)
+    receipt = msgspec.convert(answered, Receipt)
     key = public_key(open_secrets(data))
     faults = []
     if not verify_receipt(receipt, key):
@@ -248,17 +248,17 @@ def _others(column: str) -> tuple[str, ...]:
 
 
 def _is_good(data: Path, change: str | None) -> bool:
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as copies:
         for name in ("audit.db", "audit.db-wal", "audit.head", "secret", "secret.key_id"):
             if (data / name).exists():
-                shutil.copy(data / name, place)
+                shutil.copy(data / name, copies)
         if change is not None:
-            with contextlib.closing(sqlite3.connect(Path(place) / "audit.db")) as con:
+            with contextlib.closing(sqlite3.connect(Path(copies) / "audit.db")) as con:
                 changed = con.execute(change).rowcount
                 con.commit()
             if changed != 1:
                 raise RuntimeError(f"{change} changed {changed} rows")
-        log = AuditLog(Path(place), open_secrets(Path(place)))
+        log = AuditLog(Path(copies), open_secrets(Path(copies)))
         try:
             return log.verify().good
         finally:

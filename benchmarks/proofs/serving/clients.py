@@ -60,22 +60,22 @@ def prove() -> Proof:
 
 def _faults(service: Running, sender: Sender) -> list[str]:
     """What differs from the script of calls, sent straight, and through a proxy that fails."""
-    found = _differences(service, sender, service.url, sender.who, lambda: True)
+    differences = _differences(service, sender, service.url, sender.writer, lambda: True)
     with unreliable(service.url) as (url, tries):
 
         def confirmed() -> bool:
             return bool(tries) and min(tries.values()) >= 3
 
-        again = _differences(service, sender, url, f"{sender.who}-again", confirmed)
+        again = _differences(service, sender, url, f"{sender.writer}-again", confirmed)
     few = [f"{n} tries of a call" for n in tries.values() if n < 3]
-    return found + [f"sent again: {difference}" for difference in again + few]
+    return differences + [f"sent again: {difference}" for difference in again + few]
 
 
 def _differences(
-    service: Running, sender: Sender, url: str, who: str, confirmed: Callable[[], bool]
+    service: Running, sender: Sender, url: str, writer: str, confirmed: Callable[[], bool]
 ) -> list[str]:
     """`confirmed`: whether the library knows of everything that it was taken."""
-    user_id = f"{who}-user"
+    user_id = f"{writer}-user"
 
     def arrived() -> bool:
         if not confirmed():
@@ -83,7 +83,7 @@ def _differences(
         status, held = service.ask("GET", f"/v1/users/{user_id}")
         return status == 200 and len(held["events"]) == len(EVENTS) and len(held["names"]) == 2
 
-    sender.send(url, service.key, who, arrived)
+    sender.send(url, service.key, writer, arrived)
     status, held = service.ask("GET", f"/v1/users/{user_id}")
     if status != 200:
         return [f"GET /v1/users/{user_id} answers {status}: {held}"]
@@ -95,10 +95,10 @@ def _differences(
         faults.append(f"events {events}")
     if held["traits"] != TRAITS:
         faults.append(f"traits {held['traits']}")
-    names = {f"{who}-anonymous", f"{who}-old"}
+    names = {f"{writer}-anonymous", f"{writer}-old"}
     if set(held["names"]) != names:
         faults.append(f"names {held['names']}")
-    status, other = service.ask("GET", f"/v1/users/{who}-anonymous")
+    status, other = service.ask("GET", f"/v1/users/{writer}-anonymous")
     if status != 200 or _events(other) != _events(held):
         faults.append(f"by its anonymous id: {status}")
     status, answer = service.ask("POST", "/v1/recommend", {"user_id": user_id})

@@ -45,15 +45,15 @@ class Seen:
 
 def prove() -> Proof:
     """Rounds of filling and making room, the last one with a kill while the disk is full."""
-    with tempfile.TemporaryDirectory() as place:
-        mounted = measure("mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tmpfs", place)
+    with tempfile.TemporaryDirectory() as disk:
+        mounted = measure("mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tmpfs", disk)
         if mounted.code:
             return Proof(CLAIM, KIND, "skip", f"needs the right to mount: {mounted.tail}")
         try:
             with bundle_folder() as folder:
-                return _prove(folder, Path(place))
+                return _prove(folder, Path(disk))
         finally:
-            subprocess.run(["umount", "-l", place], check=False)
+            subprocess.run(["umount", "-l", disk], check=False)
 
 
 def _prove(folder: Path, disk: Path) -> Proof:
@@ -88,8 +88,8 @@ def _prove(folder: Path, disk: Path) -> Proof:
         f"again in {seen.slowest:.1f} s at most, integrity {'ok' if whole else 'broken'}"
     )
     good = whole and not lost and not seen.faults and seen.slowest <= RECOVERS
-    told = "; ".join([figure, *seen.faults[:4]])
-    return Proof(CLAIM, KIND, "pass" if good else "fail", told, LIMIT)
+    text = "; ".join([figure, *seen.faults[:4]])
+    return Proof(CLAIM, KIND, "pass" if good else "fail", text, LIMIT)
 
 
 def _fill(filler: Path, disk: Path, left: int) -> None:
@@ -104,26 +104,26 @@ def _fill(filler: Path, disk: Path, left: int) -> None:
 
 
 def _free(disk: Path) -> int:
-    found = os.statvfs(disk)
-    return found.f_bavail * found.f_frsize
+    usage = os.statvfs(disk)
+    return usage.f_bavail * usage.f_frsize
 
 
 def _send(service: Running, seen: Seen, batches: int, until_refused: bool = False) -> None:
     refused = 0
     for _ in range(batches):
         user = f"full-{seen.n % 20}"
-        names = [f"{seen.n}-{place}" for place in range(BATCH)]
+        names = [f"{seen.n}-{at}" for at in range(BATCH)]
         seen.n += 1
         messages = [track(user, "view", name, name) for name in names]
-        status, said = service.ask("POST", "/v1/batch", {"batch": messages})
-        if status == 200 and said["kept"] == BATCH:
+        status, answered = service.ask("POST", "/v1/batch", {"batch": messages})
+        if status == 200 and answered["kept"] == BATCH:
             seen.acknowledged.setdefault(user, set()).update(names)
         elif status == 503:
             refused += 1
-            if "disk" not in str(said):
-                seen.faults.append(f"the refusal does not speak of the disk: {said}")
+            if "disk" not in str(answered):
+                seen.faults.append(f"the refusal does not speak of the disk: {answered}")
         else:
-            seen.faults.append(f"an event is answered with {status}: {said}")
+            seen.faults.append(f"an event is answered with {status}: {answered}")
         if until_refused and refused >= 5:
             break
     seen.refused += refused
@@ -139,8 +139,11 @@ def _look(service: Running, seen: Seen, is_full: bool) -> None:
         asks = [question("/v1/track", service.key, track("other", "view", "x" * 200, f"x{n}"))
                 for n in range(20)]  # fmt: skip
         load = closed_loop(service.url, iter(asks), 1, 60)
-        if load.told_when != load.counts().get(503, 0) or not load.counts().keys() <= {200, 503}:
-            seen.faults.append(f"{load.told_when} with Retry-After of {load.counts()}")
+        if load.n_retry_after != load.counts().get(503, 0) or not load.counts().keys() <= {
+            200,
+            503,
+        }:
+            seen.faults.append(f"{load.n_retry_after} with Retry-After of {load.counts()}")
     status, health = service.ask("GET", "/health/ready")
     if (status == 503) != is_full:
         seen.faults.append(f"readiness is {status}: {health}")
@@ -151,23 +154,25 @@ def _look(service: Running, seen: Seen, is_full: bool) -> None:
 def _recover(service: Running, seen: Seen) -> None:
     """Until an event is taken in and the service says that it is ready."""
     began = time.monotonic()
-    said: Any = None
+    answered: Any = None
     while time.monotonic() < began + 30:
-        status, said = service.ask("POST", "/v1/track", track("again", "view", "again", "again"))
+        status, answered = service.ask(
+            "POST", "/v1/track", track("again", "view", "again", "again")
+        )
         if status == 200 and service.ask("GET", "/health/ready")[0] == 200:
             seen.slowest = max(seen.slowest, time.monotonic() - began)
             _look(service, seen, is_full=False)
             return
         time.sleep(0.1)
     seen.slowest = float("inf")
-    seen.faults.append(f"with room again: {said}, {service.ask('GET', '/health/ready')}")
+    seen.faults.append(f"with room again: {answered}, {service.ask('GET', '/health/ready')}")
 
 
 def _lost(service: Running, seen: Seen) -> int:
     lost = 0
     for user, names in seen.acknowledged.items():
-        status, said = service.ask("GET", f"/v1/users/{user}")
-        held = [event["item_id"] for event in said["events"]] if status == 200 else []
+        status, answered = service.ask("GET", f"/v1/users/{user}")
+        held = [event["item_id"] for event in answered["events"]] if status == 200 else []
         lost += len(names - set(held))
         if len(held) != len(set(held)):
             seen.faults.append(f"{user} has an event twice")

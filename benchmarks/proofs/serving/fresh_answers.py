@@ -19,7 +19,7 @@ from benchmarks.proof import Proof
 
 KIND = "truth"
 CLAIM = "an event that was acknowledged is in the next answer, over any connection and process"
-PAIRS = 100_000
+N_PAIRS = 100_000
 LANES, CONNECTIONS = 16, 32
 """So many are opened at most until one leads to another process: who is less busy takes it."""
 STEPS = 20
@@ -28,7 +28,7 @@ K = 50
 LIMIT = "0 stale, a quarter at least between two processes"
 
 
-def prove(pairs: int = PAIRS) -> Proof:
+def prove(n_pairs: int = N_PAIRS) -> Proof:
     """Customers buy what is offered first, and ask again over another connection: what they own
     is offered no more. In a stale answer it would stand first."""
     seen: Counter[str] = Counter()
@@ -37,7 +37,7 @@ def prove(pairs: int = PAIRS) -> Proof:
         wait_for_workers(service, 2)
         ports: dict[tuple[int, int], int] = {}
         first = items_of(folder)[0]
-        scripts = [_lane(service, number, first, pairs // LANES, seen, ports)
+        scripts = [_lane(service, number, first, n_pairs // LANES, seen, ports)
                    for number in range(LANES)]  # fmt: skip
         load = converse(service.url, scripts, 7_200, ports)
     n = seen["pairs"]
@@ -45,12 +45,12 @@ def prove(pairs: int = PAIRS) -> Proof:
         f"{seen['stale']} stale of {n:,} pairs, {seen['crossed']:,} of them between two processes; "
         f"{load.counts()}"
     )
-    good = not seen["stale"] and not seen["failed"] and 4 * seen["crossed"] >= n >= pairs // 2
+    good = not seen["stale"] and not seen["failed"] and 4 * seen["crossed"] >= n >= n_pairs // 2
     return Proof(CLAIM, KIND, "pass" if good else "fail", figure, LIMIT)
 
 
 def _lane(
-    service: Running, number: int, first: str, pairs: int, seen: Counter[str],
+    service: Running, number: int, first: str, n_pairs: int, seen: Counter[str],
     ports: dict[tuple[int, int], int],
 ) -> Script:  # fmt: skip
     """One customer after the other, over two connections that lead to different processes, if
@@ -64,7 +64,7 @@ def _lane(
     other = len(held) - 1
     crossed = None not in held and len(set(held)) > 1
     done = customer = 0
-    while done < pairs:
+    while done < n_pairs:
         user = f"fresh-{number}-{customer}"
         # Each process sends as often as it asks.
         send, ask = (0, other) if customer % 2 else (other, 0)
@@ -76,8 +76,8 @@ def _lane(
             if answer.status != 200 or json.loads(answer.body)["kept"] != 1:
                 seen["failed"] += 1
                 return
-            wish = {"user_id": user, "k": K}
-            answer = yield ask, question("/v1/recommend", service.key, wish)
+            asked = {"user_id": user, "k": K}
+            answer = yield ask, question("/v1/recommend", service.key, asked)
             if answer.status != 200:
                 seen["failed"] += 1
                 return

@@ -22,7 +22,7 @@ SERVE = Serve(events={"Course Paid": EventMapping(action="pay", item=("propertie
 
 def prove() -> Proof:
     """Best of ten rounds, by processor time, of messages as three libraries send them."""
-    sent = json.loads((ROOT / "tests" / "serving" / "sent.json").read_text())
+    sent = json.loads((ROOT / "tests" / "ingest" / "sent.json").read_text())
     reached = {}
     for library in ("python", "node", "browser batches"):
         (request,) = sent[library]
@@ -39,8 +39,8 @@ def rate(messages: list[dict[str, Any]]) -> float:
         messages[i % len(messages)] | {"messageId": f"message-{i}", "userId": f"user-{i}"}
         for i in range(BATCH)
     ]
-    moment = "2026-03-01T08:00:00.000Z"
-    body = json.dumps({"batch": batch, "sentAt": moment, "writeKey": "key"}).encode()
+    sent_at = "2026-03-01T08:00:00.000Z"
+    body = json.dumps({"batch": batch, "sentAt": sent_at, "writeKey": "key"}).encode()
     mapper, limits, received = Mapper(SERVE, ("pay",)), Limits(), 1_900_000_000_000_000
     best = 0.0
     for _ in range(ROUNDS):

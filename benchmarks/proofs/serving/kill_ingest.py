@@ -29,15 +29,15 @@ LONGEST = 1.0
 """Seconds after which the service is killed at the latest."""
 LIMIT = "0 lost, 0 twice, the file whole"
 
-Marks = dict[str, set[str]]
+Items = dict[str, set[str]]
 """Customer -> items of their events; each event has one of its own."""
 
 
 def prove(kills: int = KILLS) -> Proof:
     """Start, send from several connections, kill at random, start again, look."""
     rng = np.random.default_rng(0)
-    sent: Marks = defaultdict(set)
-    acknowledged: Marks = defaultdict(set)
+    sent: Items = defaultdict(set)
+    acknowledged: Items = defaultdict(set)
     lost, twice, unknown, whole = 0, 0, 0, True
     with bundle_folder() as folder:
         key = new_key(folder)
@@ -67,7 +67,7 @@ def prove(kills: int = KILLS) -> Proof:
 
 
 def _send_and_kill(
-    service: Running, number: int, after: float, sent: Marks, acknowledged: Marks
+    service: Running, number: int, after: float, sent: Items, acknowledged: Items
 ) -> None:
     """Several senders until the service is gone. The time runs from the first acknowledgement."""
     heard = threading.Event()
@@ -79,17 +79,17 @@ def _send_and_kill(
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(con):
             while True:
                 batch = []
-                for place in range(BATCH):
-                    user = f"k{number}-{(step * BATCH + place) % CUSTOMERS}"
-                    item = f"{number}-{sender}-{step}-{place}"
+                for at in range(BATCH):
+                    user = f"k{number}-{(step * BATCH + at) % CUSTOMERS}"
+                    item = f"{number}-{sender}-{step}-{at}"
                     sent[user].add(item)
                     batch.append((user, item))
                 messages = [track(user, "view", item, item) for user, item in batch]
                 body = json.dumps({"batch": messages})
                 con.request("POST", "/v1/batch", body, headers)
                 answer = con.getresponse()
-                said = json.loads(answer.read())
-                if answer.status == 200 and said["kept"] == BATCH:
+                answered = json.loads(answer.read())
+                if answer.status == 200 and answered["kept"] == BATCH:
                     for user, item in batch:
                         acknowledged[user].add(item)
                     heard.set()
@@ -106,11 +106,11 @@ def _send_and_kill(
 
 
 def _held(service: Running, user: str) -> list[str]:
-    status, said = service.ask("GET", f"/v1/users/{user}")
-    return [event["item_id"] for event in said["events"]] if status == 200 else []
+    status, answered = service.ask("GET", f"/v1/users/{user}")
+    return [event["item_id"] for event in answered["events"]] if status == 200 else []
 
 
 def _is_whole(file: Path) -> bool:
     with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as con:
-        found: list[Any] = con.execute("PRAGMA integrity_check").fetchall()
-    return found == [("ok",)]
+        rows: list[Any] = con.execute("PRAGMA integrity_check").fetchall()
+    return rows == [("ok",)]

@@ -60,13 +60,13 @@ def prove() -> Proof:
         generate_education(folder, n_users=300, days=196)
         prepare(folder)
         try:
-            figure = "; ".join(take_turns(folder))
+            figure = "; ".join(run_cycles(folder))
         except Failed as error:
             return Proof(CLAIM, KIND, "fail", str(error), "every step as said")
     return Proof(CLAIM, KIND, "pass", figure, "every step as said")
 
 
-def take_turns(folder: Path) -> Iterator[str]:
+def run_cycles(folder: Path) -> Iterator[str]:
     """Each step's figure; raises Failed."""
     run = folder / "runs" / "main"
     with started(folder) as loop:
@@ -88,9 +88,11 @@ def take_turns(folder: Path) -> Iterator[str]:
         cycle = wait_for(folder, loop, lambda cycle: cycle["turn"] > number and bool(cycle["made"]))
         hold("clean" in cycle["made"], f"live events were not cleaned: {cycle}")
         hold(count_live(run) == 20, f"{count_live(run)} of 20 live events are split")
-        taken = json.loads((run / "training" / "customer_model.json").read_bytes())["taken"]
-        hold(taken is not None, "the second training began cold")
-        yield f"20 live events trained on, {taken['share']:.0%} of weights taken over"
+        transferred = json.loads((run / "training" / "customer_model.json").read_bytes())[
+            "transferred"
+        ]
+        hold(transferred is not None, "the second training began cold")
+        yield f"20 live events trained on, {transferred['share']:.0%} of weights taken over"
         append(folder, 2)
         hold(wait_until(lambda: has_checkpoint(run)), "no checkpoint came")
         loop.kill()
@@ -123,12 +125,12 @@ def take_turns(folder: Path) -> Iterator[str]:
 def prepare(folder: Path) -> None:
     """The world's settings, but quick."""
     file = folder / "propense.toml"
-    kept, section = [], ""
+    remaining, section = [], ""
     for line in file.read_text("utf-8").splitlines():
         section = line if line.startswith("[") else section
         if section.strip("[]") not in ("model", "train", "rivals", "evaluate"):
-            kept.append(line)
-    file.write_text("\n".join(kept) + QUICK, "utf-8")
+            remaining.append(line)
+    file.write_text("\n".join(remaining) + QUICK, "utf-8")
 
 
 @contextlib.contextmanager
@@ -151,11 +153,11 @@ def append(folder: Path, number: int) -> None:
     items = pq.read_table(folder / "items.parquet")
     word = str(items[items.column_names[0]][0].as_py())
     user = (folder / "users.csv").read_text("latin-1").splitlines()[1].split(",")[0].strip('"')
-    moment = last_moment(folder) - 3600 * MICROS_PER_SECOND * (10 - number)
+    began = last_event_time(folder) - 3600 * MICROS_PER_SECOND * (10 - number)
     updates = [
         CustomerUpdate(
-            message_id=f"live-{number}-{n}", user_id=user, received=moment,
-            events=(LiveEvent(moment + n * MICROS_PER_SECOND * 60, "view", word, source="proof"),),
+            message_id=f"live-{number}-{n}", user_id=user, received=began,
+            events=(LiveEvent(began + n * MICROS_PER_SECOND * 60, "view", word, source="proof"),),
         )
         for n in range(20)
     ]  # fmt: skip
@@ -166,7 +168,7 @@ def append(folder: Path, number: int) -> None:
         store.append(updates)
 
 
-def last_moment(folder: Path) -> int:
+def last_event_time(folder: Path) -> int:
     """Microseconds of the last event of the company's own logs."""
     plan = json.loads((folder / "runs" / "main" / "parts" / "split.json").read_bytes())
     return int(plan["end"]) * MICROS_PER_SECOND
@@ -203,18 +205,18 @@ def cycles(folder: Path) -> list[dict[str, Any]]:
 
 def wait_for(folder: Path, loop: subprocess.Popen[bytes], wanted: Any) -> dict[str, Any]:
     """The first turn of the kind."""
-    found: list[dict[str, Any]] = []
+    matching: list[dict[str, Any]] = []
 
     def there() -> bool:
         hold(loop.poll() is None, f"the loop ended: {tail(folder)}")
-        told = cycles(folder)
-        failed = [cycle for cycle in told if cycle["outcome"] == "failed"]
+        logged = cycles(folder)
+        failed = [cycle for cycle in logged if cycle["outcome"] == "failed"]
         hold(not failed, f"a turn failed: {failed[-1:]}")
-        found[:] = [cycle for cycle in told if wanted(cycle)]
-        return bool(found)
+        matching[:] = [cycle for cycle in logged if wanted(cycle)]
+        return bool(matching)
 
     hold(wait_until(there), f"no such turn within {PATIENCE:.0f} s: {tail(folder)}")
-    return found[0]
+    return matching[0]
 
 
 def wait_until(there: Any) -> bool:

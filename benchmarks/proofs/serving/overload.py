@@ -53,23 +53,24 @@ def prove(seconds: float = SECONDS, customers: int = CUSTOMERS) -> Proof:
             after = open_loop(one.url, asks, SHARE_OF_IDLE * capacity, seconds / 4, rng)
         finally:
             os.sched_setaffinity(0, cores)
-    return judge(capacity, idle, over, after)
+    return compare(capacity, idle, over, after)
 
 
-def judge(capacity: float, idle: Load, over: Load, after: Load) -> Proof:
+def compare(capacity: float, idle: Load, over: Load, after: Load) -> Proof:
     """What the four loads say."""
     counts = over.counts()
     turned = counts.get(429, 0) + counts.get(503, 0)
     most = SLOWER * max(idle.ms(99), LEAST_MS)
     good = (
-        counts.keys() <= {200, 429, 503} and turned == over.told_when and turned > 0
+        counts.keys() <= {200, 429, 503} and turned == over.n_retry_after and turned > 0
         and over.ms(99) <= most and over.rate() >= capacity / 2
         and after.counts().keys() == {200} and after.ms(99) <= most
     )  # fmt: skip
     figure = (
         f"capacity {capacity:,.0f}/s; idle p99 {idle.ms(99):.2f} ms; offered "
-        f"{len(over.statuses) / over.seconds:,.0f}/s: answered {over.tell()}, {over.told_when:,} "
-        f"with Retry-After, lag of the generator {over.lag * 1e3:.2f} ms; afterwards p99 "
+        f"{len(over.statuses) / over.seconds:,.0f}/s: answered {over.format()}, "
+        f"{over.n_retry_after:,} with Retry-After, lag of the generator "
+        f"{over.lag * 1e3:.2f} ms; afterwards p99 "
         f"{after.ms(99):.2f} ms"
     )
     return Proof(CLAIM, KIND, "pass" if good else "fail", figure, LIMIT)

@@ -56,7 +56,7 @@ class Seen:
 
 def prove(promotions: int = PROMOTIONS) -> Proof:
     """Two bundles in turn: half of it with one process, half with two."""
-    told, good = [], True
+    lines, good = [], True
     with bundle_folder() as folder:
         _second_bundle(folder / "shelf")
         for workers in (1, 2):
@@ -69,7 +69,7 @@ def prove(promotions: int = PROMOTIONS) -> Proof:
                 )
                 _load(service, seen, promotions // 2, workers)
             counts = seen.counts
-            told.append(
+            lines.append(
                 f"{workers} processes: {counts['promoted']} promotions, {counts['by command']} of "
                 f"them by command, {counts['answers']:,} answers, {counts['failed']} failed, "
                 f"{counts['mixed']} mixed, {counts['late']} late"
@@ -79,18 +79,18 @@ def prove(promotions: int = PROMOTIONS) -> Proof:
             good = good and all(counts[bundle] for bundle in BUNDLES)
             # Else a mixed answer could not be told from a whole one.
             good = good and different > CUSTOMERS // 2
-            told += seen.faults[:3]
-    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(told), LIMIT)
+            lines += seen.faults[:3]
+    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(lines), LIMIT)
 
 
 def _second_bundle(shelf: Path) -> None:
     """A copy of the first that believes the counts more, and so answers otherwise."""
-    place = shelf / BUNDLES[1]
-    shutil.copytree(shelf / BUNDLES[0], place)
-    info = json.loads((place / "bundle.json").read_bytes())
+    copy = shelf / BUNDLES[1]
+    shutil.copytree(shelf / BUNDLES[0], copy)
+    info = json.loads((copy / "bundle.json").read_bytes())
     info["gate"] = [0.1, 1.5, 0.0]
-    (place / "bundle.json").write_text(json.dumps(info))
-    write_manifest(place, BUNDLES[1], "2026-01-01T00:00:00Z")
+    (copy / "bundle.json").write_text(json.dumps(info))
+    write_manifest(copy, BUNDLES[1], "2026-01-01T00:00:00Z")
 
 
 def _prepare(service: Running, items: list[str]) -> Seen:
@@ -113,8 +113,8 @@ def _prepare(service: Running, items: list[str]) -> Seen:
 
 
 def _promote(service: Running, bundle: str) -> int:
-    wish = {"version": bundle, "reason": "a proof"}
-    return service.ask("POST", "/v1/bundles/promote", wish)[0]
+    promotion = {"version": bundle, "reason": "a proof"}
+    return service.ask("POST", "/v1/bundles/promote", promotion)[0]
 
 
 def _load(service: Running, seen: Seen, promotions: int, workers: int) -> None:
@@ -152,7 +152,9 @@ def _load(service: Running, seen: Seen, promotions: int, workers: int) -> None:
             seen.counts["mixed"] += 1
             seen.faults.append(f"mixed: {body[:200]!r}")
 
-    promoting = threading.Thread(target=_promote_in_turn, args=(service, seen, promotions, workers))
+    promoting = threading.Thread(
+        target=_promote_alternately, args=(service, seen, promotions, workers)
+    )
     promoting.start()
     try:
         done = closed_loop(service.url, requests(), CONNECTIONS, 7_200, check)
@@ -175,7 +177,7 @@ def _same(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
     )
 
 
-def _promote_in_turn(service: Running, seen: Seen, promotions: int, workers: int) -> None:
+def _promote_alternately(service: Running, seen: Seen, promotions: int, workers: int) -> None:
     """Promote; where one process answers, the very next answer is of the new bundle."""
     try:
         for number in range(promotions):

@@ -39,7 +39,7 @@ def prove() -> Proof:
     """One service; schemathesis with a key of every scope."""
     words = [*PATIENT, *OPEN_LIMITS]
     with bundle_folder() as folder, serving(folder, *words) as service:
-        code, recorded, said = _run(service)
+        code, recorded, output = _run(service)
     failures = Counter(
         check["name"]
         for one in recorded
@@ -49,8 +49,8 @@ def prove() -> Proof:
     )
     figure = _figure(recorded)
     if failures or code:
-        told = ", ".join(f"{check} {count}" for check, count in failures.most_common())
-        figure += f"; failed: {told or code}\n{said[-6000:]}"
+        summary = ", ".join(f"{check} {count}" for check, count in failures.most_common())
+        figure += f"; failed: {summary or code}\n{output[-6000:]}"
         return Proof(CLAIM, KIND, "fail", figure, LIMIT)
     return Proof(CLAIM, KIND, "pass", figure, LIMIT)
 
@@ -80,8 +80,8 @@ def _figure(recorded: list[Any]) -> str:
 def _run(service: Running) -> tuple[int, list[Any], str]:
     """Exit code, what each scenario recorded, and what was printed."""
     tool = interpreter("schemathesis").parent / "schemathesis"
-    with tempfile.TemporaryDirectory() as place:
-        report = Path(place) / "events.ndjson"
+    with tempfile.TemporaryDirectory() as workdir:
+        report = Path(workdir) / "events.ndjson"
         done = subprocess.run(
             [
                 str(tool), "run", f"{service.url}/openapi.json", "--phases", PHASES,
@@ -91,7 +91,7 @@ def _run(service: Running) -> tuple[int, list[Any], str]:
                 "--request-timeout", "60", "--warnings", "off",
                 "--report-ndjson-path", str(report),
             ],
-            cwd=place, capture_output=True, text=True,
+            cwd=workdir, capture_output=True, text=True,
             env={**os.environ, "SCHEMATHESIS_HOOKS": HOOKS},
         )  # fmt: skip
         lines = report.read_text("utf-8").splitlines() if report.exists() else []

@@ -63,7 +63,7 @@ def prove(minutes: float = MINUTES, customers: int = CUSTOMERS) -> Proof:
     slope = float(np.polyfit(times[half], sizes[half], 1)[0]) * 3600
     good = load.ms(99) <= P99_MS and load.counts().keys() == {200} and slope <= GROWTH_MB
     figure = (
-        f"{minutes:g} minutes at {SHARE * capacity:,.0f}/s: {load.tell()}; memory "
+        f"{minutes:g} minutes at {SHARE * capacity:,.0f}/s: {load.format()}; memory "
         f"{sizes[0]:.0f} MB at first, {sizes[-1]:.0f} MB at last, {slope:+.1f} MB an hour"
     )
     return Proof(CLAIM, KIND, "pass" if good else "fail", figure, LIMIT)

@@ -26,40 +26,41 @@ MOST_GROUPS = 400
 def prove() -> Proof:
     """A small file system in memory, filled by the store itself and by a file beside it."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        mounted = measure("mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tmpfs", place)
+        disk = Path(folder)
+        mounted = measure("mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tmpfs", disk)
         if mounted.code:
             return Proof(CLAIM, KIND, "skip", f"needs the right to mount: {mounted.tail}")
         try:
-            told = [_fill(place / durable, place, durable) for durable in ("process", "power")]
+            results = [_fill(disk / durable, disk, durable) for durable in ("process", "power")]
         finally:
-            subprocess.run(["umount", "-l", str(place)], check=False)
-    good = all(passed for passed, _ in told)
-    figure = "; ".join(text for _, text in told)
+            subprocess.run(["umount", "-l", str(disk)], check=False)
+    good = all(passed for passed, _ in results)
+    figure = "; ".join(text for _, text in results)
     return Proof(CLAIM, KIND, "pass" if good else "fail", figure, "0 lost, 0 half done")
 
 
-def _fill(folder: Path, place: Path, durable: str) -> tuple[bool, str]:
-    measure("mount", "-o", f"remount,size={SIZE_MB}m", place)
+def _fill(folder: Path, disk: Path, durable: str) -> tuple[bool, str]:
+    measure("mount", "-o", f"remount,size={SIZE_MB}m", disk)
     store = open_store("sqlite", folder, durable=durable, mark=str.encode, remember_seconds=9_000)
     with contextlib.closing(store):
-        kept, message = 0, ""
-        while kept < MOST_GROUPS and not message:
-            message = _append(store, kept)
-            kept += not message
+        n_groups, message = 0, ""
+        while n_groups < MOST_GROUPS and not message:
+            message = _append(store, n_groups)
+            n_groups += not message
         clear = "full" in message or "space" in message or "I/O" in message
-        whole = _held(store, kept) and store.versions([f"user-{kept * GROUP}"]) == [0]
-        refused = sum(bool(_append(store, kept)) for _ in range(3))
+        whole = _held(store, n_groups) and store.versions([f"user-{n_groups * GROUP}"]) == [0]
+        refused = sum(bool(_append(store, n_groups)) for _ in range(3))
         time.sleep(1.5)  # The background thread meets the full disk too.
-        whole = whole and _held(store, kept)
-        measure("mount", "-o", f"remount,size={MORE_MB}m", place)
-        again = _append(store, kept)
-        after = not again and _held(store, kept + 1)
+        whole = whole and _held(store, n_groups)
+        measure("mount", "-o", f"remount,size={MORE_MB}m", disk)
+        again = _append(store, n_groups)
+        after = not again and _held(store, n_groups + 1)
     with contextlib.closing(sqlite3.connect(folder / "history.db")) as con:
         sound = con.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    good = kept > 0 and clear and whole and refused == 3 and after and sound
+    good = n_groups > 0 and clear and whole and refused == 3 and after and sound
     return good, (
-        f"{durable}: full after {kept} groups of {GROUP} ({message.partition(': ')[2][:90]!r}), "
+        f"{durable}: full after {n_groups} groups of {GROUP} "
+        f"({message.partition(': ')[2][:90]!r}), "
         f"all of them {'there' if whole else 'NOT there'} and nothing of the next; with room again "
         f"{'it goes on' if after else 'it does NOT go on: ' + again}, "
         f"integrity_check {'ok' if sound else 'NOT ok'}"
@@ -87,7 +88,7 @@ def _held(store: Store, groups: int) -> bool:
     if store.n_customers() != groups * GROUP:
         return False
     for n in range(0, groups * GROUP, 97):
-        found = store.read(f"user-{n}")
-        if found is None or [event.item_id for event in found.events] != [f"item-{n}"]:
+        customer = store.read(f"user-{n}")
+        if customer is None or [event.item_id for event in customer.events] != [f"item-{n}"]:
             return False
     return True

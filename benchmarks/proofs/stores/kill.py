@@ -45,22 +45,27 @@ def prove() -> Proof:
     """Kills first, then cuts where a file system may be mounted."""
     rng = random.Random(7)
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        kept, lost, sound = _rounds(place / "kills", "process", KILLS, rng)
-        good = lost == 0 and sound and kept > 0
-        told = [f"{KILLS} kills of {WRITERS} writers: {kept} deeds acknowledged, {lost} lost"]
-        with _disk(place) as disk:
+        root = Path(folder)
+        n_acknowledged, lost, sound = _rounds(root / "kills", "process", KILLS, rng)
+        good = lost == 0 and sound and n_acknowledged > 0
+        told = [
+            f"{KILLS} kills of {WRITERS} writers: {n_acknowledged} deeds acknowledged, {lost} lost"
+        ]
+        with _disk(root) as disk:
             if disk is None:
                 told.append("no right to mount: the power was not cut")
             else:
-                kept, lost, whole = _rounds(disk / "power", "power", CUTS, rng, disk)
-                good, sound = good and lost == 0 and kept > 0, sound and whole
-                told.append(f"{CUTS} cuts of the power: {kept} acknowledged, {lost} lost")
-                kept, lost, whole = _rounds(disk / "process", "process", CONTROLS, rng, disk)
+                n_acknowledged, lost, whole = _rounds(disk / "power", "power", CUTS, rng, disk)
+                good, sound = good and lost == 0 and n_acknowledged > 0, sound and whole
+                told.append(f"{CUTS} cuts of the power: {n_acknowledged} acknowledged, {lost} lost")
+                n_acknowledged, lost, whole = _rounds(
+                    disk / "process", "process", CONTROLS, rng, disk
+                )
                 # Otherwise the cut cuts nothing, and says nothing about "power".
                 good, sound = good and lost > 0, sound and whole
                 told.append(
-                    f"{CONTROLS} cuts with durable = process: {kept} acknowledged, {lost} lost"
+                    f"{CONTROLS} cuts with durable = process: {n_acknowledged} acknowledged, "
+                    f"{lost} lost"
                 )
         told.append(f"integrity_check after each: {'ok' if sound else 'NOT ok'}")
     return Proof(CLAIM, KIND, "pass" if good and sound else "fail", "; ".join(told), "0 lost")
@@ -70,20 +75,20 @@ def _rounds(
     folder: Path, durable: str, n: int, rng: random.Random, disk: Path | None = None
 ) -> tuple[int, int, bool]:
     """(deeds acknowledged, of these not there afterwards, every file sound)."""
-    kept = lost = 0
+    n_acknowledged = lost = 0
     sound = True
     for number in range(n):
         acknowledged = _one(folder, durable, number, rng, disk)
         with contextlib.closing(_opened(folder, durable)) as store:
             for user_id, items in acknowledged.items():
-                found = store.read(user_id)
-                held = [] if found is None else [event.item_id for event in found.events]
+                customer = store.read(user_id)
+                held = [] if customer is None else [event.item_id for event in customer.events]
                 assert len(held) == len(set(held)), "an event is there twice"
-                kept += len(items)
+                n_acknowledged += len(items)
                 lost += len(set(items) - set(held))
         with contextlib.closing(sqlite3.connect(folder / "history.db")) as con:
             sound = sound and con.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    return kept, lost, sound
+    return n_acknowledged, lost, sound
 
 
 def _one(
@@ -93,14 +98,14 @@ def _one(
     context = multiprocessing.get_context("fork")
     pipes, children = [], []
     for writer in range(WRITERS):
-        reading, writing = os.pipe()
+        source, sink = os.pipe()
         seed = rng.getrandbits(32)
         child = context.Process(
-            target=_write, args=(folder, durable, f"{number}-{writer}", seed, writing)
+            target=_write, args=(folder, durable, f"{number}-{writer}", seed, sink)
         )
         child.start()
-        os.close(writing)
-        pipes.append(reading)
+        os.close(sink)
+        pipes.append(source)
         children.append(child)
     first = [os.read(pipe, 1) for pipe in pipes]
     time.sleep(rng.random() * _MOST_SECONDS)
@@ -119,8 +124,8 @@ def _one(
         with open(pipe, "rb") as stream:
             text = (byte + stream.read()).decode()
         for line in text.split("\n")[:-1]:
-            moment, told = json.loads(line)
-            if cut is None or moment < cut:
+            time_written, told = json.loads(line)
+            if cut is None or time_written < cut:
                 for user_id, item in told:
                     acknowledged.setdefault(user_id, []).append(item)
     if disk is not None:
@@ -129,7 +134,7 @@ def _one(
     return acknowledged
 
 
-def _write(folder: Path, durable: str, who: str, seed: int, pipe: int) -> None:
+def _write(folder: Path, durable: str, name: str, seed: int, pipe: int) -> None:
     """Append groups for ever, and tell of each once it is kept."""
     rng = random.Random(seed)
     store = _opened(folder, durable)
@@ -140,7 +145,7 @@ def _write(folder: Path, durable: str, who: str, seed: int, pipe: int) -> None:
             n += 1
             event = LiveEvent(1_700_000_000_000_000 + n, "view", f"item-{n}")
             group.append(
-                CustomerUpdate(message_id=f"{who}-{n}", user_id=f"{who}-{rng.randrange(9)}",
+                CustomerUpdate(message_id=f"{name}-{n}", user_id=f"{name}-{rng.randrange(9)}",
                      received=event.event_time, events=(event,), traits={"n": n})
             )  # fmt: skip
         try:
@@ -165,9 +170,9 @@ def _device(disk: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _disk(place: Path) -> Iterator[Path | None]:
+def _disk(root: Path) -> Iterator[Path | None]:
     """A mounted ext4 in a file; None where that may not be."""
-    disk = place / "disk"
+    disk = root / "disk"
     disk.mkdir()
     image = _device(disk)
     with image.open("wb") as stream:

@@ -47,14 +47,14 @@ class Seen:
     slowest: float = 0.0
     down_since: float | None = None
     degraded_down: int = 0
-    last_kept: float = 0.0
+    last_acknowledged: float = 0.0
     last_whole: float = 0.0
     over: threading.Event = field(default_factory=threading.Event)
 
 
 def prove(rounds: int = ROUNDS) -> Proof:
     """Each server that is installed."""
-    told: list[str] = []
+    lines: list[str] = []
     good, missing = True, []
     for name, started, durable in (
         ("Redis", live_servers.started_redis, "process"),
@@ -66,11 +66,11 @@ def prove(rounds: int = ROUNDS) -> Proof:
                 missing.append(f"{name} is not installed")
                 continue
             fine, figure = _outages(server, durable, rounds)
-        told.append(f"{name}: {figure}")
+        lines.append(f"{name}: {figure}")
         good = good and fine
-    if not told:
+    if not lines:
         return Proof(CLAIM, KIND, "skip", "; ".join(missing))
-    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(told + missing), LIMIT)
+    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(lines + missing), LIMIT)
 
 
 @contextmanager
@@ -125,8 +125,8 @@ def _recovered(seen: Seen) -> float:
     """Seconds until an event is kept again and an answer is whole."""
     began = time.monotonic()
     while time.monotonic() < began + 60:
-        if min(seen.last_kept, seen.last_whole) > began:
-            return max(seen.last_kept, seen.last_whole) - began
+        if min(seen.last_acknowledged, seen.last_whole) > began:
+            return max(seen.last_acknowledged, seen.last_whole) - began
         time.sleep(0.02)
     return float("inf")
 
@@ -140,15 +140,15 @@ def _sender(service: Running, seen: Seen) -> None:
 
 
 def _send(service: Running, seen: Seen, user: str, name: str) -> None:
-    names = [f"{name}-{place}" for place in range(BATCH)]
+    names = [f"{name}-{at}" for at in range(BATCH)]
     batch = {"batch": [track(user, "view", one, f"{user}-{one}") for one in names]}
-    status, said, headers = _ask(service, "/v1/batch", batch)
+    status, answered, headers = _ask(service, "/v1/batch", batch)
     seen.events[status] += 1
-    if status == 200 and said["kept"] == BATCH:
+    if status == 200 and answered["kept"] == BATCH:
         seen.acknowledged.setdefault(user, set()).update(names)
-        seen.last_kept = time.monotonic()
+        seen.last_acknowledged = time.monotonic()
     elif status != 503 or "retry-after" not in headers:
-        seen.faults.append(f"an event is answered with {status}: {said}")
+        seen.faults.append(f"an event is answered with {status}: {answered}")
 
 
 def _asker(service: Running, seen: Seen) -> None:
@@ -190,8 +190,8 @@ def _ask(service: Running, path: str, message: Any) -> tuple[int, Any, Any]:
 def _compare(service: Running, seen: Seen) -> tuple[int, int]:
     lost = twice = 0
     for user, names in seen.acknowledged.items():
-        status, said = service.ask("GET", f"/v1/users/{user}")
-        held = [event["item_id"] for event in said["events"]] if status == 200 else []
+        status, answered = service.ask("GET", f"/v1/users/{user}")
+        held = [event["item_id"] for event in answered["events"]] if status == 200 else []
         lost += len(names - set(held))
         twice += len(held) - len(set(held))
     return lost, twice
