@@ -103,28 +103,13 @@ def train_network(
     """
     threads = set_threads(settings.train.threads)
     device = choose_device(settings.train.device)
-    # Some of CUDA's sums have no fixed order.
-    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
-    # Deterministic mode would also fill every fresh buffer, a sixth of a step's time.
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    _use_deterministic_sums(device)
     shape = derive_shape(dataset, settings, like)
     rng = np.random.default_rng([settings.train.seed, 1])
-    everything = dataset.rows.take(np.flatnonzero(dataset.rows.part == TRAIN))
-    rows = everything.take(draw(len(everything), MAX_TRAIN_ROWS, rng))
-    if not shape.goals and not shape.n_item_heads:
-        raise TrainError(
-            "nothing to learn: there is neither a goal nor an event with an item; add "
-            "[goals.NAME] or item_id to a source's columns"
-        )
-    if shape.goals and not len(rows):
-        raise TrainError("no train row has a label of any goal; propense check says why")
+    rows = _draw_train_rows(dataset, shape, rng)
     clock = dataset.clock()
     content = content_tensors(dataset.content).to(device)
-    y = torch.from_numpy(np.ascontiguousarray(rows.y))
-    examples = collect_examples(
-        dataset.histories, clock, dataset.train_end, rows,
-        dataset.features_of(rows), head_of_action(shape), shape.max_length,
-    ) if shape.has_sequence else _table_examples(dataset, clock, rows)  # fmt: skip
+    examples = _collect_examples(dataset, shape, clock, rows)
     validator = _make_validator(dataset, clock, rng) if passes is None else None
 
     def measure(network: CustomerNetwork, validator: Validator) -> Scores:
@@ -136,7 +121,7 @@ def train_network(
         return scores
 
     lanes, mixed = (threads, False) if device.type == "cpu" else (1, True)
-    outputs = constant_outputs(y, shape)
+    outputs = constant_outputs(torch.from_numpy(np.ascontiguousarray(rows.y)), shape)
     initial_hash = "" if initial is None else initial.digest
     transferred: list[Transferred] = []
     trainers = []
@@ -158,9 +143,31 @@ def train_network(
     networks = open_networks(folder)
     return TrainedNetwork(
         networks, content, make_scorer(networks, content), clock,
-        [trainer.state.summary() for trainer in trainers], len(rows), len(everything),
+        [trainer.state.summary() for trainer in trainers], len(rows),
+        int((dataset.rows.part == TRAIN).sum()),
         None if initial is None else summarise_transfers(transferred, initial, shape.n_items),
     )  # fmt: skip
+
+
+def _use_deterministic_sums(device: torch.device) -> None:
+    # Some of CUDA's sums have no fixed order.
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    # Deterministic mode would also fill every fresh buffer, a sixth of a step's time.
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def _draw_train_rows(dataset: Dataset, shape: NetworkShape, rng: np.random.Generator) -> AsOfRows:
+    """The train rows, at most MAX_TRAIN_ROWS. Raises TrainError where there is nothing to learn."""
+    everything = dataset.rows.take(np.flatnonzero(dataset.rows.part == TRAIN))
+    rows = everything.take(draw(len(everything), MAX_TRAIN_ROWS, rng))
+    if not shape.goals and not shape.n_item_heads:
+        raise TrainError(
+            "nothing to learn: there is neither a goal nor an event with an item; add "
+            "[goals.NAME] or item_id to a source's columns"
+        )
+    if shape.goals and not len(rows):
+        raise TrainError("no train row has a label of any goal; find out why with: propense check")
+    return rows
 
 
 def open_networks(folder: Path) -> Networks:
@@ -255,8 +262,15 @@ def _make_validator(dataset: Dataset, clock: EventClock, rng: np.random.Generato
     )  # fmt: skip
 
 
-def _table_examples(dataset: Dataset, clock: EventClock, rows: AsOfRows) -> Examples:
-    """Rows alone: no events, no windows."""
+def _collect_examples(
+    dataset: Dataset, shape: NetworkShape, clock: EventClock, rows: AsOfRows
+) -> Examples:
+    """The train examples; without a sequence part rows alone, no events and no windows."""
+    if shape.has_sequence:
+        return collect_examples(
+            dataset.histories, clock, dataset.train_end, rows,
+            dataset.features_of(rows), head_of_action(shape), shape.max_length,
+        )  # fmt: skip
     return collect_examples(
         replace(dataset.histories, offsets=np.zeros_like(dataset.histories.offsets)),
         clock, np.zeros_like(dataset.train_end), rows, dataset.features_of(rows),
