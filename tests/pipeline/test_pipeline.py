@@ -284,7 +284,7 @@ def test_a_missing_an_added_and_a_forged_file_are_refused(flow, tmp_path):
     with pytest.raises(BundleError, match="was changed"):
         open_bundle(copy)
     (copy / "manifest.json").unlink()
-    with pytest.raises(BundleError, match="is no bundle"):
+    with pytest.raises(BundleError, match="is not a bundle"):
         open_bundle(copy)
 
 

@@ -170,7 +170,7 @@ def _open(settings: Settings) -> tuple[Bundle, Dataset]:
     dataset = Dataset.open(RunFolder(Path(settings.folder) / settings.run))
     if dataset.encoder.lexicon != bundle.encoder.lexicon:
         raise BundleError(
-            f"bundle {str(bundle.folder)!r} was made from another encoding than the run in "
-            f"{settings.run!r}; promote the bundle of this run, or pack it: propense pack"
+            f"bundle {str(bundle.folder)!r} was made with another encoding than the run in "
+            f"{settings.run!r}; promote this run's bundle, or pack it with: propense pack"
         )
     return bundle, dataset

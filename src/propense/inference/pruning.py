@@ -19,7 +19,7 @@ def prune(shelf: Path, keep: int, also: Sequence[str] = ()) -> list[str]:
     Raises BundleError if `keep` is below 1.
     """
     if keep < 1:
-        raise BundleError(f"a shelf keeps at least one bundle; --keep is {keep}")
+        raise BundleError(f"--keep must be at least 1, got {keep}: a shelf keeps its active bundle")
     history = [entry.version for entry in read_current(shelf).history]
     earlier = [version for version in history if version != history[-1]]
     stays = {*history[-1:], *earlier[-1:], *also}

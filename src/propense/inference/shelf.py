@@ -86,7 +86,9 @@ def read_current(shelf: Path) -> Current:
     except FileNotFoundError:
         return Current()
     except msgspec.DecodeError as error:
-        raise BundleError(f"{CURRENT} of shelf {str(shelf)!r} cannot be read: {error}") from error
+        raise BundleError(
+            f"{CURRENT} of shelf {str(shelf)!r} cannot be read: {error}; restore it from a copy"
+        ) from error
 
 
 def serving_bundle(shelf: Path) -> Path:

@@ -196,7 +196,7 @@ class Catalogue:
             array = self._array(name)
             if not pa.types.is_temporal(array.type) and not pa.types.is_null(array.type):
                 raise ValueError(
-                    f"column {name!r} of the items holds {array.type} and no times; "
+                    f"column {name!r} of the items holds {array.type}, not times; "
                     f'set [items] types = {{ {name} = "time" }} and run again'
                 )
             times = np.concatenate([np.full(FIRST_KNOWN, NO_TIME), as_seconds(array)])
@@ -227,7 +227,7 @@ class Catalogue:
     def with_records(self, records: Sequence[Mapping[str, object]]) -> Catalogue:
         """A catalogue that also holds these items; the record of a known item is replaced.
 
-        Every record has `item_id`; a key that is no column is an error, a missing one a
+        Every record has `item_id`; a key that is not a column is an error, a missing key a
         missing value. New items follow the known ones, in order. Of two records of one item
         the last counts. Raises SourceError naming record, key and the nearest column.
         """
@@ -235,11 +235,11 @@ class Catalogue:
         for record in records:
             word = record.get(columns.ITEM_ID)
             if not isinstance(word, str) or not word:
-                raise SourceError(f"an item's item_id must be a text, not {word!r}")
+                raise SourceError(f"an item's item_id must be text, not {word!r}")
             for key in record:
                 if key not in self.schema.names:
                     raise SourceError(
-                        f"item {word!r} has {key!r}, which is no column of the items; "
+                        f"item {word!r} has {key!r}, which is not a column of the items; "
                         f"{hint(key, self.schema.names)}"
                     )
             latest[word] = record

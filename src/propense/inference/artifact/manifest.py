@@ -15,6 +15,7 @@ from propense.security.signing import SIGNATURE, check_signature, read_plain
 
 FORMAT: Final = 8
 FILE: Final = "manifest.json"
+_ADVICE: Final = "restore the bundle from a copy or pack it again"
 MANIFEST_BYTES: Final = 16_000_000
 """Largest manifest; a bundle has tens of files, not a hundred thousand."""
 
@@ -60,7 +61,9 @@ def read_manifest(folder: Path, verify: bool = True, public_keys: Sequence[bytes
         try:
             _verify(folder, manifest)
         except OSError as error:
-            raise BundleError(f"bundle {str(folder)!r} cannot be read: {error}") from error
+            raise BundleError(
+                f"bundle {str(folder)!r} cannot be read: {error}; {_ADVICE}"
+            ) from error
     return manifest
 
 
@@ -88,16 +91,20 @@ def decode_manifest(folder: Path, public_keys: Sequence[bytes] = ()) -> Manifest
         content = read_plain(folder / FILE, MANIFEST_BYTES)
     except FileNotFoundError as error:
         raise BundleError(
-            f"{str(folder)!r} is no bundle: it has no {FILE}; make one with: propense run"
+            f"{str(folder)!r} is not a bundle: it has no {FILE}; make one with: propense run"
         ) from error
     except OSError as error:
-        raise BundleError(f"{FILE} of bundle {str(folder)!r} cannot be read: {error}") from error
+        raise BundleError(
+            f"{FILE} of bundle {str(folder)!r} cannot be read: {error}; {_ADVICE}"
+        ) from error
     if public_keys:
         check_signature(folder, content, public_keys)
     try:
         return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BundleError(f"{FILE} of bundle {str(folder)!r} cannot be read: {error}") from error
+        raise BundleError(
+            f"{FILE} of bundle {str(folder)!r} cannot be read: {error}; {_ADVICE}"
+        ) from error
 
 
 def digest_of(path: Path) -> str:
@@ -107,26 +114,27 @@ def digest_of(path: Path) -> str:
 
 
 def _verify(folder: Path, manifest: Manifest) -> None:
-    advice = "restore the bundle from a copy or pack it again"
     for name in manifest.files:
         if not _is_within(name):
             raise BundleError(
-                f"{FILE} of bundle {str(folder)!r} names {name[:200]!r}, which is no path within "
-                f"the bundle; {advice}"
+                f"{FILE} of bundle {str(folder)!r} names {name[:200]!r}, which is not a path "
+                f"within the bundle; {_ADVICE}"
             )
     if _content(manifest.files) != manifest.content:
-        raise BundleError(f"{FILE} of bundle {str(folder)!r} was changed; {advice}")
+        raise BundleError(f"{FILE} of bundle {str(folder)!r} was changed; {_ADVICE}")
     present = set(_files(folder))
     for name in sorted(present - manifest.files.keys()):
-        raise BundleError(f"bundle {str(folder)!r} holds {name!r}, which {FILE} does not list")
+        raise BundleError(
+            f"bundle {str(folder)!r} holds {name!r}, which {FILE} does not list; {_ADVICE}"
+        )
     for name, digest in manifest.files.items():
         if name not in present:
-            raise BundleError(f"bundle {str(folder)!r} lacks {name!r}; {advice}")
+            raise BundleError(f"bundle {str(folder)!r} lacks {name!r}; {_ADVICE}")
         actual = digest_of(folder / name)
         if actual != digest:
             raise BundleError(
                 f"{name!r} of bundle {str(folder)!r} was changed: its SHA-256 is "
-                f"{actual[:12]}..., the manifest says {digest[:12]}...; {advice}"
+                f"{actual[:12]}..., the manifest says {digest[:12]}...; {_ADVICE}"
             )
 
 
@@ -157,7 +165,7 @@ def _files(folder: Path) -> Iterator[str]:
         if not n_entries and within:
             raise BundleError(
                 f"bundle {str(folder)!r} holds {within!r}, an empty folder that {FILE} does not "
-                f"list"
+                f"list; {_ADVICE}"
             )
 
 

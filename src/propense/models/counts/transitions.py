@@ -70,7 +70,7 @@ class CountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         if not 0 < self.smoothing < np.inf:
             raise SettingsError(f"counts: smoothing must be above 0, got {self.smoothing}")
         if not 0 <= self.sharpness <= 1:
-            raise SettingsError(f"counts: sharpness must be in [0, 1]. Got {self.sharpness}")
+            raise SettingsError(f"counts: sharpness must be in [0, 1], got {self.sharpness}")
 
 
 class _Header(ArraysHeader, frozen=True):

@@ -20,7 +20,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float, shared: int | None = None) -> None:
         super().__init__()
         if not 0 <= p <= 0.99:
-            raise ValueError(f"dropout must be in [0, 0.99]. Got {p}")
+            raise ValueError(f"dropout must be in [0, 0.99], got {p}")
         self.dropped = round(p * _LEVELS)
         self.shared = shared
         self.chance: torch.Generator | None = None

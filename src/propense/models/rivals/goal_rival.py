@@ -28,7 +28,7 @@ ROWS = 1024
 
 Design = Literal["none", "linear", "trees", "plain"]
 """Which matrix a rival reads. `linear` and `trees` as in encoding.design; `plain`: the
-numbers as they are, nan for missing, then one-hot words; `none`: nothing of a row."""
+numbers as they are, nan for missing, then one-hot words; `none`: no column."""
 
 
 class Columns(msgspec.Struct, frozen=True):

@@ -277,7 +277,7 @@ def test_labels_that_cannot_be_are_refused_or_counted() -> None:
     train, y, _ = logistic_world(50, 13)
     y = y.copy()
     y[3] = 2.5
-    with pytest.raises(TrainError, match=r"must be 0 or 1\. Got 2\.5"):
+    with pytest.raises(TrainError, match=r"must be 0 or 1, got 2\.5"):
         fit_goal_rival("logistic", train, y, train, y, QUICK)
     y[3] = -4
     rival = fit_goal_rival("majority", train, y, train, np.abs(y), replace(QUICK, kind="value"))

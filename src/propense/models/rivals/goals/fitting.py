@@ -145,7 +145,7 @@ def _labels(y: Labels, setup: RivalSetup, remarks: list[str]) -> Doubles:
     wrong = kind.bad_labels(y.astype(np.float64))
     if wrong.any():
         raise TrainError(
-            f"labels of a {kind.name} goal must be {kind.label_rule}. Got {float(y[wrong][0])}"
+            f"labels of a {kind.name} goal must be {kind.label_rule}, got {float(y[wrong][0])}"
         )
     n_negative = int((y < 0).sum())
     if n_negative:
