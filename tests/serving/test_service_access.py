@@ -1,4 +1,4 @@
-"""Who may do what, held to a table written by hand."""
+"""What each scope may do, compared with a table written by hand."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_each_scope_opens_what_the_table_says(shared: Live, route):
 
 @pytest.fixture(scope="module")
 def dead(shared: Live) -> dict[str, str | None]:
-    """Keys that open nothing, and none at all."""
+    """Keys that are not valid, and none at all."""
     ring = shared.service.keys
     now = time.time_ns() // 1000
     record, revoked = ring.create("revoked", SCOPES, now=now)
@@ -82,7 +82,7 @@ def dead(shared: Live) -> dict[str, str | None]:
     "route", [route for route in ROUTES if MAY[route.name] is not None],
     ids=lambda route: route.name,
 )  # fmt: skip
-def test_without_a_living_key_nothing_opens(shared: Live, route, dead):
+def test_without_a_valid_key_protected_routes_are_refused(shared: Live, route, dead):
     for what, key in dead.items():
         answer = call(shared, route, key)
         assert answer.status_code == 401, (what, answer.text)
@@ -144,7 +144,7 @@ def test_pages_of_origins_that_are_named(shop, tmp_path):
         assert "access-control-allow-origin" not in answer.headers
 
 
-def test_who_asks_too_often_is_told_to_wait(shop, tmp_path, monkeypatch):
+def test_too_many_requests_are_refused_with_a_wait(shop, tmp_path, monkeypatch):
     def ask(live):
         headers = live.headers("read")
         return [live.client.request("GET", "/v1/popular", headers=headers) for _ in range(5)]

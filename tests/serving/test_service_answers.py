@@ -30,7 +30,7 @@ def walker(shared: Live) -> Live:
     return shared
 
 
-def test_a_stranger_is_offered_what_is_popular(shared: Live):
+def test_a_customer_without_history_is_recommended_popular_items(shared: Live):
     answer = shared.recommend("nobody at all")
     assert answer["policy"] == POPULAR and answer["note"] == NO_HISTORY
     assert len(answer["items"]) == 10 and answer["bundle"] == shared.world.version
@@ -40,7 +40,7 @@ def test_a_stranger_is_offered_what_is_popular(shared: Live):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_a_customer_without_events_is_a_stranger_with_a_profile(live: Live):
+def test_a_customer_without_events_still_has_a_profile(live: Live):
     before = live.predict("cold")["goals"]
     live.ask("POST", "/v1/identify", "ingest",
              json={"userId": "cold", "traits": {"age": 69, "city": "Lyon"}})  # fmt: skip
@@ -49,7 +49,7 @@ def test_a_customer_without_events_is_a_stranger_with_a_profile(live: Live):
     assert after["pay"]["probability"] != before["pay"]["probability"]
 
 
-def test_who_is_known_gets_a_list_of_their_own(walker: Live):
+def test_a_customer_with_history_gets_a_list_of_their_own(walker: Live):
     answer = walker.recommend("walker")
     assert answer["policy"] == "network" and "note" not in answer
     assert ids(answer) != ids(walker.recommend("stranger"))
@@ -117,7 +117,7 @@ def test_as_of_reads_only_what_was_before(live: Live):
     assert live.predict("past", as_of="2030-01-01T00:00:00Z")["goals"] != goals
 
 
-def test_a_moment_is_one_however_it_is_written(walker: Live):
+def test_a_time_is_the_same_however_it_is_written(walker: Live):
     """The same moment in another zone, and in the query string."""
     one = walker.recommend("walker", as_of="2030-01-01T00:00:00Z")
     assert walker.recommend("walker", as_of="2030-01-01T08:00:00+08:00") == one
@@ -130,7 +130,7 @@ def test_a_moment_is_one_however_it_is_written(walker: Live):
 @pytest.mark.parametrize(
     "as_of", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z"]
 )
-def test_moments_at_the_ends_of_the_calendar_break_nothing(walker: Live, as_of: str):
+def test_times_at_the_ends_of_the_calendar_break_nothing(walker: Live, as_of: str):
     for path in ("/v1/recommend", "/v1/predict"):
         answer = walker.client.request(
             "POST", path, headers=walker.headers("read"),
@@ -335,7 +335,7 @@ def test_a_bundle_of_profiles_alone(table, tmp_path):
         assert live.refused("GET", "/v1/items/x/similar")[0] == 404
 
 
-def test_who_does_not_want_it_is_not_personalised(live: Live):
+def test_a_customer_who_refuses_is_not_personalised(live: Live):
     live.teach("shy", WALK)
     as_of = "2030-01-01T00:00:00Z"
     own, goals = live.recommend("shy"), live.predict("shy", as_of=as_of)["goals"]

@@ -1,4 +1,4 @@
-"""What one sender, or one customer, can make the service hold."""
+"""How much one sender, or one customer, can make the service hold in memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def never() -> Any:
 
 
 @pytest.mark.parametrize("path", ["/v1/import", "/v1/recommend/batch", "/v1/predict/batch"])
-def test_no_large_body_is_read_for_nobody(live: Live, path: str) -> None:
+def test_no_large_body_is_read_without_a_key(live: Live, path: str) -> None:
     async def fail() -> Any:
         raise AssertionError("the body was read")
 
@@ -58,7 +58,7 @@ def test_no_large_body_is_read_for_nobody(live: Live, path: str) -> None:
     assert not live.service.body_bytes.total()
 
 
-def test_a_body_that_does_not_come_holds_no_place(
+def test_a_body_that_never_arrives_takes_no_room(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoint, "BODY_SECONDS", 0.1)
@@ -67,7 +67,7 @@ def test_a_body_that_does_not_come_holds_no_place(
     assert live.service.in_flight == 0 and not live.service.body_bytes.total()
 
 
-def test_whoever_sends_steadily_is_read_to_the_end(
+def test_a_body_that_arrives_steadily_is_read_to_the_end(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoint, "BODY_SECONDS", 0.2)
@@ -83,7 +83,7 @@ def test_whoever_sends_steadily_is_read_to_the_end(
     assert call(live, "/v1/track", slowly, key_of(live, "ingest")) == 200
 
 
-def test_bodies_at_work_are_bounded_together(shop: ServedWorld, tmp_path: Path) -> None:
+def test_bodies_being_read_are_bounded_together(shop: ServedWorld, tmp_path: Path) -> None:
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, import_bytes=600_000)
     with live_service(shop, tmp_path / "live", limits=limits) as live:
         held = [(b"content-length", b"600000"), *key_of(live, "ingest")]
@@ -116,7 +116,7 @@ def test_new_names_of_one_customer_are_new_customers_to_their_address(
         assert live.held("one")["names"] == ["a-0", "a-1", "a-2"]
 
 
-def test_so_are_those_of_one_batch(shop: ServedWorld, tmp_path: Path) -> None:
+def test_new_names_in_one_batch_are_new_customers_too(shop: ServedWorld, tmp_path: Path) -> None:
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, new_customers_per_hour=3)
     with live_service(shop, tmp_path / "live", limits=limits) as live:
         first = {"userId": "one", "anonymousId": "a-0"}
@@ -130,7 +130,7 @@ def test_so_are_those_of_one_batch(shop: ServedWorld, tmp_path: Path) -> None:
         assert live.held("one")["names"] == ["a-0"]
 
 
-def test_what_is_kept_of_a_customer_is_bounded_and_counted(live: Live) -> None:
+def test_memory_of_a_customer_is_bounded_and_counted(live: Live) -> None:
     live.ask("POST", "/v1/identify", "ingest",
              json={"userId": "ann", "traits": {"note": "x" * 5_000}})  # fmt: skip
     live.teach("ann", [1, 2, 3])

@@ -116,7 +116,7 @@ def test_erasures_at_the_same_time_are_all_done(shop: ServedWorld, tmp_path: Pat
 
 
 @pytest.mark.parametrize("where", ["store", "files"])
-def test_one_that_fails_halfway_is_ended_by_the_next_under_any_name(
+def test_an_erasure_that_fails_halfway_is_finished_by_the_next_under_any_name(
     live: Live, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     live.ask("POST", "/v1/alias", "ingest", json={"previousId": "anon-7", "userId": "ada-lovelace"})
@@ -193,7 +193,7 @@ class OneEngine:
         return Read()
 
 
-def test_who_is_erased_while_they_are_read_is_not_remembered() -> None:
+def test_a_customer_who_is_erased_while_being_read_is_not_cached() -> None:
     async def play() -> None:
         store: Any = SlowStore()
         store.go_on = asyncio.Event()

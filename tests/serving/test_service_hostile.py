@@ -1,4 +1,4 @@
-"""What is sent to break the service is refused, and the service goes on."""
+"""Requests made to break the service are refused, and it goes on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("route", JSON_ROUTES, ids=lambda route: route.name)
 @pytest.mark.parametrize("what", BROKEN)
-def test_broken_questions_are_the_askers_fault(shared: Live, route, what: str):
+def test_broken_questions_are_refused(shared: Live, route, what: str):
     answer = shared.client.request(
         route.method, route.path, content=BROKEN[what],
         headers=shared.headers("all") | {"content-type": "application/json"},
@@ -46,7 +46,7 @@ def test_broken_questions_are_the_askers_fault(shared: Live, route, what: str):
 
 @pytest.mark.parametrize("word", ["track", "identify", "batch", "alias", "import"])
 @pytest.mark.parametrize("what", [*BROKEN, "twice"])
-def test_broken_events_are_refused_and_nothing_is_kept(shared: Live, word: str, what: str):
+def test_broken_events_are_refused_and_nothing_is_stored(shared: Live, word: str, what: str):
     before = shared.service.store.n_customers()
     content = BROKEN.get(what, b'{"userId": "a", "userId": "b", "event": "c"}')
     answer = shared.client.request(

@@ -1,4 +1,4 @@
-"""What was acknowledged is in the next answer; who is erased is forgotten; tests leave no trace."""
+"""The next answer knows acknowledged events; erasures are complete; tests leave no trace."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def _written(live: Live) -> None:
     raise AssertionError("the writer does not write")
 
 
-def test_who_is_erased_is_a_stranger_and_stays_one(live: Live):
+def test_an_erased_customer_is_unknown_and_stays_so(live: Live):
     live.teach("gone", [1, 2, 3])
     live.ask("POST", "/v1/alias", "ingest", json={"previousId": "gone-before", "userId": "gone"})
     assert live.recommend("gone")["policy"] == "network"

@@ -1,4 +1,4 @@
-"""What another process promotes is followed; what does not open is told of until put right."""
+"""A bundle that another process promotes serves here; one that cannot be opened is reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def is_ready(live: Live) -> bool:
     return live.client.request("GET", "/health/ready").status_code == 200
 
 
-def test_a_bundle_that_does_not_open_is_told_of_until_it_is_rolled_back(live: Live) -> None:
+def test_a_bundle_that_cannot_be_opened_is_reported_until_it_is_rolled_back(live: Live) -> None:
     shelf = live.world.bundles
     live.teach("ann", [1, 2, 3])
     assert is_ready(live)
@@ -92,7 +92,7 @@ def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: 
         assert item not in [one["item_id"] for one in live.recommend("ann", k=500)["items"]]
 
 
-def test_a_bundle_that_is_put_right_in_its_place_is_tried_again(live: Live) -> None:
+def test_a_bundle_that_is_repaired_in_place_is_tried_again(live: Live) -> None:
     shelf = live.world.bundles
     broken, good = shelf / "v0003", shelf / "v0002"
     activate(shelf, "v0003", "a mistake", MOMENT)

@@ -32,7 +32,7 @@ def signed(shop: ServedWorld, tmp_path: Path) -> ServedWorld:
     return ServedWorld(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
 
 
-def test_what_nobody_signed_is_neither_promoted_nor_answers(signed, tmp_path):
+def test_an_unsigned_bundle_is_neither_promoted_nor_serves(signed, tmp_path):
     with live_service(signed, tmp_path / "live") as live:
         for name, message in (("v0002", "is not signed"), ("v0003", "does not hold")):
             status, problem = live.refused(
@@ -44,7 +44,7 @@ def test_what_nobody_signed_is_neither_promoted_nor_answers(signed, tmp_path):
         assert answer["serving"] == "v0004"
 
 
-def test_a_service_does_not_start_from_what_nobody_signed(signed, tmp_path):
+def test_a_service_does_not_start_with_an_unsigned_bundle(signed, tmp_path):
     (signed.bundles / "v0001/manifest.sig").unlink()
     with pytest.raises(BundleError, match="is not signed"):
         with live_service(signed, tmp_path / "live"):
@@ -60,7 +60,7 @@ def test_what_cannot_be_opened_is_not_promoted(signed, tmp_path):
         assert live.ask("GET", "/v1/popular")["bundle"] == "v0001"
 
 
-def test_what_nobody_signed_is_not_gone_back_to(signed, tmp_path):
+def test_an_unsigned_bundle_is_not_rolled_back_to(signed, tmp_path):
     with live_service(signed, tmp_path / "live") as live:
         live.ask("POST", "/v1/bundles/promote", "admin", json={"version": "v0004"})
         (signed.bundles / "v0001/manifest.sig").unlink()

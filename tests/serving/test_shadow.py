@@ -1,4 +1,4 @@
-"""A second bundle answers the same questions of the same customers, and nobody sees it."""
+"""A second bundle silently answers the same questions about the same customers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_shadow_sees_what_the_next_answer_sees(live: Live):
     assert counts(live, 16) == {"same": 16}
 
 
-def test_strangers_and_whoever_refuses_are_compared_as_such(live: Live):
+def test_customers_without_history_or_consent_are_compared_as_such(live: Live):
     live.service.start_shadow(live.service.engine)
     refuses = {"context": {"consent": {"purposes": {"personalise": False}}}}
     live.track(NAMES[0], event="view", item="item-03", **refuses)
@@ -126,7 +126,7 @@ def ask_again(live: Live, customers: list[CustomerState]) -> None:
     live.client.await_(compare())
 
 
-def test_who_has_changed_since_is_not_compared_but_the_others_are(live: Live):
+def test_customers_who_have_changed_since_are_not_compared_but_the_others_are(live: Live):
     live.service.shadow = None
     for name in NAMES:
         live.recommend(name)

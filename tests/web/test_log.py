@@ -1,4 +1,4 @@
-"""No call of the log, whatever it is given, writes an id, an address or a secret."""
+"""No call of the log writes an id, an address or a secret, whatever its arguments."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_one_customer_may_have_so_many_events_a_day():
     assert quotas.take_events("ann", 1, NOON + 201 + wait) is None
 
 
-def test_a_batch_is_let_in_whole_or_not_at_all():
+def test_a_batch_is_admitted_whole_or_not_at_all():
     quotas = Quotas(Limits(events_per_day=100), KEY)
     assert quotas.take_events("ann", 90, NOON) is None
     assert quotas.take_events("ann", 11, NOON) is not None
@@ -52,7 +52,7 @@ def test_one_address_may_bring_so_many_customers():
     assert quotas.take_customers(f"{home}::9", 1, NOON + 2 * HOUR) is None
 
 
-def test_naming_many_others_does_not_hide_a_flood():
+def test_naming_many_others_does_not_hide_a_sender_of_too_much():
     """A table of the latest names would have forgotten it."""
     quota = QuotaWindow(50, DAY, 14, KEY)
     for _ in range(50):
@@ -62,7 +62,7 @@ def test_naming_many_others_does_not_hide_a_flood():
     assert quota.take("flood", 1, NOON)
 
 
-def test_many_quiet_customers_are_not_taken_for_a_flood():
+def test_many_quiet_customers_are_not_refused():
     quotas = Quotas(Limits(events_per_day=10), KEY)
     refused = sum(quotas.take_events(f"c{n % 20_000}", 1, NOON) is not None for n in range(60_000))
     assert refused == 0

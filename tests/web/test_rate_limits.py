@@ -1,4 +1,4 @@
-"""Token buckets: no more than was allowed, and the wait that is told is the wait."""
+"""Token buckets grant no more than allowed, and the wait they name is the wait needed."""
 
 from __future__ import annotations
 

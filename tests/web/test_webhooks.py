@@ -1,4 +1,4 @@
-"""Webhooks arrive signed, once the receiver answers; nobody waits for them."""
+"""Webhooks arrive signed once the receiver answers, and no request waits for them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_message_arrives_signed():
     assert (hooks.sent, hooks.dropped) == (1, 0)
 
 
-def test_who_fails_is_asked_again_with_the_same_id():
+def test_a_receiver_that_fails_gets_the_message_again_under_the_same_id():
     with Receiver(500, 429) as receiver:
         hooks = hooks_to(receiver.url)
         hooks.send(MESSAGE)
@@ -94,7 +94,7 @@ def test_who_fails_is_asked_again_with_the_same_id():
 
 
 @pytest.mark.parametrize(("statuses", "n_heard"), [((400,), 1), ((302,), 1), ((503,) * 9, 3)])
-def test_who_refuses_is_asked_no_more(statuses, n_heard, caplog):
+def test_a_receiver_that_refuses_is_not_asked_again(statuses, n_heard, caplog):
     with Receiver(*statuses) as receiver, caplog.at_level(logging.WARNING):
         hooks = hooks_to(receiver.url)
         hooks.send(MESSAGE)
@@ -153,7 +153,7 @@ def test_without_urls_there_is_no_thread():
     "url",
     ["https://example.com/hook", "http://127.0.0.1:8000/", "http://localhost/x", "http://[::1]/x"],
 )
-def test_urls_that_may_be(url):
+def test_urls_that_are_allowed(url):
     assert check_url(url).geturl() == url
 
 
@@ -166,6 +166,6 @@ def test_urls_that_may_be(url):
      ("http://127.0.0.1.example.com/", "unencrypted"),
      ("http://localhost.example.com/", "unencrypted")],
 )  # fmt: skip
-def test_urls_that_may_not_be(url, message):
+def test_urls_that_are_refused(url, message):
     with pytest.raises(ServeError, match=message):
         check_url(url)

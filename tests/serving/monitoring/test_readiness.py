@@ -53,7 +53,7 @@ def test_a_bundle_that_does_not_answer(tmp_path, tested, bundle, reason):
     assert reason in reasons[0] and "ann" not in reasons[0]
 
 
-def test_a_new_bundle_is_asked_anew(tmp_path, tested):
+def test_a_new_bundle_is_tested_again(tmp_path, tested):
     serving = ["good"]
     ready = Readiness(tmp_path, lambda: serving[0], lambda: None, lambda: None)
     assert ready.check()[0]
@@ -91,7 +91,7 @@ def test_a_store_that_hangs_is_waited_for_by_one_thread(tmp_path, tested):
     assert ready.check() == (True, [])
 
 
-def test_everything_that_is_wrong_is_told(tmp_path, tested):
+def test_every_failure_is_reported(tmp_path, tested):
     ready = make(tmp_path, None, writer=lambda: "the writer has stopped", least_disk=2**62)
     ok, reasons = ready.check()
     assert not ok and len(reasons) == 3

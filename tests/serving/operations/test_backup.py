@@ -66,7 +66,7 @@ def bring_secret(settings, other):
     return data
 
 
-def test_a_copy_comes_back_whole(service, tmp_path):
+def test_a_backup_is_restored_whole(service, tmp_path):
     copy = tmp_path / "copy"
     # The service may run meanwhile.
     with locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False):
@@ -140,7 +140,7 @@ def test_what_cannot_come_back_is_said_and_nothing_is_done(service, tmp_path):
         restore(other, copy)
 
 
-def test_history_that_is_there_is_kept(service, tmp_path):
+def test_existing_history_is_not_overwritten(service, tmp_path):
     back_up(service, tmp_path / "copy", NOW, "cli")
     other = settings_of(tmp_path / "two")
     data = bring_secret(service, other)
