@@ -47,7 +47,7 @@ def test_what_is_counted_is_told(metrics):
     metrics.question("fallback")
     metrics.cache("hit")
     metrics.shed("wait")
-    metrics.flood("events_per_day")
+    metrics.quota_refusal("events_per_day")
     metrics.alarm("drift")
     metrics.shadow("different")
     metrics.store("append", 0.002)
@@ -68,7 +68,7 @@ def test_what_is_counted_is_told(metrics):
     assert told["propense_questions_total", ("policy", "fallback")] == 1
     assert told["propense_cache_total", ("result", "hit")] == 1
     assert told["propense_shed_total", ("reason", "wait")] == 1
-    assert told["propense_floods_total", ("limit", "events_per_day")] == 1
+    assert told["propense_quota_refusals_total", ("limit", "events_per_day")] == 1
     assert told["propense_alarms_total", ("kind", "drift")] == 1
     assert told["propense_shadow_total", ("result", "different")] == 1
     assert told["propense_store_seconds_count", ("call", "append")] == 1
@@ -198,14 +198,14 @@ def test_torn_and_strange_files_are_left_aside(tmp_path):
     assert mine.read_all()[0].tolist() == [3]
     mine.note(b"{}")
     assert mine.read_all()[1] == [b"{}"]
-    with pytest.raises(ValueError, match="65536 bytes, but 65537"):
+    with pytest.raises(ValueError, match="65536 bytes, got 65537"):
         mine.note(b"x" * 65_537)
     mine.close()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ServeError, match=r"metrics cannot be kept in .*file"):
+    with pytest.raises(ServeError, match=r"metrics cannot be written to .*file"):
         Metrics(tmp_path / "file", ROUTES)
 
 

@@ -41,7 +41,7 @@ EventOutcome = Literal["kept", "repeated", "refused", "suppressed", "clipped"]
 Policy = Literal["network", "rival", "fallback"]
 CacheResult = Literal["hit", "miss"]
 ShedReason = Literal["in_flight", "wait", "rate"]
-AlarmKind = Literal["drift", "exposure", "flood", "store", "model"]
+AlarmKind = Literal["drift", "item_share", "quota", "store", "model"]
 ShadowResult = Literal["same", "different", "outrun", "failed"]
 StoreCall = Literal["append", "read", "log", "erase"]
 
@@ -75,12 +75,12 @@ COUNTERS: Final = (
         ("reason",), ("in_flight", "wait", "rate"),
     ),
     Family(
-        "propense_floods_total", "counter", "Events and customers refused as a flood.",
+        "propense_quota_refusals_total", "counter", "Events and customers refused by a quota.",
         ("limit",), ("events_per_day", "new_customers_per_hour"),
     ),
     Family(
         "propense_alarms_total", "counter", "Alarms raised.",
-        ("kind",), ("drift", "exposure", "flood", "store", "model"),
+        ("kind",), ("drift", "item_share", "quota", "store", "model"),
     ),
     Family(
         "propense_shadow_total", "counter", "Answers of the shadow bundle beside the serving one.",
@@ -194,8 +194,8 @@ class Metrics:
     def shed(self, reason: ShedReason) -> None:
         self._cells.add(self._at["propense_shed_total"][reason])
 
-    def flood(self, limit: QuotaName, n: int = 1) -> None:
-        self._cells.add(self._at["propense_floods_total"][limit], n)
+    def quota_refusal(self, limit: QuotaName, n: int = 1) -> None:
+        self._cells.add(self._at["propense_quota_refusals_total"][limit], n)
 
     def alarm(self, kind: AlarmKind) -> None:
         self._cells.add(self._at["propense_alarms_total"][kind])

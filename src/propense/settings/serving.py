@@ -69,9 +69,9 @@ class Limits(Record, frozen=True):
     address_per_second: Annotated[float, msgspec.Meta(gt=0)] = 2_000
     """Requests a second from one address."""
     events_per_day: Count = 5_000
-    """Events of one customer a day; more are refused as a flood."""
+    """Events of one customer a day; more are refused."""
     new_customers_per_hour: Count = 20_000
-    """New customers an hour from one address with a browser key; more are refused as a flood."""
+    """New customers an hour from one address with a browser key; more are refused."""
     in_flight: Count = 256
     """Requests handled at once; more are shed with 503."""
     wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 20

@@ -1,4 +1,4 @@
-"""A jump of exposure is named; the ordinary ups and downs of lists are not."""
+"""A jump of an item's share is named; the ordinary ups and downs of lists are not."""
 
 from __future__ import annotations
 

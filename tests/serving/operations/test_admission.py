@@ -33,7 +33,7 @@ def admission(known: set[str] | None = frozenset(), **limits: int) -> tuple[Admi
         return [int(user_id in known) for user_id in user_ids]
 
     reader: Any = SimpleNamespace(call=call, store=SimpleNamespace(versions=versions))
-    metrics: Any = SimpleNamespace(flood=lambda limit, n: counted.append((limit, n)))
+    metrics: Any = SimpleNamespace(quota_refusal=lambda limit, n: counted.append((limit, n)))
     return Admission(Quotas(Limits(**limits), b"k" * 32), reader, metrics), counted
 
 

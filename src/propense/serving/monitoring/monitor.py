@@ -97,8 +97,8 @@ class Monitor:
 
     def quota_exceeded(self, n_customers: int) -> None:
         """Raise the alarm for customers whose updates exceed a quota."""
-        self.metrics.alarm("flood")
-        self.log.problem("flood refused", level="warning", n=n_customers)
+        self.metrics.alarm("quota")
+        self.log.problem("quota exceeded", level="warning", n=n_customers)
 
     def lists_answered(
         self,
@@ -150,9 +150,9 @@ class Monitor:
             self.log.notice("drift", input=line.name, n=line.n)
             self._announce("alarm", {"kind": "drift", "input": line.name, "psi": line.psi})
         for alarm in self._item_share.take_alarms():
-            self.metrics.alarm("exposure")
-            self.log.notice("exposure jump", n=round(alarm.share * 100))
-            self._announce("alarm", {"kind": "exposure", "what": str(alarm)})
+            self.metrics.alarm("item_share")
+            self.log.notice("item share jump", n=round(alarm.share * 100))
+            self._announce("alarm", {"kind": "item_share", "what": str(alarm)})
         if writer.failed and writer.failed != self._failure:
             self.metrics.alarm("store")
             self.log.problem("store failed")
@@ -180,5 +180,5 @@ class Monitor:
 
     def _read_gauges(self) -> Gauges:
         drift, n_drifting = self._drift.gauges()
-        alarms = {"exposure": len(self._item_share.active), "drift": n_drifting}
+        alarms = {"item_share": len(self._item_share.active), "drift": n_drifting}
         return msgspec.structs.replace(self._gauges(), drift=drift, alarms=alarms)

@@ -57,7 +57,7 @@ class Admission:
                 refusal = self._quotas.take_events(user_id, n_events, now)
             if refusal is not None:
                 refused[user_id] = refusal.reason
-                self._metrics.flood(refusal.limit, max(n_events, 1))
+                self._metrics.quota_refusal(refusal.limit, max(n_events, 1))
         return refused
 
     async def _new_ids(self, user_ids: list[str]) -> set[str]:
