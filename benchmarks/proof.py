@@ -1,4 +1,4 @@
-"""What a proof is, and how commands are measured."""
+"""The record of a proof, and the measuring of commands."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Proof:
     kind: Literal["speed", "truth", "safety", "quality"]
     status: Literal["pass", "fail", "skip"]
     figure: str
-    """What was measured, with its unit; for a skip, why."""
+    """The measured value with its unit; for a skipped proof, the reason."""
     limit: str = ""
-    """What it had to be."""
+    """The bound that the value had to keep."""
 
 
 @dataclass(frozen=True)

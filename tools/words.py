@@ -10,6 +10,7 @@ of WORDS may stay in an identifier of ALLOWED, for the reason given there.
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import sys
@@ -21,6 +22,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDERS: Final = ("src", "tests", "benchmarks")
+OWN: Final = ("propense", "support", "benchmarks")
+"""Packages whose names count; others choose their own."""
 CUSTOMER: Final = "customer in prose and classes, user_id in data"
 RESULT: Final = "the name of what the variable holds"
 
@@ -103,10 +106,32 @@ def split(identifier: str) -> list[str]:
 
 
 def names_of(file: Path) -> Counter[str]:
-    """The identifiers of a Python file -> how often they occur; its own name once."""
-    tokens = tokenize.generate_tokens(io.StringIO(file.read_text("utf-8")).readline)
-    names = Counter(token.string for token in tokens if token.type == tokenize.NAME)
-    names[file.stem] += 1
+    """The identifiers of a Python file -> how often they occur; its own name once.
+
+    Names of other projects are left out: those that the file imports, and attributes of modules
+    that it imports, such as `pytest.mark`.
+    """
+    text = file.read_text("utf-8")
+    foreign = _foreign_names(ast.parse(text))
+    names = Counter([file.stem])
+    before = ["", ""]
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NAME:
+            is_attribute = before[1] == "." and before[0] in foreign
+            if token.string not in foreign and not is_attribute:
+                names[token.string] += 1
+        before = [before[1], token.string]
+    return names
+
+
+def _foreign_names(tree: ast.Module) -> set[str]:
+    """Names that a module imports from other projects."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] not in OWN:
+            names |= {alias.name for alias in node.names}
     return names
 
 

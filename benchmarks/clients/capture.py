@@ -69,7 +69,7 @@ def host() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def capture(sender: Sender) -> list[dict[str, Any]]:
-    """What one library sends for the script that all of them follow."""
+    """The requests that one library sends for the script that all of them follow."""
     with host() as (url, requests):
         sender.send(url, "the-write-key", sender.writer, lambda: True)
         return list(requests)

@@ -1,4 +1,4 @@
-"""Unmodified client libraries, each told to follow one script of calls.
+"""Unmodified client libraries, each of which follows one script of calls.
 
 Every sender is given a WHO, identifies WHO-user, anonymous before as WHO-anonymous, views c1 and
 c2, pays c1, calls page and screen, joins group school-7, makes WHO-old an alias, and waits until
@@ -41,7 +41,7 @@ class Sender:
     """(URL of the service, write key, who, whether all has arrived); returns when the library
     says that all is sent. The browser's cannot say so: its page stays open until all arrived."""
     missing: Callable[[], str]
-    """What it lacks to run here; empty if nothing."""
+    """The program that is missing here; empty if none is."""
 
 
 def send_python(

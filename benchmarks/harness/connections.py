@@ -26,7 +26,7 @@ Check = Callable[[int, int, bytes], None]
 
 @dataclass(frozen=True)
 class Load:
-    """What became of every request, in the order of their answers."""
+    """The outcome of every request, in the order of the answers."""
 
     seconds: float
     """From the first request to the last answer."""
@@ -35,7 +35,7 @@ class Load:
     latencies: np.ndarray
     """(n,) seconds; since it was due in open loop, since it was sent in closed loop."""
     n_retry_after: int
-    """Of the answers 429 and 503, those with Retry-After."""
+    """Number of answers 429 and 503 that had Retry-After."""
     lag: float
     """p99 of the seconds between due and sent where a connection was free: of the generator
     itself. 0 in closed loop."""
@@ -77,7 +77,7 @@ class Line:
         self.socket = made
         self.buffer = b""
         self.number = -1
-        """Of the request that is not answered yet; -1 where there is none."""
+        """The request that is not answered yet; -1 where there is none."""
         self.due = 0.0
         self.answered = -1
         """Number of the request that was answered last, with this status and body."""
@@ -139,8 +139,8 @@ class Connections:
             return
 
     def answered(self, seconds: float) -> list[Line]:
-        """Connections that are free now, since their answer came or was lost with them; a lost
-        one is made anew."""
+        """Connections that are free now, because the answer arrived or the connection was lost; a
+        lost one is opened again."""
         free = []
         for fd, _ in self._poll.poll(seconds):
             line = self.open[fd]

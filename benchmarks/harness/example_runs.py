@@ -16,7 +16,7 @@ DATA = Path(os.environ.get("PROPENSE_DATA", ROOT.parent / "shared" / "data"))
 
 @dataclass(frozen=True)
 class ExampleRun:
-    """A copy of an example with its data, and the settings laid over its own."""
+    """A copy of an example with its data, and changes of its settings."""
 
     folder: Path
     changes: tuple[str, ...] = ()
@@ -46,12 +46,12 @@ class ExampleRun:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What `propense evaluate` wrote."""
+        """The report that `propense evaluate` wrote."""
         return self._read("evaluation/report.json")
 
     @property
     def customer_model(self) -> dict[str, Any]:
-        """What `propense train` wrote: trainings and gate."""
+        """The notes that `propense train` wrote: trainings and gate."""
         return self._read("training/customer_model.json")
 
     def _read(self, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What loads of a running service need besides: customers, messages, its processes."""
+"""Helpers of loads on a running service: customers, messages, the service's processes."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ def customers_of_shards(parts: Path, n: int, most_events: int) -> Iterator[tuple
 
     Raises RuntimeError where there are fewer.
     """
-    found = 0
+    n_read = 0
     for shard in sorted((parts / "shards").glob("*.parquet")):
         for row in pq.read_table(shard).to_pylist():
             if len(row["events"]) < 2:
                 continue
-            if found == n:
+            if n_read == n:
                 return
-            found += 1
+            n_read += 1
             events = row["events"][-most_events:]
             yield row["user_id"], [line_of(row["user_id"], event) for event in events]
-    if found < n:
-        raise RuntimeError(f"{parts} has {found:,} customers with events; {n:,} were asked for")
+    if n_read < n:
+        raise RuntimeError(f"{parts} has {n_read:,} customers with events; {n:,} were asked for")
 
 
 def invented_customers(
@@ -191,16 +191,16 @@ def serving_process(service: Running, local_port: int) -> int | None:
 
 def wait_for_workers(service: Running, n: int, seconds: float = 60) -> None:
     """Until `n` processes have answered. Raises RuntimeError where they do not."""
-    found: set[int | None] = set()
+    answered: set[int | None] = set()
     target = ("127.0.0.1", int(service.url.rpartition(":")[2]))
     ends = time.monotonic() + seconds
-    while len(found - {None}) < n:
+    while len(answered - {None}) < n:
         if time.monotonic() > ends:
-            raise RuntimeError(f"{len(found)} of {n} processes have answered in {seconds} s")
+            raise RuntimeError(f"{len(answered)} of {n} processes have answered in {seconds} s")
         with socket.create_connection(target, timeout=seconds) as one:
             one.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
             one.recv(1_000)
-            found.add(serving_process(service, one.getsockname()[1]))
+            answered.add(serving_process(service, one.getsockname()[1]))
 
 
 def _children(pid: int) -> list[int]:
@@ -223,7 +223,7 @@ def _resident(pid: int) -> float:
 
 
 def _group(leader: int) -> list[int]:
-    found = []
+    members = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -231,5 +231,5 @@ def _group(leader: int) -> list[int]:
             except OSError:
                 continue
             if int(fields[2]) == leader and fields[0] != "Z":
-                found.append(int(entry.name))
-    return found
+                members.append(int(entry.name))
+    return members

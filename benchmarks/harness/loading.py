@@ -1,8 +1,8 @@
 """Load over HTTP/1.1 from one core: what was offered, what came back, how long it took.
 
-Open loop: requests are due at moments drawn beforehand, and an answer's time runs from the moment
-its request was due, so that a service that stalls is charged for all who would have come
-meanwhile. Closed loop: so many connections, each with one request at a time.
+Open loop: requests are due at times drawn in advance, and the latency of an answer counts from the
+time its request was due, so that a stall is charged for every request that was due meanwhile.
+Closed loop: a number of connections, each with one request at a time.
 
     python benchmarks/harness/loading.py http://127.0.0.1:8080/health/live --connections 32
     python benchmarks/harness/loading.py http://127.0.0.1:8080/health/live --rate 5000
@@ -31,10 +31,10 @@ GRACE = 10.0
 
 
 class Answer(NamedTuple):
-    """What a script hears of its request."""
+    """The answer to a request of a script."""
 
     status: int
-    """Of HTTP, or LOST."""
+    """HTTP status, or LOST."""
     body: bytes
 
 
@@ -191,7 +191,7 @@ def _calm() -> Iterator[None]:
 
 
 def main() -> None:
-    """Load a URL and say what came back."""
+    """Load a URL and print the outcome."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

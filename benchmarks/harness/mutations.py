@@ -1,7 +1,7 @@
 """Ways in which a bundle may have been damaged or forged, for tests and for a proof.
 
 Each function changes the bundle in `folder` by chance, and returns whether it could. Files are
-written anew, never in place: a folder may be made of hard links.
+written as a new file, never changed: a folder may be made of hard links.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def flip_bits(folder: Path, rng: random.Random) -> bool:
     content = bytearray(file.read_bytes())
     if not content:
         return False
-    for place in {rng.randrange(8 * len(content)) for _ in range(rng.randint(1, 8))}:
-        content[place // 8] ^= 1 << place % 8
+    for bit in {rng.randrange(8 * len(content)) for _ in range(rng.randint(1, 8))}:
+        content[bit // 8] ^= 1 << bit % 8
     return _write(file, bytes(content))
 
 

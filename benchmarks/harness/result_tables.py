@@ -1,4 +1,4 @@
-"""What the benchmarks' tables are made of: means with intervals, Markdown, the machine."""
+"""Parts of the benchmarks' tables: means with intervals, Markdown, the machine."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Mean:
 def mean_of(values: Sequence[float], test_to_train: float = 0.0) -> Mean:
     """The mean with Student's interval over runs.
 
-    `test_to_train` is for runs that deal the same rows anew: their parts overlap, which the plain
-    interval does not see. The variance of the mean is then var (1 / n + test / train), the
+    `test_to_train` is for runs that split the same rows again: their parts overlap, which the plain
+    interval ignores. The variance of the mean is then var (1 / n + test / train), the
     corrected resampled t (Nadeau & Bengio 2003).
 
     >>> mean_of([1.0, 2.0, 3.0]).format(2)

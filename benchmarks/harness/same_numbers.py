@@ -30,7 +30,7 @@ VOLATILE: Final = {
     "seconds", "made", "stage_seconds", "inputs_hash", "fingerprint", "sha256", "content",
     "files", "promoted", "time", "reached", "version",
 }  # fmt: skip
-"""JSON keys that tell of one run or one version of the code, not of its numbers."""
+"""JSON keys that differ between two runs or versions of the code with the same numbers."""
 SKIPPED: Final = (
     "done.json", ".begun", "run.lock", "live.json", "manifest.json", "report.html",
     "model_card.md", "current.json", "version.txt", "promotion.json", "erase.lock",

@@ -1,4 +1,4 @@
-"""A whole small run, and what it comes down to: for proofs that need several."""
+"""A whole small run and its hashes, for proofs that need several."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USERS = 400
 
 @dataclass(frozen=True)
 class SmallRun:
-    """What a finished run left."""
+    """The result of a finished run."""
 
     content: str
     """Hash over the bundle: network, rivals, encoder, calibrators, report."""
@@ -27,9 +27,9 @@ class SmallRun:
 
 
 def command(folder: Path) -> list[str]:
-    """The demo, small; started again it goes on where it was.
+    """The command of a small demo; run again, it resumes.
 
-    Its folder has one name wherever it lies: the name stands in the report.
+    The last part of its folder is always the same, since the report has that name.
     """
     words = ["demo", "--users", str(USERS), "--folder", str(folder / "demo"), "--no-open", "--json"]
     return [str(BIN / "propense"), *words, "--quiet"]

@@ -34,7 +34,7 @@ end
 
 @dataclass(frozen=True)
 class Wrk:
-    """What wrk counted: https://github.com/wg/wrk."""
+    """The counts of wrk: https://github.com/wg/wrk."""
 
     rate: float
     """Good answers a second."""

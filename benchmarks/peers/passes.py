@@ -1,4 +1,4 @@
-"""What the peers of the next item share: a JSON line a pass, on stdout, and their arguments.
+"""Shared by the peers of the next item: a JSON line a pass on stdout, and their arguments.
 
 The first line tells the settings, every other one a pass: {"epoch", "seconds" (training alone,
 so far), "validation_ndcg", "test_ndcg", "test_recall" (at 10), "peak_mb"}.
@@ -19,14 +19,14 @@ from typing import Any
 from next_item import FILES, Floats, Ints, Question, evaluate
 
 LENGTH = {"amazon-beauty": 50, "ml-1m": 200}
-"""Of the histories that a network reads: the data set's usual one."""
+"""Length of the histories that a network reads, the usual one of the data set."""
 
 Scorer = Callable[[Question], Callable[[Ints], Floats]]
-"""Of a question: the function that `next_item.judge` asks for scores."""
+"""Question -> the function that `next_item.evaluate` calls for scores."""
 
 
 class Passes:
-    """The clock of training, which stands while a pass is judged, and the peer's own patience."""
+    """The clock of training, which is stopped during evaluation, and the peer's own patience."""
 
     def __init__(self, validation: Question, test: Question, patience: int) -> None:
         self._questions = (validation, test)
@@ -41,7 +41,7 @@ class Passes:
         self._began = time.perf_counter()
 
     def end(self, epoch: int, scores: Scorer) -> bool:
-        """A pass is over: judge it and tell. Whether the patience is at its end."""
+        """Evaluate and print a finished pass; True when the patience is used up."""
         self._seconds += time.perf_counter() - self._began
         (validation, _), (test, recall) = (
             evaluate(question, scores(question)) for question in self._questions
@@ -66,7 +66,7 @@ def peak_mb() -> float:
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """What every peer of the next item is asked."""
+    """Options of every peer of the next item."""
     near = Path(__file__).resolve().parents[3] / "shared" / "data"
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter

@@ -126,7 +126,7 @@ class Model:
         self.factors = {name: self._factors(rules) for name, rules in self.scenarios.items()}
 
     def _factors(self, rules: Scenario) -> np.ndarray:
-        """What each item's score is multiplied with."""
+        """Factor of each item's score."""
         out = np.ones(len(self.items), np.float32)
         for column, factors in rules.boosts.items():
             for index, item in enumerate(self.items):

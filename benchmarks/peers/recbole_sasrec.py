@@ -69,7 +69,7 @@ class Scores:
 
 
 def write_atomic(whole: Sequences, folder: Path) -> None:
-    """RecBole's file of interactions; the place in the sequence stands for time."""
+    """RecBole's file of interactions; the position in the sequence is used as time."""
     position = np.arange(len(whole.item)) - np.repeat(whole.offsets[:-1], np.diff(whole.offsets))
     rows = zip(whole.user_of_item(), whole.item, position, strict=True)
     (folder / NAME).mkdir(parents=True)

@@ -91,7 +91,7 @@ class Scores:
 
 
 def as_dataset(train: Sequences) -> Dataset:
-    """RecTools sorts by time within a user: the place in the sequence stands for it."""
+    """RecTools sorts by time within a user: the position in the sequence is used as time."""
     position = np.arange(len(train.item)) - np.repeat(train.offsets[:-1], np.diff(train.offsets))
     return Dataset.construct(
         pd.DataFrame({
@@ -102,7 +102,7 @@ def as_dataset(train: Sequences) -> Dataset:
 
 
 def settings_of(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What SASRecModel is given, beside its own defaults."""
+    """Arguments of SASRecModel, beside its own defaults."""
     length = 100 if chosen.size == "published" else LENGTH[chosen.data]
     return {"session_max_len": length, **SIZES[chosen.size], **LOSSES[chosen.loss]}
 

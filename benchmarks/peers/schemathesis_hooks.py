@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of the service: lines of JSON, and messages that are sensible."""
+"""Inputs that schemathesis cannot guess: lines of JSON, and sensible messages."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

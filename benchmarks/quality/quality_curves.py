@@ -1,4 +1,4 @@
-"""What more data or a deeper network brings, and what it costs: the learning curve of a run.
+"""The learning curve of a run: what more data or a deeper network gains, and what it costs.
 
 Training has no limit of time here, or it would decide instead of the data; the sizes are small and
 base, since a large one takes hours to its end.

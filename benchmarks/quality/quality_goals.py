@@ -1,7 +1,7 @@
 """Goals, the network beside trees of three libraries: plain tables and histories.
 
-A dealt part (telco_churn, online_shoppers, hillstrom) deals 80/15/5 by customer anew with every
-seed, and trains anew. A part by folds, and one by the split of its own example, is run once.
+A resampled part (telco_churn, online_shoppers, hillstrom) splits the customers 80/15/5 and trains
+again with every seed. A part by folds, and one by the split of its own example, is run once.
 All models read the same encodings and are calibrated on validation; those with chance in their
 fit are averages of 4 members. LightGBM's settings are searched in every run, those of CatBoost
 and XGBoost once a data set, by as many trials; their seconds leave that search out. TabM stands
@@ -52,9 +52,9 @@ LIBRARIES = ("catboost", "xgboost")
 TABM_TOO = ("telco_churn-folds",)
 """Where TabM is a peer too: it takes minutes a fit here, half an hour and more on hillstrom."""
 TRIALS, FEWER_TRIALS = 30, 10
-"""Of settings; the fewer for data with histories."""
+"""Trials of a search for settings; the smaller number is for data with histories."""
 SEEDS_PROTOCOL = (
-    "In brackets: 95 % of the mean over {n} deals, with the correction for parts that overlap "
+    "In brackets: 95 % of the mean over {n} splits, with the correction for parts that overlap "
     "(Nadeau & Bengio 2003)."
 )
 ONCE_PROTOCOL = "{rows:,} test rows; in brackets: 95 % by bootstrap over customers."
@@ -71,7 +71,7 @@ SAME = (
 
 
 def parts() -> dict[str, Part]:
-    """The tables dealt ten times, the same by folds, and examples with a split of their own."""
+    """The tables split ten times, the same by folds, and examples with their own split."""
 
     def part(name: str, data: str, seeds: int, split: Callable[[int], tuple[str, ...]]) -> Part:
         return Part(seeds, partial(run, name, data, split), partial(page, name))
@@ -149,7 +149,7 @@ def _trials(data: str) -> int:
 
 
 def _seconds(folds: Sequence[ModelSet], tree_fits: int) -> dict[str, float]:
-    """What training took, of all folds: the network, each rival, and the mean of a tree fit."""
+    """Seconds of training over all folds: the network, each rival, and the mean of a tree fit."""
     trainings = [one for fold in folds for one in fold.network.notes.trainings]
     measured = {NETWORK: sum(one.seconds for one in trainings)}
     for note in (note for fold in folds for note in rival_notes([fold])):
@@ -183,7 +183,7 @@ def _ask(
 
 
 def _command(library: str, data: str) -> tuple[Path | str, ...]:
-    """What asks a peer; searched settings are kept for the data set."""
+    """The command of a peer; the settings that it searched are saved for the data set."""
     peers = HERE / "peers"
     if library == "tabm":
         return interpreter("tabm"), peers / "tabm_table.py"

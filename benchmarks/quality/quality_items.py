@@ -56,7 +56,7 @@ PROTOCOL_IMPLICIT = (
 
 
 def parts() -> dict[str, Part]:
-    """Two a data set: the network, and matrix factorisation, which stands beside it as well."""
+    """Two parts a data set: the network, and matrix factorisation, which is compared with it."""
     return {
         **{f"{data}-implicit": Part(1, partial(run_implicit, data), partial(page_implicit, data))
            for data in DATA_SETS},

@@ -1,4 +1,4 @@
-"""What the parts of the quality benchmark share: a part, kept runs, means over runs."""
+"""Shared by the parts of the quality benchmark: a part, saved runs, means over runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 Run = dict[str, Any]
-"""One run's numbers, as they are kept in JSON."""
+"""The numbers of one run, as saved in JSON."""
 
 
 @dataclass(frozen=True)

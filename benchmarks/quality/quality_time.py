@@ -78,7 +78,7 @@ def _run_education(seed: int, more: tuple[str, ...]) -> Run:
 
 
 def _keep(file: Any) -> dict[str, Any]:
-    """Of a report: every question's metrics, differences of the network and verdict."""
+    """Metrics, differences of the network and verdict of every question of a report."""
     report = report_from_json(file)
     questions = [(goal.name, goal.kind, goal) for goal in report.goals]
     judged: list[tuple[str, str, GoalReport | RankingReport]] = [*questions]

@@ -1,4 +1,4 @@
-"""What is gained by learning together: goals in one network, domains in one history.
+"""The gain of learning together: goals in one network, domains in one history.
 
 Variants of one data set are trained on the same parts and answer the same test rows; a difference
 is paired, row by row, by bootstrap over customers.
@@ -51,7 +51,7 @@ from propense.worlds.education.education import generate_education
 
 RESAMPLES = 1000
 CUSTOMERS, NETWORKS = 4_000, 2
-"""As many networks for every variant, and no limit of time: neither may tell them apart."""
+"""Every variant has as many networks and no time limit, so that neither makes a difference."""
 METRICS = {"binary": ("log_loss", "auc"), "value": ("gini_normalised",), "items": ("ndcg_at_10",)}
 LISTS = "next item"
 DOMAINS = {
@@ -77,7 +77,7 @@ class Answers:
     kind: str
     user: npt.NDArray[Any]
     as_of: Ints
-    """`as_of`, or the place of the list's last known event."""
+    """`as_of`, or the index of the last event before the list."""
     y: Doubles
     answer: Doubles
 

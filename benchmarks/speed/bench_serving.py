@@ -1,4 +1,4 @@
-"""What the live service takes: latencies, rates, memory; beside it a plain service of the same
+"""Latencies, rates and memory of the live service; beside it a plain service of the same
 network (peers/plain_service.py). The service has core 0, the load core 1.
 
     python -m benchmarks.speed.bench_serving    a platform of 20,000 users is made first
@@ -51,9 +51,9 @@ from benchmarks.speed.serving_sides import (
 
 OUT = ROOT / "build" / "bench"
 USERS = 20_000
-"""Of the platform that is made where none is given."""
+"""Customers of the platform that is made where no folder is given."""
 EVENTS, FEW_EVENTS = 50, 5
-"""Of a customer: those who are asked about, and those who only fill the memory."""
+"""Events of a customer who is asked about, and of one who only fills the memory."""
 CONNECTIONS, BATCH = 32, 100
 WARM = 200
 """Customers who are asked about again and again."""
@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -191,7 +191,7 @@ def traffic(
     lines = []
     rates = {}
     # Cold: more customers in turn than memory holds, and others in each measurement, so that each
-    # is read and scored anew.
+    # is read and scored again.
     for kind, groups in (("cold", [ids[n::3] for n in range(3)]), ("warm", [warm] * 3)):
         asks = [cycle([ask_for(side, user) for user in users]) for users in groups]
         if kind == "warm":

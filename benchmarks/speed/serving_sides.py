@@ -1,4 +1,4 @@
-"""Who is measured by bench_serving.py: propense, and a plain service of the same network."""
+"""The two sides of bench_serving.py: propense, and a plain service of the same network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SERVER = 0
 
 
 class Side(NamedTuple):
-    """Who is measured: how it is asked."""
+    """A service that is measured, and how it is called."""
 
     url: str
     key: str

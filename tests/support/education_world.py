@@ -1,4 +1,4 @@
-"""What the tests of the worlds know of the world they share."""
+"""The world that the tests of the worlds share."""
 
 from __future__ import annotations
 

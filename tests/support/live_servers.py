@@ -1,4 +1,4 @@
-"""Servers of one's own that tests of the stores start, each in a folder that vanishes."""
+"""PostgreSQL and Redis servers that tests start, each in a temporary folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A free port of this machine."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
 
 
 class Postgres:
-    """A PostgreSQL server; where this runs as root it runs as nobody, as it must not be root."""
+    """A PostgreSQL server. It refuses to run as root, so root starts it as the user nobody."""
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
@@ -34,20 +34,20 @@ class Postgres:
         self.start()
 
     def start(self) -> None:
-        """Let it answer."""
+        """Start it, and wait until it answers."""
         options = f"-p {self._port} -k {self._folder} -c listen_addresses=127.0.0.1"
         self._run("pg_ctl", "-w", "-l", str(self._folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:
-        """Let it answer no more; what it holds stays."""
+        """Stop it; its data stay."""
         self._run("pg_ctl", "-w", "-m", "fast", "stop")
 
     def crash(self) -> None:
-        """End it without a word, as a lost machine would."""
+        """Stop it at once, as a lost machine would."""
         self._run("pg_ctl", "-w", "-m", "immediate", "stop")
 
     def remove(self) -> None:
-        """Stop it for good."""
+        """Stop it and remove its data."""
         with contextlib.suppress(subprocess.CalledProcessError):
             self._run("pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -73,7 +73,7 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        """Let it answer."""
+        """Start it, and wait until it answers."""
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -91,17 +91,17 @@ class Redis:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Let it answer no more; what it holds stays."""
+        """Stop it; its data stay."""
         self._process.terminate()
         self._process.wait()
 
     def crash(self) -> None:
-        """End it without a word."""
+        """Kill it."""
         self._process.kill()
         self._process.wait()
 
     def remove(self) -> None:
-        """Stop it for good."""
+        """Stop it and remove its data."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 

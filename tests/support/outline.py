@@ -1,4 +1,4 @@
-"""What a page is made of, for tests of pages."""
+"""Parser that records the elements of an HTML page, for tests of pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not be skipped."""
+"""Skipping a test, unless the environment forbids it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Any
 from propense.worlds.education.education import generate_education
 
 EXISTING_FOLDER = "PROPENSE_SERVE_FOLDER"
-"""Names a folder with such a platform, its run and its shelf, where one is there already."""
+"""Names a folder that already has such a platform, its run and its shelf."""
 BIN = Path(sys.executable).parent
 PATIENCE = 120
 N_USERS = 300
@@ -66,7 +66,7 @@ def make_platform(folder: Path) -> None:
 
 @dataclass
 class Shell:
-    """Runs pieces of code one after the other in a folder; what they export stays."""
+    """Runs pieces of code in a folder, one after the other; exported variables are passed on."""
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Shell:
         self.env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **self.env}
 
     def bash(self, code: str) -> str:
-        """Its output. Raises AssertionError where a command of it fails."""
+        """The output of bash code. Raises AssertionError where one of its commands fails."""
         variables = self.folder / "environment"
         output = self._run("bash", "-euo", "pipefail", "-c", f"{code}\nenv -0 > {variables}")
         lines = variables.read_bytes().decode().rstrip("\0").split("\0")
@@ -122,7 +122,7 @@ def serving(folder: Path, *words: str, env: Mapping[str, str] | None = None) -> 
 
 
 def objects(text: str) -> list[Any]:
-    """The JSON objects of an output, which may stand on one line."""
+    """The JSON objects of an output; several can be on one line."""
     values, decoder = [], json.JSONDecoder()
     at = text.find("{")
     while at >= 0:

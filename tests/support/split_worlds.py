@@ -115,7 +115,7 @@ class PlainGoal:
         return {self.ask: self.action, "within": f"{self.within}s", **among}
 
     def label(self, mine: Iterable[Event], as_of: int) -> int | None:
-        """What became of a customer with the events `mine`; None where not asked."""
+        """The label of a customer with the events `mine`; None where the goal does not apply."""
         opens, closes = as_of * 10**6, (as_of + self.within) * 10**6
         before = [event for event in mine if event.micros < opens]
         if not before:

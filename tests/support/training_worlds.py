@@ -1,4 +1,4 @@
-"""Tiny data sets whose answer is known, encoded and ready to train on."""
+"""Tiny encoded data sets with a known right answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPEND = GoalPlan("spend", "value", 7 * DAY)
 
 
 def settings(**more: object) -> Settings:
-    """Small and quick."""
+    """Settings of a small network and a short training."""
     return parse_settings(
         {
             "sources": {"app": {"events": "none.csv"}},
@@ -58,10 +58,10 @@ def cyclic_dataset(folder: Path, n_users: int = 120, timed: bool = True) -> Data
 
 
 def rising_dataset(folder: Path, n_users: int = 150, seed: int = 1, silent: int = 0) -> Dataset:
-    """Pays after "a then b", not after "b then a": counts cannot tell, order can.
+    """Customers pay after "a then b", not after "b then a": order decides, counts cannot.
 
     A profile column raises the chance as well; the amount is about 50. The first `silent`
-    customers are asked about as the others are, but nothing of them is in the logs.
+    customers have labels as the others do, but no event in the logs.
     """
     rng = np.random.default_rng(seed)
     logs: dict[str, list] = {}

@@ -20,16 +20,16 @@ def prove() -> Proof:
     """prepare, check, run; the numbers of each report."""
     if not DATA.is_dir():
         return Proof(CLAIM, KIND, "skip", f"no data sets at {DATA}; set PROPENSE_DATA")
-    told, good = [], True
+    lines, good = [], True
     for example in sorted(folder for folder in (ROOT / "examples").iterdir() if folder.is_dir()):
         if not (DATA / example.name).is_dir():
-            told.append(f"{example.name}: no data set")
+            lines.append(f"{example.name}: no data set")
             continue
         with tempfile.TemporaryDirectory() as copy:
             fine, sentence = _run(example, Path(copy) / example.name)
         good = good and fine
-        told.append(f"{example.name}: {sentence}")
-    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(told), "all end with a report")
+        lines.append(f"{example.name}: {sentence}")
+    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(lines), "all end with a report")
 
 
 def _run(example: Path, copy: Path) -> tuple[bool, str]:
@@ -47,13 +47,13 @@ def _run(example: Path, copy: Path) -> tuple[bool, str]:
 
 def format_report(report: dict[str, Any]) -> str:
     """Champion and first metric of each question of a report."""
-    told = [
+    champions = [
         f"{goal['name']} {_best(goal, 'auc' if goal['kind'] == 'binary' else 'gini_normalised')}"
         for goal in report["goals"]
     ]
     if report["ranking"]:
-        told.append(f"items {_best(report['ranking'], report['ranking']['criterion'])}")
-    return ", ".join(told)
+        champions.append(f"items {_best(report['ranking'], report['ranking']['criterion'])}")
+    return ", ".join(champions)
 
 
 def _best(judged: dict[str, Any], metric: str) -> str:

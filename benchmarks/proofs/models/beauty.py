@@ -16,7 +16,7 @@ LEAST, MOST_SECONDS = 0.0523, 600
 
 
 def prove() -> Proof:
-    """The example's own settings; the Markov chain stands beside the network."""
+    """The example's own settings, with the Markov chain as the only rival."""
     if not (DATA / "amazon-beauty").is_dir():
         return Proof(CLAIM, KIND, "skip", f"no data set at {DATA}; set PROPENSE_DATA")
     with tempfile.TemporaryDirectory() as folder:

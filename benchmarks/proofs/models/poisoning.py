@@ -31,12 +31,12 @@ N_USERS, SHARE, K = 5_000, 0.01, 10
 DAY = 86_400
 PREFIX = "guest-"
 LOSS = 0.01
-"""Of honest customers' ndcg at 10, at most."""
+"""The largest share of honest customers' ndcg@10 that the defence may cost."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of honest customers' lists."""
+    """Measured on honest customers' lists."""
 
     pushed: float
     """Share of lists with the pushed item."""
@@ -71,7 +71,7 @@ def prove(folder: Path | None = None) -> Proof:
 
 
 def compare(figures: dict[tuple[str, bool], Figures], item: str) -> Proof:
-    """The claim, and what there was without the defence."""
+    """The claim, beside the figures without the defence."""
     before, after = figures["clean", False], figures["poisoned", True]
     undefended, alone = figures["poisoned", False], figures["clean", True].ndcg
     loss = 1 - after.ndcg / before.ndcg
@@ -86,7 +86,7 @@ def compare(figures: dict[tuple[str, bool], Figures], item: str) -> Proof:
 
 
 def settings_of(folder: Path, run: str, split: dict[str, Any], downweight: bool = True) -> Settings:
-    """Lists alone, learned for a few passes; the same customers judged in every run."""
+    """Lists alone, a few epochs; every run is evaluated on the same customers."""
     raw = read_toml(folder / "propense.toml")
     raw |= {
         "run": f"runs/{run}",
@@ -138,9 +138,9 @@ def successes(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) -> None:
-    """Let invented customers in by the live door, within three days: each succeeds with the item
-    as often as some honest customer did with all of theirs, and every time after a look at what
-    honest customers take, so that the item seems to be what comes next."""
+    """Write fake customers to the live store, within three days: each succeeds with the item as
+    often as some honest customer did with all of theirs, each time after viewing what honest
+    customers choose, so that the item seems to come next."""
     by_user, by_item = successes(dataset)
     often, shown = by_user[by_user > 0], by_item / by_item.sum()
     words = [dataset.encoder.actions.word(action) for action in dataset.encoder.positive]

@@ -46,7 +46,7 @@ LIMIT = "0 traces, a stranger's answer, 0 taken in again, every change seen"
 
 @dataclass
 class Words:
-    """What is unique to the customer; each word has 32 bytes."""
+    """Words that are unique to the customer, of 32 bytes each."""
 
     user: str = field(default_factory=lambda: secrets.token_hex(16))
     shop: str = field(default_factory=lambda: secrets.token_hex(16))
@@ -56,7 +56,7 @@ class Words:
     trait: str = field(default_factory=lambda: secrets.token_hex(16))
     item: str = field(default_factory=lambda: secrets.token_hex(16))
     text: str = field(default_factory=lambda: secrets.token_hex(16))
-    """Of a property that means nothing to the service."""
+    """The value of a property that means nothing to the service."""
     message: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def all(self) -> list[str]:

@@ -59,7 +59,7 @@ def prove() -> Proof:
 
 
 def _faults(service: Running, sender: Sender) -> list[str]:
-    """What differs from the script of calls, sent straight, and through a proxy that fails."""
+    """Differences from the script of calls, sent directly and through a proxy that fails."""
     differences = _differences(service, sender, service.url, sender.writer, lambda: True)
     with unreliable(service.url) as (url, tries):
 
@@ -74,7 +74,7 @@ def _faults(service: Running, sender: Sender) -> list[str]:
 def _differences(
     service: Running, sender: Sender, url: str, writer: str, confirmed: Callable[[], bool]
 ) -> list[str]:
-    """`confirmed`: whether the library knows of everything that it was taken."""
+    """`confirmed`: whether the library has seen every message accepted."""
     user_id = f"{writer}-user"
 
     def arrived() -> bool:

@@ -22,7 +22,7 @@ CLAIM = (
     "a full disk: events get 503, questions their answers; later nothing acknowledged is missing"
 )
 SIZE_MB = 120
-"""Of the file system; more than the service wants free before it says that it is ready."""
+"""Size of the file system; more than the service wants free before it reports ready."""
 LEFT = (300_000, 40_000, 0)
 """Bytes that a filler leaves free, round after round."""
 BATCH = 50
@@ -34,7 +34,7 @@ LIMIT = f"503 with Retry-After, no other failure, none lost, well again in {RECO
 
 @dataclass
 class Seen:
-    """What was acknowledged, and what went wrong."""
+    """Acknowledged events, and faults."""
 
     acknowledged: dict[str, set[str]] = field(default_factory=dict)
     refused: int = 0

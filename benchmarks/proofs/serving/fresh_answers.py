@@ -30,7 +30,7 @@ LIMIT = "0 stale, a quarter at least between two processes"
 
 def prove(n_pairs: int = N_PAIRS) -> Proof:
     """Customers buy what is offered first, and ask again over another connection: what they own
-    is offered no more. In a stale answer it would stand first."""
+    is not offered again. In a stale answer it would be the first item."""
     seen: Counter[str] = Counter()
     words = ["--workers", "2", *PATIENT, *OPEN_LIMITS]
     with bundle_folder() as folder, serving(folder, *words) as service:

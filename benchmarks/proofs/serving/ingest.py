@@ -1,4 +1,4 @@
-"""Messages a second that one core decodes and turns into deeds."""
+"""Messages a second that one core decodes and turns into customer updates."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ def rate(messages: list[dict[str, Any]]) -> float:
             updates, refusals = make_updates(decode(body, "batch", limits), mapper, received, "web")
         took = time.process_time() - began
         if len(updates) != BATCH or refusals:
-            raise RuntimeError(f"{len(updates)} deeds of {BATCH} messages; refused: {refusals[:3]}")
+            raise RuntimeError(
+                f"{len(updates)} updates of {BATCH} messages; refused: {refusals[:3]}"
+            )
         best = max(best, BATCH * REPEATS / took)
     return best

@@ -50,7 +50,7 @@ resamples = 50
 
 
 class Failed(AssertionError):
-    """What did not hold."""
+    """A step did not do what it should."""
 
 
 def prove() -> Proof:
@@ -62,8 +62,8 @@ def prove() -> Proof:
         try:
             figure = "; ".join(run_cycles(folder))
         except Failed as error:
-            return Proof(CLAIM, KIND, "fail", str(error), "every step as said")
-    return Proof(CLAIM, KIND, "pass", figure, "every step as said")
+            return Proof(CLAIM, KIND, "fail", str(error), "every step as claimed")
+    return Proof(CLAIM, KIND, "pass", figure, "every step as claimed")
 
 
 def run_cycles(folder: Path) -> Iterator[str]:
@@ -71,7 +71,7 @@ def run_cycles(folder: Path) -> Iterator[str]:
     run = folder / "runs" / "main"
     with started(folder) as loop:
         cycle = wait_for(folder, loop, lambda cycle: bool(cycle["made"]))
-        hold(cycle["outcome"] in ("promoted", "refused"), f"the first turn ended {cycle}")
+        hold(cycle["outcome"] in ("promoted", "refused"), f"the first cycle ended {cycle}")
         yield f"first bundle {cycle['outcome']}"
         cycle = wait_for(folder, loop, lambda cycle: cycle["outcome"] == "unchanged")
         hold(not cycle["made"], "stages were made of nothing new")
@@ -104,7 +104,7 @@ def run_cycles(folder: Path) -> Iterator[str]:
         hold(cycle["made"] == ["train", "rivals", "evaluate", "pack"],
              f"after kill -9 it did not go on where it was: {cycle}")  # fmt: skip
         hold(count_live(run) == 40, "it went on with other data")
-        yield "after kill -9 in training the same turn was finished"
+        yield "after kill -9 in training the same cycle was finished"
         number = cycle["turn"]
         hold(wait_until(lambda: has_checkpoint(run)), "what came meanwhile began no run")
         loop.send_signal(signal.SIGTERM)
@@ -112,14 +112,14 @@ def run_cycles(folder: Path) -> Iterator[str]:
         last = cycles(folder)[-1]
         hold(code == 0 and last["outcome"] == "stopped" and last["turn"] > number,
              f"SIGTERM ended with {code} and {last}")  # fmt: skip
-        yield "SIGTERM in training ended with 0 and was told"
+        yield "SIGTERM in training ended with 0 and was logged"
     with started(folder) as loop:
         cycle = wait_for(folder, loop, lambda cycle: cycle["turn"] > last["turn"])
         hold(cycle["made"] == ["train", "rivals", "evaluate", "pack"] and count_live(run) == 60,
              f"after SIGTERM it did not go on where it was: {cycle}")  # fmt: skip
         loop.send_signal(signal.SIGTERM)
-        hold(loop.wait(timeout=60) == 0, "SIGTERM between two turns was no clean end")
-    yield f"{len(list((folder / 'shelf').glob('v*')))} bundles in {cycle['cycle']} turns"
+        hold(loop.wait(timeout=60) == 0, "SIGTERM between two cycles was no clean end")
+    yield f"{len(list((folder / 'shelf').glob('v*')))} bundles in {cycle['cycle']} cycles"
 
 
 def prepare(folder: Path) -> None:
@@ -197,7 +197,7 @@ def has_checkpoint(run: Path) -> bool:
 
 
 def cycles(folder: Path) -> list[dict[str, Any]]:
-    """What has been told so far."""
+    """The cycles logged so far."""
     file = folder / "runs" / "main" / "cycles.jsonl"
     lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
     return [json.loads(line) for line in lines]

@@ -21,7 +21,7 @@ from benchmarks.proof import Proof
 KIND = "speed"
 CLAIM = "three times more questions than capacity: who is let in does not wait, the others are told"
 CUSTOMERS, EVENTS = 12_000, 50
-"""More than memory holds, so that most are read and scored anew."""
+"""More customers than memory holds, so that most are read and scored again."""
 SECONDS = 20.0
 SHARE_OF_IDLE, TIMES = 0.05, 3.0
 CONNECTIONS = 512
@@ -57,7 +57,7 @@ def prove(seconds: float = SECONDS, customers: int = CUSTOMERS) -> Proof:
 
 
 def compare(capacity: float, idle: Load, over: Load, after: Load) -> Proof:
-    """What the four loads say."""
+    """The four loads compared."""
     counts = over.counts()
     turned = counts.get(429, 0) + counts.get(503, 0)
     most = SLOWER * max(idle.ms(99), LEAST_MS)

@@ -44,7 +44,7 @@ WORDS = (*PATIENT, *OPEN_LIMITS)
 
 @dataclass
 class Seen:
-    """What was asked, and what each bundle has to answer."""
+    """The questions, and the answer that each bundle has to give."""
 
     users: list[str]
     expected: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def prove(promotions: int = PROMOTIONS) -> Proof:
             good = good and not (counts["failed"] or counts["mixed"] or counts["late"])
             good = good and counts["promoted"] == promotions // 2 and counts["answers"] > 0
             good = good and all(counts[bundle] for bundle in BUNDLES)
-            # Else a mixed answer could not be told from a whole one.
+            # Otherwise a mixed answer would look like a whole one.
             good = good and different > CUSTOMERS // 2
             lines += seen.faults[:3]
     return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(lines), LIMIT)

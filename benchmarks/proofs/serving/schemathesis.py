@@ -21,7 +21,7 @@ CLAIM = (
     "defect, an answer that the document does not describe, or a door without a key"
 )
 EXAMPLES = int(os.environ.get("PROPENSE_EXAMPLES", "50"))
-"""Of an operation."""
+"""Examples of an operation."""
 HOOKS = str(HERE / "schemathesis_hooks.py")
 PHASES = "examples,coverage,fuzzing,stateful"
 CHECKS = (

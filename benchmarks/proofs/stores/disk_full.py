@@ -68,7 +68,7 @@ def _fill(folder: Path, disk: Path, durable: str) -> tuple[bool, str]:
 
 
 def _append(store: Store, number: int) -> str:
-    """What the error says; empty where there was none."""
+    """The text of the error; empty where there was none."""
     updates = []
     for n in range(number * GROUP, (number + 1) * GROUP):
         event = LiveEvent(1_700_000_000_000_000 + n, "view", f"item-{n}")

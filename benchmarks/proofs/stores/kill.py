@@ -48,33 +48,34 @@ def prove() -> Proof:
         root = Path(folder)
         n_acknowledged, lost, sound = _rounds(root / "kills", "process", KILLS, rng)
         good = lost == 0 and sound and n_acknowledged > 0
-        told = [
-            f"{KILLS} kills of {WRITERS} writers: {n_acknowledged} deeds acknowledged, {lost} lost"
-        ]
+        kills = f"{KILLS} kills of {WRITERS} writers"
+        lines = [f"{kills}: {n_acknowledged} updates acknowledged, {lost} lost"]
         with _disk(root) as disk:
             if disk is None:
-                told.append("no right to mount: the power was not cut")
+                lines.append("no right to mount: the power was not cut")
             else:
                 n_acknowledged, lost, whole = _rounds(disk / "power", "power", CUTS, rng, disk)
                 good, sound = good and lost == 0 and n_acknowledged > 0, sound and whole
-                told.append(f"{CUTS} cuts of the power: {n_acknowledged} acknowledged, {lost} lost")
+                lines.append(
+                    f"{CUTS} cuts of the power: {n_acknowledged} acknowledged, {lost} lost"
+                )
                 n_acknowledged, lost, whole = _rounds(
                     disk / "process", "process", CONTROLS, rng, disk
                 )
                 # Otherwise the cut cuts nothing, and says nothing about "power".
                 good, sound = good and lost > 0, sound and whole
-                told.append(
+                lines.append(
                     f"{CONTROLS} cuts with durable = process: {n_acknowledged} acknowledged, "
                     f"{lost} lost"
                 )
-        told.append(f"integrity_check after each: {'ok' if sound else 'NOT ok'}")
-    return Proof(CLAIM, KIND, "pass" if good and sound else "fail", "; ".join(told), "0 lost")
+        lines.append(f"integrity_check after each: {'ok' if sound else 'NOT ok'}")
+    return Proof(CLAIM, KIND, "pass" if good and sound else "fail", "; ".join(lines), "0 lost")
 
 
 def _rounds(
     folder: Path, durable: str, n: int, rng: random.Random, disk: Path | None = None
 ) -> tuple[int, int, bool]:
-    """(deeds acknowledged, of these not there afterwards, every file sound)."""
+    """(updates acknowledged, how many of them are missing afterwards, every file sound)."""
     n_acknowledged = lost = 0
     sound = True
     for number in range(n):
@@ -94,7 +95,7 @@ def _rounds(
 def _one(
     folder: Path, durable: str, number: int, rng: random.Random, disk: Path | None
 ) -> dict[str, list[str]]:
-    """Let processes write until they are killed; what they said was kept."""
+    """Let processes write until they are killed; the updates that they acknowledged."""
     context = multiprocessing.get_context("fork")
     pipes, children = [], []
     for writer in range(WRITERS):
@@ -124,9 +125,9 @@ def _one(
         with open(pipe, "rb") as stream:
             text = (byte + stream.read()).decode()
         for line in text.split("\n")[:-1]:
-            time_written, told = json.loads(line)
+            time_written, written = json.loads(line)
             if cut is None or time_written < cut:
-                for user_id, item in told:
+                for user_id, item in written:
                     acknowledged.setdefault(user_id, []).append(item)
     if disk is not None:
         subprocess.run(["umount", str(disk)], check=True)
@@ -135,7 +136,7 @@ def _one(
 
 
 def _write(folder: Path, durable: str, name: str, seed: int, pipe: int) -> None:
-    """Append groups for ever, and tell of each once it is kept."""
+    """Append groups for ever, and report each once it is acknowledged."""
     rng = random.Random(seed)
     store = _opened(folder, durable)
     n = 0
@@ -153,12 +154,12 @@ def _write(folder: Path, durable: str, name: str, seed: int, pipe: int) -> None:
         except StoreError:
             signal.pause()  # The disk went; the kill comes.
             return
-        told = [
+        written = [
             (update.user_id, update.events[0].item_id)
             for update, outcome in zip(group, outcomes, strict=True)
             if outcome == "kept"
         ]
-        os.write(pipe, (json.dumps((time.monotonic(), told)) + "\n").encode())
+        os.write(pipe, (json.dumps((time.monotonic(), written)) + "\n").encode())
 
 
 def _opened(folder: Path, durable: str) -> Store:

@@ -9,7 +9,7 @@ CLAIM = "SQLite, Redis and PostgreSQL keep customers exactly as a dictionary doe
 
 
 def prove() -> Proof:
-    """What is appended, repeated, joined, erased, suppressed, shown, reopened, in any order."""
+    """Appending, repeating, joining, erasing, suppressing, reading and reopening, in any order."""
     return pytest_proof(
         CLAIM, KIND, "tests/conformance/test_stores_machine.py", "-k", "10_000", "-m", "slow"
     )

@@ -38,7 +38,7 @@ LIMIT = f"no failed answer, none over {LONGEST:g} s, well in {RECOVERS:g} s, 0 l
 
 @dataclass
 class Seen:
-    """What senders and askers saw."""
+    """What the senders and readers observed."""
 
     acknowledged: dict[str, set[str]] = field(default_factory=dict)
     events: Counter[int] = field(default_factory=Counter)
