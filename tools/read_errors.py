@@ -89,7 +89,11 @@ COMMANDS: tuple[tuple[str, dict[str, str], str], ...] = (
         "shelf promote v0001",
     ),
     ("a rollback without an earlier bundle", {"propense.toml": SOURCE}, "shelf rollback"),
-    ("signing without a key", {"propense.toml": SOURCE, "shelf/v0001/a": ""}, "shelf sign v0001"),
+    (
+        "signing without a key",
+        {"propense.toml": SOURCE, "shelf/v0001/manifest.json": "{}"},
+        "shelf sign v0001",
+    ),
     ("revoking an unknown API key", {"propense.toml": SOURCE}, "keys revoke aaaaaaaa"),
     ("an unknown scope", {"propense.toml": SOURCE}, "keys create web --scope all"),
     ("no audit log", {"propense.toml": SOURCE}, "audit"),

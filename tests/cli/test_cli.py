@@ -87,6 +87,7 @@ def test_the_nearest_verb_is_named(capsys):
         (["init"], "FOLDER"),
         (["--json"], "'--json' names no verb; see: propense --help"),
         (["shelf", "lst"], 'Did you mean "list"'),
+        (["keys", "create", "a", "--scope", "all"], "See: propense keys create --help"),
         (["run", "--settings", "nowhere.toml"], "'nowhere.toml' does not exist"),
     ],
 )

@@ -49,7 +49,10 @@ def test_changes_lie_over_the_file(common, tmp_path):
         ("=3", "--set '=3' is not KEY=VALUE"),
         ("run.folder=3", "'run' is 'runs/one', not a table"),
         ("train.max_epoch=3", "unknown setting 'max_epoch' in [train]; did you mean 'max_epochs'?"),
-        ("train.max_epochs=three", "Expected `int`, got `str`"),
+        (
+            "train.max_epochs=three",
+            "setting 'max_epochs' in [train]: expected a whole number, got text",
+        ),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(change, message, common):

@@ -13,7 +13,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from propense.cli.verbs import VALUE_OPTIONS, front_page, verb_names
+from propense.cli.verbs import ACTIONS, VALUE_OPTIONS, front_page, verb_names
 from propense.errors import MissingExtraError, PropenseError, nearest
 
 FAILED = 2
@@ -100,7 +100,9 @@ def _call(words: list[str]) -> int:
     except CycloptsError as error:
         error.verbose = False
         reason = " ".join(str(error).split())
-        raise PropenseError(f"{reason} See: propense {words[0]} --help") from error
+        names = {action.name for action in ACTIONS.get(words[0], ())}
+        verb = " ".join(words[:2] if len(words) > 1 and words[1] in names else words[:1])
+        raise PropenseError(f"{reason} See: propense {verb} --help") from error
     return result if isinstance(result, int) else 0
 
 

@@ -24,6 +24,11 @@ RENAMED: Final = {
     "train.trust": "downweight_shilling",
 }
 """Keys of version 0.1 -> the name they have now."""
+TYPES: Final = {
+    "`int`": "a whole number", "`float`": "a number", "`str`": "text", "`bool`": "true or false",
+    "`array`": "a list", "`object`": "a table",
+}  # fmt: skip
+"""Types as msgspec names them -> as a reader of TOML does."""
 
 
 def read_settings(path: str | Path) -> Settings:
@@ -47,7 +52,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
             f"settings file {str(path)!r} does not exist; make one with: propense init FOLDER"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"settings file {str(path)!r} is not TOML: {error}") from error
+        raise SettingsError(f"settings file {str(path)!r} is not valid TOML: {error}") from error
     except OSError as error:
         raise SettingsError(f"settings file {str(path)!r} cannot be read: {error}") from error
 
@@ -61,9 +66,29 @@ def parse_settings(raw: dict[str, Any], folder: str | Path = ".") -> Settings:
     try:
         settings = msgspec.convert({**raw, "folder": str(folder)}, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"settings: {error}") from error
+        raise SettingsError(_plain(str(error))) from error
     _check(settings)
     return settings
+
+
+def _plain(message: str) -> str:
+    """A message of msgspec with the key and the types as a propense.toml has them.
+
+    >>> _plain("Expected `int`, got `str` - at `$.train.seed`")
+    "setting 'seed' in [train]: expected a whole number, got text"
+    >>> _plain("Object missing required field `path` - at `$.users`")
+    'setting [users]: missing required key `path`'
+    """
+    reason, _, path = message.partition(" - at `$.")
+    for name, words in TYPES.items():
+        reason = reason.replace(name, words)
+    reason = reason.replace("Object missing required field", "missing required key")
+    table, _, key = path.rstrip("`").rpartition(".")
+    if "missing required key" in reason:
+        place = f"[{path.rstrip('`')}]"
+    else:
+        place = f"{key!r} in [{table}]" if table else repr(key)
+    return f"setting {place}: {reason[0].lower()}{reason[1:]}"
 
 
 def _refuse_unknown_keys(raw: Any, kind: Any, where: str) -> None:

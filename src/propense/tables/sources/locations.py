@@ -54,10 +54,10 @@ def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str)
 def _nothing_at(address: str, whole: Path, where: str) -> str:
     folder = whole.parent
     if not folder.is_dir():
-        return f"{where}: no file at {address!r}; the folder {folder} does not exist"
+        return f"{where}: there is no file {address!r}: the folder {folder} does not exist"
     names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
     hint = nearest(whole.name, names[:200]) if names else "the folder is empty"
-    return f"{where}: no file at {address!r} in {folder}; {hint}"
+    return f"{where}: there is no file {address!r} in {folder}; {hint}"
 
 
 def _fetch(address: str, scratch: Path, where: str) -> list[Path]:
@@ -89,7 +89,7 @@ def _fetch(address: str, scratch: Path, where: str) -> list[Path]:
     except (OSError, pa.ArrowException, ValueError) as error:
         raise SourceError(f"{where}: cannot read {address!r}: {error}") from error
     if not files:
-        raise SourceError(f"{where}: no file at {address!r}")
+        raise SourceError(f"{where}: there is no file at {address!r}")
     return files
 
 

@@ -127,7 +127,7 @@ def cut_time(
     part = lacking(horizon)
     if part is not None:
         raise SplitError(
-            f"goal {name!r}: a horizon of {duration_in_words(horizon)} leaves no as-of moment "
+            f"goal {name!r}: a horizon of {duration_in_words(horizon)} leaves no as-of time "
             f"for the {part} part: events run from {written(clock.begin)} to "
             f"{written(clock.end)}; {_longest(lacking, horizon)}"
         )

@@ -12,7 +12,7 @@ from propense.settings import seconds
 
 GRAMMAR: Final = (
     'write "active", "active within 90d", "ever ACTION" or "never ACTION", joined by " and "; '
-    'an action with spaces stands in quotes: ever "sign up"'
+    'put an action with spaces in quotes: ever "sign up"'
 )
 _JOINT: Final = re.compile(r'\s+and\s+(?=(?:[^"]*"[^"]*")*[^"]*$)')
 """The word "and" outside quotes."""
