@@ -14,7 +14,6 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from propense.evaluation.judging.goals import report_from_json
 from propense.evaluation.records import (
     LOWER_IS_BETTER,
     GoalReport,
@@ -22,6 +21,7 @@ from propense.evaluation.records import (
     RankingReport,
     Report,
 )
+from propense.evaluation.report.storage import report_from_json
 
 INTRODUCTION = """\
 # Results

@@ -17,7 +17,6 @@ from benchmarks.harness.example_runs import ExampleRun, prepare
 from benchmarks.harness.result_tables import Mean, machine, markdown
 from benchmarks.proof import BIN, measure
 from benchmarks.quality.quality_runs import OUT, Part, Run, title
-from propense.evaluation.judging.goals import report_from_json
 from propense.evaluation.records import (
     NETWORK,
     Difference,
@@ -25,6 +24,7 @@ from propense.evaluation.records import (
     Interval,
     RankingReport,
 )
+from propense.evaluation.report.storage import report_from_json
 
 TIMED = {
     "online_retail": ("online_retail", "propense.toml"),

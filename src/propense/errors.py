@@ -4,17 +4,18 @@
     ├── SettingsError      a key, a value or a combination of keys
     ├── SourceError        a file, a column or a row that cannot be read
     ├── SplitError         parts, horizons, labels
-    │   └── LeakError      something known only after the moment it would be used
-    ├── TrainError         nothing to learn from, numbers that stopped being finite
+    │   └── LeakError      information from after the time it would be used
+    ├── TrainError         nothing to learn from, a training that cannot continue
+    │   └── LossError      a loss that is no longer finite
     ├── EvaluationError    scores or labels that cannot be judged
     ├── BundleError        a bundle that is missing, changed, or of another format
-    ├── ServeError         the service cannot start, or a live request cannot be obeyed
-    │   ├── RefusedError   a request that has to be made otherwise
+    ├── ServeError         the service cannot start or do what it is asked
+    │   ├── RefusedError   a request that has to be made differently
     │   └── StoreError     live history that cannot be read or written
     ├── VerifyError        a deployed model that is not the evaluated one
     └── MissingExtraError  a part of propense that needs another package
 
-A message says what, where, the value, and the remedy.
+A message gives the place, the value and the remedy.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ class LeakError(SplitError):
 
 
 class TrainError(PropenseError):
-    """Training that cannot start or cannot go on."""
+    """Training that cannot start or cannot continue."""
 
 
 class LossError(TrainError):
-    """The loss is not a number any more."""
+    """A loss that is no longer finite."""
 
 
 class EvaluationError(PropenseError):
@@ -60,11 +61,11 @@ class BundleError(PropenseError):
 
 
 class ServeError(PropenseError):
-    """The service cannot start, or something asked of it cannot be done."""
+    """The service cannot start, or cannot do what it is asked."""
 
 
 class RefusedError(ServeError):
-    """What the service was asked cannot be: the caller has to ask otherwise."""
+    """A request that cannot be answered; the caller has to make a different one."""
 
 
 class StoreError(ServeError):
@@ -72,7 +73,7 @@ class StoreError(ServeError):
 
 
 class VerifyError(PropenseError):
-    """The deployed model does not answer as the evaluated one."""
+    """A deployed model that does not answer as the evaluated one did."""
 
 
 class MissingExtraError(PropenseError):
@@ -93,8 +94,8 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     >>> nearest("zzz", ["within", "among"])
     "choose one of 'among', 'within'"
     """
-    known = sorted(choices)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    words = sorted(choices)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return "choose one of " + ", ".join(repr(choice) for choice in known)
+    return "choose one of " + ", ".join(repr(choice) for choice in words)

@@ -1,7 +1,7 @@
-"""How long work tells whoever waits for it where it stands.
+"""How long work reports its progress.
 
-Every long function takes a `progress`; the command line hands in one that draws,
-everyone else the silent `NoProgress`.
+Every long function takes a `progress`. The command line passes one that draws; all other
+callers the silent `NoProgress`.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """Hears of stages and of tasks within them; several tasks may run at once."""
+    """Receives stages and the tasks within them; several tasks can run at once."""
 
     def stage(self, name: str, sentence: str) -> None:
         """A stage of the pipeline begins; `sentence` says what it does."""
 
     def start(self, task: str, total: int | None) -> None:
-        """A task of `total` steps begins; None where the number is not known."""
+        """A task of `total` steps begins; None if their number is not known."""
 
     def advance(self, task: str, n: int = 1, note: str = "") -> None:
-        """`n` more steps of `task` are done; `note` replaces the last one where given."""
+        """`n` more steps of `task` are done; a `note` replaces the previous one."""
 
     def finish(self, task: str) -> None:
         """`task` is over."""
 
 
 class NoProgress:
-    """Says nothing."""
+    """Shows nothing."""
 
     def stage(self, name: str, sentence: str) -> None:
         """Ignored."""

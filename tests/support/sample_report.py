@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from propense.evaluation.judging.goals import judge_goal, judge_ranking
+from propense.evaluation.judging.goals import judge_goal
+from propense.evaluation.judging.rankings import judge_ranking
 from propense.evaluation.metrics.calibration import sigmoid
 from propense.evaluation.metrics.propensity import auc, log_loss
 from propense.evaluation.records import Epoch, Example, ExampleItem, Report, RivalNote

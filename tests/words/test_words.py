@@ -78,7 +78,7 @@ def test_every_key_is_read() -> None:
 def test_a_text_fills_each_language_with_its_own() -> None:
     rival = Text("a rival", "对手")
     assert say("verdict.outcome_level", rival=rival) == Text(
-        "Level: a rival suffices, and is the simpler choice.", "持平：对手已经足够，也更简单。"
+        "Level: a rival is as good, and the simpler choice.", "持平：对手已经足够，也更简单。"
     )
     with pytest.raises(KeyError):
         say("no such key")

@@ -89,7 +89,7 @@ class Champion(Frozen, frozen=True):
 
 
 class Verdict(Frozen, frozen=True):
-    """Whether the network pays, in words."""
+    """Whether the network is worth using, in words."""
 
     outcome: VerdictOutcome
     headline: Text

@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 from propense import __version__
 from propense.encoding.dataset import Dataset
 from propense.encoding.storage import save_record
-from propense.evaluation.judging.goals import report_to_json, without_times
 from propense.evaluation.records import NETWORK, Report
 from propense.evaluation.report.card import render_card
+from propense.evaluation.report.storage import report_to_json, without_times
 from propense.export.onnx import check_parity, export_graphs
 from propense.export.reference_profile import make_reference_profile
 from propense.files import new_folder

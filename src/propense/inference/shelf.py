@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from propense.errors import BundleError, EvaluationError, nearest
-from propense.evaluation.judging.goals import report_from_json
 from propense.evaluation.records import (
     LOWER_IS_BETTER,
     GoalReport,
@@ -17,6 +16,7 @@ from propense.evaluation.records import (
     RankingReport,
     Report,
 )
+from propense.evaluation.report.storage import report_from_json
 from propense.files import replace_file
 from propense.inference.artifact.manifest import FILE, decode_manifest, format_error, read_manifest
 

@@ -22,11 +22,12 @@ from propense.encoding.dataset import Dataset
 from propense.encoding.dataset import encode as encode_dataset
 from propense.encoding.storage import ENCODED
 from propense.errors import SettingsError
-from propense.evaluation.judging.goals import judge_goal, report_from_json, report_to_json
+from propense.evaluation.judging.goals import judge_goal
 from propense.evaluation.judging.rankings import judge_ranking
 from propense.evaluation.records import LearningCurve, Report
 from propense.evaluation.report.card import render_card
 from propense.evaluation.report.page.render import render_page
+from propense.evaluation.report.storage import report_from_json, report_to_json
 from propense.export.bundle import write_bundle
 from propense.inference.artifact import manifest
 from propense.inference.shelf import activate, next_version, read_current

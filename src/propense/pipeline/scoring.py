@@ -11,6 +11,7 @@ import numpy as np
 
 from propense.encoding.dataset import Dataset
 from propense.evaluation.kinds import KINDS, Calibration
+from propense.evaluation.metrics.intervals import draw_whole_users
 from propense.evaluation.records import NETWORK
 from propense.models.rivals.goal_rival import GoalRival, predict_all
 from propense.models.rivals.items.item_rival import ItemRival
@@ -101,10 +102,10 @@ def judged_rows(
 def judged_targets(targets: Targets, part: int, max_rows: int | None, seed: int) -> Targets:
     """The moments of a part whose lists are judged, likewise."""
     some = targets.of_part(part)
-    if max_rows is None or len(some) <= max_rows:
+    if max_rows is None:
         return some
     rng = np.random.default_rng([seed, 4, part])
-    return some.take(_of_whole_users(some.user, max_rows, rng))
+    return some.take(draw_whole_users(some.user, max_rows, rng))
 
 
 def draw_rows(
@@ -112,19 +113,9 @@ def draw_rows(
 ) -> AsOfRows:
     """The rows of a part; above `max_rows` those of whole users drawn by chance."""
     chosen = np.flatnonzero(rows.part == part)
-    if max_rows is not None and len(chosen) > max_rows:
-        chosen = chosen[_of_whole_users(rows.user[chosen], max_rows, rng)]
+    if max_rows is not None:
+        chosen = chosen[draw_whole_users(rows.user[chosen], max_rows, rng)]
     return rows.take(chosen)
-
-
-def _of_whole_users(user: Ids, most: int, rng: np.random.Generator) -> Ints:
-    """Places of the rows of users drawn by chance, at most `most` of them."""
-    users, owner = np.unique(user, return_inverse=True)
-    order = rng.permutation(len(users))
-    total = np.cumsum(np.bincount(owner)[order])
-    kept = np.zeros(len(users), bool)
-    kept[order[: max(1, int(np.searchsorted(total, most, side="right")))]] = True
-    return np.flatnonzero(kept[owner])
 
 
 def _predict(fold: ModelSet, rows: AsOfRows) -> dict[str, dict[str, Doubles]]:

@@ -16,8 +16,8 @@ import msgspec
 
 from propense.encoding.erasing import blank_customers
 from propense.errors import PropenseError, ServeError
-from propense.evaluation.judging.goals import report_from_json, report_to_json
 from propense.evaluation.report.page.render import render_page
+from propense.evaluation.report.storage import report_from_json, report_to_json
 from propense.files import locked, rename
 from propense.privacy.row_files import filter_csv, filter_lines, filter_parquet
 from propense.settings import Settings

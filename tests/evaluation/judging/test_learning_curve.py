@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from propense.cli.flow import format_result
-from propense.evaluation.judging.goals import report_from_json, report_to_json
 from propense.evaluation.judging.learning_curve import (
     Quality,
     compare_with_own,
@@ -17,10 +16,12 @@ from propense.evaluation.judging.learning_curve import (
     judge_items_task,
 )
 from propense.evaluation.judging.learning_words import describe_data, describe_depth
+from propense.evaluation.kinds import KINDS
 from propense.evaluation.metrics.propensity import log_loss
 from propense.evaluation.metrics.value import tweedie_deviance
 from propense.evaluation.records import Interval, LearningCurve, LearningPoint, LearningTask
 from propense.evaluation.report.page.render import render_page
+from propense.evaluation.report.storage import report_from_json, report_to_json
 from propense.pipeline import RunResult
 from propense.schemas import GoalPlan, GoalScores, RankingScores, RunFolder
 from propense.settings import Settings
@@ -97,7 +98,7 @@ def test_differences_are_paired_and_from_the_run():
     own[:, 1] = users
     points = [point("half", 0.5, tasks=[task(0.1)]), point("own", own=True, tasks=[task(0.2)])]
     sums = {"half": {"goal pay": worse}, "own": {"goal pay": own}}
-    half, same = compare_with_own(points, sums, {"goal pay": "binary"}, 200, rng)
+    half, same = compare_with_own(points, sums, {"goal pay": KINDS["binary"]}, 200, rng)
     found = half.tasks[0].difference
     assert found.low < found.value < found.high < 0
     # Unpaired, customers differ far more than the two networks do.
@@ -120,12 +121,12 @@ BETTER, WORSE, LEVEL = Interval(0.02, 0.01, 0.03), Interval(-0.02, -0.03, -0.01)
         (
             BETTER,
             False,
-            "is not seen to help",
+            "There is no sign that more data",
             "fell by 0.0200 (−0.0300 to −0.0100): more data did",
         ),
-        (LEVEL, False, "is not seen to help", "cannot tell it from chance"),
-        (WORSE, True, "Too little in test", "too few in test to tell"),
-        (Interval(0, 0, 0), False, "is not seen to help", "did not change"),
+        (LEVEL, False, "There is no sign that more data", "cannot tell it from chance"),
+        (WORSE, True, "The test part is too small", "too few in test to tell"),
+        (Interval(0, 0, 0), False, "There is no sign that more data", "did not change"),
     ],
 )
 def test_of_the_data_no_more_is_said_than_its_interval_shows(half, few, headline, line):
@@ -146,9 +147,9 @@ def test_of_the_data_no_more_is_said_than_its_interval_shows(half, few, headline
     [
         ("base", "large", BETTER, "A deeper network (large) helps pay."),
         ("base", "large", WORSE, "A deeper network (large) does not help, and is worse at pay."),
-        ("small", "base", LEVEL, "A deeper network (base) is not seen to help"),
-        ("large", "base", WORSE, "its depth pays for pay"),
-        ("large", "base", LEVEL, "a base one is not seen to be worse"),
+        ("small", "base", LEVEL, "There is no sign that a deeper network (base)"),
+        ("large", "base", WORSE, "its depth is worth it for pay"),
+        ("large", "base", LEVEL, "no sign that a base one is worse"),
     ],
 )
 def test_of_the_depth_the_next_size_is_asked(own, near, found, headline):
@@ -238,7 +239,7 @@ def test_a_training_that_had_too_little_time_is_no_witness():
     level = [task(0.1, LEVEL)]
     own = point("base-100", own=True, cut_short=True, tasks=level)
     data = describe_data([point("base-50", 0.5, tasks=level), own])[0].en
-    assert data.startswith("Whether more data would help is not told here")
+    assert data.startswith("It cannot be said whether more data would help")
     assert "max_minutes ended its training" in data
     own = point("base-100", own=True, n_rows=600, n_rows_available=900)
     rows = [point("base-50", 0.5, n_rows=600, n_rows_available=600), own]
@@ -246,4 +247,4 @@ def test_a_training_that_had_too_little_time_is_no_witness():
     assert "both learned from 600 rows" in describe_data(goals)[0].en
     own = point("base-100", own=True, tasks=level)
     deep = point("large-100", size="large", cut_short=True, tasks=level)
-    assert "is not told here" in describe_depth([own, deep])[0].en
+    assert "It cannot be said" in describe_depth([own, deep])[0].en

@@ -20,6 +20,7 @@ from propense.evaluation.metrics.intervals import (
     bounds,
     cluster,
     draw_weights,
+    draw_whole_users,
     mean_of_rows,
     measure,
     paired_difference,
@@ -192,3 +193,26 @@ def test_few_payers_or_few_who_pay_much_move_the_total_little():
         mean = 0.015 * np.exp(3 + 1.3**2 / 2)
         moved.append(np.log(fit_value_calibrator(np.full(2000, mean), y).scale))
     assert np.std(moved) < 0.2, "a right model is left nearly alone; unshrunk it is .39"
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 60), st.integers(0, 9))
+def test_a_sample_holds_whole_users(users: list[int], most: int, seed: int) -> None:
+    user = np.array(users)
+    rows = draw_whole_users(user, most, np.random.default_rng(seed))
+    chosen = np.unique(user[rows])
+    assert np.array_equal(rows, np.flatnonzero(np.isin(user, chosen)))
+    assert len(rows) <= most or len(chosen) == 1
+
+
+def test_users_are_drawn_as_they_were_in_every_room_before():
+    """The same seed draws the same users: results of one version are those of the next."""
+    user = np.random.default_rng(0).integers(0, 40, 300)
+    rng = np.random.default_rng(1)
+    users, owner = np.unique(user, return_inverse=True)
+    order = np.random.default_rng(1).permutation(len(users))
+    total = np.cumsum(np.bincount(owner)[order])
+    drawn = users[order[: int(np.searchsorted(total, 120, side="right"))]]
+    rows = draw_whole_users(user, 120, rng)
+    assert np.array_equal(rows, np.flatnonzero(np.isin(user, drawn)))
+    assert draw_whole_users(user, 300, rng).tolist() == list(range(300))

@@ -10,15 +10,9 @@ import pytest
 
 from propense.errors import EvaluationError
 from propense.evaluation.judging.champions import pick_goal_champion, pick_ranking_champion
-from propense.evaluation.judging.goals import (
-    _too_few,
-    judge_goal,
-    judge_ranking,
-    report_from_json,
-    report_to_json,
-    without_times,
-)
+from propense.evaluation.judging.goals import _too_few, judge_goal
 from propense.evaluation.judging.questions import ask_in_chinese
+from propense.evaluation.judging.rankings import judge_ranking
 from propense.evaluation.judging.subgroups import name_groups
 from propense.evaluation.judging.verdict import judge, overall_verdict
 from propense.evaluation.metrics.calibration import sigmoid
@@ -26,6 +20,7 @@ from propense.evaluation.metrics.propensity import auc, log_loss
 from propense.evaluation.records import Champion, Difference, Interval
 from propense.evaluation.report.card import render_card
 from propense.evaluation.report.page.render import render_page
+from propense.evaluation.report.storage import report_from_json, report_to_json, without_times
 from propense.schemas import GoalPlan, GoalScores, RankingScores
 from propense.settings import Evaluate, Goal
 from support.sample_report import PLANS, make_goals, make_ranking, make_report
@@ -71,7 +66,7 @@ def test_equal_scores_are_level_and_the_simpler_model_serves():
     report = judged({"network": 0.7, "logistic": 0.7}, independent=False)
     assert report.champion.model == "logistic"
     assert report.verdict.outcome == "level"
-    assert "logistic regression suffices" in report.verdict.headline.en
+    assert "logistic regression is as good" in report.verdict.headline.en
     difference = next(d for d in report.differences if d.metric == "log_loss")
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
 
@@ -323,10 +318,10 @@ def test_the_overall_verdict_counts_the_questions():
     verdict = overall_verdict(goals, make_ranking())
     counted = [goal.verdict.outcome for goal in goals]
     assert counted == ["better", "together", "no_verdict", "level"]
-    assert "pays for 3 of 4 questions (1 of them averaged" in verdict.headline.en
+    assert "is worth using for 3 of 4 questions (1 of them averaged" in verdict.headline.en
     assert len(verdict.sentences) == 5
     assert overall_verdict([goals[2]], None).outcome == "no_verdict"
-    assert "simpler models suffice" in overall_verdict([goals[3]], None).headline.en
+    assert "simpler models are enough" in overall_verdict([goals[3]], None).headline.en
     assert "the one question asked" in overall_verdict([goals[0]], None).headline.en
 
 

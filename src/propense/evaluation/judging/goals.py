@@ -1,4 +1,4 @@
-"""Judging a goal and a ranking, and the report as JSON.
+"""Judging a goal.
 
 Choices (champion, thresholds, best rival) come from validation; numbers from test.
 Scores are judged as they would be served: calibrate them first.
@@ -6,9 +6,6 @@ Scores are judged as they would be served: calibrate them first.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -21,18 +18,16 @@ from propense.evaluation.judging.comparisons import (
 )
 from propense.evaluation.judging.curves import count_scores, draw_gains, read_bins
 from propense.evaluation.judging.questions import ask_in_chinese
-from propense.evaluation.judging.rankings import judge_ranking
 from propense.evaluation.judging.subgroups import judge_subgroups
-from propense.evaluation.judging.verdict import judge, overall_verdict
+from propense.evaluation.judging.verdict import judge
 from propense.evaluation.kinds import KINDS
-from propense.evaluation.metrics.intervals import cluster, measure, resample
+from propense.evaluation.metrics.intervals import cluster, draw_whole_users, measure, resample
 from propense.evaluation.metrics.propensity import confusion, minority_class
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.records import (
     NETWORK,
     Confusion,
     GoalReport,
-    Report,
 )
 from propense.schemas import Doubles, GoalScores
 from propense.settings import Evaluate, Goal
@@ -61,8 +56,8 @@ def judge_goal(
             f"test has {sorted(test.scores)}; judge the same models on both"
         )
     warnings: list[Text] = []
-    validation = cap_rows(validation, evaluate_settings.max_rows, rng, "validation", warnings)
-    test = cap_rows(test, evaluate_settings.max_rows, rng, "test", warnings)
+    validation = _cap_rows(validation, evaluate_settings.max_rows, rng, "validation", warnings)
+    test = _cap_rows(test, evaluate_settings.max_rows, rng, "test", warnings)
     champion = pick_goal_champion(validation)
     on_validation, served = (
         part.scores | averages(part, champion.rival, champion.second) for part in (validation, test)
@@ -126,77 +121,28 @@ def judge_goal(
     )
 
 
-def report_to_json(report: Report) -> bytes:
-    """The report as indented JSON, the overall verdict filled in.
-
-    The same report gives the same bytes.
-    """
-    if report.verdict is None:
-        verdict = overall_verdict(report.goals, report.ranking)
-        report = msgspec.structs.replace(report, verdict=verdict)
-    content = msgspec.json.encode(report, enc_hook=_plain_scalar)
-    return msgspec.json.format(content, indent=1) + b"\n"
-
-
-def report_from_json(content: bytes | Path) -> Report:
-    """The report of JSON bytes or of a file.
-
-    Raises EvaluationError if it is no report of this format.
-    """
-    where = "report"
-    if isinstance(content, Path):
-        where = f"report {str(content)!r}"
-        try:
-            content = content.read_bytes()
-        except OSError as error:
-            raise EvaluationError(
-                f"{where} cannot be read: {error}; make it with: propense evaluate"
-            ) from error
-    try:
-        return msgspec.json.decode(content, type=Report)
-    except msgspec.DecodeError as error:
-        raise EvaluationError(
-            f"{where} is not of this version of propense: {error}; "
-            f"make it again with: propense evaluate"
-        ) from error
-
-
-def cap_rows(
+def _cap_rows(
     scores: GoalScores,
     max_rows: int | None,
     rng: np.random.Generator,
     part: str,
     warnings: list[Text],
 ) -> GoalScores:
-    """At most `max_rows` rows, of whole users drawn by chance; adds a warning if it cuts."""
+    """At most `max_rows` rows, of whole customers drawn by chance; adds a warning if it cuts.
+
+    The rows of one fold are capped before they come here: this cuts where folds are joined.
+    """
     n_rows = len(scores.y)
     if max_rows is None or n_rows <= max_rows:
         return scores
-    rows = cluster(scores.user)
-    order = rng.permutation(rows.n_users)
-    total = np.cumsum(np.bincount(rows.index, minlength=rows.n_users)[order])
-    n_kept = max(int(np.searchsorted(total, max_rows, side="right")), 1)
-    kept = np.zeros(rows.n_users, np.bool_)
-    kept[order[:n_kept]] = True
-    chosen = kept[rows.index]
-    warnings.append(
-        say("capped.rows", most=max_rows, n=int(chosen.sum()), available=n_rows, part=part)
-    )
+    chosen = draw_whole_users(scores.user, max_rows, rng)
+    warnings.append(say("capped.rows", most=max_rows, n=len(chosen), available=n_rows, part=part))
     return GoalScores(
         scores.goal,
         scores.user[chosen],
         scores.y[chosen],
         {model: p[chosen] for model, p in scores.scores.items()},
         {column: words[chosen] for column, words in scores.groups.items()},
-    )
-
-
-def _plain_scalar(value: object) -> object:
-    """numpy's own numbers, which callers may have put into a record."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise EvaluationError(
-        f"report: {value!r} of type {type(value).__name__} cannot be written as JSON"
     )
 
 
@@ -233,25 +179,6 @@ def _too_few(test: GoalScores, fewest: int) -> Text | None:
     return None
 
 
-def without_times(report: Report) -> Report:
-    """The report without when it was made and how long anything took.
-
-    What is left is the same for the same data, settings and seed. A learning curve goes as a
-    whole: it compares times.
-    """
-    replace = msgspec.structs.replace
-    ranking = report.ranking
-    return replace(
-        report,
-        made=None,
-        curves=[replace(epoch, seconds=None) for epoch in report.curves],
-        ranking=None if ranking is None else replace(ranking, seconds={}),
-        rivals=[replace(note, seconds=None) for note in report.rivals],
-        stage_seconds={},
-        learning_curve=None,
-    )
-
-
 def _decide(y: Doubles, p: Doubles, threshold: Threshold | None) -> Confusion | None:
     if threshold is None:
         return None
@@ -259,14 +186,3 @@ def _decide(y: Doubles, p: Doubles, threshold: Threshold | None) -> Confusion | 
     return Confusion(
         tp=counts.tp, fp=counts.fp, fn=counts.fn, tn=counts.tn, threshold=threshold
     )  # fmt: skip
-
-
-__all__ = [
-    "Report",
-    "cap_rows",
-    "judge_goal",
-    "judge_ranking",
-    "report_from_json",
-    "report_to_json",
-    "without_times",
-]

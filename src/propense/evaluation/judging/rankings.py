@@ -18,6 +18,7 @@ from propense.evaluation.metrics.intervals import (
     Clusters,
     RatioOfSums,
     cluster,
+    draw_whole_users,
     mean_of_rows,
     measure,
     resample,
@@ -169,16 +170,11 @@ def _cap(
     part: str,
     warnings: list[Text],
 ) -> RankingScores:
-    """At most `max_rows` moments, of whole users drawn by chance; adds a warning if it cuts."""
+    """At most `max_rows` moments, of whole customers drawn by chance; adds a warning if it cuts."""
     n_rows = len(scores.user)
     if max_rows is None or n_rows <= max_rows:
         return scores
-    rows = cluster(scores.user)
-    order = rng.permutation(rows.n_users)
-    total = np.cumsum(np.bincount(rows.index, minlength=rows.n_users)[order])
-    kept = np.zeros(rows.n_users, np.bool_)
-    kept[order[: max(int(np.searchsorted(total, max_rows, side="right")), 1)]] = True
-    chosen = np.flatnonzero(kept[rows.index])
+    chosen = draw_whole_users(scores.user, max_rows, rng)
     warnings.append(
         say("capped.moments", most=max_rows, n=len(chosen), available=n_rows, part=part)
     )

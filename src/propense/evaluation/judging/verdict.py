@@ -1,4 +1,4 @@
-"""Whether the network pays, in plain words: judged on test, by paired intervals."""
+"""Whether the network is worth using, in plain words: judged on test, by paired intervals."""
 
 from __future__ import annotations
 

@@ -57,6 +57,26 @@ def cluster(user: npt.NDArray[np.generic]) -> Clusters:
     return Clusters(index.astype(np.intp), len(known))
 
 
+def draw_whole_users(
+    user: npt.NDArray[np.generic], max_rows: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Indices of the rows of whole users drawn by chance, ascending.
+
+    At most `max_rows` of them, but one user at least; all where there are no more.
+
+    >>> draw_whole_users(np.array([7, 3, 7]), 2, np.random.default_rng(0)).tolist()
+    [0, 2]
+    """
+    if len(user) <= max_rows:
+        return np.arange(len(user))
+    rows = cluster(user)
+    order = rng.permutation(rows.n_users)
+    total = np.cumsum(np.bincount(rows.index, minlength=rows.n_users)[order])
+    drawn = np.zeros(rows.n_users, np.bool_)
+    drawn[order[: max(int(np.searchsorted(total, max_rows, side="right")), 1)]] = True
+    return np.flatnonzero(drawn[rows.index])
+
+
 def draw_weights(n_users: int, resamples: int, rng: np.random.Generator) -> Iterator[Weights]:
     """Blocks of Poisson(1) weights, together `resamples` rows.
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from propense.encoding.dataset import Dataset
 from propense.errors import VerifyError
-from propense.evaluation.judging.goals import report_from_json
 from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import Report
+from propense.evaluation.report.storage import report_from_json
 from propense.inference.bundle import Bundle, Serving, open_bundle
 from propense.pipeline.scoring import LIST_LENGTH, judged_rows, judged_targets
 from propense.pipeline.verification.client import ServiceClient

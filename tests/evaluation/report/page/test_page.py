@@ -116,7 +116,7 @@ def test_links_lead_somewhere_and_ids_are_unique(outline):
 
 def test_an_empty_report_is_still_a_page():
     page = render_page(Report(title="Nothing yet", version="0.1.0"))
-    assert "There is not enough in test" in page
+    assert "The test part is too small" in page
     assert 'id="measured"' in page and 'id="data"' not in page
 
 

@@ -29,7 +29,7 @@ from propense.models.rivals.goals.onnx_nodes import (
     fit_standardiser,
     floor_float32,
 )
-from propense.models.rivals.goals.problem import Problem, RivalSetup, in_blocks, sample_users, smear
+from propense.models.rivals.goals.problem import Problem, RivalSetup, in_blocks, smear
 from propense.schemas import TableFeatures
 
 QUICK = RivalSetup(trials=2, members=2)
@@ -238,16 +238,6 @@ def test_rows_are_sampled_by_user_and_the_account_says_so() -> None:
     assert rival.notes.rows == 148
     assert rival.notes.rows_available == 400
     assert rival.notes.remarks == ("148 of 400 rows, of whole users drawn by chance (max_rows)",)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 60), st.integers(0, 9))
-def test_a_sample_holds_whole_users(users: list[int], most: int, seed: int) -> None:
-    user = np.array(users)
-    rows = sample_users(user, most, np.random.default_rng(seed))
-    chosen = np.unique(user[rows])
-    assert np.array_equal(rows, np.flatnonzero(np.isin(user, chosen)))
-    assert len(rows) <= most or len(chosen) == 1
 
 
 def test_unknown_labels_are_left_out() -> None:

@@ -9,10 +9,11 @@ import numpy as np
 
 from propense.errors import SettingsError, TrainError, nearest
 from propense.evaluation.kinds import KINDS
+from propense.evaluation.metrics.intervals import draw_whole_users
 from propense.models.counts.recent_items import Whole
 from propense.models.rivals.goal_rival import GoalRival, take_rows
 from propense.models.rivals.goals.majority import fit_majority
-from propense.models.rivals.goals.problem import Fitted, Problem, RivalSetup, sample_users
+from propense.models.rivals.goals.problem import Fitted, Problem, RivalSetup
 from propense.models.rivals.notes import RivalNotes
 from propense.schemas import Doubles, Floats, TableFeatures
 
@@ -116,7 +117,7 @@ def _state(
         )
         labelled = labelled[~held_out]
         remarks.append(f"no validation rows: {int(held_out.sum())} train rows were set apart")
-    sampled = labelled[sample_users(user[labelled], setup.max_rows, rng)]
+    sampled = labelled[draw_whole_users(user[labelled], setup.max_rows, rng)]
     n_available = setup.rows_available if setup.rows_available > len(labels) else len(labelled)
     if len(sampled) < n_available:
         remarks.append(

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from propense.encoding.design import Bins, fit_bins
 from propense.evaluation.kinds import KINDS
-from propense.models.counts.recent_items import Whole
 from propense.models.rivals.goal_rival import Columns, Design, make_matrix
 from propense.schemas import Doubles, Floats, Ints, TableFeatures
 
@@ -162,19 +161,6 @@ def thin(edges: Floats, step: int) -> Floats:
     """
     thinned = edges[::step]
     return thinned if (len(edges) - 1) % step == 0 else np.append(thinned, edges[-1])
-
-
-def sample_users(user: Whole, max_rows: int, rng: np.random.Generator) -> Ints:
-    """Rows of whole users drawn by chance, at most `max_rows` (one user at least), ascending."""
-    if len(user) <= max_rows:
-        return np.arange(len(user))
-    _, owner = np.unique(user, return_inverse=True)
-    order = rng.permutation(int(owner.max()) + 1)
-    total = np.cumsum(np.bincount(owner)[order])
-    n_drawn = max(1, int(np.searchsorted(total, max_rows, side="right")))
-    drawn = np.zeros(len(order), bool)
-    drawn[order[:n_drawn]] = True
-    return np.flatnonzero(drawn[owner])
 
 
 def draw_rows(positive: npt.NDArray[np.bool_], most: int, rng: np.random.Generator) -> Ints:
