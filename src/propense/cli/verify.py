@@ -118,7 +118,7 @@ def verification_record(result: Verification) -> dict[str, object]:
         "lists": result.n_lists,
         "seconds": result.seconds,
         "checks": [
-            {"name": check.name, "expected": check.expected, "found": check.found,
+            {"name": check.name, "expected": check.expected, "found": check.live,
              "allowed": check.allowed, "met": check.is_met}
             for check in result.checks
         ],
@@ -130,7 +130,7 @@ def format_verification(result: Verification) -> str:
     width = max((len(check.name) for check in result.checks), default=0)
     lines = [
         f"{'ok  ' if check.is_met else 'FAIL'} {check.name:<{width}}  "
-        f"report {check.expected:.5f}  live {check.found:.5f}"
+        f"report {check.expected:.5f}  live {check.live:.5f}"
         for check in result.checks
     ]
     verdict = (

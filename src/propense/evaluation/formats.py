@@ -14,16 +14,16 @@ def format_number(value: Number) -> str:
     >>> [format_number(v) for v in (0.82314, 16.5012, 1234.56, 2.5, None)]
     ['0.8231', '16.50', '1,235', '2.500', '–']
     """
-    return "–" if value is None else _written(value, _places(value))
+    return "–" if value is None else _written(value, _decimals(value))
 
 
-def _places(value: float) -> int:
+def _decimals(value: float) -> int:
     size = abs(value)
     return 4 if size < 1 else 3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0
 
 
-def _written(value: float, places: int) -> str:
-    return f"{value + 0.0:,.{places}f}".replace("-", "−")
+def _written(value: float, decimals: int) -> str:
+    return f"{value + 0.0:,.{decimals}f}".replace("-", "−")
 
 
 def format_count(value: int) -> str:
@@ -44,16 +44,16 @@ def format_percent(share: Number) -> str:
         return f"{floor(10 * percent) / 10 if percent > 99.9 else percent:.1f} %"
     if percent == 0 or percent >= 10:
         return f"{percent:.0f} %"
-    places = max(1, 1 - floor(log10(abs(percent))))
-    return f"{percent:.{places}f} %"
+    decimals = max(1, 1 - floor(log10(abs(percent))))
+    return f"{percent:.{decimals}f} %"
 
 
 def format_range(interval: Interval) -> str:
     """The ends of an interval with the places of its value, empty where there is none."""
     if interval.value is None or interval.low is None or interval.high is None:
         return ""
-    places = _places(interval.value)
-    return f"{_written(interval.low, places)} – {_written(interval.high, places)}"
+    decimals = _decimals(interval.value)
+    return f"{_written(interval.low, decimals)} – {_written(interval.high, decimals)}"
 
 
 def format_day(seconds: int) -> str:

@@ -110,8 +110,8 @@ class Bin(Frozen, frozen=True):
     """Rows of similar prediction: what was said and what came."""
 
     n_rows: int
-    said: float
-    came: Interval
+    predicted: float
+    observed: Interval
 
 
 class Curve(Frozen, frozen=True):

@@ -176,15 +176,13 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
     rng = np.random.default_rng([settings.train.seed, 3])
     folds = model_sets(settings)
     most, seed = settings.evaluate.max_rows, settings.train.seed
-    contests = score_goals(folds, most, seed)
-    progress.start("judge", len(contests) + 1)
+    scored_goals = score_goals(folds, most, seed)
+    progress.start("judge", len(scored_goals) + 1)
     goals = []
-    for name, contest in contests.items():
+    for name, scored in scored_goals.items():
         progress.advance("judge", 1, name)
         goals.append(
-            judge_goal(
-                contest.validation, contest.test, settings.goals[name], settings.evaluate, rng
-            )
+            judge_goal(scored.validation, scored.test, settings.goals[name], settings.evaluate, rng)
         )
     lists = score_rankings(folds[0], most, seed)
     ranking = judge_ranking(*lists, settings.evaluate, rng) if lists is not None else None
@@ -196,9 +194,9 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
         folds, settings, goals, ranking, rival_notes(folds), seconds,
         capped_rows(folds, most),
     )  # fmt: skip
-    report = with_truth(report, folds[0], contests, Path(settings.folder) / "truth")
+    report = with_truth(report, folds[0], scored_goals, Path(settings.folder) / "truth")
     report = _write_report(run, report)
-    write_servings(run.evaluation, goals, contests)
+    write_servings(run.evaluation, goals, scored_goals)
     return report
 
 

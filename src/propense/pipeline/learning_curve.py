@@ -68,10 +68,10 @@ class Plan:
         return f"{self.size}, {format_percent(self.share)} of the customers"
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredPoint(msgspec.Struct, frozen=True):
     """A finished point on disk."""
 
-    fingerprint: str
+    inputs_hash: str
     point: LearningPoint
 
 
@@ -84,7 +84,7 @@ def make_curve(
     settings: Settings,
     trained: Path,
     folder: Path,
-    fingerprint: str,
+    inputs_hash: str,
     progress: Progress,
 ) -> LearningCurve:
     """Every point, the finished ones read from `folder`, and what they say together.
@@ -109,12 +109,12 @@ def make_curve(
     progress.start(task, len(plans))
     for plan in plans:
         progress.advance(task, 0, plan.words)
-        mark = fingerprint_of(plan, settings, trained, fingerprint)
-        found = read_point(folder, plan.name, mark)
+        point_hash = inputs_hash_of(plan, settings, trained, inputs_hash)
+        found = read_point(folder, plan.name, point_hash)
         if found is None:
             working = folder / plan.name
-            found = _make_point(plan, dataset, settings, trained, working, progress, mark)
-            write_point(folder, plan.name, mark, *found)
+            found = _make_point(plan, dataset, settings, trained, working, progress, point_hash)
+            write_point(folder, plan.name, point_hash, *found)
             shutil.rmtree(working, ignore_errors=True)
         points.append(found[0])
         sums[plan.name] = found[1]
@@ -164,7 +164,7 @@ def _teaches(dataset: Dataset, share: float, seed: int) -> bool:
     return not (lacks_rows or lacks_events)
 
 
-def fingerprint_of(plan: Plan, settings: Settings, trained: Path, encoded: str) -> str:
+def inputs_hash_of(plan: Plan, settings: Settings, trained: Path, encoded: str) -> str:
     """What a point is made from; the run's own also from its weights."""
     digest = hashlib.sha256(encoded.encode())
     chosen = [
@@ -180,27 +180,27 @@ def fingerprint_of(plan: Plan, settings: Settings, trained: Path, encoded: str) 
     return digest.hexdigest()
 
 
-def read_point(folder: Path, name: str, fingerprint: str) -> tuple[LearningPoint, Sums] | None:
+def read_point(folder: Path, name: str, inputs_hash: str) -> tuple[LearningPoint, Sums] | None:
     """A finished point, or None where there is none that was made from the same things."""
     tensors = folder / f"{name}.safetensors"
     try:
-        kept = msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=Kept)
+        stored = msgspec.json.decode((folder / f"{name}.json").read_bytes(), type=StoredPoint)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    if kept.fingerprint != fingerprint or not tensors.is_file():
+    if stored.inputs_hash != inputs_hash or not tensors.is_file():
         return None
-    return kept.point, load_file(tensors)
+    return stored.point, load_file(tensors)
 
 
 def write_point(
-    folder: Path, name: str, fingerprint: str, point: LearningPoint, sums: Sums
+    folder: Path, name: str, inputs_hash: str, point: LearningPoint, sums: Sums
 ) -> None:
     """The JSON is written last and whole: it is the mark of a finished point."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").unlink(missing_ok=True)
     with replacing(folder / f"{name}.safetensors") as unfinished:
         save_file(sums, unfinished)
-    content = msgspec.json.format(msgspec.json.encode(Kept(fingerprint, point)), indent=1)
+    content = msgspec.json.format(msgspec.json.encode(StoredPoint(inputs_hash, point)), indent=1)
     replace_file(folder / f"{name}.json", content, private=False)
 
 
@@ -211,11 +211,11 @@ def _make_point(
     trained: Path,
     working: Path,
     progress: Progress,
-    mark: str,
+    inputs_hash: str,
 ) -> tuple[LearningPoint, Sums]:
     if plan.own:
-        learned = open_model(dataset, settings, trained)
-        return _judge_point(plan, dataset, settings, learned)
+        model = open_model(dataset, settings, trained)
+        return _judge_point(plan, dataset, settings, model)
     resized = msgspec.structs.replace(
         settings, model=msgspec.structs.replace(settings.model, size=plan.size)
     )
@@ -223,22 +223,22 @@ def _make_point(
     if plan.share < 1:
         share = take_share(dataset, plan.share, settings.train.seed)
     begun = working / "begun"
-    if not (begun.is_file() and begun.read_text("utf-8") == mark):
+    if not (begun.is_file() and begun.read_text("utf-8") == inputs_hash):
         shutil.rmtree(working, ignore_errors=True)
         working.mkdir(parents=True)
-        begun.write_text(mark, "utf-8")
-    learned = fit_customer_model(share, resized, working, Named(progress, plan.words))
-    return _judge_point(plan, share, resized, learned)
+        begun.write_text(inputs_hash, "utf-8")
+    model = fit_customer_model(share, resized, working, Named(progress, plan.words))
+    return _judge_point(plan, share, resized, model)
 
 
 def _judge_point(
-    plan: Plan, dataset: Dataset, settings: Settings, learned: CustomerModel
+    plan: Plan, dataset: Dataset, settings: Settings, model: CustomerModel
 ) -> tuple[LearningPoint, Sums]:
     tasks, sums = [], {}
-    for task, by_customer in _judge_tasks(dataset, settings, learned):
+    for task, by_customer in _judge_tasks(dataset, settings, model):
         tasks.append(task)
         sums[task.key] = by_customer
-    notes = learned.notes
+    notes = model.notes
     point = LearningPoint(
         name=plan.name,
         share=plan.share,
@@ -249,7 +249,7 @@ def _judge_point(
         n_rows_available=notes.n_rows_available,
         n_events=int((dataset.train_end - dataset.histories.offsets[:-1]).sum()),
         n_parameters=sum(
-            weights.numel() for one in learned.networks.goals for weights in one.parameters()
+            weights.numel() for one in model.networks.goals for weights in one.parameters()
         ),
         passes=max(len(training.curves) for training in notes.trainings),
         best_pass=max(max(training.passes.values()) for training in notes.trainings),
@@ -261,14 +261,14 @@ def _judge_point(
 
 
 def _judge_tasks(
-    dataset: Dataset, settings: Settings, learned: CustomerModel
+    dataset: Dataset, settings: Settings, model: CustomerModel
 ) -> Iterator[tuple[LearningTask, Doubles]]:
     """On the rows and moments that the report judges, the same for every point."""
-    alone = ModelSet(dataset, learned, {}, {})
+    alone = ModelSet(dataset, model, {}, {})
     most, seed = settings.evaluate.max_rows, settings.train.seed
     fewest = settings.evaluate.min_positives
-    for contest in score_goals([alone], most, seed).values():
-        yield judge_goal_task(contest.validation, contest.test, fewest)
+    for scored in score_goals([alone], most, seed).values():
+        yield judge_goal_task(scored.validation, scored.test, fewest)
     lists = score_rankings(alone, most, seed)
     if lists is not None:
         yield judge_items_task(*lists, fewest)

@@ -35,11 +35,11 @@ def promote_packed(
     """
     file = folder / _FILE
     try:
-        known = msgspec.json.decode(file.read_bytes(), type=Promoted)
+        earlier = msgspec.json.decode(file.read_bytes(), type=Promoted)
     except (FileNotFoundError, msgspec.DecodeError):
-        known = None
-    if known is not None and known.version == bundle.name:
-        return known, False
+        earlier = None
+    if earlier is not None and earlier.version == bundle.name:
+        return earlier, False
     if bundle.name in [entry.version for entry in read_current(bundle.parent).history]:
         return None, False
     try:

@@ -76,7 +76,7 @@ def assemble(
         examples=show_examples(first, champion) if champion is not None else [],
         rivals=notes,
         stage_seconds=stage_seconds,
-        warnings=[*_learned_from(first), *_shilling(first, settings), *warnings],
+        warnings=[*_training_notes(first), *_shilling(first, settings), *warnings],
     )
 
 
@@ -139,18 +139,18 @@ def _history(dataset: Dataset, user: int, end: int) -> list[ExampleItem]:
     ]
 
 
-def _learned_from(fold: ModelSet) -> list[Text]:
+def _training_notes(fold: ModelSet) -> list[Text]:
     notes = fold.network.notes
-    said = []
+    texts = []
     if notes.dials is not None:
         dials = notes.dials
         values = f"{dials.learning_rate:.2g}, {dials.dropout:.2f}, {dials.table_dropout:.2f}"
-        said.append(say("trained.dials", values=values, n=notes.trials))
+        texts.append(say("trained.dials", values=values, n=notes.trials))
     if any(training.cut_short for training in notes.trainings):
-        said.append(say("trained.cut_short"))
+        texts.append(say("trained.cut_short"))
     if notes.transferred is not None:
         report = notes.transferred
-        said.append(
+        texts.append(
             say(
                 "trained.warm_start",
                 passes=f"{report.passes:,}",
@@ -160,9 +160,9 @@ def _learned_from(fold: ModelSet) -> list[Text]:
             )
         )
     if notes.n_rows == notes.n_rows_available:
-        return said
+        return texts
     return [
-        *said,
+        *texts,
         say("trained.some_rows", n=f"{notes.n_rows:,}", available=f"{notes.n_rows_available:,}"),
     ]
 

@@ -71,18 +71,18 @@ def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
         return
     setup, targets = item_setup(dataset, settings), dataset.targets.of_part(VALIDATION)
 
-    def make(name: str, place: Path, threads: int) -> None:
+    def make(name: str, rival_folder: Path, threads: int) -> None:
         fit_item_rival(
             name, dataset.histories, dataset.train_end, dataset.encoder.items.size, setup, targets
-        ).save(place)
+        ).save(rival_folder)
 
     for name in settings.rivals.items:
-        place = folder / "items" / name
+        rival_folder = folder / "items" / name
         # Where nobody takes an item again, what was taken says only what to leave out.
         if name == "frequency" and not dataset.encoder.repeat:
             continue
-        if not (place / "items.safetensors").exists():
-            yield Fit(name, partial(make, name, place))
+        if not (rival_folder / "items.safetensors").exists():
+            yield Fit(name, partial(make, name, rival_folder))
 
 
 def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[Fit]:
@@ -99,7 +99,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
     made = dataset.features_of(train), dataset.features_of(validation)
     raw = dataset.raw_features_of(train), dataset.raw_features_of(validation)
 
-    def make(number: int, goal: GoalPlan, name: str, place: Path, threads: int) -> None:
+    def make(number: int, goal: GoalPlan, name: str, rival_folder: Path, threads: int) -> None:
         setup = RivalSetup(
             kind=goal.kind,
             bins=None if is_raw(name) else dataset.encoder.bins,
@@ -114,26 +114,32 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
         fit_goal_rival(
             name, features[0], train.y[:, number], features[1],
             validation.y[:, number], setup, train.user,
-        ).save(place)  # fmt: skip
+        ).save(rival_folder)  # fmt: skip
 
     for number, goal in enumerate(dataset.plan.goals):
         for name in settings.rivals.goals:
-            place = folder / "goals" / goal.name / name
-            if not (place / "model.onnx").exists():
+            rival_folder = folder / "goals" / goal.name / name
+            if not (rival_folder / "model.onnx").exists():
                 # Loads the library, here where there is but one thread.
                 fitter_of(name)
-                yield Fit(f"{name} for {goal.name}", partial(make, number, goal, name, place))
+                yield Fit(
+                    f"{name} for {goal.name}", partial(make, number, goal, name, rival_folder)
+                )
 
 
 def open_rivals(folder: Path) -> tuple[dict[str, dict[str, GoalRival]], dict[str, ItemRival]]:
     """What `fit_rivals` left: goal -> name -> rival, and item rivals by name."""
     goals = {
         goal.name: {
-            place.name: load_goal_rival(place, threads=2) for place in sorted(goal.iterdir())
+            rival_folder.name: load_goal_rival(rival_folder, threads=2)
+            for rival_folder in sorted(goal.iterdir())
         }
         for goal in sorted((folder / "goals").glob("*"))
     }
-    items = {place.name: load_item_rival(place) for place in sorted((folder / "items").glob("*"))}
+    items = {
+        rival_folder.name: load_item_rival(rival_folder)
+        for rival_folder in sorted((folder / "items").glob("*"))
+    }
     return goals, items
 
 

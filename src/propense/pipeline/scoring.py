@@ -76,9 +76,9 @@ def score_goals(
             for part in (VALIDATION, TEST)
         }
         raw = {part: _predict(fold, rows[part]) for part in rows}
-        for place, goal in enumerate(fold.dataset.plan.goals):
+        for index, goal in enumerate(fold.dataset.plan.goals):
             validation, test = (
-                _known(fold.dataset, rows[part], place, goal, raw[part]) for part in rows
+                _labelled(fold.dataset, rows[part], index, goal, raw[part]) for part in rows
             )
             if len(validation.y) and len(test.y):
                 pieces.setdefault(goal.name, []).append(_calibrate(validation, test))
@@ -125,50 +125,50 @@ def _predict(fold: ModelSet, rows: AsOfRows) -> dict[str, dict[str, Doubles]]:
     out = {
         goal.name: {NETWORK: answers[:, number]} for number, goal in enumerate(dataset.plan.goals)
     }
-    asked = [
+    entries = [
         (goal, name, rival)
         for goal, rivals in fold.goal_rivals.items()
         for name, rival in rivals.items()
     ]
     for raw in (False, True):
-        some = [each for each in asked if is_raw(each[1]) == raw]
+        some = [each for each in entries if is_raw(each[1]) == raw]
         if not some:
             continue
         features = dataset.raw_features_of(rows) if raw else dataset.features_of(rows)
-        found = predict_all([rival for _, _, rival in some], features)
-        for (goal, name, _), answer in zip(some, found, strict=True):
+        predictions = predict_all([rival for _, _, rival in some], features)
+        for (goal, name, _), answer in zip(some, predictions, strict=True):
             out[goal][name] = answer
     return out
 
 
-def _known(
+def _labelled(
     dataset: Dataset,
     rows: AsOfRows,
     number: int,
     goal: GoalPlan,
     answers: dict[str, dict[str, Doubles]],
 ) -> GoalScores:
-    known = np.flatnonzero(np.isfinite(rows.y[:, number]))
-    user = rows.user[known]
+    labelled = np.flatnonzero(np.isfinite(rows.y[:, number]))
+    user = rows.user[labelled]
     return GoalScores(
         goal,
         user,
-        rows.y[known, number].astype(np.float64),
-        {name: p[known].astype(np.float64) for name, p in answers[goal.name].items()},
+        rows.y[labelled, number].astype(np.float64),
+        {name: p[labelled].astype(np.float64) for name, p in answers[goal.name].items()},
         {column: words[user] for column, words in dataset.profiles.sensitive.items()},
-        rows.as_of[known],
+        rows.as_of[labelled],
     )
 
 
 def _calibrate(validation: GoalScores, test: GoalScores) -> ScoredGoal:
     """Every model's answers as they would be served."""
     fit = KINDS[test.goal.kind].calibrate
-    found = {name: fit(p, validation.y) for name, p in validation.scores.items()}
+    calibrations = {name: fit(p, validation.y) for name, p in validation.scores.items()}
     on_validation, on_test = (
-        replace(part, scores={name: found[name].apply(p) for name, p in part.scores.items()})
+        replace(part, scores={name: calibrations[name].apply(p) for name, p in part.scores.items()})
         for part in (validation, test)
     )
-    return ScoredGoal(on_validation, on_test, found)
+    return ScoredGoal(on_validation, on_test, calibrations)
 
 
 def _join(parts: list[GoalScores]) -> GoalScores:

@@ -15,20 +15,22 @@ from propense.pipeline.scoring import ModelSet, ScoredGoal
 _FILE = "servings.json"
 
 
-def write_servings(folder: Path, goals: list[GoalReport], contests: dict[str, ScoredGoal]) -> None:
+def write_servings(
+    folder: Path, goals: list[GoalReport], scored_goals: dict[str, ScoredGoal]
+) -> None:
     """Champion, calibrations and threshold of every judged goal."""
     servings = []
     for report in goals:
-        contest = contests[report.name]
-        kept = {NETWORK, report.champion.rival}
-        found = {name: fit for name, fit in contest.calibrations.items() if name in kept}
+        scored = scored_goals[report.name]
+        served = {NETWORK, report.champion.rival}
+        calibrations = {name: fit for name, fit in scored.calibrations.items() if name in served}
         servings.append(
             Serving(
-                goal=contest.test.goal,
+                goal=scored.test.goal,
                 champion=report.champion.kind,
                 rival=report.champion.rival,
-                calibrators={n: f for n, f in found.items() if isinstance(f, Calibrator)},
-                scales={n: f for n, f in found.items() if isinstance(f, ValueCalibrator)},
+                calibrators={n: f for n, f in calibrations.items() if isinstance(f, Calibrator)},
+                scales={n: f for n, f in calibrations.items() if isinstance(f, ValueCalibrator)},
                 threshold=report.confusion.threshold.value if report.confusion else None,
             )
         )

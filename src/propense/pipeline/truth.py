@@ -22,7 +22,7 @@ NOTE = (
 
 
 def with_truth(
-    report: Report, fold: ModelSet, contests: dict[str, ScoredGoal], folder: Path
+    report: Report, fold: ModelSet, scored_goals: dict[str, ScoredGoal], folder: Path
 ) -> Report:
     """The report with its truth section, where `folder` holds the truth of a world."""
     if not (folder / "propensity.parquet").is_file():
@@ -30,12 +30,12 @@ def with_truth(
     rows: dict[str, dict[str, float]] = {}
     for judged in report.goals:
         if judged.name in GOALS:
-            contest = contests[judged.name]
+            scored = scored_goals[judged.name]
             rival = judged.champion.rival
             for model in (NETWORK, rival):
                 if model is not None and model != AVERAGE:
                     name = judged.name if model == NETWORK else f"{judged.name} ({model})"
-                    rows[name] = _compare_goal(fold, contest, judged.name, model, folder)
+                    rows[name] = _compare_goal(fold, scored, judged.name, model, folder)
     if report.ranking is not None and (folder / "preference.parquet").is_file():
         for model in dict.fromkeys([NETWORK, report.ranking.champion.rival]):
             if model is not None:
@@ -48,29 +48,31 @@ def with_truth(
 
 
 def _compare_goal(
-    fold: ModelSet, contest: ScoredGoal, goal: str, model: str, folder: Path
+    fold: ModelSet, scored: ScoredGoal, goal: str, model: str, folder: Path
 ) -> dict[str, float]:
-    test = contest.test
+    test = scored.test
     assert test.as_of is not None
     users = fold.dataset.histories.user_ids[test.user]
-    said = Predictions(users, test.as_of, {goal: test.scores[model]})
-    return compare_with_truth(folder, said)[goal]
+    predictions = Predictions(users, test.as_of, {goal: test.scores[model]})
+    return compare_with_truth(folder, predictions)[goal]
 
 
 def _compare_items(fold: ModelSet, model: str, folder: Path) -> dict[str, float]:
     """Top tens at the truth's own moments of the test part."""
     dataset = fold.dataset
-    known = pq.read_table(folder / "preference.parquet", columns=["user_id", "as_of"])
+    preferences = pq.read_table(folder / "preference.parquet", columns=["user_id", "as_of"])
     if dataset.plan.test_from is not None:
-        late = pc.greater_equal(known["as_of"], dataset.plan.test_from)
-        known = known.filter(late)
-    place = {word: i for i, word in enumerate(dataset.histories.user_ids.tolist())}
-    user = np.array([place.get(word, -1) for word in known["user_id"].to_pylist()], np.int32)
-    as_of = known["as_of"].to_numpy()[user >= 0].astype(np.int64)
+        late = pc.greater_equal(preferences["as_of"], dataset.plan.test_from)
+        preferences = preferences.filter(late)
+    index_of = {word: i for i, word in enumerate(dataset.histories.user_ids.tolist())}
+    user = np.array(
+        [index_of.get(word, -1) for word in preferences["user_id"].to_pylist()], np.int32
+    )
+    as_of = preferences["as_of"].to_numpy()[user >= 0].astype(np.int64)
     user = user[user >= 0]
     end = visible_end(dataset.histories, user, as_of)
     ranked = rank_with(fold, model, user, end, 10)
     words = np.array(["", "", *dataset.encoder.items.words], object)
     listed = words[np.where(ranked >= FIRST_KNOWN, ranked, 0)]
-    said = Predictions(dataset.histories.user_ids[user], as_of, ranked=listed)
-    return compare_with_truth(folder, said)["items"]
+    predictions = Predictions(dataset.histories.user_ids[user], as_of, ranked=listed)
+    return compare_with_truth(folder, predictions)["items"]

@@ -139,7 +139,7 @@ def test_of_the_data_no_more_is_said_than_its_interval_shows(half, few, headline
     assert headline in said[0].en and line in said[2].en
     assert "A pass took 2.0 s, against 1.0 s at 50 %" in said[1].en
     assert all(re.search("[一-鿿]", text.zh) for text in said)
-    assert "Too few customers" in describe_data(shares[-1:])[0].en
+    assert "too few customers" in describe_data(shares[-1:])[0].en
 
 
 @pytest.mark.parametrize(

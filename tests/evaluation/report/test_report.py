@@ -59,7 +59,7 @@ def test_a_better_rival_is_called_better_and_serves():
     report = judged({"network": 1.5, "lightgbm": 0.0})
     assert (report.champion.kind, report.champion.model) == ("rival", "lightgbm")
     assert report.verdict.outcome == "worse"
-    assert "does not pay" in report.verdict.headline.en
+    assert "is not worth using" in report.verdict.headline.en
 
 
 def test_equal_scores_are_level_and_the_simpler_model_serves():
@@ -75,7 +75,7 @@ def test_a_network_that_helps_only_in_the_average_is_said_to_pay_in_company():
     report = judged({"network": 0.8, "lightgbm": 0.75}, n_rows=3000)
     assert report.champion.kind == "average"
     assert report.verdict.outcome == "together"
-    assert "averaged with the best rival" in report.verdict.headline.en
+    assert "together with the best rival" in report.verdict.headline.en
 
 
 @pytest.mark.parametrize(("noise", "outcome"), [(0.8, "level"), (3.0, "together")])
@@ -99,7 +99,7 @@ def test_what_does_not_beat_the_base_rate_is_said():
         scores = {"network": rng.uniform(0.2, 0.4, 800), "majority": np.full(800, 0.3)}
         parts.append(GoalScores(PLANS["pay"], np.arange(800, dtype=np.int32), y, scores))
     report = judge_goal(parts[0], parts[1], PAY, FEW, rng)
-    assert any("beyond its base rate" in s.en for s in report.verdict.sentences)
+    assert any("better than its base rate" in s.en for s in report.verdict.sentences)
 
 
 @pytest.mark.parametrize(("low", "high", "said"), [(-0.2, -0.1, False), (-0.2, 0.1, True)])
@@ -112,7 +112,7 @@ def test_level_with_the_base_rate_is_said_too(low, high, said):
         for rival in ("tree", "majority")
     ]
     verdict = judge(champion, differences, {}, None, 0.01)
-    assert any("beyond its base rate" in s.en for s in verdict.sentences) == said
+    assert any("better than its base rate" in s.en for s in verdict.sentences) == said
 
 
 @pytest.mark.parametrize(("worth", "outcome"), [(0.0, "better"), (0.04, "better"), (0.06, "level")])
@@ -175,9 +175,9 @@ def test_numbers_are_those_of_the_metrics_on_test():
     assert counts.tp + counts.fp + counts.fn + counts.tn == report.n_rows == len(test.y)
     bins = report.reliability["network"]
     assert sum(entry.n_rows for entry in bins) == report.n_rows
-    assert np.dot([b.n_rows for b in bins], [b.came.value for b in bins]) == test.y.sum()
+    assert np.dot([b.n_rows for b in bins], [b.observed.value for b in bins]) == test.y.sum()
     p = np.sort(test.scores["network"])
-    assert [b.said for b in bins] == pytest.approx([part.mean() for part in np.split(p, 15)])
+    assert [b.predicted for b in bins] == pytest.approx([part.mean() for part in np.split(p, 15)])
     assert sum(report.histogram.positives) == report.n_positives == test.y.sum()
 
 

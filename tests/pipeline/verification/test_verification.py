@@ -80,7 +80,7 @@ def test_the_deployed_model_is_the_evaluated_one(shop: ServedWorld, tmp_path: Pa
                  "recall_at_10", "ndcg_at_10", "refreshed network"):  # fmt: skip
         assert word in names, word
     told = {check.name: check for check in found.checks}
-    assert 0 < told["pay: auc"].found < 1 and told["recommendations: recall_at_10"].found > 0
+    assert 0 < told["pay: auc"].live < 1 and told["recommendations: recall_at_10"].live > 0
 
 
 def test_a_sample_is_held_against_offline_answers(shop: ServedWorld, tmp_path: Path):

@@ -36,13 +36,13 @@ def pick_goal_champion(validation: GoalScores) -> Champion:
             f"by; shorten its horizon, or widen [split] fractions"
         )
     kind = KINDS[validation.goal.kind]
-    found = {model: kind.loss(validation.y, p) for model, p in validation.scores.items()}
-    rival = _lowest({model: loss for model, loss in found.items() if model != NETWORK})
-    second = _lowest({m: loss for m, loss in found.items() if m not in (NETWORK, rival)})
+    losses = {model: kind.loss(validation.y, p) for model, p in validation.scores.items()}
+    rival = _lowest({model: loss for model, loss in losses.items() if model != NETWORK})
+    second = _lowest({m: loss for m, loss in losses.items() if m not in (NETWORK, rival)})
     for name, scores in averages(validation, rival, second).items():
-        found[name] = kind.loss(validation.y, scores)
-    candidates = {m: found[m] for m in (rival, NETWORK, AVERAGE) if m is not None and m in found}
-    return _champion(_lowest(candidates), (rival, second), kind.criterion, found)
+        losses[name] = kind.loss(validation.y, scores)
+    candidates = {m: losses[m] for m in (rival, NETWORK, AVERAGE) if m is not None and m in losses}
+    return _champion(_lowest(candidates), (rival, second), kind.criterion, losses)
 
 
 def averages(part: GoalScores, rival: str | None, second: str | None) -> dict[str, Doubles]:
@@ -86,7 +86,7 @@ def _champion(
     model: str | None,
     rivals: tuple[str | None, str | None],
     criterion: str,
-    found: Mapping[str, float],
+    validation: Mapping[str, float],
 ) -> Champion:
     chosen = NETWORK if model is None else model
     kind: Literal["network", "rival", "average"] = (
@@ -98,5 +98,5 @@ def _champion(
         rival=rivals[0],
         second=rivals[1],
         criterion=criterion,
-        validation={name: number(value) for name, value in found.items()},
+        validation={name: number(value) for name, value in validation.items()},
     )

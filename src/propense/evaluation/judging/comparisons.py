@@ -64,13 +64,13 @@ def take_differences(
     replicates: Mapping[str, Doubles],
 ) -> list[Difference]:
     """Model minus rival of each metric, within each resample."""
-    found = []
+    entries = []
     for model, rival in pairs:
         for metric in metrics:
             own = statistics[model].names.index(metric)
             other = statistics[rival].names.index(metric)
             low, high = bounds(replicates[model][:, own] - replicates[rival][:, other])
-            found.append(
+            entries.append(
                 Difference(
                     metric=metric,
                     model=model,
@@ -80,4 +80,4 @@ def take_differences(
                     high=number(high),
                 )
             )
-    return found
+    return entries

@@ -36,13 +36,13 @@ def read_bins(
         return []
     ordered = np.sort(p)[::-1]
     counts: Ints = np.diff(np.append(edges, len(p)))
-    said = (np.add.reduceat(ordered, edges) / counts)[::-1]
+    predicted = (np.add.reduceat(ordered, edges) / counts)[::-1]
     first = len(statistic.names) - len(edges)
     bins = []
     for at, n_rows in enumerate(counts[::-1]):
         low, high = bounds(replicates[:, first + at])
-        came = Interval(number(measured[first + at]), number(low), number(high))
-        bins.append(Bin(n_rows=int(n_rows), said=float(said[at]), came=came))
+        observed = Interval(number(measured[first + at]), number(low), number(high))
+        bins.append(Bin(n_rows=int(n_rows), predicted=float(predicted[at]), observed=observed))
     return bins
 
 
@@ -58,9 +58,9 @@ def count_scores(y: Doubles, p: Doubles, kind: GoalKind) -> Histogram:
     if high <= low:
         high = low + 1.0
     edges = np.linspace(low, high, N_HISTOGRAM_BINS + 1)
-    kept = np.clip(p, low, high)
-    positives, _ = np.histogram(kept[y > 0], edges)
-    negatives, _ = np.histogram(kept[y <= 0], edges)
+    clipped = np.clip(p, low, high)
+    positives, _ = np.histogram(clipped[y > 0], edges)
+    negatives, _ = np.histogram(clipped[y <= 0], edges)
     return Histogram(
         edges=edges.tolist(), negatives=negatives.tolist(), positives=positives.tolist()
     )

@@ -94,8 +94,8 @@ def judge_items_task(
     sums = {}
     for part, scores in (("validation", validation), ("test", test)):
         ndcg = ndcg_at_k(find_hits(scores.ranked[NETWORK], scores.item_offsets, scores.items), k)
-        known = np.isfinite(ndcg)
-        columns = np.stack([known.astype(np.float64), np.where(known, ndcg, 0)], axis=1)
+        defined = np.isfinite(ndcg)
+        columns = np.stack([defined.astype(np.float64), np.where(defined, ndcg, 0)], axis=1)
         sums[part] = sum_by_user(columns, cluster(scores.user))
     metric = f"ndcg_at_{k}"
     task = LearningTask(
@@ -121,7 +121,7 @@ def compare_with_own(
     `kinds` task key -> the goal's kind, None for the items.
     """
     own = next(point for point in points if point.own)
-    found: dict[tuple[str, str], Interval] = {}
+    gaps: dict[tuple[str, str], Interval] = {}
     for task in own.tasks:
         kind = kinds[task.key]
         with_it = [point.name for point in points if point.task_of(task.key) is not None]
@@ -132,12 +132,12 @@ def compare_with_own(
         for name in with_it:
             low, high = bounds((drawn[name] - drawn[own.name])[:, 0])
             gap = number(values[name] - values[own.name])
-            found[name, task.key] = Interval(gap, number(low), number(high))
+            gaps[name, task.key] = Interval(gap, number(low), number(high))
     return [
         msgspec.structs.replace(
             point,
             tasks=[
-                msgspec.structs.replace(task, difference=found.get((point.name, task.key), _NONE))
+                msgspec.structs.replace(task, difference=gaps.get((point.name, task.key), _NONE))
                 if not point.own
                 else task
                 for task in point.tasks

@@ -92,20 +92,20 @@ def difference_of(point: LearningPoint, key: str) -> Interval:
 
 def read_change(point: LearningPoint, key: str, reverse: bool = False) -> Change:
     """How `point` does against the run's own network (`reverse`: how that does against it)."""
-    task, found = point.task_of(key), difference_of(point, key)
-    if task is None or task.few or found.low is None or found.high is None:
+    task, difference = point.task_of(key), difference_of(point, key)
+    if task is None or task.few or difference.low is None or difference.high is None:
         return "unknown"
-    if found.low <= 0 <= found.high:
+    if difference.low <= 0 <= difference.high:
         return "level"
-    return "better" if (found.low > 0) != reverse else "worse"
+    return "better" if (difference.low > 0) != reverse else "worse"
 
 
 def _reversed(point: LearningPoint, key: str) -> Interval:
-    found = difference_of(point, key)
-    if found.value is None:
-        return found
-    low, high = (None if end is None else -end + 0.0 for end in (found.high, found.low))
-    return Interval(-found.value + 0.0, low, high)
+    difference = difference_of(point, key)
+    if difference.value is None:
+        return difference
+    low, high = (None if end is None else -end + 0.0 for end in (difference.high, difference.low))
+    return Interval(-difference.value + 0.0, low, high)
 
 
 def _deeper(own: LearningPoint, near: LearningPoint) -> Text:
@@ -154,20 +154,22 @@ def _cost(point: LearningPoint, other: LearningPoint, name: str) -> Text:
     )
 
 
-def _sentence(start: Text, found: Interval, change: Text) -> Text:
-    if found.value is None:
+def _sentence(start: Text, difference: Interval, change: Text) -> Text:
+    if difference.value is None:
         return say("curve.undefined", start=start)
-    if found.value == 0 == found.low == found.high:
+    if difference.value == 0 == difference.low == difference.high:
         return say("curve.unchanged", start=start)
     ends = (
         both("")
-        if found.low is None
-        else say("curve.ends", low=format_signed(found.low), high=format_signed(found.high))
+        if difference.low is None
+        else say(
+            "curve.ends", low=format_signed(difference.low), high=format_signed(difference.high)
+        )
     )
     return say(
-        "curve.rose" if found.value >= 0 else "curve.fell",
+        "curve.rose" if difference.value >= 0 else "curve.fell",
         start=start,
-        by=format_signed(abs(found.value)).lstrip("+"),
+        by=format_signed(abs(difference.value)).lstrip("+"),
         ends=ends,
         change=change,
     )

@@ -22,21 +22,23 @@ def ask_in_chinese(goal: Goal) -> str:
     """
     within = f"{_duration(goal.within)}内" if goal.within is not None else ""
     if goal.action is not None:
-        asked = f"{within}发生“{goal.action}”"
+        question = f"{within}发生“{goal.action}”"
     elif goal.absent == "*":
-        asked = f"{within}没有任何事件"
+        question = f"{within}没有任何事件"
     elif goal.absent is not None:
-        asked = f"{within}没有“{goal.absent}”"
+        question = f"{within}没有“{goal.absent}”"
     elif goal.value_of is not None:
-        asked = f"{within}“{goal.value_of}”的金额"
+        question = f"{within}“{goal.value_of}”的金额"
     elif goal.column is not None:
-        asked = f"“{goal.column}”为“{goal.positive}”" if goal.positive is not None else goal.column
+        question = (
+            f"“{goal.column}”为“{goal.positive}”" if goal.positive is not None else goal.column
+        )
     else:
         return ""
     if goal.among is None:
-        return asked
+        return question
     conditions = [_among(word.strip()) for word in re.split(r"\band\b", goal.among)]
-    return f"{asked}，对象为 {'且'.join(conditions)}的客户"
+    return f"{question}，对象为 {'且'.join(conditions)}的客户"
 
 
 def _duration(within: str) -> str:
@@ -49,5 +51,5 @@ def _among(condition: str) -> str:
     if active is not None:
         return f"{_duration(active[1])}内活跃"
     word, _, action = condition.partition(" ")
-    said = {"ever": "曾", "never": "从未"}.get(word)
-    return f"{said}“{action}”" if said is not None else condition
+    verb = {"ever": "曾", "never": "从未"}.get(word)
+    return f"{verb}“{action}”" if verb is not None else condition

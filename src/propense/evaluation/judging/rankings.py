@@ -144,12 +144,12 @@ def _describe(
 
 def _choose_by(validation: RankingScores, criterion: str) -> dict[str, float]:
     k = int(criterion.rpartition("_")[2])
-    found = {}
+    means = {}
     for model, ranked in validation.ranked.items():
         values = ndcg_at_k(find_hits(ranked, validation.item_offsets, validation.items), k)
-        known = values[np.isfinite(values)]
-        found[model] = float(known.mean()) if len(known) else float("nan")
-    return found
+        defined = values[np.isfinite(values)]
+        means[model] = float(defined.mean()) if len(defined) else float("nan")
+    return means
 
 
 def _with_coverage(entry: ModelMetrics, test: RankingScores, ks: tuple[int, ...]) -> ModelMetrics:
@@ -181,11 +181,11 @@ def _cap(
     counts = np.diff(scores.item_offsets)[chosen]
     offsets: Ints = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     starts = scores.item_offsets[:-1][chosen]
-    places = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
+    positions = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
     return RankingScores(
         user=scores.user[chosen],
         item_offsets=offsets,
-        items=scores.items[places],
+        items=scores.items[positions],
         ranked={model: ranked[chosen] for model, ranked in scores.ranked.items()},
         n_items=scores.n_items,
         popularity=scores.popularity,

@@ -27,20 +27,20 @@ def judge_subgroups(
     rng: np.random.Generator,
 ) -> list[Subgroup]:
     """Every group of every column of `test.groups`, largest first, columns in order."""
-    found = []
+    subgroups = []
     for column, words in test.groups.items():
         names = name_groups(words)
-        known, counts = np.unique(names, return_counts=True)
-        for group in known[np.argsort(-counts, kind="stable")]:
+        distinct, counts = np.unique(names, return_counts=True)
+        for group in distinct[np.argsort(-counts, kind="stable")]:
             chosen = names == group
-            found.append(
+            subgroups.append(
                 _judge_group(column, str(group), _take(test, chosen), p[chosen], threshold)
                 if chosen.sum() < FEWEST_ROWS
                 else _judge_group(
                     column, str(group), _take(test, chosen), p[chosen], threshold, resamples, rng
                 )
             )
-    return found
+    return subgroups
 
 
 def name_groups(words: Words) -> npt.NDArray[np.str_]:
@@ -51,11 +51,11 @@ def name_groups(words: Words) -> npt.NDArray[np.str_]:
     """
     missing = (words == np.array(None)) | (words != words)
     names = np.where(missing.astype(np.bool_), say("missing_group").en, words.astype(np.str_))
-    known, counts = np.unique(names, return_counts=True)
-    if len(known) <= MOST_GROUPS:
+    distinct, counts = np.unique(names, return_counts=True)
+    if len(distinct) <= MOST_GROUPS:
         return names
     order = np.argsort(-counts, kind="stable")
-    small = known[order[MOST_GROUPS - 1 :]]
+    small = distinct[order[MOST_GROUPS - 1 :]]
     joined = say("other_groups", n=str(len(small))).en
     return np.where(np.isin(names, small), joined, names)
 

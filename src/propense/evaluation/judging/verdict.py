@@ -42,7 +42,7 @@ def judge(
     differences: Sequence[Difference],
     values: dict[str, Interval],
     too_few: Text | None,
-    worth: float,
+    min_gain: float,
 ) -> Verdict:
     """The verdict of one goal or ranking.
 
@@ -68,16 +68,16 @@ def judge(
     sentences.append(served)
     if champion.kind == "average":
         sentences += _average_sentences(champion, differences)
-    base = _nothing_learned(champion, differences)
+    base = _no_better_than_base_rate(champion, differences)
     if base is not None:
         sentences.append(base)
     judged: VerdictOutcome = (
         "together" if _pays_together(outcome, champion, differences) else outcome
     )
     gain = _smallest_gain(judged, champion, differences, values)
-    if gain is not None and gain < worth:
+    if gain is not None and gain < min_gain:
         judged = "level"
-        sentences.append(_too_little(gain, worth, rival, champion.criterion in ORDER_METRIC))
+        sentences.append(_too_little(gain, min_gain, rival, champion.criterion in ORDER_METRIC))
     return Verdict(
         outcome=judged, headline=say(f"verdict.outcome_{judged}", rival=rival), sentences=sentences
     )
@@ -91,8 +91,8 @@ def _pays_together(outcome: str, champion: Champion, differences: Sequence[Diffe
     if outcome == "better" or champion.kind != "average":
         return False
     without = (champion.rival,) if champion.second is None else (champion.rival, RIVALS)
-    found = [find_difference(differences, champion.criterion, AVERAGE, m) for m in without]
-    return all(entry is not None and entry.outcome == "better" for entry in found)
+    entries = [find_difference(differences, champion.criterion, AVERAGE, m) for m in without]
+    return all(entry is not None and entry.outcome == "better" for entry in entries)
 
 
 def _smallest_gain(
@@ -115,16 +115,18 @@ def _smallest_gain(
             return None
         base = values[MAJORITY].value
     reached = values[champion.rival].value
-    found = [find_difference(differences, champion.criterion, model, other) for other in others]
-    gains = [abs(entry.value) for entry in found if entry is not None and entry.value is not None]
+    entries = [find_difference(differences, champion.criterion, model, other) for other in others]
+    gains = [abs(entry.value) for entry in entries if entry is not None and entry.value is not None]
     if reached is None or reached == base or not gains:
         return None
     return min(gains) / abs(reached - base)
 
 
-def _too_little(gain: float, worth: float, rival: Text, over_base: bool) -> Text:
+def _too_little(gain: float, min_gain: float, rival: Text, over_base: bool) -> Text:
     reference = say("verdict.gain_over_base" if over_base else "verdict.gain_reached", rival=rival)
-    return say("verdict.too_little", gain=f"{gain:.1%}", reference=reference, least=f"{worth:.1%}")
+    return say(
+        "verdict.too_little", gain=f"{gain:.1%}", reference=reference, least=f"{min_gain:.1%}"
+    )
 
 
 def _compare(main: Difference, values: dict[str, Interval], rival: str) -> Text:
@@ -138,13 +140,13 @@ def _compare(main: Difference, values: dict[str, Interval], rival: str) -> Text:
     )
 
 
-def _order_sentence(found: Difference, outcome: VerdictOutcome) -> Text:
+def _order_sentence(difference: Difference, outcome: VerdictOutcome) -> Text:
     return say(
         "verdict.order",
-        link=say("verdict.likewise" if outcome == found.outcome else "verdict.but"),
-        metric=inside(metric_name(found.metric)),
-        order=say(f"verdict.order_{found.outcome or 'level'}"),
-        difference=_interval_words(found),
+        link=say("verdict.likewise" if outcome == difference.outcome else "verdict.but"),
+        metric=inside(metric_name(difference.metric)),
+        order=say(f"verdict.order_{difference.outcome or 'level'}"),
+        difference=_interval_words(difference),
     )
 
 
@@ -167,20 +169,20 @@ def _average_sentences(champion: Champion, differences: Sequence[Difference]) ->
     }
     sentences = []
     for model, other in others.items():
-        found = find_difference(differences, champion.criterion, AVERAGE, model)
-        if found is not None and found.outcome is not None:
-            key = f"verdict.average_{found.outcome}"
-            sentences.append(say(key, other=other, difference=_interval_words(found)))
+        difference = find_difference(differences, champion.criterion, AVERAGE, model)
+        if difference is not None and difference.outcome is not None:
+            key = f"verdict.average_{difference.outcome}"
+            sentences.append(say(key, other=other, difference=_interval_words(difference)))
     return sentences
 
 
-def _nothing_learned(champion: Champion, differences: Sequence[Difference]) -> Text | None:
+def _no_better_than_base_rate(champion: Champion, differences: Sequence[Difference]) -> Text | None:
     """Said where what is served is not better than telling everyone the base rate."""
     if champion.model == MAJORITY:
-        found = None
+        difference = None
     else:
-        found = find_difference(differences, champion.criterion, champion.model, MAJORITY)
-        if found is None or found.outcome in ("better", None):
+        difference = find_difference(differences, champion.criterion, champion.model, MAJORITY)
+        if difference is None or difference.outcome in ("better", None):
             return None
     return say("verdict.nothing_learned")
 
@@ -235,10 +237,10 @@ def _plain(interval: Interval | None) -> str:
     return f"{interval.value:.4f}"
 
 
-def _interval_words(found: Difference) -> Text:
+def _interval_words(difference: Difference) -> Text:
     return say(
         "verdict.interval",
-        value=format_signed(found.value),
-        low=format_signed(found.low),
-        high=format_signed(found.high),
+        value=format_signed(difference.value),
+        low=format_signed(difference.low),
+        high=format_signed(difference.high),
     )

@@ -164,9 +164,9 @@ class PropensityStatistic:
         above = total[start]
         false_above = above - true[before_start]
         gained = total[end] - true[before_end] - false_above
-        found = n_negative - false_above
-        said = n_rows - above
-        return float(gained @ (found / np.maximum(said, 1)) / n_negative)
+        negatives_below = n_negative - false_above
+        rows_below = n_rows - above
+        return float(gained @ (negatives_below / np.maximum(rows_below, 1)) / n_negative)
 
     def _fill_lift(self, total: Ints, true: Ints, out: Doubles, column: dict[str, int]) -> None:
         wanted = np.array(TOP_SHARES) * total[-1]
@@ -193,11 +193,11 @@ class PropensityStatistic:
 
 def _row_sums(y: Doubles, p: Doubles, threshold: Threshold | None) -> Doubles:
     """(n_rows, 8) what is only added up: n, log loss, Brier, p, tp, fp, fn, tn."""
-    said = p >= (0.5 if threshold is None else threshold.value)
+    predicted = p >= (0.5 if threshold is None else threshold.value)
     happened = y > 0
     columns = (
         np.ones(len(y)), log_losses(y, p), (p - y) ** 2, p,
-        said & happened, said & ~happened, ~said & happened, ~said & ~happened,
+        predicted & happened, predicted & ~happened, ~predicted & happened, ~predicted & ~happened,
     )  # fmt: skip
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
@@ -266,8 +266,8 @@ class ValueStatistic:
             out[2] = float(weighted_rank @ rank_y) / scale
         if self._bins:
             n = np.diff(total_p[np.append(self._edges, len(w))])
-            came = np.add.reduceat(weighted_y, self._edges)
-            rate = np.divide(came, n, out=np.full(len(n), np.nan), where=n > 0)
+            observed = np.add.reduceat(weighted_y, self._edges)
+            rate = np.divide(observed, n, out=np.full(len(n), np.nan), where=n > 0)
             out[len(VALUE_NAMES) :] = rate[::-1]
 
 

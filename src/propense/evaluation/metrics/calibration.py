@@ -124,11 +124,11 @@ def fit_value_calibrator(p: Doubles, y: Doubles) -> ValueCalibrator:
     1.499
     """
     p, y = _checked(p, y)
-    came, expected = float(y.sum()), float(p.sum())
-    if (y > 0).sum() < FEWEST or came <= 0 or expected <= 0:
+    observed, expected = float(y.sum()), float(p.sum())
+    if (y > 0).sum() < FEWEST or observed <= 0 or expected <= 0:
         return ValueCalibrator()
-    heard = came**2 / float((y**2).sum())
-    scale = (came / expected) ** (heard / (heard + _EXPECTED))
+    n_effective = observed**2 / float((y**2).sum())
+    scale = (observed / expected) ** (n_effective / (n_effective + _EXPECTED))
     return ValueCalibrator("scale", float(np.clip(scale, 0.1, 10.0)))
 
 

@@ -24,7 +24,7 @@ Weights = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.intp]
 
 LEVEL: Final = 0.95
-_BLOCK_CELLS: Final = 8_000_000
+_BLOCK_WEIGHTS: Final = 8_000_000
 _FEWEST_DEFINED: Final = 0.5
 
 
@@ -53,8 +53,8 @@ def cluster(user: npt.NDArray[np.generic]) -> Clusters:
     >>> cluster(np.array([7, 3, 7])).index.tolist()
     [1, 0, 1]
     """
-    known, index = np.unique(user, return_inverse=True)
-    return Clusters(index.astype(np.intp), len(known))
+    distinct, index = np.unique(user, return_inverse=True)
+    return Clusters(index.astype(np.intp), len(distinct))
 
 
 def draw_whole_users(
@@ -83,7 +83,7 @@ def draw_weights(n_users: int, resamples: int, rng: np.random.Generator) -> Iter
     Drawn by inverting the distribution at 16 random bits, so a chance is a multiple of 2**-16.
     """
     table = _poisson_table()
-    block = int(np.clip(_BLOCK_CELLS // max(n_users, 1), 1, 64))
+    block = int(np.clip(_BLOCK_WEIGHTS // max(n_users, 1), 1, 64))
     for start in range(0, resamples, block):
         shape = (min(block, resamples - start), n_users)
         yield table[rng.integers(0, 65_536, shape, dtype=np.uint16)]
@@ -159,8 +159,8 @@ class RatioOfSums:
 
 def mean_of_rows(names: Sequence[str], values: Doubles, rows: Clusters) -> RatioOfSums:
     """Means of the columns of `values` (n_rows, n_names) over the rows that are not nan."""
-    known = np.isfinite(values)
-    return RatioOfSums(names, np.where(known, values, 0), known.astype(np.float64), rows)
+    defined = np.isfinite(values)
+    return RatioOfSums(names, np.where(defined, values, 0), defined.astype(np.float64), rows)
 
 
 def sum_by_user(values: Doubles, rows: Clusters) -> Doubles:

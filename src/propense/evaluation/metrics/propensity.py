@@ -70,8 +70,8 @@ def average_precision_minority(y: Doubles, p: Doubles) -> float:
 
 def log_losses(y: Doubles, p: Doubles) -> Doubles:
     """-log of the probability given to what happened, one value a row, p clipped by CLIP."""
-    kept = np.clip(p, CLIP, 1 - CLIP)
-    return -(y * np.log(kept) + (1 - y) * np.log1p(-kept))
+    clipped = np.clip(p, CLIP, 1 - CLIP)
+    return -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
 
 
 def log_loss(y: Doubles, p: Doubles) -> float:
@@ -155,12 +155,12 @@ def confusion(y: Doubles, p: Doubles, threshold: float) -> Confusion:
     >>> confusion(np.array([1, 0, 1.0]), np.array([0.9, 0.5, 0.1]), 0.5)
     Confusion(tp=1, fp=1, fn=1, tn=0)
     """
-    said, happened = p >= threshold, y == 1
+    predicted, happened = p >= threshold, y == 1
     return Confusion(
-        tp=int((said & happened).sum()),
-        fp=int((said & ~happened).sum()),
-        fn=int((~said & happened).sum()),
-        tn=int((~said & ~happened).sum()),
+        tp=int((predicted & happened).sum()),
+        fp=int((predicted & ~happened).sum()),
+        fn=int((~predicted & happened).sum()),
+        tn=int((~predicted & ~happened).sum()),
     )
 
 

@@ -47,14 +47,14 @@ def find_hits(ranked: Ids, item_offsets: Ints, items: Ids) -> Hits:
         )
     width = int(max(ranked.max(initial=0), items.max(initial=0))) + 1
     row = np.repeat(np.arange(n_rows), np.diff(item_offsets))
-    known = items != NONE
-    relevant = np.unique(row[known] * width + items[known].astype(np.int64))
+    real = items != NONE
+    relevant = np.unique(row[real] * width + items[real].astype(np.int64))
     n_relevant = np.bincount(relevant // width, minlength=n_rows).astype(np.int64)
     if n_rows == 0 or length == 0 or len(relevant) == 0:
         return Hits(np.zeros(ranked.shape, np.bool_), n_relevant)
-    asked = np.arange(n_rows)[:, None] * width + ranked.astype(np.int64)
-    place = np.minimum(np.searchsorted(relevant, asked), len(relevant) - 1)
-    hit = (relevant[place] == asked) & (ranked != NONE)
+    wanted = np.arange(n_rows)[:, None] * width + ranked.astype(np.int64)
+    index = np.minimum(np.searchsorted(relevant, wanted), len(relevant) - 1)
+    hit = (relevant[index] == wanted) & (ranked != NONE)
     order = np.argsort(ranked, axis=1, kind="stable")
     by_item = np.take_along_axis(ranked, order, axis=1)
     repeated = np.zeros(ranked.shape, np.bool_)
@@ -72,8 +72,8 @@ def recall_at_k(hits: Hits, k: int) -> Doubles:
     >>> recall_at_k(hits, 2).tolist(), recall_at_k(hits, 1).tolist()
     ([0.5], [0.0])
     """
-    found = _first(hits, k).sum(axis=1)
-    return _where_relevant(hits, found / np.maximum(hits.n_relevant, 1))
+    n_hits = _first(hits, k).sum(axis=1)
+    return _where_relevant(hits, n_hits / np.maximum(hits.n_relevant, 1))
 
 
 def hit_at_k(hits: Hits, k: int) -> Doubles:

@@ -7,12 +7,10 @@ Predictions are of the mean, so they are judged by what the mean minimises
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from propense.evaluation.metrics.propensity import equal_mass_edges, midranks
-from propense.schemas import Doubles, Ints
+from propense.evaluation.metrics.propensity import midranks
+from propense.schemas import Doubles
 
 FLOOR = 1e-3
 """In the deviance a prediction is at least this share of the mean outcome."""
@@ -87,30 +85,6 @@ def total_ratio(y: Doubles, p: Doubles) -> float:
     """Expected total over the total that came: 1 is right, above 1 promises too much."""
     total = float(y.sum())
     return float(p.sum()) / total if total != 0 else float("nan")
-
-
-@dataclass(frozen=True)
-class Deciles:
-    """Rows in at most ten groups of equal mass by prediction, lowest first."""
-
-    n_rows: Ints
-    expected: Doubles
-    came: Doubles
-
-
-def calibration_by_decile(y: Doubles, p: Doubles) -> Deciles:
-    """Mean prediction and mean outcome of each tenth of rows; equal predictions share one."""
-    order = np.argsort(p, kind="stable")
-    ends = equal_mass_edges(p[order], 10)
-    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if len(ends) else ends
-    counts = ends - starts
-    if len(ends) == 0:
-        return Deciles(counts, np.zeros(0), np.zeros(0))
-    return Deciles(
-        n_rows=counts,
-        expected=np.add.reduceat(p[order], starts) / counts,
-        came=np.add.reduceat(y[order], starts) / counts,
-    )
 
 
 def _mean(values: Doubles) -> float:

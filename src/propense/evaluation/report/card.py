@@ -120,11 +120,11 @@ def _goal(goal: GoalReport) -> str:
     ]
     blocks.append(_table(["model", *(metric_name(name).en for name in names)], rows))
     if goal.confusion is not None:
-        found = goal.confusion
+        confusion = goal.confusion
         blocks.append(
-            f"Decisions of the champion at p ≥ {format_number(found.threshold.value)}: "
-            f"{format_count(found.tp)} true and {format_count(found.fp)} false positives, "
-            f"{format_count(found.fn)} false and {format_count(found.tn)} true negatives."
+            f"Decisions of the champion at p ≥ {format_number(confusion.threshold.value)}: "
+            f"{format_count(confusion.tp)} true and {format_count(confusion.fp)} false positives, "
+            f"{format_count(confusion.fn)} false and {format_count(confusion.tn)} true negatives."
         )
     if goal.subgroups:
         blocks.append("### Subgroups\n\n" + _subgroups(goal))
@@ -176,12 +176,12 @@ def _limits(report: Report) -> str:
         ),
         "- A level verdict is no proof that two models are equal.",
     ]
-    said = [entry if isinstance(entry, str) else entry.en for entry in report.warnings]
+    warnings = [entry if isinstance(entry, str) else entry.en for entry in report.warnings]
     for goal in report.goals:
-        said += [f"{goal.name}: {entry.en}" for entry in goal.warnings]
+        warnings += [f"{goal.name}: {entry.en}" for entry in goal.warnings]
     if report.ranking is not None:
-        said += [f"recommend: {entry.en}" for entry in report.ranking.warnings]
-    lines += [f"- {_plain(entry)}" for entry in said]
+        warnings += [f"recommend: {entry.en}" for entry in report.ranking.warnings]
+    lines += [f"- {_plain(entry)}" for entry in warnings]
     return "## Limits\n\n" + "\n".join(lines)
 
 

@@ -122,15 +122,15 @@ def run_cycles(
                 number, began, clock, "failed", reason=_reason(error), failures=failures
             )  # fmt: skip
         now = clock.now()
-        moment = schedule.after(began, now, failures)
-        cycle = msgspec.structs.replace(cycle, ended=_utc(now), next=_utc(moment))
+        next_begin = schedule.after(began, now, failures)
+        cycle = msgspec.structs.replace(cycle, ended=_utc(now), next=_utc(next_begin))
         try:
             _write(run, cycle)
         except OSError as error:
             # A full disk ends no turns either.
             _LOG.warning("turn %d could not be written down", number, exc_info=error)
         yield cycle
-        while (left := moment - clock.now()) > 0:
+        while (left := next_begin - clock.now()) > 0:
             clock.sleep(min(left, _NAP))
 
 
@@ -182,13 +182,13 @@ def read_cycles(run: RunFolder) -> list[Cycle]:
         lines = cycles_file(run).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    found = []
+    cycles = []
     for line in lines:
         try:
-            found.append(msgspec.json.decode(line, type=Cycle))
+            cycles.append(msgspec.json.decode(line, type=Cycle))
         except msgspec.DecodeError:
             continue
-    return found
+    return cycles
 
 
 def count_cycles(run: RunFolder) -> int:

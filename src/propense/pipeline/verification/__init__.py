@@ -90,17 +90,17 @@ def verify(
         version = client.get("/health/ready", HealthAnswer).bundle
         dataset, report = _open(settings, version)
         folder = Path(settings.folder) / settings.pack.shelf / version
-        asked = _asked(dataset, report, settings, customers)
+        sample = _draw_sample(dataset, report, settings, customers)
         result = Verification(version, whole=customers is None and dataset.plan.folds is None)
         began = time.perf_counter()
-        _replay(client, dataset, token, asked, result, progress)
+        _replay(client, dataset, token, sample, result, progress)
         result.seconds["replay"] = round(time.perf_counter() - began, 2)
         began = time.perf_counter()
         evaluated = open_bundle(folder, network="evaluated")
-        _check_goals(client, dataset, evaluated, report, asked, token, result, progress)
-        _check_lists(client, dataset, evaluated, report, asked, token, result, progress)
+        _check_goals(client, dataset, evaluated, report, sample, token, result, progress)
+        _check_lists(client, dataset, evaluated, report, sample, token, result, progress)
         if evaluated.info.refreshed:
-            _check_refreshed(client, dataset, open_bundle(folder), asked, token, result)
+            _check_refreshed(client, dataset, open_bundle(folder), sample, token, result)
         result.seconds["ask"] = round(time.perf_counter() - began, 2)
     except BaseException:
         # What stopped the test is what has to be told.
@@ -115,7 +115,7 @@ def verify(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Sample:
     """Rows and moments of the test part that are asked about."""
 
     rows: AsOfRows
@@ -143,7 +143,9 @@ def _open(settings: Settings, version: str) -> tuple[Dataset, Report]:
     return dataset, report
 
 
-def _asked(dataset: Dataset, report: Report, settings: Settings, customers: int | None) -> _Asked:
+def _draw_sample(
+    dataset: Dataset, report: Report, settings: Settings, customers: int | None
+) -> _Sample:
     most, seed = settings.evaluate.max_rows, settings.train.seed
     rows = judged_rows(dataset.rows, TEST, most, seed)
     if not report.goals:
@@ -159,26 +161,26 @@ def _asked(dataset: Dataset, report: Report, settings: Settings, customers: int 
         some = rng.choice(users, min(customers, len(users)), replace=False)
         rows = rows.take(np.flatnonzero(np.isin(rows.user, some)))
         targets = targets.take(np.flatnonzero(np.isin(targets.user, some)))
-    return _Asked(rows, targets)
+    return _Sample(rows, targets)
 
 
 def _replay(
     client: ServiceClient,
     dataset: Dataset,
     token: str,
-    asked: _Asked,
+    sample: _Sample,
     result: Verification,
     progress: Progress,
 ) -> None:
-    users = asked.users(dataset)
+    users = sample.users(dataset)
     cuts: dict[str, list[int]] | None = None
     if not dataset.histories.timed:
         cuts = {}
-        begin = dataset.histories.offsets[:-1][asked.targets.user]
-        for user, cut in zip(asked.targets.user, asked.targets.end - begin, strict=True):
+        begin = dataset.histories.offsets[:-1][sample.targets.user]
+        for user, cut in zip(sample.targets.user, sample.targets.end - begin, strict=True):
             cuts.setdefault(str(dataset.histories.user_ids[user]), []).append(int(cut))
     lengths = np.diff(dataset.histories.offsets)
-    index = np.unique(np.concatenate([asked.rows.user, asked.targets.user]))
+    index = np.unique(np.concatenate([sample.rows.user, sample.targets.user]))
     progress.start("replay", int(lengths[index].sum()) + len(index))
     for count, lines in import_lines(dataset, token, users, cuts):
         answer = client.send_lines(lines, IngestAnswer)
@@ -198,12 +200,12 @@ def _check_goals(
     dataset: Dataset,
     bundle: Bundle,
     report: Report,
-    asked: _Asked,
+    sample: _Sample,
     token: str,
     result: Verification,
     progress: Progress,
 ) -> None:
-    rows = asked.rows
+    rows = sample.rows
     if not len(rows):
         return
     live = _predict(client, dataset, bundle, rows, token, "evaluated", progress)
@@ -215,12 +217,12 @@ def _check_goals(
     for number, serving in enumerate(bundle.info.goals):
         judged = next(goal for goal in report.goals if goal.name == serving.goal.name)
         y = rows.y[:, names.index(serving.goal.name)].astype(np.float64)
-        known = np.isfinite(y)
+        labelled = np.isfinite(y)
         result.checks.append(
             _compare(serving, serving.goal.name, offline[:, number], live[:, number])
         )
         if result.whole:
-            result.checks += check_goal(judged, y[known], live[known, number])
+            result.checks += check_goal(judged, y[labelled], live[labelled, number])
 
 
 def _check_lists(
@@ -228,12 +230,12 @@ def _check_lists(
     dataset: Dataset,
     bundle: Bundle,
     report: Report,
-    asked: _Asked,
+    sample: _Sample,
     token: str,
     result: Verification,
     progress: Progress,
 ) -> None:
-    targets = asked.targets
+    targets = sample.targets
     if not len(targets) or report.ranking is None:
         return
     live = _recommend(client, dataset, bundle, targets, token, progress)
@@ -252,12 +254,12 @@ def _check_refreshed(
     client: ServiceClient,
     dataset: Dataset,
     bundle: Bundle,
-    asked: _Asked,
+    sample: _Sample,
     token: str,
     result: Verification,
 ) -> None:
     """The network that serves has no report of its own: it must answer as it does offline."""
-    rows = asked.rows.take(np.arange(min(SAMPLE, len(asked.rows))))
+    rows = sample.rows.take(np.arange(min(SAMPLE, len(sample.rows))))
     if not len(rows):
         return
     live = _predict(client, dataset, bundle, rows, token, "serving", NoProgress())
@@ -296,7 +298,7 @@ def _predict(
         questions = [
             PredictQuestion(
                 user_id=name_of(token, str(words[rows.user[row]])),
-                as_of=_moment(int(rows.as_of[row])),
+                as_of=_as_of(int(rows.as_of[row])),
                 network=network,
             )
             for row in some
@@ -306,8 +308,8 @@ def _predict(
         ).answers
         for row, answer in zip(some, answers, strict=True):
             for number, name in enumerate(names):
-                told = answer.goals[name]
-                value = told.probability if told.expected is None else told.expected
+                reply = answer.goals[name]
+                value = reply.probability if reply.expected is None else reply.expected
                 out[row, number] = np.nan if value is None else value
         progress.advance("predict", len(questions))
     progress.finish("predict")
@@ -334,11 +336,11 @@ def _recommend(
             user = str(histories.user_ids[targets.user[row]])
             end = int(targets.end[row])
             cut = None if histories.timed else end - int(begin[row])
-            moment = _moment(int(histories.time[end])) if histories.timed else None
+            as_of = _as_of(int(histories.time[end])) if histories.timed else None
             questions.append(
                 RecommendQuestion(
                     user_id=name_of(token, user, cut),
-                    as_of=moment,
+                    as_of=as_of,
                     k=LIST_LENGTH,
                     network="evaluated",
                 )
@@ -354,5 +356,5 @@ def _recommend(
     return out
 
 
-def _moment(seconds: int) -> datetime | None:
+def _as_of(seconds: int) -> datetime | None:
     return None if seconds == NO_TIME else datetime.fromtimestamp(seconds, UTC)

@@ -33,15 +33,15 @@ class Check:
 
     name: str
     expected: float
-    found: float
+    live: float
     allowed: float
 
     @property
     def is_met(self) -> bool:
         """Whether the live number is the expected one; two undefined numbers are alike."""
-        if np.isnan(self.expected) and np.isnan(self.found):
+        if np.isnan(self.expected) and np.isnan(self.live):
             return True
-        return bool(abs(self.expected - self.found) <= self.allowed)
+        return bool(abs(self.expected - self.live) <= self.allowed)
 
 
 def check_goal(report: GoalReport, y: Doubles, p: Doubles) -> list[Check]:
@@ -91,10 +91,10 @@ def check_answers(name: str, offline: Doubles, live: Doubles, allowed: float) ->
     return Check(f"{name}: largest difference from offline", 0.0, difference, allowed)
 
 
-def _check(task: str, served: ModelMetrics, name: str, found: float, allowed: float) -> Check:
-    known = served.metrics.get(name)
-    value = None if known is None else known.value
-    return Check(f"{task}: {name}", float("nan") if value is None else value, found, allowed)
+def _check(task: str, served: ModelMetrics, name: str, live: float, allowed: float) -> Check:
+    reported = served.metrics.get(name)
+    value = None if reported is None else reported.value
+    return Check(f"{task}: {name}", float("nan") if value is None else value, live, allowed)
 
 
 def _served(models: list[ModelMetrics], model: str) -> ModelMetrics:

@@ -105,9 +105,9 @@ def _traits(
             }  # fmt: skip
 
 
-def _text(moment: datetime | None) -> str | None:
+def _text(time: datetime | None) -> str | None:
     """ISO 8601 in UTC; tables' times have no zone and are UTC."""
-    if moment is None:
+    if time is None:
         return None
-    known = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return known.isoformat()
+    utc = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return utc.isoformat()

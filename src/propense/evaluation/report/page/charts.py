@@ -65,8 +65,8 @@ class Scale:
 
     def ticks(self) -> list[float]:
         """Two to four round numbers, few enough for a narrow strip."""
-        found = nice_ticks(self.low, self.high, 2)
-        return found if len(found) > 1 else nice_ticks(self.low, self.high, 3)
+        ticks = nice_ticks(self.low, self.high, 2)
+        return ticks if len(ticks) > 1 else nice_ticks(self.low, self.high, 3)
 
 
 def fit_scale(intervals: Sequence[Interval], lower_is_better: bool) -> Scale:
@@ -74,14 +74,14 @@ def fit_scale(intervals: Sequence[Interval], lower_is_better: bool) -> Scale:
 
     Models whose gap to the best is over four times the median gap fall off the scale.
     """
-    known = [entry for entry in intervals if entry.value is not None]
-    values = [entry.value for entry in known if entry.value is not None]
+    defined = [entry for entry in intervals if entry.value is not None]
+    values = [entry.value for entry in defined if entry.value is not None]
     if not values:
         return Scale(0, 1)
     best = min(values) if lower_is_better else max(values)
     gaps = sorted(abs(value - best) for value in values)
     limit = 4 * gaps[len(gaps) // 2] + 1e-12
-    shown = [e for e in known if e.value is not None and abs(e.value - best) <= limit]
+    shown = [e for e in defined if e.value is not None and abs(e.value - best) <= limit]
     ends = [end for e in shown for end in (e.low, e.value, e.high) if end is not None]
     low, high = min(ends), max(ends)
     pad = 0.06 * (high - low) or 0.07 * abs(high) or 0.5
@@ -198,32 +198,34 @@ def svg_text(text: Text, x: float, y: float, kind: str, anchor: str) -> str:
 def reliability_svg(curves: dict[str, list[Bin]], kinds: dict[str, str], label: Text) -> str:
     """What was said against what came, with the diagonal; zoomed to the values there are."""
     bins = [entry for curve in curves.values() for entry in curve]
-    ends = [e.said for e in bins] + [
-        end for e in bins for end in (e.came.value, e.came.high) if end is not None
+    ends = [e.predicted for e in bins] + [
+        end for e in bins for end in (e.observed.value, e.observed.high) if end is not None
     ]
-    low = min([0.0, *(e.came.low for e in bins if e.came.low is not None)])
+    low = min([0.0, *(e.observed.low for e in bins if e.observed.low is not None)])
     high = max(ends, default=1.0) * 1.04 or 1.0
     plot = Plot(low, high, low, high)
-    body = [plot.frame(say("said"), say("came"))]
+    body = [plot.frame(say("predicted"), say("observed"))]
     body.append(plot.line([low, high], [low, high], "chance"))
     for model, curve in curves.items():
         kind = kinds[model]
         for entry in curve:
-            if entry.came.low is not None and entry.came.high is not None:
-                x = plot.x(entry.said)
+            if entry.observed.low is not None and entry.observed.high is not None:
+                x = plot.x(entry.predicted)
                 body.append(
                     f'<line class="range thin {kind}" x1="{x}" x2="{x}" '
-                    f'y1="{plot.y(entry.came.low)}" y2="{plot.y(entry.came.high)}"/>'
+                    f'y1="{plot.y(entry.observed.low)}" y2="{plot.y(entry.observed.high)}"/>'
                 )
         body.append(
-            plot.line([e.said for e in curve], [e.came.value for e in curve], f"{kind} faint")
+            plot.line(
+                [e.predicted for e in curve], [e.observed.value for e in curve], f"{kind} faint"
+            )
         )
         for entry in curve:
-            if entry.came.value is not None:
+            if entry.observed.value is not None:
                 body.append(
-                    f'<circle class="dot {kind}" cx="{plot.x(entry.said)}" '
-                    f'cy="{plot.y(entry.came.value)}" r="3.6"><title>{entry.n_rows:,}: '
-                    f"{format_number(entry.said)} → {format_number(entry.came.value)}"
+                    f'<circle class="dot {kind}" cx="{plot.x(entry.predicted)}" '
+                    f'cy="{plot.y(entry.observed.value)}" r="3.6"><title>{entry.n_rows:,}: '
+                    f"{format_number(entry.predicted)} → {format_number(entry.observed.value)}"
                     f"</title></circle>"
                 )
     return plot.svg("".join(body), label)
@@ -283,7 +285,7 @@ def histogram_svg(histogram: Histogram, threshold: float | None, label: Text) ->
         offset = -5 if end == "end" else 5
         body.append(svg_text(say("threshold"), x + offset, TOP + 4, "name", end))
     body.append(
-        svg_text(say("said"), (LEFT + WIDTH - RIGHT) / 2, plot.height - 8, "name", "middle")
+        svg_text(say("predicted"), (LEFT + WIDTH - RIGHT) / 2, plot.height - 8, "name", "middle")
     )
     return plot.svg("".join(body), label)
 
@@ -292,10 +294,10 @@ def learning_svg(
     epochs: Sequence[int], values: Sequence[float | None], best: int | None, label: Text
 ) -> str:
     """One number by epoch, the judged epoch marked."""
-    known = [value for value in values if value is not None]
-    if not known:
+    defined = [value for value in values if value is not None]
+    if not defined:
         return ""
-    low, high = min(known), max(known)
+    low, high = min(defined), max(defined)
     pad = 0.08 * (high - low) or 0.5
     plot = Plot(min(epochs), max(epochs), low - pad, high + pad, height=210)
     body = [plot.frame(say("epoch"), Text("", ""))]

@@ -154,14 +154,14 @@ def differences_html(differences: list[Difference], label: Text) -> str:
     """Paired differences, one row a pair, metrics across."""
     metrics = list(dict.fromkeys(entry.metric for entry in differences))
     pairs = list(dict.fromkeys((entry.model, entry.rival) for entry in differences))
-    found = {(e.metric, e.model, e.rival): e for e in differences}
+    by_pair = {(e.metric, e.model, e.rival): e for e in differences}
     rows = []
     for model, rival in pairs:
         left, right = model_name(model), model_name(rival)
         pair = say("minus", left=left, right=right)
         cells = []
         for metric in metrics:
-            entry = found.get((metric, model, rival))
+            entry = by_pair.get((metric, model, rival))
             cells.append("–" if entry is None else _difference_cell(entry))
         rows.append([text_html(pair), *cells])
     head = [words_html("difference"), *(text_html(metric_name(metric)) for metric in metrics)]
@@ -171,9 +171,9 @@ def differences_html(differences: list[Difference], label: Text) -> str:
 def _difference_cell(entry: Difference) -> str:
     interval = Interval(entry.value, entry.low, entry.high)
     outcome = entry.outcome
-    mark = {"better": "▲", "worse": "▼", "level": "=", None: ""}[outcome]
+    sign = {"better": "▲", "worse": "▼", "level": "=", None: ""}[outcome]
     plus = "+" if entry.value is not None and entry.value > 0 else ""
-    return f'<span class="sign {outcome}">{mark}</span> {plus}{interval_html(interval)}'
+    return f'<span class="sign {outcome}">{sign}</span> {plus}{interval_html(interval)}'
 
 
 def _counts(goal: GoalReport) -> str:
@@ -224,9 +224,9 @@ def _histogram(goal: GoalReport) -> str:
     return figure_html(say("histogram"), legend + svg, words_html("histogram_lead"))
 
 
-def _confusion(found: Confusion) -> str:
-    total = max(found.tp + found.fp + found.fn + found.tn, 1)
-    rule = found.threshold
+def _confusion(confusion: Confusion) -> str:
+    total = max(confusion.tp + confusion.fp + confusion.fn + confusion.tn, 1)
+    rule = confusion.threshold
     if rule.rule == "f1":
         note = words_html("threshold_f1", value=format_number(rule.value))
     else:
@@ -244,12 +244,15 @@ def _confusion(found: Confusion) -> str:
             f'<span class="share">{format_percent(share)}</span></td>'
         )
 
-    said = "".join(f'<th scope="col">{words_html(key)}</th>' for key in ("said_yes", "said_no"))
-    head = f"<tr><th></th>{said}</tr>"
+    heads = "".join(
+        f'<th scope="col">{words_html(key)}</th>' for key in ("predicted_yes", "predicted_no")
+    )
+    head = f"<tr><th></th>{heads}</tr>"
     rows = (
-        f'<tr><th scope="row">{words_html("happened")}</th>{cell(found.tp)}{cell(found.fn)}</tr>'
+        f'<tr><th scope="row">{words_html("happened")}</th>'
+        f"{cell(confusion.tp)}{cell(confusion.fn)}</tr>"
         f'<tr><th scope="row">{words_html("did_not_happen")}</th>'
-        f"{cell(found.fp)}{cell(found.tn)}</tr>"
+        f"{cell(confusion.fp)}{cell(confusion.tn)}</tr>"
     )
     table = f'<table class="confusion"><thead>{head}</thead><tbody>{rows}</tbody></table>'
     return figure_html(say("confusion"), table, note)

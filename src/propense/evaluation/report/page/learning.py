@@ -40,7 +40,7 @@ TALL = 250
 
 
 @dataclass(frozen=True)
-class Mark:
+class PlotPoint:
     """One point of a chart: its place, the words below it, its numbers."""
 
     x: float
@@ -66,13 +66,13 @@ def curve_section(curve: LearningCurve) -> str:
         ("more_data", curve.data, curve.shares(), _at_share, say("share_axis")),
         ("deeper", curve.depth, curve.sizes(), _at_size, say("size_axis")),
     )
-    for key, sentences, points, place, axis in questions:
+    for key, sentences, points, position_of, axis in questions:
         body = _sentences(sentences[:2])
         if len(points) > 1:
-            places = [place(at, point) for at, point in enumerate(points)]
+            positions = [position_of(at, point) for at, point in enumerate(points)]
             tasks = curve.own().tasks
             figures = [
-                _figure(task, list(zip(points, places, strict=True)), axis,
+                _figure(task, list(zip(points, positions, strict=True)), axis,
                         sentences[2:][at :: len(tasks)])
                 for at, task in enumerate(tasks)
             ]  # fmt: skip
@@ -105,66 +105,68 @@ def _figure(
     sentences: Sequence[Text],
 ) -> str:
     title = task_name(task, task.metric)
-    marks = []
+    dots = []
     for point, (x, below) in placed:
-        found = point.task_of(task.key)
-        if found is not None:
-            numbers = found.test.get(task.metric), found.validation.get(task.metric)
-            marks.append(Mark(x, below, numbers[0], found.difference, numbers[1], point.own))
+        task_numbers = point.task_of(task.key)
+        if task_numbers is not None:
+            numbers = task_numbers.test.get(task.metric), task_numbers.validation.get(task.metric)
+            dots.append(
+                PlotPoint(x, below, numbers[0], task_numbers.difference, numbers[1], point.own)
+            )
     note = "<br>".join(text_html(line) for line in sentences)
-    return figure_html(title, curve_svg(marks, axis, title), note)
+    return figure_html(title, curve_svg(dots, axis, title), note)
 
 
 def task_name(task: LearningTask, metric: str) -> Text:
     """A task and what it is measured by, in words."""
-    who = both(task.goal) if task.goal is not None else say("items_goal")
+    subject = both(task.goal) if task.goal is not None else say("items_goal")
     name = metric_name(metric)
-    return say("task_metric", task=who, metric=Text(inside(name).en, name.zh))
+    return say("task_metric", task=subject, metric=Text(inside(name).en, name.zh))
 
 
-def curve_svg(marks: Sequence[Mark], axis: Text, label: Text) -> str:
+def curve_svg(dots: Sequence[PlotPoint], axis: Text, label: Text) -> str:
     """Quality on test with the interval of the difference from the run, and on validation."""
-    of_run = next((mark.test for mark in marks if mark.own), None)
-    ends = [mark.ends(of_run) for mark in marks]
-    known = [v for mark in marks for v in (mark.test, mark.validation) if v is not None]
-    known += [end for pair in ends if pair is not None for end in pair]
-    if not known:
+    of_run = next((dot.test for dot in dots if dot.own), None)
+    ends = [dot.ends(of_run) for dot in dots]
+    values = [v for dot in dots for v in (dot.test, dot.validation) if v is not None]
+    values += [end for pair in ends if pair is not None for end in pair]
+    if not values:
         return ""
-    low, high = min(known), max(known)
+    low, high = min(values), max(values)
     pad = 0.08 * (high - low) or 0.5
-    xs = [mark.x for mark in marks]
+    xs = [dot.x for dot in dots]
     wide = 0.08 * ((max(xs) - min(xs)) or 1)
     plot = Plot(min(xs) - wide, max(xs) + wide, low - pad, high + pad, height=TALL)
-    body = [_frame(plot, marks, axis)]
-    body.append(plot.line(xs, [mark.validation for mark in marks], "rival"))
-    body.append(plot.line(xs, [mark.test for mark in marks], "network"))
-    for mark, pair in zip(marks, ends, strict=True):
-        x = plot.x(mark.x)
+    body = [_frame(plot, dots, axis)]
+    body.append(plot.line(xs, [dot.validation for dot in dots], "rival"))
+    body.append(plot.line(xs, [dot.test for dot in dots], "network"))
+    for dot, pair in zip(dots, ends, strict=True):
+        x = plot.x(dot.x)
         if pair is not None:
             body.append(
                 f'<line class="range thin network" x1="{x}" x2="{x}" y1="{plot.y(pair[0])}" '
                 f'y2="{plot.y(pair[1])}"/>'
             )
-        if mark.test is not None:
-            size = 5.5 if mark.own else 4
+        if dot.test is not None:
+            size = 5.5 if dot.own else 4
             body.append(
-                f'<circle class="dot network" cx="{x}" cy="{plot.y(mark.test)}" r="{size}">'
-                f"<title>{' · '.join(mark.below)}: {format_number(mark.test)}</title></circle>"
+                f'<circle class="dot network" cx="{x}" cy="{plot.y(dot.test)}" r="{size}">'
+                f"<title>{' · '.join(dot.below)}: {format_number(dot.test)}</title></circle>"
             )
     return plot.svg("".join(body), label)
 
 
-def _frame(plot: Plot, marks: Sequence[Mark], axis: Text) -> str:
+def _frame(plot: Plot, dots: Sequence[PlotPoint], axis: Text) -> str:
     """Grid lines of the numbers; below each point its share or size, and its seconds."""
     parts = plot.grid(short)
     bottom = plot.height - BOTTOM
     parts.append(
         f'<line class="base" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}"/>'
     )
-    for mark in marks:
-        for line, word in enumerate(mark.below):
+    for dot in dots:
+        for line, word in enumerate(dot.below):
             parts.append(
-                f'<text class="tick" x="{plot.x(mark.x)}" y="{bottom + 14 + 13 * line}" '
+                f'<text class="tick" x="{plot.x(dot.x)}" y="{bottom + 14 + 13 * line}" '
                 f'text-anchor="middle">{word}</text>'
             )
     middle = (LEFT + WIDTH - RIGHT) / 2

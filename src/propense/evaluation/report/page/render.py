@@ -63,29 +63,29 @@ def render_page(report: Report) -> str:
 
 def _sections(report: Report) -> list[tuple[str, str, str]]:
     """Anchor, name and HTML of each section there is something to say in."""
-    found: list[tuple[str, str, str]] = [
+    sections: list[tuple[str, str, str]] = [
         (f"goal-{escape(goal.name, quote=True)}", escape(goal.name), goal_section(goal))
         for goal in report.goals
     ]
     if report.ranking is not None:
-        found.append(("ranking", words_html("ranking"), ranking_section(report.ranking)))
+        sections.append(("ranking", words_html("ranking"), ranking_section(report.ranking)))
     if report.examples:
-        found.append(("examples", words_html("examples"), examples_section(report.examples)))
+        sections.append(("examples", words_html("examples"), examples_section(report.examples)))
     if report.truth:
-        found.append(("truth", words_html("truth"), truth_section(report)))
+        sections.append(("truth", words_html("truth"), truth_section(report)))
     if report.accounts:
-        found.append(("data", words_html("data"), data_section(report.accounts)))
+        sections.append(("data", words_html("data"), data_section(report.accounts)))
     if report.plan is not None:
-        found.append(("parts", words_html("parts"), parts_section(report.plan)))
+        sections.append(("parts", words_html("parts"), parts_section(report.plan)))
     if report.curves:
-        found.append(("learning", words_html("learning"), learning_section(report)))
+        sections.append(("learning", words_html("learning"), learning_section(report)))
     if report.learning_curve is not None:
         name = words_html("learning_curve")
-        found.append(("learning-curve", name, curve_section(report.learning_curve)))
+        sections.append(("learning-curve", name, curve_section(report.learning_curve)))
     if report.rivals:
-        found.append(("rivals", words_html("rivals"), rivals_section(report)))
-    found.append(("measured", words_html("measured"), method_section(report)))
-    return found
+        sections.append(("rivals", words_html("rivals"), rivals_section(report)))
+    sections.append(("measured", words_html("measured"), method_section(report)))
+    return sections
 
 
 def _top(report: Report) -> str:

@@ -105,8 +105,10 @@ def parts_section(plan: SplitPlan) -> str:
         cells = [format_count(count.events), format_count(count.users)]
         cells.append(f"{format_count(count.rows)}{share}")
         for name in goals:
-            positives, asked = count.positives.get(name), count.labelled.get(name, count.rows)
-            rate = format_percent(positives / asked) if positives is not None and asked else ""
+            positives, labelled = count.positives.get(name), count.labelled.get(name, count.rows)
+            rate = (
+                format_percent(positives / labelled) if positives is not None and labelled else ""
+            )
             number = "–" if positives is None else format_count(positives)
             cells.append(f"{number}<small>{rate}</small>")
         word = count.part if count.part in ("train", "validation", "test") else None
@@ -149,8 +151,8 @@ def learning_section(report: Report) -> str:
     names = dict.fromkeys(name for record in report.curves for name in record.validation)
     for name in names:
         *goal, metric = name.split(" ")
-        known = inside(metric_name(metric))
-        metric_text = Text(known.en, known.zh.strip())
+        metric_words = inside(metric_name(metric))
+        metric_text = Text(metric_words.en, metric_words.zh.strip())
         if goal:
             metric_text = say("goal_metric", goal=", ".join(goal), metric=metric_text)
         title = say("validation_of", name=metric_text)
@@ -222,8 +224,8 @@ def _item(item: ExampleItem) -> str:
     note = f" <small>{escape(item.note)}</small>" if item.note else ""
     if not item.hit:
         return f"<li>{escape(item.title)}{note}</li>"
-    taken = f"<small>✓ {words_html('taken')}</small>"
-    return f'<li class="hit">{escape(item.title)}{note} {taken}</li>'
+    chosen = f"<small>✓ {words_html('chosen')}</small>"
+    return f'<li class="hit">{escape(item.title)}{note} {chosen}</li>'
 
 
 def rivals_section(report: Report) -> str:
