@@ -247,9 +247,9 @@ def make_report() -> Report:
 
 
 if __name__ == "__main__":
-    from propense.evaluation.judging.goals import report_to_json
     from propense.evaluation.report.card import render_card
     from propense.evaluation.report.page.render import render_page
+    from propense.evaluation.report.storage import report_to_json
 
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
