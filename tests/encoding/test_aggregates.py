@@ -251,7 +251,7 @@ def test_rows_in_any_order_and_chunk_are_the_same(monkeypatch: pytest.MonkeyPatc
         Vocabulary(("view", "pay")), Vocabulary(("app", "web")), Vocabulary(("a", "b", "c")), 5,
         True, ProfileSpec(), ContentSpec(), SPEC, (2,), False, 1.0,
     )  # fmt: skip
-    encoder = Encoder(lexicon, (), np.zeros(0, np.float32))
+    encoder = Encoder.of(lexicon, (), np.zeros(0, np.float32))
     profiles = Profiles(
         np.zeros((30, 0), np.float32), np.zeros((30, 0), np.int32), np.zeros((30, 0), np.int64),
         np.full(30, NO_TIME), {},

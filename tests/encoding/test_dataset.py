@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from propense.encoding.dataset import Dataset, encode, fit_encoder, read_plan
+from propense.encoding.dataset import Dataset, encode
 from propense.encoding.encoder import Encoder
 from propense.encoding.folds import parts_of_fold
 from propense.encoding.history import history_of
@@ -161,10 +162,10 @@ def test_what_comes_after_train_changes_no_part_of_the_encoder(
         "far" if user * 5 >= 100 else city for user, city in enumerate(parts["users"]["city"])
     ]
     run = make_run(tmp_path / "other", logs, plan_by_time(GOALS), **parts)
-    fit_encoder(run, read_plan(run), settings_of()).save(tmp_path / "a")
+    encode(run, settings_of())
     for file in ("encoder.json", "encoder.safetensors"):
-        kept = (made.run.encoded / "encoder" / file).read_bytes()
-        assert (tmp_path / "a" / file).read_bytes() == kept
+        other, own = (folder.encoded / "encoder" / file for folder in (run, made.run))
+        assert other.read_bytes() == own.read_bytes()
 
 
 def test_a_customer_online_is_the_row_offline(made: Dataset) -> None:
@@ -227,11 +228,12 @@ def test_features_fit_their_names_bins_and_cardinalities(made: Dataset) -> None:
 
 
 def test_bins_of_many_rows_are_fitted_on_some_drawn_by_chance(
-    made: Dataset, monkeypatch: pytest.MonkeyPatch
+    made: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("propense.encoding.fitting.MAX_FIT_ROWS", 3)
-    encoder = fit_encoder(made.run, made.plan, made.settings)
-    again = fit_encoder(made.run, made.plan, made.settings)
+    shutil.copytree(made.run.root, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    encoder, again = (encode(run, made.settings).encoder for _ in range(2))
     train = np.flatnonzero(made.rows.part == TRAIN)
     every = made.features_of(made.rows.take(train)).numeric
     fewer = 0

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propense.encoding.history import Moments, history_of, load_histories, slice_users
+from propense.encoding.event_log import read_log
+from propense.encoding.history import Indexer, Moments, history_of, index_log, slice_users
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import SourceError
 from propense.schemas import Histories
@@ -52,6 +53,11 @@ def assert_same(one: Histories, other: Histories) -> None:
 def shards(folder: Path, logs: dict[str, list[dict[str, Any]]], n_shards: int = 1) -> Path:
     write_shards(folder / "shards", logs, n_shards)
     return folder
+
+
+def load_histories(parts: Path, encoder: Indexer) -> Histories:
+    """Histories of every user of `parts/shards`."""
+    return index_log(read_log(parts, encoder.timed), encoder)
 
 
 def test_shards_become_sparse_rows(tmp_path: Path) -> None:

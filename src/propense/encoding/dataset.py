@@ -160,14 +160,6 @@ def encode(run: RunFolder, settings: Settings) -> Dataset:
     return Dataset.open(run)
 
 
-def fit_encoder(run: RunFolder, plan: SplitPlan, settings: Settings) -> Encoder:
-    """The encoder of the train part alone: its events, rows and users."""
-    prepared = replace(_prepare(run, settings), plan=plan)
-    if plan.folds is not None:
-        prepared = _as_fold(prepared, _fold_numbers(prepared.users), 0, settings)
-    return fit(prepared, settings)[0]
-
-
 def read_plan(run: RunFolder) -> SplitPlan:
     """parts/split.json. Raises SourceError if it is missing or torn."""
     file = run.parts / "split.json"
@@ -207,9 +199,7 @@ def _encode(
         plan=prepared.plan,
         histories=histories,
         profiles=profiles,
-        content=encode_items(
-            prepared.items, encoder.lexicon.content, encoder.items, encoder.n_seen
-        ),
+        content=encode_items(prepared.items, encoder.content, encoder.items, encoder.n_seen),
         rows=prepared.rows,
         targets=make_targets(
             histories, prepared.plan, settings.recommend, encoder, prepared.user_part

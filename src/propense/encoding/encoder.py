@@ -6,7 +6,6 @@ It is small, holds no customer, and is the same object in training and in servin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -54,80 +53,56 @@ class _File(msgspec.Struct, frozen=True):
     lexicon: Lexicon
 
 
-@dataclass(frozen=True)
-class Encoder:
+class Encoder(Lexicon, frozen=True, dict=True, eq=False):
     """Turns events, profiles and items into arrays.
 
     `bins` are the edges of the piecewise-linear encoding and `medians` the fill of each
     numeric column, both from train rows.
     """
 
-    lexicon: Lexicon
     bins: tuple[Floats, ...]
     medians: Floats
 
-    @property
-    def actions(self) -> Vocabulary:
-        return self.lexicon.actions
+    @staticmethod
+    def of(lexicon: Lexicon, bins: tuple[Floats, ...], medians: Floats) -> Encoder:
+        """The encoder with these words, rules and scales."""
+        words = {name: getattr(lexicon, name) for name in Lexicon.__struct_fields__}
+        return Encoder(**words, bins=bins, medians=medians)
 
     @property
-    def sources(self) -> Vocabulary:
-        return self.lexicon.sources
-
-    @property
-    def items(self) -> Vocabulary:
-        return self.lexicon.items
-
-    @property
-    def n_seen(self) -> int:
-        return self.lexicon.n_seen
-
-    @property
-    def timed(self) -> bool:
-        return self.lexicon.timed
+    def lexicon(self) -> Lexicon:
+        """The words and rules without the scales."""
+        return Lexicon(**{name: getattr(self, name) for name in Lexicon.__struct_fields__})
 
     @property
     def time_zone(self) -> str:
-        return self.lexicon.aggregate.time_zone
-
-    @property
-    def positive(self) -> tuple[int, ...]:
-        return self.lexicon.positive
-
-    @property
-    def repeat(self) -> bool:
-        return self.lexicon.repeat
-
-    @property
-    def value_scale(self) -> float:
-        return self.lexicon.value_scale
+        return self.aggregate.time_zone
 
     @property
     def until(self) -> int | None:
-        """The moment of rows that have none."""
-        return self.lexicon.aggregate.until
+        """The as-of time of rows that have none."""
+        return self.aggregate.until
 
     @cached_property
     def numeric_names(self) -> tuple[str, ...]:
-        """Of the profile, then of the aggregates."""
-        lexicon = self.lexicon
-        return (*lexicon.profile.numeric_names, *aggregate_names(lexicon.aggregate))
+        """Names of the profile's numbers, then of the aggregates."""
+        return (*self.profile.numeric_names, *aggregate_names(self.aggregate))
 
     @property
     def categorical_names(self) -> tuple[str, ...]:
-        return self.lexicon.profile.categorical_names
+        return self.profile.categorical_names
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
-        return self.lexicon.profile.cardinalities
+        return self.profile.cardinalities
 
     def profiles_of(self, records: Sequence[Mapping[str, object]]) -> Profiles:
         """Profiles of live customers, one record each; {} is a customer nothing is known of."""
-        return profiles_of(records, self.lexicon.profile)
+        return profiles_of(records, self.profile)
 
     def encode_item(self, features: Mapping[str, object]) -> ItemContent:
         """Content of one new item, as one row."""
-        return encode_item(features, self.lexicon.content)
+        return encode_item(features, self.content)
 
     def utc_offset(self, time: Ints) -> Ints:
         """Seconds east of UTC of the project's time zone at each moment."""
@@ -140,7 +115,7 @@ class Encoder:
 
         The numbers of a row do not depend on the other rows or users.
         """
-        spec = self.lexicon.aggregate
+        spec = self.aggregate
         numeric = np.empty((len(user), len(self.numeric_names)), np.float32)
         categorical = np.empty((len(user), len(self.cardinalities)), np.int32)
         for rows, first, stop in _assign(histories, user):
@@ -161,7 +136,7 @@ class Encoder:
 
         What the rival on raw columns is given.
         """
-        lexicon, spec = self.lexicon, self.lexicon.aggregate
+        spec = self.aggregate
         known, words = profiles.at(user, as_of, spec.until)
         if not spec.has_events:
             return TableFeatures(
@@ -178,7 +153,7 @@ class Encoder:
         return TableFeatures(
             np.concatenate([known, made[:, [names.index(name) for name in wanted]]], axis=1),
             np.concatenate([words, last], axis=1),
-            (*lexicon.profile.numeric_names, *wanted),
+            (*self.profile.numeric_names, *wanted),
             (*self.categorical_names, "last_action", "last_item", "last_source"),
             (*self.cardinalities, self.actions.size, self.items.size, self.sources.size),
         )
@@ -225,7 +200,7 @@ class Encoder:
             )
         stops = np.cumsum(arrays["bin_lengths"])
         bins = tuple(np.split(arrays["bin_edges"], stops[:-1])) if len(stops) else ()
-        return Encoder(file.lexicon, bins, arrays["medians"])
+        return Encoder.of(file.lexicon, bins, arrays["medians"])
 
 
 def last_visible(histories: Histories, user: Ids, n_events: np.ndarray) -> Ints:

@@ -79,7 +79,7 @@ def fit(prepared: Prepared, settings: Settings) -> tuple[Encoder, Histories, Pro
     if lexicon.aggregate.until is None:
         lexicon = _date_timeless(lexicon, profiles)
     histories = index_log(log, lexicon)
-    blank = Encoder(lexicon, (), np.zeros(0, np.float32))
+    blank = Encoder.of(lexicon, (), np.zeros(0, np.float32))
     return _fit_scales(blank, histories, profiles, prepared.rows), histories, profiles
 
 
@@ -215,7 +215,9 @@ def _fit_scales(
     for column in features.numeric.T:
         known = column[np.isfinite(column)]
         medians.append(float(np.median(known)) if len(known) else 0.0)
-    return Encoder(encoder.lexicon, fit_bins(features.numeric), np.array(medians, np.float32))
+    return msgspec.structs.replace(
+        encoder, bins=fit_bins(features.numeric), medians=np.array(medians, np.float32)
+    )
 
 
 def order_users(users: Any, user_ids: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow as pa
 
 from propense import columns
 from propense.encoding.arrow import micros_of, word_of
-from propense.encoding.event_log import EventLog, Piece, join_pieces, order_events, read_log
+from propense.encoding.event_log import EventLog, Piece, join_pieces, order_events
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import SourceError
 from propense.schemas import Histories, Ints
@@ -28,14 +27,6 @@ class Indexer(Protocol):
     def sources(self) -> Vocabulary: ...
     @property
     def timed(self) -> bool: ...
-
-
-def load_histories(parts: Path, encoder: Indexer) -> Histories:
-    """Histories of every user of `parts/shards`, users in shard order.
-
-    Raises SourceError if there are no shards, or times are missing where there should be some.
-    """
-    return index_log(read_log(parts, encoder.timed), encoder)
 
 
 def index_log(log: EventLog, encoder: Indexer) -> Histories:

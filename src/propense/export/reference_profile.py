@@ -111,7 +111,7 @@ def make_bounds(dataset: Dataset, typical: np.ndarray) -> Bounds:
     _add(values, ANY, histories.value, histories.value[typical])
     _add(counts, ANY, histories.count, histories.count[typical])
     numeric = dataset.profiles.numeric
-    n_numbers = len(dataset.encoder.lexicon.profile.of_kind("numeric"))
+    n_numbers = len(dataset.encoder.profile.of_kind("numeric"))
     return Bounds(
         values={word: micro_range(span) for word, span in values.items()},
         counts=counts,

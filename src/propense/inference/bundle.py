@@ -273,7 +273,7 @@ def _open(folder: Path, manifest: Manifest, network: str | None, threads: int) -
         info=info,
         encoder=encoder,
         content=content,
-        catalogue=open_catalogue(folder, encoder.items, content.titles, encoder.lexicon.content),
+        catalogue=open_catalogue(folder, encoder.items, content.titles, encoder.content),
         scorer=scorer,
         ranker=ranker,
         goal_rivals={

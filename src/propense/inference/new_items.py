@@ -33,7 +33,7 @@ def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundl
     index = np.array(sorted(item for item in changed if item >= n_packed), np.int64)
     content, scorer = bundle.content, bundle.scorer
     if len(index):
-        fresh = content_of(catalogue.table_of(index), encoder.lexicon.content)
+        fresh = content_of(catalogue.table_of(index), encoder.content)
         vectors, goal_vectors = bundle.tower.vectors_of(fresh)
         content = lay_over(content, fresh, index)
         made = _overlaid(scorer.item_vectors, vectors, index)
@@ -53,12 +53,11 @@ def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundl
             popularity=np.pad(ranker.popularity, (0, n_new)),
             counts=counts,
         )
-    lexicon = msgspec.structs.replace(encoder.lexicon, items=catalogue.vocabulary)
     return replace(
         bundle,
         catalogue=catalogue,
         content=replace(content, titles=catalogue.titles),
-        encoder=replace(encoder, lexicon=lexicon),
+        encoder=msgspec.structs.replace(encoder, items=catalogue.vocabulary),
         scorer=scorer,
         ranker=ranker,
     )

@@ -267,14 +267,13 @@ def _match(
 
 def label(encoder: Encoder, shape: NetworkShape) -> Labels:
     """What the indices of a network's parameters mean, where that depends on the data."""
-    lexicon = encoder.lexicon
     labels: Labels = {}
     if shape.has_sequence:
         labels["items.id.weight"] = _axis(0, _words(encoder.items))
-        for index, column in enumerate(lexicon.content.of_kind("categorical")):
+        for index, column in enumerate(encoder.content.of_kind("categorical")):
             name = f"items.words.{index}.weight"
             labels[name] = f"items.words[{column.name}]", {0: _words(column.vocabulary)}
-        numbers = tuple(column.name for column in lexicon.content.of_kind("numeric", "time"))
+        numbers = tuple(column.name for column in encoder.content.of_kind("numeric", "time"))
         labels["items.numbers.weight"] = _axis(1, numbers)
         labels["sequence.events.action.weight"] = _axis(0, _words(encoder.actions))
         labels["sequence.events.source.weight"] = _axis(0, _words(encoder.sources))
@@ -293,7 +292,7 @@ def _label_tabular(encoder: Encoder, shape: NetworkShape) -> Labels:
     labels: Labels = {
         f"tabular.numbers.{part}": _axis(0, numbers) for part in ("weight", "missing", "bias")
     }
-    columns = encoder.lexicon.profile.of_kind("categorical")
+    columns = encoder.profile.of_kind("categorical")
     for index in order_words([column.vocabulary.size for column in columns]):
         column = columns[index]
         size = width_of_words(column.vocabulary.size)

@@ -145,13 +145,12 @@ def swap_two_items(folder: Path) -> None:
 def live_elsewhere(folder: Path) -> None:
     """The hour of the day of another continent."""
     encoder = Encoder.load(folder / "encoder")
-    aggregate = msgspec.structs.replace(encoder.lexicon.aggregate, time_zone="America/New_York")
+    aggregate = msgspec.structs.replace(encoder.aggregate, time_zone="America/New_York")
     _write_lexicon(folder, encoder, aggregate=aggregate)
 
 
 def _write_lexicon(folder: Path, encoder: Encoder, **changes) -> None:
-    lexicon = msgspec.structs.replace(encoder.lexicon, **changes)
-    Encoder(lexicon, encoder.bins, encoder.medians).save(folder / "encoder")
+    msgspec.structs.replace(encoder, **changes).save(folder / "encoder")
 
 
 def lean_the_calibrator(folder: Path) -> None:

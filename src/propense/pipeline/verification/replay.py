@@ -87,7 +87,7 @@ def _event(name: str, number: int, event: dict[str, Any]) -> dict[str, Any]:
 def _traits(
     dataset: Dataset, file: Path, wanted: Any, token: str, cuts: dict[str, list[int]] | None
 ) -> Iterator[dict[str, Any]]:
-    profile = dataset.encoder.lexicon.profile
+    profile = dataset.encoder.profile
     names = [column.name for column in profile.columns]
     names += [name for name in (profile.valid_from, *profile.sensitive) if name is not None]
     names = list(dict.fromkeys(names))
