@@ -9,7 +9,7 @@ from typing import Protocol
 from propense.columns import MICRO_UNITS
 from propense.history.records import Customer, Decision
 from propense.privacy.receipts import Receipt
-from propense.serving.handlers.access import CustomerHost, reader_of
+from propense.serving.handlers.access import CustomerHost, reader_of, stored_id
 from propense.serving.messages.customers import HeldDecision, HeldEvent, UserAnswer
 from propense.serving.operations.erasure import Eraser
 from propense.serving.user_ids import parse_user_id
@@ -30,11 +30,11 @@ async def show(request: Request[CustomerHost]) -> UserAnswer:
     user = parse_user_id(request.path_id("user_id"))
     host = request.host
     reader = reader_of(request, user, "admin")
-    stored_id = host.stored_id(user.value)
-    customer: Customer | None = await reader.call(reader.store.read, stored_id)
+    user_id = stored_id(host, user)
+    customer: Customer | None = await reader.call(reader.store.read, user_id)
     if customer is None:
         raise Problem(404, "nothing is stored of this customer")
-    decisions: list[Decision] = await reader.call(reader.store.decisions_of, stored_id)
+    decisions: list[Decision] = await reader.call(reader.store.decisions_of, user_id)
     return UserAnswer(
         user_id=user.value if host.serve.pseudonyms else customer.user_id,
         names=customer.names,
