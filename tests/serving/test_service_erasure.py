@@ -130,8 +130,8 @@ def test_an_erasure_that_fails_halfway_is_finished_by_the_next_under_any_name(
     erase, clean = service.store.erase, erasure.erase_from_folder
 
     def fail_after(work: Any) -> Any:
-        def call(*given: Any) -> Any:
-            work(*given)
+        def call(*arguments: Any) -> Any:
+            work(*arguments)
             raise StoreError("a long read") if where == "store" else ServeError("a torn file")
 
         return call
@@ -160,10 +160,10 @@ def test_an_erasure_leaves_others_in_memory(live: Live) -> None:
     live.teach("gone", [1, 2, 3])
     live.teach("stays", [1, 2, 3])
     live.recommend("stays")
-    known = live.service.engine.cache.get("stays")
+    customer = live.service.engine.cache.get("stays")
     live.ask("DELETE", "/v1/users/gone", "admin")
     time.sleep(1.0)
-    assert known is not None and live.service.engine.cache.get("stays") is known
+    assert customer is not None and live.service.engine.cache.get("stays") is customer
 
 
 class SlowStore:
@@ -198,14 +198,14 @@ def test_a_customer_who_is_erased_while_being_read_is_not_cached() -> None:
         store: Any = SlowStore()
         store.go_on = asyncio.Event()
         engine: Any = OneEngine()
-        people = CustomerReader(store, alone=False)
-        finding = asyncio.ensure_future(people.find(engine, "gone"))
+        reader = CustomerReader(store, alone=False)
+        finding = asyncio.ensure_future(reader.find(engine, "gone"))
         await store.reading.wait()
-        people.forget([engine], {"gone"})
+        reader.forget([engine], {"gone"})
         store.go_on.set()
         await finding
         assert len(engine.cache) == 0
-        await people.find(engine, "gone")
+        await reader.find(engine, "gone")
         assert len(engine.cache) == 1
 
     asyncio.run(play())

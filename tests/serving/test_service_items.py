@@ -17,7 +17,7 @@ from propense.runtime.loaded_bundles import Bundles
 from support.service_bundle import ServedWorld
 from support.service_live import Live, live_service
 
-MOMENT = "2025-03-01T00:00:00+00:00"
+NOW = "2025-03-01T00:00:00+00:00"
 
 
 def test_a_new_item_is_in_the_next_answer(live: Live) -> None:
@@ -65,22 +65,22 @@ def own(shop: ServedWorld, tmp_path: Path) -> Iterator[Live]:
     shelf = tmp_path / "shelf"
     for version in ("v0001", "v0002"):
         shutil.copytree(shop.bundles / shop.version, shelf / version)
-    activate(shelf, "v0001", "first", MOMENT)
+    activate(shelf, "v0001", "first", NOW)
     pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf))
-    place = ServedWorld(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
-    with live_service(place, tmp_path / "live") as live:
+    world = ServedWorld(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
+    with live_service(world, tmp_path / "live") as live:
         yield live
 
 
 def trained_again(live: Live) -> None:
     """A bundle answers with the same network, whose catalogue was read just now."""
-    write_manifest(live.world.bundles / "v0002", "0", MOMENT, time.time_ns() // 1000)
+    write_manifest(live.world.bundles / "v0002", "0", NOW, time.time_ns() // 1000)
     serve(live, "v0002")
 
 
 def serve(live: Live, version: str) -> None:
     """Also on the shelf, which the service follows: else it would soon go back."""
-    activate(live.world.bundles, version, "first", MOMENT)
+    activate(live.world.bundles, version, "first", NOW)
     live.client.await_(live.service.swap(version))
 
 

@@ -16,7 +16,7 @@ from propense.runtime.item_updates import ItemUpdate
 from support.service_bundle import ServedWorld
 from support.service_live import Live, live_service
 
-MOMENT = "2025-03-01T00:00:00+00:00"
+NOW = "2025-03-01T00:00:00+00:00"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def own(shop: ServedWorld, tmp_path: Path) -> ServedWorld:
         shutil.copytree(shop.bundles / shop.version, shelf / version)
     changed = shelf / "v0003" / next(iter(read_manifest(shelf / "v0003", verify=False).files))
     changed.write_bytes(changed.read_bytes() + b" ")
-    activate(shelf, "v0001", "first", MOMENT)
+    activate(shelf, "v0001", "first", NOW)
     pack = msgspec.structs.replace(shop.settings.pack, shelf=str(shelf))
     return ServedWorld(msgspec.structs.replace(shop.settings, pack=pack), shop.kind)
 
@@ -53,12 +53,12 @@ def test_a_bundle_that_cannot_be_opened_is_reported_until_it_is_rolled_back(live
     shelf = live.world.bundles
     live.teach("ann", [1, 2, 3])
     assert is_ready(live)
-    activate(shelf, "v0003", "a mistake", MOMENT)
+    activate(shelf, "v0003", "a mistake", NOW)
     until(lambda: not is_ready(live))
     assert live.recommend("ann")["bundle"] == "v0001", "what answers goes on answering"
-    rollback(shelf, MOMENT)
+    rollback(shelf, NOW)
     until(lambda: is_ready(live))
-    activate(shelf, "v0002", "a good one", MOMENT)
+    activate(shelf, "v0002", "a good one", NOW)
     until(lambda: live.recommend("ann")["bundle"] == "v0002")
     assert is_ready(live)
 
@@ -83,7 +83,7 @@ def test_a_fault_that_passes_is_forgotten(live: Live, monkeypatch: pytest.Monkey
 def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: Live) -> None:
     """Also while the evaluated network is open beside it, as after an integration test."""
     live.client.await_(live.service.bundles.evaluated())
-    activate(live.world.bundles, "v0002", "newer", MOMENT)
+    activate(live.world.bundles, "v0002", "newer", NOW)
     live.teach("ann", [1, 2, 3])
     until(lambda: live.recommend("ann")["bundle"] == "v0002")
     for _ in range(5):
@@ -95,17 +95,17 @@ def test_an_acknowledged_event_is_in_the_next_answer_of_a_promoted_bundle(live: 
 def test_a_bundle_that_is_repaired_in_place_is_tried_again(live: Live) -> None:
     shelf = live.world.bundles
     broken, good = shelf / "v0003", shelf / "v0002"
-    activate(shelf, "v0003", "a mistake", MOMENT)
+    activate(shelf, "v0003", "a mistake", NOW)
     until(lambda: not is_ready(live))
     shutil.rmtree(broken)
     shutil.copytree(good, broken)
-    activate(shelf, "v0003", "again", MOMENT)
+    activate(shelf, "v0003", "again", NOW)
     until(lambda: live.recommend("ann")["bundle"] == "v0003")
     assert is_ready(live)
 
 
 def test_new_items_are_followed_though_a_bundle_does_not_open(live: Live) -> None:
-    activate(live.world.bundles, "v0003", "a mistake", MOMENT)
+    activate(live.world.bundles, "v0003", "a mistake", NOW)
     until(lambda: not is_ready(live))
     sent = ItemUpdate(0, {"kind": "course", "title": "Greek"})
     live.service.items.put("brand-new", sent, live.service.engine.packed)

@@ -12,7 +12,7 @@ from propense.serving.monitoring.drift import BLOCKS, DriftMonitor
 
 RNG = np.random.default_rng(0)
 TRAINED = RNG.beta(2, 8, 20_000)
-FINGERPRINT = ReferenceProfile(
+PROFILE = ReferenceProfile(
     n_events=20_000,
     actions={"view": 0.8, "pay": 0.15, "like": 0.05},
     sources={"app": 1.0},
@@ -41,7 +41,7 @@ def levels(monitor):
 
 
 def test_life_like_training_raises_nothing():
-    monitor = DriftMonitor(FINGERPRINT, WINDOW)
+    monitor = DriftMonitor(PROFILE, WINDOW)
     rng = np.random.default_rng(1)
     for _ in range(10):
         live(monitor, 300, rng)
@@ -62,7 +62,7 @@ def test_life_like_training_raises_nothing():
     ],
 )
 def test_a_change_is_named(change, raised, message):
-    monitor = DriftMonitor(FINGERPRINT, WINDOW)
+    monitor = DriftMonitor(PROFILE, WINDOW)
     live(monitor, WINDOW, np.random.default_rng(2), **change)
     assert {name for name, level in levels(monitor).items() if level == "alarm"} == raised
     alarms = monitor.take_alarms()
@@ -73,7 +73,7 @@ def test_a_change_is_named(change, raised, message):
 
 
 def test_prices_in_another_currency_are_a_drift_of_values():
-    monitor = DriftMonitor(FINGERPRINT, WINDOW)
+    monitor = DriftMonitor(PROFILE, WINDOW)
     rng = np.random.default_rng(3)
     for _ in range(1000):
         monitor.observe_event("pay", "app", int(np.expm1(rng.normal(4, 1)) * 7e6), False)
@@ -82,7 +82,7 @@ def test_prices_in_another_currency_are_a_drift_of_values():
 
 
 def test_words_never_seen_count_as_others():
-    monitor = DriftMonitor(FINGERPRINT, WINDOW)
+    monitor = DriftMonitor(PROFILE, WINDOW)
     for _ in range(600):
         monitor.observe_event("teleport", "app", None, None)
     line = {line.name: line for line in monitor.report()}["actions"]
@@ -93,7 +93,7 @@ def test_words_never_seen_count_as_others():
 
 
 def test_nothing_is_said_of_few():
-    monitor = DriftMonitor(FINGERPRINT, WINDOW, fewest=500)
+    monitor = DriftMonitor(PROFILE, WINDOW, fewest=500)
     live(monitor, 499, np.random.default_rng(4), unseen=1.0)
     assert levels(monitor)["unseen_items"] == "ok"
     assert monitor.gauges() == ({}, 0)
@@ -102,7 +102,7 @@ def test_nothing_is_said_of_few():
 
 
 def test_the_window_slides_and_the_alarm_ends():
-    monitor = DriftMonitor(FINGERPRINT, WINDOW)
+    monitor = DriftMonitor(PROFILE, WINDOW)
     rng = np.random.default_rng(5)
     live(monitor, WINDOW, rng, unseen=0.5)
     assert levels(monitor)["unseen_items"] == "alarm"
@@ -113,7 +113,7 @@ def test_the_window_slides_and_the_alarm_ends():
 
 
 def test_a_level_does_not_flicker():
-    monitor = DriftMonitor(FINGERPRINT, 20 * BLOCKS, fewest=100)
+    monitor = DriftMonitor(PROFILE, 20 * BLOCKS, fewest=100)
 
     def feed(share):
         for index in range(400):
@@ -137,17 +137,17 @@ def test_tables_without_events_are_judged_by_their_answers():
 
 
 def test_scores_must_be_those_of_the_bundle():
-    monitor = DriftMonitor(FINGERPRINT, WINDOW)
+    monitor = DriftMonitor(PROFILE, WINDOW)
     with pytest.raises(ValueError, match="each of 2 goals needs a score, got 3"):
         monitor.observe_answer(3, (0.1, 0.2, 0.3))
     with pytest.raises(ValueError, match="at least 20 answers, got 5"):
-        DriftMonitor(FINGERPRINT, 5)
+        DriftMonitor(PROFILE, 5)
     monitor.observe_answer(3)
     assert [line.n for line in monitor.report() if line.name == "lengths"] == [1]
 
 
 def test_an_answer_costs_microseconds():
-    monitor = DriftMonitor(FINGERPRINT)
+    monitor = DriftMonitor(PROFILE)
     n, best = 20_000, 1.0
     scores = (0.2, 20.0)
     for _ in range(3):

@@ -20,17 +20,17 @@ SERVER = KeyRecord(
 )
 
 
-def admission(known: set[str] | None = frozenset(), **limits: int) -> tuple[Admission, list[Any]]:  # type: ignore[assignment]
-    """`known` are the customers of the store; None: it cannot be read."""
+def admission(stored: set[str] | None = frozenset(), **limits: int) -> tuple[Admission, list[Any]]:  # type: ignore[assignment]
+    """`stored` are the customers of the store; None: it cannot be read."""
     counted: list[Any] = []
 
     async def call(method: Any, *arguments: Any) -> Any:
         return method(*arguments)
 
     def versions(user_ids: list[str]) -> list[int]:
-        if known is None:
+        if stored is None:
             raise StoreError("away")
-        return [int(user_id in known) for user_id in user_ids]
+        return [int(user_id in stored) for user_id in user_ids]
 
     reader: Any = SimpleNamespace(call=call, store=SimpleNamespace(versions=versions))
     metrics: Any = SimpleNamespace(quota_refusal=lambda limit, n: counted.append((limit, n)))

@@ -176,12 +176,12 @@ class _Input(ABC):
 
 class _Words(_Input):
     def __init__(self, name: str, shares: dict[str, float], n: int, column: int) -> None:
-        known = [word for word in shares if word != OTHER]
+        words = [word for word in shares if word != OTHER]
         super().__init__(
-            name, np.array([*(shares[word] for word in known), shares.get(OTHER, 0.0)]) * n, column
+            name, np.array([*(shares[word] for word in words), shares.get(OTHER, 0.0)]) * n, column
         )
-        self._words = known
-        self._index = {word: index for index, word in enumerate(known)}
+        self._words = words
+        self._index = {word: index for index, word in enumerate(words)}
 
     def count(self, values: Sequence[Any]) -> np.ndarray:
         find, other = self._index.get, len(self._words)

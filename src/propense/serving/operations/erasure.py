@@ -37,7 +37,7 @@ class Pending(msgspec.Struct):
     """An erasure that has begun and not ended."""
 
     names: set[str]
-    was_known: bool = False
+    was_stored: bool = msgspec.field(default=False, name="was_known")
     removed: dict[str, int] = {}
 
 
@@ -69,14 +69,14 @@ class Eraser:
         await asyncio.to_thread(_save, self._data, pending)
         if failures:
             raise failures[0]
-        was_known = pending.was_known or bool(pending.removed)
+        was_stored = pending.was_stored or bool(pending.removed)
         receipt = sign(
             Receipt(
                 id=secrets.token_hex(16),
                 time=now,
                 subject=self.pseudonyms.mark(user_id).hex(),
                 removed=pending.removed,
-                traces=await asyncio.to_thread(self._traces) if was_known else (),
+                traces=await asyncio.to_thread(self._traces) if was_stored else (),
                 outside=sources_outside(self.settings),
             ),
             self.secrets,
@@ -109,7 +109,7 @@ class Eraser:
             customer: Customer | None = await self.reader.call(store.read, stored_id)
             if customer is not None:
                 pending.names |= {customer.user_id, *customer.names}
-                pending.was_known = True
+                pending.was_stored = True
         await asyncio.to_thread(_save, self._data, pending)
         return pending
 
@@ -176,7 +176,7 @@ def _remove(data: Path, pending: Pending) -> None:
 
 def _join(pending: Pending, other: Pending) -> None:
     pending.names |= other.names
-    pending.was_known |= other.was_known
+    pending.was_stored |= other.was_known
     pending.removed = dict(Counter(pending.removed) + Counter(other.removed))
 
 
