@@ -176,7 +176,7 @@ def _remove(data: Path, pending: Pending) -> None:
 
 def _join(pending: Pending, other: Pending) -> None:
     pending.names |= other.names
-    pending.was_stored |= other.was_known
+    pending.was_stored |= other.was_stored
     pending.removed = dict(Counter(pending.removed) + Counter(other.removed))
 
 
