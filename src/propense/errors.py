@@ -21,6 +21,7 @@ A message gives the place, the value and the remedy.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -99,3 +100,34 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return "choose one of " + ", ".join(repr(choice) for choice in words)
+
+
+_TYPES = {
+    "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
+    "array": "a list",
+}  # fmt: skip
+
+
+def plain_reason(message: str, table: str = "an object") -> str:
+    """A message of msgspec, without its path, in plain words; `table` is the word for an object.
+
+    >>> plain_reason("Expected `int | null`, got `str`")
+    'expected a whole number or null, got text'
+    >>> plain_reason("Object missing required field `user_id`")
+    "the field 'user_id' is missing"
+    >>> plain_reason("Object contains unknown field `K`")
+    "there is no field 'K'"
+    """
+    if match := re.fullmatch(r"Object missing required field `(.*)`", message):
+        return f"the field {match[1]!r} is missing"
+    if match := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+        return f"there is no field {match[1]!r}"
+    if message == "Invalid RFC3339 encoded datetime":
+        return "expected a time with its offset, such as 2026-01-31T09:00:00+08:00"
+    names = _TYPES | {"object": table}
+
+    def words(match: re.Match[str]) -> str:
+        return " or ".join(names.get(name, name) for name in match[1].split(" | "))
+
+    reason = re.sub(r"`([^`]*)`", words, message)
+    return reason[:1].lower() + reason[1:]

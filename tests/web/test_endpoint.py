@@ -152,6 +152,13 @@ def test_keys_and_bodies_are_checked_before_the_handler(client: Client) -> None:
     assert client.post("/large/sum", b'{"terms": [4' + b",4" * 100 + b"]}")[1]["total"] == 404
     status, problem, _ = client.post("/sum", {"terms": ["x"]})
     assert status == 422 and problem["pointer"] == "/terms/0"
+    assert problem["detail"] == "expected a whole number, got text"
+
+
+def test_a_mistyped_field_is_named_with_the_nearest_one(client: Client) -> None:
+    status, problem, _ = client.post("/sum", {"terms": [1], "term": [2]})
+    assert status == 422
+    assert problem["detail"] == "there is no field 'term'; did you mean 'terms'?"
 
 
 def test_errors_become_the_problems_of_the_mapping(client: Client) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from propense.errors import SettingsError, nearest
+from propense.errors import SettingsError, nearest, plain_reason
 from propense.settings.durations import seconds
 from propense.settings.goals import Goal
 from propense.settings.settings import Settings
@@ -24,11 +24,6 @@ RENAMED: Final = {
     "train.trust": "downweight_shilling",
 }
 """Keys of version 0.1 -> the name they have now."""
-TYPES: Final = {
-    "`int`": "a whole number", "`float`": "a number", "`str`": "text", "`bool`": "true or false",
-    "`array`": "a list", "`object`": "a table",
-}  # fmt: skip
-"""Types as msgspec names them -> as a reader of TOML does."""
 
 
 def read_settings(path: str | Path) -> Settings:
@@ -77,18 +72,15 @@ def _plain(message: str) -> str:
     >>> _plain("Expected `int`, got `str` - at `$.train.seed`")
     "setting 'seed' in [train]: expected a whole number, got text"
     >>> _plain("Object missing required field `path` - at `$.users`")
-    'setting [users]: missing required key `path`'
+    "[users]: the field 'path' is missing"
     """
     reason, _, path = message.partition(" - at `$.")
-    for name, words in TYPES.items():
-        reason = reason.replace(name, words)
-    reason = reason.replace("Object missing required field", "missing required key")
-    table, _, key = path.rstrip("`").rpartition(".")
-    if "missing required key" in reason:
-        place = f"[{path.rstrip('`')}]"
-    else:
-        place = f"{key!r} in [{table}]" if table else repr(key)
-    return f"setting {place}: {reason[0].lower()}{reason[1:]}"
+    path = path.rstrip("`")
+    if reason.startswith("Object "):
+        return f"[{path}]: {plain_reason(reason)}"
+    table, _, key = path.rpartition(".")
+    where = f" in [{table}]" if table else ""
+    return f"setting {key!r}{where}: {plain_reason(reason, 'a table')}"
 
 
 def _refuse_unknown_keys(raw: Any, kind: Any, where: str) -> None:

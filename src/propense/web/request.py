@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from propense.errors import nearest, plain_reason
 from propense.schemas import Id
 from propense.security.keys import KeyRecord, KeyRing, Scope, basic_user
 from propense.web.problems import Problem
@@ -17,6 +19,7 @@ from propense.web.rate_limits import Limiter
 
 JSON: Final = b"application/json"
 MOST_QUERY_FIELDS: Final = 64
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`")
 
 
 class Gate(Protocol):
@@ -71,7 +74,7 @@ class Request(Generic[H]):
         try:
             return msgspec.json.decode(self.body, type=kind)
         except msgspec.ValidationError as error:
-            raise _invalid(error) from error
+            raise _invalid(error, kind) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(400, f"the body is not JSON: {error}") from error
 
@@ -79,18 +82,20 @@ class Request(Generic[H]):
         """The query string as a message. Raises Problem with a pointer to the field."""
         fields = dict(self.query)
         if len(fields) < len(self.query):
-            raise Problem(422, "a name occurs twice in the query string; send it once")
+            names = [name for name, _ in self.query]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise Problem(422, f"query parameter {twice[:40]!a} is given twice; send it once")
         try:
             return msgspec.convert(fields, kind, strict=False)
         except msgspec.ValidationError as error:
-            raise _invalid(error) from error
+            raise _invalid(error, kind) from error
 
     def path_id(self, name: str) -> str:
         """The id in the path. Raises Problem where it is not a valid id."""
         try:
             return msgspec.convert(self.path[name], Id)
         except msgspec.ValidationError as error:
-            raise _invalid(error, f"/{name}") from error
+            raise _invalid(error, pointer=f"/{name}") from error
 
     def presented_key(self) -> str | None:
         """The key in the Authorization header. Raises Problem where Basic cannot be decoded."""
@@ -147,8 +152,14 @@ def parse_query(text: bytes) -> list[tuple[str, str]]:
         raise Problem(400, f"the query string cannot be read: {error}") from error
 
 
-def _invalid(error: msgspec.ValidationError, pointer: str = "") -> Problem:
-    reason, _, path = str(error).partition(" - at `$")
+def _invalid(error: msgspec.ValidationError, kind: object = None, *, pointer: str = "") -> Problem:
+    """The problem of a message that is not of `kind`, with the nearest name of a field."""
+    message, _, path = str(error).partition(" - at `$")
+    reason = plain_reason(message)
+    unknown = _UNKNOWN.fullmatch(message)
+    if unknown is not None and not path and isinstance(kind, type):
+        fields = [field.encode_name for field in msgspec.structs.fields(kind)]
+        reason = f"{reason}; {nearest(unknown[1][:40], fields)}"
     return Problem(422, reason, pointer=pointer or _pointer(path.rstrip("`")))
 
 
