@@ -59,6 +59,6 @@ def test_nothing_to_keep_is_refused(tmp_path: Path) -> None:
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(tmp_path / "shelf", 1, 2, 3)
     asked = ["shelf", "prune", "--keep", "2", "--shelf", str(tmp_path / "shelf")]
-    assert main(asked) == 0 and capsys.readouterr().out == "removed v0001\n"
+    assert main(asked) == 0 and capsys.readouterr().out == "deleted v0001\n"
     assert main(asked) == 0 and capsys.readouterr().out == "nothing to remove\n"
     assert main(["shelf", "prune", "--shelf", str(tmp_path)]) == 2

@@ -210,7 +210,7 @@ def test_the_refreshed_network_begins_where_the_evaluated_one_began(tmp_path: Pa
     assert fresh.notes.transferred == evaluated.notes.transferred
     cold = train_network(new, chosen, tmp_path / "cold")
     assert cold.transferred is None
-    with pytest.raises(TrainError, match="cannot be refitted from there: there is no earlier"):
+    with pytest.raises(TrainError, match="cannot be refitted from them: there is no earlier"):
         refresh(new, chosen, evaluated, tmp_path / "again", earlier=tmp_path / "gone")
 
 

@@ -74,11 +74,11 @@ def plain_counts(
 ) -> tuple[np.ndarray, np.ndarray]:
     counted, successes = np.zeros((n_items, n_items)), np.zeros(n_items)
     for user in users:
-        events, counted = sorted(user), set[int]()
+        events, seen = sorted(user), set[int]()
         for time, action, item in events:
-            if item < 2 or action != 2 or (not how.repeat and item in counted):
+            if item < 2 or action != 2 or (not how.repeat and item in seen):
                 continue
-            counted.add(item)
+            seen.add(item)
             successes[item] += 1
             past = [event for event in events if event[0] < time]
             for source, weight in plain_sources(past, how.n_lags, how.fade).items():
@@ -230,7 +230,7 @@ def test_what_is_no_counts_file_is_refused(tmp_path: Path) -> None:
         ({"n_lags": 0}, "n_lags must be at least 1, got 0"),
         ({"fade": -0.5}, "fade must not be below 0, got -0.5"),
         ({"smoothing": 0.0}, "smoothing must be above 0, got 0.0"),
-        ({"sharpness": 1.5}, "sharpness must lie in [0, 1], got 1.5"),
+        ({"sharpness": 1.5}, "sharpness must be in [0, 1], got 1.5"),
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, float], message: str) -> None:
