@@ -15,6 +15,7 @@ from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
 from propense.pipeline import STAGES, clean, run_folder
 from propense.pipeline.resume.inputs import input_hashes
+from propense.history.store import StoreOptions
 from propense.settings import Settings, parse_settings
 from support.live_servers import started_postgres, started_redis
 from support.required import require
@@ -63,9 +64,8 @@ store = "{url}"
 
 
 def opened(folder: Path, url: str) -> Any:
-    return open_store(
-        url, folder / "live", durable="process", mark=str.encode, remember_seconds=60
-    )  # fmt: skip
+    options = StoreOptions(durable="process", suppression_hash=str.encode, remember_seconds=60)
+    return open_store(url, folder / "live", options)
 
 
 def fill(folder: Path, url: str) -> None:

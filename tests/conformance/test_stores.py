@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from propense.errors import StoreError
-from propense.history.merging import message_key
 from propense.history.opening import open_store, restore_store
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, LiveEvent
-from propense.history.store import Store
-from propense.history.training_views import VIEWS
+from propense.history.store import Store, StoreOptions
+from propense.history.training_views import VIEWS, message_key
 from support.live_servers import started_postgres, started_redis
 from support.required import require
 
@@ -24,7 +23,7 @@ T0 = 1_700_000_000_000_000
 DAY = 86_400
 
 
-def mark(user_id: str) -> bytes:
+def suppression_hash(user_id: str) -> bytes:
     return hashlib.blake2b(user_id.encode(), key=b"secret", digest_size=16).digest()
 
 
@@ -64,18 +63,19 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     """Opens the same store again and again, or one of another name."""
     kind = request.param
     url = kind if kind == "sqlite" else request.getfixturevalue(f"{kind}_url")
-    apart = f"{next(_COUNT)}-"
+    prefix = f"{next(_COUNT)}-"
     stores = []
 
     def again(durable: str = "process", name: str = "history", **words: object) -> Store:
-        store = open_store(
-            url, tmp_path / "live", durable=durable, mark=mark, remember_seconds=30 * DAY,
-            name=apart + name, **words,
+        options = StoreOptions(
+            durable=durable, suppression_hash=suppression_hash, remember_seconds=30 * DAY,
+            name=prefix + name, **words,
         )  # fmt: skip
+        store = open_store(url, tmp_path / "live", options)
         stores.append(store)
         return store
 
-    again.url, again.folder, again.apart = url, tmp_path / "live", apart
+    again.url, again.folder, again.prefix = url, tmp_path / "live", prefix
     yield again
     for store in stores:
         store.close()
@@ -251,7 +251,7 @@ def test_erase_takes_everything_under_all_names(store: Store) -> None:
 
 
 def test_the_suppressed_do_not_come_back(store: Store) -> None:
-    store.suppress([mark("ada"), mark("anon"), mark("ada")])
+    store.suppress([suppression_hash("ada"), suppression_hash("anon"), suppression_hash("ada")])
     decision = Decision(user_id="ada", time=T0, scenario="s", bundle="b", policy="p", items=("i",))
     store.log_decisions([decision])
     outcomes = store.append(
@@ -261,7 +261,7 @@ def test_the_suppressed_do_not_come_back(store: Store) -> None:
     assert outcomes == ["suppressed", "kept", "suppressed", "suppressed"]
     assert store.read("ada") is None and store.read("anon") is None
     assert held(store, "bob").names == [] and store.decisions_of("ada") == []
-    store.allow([mark("ada"), mark("unknown")])
+    store.allow([suppression_hash("ada"), suppression_hash("unknown")])
     assert store.append([update("m1", "ada"), update("m3", "bob", previous_id="anon")]) == [
         "kept", "suppressed",
     ]  # fmt: skip
@@ -341,14 +341,14 @@ def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
     store.log_decisions(
         [Decision(user_id="ada", time=T0, scenario="s", bundle="b", policy="p", items=("i",))]
     )
-    store.suppress([mark("eve")])
+    store.suppress([suppression_hash("eve")])
     copy = tmp_path / "copy.backup"
     store.backup(copy)
     store.append([update("m3", "late")])
     newest = held(store, "late").version
-    restore_store(opened.url, opened.folder, copy, name=opened.apart + "other")
+    restore_store(opened.url, opened.folder, copy, name=opened.prefix + "other")
     with pytest.raises(StoreError, match="already"):
-        restore_store(opened.url, opened.folder, copy, name=opened.apart + "other")
+        restore_store(opened.url, opened.folder, copy, name=opened.prefix + "other")
     other = opened(name="other")
     assert held(other, "anon") == held(store, "ada") and other.n_customers() == 2
     assert other.decisions_of("ada") == store.decisions_of("ada")
@@ -358,7 +358,7 @@ def test_backup_and_restore(opened: Opened, tmp_path: Path) -> None:
     assert held(other, "ada").version > newest
     assert held(other, "ada").events == [event(1), event(2, "pay", value=5), event(3)]
     with pytest.raises(StoreError, match="nowhere"):
-        restore_store(opened.url, opened.folder, tmp_path / "nowhere", name=opened.apart + "third")
+        restore_store(opened.url, opened.folder, tmp_path / "nowhere", name=opened.prefix + "third")
 
 
 def rows_of(store: Store, view: str) -> list[tuple[object, ...]]:
@@ -445,8 +445,10 @@ def test_a_backup_moves_to_another_kind_of_store(opened: Opened, tmp_path: Path)
     )
     store.backup(tmp_path / "copy")
     restore_store("sqlite", tmp_path, tmp_path / "copy", name="moved")
-    moved = open_store("sqlite", tmp_path, durable="process", mark=mark, remember_seconds=DAY,
-                       name="moved")  # fmt: skip
+    options = StoreOptions(
+        durable="process", suppression_hash=suppression_hash, remember_seconds=DAY, name="moved"
+    )
+    moved = open_store("sqlite", tmp_path, options)
     for name in ("anon", "bob"):
         there, here = held(moved, name), held(store, name)
         here.version = there.version
@@ -454,7 +456,7 @@ def test_a_backup_moves_to_another_kind_of_store(opened: Opened, tmp_path: Path)
     assert moved.decisions_of("x") == store.decisions_of("x")
     moved.backup(tmp_path / "back")
     moved.close()
-    restore_store(opened.url, opened.folder, tmp_path / "back", name=opened.apart + "home")
+    restore_store(opened.url, opened.folder, tmp_path / "back", name=opened.prefix + "home")
     home = opened(name="home")
     assert held(home, "ada").events == [event(1)] and home.append([update("m1", "ada")]) == [
         "repeated"

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, Erased, LiveEvent, WriteResult
-from propense.history.store import Store
+from propense.history.store import Store, StoreOptions
 from support.live_servers import started_postgres, started_redis
 from support.required import require
 
@@ -55,7 +55,7 @@ updates = st.builds(
 )
 
 
-def mark(user_id: str) -> bytes:
+def suppression_hash(user_id: str) -> bytes:
     return b"mark of " + user_id.encode()
 
 
@@ -148,10 +148,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.numbers: dict[int, tuple[str, int]] = {}
 
     def open(self) -> Store:
-        return open_store(
-            self.url, Path(self.folder.name), durable="process", mark=mark,
-            remember_seconds=10**6, name=self.name,
+        options = StoreOptions(
+            durable="process", suppression_hash=suppression_hash, remember_seconds=10**6,
+            name=self.name,
         )  # fmt: skip
+        return open_store(self.url, Path(self.folder.name), options)
 
     @rule(group=st.lists(updates, min_size=1, max_size=5), which=st.integers(0, 1))
     def append(self, group: list[CustomerUpdate], which: int) -> None:
@@ -163,12 +164,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(chosen=st.lists(names, max_size=2), which=st.integers(0, 1))
     def suppress(self, chosen: list[str], which: int) -> None:
-        self.stores[which].suppress([mark(name) for name in chosen])
+        self.stores[which].suppress([suppression_hash(name) for name in chosen])
         self.model.suppressed |= set(chosen)
 
     @rule(which=st.integers(0, 1))
     def allow_all(self, which: int) -> None:
-        self.stores[which].allow([mark(name) for name in sorted(self.model.suppressed)])
+        self.stores[which].allow([suppression_hash(name) for name in sorted(self.model.suppressed)])
         self.model.suppressed.clear()
 
     @rule(chosen=st.lists(names, min_size=1, max_size=3), time=moments)

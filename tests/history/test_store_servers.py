@@ -12,7 +12,7 @@ from propense.errors import StoreError
 from propense.history.opening import open_store, restore_store
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.history.redis import backup
-from propense.history.store import Store
+from propense.history.store import Store, StoreOptions
 from support.live_servers import Postgres, Redis, started_postgres, started_redis
 from support.required import require
 
@@ -20,9 +20,10 @@ SECRET = "0f3c9a5d7e1b48266a90c1d2e3f40517"
 
 
 def opened(url: str, durable: str = "process", **words: object) -> Store:
-    return open_store(
-        url, Path("unused"), durable=durable, mark=str.encode, remember_seconds=3600, **words
-    )  # fmt: skip
+    options = StoreOptions(
+        durable=durable, suppression_hash=str.encode, remember_seconds=3600, **words
+    )
+    return open_store(url, Path("unused"), options)
 
 
 def update(message_id: str, user_id: str = "ada") -> CustomerUpdate:
@@ -219,8 +220,8 @@ def test_an_unknown_store_is_named_without_its_password(tmp_path: Path) -> None:
 
 def test_a_store_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        store = open_store("sqlite", tmp_path, durable="process", mark=str.encode,
-                           remember_seconds=9)  # fmt: skip
+        options = StoreOptions(durable="process", suppression_hash=str.encode, remember_seconds=9)
+        store = open_store("sqlite", tmp_path, options)
         store.append([update("m1", SECRET)])
         store.erase(SECRET)
         store.close()

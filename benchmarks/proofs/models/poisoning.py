@@ -16,6 +16,7 @@ from propense import pipeline
 from propense.encoding.dataset import Dataset
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, LiveEvent
+from propense.history.store import StoreOptions
 from propense.schemas import FIRST_KNOWN, TEST, VALIDATION, Targets
 from propense.settings import Settings, parse_settings, read_toml
 from propense.times import MICROS_PER_SECOND
@@ -162,9 +163,8 @@ def push(folder: Path, dataset: Dataset, item: str, rng: np.random.Generator) ->
                 received=time * MICROS_PER_SECOND, events=tuple(events),
             )
         )  # fmt: skip
-    store = open_store(
-        "sqlite", folder / "live", durable="process", mark=str.encode, remember_seconds=DAY
-    )
+    options = StoreOptions(durable="process", suppression_hash=str.encode, remember_seconds=DAY)
+    store = open_store("sqlite", folder / "live", options)
     with contextlib.closing(store):
         assert set(store.append(updates)) == {"kept"}
 

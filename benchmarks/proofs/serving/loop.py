@@ -21,6 +21,7 @@ from benchmarks.proof import BIN, Proof
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.times import MICROS_PER_SECOND
+from propense.history.store import StoreOptions
 from propense.worlds.education.education import generate_education
 
 KIND = "safety"
@@ -161,9 +162,8 @@ def append(folder: Path, number: int) -> None:
         )
         for n in range(20)
     ]  # fmt: skip
-    store = open_store(
-        "sqlite", folder / "live", durable="process", mark=str.encode, remember_seconds=86_400
-    )
+    options = StoreOptions(durable="process", suppression_hash=str.encode, remember_seconds=86_400)
+    store = open_store("sqlite", folder / "live", options)
     with contextlib.closing(store):
         store.append(updates)
 

@@ -13,7 +13,7 @@ from benchmarks.proof import Proof, measure
 from propense.errors import StoreError
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, LiveEvent
-from propense.history.store import Store
+from propense.history.store import Store, StoreOptions
 
 KIND = "safety"
 CLAIM = "a full disk under live history: a clear error, nothing half done, on without a restart"
@@ -41,7 +41,8 @@ def prove() -> Proof:
 
 def _fill(folder: Path, disk: Path, durable: str) -> tuple[bool, str]:
     measure("mount", "-o", f"remount,size={SIZE_MB}m", disk)
-    store = open_store("sqlite", folder, durable=durable, mark=str.encode, remember_seconds=9_000)
+    options = StoreOptions(durable=durable, suppression_hash=str.encode, remember_seconds=9_000)
+    store = open_store("sqlite", folder, options)
     with contextlib.closing(store):
         n_groups, message = 0, ""
         while n_groups < MOST_GROUPS and not message:

@@ -28,7 +28,7 @@ from benchmarks.proof import Proof, measure
 from propense.errors import StoreError
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, LiveEvent
-from propense.history.store import Store
+from propense.history.store import Store, StoreOptions
 
 KIND = "safety"
 CLAIM = "no acknowledged event is lost by kill -9, nor with durable = power by a cut of the power"
@@ -163,7 +163,8 @@ def _write(folder: Path, durable: str, name: str, seed: int, pipe: int) -> None:
 
 
 def _opened(folder: Path, durable: str) -> Store:
-    return open_store("sqlite", folder, durable=durable, mark=str.encode, remember_seconds=86_400)
+    options = StoreOptions(durable=durable, suppression_hash=str.encode, remember_seconds=86_400)
+    return open_store("sqlite", folder, options)
 
 
 def _device(disk: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What no store can keep: found before anything is written."""
+"""Updates that no store can hold, refused before anything is written."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ def check_updates(updates: Sequence[CustomerUpdate]) -> None:
     for update in updates:
         joined = "".join(_texts(update))
         if "\0" in joined or any("\ud800" <= letter <= "\udfff" for letter in joined):
-            what = "a text with a NUL or half a surrogate pair"
+            fault = "a text with a NUL or half a surrogate pair"
         elif not _fits(update):
-            what = "a whole number of more than 64 bits"
+            fault = "a whole number of more than 64 bits"
         else:
             continue
-        raise ValueError(f"message {update.message_id!r} holds {what}; no store keeps that")
+        raise ValueError(
+            f"message {update.message_id!r} has {fault}, which no store can hold; leave it out"
+        )
 
 
 def _texts(update: CustomerUpdate) -> Iterator[str]:

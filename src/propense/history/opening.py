@@ -1,104 +1,69 @@
-"""Which store a URL means."""
+"""The store that a URL means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, NamedTuple
 
 from propense.errors import MissingExtraError, StoreError
-from propense.history.sqlite.store import SqliteStore, restore_sqlite
-from propense.history.store import Store
-
-REDIS: Final = ("redis://", "rediss://", "unix://")
-POSTGRES: Final = ("postgresql://", "postgres://")
-_KNOWN: Final = 'choose "sqlite", "redis://HOST:PORT/NUMBER" or "postgresql://USER@HOST/DATABASE"'
+from propense.history.store import Store, StoreOptions
 
 
-def open_store(
-    url: str,
-    folder: Path,
-    *,
-    durable: Literal["process", "power"],
-    mark: Callable[[str], bytes],
-    remember_seconds: int,
-    name: str = "history",
-    consent_required: bool | None = None,
-) -> Store:
-    """The store of live history, made where there is none.
+class _Kind(NamedTuple):
+    """A kind of store. Its module has `open_store` and `restore_store` as this one has them."""
 
-    `url` is "sqlite" (the file `folder`/`name`.db), "redis://..." (keys begin with `name`:) or
-    "postgresql://..." (the schema `name`). `mark` is the secret function of an id that
-    `suppress` keeps. A message id is a repetition for `remember_seconds`. `consent_required`
-    says whether the views of the next training leave out who has no "train" flag; None leaves
-    it as it was, at first False.
+    module: str
+    extra: str = ""
+    package: str = ""
+    """The package that the module imports, and the extra of propense that installs it."""
+
+
+_SQLITE: Final = _Kind("propense.history.sqlite.store")
+_POSTGRES: Final = _Kind("propense.history.postgres.store", "postgres", "psycopg")
+_REDIS: Final = _Kind("propense.history.redis.store", "redis", "redis")
+_KINDS: Final = {
+    "sqlite": _SQLITE,
+    "postgresql": _POSTGRES, "postgres": _POSTGRES,
+    "redis": _REDIS, "rediss": _REDIS, "unix": _REDIS,
+}  # fmt: skip
+"""Scheme of a URL -> the kind of store; a SQLite store is named by the word alone."""
+
+
+def open_store(url: str, folder: Path, options: StoreOptions) -> Store:
+    """The store of live history, which is made where there is none.
+
+    `url` is "sqlite" (the file `folder`/NAME.db), "redis://..." or "postgresql://...".
     Raises StoreError where the store cannot be opened.
     """
-    if url == "sqlite":
-        return SqliteStore(
-            folder / f"{name}.db",
-            durable=durable,
-            mark=mark,
-            remember_seconds=remember_seconds,
-            consent_required=consent_required,
-        )
-    if url.startswith(POSTGRES):
-        try:
-            from propense.history.postgres.store import PostgresStore
-        except ImportError as error:
-            raise MissingExtraError("postgres", "psycopg") from error
-        return PostgresStore(
-            url,
-            name,
-            durable=durable,
-            mark=mark,
-            remember_seconds=remember_seconds,
-            consent_required=consent_required,
-        )
-    if url.startswith(REDIS):
-        try:
-            from propense.history.redis.store import RedisStore
-        except ImportError as error:
-            raise MissingExtraError("redis", "redis") from error
-        return RedisStore(
-            url,
-            name,
-            durable=durable,
-            mark=mark,
-            remember_seconds=remember_seconds,
-            consent_required=consent_required,
-        )
-    raise StoreError(f"[serve] store: {_shown(url)!r} is unknown; {_KNOWN}")
+    store: Store = _module(url).open_store(url, folder, options)
+    return store
 
 
-def restore_store(url: str, folder: Path, backup: Path, *, name: str = "history") -> None:
+def restore_store(url: str, folder: Path, backup: Path, name: str = "history") -> None:
     """Make a store from what its `backup` wrote, while no service has it open.
 
     Raises StoreError where the store holds something already, or the backup cannot be read.
     """
-    if url == "sqlite":
-        restore_sqlite(folder / f"{name}.db", backup)
-        return
-    if url.startswith(POSTGRES):
-        try:
-            from propense.history.postgres.store import restore_postgres
-        except ImportError as error:
-            raise MissingExtraError("postgres", "psycopg") from error
-        restore_postgres(url, name, backup)
-        return
-    if url.startswith(REDIS):
-        try:
-            from propense.history.redis.backup import restore_redis
-            from propense.history.redis.store import connected, shown_place
-        except ImportError as error:
-            raise MissingExtraError("redis", "redis") from error
-        where = shown_place(url, name)
-        restore_redis(connected(url, where), name, where, backup)
-        return
-    raise StoreError(f"[serve] store: {_shown(url)!r} is unknown; {_KNOWN}")
+    _module(url).restore_store(url, folder, backup, name)
 
 
-def _shown(url: str) -> str:
-    """The URL without a user's name and password."""
-    scheme, found, rest = url.partition("://")
-    return scheme + found + rest.rpartition("@")[2]
+def _module(url: str) -> Any:
+    scheme, separator, _ = url.partition("://")
+    kind = _KINDS.get(scheme)
+    if kind is None or (kind is _SQLITE) != (not separator):
+        raise StoreError(
+            f'[serve] store: {_without_password(url)!r} is unknown; choose "sqlite", '
+            f'"redis://HOST:PORT/NUMBER" or "postgresql://USER@HOST/DATABASE"'
+        )
+    try:
+        return importlib.import_module(kind.module)
+    except ImportError as error:
+        if not kind.extra:
+            raise
+        raise MissingExtraError(kind.extra, kind.package) from error
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]

@@ -1,6 +1,6 @@
 """What the service keeps of its customers: events, traits, aliases, decisions.
 
-Moments are microseconds since 1970 UTC; money is micro-units of the currency.
+Times are microseconds since 1970 UTC; money is in micro-units of the currency.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 import msgspec
 
 VERIFY_PREFIX: Final = "verify:"
-"""Ids that start so belong to an integration test; see serving/verification.py."""
+"""Ids with this prefix belong to an integration test; see runtime/integration_tests.py."""
 
 
 class LiveEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event as it is kept. The customer is the record's that holds it."""
+    """One event of the customer whose record holds it."""
 
     event_time: int
     action: str
@@ -25,64 +25,65 @@ class LiveEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class CustomerUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """What one message does to one customer. A message id is obeyed once.
+    """What one message changes of one customer. A message id is applied once.
 
-    In this order: `previous_id`, if any, becomes another name of `user_id` and its history
-    theirs; events are added; traits are laid over the profile (None takes one away); consent
-    flags likewise.
+    The changes are made in this order: `previous_id`, if there is one, becomes another name of
+    `user_id`, and its history theirs; events are added; traits replace those of the same name
+    (None removes one); consent flags likewise.
     """
 
     message_id: str
     user_id: str
     received: int
-    """When it arrived."""
+    """When the message arrived."""
     events: tuple[LiveEvent, ...] = ()
     traits: dict[str, Any] = {}
     previous_id: str | None = None
     consent: dict[str, bool] = {}
-    """Purpose -> given or refused: "personalise", "train", "advertise"."""
+    """Purpose -> granted or refused: "personalise", "train", "advertise"."""
 
 
 WriteResult = Literal["kept", "repeated", "suppressed"]
-"""Of a deed: done; its message id was known, nothing changed; the customer was erased and may
-not come back."""
+"""The result of one update. "kept": it was written. "repeated": its message id was written before,
+so nothing changed. "suppressed": the customer was erased and is refused from then on."""
 
 
 class Customer(msgspec.Struct, kw_only=True):
-    """All that is held of a customer."""
+    """All that a store holds of a customer."""
 
     user_id: str
     """The one id that all names of the customer lead to."""
     version: int
-    """A number of the store's own counter, another one after every change and never used twice,
-    so that copies in other processes are seen to be old."""
+    """A number from the store's own counter. It differs after every change and is never used
+    twice, so that an outdated copy in another process is recognised."""
     events: list[LiveEvent]
-    """In the order they arrived."""
+    """In the order of their arrival."""
     traits: dict[str, Any] = {}
     consent: dict[str, bool] = {}
     names: list[str] = []
-    """Other ids that lead here."""
+    """Other ids that lead to this customer."""
     first_seen: int = 0
     last_seen: int = 0
-    """Of messages received."""
+    """When the first and the last message were received."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A list that was shown, as it is logged: what the next training learns exposure from."""
+    """A list that was shown, as it is logged. The next training learns from it which items had a
+    chance to be chosen."""
 
     user_id: str
     time: int
     scenario: str
     bundle: str
     policy: str
-    """Who ranked: "network", a rival's name, or a fallback."""
+    """What ranked the items: "network", a rival's name, or a fallback."""
     items: tuple[str, ...]
     p_action: tuple[float, ...] = ()
-    """Chance with which each item was shown at its place."""
+    """Probability with which each item was shown at its position."""
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a customer a store held, and holds no more."""
+    """How much of a customer an erasure removed from a store."""
 
     events: int = 0
     traits: int = 0

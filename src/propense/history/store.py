@@ -1,15 +1,33 @@
-"""Where live history lives: one contract for SQLite, Redis and PostgreSQL.
+"""The contract of every store of live history: SQLite, PostgreSQL and Redis.
 
 `tests/conformance/test_stores.py` holds every store to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """How a store is opened."""
+
+    durable: Literal["process", "power"]
+    """What an acknowledged write survives: the death of this process, or that of the machine."""
+    suppression_hash: Callable[[str], bytes]
+    """The keyed hash of an id that `Store.suppress` keeps."""
+    remember_seconds: int
+    """For so long a message id that comes again is recognised as a repetition."""
+    name: str = "history"
+    """SQLite: the file's name without ".db". Redis: the prefix of keys. PostgreSQL: the schema."""
+    consent_required: bool | None = None
+    """Whether the training views leave out customers without a "train" flag; None leaves it as
+    the store has it, False in a new one."""
 
 
 class Store(Protocol):
@@ -17,8 +35,9 @@ class Store(Protocol):
     processes may have the same store open.
 
     All raise StoreError where the store cannot be reached or cannot write; then nothing of
-    the call was done. Only where the connection to a server breaks in the middle does nobody
-    know: the message says so, and deeds sent again are kept, or known as repetitions.
+    the call was done. Only where the connection to a server breaks in the middle is that
+    unknown, and the message says so: updates sent again are then written, or recognised as
+    repetitions.
     """
 
     @property
@@ -27,51 +46,55 @@ class Store(Protocol):
         ...
 
     def append(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
-        """Obey deeds in order, all or none. On return they are durable: they survive the
-        death of the process, and with `durable = "power"` that of the machine.
+        """Apply updates in order, all or none. On return they are as durable as
+        `StoreOptions.durable` says.
 
         Raises ValueError, which names the message, for a text or a number that no store can
-        keep (see stores/bounds.py).
+        hold (see history/bounds.py).
         """
         ...
 
     def read(self, user_id: str) -> Customer | None:
-        """The customer behind any of their ids; None of whom nothing is held."""
+        """The customer with this id among their names; None where there is none."""
         ...
 
     def versions(self, user_ids: Sequence[str]) -> list[int]:
-        """The version of the customer behind each id, 0 of whom nothing is held."""
+        """The version of each customer, 0 where there is none."""
         ...
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
-        """Keep what was shown, but to ids that are suppressed. A customer need not be known."""
+        """Keep decisions, except those of suppressed ids. The store need not hold the customer."""
         ...
 
     def decisions_of(self, user_id: str) -> list[Decision]:
-        """What the customer behind the id was shown, oldest first."""
+        """The decisions about the customer, under all their names, oldest first."""
         ...
 
     def erase(self, user_id: str) -> Erased:
-        """Take away all that is held of the customer behind the id, under all their names, so
-        that no byte of it can be read from the store's files afterwards.
+        """Remove everything about the customer, under all their names, so that no byte of it can
+        be read from the store's files afterwards.
         """
         ...
 
-    def suppress(self, marks: Sequence[bytes]) -> None:
-        """Refuse deeds that name an id (also as `previous_id`) whose mark is among these; the
-        function id -> mark is given where the store is opened."""
+    def suppress(self, hashes: Sequence[bytes]) -> None:
+        """Refuse updates that name an id (also as `previous_id`) whose
+        `StoreOptions.suppression_hash` is among these."""
         ...
 
-    def allow(self, marks: Sequence[bytes]) -> None:
-        """Take marks back."""
+    def allow(self, hashes: Sequence[bytes]) -> None:
+        """Undo `suppress`."""
         ...
 
     def user_ids(self) -> Iterator[str]:
-        """Every customer's id, once each."""
+        """The id of every customer, once each."""
         ...
 
     def n_customers(self) -> int:
-        """How many customers are held."""
+        """How many customers there are."""
+        ...
+
+    def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        """The rows of one of `training_views.VIEWS`."""
         ...
 
     def ping(self) -> None:
@@ -79,12 +102,13 @@ class Store(Protocol):
         ...
 
     def backup(self, path: Path) -> None:
-        """A whole and consistent copy, while writing goes on; `restore_store` reads it."""
+        """Write a complete and consistent copy while other processes go on writing;
+        `restore_store` reads it."""
         ...
 
     def destroy(self) -> None:
-        """Take away the whole store, its files too, and close it: what an integration test
-        kept. Other processes that have it open see `is_destroyed`."""
+        """Remove the whole store with its files, and close it; integration tests end so. Other
+        processes that have it open see `is_destroyed`."""
         ...
 
     @property
@@ -93,5 +117,5 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...

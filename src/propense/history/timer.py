@@ -1,4 +1,4 @@
-"""A thread that does one thing once an hour."""
+"""A thread that calls a function once an hour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _SECONDS: Final = 3_600.0
 
 
 class HourlyTimer:
-    """Calls `work` each hour, at first after one; where the store is down, the next hour."""
+    """Calls `work` each hour, for the first time after one. While the store cannot be reached it
+    tries again the next hour."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._work = work

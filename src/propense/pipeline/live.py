@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propense.history.opening import open_store
+from propense.history.store import StoreOptions
 from propense.history.training_views import VIEWS
 from propense.settings import Settings, seconds
 from propense.tables.sources.live import (
@@ -73,10 +74,12 @@ def _export(file: Path, settings: Settings) -> None:
 
 def _rows(view: str, settings: Settings) -> Iterator[dict[str, Any]]:
     serve = settings.serve
-    store: Any = open_store(
-        serve.store, Path(settings.folder) / serve.data, durable="process",
-        mark=str.encode, remember_seconds=seconds(serve.remember_messages),
-    )  # fmt: skip
+    options = StoreOptions(
+        durable="process",
+        suppression_hash=str.encode,
+        remember_seconds=seconds(serve.remember_messages),
+    )
+    store = open_store(serve.store, Path(settings.folder) / serve.data, options)
     with closing(store):
         yield from store.training_rows(view)
 

@@ -14,7 +14,7 @@ from propense.errors import ServeError
 from propense.history.group_commit import Writer
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, WriteResult
-from propense.history.store import Store
+from propense.history.store import Store, StoreOptions
 from propense.inference.shelf import read_current
 from propense.ingest.mapping import Mapper
 from propense.privacy.pseudonyms import Pseudonyms
@@ -269,11 +269,13 @@ class Service:
         return open_store(
             self.serve.store,
             self.data,
-            durable=self.serve.durable,
-            mark=self.pseudonyms.mark,
-            remember_seconds=seconds(self.serve.remember_messages),
-            name=name,
-            consent_required=self.serve.consent,
+            StoreOptions(
+                durable=self.serve.durable,
+                suppression_hash=self.pseudonyms.suppression_hash,
+                remember_seconds=seconds(self.serve.remember_messages),
+                name=name,
+                consent_required=self.serve.consent,
+            ),
         )
 
     def _why_not_written(self) -> str | None:

@@ -19,14 +19,14 @@ from propense.history.sqlite.maintenance import MESSAGES, QUIET
 from propense.history.sqlite.page_scan import gaps, has_traces
 from propense.history.sqlite.schema import MIGRATIONS
 from propense.history.sqlite.store import SqliteStore
+from propense.history.store import StoreOptions
 
 T0 = 1_700_000_000_000_000
 
 
 def opened(folder: Path, durable: str = "process") -> SqliteStore:
-    store = open_store(
-        "sqlite", folder, durable=durable, mark=str.encode, remember_seconds=3600
-    )  # fmt: skip
+    options = StoreOptions(durable=durable, suppression_hash=str.encode, remember_seconds=3600)
+    store = open_store("sqlite", folder, options)
     assert isinstance(store, SqliteStore)
     return store
 

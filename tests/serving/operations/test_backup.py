@@ -13,6 +13,7 @@ from propense.errors import ServeError, StoreError
 from propense.files import SERVICE_LOCK, locked
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, LiveEvent
+from propense.history.store import StoreOptions
 from propense.privacy.pseudonyms import Pseudonyms
 from propense.runtime.item_updates import ItemUpdate, ItemUpdates
 from propense.security.audit import AuditLog
@@ -31,10 +32,12 @@ def settings_of(folder):
 
 
 def history(data):
-    return open_store(
-        "sqlite", data, durable="process", mark=Pseudonyms(open_secrets(data)).mark,
+    options = StoreOptions(
+        durable="process",
+        suppression_hash=Pseudonyms(open_secrets(data)).suppression_hash,
         remember_seconds=3600,
-    )  # fmt: skip
+    )
+    return open_store("sqlite", data, options)
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def service(tmp_path, monkeypatch):
         store.append(
             [CustomerUpdate(message_id="m1", user_id="ann", received=NOW, events=(event,))]
         )
-        store.suppress([Pseudonyms(own).mark("ben")])
+        store.suppress([Pseudonyms(own).suppression_hash("ben")])
     KeyRing(data, own).create("site", ["ingest"], now=NOW)
     ItemUpdates(data).put("c9", ItemUpdate(NOW, {"title": "New"}), object())
     with closing(AuditLog(data, own)) as log:

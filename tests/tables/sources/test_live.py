@@ -18,6 +18,7 @@ from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
 from propense.pipeline import STAGES
 from propense.pipeline.resume.inputs import input_hashes
+from propense.history.store import StoreOptions
 from propense.schemas import Account, RunFolder
 from propense.settings import Settings, parse_settings
 from propense.tables.cleaning.clean import clean
@@ -368,8 +369,8 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
         impressions={"path": "live"}, serve={"consent": False},
     )  # fmt: skip
     moment = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
-    with closing(open_store("sqlite", tmp_path / "live", durable="process",
-                            mark=str.encode, remember_seconds=60)) as kept:  # fmt: skip
+    options = StoreOptions(durable="process", suppression_hash=str.encode, remember_seconds=60)
+    with closing(open_store("sqlite", tmp_path / "live", options)) as kept:
         assert input_hashes(STAGES, settings)["clean"] == input_hashes(STAGES, settings)["clean"]
         basket = tuple(
             LiveEvent(moment, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2")

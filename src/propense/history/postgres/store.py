@@ -1,6 +1,6 @@
 """Live history in a schema of a PostgreSQL server, for services on several machines.
 
-Writers take turns at one row, so that numbers come in order and a group sees all before it.
+Each writer locks one row, so that numbers ascend and a group sees everything written before it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
@@ -28,8 +28,15 @@ from propense.history.records import (
     WriteResult,
 )
 from propense.history.sql.erasure import erase_rows
-from propense.history.sql.transaction import Tables, Transaction, dict_of, names_of
-from propense.history.sqlite.backup import AHEAD, TABLES, new_copy, opened_copy
+from propense.history.sql.transaction import (
+    Tables,
+    apply_updates,
+    dict_of,
+    log_decisions,
+    names_of,
+)
+from propense.history.sqlite.backup import AHEAD, TABLES, new_copy, open_backup
+from propense.history.store import StoreOptions
 from propense.history.timer import HourlyTimer
 from propense.history.training_views import VIEWS
 from propense.times import MICROS_PER_SECOND
@@ -65,36 +72,28 @@ _PAGE: Final = 5_000
 
 
 class PostgresStore:
-    """The contract of `serving.store.Store` on a schema.
+    """A store in a schema of a server; see Store.
 
     With `durable = "process"` a commit does not wait for the server's disk: what was
-    acknowledged survives this process, and a crash of the server may lose its last moments.
-    Where a connection breaks during a commit, nobody knows whether it was done; the same deeds
-    sent again are then kept, or known as repetitions. A row that is erased is gone for every
-    query; its bytes stay in free space of the server's files and in its log until they are
-    written over, or until `VACUUM FULL` and the end of its archives.
+    acknowledged survives this process, but a crash of the server can lose the last commits.
+    If a connection breaks during a commit, it is unknown whether it was made; the same updates
+    sent again are then written, or recognised as repetitions. No query finds an erased row. Its
+    bytes stay in free space of the server's files and in its log until they are overwritten, or
+    until `VACUUM FULL` and the end of its archives.
     """
 
-    def __init__(
-        self,
-        url: str,
-        name: str,
-        *,
-        durable: Literal["process", "power"],
-        mark: Callable[[str], bytes],
-        remember_seconds: int,
-        consent_required: bool | None = None,
-    ) -> None:
-        self._where = shown_place(url, name)
+    def __init__(self, url: str, options: StoreOptions) -> None:
+        name = options.name
+        self._where = address_of(url, name)
         self._name = name
-        self._mark = mark
-        self._remember = remember_seconds * MICROS_PER_SECOND
-        self._connections = Connections(url, name, durable)
+        self._suppression_hash = options.suppression_hash
+        self._remember = options.remember_seconds * MICROS_PER_SECOND
+        self._connections = Connections(url, name, options.durable)
         self._closed = False
         try:
-            self._ask(lambda con: make_schema(con, name, self._where))
-            if consent_required is not None:
-                flag = int(consent_required)
+            self._query(lambda con: make_schema(con, name, self._where))
+            if options.consent_required is not None:
+                flag = int(options.consent_required)
                 self._write(lambda to: to.execute("UPDATE state SET consent_required = ?", (flag,)))
         except BaseException:
             self._connections.close()
@@ -111,20 +110,13 @@ class PostgresStore:
         if not updates:
             return []
         check_updates(updates)
-
-        def work(tables: Tables) -> list[WriteResult]:
-            writing = Transaction(tables, self._mark)
-            outcomes = writing.obey(updates)
-            writing.close()
-            return outcomes
-
-        return self._write(work)
+        return self._write(lambda tables: apply_updates(tables, updates, self._suppression_hash))
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
         if "\0" in user_id:
             return None
-        rows = self._ask(lambda con: _fetch(con, _READ, [user_id]))
+        rows = self._query(lambda con: _fetch(con, _READ, [user_id]))
         if not rows:
             return None
         name, version, traits, consent, names, first, last = rows[0][8:]
@@ -146,28 +138,21 @@ class PostgresStore:
 
     def versions(self, user_ids: Sequence[str]) -> list[int]:
         """See Store."""
-        wanted = list(dict.fromkeys(one for one in user_ids if "\0" not in one))
-        rows = self._ask(lambda con: PostgresTables(con).find(_VERSIONS, wanted))
-        found: dict[str, int] = dict(rows)
-        return [found.get(user_id, 0) for user_id in user_ids]
+        valid = list(dict.fromkeys(one for one in user_ids if "\0" not in one))
+        rows = self._query(lambda con: PostgresTables(con).find(_VERSIONS, valid))
+        versions: dict[str, int] = dict(rows)
+        return [versions.get(user_id, 0) for user_id in user_ids]
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         """See Store."""
-        if not decisions:
-            return
-
-        def work(tables: Tables) -> None:
-            writing = Transaction(tables, self._mark)
-            writing.log(decisions)
-            writing.close()
-
-        self._write(work)
+        if decisions:
+            self._write(lambda tables: log_decisions(tables, decisions, self._suppression_hash))
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
         if "\0" in user_id:
             return []
-        rows = self._ask(lambda con: _fetch(con, _DECISIONS, [user_id, user_id]))
+        rows = self._query(lambda con: _fetch(con, _DECISIONS, [user_id, user_id]))
         return [
             Decision(
                 user_id=row[0], time=row[1], scenario=row[2], bundle=row[3], policy=row[4],
@@ -178,29 +163,29 @@ class PostgresStore:
         ]  # fmt: skip
 
     def erase(self, user_id: str) -> Erased:
-        """See Store, but for the free space of the server's files (see the class)."""
+        """See Store; the class says what stays in free space of the server's files."""
         if "\0" in user_id:
             return Erased()
         erased, _ = self._write(lambda tables: erase_rows(tables, user_id))
-        # Also where nobody was found: an erasure before may have been stopped here.
-        self._ask(lambda con: con.execute(_VACUUM))
+        # Even if the customer was not found: an earlier erasure may have been stopped here.
+        self._query(lambda con: con.execute(_VACUUM))
         return erased
 
-    def suppress(self, marks: Sequence[bytes]) -> None:
+    def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        rows = [(mark,) for mark in marks]
+        rows = [(one,) for one in hashes]
         self._write(lambda tables: tables.insert("suppressed", rows, " ON CONFLICT DO NOTHING"))
 
-    def allow(self, marks: Sequence[bytes]) -> None:
+    def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        rows = [(mark,) for mark in marks]
+        rows = [(one,) for one in hashes]
         self._write(lambda tables: tables.each("DELETE FROM suppressed WHERE mark = ?", rows))
 
     def user_ids(self) -> Iterator[str]:
-        """See Store. Page by page: customers who come or go meanwhile may be missed."""
+        """See Store. Read page by page: may miss customers who are added or erased meanwhile."""
         last = -1
         while True:
-            rows = self._ask(functools.partial(_fetch, statement=_IDS, values=[last, _PAGE]))
+            rows = self._query(functools.partial(_fetch, statement=_IDS, values=[last, _PAGE]))
             if not rows:
                 return
             yield from (row[1] for row in rows)
@@ -208,22 +193,22 @@ class PostgresStore:
 
     def n_customers(self) -> int:
         """See Store."""
-        return int(self._ask(lambda con: _fetch(con, b"SELECT count(*) FROM customers"))[0][0])
+        return int(self._query(lambda con: _fetch(con, b"SELECT count(*) FROM customers"))[0][0])
 
     def ping(self) -> None:
         """See Store."""
-        self._ask(lambda con: con.execute("SELECT seq FROM state").fetchone())
+        self._query(lambda con: con.execute("SELECT seq FROM state").fetchone())
 
     def backup(self, path: Path) -> None:
-        """See Store. A SQLite history of one moment; what is at `path` is replaced."""
+        """See Store. A SQLite history, from one snapshot; it replaces what is at `path`."""
         with self._snapshot() as con, new_copy(path) as copy:
             for table in TABLES:
                 for rows in _stream(con, f"SELECT * FROM {table}"):
-                    marks = ", ".join("?" * len(rows[0]))
-                    copy.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+                    cells = ", ".join("?" * len(rows[0]))
+                    copy.executemany(f"INSERT INTO {table} VALUES ({cells})", rows)
 
     def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
-        """Rows of one of `training.VIEWS`, as the view of that name in the schema has them."""
+        """See Store. The rows of the view of that name in the schema."""
         columns = VIEWS[view]
         with self._snapshot() as con:
             for rows in _stream(con, f"SELECT {', '.join(columns)} FROM {view}"):
@@ -231,17 +216,19 @@ class PostgresStore:
                     yield dict(zip(columns, row, strict=True))
 
     def forget_messages(self) -> int:
-        """Forget message ids received `remember_seconds` before the newest message; how many."""
+        """Forget message ids received `remember_seconds` before the newest message.
 
+        Returns how many.
+        """
         forgotten = 0
         with self._snapshot() as con:
             (latest,) = con.execute("SELECT latest FROM state").fetchone() or (0,)
             oldest = latest - self._remember
             for table, key, delete in _FORGET:
-                # Looked for outside the lock of writers, and let go page by page. What another
-                # process let go, and was sent again since, is younger.
-                found = f"SELECT {key}, {oldest:d}::bigint FROM {table} WHERE received < {oldest:d}"
-                for old in _stream(con, found):
+                # Searched without the lock of writers, deleted page by page. An id that another
+                # process has deleted, and that was sent again since, is younger.
+                query = f"SELECT {key}, {oldest:d}::bigint FROM {table} WHERE received < {oldest:d}"
+                for old in _stream(con, query):
                     self._write(functools.partial(PostgresTables.each, sql=delete, rows=old))
                     forgotten += len(old) if table == "messages" else 0
         return forgotten
@@ -249,13 +236,13 @@ class PostgresStore:
     def destroy(self) -> None:
         """See Store."""
         statement = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self._name))
-        self._ask(lambda con: con.execute(statement))
+        self._query(lambda con: con.execute(statement))
         self.close()
 
     @property
     def is_destroyed(self) -> bool:
         """See Store."""
-        return not self._ask(lambda con: schema_exists(con, self._name))
+        return not self._query(lambda con: schema_exists(con, self._name))
 
     def close(self) -> None:
         """See Store."""
@@ -263,24 +250,24 @@ class PostgresStore:
         self._closed = True
         self._connections.close()
 
-    def _ask(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
-        """Do what changes nothing, or what may be done twice; once more on a new connection
-        where the first had broken, as they do when the server was restarted."""
+    def _query(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
+        """Do something that changes nothing or can be done twice. If the connection is broken, as
+        after a restart of the server, it is done on a new one."""
         for again in (False, True):
-            con = self._take()
+            con = self._take_connection()
             try:
                 return work(con)
             except psycopg.Error as error:
                 if again or not con.closed:
-                    raise self._named(error) from error
+                    raise self._store_error(error) from error
             finally:
                 self._connections.give(con)
         raise AssertionError
 
     def _write(self, work: Callable[[Tables], _Result]) -> _Result:
-        """A transaction in which nobody else writes, undone as a whole where anything fails."""
+        """The only writing transaction; an error rolls all of it back."""
         for again in (False, True):
-            con = self._take()
+            con = self._take_connection()
             committing = False
             try:
                 con.execute(b"BEGIN")
@@ -291,51 +278,49 @@ class PostgresStore:
                 return result
             except psycopg.Error as error:
                 if again or committing or not con.closed:
-                    raise self._named(error, committing and con.closed) from error
+                    raise self._store_error(error, committing and con.closed) from error
             finally:
-                _undo(con)
+                _roll_back(con)
                 self._connections.give(con)
         raise AssertionError
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection that sees one moment."""
-        con = self._take()
+        """A connection that sees one state of the tables."""
+        con = self._take_connection()
         try:
             con.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield con
             con.execute(b"COMMIT")
         except psycopg.Error as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
         finally:
-            _undo(con)
+            _roll_back(con)
             self._connections.give(con)
 
-    def _take(self) -> psycopg.Connection[Any]:
+    def _take_connection(self) -> psycopg.Connection[Any]:
         if self._closed:
             raise StoreError(f"live history {self._where} is closed")
         try:
             return self._connections.take()
         except psycopg.Error as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
 
-    def _named(self, error: psycopg.Error, unknown: bool = False) -> StoreError:
+    def _store_error(self, error: psycopg.Error, unknown: bool = False) -> StoreError:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        done = (
-            "whether the call was done is not known"
-            if unknown
-            else ("nothing of the call was done")
+        done = "whether the call was done is unknown" if unknown else "nothing of the call was done"
+        return StoreError(
+            f"live history {self._where}: {reason}; {done}; check that the server answers and has "
+            "disk space, then try again"
         )
-        return StoreError(f"live history {self._where}: {reason}; {done}; see that the server "
-                          "answers and has room, then ask again")  # fmt: skip
 
 
 def _fetch(con: psycopg.Connection[Any], statement: bytes, values: Sequence[Any] = ()) -> list[Any]:
     return con.execute(statement, values).fetchall()
 
 
-def _undo(con: psycopg.Connection[Any]) -> None:
-    """End a transaction that was left open; a connection that cannot is closed."""
+def _roll_back(con: psycopg.Connection[Any]) -> None:
+    """End a transaction that is still open; if that fails, close the connection."""
     if con.closed or con.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
         return
     try:
@@ -345,30 +330,39 @@ def _undo(con: psycopg.Connection[Any]) -> None:
 
 
 def _stream(con: psycopg.Connection[Any], statement: str) -> Iterator[list[Any]]:
-    """Rows page by page, from inside a transaction."""
+    """Rows, page by page, inside a transaction."""
     with con.cursor(name="pages") as cursor:
         cursor.execute(statement.encode())
         while rows := cursor.fetchmany(_PAGE):
             yield rows
 
 
-def shown_place(url: str, name: str) -> str:
-    """A URL for messages, without the user and the password, and the part of the store."""
+def address_of(url: str, name: str) -> str:
+    """The URL for messages, without user and password, and the schema."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]} {name!r}"
 
 
-def restore_postgres(url: str, name: str, backup: Path) -> None:
-    """Make the schema `name` from a backup. Raises StoreError where it holds customers already,
-    or the backup is none."""
-    where = shown_place(url, name)
+def open_store(url: str, folder: Path, options: StoreOptions) -> PostgresStore:
+    """The store in the schema NAME; `folder` is not used."""
+    return PostgresStore(url, options)
+
+
+def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
+    """Make the schema `name` from a backup; `folder` is not used.
+
+    Raises StoreError where the schema holds customers already, or the backup cannot be read.
+    """
+    where = address_of(url, name)
     connections = Connections(url, name, "power")
     try:
         con = connections.take()
     except psycopg.Error as error:
         reason = str(error).strip().splitlines()[0]
-        raise StoreError(f"live history {where}: {reason}; see that the server answers") from error
-    with contextlib.closing(con), opened_copy(backup) as copy:
+        raise StoreError(
+            f"live history {where}: {reason}; check that the server answers"
+        ) from error
+    with contextlib.closing(con), open_backup(backup) as copy:
         try:
             make_schema(con, name, where)
             with con.transaction():
@@ -376,8 +370,8 @@ def restore_postgres(url: str, name: str, backup: Path) -> None:
                 row = con.execute(b"SELECT seq FROM state").fetchone()
                 if row is None or row[0]:
                     raise StoreError(
-                        f"live history {where} holds something already; stop the service and "
-                        "drop the schema, then restore"
+                        f"live history {where} is not empty; stop the service and drop the "
+                        "schema, then restore"
                     )
                 con.execute(b"DELETE FROM state")
                 for table in TABLES:

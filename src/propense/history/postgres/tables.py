@@ -10,24 +10,24 @@ from typing import Any, Final, Literal
 import psycopg
 from psycopg import sql
 
-from propense.history.sql.transaction import Found, Row
+from propense.history.sql.transaction import Result, Row
 
 _SIZES: Final = (256, 32, 4, 1)
 _CONNECT_SECONDS: Final = 5
 _WAIT_MS: Final = 10_000
 _IDLE: Final = 8
-"""Connections that are kept open for the next call."""
+"""Connections that stay open for the next call."""
 
 
 @functools.cache
-def _own_marks(statement: str) -> bytes:
+def _with_placeholders(statement: str) -> bytes:
     return statement.replace("?", "%s").encode()
 
 
 @functools.cache
-def _rows_sql(table: str, after: str, n: int, width: int) -> bytes:
+def _insert_sql(table: str, on_conflict: str, n: int, width: int) -> bytes:
     row = "(" + ", ".join(["%s"] * width) + ")"
-    return f"INSERT INTO {table} VALUES {', '.join([row] * n)}{after}".encode()
+    return f"INSERT INTO {table} VALUES {', '.join([row] * n)}{on_conflict}".encode()
 
 
 class PostgresTables:
@@ -36,19 +36,19 @@ class PostgresTables:
     def __init__(self, con: psycopg.Connection[Any]) -> None:
         self._con = con
 
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> Found:
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Result:
         """See Tables."""
-        return self._con.execute(_own_marks(sql), values)
+        return self._con.execute(_with_placeholders(sql), values)
 
     def each(self, sql: str, rows: Sequence[Row]) -> None:
         """See Tables."""
         if rows:
             with self._con.cursor() as cursor:
-                cursor.executemany(_own_marks(sql), rows)
+                cursor.executemany(_with_placeholders(sql), rows)
 
-    def insert(self, table: str, rows: Sequence[Row], after: str = "") -> None:
-        """See Tables. By COPY where nothing can be in conflict."""
-        if not after:
+    def insert(self, table: str, rows: Sequence[Row], on_conflict: str = "") -> None:
+        """See Tables. Uses COPY where there can be no conflict."""
+        if not on_conflict:
             if rows:
                 with (
                     self._con.cursor() as cursor,
@@ -57,34 +57,33 @@ class PostgresTables:
                     for row in rows:
                         copy.write_row(row)
             return
-        at = 0
+        start = 0
         for size in _SIZES:
-            while len(rows) - at >= size:
-                flat = [cell for row in rows[at : at + size] for cell in row]
-                self._con.execute(_rows_sql(table, after, size, len(rows[at])), flat)
-                at += size
+            while len(rows) - start >= size:
+                flat = [cell for row in rows[start : start + size] for cell in row]
+                self._con.execute(_insert_sql(table, on_conflict, size, len(rows[start])), flat)
+                start += size
 
-    def find(self, sql: str, wanted: Sequence[Any]) -> list[Row]:
+    def find(self, sql: str, values: Sequence[Any]) -> list[Row]:
         """See Tables."""
-        if not wanted:
+        if not values:
             return []
-        return self._con.execute(f"{sql} = ANY(%s)".encode(), [list(wanted)]).fetchall()
+        return self._con.execute(f"{sql} = ANY(%s)".encode(), [list(values)]).fetchall()
 
 
 class Connections:
-    """Connections to one schema: as many as there are calls at once, a few kept between them."""
+    """Connections to one schema: one a call, of which a few stay open for later calls."""
 
     def __init__(self, url: str, schema: str, durable: Literal["process", "power"]) -> None:
         self._url = url
         self._schema = schema
-        # Only the death of this process is to be survived: the server's own log need not be on
-        # the disk for that, since the server lives on.
+        # To survive the death of this process the server's log need not be on its disk.
         self._commit = "on" if durable == "power" else "off"
         self._idle: list[psycopg.Connection[Any]] = []
         self._lock = threading.Lock()
 
     def take(self) -> psycopg.Connection[Any]:
-        """A connection that nobody else has; `give` it back or close it."""
+        """A connection for the caller alone; `give` it back or close it."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -108,7 +107,7 @@ class Connections:
         return con
 
     def give(self, con: psycopg.Connection[Any]) -> None:
-        """Take a connection back. One that broke takes the kept ones with it: the server went."""
+        """Take a connection back. If it broke, the idle ones are closed too: the server is gone."""
         if con.closed:
             self.close()
             return
@@ -119,7 +118,7 @@ class Connections:
         con.close()
 
     def close(self) -> None:
-        """Close those that are kept."""
+        """Close the idle connections."""
         with self._lock:
             idle, self._idle = self._idle, []
         for con in idle:

@@ -1,4 +1,4 @@
-"""A Redis history written to a backup file, and made from one."""
+"""Writes a Redis history to a backup file, and makes one from it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import redis
 
 from propense.errors import StoreError
-from propense.history.merging import TRAIN, to_json
+from propense.history.merging import to_json
 from propense.history.records import Customer, LiveEvent
 from propense.history.redis.entries import (
     event_json,
@@ -20,34 +19,35 @@ from propense.history.redis.entries import (
     read_event,
     read_quiet,
 )
-from propense.history.sql.transaction import dict_of, names_of
-from propense.history.sqlite.backup import AHEAD, new_copy, opened_copy
+from propense.history.sql.transaction import dict_of, names_of, train_flag
+from propense.history.sqlite.backup import AHEAD, new_copy, open_backup
 
 RESTORING: Final = "restoring"
-"""Field of the state while a backup comes in: a second attempt would add events once more."""
+"""Field of the state during a restoration: a second attempt would add the events again."""
 _PAGE: Final = 200
 _REMEMBER_MS: Final = 30 * 86_400_000
-"""How long a restored message id is known."""
+"""For so long a restored message id is remembered."""
 
 
-def copy_out(ask: Callable[..., list[Any]], path: Path, remember: int) -> None:
-    """Write the backup. `ask` is the script COPY; `remember` in microseconds."""
+def copy_out(call: Callable[..., list[Any]], path: Path, remember: int) -> None:
+    """Write the backup. `call` runs the script COPY; `remember` is in microseconds."""
     with new_copy(path) as copy:
         keys: dict[str, int] = {}
-        after = shown_after = "0"
+        after = decided_after = "0"
         while True:
-            customers, shown, after, shown_after = _texts(ask(after, shown_after, "0"))
-            _put(copy, keys, customers, shown)
-            if len(customers) < _PAGE and len(shown) < _PAGE:
+            customers, decisions, after, decided_after = _decoded(call(after, decided_after, "0"))
+            _put(copy, keys, customers, decisions)
+            if len(customers) < _PAGE and len(decisions) < _PAGE:
                 break
-        customers, shown, _, _, ids, shown_ids, marks, state = _texts(ask(after, shown_after, "1"))
-        _put(copy, keys, customers, shown)
-        there = {name.decode() for name in ids}
-        for user_id in keys.keys() - there:
+        customers, decisions, _, _, ids, decided_ids, hashes, state = _decoded(
+            call(after, decided_after, "1")
+        )
+        _put(copy, keys, customers, decisions)
+        for user_id in keys.keys() - {name.decode() for name in ids}:
             _drop(copy, keys[user_id])
-        shown_there = {name.decode() for name in shown_ids}
-        held = [name for (name,) in copy.execute("SELECT DISTINCT user_id FROM decisions")]
-        gone = [(name,) for name in held if name not in shown_there]
+        present = {name.decode() for name in decided_ids}
+        copied = [name for (name,) in copy.execute("SELECT DISTINCT user_id FROM decisions")]
+        gone = [(name,) for name in copied if name not in present]
         copy.executemany("DELETE FROM decisions WHERE user_id = ?", gone)
         seq, latest, required = (int(cell or 0) for cell in state)
         for source in (
@@ -58,39 +58,40 @@ def copy_out(ask: Callable[..., list[Any]], path: Path, remember: int) -> None:
                 f"INSERT OR IGNORE INTO messages {source} WHERE received >= ?", (latest - remember,)
             )
         copy.executemany(
-            "INSERT INTO suppressed VALUES (?)", [(bytes.fromhex(mark.decode()),) for mark in marks]
+            "INSERT INTO suppressed VALUES (?)", [(bytes.fromhex(one.decode()),) for one in hashes]
         )
         newest = max(keys.values(), default=0)
         copy.execute("INSERT INTO state VALUES (0, ?, ?, ?, ?)", (newest, seq, latest, required))
 
 
-def _texts(found: list[Any]) -> list[Any]:
-    found[2:4] = [cell.decode() for cell in found[2:4]]
-    return found
+def _decoded(reply: list[Any]) -> list[Any]:
+    """The reply of COPY with its two numbers as text."""
+    reply[2:4] = [cell.decode() for cell in reply[2:4]]
+    return reply
 
 
 def _put(
-    copy: sqlite3.Connection, keys: dict[str, int], customers: list[Any], shown: list[Any]
+    copy: sqlite3.Connection, keys: dict[str, int], customers: list[Any], decisions: list[Any]
 ) -> None:
-    """Customers and decisions, in place of what was copied of them before."""
-    for cells in customers:
-        one = read_customer(cells)
+    """Write customers and decisions in place of what was copied of them before."""
+    for record in customers:
+        one = read_customer(record)
         key = keys.setdefault(one.user_id, len(keys) + 1)
         _drop(copy, key)
         _put_customer(copy, key, one)
         copy.executemany(
             "INSERT INTO quiet_messages VALUES (?, ?, ?)",
-            [(key, message, received) for message, received in read_quiet(cells)],
+            [(key, message, received) for message, received in read_quiet(record)],
         )
         copy.executemany(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (key, seq, event.event_time, event.action, event.item_id, event.value,
                  event.count, event.source, event.received, message, event.part)
-                for message, seq, event in map(read_event, cells[7])
+                for message, seq, event in map(read_event, record[7])
             ],
         )  # fmt: skip
-    for name, entries in shown:
+    for name, entries in decisions:
         user_id = name.decode()
         copy.execute("DELETE FROM decisions WHERE user_id = ?", (user_id,))
         copy.executemany(
@@ -104,11 +105,10 @@ def _put(
 
 
 def _put_customer(copy: sqlite3.Connection, key: int, one: Customer) -> None:
-    flag = one.consent.get(TRAIN)
     copy.execute(
         "INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (key, one.user_id, one.version, one.first_seen, one.last_seen, to_json(one.traits),
-         to_json(one.consent), to_json(one.names), None if flag is None else int(flag)),
+         to_json(one.consent), to_json(one.names), train_flag(one.consent)),
     )  # fmt: skip
     copy.executemany(
         "INSERT OR REPLACE INTO names VALUES (?, ?)",
@@ -126,15 +126,17 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def copy_in(client: Any, prefix: str, where: str, backup: Path) -> None:
-    """Make the keys from a backup; the state comes last. Raises StoreError where there is one,
-    or an earlier attempt broke off."""
-    with opened_copy(backup) as copy:
+def restore_keys(client: Any, prefix: str, where: str, backup: Path) -> None:
+    """Make the keys from a backup, the state last.
+
+    Raises StoreError where there is a state, or an earlier attempt was stopped.
+    """
+    with open_backup(backup) as copy:
         seq = client.hget(prefix + "state", "seq")
         if seq not in (None, b"0") or not client.hsetnx(prefix + "state", RESTORING, 1):
             raise StoreError(
-                f"live history {where} holds something already; stop the service and delete the "
-                f"keys that begin with {prefix!r}, then restore"
+                f"live history {where} is not empty; stop the service and delete the keys that "
+                f"begin with {prefix!r}, then restore"
             )
         pipe = client.pipeline(transaction=False)
         for row in copy.execute(
@@ -144,18 +146,18 @@ def copy_in(client: Any, prefix: str, where: str, backup: Path) -> None:
         ):
             _send_customer(copy, pipe, prefix, row)
             pipe.execute()
-        for user_id, seq, *cells, items, chances in copy.execute(
+        for user_id, seq, *cells, items, p_action in copy.execute(
             "SELECT * FROM decisions ORDER BY user_id, seq"
         ):
-            text = ",".join([*(_json(cell) for cell in cells), items, chances])
+            text = ",".join([*(_json(cell) for cell in cells), items, p_action])
             pipe.rpush(f"{prefix}d:{user_id}", f"{seq} [{text}]")
             pipe.zadd(prefix + "dids", {user_id: seq})
             _flush(pipe)
         for (key,) in copy.execute("SELECT key FROM messages"):
             pipe.set(prefix.encode() + b"m:" + key, b"", px=_REMEMBER_MS)
             _flush(pipe)
-        for (mark,) in copy.execute("SELECT mark FROM suppressed"):
-            pipe.sadd(prefix + "suppressed", mark.hex())
+        for (suppressed,) in copy.execute("SELECT mark FROM suppressed"):
+            pipe.sadd(prefix + "suppressed", suppressed.hex())
             _flush(pipe)
         seq, latest, required = copy.execute(
             "SELECT seq, latest, consent_required FROM state"
@@ -199,15 +201,3 @@ def _send_customer(copy: sqlite3.Connection, pipe: Any, prefix: str, row: Any) -
         "SELECT key, received FROM quiet_messages WHERE customer = ?", (key,)
     ):
         pipe.zadd(f"{prefix}q:{user_id}", {message: received})
-
-
-def restore_redis(client: Any, name: str, where: str, backup: Path) -> None:
-    """Make the keys of `name` from a backup. Raises StoreError where they hold something
-    already, or the backup is none."""
-    try:
-        copy_in(client, f"{name}:", where, backup)
-    except redis.RedisError as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StoreError(f"live history {where} cannot be restored: {reason}") from error
-    finally:
-        client.close()

@@ -1,19 +1,19 @@
-"""Events, decisions and customers as a Redis store writes them down, and read again."""
+"""Events, decisions and customers as entries of a Redis store, written and read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from propense.history.merging import message_key
 from propense.history.records import Customer, CustomerUpdate, Decision, LiveEvent
+from propense.history.training_views import message_key
 
 _KEY_BYTES: Final = 16
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class EventEntry(msgspec.Struct, frozen=True, array_like=True):
     """The JSON of one entry of `e:`."""
 
     event_time: int
@@ -26,13 +26,13 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     part: int
 
     def live(self) -> LiveEvent:
-        """As it is held elsewhere."""
+        """The event as the contract has it."""
         return LiveEvent(
             self.event_time, self.action, self.item_id, self.value, self.count, self.source
         )
 
 
-class Shown(msgspec.Struct, frozen=True, array_like=True):
+class DecisionEntry(msgspec.Struct, frozen=True, array_like=True):
     """The JSON of one entry of `d:`."""
 
     time: int
@@ -43,28 +43,28 @@ class Shown(msgspec.Struct, frozen=True, array_like=True):
     p_action: tuple[float, ...]
 
     def decision(self, user_id: str) -> Decision:
-        """As it is held elsewhere."""
+        """The decision as the contract has it."""
         return Decision(
             user_id=user_id, time=self.time, scenario=self.scenario, bundle=self.bundle,
             policy=self.policy, items=self.items, p_action=self.p_action,
         )  # fmt: skip
 
 
-_event = msgspec.json.Decoder(Event)
-_shown = msgspec.json.Decoder(Shown)
+_event = msgspec.json.Decoder(EventEntry)
+_decision = msgspec.json.Decoder(DecisionEntry)
 _json = msgspec.json.encode
 
 
 def pack_updates(
-    updates: list[CustomerUpdate], mark: Callable[[str], bytes]
+    updates: Sequence[CustomerUpdate], suppression_hash: Callable[[str], bytes]
 ) -> tuple[bytes, bytes]:
-    """Deeds for the script APPEND, and their message keys one after another: the server's
-    MessagePack knows text only."""
-    packed = msgspec.msgpack.encode([_packed(update, mark) for update in updates])
+    """Updates for the script APPEND, and their message keys joined. The keys are apart because
+    the server's MessagePack reads text only."""
+    packed = msgspec.msgpack.encode([_packed(update, suppression_hash) for update in updates])
     return packed, b"".join(message_key(update.message_id) for update in updates)
 
 
-def _packed(update: CustomerUpdate, mark: Callable[[str], bytes]) -> list[Any]:
+def _packed(update: CustomerUpdate, suppression_hash: Callable[[str], bytes]) -> list[Any]:
     previous = update.previous_id
     events = [event_json(event, update.received, part) for part, event in enumerate(update.events)]
     return [
@@ -77,8 +77,8 @@ def _packed(update: CustomerUpdate, mark: Callable[[str], bytes]) -> list[Any]:
         },
         False if previous is None else previous,
         update.consent,
-        mark(update.user_id).hex(),
-        False if previous is None else mark(previous).hex(),
+        suppression_hash(update.user_id).hex(),
+        False if previous is None else suppression_hash(previous).hex(),
     ]
 
 
@@ -90,10 +90,15 @@ def event_json(event: LiveEvent, received: int, part: int) -> bytes:
     )  # fmt: skip
 
 
-def pack_decisions(decisions: list[Decision], mark: Callable[[str], bytes]) -> bytes:
+def pack_decisions(
+    decisions: Sequence[Decision], suppression_hash: Callable[[str], bytes]
+) -> bytes:
     """Decisions for the script LOG."""
     return msgspec.msgpack.encode(
-        [[one.user_id, decision_json(one).decode(), mark(one.user_id).hex()] for one in decisions]
+        [
+            [one.user_id, decision_json(one).decode(), suppression_hash(one.user_id).hex()]
+            for one in decisions
+        ]
     )
 
 
@@ -102,21 +107,21 @@ def decision_json(one: Decision) -> bytes:
     return _json((one.time, one.scenario, one.bundle, one.policy, one.items, one.p_action))
 
 
-def read_event(entry: bytes) -> tuple[bytes, int, Event]:
+def read_event(entry: bytes) -> tuple[bytes, int, EventEntry]:
     """(message key, seq, event) of an entry of `e:`."""
     seq, _, text = entry[_KEY_BYTES:].partition(b" ")
     return entry[:_KEY_BYTES], int(seq), _event.decode(text)
 
 
-def read_decision(entry: bytes) -> tuple[int, Shown]:
+def read_decision(entry: bytes) -> tuple[int, DecisionEntry]:
     """(seq, decision) of an entry of `d:`."""
     seq, _, text = entry.partition(b" ")
-    return int(seq), _shown.decode(text)
+    return int(seq), _decision.decode(text)
 
 
-def read_customer(cells: list[Any]) -> Customer:
-    """A customer from what the scripts call whole."""
-    user_id, version, first, last, traits, consent, names, events, _ = cells
+def read_customer(record: list[Any]) -> Customer:
+    """A customer from the function `record` of the scripts."""
+    user_id, version, first, last, traits, consent, names, events, _ = record
     return Customer(
         user_id=user_id.decode(),
         version=int(float(version)),
@@ -129,9 +134,9 @@ def read_customer(cells: list[Any]) -> Customer:
     )
 
 
-def read_quiet(cells: list[Any]) -> list[tuple[bytes, int]]:
-    """(message key, received) of messages without events."""
-    return [(key, int(float(received))) for key, received in _pairs(cells[8])]
+def read_quiet(record: list[Any]) -> list[tuple[bytes, int]]:
+    """(message key, received) of the customer's messages without events."""
+    return [(key, int(float(received))) for key, received in _pairs(record[8])]
 
 
 def _pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:

@@ -1,28 +1,24 @@
 """Live history in a Redis server, for services on several machines.
 
-Every call is one script on the server, so that it is done as a whole. One server (with
-replicas), not a cluster: a group of deeds touches keys of many customers.
+Every call is one script on the server, so that it is done as a whole. It needs one server (with
+replicas), not a cluster: a group of updates touches keys of many customers.
 """
 
 from __future__ import annotations
 
 import contextlib
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from propense.errors import StoreError
 from propense.history.bounds import check_updates
-from propense.history.merging import event_id, to_json
+from propense.history.merging import to_json
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 from propense.history.redis import scripts
-from propense.history.redis.backup import RESTORING, copy_out
+from propense.history.redis.backup import RESTORING, copy_out, restore_keys
 from propense.history.redis.entries import (
     pack_decisions,
     pack_updates,
@@ -30,48 +26,46 @@ from propense.history.redis.entries import (
     read_decision,
     read_event,
 )
+from propense.history.redis.server import (
+    address_of,
+    check_server,
+    connect,
+    keys_of,
+    rewrite_files,
+    store_error,
+)
+from propense.history.store import StoreOptions
 from propense.history.training_views import (
     EVENTS,
     IDENTITIES,
     USERS,
     VIEWS,
+    event_id,
     event_row,
     impression_rows,
     may_train,
 )
 from propense.times import MICROS_PER_SECOND
 
-_CONNECT_SECONDS: Final = 5.0
-_WAIT_SECONDS: Final = 30.0
-_REWRITE_SECONDS: Final = 120.0
 _PAGE: Final = 200
 
 
 class RedisStore:
-    """The contract of `serving.store.Store` on keys that begin with NAME:.
+    """A store in keys that begin with NAME:; see Store.
 
-    What an acknowledgement means is the server's own settings, which are looked at when the
-    store is opened: `durable = "power"` demands appendonly yes and appendfsync always. Where a
-    connection breaks during a call, nobody knows whether it was done; the same deeds sent
-    again are then kept, or known as repetitions.
+    How durable an acknowledged write is depends on the server's settings, which are checked when
+    the store is opened: `durable = "power"` needs appendonly yes and appendfsync always. If a
+    connection breaks during a call, it is unknown whether it was done; the same updates sent
+    again are then written, or recognised as repetitions.
     """
 
-    def __init__(
-        self,
-        url: str,
-        name: str,
-        *,
-        durable: Literal["process", "power"],
-        mark: Callable[[str], bytes],
-        remember_seconds: int,
-        consent_required: bool | None = None,
-    ) -> None:
-        self._where = shown_place(url, name)
-        self._prefix = f"{name}:"
-        self._mark = mark
-        self._remember = remember_seconds * MICROS_PER_SECOND
+    def __init__(self, url: str, options: StoreOptions) -> None:
+        self._where = address_of(url, options.name)
+        self._prefix = f"{options.name}:"
+        self._suppression_hash = options.suppression_hash
+        self._remember = options.remember_seconds * MICROS_PER_SECOND
         self._closed = False
-        self._client = connected(url, self._where)
+        self._client = connect(url, self._where)
         register = self._client.register_script
         self._append = register(scripts.APPEND)
         self._versions = register(scripts.VERSIONS)
@@ -81,17 +75,17 @@ class RedisStore:
         self._erase = register(scripts.ERASE)
         self._copy = register(scripts.COPY)
         try:
-            with self._asking() as client:
-                self._files = _check_server(client, durable, self._where)
+            with self._calling() as client:
+                self._files = check_server(client, options.durable, self._where)
                 state = self._prefix + "state"
                 if client.hexists(state, RESTORING):
                     raise StoreError(
-                        f"live history {self._where} is half of a backup: its restoration is at "
-                        f"work or broke off; then delete the keys that begin with "
-                        f"{self._prefix!r} and restore again"
+                        f"live history {self._where} holds half of a backup: its restoration is "
+                        f"running or was stopped; if it was stopped, delete the keys that begin "
+                        f"with {self._prefix!r} and restore again"
                     )
-                if consent_required is not None:
-                    client.hset(state, "consent_required", int(consent_required))
+                if options.consent_required is not None:
+                    client.hset(state, "consent_required", int(options.consent_required))
                 client.hsetnx(state, "seq", 0)
         except BaseException:
             self._client.close()
@@ -107,130 +101,129 @@ class RedisStore:
         if not updates:
             return []
         check_updates(updates)
-        packed, keys = pack_updates(list(updates), self._mark)
-        with self._asking():
-            found = self._append(args=[self._prefix, self._remember, packed, keys])
-        return [outcome.decode() for outcome in found]
+        packed, keys = pack_updates(updates, self._suppression_hash)
+        with self._calling():
+            results = self._append(args=[self._prefix, self._remember, packed, keys])
+        return [result.decode() for result in results]
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
-        found = self._whole([user_id])
-        return read_customer(found[0]) if found else None
+        records = self._records([user_id])
+        return read_customer(records[0]) if records else None
 
     def versions(self, user_ids: Sequence[str]) -> list[int]:
         """See Store."""
         if not user_ids:
             return []
-        with self._asking():
-            found = self._versions(args=[self._prefix, *user_ids])
-        return [int(float(number)) for number in found]
+        with self._calling():
+            versions = self._versions(args=[self._prefix, *user_ids])
+        return [int(float(number)) for number in versions]
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         """See Store."""
         if decisions:
-            packed = pack_decisions(list(decisions), self._mark)
-            with self._asking():
+            packed = pack_decisions(decisions, self._suppression_hash)
+            with self._calling():
                 self._log(args=[self._prefix, packed])
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
-        with self._asking():
-            found = self._decisions(args=[self._prefix, user_id])
+        with self._calling():
+            flat = self._decisions(args=[self._prefix, user_id])
         decisions = []
-        for name, entries in zip(found[::2], found[1::2], strict=True):
-            for seq, shown in map(read_decision, entries):
-                decisions.append((seq, shown.decision(name.decode())))
+        for name, entries in zip(flat[::2], flat[1::2], strict=True):
+            for seq, entry in map(read_decision, entries):
+                decisions.append((seq, entry.decision(name.decode())))
         return [decision for _, decision in sorted(decisions, key=lambda one: one[0])]
 
     def erase(self, user_id: str) -> Erased:
-        """See Store. The server's files are written anew, which takes as long as there is
-        much in them.
+        """See Store. The server rewrites its files, which takes longer the larger they are.
 
-        Raises StoreError also where the keys are gone, but the files were not rewritten in
-        time; the message says so.
+        Also raises StoreError when the keys are gone, but the files were not rewritten in time;
+        the message says so.
         """
-        with self._asking() as client:
+        with self._calling() as client:
             unclean = self._prefix + "unclean"
             was_unclean = client.set(unclean, 1, get=True)
-            there, events, traits, names, decisions = self._erase(args=[self._prefix, user_id])
-            if there or decisions or was_unclean:
-                # An erasure that was stopped here is ended by the next.
-                self._rewrite(client)
+            exists, events, traits, names, decisions = self._erase(args=[self._prefix, user_id])
+            if exists or decisions or was_unclean:
+                # The next erasure finishes one that was stopped here.
+                rewrite_files(client, self._files, self._where)
             client.delete(unclean)
         return Erased(events=events, traits=traits, names=names, decisions=decisions)
 
-    def suppress(self, marks: Sequence[bytes]) -> None:
+    def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        if marks:
-            with self._asking() as client:
-                client.sadd(self._prefix + "suppressed", *(mark.hex() for mark in marks))
+        if hashes:
+            with self._calling() as client:
+                client.sadd(self._prefix + "suppressed", *(one.hex() for one in hashes))
 
-    def allow(self, marks: Sequence[bytes]) -> None:
+    def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        if marks:
-            with self._asking() as client:
-                client.srem(self._prefix + "suppressed", *(mark.hex() for mark in marks))
+        if hashes:
+            with self._calling() as client:
+                client.srem(self._prefix + "suppressed", *(one.hex() for one in hashes))
 
     def user_ids(self) -> Iterator[str]:
-        """See Store. Customers who come or go meanwhile may be missed."""
+        """See Store. May miss customers who are added or erased meanwhile."""
         for page in self._pages("ids"):
             yield from page
 
     def n_customers(self) -> int:
         """See Store."""
-        with self._asking() as client:
+        with self._calling() as client:
             return int(client.zcard(self._prefix + "ids"))
 
     def ping(self) -> None:
         """See Store."""
-        with self._asking() as client:
+        with self._calling() as client:
             client.ping()
 
     def backup(self, path: Path) -> None:
-        """See Store. A SQLite history of one moment; what is at `path` is replaced.
+        """See Store. A SQLite history of one state; it replaces what is at `path`.
 
-        Page by page, then once more what changed meanwhile, the last of it in one step.
+        Written page by page, then again what has changed meanwhile, the last of it in one step.
         """
-        with self._asking():
-            copy_out(lambda *words: self._copy(args=[self._prefix, *words]), path, self._remember)
+        with self._calling():
+            copy_out(lambda *args: self._copy(args=[self._prefix, *args]), path, self._remember)
 
     def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
-        """Rows of one of `training.VIEWS`, as SQL stores have them in views of that name."""
-        with self._asking() as client:
-            required = client.hget(self._prefix + "state", "consent_required") == b"1"
-        pages = self._pages("ids" if view in (EVENTS, IDENTITIES, USERS) else "dids")
+        """See Store. The same rows as the views of SQL stores have."""
         if view not in VIEWS:
             raise KeyError(view)
-        for page in pages:
-            if view in (EVENTS, IDENTITIES, USERS):
-                for cells in self._whole(page):
-                    one = read_customer(cells)
-                    if may_train(one.user_id, one.consent, required):
-                        yield from _rows(view, one, cells[7])
-                continue
+        with self._calling() as client:
+            required = client.hget(self._prefix + "state", "consent_required") == b"1"
+        if view in (EVENTS, IDENTITIES, USERS):
+            for page in self._pages("ids"):
+                for record in self._records(page):
+                    customer = read_customer(record)
+                    if may_train(customer.user_id, customer.consent, required):
+                        yield from _rows(view, customer, record[7])
+            return
+        for page in self._pages("dids"):
             for name in page:
-                known = self.read(name)
-                user_id = name if known is None else known.user_id
-                if may_train(user_id, {} if known is None else known.consent, required):
-                    with self._asking() as client:
+                owner = self.read(name)
+                user_id = name if owner is None else owner.user_id
+                if may_train(user_id, {} if owner is None else owner.consent, required):
+                    with self._calling() as client:
                         entries = client.lrange(f"{self._prefix}d:{name}", 0, -1)
-                    for _, shown in map(read_decision, entries):
-                        yield from impression_rows(user_id, shown.decision(name))
+                    for _, entry in map(read_decision, entries):
+                        yield from impression_rows(user_id, entry.decision(name))
 
     def destroy(self) -> None:
         """See Store."""
-        with self._asking() as client:
-            # The state first: who sees it gone knows.
+        with self._calling() as client:
+            # The state first: other processes see by it that the store is destroyed.
             client.delete(self._prefix + "state")
-            for keys in _scanned(client, self._prefix):
+            for keys in keys_of(client, self._prefix):
                 client.unlink(*keys)
-            self._rewrite(client)
+            rewrite_files(client, self._files, self._where)
         self.close()
 
     @property
     def is_destroyed(self) -> bool:
         """See Store."""
-        with self._asking() as client:
+        with self._calling() as client:
             return not client.hexists(self._prefix + "state", "seq")
 
     def close(self) -> None:
@@ -239,157 +232,65 @@ class RedisStore:
             self._closed = True
             self._client.close()
 
-    def _whole(self, names: Sequence[str]) -> list[list[Any]]:
-        with self._asking():
-            found: list[list[Any]] = self._read(args=[self._prefix, *names])
-        return found
+    def _records(self, names: Sequence[str]) -> list[list[Any]]:
+        """The record of each customer who exists; see `read_customer`."""
+        with self._calling():
+            records: list[list[Any]] = self._read(args=[self._prefix, *names])
+        return records
 
     def _pages(self, key: str) -> Iterator[list[str]]:
-        """The members of a set, each once: a scan may meet one twice."""
-        met: set[str] = set()
+        """The members of a set, each once: a scan can return one twice."""
+        returned: set[str] = set()
         cursor = 0
         while True:
-            with self._asking() as client:
-                cursor, found = client.zscan(self._prefix + key, cursor, count=_PAGE)
-            page = [name.decode() for name, _ in found]
-            fresh = [name for name in dict.fromkeys(page) if name not in met]
-            met.update(fresh)
+            with self._calling() as client:
+                cursor, members = client.zscan(self._prefix + key, cursor, count=_PAGE)
+            page = [name.decode() for name, _ in members]
+            fresh = [name for name in dict.fromkeys(page) if name not in returned]
+            returned.update(fresh)
             if fresh:
                 yield fresh
             if cursor == 0:
                 return
 
-    def _rewrite(self, client: Any) -> None:
-        """Have the server write its files anew, without what is gone, and wait for that."""
-        deadline = time.monotonic() + _REWRITE_SECONDS
-        for kind in self._files:
-            begin, busy, scheduled, status = _REWRITES[kind]
-            started = False
-            while True:
-                if not started:
-                    with contextlib.suppress(redis.ResponseError):
-                        # Refused while an older one, which may still see what is gone, goes on.
-                        client.execute_command(begin)
-                        started = True
-                        continue
-                told = client.info("persistence")
-                if started and not told.get(busy) and not told.get(scheduled, 0):
-                    if told.get(status) != "ok":
-                        raise StoreError(
-                            f"live history {self._where}: the keys are erased, but the server "
-                            f"could not rewrite its {kind}; see its log, then erase once more"
-                        )
-                    break
-                if time.monotonic() > deadline:
-                    raise StoreError(
-                        f"live history {self._where}: the keys are erased, but the server has "
-                        f"not rewritten its {kind} within {_REWRITE_SECONDS:.0f} s"
-                    )
-                time.sleep(0.01)
-
     @contextlib.contextmanager
-    def _asking(self) -> Iterator[Any]:
+    def _calling(self) -> Iterator[Any]:
         if self._closed:
             raise StoreError(f"live history {self._where} is closed")
         try:
             yield self._client
         except redis.RedisError as error:
-            raise _named(error, self._where) from error
+            raise store_error(error, self._where) from error
 
 
-_REWRITES: Final = {
-    "append-only file": (
-        "BGREWRITEAOF", "aof_rewrite_in_progress", "aof_rewrite_scheduled",
-        "aof_last_bgrewrite_status",
-    ),
-    "snapshot": (
-        "BGSAVE", "rdb_bgsave_in_progress", "rdb_bgsave_scheduled", "rdb_last_bgsave_status",
-    ),
-}  # fmt: skip
-
-
-def _rows(view: str, one: Customer, entries: list[bytes]) -> Iterator[dict[str, Any]]:
+def _rows(view: str, customer: Customer, events: list[bytes]) -> Iterator[dict[str, Any]]:
     if view == USERS:
-        yield dict(zip(VIEWS[USERS], (one.user_id, to_json(one.traits) or "{}"), strict=True))
+        cells = (customer.user_id, to_json(customer.traits) or "{}")
+        yield dict(zip(VIEWS[USERS], cells, strict=True))
     elif view == IDENTITIES:
-        for name in one.names:
-            yield dict(zip(VIEWS[IDENTITIES], (one.user_id, name), strict=True))
+        for name in customer.names:
+            yield dict(zip(VIEWS[IDENTITIES], (customer.user_id, name), strict=True))
     else:
-        for key, _, event in map(read_event, entries):
-            yield event_row(one.user_id, event.live(), event_id(key, event.part))
+        for key, _, event in map(read_event, events):
+            yield event_row(customer.user_id, event.live(), event_id(key, event.part))
 
 
-def connected(url: str, where: str) -> Any:
-    """A client. Raises StoreError for a URL that is none."""
+def open_store(url: str, folder: Path, options: StoreOptions) -> RedisStore:
+    """The store in keys that begin with NAME:; `folder` is not used."""
+    return RedisStore(url, options)
+
+
+def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
+    """Make the keys that begin with NAME: from a backup; `folder` is not used.
+
+    Raises StoreError where there are such keys, or the backup cannot be read.
+    """
+    where = address_of(url, name)
+    client = connect(url, where)
     try:
-        return redis.Redis.from_url(
-            url,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_WAIT_SECONDS,
-            # What was sent may have been done: only who asked knows whether to ask again.
-            retry=Retry(NoBackoff(), 0),
-        )
-    except ValueError as error:
-        raise StoreError(f"live history {where}: {error}") from error
-
-
-def shown_place(url: str, name: str) -> str:
-    """A URL for messages, without the user and the password, and the prefix of the store."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]} {name!r}"
-
-
-def _named(error: Exception, where: str) -> StoreError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    lost = isinstance(error, redis.ConnectionError | redis.TimeoutError)
-    done = "whether the call was done is not known" if lost else "nothing of the call was done"
-    return StoreError(
-        f"live history {where}: {reason}; {done}; see that the server answers and has room, "
-        "then ask again"
-    )
-
-
-def _scanned(client: Any, prefix: str) -> Iterator[list[bytes]]:
-    """All keys of a prefix, in pages."""
-    pattern = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in prefix) + "*"
-    cursor = 0
-    while True:
-        cursor, keys = client.scan(cursor, match=pattern, count=1_000)
-        if keys:
-            yield keys
-        if cursor == 0:
-            return
-
-
-def _check_server(client: Any, durable: str, where: str) -> list[str]:
-    """What files the server keeps. Raises StoreError, or warns, where it keeps too little."""
-    try:
-        told = {
-            key: value
-            for asked in ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory", "save")
-            for key, value in client.config_get(asked).items()
-        }
-    except redis.ResponseError:
-        told = {}
-    log, fsync = told.get("appendonly"), told.get("appendfsync")
-    if durable == "power" and (log, fsync) != ("yes", "always"):
-        raise StoreError(
-            f'live history {where}: durable = "power" needs a server with appendonly yes and '
-            f"appendfsync always; it says {log or 'nothing'} and {fsync or 'nothing'}. Set them "
-            'in redis.conf, or take durable = "process"'
-        )
-    policy = told.get("maxmemory-policy", "noeviction")
-    if told.get("maxmemory", "0") != "0" and policy != "noeviction":
-        raise StoreError(
-            f"live history {where}: the server throws keys away when its memory is full "
-            f"(maxmemory-policy {policy}); set noeviction in redis.conf"
-        )
-    if log != "yes":
-        warnings.warn(
-            f"live history {where}: the server has appendonly {log or 'unknown'}: what is kept "
-            "is lost when it is restarted; set appendonly yes in redis.conf",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-    files = ["append-only file"] if log == "yes" else []
-    return files + (["snapshot"] if told.get("save") else [])
+        restore_keys(client, f"{name}:", where, backup)
+    except redis.RedisError as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StoreError(f"live history {where} cannot be restored: {reason}") from error
+    finally:
+        client.close()

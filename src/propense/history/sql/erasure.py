@@ -1,4 +1,4 @@
-"""All rows of one customer deleted from a store of tables."""
+"""Deletes all rows of one customer from a store of tables."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from propense.history.records import Erased
 from propense.history.sql.transaction import Tables, dict_of, names_of
 
 _SHORTEST_TEXT: Final = 6
-"""Shorter texts of a profile are words that many share: finding one tells nothing."""
+"""Shorter texts of a profile are words that many customers share: finding one in a file does not
+show that it belongs to this customer."""
 
 
 def erase_rows(tables: Tables, user_id: str) -> tuple[Erased, list[bytes]]:
-    """Delete every row of the customer behind `user_id`, inside the caller's transaction.
+    """Delete every row of the customer with this id, inside the caller's transaction.
 
-    Returns how many there were, and bytes that must not be found in the files any more.
+    Returns how many there were, and traces: bytes that must not remain in the files.
     """
     row = tables.execute(
         "SELECT c.key, c.user_id, c.names, c.traits FROM names n"

@@ -1,26 +1,21 @@
-"""Deeds obeyed inside one transaction of a store of tables: SQLite or PostgreSQL.
+"""Updates applied inside one transaction of a store of tables: SQLite or PostgreSQL.
 
-A group is written with few statements of many rows each: between two statements another
-thread may take the interpreter, and a thousand small ones would wait a thousand times.
+A group is written with few statements of many rows each: between two statements another thread
+can take the interpreter, so a thousand small ones would wait a thousand times.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
-from typing import Any, Final, Protocol
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
 
 import msgspec
 
-from propense.history.merging import (
-    TRAIN,
-    ids_of,
-    join_consent,
-    lay_over,
-    message_key,
-    to_json,
-)
+from propense.history.merging import ids_of, join_consent, merge_traits, to_json
 from propense.history.records import CustomerUpdate, Decision, WriteResult
+from propense.history.training_views import TRAIN, message_key
 
 _SEEN: Final = (
     " ON CONFLICT (key) DO UPDATE SET"
@@ -32,17 +27,20 @@ _SEEN: Final = (
     " THEN excluded.last_seen ELSE customers.last_seen END"
 )
 _CUSTOMERS: Final = "customers (key, user_id, version, first_seen, last_seen)"
-_AGAIN: Final = " ON CONFLICT (customer, key) DO UPDATE SET received = excluded.received"
+_REPEATED: Final = " ON CONFLICT (customer, key) DO UPDATE SET received = excluded.received"
 _FIND_NAMES: Final = "SELECT name, customer FROM names WHERE name"
 _FIND_MESSAGES: Final = "SELECT key FROM messages WHERE key"
-_FIND_MARKS: Final = "SELECT mark FROM suppressed WHERE mark"
+_FIND_SUPPRESSED: Final = "SELECT mark FROM suppressed WHERE mark"
 _FIND_PROFILES: Final = "SELECT key, traits, consent FROM customers WHERE key"
 
 Row = tuple[Any, ...]
+_Keyed = tuple[CustomerUpdate, bytes]
+"""An update and its message key."""
+_event_key = itemgetter(0, 1)
 
 
-class Found(Protocol):
-    """What a statement gives."""
+class Result(Protocol):
+    """The result of a statement."""
 
     @property
     def rowcount(self) -> int: ...
@@ -53,93 +51,107 @@ class Found(Protocol):
 class Tables(Protocol):
     """A transaction on the tables of a store; parameters are question marks."""
 
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> Found:
-        """One statement."""
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Result:
+        """Run one statement."""
         ...
 
     def each(self, sql: str, rows: Sequence[Row]) -> None:
-        """One statement for each row of values."""
+        """Run one statement for each row of values."""
         ...
 
-    def insert(self, table: str, rows: Sequence[Row], after: str = "") -> None:
-        """Insert rows, all of one width; `after` says what happens on a conflict."""
+    def insert(self, table: str, rows: Sequence[Row], on_conflict: str = "") -> None:
+        """Insert rows, all of one width; `on_conflict` is the clause of that name."""
         ...
 
-    def find(self, sql: str, wanted: Sequence[Any]) -> list[Row]:
-        """Rows of `sql`, whose last column must be one of the values."""
+    def find(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        """The rows of `sql` whose last column is one of the values."""
         ...
 
 
 def names_of(text: str | None) -> list[str]:
-    """The JSON list of other names."""
+    """The other names of a customer, from their JSON list."""
     return [] if text is None else msgspec.json.decode(text, type=list[str])
 
 
 def dict_of(text: str | None) -> dict[str, Any]:
-    """A JSON object."""
+    """A JSON object; empty for None."""
     return {} if text is None else msgspec.json.decode(text, type=dict[str, Any])
 
 
-def suppressed_ids(tables: Tables, ids: Sequence[str], mark: Callable[[str], bytes]) -> set[str]:
-    """Those of the ids whose marks are refused. Costs nothing where there are none."""
-    if tables.execute("SELECT 1 FROM suppressed LIMIT 1").fetchone() is None:
-        return set()
-    by_mark = {mark(user_id): user_id for user_id in ids}
-    return {by_mark[found] for (found,) in tables.find(_FIND_MARKS, list(by_mark))}
+def apply_updates(
+    tables: Tables, updates: Sequence[CustomerUpdate], suppression_hash: Callable[[str], bytes]
+) -> list[WriteResult]:
+    """Apply updates in order, in the transaction of `tables`."""
+    with Transaction(tables, suppression_hash) as transaction:
+        return transaction.apply(updates)
+
+
+def log_decisions(
+    tables: Tables, decisions: Sequence[Decision], suppression_hash: Callable[[str], bytes]
+) -> None:
+    """Write decisions, except those of suppressed ids, in the transaction of `tables`."""
+    with Transaction(tables, suppression_hash) as transaction:
+        transaction.log(decisions)
 
 
 class Transaction:
-    """One transaction of one group of deeds. `close` writes the counters."""
+    """One transaction of one group of updates, as a context manager: leaving it writes the
+    counters back, unless an error leaves it."""
 
-    def __init__(self, tables: Tables, mark: Callable[[str], bytes]) -> None:
+    def __init__(self, tables: Tables, suppression_hash: Callable[[str], bytes]) -> None:
         self._tables = tables
-        self._mark = mark
-        self._customer, self._seq, self._latest = tables.execute(
-            "SELECT customer, seq, latest FROM state"
-        ).fetchone()
+        self._suppression_hash = suppression_hash
 
-    def close(self) -> None:
-        """Write the counters back."""
-        self._tables.execute(
-            "UPDATE state SET customer = ?, seq = ?, latest = ?",
-            (self._customer, self._seq, self._latest),
-        )
+    def __enter__(self) -> Self:
+        row = self._tables.execute("SELECT customer, seq, latest FROM state").fetchone()
+        self._customer, self._seq, self._latest = row
+        return self
 
-    def obey(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
-        """All deeds, in order."""
-        every = list(updates)
-        refused = suppressed_ids(self._tables, ids_of(every), self._mark)
-        keys = [message_key(update.message_id) for update in every]
-        known = {key for (key,) in self._tables.find(_FIND_MESSAGES, keys)}
-        outcomes: list[WriteResult] = []
-        kept: list[tuple[CustomerUpdate, bytes]] = []
-        for update, key in zip(every, keys, strict=True):
-            if refused and (update.user_id in refused or update.previous_id in refused):
-                outcomes.append("suppressed")
-            elif key in known:
-                outcomes.append("repeated")
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._tables.execute(
+                "UPDATE state SET customer = ?, seq = ?, latest = ?",
+                (self._customer, self._seq, self._latest),
+            )
+
+    def apply(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
+        """Apply all updates in order."""
+        suppressed = self._suppressed(ids_of(updates))
+        keys = [message_key(update.message_id) for update in updates]
+        written = {key for (key,) in self._tables.find(_FIND_MESSAGES, keys)}
+        results: list[WriteResult] = []
+        fresh: list[_Keyed] = []
+        for update, key in zip(updates, keys, strict=True):
+            if suppressed and (update.user_id in suppressed or update.previous_id in suppressed):
+                results.append("suppressed")
+            elif key in written:
+                results.append("repeated")
             else:
-                known.add(key)
-                kept.append((update, key))
-                outcomes.append("kept")
+                written.add(key)
+                fresh.append((update, key))
+                results.append("kept")
         # In the order of their trees, so that neighbours are written together.
-        self._tables.insert("messages", sorted((key, update.received) for update, key in kept))
-        for joins, run in _runs(kept):
+        self._tables.insert("messages", sorted((key, update.received) for update, key in fresh))
+        for joins, run in _runs(fresh):
             if joins:
                 self._join(run[0][0])
             self._add(run)
-        if kept:
-            self._latest = max(self._latest, max(update.received for update, _ in kept))
-        return outcomes
+        if fresh:
+            self._latest = max(self._latest, max(update.received for update, _ in fresh))
+        return results
 
     def log(self, decisions: Sequence[Decision]) -> None:
-        """Keep decisions, but for ids that are refused."""
-        ids = list(dict.fromkeys(decision.user_id for decision in decisions))
-        refused = suppressed_ids(self._tables, ids, self._mark)
+        """Write decisions, except those of suppressed ids."""
+        suppressed = self._suppressed(list(dict.fromkeys(one.user_id for one in decisions)))
         encode = msgspec.json.encode
         rows = []
         for one in decisions:
-            if one.user_id in refused:
+            if one.user_id in suppressed:
                 continue
             self._seq += 1
             rows.append(
@@ -148,16 +160,23 @@ class Transaction:
             )  # fmt: skip
         self._tables.insert("decisions", rows)
 
-    def _add(self, run: list[tuple[CustomerUpdate, bytes]]) -> None:
-        """Deeds without a previous id, or whose ids are joined already."""
+    def _suppressed(self, ids: Sequence[str]) -> set[str]:
+        """The ids that are suppressed. Hashes nothing while no id is."""
+        if self._tables.execute("SELECT 1 FROM suppressed LIMIT 1").fetchone() is None:
+            return set()
+        by_hash = {self._suppression_hash(user_id): user_id for user_id in ids}
+        return {by_hash[row[0]] for row in self._tables.find(_FIND_SUPPRESSED, list(by_hash))}
+
+    def _add(self, run: list[_Keyed]) -> None:
+        """Write updates without a previous id, or whose ids are joined already."""
         customers: dict[str, int] = dict(
             self._tables.find(_FIND_NAMES, list(dict.fromkeys(update.user_id for update, _ in run)))
         )
         touched: dict[int, list[Any]] = {}
-        events: list[tuple[Any, ...]] = []
-        names: list[tuple[Any, ...]] = []
-        quiet: list[tuple[Any, ...]] = []
-        told: dict[int, list[CustomerUpdate]] = {}
+        events: list[Row] = []
+        names: list[Row] = []
+        quiet: list[Row] = []
+        profiles: dict[int, list[CustomerUpdate]] = {}
         seq = self._seq
         for update, key in run:
             user_id, received = update.user_id, update.received
@@ -180,55 +199,55 @@ class Transaction:
                 row = touched.setdefault(customer, [customer, user_id, 0, received, received])
                 row[2:] = seq, min(row[3], received), max(row[4], received)
             if update.traits or update.consent:
-                told.setdefault(customer, []).append(update)
+                profiles.setdefault(customer, []).append(update)
         self._seq = seq
-        events.sort(key=_place)
+        events.sort(key=_event_key)
         self._tables.insert("names", names)
         self._tables.insert(_CUSTOMERS, [tuple(row) for row in touched.values()], _SEEN)
         self._tables.insert("events", events)
-        self._tables.insert("quiet_messages", quiet, _AGAIN)
-        if told:
-            self._tell(told)
+        self._tables.insert("quiet_messages", quiet, _REPEATED)
+        if profiles:
+            self._update_profiles(profiles)
 
-    def _tell(self, told: dict[int, list[CustomerUpdate]]) -> None:
-        """Lay traits and consent over what is known."""
-        for customer, traits_text, consent_text in self._tables.find(_FIND_PROFILES, list(told)):
+    def _update_profiles(self, updates: dict[int, list[CustomerUpdate]]) -> None:
+        """Merge the traits and consent of updates into those of each customer."""
+        for customer, traits_text, consent_text in self._tables.find(_FIND_PROFILES, list(updates)):
             traits, consent = dict_of(traits_text), dict_of(consent_text)
-            for update in told[customer]:
-                traits = lay_over(traits, update.traits)
+            for update in updates[customer]:
+                traits = merge_traits(traits, update.traits)
                 consent |= update.consent
             self._tables.execute(
                 "UPDATE customers SET traits = ?, consent = ?, train = ? WHERE key = ?",
-                (to_json(traits), to_json(consent), _train(consent), customer),
+                (to_json(traits), to_json(consent), train_flag(consent), customer),
             )
 
     def _join(self, update: CustomerUpdate) -> None:
-        """Make the deed's previous id another name of its user id."""
+        """Make the update's previous id another name of its user id."""
         user_id, other_id = update.user_id, update.previous_id
         if other_id is None or other_id == user_id:
             return
-        found: dict[str, int] = dict(self._tables.find(_FIND_NAMES, [user_id, other_id]))
-        mine, theirs = found.get(user_id), found.get(other_id)
-        if mine is None and theirs is None:
+        customers: dict[str, int] = dict(self._tables.find(_FIND_NAMES, [user_id, other_id]))
+        own, other = customers.get(user_id), customers.get(other_id)
+        if own is None and other is None:
             self._customer += 1
             self._seq += 1
-            mine = self._customer
-            row = (mine, user_id, self._seq, update.received, update.received)
+            own = self._customer
+            row = (own, user_id, self._seq, update.received, update.received)
             self._tables.insert(_CUSTOMERS, [row], _SEEN)
-            self._tables.insert("names", [(user_id, mine), (other_id, mine)])
-            self._rename(mine, user_id, [other_id])
-        elif theirs is None and mine is not None:
-            self._tables.insert("names", [(other_id, mine)])
-            kept, others = self._named(mine)
-            self._rename(mine, kept, [*others, other_id])
-        elif mine is None and theirs is not None:
-            self._tables.insert("names", [(user_id, theirs)])
-            former, others = self._named(theirs)
-            self._rename(theirs, user_id, [*others, former])
-        elif mine is not None and theirs is not None and mine != theirs:
-            self._merge(mine, theirs)
+            self._tables.insert("names", [(user_id, own), (other_id, own)])
+            self._rename(own, user_id, [other_id])
+        elif other is None and own is not None:
+            self._tables.insert("names", [(other_id, own)])
+            main_id, names = self._names(own)
+            self._rename(own, main_id, [*names, other_id])
+        elif own is None and other is not None:
+            self._tables.insert("names", [(user_id, other)])
+            former_id, names = self._names(other)
+            self._rename(other, user_id, [*names, former_id])
+        elif own is not None and other is not None and own != other:
+            self._merge(own, other)
 
-    def _named(self, customer: int) -> tuple[str, list[str]]:
+    def _names(self, customer: int) -> tuple[str, list[str]]:
         user_id, names = self._tables.execute(
             "SELECT user_id, names FROM customers WHERE key = ?", (customer,)
         ).fetchone()
@@ -240,49 +259,49 @@ class Transaction:
             (user_id, to_json(list(names)), customer),
         )
 
-    def _merge(self, mine: int, theirs: int) -> None:
-        """Everything of `theirs` becomes `mine`; what both say, `mine` decides, but a refusal."""
+    def _merge(self, own: int, other: int) -> None:
+        """Give everything of `other` to `own`. Where both have a trait or a flag, `own` decides,
+        except that a refusal wins."""
         sql = (
             "SELECT user_id, names, traits, consent, first_seen, last_seen"
             " FROM customers WHERE key = ?"
         )
-        known = self._tables.execute(sql, (mine,)).fetchone()
-        other = self._tables.execute(sql, (theirs,)).fetchone()
-        moved = [other[0], *names_of(other[1])]
-        consent = join_consent(dict_of(known[3]), dict_of(other[3]))
+        _, own_names, own_traits, own_consent, own_first, own_last = self._tables.execute(
+            sql, (own,)
+        ).fetchone()
+        other_id, other_names, other_traits, other_consent, other_first, other_last = (
+            self._tables.execute(sql, (other,)).fetchone()
+        )
+        moved = [other_id, *names_of(other_names)]
+        consent = join_consent(dict_of(own_consent), dict_of(other_consent))
         self._seq += 1
         for table in ("events", "quiet_messages"):
             self._tables.execute(
-                f"UPDATE {table} SET customer = ? WHERE customer = ?", (mine, theirs)
+                f"UPDATE {table} SET customer = ? WHERE customer = ?", (own, other)
             )
         self._tables.each(
-            "UPDATE names SET customer = ? WHERE name = ?", [(mine, name) for name in moved]
+            "UPDATE names SET customer = ? WHERE name = ?", [(own, name) for name in moved]
         )
-        self._tables.execute("DELETE FROM customers WHERE key = ?", (theirs,))
+        self._tables.execute("DELETE FROM customers WHERE key = ?", (other,))
         self._tables.execute(
             "UPDATE customers SET version = ?, names = ?, traits = ?, consent = ?, train = ?,"
             " first_seen = ?, last_seen = ? WHERE key = ?",
-            (self._seq, to_json([*names_of(known[1]), *moved]),
-             to_json(dict_of(other[2]) | dict_of(known[2])), to_json(consent),
-             _train(consent), min(known[4], other[4]), max(known[5], other[5]), mine),
+            (self._seq, to_json([*names_of(own_names), *moved]),
+             to_json(dict_of(other_traits) | dict_of(own_traits)), to_json(consent),
+             train_flag(consent), min(own_first, other_first), max(own_last, other_last), own),
         )  # fmt: skip
 
 
-def _train(consent: dict[str, bool]) -> int | None:
-    """The flag that the training views read."""
+def train_flag(consent: dict[str, bool]) -> int | None:
+    """The column `train`, which the training views read: 1, 0, or None without a flag."""
     flag = consent.get(TRAIN)
     return None if flag is None else int(flag)
 
 
-_place = itemgetter(0, 1)
-
-
-def _runs(
-    kept: list[tuple[CustomerUpdate, bytes]],
-) -> Iterator[tuple[bool, list[tuple[CustomerUpdate, bytes]]]]:
-    """Consecutive deeds that need no join, and between them one by one those that do."""
-    run: list[tuple[CustomerUpdate, bytes]] = []
-    for one in kept:
+def _runs(updates: list[_Keyed]) -> Iterator[tuple[bool, list[_Keyed]]]:
+    """Consecutive updates that need no join, and between them, one by one, those that do."""
+    run: list[_Keyed] = []
+    for one in updates:
         if one[0].previous_id is None:
             run.append(one)
             continue

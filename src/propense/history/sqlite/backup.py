@@ -1,6 +1,6 @@
 """The backup file of every store: a SQLite history without gaps.
 
-So a history moves from one kind of store to another by `backup` and `restore_store`.
+Therefore `backup` and `restore_store` move a history from one kind of store to another.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ TABLES: Final = (
     "suppressed",
 )  # fmt: skip
 AHEAD: Final = 2**32
-"""A restored history counts on from so far ahead: a number of before the restoration may still
-lie in another process, and none comes twice."""
+"""A restored history goes on counting so far ahead: another process may still hold a version from
+before the restoration, and no version may be used twice."""
 
 
 @contextlib.contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to, which takes its name at the end and vanishes on errors.
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to. It takes that name at the end and is removed on errors.
 
     Raises StoreError where it cannot be written.
     """
@@ -41,8 +41,8 @@ def written(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_copy(path: Path) -> Iterator[sqlite3.Connection]:
-    """The connection to an empty history, which stands at `path` at the end."""
-    with written(path) as unfinished:
+    """A connection to an empty history, which is at `path` at the end."""
+    with replacing_file(path) as unfinished:
         with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
             migrate(con, repr(str(path)))
             con.execute("BEGIN")
@@ -52,8 +52,8 @@ def new_copy(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def opened_copy(path: Path) -> Iterator[sqlite3.Connection]:
-    """The connection to a backup, for reading. Raises StoreError where it is none."""
+def open_backup(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for reading a backup. Raises StoreError where the file is not a backup."""
     try:
         con = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     except sqlite3.Error as error:
@@ -66,7 +66,7 @@ def opened_copy(path: Path) -> Iterator[sqlite3.Connection]:
             raise StoreError(f"backup {str(path)!r} cannot be read: {error}") from error
         if sound != "ok" or not 1 <= version <= len(MIGRATIONS):
             raise StoreError(
-                f"backup {str(path)!r} is no live history that this propense reads; "
-                "choose a file that its backup wrote"
+                f"{str(path)!r} is not a backup that this version of propense can read; "
+                "choose a file that `propense backup` wrote"
             )
         yield con

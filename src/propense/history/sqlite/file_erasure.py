@@ -1,8 +1,8 @@
-"""A customer taken out of a SQLite history: rows, write-ahead file, and what lies between rows.
+"""Removes the bytes of an erased customer from the files of a SQLite history.
 
 SQLite overwrites what it deletes (`secure_delete`), but rows that moved to another page when
-theirs was split can leave an older copy behind, in space that belongs to no row. So the files
-are searched, and rewritten if there is one.
+theirs was split can leave an older copy behind, in space that belongs to no row. So the file is
+searched, and rewritten if there is one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from propense.errors import StoreError
 from propense.history.sqlite import page_scan
 
 UNCLEAN: Final = "-unclean"
-"""Behind the file's name, of an empty file that is there from an erasure until what it left
-between rows is gone: one that was stopped is ended by the next."""
+"""Suffix of an empty file beside the history. It exists from an erasure until the erased bytes are
+gone, so that the next erasure finishes one that was stopped."""
 _WAIT_SECONDS: Final = 20.0
 
 
@@ -28,27 +28,27 @@ def clean_files(
     con: sqlite3.Connection,
     path: Path,
     traces: list[bytes],
-    alone: contextlib.AbstractContextManager[object],
+    write_lock: contextlib.AbstractContextManager[object],
 ) -> None:
-    """Empty the write-ahead file, and rewrite the history if space without rows holds a trace,
-    or where it is not known of what: without `traces`.
+    """Empty the write-ahead file, and rewrite the history if space without rows holds a trace.
 
-    `alone` keeps the other threads of this process from writing; they go on while the file is
-    searched.
+    Without `traces` it is not known what to search for, so the history is rewritten anyway.
+    `write_lock` keeps the other threads of this process from writing; they can write while the
+    file is searched.
     """
-    with alone:
+    with write_lock:
         _empty_log(con)
-    if not traces or has_remnant(path, traces):
-        with alone:
+    if not traces or has_traces(path, traces):
+        with write_lock:
             con.execute("VACUUM")
             _empty_log(con)
 
 
-def has_remnant(path: Path, traces: list[bytes]) -> bool:
-    """Whether any of the traces lies in a place of the file that belongs to no row.
+def has_traces(path: Path, traces: list[bytes]) -> bool:
+    """Whether space of the file that belongs to no row holds any of the traces.
 
-    Another process looks: closing a file that SQLite has open would, by the rules of POSIX,
-    end the locks that this process holds on it. Traces go through a pipe, not into a command
+    Another process searches: by the rules of POSIX, closing a file that SQLite has open would
+    release the locks that this process holds on it. Traces go through a pipe, not into a command
     line that others can see.
     """
     done = subprocess.run(
@@ -59,17 +59,17 @@ def has_remnant(path: Path, traces: list[bytes]) -> bool:
         check=False,
     )
     if done.returncode not in (page_scan.CLEAN, page_scan.FOUND):
-        raise OSError(f"the file cannot be searched for what was erased: {done.stderr[-200:]}")
+        raise OSError(f"the file could not be searched for erased data: {done.stderr[-200:]}")
     return done.returncode == page_scan.FOUND
 
 
 def _empty_log(con: sqlite3.Connection) -> None:
     deadline = time.monotonic() + _WAIT_SECONDS
-    # SQLite waits for readers, but not for a checkpoint that another connection is at.
+    # SQLite waits for readers, but not for a checkpoint that another connection is making.
     while con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
         if time.monotonic() > deadline:
             raise StoreError(
                 "the rows are erased, but a long read of another process kept the write-ahead "
-                "file from being emptied; erase anybody once more when it has ended"
+                "file from being emptied; run any erasure again once that reader has finished"
             )
         time.sleep(0.01)

@@ -1,6 +1,7 @@
-"""Traces of deleted rows in the pages of a SQLite file. Run as a program, with traces on stdin.
+"""Searches the pages of a SQLite file for traces of deleted rows. Run as a program, with traces on
+stdin.
 
-A page of a table or index has a header, pointers to its cells, and the cells; what is between
+A page of a table or index has a header, pointers to its cells, and the cells. The space between
 the pointers and the first cell, and the chained free blocks, belong to no row. Other pages
 (overflow, free) are searched whole. Source: sqlite.org/fileformat2.html, section 1.6.
 """
@@ -30,8 +31,8 @@ def gaps(page: bytes, start: int) -> Iterator[bytes]:
     while 0 < block <= len(page) - 4:
         size = int.from_bytes(page[block + 2 : block + 4])
         yield page[block + 4 : block + size]
-        following = int.from_bytes(page[block : block + 2])
-        block = following if following > block else 0
+        next_block = int.from_bytes(page[block : block + 2])
+        block = next_block if next_block > block else 0
 
 
 def has_traces(path: str, traces: list[bytes]) -> bool:
@@ -53,7 +54,7 @@ def has_traces(path: str, traces: list[bytes]) -> bool:
 
 
 def main() -> int:
-    """Code 10 if there are traces, 0 if not."""
+    """Returns the exit code: 10 if there are traces, 0 if not."""
     traces = [bytes.fromhex(line) for line in sys.stdin.read().split()]
     return FOUND if traces and has_traces(sys.argv[1], traces) else CLEAN
 

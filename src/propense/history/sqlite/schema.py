@@ -1,4 +1,4 @@
-"""Tables and views of a SQLite history, and how an older file becomes a newer one."""
+"""Tables and views of a SQLite history, and the migrations of older files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sqlite3
 from typing import Final
 
 from propense.errors import StoreError
+from propense.history.sql.views import Dialect, state_view, views
 
 _TABLES: Final = """
 CREATE TABLE state (
@@ -68,14 +69,15 @@ CREATE TABLE decisions (
 ) WITHOUT ROWID;
 CREATE TABLE suppressed (mark BLOB PRIMARY KEY) WITHOUT ROWID;
 """
-# `state.seq` counts events and changes alike: a customer's version is the greater of
-# `customers.version` and the `seq` of their last event, and when they were seen is the widest of
-# `customers` and their events. So a deed of events alone writes no row of `customers`, which
-# halves the pages that a group touches.
-# `events.message` finds the message keys of a customer; `quiet_messages` those without events.
+# `state.seq` counts both events and changes of customers. A customer's version is the greater of
+# `customers.version` and the `seq` of their last event; when they were first and last seen is
+# the widest span of `customers` and their events. So an update that only adds events writes no
+# row of `customers`, which halves the pages that a group touches.
+# The message keys of a customer are in `events.message`; those of messages without events are in
+# `quiet_messages`.
 
 
-def _moment(column: str) -> str:
+def _time_text(column: str) -> str:
     """ISO 8601 text of microseconds, also before 1970, where a remainder is negative."""
     part = f"(({column} % 1000000 + 1000000) % 1000000)"
     return (
@@ -84,84 +86,44 @@ def _moment(column: str) -> str:
     )
 
 
-_MAY_TRAIN: Final = (
-    "coalesce(c.train, 1 - (SELECT consent_required FROM state)) = 1"
-    " AND substr({user}, 1, 7) <> 'verify:'"
+_SQLITE: Final = Dialect(
+    time_text=_time_text,
+    money="{} / 1000000.0",
+    hex="lower(hex({}))",
+    greatest="max",
+    position="i.key + 1",
+    p_action="json_extract(d.p_action, '$[' || i.key || ']')",
+    null_text="NULL",
+    join_items=",\n    json_each(d.items) i",
 )
-_OWN: Final = _MAY_TRAIN.format(user="c.user_id")
 
-_VIEWS: Final = f"""
-CREATE VIEW live_events AS
-    SELECT c.user_id, e.item_id, e.action, {_moment("e.event_time")} AS event_time,
-           e.value / 1000000.0 AS value, e.count, e.source,
-           lower(hex(e.message)) || '-' || e.part AS event_id
-    FROM events e JOIN customers c ON c.key = e.customer
-    WHERE {_OWN};
-CREATE VIEW live_identities AS
-    SELECT c.user_id, n.name AS alias
-    FROM names n JOIN customers c ON c.key = n.customer
-    WHERE n.name <> c.user_id AND {_OWN};
-CREATE VIEW live_users AS
-    SELECT c.user_id, coalesce(c.traits, '{{}}') AS traits
-    FROM customers c
-    WHERE {_OWN};
-CREATE VIEW live_impressions AS
-    SELECT coalesce(c.user_id, d.user_id) AS user_id, i.value AS item_id, i.key + 1 AS position,
-           json_extract(d.p_action, '$[' || i.key || ']') AS p_action, d.policy,
-           {_moment("d.time")} AS time, NULL AS outcome
-    FROM decisions d
-    LEFT JOIN names n ON n.name = d.user_id
-    LEFT JOIN customers c ON c.key = n.customer,
-    json_each(d.items) i
-    WHERE {_MAY_TRAIN.format(user="coalesce(c.user_id, d.user_id)")};
-"""
-
-_STATE: Final = f"""
-CREATE VIEW live_state AS
-    WITH own AS (
-        SELECT coalesce(max(max(c.version, coalesce(
-                   (SELECT max(seq) FROM events WHERE customer = c.key), 0))), 0)
-               || ' ' || count(*) || ' '
-               || (SELECT consent_required FROM state) AS state
-        FROM customers c WHERE {_OWN}
-    ), shown AS (
-        SELECT coalesce(max(seq), 0) || ' ' || count(*) AS state
-        FROM decisions WHERE substr(user_id, 1, 7) <> 'verify:'
-    )
-    SELECT 'live_events' AS view, state FROM own
-    UNION ALL SELECT 'live_identities', state FROM own
-    UNION ALL SELECT 'live_users', state FROM own
-    UNION ALL SELECT 'live_impressions', own.state || ' ' || shown.state FROM own, shown;
-"""
-# What each view holds, in a word that is another one after every change of it: whoever comes or
-# changes has a new version, and whoever goes is one less.
-
-MIGRATIONS: Final = (_TABLES, _VIEWS, _STATE)
-"""The n-th takes a file from version n - 1 to n; none is ever changed."""
+MIGRATIONS: Final = (_TABLES, views(_SQLITE), state_view(_SQLITE))
+"""The n-th takes a file from version n - 1 to n. None is ever changed: golden files in the tests
+hold their text."""
 
 
 def migrate(con: sqlite3.Connection, where: str) -> None:
-    """Bring a file to the newest version, all steps or none.
+    """Bring a file to the newest version, in all steps or none.
 
     Raises StoreError if a newer propense wrote it.
     """
-    (found,) = con.execute("PRAGMA user_version").fetchone()
-    if found > len(MIGRATIONS):
+    (version,) = con.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
         raise StoreError(
-            f"live history {where} has version {found}, this propense knows up to "
+            f"live history {where} has version {version}, this propense reads up to "
             f"{len(MIGRATIONS)}; run the propense that wrote it, or a newer one"
         )
-    if found == len(MIGRATIONS):
+    if version == len(MIGRATIONS):
         return
     con.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have been quicker.
-        (found,) = con.execute("PRAGMA user_version").fetchone()
-        for step in MIGRATIONS[found:]:
+        # Another process may have migrated the file meanwhile.
+        (version,) = con.execute("PRAGMA user_version").fetchone()
+        for step in MIGRATIONS[version:]:
             for statement in step.split(";\n"):
                 if statement.strip():
                     con.execute(statement)
-        con.execute(f"PRAGMA user_version = {max(found, len(MIGRATIONS))}")
+        con.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
         con.execute("COMMIT")
     except BaseException:
         con.execute("ROLLBACK")

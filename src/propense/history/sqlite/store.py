@@ -1,13 +1,13 @@
-"""Live history in one SQLite file, which several processes of one machine may have open."""
+"""Live history in one SQLite file, which several processes of one machine can have open."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -22,20 +22,21 @@ from propense.history.records import (
     WriteResult,
 )
 from propense.history.sql.erasure import erase_rows
-from propense.history.sql.transaction import Transaction, dict_of, names_of
-from propense.history.sqlite.backup import AHEAD, opened_copy, written
+from propense.history.sql.transaction import apply_updates, dict_of, log_decisions, names_of
+from propense.history.sqlite.backup import AHEAD, open_backup, replacing_file
 from propense.history.sqlite.file_erasure import UNCLEAN, clean_files
-from propense.history.sqlite.maintenance import MESSAGES, PAGE, QUIET, Upkeep, forget_old
+from propense.history.sqlite.maintenance import MESSAGES, PAGE, QUIET, Maintenance, forget_old
 from propense.history.sqlite.schema import migrate
 from propense.history.sqlite.tables import SqliteTables
+from propense.history.store import StoreOptions
 from propense.history.training_views import VIEWS
 from propense.times import MICROS_PER_SECOND
 
 BUSY_MS: Final = 10_000
-"""How long a process waits for another one's write."""
+"""Milliseconds that a process waits for another one's write."""
 _CACHE_KB: Final = 16_000
-"""Pages that the writing connection keeps; each reading one half as many. The system keeps the
-file's pages too, and a page of it is had in microseconds."""
+"""Page cache of the writing connection; a reading one has half as much. The system caches the
+file's pages too, and reading one from there takes microseconds."""
 
 _OF_NAME: Final = " FROM names n JOIN customers c ON c.key = n.customer WHERE n.name "
 _NUMBER: Final = "max(c.version, coalesce((SELECT max(seq) FROM events WHERE customer = c.key), 0))"
@@ -55,31 +56,23 @@ _DECISIONS: Final = (
     " WHERE user_id"
 )
 _FEW: Final = 4
+"""Up to so many versions are asked for one by one."""
 
 
 class SqliteStore:
-    """The contract of `serving.store.Store` on a file.
+    """A store in a file; see Store.
 
-    One connection writes, under a lock; each thread reads on its own. With `durable =
-    "process"` an append does not wait for the disk, but for the header of the write-ahead
-    file where that begins anew; a background thread brings it to the disk about once a second.
-    Open it after a fork, not before. `consent_required` tells the training views what a
-    customer without a "train" flag means; None leaves what the file says.
+    One connection writes, under a lock; each thread reads on a connection of its own. With
+    `durable = "process"` an append waits for the disk only when the write-ahead file restarts
+    from its beginning; a background thread syncs it about once a second. Open the store after a
+    fork, not before.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        durable: Literal["process", "power"],
-        mark: Callable[[str], bytes],
-        remember_seconds: int,
-        consent_required: bool | None = None,
-    ) -> None:
+    def __init__(self, path: Path, options: StoreOptions) -> None:
         self.path = path
-        self._mark = mark
-        self._remember = remember_seconds * MICROS_PER_SECOND
-        self._synchronous = "FULL" if durable == "power" else "NORMAL"
+        self._suppression_hash = options.suppression_hash
+        self._remember = options.remember_seconds * MICROS_PER_SECOND
+        self._synchronous = "FULL" if options.durable == "power" else "NORMAL"
         self._lock = threading.Lock()
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
@@ -92,14 +85,15 @@ class SqliteStore:
             try:
                 con.execute("PRAGMA journal_mode = WAL")
                 migrate(con, repr(str(path)))
-                if consent_required is not None:
-                    con.execute("UPDATE state SET consent_required = ?", (consent_required,))
+                if options.consent_required is not None:
+                    flag = int(options.consent_required)
+                    con.execute("UPDATE state SET consent_required = ?", (flag,))
             except BaseException:
                 con.close()
                 raise
             self._writer = con
             self._inode = path.stat().st_ino
-            self._upkeep = Upkeep(path, self._connect, self.forget_messages)
+            self._maintenance = Maintenance(path, self._connect, self.forget_messages)
 
     @property
     def is_local(self) -> bool:
@@ -112,10 +106,7 @@ class SqliteStore:
             return []
         check_updates(updates)
         with self._writing() as con:
-            work = Transaction(SqliteTables(con), self._mark)
-            outcomes = work.obey(updates)
-            work.close()
-        return outcomes
+            return apply_updates(SqliteTables(con), updates, self._suppression_hash)
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
@@ -131,7 +122,7 @@ class SqliteStore:
             finally:
                 con.execute("COMMIT")
         except sqlite3.Error as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
         if row is None:
             return None
         version, first, last = row[2], row[6], row[7]
@@ -155,21 +146,19 @@ class SqliteStore:
             if len(user_ids) <= _FEW:
                 rows = [con.execute(_VERSION, (one,)).fetchone() for one in user_ids]
                 return [0 if row is None else row[0] for row in rows]
-            found: dict[str, int] = dict(
+            versions: dict[str, int] = dict(
                 SqliteTables(con).find(_VERSIONS, list(dict.fromkeys(user_ids)))
             )
         except sqlite3.Error as error:
-            raise self._named(error) from error
-        return [found.get(user_id, 0) for user_id in user_ids]
+            raise self._store_error(error) from error
+        return [versions.get(user_id, 0) for user_id in user_ids]
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         """See Store."""
         if not decisions:
             return
         with self._writing() as con:
-            work = Transaction(SqliteTables(con), self._mark)
-            work.log(decisions)
-            work.close()
+            log_decisions(SqliteTables(con), decisions, self._suppression_hash)
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
@@ -187,10 +176,10 @@ class SqliteStore:
         ]  # fmt: skip
 
     def erase(self, user_id: str) -> Erased:
-        """See Store. Where pages of the file still held bytes of the customer, it is rewritten,
+        """See Store. Where pages of the file still hold bytes of the customer, it is rewritten,
         which takes as long as copying it.
 
-        Raises StoreError also where the rows are gone, but a reader kept the write-ahead file
+        Also raises StoreError when the rows are gone, but a reader kept the write-ahead file
         from being emptied for too long; the message says so.
         """
         unclean = self.path.with_name(self.path.name + UNCLEAN)
@@ -205,19 +194,19 @@ class SqliteStore:
                 unclean.unlink(missing_ok=True)
         return erased
 
-    def suppress(self, marks: Sequence[bytes]) -> None:
+    def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
         with self._writing() as con:
-            rows: list[tuple[Any, ...]] = [(mark,) for mark in marks]
+            rows: list[tuple[Any, ...]] = [(one,) for one in hashes]
             SqliteTables(con).insert("suppressed", rows, " ON CONFLICT DO NOTHING")
 
-    def allow(self, marks: Sequence[bytes]) -> None:
+    def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
         with self._writing() as con:
-            con.executemany("DELETE FROM suppressed WHERE mark = ?", [(mark,) for mark in marks])
+            con.executemany("DELETE FROM suppressed WHERE mark = ?", [(one,) for one in hashes])
 
     def user_ids(self) -> Iterator[str]:
-        """See Store. Page by page: customers who come or go meanwhile may be missed."""
+        """See Store. Read page by page: may miss customers who are added or erased meanwhile."""
         last = -1
         while True:
             with self._reading() as con:
@@ -238,27 +227,30 @@ class SqliteStore:
 
     def ping(self) -> None:
         """See Store."""
-        # It is asked by a thread of its own, whose connection nobody would close.
+        # Called from threads that end, whose own connection nobody would close.
         with self._named_errors():
             self.path.stat()
             with contextlib.closing(self._connect()) as con:
                 con.execute("SELECT seq FROM state").fetchone()
 
     def backup(self, path: Path) -> None:
-        """See Store. The copy is a SQLite file without gaps; what is at `path` is replaced."""
+        """See Store. The copy is a SQLite file without gaps; it replaces what is at `path`."""
         with self._named_errors(), contextlib.closing(self._connect()) as con:
-            with written(path) as unfinished:
+            with replacing_file(path) as unfinished:
                 con.execute("VACUUM INTO ?", (str(unfinished),))
 
     def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
-        """Rows of one of `training.VIEWS`, as the view of that name in the file has them."""
+        """See Store. The rows of the view of that name in the file."""
         columns = VIEWS[view]
         with self._named_errors(), contextlib.closing(self._connect()) as con:
             for row in con.execute(f"SELECT {', '.join(columns)} FROM {view}"):
                 yield dict(zip(columns, row, strict=True))
 
     def forget_messages(self) -> int:
-        """Forget message ids received `remember_seconds` before the newest message; how many."""
+        """Forget message ids received `remember_seconds` before the newest message.
+
+        Returns how many.
+        """
         with self._reading() as con:
             (latest,) = con.execute("SELECT latest FROM state").fetchone()
         oldest = latest - self._remember
@@ -283,7 +275,7 @@ class SqliteStore:
         """See Store."""
         if self._closed:
             return
-        self._upkeep.stop()
+        self._maintenance.stop()
         self._closed = True
         with self._readers_lock:
             for con in self._readers:
@@ -317,7 +309,7 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that alone writes; undone as a whole where anything fails."""
+        """The only writing transaction; an error rolls all of it back."""
         with self._lock, self._named_errors():
             con = self._writing_connection()
             con.execute("BEGIN IMMEDIATE")
@@ -325,11 +317,11 @@ class SqliteStore:
                 yield con
                 con.execute("COMMIT")
             except BaseException:
-                self._undo(con)
+                self._roll_back(con)
                 raise
 
-    def _undo(self, con: sqlite3.Connection) -> None:
-        """Roll back; a connection that cannot is given up, and the next call makes a new one."""
+    def _roll_back(self, con: sqlite3.Connection) -> None:
+        """Roll back. A connection that cannot is closed, and the next call opens a new one."""
         try:
             if con.in_transaction:
                 con.execute("ROLLBACK")
@@ -360,9 +352,9 @@ class SqliteStore:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise self._named(error) from error
+            raise self._store_error(error) from error
 
-    def _named(self, error: Exception) -> StoreError:
+    def _store_error(self, error: Exception) -> StoreError:
         return StoreError(
             f"live history {str(self.path)!r}: {error}; nothing of the call was done"
             + _remedy(str(error))
@@ -370,26 +362,34 @@ class SqliteStore:
 
 
 def _remedy(reason: str) -> str:
-    """What to do about the commonest reasons."""
+    """What to do in the most common cases."""
     if "full" in reason or "space" in reason:
-        return "; make room on the disk, then ask again"
+        return "; free disk space, then try again"
     if "locked" in reason or "busy" in reason:
-        return f"; another process has been writing for {BUSY_MS // 1000} s, ask again"
+        return f"; another process has been writing for {BUSY_MS // 1000} s; try again"
     if "not a database" in reason or "malformed" in reason:
         return "; restore a backup"
     return ""
 
 
-def restore_sqlite(path: Path, backup: Path) -> None:
-    """Make the file `path` from a backup. Raises StoreError where it is there already, or the
-    backup is none."""
-    with opened_copy(backup) as copy:
+def open_store(url: str, folder: Path, options: StoreOptions) -> SqliteStore:
+    """The store in the file `folder`/NAME.db."""
+    return SqliteStore(folder / f"{options.name}.db", options)
+
+
+def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
+    """Make the file `folder`/`name`.db from a backup.
+
+    Raises StoreError where the file exists, or the backup cannot be read.
+    """
+    path = folder / f"{name}.db"
+    with open_backup(backup) as copy:
         if path.exists():
             raise StoreError(
-                f"live history {str(path)!r} is there already; stop the service and move the "
-                "file and its -wal and -shm away, then restore"
+                f"live history {str(path)!r} exists already; stop the service and move the file "
+                "and its -wal and -shm away, then restore"
             )
-        with written(path) as unfinished:
+        with replacing_file(path) as unfinished:
             copy.execute("VACUUM INTO ?", (str(unfinished),))
             with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
                 con.execute("UPDATE state SET seq = seq + ?", (AHEAD,))

@@ -1,4 +1,4 @@
-"""The tables of a SQLite history, inside one transaction."""
+"""The tables of a SQLite history inside one transaction."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Final
 from propense.history.sql.transaction import Row
 
 _SIZES: Final = (256, 64, 16, 4, 1)
-"""Rows of one statement: a few sizes, so that each is prepared once."""
+"""Numbers of rows a statement can have: a few sizes, so that each is prepared once."""
 
 
 @functools.cache
-def _rows_sql(table: str, after: str, n: int, width: int) -> str:
+def _insert_sql(table: str, on_conflict: str, n: int, width: int) -> str:
     row = "(" + ", ".join("?" * width) + ")"
-    return f"INSERT INTO {table} VALUES {', '.join([row] * n)}{after}"
+    return f"INSERT INTO {table} VALUES {', '.join([row] * n)}{on_conflict}"
 
 
 @functools.cache
-def _list_sql(before: str, n: int) -> str:
+def _in_sql(before: str, n: int) -> str:
     return f"{before} IN ({', '.join('?' * n)})"
 
 
@@ -35,21 +35,22 @@ class SqliteTables:
         """See Tables."""
         self._con.executemany(sql, rows)
 
-    def insert(self, table: str, rows: Sequence[Row], after: str = "") -> None:
-        """See Tables. As few statements as the sizes allow."""
-        at = 0
+    def insert(self, table: str, rows: Sequence[Row], on_conflict: str = "") -> None:
+        """See Tables. Takes as few statements as the sizes allow."""
+        start = 0
         for size in _SIZES:
-            while len(rows) - at >= size:
-                flat = [cell for row in rows[at : at + size] for cell in row]
-                self._con.execute(_rows_sql(table, after, size, len(rows[at])), flat)
-                at += size
+            while len(rows) - start >= size:
+                flat = [cell for row in rows[start : start + size] for cell in row]
+                self._con.execute(_insert_sql(table, on_conflict, size, len(rows[start])), flat)
+                start += size
 
-    def find(self, sql: str, wanted: Sequence[Any]) -> list[Row]:
+    def find(self, sql: str, values: Sequence[Any]) -> list[Row]:
         """See Tables."""
-        found: list[Row] = []
-        at = 0
+        rows: list[Row] = []
+        start = 0
         for size in _SIZES:
-            while len(wanted) - at >= size:
-                found += self._con.execute(_list_sql(sql, size), wanted[at : at + size]).fetchall()
-                at += size
-        return found
+            while len(values) - start >= size:
+                some = values[start : start + size]
+                rows += self._con.execute(_in_sql(sql, size), some).fetchall()
+                start += size
+        return rows

@@ -16,6 +16,7 @@ from typing import Final
 from propense.errors import ServeError
 from propense.files import SERVICE_LOCK, locked, new_folder, write_new
 from propense.history.opening import open_store, restore_store
+from propense.history.store import StoreOptions
 from propense.privacy.pseudonyms import Pseudonyms
 from propense.runtime import item_updates
 from propense.security import audit, keys, secrets
@@ -39,10 +40,12 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
     with closing(audit.AuditLog(data, own)) as log:
         log.append(now, actor, "backup")
     with _new_folder(folder) as unfinished:
-        store = open_store(
-            settings.serve.store, data, durable=settings.serve.durable, mark=Pseudonyms(own).mark,
+        options = StoreOptions(
+            durable=settings.serve.durable,
+            suppression_hash=Pseudonyms(own).suppression_hash,
             remember_seconds=seconds(settings.serve.remember_messages),
-        )  # fmt: skip
+        )
+        store = open_store(settings.serve.store, data, options)
         with closing(store):
             store.backup(unfinished / HISTORY)
         with locked(data / audit.LOCK):

@@ -74,7 +74,7 @@ class Eraser:
             Receipt(
                 id=secrets.token_hex(16),
                 time=now,
-                subject=self.pseudonyms.mark(user_id).hex(),
+                subject=self.pseudonyms.suppression_hash(user_id).hex(),
                 removed=pending.removed,
                 traces=await asyncio.to_thread(self._traces) if was_stored else (),
                 outside=sources_outside(self.settings),
@@ -100,12 +100,12 @@ class Eraser:
         """Suppress the customer under all names, those of an earlier attempt included."""
         stored_id = self._stored_id(user_id)
         pending = await asyncio.to_thread(_recall, self._data, {stored_id, user_id})
-        mark, store = self.pseudonyms.mark, self.reader.store
+        hash_of, store = self.pseudonyms.suppression_hash, self.reader.store
         suppressed: set[str] = set()
         # A name that is joined while the others are being suppressed has to be suppressed too.
         while not pending.names <= suppressed:
             suppressed |= pending.names
-            await asyncio.to_thread(store.suppress, [mark(name) for name in sorted(suppressed)])
+            await asyncio.to_thread(store.suppress, [hash_of(name) for name in sorted(suppressed)])
             customer: Customer | None = await self.reader.call(store.read, stored_id)
             if customer is not None:
                 pending.names |= {customer.user_id, *customer.names}
