@@ -101,7 +101,7 @@ def test_a_file_of_a_newer_propense_is_refused(tmp_path: Path) -> None:
         con.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match=r"history\.db.*version 99.*up to \d+; run"):
         opened(tmp_path)
-    with pytest.raises(StoreError, match="no live history that this propense reads"):
+    with pytest.raises(StoreError, match="not a backup that this version of propense can read"):
         restore_store("sqlite", tmp_path, path, name="other")
 
 
