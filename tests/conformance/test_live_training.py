@@ -126,7 +126,8 @@ def test_every_store_gives_the_same_tables(
 
 
 def test_no_secret_of_an_address_is_told(tmp_path: Path) -> None:
-    from propense.tables.sources.live import plain_address, resolve_live
+    from propense.history.view_reading import plain_address
+    from propense.tables.sources.live import resolve_live
 
     for url in ("postgresql://shop:word@127.0.0.1:1/db", "redis://:word@127.0.0.1:1/0"):
         settings = settings_of(tmp_path, url)

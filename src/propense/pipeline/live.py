@@ -21,8 +21,8 @@ from propense.tables.sources.live import (
     addresses,
     is_exported,
     live_folder,
-    live_mark,
     resolve_live,
+    view_state_token,
 )
 
 _BATCH: Final = 50_000
@@ -34,7 +34,7 @@ def live_state_token(address: str, settings: Settings) -> str:
     Raises SourceError or StoreError where the store is there and cannot be read.
     """
     if not is_exported(address, settings):
-        return live_mark(address, Path(settings.folder))
+        return view_state_token(address, Path(settings.folder))
     digest = hashlib.sha256()
     for row in _rows(Path(address).stem, settings):
         digest.update(msgspec.json.encode(row))

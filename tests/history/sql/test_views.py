@@ -1,4 +1,4 @@
-"""The SQL of the stores' migrations, held word by word: a migration that has run is never changed."""
+"""The SQL of migrations, held word for word: one that has run is never changed."""
 
 from __future__ import annotations
 

@@ -13,17 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from propense.errors import SourceError
-from propense.history import merging
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
 from propense.pipeline import STAGES
 from propense.pipeline.resume.inputs import input_hashes
 from propense.history.store import StoreOptions
+from propense.history.training_views import message_key
 from propense.schemas import Account, RunFolder
 from propense.settings import Settings, parse_settings
 from propense.tables.cleaning.clean import clean
 from propense.tables.engine.engine import TableEngine
-from propense.tables.sources.live import is_live, live_mark, message_key, resolve_live
+from propense.tables.sources.live import is_live, view_state_token, resolve_live
 from propense.tables.sources.reading import read
 
 EVENTS = "user_id, item_id, action, event_time, value, count, source, event_id"
@@ -150,7 +150,7 @@ def test_an_event_of_a_log_and_of_the_store_counts_once(
         tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
         "ann,c1,view,2024-03-01 16:30:01,e1", "ben,c2,view,2024-03-02 16:30:00,e2",
     )  # fmt: skip
-    first = f"{message_key('e1')}-0" if digested else "e1"
+    first = f"{message_key('e1').hex()}-0" if digested else "e1"
     store(tmp_path, [event("anon-7", "c1", 1, first), event("zoe", "c9", 2, "e2"),
                      event("zoe", "c9", 3, "m3")], names=[("ann", "anon-7")])  # fmt: skip
     run, accounts = cleaned(asked(tmp_path, identities={"path": "live"}), engine)
@@ -403,7 +403,9 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
         after = input_hashes(STAGES, settings)["clean"]
         run, accounts = cleaned(settings, engine)
         assert before != after == input_hashes(STAGES, settings)["clean"]
-        assert live_mark(resolve_live("live", "events", settings), tmp_path).startswith("state ")
+        assert view_state_token(resolve_live("live", "events", settings), tmp_path).startswith(
+            "state "
+        )
         kept.erase("eve")  # who did not take part
         kept.append(
             [CustomerUpdate(message_id="m6", user_id="verify:1", received=moment, events=basket)]
@@ -418,7 +420,3 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
     assert accounts["events"].n_in == 5 and accounts["events"].n_out == 4
     assert rows_of(run, "users.parquet") == [{"user_id": "ann", "city": "Lyon"}]
     assert [row["position"] for row in rows_of(run, "impressions.parquet")] == [1.0, 2.0]
-
-
-def test_message_keys_are_those_of_the_store() -> None:
-    assert merging.message_key("m-1").hex() == message_key("m-1")

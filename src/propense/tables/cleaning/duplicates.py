@@ -11,10 +11,10 @@ import pyarrow as pa
 from ibis.expr.types import BooleanValue, Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
+from propense.history.training_views import message_key
 from propense.settings import Clean, seconds
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
-from propense.tables.sources.live import message_key
 from propense.tables.sources.reading import RawTables
 from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
@@ -103,7 +103,7 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
             logged["_t"].between(span["first"] - _CLOCKS_APART, span["last"] + _CLOCKS_APART)
         ).view()
     ids = logged.select(EVENT_ID).distinct().to_pyarrow()[EVENT_ID].cast(pa.string())
-    digests = pa.array([message_key(one) for one in ids.to_pylist()], pa.string())
+    digests = pa.array([message_key(one).hex() for one in ids.to_pylist()], pa.string())
     known = engine.table_of(pa.table({"_id": ids, "_message": digests}), "message_keys")
     message = live[EVENT_ID].re_replace(r"-\d+$", "")
     live = live.mutate(_message=message).view()

@@ -19,25 +19,24 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propense.errors import MissingExtraError, SourceError
+from propense.errors import SourceError
+from propense.history.training_views import EVENTS, IDENTITIES, IMPRESSIONS, STATE, USERS, VIEWS
+from propense.history.view_reading import (
+    BATCH,
+    plain_address,
+    read_postgres_view,
+    read_sqlite_view,
+)
 from propense.settings import Settings
 
 LIVE: Final = "live"
 """As `events` of a source or `path` of a table; a folder of that name is "./live"."""
-VIEWS: Final = {
-    "events": "live_events",
-    "identities": "live_identities",
-    "users": "live_users",
-    "impressions": "live_impressions",
-}
+VIEW_OF: Final = {
+    "events": EVENTS, "identities": IDENTITIES, "users": USERS, "impressions": IMPRESSIONS,
+}  # fmt: skip
 """Role in the settings -> the view it reads."""
-STATE: Final = "live_state"
-"""A view of every other view's name and state, where the store has it: a word that is another
-one after every change."""
-TRAITS: Final = "traits"
 _SCHEMA: Final = "history"
 """Of a PostgreSQL store."""
-_BATCH: Final = 50_000
 
 
 def is_live(address: str) -> bool:
@@ -73,12 +72,12 @@ def resolve_live(address: str, role: str, settings: Settings) -> str:
     """
     if address != LIVE:
         return address
-    if role not in VIEWS:
+    if role not in VIEW_OF:
         raise SourceError(
-            f'[{role}] path = "live": the live store keeps {", ".join(VIEWS)} only; name a file '
+            f'[{role}] path = "live": the live store keeps {", ".join(VIEW_OF)} only; name a file '
             f'(a folder of that name is "./live")'
         )
-    store, view = settings.serve.store, VIEWS[role]
+    store, view = settings.serve.store, VIEW_OF[role]
     if store == "sqlite":
         file = quote((Path(settings.serve.data) / "history.db").as_posix())
         return f"sqlite:///{file}?table={view}"
@@ -130,9 +129,9 @@ def fetch_live(address: str, out: Path, base: Path, where: str) -> int:
     return rows
 
 
-def live_mark(address: str, base: Path) -> str:
-    """What a view holds, as a word that changes when it does: the store's own counter where
-    there is one, else a digest of every row. Raises SourceError as `fetch_live`."""
+def view_state_token(address: str, base: Path) -> str:
+    """A text that differs after every change of what a view holds: the store's own counter where
+    it has one, otherwise a digest of every row. Raises SourceError as `fetch_live`."""
     view = _view(address)
     assert view is not None
     try:
@@ -149,33 +148,15 @@ def live_mark(address: str, base: Path) -> str:
     return digest.hexdigest()
 
 
-def message_key(message_id: str) -> str:
-    """How the store writes a message id down; its events are this, a hyphen and a number.
-
-    >>> message_key("m-1")
-    '75a25ac1fd828fd073ddd67e72c6d8f3'
-    """
-    return hashlib.blake2b(message_id.encode(), digest_size=16).hexdigest()
-
-
-def plain_address(address: str) -> str:
-    """An address for messages and accounts: no name, no password."""
-    parts = urlsplit(address)
-    if not parts.scheme:
-        return address
-    place = parts.path.removeprefix("/") if parts.scheme == "sqlite" else parts.path
-    return f"{parts.scheme}://{parts.netloc.rsplit('@', 1)[-1]}{place}"
-
-
 def _view(address: str) -> str | None:
     """The live view that a SQL URL or an exported file names."""
     parts = urlsplit(address)
     if parts.scheme in ("sqlite", "postgres", "postgresql"):
         names = parse_qs(parts.query).get("table", [])
-        return names[0] if len(names) == 1 and names[0] in VIEWS.values() else None
+        return names[0] if len(names) == 1 and names[0] in VIEWS else None
     path = Path(address)
     inside = path.parent.name == LIVE and path.parent.parent.name == "scratch"
-    return path.stem if inside and path.stem in VIEWS.values() else None
+    return path.stem if inside and path.stem in VIEWS else None
 
 
 def _read(
@@ -184,83 +165,16 @@ def _read(
     """The view's column names, then its rows as text in batches; nothing where there is none."""
     scheme = urlsplit(address).scheme
     if scheme == "sqlite":
-        yield from _read_sqlite(address, view, base, where, needed)
+        yield from read_sqlite_view(sqlite_file(address, base), view, where, not needed)
     elif scheme:
-        yield from _read_postgres(address, view, where)
+        yield from read_postgres_view(address, view, where)
     elif needed:
         if not Path(address).is_file():
             raise SourceError(f"{where}: {Path(address).stem} was not exported from the live store")
         with pq.ParquetFile(address) as file:
             yield file.schema_arrow.names
-            for batch in file.iter_batches(_BATCH):
+            for batch in file.iter_batches(BATCH):
                 yield list(zip(*[c.cast(pa.string()).to_pylist() for c in batch], strict=True))
-
-
-def _read_sqlite(
-    address: str, view: str, base: Path, where: str, needed: bool
-) -> Generator[Sequence[Any], None, None]:
-    file = sqlite_file(address, base)
-    if not file.is_file() or file.stat().st_size == 0:
-        return
-    # Read only: whoever reads must not tidy up the write-ahead log of the service.
-    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as con:
-        listed = con.execute("select name from sqlite_master where type in ('table', 'view')")
-        known = {name for (name,) in listed}
-        if view not in known:
-            if needed and known & set(VIEWS.values()):
-                raise SourceError(
-                    f"{where}: {file} has no view {view!r}; it was made by another version of "
-                    f"propense, which can be mended by starting this version's service on it once"
-                )
-            return
-        names = [row[1] for row in con.execute(f'pragma table_info("{view}")')]
-        yield names
-        chosen = ", ".join(f'cast("{name}" as text)' for name in names)
-        rows = con.execute(f'select {chosen} from "{view}"')
-        while batch := rows.fetchmany(_BATCH):
-            yield batch
-
-
-def _read_postgres(address: str, view: str, where: str) -> Generator[Sequence[Any], None, None]:
-    try:
-        import psycopg
-        from psycopg import sql
-    except ImportError as error:
-        raise MissingExtraError("postgres", "psycopg") from error
-    parts = urlsplit(address)
-    query = parse_qs(parts.query)
-    query.pop("table", None)
-    schema = query.pop("schema", [None])[0]
-    rest = "&".join(f"{key}={quote(value[0])}" for key, value in query.items())
-    # By hand: without a host, as for a socket, urlunsplit would leave the slashes out.
-    plain = f"postgresql://{parts.netloc}{parts.path}" + (f"?{rest}" if rest else "")
-    try:
-        with psycopg.connect(plain, connect_timeout=10) as con:
-            name = sql.Identifier(schema, view) if schema else sql.Identifier(view)
-            there = con.execute("select to_regclass(%s)", [name.as_string(con)]).fetchone()
-            if there is None or there[0] is None:
-                return
-            with con.cursor(name="live") as rows:
-                rows.execute(sql.SQL("select * from {}").format(name))
-                batch = rows.fetchmany(_BATCH)
-                yield [column.name for column in rows.description or ()]
-                while batch:
-                    yield [tuple(map(_text, row)) for row in batch]
-                    batch = rows.fetchmany(_BATCH)
-    except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[0]
-        raise SourceError(f"{where}: cannot read {plain_address(address)}: {reason}") from error
-
-
-def _text(value: Any) -> str | None:
-    """A database value as text; moments with their offset, documents as JSON."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, dict | list):
-        return msgspec.json.encode(value).decode()
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat())
-    return str(value)
 
 
 def sqlite_file(address: str, base: Path) -> Path:

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propense.columns import USER_ID
+from propense.history.training_views import TRAITS
 from propense.settings import TableSource
-from propense.tables.sources.live import TRAITS
 
 MAX_COLUMNS: Final = 64
 """Columns of traits that nobody named, at most: whoever sends traits must not shape the data."""

@@ -16,10 +16,11 @@ from ibis.expr.types import Table as Rows
 
 from propense import columns as words
 from propense.errors import SettingsError, SourceError, nearest
+from propense.history.view_reading import plain_address
 from propense.settings import Settings, Source, TableSource
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.formats import Format, TextFile, detect_format, stage
-from propense.tables.sources.live import fetch_live, is_live, plain_address, resolve_live
+from propense.tables.sources.live import fetch_live, is_live, resolve_live
 from propense.tables.sources.live_traits import fit_columns, spread_traits
 from propense.tables.sources.locations import fetch_table, is_sql, local_files
 from propense.tables.sources.text_files import plain_names
