@@ -13,9 +13,9 @@ import pytest
 from propense.cli import main
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
+from propense.history.store import StoreOptions
 from propense.pipeline import STAGES, clean, run_folder
 from propense.pipeline.resume.inputs import input_hashes
-from propense.history.store import StoreOptions
 from propense.settings import Settings, parse_settings
 from support.live_servers import started_postgres, started_redis
 from support.required import require

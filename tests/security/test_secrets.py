@@ -10,7 +10,16 @@ import sys
 import pytest
 
 from propense.errors import ServeError
-from propense.security.secrets import FILE, VARIABLE, Secrets, derive, open_secrets
+from propense.security.secrets import (
+    FILE,
+    KEY_ID,
+    VARIABLE,
+    Purpose,
+    Secrets,
+    derive,
+    key_id_file,
+    open_secrets,
+)
 
 ROOT = bytes(range(32))
 
@@ -30,11 +39,22 @@ def test_derivation_is_rfc_5869():
         derive(ROOT, b"", n_bytes=8161)
 
 
+KNOWN: dict[Purpose, str] = {
+    "keys": "9c680aeea162e89d4c41f715f4ae65c1a4604ea81a03c68ec1ef350c769169c6",
+    "suppression": "727dbf6f56667b7099fd3bf89f8e10f3ce4b89d1f05fa807493323228b6caabf",
+    "pseudonyms": "512ae6c30123ec4de57f00e048e0cf92885a320aa9ca565662e97f64bf4019a7",
+    "audit": "0040b8d69552409be4daddc8b4a8cd4e05f8b156426635fec0a2b17f78d9b36c",
+    "webhooks": "f5ea2ca83b4d1b7d1bd630cf6a81836ae7bbe0e1d861a51a79568ad576e62a0e",
+    "receipts": "e6e3a344c33353eddcdac023db4a3782787639576948c800dd32df28da4f96cf",
+}
+"""Keys of ROOT as version 0.1 derived them: data written with them must stay valid."""
+
+
 def test_keys_of_purposes_differ_and_stay():
-    purposes = ("keys", "suppression", "pseudonyms", "audit", "webhooks", "receipts")
-    keys = {purpose: Secrets(ROOT).key(purpose) for purpose in purposes}
+    keys = {purpose: Secrets(ROOT).key(purpose) for purpose in KNOWN}
+    assert {purpose: key.hex() for purpose, key in keys.items()} == KNOWN
+    assert Secrets(ROOT).key_id == "24f1145d5f3685b5"
     assert len(set(keys.values())) == 6 and ROOT not in keys.values()
-    assert keys == {purpose: Secrets(ROOT).key(purpose) for purpose in purposes}
     assert Secrets(bytes(32)).key("keys") != keys["keys"]
     assert ROOT.hex() not in repr(Secrets(ROOT))
     with pytest.raises(ValueError, match="got 31"):
@@ -101,6 +121,19 @@ def test_data_written_with_another_secret_are_refused(tmp_path):
     (tmp_path / FILE).unlink()
     with pytest.raises(ServeError, match="expected"):
         open_secrets(tmp_path, {})
+
+
+def test_a_data_folder_of_version_0_1_opens(tmp_path):
+    """There the file had another name."""
+    old = tmp_path / "secret.fingerprint"
+    old.write_text(f"{Secrets(ROOT).key_id}\n")
+    assert key_id_file(tmp_path) == old
+    with pytest.raises(ServeError, match="expected 24f1145d5f3685b5"):
+        open_secrets(tmp_path, {VARIABLE: bytes(32).hex()})
+    open_secrets(tmp_path, {VARIABLE: ROOT.hex()})
+    assert not old.exists()
+    assert (tmp_path / KEY_ID).read_text() == "24f1145d5f3685b5\n"
+    assert key_id_file(tmp_path) == tmp_path / KEY_ID
 
 
 def test_processes_that_start_together_agree(tmp_path):

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from benchmarks.proof import BIN, Proof
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, LiveEvent
-from propense.times import MICROS_PER_SECOND
 from propense.history.store import StoreOptions
+from propense.times import MICROS_PER_SECOND
 from propense.worlds.education.education import generate_education
 
 KIND = "safety"

@@ -1,27 +1,29 @@
 """The one secret of a service, and the keys derived from it.
 
-It stands in the environment (PROPENSE_SECRET) or in the file `secret` of the data folder, made
-on first use. Keys for single purposes are derived by HKDF-SHA256 (RFC 5869), so that what one of
-them reveals says nothing about the others.
+It comes from the environment (PROPENSE_SECRET) or from the file `secret` of the data folder,
+which is made on first use. Keys for single purposes are derived by HKDF-SHA256 (RFC 5869), so
+that one that leaks says nothing about the others.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from propense.errors import ServeError
-from propense.files import sync, write_new
+from propense.errors import MissingExtraError, ServeError
+from propense.files import locked, rename, sync, write_new
 
 FILE: Final = "secret"
-FINGERPRINT: Final = "secret.key_id"
+KEY_ID: Final = "secret.key_id"
+"""File with the id of the secret that the data were written with."""
+_OLD_KEY_ID: Final = "secret.fingerprint"
+"""The same file, as version 0.1 named it."""
+_LOCK: Final = "secret.lock"
 VARIABLE: Final = "PROPENSE_SECRET"
 N_BYTES: Final = 32
 
@@ -45,46 +47,62 @@ class Secrets:
         return derive(self._root, f"propense {purpose}".encode())
 
     @property
-    def fingerprint(self) -> str:
-        """Names the root without giving it away."""
+    def key_id(self) -> str:
+        """16 hexadecimal digits that identify the root without revealing it."""
         return derive(self._root, b"propense fingerprint")[:8].hex()
 
 
 def open_secrets(folder: Path, environ: Mapping[str, str] = os.environ) -> Secrets:
-    """The secrets of the service whose data stand in `folder`; made on first use.
+    """The secrets of the service with the data folder `folder`; made on first use.
 
-    Raises ServeError where the secret is no 32 bytes, may be read by others, or is another one
-    than the data were written with: keys, suppressed customers and the audit log hang on it.
+    Raises ServeError where the secret is not 32 bytes, can be read by others, or differs from
+    the one that the data were written with: keys, suppressed customers and the audit log depend
+    on it.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    given = environ.get(VARIABLE, "")
-    secrets = Secrets(_decode(given, VARIABLE) if given else _read_or_make(folder / FILE))
-    file = folder / FINGERPRINT
+    text = environ.get(VARIABLE, "")
+    secrets = Secrets(_decode(text, VARIABLE) if text else _read_or_make(folder / FILE))
+    _rename_old_key_id(folder)
+    file = folder / KEY_ID
     try:
-        write_new(file, f"{secrets.fingerprint}\n".encode())
+        write_new(file, f"{secrets.key_id}\n".encode())
     except FileExistsError:
-        known = file.read_text("ascii", "replace").strip()
-        if known and known != secrets.fingerprint:
+        expected = file.read_text("ascii", "replace").strip()
+        if expected and expected != secrets.key_id:
             raise ServeError(
-                f"the secret is not the one that {str(folder)!r} was written with (fingerprint "
-                f"{secrets.fingerprint}, expected {known[:16]}): its API keys, suppressed "
-                f"customers and audit log would be void; give the old secret in {VARIABLE} or in "
-                f"the file {FILE!r}, or remove {str(file)!r} to go on without them"
+                f"the secret is not the one that {str(folder)!r} was written with (key id "
+                f"{secrets.key_id}, expected {expected[:16]}): its API keys, suppressed customers "
+                f"and audit log would be void; put the old secret into {VARIABLE} or the file "
+                f"{FILE!r}, or remove {str(file)!r} to go on without them"
             ) from None
     return secrets
 
 
+def key_id_file(folder: Path) -> Path:
+    """The file with the key id in a data folder or a backup, also where version 0.1 wrote it."""
+    file, old = folder / KEY_ID, folder / _OLD_KEY_ID
+    return old if old.exists() and not file.exists() else file
+
+
+def _rename_old_key_id(folder: Path) -> None:
+    """Give the file that version 0.1 wrote its present name."""
+    if key_id_file(folder).name == _OLD_KEY_ID:
+        with locked(folder / _LOCK):
+            if key_id_file(folder).name == _OLD_KEY_ID:
+                rename(folder / _OLD_KEY_ID, folder / KEY_ID)
+
+
 def derive(root: bytes, info: bytes, salt: bytes = b"", n_bytes: int = N_BYTES) -> bytes:
-    """HKDF-SHA256 of RFC 5869: `n_bytes` (at most 8,160) for the purpose `info`."""
-    size = hashlib.sha256().digest_size
-    if not 0 < n_bytes <= 255 * size:
-        raise ValueError(f"n_bytes must be in 1 to {255 * size}, got {n_bytes}")
-    extracted = hmac.digest(salt or bytes(size), root, "sha256")
-    made, block = b"", b""
-    for count in range(1, -(-n_bytes // size) + 1):
-        block = hmac.digest(extracted, block + info + bytes([count]), "sha256")
-        made += block
-    return made[:n_bytes]
+    """HKDF-SHA256 of RFC 5869: `n_bytes` (at most 8,160) for the purpose `info`.
+
+    Raises MissingExtraError without `cryptography`.
+    """
+    try:
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("serve", "cryptography") from error
+    return HKDF(SHA256(), n_bytes, salt, info).derive(root)
 
 
 def _read_or_make(file: Path) -> bytes:
@@ -93,7 +111,7 @@ def _read_or_make(file: Path) -> bytes:
         fresh.unlink(missing_ok=True)
         write_new(fresh, f"{os.urandom(N_BYTES).hex()}\n".encode())
         try:
-            os.link(fresh, file)  # whole at once; of two processes, one
+            os.link(fresh, file)  # the file appears whole; of two processes only one makes it
         except FileExistsError:
             pass
         finally:
@@ -103,25 +121,26 @@ def _read_or_make(file: Path) -> bytes:
 
 
 def _read_private(file: Path) -> str:
-    """Text of a file that is its owner's alone."""
+    """The text of a file that only its owner can read."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ServeError(
-            f"the secret {str(file)!r} cannot be read: {error.strerror}; it must be a plain file "
-            f"of the user that serves; restore it from a backup"
+            f"the secret {str(file)!r} cannot be read: {error.strerror}; it must be a regular "
+            f"file of the user that runs the service; restore it from a backup"
         ) from error
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             raise ServeError(
-                f"the secret {str(file)!r} is no plain file of the user that serves "
-                f"(uid {os.geteuid()}, the file's {found.st_uid}); run: chown {os.geteuid()} {file}"
+                f"the secret {str(file)!r} is not a regular file of the user that runs the "
+                f"service (uid {os.geteuid()}, the file's {status.st_uid}); run: "
+                f"chown {os.geteuid()} {file}"
             )
-        if found.st_mode & 0o077:
+        if status.st_mode & 0o077:
             raise ServeError(
-                f"the secret {str(file)!r} has mode {stat.S_IMODE(found.st_mode):04o}: others may "
-                f"read it; run: chmod 600 {file}, and change the secret if others could see it"
+                f"the secret {str(file)!r} has mode {stat.S_IMODE(status.st_mode):04o}, so others "
+                f"can read it; run: chmod 600 {file}, and change the secret if it may be known"
             )
         return os.read(handle, 1024).decode("ascii", "replace")
     finally:
@@ -129,7 +148,7 @@ def _read_private(file: Path) -> str:
 
 
 def _decode(text: str, where: str) -> bytes:
-    """32 bytes from hex or base64, also of the URL alphabet."""
+    """32 bytes from hex or base64, in the plain or the URL alphabet."""
     text = text.strip()
     try:
         if len(text) == 2 * N_BYTES:

@@ -15,15 +15,15 @@ import pytest
 from propense.errors import SourceError
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
-from propense.pipeline import STAGES
-from propense.pipeline.resume.inputs import input_hashes
 from propense.history.store import StoreOptions
 from propense.history.training_views import message_key
+from propense.pipeline import STAGES
+from propense.pipeline.resume.inputs import input_hashes
 from propense.schemas import Account, RunFolder
 from propense.settings import Settings, parse_settings
 from propense.tables.cleaning.clean import clean
 from propense.tables.engine.engine import TableEngine
-from propense.tables.sources.live import is_live, view_state_token, resolve_live
+from propense.tables.sources.live import is_live, resolve_live, view_state_token
 from propense.tables.sources.reading import read
 
 EVENTS = "user_id, item_id, action, event_time, value, count, source, event_id"

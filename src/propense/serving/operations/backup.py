@@ -23,7 +23,7 @@ from propense.security import audit, keys, secrets
 from propense.settings import Settings, seconds
 
 HISTORY: Final = "history.sqlite.backup"
-_SMALL: Final = (secrets.FINGERPRINT, keys.FILE, audit.HEAD, item_updates.FILE)
+_SMALL: Final = (secrets.KEY_ID, keys.FILE, audit.HEAD, item_updates.FILE)
 
 
 def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]:
@@ -34,7 +34,7 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
     already, StoreError where the history cannot be read.
     """
     data = Path(settings.folder) / settings.serve.data
-    if not (data / secrets.FINGERPRINT).is_file():
+    if not secrets.key_id_file(data).is_file():
         raise ServeError(f"{str(data)!r} is not a service data folder; check [serve] data")
     own = secrets.open_secrets(data)
     with closing(audit.AuditLog(data, own)) as log:
@@ -64,7 +64,7 @@ def restore(settings: Settings, folder: Path) -> list[str]:
     the store is not empty.
     """
     data = Path(settings.folder) / settings.serve.data
-    if not (folder / HISTORY).is_file() or not (folder / secrets.FINGERPRINT).is_file():
+    if not (folder / HISTORY).is_file() or not secrets.key_id_file(folder).is_file():
         raise ServeError(
             f"{str(folder)!r} is not a backup of a service; make one with: propense backup"
         )
@@ -112,16 +112,16 @@ def _locked_service(data: Path) -> Iterator[None]:
 
 def _check_secret(data: Path, folder: Path) -> None:
     """Raises ServeError unless the secret is the one that the backup was made with."""
-    is_new = not (data / secrets.FINGERPRINT).exists()
+    is_new = not secrets.key_id_file(data).exists()
     if is_new:
-        write_new(data / secrets.FINGERPRINT, (folder / secrets.FINGERPRINT).read_bytes())
+        write_new(data / secrets.KEY_ID, secrets.key_id_file(folder).read_bytes())
     try:
         own = secrets.open_secrets(data)
     except ServeError:
         if is_new:
-            (data / secrets.FINGERPRINT).unlink()
+            (data / secrets.KEY_ID).unlink()
         raise
-    if own.fingerprint != (folder / secrets.FINGERPRINT).read_text("ascii").strip():
+    if own.key_id != secrets.key_id_file(folder).read_text("ascii").strip():
         raise ServeError(
             f"{str(folder)!r} is the backup of a service with another secret than {str(data)!r}; "
             "put that service's secret in its place"
