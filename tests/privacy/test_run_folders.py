@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import subprocess
+import sys
 import threading
 from dataclasses import fields
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,11 +20,14 @@ from hypothesis import strategies as st
 from propense.encoding.dataset import Dataset, encode
 from propense.encoding.erasing import blank_customers
 from propense.errors import ServeError, SourceError
+from propense.evaluation.report.storage import report_to_json
+from propense.evaluation.report.page.render import render_page
 from propense.privacy.row_files import filter_csv, filter_lines
 from propense.privacy.run_folders import erase_from_folder, sources_outside
 from propense.schemas import ERASED, NO_TIME, TEST, GoalPlan
 from propense.settings import parse_settings
 from support.encoding_runs import DAY, event, make_run, plan_by_time, stamps
+from support.sample_report import make_report
 
 GOAL = GoalPlan("pay", "binary", 5 * DAY, "pays within 5 days")
 SETTINGS = {
@@ -86,6 +92,38 @@ def test_a_customer_leaves_every_file_of_a_run(run):
     assert WHO.encode() not in every_byte(run.root)
     assert b"user-00008" in every_byte(run.root)
     assert erase_from_folder(run.root, {WHO}) == {}
+
+
+def test_examples_leave_the_report_and_its_page(tmp_path):
+    report = make_report()
+    first = msgspec.structs.replace(report.examples[0], customer="<ann & co>")
+    report = msgspec.structs.replace(report, examples=[first, *report.examples[1:]])
+    without = msgspec.structs.replace(report, examples=report.examples[1:])
+    json, page = tmp_path / "report.json", tmp_path / "report.html"
+    json.write_bytes(report_to_json(report))
+    page.write_text(render_page(report), "utf-8")
+    assert len(report.examples) > 1
+    assert erase_from_folder(tmp_path, {"<ann & co>", "nobody"}) == {"report.json": 1}
+    assert page.read_text("utf-8") == render_page(without)
+    assert json.read_bytes() == report_to_json(without)
+    assert erase_from_folder(tmp_path, {"<ann & co>"}) == {}
+    json.write_bytes(report_to_json(report))
+    assert erase_from_folder(tmp_path, {"<ann & co>"}) == {"report.json": 1}, "a crash in between"
+    page.write_text("<p>another page", "utf-8")
+    with pytest.raises(ServeError, match=r"report\.json.*unknown form; remove the page"):
+        erase_from_folder(tmp_path, {report.examples[1].customer})
+    page.unlink()
+    assert erase_from_folder(tmp_path, {one.customer for one in report.examples})
+    assert b'"customer"' not in json.read_bytes()
+
+
+def test_erasing_loads_nothing_that_draws_the_page():
+    program = (
+        "import sys, propense.privacy.run_folders; "
+        "print([name for name in sys.modules if name.startswith('propense.evaluation')])"
+    )
+    words = [sys.executable, "-c", program]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_blanked_arrays_keep_the_places_of_all_others(run):
