@@ -1,9 +1,8 @@
-"""The thread that writes outlives every failure, and says what the last one was."""
+"""The writing thread survives every failure and reports the last one."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ DECISION = Decision(user_id="ann", time=1, scenario="s", bundle="v0001", policy=
 
 
 class Failing:
-    """A store that fails as it is told to."""
+    """A store that fails with chosen errors."""
 
     def __init__(self) -> None:
         self.append_with: Exception | None = None
@@ -48,8 +47,8 @@ def with_writer(play: Callable[[Writer, Failing], Any]) -> None:
     async def run() -> None:
         store = Failing()
         loop = asyncio.get_running_loop()
-        kept: Any = store
-        writer = Writer(kept, loop, lambda updates, outcomes: None, 1_000, Counter(), print)
+        any_store: Any = store
+        writer = Writer(any_store, loop, lambda updates, results: None, 1_000, Counter(), print)
         try:
             await play(writer, store)
         finally:
@@ -93,25 +92,7 @@ def test_decisions_do_not_hide_that_events_fail() -> None:
     with_writer(play)
 
 
-def test_a_decision_on_its_way_is_not_yet_written() -> None:
-    async def play(writer: Writer, store: Failing) -> None:
-        begun, may_end = threading.Event(), threading.Event()
-
-        def log(decisions: Sequence[Decision]) -> None:
-            begun.set()
-            may_end.wait(10)
-
-        store.log_decisions = log  # type: ignore[method-assign]
-        writer.log([DECISION])
-        await until(begun.is_set)
-        assert writer.n_unlogged == 1
-        may_end.set()
-        await until(lambda: not writer.n_unlogged)
-
-    with_writer(play)
-
-
-def test_decisions_are_written_though_events_keep_coming() -> None:
+def test_decisions_are_written_while_events_keep_arriving() -> None:
     async def play(writer: Writer, store: Failing) -> None:
         def append(updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
             time.sleep(0.005)
@@ -131,18 +112,18 @@ def test_decisions_are_written_though_events_keep_coming() -> None:
 
 
 def test_the_store_is_timed() -> None:
-    heard: list[str] = []
+    calls: list[str] = []
 
     async def run() -> None:
-        kept: Any = Failing()
+        store: Any = Failing()
         loop = asyncio.get_running_loop()
         writer = Writer(
-            kept, loop, lambda updates, outcomes: None, 1_000, Counter(),
-            lambda call, seconds: heard.append(call) if seconds >= 0 else None,
+            store, loop, lambda updates, results: None, 1_000, Counter(),
+            lambda call, seconds: calls.append(call) if seconds >= 0 else None,
         )  # fmt: skip
         await writer.append([update("m1")])
         writer.log([DECISION])
-        await until(lambda: heard == ["append", "log"])
+        await until(lambda: calls == ["append", "log"])
         await asyncio.to_thread(writer.close)
 
     asyncio.run(run())

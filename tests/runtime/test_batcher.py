@@ -1,4 +1,4 @@
-"""Questions are scored in pieces, in the order they came, and others come between."""
+"""Questions are scored in pieces, in the order of arrival, with others in between."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from propense.runtime.batcher import LARGE, PIECE, Batcher
 
 
-class Nobody:
-    """A queue that lets everybody in."""
+class Admitting:
+    """A load shedder that admits everything."""
 
     def __init__(self):
         self.n_waiting = 0
@@ -27,19 +27,19 @@ class Nobody:
 
 
 @dataclass
-class Held:
-    kept: dict[Any, Any] = field(default_factory=dict)
+class Customer:
+    cached: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Ask:
     name: int
-    known: Held = field(default_factory=Held)
+    customer: Customer = field(default_factory=Customer)
     key: str = "scores"
 
 
 class Engine:
-    """Scores are the names asked about; every call is written down."""
+    """Its scores are the names; every call is recorded."""
 
     def __init__(self, calls):
         self.calls = calls
@@ -48,43 +48,43 @@ class Engine:
         self.calls.append([ask.name for ask in asks])
         if any(ask.name < 0 for ask in asks):
             raise ValueError("no such customer")
-        return [ask.known.kept.get(ask.key, ask.name) for ask in asks]
+        return [ask.customer.cached.get(ask.key, ask.name) for ask in asks]
 
-    def predict(self, asked):
-        self.calls.append(list(asked))
-        return [f"{known} at {as_of}" for known, as_of in asked]
+    def predict(self, questions):
+        self.calls.append(list(questions))
+        return [f"{customer} at {as_of}" for customer, as_of in questions]
 
 
 def run(work):
     async def all_of():
-        queue = Nobody()
-        found = await work(Batcher(asyncio.get_running_loop(), queue))
-        # What is counted as answered is counted a turn after the answer.
+        shedder = Admitting()
+        result = await work(Batcher(asyncio.get_running_loop(), shedder))
+        # Answers are counted one round of the loop after they are given.
         await asyncio.sleep(0)
-        assert queue.n_waiting == 0
-        return found
+        assert shedder.n_waiting == 0
+        return result
 
     return asyncio.run(all_of())
 
 
-def test_whoever_asks_in_one_turn_is_scored_together():
+def test_questions_of_one_round_are_scored_together():
     calls = []
     engine = Engine(calls)
 
-    async def work(gather):
-        return await asyncio.gather(*(gather.score(engine, [Ask(n)]) for n in range(5)))
+    async def work(batcher):
+        return await asyncio.gather(*(batcher.score(engine, [Ask(n)]) for n in range(5)))
 
     assert run(work) == [[0], [1], [2], [3], [4]]
     assert calls == [[0, 1, 2, 3, 4]]
 
 
-def test_many_are_taken_in_pieces_in_the_order_they_came():
+def test_many_are_scored_in_pieces_in_the_order_of_arrival():
     calls = []
     engine = Engine(calls)
     n = LARGE + 2 * PIECE - 1
 
-    async def work(gather):
-        return await asyncio.gather(*(gather.score(engine, [Ask(name)]) for name in range(n)))
+    async def work(batcher):
+        return await asyncio.gather(*(batcher.score(engine, [Ask(name)]) for name in range(n)))
 
     assert run(work) == [[name] for name in range(n)]
     # Fewer than a large piece are left after the first.
@@ -92,16 +92,16 @@ def test_many_are_taken_in_pieces_in_the_order_they_came():
     assert list(chain(*calls)) == list(range(n))
 
 
-def test_a_long_list_waits_its_turn_piece_by_piece():
+def test_a_long_list_is_scored_piece_by_piece():
     calls = []
     engine = Engine(calls)
 
-    async def work(gather):
-        long = gather.score(engine, [Ask(n) for n in range(100, 100 + 3 * PIECE)])
-        return await asyncio.gather(long, *(gather.score(engine, [Ask(n)]) for n in range(3)))
+    async def work(batcher):
+        long = batcher.score(engine, [Ask(n) for n in range(100, 100 + 3 * PIECE)])
+        return await asyncio.gather(long, *(batcher.score(engine, [Ask(n)]) for n in range(3)))
 
-    found = run(work)
-    assert found[0] == list(range(100, 100 + 3 * PIECE)) and found[1:] == [[0], [1], [2]]
+    results = run(work)
+    assert results[0] == list(range(100, 100 + 3 * PIECE)) and results[1:] == [[0], [1], [2]]
     # The three do not wait for the end of the list.
     assert calls[1] == [0, 1, 2]
 
@@ -110,115 +110,119 @@ def test_networks_are_not_mixed():
     calls = [[], []]
     engines = [Engine(each) for each in calls]
 
-    async def work(gather):
-        return await asyncio.gather(*(gather.score(engines[n % 2], [Ask(n)]) for n in range(6)))
+    async def work(batcher):
+        return await asyncio.gather(*(batcher.score(engines[n % 2], [Ask(n)]) for n in range(6)))
 
     assert run(work) == [[n] for n in range(6)]
     assert [sorted(chain(*each)) for each in calls] == [[0, 2, 4], [1, 3, 5]]
 
 
-def test_goals_are_gathered_apart_from_scores():
+def test_goals_and_scores_are_different_batches():
     calls = []
     engine = Engine(calls)
 
-    async def work(gather):
-        goals = [gather.predict(engine, [(f"c{n}", n)]) for n in range(3)]
-        lists = [gather.score(engine, [Ask(n)]) for n in range(3)]
+    async def work(batcher):
+        goals = [batcher.predict(engine, [(f"c{n}", n)]) for n in range(3)]
+        lists = [batcher.score(engine, [Ask(n)]) for n in range(3)]
         both = [one for pair in zip(goals, lists, strict=True) for one in pair]
         return await asyncio.gather(*both)
 
-    found = run(work)
-    assert found[::2] == [["c0 at 0"], ["c1 at 1"], ["c2 at 2"]] and found[1::2] == [[0], [1], [2]]
+    results = run(work)
+    assert results[::2] == [["c0 at 0"], ["c1 at 1"], ["c2 at 2"]] and results[1::2] == [
+        [0],
+        [1],
+        [2],
+    ]
     assert calls == [[("c0", 0), ("c1", 1), ("c2", 2)], [0, 1, 2]]
 
 
-def test_nobody_is_passed_over_for_ever():
-    """Whoever has waited longest is in the next piece, though others go better together."""
+def test_no_question_waits_for_ever():
+    """The question that has waited longest is in the next piece, even if others fit better."""
     calls = []
     engine = Engine(calls)
 
-    async def work(gather):
-        many = [gather.score(engine, [Ask(n)]) for n in range(PIECE + 1)]
-        goal = gather.predict(engine, [("ann", 1)])
+    async def work(batcher):
+        many = [batcher.score(engine, [Ask(n)]) for n in range(PIECE + 1)]
+        goal = batcher.predict(engine, [("ann", 1)])
         return await asyncio.gather(*many, goal)
 
     assert run(work)[-1] == ["ann at 1"]
     assert calls == [list(range(PIECE)), [PIECE], [("ann", 1)]]
 
 
-def test_what_is_known_waits_for_nobody():
+def test_cached_scores_do_not_wait():
     calls = []
     engine = Engine(calls)
     order = []
 
-    async def ask(gather, ask):
-        order.append((await gather.score(engine, [ask]))[0])
+    async def score(batcher, ask):
+        order.append((await batcher.score(engine, [ask]))[0])
 
-    async def work(gather):
-        waiting = [asyncio.ensure_future(ask(gather, Ask(n))) for n in range(3 * PIECE)]
+    async def work(batcher):
+        waiting = [asyncio.ensure_future(score(batcher, Ask(n))) for n in range(3 * PIECE)]
         await asyncio.sleep(0)
-        known = Ask(-7, Held({"scores": "known"}))
-        engine.score = lambda asks: [one.known.kept.get(one.key, one.name) for one in asks]
-        await ask(gather, known)
-        assert order == ["known"]
+        cached = Ask(-7, Customer({"scores": "cached"}))
+        engine.score = lambda asks: [one.customer.cached.get(one.key, one.name) for one in asks]
+        await score(batcher, cached)
+        assert order == ["cached"]
         await asyncio.gather(*waiting)
 
     run(work)
     assert order[1:] == list(range(3 * PIECE))
 
 
-def test_others_come_between_two_pieces():
-    """Who comes while a piece is scored and needs no scores is answered before the next piece."""
+def test_cached_answers_are_given_between_two_pieces():
+    """A question that arrives during a piece and needs no scores is answered before the next."""
     calls = []
     engine = Engine(calls)
 
-    async def work(gather):
+    async def work(batcher):
         loop = asyncio.get_running_loop()
-        scored = engine.score
+        score_really = engine.score
 
         def score(asks):
-            # As a request that comes while the first piece is scored: the loop sees it in its
-            # next turn, behind all that is due by then.
+            # Like a request that arrives while the first piece is scored: the loop sees it in its
+            # next round, after everything that is due by then.
             if not calls:
                 loop.call_later(0, lambda: loop.create_task(between()))
-            return scored(asks)
+            return score_really(asks)
 
         async def between():
             calls.append("between")
 
         engine.score = score
-        await asyncio.gather(*(gather.score(engine, [Ask(n)]) for n in range(PIECE + 1)))
+        await asyncio.gather(*(batcher.score(engine, [Ask(n)]) for n in range(PIECE + 1)))
 
     run(work)
     assert calls == [list(range(PIECE)), "between", [PIECE]]
 
 
-def test_an_error_reaches_those_of_its_piece_alone():
+def test_an_error_reaches_only_its_piece():
     calls = []
     engine = Engine(calls)
 
-    async def work(gather):
+    async def work(batcher):
         names = [*range(PIECE), -1, 50]
         return await asyncio.gather(
-            *(gather.score(engine, [Ask(n)]) for n in names), return_exceptions=True
+            *(batcher.score(engine, [Ask(n)]) for n in names), return_exceptions=True
         )
 
-    found = run(work)
-    assert found[:PIECE] == [[n] for n in range(PIECE)]
-    assert all(isinstance(each, ValueError) for each in found[PIECE:])
+    results = run(work)
+    assert results[:PIECE] == [[n] for n in range(PIECE)]
+    assert all(isinstance(each, ValueError) for each in results[PIECE:])
 
 
-def test_whoever_gave_up_keeps_nobody_waiting():
+def test_a_cancelled_question_delays_nobody():
     calls = []
     engine = Engine(calls)
 
-    async def work(gather):
-        tasks = [asyncio.ensure_future(gather.score(engine, [Ask(n)])) for n in range(3)]
+    async def work(batcher):
+        tasks = [asyncio.ensure_future(batcher.score(engine, [Ask(n)])) for n in range(3)]
         await asyncio.sleep(0)
         tasks[1].cancel()
-        found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(found[1], asyncio.CancelledError)
-        return [found[0], found[2]]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(results[1], asyncio.CancelledError)
+        return [results[0], results[2]]
 
     assert run(work) == [[0], [2]]
 
@@ -227,7 +231,7 @@ def test_whoever_gave_up_keeps_nobody_waiting():
 def test_as_many_scores_as_asks(n):
     engine = Engine([])
 
-    async def work(gather):
-        return await gather.score(engine, [Ask(number) for number in range(n)])
+    async def work(batcher):
+        return await batcher.score(engine, [Ask(number) for number in range(n)])
 
     assert run(work) == list(range(n))

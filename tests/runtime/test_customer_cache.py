@@ -1,4 +1,4 @@
-"""The memory of customers keeps to its room, also when what is kept of one grows later."""
+"""The cache of customers keeps to its bytes, also when a customer grows later."""
 
 from __future__ import annotations
 
@@ -11,81 +11,81 @@ from propense.runtime.customer_cache import Cache
 
 
 @dataclass
-class Held:
-    """As much of `known.Known` as the cache looks at."""
+class Customer:
+    """What the cache uses of a CustomerState."""
 
     user_id: str
     names: list[str]
     n_bytes: int
-    kept: dict[Any, Any] = field(default_factory=dict)
+    cached: dict[Any, Any] = field(default_factory=dict)
 
 
-def held(name: str, n_bytes: int, *names: str) -> Any:
-    return Held(name, list(names), n_bytes)
+def customer(name: str, n_bytes: int, *names: str) -> Any:
+    return Customer(name, list(names), n_bytes)
 
 
-def test_the_least_lately_asked_about_leave() -> None:
+def test_the_least_recently_used_leave() -> None:
     cache = Cache(100)
     for name in ("ann", "bob", "cem"):
-        cache.put(held(name, 30))
+        cache.put(customer(name, 30))
     assert cache.get("ann") is not None
-    cache.put(held("dan", 30))
+    cache.put(customer("dan", 30))
     assert [cache.get(name) is not None for name in ("ann", "bob", "cem", "dan")] == [
         True, False, True, True,
     ]  # fmt: skip
 
 
-def test_what_grows_after_it_came_in_is_counted() -> None:
-    """Scores of a large catalogue are many times a history, and come after it."""
+def test_growth_after_caching_is_counted() -> None:
+    """Scores of a large catalogue take many times a history, and are added later."""
     cache = Cache(1_000)
     for number in range(50):
-        one = held(f"u{number}", 10)
+        one = customer(f"u{number}", 10)
         cache.put(one)
         one.n_bytes = 400
-        cache.grew(one)
+        cache.update_size(one)
         assert len(cache) <= 2
     assert len(cache) == 2
 
 
-def test_leaving_takes_off_what_coming_put_on() -> None:
+def test_dropping_subtracts_what_caching_added() -> None:
     cache = Cache(1_000)
     for _ in range(100):
-        one = held("ann", 10)
+        one = customer("ann", 10)
         cache.put(one)
-        # Grown, but nobody said so yet.
+        # Grown, but not counted yet.
         one.n_bytes = 500
         cache.drop("ann")
     for number in range(200):
-        cache.put(held(f"u{number}", 10))
+        cache.put(customer(f"u{number}", 10))
     assert len(cache) == 100
 
 
-def test_one_who_is_too_large_alone_stays() -> None:
+def test_a_single_customer_stays_however_large() -> None:
     cache = Cache(100)
-    cache.put(held("ann", 500))
+    cache.put(customer("ann", 500))
     assert len(cache) == 1
-    cache.put(held("bob", 10))
+    cache.put(customer("bob", 10))
     assert cache.get("ann") is None and cache.get("bob") is not None
 
 
-def test_growth_of_one_who_left_counts_nothing() -> None:
+def test_growth_of_a_dropped_customer_is_not_counted() -> None:
     cache = Cache(100)
-    gone = held("ann", 30)
+    gone = customer("ann", 30)
     cache.put(gone)
     cache.drop("ann")
     gone.n_bytes = 1_000
-    cache.grew(gone)
-    newer = held("ann", 30)
+    cache.update_size(gone)
+    newer = customer("ann", 30)
     cache.put(newer)
-    cache.grew(gone)
-    cache.put(held("bob", 60))
+    cache.update_size(gone)
+    cache.put(customer("bob", 60))
     assert cache.get("ann") is newer and cache.get("bob") is not None
 
 
 @pytest.mark.parametrize("name", ["ann", "anonymous"])
 def test_found_and_dropped_under_every_id(name: str) -> None:
     cache = Cache(100)
-    cache.put(held("ann", 30, "anonymous"))
+    cache.put(customer("ann", 30, "anonymous"))
     assert cache.get(name) is not None
     cache.drop(name)
     assert cache.get("ann") is None and cache.get("anonymous") is None

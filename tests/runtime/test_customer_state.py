@@ -1,4 +1,4 @@
-"""A live customer is read as the shards would be: the fast reader against the one of training."""
+"""A live customer is read as the shards are: the fast reader against the one of training."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.history import history_of
 from propense.history.records import Customer, LiveEvent
 from propense.inference.artifact.clipping import Clipper
+from propense.runtime import customer_state
 from propense.runtime.customer_state import MOST_ADDED, CustomerState, history_of_customer
 from propense.schemas import Histories
 from support.service_bundle import N_ITEMS, ServedWorld, item_id
@@ -21,7 +22,7 @@ from support.service_bundle import N_ITEMS, ServedWorld, item_id
 MICRO = 1_000_000
 NOON = 1_716_000_000 * MICRO
 
-moments = st.one_of(
+times = st.one_of(
     # Ties, ties within a second, and everything that 64 bits of microseconds hold.
     st.integers(0, 3).map(lambda step: NOON + step * 400_000),
     st.integers(0, 40).map(lambda day: NOON + day * 86_400 * MICRO),
@@ -42,7 +43,7 @@ counts = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False, width=32),
 )  # fmt: skip
 sources = st.one_of(st.none(), st.sampled_from(["app", "web", "shop"]), words)
-events = st.builds(LiveEvent, moments, words, items, values, counts, sources)
+events = st.builds(LiveEvent, times, words, items, values, counts, sources)
 histories = st.lists(events, max_size=30)
 
 
@@ -59,9 +60,9 @@ def read_slowly(some: Sequence[LiveEvent], encoder: Encoder) -> Histories:
 def assert_alike(one: Histories, other: Histories) -> None:
     assert one.timed == other.timed
     for name in ("user_ids", "offsets", "time", "action", "item", "source", "value", "count"):
-        mine, theirs = getattr(one, name), getattr(other, name)
-        assert mine.dtype == theirs.dtype, name
-        np.testing.assert_array_equal(mine, theirs, name)
+        left, right = getattr(one, name), getattr(other, name)
+        assert left.dtype == right.dtype, name
+        np.testing.assert_array_equal(left, right, name)
 
 
 def customer_of(some: Sequence[LiveEvent]) -> Customer:
@@ -81,6 +82,14 @@ def test_timed_events_are_read_as_the_shards_would_be(shop: ServedWorld, some: l
     encoder = shop.bundle.encoder
     assert encoder.timed
     assert_alike(history_of_customer(customer_of(some), encoder), read_slowly(some, encoder))
+
+
+def test_money_and_time_have_units_of_their_own(shop: Place, monkeypatch: pytest.MonkeyPatch):
+    """Micro-units of money and microseconds happen to be as many; neither stands for the other."""
+    monkeypatch.setattr(customer_state, "MICROS_PER_SECOND", 1_000)
+    encoder = shop.bundle.encoder
+    history = history_of_customer(customer_of([LiveEvent(NOON, "pay", "a", 12_500_000)]), encoder)
+    assert history.value.tolist() == [12.5] and history.time.tolist() == [NOON // 1_000]
 
 
 @given(histories)
@@ -123,24 +132,24 @@ def test_later_events_added_in_memory_are_read_as_all_at_once(live, before, afte
         np.testing.assert_array_equal(getattr(grown.clock, name), getattr(whole.clock, name))
 
 
-def test_events_nobody_asks_about_become_arrays_in_time(live):
-    """Else a customer who only sends would take many times the room that is counted."""
-    known = live.service.engine.read(customer_of([]))
+def test_many_added_events_become_arrays(live):
+    """Otherwise a customer who only sends events would take many times the bytes counted."""
+    customer = live.service.engine.read(customer_of([]))
     sizes = []
     for number in range(3 * MOST_ADDED):
-        known = known.with_events([LiveEvent(NOON + number * MICRO, "view")])
-        sizes.append(known.n_bytes - known.n_events * 24)
+        customer = customer.with_events([LiveEvent(NOON + number * MICRO, "view")])
+        sizes.append(customer.n_bytes - customer.n_events * 24)
     assert max(sizes) < sizes[0] + 350 * MOST_ADDED and sizes[-1] < sizes[0]
 
 
 @given(histories.filter(bool), events)
 def test_events_that_are_not_the_latest_are_not_added(live, before, event):
-    known = live.service.engine.read(customer_of(before))
+    customer = live.service.engine.read(customer_of(before))
     latest = max(each.event_time for each in before)
-    at = known.with_events([msgspec.structs.replace(event, event_time=latest)])
-    turned = [msgspec.structs.replace(event, event_time=latest + step) for step in (2, 1)]
-    assert at is None and known.with_events(turned) is None
-    assert known.n_events == len(before)
+    tied = customer.with_events([msgspec.structs.replace(event, event_time=latest)])
+    reversed_ = [msgspec.structs.replace(event, event_time=latest + step) for step in (2, 1)]
+    assert tied is None and customer.with_events(reversed_) is None
+    assert customer.n_events == len(before)
 
 
 @given(histories, histories)
@@ -154,12 +163,12 @@ def test_events_of_order_alone_are_always_the_latest(untimed, before, after):
 
 
 @given(st.lists(st.integers(0, 100), max_size=12), st.integers(-1, 101))
-def test_a_moment_parts_before_from_after(live, days: list[int], day: int):
+def test_events_before_a_time_are_counted(live, days: list[int], day: int):
     some = [LiveEvent(NOON + each * 86_400 * MICRO, "view") for each in days]
-    known = live.service.engine.read(customer_of(some))
-    moment = NOON // MICRO + day * 86_400
-    assert known.end_at(moment) == sum(each < day for each in days)
-    assert known.end_at(None) == len(days)
+    customer = live.service.engine.read(customer_of(some))
+    as_of = NOON // MICRO + day * 86_400
+    assert customer.end_at(as_of) == sum(each < day for each in days)
+    assert customer.end_at(None) == len(days)
 
 
 @pytest.fixture(scope="module")

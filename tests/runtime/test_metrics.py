@@ -21,13 +21,13 @@ ROUTES = ("/v1/track", "/v1/recommend", "/v1/users/{id}")
 
 @pytest.fixture
 def metrics(tmp_path):
-    made = Metrics(tmp_path, ROUTES)
-    yield made
-    made.close()
+    metrics = Metrics(tmp_path, ROUTES)
+    yield metrics
+    metrics.close()
 
 
 def read(metrics):
-    """(name, labels) -> number of everything that is told."""
+    """(name, labels) -> number of every sample."""
     text, kind = metrics.render()
     assert kind.startswith("text/plain")
     return {
@@ -37,7 +37,7 @@ def read(metrics):
     }
 
 
-def test_what_is_counted_is_told(metrics):
+def test_what_is_counted_is_rendered(metrics):
     metrics.request("/v1/track", 200, 0.0003)
     metrics.request("/v1/track", 200, 0.0004)
     metrics.request("/v1/track", 429, 2.0)
@@ -51,36 +51,36 @@ def test_what_is_counted_is_told(metrics):
     metrics.alarm("drift")
     metrics.shadow("different")
     metrics.store("append", 0.002)
-    told = read(metrics)
+    counts = read(metrics)
     route = ("route", "/v1/track")
-    assert told["propense_requests_total", route, ("status", "200")] == 2
-    assert told["propense_requests_total", route, ("status", "429")] == 1
-    assert told["propense_requests_total", ("route", "other"), ("status", "200")] == 1
-    assert told["propense_requests_total", ("route", "/v1/recommend"), ("status", "500")] == 1
-    assert not any("0815" in str(key) for key in told)
-    assert told["propense_request_seconds_bucket", ("le", "0.00025"), route] == 0
-    assert told["propense_request_seconds_bucket", ("le", "0.0005"), route] == 2
-    assert told["propense_request_seconds_bucket", ("le", "+Inf"), route] == 3
-    assert told["propense_request_seconds_count", route] == 3
-    assert told["propense_request_seconds_sum", route] == pytest.approx(2.0007, abs=1e-6)
-    assert told["propense_events_total", ("outcome", "kept")] == 3
-    assert told["propense_events_total", ("outcome", "refused")] == 0
-    assert told["propense_questions_total", ("policy", "fallback")] == 1
-    assert told["propense_cache_total", ("result", "hit")] == 1
-    assert told["propense_shed_total", ("reason", "wait")] == 1
-    assert told["propense_quota_refusals_total", ("limit", "events_per_day")] == 1
-    assert told["propense_alarms_total", ("kind", "drift")] == 1
-    assert told["propense_shadow_total", ("result", "different")] == 1
-    assert told["propense_store_seconds_count", ("call", "append")] == 1
+    assert counts["propense_requests_total", route, ("status", "200")] == 2
+    assert counts["propense_requests_total", route, ("status", "429")] == 1
+    assert counts["propense_requests_total", ("route", "other"), ("status", "200")] == 1
+    assert counts["propense_requests_total", ("route", "/v1/recommend"), ("status", "500")] == 1
+    assert not any("0815" in str(key) for key in counts)
+    assert counts["propense_request_seconds_bucket", ("le", "0.00025"), route] == 0
+    assert counts["propense_request_seconds_bucket", ("le", "0.0005"), route] == 2
+    assert counts["propense_request_seconds_bucket", ("le", "+Inf"), route] == 3
+    assert counts["propense_request_seconds_count", route] == 3
+    assert counts["propense_request_seconds_sum", route] == pytest.approx(2.0007, abs=1e-6)
+    assert counts["propense_events_total", ("outcome", "kept")] == 3
+    assert counts["propense_events_total", ("outcome", "refused")] == 0
+    assert counts["propense_questions_total", ("policy", "fallback")] == 1
+    assert counts["propense_cache_total", ("result", "hit")] == 1
+    assert counts["propense_shed_total", ("reason", "wait")] == 1
+    assert counts["propense_quota_refusals_total", ("limit", "events_per_day")] == 1
+    assert counts["propense_alarms_total", ("kind", "drift")] == 1
+    assert counts["propense_shadow_total", ("result", "different")] == 1
+    assert counts["propense_store_seconds_count", ("call", "append")] == 1
 
 
 def test_every_family_has_its_help_and_kind(metrics):
     text, _ = metrics.render()
-    told = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    counts = {family.name: family for family in text_string_to_metric_families(text.decode())}
     for family in FAMILIES:
-        assert told[family.name.removesuffix("_total")].documentation == family.help
-        assert told[family.name.removesuffix("_total")].type == family.kind
-    assert len(told) == len(FAMILIES)
+        assert counts[family.name.removesuffix("_total")].documentation == family.help
+        assert counts[family.name.removesuffix("_total")].type == family.kind
+    assert len(counts) == len(FAMILIES)
     openmetrics, kind = metrics.render("application/openmetrics-text; version=1.0.0")
     assert kind.startswith("application/openmetrics-text")
     assert openmetrics.endswith(b"# EOF\n")
@@ -88,10 +88,10 @@ def test_every_family_has_its_help_and_kind(metrics):
 
 def test_an_edge_belongs_to_its_bucket(metrics):
     metrics.request("/v1/track", 200, 0.001)
-    told = read(metrics)
+    counts = read(metrics)
     route = ("route", "/v1/track")
-    assert told["propense_request_seconds_bucket", ("le", "0.001"), route] == 1
-    assert told["propense_request_seconds_bucket", ("le", "0.0005"), route] == 0
+    assert counts["propense_request_seconds_bucket", ("le", "0.001"), route] == 1
+    assert counts["propense_request_seconds_bucket", ("le", "0.0005"), route] == 0
 
 
 def test_threads_lose_no_count(metrics):
@@ -110,9 +110,9 @@ def test_threads_lose_no_count(metrics):
             thread.join()
     finally:
         sys.setswitchinterval(before)
-    told = read(metrics)
-    assert told["propense_events_total", ("outcome", "kept")] == 20_000
-    assert told["propense_request_seconds_count", ("route", "/v1/track")] == 20_000
+    counts = read(metrics)
+    assert counts["propense_events_total", ("outcome", "kept")] == 20_000
+    assert counts["propense_request_seconds_count", ("route", "/v1/track")] == 20_000
 
 
 WORKER = """
@@ -140,38 +140,38 @@ def start_worker(folder):
 
 def test_processes_are_summed_and_a_killed_one_is_not_forgotten(tmp_path):
     gauges = Gauges(bundle="v0002", content="ab", store_lag_seconds=0.5, drift={"actions": 0.1})
-    mine = Metrics(tmp_path, ROUTES, lambda: gauges)
+    own = Metrics(tmp_path, ROUTES, lambda: gauges)
     other = start_worker(tmp_path)
     try:
-        mine.events("kept", 5)
-        told = read(mine)
+        own.events("kept", 5)
+        counts = read(own)
         kept = ("propense_events_total", ("outcome", "kept"))
         model = (("bundle", "v0002"), ("content", "ab"), ("role", "serving"))
-        assert told[kept] == 12
-        assert told["propense_workers",] == 2
-        assert told["propense_workers_ready",] == 1
-        assert told["propense_in_flight",] == 2
-        assert told["propense_store_lag_seconds",] == 1.5
-        assert told["propense_drift", ("input", "actions")] == 0.3
-        assert told["propense_alarms_active", ("kind", "drift")] == 1
-        assert told["propense_model_info", *model] == 2
+        assert counts[kept] == 12
+        assert counts["propense_workers",] == 2
+        assert counts["propense_workers_ready",] == 1
+        assert counts["propense_in_flight",] == 2
+        assert counts["propense_store_lag_seconds",] == 1.5
+        assert counts["propense_drift", ("input", "actions")] == 0.3
+        assert counts["propense_alarms_active", ("kind", "drift")] == 1
+        assert counts["propense_model_info", *model] == 2
 
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
-        told = read(mine)
-        assert told[kept] == 12, "the counts of the dead are kept"
-        assert told["propense_workers",] == 1, "its present state is not"
-        assert told["propense_drift", ("input", "actions")] == 0.1
+        counts = read(own)
+        assert counts[kept] == 12, "the counts of the dead are kept"
+        assert counts["propense_workers",] == 1, "its present state is not"
+        assert counts["propense_drift", ("input", "actions")] == 0.1
 
         other.stdout.close()
         other = start_worker(tmp_path)
-        assert read(mine)[kept] == 19, "its heir goes on counting"
+        assert read(own)[kept] == 19, "its heir goes on counting"
         assert len(list(tmp_path.glob("*.counts"))) == 2
     finally:
         other.kill()
         other.wait()
         other.stdout.close()
-        mine.close()
+        own.close()
 
 
 def test_a_file_of_other_metrics_starts_anew(tmp_path):
@@ -191,16 +191,16 @@ def test_a_file_of_other_metrics_starts_anew(tmp_path):
 
 
 def test_torn_and_strange_files_are_left_aside(tmp_path):
-    mine = SharedCounters(tmp_path, ["a"])
-    mine.add(0, 3)
+    own = SharedCounters(tmp_path, ["a"])
+    own.add(0, 3)
     (tmp_path / "worker-0007.counts").write_bytes(b"propense but short")
     (tmp_path / "worker-0008.counts").write_bytes(b"")
-    assert mine.read_all()[0].tolist() == [3]
-    mine.note(b"{}")
-    assert mine.read_all()[1] == [b"{}"]
+    assert own.read_all()[0].tolist() == [3]
+    own.note(b"{}")
+    assert own.read_all()[1] == [b"{}"]
     with pytest.raises(ValueError, match="65536 bytes, got 65537"):
-        mine.note(b"x" * 65_537)
-    mine.close()
+        own.note(b"x" * 65_537)
+    own.close()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -186,7 +186,7 @@ def test_a_request_leaves_out_and_filters():
         ({"at_most": {"kinds": 1}}, "did you mean 'kind'"),
         ({"available_from": "level"}, "'level'.*no times"),
         ({"available_until": "untl"}, "did you mean 'until'"),
-        ({"only": {"kind": ()}}, "'kind' names no value"),
+        ({"only": {"kind": ()}}, "'kind' has no values"),
         ({"diversity": 0.5}, "diversity needs"),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_request_that_cannot_be_obeyed_is_refused():
 
 
 def twin(world: dict, scores: np.ndarray, k: int) -> tuple[list[int], list[float]]:
-    """The rules as they are told in words."""
+    """The rules, written plainly."""
     scenario: Scenario = world["scenario"]
     catalogue, extra = world["catalogue"], world["extra"]
 
@@ -214,7 +214,7 @@ def twin(world: dict, scores: np.ndarray, k: int) -> tuple[list[int], list[float
         cell = catalogue.record(item).get(name)
         return set() if cell is None else set(str(cell).split("|"))
 
-    worth: dict[int, np.float32] = {}
+    boosted: dict[int, np.float32] = {}
     for item in range(2, catalogue.n_items):
         score = scores[item]
         if score == -np.inf or item in extra["exclude"]:
@@ -238,8 +238,8 @@ def twin(world: dict, scores: np.ndarray, k: int) -> tuple[list[int], list[float
             for value, factor in boosts.items():
                 if value in values(item, name):
                     score = score * np.float32(factor) if score >= 0 else score / np.float32(factor)
-        worth[item] = score
-    order = sorted(worth, key=lambda item: (-worth[item], item))
+        boosted[item] = score
+    order = sorted(boosted, key=lambda item: (-boosted[item], item))
     counts: dict[tuple, int] = {}
 
     def admit(item: int) -> bool:
@@ -253,7 +253,7 @@ def twin(world: dict, scores: np.ndarray, k: int) -> tuple[list[int], list[float
     chosen: list[int] = []
     if scenario.diversity > 0 and order and k:
         pool = order[: max(5 * k, 50)]
-        low, high = worth[pool[-1]], worth[pool[0]]
+        low, high = boosted[pool[-1]], boosted[pool[0]]
         d = np.float32(scenario.diversity)
         closed: set[int] = set()
         while len(chosen) < k and len(closed) < len(pool):
@@ -261,12 +261,12 @@ def twin(world: dict, scores: np.ndarray, k: int) -> tuple[list[int], list[float
             for item in pool:
                 if item in closed:
                     continue
-                relevance = (worth[item] - low) / (high - low) if high > low else np.float32(0)
-                likest = max(
+                relevance = (boosted[item] - low) / (high - low) if high > low else np.float32(0)
+                highest_cosine = max(
                     (cosine(world["vectors"], item, other) for other in chosen),
                     default=np.float32(0),
                 )
-                value = (np.float32(1) - d) * relevance - d * likest
+                value = (np.float32(1) - d) * relevance - d * highest_cosine
                 if best_value is None or value > best_value:
                     best, best_value = item, value
             closed.add(best)
@@ -275,11 +275,11 @@ def twin(world: dict, scores: np.ndarray, k: int) -> tuple[list[int], list[float
     for item in order:
         if len(chosen) < k and item not in chosen and admit(item):
             chosen.append(item)
-    return chosen, [float(worth[item]) for item in chosen]
+    return chosen, [float(boosted[item]) for item in chosen]
 
 
 def cosine(vectors: np.ndarray, one: int, other: int) -> np.float32:
-    """Of vectors of -1, 0 and 1 with none or four of four places: exact in float32."""
+    """Of vectors of -1, 0 and 1 with none or four of four components set: exact in float32."""
     a, b = vectors[one].tolist(), vectors[other].tolist()
     long = sum(x * x for x in a) * sum(y * y for y in b)
     return np.float32(sum(x * y for x, y in zip(a, b, strict=True)) / long**0.5 if long else 0)

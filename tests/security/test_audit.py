@@ -54,10 +54,10 @@ def tamper(folder, *statements):
     con.close()
 
 
-def verdict_of(folder, kept=None):
+def verdict_of(folder, saved=None):
     log = AuditLog(folder, SECRETS)
     try:
-        return log.verify(kept)
+        return log.verify(saved)
     finally:
         log.close()
 
@@ -206,7 +206,7 @@ def test_a_whole_log_taken_away_is_seen(tmp_path_factory, written):
         path.unlink()
     verdict = verdict_of(folder)
     assert not verdict.good and verdict.reason == (
-        "rows 1 to 8 are missing: they were cut off at the end"
+        "rows 1 to 8 are missing: they were removed at the end"
     )
 
 
@@ -239,14 +239,14 @@ def test_files_taken_back_together_are_seen_by_a_head_kept_elsewhere(tmp_path_fa
     earlier = copy_of(tmp_path, tmp_path_factory)
     log = AuditLog(tmp_path, SECRETS)
     log.append(2, "", "b")
-    kept = log.head()
-    assert log.verify(kept).good
+    saved = log.head()
+    assert log.verify(saved).good
     log.append(3, "", "c")
-    assert log.verify(kept).good
+    assert log.verify(saved).good
     log.close()
     assert verdict_of(earlier).good, "alone it cannot be seen"
-    assert verdict_of(earlier, kept).seq == 2
-    assert not verdict_of(earlier, msgspec.structs.replace(kept, seq=1)).good
+    assert verdict_of(earlier, saved).seq == 2
+    assert not verdict_of(earlier, msgspec.structs.replace(saved, seq=1)).good
 
 
 def test_a_death_between_row_and_head_is_no_alarm(tmp_path, log, monkeypatch):

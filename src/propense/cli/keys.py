@@ -130,7 +130,7 @@ def audit(
     """
     import msgspec
 
-    from propense.security.audit import FILE, HEAD, AuditLog, Kept
+    from propense.security.audit import FILE, HEAD, AuditLog, SavedHead
     from propense.security.secrets import open_secrets
 
     output = open_output(common)
@@ -141,7 +141,7 @@ def audit(
             "it begins when the service is first started with: propense serve"
         )
     try:
-        head = msgspec.json.decode(earlier.read_bytes(), type=Kept).head if earlier else None
+        head = msgspec.json.decode(earlier.read_bytes(), type=SavedHead).head if earlier else None
     except (OSError, msgspec.DecodeError) as error:
         raise ServeError(
             f"{str(earlier)!r} is not an output of `propense audit --json`: {error}; "

@@ -1,4 +1,4 @@
-"""Writes deeds in groups: what waits while one group is written is the next group."""
+"""Group commit: the updates that arrive while one group is written become the next group."""
 
 from __future__ import annotations
 
@@ -7,59 +7,64 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from propense.errors import StoreError
 from propense.history.records import CustomerUpdate, Decision, WriteResult
 from propense.history.store import Store
 
 GROUP: Final = 2_000
-"""Deeds of one transaction at most."""
+"""Updates in one transaction at most."""
 
 PAUSE: Final = 0.5
-"""Seconds after which decisions are written, twice these at most where events keep coming,"""
+"""Decisions are written after so many seconds, or twice as many while events keep arriving,"""
 MANY: Final = 64
-"""or as soon as there are so many: a transaction each would cost more than they do."""
+"""or as soon as there are so many: one transaction each would cost more than the decisions."""
 
-Done = Callable[[Sequence[CustomerUpdate], Sequence[WriteResult]], None]
+OnWritten = Callable[[Sequence[CustomerUpdate], Sequence[WriteResult]], None]
+
+
+class _Pending(NamedTuple):
+    """Updates that wait to be written."""
+
+    updates: Sequence[CustomerUpdate]
+    future: asyncio.Future[list[WriteResult]]
+    since: float
 
 
 class Writer:
     """One thread that appends to a store, for one event loop.
 
-    A deed is acknowledged (its future resolves) only after the store has kept it and
-    `on_kept` has run, so that no answer made afterwards can miss it.
+    An update is acknowledged (its future resolves) only after the store has written it and
+    `on_written` has run, so that every later answer takes it into account.
     """
 
     def __init__(
         self,
         store: Store,
         loop: asyncio.AbstractEventLoop,
-        on_kept: Done,
+        on_written: OnWritten,
         most_waiting: int,
         unsettled: Counter[str],
         on_timed: Callable[[Literal["append", "log"], float], None],
     ) -> None:
-        """`unsettled` counts the customers of deeds that were given but not yet answered for;
-        `on_timed` hears, on the event loop, how long the store took for a group."""
+        """`unsettled` counts the ids in updates that are not acknowledged yet; `on_timed` is
+        called on the event loop with the seconds that the store took for a group."""
         self._store = store
         self._loop = loop
-        self._on_kept = on_kept
+        self._on_written = on_written
         self._most_waiting = most_waiting
         self._unsettled = unsettled
         self._on_timed = on_timed
-        self._waiting: deque[
-            tuple[Sequence[CustomerUpdate], asyncio.Future[list[WriteResult]], float]
-        ] = deque()
+        self._waiting: deque[_Pending] = deque()
         self._decisions: deque[Decision] = deque(maxlen=100_000)
-        self._n_logging = 0
         self._wake = threading.Event()
         self._stop = False
         self.n_waiting = 0
-        """Deeds not yet written."""
+        """Updates not yet written."""
         self.n_lost_decisions = 0
         self.failed: str | None = None
-        """Why the last group was not written; None once one is."""
+        """Why the last group could not be written; None once one is written."""
         self._failed_to_log = False
         """Whether that was a group of decisions."""
         self._thread = threading.Thread(target=self._write, name="writer", daemon=True)
@@ -71,32 +76,27 @@ class Writer:
 
     @property
     def is_full(self) -> bool:
-        """Whether more would only wait."""
+        """Whether no more updates should be accepted."""
         return self.n_waiting >= self._most_waiting
 
-    @property
-    def n_unlogged(self) -> int:
-        """Decisions not yet written."""
-        return len(self._decisions) + self._n_logging
-
     def lag(self) -> float:
-        """Seconds that the oldest unwritten deed has waited."""
+        """Seconds that the oldest unwritten update has waited."""
         try:
-            return time.monotonic() - self._waiting[0][2]
+            return time.monotonic() - self._waiting[0].since
         except IndexError:
             return 0.0
 
     def append(self, updates: Sequence[CustomerUpdate]) -> asyncio.Future[list[WriteResult]]:
-        """Have deeds written; the future holds what became of each, or StoreError."""
+        """Queue updates; the future has the result of each, or a StoreError."""
         future: asyncio.Future[list[WriteResult]] = self._loop.create_future()
         self.n_waiting += len(updates)
-        self._unsettled.update(names_of(updates))
-        self._waiting.append((updates, future, time.monotonic()))
+        self._unsettled.update(ids_in(updates))
+        self._waiting.append(_Pending(updates, future, time.monotonic()))
         self._wake.set()
         return future
 
     def log(self, decisions: Sequence[Decision]) -> None:
-        """Have decisions written soon; nobody waits for them."""
+        """Queue decisions; the caller does not wait for them."""
         room = (self._decisions.maxlen or 0) - len(self._decisions)
         self.n_lost_decisions += max(0, len(decisions) - room)
         self._decisions.extend(decisions)
@@ -104,7 +104,7 @@ class Writer:
             self._wake.set()
 
     def close(self) -> None:
-        """Write what waits, then stop."""
+        """Write everything that is queued, then stop."""
         self._stop = True
         self._wake.set()
         self._thread.join(timeout=30)
@@ -114,7 +114,7 @@ class Writer:
         while True:
             self._wake.wait(timeout=PAUSE)
             self._wake.clear()
-            # Read once: whoever stops the writer meanwhile has set the event again.
+            # Read once: `close` sets the event again if it stops the writer meanwhile.
             stop = self._stop
             while True:
                 if self._waiting:
@@ -129,85 +129,78 @@ class Writer:
                 return
 
     def _write_group(self) -> None:
-        group = []
+        group: list[_Pending] = []
         size = 0
-        while self._waiting and (size == 0 or size + len(self._waiting[0][0]) <= GROUP):
+        while self._waiting and (size == 0 or size + len(self._waiting[0].updates) <= GROUP):
             group.append(self._waiting.popleft())
-            size += len(group[-1][0])
-        updates = [update for some, _, _ in group for update in some]
-        began = time.perf_counter()
+            size += len(group[-1].updates)
+        updates = [update for pending in group for update in pending.updates]
+        start = time.perf_counter()
         try:
-            outcomes = self._store.append(updates)
-            seconds = time.perf_counter() - began
+            results = self._store.append(updates)
+            seconds = time.perf_counter() - start
             self.failed, self._failed_to_log = None, False
         except Exception as error:
-            # Whatever it was, those who wait must hear of it.
+            # Of any kind: those who wait must be answered.
             self.failed, self._failed_to_log = str(error), False
-            refused = error if isinstance(error, StoreError) else StoreError(str(error))
-            self._tell(lambda: self._refuse(group, updates, refused))
+            reason = error if isinstance(error, StoreError) else StoreError(str(error))
+            self._call_on_loop(lambda: self._refuse(group, updates, reason))
             return
-        self._tell(lambda: self._acknowledge(group, updates, outcomes, seconds))
+        self._call_on_loop(lambda: self._acknowledge(group, updates, results, seconds))
 
     def _write_decisions(self) -> None:
-        # Counted before it is taken, so that nothing looks written while it is on its way.
-        self._n_logging = len(self._decisions)
-        some = [self._decisions.popleft() for _ in range(self._n_logging)]
-        began = time.perf_counter()
+        group = [self._decisions.popleft() for _ in range(len(self._decisions))]
+        start = time.perf_counter()
         try:
-            self._store.log_decisions(some)
-            seconds = time.perf_counter() - began
-            self._tell(lambda: self._on_timed("log", seconds))
+            self._store.log_decisions(group)
+            seconds = time.perf_counter() - start
+            self._call_on_loop(lambda: self._on_timed("log", seconds))
             if self._failed_to_log:
                 self.failed, self._failed_to_log = None, False
         except Exception as error:
-            # Whatever it was, the thread must live on: events wait for it.
+            # Of any kind: the thread must go on, since events wait for it.
             self.failed, self._failed_to_log = str(error), True
-            self.n_lost_decisions += len(some)
-        finally:
-            self._n_logging = 0
+            self.n_lost_decisions += len(group)
 
-    def _tell(self, call: Callable[[], None]) -> None:
+    def _call_on_loop(self, call: Callable[[], None]) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call)
 
     def _acknowledge(
         self,
-        group: Sequence[tuple[Sequence[CustomerUpdate], asyncio.Future[list[WriteResult]], float]],
+        group: Sequence[_Pending],
         updates: Sequence[CustomerUpdate],
-        outcomes: list[WriteResult],
+        results: list[WriteResult],
         seconds: float,
     ) -> None:
         self._on_timed("append", seconds)
         self._settle(updates)
-        self._on_kept(updates, outcomes)
+        self._on_written(updates, results)
         first = 0
-        for some, future, _ in group:
+        for own, future, _ in group:
             if not future.done():
-                future.set_result(outcomes[first : first + len(some)])
-            first += len(some)
+                future.set_result(results[first : first + len(own)])
+            first += len(own)
 
     def _refuse(
-        self,
-        group: Sequence[tuple[Sequence[CustomerUpdate], asyncio.Future[list[WriteResult]], float]],
-        updates: Sequence[CustomerUpdate],
-        error: StoreError,
+        self, group: Sequence[_Pending], updates: Sequence[CustomerUpdate], error: StoreError
     ) -> None:
         self._settle(updates)
-        for _, future, _ in group:
-            if not future.done():
-                future.set_exception(error)
+        for pending in group:
+            if not pending.future.done():
+                pending.future.set_exception(error)
 
     def _settle(self, updates: Sequence[CustomerUpdate]) -> None:
         self.n_waiting -= len(updates)
         unsettled = self._unsettled
-        for name in names_of(updates):
-            left = unsettled.pop(name) - 1
-            if left > 0:
-                unsettled[name] = left
+        for user_id in ids_in(updates):
+            n_left = unsettled.pop(user_id) - 1
+            if n_left > 0:
+                unsettled[user_id] = n_left
 
 
-def names_of(updates: Sequence[CustomerUpdate]) -> Iterator[str]:
-    """Every id that deeds name, as often as they do."""
+def ids_in(updates: Sequence[CustomerUpdate]) -> Iterator[str]:
+    """Every id in the updates, as often as it occurs."""
     for update in updates:
         yield update.user_id
         if update.previous_id is not None:

@@ -1,7 +1,7 @@
-"""Receipts of erasures: what was removed, where a trace stays and until when, signed.
+"""Signed receipts of erasures: what was removed, and where a trace stays for how long.
 
-A receipt names the customer only by the mark that refuses them from now on; the company can show
-whose it is as long as it knows the id and the service's secret.
+A receipt names the customer only by the suppression hash of their id. With the id and the
+service's secret the company can show whose receipt it is.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from propense.security.signing import is_signed, sign_with_seed
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that was trained while the customer was in its data.
+    """A bundle that was trained on data with the customer.
 
-    It holds nothing of theirs by itself; item vectors and counts are sums over all customers.
+    It has nothing of this customer alone: item vectors and counts are sums over all customers.
     """
 
     version: str
     content: str
-    """Hash of the bundle's content."""
+    """The hash of the bundle's content."""
     made: str
     until: str
-    """What ends the trace: "the next training" or the moment of one that ended it."""
+    """When the trace ends: "the next training", or the time of the one that ended it."""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,23 +31,22 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     time: int
-    """Of the erasure, in microseconds UTC."""
+    """When it was erased, in microseconds UTC."""
     subject: str
-    """The mark of the customer's id, hex."""
+    """The suppression hash of the customer's id, hex."""
     removed: dict[str, int] = {}
-    """Place -> rows, events or values removed there."""
+    """File or part of the store -> rows, events or values removed from it."""
     traces: tuple[Trace, ...] = ()
     outside: tuple[str, ...] = ()
-    """Sources outside of what propense keeps: the company's own files and tables, from which
-    the customer must be removed by their owner."""
+    """The company's own files and tables, from which the company must remove the customer."""
     key: str = ""
-    """The raw public key that signed, hex."""
+    """The raw public key of the signature, hex."""
     signature: str = ""
-    """Ed25519 over the receipt without signature, hex; see `signed_content`."""
+    """Ed25519 over the receipt without its signature, hex; see `signed_content`."""
 
 
 def signed_content(receipt: Receipt) -> bytes:
-    """The bytes that are signed: the receipt as JSON with sorted keys and an empty signature."""
+    """The signed bytes: the receipt as JSON with sorted keys and an empty signature."""
     return msgspec.json.encode(msgspec.structs.replace(receipt, signature=""), order="sorted")
 
 
@@ -61,14 +60,14 @@ def sign(receipt: Receipt, secrets: Secrets) -> Receipt:
 
 
 def public_key(secrets: Secrets) -> bytes:
-    """The raw public key (32 bytes) that the service's receipts are checked with."""
+    """The raw public key (32 bytes) that verifies the service's receipts."""
     return sign_with_seed(b"", secrets.key("receipts"))[1]
 
 
 def verify_receipt(receipt: Receipt, public_key: bytes) -> bool:
     """Whether the service with this public key signed exactly this receipt.
 
-    The key that the receipt itself names is not believed.
+    The key in the receipt itself is not trusted.
     """
     try:
         signature = bytes.fromhex(receipt.signature)

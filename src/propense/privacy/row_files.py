@@ -1,7 +1,7 @@
-"""Files of rows without those of some customers: Parquet, CSV, JSON lines.
+"""Removes the rows of some customers from files: Parquet, CSV, JSON lines.
 
-Each function writes what is left of `file` to `out` and returns how many rows were taken out.
-Where that is none, `out` may be missing or unfinished.
+Each function writes the other rows of `file` to `out` and returns how many rows it removed. If
+that is none, `out` can be missing or unfinished.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from propense import columns
 from propense.errors import ServeError
 
 SET_ASIDE: Final = "set_aside"
-"""Folder of rows as they were read, whose columns are the company's own."""
+"""Folder of rows as they were read, with the company's own columns."""
 _LONG: Final = 4
-"""An id of so many characters is also looked for within a text, as a word of its own."""
+"""Ids with at least so many characters are also searched for inside texts, as whole words."""
 _NAMES: Final = ("user_id", "userId", "anonymousId", "anonymous_id", "previousId", "previous_id")
 
 
 def filter_parquet(file: Path, out: Path, ids: Set[str]) -> int:
-    """By the column user_id; of set-aside rows by every column of text.
+    """Removes rows by the column user_id, set-aside rows by every column of text.
 
-    Row groups stay, and so do schema and compression. A row that was set aside because its
-    customer could not be read goes if any of its texts is, or names, one of `ids`.
+    Row groups, schema and compression stay. A row that was set aside because its customer could
+    not be read is removed if any of its texts is, or contains, one of `ids`.
     """
     try:
         with pq.ParquetFile(file) as source:
-            names = _searched(source.schema_arrow, SET_ASIDE in file.parts)
+            names = _id_columns(source.schema_arrow, SET_ASIDE in file.parts)
             if not names or not _has_any(source, names, ids):
                 return 0
             return _write_others(source, names, out, ids)
@@ -46,8 +46,8 @@ def filter_parquet(file: Path, out: Path, ids: Set[str]) -> int:
         raise ServeError(f"it cannot be read as Parquet: {error}") from error
 
 
-def _searched(schema: Any, as_read: bool) -> list[str]:
-    if as_read:
+def _id_columns(schema: Any, set_aside: bool) -> list[str]:
+    if set_aside:
         other = (columns.REASON, "file")
         texts = (pa.types.is_string, pa.types.is_large_string)
         return [
@@ -59,7 +59,7 @@ def _searched(schema: Any, as_read: bool) -> list[str]:
 
 def _has_any(source: Any, names: list[str], ids: Set[str]) -> bool:
     return any(
-        pc.any(_theirs(source.read_row_group(group, columns=names), names, ids)).as_py()
+        pc.any(_is_of_customer(source.read_row_group(group, columns=names), names, ids)).as_py()
         for group in range(source.num_row_groups)
     )
 
@@ -72,35 +72,35 @@ def _write_others(source: Any, names: list[str], out: Path, ids: Set[str]) -> in
     with pq.ParquetWriter(out, source.schema_arrow, compression=codec) as writer:
         for group in range(source.num_row_groups):
             table = source.read_row_group(group)
-            kept = table.filter(pc.invert(_theirs(table, names, ids)))
-            n_removed += table.num_rows - kept.num_rows
-            if kept.num_rows:
-                writer.write_table(kept, row_group_size=kept.num_rows)
+            others = table.filter(pc.invert(_is_of_customer(table, names, ids)))
+            n_removed += table.num_rows - others.num_rows
+            if others.num_rows:
+                writer.write_table(others, row_group_size=others.num_rows)
     return n_removed
 
 
-def _theirs(table: Any, names: list[str], ids: Set[str]) -> Any:
-    """(n_rows,) whether a row is of one of the customers."""
-    known = pa.array(sorted(ids), pa.string())
+def _is_of_customer(table: Any, names: list[str], ids: Set[str]) -> Any:
+    """(n_rows,) whether each row belongs to one of the customers."""
+    values = pa.array(sorted(ids), pa.string())
     pattern = _pattern(ids) if names != [columns.USER_ID] else None
-    found = None
+    matches = None
     for name in names:
         text = pc.cast(table[name], pa.string())
-        hit = pc.is_in(text, value_set=known)
+        hit = pc.is_in(text, value_set=values)
         if pattern is not None:
             hit = pc.or_(hit, pc.fill_null(pc.match_substring_regex(text, pattern), False))
-        found = hit if found is None else pc.or_(found, hit)
-    return found
+        matches = hit if matches is None else pc.or_(matches, hit)
+    return matches
 
 
 def _pattern(ids: Set[str]) -> str | None:
-    """Finds an id as a word of its own within a text, in RE2 and in `re` alike."""
+    """A pattern, for RE2 and `re`, that finds an id as a whole word; None where all are short."""
     words = "|".join(re.escape(word) for word in sorted(ids) if len(word) >= _LONG)
     return f"(?:^|[^0-9A-Za-z_])(?:{words})(?:$|[^0-9A-Za-z_])" if words else None
 
 
 def filter_csv(file: Path, out: Path, ids: Set[str]) -> int:
-    """By the column user_id of the header; files without one are not of customers.
+    """Removes rows by the column user_id; a file without that column has no customers.
 
     All other rows keep their bytes.
     """
@@ -119,12 +119,12 @@ def filter_csv(file: Path, out: Path, ids: Set[str]) -> int:
             header = [name.strip() for name in next(reader, [])]
             if columns.USER_ID not in header:
                 return 0
-            place = header.index(columns.USER_ID)
+            index = header.index(columns.USER_ID)
             target = opened.enter_context(_open(out, "w", file))
             target.write("".join(raw))
             raw.clear()
             for row in reader:
-                if len(row) > place and row[place] in ids:
+                if len(row) > index and row[index] in ids:
                     n_removed += 1
                 else:
                     target.write("".join(raw))
@@ -135,9 +135,9 @@ def filter_csv(file: Path, out: Path, ids: Set[str]) -> int:
 
 
 def filter_lines(file: Path, out: Path, ids: Set[str]) -> int:
-    """By user_id or userId (also of aliases) of each JSON line.
+    """Removes lines of JSON by user_id or userId, aliases included.
 
-    A line that is no JSON goes if it names one of `ids`.
+    A line that is not JSON is removed if it contains one of `ids`.
     """
     pattern = _pattern(ids)
     n_removed = 0
@@ -161,7 +161,7 @@ def _is_of(line: str, ids: Set[str], pattern: str | None) -> bool:
 
 
 def _open(file: Path, mode: Literal["r", "w"], like: Path | None = None) -> IO[str]:
-    """Text with every byte kept, unpacked where the name (that of `like`) ends in .gz."""
+    """A file as text that keeps every byte, unpacked if the name (of `like`) ends in .gz."""
     plain: IO[bytes] = (
         gzip.open(file, f"{mode}b")  # type: ignore[assignment]
         if (like or file).name.endswith(".gz")

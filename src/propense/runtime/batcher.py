@@ -1,4 +1,4 @@
-"""Questions that wait at the same time are scored together, some at a time."""
+"""Dynamic batching: questions that wait at the same time are scored together."""
 
 from __future__ import annotations
 
@@ -14,108 +14,111 @@ from propense.runtime.load_shedding import LoadShedder
 from propense.schemas import Doubles
 
 PIECE: Final = 8
-"""Questions scored together: more cost little less each, and everyone who comes meanwhile waits
-for all of them."""
+"""Questions scored together. More would cost little less each, and every question that arrives
+meanwhile waits for all of them."""
 LARGE: Final = 16
-"""Where so many wait: then the little less is what counts."""
+"""From so many waiting questions on they are scored so many together: then the cost of each
+counts more."""
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """What one question waits for."""
+    """Questions that wait, and the future of their answers."""
 
     engine: ScoringEngine
-    of_goals: bool
+    for_goals: bool
     asks: Sequence[Ask] | Sequence[CustomerAsOf]
     future: asyncio.Future[list[Any]]
 
-    def goes_with(self, other: _Pending) -> bool:
-        """Whether both can be answered in one run of a network."""
-        return self.engine is other.engine and self.of_goals == other.of_goals
+    def fits(self, other: _Pending) -> bool:
+        """Whether one run of a network can answer both."""
+        return self.engine is other.engine and self.for_goals == other.for_goals
 
 
 class Batcher:
-    """Collects what has to be scored until the loop comes round, then scores it in pieces.
+    """Collects questions until the event loop comes round, then scores them in pieces.
 
-    Between two pieces the answers of the one are sent, and questions that need no scores, since
-    they are known already, are answered.
+    Between two pieces the loop sends the answers of the first, and answers questions whose
+    scores are cached.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, queue: LoadShedder) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, shedder: LoadShedder) -> None:
         self._loop = loop
-        self._queue = queue
+        self._shedder = shedder
         self._waiting: deque[_Pending] = deque()
-        self._due = False
+        self._scheduled = False
         """Whether a piece is about to be scored."""
 
     async def score(self, engine: ScoringEngine, asks: Sequence[Ask]) -> list[Scores]:
-        """Scores of each ask. Long lists are taken in pieces, so that others come between."""
-        if all(ask.key in ask.known.kept for ask in asks):
+        """The scores of each ask. Long lists are scored in pieces, with others in between."""
+        if all(ask.key in ask.customer.cached for ask in asks):
             return engine.score(asks)
-        out: list[Scores] = []
+        scores: list[Scores] = []
         for first in range(0, len(asks), PIECE):
-            out += await self._enqueue(engine, asks[first : first + PIECE], of_goals=False)
-        return out
+            scores += await self._enqueue(engine, asks[first : first + PIECE], for_goals=False)
+        return scores
 
     async def predict(
-        self, engine: ScoringEngine, moments: Sequence[CustomerAsOf]
+        self, engine: ScoringEngine, customers: Sequence[CustomerAsOf]
     ) -> list[Doubles]:
-        """Every goal of each customer at a moment, (n_goals,) each; likewise in pieces."""
-        out: list[Doubles] = []
-        for first in range(0, len(moments), PIECE):
-            out += await self._enqueue(engine, moments[first : first + PIECE], of_goals=True)
-        return out
+        """Every goal of each customer as of a time, (n_goals,) each; also in pieces."""
+        predictions: list[Doubles] = []
+        for first in range(0, len(customers), PIECE):
+            piece = customers[first : first + PIECE]
+            predictions += await self._enqueue(engine, piece, for_goals=True)
+        return predictions
 
     def _enqueue(
-        self, engine: ScoringEngine, asks: Sequence[Ask] | Sequence[CustomerAsOf], of_goals: bool
+        self, engine: ScoringEngine, asks: Sequence[Ask] | Sequence[CustomerAsOf], for_goals: bool
     ) -> asyncio.Future[list[Any]]:
         future: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._waiting.append(_Pending(engine, of_goals, asks, future))
-        self._queue.enter(len(asks))
-        if not self._due:
-            self._due = True
+        self._waiting.append(_Pending(engine, for_goals, asks, future))
+        self._shedder.enter(len(asks))
+        if not self._scheduled:
+            self._scheduled = True
             self._loop.call_soon(self._score_piece)
         return future
 
     def _score_piece(self) -> None:
-        began = time.perf_counter()
-        some = self._take()
-        asks: list[Any] = [ask for wish in some for ask in wish.asks]
-        engine = some[0].engine
+        start = time.perf_counter()
+        piece = self._next_piece()
+        asks: list[Any] = [ask for pending in piece for ask in pending.asks]
+        engine = piece[0].engine
         try:
-            found = list(engine.predict(asks)) if some[0].of_goals else engine.score(asks)
+            answers = list(engine.predict(asks)) if piece[0].for_goals else engine.score(asks)
         except Exception as error:
-            # Whatever it was, those who wait must hear of it.
-            for wish in some:
-                if not wish.future.done():
-                    wish.future.set_exception(error)
+            # Of any kind: those who wait must be answered.
+            for pending in piece:
+                if not pending.future.done():
+                    pending.future.set_exception(error)
         else:
             first = 0
-            for wish in some:
-                if not wish.future.done():
-                    wish.future.set_result(found[first : first + len(wish.asks)])
-                first += len(wish.asks)
-        # Those who were waiting go on before this is called: their answers are made by then.
-        self._loop.call_soon(self._answered, len(asks), began)
+            for pending in piece:
+                if not pending.future.done():
+                    pending.future.set_result(answers[first : first + len(pending.asks)])
+                first += len(pending.asks)
+        # The tasks that were waiting run before this is called, so their answers are made by then.
+        self._loop.call_soon(self._piece_done, len(asks), start)
 
-    def _take(self) -> list[_Pending]:
-        """Who has waited longest, and who goes with them; the others keep their places."""
+    def _next_piece(self) -> list[_Pending]:
+        """The questions that have waited longest and others that fit; the rest keep their order."""
         most = LARGE if len(self._waiting) >= LARGE else PIECE
-        some: list[_Pending] = []
-        others: deque[_Pending] = deque()
+        piece: list[_Pending] = []
+        rest: deque[_Pending] = deque()
         size = 0
-        for wish in self._waiting:
-            if size + len(wish.asks) <= most and (not some or wish.goes_with(some[0])):
-                some.append(wish)
-                size += len(wish.asks)
+        for pending in self._waiting:
+            if size + len(pending.asks) <= most and (not piece or pending.fits(piece[0])):
+                piece.append(pending)
+                size += len(pending.asks)
             else:
-                others.append(wish)
-        self._waiting = others
-        return some
+                rest.append(pending)
+        self._waiting = rest
+        return piece
 
-    def _answered(self, n: int, began: float) -> None:
-        self._queue.leave(n, time.perf_counter() - began)
-        self._due = bool(self._waiting)
-        if self._due:
-            # What has come meanwhile is read in this turn and taken up in the next.
+    def _piece_done(self, n: int, start: float) -> None:
+        self._shedder.leave(n, time.perf_counter() - start)
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
+            # Requests that arrived meanwhile are read in this round of the loop and join in the
+            # next.
             self._loop.call_soon(self._loop.call_soon, self._score_piece)

@@ -1,4 +1,4 @@
-"""Who a question is about: from memory where that is current, else from the store."""
+"""Reads customers: from memory where that is current, otherwise from the store."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ T = TypeVar("T")
 
 
 class CustomerReader:
-    """Customers of one store. `alone` where no other process writes to it: then what is in
-    memory is current, since every own write changes or drops it before it is acknowledged.
+    """Reads the customers of one store.
+
+    `alone` means that no other process writes to it: then memory is current, since each write
+    changes or drops the customer there before it is acknowledged.
     """
 
     def __init__(
@@ -29,8 +31,8 @@ class CustomerReader:
         unsettled: Container[str] = frozenset(),
         metrics: Metrics | None = None,
     ) -> None:
-        """`unsettled` holds the customers of deeds that are being written just now: what is
-        read of them may or may not hold those, so it is not remembered."""
+        """`unsettled` holds the ids of customers whose updates are being written: what is read of
+        them may or may not include those, so it is not cached."""
         self.store = store
         self.alone = alone and store.is_local
         self._unsettled = unsettled
@@ -38,39 +40,39 @@ class CustomerReader:
         self._n_forgotten = 0
 
     async def find(self, engine: ScoringEngine, user_id: str) -> tuple[CustomerState | None, bool]:
-        """The customer, None of whom nothing is held; and whether the store could not be
-        asked, so that what was in memory, perhaps old, has to do."""
-        known = engine.cache.get(user_id)
-        if known is not None and self.alone:
+        """The customer, or None where the store has none; and whether the answer is degraded:
+        the store could not be read, so that it comes from memory and may be outdated."""
+        customer = engine.cache.get(user_id)
+        if customer is not None and self.alone:
             self._count("hit")
-            return known, False
+            return customer, False
         n_forgotten = self._n_forgotten
         try:
-            if known is not None:
+            if customer is not None:
                 version = (await self.call(self.store.versions, [user_id]))[0]
-                if version == known.version:
+                if version == customer.version:
                     self._count("hit")
-                    return known, False
+                    return customer, False
                 engine.cache.drop(user_id)
             self._count("miss")
-            began = time.perf_counter()
-            customer: Customer | None = await self.call(self.store.read, user_id)
+            start = time.perf_counter()
+            record: Customer | None = await self.call(self.store.read, user_id)
         except StoreError:
-            return known, True
+            return customer, True
         if self._metrics is not None:
-            self._metrics.store("read", time.perf_counter() - began)
-        if customer is None:
+            self._metrics.store("read", time.perf_counter() - start)
+        if record is None:
             return None, False
-        known = engine.read(customer)
-        names = (user_id, customer.user_id, *customer.names)
-        # Whoever was erased while they were read must not be remembered again.
+        customer = engine.read(record)
+        names = (user_id, record.user_id, *record.names)
+        # A customer who was erased during the read must not be cached again.
         is_settled = not any(name in self._unsettled for name in names)
         if is_settled and n_forgotten == self._n_forgotten:
-            engine.cache.put(known)
-        return known, False
+            engine.cache.put(customer)
+        return customer, False
 
     def forget(self, engines: Sequence[ScoringEngine], names: Collection[str] | None) -> None:
-        """Take erased customers out of memory, or everybody where it is not known who."""
+        """Drop erased customers from memory; with None, all customers."""
         self._n_forgotten += 1
         for engine in engines:
             if names is None:
@@ -84,7 +86,7 @@ class CustomerReader:
             self._metrics.cache(result)
 
     async def call(self, method: Callable[..., T], *arguments: object) -> T:
-        """A method of the store, in a thread of its own where it may take long."""
+        """Call a method of the store, in a thread where it can take long."""
         if self.store.is_local:
             return method(*arguments)
         return await asyncio.to_thread(method, *arguments)
@@ -93,21 +95,21 @@ class CustomerReader:
 def follow_updates(
     engines: Sequence[ScoringEngine],
     updates: Sequence[CustomerUpdate],
-    outcomes: Sequence[WriteResult],
+    results: Sequence[WriteResult],
     alone: bool,
 ) -> None:
-    """Let what memory holds of customers follow what deeds have changed.
+    """Bring the customers in memory up to date with written updates.
 
-    Later events are added to the customer in memory, where no other process can have changed
-    the customer meanwhile; whoever changed otherwise is read anew when asked for.
+    Later events are added to a customer in memory where no other process can have changed the
+    customer meanwhile. After any other change the customer is dropped, and read again on demand.
     """
-    for update, outcome in zip(updates, outcomes, strict=True):
-        if outcome != "kept":
+    for update, result in zip(updates, results, strict=True):
+        if result != "kept":
             continue
-        plain = alone and not (update.traits or update.consent or update.previous_id)
+        only_events = alone and not (update.traits or update.consent or update.previous_id)
         for engine in engines:
-            known = engine.cache.get(update.user_id) if plain else None
-            grown = None if known is None else known.with_events(update.events)
+            customer = engine.cache.get(update.user_id) if only_events else None
+            grown = None if customer is None else customer.with_events(update.events)
             if grown is not None:
                 engine.cache.put(grown)
                 continue

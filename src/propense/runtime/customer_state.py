@@ -1,4 +1,4 @@
-"""A customer as the bundle reads them: live events as arrays, the same as the shards' would be."""
+"""A customer as a bundle reads them: live events as the arrays that the shards would hold."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from propense.schemas import Histories, Ints
 from propense.times import MICROS_PER_SECOND
 
 MOST_ADDED: Final = 32
-"""Events that are kept as records until someone asks; then they become arrays."""
-
-
-MOST_KEPT: Final = 16
-"""Scores and lists of one customer; those of the longest ago leave."""
+"""So many added events become arrays; fewer stay records until they are asked for."""
+MOST_CACHED: Final = 16
+"""Scores and lists of one customer; the oldest leave."""
 
 
 class CustomerState:
-    """One version of one customer, read with one bundle's words: a tenth of the events as
-    records. Nothing in it changes, but what was found out about it is kept: answers, scores.
+    """One version of one customer, read with one bundle's vocabulary.
+
+    Its arrays take a tenth of the memory that the events take as records. It does not change,
+    except that scores and lists are cached with it.
     """
 
     __slots__ = (
-        "_added", "_clipper", "_histories", "_latest", "_n_told", "_profiles", "_traits", "bundle",
-        "consent", "kept", "names", "user_id", "version",
+        "_added", "_clipper", "_histories", "_latest", "_n_text_bytes", "_profiles", "_traits",
+        "bundle", "cached", "consent", "names", "user_id", "version",
     )  # fmt: skip
 
     def __init__(self, customer: Customer, bundle: Bundle, clipper: Clipper) -> None:
@@ -44,13 +44,13 @@ class CustomerState:
         self.version = customer.version
         self.consent = customer.consent
         self.bundle = bundle
-        self.kept: dict[Any, Any] = {}
-        """Scores and lists already made, by what they depend on."""
+        self.cached: dict[Any, Any] = {}
+        """Scores and lists, by everything they depend on."""
         self._traits = customer.traits
-        self._n_told = 100 * len(customer.names)
+        self._n_text_bytes = 100 * len(customer.names)
         if customer.traits:
-            # As objects they take some times what they take as text.
-            self._n_told += 4 * len(msgspec.json.encode(customer.traits))
+            # As objects they take about four times as much as their text.
+            self._n_text_bytes += 4 * len(msgspec.json.encode(customer.traits))
         self._clipper = clipper
         self._profiles: Profiles | None = None
         self._histories = clipper.clip(history_of_customer(customer, bundle.encoder))[0]
@@ -60,9 +60,9 @@ class CustomerState:
 
     @property
     def histories(self) -> Histories:
-        """Of this one customer; what has no like in the bundle's log is held within bounds."""
+        """The history of this one customer, clipped to the bounds of the bundle's log."""
         if self._added:
-            self._settle()
+            self._encode_added()
         return self._histories
 
     @property
@@ -72,10 +72,10 @@ class CustomerState:
 
     @property
     def profiles(self) -> Profiles:
-        """The one row of the customer's profile."""
+        """The customer's profile, one row, clipped likewise."""
         if self._profiles is None:
-            made = self.bundle.encoder.profiles_of([self._traits])
-            self._profiles = self.bundle.reference_profile.bounds.clip_profiles(made)[0]
+            profiles = self.bundle.encoder.profiles_of([self._traits])
+            self._profiles = self.bundle.reference_profile.bounds.clip_profiles(profiles)[0]
         return self._profiles
 
     @property
@@ -84,22 +84,22 @@ class CustomerState:
 
     @property
     def n_bytes(self) -> int:
-        """Roughly what the customer takes in memory."""
+        """Roughly the bytes that the customer takes in memory."""
         records = 350 * len(self._added)
-        kept = sum(map(_size_of, self.kept.values()))
-        return 3_000 + 24 * self.n_events + records + self._n_told + kept
+        cached = sum(map(_size_of, self.cached.values()))
+        return 3_000 + 24 * self.n_events + records + self._n_text_bytes + cached
 
-    def keep(self, key: Any, found: Any) -> None:
-        """Keep what was found out."""
-        self.kept.pop(key, None)
-        self.kept[key] = found
-        while len(self.kept) > MOST_KEPT:
-            del self.kept[next(iter(self.kept))]
+    def cache(self, key: Any, value: Any) -> None:
+        """Cache scores or a list."""
+        self.cached.pop(key, None)
+        self.cached[key] = value
+        while len(self.cached) > MOST_CACHED:
+            del self.cached[next(iter(self.cached))]
 
     def end_at(self, as_of: int | None) -> int:
-        """How many events lie before a moment (seconds); all of them without one.
+        """How many events are before `as_of` (seconds).
 
-        Data of order only has no moments: all of them.
+        All of them without `as_of`, and where the data have an order but no times.
         """
         if as_of is None or not self.histories.timed:
             return self.n_events
@@ -108,8 +108,8 @@ class CustomerState:
     def with_events(self, events: Sequence[LiveEvent]) -> CustomerState | None:
         """The customer with further events.
 
-        None where those are not the latest: their places among the others depend on words
-        that are no longer here, so the customer has to be read anew.
+        None if those are not the latest: their positions among the others depend on texts that
+        are no longer in memory, so the customer has to be read again.
         """
         if not events:
             return self
@@ -120,53 +120,53 @@ class CustomerState:
                     return None
                 latest = event.event_time
         grown = copy(self)
-        grown.kept = {}
+        grown.cached = {}
         grown._added = (*self._added, *events)
         grown._latest = latest
         if len(grown._added) >= MOST_ADDED:
-            grown._settle()
+            grown._encode_added()
         return grown
 
     def is_like(self, other: CustomerState) -> bool:
-        """Whether another reading, perhaps by another bundle, is of the same events and traits.
+        """Whether another state, perhaps of another bundle, has the same events and traits.
 
-        Events are only ever added, so as many are the same ones.
+        Events are only ever added, so equal numbers mean equal events.
         """
         return self.n_events == other.n_events and self._traits == other._traits
 
-    def _settle(self) -> None:
-        """Make arrays of the events that were added."""
+    def _encode_added(self) -> None:
+        """Turn the added events into arrays."""
         before, encoder = self._histories, self.bundle.encoder
         added = history_of_events(self.user_id, self._added, encoder, before.n_events)
         self._histories = _joined(before, self._clipper.clip(added)[0])
         self._added = ()
 
 
-def _size_of(kept: Any) -> int:
-    if isinstance(kept, np.ndarray):
-        return kept.nbytes
-    if isinstance(kept, Candidates):
-        return kept.items.nbytes + kept.scores.nbytes
-    # A list: its moment, its items, what is said of it.
-    return 300 + 200 * len(kept[1])
+def _size_of(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, Candidates):
+        return value.items.nbytes + value.scores.nbytes
+    # A list: its time, its items, and the reasons for each.
+    return 300 + 200 * len(value[1])
 
 
 def history_of_customer(customer: Customer, encoder: Encoder) -> Histories:
     """The customer's events as arrays, in the canonical order of the shards.
 
-    The same as encoding.history.history_of, which goes through Arrow and takes milliseconds;
-    this one takes microseconds.
+    It equals encoding.history.history_of, which goes through Arrow and takes milliseconds; this
+    one takes microseconds.
     """
     events: Sequence[LiveEvent] = customer.events
     if encoder.timed and not _in_order(events):
-        events = sorted(events, key=_place)
+        events = sorted(events, key=_canonical_key)
     return history_of_events(customer.user_id, events, encoder)
 
 
 def history_of_events(
     user_id: str, events: Sequence[LiveEvent], encoder: Encoder, n_before: int = 0
 ) -> Histories:
-    """Events in canonical order as arrays; `n_before` others come before them."""
+    """Events in canonical order as arrays; `n_before` others precede them."""
     n = len(events)
     if encoder.timed:
         time = np.array([event.event_time for event in events], np.int64) // MICROS_PER_SECOND
@@ -189,7 +189,7 @@ def history_of_events(
 
 
 def _joined(before: Histories, after: Histories) -> Histories:
-    """One customer's events, and later ones."""
+    """The history of one customer, and their later events, as one."""
     return Histories(
         user_ids=before.user_ids,
         offsets=np.array([0, before.n_events + after.n_events], np.int64),
@@ -204,7 +204,7 @@ def _joined(before: Histories, after: Histories) -> Histories:
 
 
 def _in_order(events: Sequence[LiveEvent]) -> bool:
-    """Whether times strictly ascend, so that nothing else decides the order."""
+    """Whether times strictly ascend, so that they alone decide the order."""
     before = None
     for event in events:
         if before is not None and event.event_time <= before:
@@ -213,8 +213,8 @@ def _in_order(events: Sequence[LiveEvent]) -> bool:
     return True
 
 
-def _place(event: LiveEvent) -> tuple[object, ...]:
-    """Key of the canonical order: time, action, item, value, source, count; missing first."""
+def _canonical_key(event: LiveEvent) -> tuple[object, ...]:
+    """The key of the canonical order: time, action, item, value, source, count; missing first."""
     return (
         event.event_time,
         event.action,
@@ -230,7 +230,7 @@ def _place(event: LiveEvent) -> tuple[object, ...]:
 
 
 def join(customers: Sequence[CustomerState]) -> tuple[Histories, EventClock, Ints]:
-    """The histories of several customers as one, their calendar, and the first event of each."""
+    """The histories of several customers as one, its calendar, and the first event of each."""
     first = customers[0]
     if len(customers) == 1:
         return first.histories, first.clock, first.histories.offsets[:1]
@@ -258,7 +258,7 @@ def join(customers: Sequence[CustomerState]) -> tuple[Histories, EventClock, Int
 
 
 def join_profiles(customers: Sequence[CustomerState]) -> Profiles:
-    """A row a customer."""
+    """The profiles of several customers, one row each."""
     parts = [customer.profiles for customer in customers]
     if len(parts) == 1:
         return parts[0]

@@ -1,7 +1,8 @@
-"""Making a list item by item: quotas, and items unlike each other."""
+"""Makes a list from boosted scores: the best, within quotas, and items unlike each other."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,9 +12,9 @@ from propense.models.top_k import best_indices, unit_vectors
 from propense.schemas import Floats, Ids, Ints
 
 POOL: Final = 5
-"""Of a list of `k` items that are to be unlike each other, the best `POOL * k` compete,"""
+"""For a list of `k` diverse items the best `POOL * k` compete,"""
 LEAST_POOL: Final = 50
-"""and at least so many: otherwise what fits nobody would win by being unlike."""
+"""and at least so many: otherwise items that suit nobody would win by being unlike the others."""
 _NEVER: Final = np.float32(-np.inf)
 
 
@@ -24,7 +25,7 @@ class Quota(NamedTuple):
     column: Coded | Tokens
 
     def values(self, items: Ids | Ints) -> list[tuple[int, ...]]:
-        """What each item counts against; an item of which nothing is known, nothing."""
+        """The values that each item counts against; none for an item without a value."""
         column = self.column
         if isinstance(column, Tokens):
             begins, ends = column.offsets[items].tolist(), column.offsets[items + 1].tolist()
@@ -33,10 +34,41 @@ class Quota(NamedTuple):
         return [(code,) if code >= 0 else () for code in column.codes[items].tolist()]
 
 
-class QuotaCounter:
-    """How many of each value a list has so far.
+@dataclass(frozen=True)
+class ListMaker:
+    """How lists are made. Scores are boosted; minus infinity excludes an item."""
 
-    Places are those in `items`, or item indices where it is None.
+    quotas: tuple[Quota, ...] = ()
+    diversity: float = 0.0
+    """0: by score alone; 1: by unlikeness alone."""
+    vectors: Floats | None = None
+    """(n_items, d), whose cosine says how alike two items are; needed for diversity."""
+
+    def make(self, scores: Floats, items: Ids | None, k: int) -> tuple[Ints, np.float32]:
+        """A list of at most `k`.
+
+        Returns positions in `scores`, best first, and the lowest score that influenced them:
+        minus infinity where fewer competed than could. `items` are the sorted item indices that
+        `scores` are of, None for all items.
+        """
+        counter = QuotaCounter(self.quotas, items)
+        lowest = np.float32(np.inf)
+        if self.diversity > 0 and self.vectors is not None:
+            listed, lowest = pick_diverse(
+                scores, counter, k, np.float32(self.diversity), self.vectors
+            )
+            positions = np.array(listed, np.int64)
+        elif self.quotas:
+            positions = np.array(counter.fill([], scores, k), np.int64)
+        else:
+            positions = best_indices(scores, k)
+        return positions, scores[positions].min(initial=lowest)
+
+
+class QuotaCounter:
+    """How many items of each value a list has so far.
+
+    Positions are those in `items`; they are item indices if it is None.
     """
 
     def __init__(self, quotas: tuple[Quota, ...], items: Ids | None) -> None:
@@ -44,19 +76,19 @@ class QuotaCounter:
         self._items = items
         self._counts: list[dict[int, int]] = [{} for _ in quotas]
 
-    def items_at(self, places: Ints) -> Ids | Ints:
-        """Item indices of places."""
-        return places if self._items is None else self._items[places]
+    def items_at(self, positions: Ints) -> Ids | Ints:
+        """The item indices at positions."""
+        return positions if self._items is None else self._items[positions]
 
-    def values_at(self, places: Ints) -> list[tuple[tuple[int, ...], ...]]:
-        """What the item at each place counts against, quota by quota."""
-        items = self.items_at(places)
+    def values_at(self, positions: Ints) -> list[tuple[tuple[int, ...], ...]]:
+        """The values that the item at each position counts against, quota by quota."""
+        items = self.items_at(positions)
         if not self._quotas:
-            return [()] * len(places)
+            return [()] * len(positions)
         return list(zip(*(quota.values(items) for quota in self._quotas), strict=True))
 
     def admit(self, values: tuple[tuple[int, ...], ...]) -> bool:
-        """Whether there is room for an item of these values; if so, it takes it."""
+        """Whether the quotas allow an item with these values; if so, it is counted."""
         for quota, counts, own in zip(self._quotas, self._counts, values, strict=True):
             for value in own:
                 if counts.get(value, 0) >= quota.limit:
@@ -66,58 +98,60 @@ class QuotaCounter:
                 counts[value] = counts.get(value, 0) + 1
         return True
 
-    def fill(self, chosen: list[int], worth: Floats, k: int) -> list[int]:
-        """Places of a list of `k` that begins with `chosen`, the rest by worth."""
-        out, known = list(chosen), set(chosen)
+    def fill(self, chosen: list[int], scores: Floats, k: int) -> list[int]:
+        """Positions of a list of `k` that begins with `chosen`, the rest by score."""
+        listed, excluded = list(chosen), set(chosen)
         done, reach = 0, 2 * k + 8
-        while len(out) < k:
-            order = best_indices(worth, reach)
+        while len(listed) < k:
+            order = best_indices(scores, reach)
             fresh = order[done:]
-            for place, values in zip(fresh.tolist(), self.values_at(fresh), strict=True):
-                if place not in known and self.admit(values):
-                    out.append(place)
-                    if len(out) == k:
+            for position, values in zip(fresh.tolist(), self.values_at(fresh), strict=True):
+                if position not in excluded and self.admit(values):
+                    listed.append(position)
+                    if len(listed) == k:
                         break
             if len(order) < reach:
                 break
             done, reach = len(order), 8 * reach
-        return out
+        return listed
 
 
-def pick_unlike(
-    worth: Floats, counter: QuotaCounter, k: int, diversity: np.float32, vectors: Floats
+def pick_diverse(
+    scores: Floats, counter: QuotaCounter, k: int, diversity: np.float32, vectors: Floats
 ) -> tuple[list[int], np.float32]:
     """A list of `k` by maximal marginal relevance (Carbonell & Goldstein 1998).
 
     Among the best of all each next item has the highest
     (1 - diversity) * relevance - diversity * cosine with the most similar item above it.
-    Relevance is the worth, scaled to 0 .. 1 over those that compete; ties go to the better. What
-    quotas then leave open is filled by worth. `vectors` has a row an item index.
-    Returns places, best first, and the lowest worth that had a say in them, minus infinity
-    where fewer competed than may.
+    Relevance is the score, scaled to 0 .. 1 over those that compete; ties go to the better. Where
+    the quotas leave positions open, the list is filled by score. `vectors` has a row an item.
+    Returns positions, best first, and the lowest score that influenced them: minus infinity
+    where fewer competed than could.
     """
     size = max(POOL * k, LEAST_POOL)
-    pool = best_indices(worth, size)
+    pool = best_indices(scores, size)
     if not len(pool) or not k:
         return [], _NEVER
-    value = worth[pool]
-    spread = value[0] - value[-1]
-    relevance = (value - value[-1]) / spread if spread > 0 else np.zeros_like(value)
+    best_scores = scores[pool]
+    spread = best_scores[0] - best_scores[-1]
+    relevance = (
+        (best_scores - best_scores[-1]) / spread if spread > 0 else np.zeros_like(best_scores)
+    )
     merit = (np.float32(1) - diversity) * relevance
     units = unit_vectors(vectors[counter.items_at(pool)])
-    values, likest = counter.values_at(pool), np.zeros(len(pool), np.float32)
+    values, highest_cosine = counter.values_at(pool), np.zeros(len(pool), np.float32)
     chosen: list[int] = []
     for _ in range(len(pool)):
-        best = int(np.argmax(merit - diversity * likest))
+        best = int(np.argmax(merit - diversity * highest_cosine))
         merit[best] = _NEVER
         if not counter.admit(values[best]):
             continue
-        likeness = units @ units[best]
-        likest = np.maximum(likest, likeness) if chosen else likeness
+        cosine = units @ units[best]
+        highest_cosine = np.maximum(highest_cosine, cosine) if chosen else cosine
         chosen.append(int(pool[best]))
         if len(chosen) == k:
             break
-    listed = counter.fill(chosen, worth, k)
+    listed = counter.fill(chosen, scores, k)
     if len(pool) < size:
         return listed, _NEVER
-    return listed, min(value[-1], worth[listed].min())
+    return listed, min(best_scores[-1], scores[listed].min())

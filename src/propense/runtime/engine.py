@@ -1,4 +1,4 @@
-"""A bundle that answers: its words, its rules, and the customers it has read."""
+"""A bundle that answers: its network, its rules, and the customers it has read."""
 
 from __future__ import annotations
 
@@ -29,42 +29,41 @@ from propense.settings import Scenario
 
 DEFAULT: Final = "default"
 FEW: Final = 3
-"""Up to so many customers are scored one by one; more are a batch."""
-
+"""Up to so many customers are scored one by one, more as a batch."""
 
 Scores = Floats | Candidates
 CustomerAsOf = tuple[CustomerState, int]
-"""A customer as of a moment in seconds."""
+"""A customer, and the time in seconds as of which they are asked about."""
 
 
 @dataclass(frozen=True)
 class PreparedScenario:
-    """A scenario, ready: its rules, and how it weighs the actions."""
+    """A scenario with its compiled rules and its weights of actions."""
 
     name: str
     scenario: Scenario
     rules: Rules
     heads: tuple[ItemHead, ...] | None
-    """None: as the bundle weighs them."""
+    """None: the bundle's own weights."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """The scores of every item, asked for one customer."""
+    """A question for the scores of every item, for one customer."""
 
-    known: CustomerState
+    customer: CustomerState
     end: int
-    """How many events are read."""
-    place: PreparedScenario
+    """How many of their events are read."""
+    scenario: PreparedScenario
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What the scores depend on, for one customer."""
-        return ("scores", self.place.heads, self.end)
+        """Everything that the scores of one customer depend on."""
+        return ("scores", self.scenario.heads, self.end)
 
 
 class ScoringEngine:
-    """One network of one bundle. Nothing of it that answers depend on changes but its cache."""
+    """One network of one bundle. Apart from its cache it does not change."""
 
     def __init__(
         self,
@@ -73,26 +72,26 @@ class ScoringEngine:
         scenarios: Mapping[str, Scenario],
         cache_bytes: float,
         records: Sequence[Mapping[str, object]] = (),
-        stock: State = None,
+        items_state: State = None,
     ) -> None:
-        """`records` are items that came or changed after the bundle was made, `stock` the state
-        of the file that had them.
+        """`records` are items that were sent after the bundle was made, `items_state` the state of
+        their file.
 
-        Raises SettingsError on rules that name what the catalogue does not have, SourceError or
-        BundleError on records that the bundle cannot take.
+        Raises SettingsError on rules with columns or values that the catalogue does not have,
+        SourceError or BundleError on records that the bundle cannot take.
         """
         self.version = version
         self.packed = bundle
-        """As it lies on the shelf."""
+        """The bundle as it is on the shelf."""
         if records and network_takes_items(bundle):
             bundle = with_items(bundle, records)
         self.bundle = bundle
-        self.stock = stock
+        self.items_state = items_state
         self.cache = Cache(cache_bytes)
         self._clipper = Clipper(bundle.reference_profile.bounds, bundle.encoder.actions)
-        self._nominees = Retriever(bundle) if needs_retrieval(bundle) else None
+        self._retriever = Retriever(bundle) if needs_retrieval(bundle) else None
         named = {DEFAULT: Scenario(k=bundle.info.k), **scenarios}
-        self.places = {name: self._prepare(name, scenario) for name, scenario in named.items()}
+        self.scenarios = {name: self._prepare(name, scenario) for name, scenario in named.items()}
 
     @property
     def recommends(self) -> bool:
@@ -100,102 +99,104 @@ class ScoringEngine:
 
     @property
     def policy(self) -> str:
-        """Who ranks."""
+        """The name of what ranks items: the network or a rival."""
         return self.bundle.info.item_champion
 
     def read(self, customer: Customer) -> CustomerState:
-        """The customer as this bundle reads them."""
+        """The customer in this bundle's vocabulary."""
         return CustomerState(customer, self.bundle, self._clipper)
 
-    def score(self, asked: Sequence[Ask]) -> list[Scores]:
-        """Scores of every item, (n_items,) each, or of candidates where the catalogue is very
-        large; what is known already is not made again."""
-        found: list[Scores | None] = [ask.known.kept.get(ask.key) for ask in asked]
-        lacking = [number for number, scores in enumerate(found) if scores is None]
-        if self._nominees is not None:
-            for number in lacking:
-                found[number] = self.retrieve(asked[number])
-        elif len(lacking) <= FEW:
-            for number in lacking:
-                ask = asked[number]
-                known = ask.known
-                found[number] = score_one(
-                    self.bundle, known.histories, known.clock, ask.end, ask.place.heads
-                )
+    def score(self, asks: Sequence[Ask]) -> list[Scores]:
+        """Scores of every item, (n_items,) each, or of candidates if the catalogue is very large.
+
+        Cached scores are not computed again.
+        """
+        results: list[Scores | None] = [ask.customer.cached.get(ask.key) for ask in asks]
+        missing = [index for index, scores in enumerate(results) if scores is None]
+        if self._retriever is not None:
+            for index in missing:
+                results[index] = self.retrieve(asks[index])
+        elif len(missing) <= FEW:
+            for index in missing:
+                ask = asks[index]
+                results[index] = score_one(
+                    self.bundle, ask.customer.histories, ask.customer.clock, ask.end,
+                    ask.scenario.heads,
+                )  # fmt: skip
         else:
-            self._score_batch(asked, lacking, found)
-        for number in lacking:
-            ask, scores = asked[number], found[number]
-            # Of the past only the integration test asks, and each moment once.
-            if ask.end == ask.known.n_events and scores is not None:
-                ask.known.keep(ask.key, scores)
-                self.cache.grew(ask.known)
-        return [scores for scores in found if scores is not None]
+            self._score_batch(asks, missing, results)
+        for index in missing:
+            ask, scores = asks[index], results[index]
+            # Only integration tests ask about the past, and about each time once.
+            if ask.end == ask.customer.n_events and scores is not None:
+                ask.customer.cache(ask.key, scores)
+                self.cache.update_size(ask.customer)
+        return [scores for scores in results if scores is not None]
 
     def retrieve(self, ask: Ask, nearest: int = NEAREST) -> Candidates:
-        """Candidates of a very large catalogue, `nearest` a head by the index."""
-        assert self._nominees is not None
-        known, heads = ask.known, ask.place.heads
-        return self._nominees.retrieve(known.histories, known.clock, ask.end, heads, nearest)
+        """Candidates from a very large catalogue; the index gives `nearest` for each head."""
+        assert self._retriever is not None
+        customer, heads = ask.customer, ask.scenario.heads
+        return self._retriever.retrieve(customer.histories, customer.clock, ask.end, heads, nearest)
 
     def _score_batch(
-        self, asked: Sequence[Ask], numbers: Sequence[int], found: list[Scores | None]
+        self, asks: Sequence[Ask], missing: Sequence[int], results: list[Scores | None]
     ) -> None:
         groups: dict[tuple[ItemHead, ...] | None, list[int]] = {}
-        for number in numbers:
-            groups.setdefault(asked[number].place.heads, []).append(number)
+        for index in missing:
+            groups.setdefault(asks[index].scenario.heads, []).append(index)
         for heads, members in groups.items():
-            histories, clock, begin = join([asked[number].known for number in members])
-            end = begin + np.array([asked[number].end for number in members])
+            histories, clock, begin = join([asks[index].customer for index in members])
+            end = begin + np.array([asks[index].end for index in members])
             user = np.arange(len(members), dtype=np.int32)
             scores = self.bundle.item_scores(histories, clock, user, end, heads)
-            for row, number in enumerate(members):
-                found[number] = scores[row].copy()
+            for row, index in enumerate(members):
+                results[index] = scores[row].copy()
 
-    def predict(self, asked: Sequence[CustomerAsOf]) -> Doubles:
-        """Every goal of each customer at a moment, calibrated; (n, n_goals)."""
-        customers = [known for known, _ in asked]
+    def predict(self, questions: Sequence[CustomerAsOf]) -> Doubles:
+        """Every goal of each customer as of a time, calibrated; (n, n_goals)."""
+        customers = [customer for customer, _ in questions]
         histories, clock, _ = join(customers)
         profiles = join_profiles(customers)
-        user = np.arange(len(asked), dtype=np.int32)
-        moments = np.array([as_of for _, as_of in asked], np.int64)
-        return self.bundle.predict(histories, clock, profiles, user, moments)
+        user = np.arange(len(questions), dtype=np.int32)
+        as_of = np.array([time for _, time in questions], np.int64)
+        return self.bundle.predict(histories, clock, profiles, user, as_of)
 
     def popular(self) -> Floats:
-        """What is offered to a customer of whom nothing is known, (n_items,)."""
+        """Scores for a customer without a history, (n_items,): the popularity of each item."""
         assert self.bundle.ranker is not None
         return self.bundle.ranker.popularity.astype(np.float32)
 
     def similar(self, index: int, k: int) -> tuple[Ids, Floats]:
-        """The items most like one, by the angle of their vectors, and its cosine; best first."""
+        """The items most similar to one, and the cosine of their vectors; best first."""
         assert self.bundle.ranker is not None
-        likeness = self._unit_vectors @ self._unit_vectors[index]
-        likeness[~self.bundle.ranker.rankable] = -np.inf
-        likeness[index] = -np.inf
-        best = top_items(likeness[None], k)[0]
+        cosine = self._unit_vectors @ self._unit_vectors[index]
+        cosine[~self.bundle.ranker.rankable] = -np.inf
+        cosine[index] = -np.inf
+        best = top_items(cosine[None], k)[0]
         best = best[best != NONE]
-        return best, likeness[best]
+        return best, cosine[best]
 
     @cached_property
     def _unit_vectors(self) -> Floats:
         return unit_vectors(self.bundle.scorer.item_vectors)
 
-    def owned(self, known: CustomerState, end: int) -> Ids:
-        """The items that the customer's first `end` events made their own; one may stand there
+    def owned(self, customer: CustomerState, end: int) -> Ids:
+        """The items that the customer owns after their first `end` events; an item can occur
         more than once."""
         owning = self.bundle.owned
-        items = known.histories.item[:end]
+        items = customer.histories.item[:end]
         if owning is None:
             return items[:0]
-        items = items[owning[known.histories.action[:end]]]
+        items = items[owning[customer.histories.action[:end]]]
         own: Ids = items[items >= FIRST_KNOWN]
         return own
 
-    def seen(self, known: CustomerState, end: int) -> Ids:
-        """The items of the customer's first `end` events, as often as they stand there."""
-        items = known.histories.item[:end]
-        met: Ids = items[items >= FIRST_KNOWN]
-        return met
+    def seen(self, customer: CustomerState, end: int) -> Ids:
+        """The items of the customer's first `end` events; an item can occur more than once."""
+        items = customer.histories.item[:end]
+        seen: Ids = items[items >= FIRST_KNOWN]
+        return seen
 
     def _prepare(self, name: str, scenario: Scenario) -> PreparedScenario:
         ranker = self.bundle.ranker
@@ -210,12 +211,12 @@ class ScoringEngine:
         if not scenario.weights:
             return None
         heads = self.bundle.info.shape.item_heads
-        known = [head.name for head in heads]
+        names = [head.name for head in heads]
         for action in scenario.weights:
-            if action not in known:
+            if action not in names:
                 raise SettingsError(
-                    f"[serve.scenarios.{name}] weights names {action!r}, which the network does "
-                    f"not ask about; {nearest(action, known)}"
+                    f"[serve.scenarios.{name}] weights: the network does not predict the action "
+                    f"{action!r}; {nearest(action, names)}"
                 )
         return tuple(
             ItemHead(head.name, head.actions, scenario.weights.get(head.name, 0.0))
@@ -224,7 +225,7 @@ class ScoringEngine:
 
 
 def network_takes_items(bundle: Bundle) -> bool:
-    """Whether there is a catalogue that items can be added to."""
+    """Whether the bundle has a catalogue to which items can be added."""
     return bundle.ranker is not None
 
 
@@ -235,11 +236,11 @@ def open_engine(
     network: str | None = None,
     public_keys: Sequence[bytes] = (),
 ) -> ScoringEngine:
-    """The bundle in `folder`, every file of it checked; one of `public_keys`, where there are
-    any, must have signed it.
+    """The engine of the bundle in `folder`, after every file of it was checked. One of
+    `public_keys`, if there are any, must have signed it.
 
-    Raises BundleError on a bundle that cannot be trusted, SettingsError on rules that name what
-    its catalogue does not have.
+    Raises BundleError on a bundle that is damaged or not signed, SettingsError on rules with
+    columns or values that its catalogue does not have.
     """
     bundle = open_bundle(folder, network=network, public_keys=public_keys)
     return ScoringEngine(folder.name, bundle, scenarios, cache_bytes)

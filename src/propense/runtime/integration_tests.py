@@ -1,7 +1,7 @@
-"""Integration tests: their customers live in stores of their own, which are then destroyed.
+"""Integration tests: their customers are in stores of their own, which are destroyed at the end.
 
-Ids are `verify:TOKEN:ID`. Rules of training, audiences and metrics never see them, since what
-they read is the other store.
+Ids of their customers are `verify:TOKEN:ID`. Training, audiences and metrics never see them,
+since they read another store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from propense.runtime.customer_reader import CustomerReader, follow_updates
 from propense.runtime.engine import ScoringEngine
 
 MOST: Final = 4
-"""Stores of integration tests that are open at once; others are opened again when asked."""
+"""Stores of integration tests that are open at once; others are opened again on demand."""
 _STORE: Final = "verify-"
 """Before the token in the name of a store."""
 TOKEN: Final = re.compile(r"[0-9a-f]{8,32}")
@@ -28,103 +28,87 @@ _ID: Final = re.compile(VERIFY_PREFIX + r"([0-9a-f]{8,32}):(?s:.+)")
 
 
 def token_of(user_id: str) -> str | None:
-    """The test an id belongs to; None of a real customer.
+    """The token of the test that an id belongs to; None for a real customer.
 
-    Raises RefusedError for an id that only begins like one.
+    Raises RefusedError for an id that has the prefix alone.
     """
     if not user_id.startswith(VERIFY_PREFIX):
         return None
-    found = _ID.fullmatch(user_id)
-    if found is None:
+    match = _ID.fullmatch(user_id)
+    if match is None:
         raise RefusedError(
             f"id {user_id[:40]!r}: ids of a test are {VERIFY_PREFIX}TOKEN:ID, with 8 to 32 "
             "hexadecimal digits as token"
         )
-    return found.group(1)
+    return match.group(1)
 
 
 def clear_integration_tests(folder: Path) -> None:
-    """Take away what tests that nobody ended left in `folder`, while no service has it open."""
+    """Remove the stores of tests that were never ended, while no service runs on `folder`."""
     for file in folder.glob(f"{_STORE}*.db*"):
         file.unlink(missing_ok=True)
 
 
 class IntegrationTests:
-    """The stores of the tests that are going on."""
+    """The stores of the running tests."""
 
     def __init__(self, folder: Path, open_store: Callable[[str], Store]) -> None:
         self._folder = folder
         self._open_store = open_store
-        self._people: OrderedDict[str, CustomerReader] = OrderedDict()
+        self._readers: OrderedDict[str, CustomerReader] = OrderedDict()
 
-    def people(self, token: str) -> CustomerReader:
-        """The customers of a test."""
-        found = self._people.get(token)
-        if found is None:
-            if len(self._people) >= MOST:
-                self._forget_gone()
-            while len(self._people) >= MOST:
-                # The one asked about longest ago; it may be a test that nobody ended.
-                self._people.popitem(last=False)[1].store.close()
-            # Other processes may write to it as well.
-            found = CustomerReader(self._open_store(f"{_STORE}{token}"), alone=False)
-            self._people[token] = found
-        self._people.move_to_end(token)
-        return found
+    def reader(self, token: str) -> CustomerReader:
+        """The reader of a test's customers."""
+        reader = self._readers.get(token)
+        if reader is None:
+            if len(self._readers) >= MOST:
+                self._close_destroyed()
+            while len(self._readers) >= MOST:
+                # The least recently used; it may be of a test that was never ended.
+                self._readers.popitem(last=False)[1].store.close()
+            # Other processes can write to it as well.
+            reader = CustomerReader(self._open_store(f"{_STORE}{token}"), alone=False)
+            self._readers[token] = reader
+        self._readers.move_to_end(token)
+        return reader
 
-    def part(
-        self, updates: Sequence[CustomerUpdate]
-    ) -> tuple[Sequence[CustomerUpdate], dict[str, list[int]]]:
-        """(deeds of real customers, token -> places of each test's deeds)."""
-        if not any(update.user_id.startswith(VERIFY_PREFIX) for update in updates):
-            return updates, {}
-        own: list[CustomerUpdate] = []
-        trial: dict[str, list[int]] = {}
-        for place, update in enumerate(updates):
-            token = token_of(update.user_id)
-            if token is None:
-                own.append(update)
-            else:
-                trial.setdefault(token, []).append(place)
-        return own, trial
-
-    async def keep(
+    async def append(
         self,
         updates: Sequence[CustomerUpdate],
-        trial: dict[str, list[int]],
+        tests: dict[str, list[int]],
         engines: Sequence[ScoringEngine],
     ) -> list[tuple[int, WriteResult]]:
-        """Have the tests' deeds written; (place, what became of it) of each."""
-        found: list[tuple[int, WriteResult]] = []
-        for token, places in trial.items():
-            some = [updates[place] for place in places]
-            outcomes = await asyncio.to_thread(self.people(token).store.append, some)
-            found += zip(places, outcomes, strict=True)
-            follow_updates(engines, some, outcomes, alone=False)
-        return found
+        """Write the updates of tests; the index and the result of each."""
+        indexed: list[tuple[int, WriteResult]] = []
+        for token, indices in tests.items():
+            own = [updates[index] for index in indices]
+            results = await asyncio.to_thread(self.reader(token).store.append, own)
+            indexed += zip(indices, results, strict=True)
+            follow_updates(engines, own, results, alone=False)
+        return indexed
 
     async def destroy(self, token: str, engines: Sequence[ScoringEngine]) -> int:
-        """End a test: nothing of it is left. Returns how many customers it had."""
-        people = self.people(token)
-        names = await asyncio.to_thread(lambda: list(people.store.user_ids()))
-        await asyncio.to_thread(people.store.destroy)
-        # Memory is the event loop's alone.
-        for name in names:
+        """End a test and remove everything of it. Returns how many customers it had."""
+        reader = self.reader(token)
+        user_ids = await asyncio.to_thread(lambda: list(reader.store.user_ids()))
+        await asyncio.to_thread(reader.store.destroy)
+        # Only the event loop changes the customers in memory.
+        for user_id in user_ids:
             for engine in engines:
-                engine.cache.drop(name)
-        if self._people.get(token) is people:
-            del self._people[token]
-        return len(names)
+                engine.cache.drop(user_id)
+        if self._readers.get(token) is reader:
+            del self._readers[token]
+        return len(user_ids)
 
     def close(self) -> None:
-        """Let go of the stores; their tests may go on in other processes."""
-        for people in self._people.values():
-            people.store.close()
-        self._people.clear()
+        """Close the stores; their tests can go on in other processes."""
+        for reader in self._readers.values():
+            reader.store.close()
+        self._readers.clear()
 
-    def _forget_gone(self) -> None:
-        """Close what another process has destroyed."""
-        for token, people in list(self._people.items()):
-            if people.store.is_destroyed:
-                people.store.close()
-                del self._people[token]
+    def _close_destroyed(self) -> None:
+        """Close stores that another process has destroyed."""
+        for token, reader in list(self._readers.items()):
+            if reader.store.is_destroyed:
+                reader.store.close()
+                del self._readers[token]

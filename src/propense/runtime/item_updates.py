@@ -1,5 +1,5 @@
-"""Items that came, or changed, after the bundle was made: kept in the data folder, known to all
-processes."""
+"""Items that were sent after the bundle was made: a file of the data folder that all processes
+read."""
 
 from __future__ import annotations
 
@@ -21,61 +21,70 @@ MOST: Final = 100_000
 
 
 class ItemUpdate(msgspec.Struct, frozen=True):
-    """An item as it was sent last."""
+    """An item as it was last sent."""
 
     at: int
     """Microseconds UTC."""
     record: dict[str, Any]
 
 
-def pending_updates(bundle: Bundle, sent: Mapping[str, ItemUpdate]) -> list[dict[str, Any]]:
-    """The records that the bundle's own catalogue does not have yet, in order: of items that
-    [items] does not tell of, and what was sent since it was read."""
+def pending_updates(bundle: Bundle, updates: Mapping[str, ItemUpdate]) -> list[dict[str, Any]]:
+    """The records that the bundle's own catalogue lacks, in order: items that [items] does not
+    have, and those that were sent after it was read."""
     return [
-        {columns.ITEM_ID: item_id, **one.record}
-        for item_id, one in sent.items()
-        if _is_pending(bundle, item_id, one)
+        {columns.ITEM_ID: item_id, **update.record}
+        for item_id, update in updates.items()
+        if _is_pending(bundle, item_id, update)
     ]
 
 
-def _is_pending(bundle: Bundle, item_id: str, sent: ItemUpdate) -> bool:
-    if sent.at >= bundle.manifest.items_read:
+def _is_pending(bundle: Bundle, item_id: str, update: ItemUpdate) -> bool:
+    if update.at >= bundle.manifest.items_read:
         return True
     index = bundle.catalogue.index_of.get(item_id)
     return index is None or len(bundle.catalogue.record(index)) == 1
 
 
 class ItemUpdates:
-    """The items in `folder`."""
+    """The items that were sent, in the data folder `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
         self._lock = folder / LOCK
 
     def read(self) -> tuple[State, dict[str, ItemUpdate]]:
-        """The file's state, and every item by id, oldest first; where it changes in between the
-        state is the older one. Raises ServeError where the file cannot be read."""
+        """The file's state, and every item by its id, oldest first.
+
+        If the file changes in between, the state is the older one. Raises ServeError where the
+        file cannot be read.
+        """
         state = self.state()
         return state, self._read()
 
     def state(self) -> State:
-        """Tells whether any process has written since."""
+        """A value that differs once any process has written."""
         return state_of(self._file)
 
-    def put(self, item_id: str, sent: ItemUpdate, bundle: Bundle) -> None:
-        """Keep an item. Where there are too many, those go that are no news to the bundle that
-        answers; raises RefusedError where that leaves no room."""
+    def put(self, item_id: str, update: ItemUpdate, bundle: Bundle) -> None:
+        """Keep an item. If there are too many, those that the serving bundle has are removed.
+
+        Raises RefusedError if that leaves no room.
+        """
         with locked(self._lock):
-            known = self._read()
-            known.pop(item_id, None)
-            if len(known) >= MOST:
-                known = {name: one for name, one in known.items() if _is_pending(bundle, name, one)}
-            if len(known) >= MOST:
+            updates = self._read()
+            updates.pop(item_id, None)
+            if len(updates) >= MOST:
+                updates = {
+                    other_id: other
+                    for other_id, other in updates.items()
+                    if _is_pending(bundle, other_id, other)
+                }
+            if len(updates) >= MOST:
                 raise RefusedError(
-                    f"{MOST:,} items came since the training; put them into [items] and train"
+                    f"{MOST:,} items were sent since the training; put them into [items] and train"
                 )
-            known[item_id] = sent
-            replace_file(self._file, msgspec.json.encode(known))
+            updates[item_id] = update
+            replace_file(self._file, msgspec.json.encode(updates))
 
     def _read(self) -> dict[str, ItemUpdate]:
         try:

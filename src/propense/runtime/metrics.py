@@ -1,8 +1,8 @@
-"""What the service says of itself, for Prometheus: one answer for all its processes.
+"""The service's metrics for Prometheus: one answer for all its processes.
 
-Counts live in `SharedCounters`, not in prometheus_client's own metrics: with labels those take
-4.6 us a request on the machine of the benchmarks (and 6 us and an environment variable where
-several processes count), these 1.1 us. The client renders them.
+Counts are in `SharedCounters`, not in prometheus_client's own metrics: with labels those take
+4.6 us a request on the machine of the benchmarks (6 us and an environment variable with several
+processes), these 1.1 us. The client renders them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ StoreCall = Literal["append", "read", "log", "erase"]
 
 
 class Family(msgspec.Struct, frozen=True):
-    """One metric as the page of docs names it."""
+    """One metric, as the documentation names it."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -59,19 +59,19 @@ class Family(msgspec.Struct, frozen=True):
 COUNTERS: Final = (
     Family(
         "propense_events_total", "counter",
-        "Events taken in, by what became of them; a clipped one is also kept.",
+        "Events received, by outcome; a clipped one is also kept.",
         ("outcome",), ("kept", "repeated", "refused", "suppressed", "clipped"),
     ),
     Family(
-        "propense_questions_total", "counter", "Answers given, by who made them.",
+        "propense_questions_total", "counter", "Answers, by what ranked them.",
         ("policy",), ("network", "rival", "fallback"),
     ),
     Family(
-        "propense_cache_total", "counter", "Histories and answers looked for in memory.",
+        "propense_cache_total", "counter", "Lookups of customers and answers in memory.",
         ("result",), ("hit", "miss"),
     ),
     Family(
-        "propense_shed_total", "counter", "Requests turned away, by the limit they met.",
+        "propense_shed_total", "counter", "Requests refused, by the limit they exceeded.",
         ("reason",), ("in_flight", "wait", "rate"),
     ),
     Family(
@@ -94,22 +94,22 @@ REQUESTS: Final = Family(
     ("route", "status"),
 )
 REQUEST_SECONDS: Final = Family(
-    "propense_request_seconds", "histogram", "Seconds from the request's end to the answer.",
+    "propense_request_seconds", "histogram", "Seconds from the end of the request to the answer.",
     ("route",),
 )  # fmt: skip
 STORE_SECONDS: Final = Family(
-    "propense_store_seconds", "histogram", "Seconds that calls of the store took.",
+    "propense_store_seconds", "histogram", "Seconds that calls to the store took.",
     ("call",), ("append", "read", "log", "erase"),
 )  # fmt: skip
 GAUGES: Final = (
     Family("propense_workers", "gauge", "Processes that serve."),
     Family("propense_workers_ready", "gauge", "Processes that are ready to answer."),
-    Family("propense_in_flight", "gauge", "Requests at work."),
-    Family("propense_writer_queue", "gauge", "Deeds that wait to be written."),
+    Family("propense_in_flight", "gauge", "Requests being processed."),
+    Family("propense_writer_queue", "gauge", "Messages waiting to be written."),
     Family(
-        "propense_store_lag_seconds", "gauge", "Age of the oldest deed that waits to be written."
+        "propense_store_lag_seconds", "gauge", "Age of the oldest message waiting to be written."
     ),
-    Family("propense_alarms_active", "gauge", "Alarms that hold now.", ("kind",)),
+    Family("propense_alarms_active", "gauge", "Alarms that are active.", ("kind",)),
     Family(
         "propense_drift", "gauge",
         "Population stability index of an input or answer against training.", ("input",),
@@ -123,7 +123,7 @@ FAMILIES: Final = (*COUNTERS, REQUESTS, REQUEST_SECONDS, STORE_SECONDS, *GAUGES)
 
 
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):
-    """The present state of one process."""
+    """The current state of one process."""
 
     bundle: str = ""
     """Its name on the shelf, likewise that of the shadow."""
@@ -137,40 +137,40 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     drift: dict[str, float] = {}
     """Input -> population stability index."""
     alarms: dict[str, int] = {}
-    """Kind -> alarms that hold."""
+    """Kind -> active alarms."""
 
 
 class Metrics:
-    """Counts of this process, and the answer to /metrics for all that share `folder`.
+    """The counts of this process, and the answer to /metrics for all processes that share `folder`.
 
-    `routes` are the templates of paths, like "/v1/users/{id}"; another route counts as
-    "other". `look` is asked for this process's gauges at each answer. Each count takes about
-    1 us and may come from any thread.
+    `routes` are the templates of paths, like "/v1/users/{id}"; any other route counts as
+    "other". `gauges` is called for this process's gauges at each answer. A count takes about
+    1 us and can come from any thread.
     """
 
     def __init__(
-        self, folder: Path, routes: Iterable[str], look: Callable[[], Gauges] = Gauges
+        self, folder: Path, routes: Iterable[str], gauges: Callable[[], Gauges] = Gauges
     ) -> None:
-        self.look = look
+        self.gauges = gauges
         self._routes = (*sorted(set(routes) - {OTHER_ROUTE}), OTHER_ROUTE)
         layout: list[str] = []
-        self._at: dict[str, dict[str, int]] = {}
+        self._slots: dict[str, dict[str, int]] = {}
         for family in COUNTERS:
-            self._at[family.name] = _lay(layout, family.name, family.values)
-        self._store = _lay_histogram(layout, STORE_SECONDS.name, STORE_SECONDS.values)
-        self._seconds = _lay_histogram(layout, REQUEST_SECONDS.name, self._routes)
+            self._slots[family.name] = _add_slots(layout, family.name, family.values)
+        self._store = _add_histogram(layout, STORE_SECONDS.name, STORE_SECONDS.values)
+        self._seconds = _add_histogram(layout, REQUEST_SECONDS.name, self._routes)
         statuses = [f"{route} {status}" for route, status in product(self._routes, _STATUSES)]
-        at = _lay(layout, REQUESTS.name, statuses)
-        self._status = {route: at[f"{route} {_STATUSES[0]}"] for route in self._routes}
-        self._events = self._at["propense_events_total"]
-        self._questions = self._at["propense_questions_total"]
-        self._cache = self._at["propense_cache_total"]
-        self._cells = SharedCounters(folder, layout)
+        slots = _add_slots(layout, REQUESTS.name, statuses)
+        self._status = {route: slots[f"{route} {_STATUSES[0]}"] for route in self._routes}
+        self._events = self._slots["propense_events_total"]
+        self._questions = self._slots["propense_questions_total"]
+        self._cache = self._slots["propense_cache_total"]
+        self._counters = SharedCounters(folder, layout)
         self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(_Collected(self.collect))
+        self.registry.register(_Collector(self.collect))
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """One request that was answered."""
+        """Count one answered request."""
         if route not in self._status:
             route = OTHER_ROUTE
         code = status - _STATUSES[0]
@@ -178,40 +178,40 @@ class Metrics:
             code = 500 - _STATUSES[0]
         bucket, total = self._seconds[route]
         nanos = int(max(seconds, 0.0) * _NANO)
-        self._cells.add_three(
+        self._counters.add_three(
             self._status[route] + code, bucket + bisect_left(BUCKETS, seconds), total, nanos
         )
 
     def events(self, outcome: EventOutcome, n: int = 1) -> None:
-        self._cells.add(self._events[outcome], n)
+        self._counters.add(self._events[outcome], n)
 
     def question(self, policy: Policy, n: int = 1) -> None:
-        self._cells.add(self._questions[policy], n)
+        self._counters.add(self._questions[policy], n)
 
     def cache(self, result: CacheResult, n: int = 1) -> None:
-        self._cells.add(self._cache[result], n)
+        self._counters.add(self._cache[result], n)
 
     def shed(self, reason: ShedReason) -> None:
-        self._cells.add(self._at["propense_shed_total"][reason])
+        self._counters.add(self._slots["propense_shed_total"][reason])
 
     def quota_refusal(self, limit: QuotaName, n: int = 1) -> None:
-        self._cells.add(self._at["propense_quota_refusals_total"][limit], n)
+        self._counters.add(self._slots["propense_quota_refusals_total"][limit], n)
 
     def alarm(self, kind: AlarmKind) -> None:
-        self._cells.add(self._at["propense_alarms_total"][kind])
+        self._counters.add(self._slots["propense_alarms_total"][kind])
 
     def shadow(self, result: ShadowResult) -> None:
-        self._cells.add(self._at["propense_shadow_total"][result])
+        self._counters.add(self._slots["propense_shadow_total"][result])
 
     def store(self, call: StoreCall, seconds: float) -> None:
-        """One call of the store."""
+        """Count one call to the store."""
         bucket, total = self._store[call]
-        self._cells.add(bucket + bisect_left(BUCKETS, seconds))
-        self._cells.add(total, int(max(seconds, 0.0) * _NANO))
+        self._counters.add(bucket + bisect_left(BUCKETS, seconds))
+        self._counters.add(total, int(max(seconds, 0.0) * _NANO))
 
     def publish(self) -> None:
-        """Let other processes see this one's gauges; call it every few seconds."""
-        self._cells.note(msgspec.json.encode(self.look()))
+        """Publish this process's gauges to the others; call it every few seconds."""
+        self._counters.note(msgspec.json.encode(self.gauges()))
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The answer to /metrics and its content type, for the request's Accept header."""
@@ -219,31 +219,31 @@ class Metrics:
         return encoder(self.registry), kind
 
     def close(self) -> None:
-        """Let go of the file; its counts stay and are taken on by the next process."""
-        self._cells.close()
+        """Close the file; its counts stay, and the next process continues them."""
+        self._counters.close()
 
     def collect(self) -> Iterator[Metric]:
         """Every family, summed over processes."""
         self.publish()
-        cells, notes = self._cells.read_all()
+        counts, notes = self._counters.read_all()
         for family in COUNTERS:
             counter = CounterMetricFamily(family.name, family.help, labels=family.labels)
-            for value, place in self._at[family.name].items():
-                counter.add_metric([value], int(cells[place]))
+            for value, slot in self._slots[family.name].items():
+                counter.add_metric([value], int(counts[slot]))
             yield counter
         requests = CounterMetricFamily(REQUESTS.name, REQUESTS.help, labels=REQUESTS.labels)
         for route, first in self._status.items():
-            found = cells[first : first + len(_STATUSES)]
-            for code in np.flatnonzero(found).tolist():
-                requests.add_metric([route, str(_STATUSES[code])], int(found[code]))
+            by_status = counts[first : first + len(_STATUSES)]
+            for code in np.flatnonzero(by_status).tolist():
+                requests.add_metric([route, str(_STATUSES[code])], int(by_status[code]))
         yield requests
-        yield _histogram(REQUEST_SECONDS, self._seconds, cells)
-        yield _histogram(STORE_SECONDS, self._store, cells)
+        yield _histogram(REQUEST_SECONDS, self._seconds, counts)
+        yield _histogram(STORE_SECONDS, self._store, counts)
         yield from _gauges([msgspec.json.decode(note, type=Gauges) for note in notes])
 
 
-class _Collected(Collector):
-    """What the client's registry asks."""
+class _Collector(Collector):
+    """What the client's registry collects from."""
 
     def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
         self._collect = collect
@@ -252,54 +252,54 @@ class _Collected(Collector):
         return self._collect()
 
 
-def _lay(layout: list[str], name: str, values: Iterable[str]) -> dict[str, int]:
-    """Give each value a cell."""
-    at = {}
+def _add_slots(layout: list[str], name: str, values: Iterable[str]) -> dict[str, int]:
+    """Give each value a slot."""
+    slots = {}
     for value in values:
-        at[value] = len(layout)
+        slots[value] = len(layout)
         layout.append(f"{name} {value}")
-    return at
+    return slots
 
 
-def _lay_histogram(
+def _add_histogram(
     layout: list[str], name: str, values: Iterable[str]
 ) -> dict[str, tuple[int, int]]:
-    """Cell of the first bucket, and of the sum in nanoseconds, of each value."""
-    at = {}
+    """The slots, for each value, of the first bucket and of the sum in nanoseconds."""
+    slots = {}
     for value in values:
-        buckets = _lay(layout, f"{name} {value}", [*map(str, BUCKETS), "+Inf"])
-        total = _lay(layout, f"{name} {value}", ["sum"])
-        at[value] = (buckets[str(BUCKETS[0])], total["sum"])
-    return at
+        buckets = _add_slots(layout, f"{name} {value}", [*map(str, BUCKETS), "+Inf"])
+        total = _add_slots(layout, f"{name} {value}", ["sum"])
+        slots[value] = (buckets[str(BUCKETS[0])], total["sum"])
+    return slots
 
 
-def _histogram(family: Family, at: dict[str, tuple[int, int]], cells: Ints) -> Metric:
-    """Values never seen are left out."""
-    made = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+def _histogram(family: Family, slots: dict[str, tuple[int, int]], counts: Ints) -> Metric:
+    """Values without observations are left out."""
+    metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
     edges = [*map(str, BUCKETS), "+Inf"]
-    for value, (first, total) in at.items():
-        counts = np.cumsum(cells[first : first + len(edges)]).tolist()
-        if counts[-1]:
-            pairs = list(zip(edges, counts, strict=True))
-            made.add_metric([value], buckets=pairs, sum_value=int(cells[total]) / _NANO)
-    return made
+    for value, (first, total) in slots.items():
+        cumulative = np.cumsum(counts[first : first + len(edges)]).tolist()
+        if cumulative[-1]:
+            buckets = list(zip(edges, cumulative, strict=True))
+            metric.add_metric([value], buckets=buckets, sum_value=int(counts[total]) / _NANO)
+    return metric
 
 
-def _gauges(living: list[Gauges]) -> Iterator[Metric]:
-    """Sums over processes; of lag and drift the greatest."""
+def _gauges(processes: list[Gauges]) -> Iterator[Metric]:
+    """Gauges summed over processes; lag and drift take the maximum."""
     numbers: dict[str, dict[tuple[str, ...], float]] = {
-        "propense_workers": {(): len(living)},
-        "propense_workers_ready": {(): sum(one.ready for one in living)},
-        "propense_in_flight": {(): sum(one.in_flight for one in living)},
-        "propense_writer_queue": {(): sum(one.writer_queue for one in living)},
+        "propense_workers": {(): len(processes)},
+        "propense_workers_ready": {(): sum(one.ready for one in processes)},
+        "propense_in_flight": {(): sum(one.in_flight for one in processes)},
+        "propense_writer_queue": {(): sum(one.writer_queue for one in processes)},
         "propense_store_lag_seconds": {
-            (): max((one.store_lag_seconds for one in living), default=0.0)
+            (): max((one.store_lag_seconds for one in processes), default=0.0)
         },
     }
     alarms = numbers.setdefault("propense_alarms_active", {})
     drift = numbers.setdefault("propense_drift", {})
     models = numbers.setdefault("propense_model_info", {})
-    for one in living:
+    for one in processes:
         for kind, n in one.alarms.items():
             alarms[(kind,)] = alarms.get((kind,), 0) + n
         for name, psi in one.drift.items():
@@ -309,7 +309,7 @@ def _gauges(living: list[Gauges]) -> Iterator[Metric]:
                 key = (bundle, one.content if role == "serving" else "", role)
                 models[key] = models.get(key, 0) + 1
     for family in GAUGES:
-        made = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+        metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
         for values, number in sorted(numbers[family.name].items()):
-            made.add_metric(list(values), number)
-        yield made
+            metric.add_metric(list(values), number)
+        yield metric

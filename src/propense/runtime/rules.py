@@ -1,10 +1,10 @@
-"""Rules of a list: what may be shown, what goes first, how many of a kind, how unlike."""
+"""The rules of lists: filters, boosts and availability; quotas and diversity are diversity.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,8 @@ import numpy.typing as npt
 from propense.errors import RefusedError, SettingsError
 from propense.inference.artifact.catalogue import Catalogue
 from propense.inference.scoring.candidates import Candidates
-from propense.models.top_k import LEAST, best_indices
-from propense.runtime.diversity import Quota, QuotaCounter, pick_unlike
+from propense.models.top_k import LEAST
+from propense.runtime.diversity import ListMaker, Quota
 from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids, Ints
 from propense.settings import Scenario
 
@@ -27,19 +27,19 @@ class Chosen(NamedTuple):
     """A list, best first."""
 
     items: Ids
-    """(m,), m <= k: fewer where the rules leave no more."""
+    """(m,) with m <= k: fewer where the rules allow fewer."""
     scores: Floats
-    """(m,) as they were ordered by: boosted."""
+    """(m,) boosted scores, by which the items are ordered."""
     why: tuple[str, ...]
-    """Of each item the boosts that moved it, "" where none did."""
+    """The boosts of each item, "" where there are none."""
     sure: bool
-    """False where an item that was not among the candidates might belong into the list: give
-    more candidates. Always true of the whole catalogue."""
+    """False where an item that is not a candidate might belong in the list: then more candidates
+    are needed. Always true for the whole catalogue."""
 
 
 @dataclass(frozen=True)
 class Extra:
-    """What a request asks for on top of the scenario."""
+    """What a request adds to the rules of its scenario."""
 
     without: Ids
     """Items not to show, sorted."""
@@ -54,12 +54,12 @@ class Extra:
         only: Mapping[str, Sequence[str]] | None = None,
         never: Mapping[str, Sequence[str]] | None = None,
     ) -> Extra:
-        """Ids and values as indices and masks. An id nobody knows is left out already.
+        """Ids and values as indices and masks; unknown ids are ignored.
 
-        Raises RefusedError naming the nearest column or value where there is none of that name.
+        Raises RefusedError for an unknown column or value, naming the nearest one.
         """
-        known = (catalogue.index_of.get(word) for word in exclude)
-        without = np.array(sorted({i for i in known if i is not None}), np.int32)
+        indices = (catalogue.index_of.get(item_id) for item_id in exclude)
+        without = np.array(sorted({i for i in indices if i is not None}), np.int32)
         try:
             return Extra(without, _masks(catalogue, only or {}), _masks(catalogue, never or {}))
         except ValueError as error:
@@ -67,23 +67,21 @@ class Extra:
 
 
 class Rules:
-    """A scenario, compiled for one catalogue. Nothing of it changes."""
+    """The rules of a scenario, compiled for one catalogue. They do not change."""
 
     def __init__(self, n_items: int, exclude: str) -> None:
-        """Rules that allow every item; `compile` makes those of a scenario."""
+        """Rules that allow every item; `compile` makes the rules of a scenario."""
         self.exclude = exclude
         self.looks_at_time = False
-        """Whether the list hangs on the moment."""
-        self._shut = np.zeros(n_items, np.float32)
-        """0 or minus infinity, so that one addition shuts items out."""
-        self._shut[:FIRST_KNOWN] = -np.inf
+        """Whether the list depends on the time."""
+        self._excluded = np.zeros(n_items, np.float32)
+        """0, or minus infinity for items never shown, so that one addition excludes them."""
+        self._excluded[:FIRST_KNOWN] = -np.inf
         self._factor: Floats | None = None
         self._most_factor = np.float32(1)
         self._boosts: tuple[_Boost, ...] = ()
-        self._quotas: tuple[Quota, ...] = ()
         self._window: _Window | None = None
-        self._diversity = np.float32(0)
-        self._vectors = np.zeros((0, 0), np.float32)
+        self._list_maker = ListMaker()
 
     @staticmethod
     def compile(
@@ -95,39 +93,37 @@ class Rules:
     ) -> Rules:
         """The rules of a scenario.
 
-        `owned_default` says whether owned items are left out where the scenario does not say;
-        `rankable` (n_items,) which items may be listed at all; `vectors` (n_items, d) tell how
-        like two items are.
-        Raises SettingsError on a column or a value that the catalogue does not have, naming
-        the nearest, and on numbers that mean nothing.
+        `owned_default` says whether owned items are excluded if the scenario does not say;
+        `rankable` (n_items,) which items can be listed at all; the cosine of `vectors`
+        (n_items, d) is how alike two items are.
+        Raises SettingsError for a column or value that the catalogue does not have, naming the
+        nearest one, and for invalid numbers.
         """
         default = "owned" if owned_default else "nothing"
         exclude = default if scenario.exclude == "default" else scenario.exclude
         rules = Rules(catalogue.n_items, exclude)
         if rankable is not None:
-            rules._shut[~rankable] = -np.inf
+            rules._excluded[~rankable] = -np.inf
         try:
             for mask in _masks(catalogue, scenario.only):
-                rules._shut[~mask] = -np.inf
+                rules._excluded[~mask] = -np.inf
             for mask in _masks(catalogue, scenario.never):
-                rules._shut[mask] = -np.inf
-            rules._boost(catalogue, scenario.boosts)
-            rules._quotas = tuple(
+                rules._excluded[mask] = -np.inf
+            rules._add_boosts(catalogue, scenario.boosts)
+            quotas = tuple(
                 _quota(catalogue, name, limit) for name, limit in scenario.at_most.items()
             )
             if scenario.available_from is not None or scenario.available_until is not None:
-                rules._window = _window(catalogue, scenario, rules._shut)
+                rules._window = _window(catalogue, scenario, rules._excluded)
                 rules.looks_at_time = True
         except ValueError as error:
-            raise SettingsError(f"a rule of [serve.scenarios] cannot be obeyed: {error}") from error
-        if scenario.diversity > 0:
-            if vectors is None:
-                raise SettingsError(
-                    "a rule of [serve.scenarios] cannot be obeyed: diversity needs a bundle whose "
-                    "network recommends items; set diversity = 0"
-                )
-            rules._diversity = np.float32(scenario.diversity)
-            rules._vectors = vectors
+            raise SettingsError(f"a rule of [serve.scenarios] is invalid: {error}") from error
+        if scenario.diversity > 0 and vectors is None:
+            raise SettingsError(
+                "a rule of [serve.scenarios] is invalid: diversity needs a bundle whose network "
+                "recommends items; set diversity = 0"
+            )
+        rules._list_maker = ListMaker(quotas, scenario.diversity, vectors)
         return rules
 
     def choose(
@@ -141,22 +137,12 @@ class Rules:
     ) -> Chosen:
         """The best `k` items by `scores` (n_items,), higher is better, that the rules allow.
 
-        Minus infinity is never shown; equal scores go to the lower index. A boost multiplies
-        a score (it divides one below 0). `owned` and `seen` are indices; `now` is in seconds.
+        A score of minus infinity is never shown; equal scores go to the lower index. A boost
+        multiplies a score (it divides one below 0). `owned` and `seen` are item indices; `now`
+        is in seconds.
         """
-        worth = self._weigh(scores, self._factor)
-        worth += self._shut_at(now)
-        if self.exclude != "nothing":
-            worth[owned] = _NEVER
-            if self.exclude == "seen":
-                worth[seen] = _NEVER
-        if extra is not None:
-            worth[extra.without] = _NEVER
-            for mask in extra.only:
-                worth = np.where(mask, worth, _NEVER)
-            for mask in extra.never:
-                worth = np.where(mask, _NEVER, worth)
-        return self._choose(worth, None, k, -np.inf)
+        boosted = self._apply(scores, None, owned, seen, now, extra)
+        return self._choose(boosted, None, k, -np.inf)
 
     def choose_among(
         self,
@@ -167,56 +153,53 @@ class Rules:
         k: int,
         extra: Extra | None = None,
     ) -> Chosen:
-        """The same from some items alone. Where it is `sure`, the list is that of `choose`."""
+        """The same for some items alone. If the result is `sure`, it is the list of `choose`."""
         items, first = np.unique(candidates.items, return_index=True)
-        factor = None if self._factor is None else self._factor[items]
-        worth = self._weigh(candidates.scores[first], factor)
-        worth += self._shut_at(now)[items]
+        boosted = self._apply(candidates.scores[first], items, owned, seen, now, extra)
+        floor, most = np.float32(candidates.floor), self._most_factor
+        return self._choose(boosted, items, k, float(floor * most if floor >= 0 else floor / most))
+
+    def _apply(
+        self,
+        scores: Floats,
+        items: Ids | None,
+        owned: Ids,
+        seen: Ids,
+        now: int,
+        extra: Extra | None,
+    ) -> Floats:
+        """Boosted copies of the scores of `items` (sorted; None: all), minus infinity for an item
+        that must not be shown."""
+
+        def own(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return values if items is None else values[items]
+
+        def positions(some: Ids) -> Ids | Ints:
+            return some if items is None else _positions(items, some)
+
+        boosted = _boosted(scores, None if self._factor is None else own(self._factor))
+        boosted += own(self._excluded if self._window is None else self._window.at(now))
         if self.exclude != "nothing":
-            worth[_places(items, owned)] = _NEVER
+            boosted[positions(owned)] = _NEVER
             if self.exclude == "seen":
-                worth[_places(items, seen)] = _NEVER
+                boosted[positions(seen)] = _NEVER
         if extra is not None:
-            worth[_places(items, extra.without)] = _NEVER
+            boosted[positions(extra.without)] = _NEVER
             for mask in extra.only:
-                worth[~mask[items]] = _NEVER
+                boosted[~own(mask)] = _NEVER
             for mask in extra.never:
-                worth[mask[items]] = _NEVER
-        floor = np.float32(candidates.floor)
-        most = self._most_factor
-        return self._choose(worth, items, k, float(floor * most if floor >= 0 else floor / most))
+                boosted[own(mask)] = _NEVER
+        return boosted
 
-    def _weigh(self, scores: Floats, factor: Floats | None) -> Floats:
-        """A copy of the scores, boosted."""
-        if factor is None:
-            return np.array(scores, np.float32)
-        scores = np.asarray(scores, np.float32)
-        if scores.min(initial=0) >= 0:
-            return scores * factor
-        return np.where(scores < 0, scores / factor, scores * factor)
+    def _choose(self, boosted: Floats, items: Ids | None, k: int, bound: float) -> Chosen:
+        """No item beside `items` has a boosted score above `bound`."""
+        positions, lowest = self._list_maker.make(boosted, items, k)
+        chosen = (positions if items is None else items[positions]).astype(np.int32)
+        sure = bound < LEAST or (len(positions) == k and bool(lowest > bound))
+        return Chosen(chosen, boosted[positions], self._boosts_of(chosen), bool(sure))
 
-    def _shut_at(self, now: int) -> Floats:
-        return self._shut if self._window is None else self._window.at(now)
-
-    def _choose(self, worth: Floats, items: Ids | None, k: int, bound: float) -> Chosen:
-        """`worth` is of `items`, which are sorted; of all where None. No other item is worth
-        more than `bound`."""
-        counter = QuotaCounter(self._quotas, items)
-        lowest = np.float32(np.inf)
-        if self._diversity > 0:
-            listed, lowest = pick_unlike(worth, counter, k, self._diversity, self._vectors)
-            places = np.array(listed, np.int64)
-        elif self._quotas:
-            places = np.array(counter.fill([], worth, k), np.int64)
-        else:
-            places = best_indices(worth, k)
-        scores, chosen = worth[places], counter.items_at(places).astype(np.int32)
-        lowest = scores.min(initial=lowest)
-        sure = bound < LEAST or (len(places) == k and bool(lowest > bound))
-        return Chosen(chosen, scores, self._say(chosen), bool(sure))
-
-    def _boost(self, catalogue: Catalogue, boosts: Mapping[str, Mapping[str, float]]) -> None:
-        made = []
+    def _add_boosts(self, catalogue: Catalogue, boosts: Mapping[str, Mapping[str, float]]) -> None:
+        compiled = []
         for name, values in boosts.items():
             for value, factor in values.items():
                 if not (0 < factor < np.inf):
@@ -228,49 +211,50 @@ class Rules:
                 if self._factor is None:
                     self._factor = np.ones(catalogue.n_items, np.float32)
                 self._factor[mask] *= np.float32(factor)
-                made.append(_Boost(f"{name} {value} x{factor:g}", mask))
-        self._boosts = tuple(made)
+                compiled.append(_Boost(f"{name} {value} x{factor:g}", mask))
+        self._boosts = tuple(compiled)
         if self._factor is not None:
             self._most_factor = self._factor.max(initial=0)
 
-    def _say(self, items: npt.NDArray[np.integer]) -> tuple[str, ...]:
+    def _boosts_of(self, items: Ids) -> tuple[str, ...]:
+        """The text of each item's boosts."""
         if not self._boosts:
             return ("",) * len(items)
-        said: list[list[str]] = [[] for _ in range(len(items))]
+        texts: list[list[str]] = [[] for _ in range(len(items))]
         for boost in self._boosts:
             for row in np.flatnonzero(boost.mask[items]).tolist():
-                said[row].append(boost.words)
-        return tuple(", ".join(words) for words in said)
+                texts[row].append(boost.text)
+        return tuple(", ".join(words) for words in texts)
 
 
 class _Boost(NamedTuple):
-    words: str
+    text: str
     mask: Mask
 
 
 class _Window:
-    """When each item may be shown; what holds at a moment is kept until it changes."""
+    """When each item can be shown. The state between two changes is computed once."""
 
-    def __init__(self, opens: Ints, closes: Ints, shut: Floats) -> None:
-        self._opens, self._closes, self._shut = opens, closes, shut
+    def __init__(self, opens: Ints, closes: Ints, excluded: Floats) -> None:
+        self._opens, self._closes, self._excluded = opens, closes, excluded
         self._changes = np.unique(np.concatenate([opens, closes]))
-        self._now: tuple[int, Floats] = (-1, shut)
+        self._current: tuple[int, Floats] = (-1, excluded)
 
     def at(self, now: int) -> Floats:
-        """0 or minus infinity of each item."""
+        """(n_items,) 0, or minus infinity for items that cannot be shown at the time `now`."""
         period = int(np.searchsorted(self._changes, now, side="right"))
-        kept, shut = self._now
-        if kept != period:
-            shown = (self._opens <= now) & (now < self._closes)
-            shut = np.where(shown, self._shut, _NEVER)
-            self._now = (period, shut)
-        return shut
+        current, excluded = self._current
+        if current != period:
+            available = (self._opens <= now) & (now < self._closes)
+            excluded = np.where(available, self._excluded, _NEVER)
+            self._current = (period, excluded)
+        return excluded
 
 
 def _masks(catalogue: Catalogue, rules: Mapping[str, Sequence[str]]) -> tuple[Mask, ...]:
     for name, values in rules.items():
         if not values:
-            raise ValueError(f"a rule about column {name!r} names no value; name one")
+            raise ValueError(f"a rule about column {name!r} has no values; give one")
     return tuple(catalogue.holds(name, tuple(values)) for name, values in rules.items())
 
 
@@ -281,7 +265,7 @@ def _quota(catalogue: Catalogue, name: str, limit: int) -> Quota:
     return Quota(limit, catalogue.tokens(name) if tokens else catalogue.column(name))
 
 
-def _window(catalogue: Catalogue, scenario: Scenario, shut: Floats) -> _Window:
+def _window(catalogue: Catalogue, scenario: Scenario, excluded: Floats) -> _Window:
     opens = np.full(catalogue.n_items, NO_TIME)
     closes = np.full(catalogue.n_items, _FOREVER)
     if scenario.available_from is not None:
@@ -289,13 +273,23 @@ def _window(catalogue: Catalogue, scenario: Scenario, shut: Floats) -> _Window:
     if scenario.available_until is not None:
         until = catalogue.times(scenario.available_until)
         closes = np.where(until == NO_TIME, _FOREVER, until)
-    return _Window(opens, closes, shut)
+    return _Window(opens, closes, excluded)
 
 
-def _places(items: Ids, some: Ids) -> Ints:
-    """Places of those of `some` that are among the sorted `items`."""
+def _boosted(scores: Floats, factor: Floats | None) -> Floats:
+    """A copy of the scores, boosted."""
+    if factor is None:
+        return np.array(scores, np.float32)
+    scores = np.asarray(scores, np.float32)
+    if scores.min(initial=0) >= 0:
+        return scores * factor
+    return np.where(scores < 0, scores / factor, scores * factor)
+
+
+def _positions(items: Ids, some: Ids) -> Ints:
+    """The positions in the sorted `items` of those of `some` that are among them."""
     if not len(items):
         return np.zeros(0, np.int64)
-    place = np.minimum(np.searchsorted(items, some), len(items) - 1)
-    there: Ints = place[items[place] == some]
-    return there
+    position = np.minimum(np.searchsorted(items, some), len(items) - 1)
+    positions: Ints = position[items[position] == some]
+    return positions

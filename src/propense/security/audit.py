@@ -1,9 +1,9 @@
 """The audit log: who did what to whom, in a chain that shows any later change.
 
-Each row carries the hash of the row before it, and a hash of its own under the service's audit
-key. Cut off rows at the end are seen by `audit.head`, a small file that names the last row. It
-proves nothing against who takes back both files to an earlier state of both; for that, keep the
-head that `AuditLog.head` gives in another place and hand it to `verify`.
+Each row holds the hash of the row before it, and its own hash under the service's audit key.
+Rows removed at the end are detected by `audit.head`, a small file that names the last row. This
+does not help against someone who resets both files to an earlier state; for that, keep the result
+of `AuditLog.head` in another place and pass it to `verify`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HEAD: Final = "audit.head"
 LOCK: Final = "audit.lock"
 DETAIL_BYTES: Final = 8_192
 ORIGIN: Final = bytes(32)
-"""What stands for the row before the first one."""
+"""The hash before the first row."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -49,31 +49,31 @@ class Head(msgspec.Struct, frozen=True):
     hash: str
     """Hex."""
     mac: str
-    """Of both under the audit key, hex."""
+    """The MAC of both under the audit key, hex."""
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """A head that was written down in another place, with whatever stands beside it."""
+class SavedHead(msgspec.Struct, frozen=True):
+    """A head that was saved in another place; other fields of the JSON are ignored."""
 
     head: Head
 
 
 class AuditVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the log."""
+    """Whether the log is intact."""
 
     good: bool
     rows: int
-    """Rows that are as they were written, from the first on."""
+    """Rows from the first on that are as they were written."""
     seq: int | None = None
-    """The first row that is not."""
+    """The number of the first row that is not."""
     reason: str = ""
 
 
 class AuditLog:
-    """The log in `folder`. Several threads and processes may append to it at once."""
+    """The log in `folder`. Several threads and processes can append to it at once."""
 
     def __init__(self, folder: Path, secrets: Secrets) -> None:
-        """Open the log, or begin one. Raises ServeError where it cannot be read."""
+        """Open the log, or make one. Raises ServeError where it cannot be read."""
         self._key = secrets.key("audit")
         self._head = folder / HEAD
         self._lock = folder / LOCK
@@ -92,7 +92,7 @@ class AuditLog:
             self._con.executescript(_SCHEMA).close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._con.close()
 
     def append(
@@ -106,10 +106,10 @@ class AuditLog:
         """Write a row, and return its number once it is on disk.
 
         `time` is in microseconds UTC, `actor` the prefix of a key or "" for the service itself.
-        The id of a customer is kept only as a hash under a key of their own, which `forget`
-        destroys; `detail` must hold nothing personal.
-        Raises ServeError where the log or its head cannot be trusted or written; then the action
-        should not be done. Raises ValueError on a detail that is too long or holds the id.
+        The id of a customer is stored only as a hash under a key of their own, which `forget`
+        destroys; `detail` must not contain personal data.
+        Raises ServeError where the log or its head was changed or cannot be written; then the
+        action must not be done. Raises ValueError if the detail is too long or contains the id.
         """
         text = _detail(detail or {}, user_id)
         with self._writing():
@@ -117,64 +117,69 @@ class AuditLog:
             if head is None:
                 raise ServeError(
                     f"the head {str(self._head)!r} of the audit log is missing or was changed; "
-                    f"restore it from a backup, or move {FILE} and {HEAD} aside to begin a new log"
+                    f"restore it from a backup, or move {FILE} and {HEAD} away to start a new log"
                 )
             seq, last = self._last_row()
-            if head.seq > seq:  # rows were cut off: the gap stays to be seen
+            if head.seq > seq:  # rows were removed: the gap must stay visible
                 seq, last = head.seq, bytes.fromhex(head.hash)
             subject = "" if user_id is None else self._subject(user_id)
             row = (seq + 1, time, actor, action, subject, text)
-            made = self._hash(last, row)
-            self._con.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?)", (*row, last, made))
+            row_hash = self._hash(last, row)
+            self._con.execute(
+                "INSERT INTO entries VALUES (?,?,?,?,?,?,?,?)", (*row, last, row_hash)
+            )
             self._con.execute("COMMIT")
-            self._write_head(seq + 1, made)
+            self._write_head(seq + 1, row_hash)
         return seq + 1
 
     def forget(self, user_id: str) -> bool:
-        """Destroy the customer's key: their rows stay, and nobody can tell any more whose they
-        are. Returns whether there was one.
+        """Destroy the customer's key: their rows stay, but no longer reveal whose they are.
+
+        Returns whether there was a key.
         """
         with self._writing():
-            done = self._con.execute(
-                "DELETE FROM subject_keys WHERE mark = ?", (self._mark(user_id),)
+            cursor = self._con.execute(
+                "DELETE FROM subject_keys WHERE mark = ?", (self._id_hash(user_id),)
             )
             self._con.execute("COMMIT")
             self._con.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
-            return done.rowcount > 0
+            return cursor.rowcount > 0
 
     def rows_of(self, user_id: str) -> list[dict[str, Any]]:
-        """What was done to a customer, oldest first; nothing once they are forgotten."""
+        """The rows about a customer, oldest first; none after `forget`."""
         with self._thread, self._errors():
             key = self._subject_key(user_id)
             if key is None:
                 return []
-            found = self._con.execute(
+            rows = self._con.execute(
                 f"SELECT {_COLUMNS} FROM entries WHERE subject = ? ORDER BY seq",
                 (_subject_of(key, user_id),),
             )
             return [
                 {"seq": seq, "time": time, "actor": actor, "action": action,
                  "detail": msgspec.json.decode(detail)}
-                for seq, time, actor, action, _, detail, _, _ in found
+                for seq, time, actor, action, _, detail, _, _ in rows
             ]  # fmt: skip
 
     def head(self) -> Head | None:
-        """The last row as the head file names it; None where that is missing or was changed."""
+        """The last row according to the head file; None where that is missing or was changed."""
         return self._read_head()
 
-    def verify(self, kept: Head | None = None) -> AuditVerdict:
-        """Read the whole log and name the first row that was changed, taken out, put in or moved.
+    def verify(self, saved: Head | None = None) -> AuditVerdict:
+        """Read the whole log and find the first row that was changed, removed, inserted or moved.
 
-        `kept` is a head kept in another place: the log must still hold that row.
+        `saved` is a head saved in another place: the log must still have that row.
         """
-        head = self._read_head()  # before the rows: others may append meanwhile
+        head = self._read_head()  # before the rows: others can append meanwhile
         if head is None:
             return AuditVerdict(
-                good=False, rows=0, reason=f"{HEAD} is missing or was changed: rows may be cut off"
+                good=False, rows=0, reason=f"{HEAD} is missing or was changed: rows may be removed"
             )
-        if kept is not None and not self._is_ours(kept):
-            return AuditVerdict(good=False, rows=0, reason="the head kept elsewhere is not ours")
-        anchors = {one.seq: one.hash for one in (kept, head) if one is not None and one.seq > 0}
+        if saved is not None and not self._is_ours(saved):
+            return AuditVerdict(
+                good=False, rows=0, reason="the saved head was not made by this service"
+            )
+        anchors = {one.seq: one.hash for one in (saved, head) if one is not None and one.seq > 0}
         try:
             return self._walk(anchors)
         except (sqlite3.Error, OSError) as error:
@@ -189,50 +194,53 @@ class AuditLog:
             return AuditVerdict(good=False, rows=n, seq=n + 1, reason=reason)
 
         try:
-            for seq, *rest, previous, found in con.execute(
+            for seq, *rest, previous, row_hash in con.execute(
                 f"SELECT {_COLUMNS} FROM entries ORDER BY seq"
             ):
                 if not isinstance(seq, int) or seq < n + 1:
-                    return bad(f"a row numbered {seq!r} was put in before row {n + 1}")
+                    return bad(f"a row with number {seq!r} was inserted before row {n + 1}")
                 if seq > n + 1:
                     return bad(f"row {n + 1} is missing: row {seq} follows row {n}")
-                if not _same(found, self._hash(previous, (seq, *rest))):
-                    return bad(f"row {seq} was changed, put in or moved: its hash does not fit it")
+                if not _same(row_hash, self._hash(previous, (seq, *rest))):
+                    return bad(f"row {seq} was changed, inserted or moved: its hash does not match")
                 if not _same(previous, last):
-                    return bad(f"row {seq} does not follow row {n}: a row was put in or exchanged")
-                if seq in anchors and found.hex() != anchors[seq]:
-                    return bad(f"row {seq} is not the one that {HEAD} names")
-                n, last = seq, found
+                    return bad(f"row {seq} does not follow row {n}: a row was inserted or replaced")
+                if seq in anchors and row_hash.hex() != anchors[seq]:
+                    return bad(f"row {seq} is not the one in {HEAD}")
+                n, last = seq, row_hash
         finally:
             con.close()
         if anchors and max(anchors) > n:
-            return bad(f"rows {n + 1} to {max(anchors)} are missing: they were cut off at the end")
+            return bad(f"rows {n + 1} to {max(anchors)} are missing: they were removed at the end")
         return AuditVerdict(good=True, rows=n)
 
     def _subject(self, user_id: str) -> str:
         key = self._subject_key(user_id)
         if key is None:
             key = os.urandom(32)
-            self._con.execute("INSERT INTO subject_keys VALUES (?, ?)", (self._mark(user_id), key))
+            self._con.execute(
+                "INSERT INTO subject_keys VALUES (?, ?)", (self._id_hash(user_id), key)
+            )
         return _subject_of(key, user_id)
 
     def _subject_key(self, user_id: str) -> bytes | None:
-        found = self._con.execute(
-            "SELECT key FROM subject_keys WHERE mark = ?", (self._mark(user_id),)
+        row = self._con.execute(
+            "SELECT key FROM subject_keys WHERE mark = ?", (self._id_hash(user_id),)
         ).fetchone()
-        return None if found is None else bytes(found[0])
+        return None if row is None else bytes(row[0])
 
-    def _mark(self, user_id: str) -> bytes:
+    def _id_hash(self, user_id: str) -> bytes:
         return hmac.digest(self._key, b"subject\0" + _bytes(user_id), "sha256")
 
     def _last_row(self) -> tuple[int, bytes]:
-        found = self._con.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
-        row = found.fetchone()
+        cursor = self._con.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
+        row = cursor.fetchone()
         return (0, ORIGIN) if row is None else (int(row[0]), bytes(row[1]))
 
     def _hash(self, previous: Any, row: tuple[Any, ...]) -> bytes:
-        """Of a row and the hash before it; b"" where a value has a type that none was written
-        with. JSON tells a number from its text, and where a field ends.
+        """The hash of a row and the hash before it; b"" if a value has a type never written.
+
+        As JSON, so that a number differs from its text, and it is clear where a field ends.
         """
         if not isinstance(previous, bytes) or not all(isinstance(one, int | str) for one in row):
             return b""
@@ -259,7 +267,7 @@ class AuditLog:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A transaction of this thread alone; it is rolled back unless the body commits."""
+        """A transaction of this thread; it is rolled back unless the body commits."""
         with self._thread, self._errors(), locked(self._lock):
             self._con.execute("BEGIN IMMEDIATE")
             try:
@@ -274,8 +282,8 @@ class AuditLog:
             yield
         except (sqlite3.Error, OSError) as error:
             raise ServeError(
-                f"the audit log {str(self._file)!r} cannot be written or read: {error}; what "
-                f"cannot be logged is not done: free disk space or mend its permissions"
+                f"the audit log {str(self._file)!r} cannot be written or read: {error}; the action "
+                f"was not done, since it cannot be logged: free disk space or correct permissions"
             ) from error
 
 
@@ -285,9 +293,9 @@ def _detail(detail: Detail, user_id: str | None) -> str:
         raise ValueError(
             f"the detail of an audit row has {len(text)} bytes, at most {DETAIL_BYTES}"
         )
-    said = [value if isinstance(value, list | tuple) else [value] for value in detail.values()]
-    if user_id is not None and any(user_id in words for words in said):
-        raise ValueError("the detail of an audit row holds the customer's id; leave it out")
+    values = [value if isinstance(value, list | tuple) else [value] for value in detail.values()]
+    if user_id is not None and any(user_id in several for several in values):
+        raise ValueError("the detail of an audit row contains the customer's id; leave it out")
     return text.decode()
 
 
@@ -306,6 +314,6 @@ def _same(one: Any, other: bytes) -> bool:
 def write_down(
     folder: Path, secrets: Secrets, now: int, actor: str, action: str, detail: Detail
 ) -> None:
-    """Append one row where nobody has the log open. Raises ServeError."""
+    """Append one row where no log is open. Raises ServeError."""
     with closing(AuditLog(folder, secrets)) as log:
         log.append(now, actor, action, None, detail)

@@ -1,7 +1,7 @@
-"""API keys: who may send, read, administer and verify.
+"""API keys, and what each allows: sending, reading, administration, verification.
 
-A key is `pp_PREFIX_SECRET`: the prefix (8 characters) names it in logs, the secret (256 bits) is
-shown once. The file `keys.json` holds only its HMAC, so that who reads the file has no key.
+A key is `pp_PREFIX_SECRET`: the prefix (8 characters) identifies it in logs, the secret (256
+bits) is shown once. The file `keys.json` has only the key's HMAC, so reading it gives no key.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ START: Final = "pp_"
 PREFIX_LENGTH: Final = 8
 LENGTH: Final = len(START) + PREFIX_LENGTH + 1 + 43
 REREAD: Final = MICROS_PER_SECOND // 2
-"""The file is looked at this often at most, in microseconds."""
+"""Microseconds between two checks of the file."""
 
 Scope = Literal["ingest", "read", "admin", "verify"]
 SCOPES: Final = get_args(Scope)
 
 
 class OldSecret(msgspec.Struct, frozen=True):
-    """A secret that was rotated out and still opens for a while."""
+    """A secret that was replaced and stays valid for a while."""
 
     mac: bytes
     until: int
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a key. Moments are microseconds UTC."""
+    """What is stored of a key. Times are microseconds UTC."""
 
     prefix: str
     mac: bytes
-    """HMAC-SHA256 of the whole key."""
+    """The HMAC-SHA256 of the whole key."""
     name: str
     scopes: frozenset[Scope]
     source: str | None = None
-    """Source word of the events it sends."""
+    """The source of the events that it sends."""
     created: int
     expires: int | None = None
-    """It opens before this moment; None for ever."""
+    """It is valid before this time; None: without end."""
     revoked: int | None = None
     old: tuple[OldSecret, ...] = ()
 
@@ -61,50 +61,50 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
         return scope in self.scopes
 
     def is_live(self, now: int) -> bool:
-        """Whether it opens anything at the moment `now`."""
+        """Whether the key is valid at the time `now`."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
 
 class KeyRing:
-    """The keys of the service whose data stand in `folder`.
+    """The keys of the service with the data folder `folder`.
 
-    Changes by other processes are seen within half a second.
+    Changes by other processes take effect within half a second.
     """
 
     def __init__(self, folder: Path, secrets: Secrets) -> None:
         """Raises ServeError where keys.json cannot be read."""
         self._file = folder / FILE
         self._lock = folder / LOCK
-        # Copied for each key. `hmac.digest` would let other threads run meanwhile, and wait for
-        # its turn again: longer than it works.
-        self._seal = hmac.new(secrets.key("keys"), digestmod="sha256")
-        self._nobody = KeyRecord(
+        # Copied for each key. `hmac.digest` would release the interpreter to other threads, and
+        # waiting to get it back takes longer than the work.
+        self._hmac = hmac.new(secrets.key("keys"), digestmod="sha256")
+        self._no_key = KeyRecord(
             prefix="", mac=os.urandom(32), name="", scopes=frozenset(), created=0, revoked=0
         )
         self._records: dict[str, KeyRecord] = {}
-        self._stamp: tuple[int, int, int] | None = None
-        self._looked: int | None = None
+        self._state: tuple[int, int, int] | None = None
+        self._checked: int | None = None
         self._reread()
 
     def check(self, presented: str, now: int) -> KeyRecord | None:
-        """The record of a key that opens at `now` (microseconds UTC), else None.
+        """The record of a key that is valid at `now` (microseconds UTC), otherwise None.
 
-        A wrong secret, an unknown prefix and a dead key cost the same work. Raises ServeError
-        where keys.json was damaged meanwhile: then no key opens.
+        A wrong secret, an unknown prefix and an invalid key take the same time. Raises ServeError
+        where keys.json was damaged meanwhile: then no key is valid.
         """
-        if self._looked is None or not 0 <= now - self._looked < REREAD:
+        if self._checked is None or not 0 <= now - self._checked < REREAD:
             self._reread()
-            self._looked = now
+            self._checked = now
         mac = self._mac(presented[: 2 * LENGTH])
         prefix = presented[len(START) : len(START) + PREFIX_LENGTH]
-        record = self._records.get(prefix, self._nobody)
+        record = self._records.get(prefix, self._no_key)
         good = hmac.compare_digest(mac, record.mac)
         for old in record.old:
             good |= hmac.compare_digest(mac, old.mac) and now < old.until
         return record if good and record.is_live(now) else None
 
     def records(self) -> list[KeyRecord]:
-        """Every key, oldest first, as the file has them now."""
+        """Every key in the file, oldest first."""
         self._reread()
         return sorted(self._records.values(), key=lambda record: (record.created, record.prefix))
 
@@ -117,9 +117,9 @@ class KeyRing:
         source: str | None = None,
         expires: int | None = None,
     ) -> tuple[KeyRecord, str]:
-        """Make a key; the second value is the whole key, which is kept nowhere.
+        """Make a key; the second value is the whole key, which is not stored anywhere.
 
-        Raises ServeError on a name or scope that cannot be, and on an end that is past.
+        Raises ServeError for an invalid name or scope, and for an end in the past.
         """
         wanted = _scopes(scopes)
         if not name.strip() or len(name) > 100 or not name.isprintable():
@@ -128,8 +128,8 @@ class KeyRing:
             )
         if expires is not None and expires <= now:
             raise ServeError(
-                f"key {name!r} would have ended before it began: expires {expires}, now {now} "
-                f"(microseconds UTC); choose a later end"
+                f"key {name!r} would never be valid: expires {expires}, now {now} (microseconds "
+                f"UTC); choose a later end"
             )
 
         def add(records: dict[str, KeyRecord]) -> tuple[KeyRecord, str]:
@@ -145,9 +145,9 @@ class KeyRing:
         return self._change(add)
 
     def revoke(self, prefix: str, now: int) -> KeyRecord:
-        """Let the key open nothing any more, its old secrets neither.
+        """Make the key and its old secrets invalid.
 
-        Raises ServeError naming the nearest prefix where there is no such key.
+        Raises ServeError, naming the nearest prefix, if there is no such key.
         """
 
         def end(records: dict[str, KeyRecord]) -> tuple[KeyRecord, str]:
@@ -158,10 +158,10 @@ class KeyRing:
         return self._change(end)[0]
 
     def rotate(self, prefix: str, grace_seconds: float, now: int) -> tuple[KeyRecord, str]:
-        """Give the key a new secret; the old one opens for `grace_seconds` more.
+        """Give the key a new secret; the old one stays valid for `grace_seconds`.
 
-        Returns the record and the whole new key. Raises ServeError where there is no such key,
-        it opens nothing any more, or the grace is below 0.
+        Returns the record and the whole new key. Raises ServeError if there is no such key, it is
+        not valid any more, or the grace is below 0.
         """
         if not 0 <= grace_seconds < 10 * 366 * 86_400:
             raise ServeError(f"the grace must be 0 seconds to ten years, got {grace_seconds}")
@@ -170,7 +170,7 @@ class KeyRing:
             record = _find(records, prefix)
             if not record.is_live(now):
                 raise ServeError(
-                    f"key {prefix!r} opens nothing any more and cannot be rotated; make a new one"
+                    f"key {prefix!r} is not valid any more and cannot be rotated; make a new one"
                 )
             whole = _fresh_key(prefix)
             until = now + round(grace_seconds * MICROS_PER_SECOND)
@@ -182,9 +182,9 @@ class KeyRing:
         return self._change(renew)
 
     def _mac(self, presented: str) -> bytes:
-        seal = self._seal.copy()
-        seal.update(presented.encode("utf-8", "surrogatepass"))
-        return seal.digest()
+        own = self._hmac.copy()
+        own.update(presented.encode("utf-8", "surrogatepass"))
+        return own.digest()
 
     def _change(
         self, change: Callable[[dict[str, KeyRecord]], tuple[KeyRecord, str]]
@@ -202,24 +202,24 @@ class KeyRing:
         return record, whole
 
     def _reread(self) -> None:
-        """Take up the file where it changed."""
+        """Read the file if it has changed."""
         try:
-            found = os.stat(self._file)
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if stamp == self._stamp:
+            status = os.stat(self._file)
+            state = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if state == self._state:
                 return
             records = msgspec.json.decode(self._file.read_bytes(), type=list[KeyRecord])
         except FileNotFoundError:
-            self._records, self._stamp = {}, None
+            self._records, self._state = {}, None
             return
         except (OSError, msgspec.DecodeError) as error:
-            self._records, self._stamp = {}, None
+            self._records, self._state = {}, None
             raise ServeError(
                 f"the keys {str(self._file)!r} cannot be read: {error}; restore the file from a "
                 f"backup, or remove it and make new keys with: propense keys create"
             ) from error
         self._records = {record.prefix: record for record in records}
-        self._stamp = stamp
+        self._state = state
 
 
 def basic_user(authorization: str | None) -> str | None:

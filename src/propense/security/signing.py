@@ -1,7 +1,7 @@
-"""Ed25519 signatures (RFC 8032) of bundles: who packed it, beside what is in it.
+"""Ed25519 signatures (RFC 8032) of bundles, which show who packed them.
 
-`manifest.sig` holds the 64 bytes of a signature over the bytes of manifest.json, which names the
-SHA-256 of every other file. Keys are PEM files, so that other tools can check a bundle too:
+`manifest.sig` has the 64 bytes of a signature over the bytes of manifest.json, which lists the
+SHA-256 of every other file. Keys are PEM files, so that other tools can verify a bundle too:
 
     openssl pkeyutl -verify -pubin -inkey KEY.pub -rawin -in manifest.json -sigfile manifest.sig
 """
@@ -26,14 +26,14 @@ SIGNATURE_BYTES: Final = 64
 KEY_BYTES: Final = 32
 _PEM_BYTES: Final = 65_536
 _PUBLIC_HEAD: Final = bytes.fromhex("302a300506032b6570032100")
-"""What stands before the 32 bytes of an Ed25519 key in a public key file (RFC 8410)."""
+"""What precedes the 32 bytes of an Ed25519 key in a public key file (RFC 8410)."""
 
 
 def make_signing_key(file: Path) -> Path:
-    """Make a key pair: the private key in `file`, readable by its owner alone, and the public
-    one in `file` with ".pub" behind its name, which is returned.
+    """Make a key pair: the private key in `file`, readable by its owner alone, and the public key
+    in a file with ".pub" added to the name, which is returned.
 
-    Raises SettingsError where one of them exists already.
+    Raises SettingsError if one of them exists already.
     """
     private = _ed25519().Ed25519PrivateKey.generate()
     from cryptography.hazmat.primitives import serialization as forms
@@ -51,8 +51,8 @@ def make_signing_key(file: Path) -> Path:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         except OSError as error:
             raise SettingsError(
-                f"the key {str(path)!r} cannot be made: {error.strerror}; choose another name, "
-                f"an existing key is never written over"
+                f"the key {str(path)!r} cannot be made: {error.strerror}; choose another name: an "
+                f"existing key is never overwritten"
             ) from error
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
@@ -66,9 +66,9 @@ def public_pem(key: bytes) -> bytes:
 
 
 def read_public_keys(file: Path) -> tuple[bytes, ...]:
-    """The raw public keys of a PEM file, which may hold several: old ones and new ones.
+    """The raw public keys of a PEM file, which can have several, old and new.
 
-    Raises SettingsError where it cannot be read, holds none, or one that is no Ed25519 key.
+    Raises SettingsError if it cannot be read, has no key, or one that is not an Ed25519 key.
     """
     try:
         text = read_plain(file, _PEM_BYTES).decode("ascii", "replace")
@@ -85,20 +85,20 @@ def read_public_keys(file: Path) -> tuple[bytes, ...]:
             content = b""
         if not content.startswith(_PUBLIC_HEAD) or len(content) != len(_PUBLIC_HEAD) + KEY_BYTES:
             raise SettingsError(
-                f"{str(file)!r} holds a public key that is no Ed25519 key; "
+                f"{str(file)!r} has a public key that is not an Ed25519 key; "
                 f"make a pair with: propense shelf keygen FILE"
             )
         keys.append(content[len(_PUBLIC_HEAD) :])
     if not keys:
         raise SettingsError(
-            f"{str(file)!r} ([pack] public_key) holds no public key as PEM; a private key does "
-            f"not belong there, its pair is the file that ends in .pub"
+            f"{str(file)!r} ([pack] public_key) has no public key in PEM; use the file that "
+            f"ends in .pub, not the private key"
         )
     return tuple(keys)
 
 
 def trusted_keys(settings: Settings) -> tuple[bytes, ...]:
-    """The public keys of [pack] public_key; none where it is not set."""
+    """The public keys of [pack] public_key; none if it is not set."""
     name = settings.pack.public_key
     return () if name is None else read_public_keys(Path(settings.folder) / name)
 
@@ -106,7 +106,7 @@ def trusted_keys(settings: Settings) -> tuple[bytes, ...]:
 def sign_bundle(folder: Path, key: Path) -> None:
     """Write `manifest.sig` of the bundle in `folder` with the private key in the file `key`.
 
-    Raises SettingsError where the key cannot be used, BundleError where there is no manifest.
+    Raises SettingsError if the key cannot be used, BundleError if there is no manifest.
     """
     private = _read_private_key(key)
     try:
@@ -122,7 +122,7 @@ def check_signature(folder: Path, content: bytes, public_keys: Sequence[bytes]) 
         signature = read_plain(folder / SIGNATURE, SIGNATURE_BYTES)
     except FileNotFoundError as error:
         raise BundleError(
-            f"bundle {str(folder)!r} is not signed, and [pack] public_key asks for it; sign it "
+            f"bundle {str(folder)!r} is not signed, but [pack] public_key requires it; sign it "
             f"with: propense shelf sign {folder.name} --key FILE"
         ) from error
     except OSError as error:
@@ -131,8 +131,8 @@ def check_signature(folder: Path, content: bytes, public_keys: Sequence[bytes]) 
         ) from error
     if not any(is_signed(content, signature, key) for key in public_keys):
         raise BundleError(
-            f"bundle {str(folder)!r} was changed, or signed with a key that [pack] public_key "
-            f"does not hold; restore it from a copy, or trust the key that signed it"
+            f"bundle {str(folder)!r} was changed, or signed with a key that is not in [pack] "
+            f"public_key; restore it from a copy, or add the key that signed it"
         )
 
 
@@ -149,7 +149,7 @@ def is_signed(content: bytes, signature: bytes, public_key: bytes) -> bool:
 
 
 def sign_with_seed(content: bytes, seed: bytes) -> tuple[bytes, bytes]:
-    """Signature and raw public key of the key that a secret of 32 bytes makes."""
+    """The signature and the raw public key of the private key `seed` (32 bytes)."""
     private = _ed25519().Ed25519PrivateKey.from_private_bytes(seed)
     return private.sign(content), private.public_key().public_bytes_raw()
 
@@ -166,19 +166,22 @@ def _read_private_key(file: Path) -> Any:
             f"without a password; make one with: propense shelf keygen FILE"
         ) from error
     if not isinstance(key, kind):
-        raise SettingsError(f"the signing key {str(file)!r} is no Ed25519 key")
+        raise SettingsError(
+            f"the signing key {str(file)!r} is not an Ed25519 key; "
+            f"make one with: propense shelf keygen FILE"
+        )
     return key
 
 
 def read_plain(file: Path, most: int, private: bool = False) -> bytes:
-    """Content of a plain file, no link, of `most` bytes at most. Raises OSError saying why."""
+    """The content of a regular file (not a link) of at most `most` bytes. Raises OSError."""
     handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise OSError("it is no plain file")
+            raise OSError("it is not a regular file")
         if private and mode & 0o077:
-            raise OSError(f"others may read it (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}")
+            raise OSError(f"others can read it (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}")
         with os.fdopen(handle, "rb", closefd=False) as stream:
             content = stream.read(most + 1)
     finally:

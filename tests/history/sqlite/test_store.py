@@ -126,7 +126,9 @@ def test_a_full_disk_undoes_the_call_and_is_got_over(store: SqliteStore) -> None
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages}")
     many = [update(f"m{n}", f"user-{n}", events=(view(n),)) for n in range(1, 3000)]
-    with pytest.raises(StoreError, match=r"history\.db.*full; nothing of the call.*make room"):
+    with pytest.raises(
+        StoreError, match=r"history\.db.*full; nothing of the call.*free disk space"
+    ):
         store.append(many)
     assert store.n_customers() == 1 and store.versions(["user-1"]) == [0]
     assert store.read("ada") is not None

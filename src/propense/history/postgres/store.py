@@ -370,7 +370,7 @@ def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
                 row = con.execute(b"SELECT seq FROM state").fetchone()
                 if row is None or row[0]:
                     raise StoreError(
-                        f"live history {where} is not empty; stop the service and drop the "
+                        f"live history {where} has data already; stop the service and drop the "
                         "schema, then restore"
                     )
                 con.execute(b"DELETE FROM state")

@@ -135,7 +135,7 @@ def restore_keys(client: Any, prefix: str, where: str, backup: Path) -> None:
         seq = client.hget(prefix + "state", "seq")
         if seq not in (None, b"0") or not client.hsetnx(prefix + "state", RESTORING, 1):
             raise StoreError(
-                f"live history {where} is not empty; stop the service and delete the keys that "
+                f"live history {where} has data already; stop the service and delete the keys that "
                 f"begin with {prefix!r}, then restore"
             )
         pipe = client.pipeline(transaction=False)

@@ -386,7 +386,7 @@ def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
     with open_backup(backup) as copy:
         if path.exists():
             raise StoreError(
-                f"live history {str(path)!r} exists already; stop the service and move the file "
+                f"live history {str(path)!r} is there already; stop the service and move the file "
                 "and its -wal and -shm away, then restore"
             )
         with replacing_file(path) as unfinished:
