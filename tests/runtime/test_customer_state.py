@@ -84,7 +84,7 @@ def test_timed_events_are_read_as_the_shards_would_be(shop: ServedWorld, some: l
     assert_alike(history_of_customer(customer_of(some), encoder), read_slowly(some, encoder))
 
 
-def test_money_and_time_have_units_of_their_own(shop: Place, monkeypatch: pytest.MonkeyPatch):
+def test_money_and_time_have_units_of_their_own(shop: ServedWorld, monkeypatch: pytest.MonkeyPatch):
     """Micro-units of money and microseconds happen to be as many; neither stands for the other."""
     monkeypatch.setattr(customer_state, "MICROS_PER_SECOND", 1_000)
     encoder = shop.bundle.encoder

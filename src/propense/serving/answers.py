@@ -54,9 +54,9 @@ class CustomerQuestion:
 
 def find_scenario(engine: ScoringEngine, name: str) -> PreparedScenario:
     """The scenario of that name. Raises Problem."""
-    scenario = engine.places.get(name)
+    scenario = engine.scenarios.get(name)
     if scenario is None:
-        hint = nearest(name, engine.places)
+        hint = nearest(name, engine.scenarios)
         raise Problem(422, f"there is no scenario {name!r}; {hint}", pointer="/scenario")
     return scenario
 
@@ -112,15 +112,15 @@ def list_items(
     plain = not (question.exclude or question.only or question.never)
     slot = now // _SLOT_SECONDS if prepared.rules.looks_at_time else 0
     key = ("list", prepared.name, k, None if request is None else request.end)
-    customer = request.known if request is not None and plain else None
+    customer = request.customer if request is not None and plain else None
     cached: tuple[int, list[Recommended], str] | None = (
-        None if customer is None else customer.kept.get(key)
+        None if customer is None else customer.cached.get(key)
     )
     if cached is None or cached[0] != slot:
         cached = (slot, *_choose(engine, asked, request, scores, k, now))
         if customer is not None and request is not None and request.end == customer.n_events:
-            customer.keep(key, cached)
-            engine.cache.grew(customer)
+            customer.cache(key, cached)
+            engine.cache.update_size(customer)
     _, items, note = cached
     if request is None:
         reason = NO_HISTORY if asked.personal else NOT_PERSONALISED
@@ -149,9 +149,9 @@ def _choose(
     rules = find_scenario(engine, question.scenario).rules
     owned = seen = _NO_ITEMS
     if request is not None:
-        owned = engine.owned(request.known, request.end)
+        owned = engine.owned(request.customer, request.end)
         if rules.exclude == "seen":
-            seen = engine.seen(request.known, request.end)
+            seen = engine.seen(request.customer, request.end)
     extra = None
     if question.exclude or question.only or question.never:
         try:

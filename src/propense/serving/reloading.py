@@ -101,7 +101,7 @@ class Reloader:
     async def check(self) -> None:
         """Take over whatever has changed. Never raises; call it a few times a second."""
         await self._attempt(self._erasures_backoff, lambda: None, self._erasures.check)
-        await self._attempt(self._items_backoff, self._items.state, self._bundles.restock)
+        await self._attempt(self._items_backoff, self._items.state, self._bundles.update_items)
         await self._attempt(
             self._shelf_backoff, lambda: state_of(self._shelf / CURRENT), self._promote
         )

@@ -211,7 +211,7 @@ class Service:
         """
         if not tests:
             return await self.writer.append(updates)
-        results = dict(await self.tests.keep(updates, tests, self.engines()))
+        results = dict(await self.tests.append(updates, tests, self.engines()))
         indexes = [index for index in range(len(updates)) if index not in results]
         if indexes:
             real = [updates[index] for index in indexes]

@@ -55,7 +55,7 @@ def reader_of(request: Request[CustomerHost], user: UserId, scope: Scope) -> Cus
         return host.reader
     if key is None or not key.may("verify"):
         raise Problem(403, f"the id {user.value[:40]!r} belongs to an integration test")
-    return host.tests.people(user.test)
+    return host.tests.reader(user.test)
 
 
 async def find_customer(

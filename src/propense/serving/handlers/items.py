@@ -54,5 +54,5 @@ async def put(request: Request[ItemHost]) -> ItemStored:
         raise Problem(422, str(error)) from error
     update = ItemUpdate(request.now, record)
     await asyncio.to_thread(host.items.put, item_id, update, host.engine.packed)
-    await host.bundles.restock()
+    await host.bundles.update_items()
     return ItemStored(item_id=item_id, new=is_new, bundle=host.engine.version)
