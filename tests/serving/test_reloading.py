@@ -17,21 +17,21 @@ def test_a_failure_stops_nothing_is_reported_once_and_ends_when_it_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reloading, "SYSTEM_RETRY_SECONDS", 0.01)
-    broken, reported, restocked = True, list[Exception](), 0
+    broken, reported, n_updates = True, list[Exception](), 0
 
     def state() -> None:
         if broken:
             raise OSError(24, "too many open files")
 
-    async def restock() -> None:
-        nonlocal restocked
-        restocked += 1
+    async def update_items() -> None:
+        nonlocal n_updates
+        n_updates += 1
 
     async def swap(version: str) -> None:
         raise AssertionError("nothing was promoted")
 
     items: Any = SimpleNamespace(state=state)
-    bundles: Any = SimpleNamespace(restock=restock)
+    bundles: Any = SimpleNamespace(update_items=update_items)
     notice = ErasureNotice(tmp_path, lambda user_ids: None)
     reloader = Reloader(tmp_path / "shelf", bundles, items, notice, swap, reported.append)
 
@@ -45,7 +45,7 @@ def test_a_failure_stops_nothing_is_reported_once_and_ends_when_it_passes(
     assert [str(error) for error in reported] == ["[Errno 24] too many open files"]
     broken = False
     asyncio.run(check_often())
-    assert reloader.failures() == [] and restocked > 1
+    assert reloader.failures() == [] and n_updates > 1
 
 
 def test_an_erasure_elsewhere_empties_memory_and_an_own_one_does_not(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from propense.runtime.customer_state import MOST_KEPT
+from propense.runtime.customer_state import MOST_CACHED
 from propense.serving.answers import CustomerQuestion, list_items, score_requests
 from propense.serving.messages.recommend import RecommendQuestion
 from propense.serving.user_ids import UserId
@@ -151,9 +151,9 @@ def test_memory_of_a_customer_is_bounded_and_counted(live: Live) -> None:
 
     for minute in range(50):
         make_list(5, minute)
-    assert len(customer.kept) <= 3
+    assert len(customer.cached) <= 3
     for k in range(1, 60):
         make_list(k, 0)
-    assert len(customer.kept) <= MOST_KEPT
+    assert len(customer.cached) <= MOST_CACHED
     assert customer.n_bytes > before
     assert engine.cache._n_bytes == sum(one.n_bytes for one in engine.cache._customers.values())
