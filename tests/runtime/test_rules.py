@@ -176,7 +176,7 @@ def test_a_request_leaves_out_and_filters():
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("rule", "message"),
     [
         ({"only": {"knd": ("book",)}}, "no column 'knd'; did you mean 'kind'"),
         ({"never": {"kind": ("boook",)}}, "no item has 'boook'.*did you mean 'book'"),
@@ -184,14 +184,14 @@ def test_a_request_leaves_out_and_filters():
         ({"boosts": {"kind": {"flim": 2.0}}}, "did you mean 'film'"),
         ({"at_most": {"kind": 0}}, "'kind' is 0; give 1 or more"),
         ({"at_most": {"kinds": 1}}, "did you mean 'kind'"),
-        ({"available_from": "level"}, "'level'.*no times"),
+        ({"available_from": "level"}, "'level'.*not times"),
         ({"available_until": "untl"}, "did you mean 'until'"),
         ({"only": {"kind": ()}}, "'kind' has no values"),
         ({"diversity": 0.5}, "diversity needs"),
     ],
 )
-def test_a_rule_that_cannot_be_obeyed_is_refused(rule, said):
-    with pytest.raises(SettingsError, match=said):
+def test_a_rule_that_cannot_be_obeyed_is_refused(rule, message):
+    with pytest.raises(SettingsError, match=message):
         Rules.compile(Scenario(**rule), six(), True)
 
 
