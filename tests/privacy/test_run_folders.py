@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from propense.encoding.dataset import Dataset, encode
 from propense.encoding.erasing import blank_customers
 from propense.errors import ServeError, SourceError
-from propense.evaluation.report.storage import report_to_json
 from propense.evaluation.report.page.render import render_page
+from propense.evaluation.report.storage import report_to_json
 from propense.privacy.row_files import filter_csv, filter_lines
 from propense.privacy.run_folders import erase_from_folder, sources_outside
 from propense.schemas import ERASED, NO_TIME, TEST, GoalPlan
