@@ -16,7 +16,7 @@ from propense.encoding.storage import save_record
 from propense.evaluation.records import NETWORK, Report
 from propense.evaluation.report.card import render_card
 from propense.evaluation.report.storage import report_to_json, without_times
-from propense.export.onnx import check_parity, export_graphs
+from propense.export.onnx import Exporter, check_parity
 from propense.export.reference_profile import make_reference_profile
 from propense.files import new_folder
 from propense.inference.artifact.catalogue import write_catalogue
@@ -82,9 +82,10 @@ def _write_content(
     items = dataset.run.clean / "items.parquet"
     listed = settings.items is not None and items.exists()
     write_catalogue(items if listed else None, dataset.encoder.items, folder)
-    _write_network(evaluated, folder / EVALUATED)
+    exporter = Exporter()
+    _write_network(evaluated, folder / EVALUATED, exporter)
     if refreshed is not None:
-        _write_network(refreshed, folder / REFRESHED)
+        _write_network(refreshed, folder / REFRESHED, exporter)
     for serving in servings:
         if serving.champion != "network" and serving.rival is not None:
             shutil.copytree(
@@ -118,8 +119,8 @@ def _changed(file: Path) -> int:
     return file.stat().st_mtime_ns // 1000 if file.exists() else 0
 
 
-def _write_network(model: CustomerModel, folder: Path) -> None:
-    export_graphs(model.networks, folder)
+def _write_network(model: CustomerModel, folder: Path, exporter: Exporter) -> None:
+    exporter.write(model.networks, folder)
     check_parity(model.networks, folder, np.random.default_rng(0))
     shape, scorer, ranker = model.shape, model.scorer, model.ranker
     vectors: dict[str, np.ndarray] = {

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,26 +43,51 @@ TOLERANCE = 1e-5
 _INTEGERS = ("action", "source", "hour", "weekday", "query_length", "categorical")
 
 
+@dataclass(frozen=True)
+class Exported:
+    """One graph and how it is traced: example arguments, their names and dynamic axes."""
+
+    graph: nn.Module
+    arguments: tuple[Tensor, ...]
+    names: tuple[str, ...]
+    outputs: tuple[str, ...]
+    axes: tuple[object, ...]
+
+
+class Exporter:
+    """Writes the graphs of networks as ONNX.
+
+    Tracing a graph takes nearly all of the time and depends on sizes alone. Each graph is traced
+    once; further networks of the same sizes only exchange the weights, which gives the bytes
+    that tracing them would give.
+    """
+
+    def __init__(self) -> None:
+        self._traced: dict[str, torch.onnx.ONNXProgram] = {}
+
+    def write(self, networks: Networks, folder: Path) -> None:
+        """Write next_item.onnx and goals.onnx, where the network has such heads, and items.onnx,
+        where it knows items by their content."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, exported in _graphs_of(networks).items():
+            self._write(exported, folder / name)
+
+    def _write(self, exported: Exported, file: Path) -> None:
+        weights = exported.graph.state_dict()
+        with _quiet():
+            traced = self._traced.get(file.name)
+            if traced is None or not _has_sizes(traced, weights):
+                traced = self._traced[file.name] = _trace(exported, file.name)
+            # Optimising changes a program and folds its weights, so it is done to a copy.
+            program = torch.onnx.ONNXProgram(traced.model.clone(), traced.exported_program)
+            program.apply_weights(weights)
+            program.optimize()
+        program.save(file)
+
+
 def export_graphs(networks: Networks, folder: Path) -> None:
-    """Write next_item.onnx and goals.onnx, where the network has such heads, and items.onnx,
-    where it knows items by their content."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = networks.shape
-    inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
-    if shape.n_item_heads:
-        read = ("item_vectors", "query_length", *EVENT_INPUTS)
-        graph, outputs = NextItemGraph(networks.next_item), ("wanted", "heads")
-        _export(graph, inputs, read, outputs, folder / NEXT_ITEM_FILE)
-    if shape.goals and shape.has_sequence:
-        asked = (
-            "item_vectors", "query_length", "query_time", "numeric", "categorical", *EVENT_INPUTS,
-        )  # fmt: skip
-        _export(GoalGraph(networks.goals), inputs, asked, ("goals",), folder / GOALS_FILE)
-    elif shape.goals:
-        table = ("numeric", "categorical")
-        _export(TableGoalGraph(networks.goals), inputs, table, ("goals",), folder / GOALS_FILE)
-    if shape.has_sequence and shape.has_content:
-        _export_items(networks, folder / ITEMS_FILE)
+    """Write the graphs of one network; see `Exporter`."""
+    Exporter().write(networks, folder)
 
 
 def check_parity(networks: Networks, folder: Path, rng: np.random.Generator) -> float:
@@ -167,7 +193,29 @@ def _difference_of_items(networks: Networks, folder: Path, rng: np.random.Genera
     return worst
 
 
-def _export_items(networks: Networks, file: Path) -> None:
+def _graphs_of(networks: Networks) -> dict[str, Exported]:
+    """The graphs that the networks have, by the name of their file."""
+    shape = networks.shape
+    inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
+    found = {}
+    if shape.n_item_heads:
+        read = ("item_vectors", "query_length", *EVENT_INPUTS)
+        graph = NextItemGraph(networks.next_item)
+        found[NEXT_ITEM_FILE] = _prepare(graph, inputs, read, ("wanted", "heads"))
+    if shape.goals and shape.has_sequence:
+        asked = (
+            "item_vectors", "query_length", "query_time", "numeric", "categorical", *EVENT_INPUTS,
+        )  # fmt: skip
+        found[GOALS_FILE] = _prepare(GoalGraph(networks.goals), inputs, asked, ("goals",))
+    elif shape.goals:
+        table = ("numeric", "categorical")
+        found[GOALS_FILE] = _prepare(TableGoalGraph(networks.goals), inputs, table, ("goals",))
+    if shape.has_sequence and shape.has_content:
+        found[ITEMS_FILE] = _prepare_items(networks)
+    return found
+
+
+def _prepare_items(networks: Networks) -> Exported:
     graph = ItemGraph(networks).eval()
     fed = tower_inputs(example_content(networks.shape, np.random.default_rng(0), 5))
     items, grams = torch.export.Dim("items"), torch.export.Dim("grams")
@@ -176,12 +224,12 @@ def _export_items(networks: Networks, file: Path) -> None:
     )
     outputs = ("item_vectors", "goal_vectors")[: len(graph.towers)]
     arguments = tuple(torch.from_numpy(fed[name]) for name in graph.names)
-    _write(graph, arguments, graph.names, outputs, (axes,), file)
+    return Exported(graph, arguments, graph.names, outputs, (axes,))
 
 
-def _export(
-    graph: nn.Module, inputs: Arrays, names: tuple[str, ...], outputs: tuple[str, ...], file: Path
-) -> None:
+def _prepare(
+    graph: nn.Module, inputs: Arrays, names: tuple[str, ...], outputs: tuple[str, ...]
+) -> Exported:
     batch, length, queries = (torch.export.Dim(name) for name in ("batch", "length", "queries"))
     axes = [
         {0: batch, 1: queries}
@@ -195,40 +243,50 @@ def _export(
         shapes: tuple[object, ...] = (*axes[:n_fixed], tuple(axes[n_fixed:]))
     else:
         shapes = tuple(axes)
-    _write(graph, arguments, names, outputs, shapes, file)
+    return Exported(graph, arguments, names, outputs, shapes)
 
 
-def _write(
-    graph: nn.Module,
-    arguments: tuple[Tensor, ...],
-    names: tuple[str, ...],
-    outputs: tuple[str, ...],
-    shapes: tuple[object, ...],
-    file: Path,
-) -> None:
-    registration = "torch.onnx._internal.exporter._registration"
-    with warnings.catch_warnings(), _quiet(registration), _quiet("onnxscript.optimizer"):
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            graph, arguments, input_names=list(names), output_names=list(outputs),
-            opset_version=OPSET, dynamic_shapes=shapes, dynamo=True, verbose=False,
-        )  # fmt: skip
+def _trace(exported: Exported, name: str) -> torch.onnx.ONNXProgram:
+    """The graph as ONNX, not optimised: every weight is still an initializer under its name."""
+    program = torch.onnx.export(
+        exported.graph, exported.arguments, input_names=list(exported.names),
+        output_names=list(exported.outputs), opset_version=OPSET, dynamic_shapes=exported.axes,
+        dynamo=True, verbose=False, optimize=False,
+    )  # fmt: skip
     if program is None:
-        raise BundleError(f"{file.name} could not be exported")
-    program.save(file)
+        raise BundleError(f"{name} could not be exported")
+    for node in program.model.graph:
+        # Source lines and paths of the machine that packs, which no reader needs.
+        node.metadata_props.clear()
+    return program
+
+
+def _has_sizes(program: torch.onnx.ONNXProgram, weights: dict[str, Tensor]) -> bool:
+    """Whether the weights that a traced graph reads are those of `weights` in name and shape."""
+    read = program.model.graph.initializers
+    # Constants of the graph itself, such as the numbers 0 and 1, are initializers too.
+    traced = {name for name in read if name in program.exported_program.state_dict}
+    return traced <= weights.keys() and all(
+        tuple(read[name].shape) == tuple(weights[name].shape) for name in traced
+    )
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Silence a logger below errors: torch warns about every absent library, the optimiser about
-    every constant it does not fold."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def _quiet() -> Iterator[None]:
+    """Silence warnings of an export: torch warns about every absent library, the optimiser about
+    every constant it does not fold, `apply_weights` about weights the graph does not read."""
+    names = ("torch.onnx._internal.exporter._registration", "onnxscript.optimizer")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _difference(expected: np.ndarray, actual: np.ndarray, slack: np.ndarray | float = 1.0) -> float:
