@@ -43,6 +43,10 @@ TOLERANCE = 1e-5
 _INTEGERS = ("action", "source", "hour", "weekday", "query_length", "categorical")
 
 
+Sizes = dict[str, tuple[int, ...]]
+"""Shape of every weight by its name."""
+
+
 @dataclass(frozen=True)
 class Exported:
     """One graph and how it is traced: example arguments, their names and dynamic axes."""
@@ -63,7 +67,7 @@ class Exporter:
     """
 
     def __init__(self) -> None:
-        self._traced: dict[str, torch.onnx.ONNXProgram] = {}
+        self._traced: dict[str, tuple[Sizes, torch.onnx.ONNXProgram]] = {}
 
     def write(self, networks: Networks, folder: Path) -> None:
         """Write next_item.onnx and goals.onnx, where the network has such heads, and items.onnx,
@@ -74,10 +78,11 @@ class Exporter:
 
     def _write(self, exported: Exported, file: Path) -> None:
         weights = exported.graph.state_dict()
+        sizes = {name: tuple(weight.shape) for name, weight in weights.items()}
         with _quiet():
-            traced = self._traced.get(file.name)
-            if traced is None or not _has_sizes(traced, weights):
-                traced = self._traced[file.name] = _trace(exported, file.name)
+            if file.name not in self._traced or self._traced[file.name][0] != sizes:
+                self._traced[file.name] = sizes, _trace(exported, file.name)
+            traced = self._traced[file.name][1]
             # Optimising changes a program and folds its weights, so it is done to a copy.
             program = torch.onnx.ONNXProgram(traced.model.clone(), traced.exported_program)
             program.apply_weights(weights)
@@ -259,16 +264,6 @@ def _trace(exported: Exported, name: str) -> torch.onnx.ONNXProgram:
         # Source lines and paths of the machine that packs, which no reader needs.
         node.metadata_props.clear()
     return program
-
-
-def _has_sizes(program: torch.onnx.ONNXProgram, weights: dict[str, Tensor]) -> bool:
-    """Whether the weights that a traced graph reads are those of `weights` in name and shape."""
-    read = program.model.graph.initializers
-    # Constants of the graph itself, such as the numbers 0 and 1, are initializers too.
-    traced = {name for name in read if name in program.exported_program.state_dict}
-    return traced <= weights.keys() and all(
-        tuple(read[name].shape) == tuple(weights[name].shape) for name in traced
-    )
 
 
 @contextmanager
