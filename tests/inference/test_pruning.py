@@ -52,13 +52,15 @@ def test_what_a_killed_pruning_left_is_no_bundle_and_goes(tmp_path: Path) -> Non
 
 
 def test_nothing_to_keep_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="--keep is 0"):
+    with pytest.raises(BundleError, match="--keep must be at least 1, got 0"):
         prune(tmp_path, 0)
 
 
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill(tmp_path / "shelf", 1, 2, 3)
     asked = ["shelf", "prune", "--keep", "2", "--shelf", str(tmp_path / "shelf")]
-    assert main(asked) == 0 and capsys.readouterr().out == "deleted v0001\n"
-    assert main(asked) == 0 and capsys.readouterr().out == "nothing to remove\n"
+    assert main(asked) == 0
+    assert capsys.readouterr().out == "deleted v0001\n"
+    assert main(asked) == 0
+    assert capsys.readouterr().out == "nothing to delete\n"
     assert main(["shelf", "prune", "--shelf", str(tmp_path)]) == 2

@@ -1,4 +1,4 @@
-"""Removing old bundles from a shelf."""
+"""Deletes old bundles from a shelf."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from propense.inference.shelf import list_versions, read_current
 
 
 def prune(shelf: Path, keep: int, also: Sequence[str] = ()) -> list[str]:
-    """Remove all but the newest `keep` bundles; returns the names of those removed.
+    """Delete all but the newest `keep` bundles; returns the names of the deleted ones.
 
-    What serves stays, the last other one that served before it, and those named in `also`. A
-    bundle goes as a whole: it leaves the shelf before its files do.
+    The active bundle is kept, the last other one that was active before it, and those named in
+    `also`. A bundle is renamed off the shelf before its files are deleted, so none is left half.
 
     Raises BundleError if `keep` is below 1.
     """
@@ -22,15 +22,15 @@ def prune(shelf: Path, keep: int, also: Sequence[str] = ()) -> list[str]:
         raise BundleError(f"--keep must be at least 1, got {keep}: a shelf keeps its active bundle")
     history = [entry.version for entry in read_current(shelf).history]
     earlier = [version for version in history if version != history[-1]]
-    stays = {*history[-1:], *earlier[-1:], *also}
+    protected = {*history[-1:], *earlier[-1:], *also}
     # In the order of their numbers: v10000 comes after v9999.
     names = sorted((one.name for one in list_versions(shelf)), key=lambda name: (len(name), name))
-    removed = [name for name in names[:-keep] if name not in stays]
+    removed = [name for name in names[:-keep] if name not in protected]
     for name in removed:
-        gone = shelf / f".pruned-{name}"
-        shutil.rmtree(gone, ignore_errors=True)
-        (shelf / name).rename(gone)
-        shutil.rmtree(gone)
-    for left in shelf.glob(".pruned-v*"):
-        shutil.rmtree(left, ignore_errors=True)
+        trash = shelf / f".pruned-{name}"
+        shutil.rmtree(trash, ignore_errors=True)
+        (shelf / name).rename(trash)
+        shutil.rmtree(trash)
+    for leftover in shelf.glob(".pruned-v*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     return removed
