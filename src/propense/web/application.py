@@ -26,7 +26,7 @@ from propense.web.endpoint import (
 from propense.web.problems import ErrorMapping, Problem
 
 
-class Service(Host, Protocol):
+class LifespanHost(Host, Protocol):
     """A host that is started and stopped with its application."""
 
     async def start(self) -> None: ...
@@ -34,7 +34,7 @@ class Service(Host, Protocol):
     async def stop(self) -> None: ...
 
 
-S = TypeVar("S", bound=Service)
+S = TypeVar("S", bound=LifespanHost)
 
 
 class Application(Starlette):
