@@ -11,7 +11,7 @@ from propense.history.records import Customer, LiveEvent
 from propense.inference import retrieval
 from propense.inference.retrieval import Retriever, needs_retrieval
 from propense.inference.single import score_one
-from propense.runtime.engine import Ask, ScoringEngine
+from propense.runtime.engine import ScoreRequest, ScoringEngine
 from propense.serving.answers import CustomerQuestion, list_items
 from propense.serving.messages.recommend import RecommendQuestion
 from propense.serving.user_ids import UserId
@@ -86,12 +86,12 @@ def test_lists_are_those_of_the_whole_catalogue(
     question = RecommendQuestion(user_id="u", k=8, scenario=scenario)
     asked = CustomerQuestion(question, UserId("u", None), customer, True)
     place = engine.places[scenario]
-    ask = Ask(customer, customer.n_events, place)
-    scores = engine.score([ask])[0]
-    answer = list_items(engine, asked, ask, scores, 0)
+    request = ScoreRequest(customer, customer.n_events, place)
+    scores = engine.score([request])[0]
+    answer = list_items(engine, asked, request, scores, 0)
     whole = score_one(engine.bundle, customer.histories, customer.clock, customer.n_events)
     best = place.rules.choose(
-        whole, engine.owned(customer, ask.end), engine.seen(customer, ask.end), 0, 8
+        whole, engine.owned(customer, request.end), engine.seen(customer, request.end), 0, 8
     )
     words = engine.bundle.encoder.items.words
     assert [item.item_id for item in answer.items] == [words[i - 2] for i in best.items.tolist()]

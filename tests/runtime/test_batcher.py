@@ -32,7 +32,7 @@ class Customer:
 
 
 @dataclass
-class Ask:
+class ScoreRequest:
     name: int
     customer: Customer = field(default_factory=Customer)
     key: str = "scores"
@@ -44,11 +44,11 @@ class Engine:
     def __init__(self, calls):
         self.calls = calls
 
-    def score(self, asks):
-        self.calls.append([ask.name for ask in asks])
-        if any(ask.name < 0 for ask in asks):
+    def score(self, requests):
+        self.calls.append([request.name for request in requests])
+        if any(request.name < 0 for request in requests):
             raise ValueError("no such customer")
-        return [ask.customer.cached.get(ask.key, ask.name) for ask in asks]
+        return [request.customer.cached.get(request.key, request.name) for request in requests]
 
     def predict(self, questions):
         self.calls.append(list(questions))
@@ -72,7 +72,7 @@ def test_questions_of_one_round_are_scored_together():
     engine = Engine(calls)
 
     async def work(batcher):
-        return await asyncio.gather(*(batcher.score(engine, [Ask(n)]) for n in range(5)))
+        return await asyncio.gather(*(batcher.score(engine, [ScoreRequest(n)]) for n in range(5)))
 
     assert run(work) == [[0], [1], [2], [3], [4]]
     assert calls == [[0, 1, 2, 3, 4]]
@@ -84,7 +84,9 @@ def test_many_are_scored_in_pieces_in_the_order_of_arrival():
     n = LARGE + 2 * PIECE - 1
 
     async def work(batcher):
-        return await asyncio.gather(*(batcher.score(engine, [Ask(name)]) for name in range(n)))
+        return await asyncio.gather(
+            *(batcher.score(engine, [ScoreRequest(name)]) for name in range(n))
+        )
 
     assert run(work) == [[name] for name in range(n)]
     # Fewer than a large piece are left after the first.
@@ -97,8 +99,10 @@ def test_a_long_list_is_scored_piece_by_piece():
     engine = Engine(calls)
 
     async def work(batcher):
-        long = batcher.score(engine, [Ask(n) for n in range(100, 100 + 3 * PIECE)])
-        return await asyncio.gather(long, *(batcher.score(engine, [Ask(n)]) for n in range(3)))
+        long = batcher.score(engine, [ScoreRequest(n) for n in range(100, 100 + 3 * PIECE)])
+        return await asyncio.gather(
+            long, *(batcher.score(engine, [ScoreRequest(n)]) for n in range(3))
+        )
 
     results = run(work)
     assert results[0] == list(range(100, 100 + 3 * PIECE)) and results[1:] == [[0], [1], [2]]
@@ -111,7 +115,9 @@ def test_networks_are_not_mixed():
     engines = [Engine(each) for each in calls]
 
     async def work(batcher):
-        return await asyncio.gather(*(batcher.score(engines[n % 2], [Ask(n)]) for n in range(6)))
+        return await asyncio.gather(
+            *(batcher.score(engines[n % 2], [ScoreRequest(n)]) for n in range(6))
+        )
 
     assert run(work) == [[n] for n in range(6)]
     assert [sorted(chain(*each)) for each in calls] == [[0, 2, 4], [1, 3, 5]]
@@ -123,7 +129,7 @@ def test_goals_and_scores_are_different_batches():
 
     async def work(batcher):
         goals = [batcher.predict(engine, [(f"c{n}", n)]) for n in range(3)]
-        lists = [batcher.score(engine, [Ask(n)]) for n in range(3)]
+        lists = [batcher.score(engine, [ScoreRequest(n)]) for n in range(3)]
         both = [one for pair in zip(goals, lists, strict=True) for one in pair]
         return await asyncio.gather(*both)
 
@@ -142,7 +148,7 @@ def test_no_question_waits_for_ever():
     engine = Engine(calls)
 
     async def work(batcher):
-        many = [batcher.score(engine, [Ask(n)]) for n in range(PIECE + 1)]
+        many = [batcher.score(engine, [ScoreRequest(n)]) for n in range(PIECE + 1)]
         goal = batcher.predict(engine, [("ann", 1)])
         return await asyncio.gather(*many, goal)
 
@@ -155,14 +161,16 @@ def test_cached_scores_do_not_wait():
     engine = Engine(calls)
     order = []
 
-    async def score(batcher, ask):
-        order.append((await batcher.score(engine, [ask]))[0])
+    async def score(batcher, request):
+        order.append((await batcher.score(engine, [request]))[0])
 
     async def work(batcher):
-        waiting = [asyncio.ensure_future(score(batcher, Ask(n))) for n in range(3 * PIECE)]
+        waiting = [asyncio.ensure_future(score(batcher, ScoreRequest(n))) for n in range(3 * PIECE)]
         await asyncio.sleep(0)
-        cached = Ask(-7, Customer({"scores": "cached"}))
-        engine.score = lambda asks: [one.customer.cached.get(one.key, one.name) for one in asks]
+        cached = ScoreRequest(-7, Customer({"scores": "cached"}))
+        engine.score = lambda requests: [
+            one.customer.cached.get(one.key, one.name) for one in requests
+        ]
         await score(batcher, cached)
         assert order == ["cached"]
         await asyncio.gather(*waiting)
@@ -180,18 +188,18 @@ def test_cached_answers_are_given_between_two_pieces():
         loop = asyncio.get_running_loop()
         score_really = engine.score
 
-        def score(asks):
+        def score(requests):
             # Like a request that arrives while the first piece is scored: the loop sees it in its
             # next round, after everything that is due by then.
             if not calls:
                 loop.call_later(0, lambda: loop.create_task(between()))
-            return score_really(asks)
+            return score_really(requests)
 
         async def between():
             calls.append("between")
 
         engine.score = score
-        await asyncio.gather(*(batcher.score(engine, [Ask(n)]) for n in range(PIECE + 1)))
+        await asyncio.gather(*(batcher.score(engine, [ScoreRequest(n)]) for n in range(PIECE + 1)))
 
     run(work)
     assert calls == [list(range(PIECE)), "between", [PIECE]]
@@ -204,7 +212,7 @@ def test_an_error_reaches_only_its_piece():
     async def work(batcher):
         names = [*range(PIECE), -1, 50]
         return await asyncio.gather(
-            *(batcher.score(engine, [Ask(n)]) for n in names), return_exceptions=True
+            *(batcher.score(engine, [ScoreRequest(n)]) for n in names), return_exceptions=True
         )
 
     results = run(work)
@@ -217,7 +225,7 @@ def test_a_cancelled_question_delays_nobody():
     engine = Engine(calls)
 
     async def work(batcher):
-        tasks = [asyncio.ensure_future(batcher.score(engine, [Ask(n)])) for n in range(3)]
+        tasks = [asyncio.ensure_future(batcher.score(engine, [ScoreRequest(n)])) for n in range(3)]
         await asyncio.sleep(0)
         tasks[1].cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -232,6 +240,6 @@ def test_as_many_scores_as_asks(n):
     engine = Engine([])
 
     async def work(batcher):
-        return await batcher.score(engine, [Ask(number) for number in range(n)])
+        return await batcher.score(engine, [ScoreRequest(number) for number in range(n)])
 
     assert run(work) == list(range(n))

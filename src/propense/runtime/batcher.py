@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from propense.runtime.engine import Ask, CustomerAsOf, Scores, ScoringEngine
+from propense.runtime.engine import CustomerAsOf, ScoreRequest, Scores, ScoringEngine
 from propense.runtime.load_shedding import LoadShedder
 from propense.schemas import Doubles
 
@@ -27,7 +27,7 @@ class _Pending:
 
     engine: ScoringEngine
     for_goals: bool
-    asks: Sequence[Ask] | Sequence[CustomerAsOf]
+    requests: Sequence[ScoreRequest] | Sequence[CustomerAsOf]
     future: asyncio.Future[list[Any]]
 
     def fits(self, other: _Pending) -> bool:
@@ -49,13 +49,13 @@ class Batcher:
         self._scheduled = False
         """Whether a piece is about to be scored."""
 
-    async def score(self, engine: ScoringEngine, asks: Sequence[Ask]) -> list[Scores]:
-        """The scores of each ask. Long lists are scored in pieces, with others in between."""
-        if all(ask.key in ask.customer.cached for ask in asks):
-            return engine.score(asks)
+    async def score(self, engine: ScoringEngine, requests: Sequence[ScoreRequest]) -> list[Scores]:
+        """The scores of each request. Long lists are scored in pieces, with others in between."""
+        if all(request.key in request.customer.cached for request in requests):
+            return engine.score(requests)
         scores: list[Scores] = []
-        for first in range(0, len(asks), PIECE):
-            scores += await self._enqueue(engine, asks[first : first + PIECE], for_goals=False)
+        for first in range(0, len(requests), PIECE):
+            scores += await self._enqueue(engine, requests[first : first + PIECE], for_goals=False)
         return scores
 
     async def predict(
@@ -69,11 +69,14 @@ class Batcher:
         return predictions
 
     def _enqueue(
-        self, engine: ScoringEngine, asks: Sequence[Ask] | Sequence[CustomerAsOf], for_goals: bool
+        self,
+        engine: ScoringEngine,
+        requests: Sequence[ScoreRequest] | Sequence[CustomerAsOf],
+        for_goals: bool,
     ) -> asyncio.Future[list[Any]]:
         future: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._waiting.append(_Pending(engine, for_goals, asks, future))
-        self._shedder.enter(len(asks))
+        self._waiting.append(_Pending(engine, for_goals, requests, future))
+        self._shedder.enter(len(requests))
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._score_piece)
@@ -82,10 +85,12 @@ class Batcher:
     def _score_piece(self) -> None:
         start = time.perf_counter()
         piece = self._next_piece()
-        asks: list[Any] = [ask for pending in piece for ask in pending.asks]
+        requests: list[Any] = [request for pending in piece for request in pending.requests]
         engine = piece[0].engine
         try:
-            answers = list(engine.predict(asks)) if piece[0].for_goals else engine.score(asks)
+            answers = (
+                list(engine.predict(requests)) if piece[0].for_goals else engine.score(requests)
+            )
         except Exception as error:
             # Of any kind: those who wait must be answered.
             for pending in piece:
@@ -95,10 +100,10 @@ class Batcher:
             first = 0
             for pending in piece:
                 if not pending.future.done():
-                    pending.future.set_result(answers[first : first + len(pending.asks)])
-                first += len(pending.asks)
+                    pending.future.set_result(answers[first : first + len(pending.requests)])
+                first += len(pending.requests)
         # The tasks that were waiting run before this is called, so their answers are made by then.
-        self._loop.call_soon(self._piece_done, len(asks), start)
+        self._loop.call_soon(self._piece_done, len(requests), start)
 
     def _next_piece(self) -> list[_Pending]:
         """The questions that have waited longest and others that fit; the rest keep their order."""
@@ -107,9 +112,9 @@ class Batcher:
         rest: deque[_Pending] = deque()
         size = 0
         for pending in self._waiting:
-            if size + len(pending.asks) <= most and (not piece or pending.fits(piece[0])):
+            if size + len(pending.requests) <= most and (not piece or pending.fits(piece[0])):
                 piece.append(pending)
-                size += len(pending.asks)
+                size += len(pending.requests)
             else:
                 rest.append(pending)
         self._waiting = rest

@@ -48,7 +48,7 @@ class PreparedScenario:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ScoreRequest:
     """A question for the scores of every item, for one customer."""
 
     customer: CustomerState
@@ -106,48 +106,52 @@ class ScoringEngine:
         """The customer in this bundle's vocabulary."""
         return CustomerState(customer, self.bundle, self._clipper)
 
-    def score(self, asks: Sequence[Ask]) -> list[Scores]:
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
         """Scores of every item, (n_items,) each, or of candidates if the catalogue is very large.
 
         Cached scores are not computed again.
         """
-        results: list[Scores | None] = [ask.customer.cached.get(ask.key) for ask in asks]
+        results: list[Scores | None] = [
+            request.customer.cached.get(request.key) for request in requests
+        ]
         missing = [index for index, scores in enumerate(results) if scores is None]
         if self._retriever is not None:
             for index in missing:
-                results[index] = self.retrieve(asks[index])
+                results[index] = self.retrieve(requests[index])
         elif len(missing) <= FEW:
             for index in missing:
-                ask = asks[index]
+                request = requests[index]
                 results[index] = score_one(
-                    self.bundle, ask.customer.histories, ask.customer.clock, ask.end,
-                    ask.scenario.heads,
+                    self.bundle, request.customer.histories, request.customer.clock, request.end,
+                    request.scenario.heads,
                 )  # fmt: skip
         else:
-            self._score_batch(asks, missing, results)
+            self._score_batch(requests, missing, results)
         for index in missing:
-            ask, scores = asks[index], results[index]
+            request, scores = requests[index], results[index]
             # Only integration tests ask about the past, and about each time once.
-            if ask.end == ask.customer.n_events and scores is not None:
-                ask.customer.cache(ask.key, scores)
-                self.cache.update_size(ask.customer)
+            if request.end == request.customer.n_events and scores is not None:
+                request.customer.cache(request.key, scores)
+                self.cache.update_size(request.customer)
         return [scores for scores in results if scores is not None]
 
-    def retrieve(self, ask: Ask, nearest: int = NEAREST) -> Candidates:
+    def retrieve(self, request: ScoreRequest, nearest: int = NEAREST) -> Candidates:
         """Candidates from a very large catalogue; the index gives `nearest` for each head."""
         assert self._retriever is not None
-        customer, heads = ask.customer, ask.scenario.heads
-        return self._retriever.retrieve(customer.histories, customer.clock, ask.end, heads, nearest)
+        customer, heads = request.customer, request.scenario.heads
+        return self._retriever.retrieve(
+            customer.histories, customer.clock, request.end, heads, nearest
+        )
 
     def _score_batch(
-        self, asks: Sequence[Ask], missing: Sequence[int], results: list[Scores | None]
+        self, requests: Sequence[ScoreRequest], missing: Sequence[int], results: list[Scores | None]
     ) -> None:
         groups: dict[tuple[ItemHead, ...] | None, list[int]] = {}
         for index in missing:
-            groups.setdefault(asks[index].scenario.heads, []).append(index)
+            groups.setdefault(requests[index].scenario.heads, []).append(index)
         for heads, members in groups.items():
-            histories, clock, begin = join([asks[index].customer for index in members])
-            end = begin + np.array([asks[index].end for index in members])
+            histories, clock, begin = join([requests[index].customer for index in members])
+            end = begin + np.array([requests[index].end for index in members])
             user = np.arange(len(members), dtype=np.int32)
             scores = self.bundle.item_scores(histories, clock, user, end, heads)
             for row, index in enumerate(members):

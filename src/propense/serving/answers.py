@@ -14,7 +14,7 @@ from propense.inference.bundle import Serving
 from propense.inference.retrieval import NEAREST
 from propense.inference.scoring.candidates import Candidates
 from propense.runtime.customer_state import CustomerState
-from propense.runtime.engine import Ask, PreparedScenario, Scores, ScoringEngine
+from propense.runtime.engine import PreparedScenario, ScoreRequest, Scores, ScoringEngine
 from propense.runtime.rules import Extra
 from propense.schemas import FIRST_KNOWN, NO_TIME, Floats, Ids
 from propense.serving.messages.predict import GoalAnswer, PredictAnswer, PredictQuestion
@@ -75,21 +75,23 @@ def to_seconds(as_of: datetime | None) -> int | None:
 
 def score_requests(
     engine: ScoringEngine, questions: Sequence[CustomerQuestion]
-) -> list[Ask | None]:
+) -> list[ScoreRequest | None]:
     """What has to be scored for each question; None where a fallback answers.
 
     Raises Problem on an unknown scenario, or where the bundle recommends nothing.
     """
     if not engine.recommends:
         raise Problem(409, "the bundle that serves recommends no items: its run had no catalogue")
-    requests: list[Ask | None] = []
+    requests: list[ScoreRequest | None] = []
     for each in questions:
         scenario = find_scenario(engine, each.question.scenario)
         end = 0
         if each.customer is not None and each.personal:
             end = each.customer.end_at(to_seconds(each.question.as_of))
         requests.append(
-            Ask(each.customer, end, scenario) if each.customer is not None and end else None
+            ScoreRequest(each.customer, end, scenario)
+            if each.customer is not None and end
+            else None
         )
     return requests
 
@@ -97,7 +99,7 @@ def score_requests(
 def list_items(
     engine: ScoringEngine,
     asked: CustomerQuestion,
-    request: Ask | None,
+    request: ScoreRequest | None,
     scores: Scores | None,
     now: int,
 ) -> RecommendAnswer:
@@ -139,7 +141,7 @@ def list_items(
 def _choose(
     engine: ScoringEngine,
     asked: CustomerQuestion,
-    request: Ask | None,
+    request: ScoreRequest | None,
     scores: Scores | None,
     k: int,
     now: int,
