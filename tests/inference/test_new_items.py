@@ -17,7 +17,6 @@ from propense.encoding.items import ContentSpec, content_of, encode_items
 from propense.encoding.profiles import Column, ProfileSpec
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError, SourceError
-from propense.export.onnx import export_graphs
 from propense.inference.artifact.catalogue import Catalogue
 from propense.inference.artifact.manifest import Manifest
 from propense.inference.bundle import Bundle, Info
@@ -31,8 +30,7 @@ from propense.models.rivals.notes import RivalNotes
 from propense.schemas import UNSEEN, Histories
 from propense.training.graphs import read_item_vectors
 from propense.training.shaping import content_tensors
-from support.item_towers import make_networks, make_shape
-from support.made_once import made_once
+from support.item_towers import exported_networks, exported_shape, make_networks, make_shape
 
 N_SEEN, N_PACKED = 6, 8
 SPEC = ContentSpec(
@@ -66,8 +64,7 @@ def make_bundle(folder: Path, n_rows: int = 6) -> Bundle:
     )  # fmt: skip
     # The networks know ids of the packed items alone, however many are in the catalogue.
     networks = make_networks(make_shape(**_sizes(shape, N_PACKED)))
-    if not (folder / "items.onnx").exists():
-        export_graphs(networks, folder)
+    assert networks.shape == exported_shape()
     content = encode_items(table(ROWS[:n_rows]), SPEC, words, N_SEEN)
     tensors = content_tensors(content)
     vectors = [read_item_vectors(_as_if(e, shape), tensors) for e in networks[::-1]]
@@ -134,9 +131,7 @@ def scores(bundle: Bundle, items: list[int]) -> np.ndarray:
 @pytest.fixture
 def folder(tmp_path, tmp_path_factory):
     """The exported graphs, in a copy that a test may change."""
-    shutil.copytree(
-        made_once("new-items", make_bundle, tmp_path_factory), tmp_path, dirs_exist_ok=True
-    )
+    shutil.copytree(exported_networks(tmp_path_factory), tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

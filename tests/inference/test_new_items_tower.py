@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
@@ -16,18 +14,7 @@ from propense.models.network.customer import CustomerNetwork
 from propense.schemas import GoalPlan
 from propense.training.graphs import Networks, read_item_vectors
 from propense.training.shaping import content_tensors
-from support.item_towers import make_networks, make_shape
-from support.made_once import made_once
-
-
-@pytest.fixture(scope="session")
-def full(tmp_path_factory):
-    """The graphs of the networks that have every kind of content; nobody may change them."""
-    return made_once(
-        "item-tower",
-        lambda folder: export_graphs(make_networks(make_shape()), folder),
-        tmp_path_factory,
-    )
+from support.item_towers import exported_networks, exported_shape, make_networks, make_shape
 
 
 @pytest.mark.parametrize(
@@ -40,23 +27,22 @@ def full(tmp_path_factory):
         pytest.param({"text_buckets": 0, "n_content_numeric": 0}, marks=pytest.mark.slow),
     ],
 )
-def test_the_graph_gives_the_vectors_of_an_item_nobody_has_met(tmp_path, full, absent):
-    shape = make_shape(**absent)
+def test_the_graph_gives_the_vectors_of_an_item_nobody_has_met(tmp_path, tmp_path_factory, absent):
+    shape = make_shape(**absent) if absent else exported_shape()
     networks = make_networks(shape)
+    folder = tmp_path if absent else exported_networks(tmp_path_factory)
     if absent:
-        export_graphs(networks, tmp_path)
-    else:
-        shutil.copytree(full, tmp_path, dirs_exist_ok=True)
-    assert check_parity(networks, tmp_path, np.random.default_rng(1)) < 1e-5
+        export_graphs(networks, folder)
+    assert check_parity(networks, folder, np.random.default_rng(1)) < 1e-5
     content = example_content(shape, np.random.default_rng(2), shape.n_items)
     tensors = content_tensors(content)
-    items, goals = ItemTower(tmp_path).vectors_of(content)
+    items, goals = ItemTower(folder).vectors_of(content)
     for vectors, ensemble in ((items, networks.next_item), (goals, networks.goals)):
         inside = read_item_vectors(ensemble, tensors)
         assert np.allclose(vectors[shape.n_seen :], inside[shape.n_seen :], atol=1e-5)
         assert not np.allclose(vectors[2 : shape.n_seen], inside[2 : shape.n_seen], atol=0.1)
     assert not np.allclose(items, goals, atol=0.1)
-    alone, _ = ItemTower(tmp_path).vectors_of(first_of(content))
+    alone, _ = ItemTower(folder).vectors_of(first_of(content))
     assert np.allclose(alone[0], items[0], atol=1e-6)
 
 
@@ -89,7 +75,7 @@ def first_of(content: ItemContent) -> ItemContent:
 
 
 def test_one_set_of_weights_is_packed_once(tmp_path):
-    shape = make_shape()
+    shape = make_shape(item_heads=())
     networks = make_networks(shape, separate=False)
     export_graphs(networks, tmp_path)
     items, goals = ItemTower(tmp_path).vectors_of(
@@ -99,18 +85,18 @@ def test_one_set_of_weights_is_packed_once(tmp_path):
     assert items.shape == (3, shape.ensemble * shape.dim)
 
 
-def test_a_changed_graph_is_not_packed(full):
-    shape = make_shape()
+def test_a_changed_graph_is_not_packed(tmp_path_factory):
+    shape = exported_shape()
     torch.manual_seed(1)
     others = make_networks(shape)
     for network in others.next_item:
         torch.nn.init.normal_(network.items.id.weight, std=2)
     with pytest.raises(BundleError, match="differs"):
-        check_parity(others, full, np.random.default_rng(1))
+        check_parity(others, exported_networks(tmp_path_factory), np.random.default_rng(1))
 
 
 def test_without_content_new_items_cannot_be_ranked(tmp_path):
-    shape = make_shape(content_cardinalities=(), n_content_numeric=0, text_buckets=0)
+    shape = make_shape(item_heads=(), content_cardinalities=(), n_content_numeric=0, text_buckets=0)
     export_graphs(make_networks(shape), tmp_path)
     assert not (tmp_path / ITEMS_FILE).exists()
     tower = ItemTower(tmp_path)

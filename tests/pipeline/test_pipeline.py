@@ -312,7 +312,9 @@ def test_the_shelf_promotes_through_a_gate_and_rolls_back(flow, tmp_path):
         promote(shelf, "v0003", None, "now")
 
 
-def test_the_bundle_is_packed_by_the_settings_of_now(flow):
-    settings, _ = flow
+def test_the_bundle_is_packed_by_the_settings_of_now(table, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(table.folder, copy)
+    settings = read_settings(copy / "propense.toml")
     folder = pipeline.pack(msgspec.structs.replace(settings, name="another name"))
     assert open_bundle(folder).info.name == "another name"

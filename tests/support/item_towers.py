@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
 
+from propense.export.onnx import export_graphs
 from propense.models.network.customer import CustomerNetwork
 from propense.models.shape import ItemHead, NetworkShape
 from propense.training.graphs import Networks
+from support.made_once import made_once
 
 
 def make_shape(**more: object) -> NetworkShape:
@@ -17,6 +22,20 @@ def make_shape(**more: object) -> NetworkShape:
         "n_content_numeric": 2, "text_buckets": 64,
     }  # fmt: skip
     return NetworkShape(**{**sizes, **more})
+
+
+def exported_shape() -> NetworkShape:
+    """Every kind of content, two items that are not in train."""
+    return make_shape(n_items=8, n_seen=6, content_cardinalities=(5,), n_content_numeric=1)
+
+
+def exported_networks(factory: pytest.TempPathFactory) -> Path:
+    """A folder with the graphs of `make_networks(exported_shape())`; nobody may change it."""
+    return made_once(
+        "item-towers",
+        lambda folder: export_graphs(make_networks(exported_shape()), folder),
+        factory,
+    )
 
 
 def make_networks(shape: NetworkShape, separate: bool = True) -> Networks:
