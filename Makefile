@@ -40,7 +40,7 @@ test: setup ## the proof of every change, minutes: all tests but the slow, Spark
 	$(ONE_THREAD) $(BIN)/python -m pytest $(WORKERS) -m "$(QUICK)" --cov --cov-branch --cov-report=term:skip-covered
 
 fast: setup ## under a minute: the tests that need no data set, no server and no trained network
-	$(ONE_THREAD) $(BIN)/python -m pytest $(WORKERS) -x -m "$(FAST)"
+	$(ONE_THREAD) $(BIN)/python -m pytest $(WORKERS) -x --hypothesis-profile fast -m "$(FAST)"
 
 prove: setup ## every proof of the project, hours; the table goes to build/prove/ (PROVE="--only flow")
 	$(BIN)/python benchmarks/prove.py $(PROVE)

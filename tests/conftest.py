@@ -35,25 +35,43 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
     # The same examples on every run; `pytest --hypothesis-profile default` looks for new ones.
     hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+    hypothesis.settings.register_profile("fast", derandomize=True, deadline=None, max_examples=20)
     if not config.getoption("--hypothesis-profile", None):
         hypothesis.settings.load_profile("same")
 
 
-_COSTLY_FIXTURES = frozenset({"shop", "untimed", "table", "live", "shared"})
-_COSTLY_CALLS = frozenset({"export_graphs", "generate_education", "learn", "train_network"})
+_WORLDS = frozenset({"shop", "untimed", "table", "live", "shared"})
+"""Fixtures that need a served world, whose network is trained and exported first."""
+_COSTLY_CALLS = frozenset(
+    {"clean", "export_graphs", "exported_networks", "fit_customer_model", "generate_education"}
+    | {"served_world", "started_postgres", "started_redis", "train_network"}
+)
+"""Functions that take seconds; a file that imports one is costly."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a trained network or a large world as costly, and put the files with such
-    tests first, so that at the end no worker waits for a long one."""
+    """Mark costly tests, and put their files first, so that at the end no worker waits for a long
+    one: one file makes the served world, others train meanwhile, then the rest read that world."""
+    costly, worlds = set(), []
     for item in items:
         names = vars(getattr(item, "module", None) or object).keys()
-        fixtures = getattr(item, "fixturenames", ())
-        if _COSTLY_FIXTURES.intersection(fixtures) or _COSTLY_CALLS & names:
+        if _WORLDS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("costly")
-    costly = {item.path for item in items if item.get_closest_marker("costly")}
-    items.sort(key=lambda item: item.path not in costly)
+            worlds.append(item.path)
+        elif _COSTLY_CALLS & names:
+            item.add_marker("costly")
+        if item.get_closest_marker("costly"):
+            costly.add(item.path)
+
+    def rank(item: pytest.Item) -> int:
+        if item.path not in costly:
+            return 3
+        if item.path not in worlds:
+            return 1
+        return 0 if item.path == worlds[0] else 2
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
