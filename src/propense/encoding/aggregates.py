@@ -147,21 +147,21 @@ class _Past:
         if not len(flags):
             return np.full(len(self.end), -1)
         latest = np.maximum.accumulate(np.where(flags, np.arange(len(flags)), -1))
-        place = latest[np.maximum(self.end - 1, 0)]
-        return np.where((self.end > self.begin) & (place >= self.begin), place, -1)
+        index = latest[np.maximum(self.end - 1, 0)]
+        return np.where((self.end > self.begin) & (index >= self.begin), index, -1)
 
-    def time_at(self, place: Ints, good: np.ndarray, otherwise: int) -> Ints:
+    def time_at(self, index: Ints, good: np.ndarray, otherwise: int) -> Ints:
         """Times of events, `otherwise` where the place is not good."""
         if not self.histories.n_events:
-            return np.full(len(place), otherwise, np.int64)
-        return np.where(good, self.histories.time[np.where(good, place, 0)], otherwise)
+            return np.full(len(index), otherwise, np.int64)
+        return np.where(good, self.histories.time[np.where(good, index, 0)], otherwise)
 
-    def since(self, place: Ints) -> Doubles:
-        """Days, or events where there are no times, from events at `place` to the moment."""
-        good = place >= 0
+    def since(self, index: Ints) -> Doubles:
+        """Days, or events where there are no times, from events at `index` to the moment."""
+        good = index >= 0
         if not self.timed:
-            return np.where(good, self.end - 1 - place, np.nan)
-        return np.where(good, (self.as_of - self.time_at(place, good, 0)) / SECONDS_PER_DAY, np.nan)
+            return np.where(good, self.end - 1 - index, np.nan)
+        return np.where(good, (self.as_of - self.time_at(index, good, 0)) / SECONDS_PER_DAY, np.nan)
 
 
 def _columns(past: _Past, spec: AggregateSpec) -> Iterator[np.ndarray]:
@@ -208,9 +208,9 @@ def _money(past: _Past) -> Iterator[np.ndarray]:
     n_valued = counted[past.end] - counted[past.begin]
     yield n_valued
     yield _ratio((total[past.end] - total[past.begin]) / MICRO_UNITS, n_valued)
-    place = past.last(valued)
-    known = np.append(held, np.nan)
-    yield known[place]
+    index = past.last(valued)
+    held_or_nan = np.append(held, np.nan)
+    yield held_or_nan[index]
 
 
 def _weights(histories: Histories) -> Ints:
@@ -229,14 +229,14 @@ def _weigh(past: _Past, weight: Ints) -> Iterator[np.ndarray]:
 def _first_of_item(histories: Histories) -> np.ndarray:
     """Marks each user's first event of each known item."""
     first = np.zeros(histories.n_events, bool)
-    place = np.flatnonzero(histories.item >= FIRST_KNOWN)
-    if len(place):
-        user = np.repeat(np.arange(histories.n_users), np.diff(histories.offsets))[place]
-        key = user * (np.int64(histories.item.max()) + 1) + histories.item[place]
+    index = np.flatnonzero(histories.item >= FIRST_KNOWN)
+    if len(index):
+        user = np.repeat(np.arange(histories.n_users), np.diff(histories.offsets))[index]
+        key = user * (np.int64(histories.item.max()) + 1) + histories.item[index]
         order = np.argsort(key, kind="stable")
         fresh = np.ones(len(order), bool)
         fresh[1:] = np.diff(key[order]) != 0
-        first[place[order[fresh]]] = True
+        first[index[order[fresh]]] = True
     return first
 
 
@@ -246,10 +246,10 @@ def _rhythm(past: _Past, spec: AggregateSpec) -> Iterator[np.ndarray]:
     local = histories.time + utc_offset(histories.time, spec.time_zone)
     day = local // SECONDS_PER_DAY
     new_day = past.sums(np.diff(day, prepend=day[:1] - 1) != 0)
-    last_place = len(new_day) - 1
+    last_index = len(new_day) - 1
     for start in past.starts:
         # The first event of a slice opens a day whatever came before it.
-        opened = new_day[end] - new_day[np.minimum(start + 1, last_place)]
+        opened = new_day[end] - new_day[np.minimum(start + 1, last_index)]
         yield np.where(end > start, opened + 1, 0)
     for low, lower in past.windows:
         recent, before = end - low, low - lower
@@ -283,5 +283,5 @@ def _gaps(past: _Past, span: Ints) -> Iterator[Doubles]:
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> Doubles:
     """Quotient, nan where there is nothing to divide by."""
-    known = whole > 0
-    return np.where(known, part / np.where(known, whole, 1), np.nan)
+    positive = whole > 0
+    return np.where(positive, part / np.where(positive, whole, 1), np.nan)

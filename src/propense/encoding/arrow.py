@@ -96,9 +96,9 @@ def as_seconds(column: Any) -> Ints:
         return np.array([seconds_of(value) for value in array.to_pylist()], np.int64)
     if not pa.types.is_temporal(array.type):
         numbers = as_numbers(array)
-        known = ~np.isnan(numbers)
+        is_number = ~np.isnan(numbers)
         out = np.full(len(array), NO_TIME)
-        out[known] = np.floor(numbers[known]).astype(np.int64)
+        out[is_number] = np.floor(numbers[is_number]).astype(np.int64)
         return out
     return np.where(
         missing(array), NO_TIME, np.floor_divide(as_micros(array), MICROS_PER_SECOND)

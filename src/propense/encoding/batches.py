@@ -149,9 +149,9 @@ def pad_index(start: Ints, length: Ints) -> tuple[Ints, np.ndarray]:
     [[True, True, True], [True, False, False]]
     """
     longest = int(length.max(initial=0))
-    place = np.arange(longest)
-    real = place < length[:, None]
-    return start[:, None] + np.where(real, place, 0), real
+    position = np.arange(longest)
+    real = position < length[:, None]
+    return start[:, None] + np.where(real, position, 0), real
 
 
 def event_arrays(
@@ -169,8 +169,8 @@ def event_arrays(
     # An empty sequence may stand behind the log's last event.
     index = np.minimum(index, max(histories.n_events - 1, 0))
     value = histories.value[index]
-    known = np.isfinite(value) & real
-    value = np.where(known, value, 0)
+    has_value = np.isfinite(value) & real
+    value = np.where(has_value, value, 0)
     days: np.ndarray | int = 0
     if histories.timed and index.size:
         days = (histories.time[index] - histories.time[index[:, :1]]) / SECONDS_PER_DAY
@@ -182,7 +182,7 @@ def event_arrays(
         "weekday": np.where(real, clock.weekday[index], 0),
         "gap": np.where(real, clock.gap[index], 0).astype(np.float32),
         "value": (np.sign(value) * np.log1p(np.abs(value))).astype(np.float32),
-        "valued": known.astype(np.float32),
+        "valued": has_value.astype(np.float32),
         "count": np.where(real, np.log1p(np.maximum(histories.count[index], 0)), 0).astype(
             np.float32
         ),
@@ -225,9 +225,9 @@ def query_time(histories: Histories, start: Ints, stop: Ints, as_of: Ints) -> Fl
     if not histories.timed or not histories.n_events:
         return np.zeros(as_of.shape, np.float32)
     safe = np.minimum(start, histories.n_events - 1)
-    known = (as_of != NO_TIME) & (stop > start)[:, None]
-    days = (np.where(known, as_of, 0) - histories.time[safe][:, None]) / SECONDS_PER_DAY
-    return np.where(known, days, 0).astype(np.float32)
+    has_time = (as_of != NO_TIME) & (stop > start)[:, None]
+    days = (np.where(has_time, as_of, 0) - histories.time[safe][:, None]) / SECONDS_PER_DAY
+    return np.where(has_time, days, 0).astype(np.float32)
 
 
 def chunks(total: int, size: int) -> Iterator[slice]:

@@ -234,9 +234,9 @@ def read_rows(file: Path, user_ids: Any, goals: tuple[GoalPlan, ...]) -> AsOfRow
             f"run the split stage again"
         )
     y = np.empty((table.num_rows, len(goals)), np.float32)
-    for place, goal in enumerate(goals):
+    for index, goal in enumerate(goals):
         unit = columns.MICRO_UNITS if goal.kind == "value" else 1
-        y[:, place] = as_numbers(table[goal.name]) / unit
+        y[:, index] = as_numbers(table[goal.name]) / unit
     return AsOfRows(
         user=np.asarray(user.to_numpy(zero_copy_only=False), np.int32),
         as_of=as_seconds(table[columns.AS_OF]),
@@ -257,8 +257,8 @@ def _read(file: Path) -> Any:
 
 
 def _part_numbers(column: Any) -> UserParts:
-    place = pc.index_in(as_words(column), value_set=pa.array(PARTS))
-    return np.asarray(pc.fill_null(place, LEFT_OUT).to_numpy(zero_copy_only=False), np.int8)
+    index = pc.index_in(as_words(column), value_set=pa.array(PARTS))
+    return np.asarray(pc.fill_null(index, LEFT_OUT).to_numpy(zero_copy_only=False), np.int8)
 
 
 def _fold_numbers(table: Any) -> npt.NDArray[np.int8]:

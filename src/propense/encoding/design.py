@@ -34,20 +34,20 @@ def fit_bins(numeric: Floats, max_bins: int = 48) -> tuple[Floats, ...]:
     """
     bins = []
     for column in numeric.T:
-        known = np.sort(column[np.isfinite(column)])
-        if not len(known):
-            known = np.zeros(1, np.float32)
-        edges = np.unique(np.quantile(known, np.linspace(0, 1, max_bins + 1)).astype(np.float32))
+        finite = np.sort(column[np.isfinite(column)])
+        if not len(finite):
+            finite = np.zeros(1, np.float32)
+        edges = np.unique(np.quantile(finite, np.linspace(0, 1, max_bins + 1)).astype(np.float32))
         if len(edges) <= min(FEW_BINS, max_bins):
-            edges = _edges_of_rest(known, max_bins)
+            edges = _edges_of_rest(finite, max_bins)
         bins.append(np.repeat(edges, 2) if len(edges) == 1 else edges)
     return tuple(bins)
 
 
-def _edges_of_rest(known: Floats, max_bins: int) -> Floats:
-    """Every value that fills a bin alone, and quantiles of the others; `known` ascends."""
-    value, n_rows = np.unique(known, return_counts=True)
-    alone = n_rows >= len(known) / max_bins
+def _edges_of_rest(finite: Floats, max_bins: int) -> Floats:
+    """Every value that fills a bin alone, and quantiles of the others; `finite` ascends."""
+    value, n_rows = np.unique(finite, return_counts=True)
+    alone = n_rows >= len(finite) / max_bins
     rest = np.repeat(value[~alone], n_rows[~alone])
     if not len(rest):
         return value.astype(np.float32)
@@ -76,7 +76,7 @@ def piecewise_linear(numeric: Floats, bins: Bins) -> Floats:
     n_rows, n_numeric = numeric.shape
     sizes = [len(edges) - 1 for edges in bins]
     out = np.empty((n_rows, sum(sizes) + n_numeric), np.float32)
-    place = 0
+    column_start = 0
     for column, edges in enumerate(bins):
         missing = np.isnan(numeric[:, column])
         value = np.where(missing, np.float32(0), numeric[:, column])[:, None]
@@ -85,8 +85,8 @@ def piecewise_linear(numeric: Floats, bins: Bins) -> Floats:
         width = high - low
         filled = np.clip((value - low) / np.maximum(width, _STEP), 0, 1)
         filled = np.where(width > _STEP, filled, value >= high)
-        out[:, place : place + len(width)] = np.where(missing[:, None], 0, filled)
-        place += len(width)
+        out[:, column_start : column_start + len(width)] = np.where(missing[:, None], 0, filled)
+        column_start += len(width)
         out[:, sum(sizes) + column] = missing
     return out
 
@@ -101,12 +101,12 @@ def one_hot(
     """
     levels = [min(size, max_levels) for size in cardinalities]
     out = np.zeros((len(categorical), sum(levels)), np.float32)
-    row, place = np.arange(len(categorical)), 0
+    row, column_start = np.arange(len(categorical)), 0
     for column, n_levels in enumerate(levels):
         index = categorical[:, column]
         index = np.where(index < n_levels, index, UNSEEN)
-        out[row, place + index] = 1
-        place += n_levels
+        out[row, column_start + index] = 1
+        column_start += n_levels
     return out
 
 

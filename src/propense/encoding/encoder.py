@@ -120,10 +120,10 @@ class Encoder(Lexicon, frozen=True, dict=True, eq=False):
         categorical = np.empty((len(user), len(self.cardinalities)), np.int32)
         for rows, first, stop in _assign(histories, user):
             some, then = user[rows], as_of[rows]
-            known, words = profiles.at(some, then, spec.until)
+            numbers, words = profiles.at(some, then, spec.until)
             here = some - np.int32(first)
             made, _ = aggregates(slice_users(histories, first, stop), here, then, spec)
-            numeric[rows] = np.concatenate([known, made], axis=1)
+            numeric[rows] = np.concatenate([numbers, made], axis=1)
             categorical[rows] = words
         return TableFeatures(
             numeric, categorical, self.numeric_names, self.categorical_names, self.cardinalities
@@ -137,10 +137,10 @@ class Encoder(Lexicon, frozen=True, dict=True, eq=False):
         What the rival on raw columns is given.
         """
         spec = self.aggregate
-        known, words = profiles.at(user, as_of, spec.until)
+        numbers, words = profiles.at(user, as_of, spec.until)
         if not spec.has_events:
             return TableFeatures(
-                known, words, self.numeric_names, self.categorical_names, self.cardinalities
+                numbers, words, self.numeric_names, self.categorical_names, self.cardinalities
             )
         plain = msgspec.structs.replace(
             spec, actions=(), action_names=(), sources=(), source_names=(), windows=(),
@@ -151,7 +151,7 @@ class Encoder(Lexicon, frozen=True, dict=True, eq=False):
         wanted += ["days_since_last"] if spec.timed else []
         last = _last_event(histories, user, made[:, names.index("events_all")])
         return TableFeatures(
-            np.concatenate([known, made[:, [names.index(name) for name in wanted]]], axis=1),
+            np.concatenate([numbers, made[:, [names.index(name) for name in wanted]]], axis=1),
             np.concatenate([words, last], axis=1),
             (*self.profile.numeric_names, *wanted),
             (*self.categorical_names, "last_action", "last_item", "last_source"),
@@ -211,10 +211,10 @@ def last_visible(histories: Histories, user: Ids, n_events: np.ndarray) -> Ints:
 
 def _last_event(histories: Histories, user: Ids, n_events: np.ndarray) -> Ids:
     """(n, 3) action, item and source of the last event each row sees."""
-    place = last_visible(histories, user, n_events)
+    index = last_visible(histories, user, n_events)
     # Nothing seen reads the appended 0, which is NONE.
     columns = (histories.action, histories.item, histories.source)
-    return np.stack([np.append(column, 0)[place] for column in columns], axis=1).astype(np.int32)
+    return np.stack([np.append(column, 0)[index] for column in columns], axis=1).astype(np.int32)
 
 
 def _assign(histories: Histories, user: Ids) -> list[tuple[Ints, int, int]]:

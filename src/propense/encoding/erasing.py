@@ -70,11 +70,11 @@ def _blank(encoded: Path, ids: Set[str]) -> int:
     sensitive = encoded / _SENSITIVE
     if sensitive.exists():
         words = feather.read_table(str(sensitive), memory_map=False)
-        kept = {
+        remaining = {
             name: pc.if_else(gone, pa.scalar(None, pa.string()), words[name])
             for name in words.column_names
         }
-        _write(sensitive, pa.table(kept))
+        _write(sensitive, pa.table(remaining))
     renamed = pc.if_else(gone, pa.scalar(ERASED), names)
     _write(encoded / _IDS, pa.table({"user_ids": renamed}))
     return len(users)
@@ -96,13 +96,13 @@ def _is_of(file: Path, users: Any) -> Any:
     return np.isin(np.load(file, allow_pickle=False), users)
 
 
-def _fill(file: Path, places: Any, value: Any) -> None:
+def _fill(file: Path, indices: Any, value: Any) -> None:
     """Set places of an array on disk; one that does not exist or is empty has none."""
-    if not len(places) or not file.exists():
+    if not len(indices) or not file.exists():
         return
     array = np.lib.format.open_memmap(file, mode="r+")
     if array.size:
-        array[places] = value
+        array[indices] = value
         array.flush()
 
 

@@ -43,8 +43,8 @@ class Coded:
     def count(self, chosen: np.ndarray) -> dict[str, int]:
         """How often each word occurs among the chosen places."""
         codes = self.codes[chosen]
-        found = np.bincount(codes[codes >= 0], minlength=len(self.words))
-        return {word: int(n) for word, n in zip(self.words, found, strict=True) if n}
+        counts = np.bincount(codes[codes >= 0], minlength=len(self.words))
+        return {word: int(n) for word, n in zip(self.words, counts, strict=True) if n}
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def _flatten(table: Any, where: str) -> Piece:
     lists = pa.concat_arrays(lists.chunks) if lists.num_chunks != 1 else lists.chunk(0)
     lengths = integers(pc.list_value_length(lists))
     events = pc.list_flatten(lists)
-    known = {events.type.field(place).name for place in range(events.type.num_fields)}
-    lacking = [name for name in _FIELDS if name not in known]
+    field_names = {events.type.field(index).name for index in range(events.type.num_fields)}
+    lacking = [name for name in _FIELDS if name not in field_names]
     if lacking:
         raise SourceError(f"shard {where!r}: its events have no field {lacking[0]!r}")
     field = {name: pc.struct_field(events, name) for name in _FIELDS}
@@ -166,12 +166,12 @@ def _sorted_strictly(keys: list[np.ndarray]) -> bool:
 
 def _sorted(keys: list[np.ndarray]) -> bool:
     """Whether rows ascend by the keys; only ties of one key look at the next."""
-    place = np.arange(len(keys[0]) - 1) if len(keys[0]) else np.zeros(0, np.int64)
+    position = np.arange(len(keys[0]) - 1) if len(keys[0]) else np.zeros(0, np.int64)
     for key in keys:
-        before, after = key[place], key[place + 1]
+        before, after = key[position], key[position + 1]
         if (after < before).any():
             return False
-        place = place[after == before]
+        position = position[after == before]
     return True
 
 
@@ -190,9 +190,9 @@ def _codes(column: Any) -> Ids:
 
 
 def _nullable(column: Any) -> Iterable[np.ndarray]:
-    known = ~missing(column)
+    present = ~missing(column)
     filled = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
-    return known, filled
+    return present, filled
 
 
 def join_pieces(pieces: list[Piece], timed: bool) -> EventLog:

@@ -55,10 +55,10 @@ def fit(prepared: Prepared, settings: Settings) -> tuple[Encoder, Histories, Pro
     """The encoder of the train part, and the arrays it makes of everything."""
     log = prepared.log
     ends = _ends(prepared)
-    learned = np.arange(len(log.time)) < np.repeat(ends, np.diff(log.offsets))
-    actions = fit_vocabulary(log.action.count(learned))
-    sources = fit_vocabulary(log.source.count(learned))
-    items, n_seen = _fit_items(prepared, learned, settings)
+    in_train = np.arange(len(log.time)) < np.repeat(ends, np.diff(log.offsets))
+    actions = fit_vocabulary(log.action.count(in_train))
+    sources = fit_vocabulary(log.source.count(in_train))
+    items, n_seen = _fit_items(prepared, in_train, settings)
     in_catalogue = _seen_rows(prepared.items, items, n_seen)
     users = prepared.users.filter(_train_users(prepared, ends, settings))
     profile = fit_profiles(users, np.ones(users.num_rows, bool), settings)
@@ -70,10 +70,10 @@ def fit(prepared: Prepared, settings: Settings) -> tuple[Encoder, Histories, Pro
         timed=log.timed,
         profile=profile,
         content=fit_content(prepared.items, in_catalogue, settings),
-        aggregate=_fit_aggregates(settings, prepared, learned, actions, sources),
+        aggregate=_fit_aggregates(settings, prepared, in_train, actions, sources),
         positive=_positive(settings, actions, set(log.action.words)),
         repeat=settings.recommend.repeat if settings.recommend is not None else False,
-        value_scale=_value_scale(log.value[learned]),
+        value_scale=_value_scale(log.value[in_train]),
     )
     profiles = encode_profiles(prepared.users, profile)
     if lexicon.aggregate.until is None:
@@ -103,21 +103,21 @@ _NO_WORDS: Final = _NoWords()
 
 
 def _fit_items(
-    prepared: Prepared, learned: np.ndarray, settings: Settings
+    prepared: Prepared, in_train: np.ndarray, settings: Settings
 ) -> tuple[Vocabulary, int]:
     """Items of train events by frequency, then those only the catalogue knows, by name.
 
     Items rarer than min_item_events have no index of their own, unless the catalogue can
     say what they are: then they stand among the catalogue's.
     """
-    counts = prepared.log.item.count(learned)
+    counts = prepared.log.item.count(in_train)
     seen = fit_vocabulary(counts, settings.features.min_item_events)
     n_seen = seen.size
     if prepared.items is None:
         return seen, n_seen
-    known = set(seen.words)
+    seen_words = set(seen.words)
     listed = count_words(prepared.items[columns.ITEM_ID])
-    return Vocabulary((*seen.words, *sorted(set(listed) - known))), n_seen
+    return Vocabulary((*seen.words, *sorted(set(listed) - seen_words))), n_seen
 
 
 def _seen_rows(items: Any | None, vocabulary: Vocabulary, n_seen: int) -> np.ndarray:
@@ -146,7 +146,7 @@ def _train_users(prepared: Prepared, ends: Ints, settings: Settings) -> Any:
 def _fit_aggregates(
     settings: Settings,
     prepared: Prepared,
-    learned: np.ndarray,
+    in_train: np.ndarray,
     actions: Vocabulary,
     sources: Vocabulary,
 ) -> AggregateSpec:
@@ -166,9 +166,9 @@ def _fit_aggregates(
         windows=tuple(seconds(window) for window in windows),
         window_names=tuple(windows),
         time_zone=settings.time_zone,
-        valued=bool(np.isfinite(log.value[learned]).any()),
-        itemed=bool((log.item.codes[learned] >= 0).any()),
-        weighted=bool((log.count[learned] != 1).any()),
+        valued=bool(np.isfinite(log.value[in_train]).any()),
+        itemed=bool((log.item.codes[in_train] >= 0).any()),
+        weighted=bool((log.count[in_train] != 1).any()),
         until=None if plan.end is None else plan.end + 1,
     )
 
@@ -188,16 +188,16 @@ def _positive(settings: Settings, actions: Vocabulary, logged: set[str]) -> tupl
 
 
 def _value_scale(value: np.ndarray) -> float:
-    known = value[np.isfinite(value)].astype(np.float64)
-    deviation = float(np.std(np.sign(known) * np.log1p(np.abs(known)))) if len(known) else 0.0
+    finite = value[np.isfinite(value)].astype(np.float64)
+    deviation = float(np.std(np.sign(finite) * np.log1p(np.abs(finite)))) if len(finite) else 0.0
     return deviation if deviation > 0 else 1.0
 
 
 def _date_timeless(lexicon: Lexicon, profiles: Profiles) -> Lexicon:
     """Data without events in time: days are counted to the latest time of any profile."""
-    known = profiles.times[profiles.times != NO_TIME]
+    times = profiles.times[profiles.times != NO_TIME]
     aggregate = msgspec.structs.replace(
-        lexicon.aggregate, until=int(known.max()) if len(known) else 0
+        lexicon.aggregate, until=int(times.max()) if len(times) else 0
     )
     return msgspec.structs.replace(lexicon, aggregate=aggregate)
 
@@ -213,8 +213,8 @@ def _fit_scales(
     features = encoder.features(histories, profiles, rows.user[train], rows.as_of[train])
     medians = []
     for column in features.numeric.T:
-        known = column[np.isfinite(column)]
-        medians.append(float(np.median(known)) if len(known) else 0.0)
+        finite = column[np.isfinite(column)]
+        medians.append(float(np.median(finite)) if len(finite) else 0.0)
     return msgspec.structs.replace(
         encoder, bins=fit_bins(features.numeric), medians=np.array(medians, np.float32)
     )
@@ -223,6 +223,6 @@ def _fit_scales(
 def order_users(users: Any, user_ids: Any) -> Any:
     """Rows of the users table in the order of `user_ids`; absent users have nulls."""
     wanted = pa.array(user_ids, pa.string())
-    place = pc.index_in(wanted, value_set=as_words(users[columns.USER_ID]))
-    ordered = users.take(place)
+    index = pc.index_in(wanted, value_set=as_words(users[columns.USER_ID]))
+    ordered = users.take(index)
     return ordered.set_column(ordered.column_names.index(columns.USER_ID), columns.USER_ID, wanted)

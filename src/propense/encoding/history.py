@@ -61,8 +61,8 @@ def history_of(
     """
     owners = [str(event.get(columns.USER_ID) or "") for event in events]
     names = list(dict.fromkeys(owners)) if user_ids is None else list(user_ids)
-    places = {name: place for place, name in enumerate(names)}
-    strangers = [owner for owner in owners if owner not in places]
+    index_of = {name: index for index, name in enumerate(names)}
+    strangers = [owner for owner in owners if owner not in index_of]
     if strangers:
         if user_ids is not None and len(names) == 1 and set(strangers) == {""}:
             owners = [names[0]] * len(owners)
@@ -70,9 +70,9 @@ def history_of(
             raise SourceError(
                 f"event of user {strangers[0]!r}, but the history asked for is of {names[:5]!r}"
             )
-    user = np.array([places[owner] for owner in owners], np.int64)
+    user = np.array([index_of[owner] for owner in owners], np.int64)
     order = np.argsort(user, kind="stable")
-    ordered = [events[place] for place in order.tolist()]
+    ordered = [events[index] for index in order.tolist()]
     piece = Piece(
         user_ids=np.array(names, object),
         offsets=np.concatenate([[0], np.cumsum(np.bincount(user, minlength=len(names)))]),

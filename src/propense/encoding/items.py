@@ -99,12 +99,12 @@ def encode_items(
     ids = np.array(["(none)", "(unseen)", *vocabulary.words], object)
     if items is None or not items.num_rows:
         return _empty(n_items, spec, ids, n_seen)
-    place = pc.index_in(
+    index = pc.index_in(
         pa.array(vocabulary.words, pa.string()),
         value_set=one_array(as_words(items[columns.ITEM_ID])),
     )
     rows = np.full(n_items, -1, np.int64)
-    rows[FIRST_KNOWN:] = pc.fill_null(place, -1).to_numpy(zero_copy_only=False)
+    rows[FIRST_KNOWN:] = pc.fill_null(index, -1).to_numpy(zero_copy_only=False)
     return _take(content_of(items, spec), rows, ids, n_seen)
 
 
@@ -223,14 +223,14 @@ def _take(content: ItemContent, rows: Ints, ids: Words, n_seen: int) -> ItemCont
     absent = rows < 0
     safe = np.where(absent, 0, rows)
     every = np.arange(len(content.text), dtype=np.int32)
-    offsets, place = take_rows(content.text_offsets, every, rows)
+    offsets, index = take_rows(content.text_offsets, every, rows)
     return ItemContent(
         categorical=np.where(absent[:, None], np.int32(0), content.categorical[safe]),
         cardinalities=content.cardinalities,
         numeric=np.where(absent[:, None], np.float32(0), content.numeric[safe]),
         text_offsets=offsets,
-        text=content.text[place],
-        text_weight=content.text_weight[place],
+        text=content.text[index],
+        text_weight=content.text_weight[index],
         text_buckets=content.text_buckets,
         titles=np.where(absent, ids, content.titles[safe]),
         n_seen=n_seen,

@@ -65,9 +65,9 @@ class ProfileSpec(msgspec.Struct, frozen=True):
         return (
             *(column.name for column in self.of_kind("numeric")),
             *(
-                f"{column.name}_text_{place}"
+                f"{column.name}_text_{index}"
                 for column in self.of_kind("text", "tokens")
-                for place in range(SKETCH_WIDTH)
+                for index in range(SKETCH_WIDTH)
             ),
             *(f"{column.name}_days_since" for column in self.of_kind("time")),
         )
@@ -107,13 +107,13 @@ class Profiles:
         everything, and count days to `until`.
         """
         timeless = as_of == NO_TIME
-        known = timeless | (self.valid_from[user] <= as_of)
-        moment = np.where(timeless, 0 if until is None else until, as_of)[:, None]
+        valid = timeless | (self.valid_from[user] <= as_of)
+        as_of_time = np.where(timeless, 0 if until is None else until, as_of)[:, None]
         times = self.times[user]
-        seen = (times != NO_TIME) & ((times <= moment) | timeless[:, None]) & known[:, None]
-        days = np.where(seen, (moment - np.where(seen, times, 0)) / SECONDS_PER_DAY, np.nan)
-        numeric = np.where(known[:, None], self.numeric[user], np.float32(np.nan))
-        categorical = np.where(known[:, None], self.categorical[user], np.int32(0))
+        seen = (times != NO_TIME) & ((times <= as_of_time) | timeless[:, None]) & valid[:, None]
+        days = np.where(seen, (as_of_time - np.where(seen, times, 0)) / SECONDS_PER_DAY, np.nan)
+        numeric = np.where(valid[:, None], self.numeric[user], np.float32(np.nan))
+        categorical = np.where(valid[:, None], self.categorical[user], np.int32(0))
         return np.concatenate([numeric, days.astype(np.float32)], axis=1), categorical
 
 
@@ -139,14 +139,14 @@ def fit_profiles(users: Any, chosen: np.ndarray, settings: Settings) -> ProfileS
     )
 
 
-def _feature_names(known: Sequence[str], settings: Settings) -> list[str]:
+def _feature_names(names: Sequence[str], settings: Settings) -> list[str]:
     """[users] features, or all columns that are no id, part, label or moment of a label."""
     table = settings.users
     if table is None:
         return []
     for name in (*(table.features or ()), *table.sensitive, table.valid_from):
-        if name is not None and name not in known:
-            raise SettingsError(f"[users] names the column {name!r}; {nearest(name, known)}")
+        if name is not None and name not in names:
+            raise SettingsError(f"[users] names the column {name!r}; {nearest(name, names)}")
     labels = {goal.column for goal in settings.goals.values()}
     labels |= {goal.as_of for goal in settings.goals.values()}
     for goal in settings.goals.values():
@@ -162,7 +162,7 @@ def _feature_names(known: Sequence[str], settings: Settings) -> list[str]:
             )
         return list(table.features)
     other = {columns.USER_ID, columns.PART, columns.FOLD, settings.split.group}
-    return [name for name in known if name not in labels | other | {settings.split.disjoint_on}]
+    return [name for name in names if name not in labels | other | {settings.split.disjoint_on}]
 
 
 def fit_column(name: str, column: Any, kind: Kind | None, catalogue: bool) -> Column:
@@ -178,10 +178,10 @@ def fit_column(name: str, column: Any, kind: Kind | None, catalogue: bool) -> Co
         return Column(name, kind, fit_vocabulary(counts, rare, MOST_WORDS))
     if kind in ("numeric", "time") and catalogue:
         numbers = catalogue_numbers(column, kind)
-        known = numbers[~np.isnan(numbers)]
-        deviation = float(known.std()) if len(known) else 0.0
+        finite = numbers[~np.isnan(numbers)]
+        deviation = float(finite.std()) if len(finite) else 0.0
         return Column(
-            name, kind, mean=float(known.mean()) if len(known) else 0.0,
+            name, kind, mean=float(finite.mean()) if len(finite) else 0.0,
             deviation=deviation if deviation > 0 else 1.0,
         )  # fmt: skip
     return Column(name, kind, separator=separator)

@@ -95,8 +95,8 @@ def find_support(
     event = np.flatnonzero(chosen)
     key = owner[event] * n_items + histories.item[event]
     # Events of a customer are in the order of time: the first of a key is the earliest.
-    pairs, first, times = np.unique(key, return_index=True, return_counts=True)
-    user, item = pairs // n_items, pairs % n_items
+    user_items, first, times = np.unique(key, return_index=True, return_counts=True)
+    user, item = user_items // n_items, user_items % n_items
     return Support(
         user, item, times.astype(np.float64), times / np.bincount(user, times, n_users)[user],
         np.bincount(user, minlength=n_users)[user], histories.time[event[first]],
@@ -106,20 +106,22 @@ def find_support(
 
 def _weigh_devotion(support: Support, n_items: int, least: float, weights: Doubles) -> None:
     """Bound what devoted customers give an item by what broader ones give it."""
-    devoted = support.share > least
-    if not devoted.any():
+    narrow = support.share > least
+    if not narrow.any():
         return
-    broad = (support.breadth >= BROAD) & ~devoted
-    if support.times[broad].sum() < ENOUGH * support.times[devoted].sum():
+    broad = (support.breadth >= BROAD) & ~narrow
+    if support.times[broad].sum() < ENOUGH * support.times[narrow].sum():
         # Where nearly all histories are short, nobody is left to say what is usual.
         return
-    found = _sum(support.item, support.times * devoted, n_items)
+    observed = _sum(support.item, support.times * narrow, n_items)
     share = _shares(_sum(support.item, support.times * broad, n_items))
-    size = float(support.times[devoted].mean())
-    bound = _bound(found, found.sum() * share, size, np.arange(n_items), np.unique(support.item))
-    followers = np.bincount(support.item[devoted], minlength=n_items)
+    size = float(support.times[narrow].mean())
+    bound = _bound(
+        observed, observed.sum() * share, size, np.arange(n_items), np.unique(support.item)
+    )
+    followers = np.bincount(support.item[narrow], minlength=n_items)
     bound[followers > MANY * len(np.unique(support.user))] = 1.0
-    np.minimum.at(weights, support.user[devoted], bound[support.item[devoted]])
+    np.minimum.at(weights, support.user[narrow], bound[support.item[narrow]])
 
 
 def _weigh_newcomers(support: Support, n_items: int, seconds: int, weights: Doubles) -> None:
@@ -132,7 +134,7 @@ def _weigh_newcomers(support: Support, n_items: int, seconds: int, weights: Doub
     item, begun, times = support.item[rows], support.begun[rows], support.times[rows]
     if support.times[~new].sum() < ENOUGH * times.sum():
         return
-    found = Log(item, begun, times).between(item, begun, seconds)
+    observed = Log(item, begun, times).between(item, begun, seconds)
     crowd = Log(0 * item, begun, times).between(0 * item, begun, seconds)
     older = Log(support.item[~new], support.moment[~new], support.times[~new])
     # What is new or in season has a share of its own in the days of the surge.
@@ -145,7 +147,7 @@ def _weigh_newcomers(support: Support, n_items: int, seconds: int, weights: Doub
             older.between(item, begun, seconds) / (then + PRIOR * n_items),
         ]
     )
-    bound = _bound(found, crowd * share, float(times.mean()), item, np.unique(support.item))
+    bound = _bound(observed, crowd * share, float(times.mean()), item, np.unique(support.item))
     # A customer is part of every surge that begins up to `seconds` before them.
     span = int(begun.max() - begun.min()) + seconds + 1
     keys = item * span + (begun - begun.min())
@@ -205,16 +207,16 @@ def lowest(values: Doubles, first: Ints, stop: Ints) -> Doubles:
         half, below = 2 ** (len(levels) - 1), levels[-1]
         levels.append(np.minimum(below[:-half], below[half:]))
     level = np.frexp((stop - first).astype(np.float64))[1] - 1
-    found = np.empty(len(first))
+    lowest_of = np.empty(len(first))
     for k, least in enumerate(levels):
         mine = level == k
-        found[mine] = np.minimum(least[first[mine]], least[stop[mine] - 2**k])
-    return found
+        lowest_of[mine] = np.minimum(least[first[mine]], least[stop[mine] - 2**k])
+    return lowest_of
 
 
-def _shares(found: Doubles) -> Doubles:
+def _shares(observed: Doubles) -> Doubles:
     """Each item's share, every item credited with a little."""
-    credited: Doubles = (found + PRIOR) / (found + PRIOR).sum()
+    credited: Doubles = (observed + PRIOR) / (observed + PRIOR).sum()
     return credited
 
 

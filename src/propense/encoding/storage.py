@@ -103,10 +103,10 @@ def load_arrays(
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            found = msgspec.json.decode(metadata.get(_HEADER, "{}"), type=header)
-            if found.format != format:
+            written = msgspec.json.decode(metadata.get(_HEADER, "{}"), type=header)
+            if written.format != format:
                 raise BundleError(
-                    f"{str(path)!r} has format {found.format!r}, this version reads {format!r}; "
+                    f"{str(path)!r} has format {written.format!r}, this version reads {format!r}; "
                     f"{remedy}"
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}
@@ -114,7 +114,7 @@ def load_arrays(
         raise BundleError(f"{str(path)!r} is missing; {remedy}") from error
     except (SafetensorError, msgspec.MsgspecError) as error:
         raise BundleError(f"{str(path)!r} cannot be read: {error}; {remedy}") from error
-    return found, arrays
+    return written, arrays
 
 
 def _save_words(file: Path, columns: dict[str, Any]) -> None:

@@ -80,17 +80,17 @@ def make_targets(
         return Targets(nothing, nothing.astype(np.int64), np.zeros(1, np.int64), nothing,
                        nothing.astype(np.int8))  # fmt: skip
     counts = _countable(histories, encoder.positive, recommend.repeat)
-    moment = moment_of(histories)
+    group = moment_of(histories)
     if plan.by == "leave_one_out":
         chosen, part = _leave_one_out(histories, counts)
     elif plan.by == "time":
-        chosen, part = _first_in_time(histories, plan, counts, moment)
+        chosen, part = _first_in_time(histories, plan, counts, group)
     else:
         if user_part is None:
             raise SplitError(f"a split by {plan.by} needs the part of every user, but got none")
-        chosen, part = _last_of_users(histories, counts, moment, user_part)
+        chosen, part = _last_of_users(histories, counts, group, user_part)
     user = owner_of(histories)[chosen].astype(np.int32)
-    end = moment[chosen]
+    end = group[chosen]
     # One row a (part, user); its items are distinct.
     order = np.lexsort((histories.item[chosen], user, part))
     user, end, part = user[order], end[order], part[order]
@@ -117,13 +117,13 @@ def owner_of(histories: Histories) -> Ints:
 def moment_of(histories: Histories) -> Ints:
     """(n_events,) index of the first event of each event's moment; without times its own."""
     n_events = histories.n_events
-    place = np.arange(n_events)
+    position = np.arange(n_events)
     if not histories.timed or not n_events:
-        return place
+        return position
     fresh = np.ones(n_events, bool)
     fresh[1:] = np.diff(histories.time) != 0
     fresh[histories.offsets[:-1][np.diff(histories.offsets) > 0]] = True
-    return np.maximum.accumulate(np.where(fresh, place, 0))
+    return np.maximum.accumulate(np.where(fresh, position, 0))
 
 
 def _countable(histories: Histories, positive: tuple[int, ...], repeat: bool) -> np.ndarray:
@@ -131,14 +131,14 @@ def _countable(histories: Histories, positive: tuple[int, ...], repeat: bool) ->
     good = np.isin(histories.action, np.array(positive, np.int16)) & (histories.item >= UNSEEN)
     if repeat:
         return good
-    place = np.flatnonzero(good & (histories.item >= FIRST_KNOWN))
-    if not len(place):
+    index = np.flatnonzero(good & (histories.item >= FIRST_KNOWN))
+    if not len(index):
         return good
-    key = owner_of(histories)[place] * (np.int64(histories.item.max()) + 1) + histories.item[place]
+    key = owner_of(histories)[index] * (np.int64(histories.item.max()) + 1) + histories.item[index]
     order = np.argsort(key, kind="stable")
     again = np.zeros(len(order), bool)
     again[1:] = np.diff(key[order]) == 0
-    good[place[order[again]]] = False
+    good[index[order[again]]] = False
     return good
 
 
@@ -146,36 +146,36 @@ def _leave_one_out(histories: Histories, counts: np.ndarray) -> tuple[Ints, User
     stop = histories.offsets[1:][np.diff(histories.offsets) >= 3]
     chosen = np.concatenate([stop - 2, stop - 1])
     part = np.repeat(np.array([VALIDATION, TEST], np.int8), len(stop))
-    kept = counts[chosen]
-    return chosen[kept], part[kept]
+    countable = counts[chosen]
+    return chosen[countable], part[countable]
 
 
 def _first_in_time(
-    histories: Histories, plan: SplitPlan, counts: np.ndarray, moment: Ints
+    histories: Histories, plan: SplitPlan, counts: np.ndarray, group: Ints
 ) -> tuple[Ints, UserParts]:
     """Events of each user's first countable moment in validation, and in test."""
     if plan.validation_from is None or plan.test_from is None:
         raise SplitError("a split by time needs validation_from and test_from, but got none")
-    place = np.flatnonzero(counts & (histories.time >= plan.validation_from))
-    part = np.where(histories.time[place] < plan.test_from, VALIDATION, TEST).astype(np.int8)
-    user = owner_of(histories)[place]
-    fresh = np.ones(len(place), bool)
+    index = np.flatnonzero(counts & (histories.time >= plan.validation_from))
+    part = np.where(histories.time[index] < plan.test_from, VALIDATION, TEST).astype(np.int8)
+    user = owner_of(histories)[index]
+    fresh = np.ones(len(index), bool)
     fresh[1:] = (np.diff(user) != 0) | (np.diff(part) != 0)
-    first = np.maximum.accumulate(np.where(fresh, np.arange(len(place)), 0))
-    kept = moment[place] == moment[place[first]] if len(place) else np.zeros(0, bool)
-    return place[kept], part[kept]
+    first = np.maximum.accumulate(np.where(fresh, np.arange(len(index)), 0))
+    first_group = group[index] == group[index[first]] if len(index) else np.zeros(0, bool)
+    return index[first_group], part[first_group]
 
 
 def _last_of_users(
-    histories: Histories, counts: np.ndarray, moment: Ints, user_part: UserParts
+    histories: Histories, counts: np.ndarray, group: Ints, user_part: UserParts
 ) -> tuple[Ints, UserParts]:
     """Events of the last countable moment of each validation and test user."""
     owner = owner_of(histories)
-    place = np.flatnonzero(counts & (user_part[owner] > TRAIN))
-    user = owner[place]
+    index = np.flatnonzero(counts & (user_part[owner] > TRAIN))
+    user = owner[index]
     last = np.searchsorted(user, user, side="right") - 1
-    kept = moment[place] == moment[place[last]] if len(place) else np.zeros(0, bool)
-    return place[kept], user_part[user[kept]]
+    last_group = group[index] == group[index[last]] if len(index) else np.zeros(0, bool)
+    return index[last_group], user_part[user[last_group]]
 
 
 def count_items(histories: Histories, ends: Ints, n_items: int) -> Ids:

@@ -53,9 +53,9 @@ def hash_ngrams(
     words = encoded.dictionary
     rows, ids = [], []
     for begin in range(0, len(words), _TEXTS_AT_ONCE):
-        row, found = _hash_distinct(words.slice(begin, _TEXTS_AT_ONCE), buckets, max_ngrams)
+        row, buckets_of = _hash_distinct(words.slice(begin, _TEXTS_AT_ONCE), buckets, max_ngrams)
         rows.append(row + begin)
-        ids.append(found)
+        ids.append(buckets_of)
     row = np.concatenate(rows) if rows else np.zeros(0, np.int64)
     distinct = np.concatenate(ids) if ids else np.zeros(0, np.int32)
     starts = np.searchsorted(row, np.arange(len(words) + 1))
@@ -73,9 +73,9 @@ def hash_tokens(lists: Any, buckets: int) -> tuple[Ints, Ids]:
     codes = np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), np.int64)
     of_word = np.array([_hash_whole(word, buckets) for word in words] + [0], np.int32)
     ids = of_word[codes]
-    known = ids > 0
-    kept = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
-    return kept[offsets], ids[known]
+    in_vocabulary = ids > 0
+    n_before = np.concatenate([[0], np.cumsum(in_vocabulary)]).astype(np.int64)
+    return n_before[offsets], ids[in_vocabulary]
 
 
 def take_rows(offsets: Ints, ids: Ids, rows: Ints) -> tuple[Ints, Ids]:
@@ -89,9 +89,9 @@ def take_rows(offsets: Ints, ids: Ids, rows: Ints) -> tuple[Ints, Ids]:
     if len(offsets) == 1:
         return np.zeros(len(rows) + 1, np.int64), ids[:0]
     lengths = np.where(rows < 0, 0, offsets[safe + 1] - offsets[safe])
-    taken = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    place = np.arange(taken[-1]) - np.repeat(taken[:-1] - offsets[safe], lengths)
-    return taken, ids[place]
+    new_offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    position = np.arange(new_offsets[-1]) - np.repeat(new_offsets[:-1] - offsets[safe], lengths)
+    return new_offsets, ids[position]
 
 
 def sketch(offsets: Ints, ids: Ids, width: int = SKETCH_WIDTH) -> Floats:
@@ -103,9 +103,9 @@ def sketch(offsets: Ints, ids: Ids, width: int = SKETCH_WIDTH) -> Floats:
     n_rows = len(offsets) - 1
     row = np.repeat(np.arange(n_rows), np.diff(offsets))
     mixed = _mix(ids.astype(np.uint64))
-    place = (mixed % np.uint64(width)).astype(np.int64)
+    slot = (mixed % np.uint64(width)).astype(np.int64)
     sign = np.where(mixed & np.uint64(1 << 20), 1.0, -1.0)
-    sums = np.bincount(row * width + place, sign, n_rows * width).reshape(n_rows, width)
+    sums = np.bincount(row * width + slot, sign, n_rows * width).reshape(n_rows, width)
     squares = (sums * sums).sum(axis=1)
     empty = np.diff(offsets) == 0
     length = np.sqrt(np.maximum(squares, 1))
@@ -142,14 +142,14 @@ def _hash_distinct(texts: Any, buckets: int, max_ngrams: int) -> tuple[Ints, Ids
         letters = letters[:count] | (char != _MARK)
         all_cjk = all_cjk[:count] & cjk[n - 1 :]
         good = letters & ~broken & (all_cjk if n == 1 else ~(all_cjk & (n == _LONGEST)))
-        place = np.flatnonzero(good)
-        rows.append(row[place])
-        ids.append(1 + _mix(hashed[place]) % np.uint64(buckets - 1))
+        position = np.flatnonzero(good)
+        rows.append(row[position])
+        ids.append(1 + _mix(hashed[position]) % np.uint64(buckets - 1))
     if not rows:
         return np.zeros(0, np.int64), np.zeros(0, np.int32)
     n_parts = sum(map(len, rows))
-    for place, whole in _hash_words(points, cjk):
-        rows.append(row[place])
+    for position, whole in _hash_words(points, cjk):
+        rows.append(row[position])
         ids.append(1 + _mix(whole) % np.uint64(buckets - 1))
     return _keep(np.concatenate(rows), np.concatenate(ids), n_parts, max_ngrams)
 
@@ -185,24 +185,24 @@ def _keep(row: Ints, ids: np.ndarray, n_parts: int, max_ngrams: int) -> tuple[In
     rank[n_parts:] = -1
     row, ids, rank = row[single], ids[single], rank[single]
     order = np.lexsort((ids, rank, row))
-    row, kept = row[order], ids[order].astype(np.int32)
+    row, sorted_ids = row[order], ids[order].astype(np.int32)
     fresh = np.ones(len(row), bool)
-    fresh[1:] = (np.diff(row) != 0) | (np.diff(kept) != 0)
-    row, kept = row[fresh], kept[fresh]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    within = place < max_ngrams
-    return row[within], kept[within]
+    fresh[1:] = (np.diff(row) != 0) | (np.diff(sorted_ids) != 0)
+    row, sorted_ids = row[fresh], sorted_ids[fresh]
+    position = np.arange(len(row)) - np.searchsorted(row, row)
+    within = position < max_ngrams
+    return row[within], sorted_ids[within]
 
 
 def _classify(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Code points with all but letters and digits turned into marks, and which are CJK."""
     distinct, inverse = np.unique(points, return_inverse=True)
-    kept = np.array([chr(point).isalnum() for point in distinct.tolist()], bool)
+    is_letter = np.array([chr(point).isalnum() for point in distinct.tolist()], bool)
     wide = np.zeros(len(distinct), bool)
     for low, high in _CJK:
         wide |= (distinct >= low) & (distinct <= high)
-    cleaned = np.where(kept, distinct, _MARK)
-    return cleaned[inverse].astype(np.uint32), (wide & kept)[inverse]
+    cleaned = np.where(is_letter, distinct, _MARK)
+    return cleaned[inverse].astype(np.uint32), (wide & is_letter)[inverse]
 
 
 def _hash_whole(word: str, buckets: int) -> int:

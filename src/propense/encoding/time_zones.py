@@ -35,14 +35,14 @@ def _transitions(time_zone: str) -> tuple[Ints, Ints]:
     """Moments at which the offset changes, and the offset before, between and after them."""
     zone = find_zone(time_zone)
     grid = range(0, _LAST, SECONDS_PER_DAY)
-    daily = np.array([_offset_at(moment, zone) for moment in grid])
+    daily = np.array([_offset_at(time, zone) for time in grid])
     starts = [_bisect(int(day) * SECONDS_PER_DAY, zone) for day in np.flatnonzero(np.diff(daily))]
     offsets = [int(daily[0]), *(_offset_at(start, zone) for start in starts)]
     return np.array(starts, np.int64), np.array(offsets, np.int64)
 
 
-def _offset_at(moment: int, zone: ZoneInfo) -> int:
-    offset = dt.datetime.fromtimestamp(moment, zone).utcoffset()
+def _offset_at(time: int, zone: ZoneInfo) -> int:
+    offset = dt.datetime.fromtimestamp(time, zone).utcoffset()
     return 0 if offset is None else offset // dt.timedelta(seconds=1)
 
 

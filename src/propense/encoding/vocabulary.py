@@ -58,7 +58,7 @@ class Vocabulary(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {word: place for place, word in enumerate(self.words, FIRST_KNOWN)}
+        return {word: index for index, word in enumerate(self.words, FIRST_KNOWN)}
 
     @cached_property
     def _array(self) -> Any:

@@ -32,14 +32,14 @@ def find_pairs(histories: Histories, train_end: Ints, wanted: np.ndarray) -> Pai
     if n_events == 0:
         nothing = np.zeros(0, np.int64)
         return Pairs(nothing, nothing)
-    moment = moment_starts(histories)
+    group_start = moment_starts(histories)
     lengths = np.diff(histories.offsets)
     begin = np.repeat(histories.offsets[:-1], lengths)
     limit = np.repeat(train_end, lengths)
     event = np.arange(n_events)
-    good = (moment > begin) & (event < limit) & wanted & (histories.item >= FIRST_KNOWN)
+    good = (group_start > begin) & (event < limit) & wanted & (histories.item >= FIRST_KNOWN)
     target = np.flatnonzero(good)
-    return Pairs(moment[target] - 1, target)
+    return Pairs(group_start[target] - 1, target)
 
 
 def moment_starts(histories: Histories) -> Ints:
@@ -84,10 +84,12 @@ def cut_windows(histories: Histories, train_end: Ints, users: Ints, max_length: 
     n_windows = 1 + np.maximum(0, -(-(total - max_length) // stride))
     owner = np.repeat(np.arange(len(users)), n_windows)
     first = np.cumsum(n_windows) - n_windows
-    place = np.arange(len(owner)) - first[owner]
-    stop = np.minimum(begin[owner] + max_length + place * stride, end[owner])
+    position = np.arange(len(owner)) - first[owner]
+    stop = np.minimum(begin[owner] + max_length + position * stride, end[owner])
     start = np.maximum(begin[owner], stop - max_length)
-    own = np.where(place == 0, begin[owner] - 1, begin[owner] + max_length + (place - 1) * stride)
+    own = np.where(
+        position == 0, begin[owner] - 1, begin[owner] + max_length + (position - 1) * stride
+    )
     return Windows(users[owner].astype(np.int32), start, stop, own)
 
 
@@ -98,12 +100,12 @@ def own_rows(windows: Windows, row_user: np.ndarray, visible: Ints) -> Sequences
     """
     stride = 1 + max(int(windows.stop.max(initial=0)), int(visible.max(initial=0)))
     key = _key(windows.user, windows.stop, stride)
-    place = np.searchsorted(key, _key(row_user, visible, stride), side="left")
-    safe = np.minimum(place, len(windows) - 1)
-    if len(row_user) and ((place >= len(windows)) | (windows.user[safe] != row_user)).any():
+    position = np.searchsorted(key, _key(row_user, visible, stride), side="left")
+    safe = np.minimum(position, len(windows) - 1)
+    if len(row_user) and ((position >= len(windows)) | (windows.user[safe] != row_user)).any():
         raise ValueError("a row reads events beyond its user's last window")
-    order = np.lexsort((visible, place))
-    counts = np.bincount(place, minlength=len(windows))
+    order = np.lexsort((visible, position))
+    counts = np.bincount(position, minlength=len(windows))
     return Sequences(
         windows.start, windows.stop,
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), order, visible[order],

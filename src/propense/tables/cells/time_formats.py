@@ -49,41 +49,41 @@ def survey_times(
     between, note = MONTH_DAY, ""
     if MONTH_DAY in seen:
         between, note = _day_or_month(rows.select(text=text))
-        seen = tuple(between if writing == MONTH_DAY else writing for writing in seen)
+        seen = tuple(between if form == MONTH_DAY else form for form in seen)
     return TimeSurvey(Reading(time_zone, seen), Reading(time_zone, (ISO, *COMMON, between)), note)
 
 
 def _seen(sample: Table) -> tuple[TimeFormat, ...]:
     """The writings of a sample, the most frequent first."""
-    known = (ISO, *COMMON, MONTH_DAY)
+    forms = (ISO, *COMMON, MONTH_DAY)
     counts = sample.aggregate(
         **{
-            f"n{place}": sample.text.re_search(writing.plain_pattern).cast("int64").sum()
-            for place, writing in enumerate(known)
+            f"n{index}": sample.text.re_search(form.plain_pattern).cast("int64").sum()
+            for index, form in enumerate(forms)
         }
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
-    found = [
-        (counts[f"n{place}"], -place, writing)
-        for place, writing in enumerate(known) if counts[f"n{place}"]
+    ranked = [
+        (counts[f"n{index}"], -index, form)
+        for index, form in enumerate(forms) if counts[f"n{index}"]
     ]  # fmt: skip
-    ordered = sorted(found, key=lambda one: one[:2], reverse=True)
-    return tuple(writing for _, _, writing in ordered) or (ISO,)
+    ordered = sorted(ranked, key=lambda one: one[:2], reverse=True)
+    return tuple(form for _, _, form in ordered) or (ISO,)
 
 
 def _day_or_month(rows: Table) -> tuple[TimeFormat, str]:
     """Which of the first two numbers is the day, from all rows."""
 
-    def part(place: int) -> Column:
-        return rows.text.re_extract(MONTH_DAY.plain_pattern, place).try_cast("int64")
+    def part(index: int) -> Column:
+        return rows.text.re_extract(MONTH_DAY.plain_pattern, index).try_cast("int64")
 
-    found = rows.filter(rows.text.re_search(MONTH_DAY.plain_pattern))
-    rows = found
-    counts = found.aggregate(
+    dated = rows.filter(rows.text.re_search(MONTH_DAY.plain_pattern))
+    rows = dated
+    counts = dated.aggregate(
         first=(part(1) > 12).cast("int64").sum(),
         second=(part(2) > 12).cast("int64").sum(),
-        points=found.text.re_search(r"^\d{1,2}\.").cast("int64").sum(),
-        n=found.count(),
-        example=found.text.min(),
+        points=dated.text.re_search(r"^\d{1,2}\.").cast("int64").sum(),
+        n=dated.count(),
+        example=dated.text.min(),
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
     if counts["first"] > counts["second"]:
         return DAY_MONTH, ""

@@ -32,17 +32,17 @@ def local_offsets(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """
     zone = find_zone(name)
 
-    def offset(moment: datetime) -> int:
-        found = moment.astimezone(zone).utcoffset() or timedelta(0)
-        return found // timedelta(microseconds=1)
+    def offset(time: datetime) -> int:
+        away = time.astimezone(zone).utcoffset() or timedelta(0)
+        return away // timedelta(microseconds=1)
 
     boundaries: list[int] = []
     offsets = [offset(_FIRST)]
-    moment = _FIRST
-    while moment < _LAST:
-        following = moment + _STEP
-        if offset(following) != offsets[-1]:
-            low, high = moment, following
+    time = _FIRST
+    while time < _LAST:
+        later = time + _STEP
+        if offset(later) != offsets[-1]:
+            low, high = time, later
             while high - low > timedelta(seconds=1):
                 middle = low + (high - low) // 2
                 middle = middle.replace(microsecond=0)
@@ -51,9 +51,9 @@ def local_offsets(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
             change = (high - _EPOCH) // timedelta(microseconds=1)
             boundaries.append(change + max(offsets[-1], after))
             offsets.append(after)
-            moment = high
+            time = high
         else:
-            moment = following
+            time = later
     return tuple(boundaries), tuple(offsets)
 
 

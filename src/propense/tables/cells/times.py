@@ -117,7 +117,7 @@ def declared(time_format: str) -> TimeFormat:
         if sign not in _DIRECTIVES:
             raise SettingsError(
                 f"time_format {time_format!r} has the unknown directive '%{sign}'; "
-                f"known are {', '.join('%' + known for known in sorted(_DIRECTIVES))}"
+                f"known are {', '.join('%' + directive for directive in sorted(_DIRECTIVES))}"
             )
         pattern += _DIRECTIVES[sign]
         at += 2
@@ -155,10 +155,10 @@ def add_microseconds(
     column = rows[name]
     kind = column.type()
     if kind.is_timestamp() or kind.is_date():
-        moment = engine.microseconds(column)
+        micros = engine.microseconds(column)
         if reading.in_utc:
-            return rows.mutate(moment.name(out))
-        rows = rows.mutate(moment.name("_local")).view()
+            return rows.mutate(micros.name(out))
+        rows = rows.mutate(micros.name("_local")).view()
         return rows.mutate(to_utc(rows["_local"], reading.time_zone).name(out)).drop("_local")
     if kind.is_numeric():
         number = column.cast("float64")
@@ -197,15 +197,15 @@ def _assemble(rows: Table, writings: Sequence[TimeFormat]) -> Table:
     """
     text = rows["_text"]
     fits = [
-        (text.re_search(writing.plain_pattern), ibis.literal(place, type="int64"))
-        for place, writing in enumerate(writings)
+        (text.re_search(form.plain_pattern), ibis.literal(index, type="int64"))
+        for index, form in enumerate(writings)
     ]
     rows = rows.mutate(_writing=ibis.cases(*fits, else_=ibis.literal(-1, type="int64"))).view()
     parts = {
         f"_{name}": ibis.cases(
             *[
-                (rows["_writing"] == place, _part(rows["_text"], writing, name))
-                for place, writing in enumerate(writings)
+                (rows["_writing"] == index, _part(rows["_text"], form, name))
+                for index, form in enumerate(writings)
             ],
             else_="",
         )
@@ -215,8 +215,8 @@ def _assemble(rows: Table, writings: Sequence[TimeFormat]) -> Table:
     month = ibis.cases(
         (rows["_month"] != "", rows["_month"].lpad(2, "0")),
         *[
-            (rows["_month_name"].lower().substr(0, 3) == name, f"{place:02d}")
-            for place, name in enumerate(_MONTHS, start=1)
+            (rows["_month_name"].lower().substr(0, 3) == name, f"{index:02d}")
+            for index, name in enumerate(_MONTHS, start=1)
         ],
         else_="00",
     )
@@ -239,14 +239,14 @@ def _assemble(rows: Table, writings: Sequence[TimeFormat]) -> Table:
     return rows.mutate(_clock=clock).view()
 
 
-def _part(text: Column, writing: TimeFormat, name: str) -> Column:
-    places = writing.places
-    if writing == ISO and name in _ISO_PARTS:
+def _part(text: Column, form: TimeFormat, name: str) -> Column:
+    groups = form.places
+    if form == ISO and name in _ISO_PARTS:
         return text.substr(*_ISO_PARTS[name])
-    if name not in places:
+    if name not in groups:
         return ibis.literal("")
-    found = text.re_extract(writing.plain_pattern, places[name])
-    return (text.length() > 19).ifelse(found, "") if writing == ISO else found
+    text_part = text.re_extract(form.plain_pattern, groups[name])
+    return (text.length() > 19).ifelse(text_part, "") if form == ISO else text_part
 
 
 def _place(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Table:

@@ -46,14 +46,14 @@ def rows_in(folder: Path) -> int:
     return sum(pq.read_metadata(file).num_rows for file in sorted(folder.rglob("*.parquet")))
 
 
-def as_read(raw: RawTable, taken: Table, offset: int = 0) -> Table:
-    """The rows of `raw` that are in `taken` (`_row`, `_rule`) as text, with why and where.
+def as_read(raw: RawTable, set_aside: Table, offset: int = 0) -> Table:
+    """The rows of `raw` that are in `set_aside` (`_row`, `_rule`) as text, with why and where.
 
-    `offset` is what `taken` adds to the rows' numbers. Columns: the files' own, `reason`,
+    `offset` is what `set_aside` adds to the rows' numbers. Columns: the files' own, `reason`,
     `file`, `row` (the first row of data is 1).
     """
     numbered = raw.rows.mutate(**{ROW: raw.rows[ROW] + offset}) if offset else raw.rows
-    rows = numbered.inner_join(taken, ROW)
+    rows = numbered.inner_join(set_aside, ROW)
     own_row = rows[ROW] - offset
     file = (own_row / float(1 << FILE_SHIFT)).floor().cast("int64")
     names = [(file == number, name) for number, name in enumerate(raw.files)]

@@ -49,7 +49,7 @@ def net_cancellations(alive: Table, engine: TableEngine) -> Table:
     level = rows["_sum"] - low
     rows = rows.mutate(_alone=alone, _level=rows["_cancels"].ifelse(level + 1, level)).view()
     rows = rows.filter(~rows["_alone"])
-    following = (
+    next_cancels = (
         rows["_cancels"]
         .lead()
         .over(
@@ -57,7 +57,7 @@ def net_cancellations(alive: Table, engine: TableEngine) -> Table:
             order_by=[rows["_t"], rows[ORDER], rows["_cancels"], rows[ROW]],
         )
     )
-    ended = rows.mutate(_ended=following).view()
+    ended = rows.mutate(_ended=next_cancels).view()
     ended = ended.filter(~ended["_cancels"] & ended["_ended"].fill_null(False))
-    found = ibis.union(labelled(cancelling, "cancellation"), labelled(ended, "cancelled"))
-    return engine.keep(found, "cancelled")
+    taken_back = ibis.union(labelled(cancelling, "cancellation"), labelled(ended, "cancelled"))
+    return engine.keep(taken_back, "cancelled")

@@ -56,16 +56,16 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
 
 def _with_live(accounts: list[Account], notes: dict[str, str]) -> list[Account]:
     """What the live store gave to each table, also where that is nothing."""
-    told = []
+    noted = []
     for account in accounts:
         note = notes.get(account.table)
         if note is not None:
             rules = [*account.rules, Rule(LIVE_RULE, note=note)]
             account = msgspec.structs.replace(account, rules=rules)
-        told.append(account)
+        noted.append(account)
     tables = {account.table for account in accounts}
-    told += [
+    noted += [
         Account(table, 0, 0, [Rule(LIVE_RULE, note=note)])
         for table, note in notes.items() if table not in tables
     ]  # fmt: skip
-    return told
+    return noted

@@ -24,9 +24,9 @@ _NO_VALUE = -(2**62)
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
 
 
-def without(rows: Table, taken: Table | None) -> Table:
-    """`rows` that are not in `taken`."""
-    return rows if taken is None else rows.anti_join(taken, ROW)
+def without(rows: Table, removed: Table | None) -> Table:
+    """`rows` that are not in `removed`."""
+    return rows if removed is None else rows.anti_join(removed, ROW)
 
 
 def find_duplicates(
@@ -42,27 +42,27 @@ def find_duplicates(
     Without times and without a column of order a repeated row is a repeated event.
     """
     window = seconds(rules.duplicate_window) * MICROS_PER_SECOND
-    found: list[Table] = []
+    parts: list[Table] = []
     if events.has_event_ids:
-        found.append(_same_event_id(alive, engine))
+        parts.append(_same_event_id(alive, engine))
         if any(source.live for source in raw.sources.values()):
-            found.append(_logged_and_live(without(alive, found[0]), raw, engine))
+            parts.append(_logged_and_live(without(alive, parts[0]), raw, engine))
             if events.timed:
-                rest = without(without(alive, found[0]), found[1])
-                found.append(_brought_along(rest, raw, engine))
+                rest = without(without(alive, parts[0]), parts[1])
+                parts.append(_brought_along(rest, raw, engine))
     if events.timed or events.ordered:
         rest = alive
         candidates = engine.keep(_close(rest, window), "candidates")
-        for taken in found:
-            candidates = without(candidates, taken)
+        for part in parts:
+            candidates = without(candidates, part)
         if rules.exact_duplicates == "drop":
-            found.append(_same_columns(candidates, raw, engine))
-            candidates = without(candidates, found[-1])
+            parts.append(_same_columns(candidates, raw, engine))
+            candidates = without(candidates, parts[-1])
         if events.timed:
-            found.append(_near(candidates, window, rules.exact_duplicates == "keep"))
-    if not found:
+            parts.append(_near(candidates, window, rules.exact_duplicates == "keep"))
+    if not parts:
         return None
-    return engine.keep(found[0] if len(found) == 1 else ibis.union(*found), "duplicates")
+    return engine.keep(parts[0] if len(parts) == 1 else ibis.union(*parts), "duplicates")
 
 
 def labelled(rows: Table, rule: str) -> Table:
@@ -104,15 +104,15 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
         ).view()
     ids = logged.select(EVENT_ID).distinct().to_pyarrow()[EVENT_ID].cast(pa.string())
     digests = pa.array([message_key(one).hex() for one in ids.to_pylist()], pa.string())
-    known = engine.table_of(pa.table({"_id": ids, "_message": digests}), "message_keys")
+    digest_of = engine.table_of(pa.table({"_id": ids, "_message": digests}), "message_keys")
     message = live[EVENT_ID].re_replace(r"-\d+$", "")
     live = live.mutate(_message=message).view()
-    logged = logged.inner_join(known, logged[EVENT_ID] == known["_id"]).view()
-    found = [
+    logged = logged.inner_join(digest_of, logged[EVENT_ID] == digest_of["_id"]).view()
+    repeated = [
         live.semi_join(logged, [EVENT_ID, USER_ID, "_item"]),
         live.semi_join(logged, ["_message", USER_ID, "_item"]),
     ]
-    rows = ibis.union(*[labelled(one, "duplicate") for one in found], distinct=True)
+    rows = ibis.union(*[labelled(one, "duplicate") for one in repeated], distinct=True)
     return engine.keep(rows, "logged_and_live")
 
 
@@ -127,14 +127,14 @@ def _brought_along(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
     rows = engine.keep(rows, "live_and_logged")
     live, logged = rows.filter(rows["_live"]).view(), rows.filter(~rows["_live"]).view()
     same = ["_t", USER_ID, ACTION, SOURCE, "_item", "_value", "_count"]
-    found = live.semi_join(logged, same)
-    return engine.keep(labelled(found, "duplicate"), "brought_along")
+    repeated = live.semi_join(logged, same)
+    return engine.keep(labelled(repeated, "duplicate"), "brought_along")
 
 
 def _is_live(rows: Table, raw: RawTables) -> BooleanValue:
     files = [
-        (place << (SOURCE_SHIFT - FILE_SHIFT)) + file
-        for place, source in enumerate(raw.sources.values()) for file in sorted(source.live)
+        (number << (SOURCE_SHIFT - FILE_SHIFT)) + file
+        for number, source in enumerate(raw.sources.values()) for file in sorted(source.live)
     ]  # fmt: skip
     return (rows[ROW] >> FILE_SHIFT).isin(files)
 
@@ -145,10 +145,10 @@ def _close(alive: Table, window: int) -> Table:
     Stretches are two windows long and laid twice, half over each other, so that any two
     moments within one window share a stretch.
     """
-    moment = ibis.coalesce(alive["_t"], alive[ORDER])
+    time = ibis.coalesce(alive["_t"], alive[ORDER])
     keys: list[Table] = []
     for start in (0, window):
-        stretch = ((moment + start) / float(2 * window)).floor().cast("int64")
+        stretch = ((time + start) / float(2 * window)).floor().cast("int64")
         narrow = alive.select(_key=alive["_key"], _stretch=stretch)
         often = narrow.group_by("_key", "_stretch").having(narrow.count() > 1).agg()
         keys.append(often.select("_key"))
@@ -159,19 +159,19 @@ def _close(alive: Table, window: int) -> Table:
 
 def _same_columns(candidates: Table, raw: RawTables, engine: TableEngine) -> Table:
     """All but the first of candidates that are equal in every column of their file."""
-    found = []
-    for place, source in enumerate(raw.sources.values()):
+    parts = []
+    for index, source in enumerate(raw.sources.values()):
         own = {f"_own{number}": source.rows[name] for number, name in enumerate(source.own)}
         numbered = source.rows.select(
             **{name: _comparable(column) for name, column in own.items()},
-            **{ROW: source.rows[ROW] + (place << SOURCE_SHIFT)},
+            **{ROW: source.rows[ROW] + (index << SOURCE_SHIFT)},
         )
         rows = numbered.semi_join(candidates, ROW)
         ranked = rows.mutate(
             _rank=ibis.row_number().over(group_by=[rows[name] for name in own], order_by=rows[ROW])
         ).select(ROW, "_rank")
-        found.append(labelled(ranked.filter(ranked["_rank"] > 0), "duplicate"))
-    rows = found[0] if len(found) == 1 else ibis.union(*found)
+        parts.append(labelled(ranked.filter(ranked["_rank"] > 0), "duplicate"))
+    rows = parts[0] if len(parts) == 1 else ibis.union(*parts)
     return engine.keep(rows, "same_columns")
 
 

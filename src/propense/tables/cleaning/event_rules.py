@@ -74,8 +74,8 @@ class EventRule:
             if fits is None:
                 return None, rows
             return labelled(rows.filter(fits), self.name), rows.filter(~fits)
-        taken = None if self.find is None else self.find(rows, context)
-        return taken, without(rows, taken)
+        dropped = None if self.find is None else self.find(rows, context)
+        return dropped, without(rows, dropped)
 
 
 def take_rows(
@@ -84,9 +84,9 @@ def take_rows(
     """Apply `rules` one after the other: the rows that each of them takes, and the rest."""
     parts = []
     for rule in rules:
-        taken, rows = rule.apply(rows, context)
-        if taken is not None:
-            parts.append(taken)
+        dropped, rows = rule.apply(rows, context)
+        if dropped is not None:
+            parts.append(dropped)
     return parts, rows
 
 

@@ -65,13 +65,13 @@ def clean_events(
     out = folder / "events"
     while True:
         parts, _ = take_rows(EVENT_RULES, events.rows, context)
-        taken = engine.keep(ibis.union(*parts), "taken")
-        engine.write_parquet(_order(without(events.rows, taken), events, engine), out)
+        dropped = engine.keep(ibis.union(*parts), "taken")
+        engine.write_parquet(_order(without(events.rows, dropped), events, engine), out)
         bounds = _closer(context.bounds, _judge_clean(out, events, settings, engine), settings)
         if bounds == context.bounds:
             break
         context = replace(context, bounds=bounds)
-    counts = _set_aside(raw, taken, folder / "set_aside" / "events.parquet", engine)
+    counts = _set_aside(raw, dropped, folder / "set_aside" / "events.parquet", engine)
     account = _account(context, counts, rows_in(out))
     if account.n_out == 0:
         largest = max(account.rules, key=lambda rule: rule.dropped)
@@ -135,11 +135,11 @@ def _order(rows: Table, events: TypedEvents, engine: TableEngine) -> Table:
     )  # fmt: skip
 
 
-def _set_aside(raw: RawTables, taken: Table, path: Path, engine: TableEngine) -> pa.Table:
+def _set_aside(raw: RawTables, dropped: Table, path: Path, engine: TableEngine) -> pa.Table:
     """Write the taken rows as they were read; returns their number by rule."""
-    counts = taken.group_by("_rule").agg(n=taken.count()).to_pyarrow()
+    counts = dropped.group_by("_rule").agg(n=dropped.count()).to_pyarrow()
     tables = [
-        as_read(source, taken, number << SOURCE_SHIFT)
+        as_read(source, dropped, number << SOURCE_SHIFT)
         for number, source in enumerate(raw.sources.values())
     ]
     write_set_aside(tables, path, engine)

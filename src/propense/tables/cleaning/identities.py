@@ -42,19 +42,19 @@ def components(left: Ints, right: Ints, n: int) -> Ints:
     label = np.arange(n, dtype=np.int64)
     while True:
         low = np.minimum(label[left], label[right])
-        following = label.copy()
-        np.minimum.at(following, label[left], low)
-        np.minimum.at(following, label[right], low)
-        np.minimum.at(following, left, low)
-        np.minimum.at(following, right, low)
+        lower = label.copy()
+        np.minimum.at(lower, label[left], low)
+        np.minimum.at(lower, label[right], low)
+        np.minimum.at(lower, left, low)
+        np.minimum.at(lower, right, low)
         while True:
-            shorter = following[following]
-            if np.array_equal(shorter, following):
+            shorter = lower[lower]
+            if np.array_equal(shorter, lower):
                 break
-            following = shorter
-        if np.array_equal(following, label):
+            lower = shorter
+        if np.array_equal(lower, label):
             return label
-        label = following
+        label = lower
 
 
 def read_identities(raw: RawTable, engine: TableEngine) -> tuple[Identities, Account]:
@@ -72,24 +72,24 @@ def read_identities(raw: RawTable, engine: TableEngine) -> tuple[Identities, Acc
         source=ibis.literal("") if source is None else source.cast("string").strip().fill_null(""),
     )
     n_in = raw.n_rows
-    pairs = named.filter(named["user"].notnull() & named["alias"].notnull())
-    n_out = int(pairs.count().execute())
-    distinct = pairs.distinct().to_pyarrow()
+    links = named.filter(named["user"].notnull() & named["alias"].notnull())
+    n_out = int(links.count().execute())
+    distinct = links.distinct().to_pyarrow()
     account = Account(
         "identities", n_in, n_out, [Rule("no id", dropped=n_in - n_out, note="of user or alias")]
     )
     return _identities(distinct, engine), account
 
 
-def _identities(pairs: pa.Table, engine: TableEngine) -> Identities:
+def _identities(links: pa.Table, engine: TableEngine) -> Identities:
     """Nodes are ("", id) for an id of every source and (source, id) for one source's own."""
-    users = _node(pa.nulls(len(pairs), pa.string()).fill_null(""), pairs["user"])
-    aliases = _node(pairs["source"], pairs["alias"])
+    users = _node(pa.nulls(len(links), pa.string()).fill_null(""), links["user"])
+    aliases = _node(links["source"], links["alias"])
     encoded = pa.chunked_array([*users.chunks, *aliases.chunks]).combine_chunks()
     names = pc.unique(encoded)
     names = names.take(pc.array_sort_indices(names))
-    place = pc.index_in(encoded, value_set=names).to_numpy().astype(np.int64)
-    left, right = place[: len(pairs)], place[len(pairs) :]
+    node = pc.index_in(encoded, value_set=names).to_numpy().astype(np.int64)
+    left, right = node[: len(links)], node[len(links) :]
     label = components(left, right, len(names))
     is_user = np.zeros(len(names), dtype=bool)
     is_user[left] = True
@@ -130,19 +130,19 @@ def unify_ids(rows: Table, identities: Identities | None) -> Table:
 
     A source's own alias goes before an alias of all sources; it needs a column `source`.
     """
-    found = []
+    sources_of_id = []
     if identities is not None and identities.by_source is not None and SOURCE in rows.columns:
         own = identities.by_source.rename(_own="_main", _own_id="_id", _own_source="_source")
         rows = rows.left_join(
             own, [rows[USER_ID] == own["_own_id"], rows[SOURCE] == own["_own_source"]]
         ).drop("_own_id", "_own_source")
-        found.append("_own")
+        sources_of_id.append("_own")
     if identities is not None and identities.everywhere is not None:
         wide = identities.everywhere.rename(_any="_main", _any_id="_id")
         rows = rows.left_join(wide, [rows[USER_ID] == wide["_any_id"]]).drop("_any_id")
-        found.append("_any")
-    if not found:
+        sources_of_id.append("_any")
+    if not sources_of_id:
         return rows.mutate(_was=ibis.null("string"))
-    main = ibis.coalesce(*[rows[name] for name in found], rows[USER_ID])
+    main = ibis.coalesce(*[rows[name] for name in sources_of_id], rows[USER_ID])
     was = (main != rows[USER_ID]).ifelse(rows[USER_ID], ibis.null("string"))
-    return rows.mutate(_was=was, **{USER_ID: main}).drop(*found)
+    return rows.mutate(_was=was, **{USER_ID: main}).drop(*sources_of_id)

@@ -38,9 +38,9 @@ def last_plausible_day(days: dict[int, int]) -> int | None:
         return None
     seen = 0
     ordered = sorted(days)
-    for day, following in pairwise(ordered):
+    for day, later in pairwise(ordered):
         seen += days[day]
-        silence = following - day
+        silence = later - day
         rare = total - seen <= max(1, total // _RARE)
         if rare and silence > _SILENCE_DAYS and silence > day - ordered[0]:
             return day
@@ -62,10 +62,10 @@ def largest_plausible_size(sizes: dict[int, int]) -> int | None:
         return None
     seen = 0
     ordered = sorted(sizes)
-    for size, following in pairwise(ordered):
+    for size, larger in pairwise(ordered):
         seen += sizes[size]
         rare = total - seen <= max(1, total // _RARE)
-        if rare and following - size > _EMPTY_DECADES:
+        if rare and larger - size > _EMPTY_DECADES:
             return size
     return None
 
@@ -73,16 +73,16 @@ def largest_plausible_size(sizes: dict[int, int]) -> int | None:
 def count_days(rows: Table) -> dict[int, int]:
     """Rows by day of `_t`."""
     day = (rows["_t"] / float(MICROS_PER_DAY)).floor().cast("int64")
-    found = rows.filter(rows["_t"].notnull()).group_by(day=day).agg(n=ibis._.count())
-    return {row["day"]: row["n"] for row in found.to_pyarrow().to_pylist()}
+    counts = rows.filter(rows["_t"].notnull()).group_by(day=day).agg(n=ibis._.count())
+    return {row["day"]: row["n"] for row in counts.to_pyarrow().to_pylist()}
 
 
 def count_sizes(rows: Table) -> dict[int, int]:
     """Rows by the digits of `value`, of positive values."""
     sized = rows.filter(rows["value"] > 0)
     digits = sized["value"].cast("string").length().cast("int64")
-    found = sized.group_by(digits=digits).agg(n=ibis._.count())
-    return {row["digits"]: row["n"] for row in found.to_pyarrow().to_pylist()}
+    counts = sized.group_by(digits=digits).agg(n=ibis._.count())
+    return {row["digits"]: row["n"] for row in counts.to_pyarrow().to_pylist()}
 
 
 def find_bots(alive: Table, limit: int, engine: TableEngine) -> Table:

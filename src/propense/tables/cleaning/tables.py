@@ -58,16 +58,16 @@ def clean_table(
         parts += _replaced(whole, own, key)
     else:
         parts.append(labelled(_repeated(whole, own, key), "duplicate"))
-    taken = engine.keep(ibis.union(*parts), f"taken_{name}")
+    dropped = engine.keep(ibis.union(*parts), f"taken_{name}")
     n_unified = int(rows["_was"].count().execute())
     out = folder / f"{name}.parquet"
-    clean = rows.anti_join(taken, ROW).select(*own)
+    clean = rows.anti_join(dropped, ROW).select(*own)
     if live_values is not None and key is not None:
         clean = _with_live_values(clean, live_values, own, key)
     engine.write_parquet(clean, out)
-    write_set_aside([as_read(raw, taken)], folder / "set_aside" / f"{name}.parquet", engine)
+    write_set_aside([as_read(raw, dropped)], folder / "set_aside" / f"{name}.parquet", engine)
     return checked(
-        Account(name, raw.n_rows, rows_in(out), _rules(typed, taken, n_unified, raw, key))
+        Account(name, raw.n_rows, rows_in(out), _rules(typed, dropped, n_unified, raw, key))
     )
 
 
@@ -134,9 +134,9 @@ def _with_live_values(clean: Table, live_values: Table, own: list[str], key: str
 
 
 def _rules(
-    typed: TypedColumns, taken: Table, n_unified: int, raw: RawTable, key: str | None
+    typed: TypedColumns, set_aside: Table, n_unified: int, raw: RawTable, key: str | None
 ) -> list[Rule]:
-    counts = taken.group_by("_rule").agg(n=taken.count()).to_pyarrow().to_pylist()
+    counts = set_aside.group_by("_rule").agg(n=set_aside.count()).to_pyarrow().to_pylist()
     dropped = {row["_rule"]: row["n"] for row in counts}
     stays = "of one id the fullest row stays, else the last" if key else "of equal rows one stays"
     notes = {"duplicate": stays, LIVE_VALUES: "what the service knows goes before the files"}

@@ -63,18 +63,18 @@ class TypedColumns:
 
 
 def type_columns(
-    raw: RawTable, settings: Settings, known: bool, engine: TableEngine
+    raw: RawTable, settings: Settings, canonical: bool, engine: TableEngine
 ) -> TypedColumns:
     """Type every column of a table by its declaration, its word, or its contents.
 
     A column is numeric if at least 95 % of its values are numbers and none of them is written
     like a code ("007"), a moment if 95 % are written as times, boolean if all are true or
     false; else it is text, and where it has few distinct words their spellings are made one.
-    Of the project's words only ids are typed unless `known` (exposures, impressions).
+    Of the project's words only ids are typed unless `canonical` (exposures, impressions).
     """
     survey = _survey(raw.rows, raw.own)
     words = {own: word for word, own in raw.columns.items()}
-    kinds = {own: _kind(raw, own, words.get(own), survey[own], known) for own in raw.own}
+    kinds = {own: _kind(raw, own, words.get(own), survey[own], canonical) for own in raw.own}
     rows, notes, unread = raw.rows, [], 0
     for own in raw.own:
         if kinds[own] == "time":
@@ -85,13 +85,13 @@ def type_columns(
     flags: list[Column] = []
     respelt = decimals = 0
     for own in raw.own:
-        name, column, found = words.get(own, own), rows[own], survey[own]
+        name, column, counts_of = words.get(own, own), rows[own], survey[own]
         if kinds[own] == "time":
             chosen[name] = engine.moment(rows[_MOMENT + own])
         elif kinds[own] == "id":
             chosen[name] = id_text(column)
-            if found["floating"]:
-                decimals += found["floating"]
+            if counts_of["floating"]:
+                decimals += counts_of["floating"]
                 chosen[name] = without_point_zero(chosen[name])
         elif kinds[own] == "numeric":
             number = number_of(column)
@@ -103,7 +103,7 @@ def type_columns(
             flags.append(_lost(column, chosen[name]))
         else:
             text = trimmed(column) if column.type().is_string() else id_text(column)
-            counts = {} if kinds[own] == "text" else _word_counts(raw.rows, own, found)
+            counts = {} if kinds[own] == "text" else _word_counts(raw.rows, own, counts_of)
             changes = best_spellings(counts)
             respelt += sum(counts[old] for old in changes)
             chosen[name] = respelled(text, changes)
@@ -111,16 +111,18 @@ def type_columns(
     return TypedColumns(rows.select(rows[ROW], **chosen), respelt, unread, decimals, tuple(notes))
 
 
-def _kind(raw: RawTable, own: str, word: str | None, survey: dict[str, Any], known: bool) -> str:
-    given = raw.settings
+def _kind(
+    raw: RawTable, own: str, word: str | None, survey: dict[str, Any], canonical: bool
+) -> str:
+    source = raw.settings
     declared: dict[str, str] = {}
-    if isinstance(given, TableSource):
-        declared.update(given.types)
-        if given.valid_from is not None:
-            declared.setdefault(given.valid_from, "time")
+    if isinstance(source, TableSource):
+        declared.update(source.types)
+        if source.valid_from is not None:
+            declared.setdefault(source.valid_from, "time")
     if word in (USER_ID, ITEM_ID):
         return "id"
-    if known and word in _KNOWN:
+    if canonical and word in _KNOWN:
         return _KNOWN[word]
     return declared.get(own) or _guess(raw.rows[own], survey)
 
@@ -129,16 +131,16 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
     """What each text column holds, in one pass."""
     measures: dict[str, Column] = {}
     texts = {
-        f"text {place}": trimmed(rows[name])
-        for place, name in enumerate(own) if rows[name].type().is_string()
+        f"text {index}": trimmed(rows[name])
+        for index, name in enumerate(own) if rows[name].type().is_string()
     }  # fmt: skip
     rows = rows.select(**texts).view() if texts else rows
-    for place in range(len(own)):
-        if f"text {place}" not in texts:
+    for index in range(len(own)):
+        if f"text {index}" not in texts:
             continue
-        text = rows[f"text {place}"]
+        text = rows[f"text {index}"]
         number = number_of(text)
-        known = {
+        counters = {
             "n": text.count(), "numbers": number.count(),
             "coded": text.re_search(r"^[-+]?0\d").cast("int64").sum(),
             "floating": looks_floating(text).cast("int64").sum(),
@@ -146,18 +148,18 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
             "moments": _written(text).cast("int64").sum(),
             "distinct": text.nunique(),
         }  # fmt: skip
-        measures.update({f"{word} {place}": column for word, column in known.items()})
-    found = rows.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
+        measures.update({f"{word} {index}": column for word, column in counters.items()})
+    counts = rows.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
     survey: dict[str, dict[str, Any]] = {}
-    for place, name in enumerate(own):
+    for index, name in enumerate(own):
         words = ("n", "numbers", "coded", "floating", "booleans", "moments", "distinct")
-        survey[name] = {word: found.get(f"{word} {place}") or 0 for word in words}
+        survey[name] = {word: counts.get(f"{word} {index}") or 0 for word in words}
     return survey
 
 
 def _written(text: Column) -> Column:
     """Text that is written as a time; plain numbers are not."""
-    patterns = [writing.plain_pattern for writing in (ISO, *COMMON[:3], MONTH_DAY)]
+    patterns = [form.plain_pattern for form in (ISO, *COMMON[:3], MONTH_DAY)]
     fits = text.re_search(patterns[0])
     for pattern in patterns[1:]:
         fits = fits | text.re_search(pattern)
@@ -192,20 +194,20 @@ def _truth(column: Column) -> Column:
     )
 
 
-def _lost(given: Column, read: Column) -> Column:
+def _lost(original: Column, read: Column) -> Column:
     """1 where there was a value and none could be read."""
-    there = given.notnull()
-    if given.type().is_string():
-        there = trimmed(given).notnull()
-    elif given.type().is_floating():
-        there = there & (given == given)
+    there = original.notnull()
+    if original.type().is_string():
+        there = trimmed(original).notnull()
+    elif original.type().is_floating():
+        there = there & (original == original)
     return (there & read.isnull()).cast("int64")
 
 
 def _count(rows: Table, flags: list[Column]) -> int:
     if not flags:
         return 0
-    sums = rows.aggregate(**{f"n{place}": flag.sum() for place, flag in enumerate(flags)})
+    sums = rows.aggregate(**{f"n{index}": flag.sum() for index, flag in enumerate(flags)})
     return sum(int(value or 0) for value in sums.to_pyarrow().to_pylist()[0].values())
 
 

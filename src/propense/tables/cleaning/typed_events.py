@@ -122,10 +122,10 @@ def _timed(raw: RawTables) -> bool:
 
 
 def _survey(source: RawTable, settings: Settings) -> TimeSurvey:
-    given = source.settings
+    source_settings = source.settings
     name = source.columns[EVENT_TIME]
-    time_format = given.time_format if isinstance(given, Source) else None
-    zone = given.time_zone or settings.time_zone
+    time_format = source_settings.time_format if isinstance(source_settings, Source) else None
+    zone = source_settings.time_zone or settings.time_zone
     return survey_times(source.rows, name, zone, time_format, name in source.with_zone)
 
 
@@ -134,21 +134,21 @@ def _action_changes(raw: RawTables) -> dict[str, dict[str, tuple[str, bool]]]:
     counts: dict[str, int] = {}
     meant: dict[str, dict[str, str]] = {}
     for name, source in raw.sources.items():
-        given = source.settings
+        source_settings = source.settings
         column = source.column(ACTION)
-        if not isinstance(given, Source) or column is None:
+        if not isinstance(source_settings, Source) or column is None:
             meant[name] = {}
             continue
         words = source.rows.select(word=id_text(column)).group_by("word").agg(n=ibis._.count())
-        found = words.limit(MAX_CATEGORIES + 1).to_pyarrow().to_pylist()
-        if len(found) > MAX_CATEGORIES:
+        word_counts = words.limit(MAX_CATEGORIES + 1).to_pyarrow().to_pylist()
+        if len(word_counts) > MAX_CATEGORIES:
             raise SourceError(
                 f"[sources.{name}]: column {source.columns[ACTION]!r} has more than "
                 f"{MAX_CATEGORIES:,} distinct actions; name a column of kinds of action"
             )
-        renamed = {fold(old): new for old, new in given.actions.items()}
+        renamed = {fold(old): new for old, new in source_settings.actions.items()}
         own = {}
-        for row in found:
+        for row in word_counts:
             if row["word"] is not None:
                 own[row["word"]] = renamed.get(fold(row["word"]), row["word"])
                 counts[own[row["word"]]] = counts.get(own[row["word"]], 0) + row["n"]
@@ -168,8 +168,8 @@ def _type_source(
     reading: Reading | None, engine: TableEngine,
 ) -> Table:  # fmt: skip
     """Ids, action, time and numbers of one source, not yet judged."""
-    given = source.settings
-    if not isinstance(given, Source):
+    source_settings = source.settings
+    if not isinstance(source_settings, Source):
         raise TypeError(f"{source.name} is no source of events")
     rows = source.rows
     if reading is not None:
@@ -181,12 +181,13 @@ def _type_source(
     own = {word: rows[name] for word, name in source.columns.items()}
     return rows.select(
         *[rows[name] for name in (ROW, "_t", "_received") if name in rows.columns],
-        **_ids(source, own), **_action(given, own.get(ACTION), changes), **_money(given, own),
+        **_ids(source, own), **_action(source_settings, own.get(ACTION), changes),
+        **_money(source_settings, own),
         **{
             SOURCE: trimmed(own[SOURCE]).fill_null(source.name) if SOURCE in own
             else ibis.literal(source.name),
             ORDER: _whole(number_of(own[ORDER])) if ORDER in own else ibis.null("int64"),
-            "_cancels": _cancels(rows, given),
+            "_cancels": _cancels(rows, source_settings),
             "_broken": rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False),
         },
     ).view()  # fmt: skip
@@ -204,26 +205,26 @@ def _ids(source: RawTable, own: dict[str, Column]) -> dict[str, Column]:
 
 
 def _action(
-    given: Source, column: Column | None, changes: dict[str, tuple[str, bool]]
+    source: Source, column: Column | None, changes: dict[str, tuple[str, bool]]
 ) -> dict[str, Column]:
     """The action, and whether its spelling was mended."""
     if column is None:
-        return {ACTION: ibis.literal(given.action), "_mended_action": ibis.literal(False)}
+        return {ACTION: ibis.literal(source.action), "_mended_action": ibis.literal(False)}
     action = id_text(column)
     mended = [old for old, (_, spelt) in changes.items() if spelt]
     respelt = action.isin(mended).fill_null(False) if mended else ibis.literal(False)
     action = respelled(action, {old: new for old, (new, _) in changes.items()})
-    if given.action is not None:
-        action = action.fill_null(given.action)
+    if source.action is not None:
+        action = action.fill_null(source.action)
     return {ACTION: action, "_mended_action": respelt}
 
 
-def _money(given: Source, own: dict[str, Column]) -> dict[str, Column]:
+def _money(source: Source, own: dict[str, Column]) -> dict[str, Column]:
     """Count, price and amount as doubles, the latter in units of the currency."""
     price, count = own.get(PRICE), own.get(COUNT)
     number = number_of(count) if count is not None else ibis.literal(1.0)
     number = number.fill_null(1.0)
-    amount, unread = _amount(own.get(VALUE), price, number, given.value_unit)
+    amount, unread = _amount(own.get(VALUE), price, number, source.value_unit)
     return {
         COUNT: number, "_amount": amount,
         "_price": ibis.null("float64") if price is None else number_of(price),
@@ -231,12 +232,12 @@ def _money(given: Source, own: dict[str, Column]) -> dict[str, Column]:
     }  # fmt: skip
 
 
-def _cancels(rows: Table, given: Source) -> Column:
+def _cancels(rows: Table, source: Source) -> Column:
     """Whether a row cancels an earlier one."""
-    if given.cancelled is None:
+    if source.cancelled is None:
         return ibis.literal(False)
-    text = rows[given.cancelled.column].cast("string").strip()
-    return text.startswith(given.cancelled.starts_with).fill_null(False)
+    text = rows[source.cancelled.column].cast("string").strip()
+    return text.startswith(source.cancelled.starts_with).fill_null(False)
 
 
 def _whole(number: Column) -> Column:
@@ -273,13 +274,13 @@ def _amount(
     value: Column | None, price: Column | None, count: Column, unit: float
 ) -> tuple[Column, Column]:
     """Units of the currency as a double, and whether there was something unreadable."""
-    given = value if value is not None else price
-    if given is None:
+    column = value if value is not None else price
+    if column is None:
         return ibis.null("float64"), ibis.literal(False)
-    number = number_of(given)
+    number = number_of(column)
     unread = ibis.literal(False)
-    if given.type().is_string():
-        unread = number.isnull() & ~given.strip().lower().isin(NOTHING)
+    if column.type().is_string():
+        unread = number.isnull() & ~column.strip().lower().isin(NOTHING)
         unread = unread.fill_null(False)
     if value is None:
         number = number * count
@@ -340,17 +341,17 @@ def _mend_clock(rows: Table, received: bool) -> Table:
         return rows.mutate(_mended_clock=ibis.literal(False))
     delay = rows["_received"] - rows["_t"]
     steps = ((delay + _STEP // 2) / float(_STEP)).floor().cast("int64")
-    found = (
+    delays = (
         rows.filter(delay.notnull()).group_by(step=steps).agg(n=ibis._.count())
         .order_by(ibis.desc("n"), "step").to_pyarrow().to_pylist()
     )  # fmt: skip
     shift = 0
-    if found and found[0]["step"] != 0 and 2 * found[0]["n"] >= sum(row["n"] for row in found):
-        shift = found[0]["step"] * _STEP
+    if delays and delays[0]["step"] != 0 and 2 * delays[0]["n"] >= sum(row["n"] for row in delays):
+        shift = delays[0]["step"] * _STEP
     moved = rows["_t"] + shift
     late = (moved - rows["_received"] > _SLACK).fill_null(False)
-    moment = late.ifelse(rows["_received"], moved)
-    return rows.mutate(_t=moment, _mended_clock=(moment != rows["_t"]).fill_null(False))
+    time = late.ifelse(rows["_received"], moved)
+    return rows.mutate(_t=time, _mended_clock=(time != rows["_t"]).fill_null(False))
 
 
 def _unread(typed: Table) -> Table:

@@ -104,11 +104,11 @@ def quiet_middle(hours_of_day: Ints) -> tuple[float, float]:
 def _hours(events: Any, engine: TableEngine) -> tuple[Ints, Ints]:
     """Hours since 1970 that have events, in order, and how many."""
     hour = (engine.microseconds(events[EVENT_TIME]) // (HOUR * MICROS_PER_SECOND)).cast("int64")
-    found = (
+    counts = (
         events.filter(events[EVENT_TIME].notnull())
         .group_by(hour=hour).agg(n=ibis._.count()).order_by("hour").to_pyarrow()
     )  # fmt: skip
-    return found["hour"].to_numpy().astype(np.int64), found["n"].to_numpy().astype(np.int64)
+    return counts["hour"].to_numpy().astype(np.int64), counts["n"].to_numpy().astype(np.int64)
 
 
 def _night(hours: Ints, counts: Ints, time_zone: str) -> list[Finding]:
@@ -254,8 +254,8 @@ def _machines(events: Any, ids: list[str], counts: list[int], engine: TableEngin
 
 
 def _counts(table: Any, column: str) -> dict[str, int]:
-    found = table.group_by(column).agg(n=ibis._.count()).to_pyarrow().to_pylist()
-    return {row[column]: row["n"] for row in found if row[column] is not None}
+    counts = table.group_by(column).agg(n=ibis._.count()).to_pyarrow().to_pylist()
+    return {row[column]: row["n"] for row in counts if row[column] is not None}
 
 
 def _actions(words: dict[str, int]) -> list[Finding]:
@@ -293,10 +293,10 @@ def _actions(words: dict[str, int]) -> list[Finding]:
 def _money(events: Any) -> list[Finding]:
     value = events[VALUE].cast("float64") / MICRO_UNITS
     some_value = events.filter(events[VALUE].notnull() & (events[VALUE] != 0))
-    found = some_value.agg(
+    totals = some_value.agg(
         n=ibis._.count(), middle=value.abs().approx_median(), top=value.abs().max()
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
-    if not found["n"] or not found["middle"] or found["top"] <= EXTREME * found["middle"]:
+    if not totals["n"] or not totals["middle"] or totals["top"] <= EXTREME * totals["middle"]:
         return []
     return [
         Finding(
@@ -304,8 +304,8 @@ def _money(events: Any) -> list[Finding]:
             severity="info",
             table="events",
             column=VALUE,
-            sentence=f"the largest value is {found['top']:,.2f}, the usual one about "
-            f"{found['middle']:,.2f}: one customer may decide a mean",
+            sentence=f"the largest value is {totals['top']:,.2f}, the usual one about "
+            f"{totals['middle']:,.2f}: one customer may decide a mean",
             remedy="if it is a mistake, bound values with [clean] value_range",
         )
     ]

@@ -148,7 +148,7 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
     profile = run.clean / "users.parquet"
     if not profile.exists() or not plan.goals:
         return []
-    learned = settings.users.features if settings.users is not None else None
+    features = settings.users.features if settings.users is not None else None
     labels = {goal.column for goal in settings.goals.values() if goal.column is not None}
     users = _read(profile)
     n_all = users.num_rows
@@ -160,19 +160,19 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
         if name != USER_ID and name not in labels
     }  # fmt: skip
     asked = _read(run.parts / "labels.parquet")
-    place = pc.index_in(asked[USER_ID], value_set=users[USER_ID].combine_chunks())
-    known = pc.is_valid(place)
-    asked, row = asked.filter(known), place.filter(known).to_numpy().astype(np.int64)
-    moments = None
+    index = pc.index_in(asked[USER_ID], value_set=users[USER_ID].combine_chunks())
+    is_customer = pc.is_valid(index)
+    asked, row = asked.filter(is_customer), index.filter(is_customer).to_numpy().astype(np.int64)
+    times = None
     if not asked[AS_OF].null_count:
-        moments = asked[AS_OF].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+        times = asked[AS_OF].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
     findings: list[Finding] = []
     for goal in plan.goals:
         y = asked[goal.name].to_numpy(zero_copy_only=False).astype(np.float64)
         if goal.kind == "value":
             y = np.where(np.isnan(y), np.nan, (y > 0).astype(np.float64))
-        scores = score_columns(goal.name, y, row, columns, users.num_rows, moments)
-        told = [_told(one, learned is None or one.column in learned) for one in strongest(scores)]
+        scores = score_columns(goal.name, y, row, columns, users.num_rows, times)
+        told = [_told(one, features is None or one.column in features) for one in strongest(scores)]
         findings += told
         if scores and not told:
             best = scores[0]
@@ -200,24 +200,24 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
     return findings
 
 
-def _told(score: ColumnScore, learned: bool) -> Finding:
-    said = sentence(score)
+def _told(score: ColumnScore, is_feature: bool) -> Finding:
+    text = sentence(score)
     if not score.knows:
         return Finding(
             code="strong_column",
             severity="info",
             table="users",
             column=score.column,
-            sentence=f"{said}: strong, but not certain",
+            sentence=f"{text}: strong, but not certain",
             remedy="make sure it is known before the moment that is asked about",
         )
-    if learned:
+    if is_feature:
         return Finding(
             code="knows_label",
             severity="error",
             table="users",
             column=score.column,
-            sentence=f"{said}: it is the answer in other words, or written down afterwards",
+            sentence=f"{text}: it is the answer in other words, or written down afterwards",
             remedy=f"remove {score.column!r} from [users] features",
         )
     return Finding(
@@ -225,7 +225,7 @@ def _told(score: ColumnScore, learned: bool) -> Finding:
         severity="info",
         table="users",
         column=score.column,
-        sentence=f"{said}; it is not among the features, so nothing is learned from it",
+        sentence=f"{text}; it is not among the features, so nothing is learned from it",
     )
 
 

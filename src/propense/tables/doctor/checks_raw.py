@@ -76,10 +76,10 @@ def _offsets(table: RawTable, settings: Settings) -> list[Finding]:
     name = table.columns.get(EVENT_TIME)
     if name is None or name in table.with_zone or not table.rows[name].type().is_string():
         return []
-    moment: Any = table.rows[name]
-    offset = moment.re_extract(_OFFSET, 1).replace(":", "").nullif("").fill_null("none")
+    time: Any = table.rows[name]
+    offset = time.re_extract(_OFFSET, 1).replace(":", "").nullif("").fill_null("none")
     counted = (
-        table.rows.filter(moment.notnull() & (moment != ""))
+        table.rows.filter(time.notnull() & (time != ""))
         .group_by(offset=offset).agg(n=ibis._.count())
         .order_by([ibis.desc("n"), "offset"]).to_pyarrow().to_pylist()
     )  # fmt: skip

@@ -41,39 +41,39 @@ def variants(words: Mapping[str, int]) -> list[str]:
     for word in words:
         if len(bare := plain(word)) >= 2:
             spellings[bare].append(word)
-    found = []
+    groups = []
     for same in spellings.values():
         if len(same) > 1:
             same.sort(key=lambda word: (-words[word], word))
-            found.append(", ".join(f"{word!r} ({words[word]:,})" for word in same))
-    return sorted(found)
+            groups.append(", ".join(f"{word!r} ({words[word]:,})" for word in same))
+    return sorted(groups)
 
 
-def check_table(name: str, rows: Any, given: TableSource, key: str) -> list[Finding]:
+def check_table(name: str, rows: Any, source: TableSource, key: str) -> list[Finding]:
     """Findings about the columns that will be learned from of a clean table.
 
     `rows` is an Ibis table, `key` its id. Looks at constant columns, columns that are nearly
     empty, categories that are different in nearly every row, and words spelt several ways.
     """
     kinds = rows.schema()
-    learned = [
-        column for column in (given.features if given.features is not None else rows.columns)
+    features = [
+        column for column in (source.features if source.features is not None else rows.columns)
         if column in rows.columns and column != key
     ]  # fmt: skip
-    if not learned:
+    if not features:
         return []
     counts: dict[str, Any] = {"n": rows.count()}
-    for i, column in enumerate(learned):
+    for i, column in enumerate(features):
         counts[f"known_{i}"] = rows[column].count()
         counts[f"distinct_{i}"] = rows[column].nunique()
-    found = rows.agg(**counts).to_pyarrow().to_pylist()[0]
+    counted = rows.agg(**counts).to_pyarrow().to_pylist()[0]
     findings = []
-    for i, column in enumerate(learned):
-        known, distinct = found[f"known_{i}"], found[f"distinct_{i}"]
-        said = given.types.get(column)
-        findings += _column(name, column, (found["n"], known, distinct), said)
-        if kinds[column].is_string() and said != "text":
-            if _is_near_unique(known, distinct):
+    for i, column in enumerate(features):
+        n_filled, distinct = counted[f"known_{i}"], counted[f"distinct_{i}"]
+        declared = source.types.get(column)
+        findings += _column(name, column, (counted["n"], n_filled, distinct), declared)
+        if kinds[column].is_string() and declared != "text":
+            if _is_near_unique(n_filled, distinct):
                 findings.append(
                     Finding(
                         code="near_unique",
@@ -81,8 +81,8 @@ def check_table(name: str, rows: Any, given: TableSource, key: str) -> list[Find
                         table=name,
                         column=column,
                         count=distinct,
-                        sentence=f"{column!r} is different in {distinct / known:.0%} of the rows: "
-                        "as a category it says nothing about other customers",
+                        sentence=f"{column!r} is different in {distinct / n_filled:.0%} of the "
+                        "rows: as a category it says nothing about other customers",
                         remedy=f"leave it out of features, or say what it is: types = {{ {column} "
                         f'= "text" }}',
                         examples=_words(rows, column, 5),
@@ -93,15 +93,15 @@ def check_table(name: str, rows: Any, given: TableSource, key: str) -> list[Find
     return findings
 
 
-def _is_near_unique(known: int, distinct: int) -> bool:
-    return known >= MIN_ROWS and distinct > NEAR_UNIQUE * known
+def _is_near_unique(n_filled: int, distinct: int) -> bool:
+    return n_filled >= MIN_ROWS and distinct > NEAR_UNIQUE * n_filled
 
 
 def _column(
-    table: str, column: str, counts: tuple[int, int, int], said: str | None
+    table: str, column: str, counts: tuple[int, int, int], declared: str | None
 ) -> list[Finding]:
-    n, known, distinct = counts
-    if n and known == 0:
+    n, n_filled, distinct = counts
+    if n and n_filled == 0:
         return [
             Finding(
                 code="empty_column",
@@ -110,12 +110,12 @@ def _column(
                 column=column,
                 count=n,
                 sentence=f"{column!r} is empty in every row"
-                + (f" when read as {said}" if said else ""),
+                + (f" when read as {declared}" if declared else ""),
                 remedy="leave it out of features, or correct its type",
             )
         ]
     findings = []
-    if n >= MIN_ROWS and distinct == 1 and known == n:
+    if n >= MIN_ROWS and distinct == 1 and n_filled == n:
         findings.append(
             Finding(
                 code="constant_column",
@@ -127,23 +127,25 @@ def _column(
                 remedy="leave it out of features",
             )
         )
-    if n >= MIN_ROWS and known < (1 - MOSTLY_EMPTY) * n:
+    if n >= MIN_ROWS and n_filled < (1 - MOSTLY_EMPTY) * n:
         findings.append(
             Finding(
                 code="mostly_empty",
                 severity="info",
                 table=table,
                 column=column,
-                count=n - known,
-                sentence=f"{column!r} is empty in {1 - known / n:.1%} of the rows",
+                count=n - n_filled,
+                sentence=f"{column!r} is empty in {1 - n_filled / n:.1%} of the rows",
             )
         )
     return findings
 
 
 def _words(rows: Any, column: str, n: int) -> list[str]:
-    found = rows.filter(rows[column].notnull()).select(column).distinct().order_by(column).limit(n)
-    return some(found.to_pyarrow()[column].to_pylist(), n)
+    distinct = (
+        rows.filter(rows[column].notnull()).select(column).distinct().order_by(column).limit(n)
+    )
+    return some(distinct.to_pyarrow()[column].to_pylist(), n)
 
 
 def _spelling(table: str, column: str, rows: Any) -> list[Finding]:

@@ -90,10 +90,10 @@ def _check_clean(
     if events is not None:
         findings, facts = check_events(events, items, settings, engine)
     for name, key in KEYS.items():
-        given: TableSource | None = getattr(settings, name)
+        source: TableSource | None = getattr(settings, name)
         rows = _clean_table(run, name, engine)
-        if given is not None and rows is not None:
-            findings += check_table(name, rows, given, key)
+        if source is not None and rows is not None:
+            findings += check_table(name, rows, source, key)
     return facts, findings
 
 
@@ -114,8 +114,8 @@ def _cost(
 ) -> Cost:  # fmt: skip
     profile = 0
     if raw.users is not None and settings.users is not None:
-        given = settings.users.features
-        profile = len(given) if given is not None else len(raw.users.own)
+        features = settings.users.features
+        profile = len(features) if features is not None else len(raw.users.own)
     tables = [*raw.sources.values(), *(table for _, table in raw.tables())]
     files = {Path(settings.folder) / name for table in tables for name in table.files}
     size = DataSize(

@@ -72,10 +72,10 @@ def _count_source(source: RawTable, engine: TableEngine) -> dict[str, int]:
         column = source.column(word)
         if column is not None:
             add(name, id_text(column).isnull())
-    given = source.settings
-    if isinstance(given, Source) and given.cancelled is not None:
-        text = rows[given.cancelled.column].cast("string").strip()
-        add("cancellation_rows", text.startswith(given.cancelled.starts_with))
+    source_settings = source.settings
+    if isinstance(source_settings, Source) and source_settings.cancelled is not None:
+        text = rows[source_settings.cancelled.column].cast("string").strip()
+        add("cancellation_rows", text.startswith(source_settings.cancelled.starts_with))
     numbers = {COUNT: "non_positive_counts", PRICE: "non_positive_prices"}
     for word, name in numbers.items():
         column = source.column(word)
@@ -84,8 +84,8 @@ def _count_source(source: RawTable, engine: TableEngine) -> dict[str, int]:
     value = source.column(VALUE)
     if value is not None:
         add("negative_values", number_of(value) < 0)
-    found = rows.aggregate(**measures).to_pyarrow().to_pylist()[0]
-    counts = {name: int(number or 0) for name, number in found.items()}
+    counted = rows.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    counts = {name: int(number or 0) for name, number in counted.items()}
     counts["surplus_duplicates"] = _surplus(rows, source.own, engine)
     identifier = source.column(EVENT_ID)
     if identifier is not None:
@@ -103,9 +103,9 @@ def _surplus(rows: Table, names: list[str], engine: TableEngine) -> int:
     often = narrow.group_by("_key").having(narrow.count() > 1).agg()
     keyed = rows.select(
         _key=engine.key(*columns),
-        **{f"_own{place}": column for place, column in enumerate(columns)},
+        **{f"_own{index}": column for index, column in enumerate(columns)},
     )
     same = keyed.semi_join(often, "_key")
     groups = same.group_by([name for name in same.columns if name != "_key"]).agg(n=ibis._.count())
-    found = groups.aggregate(surplus=(groups.n - 1).sum()).to_pyarrow()["surplus"][0].as_py()
-    return int(found or 0)
+    n_surplus = groups.aggregate(surplus=(groups.n - 1).sum()).to_pyarrow()["surplus"][0].as_py()
+    return int(n_surplus or 0)

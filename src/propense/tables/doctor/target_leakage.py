@@ -100,11 +100,11 @@ def score_columns(
     scores = []
     for name, cells in columns.items():
         group, n_groups = group_cells(cells)
-        moment_auc = whole.auc(group, n_groups)
-        ever_auc = moment_auc if by_row else lives.auc(group, n_groups)
+        time_auc = whole.auc(group, n_groups)
+        ever_auc = time_auc if by_row else lives.auc(group, n_groups)
         missing = (group == 0).astype(np.int64)
         missing_auc = lives.auc(missing, 2) if 0 < missing[lives.users].mean() < 1 else 0.5
-        scores.append(ColumnScore(goal, name, moment_auc, missing_auc, ever_auc, len(y), positives))
+        scores.append(ColumnScore(goal, name, time_auc, missing_auc, ever_auc, len(y), positives))
     return sorted(scores, key=lambda score: (-max(score.best, score.missing_auc), score.column))
 
 
@@ -135,15 +135,15 @@ def group_cells(cells: npt.NDArray[Any]) -> tuple[Ints, int]:
             return group, len(words) + 1
         return group, 1
     numbers = cells.astype(np.float64)
-    known = ~np.isnan(numbers)
+    is_number = ~np.isnan(numbers)
     group = np.zeros(len(numbers), dtype=np.int64)
-    if not known.any():
+    if not is_number.any():
         return group, 1
-    values, index, counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
+    values, index, counts = np.unique(numbers[is_number], return_inverse=True, return_counts=True)
     if len(values) > BINS:
         middle = np.cumsum(counts) - counts / 2
         index = np.minimum((middle * BINS / counts.sum()).astype(np.int64), BINS - 1)[index]
-    group[known] = index + 1
+    group[is_number] = index + 1
     return group, int(group.max()) + 1
 
 
@@ -194,10 +194,10 @@ class _Rows:
         return total / pairs if pairs else 0.5
 
 
-def _entries(users: Ints, moments: Ints, n_users: int) -> Ints:
+def _entries(users: Ints, times: Ints, n_users: int) -> Ints:
     """(n_users,) rank bin of the first moment each customer is asked at."""
     first = np.full(n_users, np.iinfo(np.int64).max)
-    np.minimum.at(first, users, moments)
+    np.minimum.at(first, users, times)
     entry = np.zeros(n_users, dtype=np.int64)
     seen = np.unique(users)
     entry[seen] = group_cells(first[seen].astype(np.float64))[0]

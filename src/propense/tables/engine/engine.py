@@ -39,8 +39,8 @@ def _builtin(name: str, arguments: tuple[dt.DataType, ...], result: dt.DataType)
     own.__name__ = own.__qualname__ = name
     own.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
-            inspect.Parameter(f"argument_{place}", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-            for place in range(len(arguments))
+            inspect.Parameter(f"argument_{index}", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for index in range(len(arguments))
         ]
     )
     return ibis.udf.scalar.builtin(own, name=name, signature=(arguments, result))
@@ -93,19 +93,21 @@ class TableEngine:
         import duckdb
 
         try:
-            found: Table = self.con.read_parquet(
+            rows: Table = self.con.read_parquet(
                 names, union_by_name=True, file_row_number=True, filename="_file"
             )
-            place = ibis.literal(0)
+            file_number = ibis.literal(0)
             if len(names) > 1:
-                places = ibis.memtable(
+                file_numbers = ibis.memtable(
                     pa.table({"_file": names, "_place": range(len(names))}),
                     schema={"_file": "string", "_place": "int64"},
                 )
-                found = found.left_join(places, "_file").drop("_file_right")
-                place = found._place
-            number = (place.cast("int64") * (1 << FILE_SHIFT) + found.file_row_number).name(ROW)
-            table = found.mutate(number).drop("_file", "file_row_number")
+                rows = rows.left_join(file_numbers, "_file").drop("_file_right")
+                file_number = rows._place
+            number = (file_number.cast("int64") * (1 << FILE_SHIFT) + rows.file_row_number).name(
+                ROW
+            )
+            table = rows.mutate(number).drop("_file", "file_row_number")
             return table.drop("_place") if len(names) > 1 else table
         except duckdb.Error as error:
             raise _unreadable(names, error) from error
@@ -128,16 +130,16 @@ class TableEngine:
         for column in frame.columns:
             quoted = "`" + column.replace("`", "``") + "`"
             if column in nanos:
-                moment = f"timestamp_micros(floor({quoted} / 1000))"
+                time = f"timestamp_micros(floor({quoted} / 1000))"
                 zone = "timestamp" if nanos[column] else "timestamp_ntz"
-                own.append(f"cast({moment} as {zone}) as {quoted}")
+                own.append(f"cast({time} as {zone}) as {quoted}")
             else:
                 own.append(quoted)
-        place = "0L"
+        file_number = "0L"
         if len(names) > 1:
             listed = ", ".join("'" + Path(name).name.replace("'", "\\'") + "'" for name in names)
-            place = f"(array_position(array({listed}), _metadata.file_name) - 1)"
-        number = f"{place} * {1 << FILE_SHIFT}L + _metadata.row_index as {ROW}"
+            file_number = f"(array_position(array({listed}), _metadata.file_name) - 1)"
+        number = f"{file_number} * {1 << FILE_SHIFT}L + _metadata.row_index as {ROW}"
         view = f"numbered_{abs(hash((tuple(names), tuple(own)))):x}"
         frame.selectExpr(*own, number).createOrReplaceTempView(view)
         return self.con.table(view)
@@ -194,9 +196,9 @@ class TableEngine:
         pq.write_table(rows, folder / "part-0.parquet")
         return self.read_parquet(folder)
 
-    def microseconds(self, moment: Column) -> Column:
+    def microseconds(self, time: Column) -> Column:
         """Microseconds since 1970 of a timestamp, its clock taken as UTC."""
-        plain = moment.cast(_NAIVE)
+        plain = time.cast(_NAIVE)
         return _OWN[self.name]["microseconds"](plain)
 
     def moment(self, microseconds: Column) -> Column:
@@ -278,14 +280,14 @@ def stage_json_lines(path: Path, out: Path, wanted: Sequence[str]) -> None:
         lines = lines.mutate(tree=lines.line.try_cast("json"))
         lines = lines.mutate(good=(_json_type(lines.tree) == "OBJECT").fill_null(False))
         keys = lines.filter(lines.good).select(key=_json_keys(lines.tree).unnest()).distinct()
-        found = sorted(keys.to_pyarrow()["key"].to_pylist())
-        places = {key: "$." + json.dumps(key) for key in found}
+        names = sorted(keys.to_pyarrow()["key"].to_pylist())
+        paths = {key: "$." + json.dumps(key) for key in names}
         for name in wanted:
-            if name not in places and "." in name:
-                places[name] = "$." + ".".join(json.dumps(part) for part in name.split("."))
+            if name not in paths and "." in name:
+                paths[name] = "$." + ".".join(json.dumps(part) for part in name.split("."))
         columns = {
-            name: lines.good.ifelse(_json_text(lines.tree, place), ibis.null("string"))
-            for name, place in places.items()
+            name: lines.good.ifelse(_json_text(lines.tree, json_path), ibis.null("string"))
+            for name, json_path in paths.items()
         }
         broken = lines.good.ifelse(ibis.null("string"), lines.line)
         con.to_parquet(lines.select(**columns, **{BROKEN: broken}), out, compression="snappy")

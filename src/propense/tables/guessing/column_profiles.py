@@ -117,24 +117,24 @@ def profile_column(
     >>> profile_column("ts", ["1709287200", "1709287260"]).time_format
     's'
     """
-    known = [cell for cell in cells if cell is not None]
-    counts = Counter(known)
-    tried = known[:: max(1, len(known) // _TRIED)]
+    filled = [cell for cell in cells if cell is not None]
+    counts = Counter(filled)
+    tried = filled[:: max(1, len(filled) // _TRIED)]
     column = ColumnProfile(
-        name=name, kind="empty", n=len(cells), n_missing=len(cells) - len(known),
+        name=name, kind="empty", n=len(cells), n_missing=len(cells) - len(filled),
         n_distinct=len(counts), words=frozenset(counts),
         common=tuple(counts.most_common(MAX_WORDS)),
         mean_length=sum(map(len, tried)) / max(1, len(tried)),
     )  # fmt: skip
-    if not known:
+    if not filled:
         return column
     if declared is not None and declared.startswith(("timestamp", "date")):
-        low, high = _range(known, "iso")
+        low, high = _range(filled, "iso")
         return replace(column, kind="time", time_format="iso", low=low, high=high)
     if len(counts) <= 2 and all(word.lower() in BOOLEAN for word in counts):
         return replace(column, kind="boolean")
     if (formats := _time_formats(tried, name)) is not None:
-        low, high = _range(known, formats[0])
+        low, high = _range(filled, formats[0])
         return replace(
             column, kind="time", time_format=formats[0], other_formats=formats[1:],
             low=low, high=high,
@@ -158,12 +158,12 @@ def parse_time(cell: str, time_format: str) -> float | None:
         if time_format in EPOCH_UNITS:
             return float(cell) / EPOCH_UNITS[time_format]
         if time_format == "iso":
-            moment = datetime.fromisoformat(cell.strip().replace(" Z", "Z"))
+            time = datetime.fromisoformat(cell.strip().replace(" Z", "Z"))
         else:
-            moment = datetime.strptime(cell, time_format)
+            time = datetime.strptime(cell, time_format)
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def _time_formats(tried: Sequence[str], name: str) -> tuple[str, ...] | None:
@@ -208,11 +208,11 @@ def _bulk(ordered: Sequence[float]) -> tuple[float, float]:
     return ordered[cut], ordered[-1 - cut]
 
 
-def _range(known: Sequence[str], time_format: str) -> tuple[float | None, float | None]:
+def _range(filled: Sequence[str], time_format: str) -> tuple[float | None, float | None]:
     """First and last moment of the bulk of the cells."""
-    cells = known[:: max(1, len(known) // (2 * _TRIED))]
-    moments = [moment for cell in cells if (moment := parse_time(cell, time_format)) is not None]
-    return _bulk(sorted(moments)) if moments else (None, None)
+    cells = filled[:: max(1, len(filled) // (2 * _TRIED))]
+    times = [time for cell in cells if (time := parse_time(cell, time_format)) is not None]
+    return _bulk(sorted(times)) if times else (None, None)
 
 
 def _is_prose(tried: Sequence[str]) -> bool:

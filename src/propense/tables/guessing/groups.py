@@ -106,9 +106,9 @@ def _spread(paths: Sequence[Path]) -> list[Path]:
     return [paths[i * (len(paths) - 1) // (LOOKED_AT - 1)] for i in range(LOOKED_AT)]
 
 
-def _group(found: Sequence[tuple[Sample, float, list[Path]]], folder: Path, start: Path) -> Group:
-    samples = [sample for sample, _, _ in found]
-    files = sorted(path for _, _, members in found for path in members)
+def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, start: Path) -> Group:
+    samples = [sample for sample, _, _ in sampled]
+    files = sorted(path for _, _, members in sampled for path in members)
     first = samples[0]
     cells: dict[str, list[str | None]] = {
         name: [
@@ -126,7 +126,7 @@ def _group(found: Sequence[tuple[Sample, float, list[Path]]], folder: Path, star
             name: profile_column(name, column, declared.get(name))
             for name, column in cells.items()
         },
-        rows_about=round(sum(sample.rows_about * scale for sample, scale, _ in found)),
+        rows_about=round(sum(sample.rows_about * scale for sample, scale, _ in sampled)),
         n_bytes=sum(path.stat().st_size for path in files),
         n_files=len(files),
         delimiter=first.delimiter,
@@ -184,6 +184,6 @@ def _widen(words: Sequence[str]) -> str:
 def _common(words: Sequence[str]) -> str:
     """The letters all words begin with."""
     low, high = min(words), max(words)
-    end = next((i for i, pair in enumerate(zip(low, high, strict=False)) if len(set(pair)) > 1),
+    end = next((i for i, ends in enumerate(zip(low, high, strict=False)) if len(set(ends)) > 1),
                min(len(low), len(high)))  # fmt: skip
     return low[:end]

@@ -104,11 +104,11 @@ def words_of(name: str) -> frozenset[str]:
     ['date', 'date_unregistration', 'unregistration']
     """
     parts = [part for part in _CUT.split(_CAMEL.sub("_", name).lower()) if part]
-    found = set(parts) | {name.lower()}
+    words = set(parts) | {name.lower()}
     for part in parts:
         if part[-1].isdigit() and part.rstrip("0123456789"):
-            found.add(part.rstrip("0123456789"))
-    return frozenset(found)
+            words.add(part.rstrip("0123456789"))
+    return frozenset(words)
 
 
 def says(name: str, words: frozenset[str]) -> bool:

@@ -18,9 +18,9 @@ def propose(roles: Sequence[Role]) -> Proposal:
     tables = {role.name: role for role in roles if role.name not in ("events", "none", "labels")}
     labels = [role for role in roles if role.name == "labels"]
     _head(out, [role.group for role in roles])
-    taken: set[str] = set()
+    used: set[str] = set()
     for role in events:
-        propose_source(out, role, _free(role.group.name, taken))
+        propose_source(out, role, _free(role.group.name, used))
     for name in ("identities", "users", "items", "exposures", "impressions"):
         if name in tables:
             propose_table(out, tables[name])
@@ -36,11 +36,11 @@ def propose(roles: Sequence[Role]) -> Proposal:
     return out
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free(name: str, used: set[str]) -> str:
     chosen, number = name, 2
-    while chosen in taken:
+    while chosen in used:
         chosen, number = f"{name}_{number}", number + 1
-    taken.add(chosen)
+    used.add(chosen)
     return chosen
 
 

@@ -59,16 +59,16 @@ def _label_goal(out: Proposal, role: Role, own: str, first: bool) -> None:
     name = re.sub(r"[^0-9a-z_]+", "_", own_name(own).lower()).strip("_") or "label"
     positive = _positive_word(column)
     share = dict(column.common).get(positive, 0) / max(1, column.n_known)
-    mark = "" if first else "# "
-    out.say("", f"{mark}[goals.{key(name)}]")
+    off = "" if first else "# "
+    out.say("", f"{off}[goals.{key(name)}]")
     out.comment(f"{own} is {positive!r} in {share:.1%} of the sample.")
-    out.say(f"{mark}column = {quoted(own_name(own))}", f"{mark}positive = {quoted(positive)}")
+    out.say(f"{off}column = {quoted(own_name(own))}", f"{off}positive = {quoted(positive)}")
     if role.name == "labels":
-        out.say(f"{mark}path = {paths(role.group)}")
+        out.say(f"{off}path = {paths(role.group)}")
         columns_line(out, role.columns)
-        moment = [one for one in role.group.columns.values() if one.is_time]
-        if moment:
-            out.say(f"{mark}as_of = {quoted(moment[0].name)}   # what came later is not looked at")
+        times = [one for one in role.group.columns.values() if one.is_time]
+        if times:
+            out.say(f"{off}as_of = {quoted(times[0].name)}   # what came later is not looked at")
         else:
             out.questions.append(
                 f"[goals.{name}] as_of: from which moment on was the label counted? Events after "
@@ -194,13 +194,13 @@ def _repeated(role: Role, positive: set[str]) -> tuple[float, float]:
     nothing: list[str | None] = [None] * len(users)
     times = cells[columns["event_time"]] if "event_time" in columns else nothing
     actions = cells[columns["action"]] if "action" in columns else nothing
-    moments = {
+    purchases = {
         (user, item, time)
         for user, item, time, action in zip(users, items, times, actions, strict=True)
         if user is not None and item is not None
         and (action is None or action in positive or not positive)
     }  # fmt: skip
-    pairs = {(user, item) for user, item, _ in moments}
+    customer_items = {(user, item) for user, item, _ in purchases}
     sampled = min(1.0, len(users) / max(1, role.group.rows_about))
-    repeated = (len(moments) - len(pairs)) / max(1, len(pairs))
+    repeated = (len(purchases) - len(customer_items)) / max(1, len(customer_items))
     return min(1.0, repeated / max(sampled, 0.01)), sampled

@@ -33,10 +33,10 @@ class Role:
 
 def assign_roles(groups: Sequence[Group]) -> list[Role]:
     """A role for each group; of several that could be [users] or [items] the widest is it."""
-    persons = {group.paths: _person(group) for group in groups}
-    things = {group.paths: _thing(group, persons[group.paths]) for group in groups}
-    _by_content(groups, persons)
-    roles = [_role(group, persons[group.paths], things[group.paths]) for group in groups]
+    user_columns = {group.paths: _person(group) for group in groups}
+    things = {group.paths: _thing(group, user_columns[group.paths]) for group in groups}
+    _by_content(groups, user_columns)
+    roles = [_role(group, user_columns[group.paths], things[group.paths]) for group in groups]
     roles = _labels_apart(roles)
     for single in ("users", "items", "identities", "exposures", "impressions"):
         rivals = [role for role in roles if role.name == single]
@@ -77,11 +77,11 @@ def _person(group: Group) -> str | None:
     return chosen
 
 
-def _thing(group: Group, person: str | None) -> str | None:
+def _thing(group: Group, user: str | None) -> str | None:
     """The column that names the item, judged by names."""
     best, chosen = (0.0, 0.0), None
     for own, column in group.columns.items():
-        if own == person or column.is_time or column.kind in ("empty", "boolean", "number"):
+        if own == user or column.is_time or column.kind in ("empty", "boolean", "number"):
             continue
         score = names.thing_score(own_name(own))
         if score < 0.9 and own_name(own).lower() in ("id", "code") and _file_says(group, "items"):
@@ -91,32 +91,32 @@ def _thing(group: Group, person: str | None) -> str | None:
     return chosen
 
 
-def _by_content(groups: Sequence[Group], persons: dict[tuple[str, ...], str | None]) -> None:
+def _by_content(groups: Sequence[Group], user_columns: dict[tuple[str, ...], str | None]) -> None:
     """Where no name says it: a column whose cells are ids that another file names customers by."""
-    known: set[str] = set()
+    known_ids: set[str] = set()
     for group in groups:
-        person = persons[group.paths]
-        if person is not None:
-            known |= group.column(person).words
-    if len(known) < 20:
+        user = user_columns[group.paths]
+        if user is not None:
+            known_ids |= group.column(user).words
+    if len(known_ids) < 20:
         return
     for group in groups:
-        if persons[group.paths] is not None:
+        if user_columns[group.paths] is not None:
             continue
         for own, column in group.columns.items():
             small_number = column.is_numeric and len(column.words) and (column.high or 0) < 1000
             if len(column.words) >= 20 and not small_number and not column.is_time:
-                shared = len(column.words & known) / len(column.words)
+                shared = len(column.words & known_ids) / len(column.words)
                 if shared > 0.8 and names.thing_score(own_name(own)) == 0:
-                    persons[group.paths] = own
+                    user_columns[group.paths] = own
                     break
 
 
-def _pick(group: Group, words: frozenset[str], taken: set[str], kinds: set[str]) -> str | None:
+def _pick(group: Group, words: frozenset[str], used: set[str], kinds: set[str]) -> str | None:
     """The first free column of one of the kinds whose name holds one of the words."""
     exact = [own for own in group.columns if own_name(own).lower() in words]
     for own in [*exact, *group.columns]:
-        if own in taken or group.column(own).kind not in kinds:
+        if own in used or group.column(own).kind not in kinds:
             continue
         if names.says(own_name(own), words):
             return own
@@ -128,57 +128,57 @@ _NUMBERS: Final = {"integer", "number"}
 _ANY: Final = {"category", "text", "boolean", "integer", "number", "empty"}
 
 
-def _role(group: Group, person: str | None, thing: str | None) -> Role:
+def _role(group: Group, user: str | None, thing: str | None) -> Role:
     """The role of one group by itself."""
     if group.format == "access_log":
-        return _access_log(group, person, thing)
-    taken = {person} if person else set()
-    device = _pick(group, names.DEVICE, taken, _WORDS)
+        return _access_log(group, user, thing)
+    used = {user} if user else set()
+    device = _pick(group, names.DEVICE, used, _WORDS)
     if device is None and _file_says(group, "identities"):
-        device = next((own for own in group.columns if own not in taken), None)
-    if device and person and len(group.columns) <= 4 and _moment(group, {person, device}) is None:
-        return Role("identities", group, {"user_id": person, "alias": device},
-                    f"{person} and {device} are ids of one person")  # fmt: skip
-    impression = _impressions(group, person, thing)
+        device = next((own for own in group.columns if own not in used), None)
+    if device and user and len(group.columns) <= 4 and _moment(group, {user, device}) is None:
+        return Role("identities", group, {"user_id": user, "alias": device},
+                    f"{user} and {device} are ids of one person")  # fmt: skip
+    impression = _impressions(group, user, thing)
     if impression is not None:
         return impression
-    exposure = _exposures(group, person)
+    exposure = _exposures(group, user)
     if exposure is not None:
         return exposure
-    if person is not None:
-        return _person_role(group, person, thing)
+    if user is not None:
+        return _person_role(group, user, thing)
     if thing is not None and group.column(thing).uniqueness >= KEY and len(group.columns) > 1:
         return Role("items", group, {"item_id": thing}, f"{thing} is different in every row")
     return Role("none", group, {}, "no column looks like a customer's or an item's id")
 
 
-def _access_log(group: Group, person: str | None, thing: str | None) -> Role:
+def _access_log(group: Group, user: str | None, thing: str | None) -> Role:
     """A web server's log: who by parameter, login or address; what by parameter or path."""
     columns = group.columns
     login = columns["remote_user"]
     why = "a web server's access log; "
-    if person is not None and person.startswith("query:"):
-        why += f"customers by the parameter {own_name(person)}"
+    if user is not None and user.startswith("query:"):
+        why += f"customers by the parameter {own_name(user)}"
     elif login.n_known > 0.5 * login.n:
-        person, why = "remote_user", why + "customers by login"
+        user, why = "remote_user", why + "customers by login"
     else:
-        person, why = "remote_host", why + "customers by network address, for want of a login"
+        user, why = "remote_host", why + "customers by network address, for want of a login"
     steps = [own for own in columns if own.startswith("path:")]
     many = [own for own in steps if columns[own].n_distinct >= 10]
     spoken = [
         own for before, own in pairwise(steps) if own in many and _says_thing(columns[before])
     ]
     item = thing if thing and thing.startswith("query:") else next(iter(spoken or many), None)
-    found = _event_columns(group, person, item, "time")
-    if "action" not in found:
+    columns_found = _event_columns(group, user, item, "time")
+    if "action" not in columns_found:
         few = item != "path:1" and steps and 1 < columns["path:1"].n_distinct <= 30
-        found["action"] = "path:1" if few else "method"
+        columns_found["action"] = "path:1" if few else "method"
     fields = ("bytes", "status", "method", "remote_host")
-    found = {
-        word: own for word, own in found.items()
+    columns_found = {
+        word: own for word, own in columns_found.items()
         if word in ("user_id", "action") or own not in fields
     }  # fmt: skip
-    return Role("events", group, found, why)
+    return Role("events", group, columns_found, why)
 
 
 def _says_thing(step: ColumnProfile) -> bool:
@@ -186,29 +186,29 @@ def _says_thing(step: ColumnProfile) -> bool:
     return any(names.says(word.removesuffix("s"), names.THING) for word, _ in step.common)
 
 
-def _person_role(group: Group, person: str, thing: str | None) -> Role:
+def _person_role(group: Group, user: str, thing: str | None) -> Role:
     """Events where a customer returns with a time or an item, else customers."""
-    key = group.column(person)
-    moment = _moment(group, {person})
-    acts = _pick(group, names.ACTION, {person}, _WORDS)
+    key = group.column(user)
+    time = _moment(group, {user})
+    acts = _pick(group, names.ACTION, {user}, _WORDS)
     called_users = _file_says(group, "users")
-    if (key.uniqueness < KEY or acts) and (moment or thing) and not called_users:
-        why = f"{person} returns in about {group.rows_about:,} rows"
-        why += f", {moment} is a time" if moment else ", without any time: order only"
-        return Role("events", group, _event_columns(group, person, thing, moment), why)
+    if (key.uniqueness < KEY or acts) and (time or thing) and not called_users:
+        why = f"{user} returns in about {group.rows_about:,} rows"
+        why += f", {time} is a time" if time else ", without any time: order only"
+        return Role("events", group, _event_columns(group, user, thing, time), why)
     if key.uniqueness >= KEY:
-        return Role("users", group, {"user_id": person}, f"{person} is different in every row")
+        return Role("users", group, {"user_id": user}, f"{user} is different in every row")
     if called_users:
-        return Role("users", group, {"user_id": person},
-                    f"the file is called {group.name}; but {person} is not different in every "
+        return Role("users", group, {"user_id": user},
+                    f"the file is called {group.name}; but {user} is not different in every "
                     "row")  # fmt: skip
-    return Role("none", group, {"user_id": person},
-                f"{person} repeats, but there is neither a time nor an item")  # fmt: skip
+    return Role("none", group, {"user_id": user},
+                f"{user} repeats, but there is neither a time nor an item")  # fmt: skip
 
 
-def _moment(group: Group, taken: set[str]) -> str | None:
+def _moment(group: Group, used: set[str]) -> str | None:
     """The column of event times: one whose name says so and does not speak of signing up."""
-    times = [own for own, column in group.columns.items() if column.is_time and own not in taken]
+    times = [own for own, column in group.columns.items() if column.is_time and own not in used]
     ranked = sorted(
         times,
         key=lambda own: (
@@ -220,86 +220,84 @@ def _moment(group: Group, taken: set[str]) -> str | None:
     return ranked[0] if ranked else None
 
 
-def _event_columns(
-    group: Group, person: str, thing: str | None, moment: str | None
-) -> dict[str, str]:
-    columns = {"user_id": person}
-    taken = {person}
+def _event_columns(group: Group, user: str, thing: str | None, time: str | None) -> dict[str, str]:
+    columns = {"user_id": user}
+    used = {user}
 
     def take(canonical: str, own: str | None) -> None:
-        if own is not None and own not in taken:
+        if own is not None and own not in used:
             columns[canonical] = own
-            taken.add(own)
+            used.add(own)
 
     take("item_id", thing)
-    take("event_time", moment)
-    action = _pick(group, names.ACTION, taken, {"category"}) or _pick(
-        group, frozenset(["type"]), taken, {"category"}
+    take("event_time", time)
+    action = _pick(group, names.ACTION, used, {"category"}) or _pick(
+        group, frozenset(["type"]), used, {"category"}
     )
     if action is not None and group.column(action).n_distinct <= 200:
         take("action", action)
-    take("count", _pick(group, names.COUNT, taken, {"integer", "number"}))
-    money = _pick(group, names.MONEY, taken, _NUMBERS)
+    take("count", _pick(group, names.COUNT, used, {"integer", "number"}))
+    money = _pick(group, names.MONEY, used, _NUMBERS)
     if money is not None:
         take("value", money)
     else:
-        price = _pick(group, names.PRICE, taken, _NUMBERS)
+        price = _pick(group, names.PRICE, used, _NUMBERS)
         take("price" if "count" in columns else "value", price)
     for own in group.columns:
         spoken = names.says(own_name(own), names.RECORD) and names.says(own_name(own), names.ID)
-        if own not in taken and (spoken or "uuid" in own_name(own).lower()):
+        if own not in used and (spoken or "uuid" in own_name(own).lower()):
             if group.column(own).uniqueness > 0.9:
                 take("event_id", own)
                 break
     return columns
 
 
-def _impressions(group: Group, person: str | None, thing: str | None) -> Role | None:
-    taken = {own for own in (person, thing) if own}
+def _impressions(group: Group, user: str | None, thing: str | None) -> Role | None:
+    used = {own for own in (user, thing) if own}
     if thing is None:
         return None
-    chance = _pick(group, names.SHOWN_CHANCE, taken, _NUMBERS)
-    position = _pick(group, names.POSITION, taken, {"integer", "category"})
-    clicked = _pick(group, names.CLICKED, taken, {"boolean", "integer", "number"})
+    chance = _pick(group, names.SHOWN_CHANCE, used, _NUMBERS)
+    position = _pick(group, names.POSITION, used, {"integer", "category"})
+    clicked = _pick(group, names.CLICKED, used, {"boolean", "integer", "number"})
     if position is None or (chance is None and clicked is None):
         return None
-    found = {
-        "user_id": person, "item_id": thing, "position": position, "p_action": chance,
-        "policy": _pick(group, frozenset(["policy"]), taken, {"category", "boolean"}),
-        "time": _moment(group, taken), "outcome": clicked,
+    columns_of = {
+        "user_id": user, "item_id": thing, "position": position, "p_action": chance,
+        "policy": _pick(group, frozenset(["policy"]), used, {"category", "boolean"}),
+        "time": _moment(group, used), "outcome": clicked,
     }  # fmt: skip
-    columns = {canonical: own for canonical, own in found.items() if own}
-    if person is None:
+    columns = {canonical: own for canonical, own in columns_of.items() if own}
+    if user is None:
         return Role("none", group, columns, "impressions without a customer id")
     return Role("impressions", group, columns, f"{position} is the place an item was shown at")
 
 
-def _exposures(group: Group, person: str | None) -> Role | None:
-    if person is None:
+def _exposures(group: Group, user: str | None) -> Role | None:
+    if user is None:
         return None
-    taken = {person}
+    used = {user}
     chance = next((own for own in group.columns if own_name(own).lower() == "p_treated"), None)
-    treated = _pick(group, frozenset(["treated", "is_treated", "treatment"]), taken, {"boolean"})
-    taken |= {own for own in (chance, treated) if own}
-    arm = _pick(group, names.ARM, taken, {"category", "boolean"})
-    taken |= {arm} if arm else set()
-    campaign = _pick(group, names.CAMPAIGN, taken, _ANY)
+    treated = _pick(group, frozenset(["treated", "is_treated", "treatment"]), used, {"boolean"})
+    used |= {own for own in (chance, treated) if own}
+    arm = _pick(group, names.ARM, used, {"category", "boolean"})
+    used |= {arm} if arm else set()
+    campaign = _pick(group, names.CAMPAIGN, used, _ANY)
     if treated is None and chance is None and (arm is None or campaign is None):
         return None
-    found = {
-        "user_id": person, "campaign": campaign, "arm": arm, "treated": treated,
-        "exposure_time": _moment(group, taken), "p_treated": chance,
+    columns_of = {
+        "user_id": user, "campaign": campaign, "arm": arm, "treated": treated,
+        "exposure_time": _moment(group, used), "p_treated": chance,
     }  # fmt: skip
-    columns = {canonical: own for canonical, own in found.items() if own}
+    columns = {canonical: own for canonical, own in columns_of.items() if own}
     return Role("exposures", group, columns, "it says who was treated and who was held out")
 
 
-def label_columns(group: Group, taken: Iterable[str] = ()) -> list[str]:
+def label_columns(group: Group, used: Iterable[str] = ()) -> list[str]:
     """Columns that look like what one wants to predict: two values and a name that says so.
 
     The last such column of the file comes first, as labels mostly stand at the end.
     """
-    ids = set(taken)
+    ids = set(used)
     return [
         own for own in reversed(group.columns)
         if own not in ids

@@ -81,21 +81,21 @@ def detect_format(path: Path) -> Format:
     return "csv"
 
 
-def stage(file: TextFile, folder: Path, place: int) -> Path:
+def stage(file: TextFile, folder: Path, number: int) -> Path:
     """Write a text file to `folder` as Parquet of text columns; returns the new file.
 
     Raises SourceError for an empty file, a wrong delimiter, an unknown encoding.
     """
-    out = folder / f"{place:05d}.parquet"
+    out = folder / f"{number:05d}.parquet"
     encoding = detect_encoding(file.path, file.encoding)
     head = read_head(file.path, encoding)
     if not head:
         raise SourceError(f"{file.path} is empty; remove it from the source or export it again")
     if file.format == "jsonl":
-        plain = as_utf8(file.path, folder / f"{place:05d}.utf8", encoding, None)
+        plain = as_utf8(file.path, folder / f"{number:05d}.utf8", encoding, None)
         engines.stage_json_lines(plain, out, file.wanted)
     elif file.format == "access_log":
-        plain = as_utf8(file.path, folder / f"{place:05d}.utf8", encoding, None)
+        plain = as_utf8(file.path, folder / f"{number:05d}.utf8", encoding, None)
         _stage_access_log(plain, out, file)
     else:
         _stage_delimited(file, out, encoding, head)
@@ -107,7 +107,7 @@ def _stage_delimited(file: TextFile, out: Path, encoding: str, head: list[str]) 
     names = split_header(head[0], delimiter)
     positional = bool(file.wanted) and all(name.isdigit() for name in file.wanted)
     if positional and not set(file.wanted) <= set(names):
-        names = [str(place) for place in range(1, len(names) + 1)]
+        names = [str(number) for number in range(1, len(names) + 1)]
         header = False
     else:
         header = True
@@ -170,7 +170,7 @@ def _batches(reader: pyarrow.csv.CSVStreamingReader, path: Path) -> Iterator[pa.
 
 
 def _text_columns(batch: pa.RecordBatch, names: Sequence[str]) -> list[pa.Array]:
-    return [batch.column(place) for place in range(len(names))]
+    return [batch.column(index) for index in range(len(names))]
 
 
 def _write(

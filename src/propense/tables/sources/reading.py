@@ -228,10 +228,10 @@ def _spread(
     return f"; traits left out: {', '.join(left[:10])}{more} (name them in features to keep them)"
 
 
-def _wanted(given: Source | TableSource) -> tuple[str, ...]:
-    names = list(given.columns.values())
-    if isinstance(given, Source) and given.cancelled is not None:
-        names.append(given.cancelled.column)
+def _wanted(source: Source | TableSource) -> tuple[str, ...]:
+    names = list(source.columns.values())
+    if isinstance(source, Source) and source.cancelled is not None:
+        names.append(source.cancelled.column)
     return tuple(dict.fromkeys(names))
 
 
@@ -243,15 +243,15 @@ def _shown(file: Path, base: Path) -> str:
 
 
 def _as_parquet(
-    file: Path, given: Source | TableSource, wanted: tuple[str, ...], scratch: Path, place: int
+    file: Path, source: Source | TableSource, wanted: tuple[str, ...], scratch: Path, number: int
 ) -> Path:
     if file.stat().st_size == 0:
         raise SourceError(f"{file} is empty; remove it from the source or export it again")
-    form: Format = detect_format(file) if given.format == "auto" else given.format
+    form: Format = detect_format(file) if source.format == "auto" else source.format
     if form == "parquet":
         return file
-    text = TextFile(file, form, given.delimiter, given.encoding, wanted)
-    return stage(text, scratch, place)
+    text = TextFile(file, form, source.delimiter, source.encoding, wanted)
+    return stage(text, scratch, number)
 
 
 def _schema(file: Path, original: str, live: bool) -> pa.Schema:
@@ -267,7 +267,7 @@ def _schema(file: Path, original: str, live: bool) -> pa.Schema:
 
 
 def _resolve(
-    own: tuple[str, ...], mapping: dict[str, str], known: tuple[str, ...], where: str, file: str
+    own: tuple[str, ...], mapping: dict[str, str], canonical: tuple[str, ...], where: str, file: str
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Word -> own name; and new name -> own name where the file's header was typed."""
     data = [name for name in own if name not in (ROW, BROKEN)]
@@ -286,7 +286,7 @@ def _resolve(
                 f"{where}: {file} has no column {name!r} (for {word}); {nearest(name, names)}"
             )
     mapped = set(columns.values())
-    for word in known:
+    for word in canonical:
         if word not in columns and word in names and word not in mapped:
             columns[word] = word
     return columns, renames

@@ -110,11 +110,11 @@ def _chunks(path: Path, n_bytes: int, packed: bool) -> tuple[list[bytes], int, b
         with path.open("rb") as stream:
             if n_bytes <= CHUNKS * CHUNK_BYTES:
                 return [stream.read()], n_bytes, True
-            places = [n_bytes * i // CHUNKS for i in range(CHUNKS - 1)] + [n_bytes - CHUNK_BYTES]
+            starts = [n_bytes * i // CHUNKS for i in range(CHUNKS - 1)] + [n_bytes - CHUNK_BYTES]
             pieces = []
-            for place in places:
-                stream.seek(place)
-                pieces.append(_whole_lines(stream.read(CHUNK_BYTES), first=place == 0))
+            for start in starts:
+                stream.seek(start)
+                pieces.append(_whole_lines(stream.read(CHUNK_BYTES), first=start == 0))
             return pieces, n_bytes, False
     with gzip.open(path, "rb") as unpacked:
         return _packed_chunks(cast("IO[bytes]", unpacked))
@@ -122,22 +122,22 @@ def _chunks(path: Path, n_bytes: int, packed: bool) -> tuple[list[bytes], int, b
 
 def _packed_chunks(stream: IO[bytes]) -> tuple[list[bytes], int, bool]:
     """Of a stream without a known length: the chunks at even steps that double when too many."""
-    kept: list[bytes] = []
+    chunks: list[bytes] = []
     step, position, total = 1, 0, 0
     last = b""
     while total < UNPACK_BYTES and (piece := stream.read(CHUNK_BYTES)):
         total += len(piece)
         last = piece
         if position % step == 0:
-            kept.append(piece)
+            chunks.append(piece)
         position += 1
-        if len(kept) > 2 * CHUNKS:
-            kept, step = kept[::2], step * 2
+        if len(chunks) > 2 * CHUNKS:
+            chunks, step = chunks[::2], step * 2
     if step == 1 and total < UNPACK_BYTES:
-        return [b"".join(kept)], total, True
-    if kept[-1] is not last:
-        kept.append(last)
-    return [_whole_lines(piece, first=i == 0) for i, piece in enumerate(kept)], total, False
+        return [b"".join(chunks)], total, True
+    if chunks[-1] is not last:
+        chunks.append(last)
+    return [_whole_lines(piece, first=i == 0) for i, piece in enumerate(chunks)], total, False
 
 
 def _whole_lines(piece: bytes, first: bool) -> bytes:

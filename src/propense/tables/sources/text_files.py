@@ -60,8 +60,8 @@ def detect_encoding(path: Path, declared: str = "auto") -> str:
     Raises SourceError naming the byte that fits none.
     """
     head = next(read_chunks(path), b"")
-    for mark, codec in _BOMS:
-        if head.startswith(mark):
+    for prefix, codec in _BOMS:
+        if head.startswith(prefix):
             return codec
     codecs_to_try = ("utf-8", "gb18030") if declared == "auto" else (declared,)
     failures: list[str] = []
@@ -144,17 +144,17 @@ def split_header(line: str, delimiter: str) -> list[str]:
 
 def plain_names(fields: list[str]) -> list[str]:
     """Names without type suffix and blanks, made unique without regard to case."""
-    taken: set[str] = set()
+    used: set[str] = set()
     names = []
     for place, field in enumerate(fields, start=1):
         name = field.strip().lstrip("\ufeff")
         typed = _TYPED_HEADER.match(name)
         name = (typed[1] if typed else name) or f"column {place}"
         unique, number = name, 1
-        while unique.casefold() in taken:
+        while unique.casefold() in used:
             number += 1
             unique = f"{name} {number}"
-        taken.add(unique.casefold())
+        used.add(unique.casefold())
         names.append(unique)
     return names
 

@@ -78,30 +78,30 @@ def assign(
     part = np.full(len(keys), NOWHERE, dtype=np.int8)
     fold = np.full(len(keys), NOWHERE, dtype=np.int8)
     if split.folds is not None:
-        names, place = keys, np.arange(len(keys))
+        names, row_of = keys, np.arange(len(keys))
         classes = np.zeros(len(keys), dtype=np.int8)
         if by == "group":
-            names, place = np.unique(keys.astype(str), return_inverse=True)
+            names, row_of = np.unique(keys.astype(str), return_inverse=True)
             classes = np.zeros(len(names), dtype=np.int8)
         elif stratum is not None:
-            found = [stratum.classes(users, i) for i, users in enumerate(shards)]
-            classes = np.concatenate(found).astype(np.int8)
-        fold = assign_folds(names.tolist(), split.folds, split.seed, classes)[place]
+            classes_of = [stratum.classes(users, i) for i, users in enumerate(shards)]
+            classes = np.concatenate(classes_of).astype(np.int8)
+        fold = assign_folds(names.tolist(), split.folds, split.seed, classes)[row_of]
     else:
         part = _parts(keys, split, by)
     if split.disjoint_on is not None:
         values = [users[split.disjoint_on].cast(pa.string()) for users in shards]
-        apart = pa.chunked_array([chunk for column in values for chunk in column.chunks],
+        disjoint = pa.chunked_array([chunk for column in values for chunk in column.chunks],
                                  type=pa.string())  # fmt: skip
-        left_out = _seen_before(apart, part)
+        left_out = _seen_before(disjoint, part)
         part[left_out] = NOWHERE
         notes.append(
             f"{int(left_out.sum()):,} test customers are left out because their "
             f"{split.disjoint_on!r} occurs in train or validation"
         )
     edges = np.cumsum(sizes)[:-1]
-    pairs = zip(np.split(part, edges), np.split(fold, edges), strict=True)
-    return [Assignment(*pair) for pair in pairs], notes
+    assigned = zip(np.split(part, edges), np.split(fold, edges), strict=True)
+    return [Assignment(*arrays) for arrays in assigned], notes
 
 
 def _parts(keys: Words, split: Split, by: str) -> Bytes:
@@ -110,14 +110,14 @@ def _parts(keys: Words, split: Split, by: str) -> Bytes:
     both = set(split.validation) & set(split.test)
     if listed and both:
         raise SettingsError(f"[split] group {min(both)!r} is in both validation and test")
-    known = set(keys) if any(listed.values()) else set()
+    groups_of_data = set(keys) if any(listed.values()) else set()
     shares = list(split.fractions)
     for number, groups in listed.items():
         for group in groups:
-            if group not in known:
+            if group not in groups_of_data:
                 raise SettingsError(
                     f"[split] {PARTS[number]} names the group {group!r}, which no customer has; "
-                    f"{nearest(group, {key for key in known if isinstance(key, str)})}"
+                    f"{nearest(group, {key for key in groups_of_data if isinstance(key, str)})}"
                 )
         if groups:
             shares[number] = 0.0
@@ -143,12 +143,12 @@ def _group_keys(shards: list[Any], group: str) -> tuple[Words, list[str]]:
     return values, [f"{int(lacking.sum()):,} customers without {group!r} are dealt one by one"]
 
 
-def _seen_before(apart: Any, part: Bytes) -> npt.NDArray[np.bool_]:
+def _seen_before(values: Any, part: Bytes) -> npt.NDArray[np.bool_]:
     """Test customers whose value occurs in another part."""
-    learned = pc.unique(apart.filter(pa.array((part == TRAIN) | (part == VALIDATION))))
-    seen = pc.is_in(apart, value_set=learned.drop_null()).to_numpy()
-    found: npt.NDArray[np.bool_] = seen & (part == TEST)
-    return found
+    train_values = pc.unique(values.filter(pa.array((part == TRAIN) | (part == VALIDATION))))
+    seen = pc.is_in(values, value_set=train_values.drop_null()).to_numpy()
+    leaking: npt.NDArray[np.bool_] = seen & (part == TEST)
+    return leaking
 
 
 def _as_of_column(label: LabelColumn) -> tuple[str, ...]:

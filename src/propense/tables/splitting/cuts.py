@@ -58,22 +58,22 @@ class Cuts:
     test_from: int
     end: int
 
-    def part_of(self, moments: Ints) -> Ints:
+    def part_of(self, times: Ints) -> Ints:
         """TRAIN, VALIDATION or TEST of each moment."""
-        return np.searchsorted([self.validation_from, self.test_from], moments, side="right")
+        return np.searchsorted([self.validation_from, self.test_from], times, side="right")
 
-    def closes(self, moments: Ints) -> Ints:
+    def closes(self, times: Ints) -> Ints:
         """When the part of each moment ends: no label window may reach beyond."""
-        return np.array([self.validation_from, self.test_from, self.end])[self.part_of(moments)]
+        return np.array([self.validation_from, self.test_from, self.end])[self.part_of(times)]
 
 
-def written(moment_seconds: int) -> str:
+def written(time: int) -> str:
     """A moment as messages show it.
 
     >>> written(0)
     '1970-01-01 00:00:00 UTC'
     """
-    return datetime.fromtimestamp(moment_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def cut_time(
@@ -88,21 +88,21 @@ def cut_time(
     Raises SplitError naming the longest horizon that fits, SettingsError on moments in the
     wrong order.
     """
-    given = _given(split, time_zone)
+    named = _given(split, time_zone)
     quantiles = (clock.quantile(split.fractions[0]), clock.quantile(sum(split.fractions[:2])))
     every = seconds(split.as_of_every) if gridded else 1
-    anchor = next((cut for cut in (given[1], given[0]) if cut is not None), MONDAY) % every
+    anchor = next((cut for cut in (named[1], named[0]) if cut is not None), MONDAY) % every
 
     def cuts_for(horizon: int) -> Cuts:
         test_from = _floored(min(quantiles[1], clock.end - horizon), anchor, every)
-        test_from = test_from if given[1] is None else given[1]
+        test_from = test_from if named[1] is None else named[1]
         validation_from = _floored(min(quantiles[0], test_from - horizon), anchor, every)
-        return Cuts(validation_from if given[0] is None else given[0], test_from, clock.end)
+        return Cuts(validation_from if named[0] is None else named[0], test_from, clock.end)
 
     name = max(horizons, key=lambda goal: horizons[goal], default=None)
     horizon = 0 if name is None else horizons[name]
     cuts = cuts_for(horizon)
-    if not cuts.validation_from < cuts.test_from and None not in given:
+    if not cuts.validation_from < cuts.test_from and None not in named:
         raise SettingsError(
             f"[split] validation_from {written(cuts.validation_from)} must be before "
             f"test_from {written(cuts.test_from)}"
@@ -154,11 +154,11 @@ def whole_grid(clock: Clock, split: Split, horizons: dict[str, int]) -> Grid:
 
 
 def _given(split: Split, time_zone: str) -> tuple[int | None, int | None]:
-    pair = (split.validation_from, split.test_from)
+    texts = (split.validation_from, split.test_from)
     names = ("[split] validation_from", "[split] test_from")
     first, second = (
         None if text is None else parse_time(text, time_zone, name) // MICROS_PER_SECOND
-        for text, name in zip(pair, names, strict=True)
+        for text, name in zip(texts, names, strict=True)
     )
     return first, second
 

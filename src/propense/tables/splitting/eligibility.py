@@ -63,9 +63,9 @@ def parse_among(text: str | None, goal: str) -> tuple[Clause, ...]:
     return tuple(clauses)
 
 
-def check_action(action: str, known: Iterable[str], where: str) -> None:
+def check_action(action: str, actions: Iterable[str], where: str) -> None:
     """Raise SettingsError unless the data has `action`, naming the nearest that it has."""
-    words = set(known)
+    words = set(actions)
     if action not in words:
         raise SettingsError(
             f"{where} names the action {action!r}, which no event has; {nearest(action, words)}"

@@ -93,7 +93,7 @@ def check_features(settings: Settings) -> None:
 
 
 def _question(name: str, goal: Goal, settings: Settings, partitions: Partitions) -> Question:
-    known = partitions.survey.actions
+    actions = partitions.survey.actions
     among = parse_among(goal.among, name)
     if not partitions.has_events:
         raise SettingsError(
@@ -102,7 +102,7 @@ def _question(name: str, goal: Goal, settings: Settings, partitions: Partitions)
         )
     for clause in among:
         if clause.action is not None:
-            check_action(clause.action, known, f"[goals.{name}] among")
+            check_action(clause.action, actions, f"[goals.{name}] among")
     within = seconds(goal.within or "")
     if goal.value_of is not None:
         refunds = tuple(word for word in settings.clean.refund_actions if word != goal.value_of)
@@ -112,7 +112,7 @@ def _question(name: str, goal: Goal, settings: Settings, partitions: Partitions)
     else:
         question = Question(name, "action", goal.action or "", within, among)
     if question.action != "*":
-        check_action(question.action, known, f"[goals.{name}] {question.ask}")
+        check_action(question.action, actions, f"[goals.{name}] {question.ask}")
     return question
 
 

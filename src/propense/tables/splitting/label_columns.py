@@ -69,25 +69,25 @@ class LabelColumn:
             table = whole.slice(first, last - first)
         label = _known(table[self.column])
         user = pc.index_in(table[USER_ID], value_set=users[USER_ID].combine_chunks())
-        found = pc.and_(pc.is_valid(user), pc.is_valid(label)).to_numpy()
+        usable = pc.and_(pc.is_valid(user), pc.is_valid(label)).to_numpy()
         as_of = np.full(table.num_rows, NO_TIME)
         if isinstance(self.as_of, str):
             where = f"[goals.{self.name}] as_of column {self.as_of!r}"
-            moments = seconds_of(table[self.as_of], self.time_zone, where)
-            found = found & pc.is_valid(moments).to_numpy()
-            as_of = pc.fill_null(moments, NO_TIME).to_numpy()
+            times = seconds_of(table[self.as_of], self.time_zone, where)
+            usable = usable & pc.is_valid(times).to_numpy()
+            as_of = pc.fill_null(times, NO_TIME).to_numpy()
         elif self.as_of is not None:
             as_of = np.full(table.num_rows, self.as_of)
         y = pc.is_in(label, value_set=pa.array(self.positive, label.type)).to_numpy()
         user = pc.fill_null(user, -1).to_numpy().astype(np.int64)
-        return LabelRows(user, as_of, y.astype(np.int64)).take(found)
+        return LabelRows(user, as_of, y.astype(np.int64)).take(usable)
 
     def classes(self, users: Any, number: int) -> Ints:
         """(n_users,) 0 or 1, or -1 without a label: what folds are balanced by."""
         rows = self.rows(users, number)
-        found = np.full(users.num_rows, -1, dtype=np.int64)
-        np.maximum.at(found, rows.user, rows.y)
-        return found
+        classes = np.full(users.num_rows, -1, dtype=np.int64)
+        np.maximum.at(classes, rows.user, rows.y)
+        return classes
 
 
 def read_label_column(
@@ -107,8 +107,8 @@ def read_label_column(
                 f"{where} column = {goal.column!r} is not in the users table; "
                 f"{nearest(str(goal.column), fields)}"
             )
-        found = [pc.unique(partitions.users(i)[goal.column]) for i in range(partitions.n_shards)]
-        positive = positive_values(pa.chunked_array(found), goal, where)
+        values = [pc.unique(partitions.users(i)[goal.column]) for i in range(partitions.n_shards)]
+        positive = positive_values(pa.chunked_array(values), goal, where)
         as_of = goal.as_of if goal.as_of in fields else _moment(goal, settings, where, fields)
         return LabelColumn(name, str(goal.column), positive, within, as_of, "UTC"), []
     table = read_label_files(goal, settings, where)
@@ -199,13 +199,13 @@ def _unknown_users(label: LabelColumn, partitions: Partitions, goal: Goal) -> li
     if label.file is None:
         return []
     table, starts = label.file
-    n_known = 0
+    n_customers = 0
     for number in range(partitions.n_shards):
         ids = table[USER_ID].slice(starts[number], starts[number + 1] - starts[number])
-        known = partitions.customers(number, (USER_ID,))[USER_ID]
-        n_known += pc.sum(pc.is_in(ids, value_set=known.combine_chunks())).as_py() or 0
-    n_unknown = table.num_rows - n_known
-    if n_known == 0:
+        customers = partitions.customers(number, (USER_ID,))[USER_ID]
+        n_customers += pc.sum(pc.is_in(ids, value_set=customers.combine_chunks())).as_py() or 0
+    n_unknown = table.num_rows - n_customers
+    if n_customers == 0:
         shown = table[USER_ID][0].as_py() if table.num_rows else None
         raise SplitError(
             f"goal {label.name!r}: none of the {table.num_rows:,} labels in {goal.path!r} belongs "

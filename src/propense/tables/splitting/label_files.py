@@ -86,10 +86,10 @@ def _files(path: str | tuple[str, ...], folder: Path, where: str) -> list[Path]:
     files: list[Path] = []
     for pattern in (path,) if isinstance(path, str) else path:
         asked = folder / pattern
-        found = sorted(asked.parent.glob(asked.name))
-        if not found:
+        matching = sorted(asked.parent.glob(asked.name))
+        if not matching:
             raise SourceError(f"{where} path = {pattern!r}: no such file in {str(asked.parent)!r}")
-        files += found
+        files += matching
     return files
 
 

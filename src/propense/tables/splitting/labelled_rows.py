@@ -36,7 +36,7 @@ class Rows:
     def take(self, chosen: Bools) -> Rows:
         return Rows(
             self.user[chosen], self.as_of[chosen], self.part[chosen], self.fold[chosen],
-            tuple(y[chosen] for y in self.y), tuple(known[chosen] for known in self.known),
+            tuple(y[chosen] for y in self.y), tuple(mask[chosen] for mask in self.known),
         )  # fmt: skip
 
 
@@ -73,27 +73,27 @@ class Labeller:
             if len(rows.user):
                 yield rows
 
-    def closed(self, within: int, moments: Ints) -> Bools:
+    def closed(self, within: int, times: Ints) -> Bools:
         """Whether the label window ends before the part's end, or without cuts the data's."""
-        ends = moments + within
-        closes = self.end if self.cuts is None else self.cuts.closes(moments)
-        found: Bools = ends <= (np.iinfo(np.int64).max if closes is None else closes)
-        return found
+        ends = times + within
+        closes = self.end if self.cuts is None else self.cuts.closes(times)
+        closed: Bools = ends <= (np.iinfo(np.int64).max if closes is None else closes)
+        return closed
 
     def _answers(self, shard: Shard) -> Iterator[_Block]:
         """Blocks of rows that the events answer."""
         if self.grid is None:
             return
-        moments, questions = self.grid.moments, self.goals.questions
-        closed = tuple(self.closed(question.within, moments) for question in questions)
+        times, questions = self.grid.moments, self.goals.questions
+        closed = tuple(self.closed(question.within, times) for question in questions)
         n_goals = len(self.goals.plans)
-        places = [self.goals.place(question.name) for question in questions]
-        for found in answer(shard.ledger, self.grid, questions, closed):
-            nothing = np.zeros(len(found.user), dtype=np.int64)
+        indices = [self.goals.place(question.name) for question in questions]
+        for answers in answer(shard.ledger, self.grid, questions, closed):
+            nothing = np.zeros(len(answers.user), dtype=np.int64)
             y, known = [nothing] * n_goals, [nothing.astype(np.bool_)] * n_goals
-            for place, values, mask in zip(places, found.y, found.known, strict=True):
-                y[place], known[place] = values, mask
-            yield found.user, moments[found.moment], tuple(y), tuple(known)
+            for index, values, mask in zip(indices, answers.y, answers.known, strict=True):
+                y[index], known[index] = values, mask
+            yield answers.user, times[answers.moment], tuple(y), tuple(known)
 
     def _merged(self, shard: Shard, number: int, blocks: list[_Block]) -> _Block:
         """Rows of events and of label columns; those of one customer and moment become one."""
@@ -114,14 +114,14 @@ class Labeller:
         for block in blocks:
             chosen = row[start : start + len(block[0])]
             start += len(block[0])
-            for place in range(n_goals):
-                y[place][chosen], known[place][chosen] = block[2][place], block[3][place]
+            for index in range(n_goals):
+                y[index][chosen], known[index][chosen] = block[2][index], block[3][index]
         for column, rows in zip(self.goals.columns, labels, strict=True):
             chosen = row[start : start + len(rows.user)]
             start += len(rows.user)
-            place = self.goals.place(column.name)
-            y[place][chosen], known[place][chosen] = rows.y, True
-            _check_agreement(column, rows, y[place][chosen], shard)
+            index = self.goals.place(column.name)
+            y[index][chosen], known[index][chosen] = rows.y, True
+            _check_agreement(column, rows, y[index][chosen], shard)
         return user[first], as_of[first], tuple(y), tuple(known)
 
     def _inside(self, column: LabelColumn, rows: LabelRows) -> LabelRows:
@@ -157,11 +157,11 @@ def _check_agreement(column: LabelColumn, rows: LabelRows, y: Ints, shard: Shard
     differ = np.flatnonzero(y != rows.y)
     if len(differ):
         row = int(differ[0])
-        moment = int(rows.as_of[row])
-        at = "" if moment == NO_TIME else f" as of {written(moment)}"
-        who = shard.user_ids[int(rows.user[row])].as_py()
+        as_of = int(rows.as_of[row])
+        at = "" if as_of == NO_TIME else f" as of {written(as_of)}"
+        user_id = shard.user_ids[int(rows.user[row])].as_py()
         raise SplitError(
-            f"goal {column.name!r}: user {who!r} has both a positive and a negative label{at}; "
+            f"goal {column.name!r}: user {user_id!r} has both a positive and a negative label{at}; "
             f"keep one row a customer and moment"
         )
 
@@ -214,8 +214,8 @@ class Tally:
         """Events by the number of their part or fold, -1 for none."""
         counted = slots >= 0
         weights = None if n_each is None else n_each[counted]
-        found = np.bincount(slots[counted], weights=weights, minlength=len(self._names))
-        self._events += found.astype(np.int64)
+        counts = np.bincount(slots[counted], weights=weights, minlength=len(self._names))
+        self._events += counts.astype(np.int64)
 
     def add_users(self, slots: Ints) -> None:
         """Customers by the number of their part or fold."""
@@ -226,9 +226,9 @@ class Tally:
         slots = (rows.part if self._folds is None else rows.fold).astype(np.int64)
         n = len(self._names)
         self._rows += np.bincount(slots, minlength=n)
-        for place, (y, known) in enumerate(zip(rows.y, rows.known, strict=True)):
-            self._labelled[:, place] += np.bincount(slots[known], minlength=n)
-            self._positives[:, place] += np.bincount(slots[known & (y > 0)], minlength=n)
+        for index, (y, known) in enumerate(zip(rows.y, rows.known, strict=True)):
+            self._labelled[:, index] += np.bincount(slots[known], minlength=n)
+            self._positives[:, index] += np.bincount(slots[known & (y > 0)], minlength=n)
 
     @property
     def counts(self) -> list[PartCount]:

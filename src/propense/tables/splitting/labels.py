@@ -144,12 +144,12 @@ def _answer_block(
     for question in questions:
         then = at(question.within)[chosen]
         running = _running(ledger, question)
-        found = running[then] - running[now]
+        sums = running[then] - running[now]
         if question.ask == "action":
-            found = (found > 0).astype(np.int64)
+            sums = (sums > 0).astype(np.int64)
         elif question.ask == "absent":
-            found = (found == 0).astype(np.int64)
-        y.append(found)
+            sums = (sums == 0).astype(np.int64)
+        y.append(sums)
     return Answers(user, moment, tuple(y), tuple(mask[chosen] for mask in known))
 
 
@@ -191,6 +191,6 @@ def capped(user: Ints, part: Ints, cap: int) -> Bools:
     sizes = np.diff(new, append=len(user))
     n = np.repeat(sizes, sizes)
     from_last = np.repeat(new + sizes, sizes) - 1 - np.arange(len(user))
-    kept = np.minimum(n, cap)
-    stays: Bools = (from_last * kept) // n > ((from_last - 1) * kept) // n
+    n_capped = np.minimum(n, cap)
+    stays: Bools = (from_last * n_capped) // n > ((from_last - 1) * n_capped) // n
     return stays

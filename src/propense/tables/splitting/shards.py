@@ -70,10 +70,10 @@ class Partitions:
         """Profiles by user_id, nulls for customers known only from events; default all columns."""
         profiles = self.users(number)
         profiles = profiles if columns is None else profiles.select(columns)
-        known = [profiles[USER_ID]]
+        all_ids = [profiles[USER_ID]]
         if self.has_events:
-            known.append(self.events(number, (USER_ID,))[USER_ID])
-        ids = pc.unique(pa.chunked_array([chunk for column in known for chunk in column.chunks],
+            all_ids.append(self.events(number, (USER_ID,))[USER_ID])
+        ids = pc.unique(pa.chunked_array([chunk for column in all_ids for chunk in column.chunks],
                                          type=pa.string()))  # fmt: skip
         ids = ids.take(pc.sort_indices(ids))
         users = profiles.take(pc.index_in(ids, value_set=profiles[USER_ID].combine_chunks()))
@@ -214,8 +214,8 @@ def partition(engine: TableEngine, clean: Path, folder: Path) -> Partitions:
     profile = pa.schema([(USER_ID, pa.string())])
     if event_files:
         table = engine.read_parquet(events)
-        kept = [name for name in _EVENTS.names if name in table.columns]
-        _assign(engine, table.select(kept), folder / "events", n_shards)
+        names = [name for name in _EVENTS.names if name in table.columns]
+        _assign(engine, table.select(names), folder / "events", n_shards)
     if user_files:
         table = engine.read_parquet(users)
         profile = _naive(table.schema().to_pyarrow())
@@ -254,17 +254,17 @@ def _in_order(events: Any, user: Ints, timed: bool) -> Any:
     column `order` stands in for event_time. The words are only compared where times are equal.
     """
     when = events[EVENT_TIME if timed else ORDER].cast(pa.int64())
-    moments = pc.fill_null(when, np.iinfo(np.int64).max).to_numpy()
-    order = np.lexsort((moments, user))
-    same = (np.diff(user[order]) == 0) & (np.diff(moments[order]) == 0)
+    times = pc.fill_null(when, np.iinfo(np.int64).max).to_numpy()
+    order = np.lexsort((times, user))
+    same = (np.diff(user[order]) == 0) & (np.diff(times[order]) == 0)
     opens = np.concatenate([[True], ~same])[: len(order)]
     tied = ~opens
     tied[:-1] |= same
-    places = np.flatnonzero(tied)
-    if len(places):
-        rows = order[places]
-        moment = np.cumsum(opens)[places]
-        order[places] = rows[np.lexsort((*_words_first(events.take(pa.array(rows))), moment))]
+    tied_rows = np.flatnonzero(tied)
+    if len(tied_rows):
+        rows = order[tied_rows]
+        group = np.cumsum(opens)[tied_rows]
+        order[tied_rows] = rows[np.lexsort((*_words_first(events.take(pa.array(rows))), group))]
     return order
 
 
@@ -285,8 +285,8 @@ def _rank(words: Any) -> Ints:
     ranks = np.empty(len(coded.dictionary), dtype=np.int64)
     ranks[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(ranks))
     codes = pc.fill_null(coded.indices, -1).to_numpy()
-    found: Ints = np.append(ranks, -1)[codes]
-    return found
+    ranked: Ints = np.append(ranks, -1)[codes]
+    return ranked
 
 
 def _files(path: Path) -> list[Path]:
@@ -331,11 +331,11 @@ def _read(folder: Path, number: int, n_shards: int, schema: Any) -> Any:
     name = _key(number, n_shards)
     tables = []
     for file in sorted((folder / f"partition={name}").glob("*.parquet")):
-        found = pq.ParquetFile(file).read(columns=schema.names)
+        content = pq.ParquetFile(file).read(columns=schema.names)
         columns = [
-            found[field.name].cast(field.type)
-            if field.name in found.column_names
-            else pa.nulls(found.num_rows, field.type)
+            content[field.name].cast(field.type)
+            if field.name in content.column_names
+            else pa.nulls(content.num_rows, field.type)
             for field in schema
         ]
         tables.append(pa.table(columns, schema=schema))

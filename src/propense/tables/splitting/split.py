@@ -90,8 +90,8 @@ def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
         grid = whole_grid(partitions.clock, rules, horizons)
     if by in ("user", "group") or (by == "leave_one_out" and goals.columns):
         stratum = goals.columns[0] if rules.folds is not None and goals.columns else None
-        found, more = assign(partitions, rules, by, stratum)
-        assignments, notes = tuple(found), notes + more
+        assigned, more = assign(partitions, rules, by, stratum)
+        assignments, notes = tuple(assigned), notes + more
     end = None if survey.span is None else survey.span[1]
     labeller = Labeller(goals, grid, cuts, end, rules.max_as_of_per_user)
     return Scheme(by, goals, labeller, assignments, tuple(notes))
@@ -168,8 +168,8 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
             _count_shard(tally, scheme, shard, assigned, asked)
             if scheme.by == "leave_one_out" and partitions.survey.timed:
                 last = shard.offsets[1:][np.diff(shard.offsets) >= 3] - 1
-                moment = shard.ledger.time_us // MICROS_PER_SECOND
-                tally.add_last_events(moment[last] == moment[last - 1])
+                second = shard.ledger.time_us // MICROS_PER_SECOND
+                tally.add_last_events(second[last] == second[last - 1])
     return _plan(scheme, settings, partitions, tally)
 
 
@@ -247,9 +247,9 @@ def _check_labels(scheme: Scheme, counts: list[PartCount]) -> None:
                     f"({count.rows:,} rows in all); loosen among, shorten within, or choose "
                     f"other cuts"
                 )
-        learned = counts if folded else counts[:1]
-        positives = sum(count.positives[plan.name] for count in learned)
-        labelled = sum(count.labelled[plan.name] for count in learned)
+        train_counts = counts if folded else counts[:1]
+        positives = sum(count.positives[plan.name] for count in train_counts)
+        labelled = sum(count.labelled[plan.name] for count in train_counts)
         if positives == 0:
             raise SplitError(
                 f"goal {plan.name!r} has 0 positives among {labelled:,} rows of "
@@ -268,6 +268,6 @@ def _fractions(scheme: Scheme, settings: Settings, counts: list[PartCount]) -> l
     total = max(sum(sizes), 1)
     shown = " / ".join(f"{size / total:.3f}" for size in sizes)
     asked = " / ".join(f"{fraction:.3f}" for fraction in rules.fractions)
-    told = rules.validation_from or rules.test_from or rules.validation or rules.test
+    named = rules.validation_from or rules.test_from or rules.validation or rules.test
     note = f"{what} in train / validation / test: {shown} obtained"
-    return [note if told else f"{note}, {asked} asked"]
+    return [note if named else f"{note}, {asked} asked"]

@@ -119,7 +119,7 @@ def _raise_first(table: Any, faults: Faults) -> None:
     """One pass for all faults: each row's first fault, then the first such row."""
     if not faults:
         return
-    fault = ibis.cases(*((condition, place) for place, (condition, _) in enumerate(faults)))
+    fault = ibis.cases(*((condition, index) for index, (condition, _) in enumerate(faults)))
     columns = [name for name in (USER_ID, AS_OF) if name in table.columns]
     wrong = table.select(*columns, fault=fault)
     wrong = wrong.filter(wrong.fault.notnull())
