@@ -243,7 +243,7 @@ def test_a_key_of_another_scope_verifies_nothing(shop: ServedWorld, tmp_path: Pa
 def test_where_nothing_answers_it_says_so(shop: ServedWorld):
     with pytest.raises(VerifyError, match="no service answers at"):
         verify(shop.settings, "http://127.0.0.1:9", "pp_key")
-    with pytest.raises(VerifyError, match="no address"):
+    with pytest.raises(VerifyError, match="not the address of a service"):
         verify(shop.settings, "ftp://somewhere", "pp_key")
 
 
