@@ -79,7 +79,7 @@ class GoalPlan(msgspec.Struct, frozen=True):
     sentence: str = ""
     """In words, for the report: "pays within 30 days, among customers active within 90 days"."""
     from_column: bool = False
-    """The label stands in a column: known whenever it is given, also beyond the last event."""
+    """The label is read from a column, so it is known even after the last event."""
 
 
 class PartCount(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ class PartCount(msgspec.Struct, frozen=True):
     users: int
     rows: int
     positives: dict[str, int] = {}
-    """Of each binary goal; of a value goal the rows above zero."""
+    """Positive rows of each binary goal; of a value goal the rows above zero."""
     labelled: dict[str, int] = {}
     """Rows whose label of the goal is known."""
 
@@ -140,7 +140,7 @@ class RunFolder:
 
     @property
     def training(self) -> Path:
-        """Of `train`: network-N/, shape.json, customer_model.json."""
+        """Written by `train`: network-N/, shape.json, customer_model.json."""
         return self.root / "training"
 
     @property
@@ -270,7 +270,7 @@ class TableFeatures:
     numeric_names: tuple[str, ...]
     categorical_names: tuple[str, ...]
     cardinalities: tuple[int, ...]
-    """Of each categorical column, none and unseen included."""
+    """Vocabulary size of each categorical column, none and unseen included."""
 
     def __len__(self) -> int:
         return len(self.numeric)

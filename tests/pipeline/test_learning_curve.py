@@ -243,7 +243,6 @@ def command(folder, capsys, *words):
     return out.out
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_the_command_draws_the_curve_in_the_report(table, capsys, trained):
     plain = json.loads(command(table, capsys, "--json"))
     assert "learning_curve" not in plain and trained == []

@@ -32,7 +32,6 @@ from propense.settings import Settings, read_settings
 from propense.training.customer_model import open_model
 from propense.worlds.education.education import generate_education
 
-pytestmark = pytest.mark.filterwarnings("ignore")
 QUICK = """
 [model]
 size = "small"

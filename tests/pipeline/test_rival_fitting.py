@@ -12,7 +12,6 @@ from propense.progress import NoProgress
 from propense.schemas import TRAIN
 from support.training_worlds import rising_dataset, settings
 
-pytestmark = pytest.mark.filterwarnings("ignore")
 FEW = {"goals": ["tree", "lightgbm", "mlp", "lightgbm_raw"], "items": ["markov"], "trials": 2}
 
 

@@ -1,7 +1,7 @@
 """What a report is made of: plain records that become JSON.
 
-A number that cannot be defined is None (null), never 0 and never NaN. Texts that people
-read stand in English and in Chinese.
+A number that cannot be defined is None (null), never 0 and never NaN. Texts for
+readers are in English and in Chinese.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Confusion(Frozen, frozen=True):
 
 
 class Bin(Frozen, frozen=True):
-    """Rows of similar prediction: what was said and what came."""
+    """Rows of similar prediction: mean prediction and mean outcome."""
 
     n_rows: int
     predicted: float
@@ -161,7 +161,7 @@ class GoalReport(Frozen, frozen=True):
     confusion: Confusion | None
     """None for value goals."""
     reliability: dict[str, list[Bin]]
-    """Of network and champion: 15 bins of equal mass, tenths for value goals."""
+    """The network's and the champion's: 15 bins of equal mass, tenths for value goals."""
     gains: list[Curve]
     """Share of customers (best first) against share of positives or of value."""
     histogram: Histogram
@@ -245,7 +245,7 @@ class LearningTask(Frozen, frozen=True):
     few: bool = False
     """Too few positives in test for a verdict."""
     difference: Interval = Interval()
-    """Of `metric` on test: this network minus that of the run, by paired bootstrap."""
+    """`metric` on test of this network minus that of the run's own, by paired bootstrap."""
 
     @property
     def key(self) -> str:
@@ -258,7 +258,7 @@ class LearningPoint(Frozen, frozen=True):
 
     name: str
     share: float
-    """Of the customers of the train part."""
+    """Share of the customers of the train part."""
     size: Literal["small", "base", "large"]
     own: bool
     """The network of the run itself: read, not trained again."""
@@ -271,7 +271,7 @@ class LearningPoint(Frozen, frozen=True):
     passes: int
     best_pass: int
     seconds: float
-    """Of all passes, without the validation after each."""
+    """Time of all passes, without the validation after each."""
     cut_short: bool = False
     """[train] max_minutes ended it."""
     tasks: list[LearningTask] = []
@@ -319,7 +319,7 @@ class Report(Frozen, frozen=True):
 
     title: str
     version: str
-    """Of propense."""
+    """Version of propense."""
     made: str | None = None
     """When, as text; given by the caller."""
     settings: dict[str, Any] = {}
@@ -332,11 +332,11 @@ class Report(Frozen, frozen=True):
     rivals: list[RivalNote] = []
     stage_seconds: dict[str, float] = {}
     truth: dict[str, dict[str, Number]] = {}
-    """Of synthetic worlds: row -> column -> number, for example what the true chances score."""
+    """For synthetic worlds: row -> column -> number, for example the scores of the true chances."""
     truth_note: str = ""
     warnings: list[str | Text] = []
     learning_curve: LearningCurve | None = None
-    """Where it was asked for."""
+    """None unless it was asked for."""
     verdict: Verdict | None = None
     """Over all goals and the ranking; filled when the report is written."""
     format: int = 1

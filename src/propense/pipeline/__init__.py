@@ -146,7 +146,7 @@ def split(settings: Settings, progress: Progress = SILENT) -> SplitPlan:
 def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
     """Turn histories into arrays, with scales learned on train alone."""
     dataset = encode_dataset(run_folder(settings), settings)
-    # What Arrow keeps for its next table would lie beside all of training.
+    # Memory that Arrow reserves for its next table would stay occupied during training.
     pa.default_memory_pool().release_unused()
     return dataset
 
@@ -250,7 +250,7 @@ def pack(settings: Settings, progress: Progress = SILENT) -> Path:
         )
     shelf = Path(settings.folder) / settings.pack.shelf
     version = next_version(shelf)
-    # Name and signing key are of now: nothing before this stage hangs on them.
+    # The present name and signing key: no earlier stage depends on them.
     dataset = replace(first.dataset, settings=settings)
     bundle = write_bundle(
         dataset, first.network, refreshed, read_servings(run.evaluation),
@@ -271,7 +271,7 @@ def bundle_folder(settings: Settings) -> Path:
 
 
 def model_sets(settings: Settings) -> list[ModelSet]:
-    """Every fold's network and rivals, as their stages left them."""
+    """Every fold's network and rivals, as their stages wrote them."""
     return [
         ModelSet(
             dataset,
@@ -283,7 +283,8 @@ def model_sets(settings: Settings) -> list[ModelSet]:
 
 
 def _folds(settings: Settings) -> list[Dataset]:
-    """What is learned from: who pushes items teaches less of them, or nothing."""
+    """The data sets to train on, one a fold; customers who push items count less, or not at
+    all."""
     dataset = Dataset.open(run_folder(settings))
     folds = [dataset]
     if dataset.plan.folds is not None:

@@ -89,8 +89,8 @@ def make_curve(
 ) -> LearningCurve:
     """Every point, the finished ones read from `folder`, and what they say together.
 
-    `trained` is where the run's own network lies, `fingerprint` that of the encoded data. A
-    point that was stopped goes on from its last checkpoint.
+    `trained` is the folder of the run's own network, `inputs_hash` that of the encoded data. A
+    point that was stopped continues from its last checkpoint.
     """
     plans, notes = plan_points(dataset, settings)
     # Every point averages as many networks as the run, or shares would differ in two ways.

@@ -1,4 +1,4 @@
-"""Whether what a run packed shall serve: the gate is asked once for every bundle."""
+"""Whether a packed bundle is promoted: the gate is asked once for every bundle."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _FILE: Final = "promotion.json"
 
 
 class Promoted(msgspec.Struct, frozen=True):
-    """What became of a bundle."""
+    """The gate's answer to a bundle."""
 
     version: str
     outcome: Literal["promoted", "refused"]
     reason: str
-    """Of a refusal: what is worse, and by how much."""
+    """Why it was refused: what is worse, and by how much."""
 
 
 def promote_packed(
     settings: Settings, bundle: Path, folder: Path, made: str
 ) -> tuple[Promoted | None, bool]:
-    """Ask the shelf's gate for a bundle; the answer is kept in `folder`, the pack stage's.
+    """Ask the shelf's gate about a bundle; the answer is stored in `folder`, the pack stage's.
 
-    Returns the answer and whether it was asked just now. None for a bundle that was served
-    without it, and perhaps was rolled back since: that was somebody's decision.
+    Returns the answer, and whether it was asked in this call. The answer is None for a bundle
+    that has served before: it may have been rolled back since, which was somebody's decision.
     """
     file = folder / _FILE
     try:

@@ -99,10 +99,10 @@ def test_differences_are_paired_and_from_the_run():
     points = [point("half", 0.5, tasks=[task(0.1)]), point("own", own=True, tasks=[task(0.2)])]
     sums = {"half": {"goal pay": worse}, "own": {"goal pay": own}}
     half, same = compare_with_own(points, sums, {"goal pay": KINDS["binary"]}, 200, rng)
-    found = half.tasks[0].difference
-    assert found.low < found.value < found.high < 0
+    difference = half.tasks[0].difference
+    assert difference.low < difference.value < difference.high < 0
     # Unpaired, customers differ far more than the two networks do.
-    assert found.high - found.low < 0.01
+    assert difference.high - difference.low < 0.01
     assert same.tasks[0].difference == Interval()
 
 
@@ -129,21 +129,21 @@ BETTER, WORSE, LEVEL = Interval(0.02, 0.01, 0.03), Interval(-0.02, -0.03, -0.01)
         (Interval(0, 0, 0), False, "There is no sign that more data", "did not change"),
     ],
 )
-def test_of_the_data_no_more_is_said_than_its_interval_shows(half, few, headline, line):
+def test_sentences_on_data_claim_no_more_than_the_interval_shows(half, few, headline, line):
     shares = [
         point("10", 0.1, tasks=[task(0.05, WORSE)]),
         point("50", 0.5, tasks=[task(0.1, half, few=few)], seconds=4.0),
         point("100", own=True, tasks=[task(0.12, few=few)]),
     ]
-    said = describe_data(shares)
-    assert headline in said[0].en and line in said[2].en
-    assert "A pass took 2.0 s, against 1.0 s at 50 %" in said[1].en
-    assert all(re.search("[一-鿿]", text.zh) for text in said)
+    sentences = describe_data(shares)
+    assert headline in sentences[0].en and line in sentences[2].en
+    assert "A pass took 2.0 s, against 1.0 s at 50 %" in sentences[1].en
+    assert all(re.search("[一-鿿]", text.zh) for text in sentences)
     assert "too few customers" in describe_data(shares[-1:])[0].en
 
 
 @pytest.mark.parametrize(
-    ("own", "near", "found", "headline"),
+    ("own", "near", "difference", "headline"),
     [
         ("base", "large", BETTER, "A deeper network (large) helps pay."),
         ("base", "large", WORSE, "A deeper network (large) does not help, and is worse at pay."),
@@ -152,17 +152,17 @@ def test_of_the_data_no_more_is_said_than_its_interval_shows(half, few, headline
         ("large", "base", LEVEL, "no sign that a base one is worse"),
     ],
 )
-def test_of_the_depth_the_next_size_is_asked(own, near, found, headline):
+def test_sentences_on_depth_compare_the_next_size(own, near, difference, headline):
     sizes = [
         point(size, size=size, own=size == own,
-              tasks=[task(0.1, found if size == near else LEVEL)])
+              tasks=[task(0.1, difference if size == near else LEVEL)])
         for size in ("small", "base", "large")
     ]  # fmt: skip
-    said = describe_depth(sizes)
-    assert headline in said[0].en
+    sentences = describe_depth(sizes)
+    assert headline in sentences[0].en
     words = {BETTER: "(+0.0100 to +0.0300): better.", WORSE: "(−0.0300 to −0.0100): worse."}
-    (line,) = [text.en for text in said[2:] if text.en.startswith(near)]
-    assert len(said) == 4 and words.get(found, "cannot tell it from chance") in line
+    (line,) = [text.en for text in sentences[2:] if text.en.startswith(near)]
+    assert len(sentences) == 4 and words.get(difference, "cannot tell it from chance") in line
     alone = [p for p in sizes if p.own]
     assert "no sequence part" in describe_depth(alone)[0].en
 
@@ -205,8 +205,8 @@ def test_the_page_draws_the_curve_with_its_numbers(page):
 def test_the_axis_of_shares_is_logarithmic(page):
     section = page.partition('<section id="learning-curve">')[2]
     dots = re.findall(r'cx="([\d.]+)"[^>]*><title>(\d+) %', section)[:3]
-    places = {int(share): float(x) for x, share in dots}
-    assert (places[50] - places[10]) / (places[100] - places[10]) == pytest.approx(
+    positions = {int(share): float(x) for x, share in dots}
+    assert (positions[50] - positions[10]) / (positions[100] - positions[10]) == pytest.approx(
         np.log(5) / np.log(10), abs=1e-3
     )
 
@@ -230,9 +230,9 @@ def test_the_report_keeps_the_curve():
 
 def test_the_command_line_says_which_trainings_had_too_little_time(tmp_path):
     result = RunResult(RunFolder(tmp_path), learning_curve=make_curve())
-    told = format_result(result, Settings())
-    assert "[train] max_minutes ended the training of: base 50 %." in told
-    assert "base-10" not in told
+    text = format_result(result, Settings())
+    assert "[train] max_minutes ended the training of: base 50 %." in text
+    assert "base-10" not in text
 
 
 def test_a_training_that_had_too_little_time_is_no_witness():

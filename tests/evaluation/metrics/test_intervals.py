@@ -36,14 +36,14 @@ def test_weights_are_poisson_with_mean_one():
     assert weights.var() == pytest.approx(1, abs=0.01)
 
 
-def covered(rows_per_user: int, as_if_apart: bool, trials: int = 200) -> float:
+def covered(rows_per_user: int, as_if_independent: bool, trials: int = 200) -> float:
     """How often the interval of a mean holds the truth 0; rows of a user are equal."""
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(trials):
         values = np.repeat(rng.normal(size=60), rows_per_user)[:, None]
         user = np.repeat(np.arange(60), rows_per_user)
-        rows = cluster(np.arange(len(user)) if as_if_apart else user)
+        rows = cluster(np.arange(len(user)) if as_if_independent else user)
         drawn = resample({"a": mean_of_rows(["mean"], values, rows)}, rows.n_users, 150, rng)
         low, high = bounds(drawn["a"][:, 0])
         held += low <= 0 <= high
@@ -51,11 +51,11 @@ def covered(rows_per_user: int, as_if_apart: bool, trials: int = 200) -> float:
 
 
 def test_intervals_over_users_hold_the_truth_about_95_times_in_100():
-    assert 0.91 <= covered(5, as_if_apart=False) <= 0.98
+    assert 0.91 <= covered(5, as_if_independent=False) <= 0.98
 
 
-def test_rows_taken_as_independent_would_have_promised_too_much():
-    assert covered(5, as_if_apart=True) < 0.75
+def test_rows_treated_as_independent_would_promise_too_much():
+    assert covered(5, as_if_independent=True) < 0.75
 
 
 def test_the_auc_interval_holds_the_true_auc():
@@ -84,10 +84,12 @@ def test_a_paired_interval_excludes_zero_exactly_when_one_model_is_better():
     def judge(scores, rows):
         return PropensityStatistic(y, scores, rows)
 
-    found = paired_difference(judge, good, worse, user, resamples=300, rng=np.random.default_rng(0))
-    assert found["auc"].low > 0
-    assert found["log_loss"].high < 0
-    assert found["auc"].value == pytest.approx(auc(y, good) - auc(y, worse))
+    difference = paired_difference(
+        judge, good, worse, user, resamples=300, rng=np.random.default_rng(0)
+    )
+    assert difference["auc"].low > 0
+    assert difference["log_loss"].high < 0
+    assert difference["auc"].value == pytest.approx(auc(y, good) - auc(y, worse))
     same = paired_difference(judge, good, good, user, resamples=50, rng=np.random.default_rng(0))
     assert same["auc"].low == same["auc"].high == 0
 
@@ -134,12 +136,12 @@ def test_an_undefined_statistic_has_no_interval():
 @pytest.mark.parametrize(("a", "b"), [(0.5, -1.0), (1.0, 0.7), (2.5, 0.3)])
 def test_the_calibrator_finds_the_slope_and_offset_that_were_put_in(a, b):
     rng = np.random.default_rng(6)
-    said = sigmoid(rng.normal(-1, 1, 60_000))
-    y = (rng.random(60_000) < sigmoid(a * logit(said) + b)).astype(np.float64)
-    found = fit_calibrator(said, y)
-    assert found.kind == "platt"
-    assert (found.a, found.b) == (pytest.approx(a, abs=0.06), pytest.approx(b, abs=0.06))
-    assert found.apply(said).mean() == pytest.approx(y.mean(), abs=1e-4)
+    predicted = sigmoid(rng.normal(-1, 1, 60_000))
+    y = (rng.random(60_000) < sigmoid(a * logit(predicted) + b)).astype(np.float64)
+    calibrator = fit_calibrator(predicted, y)
+    assert calibrator.kind == "platt"
+    assert (calibrator.a, calibrator.b) == (pytest.approx(a, abs=0.06), pytest.approx(b, abs=0.06))
+    assert calibrator.apply(predicted).mean() == pytest.approx(y.mean(), abs=1e-4)
 
 
 @given(st.integers(0, 10_000), st.floats(-3, 3), st.floats(0.01, 8))
@@ -150,9 +152,9 @@ def test_calibration_never_changes_the_order(seed, shift, scale):
     x = rng.normal(size=200)
     y = (rng.random(200) < sigmoid(rng.normal() * x)).astype(np.float64)
     p = np.round(sigmoid(scale * x + shift), 4)
-    found = fit_calibrator(p, y)
-    assert found.a >= 0.05
-    assert auc(y, found.apply(p)) == pytest.approx(auc(y, p), abs=1e-9, nan_ok=True)
+    calibrator = fit_calibrator(p, y)
+    assert calibrator.a >= 0.05
+    assert auc(y, calibrator.apply(p)) == pytest.approx(auc(y, p), abs=1e-9, nan_ok=True)
 
 
 def test_too_few_of_a_class_leave_the_scores_alone():
@@ -164,9 +166,9 @@ def test_too_few_of_a_class_leave_the_scores_alone():
 
 def test_separable_scores_stay_finite():
     y = np.r_[np.ones(50), np.zeros(50)]
-    found = fit_calibrator(np.r_[np.ones(50), np.zeros(50)], y)
-    assert np.isfinite([found.a, found.b]).all()
-    assert found.apply(np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
+    calibrator = fit_calibrator(np.r_[np.ones(50), np.zeros(50)], y)
+    assert np.isfinite([calibrator.a, calibrator.b]).all()
+    assert calibrator.apply(np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
 
 
 def test_calibrators_refuse_what_is_no_probability():
@@ -179,12 +181,12 @@ def test_calibrators_refuse_what_is_no_probability():
 def test_the_value_calibrator_makes_the_totals_equal():
     rng = np.random.default_rng(0)
     y = np.where(rng.random(50_000) < 0.2, rng.gamma(2, 10, 50_000), 0)
-    found = fit_value_calibrator(np.full(50_000, 1.5), y)
-    assert found.apply(np.full(50_000, 1.5)).sum() == pytest.approx(y.sum(), rel=0.01)
+    calibrator = fit_value_calibrator(np.full(50_000, 1.5), y)
+    assert calibrator.apply(np.full(50_000, 1.5)).sum() == pytest.approx(y.sum(), rel=0.01)
     assert fit_value_calibrator(np.zeros(50_000), y).kind == "none"
 
 
-def test_few_payers_or_few_who_pay_much_move_the_total_little():
+def test_few_payers_or_few_large_payers_move_the_total_little():
     rng = np.random.default_rng(1)
     moved = []
     for _ in range(300):

@@ -35,13 +35,15 @@ def test_propensity_metrics_equal_scikit_learn(rate):
     assert propensity.log_loss(y, p) == pytest.approx(sk.log_loss(y, clipped))
     assert propensity.brier(y, p) == pytest.approx(sk.brier_score_loss(y, p))
     counts = propensity.confusion(y, p, 0.08)
-    said = p >= 0.08
-    assert [[counts.tn, counts.fp], [counts.fn, counts.tp]] == sk.confusion_matrix(y, said).tolist()
-    assert counts.precision == pytest.approx(sk.precision_score(y, said))
-    assert counts.recall == pytest.approx(sk.recall_score(y, said))
-    assert counts.f1 == pytest.approx(sk.f1_score(y, said))
-    assert counts.accuracy == pytest.approx(sk.accuracy_score(y, said))
-    assert counts.specificity == pytest.approx(sk.recall_score(1 - y, ~said))
+    predicted = p >= 0.08
+    assert [[counts.tn, counts.fp], [counts.fn, counts.tp]] == sk.confusion_matrix(
+        y, predicted
+    ).tolist()
+    assert counts.precision == pytest.approx(sk.precision_score(y, predicted))
+    assert counts.recall == pytest.approx(sk.recall_score(y, predicted))
+    assert counts.f1 == pytest.approx(sk.f1_score(y, predicted))
+    assert counts.accuracy == pytest.approx(sk.accuracy_score(y, predicted))
+    assert counts.specificity == pytest.approx(sk.recall_score(1 - y, ~predicted))
 
 
 def test_average_precision_of_the_minority_turns_the_classes_round():
@@ -115,10 +117,10 @@ def test_value_metrics_equal_scipy_and_scikit_learn_also_under_weights():
     statistic = ValueStatistic(y, p, rows)
     weights = rng.poisson(1, (1, rows.n_users)).astype(np.uint8)
     chosen = np.repeat(np.arange(800), weights[0][rows.index])
-    for drawn, rows_taken in ((np.ones_like(weights), np.arange(800)), (weights, chosen)):
+    for drawn, rows in ((np.ones_like(weights), np.arange(800)), (weights, chosen)):
         got = dict(zip(statistic.names, statistic(drawn)[0], strict=True))
         for name in ("gini_normalised", "spearman", "mae", "rmse", "total_ratio"):
-            want = getattr(value, name)(y[rows_taken], p[rows_taken])
+            want = getattr(value, name)(y[rows], p[rows])
             assert got[name] == pytest.approx(want), name
 
 
@@ -149,14 +151,16 @@ def test_ranking_metrics_equal_their_plain_definitions(data):
     for k in (1, 3, 5):
         for row, items in enumerate(wanted):
             relevant, top = set(items), ranked[row, :k].tolist()
-            found = [item in relevant for item in top]
+            hits_of_row = [item in relevant for item in top]
             if not relevant:
                 assert np.isnan(ranking.recall_at_k(hits, k)[row])
                 assert np.isnan(ranking.ndcg_at_k(hits, k)[row])
                 continue
-            assert ranking.recall_at_k(hits, k)[row] == pytest.approx(sum(found) / len(relevant))
-            assert ranking.hit_at_k(hits, k)[row] == float(any(found))
-            first = 1 / (found.index(True) + 1) if any(found) else 0.0
+            assert ranking.recall_at_k(hits, k)[row] == pytest.approx(
+                sum(hits_of_row) / len(relevant)
+            )
+            assert ranking.hit_at_k(hits, k)[row] == float(any(hits_of_row))
+            first = 1 / (hits_of_row.index(True) + 1) if any(hits_of_row) else 0.0
             assert ranking.mrr_at_k(hits, k)[row] == pytest.approx(first)
             want = plain_ndcg(top, relevant, k)
             assert ranking.ndcg_at_k(hits, k)[row] == pytest.approx(want)

@@ -71,7 +71,7 @@ def test_equal_scores_are_level_and_the_simpler_model_serves():
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
 
 
-def test_a_network_that_helps_only_in_the_average_is_said_to_pay_in_company():
+def test_a_network_that_helps_only_in_the_average_is_worth_using_together():
     report = judged({"network": 0.8, "lightgbm": 0.75}, n_rows=3000)
     assert report.champion.kind == "average"
     assert report.verdict.outcome == "together"
@@ -84,14 +84,14 @@ def test_company_that_another_rival_would_give_as_well_is_not_counted(noise, out
     assert report.champion.kind == "average"
     assert (report.champion.rival, report.champion.second) == ("lightgbm", "mlp")
     assert report.verdict.outcome == outcome
-    said = "better than" if outcome == "together" else "level with"
+    comparison = "better than" if outcome == "together" else "level with"
     assert any(
-        f"{said} the average of the two best rivals" in sentence.en
+        f"{comparison} the average of the two best rivals" in sentence.en
         for sentence in report.verdict.sentences
     )
 
 
-def test_what_does_not_beat_the_base_rate_is_said():
+def test_a_model_that_does_not_beat_the_base_rate_is_reported():
     rng = np.random.default_rng(3)
     parts = []
     for _ in range(2):
@@ -102,8 +102,8 @@ def test_what_does_not_beat_the_base_rate_is_said():
     assert any("better than its base rate" in s.en for s in report.verdict.sentences)
 
 
-@pytest.mark.parametrize(("low", "high", "said"), [(-0.2, -0.1, False), (-0.2, 0.1, True)])
-def test_level_with_the_base_rate_is_said_too(low, high, said):
+@pytest.mark.parametrize(("low", "high", "expected"), [(-0.2, -0.1, False), (-0.2, 0.1, True)])
+def test_level_with_the_base_rate_is_reported_too(low, high, expected):
     champion = Champion(
         kind="network", model="network", rival="tree", criterion="log_loss", validation={}
     )
@@ -112,11 +112,13 @@ def test_level_with_the_base_rate_is_said_too(low, high, said):
         for rival in ("tree", "majority")
     ]
     verdict = judge(champion, differences, {}, None, 0.01)
-    assert any("better than its base rate" in s.en for s in verdict.sentences) == said
+    assert any("better than its base rate" in s.en for s in verdict.sentences) == expected
 
 
-@pytest.mark.parametrize(("worth", "outcome"), [(0.0, "better"), (0.04, "better"), (0.06, "level")])
-def test_a_sure_gain_that_is_too_small_is_level(worth, outcome):
+@pytest.mark.parametrize(
+    ("min_gain", "outcome"), [(0.0, "better"), (0.04, "better"), (0.06, "level")]
+)
+def test_a_sure_gain_that_is_too_small_is_level(min_gain, outcome):
     champion = Champion(
         kind="network", model="network", rival="tree", criterion="log_loss", validation={}
     )
@@ -125,7 +127,7 @@ def test_a_sure_gain_that_is_too_small_is_level(worth, outcome):
     )
     losses = {"majority": 0.5, "tree": 0.4, "network": 0.395}
     values = {name: Interval(value=loss, low=loss, high=loss) for name, loss in losses.items()}
-    verdict = judge(champion, [sure], values, None, worth)
+    verdict = judge(champion, [sure], values, None, min_gain)
     assert verdict.outcome == outcome
     assert any("5.0%" in s.en for s in verdict.sentences) == (outcome == "level")
 
@@ -165,11 +167,11 @@ def test_numbers_are_those_of_the_metrics_on_test():
     test = scores_of(noise, seed=2)
     report = judged(noise)
     for model, p in test.scores.items():
-        found = report.metrics_of(model)
-        assert found["auc"].value == pytest.approx(auc(test.y, p))
-        assert found["log_loss"].value == pytest.approx(log_loss(test.y, p))
+        metrics = report.metrics_of(model)
+        assert metrics["auc"].value == pytest.approx(auc(test.y, p))
+        assert metrics["log_loss"].value == pytest.approx(log_loss(test.y, p))
         for metric in ("auc", "log_loss", "precision", "ece_equal_mass"):
-            assert found[metric].low <= found[metric].high
+            assert metrics[metric].low <= metrics[metric].high
     assert report.confusion is not None
     counts = report.confusion
     assert counts.tp + counts.fp + counts.fn + counts.tn == report.n_rows == len(test.y)
@@ -190,7 +192,7 @@ def test_cost_and_benefit_set_the_threshold_and_price_the_decisions():
     assert report.metrics_of("network")["net_value"].value == pytest.approx(want)
 
 
-def test_subgroups_are_judged_apart_and_small_ones_left_unjudged():
+def test_subgroups_are_judged_separately_and_small_ones_not_at_all():
     noise = {"network": 0.1}
     test = scores_of(noise, seed=2)
     words = np.array(["big"] * 1460 + ["small"] * 20 + [None] * 20, dtype=object)
@@ -211,7 +213,7 @@ def test_many_groups_are_joined_and_counted():
     assert (names == "11 smaller groups").sum() == 110
 
 
-def test_capped_rows_are_whole_users_and_said():
+def test_capped_rows_are_whole_users_and_reported():
     report = judged({"network": 0.1, "tree": 1.0}, settings=Evaluate(resamples=50, max_rows=501))
     assert report.n_rows == 500
     assert report.n_users == 250
@@ -283,10 +285,10 @@ def test_rankings_are_judged_by_ndcg_at_10_over_the_catalogue():
     report = judge_ranking(lists(0.5), lists(0.5), FEW, np.random.default_rng(0))
     assert report.champion.model == "network" and report.criterion == "ndcg_at_10"
     assert report.verdict.outcome == "better" and report.n_items == 38
-    found = {entry.model: entry.metrics for entry in report.models}
+    metrics = {entry.model: entry.metrics for entry in report.models}
     hits = (lists(0.5).ranked["network"][:, 0] == 2).mean()
-    assert found["network"]["recall_at_5"].value == pytest.approx(hits)
-    assert found["popularity"]["coverage_at_20"].value == pytest.approx(21 / 38)
+    assert metrics["network"]["recall_at_5"].value == pytest.approx(hits)
+    assert metrics["popularity"]["coverage_at_20"].value == pytest.approx(21 / 38)
     poor = judge_ranking(lists(0.0), lists(0.0), FEW, np.random.default_rng(0))
     assert poor.champion.model == "popularity" and poor.verdict.outcome == "worse"
     assert "popularity is better" in poor.verdict.headline.en

@@ -20,7 +20,7 @@ SIZES: Final = ("small", "base", "large")
 def describe_data(shares: Sequence[LearningPoint]) -> list[Text]:
     """Whether more data would help: a headline, the cost, then a sentence a task.
 
-    The headline stands alone where there is nothing to compare.
+    Only the headline where there is nothing to compare.
     """
     own = next(point for point in shares if point.own)
     lesser = [point for point in shares if point.share < 1]

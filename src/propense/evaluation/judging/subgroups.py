@@ -16,7 +16,7 @@ from propense.words import say
 
 FEWEST_ROWS: Final = 50
 MOST_GROUPS: Final = 30
-"""Of one column; the rest are judged together as one group that names how many it holds."""
+"""Most groups of one column; the rest are judged together, as one group named by their number."""
 
 
 def judge_subgroups(

@@ -16,7 +16,7 @@ from propense.schemas import Doubles
 LOWEST_SLOPE: Final = 0.05
 HIGHEST_SLOPE: Final = 20.0
 FEWEST: Final = 10
-"""Of either class; with fewer there is nothing to calibrate by."""
+"""Fewest rows of either class; with fewer no calibration is fitted."""
 _EXPECTED: Final = 20
 """Outcomes that a value's total is shrunk by."""
 _EDGE: Final = 1e-7

@@ -1,7 +1,8 @@
-"""Runs one after the other, for ever: new data, a new bundle, the gate, and again.
+"""Cycles of `run --every`: new data, a new bundle, the gate, and again.
 
-A turn makes what changed, compares it with what serves and promotes it through the shelf's
-gate. What goes wrong is told and tried again; nothing ends the turns but whoever stops them.
+A cycle makes what changed and promotes it through the shelf's gate, which compares it with the
+bundle that serves. A failed cycle is logged and tried again; cycles end only when they are
+stopped from outside.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ FILE: Final = "cycles.jsonl"
 FIRST_WAIT: Final = 60.0
 """Seconds after a failure; doubled with every further one, up to the usual time."""
 _NAP: Final = 30.0
-"""Seconds of one sleep at most, so that a clock that was set is noticed."""
+"""Longest sleep in seconds, so that a change of the clock is noticed."""
 
 CycleResult = Literal["promoted", "refused", "unchanged", "made", "failed", "stopped"]
 
 
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn; a line of cycles.jsonl."""
+    """One cycle; a line of cycles.jsonl."""
 
     cycle: int
     """Counted from 1 since the file began."""
@@ -49,13 +50,13 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     """Stages."""
     bundle: str | None = None
     serving: str | None = None
-    """At the end of the turn."""
+    """The bundle that serves at the end of the cycle."""
     reason: str = ""
-    """Of a refusal or a failure."""
+    """Why it was refused or failed."""
     failures: int = 0
-    """One after the other, up to this one."""
+    """Failures in a row, this one included."""
     next: str | None = None
-    """When the next turn begins."""
+    """When the next cycle begins."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,15 @@ class Clock:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When turns begin."""
+    """When cycles begin."""
 
     every: float
     """Seconds from one begin to the next."""
 
     def after(self, began: float, now: float, failures: int) -> float:
-        """The moment of the next turn, after one that began at `began` and ends `now`.
+        """When the next cycle begins, after one that began at `began` and ends `now`.
 
-        A turn that took longer than the time between two is followed at once.
+        A cycle that took longer than the time between two is followed at once.
 
         >>> Schedule(3600).after(0, 100, 0), Schedule(3600).after(0, 4000, 0)
         (3600, 4000)
@@ -95,11 +96,11 @@ def run_cycles(
     clock: Clock,
     progress: Callable[[], AbstractContextManager[Progress]],
 ) -> Iterator[Cycle]:
-    """Turns without an end, each given out when it is over and before the wait.
+    """Endless cycles; each is yielded when it is over, before the wait.
 
-    `load` reads the settings anew for every turn. Raises what stops it (KeyboardInterrupt),
-    after the turn in hand was written down; the next start goes on where it was.
-    Raises SettingsError if not even the first settings can be read.
+    `load` reads the settings again for every cycle. Raises what stops it (KeyboardInterrupt)
+    after the current cycle is logged; the next start continues from there.
+    Raises SettingsError if the first settings cannot be read.
     """
     run = pipeline.run_folder(load())
     failures = 0
@@ -117,7 +118,7 @@ def run_cycles(
             raise
         except Exception as error:
             failures += 1
-            _LOG.info("turn %d failed", number, exc_info=error)
+            _LOG.info("cycle %d failed", number, exc_info=error)
             cycle = _ended(
                 number, began, clock, "failed", reason=_reason(error), failures=failures
             )  # fmt: skip
@@ -127,8 +128,8 @@ def run_cycles(
         try:
             _write(run, cycle)
         except OSError as error:
-            # A full disk ends no turns either.
-            _LOG.warning("turn %d could not be written down", number, exc_info=error)
+            # A full disk does not end the cycles either.
+            _LOG.warning("cycle %d could not be logged", number, exc_info=error)
         yield cycle
         while (left := next_begin - clock.now()) > 0:
             clock.sleep(min(left, _NAP))
@@ -172,12 +173,12 @@ def _reason(error: Exception) -> str:
 
 
 def cycles_file(run: RunFolder) -> Path:
-    """Where the turns of a run folder are told."""
+    """The log of a run folder's cycles."""
     return run.root / FILE
 
 
 def read_cycles(run: RunFolder) -> list[Cycle]:
-    """Every turn so far, oldest first; a line that was torn by a crash is left out."""
+    """Every cycle so far, oldest first; a line that a crash cut short is left out."""
     try:
         lines = cycles_file(run).read_bytes().splitlines()
     except FileNotFoundError:
@@ -192,13 +193,13 @@ def read_cycles(run: RunFolder) -> list[Cycle]:
 
 
 def count_cycles(run: RunFolder) -> int:
-    """The number of the last turn, 0 before the first."""
+    """The number of the last cycle, 0 before the first."""
     cycles = read_cycles(run)
     return cycles[-1].cycle if cycles else 0
 
 
 def _write(run: RunFolder, cycle: Cycle) -> None:
-    """Append a line; after a torn one it begins anew."""
+    """Append a line, on a new line where a crash cut the last one short."""
     file = cycles_file(run)
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab+") as stream:

@@ -11,7 +11,7 @@ _NEEDED: Final = frozenset(
     ("encoder", "goals.safetensors", "next_item.safetensors", "trained_from.json", "shape.json",
      "customer_model.json")
 )  # fmt: skip
-"""Of a training's files, what a warm start reads."""
+"""The files of a training that a warm start reads."""
 
 
 def note_inputs(folder: Path, inputs_hash: str) -> None:

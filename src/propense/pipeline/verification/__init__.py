@@ -1,7 +1,7 @@
 """The integration test: is the deployed model the evaluated one?
 
 The test part's customers are sent to the live service under a name of their own, asked about at
-the test part's moments, and the report's numbers are computed anew from the answers.
+the test part's moments, and the report's numbers are computed again from the answers.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ def _check_lists(
     )
     result.n_lists = len(targets)
     unlike = float((live != offline).any(axis=1).mean())
-    # Two scores that agree to the last digit may stand either way round.
+    # Two scores that agree to the last digit can come in either order.
     result.checks.append(Check("recommendations: share of lists unlike offline", 0.0, unlike, 5e-3))
     if result.whole:
         result.checks += check_lists(report.ranking, targets, live)

@@ -1,4 +1,4 @@
-"""The report's numbers, computed anew from what the live service answered."""
+"""The report's numbers, computed again from the live service's answers."""
 
 from __future__ import annotations
 

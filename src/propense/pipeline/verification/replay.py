@@ -17,7 +17,7 @@ from propense.encoding.dataset import Dataset
 from propense.history.records import VERIFY_PREFIX
 
 LINES: Final = 5_000
-"""Of one import."""
+"""Messages in one import."""
 
 
 def name_of(token: str, user_id: str, end: int | None = None) -> str:

@@ -63,9 +63,9 @@ def hostile(value):
         return value if value in fixed or has_text(f"metric.{value}") else HOSTILE
     if isinstance(value, msgspec.Struct) and not isinstance(value, Text):
         changes = {f: hostile(getattr(value, f)) for f in value.__struct_fields__}
-        for kept in ("outcome", "kind", "criterion", "metric", "rule", "by", "plan_kind"):
-            if kept in changes:
-                changes[kept] = getattr(value, kept)
+        for field in ("outcome", "kind", "criterion", "metric", "rule", "by", "plan_kind"):
+            if field in changes:
+                changes[field] = getattr(value, field)
         return type(value)(**changes)
     if isinstance(value, Text):
         return Text(HOSTILE, HOSTILE + "中")
@@ -120,7 +120,7 @@ def test_an_empty_report_is_still_a_page():
     assert 'id="measured"' in page and 'id="data"' not in page
 
 
-def test_data_without_times_has_no_timeline_and_unbalanced_rows_are_said():
+def test_data_without_times_has_no_timeline_and_unbalanced_rows_are_reported():
     report = Report(
         title="Tables",
         version="0.1.0",

@@ -51,7 +51,7 @@ class PlotPoint:
     own: bool
 
     def ends(self, of_run: Number) -> tuple[float, float] | None:
-        """Where the interval of the difference lies around the run's own number."""
+        """The interval of the difference, around the run's own number."""
         low, high = self.difference.low, self.difference.high
         if of_run is None or low is None or high is None:
             return None
