@@ -202,22 +202,22 @@ def _graphs_of(networks: Networks) -> dict[str, Exported]:
     """The graphs that the networks have, by the name of their file."""
     shape = networks.shape
     inputs = example_inputs(shape, np.random.default_rng(0), n_batch=3, length=5, n_queries=2)
-    found = {}
+    prepared = {}
     if shape.n_item_heads:
         read = ("item_vectors", "query_length", *EVENT_INPUTS)
         graph = NextItemGraph(networks.next_item)
-        found[NEXT_ITEM_FILE] = _prepare(graph, inputs, read, ("wanted", "heads"))
+        prepared[NEXT_ITEM_FILE] = _prepare(graph, inputs, read, ("wanted", "heads"))
     if shape.goals and shape.has_sequence:
         asked = (
             "item_vectors", "query_length", "query_time", "numeric", "categorical", *EVENT_INPUTS,
         )  # fmt: skip
-        found[GOALS_FILE] = _prepare(GoalGraph(networks.goals), inputs, asked, ("goals",))
+        prepared[GOALS_FILE] = _prepare(GoalGraph(networks.goals), inputs, asked, ("goals",))
     elif shape.goals:
         table = ("numeric", "categorical")
-        found[GOALS_FILE] = _prepare(TableGoalGraph(networks.goals), inputs, table, ("goals",))
+        prepared[GOALS_FILE] = _prepare(TableGoalGraph(networks.goals), inputs, table, ("goals",))
     if shape.has_sequence and shape.has_content:
-        found[ITEMS_FILE] = _prepare_items(networks)
-    return found
+        prepared[ITEMS_FILE] = _prepare_items(networks)
+    return prepared
 
 
 def _prepare_items(networks: Networks) -> Exported:
