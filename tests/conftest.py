@@ -43,7 +43,14 @@ def pytest_configure(config: pytest.Config) -> None:
 _WORLDS = frozenset({"shop", "untimed", "table", "live", "shared"})
 """Fixtures that need a served world, whose network is trained and exported first."""
 _COSTLY_CALLS = frozenset(
-    {"clean", "export_graphs", "exported_networks", "fit_customer_model", "generate_education"}
+    {
+        "clean",
+        "cleaned",
+        "export_graphs",
+        "exported_networks",
+        "fit_customer_model",
+        "generate_education",
+    }
     | {"served_world", "started_postgres", "started_redis", "train_network"}
 )
 """Functions that take seconds; a file that imports one is costly."""

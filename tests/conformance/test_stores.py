@@ -2,102 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from propense.errors import StoreError
 from propense.history.opening import open_store, restore_store
-from propense.history.records import Customer, CustomerUpdate, Decision, Erased, LiveEvent
+from propense.history.records import Decision, Erased, LiveEvent
 from propense.history.store import Store, StoreOptions
 from propense.history.training_views import VIEWS, message_key
-from support.live_servers import started_postgres, started_redis
-from support.required import require
-
-T0 = 1_700_000_000_000_000
-DAY = 86_400
-
-
-def suppression_hash(user_id: str) -> bytes:
-    return hashlib.blake2b(user_id.encode(), key=b"secret", digest_size=16).digest()
-
-
-Opened = Callable[..., Store]
-_COUNT = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    pytest.importorskip("psycopg")
-    for server in started_postgres():
-        if server is None:
-            require("postgres", "PostgreSQL is not installed")
-        else:
-            yield server.url
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    pytest.importorskip("redis")
-    for server in started_redis("--appendfsync", "always"):
-        if server is None:
-            require("redis", "redis-server is not installed")
-        else:
-            yield server.url
-
-
-STORES = [
-    "sqlite",
-    pytest.param("postgres", marks=pytest.mark.postgres),
-    pytest.param("redis", marks=pytest.mark.redis),
-]
-
-
-@pytest.fixture(params=STORES)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
-    """Opens the same store again and again, or one of another name."""
-    kind = request.param
-    url = kind if kind == "sqlite" else request.getfixturevalue(f"{kind}_url")
-    prefix = f"{next(_COUNT)}-"
-    stores = []
-
-    def again(durable: str = "process", name: str = "history", **words: object) -> Store:
-        options = StoreOptions(
-            durable=durable, suppression_hash=suppression_hash, remember_seconds=30 * DAY,
-            name=prefix + name, **words,
-        )  # fmt: skip
-        store = open_store(url, tmp_path / "live", options)
-        stores.append(store)
-        return store
-
-    again.url, again.folder, again.prefix = url, tmp_path / "live", prefix
-    yield again
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture
-def store(opened: Opened) -> Store:
-    return opened()
-
-
-def event(n: int = 0, action: str = "view", **more: object) -> LiveEvent:
-    return LiveEvent(T0 + n, action, f"item-{n}", **more)
-
-
-def update(message_id: str, user_id: str, n: int = 0, **more: object) -> CustomerUpdate:
-    return CustomerUpdate(message_id=message_id, user_id=user_id, received=T0 + n, **more)
-
-
-def held(store: Store, user_id: str) -> Customer:
-    found = store.read(user_id)
-    assert found is not None
-    return found
+from support.live_stores import DAY, T0, Opened, event, held, suppression_hash, update
 
 
 def test_what_was_appended_is_read(store: Store) -> None:

@@ -3,93 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from propense.errors import SourceError
-from propense.history.opening import open_store
-from propense.history.records import CustomerUpdate, Decision, LiveEvent
-from propense.history.store import StoreOptions
 from propense.history.training_views import message_key
-from propense.pipeline import STAGES
-from propense.pipeline.resume.inputs import input_hashes
-from propense.schemas import Account, RunFolder
-from propense.settings import Settings, parse_settings
-from propense.tables.cleaning.clean import clean
+from propense.settings import parse_settings
 from propense.tables.engine.engine import TableEngine
-from propense.tables.sources.live import is_live, resolve_live, view_state_token
+from propense.tables.sources.live import resolve_live
 from propense.tables.sources.reading import read
-
-EVENTS = "user_id, item_id, action, event_time, value, count, source, event_id"
-IMPRESSIONS = "user_id, item_id, position, p_action, policy, time, outcome"
-Row = tuple[Any, ...]
-
-
-def store(
-    folder: Path, events: Sequence[Row] = (), names: Sequence[Row] = (), traits: Sequence[Row] = (),
-    shown: Sequence[Row] = (),
-) -> Path:  # fmt: skip
-    """A SQLite file with the four views of a live store; earlier rows stay."""
-    file = folder / "live" / "history.db"
-    file.parent.mkdir(exist_ok=True)
-    with closing(sqlite3.connect(file)) as con, con:
-        for view, columns in (
-            ("events", EVENTS), ("identities", "user_id, alias"), ("users", "user_id, traits"),
-            ("impressions", IMPRESSIONS),
-        ):  # fmt: skip
-            con.execute(f"create table if not exists kept_{view} ({columns})")
-            con.execute(f"create view if not exists live_{view} as select * from kept_{view}")
-        con.executemany("insert into kept_events values (?, ?, ?, ?, ?, ?, ?, ?)", events)
-        con.executemany("insert into kept_identities values (?, ?)", names)
-        con.executemany("insert into kept_users values (?, ?)", traits)
-        con.executemany("insert into kept_impressions values (?, ?, ?, ?, ?, ?, ?)", shown)
-    return file
-
-
-def event(user: str, item: str, day: int, event_id: str, **more: Any) -> Row:
-    moment = f"2024-03-{day:02d}T08:30:00.250000Z"
-    said = {"action": "view", "value": None, "count": None, "source": "web"} | more
-    return (
-        user, item, said["action"], moment, said["value"], said["count"], said["source"], event_id,
-    )  # fmt: skip
-
-
-def log(folder: Path, name: str, header: str, *rows: str) -> None:
-    (folder / name).write_text("\n".join([header, *rows]) + "\n", "utf-8")
-
-
-def asked(folder: Path, **more: Any) -> Settings:
-    if not (folder / "app.csv").exists():
-        log(
-            folder, "app.csv", "user_id,item_id,action,event_time,event_id",
-            "ann,c1,view,2024-02-01 10:00:00,e1", "ben,c2,view,2024-02-02 10:00:00,e2",
-        )  # fmt: skip
-    raw: dict[str, Any] = {
-        "time_zone": "Asia/Shanghai",
-        "sources": {"app": {"events": "app.csv"}, "live": {"events": "live"}},
-    }
-    return parse_settings(raw | more, folder)
-
-
-def cleaned(settings: Settings, engine: TableEngine) -> tuple[RunFolder, dict[str, Account]]:
-    run = RunFolder(Path(settings.folder) / "run")
-    accounts = clean(read(settings, engine), settings, engine, run)
-    return run, {account.table: account for account in accounts}
-
-
-def rows_of(run: RunFolder, table: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(run.clean / table).to_pylist()
-    return found
-
-
-def note(account: Account) -> str:
-    return next(rule.note for rule in account.rules if rule.name == "live history")
+from support.live_tables import asked, cleaned, event, log, note, rows_of, store
 
 
 def test_live_events_are_read_beside_a_log_under_their_own_source(
@@ -303,120 +228,3 @@ def test_live_rows_take_the_names_and_types_of_the_files(
     found = sorted((row["user_id"], row["position"], str(row["time"]))
                    for row in rows_of(run, "impressions.parquet"))  # fmt: skip
     assert found == [("ann", 1.0, "2024-03-01 00:00:00"), ("ben", 3.0, "2024-03-01 00:00:00")]
-
-
-def test_only_a_changed_store_makes_cleaning_run_again(tmp_path: Path) -> None:
-    settings = asked(tmp_path, identities={"path": "live"})
-    absent = input_hashes(STAGES, settings)["clean"]
-    file = store(tmp_path, [event("ann", "c3", 1, "m1")])
-    first = input_hashes(STAGES, settings)["clean"]
-    file.touch()  # the same rows in a file that was written again
-    with closing(sqlite3.connect(file)) as con:
-        con.execute("vacuum")
-    assert input_hashes(STAGES, settings)["clean"] == first != absent
-    with closing(sqlite3.connect(file)) as con, con:
-        con.execute("update kept_events set user_id = 'bob'")
-    second = input_hashes(STAGES, settings)["clean"]
-    store(tmp_path, names=[("ann", "anon-1")])
-    assert len({first, second, input_hashes(STAGES, settings)["clean"]}) == 3
-
-
-def test_a_company_database_counts_by_its_file(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "shop.db")) as con, con:
-        con.execute("create table log (user_id)")
-    settings = parse_settings(
-        {"sources": {"shop": {"events": "sqlite:///shop.db?table=log"}}}, tmp_path
-    )
-    before = input_hashes(STAGES, settings)["clean"]
-    with closing(sqlite3.connect(tmp_path / "shop.db")) as con, con:
-        con.executemany("insert into log values (?)", [("x" * 1000,)] * 100)
-    assert input_hashes(STAGES, settings)["clean"] != before
-
-
-def test_the_word_follows_the_settings_of_the_service(tmp_path: Path) -> None:
-    def address(role: str = "events", **serve: str) -> str:
-        return resolve_live("live", role, parse_settings(raw | {"serve": serve}, tmp_path))
-
-    raw = {"sources": {"live": {"events": "live"}}}
-    assert address() == "sqlite:///live/history.db?table=live_events"
-    assert address(data="/var/p", role="users") == "sqlite:////var/p/history.db?table=live_users"
-    assert address(store="postgresql://u:s@h/d", role="impressions") == (
-        "postgresql://u:s@h/d?table=live_impressions&schema=history"
-    )
-    exported = address(store="redis://h:6379/0")
-    assert exported == str(tmp_path / "runs/main/scratch/live/live_events.parquet")
-    assert all(map(is_live, ("live", exported, address())))
-    assert not is_live("./live") and not is_live("sqlite:///shop.db?table=log")
-    with pytest.raises(SourceError, match="keeps events, identities, users, impressions only"):
-        address("items")
-
-
-def test_a_store_of_another_version_is_told(tmp_path: Path, engine: TableEngine) -> None:
-    file = store(tmp_path)
-    with closing(sqlite3.connect(file)) as con, con:
-        con.execute("drop view live_events")
-    with pytest.raises(SourceError, match="has no view 'live_events'"):
-        read(asked(tmp_path), engine)
-
-
-def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
-    log(
-        tmp_path, "app.csv", "user_id,item_id,action,event_time,event_id",
-        "ann,c1,view,2024-03-01 16:30:01,m1", "ben,c2,view,2024-03-02 16:30:00,e2",
-    )  # fmt: skip
-    settings = asked(
-        tmp_path, identities={"path": "live"}, users={"path": "live"},
-        impressions={"path": "live"}, serve={"consent": False},
-    )  # fmt: skip
-    moment = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
-    options = StoreOptions(durable="process", suppression_hash=str.encode, remember_seconds=60)
-    with closing(open_store("sqlite", tmp_path / "live", options)) as kept:
-        assert input_hashes(STAGES, settings)["clean"] == input_hashes(STAGES, settings)["clean"]
-        basket = tuple(
-            LiveEvent(moment, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2")
-        )
-        updates = [
-            CustomerUpdate(message_id="m1", user_id="anon-7", received=moment,
-                 events=(LiveEvent(moment, "view", "c1"),)),
-            CustomerUpdate(message_id="m2", user_id="ann", previous_id="anon-7", received=moment,
-                 traits={"city": "Lyon"}),
-            CustomerUpdate(message_id="m3", user_id="ann", received=moment, events=basket),
-            CustomerUpdate(message_id="m4", user_id="eve", received=moment, events=basket,
-                 consent={"train": False}),
-            CustomerUpdate(message_id="m5", user_id="verify:1", received=moment, events=basket),
-        ]  # fmt: skip
-        before = input_hashes(STAGES, settings)["clean"]
-        assert kept.append(updates) == ["kept"] * 5
-        kept.log_decisions(
-            [
-                Decision(
-                    user_id="ann",
-                    time=moment,
-                    scenario="default",
-                    bundle="b",
-                    policy="network",
-                    items=("c1", "c2"),
-                    p_action=(0.5, 0.5),
-                )
-            ]
-        )
-        after = input_hashes(STAGES, settings)["clean"]
-        run, accounts = cleaned(settings, engine)
-        assert before != after == input_hashes(STAGES, settings)["clean"]
-        assert view_state_token(resolve_live("live", "events", settings), tmp_path).startswith(
-            "state "
-        )
-        kept.erase("eve")  # who did not take part
-        kept.append(
-            [CustomerUpdate(message_id="m6", user_id="verify:1", received=moment, events=basket)]
-        )
-        assert input_hashes(STAGES, settings)["clean"] == after
-        kept.erase("ann")
-        assert input_hashes(STAGES, settings)["clean"] != after
-    found = sorted((row["user_id"], row["item_id"], row["action"], row["value"], row["source"])
-                   for row in rows_of(run, "events") if row["user_id"] == "ann")  # fmt: skip
-    assert found == [("ann", "c1", "pay", 12_500_000, "web"), ("ann", "c1", "view", None, "app"),
-                     ("ann", "c2", "pay", 12_500_000, "web")]  # fmt: skip
-    assert accounts["events"].n_in == 5 and accounts["events"].n_out == 4
-    assert rows_of(run, "users.parquet") == [{"user_id": "ann", "city": "Lyon"}]
-    assert [row["position"] for row in rows_of(run, "impressions.parquet")] == [1.0, 2.0]
