@@ -56,13 +56,13 @@ class Support:
     times: Doubles
     """Successes."""
     share: Doubles
-    """Of the customer's successes."""
+    """Share of the customer's successes."""
     breadth: Ints
     """Items the customer succeeded with."""
     moment: Ints
-    """Of the first success."""
+    """Time of the first success."""
     begun: Ints
-    """Of the customer's first event."""
+    """Time of the customer's first event."""
 
 
 def weigh_customers(
@@ -77,10 +77,10 @@ def weigh_customers(
     support = find_support(histories, ends, success, n_items)
     if len(support.user):
         for least in DEVOTED:
-            _weigh_devotion(support, n_items, least, weights)
+            _weigh_narrow(support, n_items, least, weights)
         if histories.timed:
             for seconds in SURGES:
-                _weigh_newcomers(support, n_items, seconds, weights)
+                _weigh_new(support, n_items, seconds, weights)
     return weights
 
 
@@ -104,7 +104,7 @@ def find_support(
     )  # fmt: skip
 
 
-def _weigh_devotion(support: Support, n_items: int, least: float, weights: Doubles) -> None:
+def _weigh_narrow(support: Support, n_items: int, least: float, weights: Doubles) -> None:
     """Bound what devoted customers give an item by what broader ones give it."""
     narrow = support.share > least
     if not narrow.any():
@@ -124,7 +124,7 @@ def _weigh_devotion(support: Support, n_items: int, least: float, weights: Doubl
     np.minimum.at(weights, support.user[narrow], bound[support.item[narrow]])
 
 
-def _weigh_newcomers(support: Support, n_items: int, seconds: int, weights: Doubles) -> None:
+def _weigh_new(support: Support, n_items: int, seconds: int, weights: Doubles) -> None:
     """Bound what those who came in the same days give an item by what older customers give it."""
     new = support.moment - support.begun <= NEW_SECONDS
     rows = np.flatnonzero(new & (support.share > min(DEVOTED)))

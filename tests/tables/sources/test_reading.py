@@ -61,7 +61,7 @@ def test_packed_files_of_a_glob_are_read_in_order(duck: TableEngine, tmp_path: P
             stream.write(content.encode("gb18030"))
     table = source(duck, tmp_path, events="log-*.csv.gz")
     assert values(table) == ROWS and table.files == ("log-0.csv.gz", "log-1.csv.gz")
-    assert table.place(1 << 40) == "log-1.csv.gz row 1"
+    assert table.locate(1 << 40) == "log-1.csv.gz row 1"
 
 
 def test_files_with_different_columns_are_joined_by_name(duck: TableEngine, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ BAD: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("map.csv", b"user_id,action\nu,v\n", {"columns": {"value": "amount"}},
      r"no column 'amount' \(for value\)"),
     ("noact.csv", b"user_id,item\nu,v\n", {}, r"no column 'action'.*action = \"view\""),
-    ("torn.parquet", b"PAR1 this is torn", {}, r"torn.parquet is no whole Parquet file"),
+    ("torn.parquet", b"PAR1 this is torn", {}, r"torn.parquet is truncated or not a Parquet file"),
     ("torn.csv.gz", gzip.compress(b"user_id,action\nu,v\n" * 999)[:40], {},
      r"torn.csv.gz cannot be unpacked"),
     ("latin.csv", "user_id,action\né\xff,v\n".encode("latin-1"), {}, r"latin.csv is not text in"),

@@ -32,8 +32,8 @@ def test_quantiles_are_floored_to_mondays() -> None:
     assert cuts.validation_from == MONDAY + 154 * DAY
     assert grid is not None
     assert grid.first == MONDAY + 7 * DAY
-    assert all((grid.moments - MONDAY) % (7 * DAY) == 0)
-    assert grid.moments[-1] + 7 * DAY <= cuts.end < grid.moments[-1] + 14 * DAY
+    assert all((grid.times - MONDAY) % (7 * DAY) == 0)
+    assert grid.times[-1] + 7 * DAY <= cuts.end < grid.times[-1] + 14 * DAY
 
 
 def test_a_long_horizon_moves_the_cuts_back() -> None:
@@ -53,12 +53,12 @@ def test_given_cuts_anchor_the_grid() -> None:
     cuts, grid = cut_time(DAILY, split, {"pay": 7 * DAY}, True, "Asia/Shanghai")
     assert cuts.test_from == int(datetime(2024, 4, 30, 22, tzinfo=UTC).timestamp())
     assert grid is not None
-    assert cuts.test_from in grid.moments
+    assert cuts.test_from in grid.times
     wednesday = Split(validation_from="2024-04-03")
     cuts, grid = cut_time(DAILY, wednesday, {"pay": 7 * DAY}, True, "UTC")
     assert grid is not None
-    assert cuts.validation_from in grid.moments
-    assert cuts.test_from in grid.moments
+    assert cuts.validation_from in grid.times
+    assert cuts.test_from in grid.times
 
 
 def test_cuts_in_the_wrong_order_are_refused() -> None:
@@ -83,8 +83,8 @@ def test_the_horizon_named_is_the_longest_that_fits(
     longest = seconds(str(refused.value).rsplit("'", 2)[1])
     cuts, grid = cut_time(clock, split, {"pay": longest}, True, "UTC")
     assert grid is not None
-    open_moments = grid.moments[grid.moments + longest <= cuts.closes(grid.moments)]
-    assert set(cuts.part_of(open_moments).tolist()) == {0, 1, 2}
+    open_times = grid.times[grid.times + longest <= cuts.closes(grid.times)]
+    assert set(cuts.part_of(open_times).tolist()) == {0, 1, 2}
     with pytest.raises(SplitError):
         cut_time(clock, split, {"pay": longest + DAY}, True, "UTC")
 
@@ -112,7 +112,7 @@ def test_a_fine_grid_over_a_long_time_is_refused_with_a_remedy() -> None:
 def test_the_whole_grid_ends_where_the_shortest_window_does() -> None:
     grid = whole_grid(DAILY, Split(), {"pay": 7 * DAY, "spend": 30 * DAY})
     assert grid.first == MONDAY + 7 * DAY
-    assert grid.moments[-1] <= DAILY.end - 7 * DAY
+    assert grid.times[-1] <= DAILY.end - 7 * DAY
     with pytest.raises(SplitError, match=r"'spend'.*fits is '192d'"):
         whole_grid(DAILY, Split(), {"spend": 300 * DAY})
 

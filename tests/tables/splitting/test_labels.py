@@ -107,11 +107,11 @@ def test_answers_are_what_the_reference_says(
     for block in answer(ledger, grid, (question,), (closed,)):
         assert block.known[0].all()
         for user, k, y in zip(block.user, block.moment, block.y[0], strict=True):
-            found[names[user], int(grid.moments[k])] = int(y)
+            found[names[user], int(grid.times[k])] = int(y)
     expected = {
         (name, int(as_of)): goal.label([e for e in events if e.user_id == name], int(as_of))
         for name in names
-        for as_of in grid.moments[closed]
+        for as_of in grid.times[closed]
     }
     assert found == {key: label for key, label in expected.items() if label is not None}
 

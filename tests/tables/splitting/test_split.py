@@ -151,14 +151,16 @@ def test_only_test_groups_listed_leaves_the_rest_to_the_hash(
     assert "validation" in parts.values()
 
 
-def test_customers_without_a_group_are_dealt_one_by_one(tmp_path: Path, duck: TableEngine) -> None:
+def test_customers_without_a_group_are_assigned_one_by_one(
+    tmp_path: Path, duck: TableEngine
+) -> None:
     table = customers()
     courses = [None if i < 60 else course for i, course in enumerate(table["course"].to_pylist())]
     run = write_clean(tmp_path, users=table.set_column(2, "course", pa.array(courses, pa.string())))
     plan = split(run, plain_settings(group="course"), duck)
     alone = {user["part"] for user in users_of(run) if user["course"] is None}
     assert alone == set(PARTS)
-    assert "60 customers without 'course' are dealt one by one" in plan.notes
+    assert "60 customers without 'course' are assigned one by one" in plan.notes
 
 
 def test_folds_of_groups_hold_equally_many_whole_groups(tmp_path: Path, duck: TableEngine) -> None:

@@ -37,7 +37,7 @@ class TimeFormat:
     name: str
     pattern: str
     day_first: bool | None = None
-    """Of writings that differ only in it."""
+    """Whether the day comes before the month, in formats that differ only in that."""
 
     @property
     def places(self) -> dict[str, int]:
@@ -133,7 +133,7 @@ class Reading:
     """How the times of one column are to be read."""
 
     time_zone: str
-    """Of times without an offset."""
+    """Time zone of times without an offset."""
     writings: tuple[TimeFormat, ...] = (ISO, *COMMON, MONTH_DAY)
     """The first that fits a row reads it."""
     in_utc: bool = False

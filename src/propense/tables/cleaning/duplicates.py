@@ -18,7 +18,7 @@ from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import RawTables
 from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
-_CLOCKS_APART = 2 * MICROS_PER_DAY
+_MAX_CLOCK_GAP = 2 * MICROS_PER_DAY
 """Between two records of one event, at most."""
 _NO_VALUE = -(2**62)
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
@@ -100,7 +100,7 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
     (span,) = live.aggregate(first=live["_t"].min(), last=live["_t"].max()).to_pyarrow().to_pylist()
     if span["first"] is not None:
         logged = logged.filter(
-            logged["_t"].between(span["first"] - _CLOCKS_APART, span["last"] + _CLOCKS_APART)
+            logged["_t"].between(span["first"] - _MAX_CLOCK_GAP, span["last"] + _MAX_CLOCK_GAP)
         ).view()
     ids = logged.select(EVENT_ID).distinct().to_pyarrow()[EVENT_ID].cast(pa.string())
     digests = pa.array([message_key(one).hex() for one in ids.to_pylist()], pa.string())

@@ -36,8 +36,8 @@ from propense.tables.cleaning.identities import Identities
 from propense.tables.cleaning.outliers import (
     count_days,
     count_sizes,
-    largest_plausible_size,
-    last_plausible_day,
+    largest_usual_size,
+    last_day_of_data,
 )
 from propense.tables.cleaning.typed_events import MENDED, SOURCE_SHIFT, TypedEvents, type_events
 from propense.tables.engine.engine import ROW, TableEngine
@@ -88,10 +88,10 @@ def _judge(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
     if settings.clean.until is not None:
         until = parse_time(settings.clean.until, settings.time_zone, "[clean] until")
     elif timed:
-        day = last_plausible_day(count_days(rows))
+        day = last_day_of_data(count_days(rows))
         until = None if day is None else (day + 1) * MICROS_PER_DAY - 1
     if settings.clean.value_range is None:
-        size = largest_plausible_size(count_sizes(rows))
+        size = largest_usual_size(count_sizes(rows))
         largest = None if size is None else 10**size - 1
     return ValueBounds(until, largest)
 
@@ -125,7 +125,7 @@ def _order(rows: Table, events: TypedEvents, engine: TableEngine) -> Table:
     order = rows[ORDER]
     time = ibis.null("timestamp(6)")
     if events.timed:
-        time = engine.moment(rows["_t"])
+        time = engine.timestamp(rows["_t"])
     else:
         by = [rows[ORDER]] if events.ordered else [rows[ROW]]
         order = ibis.dense_rank().over(group_by=rows[USER_ID], order_by=by).cast("int64")

@@ -21,16 +21,16 @@ _RARE: Final = 1000
 _ENOUGH: Final = 20
 
 
-def last_plausible_day(days: dict[int, int]) -> int | None:
+def last_day_of_data(days: dict[int, int]) -> int | None:
     """The last day before rows that must be from the future, or None if there are none.
 
     `days` counts rows by day. Rows are from the future if they come after a silence longer
     than a year and than all the time before it, and are at most one in a thousand (or a
     single row). Fewer than 20 rows show nothing.
 
-    >>> last_plausible_day({100: 500, 101: 480, 30_000: 1})
+    >>> last_day_of_data({100: 500, 101: 480, 30_000: 1})
     101
-    >>> last_plausible_day({100: 500, 101: 480, 130: 1}) is None
+    >>> last_day_of_data({100: 500, 101: 480, 130: 1}) is None
     True
     """
     total = sum(days.values())
@@ -47,14 +47,14 @@ def last_plausible_day(days: dict[int, int]) -> int | None:
     return None
 
 
-def largest_plausible_size(sizes: dict[int, int]) -> int | None:
+def largest_usual_size(sizes: dict[int, int]) -> int | None:
     """The largest number of digits before values that must be wrong, or None.
 
     `sizes` counts rows by the digits of their value in micro-units. Values are impossible if
     at least three whole powers of ten below them are empty and they are at most one in a
     thousand (or a single row).
 
-    >>> largest_plausible_size({7: 900, 8: 100, 14: 1})
+    >>> largest_usual_size({7: 900, 8: 100, 14: 1})
     8
     """
     total = sum(sizes.values())

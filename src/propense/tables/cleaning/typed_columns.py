@@ -39,7 +39,7 @@ from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.sources.reading import RawTable
 
 _SHARE: Final = 0.95
-_KNOWN: Final = {
+_CANONICAL: Final = {
     USER_ID: "id", ITEM_ID: "id", CAMPAIGN: "categorical", ARM: "categorical",
     POLICY: "categorical", TREATED: "bool", EXPOSURE_TIME: "time", TIME: "time",
     P_TREATED: "numeric", P_ACTION: "numeric", POSITION: "numeric", OUTCOME: "numeric",
@@ -47,7 +47,7 @@ _KNOWN: Final = {
 _TRUE: Final = ("true", "t", "yes", "y", "1", "1.0", "treated", "treatment")
 _FALSE: Final = ("false", "f", "no", "n", "0", "0.0", "control", "holdout")
 _BOOLEAN: Final = ("true", "false")
-_MOMENT: Final = "_moment "
+_TIME: Final = "_moment "
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def type_columns(
     rows, notes, unread = raw.rows, [], 0
     for own in raw.own:
         if kinds[own] == "time":
-            rows, note, lost = _add_moment(rows, raw, own, settings, engine)
+            rows, note, lost = _add_time(rows, raw, own, settings, engine)
             unread += lost
             notes += [note] if note else []
     chosen: dict[str, Column] = {}
@@ -87,7 +87,7 @@ def type_columns(
     for own in raw.own:
         name, column, counts_of = words.get(own, own), rows[own], survey[own]
         if kinds[own] == "time":
-            chosen[name] = engine.moment(rows[_MOMENT + own])
+            chosen[name] = engine.timestamp(rows[_TIME + own])
         elif kinds[own] == "id":
             chosen[name] = id_text(column)
             if counts_of["floating"]:
@@ -122,8 +122,8 @@ def _kind(
             declared.setdefault(source.valid_from, "time")
     if word in (USER_ID, ITEM_ID):
         return "id"
-    if canonical and word in _KNOWN:
-        return _KNOWN[word]
+    if canonical and word in _CANONICAL:
+        return _CANONICAL[word]
     return declared.get(own) or _guess(raw.rows[own], survey)
 
 
@@ -224,13 +224,13 @@ def _word_counts(rows: Table, own: str, survey: dict[str, Any]) -> dict[str, int
     }  # fmt: skip
 
 
-def _add_moment(
+def _add_time(
     rows: Table, raw: RawTable, own: str, settings: Settings, engine: TableEngine
 ) -> tuple[Table, str, int]:
     """The table with the column's microseconds beside it; a note; cells that were lost."""
     zone = raw.settings.time_zone or settings.time_zone
     survey = survey_times(raw.rows, own, zone, None, own in raw.with_zone)
-    rows = add_microseconds(rows, own, _MOMENT + own, survey.thorough, engine).view()
-    lost = rows.aggregate(n=_lost(rows[own], rows[_MOMENT + own]).sum())
+    rows = add_microseconds(rows, own, _TIME + own, survey.thorough, engine).view()
+    lost = rows.aggregate(n=_lost(rows[own], rows[_TIME + own]).sum())
     note = f"{own}: {survey.note}" if survey.note else ""
     return rows, note, int(lost.to_pyarrow()["n"][0].as_py() or 0)

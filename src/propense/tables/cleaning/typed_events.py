@@ -369,7 +369,7 @@ def _refuse_unread(source: RawTable, typed: Table, n_unread: int) -> None:
     example = source.rows.filter(source.rows[ROW] == row).select(found=source.rows[name])
     value = example.to_pyarrow()["found"][0].as_py()
     raise SourceError(
-        f"{source.place(row)}, column {name!r}: time {value!r} cannot be read; {n_unread:,} of "
+        f"{source.locate(row)}, column {name!r}: time {value!r} cannot be read; {n_unread:,} of "
         f"{source.n_rows:,} rows are like it; give the format, for example "
         f'time_format = "%d.%m.%Y %H:%M" in [sources.{source.name}]'
     )

@@ -30,7 +30,7 @@ HEAVY_SHARE: Final = 0.02
 HEAVY_TIMES: Final = 50
 MACHINE_EVENTS: Final = 200
 MACHINE_SHARE: Final = 0.9
-"""Of a customer's gaps equal to the second: people are not that punctual."""
+"""Share of a customer's gaps that are equal to the second: no human is that punctual."""
 LOOKED_AT: Final = 20
 EXTREME: Final = 1000
 """Times the median value that a single value may be before it is shown."""

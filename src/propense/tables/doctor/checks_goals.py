@@ -21,7 +21,7 @@ from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.split import split
 
 LEAK_USERS: Final = 200_000
-"""Of more customers, as many are drawn for the search for leaks; the finding says so."""
+"""Most customers searched for leaks; of more, so many are drawn, and the finding says so."""
 RARE: Final = 0.01
 """A share of positives below which a goal is called rare."""
 

@@ -66,7 +66,7 @@ def _broken(table: RawTable) -> list[Finding]:
             severity="warning" if n > MUCH * table.n_rows else "info",
             sentence=f"{n:,} of {table.n_rows:,} rows do not have the columns of the others",
             remedy="look at them: a wrong delimiter, an unclosed quote, or a line cut short",
-            examples=[f"{table.place(row[ROW])}: {row[BROKEN][:80]}" for row in shown],
+            examples=[f"{table.locate(row[ROW])}: {row[BROKEN][:80]}" for row in shown],
         )
     ]  # fmt: skip
 

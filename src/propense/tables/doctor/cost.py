@@ -47,9 +47,9 @@ class Constants:
     encode_event: float = 1.5e-6
     encode_row_feature: float = 6e-8
     train_event: float = 5e-5
-    """Of one event in one epoch, width 64."""
+    """Seconds for one event in one epoch, width 64."""
     train_row_column: float = 1.5e-6
-    """Of one labelled row and column in one epoch."""
+    """Seconds for one labelled row and column in one epoch."""
     rival_row_column: float = 4e-6
     """All rivals and their trials, of one labelled row and feature."""
     ease_item_cubed: float = 2.5e-11

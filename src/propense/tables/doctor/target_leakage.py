@@ -40,9 +40,9 @@ class ColumnScore(msgspec.Struct, frozen=True):
     auc: float
     """Out-of-fold, in [0, 1]; about .5 where the column says nothing."""
     missing_auc: float
-    """Of the fact alone that a cell is empty; .5 where no cell or every cell is."""
+    """AUC of whether a cell is empty; .5 if no cell or every cell is."""
     ever_auc: float
-    """Of whether the customer is positive at any moment; equals `auc` with one row a customer,
+    """AUC for whether the customer is positive at any time; equals `auc` with one row a customer,
     and where too few customers are always (or never) positive to tell."""
     rows: int
     positives: int

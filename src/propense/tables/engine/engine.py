@@ -53,11 +53,11 @@ _json_text = _builtin("json_extract_string", (dt.json, dt.string), dt.string)
 _OWN: dict[str, dict[str, Any]] = {
     "duckdb": {
         "microseconds": _builtin("epoch_us", (_NAIVE,), dt.int64),
-        "moment": _builtin("make_timestamp", (dt.int64,), _NAIVE),
+        "timestamp": _builtin("make_timestamp", (dt.int64,), _NAIVE),
     },
     "spark": {
         "microseconds": _builtin("unix_micros", (_NAIVE,), dt.int64),
-        "moment": _builtin("timestamp_micros", (dt.int64,), _NAIVE),
+        "timestamp": _builtin("timestamp_micros", (dt.int64,), _NAIVE),
     },
 }
 
@@ -201,9 +201,9 @@ class TableEngine:
         plain = time.cast(_NAIVE)
         return _OWN[self.name]["microseconds"](plain)
 
-    def moment(self, microseconds: Column) -> Column:
+    def timestamp(self, microseconds: Column) -> Column:
         """The UTC timestamp of microseconds since 1970."""
-        return _OWN[self.name]["moment"](microseconds)
+        return _OWN[self.name]["timestamp"](microseconds)
 
     def key(self, *columns: Column) -> Column:
         """A 64-bit key of several columns, equal for equal rows.

@@ -172,7 +172,7 @@ def _time_formats(tried: Sequence[str], name: str) -> tuple[str, ...] | None:
         fits = [cell for cell in tried if pattern.match(cell)]
         if len(fits) < 0.95 * len(tried):
             continue
-        if fits[0].isdigit() and not names.says(name, names.TIME | names.VALID_FROM):
+        if fits[0].isdigit() and not names.mentions(name, names.TIME | names.VALID_FROM):
             continue  # eight digits without a name that speaks of time are a number
         reads = {form: sum(parse_time(cell, form) is not None for cell in fits) for form in formats}
         best = max(reads.values())
@@ -193,7 +193,7 @@ def _numeric(column: ColumnProfile, tried: Sequence[str]) -> ColumnProfile:
         negative=negative,
     )
     low, high = _bulk(numbers)
-    if names.says(column.name, names.TIME | names.VALID_FROM) and low > 0:
+    if names.mentions(column.name, names.TIME | names.VALID_FROM) and low > 0:
         for unit, scale in EPOCH_UNITS.items():
             if low / scale >= _EPOCH_LOW and high / scale <= _EPOCH_HIGH:
                 return replace(

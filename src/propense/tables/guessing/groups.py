@@ -14,7 +14,7 @@ from propense.tables.guessing.column_profiles import ColumnProfile, profile_colu
 from propense.tables.sources.samples import Format, Sample, Unreadable, sample_file
 
 LOOKED_AT: Final = 6
-"""Of many files that differ only by a number in the name, as many are looked into."""
+"""Most files sampled of those that differ only by a number in the name."""
 _NO_DATA: Final = frozenset(
     ".md .toml .py .ipynb .html .htm .pdf .png .jpg .jpeg .gif .svg .rst .lock .yaml .yml .ini "
     ".sql .sh .bak .tmp".split()

@@ -8,13 +8,13 @@ from typing import Final
 _CUT = re.compile(r"[^0-9a-z\u3400-\u9fff]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
-PERSON: Final = frozenset(
+USER: Final = frozenset(
     "user customer cust member visitor student learner client account household subscriber "
     "buyer shopper reader player person patient enrollment enrolment employee contact lead "
     "passenger guest donor viewer consumer "
     "用户 会员 客户 顾客 学员 学生 买家 访客 账号 用户名".split()
 )
-PERSON_ALONE: Final = frozenset("uid userid customerid openid unionid msno 学号 user_login".split())
+USER_ALONE: Final = frozenset("uid userid customerid openid unionid msno 学号 user_login".split())
 THING: Final = frozenset(
     "item product sku article movie film course goods stock asset content video book song track "
     "listing lesson assessment module merchant_item isbn asin upc spu "
@@ -111,10 +111,10 @@ def words_of(name: str) -> frozenset[str]:
     return frozenset(words)
 
 
-def says(name: str, words: frozenset[str]) -> bool:
+def mentions(name: str, words: frozenset[str]) -> bool:
     """Whether a name holds one of the words; a Chinese word also counts inside a longer one.
 
-    >>> says("用户编号", PERSON), says("daily_total", MONEY), says("update", TIME)
+    >>> mentions("用户编号", USER), mentions("daily_total", MONEY), mentions("update", TIME)
     (True, True, False)
     """
     if words_of(name) & words:
@@ -122,19 +122,19 @@ def says(name: str, words: frozenset[str]) -> bool:
     return any(word in name for word in words if ord(word[0]) > 0x33FF)
 
 
-def person_score(name: str) -> float:
+def user_score(name: str) -> float:
     """How strongly a name claims to be the customer's id, 0 to 1."""
-    if words_of(name) & PERSON_ALONE or name.lower() in ("user_id", "customer_id"):
+    if words_of(name) & USER_ALONE or name.lower() in ("user_id", "customer_id"):
         return 1.0
-    if not says(name, PERSON):
+    if not mentions(name, USER):
         return 0.0
-    return 0.9 if says(name, ID) or name.lower() in PERSON else 0.3
+    return 0.9 if mentions(name, ID) or name.lower() in USER else 0.3
 
 
-def thing_score(name: str) -> float:
+def item_score(name: str) -> float:
     """How strongly a name claims to be the item's id, 0 to 1."""
     if name.lower() in ("item_id", "product_id", "sku", "asin", "upc", "isbn", "spu"):
         return 1.0
-    if not says(name, THING):
+    if not mentions(name, THING):
         return 0.0
-    return 0.9 if says(name, ID) or name.lower() in THING else 0.3
+    return 0.9 if mentions(name, ID) or name.lower() in THING else 0.3

@@ -31,7 +31,7 @@ def propose(roles: Sequence[Role]) -> Proposal:
         if role.name == "none":
             out.notes.append(f"left out {role.group.paths[0]}: {role.why}")
     if out.notes:
-        out.say("", "# Not used:")
+        out.add("", "# Not used:")
         out.lines.extend(f"#   {note}" for note in out.notes)
     return out
 
@@ -46,16 +46,16 @@ def _free(name: str, used: set[str]) -> str:
 
 def _head(out: Proposal, groups: Sequence[Group]) -> None:
     chinese = _chinese(groups)
-    out.say(
+    out.add(
         "# Guessed by `propense init` from samples of the files. Read the reasons, correct what is",
         "# wrong, then run `propense check`.",
         "",
     )
     if chinese:
-        out.say('time_zone = "Asia/Shanghai"   # the files have Chinese words',
+        out.add('time_zone = "Asia/Shanghai"   # the files have Chinese words',
                 'currency = "CNY"')  # fmt: skip
     else:
-        out.say('time_zone = "UTC"   # of times without an offset, and for hour and weekday',
+        out.add('time_zone = "UTC"   # of times without an offset, and for hour and weekday',
                 'currency = "USD"')  # fmt: skip
     zone = "Asia/Shanghai" if chinese else "UTC"
     if not any(column.is_time for group in groups for column in group.columns.values()):

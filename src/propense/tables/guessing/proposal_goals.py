@@ -60,15 +60,15 @@ def _label_goal(out: Proposal, role: Role, own: str, first: bool) -> None:
     positive = _positive_word(column)
     share = dict(column.common).get(positive, 0) / max(1, column.n_known)
     off = "" if first else "# "
-    out.say("", f"{off}[goals.{key(name)}]")
+    out.add("", f"{off}[goals.{key(name)}]")
     out.comment(f"{own} is {positive!r} in {share:.1%} of the sample.")
-    out.say(f"{off}column = {quoted(own_name(own))}", f"{off}positive = {quoted(positive)}")
+    out.add(f"{off}column = {quoted(own_name(own))}", f"{off}positive = {quoted(positive)}")
     if role.name == "labels":
-        out.say(f"{off}path = {paths(role.group)}")
+        out.add(f"{off}path = {paths(role.group)}")
         columns_line(out, role.columns)
         times = [one for one in role.group.columns.values() if one.is_time]
         if times:
-            out.say(f"{off}as_of = {quoted(times[0].name)}   # what came later is not looked at")
+            out.add(f"{off}as_of = {quoted(times[0].name)}   # what came later is not looked at")
         else:
             out.questions.append(
                 f"[goals.{name}] as_of: from which moment on was the label counted? Events after "
@@ -105,19 +105,19 @@ def _event_goals(
     paying, has_value = _paying(events)
     again = horizon_days(span, 3 * near) or near
     if paying:
-        out.say("", "[goals.pay]")
+        out.add("", "[goals.pay]")
         out.comment(f"P({paying!r} within {near} days); the data spans {span:.0f} days.")
-        out.say(f"action = {quoted(paying)}", f'within = "{near}d"',
+        out.add(f"action = {quoted(paying)}", f'within = "{near}d"',
                 f'among = "active within {max(again, near)}d"')  # fmt: skip
         goals.append(GoalGuess("pay", near))
-    out.say("", "[goals.churn]")
+    out.add("", "[goals.churn]")
     out.comment(f"P(nothing at all within {near} days).")
-    out.say('absent = "*"', f'within = "{near}d"', f'among = "active within {max(again, near)}d"')
+    out.add('absent = "*"', f'within = "{near}d"', f'among = "active within {max(again, near)}d"')
     goals.append(GoalGuess("churn", near))
     if paying and has_value:
-        out.say("", "[goals.spend]")
+        out.add("", "[goals.spend]")
         out.comment("Expected money, refunds netted.")
-        out.say(f"value_of = {quoted(paying)}", f'within = "{far}d"')
+        out.add(f"value_of = {quoted(paying)}", f'within = "{far}d"')
         goals.append(GoalGuess("spend", far))
 
 
@@ -141,7 +141,7 @@ def _paying(events: Sequence[Role]) -> tuple[str | None, bool]:
     words = _action_words(events)
     ranked = [
         word for word in words
-        if names.says(word, names.PAYING) and not names.says(word, names.REFUNDING)
+        if names.mentions(word, names.PAYING) and not names.mentions(word, names.REFUNDING)
     ]  # fmt: skip
     has_value = any({"value", "price"} & set(role.columns) for role in events)
     first = ("pay", "purchase", "buy", "支付", "购买")
@@ -150,16 +150,16 @@ def _paying(events: Sequence[Role]) -> tuple[str | None, bool]:
 
 
 def propose_split(out: Proposal, events: Sequence[Role], goals: Sequence[GoalGuess]) -> None:
-    out.say("", "[split]")
+    out.add("", "[split]")
     if not events:
-        out.say('by = "user"   # no events: customers are dealt to the parts by hash')
+        out.add('by = "user"   # no events: customers are dealt to the parts by hash')
     elif _span_days(events) is None:
-        out.say('by = "leave_one_out"   # no times: each customer\'s last item is the test')
+        out.add('by = "leave_one_out"   # no times: each customer\'s last item is the test')
     else:
-        out.say('by = "time"   # train on the past, test on what came after')
+        out.add('by = "time"   # train on the past, test on what came after')
         days = [goal.days for goal in goals if goal.days]
         if days and min(days) < 7:
-            out.say(f'as_of_every = "{min(days)}d"   # the shortest horizon')
+            out.add(f'as_of_every = "{min(days)}d"   # the shortest horizon')
 
 
 def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:
@@ -169,16 +169,17 @@ def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:
     words = _action_words(with_items)
     positive = [
         word for word in words
-        if names.says(word, names.PAYING | names.LIKING) and not names.says(word, names.REFUNDING)
+        if names.mentions(word, names.PAYING | names.LIKING)
+        and not names.mentions(word, names.REFUNDING)
     ]  # fmt: skip
-    out.say("", "[recommend]")
+    out.add("", "[recommend]")
     if positive and len(positive) < len(words):
-        out.say(f"positive = {array(positive)}   # of {', '.join(list(words)[:12])}")
+        out.add(f"positive = {array(positive)}   # of {', '.join(list(words)[:12])}")
     else:
         out.comment("Every action counts as success; name some with `positive`.")
-    paying = {word for word in positive if names.says(word, names.PAYING)}
+    paying = {word for word in positive if names.mentions(word, names.PAYING)}
     repeats, share = max(_repeated(role, paying or set(positive)) for role in with_items)
-    out.say(f"repeat = {'true' if repeats > 0.1 else 'false'}"
+    out.add(f"repeat = {'true' if repeats > 0.1 else 'false'}"
             f"   # judged from {share:.0%} of the rows, a customer takes about "
             f"{repeats:.0%} of the items again")  # fmt: skip
 

@@ -12,13 +12,13 @@ from propense.tables.sources.samples import own_name
 
 def file_keys(out: Proposal, group: Group, path_key: str) -> None:
     size = f"{group.n_files} file{'s' * (group.n_files > 1)}, about {group.rows_about:,} rows"
-    out.say(f"{path_key} = {paths(group)}   # {size}")
+    out.add(f"{path_key} = {paths(group)}   # {size}")
     if group.format == "access_log" or group.unusual_name:
-        out.say(f"format = {quoted(group.format)}   # the file's name does not say it")
+        out.add(f"format = {quoted(group.format)}   # the file's name does not say it")
     if group.delimiter not in (None, ","):
-        out.say(f"delimiter = {quoted(group.delimiter or '')}")
+        out.add(f"delimiter = {quoted(group.delimiter or '')}")
     if group.encoding != "utf-8":
-        out.say(f"encoding = {quoted(group.encoding)}")
+        out.add(f"encoding = {quoted(group.encoding)}")
     if group.ragged:
         out.comment(f"{group.ragged:,} sampled lines do not have the columns of the others")
 
@@ -26,12 +26,12 @@ def file_keys(out: Proposal, group: Group, path_key: str) -> None:
 def columns_line(out: Proposal, columns: dict[str, str]) -> None:
     if columns:
         pairs = ", ".join(f"{key(name)} = {quoted(own)}" for name, own in columns.items())
-        out.say(f"columns = {{ {pairs} }}")
+        out.add(f"columns = {{ {pairs} }}")
 
 
 def propose_source(out: Proposal, role: Role, name: str) -> None:
     group, columns = role.group, role.columns
-    out.say("", f"[sources.{key(name)}]")
+    out.add("", f"[sources.{key(name)}]")
     out.comment(f"Events: {role.why}.")
     file_keys(out, group, "events")
     columns_line(out, columns)
@@ -40,12 +40,12 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
             out.comment(f"  {own}: {reason}")
     if "action" not in columns:
         action, why = constant_action(group, columns)
-        out.say(f"action = {quoted(action)}   # {why}")
+        out.add(f"action = {quoted(action)}   # {why}")
     if "event_time" in columns and group.format != "access_log":
         _time_format(out, group.column(columns["event_time"]), name)
     elif "event_time" not in columns:
         out.comment("No time: the order of the rows is the order of the events.")
-        numbers = [own for own in group.columns if names.says(own_name(own), names.TIME)]
+        numbers = [own for own in group.columns if names.mentions(own_name(own), names.TIME)]
         if numbers:
             out.questions.append(
                 f"[sources.{name}] event_time: {numbers[0]!r} speaks of time but holds no moments "
@@ -60,14 +60,14 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     ]  # fmt: skip
     if spare:
         out.comment(f"Columns not used: {', '.join(spare)}")
-        rated = [own for own in spare if names.says(own_name(own), names.RATING)]
+        rated = [own for own in spare if names.mentions(own_name(own), names.RATING)]
         if rated:
             out.comment(f"  {rated[0]} is a rating, not money, and so is not `value`")
 
 
 def _alternatives(out: Proposal, group: Group, columns: dict[str, str]) -> None:
     """Other columns that could be the customer, the item or the time, as comments."""
-    scores = {"user_id": names.person_score, "item_id": names.thing_score}
+    scores = {"user_id": names.user_score, "item_id": names.item_score}
     for own, column in group.columns.items():
         if own in columns.values():
             continue
@@ -94,14 +94,14 @@ def _reason(column: ColumnProfile, canonical: str) -> str:
 
 def constant_action(group: Group, columns: dict[str, str]) -> tuple[str, str]:
     """One action for all rows of a log that names none."""
-    if any(names.says(own_name(own), names.RATING) for own in group.columns):
+    if any(names.mentions(own_name(own), names.RATING) for own in group.columns):
         return "rate", "the rows have ratings; every row is one action"
     if {"value", "price"} & set(columns):
         return "pay", "the rows have money but no action: every row is a payment"
     for words, action in ((names.PAYING, "pay"), (names.REFUNDING, "refund")):
-        if names.says(group.name, words):
+        if names.mentions(group.name, words):
             return action, f"the file is called {group.name}"
-    if not names.says(group.name.rsplit("_", 1)[-1], names.PLAIN_LOG):
+    if not names.mentions(group.name.rsplit("_", 1)[-1], names.PLAIN_LOG):
         return group.name, "the log names no action; its file name says what a row is"
     return "view", "the log names no action; name what a row means"
 
@@ -113,7 +113,7 @@ def _time_format(out: Proposal, column: ColumnProfile, source: str) -> None:
             out.comment(f"  {column.name}: {form} since 1970")
         return
     if form not in ("%Y-%m-%d", "%Y/%m/%d"):
-        out.say(f"time_format = {quoted(form)}")
+        out.add(f"time_format = {quoted(form)}")
     if column.other_formats:
         other = column.other_formats[0]
         out.comment(f"time_format = {quoted(other)}   # reads the sample just as well")
@@ -126,21 +126,21 @@ def _time_format(out: Proposal, column: ColumnProfile, source: str) -> None:
 def _cancelled(out: Proposal, group: Group, columns: dict[str, str]) -> None:
     """An order number that begins with a letter in a few rows marks cancellations."""
     for own, column in group.columns.items():
-        if own in columns.values() or not names.says(own_name(own), names.ORDER_NO):
+        if own in columns.values() or not names.mentions(own_name(own), names.ORDER_NO):
             continue
-        if not (names.says(own_name(own), names.ID) or column.kind == "category"):
+        if not (names.mentions(own_name(own), names.ID) or column.kind == "category"):
             continue
         lettered = [word for word in column.words if word[:1].isalpha() and word[1:].isdigit()]
         plain = sum(word.isdigit() for word in column.words)
         starts = {word[0] for word in lettered}
         if "C" in starts and plain > 2 * len(lettered):
-            out.say(f'cancelled = {{ column = {quoted(own)}, starts_with = "C" }}'
+            out.add(f'cancelled = {{ column = {quoted(own)}, starts_with = "C" }}'
                     f"   # {lettered[0]} among plain numbers")  # fmt: skip
 
 
 def propose_table(out: Proposal, role: Role) -> None:
     group = role.group
-    out.say("", f"[{role.name}]")
+    out.add("", f"[{role.name}]")
     out.comment(f"{role.name.capitalize()}: {role.why}.")
     own_id = role.columns.get("user_id")
     if role.name == "users" and own_id and (key_column := group.column(own_id)).uniqueness < KEY:
@@ -169,24 +169,24 @@ def propose_table(out: Proposal, role: Role) -> None:
             types[name] = "categorical"
         elif column.kind == "text":
             types[name] = "text"
-        if role.name == "users" and names.says(name, names.SENSITIVE):
+        if role.name == "users" and names.mentions(name, names.SENSITIVE):
             sensitive.append(name)
-    out.say(f"features = {array(features)}")
+    out.add(f"features = {array(features)}")
     for name, why_not in left_out:
         out.comment(f"  without {name}: {why_not}")
     if types:
         pairs = ", ".join(f"{key(name)} = {quoted(kind)}" for name, kind in types.items())
-        out.say(f"types = {{ {pairs} }}")
+        out.add(f"types = {{ {pairs} }}")
     if sensitive:
-        out.say(f"sensitive = {array(sensitive)}   # the report compares these groups")
+        out.add(f"sensitive = {array(sensitive)}   # the report compares these groups")
     if role.name == "users":
         start = [
             renamed.get(own, own) for own, column in group.columns.items()
-            if column.is_time and names.says(own_name(own), names.VALID_FROM)
+            if column.is_time and names.mentions(own_name(own), names.VALID_FROM)
             and renamed.get(own, own) in features
         ]  # fmt: skip
         if start:
-            out.say(f"valid_from = {quoted(start[0])}   # the profile is known from this moment")
+            out.add(f"valid_from = {quoted(start[0])}   # the profile is known from this moment")
     if role.name == "users":
         out.questions.append(
             "[users] features: was every one known before what is to be predicted? "
@@ -199,10 +199,10 @@ def _why_no_feature(column: ColumnProfile, role: str) -> str | None:
         return "empty in the sample"
     if column.n_distinct == 1 and not column.n_missing:
         return f"always {column.common[0][0]!r}"
-    if role == "users" and names.says(own_name(column.name), names.AFTERWARDS):
+    if role == "users" and names.mentions(own_name(column.name), names.AFTERWARDS):
         return "its name speaks of something known only afterwards"
     if column.kind == "category" and column.uniqueness > 0.95 and column.n_known > 50 and (
-        role == "users" or names.says(own_name(column.name), names.ID)
+        role == "users" or names.mentions(own_name(column.name), names.ID)
     ):  # fmt: skip
         return "different in nearly every row"
     return None
@@ -211,4 +211,4 @@ def _why_no_feature(column: ColumnProfile, role: str) -> str | None:
 def _is_code(column: ColumnProfile) -> bool:
     """Numbers that are names: zip codes, regions, operating systems."""
     code = frozenset("zip postcode postal code region browser type system systems os id".split())
-    return column.kind == "integer" and names.says(own_name(column.name), code)
+    return column.kind == "integer" and names.mentions(own_name(column.name), code)

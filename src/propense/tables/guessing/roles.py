@@ -37,11 +37,11 @@ def assign_roles(groups: Sequence[Group]) -> list[Role]:
     things = {group.paths: _thing(group, user_columns[group.paths]) for group in groups}
     _by_content(groups, user_columns)
     roles = [_role(group, user_columns[group.paths], things[group.paths]) for group in groups]
-    roles = _labels_apart(roles)
+    roles = _separate_labels(roles)
     for single in ("users", "items", "identities", "exposures", "impressions"):
         rivals = [role for role in roles if role.name == single]
         if len(rivals) > 1:
-            best = max(rivals, key=lambda role: (_file_says(role.group, single), _width(role)))
+            best = max(rivals, key=lambda role: (_file_mentions(role.group, single), _width(role)))
             roles = [
                 Role("none", role.group, role.columns,
                      f"looks like {single} too, but {best.group.paths[0]} is fuller; "
@@ -58,9 +58,9 @@ def _width(role: Role) -> int:
     return len(role.group.columns)
 
 
-def _file_says(group: Group, role: str) -> bool:
+def _file_mentions(group: Group, role: str) -> bool:
     """Whether the last word of the file name is the role: users.csv, but not user_logins.csv."""
-    return names.says(group.name.rsplit("_", 1)[-1], names.ROLE_OF_FILE[role])
+    return names.mentions(group.name.rsplit("_", 1)[-1], names.ROLE_OF_FILE[role])
 
 
 def _person(group: Group) -> str | None:
@@ -69,8 +69,8 @@ def _person(group: Group) -> str | None:
     for own, column in group.columns.items():
         if column.is_time or column.kind in ("empty", "text", "boolean"):
             continue
-        score = names.person_score(own_name(own))
-        if score < 0.9 and own_name(own).lower() == "id" and _file_says(group, "users"):
+        score = names.user_score(own_name(own))
+        if score < 0.9 and own_name(own).lower() == "id" and _file_mentions(group, "users"):
             score = 0.95
         if score >= 0.9 and (score, column.uniqueness) > best:
             best, chosen = (score, column.uniqueness), own
@@ -83,8 +83,12 @@ def _thing(group: Group, user: str | None) -> str | None:
     for own, column in group.columns.items():
         if own == user or column.is_time or column.kind in ("empty", "boolean", "number"):
             continue
-        score = names.thing_score(own_name(own))
-        if score < 0.9 and own_name(own).lower() in ("id", "code") and _file_says(group, "items"):
+        score = names.item_score(own_name(own))
+        if (
+            score < 0.9
+            and own_name(own).lower() in ("id", "code")
+            and _file_mentions(group, "items")
+        ):
             score = 0.95
         if score >= 0.9 and (score, column.uniqueness) > best:
             best, chosen = (score, column.uniqueness), own
@@ -107,7 +111,7 @@ def _by_content(groups: Sequence[Group], user_columns: dict[tuple[str, ...], str
             small_number = column.is_numeric and len(column.words) and (column.high or 0) < 1000
             if len(column.words) >= 20 and not small_number and not column.is_time:
                 shared = len(column.words & known_ids) / len(column.words)
-                if shared > 0.8 and names.thing_score(own_name(own)) == 0:
+                if shared > 0.8 and names.item_score(own_name(own)) == 0:
                     user_columns[group.paths] = own
                     break
 
@@ -118,7 +122,7 @@ def _pick(group: Group, words: frozenset[str], used: set[str], kinds: set[str]) 
     for own in [*exact, *group.columns]:
         if own in used or group.column(own).kind not in kinds:
             continue
-        if names.says(own_name(own), words):
+        if names.mentions(own_name(own), words):
             return own
     return None
 
@@ -134,7 +138,7 @@ def _role(group: Group, user: str | None, thing: str | None) -> Role:
         return _access_log(group, user, thing)
     used = {user} if user else set()
     device = _pick(group, names.DEVICE, used, _WORDS)
-    if device is None and _file_says(group, "identities"):
+    if device is None and _file_mentions(group, "identities"):
         device = next((own for own in group.columns if own not in used), None)
     if device and user and len(group.columns) <= 4 and _moment(group, {user, device}) is None:
         return Role("identities", group, {"user_id": user, "alias": device},
@@ -146,7 +150,7 @@ def _role(group: Group, user: str | None, thing: str | None) -> Role:
     if exposure is not None:
         return exposure
     if user is not None:
-        return _person_role(group, user, thing)
+        return _user_role(group, user, thing)
     if thing is not None and group.column(thing).uniqueness >= KEY and len(group.columns) > 1:
         return Role("items", group, {"item_id": thing}, f"{thing} is different in every row")
     return Role("none", group, {}, "no column looks like a customer's or an item's id")
@@ -166,7 +170,7 @@ def _access_log(group: Group, user: str | None, thing: str | None) -> Role:
     steps = [own for own in columns if own.startswith("path:")]
     many = [own for own in steps if columns[own].n_distinct >= 10]
     spoken = [
-        own for before, own in pairwise(steps) if own in many and _says_thing(columns[before])
+        own for before, own in pairwise(steps) if own in many and _mentions_item(columns[before])
     ]
     item = thing if thing and thing.startswith("query:") else next(iter(spoken or many), None)
     columns_found = _event_columns(group, user, item, "time")
@@ -181,17 +185,17 @@ def _access_log(group: Group, user: str | None, thing: str | None) -> Role:
     return Role("events", group, columns_found, why)
 
 
-def _says_thing(step: ColumnProfile) -> bool:
+def _mentions_item(step: ColumnProfile) -> bool:
     """Whether a step of addresses is a word for items, as in /courses/."""
-    return any(names.says(word.removesuffix("s"), names.THING) for word, _ in step.common)
+    return any(names.mentions(word.removesuffix("s"), names.THING) for word, _ in step.common)
 
 
-def _person_role(group: Group, user: str, thing: str | None) -> Role:
+def _user_role(group: Group, user: str, thing: str | None) -> Role:
     """Events where a customer returns with a time or an item, else customers."""
     key = group.column(user)
     time = _moment(group, {user})
     acts = _pick(group, names.ACTION, {user}, _WORDS)
-    called_users = _file_says(group, "users")
+    called_users = _file_mentions(group, "users")
     if (key.uniqueness < KEY or acts) and (time or thing) and not called_users:
         why = f"{user} returns in about {group.rows_about:,} rows"
         why += f", {time} is a time" if time else ", without any time: order only"
@@ -213,8 +217,8 @@ def _moment(group: Group, used: set[str]) -> str | None:
         times,
         key=lambda own: (
             own_name(own).lower() not in ("event_time", "time", "timestamp", "ts", "datetime"),
-            names.says(own_name(own), names.VALID_FROM),
-            not names.says(own_name(own), names.TIME),
+            names.mentions(own_name(own), names.VALID_FROM),
+            not names.mentions(own_name(own), names.TIME),
         ),
     )
     return ranked[0] if ranked else None
@@ -244,7 +248,9 @@ def _event_columns(group: Group, user: str, thing: str | None, time: str | None)
         price = _pick(group, names.PRICE, used, _NUMBERS)
         take("price" if "count" in columns else "value", price)
     for own in group.columns:
-        spoken = names.says(own_name(own), names.RECORD) and names.says(own_name(own), names.ID)
+        spoken = names.mentions(own_name(own), names.RECORD) and names.mentions(
+            own_name(own), names.ID
+        )
         if own not in used and (spoken or "uuid" in own_name(own).lower()):
             if group.column(own).uniqueness > 0.9:
                 take("event_id", own)
@@ -302,11 +308,11 @@ def label_columns(group: Group, used: Iterable[str] = ()) -> list[str]:
         own for own in reversed(group.columns)
         if own not in ids
         and group.column(own).is_binary
-        and names.says(own_name(own), names.LABEL)
+        and names.mentions(own_name(own), names.LABEL)
     ]  # fmt: skip
 
 
-def _labels_apart(roles: list[Role]) -> list[Role]:
+def _separate_labels(roles: list[Role]) -> list[Role]:
     """A narrow table of customers with a label, beside other tables, is a file of labels."""
     wider = any(role.name in ("users", "events") and _width(role) > 3 for role in roles)
     return [

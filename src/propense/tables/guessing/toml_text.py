@@ -25,7 +25,7 @@ class Proposal:
     def text(self) -> str:
         return "\n".join(self.lines) + "\n"
 
-    def say(self, *lines: str) -> None:
+    def add(self, *lines: str) -> None:
         self.lines.extend(lines)
 
     def comment(self, text: str) -> None:

@@ -63,7 +63,7 @@ class TextFile:
 
 
 def detect_format(path: Path) -> Format:
-    """Of a file by its name and, where that says nothing, by its first lines."""
+    """The format of a file by its name, otherwise by its first lines."""
     name = path.name.lower()
     for packed in (".gz", ".bz2", ".zst", ".lz4"):
         name = name.removesuffix(packed)

@@ -36,7 +36,7 @@ VIEW_OF: Final = {
 }  # fmt: skip
 """Role in the settings -> the view it reads."""
 _SCHEMA: Final = "history"
-"""Of a PostgreSQL store."""
+"""Schema of a PostgreSQL store."""
 
 
 def is_live(address: str) -> bool:

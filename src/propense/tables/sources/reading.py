@@ -73,7 +73,7 @@ class RawTable:
         name = self.columns.get(word)
         return None if name is None else self.rows[name]
 
-    def place(self, row: int) -> str:
+    def locate(self, row: int) -> str:
         """Where a row is, for messages: "FILE row 17" (the first row of data is 1)."""
         return f"{self.files[row >> FILE_SHIFT]} row {(row & ((1 << FILE_SHIFT) - 1)) + 1:,}"
 
@@ -262,7 +262,8 @@ def _schema(file: Path, original: str, live: bool) -> pa.Schema:
             return data.schema_arrow
     except pa.ArrowInvalid as error:
         raise SourceError(
-            f"{original} is no whole Parquet file ({str(error).splitlines()[0]}); copy it again"
+            f"{original} is truncated or not a Parquet file ({str(error).splitlines()[0]}); "
+            "copy it again"
         ) from error
 
 

@@ -23,7 +23,7 @@ CHUNKS: Final = 8
 """Places of a file that are looked at, spread over its length."""
 CHUNK_BYTES: Final = 262_144
 UNPACK_BYTES: Final = 268_435_456
-"""Of a gzip file, which cannot be entered in the middle, no more than this is unpacked."""
+"""Most bytes unpacked of a gzip file, which cannot be entered in the middle."""
 DELIMITERS: Final = (",", "\t", ";", "|")
 
 ACCESS_LOG: Final = re.compile(
@@ -121,7 +121,7 @@ def _chunks(path: Path, n_bytes: int, packed: bool) -> tuple[list[bytes], int, b
 
 
 def _packed_chunks(stream: IO[bytes]) -> tuple[list[bytes], int, bool]:
-    """Of a stream without a known length: the chunks at even steps that double when too many."""
+    """Chunks of a stream of unknown length, at even steps that double when there are too many."""
     chunks: list[bytes] = []
     step, position, total = 1, 0, 0
     last = b""

@@ -41,12 +41,12 @@ class Assignment:
 def assign(
     partitions: Partitions, split: Split, by: str, stratum: LabelColumn | None
 ) -> tuple[list[Assignment], list[str]]:
-    """One Deal a shard, and notes. `by` is "user" or "group".
+    """One Assignment for each shard, and notes. `by` is "user" or "group".
 
     With folds every customer has a fold and no part; folds of single customers are balanced by
     the label `stratum`, folds of groups hold equally many groups. Without, customers or whole
-    groups are dealt to parts; test customers whose value of `split.disjoint_on` occurs in train or
-    validation get no part.
+    groups are assigned to parts; test customers whose value of `split.disjoint_on` occurs in train
+    or validation get no part.
 
     Raises SettingsError naming a missing column or group.
     """
@@ -140,7 +140,7 @@ def _group_keys(shards: list[Any], group: str) -> tuple[Words, list[str]]:
     if not lacking.any():
         return values, []
     values[lacking] = "user " + ids[lacking]
-    return values, [f"{int(lacking.sum()):,} customers without {group!r} are dealt one by one"]
+    return values, [f"{int(lacking.sum()):,} customers without {group!r} are assigned one by one"]
 
 
 def _seen_before(values: Any, part: Bytes) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from propense.times import MICROS_PER_SECOND, parse_time
 
 MONDAY: Final = 345_600
 """1970-01-05, the Monday that the grid starts from unless a cut is given."""
-MAX_MOMENTS: Final = 20_000
+MAX_TIMES: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Grid:
     n: int
 
     @property
-    def moments(self) -> Ints:
+    def times(self) -> Ints:
         return self.first + self.every * np.arange(self.n, dtype=np.int64)
 
 
@@ -165,11 +165,11 @@ def _given(split: Split, time_zone: str) -> tuple[int | None, int | None]:
 
 def _grid(first: int, last: int, every: int) -> Grid:
     n = (last - first) // every + 1
-    if n > MAX_MOMENTS:
-        minutes = (last - first) // (60 * (MAX_MOMENTS - 1)) + 1
+    if n > MAX_TIMES:
+        minutes = (last - first) // (60 * (MAX_TIMES - 1)) + 1
         raise SettingsError(
             f"[split] as_of_every = {duration_as_setting(every)!r} makes {n:,} as-of moments, more "
-            f"than {MAX_MOMENTS:,}; choose at least {duration_as_setting(minutes * 60)!r}"
+            f"than {MAX_TIMES:,}; choose at least {duration_as_setting(minutes * 60)!r}"
         )
     return Grid(first, every, n)
 
@@ -186,7 +186,7 @@ def _longest(lacks: Callable[[int], object], horizon: int) -> str:
                 fits = middle
         if fits > 0 and not lacks(fits * unit):
             return f"the longest horizon that fits is {duration_as_setting(fits * unit)!r}"
-    return "no horizon fits; choose a shorter [split] every, earlier cuts, or bring more data"
+    return "no horizon fits; choose a shorter [split] as_of_every, earlier cuts, or bring more data"
 
 
 def _check_events(clock: Clock, cuts: Cuts) -> None:

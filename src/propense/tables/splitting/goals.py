@@ -38,7 +38,7 @@ class Goals:
         asked = {question.name: question.within for question in self.questions}
         return asked | {column.name: column.within for column in self.columns}
 
-    def place(self, name: str) -> int:
+    def index_of(self, name: str) -> int:
         """Which column of the labels a goal is."""
         return [plan.name for plan in self.plans].index(name)
 

@@ -51,7 +51,7 @@ class LabelColumn:
     as_of: int | str | None
     """One moment in seconds UTC, or a column of moments."""
     time_zone: str
-    """Of moments without an offset."""
+    """Time zone of times without an offset."""
     file: tuple[Any, Ints] | None = None
     """Rows of a label file sorted by shard, and (n_shards + 1,) where each shard starts."""
 

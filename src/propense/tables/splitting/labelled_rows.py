@@ -84,10 +84,10 @@ class Labeller:
         """Blocks of rows that the events answer."""
         if self.grid is None:
             return
-        times, questions = self.grid.moments, self.goals.questions
+        times, questions = self.grid.times, self.goals.questions
         closed = tuple(self.closed(question.within, times) for question in questions)
         n_goals = len(self.goals.plans)
-        indices = [self.goals.place(question.name) for question in questions]
+        indices = [self.goals.index_of(question.name) for question in questions]
         for answers in answer(shard.ledger, self.grid, questions, closed):
             nothing = np.zeros(len(answers.user), dtype=np.int64)
             y, known = [nothing] * n_goals, [nothing.astype(np.bool_)] * n_goals
@@ -119,7 +119,7 @@ class Labeller:
         for column, rows in zip(self.goals.columns, labels, strict=True):
             chosen = row[start : start + len(rows.user)]
             start += len(rows.user)
-            index = self.goals.place(column.name)
+            index = self.goals.index_of(column.name)
             y[index][chosen], known[index][chosen] = rows.y, True
             _check_agreement(column, rows, y[index][chosen], shard)
         return user[first], as_of[first], tuple(y), tuple(known)

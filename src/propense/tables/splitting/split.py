@@ -28,7 +28,7 @@ from propense.times import MICROS_PER_SECOND
 
 By = Literal["time", "user", "group", "leave_one_out"]
 MANY_SHARED: Final = 0.05
-"""Of the last events, at one time with others: such times are too coarse to leave one out."""
+"""Above this share of last events at one time with others, times are too coarse for this split."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Scheme:
     goals: Goals
     labeller: Labeller
     assignments: tuple[Assignment, ...] | None
-    """Of each shard; None where time or place in the sequence decides."""
+    """One for each shard; None if time or the order in the sequence decides."""
     notes: tuple[str, ...]
 
     @property
