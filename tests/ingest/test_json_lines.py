@@ -79,18 +79,18 @@ def test_bad_lines_are_refused_by_number_and_the_rest_kept() -> None:
     ]  # fmt: skip
     updates, refusals = read(lines(*[row for one in bad for row in (PLAIN, one)]))
     assert len(updates) == len(refusals) == len(bad)
-    assert [refusal.place.split("/")[1] for refusal in refusals] == [
+    assert [refusal.pointer.split("/")[1] for refusal in refusals] == [
         str(2 * index + 2) for index in range(len(bad))
     ]
     assert refusals[4].reason == "unknown field 'usr'; did you mean 'user_id'?"
-    assert refusals[5].place == "/12/user_id"
+    assert refusals[5].pointer == "/12/user_id"
 
 
 def test_the_future_is_clamped_and_counted() -> None:
-    given_ = importing()
-    ((updates, _),) = read_lines(lines({**PLAIN, "event_time": "2031-01-01"}), given_)
+    options = importing()
+    ((updates, _),) = read_lines(lines({**PLAIN, "event_time": "2031-01-01"}), options)
     assert updates[0].events[0].event_time == NOW
-    assert given_.mapper.n_clamped == 1
+    assert options.mapper.n_clamped == 1
 
 
 def test_lines_come_some_at_a_time() -> None:
@@ -100,9 +100,9 @@ def test_lines_come_some_at_a_time() -> None:
 
 
 def test_an_import_is_bounded() -> None:
-    given_ = importing()._replace(limits=Limits(import_bytes=10))
+    options = importing()._replace(limits=Limits(import_bytes=10))
     with pytest.raises(TooLargeError, match="more than 10 bytes"):
-        read_lines(b"x" * 11, given_)
+        read_lines(b"x" * 11, options)
 
 
 @given(st.lists(st.binary(max_size=30) | st.dictionaries(

@@ -40,7 +40,7 @@ def one(name: str, properties: Any = None, **body: Any) -> LiveEvent:
 def place_of_refusal(name: str, properties: Any, **body: Any) -> str:
     with pytest.raises(IngestError) as found:
         events(name, properties, **body)
-    return found.value.place
+    return found.value.pointer
 
 
 def test_a_named_event_is_what_the_settings_say() -> None:

@@ -51,7 +51,7 @@ def test_a_single_call_takes_its_kind_from_the_path() -> None:
     body = encode({**TRACK, "writeKey": "k", "sentAt": "1970-01-01T00:00:01Z"})
     call = decode(body, KINDS["t"], LIMITS)
     assert (call.write_key, call.sent_at) == ("k", 1_000_000)
-    assert [(m.kind, m.place, m.body["userId"]) for m in call.messages] == [("track", "", "ann")]
+    assert [(m.kind, m.pointer, m.body["userId"]) for m in call.messages] == [("track", "", "ann")]
 
 
 def test_paths_long_and_short_mean_the_same() -> None:
@@ -65,8 +65,8 @@ def test_a_byte_order_mark_is_passed_over() -> None:
 
 def test_entries_of_a_batch_that_are_no_messages_are_refused_one_by_one() -> None:
     call = batch(TRACK, 3, {"type": "trak"}, {"userId": "x"}, TRACK)
-    assert [message.place for message in call.messages] == ["/batch/0", "/batch/4"]
-    assert [refusal.place for refusal in call.refusals] == [
+    assert [message.pointer for message in call.messages] == ["/batch/0", "/batch/4"]
+    assert [refusal.pointer for refusal in call.refusals] == [
         "/batch/1", "/batch/2/type", "/batch/3/type",
     ]  # fmt: skip
     assert "did you mean 'track'?" in call.refusals[1].reason
@@ -75,9 +75,9 @@ def test_entries_of_a_batch_that_are_no_messages_are_refused_one_by_one() -> Non
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (b'{"type":"track","userId":"ann","properties":{"a":1,"a":2}}', "the key 'a' stands twice"),
-        (b'{"type":"track","properties":{"a":NaN}}', "NaN is no number of JSON"),
-        (b'{"type":"track","properties":{"a":-Infinity}}', "-Infinity is no number of JSON"),
+        (b'{"type":"track","userId":"ann","properties":{"a":1,"a":2}}', "the key 'a' occurs twice"),
+        (b'{"type":"track","properties":{"a":NaN}}', "NaN is not a JSON number"),
+        (b'{"type":"track","properties":{"a":-Infinity}}', "-Infinity is not a JSON number"),
         (b'{"type":"track","properties":{"a":1e999}}', "too large for a double"),
         (b'{"type":"track","properties":{"a":' + b"7" * 5_000 + b"}}", "too many digits"),
         (b'{"type":"track","properties":{"a":"\\ud800"}}', "half of a surrogate pair"),
@@ -92,15 +92,15 @@ def test_what_json_lets_pass_is_refused_with_its_place_and_the_rest_kept(
     assert reason in alone.reason
     sound = encode(TRACK)
     call = decode(b'{"batch":[' + sound + b"," + broken + b"," + sound + b"]}", "batch", LIMITS)
-    assert [message.place for message in call.messages] == ["/batch/0", "/batch/2"]
+    assert [message.pointer for message in call.messages] == ["/batch/0", "/batch/2"]
     (refusal,) = call.refusals
     assert reason in refusal.reason
-    assert refusal.place == f"/batch/1{alone.place}" and refusal.place.startswith("/batch/1")
+    assert refusal.pointer == f"/batch/1{alone.pointer}" and refusal.pointer.startswith("/batch/1")
 
 
 def test_a_twin_key_cannot_hide_behind_an_escaped_colon() -> None:
     body = b'{"userId":"a","userId":"b","event":"x\\u003ay"}'
-    assert "'userId' stands twice" in refused(body).reason
+    assert "'userId' occurs twice" in refused(body).reason
 
 
 def test_an_escaped_colon_alone_is_no_fault() -> None:
@@ -119,28 +119,28 @@ def test_an_escaped_colon_alone_is_no_fault() -> None:
         (b'{"a":"\xed\xa0\x80"}', "not UTF-8"),
         (b"[]", "must be an object; got a list"),
         (b"null", "must be an object; got nothing"),
-        (b"NaN", "NaN is no number"),
-        (b'{"batch":1,"batch":[]}', "'batch' stands twice"),
+        (b"NaN", "NaN is not a JSON number"),
+        (b'{"batch":1,"batch":[]}', "'batch' occurs twice"),
         (b"[" * 300_000, "nested far too deep"),
         (b'{"a":' * 90_000, "nested far too deep"),
     ],
 )
 def test_faults_of_a_whole_call(body: bytes, reason: str) -> None:
     error = refused(body, "batch")
-    assert reason in error.reason and error.place == "" and type(error) is IngestError
+    assert reason in error.reason and error.pointer == "" and type(error) is IngestError
 
 
 @pytest.mark.parametrize("value", [None, {}, "x", 3, True])
 def test_a_batch_must_be_a_list(value: Any) -> None:
-    assert refused(encode({"batch": value}), "batch").place == "/batch"
+    assert refused(encode({"batch": value}), "batch").pointer == "/batch"
 
 
 def test_faults_beside_the_batch_are_of_the_whole_call() -> None:
-    assert refused(b'{"batch":[],"context":{"a":NaN}}', "batch").place == "/context/a"
-    assert refused(encode({"batch": [], "writeKey": 3}), "batch").place == "/writeKey"
-    assert refused(encode({"batch": [], "sentAt": "soon"}), "batch").place == "/sentAt"
-    assert refused(encode({"batch": [], "sentAt": 17}), "batch").place == "/sentAt"
-    assert refused(b'{"batch":NaN}', "batch").place == "/batch"
+    assert refused(b'{"batch":[],"context":{"a":NaN}}', "batch").pointer == "/context/a"
+    assert refused(encode({"batch": [], "writeKey": 3}), "batch").pointer == "/writeKey"
+    assert refused(encode({"batch": [], "sentAt": "soon"}), "batch").pointer == "/sentAt"
+    assert refused(encode({"batch": [], "sentAt": 17}), "batch").pointer == "/sentAt"
+    assert refused(b'{"batch":NaN}', "batch").pointer == "/batch"
 
 
 def test_bounds_on_bytes_and_messages() -> None:
@@ -165,10 +165,10 @@ def test_depth_is_counted_within_a_message() -> None:
     assert decode(encode(nested(4)), "track", limits).messages
     assert "deeper than 4" in refused(encode(nested(5)), "track", limits).reason
     call = decode(encode({"batch": [nested(4), nested(5), nested(4)]}), "batch", limits)
-    assert [message.place for message in call.messages] == ["/batch/0", "/batch/2"]
-    assert [refusal.place for refusal in call.refusals] == ["/batch/1"]
+    assert [message.pointer for message in call.messages] == ["/batch/0", "/batch/2"]
+    assert [refusal.pointer for refusal in call.refusals] == ["/batch/1"]
     deep = encode({"batch": [], "context": nested(5)})
-    assert refused(deep, "batch", limits).place == "/context"
+    assert refused(deep, "batch", limits).pointer == "/context"
 
 
 def test_the_context_of_a_batch_stands_for_messages_without() -> None:
@@ -236,7 +236,7 @@ def test_ids_are_text_or_whole_numbers() -> None:
     for bad in ("x" * (ID_LENGTH + 1), "a\nb", "\x7f", "\x85", True, 1.5, 1e300, 10**999, [], {}):
         with pytest.raises(IngestError) as found:
             text_id(bad, "/u")
-        assert found.value.place == "/u"
+        assert found.value.pointer == "/u"
 
 
 def test_objects_have_a_bounded_number_of_keys() -> None:

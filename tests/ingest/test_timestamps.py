@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propense.ingest.timestamps import event_moment, read_moment
+from propense.ingest.timestamps import event_time, read_time
 
 EIGHT = 1_709_280_000_000_000
 
@@ -40,7 +40,7 @@ EIGHT = 1_709_280_000_000_000
     ],
 )
 def test_usual_spellings(text: str, moment: int) -> None:
-    assert read_moment(text) == moment
+    assert read_time(text) == moment
 
 
 @pytest.mark.parametrize(
@@ -48,20 +48,20 @@ def test_usual_spellings(text: str, moment: int) -> None:
 )
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no moment of ISO 8601"):
-        read_moment(text)
+        read_time(text)
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_what_python_writes_is_read_to_the_microsecond(moment: datetime) -> None:
     gap = moment - datetime(1970, 1, 1, tzinfo=UTC)
     expected = (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
-    assert read_moment(moment.isoformat()) == expected
+    assert read_time(moment.isoformat()) == expected
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_moment_or_a_value_error(text: str) -> None:
     try:
-        assert isinstance(read_moment(text), int)
+        assert isinstance(read_time(text), int)
     except (ValueError, OverflowError):
         pass
 
@@ -77,12 +77,12 @@ def test_a_wrong_clock_moves_no_event(
 ) -> None:
     """Whatever the sender's clock says, only the time on the way is added."""
     received = happened + waited + travelled
-    moment, clamped = event_moment(happened + wrong_by, happened + waited + wrong_by, received)
+    moment, clamped = event_time(happened + wrong_by, happened + waited + wrong_by, received)
     assert (moment, clamped) == (happened + travelled, False)
 
 
 def test_without_sent_at_the_sender_is_believed_but_for_the_future() -> None:
-    assert event_moment(EIGHT, None, EIGHT + 5) == (EIGHT, False)
-    assert event_moment(EIGHT + 9, None, EIGHT) == (EIGHT, True)
-    assert event_moment(None, EIGHT - 7, EIGHT) == (EIGHT, False)
-    assert event_moment(EIGHT + 2, EIGHT, EIGHT) == (EIGHT, True)
+    assert event_time(EIGHT, None, EIGHT + 5) == (EIGHT, False)
+    assert event_time(EIGHT + 9, None, EIGHT) == (EIGHT, True)
+    assert event_time(None, EIGHT - 7, EIGHT) == (EIGHT, False)
+    assert event_time(EIGHT + 2, EIGHT, EIGHT) == (EIGHT, True)

@@ -64,7 +64,7 @@ def test_bad_messages_are_refused_with_their_place_and_the_rest_kept() -> None:
         track(), track(userId=None), {"type": "x"}, track(event=None), track(messageId="m2")
     )
     assert [update.message_id for update in updates] == ["m", "m2"]
-    assert [r.place for r in refusals] == ["/batch/2/type", "/batch/1/userId", "/batch/3/event"]
+    assert [r.pointer for r in refusals] == ["/batch/2/type", "/batch/1/userId", "/batch/3/event"]
 
 
 def test_identify_joins_the_anonymous_id_and_lays_traits_over() -> None:
@@ -89,20 +89,20 @@ def test_alias() -> None:
     message = {"type": "alias", "userId": "ann", "previousId": "old", "messageId": "m"}
     assert (one(message).user_id, one(message).previous_id) == ("ann", "old")
     assert one({**message, "previousId": "ann"}).previous_id is None
-    assert refusal({**message, "previousId": None}).place == "/batch/0/previousId"
-    assert refusal({**message, "userId": None, "anonymousId": "a"}).place == "/batch/0/userId"
+    assert refusal({**message, "previousId": None}).pointer == "/batch/0/previousId"
+    assert refusal({**message, "userId": None, "anonymousId": "a"}).pointer == "/batch/0/userId"
 
 
 def test_group() -> None:
     message = {"type": "group", "userId": "ann", "groupId": 7, "traits": {"name": "TU", "id": 1}}
     assert one(message).traits == {"group_id": "7", "group_name": "TU"}
-    assert refusal({**message, "groupId": None}).place == "/batch/0/groupId"
+    assert refusal({**message, "groupId": None}).pointer == "/batch/0/groupId"
 
 
 def test_traits_must_fit() -> None:
     message = {"type": "identify", "userId": "ann"}
     for traits in ({"a": [2**64]}, {"a" * 257: 1}, [], dict.fromkeys(map(str, range(1001)))):
-        assert refusal({**message, "traits": traits}).place == "/batch/0/traits"
+        assert refusal({**message, "traits": traits}).pointer == "/batch/0/traits"
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_consent(
     purposes: dict[str, bool] | None,
     consent: dict[str, bool],
 ) -> None:
-    given_ = {"categoryPreferences": preferences, "purposes": purposes}
-    assert one(track(context={"consent": given_})).consent == consent
+    options = {"categoryPreferences": preferences, "purposes": purposes}
+    assert one(track(context={"consent": options})).consent == consent
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_consent(
     ],
 )  # fmt: skip
 def test_consent_that_cannot_be_read_is_refused(consent: Any, place: str) -> None:
-    assert refusal(track(context={"consent": consent})).place == place
+    assert refusal(track(context={"consent": consent})).pointer == place
 
 
 def test_a_refusal_of_consent_is_kept_without_an_event() -> None:
@@ -182,7 +182,7 @@ def test_the_future_is_clamped_and_counted() -> None:
      {"messageId": "m" * 257}, {"userId": True}, {"context": []}, {"originalTimestamp": {}}],
 )  # fmt: skip
 def test_fields_that_cannot_be_read(fields: dict[str, Any]) -> None:
-    place = refusal(track(**fields)).place
+    place = refusal(track(**fields)).pointer
     assert place.startswith("/batch/0/")
 
 
@@ -276,7 +276,7 @@ def test_every_message_is_a_deed_or_a_refusal(
         assert 0 < len(update.user_id) <= 256 and not update.user_id.startswith("verify:")
         assert all(0 <= event.event_time <= NOW for event in update.events)
         assert all(abs(event.value or 0) < 2**63 for event in update.events)
-    assert all(refusal_.place.startswith("/batch/") for refusal_ in refusals)
+    assert all(refusal_.pointer.startswith("/batch/") for refusal_ in refusals)
 
 
 @given(MESSAGE, st.sampled_from(["track", "identify", "page", "screen", "group", "alias"]))

@@ -1,4 +1,4 @@
-"""What the browser library asks of its host before it sends anything."""
+"""The settings that the browser library asks its host for before it sends anything."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import msgspec
 
 
 def site_settings(write_key: str, base_url: str) -> bytes:
-    """JSON body that answers GET /v1/projects/{write_key}/settings: one integration, which
-    sends to this host, and nothing to load from elsewhere.
+    """The JSON answer to GET /v1/projects/{write_key}/settings: one integration, which sends to
+    this host, and nothing to load from elsewhere.
 
-    `base_url` is where browsers reach the service, such as https://events.example.com, with a
-    path where a proxy has one. A page names the same as `cdnURL`. Raises ValueError for a URL
-    without host or of another scheme than http and https.
+    `base_url` is the address at which browsers reach the service, such as
+    https://events.example.com, with the path of a proxy if there is one. Pages give it as
+    `cdnURL`. Raises ValueError for a URL without a host or with a scheme other than http or https.
     """
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -43,7 +43,7 @@ def site_settings(write_key: str, base_url: str) -> bytes:
         "enabledMiddleware": {},
         "legacyVideoPluginsEnabled": False,
         "remotePlugins": [],
-        # The library would report on itself to its maker's host.
+        # Otherwise the library would report metrics to its maker's host.
         "metrics": {"sampleRate": 0, "host": api_host},
     }
     return msgspec.json.encode(settings)

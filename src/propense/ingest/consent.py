@@ -1,4 +1,4 @@
-"""Consent as messages carry it, to the flags of purposes."""
+"""Reads the consent in messages as flags of purposes."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ CATEGORIES: Final = {
     "c0004": "advertise",
 }  # fmt: skip
 """Category of a consent banner, in lower case -> purpose. C0002 to C0004 are OneTrust's
-performance, functional and targeting cookies. Other categories say nothing of a purpose."""
+performance, functional and targeting cookies. Other categories concern no purpose."""
 
 
-def read_consent(context: dict[str, Any], place: str) -> dict[str, bool]:
-    """Purpose -> flag, from `context.consent`; empty where it is silent.
+def read_consent(context: dict[str, Any], pointer: str) -> dict[str, bool]:
+    """Purpose -> flag, from `context.consent`; empty without it. `pointer` is the message's.
 
-    `categoryPreferences` (Segment's field) is read by CATEGORIES; of several categories of one
-    purpose a refusal wins. `purposes` names purposes outright and wins over categories.
+    `categoryPreferences` (Segment's field) is mapped by CATEGORIES; among several categories of
+    one purpose a refusal wins. `purposes` names purposes directly and overrides categories.
     Raises IngestError for flags that are not true or false, and for unknown purposes.
     """
     consent = context.get("consent")
     if consent is None:
         return {}
-    place = f"{place}/context/consent"
+    pointer = f"{pointer}/context/consent"
     if type(consent) is not dict:
-        raise IngestError(place, f"must be an object; got {type_name(consent)}")
+        raise IngestError(pointer, f"must be an object; got {type_name(consent)}")
     flags: dict[str, bool] = {}
-    for category, given in _flags(consent, "categoryPreferences", place):
+    for category, flag in _flags(consent, "categoryPreferences", pointer):
         purpose = CATEGORIES.get(category.strip().lower())
         if purpose is not None:
-            flags[purpose] = given and flags.get(purpose, True)
-    for purpose, given in _flags(consent, "purposes", place):
+            flags[purpose] = flag and flags.get(purpose, True)
+    for purpose, flag in _flags(consent, "purposes", pointer):
         if purpose not in PURPOSES:
             hint = nearest(purpose[:40], PURPOSES)
-            raise IngestError(f"{place}/purposes", f"names an unknown purpose; {hint}")
-        flags[purpose] = given
+            raise IngestError(f"{pointer}/purposes", f"names an unknown purpose; {hint}")
+        flags[purpose] = flag
     return flags
 
 
-def _flags(consent: dict[str, Any], key: str, place: str) -> list[tuple[str, bool]]:
+def _flags(consent: dict[str, Any], key: str, pointer: str) -> list[tuple[str, bool]]:
     value = consent.get(key)
     if value is None:
         return []
     if type(value) is not dict:
-        raise IngestError(f"{place}/{key}", f"must be an object; got {type_name(value)}")
-    for given in value.values():
-        if type(given) is not bool:
+        raise IngestError(f"{pointer}/{key}", f"must be an object; got {type_name(value)}")
+    for flag in value.values():
+        if type(flag) is not bool:
             raise IngestError(
-                f"{place}/{key}", f"a flag must be true or false; got {type_name(given)}"
+                f"{pointer}/{key}", f"a flag must be true or false; got {type_name(flag)}"
             )
     return list(value.items())

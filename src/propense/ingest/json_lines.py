@@ -1,4 +1,4 @@
-"""Bulk import: lines of JSON, each a Segment message or a plain event, the bad ones named."""
+"""Bulk import: lines of JSON, each a Segment message or a plain event."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from propense.ingest.segment import (
     Refusal,
     TooLargeError,
     TrackingCall,
-    moment_of,
     read_document,
     text_id,
+    time_of,
     type_name,
 )
-from propense.ingest.strict_json import is_deeper, pointer
-from propense.ingest.timestamps import event_moment
+from propense.ingest.strict_json import is_deeper, json_pointer
+from propense.ingest.timestamps import event_time
 from propense.ingest.updates import check_id, make_updates
 from propense.settings import Limits
 
 LONGEST_LINE: Final = 64_000
-"""Bytes of a line."""
+"""Bytes of a line at most."""
 LINES_AT_A_TIME: Final = 1_000
 PLAIN_FIELDS: Final = (
     "user_id", "action", "event_time", "item_id", "value", "count", "source", "event_id",
@@ -36,35 +36,37 @@ PLAIN_FIELDS: Final = (
 
 
 class Import(NamedTuple):
-    """What lines are read with."""
+    """How the lines of one import are read."""
 
     mapper: Mapper
     limits: Limits
     received: int
     """Microseconds UTC."""
     source: str | None = None
-    """The key's own."""
+    """The source of the key."""
     write_key: str | None = None
     verifying: bool = False
 
 
-def read_lines(body: bytes, given: Import) -> Iterator[tuple[list[CustomerUpdate], list[Refusal]]]:
-    """Deeds and refusals of the unpacked body, some lines at a time and in their order, so that
-    memory holds no more than those. A refusal's place is /LINE, counted from 1, then the place
-    within the line. Empty lines are passed over.
+def read_lines(
+    body: bytes, options: Import
+) -> Iterator[tuple[list[CustomerUpdate], list[Refusal]]]:
+    """Updates and refusals of the unpacked body, some lines at a time and in order, so that memory
+    holds only those. A refusal's pointer is /LINE, counted from 1, then the pointer within the
+    line. Empty lines are skipped.
 
-    A plain event is {"user_id", "action", "event_time", ...}: `event_time` ISO 8601, `value` in
-    units of the currency. Moments are believed as they are, apart from those after receipt.
-    Raises TooLargeError before the first line where the body is larger than allowed.
+    A plain event is {"user_id", "action", "event_time", ...}: `event_time` in ISO 8601, `value`
+    in units of the currency. Times are used as they are, except those after the receipt. Raises
+    TooLargeError, before the first line, if the body is larger than allowed.
     """
-    if len(body) > given.limits.import_bytes:
+    if len(body) > options.limits.import_bytes:
         raise TooLargeError(
-            "", f"the import holds more than {given.limits.import_bytes:,} bytes; send it in parts"
+            "", f"the import has more than {options.limits.import_bytes:,} bytes; send it in parts"
         )
-    return _read(body, given)
+    return _read(body, options)
 
 
-def _read(body: bytes, given: Import) -> Iterator[tuple[list[CustomerUpdate], list[Refusal]]]:
+def _read(body: bytes, options: Import) -> Iterator[tuple[list[CustomerUpdate], list[Refusal]]]:
     updates: list[CustomerUpdate] = []
     refusals: list[Refusal] = []
     number = start = 0
@@ -78,9 +80,9 @@ def _read(body: bytes, given: Import) -> Iterator[tuple[list[CustomerUpdate], li
             line = body[start:end].strip()
             if line:
                 try:
-                    updates.append(_update(line, f"/{number}", given))
+                    updates.append(_update(line, f"/{number}", options))
                 except IngestError as error:
-                    refusals.append(Refusal(error.place or f"/{number}", error.reason))
+                    refusals.append(Refusal(error.pointer or f"/{number}", error.reason))
         start = end + 1
         if number % LINES_AT_A_TIME == 0 and (updates or refusals):
             yield updates, refusals
@@ -89,65 +91,67 @@ def _read(body: bytes, given: Import) -> Iterator[tuple[list[CustomerUpdate], li
         yield updates, refusals
 
 
-def _update(line: bytes, place: str, given: Import) -> CustomerUpdate:
+def _update(line: bytes, pointer: str, options: Import) -> CustomerUpdate:
     body, faults = read_document(line)
     if faults:
-        raise IngestError(place + pointer(faults[0].path), faults[0].reason)
+        raise IngestError(pointer + json_pointer(faults[0].path), faults[0].reason)
     if type(body) is not dict:
-        raise IngestError(place, f"must be an object; got {type_name(body)}")
-    if is_deeper(body, given.limits.depth):
-        raise IngestError(place, f"is nested deeper than {given.limits.depth} levels; flatten it")
+        raise IngestError(pointer, f"must be an object; got {type_name(body)}")
+    if is_deeper(body, options.limits.depth):
+        raise IngestError(
+            pointer, f"is nested deeper than {options.limits.depth} levels; flatten it"
+        )
     if "type" not in body or "user_id" in body:
-        return _plain(body, line, place, given)
+        return _plain(body, line, pointer, options)
     kind = body["type"]
     if type(kind) is not str or kind not in MESSAGE_KINDS:
         hint = nearest(kind[:40] if type(kind) is str else "", MESSAGE_KINDS)
-        raise IngestError(f"{place}/type", f"is no kind of message; {hint}")
-    call = TrackingCall(given.write_key, None, [Message(kind, place, body)])  # type: ignore[arg-type]
+        raise IngestError(f"{pointer}/type", f"is not a kind of message; {hint}")
+    call = TrackingCall(options.write_key, None, [Message(kind, pointer, body)])  # type: ignore[arg-type]
     updates, refusals = make_updates(
-        call, given.mapper, given.received, given.source, False, given.verifying
+        call, options.mapper, options.received, options.source, False, options.verifying
     )
     if refusals:
-        raise IngestError(refusals[0].place, refusals[0].reason)
+        raise IngestError(refusals[0].pointer, refusals[0].reason)
     return updates[0]
 
 
-def _plain(body: dict[str, Any], line: bytes, place: str, given: Import) -> CustomerUpdate:
+def _plain(body: dict[str, Any], line: bytes, pointer: str, options: Import) -> CustomerUpdate:
     for key in body:
         if key not in PLAIN_FIELDS:
             raise IngestError(
-                place, f"unknown field {key[:40]!a}; {nearest(key[:40], PLAIN_FIELDS)}"
+                pointer, f"unknown field {key[:40]!a}; {nearest(key[:40], PLAIN_FIELDS)}"
             )
-    user_id = text_id(body.get("user_id"), f"{place}/user_id")
-    action = text_id(body.get("action"), f"{place}/action")
-    stated = moment_of(body, "event_time", place)
-    if stated is None and given.verifying:
-        # Data that has order only: what comes later is later.
-        stated = given.received
+    user_id = text_id(body.get("user_id"), f"{pointer}/user_id")
+    action = text_id(body.get("action"), f"{pointer}/action")
+    stated = time_of(body, "event_time", pointer)
+    if stated is None and options.verifying:
+        # Data with an order but no times: the receipt keeps the order.
+        stated = options.received
     if user_id is None or action is None or stated is None:
         missing = "user_id" if user_id is None else "action" if action is None else "event_time"
-        raise IngestError(f"{place}/{missing}", "is missing; a plain event needs it")
-    check_id(user_id, f"{place}/user_id", given.verifying)
+        raise IngestError(f"{pointer}/{missing}", "is missing; a plain event needs it")
+    check_id(user_id, f"{pointer}/user_id", options.verifying)
     # A test's customers keep the clock of the data they come from.
-    until = stated if given.verifying else given.received
-    moment, clamped = event_moment(stated, None, until)
-    given.mapper.n_clamped += clamped
-    if moment < 0:
-        raise IngestError(f"{place}/event_time", "lies before 1970")
+    until = stated if options.verifying else options.received
+    time, clamped = event_time(stated, None, until)
+    options.mapper.n_clamped += clamped
+    if time < 0:
+        raise IngestError(f"{pointer}/event_time", "is before 1970")
     value, count = body.get("value"), body.get("count")
-    own_source = text_id(body.get("source"), f"{place}/source")
-    event_id = text_id(body.get("event_id"), f"{place}/event_id")
+    own_source = text_id(body.get("source"), f"{pointer}/source")
+    event_id = text_id(body.get("event_id"), f"{pointer}/event_id")
     if event_id is None:
-        data = (given.write_key or "").encode() + b"\n" + line
+        data = (options.write_key or "").encode() + b"\n" + line
         event_id = "own:" + hashlib.blake2b(data, digest_size=20).hexdigest()
     event = LiveEvent(
-        moment,
-        given.mapper.action(action),
-        text_id(body.get("item_id"), f"{place}/item_id"),
-        None if value is None or value == "" else read_money(value, f"{place}/value"),
-        None if count is None or count == "" else read_count(count, f"{place}/count"),
-        given.mapper.source(own_source or given.source),
+        time,
+        options.mapper.action(action),
+        text_id(body.get("item_id"), f"{pointer}/item_id"),
+        None if value is None or value == "" else read_money(value, f"{pointer}/value"),
+        None if count is None or count == "" else read_count(count, f"{pointer}/count"),
+        options.mapper.source(own_source or options.source),
     )
     return CustomerUpdate(
-        message_id=event_id, user_id=user_id, received=given.received, events=(event,)
+        message_id=event_id, user_id=user_id, received=options.received, events=(event,)
     )

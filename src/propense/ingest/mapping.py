@@ -1,4 +1,4 @@
-"""What messages mean: event names, items, money and baskets, by [serve.events]."""
+"""Maps messages to events by [serve.events]: event names, items, money and baskets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from propense.ingest.segment import (
 from propense.settings import EventMapping, Serve
 
 MOST_REMEMBERED: Final = 10_000
-"""Event names whose meaning is kept at hand."""
+"""Event names whose meaning is cached."""
 
 CONSENT_EVENTS: Final = frozenset(
     {"Segment Consent Preference", "Segment Consent Preference Updated"}
 )
-"""What consent banners send: they tell of flags (see consent.py), not of a deed."""
+"""Events of consent banners: they carry flags (see consent.py) and are not events of a customer."""
 
 Path = tuple[str, ...]
 T = TypeVar("T")
@@ -31,18 +31,18 @@ _PROPERTIES: Final = "properties"
 
 
 class Mapper:
-    """Turns messages into events. Threads may share one."""
+    """Turns messages into events. Threads can share one."""
 
     def __init__(
-        self, serve: Serve, known_actions: Sequence[str] = (), known_sources: Sequence[str] = ()
+        self, serve: Serve, actions: Sequence[str] = (), sources: Sequence[str] = ()
     ) -> None:
-        """`known_actions` and `known_sources` are the words that the bundle was trained on; a
-        name that is spelt like exactly one of them is that one."""
+        """`actions` and `sources` are the bundle's vocabulary; a name spelt like exactly one
+        of its words becomes that word."""
         self.n_clamped = 0
-        """Moments so far that would have lain after their receipt, and were set to it."""
+        """Times so far that would have been after the receipt, and were set to it."""
         self._source = serve.source
-        self._actions = Spellings(known_actions)
-        self._sources = Spellings(known_sources)
+        self._actions = Spellings(actions)
+        self._sources = Spellings(sources)
         self._mapped = {name: _Meaning(mapping, True) for name, mapping in serve.events.items()}
         self._meanings = dict(self._mapped)
         self._pages = {
@@ -51,24 +51,24 @@ class Mapper:
         }
 
     def source(self, own: str | None) -> str | None:
-        """The source word of events: of the key, else of [serve], else none."""
+        """The source of events: that of the key, otherwise of [serve], otherwise None."""
         word = own or self._source
         return None if word is None else self._sources.find(word)
 
     def action(self, name: str) -> str:
-        """The word for an event that [serve.events] does not name."""
+        """The action of an event that [serve.events] does not name."""
         return self._actions.find(name)
 
-    def events(self, message: Message, moment: int, source: str | None) -> tuple[LiveEvent, ...]:
-        """The events that a message tells of: none, one, or one a product of a basket.
+    def events(self, message: Message, time: int, source: str | None) -> tuple[LiveEvent, ...]:
+        """The events of a message: none, one, or one for each product of a basket.
 
-        Raises IngestError naming the place.
+        Raises IngestError with a pointer.
         """
         kind = message.kind
         if kind == "track":
-            name = text_id(message.body.get("event"), f"{message.place}/event")
+            name = text_id(message.body.get("event"), f"{message.pointer}/event")
             if name is None:
-                raise IngestError(f"{message.place}/event", "a track call needs an event's name")
+                raise IngestError(f"{message.pointer}/event", "a track call needs an event's name")
             if name in CONSENT_EVENTS and name not in self._mapped:
                 return ()
             meaning = self._meanings.get(name) or self._meaning(name)
@@ -76,8 +76,8 @@ class Mapper:
             meaning = self._pages[kind]
         else:
             return ()
-        fields_of(message.body, _PROPERTIES, message.place)
-        return meaning.events(message.body, message.place, moment, source)
+        fields_of(message.body, _PROPERTIES, message.pointer)
+        return meaning.events(message.body, message.pointer, time, source)
 
     def _meaning(self, name: str) -> _Meaning:
         meaning = _Meaning(EventMapping(action=self.action(name)), False)
@@ -87,7 +87,7 @@ class Mapper:
 
 
 class Spellings:
-    """Known words, found by a spelling that differs in case, spaces and dashes.
+    """A vocabulary whose words are also found with other case, spaces and dashes.
 
     >>> Spellings(["course_paid", "pay"]).find("Course Paid")
     'course_paid'
@@ -97,106 +97,115 @@ class Spellings:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = frozenset(words)
-        alike = defaultdict(set)
+        by_plain = defaultdict(set)
         for word in words:
-            alike[self._plain(word)].add(word)
-        self._alike = {plain: min(found) for plain, found in alike.items() if len(found) == 1}
+            by_plain[self._plain(word)].add(word)
+        self._by_plain = {plain: min(same) for plain, same in by_plain.items() if len(same) == 1}
 
     def find(self, name: str) -> str:
-        """The word itself, else the only one spelt alike, else `name` as it is."""
+        """The word itself, otherwise the only one with this spelling, otherwise `name`."""
         if name in self._words:
             return name
-        return self._alike.get(self._plain(name), name)
+        return self._by_plain.get(self._plain(name), name)
 
     @staticmethod
     def _plain(name: str) -> str:
         return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-class _Found(NamedTuple):
+class _Value(NamedTuple):
     value: Any
     path: Path
 
 
 class _Meaning:
-    """One mapping, with its paths ready to be followed."""
+    """One mapping, with its paths split."""
 
     def __init__(self, mapping: EventMapping, is_strict: bool) -> None:
-        """`is_strict`: the settings name this event, so a broken item or number in it is
-        refused. Otherwise a `value` that is no money is about something else, and left out."""
+        """`is_strict`: the settings name this event, so an invalid item or number in it is refused.
+        Otherwise a `value` that is not money means something else, and is ignored."""
         self.action = mapping.action
         self._is_strict = is_strict
         self._item = _Paths(mapping.item)
         self._value = _Paths(mapping.value)
         self._count = _Paths(mapping.count)
         self._products = _Paths((mapping.products,) if mapping.products else ())
-        # A product is an object of its own: its paths start there.
+        # A product is an object of its own, at which its paths start.
         self._product_item = _Paths(_inner(mapping.item))
         self._product_count = _Paths(_inner(mapping.count))
 
     def events(
-        self, body: Mapping[str, Any], place: str, moment: int, source: str | None
+        self, body: Mapping[str, Any], pointer: str, time: int, source: str | None
     ) -> tuple[LiveEvent, ...]:
-        found = self._products.find(body)
-        if found is not None and (found.value or self._is_strict):
-            if type(found.value) is list:
-                if found.value:
-                    return self._basket(body, found, place, moment, source)
+        value_at = self._products.find(body)
+        if value_at is not None and (value_at.value or self._is_strict):
+            if type(value_at.value) is list:
+                if value_at.value:
+                    return self._basket(body, value_at, pointer, time, source)
             elif self._is_strict:
                 raise IngestError(
-                    _at(place, found), f"must be a list of products; got {type_name(found.value)}"
+                    _at(pointer, value_at),
+                    f"must be a list of products; got {type_name(value_at.value)}",
                 )
         return (
             LiveEvent(
-                moment,
+                time,
                 self.action,
-                self._item_of(self._item, body, place),
-                self._money_of(body, place),
-                self._count_of(self._count, body, place),
+                self._item_of(self._item, body, pointer),
+                self._money_of(body, pointer),
+                self._count_of(self._count, body, pointer),
                 source,
             ),
         )
 
     def _basket(
-        self, body: Mapping[str, Any], found: _Found, place: str, moment: int, source: str | None
+        self, body: Mapping[str, Any], value_at: _Value, pointer: str, time: int, source: str | None
     ) -> tuple[LiveEvent, ...]:
-        made = []
+        events = []
         priced = False
-        for index, product in enumerate(found.value):
-            spot = f"{_at(place, found)}/{index}"
+        for index, product in enumerate(value_at.value):
+            product_pointer = f"{_at(pointer, value_at)}/{index}"
             if type(product) is not dict:
-                raise IngestError(spot, f"must be a product; got {type_name(product)}")
-            item = self._item_of(self._product_item, product, spot)
-            count = self._count_of(self._product_count, product, spot)
+                raise IngestError(product_pointer, f"must be a product; got {type_name(product)}")
+            item = self._item_of(self._product_item, product, product_pointer)
+            count = self._count_of(self._product_count, product, product_pointer)
             value = None
             price = product.get("price")
             if price is not None and price != "":
                 times = 1.0 if count is None else count
-                value = self._taken(read_money, price, f"{spot}/price", times)
+                value = self._read(read_money, price, f"{product_pointer}/price", times)
                 priced = priced or value is not None
-            made.append(LiveEvent(moment, self.action, item, value, count, source))
+            events.append(LiveEvent(time, self.action, item, value, count, source))
         if not priced:
-            total = self._money_of(body, place)
+            total = self._money_of(body, pointer)
             if total is not None:
-                return _share(made, total)
-        return tuple(made)
+                return _share(events, total)
+        return tuple(events)
 
-    def _item_of(self, paths: _Paths, body: Mapping[str, Any], place: str) -> str | None:
-        found = paths.find(body)
-        if found is None:
+    def _item_of(self, paths: _Paths, body: Mapping[str, Any], pointer: str) -> str | None:
+        value_at = paths.find(body)
+        if value_at is None:
             return None
-        return self._taken(text_id, found.value, _at(place, found))
+        return self._read(text_id, value_at.value, _at(pointer, value_at))
 
-    def _money_of(self, body: Mapping[str, Any], place: str) -> int | None:
-        found = self._value.find(body)
-        return None if found is None else self._taken(read_money, found.value, _at(place, found))
+    def _money_of(self, body: Mapping[str, Any], pointer: str) -> int | None:
+        value_at = self._value.find(body)
+        return (
+            None
+            if value_at is None
+            else self._read(read_money, value_at.value, _at(pointer, value_at))
+        )
 
-    def _count_of(self, paths: _Paths, body: Mapping[str, Any], place: str) -> float | None:
-        found = paths.find(body)
-        return None if found is None else self._taken(read_count, found.value, _at(place, found))
+    def _count_of(self, paths: _Paths, body: Mapping[str, Any], pointer: str) -> float | None:
+        value_at = paths.find(body)
+        return (
+            None
+            if value_at is None
+            else self._read(read_count, value_at.value, _at(pointer, value_at))
+        )
 
-    def _taken(self, read: Callable[..., T], *words: Any) -> T | None:
-        """What `read` makes of it; where it cannot, that is an error only of a named event."""
+    def _read(self, read: Callable[..., T], *words: Any) -> T | None:
+        """The result of `read`; None where it fails, unless the settings name this event."""
         try:
             return read(*words)
         except IngestError:
@@ -206,29 +215,29 @@ class _Meaning:
 
 
 class _Paths:
-    """Places to look at in turn; the first that holds something counts."""
+    """Paths that are tried in order; the first with a value counts."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = [tuple(path.split(".")) for path in paths]
         properties = [path for path in self._paths if len(path) == 2 and path[0] == _PROPERTIES]
-        # Nearly all paths are a key of the properties; those are looked up together.
+        # Nearly all paths are keys of the properties, which are looked up together.
         self._keys = [key for _, key in properties] if len(properties) == len(self._paths) else None
 
-    def find(self, body: Mapping[str, Any]) -> _Found | None:
+    def find(self, body: Mapping[str, Any]) -> _Value | None:
         if self._keys is not None:
             properties = body.get(_PROPERTIES)
             if properties:
                 for key in self._keys:
                     value = properties.get(key)
                     if value is not None and value != "":
-                        return _Found(value, (_PROPERTIES, key))
+                        return _Value(value, (_PROPERTIES, key))
             return None
         for path in self._paths:
             value = body
             for key in path:
                 value = value.get(key) if type(value) is dict else None
             if value is not None and value != "":
-                return _Found(value, path)
+                return _Value(value, path)
         return None
 
 
@@ -236,13 +245,13 @@ def _inner(paths: Sequence[str]) -> list[str]:
     return [path.removeprefix(f"{_PROPERTIES}.") for path in paths]
 
 
-def _at(place: str, found: _Found) -> str:
-    return f"{place}/{'/'.join(found.path)}"
+def _at(pointer: str, value_at: _Value) -> str:
+    return f"{pointer}/{'/'.join(value_at.path)}"
 
 
 def _share(events: list[LiveEvent], total: int) -> tuple[LiveEvent, ...]:
-    """The order's money over products without a price: by how many of each, to the micro-unit,
-    so that nothing of it is lost."""
+    """Distributes the money of an order over products without prices by their counts, to the
+    micro-unit, so that the sum stays the same."""
     weights = [1.0 if event.count is None else event.count for event in events]
     whole = sum(weights)
     shares = [int(total * (weight / whole)) for weight in weights]

@@ -1,4 +1,4 @@
-"""Numbers of messages: money to micro-units, and how many."""
+"""Numbers in messages: money in micro-units, and counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from propense.columns import MICRO_UNITS
 from propense.ingest.segment import IngestError, type_name
 
 MOST_MONEY: Final = 10**12
-"""Units of the currency that one event may be worth, either way."""
+"""Units of the currency in one event at most, positive or negative."""
 MOST_COUNT: Final = 10**9
 _LONGEST: Final = 40
 _BIG: Final = 2**64
@@ -32,30 +32,30 @@ def read_number(value: Any) -> float | None:
     return number if -_BIG < number < _BIG else None
 
 
-def read_money(value: Any, place: str, times: float = 1.0) -> int:
-    """Whole micro-units, halves to even, of a number or numeric text in units of the currency,
-    `times` it. Raises IngestError, also beyond 10^12 units."""
+def read_money(value: Any, pointer: str, times: float = 1.0) -> int:
+    """Micro-units, halves to even, of `times` a number or numeric text in units of the currency.
+
+    Raises IngestError, also beyond 10^12 units.
+    """
     units = read_number(value)
     if units is None:
-        raise _no_number(value, "money in units of the currency", place)
+        raise _not_a_number(value, "money in units of the currency", pointer)
     units *= times
     if not -MOST_MONEY <= units <= MOST_MONEY:
-        raise IngestError(place, f"money of {units:g} units; at most {MOST_MONEY:,} are taken")
+        raise IngestError(pointer, f"money of {units:g} units; at most {MOST_MONEY:,} are accepted")
     return round(units * MICRO_UNITS)
 
 
-def read_count(value: Any, place: str) -> float:
-    """How many: above 0, at most 10^9. Raises IngestError."""
+def read_count(value: Any, pointer: str) -> float:
+    """A count, above 0 and at most 10^9. Raises IngestError."""
     count = read_number(value)
     if count is None:
-        raise _no_number(value, "how many", place)
+        raise _not_a_number(value, "a count", pointer)
     if not 0 < count <= MOST_COUNT:
-        raise IngestError(
-            place, f"says how many and must lie in (0, {MOST_COUNT:,}]; got {count:g}"
-        )
+        raise IngestError(pointer, f"is a count and must be in (0, {MOST_COUNT:,}]; got {count:g}")
     return count
 
 
-def _no_number(value: Any, what: str, place: str) -> IngestError:
+def _not_a_number(value: Any, kind: str, pointer: str) -> IngestError:
     shown = ascii(value[:_LONGEST]) if type(value) is str else type_name(value)
-    return IngestError(place, f"says {what} and must be a number such as 12.50; got {shown}")
+    return IngestError(pointer, f"is {kind} and must be a number such as 12.50; got {shown}")

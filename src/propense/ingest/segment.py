@@ -1,4 +1,4 @@
-"""Calls of the Segment HTTP tracking API, decoded leniently and within bounds."""
+"""Decodes calls of the Segment HTTP tracking API, leniently and within limits."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, cast
 import msgspec
 
 from propense.errors import ServeError, nearest
-from propense.ingest.strict_json import Fault, is_deeper, pointer, read_strictly
-from propense.ingest.timestamps import read_moment
+from propense.ingest.strict_json import Fault, is_deeper, json_pointer, read_strictly
+from propense.ingest.timestamps import read_time
 from propense.schemas import ID_LENGTH
 from propense.settings import Limits
 
@@ -24,27 +24,27 @@ KINDS: Final[dict[str, Kind]] = {
     "t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias",
     "b": "batch",
 }  # fmt: skip
-"""Last word of a path under /v1/ -> what it takes. One letter: the browser library's."""
+"""Last word of a path under /v1/ -> the kind of call. The browser library uses one letter."""
 
 MOST_MESSAGES: Final = 2_500
-"""In one batch, as Segment allows."""
+"""Messages in one batch, as Segment allows."""
 MOST_KEYS: Final = 1_000
-"""Of the traits or properties of one message."""
+"""Keys in the traits or properties of one message."""
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class IngestError(ServeError):
-    """A call that cannot be taken. `place` is a JSON pointer into it, empty for the whole."""
+    """A call that is refused. `pointer` is a JSON pointer into it, empty for the whole call."""
 
-    def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"{place}: {reason}" if place else reason)
-        self.place = place
+    def __init__(self, pointer: str, reason: str) -> None:
+        super().__init__(f"{pointer}: {reason}" if pointer else reason)
+        self.pointer = pointer
         self.reason = reason
 
 
 class TooLargeError(IngestError):
-    """A call with more bytes or messages than are read."""
+    """A call with more bytes or messages than are accepted."""
 
 
 class EncodingError(IngestError):
@@ -52,18 +52,18 @@ class EncodingError(IngestError):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """One message, or line, that was not taken while its neighbours were."""
+    """One message, or line, that was refused while its neighbours were accepted."""
 
-    place: str
+    pointer: str
     reason: str
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message of a call; what it holds is looked at when deeds are made of it."""
+    """One message of a call; its content is checked when it becomes an update."""
 
     kind: MessageKind
-    place: str
-    """JSON pointer into the call: empty, or /batch/N."""
+    pointer: str
+    """A JSON pointer into the call: empty, or /batch/N."""
     body: dict[str, Any]
 
 
@@ -72,16 +72,16 @@ class TrackingCall(msgspec.Struct, frozen=True):
 
     write_key: str | None
     sent_at: int | None
-    """When it was sent by the sender's clock."""
+    """When it was sent, by the sender's clock."""
     messages: list[Message]
     refusals: list[Refusal] = []
-    """Of a batch: entries that are no messages."""
+    """Entries of a batch that are not messages."""
 
 
 def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
     """The body as it was before `Content-Encoding`, at most `limit` bytes.
 
-    Raises TooLargeError where there would be more (no more than that is ever unpacked),
+    Raises TooLargeError if there would be more (no more than that is ever unpacked),
     EncodingError for an encoding other than gzip, IngestError for bytes that are not gzip.
     """
     word = (encoding or "").strip().lower()
@@ -91,27 +91,29 @@ def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
         return body
     if word not in ("gzip", "x-gzip"):
         raise EncodingError("", f"Content-Encoding {word[:40]!r} is not known; use gzip")
-    made = bytearray()
+    unpacked = bytearray()
     rest = body
     while rest:
         member = zlib.decompressobj(wbits=31)
         try:
-            made += member.decompress(rest, limit + 1 - len(made))
+            unpacked += member.decompress(rest, limit + 1 - len(unpacked))
         except zlib.error:
-            raise IngestError("", "the body is not gzip, as Content-Encoding says") from None
-        if len(made) > limit:
+            raise IngestError(
+                "", "the body is not gzip, although Content-Encoding says so"
+            ) from None
+        if len(unpacked) > limit:
             raise _too_large(limit)
         if not member.eof:
-            raise IngestError("", "the gzip body ends too early; send it whole")
+            raise IngestError("", "the gzip body is truncated; send all of it")
         rest = member.unused_data
-    return bytes(made)
+    return bytes(unpacked)
 
 
 def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
-    """A call from its unpacked body, whatever its Content-Type says.
+    """A call from its unpacked body, whatever its Content-Type is.
 
-    Of a batch, entries that are no messages, hold what strict JSON may not or are nested too
-    deep are refused one by one. Raises IngestError for faults of the call as a whole.
+    Entries of a batch that are not messages, not strict JSON or nested too deep are refused one
+    by one. Raises IngestError for faults of the whole call.
     """
     if len(body) > limits.body_bytes:
         raise _too_large(limits.body_bytes)
@@ -122,7 +124,7 @@ def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
     batch = root.get("batch") if kind == "batch" else None
     own = [f for f in faults if batch is None or f.path[:1] != ("batch",) or len(f.path) == 1]
     if own:
-        raise IngestError(pointer(own[0].path), own[0].reason)
+        raise IngestError(json_pointer(own[0].path), own[0].reason)
     write_key = _write_key(root)
     sent_at = _sent_at(root)
     if kind != "batch":
@@ -133,16 +135,18 @@ def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
         raise IngestError("/batch", f"must be a list of messages; got {type_name(batch)}")
     if len(batch) > MOST_MESSAGES:
         raise TooLargeError(
-            "/batch", f"holds {len(batch):,} messages; send at most {MOST_MESSAGES:,}"
+            "/batch", f"has {len(batch):,} messages; send at most {MOST_MESSAGES:,}"
         )
     messages, refusals = _messages(batch, faults, limits.depth)
     context = root.get("context")
     if type(context) is dict and context:
         if is_deeper(context, limits.depth):
             raise IngestError("/context", _deep(limits.depth))
-        # The batch's own context stands for messages that have none.
+        # The batch's context is that of messages without one.
         messages = [
-            m if m.body.get("context") else Message(m.kind, m.place, {**m.body, "context": context})
+            m
+            if m.body.get("context")
+            else Message(m.kind, m.pointer, {**m.body, "context": context})
             for m in messages
         ]
     return TrackingCall(write_key, sent_at, messages, refusals)
@@ -160,20 +164,20 @@ def read_document(body: bytes) -> tuple[Any, list[Fault]]:
         raise IngestError("", str(error)) from None
 
 
-def text_id(value: Any, place: str) -> str | None:
-    """An id as text: libraries send numbers too. None for null and the empty text.
+def text_id(value: Any, pointer: str) -> str | None:
+    """An id as text; libraries send numbers too. None for null and the empty text.
 
-    Raises IngestError for other types, over 256 characters, control characters.
+    Raises IngestError for other types, more than 256 characters, and control characters.
     """
     if type(value) is str:
         if not value:
             return None
         if len(value) > ID_LENGTH:
             raise IngestError(
-                place, f"has {len(value):,} characters; at most {ID_LENGTH} are taken"
+                pointer, f"has {len(value):,} characters; at most {ID_LENGTH} are accepted"
             )
         if not value.isprintable() and _CONTROL.search(value):
-            raise IngestError(place, "holds a control character; leave it out")
+            raise IngestError(pointer, "has a control character; leave it out")
         return value
     if value is None:
         return None
@@ -181,11 +185,11 @@ def text_id(value: Any, place: str) -> str | None:
         return str(value)
     if type(value) is float and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    raise IngestError(place, f"must be text or a whole number of 64 bits; got {type_name(value)}")
+    raise IngestError(pointer, f"must be text or a whole number of 64 bits; got {type_name(value)}")
 
 
-def fields_of(body: dict[str, Any], key: str, place: str) -> dict[str, Any]:
-    """`traits`, `properties` or `context`: an object, empty where absent.
+def fields_of(body: dict[str, Any], key: str, pointer: str) -> dict[str, Any]:
+    """`traits`, `properties` or `context`: an object, empty if absent.
 
     Raises IngestError for other types and for more than 1,000 keys.
     """
@@ -193,25 +197,25 @@ def fields_of(body: dict[str, Any], key: str, place: str) -> dict[str, Any]:
     if value is None:
         return {}
     if type(value) is not dict:
-        raise IngestError(f"{place}/{key}", f"must be an object; got {type_name(value)}")
+        raise IngestError(f"{pointer}/{key}", f"must be an object; got {type_name(value)}")
     if len(value) > MOST_KEYS:
         raise IngestError(
-            f"{place}/{key}", f"has {len(value):,} keys; at most {MOST_KEYS:,} are taken"
+            f"{pointer}/{key}", f"has {len(value):,} keys; at most {MOST_KEYS:,} are accepted"
         )
     return value
 
 
-def moment_of(body: dict[str, Any], key: str, place: str) -> int | None:
-    """Microseconds UTC of an ISO 8601 field; None where absent. Raises IngestError."""
+def time_of(body: dict[str, Any], key: str, pointer: str) -> int | None:
+    """Microseconds UTC of an ISO 8601 field; None if absent. Raises IngestError."""
     value = body.get(key)
     if value is None or value == "":
         return None
     if type(value) is not str:
-        raise IngestError(f"{place}/{key}", f"must be ISO 8601 text; got {type_name(value)}")
+        raise IngestError(f"{pointer}/{key}", f"must be ISO 8601 text; got {type_name(value)}")
     try:
-        return read_moment(value)
+        return read_time(value)
     except (ValueError, OverflowError) as error:
-        raise IngestError(f"{place}/{key}", str(error)) from None
+        raise IngestError(f"{pointer}/{key}", str(error)) from None
 
 
 def _messages(
@@ -220,25 +224,25 @@ def _messages(
     reasons: dict[int, Refusal] = {}
     for fault in faults:
         index = cast("int", fault.path[1])
-        reasons.setdefault(index, Refusal(pointer(fault.path), fault.reason))
+        reasons.setdefault(index, Refusal(json_pointer(fault.path), fault.reason))
     sound = [m for i, m in enumerate(batch) if i not in reasons] if reasons else batch
     some_deep = is_deeper(sound, depth + 1)
     messages = []
     for index, body in enumerate(batch):
-        place = f"/batch/{index}"
+        pointer = f"/batch/{index}"
         if index in reasons:
             continue
         if type(body) is not dict:
-            reasons[index] = Refusal(place, f"must be an object; got {type_name(body)}")
+            reasons[index] = Refusal(pointer, f"must be an object; got {type_name(body)}")
             continue
         kind = body.get("type")
         if type(kind) is not str or kind not in MESSAGE_KINDS:
             hint = nearest(kind[:40] if type(kind) is str else "", MESSAGE_KINDS)
-            reasons[index] = Refusal(f"{place}/type", f"is no kind of message; {hint}")
+            reasons[index] = Refusal(f"{pointer}/type", f"is not a kind of message; {hint}")
         elif some_deep and is_deeper(body, depth):
-            reasons[index] = Refusal(place, _deep(depth))
+            reasons[index] = Refusal(pointer, _deep(depth))
         else:
-            messages.append(Message(kind, place, body))  # type: ignore[arg-type]
+            messages.append(Message(kind, pointer, body))  # type: ignore[arg-type]
     return messages, [reasons[index] for index in sorted(reasons)]
 
 
@@ -250,7 +254,7 @@ def _write_key(root: dict[str, Any]) -> str | None:
 
 
 def _sent_at(root: dict[str, Any]) -> int | None:
-    return moment_of(root, "sentAt", "")
+    return time_of(root, "sentAt", "")
 
 
 def _deep(depth: int) -> str:
@@ -258,7 +262,7 @@ def _deep(depth: int) -> str:
 
 
 def _too_large(limit: int) -> TooLargeError:
-    return TooLargeError("", f"the body holds more than {limit:,} bytes; send smaller batches")
+    return TooLargeError("", f"the body has more than {limit:,} bytes; send smaller batches")
 
 
 _NAMES: Final = {

@@ -1,4 +1,4 @@
-"""JSON read strictly: what other readers pass over in silence is a fault with its place."""
+"""Strict JSON: what other readers silently ignore is a fault with a pointer to it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, Final
 import msgspec
 
 Step = str | int
-"""One step into a document: a key, or a place in a list."""
+"""One step into a document: a key, or an index of a list."""
 
 _DECODE: Final = msgspec.json.Decoder().decode
 _ENCODE: Final = msgspec.json.Encoder().encode
 _CONTAINERS: Final = frozenset({dict, list})
 _MOST_DIGITS: Final = 4_000
-"""Of a whole number: below what the standard library refuses to read."""
+"""Digits of a whole number at most: below what the standard library refuses to read."""
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Something in a document that JSON allows to be written and nobody can read for sure."""
+    """Something in a document that JSON permits, but that readers understand differently."""
 
     path: tuple[Step, ...]
     reason: str
 
 
 def read_strictly(body: bytes) -> tuple[Any, list[Fault]]:
-    """The document, and the places where a key stands twice in an object, a number is not
-    finite or has thousands of digits, or a text holds U+0000 or half of a surrogate pair.
+    """The document, and its faults: a key that occurs twice in an object, a number that is not
+    finite or has thousands of digits, a text with U+0000 or half of a surrogate pair.
 
-    Raises ValueError where it is not JSON at all.
+    Raises ValueError if it is not JSON.
     """
     try:
         root = _DECODE(body)
@@ -39,8 +39,8 @@ def read_strictly(body: bytes) -> tuple[Any, list[Fault]]:
         raise ValueError(f"not UTF-8: {error.reason}") from None
     except (msgspec.MsgspecError, OverflowError, RecursionError):
         return _read_slowly(body)
-    # A key that was lost as the twin of another takes its colon with it. Escapes could hide
-    # a colon from the count.
+    # A key that is dropped because it occurs twice takes its colon with it. Escapes could hide a
+    # colon from the count.
     if body.count(b":") != again.count(b":") or (
         b"\\" in body and (b"\\u003" in body or b"\\u0000" in body)
     ):
@@ -49,7 +49,7 @@ def read_strictly(body: bytes) -> tuple[Any, list[Fault]]:
 
 
 def is_deeper(value: Any, depth: int) -> bool:
-    """Whether objects and lists stand more than `depth` deep in one another.
+    """Whether objects and lists are nested more than `depth` levels deep.
 
     >>> is_deeper({"a": [1]}, 1), is_deeper({"a": [1]}, 2), is_deeper(1, 0)
     (True, False, False)
@@ -67,17 +67,17 @@ def is_deeper(value: Any, depth: int) -> bool:
     return bool(level)
 
 
-def pointer(path: Sequence[Step]) -> str:
-    """The place as a JSON pointer (RFC 6901).
+def json_pointer(path: Sequence[Step]) -> str:
+    """A path as a JSON pointer (RFC 6901).
 
-    >>> pointer(("batch", 3, "a/b"))
+    >>> json_pointer(("batch", 3, "a/b"))
     '/batch/3/a~1b'
     """
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
 
 
 class _Bad:
-    """Stands in a document for what could not be read."""
+    """Takes the place of a value that could not be read."""
 
     __slots__ = ("reason",)
 
@@ -90,7 +90,7 @@ def _read_slowly(body: bytes) -> tuple[Any, list[Fault]]:
         root = json.loads(
             body.decode(),
             object_pairs_hook=_object,
-            parse_constant=lambda word: _Bad(f"{word} is no number of JSON; leave it out"),
+            parse_constant=lambda word: _Bad(f"{word} is not a JSON number; leave it out"),
             parse_float=_float,
             parse_int=_int,
         )
@@ -104,12 +104,12 @@ def _read_slowly(body: bytes) -> tuple[Any, list[Fault]]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Any:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        return _Bad(f"the key {_shown(twice)} stands twice; send it once")
-    return made
+        return _Bad(f"the key {_shown(twice)} occurs twice; send it once")
+    return fields
 
 
 def _float(text: str) -> Any:
@@ -122,7 +122,7 @@ def _int(text: str) -> Any:
 
 
 def _faults(root: Any) -> list[Fault]:
-    found = []
+    faults = []
     waiting: list[tuple[tuple[Step, ...], Any]] = [((), root)]
     while waiting:
         path, value = waiting.pop()
@@ -130,17 +130,17 @@ def _faults(root: Any) -> list[Fault]:
             for key, inner in value.items():
                 reason = _text_fault(key)
                 if reason:
-                    found.append(Fault(path, f"a key holds {reason}"))
+                    faults.append(Fault(path, f"a key has {reason}"))
                 waiting.append(((*path, key), inner))
         elif type(value) is list:
             waiting += [((*path, index), inner) for index, inner in enumerate(value)]
         elif type(value) is str:
             reason = _text_fault(value)
             if reason:
-                found.append(Fault(path, f"the text holds {reason}"))
+                faults.append(Fault(path, f"the text has {reason}"))
         elif type(value) is _Bad:
-            found.append(Fault(path, value.reason))
-    return found[::-1]
+            faults.append(Fault(path, value.reason))
+    return faults[::-1]
 
 
 def _text_fault(text: str) -> str | None:
@@ -156,5 +156,5 @@ def _text_fault(text: str) -> str | None:
 
 
 def _shown(text: str) -> str:
-    """A text of the sender's for a message: short, and safe to print."""
+    """A text of the sender for an error message: short, and safe to print."""
     return ascii(text if len(text) <= 40 else f"{text[:40]}...")

@@ -1,4 +1,4 @@
-"""Messages to deeds: whom they are about, when, and what changes."""
+"""Turns messages into customer updates: which customer, when, and what changes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from propense.ingest.segment import (
     Refusal,
     TrackingCall,
     fields_of,
-    moment_of,
     text_id,
+    time_of,
 )
-from propense.ingest.timestamps import event_moment
+from propense.ingest.timestamps import event_time
 from propense.schemas import ID_LENGTH
 
 GROUP_PREFIX: Final = "group_"
-"""Before the traits of a customer's group; the group's own id is the trait "group_id"."""
+"""Prefix of the traits of a customer's group; the group's id is the trait "group_id"."""
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _FITS: Final = msgspec.msgpack.Encoder().encode
-"""Fails for whole numbers beyond 64 bits, wherever they stand."""
+"""Fails for whole numbers beyond 64 bits at any depth."""
 _LATEST: Final = 2**62
-"""No moment that fits into 64 bits lies near this; what does is nonsense."""
+"""Later times are refused: they are not real, and would not fit into 64 bits."""
 
 
 class Clock(msgspec.Struct, frozen=True):
-    """What is known of the moments of one call."""
+    """The times of one call, and whether to correct the sender's clock."""
 
     received: int
     sent_at: int | None = None
@@ -48,12 +48,12 @@ def make_updates(
     correct_skew: bool = True,
     verifying: bool = False,
 ) -> tuple[list[CustomerUpdate], list[Refusal]]:
-    """One deed a message, in order, and the messages that were refused, with place and reason.
+    """One update a message, in order, and the refused messages, each with a pointer and a reason.
 
-    `received` is microseconds UTC; `source` is the key's own. `correct_skew` sets the sender's
-    clock right by `sentAt`. `verifying` lets ids pass that belong to an integration test.
-    Where the write key came with a header, put it into the call first (`structs.replace`): it
-    is part of the ids that messages without one are given.
+    `received` is microseconds UTC; `source` is that of the key. `correct_skew` corrects the
+    sender's clock by `sentAt`. `verifying` accepts ids of integration tests. If the write key was
+    in a header, put it into the call first (`structs.replace`): it is part of the ids that
+    messages without an id get.
     """
     source = mapper.source(source)
     clock = Clock(received, call.sent_at, correct_skew)
@@ -63,20 +63,20 @@ def make_updates(
         try:
             updates.append(_update(message, mapper, clock, source, verifying, call.write_key))
         except IngestError as error:
-            refusals.append(Refusal(error.place, error.reason))
+            refusals.append(Refusal(error.pointer, error.reason))
     return updates, refusals
 
 
-def check_id(user_id: str, place: str, verifying: bool) -> None:
-    """Raises IngestError for an id of an integration test where none is going on."""
+def check_id(user_id: str, pointer: str, verifying: bool) -> None:
+    """Raises IngestError for an id of an integration test, unless `verifying`."""
     if not verifying and user_id.startswith(VERIFY_PREFIX):
         raise IngestError(
-            place, f"ids that start with {VERIFY_PREFIX!r} belong to integration tests"
+            pointer, f"ids that start with {VERIFY_PREFIX!r} belong to integration tests"
         )
 
 
 def _test_of(user_id: str) -> str:
-    """The token of the integration test an id belongs to; empty for a real customer."""
+    """The token of the integration test that an id belongs to; empty for a real customer."""
     return user_id.split(":", 2)[1] if user_id.startswith(VERIFY_PREFIX) else ""
 
 
@@ -88,44 +88,46 @@ def _update(
     verifying: bool,
     write_key: str | None,
 ) -> CustomerUpdate:
-    body, place, kind = message.body, message.place, message.kind
-    user_id = text_id(body.get("userId"), f"{place}/userId")
-    anonymous_id = text_id(body.get("anonymousId"), f"{place}/anonymousId")
+    body, pointer, kind = message.body, message.pointer, message.kind
+    user_id = text_id(body.get("userId"), f"{pointer}/userId")
+    anonymous_id = text_id(body.get("anonymousId"), f"{pointer}/anonymousId")
     customer = user_id or anonymous_id
     if customer is None:
-        raise IngestError(f"{place}/userId", "is missing, and so is anonymousId; send one")
+        raise IngestError(f"{pointer}/userId", "is missing, and so is anonymousId; send one")
     previous: str | None = None
     events: tuple[LiveEvent, ...] = ()
     traits: dict[str, Any] = {}
     if kind == "identify":
-        traits = _traits(body, place)
+        traits = _traits(body, pointer)
         if user_id is not None and anonymous_id != user_id:
             previous = anonymous_id
     elif kind == "alias":
-        previous = text_id(body.get("previousId"), f"{place}/previousId")
+        previous = text_id(body.get("previousId"), f"{pointer}/previousId")
         if previous is None:
-            raise IngestError(f"{place}/previousId", "is missing; an alias call needs it")
+            raise IngestError(f"{pointer}/previousId", "is missing; an alias call needs it")
         if user_id is None:
-            raise IngestError(f"{place}/userId", "is missing; an alias call needs it")
+            raise IngestError(f"{pointer}/userId", "is missing; an alias call needs it")
         if previous == user_id:
             previous = None
     elif kind == "group":
-        traits = _group(body, place)
-    check_id(customer, place, verifying)
+        traits = _group(body, pointer)
+    check_id(customer, pointer, verifying)
     if previous is not None:
-        check_id(previous, place, verifying)
+        check_id(previous, pointer, verifying)
         if _test_of(previous) != _test_of(customer):
-            raise IngestError(place, "an integration test's customers are joined with no others")
-    stated = moment_of(body, "originalTimestamp", place)
+            raise IngestError(
+                pointer, "customers of an integration test cannot be joined with others"
+            )
+    stated = time_of(body, "originalTimestamp", pointer)
     if stated is None:
-        stated = moment_of(body, "timestamp", place)
-    message_id = text_id(body.get("messageId"), f"{place}/messageId")
+        stated = time_of(body, "timestamp", pointer)
+    message_id = text_id(body.get("messageId"), f"{pointer}/messageId")
     if message_id is None:
         message_id = _own_id(message, write_key, None if stated is not None else clock.received)
     if kind in ("track", "page", "screen"):
-        moment = _moment(message, mapper, clock, stated)
-        events = mapper.events(message, moment, source)
-    context = fields_of(body, "context", place)
+        time = _time(message, mapper, clock, stated)
+        events = mapper.events(message, time, source)
+    context = fields_of(body, "context", pointer)
     return CustomerUpdate(
         message_id=message_id,
         user_id=customer,
@@ -133,55 +135,56 @@ def _update(
         events=events,
         traits=traits,
         previous_id=previous,
-        consent=read_consent(context, place) if "consent" in context else {},
+        consent=read_consent(context, pointer) if "consent" in context else {},
     )
 
 
-def _moment(message: Message, mapper: Mapper, clock: Clock, stated: int | None) -> int:
+def _time(message: Message, mapper: Mapper, clock: Clock, stated: int | None) -> int:
     sent_at = None
     if clock.correct_skew and stated is not None:
         sent_at = clock.sent_at
-        if sent_at is None and message.place:
-            sent_at = moment_of(message.body, "sentAt", message.place)
-    moment, clamped = event_moment(stated, sent_at, clock.received)
+        if sent_at is None and message.pointer:
+            sent_at = time_of(message.body, "sentAt", message.pointer)
+    time, clamped = event_time(stated, sent_at, clock.received)
     mapper.n_clamped += clamped
-    if not 0 <= moment < _LATEST:
+    if not 0 <= time < _LATEST:
         raise IngestError(
-            f"{message.place}/timestamp", "lies before 1970; send the moment of the event"
+            f"{message.pointer}/timestamp", "is before 1970; send the time of the event"
         )
-    return moment
+    return time
 
 
-def _traits(body: dict[str, Any], place: str) -> dict[str, Any]:
-    traits = fields_of(body, "traits", place)
+def _traits(body: dict[str, Any], pointer: str) -> dict[str, Any]:
+    traits = fields_of(body, "traits", pointer)
     try:
         _FITS(traits)
     except OverflowError:
-        raise IngestError(f"{place}/traits", "holds a number that 64 bits cannot") from None
+        raise IngestError(f"{pointer}/traits", "has a number of more than 64 bits") from None
     for name in traits:
         if len(name) > ID_LENGTH:
             raise IngestError(
-                f"{place}/traits", f"a name has {len(name):,} characters; at most {ID_LENGTH}"
+                f"{pointer}/traits", f"a name has {len(name):,} characters; at most {ID_LENGTH}"
             )
     return traits
 
 
-def _group(body: dict[str, Any], place: str) -> dict[str, Any]:
-    group_id = text_id(body.get("groupId"), f"{place}/groupId")
+def _group(body: dict[str, Any], pointer: str) -> dict[str, Any]:
+    group_id = text_id(body.get("groupId"), f"{pointer}/groupId")
     if group_id is None:
-        raise IngestError(f"{place}/groupId", "is missing; a group call needs it")
-    traits = {f"{GROUP_PREFIX}{name}": value for name, value in _traits(body, place).items()}
+        raise IngestError(f"{pointer}/groupId", "is missing; a group call needs it")
+    traits = {f"{GROUP_PREFIX}{name}": value for name, value in _traits(body, pointer).items()}
     traits["group_id"] = group_id
     return traits
 
 
 def _own_id(message: Message, write_key: str | None, received: int | None) -> str:
-    """An id for a message without one: the same content of the same key is the same message.
+    """An id for a message without one: the same content from the same key is the same message.
 
-    Without a moment of its own two like messages are two deeds, so the arrival and the place
-    in the batch tell them apart; `sentAt` differs between attempts to send one message.
+    Two equal messages without a time of their own are two messages, so the receipt and the index
+    in the batch are part of the id. `sentAt` differs between attempts to send one message, so it
+    is not.
     """
     content = {name: value for name, value in message.body.items() if name != "sentAt"}
-    apart = "" if received is None else f"{received} {message.place}"
-    data = _ENCODE([write_key, apart, content])
+    arrival = "" if received is None else f"{received} {message.pointer}"
+    data = _ENCODE([write_key, arrival, content])
     return "own:" + hashlib.blake2b(data, digest_size=20).hexdigest()

@@ -13,7 +13,7 @@ STORE_RETRY: Final = 2.0
 
 
 def _ingest_problem(status: int, error: IngestError) -> Problem:
-    return Problem(status, error.reason, pointer=error.place)
+    return Problem(status, error.reason, pointer=error.pointer)
 
 
 def _service_problem(error: ServeError) -> Problem:

@@ -153,7 +153,7 @@ def _answer(results: Sequence[WriteResult], refusals: Sequence[Refusal]) -> Inge
         kept=results.count("kept"),
         repeated=results.count("repeated"),
         refused=len(refusals) + results.count("suppressed"),
-        refusals=[f"{refusal.place}: {refusal.reason}" for refusal in refusals[:MOST_SHOWN]],
+        refusals=[f"{refusal.pointer}: {refusal.reason}" for refusal in refusals[:MOST_SHOWN]],
     )
 
 
