@@ -23,12 +23,12 @@ def test_what_was_appended_is_read(store: Store) -> None:
         [update("m1", "ada", 3, events=(first, second), traits={"city": "Lyon"})]
     ) == ["kept"]
     store.append([update("m2", "ada", 1, events=(event(9),), consent={"train": True})])
-    found = held(store, "ada")
-    assert found.events == [first, second, event(9)]
-    assert found.traits == {"city": "Lyon"} and found.consent == {"train": True}
-    assert (found.first_seen, found.last_seen, found.names) == (T0 + 1, T0 + 3, [])
+    customer = held(store, "ada")
+    assert customer.events == [first, second, event(9)]
+    assert customer.traits == {"city": "Lyon"} and customer.consent == {"train": True}
+    assert (customer.first_seen, customer.last_seen, customer.names) == (T0 + 1, T0 + 3, [])
     assert store.read("nobody") is None
-    assert store.versions(["ada", "nobody"]) == [found.version, 0] and found.version > 0
+    assert store.versions(["ada", "nobody"]) == [customer.version, 0] and customer.version > 0
 
 
 def test_a_message_is_obeyed_once(store: Store) -> None:
@@ -71,11 +71,11 @@ def test_many_ids_at_once(store: Store) -> None:
     assert sorted(store.user_ids()) == sorted(asked[:700]) and store.n_customers() == 700
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("identified", [True, False])
 @pytest.mark.parametrize("anonymous", [True, False])
-def test_a_previous_id_becomes_another_name(store: Store, known: bool, anonymous: bool) -> None:
+def test_a_previous_id_becomes_another_name(store: Store, identified: bool, anonymous: bool) -> None:
     expected = []
-    if known:
+    if identified:
         store.append(
             [update("m1", "ada", 5, events=(event(1),), traits={"a": "known", "b": 1},
                   consent={"train": False})]
@@ -87,23 +87,23 @@ def test_a_previous_id_becomes_another_name(store: Store, known: bool, anonymous
                   consent={"train": True, "advertise": False})]
         )  # fmt: skip
         expected.append(event(2))
-    if known:
+    if identified:
         store.append([update("m3", "ada", 6, events=(event(3),))])
         expected.append(event(3))
     before = [version for version in store.versions(["ada", "anon"]) if version]
     store.append([update("m4", "ada", 7, previous_id="anon", events=(event(4),), traits={"d": 1})])
     store.append([update("m5", "anon", 8, events=(event(5),))])
-    found = held(store, "anon")
-    assert found == held(store, "ada") and found.user_id == "ada" and found.names == ["anon"]
-    assert found.events == [*expected, event(4), event(5)]
+    customer = held(store, "anon")
+    assert customer == held(store, "ada") and customer.user_id == "ada" and customer.names == ["anon"]
+    assert customer.events == [*expected, event(4), event(5)]
     traits = ({"a": "anon", "c": 1} if anonymous else {}) | (
-        {"a": "known", "b": 1} if known else {}
+        {"a": "known", "b": 1} if identified else {}
     )
-    assert found.traits == traits | {"d": 1}
-    assert found.consent.get("train") is (False if known else True if anonymous else None)
-    assert found.consent.get("advertise") is (False if anonymous else None)
-    assert found.first_seen == T0 + (2 if anonymous else 5 if known else 7)
-    assert found.version not in before and store.versions(["ada", "anon"]) == [found.version] * 2
+    assert customer.traits == traits | {"d": 1}
+    assert customer.consent.get("train") is (False if identified else True if anonymous else None)
+    assert customer.consent.get("advertise") is (False if anonymous else None)
+    assert customer.first_seen == T0 + (2 if anonymous else 5 if identified else 7)
+    assert customer.version not in before and store.versions(["ada", "anon"]) == [customer.version] * 2
     assert list(store.user_ids()) == ["ada"] and store.n_customers() == 1
 
 
@@ -114,19 +114,19 @@ def test_chains_and_cycles_end_in_one_customer(store: Store) -> None:
          update("3", "a", previous_id="c"), update("4", "d", previous_id="d"),
          update("5", "a", previous_id="d"), update("6", "d", previous_id="new")]
     )  # fmt: skip
-    found = held(store, "a")
-    assert found.user_id == "c" and sorted(found.names) == ["a", "b", "d", "new"]
-    assert found.events == [event(n) for n in range(4)]
-    assert all(held(store, name) == found for name in "bcd") and store.n_customers() == 1
+    customer = held(store, "a")
+    assert customer.user_id == "c" and sorted(customer.names) == ["a", "b", "d", "new"]
+    assert customer.events == [event(n) for n in range(4)]
+    assert all(held(store, name) == customer for name in "bcd") and store.n_customers() == 1
 
 
 def test_an_alias_in_the_middle_of_a_group(store: Store) -> None:
-    outcomes = store.append(
+    results = store.append(
         [update("1", "x", events=(event(1),)), update("2", "y", events=(event(2),)),
          update("3", "y", previous_id="x"), update("4", "x", events=(event(3),)),
          update("3", "y", previous_id="z"), update("5", "y", events=(event(4),))]
     )  # fmt: skip
-    assert outcomes == ["kept"] * 4 + ["repeated", "kept"]
+    assert results == ["kept"] * 4 + ["repeated", "kept"]
     assert held(store, "x").events == [event(n) for n in (1, 2, 3, 4)]
     assert held(store, "x").names == ["x"]
 
@@ -170,11 +170,11 @@ def test_the_suppressed_do_not_come_back(store: Store) -> None:
     store.suppress([suppression_hash("ada"), suppression_hash("anon"), suppression_hash("ada")])
     decision = Decision(user_id="ada", time=T0, scenario="s", bundle="b", policy="p", items=("i",))
     store.log_decisions([decision])
-    outcomes = store.append(
+    results = store.append(
         [update("m1", "ada", events=(event(),)), update("m2", "bob"),
          update("m3", "bob", previous_id="anon"), update("m2", "ada")]
     )  # fmt: skip
-    assert outcomes == ["suppressed", "kept", "suppressed", "suppressed"]
+    assert results == ["suppressed", "kept", "suppressed", "suppressed"]
     assert store.read("ada") is None and store.read("anon") is None
     assert held(store, "bob").names == [] and store.decisions_of("ada") == []
     store.allow([suppression_hash("ada"), suppression_hash("unknown")])
@@ -381,12 +381,12 @@ def test_a_backup_moves_to_another_kind_of_store(opened: Opened, tmp_path: Path)
 
 
 def test_moments_of_all_times(store: Store) -> None:
-    moments = [-(2**62), -62_000_000_000_000_001, 0, 2_000_000_000_000_000, 2**62]
-    store.append([update("m", "ada", events=tuple(LiveEvent(moment, "a") for moment in moments))])
-    assert [event.event_time for event in held(store, "ada").events] == moments
+    micros = [-(2**62), -62_000_000_000_000_001, 0, 2_000_000_000_000_000, 2**62]
+    store.append([update("m", "ada", events=tuple(LiveEvent(one, "a") for one in micros))])
+    assert [event.event_time for event in held(store, "ada").events] == micros
     texts = [
         None, "0005-04-19T09:46:39.999999Z", "1970-01-01T00:00:00.000000Z",
         "2033-05-18T03:33:20.000000Z", None,
     ]  # fmt: skip
-    found = [row["event_time"] for row in store.training_rows("live_events")]
-    assert sorted(found, key=str) == sorted(texts, key=str)
+    times = [row["event_time"] for row in store.training_rows("live_events")]
+    assert sorted(times, key=str) == sorted(texts, key=str)

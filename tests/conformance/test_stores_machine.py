@@ -27,10 +27,10 @@ from support.required import require
 
 NAMES = ["ada", "bob", "eve", "课", "a:b", "anon-1", "anon-2"]
 names = st.sampled_from(NAMES)
-moments = st.integers(-(10**15), 2 * 10**15)
+times = st.integers(-(10**15), 2 * 10**15)
 events = st.builds(
     LiveEvent,
-    event_time=moments,
+    event_time=times,
     action=st.sampled_from(["view", "pay", "学"]),
     item_id=st.none() | st.text("xy'\"é", max_size=3),
     value=st.none() | st.integers(-(2**62), 2**62),
@@ -70,16 +70,16 @@ class Model:
         self.decisions: list[Decision] = []
         self.arrived = itertools.count()
 
-    def obey(self, update: CustomerUpdate) -> WriteResult:
+    def apply(self, update: CustomerUpdate) -> WriteResult:
         if {update.user_id, update.previous_id} & self.suppressed:
             return "suppressed"
         if update.message_id in self.messages:
             return "repeated"
         if update.previous_id not in (None, update.user_id):
             self.join(update.user_id, update.previous_id)
-        who = self.of.setdefault(update.user_id, update.user_id)
+        user_id = self.of.setdefault(update.user_id, update.user_id)
         self.messages[update.message_id] = update.user_id
-        one = self.customers.setdefault(who, fresh())
+        one = self.customers.setdefault(user_id, fresh())
         one["events"] += [(next(self.arrived), event) for event in update.events]
         one["traits"] |= update.traits
         one["traits"] = {name: v for name, v in one["traits"].items() if v is not None}
@@ -112,8 +112,8 @@ class Model:
                 self.of[name] = mine
 
     def names(self, user: str) -> list[str]:
-        who = self.of.get(user)
-        return [user] if who is None else [who, *self.customers[who]["names"]]
+        user_id = self.of.get(user)
+        return [user] if user_id is None else [user_id, *self.customers[user_id]["names"]]
 
     def erase(self, user: str) -> Erased:
         gone = self.names(user)
@@ -156,7 +156,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(group=st.lists(updates, min_size=1, max_size=5), which=st.integers(0, 1))
     def append(self, group: list[CustomerUpdate], which: int) -> None:
-        assert self.stores[which].append(group) == [self.model.obey(update) for update in group]
+        assert self.stores[which].append(group) == [self.model.apply(update) for update in group]
 
     @rule(name=names, which=st.integers(0, 1))
     def erase(self, name: str, which: int) -> None:
@@ -172,7 +172,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.stores[which].allow([suppression_hash(name) for name in sorted(self.model.suppressed)])
         self.model.suppressed.clear()
 
-    @rule(chosen=st.lists(names, min_size=1, max_size=3), time=moments)
+    @rule(chosen=st.lists(names, min_size=1, max_size=3), time=times)
     def show(self, chosen: list[str], time: int) -> None:
         shown = [
             Decision(user_id=name, time=time, scenario="s", bundle="b", policy="p",
@@ -197,24 +197,28 @@ class StoreMachine(RuleBasedStateMachine):
         for store in self.stores:
             assert store.n_customers() == len(model.customers)
             assert sorted(store.user_ids()) == sorted(model.customers)
-        for place, name in enumerate(NAMES):
-            found = self.stores[place % 2].read(name)
-            who = model.of.get(name)
+        for index, name in enumerate(NAMES):
+            customer = self.stores[index % 2].read(name)
+            user_id = model.of.get(name)
             own = model.names(name)
             shown = [one for one in model.decisions if one.user_id in own]
-            assert self.stores[place % 2].decisions_of(name) == shown
-            if who is None:
-                assert found is None and versions[place] == 0
+            assert self.stores[index % 2].decisions_of(name) == shown
+            if user_id is None:
+                assert customer is None and versions[index] == 0
                 continue
-            one = model.customers[who]
-            assert found is not None and found.user_id == who and found.names == one["names"]
-            assert found.events == [event for _, event in one["events"]]
-            assert found.traits == one["traits"] and found.consent == one["consent"]
-            assert (found.first_seen, found.last_seen) == (min(one["seen"]), max(one["seen"]))
-            assert found.version == versions[place] > 0
+            one = model.customers[user_id]
+            assert (
+                customer is not None
+                and customer.user_id == user_id
+                and customer.names == one["names"]
+            )
+            assert customer.events == [event for _, event in one["events"]]
+            assert customer.traits == one["traits"] and customer.consent == one["consent"]
+            assert (customer.first_seen, customer.last_seen) == (min(one["seen"]), max(one["seen"]))
+            assert customer.version == versions[index] > 0
             # One number stands for one state of one customer, for ever.
-            state = (who, one["changes"])
-            assert self.numbers.setdefault(found.version, state) == state
+            state = (user_id, one["changes"])
+            assert self.numbers.setdefault(customer.version, state) == state
 
     def teardown(self) -> None:
         if hasattr(self, "stores"):

@@ -74,8 +74,8 @@ def goes_away_and_comes_back(server: Postgres | Redis) -> None:
     server.start()
     store.ping()
     assert store.append([update("m1"), update("m2")]) == ["repeated", "kept"]
-    found = store.read("ada")
-    assert found is not None and len(found.events) == 2
+    customer = store.read("ada")
+    assert customer is not None and len(customer.events) == 2
     store.close()
 
 
@@ -136,13 +136,15 @@ def test_a_server_that_throws_keys_away_is_refused() -> None:
 def test_a_redis_that_is_full_undoes_the_call() -> None:
     for server in redis_server("--maxmemory", "3mb"):
         store = opened(server.url)
-        kept = 0
+        n_groups = 0
         with pytest.raises(StoreError, match=r"nothing of the call was done.*has memory"):
-            while kept < 100:
-                store.append([update(f"m{kept}-{n}", f"user-{kept}-{n}") for n in range(500)])
-                kept += 1
-        assert kept and store.n_customers() == kept * 500
-        assert store.versions([f"user-{kept}-0"]) == [0]
+            while n_groups < 100:
+                store.append(
+                    [update(f"m{n_groups}-{n}", f"user-{n_groups}-{n}") for n in range(500)]
+                )
+                n_groups += 1
+        assert n_groups and store.n_customers() == n_groups * 500
+        assert store.versions([f"user-{n_groups}-0"]) == [0]
         store.close()
 
 

@@ -157,7 +157,7 @@ def test_properties_are_a_bounded_object(properties: Any) -> None:
     assert place_of_refusal("x", properties) == "/batch/3/properties"
 
 
-def test_consent_banners_send_no_deeds() -> None:
+def test_consent_banners_send_no_events() -> None:
     assert events("Segment Consent Preference Updated") == ()
 
 

@@ -34,7 +34,7 @@ MAPPER = Mapper(
 VIEWED_IN_2024 = 1_709_280_000_000_000
 
 
-def deeds_of(library: str) -> list[CustomerUpdate]:
+def updates_of(library: str) -> list[CustomerUpdate]:
     made = []
     for request in SENT[library]:
         start, _, word = request["path"].rpartition("/")
@@ -51,7 +51,7 @@ def deeds_of(library: str) -> list[CustomerUpdate]:
 
 @pytest.mark.parametrize("library", sorted(SENT))
 def test_everything_a_library_sends_is_understood(library: str) -> None:
-    updates = deeds_of(library)
+    updates = updates_of(library)
     who = WHO[library]
     events = [(event.action, event.item_id, event.value) for d in updates for event in d.events]
     assert sorted(events, key=str) == sorted(
@@ -82,4 +82,4 @@ def test_history_keeps_its_moment(library: str) -> None:
 
 
 def test_before_identify_a_browser_is_anonymous() -> None:
-    assert {update.user_id for update in deeds_of("browser")} == {"page-anonymous", "page-user"}
+    assert {update.user_id for update in updates_of("browser")} == {"page-anonymous", "page-user"}

@@ -47,7 +47,7 @@ def track(**fields: Any) -> dict[str, Any]:
     return {"type": "track", "event": "Seen", "userId": "ann", "messageId": "m", **fields}
 
 
-def test_one_deed_a_message() -> None:
+def test_one_update_a_message() -> None:
     update = one(track(event="Course Paid", properties={"sku": "c1", "revenue": 9}))
     event = LiveEvent(NOW, "pay", "c1", 9_000_000, None, "app")
     assert update == CustomerUpdate(message_id="m", user_id="ann", received=NOW, events=(event,))
@@ -197,7 +197,7 @@ def test_ids_of_integration_tests_need_leave() -> None:
         if message.get("userId") != "ann":
             assert one(message, verifying=True)
         else:
-            assert "joined with no others" in refusal(message, verifying=True).reason
+            assert "cannot be joined with others" in refusal(message, verifying=True).reason
             assert one({**message, "userId": "verify:1:ann"}, verifying=True).previous_id
 
 
@@ -216,7 +216,7 @@ def test_a_message_without_an_id_gets_that_of_its_content() -> None:
     assert own_id(stated) != own_id(stated, key="other")
 
 
-def test_like_messages_without_id_and_moment_are_several_deeds() -> None:
+def test_equal_messages_without_id_and_time_are_several_updates() -> None:
     bare = {"type": "track", "event": "Seen", "userId": "ann"}
     updates, _ = send(bare, bare)
     assert updates[0].message_id != updates[1].message_id
@@ -257,7 +257,7 @@ MESSAGE = st.fixed_dictionaries(
 
 @given(st.lists(MESSAGE, max_size=4), ANY, ANY)
 @settings(max_examples=400)
-def test_every_message_is_a_deed_or_a_refusal(
+def test_every_message_is_an_update_or_a_refusal(
     messages: list[dict[str, Any]], sent_at: Any, write_key: Any
 ) -> None:
     """Whatever they hold, every message is accounted for, and what is kept can be stored."""
@@ -281,7 +281,9 @@ def test_every_message_is_a_deed_or_a_refusal(
 
 @given(MESSAGE, st.sampled_from(["track", "identify", "page", "screen", "group", "alias"]))
 @settings(max_examples=200)
-def test_a_single_call_is_a_deed_a_refusal_or_an_error(message: dict[str, Any], kind: Any) -> None:
+def test_a_single_call_is_an_update_a_refusal_or_an_error(
+    message: dict[str, Any], kind: Any
+) -> None:
     try:
         call: TrackingCall = decode(json.dumps(message).encode(), kind, Limits())
     except IngestError:

@@ -36,7 +36,7 @@ SETTINGS = {
     "goals": {"pay": {"action": "pay", "within": "5d"}},
     "recommend": {"positive": ["pay"], "repeat": True},
 }
-WHO = "user-00007"
+ERASED_ID = "user-00007"
 
 
 @pytest.fixture
@@ -77,21 +77,21 @@ def test_a_customer_leaves_every_file_of_a_run(run):
     aside.mkdir(parents=True)
     pq.write_table(
         pa.table({
-            "uid": [WHO, "user-00008", None], "amount": ["x", "y", "z"],
-            "broken": [None, None, f'{{"uid": "{WHO}", "act"'],
+            "uid": [ERASED_ID, "user-00008", None], "amount": ["x", "y", "z"],
+            "broken": [None, None, f'{{"uid": "{ERASED_ID}", "act"'],
             "reason": ["no time"] * 3, "file": ["a.csv"] * 3, "row": [1, 2, 3],
         }),
         aside / "part-0.parquet",
     )  # fmt: skip
-    removed = erase_from_folder(run.root, {WHO})
+    removed = erase_from_folder(run.root, {ERASED_ID})
     assert removed == {
         "clean/set_aside/events.parquet": 2, "encoded": 1, "parts/labels.parquet": 2,
         "parts/shards": 1, "parts/users.parquet": 1,
     }  # fmt: skip
     assert pq.read_table(aside)["uid"].to_pylist() == ["user-00008"]
-    assert WHO.encode() not in every_byte(run.root)
+    assert ERASED_ID.encode() not in every_byte(run.root)
     assert b"user-00008" in every_byte(run.root)
-    assert erase_from_folder(run.root, {WHO}) == {}
+    assert erase_from_folder(run.root, {ERASED_ID}) == {}
 
 
 def test_examples_leave_the_report_and_its_page(tmp_path):
@@ -128,19 +128,19 @@ def test_erasing_loads_nothing_that_draws_the_page():
 
 def test_blanked_arrays_keep_the_places_of_all_others(run):
     before = Dataset.open(run)
-    place = before.histories.user_ids.tolist().index(WHO)
+    index = before.histories.user_ids.tolist().index(ERASED_ID)
     old = {
         name: np.array(getattr(before.histories, name))
         for name in ("time", "action", "item", "value", "count", "offsets")
     }
-    begin, end = old["offsets"][place], old["offsets"][place + 1]
+    begin, end = old["offsets"][index], old["offsets"][index + 1]
     mine = np.zeros(len(old["time"]), bool)
     mine[begin:end] = True
     assert mine.any() and (old["item"][mine] > 0).all()
     labels = np.array(before.rows.y)
-    assert blank_customers(run.encoded, {WHO, "nobody"}) == 1
+    assert blank_customers(run.encoded, {ERASED_ID, "nobody"}) == 1
     after = Dataset.open(run)
-    assert after.histories.user_ids[place] == ERASED
+    assert after.histories.user_ids[index] == ERASED
     for name, values in old.items():
         if name != "offsets":
             now = np.asarray(getattr(after.histories, name))
@@ -150,20 +150,20 @@ def test_blanked_arrays_keep_the_places_of_all_others(run):
     assert np.isnan(after.histories.value[mine]).all()
     assert len(set(after.histories.time[mine].tolist())) == 1
     profiles = after.profiles
-    assert np.isnan(profiles.numeric[place]).all() and not profiles.categorical[place].any()
-    assert profiles.valid_from[place] == NO_TIME and profiles.sensitive["city"][place] is None
-    own = after.rows.user == place
+    assert np.isnan(profiles.numeric[index]).all() and not profiles.categorical[index].any()
+    assert profiles.valid_from[index] == NO_TIME and profiles.sensitive["city"][index] is None
+    own = after.rows.user == index
     assert np.isnan(after.rows.y[own]).all() and (after.rows.part[own] == -1).all()
     np.testing.assert_array_equal(after.rows.y[~own], labels[~own])
     test = after.targets.of_part(TEST)
-    assert len(test) and place not in test.user
-    assert place in before.targets.user, "there was something to blank"
+    assert len(test) and index not in test.user
+    assert index in before.targets.user, "there was something to blank"
     after.clock()
     after.features_of(after.rows)
 
 
 def test_what_is_blanked_can_be_learned_from(run):
-    blank_customers(run.encoded, {WHO})
+    blank_customers(run.encoded, {ERASED_ID})
     dataset = Dataset.open(run)
     made = dataset.features_of(dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST)))
     assert len(made) == 29 and np.isfinite(made.numeric).any()
@@ -174,12 +174,12 @@ def test_what_is_blanked_can_be_learned_from(run):
 def test_a_damaged_folder_is_named_and_the_others_are_done(run):
     (run.encoded / "histories_item.npy").write_bytes(b"nonsense")
     with pytest.raises(SourceError, match="cannot be erased"):
-        blank_customers(run.encoded, {WHO})
+        blank_customers(run.encoded, {ERASED_ID})
     with pytest.raises(ServeError, match=r"from 1 files.*erase again"):
-        erase_from_folder(run.root, {WHO})
-    assert WHO not in pq.read_table(run.parts / "users.parquet")["user_id"].to_pylist()
+        erase_from_folder(run.root, {ERASED_ID})
+    assert ERASED_ID not in pq.read_table(run.parts / "users.parquet")["user_id"].to_pylist()
     shutil.rmtree(run.encoded)
-    assert erase_from_folder(run.root, {WHO}) == {}
+    assert erase_from_folder(run.root, {ERASED_ID}) == {}
 
 
 def test_parquet_keeps_schema_groups_and_compression(tmp_path):
@@ -199,8 +199,8 @@ def test_parquet_keeps_schema_groups_and_compression(tmp_path):
         assert after.schema_arrow.equals(schema, check_metadata=True)
         assert after.num_row_groups == 4
         assert after.metadata.row_group(0).column(0).compression == "GZIP"
-        kept = after.read()
-    assert kept.equals(table.filter(pa.compute.not_equal(table["user_id"], "user-3")))
+        others = after.read()
+    assert others.equals(table.filter(pa.compute.not_equal(table["user_id"], "user-3")))
     assert file.stat().st_mode & 0o777 == 0o640
     everybody = {f"user-{n}" for n in range(10)}
     assert erase_from_folder(tmp_path, everybody) == {".": 90}

@@ -128,24 +128,24 @@ def test_rows_taken_out_and_numbered_anew_are_seen(tmp_path_factory, written, go
 
 @settings(max_examples=60)
 @given(st.integers(0, N_ROWS), st.integers(1, N_ROWS), st.booleans())
-def test_a_row_put_in_is_seen(tmp_path_factory, written, place, like, own_hash):
+def test_an_inserted_row_is_seen(tmp_path_factory, written, index, like, own_hash):
     folder = copy_of(written, tmp_path_factory)
     con = sqlite3.connect(folder / FILE)
-    for seq in range(N_ROWS, place, -1):
+    for seq in range(N_ROWS, index, -1):
         con.execute("UPDATE entries SET seq = ? WHERE seq = ?", (seq + 1, seq))
-    source = like if like <= place else like + 1
+    source = like if like <= index else like + 1
     row = list(con.execute("SELECT * FROM entries WHERE seq = ?", (source,)).fetchone())
-    row[0] = place + 1
+    row[0] = index + 1
     if not own_hash:
         row[-1] = bytes(32)
     con.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?)", row)
     con.commit()
     con.close()
     verdict = verdict_of(folder)
-    if place == N_ROWS or not (like == place + 1 and own_hash):
-        assert not verdict.good and verdict.seq == place + 1, verdict
+    if index == N_ROWS or not (like == index + 1 and own_hash):
+        assert not verdict.good and verdict.seq == index + 1, verdict
     else:  # the very row again: the copy behind it is the one that was put in
-        assert not verdict.good and verdict.seq == place + 2, verdict
+        assert not verdict.good and verdict.seq == index + 2, verdict
 
 
 @pytest.mark.parametrize("seq", [0, -5, N_ROWS + 1, N_ROWS + 40])
@@ -168,8 +168,8 @@ def test_two_exchanged_rows_are_seen(tmp_path_factory, written, pair, with_links
         for seq in pair
     }
     for seq, other in (pair, pair[::-1]):
-        given = ", ".join(f"{name} = ?" for name in names)
-        con.execute(f"UPDATE entries SET {given} WHERE seq = ?", (*values[other], seq))
+        assignments = ", ".join(f"{name} = ?" for name in names)
+        con.execute(f"UPDATE entries SET {assignments} WHERE seq = ?", (*values[other], seq))
     con.commit()
     con.close()
     verdict = verdict_of(folder)
@@ -221,9 +221,9 @@ def test_a_head_that_cannot_be_trusted_stops_the_log(tmp_path_factory, written, 
     else:  # the fifth row as the head, with its true hash
         tamper(folder, ("DELETE FROM entries WHERE seq > 5",))
         con = sqlite3.connect(folder / FILE)
-        found = con.execute("SELECT hash FROM entries WHERE seq = 5").fetchone()[0]
+        row_hash = con.execute("SELECT hash FROM entries WHERE seq = 5").fetchone()[0]
         con.close()
-        head.update(seq=5, hash=found.hex())
+        head.update(seq=5, hash=row_hash.hex())
         (folder / HEAD).write_bytes(msgspec.json.encode(head))
     log = AuditLog(folder, SECRETS)
     assert not log.verify().good

@@ -48,11 +48,11 @@ def test_the_file_holds_no_key_and_is_its_owners(ring, tmp_path):
     assert other.check(whole, NOW) is None, "with another secret it is no key"
 
 
-@given(place=st.integers(0, LENGTH - 1), letter=st.characters())
-def test_one_other_character_opens_nothing(tmp_path_factory, place, letter):
+@given(index=st.integers(0, LENGTH - 1), letter=st.characters())
+def test_one_other_character_opens_nothing(tmp_path_factory, index, letter):
     ring = KeyRing(tmp_path_factory.mktemp("keys"), SECRETS)
     whole = ring.create("a", ["read"], now=NOW)[1]
-    changed = whole[:place] + letter + whole[place + 1 :]
+    changed = whole[:index] + letter + whole[index + 1 :]
     assert (ring.check(changed, NOW) is not None) == (changed == whole)
 
 
@@ -75,14 +75,14 @@ def test_the_same_work_for_known_and_unknown(ring, monkeypatch):
     """Neither prefix nor secret changes how often hashes are made and compared."""
     whole = ring.create("a", ["read"], now=NOW)[1]
     done = Counter()
-    for place, name in ((ring, "_mac"), (keys.hmac, "compare_digest")):
-        real = getattr(place, name)
+    for owner, name in ((ring, "_mac"), (keys.hmac, "compare_digest")):
+        real = getattr(owner, name)
 
         def counted(*words, real=real, name=name):
             done[name, len(words[0])] += 1
             return real(*words)
 
-        monkeypatch.setattr(place, name, counted)
+        monkeypatch.setattr(owner, name, counted)
     work = []
     for presented in (whole, whole[:-1] + "_", "pp_unknown2_" + whole[12:]):
         done.clear()
@@ -150,12 +150,12 @@ def test_a_revoked_key_lives_on_by_no_old_secret(ring):
 
 
 @pytest.mark.parametrize(
-    ("name", "scopes", "said"),
+    ("name", "scopes", "message"),
     [("a", ["raed"], "did you mean 'read'"), ("a", [], "needs a scope"), ("", ["read"], "1 to 100"),
      ("a\nb", ["read"], "printable"), ("a" * 101, ["read"], "1 to 100")],
 )  # fmt: skip
-def test_what_cannot_be_a_key_is_refused(ring, name, scopes, said):
-    with pytest.raises(ServeError, match=said):
+def test_what_cannot_be_a_key_is_refused(ring, name, scopes, message):
+    with pytest.raises(ServeError, match=message):
         ring.create(name, scopes, now=NOW)
     assert ring.records() == []
 

@@ -86,9 +86,9 @@ def test_the_environment_gives_it_in_hex_or_base64(tmp_path, text):
     "text", ["short word", ROOT.hex()[:-1], ROOT[:31].hex(), "zz" * 32, "é" * 64]
 )
 def test_what_is_no_secret_is_refused_without_being_said(tmp_path, text):
-    with pytest.raises(ServeError, match=r"PROPENSE_SECRET is not 32 bytes.*token_hex") as said:
+    with pytest.raises(ServeError, match=r"PROPENSE_SECRET is not 32 bytes.*token_hex") as caught:
         open_secrets(tmp_path, {VARIABLE: text})
-    assert text not in str(said.value)
+    assert text not in str(caught.value)
 
 
 def test_others_may_not_read_the_file(tmp_path):
@@ -144,6 +144,6 @@ def test_processes_that_start_together_agree(tmp_path):
     )
     words = [sys.executable, "-c", program, str(tmp_path / "live")]
     running = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    said = {child.communicate()[0] for child in running}
+    keys = {child.communicate()[0] for child in running}
     assert [child.returncode for child in running] == [0] * 4
-    assert len(said) == 1
+    assert len(keys) == 1

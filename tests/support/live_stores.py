@@ -28,6 +28,6 @@ def update(message_id: str, user_id: str, n: int = 0, **more: object) -> Custome
 
 
 def held(store: Store, user_id: str) -> Customer:
-    found = store.read(user_id)
-    assert found is not None
-    return found
+    customer = store.read(user_id)
+    assert customer is not None
+    return customer

@@ -33,9 +33,9 @@ def opened(folder: Path, durable: str = "process") -> SqliteStore:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    found = opened(tmp_path)
-    yield found
-    found.close()
+    store = opened(tmp_path)
+    yield store
+    store.close()
 
 
 def update(message_id: str, user_id: str, received: int = T0, **more: object) -> CustomerUpdate:
@@ -63,8 +63,8 @@ def test_a_file_of_version_1_gets_its_views(tmp_path: Path) -> None:
         con.execute("PRAGMA user_version = 1")
         con.commit()
     store = opened(tmp_path)
-    found = store.read("ada")
-    assert found is not None and found.traits == {"a": 1} and found.version == 1
+    customer = store.read("ada")
+    assert customer is not None and customer.traits == {"a": 1} and customer.version == 1
     store.append([update("m1", "ada", events=(view(),)), update("m2", "bob")])
     assert rows(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert rows(path, "SELECT user_id, item_id FROM live_events") == [("ada", "item-0")]
@@ -82,7 +82,7 @@ def test_the_state_of_the_views_is_another_after_each_change(store: SqliteStore)
     seen.append(state())
     store.append([update("m3", "ada", traits={"a": 1})])
     seen.append(state())
-    assert len({found["live_events"] for found in seen}) == 3
+    assert len({state["live_events"] for state in seen}) == 3
     store.append(
         [update("m4", "bob", events=(view(),)), update("m5", "verify:1", events=(view(),))]
     )
@@ -114,8 +114,8 @@ def test_a_file_that_is_no_history(tmp_path: Path) -> None:
 def test_power_waits_for_the_disk_and_process_does_not(tmp_path: Path) -> None:
     for durable, number in (("process", 1), ("power", 2)):
         store = opened(tmp_path / durable, durable)
-        (found,) = store._connect().execute("PRAGMA synchronous").fetchone()
-        assert found == number
+        (synchronous,) = store._connect().execute("PRAGMA synchronous").fetchone()
+        assert synchronous == number
         store.close()
 
 

@@ -213,13 +213,13 @@ def test_a_bundle_that_was_only_copied_is_the_same(shop: ServedWorld, tmp_path: 
 
 
 def test_a_clock_that_is_an_hour_off_is_found_out(shop: ServedWorld, tmp_path: Path, monkeypatch):
-    honest = json_lines.moment_of
+    honest = json_lines.time_of
 
     def late(body, key, place):
         moment = honest(body, key, place)
         return None if moment is None else moment + HOUR
 
-    monkeypatch.setattr(json_lines, "moment_of", late)
+    monkeypatch.setattr(json_lines, "time_of", late)
     found = hold(shop, tmp_path)
     assert any("largest difference" in check.name for check in found.failed)
 
