@@ -12,14 +12,14 @@ from propense.errors import StoreError
 _SECONDS: Final = 3_600.0
 
 
-class HourlyTimer:
+class Timer:
     """Calls `work` each hour, for the first time after one. While the store cannot be reached it
     tries again the next hour."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="history-hourly", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="history-timer", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

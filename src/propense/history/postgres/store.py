@@ -37,7 +37,7 @@ from propense.history.sql.transaction import (
 )
 from propense.history.sqlite.backup import AHEAD, TABLES, new_copy, open_backup
 from propense.history.store import StoreOptions
-from propense.history.timer import HourlyTimer
+from propense.history.timer import Timer
 from propense.history.training_views import VIEWS
 from propense.times import MICROS_PER_SECOND
 
@@ -98,7 +98,7 @@ class PostgresStore:
         except BaseException:
             self._connections.close()
             raise
-        self._hourly = HourlyTimer(self.forget_messages)
+        self._timer = Timer(self.forget_messages)
 
     @property
     def is_local(self) -> bool:
@@ -246,7 +246,7 @@ class PostgresStore:
 
     def close(self) -> None:
         """See Store."""
-        self._hourly.stop()
+        self._timer.stop()
         self._closed = True
         self._connections.close()
 
