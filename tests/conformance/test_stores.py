@@ -73,7 +73,9 @@ def test_many_ids_at_once(store: Store) -> None:
 
 @pytest.mark.parametrize("identified", [True, False])
 @pytest.mark.parametrize("anonymous", [True, False])
-def test_a_previous_id_becomes_another_name(store: Store, identified: bool, anonymous: bool) -> None:
+def test_a_previous_id_becomes_another_name(
+    store: Store, identified: bool, anonymous: bool
+) -> None:
     expected = []
     if identified:
         store.append(
@@ -94,7 +96,9 @@ def test_a_previous_id_becomes_another_name(store: Store, identified: bool, anon
     store.append([update("m4", "ada", 7, previous_id="anon", events=(event(4),), traits={"d": 1})])
     store.append([update("m5", "anon", 8, events=(event(5),))])
     customer = held(store, "anon")
-    assert customer == held(store, "ada") and customer.user_id == "ada" and customer.names == ["anon"]
+    assert (
+        customer == held(store, "ada") and customer.user_id == "ada" and customer.names == ["anon"]
+    )
     assert customer.events == [*expected, event(4), event(5)]
     traits = ({"a": "anon", "c": 1} if anonymous else {}) | (
         {"a": "known", "b": 1} if identified else {}
@@ -103,7 +107,9 @@ def test_a_previous_id_becomes_another_name(store: Store, identified: bool, anon
     assert customer.consent.get("train") is (False if identified else True if anonymous else None)
     assert customer.consent.get("advertise") is (False if anonymous else None)
     assert customer.first_seen == T0 + (2 if anonymous else 5 if identified else 7)
-    assert customer.version not in before and store.versions(["ada", "anon"]) == [customer.version] * 2
+    assert (
+        customer.version not in before and store.versions(["ada", "anon"]) == [customer.version] * 2
+    )
     assert list(store.user_ids()) == ["ada"] and store.n_customers() == 1
 
 
