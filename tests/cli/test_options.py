@@ -72,7 +72,7 @@ def test_a_change_changes_one_key_and_mutates_nothing(path, value):
     after = apply_change(before, f"{'.'.join(path)}={text}")
     assert before == {"zz": {"kept": [1, 2]}}
     assert after["zz"] == before["zz"]
-    found = after
+    inner = after
     for key in path:
-        found = found[key]
-    assert found == value and type(found) is type(value)
+        inner = inner[key]
+    assert inner == value and type(inner) is type(value)

@@ -144,7 +144,7 @@ def test_the_files_of_the_data_folder_are_those_of_the_code():
     shown = set(re.findall(r"`live/([\w.*]+)/?`", PAGE))
     assert shown == {
         "history.db", "metrics", "*.lock", secrets.FILE, keys.FILE, audit.FILE, audit.HEAD,
-        item_updates.FILE, shadow.FILE, reloading.ERASED, erasure.FILE, secrets.FINGERPRINT,
+        item_updates.FILE, shadow.FILE, reloading.ERASED, erasure.FILE, secrets.KEY_ID,
     }  # fmt: skip
 
 

@@ -34,9 +34,9 @@ BLOCKS = [
 ]
 
 
-def blocks(language, *marks):
-    """Code of every block of a language that holds all of the marks."""
-    return [c for _, spoken, c in BLOCKS if spoken == language and all(m in c for m in marks)]
+def blocks(language, *phrases):
+    """Code of every block of a language that contains all of the phrases."""
+    return [c for _, spoken, c in BLOCKS if spoken == language and all(m in c for m in phrases)]
 
 
 # --- what needs no service

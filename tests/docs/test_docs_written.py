@@ -61,14 +61,14 @@ def test_python_in_the_docs_compiles_and_names_what_exists(page, code):
 
 def commands():
     """Every `propense ...` command that a page shows."""
-    found = set()
+    results = set()
     for page in PAGES:
         text = (ROOT / page).read_text("utf-8")
         code = "".join(re.findall(r"^```[^\n]*\n(.*?)^```", text, re.M | re.S))
         shown = re.findall(r"^(propense [^\n#]*?)\s*(?:#.*)?$", code, re.M)
         quoted = re.findall(r"`(propense [^`]*)`", text)
-        found.update((page, command) for command in (*shown, *quoted))
-    return sorted(found)
+        results.update((page, command) for command in (*shown, *quoted))
+    return sorted(results)
 
 
 @pytest.mark.parametrize(("page", "command"), commands())
@@ -92,11 +92,11 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 def anchors(text):
     """Anchors of a page's headings."""
-    found = set()
+    results = set()
     for heading in re.findall(r"^#+ (.*)$", text, re.M):
         plain = re.sub(r"[^\w\- ]", "", heading.lower())
-        found.add(plain.strip().replace(" ", "-"))
-    return found
+        results.add(plain.strip().replace(" ", "-"))
+    return results
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -142,8 +142,10 @@ def test_both_readmes_have_the_same_structure_and_code():
     english, chinese = (
         (ROOT / page).read_text("utf-8") for page in ("README.md", "README.zh.md")
     )  # fmt: skip
-    for mark in (r"^#+ ", r"^```", r"^\| ", r"^- "):
-        assert len(re.findall(mark, english, re.M)) == len(re.findall(mark, chinese, re.M)), mark
+    for pattern in (r"^#+ ", r"^```", r"^\| ", r"^- "):
+        assert len(re.findall(pattern, english, re.M)) == len(re.findall(pattern, chinese, re.M)), (
+            pattern
+        )
     code = [
         [line.split("#")[0].rstrip() for block in re.findall(r"^```(?:bash|toml|python)\n(.*?)^```",
          text, re.M | re.S) for line in block.splitlines()]

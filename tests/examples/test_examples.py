@@ -21,10 +21,10 @@ EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/prope
 def paths_of(settings: Settings) -> list[str]:
     """Every file that the settings name."""
     paths: list[str] = []
-    given = [source.events for source in settings.sources.values()]
-    given += [table.path for table in (settings.users, settings.items) if table is not None]
-    given += [goal.path for goal in settings.goals.values() if goal.path is not None]
-    for path in given:
+    listed = [source.events for source in settings.sources.values()]
+    listed += [table.path for table in (settings.users, settings.items) if table is not None]
+    listed += [goal.path for goal in settings.goals.values() if goal.path is not None]
+    for path in listed:
         paths += [path] if isinstance(path, str) else list(path)
     return paths
 

@@ -11,13 +11,13 @@ import pytest
 
 from propense.errors import SettingsError
 from propense.settings import read_settings
+from propense.worlds.output import world_hash
 from propense.worlds.scaling import generate_events
 from propense.worlds.small import (
     P_TREATED,
     generate_no_heterogeneity,
     generate_no_sequence,
 )
-from propense.worlds.writing import world_hash
 
 
 @pytest.fixture(scope="module")

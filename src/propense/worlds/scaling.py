@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from propense.errors import SettingsError
 from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
+from propense.worlds.output import numbered, write_lines
 from propense.worlds.tables import Tables
-from propense.worlds.writing import numbered, write_lines
 
 _BLOCK: Final = 1_000_000
 _START: Final = np.datetime64("2024-01-01", "us").astype(np.int64)

@@ -27,9 +27,9 @@ from propense.worlds.education.calendar import (
     seconds_of_day,
 )  # fmt: skip
 from propense.worlds.education.customers import CITY_TIERS, DEVICES
+from propense.worlds.output import numbered, write_json, write_lines, write_parquet
 from propense.worlds.tables import Tables
 from propense.worlds.truth import Ceiling
-from propense.worlds.writing import numbered, write_json, write_lines, write_parquet
 
 DAYS: Final = 280
 N_ITEMS: Final = 120

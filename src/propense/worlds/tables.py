@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propense.worlds.writing import csv_lines, joined_bytes
+from propense.worlds.output import csv_lines, joined_bytes
 
 
 class Tables:

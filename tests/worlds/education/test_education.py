@@ -24,7 +24,7 @@ from propense.worlds.education.calendar import START_SECONDS
 from propense.worlds.education.customers import CITY_TIERS
 from propense.worlds.education.education import generate_education
 from propense.worlds.education.simulation import Chunk
-from propense.worlds.writing import world_hash
+from propense.worlds.output import world_hash
 from support.education_world import DAYS, N_USERS, World
 
 END_MS = (START_SECONDS + DAYS * 86_400) * 1000
@@ -110,10 +110,10 @@ def test_users_are_gb18030_and_identities_have_a_mark(world: World) -> None:
     assert tiers == world.dirt["users"]["spelling_variant"]
     raw = (world.folder / "identities.csv").read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf")
-    pairs = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
-    assert abs(len(pairs) / N_USERS - 0.30) < 4 * (0.3 * 0.7 / N_USERS) ** 0.5
-    assert len({pair["alias"] for pair in pairs}) == len(pairs)
-    aliases = {pair["alias"] for pair in pairs}
+    identities = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"))))
+    assert abs(len(identities) / N_USERS - 0.30) < 4 * (0.3 * 0.7 / N_USERS) ** 0.5
+    assert len({identity["alias"] for identity in identities}) == len(identities)
+    aliases = {identity["alias"] for identity in identities}
     customers = pq.read_table(world.folder / "shop/orders.parquet")["customer"].drop_null()
     assert set(customers.to_pylist()) <= aliases
 

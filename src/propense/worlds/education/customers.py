@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from propense.schemas import Doubles, Ints
 from propense.worlds.education.calendar import Calendar
 from propense.worlds.education.topics import N_TOPICS, N_TRACKS
-from propense.worlds.writing import numbered
+from propense.worlds.output import numbered
 
 AGE_BANDS: Final = ("18-24", "25-34", "35-44", "45-54", "55+")
 CITY_TIERS: Final = ("first tier", "new first tier", "second tier", "third tier")

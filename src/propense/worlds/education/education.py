@@ -50,9 +50,9 @@ from propense.worlds.education.oracle import (
 )  # fmt: skip
 from propense.worlds.education.simulation import Chunk, Platform, Snapshot
 from propense.worlds.education.topics import N_TRACKS, TOPICS
+from propense.worlds.output import local_times, write_json, write_lines, write_parquet
 from propense.worlds.tables import Tables
 from propense.worlds.truth import Ceiling
-from propense.worlds.writing import local_times, write_json, write_lines, write_parquet
 
 CUSTOMERS_PER_CHUNK: Final = 20_000
 MIN_DAYS: Final = 150

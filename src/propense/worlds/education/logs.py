@@ -17,7 +17,7 @@ from propense.worlds.education.customers import platform_ids, shop_ids
 from propense.worlds.education.dirt import DirtCount
 from propense.worlds.education.events import ACTIONS, COMMENT, PAY
 from propense.worlds.education.topics import TRACK_NAMES
-from propense.worlds.writing import join, local_times, log_times, numbered, write_lines
+from propense.worlds.output import join, local_times, log_times, numbered, write_lines
 
 _RETIRED: Final = 40
 _UNREADABLE: Final = ("0000-00-00 00:00", "yesterday", "2025-02-31T25:61:00", "N/A")
