@@ -83,9 +83,13 @@ def piecewise_linear(numeric: Floats, bins: Bins) -> Floats:
         ends = np.asarray(edges, np.float32)
         low, high = ends[:-1], ends[1:]
         width = high - low
-        filled = np.clip((value - low) / np.maximum(width, _STEP), 0, 1)
-        filled = np.where(width > _STEP, filled, value >= high)
-        out[:, column_start : column_start + len(width)] = np.where(missing[:, None], 0, filled)
+        filled = value - low
+        filled /= np.maximum(width, _STEP)
+        np.clip(filled, 0, 1, out=filled)
+        if (width <= _STEP).any():
+            filled = np.where(width > _STEP, filled, value >= high)
+        filled[missing] = 0
+        out[:, column_start : column_start + len(width)] = filled
         column_start += len(width)
         out[:, sum(sizes) + column] = missing
     return out

@@ -7,6 +7,7 @@ in order of frequency, or one-hot, whichever scores better on validation.
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import lightgbm
@@ -31,16 +32,19 @@ def fit_boosting(problem: Problem) -> Fitted:
     rng = problem.rng(3)
     scored: list[tuple[float, int, dict[str, Any]]] = []
     drawn = [_draw(rng, trial, problem) for trial in range(max(1, problem.setup.trials))]
-    # One design after the other, so that each matrix is made once.
-    for trial, settings in sorted(enumerate(drawn), key=lambda pair: pair[1]["design"]):
-        booster = _boost(problem, settings, problem.search_rows, problem.setup.seed)
-        answer = _answer(booster, problem.matrix("validation", settings["design"]))
-        scored.append((problem.loss(answer * _factor(problem, answer)), trial, settings))
+    # One design after the other, so that each matrix is made, and binned, once.
+    by_design = sorted(enumerate(drawn), key=lambda pair: pair[1]["design"])
+    for name, same in groupby(by_design, key=lambda pair: pair[1]["design"]):
+        binned = _bin(problem, name, problem.search_rows)
+        for trial, settings in same:
+            booster = _boost(problem, settings, binned, problem.setup.seed)
+            answer = _answer(booster, problem.matrix("validation", name))
+            scored.append((problem.loss(answer * _factor(problem, answer)), trial, settings))
     settings = min(scored)[2]
     design: Design = settings["design"]
-    rows = np.arange(len(problem.y))
+    binned = _bin(problem, design, np.arange(len(problem.y)))
     boosters = [
-        _boost(problem, settings, rows, problem.setup.seed + member)
+        _boost(problem, settings, binned, problem.setup.seed + member)
         for member in range(max(1, problem.setup.members))
     ]
 
@@ -88,14 +92,9 @@ def _draw(rng: np.random.Generator, trial: int, problem: Problem) -> dict[str, A
     return settings
 
 
-def _boost(problem: Problem, settings: dict[str, Any], rows: Ints, seed: int) -> Any:
-    design: Design = settings["design"]
-    objective, metric = ("binary", "binary_logloss") if problem.binary else ("tweedie", "tweedie")
-    options = {name: value for name, value in settings.items() if name != "design"} | {
-        "objective": objective, "metric": metric, "bagging_freq": 1, "seed": seed,
-        "deterministic": True, "force_row_wise": True, "num_threads": problem.setup.threads,
-        "feature_pre_filter": False, "verbosity": -1,
-    }  # fmt: skip
+def _bin(problem: Problem, design: Design, rows: Ints) -> tuple[Any, Any]:
+    """Train rows and validation as LightGBM reads them; many boosters can share them, since their
+    bins depend on neither seed nor settings."""
     matrix = problem.matrix("train", design)
     if len(rows) < len(matrix):
         matrix = matrix[rows]
@@ -103,6 +102,17 @@ def _boost(problem: Problem, settings: dict[str, Any], rows: Ints, seed: int) ->
     validation = lightgbm.Dataset(
         problem.matrix("validation", design), problem.y_validation, reference=train
     )
+    return train, validation
+
+
+def _boost(problem: Problem, settings: dict[str, Any], binned: tuple[Any, Any], seed: int) -> Any:
+    objective, metric = ("binary", "binary_logloss") if problem.binary else ("tweedie", "tweedie")
+    options = {name: value for name, value in settings.items() if name != "design"} | {
+        "objective": objective, "metric": metric, "bagging_freq": 1, "seed": seed,
+        "deterministic": True, "force_row_wise": True, "num_threads": problem.setup.threads,
+        "feature_pre_filter": False, "verbosity": -1,
+    }  # fmt: skip
+    train, validation = binned
     stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
     return lightgbm.train(options, train, MAX_ROUNDS, valid_sets=[validation], callbacks=[stopping])
 
