@@ -9,7 +9,7 @@ an item's vector, made longer and moved.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 
@@ -52,7 +52,11 @@ def latencies(ask: Callable[[Floats], object], wanted: Floats) -> str:
 
 
 def main() -> None:
-    widths = [int(word) for word in sys.argv[1:]] or [64]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("widths", nargs="*", type=int, default=[64])
+    widths = parser.parse_args().widths
     for width in widths:
         for n_items in SIZES:
             for mix in MIXES:
