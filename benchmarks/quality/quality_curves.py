@@ -63,7 +63,7 @@ def _run(name: str, make: Callable[[Path], None], seed: int, more: tuple[str, ..
         raw = apply_change(raw, change)
     settings = parse_settings(raw, folder=world)
     run_pipeline(settings, until="evaluate")
-    with patch("propense.pipeline.learning_curve.DIALS", SIZES):
+    with patch("propense.pipeline.learning_points.DIALS", SIZES):
         measured = learning_curve(settings)
     shutil.rmtree(world)
     return {"machine": machine(), "curve": msgspec.to_builtins(measured)}

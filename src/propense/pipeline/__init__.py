@@ -32,7 +32,7 @@ from propense.export.bundle import write_bundle
 from propense.inference.artifact import manifest
 from propense.inference.shelf import activate, next_version, read_current
 from propense.models.shape import WEIGHTS
-from propense.pipeline.learning_curve import SENTENCE, make_curve
+from propense.pipeline.learning_points import SENTENCE, make_curve
 from propense.pipeline.live import exported_live
 from propense.pipeline.promotion import Promoted, promote_packed
 from propense.pipeline.reporting import assemble, capped_rows

@@ -12,8 +12,8 @@ import pytest
 from propense import pipeline
 from propense.cli import main
 from propense.errors import SettingsError
-from propense.pipeline import learning_curve as curves
-from propense.pipeline.learning_curve import make_curve, plan_points
+from propense.pipeline import learning_points as curves
+from propense.pipeline.learning_points import make_curve, plan_points
 from propense.progress import NoProgress
 from propense.training.customer_model import fit_customer_model
 from propense.training.subsample import draw_users
@@ -62,7 +62,7 @@ def trained(monkeypatch):
         names.append(folder.name)
         return fit_customer_model(dataset, settings, folder, progress)
 
-    monkeypatch.setattr(curves, "learn", counted)
+    monkeypatch.setattr(curves, "fit_customer_model", counted)
     return names
 
 
@@ -137,7 +137,7 @@ def test_a_half_trained_point_goes_on_only_if_it_fits(world, monkeypatch):
         (working / "half").touch()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(curves, "learn", stopped)
+    monkeypatch.setattr(curves, "fit_customer_model", stopped)
     (folder / "curve" / "small-50.json").unlink()
     for fingerprint in ("data", "data", "other"):
         with pytest.raises(KeyboardInterrupt):
