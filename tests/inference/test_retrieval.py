@@ -85,12 +85,12 @@ def test_lists_are_those_of_the_whole_catalogue(
     customer = engine.read(_customer(engine, history))
     question = RecommendQuestion(user_id="u", k=8, scenario=scenario)
     asked = CustomerQuestion(question, UserId("u", None), customer, True)
-    place = engine.places[scenario]
-    request = ScoreRequest(customer, customer.n_events, place)
+    prepared = engine.scenarios[scenario]
+    request = ScoreRequest(customer, customer.n_events, prepared)
     scores = engine.score([request])[0]
     answer = list_items(engine, asked, request, scores, 0)
     whole = score_one(engine.bundle, customer.histories, customer.clock, customer.n_events)
-    best = place.rules.choose(
+    best = prepared.rules.choose(
         whole, engine.owned(customer, request.end), engine.seen(customer, request.end), 0, 8
     )
     words = engine.bundle.encoder.items.words
