@@ -34,8 +34,8 @@ def test_every_room_is_on_a_floor():
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
     floors = {room.strip() for layer in layers for room in layer.split("|")}
     rooms = {
-        place.stem for place in (ROOT / "src/propense").iterdir()
-        if (place.is_dir() or place.suffix == ".py") and not place.name.startswith("__")
+        path.stem for path in (ROOT / "src/propense").iterdir()
+        if (path.is_dir() or path.suffix == ".py") and not path.name.startswith("__")
     }  # fmt: skip
     assert rooms - floors == set(), "rooms that no floor of pyproject.toml names"
 

@@ -23,15 +23,15 @@ def what_runs_code(tree):
     """Each place in a module that could run what it reads."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found = {alias.name.partition(".")[0] for alias in node.names} & MODULES
+            forbidden = {alias.name.partition(".")[0] for alias in node.names} & MODULES
         elif isinstance(node, ast.ImportFrom):
-            found = {(node.module or "").partition(".")[0]} & MODULES
+            forbidden = {(node.module or "").partition(".")[0]} & MODULES
         elif isinstance(node, ast.Call):
-            found = called(node)
+            forbidden = called(node)
         else:
             continue
-        if found:
-            yield f"line {node.lineno}: {', '.join(sorted(found))}"
+        if forbidden:
+            yield f"line {node.lineno}: {', '.join(sorted(forbidden))}"
 
 
 def called(node):

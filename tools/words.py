@@ -87,42 +87,55 @@ JARGON: Final = frozenset((
 """Words that are also looked for in the names of tests, which are sentences of plain English."""
 
 _SEARCH = "a search of settings has trials"
-_CELL = "a cell of a table, matrix or database page"
+_CELL = "a cell of a table, matrix or database page; counters are SharedCounters"
 _COURSE = "the education world sells courses"
 _TREATMENT = "a treatment by a campaign"
 _PYTHON = "named by Python"
+_JUDGING = "a step of evaluation/judging: it compares models and gives a verdict"
+_MOMENT = "a customer's events of one time"
 
 ALLOWED: Final[dict[str, str]] = {
     "FileNotFoundError": _PYTHON,
     "ModuleNotFoundError": _PYTHON,
+    "tell": _PYTHON,
     "allow_writing_files": "an argument of CatBoost",
+    "gather": "a method of PyTorch",
+    "marks": "an argument of pytest.param",
     "get_known_item_ids": "a method of RecTools",
     "object_pairs_hook": "an argument of json.loads",
     "exposure": _TREATMENT,
     "exposures": _TREATMENT,
     "_exposures": _TREATMENT,
+    "_EXPOSURES": _TREATMENT,
     "EXPOSURE_TIME": _TREATMENT,
     "EXPOSURE_COLUMNS": _TREATMENT,
+    "judge_goal": _JUDGING,
+    "judge_goal_task": _JUDGING,
+    "judge_items_task": _JUDGING,
+    "judge_ranking": _JUDGING,
+    "moment_start": _MOMENT,
+    "moment_starts": _MOMENT,
+    "_moment_start": _MOMENT,
+    "trials": _SEARCH,
+    "peer_kept": "a key of the results of a benchmark",
     "FIRST_KNOWN": "the first index of a word that is in a vocabulary",
 }
 """Identifier -> why a word of WORDS is right in it."""
 
 ROOMS: Final[dict[tuple[str, str], str]] = {
-    ("cell", "src/propense/tables"): _CELL,
-    ("cell", "src/propense/encoding"): _CELL,
-    ("cell", "src/propense/evaluation"): _CELL,
-    ("cell", "src/propense/history"): _CELL,
-    ("cell", "src/propense/models"): _CELL,
-    ("cell", "src/propense/training"): _CELL,
-    ("cell", "benchmarks/"): _CELL,
-    ("cell", "tests/tables"): _CELL,
+    ("cell", ""): _CELL,
     ("course", "src/propense/worlds"): _COURSE,
     ("course", "tests/worlds"): _COURSE,
     ("course", "tests/support/sample_report.py"): _COURSE,
     ("course", "tests/tables"): _COURSE,
     ("course", "benchmarks/quality"): _COURSE,
-    ("judge", "src/propense/evaluation/judging"): "the step that compares models",
+    ("judge", "src/propense/evaluation/judging"): _JUDGING,
+    ("judge", "tests/evaluation/report"): _JUDGING,
+    ("kept", "src/propense/serving"): "a key of the answers of /v1/track",
     ("mark", "src/propense/evaluation/report"): "a mark of a chart",
+    ("moment", "encoding/test_targets.py"): _MOMENT,
+    ("moment", "models/counts"): _MOMENT,
+    ("moment", "src/propense/training/checkpoints.py"): "the moments of Adam",
     ("pair", ""): "two things of a kind; counts of items bought together are cooccurrence",
     ("trial", "src/propense/training"): _SEARCH,
     ("trial", "src/propense/models/rivals"): _SEARCH,

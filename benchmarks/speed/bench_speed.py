@@ -192,10 +192,10 @@ def summarise(peer: Peer, settings: dict[str, Any], curve: list[dict[str, Any]])
 
 def run_propense(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """propense with its defaults, trained from the raw files and judged."""
-    return _train_and_judge(chosen, folder, "whole", ())
+    return _train_and_evaluate(chosen, folder, "whole", ())
 
 
-def _train_and_judge(
+def _train_and_evaluate(
     chosen: argparse.Namespace, folder: Path, name: str, more: tuple[str, ...]
 ) -> dict[str, Any]:
     changes = (
@@ -238,7 +238,7 @@ def compare(
     if reached is None:
         return {**result, "reached": False}
     epochs, seconds = reached
-    stopped = _train_and_judge(chosen, folder, "stopped", (f"train.max_epochs={epochs}",))
+    stopped = _train_and_evaluate(chosen, folder, "stopped", (f"train.max_epochs={epochs}",))
     return {
         **result, "reached": True, "epochs": epochs, "seconds": seconds,
         "wall_seconds": stopped["wall_seconds"], "test_ndcg": stopped["test_ndcg"],

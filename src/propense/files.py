@@ -27,10 +27,10 @@ State = tuple[int, int] | None
 def state_of(file: Path) -> State:
     """The state of `file`, which differs once any process has replaced it."""
     try:
-        found = file.stat()
+        status = file.stat()
     except FileNotFoundError:
         return None
-    return found.st_mtime_ns, found.st_ino
+    return status.st_mtime_ns, status.st_ino
 
 
 @contextmanager

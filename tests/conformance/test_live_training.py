@@ -20,7 +20,7 @@ from propense.settings import Settings, parse_settings
 from support.live_servers import started_postgres, started_redis
 from support.required import require
 
-MOMENT = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
+TIME = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
 KINDS = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres), "redis")
 
 
@@ -69,21 +69,21 @@ def opened(folder: Path, url: str) -> Any:
 
 
 def fill(folder: Path, url: str) -> None:
-    basket = tuple(LiveEvent(MOMENT, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2"))
+    basket = tuple(LiveEvent(TIME, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2"))
     updates = [
-        CustomerUpdate(message_id="m1", user_id="anon-7", received=MOMENT,
-             events=(LiveEvent(MOMENT, "view", "c1"),)),
-        CustomerUpdate(message_id="m2", user_id="ann", previous_id="anon-7", received=MOMENT,
+        CustomerUpdate(message_id="m1", user_id="anon-7", received=TIME,
+             events=(LiveEvent(TIME, "view", "c1"),)),
+        CustomerUpdate(message_id="m2", user_id="ann", previous_id="anon-7", received=TIME,
              traits={"city": "Lyon", "age": 31}),
-        CustomerUpdate(message_id="m3", user_id="ann", received=MOMENT, events=basket),
-        CustomerUpdate(message_id="m4", user_id="eve", received=MOMENT, events=basket,
+        CustomerUpdate(message_id="m3", user_id="ann", received=TIME, events=basket),
+        CustomerUpdate(message_id="m4", user_id="eve", received=TIME, events=basket,
              consent={"train": False}),
-        CustomerUpdate(message_id="m5", user_id="verify:1", received=MOMENT, events=basket),
+        CustomerUpdate(message_id="m5", user_id="verify:1", received=TIME, events=basket),
     ]  # fmt: skip
     with closing(opened(folder, url)) as store:
         assert store.append(updates) == ["kept"] * 5
         store.log_decisions(
-            [Decision(user_id="ann", time=MOMENT, scenario="default", bundle="v0001",
+            [Decision(user_id="ann", time=TIME, scenario="default", bundle="v0001",
                       policy="network", items=("c1", "c2"), p_action=(0.5, 0.25))]
         )  # fmt: skip
 
@@ -93,13 +93,13 @@ def test_every_store_gives_the_same_tables(
 ) -> None:
     settings = settings_of(tmp_path, url)
     empty = input_hashes(STAGES, settings)["clean"]
-    told = {account.table: account for account in clean(settings)}
+    accounts = {account.table: account for account in clean(settings)}
     for table in ("events", "identities", "users", "impressions"):
-        assert told[table].rules[-1].note.startswith("0 rows of "), table
+        assert accounts[table].rules[-1].note.startswith("0 rows of "), table
     fill(tmp_path, url)
     filled = input_hashes(STAGES, settings)["clean"]
     assert empty != filled == input_hashes(STAGES, settings)["clean"]
-    told = {account.table: account for account in clean(settings)}
+    accounts = {account.table: account for account in clean(settings)}
     run = run_folder(settings)
     rows = pq.read_table(run.clean / "events").to_pylist()
     words = ("user_id", "item_id", "action", "value", "source")
@@ -116,7 +116,7 @@ def test_every_store_gives_the_same_tables(
     assert sorted((row["item_id"], row["position"], row["p_action"]) for row in shown) == [
         ("c1", 1.0, 0.5), ("c2", 2.0, 0.25),
     ]  # fmt: skip
-    assert told["identities"].n_out == 1
+    assert accounts["identities"].n_out == 1
     assert not (run.root / "scratch").exists(), "a copy of the history stayed behind"
     with closing(opened(tmp_path, url)) as store:
         store.erase("ann")

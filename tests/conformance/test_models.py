@@ -45,8 +45,8 @@ def fit(name: str, kind: str, seed: int = 0) -> GoalRival:
     train, p = make_features(500, 1)
     validation, p_validation = make_features(250, 2)
     setup = RivalSetup(kind=kind, trials=2, members=2, seed=seed)  # type: ignore[arg-type]
-    y, known = make_labels(p, kind, 3), make_labels(p_validation, kind, 4)
-    return fit_goal_rival(name, train, y, validation, known, setup)
+    y, y_validation = make_labels(p, kind, 3), make_labels(p_validation, kind, 4)
+    return fit_goal_rival(name, train, y, validation, y_validation, setup)
 
 
 @cache
@@ -134,12 +134,12 @@ def make_histories(users: list[list[int]], timed: bool = False) -> Histories:
     item = np.array([item for user in users for item in user], np.int32)
     length = np.array([len(user) for user in users])
     offsets = np.append(0, np.cumsum(length)).astype(np.int64)
-    place = np.arange(len(item)) - np.repeat(offsets[:-1], length)
+    position = np.arange(len(item)) - np.repeat(offsets[:-1], length)
     return Histories(
         user_ids=np.array([f"u{user}" for user in range(len(users))], object),
         offsets=offsets,
         # Two events a moment where there are times.
-        time=place // 2 * 3600 if timed else place,
+        time=position // 2 * 3600 if timed else position,
         action=np.full(len(item), 2, np.int16),
         item=item,
         source=np.full(len(item), 2, np.int16),

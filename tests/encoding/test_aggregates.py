@@ -47,7 +47,7 @@ ROWS = st.tuples(
     st.none() | st.sampled_from([0.1, 19.99, -5.0, 1e7, 3.0]), st.sampled_from([1.0, 2.5]),
 )  # fmt: skip
 LOGS = st.lists(st.lists(ROWS, max_size=9), min_size=1, max_size=4)
-MOMENTS = st.integers(-2 * DAY, 70 * DAY).map(lambda t: START + t - t % 1800)
+TIMES = st.integers(-2 * DAY, 70 * DAY).map(lambda t: START + t - t % 1800)
 
 
 def histories_of(logs: list[list[Row]], timed: bool = True) -> Histories:
@@ -108,9 +108,9 @@ def expected_row(log: list[Row], as_of: int) -> dict[str, float]:
         recent = len(within[name])
         before = sum(as_of - 2 * length <= row[0] < as_of - length for row in past)
         out[f"trend_{name}"] = (recent - before) / (recent + before) if recent + before else nan
-    moments = sorted({row[0] for row in past})
-    gaps = np.diff(moments) / DAY
-    out["days_since_first"] = (as_of - moments[0]) / DAY if moments else nan
+    times = sorted({row[0] for row in past})
+    gaps = np.diff(times) / DAY
+    out["days_since_first"] = (as_of - times[0]) / DAY if times else nan
     out["days_since_last"] = since(past)
     out["gap_days_mean"] = float(gaps.mean()) if len(gaps) else nan
     out["gap_days_sd"] = float(gaps.std()) if len(gaps) else nan
@@ -121,7 +121,7 @@ def expected_row(log: list[Row], as_of: int) -> dict[str, float]:
 
 
 @settings(deadline=None, max_examples=80)
-@given(LOGS, st.lists(st.tuples(st.integers(0, 3), MOMENTS), min_size=1, max_size=6))
+@given(LOGS, st.lists(st.tuples(st.integers(0, 3), TIMES), min_size=1, max_size=6))
 def test_every_number_is_its_definition(logs: list[list[Row]], rows: list[tuple[int, int]]) -> None:
     rows = [(user % len(logs), as_of) for user, as_of in rows]
     made, names = aggregates(
@@ -139,7 +139,7 @@ def test_every_number_is_its_definition(logs: list[list[Row]], rows: list[tuple[
 
 
 @settings(deadline=None, max_examples=60)
-@given(LOGS, st.lists(ROWS, max_size=4), st.integers(0, 3), MOMENTS)
+@given(LOGS, st.lists(ROWS, max_size=4), st.integers(0, 3), TIMES)
 def test_nothing_at_or_after_the_moment_is_read(
     logs: list[list[Row]], later: list[Row], user: int, as_of: int
 ) -> None:
@@ -153,7 +153,7 @@ def test_nothing_at_or_after_the_moment_is_read(
 
 
 @settings(deadline=None, max_examples=40)
-@given(LOGS, st.lists(st.tuples(st.integers(0, 3), MOMENTS), min_size=1, max_size=5), st.booleans())
+@given(LOGS, st.lists(st.tuples(st.integers(0, 3), TIMES), min_size=1, max_size=5), st.booleans())
 def test_a_row_has_the_same_bits_alone_and_in_bulk(
     logs: list[list[Row]], rows: list[tuple[int, int]], timed: bool
 ) -> None:
@@ -161,12 +161,12 @@ def test_a_row_has_the_same_bits_alone_and_in_bulk(
     user = np.array([u % len(logs) for u, _ in rows], np.int32)
     as_of = np.array([t for _, t in rows], np.int64) if timed else np.full(len(rows), NO_TIME)
     bulk, _ = aggregates(histories, user, as_of, spec)
-    for place, owner in enumerate(user.tolist()):
+    for row, owner in enumerate(user.tolist()):
         alone, _ = aggregates(
             slice_users(histories, owner, owner + 1), np.zeros(1, np.int32),
-            as_of[place : place + 1], spec,
+            as_of[row : row + 1], spec,
         )  # fmt: skip
-        assert alone.tobytes() == bulk[place : place + 1].tobytes()
+        assert alone.tobytes() == bulk[row : row + 1].tobytes()
 
 
 def test_a_row_without_a_moment_sees_everything_and_is_dated_by_the_spec() -> None:
@@ -203,10 +203,10 @@ def test_night_is_from_22_to_6_and_the_weekend_two_days() -> None:
     friday = dt.datetime(2026, 1, 30, tzinfo=zone)
     for hour, night, weekend in ((5, 1, 0), (6, 0, 0), (21, 0, 0), (22, 1, 0), (24, 1, 1),
                                  (60, 0, 1), (72, 1, 0)):  # fmt: skip
-        moment = int(friday.timestamp()) + hour * 3600
+        time = int(friday.timestamp()) + hour * 3600
         made, names = aggregates(
-            histories_of([[(moment, 2, 2, 2, None, 1.0)]]), np.array([0], np.int32),
-            np.array([moment + 1]), SPEC,
+            histories_of([[(time, 2, 2, 2, None, 1.0)]]), np.array([0], np.int32),
+            np.array([time + 1]), SPEC,
         )  # fmt: skip
         shares = [made[0, names.index(name)] for name in ("night_share", "weekend_share")]
         assert shares == [night, weekend], hour

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from propense.encoding.batches import (
     event_arrays,
     group_queries,
-    place_queries,
     plan_batches,
+    plan_queries,
     query_time,
     read_clock,
     visible_end,
@@ -54,17 +54,17 @@ def test_each_row_and_pair_belongs_to_one_window(times, max_length, data):
     as_of = np.array([t * DAY for _, t in rows], np.int64)
     visible = visible_end(histories, user, as_of)
     for (u, t), end in zip(rows, visible, strict=True):
-        assert end - histories.offsets[u] == sum(moment < t for moment in times[u])
+        assert end - histories.offsets[u] == sum(time < t for time in times[u])
     owned = own_rows(windows, user, visible)
     assert sorted(owned.rows.tolist()) == list(range(len(rows)))
     for window in range(len(windows)):
         length = windows.stop[window] - windows.start[window]
         assert 0 <= length <= max_length
-        for place in range(owned.row_offsets[window], owned.row_offsets[window + 1]):
-            assert windows.start[window] <= owned.visible[place] <= windows.stop[window]
-            assert user[owned.rows[place]] == windows.user[window]
-            full = owned.visible[place] - histories.offsets[windows.user[window]]
-            seen = owned.visible[place] - windows.start[window]
+        for index in range(owned.row_offsets[window], owned.row_offsets[window + 1]):
+            assert windows.start[window] <= owned.visible[index] <= windows.stop[window]
+            assert user[owned.rows[index]] == windows.user[window]
+            full = owned.visible[index] - histories.offsets[windows.user[window]]
+            seen = owned.visible[index] - windows.start[window]
             assert seen >= min(full, max_length // 4 + 1)
 
 
@@ -99,7 +99,7 @@ def test_grouped_queries_read_what_each_reads_alone(times, max_length):
     visible = visible_end(histories, user, as_of)
     groups = group_queries(begin, visible, max_length)
     assert sorted(groups.rows.tolist()) == list(range(len(user)))
-    plan = place_queries(groups, np.arange(len(groups)))
+    plan = plan_queries(groups, np.arange(len(groups)))
     for sequence in range(len(groups)):
         for row, length in zip(plan.row[sequence], plan.length[sequence], strict=True):
             if row >= 0:
@@ -143,7 +143,7 @@ def test_a_last_sequence_without_queries_has_none():
     histories = log([[1, 2], [3]])
     windows = cut_windows(histories, histories.offsets[1:], np.arange(2), 4)
     owned = own_rows(windows, np.array([0, 0]), np.array([1, 2]))
-    plan = place_queries(owned, np.array([0, 1]))
+    plan = plan_queries(owned, np.array([0, 1]))
     assert plan.row.tolist() == [[0, 1], [-1, -1]]
 
 

@@ -45,8 +45,8 @@ def assert_same_arrays(one: Any, other: Any) -> None:
 def test_users_follow_the_shards_and_rows_the_users(made: Dataset) -> None:
     ids = made.histories.user_ids.tolist()
     assert sorted(ids) == sorted(f"u{k}" for k in range(N_USERS)) and ids[0] == "u0"
-    place = ids.index("u3")
-    numeric = made.profiles.numeric[place]
+    row = ids.index("u3")
+    numeric = made.profiles.numeric[row]
     assert numeric.tolist() == [20 + N_USERS - 1 - 3]  # the users table is in another order
     rows = made.rows
     assert len(rows) == 3 * N_USERS and rows.y.shape == (3 * N_USERS, 2)
@@ -55,7 +55,7 @@ def test_users_follow_the_shards_and_rows_the_users(made: Dataset) -> None:
     assert rows.part[:3].tolist() == [TRAIN, VALIDATION, TEST]
     assert np.isnan(rows.y[0, 0]) and rows.y[7].tolist() == [1, 7]
     assert [goal.name for goal in rows.goals] == ["pay", "spend"]
-    assert made.profiles.sensitive["sex"].tolist()[place] in ("f", "m")
+    assert made.profiles.sensitive["sex"].tolist()[row] in ("f", "m")
 
 
 def test_words_are_learned_on_train_alone(made: Dataset) -> None:
@@ -100,19 +100,19 @@ def test_a_customer_online_is_the_row_offline(made: Dataset) -> None:
     profile = {record["user_id"]: record for record in users}
     offline, raw = made.features_of(made.rows), made.raw_features_of(made.rows)
     ids = made.histories.user_ids.tolist()
-    for place in range(len(made.rows)):
-        name = ids[made.rows.user[place]]
-        as_of = made.rows.as_of[place : place + 1]
+    for row in range(len(made.rows)):
+        name = ids[made.rows.user[row]]
+        as_of = made.rows.as_of[row : row + 1]
         seen = [e for e in logs[name] if e["event_time"] < as_of[0] * MICROS]
         alone = history_of(seen[::-1], made.encoder, [name])
         about = made.encoder.profiles_of([profile[name]])
         me = np.zeros(1, np.int32)
         online = made.encoder.features(alone, about, me, as_of)
-        assert online.numeric.tobytes() == offline.numeric[place].tobytes(), name
-        assert online.categorical.tobytes() == offline.categorical[place].tobytes()
+        assert online.numeric.tobytes() == offline.numeric[row].tobytes(), name
+        assert online.categorical.tobytes() == offline.categorical[row].tobytes()
         online = made.encoder.raw_features(alone, about, me, as_of)
-        assert online.numeric.tobytes() == raw.numeric[place].tobytes()
-        assert online.categorical.tobytes() == raw.categorical[place].tobytes()
+        assert online.numeric.tobytes() == raw.numeric[row].tobytes()
+        assert online.categorical.tobytes() == raw.categorical[row].tobytes()
 
 
 def test_raw_features_are_the_last_event_as_it_is(made: Dataset) -> None:
@@ -122,14 +122,14 @@ def test_raw_features_are_the_last_event_as_it_is(made: Dataset) -> None:
     )  # fmt: skip
     assert raw.categorical_names == ("city", "sex", "last_action", "last_item", "last_source")
     histories = made.histories
-    for place in range(0, len(made.rows), 5):
-        begin = histories.offsets[made.rows.user[place]]
-        stop = histories.offsets[made.rows.user[place] + 1]
-        seen = [k for k in range(begin, stop) if histories.time[k] < made.rows.as_of[place]]
-        assert raw.numeric[place, 2] == len(seen)
-        last = raw.categorical[place, 2:].tolist()
+    for row in range(0, len(made.rows), 5):
+        begin = histories.offsets[made.rows.user[row]]
+        stop = histories.offsets[made.rows.user[row] + 1]
+        seen = [k for k in range(begin, stop) if histories.time[k] < made.rows.as_of[row]]
+        assert raw.numeric[row, 2] == len(seen)
+        last = raw.categorical[row, 2:].tolist()
         if not seen:
-            assert last == [0, 0, 0] and np.isnan(raw.numeric[place, 4])
+            assert last == [0, 0, 0] and np.isnan(raw.numeric[row, 4])
         else:
             k = seen[-1]
             assert last == [histories.action[k], histories.item[k], histories.source[k]]
@@ -146,11 +146,11 @@ def test_features_fit_their_names_bins_and_cardinalities(made: Dataset) -> None:
         assert column.min() >= 0 and column.max() < size
     train = features.numeric[made.rows.part == TRAIN]
     for column, edges, median in zip(train.T, encoder.bins, encoder.medians, strict=True):
-        known = column[~np.isnan(column)]
+        present = column[~np.isnan(column)]
         assert 2 <= len(edges) <= 49 and (np.diff(edges) >= 0).all()
-        if len(known):
-            assert (edges[0], edges[-1]) == (known.min(), known.max())
-            assert median == np.float32(np.median(known))
+        if len(present):
+            assert (edges[0], edges[-1]) == (present.min(), present.max())
+            assert median == np.float32(np.median(present))
 
 
 def test_bins_of_many_rows_are_fitted_on_some_drawn_by_chance(
@@ -164,11 +164,11 @@ def test_bins_of_many_rows_are_fitted_on_some_drawn_by_chance(
     every = made.features_of(made.rows.take(train)).numeric
     fewer = 0
     for column, edges, same in zip(every.T, encoder.bins, again.bins, strict=True):
-        known = column[~np.isnan(column)]
+        present = column[~np.isnan(column)]
         assert np.array_equal(edges, same)
-        if len(known):
-            assert np.isin(edges[[0, -1]], [*known, 0]).all()
-            fewer += edges[-1] - edges[0] < known.max() - known.min()
+        if len(present):
+            assert np.isin(edges[[0, -1]], [*present, 0]).all()
+            fewer += edges[-1] - edges[0] < present.max() - present.min()
     assert fewer > 3, "three rows seldom hold both ends"
 
 

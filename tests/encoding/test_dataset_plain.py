@@ -44,9 +44,9 @@ def plain_run(tmp_path: Path, **plan: Any) -> RunFolder:
         "user_id": names, "as_of": stamps([None] * 60), "part": parts, "fold": folds,
         "churn": [1.0, 0.0, 0.0] * 20,
     }  # fmt: skip
-    given = {"by": "user", "timed": False, "goals": [GoalPlan("churn", "binary")], "counts": []}
+    defaults = {"by": "user", "timed": False, "goals": [GoalPlan("churn", "binary")], "counts": []}
     return make_run(
-        tmp_path / "plain", {name: [] for name in names}, SplitPlan(**{**given, **plan}),
+        tmp_path / "plain", {name: [] for name in names}, SplitPlan(**{**defaults, **plan}),
         users=users, labels=labels,
     )  # fmt: skip
 
@@ -102,9 +102,9 @@ def test_each_fold_has_its_own_parts_and_encoder(tmp_path: Path) -> None:
 def test_folds_keep_groups_whole(tmp_path: Path) -> None:
     run = plain_run(tmp_path, folds=3, by="group")
     users = pq.read_table(run.parts / "users.parquet")
-    person = [None, None, *users["person"].to_pylist()[2:]]
-    whole = pa.array([int(name[1:]) // 2 % 3 if name else k for k, name in enumerate(person)])
-    users = users.set_column(users.column_names.index("person"), "person", pa.array(person))
+    owner = [None, None, *users["person"].to_pylist()[2:]]
+    whole = pa.array([int(name[1:]) // 2 % 3 if name else k for k, name in enumerate(owner)])
+    users = users.set_column(users.column_names.index("person"), "person", pa.array(owner))
     users = users.set_column(users.column_names.index("fold"), "fold", whole)
     pq.write_table(users, run.parts / "users.parquet")
     made = encode(run, plain_settings(by="group", group="person", folds=3))
@@ -112,11 +112,11 @@ def test_folds_keep_groups_whole(tmp_path: Path) -> None:
     for i in range(3):
         parts = made.for_fold(i).user_part
         assert parts is not None and set(parts.tolist()) == {TRAIN, VALIDATION, TEST}
-        of_person: dict[int, set[int]] = {}
+        parts_of: dict[int, set[int]] = {}
         for name, part in zip(made.histories.user_ids, parts.tolist(), strict=True):
             if int(name[1:]) >= 2:
-                of_person.setdefault(int(name[1:]) // 2, set()).add(part)
-        assert all(len(found) == 1 for found in of_person.values())
+                parts_of.setdefault(int(name[1:]) // 2, set()).add(part)
+        assert all(len(parts) == 1 for parts in parts_of.values())
 
 
 def test_order_only_logs(tmp_path: Path) -> None:

@@ -61,12 +61,12 @@ def test_shares_lie_in_0_1_fill_in_order_and_grow_with_the_value(
     values = np.sort(rows[:, :1], axis=0)  # nan last
     made = piecewise_linear(values, bins)
     assert made.dtype == np.float32 and ((made >= 0) & (made <= 1)).all()
-    known = ~np.isnan(values[:, 0])
+    present = ~np.isnan(values[:, 0])
     shares, flags = made[:, :-1], made[:, -1]
-    assert flags.tolist() == (~known).astype(float).tolist()
-    assert (shares[~known] == 0).all()
-    assert (np.diff(shares[known], axis=0) >= 0).all()
-    assert (np.diff(shares[known], axis=1) <= 0).all()
+    assert flags.tolist() == (~present).astype(float).tolist()
+    assert (shares[~present] == 0).all()
+    assert (np.diff(shares[present], axis=0) >= 0).all()
+    assert (np.diff(shares[present], axis=1) <= 0).all()
 
 
 @settings(deadline=None, max_examples=40)
@@ -82,11 +82,11 @@ def test_the_network_does_the_same_arithmetic(rows: np.ndarray) -> None:
     made = layer(torch.from_numpy(rows)).detach().numpy()
     weight, missing = layer.weight.detach().numpy(), layer.missing.detach().numpy()
     ours = piecewise_linear(rows, bins)
-    place = 0
+    start = 0
     for column, own in enumerate(bins):
         size = len(own) - 1
-        expected = ours[:, place : place + size] @ weight[column, :size]
-        place += size
+        expected = ours[:, start : start + size] @ weight[column, :size]
+        start += size
         # Bins that pad a short row are steps at its last edge.
         beyond = rows[:, column] >= own[-1]
         expected = expected + beyond[:, None] * weight[column, size:].sum(axis=0)

@@ -32,7 +32,7 @@ def test_beauty_leaves_one_out_for_every_customer(tmp_path: Path, data_folder: P
     back = np.where(targets.part == TEST, 1, 2)
     assert (targets.end == last - back).all()
     assert (targets.items == histories.item[targets.end]).all()
-    learned = made.train_end - histories.offsets[:-1]
-    assert learned.sum() == 198_502 - 2 * 22_363
+    n_train = made.train_end - histories.offsets[:-1]
+    assert n_train.sum() == 198_502 - 2 * 22_363
     of_last = targets.part == VALIDATION
     assert (targets.end[of_last] == made.train_end[targets.user[of_last]]).all()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propense.encoding.event_log import read_log
-from propense.encoding.history import Indexer, Moments, history_of, index_log, slice_users
+from propense.encoding.history import EventIndex, Indexer, history_of, index_log, slice_users
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import SourceError
 from propense.schemas import Histories
@@ -118,9 +118,9 @@ def test_ties_are_ordered_by_words_missing_first() -> None:
 
 
 def test_live_times_come_in_three_forms() -> None:
-    moment = dt.datetime(2026, 2, 1, 8, 30, tzinfo=dt.timezone(dt.timedelta(hours=8)))
-    seconds = int(moment.timestamp())
-    for form in (moment, "2026-02-01T08:30:00+08:00", "2026-02-01T00:30:00Z", seconds * MICROS):
+    time = dt.datetime(2026, 2, 1, 8, 30, tzinfo=dt.timezone(dt.timedelta(hours=8)))
+    seconds = int(time.timestamp())
+    for form in (time, "2026-02-01T08:30:00+08:00", "2026-02-01T00:30:00Z", seconds * MICROS):
         assert history_of([{**event(0), "event_time": form}], Words()).time.tolist() == [seconds]
 
 
@@ -209,8 +209,8 @@ def test_moments_are_found_as_by_counting(
         none.astype(np.int32), none, some, some,
     )  # fmt: skip
     asked = [(user % len(lists), at * scale // 2) for user, at in asked]
-    found = Moments(histories).before(
+    first = EventIndex(histories).before(
         np.array([u for u, _ in asked], np.int32), np.array([at for _, at in asked], np.int64)
     )
     expected = [offsets[u] + sum(t < at for t in lists[u]) for u, at in asked]
-    assert found.tolist() == expected
+    assert first.tolist() == expected

@@ -33,11 +33,11 @@ def settings_of(**items: Any) -> Any:
     return parse_settings({"sources": {"a": {"events": "x"}}, "items": {"path": "i", **items}})
 
 
-def row(content: ItemContent, place: int) -> tuple[Any, ...]:
-    grams = slice(content.text_offsets[place], content.text_offsets[place + 1])
+def row(content: ItemContent, position: int) -> tuple[Any, ...]:
+    grams = slice(content.text_offsets[position], content.text_offsets[position + 1])
     return (
-        content.categorical[place].tolist(), content.numeric[place].tolist(),
-        content.text[grams].tolist(), content.titles[place], content.text_weight[grams].tolist(),
+        content.categorical[position].tolist(), content.numeric[position].tolist(),
+        content.text[grams].tolist(), content.titles[position], content.text_weight[grams].tolist(),
     )  # fmt: skip
 
 
@@ -82,11 +82,11 @@ def test_a_column_counts_alike_beside_a_long_title_and_alone() -> None:
 def test_a_new_item_online_is_what_it_would_have_been_in_the_catalogue() -> None:
     spec = fit_content(ITEMS, SEEN, settings_of())
     made = encode_items(ITEMS, spec, VOCABULARY, 6)
-    for place, record in enumerate(ITEMS.to_pylist()):
+    for position, record in enumerate(ITEMS.to_pylist()):
         alone = encode_item(record, spec)
         assert alone.n_items == 1
         index = VOCABULARY.index([record["item_id"]])[0]
-        assert row(alone, 0) == row(made, index), place
+        assert row(alone, 0) == row(made, index), position
     as_list = encode_item({"item_id": "c1", "genres": ["Maths", "Hard"]}, spec)
     as_text = encode_item({"item_id": "c1", "genres": "Maths|Hard"}, spec)
     assert row(as_list, 0) == row(as_text, 0)

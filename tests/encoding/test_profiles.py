@@ -15,7 +15,7 @@ from propense.encoding.profiles import (
     ProfileSpec,
     encode_profiles,
     fit_profiles,
-    judge_kind,
+    infer_kind,
     profiles_of,
 )
 from propense.errors import SettingsError
@@ -127,13 +127,13 @@ def test_judging_kinds() -> None:
     codes = [f"code{k}" for k in range(60)]
     for values, kind in ((many, "text"), (chinese, "text"), (codes, "categorical"),
                          (many[:40], "categorical")):  # fmt: skip
-        assert judge_kind("bio", pa.array(values), False) == (kind, "")
-    assert judge_kind("title", pa.array(["a", "b"]), True) == ("text", "")
-    assert judge_kind("genres", pa.array(["a|b", "b"]), True) == ("tokens", "|")
-    assert judge_kind("genres", pa.array(["a|b", "b"]), False) == ("categorical", "")
-    assert judge_kind("tags", pa.array([["a"]]), True) == ("tokens", "")
-    assert judge_kind("level", pa.array([1, 2, 1]), False) == ("numeric", "")
-    assert judge_kind("day", pa.array([dt.date(2026, 1, 1)]), False) == ("time", "")
+        assert infer_kind("bio", pa.array(values), False) == (kind, "")
+    assert infer_kind("title", pa.array(["a", "b"]), True) == ("text", "")
+    assert infer_kind("genres", pa.array(["a|b", "b"]), True) == ("tokens", "|")
+    assert infer_kind("genres", pa.array(["a|b", "b"]), False) == ("categorical", "")
+    assert infer_kind("tags", pa.array([["a"]]), True) == ("tokens", "")
+    assert infer_kind("level", pa.array([1, 2, 1]), False) == ("numeric", "")
+    assert infer_kind("day", pa.array([dt.date(2026, 1, 1)]), False) == ("time", "")
 
 
 VALUES = {
@@ -178,9 +178,9 @@ def test_live_profiles_equal_the_table(records: list[dict[str, Any]]) -> None:
     assert {k: v.tolist() for k, v in offline.sensitive.items()} == {
         k: v.tolist() for k, v in live.sensitive.items()
     }
-    for place, record in enumerate(records):
+    for row, record in enumerate(records):
         alone = profiles_of([record], spec)
-        assert alone.numeric.tobytes() == offline.numeric[place : place + 1].tobytes()
+        assert alone.numeric.tobytes() == offline.numeric[row : row + 1].tobytes()
 
 
 def test_a_customer_nothing_is_known_of_is_all_missing() -> None:

@@ -117,8 +117,8 @@ def test_targets_are_as_defined(
         assert part in (VALIDATION, TEST)
         stop = int(histories.offsets[user + 1])
         assert end < stop
-        own_moment = histories.time[end]
-        assert (histories.time[begin:end] < own_moment).all()
+        own_time = histories.time[end]
+        assert (histories.time[begin:end] < own_time).all()
         if by == "time":
             assert ends[user] <= end
 
@@ -132,12 +132,12 @@ def expected_rows(
         begin, stop = int(histories.offsets[user]), int(histories.offsets[user + 1])
         had: set[int] = set()
         moments: list[tuple[int, int, list[int]]] = []  # (time, first event, items)
-        for place in range(begin, stop):
-            time, item = int(histories.time[place]), int(histories.item[place])
+        for event in range(begin, stop):
+            time, item = int(histories.time[event]), int(histories.item[event])
             if not moments or moments[-1][0] != time:
-                moments.append((time, place, []))
+                moments.append((time, event, []))
             new = repeat or item == 1 or item not in had
-            if histories.action[place] == PAY and item >= 1 and new:
+            if histories.action[event] == PAY and item >= 1 and new:
                 moments[-1][2].append(item)
                 had.add(item)
         asked = [moment for moment in moments if moment[2]]
@@ -157,14 +157,14 @@ def _last_two(
 ) -> list[tuple[int, int, int, list[int]]]:
     begin, stop = int(histories.offsets[user]), int(histories.offsets[user + 1])
     out = []
-    for part, place in ((VALIDATION, stop - 2), (TEST, stop - 1)):
-        item = int(histories.item[place])
+    for part, event in ((VALIDATION, stop - 2), (TEST, stop - 1)):
+        item = int(histories.item[event])
         earlier = {
-            int(histories.item[k]) for k in range(begin, place) if histories.action[k] == PAY
+            int(histories.item[k]) for k in range(begin, event) if histories.action[k] == PAY
         }
-        counts = histories.action[place] == PAY and item >= 1
+        counts = histories.action[event] == PAY and item >= 1
         if counts and (repeat or item == 1 or item not in earlier):
-            first = min(k for k in range(begin, stop) if histories.time[k] == histories.time[place])
+            first = min(k for k in range(begin, stop) if histories.time[k] == histories.time[event])
             out.append((part, user, first, [item]))
     return out
 

@@ -74,10 +74,10 @@ def test_missing_empty_and_bare_punctuation_have_none() -> None:
 
 def test_long_texts_keep_the_same_sample_of_ngrams() -> None:
     text = " ".join(f"word{i}" for i in range(300))
-    (whole,), (kept,) = bags([text], max_ngrams=10_000), bags([text], max_ngrams=64)
-    assert len(kept) == 64 and kept < whole
+    (whole,), (capped,) = bags([text], max_ngrams=10_000), bags([text], max_ngrams=64)
+    assert len(capped) == 64 and capped < whole
     (changed,) = bags([text + " tail"], max_ngrams=64)
-    assert overlap(kept, changed) > 0.8
+    assert overlap(capped, changed) > 0.8
 
 
 @settings(deadline=None, max_examples=60)
@@ -86,9 +86,9 @@ def test_a_text_is_the_same_alone_and_among_others(texts: list[str | None]) -> N
     offsets, ids = hash_ngrams(texts, 97)
     assert offsets.dtype == np.int64 and ids.dtype == np.int32
     assert ((ids >= 1) & (ids < 97)).all()
-    for place, text in enumerate(texts):
+    for row, text in enumerate(texts):
         alone = hash_ngrams([text], 97)[1].tolist()
-        assert ids[offsets[place] : offsets[place + 1]].tolist() == alone
+        assert ids[offsets[row] : offsets[row + 1]].tolist() == alone
         assert len(set(alone)) == len(alone) <= 64
 
 

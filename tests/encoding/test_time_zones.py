@@ -18,12 +18,12 @@ ZONES = ("UTC", "Asia/Shanghai", "America/New_York", "Africa/Casablanca", "Austr
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 4_000_000_000), min_size=1, max_size=20), st.sampled_from(ZONES))
-def test_offsets_are_those_of_zoneinfo(moments: list[int], zone: str) -> None:
+def test_offsets_are_those_of_zoneinfo(times: list[int], zone: str) -> None:
     expected = [
-        int(dt.datetime.fromtimestamp(moment, ZoneInfo(zone)).utcoffset().total_seconds())  # type: ignore[union-attr]
-        for moment in moments
+        int(dt.datetime.fromtimestamp(time, ZoneInfo(zone)).utcoffset().total_seconds())  # type: ignore[union-attr]
+        for time in times
     ]
-    assert utc_offset(np.array(moments), zone).tolist() == expected
+    assert utc_offset(np.array(times), zone).tolist() == expected
 
 
 def test_the_change_comes_to_the_second() -> None:

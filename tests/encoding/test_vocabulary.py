@@ -64,11 +64,11 @@ def test_order_of_the_data_does_not_matter(words: list[str | None], random: obje
     ],
 )
 def test_columns_of_every_type_have_words(column: object, expected: list[str | None]) -> None:
-    known = {word: 1 for word in expected if word is not None}
-    assert count_words(column) == known
+    counts = {word: 1 for word in expected if word is not None}
+    assert count_words(column) == counts
     fitted = fit_vocabulary(column)
     assert fitted.index(column).tolist() == [
-        0 if word is None else sorted(known).index(word) + 2 for word in expected
+        0 if word is None else sorted(counts).index(word) + 2 for word in expected
     ]
 
 

@@ -20,12 +20,12 @@ from propense.ingest.browser_settings import site_settings
 def test_the_library_sends_here_and_loads_from_nowhere(
     base_url: str, host: str, protocol: str
 ) -> None:
-    told = json.loads(site_settings('k"1', base_url))
-    segment = told["integrations"].pop("Segment.io")
-    assert told["integrations"] == {}
+    answer = json.loads(site_settings('k"1', base_url))
+    segment = answer["integrations"].pop("Segment.io")
+    assert answer["integrations"] == {}
     assert (segment["apiKey"], segment["apiHost"], segment["protocol"]) == ('k"1', host, protocol)
-    assert told["metrics"]["sampleRate"] == 0 and told["remotePlugins"] == []
-    assert "segment.com" not in json.dumps(told)
+    assert answer["metrics"]["sampleRate"] == 0 and answer["remotePlugins"] == []
+    assert "segment.com" not in json.dumps(answer)
 
 
 @pytest.mark.parametrize("base_url", ["example.com", "ftp://example.com", "https:///x", ""])

@@ -44,13 +44,13 @@ def test_plain_events_and_messages() -> None:
                "timestamp": "2019-01-01T00:00:00Z"}  # fmt: skip
     updates, refusals = read(lines(plain, b"", message, PLAIN), source="app")
     assert refusals == []
-    moment = 1_706_716_800_000_000
+    time = 1_706_716_800_000_000
     assert updates[0] == CustomerUpdate(
         message_id="e1", user_id="ann", received=NOW,
-        events=(LiveEvent(moment, "pay", "3", 9_900_000, 2.0, "shop"),),
+        events=(LiveEvent(time, "pay", "3", 9_900_000, 2.0, "shop"),),
     )  # fmt: skip
     assert updates[1].events == (LiveEvent(1_546_300_800_000_000, "Seen", None, None, None, "app"),)
-    assert updates[2].events == (LiveEvent(moment, "pay", None, None, None, "app"),)
+    assert updates[2].events == (LiveEvent(time, "pay", None, None, None, "app"),)
     assert read(lines(PLAIN))[0][0].events[0].source == "old"
 
 

@@ -37,10 +37,10 @@ def one(name: str, properties: Any = None, **body: Any) -> LiveEvent:
     return event
 
 
-def place_of_refusal(name: str, properties: Any, **body: Any) -> str:
-    with pytest.raises(IngestError) as found:
+def pointer_of_refusal(name: str, properties: Any, **body: Any) -> str:
+    with pytest.raises(IngestError) as raised:
         events(name, properties, **body)
-    return found.value.pointer
+    return raised.value.pointer
 
 
 def test_a_named_event_is_what_the_settings_say() -> None:
@@ -126,7 +126,7 @@ def test_a_basket_that_is_none() -> None:
 
 def test_broken_numbers_of_named_events_are_refused_with_their_place() -> None:
     at = "/batch/3/properties"
-    refused = place_of_refusal
+    refused = pointer_of_refusal
     assert refused("Course Paid", {"revenue": "12,50"}) == f"{at}/revenue"
     assert refused("Course Paid", {"revenue": True}) == f"{at}/revenue"
     assert refused("Course Paid", {"revenue": 10**13}) == f"{at}/revenue"
@@ -149,12 +149,12 @@ def test_in_other_events_a_value_that_is_no_money_is_about_something_else() -> N
 
 @pytest.mark.parametrize("name", [None, "", 3.5, [], "x" * 257, "a\x00b"])
 def test_a_track_call_needs_a_name(name: Any) -> None:
-    assert place_of_refusal(name, {}) == "/batch/3/event"
+    assert pointer_of_refusal(name, {}) == "/batch/3/event"
 
 
 @pytest.mark.parametrize("properties", [[], "x", 3, {str(i): i for i in range(1001)}])
 def test_properties_are_a_bounded_object(properties: Any) -> None:
-    assert place_of_refusal("x", properties) == "/batch/3/properties"
+    assert pointer_of_refusal("x", properties) == "/batch/3/properties"
 
 
 def test_consent_banners_send_no_events() -> None:

@@ -39,9 +39,9 @@ def batch(*messages: Any, **fields: Any) -> TrackingCall:
 
 
 def refused(body: bytes, kind: Any = "track", limits: Limits = LIMITS) -> IngestError:
-    with pytest.raises(IngestError) as found:
+    with pytest.raises(IngestError) as raised:
         decode(body, kind, limits)
-    return found.value
+    return raised.value
 
 
 TRACK = {"type": "track", "event": "Course Viewed", "userId": "ann"}
@@ -223,10 +223,10 @@ def test_a_bomb_is_never_unpacked_beyond_the_limit(monkeypatch: pytest.MonkeyPat
 def test_bodies_that_are_not_as_their_encoding_says(
     body: bytes, encoding: str, kind: type[IngestError]
 ) -> None:
-    with pytest.raises(kind) as found:
+    with pytest.raises(kind) as raised:
         unpack(body, encoding, 1_000)
-    assert type(found.value) is kind
-    assert not hasattr(found.value, "status"), "HTTP statuses belong to the web service"
+    assert type(raised.value) is kind
+    assert not hasattr(raised.value, "status"), "HTTP statuses belong to the web service"
 
 
 def test_ids_are_text_or_whole_numbers() -> None:
@@ -234,9 +234,9 @@ def test_ids_are_text_or_whole_numbers() -> None:
     assert (text_id(12, "/u"), text_id(12.0, "/u"), text_id("", "/u")) == ("12", "12", None)
     assert text_id("x" * ID_LENGTH, "/u") == "x" * ID_LENGTH
     for bad in ("x" * (ID_LENGTH + 1), "a\nb", "\x7f", "\x85", True, 1.5, 1e300, 10**999, [], {}):
-        with pytest.raises(IngestError) as found:
+        with pytest.raises(IngestError) as raised:
             text_id(bad, "/u")
-        assert found.value.pointer == "/u"
+        assert raised.value.pointer == "/u"
 
 
 def test_objects_have_a_bounded_number_of_keys() -> None:

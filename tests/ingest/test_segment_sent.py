@@ -18,7 +18,7 @@ from propense.settings import EventMapping, Limits, Serve
 SENT: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "sent.json").read_text()
 )
-WHO = {
+PREFIXES = {
     "python": "python", "python gzip": "zipped", "node": "node", "browser": "page",
     "browser batches": "batches",
 }  # fmt: skip
@@ -52,7 +52,7 @@ def updates_of(library: str) -> list[CustomerUpdate]:
 @pytest.mark.parametrize("library", sorted(SENT))
 def test_everything_a_library_sends_is_understood(library: str) -> None:
     updates = updates_of(library)
-    who = WHO[library]
+    prefix = PREFIXES[library]
     events = [(event.action, event.item_id, event.value) for d in updates for event in d.events]
     assert sorted(events, key=str) == sorted(
         [("view", "c1", None), ("pay", "c1", 129_900_000), ("view", "c2", None),
@@ -60,13 +60,13 @@ def test_everything_a_library_sends_is_understood(library: str) -> None:
         key=str,
     )  # fmt: skip
     assert len({update.message_id for update in updates}) == len(updates) == 8
-    assert {update.user_id for update in updates} <= {f"{who}-user", f"{who}-anonymous"}
+    assert {update.user_id for update in updates} <= {f"{prefix}-user", f"{prefix}-anonymous"}
     traits: dict[str, Any] = {}
     for update in updates:
         traits |= update.traits
     assert traits == {"age": 31, "city": "Delft", "group_id": "school-7", "group_name": "TU"}
     previous = {update.previous_id for update in updates} - {None}
-    assert previous == {f"{who}-anonymous", f"{who}-old"}
+    assert previous == {f"{prefix}-anonymous", f"{prefix}-old"}
 
 
 @pytest.mark.parametrize("library", ["python", "python gzip", "node"])
@@ -76,9 +76,9 @@ def test_history_keeps_its_moment(library: str) -> None:
     call = decode(sent["body"].encode(), "batch", Limits())
     assert call.sent_at is not None
     updates, _ = make_updates(call, MAPPER, call.sent_at + 50_000, None)
-    moments = sorted(event.event_time for update in updates for event in update.events)
-    assert moments[0] == VIEWED_IN_2024 + 50_000
-    assert 0 <= call.sent_at + 50_000 - moments[1] < 60_000_000
+    times = sorted(event.event_time for update in updates for event in update.events)
+    assert times[0] == VIEWED_IN_2024 + 50_000
+    assert 0 <= call.sent_at + 50_000 - times[1] < 60_000_000
 
 
 def test_before_identify_a_browser_is_anonymous() -> None:

@@ -14,7 +14,7 @@ EIGHT = 1_709_280_000_000_000
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "time"),
     [
         ("2024-03-01T08:00:00.000Z", EIGHT),
         ("2024-03-01T08:00:00Z", EIGHT),
@@ -39,8 +39,8 @@ EIGHT = 1_709_280_000_000_000
         ("1969-12-31T23:59:59Z", -1_000_000),
     ],
 )
-def test_usual_spellings(text: str, moment: int) -> None:
-    assert read_time(text) == moment
+def test_usual_spellings(text: str, time: int) -> None:
+    assert read_time(text) == time
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def test_other_texts_are_refused(text: str) -> None:
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_what_python_writes_is_read_to_the_microsecond(moment: datetime) -> None:
-    gap = moment - datetime(1970, 1, 1, tzinfo=UTC)
+def test_what_python_writes_is_read_to_the_microsecond(time: datetime) -> None:
+    gap = time - datetime(1970, 1, 1, tzinfo=UTC)
     expected = (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
-    assert read_time(moment.isoformat()) == expected
+    assert read_time(time.isoformat()) == expected
 
 
 @given(st.text(max_size=40))
@@ -77,8 +77,8 @@ def test_a_wrong_clock_moves_no_event(
 ) -> None:
     """Whatever the sender's clock says, only the time on the way is added."""
     received = happened + waited + travelled
-    moment, clamped = event_time(happened + wrong_by, happened + waited + wrong_by, received)
-    assert (moment, clamped) == (happened + travelled, False)
+    time, clamped = event_time(happened + wrong_by, happened + waited + wrong_by, received)
+    assert (time, clamped) == (happened + travelled, False)
 
 
 def test_without_sent_at_the_sender_is_believed_but_for_the_future() -> None:

@@ -39,8 +39,8 @@ def one(message: dict[str, Any], **options: Any) -> CustomerUpdate:
 def refusal(message: dict[str, Any], **options: Any) -> Refusal:
     updates, refusals = send(message, **options)
     assert updates == []
-    (found,) = refusals
-    return found
+    (only,) = refusals
+    return only
 
 
 def track(**fields: Any) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_consent(
 
 
 @pytest.mark.parametrize(
-    ("consent", "place"),
+    ("consent", "pointer"),
     [
         ([], "/batch/0/context/consent"),
         ({"purposes": {"trian": True}}, "/batch/0/context/consent/purposes"),
@@ -135,8 +135,8 @@ def test_consent(
          "/batch/0/context/consent/categoryPreferences"),
     ],
 )  # fmt: skip
-def test_consent_that_cannot_be_read_is_refused(consent: Any, place: str) -> None:
-    assert refusal(track(context={"consent": consent})).pointer == place
+def test_consent_that_cannot_be_read_is_refused(consent: Any, pointer: str) -> None:
+    assert refusal(track(context={"consent": consent})).pointer == pointer
 
 
 def test_a_refusal_of_consent_is_kept_without_an_event() -> None:
@@ -147,7 +147,7 @@ def test_a_refusal_of_consent_is_kept_without_an_event() -> None:
     assert (one(message).events, one(message).consent) == ((), {"advertise": False})
 
 
-def moment(message: dict[str, Any], **options: Any) -> int:
+def time_of(message: dict[str, Any], **options: Any) -> int:
     (event,) = one(message, **options).events
     return event.event_time
 
@@ -155,24 +155,24 @@ def moment(message: dict[str, Any], **options: Any) -> int:
 def test_clocks_are_set_right_by_sent_at() -> None:
     late = track(timestamp="2024-03-01T09:00:00Z")  # an hour ahead
     sent = {"sentAt": "2024-03-01T09:00:10Z"}
-    assert moment(late, fields=sent) == NOW - 10 * SECOND
-    assert moment(late, fields=sent, correct_skew=False) == NOW
-    assert moment({**late, **sent}) == NOW - 10 * SECOND
+    assert time_of(late, fields=sent) == NOW - 10 * SECOND
+    assert time_of(late, fields=sent, correct_skew=False) == NOW
+    assert time_of({**late, **sent}) == NOW - 10 * SECOND
     old = track(timestamp="2020-01-01T00:00:00Z")
-    assert moment(old) == 1_577_836_800 * SECOND
+    assert time_of(old) == 1_577_836_800 * SECOND
     both = track(timestamp="2024-03-01T07:00:00Z", originalTimestamp="2024-03-01T09:00:00Z")
-    assert moment(both, fields=sent) == NOW - 10 * SECOND
+    assert time_of(both, fields=sent) == NOW - 10 * SECOND
 
 
 def test_the_last_sending_counts_where_a_message_carries_an_older_one() -> None:
     message = track(timestamp="2024-03-01T07:00:00Z", sentAt="2024-03-01T07:00:01Z")
-    assert moment(message, fields={"sentAt": "2024-03-01T08:00:00Z"}) == NOW - 3600 * SECOND
+    assert time_of(message, fields={"sentAt": "2024-03-01T08:00:00Z"}) == NOW - 3600 * SECOND
 
 
 def test_the_future_is_clamped_and_counted() -> None:
     mapper = Mapper(Serve())
-    assert moment(track(timestamp="2031-01-01T00:00:00Z"), mapper=mapper) == NOW
-    assert moment(track(), mapper=mapper) == NOW
+    assert time_of(track(timestamp="2031-01-01T00:00:00Z"), mapper=mapper) == NOW
+    assert time_of(track(), mapper=mapper) == NOW
     assert mapper.n_clamped == 1
 
 
@@ -182,8 +182,8 @@ def test_the_future_is_clamped_and_counted() -> None:
      {"messageId": "m" * 257}, {"userId": True}, {"context": []}, {"originalTimestamp": {}}],
 )  # fmt: skip
 def test_fields_that_cannot_be_read(fields: dict[str, Any]) -> None:
-    place = refusal(track(**fields)).pointer
-    assert place.startswith("/batch/0/")
+    pointer = refusal(track(**fields)).pointer
+    assert pointer.startswith("/batch/0/")
 
 
 def test_ids_of_integration_tests_need_leave() -> None:

@@ -145,9 +145,9 @@ def test_processes_are_summed_and_a_killed_one_is_not_forgotten(tmp_path):
     try:
         own.events("kept", 5)
         counts = read(own)
-        kept = ("propense_events_total", ("outcome", "kept"))
+        stored = ("propense_events_total", ("outcome", "kept"))
         model = (("bundle", "v0002"), ("content", "ab"), ("role", "serving"))
-        assert counts[kept] == 12
+        assert counts[stored] == 12
         assert counts["propense_workers",] == 2
         assert counts["propense_workers_ready",] == 1
         assert counts["propense_in_flight",] == 2
@@ -159,13 +159,13 @@ def test_processes_are_summed_and_a_killed_one_is_not_forgotten(tmp_path):
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
         counts = read(own)
-        assert counts[kept] == 12, "the counts of the dead are kept"
+        assert counts[stored] == 12, "the counts of the dead are kept"
         assert counts["propense_workers",] == 1, "its present state is not"
         assert counts["propense_drift", ("input", "actions")] == 0.1
 
         other.stdout.close()
         other = start_worker(tmp_path)
-        assert read(own)[kept] == 19, "its heir goes on counting"
+        assert read(own)[stored] == 19, "its heir goes on counting"
         assert len(list(tmp_path.glob("*.counts"))) == 2
     finally:
         other.kill()

@@ -39,7 +39,7 @@ def test_derivation_is_rfc_5869():
         derive(ROOT, b"", n_bytes=8161)
 
 
-KNOWN: dict[Purpose, str] = {
+EXPECTED: dict[Purpose, str] = {
     "keys": "9c680aeea162e89d4c41f715f4ae65c1a4604ea81a03c68ec1ef350c769169c6",
     "suppression": "727dbf6f56667b7099fd3bf89f8e10f3ce4b89d1f05fa807493323228b6caabf",
     "pseudonyms": "512ae6c30123ec4de57f00e048e0cf92885a320aa9ca565662e97f64bf4019a7",
@@ -51,8 +51,8 @@ KNOWN: dict[Purpose, str] = {
 
 
 def test_keys_of_purposes_differ_and_stay():
-    keys = {purpose: Secrets(ROOT).key(purpose) for purpose in KNOWN}
-    assert {purpose: key.hex() for purpose, key in keys.items()} == KNOWN
+    keys = {purpose: Secrets(ROOT).key(purpose) for purpose in EXPECTED}
+    assert {purpose: key.hex() for purpose, key in keys.items()} == EXPECTED
     assert Secrets(ROOT).key_id == "24f1145d5f3685b5"
     assert len(set(keys.values())) == 6 and ROOT not in keys.values()
     assert Secrets(bytes(32)).key("keys") != keys["keys"]

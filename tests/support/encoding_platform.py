@@ -56,8 +56,8 @@ def logs_of(rng: np.random.Generator) -> dict[str, list[dict[str, Any]]]:
 
 def tables() -> dict[str, Any]:
     names = [f"u{user}" for user in range(N_USERS)]
-    moments = [60 * DAY, 100 * DAY, 120 * DAY]
-    rows = [(name, moment) for name in names for moment in moments]
+    times = [60 * DAY, 100 * DAY, 120 * DAY]
+    rows = [(name, time) for name in names for time in times]
     return {
         "users": {
             "user_id": names[::-1],
@@ -73,7 +73,7 @@ def tables() -> dict[str, Any]:
         },
         "labels": {
             "user_id": [name for name, _ in rows],
-            "as_of": stamps([moment for _, moment in rows]),
+            "as_of": stamps([time for _, time in rows]),
             "part": ["train", "validation", "test"] * N_USERS,
             "pay": [float(k % 2) if k % 5 else None for k in range(len(rows))],
             "spend": pa.array([k * MICROS for k in range(len(rows))], pa.int64()),

@@ -43,10 +43,11 @@ def store(
 
 
 def event(user: str, item: str, day: int, event_id: str, **more: Any) -> Row:
-    moment = f"2024-03-{day:02d}T08:30:00.250000Z"
-    said = {"action": "view", "value": None, "count": None, "source": "web"} | more
+    time = f"2024-03-{day:02d}T08:30:00.250000Z"
+    fields = {"action": "view", "value": None, "count": None, "source": "web"} | more
     return (
-        user, item, said["action"], moment, said["value"], said["count"], said["source"], event_id,
+        user, item, fields["action"], time, fields["value"], fields["count"], fields["source"],
+        event_id,
     )  # fmt: skip
 
 
@@ -74,8 +75,8 @@ def cleaned(settings: Settings, engine: TableEngine) -> tuple[RunFolder, dict[st
 
 
 def rows_of(run: RunFolder, table: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(run.clean / table).to_pylist()
-    return found
+    rows: list[dict[str, Any]] = pq.read_table(run.clean / table).to_pylist()
+    return rows
 
 
 def note(account: Account) -> str:

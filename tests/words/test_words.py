@@ -31,14 +31,14 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 
 def constants() -> set[str]:
     """Every text constant of the package, the beginnings of formatted texts with a star."""
-    found = set()
+    values = set()
     for file in Path(propense.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
+                values.add(node.value)
             if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
-                found.add(f"{node.values[0].value}*")
-    return found
+                values.add(f"{node.values[0].value}*")
+    return values
 
 
 def test_both_languages_have_the_same_keys_in_the_same_order() -> None:
@@ -62,16 +62,16 @@ def test_every_key_that_is_read_exists_and_every_slot_is_filled() -> None:
         if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
             continue
         assert key.value in texts("en"), where
-        given = {keyword.arg for keyword in call.keywords}
-        assert given == set(SLOT.findall(texts("en")[key.value])), where
+        filled = {keyword.arg for keyword in call.keywords}
+        assert filled == set(SLOT.findall(texts("en")[key.value])), where
         checked += 1
     assert checked > 100
 
 
 def test_every_key_is_read() -> None:
-    found = constants()
-    starts = tuple(text[:-1] for text in found if text.endswith(("_*", "model.*", "metric.*")))
-    unread = [key for key in texts("en") if key not in found and not key.startswith(starts)]
+    values = constants()
+    starts = tuple(text[:-1] for text in values if text.endswith(("_*", "model.*", "metric.*")))
+    unread = [key for key in texts("en") if key not in values and not key.startswith(starts)]
     assert unread == []
 
 

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from propense.columns import MICRO_UNITS
-from propense.encoding.history import Moments
+from propense.encoding.history import EventIndex
 from propense.encoding.time_zones import utc_offset
 from propense.schemas import FIRST_KNOWN, NO_TIME, Doubles, Floats, Histories, Ids, Ints
 from propense.times import SECONDS_PER_DAY
@@ -117,16 +117,16 @@ class _Past:
         self.windows: list[tuple[Ints, Ints]] = []
         if not self.timed:
             return
-        moments = Moments(histories)
-        self.end = np.where(whole, stop, moments.before(user, np.where(whole, _FOREVER, as_of)))
+        event_index = EventIndex(histories)
+        self.end = np.where(whole, stop, event_index.before(user, np.where(whole, _FOREVER, as_of)))
         if whole.any():
-            self.as_of = np.where(whole, self._moment_after(spec.until), as_of)
+            self.as_of = np.where(whole, self._time_after(spec.until), as_of)
         for window in spec.windows:
-            low = moments.before(user, self.as_of - window)
-            lower = moments.before(user, self.as_of - 2 * window)
+            low = event_index.before(user, self.as_of - window)
+            lower = event_index.before(user, self.as_of - 2 * window)
             self.windows.append((np.minimum(low, self.end), np.minimum(lower, self.end)))
 
-    def _moment_after(self, until: int | None) -> Ints:
+    def _time_after(self, until: int | None) -> Ints:
         """For rows without a moment: `until`, but never before the row's own last event."""
         last = self.time_at(self.end - 1, self.end > self.begin, 0) + 1
         return np.maximum(last, 0 if until is None else until)

@@ -204,7 +204,7 @@ class QueryPlan:
         return self.row >= 0
 
 
-def place_queries(sequences: Sequences, chosen: Ints) -> QueryPlan:
+def plan_queries(sequences: Sequences, chosen: Ints) -> QueryPlan:
     """The queries of the `chosen` sequences as a padded grid."""
     n_queries = sequences.n_queries[chosen]
     index, real = pad_index(sequences.row_offsets[:-1][chosen], n_queries)

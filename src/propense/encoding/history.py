@@ -115,7 +115,7 @@ def _number_of(event: Mapping[str, object], name: str) -> float | int | None:
     return value.item() if isinstance(value, np.number) else value
 
 
-class Moments:
+class EventIndex:
     """Finds events by (user, time) in one sorted key."""
 
     def __init__(self, histories: Histories) -> None:
@@ -130,9 +130,9 @@ class Moments:
             self._times = np.unique(time)
             span = len(self._times) + 1
         self._span = span
-        self._key = user * np.int64(span) + self._place(time)
+        self._key = user * np.int64(span) + self._time_code(time)
 
-    def _place(self, time: Ints) -> Ints:
+    def _time_code(self, time: Ints) -> Ints:
         if self._times is not None:
             return np.searchsorted(self._times, time)
         low, high = self._base, self._base + self._span - 1
@@ -140,7 +140,7 @@ class Moments:
 
     def before(self, user: np.ndarray, time: Ints) -> Ints:
         """Absolute index of the user's first event at or after `time`; its end if none."""
-        wanted = user.astype(np.int64) * np.int64(self._span) + self._place(time)
+        wanted = user.astype(np.int64) * np.int64(self._span) + self._time_code(time)
         return np.searchsorted(self._key, wanted, side="left").astype(np.int64)
 
 

@@ -74,18 +74,18 @@ def fit_content(items: Any | None, chosen: np.ndarray, settings: Settings) -> Co
     """
     if items is None or settings.items is None:
         return ContentSpec()
-    table, known = settings.items, items.column_names
+    table, column_names = settings.items, items.column_names
     for name in (*(table.features or ()), *table.types):
-        if name not in known:
-            raise SettingsError(f"[items] names the column {name!r}; {nearest(name, known)}")
+        if name not in column_names:
+            raise SettingsError(f"[items] names the column {name!r}; {nearest(name, column_names)}")
     names = table.features
     if names is None:
-        names = tuple(name for name in known if name != columns.ITEM_ID)
+        names = tuple(name for name in column_names if name != columns.ITEM_ID)
     train = items.filter(pa.array(chosen)) if chosen.any() else items
     types: dict[str, Any] = dict(table.types)
     made = tuple(fit_column(name, train[name], types.get(name), True) for name in names)
     has_text = any(column.kind in ("text", "tokens") for column in made)
-    titles = [name for name in known if name.lower() in TITLE_NAMES]
+    titles = [name for name in column_names if name.lower() in TITLE_NAMES]
     return ContentSpec(
         made, titles[0] if titles else None, settings.features.text_buckets if has_text else 0
     )

@@ -171,7 +171,7 @@ def fit_column(name: str, column: Any, kind: Kind | None, catalogue: bool) -> Co
     Numbers stay numbers even if they have few distinct values. `catalogue` columns may
     also hold several tokens in a cell.
     """
-    kind, separator = (kind, "") if kind is not None else judge_kind(name, column, catalogue)
+    kind, separator = (kind, "") if kind is not None else infer_kind(name, column, catalogue)
     if kind == "categorical":
         counts = count_words(column)
         rare = 2 if len(counts) > MANY_WORDS else 1
@@ -195,7 +195,7 @@ def catalogue_numbers(column: Any, kind: Kind) -> Doubles:
     return np.where(seconds == NO_TIME, np.nan, seconds / SECONDS_PER_DAY)
 
 
-def judge_kind(name: str, column: Any, catalogue: bool) -> tuple[Kind, str]:
+def infer_kind(name: str, column: Any, catalogue: bool) -> tuple[Kind, str]:
     """Kind and separator of a column nobody declared."""
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):

@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from propense.schemas import FIRST_KNOWN, Doubles, Histories, Ints
 
-DEVOTED: Final = (0.5, 0.2)
-"""Shares of one item among a customer's successes, above which they are devoted to it."""
+NARROW_SHARES: Final = (0.5, 0.2)
+"""Shares of one item among a customer's successes, above which their taste is narrow."""
 BROAD: Final = 3
 """Items that customers of broader taste succeeded with at least."""
 NEW_SECONDS: Final = 7 * 86_400
@@ -49,7 +49,7 @@ UNUSUAL: Final = 0.01
 
 @dataclass(frozen=True)
 class Support:
-    """Who succeeded with what: one row a customer and item, sorted by both."""
+    """The successes of customers with items: one row a customer and item, sorted by both."""
 
     user: Ints
     item: Ints
@@ -59,7 +59,7 @@ class Support:
     """Share of the customer's successes."""
     breadth: Ints
     """Items the customer succeeded with."""
-    moment: Ints
+    first_time: Ints
     """Time of the first success."""
     begun: Ints
     """Time of the customer's first event."""
@@ -76,7 +76,7 @@ def weigh_customers(
     weights = np.ones(histories.n_users)
     support = find_support(histories, ends, success, n_items)
     if len(support.user):
-        for least in DEVOTED:
+        for least in NARROW_SHARES:
             _weigh_narrow(support, n_items, least, weights)
         if histories.timed:
             for seconds in SURGES:
@@ -126,8 +126,8 @@ def _weigh_narrow(support: Support, n_items: int, least: float, weights: Doubles
 
 def _weigh_new(support: Support, n_items: int, seconds: int, weights: Doubles) -> None:
     """Bound what those who came in the same days give an item by what older customers give it."""
-    new = support.moment - support.begun <= NEW_SECONDS
-    rows = np.flatnonzero(new & (support.share > min(DEVOTED)))
+    new = support.first_time - support.begun <= NEW_SECONDS
+    rows = np.flatnonzero(new & (support.share > min(NARROW_SHARES)))
     if not len(rows):
         return
     rows = rows[np.lexsort((support.begun[rows], support.item[rows]))]
@@ -136,10 +136,10 @@ def _weigh_new(support: Support, n_items: int, seconds: int, weights: Doubles) -
         return
     observed = Log(item, begun, times).between(item, begun, seconds)
     crowd = Log(0 * item, begun, times).between(0 * item, begun, seconds)
-    older = Log(support.item[~new], support.moment[~new], support.times[~new])
+    older = Log(support.item[~new], support.first_time[~new], support.times[~new])
     # What is new or in season has a share of its own in the days of the surge.
-    then = Log(0 * older.item, older.moment, older.times).between(0 * item, begun, seconds)
-    loyal = ~new & (support.share > min(DEVOTED))
+    then = Log(0 * older.item, older.time, older.times).between(0 * item, begun, seconds)
+    loyal = ~new & (support.share > min(NARROW_SHARES))
     share = np.maximum.reduce(
         [
             _shares(_sum(older.item, older.times, n_items))[item],
@@ -156,38 +156,38 @@ def _weigh_new(support: Support, n_items: int, seconds: int, weights: Doubles) -
     np.minimum.at(weights, support.user[rows], lowest(bound, first, stop))
 
 
-def _bound(found: Doubles, expected: Doubles, size: float, item: Ints, known: Ints) -> Doubles:
-    """(n,) what is usual over what was found, at most 1.
+def _bound(observed: Doubles, expected: Doubles, size: float, item: Ints, items: Ints) -> Doubles:
+    """(n,) what is usual over what was observed, at most 1.
 
-    `size` is what one customer gives on average; `item` (n,) whose amounts these are, `known`
+    `size` is what one customer gives on average; `item` (n,) whose amounts these are, `items`
     all items anybody succeeded with.
     """
-    ratio = found / (expected + SPREAD * np.sqrt(expected * size) + SPREAD * size)
-    highest = np.zeros(int(known.max()) + 1)
+    ratio = observed / (expected + SPREAD * np.sqrt(expected * size) + SPREAD * size)
+    highest = np.zeros(int(items.max()) + 1)
     inside = item < len(highest)
     np.maximum.at(highest, item[inside], ratio[inside])
-    beyond = 2 + int(np.ceil(UNUSUAL * len(known)))
-    usual = max(1.0, float(np.sort(highest[known])[-min(beyond + 1, len(known))]))
+    beyond = 2 + int(np.ceil(UNUSUAL * len(items)))
+    usual = max(1.0, float(np.sort(highest[items])[-min(beyond + 1, len(items))]))
     bound: Doubles = usual / np.maximum(ratio, usual)
     return bound
 
 
 @dataclass(frozen=True)
 class Log:
-    """Amounts by item and moment, to be summed over stretches of time."""
+    """Amounts by item and time, to be summed over stretches of time."""
 
     item: Ints
-    moment: Ints
+    time: Ints
     times: Doubles
 
     def between(self, item: Ints, begin: Ints, seconds: int) -> Doubles:
         """(n,) sums of each `item` over [begin, begin + seconds)."""
         if not len(self.item):
             return np.zeros(len(item))
-        base = min(int(self.moment.min()), int(begin.min()))
-        span = max(int(self.moment.max()), int(begin.max())) - base + seconds + 1
-        order = np.lexsort((self.moment, self.item))
-        keys = self.item[order] * span + (self.moment[order] - base)
+        base = min(int(self.time.min()), int(begin.min()))
+        span = max(int(self.time.max()), int(begin.max())) - base + seconds + 1
+        order = np.lexsort((self.time, self.item))
+        keys = self.item[order] * span + (self.time[order] - base)
         total = np.append(0.0, np.cumsum(self.times[order]))
         low = item * span + (begin - base)
         first, stop = np.searchsorted(keys, low), np.searchsorted(keys, low + seconds)

@@ -42,8 +42,8 @@ def save_record(folder: Path, name: str, record: Any) -> None:
     (folder / f"{name}.json").write_bytes(msgspec.json.encode(plain))
 
 
-def open_record(folder: Path, name: str, kind: type[Record], **given: Any) -> Record:
-    """What `save_record` wrote; `given` are the fields left to the caller."""
+def open_record(folder: Path, name: str, kind: type[Record], **extra: Any) -> Record:
+    """What `save_record` wrote; `extra` are the fields left to the caller."""
     try:
         values = msgspec.json.decode((folder / f"{name}.json").read_bytes())
     except (OSError, msgspec.DecodeError) as error:
@@ -60,7 +60,7 @@ def open_record(folder: Path, name: str, kind: type[Record], **given: Any) -> Re
             values[field.name] = words if is_dict else words[field.name]
         elif isinstance(values.get(field.name), list):
             values[field.name] = tuple(values[field.name])
-    return kind(**{**values, **given})
+    return kind(**{**values, **extra})
 
 
 def open_array(file: Path) -> Any:

@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from propense.encoding.history import Moments
+from propense.encoding.history import EventIndex
+from propense.encoding.windows import moment_starts
 from propense.errors import SplitError
 from propense.schemas import (
     FIRST_KNOWN,
@@ -52,7 +53,7 @@ def train_end(histories: Histories, plan: SplitPlan, user_part: UserParts | None
             )
         users = np.arange(histories.n_users)
         cut = np.full(histories.n_users, plan.validation_from, np.int64)
-        return Moments(histories).before(users, cut)
+        return EventIndex(histories).before(users, cut)
     if user_part is None:
         raise SplitError(f"a split by {plan.by} needs the part of every user, but got none")
     return np.where(user_part == TRAIN, stop, begin)
@@ -80,7 +81,7 @@ def make_targets(
         return Targets(nothing, nothing.astype(np.int64), np.zeros(1, np.int64), nothing,
                        nothing.astype(np.int8))  # fmt: skip
     counts = _countable(histories, encoder.positive, recommend.repeat)
-    group = moment_of(histories)
+    group = moment_starts(histories)
     if plan.by == "leave_one_out":
         chosen, part = _leave_one_out(histories, counts)
     elif plan.by == "time":
@@ -112,18 +113,6 @@ def make_targets(
 def owner_of(histories: Histories) -> Ints:
     """(n_events,) user of each event."""
     return np.repeat(np.arange(histories.n_users), np.diff(histories.offsets))
-
-
-def moment_of(histories: Histories) -> Ints:
-    """(n_events,) index of the first event of each event's moment; without times its own."""
-    n_events = histories.n_events
-    position = np.arange(n_events)
-    if not histories.timed or not n_events:
-        return position
-    fresh = np.ones(n_events, bool)
-    fresh[1:] = np.diff(histories.time) != 0
-    fresh[histories.offsets[:-1][np.diff(histories.offsets) > 0]] = True
-    return np.maximum.accumulate(np.where(fresh, position, 0))
 
 
 def _countable(histories: Histories, positive: tuple[int, ...], repeat: bool) -> np.ndarray:

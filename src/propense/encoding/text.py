@@ -18,7 +18,7 @@ from propense.schemas import Floats, Ids, Ints
 
 MAX_NGRAMS: Final = 64
 SKETCH_WIDTH: Final = 16
-_MARK: Final = 2
+_EDGE: Final = 2
 """Code point that stands for the edge of a word."""
 _FNV_OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME: Final = np.uint64(0x100000001B3)
@@ -69,7 +69,7 @@ def hash_tokens(lists: Any, buckets: int) -> tuple[Ints, Ids]:
     )
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     encoded = as_words(pc.list_flatten(lists)).dictionary_encode()
-    words = [f"{chr(_MARK)}{word.strip()}{chr(_MARK)}" for word in encoded.dictionary.to_pylist()]
+    words = [f"{chr(_EDGE)}{word.strip()}{chr(_EDGE)}" for word in encoded.dictionary.to_pylist()]
     codes = np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), np.int64)
     of_word = np.array([_hash_whole(word, buckets) for word in words] + [0], np.int32)
     ids = of_word[codes]
@@ -117,7 +117,7 @@ def sketch(offsets: Ints, ids: Ids, width: int = SKETCH_WIDTH) -> Floats:
 def _hash_distinct(texts: Any, buckets: int, max_ngrams: int) -> tuple[Ints, Ids]:
     """(row, id) of the kept n-grams of distinct texts, by row."""
     normal = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
-    edge = chr(_MARK)
+    edge = chr(_EDGE)
     joined = edge + edge.join(normal.to_pylist()) + edge
     points = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     lengths = np.asarray(pc.utf8_length(normal).to_numpy(zero_copy_only=False), np.int64)
@@ -137,9 +137,9 @@ def _hash_distinct(texts: Any, buckets: int, max_ngrams: int) -> tuple[Ints, Ids
         hashed = (hashed[:count] ^ char.astype(np.uint64)) * _FNV_PRIME
         # A mark may open or close an n-gram but not stand inside it.
         if n >= 3:
-            broken = broken[:count] | (points[n - 2 : n - 2 + count] == _MARK)
+            broken = broken[:count] | (points[n - 2 : n - 2 + count] == _EDGE)
         broken = broken[:count]
-        letters = letters[:count] | (char != _MARK)
+        letters = letters[:count] | (char != _EDGE)
         all_cjk = all_cjk[:count] & cjk[n - 1 :]
         good = letters & ~broken & (all_cjk if n == 1 else ~(all_cjk & (n == _LONGEST)))
         position = np.flatnonzero(good)
@@ -156,15 +156,15 @@ def _hash_distinct(texts: Any, buckets: int, max_ngrams: int) -> tuple[Ints, Ids
 
 def _hash_words(points: np.ndarray, cjk: np.ndarray) -> Iterator[tuple[Ints, np.ndarray]]:
     """Places and hashes of whole words too long to be an n-gram, by their length."""
-    start = np.flatnonzero((points[:-1] == _MARK) & (points[1:] != _MARK))
-    hashed = (np.full(len(start), _FNV_OFFSET) ^ np.uint64(_MARK)) * _FNV_PRIME
+    start = np.flatnonzero((points[:-1] == _EDGE) & (points[1:] != _EDGE))
+    hashed = (np.full(len(start), _FNV_OFFSET) ^ np.uint64(_EDGE)) * _FNV_PRIME
     spelled = np.zeros(len(start), bool)
     for letter in range(1, _LONGEST_WORD + 2):
         if not len(start):
             return
         char = points[start + letter]
         hashed = (hashed ^ char.astype(np.uint64)) * _FNV_PRIME
-        closed = char == _MARK
+        closed = char == _EDGE
         if letter >= _LONGEST:
             yield start[closed & spelled], hashed[closed & spelled]
         # A run of ideographs is a sentence rather than a word.
@@ -201,7 +201,7 @@ def _classify(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     wide = np.zeros(len(distinct), bool)
     for low, high in _CJK:
         wide |= (distinct >= low) & (distinct <= high)
-    cleaned = np.where(is_letter, distinct, _MARK)
+    cleaned = np.where(is_letter, distinct, _EDGE)
     return cleaned[inverse].astype(np.uint32), (wide & is_letter)[inverse]
 
 

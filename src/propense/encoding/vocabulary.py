@@ -36,19 +36,21 @@ class Vocabulary(msgspec.Struct, frozen=True, dict=True):
         """(n,) int32 indices of an Arrow column, an array or a list of str | None."""
         column = as_words(values)
         if len(column) <= _FEW:
-            find = self._places.get
+            find = self._indices.get
             few = (
                 NONE if word is None else find(word, UNSEEN) for word in column.to_pylist()
             )  # fmt: skip
             return np.fromiter(few, np.int32, len(column))
-        found = pc.fill_null(pc.index_in(column, value_set=self._array), UNSEEN - FIRST_KNOWN)
-        indices = np.array(found.to_numpy(zero_copy_only=False), np.int32) + np.int32(FIRST_KNOWN)
+        positions = pc.fill_null(pc.index_in(column, value_set=self._array), UNSEEN - FIRST_KNOWN)
+        indices = np.array(positions.to_numpy(zero_copy_only=False), np.int32) + np.int32(
+            FIRST_KNOWN
+        )
         indices[pc.is_null(column).to_numpy(zero_copy_only=False)] = NONE
         return indices
 
     def find(self, word: str | None) -> int:
         """The index of one word."""
-        return NONE if word is None else self._places.get(word, UNSEEN)
+        return NONE if word is None else self._indices.get(word, UNSEEN)
 
     def word(self, index: int) -> str:
         """The word of an index; "(none)" and "(unseen)" for the first two."""
@@ -57,7 +59,7 @@ class Vocabulary(msgspec.Struct, frozen=True, dict=True):
         return ("(none)", "(unseen)")[index]
 
     @cached_property
-    def _places(self) -> dict[str, int]:
+    def _indices(self) -> dict[str, int]:
         return {word: index for index, word in enumerate(self.words, FIRST_KNOWN)}
 
     @cached_property

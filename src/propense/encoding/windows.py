@@ -43,7 +43,7 @@ def find_pairs(histories: Histories, train_end: Ints, wanted: np.ndarray) -> Pai
 
 
 def moment_starts(histories: Histories) -> Ints:
-    """(n_events,) index of the first event of each event's moment."""
+    """(n_events,) index of the first event of each event's moment; without times its own."""
     n_events = histories.n_events
     fresh = np.ones(n_events, bool)
     if histories.timed and n_events:

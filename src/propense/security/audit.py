@@ -112,7 +112,7 @@ class AuditLog:
         action must not be done. Raises ValueError if the detail is too long or contains the id.
         """
         text = _detail(detail or {}, user_id)
-        with self._writing():
+        with self._transaction():
             head = self._read_head()
             if head is None:
                 raise ServeError(
@@ -137,7 +137,7 @@ class AuditLog:
 
         Returns whether there was a key.
         """
-        with self._writing():
+        with self._transaction():
             cursor = self._con.execute(
                 "DELETE FROM subject_keys WHERE mark = ?", (self._id_hash(user_id),)
             )
@@ -266,7 +266,7 @@ class AuditLog:
         replace_file(self._head, msgspec.json.encode(head))
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _transaction(self) -> Iterator[None]:
         """A transaction of this thread; it is rolled back unless the body commits."""
         with self._thread, self._errors(), locked(self._lock):
             self._con.execute("BEGIN IMMEDIATE")

@@ -12,7 +12,7 @@ from propense.encoding.batches import (
     Sequences,
     event_arrays,
     pad_index,
-    place_queries,
+    plan_queries,
     query_time,
     visible_end,
 )
@@ -159,7 +159,7 @@ def build_batch(examples: Examples, chosen: Ints, queries: Sequences) -> Batch:
     """The arrays of the `chosen` windows."""
     windows = examples.windows
     start, stop, own = windows.start[chosen], windows.stop[chosen], windows.own[chosen]
-    plan = place_queries(queries, chosen)
+    plan = plan_queries(queries, chosen)
     row = np.maximum(plan.row, 0)
     as_of = examples.rows.as_of[row] if len(examples.rows) else np.zeros(row.shape, np.int64)
     # A window owns the targets whose end is in (own, stop]: the end of event e is e + 1.

@@ -259,7 +259,7 @@ def test_erased_bytes_are_in_no_file(store: SqliteStore) -> None:
     assert rows(store.path, "PRAGMA integrity_check") == [("ok",)]
 
 
-def test_a_remnant_between_rows_is_seen_and_goes(tmp_path: Path) -> None:
+def test_a_trace_between_rows_is_seen_and_goes(tmp_path: Path) -> None:
     """Without `secure_delete` a deleted row stays in its page; erasing rewrites the file."""
     store = opened(tmp_path)
     store.append([update(f"m{n}", f"user-{n:03d}", events=(view(),)) for n in range(500)])
@@ -280,7 +280,7 @@ def test_a_remnant_between_rows_is_seen_and_goes(tmp_path: Path) -> None:
     store.close()
 
 
-def test_short_ids_of_others_are_no_remnants(store: SqliteStore) -> None:
+def test_short_ids_of_others_are_no_traces(store: SqliteStore) -> None:
     store.append([update(f"m{n}", f"u{n}", events=(view(),)) for n in range(300)])
     before = store.path.stat().st_ino, rows(store.path, "SELECT count(*) FROM events")
     store.erase("u2")

@@ -58,9 +58,9 @@ def has_traces(path: Path, traces: list[bytes]) -> bool:
         text=True,
         check=False,
     )
-    if done.returncode not in (page_scan.CLEAN, page_scan.FOUND):
+    if done.returncode not in (page_scan.CLEAN, page_scan.TRACES_LEFT):
         raise OSError(f"the file could not be searched for erased data: {done.stderr[-200:]}")
-    return done.returncode == page_scan.FOUND
+    return done.returncode == page_scan.TRACES_LEFT
 
 
 def _empty_log(con: sqlite3.Connection) -> None:

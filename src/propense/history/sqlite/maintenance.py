@@ -55,7 +55,7 @@ MESSAGES: Final = _forgetting("messages", "key")
 QUIET: Final = _forgetting("quiet_messages", "customer", "key")
 
 
-def forget_old(how: Forgetting, oldest: int, reading: Opened, writing: Opened) -> int:
+def forget_old(how: Forgetting, oldest: int, reading: Opened, transaction: Opened) -> int:
     """Delete rows received before `oldest`. Returns how many."""
     forgotten = 0
     last: tuple[object, ...] | None = None
@@ -68,7 +68,7 @@ def forget_old(how: Forgetting, oldest: int, reading: Opened, writing: Opened) -
         last = tuple(rows[-1][:-1])
         old = [tuple(row[:-1]) for row in rows if row[-1] < oldest]
         if old:
-            with writing() as con:
+            with transaction() as con:
                 con.executemany(how.delete, old)
             forgotten += len(old)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 
 CLEAN: Final = 0
-FOUND: Final = 10
+TRACES_LEFT: Final = 10
 _HEADER_BYTES: Final = {2: 12, 5: 12, 10: 8, 13: 8}
 
 
@@ -56,7 +56,7 @@ def has_traces(path: str, traces: list[bytes]) -> bool:
 def main() -> int:
     """Returns the exit code: 10 if there are traces, 0 if not."""
     traces = [bytes.fromhex(line) for line in sys.stdin.read().split()]
-    return FOUND if traces and has_traces(sys.argv[1], traces) else CLEAN
+    return TRACES_LEFT if traces and has_traces(sys.argv[1], traces) else CLEAN
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ class SqliteStore:
         if not updates:
             return []
         check_updates(updates)
-        with self._writing() as con:
+        with self._transaction() as con:
             return apply_updates(SqliteTables(con), updates, self._suppression_hash)
 
     def read(self, user_id: str) -> Customer | None:
@@ -157,7 +157,7 @@ class SqliteStore:
         """See Store."""
         if not decisions:
             return
-        with self._writing() as con:
+        with self._transaction() as con:
             log_decisions(SqliteTables(con), decisions, self._suppression_hash)
 
     def decisions_of(self, user_id: str) -> list[Decision]:
@@ -184,7 +184,7 @@ class SqliteStore:
         """
         unclean = self.path.with_name(self.path.name + UNCLEAN)
         was_unclean = unclean.exists()
-        with self._writing() as con:
+        with self._transaction() as con:
             erased, traces = erase_rows(SqliteTables(con), user_id)
             if traces:
                 unclean.touch(0o600)
@@ -196,13 +196,13 @@ class SqliteStore:
 
     def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        with self._writing() as con:
+        with self._transaction() as con:
             rows: list[tuple[Any, ...]] = [(one,) for one in hashes]
             SqliteTables(con).insert("suppressed", rows, " ON CONFLICT DO NOTHING")
 
     def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        with self._writing() as con:
+        with self._transaction() as con:
             con.executemany("DELETE FROM suppressed WHERE mark = ?", [(one,) for one in hashes])
 
     def user_ids(self) -> Iterator[str]:
@@ -254,8 +254,8 @@ class SqliteStore:
         with self._reading() as con:
             (latest,) = con.execute("SELECT latest FROM state").fetchone()
         oldest = latest - self._remember
-        forget_old(QUIET, oldest, self._reading, self._writing)
-        return forget_old(MESSAGES, oldest, self._reading, self._writing)
+        forget_old(QUIET, oldest, self._reading, self._transaction)
+        return forget_old(MESSAGES, oldest, self._reading, self._transaction)
 
     def destroy(self) -> None:
         """See Store."""
@@ -300,7 +300,7 @@ class SqliteStore:
         con.execute(f"PRAGMA cache_size = -{cache_kb}")
         return con
 
-    def _writing_connection(self) -> sqlite3.Connection:
+    def _write_connection(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreError(f"live history {str(self.path)!r} is closed")
         if self._writer is None:
@@ -308,10 +308,10 @@ class SqliteStore:
         return self._writer
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         """The only writing transaction; an error rolls all of it back."""
         with self._lock, self._named_errors():
-            con = self._writing_connection()
+            con = self._write_connection()
             con.execute("BEGIN IMMEDIATE")
             try:
                 yield con

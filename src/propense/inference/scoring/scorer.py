@@ -17,8 +17,8 @@ from propense.encoding.batches import (
     Sequences,
     event_arrays,
     group_queries,
-    place_queries,
     plan_batches,
+    plan_queries,
     query_time,
     visible_end,
 )
@@ -73,7 +73,7 @@ class Scorer:
         out = np.empty((len(user), len(self.shape.goals)), np.float64)
         sequences = self._sequences(histories, user, as_of)
         for chosen in plan_batches(sequences.length, sequences.n_queries, MAX_CELLS):
-            plan = place_queries(sequences, chosen)
+            plan = plan_queries(sequences, chosen)
             row = np.maximum(plan.row, 0)
             inputs = self._events(histories, clock, sequences, chosen, self.goal_vectors)
             inputs |= {
@@ -103,7 +103,7 @@ class Scorer:
             histories.offsets[:-1][user[heard]], end[heard], self.shape.max_length
         )
         for chosen in plan_batches(sequences.length, sequences.n_queries, MAX_CELLS):
-            plan = place_queries(sequences, chosen)
+            plan = plan_queries(sequences, chosen)
             inputs = self._events(histories, clock, sequences, chosen, self.item_vectors)
             vectors_wanted, logits = self.graphs.next_item(inputs | {"query_length": plan.length})
             row = heard[plan.row[plan.real]]
