@@ -64,7 +64,7 @@ def test_candidates_are_scored_as_all_items_are(
         assert whole[others].max() * ratio.max() <= some.floor * (1 + 1e-3)
 
 
-def test_an_old_favourite_and_all_of_a_large_basket_are_nominated(engine: ScoringEngine) -> None:
+def test_an_old_favourite_and_all_of_a_large_basket_are_candidates(engine: ScoringEngine) -> None:
     favourite, basket = [(30, "take", 0)] * 30, [(item, "pay", 59) for item in range(25)]
     since = [(day % 3, "view", day) for day in range(1, 58) for _ in range(4)]
     history = favourite + since + basket

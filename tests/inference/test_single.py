@@ -107,8 +107,8 @@ PLAIN = (0, 2, 5, 1, 3.0, 1.0)
 @example([(0, 2, item, 1, 1.0, 1.0) for item in (5, 6, 5, 6, 7)])
 @example([(9, 2, 0, 1, 1.0, 1.0)] * 3)
 @example([(9, 2, 1, 1, 1.0, 1.0)] * 3)
-@example([(60, 2, 2 + place % 40, 1, 1.0, 1.0) for place in range(LONG)])
-@example([(0, 2, 2 + place % 40, 1, 1.0, 1.0) for place in range(LONG)])
+@example([(60, 2, 2 + index % 40, 1, 1.0, 1.0) for index in range(LONG)])
+@example([(0, 2, 2 + index % 40, 1, 1.0, 1.0) for index in range(LONG)])
 @example([PLAIN, (5, 3, 5, 1, float("nan"), -1.0), (0, 3, 5, 2, 0.0, 0.0), (1, 2, 9, 1, 1.0, 1.0)])
 def test_timed(shop: ServedWorld, some):
     assert_alike(shop.bundle, some)
@@ -122,7 +122,7 @@ def test_a_part_of_a_history(shop: ServedWorld, some, end: int):
 
 @given(updates())
 @example([])
-@example([(0, 2, 2 + place % 40, 1, 1.0, 1.0) for place in range(LONG)])
+@example([(0, 2, 2 + index % 40, 1, 1.0, 1.0) for index in range(LONG)])
 def test_order_alone(untimed: ServedWorld, some):
     assert_alike(untimed.bundle, some)
 

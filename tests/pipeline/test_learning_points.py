@@ -34,10 +34,10 @@ class Spy(NoProgress):
 
 
 def quick(settings, **train):
-    given = {"max_epochs": 1, **train}
+    options = {"max_epochs": 1, **train}
     return msgspec.structs.replace(
         settings,
-        train=msgspec.structs.replace(settings.train, **given),
+        train=msgspec.structs.replace(settings.train, **options),
         evaluate=msgspec.structs.replace(settings.evaluate, resamples=50, min_positives=5),
         rivals=msgspec.structs.replace(settings.rivals, trials=1),
     )
@@ -66,11 +66,11 @@ def trained(monkeypatch):
     return names
 
 
-def again(world, fingerprint="data", **changes):
+def again(world, inputs_hash="data", **changes):
     folder, dataset, settings, _, _ = world
     settings = quick(settings, **changes)
     return make_curve(
-        dataset, settings, folder / "training", folder / "curve", fingerprint, NoProgress()
+        dataset, settings, folder / "training", folder / "curve", inputs_hash, NoProgress()
     )
 
 
@@ -120,9 +120,9 @@ def test_a_killed_command_goes_on_with_what_is_missing(world, trained):
     folder = world[0]
     (folder / "curve" / "small-25.json").unlink()
     (folder / "curve" / "base-100.safetensors").unlink()
-    found = again(world)
+    curve = again(world)
     assert trained == ["small-25", "base-100"]
-    assert [[t.test for t in p.tasks] for p in found.points] == [
+    assert [[t.test for t in p.tasks] for p in curve.points] == [
         [t.test for t in p.tasks] for p in world[3].points
     ]
     assert not any(path.is_dir() for path in (folder / "curve").iterdir())
@@ -139,9 +139,9 @@ def test_a_half_trained_point_goes_on_only_if_it_fits(world, monkeypatch):
 
     monkeypatch.setattr(curves, "fit_customer_model", stopped)
     (folder / "curve" / "small-50.json").unlink()
-    for fingerprint in ("data", "data", "other"):
+    for inputs_hash in ("data", "data", "other"):
         with pytest.raises(KeyboardInterrupt):
-            again(world, fingerprint)
+            again(world, inputs_hash)
     monkeypatch.undo()
     again(world)
     assert seen == [False, True, False]
@@ -249,13 +249,13 @@ def test_the_command_draws_the_curve_in_the_report(table, capsys, trained):
     page = table / "runs/main/evaluation/report.html"
     assert "learning-curve" not in page.read_text("utf-8")
 
-    said = json.loads(command(table, capsys, "--json", "--learning-curve"))
-    points = said["learning_curve"]["points"]
+    answer = json.loads(command(table, capsys, "--json", "--learning-curve"))
+    points = answer["learning_curve"]["points"]
     assert [p["share"] for p in points] == [0.1, 0.25, 0.5, 1.0]
     assert trained == ["base-10", "base-25", "base-50"]
-    assert len(said["skipped"]) == 7
+    assert len(answer["skipped"]) == 7
     report = json.loads((table / "runs/main/evaluation/report.json").read_bytes())
-    assert report["learning_curve"] == said["learning_curve"]
+    assert report["learning_curve"] == answer["learning_curve"]
     network = next(m for m in report["goals"][0]["models"] if m["model"] == "network")
     own = points[-1]["tasks"][0]["test"]
     for metric in ("log_loss", "auc"):

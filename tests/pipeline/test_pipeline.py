@@ -131,13 +131,13 @@ def test_an_unknown_stage_is_named_with_the_nearest(flow):
 def test_the_bundle_gives_the_networks_numbers(flow):
     settings, result = flow
     dataset = Dataset.open(result.run)
-    learned = open_model(dataset, settings, result.run.training)
+    customer_model = open_model(dataset, settings, result.run.training)
     bundle = open_bundle(result.bundle, network="evaluated")
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == TEST)[:200])
     features = bundle.encoder.features(dataset.histories, dataset.profiles, rows.user, rows.as_of)
     clock = bundle.clock(dataset.histories)
     batch = bundle.scorer.score_goals(dataset.histories, clock, features, rows.user, rows.as_of)
-    torch = learned.score_goals(dataset, rows)
+    torch = customer_model.score_goals(dataset, rows)
     scale = np.maximum(1, np.abs(torch))
     assert (np.abs(batch - torch) / scale).max() < 1e-5
     alone = np.concatenate(

@@ -33,11 +33,11 @@ def test_a_name_that_is_joined_meanwhile_is_refused_as_well(
     suppress = store.suppress
     joined: list[str] = []
 
-    def just_before(marks: Any) -> None:
+    def just_before(hashes: Any) -> None:
         if not joined:
             joined.append("a9")
             store.append([update("gone", previous_id="a9")])
-        suppress(marks)
+        suppress(hashes)
 
     monkeypatch.setattr(store, "suppress", just_before)
     live.ask("DELETE", "/v1/users/gone", "admin")

@@ -101,15 +101,15 @@ def test_an_opinion_that_misleads_is_silenced_and_two_that_do_leave_the_network(
             items.astype(np.int32), np.ones(N_ROWS, np.int8),
         )  # fmt: skip
 
-    known = slice(FIRST_KNOWN, None)
-    least = network[:, known].argmin(axis=1) + FIRST_KNOWN
+    real = slice(FIRST_KNOWN, None)
+    least = network[:, real].argmin(axis=1) + FIRST_KNOWN
     turned = -network
     turned[:, :FIRST_KNOWN] = LOG_LEAST
     gate = climb([OpinionBlock((network, turned), targets(least))])
     assert gate.network == 0 and gate.counts > 1
     neither = climb([OpinionBlock((network, network), targets(least))])
     assert (neither.network, neither.counts) == pytest.approx((1.0, 0.0))
-    right = np.where(np.arange(N_ROWS) % 2, counted[:, known].argmax(axis=1) + FIRST_KNOWN, least)
+    right = np.where(np.arange(N_ROWS) % 2, counted[:, real].argmax(axis=1) + FIRST_KNOWN, least)
     gate = climb([OpinionBlock((network, counted), targets(right))])
     assert gate.network == 0 and gate.counts > 0.1
 

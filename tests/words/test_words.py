@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import propense
-from propense.words import LANGUAGES, Text, say, texts
+from propense.words import LANGUAGES, Text, format_text, texts
 
 CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 SLOT = re.compile(r"{(\w+)}")
 NAMES = ("model.", "metric.", "minus", "goal_metric", "verdict.the_rivals")
 """Keys of names and signs, which can be the same in both languages."""
-READERS = {"say", "words_html"}
+READERS = {"format_text", "words_html"}
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
@@ -77,14 +77,17 @@ def test_every_key_is_read() -> None:
 
 def test_a_text_fills_each_language_with_its_own() -> None:
     rival = Text("a rival", "对手")
-    assert say("verdict.outcome_level", rival=rival) == Text(
+    assert format_text("verdict.outcome_level", rival=rival) == Text(
         "Level: a rival is as good, and the simpler choice.", "持平：对手已经足够，也更简单。"
     )
     with pytest.raises(KeyError):
-        say("no such key")
+        format_text("no such key")
     with pytest.raises(KeyError):
-        say("verdict.outcome_level", other="x")
+        format_text("verdict.outcome_level", other="x")
 
 
 def test_braces_of_the_data_stay_as_they_are() -> None:
-    assert say("positives_of", name="{0.__class__} {name}").en == "Positives: {0.__class__} {name}"
+    assert (
+        format_text("positives_of", name="{0.__class__} {name}").en
+        == "Positives: {0.__class__} {name}"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from propense.words import Text, has_text, say
+from propense.words import Text, format_text, has_text
 
 
 def model_name(model: str) -> Text:
@@ -14,7 +14,7 @@ def model_name(model: str) -> Text:
     ('EASE', 'my_model')
     """
     key = f"model.{model}"
-    return say(key) if has_text(key) else both(model)
+    return format_text(key) if has_text(key) else both(model)
 
 
 def metric_name(metric: str) -> Text:
@@ -25,9 +25,9 @@ def metric_name(metric: str) -> Text:
     """
     family, at, k = metric.partition("_at_")
     if at and has_text(f"metric.{family}_at_k"):
-        return say(f"metric.{family}_at_k", k=k)
+        return format_text(f"metric.{family}_at_k", k=k)
     key = f"metric.{metric}"
-    return say(key) if has_text(key) else both(metric)
+    return format_text(key) if has_text(key) else both(metric)
 
 
 def inside(name: Text) -> Text:

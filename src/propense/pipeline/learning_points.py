@@ -43,7 +43,7 @@ from propense.training.customer_model import (
 from propense.training.downweighting import find_successes
 from propense.training.shaping import derive_shape
 from propense.training.subsample import draw_users, take_share
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 Size = Literal["small", "base", "large"]
 SHARES: Final = (0.1, 0.25, 0.5, 1.0)
@@ -100,7 +100,7 @@ def make_curve(
     settings = msgspec.structs.replace(settings, model=model, tuning=None)
     own = read_notes(trained)
     if own.transferred is not None:
-        notes.append(say("curve.warm_own"))
+        notes.append(format_text("curve.warm_own"))
     dials = own.dials
     settings = settings if dials is None else dials.applied_to(settings)
     points: list[LearningPoint] = []
@@ -110,14 +110,14 @@ def make_curve(
     for plan in plans:
         progress.advance(task, 0, plan.words)
         point_hash = inputs_hash_of(plan, settings, trained, inputs_hash)
-        found = read_point(folder, plan.name, point_hash)
-        if found is None:
+        evaluated = read_point(folder, plan.name, point_hash)
+        if evaluated is None:
             working = folder / plan.name
-            found = _make_point(plan, dataset, settings, trained, working, progress, point_hash)
-            write_point(folder, plan.name, point_hash, *found)
+            evaluated = _make_point(plan, dataset, settings, trained, working, progress, point_hash)
+            write_point(folder, plan.name, point_hash, *evaluated)
             shutil.rmtree(working, ignore_errors=True)
-        points.append(found[0])
-        sums[plan.name] = found[1]
+        points.append(evaluated[0])
+        sums[plan.name] = evaluated[1]
         progress.advance(task, 1, plan.words)
     progress.finish(task)
     kinds: dict[str, GoalKind | None] = {
@@ -142,10 +142,10 @@ def plan_points(dataset: Dataset, settings: Settings) -> tuple[list[Plan], list[
         if share == 1 or _teaches(dataset, share, settings.train.seed):
             shares.append(share)
         else:
-            notes.append(say("curve.nothing_to_learn", share=format_percent(share)))
+            notes.append(format_text("curve.nothing_to_learn", share=format_percent(share)))
     sizes = list(DIALS) if dataset.histories.n_events else [own]
     if dataset.plan.folds is not None:
-        notes.append(say("curve.first_fold"))
+        notes.append(format_text("curve.first_fold"))
     plans = [Plan(share, own, own=share == 1) for share in shares]
     return plans + [Plan(1.0, size, own=False) for size in sizes if size != own], notes
 
@@ -155,10 +155,10 @@ def _teaches(dataset: Dataset, share: float, seed: int) -> bool:
     drawn = draw_users(dataset, share, seed)
     rows = dataset.rows
     histories = dataset.histories
-    place = np.flatnonzero(find_successes(dataset) & (histories.item >= FIRST_KNOWN))
-    user = np.searchsorted(histories.offsets, place, side="right") - 1
+    event = np.flatnonzero(find_successes(dataset) & (histories.item >= FIRST_KNOWN))
+    user = np.searchsorted(histories.offsets, event, side="right") - 1
     events = np.zeros(histories.n_users, np.bool_)
-    events[user[place < dataset.train_end[user]]] = True
+    events[user[event < dataset.train_end[user]]] = True
     lacks_rows = bool(dataset.plan.goals) and not drawn[rows.user[rows.part == TRAIN]].any()
     lacks_events = bool(events.any()) and not (events & drawn).any()
     return not (lacks_rows or lacks_events)
@@ -215,7 +215,7 @@ def _make_point(
 ) -> tuple[LearningPoint, Sums]:
     if plan.own:
         model = open_model(dataset, settings, trained)
-        return _judge_point(plan, dataset, settings, model)
+        return _evaluate_point(plan, dataset, settings, model)
     resized = msgspec.structs.replace(
         settings, model=msgspec.structs.replace(settings.model, size=plan.size)
     )
@@ -228,14 +228,14 @@ def _make_point(
         working.mkdir(parents=True)
         begun.write_text(inputs_hash, "utf-8")
     model = fit_customer_model(share, resized, working, Named(progress, plan.words))
-    return _judge_point(plan, share, resized, model)
+    return _evaluate_point(plan, share, resized, model)
 
 
-def _judge_point(
+def _evaluate_point(
     plan: Plan, dataset: Dataset, settings: Settings, model: CustomerModel
 ) -> tuple[LearningPoint, Sums]:
     tasks, sums = [], {}
-    for task, by_customer in _judge_tasks(dataset, settings, model):
+    for task, by_customer in _evaluate_tasks(dataset, settings, model):
         tasks.append(task)
         sums[task.key] = by_customer
     notes = model.notes
@@ -260,7 +260,7 @@ def _judge_point(
     return point, sums
 
 
-def _judge_tasks(
+def _evaluate_tasks(
     dataset: Dataset, settings: Settings, model: CustomerModel
 ) -> Iterator[tuple[LearningTask, Doubles]]:
     """On the rows and moments that the report judges, the same for every point."""

@@ -28,7 +28,7 @@ from propense.settings import Settings
 from propense.training.checkpoints import Training
 from propense.training.downweighting import count_shilling
 from propense.training.validation import K, Scores
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 EXAMPLES = 6
 EXAMPLE_HISTORY = 8
@@ -145,13 +145,13 @@ def _training_notes(fold: ModelSet) -> list[Text]:
     if notes.dials is not None:
         dials = notes.dials
         values = f"{dials.learning_rate:.2g}, {dials.dropout:.2f}, {dials.table_dropout:.2f}"
-        texts.append(say("trained.dials", values=values, n=notes.trials))
+        texts.append(format_text("trained.dials", values=values, n=notes.trials))
     if any(training.cut_short for training in notes.trainings):
-        texts.append(say("trained.cut_short"))
+        texts.append(format_text("trained.cut_short"))
     if notes.transferred is not None:
         report = notes.transferred
         texts.append(
-            say(
+            format_text(
                 "trained.warm_start",
                 passes=f"{report.passes:,}",
                 share=f"{report.share:.0%}",
@@ -163,7 +163,9 @@ def _training_notes(fold: ModelSet) -> list[Text]:
         return texts
     return [
         *texts,
-        say("trained.some_rows", n=f"{notes.n_rows:,}", available=f"{notes.n_rows_available:,}"),
+        format_text(
+            "trained.some_rows", n=f"{notes.n_rows:,}", available=f"{notes.n_rows_available:,}"
+        ),
     ]
 
 
@@ -172,7 +174,7 @@ def _shilling(fold: ModelSet, settings: Settings) -> list[Text]:
     some, much = count_shilling(Dataset.open(fold.dataset.run), settings)
     if not some:
         return []
-    return [say("trained.shilling", n=f"{some:,}", n_much=f"{much:,}")]
+    return [format_text("trained.shilling", n=f"{some:,}", n_much=f"{much:,}")]
 
 
 def _summary(settings: Settings) -> dict[str, Any]:
@@ -193,5 +195,7 @@ def capped_rows(folds: list[ModelSet], max_rows: int | None) -> list[Text]:
         ):
             available = int((parts == part).sum())
             if max_rows is not None and available > max_rows:
-                notes.append(say(key, most=max_rows, available=f"{available:,}", part=PARTS[part]))
+                notes.append(
+                    format_text(key, most=max_rows, available=f"{available:,}", part=PARTS[part])
+                )
     return notes

@@ -50,10 +50,10 @@ def fit_gate(
 
 def _spread(targets: Targets, most: int) -> Targets:
     """At most so many, at least one, evenly over all."""
-    n_kept = max(most, 1)
-    if len(targets) <= n_kept:
+    n_targets = max(most, 1)
+    if len(targets) <= n_targets:
         return targets
-    return targets.take(np.linspace(0, len(targets) - 1, n_kept).astype(np.int64))
+    return targets.take(np.linspace(0, len(targets) - 1, n_targets).astype(np.int64))
 
 
 def climb(blocks: Iterable[OpinionBlock], near: Gate | None = None) -> Gate:

@@ -38,7 +38,7 @@ from propense.training.examples import (
     draw_steps,
     table_batches,
 )
-from propense.training.losses import goal_losses, mean_known
+from propense.training.losses import goal_losses, mean_labelled
 from propense.training.sampled_softmax import next_item_loss
 from propense.training.validation import Scores, Validator
 from propense.training.weight_ema import average_weights
@@ -277,7 +277,7 @@ class Trainer:
     def _table_loss(self, rows: Tensor, state: Tensor | None) -> Tensor:
         raw = self.network.answer(self.numeric[rows], self.categorical[rows], state).float()
         y = self.y[rows]
-        return mean_known(goal_losses(raw, y, self.shape), y).sum()
+        return mean_labelled(goal_losses(raw, y, self.shape), y).sum()
 
     def _close_epoch(
         self, validator: Validator | None, measure: Measure, seconds: float, n_steps: int

@@ -18,13 +18,13 @@ def goal_losses(
     """Negative log likelihood of each row and goal, the members' mean; 0 where y is nan."""
     columns = []
     for number, (head, outputs) in enumerate(outputs_of_goals(raw, shape)):
-        known = ~torch.isnan(y[:, number])
-        truth = torch.where(known, y[:, number], torch.zeros_like(y[:, number]))[:, None]
-        columns.append(head.loss(outputs, truth).mean(dim=1) * known)
+        labelled = ~torch.isnan(y[:, number])
+        truth = torch.where(labelled, y[:, number], torch.zeros_like(y[:, number]))[:, None]
+        columns.append(head.loss(outputs, truth).mean(dim=1) * labelled)
     return torch.stack(columns, dim=1)
 
 
-def mean_known(
+def mean_labelled(
     losses: Float[Tensor, "rows goals"], y: Float[Tensor, "rows goals"]
 ) -> Float[Tensor, " goals"]:
     """Mean loss of each goal over the rows where it is known; 0 where none is."""

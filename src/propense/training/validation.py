@@ -36,8 +36,8 @@ class Scores(msgspec.Struct, frozen=True):
     @property
     def whole(self) -> float | None:
         """The mean of all scores; None where there is none."""
-        known_scores = [*self.skills.values(), *([] if self.ndcg is None else [self.ndcg])]
-        return float(np.mean(known_scores)) if known_scores else None
+        scores = [*self.skills.values(), *([] if self.ndcg is None else [self.ndcg])]
+        return float(np.mean(scores)) if scores else None
 
     def of(self, graph: str) -> float | None:
         """The score that chooses a graph's best pass; None where neither graph has one.
@@ -77,12 +77,12 @@ class Validator:
             )
             for number, goal in enumerate(self.rows.goals):
                 y = self.rows.y[:, number].astype(np.float64)
-                known = np.isfinite(y)
-                if known.any() and np.ptp(y[known]) > 0:
-                    n_positive = int((y[known] > 0).sum())
-                    n_negative = int(known.sum()) - n_positive
+                labelled = np.isfinite(y)
+                if labelled.any() and np.ptp(y[labelled]) > 0:
+                    n_positive = int((y[labelled] > 0).sum())
+                    n_negative = int(labelled.sum()) - n_positive
                     few = KINDS[goal.kind].rarer(n_positive, n_negative) < FEWEST
-                    skill = head_of(goal).skill(y[known], answers[known, number])
+                    skill = head_of(goal).skill(y[labelled], answers[labelled, number])
                     (rare if few else skills)[goal.name] = skill
         listed = ranker is not None and len(self.targets)
         return Scores(skills or rare, self._ndcg(scorer, ranker) if ranker and listed else None)

@@ -34,7 +34,7 @@ def has_text(key: str) -> bool:
     return key in texts("en")
 
 
-def say(key: str, **values: str | int | Text) -> Text:
+def format_text(key: str, **values: str | int | Text) -> Text:
     """Both texts of `key`, its slots filled. A Text fills each language with its own.
 
     Raises KeyError for an unknown key, or a slot without a value.

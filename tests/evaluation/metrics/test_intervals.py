@@ -36,18 +36,18 @@ def test_weights_are_poisson_with_mean_one():
     assert weights.var() == pytest.approx(1, abs=0.01)
 
 
-def covered(rows_per_user: int, as_if_independent: bool, trials: int = 200) -> float:
+def covered(rows_per_user: int, as_if_independent: bool, repeats: int = 200) -> float:
     """How often the interval of a mean holds the truth 0; rows of a user are equal."""
     rng = np.random.default_rng(1)
     held = 0
-    for _ in range(trials):
+    for _ in range(repeats):
         values = np.repeat(rng.normal(size=60), rows_per_user)[:, None]
         user = np.repeat(np.arange(60), rows_per_user)
         rows = cluster(np.arange(len(user)) if as_if_independent else user)
         drawn = resample({"a": mean_of_rows(["mean"], values, rows)}, rows.n_users, 150, rng)
         low, high = bounds(drawn["a"][:, 0])
         held += low <= 0 <= high
-    return held / trials
+    return held / repeats
 
 
 def test_intervals_over_users_hold_the_truth_about_95_times_in_100():
@@ -81,29 +81,31 @@ def two_models(noise: float):
 def test_a_paired_interval_excludes_zero_exactly_when_one_model_is_better():
     y, good, worse, user = two_models(noise=1.0)
 
-    def judge(scores, rows):
+    def statistic(scores, rows):
         return PropensityStatistic(y, scores, rows)
 
     difference = paired_difference(
-        judge, good, worse, user, resamples=300, rng=np.random.default_rng(0)
+        statistic, good, worse, user, resamples=300, rng=np.random.default_rng(0)
     )
     assert difference["auc"].low > 0
     assert difference["log_loss"].high < 0
     assert difference["auc"].value == pytest.approx(auc(y, good) - auc(y, worse))
-    same = paired_difference(judge, good, good, user, resamples=50, rng=np.random.default_rng(0))
+    same = paired_difference(
+        statistic, good, good, user, resamples=50, rng=np.random.default_rng(0)
+    )
     assert same["auc"].low == same["auc"].high == 0
 
 
 def test_pairing_is_tighter_than_two_intervals():
     y, good, worse, user = two_models(noise=0.3)
 
-    def judge(scores, rows):
+    def statistic(scores, rows):
         return PropensityStatistic(y, scores, rows)
 
     rng = np.random.default_rng(0)
-    paired = paired_difference(judge, good, worse, user, resamples=300, rng=rng)["auc"]
+    paired = paired_difference(statistic, good, worse, user, resamples=300, rng=rng)["auc"]
     rows = cluster(user)
-    alone = bounds(resample({"a": judge(good, rows)}, rows.n_users, 300, rng)["a"][:, 0])
+    alone = bounds(resample({"a": statistic(good, rows)}, rows.n_users, 300, rng)["a"][:, 0])
     assert paired.high - paired.low < 0.5 * (alone[1] - alone[0])
 
 

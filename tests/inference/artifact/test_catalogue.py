@@ -26,7 +26,7 @@ WORDS = Vocabulary(("c", "a", "gone", "b"))
 SPEC = ContentSpec((Column("tags", "tokens", separator="|"),), "title")
 
 
-def moment(day: int) -> dt.datetime:
+def noon_of(day: int) -> dt.datetime:
     return dt.datetime(2026, 1, day, 12)
 
 
@@ -39,7 +39,7 @@ def folder(tmp_path):
             "level": [3.0, 2.5, None, 1.0],
             "free": [True, None, False, True],
             "tags": ["x|y", "y", " x | x ||", None],
-            "since": pa.array([moment(1), None, moment(3), None], pa.timestamp("us")),
+            "since": pa.array([noon_of(1), None, noon_of(3), None], pa.timestamp("us")),
         }
     )
     strict = pa.schema(
@@ -99,7 +99,7 @@ def test_numbers_and_times(catalogue):
     assert np.array_equal(
         catalogue.numbers("level"), [np.nan, np.nan, np.nan, 3, np.nan, 2.5], equal_nan=True
     )
-    noon = int(moment(1).replace(tzinfo=dt.UTC).timestamp())
+    noon = int(noon_of(1).replace(tzinfo=dt.UTC).timestamp())
     assert catalogue.times("since").tolist() == [
         NO_TIME, NO_TIME, noon + 2 * 86_400, noon, NO_TIME, NO_TIME,
     ]  # fmt: skip

@@ -43,7 +43,7 @@ def in_order(*items: list[int]) -> Histories:
 
 
 def plain_sources(events: list[Event], n_lags: int, fade: float) -> dict[int, float]:
-    """Item -> weight, by walking back moment by moment; the twin of Trails.recent."""
+    """Item -> weight, by walking back moment by moment; the twin of RecentItems.recent."""
     moments: list[list[int]] = []
     last_time = None
     for time, _, item in events:
@@ -127,9 +127,9 @@ def test_counts_equal_their_plain_twin(
             fit_counts(histories, histories.offsets[1:], 7, how, BOUGHT)
         return
     counts = fit_counts(histories, histories.offsets[1:], 7, how, BOUGHT)
-    counts_found = counts.opinions(histories, everyone, histories.offsets[1:])
+    answer = counts.opinions(histories, everyone, histories.offsets[1:])
     wanted = [plain_answer(counted, successes, sorted(user), how) for user in users]
-    np.testing.assert_allclose(counts_found, wanted, atol=2e-6)
+    np.testing.assert_allclose(answer, wanted, atol=2e-6)
     np.testing.assert_allclose(counts.row_mass, counted.sum(axis=1), atol=1e-5)
 
 

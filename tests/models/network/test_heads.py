@@ -23,7 +23,7 @@ from propense.models.network.heads import (
 from propense.models.shape import NetworkShape
 from propense.schemas import GoalPlan
 from propense.training.graphs import Networks
-from propense.training.losses import constant_outputs, goal_losses, mean_known
+from propense.training.losses import constant_outputs, goal_losses, mean_labelled
 
 N_ROWS, N_MEMBERS = 400, 3
 KINDS = get_args(get_type_hints(GoalPlan)["kind"])
@@ -88,7 +88,7 @@ def test_every_output_has_a_gradient_and_a_missing_label_none(head, shape):
     raw = raw_of(shape).requires_grad_()
     y = labels_of(head.kind)[:, None]
     y[::2] = torch.nan
-    mean_known(goal_losses(raw, y, shape), y).sum().backward()
+    mean_labelled(goal_losses(raw, y, shape), y).sum().backward()
     assert torch.isfinite(raw.grad).all()
     assert raw.grad[1::2].abs().sum(dim=(0, 1)).min() > 0
     assert not raw.grad[::2].any()

@@ -64,10 +64,10 @@ class Runs:
     def __call__(self, settings: Settings, *, progress: Any) -> pipeline.RunResult:
         self.asked.append(settings)
         self.hands.time += self.seconds
-        found = self.script.pop(0)
-        if isinstance(found, BaseException):
-            raise found
-        made, promoted = found
+        step = self.script.pop(0)
+        if isinstance(step, BaseException):
+            raise step
+        made, promoted = step
         result = pipeline.RunResult(pipeline.run_folder(settings))
         result.stage_seconds = {stage.name: 1.0 for stage in pipeline.STAGES}
         result.skipped = [] if made else list(result.stage_seconds)

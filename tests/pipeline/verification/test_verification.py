@@ -42,10 +42,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> ServedWorld:
 
 @contextmanager
 def deployed(
-    place: ServedWorld, data: Path, shelf: Path | None = None
+    world: ServedWorld, data: Path, shelf: Path | None = None
 ) -> Iterator[tuple[str, Service]]:
     """The service over the place's shelf, or another one."""
-    settings = place.serving(data)
+    settings = world.serving(data)
     if shelf is not None:
         pack = msgspec.structs.replace(settings.pack, shelf=str(shelf))
         settings = msgspec.structs.replace(settings, pack=pack)
@@ -59,48 +59,50 @@ def key_of(data: Path, scope: str = "verify") -> str:
     return KeyRing(data, open_secrets(data)).create(scope, [scope], now=now)[1]
 
 
-def hold(place: ServedWorld, data: Path, shelf: Path | None = None, **more) -> Verification:
+def hold(world: ServedWorld, data: Path, shelf: Path | None = None, **more) -> Verification:
     """Verify what is deployed by the place's own run; nothing of it may be left."""
     key = key_of(data)
-    with deployed(place, data, shelf) as (url, service):
-        found = verify(place.settings, url, key, **more)
+    with deployed(world, data, shelf) as (url, service):
+        verification = verify(world.settings, url, key, **more)
         assert not list(data.glob("verify-*"))
         assert service.store.n_customers() == 0
         metrics = service.monitor.metrics.render("")[0].decode()
         assert 'propense_events_total{outcome="kept"} 0.0' in metrics
-    return found
+    return verification
 
 
 def test_the_deployed_model_is_the_evaluated_one(shop: ServedWorld, tmp_path: Path):
-    found = hold(shop, tmp_path)
-    assert found.failed == [] and found.whole and found.bundle == shop.version
-    assert found.n_rows > 20 and found.n_lists > 20 and found.n_customers > 10
-    names = " ".join(check.name for check in found.checks)
+    verification = hold(shop, tmp_path)
+    assert verification.failed == [] and verification.whole and verification.bundle == shop.version
+    assert verification.n_rows > 20 and verification.n_lists > 20 and verification.n_customers > 10
+    names = " ".join(check.name for check in verification.checks)
     for word in ("pay: auc", "churn: accuracy", "churn: recall", "pay: f1", "spend: mae",
                  "recall_at_10", "ndcg_at_10", "refreshed network"):  # fmt: skip
         assert word in names, word
-    told = {check.name: check for check in found.checks}
-    assert 0 < told["pay: auc"].live < 1 and told["recommendations: recall_at_10"].live > 0
+    checks = {check.name: check for check in verification.checks}
+    assert 0 < checks["pay: auc"].live < 1 and checks["recommendations: recall_at_10"].live > 0
 
 
 def test_a_sample_is_held_against_offline_answers(shop: ServedWorld, tmp_path: Path):
-    found = hold(shop, tmp_path, customers=5)
-    assert found.failed == [] and not found.whole and found.n_customers == 5
+    verification = hold(shop, tmp_path, customers=5)
+    assert verification.failed == [] and not verification.whole and verification.n_customers == 5
 
 
 @pytest.mark.parametrize("kind", ["untimed", "table"])
 def test_order_alone_and_profiles_alone(kind: str, tmp_path_factory, tmp_path: Path):
-    place = served_world(kind, tmp_path_factory)
-    found = hold(place, tmp_path)
-    assert found.failed == [] and found.checks
-    assert (found.n_lists > 0) == (kind == "untimed") and (found.n_rows > 0) == (kind == "table")
+    world = served_world(kind, tmp_path_factory)
+    verification = hold(world, tmp_path)
+    assert verification.failed == [] and verification.checks
+    assert (verification.n_lists > 0) == (kind == "untimed") and (verification.n_rows > 0) == (
+        kind == "table"
+    )
 
 
 @pytest.mark.slow
 def test_rivals_that_answer_and_items_that_are_taken_again(tmp_path_factory, tmp_path: Path):
-    place = served_world("repeat", tmp_path_factory)
-    assert any(serving.champion != "network" for serving in place.bundle.info.goals)
-    assert hold(place, tmp_path).failed == []
+    world = served_world("repeat", tmp_path_factory)
+    assert any(serving.champion != "network" for serving in world.bundle.info.goals)
+    assert hold(world, tmp_path).failed == []
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="no time.tzset here")
@@ -117,11 +119,11 @@ def test_the_time_zone_of_the_machine_changes_nothing(
 
 
 @contextmanager
-def tampered(place: ServedWorld, tmp_path: Path, change: Callable[[Path], None]) -> Iterator[Path]:
+def tampered(world: ServedWorld, tmp_path: Path, change: Callable[[Path], None]) -> Iterator[Path]:
     """A shelf whose bundle was changed, its manifest written anew, so that it opens."""
     shelf = tmp_path / "shelf"
-    shutil.copytree(place.bundles, shelf)
-    folder = shelf / place.version
+    shutil.copytree(world.bundles, shelf)
+    folder = shelf / world.version
     change(folder)
     write_manifest(folder, "0", "2024-01-01T00:00:00+00:00")
     yield shelf
@@ -153,7 +155,7 @@ def _write_lexicon(folder: Path, encoder: Encoder, **changes) -> None:
     msgspec.structs.replace(encoder, **changes).save(folder / "encoder")
 
 
-def lean_the_calibrator(folder: Path) -> None:
+def tilt_the_calibrator(folder: Path) -> None:
     """Every probability of one goal a little higher; its order, hence AUC, stays."""
     info = msgspec.json.decode((folder / INFO).read_bytes(), type=Info)
     goals = list(info.goals)
@@ -186,23 +188,23 @@ def serve_the_evaluated_one(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "tells"),
+    ("change", "check_name"),
     [
         (swap_two_actions, "churn: largest difference"),
         (swap_two_items, "lists unlike offline"),
         (live_elsewhere, "pay: largest difference"),
-        (lean_the_calibrator, "pay: largest difference"),
+        (tilt_the_calibrator, "pay: largest difference"),
         (train_a_little_more, "pay: largest difference"),
         (serve_the_evaluated_one, "pay, refreshed network"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_another_model_is_found_out(shop: ServedWorld, tmp_path: Path, change, tells: str):
+def test_another_model_is_found_out(shop: ServedWorld, tmp_path: Path, change, check_name: str):
     with tampered(shop, tmp_path, change) as shelf:
-        found = hold(shop, tmp_path / "live", shelf)
-    assert any(tells in check.name for check in found.failed), found.failed
-    if change is lean_the_calibrator:
-        failed = {check.name for check in found.failed}
+        verification = hold(shop, tmp_path / "live", shelf)
+    assert any(check_name in check.name for check in verification.failed), verification.failed
+    if change is tilt_the_calibrator:
+        failed = {check.name for check in verification.failed}
         assert "pay: auc" not in failed and "pay: log_loss" in failed
         assert not any(name.startswith(("churn", "recommendations")) for name in failed)
 
@@ -215,20 +217,20 @@ def test_a_bundle_that_was_only_copied_is_the_same(shop: ServedWorld, tmp_path: 
 def test_a_clock_that_is_an_hour_off_is_found_out(shop: ServedWorld, tmp_path: Path, monkeypatch):
     honest = json_lines.time_of
 
-    def late(body, key, place):
-        moment = honest(body, key, place)
-        return None if moment is None else moment + HOUR
+    def late(body, key, pointer):
+        sent = honest(body, key, pointer)
+        return None if sent is None else sent + HOUR
 
     monkeypatch.setattr(json_lines, "time_of", late)
-    found = hold(shop, tmp_path)
-    assert any("largest difference" in check.name for check in found.failed)
+    verification = hold(shop, tmp_path)
+    assert any("largest difference" in check.name for check in verification.failed)
 
 
 @pytest.mark.slow
 def test_the_bundle_of_another_seed_is_found_out(shop: ServedWorld, tmp_path: Path):
     other = make_served_world(tmp_path / "other", "refreshed", seed=1)
-    found = hold(shop, tmp_path / "live", other.bundles)
-    assert len(found.failed) > 3
+    verification = hold(shop, tmp_path / "live", other.bundles)
+    assert len(verification.failed) > 3
 
 
 def test_a_key_of_another_scope_verifies_nothing(shop: ServedWorld, tmp_path: Path):
@@ -256,10 +258,10 @@ def test_the_verb_says_yes_and_no(shop: ServedWorld, tmp_path: Path, monkeypatch
 
     key = key_of(tmp_path / "a")
     with deployed(shop, tmp_path / "a") as (url, _):
-        code, told = run(url, key)
-    assert code == 0 and told["verified"] and all(check["met"] for check in told["checks"])
+        code, answer = run(url, key)
+    assert code == 0 and answer["verified"] and all(check["met"] for check in answer["checks"])
     key = key_of(tmp_path / "b")
-    with tampered(shop, tmp_path, lean_the_calibrator) as shelf:
+    with tampered(shop, tmp_path, tilt_the_calibrator) as shelf:
         with deployed(shop, tmp_path / "b", shelf) as (url, _):
-            code, told = run(url, key)
-    assert code == 1 and not told["verified"]
+            code, answer = run(url, key)
+    assert code == 1 and not answer["verified"]

@@ -31,7 +31,7 @@ from propense.evaluation.records import (
 )
 from propense.schemas import Doubles, GoalScores
 from propense.settings import Evaluate, Goal
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 
 def judge_goal(
@@ -136,7 +136,9 @@ def _cap_rows(
     if max_rows is None or n_rows <= max_rows:
         return scores
     chosen = draw_whole_users(scores.user, max_rows, rng)
-    warnings.append(say("capped.rows", most=max_rows, n=len(chosen), available=n_rows, part=part))
+    warnings.append(
+        format_text("capped.rows", most=max_rows, n=len(chosen), available=n_rows, part=part)
+    )
     return GoalScores(
         scores.goal,
         scores.user[chosen],
@@ -173,9 +175,9 @@ def _check_scores(part: str, scores: GoalScores) -> None:
 def _too_few(test: GoalScores, fewest: int) -> Text | None:
     n_positive, n_negative = test.count_customers()
     if n_positive < fewest:
-        return say("few.positives", n=n_positive, least=fewest)
+        return format_text("few.positives", n=n_positive, least=fewest)
     if KINDS[test.goal.kind].needs_negatives and n_negative < fewest:
-        return say("few.negatives", n=n_negative, least=fewest)
+        return format_text("few.negatives", n=n_negative, least=fewest)
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from propense.evaluation.formats import format_duration, format_percent, format_signed
 from propense.evaluation.records import Interval, LearningPoint, LearningTask
 from propense.evaluation.words import both, inside, join_names, metric_name
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 Change = Literal["better", "level", "worse", "unknown"]
 SIZES: Final = ("small", "base", "large")
@@ -25,25 +25,25 @@ def describe_data(shares: Sequence[LearningPoint]) -> list[Text]:
     own = next(point for point in shares if point.own)
     lesser = [point for point in shares if point.share < 1]
     if not lesser:
-        return [say("curve.no_share")]
+        return [format_text("curve.no_share")]
     before = max(lesser, key=lambda point: point.share)
     changes = {task.key: read_change(before, task.key, reverse=True) for task in own.tasks}
     helped = [task for task in own.tasks if changes[task.key] == "better"]
     share = format_percent(before.share)
     if helped:
         names = join_names([_name(task) for task in helped])
-        headline = say("curve.data_helps", names=names, share=share)
+        headline = format_text("curve.data_helps", names=names, share=share)
     elif all(change == "unknown" for change in changes.values()):
-        headline = say("curve.too_little")
+        headline = format_text("curve.too_little")
     elif unfair := _unfair(own, before):
-        headline = say("curve.data_unfair", share=share, reason=unfair)
+        headline = format_text("curve.data_unfair", share=share, reason=unfair)
     else:
-        headline = say("curve.data_level", share=share)
+        headline = format_text("curve.data_level", share=share)
     lines = [
         _sentence(
-            say("curve.from_share", share=share, quality=_quality(task)),
+            format_text("curve.from_share", share=share, quality=_quality(task)),
             _reversed(before, task.key),
-            say(f"curve.change_data_{changes[task.key]}"),
+            format_text(f"curve.change_data_{changes[task.key]}"),
         )
         for task in own.tasks
     ]
@@ -59,14 +59,14 @@ def describe_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
     own = next(point for point in sizes if point.own)
     others = [point for point in sizes if not point.own]
     if not others:
-        return [say("curve.no_sequence")]
+        return [format_text("curve.no_sequence")]
     rank = SIZES.index(own.size)
     near = min(others, key=lambda p: (SIZES.index(p.size) < rank, abs(SIZES.index(p.size) - rank)))
     lines = [
         _sentence(
-            say("curve.instead", size=point.size, own=own.size, quality=_quality(task)),
+            format_text("curve.instead", size=point.size, own=own.size, quality=_quality(task)),
             difference_of(point, task.key),
-            say(f"curve.change_size_{read_change(point, task.key)}"),
+            format_text(f"curve.change_size_{read_change(point, task.key)}"),
         )
         for point in others
         for task in own.tasks
@@ -78,9 +78,9 @@ def describe_depth(sizes: Sequence[LearningPoint]) -> list[Text]:
 def _unfair(own: LearningPoint, before: LearningPoint) -> Text | None:
     """Why more data could not show what it is worth."""
     if own.cut_short:
-        return say("curve.cut")
+        return format_text("curve.cut")
     if own.n_rows == before.n_rows < own.n_rows_available and all(t.goal for t in own.tasks):
-        return say("curve.row_limit", n=f"{own.n_rows:,}")
+        return format_text("curve.row_limit", n=f"{own.n_rows:,}")
     return None
 
 
@@ -115,34 +115,34 @@ def _deeper(own: LearningPoint, near: LearningPoint) -> Text:
         for change in ("better", "worse")
     )
     if all(change == "unknown" for change in changes.values()):
-        return say("curve.too_little")
+        return format_text("curve.too_little")
     worse = join_names([_name(task) for task in lost]) if lost else both("")
     if gained:
         names = join_names([_name(task) for task in gained])
         if lost:
-            return say("curve.deeper_mixed", size=near.size, names=names, worse=worse)
-        return say("curve.deeper_helps", size=near.size, names=names)
+            return format_text("curve.deeper_mixed", size=near.size, names=names, worse=worse)
+        return format_text("curve.deeper_helps", size=near.size, names=names)
     if near.cut_short:
-        return say("curve.deeper_cut", size=near.size, reason=say("curve.cut"))
+        return format_text("curve.deeper_cut", size=near.size, reason=format_text("curve.cut"))
     if lost:
-        return say("curve.deeper_worse", size=near.size, names=worse)
-    return say("curve.deeper_level", size=near.size)
+        return format_text("curve.deeper_worse", size=near.size, names=worse)
+    return format_text("curve.deeper_level", size=near.size)
 
 
 def _shallower(own: LearningPoint, near: LearningPoint) -> Text:
     changes = {task.key: read_change(near, task.key) for task in own.tasks}
     lost = [task for task in own.tasks if changes[task.key] == "worse"]
     if all(change == "unknown" for change in changes.values()):
-        return say("curve.too_little")
+        return format_text("curve.too_little")
     if lost:
         names = join_names([_name(task) for task in lost])
-        return say("curve.largest_pays", size=near.size, names=names)
-    return say("curve.largest_level", size=near.size)
+        return format_text("curve.largest_pays", size=near.size, names=names)
+    return format_text("curve.largest_level", size=near.size)
 
 
 def _cost(point: LearningPoint, other: LearningPoint, name: str) -> Text:
     """The time of the larger of two trainings beside that of the other, called `name`."""
-    return say(
+    return format_text(
         "curve.cost",
         a_pass=format_duration(point.seconds_a_pass),
         other_pass=format_duration(other.seconds_a_pass),
@@ -156,17 +156,17 @@ def _cost(point: LearningPoint, other: LearningPoint, name: str) -> Text:
 
 def _sentence(start: Text, difference: Interval, change: Text) -> Text:
     if difference.value is None:
-        return say("curve.undefined", start=start)
+        return format_text("curve.undefined", start=start)
     if difference.value == 0 == difference.low == difference.high:
-        return say("curve.unchanged", start=start)
+        return format_text("curve.unchanged", start=start)
     ends = (
         both("")
         if difference.low is None
-        else say(
+        else format_text(
             "curve.ends", low=format_signed(difference.low), high=format_signed(difference.high)
         )
     )
-    return say(
+    return format_text(
         "curve.rose" if difference.value >= 0 else "curve.fell",
         start=start,
         by=format_signed(abs(difference.value)).lstrip("+"),
@@ -176,10 +176,10 @@ def _sentence(start: Text, difference: Interval, change: Text) -> Text:
 
 
 def _name(task: LearningTask) -> Text:
-    return say("curve.the_items") if task.goal is None else both(task.goal)
+    return format_text("curve.the_items") if task.goal is None else both(task.goal)
 
 
 def _quality(task: LearningTask) -> Text:
     if task.goal is None:
-        return say("curve.quality_of_items", metric=inside(metric_name(task.metric)))
-    return say("curve.quality_of_goal", goal=task.goal)
+        return format_text("curve.quality_of_items", metric=inside(metric_name(task.metric)))
+    return format_text("curve.quality_of_goal", goal=task.goal)

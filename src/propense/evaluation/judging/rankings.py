@@ -40,7 +40,7 @@ from propense.evaluation.records import (
 )
 from propense.schemas import FIRST_KNOWN, Doubles, Ids, Ints, RankingScores
 from propense.settings import Evaluate
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 KS: Final = (5, 10, 20)
 CHOOSING_K: Final = 10
@@ -84,7 +84,7 @@ def judge_ranking(
     too_few = None
     n_customers = len(np.unique(test.user[np.diff(test.item_offsets) > 0]))
     if n_customers < evaluate_settings.min_positives:
-        too_few = say("few.lists", n=n_customers, least=evaluate_settings.min_positives)
+        too_few = format_text("few.lists", n=n_customers, least=evaluate_settings.min_positives)
         warnings.append(too_few)
     return RankingReport(
         n_rows=n_judged,
@@ -176,7 +176,7 @@ def _cap(
         return scores
     chosen = draw_whole_users(scores.user, max_rows, rng)
     warnings.append(
-        say("capped.moments", most=max_rows, n=len(chosen), available=n_rows, part=part)
+        format_text("capped.moments", most=max_rows, n=len(chosen), available=n_rows, part=part)
     )
     counts = np.diff(scores.item_offsets)[chosen]
     offsets: Ints = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -12,7 +12,7 @@ from propense.evaluation.metrics.intervals import bounds, cluster, measure, resa
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.records import Interval, Subgroup, number
 from propense.schemas import Doubles, GoalScores, Words
-from propense.words import say
+from propense.words import format_text
 
 FEWEST_ROWS: Final = 50
 MOST_GROUPS: Final = 30
@@ -50,13 +50,15 @@ def name_groups(words: Words) -> npt.NDArray[np.str_]:
     ['a', 'missing', 'missing']
     """
     missing = (words == np.array(None)) | (words != words)
-    names = np.where(missing.astype(np.bool_), say("missing_group").en, words.astype(np.str_))
+    names = np.where(
+        missing.astype(np.bool_), format_text("missing_group").en, words.astype(np.str_)
+    )
     distinct, counts = np.unique(names, return_counts=True)
     if len(distinct) <= MOST_GROUPS:
         return names
     order = np.argsort(-counts, kind="stable")
     small = distinct[order[MOST_GROUPS - 1 :]]
-    joined = say("other_groups", n=str(len(small))).en
+    joined = format_text("other_groups", n=str(len(small))).en
     return np.where(np.isin(names, small), joined, names)
 
 

@@ -21,7 +21,7 @@ from propense.evaluation.records import (
     VerdictOutcome,
 )
 from propense.evaluation.words import both, inside, metric_name, model_name
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 ORDER_METRIC: Final = {kind.criterion: kind.order_metric for kind in KINDS.values()}
 """What is said of the order, beside the criterion."""
@@ -51,12 +51,14 @@ def judge(
     """
     served = _served(champion)
     if champion.rival is None:
-        return Verdict(outcome="no_rival", headline=say("verdict.no_rival"), sentences=[served])
+        return Verdict(
+            outcome="no_rival", headline=format_text("verdict.no_rival"), sentences=[served]
+        )
     rival = model_name(champion.rival)
     main = find_difference(differences, champion.criterion, NETWORK, champion.rival)
     outcome = main.outcome if main is not None else None
     if too_few is not None or main is None or outcome is None:
-        headline = say("verdict.no_verdict")
+        headline = format_text("verdict.no_verdict")
         reasons = [] if too_few is None else [too_few]
         return Verdict(outcome="no_verdict", headline=headline, sentences=[*reasons, served])
     sentences = [_compare(main, values, champion.rival)]
@@ -79,7 +81,9 @@ def judge(
         judged = "level"
         sentences.append(_too_little(gain, min_gain, rival, champion.criterion in ORDER_METRIC))
     return Verdict(
-        outcome=judged, headline=say(f"verdict.outcome_{judged}", rival=rival), sentences=sentences
+        outcome=judged,
+        headline=format_text(f"verdict.outcome_{judged}", rival=rival),
+        sentences=sentences,
     )
 
 
@@ -123,14 +127,16 @@ def _smallest_gain(
 
 
 def _too_little(gain: float, min_gain: float, rival: Text, over_base: bool) -> Text:
-    reference = say("verdict.gain_over_base" if over_base else "verdict.gain_reached", rival=rival)
-    return say(
+    reference = format_text(
+        "verdict.gain_over_base" if over_base else "verdict.gain_reached", rival=rival
+    )
+    return format_text(
         "verdict.too_little", gain=f"{gain:.1%}", reference=reference, least=f"{min_gain:.1%}"
     )
 
 
 def _compare(main: Difference, values: dict[str, Interval], rival: str) -> Text:
-    return say(
+    return format_text(
         "verdict.compare",
         metric=metric_name(main.metric),
         own=_plain(values.get(NETWORK)),
@@ -141,11 +147,11 @@ def _compare(main: Difference, values: dict[str, Interval], rival: str) -> Text:
 
 
 def _order_sentence(difference: Difference, outcome: VerdictOutcome) -> Text:
-    return say(
+    return format_text(
         "verdict.order",
-        link=say("verdict.likewise" if outcome == difference.outcome else "verdict.but"),
+        link=format_text("verdict.likewise" if outcome == difference.outcome else "verdict.but"),
         metric=inside(metric_name(difference.metric)),
-        order=say(f"verdict.order_{difference.outcome or 'level'}"),
+        order=format_text(f"verdict.order_{difference.outcome or 'level'}"),
         difference=_interval_words(difference),
     )
 
@@ -155,24 +161,24 @@ def _served(champion: Champion) -> Text:
     metric = inside(metric_name(champion.criterion))
     if champion.kind == "average" and champion.rival is not None:
         rival = model_name(champion.rival)
-        return say("verdict.served_average", model=name, rival=rival, metric=metric)
+        return format_text("verdict.served_average", model=name, rival=rival, metric=metric)
     key = "verdict.served_rival" if champion.kind == "rival" else "verdict.served_network"
-    return say(key, model=name, metric=metric)
+    return format_text(key, model=name, metric=metric)
 
 
 def _average_sentences(champion: Champion, differences: Sequence[Difference]) -> list[Text]:
     if champion.rival is None:
         return []
     others = {
-        champion.rival: say("verdict.rival_alone", rival=model_name(champion.rival)),
-        RIVALS: say("verdict.the_rivals", rivals=model_name(RIVALS)),
+        champion.rival: format_text("verdict.rival_alone", rival=model_name(champion.rival)),
+        RIVALS: format_text("verdict.the_rivals", rivals=model_name(RIVALS)),
     }
     sentences = []
     for model, other in others.items():
         difference = find_difference(differences, champion.criterion, AVERAGE, model)
         if difference is not None and difference.outcome is not None:
             key = f"verdict.average_{difference.outcome}"
-            sentences.append(say(key, other=other, difference=_interval_words(difference)))
+            sentences.append(format_text(key, other=other, difference=_interval_words(difference)))
     return sentences
 
 
@@ -184,7 +190,7 @@ def _no_better_than_base_rate(champion: Champion, differences: Sequence[Differen
         difference = find_difference(differences, champion.criterion, champion.model, MAJORITY)
         if difference is None or difference.outcome in ("better", None):
             return None
-    return say("verdict.nothing_learned")
+    return format_text("verdict.nothing_learned")
 
 
 def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) -> Verdict:
@@ -198,7 +204,7 @@ def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) 
     }
     n_judged = sum(counted.values())
     sentences = [
-        say("verdict.one", name=name, headline=verdict.headline) for name, verdict in judged
+        format_text("verdict.one", name=name, headline=verdict.headline) for name, verdict in judged
     ]
     outcome, headline = _overall_headline(counted, n_judged)
     return Verdict(outcome=outcome, headline=headline, sentences=sentences)
@@ -208,26 +214,26 @@ def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[VerdictOu
     level, worse = counted["level"], counted["worse"]
     better = counted["better"] + counted["together"]
     n_together = counted["together"]
-    together = say("verdict.n_together", n=n_together) if n_together else both("")
+    together = format_text("verdict.n_together", n=n_together) if n_together else both("")
     if n_judged == 0:
-        return "no_verdict", say("verdict.all_unknown")
+        return "no_verdict", format_text("verdict.all_unknown")
     if better == n_judged:
         if better == 1:
-            return "better", say("verdict.all_better_one", together=together)
-        return "better", say("verdict.all_better", n=better, together=together)
+            return "better", format_text("verdict.all_better_one", together=together)
+        return "better", format_text("verdict.all_better", n=better, together=together)
     if better == 0:
         outcome: VerdictOutcome = "worse" if worse else "level"
         if n_judged == 1:
-            return outcome, say("verdict.all_simpler_one", level=level, worse=worse)
-        return outcome, say("verdict.all_simpler", n=n_judged, level=level, worse=worse)
-    rest = [say("verdict.level_on", n=level)] if level else []
-    rest += [say("verdict.worse_on", n=worse)] if worse else []
-    return "better", say(
+            return outcome, format_text("verdict.all_simpler_one", level=level, worse=worse)
+        return outcome, format_text("verdict.all_simpler", n=n_judged, level=level, worse=worse)
+    rest = [format_text("verdict.level_on", n=level)] if level else []
+    rest += [format_text("verdict.worse_on", n=worse)] if worse else []
+    return "better", format_text(
         "verdict.mixed",
         better=better,
         n=n_judged,
         together=together,
-        rest=rest[0] if len(rest) == 1 else say("verdict.both", one=rest[0], other=rest[1]),
+        rest=rest[0] if len(rest) == 1 else format_text("verdict.both", one=rest[0], other=rest[1]),
     )
 
 
@@ -238,7 +244,7 @@ def _plain(interval: Interval | None) -> str:
 
 
 def _interval_words(difference: Difference) -> Text:
-    return say(
+    return format_text(
         "verdict.interval",
         value=format_signed(difference.value),
         low=format_signed(difference.low),

@@ -19,7 +19,7 @@ from propense.evaluation.judging.verdict import overall_verdict
 from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import GoalReport, Interval, RankingReport, Report
 from propense.evaluation.words import metric_name, model_name
-from propense.words import say
+from propense.words import format_text
 
 
 def render_card(report: Report) -> str:
@@ -108,7 +108,7 @@ def _goal(goal: GoalReport) -> str:
     blocks.append(
         f"{format_count(goal.n_rows)} test rows of {format_count(goal.n_users)} customers, "
         f"{format_count(goal.n_positives)} "
-        f"{say(kind.positive_key).en}{share}."
+        f"{format_text(kind.positive_key).en}{share}."
     )
     names = kind.card_metrics
     rows = [

@@ -251,19 +251,19 @@ class Catalogue:
         n_old = self.n_items - FIRST_KNOWN
         end = n_old
         for row, word in enumerate(latest):
-            known = self.index_of.get(word)
-            if known is None:
+            index = self.index_of.get(word)
+            if index is None:
                 source_row[end], end = n_old + row, end + 1
             else:
-                source_row[known - FIRST_KNOWN] = n_old + row
+                source_row[index - FIRST_KNOWN] = n_old + row
         old = pa.table({name: self._array(name) for name in self.schema.names}, self.schema)
         whole = pa.concat_tables([old, fresh.cast(self.schema)]).take(source_row).combine_chunks()
         titles = np.concatenate([self.titles, np.array(added, object)])
         index_of_added = {word: n_old + FIRST_KNOWN + at for at, word in enumerate(added)}
         for word, record in latest.items():
             title = record.get(self._spec.title) if self._spec.title is not None else None
-            known = self.index_of.get(word)
-            titles[index_of_added[word] if known is None else known] = (
+            index = self.index_of.get(word)
+            titles[index_of_added[word] if index is None else index] = (
                 word if title is None else str(title)
             )
         return Catalogue(Vocabulary((*self.vocabulary.words, *added)), titles, self._spec, whole)
@@ -354,9 +354,9 @@ def _code(words: pa.Array) -> Coded:
 
 
 def _single(column: Coded) -> Tokens:
-    known = column.codes >= 0
-    offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int64)
-    return Tokens(offsets, column.codes[known], column.words)
+    present = column.codes >= 0
+    offsets = np.concatenate([[0], np.cumsum(present)]).astype(np.int64)
+    return Tokens(offsets, column.codes[present], column.words)
 
 
 def _split(array: pa.Array, separator: str) -> Tokens:
@@ -365,9 +365,9 @@ def _split(array: pa.Array, separator: str) -> Tokens:
     parent = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False).astype(np.int64)
     words = pc.utf8_trim_whitespace(pc.list_flatten(lists))
     coded = _code(pc.if_else(pc.equal(words, ""), None, words))
-    known = coded.codes >= 0
+    present = coded.codes >= 0
     n_words = max(len(coded.words), 1)
-    pairs = np.unique(parent[known] * n_words + coded.codes[known])
+    pairs = np.unique(parent[present] * n_words + coded.codes[present])
     row, codes = np.divmod(pairs, n_words)
     counts = np.bincount(row + FIRST_KNOWN, minlength=len(array) + FIRST_KNOWN)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

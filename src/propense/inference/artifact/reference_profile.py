@@ -47,10 +47,10 @@ class Histogram(msgspec.Struct, frozen=True):
 
     def count(self, numbers: Doubles) -> np.ndarray:
         """(n_bins + 1,) how many of `numbers` fall into each bin, and are missing."""
-        known = numbers[np.isfinite(numbers)]
-        bin_index = np.searchsorted(np.array(self.edges), known, side="right")
+        finite = numbers[np.isfinite(numbers)]
+        bin_index = np.searchsorted(np.array(self.edges), finite, side="right")
         counts = np.bincount(bin_index, minlength=len(self.shares))
-        return np.append(counts, len(numbers) - len(known))
+        return np.append(counts, len(numbers) - len(finite))
 
 
 class ItemShares(msgspec.Struct, frozen=True):
@@ -160,12 +160,12 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
 def make_histogram(numbers: np.ndarray, n_bins: int = N_BINS) -> Histogram:
     """Quantile bins of finite numbers; equal edges are one."""
     numbers = np.asarray(numbers, np.float64)
-    known = numbers[np.isfinite(numbers)]
+    finite = numbers[np.isfinite(numbers)]
     if not len(numbers):
         return Histogram()
     edges: tuple[float, ...] = ()
-    if len(known):
-        cuts = np.quantile(known, np.arange(1, n_bins) / n_bins)
+    if len(finite):
+        cuts = np.quantile(finite, np.arange(1, n_bins) / n_bins)
         edges = tuple(sorted({_short(cut) for cut in cuts.tolist()}))
     blank = Histogram(len(numbers), edges, (0.0,) * (len(edges) + 1))
     shares = [_short(n / len(numbers)) for n in blank.count(numbers).tolist()]

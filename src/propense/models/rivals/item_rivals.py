@@ -163,19 +163,19 @@ def _prepare_ease(
     interacted = interactions(histories, train_end, n_items, None)
     counted = success_counts(histories, train_end, n_items, setup.success(histories))
     any_action = success_counts(histories, train_end, n_items, None)
-    known = ease.choose_items(any_action, setup.max_items_ease)
-    solved = _Remembered(partial(ease.solve, interacted, known))
-    notes = RivalNotes(peak_bytes=2 * 4 * len(known) ** 2)
+    items = ease.choose_items(any_action, setup.max_items_ease)
+    solved = _Remembered(partial(ease.solve, interacted, items))
+    notes = RivalNotes(peak_bytes=2 * 4 * len(items) ** 2)
 
     def make(settings: dict[str, Any]) -> ItemRival:
         weights = solved(settings["penalty"])
-        return ease.Ease(n_items, notes, known, weights, counted, settings["fade"])
+        return ease.Ease(n_items, notes, items, weights, counted, settings["fade"])
 
     n_interacted = int((any_action > 0).sum())
     remarks: tuple[str, ...] = ()
-    if n_interacted > len(known):
+    if n_interacted > len(items):
         remarks = (
-            f"weights for the {len(known)} most popular of {n_interacted} items (max_items_ease)",
+            f"weights for the {len(items)} most popular of {n_interacted} items (max_items_ease)",
             "the other items are ordered by popularity",
         )
     return make, ease.OPTIONS, remarks

@@ -244,12 +244,17 @@ def test_unknown_labels_are_left_out() -> None:
     train, y, _ = logistic_world(200, 11)
     gaps = y.copy()
     gaps[::3] = np.nan
-    known = np.isfinite(gaps)
+    labelled = np.isfinite(gaps)
     with_gaps = fit_goal_rival("tree", train, gaps, train, y, QUICK)
     without = fit_goal_rival(
-        "tree", table(train.numeric[known], train.categorical[known]), y[known], train, y, QUICK
+        "tree",
+        table(train.numeric[labelled], train.categorical[labelled]),
+        y[labelled],
+        train,
+        y,
+        QUICK,
     )
-    assert with_gaps.notes.rows == known.sum()
+    assert with_gaps.notes.rows == labelled.sum()
     assert with_gaps.graph == without.graph
     with pytest.raises(TrainError, match="none of the 200 train rows has a known label"):
         fit_goal_rival("tree", train, np.full(200, np.nan), train, y, QUICK)

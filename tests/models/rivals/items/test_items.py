@@ -114,8 +114,8 @@ def test_ease_is_the_closed_form() -> None:
     rng = np.random.default_rng(2)
     histories = in_order(*[(rng.permutation(12)[:5] + 2).tolist() for _ in range(40)])
     interacted = interactions(histories, histories.offsets[1:], 14, None)
-    known = np.arange(2, 14, dtype=np.int32)
-    weights = solve(interacted, known, 7.0)
+    items = np.arange(2, 14, dtype=np.int32)
+    weights = solve(interacted, items, 7.0)
     dense = interacted.toarray()[:, 2:].astype(np.float64)
     inverse = np.linalg.inv(dense.T @ dense + 7 * np.eye(12))
     wanted = -inverse / np.diagonal(inverse)
@@ -135,9 +135,9 @@ def test_ease_keeps_to_the_most_popular_items_and_says_so() -> None:
         "ease", histories, histories.offsets[1:], 25, ItemSetup(max_items_ease=5)
     )
     assert isinstance(rival, Ease)
-    assert rival.known.tolist() == sorted(rival.known.tolist())
-    assert len(rival.known) == 5
-    assert 17 in rival.known
+    assert rival.weighted_items.tolist() == sorted(rival.weighted_items.tolist())
+    assert len(rival.weighted_items) == 5
+    assert 17 in rival.weighted_items
     assert "weights for the 5 most popular of 16 items" in rival.notes.remarks[0]
     ranked = rival.rank(histories, np.arange(60), histories.offsets[1:], 25)
     assert ((ranked > 0).sum(axis=1) == [23 - len(set(user)) for user in users]).all()

@@ -15,7 +15,7 @@ from math import ceil, floor, log10
 from propense.evaluation.formats import format_count, format_number, format_percent
 from propense.evaluation.records import Bin, Curve, Histogram, Interval
 from propense.evaluation.report.page.markup import aria
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 WIDTH, HEIGHT = 400, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 44
@@ -204,7 +204,7 @@ def reliability_svg(curves: dict[str, list[Bin]], kinds: dict[str, str], label: 
     low = min([0.0, *(e.observed.low for e in bins if e.observed.low is not None)])
     high = max(ends, default=1.0) * 1.04 or 1.0
     plot = Plot(low, high, low, high)
-    body = [plot.frame(say("predicted"), say("observed"))]
+    body = [plot.frame(format_text("predicted"), format_text("observed"))]
     body.append(plot.line([low, high], [low, high], "chance"))
     for model, curve in curves.items():
         kind = kinds[model]
@@ -283,9 +283,11 @@ def histogram_svg(histogram: Histogram, threshold: float | None, label: Text) ->
         body.append(f'<line class="mark" x1="{x}" x2="{x}" y1="{TOP}" y2="{bottom}"/>')
         end = "end" if x > WIDTH / 2 else "start"
         offset = -5 if end == "end" else 5
-        body.append(svg_text(say("threshold"), x + offset, TOP + 4, "name", end))
+        body.append(svg_text(format_text("threshold"), x + offset, TOP + 4, "name", end))
     body.append(
-        svg_text(say("predicted"), (LEFT + WIDTH - RIGHT) / 2, plot.height - 8, "name", "middle")
+        svg_text(
+            format_text("predicted"), (LEFT + WIDTH - RIGHT) / 2, plot.height - 8, "name", "middle"
+        )
     )
     return plot.svg("".join(body), label)
 
@@ -300,7 +302,7 @@ def learning_svg(
     low, high = min(defined), max(defined)
     pad = 0.08 * (high - low) or 0.5
     plot = Plot(min(epochs), max(epochs), low - pad, high + pad, height=210)
-    body = [plot.frame(say("epoch"), Text("", ""))]
+    body = [plot.frame(format_text("epoch"), Text("", ""))]
     body.append(plot.line([float(e) for e in epochs], values, "network"))
     for epoch, value in zip(epochs, values, strict=True):
         if epoch == best and value is not None:

@@ -37,7 +37,7 @@ from propense.evaluation.report.page.markup import (
     words_html,
 )
 from propense.evaluation.words import both, metric_name, model_name
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 
 def goal_section(goal: GoalReport) -> str:
@@ -62,8 +62,11 @@ def goal_section(goal: GoalReport) -> str:
         _confusion(goal.confusion) if goal.confusion is not None else "",
         "</div>",
         _subgroups(goal),
-        details_html(say("differences"), differences_html(goal.differences, say("differences"))),
-        details_html(say("all_metrics"), metrics_html(goal.models, kinds)),
+        details_html(
+            format_text("differences"),
+            differences_html(goal.differences, format_text("differences")),
+        ),
+        details_html(format_text("all_metrics"), metrics_html(goal.models, kinds)),
     ]
     return section_html(f"goal-{goal.name}", both(goal.name), "".join(body))
 
@@ -106,7 +109,7 @@ def panel_html(
         model = model_name(entry.model)
         star = ' <span class="star" aria-hidden="true">★</span>' * (entry.model == champion.model)
         numbers = f"{format_number(interval.value)} ({format_range(interval)})"
-        label = say("row_label", model=model, metric=name, numbers=numbers)
+        label = format_text("row_label", model=model, metric=name, numbers=numbers)
         rows.append(
             f'<div class="who {kind}-row">{text_html(model)}{star}</div>'
             f"{dot_svg(interval, scale, kind, label)}"
@@ -147,7 +150,7 @@ def metrics_html(models: list[ModelMetrics], kinds: dict[str, str]) -> str:
     if any(entry.threshold is not None for entry in models):
         cells = [format_number(entry.threshold) for entry in models]
         rows.append([words_html("threshold"), *cells])
-    return table_html(head, rows, say("all_metrics"), wide=True)
+    return table_html(head, rows, format_text("all_metrics"), wide=True)
 
 
 def differences_html(differences: list[Difference], label: Text) -> str:
@@ -158,7 +161,7 @@ def differences_html(differences: list[Difference], label: Text) -> str:
     rows = []
     for model, rival in pairs:
         left, right = model_name(model), model_name(rival)
-        pair = say("minus", left=left, right=right)
+        pair = format_text("minus", left=left, right=right)
         cells = []
         for metric in metrics:
             entry = by_pair.get((metric, model, rival))
@@ -195,13 +198,15 @@ def _reliability(goal: GoalReport, kinds: dict[str, str]) -> str:
     }
     legend = [(kinds[model], model_name(model)) for model in reversed(curves)]
     key = KINDS[goal.kind].reliability_key
-    svg = reliability_svg(curves, kinds, say(key))
-    return figure_html(say(key), legend_html([*legend, ("chance", say("ideal"))]) + svg)
+    svg = reliability_svg(curves, kinds, format_text(key))
+    return figure_html(
+        format_text(key), legend_html([*legend, ("chance", format_text("ideal"))]) + svg
+    )
 
 
 def _gains(goal: GoalReport, kinds: dict[str, str]) -> str:
-    y_name = say(KINDS[goal.kind].gains_key)
-    svg = gains_svg(goal.gains, kinds, (say("gains_x"), y_name, say("gains")))
+    y_name = format_text(KINDS[goal.kind].gains_key)
+    svg = gains_svg(goal.gains, kinds, (format_text("gains_x"), y_name, format_text("gains")))
     legend = [(kinds[curve.model], model_name(curve.model)) for curve in goal.gains]
     lifts = []
     for top in (1, 5, 10, 20):
@@ -211,17 +216,18 @@ def _gains(goal: GoalReport, kinds: dict[str, str]) -> str:
             lifts.append(f"<div><dt>{name}</dt><dd>× {interval.value:.2f}</dd></div>")
     facts = f'<dl class="facts">{"".join(lifts)}</dl>' if lifts else ""
     return figure_html(
-        say("gains"), legend_html([*legend, ("chance", say("chance"))]) + svg + facts
+        format_text("gains"),
+        legend_html([*legend, ("chance", format_text("chance"))]) + svg + facts,
     )
 
 
 def _histogram(goal: GoalReport) -> str:
     kind = KINDS[goal.kind]
-    names = (say(kind.negative_key), say(kind.positive_key))
+    names = (format_text(kind.negative_key), format_text(kind.positive_key))
     threshold = goal.confusion.threshold.value if goal.confusion is not None else None
-    svg = histogram_svg(goal.histogram, threshold, say("histogram"))
+    svg = histogram_svg(goal.histogram, threshold, format_text("histogram"))
     legend = legend_html([("no", names[0]), ("yes", names[1])])
-    return figure_html(say("histogram"), legend + svg, words_html("histogram_lead"))
+    return figure_html(format_text("histogram"), legend + svg, words_html("histogram_lead"))
 
 
 def _confusion(confusion: Confusion) -> str:
@@ -255,7 +261,7 @@ def _confusion(confusion: Confusion) -> str:
         f"{cell(confusion.fp)}{cell(confusion.tn)}</tr>"
     )
     table = f'<table class="confusion"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-    return figure_html(say("confusion"), table, note)
+    return figure_html(format_text("confusion"), table, note)
 
 
 def _subgroups(goal: GoalReport) -> str:
@@ -273,5 +279,5 @@ def _subgroups(goal: GoalReport) -> str:
         else:
             cells = [interval_html(entry.metrics.get(metric)) for metric in metrics]
         rows.append([first, *counts, *cells])
-    table = table_html(head, rows, say("subgroups"), wide=True)
-    return figure_html(say("subgroups"), table, words_html("subgroups_lead"), kind="full")
+    table = table_html(head, rows, format_text("subgroups"), wide=True)
+    return figure_html(format_text("subgroups"), table, words_html("subgroups_lead"), kind="full")

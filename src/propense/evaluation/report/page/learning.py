@@ -34,7 +34,7 @@ from propense.evaluation.report.page.markup import (
     words_html,
 )
 from propense.evaluation.words import both, inside, metric_name
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 TALL = 250
 
@@ -60,11 +60,11 @@ class PlotPoint:
 
 def curve_section(curve: LearningCurve) -> str:
     """Two questions, a small chart a task each, sentences, and every point in a table."""
-    legend = legend_html([("network", say("test")), ("rival", say("validation"))])
+    legend = legend_html([("network", format_text("test")), ("rival", format_text("validation"))])
     parts = [care_html([*curve.notes, *cut_short(curve)])]
     questions = (
-        ("more_data", curve.data, curve.shares(), _at_share, say("share_axis")),
-        ("deeper", curve.depth, curve.sizes(), _at_size, say("size_axis")),
+        ("more_data", curve.data, curve.shares(), _at_share, format_text("share_axis")),
+        ("deeper", curve.depth, curve.sizes(), _at_size, format_text("size_axis")),
     )
     for key, sentences, points, position_of, axis in questions:
         body = _sentences(sentences[:2])
@@ -79,8 +79,10 @@ def curve_section(curve: LearningCurve) -> str:
             body += f'<div class="pictures three">{"".join(figures)}</div>'
         parts.append(f'<div class="asked"><h3>{words_html(key)}</h3>{body}</div>')
     lead = words_html("curve_lead", resamples=format_count(curve.resamples))
-    parts.append(details_html(say("every_point"), _table(curve)))
-    return section_html("learning-curve", say("learning_curve"), legend + "".join(parts), lead)
+    parts.append(details_html(format_text("every_point"), _table(curve)))
+    return section_html(
+        "learning-curve", format_text("learning_curve"), legend + "".join(parts), lead
+    )
 
 
 def _at_share(_at: int, point: LearningPoint) -> tuple[float, tuple[str, str]]:
@@ -100,13 +102,13 @@ def _sentences(sentences: Sequence[Text]) -> str:
 
 def _figure(
     task: LearningTask,
-    placed: Sequence[tuple[LearningPoint, tuple[float, tuple[str, str]]]],
+    points: Sequence[tuple[LearningPoint, tuple[float, tuple[str, str]]]],
     axis: Text,
     sentences: Sequence[Text],
 ) -> str:
     title = task_name(task, task.metric)
     dots = []
-    for point, (x, below) in placed:
+    for point, (x, below) in points:
         task_numbers = point.task_of(task.key)
         if task_numbers is not None:
             numbers = task_numbers.test.get(task.metric), task_numbers.validation.get(task.metric)
@@ -119,9 +121,9 @@ def _figure(
 
 def task_name(task: LearningTask, metric: str) -> Text:
     """A task and what it is measured by, in words."""
-    subject = both(task.goal) if task.goal is not None else say("items_goal")
+    subject = both(task.goal) if task.goal is not None else format_text("items_goal")
     name = metric_name(metric)
-    return say("task_metric", task=subject, metric=Text(inside(name).en, name.zh))
+    return format_text("task_metric", task=subject, metric=Text(inside(name).en, name.zh))
 
 
 def curve_svg(dots: Sequence[PlotPoint], axis: Text, label: Text) -> str:
@@ -177,7 +179,7 @@ def _frame(plot: Plot, dots: Sequence[PlotPoint], axis: Text) -> str:
 def cut_short(curve: LearningCurve) -> list[Text]:
     """Said where [train] max_minutes ended a training, which then shows less than it may."""
     names = [f"{p.size} {format_percent(p.share)}" for p in curve.points if p.cut_short]
-    return [say("cut_short", points=", ".join(names))] if names else []
+    return [format_text("cut_short", points=", ".join(names))] if names else []
 
 
 def _table(curve: LearningCurve) -> str:
@@ -201,7 +203,7 @@ def _table(curve: LearningCurve) -> str:
         ]  # fmt: skip
         cells += [_cell(point.task_of(task.key), metric) for task, metric in shown]
         rows.append(cells)
-    return table_html(head, rows, say("every_point"), wide=True)
+    return table_html(head, rows, format_text("every_point"), wide=True)
 
 
 def _cell(task: LearningTask | None, metric: str) -> str:

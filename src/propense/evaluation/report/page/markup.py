@@ -7,7 +7,7 @@ from html import escape
 
 from propense.evaluation.formats import format_number, format_range
 from propense.evaluation.records import Interval
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 
 def text_html(text: Text) -> str:
@@ -25,7 +25,7 @@ def text_html(text: Text) -> str:
 
 def words_html(key: str, **values: str) -> str:
     """`say(key)` as HTML."""
-    return text_html(say(key, **values))
+    return text_html(format_text(key, **values))
 
 
 def aria(text: Text) -> str:

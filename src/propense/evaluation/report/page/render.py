@@ -32,7 +32,7 @@ from propense.evaluation.report.page.sections import (
     truth_section,
 )
 from propense.evaluation.words import both, metric_name, model_name
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 
 def render_page(report: Report) -> str:
@@ -54,7 +54,7 @@ def render_page(report: Report) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"{_top(report)}\n<main>\n{_opening(report)}\n"
-        f'<nav aria-label="{escape(say("contents").en)}"><ol>{links}</ol></nav>\n'
+        f'<nav aria-label="{escape(format_text("contents").en)}"><ol>{links}</ol></nav>\n'
         + "\n".join(html for _, _, html in sections)
         + f"\n</main>\n<footer>{words_html('footer')}</footer>\n"
         f"<script>{script}</script>\n</body>\n</html>\n"
@@ -141,7 +141,7 @@ def _ranking_tile(ranking: RankingReport) -> str:
     metrics = next((m.metrics for m in ranking.models if m.model == ranking.champion.model), {})
     items = words_html("items_in_catalogue", items=f"{ranking.n_items:,}")
     return _tile(
-        ("ranking", say("ranking"), items),
+        ("ranking", format_text("ranking"), items),
         ranking.verdict,
         ranking.champion,
         (ranking.criterion, metrics.get(ranking.criterion, Interval()), ""),

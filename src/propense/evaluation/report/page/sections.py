@@ -39,18 +39,18 @@ from propense.evaluation.report.page.markup import (
 )
 from propense.evaluation.words import both, inside, metric_name, model_name
 from propense.schemas import Account, SplitPlan
-from propense.words import Text, say
+from propense.words import Text, format_text
 
 
 def data_section(accounts: list[Account]) -> str:
     """Where every row of every table went."""
     return section_html(
-        "data", say("data"), "".join(map(_account, accounts)), words_html("data_lead")
+        "data", format_text("data"), "".join(map(_account, accounts)), words_html("data_lead")
     )
 
 
 def _account(account: Account) -> str:
-    kept = account.n_out / account.n_in if account.n_in else 1.0
+    share = account.n_out / account.n_in if account.n_in else 1.0
     most = max([rule.dropped for rule in account.rules], default=0) or 1
     rules = []
     for rule in account.rules:
@@ -76,7 +76,7 @@ def _account(account: Account) -> str:
             dropped=format_count(account.dropped),
         )
     )
-    label = say(
+    label = format_text(
         "account_label",
         table=account.table,
         n_out=f"{account.n_out:,}",
@@ -88,8 +88,8 @@ def _account(account: Account) -> str:
         f"<span><b>{format_count(account.n_in)}</b> {words_html('rows_in')}</span>"
         f"<span><b>{format_count(account.dropped)}</b> {words_html('rows_dropped')}</span>"
         f"<span><b>{format_count(account.n_out)}</b> {words_html('rows_kept')} "
-        f"({format_percent(kept)})</span><span>{balance}</span></p>"
-        f"{bar_svg(kept, 'network', label)}{grid}</div>"
+        f"({format_percent(share)})</span><span>{balance}</span></p>"
+        f"{bar_svg(share, 'network', label)}{grid}</div>"
     )
 
 
@@ -114,9 +114,9 @@ def parts_section(plan: SplitPlan) -> str:
         word = count.part if count.part in ("train", "validation", "test") else None
         rows.append([words_html(word) if word else escape(count.part), *cells])
     notes = "".join(f"<li>{escape(note)}</li>" for note in plan.notes)
-    body = _timeline(plan) + table_html(head, rows, say("parts"), wide=len(goals) > 2)
+    body = _timeline(plan) + table_html(head, rows, format_text("parts"), wide=len(goals) > 2)
     body += f'<ul class="lead">{notes}</ul>' if notes else ""
-    return section_html("parts", say("parts"), body, words_html(f"parts_by_{plan.by}"))
+    return section_html("parts", format_text("parts"), body, words_html(f"parts_by_{plan.by}"))
 
 
 def _timeline(plan: SplitPlan) -> str:
@@ -147,15 +147,17 @@ def learning_section(report: Report) -> str:
     """Train loss and every validation score by epoch."""
     epochs = [record.epoch for record in report.curves]
     losses = [record.train_loss for record in report.curves]
-    series: list[tuple[Text, list[float | None], int | None]] = [(say("train_loss"), losses, None)]
+    series: list[tuple[Text, list[float | None], int | None]] = [
+        (format_text("train_loss"), losses, None)
+    ]
     names = dict.fromkeys(name for record in report.curves for name in record.validation)
     for name in names:
         *goal, metric = name.split(" ")
         metric_words = inside(metric_name(metric))
         metric_text = Text(metric_words.en, metric_words.zh.strip())
         if goal:
-            metric_text = say("goal_metric", goal=", ".join(goal), metric=metric_text)
-        title = say("validation_of", name=metric_text)
+            metric_text = format_text("goal_metric", goal=", ".join(goal), metric=metric_text)
+        title = format_text("validation_of", name=metric_text)
         best = next((record.epoch for record in report.curves if name in record.best), None)
         series.append((title, [record.validation.get(name) for record in report.curves], best))
     figures = []
@@ -168,7 +170,7 @@ def learning_section(report: Report) -> str:
         )
         figures.append(figure_html(title, learning_svg(epochs, values, best, title), note))
     body = f'<div class="pictures three">{"".join(figures)}</div>'
-    return section_html("learning", say("learning"), body, words_html("learning_lead"))
+    return section_html("learning", format_text("learning"), body, words_html("learning_lead"))
 
 
 def ranking_section(ranking: RankingReport) -> str:
@@ -188,9 +190,12 @@ def ranking_section(ranking: RankingReport) -> str:
     body.append(f'<p class="lead key-note">{words_html("against_lead")}</p>')
     body.append(f'<div class="panels">{panels}</div>')
     body.append(
-        details_html(say("differences"), differences_html(ranking.differences, say("differences")))
+        details_html(
+            format_text("differences"),
+            differences_html(ranking.differences, format_text("differences")),
+        )
     )
-    body.append(details_html(say("all_metrics"), metrics_html(ranking.models, kinds)))
+    body.append(details_html(format_text("all_metrics"), metrics_html(ranking.models, kinds)))
     if ranking.seconds:
         rows = [
             [text_html(model_name(model)), format_duration(seconds)]
@@ -198,16 +203,19 @@ def ranking_section(ranking: RankingReport) -> str:
         ]
         head = [words_html("model"), words_html("seconds_to_rank")]
         body.append(
-            details_html(say("seconds_to_rank"), table_html(head, rows, say("seconds_to_rank")))
+            details_html(
+                format_text("seconds_to_rank"),
+                table_html(head, rows, format_text("seconds_to_rank")),
+            )
         )
-    return section_html("ranking", say("ranking"), "".join(body), lead)
+    return section_html("ranking", format_text("ranking"), "".join(body), lead)
 
 
 def examples_section(examples: list[Example]) -> str:
     """A few test customers: history and top list by title."""
     cards = "".join(map(_example, examples))
     body = f'<div class="examples">{cards}</div>'
-    return section_html("examples", say("examples"), body, words_html("examples_lead"))
+    return section_html("examples", format_text("examples"), body, words_html("examples_lead"))
 
 
 def _example(example: Example) -> str:
@@ -244,8 +252,8 @@ def rivals_section(report: Report) -> str:
         ]
         for note in report.rivals
     ]
-    table = table_html(head, rows, say("rivals"), wide=True)
-    return section_html("rivals", say("rivals"), table, words_html("rivals_lead"))
+    table = table_html(head, rows, format_text("rivals"), wide=True)
+    return section_html("rivals", format_text("rivals"), table, words_html("rivals_lead"))
 
 
 def truth_section(report: Report) -> str:
@@ -255,9 +263,11 @@ def truth_section(report: Report) -> str:
         [escape(name), *(format_number(row.get(column)) for column in columns)]
         for name, row in report.truth.items()
     ]
-    table = table_html(["", *map(escape, columns)], rows, say("truth"), wide=len(columns) > 4)
+    table = table_html(
+        ["", *map(escape, columns)], rows, format_text("truth"), wide=len(columns) > 4
+    )
     note = f'<p class="lead">{escape(report.truth_note)}</p>' if report.truth_note else ""
-    return section_html("truth", say("truth"), table + note, words_html("truth_lead"))
+    return section_html("truth", format_text("truth"), table + note, words_html("truth_lead"))
 
 
 def method_section(report: Report) -> str:
@@ -274,9 +284,9 @@ def method_section(report: Report) -> str:
     if report.stage_seconds:
         rows = [[escape(n), format_duration(s)] for n, s in report.stage_seconds.items()]
         head = [words_html("stage"), words_html("stage_seconds")]
-        table = table_html(head, rows, say("stage_seconds"))
-        body += details_html(say("stage_seconds"), table)
+        table = table_html(head, rows, format_text("stage_seconds"))
+        body += details_html(format_text("stage_seconds"), table)
     if report.settings:
         written = msgspec.json.format(msgspec.json.encode(report.settings), indent=2).decode()
-        body += details_html(say("settings"), f"<pre>{escape(written)}</pre>")
-    return section_html("measured", say("measured"), body)
+        body += details_html(format_text("settings"), f"<pre>{escape(written)}</pre>")
+    return section_html("measured", format_text("measured"), body)

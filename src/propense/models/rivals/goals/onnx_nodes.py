@@ -77,10 +77,10 @@ class Standardiser:
 def fit_standardiser(matrix: Floats, n_numeric: int) -> Standardiser:
     """Mean and standard deviation of the known values of the first `n_numeric` columns."""
     numeric = matrix[:, :n_numeric].astype(np.float64)
-    known = np.isfinite(numeric)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, numeric, 0).sum(axis=0) / count
-    spread = np.where(known, numeric - mean, 0)
+    finite = np.isfinite(numeric)
+    count = np.maximum(finite.sum(axis=0), 1)
+    mean = np.where(finite, numeric, 0).sum(axis=0) / count
+    spread = np.where(finite, numeric - mean, 0)
     scale = np.sqrt((spread**2).sum(axis=0) / count)
     scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1), scale, 1)
     return Standardiser(mean.astype(np.float32), scale.astype(np.float32))
@@ -143,10 +143,10 @@ class Graph:
         """
         double, axis = TensorProto.DOUBLE, self.constant(np.array([1]), np.int64)
         x = self.apply("Cast", x, to=double)
-        marks = self.apply("Cast", self.constant(landmarks.T), to=double)
+        centres = self.apply("Cast", self.constant(landmarks.T), to=double)
         squares = self.apply("ReduceSumSquare", x, axis, keepdims=1)
         lengths = self.constant((landmarks.astype(np.float64) ** 2).sum(axis=1), np.float64)
-        products = self.apply("MatMul", x, marks)
+        products = self.apply("MatMul", x, centres)
         twice = self.apply("Mul", products, self.constant(np.array(-2.0), np.float64))
         distance = self.apply("Relu", self.apply("Add", self.apply("Add", twice, squares), lengths))
         scale = self.constant(np.array(-gamma), np.float64)

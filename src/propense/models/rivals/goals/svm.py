@@ -182,9 +182,9 @@ def _calibrate(
     problem: Problem, inputs: Inputs, machine: Machine, matrix: Floats, y: Doubles
 ) -> Calibrated:
     """Platt's sigmoid on validation, or on train where validation has one class only."""
-    known = problem.y_validation
-    if 0 < known.sum() < len(known):
-        matrix, y = inputs.apply(problem.matrix("validation", inputs.design)), known
+    y_validation = problem.y_validation
+    if 0 < y_validation.sum() < len(y_validation):
+        matrix, y = inputs.apply(problem.matrix("validation", inputs.design)), y_validation
     model = LogisticRegression(C=1e3).fit(machine.score(matrix)[:, None], y)
     return Calibrated(machine, float(model.coef_[0, 0]), float(model.intercept_[0]))
 
@@ -249,8 +249,8 @@ def _finish(
 
 def kernel(matrix: Floats, landmarks: Floats, gamma: float) -> Doubles:
     """exp(-gamma |row - landmark|^2), (n, n_landmarks)."""
-    rows, marks = matrix.astype(np.float64), landmarks.astype(np.float64)
-    distance = (rows**2).sum(axis=1)[:, None] + (marks**2).sum(axis=1) - 2 * rows @ marks.T
+    rows, centres = matrix.astype(np.float64), landmarks.astype(np.float64)
+    distance = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * rows @ centres.T
     out: Doubles = np.exp(-gamma * np.maximum(distance, 0))
     return out
 

@@ -28,45 +28,49 @@ _CELLS = 1 << 18
 class Ease(ItemRival):
     """Item-to-item weights, solved at once; the latest items weigh most."""
 
-    known: Ids
-    """(n_known,) the items the weights are about, ascending."""
+    weighted_items: Ids
+    """(n_weighted,) the items the weights are about, ascending."""
     weights: Floats
-    """(n_known, n_known) from row to column, diagonal 0."""
+    """(n_weighted, n_weighted) from row to column, diagonal 0."""
     popularity: Floats
     fade: float
     name: ClassVar[str] = "ease"
 
     def scores(self, histories: Histories, user: Whole, end: Whole) -> Floats:
         out = np.tile(tie_breaker(self.popularity), (len(user), 1))
-        sources = self._known_sources(taste(histories, user, end, self.fade))
+        sources = self._weighted_sources(taste(histories, user, end, self.fade))
         length = np.diff(sources.offsets)
         heard = np.flatnonzero(length)
         total, lower = np.cumsum(length[heard]), 0
-        at_once = max(1, _CELLS // max(1, len(self.known)))
+        at_once = max(1, _CELLS // max(1, len(self.weighted_items)))
         while lower < len(heard):
             done = total[lower - 1] if lower else 0
             upper = max(lower + 1, int(np.searchsorted(total, done + at_once, side="right")))
             rows = heard[lower:upper]
             piece = slice(int(sources.offsets[rows[0]]), int(sources.offsets[rows[-1] + 1]))
-            gathered = self.weights[sources.item[piece]]
-            gathered *= sources.weight[piece, None].astype(np.float32)
+            weights = self.weights[sources.item[piece]]
+            weights *= sources.weight[piece, None].astype(np.float32)
             # Added row by row in order, so a customer's scores are the same alone.
-            sums = np.add.reduceat(gathered, sources.offsets[rows] - piece.start, axis=0)
-            out[rows[:, None], self.known] += sums
+            sums = np.add.reduceat(weights, sources.offsets[rows] - piece.start, axis=0)
+            out[rows[:, None], self.weighted_items] += sums
             lower = upper
         return out
 
-    def _known_sources(self, sources: Sources) -> Sources:
-        """Sources whose items have weights, as indices into `known`."""
+    def _weighted_sources(self, sources: Sources) -> Sources:
+        """Sources whose items have weights, as indices into `weighted_items`."""
         position = np.minimum(
-            np.searchsorted(self.known, sources.item), max(len(self.known) - 1, 0)
+            np.searchsorted(self.weighted_items, sources.item), max(len(self.weighted_items) - 1, 0)
         )
-        here = self.known[position] == sources.item
+        here = self.weighted_items[position] == sources.item
         length = np.bincount(sources.row[here], minlength=len(sources))
         return Sources(row_offsets(length), position[here].astype(np.int32), sources.weight[here])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"known": self.known, "weights": self.weights, "popularity": self.popularity}
+        return {
+            "known": self.weighted_items,
+            "weights": self.weights,
+            "popularity": self.popularity,
+        }
 
     def settings(self) -> dict[str, float | int | str | bool]:
         return {"fade": self.fade}
@@ -90,16 +94,16 @@ def choose_items(popularity: Floats, most: int) -> Ids:
     return interacted.astype(np.int32)
 
 
-def solve(interacted: Any, known: Ids, penalty: float) -> Floats:
-    """Weights (n_known, n_known) that best rebuild `taken` from its other items.
+def solve(interacted: Any, items: Ids, penalty: float) -> Floats:
+    """Weights (n_weighted, n_weighted) that best rebuild `interacted` from its other items.
 
     B = I - P / diag(P) with P = (X'X + penalty I)^-1, by Cholesky in float32, in place:
-    one matrix of n_known squared float32 beside the sparse counts.
+    one matrix of n_weighted squared float32 beside the sparse counts.
     Raises TrainError if it cannot be solved.
     """
     from scipy.linalg import lapack
 
-    chosen = interacted[:, known]
+    chosen = interacted[:, items]
     gram = np.asfortranarray((chosen.T @ chosen).toarray(), dtype=np.float32)
     gram[np.diag_indices_from(gram)] += penalty
     factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
@@ -107,7 +111,7 @@ def solve(interacted: Any, known: Ids, penalty: float) -> Floats:
         factor, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
     if failed:
         raise TrainError(
-            f"ease: the item matrix of {len(known)} items cannot be inverted with penalty "
+            f"ease: the item matrix of {len(items)} items cannot be inverted with penalty "
             f"{penalty}; use a larger penalty"
         )
     _mirror(factor)

@@ -190,8 +190,8 @@ def success_counts(
 
 def tie_breaker(popularity: Floats) -> Floats:
     """(n_items,) below 1e-6: orders what a model knows nothing about by popularity."""
-    known = popularity + 1
-    out: Floats = (known / known.max() * 1e-6).astype(np.float32)
+    counts = popularity + 1
+    out: Floats = (counts / counts.max() * 1e-6).astype(np.float32)
     return out
 
 
