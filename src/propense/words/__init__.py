@@ -39,9 +39,9 @@ def format_text(key: str, **values: str | int | Text) -> Text:
 
     Raises KeyError for an unknown key, or a slot without a value.
 
-    >>> say("positives_of", name="pay")
+    >>> format_text("positives_of", name="pay")
     Text(en='Positives: pay', zh='正例：pay')
-    >>> say("curve.quality_of_goal", goal=Text("churn", "流失")).zh
+    >>> format_text("curve.quality_of_goal", goal=Text("churn", "流失")).zh
     '流失 的技能分'
     """
     en, zh = texts("en")[key], texts("zh")[key]

@@ -65,7 +65,7 @@ def draw_whole_users(
     At most `max_rows` of them, but one user at least; all where there are no more.
 
     >>> draw_whole_users(np.array([7, 3, 7]), 2, np.random.default_rng(0)).tolist()
-    [0, 2]
+    [1]
     """
     if len(user) <= max_rows:
         return np.arange(len(user))

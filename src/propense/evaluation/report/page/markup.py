@@ -24,7 +24,7 @@ def text_html(text: Text) -> str:
 
 
 def words_html(key: str, **values: str) -> str:
-    """`say(key)` as HTML."""
+    """`format_text(key)` as HTML."""
     return text_html(format_text(key, **values))
 
 
