@@ -25,7 +25,9 @@ def test_every_exception_has_its_reason():
 
 def test_a_word_is_found_in_every_form(tmp_path):
     file = tmp_path / "waiting_deeds.py"
-    file.write_text('def makeDeed(who=1): "told here"  # told there\n')
-    assert words.names_of(file) == {"waiting_deeds": 1, "def": 1, "makeDeed": 1, "who": 1}
+    file.write_text('def makeDeed(who=1): "told here"  # told there\nprint(f"{taken}")\n')
+    assert words.names_of(file) == {
+        "waiting_deeds": 1, "def": 1, "makeDeed": 1, "who": 1, "print": 1, "taken": 1,
+    }  # fmt: skip
     assert words.split("makeDeed") == ["make", "deed"]
     assert words.split("HTTPDoor2") == ["http", "door", "2"]

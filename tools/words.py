@@ -165,7 +165,8 @@ def names_of(file: Path) -> Counter[str]:
     that it imports, such as `pytest.mark`.
     """
     text = file.read_text("utf-8")
-    foreign = _foreign_names(ast.parse(text))
+    tree = ast.parse(text)
+    foreign = _foreign_names(tree)
     names = Counter([file.stem])
     before = ["", ""]
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -174,6 +175,8 @@ def names_of(file: Path) -> Counter[str]:
             if token.string not in foreign and not is_attribute:
                 names[token.string] += 1
         before = [before[1], token.string]
+    for name in _names_in_formatted_texts(tree) - foreign:
+        names.setdefault(name, 1)
     return names
 
 
@@ -186,6 +189,12 @@ def _foreign_names(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] not in OWN:
             names |= {alias.name for alias in node.names}
     return names
+
+
+def _names_in_formatted_texts(tree: ast.Module) -> set[str]:
+    """Variables in f-strings, which are single tokens before Python 3.12."""
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr))
+    return {node.id for text in texts for node in ast.walk(text) if isinstance(node, ast.Name)}
 
 
 def occurrences() -> Iterator[tuple[str, str, str, int]]:
