@@ -44,10 +44,10 @@ def store(
 
 def event(user: str, item: str, day: int, event_id: str, **more: Any) -> Row:
     time = f"2024-03-{day:02d}T08:30:00.250000Z"
-    fields = {"action": "view", "value": None, "count": None, "source": "web"} | more
+    values = {"action": "view", "value": None, "count": None, "source": "web"} | more
     return (
-        user, item, fields["action"], time, fields["value"], fields["count"], fields["source"],
-        event_id,
+        user, item, values["action"], time, values["value"], values["count"],
+        values["source"], event_id,
     )  # fmt: skip
 
 
