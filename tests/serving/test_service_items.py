@@ -108,7 +108,7 @@ def test_only_what_is_news_takes_room(own: Live, monkeypatch: pytest.MonkeyPatch
     own.ask("PUT", f"/v1/items/{first}", "admin", json=record)
     own.ask("PUT", "/v1/items/unlisted", "admin", json=record)
     status, problem = own.refused("PUT", f"/v1/items/{second}", "admin", json=record)
-    assert status == 422 and "items came since the training" in problem["detail"]
+    assert status == 422 and "were sent since the training" in problem["detail"]
     trained_again(own)
     own.ask("PUT", f"/v1/items/{second}", "admin", json=record)
     assert list(own.service.items.read()[1]) == ["unlisted", second]

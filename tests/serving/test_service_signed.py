@@ -34,7 +34,7 @@ def signed(shop: ServedWorld, tmp_path: Path) -> ServedWorld:
 
 def test_an_unsigned_bundle_is_neither_promoted_nor_serves(signed, tmp_path):
     with live_service(signed, tmp_path / "live") as live:
-        for name, message in (("v0002", "is not signed"), ("v0003", "does not hold")):
+        for name, message in (("v0002", "is not signed"), ("v0003", "was changed, or signed")):
             status, problem = live.refused(
                 "POST", "/v1/bundles/promote", "admin", json={"version": name, "reason": "please"}
             )

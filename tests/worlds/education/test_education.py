@@ -28,7 +28,7 @@ from propense.worlds.output import world_hash
 from support.education_world import DAYS, N_USERS, World
 
 END_MS = (START_SECONDS + DAYS * 86_400) * 1000
-FROZEN = "a62c61acd63ddd08ee9d0c11789ba2e71d0f551caa07d5e81011edea24be06b7"
+FROZEN = "f5308225d10c1af82824e5ed60c2e10515aa7204de0f46ff1015c88b56f22aa8"
 
 
 def test_dirt_of_the_app_is_as_counted(world: World, app_rows: list[dict[str, Any]]) -> None:
@@ -239,13 +239,18 @@ def test_settings_of_the_world_are_read(world: World) -> None:
     assert settings.users is not None and settings.users.sensitive == ("age_band",)
 
 
-@pytest.mark.parametrize(("n_users", "epochs"), [(20, 12), (4_000, 6), (100_000, 3)])
-def test_training_is_bounded_by_epochs_not_by_the_clock(n_users: int, epochs: int) -> None:
+@pytest.mark.parametrize(
+    ("n_users", "epochs", "rows"), [(20, 5, 5_000), (6_000, 4, 5_000), (100_000, 3, 20_000)]
+)
+def test_a_run_is_bounded_by_epochs_and_rows_not_by_the_clock(
+    n_users: int, epochs: int, rows: int
+) -> None:
     """Two runs of one world end with the same network, whatever else the machine does."""
     text = education.settings_text(n_users, "2026-01-01T00:00:00")
-    train = parse_settings(tomllib.loads(text)).train
-    assert train.max_minutes is None
-    assert train.max_epochs == epochs
+    settings = parse_settings(tomllib.loads(text))
+    assert settings.train.max_minutes is None
+    assert settings.train.max_epochs == epochs
+    assert settings.rivals.max_rows == rows
 
 
 def test_content_of_the_small_world_is_frozen(tmp_path: Path) -> None:

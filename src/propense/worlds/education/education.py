@@ -285,9 +285,13 @@ def _finish(record: Record, platform: Platform, progress: ProgressCallback | Non
     )  # fmt: skip
 
 
-EPOCHS: Final = (3, 12)
+EPOCHS: Final = (3, 5)
 EPOCHS_TIMES_USERS: Final = 24_000
-"""A pass over few customers takes a few seconds, so they are read more often."""
+"""An epoch over few customers takes seconds, so they are read more often."""
+RIVAL_ROWS: Final = (5_000, 20_000)
+RIVAL_ROWS_PER_USER: Final = 0.25
+"""Rivals of a small platform learn from fewer rows: a short demo shows the flow, the full one the
+numbers."""
 
 
 def settings_text(n_users: int, end: object) -> str:
@@ -295,6 +299,7 @@ def settings_text(n_users: int, end: object) -> str:
     return SETTINGS.format(
         until=f"{end}+08:00", highest=dirt.LARGEST_VALUE, most=dirt.MAX_EVENTS_PER_DAY,
         epochs=int(np.clip(EPOCHS_TIMES_USERS // n_users, *EPOCHS)),
+        rival_rows=int(np.clip(RIVAL_ROWS_PER_USER * n_users, *RIVAL_ROWS)),
     )  # fmt: skip
 
 
@@ -383,6 +388,7 @@ repeat = false
 # Enough for a first look on a laptop; "base", more epochs and more rows find more. A bound in
 # minutes would give another network on a busy machine.
 [model]
+ensemble = 1
 size = "small"
 
 [train]
@@ -390,7 +396,7 @@ max_epochs = {epochs}
 
 [rivals]
 trials = 4
-max_rows = 20_000
+max_rows = {rival_rows}
 
 [evaluate]
 max_rows = 30_000
