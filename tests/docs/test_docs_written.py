@@ -112,6 +112,20 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(target.read_text("utf-8")), f"{page} links to {link}"
 
 
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if Path(p).parts[0] in ("ARCHITECTURE.md", "src")]
+)
+def test_files_that_the_map_names_exist(page):
+    """Modules, and folders of rooms: as written, below the package, or beside the page."""
+    text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text("utf-8"), flags=re.M | re.S)
+    package = ROOT / "src/propense"
+    rooms = {folder.name for folder in package.iterdir() if folder.is_dir()} | {"tests", "docs"}
+    for name in re.findall(r"`([\w./]+)`", text):
+        if name.endswith((".py", ".md")) or ("/" in name and name.split("/")[0] in rooms):
+            places = (ROOT, package, (ROOT / page).parent)
+            assert any((place / name).exists() for place in places), f"{page} names {name}"
+
+
 def test_every_page_of_the_manual_is_in_the_navigation():
     settings = tomllib.loads((ROOT / "zensical.toml").read_text())
 

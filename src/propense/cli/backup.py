@@ -13,7 +13,7 @@ from propense.cli.output import open_output
 def backup(folder: Path, /, *, common: Common = DEFAULTS) -> None:
     """Back up live history, keys and audit log to a new folder while the service runs.
 
-    The secret is not copied: keep it in another place. Shelf and settings are
+    The service's secret is not copied: keep it elsewhere. Shelf and settings are
     plain files and are not copied either.
 
     Parameters
@@ -31,7 +31,7 @@ def backup(folder: Path, /, *, common: Common = DEFAULTS) -> None:
 def restore(folder: Path, /, *, common: Common = DEFAULTS) -> None:
     """Restore the service's data from a backup while no service is running.
 
-    The secret must be back in its place. Existing data are never overwritten.
+    Put the service's secret back first. Existing data are never overwritten.
     Customers who were erased after the backup must be erased again.
 
     Parameters

@@ -45,15 +45,15 @@ def demo(
     """Try everything on a generated education platform, and open the report.
 
     Generates the platform, runs all stages, serves the bundle and verifies the
-    answers. The truth about the platform's customers is known, so the last lines
-    compare it with what was found. A demo that was stopped resumes where it was.
+    answers. The right answers are known on such a platform, so the last lines
+    compare the predictions with them. A demo that was stopped resumes where it was.
 
     Parameters
     ----------
     users
         Number of customers.
     folder
-        Folder for data, run and report; --settings is ignored.
+        Folder for settings, data, run and report, instead of --settings.
     browser
         Open the report; --no-open prints its path.
     """

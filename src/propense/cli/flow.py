@@ -47,16 +47,18 @@ def run(
     Finished stages are skipped unless their settings or files changed. A run that
     was stopped, even by kill -9, resumes where it was.
 
-    With --every the flow is repeated: whenever data or settings have changed, a
-    new bundle is packed, and it serves if it passes the shelf's gate. SIGTERM ends
-    the repetition. Each cycle is logged to RUN/cycles.jsonl.
+    With --every all of it is repeated: whenever data or settings have changed, a
+    new bundle is packed. It serves unless it is worse than the one that serves or
+    than a simple rival. Ctrl-C or SIGTERM ends the repetition. Each cycle adds a
+    line to cycles.jsonl in the folder of the run.
 
     Parameters
     ----------
     until
         Stop after this stage.
     learning_curve
-        Also train on less data and at other sizes: would more help?
+        Also train on less data, and smaller and larger networks, to see whether more
+        of either would help.
     every
         Repeat at this interval, such as 1d.
     """
@@ -76,7 +78,8 @@ def run(
 def clean(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
     """Read the sources, set aside unusable rows, and account for every row.
 
-    Rows that are set aside are stored with the reason in RUN/clean/set_aside/.
+    Rows that are set aside are stored with the reason in clean/set_aside/, in the
+    folder of the run.
     """
     _run_until("clean", options, common)
 
@@ -84,14 +87,14 @@ def clean(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) 
 def split(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
     """Divide the customers' histories into train, validation and test.
 
-    The label windows of a part close before the next part opens; a leak is an
-    error.
+    The time in which a part's labels happen ends before the next part begins. If
+    anything leaks from one part into another, the stage fails.
     """
     _run_until("split", options, common)
 
 
 def encode(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
-    """Turn histories into arrays; vocabularies and scales come from train alone."""
+    """Turn histories into arrays, with scales learned from the train part alone."""
     _run_until("encode", options, common)
 
 
@@ -104,22 +107,23 @@ def train(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) 
 
 
 def rivals(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
-    """Train traditional models on the same parts and the same encodings."""
+    """Train traditional models on the same data as the network."""
     _run_until("rivals", options, common)
 
 
 def evaluate(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
     """Compare the network with its rivals on test, and write the report.
 
-    Every number has an interval; thresholds and champions are chosen on validation.
+    Every number has an interval. The best models (champions) and the thresholds are
+    chosen on validation, never on test.
     """
     _run_until("evaluate", options, common)
 
 
 def pack(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
-    """Pack the champions into a bundle on the shelf.
+    """Pack the best model of each question into a bundle on the shelf.
 
-    The packed graphs are run and must reproduce the numbers of the report.
+    The packed models are run, and must give the numbers of the report again.
     """
     _run_until("pack", options, common)
 

@@ -39,7 +39,7 @@ def create_key(
     """Create an API key. It is shown once and stored only as a hash.
 
     Scopes: ingest sends events, read asks for answers, admin changes bundles and
-    erases customers, verify runs the integration test. A key with the scope ingest
+    erases customers, verify is for `propense verify`. A key with the scope ingest
     alone is safe in a web page.
 
     Parameters

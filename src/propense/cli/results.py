@@ -47,10 +47,10 @@ def score(
     user: str | None = None,
     common: Common = DEFAULTS,
 ) -> None:
-    """Score every customer as of the last event: probabilities, value and items.
+    """Predict what each customer will do, spend and choose after the last event.
 
-    The serving bundle of the shelf is used. With --user the scores of one customer
-    are printed instead.
+    The bundle that serves is used. With --user the scores of one customer are
+    printed instead.
 
     Parameters
     ----------

@@ -50,8 +50,8 @@ def promote_bundle(
 
     The gate refuses a bundle that is significantly worse than the serving one or
     than a simple rival; a reason overrides the gate and is recorded. A bundle with
-    a changed file is always refused, and so is one that none of the keys of
-    [pack] public_key signed, if that is set.
+    a changed file is always refused. If [pack] public_key is set, so is a bundle
+    that none of its keys signed.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def rollback_bundle(*, shelf: ShelfFolder = None, common: Common = DEFAULTS) -> 
 def make_key(file: Path, /, *, common: Common = DEFAULTS) -> None:
     """Make a key pair for signing bundles.
 
-    FILE is the private key, for [pack] signing_key where bundles are packed.
-    FILE.pub is the public key, for [pack] public_key where bundles are served.
+    FILE is the private key: name it in [pack] signing_key where bundles are packed.
+    FILE.pub is the public key: name it in [pack] public_key where they are served.
 
     Parameters
     ----------

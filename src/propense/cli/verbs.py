@@ -20,13 +20,13 @@ class Verb(NamedTuple):
 
 
 START: Final = (
-    Verb("demo", "Try everything on a generated education platform whose truth is known",
+    Verb("demo", "Try everything on a generated platform, where the right answers are known",
          "propense.cli.demo:demo",
          ("propense demo", "propense demo --users 2000 --no-open   # a small one, in a minute")),
     Verb("init", "Inspect a folder of files and write a propense.toml for it",
          "propense.cli.data:init",
          ("propense init data/", "propense init data/ --settings shop.toml --force")),
-    Verb("check", "Examine the data: what is dirty, is there enough, what will a run take",
+    Verb("check", "Examine the data: what is dirty, is there enough, how long will a run take",
          "propense.cli.data:check",
          ("propense check", "propense check --json > diagnosis.json")),
     Verb("run", "Run all stages; those that are up to date are skipped",
@@ -34,7 +34,7 @@ START: Final = (
          ("propense run", "propense run --until split              # clean and split only",
           "propense run --set train.max_epochs=3 --set model.size=small",
           "propense run --learning-curve           # would more data help?",
-          "propense run --every 1d --json          # a new bundle a day, through the gate")),
+          "propense run --every 1d --json          # every day, if anything changed")),
 )  # fmt: skip
 
 STAGES: Final = (
@@ -42,7 +42,7 @@ STAGES: Final = (
          "propense.cli.flow:clean"),
     Verb("split", "Divide the data into train, validation and test without leaks",
          "propense.cli.flow:split"),
-    Verb("encode", "Turn histories into arrays, with scales learned on train alone",
+    Verb("encode", "Turn histories into arrays, with scales learned from the train part alone",
          "propense.cli.flow:encode"),
     Verb("train", "Train the customer network until validation stops improving",
          "propense.cli.flow:train"),
@@ -57,7 +57,7 @@ RESULTS: Final = (
     Verb("report", "Open the report in the browser", "propense.cli.results:report",
          ("propense report", "propense report --no-open               # print its path",
           "propense report --json > report.json")),
-    Verb("score", "Write every customer's probabilities, value and items to a file",
+    Verb("score", "Write every customer's predictions and recommended items to a file",
          "propense.cli.results:score",
          ("propense score --out scores.parquet", "propense score --format csv --out scores.csv",
           "propense score --user u-1017 --json     # one customer")),

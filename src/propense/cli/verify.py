@@ -38,21 +38,22 @@ def verify(
 ) -> int:
     """Check that the deployed model matches the report, through the live service.
 
-    Sends the events of the test customers under temporary ids, asks for answers as
-    of the times of the test part, recomputes accuracy, recall, F1, AUC, recall@k
-    and ndcg@k from them, compares these with the report, and deletes everything it
-    sent. Exit code 1 if anything differs.
+    Sends the events of the test customers under temporary ids, and asks for answers
+    at the times of the test part. Recomputes accuracy, recall, F1, AUC, recall@k
+    and ndcg@k from the answers, and compares them with the report. At the end it
+    deletes everything it sent. Exit code 1 if anything differs.
 
-    A sample (--customers) takes seconds; its answers are compared with offline
-    answers instead of the report. Without --key and $PROPENSE_KEY a temporary key
-    is created in the data folder and revoked at the end.
+    With --customers only a sample is sent, which takes seconds; its answers are
+    compared with those that the bundle gives without the service. If there is no
+    --key and no $PROPENSE_KEY, a temporary key is created in the data folder and
+    revoked at the end.
 
     Parameters
     ----------
     url
         URL of the service.
     run
-        Folder of the run that packed the bundle; default: the setting run.
+        Folder of the run that packed the bundle; default: `run` in the settings.
     key
         A key with the scope verify; default: $PROPENSE_KEY.
     customers

@@ -1,7 +1,7 @@
 """The kinds of goals: how each is scored, chosen by, calibrated and shown.
 
-A new kind of goal is one class here and one in `models.network.heads`; nothing else in
-evaluation, the report or the pipeline asks which kind a goal is.
+Nothing else in evaluation and the report asks which kind a goal is; ARCHITECTURE.md says what
+else a new kind needs.
 """
 
 from __future__ import annotations

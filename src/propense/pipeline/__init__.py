@@ -144,7 +144,7 @@ def split(settings: Settings, progress: Progress = SILENT) -> SplitPlan:
 
 
 def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
-    """Turn histories into arrays, with scales learned on train alone."""
+    """Turn histories into arrays, with scales learned from the train part alone."""
     dataset = encode_dataset(run_folder(settings), settings)
     # Memory that Arrow reserves for its next table would stay occupied during training.
     pa.default_memory_pool().release_unused()

@@ -253,7 +253,7 @@ def _scopes(scopes: Iterable[str]) -> frozenset[Scope]:
 
 def _find(records: dict[str, KeyRecord], prefix: str) -> KeyRecord:
     if prefix not in records:
-        hint = nearest(prefix, records) if records else "there are no keys"
+        hint = nearest(prefix, records) if records else "no key was created yet"
         raise ServeError(f"there is no key {prefix[:64]!r}; {hint}")
     return records[prefix]
 

@@ -111,7 +111,7 @@ def test_a_copy_is_never_written_over(service, tmp_path):
 
 def test_nothing_is_copied_where_there_is_no_service(tmp_path):
     settings = settings_of(tmp_path / "empty")
-    with pytest.raises(ServeError, match="not a service data folder"):
+    with pytest.raises(ServeError, match="not the data folder of a service"):
         back_up(settings, tmp_path / "copy", NOW, "cli")
     assert not (tmp_path / "copy").exists() and not (tmp_path / "empty/live").exists()
 

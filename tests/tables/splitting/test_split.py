@@ -281,7 +281,7 @@ BAD: list[tuple[Any, type[PropenseError], str]] = [
     ({"goals": {"pay": {"action": "view", "within": "7d", "among": "ever pray"}}}, SettingsError,
      r"\[goals.pay\] among names the action 'pray'.*'view'"),
     ({"goals": {"pay": {"action": "view", "within": "80d"}}}, SplitError,
-     r"'pay'.*80 days leaves no as-of time for the train.*longest horizon that fits is '28d'"),
+     r"'pay'.*80 days is too long.*no rows for the train.*longest horizon that fits is '28d'"),
     ({"goals": {"gone": {"absent": "view", "within": "7d"}}}, SplitError,
      r"'gone' has 0 positives among \d+ rows of train"),
     ({"goals": VIEW, "split": {"by": "user", "folds": 101}}, SettingsError, "at most 100, got 101"),

@@ -1,7 +1,7 @@
 """The network's heads: for each kind of goal its raw outputs, their loss, answer and skill.
 
-A new kind of goal is one class here and one in `evaluation.kinds`; nothing else asks which kind
-a goal is.
+Nothing else in the network or the training loop asks which kind a goal is; ARCHITECTURE.md says
+what else a new kind needs.
 """
 
 from __future__ import annotations

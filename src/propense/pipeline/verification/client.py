@@ -72,7 +72,8 @@ class ServiceClient:
                 answer = self._client.request(method, path, body, headers)
             except CONNECTION_ERRORS as error:
                 raise VerifyError(
-                    f"no service answers at {self.url}: {error}; start it with: propense serve"
+                    f"no service answers at {self.url}: {_fault(error)}; "
+                    "start it with: propense serve"
                 ) from error
             if answer.status == 200:
                 return answer.body
@@ -82,6 +83,16 @@ class ServiceClient:
                 )
             time.sleep(float(answer.headers.get("Retry-After", 1)))
         raise AssertionError("unreachable")
+
+
+def _fault(error: Exception) -> str:
+    """What the system says of a broken connection, without its number.
+
+    >>> _fault(ConnectionRefusedError(111, "Connection refused"))
+    'connection refused'
+    """
+    words = str(getattr(error, "strerror", None) or error)
+    return words[:1].lower() + words[1:]
 
 
 def _reason(body: bytes) -> str:

@@ -35,7 +35,7 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
     """
     data = Path(settings.folder) / settings.serve.data
     if not secrets.key_id_file(data).is_file():
-        raise ServeError(f"{str(data)!r} is not a service data folder; check [serve] data")
+        raise ServeError(f"{str(data)!r} is not the data folder of a service; check [serve] data")
     own = secrets.open_secrets(data)
     with closing(audit.AuditLog(data, own)) as log:
         log.append(now, actor, "backup")

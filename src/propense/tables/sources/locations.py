@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import glob
 import re
@@ -56,8 +57,24 @@ def _nothing_at(address: str, whole: Path, where: str) -> str:
     if not folder.is_dir():
         return f"{where}: there is no file {address!r}: the folder {folder} does not exist"
     names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
-    hint = nearest(whole.name, names[:200]) if names else "the folder is empty"
+    hint = _nearest_file(whole.name, names[:200])
     return f"{where}: there is no file {address!r} in {folder}; {hint}"
+
+
+def _nearest_file(name: str, names: list[str]) -> str:
+    """A hint for a mistyped name: the nearest of the folder's names, or all of them.
+
+    >>> _nearest_file("event.csv", ["events.csv", "runs"])
+    "did you mean 'events.csv'?"
+    >>> _nearest_file("events.csv", ["runs", "propense.toml"])
+    "the folder holds 'propense.toml', 'runs'"
+    """
+    if not names:
+        return "the folder is empty"
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "the folder holds " + ", ".join(repr(one) for one in sorted(names))
 
 
 def _fetch(address: str, scratch: Path, where: str) -> list[Path]:

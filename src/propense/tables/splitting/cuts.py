@@ -127,9 +127,9 @@ def cut_time(
     part = lacking(horizon)
     if part is not None:
         raise SplitError(
-            f"goal {name!r}: a horizon of {duration_in_words(horizon)} leaves no as-of time "
-            f"for the {part} part: events run from {written(clock.begin)} to "
-            f"{written(clock.end)}; {_longest(lacking, horizon)}"
+            f"goal {name!r}: a horizon of {duration_in_words(horizon)} is too long: events run "
+            f"from {written(clock.begin)} to {written(clock.end)}, which leaves no rows for the "
+            f"{part} part; {_longest(lacking, horizon)}"
         )
     first = _raised(clock.begin + 1, anchor, every)
     shortest = min(horizons.values())

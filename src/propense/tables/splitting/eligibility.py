@@ -57,9 +57,7 @@ def parse_among(text: str | None, goal: str) -> tuple[Clause, ...]:
         elif action:
             clauses.append(Clause("never", action[2] or action[3]))
         else:
-            raise SettingsError(
-                f"[goals.{goal}] among = {text!r} is not understood at {part!r}; {GRAMMAR}"
-            )
+            raise SettingsError(f"[goals.{goal}] among: {part!r} is not understood; {GRAMMAR}")
     return tuple(clauses)
 
 
