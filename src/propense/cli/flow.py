@@ -57,8 +57,8 @@ def run(
     until
         Stop after this stage.
     learning_curve
-        Also train on less data, and smaller and larger networks, to see whether more
-        of either would help.
+        Also train on less data, and networks of other sizes: the
+        report says if more data or a larger network would help.
     every
         Repeat at this interval, such as 1d.
     """
