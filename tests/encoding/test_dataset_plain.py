@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,14 @@ def test_what_cannot_be_encoded_is_named(
     )
     with pytest.raises(error, match=message):
         act(run)
+
+
+def test_a_data_set_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    run = plain_run(tmp_path)
+    encode(run, plain_settings())
+    file = run.encoded / "settings.json"
+    settings = json.loads(file.read_bytes())
+    settings["split"]["every"] = settings["split"].pop("as_of_every", "7d")
+    file.write_text(json.dumps(settings))
+    with pytest.raises(SourceError, match=r"another version of propense wrote it.*: propense run"):
+        Dataset.open(run)

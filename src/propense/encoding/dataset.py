@@ -117,13 +117,19 @@ class Dataset:
     def open(run: RunFolder) -> Dataset:
         """The data set that `encode` wrote; its arrays are memory-mapped.
 
-        Raises SourceError if the encode stage has not been run.
+        Raises SourceError if the encode stage has not been run, or by another version.
         """
         folder = run.encoded
         if not (folder / "split.json").exists():
             raise SourceError(f"no encoded data set in {str(folder)!r}; run the encode stage first")
-        settings = msgspec.json.decode((folder / "settings.json").read_bytes(), type=Settings)
-        plan = msgspec.json.decode((folder / "split.json").read_bytes(), type=SplitPlan)
+        try:
+            settings = msgspec.json.decode((folder / "settings.json").read_bytes(), type=Settings)
+            plan = msgspec.json.decode((folder / "split.json").read_bytes(), type=SplitPlan)
+        except (OSError, msgspec.DecodeError) as error:
+            raise SourceError(
+                f"the encoded data set in {str(folder)!r} is damaged, or another version of "
+                f"propense wrote it ({error}); make it again with: propense run"
+            ) from error
         parts = folder / "user_part.npy"
         return Dataset(
             run=run,
