@@ -137,6 +137,7 @@ ROOMS: Final[dict[tuple[str, str], str]] = {
     ("moment", "models/counts"): _MOMENT,
     ("moment", "src/propense/training/checkpoints.py"): "the moments of Adam",
     ("pair", ""): "two things of a kind; counts of items bought together are cooccurrence",
+    ("trial", "src/propense/tables/doctor"): _SEARCH,
     ("trial", "src/propense/training"): _SEARCH,
     ("trial", "src/propense/models/rivals"): _SEARCH,
     ("trial", "tests/training"): _SEARCH,

@@ -98,12 +98,12 @@ def outcome(
     tables = {}
     for path in sorted([*run.clean.iterdir(), *(run.clean / "set_aside").iterdir()]):
         if list(path.glob("*.parquet")) and path.name != "set_aside":
-            found = pq.ParquetDataset(path).read()
-            rows = [tuple(zip(found.column_names, row.values(), strict=True))
-                    for row in found.to_pylist()]  # fmt: skip
+            table = pq.ParquetDataset(path).read()
+            rows = [tuple(zip(table.column_names, row.values(), strict=True))
+                    for row in table.to_pylist()]  # fmt: skip
             name = str(path.relative_to(run.clean))
             tables[name] = sorted(rows, key=repr)
-            tables[name + " schema"] = [(f.name, str(f.type)) for f in found.schema]
+            tables[name + " schema"] = [(f.name, str(f.type)) for f in table.schema]
     return accounts, tables, count_facts(raw, engine)
 
 
@@ -112,16 +112,16 @@ def on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("world")
     settings = write_world(folder)
     engine = connect("duckdb", folder / "scratch")
-    found = outcome(engine, settings, RunFolder(folder / "run"))
+    outcomes = outcome(engine, settings, RunFolder(folder / "run"))
     engine.con.disconnect()
-    return folder, settings, found
+    return folder, settings, outcomes
 
 
 def test_the_world_is_dirty(on_duckdb: Any) -> None:
     _, _, (accounts, _, _) = on_duckdb
     events = accounts[0]
-    taken = {rule.name for rule in events.rules if rule.dropped}
-    assert taken >= {
+    applied = {rule.name for rule in events.rules if rule.dropped}
+    assert applied >= {
         "broken row", "no user id", "unreadable time", "duplicate", "near duplicate",
         "cancellation", "cancelled", "impossible value", "bot", "unknown item",
     }  # fmt: skip

@@ -33,10 +33,10 @@ def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
 def read(engine: TableEngine, values: list[Any], reading: Reading) -> list[str | None]:
     """ISO texts of the moments, in order."""
     rows = engine.table_of(pa.table({"n": list(range(len(values))), "x": values}), "times")
-    found = add_microseconds(rows, "x", "t", reading, engine).order_by("n").to_pyarrow()["t"]
+    micros = add_microseconds(rows, "x", "t", reading, engine).order_by("n").to_pyarrow()["t"]
     return [
-        None if one is None else (EPOCH + one * MICROSECOND).isoformat()[:-6]
-        for one in found.to_pylist()
+        None if time is None else (EPOCH + time * MICROSECOND).isoformat()[:-6]
+        for time in micros.to_pylist()
     ]
 
 
@@ -114,9 +114,9 @@ ZONES = st.sampled_from(["Asia/Shanghai", "America/New_York", "Europe/London", "
 def test_offsets_are_those_of_zoneinfo(name: str, local: datetime) -> None:
     boundaries, offsets = local_offsets(name)
     clock = (local.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
-    found = offsets[sum(boundary <= clock for boundary in boundaries)]
+    offset = offsets[sum(boundary <= clock for boundary in boundaries)]
     wanted = local.replace(tzinfo=ZoneInfo(name)).utcoffset()
-    assert wanted is not None and found == wanted // MICROSECOND
+    assert wanted is not None and offset == wanted // MICROSECOND
 
 
 def test_local_clocks_across_a_change(duck: TableEngine) -> None:

@@ -57,9 +57,9 @@ def test_every_row_is_accounted_for(
     assert dropped["duplicate"] == 5_225  # 43 of the 5,268 are among the rows without a user
     assert dropped["cancelled"] <= dropped["cancellation"] <= 9_288
     events = engine.read_parquet(tmp_path / "clean" / "events")
-    found = events.aggregate(
+    totals = events.aggregate(
         users=events.user_id.nunique(), low=events.value.min(), few=events["count"].min()
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
-    assert 4_300 < found["users"] <= 4_372 and found["low"] > 0 and found["few"] > 0
+    assert 4_300 < totals["users"] <= 4_372 and totals["low"] > 0 and totals["few"] > 0
     decimals = next(rule for rule in account.rules if rule.name.startswith("user ids"))
     assert decimals.mended == 541_909 - 135_080

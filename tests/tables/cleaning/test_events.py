@@ -25,9 +25,9 @@ def run(
     accounts = clean(read(settings, engine), settings, engine, out)
     assert read_accounts(out.clean / "account.json") == accounts
     assert all(account.balances for account in accounts)
-    kept = engine.read_parquet(out.clean / "events").to_pyarrow().to_pylist()
+    rows = engine.read_parquet(out.clean / "events").to_pyarrow().to_pylist()
     aside = engine.read_parquet(out.clean / "set_aside" / "events.parquet").to_pyarrow()
-    return accounts[0], kept, aside.to_pylist()
+    return accounts[0], rows, aside.to_pylist()
 
 
 def dropped(account: Account) -> dict[str, int]:
@@ -58,7 +58,7 @@ u1,zzz,view,2024-01-01 13:00:00,
 u2,b,pay,2024-01-02 10:00:00,12.50
 """)  # fmt: skip
     (tmp_path / "items.csv").write_text("item_id,level\na,1\nb,2\n")
-    account, kept, aside = run(
+    account, rows, aside = run(
         duckdb_engine, tmp_path, {"app": source},
         items={"path": "items.csv"}, clean={"until": "2024-03-01", "unknown_items": "drop"},
     )  # fmt: skip
@@ -67,7 +67,7 @@ u2,b,pay,2024-01-02 10:00:00,12.50
         "after until": 1, "duplicate": 1, "impossible value": 2, "unknown item": 1,
     }  # fmt: skip
     assert (account.n_in, account.n_out) == (11, 2)
-    assert sorted((row["user_id"], row["value"]) for row in kept) == [
+    assert sorted((row["user_id"], row["value"]) for row in rows) == [
         ("u1", None), ("u2", 12_500_000),
     ]  # fmt: skip
     lost = {row["row"]: (row["reason"], row["event_time"], row["file"]) for row in aside}
@@ -85,9 +85,9 @@ u,a,view,2024-01-01 10:00:01.8,r
 u,a,view,2024-01-01 10:00:02.9,s
 u,b,view,2024-01-01 10:00:00.1,t
 """)  # fmt: skip
-    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
     assert dropped(account) == {"near duplicate": 2}
-    assert sorted((row["item_id"], row["event_time"].second) for row in kept) == [
+    assert sorted((row["item_id"], row["event_time"].second) for row in rows) == [
         ("a", 0), ("a", 2), ("b", 0),
     ]  # fmt: skip
 
@@ -95,10 +95,10 @@ u,b,view,2024-01-01 10:00:00.1,t
 def test_kept_duplicates_of_one_moment(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     line = "u,a,pay,2024-01-01 10:00:00\n"
     source = write(tmp_path, "user_id,item_id,action,event_time\n" + line * 3)
-    account, kept, _ = run(
+    account, rows, _ = run(
         duckdb_engine, tmp_path, {"app": source}, clean={"exact_duplicates": "keep"}
     )
-    assert dropped(account) == {} and len(kept) == 3
+    assert dropped(account) == {} and len(rows) == 3
 
 
 def test_one_event_id_is_one_event(duckdb_engine: TableEngine, tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ u,a,view,2024-01-01 10:00:00,e1
 u,a,view,2024-01-01 10:00:00,e2
 u,a,view,2024-01-01 10:00:00,e3
 """)  # fmt: skip
-    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
     assert dropped(account) == {"duplicate": 1}
-    assert sorted((row["event_id"], row["event_time"].minute) for row in kept) == [
+    assert sorted((row["event_id"], row["event_time"].minute) for row in rows) == [
         ("e1", 0), ("e2", 0), ("e3", 0),
     ]  # fmt: skip
 
@@ -126,9 +126,9 @@ C6,u,b,2024-01-01 10:00:00,-1,5
 7,u,b,2024-01-02 10:00:00,1,5
 8,u,b,2024-01-03 10:00:00,1,0
 """) | {"action": "pay", "cancelled": {"column": "invoice", "starts_with": "C"}}  # fmt: skip
-    account, kept, aside = run(duckdb_engine, tmp_path, {"shop": source})
+    account, rows, aside = run(duckdb_engine, tmp_path, {"shop": source})
     assert dropped(account) == {"cancellation": 3, "cancelled": 1, "impossible value": 1}
-    assert sorted((row["item_id"], row["value"], row["count"]) for row in kept) == [
+    assert sorted((row["item_id"], row["value"], row["count"]) for row in rows) == [
         ("a", 10_000_000, 2.0), ("a", 15_000_000, 3.0), ("b", 5_000_000, 1.0),
     ]  # fmt: skip
     assert [row["invoice"] for row in aside if row["reason"] == "cancelled"] == ["2"]
@@ -141,8 +141,8 @@ u,a,refund,2024-01-02,20
 u,b,refund,2024-01-03,-30
 u,b,pay,2024-01-03,what
 """)  # fmt: skip
-    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
-    assert {row["value"] for row in kept} == {1_200_500_000, -20_000_000, -30_000_000, None}
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert {row["value"] for row in rows} == {1_200_500_000, -20_000_000, -30_000_000, None}
     assert mended(account) == {"sign of refunds": 1, "unreadable value": 1}
 
 
@@ -154,9 +154,9 @@ u3,a,View,2024-01-03
 u3,a,view ,2024-01-04
 u3,a,view,2024-01-05
 """) | {"columns": {"action": "act"}, "actions": {"buy": "pay"}}  # fmt: skip
-    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
-    assert sorted(row["action"] for row in kept) == ["pay", "pay", "view", "view", "view"]
-    assert {row["user_id"] for row in kept} == {"17850", "17851", "u3"}
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert sorted(row["action"] for row in rows) == ["pay", "pay", "view", "view", "view"]
+    assert {row["user_id"] for row in rows} == {"17850", "17851", "u3"}
     assert mended(account) == {"user ids written as decimals": 2, "spelling of actions": 1}
 
 
@@ -167,18 +167,18 @@ def test_a_bot_goes_whole(duckdb_engine: TableEngine, tmp_path: Path) -> None:
         *[f"u,i{n},view,2024-01-{n + 1:02d}" for n in range(12)],
     ]
     source = write(tmp_path, "user_id,item_id,action,event_time\n" + "\n".join(rows))
-    account, kept, _ = run(
+    account, rows, _ = run(
         duckdb_engine, tmp_path, {"app": source}, clean={"max_events_per_day": 10}
     )
-    assert dropped(account) == {"bot": 13} and {row["user_id"] for row in kept} == {"u"}
+    assert dropped(account) == {"bot": 13} and {row["user_id"] for row in rows} == {"u"}
 
 
 def test_the_future_is_judged_from_the_data(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     rows = [f"u,i{n},view,2024-01-{n + 1:02d},5" for n in range(28)]
     rows += ["u,x,view,2099-01-01,5", "u,y,view,2024-01-05,5000000"]
     source = write(tmp_path, "user_id,item_id,action,event_time,value\n" + "\n".join(rows))
-    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
-    assert dropped(account) == {"after until": 1, "impossible value": 1} and len(kept) == 28
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert dropped(account) == {"after until": 1, "impossible value": 1} and len(rows) == 28
     note = next(rule.note for rule in account.rules if rule.name == "after until")
     assert "2024-01-28" in note
 
@@ -187,8 +187,8 @@ def test_a_shifted_clock_is_set_right(duckdb_engine: TableEngine, tmp_path: Path
     rows = [f"u,i{n},view,2024-01-01 {n:02d}:00:00,2024-01-01 {n + 8:02d}:00:02" for n in range(9)]
     rows += ["u,late,view,2024-01-03 10:00:00,2024-01-03 12:00:00"]
     source = write(tmp_path, "user_id,item_id,action,event_time,received_time\n" + "\n".join(rows))
-    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
-    times = {row["item_id"]: row["event_time"].isoformat() for row in kept}
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
+    times = {row["item_id"]: row["event_time"].isoformat() for row in rows}
     assert times["i0"] == "2024-01-01T08:00:00" and times["late"] == "2024-01-03T12:00:00"
     assert mended(account) == {"clock skew": 10}
 
@@ -197,12 +197,12 @@ def test_order_without_times(duckdb_engine: TableEngine, tmp_path: Path) -> None
     source = write(tmp_path, "u a\nv b\nu c\nu a\n", "log.txt") | {
         "columns": {"user_id": "1", "item_id": "2"}, "action": "view",
     }  # fmt: skip
-    account, kept, _ = run(duckdb_engine, tmp_path, {"app": source})
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
     assert account.n_out == 4
-    assert sorted((row["user_id"], row["order"], row["item_id"]) for row in kept) == [
+    assert sorted((row["user_id"], row["order"], row["item_id"]) for row in rows) == [
         ("u", 0, "a"), ("u", 1, "c"), ("u", 2, "a"), ("v", 0, "b"),
     ]  # fmt: skip
-    assert all(row["event_time"] is None for row in kept)
+    assert all(row["event_time"] is None for row in rows)
 
 
 def test_unreadable_times_name_file_row_and_value(

@@ -64,21 +64,21 @@ def look(
     if items is not None:
         catalogue = engine.table_of(pa.table({"item_id": items}), f"items-{len(items)}-{id(items)}")
     settings = msgspec.structs.replace(SETTINGS, time_zone=time_zone)
-    found, _ = check_events(
+    findings, _ = check_events(
         engine.table_of(table, f"events-{id(rows)}"), catalogue, settings, engine
     )
-    return {finding.code: finding for finding in found}
+    return {finding.code: finding for finding in findings}
 
 
 def test_clean_events_have_no_warning(engine: TableEngine) -> None:
-    found = look(engine, events(np.random.default_rng(0)), items=[f"i{i}" for i in range(40)])
-    assert [finding.severity for finding in found.values()] == ["ok"]
-    assert "time_zone" in found
+    findings = look(engine, events(np.random.default_rng(0)), items=[f"i{i}" for i in range(40)])
+    assert [finding.severity for finding in findings.values()] == ["ok"]
+    assert "time_zone" in findings
 
 
 def test_shifted_hours_are_seen(engine: TableEngine) -> None:
-    found = look(engine, events(np.random.default_rng(0)), time_zone="America/New_York")
-    assert found["time_zone"].severity in ("ok", "warning")
+    findings = look(engine, events(np.random.default_rng(0)), time_zone="America/New_York")
+    assert findings["time_zone"].severity in ("ok", "warning")
     shifted = look(engine, events(np.random.default_rng(0)), time_zone="Asia/Shanghai")
     assert shifted["time_zone"].severity == "warning"
     assert "+8 hours" in shifted["time_zone"].sentence
@@ -99,9 +99,9 @@ def test_days_without_hours(engine: TableEngine) -> None:
 
 def test_lost_days_but_not_closed_weekdays(engine: TableEngine) -> None:
     rows = events(np.random.default_rng(0))
-    kept = [i for i, time in enumerate(rows["event_time"])
+    chosen = [i for i, time in enumerate(rows["event_time"])
             if time.weekday() != 6 and time.date().day not in (10, 11)]  # fmt: skip
-    fewer = {name: [cells[i] for i in kept] for name, cells in rows.items()}
+    fewer = {name: [cells[i] for i in chosen] for name, cells in rows.items()}
     finding = look(engine, fewer)["missing_days"]
     assert finding.count == 3  # the 11th of February 2024 is a closed Sunday
     assert finding.examples == ["2024-01-10", "2024-01-11", "2024-02-10"]
@@ -113,9 +113,9 @@ def test_heavy_customer_and_machine(engine: TableEngine) -> None:
     more = {"user_id": "robot", "item_id": "i1", "action": "view", "value": None}
     for name in rows:
         rows[name] = [*rows[name], *(ticks if name == "event_time" else [more[name]] * 1500)]
-    found = look(engine, rows)
-    assert found["heavy_users"].examples[0] == "robot (1,500 events)"
-    assert found["bots"].examples == ["robot (every 60 seconds)"]
+    findings = look(engine, rows)
+    assert findings["heavy_users"].examples[0] == "robot (1,500 events)"
+    assert findings["bots"].examples == ["robot (every 60 seconds)"]
 
 
 def test_actions_spelt_twice(engine: TableEngine) -> None:
@@ -126,10 +126,10 @@ def test_actions_spelt_twice(engine: TableEngine) -> None:
 
 def test_unknown_and_idle_items(engine: TableEngine) -> None:
     rows = events(np.random.default_rng(0))
-    found = look(engine, rows, items=[f"i{i}" for i in range(1, 50)])
-    assert found["unknown_items"].examples == ["i0"]
-    assert found["unknown_items"].count == rows["item_id"].count("i0")
-    assert found["idle_items"].count == 10
+    findings = look(engine, rows, items=[f"i{i}" for i in range(1, 50)])
+    assert findings["unknown_items"].examples == ["i0"]
+    assert findings["unknown_items"].count == rows["item_id"].count("i0")
+    assert findings["idle_items"].count == 10
 
 
 def test_extreme_value(engine: TableEngine) -> None:
@@ -155,13 +155,13 @@ def test_table_columns(engine: TableEngine) -> None:
         "pays_by": ["Credit card", "credit-card", "cash", "Credit card"] * (n // 4),
         "fine": [f"{i % 7}" for i in range(n)],
     })  # fmt: skip
-    given = TableSource(path="users.csv", types={"essay": "text"})
-    found = check_table("users", engine.table_of(rows, "users"), given, "user_id")
-    assert {(finding.code, finding.column) for finding in found} == {
+    table = TableSource(path="users.csv", types={"essay": "text"})
+    findings = check_table("users", engine.table_of(rows, "users"), table, "user_id")
+    assert {(finding.code, finding.column) for finding in findings} == {
         ("constant_column", "same"), ("empty_column", "nothing"), ("mostly_empty", "rarely"),
         ("near_unique", "code"), ("spelling", "pays_by"),
     }  # fmt: skip
-    spelling = next(finding for finding in found if finding.code == "spelling")
+    spelling = next(finding for finding in findings if finding.code == "spelling")
     assert spelling.examples == ["'Credit card' (200), 'credit-card' (100)"]
     only = TableSource(path="users.csv", features=("fine",))
     assert check_table("users", engine.table_of(rows, "users2"), only, "user_id") == []
@@ -178,16 +178,16 @@ def plan_of(positives: int) -> SplitPlan:
 
 
 def test_few_positives_in_test() -> None:
-    _, found = check_balance(plan_of(49), SETTINGS)
-    assert [(one.code, one.severity, one.count) for one in found] == [
+    _, findings = check_balance(plan_of(49), SETTINGS)
+    assert [(one.code, one.severity, one.count) for one in findings] == [
         ("few_positives", "warning", 49)
     ]
-    assert "49 positives among 300 rows of test" in found[0].sentence
-    checks, found = check_balance(plan_of(50), SETTINGS)
-    assert [one.code for one in found] == ["enough_positives"]
+    assert "49 positives among 300 rows of test" in findings[0].sentence
+    checks, findings = check_balance(plan_of(50), SETTINGS)
+    assert [one.code for one in findings] == ["enough_positives"]
     assert checks[0].share == pytest.approx(330 / 1700)
-    _, found = check_balance(plan_of(0), SETTINGS)
-    assert found[0].severity == "error"
+    _, findings = check_balance(plan_of(0), SETTINGS)
+    assert findings[0].severity == "error"
 
 
 def test_cost_grows_with_the_data_and_says_about() -> None:

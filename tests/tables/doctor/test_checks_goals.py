@@ -61,7 +61,7 @@ def clean_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Tab
     return run, connect("duckdb", root / "scratch")
 
 
-def told(goals: dict[str, Any], features: list[str] | None = None) -> Settings:
+def settings_of(goals: dict[str, Any], features: list[str] | None = None) -> Settings:
     users: dict[str, Any] = {"path": "users.csv"}
     if features is not None:
         users["features"] = features
@@ -77,23 +77,23 @@ def test_all_fits_and_the_column_that_knows_is_named(
     """Only customers marked closed ever fall silent for good; the mark is set afterwards."""
     run, engine = clean_data
     goals = {"churn": {"absent": "*", "within": "20d"}}
-    plan, findings = preview_split(run, told(goals), engine)
+    plan, findings = preview_split(run, settings_of(goals), engine)
     assert findings == []
     assert plan is not None
-    checks, _ = check_balance(plan, told(goals))
+    checks, _ = check_balance(plan, settings_of(goals))
     assert checks[0].rows["test"] > 0
-    assert check_leaks(RunFolder(tmp_path), plan, told(goals)) == []
+    assert check_leaks(RunFolder(tmp_path), plan, settings_of(goals)) == []
     for features, severity in ((None, "error"), (["status", "age"], "error"), (["age"], "info")):
-        found = check_leaks(run, plan, told(goals, features))
-        known = [one for one in found if one.code == "knows_label"]
-        assert [(one.column, one.severity) for one in known] == [("status", severity)]
+        findings = check_leaks(run, plan, settings_of(goals, features))
+        leaks = [one for one in findings if one.code == "knows_label"]
+        assert [(one.column, one.severity) for one in leaks] == [("status", severity)]
 
 
 def test_too_long_horizon_names_the_longest_and_the_rest_goes_on(
     clean_data: tuple[RunFolder, TableEngine],
 ) -> None:
     run, engine = clean_data
-    settings = told({"churn": CHURN, "pay": {"action": "pay", "within": "60d"}})
+    settings = settings_of({"churn": CHURN, "pay": {"action": "pay", "within": "60d"}})
     plan, findings = preview_split(run, settings, engine)
     (finding,) = findings
     assert (finding.code, finding.severity, finding.column) == ("horizon", "error", "pay")
@@ -105,7 +105,7 @@ def test_too_long_horizon_names_the_longest_and_the_rest_goes_on(
 
 def test_unknown_action_is_an_error_of_its_goal(clean_data: tuple[RunFolder, TableEngine]) -> None:
     run, engine = clean_data
-    settings = told({"buy": {"action": "pya", "within": "14d"}, "churn": CHURN})
+    settings = settings_of({"buy": {"action": "pya", "within": "14d"}, "churn": CHURN})
     plan, findings = preview_split(run, settings, engine)
     assert [(one.code, one.column) for one in findings] == [("split", "buy")]
     assert "'pya'" in findings[0].sentence
@@ -114,6 +114,8 @@ def test_unknown_action_is_an_error_of_its_goal(clean_data: tuple[RunFolder, Tab
 
 def test_nothing_can_be_asked(clean_data: tuple[RunFolder, TableEngine]) -> None:
     run, engine = clean_data
-    plan, findings = preview_split(run, told({"pay": {"action": "pay", "within": "90d"}}), engine)
+    plan, findings = preview_split(
+        run, settings_of({"pay": {"action": "pay", "within": "90d"}}), engine
+    )
     assert plan is None
     assert findings[0].severity == "error"

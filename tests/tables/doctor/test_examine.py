@@ -42,11 +42,11 @@ def write_shop(folder: Path) -> Settings:
     rng = np.random.default_rng(2)
     lines = []
     for i in range(6000):
-        moment = datetime(2024, 1, 1) + timedelta(
+        time = datetime(2024, 1, 1) + timedelta(
             days=int(rng.integers(0, 120)), hours=int(rng.integers(7, 23)), seconds=i % 3600
         )
         act = "pay" if i % 4 == 0 else "view"
-        lines.append(f"u{rng.integers(0, 200)},i{rng.integers(0, 30)},{act},{moment},{i % 90 + 1}")
+        lines.append(f"u{rng.integers(0, 200)},i{rng.integers(0, 30)},{act},{time},{i % 90 + 1}")
     lines += lines[:30]
     lines += [f",i{i},view,2024-02-02 10:00:00,{i}" for i in range(20)]
     lines += ["u1,i1,view"] * 7
@@ -88,12 +88,12 @@ def test_check_changes_nothing(shop: Shop) -> None:
 
 def test_dirt_is_counted_and_balances(shop: Shop) -> None:
     diagnosis = shop[0]
-    found = codes(diagnosis)
-    assert found["surplus_duplicates"].count == 30 + 6  # six of the seven broken lines as well
-    assert found["rows_without_user"].count is not None
-    assert found["rows_without_user"].count >= 20
-    assert found["duplicate"].count == 30
-    assert found["constant_column"].column == "same"
+    findings = codes(diagnosis)
+    assert findings["surplus_duplicates"].count == 30 + 6  # six of the seven broken lines as well
+    assert findings["rows_without_user"].count is not None
+    assert findings["rows_without_user"].count >= 20
+    assert findings["duplicate"].count == 30
+    assert findings["constant_column"].column == "same"
     assert all(account.balances for account in diagnosis.accounts)
     events = next(one for one in diagnosis.sizes if one.table == "events")
     assert events.rows == 6057
@@ -189,9 +189,9 @@ def test_online_retail(engine: TableEngine) -> None:
         "goals": {"again": {"action": "pay", "within": "30d", "among": "active within 90d"}},
     })  # fmt: skip
     diagnosis = examine(settings, engine)
-    found = codes(diagnosis)
+    findings = codes(diagnosis)
     counts = [
-        found[code].count
+        findings[code].count
         for code in (
             "rows_without_user", "surplus_duplicates", "cancellation_rows", "non_positive_counts",
             "non_positive_prices",
@@ -213,10 +213,10 @@ def test_telco_has_no_leak(engine: TableEngine) -> None:
         },
         "goals": {"churn": {"column": "Churn", "positive": "Yes"}},
     })  # fmt: skip
-    found = codes(examine(settings, engine))
-    assert "knows_label" not in found
-    assert "strong_column" not in found
-    assert found["no_leak"].column == "Contract"
+    findings = codes(examine(settings, engine))
+    assert "knows_label" not in findings
+    assert "strong_column" not in findings
+    assert findings["no_leak"].column == "Contract"
 
 
 @pytest.mark.data
@@ -226,9 +226,9 @@ def test_page_values_are_strong_but_no_error(engine: TableEngine) -> None:
         "goals": {"purchase": {"column": "Revenue", "positive": True}},
     })  # fmt: skip
     diagnosis = examine(settings, engine)
-    found = codes(diagnosis)
+    findings = codes(diagnosis)
     assert not diagnosis.of("error")
-    assert (found["strong_column"].column, found["strong_column"].severity) == (
+    assert (findings["strong_column"].column, findings["strong_column"].severity) == (
         "PageValues", "info"
     )  # fmt: skip
 
@@ -259,10 +259,10 @@ def test_final_result_knows_who_withdraws(engine: TableEngine, tmp_path: Path) -
     first = datetime(2013, 10, 1)
     text = [f"{user},{action},{first + timedelta(days=day)}" for user, action, day in rows]
     (tmp_path / "log.csv").write_text("user_id,action,event_time\n" + "\n".join(text) + "\n")
-    kept = students.take(pa.array(chosen)).append_column(
+    sampled = students.take(pa.array(chosen)).append_column(
         "user_id", pa.array([ids[i] for i in chosen])
     )
-    pyarrow.csv.write_csv(kept, tmp_path / "users.csv")
+    pyarrow.csv.write_csv(sampled, tmp_path / "users.csv")
     settings = parse_settings(
         {
             "sources": {"university": {"events": "log.csv"}},

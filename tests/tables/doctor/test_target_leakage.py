@@ -28,8 +28,8 @@ N = 4000
 
 
 def scored(y: npt.NDArray[Any], **columns: npt.NDArray[Any]) -> dict[str, Any]:
-    found = score_columns("goal", y.astype(float), np.arange(len(y)), columns, len(y))
-    return {score.column: score for score in found}
+    scores = score_columns("goal", y.astype(float), np.arange(len(y)), columns, len(y))
+    return {score.column: score for score in scores}
 
 
 def test_numeric_word_and_missing_leaks() -> None:
@@ -62,11 +62,11 @@ def test_non_monotone_number_is_found() -> None:
 def test_column_that_knows_the_whole_life() -> None:
     """At each moment most later leavers are still 0; the column knows who ever leaves."""
     rng = np.random.default_rng(2)
-    n_users, moments = 2000, 10
+    n_users, n_times = 2000, 10
     leaves = rng.random(n_users) < 0.4
-    when = rng.integers(0, moments, n_users)
-    users = np.repeat(np.arange(n_users), moments)
-    at = np.tile(np.arange(moments), n_users)
+    when = rng.integers(0, n_times, n_users)
+    users = np.repeat(np.arange(n_users), n_times)
+    at = np.tile(np.arange(n_times), n_users)
     y = (leaves[users] & (at == when[users])).astype(float)
     y[leaves[users] & (at > when[users])] = np.nan
     result = np.where(leaves, "Withdrawn", "Pass").astype(object)
@@ -82,11 +82,11 @@ def test_date_of_joining_is_no_leak() -> None:
     rng = np.random.default_rng(3)
     joined = rng.integers(0, 40, 3000)
     users = np.repeat(np.arange(3000), 40 - joined)
-    moments = np.concatenate([np.arange(day, 40) for day in joined])
+    as_of = np.concatenate([np.arange(day, 40) for day in joined])
     y = (rng.random(len(users)) < 0.15).astype(float)
     columns = {"joined": joined.astype(float)}
     (naive,) = score_columns("pay", y, users, columns, 3000)
-    (score,) = score_columns("pay", y, users, columns, 3000, moments)
+    (score,) = score_columns("pay", y, users, columns, 3000, as_of)
     assert naive.ever_auc > 0.85
     assert score.ever_auc == pytest.approx(0.5, abs=0.02)
 

@@ -42,19 +42,19 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = []
         for _ in range(600):
             act = str(rng.choice(["view", "favourite", "pay"], p=[0.7, 0.2, 0.1]))
-            moment = start + timedelta(days=60 * month + float(rng.random() * 60))
+            time = start + timedelta(days=60 * month + float(rng.random() * 60))
             lines.append(json.dumps({
                 "uid": rng.choice(users), "course": rng.choice(courses), "act": act,
-                "ts": int(moment.timestamp() * 1000),
+                "ts": int(time.timestamp() * 1000),
                 "amount": 99.0 if act == "pay" else None,
             }))  # fmt: skip
         with gzip.open(root / f"logs/app/2024-{month + 1:02d}.jsonl.gz", "wt") as stream:
             stream.write("\n".join(lines) + "\n")
     with (root / "logs/web/access.log").open("w") as stream:
         for i in range(200):
-            moment = start + timedelta(hours=i)
+            time = start + timedelta(hours=i)
             stream.write(
-                f"10.0.0.{i % 50} - {users[i]} [{moment:%d/%b/%Y:%H:%M:%S} +0000] "
+                f"10.0.0.{i % 50} - {users[i]} [{time:%d/%b/%Y:%H:%M:%S} +0000] "
                 f'"GET /courses/{courses[i % 40]} HTTP/1.1" 200 512 "-" "agent"\n'
             )
     with (root / "users.csv").open("w") as stream:
@@ -241,16 +241,16 @@ def test_delimiters(tmp_path: Path, delimiter: str) -> None:
 
 def test_wrong_delimiter_is_named(tmp_path: Path) -> None:
     (tmp_path / "ratings.dat").write_text("1::10::5\n2::11::3\n")
-    found = sample_file(tmp_path / "ratings.dat")
-    assert isinstance(found, Unreadable)
-    assert "'::'" in found.why
+    unreadable = sample_file(tmp_path / "ratings.dat")
+    assert isinstance(unreadable, Unreadable)
+    assert "'::'" in unreadable.why
 
 
 def test_no_header_is_named(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("1,10,5\n2,11,3\n")
-    found = sample_file(tmp_path / "log.csv")
-    assert isinstance(found, Unreadable)
-    assert "'1,10,5'" in found.why
+    unreadable = sample_file(tmp_path / "log.csv")
+    assert isinstance(unreadable, Unreadable)
+    assert "'1,10,5'" in unreadable.why
 
 
 def test_big_file_is_not_read_whole(tmp_path: Path) -> None:

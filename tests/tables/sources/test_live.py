@@ -23,11 +23,11 @@ def test_live_events_are_read_beside_a_log_under_their_own_source(
     store(tmp_path, [event("ann", "c3", 1, "m1", action="pay", value=12.5, count=2.0),
                      event("eve", "c1", 2, "m2", source=None)])  # fmt: skip
     run, accounts = cleaned(asked(tmp_path), engine)
-    found = {row["event_id"]: row for row in rows_of(run, "events")}
-    assert set(found) == {"e1", "e2", "m1", "m2"}
-    assert found["m1"]["value"] == 12_500_000 and found["m1"]["count"] == 2.0
-    assert found["m1"]["event_time"].isoformat() == "2024-03-01T08:30:00.250000"
-    assert [found[key]["source"] for key in ("e1", "m1", "m2")] == ["app", "web", "live"]
+    rows = {row["event_id"]: row for row in rows_of(run, "events")}
+    assert set(rows) == {"e1", "e2", "m1", "m2"}
+    assert rows["m1"]["value"] == 12_500_000 and rows["m1"]["count"] == 2.0
+    assert rows["m1"]["event_time"].isoformat() == "2024-03-01T08:30:00.250000"
+    assert [rows[key]["source"] for key in ("e1", "m1", "m2")] == ["app", "web", "live"]
     assert note(accounts["events"]) == "2 rows of sqlite://live/history.db"
     assert accounts["events"].balances
 
@@ -62,8 +62,8 @@ def test_an_anonymous_visitor_and_the_customer_are_one_person(
     store(tmp_path, [event("anon-7", "c3", 1, "m1"), event("ann", "c4", 2, "m2")],
           names=[("ann", "anon-7")])  # fmt: skip
     run, _ = cleaned(asked(tmp_path, identities={"path": "live"}), engine)
-    found = sorted((row["user_id"], row["event_id"]) for row in rows_of(run, "events"))
-    assert found == [("ann", "e1"), ("ann", "m1"), ("ann", "m2"), ("ben", "e2")]
+    rows = sorted((row["user_id"], row["event_id"]) for row in rows_of(run, "events"))
+    assert rows == [("ann", "e1"), ("ann", "m1"), ("ann", "m2"), ("ben", "e2")]
 
 
 @pytest.mark.parametrize("digested", [False, True])
@@ -79,10 +79,10 @@ def test_an_event_of_a_log_and_of_the_store_counts_once(
     store(tmp_path, [event("anon-7", "c1", 1, first), event("zoe", "c9", 2, "e2"),
                      event("zoe", "c9", 3, "m3")], names=[("ann", "anon-7")])  # fmt: skip
     run, accounts = cleaned(asked(tmp_path, identities={"path": "live"}), engine)
-    found = sorted(
+    rows = sorted(
         (row["event_id"], row["user_id"], row["source"]) for row in rows_of(run, "events")
     )
-    assert found == [
+    assert rows == [
         ("e1", "ann", "app"), ("e2", "ben", "app"), ("e2", "zoe", "web"), ("m3", "zoe", "web"),
     ]  # fmt: skip
     rules = {rule.name: rule.dropped for rule in accounts["events"].rules}
@@ -103,10 +103,8 @@ def test_history_that_was_brought_along_counts_once(tmp_path: Path, engine: Tabl
                      event("ben", "c3", 2, "m3", source="app"),
                      event("ben", "c2", 3, "m4", source="app")])  # fmt: skip
     run, accounts = cleaned(asked(tmp_path), engine)
-    found = sorted(
-        (row["user_id"], row["item_id"], row["action"]) for row in rows_of(run, "events")
-    )
-    assert found == [
+    rows = sorted((row["user_id"], row["item_id"], row["action"]) for row in rows_of(run, "events"))
+    assert rows == [
         ("ann", "c1", "pay"), ("ann", "c1", "view"), ("ben", "c2", "view"), ("ben", "c2", "view"),
         ("ben", "c3", "view"),
     ]  # fmt: skip
@@ -123,8 +121,8 @@ def test_live_traits_are_laid_over_the_row_of_the_file(tmp_path: Path, engine: T
     store(tmp_path, traits=traits, names=[("ann", "anon-7")])
     users = {"path": ["users.csv", "live"]}
     run, accounts = cleaned(asked(tmp_path, users=users, identities={"path": "live"}), engine)
-    found = {row.pop("user_id"): row for row in rows_of(run, "users.parquet")}
-    assert found == {
+    rows = {row.pop("user_id"): row for row in rows_of(run, "users.parquet")}
+    assert rows == {
         "ann": {"age": 31.0, "city": "Shanghai", "level": 4.0, "new": None},
         "ben": {"age": 40.0, "city": "Xi'an", "level": None, "new": None},
         "eve": {"age": 19.0, "city": None, "level": None, "new": True},
@@ -140,8 +138,8 @@ def test_traits_take_the_type_of_a_parquet_file(tmp_path: Path, engine: TableEng
     pq.write_table(pa.table({"user_id": ["ann"], "age": [31]}), tmp_path / "users.parquet")
     store(tmp_path, traits=[("ann", '{"age": "32"}'), ("ben", '{"age": 20}')])
     run, _ = cleaned(asked(tmp_path, users={"path": ["users.parquet", "live"]}), engine)
-    found = {row["user_id"]: row["age"] for row in rows_of(run, "users.parquet")}
-    assert found == {"ann": 32.0, "ben": 20.0}
+    rows = {row["user_id"]: row["age"] for row in rows_of(run, "users.parquet")}
+    assert rows == {"ann": 32.0, "ben": 20.0}
 
 
 @pytest.mark.parametrize("word", ["left", "Left", "LEFT"])
@@ -159,23 +157,23 @@ def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: TableEngine, w
 
 
 @pytest.mark.parametrize(
-    "word", ["_code", "_live", "_place", "_file", "_broken", "file_row_number", "User_ID"]
+    "word", ["_code", "_live", "_file_index", "_file", "_broken", "file_row_number", "User_ID"]
 )
 def test_no_trait_stops_the_cleaning(tmp_path: Path, engine: TableEngine, word: str) -> None:
     log(tmp_path, "users.csv", "user_id,age", "ann,31", "ben,40")
     store(tmp_path, traits=[("ann", json.dumps({word: "x", "age": 32})), ("eve", '{"age": 5}')])
     run, _ = cleaned(asked(tmp_path, users={"path": ["users.csv", "live"]}), engine)
-    found = {row["user_id"]: row for row in rows_of(run, "users.parquet")}
-    assert {user: row["age"] for user, row in found.items()} == {"ann": 32, "ben": 40, "eve": 5}
-    assert all(set(row) == {"user_id", "age"} for row in found.values())
+    rows = {row["user_id"]: row for row in rows_of(run, "users.parquet")}
+    assert {user: row["age"] for user, row in rows.items()} == {"ann": 32, "ben": 40, "eve": 5}
+    assert all(set(row) == {"user_id", "age"} for row in rows.values())
 
 
 def test_a_trait_spelt_otherwise_is_the_files_column(tmp_path: Path, engine: TableEngine) -> None:
     log(tmp_path, "users.csv", "user_id,City", "ann,Beijing", "ben,Lyon")
     store(tmp_path, traits=[("ann", '{"city": "Shanghai"}')])
     run, _ = cleaned(asked(tmp_path, users={"path": ["users.csv", "live"]}), engine)
-    found = {row["user_id"]: row["City"] for row in rows_of(run, "users.parquet")}
-    assert found == {"ann": "Shanghai", "ben": "Lyon"}
+    rows = {row["user_id"]: row["City"] for row in rows_of(run, "users.parquet")}
+    assert rows == {"ann": "Shanghai", "ben": "Lyon"}
 
 
 def test_a_postgresql_on_a_socket_is_asked_as_the_service_asks_it(tmp_path: Path) -> None:
@@ -204,8 +202,8 @@ def test_live_rows_take_the_names_and_types_of_the_files(
 ) -> None:
     import pyarrow as pa
 
-    moment = pa.array([1_709_251_200_000_000], pa.timestamp("us", "UTC"))
-    shown = {"user_id": ["ben"], "item_id": ["c1"], "position": [3], "time": moment}
+    time = pa.array([1_709_251_200_000_000], pa.timestamp("us", "UTC"))
+    shown = {"user_id": ["ben"], "item_id": ["c1"], "position": [3], "time": time}
     pq.write_table(pa.table(shown), tmp_path / "impressions.parquet")
     log(tmp_path, "app.csv", "uid,course,act,ts,id", "ann,c1,view,2024-02-01 10:00:00,e1")
     log(tmp_path, "names.csv", "alias,customer,source", "bk7,ben,")
@@ -221,10 +219,10 @@ def test_live_rows_take_the_names_and_types_of_the_files(
         impressions={"path": ["impressions.parquet", "live"]},
     )  # fmt: skip
     run, _ = cleaned(settings, engine)
-    found = sorted((row["user_id"], row["item_id"], str(row["event_time"]), row["source"])
+    rows = sorted((row["user_id"], row["item_id"], str(row["event_time"]), row["source"])
                    for row in rows_of(run, "events"))  # fmt: skip
-    assert found == [("ann", "c1", "2024-02-01 02:00:00", "app"),
+    assert rows == [("ann", "c1", "2024-02-01 02:00:00", "app"),
                      ("ben", "c3", "2024-03-01 08:30:00.250000", "web")]  # fmt: skip
-    found = sorted((row["user_id"], row["position"], str(row["time"]))
+    rows = sorted((row["user_id"], row["position"], str(row["time"]))
                    for row in rows_of(run, "impressions.parquet"))  # fmt: skip
-    assert found == [("ann", 1.0, "2024-03-01 00:00:00"), ("ben", 3.0, "2024-03-01 00:00:00")]
+    assert rows == [("ann", 1.0, "2024-03-01 00:00:00"), ("ben", 3.0, "2024-03-01 00:00:00")]

@@ -84,30 +84,30 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
         tmp_path, identities={"path": "live"}, users={"path": "live"},
         impressions={"path": "live"}, serve={"consent": False},
     )  # fmt: skip
-    moment = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
+    time = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
     options = StoreOptions(durable="process", suppression_hash=str.encode, remember_seconds=60)
-    with closing(open_store("sqlite", tmp_path / "live", options)) as kept:
+    with closing(open_store("sqlite", tmp_path / "live", options)) as live_store:
         assert input_hashes(STAGES, settings)["clean"] == input_hashes(STAGES, settings)["clean"]
         basket = tuple(
-            LiveEvent(moment, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2")
+            LiveEvent(time, "pay", item, 12_500_000, 2.0, "web") for item in ("c1", "c2")
         )
         updates = [
-            CustomerUpdate(message_id="m1", user_id="anon-7", received=moment,
-                 events=(LiveEvent(moment, "view", "c1"),)),
-            CustomerUpdate(message_id="m2", user_id="ann", previous_id="anon-7", received=moment,
+            CustomerUpdate(message_id="m1", user_id="anon-7", received=time,
+                 events=(LiveEvent(time, "view", "c1"),)),
+            CustomerUpdate(message_id="m2", user_id="ann", previous_id="anon-7", received=time,
                  traits={"city": "Lyon"}),
-            CustomerUpdate(message_id="m3", user_id="ann", received=moment, events=basket),
-            CustomerUpdate(message_id="m4", user_id="eve", received=moment, events=basket,
+            CustomerUpdate(message_id="m3", user_id="ann", received=time, events=basket),
+            CustomerUpdate(message_id="m4", user_id="eve", received=time, events=basket,
                  consent={"train": False}),
-            CustomerUpdate(message_id="m5", user_id="verify:1", received=moment, events=basket),
+            CustomerUpdate(message_id="m5", user_id="verify:1", received=time, events=basket),
         ]  # fmt: skip
         before = input_hashes(STAGES, settings)["clean"]
-        assert kept.append(updates) == ["kept"] * 5
-        kept.log_decisions(
+        assert live_store.append(updates) == ["kept"] * 5
+        live_store.log_decisions(
             [
                 Decision(
                     user_id="ann",
-                    time=moment,
+                    time=time,
                     scenario="default",
                     bundle="b",
                     policy="network",
@@ -122,16 +122,16 @@ def test_the_store_itself_is_read(tmp_path: Path, engine: TableEngine) -> None:
         assert view_state_token(resolve_live("live", "events", settings), tmp_path).startswith(
             "state "
         )
-        kept.erase("eve")  # who did not take part
-        kept.append(
-            [CustomerUpdate(message_id="m6", user_id="verify:1", received=moment, events=basket)]
+        live_store.erase("eve")  # who did not take part
+        live_store.append(
+            [CustomerUpdate(message_id="m6", user_id="verify:1", received=time, events=basket)]
         )
         assert input_hashes(STAGES, settings)["clean"] == after
-        kept.erase("ann")
+        live_store.erase("ann")
         assert input_hashes(STAGES, settings)["clean"] != after
-    found = sorted((row["user_id"], row["item_id"], row["action"], row["value"], row["source"])
+    rows = sorted((row["user_id"], row["item_id"], row["action"], row["value"], row["source"])
                    for row in rows_of(run, "events") if row["user_id"] == "ann")  # fmt: skip
-    assert found == [("ann", "c1", "pay", 12_500_000, "web"), ("ann", "c1", "view", None, "app"),
+    assert rows == [("ann", "c1", "pay", 12_500_000, "web"), ("ann", "c1", "view", None, "app"),
                      ("ann", "c2", "pay", 12_500_000, "web")]  # fmt: skip
     assert accounts["events"].n_in == 5 and accounts["events"].n_out == 4
     assert rows_of(run, "users.parquet") == [{"user_id": "ann", "city": "Lyon"}]

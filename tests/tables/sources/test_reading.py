@@ -30,14 +30,14 @@ def duck(tmp_path_factory: pytest.TempPathFactory) -> Any:
     engine.con.disconnect()
 
 
-def source(engine: TableEngine, folder: Path, **given: Any) -> RawTable:
-    settings = parse_settings({"sources": {"log": given}}, folder)
+def source(engine: TableEngine, folder: Path, **keys: Any) -> RawTable:
+    settings = parse_settings({"sources": {"log": keys}}, folder)
     return read(settings, engine).sources["log"]
 
 
 def values(table: RawTable, words: tuple[str, ...] = NAMES) -> list[tuple[Any, ...]]:
-    found = table.rows.order_by("_row").to_pyarrow()
-    return list(zip(*[found[table.columns[word]].to_pylist() for word in words], strict=True))
+    rows = table.rows.order_by("_row").to_pyarrow()
+    return list(zip(*[rows[table.columns[word]].to_pylist() for word in words], strict=True))
 
 
 def text(delimiter: str) -> str:
@@ -155,9 +155,9 @@ def test_typed_headers_go_by_their_plain_name(duck: TableEngine, tmp_path: Path)
 def test_rows_with_too_many_fields_are_kept_as_broken(duck: TableEngine, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("user_id,action\nu1,view\nu2,view,extra\nu3,view\n")
     table = source(duck, tmp_path, events="log.csv")
-    found = table.rows.order_by("_row").to_pyarrow()
-    assert found["user_id"].to_pylist() == ["u1", "u3", None]
-    assert found["_broken"].to_pylist() == [None, None, "u2,view,extra"]
+    rows = table.rows.order_by("_row").to_pyarrow()
+    assert rows["user_id"].to_pylist() == ["u1", "u3", None]
+    assert rows["_broken"].to_pylist() == [None, None, "u2,view,extra"]
 
 
 BAD: list[tuple[str, bytes, dict[str, Any], str]] = [
@@ -184,12 +184,12 @@ def test_bad_files(
     tmp_path: Path,
     name: str,
     content: bytes,
-    given: dict[str, Any],
+    keys: dict[str, Any],
     message: str,
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError, match=message):
-        source(duck, tmp_path, events=name, **given)
+        source(duck, tmp_path, events=name, **keys)
 
 
 def test_a_missing_file_names_the_nearest(duck: TableEngine, tmp_path: Path) -> None:

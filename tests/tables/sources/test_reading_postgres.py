@@ -22,10 +22,10 @@ _PORT = 54_329
 
 
 def _bin() -> Path | None:
-    found = shutil.which("pg_ctl") or next(
+    program = shutil.which("pg_ctl") or next(
         iter(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")))), None
     )
-    return None if found is None else Path(found).resolve().parent
+    return None if program is None else Path(program).resolve().parent
 
 
 @pytest.fixture(scope="module")

@@ -46,13 +46,13 @@ def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
 
 
 HOURS = st.integers(0, 60 * 24).map(lambda hour: hour / 24)
-MOMENTS = st.one_of(HOURS, st.floats(0, 60).map(lambda day: round(day * DAY, 6) / DAY))
+DAYS = st.one_of(HOURS, st.floats(0, 60).map(lambda day: round(day * DAY, 6) / DAY))
 EVENTS = st.lists(
     st.builds(
         Event,
         user_id=st.sampled_from(["ann", "bob", "cho"]),
         action=st.sampled_from(["view", "view", "pay", "refund"]),
-        time=MOMENTS,
+        time=DAYS,
         value=st.one_of(st.none(), st.integers(-5_000_000, 90_000_000)),
     ),
     min_size=30,
@@ -74,10 +74,12 @@ def outcome(rows: dict[tuple[str, int], dict[str, Any]], goals: list[str]) -> st
     """Why these rows cannot be learned from, if so."""
     for goal in goals:
         for part in ("train", "validation", "test"):
-            known = [row for row in rows.values() if row["part"] == part and row[goal] is not None]
-            if not known:
+            labelled = [
+                row for row in rows.values() if row["part"] == part and row[goal] is not None
+            ]
+            if not labelled:
                 return "no row"
-            if part == "train" and not any(row[goal] > 0 for row in known):
+            if part == "train" and not any(row[goal] > 0 for row in labelled):
                 return "0 positives"
     return None
 
@@ -103,17 +105,17 @@ def test_answers_are_what_the_reference_says(
     among = parse_among(goal.setting().get("among"), "goal")
     question = Question("goal", goal.ask, goal.action, goal.within, among, ("refund",))
     closed = np.arange(grid.n) % 3 != 0
-    found = {}
+    labels = {}
     for block in answer(ledger, grid, (question,), (closed,)):
-        assert block.known[0].all()
-        for user, k, y in zip(block.user, block.moment, block.y[0], strict=True):
-            found[names[user], int(grid.times[k])] = int(y)
+        assert block.labelled[0].all()
+        for user, k, y in zip(block.user, block.time_index, block.y[0], strict=True):
+            labels[names[user], int(grid.times[k])] = int(y)
     expected = {
         (name, int(as_of)): goal.label([e for e in events if e.user_id == name], int(as_of))
         for name in names
         for as_of in grid.times[closed]
     }
-    assert found == {key: label for key, label in expected.items() if label is not None}
+    assert labels == {key: label for key, label in expected.items() if label is not None}
 
 
 @settings(deadline=None, max_examples=25, derandomize=True)
@@ -135,12 +137,12 @@ def test_every_row_is_what_the_reference_says(
     )
     cuts = reference_cuts(events, every, max(goal.within for goal in asked), fractions)
     expected = reference_rows(events, goals, every, cuts)
-    trouble = outcome(expected, list(goals))
+    error = outcome(expected, list(goals))
     folder = Path(tempfile.mkdtemp())
     try:
         run = write_clean(folder, events)
-        if trouble is not None:
-            note(trouble)
+        if error is not None:
+            note(error)
             with pytest.raises(SplitError, match=r"positives|no row|as-of (moment|time)"):
                 split(run, plan_settings, duck)
             assert not run.parts.exists()
@@ -148,22 +150,22 @@ def test_every_row_is_what_the_reference_says(
         note("labelled")
         plan = split(run, plan_settings, duck)
         assert (plan.validation_from, plan.test_from, plan.end) == cuts
-        found = {
+        labels = {
             (row["user_id"], seconds_of(row["as_of"])): {
                 "part": row["part"], **{name: row[name] for name in goals}
             }
             for row in labels_of(run)
         }  # fmt: skip
-        assert found == expected
+        assert labels == expected
         check_no_leak(run.parts, plan, duck)
         for part in plan.counts:
             rows = [row for row in expected.values() if row["part"] == part.part]
             users = {user for (user, _), row in expected.items() if row["part"] == part.part}
             assert (part.rows, part.users) == (len(rows), len(users))
             for name in goals:
-                known = [row[name] for row in rows if row[name] is not None]
-                assert part.labelled[name] == len(known)
-                assert part.positives[name] == sum(label > 0 for label in known)
+                labelled = [row[name] for row in rows if row[name] is not None]
+                assert part.labelled[name] == len(labelled)
+                assert part.positives[name] == sum(label > 0 for label in labelled)
         assert sum(part.events for part in plan.counts) == len(events)
     finally:
         shutil.rmtree(folder)
@@ -240,8 +242,8 @@ def test_a_cap_spreads_rows_evenly_and_is_counted(tmp_path: Path, duck: TableEng
                  if row["user_id"] == user and row["part"] == "train"]  # fmt: skip
         assert len(mine) == 3
         assert mine[-1] == every[-1]
-        places = [every.index(moment) for moment in mine]
-        gaps = {b - a for a, b in itertools.pairwise(places)}
+        positions = [every.index(time) for time in mine]
+        gaps = {b - a for a, b in itertools.pairwise(positions)}
         assert max(gaps) - min(gaps) <= 1
     n_left = len(labels_of(whole)) - len(labels_of(run))
     assert any(f"{n_left:,} rows beyond max_as_of_per_user = 3" in line for line in plan.notes)

@@ -145,9 +145,9 @@ def test_the_nth_moment_is_exact(tmp_path: Path, duck: TableEngine) -> None:
     rng = np.random.default_rng(0)
     days = np.round(rng.random(500) * 30 * 86_400) / 86_400
     run = write_clean(tmp_path, [Event(f"u{i % 9}", "view", day) for i, day in enumerate(days)])
-    found: Partitions = partition(duck, run.clean, tmp_path / "partitions")
+    partitions: Partitions = partition(duck, run.clean, tmp_path / "partitions")
     times = sorted(Event("u", "view", day).micros // 10**6 for day in days)
-    clock = found.clock
+    clock = partitions.clock
     for n in (0, 1, 250, 498, 499):
         assert clock.nth(n) == times[n]
     assert (clock.begin, clock.end, clock.n_events) == (times[0], times[-1], 500)

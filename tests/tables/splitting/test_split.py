@@ -114,7 +114,7 @@ def test_groups_stay_whole(tmp_path: Path, duck: TableEngine) -> None:
     for user in users_of(run):
         parts.setdefault(user["course"], set()).add(user["part"])
     assert all(len(part) == 1 for part in parts.values())
-    assert {part for found in parts.values() for part in found} == set(PARTS)
+    assert {part for parts_of_group in parts.values() for part in parts_of_group} == set(PARTS)
 
 
 def test_listed_groups_make_the_parts_and_seen_people_are_left_out_of_test(
@@ -125,13 +125,13 @@ def test_listed_groups_make_the_parts_and_seen_people_are_left_out_of_test(
     plan = split(run, plain_settings(**keys, disjoint_on="person"), duck)
     check_no_leak(run.parts, plan, duck)
     users = users_of(run)
-    learned = {user["person"] for user in users if user["part"] in ("train", "validation")}
+    train_values = {user["person"] for user in users if user["part"] in ("train", "validation")}
     tested = [user for user in users if user["part"] == "test"]
     left_out = [user for user in users if user["part"] is None]
     assert {user["course"] for user in tested + left_out} == {"course 9"}
-    assert all(user["person"] not in learned for user in tested)
+    assert all(user["person"] not in train_values for user in tested)
     assert left_out
-    assert all(user["person"] in learned for user in left_out)
+    assert all(user["person"] in train_values for user in left_out)
     assert {user["course"] for user in users if user["part"] == "validation"} == {
         "course 7", "course 8",
     }  # fmt: skip
@@ -170,24 +170,26 @@ def test_folds_of_groups_hold_equally_many_whole_groups(tmp_path: Path, duck: Ta
     folds: dict[str, set[int]] = {}
     for user in users_of(run):
         folds.setdefault(user["course"], set()).add(user["fold"])
-    assert all(len(found) == 1 for found in folds.values())
-    assert Counter(fold for found in folds.values() for fold in found) == dict.fromkeys(range(5), 2)
+    assert all(len(folds_of_group) == 1 for folds_of_group in folds.values())
+    assert Counter(
+        fold for folds_of_group in folds.values() for fold in folds_of_group
+    ) == dict.fromkeys(range(5), 2)
 
 
 def test_labels_may_be_numbers_with_gaps(tmp_path: Path, duck: TableEngine) -> None:
     labels = pa.array([[1.0, 0.0, None, float("nan")][i % 4] for i in range(200)])
     run = write_clean(tmp_path, users=customers().set_column(4, "Churn", labels))
     split(run, plain_settings(), duck)
-    found = {row["user_id"]: row["churn"] for row in labels_of(run)}
-    assert found == {f"c{i:03d}": float(i % 4 == 0) for i in range(200) if i % 4 < 2}
+    labels = {row["user_id"]: row["churn"] for row in labels_of(run)}
+    assert labels == {f"c{i:03d}": float(i % 4 == 0) for i in range(200) if i % 4 < 2}
 
 
-def labelled_world(tmp_path: Path, moments: list[float]) -> RunFolder:
-    """Thirty customers with events, and labels at `moments` in labels.csv.gz."""
+def labelled_world(tmp_path: Path, days: list[float]) -> RunFolder:
+    """Thirty customers with events, and labels at `days` in labels.csv.gz."""
     events = [Event(f"c{i:03d}", "view", day + i / 50) for i in range(30) for day in range(100)]
     lines = [
         f" c{i:03d} ,{(np.datetime64('2024-01-01') + int(day))},{(i + int(day)) % 2}\n"
-        for i in range(30) for day in moments
+        for i in range(30) for day in days
     ]  # fmt: skip
     with gzip.open(tmp_path / "labels.csv.gz", "wt") as file:
         file.write("who,day,truth\n" + "".join(lines) + "stranger,2024-01-05,1\n")
@@ -210,7 +212,7 @@ def test_labels_of_a_file_with_moments_are_cut_by_time(tmp_path: Path, duck: Tab
     assert plan.validation_from is not None
     assert plan.test_from is not None
     labels = labels_of(run)
-    found = {(row["user_id"], (seconds_of(row["as_of"]) or 0) - START): row for row in labels}
+    row_of = {(row["user_id"], (seconds_of(row["as_of"]) or 0) - START): row for row in labels}
     expected = {}
     for i in range(30):
         for day in range(3, 99, 2):
@@ -220,7 +222,7 @@ def test_labels_of_a_file_with_moments_are_cut_by_time(tmp_path: Path, duck: Tab
             )
             if fits:
                 expected[f"c{i:03d}", day * DAY] = (i + day) % 2
-    assert {key: row["left"] for key, row in found.items()} == expected
+    assert {key: row["left"] for key, row in row_of.items()} == expected
     n_crossing = 30 * 48 - len(expected)
     assert n_crossing > 0
     note = f"{n_crossing} labels whose window reaches into the next part are left out"
@@ -260,8 +262,8 @@ def test_label_files_of_other_kinds(tmp_path: Path, duck: TableEngine, kind: str
     goals = {"left": {"column": "left", "path": f"l.{kind}", "positive": "yes"}}
     keys = {"sources": {}, "users": {"path": "u.csv"}, "folder": str(tmp_path)}
     split(run, settings_of(goals, split={"fractions": EVEN}, **keys), duck)
-    found = {row["user_id"]: row["left"] for row in labels_of(run)}
-    assert found == {f"c{i:03d}": float(i % 2 == 0) for i in range(200)}
+    labels = {row["user_id"]: row["left"] for row in labels_of(run)}
+    assert labels == {f"c{i:03d}": float(i % 2 == 0) for i in range(200)}
 
 
 def test_contradicting_labels_name_the_customer(tmp_path: Path, duck: TableEngine) -> None:
@@ -375,7 +377,7 @@ def test_leave_one_out_keeps_short_sequences_in_train(tmp_path: Path, duck: Tabl
 
 def test_times_too_coarse_to_leave_one_out_are_told(tmp_path: Path, duck: TableEngine) -> None:
     """A basket at the end hides its other items from whoever is asked for one of them."""
-    told = []
+    tied_notes = []
     # Arrays know seconds: half of one later is the same moment.
     for n_tied, later in ((1, 0), (30, 0), (30, 0.5 / DAY)):
         events = [
@@ -384,6 +386,9 @@ def test_times_too_coarse_to_leave_one_out_are_told(tmp_path: Path, duck: TableE
         ]  # fmt: skip
         run = write_clean(tmp_path / f"{n_tied}-{later}", events)
         notes = split(run, settings_of(split={"by": "leave_one_out"}), duck).notes
-        told.append([note for note in notes if "share their time" in note])
-    assert told[0] == [] and told[1] == told[2]
-    assert told[1][0].startswith("30 of 40 customers") and "leave event_time out" in told[1][0]
+        tied_notes.append([note for note in notes if "share their time" in note])
+    assert tied_notes[0] == [] and tied_notes[1] == tied_notes[2]
+    assert (
+        tied_notes[1][0].startswith("30 of 40 customers")
+        and "leave event_time out" in tied_notes[1][0]
+    )

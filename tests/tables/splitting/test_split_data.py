@@ -62,13 +62,13 @@ def test_drop_out_of_courses_in_folds(tmp_path: Path, duck: TableEngine, data_fo
     with gzip.open(folder / "truth_train.csv.gz", "rt") as file:
         truth = {row["enrollment_id"]: float(row["label"]) for row in csv.DictReader(file)}
     labels = pq.read_table(run.parts / "labels.parquet")
-    found = dict(zip(labels["user_id"].to_pylist(), labels["drop_out"].to_pylist(), strict=True))
-    known = set(events["user_id"].unique().to_pylist())
-    assert found == {user: label for user, label in truth.items() if user in known}
+    label_of = dict(zip(labels["user_id"].to_pylist(), labels["drop_out"].to_pylist(), strict=True))
+    customers = set(events["user_id"].unique().to_pylist())
+    assert label_of == {user: label for user, label in truth.items() if user in customers}
     positives = [count.positives["drop_out"] for count in plan.counts]
     assert max(positives) - min(positives) <= 1
     assert sum(count.events for count in plan.counts) == events.num_rows
-    assert np.mean(list(found.values())) == pytest.approx(0.83, abs=0.002)
+    assert np.mean(list(label_of.values())) == pytest.approx(0.83, abs=0.002)
 
 
 def test_churn_of_a_plain_table(tmp_path: Path, duck: TableEngine, data_folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Times in any usual writing, as microseconds.
 
-Every way of writing is a regular expression with named places; one builder reads them all,
+Every way of writing is a regular expression with named groups; one builder reads them all,
 so that DuckDB and Spark agree to the microsecond.
 """
 
@@ -32,7 +32,7 @@ _WEEKDAY: Final = r"^(?:[A-Za-z]{3,9}\.?,? +)?"
 
 @dataclass(frozen=True)
 class TimeFormat:
-    """One way of writing a time: a pattern whose named places are parts of it."""
+    """One way of writing a time: a pattern whose named groups are parts of it."""
 
     name: str
     pattern: str
@@ -40,12 +40,12 @@ class TimeFormat:
     """Whether the day comes before the month, in formats that differ only in that."""
 
     @property
-    def places(self) -> dict[str, int]:
+    def groups(self) -> dict[str, int]:
         return dict(re.compile(self.pattern).groupindex)
 
     @property
     def plain_pattern(self) -> str:
-        """The pattern with unnamed places, which every engine's dialect knows."""
+        """The pattern with unnamed groups, which every engine's dialect knows."""
         return re.sub(r"\(\?P<\w+>", "(", self.pattern)
 
 
@@ -178,7 +178,7 @@ def add_microseconds(
         rows = rows.mutate(_number=number)
         writings = reading.writings
     rows = _assemble(rows.view(), writings)
-    return _place(rows, out, reading.time_zone, engine)
+    return _add_utc(rows, out, reading.time_zone, engine)
 
 
 _PARTS: Final = (
@@ -200,11 +200,11 @@ def _assemble(rows: Table, writings: Sequence[TimeFormat]) -> Table:
         (text.re_search(form.plain_pattern), ibis.literal(index, type="int64"))
         for index, form in enumerate(writings)
     ]
-    rows = rows.mutate(_writing=ibis.cases(*fits, else_=ibis.literal(-1, type="int64"))).view()
+    rows = rows.mutate(_format=ibis.cases(*fits, else_=ibis.literal(-1, type="int64"))).view()
     parts = {
         f"_{name}": ibis.cases(
             *[
-                (rows["_writing"] == index, _part(rows["_text"], form, name))
+                (rows["_format"] == index, _part(rows["_text"], form, name))
                 for index, form in enumerate(writings)
             ],
             else_="",
@@ -240,7 +240,7 @@ def _assemble(rows: Table, writings: Sequence[TimeFormat]) -> Table:
 
 
 def _part(text: Column, form: TimeFormat, name: str) -> Column:
-    groups = form.places
+    groups = form.groups
     if form == ISO and name in _ISO_PARTS:
         return text.substr(*_ISO_PARTS[name])
     if name not in groups:
@@ -249,7 +249,7 @@ def _part(text: Column, form: TimeFormat, name: str) -> Column:
     return (text.length() > 19).ifelse(text_part, "") if form == ISO else text_part
 
 
-def _place(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Table:
+def _add_utc(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Table:
     """`out` from the clock and its offset, or from a number since 1970."""
     clock = rows["_clock"]
     possible = clock.re_search(
@@ -273,7 +273,7 @@ def _place(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Table:
         (rows["_east"].notnull(), rows["_local"] - rows["_east"]),
         else_=to_utc(rows["_local"], time_zone),
     )
-    made = ["_text", "_number", "_writing", "_clock", "_local", "_east", "_epoch"]
+    made = ["_text", "_number", "_format", "_clock", "_local", "_east", "_epoch"]
     return rows.mutate(utc.name(out)).drop(*made, *[f"_{name}" for name in _PARTS])
 
 

@@ -59,5 +59,5 @@ def net_cancellations(alive: Table, engine: TableEngine) -> Table:
     )
     ended = rows.mutate(_ended=next_cancels).view()
     ended = ended.filter(~ended["_cancels"] & ended["_ended"].fill_null(False))
-    taken_back = ibis.union(labelled(cancelling, "cancellation"), labelled(ended, "cancelled"))
-    return engine.keep(taken_back, "cancelled")
+    cancelled = ibis.union(labelled(cancelling, "cancellation"), labelled(ended, "cancelled"))
+    return engine.keep(cancelled, "cancelled")

@@ -61,13 +61,13 @@ def clean_events(
     events = type_events(raw, settings, identities, engine)
     context = RuleContext(raw, events, clean, earliest, items, engine, ValueBounds())
     _, readable = take_rows(ROW_RULES, events.rows, context)
-    context = replace(context, bounds=_judge(readable, settings, events.timed))
+    context = replace(context, bounds=_bounds_of(readable, settings, events.timed))
     out = folder / "events"
     while True:
         parts, _ = take_rows(EVENT_RULES, events.rows, context)
         dropped = engine.keep(ibis.union(*parts), "taken")
         engine.write_parquet(_order(without(events.rows, dropped), events, engine), out)
-        bounds = _closer(context.bounds, _judge_clean(out, events, settings, engine), settings)
+        bounds = _closer(context.bounds, _bounds_of_clean(out, events, settings, engine), settings)
         if bounds == context.bounds:
             break
         context = replace(context, bounds=bounds)
@@ -82,7 +82,7 @@ def clean_events(
     return account
 
 
-def _judge(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
+def _bounds_of(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
     """The bounds that the settings name, otherwise those that the rows show."""
     until = largest = None
     if settings.clean.until is not None:
@@ -96,13 +96,13 @@ def _judge(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
     return ValueBounds(until, largest)
 
 
-def _judge_clean(
+def _bounds_of_clean(
     out: Path, events: TypedEvents, settings: Settings, engine: TableEngine
 ) -> ValueBounds:
     """The bounds judged from the events that were written."""
     written = engine.read_parquet(out)
     time = engine.microseconds(written[EVENT_TIME]) if events.timed else ibis.null("int64")
-    return _judge(written.mutate(_t=time), settings, events.timed)
+    return _bounds_of(written.mutate(_t=time), settings, events.timed)
 
 
 def _closer(before: ValueBounds, after: ValueBounds, settings: Settings) -> ValueBounds:

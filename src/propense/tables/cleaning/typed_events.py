@@ -366,8 +366,8 @@ def _refuse_unread(source: RawTable, typed: Table, n_unread: int) -> None:
     name = source.columns[EVENT_TIME]
     lost = _unread(typed).aggregate(row=ibis._[ROW].min())
     row = int(lost.to_pyarrow()["row"][0].as_py()) & ((1 << SOURCE_SHIFT) - 1)
-    example = source.rows.filter(source.rows[ROW] == row).select(found=source.rows[name])
-    value = example.to_pyarrow()["found"][0].as_py()
+    example = source.rows.filter(source.rows[ROW] == row).select(value=source.rows[name])
+    value = example.to_pyarrow()["value"][0].as_py()
     raise SourceError(
         f"{source.locate(row)}, column {name!r}: time {value!r} cannot be read; {n_unread:,} of "
         f"{source.n_rows:,} rows are like it; give the format, for example "

@@ -172,9 +172,12 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
         if goal.kind == "value":
             y = np.where(np.isnan(y), np.nan, (y > 0).astype(np.float64))
         scores = score_columns(goal.name, y, row, columns, users.num_rows, times)
-        told = [_told(one, features is None or one.column in features) for one in strongest(scores)]
-        findings += told
-        if scores and not told:
+        leaks = [
+            _leak_finding(one, features is None or one.column in features)
+            for one in strongest(scores)
+        ]
+        findings += leaks
+        if scores and not leaks:
             best = scores[0]
             findings.append(
                 Finding(
@@ -200,7 +203,7 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
     return findings
 
 
-def _told(score: ColumnScore, is_feature: bool) -> Finding:
+def _leak_finding(score: ColumnScore, is_feature: bool) -> Finding:
     text = sentence(score)
     if not score.knows:
         return Finding(

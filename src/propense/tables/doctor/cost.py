@@ -53,7 +53,7 @@ class Constants:
     rival_row_column: float = 4e-6
     """All rivals and their trials, of one labelled row and feature."""
     ease_item_cubed: float = 2.5e-11
-    judge_row: float = 1e-4
+    evaluate_row: float = 1e-4
     """Bootstrap intervals of one judged row and goal."""
 
 
@@ -116,7 +116,7 @@ def estimate(
         + size.rows * features * unit.encode_row_feature,
         "train": unit.start + repeats * (train + tuning) / speed,
         "rivals": unit.start + repeats * rivals / speed,
-        "evaluate": unit.start + min(judged, size.rows) * max(1, size.goals) * unit.judge_row,
+        "evaluate": unit.start + min(judged, size.rows) * max(1, size.goals) * unit.evaluate_row,
         "pack": unit.start + (train / speed if settings.pack.refresh else 0.0),
     }  # fmt: skip
     memory = round(

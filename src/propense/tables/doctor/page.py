@@ -25,7 +25,7 @@ from propense.tables.doctor.findings import (
 from propense.tables.splitting.cuts import written
 
 STYLE: Final = {"error": "bold red", "warning": "yellow", "info": "cyan", "ok": "green"}
-MARK: Final = {"error": "✗", "warning": "!", "info": "·", "ok": "✓"}
+SYMBOL: Final = {"error": "✗", "warning": "!", "info": "·", "ok": "✓"}
 
 
 def render(diagnosis: Diagnosis) -> RenderableType:
@@ -86,7 +86,7 @@ def _findings(findings: list[Finding]) -> Table:
         if finding.examples:
             body.append(f"\n  {'; '.join(finding.examples[:5])}", style="dim")
         where = finding.table + (f".{finding.column}" if finding.column else "")
-        table.add_row(Text(MARK[finding.severity], style=style), Text(where, style=style), body)
+        table.add_row(Text(SYMBOL[finding.severity], style=style), Text(where, style=style), body)
     return table
 
 

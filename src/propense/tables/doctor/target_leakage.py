@@ -63,20 +63,20 @@ def score_columns(
     users: Ints,
     columns: Mapping[str, npt.NDArray[Any]],
     n_users: int,
-    moments: Ints | None = None,
+    as_of: Ints | None = None,
 ) -> list[ColumnScore]:
     """Score each column of users against a binary goal, strongest first.
 
     `y` (n_rows,) 0/1 with nan for "not asked"; `users` (n_rows,) indices into the columns;
     each column (n_users,), float64 with nan or objects (text) with None for empty. Rows may
-    outnumber users: a customer is asked at several `moments` (n_rows,). Whole lives are
+    outnumber users: a customer is asked at several times, `as_of` (n_rows,). Whole lives are
     compared only among customers first asked at about the same moment: who came earlier had
     more time to turn positive, and a date of joining is no leak. Goals with fewer than
     MIN_POSITIVES rows of either class give no scores.
 
     >>> y = np.tile([0.0, 1.0], 100)
-    >>> told = score_columns("churn", y, np.arange(200), {"left": y, "zip": y * 0 + 3}, 200)
-    >>> [(one.column, one.knows) for one in told]
+    >>> scores = score_columns("churn", y, np.arange(200), {"left": y, "zip": y * 0 + 3}, 200)
+    >>> [(one.column, one.knows) for one in scores]
     [('left', True), ('zip', False)]
     """
     asked = ~np.isnan(y)
@@ -91,9 +91,9 @@ def score_columns(
     life = np.flatnonzero(~np.isnan(ever))
     n_ever = int(ever[life].sum())
     entry = np.zeros(n_users, dtype=np.int64)
-    if moments is not None:
-        entry = _entries(users, moments[asked], n_users)
-    # where nearly everybody is positive at some time, only the moments can tell
+    if as_of is not None:
+        entry = _entries(users, as_of[asked], n_users)
+    # where nearly everybody is positive at some time, only the single times can show it
     by_row = len(life) == len(y) or min(n_ever, len(life) - n_ever) < MIN_POSITIVES
     whole = _Rows(users, y, np.zeros(len(y), np.int64), fold[users])
     lives = whole if by_row else _Rows(life, ever[life], entry[life], fold[life])

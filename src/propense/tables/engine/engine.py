@@ -99,16 +99,16 @@ class TableEngine:
             file_number = ibis.literal(0)
             if len(names) > 1:
                 file_numbers = ibis.memtable(
-                    pa.table({"_file": names, "_place": range(len(names))}),
-                    schema={"_file": "string", "_place": "int64"},
+                    pa.table({"_file": names, "_file_index": range(len(names))}),
+                    schema={"_file": "string", "_file_index": "int64"},
                 )
                 rows = rows.left_join(file_numbers, "_file").drop("_file_right")
-                file_number = rows._place
+                file_number = rows._file_index
             number = (file_number.cast("int64") * (1 << FILE_SHIFT) + rows.file_row_number).name(
                 ROW
             )
             table = rows.mutate(number).drop("_file", "file_row_number")
-            return table.drop("_place") if len(names) > 1 else table
+            return table.drop("_file_index") if len(names) > 1 else table
         except duckdb.Error as error:
             raise _unreadable(names, error) from error
 

@@ -83,13 +83,13 @@ class ColumnProfile:
     mean_length: float = 0.0
 
     @property
-    def n_known(self) -> int:
+    def n_filled(self) -> int:
         return self.n - self.n_missing
 
     @property
     def uniqueness(self) -> float:
-        """Share of known cells that are different, 1 for a key."""
-        return self.n_distinct / self.n_known if self.n_known else 0.0
+        """Share of filled cells that are different, 1 for a key."""
+        return self.n_distinct / self.n_filled if self.n_filled else 0.0
 
     @property
     def is_time(self) -> bool:

@@ -66,14 +66,14 @@ def find_groups(folder: Path, start: Path) -> tuple[list[Group], list[Unreadable
         chosen = _spread(family)
         seen: dict[tuple[str, ...], list[Sample]] = defaultdict(list)
         for path in chosen:
-            found = sample_file(path)
-            if isinstance(found, Unreadable):
-                unreadable.append(found)
-            elif found.n_rows == 0:
+            sample = sample_file(path)
+            if isinstance(sample, Unreadable):
+                unreadable.append(sample)
+            elif sample.n_rows == 0:
                 unreadable.append(Unreadable(path, "it has a header but no rows"))
             else:
-                fixed = "" if found.format == "access_log" else found.columns
-                seen[(found.format, *sorted(fixed))].append(found)
+                fixed = "" if sample.format == "access_log" else sample.columns
+                seen[(sample.format, *sorted(fixed))].append(sample)
         if not seen:
             continue
         main = max(seen, key=lambda key: len(seen[key]))
@@ -85,7 +85,7 @@ def find_groups(folder: Path, start: Path) -> tuple[list[Group], list[Unreadable
             members = [sample.path for sample in samples] + more
             for i, sample in enumerate(samples):
                 by_columns[key].append((sample, scale, members if i == 0 else []))
-    groups = [_group(found, folder, start) for found in by_columns.values()]
+    groups = [_group(sampled, folder, start) for sampled in by_columns.values()]
     return sorted(groups, key=lambda group: group.paths), unreadable
 
 
@@ -132,13 +132,13 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
         delimiter=first.delimiter,
         encoding=first.encoding,
         ragged=sum(sample.ragged for sample in samples),
-        unusual_name=not _tells(first.path, first.format),
+        unusual_name=not _name_shows_format(first.path, first.format),
         whole=len(samples) == len(files) and all(sample.whole for sample in samples),
         cells=cells,
     )  # fmt: skip
 
 
-def _tells(path: Path, form: Format) -> bool:
+def _name_shows_format(path: Path, form: Format) -> bool:
     name = path.name.lower().removesuffix(".gz")
     endings = {
         "csv": (".csv", ".tsv"), "jsonl": (".jsonl", ".ndjson"),

@@ -31,8 +31,10 @@ def propose(roles: Sequence[Role]) -> Proposal:
         if role.name == "none":
             out.notes.append(f"left out {role.group.paths[0]}: {role.why}")
     if out.notes:
-        out.add("", "# Not used:")
-        out.lines.extend(f"#   {note}" for note in out.notes)
+        out.empty_line()
+        out.comment("Not used:")
+        for note in out.notes:
+            out.comment(f"  {note}")
     return out
 
 
@@ -46,18 +48,17 @@ def _free(name: str, used: set[str]) -> str:
 
 def _head(out: Proposal, groups: Sequence[Group]) -> None:
     chinese = _chinese(groups)
-    out.add(
-        "# Guessed by `propense init` from samples of the files. Read the reasons, correct what is",
-        "# wrong, then run `propense check`.",
-        "",
+    out.comment(
+        "Guessed by `propense init` from samples of the files. Read the reasons, correct what is"
     )
-    if chinese:
-        out.add('time_zone = "Asia/Shanghai"   # the files have Chinese words',
-                'currency = "CNY"')  # fmt: skip
-    else:
-        out.add('time_zone = "UTC"   # of times without an offset, and for hour and weekday',
-                'currency = "USD"')  # fmt: skip
+    out.comment("wrong, then run `propense check`.")
+    out.empty_line()
     zone = "Asia/Shanghai" if chinese else "UTC"
+    reason = "the files have Chinese words"
+    if not chinese:
+        reason = "of times without an offset, and for hour and weekday"
+    out.set("time_zone", zone, reason)
+    out.set("currency", "CNY" if chinese else "USD")
     if not any(column.is_time for group in groups for column in group.columns.values()):
         return
     out.questions.append(

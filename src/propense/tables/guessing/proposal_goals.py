@@ -9,9 +9,9 @@ from typing import Final
 
 from propense.tables.guessing import names
 from propense.tables.guessing.column_profiles import ColumnProfile
-from propense.tables.guessing.proposal_tables import columns_line, constant_action
+from propense.tables.guessing.proposal_tables import constant_action, set_columns
 from propense.tables.guessing.roles import Role, label_columns
-from propense.tables.guessing.toml_text import Proposal, array, key, paths, quoted
+from propense.tables.guessing.toml_text import Proposal, paths
 from propense.tables.sources.samples import own_name
 
 HORIZONS: Final = (90, 60, 30, 14, 7, 3, 2, 1)
@@ -58,17 +58,18 @@ def _label_goal(out: Proposal, role: Role, own: str, first: bool) -> None:
     column = role.group.column(own)
     name = re.sub(r"[^0-9a-z_]+", "_", own_name(own).lower()).strip("_") or "label"
     positive = _positive_word(column)
-    share = dict(column.common).get(positive, 0) / max(1, column.n_known)
-    off = "" if first else "# "
-    out.add("", f"{off}[goals.{key(name)}]")
+    share = dict(column.common).get(positive, 0) / max(1, column.n_filled)
+    open_table, add = (out.open_table, out.set) if first else (out.comment_table, out.comment_set)
+    open_table("goals", name)
     out.comment(f"{own} is {positive!r} in {share:.1%} of the sample.")
-    out.add(f"{off}column = {quoted(own_name(own))}", f"{off}positive = {quoted(positive)}")
+    add("column", own_name(own))
+    add("positive", positive)
     if role.name == "labels":
-        out.add(f"{off}path = {paths(role.group)}")
-        columns_line(out, role.columns)
+        out.set("path", paths(role.group))
+        set_columns(out, role.columns)
         times = [one for one in role.group.columns.values() if one.is_time]
         if times:
-            out.add(f"{off}as_of = {quoted(times[0].name)}   # what came later is not looked at")
+            out.set("as_of", times[0].name, "what came later is not looked at")
         else:
             out.questions.append(
                 f"[goals.{name}] as_of: from which moment on was the label counted? Events after "
@@ -105,19 +106,23 @@ def _event_goals(
     paying, has_value = _paying(events)
     again = horizon_days(span, 3 * near) or near
     if paying:
-        out.add("", "[goals.pay]")
+        out.open_table("goals", "pay")
         out.comment(f"P({paying!r} within {near} days); the data spans {span:.0f} days.")
-        out.add(f"action = {quoted(paying)}", f'within = "{near}d"',
-                f'among = "active within {max(again, near)}d"')  # fmt: skip
+        out.set("action", paying)
+        out.set("within", f"{near}d")
+        out.set("among", f"active within {max(again, near)}d")
         goals.append(GoalGuess("pay", near))
-    out.add("", "[goals.churn]")
+    out.open_table("goals", "churn")
     out.comment(f"P(nothing at all within {near} days).")
-    out.add('absent = "*"', f'within = "{near}d"', f'among = "active within {max(again, near)}d"')
+    out.set("absent", "*")
+    out.set("within", f"{near}d")
+    out.set("among", f"active within {max(again, near)}d")
     goals.append(GoalGuess("churn", near))
     if paying and has_value:
-        out.add("", "[goals.spend]")
+        out.open_table("goals", "spend")
         out.comment("Expected money, refunds netted.")
-        out.add(f"value_of = {quoted(paying)}", f'within = "{far}d"')
+        out.set("value_of", paying)
+        out.set("within", f"{far}d")
         goals.append(GoalGuess("spend", far))
 
 
@@ -150,16 +155,16 @@ def _paying(events: Sequence[Role]) -> tuple[str | None, bool]:
 
 
 def propose_split(out: Proposal, events: Sequence[Role], goals: Sequence[GoalGuess]) -> None:
-    out.add("", "[split]")
+    out.open_table("split")
     if not events:
-        out.add('by = "user"   # no events: customers are dealt to the parts by hash')
+        out.set("by", "user", "no events: customers are assigned to the parts by hash")
     elif _span_days(events) is None:
-        out.add('by = "leave_one_out"   # no times: each customer\'s last item is the test')
+        out.set("by", "leave_one_out", "no times: each customer's last item is the test")
     else:
-        out.add('by = "time"   # train on the past, test on what came after')
+        out.set("by", "time", "train on the past, test on what came after")
         days = [goal.days for goal in goals if goal.days]
         if days and min(days) < 7:
-            out.add(f'as_of_every = "{min(days)}d"   # the shortest horizon')
+            out.set("as_of_every", f"{min(days)}d", "the shortest horizon")
 
 
 def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:
@@ -172,16 +177,18 @@ def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:
         if names.mentions(word, names.PAYING | names.LIKING)
         and not names.mentions(word, names.REFUNDING)
     ]  # fmt: skip
-    out.add("", "[recommend]")
+    out.open_table("recommend")
     if positive and len(positive) < len(words):
-        out.add(f"positive = {array(positive)}   # of {', '.join(list(words)[:12])}")
+        out.set("positive", positive, f"of {', '.join(list(words)[:12])}")
     else:
         out.comment("Every action counts as success; name some with `positive`.")
     paying = {word for word in positive if names.mentions(word, names.PAYING)}
     repeats, share = max(_repeated(role, paying or set(positive)) for role in with_items)
-    out.add(f"repeat = {'true' if repeats > 0.1 else 'false'}"
-            f"   # judged from {share:.0%} of the rows, a customer takes about "
-            f"{repeats:.0%} of the items again")  # fmt: skip
+    out.set(
+        "repeat", repeats > 0.1,
+        f"judged from {share:.0%} of the rows, a customer takes about {repeats:.0%} of the items "
+        "again",
+    )  # fmt: skip
 
 
 def _repeated(role: Role, positive: set[str]) -> tuple[float, float]:

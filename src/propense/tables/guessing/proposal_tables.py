@@ -6,41 +6,40 @@ from propense.tables.guessing import names
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.roles import KEY, Role, label_columns
-from propense.tables.guessing.toml_text import Proposal, array, key, paths, quoted
+from propense.tables.guessing.toml_text import Proposal, paths
 from propense.tables.sources.samples import own_name
 
 
 def file_keys(out: Proposal, group: Group, path_key: str) -> None:
     size = f"{group.n_files} file{'s' * (group.n_files > 1)}, about {group.rows_about:,} rows"
-    out.add(f"{path_key} = {paths(group)}   # {size}")
+    out.set(path_key, paths(group), size)
     if group.format == "access_log" or group.unusual_name:
-        out.add(f"format = {quoted(group.format)}   # the file's name does not say it")
+        out.set("format", group.format, "the file's name does not say it")
     if group.delimiter not in (None, ","):
-        out.add(f"delimiter = {quoted(group.delimiter or '')}")
+        out.set("delimiter", group.delimiter)
     if group.encoding != "utf-8":
-        out.add(f"encoding = {quoted(group.encoding)}")
+        out.set("encoding", group.encoding)
     if group.ragged:
         out.comment(f"{group.ragged:,} sampled lines do not have the columns of the others")
 
 
-def columns_line(out: Proposal, columns: dict[str, str]) -> None:
+def set_columns(out: Proposal, columns: dict[str, str]) -> None:
     if columns:
-        pairs = ", ".join(f"{key(name)} = {quoted(own)}" for name, own in columns.items())
-        out.add(f"columns = {{ {pairs} }}")
+        out.set("columns", columns)
 
 
 def propose_source(out: Proposal, role: Role, name: str) -> None:
     group, columns = role.group, role.columns
-    out.add("", f"[sources.{key(name)}]")
+    out.open_table("sources", name)
     out.comment(f"Events: {role.why}.")
     file_keys(out, group, "events")
-    columns_line(out, columns)
+    set_columns(out, columns)
     for canonical, own in columns.items():
         if reason := _reason(group.column(own), canonical):
             out.comment(f"  {own}: {reason}")
     if "action" not in columns:
         action, why = constant_action(group, columns)
-        out.add(f"action = {quoted(action)}   # {why}")
+        out.set("action", action, why)
     if "event_time" in columns and group.format != "access_log":
         _time_format(out, group.column(columns["event_time"]), name)
     elif "event_time" not in columns:
@@ -73,9 +72,9 @@ def _alternatives(out: Proposal, group: Group, columns: dict[str, str]) -> None:
             continue
         for canonical, score in scores.items():
             if score(own_name(own)) >= 0.3 and column.n_distinct > 50 and not column.is_time:
-                out.comment(f"columns.{canonical} = {quoted(own)}   # another choice")
+                out.comment_set(f"columns.{canonical}", own, "another choice")
         if column.is_time:
-            out.comment(f"columns.event_time = {quoted(own)}   # another choice")
+            out.comment_set("columns.event_time", own, "another choice")
 
 
 def _reason(column: ColumnProfile, canonical: str) -> str:
@@ -113,10 +112,10 @@ def _time_format(out: Proposal, column: ColumnProfile, source: str) -> None:
             out.comment(f"  {column.name}: {form} since 1970")
         return
     if form not in ("%Y-%m-%d", "%Y/%m/%d"):
-        out.add(f"time_format = {quoted(form)}")
+        out.set("time_format", form)
     if column.other_formats:
         other = column.other_formats[0]
-        out.comment(f"time_format = {quoted(other)}   # reads the sample just as well")
+        out.comment_set("time_format", other, "reads the sample just as well")
         out.questions.append(
             f"[sources.{source}] time_format: is the day or the month first? Both {form!r} and "
             f"{other!r} read every sampled row"
@@ -130,31 +129,34 @@ def _cancelled(out: Proposal, group: Group, columns: dict[str, str]) -> None:
             continue
         if not (names.mentions(own_name(own), names.ID) or column.kind == "category"):
             continue
-        lettered = [word for word in column.words if word[:1].isalpha() and word[1:].isdigit()]
+        lettered = sorted(
+            word for word in column.words if word[:1].isalpha() and word[1:].isdigit()
+        )
         plain = sum(word.isdigit() for word in column.words)
         starts = {word[0] for word in lettered}
         if "C" in starts and plain > 2 * len(lettered):
-            out.add(f'cancelled = {{ column = {quoted(own)}, starts_with = "C" }}'
-                    f"   # {lettered[0]} among plain numbers")  # fmt: skip
+            cancelled = {"column": own, "starts_with": "C"}
+            out.set("cancelled", cancelled, f"{lettered[0]} among plain numbers")
 
 
 def propose_table(out: Proposal, role: Role) -> None:
     group = role.group
-    out.add("", f"[{role.name}]")
+    out.open_table(role.name)
     out.comment(f"{role.name.capitalize()}: {role.why}.")
     own_id = role.columns.get("user_id")
     if role.name == "users" and own_id and (key_column := group.column(own_id)).uniqueness < KEY:
         out.questions.append(
-            f"[users] {own_id} names {key_column.n_distinct:,} customers in {key_column.n_known:,} "
-            "rows: which row is the customer, or which columns together make the id?"
+            f"[users] {own_id} names {key_column.n_distinct:,} customers in "
+            f"{key_column.n_filled:,} rows: which row is the customer, or which columns together "
+            "make the id?"
         )
     file_keys(out, group, "path")
     if role.name not in ("users", "items"):
-        columns_line(out, role.columns)
+        set_columns(out, role.columns)
         return
     labels = label_columns(group, role.columns.values()) if role.name == "users" else []
     renamed = {own: own_name(own) for own in group.columns if own_name(own) != own}
-    columns_line(out, role.columns)
+    set_columns(out, role.columns)
     features, left_out, types, sensitive = [], [], {}, []
     for own, column in group.columns.items():
         if own in role.columns.values() or own in labels:
@@ -171,14 +173,13 @@ def propose_table(out: Proposal, role: Role) -> None:
             types[name] = "text"
         if role.name == "users" and names.mentions(name, names.SENSITIVE):
             sensitive.append(name)
-    out.add(f"features = {array(features)}")
+    out.set("features", features)
     for name, why_not in left_out:
         out.comment(f"  without {name}: {why_not}")
     if types:
-        pairs = ", ".join(f"{key(name)} = {quoted(kind)}" for name, kind in types.items())
-        out.add(f"types = {{ {pairs} }}")
+        out.set("types", types)
     if sensitive:
-        out.add(f"sensitive = {array(sensitive)}   # the report compares these groups")
+        out.set("sensitive", sensitive, "the report compares these groups")
     if role.name == "users":
         start = [
             renamed.get(own, own) for own, column in group.columns.items()
@@ -186,7 +187,7 @@ def propose_table(out: Proposal, role: Role) -> None:
             and renamed.get(own, own) in features
         ]  # fmt: skip
         if start:
-            out.add(f"valid_from = {quoted(start[0])}   # the profile is known from this moment")
+            out.set("valid_from", start[0], "the profile is known from this time on")
     if role.name == "users":
         out.questions.append(
             "[users] features: was every one known before what is to be predicted? "
@@ -201,7 +202,7 @@ def _why_no_feature(column: ColumnProfile, role: str) -> str | None:
         return f"always {column.common[0][0]!r}"
     if role == "users" and names.mentions(own_name(column.name), names.AFTERWARDS):
         return "its name speaks of something known only afterwards"
-    if column.kind == "category" and column.uniqueness > 0.95 and column.n_known > 50 and (
+    if column.kind == "category" and column.uniqueness > 0.95 and column.n_filled > 50 and (
         role == "users" or names.mentions(own_name(column.name), names.ID)
     ):  # fmt: skip
         return "different in nearly every row"

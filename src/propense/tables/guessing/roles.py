@@ -33,10 +33,10 @@ class Role:
 
 def assign_roles(groups: Sequence[Group]) -> list[Role]:
     """A role for each group; of several that could be [users] or [items] the widest is it."""
-    user_columns = {group.paths: _person(group) for group in groups}
-    things = {group.paths: _thing(group, user_columns[group.paths]) for group in groups}
+    user_columns = {group.paths: _user_column(group) for group in groups}
+    item_columns = {group.paths: _item_column(group, user_columns[group.paths]) for group in groups}
     _by_content(groups, user_columns)
-    roles = [_role(group, user_columns[group.paths], things[group.paths]) for group in groups]
+    roles = [_role(group, user_columns[group.paths], item_columns[group.paths]) for group in groups]
     roles = _separate_labels(roles)
     for single in ("users", "items", "identities", "exposures", "impressions"):
         rivals = [role for role in roles if role.name == single]
@@ -63,7 +63,7 @@ def _file_mentions(group: Group, role: str) -> bool:
     return names.mentions(group.name.rsplit("_", 1)[-1], names.ROLE_OF_FILE[role])
 
 
-def _person(group: Group) -> str | None:
+def _user_column(group: Group) -> str | None:
     """The column that names the customer, judged by names."""
     best, chosen = (0.0, 0.0), None
     for own, column in group.columns.items():
@@ -77,7 +77,7 @@ def _person(group: Group) -> str | None:
     return chosen
 
 
-def _thing(group: Group, user: str | None) -> str | None:
+def _item_column(group: Group, user: str | None) -> str | None:
     """The column that names the item, judged by names."""
     best, chosen = (0.0, 0.0), None
     for own, column in group.columns.items():
@@ -97,12 +97,12 @@ def _thing(group: Group, user: str | None) -> str | None:
 
 def _by_content(groups: Sequence[Group], user_columns: dict[tuple[str, ...], str | None]) -> None:
     """Where no name says it: a column whose cells are ids that another file names customers by."""
-    known_ids: set[str] = set()
+    customer_ids: set[str] = set()
     for group in groups:
         user = user_columns[group.paths]
         if user is not None:
-            known_ids |= group.column(user).words
-    if len(known_ids) < 20:
+            customer_ids |= group.column(user).words
+    if len(customer_ids) < 20:
         return
     for group in groups:
         if user_columns[group.paths] is not None:
@@ -110,7 +110,7 @@ def _by_content(groups: Sequence[Group], user_columns: dict[tuple[str, ...], str
         for own, column in group.columns.items():
             small_number = column.is_numeric and len(column.words) and (column.high or 0) < 1000
             if len(column.words) >= 20 and not small_number and not column.is_time:
-                shared = len(column.words & known_ids) / len(column.words)
+                shared = len(column.words & customer_ids) / len(column.words)
                 if shared > 0.8 and names.item_score(own_name(own)) == 0:
                     user_columns[group.paths] = own
                     break
@@ -140,7 +140,7 @@ def _role(group: Group, user: str | None, thing: str | None) -> Role:
     device = _pick(group, names.DEVICE, used, _WORDS)
     if device is None and _file_mentions(group, "identities"):
         device = next((own for own in group.columns if own not in used), None)
-    if device and user and len(group.columns) <= 4 and _moment(group, {user, device}) is None:
+    if device and user and len(group.columns) <= 4 and _time_column(group, {user, device}) is None:
         return Role("identities", group, {"user_id": user, "alias": device},
                     f"{user} and {device} are ids of one person")  # fmt: skip
     impression = _impressions(group, user, thing)
@@ -163,7 +163,7 @@ def _access_log(group: Group, user: str | None, thing: str | None) -> Role:
     why = "a web server's access log; "
     if user is not None and user.startswith("query:"):
         why += f"customers by the parameter {own_name(user)}"
-    elif login.n_known > 0.5 * login.n:
+    elif login.n_filled > 0.5 * login.n:
         user, why = "remote_user", why + "customers by login"
     else:
         user, why = "remote_host", why + "customers by network address, for want of a login"
@@ -173,16 +173,16 @@ def _access_log(group: Group, user: str | None, thing: str | None) -> Role:
         own for before, own in pairwise(steps) if own in many and _mentions_item(columns[before])
     ]
     item = thing if thing and thing.startswith("query:") else next(iter(spoken or many), None)
-    columns_found = _event_columns(group, user, item, "time")
-    if "action" not in columns_found:
+    event_columns = _event_columns(group, user, item, "time")
+    if "action" not in event_columns:
         few = item != "path:1" and steps and 1 < columns["path:1"].n_distinct <= 30
-        columns_found["action"] = "path:1" if few else "method"
+        event_columns["action"] = "path:1" if few else "method"
     fields = ("bytes", "status", "method", "remote_host")
-    columns_found = {
-        word: own for word, own in columns_found.items()
+    event_columns = {
+        word: own for word, own in event_columns.items()
         if word in ("user_id", "action") or own not in fields
     }  # fmt: skip
-    return Role("events", group, columns_found, why)
+    return Role("events", group, event_columns, why)
 
 
 def _mentions_item(step: ColumnProfile) -> bool:
@@ -193,7 +193,7 @@ def _mentions_item(step: ColumnProfile) -> bool:
 def _user_role(group: Group, user: str, thing: str | None) -> Role:
     """Events where a customer returns with a time or an item, else customers."""
     key = group.column(user)
-    time = _moment(group, {user})
+    time = _time_column(group, {user})
     acts = _pick(group, names.ACTION, {user}, _WORDS)
     called_users = _file_mentions(group, "users")
     if (key.uniqueness < KEY or acts) and (time or thing) and not called_users:
@@ -210,7 +210,7 @@ def _user_role(group: Group, user: str, thing: str | None) -> Role:
                 f"{user} repeats, but there is neither a time nor an item")  # fmt: skip
 
 
-def _moment(group: Group, used: set[str]) -> str | None:
+def _time_column(group: Group, used: set[str]) -> str | None:
     """The column of event times: one whose name says so and does not speak of signing up."""
     times = [own for own, column in group.columns.items() if column.is_time and own not in used]
     ranked = sorted(
@@ -270,7 +270,7 @@ def _impressions(group: Group, user: str | None, thing: str | None) -> Role | No
     columns_of = {
         "user_id": user, "item_id": thing, "position": position, "p_action": chance,
         "policy": _pick(group, frozenset(["policy"]), used, {"category", "boolean"}),
-        "time": _moment(group, used), "outcome": clicked,
+        "time": _time_column(group, used), "outcome": clicked,
     }  # fmt: skip
     columns = {canonical: own for canonical, own in columns_of.items() if own}
     if user is None:
@@ -292,7 +292,7 @@ def _exposures(group: Group, user: str | None) -> Role | None:
         return None
     columns_of = {
         "user_id": user, "campaign": campaign, "arm": arm, "treated": treated,
-        "exposure_time": _moment(group, used), "p_treated": chance,
+        "exposure_time": _time_column(group, used), "p_treated": chance,
     }  # fmt: skip
     columns = {canonical: own for canonical, own in columns_of.items() if own}
     return Role("exposures", group, columns, "it says who was treated and who was held out")

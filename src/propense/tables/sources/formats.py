@@ -226,23 +226,23 @@ def _access_column(fields: pa.StructArray, name: str) -> pa.Array:
         return pa.nulls(len(fields), pa.string())
     kind, _, key = name.partition(":")
     if name == "path":
-        found = pc.replace_substring_regex(target, r"[?#].*$", "")
+        values = pc.replace_substring_regex(target, r"[?#].*$", "")
     elif name == "query":
-        found = pc.struct_field(pc.extract_regex(target, r"\?(?P<query>[^#]*)"), "query")
+        values = pc.struct_field(pc.extract_regex(target, r"\?(?P<query>[^#]*)"), "query")
     elif kind == "query":
-        pattern = rf"[?&;]{re.escape(key)}=(?P<found>[^&;#]*)"
-        found = _unquoted(pc.struct_field(pc.extract_regex(target, pattern), "found"))
+        pattern = rf"[?&;]{re.escape(key)}=(?P<value>[^&;#]*)"
+        values = _unquoted(pc.struct_field(pc.extract_regex(target, pattern), "value"))
     elif kind == "path" and key.isdigit() and int(key) > 0:
-        pattern = rf"^(?:[a-z]+://[^/]+)?(?:/[^/?#]*){{{int(key) - 1}}}/(?P<found>[^/?#]+)"
-        found = _unquoted(pc.struct_field(pc.extract_regex(target, pattern), "found"))
+        pattern = rf"^(?:[a-z]+://[^/]+)?(?:/[^/?#]*){{{int(key) - 1}}}/(?P<value>[^/?#]+)"
+        values = _unquoted(pc.struct_field(pc.extract_regex(target, pattern), "value"))
     elif kind == "cookie" and key:
-        pattern = rf"(?:^|; ?){re.escape(key)}=(?P<found>[^;]*)"
-        found = pc.struct_field(pc.extract_regex(fields.field("cookie"), pattern), "found")
+        pattern = rf"(?:^|; ?){re.escape(key)}=(?P<value>[^;]*)"
+        values = pc.struct_field(pc.extract_regex(fields.field("cookie"), pattern), "value")
     else:
-        found = fields.field(name)
+        values = fields.field(name)
     return pc.if_else(
-        pc.or_kleene(pc.is_null(fields), pc.is_in(found, pa.array(["", "-"]))),
-        pa.scalar(None, pa.string()), found,
+        pc.or_kleene(pc.is_null(fields), pc.is_in(values, pa.array(["", "-"]))),
+        pa.scalar(None, pa.string()), values,
     )  # fmt: skip
 
 

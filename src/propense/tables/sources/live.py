@@ -46,15 +46,17 @@ def is_live(address: str) -> bool:
 
 def addresses(settings: Settings) -> Iterator[tuple[str, str]]:
     """Role and address of everything the settings read."""
-    given: list[tuple[str, str | tuple[str, ...]]] = [
+    paths_by_role: list[tuple[str, str | tuple[str, ...]]] = [
         ("events", source.events) for source in settings.sources.values()
     ]
     for role in ("identities", "users", "items", "exposures", "impressions"):
         table = getattr(settings, role)
         if table is not None:
-            given.append((role, table.path))
-    given += [("labels", goal.path) for goal in settings.goals.values() if goal.path is not None]
-    for role, paths in given:
+            paths_by_role.append((role, table.path))
+    paths_by_role += [
+        ("labels", goal.path) for goal in settings.goals.values() if goal.path is not None
+    ]
+    for role, paths in paths_by_role:
         for address in [paths] if isinstance(paths, str) else paths:
             yield role, address
 

@@ -42,7 +42,7 @@ def fit_columns(staged: Path, names: dict[str, str], files: Sequence[pa.Schema])
 
 
 def spread_traits(
-    staged: Path | None, out: Path, given: TableSource, labels: frozenset[str],
+    staged: Path | None, out: Path, table: TableSource, labels: frozenset[str],
     files: Sequence[pa.Schema],
 ) -> tuple[str, ...]:  # fmt: skip
     """Turn `user_id, traits` into `user_id` and a column a trait; returns traits left out.
@@ -54,12 +54,12 @@ def spread_traits(
     known yet is an empty column. Without `staged`, and with nothing named, nothing is written.
     """
     theirs = {field.name: field.type for schema in files for field in schema}
-    own = given.columns.get(USER_ID, USER_ID)
-    said = {*(given.features or ()), *given.types, *given.sensitive, given.valid_from or ""}
+    own = table.columns.get(USER_ID, USER_ID)
+    in_settings = {*(table.features or ()), *table.types, *table.sensitive, table.valid_from or ""}
     # The engine does not tell small letters from capitals, so neither must this.
     closed = {own.casefold(), "", *(label.casefold() for label in labels)}
     named = {
-        name for name in {*theirs} | said
+        name for name in {*theirs} | in_settings
         if name.casefold() not in closed and not _is_reserved(name.casefold())
     }  # fmt: skip
     spelt = {name.casefold(): name for name in sorted(named)}
@@ -73,22 +73,22 @@ def spread_traits(
         if key not in spelt and key not in PERSONAL and not _is_reserved(key)
     ]  # fmt: skip
     free.sort(key=lambda key: (-counts[key], key))
-    wanted = {word for word, name in spelt.items() if word in counts or name in said}
-    kept = {word: spelt.get(word, word) for word in sorted({*wanted, *free[:MAX_COLUMNS]})}
-    if staged is None and not kept:
+    wanted = {word for word, name in spelt.items() if word in counts or name in in_settings}
+    chosen = {word: spelt.get(word, word) for word in sorted({*wanted, *free[:MAX_COLUMNS]})}
+    if staged is None and not chosen:
         return ()
-    columns: dict[str, list[str | None]] = {own: []} | {name: [] for name in kept.values()}
+    columns: dict[str, list[str | None]] = {own: []} | {name: [] for name in chosen.values()}
     for user, traits in _documents(staged):
         columns[own].append(user)
         # Of two spellings of one word the last one sent counts.
         plain = {key.casefold(): value for key, value in traits.items()}
-        for word, name in kept.items():
+        for word, name in chosen.items():
             columns[name].append(_text(plain.get(word)))
     arrays = {
         key: _typed(pa.array(texts, pa.string()), theirs.get(key)) for key, texts in columns.items()
     }
     pq.write_table(pa.table(arrays), out)
-    return tuple(sorted(set(counts) - set(kept)))
+    return tuple(sorted(set(counts) - set(chosen)))
 
 
 def _is_reserved(word: str) -> bool:
@@ -103,8 +103,8 @@ def _documents(staged: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
         for batch in file.iter_batches(columns=[USER_ID, TRAITS]):
             columns = (column.to_pylist() for column in batch)
             for user, text in zip(*columns, strict=True):
-                found = msgspec.json.decode(text) if text else {}
-                yield user, found if isinstance(found, dict) else {}
+                traits = msgspec.json.decode(text) if text else {}
+                yield user, traits if isinstance(traits, dict) else {}
 
 
 def _text(value: Any) -> str | None:

@@ -40,15 +40,15 @@ def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str)
         path = Path(address)
         whole = path if path.is_absolute() else base / path
         if whole.is_dir():
-            found = sorted(
+            matches = sorted(
                 file for file in whole.rglob("*")
                 if file.is_file() and not file.name.startswith(("_", "."))
             )  # fmt: skip
         else:
-            found = [whole] if whole.is_file() else sorted(map(Path, glob.glob(str(whole))))
-        if not found:
+            matches = [whole] if whole.is_file() else sorted(map(Path, glob.glob(str(whole))))
+        if not matches:
             raise SourceError(_nothing_at(address, whole, where))
-        files.extend(found)
+        files.extend(matches)
     return files
 
 
@@ -83,21 +83,21 @@ def _fetch(address: str, scratch: Path, where: str) -> list[Path]:
     fixed = re.split(r"[*?\[]", address, maxsplit=1)[0]
     root = address if fixed == address else fixed.rsplit("/", 1)[0]
     try:
-        store, place = fs.FileSystem.from_uri(root)
-        wanted = place + pattern[len(root) :]
-        info = store.get_file_info(place)
+        store, root_path = fs.FileSystem.from_uri(root)
+        wanted = root_path + pattern[len(root) :]
+        info = store.get_file_info(root_path)
         if info.type == fs.FileType.File:
-            found = [place]
+            paths = [root_path]
         else:
-            entries = store.get_file_info(fs.FileSelector(place, recursive=True))
-            found = sorted(
+            entries = store.get_file_info(fs.FileSelector(root_path, recursive=True))
+            paths = sorted(
                 entry.path for entry in entries
                 if entry.type == fs.FileType.File
-                and (wanted == place or fnmatch.fnmatchcase(entry.path, wanted))
+                and (wanted == root_path or fnmatch.fnmatchcase(entry.path, wanted))
                 and not entry.base_name.startswith(("_", "."))
             )  # fmt: skip
         files = []
-        for number, name in enumerate(found):
+        for number, name in enumerate(paths):
             folder = scratch / f"fetched-{number:05d}"
             folder.mkdir(parents=True, exist_ok=True)
             target = folder / name.rsplit("/", 1)[-1]
@@ -127,10 +127,10 @@ def fetch_table(address: str, out: Path, base: Path, where: str) -> None:
     con = _connect(parts, base, where, shown)
     try:
         database = query.get("schema", [None])[0]
-        known = con.list_tables(database=database)
-        if names[0] not in known:
+        tables = con.list_tables(database=database)
+        if names[0] not in tables:
             raise SourceError(
-                f"{where}: table {names[0]!r} is not in {shown}; {nearest(names[0], known)}"
+                f"{where}: table {names[0]!r} is not in {shown}; {nearest(names[0], tables)}"
             )
         table = con.table(names[0], database=database)
         table = table.select(**{name: table[name].cast("string") for name in table.columns})
@@ -148,7 +148,7 @@ def fetch_table(address: str, out: Path, base: Path, where: str) -> None:
 
 def _stream(table: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for batch in table.to_pyarrow_batches(chunk_size=_BATCH):
-        columns = [batch.column(place).cast(pa.string()) for place in range(len(schema))]
+        columns = [batch.column(index).cast(pa.string()) for index in range(len(schema))]
         yield pa.record_batch(columns, schema=schema)
 
 

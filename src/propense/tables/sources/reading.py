@@ -98,9 +98,9 @@ class RawTables:
     def tables(self) -> Iterator[tuple[str, RawTable]]:
         """The tables beside the events that are there."""
         for name in TABLE_WORDS:
-            found = getattr(self, name)
-            if found is not None:
-                yield name, found
+            table = getattr(self, name)
+            if table is not None:
+                yield name, table
 
 
 def read(settings: Settings, engine: TableEngine) -> RawTables:
@@ -113,7 +113,7 @@ def read(settings: Settings, engine: TableEngine) -> RawTables:
     A live store without a row is left out and noted. Raises SourceError naming the file and
     the column, SettingsError for an unknown word in a mapping.
     """
-    sources, found = {}, {}
+    sources, tables = {}, {}
     notes: dict[str, str] = {}
     for name, source in settings.sources.items():
         where = f"[sources.{name}] events"
@@ -121,16 +121,18 @@ def read(settings: Settings, engine: TableEngine) -> RawTables:
         if table is not None:
             sources[name] = _check_source(table, source)
     for name in TABLE_WORDS:
-        given = getattr(settings, name)
-        if given is not None:
+        table_settings = getattr(settings, name)
+        if table_settings is not None:
             where = f"[{name}] path"
-            found[name] = _read(name, given, _many(given.path), settings, engine, where, notes)
-    if settings.sources and not sources and found.get("users") is None:
+            tables[name] = _read(
+                name, table_settings, _many(table_settings.path), settings, engine, where, notes
+            )
+    if settings.sources and not sources and tables.get("users") is None:
         raise SourceError(
             f"there is nothing to learn from yet: {notes.get('events', 'no source has a row')}; "
             "let the service run first, or name a log of events beside it"
         )
-    return RawTables(sources, **found, live_notes=notes)
+    return RawTables(sources, **tables, live_notes=notes)
 
 
 def _many(paths: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -138,27 +140,27 @@ def _many(paths: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _read(
-    name: str, given: Source | TableSource, addresses: tuple[str, ...], settings: Settings,
+    name: str, source: Source | TableSource, addresses: tuple[str, ...], settings: Settings,
     engine: TableEngine, where: str, notes: dict[str, str],
 ) -> RawTable | None:  # fmt: skip
-    known = EVENT_WORDS if isinstance(given, Source) else TABLE_WORDS[name]
-    if isinstance(given, Source) or name == "identities":
-        for word in given.columns:
-            if word not in known:
+    vocabulary = EVENT_WORDS if isinstance(source, Source) else TABLE_WORDS[name]
+    if isinstance(source, Source) or name == "identities":
+        for word in source.columns:
+            if word not in vocabulary:
                 raise SettingsError(
                     f"{where.split()[0][:-1]}.columns] has an unknown word {word!r}; "
-                    f"{nearest(word, known)}"
+                    f"{nearest(word, vocabulary)}"
                 )
     scratch = (
-        engine.scratch / "staged" / f"{'source' if isinstance(given, Source) else 'table'}-{name}"
+        engine.scratch / "staged" / f"{'source' if isinstance(source, Source) else 'table'}-{name}"
     )
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     base = Path(settings.folder)
-    wanted = _wanted(given)
+    wanted = _wanted(source)
     originals: list[str] = []
     staged: list[Path] = []
-    role = "events" if isinstance(given, Source) else name
+    role = "events" if isinstance(source, Source) else name
     # What is live comes last: it takes the columns' names and types from the files.
     resolved = [resolve_live(address, role, settings) for address in addresses]
     for address in (address for address in resolved if not is_live(address)):
@@ -170,7 +172,7 @@ def _read(
             continue
         for file in local_files([address], base, scratch, where):
             originals.append(_shown(file, base))
-            staged.append(_as_parquet(file, given, wanted, scratch, len(staged)))
+            staged.append(_as_parquet(file, source, wanted, scratch, len(staged)))
     n_files = len(staged)
     for address in (address for address in resolved if is_live(address)):
         out = scratch / f"{len(staged):05d}.parquet"
@@ -178,20 +180,20 @@ def _read(
         notes[role] = f"{n_rows:,} rows of {plain_address(address)}"
         files = [pq.read_schema(file) for file in staged[:n_files]]
         if role == "users":
-            notes[role] += _spread(out, n_rows, given, settings, files)
+            notes[role] += _spread(out, n_rows, source, settings, files)
         elif n_rows:
-            fit_columns(out, given.columns, files)
+            fit_columns(out, source.columns, files)
         if out.exists():
             originals.append(plain_address(address))
             staged.append(out)
     if not staged:
         return None
     schemas = [
-        _schema(file, original, place >= n_files)
-        for place, (file, original) in enumerate(zip(staged, originals, strict=True))
+        _schema(file, original, index >= n_files)
+        for index, (file, original) in enumerate(zip(staged, originals, strict=True))
     ]
     rows = engine.read_numbered(staged)
-    columns, renames = _resolve(rows.columns, given.columns, known, where, originals[0])
+    columns, renames = _resolve(rows.columns, source.columns, vocabulary, where, originals[0])
     if renames:
         rows = rows.rename(renames)
     with_zone = frozenset(
@@ -203,24 +205,24 @@ def _read(
         rows,
         columns,
         tuple(originals),
-        given,
+        source,
         with_zone,
         frozenset(range(n_files, len(staged))),
     )
-    if not isinstance(given, Source):
+    if not isinstance(source, Source):
         _need(table, NEEDED[name], where)
     return table
 
 
 def _spread(
-    out: Path, n_rows: int, given: Source | TableSource, settings: Settings, files: list[pa.Schema]
+    out: Path, n_rows: int, source: Source | TableSource, settings: Settings, files: list[pa.Schema]
 ) -> str:
     """Take the traits of live users apart, in place; what to say of those left out."""
-    assert isinstance(given, TableSource)
+    assert isinstance(source, TableSource)
     labels = {goal.column for goal in settings.goals.values() if goal.path is None}
     labels |= {goal.as_of for goal in settings.goals.values() if goal.path is None}
     left = spread_traits(
-        out if n_rows else None, out, given, frozenset(name for name in labels if name), files,
+        out if n_rows else None, out, source, frozenset(name for name in labels if name), files,
     )  # fmt: skip
     if not left:
         return ""

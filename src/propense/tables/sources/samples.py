@@ -212,8 +212,8 @@ def _access_log(rough: _Rough, lines: list[str]) -> Sample:
     for i in range(min(PATH_STEPS, max(map(len, steps), default=0))):
         columns[f"path:{i + 1}"] = [step[i] or None if i < len(step) else None for step in steps]
     parameters = [dict(parse_qsl(address.query)) for address in addresses]
-    for name in dict.fromkeys(name for found in parameters for name in found):
-        columns[f"query:{name}"] = [found.get(name) for found in parameters]
+    for name in dict.fromkeys(name for query in parameters for name in query):
+        columns[f"query:{name}"] = [query.get(name) for query in parameters]
     return rough.sample("access_log", columns, rough.n_lines, len(lines) - len(matches))
 
 

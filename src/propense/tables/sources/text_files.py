@@ -146,10 +146,10 @@ def plain_names(fields: list[str]) -> list[str]:
     """Names without type suffix and blanks, made unique without regard to case."""
     used: set[str] = set()
     names = []
-    for place, field in enumerate(fields, start=1):
+    for position, field in enumerate(fields, start=1):
         name = field.strip().lstrip("\ufeff")
         typed = _TYPED_HEADER.match(name)
-        name = (typed[1] if typed else name) or f"column {place}"
+        name = (typed[1] if typed else name) or f"column {position}"
         unique, number = name, 1
         while unique.casefold() in used:
             number += 1

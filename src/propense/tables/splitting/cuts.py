@@ -88,7 +88,7 @@ def cut_time(
     Raises SplitError naming the longest horizon that fits, SettingsError on moments in the
     wrong order.
     """
-    named = _given(split, time_zone)
+    named = _named_cuts(split, time_zone)
     quantiles = (clock.quantile(split.fractions[0]), clock.quantile(sum(split.fractions[:2])))
     every = seconds(split.as_of_every) if gridded else 1
     anchor = next((cut for cut in (named[1], named[0]) if cut is not None), MONDAY) % every
@@ -153,7 +153,7 @@ def whole_grid(clock: Clock, split: Split, horizons: dict[str, int]) -> Grid:
     return _grid(first, clock.end - min(horizons.values()), every)
 
 
-def _given(split: Split, time_zone: str) -> tuple[int | None, int | None]:
+def _named_cuts(split: Split, time_zone: str) -> tuple[int | None, int | None]:
     texts = (split.validation_from, split.test_from)
     names = ("[split] validation_from", "[split] test_from")
     first, second = (

@@ -20,7 +20,7 @@ from propense.tables.splitting.label_columns import LabelColumn, read_label_colu
 from propense.tables.splitting.labels import Question
 from propense.tables.splitting.shards import Partitions
 
-_TAKEN: Final = (USER_ID, AS_OF, PART, FOLD)
+_RESERVED: Final = (USER_ID, AS_OF, PART, FOLD)
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ def read_goals(settings: Settings, partitions: Partitions) -> Goals:
     check_features(settings)
     plans, questions, columns, notes = [], [], [], []
     for name, goal in settings.goals.items():
-        if name in _TAKEN:
+        if name in _RESERVED:
             raise SettingsError(
                 f"[goals.{name}] has the name of a column of the labels; choose another than "
-                f"{', '.join(_TAKEN)}"
+                f"{', '.join(_RESERVED)}"
             )
         if goal.column is None:
             question = _question(name, goal, settings, partitions)

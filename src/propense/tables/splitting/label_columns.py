@@ -67,7 +67,7 @@ class LabelColumn:
             whole, starts = self.file
             first, last = int(starts[number]), int(starts[number + 1])
             table = whole.slice(first, last - first)
-        label = _known(table[self.column])
+        label = _without_nan(table[self.column])
         user = pc.index_in(table[USER_ID], value_set=users[USER_ID].combine_chunks())
         usable = pc.and_(pc.is_valid(user), pc.is_valid(label)).to_numpy()
         as_of = np.full(table.num_rows, NO_TIME)
@@ -109,11 +109,11 @@ def read_label_column(
             )
         values = [pc.unique(partitions.users(i)[goal.column]) for i in range(partitions.n_shards)]
         positive = positive_values(pa.chunked_array(values), goal, where)
-        as_of = goal.as_of if goal.as_of in fields else _moment(goal, settings, where, fields)
+        as_of = goal.as_of if goal.as_of in fields else _fixed_as_of(goal, settings, where, fields)
         return LabelColumn(name, str(goal.column), positive, within, as_of, "UTC"), []
     table = read_label_files(goal, settings, where)
     positive = positive_values(table[LABEL], goal, where)
-    as_of = AS_OF if AS_OF in table.column_names else _moment(goal, settings, where, [])
+    as_of = AS_OF if AS_OF in table.column_names else _fixed_as_of(goal, settings, where, [])
     n_shards = partitions.n_shards
     number = (unit_hash(table[USER_ID].to_pylist(), SHARD_SEED, "shard") * n_shards).astype(int)
     table = table.take(pa.array(np.argsort(number, kind="stable"))).combine_chunks()
@@ -135,7 +135,7 @@ def positive_values(label: Any, goal: Goal, where: str) -> tuple[object, ...]:
 
     Raises SettingsError naming the values found.
     """
-    distinct = [value for value in pc.unique(_known(label)).to_pylist() if value is not None]
+    distinct = [value for value in pc.unique(_without_nan(label)).to_pylist() if value is not None]
     plain = {value: _plain(value) for value in distinct}
     if goal.positive is None:
         lowered = {word.lower() for word in plain.values()}
@@ -158,7 +158,7 @@ def positive_values(label: Any, goal: Goal, where: str) -> tuple[object, ...]:
     return positive
 
 
-def _known(label: Any) -> Any:
+def _without_nan(label: Any) -> Any:
     """The labels with null for nan."""
     if not pa.types.is_floating(label.type):
         return label
@@ -181,7 +181,7 @@ def _some(values: list[object]) -> str:
     return shown + (f" and {len(values) - 5:,} more" if len(values) > 5 else "")
 
 
-def _moment(goal: Goal, settings: Settings, where: str, columns: list[str]) -> int | None:
+def _fixed_as_of(goal: Goal, settings: Settings, where: str, columns: list[str]) -> int | None:
     """The goal's one moment, if it has one."""
     if goal.as_of is None:
         return None

@@ -31,12 +31,12 @@ class Rows:
     part: Bytes
     fold: Bytes
     y: tuple[Ints, ...]
-    known: tuple[Bools, ...]
+    labelled: tuple[Bools, ...]
 
     def take(self, chosen: Bools) -> Rows:
         return Rows(
             self.user[chosen], self.as_of[chosen], self.part[chosen], self.fold[chosen],
-            tuple(y[chosen] for y in self.y), tuple(mask[chosen] for mask in self.known),
+            tuple(y[chosen] for y in self.y), tuple(mask[chosen] for mask in self.labelled),
         )  # fmt: skip
 
 
@@ -56,14 +56,14 @@ class Labeller:
         blocks = self._answers(shard) if self.grid is not None else iter(())
         if self.goals.columns:
             blocks = iter([self._merged(shard, number, list(blocks))])
-        for user, as_of, y, known in blocks:
+        for user, as_of, y, labelled in blocks:
             part = np.full(len(user), NOWHERE, dtype=np.int8)
             fold = part
             if assign is not None:
                 part, fold = assign.part[user], assign.fold[user]
             elif self.cuts is not None:
                 part = self.cuts.part_of(as_of).astype(np.int8)
-            rows = Rows(user, as_of, part, fold, y, known)
+            rows = Rows(user, as_of, part, fold, y, labelled)
             if assign is not None:
                 rows = rows.take((part != NOWHERE) | (fold != NOWHERE))
             if self.cap is not None:
@@ -90,10 +90,10 @@ class Labeller:
         indices = [self.goals.index_of(question.name) for question in questions]
         for answers in answer(shard.ledger, self.grid, questions, closed):
             nothing = np.zeros(len(answers.user), dtype=np.int64)
-            y, known = [nothing] * n_goals, [nothing.astype(np.bool_)] * n_goals
-            for index, values, mask in zip(indices, answers.y, answers.known, strict=True):
-                y[index], known[index] = values, mask
-            yield answers.user, times[answers.moment], tuple(y), tuple(known)
+            y, labelled = [nothing] * n_goals, [nothing.astype(np.bool_)] * n_goals
+            for index, values, mask in zip(indices, answers.y, answers.labelled, strict=True):
+                y[index], labelled[index] = values, mask
+            yield answers.user, times[answers.time_index], tuple(y), tuple(labelled)
 
     def _merged(self, shard: Shard, number: int, blocks: list[_Block]) -> _Block:
         """Rows of events and of label columns; those of one customer and moment become one."""
@@ -109,20 +109,20 @@ class Labeller:
         first = order[new]
         n_goals = len(self.goals.plans)
         y = [np.zeros(len(first), dtype=np.int64) for _ in range(n_goals)]
-        known = [np.zeros(len(first), dtype=np.bool_) for _ in range(n_goals)]
+        labelled = [np.zeros(len(first), dtype=np.bool_) for _ in range(n_goals)]
         start = 0
         for block in blocks:
             chosen = row[start : start + len(block[0])]
             start += len(block[0])
             for index in range(n_goals):
-                y[index][chosen], known[index][chosen] = block[2][index], block[3][index]
+                y[index][chosen], labelled[index][chosen] = block[2][index], block[3][index]
         for column, rows in zip(self.goals.columns, labels, strict=True):
             chosen = row[start : start + len(rows.user)]
             start += len(rows.user)
             index = self.goals.index_of(column.name)
-            y[index][chosen], known[index][chosen] = rows.y, True
+            y[index][chosen], labelled[index][chosen] = rows.y, True
             _check_agreement(column, rows, y[index][chosen], shard)
-        return user[first], as_of[first], tuple(y), tuple(known)
+        return user[first], as_of[first], tuple(y), tuple(labelled)
 
     def _inside(self, column: LabelColumn, rows: LabelRows) -> LabelRows:
         """Labels whose window stays in its part; the last part has no end, they are known."""
@@ -149,7 +149,7 @@ class Labeller:
 
 
 _Block = tuple[Ints, Ints, tuple[Ints, ...], tuple[Bools, ...]]
-"""user, as_of, y, known."""
+"""user, as_of, y, labelled."""
 
 
 def _check_agreement(column: LabelColumn, rows: LabelRows, y: Ints, shard: Shard) -> None:
@@ -182,8 +182,8 @@ def labels_table(rows: Rows, user_ids: Any, goals: Goals) -> Any:
     parts = pa.array(rows.part, mask=rows.part == NOWHERE)
     schema = labels_schema(goals)
     values = [
-        pa.array(y, mask=~known).cast(schema.field(plan.name).type)
-        for plan, y, known in zip(goals.plans, rows.y, rows.known, strict=True)
+        pa.array(y, mask=~labelled).cast(schema.field(plan.name).type)
+        for plan, y, labelled in zip(goals.plans, rows.y, rows.labelled, strict=True)
     ]
     return pa.table([
         user_ids.take(pa.array(rows.user)), micros.cast(pa.timestamp("us")),
@@ -226,9 +226,9 @@ class Tally:
         slots = (rows.part if self._folds is None else rows.fold).astype(np.int64)
         n = len(self._names)
         self._rows += np.bincount(slots, minlength=n)
-        for index, (y, known) in enumerate(zip(rows.y, rows.known, strict=True)):
-            self._labelled[:, index] += np.bincount(slots[known], minlength=n)
-            self._positives[:, index] += np.bincount(slots[known & (y > 0)], minlength=n)
+        for index, (y, labelled) in enumerate(zip(rows.y, rows.labelled, strict=True)):
+            self._labelled[:, index] += np.bincount(slots[labelled], minlength=n)
+            self._positives[:, index] += np.bincount(slots[labelled & (y > 0)], minlength=n)
 
     @property
     def counts(self) -> list[PartCount]:

@@ -79,12 +79,12 @@ class Answers:
     """Labelled rows, by customer and moment."""
 
     user: Ints
-    """(n_rows,) customer's place in the ledger."""
-    moment: Ints
+    """(n_rows,) customer's index in the ledger."""
+    time_index: Ints
     """(n_rows,) index into the grid."""
     y: tuple[Ints, ...]
     """One (n_rows,) array a question: 0/1 or micro-units."""
-    known: tuple[Bools, ...]
+    labelled: tuple[Bools, ...]
     """One (n_rows,) array a question: asked of this customer, and the window is closed."""
 
 
@@ -101,7 +101,7 @@ def answer(
         block = ledger.block(first, min(first + step, ledger.n_users))
         answers = _answer_block(block, grid, questions, closed)
         if len(answers.user):
-            yield Answers(answers.user + first, answers.moment, answers.y, answers.known)
+            yield Answers(answers.user + first, answers.time_index, answers.y, answers.labelled)
 
 
 def positions(ledger: Ledger, grid: Grid, shift: int) -> Ints:
@@ -133,12 +133,12 @@ def _answer_block(
             shifts[shift] = positions(ledger, grid, shift)
         return shifts[shift]
 
-    known = [
+    labelled = [
         _asked(ledger, at, question.among) & mask
         for question, mask in zip(questions, closed, strict=True)
     ]
-    chosen = np.logical_or.reduce(known)
-    user, moment = np.nonzero(chosen)
+    chosen = np.logical_or.reduce(labelled)
+    user, time_index = np.nonzero(chosen)
     now = at(0)[chosen]
     y = []
     for question in questions:
@@ -150,7 +150,7 @@ def _answer_block(
         elif question.ask == "absent":
             sums = (sums == 0).astype(np.int64)
         y.append(sums)
-    return Answers(user, moment, tuple(y), tuple(mask[chosen] for mask in known))
+    return Answers(user, time_index, tuple(y), tuple(mask[chosen] for mask in labelled))
 
 
 def _running(ledger: Ledger, question: Question) -> Ints:
