@@ -178,7 +178,7 @@ BAD: list[tuple[str, bytes, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "content", "given", "message"), BAD, ids=[one[0] for one in BAD])
+@pytest.mark.parametrize(("name", "content", "keys", "message"), BAD, ids=[one[0] for one in BAD])
 def test_bad_files(
     duck: TableEngine,
     tmp_path: Path,
