@@ -224,7 +224,9 @@ def test_some_sources_with_times_and_some_without(
 
 def test_nothing_left_says_which_rule(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, "user_id,action,event_time\n,view,2024-01-01\n")
-    with pytest.raises(SourceError, match=r"no event is left of 1: the rule .no user id. took 1"):
+    with pytest.raises(
+        SourceError, match=r"cleaning leaves none of 1 rows: the rule .no user id. sets aside 1"
+    ):
         run(duckdb_engine, tmp_path, {"app": source})
 
 

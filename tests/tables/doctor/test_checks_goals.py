@@ -1,4 +1,4 @@
-"""Horizons that do not fit, goals without positives, columns that know: on hand-made clean data."""
+"""Horizons that do not fit, goals without positives, columns that leak: on hand-made clean data."""
 
 from __future__ import annotations
 

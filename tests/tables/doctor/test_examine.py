@@ -156,7 +156,7 @@ def test_cleaning_that_leaves_nothing_is_a_finding(tmp_path: Path, engine: Table
     (tmp_path / "log.csv").write_text("user_id,action,event_time\n,view,2024-01-01\n")
     diagnosis = examine(one_source(tmp_path), engine)
     assert diagnosis.worst == "error"
-    assert "no event is left of 1" in codes(diagnosis)["clean"].sentence
+    assert "cleaning leaves none of 1 rows" in codes(diagnosis)["clean"].sentence
 
 
 def test_mixed_offsets(tmp_path: Path, engine: TableEngine) -> None:

@@ -1,4 +1,4 @@
-"""Columns that know the label are found, honest ones are not."""
+"""Columns that leak the label are found, honest ones are not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_numeric_word_and_missing_leaks() -> None:
         "closed_at", "result", "noisy",
     ]  # fmt: skip
     assert scores["closed_at"].missing_auc == 1.0
-    assert "is empty tells 'goal'" in sentence(scores["closed_at"])
+    assert "is empty predicts 'goal'" in sentence(scores["closed_at"])
     assert 0.7 < scores["honest"].auc < 0.8
     assert scores["identity"].auc == pytest.approx(0.5, abs=0.02)
 

@@ -198,7 +198,7 @@ def test_broken_gzip_and_parquet(tmp_path: Path) -> None:
     (tmp_path / "b.parquet").write_bytes(b"PAR1" + bytes(50))
     text = _only(tmp_path)
     assert "a.csv.gz: its gzip data is broken" in text
-    assert "b.parquet: it is not sound Parquet" in text
+    assert "b.parquet: it is not a valid Parquet file" in text
 
 
 def test_unreadable_beside_readable(tmp_path: Path) -> None:

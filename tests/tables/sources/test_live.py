@@ -128,7 +128,7 @@ def test_live_traits_are_laid_over_the_row_of_the_file(tmp_path: Path, engine: T
         "eve": {"age": 19.0, "city": None, "level": None, "new": True},
     }
     rules = {rule.name: rule.dropped for rule in accounts["users"].rules}
-    assert rules["duplicate"] == 1 and rules["laid over"] == 3 and accounts["users"].balances
+    assert rules["duplicate"] == 1 and rules["merged live row"] == 3 and accounts["users"].balances
     assert "traits left out: email" in note(accounts["users"])
 
 

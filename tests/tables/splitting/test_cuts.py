@@ -1,4 +1,4 @@
-"""Where time is cut, and what does not fit."""
+"""The cuts of time, and horizons that do not fit."""
 
 from __future__ import annotations
 

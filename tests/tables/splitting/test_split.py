@@ -247,7 +247,7 @@ def test_labels_of_one_moment_are_divided_by_user_beside_questions(
     assert {seconds_of(row["as_of"]) for row in asked} == {START + 42 * DAY}
     assert len(asked) == 30
     both = [row for row in asked if row["seen"] is not None]
-    assert len(both) == 30, "one customer and moment is one row"
+    assert len(both) == 30, "one customer and as-of time is one row"
     assert [goal.name for goal in plan.goals] == ["left", "seen"]
 
 
@@ -313,12 +313,12 @@ def test_label_columns_that_cannot_be(tmp_path: Path, duck: TableEngine) -> None
     run = write_clean(tmp_path, users=customers())
     for goals, keys, error, message in (
         ({"g": {"column": "Chrun"}}, {}, SettingsError, "did you mean 'Churn'"),
-        ({"g": {"column": "course"}}, {}, SettingsError, "'course 0'.* and 5 more; say which"),
+        ({"g": {"column": "course"}}, {}, SettingsError, "'course 0'.* and 5 more; set which"),
         ({"g": {"column": "Churn", "positive": "Y"}}, {}, SettingsError, "positive = 'Y'.*'Yes'"),
         ({"g": {"column": "Churn", "as_of": "May"}}, {}, SettingsError, "'May' is neither"),
         ({"g": {"column": "Churn", "among": "active"}}, {}, SettingsError, "among = 'active'"),
-        (PAY, {}, SettingsError, r"\[goals.pay\] asks about events, and the data has none"),
-        ({"fold": {"column": "Churn"}}, {}, SettingsError, r"\[goals.fold\] has the name"),
+        (PAY, {}, SettingsError, r"\[goals.pay\] asks about events, but the data has none"),
+        ({"fold": {"column": "Churn"}}, {}, SettingsError, r"goals.fold.*a column .fold. itself"),
         (CHURN, {"by": "time"}, SplitError, 'by = "time" needs events'),
         (CHURN, {"by": "leave_one_out"}, SplitError, "divides the events"),
         (CHURN, {"group": "curse"}, SettingsError, "group = 'curse'.*'course'"),
@@ -326,7 +326,7 @@ def test_label_columns_that_cannot_be(tmp_path: Path, duck: TableEngine) -> None
         (CHURN, {"group": "course", "test": ["course 9"], "validation": ["course 9"]},
          SettingsError, "'course 9' is in both"),
         (CHURN, {"folds": 3, "disjoint_on": "person"}, SettingsError,
-         "folds cannot go with disjoint_on"),
+         "folds cannot be combined with disjoint_on"),
     ):  # fmt: skip
         with pytest.raises(error, match=message):
             split(run, plain_settings(goals, **keys), duck)
@@ -344,7 +344,7 @@ def test_one_customer(tmp_path: Path, duck: TableEngine) -> None:
     plan = split(alone, settings_of(VIEW), duck)
     assert [count.users for count in plan.counts] == [1, 1, 1]
     table = write_clean(tmp_path / "b", users=customers(1))
-    with pytest.raises(SplitError, match="is empty: of 1 customers divided by user"):
+    with pytest.raises(SplitError, match="is empty: none of the 1 customers, divided by user"):
         split(table, plain_settings(), duck)
 
 
@@ -357,7 +357,7 @@ def test_no_positive_in_train_is_refused_with_the_count(tmp_path: Path, duck: Ta
 def test_few_test_positives_are_noted(tmp_path: Path, duck: TableEngine) -> None:
     pays = [Event("u0", "pay", day, 5) for day in (20.0, 60.0)]
     plan = split(write_clean(tmp_path, [*visits(), *pays]), settings_of(PAY), duck)
-    assert "goal 'pay': 0 positives in test, fewer than 50: intervals, no verdict" in plan.notes
+    assert "goal 'pay': 0 positives in test, fewer than min_positives = 50" in plan.notes[-1]
     assert any(line.startswith("events in train / validation / test: 0.") for line in plan.notes)
 
 

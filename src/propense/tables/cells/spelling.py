@@ -1,4 +1,4 @@
-"""Words as they should be written: blanks, spellings of one category, ids, numbers in text."""
+"""Corrections of words: blanks, spellings of one category, ids, numbers in text."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def tidy(text: Column) -> Column:
 
 
 def trimmed(column: Column, nothing: tuple[str, ...] = NOTHING) -> Column:
-    """Text without blanks around it; null where it stands for nothing."""
+    """Text without blanks around it; null for a missing value."""
     text = tidy(column.cast("string"))
     return text.lower().isin(nothing).ifelse(ibis.null("string"), text)
 

@@ -35,7 +35,7 @@ def survey_times(
     """How the times of a column are written.
 
     01/02/2024 is read by what the column's other rows can only be; where every row could be
-    both, as day.month with points and as month/day else, and the note says so.
+    both, as day.month with points and otherwise as month/day, and the note says so.
     """
     column = rows[name]
     if not column.type().is_string():
@@ -91,5 +91,8 @@ def _day_or_month(rows: Table) -> tuple[TimeFormat, str]:
         return MONTH_DAY, ""
     pointed = counts["points"] * 2 > counts["n"]
     order = "day, month" if pointed else "month, day"
-    note = f"times such as {counts['example']!r} are read as {order}; else set time_format"
+    note = (
+        f"times such as {counts['example']!r} are read as {order}; if that is wrong, "
+        "set time_format"
+    )
     return (DAY_MONTH if pointed else MONTH_DAY), note

@@ -1,6 +1,6 @@
 """Local clock times to UTC without any engine's own zone data.
 
-A zone is a list of moments at which its offset changes, found once with `zoneinfo`; as an
+A zone is a list of times at which its offset changes, found once with `zoneinfo`; as an
 expression it is a tree of comparisons, the same on every engine.
 """
 

@@ -1,6 +1,6 @@
-"""Times in any usual writing, as microseconds.
+"""Times in any usual format, as microseconds.
 
-Every way of writing is a regular expression with named groups; one builder reads them all,
+Every format is a regular expression with named groups; one builder reads them all,
 so that DuckDB and Spark agree to the microsecond.
 """
 
@@ -32,7 +32,7 @@ _WEEKDAY: Final = r"^(?:[A-Za-z]{3,9}\.?,? +)?"
 
 @dataclass(frozen=True)
 class TimeFormat:
-    """One way of writing a time: a pattern whose named groups are parts of it."""
+    """One format of times: a pattern whose named groups are parts of it."""
 
     name: str
     pattern: str
@@ -117,14 +117,15 @@ def declared(time_format: str) -> TimeFormat:
         if sign not in _DIRECTIVES:
             raise SettingsError(
                 f"time_format {time_format!r} has the unknown directive '%{sign}'; "
-                f"known are {', '.join('%' + directive for directive in sorted(_DIRECTIVES))}"
+                f"the known ones are "
+                f"{', '.join('%' + directive for directive in sorted(_DIRECTIVES))}"
             )
         pattern += _DIRECTIVES[sign]
         at += 2
     try:
         re.compile(pattern)
     except re.error as error:
-        raise SettingsError(f"time_format {time_format!r} names a part twice") from error
+        raise SettingsError(f"time_format {time_format!r} has the same part twice") from error
     return TimeFormat(time_format, f"^{pattern}$")
 
 
@@ -139,7 +140,7 @@ class Reading:
     in_utc: bool = False
     """The column is a timestamp that already is UTC."""
     numbers: bool = True
-    """Plain numbers are moments since 1970."""
+    """Plain numbers are times since 1970."""
 
 
 def add_microseconds(
@@ -149,7 +150,7 @@ def add_microseconds(
 
     A timestamp without a zone, and text without an offset, is the local clock of
     `reading.time_zone`. Text is taken in the first writing that fits. Plain numbers are dates
-    such as 20240131 where they can be, else seconds, milliseconds, microseconds or nanoseconds
+    such as 20240131 where they can be, otherwise seconds, milliseconds, microseconds or nanoseconds
     since 1970 by their size.
     """
     column = rows[name]
@@ -278,7 +279,7 @@ def _add_utc(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Tabl
 
 
 def _epoch(number: Column) -> Column:
-    """Microseconds of a number since 1970 in the unit that its size tells.
+    """Microseconds of a number since 1970, whose unit follows from its size.
 
     Below 1e11 it is seconds (up to the year 5138), then milliseconds, microseconds and
     nanoseconds by steps of a thousand.

@@ -1,4 +1,4 @@
-"""Where every row went: the accounts of all tables, and the rows that were set aside."""
+"""The accounts of all tables, which count every row, and the rows that were set aside."""
 
 from __future__ import annotations
 
@@ -28,15 +28,18 @@ def read_accounts(path: Path) -> list[Account]:
     except FileNotFoundError as error:
         raise SourceError(f"{path} does not exist; run: propense clean") from error
     except msgspec.ValidationError as error:
-        raise SourceError(f"{path} is no account ({error}); run: propense clean") from error
+        raise SourceError(
+            f"{path} is not an account of cleaning ({error}); run: propense clean"
+        ) from error
 
 
 def checked(account: Account) -> Account:
-    """The account, if its rows balance; a SourceError is a fault of propense itself."""
+    """The account, if its rows balance; SourceError, a bug of propense, if they do not."""
     if not account.balances:
         raise SourceError(
-            f"{account.table}: {account.n_in:,} rows came in, {account.n_out:,} went out and "
-            f"{account.dropped:,} were set aside; they do not balance, please report this"
+            f"{account.table}: {account.n_in:,} rows were read, {account.n_out:,} were written and "
+            f"{account.dropped:,} were set aside: the account does not balance; this is a bug in "
+            "propense, please report it"
         )
     return account
 

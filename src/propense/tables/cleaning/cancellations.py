@@ -1,4 +1,4 @@
-"""Cancellations, and the earlier rows that they take back."""
+"""Cancellations, and the earlier rows that they cancel."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from propense.tables.engine.engine import ROW, TableEngine
 def net_cancellations(alive: Table, engine: TableEngine) -> Table:
     """Cancellation rows, and the earlier rows that they cancel.
 
-    A cancellation takes back the latest earlier row of the same user, item and quantity
-    (count, where it is not 1, else value) that no other cancellation has taken back: as
+    A cancellation cancels the latest earlier row of the same user, item and quantity
+    (count, where it is not 1, otherwise value) that no other cancellation has cancelled: as
     brackets match. Both are set aside; a cancellation without such a row goes alone.
 
     Along a group's time the level is the number of open rows; a cancellation at level 0 has
-    nothing to take back. On one level rows and cancellations take turns, so a row is
+    nothing to cancel. On one level rows and cancellations take turns, so a row is
     cancelled if a cancellation follows it on its level.
     """
     keyed = alive.mutate(

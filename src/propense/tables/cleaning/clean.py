@@ -1,4 +1,4 @@
-"""Cleaning: from what was read to the clean folder, and where every row went."""
+"""Cleaning: raw tables become the clean folder, with an account of every row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from propense.tables.sources.reading import RawTables
 
 _TABLES: Final = ("users", "items", "exposures", "impressions")
 LIVE_RULE: Final = "live history"
-"""Says what the live store gave to a table; it takes no row."""
+"""Notes what a table has from the live store; it takes no row."""
 
 
 def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolder) -> list[Account]:

@@ -1,4 +1,4 @@
-"""Duplicates: rows that repeat what an earlier row said.
+"""Duplicates: rows that repeat an earlier row.
 
 Candidates are found by hash aggregates over narrow columns; only they are sorted and compared
 whole.
@@ -117,7 +117,7 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
 
 
 def _brought_along(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
-    """Live rows that say the same of the same moment as a row of a log: history that was
+    """Live rows that equal a row of a log, time included: history that was
     imported from logs, which most often have no ids."""
     rows = alive.select(
         ROW, "_t", USER_ID, ACTION, SOURCE, _count=alive[COUNT].fill_null(-1.0),
@@ -142,8 +142,8 @@ def _is_live(rows: Table, raw: RawTables) -> BooleanValue:
 def _close(alive: Table, window: int) -> Table:
     """Rows whose key occurs twice in one stretch of time; a superset of all duplicates.
 
-    Stretches are two windows long and laid twice, half over each other, so that any two
-    moments within one window share a stretch.
+    Stretches are two windows long and counted twice, shifted by half a stretch, so that any two
+    times within one window share a stretch.
     """
     time = ibis.coalesce(alive["_t"], alive[ORDER])
     keys: list[Table] = []

@@ -26,7 +26,7 @@ from propense.times import MICROS_PER_SECOND
 
 @dataclass(frozen=True)
 class ValueBounds:
-    """Bounds that the settings name or that were judged from the data."""
+    """Bounds that the settings name, or that follow from the data."""
 
     until: int | None = None
     """Microseconds; later events are from the future."""
@@ -36,7 +36,7 @@ class ValueBounds:
 
 @dataclass(frozen=True)
 class RuleContext:
-    """What rules know beside the rows."""
+    """What rules read besides the rows."""
 
     raw: RawTables
     events: TypedEvents
@@ -104,7 +104,7 @@ def _after_note(context: RuleContext) -> str:
         return ""
     last = datetime.fromtimestamp(context.bounds.until // MICROS_PER_SECOND, UTC)
     named = context.clean.until is not None
-    origin = "as set" if named else "the last plausible day of the data"
+    origin = "[clean] until" if named else "the last plausible day of the data"
     return f"after {last:%Y-%m-%d %H:%M:%S} UTC, {origin}"
 
 
@@ -126,9 +126,9 @@ def _impossible(rows: Table, context: RuleContext) -> BooleanValue:
 def _impossible_note(context: RuleContext) -> str:
     if context.clean.value_range is not None:
         low, high = context.clean.value_range
-        return f"outside {low:g} to {high:g}, as set"
+        return f"outside {low:g} to {high:g}, [clean] value_range"
     if context.bounds.largest is not None:
-        return f"above {(context.bounds.largest + 1) // MICRO_UNITS:,}, far from all others"
+        return f"above {(context.bounds.largest + 1) // MICRO_UNITS:,}, far above all other values"
     return ""
 
 
@@ -159,7 +159,7 @@ ROW_RULES: Final = (
         note=lambda context: f"before {context.clean.earliest}",
     ),
 )  # fmt: skip
-"""Rules that need no bounds: what they leave is what bounds are judged from."""
+"""Rules that need no bounds: bounds are estimated from the rows that they leave."""
 EVENT_RULES: Final = (
     *ROW_RULES,
     EventRule("after until", _after, note=_after_note),
@@ -167,21 +167,21 @@ EVENT_RULES: Final = (
     EventRule(
         "near duplicate",
         note=lambda context: (
-            f"equal rows at most {context.clean.duplicate_window} after each other"
+            f"equal rows within {context.clean.duplicate_window} of each other"
         ),
     ),
     EventRule("cancellation", find=_cancellations),
     EventRule(
         "cancelled",
         note=lambda _: (
-            "rows that a later cancellation of the same user, item and quantity took back"
+            "rows that a later row of the same user, item and quantity cancels"
         ),
     ),
     EventRule("impossible value", _impossible, note=_impossible_note),
     EventRule(
         "bot", find=_bots,
         note=lambda context: (
-            f"all events of users with more than {context.clean.max_events_per_day:,} on one day"
+            f"all events of users who have more than {context.clean.max_events_per_day:,} on a day"
         ),
     ),
     EventRule("unknown item", find=_unknown_items),

@@ -1,4 +1,4 @@
-"""Cleaning events: every rule in its order, and where each row went."""
+"""Cleaning events: the rules in their order, and the account of every row."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def clean_events(
 ) -> Account:  # fmt: skip
     """Clean the events of all sources into `folder/events`; returns their account.
 
-    What the data itself shows to be impossible is judged again on the rows that are left, until
-    nothing is: cleaning clean events changes nothing.
+    The bounds that follow from the data are found again on the rows that are left, until they no
+    longer change: cleaning clean events changes nothing.
 
     Raises SourceError if no event is left, and as `type_events`.
     """
@@ -76,14 +76,14 @@ def clean_events(
     if account.n_out == 0:
         largest = max(account.rules, key=lambda rule: rule.dropped)
         raise SourceError(
-            f"no event is left of {account.n_in:,}: the rule {largest.name!r} took "
-            f"{largest.dropped:,}; look at {folder / 'set_aside'}"
+            f"events: cleaning leaves none of {account.n_in:,} rows: the rule {largest.name!r} "
+            f"sets aside {largest.dropped:,}; see the rows and reasons in {folder / 'set_aside'}"
         )
     return account
 
 
 def _bounds_of(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
-    """The bounds that the settings name, otherwise those that the rows show."""
+    """The bounds that the settings name, otherwise those that follow from the rows."""
     until = largest = None
     if settings.clean.until is not None:
         until = parse_time(settings.clean.until, settings.time_zone, "[clean] until")
@@ -99,7 +99,7 @@ def _bounds_of(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
 def _bounds_of_clean(
     out: Path, events: TypedEvents, settings: Settings, engine: TableEngine
 ) -> ValueBounds:
-    """The bounds judged from the events that were written."""
+    """The bounds that follow from the events that were written."""
     written = engine.read_parquet(out)
     time = engine.microseconds(written[EVENT_TIME]) if events.timed else ibis.null("int64")
     return _bounds_of(written.mutate(_t=time), settings, events.timed)

@@ -1,4 +1,4 @@
-"""Which ids belong to one customer: the connected groups of a list of pairs."""
+"""The ids of each customer: the connected groups of a list of pairs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ def read_identities(raw: RawTable, engine: TableEngine) -> tuple[Identities, Acc
     n_out = int(links.count().execute())
     distinct = links.distinct().to_pyarrow()
     account = Account(
-        "identities", n_in, n_out, [Rule("no id", dropped=n_in - n_out, note="of user or alias")]
+        "identities",
+        n_in,
+        n_out,
+        [Rule("no id", dropped=n_in - n_out, note="user_id or alias is missing")],
     )
     return _identities(distinct, engine), account
 
@@ -128,7 +131,7 @@ def _node(source: pa.ChunkedArray | pa.Array, name: pa.ChunkedArray) -> pa.Chunk
 def unify_ids(rows: Table, identities: Identities | None) -> Table:
     """`rows` with `user_id` the customer's main id, and `_was` the id before if it changed.
 
-    A source's own alias goes before an alias of all sources; it needs a column `source`.
+    A source's own alias takes precedence over an alias of all sources; it needs a column `source`.
     """
     sources_of_id = []
     if identities is not None and identities.by_source is not None and SOURCE in rows.columns:

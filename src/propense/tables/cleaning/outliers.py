@@ -1,6 +1,6 @@
-"""What the data itself shows to be impossible: times and values far from all others, and bots.
+"""Impossible times and values, which are far from all others, and bots.
 
-Times and values are judged on small histograms, so that engines agree and nothing is sampled.
+Times and values are judged by small histograms, so that engines agree and nothing is sampled.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from propense.tables.cleaning.typed_columns import TypedColumns, type_columns
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import RawTable
 
-LIVE_VALUES: Final = "laid over"
+LIVE_VALUES: Final = "merged live row"
 """Rule of live rows whose values replace those of the files."""
 RULES: Final = ("broken row", "no id", "duplicate", LIVE_VALUES)
 """In the order in which they take a row."""
@@ -138,8 +138,10 @@ def _rules(
 ) -> list[Rule]:
     counts = set_aside.group_by("_rule").agg(n=set_aside.count()).to_pyarrow().to_pylist()
     dropped = {row["_rule"]: row["n"] for row in counts}
-    stays = "of one id the fullest row stays, else the last" if key else "of equal rows one stays"
-    notes = {"duplicate": stays, LIVE_VALUES: "what the service knows goes before the files"}
+    stays = "of equal rows the first stays"
+    if key:
+        stays = "of rows of one id the one with the most values stays, of equals the last"
+    notes = {"duplicate": stays, LIVE_VALUES: "values of the service replace those of the files"}
     rules = [
         Rule(name, dropped=dropped.get(name, 0), note=notes.get(name, ""))
         for name in RULES if name != LIVE_VALUES or raw.live

@@ -68,7 +68,7 @@ def type_columns(
     """Type every column of a table by its declaration, its word, or its contents.
 
     A column is numeric if at least 95 % of its values are numbers and none of them is written
-    like a code ("007"), a moment if 95 % are written as times, boolean if all are true or
+    like a code ("007"), a time if 95 % are written as times, boolean if all are true or
     false; else it is text, and where it has few distinct words their spellings are made one.
     Of the project's words only ids are typed unless `canonical` (exposures, impressions).
     """
@@ -145,14 +145,14 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
             "coded": text.re_search(r"^[-+]?0\d").cast("int64").sum(),
             "floating": looks_floating(text).cast("int64").sum(),
             "booleans": text.lower().isin(_BOOLEAN).cast("int64").sum(),
-            "moments": _written(text).cast("int64").sum(),
+            "times": _written(text).cast("int64").sum(),
             "distinct": text.nunique(),
         }  # fmt: skip
         measures.update({f"{word} {index}": column for word, column in counters.items()})
     counts = rows.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
     survey: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(own):
-        words = ("n", "numbers", "coded", "floating", "booleans", "moments", "distinct")
+        words = ("n", "numbers", "coded", "floating", "booleans", "times", "distinct")
         survey[name] = {word: counts.get(f"{word} {index}") or 0 for word in words}
     return survey
 
@@ -180,7 +180,7 @@ def _guess(column: Column, survey: dict[str, Any]) -> str:
         return "bool"
     if survey["numbers"] >= _SHARE * survey["n"] and survey["coded"] == 0:
         return "numeric"
-    if survey["moments"] >= _SHARE * survey["n"]:
+    if survey["times"] >= _SHARE * survey["n"]:
         return "time"
     return "categorical"
 

@@ -88,7 +88,10 @@ def type_events(
     tables, time_note = [], ""
     for number, (name, source) in enumerate(raw.sources.items()):
         if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or number > 126:
-            raise SourceError(f"[sources.{name}] has too many files; join them first")
+            raise SourceError(
+                f"[sources.{name}] has {len(source.files):,} files and is source {number + 1}: at "
+                "most 65,536 files and 127 sources are read; join some of them"
+            )
         survey = _survey(source, settings) if timed else None
         readings = [None] if survey is None else [survey.quick, survey.thorough]
         for reading in dict.fromkeys(readings):
@@ -144,7 +147,8 @@ def _action_changes(raw: RawTables) -> dict[str, dict[str, tuple[str, bool]]]:
         if len(word_counts) > MAX_CATEGORIES:
             raise SourceError(
                 f"[sources.{name}]: column {source.columns[ACTION]!r} has more than "
-                f"{MAX_CATEGORIES:,} distinct actions; name a column of kinds of action"
+                f"{MAX_CATEGORIES:,} distinct actions; map action to a column with fewer words, "
+                "and put the object in item_id"
             )
         renamed = {fold(old): new for old, new in source_settings.actions.items()}
         own = {}
@@ -167,10 +171,10 @@ def _type_source(
     source: RawTable, settings: Settings, changes: dict[str, tuple[str, bool]],
     reading: Reading | None, engine: TableEngine,
 ) -> Table:  # fmt: skip
-    """Ids, action, time and numbers of one source, not yet judged."""
+    """Ids, action, time and numbers of one source, before any rule."""
     source_settings = source.settings
     if not isinstance(source_settings, Source):
-        raise TypeError(f"{source.name} is no source of events")
+        raise TypeError(f"{source.name} is not a source of events")
     rows = source.rows
     if reading is not None:
         rows = add_microseconds(rows, source.columns[EVENT_TIME], "_t", reading, engine)
@@ -333,9 +337,9 @@ _SLACK: Final = 60 * MICROS_PER_SECOND
 def _mend_clock(rows: Table, received: bool) -> Table:
     """Event times set right by the times of receipt, where those are known.
 
-    A source whose most usual delay, in steps of a quarter of an hour, is not zero and stands
+    A source whose most usual delay, in steps of a quarter of an hour, is not zero and holds
     for at least half of its rows has a wrong clock or zone: all its times move by that delay.
-    What then still lies more than a minute after its receipt happened at the receipt.
+    A time that is still more than a minute after its receipt becomes the time of receipt.
     """
     if not received:
         return rows.mutate(_mended_clock=ibis.literal(False))
@@ -370,6 +374,6 @@ def _refuse_unread(source: RawTable, typed: Table, n_unread: int) -> None:
     value = example.to_pyarrow()["value"][0].as_py()
     raise SourceError(
         f"{source.locate(row)}, column {name!r}: time {value!r} cannot be read; {n_unread:,} of "
-        f"{source.n_rows:,} rows are like it; give the format, for example "
+        f"{source.n_rows:,} rows have such times; set the format, for example "
         f'time_format = "%d.%m.%Y %H:%M" in [sources.{source.name}]'
     )

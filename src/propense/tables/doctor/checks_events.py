@@ -1,4 +1,4 @@
-"""The doctor's look at clean events: hours, gaps, heavy customers, machines, items, money."""
+"""The doctor's checks of clean events: hours, gaps, heavy customers, bots, items, money."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ QUIET_HOURS: Final = 6
 QUIET_SHARE: Final = 0.12
 """A quarter of the day with less than this share of the events is a night."""
 DAYTIME: Final = range(9, 21)
-"""A night whose middle lies in these hours of the clock is no night."""
+"""Local hours in which the middle of a night cannot be."""
 ENOUGH: Final = 2000
-"""Events from which the hours of a day say anything."""
+"""Fewer events say nothing about the hours of a day."""
 HEAVY_SHARE: Final = 0.02
 HEAVY_TIMES: Final = 50
 MACHINE_EVENTS: Final = 200
@@ -38,7 +38,7 @@ EXTREME: Final = 1000
 
 @dataclass(frozen=True)
 class EventFacts:
-    """What the size of a run is judged by."""
+    """Counts that the cost of a run is estimated from."""
 
     events: int
     users: int
@@ -73,8 +73,8 @@ def check_events(
                 table="events",
                 column=EVENT_TIME,
                 sentence="the events have no times: only their order is learned, and goals with "
-                "a horizon cannot be asked",
-                remedy="name the column of times: columns = { event_time = ... }",
+                "a horizon cannot be used",
+                remedy="map the column of times: columns = { event_time = ... }",
             )
         )
     findings += _heavy(events, total["events"], total["users"], engine, timed=span is not None)
@@ -112,7 +112,7 @@ def _hours(events: Any, engine: TableEngine) -> tuple[Ints, Ints]:
 
 
 def _night(hours: Ints, counts: Ints, time_zone: str) -> list[Finding]:
-    """Whether the quietest part of the day lies in the night of the project's time zone."""
+    """Whether the quietest part of the day is in the night of the project's time zone."""
     zone = ZoneInfo(time_zone)
     local = np.array([datetime.fromtimestamp(h * HOUR, zone).hour for h in hours.tolist()])
     day = np.bincount(local, weights=counts, minlength=24).astype(np.int64)
@@ -123,14 +123,14 @@ def _night(hours: Ints, counts: Ints, time_zone: str) -> list[Finding]:
                 severity="info",
                 table="events",
                 column=EVENT_TIME,
-                sentence="every event lies in one hour of the day: the times are days, and hours "
-                "say nothing",
+                sentence="every event is in the same hour of the day: the times are dates, so the "
+                "hour carries no information",
             )
         ]
     if day.sum() < ENOUGH:
         return []
     middle, share = quiet_middle(day)
-    shown = f"the quietest six hours lie around {middle:02.0f}:00 in {time_zone}"
+    shown = f"the quietest six hours are around {middle:02.0f}:00 in {time_zone}"
     if share < QUIET_SHARE and int(middle) in DAYTIME:
         shift = round((3 - middle + 12) % 24 - 12)
         return [
@@ -141,8 +141,8 @@ def _night(hours: Ints, counts: Ints, time_zone: str) -> list[Finding]:
                 column=EVENT_TIME,
                 sentence=f"{shown}, with {share:.0%} of the events: the times look shifted by "
                 f"about {-shift:+d} hours",
-                remedy="set time_zone (or the source's own time_zone) to where the times were "
-                "written",
+                remedy="set time_zone (or the source's own time_zone) to the zone in which the "
+                "times were recorded",
                 examples=[f"{hour:02d}h {n:,}" for hour, n in enumerate(day.tolist())],
             )
         ]
@@ -177,8 +177,8 @@ def _gaps(hours: Ints, counts: Ints) -> list[Finding]:
             table="events",
             column=EVENT_TIME,
             count=len(unexpected),
-            sentence=f"{len(unexpected):,} of {n_days:,} days have no event at all",
-            remedy="if these are lost log files, bring them; silence looks like churn",
+            sentence=f"{len(unexpected):,} of {n_days:,} days have no events",
+            remedy="if log files were lost, add them: missing days look like churn",
             examples=some(
                 datetime.fromtimestamp(int(day) * 86_400, UTC).date() for day in unexpected
             ),
@@ -209,9 +209,10 @@ def _heavy(
                 table="events",
                 column=USER_ID,
                 count=len(heavy),
-                sentence=f"{len(heavy)} customers stand far above the mean of {mean:,.1f} events "
-                f"each; the heaviest has {heavy[0][1]:,} ({heavy[0][1] / n_events:.1%} of all)",
-                remedy="if these are shared or test accounts, leave them out of the source",
+                sentence=f"{len(heavy)} customers have far more events than the mean of "
+                f"{mean:,.1f}; the heaviest has {heavy[0][1]:,} ({heavy[0][1] / n_events:.1%} of "
+                "all)",
+                remedy="if these are shared or test accounts, exclude them from the source",
                 examples=[f"{user} ({n:,} events)" for user, n in heavy[:5]],
             )
         )
@@ -225,8 +226,8 @@ def _heavy(
                 column=USER_ID,
                 count=len(machines),
                 sentence=f"{len(machines)} of the {LOOKED_AT} busiest customers act at equal "
-                "gaps, like a machine",
-                remedy="leave them out of the source, or lower [clean] max_events_per_day",
+                "intervals, like a machine",
+                remedy="exclude them from the source, or lower [clean] max_events_per_day",
                 examples=machines[:5],
             )
         )
@@ -244,7 +245,7 @@ def _machines(events: Any, ids: list[str], counts: list[int], engine: TableEngin
     machines = []
     for user in busy:
         gaps = np.diff(np.sort(seconds[users == user]))
-        gaps = gaps[gaps > 0]  # lines of one basket share their moment
+        gaps = gaps[gaps > 0]  # lines of one basket share their time
         if len(gaps) < MACHINE_EVENTS // 2:
             continue
         values, n = np.unique(gaps, return_counts=True)
@@ -268,8 +269,8 @@ def _actions(words: dict[str, int]) -> list[Finding]:
                 table="events",
                 column=ACTION,
                 count=len(same),
-                sentence=f"{len(same)} actions are written in several ways",
-                remedy='map them in the source: actions = { "Pay" = "pay" }',
+                sentence=f"{len(same)} actions are spelled in several ways",
+                remedy='map the spellings to one action in the source: actions = { "Pay" = "pay" }',
                 examples=same[:5],
             )
         )
@@ -281,9 +282,9 @@ def _actions(words: dict[str, int]) -> list[Finding]:
                 table="events",
                 column=ACTION,
                 count=len(words),
-                sentence=f"there are {len(words):,} different actions",
-                remedy="an action is what was done, not to what: map the words with `actions`, "
-                "and name the object with item_id",
+                sentence=f"there are {len(words):,} distinct actions",
+                remedy="an action says what was done, not to which object: map the words with "
+                "`actions`, and put the object in item_id",
                 examples=some(sorted(words)),
             )
         )
@@ -304,9 +305,9 @@ def _money(events: Any) -> list[Finding]:
             severity="info",
             table="events",
             column=VALUE,
-            sentence=f"the largest value is {totals['top']:,.2f}, the usual one about "
-            f"{totals['middle']:,.2f}: one customer may decide a mean",
-            remedy="if it is a mistake, bound values with [clean] value_range",
+            sentence=f"the largest value is {totals['top']:,.2f}, the median about "
+            f"{totals['middle']:,.2f}: one customer can dominate a mean",
+            remedy="if the value is wrong, limit values with [clean] value_range",
         )
     ]
 
@@ -329,9 +330,9 @@ def _unknown_items(events: Any, items: Any, settings: Settings) -> list[Finding]
                 column=ITEM_ID,
                 count=int(total["rows"]),
                 severity="warning" if total["rows"] > 0.05 * rows else "info",
-                sentence=f"{total['rows']:,} events name {total['items']:,} items that are not in "
-                "the catalogue",
-                remedy="complete the [items] table"
+                sentence=f"{total['rows']:,} events refer to {total['items']:,} items that are "
+                "not in the catalogue",
+                remedy="add them to the [items] table"
                 + (
                     ""
                     if settings.clean.unknown_items == "drop"
@@ -349,8 +350,8 @@ def _unknown_items(events: Any, items: Any, settings: Settings) -> list[Finding]
                 table="items",
                 column=ITEM_ID,
                 count=idle,
-                sentence=f"{idle:,} items of the catalogue have no event; they are shown by what "
-                "their columns say",
+                sentence=f"{idle:,} items of the catalogue have no events; they are recommended "
+                "by their columns alone",
             )
         )
     return findings

@@ -1,4 +1,4 @@
-"""The doctor's look at goals: do horizons fit, are there enough positives, does a column know."""
+"""The doctor's checks of goals: horizons, numbers of positives, columns that leak the label."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.split import split
 
 LEAK_USERS: Final = 200_000
-"""Most customers searched for leaks; of more, so many are drawn, and the finding says so."""
+"""At most this many customers are searched for leaks; the finding says if it is a sample."""
 RARE: Final = 0.01
 """A share of positives below which a goal is called rare."""
 
@@ -31,7 +31,7 @@ def preview_split(
 ) -> tuple[SplitPlan | None, list[Finding]]:
     """Split in `run`, and where that fails, find the goals at fault and split without them.
 
-    Each goal that cannot be asked gives one error whose sentence is the split's own, which
+    Each goal that the split refuses gives one error whose sentence is the split's own, which
     names the longest horizon that fits.
     """
     try:
@@ -65,12 +65,12 @@ def _unfit(error: PropenseError, goal: str = "", within: str | None = None) -> F
     """An error of the split as a finding."""
     code, remedy = "split", ""
     if isinstance(error, LeakError):
-        code, remedy = "leak", "leave the label out of features"
+        code, remedy = "leak", "remove the label from features"
     elif "longest horizon" in str(error) or "no horizon fits" in str(error):
         code = "horizon"
-        remedy = f"shorten [goals.{goal}] within = {within!r}, or bring a longer stretch of data"
+        remedy = f"shorten [goals.{goal}] within = {within!r}, or add data of a longer period"
     elif goal:
-        remedy = f"correct [goals.{goal}], or leave it out"
+        remedy = f"correct or remove [goals.{goal}]"
     return Finding(
         code=code, severity="error", table="goals", column=goal, sentence=str(error),
         remedy=remedy,
@@ -100,7 +100,7 @@ def _few(check: GoalCheck, counts: list[PartCount], enough: int) -> list[Finding
         if rarer >= enough:
             continue
         word = "positives" if n <= rows - n else "negatives"
-        judged = "to learn from" if count.part == "train" else "for a verdict"
+        needed = "to train" if count.part == "train" else "for a verdict"
         findings.append(
             Finding(
                 code="few_positives",
@@ -109,9 +109,9 @@ def _few(check: GoalCheck, counts: list[PartCount], enough: int) -> list[Finding
                 column=check.goal,
                 count=rarer,
                 sentence=f"{check.goal!r} has {rarer:,} {word} among {rows:,} rows of "
-                f"{count.part}; {enough} are wanted {judged}",
-                remedy="ask a wider group with `among`, a longer or shorter horizon, a finer "
-                "[split] every, or larger fractions",
+                f"{count.part}; at least {enough} are needed {needed}",
+                remedy="ask about more customers with `among`, change the horizon, shorten "
+                "[split] as_of_every, or raise its fractions",
             )
         )
     return findings or [
@@ -134,14 +134,14 @@ def _rare(check: GoalCheck) -> list[Finding]:
             severity="info",
             table="goals",
             column=check.goal,
-            sentence=f"{check.goal!r} comes true in {share:.2%} of the rows: read average "
-            "precision and lift, not accuracy",
+            sentence=f"{check.goal!r} comes true in {share:.2%} of the rows: judge it by average "
+            "precision and lift, not by accuracy",
         )
     ]
 
 
 def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Finding]:
-    """Profile columns that know a goal, scored on the labels of the split in `run`.
+    """Profile columns that leak a goal's label, scored on the labels of the split in `run`.
 
     An error where the column would be learned from, a remark where it is only in the file.
     """
@@ -185,7 +185,7 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
                     severity="ok",
                     table="users",
                     column=best.column,
-                    sentence=f"no column alone knows {goal.name!r}; the strongest is "
+                    sentence=f"no column alone gives {goal.name!r} away; the strongest is "
                     f"{best.column!r} (AUC {best.best:.2f})",
                 )
             )
@@ -196,7 +196,7 @@ def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Fin
                 severity="info",
                 table="users",
                 count=users.num_rows,
-                sentence=f"columns that know a goal were sought among {users.num_rows:,} of "
+                sentence=f"the search for columns that leak a label used {users.num_rows:,} of "
                 f"{n_all:,} customers",
             )
         )
@@ -211,8 +211,8 @@ def _leak_finding(score: ColumnScore, is_feature: bool) -> Finding:
             severity="info",
             table="users",
             column=score.column,
-            sentence=f"{text}: strong, but not certain",
-            remedy="make sure it is known before the moment that is asked about",
+            sentence=f"{text}: a strong column, but not certainly a leak",
+            remedy="check that its value is known before as_of",
         )
     if is_feature:
         return Finding(
@@ -220,7 +220,7 @@ def _leak_finding(score: ColumnScore, is_feature: bool) -> Finding:
             severity="error",
             table="users",
             column=score.column,
-            sentence=f"{text}: it is the answer in other words, or written down afterwards",
+            sentence=f"{text}: it restates the label, or was filled in afterwards",
             remedy=f"remove {score.column!r} from [users] features",
         )
     return Finding(
@@ -228,7 +228,7 @@ def _leak_finding(score: ColumnScore, is_feature: bool) -> Finding:
         severity="info",
         table="users",
         column=score.column,
-        sentence=f"{text}; it is not among the features, so nothing is learned from it",
+        sentence=f"{text}; it is not among the features, so no model reads it",
     )
 
 

@@ -20,18 +20,18 @@ _OFFSET: Final = r":\d{2}(?:[.,]\d+)? ?(Z|[+-]\d{2}:?\d{2})$"
 
 
 _REMEDIES: Final = {
-    "no user id": "rows without a customer teach nothing about customers; bring the ids if there "
-    "are any, and check columns = { user_id = ... }",
-    "unreadable time": "name the form of the times: time_format = ...",
-    "no action": "check columns = { action = ... }, or name the action of every row",
-    "bot": "if these are people, raise [clean] max_events_per_day",
-    "impossible value": "if these are real, set [clean] value_range",
-    "after until": "if these are real, set [clean] until",
-    "before earliest": "if these are real, set [clean] earliest",
-    "duplicate": "if equal rows are separate deeds, set [clean] exact_duplicates = 'keep'",
-    "near duplicate": "if these are separate deeds, shorten [clean] duplicate_window",
+    "no user id": "rows without a customer cannot be learned from; add the ids if you have them, "
+    "and check columns = { user_id = ... }",
+    "unreadable time": "set the format of the times: time_format = ...",
+    "no action": "check columns = { action = ... }, or set one action for every row: action = ...",
+    "bot": "if these customers are real, raise [clean] max_events_per_day",
+    "impossible value": "if these values are real, set [clean] value_range",
+    "after until": "if these times are real, set [clean] until",
+    "before earliest": "if these times are real, set [clean] earliest",
+    "duplicate": "if equal rows are separate events, set [clean] exact_duplicates = 'keep'",
+    "near duplicate": "if these are separate events, shorten [clean] duplicate_window",
 }
-"""What to do where a rule takes more than a fifth of a table."""
+"""The remedy if a rule sets aside more than MUCH of a table."""
 
 
 def check_raw(raw: RawTables, settings: Settings, engine: TableEngine) -> list[Finding]:
@@ -39,7 +39,7 @@ def check_raw(raw: RawTables, settings: Settings, engine: TableEngine) -> list[F
     findings = [
         Finding(
             code=fact.name, severity="info", table="events", count=fact.count,
-            sentence=f"{fact.sentence}, as they were read",
+            sentence=f"in the raw files, {fact.sentence}",
         )
         for fact in (count_facts(raw, engine) if raw.sources else [])
         if fact.count and fact.name not in ("rows", "broken_rows")
@@ -52,7 +52,7 @@ def check_raw(raw: RawTables, settings: Settings, engine: TableEngine) -> list[F
 
 
 def _broken(table: RawTable) -> list[Finding]:
-    """Rows of text files that could not be taken apart."""
+    """Rows of text files that could not be parsed."""
     if BROKEN not in table.rows.columns:
         return []
     broken = table.rows.filter(table.rows[BROKEN].notnull())
@@ -64,8 +64,9 @@ def _broken(table: RawTable) -> list[Finding]:
         Finding(
             code="broken_rows", table=table.name, count=n,
             severity="warning" if n > MUCH * table.n_rows else "info",
-            sentence=f"{n:,} of {table.n_rows:,} rows do not have the columns of the others",
-            remedy="look at them: a wrong delimiter, an unclosed quote, or a line cut short",
+            sentence=f"{n:,} of {table.n_rows:,} rows cannot be parsed",
+            remedy="look at the examples: the delimiter may be wrong, a quote may be unclosed, or "
+            "a line may be cut short",
             examples=[f"{table.locate(row[ROW])}: {row[BROKEN][:80]}" for row in shown],
         )
     ]  # fmt: skip
@@ -92,9 +93,10 @@ def _offsets(table: RawTable, settings: Settings) -> list[Finding]:
         Finding(
             code="mixed_offsets", severity="warning" if bare else "info", table=table.name,
             column=name, count=len(counted),
-            sentence="times are written with different offsets from UTC"
-            + (f", and some without any: those are read as {zone}" if bare else ""),
-            remedy="check that the bare times are of that zone, or set the source's time_zone"
+            sentence=f"the times of {name!r} have different offsets from UTC"
+            + (f", and some have none: those are read as {zone}" if bare else ""),
+            remedy="check that times without an offset are of that zone, or set the source's "
+            "time_zone"
             if bare else "",
             examples=words[:5],
         )
@@ -102,16 +104,16 @@ def _offsets(table: RawTable, settings: Settings) -> list[Finding]:
 
 
 def check_account(account: Account) -> list[Finding]:
-    """One finding for each rule that set rows aside or mended them, and one if rows are lost."""
+    """One finding for each rule that set rows aside or corrected them, and one if rows are lost."""
     findings = [_rule(account, rule) for rule in account.rules if rule.dropped or rule.mended]
     if not account.balances:
         findings.append(
             Finding(
                 code="balance", severity="error", table=account.table,
                 count=account.n_in - account.n_out - account.dropped,
-                sentence=f"{account.n_in:,} rows came in, {account.n_out:,} went out and "
+                sentence=f"{account.n_in:,} rows were read, {account.n_out:,} were written and "
                 f"{account.dropped:,} were set aside: the account does not balance",
-                remedy="this is a mistake of propense; please report it",
+                remedy="this is a bug in propense; please report it",
             )
         )  # fmt: skip
     if account.n_in and not account.n_out:
@@ -121,8 +123,8 @@ def check_account(account: Account) -> list[Finding]:
                 severity="error",
                 table=account.table,
                 count=account.n_in,
-                sentence=f"cleaning sets aside every one of the {account.n_in:,} rows",
-                remedy="see the rules above; most often a column is mapped to the wrong word",
+                sentence=f"cleaning sets aside all {account.n_in:,} rows",
+                remedy="see which rules took them; most often a column is mapped to the wrong name",
             )
         )
     return findings
@@ -133,7 +135,7 @@ def _rule(account: Account, rule: Rule) -> Finding:
     if rule.dropped:
         done.append(f"sets aside {rule.dropped:,} rows")
     if rule.mended:
-        done.append(f"mends {rule.mended:,}")
+        done.append(f"corrects {rule.mended:,}")
     share = rule.dropped / max(1, account.n_in)
     severity: Severity = "warning" if share > MUCH else "info"
     note = f" ({rule.note})" if rule.note else ""
@@ -143,5 +145,5 @@ def _rule(account: Account, rule: Rule) -> Finding:
         table=account.table,
         count=rule.dropped or rule.mended,
         sentence=f"{rule.name}: cleaning {' and '.join(done)}{note}",
-        remedy=_REMEDIES.get(rule.name, "see [clean]") if severity == "warning" else "",
+        remedy=_REMEDIES.get(rule.name, "see the keys of [clean]") if severity == "warning" else "",
     )

@@ -1,4 +1,4 @@
-"""The doctor's look at profiles and catalogues: columns that say nothing, words spelt twice."""
+"""The doctor's checks of profiles and catalogues: useless columns, several spellings of a word."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def variants(words: Mapping[str, int]) -> list[str]:
 
 
 def check_table(name: str, rows: Any, source: TableSource, key: str) -> list[Finding]:
-    """Findings about the columns that will be learned from of a clean table.
+    """Findings about those columns of a clean table that are features.
 
     `rows` is an Ibis table, `key` its id. Looks at constant columns, columns that are nearly
     empty, categories that are different in nearly every row, and words spelt several ways.
@@ -82,8 +82,8 @@ def check_table(name: str, rows: Any, source: TableSource, key: str) -> list[Fin
                         column=column,
                         count=distinct,
                         sentence=f"{column!r} is different in {distinct / n_filled:.0%} of the "
-                        "rows: as a category it says nothing about other customers",
-                        remedy=f"leave it out of features, or say what it is: types = {{ {column} "
+                        "rows: as a category it carries over to nobody else",
+                        remedy=f"remove it from features, or declare its type: types = {{ {column} "
                         f'= "text" }}',
                         examples=_words(rows, column, 5),
                     )
@@ -111,7 +111,7 @@ def _column(
                 count=n,
                 sentence=f"{column!r} is empty in every row"
                 + (f" when read as {declared}" if declared else ""),
-                remedy="leave it out of features, or correct its type",
+                remedy="remove it from features, or correct its type",
             )
         ]
     findings = []
@@ -123,8 +123,8 @@ def _column(
                 table=table,
                 column=column,
                 count=n,
-                sentence=f"{column!r} has one value in every row and says nothing",
-                remedy="leave it out of features",
+                sentence=f"{column!r} has the same value in every row and carries no information",
+                remedy="remove it from features",
             )
         )
     if n >= MIN_ROWS and n_filled < (1 - MOSTLY_EMPTY) * n:
@@ -161,8 +161,8 @@ def _spelling(table: str, column: str, rows: Any) -> list[Finding]:
             table=table,
             column=column,
             count=len(same),
-            sentence=f"{len(same)} words of {column!r} are written in several ways",
-            remedy="write each of them one way where the file is made",
+            sentence=f"{len(same)} words of {column!r} are spelled in several ways",
+            remedy="use one spelling of each word where the file is exported",
             examples=same[:5],
         )
     ]

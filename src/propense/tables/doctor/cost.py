@@ -1,7 +1,7 @@
 """About how long a run takes and what it needs, before anything is run.
 
 The estimate multiplies what the data holds by constants that were measured on one machine; it
-is meant to tell minutes from hours.
+distinguishes minutes from hours, no more.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Constants:
     """All rivals and their trials, of one labelled row and feature."""
     ease_item_cubed: float = 2.5e-11
     evaluate_row: float = 1e-4
-    """Bootstrap intervals of one judged row and goal."""
+    """Bootstrap intervals of one evaluated row and goal."""
 
 
 _SIZES: Final[dict[Literal["small", "base", "large"], tuple[float, int]]] = {
@@ -100,7 +100,8 @@ def estimate(
             tuning = min(tuning, 60 * settings.tuning.max_minutes + one)
     else:
         tuning = 0.0
-    judged = size.rows if settings.evaluate.max_rows is None else settings.evaluate.max_rows
+    max_rows = settings.evaluate.max_rows
+    n_evaluated = size.rows if max_rows is None else min(max_rows, size.rows)
     rows = [
         min(size.rows, settings.rivals.rows_of(name, features)) for name in settings.rivals.goals
     ]
@@ -116,7 +117,7 @@ def estimate(
         + size.rows * features * unit.encode_row_feature,
         "train": unit.start + repeats * (train + tuning) / speed,
         "rivals": unit.start + repeats * rivals / speed,
-        "evaluate": unit.start + min(judged, size.rows) * max(1, size.goals) * unit.evaluate_row,
+        "evaluate": unit.start + n_evaluated * max(1, size.goals) * unit.evaluate_row,
         "pack": unit.start + (train / speed if settings.pack.refresh else 0.0),
     }  # fmt: skip
     memory = round(

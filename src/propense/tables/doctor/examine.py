@@ -1,4 +1,4 @@
-"""`propense check`: read, clean and split in a temporary folder, and say what was seen."""
+"""`propense check`: read, clean and split in a temporary folder, and report the findings."""
 
 from __future__ import annotations
 
@@ -137,6 +137,6 @@ def _memory(cost: Cost) -> Finding:
         return Finding(
             code="memory", severity="warning",
             sentence=f"{cost.sentence}; this machine has {here / GIGABYTE:.1f} GB",
-            remedy="cap the rows: [split] every longer, max_as_of_per_user, or a larger machine",
+            remedy="lengthen [split] as_of_every, set max_as_of_per_user, or use a larger machine",
         )  # fmt: skip
     return Finding(code="cost", severity="ok", sentence=cost.sentence)

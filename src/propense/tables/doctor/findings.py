@@ -1,4 +1,4 @@
-"""What the data doctor writes down."""
+"""Findings of the data doctor, as records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info", "ok")
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at, and what to do about it."""
+    """The result of one check, and what to do about it."""
 
     code: str
     """A stable word for programs, such as "exact_duplicates"."""
@@ -39,7 +39,7 @@ class TableSize(msgspec.Struct, frozen=True):
 
 
 class GoalCheck(msgspec.Struct, frozen=True):
-    """Whether a goal can be learned and judged."""
+    """Whether a goal has enough rows and positives."""
 
     goal: str
     sentence: str
@@ -54,7 +54,7 @@ class GoalCheck(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """About what a run will take on this machine."""
+    """Estimated time, memory and disk of a run on this machine."""
 
     seconds: dict[str, float]
     """Stage -> seconds, about."""
@@ -69,7 +69,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """All the doctor found; nothing was changed."""
+    """All findings of the doctor; nothing was changed."""
 
     findings: list[Finding]
     sizes: list[TableSize]
@@ -96,7 +96,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Errors before warnings before remarks; within one severity the order they were found in."""
+    """Errors before warnings before remarks; within one severity the order of the checks."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 

@@ -52,9 +52,9 @@ def _summary(diagnosis: Diagnosis) -> Text:
     counts = {severity: len(diagnosis.of(severity)) for severity in SEVERITIES}
     words = {
         "error": "must be corrected first",
-        "warning": "can be run, but look at the warnings",
-        "info": "can be run",
-        "ok": "can be run",
+        "warning": "is usable, but see the warnings",
+        "info": "is usable",
+        "ok": "is usable",
     }
     text = Text("The data ", style="bold")
     text.append(words[diagnosis.worst], style=STYLE[diagnosis.worst])
@@ -62,7 +62,7 @@ def _summary(diagnosis: Diagnosis) -> Text:
         f"{n} {severity if severity in ('ok', 'info') else severity + 's' * (n != 1)}"
         for severity, n in counts.items() if n
     )  # fmt: skip
-    text.append(f": {shown or 'nothing found'}")
+    text.append(f": {shown or 'no findings'}")
     return text
 
 
@@ -100,7 +100,7 @@ def _sizes(sizes: list[TableSize]) -> Table:
 
 
 def _accounts(accounts: list[Account]) -> Table:
-    table = _table("What cleaning will do", "table", "rule", "set aside", "mended", "note",
+    table = _table("What cleaning will do", "table", "rule", "set aside", "corrected", "note",
                    right=(2, 3))  # fmt: skip
     for account in accounts:
         for rule in account.rules:
@@ -142,7 +142,7 @@ def _goals(goals: list[GoalCheck]) -> Table:
 
 
 def _cost(cost: Cost) -> Text:
-    text = Text("About the cost: ", style="bold")
+    text = Text("Estimated cost: ", style="bold")
     text.append(cost.sentence)
     stages = ", ".join(f"{stage} {duration(seconds)}" for stage, seconds in cost.seconds.items())
     text.append(f"\n  {stages}", style="dim")

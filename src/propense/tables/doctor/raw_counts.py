@@ -1,4 +1,4 @@
-"""Plain counts of what is dirty, of the rows as read: no rule goes before another here."""
+"""Counts of dirt in the rows as read; no cleaning rule is applied first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Fact:
 def count_facts(raw: RawTables, engine: TableEngine) -> list[Fact]:
     """What is dirty in the events as they were read, over all sources.
 
-    Facts overlap: a row without a user may be a duplicate as well. Cleaning's account tells
+    Facts overlap: a row without a user may be a duplicate as well. Cleaning's account shows
     instead which rule took each row. Names: rows, broken_rows, rows_without_user,
     rows_without_item, rows_without_action, rows_without_time, surplus_duplicates,
     repeated_event_ids, cancellation_rows, non_positive_counts, non_positive_prices,
@@ -41,14 +41,14 @@ def count_facts(raw: RawTables, engine: TableEngine) -> list[Fact]:
 
 _SENTENCES = {
     "rows": "{:,} rows in all",
-    "broken_rows": "{:,} rows cannot be taken apart",
-    "rows_without_user": "{:,} rows name no user",
-    "rows_without_item": "{:,} rows name no item",
-    "rows_without_action": "{:,} rows name no action",
+    "broken_rows": "{:,} rows cannot be parsed",
+    "rows_without_user": "{:,} rows have no user id",
+    "rows_without_item": "{:,} rows have no item id",
+    "rows_without_action": "{:,} rows have no action",
     "rows_without_time": "{:,} rows have no time",
-    "surplus_duplicates": "{:,} rows repeat an earlier row in every column",
+    "surplus_duplicates": "{:,} rows equal an earlier row in every column",
     "repeated_event_ids": "{:,} rows repeat the event_id of another row",
-    "cancellation_rows": "{:,} rows cancel an earlier one",
+    "cancellation_rows": "{:,} rows cancel an earlier row",
     "non_positive_counts": "{:,} rows have a count of zero or less",
     "non_positive_prices": "{:,} rows have a price of zero or less",
     "negative_values": "{:,} rows have a negative value",

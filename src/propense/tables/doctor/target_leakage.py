@@ -1,9 +1,9 @@
-"""Columns that know the label: how well each column alone tells a goal, on rows it did not see.
+"""Columns that leak the label: how well each column alone predicts a goal on held-out rows.
 
 The score of a column is an out-of-fold AUC. Its cells are grouped (words as they are, numbers
 into rank bins, empty cells on their own), each group gets the smoothed positive rate of the
-other folds, and the AUC of these rates is taken. Folds are dealt by hash of the customer, so
-rows of one customer never tell each other's label.
+other folds, and the AUC of these rates is taken. Folds are assigned by hash of the customer,
+so rows of one customer never reveal each other's label.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SMOOTHING: Final = 10.0
 KNOWS: Final = 0.95
 """An out-of-fold AUC from which a column is said to know the label."""
 STRONG: Final = 0.80
-"""From here a column is worth a look."""
+"""An out-of-fold AUC from which a column is shown."""
 MIN_POSITIVES: Final = 20
 """Fewer of either class say nothing about a single column."""
 
@@ -43,7 +43,7 @@ class ColumnScore(msgspec.Struct, frozen=True):
     """AUC of whether a cell is empty; .5 if no cell or every cell is."""
     ever_auc: float
     """AUC for whether the customer is positive at any time; equals `auc` with one row a customer,
-    and where too few customers are always (or never) positive to tell."""
+    and where too few customers are always (or never) positive to compare."""
     rows: int
     positives: int
 
@@ -53,7 +53,7 @@ class ColumnScore(msgspec.Struct, frozen=True):
 
     @property
     def knows(self) -> bool:
-        """Whether no honest column is this good alone, at one moment or about the whole life."""
+        """Whether no honest column is this good alone, at one time or over the whole history."""
         return self.best >= KNOWS or self.missing_auc >= KNOWS
 
 
@@ -70,8 +70,8 @@ def score_columns(
     `y` (n_rows,) 0/1 with nan for "not asked"; `users` (n_rows,) indices into the columns;
     each column (n_users,), float64 with nan or objects (text) with None for empty. Rows may
     outnumber users: a customer is asked at several times, `as_of` (n_rows,). Whole lives are
-    compared only among customers first asked at about the same moment: who came earlier had
-    more time to turn positive, and a date of joining is no leak. Goals with fewer than
+    compared only among customers first asked at about the same time: those who came
+    earlier had more time to turn positive, and a date of joining is no leak. Goals with fewer than
     MIN_POSITIVES rows of either class give no scores.
 
     >>> y = np.tile([0.0, 1.0], 100)
@@ -109,7 +109,7 @@ def score_columns(
 
 
 def assign_folds(n_users: int, seed: str = "leakage") -> Ints:
-    """(n_users,) fold of each user, by hash of its place: the same on every machine."""
+    """(n_users,) fold of each user, by hash of its index: the same on every machine."""
     digest = hashlib.sha256(seed.encode()).digest()
     mixed = np.arange(n_users, dtype=np.uint64) + np.uint64(int.from_bytes(digest[:7], "big"))
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -195,7 +195,7 @@ class _Rows:
 
 
 def _entries(users: Ints, times: Ints, n_users: int) -> Ints:
-    """(n_users,) rank bin of the first moment each customer is asked at."""
+    """(n_users,) rank bin of the first time at which each customer is asked."""
     first = np.full(n_users, np.iinfo(np.int64).max)
     np.minimum.at(first, users, times)
     entry = np.zeros(n_users, dtype=np.int64)
@@ -208,16 +208,16 @@ def sentence(score: ColumnScore) -> str:
     """Why a column is suspected, in words."""
     if score.missing_auc >= KNOWS and score.missing_auc >= score.best:
         return (
-            f"whether {score.column!r} is empty tells {score.goal!r} "
+            f"whether {score.column!r} is empty predicts {score.goal!r} "
             f"(AUC {score.missing_auc:.3f} on held-out customers)"
         )
     if score.ever_auc > score.auc:
         return (
-            f"{score.column!r} alone tells which customers {score.goal!r} ever comes true for "
-            f"(AUC {score.ever_auc:.3f} on held-out customers, {score.auc:.3f} at each moment)"
+            f"{score.column!r} alone predicts for which customers {score.goal!r} ever comes true "
+            f"(AUC {score.ever_auc:.3f} on held-out customers, {score.auc:.3f} at each time)"
         )
     return (
-        f"{score.column!r} alone tells {score.goal!r} "
+        f"{score.column!r} alone predicts {score.goal!r} "
         f"(AUC {score.auc:.3f} on held-out customers, {score.rows:,} rows)"
     )
 

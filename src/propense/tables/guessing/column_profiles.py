@@ -1,4 +1,4 @@
-"""What the cells of a column look like, judged from a sample."""
+"""The kind, range and words of a column, estimated from a sample."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def profile_column(
     """Kind, range and frequent words of a column's sampled cells.
 
     `declared` is the type a Parquet file states. An integer column is a time only if its
-    values are plausible moments and its name speaks of time.
+    values are plausible times and it is named like one.
 
     >>> profile_column("pay_time", ["2024-03-01 10:00:00", None]).kind
     'time'
@@ -173,7 +173,7 @@ def _time_formats(tried: Sequence[str], name: str) -> tuple[str, ...] | None:
         if len(fits) < 0.95 * len(tried):
             continue
         if fits[0].isdigit() and not names.mentions(name, names.TIME | names.VALID_FROM):
-            continue  # eight digits without a name that speaks of time are a number
+            continue  # eight digits in a column that is not named like a time are a number
         reads = {form: sum(parse_time(cell, form) is not None for cell in fits) for form in formats}
         best = max(reads.values())
         if best >= 0.95 * len(fits):
@@ -209,7 +209,7 @@ def _bulk(ordered: Sequence[float]) -> tuple[float, float]:
 
 
 def _range(filled: Sequence[str], time_format: str) -> tuple[float | None, float | None]:
-    """First and last moment of the bulk of the cells."""
+    """First and last time of the bulk of the cells."""
     cells = filled[:: max(1, len(filled) // (2 * _TRIED))]
     times = [time for cell in cells if (time := parse_time(cell, time_format)) is not None]
     return _bulk(sorted(times)) if times else (None, None)

@@ -41,7 +41,7 @@ class Group:
     encoding: str
     ragged: int
     unusual_name: bool
-    """True where the file name alone does not tell the format."""
+    """True where the file name alone does not show the format."""
     whole: bool
     cells: dict[str, list[str | None]] = field(default_factory=dict, repr=False)
     """Own name -> the sampled cells of all looked-at files, row by row."""
@@ -157,7 +157,7 @@ def _short_name(files: Sequence[Path]) -> str:
 
 
 def glob_of(files: Sequence[Path], folder: Path, start: Path) -> tuple[str, ...]:
-    """One glob that matches the files and no other data file of the folder, else all paths."""
+    """One glob that matches the files and no other data file of the folder, otherwise all paths."""
     written = [Path(os.path.relpath(path, start)).as_posix() for path in files]
     if len(files) == 1:
         return (written[0],)

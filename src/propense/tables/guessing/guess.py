@@ -16,15 +16,15 @@ from propense.tables.sources.samples import Unreadable
 
 @dataclass(frozen=True)
 class Guess:
-    """A proposed propense.toml and what a person should look at."""
+    """A proposed propense.toml and what the reader should check."""
 
     toml: str
     settings: Settings
-    """What the text means, with paths that start at the folder it was written for."""
+    """The settings of the text, with paths that start at the folder it was written for."""
     roles: dict[str, str]
     """File or glob -> the role it was given."""
     questions: tuple[str, ...] = ()
-    """What only a person can answer; each names the key to change."""
+    """Questions that the data cannot answer; each names the key to change."""
     notes: tuple[str, ...] = ()
     """What was left out, and why."""
 
@@ -34,7 +34,7 @@ def guess_settings(folder: Path, start: Path | None = None) -> Guess:
 
     Paths in the text are relative to `start`, the folder the text will be written to
     (default: `folder`). Only samples are read (see `sample_file`); nothing is written.
-    Raises SourceError if there is no folder, or nothing in it that can be learned from.
+    Raises SourceError if there is no folder, or if it has no table to learn from.
     """
     if not folder.is_dir():
         raise SourceError(f"folder {str(folder)!r} does not exist; name the folder of your data")

@@ -56,7 +56,7 @@ def _head(out: Proposal, groups: Sequence[Group]) -> None:
     zone = "Asia/Shanghai" if chinese else "UTC"
     reason = "the files have Chinese words"
     if not chinese:
-        reason = "of times without an offset, and for hour and weekday"
+        reason = "for times without an offset, and for hour and weekday"
     out.set("time_zone", zone, reason)
     out.set("currency", "CNY" if chinese else "USD")
     if not any(column.is_time for group in groups for column in group.columns.values()):

@@ -17,7 +17,7 @@ from propense.tables.sources.samples import own_name
 HORIZONS: Final = (90, 60, 30, 14, 7, 3, 2, 1)
 """Days that are offered as a goal's horizon."""
 PARTS_OF_SPAN: Final = 4
-"""Train, validation and test need a horizon each, and train wants more than one."""
+"""Train, validation and test need a horizon each, and train more than one."""
 DAY: Final = 86_400
 
 
@@ -69,11 +69,11 @@ def _label_goal(out: Proposal, role: Role, own: str, first: bool) -> None:
         set_columns(out, role.columns)
         times = [one for one in role.group.columns.values() if one.is_time]
         if times:
-            out.set("as_of", times[0].name, "what came later is not looked at")
+            out.set("as_of", times[0].name, "later events are not used")
         else:
             out.questions.append(
-                f"[goals.{name}] as_of: from which moment on was the label counted? Events after "
-                "it would give the answer away"
+                f"[goals.{name}] as_of: from which time on was the label counted? Later events "
+                "would give it away"
             )
 
 
@@ -161,7 +161,7 @@ def propose_split(out: Proposal, events: Sequence[Role], goals: Sequence[GoalGue
     elif _span_days(events) is None:
         out.set("by", "leave_one_out", "no times: each customer's last item is the test")
     else:
-        out.set("by", "time", "train on the past, test on what came after")
+        out.set("by", "time", "train on the past, test on later events")
         days = [goal.days for goal in goals if goal.days]
         if days and min(days) < 7:
             out.set("as_of_every", f"{min(days)}d", "the shortest horizon")
@@ -186,7 +186,7 @@ def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:
     repeats, share = max(_repeated(role, paying or set(positive)) for role in with_items)
     out.set(
         "repeat", repeats > 0.1,
-        f"judged from {share:.0%} of the rows, a customer takes about {repeats:.0%} of the items "
+        f"estimated from {share:.0%} of the rows, customers take about {repeats:.0%} of the items "
         "again",
     )  # fmt: skip
 

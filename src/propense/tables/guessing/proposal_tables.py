@@ -14,7 +14,7 @@ def file_keys(out: Proposal, group: Group, path_key: str) -> None:
     size = f"{group.n_files} file{'s' * (group.n_files > 1)}, about {group.rows_about:,} rows"
     out.set(path_key, paths(group), size)
     if group.format == "access_log" or group.unusual_name:
-        out.set("format", group.format, "the file's name does not say it")
+        out.set("format", group.format, "the file's name does not show it")
     if group.delimiter not in (None, ","):
         out.set("delimiter", group.delimiter)
     if group.encoding != "utf-8":
@@ -43,12 +43,12 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     if "event_time" in columns and group.format != "access_log":
         _time_format(out, group.column(columns["event_time"]), name)
     elif "event_time" not in columns:
-        out.comment("No time: the order of the rows is the order of the events.")
+        out.comment("No time: the rows are taken to be in the order of the events.")
         numbers = [own for own in group.columns if names.mentions(own_name(own), names.TIME)]
         if numbers:
             out.questions.append(
-                f"[sources.{name}] event_time: {numbers[0]!r} speaks of time but holds no moments "
-                f"(such as {next(iter(group.column(numbers[0]).words), '')!r}); write moments "
+                f"[sources.{name}] event_time: {numbers[0]!r} is named like a time but holds none "
+                f"(such as {min(group.column(numbers[0]).words, default='')!r}); export times "
                 "instead if you can"
             )
     _cancelled(out, group, columns)
@@ -61,7 +61,7 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
         out.comment(f"Columns not used: {', '.join(spare)}")
         rated = [own for own in spare if names.mentions(own_name(own), names.RATING)]
         if rated:
-            out.comment(f"  {rated[0]} is a rating, not money, and so is not `value`")
+            out.comment(f"  {rated[0]} is a rating, not money, so it is not `value`")
 
 
 def _alternatives(out: Proposal, group: Group, columns: dict[str, str]) -> None:
@@ -101,8 +101,8 @@ def constant_action(group: Group, columns: dict[str, str]) -> tuple[str, str]:
         if names.mentions(group.name, words):
             return action, f"the file is called {group.name}"
     if not names.mentions(group.name.rsplit("_", 1)[-1], names.PLAIN_LOG):
-        return group.name, "the log names no action; its file name says what a row is"
-    return "view", "the log names no action; name what a row means"
+        return group.name, "the log has no action; its file name says what a row is"
+    return "view", "the log has no action; set the word for a row"
 
 
 def _time_format(out: Proposal, column: ColumnProfile, source: str) -> None:
@@ -190,7 +190,7 @@ def propose_table(out: Proposal, role: Role) -> None:
             out.set("valid_from", start[0], "the profile is known from this time on")
     if role.name == "users":
         out.questions.append(
-            "[users] features: was every one known before what is to be predicted? "
+            "[users] features: was every column known before the time that is predicted? "
             "Remove columns that are filled in afterwards"
         )
 
@@ -201,7 +201,7 @@ def _why_no_feature(column: ColumnProfile, role: str) -> str | None:
     if column.n_distinct == 1 and not column.n_missing:
         return f"always {column.common[0][0]!r}"
     if role == "users" and names.mentions(own_name(column.name), names.AFTERWARDS):
-        return "its name speaks of something known only afterwards"
+        return "its name suggests something known only afterwards"
     if column.kind == "category" and column.uniqueness > 0.95 and column.n_filled > 50 and (
         role == "users" or names.mentions(own_name(column.name), names.ID)
     ):  # fmt: skip

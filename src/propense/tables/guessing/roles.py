@@ -1,4 +1,4 @@
-"""Which group of files is what, and which of its columns are the project's words."""
+"""The role of each group of files, and which of its columns are the project's words."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def assign_roles(groups: Sequence[Group]) -> list[Role]:
             best = max(rivals, key=lambda role: (_file_mentions(role.group, single), _width(role)))
             roles = [
                 Role("none", role.group, role.columns,
-                     f"looks like {single} too, but {best.group.paths[0]} is fuller; "
+                     f"looks like {single} too, but {best.group.paths[0]} has more columns; "
                      "join what you need into one file")
                 if role in rivals and role is not best else role
                 for role in roles
@@ -64,7 +64,7 @@ def _file_mentions(group: Group, role: str) -> bool:
 
 
 def _user_column(group: Group) -> str | None:
-    """The column that names the customer, judged by names."""
+    """The column of the customer's id, by its name."""
     best, chosen = (0.0, 0.0), None
     for own, column in group.columns.items():
         if column.is_time or column.kind in ("empty", "text", "boolean"):
@@ -78,7 +78,7 @@ def _user_column(group: Group) -> str | None:
 
 
 def _item_column(group: Group, user: str | None) -> str | None:
-    """The column that names the item, judged by names."""
+    """The column of the item's id, by its name."""
     best, chosen = (0.0, 0.0), None
     for own, column in group.columns.items():
         if own == user or column.is_time or column.kind in ("empty", "boolean", "number"):
@@ -142,7 +142,7 @@ def _role(group: Group, user: str | None, thing: str | None) -> Role:
         device = next((own for own in group.columns if own not in used), None)
     if device and user and len(group.columns) <= 4 and _time_column(group, {user, device}) is None:
         return Role("identities", group, {"user_id": user, "alias": device},
-                    f"{user} and {device} are ids of one person")  # fmt: skip
+                    f"{user} and {device} are ids of one customer")  # fmt: skip
     impression = _impressions(group, user, thing)
     if impression is not None:
         return impression
@@ -157,7 +157,7 @@ def _role(group: Group, user: str | None, thing: str | None) -> Role:
 
 
 def _access_log(group: Group, user: str | None, thing: str | None) -> Role:
-    """A web server's log: who by parameter, login or address; what by parameter or path."""
+    """A web server's log: customer by parameter, login or address; item by parameter or path."""
     columns = group.columns
     login = columns["remote_user"]
     why = "a web server's access log; "
@@ -166,7 +166,7 @@ def _access_log(group: Group, user: str | None, thing: str | None) -> Role:
     elif login.n_filled > 0.5 * login.n:
         user, why = "remote_user", why + "customers by login"
     else:
-        user, why = "remote_host", why + "customers by network address, for want of a login"
+        user, why = "remote_host", why + "customers by network address, as there is no login"
     steps = [own for own in columns if own.startswith("path:")]
     many = [own for own in steps if columns[own].n_distinct >= 10]
     spoken = [
@@ -191,13 +191,13 @@ def _mentions_item(step: ColumnProfile) -> bool:
 
 
 def _user_role(group: Group, user: str, thing: str | None) -> Role:
-    """Events where a customer returns with a time or an item, else customers."""
+    """Events if customers repeat with a time or an item, otherwise customers."""
     key = group.column(user)
     time = _time_column(group, {user})
     acts = _pick(group, names.ACTION, {user}, _WORDS)
     called_users = _file_mentions(group, "users")
     if (key.uniqueness < KEY or acts) and (time or thing) and not called_users:
-        why = f"{user} returns in about {group.rows_about:,} rows"
+        why = f"{user} repeats in about {group.rows_about:,} rows"
         why += f", {time} is a time" if time else ", without any time: order only"
         return Role("events", group, _event_columns(group, user, thing, time), why)
     if key.uniqueness >= KEY:
@@ -211,7 +211,7 @@ def _user_role(group: Group, user: str, thing: str | None) -> Role:
 
 
 def _time_column(group: Group, used: set[str]) -> str | None:
-    """The column of event times: one whose name says so and does not speak of signing up."""
+    """The column of event times: one named like it, and not like the time of signing up."""
     times = [own for own, column in group.columns.items() if column.is_time and own not in used]
     ranked = sorted(
         times,
@@ -275,7 +275,9 @@ def _impressions(group: Group, user: str | None, thing: str | None) -> Role | No
     columns = {canonical: own for canonical, own in columns_of.items() if own}
     if user is None:
         return Role("none", group, columns, "impressions without a customer id")
-    return Role("impressions", group, columns, f"{position} is the place an item was shown at")
+    return Role(
+        "impressions", group, columns, f"{position} is the position at which an item was shown"
+    )
 
 
 def _exposures(group: Group, user: str | None) -> Role | None:
@@ -295,13 +297,13 @@ def _exposures(group: Group, user: str | None) -> Role | None:
         "exposure_time": _time_column(group, used), "p_treated": chance,
     }  # fmt: skip
     columns = {canonical: own for canonical, own in columns_of.items() if own}
-    return Role("exposures", group, columns, "it says who was treated and who was held out")
+    return Role("exposures", group, columns, "it has treated and held-out customers")
 
 
 def label_columns(group: Group, used: Iterable[str] = ()) -> list[str]:
     """Columns that look like what one wants to predict: two values and a name that says so.
 
-    The last such column of the file comes first, as labels mostly stand at the end.
+    The last such column of the file comes first, as labels are mostly at the end.
     """
     ids = set(used)
     return [

@@ -1,8 +1,8 @@
-"""The service's own history as a source: what the word "live" in the settings stands for.
+"""The service's own history as a source: the address "live" in the settings.
 
 The service keeps its customers in a store (`[serve] data`, `store`) that shows them as four
-views: `live_events`, `live_identities`, `live_users`, `live_impressions`. A store that is not
-there yet has no rows, so that the first run works before the service ever ran.
+views: `live_events`, `live_identities`, `live_users`, `live_impressions`. A store that does not
+exist yet has no rows, so that the first run works before the service ever ran.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SCHEMA: Final = "history"
 
 
 def is_live(address: str) -> bool:
-    """Whether an address is the live store's, in a word or written out."""
+    """Whether an address is the live store's, as "live" or as the URL of a view."""
     return address == LIVE or _view(address) is not None
 
 
@@ -76,7 +76,7 @@ def resolve_live(address: str, role: str, settings: Settings) -> str:
         return address
     if role not in VIEW_OF:
         raise SourceError(
-            f'[{role}] path = "live": the live store keeps {", ".join(VIEW_OF)} only; name a file '
+            f'[{role}] path = "live": the live store has only {", ".join(VIEW_OF)}; name a file '
             f'(a folder of that name is "./live")'
         )
     store, view = settings.serve.store, VIEW_OF[role]
@@ -106,12 +106,12 @@ def needs_export(settings: Settings) -> bool:
 def fetch_live(address: str, out: Path, base: Path, where: str) -> int:
     """Write a view, every column as text, to a Parquet file; returns its rows.
 
-    0, and no file, where the store is not there yet. Raises SourceError where it is there
+    0, and no file, where the store does not exist yet. Raises SourceError if it exists
     and cannot be read.
     """
     view = _view(address)
     if view is None:
-        raise SourceError(f"{where}: {plain_address(address)!r} is no view of a live store")
+        raise SourceError(f"{where}: {plain_address(address)!r} is not a view of a live store")
     rows = 0
     try:
         with closing(_read(address, view, base, where)) as batches:

@@ -1,4 +1,4 @@
-"""Live history beside files: columns named and typed as theirs, traits taken apart."""
+"""Live history beside files: columns named and typed as theirs, a column for each trait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from propense.history.training_views import TRAITS
 from propense.settings import TableSource
 
 MAX_COLUMNS: Final = 64
-"""Columns of traits that nobody named, at most: whoever sends traits must not shape the data."""
+"""At most this many columns of traits that nobody named: senders must not shape the data."""
 PERSONAL: Final = frozenset(
     (
         "address", "avatar", "birthday", "email", "first_name", "firstname", "id", "last_name",
@@ -50,13 +50,14 @@ def spread_traits(
     Kept are traits that `features`, `types`, `sensitive` or `valid_from` name or the other
     `files` have as columns, and of the rest the `MAX_COLUMNS` most frequent that are not
     personal; never `labels`, which nobody may set from outside. A column has the type that
-    the files have, where every value can be read so; else it is text. What is named and not
-    known yet is an empty column. Without `staged`, and with nothing named, nothing is written.
+    the files have, where every value can be read so; otherwise it is text. A trait that is
+    named and was never sent is an empty column. Without `staged`, and with nothing named,
+    nothing is written.
     """
     theirs = {field.name: field.type for schema in files for field in schema}
     own = table.columns.get(USER_ID, USER_ID)
     in_settings = {*(table.features or ()), *table.types, *table.sensitive, table.valid_from or ""}
-    # The engine does not tell small letters from capitals, so neither must this.
+    # The engine ignores the case of column names, so this must too.
     closed = {own.casefold(), "", *(label.casefold() for label in labels)}
     named = {
         name for name in {*theirs} | in_settings

@@ -1,4 +1,4 @@
-"""Where data lies: paths, globs, object stores, SQL databases; all become local files."""
+"""Locations of data: paths, globs, object stores, SQL databases; all become local files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str)
     """The files of paths, globs and object store URLs, in the order of their names.
 
     Object store files (s3://, gs://, file://) are copied to `scratch` as a stream. `where`
-    names the setting in errors. Raises SourceError where nothing is found.
+    names the setting in errors. Raises SourceError if there is no file.
     """
     files: list[Path] = []
     for address in addresses:

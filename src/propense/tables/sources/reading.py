@@ -1,4 +1,4 @@
-"""Reading: every source and table as it is, its columns known by the project's words."""
+"""Reading: every source and table as it is, with its columns mapped to the project's words."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def read(settings: Settings, engine: TableEngine) -> RawTables:
     """Everything the settings name, as it is in the files.
 
     Text formats pass through Parquet files of text columns in the engine's scratch folder;
-    Parquet files are read where they lie. Columns are found by the settings' mapping or by
+    Parquet files are read in place. Columns are found by the settings' mapping or by
     their own plain name.
 
     A live store without a row is left out and noted. Raises SourceError naming the file and
@@ -129,8 +129,8 @@ def read(settings: Settings, engine: TableEngine) -> RawTables:
             )
     if settings.sources and not sources and tables.get("users") is None:
         raise SourceError(
-            f"there is nothing to learn from yet: {notes.get('events', 'no source has a row')}; "
-            "let the service run first, or name a log of events beside it"
+            f"there is no data to learn from yet: {notes.get('events', 'no source has a row')}; "
+            "let the service collect events first, or add a log of events as a source"
         )
     return RawTables(sources, **tables, live_notes=notes)
 

@@ -1,4 +1,4 @@
-"""A look into files without reading the big ones whole: their form, columns and some rows."""
+"""Samples of files, without reading big ones whole: format, columns and some rows."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Unreadable:
 
 
 def sample_file(path: Path) -> Sample | Unreadable:
-    """Form, columns and sampled rows of a file, judged by its content and not by its name.
+    """Form, columns and sampled rows of a file, by its content and not by its name.
 
     Reads at most CHUNKS x CHUNK_BYTES of text (whole row groups of Parquet, at most three).
     Never raises for what a file holds: what cannot be read is `Unreadable` with the reason.
@@ -91,7 +91,7 @@ def sample_file(path: Path) -> Sample | Unreadable:
     except (EOFError, zlib.error) as error:
         return Unreadable(path, f"its gzip data is broken: {error}")
     except pa.ArrowException as error:
-        return Unreadable(path, f"it is not sound Parquet: {str(error).splitlines()[0]}")
+        return Unreadable(path, f"it is not a valid Parquet file: {str(error).splitlines()[0]}")
     return _sample_text(path, chunks, n_bytes, total, whole)
 
 
@@ -250,7 +250,7 @@ def _separated(rough: _Rough, texts: list[str]) -> Sample | Unreadable:
         seen = "'::'" if "::" in first else "spaces" if len(first.split()) > 1 else "none"
         return Unreadable(
             rough.path,
-            "no delimiter among comma, tab, semicolon and bar cuts its lines into equal columns "
+            "no delimiter among comma, tab, semicolon and bar splits its lines into equal columns "
             f"(seen: {seen}); write it with one of these and a header line",
         )
     rows = _rows(texts, delimiter)
@@ -285,7 +285,7 @@ def _rows(texts: list[str], delimiter: str) -> Iterator[list[str]]:
             for row in reader:
                 if row:
                     yield row
-        except csv.Error:  # a piece that began inside a quoted cell; its other rows stand
+        except csv.Error:  # a piece that began inside a quoted cell; its other rows are good
             continue
 
 

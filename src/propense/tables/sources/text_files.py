@@ -160,7 +160,7 @@ def plain_names(fields: list[str]) -> list[str]:
 
 
 def as_utf8(path: Path, out: Path, encoding: str, delimiter: str | None) -> Path:
-    """`path` itself if it can be read as it is, else its text as UTF-8 in `out`.
+    """`path` itself if it can be read as it is, otherwise its text as UTF-8 in `out`.
 
     A delimiter of several characters, and runs of blanks, become INNER_DELIMITER.
     """

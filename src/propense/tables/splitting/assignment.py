@@ -1,4 +1,4 @@
-"""Which part or fold each customer belongs to, where customers and not time are divided."""
+"""The part or fold of each customer, in splits that divide customers and not time."""
 
 from __future__ import annotations
 
@@ -60,11 +60,13 @@ def assign(
     for name in (PART, FOLD):
         if name in partitions.profile.names:
             raise SettingsError(
-                f"the users table has a column {name!r}, the name of what a split by {by} writes; "
-                f"rename it under [users] columns"
+                f"the users table has a column {name!r}, and a split by {by} writes one of that "
+                f"name; rename it with [users] columns"
             )
     if split.folds is not None and (split.disjoint_on or split.validation or split.test):
-        raise SettingsError("[split] folds cannot go with disjoint_on, validation or test")
+        raise SettingsError(
+            "[split] folds cannot be combined with disjoint_on, validation or test; remove either"
+        )
     columns = (USER_ID, *dict.fromkeys(wanted))
     if stratum is not None and stratum.file is None:
         columns = tuple(dict.fromkeys((*columns, stratum.column, *_as_of_column(stratum))))
@@ -133,7 +135,7 @@ def _parts(keys: Words, split: Split, by: str) -> Bytes:
 
 
 def _group_keys(shards: list[Any], group: str) -> tuple[Words, list[str]]:
-    """Each customer's group as text; who has none is a group of their own."""
+    """Each customer's group as text; a customer without one is a group of their own."""
     values = np.concatenate([_words(users[group].cast(pa.string())) for users in shards])
     ids = np.concatenate([_words(users[USER_ID]) for users in shards])
     lacking = np.concatenate([users[group].is_null().to_numpy() for users in shards])
@@ -164,6 +166,6 @@ def check_parts(counts: dict[str, int], by: str) -> None:
     for name, n in counts.items():
         if n == 0:
             raise SplitError(
-                f"{name} is empty: of {sum(counts.values()):,} customers divided by {by}, none "
-                f"fell to it; bring more customers or choose other [split] fractions"
+                f"{name} is empty: none of the {sum(counts.values()):,} customers, divided by "
+                f"{by}, was assigned to it; add customers or change [split] fractions"
             )

@@ -1,4 +1,4 @@
-"""Where time is cut into train, validation and test, and the grid of as-of moments."""
+"""The cuts of time into train, validation and test, and the grid of as-of times."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_TIMES: Final = 20_000
 
 @dataclass(frozen=True)
 class Grid:
-    """As-of moments `first + k * every` for k in 0..n-1, in seconds UTC."""
+    """As-of times `first + k * every` for k in 0..n-1, in seconds UTC."""
 
     first: int
     every: int
@@ -38,7 +38,7 @@ class Clock:
     """When the data's events are."""
 
     begin: int
-    """Second of the first event, rounded down: a moment sees it from the next second on."""
+    """Second of the first event, rounded down: an as-of time sees it from the next second on."""
     end: int
     """Second of the last event, rounded down."""
     n_events: int
@@ -46,29 +46,29 @@ class Clock:
     """Second of the n-th event in the order of time, from 0; exact."""
 
     def quantile(self, q: float) -> int:
-        """A moment before which lie at most the fraction `q` of the events, by one event."""
+        """A time before which at most the fraction `q` of the events are, give or take one."""
         return self.nth(min(int(q * self.n_events), self.n_events - 1))
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """The moments that a split by time turns on."""
+    """The times at which a split by time changes the part."""
 
     validation_from: int
     test_from: int
     end: int
 
     def part_of(self, times: Ints) -> Ints:
-        """TRAIN, VALIDATION or TEST of each moment."""
+        """TRAIN, VALIDATION or TEST of each time."""
         return np.searchsorted([self.validation_from, self.test_from], times, side="right")
 
     def closes(self, times: Ints) -> Ints:
-        """When the part of each moment ends: no label window may reach beyond."""
+        """The end of each time's part: no label window may reach beyond it."""
         return np.array([self.validation_from, self.test_from, self.end])[self.part_of(times)]
 
 
 def written(time: int) -> str:
-    """A moment as messages show it.
+    """A time as messages show it.
 
     >>> written(0)
     '1970-01-01 00:00:00 UTC'
@@ -79,13 +79,13 @@ def written(time: int) -> str:
 def cut_time(
     clock: Clock, split: Split, horizons: dict[str, int], gridded: bool, time_zone: str
 ) -> tuple[Cuts, Grid | None]:
-    """The cuts, and the grid of as-of moments where goals ask for one (`gridded`).
+    """The cuts, and the grid of as-of times if goals need one (`gridded`).
 
     `horizons` are the goals' in seconds. The cuts are quantiles of the events in time, moved
     back so that the longest horizon fits in validation and test, and floored to the grid;
     without a grid they are exact to the second.
 
-    Raises SplitError naming the longest horizon that fits, SettingsError on moments in the
+    Raises SplitError naming the longest horizon that fits, SettingsError on cuts in the
     wrong order.
     """
     named = _named_cuts(split, time_zone)
@@ -112,7 +112,7 @@ def cut_time(
         return cuts, None
 
     def lacking(horizon: int) -> str | None:
-        """The first part without an as-of moment whose window fits."""
+        """The first part without an as-of time whose window fits."""
         cuts = cuts_for(horizon)
         spans = (
             (clock.begin + 1, cuts.validation_from),
@@ -137,7 +137,7 @@ def cut_time(
 
 
 def whole_grid(clock: Clock, split: Split, horizons: dict[str, int]) -> Grid:
-    """As-of moments from the first event on, for splits that do not cut time.
+    """As-of times from the first event on, for splits that do not cut time.
 
     Raises SplitError if the longest horizon does not fit before the last event.
     """
@@ -147,7 +147,7 @@ def whole_grid(clock: Clock, split: Split, horizons: dict[str, int]) -> Grid:
     if first + horizons[name] > clock.end:
         raise SplitError(
             f"goal {name!r}: a horizon of {duration_in_words(horizons[name])} leaves no as-of "
-            f"moment: events run from {written(clock.begin)} to {written(clock.end)}; "
+            f"time: events run from {written(clock.begin)} to {written(clock.end)}; "
             + _longest(lambda horizon: first + horizon > clock.end, horizons[name])
         )
     return _grid(first, clock.end - min(horizons.values()), every)
@@ -168,7 +168,7 @@ def _grid(first: int, last: int, every: int) -> Grid:
     if n > MAX_TIMES:
         minutes = (last - first) // (60 * (MAX_TIMES - 1)) + 1
         raise SettingsError(
-            f"[split] as_of_every = {duration_as_setting(every)!r} makes {n:,} as-of moments, more "
+            f"[split] as_of_every = {duration_as_setting(every)!r} makes {n:,} as-of times, more "
             f"than {MAX_TIMES:,}; choose at least {duration_as_setting(minutes * 60)!r}"
         )
     return Grid(first, every, n)
@@ -186,11 +186,11 @@ def _longest(lacks: Callable[[int], object], horizon: int) -> str:
                 fits = middle
         if fits > 0 and not lacks(fits * unit):
             return f"the longest horizon that fits is {duration_as_setting(fits * unit)!r}"
-    return "no horizon fits; choose a shorter [split] as_of_every, earlier cuts, or bring more data"
+    return "no horizon fits; choose a shorter [split] as_of_every, earlier cuts, or add data"
 
 
 def _check_events(clock: Clock, cuts: Cuts) -> None:
-    """Each part needs an event of its own."""
+    """Raise SplitError if a part has no event."""
     edges = ((TRAIN, clock.begin < cuts.validation_from),
              (VALIDATION, cuts.validation_from < cuts.test_from),
              (TEST, cuts.test_from <= cuts.end))  # fmt: skip
@@ -199,7 +199,7 @@ def _check_events(clock: Clock, cuts: Cuts) -> None:
             raise SplitError(
                 f"{PARTS[part]} part is empty: events run from {written(clock.begin)} to "
                 f"{written(clock.end)}, validation_from is {written(cuts.validation_from)}, "
-                f"test_from is {written(cuts.test_from)}; bring more data or choose the cuts"
+                f"test_from is {written(cuts.test_from)}; add data or choose other cuts"
             )
 
 

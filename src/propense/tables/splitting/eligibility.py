@@ -1,4 +1,4 @@
-"""The little language of `among`: which customers a goal is asked about at a moment."""
+"""The language of `among`: which customers a goal is asked about at an as-of time."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _ACTION: Final = re.compile(r'^(ever|never)\s+(?:"([^"]+)"|(\S+))$')
 
 @dataclass(frozen=True)
 class Clause:
-    """One condition on the events before the moment."""
+    """One condition on the events before the as-of time."""
 
     kind: Literal["active", "ever", "never"]
     action: str | None = None
     within: int | None = None
-    """Seconds before the moment that "active" looks back; None is for ever."""
+    """Seconds before the as-of time in which "active" looks; None is without limit."""
 
 
 def parse_among(text: str | None, goal: str) -> tuple[Clause, ...]:
     """The clauses of `text`, all of which must hold; every goal asks about active customers.
 
-    A customer is active with at least one event before the moment, so "never pay" asks about
+    A customer is active with at least one event before the as-of time, so "never pay" asks about
     those who were seen and have not paid.
 
     >>> parse_among("active within 90d and never pay", "first_pay")[2]
@@ -62,7 +62,7 @@ def parse_among(text: str | None, goal: str) -> tuple[Clause, ...]:
 
 
 def check_action(action: str, actions: Iterable[str], where: str) -> None:
-    """Raise SettingsError unless the data has `action`, naming the nearest that it has."""
+    """Raise SettingsError unless the data has `action`, naming the most similar one."""
     words = set(actions)
     if action not in words:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""Goals as the split understands them: questions to the events, label columns, sentences."""
+"""Goals as the split reads them: questions about events, label columns, sentences."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def read_goals(settings: Settings, partitions: Partitions) -> Goals:
     for name, goal in settings.goals.items():
         if name in _RESERVED:
             raise SettingsError(
-                f"[goals.{name}] has the name of a column of the labels; choose another than "
-                f"{', '.join(_RESERVED)}"
+                f"[goals.{name}]: labels.parquet has a column {name!r} itself; choose a name "
+                f"other than {', '.join(_RESERVED)}"
             )
         if goal.column is None:
             question = _question(name, goal, settings, partitions)
@@ -64,8 +64,8 @@ def read_goals(settings: Settings, partitions: Partitions) -> Goals:
         else:
             if goal.among is not None:
                 raise SettingsError(
-                    f"[goals.{name}] among = {goal.among!r} cannot go with column: a label column "
-                    f"already says who is asked about; leave among out"
+                    f"[goals.{name}] among = {goal.among!r} cannot be combined with column: a "
+                    f"label column already says which customers are asked about; remove among"
                 )
             column, more = read_label_column(name, goal, settings, partitions)
             columns.append(column)
@@ -88,7 +88,7 @@ def check_features(settings: Settings) -> None:
         if goal.column is not None and goal.column in features:
             raise LeakError(
                 f"[users] features lists {goal.column!r}, the label of [goals.{name}]: a model "
-                f"would read the answer; take it out of features"
+                f"would read the answer; remove it from features"
             )
 
 
@@ -97,8 +97,8 @@ def _question(name: str, goal: Goal, settings: Settings, partitions: Partitions)
     among = parse_among(goal.among, name)
     if not partitions.has_events:
         raise SettingsError(
-            f"[goals.{name}] asks about events, and the data has none; name a source of events, "
-            f"or a label with column = 'a column of the users table'"
+            f"[goals.{name}] asks about events, but the data has none; add a source of events, or "
+            f"set column to a label column of the users table"
         )
     for clause in among:
         if clause.action is not None:

@@ -1,4 +1,4 @@
-"""Goals whose answers stand in a column: of the users table, or of a file of labels."""
+"""Goals with a label column: of the users table, or of a file of labels."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from propense.tables.splitting.shards import SHARD_SEED, Partitions
 from propense.times import MICROS_PER_SECOND, parse_time
 
 OBVIOUS: Final = (("yes", "no"), ("true", "false"), ("1.0", "0.0"), ("y", "n"), ("t", "f"))
-"""Pairs of which the first is positive without being told."""
+"""Pairs of which the first is positive unless `positive` is set."""
 
 
 @dataclass(frozen=True)
 class LabelRows:
-    """Known answers: who, as of when, which."""
+    """Labels: customer, as-of time, value."""
 
     user: Ints
     """Index into the customers asked for."""
     as_of: Ints
-    """Seconds UTC, NO_TIME where the goal has no moment."""
+    """Seconds UTC, NO_TIME where the goal has no as-of time."""
     y: Ints
     """0 or 1."""
 
@@ -40,16 +40,16 @@ class LabelRows:
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """A goal whose answers stand in a column."""
+    """A goal with a label column."""
 
     name: str
     column: str
     positive: tuple[object, ...]
     """The column's values that count as 1."""
     within: int
-    """Seconds the label looks ahead of as_of; 0 where not said."""
+    """Seconds the label looks ahead of as_of; 0 where not set."""
     as_of: int | str | None
-    """One moment in seconds UTC, or a column of moments."""
+    """One as-of time in seconds UTC, or a column of times."""
     time_zone: str
     """Time zone of times without an offset."""
     file: tuple[Any, Ints] | None = None
@@ -57,7 +57,7 @@ class LabelColumn:
 
     @property
     def timed(self) -> bool:
-        """Whether rows have moments of their own."""
+        """Whether rows have as-of times of their own."""
         return isinstance(self.as_of, str)
 
     def rows(self, users: Any, number: int) -> LabelRows:
@@ -142,8 +142,8 @@ def positive_values(label: Any, goal: Goal, where: str) -> tuple[object, ...]:
         pair = next((pair for pair in OBVIOUS if lowered and lowered <= set(pair)), None)
         if pair is None:
             raise SettingsError(
-                f"{where} column = {goal.column!r} has the values {_some(distinct)}; say which "
-                f"one is 1, for example positive = {(distinct or ['Yes'])[0]!r}"
+                f"{where} column = {goal.column!r} has the values {_some(distinct)}; set which "
+                f"one counts as 1, for example positive = {(distinct or ['Yes'])[0]!r}"
             )
         return tuple(value for value, word in plain.items() if word.lower() == pair[0])
     asked = _plain(goal.positive)
@@ -152,7 +152,7 @@ def positive_values(label: Any, goal: Goal, where: str) -> tuple[object, ...]:
     positive = tuple(value for value, word in plain.items() if word == asked)
     if not positive:
         raise SettingsError(
-            f"{where} positive = {goal.positive!r} is no value of {goal.column!r}, which has "
+            f"{where} positive = {goal.positive!r} is not a value of {goal.column!r}, which has "
             f"{_some(distinct)}"
         )
     return positive
@@ -182,7 +182,7 @@ def _some(values: list[object]) -> str:
 
 
 def _fixed_as_of(goal: Goal, settings: Settings, where: str, columns: list[str]) -> int | None:
-    """The goal's one moment, if it has one."""
+    """The as-of time of all rows in seconds UTC, if the goal has one."""
     if goal.as_of is None:
         return None
     try:
@@ -195,7 +195,7 @@ def _fixed_as_of(goal: Goal, settings: Settings, where: str, columns: list[str])
 
 
 def _unknown_users(label: LabelColumn, partitions: Partitions, goal: Goal) -> list[str]:
-    """A note on labels of people whom neither events nor profiles know."""
+    """A note on labels of customers who are in neither events nor profiles."""
     if label.file is None:
         return []
     table, starts = label.file

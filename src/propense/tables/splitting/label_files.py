@@ -50,7 +50,7 @@ def read_label_files(goal: Goal, settings: Settings, where: str) -> Any:
 
 
 def seconds_of(column: Any, time_zone: str, where: str) -> Any:
-    """Moments as int64 seconds UTC, floored; those without an offset are meant in `time_zone`.
+    """Times as int64 seconds UTC, floored; those without an offset are in `time_zone`.
 
     >>> seconds_of(pa.array(["1970-01-02", None]), "Asia/Shanghai", "as_of").to_pylist()
     [57600, None]
@@ -66,7 +66,7 @@ def seconds_of(column: Any, time_zone: str, where: str) -> Any:
         micros = column.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SourceError(
-            f"{where} holds what is not a date or time ({error}); {EXAMPLES}"
+            f"{where} has a value that is not a date or time ({error}); {EXAMPLES}"
         ) from error
     return pc.floor(pc.divide(micros.cast(pa.float64()), MICROS_PER_SECOND)).cast(pa.int64())
 

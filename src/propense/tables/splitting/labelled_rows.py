@@ -1,4 +1,4 @@
-"""Rows of labels: customers at moments, from events and label columns, part by part."""
+"""Rows of labels: customers at as-of times, from events and label columns, part by part."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from propense.times import MICROS_PER_SECOND
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled rows of one shard, by customer and moment."""
+    """Labelled rows of one shard, by customer and as-of time."""
 
     user: Ints
     as_of: Ints
-    """Seconds, NO_TIME where there is no moment."""
+    """Seconds, NO_TIME where there is none."""
     part: Bytes
     fold: Bytes
     y: tuple[Ints, ...]
@@ -52,7 +52,8 @@ class Labeller:
     left_out: dict[str, int] = field(default_factory=dict)
 
     def rows(self, shard: Shard, number: int, assign: Assignment | None) -> Iterator[Rows]:
-        """Rows with at least one known goal. `assign` says the customers' parts, else the cuts."""
+        """Rows with at least one known label. `assign` gives the customers' parts; without it the
+        cuts do."""
         blocks = self._answers(shard) if self.grid is not None else iter(())
         if self.goals.columns:
             blocks = iter([self._merged(shard, number, list(blocks))])
@@ -96,7 +97,7 @@ class Labeller:
             yield answers.user, times[answers.time_index], tuple(y), tuple(labelled)
 
     def _merged(self, shard: Shard, number: int, blocks: list[_Block]) -> _Block:
-        """Rows of events and of label columns; those of one customer and moment become one."""
+        """Rows of events and of label columns; those of one customer and as-of time become one."""
         labels = [self._inside(column, column.rows(shard.users, number))
                   for column in self.goals.columns]  # fmt: skip
         user = np.concatenate([*(block[0] for block in blocks), *(rows.user for rows in labels)])
@@ -153,7 +154,7 @@ _Block = tuple[Ints, Ints, tuple[Ints, ...], tuple[Bools, ...]]
 
 
 def _check_agreement(column: LabelColumn, rows: LabelRows, y: Ints, shard: Shard) -> None:
-    """Raise SplitError if one customer has two labels at one moment."""
+    """Raise SplitError if one customer has two labels at one as-of time."""
     differ = np.flatnonzero(y != rows.y)
     if len(differ):
         row = int(differ[0])
@@ -162,7 +163,7 @@ def _check_agreement(column: LabelColumn, rows: LabelRows, y: Ints, shard: Shard
         user_id = shard.user_ids[int(rows.user[row])].as_py()
         raise SplitError(
             f"goal {column.name!r}: user {user_id!r} has both a positive and a negative label{at}; "
-            f"keep one row a customer and moment"
+            f"keep one row per customer and as-of time"
         )
 
 
@@ -206,7 +207,7 @@ class Tally:
         self.last_events = self.last_shared = 0
 
     def add_last_events(self, shared: np.ndarray) -> None:
-        """Last events of customers, and which of them share their moment with others."""
+        """Last events of customers, and which of them share their time with others."""
         self.last_events += len(shared)
         self.last_shared += int(shared.sum())
 
@@ -222,7 +223,7 @@ class Tally:
         self._users += np.bincount(slots[slots >= 0], minlength=len(self._names))
 
     def add_rows(self, rows: Rows) -> None:
-        """Rows of labels and what they say."""
+        """Rows of labels: how many, how many with a label, how many positive."""
         slots = (rows.part if self._folds is None else rows.fold).astype(np.int64)
         n = len(self._names)
         self._rows += np.bincount(slots, minlength=n)

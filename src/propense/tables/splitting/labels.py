@@ -1,8 +1,8 @@
-"""Labels of customers at many as-of moments, from their events alone.
+"""Labels of customers at many as-of times, from their events alone.
 
 A customer's events are sorted by time, so what happened in [a, b) is a difference of running
-sums at the positions of a and b. Positions of all moments come from one count per customer and
-grid step: nothing is ever as large as customers x moments x events.
+sums at the positions of a and b. Positions of all as-of times come from one count per customer and
+grid step: nothing is ever as large as customers x times x events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from propense.tables.splitting.eligibility import Clause
 from propense.times import MICROS_PER_SECOND
 
 CELLS: Final = 1_000_000
-"""Customers x moments labelled at once: bounds the memory."""
+"""Customers x times labelled at once: bounds the memory."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -61,7 +61,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Question:
-    """A goal whose answer lies in the events."""
+    """A goal that the events answer."""
 
     name: str
     ask: Literal["action", "absent", "value_of"]
@@ -76,7 +76,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answers:
-    """Labelled rows, by customer and moment."""
+    """Labelled rows, by customer and as-of time."""
 
     user: Ints
     """(n_rows,) customer's index in the ledger."""
@@ -91,9 +91,9 @@ class Answers:
 def answer(
     ledger: Ledger, grid: Grid, questions: tuple[Question, ...], closed: tuple[Bools, ...]
 ) -> Iterator[Answers]:
-    """Rows of every customer and moment where at least one question is known.
+    """Rows of every customer and as-of time where at least one question has an answer.
 
-    `closed` has one (grid.n,) mask a question: the moments whose label window ends before the
+    `closed` has one (grid.n,) mask a question: the times whose label window ends before the
     part's end. Yields blocks of customers in the ledger's order.
     """
     step = max(1, CELLS // grid.n)
@@ -105,9 +105,9 @@ def answer(
 
 
 def positions(ledger: Ledger, grid: Grid, shift: int) -> Ints:
-    """(n_users, grid.n) index of the customer's first event at or after moment + shift.
+    """(n_users, grid.n) index of the customer's first event at or after time + shift.
 
-    Events before it are those with time < moment + shift. `shift` is in seconds.
+    Events before it are those earlier than time + shift. `shift` is in seconds.
 
     >>> times = np.array([5_000_000, 20_000_000])
     >>> ledger = Ledger(np.array([0, 2]), times, np.zeros(2, np.int32), np.zeros(2, int), ("a",))
@@ -163,7 +163,7 @@ def _running(ledger: Ledger, question: Question) -> Ints:
 
 
 def _asked(ledger: Ledger, at: Callable[[int], Ints], among: tuple[Clause, ...]) -> Bools:
-    """(n_users, n_moments) where every clause holds."""
+    """(n_users, grid.n) where every clause holds."""
     now = at(0)
     start = ledger.offsets[:-1, None]
     holds: Bools = now > start

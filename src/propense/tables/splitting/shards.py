@@ -1,6 +1,6 @@
-"""Events of one customer side by side: partitions by keyed hash, then sorted shards.
+"""The events of each customer side by side: partitions by keyed hash, then sorted shards.
 
-The engine does the one thing that needs the whole table at once, dealing rows to
+The engine does the one step that needs the whole table at once, assigning rows to
 partitions by the first bits of SHA-256 of the customer's id. What follows is done
 partition by partition in Arrow, so every engine gives the same bytes in bounded memory.
 """
@@ -49,7 +49,7 @@ _EVENTS: Final = pa.schema([(USER_ID, pa.string()), *EVENT_FIELDS.items(), (ORDE
 
 @dataclass(frozen=True)
 class Partitions:
-    """Clean events and users dealt to partitions of the same customers: one a shard."""
+    """Clean events and users in partitions of the same customers: one a shard."""
 
     folder: Path
     profile: Any
@@ -97,8 +97,8 @@ class Partitions:
                 end = ends["max"] if end is None else max(end, ends["max"])
         if 0 < n_timed < n_events:
             raise SplitError(
-                f"{n_events - n_timed:,} of {n_events:,} events have no event_time; give all "
-                f"of them a time in cleaning, or none to learn from their order alone"
+                f"{n_events - n_timed:,} of {n_events:,} events have no event_time; map "
+                f"event_time in every source, or in none to learn from their order alone"
             )
         span = None
         if begin is not None and end is not None:
@@ -118,7 +118,7 @@ class Partitions:
         return Clock(span[0], span[1], self.survey.n_events, self._nth)
 
     def _nth(self, n: int) -> int:
-        """The n-th event's second: the day by counting, then the moment within the day."""
+        """The n-th event's second: the day by counting, then the second within the day."""
         span = self.survey.span
         if span is None:
             raise SplitError("the events have no times")
@@ -142,7 +142,7 @@ class Partitions:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the events are, all together."""
+    """Counts, times and actions of all events."""
 
     n_events: int
     span: tuple[int, int] | None
@@ -195,7 +195,7 @@ class Shard:
 
 
 def partition(engine: TableEngine, clean: Path, folder: Path) -> Partitions:
-    """Deal the clean events and users to partitions under `folder`.
+    """Assign the clean events and users to partitions under `folder`.
 
     Raises SplitError if there are neither events nor users.
     """
@@ -251,7 +251,7 @@ def _in_order(events: Any, user: Ints, timed: bool) -> Any:
     """Indices that sort by customer, then (event_time, action, item_id, value), nulls first.
 
     Source and count come last, so that the order of arrival never shows; without times the
-    column `order` stands in for event_time. The words are only compared where times are equal.
+    column `order` replaces event_time. The words are only compared where times are equal.
     """
     when = events[EVENT_TIME if timed else ORDER].cast(pa.int64())
     times = pc.fill_null(when, np.iinfo(np.int64).max).to_numpy()
@@ -269,7 +269,7 @@ def _in_order(events: Any, user: Ints, timed: bool) -> Any:
 
 
 def _words_first(events: Any) -> tuple[Any, ...]:
-    """Sort keys of events of one moment, the last compared first."""
+    """Sort keys of events of one time, the last compared first."""
     return (
         _rank(events[SOURCE]),
         pc.fill_null(events[COUNT], -np.inf).to_numpy(),
@@ -280,7 +280,7 @@ def _words_first(events: Any) -> tuple[Any, ...]:
 
 
 def _rank(words: Any) -> Ints:
-    """Each word's place among the distinct words in the order of their bytes, null is -1."""
+    """Each word's rank among the distinct words in the order of their bytes, null is -1."""
     coded = _whole(words.dictionary_encode())
     ranks = np.empty(len(coded.dictionary), dtype=np.int64)
     ranks[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(ranks))

@@ -77,8 +77,8 @@ def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
     by = _choose(settings, partitions, goals)
     if goals.questions and not survey.timed:
         raise SplitError(
-            f"goal {goals.questions[0].name!r} has a horizon, and the events have no times; give "
-            f"the source an event_time, or ask with a label column"
+            f"goal {goals.questions[0].name!r} has a horizon, but the events have no times; map "
+            f"event_time in the source, or use a label column"
         )
     cuts, grid, assignments, notes = None, None, None, list(goals.notes)
     if by == "time":
@@ -98,7 +98,7 @@ def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
 
 
 def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
-    """What to divide by, checked: what `auto` means depends on the data."""
+    """How to divide, checked; `auto` depends on the data."""
     rules, survey = settings.split, partitions.survey
     static = [column.name for column in goals.columns if not column.timed]
     by = rules.by
@@ -118,7 +118,7 @@ def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
         )
     if by == "time" and static:
         raise SplitError(
-            f"goal {static[0]!r} has labels of one moment or none, which cannot be cut by time; "
+            f"goal {static[0]!r} has labels with one as-of time or none, which time cannot divide; "
             f'choose [split] by = "user", or give the labels a column as_of'
         )
     if by == "leave_one_out" and (goals.questions or not partitions.has_events):
@@ -211,16 +211,16 @@ def _plan(scheme: Scheme, settings: Settings, partitions: Partitions, tally: Tal
     if tally.last_shared > MANY_SHARED * tally.last_events:
         notes.append(
             f"{tally.last_shared:,} of {tally.last_events:,} customers' last events share their "
-            f"time with the event before: what happens at one time is taken as one basket, which "
-            f"the history ends before. If the rows of the log are in order, leave event_time out "
-            f"of the columns"
+            f"time with the event before: events of one time are one basket, and the history ends "
+            f"before it. If the rows of the log are in order, leave event_time out of the columns"
         )
     for plan in scheme.goals.plans:
         n = counts[-1].positives[plan.name]
         if rules.folds is None and n < settings.evaluate.min_positives:
             notes.append(
                 f"goal {plan.name!r}: {n:,} positives in test, fewer than "
-                f"{settings.evaluate.min_positives}: intervals, no verdict"
+                f"min_positives = {settings.evaluate.min_positives}: the report gives intervals "
+                f"and no verdict"
             )
     return SplitPlan(
         by=scheme.by,

@@ -1,4 +1,4 @@
-"""Proof on the written files that no part knows another's future."""
+"""Check of the written files: no part sees another's future."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Faults = list[tuple[Any, str]]
 def check_no_leak(parts: Path, plan: SplitPlan, engine: TableEngine) -> None:
     """Check the written files of a split against its plan.
 
-    Labels: in a split by time every row lies in its part's span, and the window of a known label
+    Labels: in a split by time every row is in its part's span, and the window of a known label
     ends before the part does. In other splits no window of events ends after the last event. In
     a split by user or group no customer has rows in two parts or folds, nor in another part than
     users.parquet says. Every customer and as-of time is one row.
