@@ -63,7 +63,7 @@ def test_the_word_follows_the_settings_of_the_service(tmp_path: Path) -> None:
     assert exported == str(tmp_path / "runs/main/scratch/live/live_events.parquet")
     assert all(map(is_live, ("live", exported, address())))
     assert not is_live("./live") and not is_live("sqlite:///shop.db?table=log")
-    with pytest.raises(SourceError, match="keeps events, identities, users, impressions only"):
+    with pytest.raises(SourceError, match="has only events, identities, users, impressions"):
         address("items")
 
 

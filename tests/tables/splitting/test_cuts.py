@@ -102,7 +102,7 @@ def test_one_moment_only_has_no_train_part() -> None:
 
 def test_a_fine_grid_over_a_long_time_is_refused_with_a_remedy() -> None:
     with pytest.raises(
-        SettingsError, match=r"as_of_every = '1m' makes 2\d\d,\d\d\d as-of moments"
+        SettingsError, match=r"as_of_every = '1m' makes 2\d\d,\d\d\d as-of times"
     ) as no:
         cut_time(DAILY, Split(as_of_every="1m"), {"pay": 7 * DAY}, True, "UTC")
     remedy = str(no.value).rsplit("'", 2)[1]
