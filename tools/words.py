@@ -129,6 +129,7 @@ ROOMS: Final[dict[tuple[str, str], str]] = {
     ("course", "tests/support/sample_report.py"): _COURSE,
     ("course", "tests/tables"): _COURSE,
     ("course", "benchmarks/quality"): _COURSE,
+    ("following", "src/propense/tables/cleaning"): "an argument of ibis.window",
     ("judge", "src/propense/evaluation/judging"): _JUDGING,
     ("judge", "tests/evaluation/report"): _JUDGING,
     ("kept", "src/propense/serving"): "a key of the answers of /v1/track",

@@ -122,8 +122,8 @@ def test_files_that_the_map_names_exist(page):
     rooms = {folder.name for folder in package.iterdir() if folder.is_dir()} | {"tests", "docs"}
     for name in re.findall(r"`([\w./]+)`", text):
         if name.endswith((".py", ".md")) or ("/" in name and name.split("/")[0] in rooms):
-            places = (ROOT, package, (ROOT / page).parent)
-            assert any((place / name).exists() for place in places), f"{page} names {name}"
+            paths = (ROOT, package, (ROOT / page).parent)
+            assert any((path / name).exists() for path in paths), f"{page} names {name}"
 
 
 def test_every_page_of_the_manual_is_in_the_navigation():
