@@ -28,7 +28,7 @@ from propense.worlds.output import world_hash
 from support.education_world import DAYS, N_USERS, World
 
 END_MS = (START_SECONDS + DAYS * 86_400) * 1000
-FROZEN = "f5308225d10c1af82824e5ed60c2e10515aa7204de0f46ff1015c88b56f22aa8"
+FROZEN = "5d8ed31120bac7ea63aa26fe7118fcaa62d2a7783ccdf29107da3d2751626245"
 
 
 def test_dirt_of_the_app_is_as_counted(world: World, app_rows: list[dict[str, Any]]) -> None:
@@ -239,17 +239,13 @@ def test_settings_of_the_world_are_read(world: World) -> None:
     assert settings.users is not None and settings.users.sensitive == ("age_band",)
 
 
-@pytest.mark.parametrize(
-    ("n_users", "epochs", "rows"), [(20, 5, 5_000), (6_000, 4, 5_000), (100_000, 3, 20_000)]
-)
-def test_a_run_is_bounded_by_epochs_and_rows_not_by_the_clock(
-    n_users: int, epochs: int, rows: int
-) -> None:
+@pytest.mark.parametrize(("n_users", "rows"), [(20, 5_000), (40_000, 10_000), (100_000, 20_000)])
+def test_a_run_is_bounded_by_epochs_and_rows_not_by_the_clock(n_users: int, rows: int) -> None:
     """Two runs of one world end with the same network, whatever else the machine does."""
     text = education.settings_text(n_users, "2026-01-01T00:00:00")
     settings = parse_settings(tomllib.loads(text))
     assert settings.train.max_minutes is None
-    assert settings.train.max_epochs == epochs
+    assert settings.train.max_epochs == 3
     assert settings.rivals.max_rows == rows
 
 

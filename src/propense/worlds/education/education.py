@@ -285,9 +285,6 @@ def _finish(record: Record, platform: Platform, progress: ProgressCallback | Non
     )  # fmt: skip
 
 
-EPOCHS: Final = (3, 5)
-EPOCHS_TIMES_USERS: Final = 24_000
-"""An epoch over few customers takes seconds, so they are read more often."""
 RIVAL_ROWS: Final = (5_000, 20_000)
 RIVAL_ROWS_PER_USER: Final = 0.25
 """Rivals of a small platform learn from fewer rows: a short demo shows the flow, the full one the
@@ -298,7 +295,6 @@ def settings_text(n_users: int, end: object) -> str:
     """The propense.toml of a world of `n_users` whose last day is `end`."""
     return SETTINGS.format(
         until=f"{end}+08:00", highest=dirt.LARGEST_VALUE, most=dirt.MAX_EVENTS_PER_DAY,
-        epochs=int(np.clip(EPOCHS_TIMES_USERS // n_users, *EPOCHS)),
         rival_rows=int(np.clip(RIVAL_ROWS_PER_USER * n_users, *RIVAL_ROWS)),
     )  # fmt: skip
 
@@ -392,7 +388,7 @@ ensemble = 1
 size = "small"
 
 [train]
-max_epochs = {epochs}
+max_epochs = 3
 
 [rivals]
 trials = 4
