@@ -186,7 +186,7 @@ def test_a_request_leaves_out_and_filters():
         ({"at_most": {"kinds": 1}}, "did you mean 'kind'"),
         ({"available_from": "level"}, "'level'.*not times"),
         ({"available_until": "untl"}, "did you mean 'until'"),
-        ({"only": {"kind": ()}}, "'kind' has no values"),
+        ({"only": {"kind": ()}}, "'kind' lists no values"),
         ({"diversity": 0.5}, "diversity needs"),
     ],
 )

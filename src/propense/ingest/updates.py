@@ -93,7 +93,9 @@ def _update(
     anonymous_id = text_id(body.get("anonymousId"), f"{pointer}/anonymousId")
     customer = user_id or anonymous_id
     if customer is None:
-        raise IngestError(f"{pointer}/userId", "is missing, and so is anonymousId; send one")
+        raise IngestError(
+            f"{pointer}/userId", "the call has neither userId nor anonymousId; send one"
+        )
     previous: str | None = None
     events: tuple[LiveEvent, ...] = ()
     traits: dict[str, Any] = {}
@@ -104,9 +106,11 @@ def _update(
     elif kind == "alias":
         previous = text_id(body.get("previousId"), f"{pointer}/previousId")
         if previous is None:
-            raise IngestError(f"{pointer}/previousId", "is missing; an alias call needs it")
+            raise IngestError(
+                f"{pointer}/previousId", "previousId is missing; an alias call needs it"
+            )
         if user_id is None:
-            raise IngestError(f"{pointer}/userId", "is missing; an alias call needs it")
+            raise IngestError(f"{pointer}/userId", "userId is missing; an alias call needs it")
         if previous == user_id:
             previous = None
     elif kind == "group":

@@ -254,7 +254,7 @@ class _Window:
 def _masks(catalogue: Catalogue, rules: Mapping[str, Sequence[str]]) -> tuple[Mask, ...]:
     for name, values in rules.items():
         if not values:
-            raise ValueError(f"a rule about column {name!r} has no values; give one")
+            raise ValueError(f"the rule for column {name!r} lists no values; give at least one")
     return tuple(catalogue.holds(name, tuple(values)) for name, values in rules.items())
 
 

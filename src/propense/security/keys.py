@@ -237,7 +237,7 @@ def basic_user(authorization: str | None) -> str | None:
     try:
         user = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[0]
     except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise ValueError("the Authorization header is not Basic base64") from None
+        raise ValueError("the Authorization header is neither 'Bearer KEY' nor Basic") from None
     return user or None
 
 

@@ -69,7 +69,7 @@ def to_seconds(as_of: datetime | None) -> int | None:
     try:
         return int(as_of.astimezone(UTC).timestamp() // 1)
     except OverflowError:
-        reason = f"the time {as_of.isoformat()} is outside of the calendar in UTC"
+        reason = f"the time {as_of.isoformat()} is before year 1 or after year 9999 in UTC"
         raise Problem(422, reason, pointer="/as_of") from None
 
 
@@ -81,7 +81,9 @@ def score_requests(
     Raises Problem on an unknown scenario, or where the bundle recommends nothing.
     """
     if not engine.recommends:
-        raise Problem(409, "the bundle that serves recommends no items: its run had no catalogue")
+        raise Problem(
+            409, "the bundle that serves recommends no items: it was trained without items"
+        )
     requests: list[ScoreRequest | None] = []
     for each in questions:
         scenario = find_scenario(engine, each.question.scenario)
@@ -182,7 +184,7 @@ def similar_items(engine: ScoringEngine, item_id: str, k: int) -> ItemAnswer:
     """The items most similar to one. Raises Problem where there is no such item."""
     index = engine.bundle.encoder.items.find(item_id)
     if index < FIRST_KNOWN or engine.bundle.ranker is None:
-        raise Problem(404, f"there is no item {item_id!r} in the catalogue of {engine.version}")
+        raise Problem(404, f"bundle {engine.version} has no item {item_id!r}")
     items, scores = engine.similar(index, k)
     return ItemAnswer(items=_recommended(engine, items, scores), bundle=engine.version)
 

@@ -95,7 +95,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     allow = (error.headers or {}).get("Allow")
     status = error.status_code if error.status_code in (404, 405) else 400
-    problem = Problem(status, f"{request.method} {request.url.path}", allow=allow)
+    detail = f"there is no route {request.method} {request.url.path}; GET /openapi.json lists all"
+    problem = Problem(status, detail, allow=allow)
     headers = {name.decode(): value.decode() for name, value in problem.headers()}
     return Response(problem.body(), problem.status, headers)
 

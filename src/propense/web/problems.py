@@ -16,7 +16,7 @@ TITLES: Final = {
     404: "Not found",
     405: "Method not allowed",
     408: "The request arrived too slowly",
-    409: "Not possible in the present state",
+    409: "Not possible now",
     413: "The request is too large",
     415: "Unsupported content type",
     422: "The request is invalid",

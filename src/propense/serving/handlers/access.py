@@ -51,7 +51,11 @@ def reader_of(request: Request[CustomerHost], user: UserId, scope: Scope) -> Cus
     host, key = request.host, request.key
     if user.test is None:
         if key is not None and not key.may(scope):
-            raise Problem(403, "a key of scope verify can only ask about customers of tests")
+            raise Problem(
+                403,
+                "a key with the scope verify may ask only about customers of an integration test; "
+                "use a key with the scope read",
+            )
         return host.reader
     if key is None or not key.may("verify"):
         raise Problem(403, f"the id {user.value[:40]!r} belongs to an integration test")
@@ -87,9 +91,11 @@ async def engine_of(
     if not any(question.network == "evaluated" for question in questions):
         return request.host.engine
     if request.key is None or not request.key.may("verify"):
-        raise Problem(403, "only a key of scope verify can ask the evaluated network")
+        raise Problem(403, "network = 'evaluated' needs a key with the scope verify")
     if not all(question.network == "evaluated" for question in questions):
         raise Problem(
-            422, "one network answers a batch; send a batch for each network", pointer="/batch"
+            422,
+            "all questions of a batch must name the same network; send a batch for each",
+            pointer="/batch",
         )
     return await request.host.bundles.evaluated()

@@ -33,7 +33,7 @@ async def show(request: Request[CustomerHost]) -> UserAnswer:
     user_id = stored_id(host, user)
     customer: Customer | None = await reader.call(reader.store.read, user_id)
     if customer is None:
-        raise Problem(404, "nothing is stored of this customer")
+        raise Problem(404, "nothing is stored about this customer")
     decisions: list[Decision] = await reader.call(reader.store.decisions_of, user_id)
     return UserAnswer(
         user_id=user.value if host.serve.pseudonyms else customer.user_id,
@@ -70,7 +70,9 @@ async def erase(request: Request[ErasureHost]) -> Receipt:
     """Erase all of it, everywhere, and keep it from being stored again."""
     user = parse_user_id(request.path_id("user_id"))
     if not user.is_real:
-        raise Problem(422, "customers of a test are erased with the test: DELETE /v1/verify/TOKEN")
+        raise Problem(
+            422, "this customer belongs to an integration test; end it with DELETE /v1/verify/TOKEN"
+        )
     # Shielded: once begun it goes on, also where the client closes the connection.
     return await asyncio.shield(
         request.host.eraser.erase_customer(user.value, request.actor, request.now)

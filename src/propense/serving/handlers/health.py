@@ -70,7 +70,7 @@ async def end_integration_test(request: Request[IntegrationTestHost]) -> Integra
     """Destroy all data of an integration test."""
     token = request.path["token"]
     if TOKEN.fullmatch(token) is None:
-        raise Problem(422, "a test's token has 8 to 32 hexadecimal digits", pointer="/token")
+        raise Problem(422, "the token must have 8 to 32 hexadecimal digits", pointer="/token")
     host = request.host
     n_customers = await host.tests.destroy(token, host.engines())
     return IntegrationTestAnswer(token=token, customers=n_customers)

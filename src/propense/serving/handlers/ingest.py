@@ -70,7 +70,7 @@ async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
     assert key is not None, "the endpoint lets no request in without a key"
     body = unpack(request.body, _encoding(request), limits.import_bytes)
     if not body:
-        raise Problem(400, "the body is empty; send a message or an event a line")
+        raise Problem(400, "the body is empty; send one message or event per line")
     source = Import(
         mapper=request.host.mapper, limits=limits, received=request.now, source=key.source,
         write_key=key.prefix, verifying=key.may("verify"),
@@ -91,7 +91,7 @@ async def browser_settings(request: Request[IngestHost]) -> Response:
     try:
         return Response(site_settings(write_key, f"{scheme}://{host.decode('latin-1')}"))
     except ValueError as error:
-        raise Problem(400, f"the Host header is not a host: {error}") from error
+        raise Problem(400, f"the Host header is not a valid host name: {error}") from error
 
 
 async def _write(

@@ -36,14 +36,20 @@ async def put(request: Request[ItemHost]) -> ItemStored:
     item_id = request.path_id("item_id")
     record = request.read_body(dict[str, Any])
     if record.pop(columns.ITEM_ID, item_id) != item_id:
-        raise Problem(422, f"item_id differs from the path's {item_id!r}", pointer="/item_id")
+        raise Problem(
+            422, f"item_id in the body differs from {item_id!r} in the path", pointer="/item_id"
+        )
     if len(record) > MOST_COLUMNS:
-        raise Problem(422, f"the item has {len(record)} columns; at most {MOST_COLUMNS} are read")
+        raise Problem(422, f"the item has {len(record)} columns; send at most {MOST_COLUMNS}")
     for name, value in record.items():
         if isinstance(value, str) and len(value) > LONGEST_VALUE:
-            raise Problem(422, f"has more than {LONGEST_VALUE:,} characters", pointer=f"/{name}")
+            raise Problem(
+                422, f"{name!r} has more than {LONGEST_VALUE:,} characters", pointer=f"/{name}"
+            )
         if isinstance(value, dict):
-            raise Problem(422, "must be a number, a text, a list or null", pointer=f"/{name}")
+            raise Problem(
+                422, f"{name!r} must be a number, a text, a list or null", pointer=f"/{name}"
+            )
     host = request.host
     is_new = item_id not in host.engine.bundle.catalogue.index_of
     packed = host.engine.packed
