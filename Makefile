@@ -39,7 +39,7 @@ demo: $(RUNS) ## the education platform of 100,000 users: the whole flow, then t
 test: setup ## the proof of every change, minutes: all tests but the slow, Spark and browser ones, with branch coverage
 	$(ONE_THREAD) $(BIN)/python -m pytest $(WORKERS) -m "$(QUICK)" --cov --cov-branch --cov-report=term:skip-covered
 
-fast: setup ## under a minute: the tests that need no data set, no server and no trained network
+fast: setup ## a minute and a half: the tests that need no data set, no server and no trained network
 	$(ONE_THREAD) $(BIN)/python -m pytest $(WORKERS) -x --hypothesis-profile fast -m "$(FAST)"
 
 prove: setup ## every proof of the project, hours; the table goes to build/prove/ (PROVE="--only flow")
