@@ -290,6 +290,18 @@ def test_what_does_not_fit_together_is_refused() -> None:
         fit_goal_rival("logistics", train, y, train, y, QUICK)
 
 
+def test_a_tiny_probability_keeps_its_digits() -> None:
+    """ONNX Runtime's Sigmoid loses a hundredth of 1e-5; amounts multiply it by thousands."""
+    logits = np.linspace(-80, 30, 4001, dtype=np.float32)[:, None]
+    graph = Graph(1)
+    content = graph.finish(graph.sigmoid("x"))
+    session = onnxruntime.InferenceSession(content)
+    (p,) = session.run(None, {"x": logits})
+    np.testing.assert_allclose(
+        p.ravel(), 1 / (1 + np.exp(-logits.ravel().astype(np.float64))), rtol=1e-5
+    )
+
+
 def test_a_graph_that_disagrees_with_its_model_is_refused() -> None:
     train, y, _ = logistic_world(50, 15)
     asked = Problem(train, y, train, y, QUICK)
