@@ -294,7 +294,7 @@ def test_a_tiny_probability_keeps_its_digits() -> None:
     """ONNX Runtime's Sigmoid loses a hundredth of 1e-5; amounts multiply it by thousands."""
     logits = np.linspace(-80, 30, 4001, dtype=np.float32)[:, None]
     graph = Graph(1)
-    content = graph.finish(graph.sigmoid("x"))
+    content = graph.finish(graph.sigmoid("x", is_factor=True))
     session = onnxruntime.InferenceSession(content)
     (p,) = session.run(None, {"x": logits})
     np.testing.assert_allclose(

@@ -64,10 +64,10 @@ class _Classifier:
 
         return in_blocks(p, matrix)
 
-    def put(self, graph: Graph, x: str = "x") -> str:
-        """P as a part of a graph."""
-        weights = self.weights[:, None]
-        return graph.apply("Sigmoid", graph.linear(x, weights, np.array([self.bias])))
+    def put(self, graph: Graph, is_factor: bool = False) -> str:
+        """P as a part of a graph; `is_factor` where an amount multiplies it."""
+        logit = graph.linear("x", self.weights[:, None], np.array([self.bias]))
+        return graph.sigmoid(logit, is_factor)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -184,10 +184,11 @@ def _fit_two_stages(problem: Problem, first: _Classifier) -> Fitted:
         return first.p(matrix) * amount.expected(matrix)
 
     graph = Graph(matrix.shape[1])
+    product = graph.apply("Mul", first.put(graph, is_factor=True), amount.put(graph))
     settings = {"C": first.c, "ridge_penalty": float(penalties[trial]), "stages": 2}
     return Fitted(
-        "linear", graph.finish(graph.apply("Mul", first.put(graph), amount.put(graph))), answer,
-        settings, first.trials + len(penalties), loss, remarks=first.remarks,
+        "linear", graph.finish(product), answer, settings, first.trials + len(penalties), loss,
+        remarks=first.remarks,
     )  # fmt: skip
 
 

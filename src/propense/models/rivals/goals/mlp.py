@@ -98,10 +98,9 @@ class _Member:
         for layer in range(0, len(arrays) - 2, 2):
             x = graph.apply("Relu", graph.linear(x, arrays[layer], arrays[layer + 1]))
         last, bias = arrays[-2], arrays[-1]
-        logit = graph.linear(x, last[:, :1], bias[:1])
+        p = graph.sigmoid(graph.linear(x, last[:, :1], bias[:1]), is_factor=not self.binary)
         if self.binary:
-            return graph.apply("Sigmoid", logit)
-        p = graph.sigmoid(logit)
+            return p
         logs = graph.held(graph.linear(x, last[:, 1:], bias[1:]), self.low, self.high)
         return graph.apply("Mul", p, graph.scaled(graph.apply("Exp", logs), self.factor))
 

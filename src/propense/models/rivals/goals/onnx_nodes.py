@@ -113,12 +113,14 @@ class Graph:
         scaled = self.apply("Mul", x, self.constant(np.array(factor)))
         return self.apply("Add", scaled, self.constant(np.array(shift))) if shift else scaled
 
-    def sigmoid(self, x: str) -> str:
-        """1 / (1 + exp(-x)), right to float32's digits also where it is tiny.
+    def sigmoid(self, x: str, is_factor: bool) -> str:
+        """1 / (1 + exp(-x)); as a factor of an amount it keeps its digits also where it is tiny.
 
-        ONNX Runtime's own Sigmoid is right to some 1e-7 of 1 alone: of a probability of 1e-5 that
-        an amount is multiplied with, it loses a hundredth.
+        ONNX Runtime's own Sigmoid is right to some 1e-7 of 1 alone: of a probability of 1e-5 it
+        loses a hundredth, and an amount multiplies the loss.
         """
+        if not is_factor:
+            return self.apply("Sigmoid", x)
         inverse = self.apply("Exp", self.apply("Neg", x))
         one = self.constant(np.array(1.0))
         return self.apply("Reciprocal", self.apply("Add", inverse, one))

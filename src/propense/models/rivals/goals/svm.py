@@ -89,9 +89,9 @@ class Calibrated:
     def p(self, alike: Floats) -> Doubles:
         return sigmoid(self.slope * self.machine.score(alike) + self.bias)
 
-    def put(self, graph: Graph, x: str) -> str:
+    def put(self, graph: Graph, x: str, is_factor: bool) -> str:
         score = graph.scaled(self.machine.put(graph, x), self.slope, self.bias)
-        return graph.apply("Sigmoid", score)
+        return graph.sigmoid(score, is_factor)
 
 
 def fit_svm(problem: Problem) -> Fitted:
@@ -239,7 +239,7 @@ def _finish(
 
     graph = Graph(problem.matrix("train", inputs.design).shape[1])
     x = inputs.put(graph)
-    out = classifier.put(graph, x)
+    out = classifier.put(graph, x, is_factor=amount is not None)
     if amount is not None:
         out = graph.apply("Mul", out, amount.put(graph, x))
     trials, remarks = account
