@@ -32,7 +32,7 @@ def read_consent(context: dict[str, Any], pointer: str) -> dict[str, bool]:
         return {}
     pointer = f"{pointer}/context/consent"
     if type(consent) is not dict:
-        raise IngestError(pointer, f"must be an object; got {type_name(consent)}")
+        raise IngestError(pointer, f"the value must be an object; got {type_name(consent)}")
     flags: dict[str, bool] = {}
     for category, flag in _flags(consent, "categoryPreferences", pointer):
         purpose = CATEGORIES.get(category.strip().lower())
@@ -41,7 +41,7 @@ def read_consent(context: dict[str, Any], pointer: str) -> dict[str, bool]:
     for purpose, flag in _flags(consent, "purposes", pointer):
         if purpose not in PURPOSES:
             hint = nearest(purpose[:40], PURPOSES)
-            raise IngestError(f"{pointer}/purposes", f"names an unknown purpose; {hint}")
+            raise IngestError(f"{pointer}/purposes", f"the key names an unknown purpose; {hint}")
         flags[purpose] = flag
     return flags
 
@@ -51,7 +51,9 @@ def _flags(consent: dict[str, Any], key: str, pointer: str) -> list[tuple[str, b
     if value is None:
         return []
     if type(value) is not dict:
-        raise IngestError(f"{pointer}/{key}", f"must be an object; got {type_name(value)}")
+        raise IngestError(
+            f"{pointer}/{key}", f"the value must be an object; got {type_name(value)}"
+        )
     for flag in value.values():
         if type(flag) is not bool:
             raise IngestError(

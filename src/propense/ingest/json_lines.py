@@ -75,7 +75,7 @@ def _read(body: bytes, options: Import) -> Iterator[tuple[list[CustomerUpdate], 
         end = len(body) if end < 0 else end
         number += 1
         if end - start > LONGEST_LINE:
-            refusals.append(Refusal(f"/{number}", f"has more than {LONGEST_LINE:,} bytes"))
+            refusals.append(Refusal(f"/{number}", f"the line has more than {LONGEST_LINE:,} bytes"))
         else:
             line = body[start:end].strip()
             if line:
@@ -96,17 +96,17 @@ def _update(line: bytes, pointer: str, options: Import) -> CustomerUpdate:
     if faults:
         raise IngestError(pointer + json_pointer(faults[0].path), faults[0].reason)
     if type(body) is not dict:
-        raise IngestError(pointer, f"must be an object; got {type_name(body)}")
+        raise IngestError(pointer, f"the value must be an object; got {type_name(body)}")
     if is_deeper(body, options.limits.depth):
         raise IngestError(
-            pointer, f"is nested deeper than {options.limits.depth} levels; flatten it"
+            pointer, f"the object is nested deeper than {options.limits.depth} levels; flatten it"
         )
     if "type" not in body or "user_id" in body:
         return _plain(body, line, pointer, options)
     kind = body["type"]
     if type(kind) is not str or kind not in MESSAGE_KINDS:
         hint = nearest(kind[:40] if type(kind) is str else "", MESSAGE_KINDS)
-        raise IngestError(f"{pointer}/type", f"is not a kind of message; {hint}")
+        raise IngestError(f"{pointer}/type", f"the type is not a kind of message; {hint}")
     call = TrackingCall(options.write_key, None, [Message(kind, pointer, body)])  # type: ignore[arg-type]
     updates, refusals = make_updates(
         call, options.mapper, options.received, options.source, False, options.verifying
@@ -130,14 +130,14 @@ def _plain(body: dict[str, Any], line: bytes, pointer: str, options: Import) -> 
         stated = options.received
     if user_id is None or action is None or stated is None:
         missing = "user_id" if user_id is None else "action" if action is None else "event_time"
-        raise IngestError(f"{pointer}/{missing}", "is missing; a plain event needs it")
+        raise IngestError(f"{pointer}/{missing}", f"{missing} is missing; a plain event needs it")
     check_id(user_id, f"{pointer}/user_id", options.verifying)
     # A test's customers keep the clock of the data they come from.
     until = stated if options.verifying else options.received
     time, clamped = event_time(stated, None, until)
     options.mapper.n_clamped += clamped
     if time < 0:
-        raise IngestError(f"{pointer}/event_time", "is before 1970")
+        raise IngestError(f"{pointer}/event_time", "the time is before 1970")
     value, count = body.get("value"), body.get("count")
     own_source = text_id(body.get("source"), f"{pointer}/source")
     event_id = text_id(body.get("event_id"), f"{pointer}/event_id")

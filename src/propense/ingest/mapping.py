@@ -145,7 +145,7 @@ class _Meaning:
             elif self._is_strict:
                 raise IngestError(
                     _at(pointer, value_at),
-                    f"must be a list of products; got {type_name(value_at.value)}",
+                    f"the value must be a list of products; got {type_name(value_at.value)}",
                 )
         return (
             LiveEvent(
@@ -166,7 +166,9 @@ class _Meaning:
         for index, product in enumerate(value_at.value):
             product_pointer = f"{_at(pointer, value_at)}/{index}"
             if type(product) is not dict:
-                raise IngestError(product_pointer, f"must be a product; got {type_name(product)}")
+                raise IngestError(
+                    product_pointer, f"the value must be a product; got {type_name(product)}"
+                )
             item = self._item_of(self._product_item, product, product_pointer)
             count = self._count_of(self._product_count, product, product_pointer)
             value = None

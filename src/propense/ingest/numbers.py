@@ -39,7 +39,7 @@ def read_money(value: Any, pointer: str, times: float = 1.0) -> int:
     """
     units = read_number(value)
     if units is None:
-        raise _not_a_number(value, "money in units of the currency", pointer)
+        raise _not_a_number(value, "money", pointer)
     units *= times
     if not -MOST_MONEY <= units <= MOST_MONEY:
         raise IngestError(pointer, f"money of {units:g} units; at most {MOST_MONEY:,} are accepted")
@@ -52,10 +52,12 @@ def read_count(value: Any, pointer: str) -> float:
     if count is None:
         raise _not_a_number(value, "a count", pointer)
     if not 0 < count <= MOST_COUNT:
-        raise IngestError(pointer, f"is a count and must be in (0, {MOST_COUNT:,}]; got {count:g}")
+        raise IngestError(
+            pointer, f"a count must be above 0 and at most {MOST_COUNT:,}; got {count:g}"
+        )
     return count
 
 
 def _not_a_number(value: Any, kind: str, pointer: str) -> IngestError:
     shown = ascii(value[:_LONGEST]) if type(value) is str else type_name(value)
-    return IngestError(pointer, f"is {kind} and must be a number such as 12.50; got {shown}")
+    return IngestError(pointer, f"{kind} must be a number such as 12.50; got {shown}")

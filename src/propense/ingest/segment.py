@@ -119,7 +119,9 @@ def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
         raise _too_large(limits.body_bytes)
     root, faults = read_document(body)
     if type(root) is not dict:
-        reason = faults[0].reason if faults else f"must be an object; got {type_name(root)}"
+        reason = (
+            faults[0].reason if faults else f"the value must be an object; got {type_name(root)}"
+        )
         raise IngestError("", reason)
     batch = root.get("batch") if kind == "batch" else None
     own = [f for f in faults if batch is None or f.path[:1] != ("batch",) or len(f.path) == 1]
@@ -132,10 +134,10 @@ def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
             raise IngestError("", _deep(limits.depth))
         return TrackingCall(write_key, sent_at, [Message(kind, "", root)])
     if type(batch) is not list:
-        raise IngestError("/batch", f"must be a list of messages; got {type_name(batch)}")
+        raise IngestError("/batch", f"the value must be a list of messages; got {type_name(batch)}")
     if len(batch) > MOST_MESSAGES:
         raise TooLargeError(
-            "/batch", f"has {len(batch):,} messages; send at most {MOST_MESSAGES:,}"
+            "/batch", f"the batch has {len(batch):,} messages; send at most {MOST_MESSAGES:,}"
         )
     messages, refusals = _messages(batch, faults, limits.depth)
     context = root.get("context")
@@ -174,10 +176,10 @@ def text_id(value: Any, pointer: str) -> str | None:
             return None
         if len(value) > ID_LENGTH:
             raise IngestError(
-                pointer, f"has {len(value):,} characters; at most {ID_LENGTH} are accepted"
+                pointer, f"the id has {len(value):,} characters; at most {ID_LENGTH} are accepted"
             )
         if not value.isprintable() and _CONTROL.search(value):
-            raise IngestError(pointer, "has a control character; leave it out")
+            raise IngestError(pointer, "the text has a control character; leave it out")
         return value
     if value is None:
         return None
@@ -185,7 +187,9 @@ def text_id(value: Any, pointer: str) -> str | None:
         return str(value)
     if type(value) is float and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    raise IngestError(pointer, f"must be text or a whole number of 64 bits; got {type_name(value)}")
+    raise IngestError(
+        pointer, f"the value must be text or a whole number of 64 bits; got {type_name(value)}"
+    )
 
 
 def fields_of(body: dict[str, Any], key: str, pointer: str) -> dict[str, Any]:
@@ -197,10 +201,13 @@ def fields_of(body: dict[str, Any], key: str, pointer: str) -> dict[str, Any]:
     if value is None:
         return {}
     if type(value) is not dict:
-        raise IngestError(f"{pointer}/{key}", f"must be an object; got {type_name(value)}")
+        raise IngestError(
+            f"{pointer}/{key}", f"the value must be an object; got {type_name(value)}"
+        )
     if len(value) > MOST_KEYS:
         raise IngestError(
-            f"{pointer}/{key}", f"has {len(value):,} keys; at most {MOST_KEYS:,} are accepted"
+            f"{pointer}/{key}",
+            f"the object has {len(value):,} keys; at most {MOST_KEYS:,} are accepted",
         )
     return value
 
@@ -211,7 +218,9 @@ def time_of(body: dict[str, Any], key: str, pointer: str) -> int | None:
     if value is None or value == "":
         return None
     if type(value) is not str:
-        raise IngestError(f"{pointer}/{key}", f"must be ISO 8601 text; got {type_name(value)}")
+        raise IngestError(
+            f"{pointer}/{key}", f"the value must be ISO 8601 text; got {type_name(value)}"
+        )
     try:
         return read_time(value)
     except (ValueError, OverflowError) as error:
@@ -233,12 +242,14 @@ def _messages(
         if index in reasons:
             continue
         if type(body) is not dict:
-            reasons[index] = Refusal(pointer, f"must be an object; got {type_name(body)}")
+            reasons[index] = Refusal(pointer, f"the value must be an object; got {type_name(body)}")
             continue
         kind = body.get("type")
         if type(kind) is not str or kind not in MESSAGE_KINDS:
             hint = nearest(kind[:40] if type(kind) is str else "", MESSAGE_KINDS)
-            reasons[index] = Refusal(f"{pointer}/type", f"is not a kind of message; {hint}")
+            reasons[index] = Refusal(
+                f"{pointer}/type", f"the type is not a kind of message; {hint}"
+            )
         elif some_deep and is_deeper(body, depth):
             reasons[index] = Refusal(pointer, _deep(depth))
         else:
@@ -249,7 +260,7 @@ def _messages(
 def _write_key(root: dict[str, Any]) -> str | None:
     key = root.get("writeKey")
     if key is not None and type(key) is not str:
-        raise IngestError("/writeKey", f"must be text; got {type_name(key)}")
+        raise IngestError("/writeKey", f"the value must be text; got {type_name(key)}")
     return text_id(key, "/writeKey")
 
 
@@ -258,7 +269,7 @@ def _sent_at(root: dict[str, Any]) -> int | None:
 
 
 def _deep(depth: int) -> str:
-    return f"is nested deeper than {depth} levels; flatten it"
+    return f"the object is nested deeper than {depth} levels; flatten it"
 
 
 def _too_large(limit: int) -> TooLargeError:

@@ -36,7 +36,7 @@ def read_strictly(body: bytes) -> tuple[Any, list[Fault]]:
         root = _DECODE(body)
         again = _ENCODE(root)
     except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8: {error.reason}") from None
+        raise ValueError(f"the body is not UTF-8: {error.reason}") from None
     except (msgspec.MsgspecError, OverflowError, RecursionError):
         return _read_slowly(body)
     # A key that is dropped because it occurs twice takes its colon with it. Escapes could hide a
@@ -95,9 +95,9 @@ def _read_slowly(body: bytes) -> tuple[Any, list[Fault]]:
             parse_int=_int,
         )
     except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+        raise ValueError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from None
+        raise ValueError(f"the body is not JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
         raise ValueError("objects and lists are nested far too deep") from None
     return root, _faults(root)

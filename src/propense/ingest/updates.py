@@ -153,7 +153,7 @@ def _time(message: Message, mapper: Mapper, clock: Clock, stated: int | None) ->
     mapper.n_clamped += clamped
     if not 0 <= time < _LATEST:
         raise IngestError(
-            f"{message.pointer}/timestamp", "is before 1970; send the time of the event"
+            f"{message.pointer}/timestamp", "the time is before 1970; send the time of the event"
         )
     return time
 
@@ -175,7 +175,7 @@ def _traits(body: dict[str, Any], pointer: str) -> dict[str, Any]:
 def _group(body: dict[str, Any], pointer: str) -> dict[str, Any]:
     group_id = text_id(body.get("groupId"), f"{pointer}/groupId")
     if group_id is None:
-        raise IngestError(f"{pointer}/groupId", "is missing; a group call needs it")
+        raise IngestError(f"{pointer}/groupId", "groupId is missing; a group call needs it")
     traits = {f"{GROUP_PREFIX}{name}": value for name, value in _traits(body, pointer).items()}
     traits["group_id"] = group_id
     return traits

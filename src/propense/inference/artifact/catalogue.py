@@ -174,7 +174,7 @@ class Catalogue:
         if code == len(words) or words[code] != value:
             raise ValueError(
                 f"no item has {value!r} in column {name!r}; "
-                f"{hint(value, words) if words else 'it is empty'}"
+                f"{hint(value, words) if words else 'the column is empty'}"
             )
         return code
 

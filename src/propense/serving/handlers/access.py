@@ -58,7 +58,11 @@ def reader_of(request: Request[CustomerHost], user: UserId, scope: Scope) -> Cus
             )
         return host.reader
     if key is None or not key.may("verify"):
-        raise Problem(403, f"the id {user.value[:40]!r} belongs to an integration test")
+        raise Problem(
+            403,
+            f"the id {user.value[:40]!r} belongs to an integration test; "
+            "ask about it with a key that has the scope verify",
+        )
     return host.tests.reader(user.test)
 
 

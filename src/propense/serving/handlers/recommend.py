@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from propense.history.records import Decision
+from propense.schemas import ID_LENGTH
 from propense.serving.answers import (
     CustomerQuestion,
     list_items,
@@ -21,7 +22,7 @@ from propense.serving.handlers.access import (
     find_customer,
     may_personalise,
 )
-from propense.serving.messages.fields import Items
+from propense.serving.messages.fields import MOST_WORDS, Items
 from propense.serving.messages.recommend import (
     ItemAnswer,
     PopularQuery,
@@ -130,7 +131,12 @@ def _question(query: RecommendQuery) -> RecommendQuestion:
     try:
         exclude = msgspec.convert(query.exclude.split(",") if query.exclude else [], Items)
     except msgspec.ValidationError as error:
-        raise Problem(422, str(error), pointer="/exclude") from error
+        raise Problem(
+            422,
+            f"exclude takes at most {MOST_WORDS:,} ids of items with commas between them, each of 1 "
+            f"to {ID_LENGTH} characters",
+            pointer="/exclude",
+        ) from error
     return RecommendQuestion(
         user_id=query.user_id,
         k=query.k or None,
