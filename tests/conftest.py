@@ -51,7 +51,7 @@ _COSTLY_CALLS = frozenset(
         "fit_customer_model",
         "generate_education",
     }
-    | {"served_world", "started_postgres", "started_redis", "train_network"}
+    | {"served_world", "started_postgres", "started_redis", "started_store", "train_network"}
 )
 """Functions that take seconds; a file that imports one is costly."""
 

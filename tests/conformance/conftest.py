@@ -10,45 +10,21 @@ import pytest
 
 from propense.history.opening import open_store
 from propense.history.store import Store, StoreOptions
-from support.live_servers import started_postgres, started_redis
+from support.live_servers import STORES, started_store
 from support.live_stores import DAY, Opened, suppression_hash
-from support.required import require
 
 _COUNT = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def postgres_url() -> Iterator[str]:
-    pytest.importorskip("psycopg")
-    for server in started_postgres():
-        if server is None:
-            require("postgres", "PostgreSQL is not installed")
-        else:
-            yield server.url
+@pytest.fixture(scope="module", params=STORES)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of each kind of store, one after the other."""
+    yield from started_store(request.param, durable=True)
 
 
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    pytest.importorskip("redis")
-    for server in started_redis("--appendfsync", "always"):
-        if server is None:
-            require("redis", "redis-server is not installed")
-        else:
-            yield server.url
-
-
-STORES = [
-    "sqlite",
-    pytest.param("postgres", marks=pytest.mark.postgres),
-    pytest.param("redis", marks=pytest.mark.redis),
-]
-
-
-@pytest.fixture(params=STORES)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+@pytest.fixture
+def opened(url: str, tmp_path: Path) -> Iterator[Opened]:
     """Opens the same store again and again, or one of another name."""
-    kind = request.param
-    url = kind if kind == "sqlite" else request.getfixturevalue(f"{kind}_url")
     prefix = f"{next(_COUNT)}-"
     stores = []
 

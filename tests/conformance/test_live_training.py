@@ -17,25 +17,14 @@ from propense.history.store import StoreOptions
 from propense.pipeline import STAGES, clean, run_folder
 from propense.pipeline.resume.inputs import input_hashes
 from propense.settings import Settings, parse_settings
-from support.live_servers import started_postgres, started_redis
-from support.required import require
+from support.live_servers import STORES, started_store
 
 TIME = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
-KINDS = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres), "redis")
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield "sqlite"
-        return
-    pytest.importorskip("psycopg" if request.param == "postgres" else "redis")
-    start = started_postgres if request.param == "postgres" else started_redis
-    for server in start():
-        if server is None:
-            require(request.param, f"no {request.param} server is installed")
-        else:
-            yield server.url
+    yield from started_store(request.param)
 
 
 def settings_of(folder: Path, url: str) -> Settings:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from propense.errors import BundleError, PropenseError
+from propense.evaluation.kinds import KINDS
 from propense.models.rivals.goal_rival import GoalRival, load_goal_rival, take_rows
 from propense.models.rivals.goals.fitting import GOAL_RIVALS, fit_goal_rival
 from propense.models.rivals.goals.problem import RivalSetup
@@ -18,7 +19,7 @@ from propense.models.rivals.item_rivals import ITEM_RIVALS, fit_item_rival, load
 from propense.models.rivals.items.item_rival import ItemRival, ItemSetup
 from propense.schemas import Histories, TableFeatures
 
-GOALS = [(name, kind) for name in GOAL_RIVALS for kind in ("binary", "value")]
+GOALS = [(name, kind) for name in GOAL_RIVALS for kind in KINDS]
 N_ITEMS = 30
 
 

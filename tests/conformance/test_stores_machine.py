@@ -22,8 +22,7 @@ from hypothesis.stateful import (
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, Erased, LiveEvent, WriteResult
 from propense.history.store import Store, StoreOptions
-from support.live_servers import started_postgres, started_redis
-from support.required import require
+from support.live_servers import STORES, started_store
 
 NAMES = ["ada", "bob", "eve", "课", "a:b", "anon-1", "anon-2"]
 names = st.sampled_from(NAMES)
@@ -228,11 +227,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def run(kind: str, examples: int, steps: int) -> None:
-    servers = {"postgres": started_postgres, "redis": started_redis}
-    for server in servers[kind]() if kind in servers else [None]:
-        if kind in servers and server is None:
-            require(kind, f"the server of {kind} is not installed")
-        url = "sqlite" if server is None else server.url
+    for url in started_store(kind):
         machine = type(f"Machine_{kind}", (StoreMachine,), {"url": url})
         run_state_machine_as_test(
             machine,
@@ -245,19 +240,12 @@ def run(kind: str, examples: int, steps: int) -> None:
         )
 
 
-KINDS = [
-    "sqlite",
-    pytest.param("postgres", marks=pytest.mark.postgres),
-    pytest.param("redis", marks=pytest.mark.redis),
-]
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STORES)
 def test_a_store_is_a_dictionary(kind: str) -> None:
     run(kind, examples=8, steps=25)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STORES)
 def test_a_store_is_a_dictionary_for_10_000_steps(kind: str) -> None:
     run(kind, examples=200, steps=50)

@@ -216,10 +216,10 @@ def test_half_of_a_backup_is_neither_opened_nor_added_to(redis: Redis, tmp_path:
 
 def test_an_unknown_store_is_named_without_its_password(tmp_path: Path) -> None:
     for call in (
-        lambda: opened("mysql://shop:word@host/db"),
-        lambda: restore_store("mysql://shop:word@host/db", tmp_path, tmp_path),
+        lambda: opened("oracle://shop:word@host/db"),
+        lambda: restore_store("oracle://shop:word@host/db", tmp_path, tmp_path),
     ):
-        with pytest.raises(StoreError, match=r"'mysql://host/db' is unknown; choose") as caught:
+        with pytest.raises(StoreError, match=r"'oracle://host/db' is unknown; choose") as caught:
             call()
         assert "word" not in str(caught.value)
 

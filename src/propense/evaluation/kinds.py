@@ -43,7 +43,10 @@ class GoalKind(ABC):
     name: ClassVar[Literal["binary", "value"]]
     """As in `GoalPlan.kind`."""
     criterion: ClassVar[str]
-    """Metric that chooses the champion on validation; lower is better."""
+    """Metric that chooses the champion on validation; lower is better, so it stands in
+    `records.LOWER_IS_BETTER`."""
+    criterion_name: ClassVar[str]
+    """The criterion in words."""
     order_metric: ClassVar[str]
     """Metric of the order alone: the verdict states it beside the criterion."""
     rate_metric: ClassVar[str]
@@ -144,6 +147,7 @@ class BinaryKind(GoalKind):
 
     name = "binary"
     criterion = "log_loss"
+    criterion_name = "log loss"
     order_metric = "auc"
     rate_metric = "base_rate"
     rate_is_share = True
@@ -228,6 +232,7 @@ class ValueKind(GoalKind):
 
     name = "value"
     criterion = "tweedie_deviance"
+    criterion_name = "Tweedie deviance 1.5"
     order_metric = "gini_normalised"
     rate_metric = "mean_value"
     rate_is_share = False

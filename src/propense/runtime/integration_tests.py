@@ -37,8 +37,8 @@ def token_of(user_id: str) -> str | None:
     match = _ID.fullmatch(user_id)
     if match is None:
         raise RefusedError(
-            f"the id {user_id[:40]!r} begins like that of an integration test but is none; those are "
-            f"{VERIFY_PREFIX}TOKEN:ID, and the token has 8 to 32 hexadecimal digits"
+            f"the id {user_id[:40]!r} begins like that of an integration test but is none; "
+            f"those are {VERIFY_PREFIX}TOKEN:ID, and the token has 8 to 32 hexadecimal digits"
         )
     return match.group(1)
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from propense.evaluation import kinds as goal_kinds
+from propense.evaluation.records import LOWER_IS_BETTER
 from propense.export.onnx import check_parity, export_graphs
 from propense.models.network.customer import CustomerNetwork
 from propense.models.network.heads import (
@@ -65,6 +67,10 @@ def constant_raw(shape: NetworkShape, y: torch.Tensor) -> torch.Tensor:
 def test_there_is_one_head_for_each_kind_of_goal():
     assert set(HEADS) == set(KINDS)
     assert all(HEADS[kind].kind == kind for kind in KINDS)
+
+
+def test_the_criterion_of_every_kind_falls_as_models_improve():
+    assert {kind.criterion for kind in goal_kinds.KINDS.values()} <= LOWER_IS_BETTER
 
 
 def test_a_loss_and_an_answer_for_each_row_and_member(head, shape):

@@ -133,8 +133,8 @@ def _question(query: RecommendQuery) -> RecommendQuestion:
     except msgspec.ValidationError as error:
         raise Problem(
             422,
-            f"exclude takes at most {MOST_WORDS:,} ids of items with commas between them, each of 1 "
-            f"to {ID_LENGTH} characters",
+            f"exclude takes at most {MOST_WORDS:,} ids of items with commas between them, each of "
+            f"1 to {ID_LENGTH} characters",
             pointer="/exclude",
         ) from error
     return RecommendQuestion(

@@ -128,7 +128,7 @@ class Problem:
 
     @property
     def measure(self) -> str:
-        return "log loss" if self.binary else "Tweedie deviance 1.5"
+        return KINDS[self.setup.kind].criterion_name
 
     def as_binary(self) -> Problem:
         """Whether the value is above 0 at all: the first of two stages."""
