@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "propense"
 TESTS = ROOT / "tests"
 MOST_FILES = 20
 MOST_LINES = 400
-ACROSS = ("benchmarks", "conformance", "docs", "examples", "support")
+ACROSS = ("benchmarks", "conformance", "docs", "examples", "support", "trials")
 """Folders of tests that belong to no room of the source."""
 TREES = ("src", "tests", "benchmarks", "tools", "examples")
 

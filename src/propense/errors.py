@@ -3,6 +3,7 @@
     PropenseError
     ├── SettingsError      a key, a value or a combination of keys
     ├── SourceError        a file, a column or a row that cannot be read
+    ├── QuestionError      a question about the data that only its owner can answer
     ├── SplitError         parts, horizons, labels
     │   └── LeakError      information from after the time it would be used
     ├── TrainError         nothing to learn from, a training that cannot continue
@@ -35,6 +36,15 @@ class SettingsError(PropenseError):
 
 class SourceError(PropenseError):
     """A file, column or row that cannot be read."""
+
+
+class QuestionError(PropenseError):
+    """The data can be read in two ways; the settings must say which. Exit code 3."""
+
+    def __init__(self, message: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys
+        """Keys of the settings that answer the questions."""
 
 
 class SplitError(PropenseError):

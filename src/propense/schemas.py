@@ -53,6 +53,28 @@ class Rule(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+class FileAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """How one file was read, and where each of its lines went."""
+
+    file: str
+    format: str
+    """"csv", "jsonl", "json", "xlsx", "parquet", "access_log" or "sql"."""
+    physical_lines: int = 0
+    """Lines of the unpacked text; objects of JSON, rows of formats without lines."""
+    rows: int = 0
+    """Rows read, broken ones too."""
+    header_lines: int = 0
+    """Lines of the header and above it."""
+    blank_lines: int = 0
+    inside_quotes: int = 0
+    """Lines that stand inside quoted cells of rows that began earlier."""
+    broken: int = 0
+    encoding: str = ""
+    dialect: str = ""
+    """Delimiter, quoting and packing, in words."""
+    notes: list[str] = []
+
+
 class Account(msgspec.Struct, frozen=True):
     """Where every row of one table went: n_in = n_out + all dropped."""
 
@@ -60,6 +82,8 @@ class Account(msgspec.Struct, frozen=True):
     n_in: int
     n_out: int
     rules: list[Rule] = []
+    files: list[FileAccount] = []
+    """How each file was read; of events the files of all sources."""
 
     @property
     def dropped(self) -> int:

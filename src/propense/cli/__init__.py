@@ -1,8 +1,9 @@
 """The command line: one verb for each step of the flow, imported when it is used.
 
-Exit codes: 0 done; 1 `verify` found a difference; 2 an error in the command, the settings or the
-data (one line on stderr); 130 stopped by Ctrl-C; 141 the reader of the output has gone. Anything
-else is a defect of propense and shows its traceback.
+Exit codes: 0 done; 1 the data was refused, or `check` or `verify` said no; 2 an error in the
+command, the settings or elsewhere; 3 the data can be read in two ways and the settings do not say
+which; 130 stopped by Ctrl-C; 141 the reader of the output has gone. Anything else is a defect of
+propense and shows its traceback.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import sys
 from collections.abc import Sequence
 
 from propense.cli.verbs import ACTIONS, VALUE_OPTIONS, front_page, verb_names
-from propense.errors import MissingExtraError, PropenseError, nearest
+from propense.errors import MissingExtraError, PropenseError, QuestionError, SourceError, nearest
 
+REFUSED = 1
 FAILED = 2
+OPEN_QUESTION = 3
 STOPPED = 130
 READER_GONE = 141
 
@@ -44,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _dispatch(words)
         sys.stdout.flush()
         return code
+    except QuestionError as error:
+        _print_error(str(error), words)
+        return OPEN_QUESTION
+    except SourceError as error:
+        _print_error(str(error), words)
+        return REFUSED
     except PropenseError as error:
         return _print_error(str(error), words)
     except ModuleNotFoundError as error:

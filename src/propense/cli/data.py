@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
-from propense.cli.options import DEFAULTS, Common, Flag, load_settings
+from propense.cli.options import ACCEPT, DEFAULTS, AcceptGuesses, Common, Flag, load_settings
 from propense.cli.output import open_output
 from propense.errors import SettingsError
 from propense.settings import Settings
@@ -61,12 +61,17 @@ def init(
     output.message("next: propense check")
 
 
-def check(*, common: Common = DEFAULTS) -> int:
+def check(*, accept_guesses: AcceptGuesses = False, common: Common = DEFAULTS) -> int:
     """Examine the data before a run.
 
     Reports what is dirty and what cleaning will do, whether each goal has enough
     data, which columns leak the answer, and how much time and memory a run takes.
-    Exit code 2 if something must be corrected first.
+    Exit code 1 if something must be corrected first, 3 if a question is open.
+
+    Parameters
+    ----------
+    accept_guesses
+        Read data that can be read in two ways in the likelier one, without asking.
     """
     from rich.console import Console
 
@@ -76,7 +81,7 @@ def check(*, common: Common = DEFAULTS) -> int:
     from propense.tables.engine.engine import connect
 
     output = open_output(common)
-    settings = load_settings(common)
+    settings = load_settings(common, (ACCEPT,) if accept_guesses else ())
     run_folder = RunFolder(Path(settings.folder) / settings.run)
     engine = connect(settings.engine, run_folder.root / "scratch", settings.memory_limit)
     output.message(f"examining the data of {common.settings}")
@@ -86,7 +91,7 @@ def check(*, common: Common = DEFAULTS) -> int:
         print(diagnosis.to_json())
     else:
         Console().print(render(diagnosis))
-    return 2 if diagnosis.worst == "error" else 0
+    return 1 if diagnosis.worst == "error" else 0
 
 
 def _live_history(settings: Settings) -> AbstractContextManager[None]:

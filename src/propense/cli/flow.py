@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from propense.cli.options import DEFAULTS, Changes, Common, Flag, load_settings
+from propense.cli.options import (
+    ACCEPT,
+    DEFAULTS,
+    AcceptGuesses,
+    Changes,
+    Common,
+    Flag,
+    load_settings,
+)
 from propense.cli.output import Output, format_clock, open_output
 from propense.cli.progress import show_progress
 from propense.errors import SettingsError
@@ -27,8 +35,15 @@ class StageOptions:
 
     force: Annotated[bool, Flag] = False
     """Run the requested stages again even if they are up to date."""
+    accept_guesses: AcceptGuesses = False
+    """Read data that can be read in two ways in the likelier one, without asking."""
     changes: Changes = ()
     """Override a setting, KEY=VALUE; may be repeated."""
+
+    @property
+    def all_changes(self) -> tuple[str, ...]:
+        """The settings that these options override, in order."""
+        return (*self.changes, ACCEPT) if self.accept_guesses else self.changes
 
 
 STAGE_DEFAULTS = StageOptions()
@@ -70,7 +85,9 @@ def run(
             )
         from propense.cli.repeat import run_repeatedly
 
-        run_repeatedly(lambda: load_settings(common, options.changes), every, open_output(common))
+        run_repeatedly(
+            lambda: load_settings(common, options.all_changes), every, open_output(common)
+        )
         return
     _run_until(until, options, common, learning_curve)
 
@@ -132,7 +149,7 @@ def _run_until(
     until: str | None, options: StageOptions, common: Common, learning_curve: bool = False
 ) -> None:
     output = open_output(common)
-    settings = load_settings(common, options.changes)
+    settings = load_settings(common, options.all_changes)
     result = run_pipeline(settings, output, until, options.force, learning_curve)
     record: dict[str, Any] = {
         "run": result.run.root, "stage_seconds": result.stage_seconds, "skipped": result.skipped,

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
@@ -15,6 +15,9 @@ from propense.errors import SettingsError
 from propense.settings import Settings, parse_settings, read_toml
 
 Flag = Parameter(negative="", show_default=False)
+AcceptGuesses = Annotated[bool, Flag]
+ACCEPT: Final = "clean.accept_guesses=true"
+"""The change of settings that --accept-guesses stands for."""
 Changes = Annotated[
     tuple[str, ...],
     Parameter(name="--set", negative="", consume_multiple=False, show_default=False),

@@ -28,5 +28,8 @@ class Clean(Record, frozen=True):
     until: str | None = None
     """The time at which the data was exported; later rows are from the future. Default: the last
     plausible event."""
+    accept_guesses: bool = False
+    """Whether data that can be read in two ways is read in the likelier one. Default: the run ends
+    with the question."""
     unknown_items: Literal["keep", "drop"] = "keep"
     """What to do with events whose item is missing from the items table, if there is one."""

@@ -58,12 +58,28 @@ def parse_settings(raw: dict[str, Any], folder: str | Path = ".") -> Settings:
     Raises SettingsError.
     """
     _refuse_unknown_keys(raw, Settings, "")
+    if isinstance(asked := raw.get("open_questions"), list):
+        raw = {**raw, "open_questions": [key for key in asked if not _is_set(raw, key)]}
     try:
         settings = msgspec.convert({**raw, "folder": str(folder)}, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_plain(str(error))) from error
     _check(settings)
     return settings
+
+
+def _is_set(raw: dict[str, Any], key: object) -> bool:
+    """Whether a file has the key, such as "sources.shop.decimal".
+
+    >>> _is_set({"sources": {"shop": {"decimal": "comma"}}}, "sources.shop.decimal")
+    True
+    """
+    value: Any = raw
+    for name in str(key).split("."):
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
 
 
 def _plain(message: str) -> str:

@@ -46,5 +46,7 @@ class Settings(Record, frozen=True):
     evaluate: Evaluate = Evaluate()
     pack: Pack = Pack()
     serve: Serve = Serve()
+    open_questions: tuple[str, ...] = ()
+    """Keys that `propense init` asked about; a key that is set in the file is answered."""
     folder: str = "."
     """Folder at which relative paths start: that of the file."""

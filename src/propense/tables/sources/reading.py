@@ -19,6 +19,7 @@ from propense.errors import SettingsError, SourceError, nearest
 from propense.history.view_reading import plain_address
 from propense.settings import Settings, Source, TableSource
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
+from propense.tables.questions import refuse_unanswered
 from propense.tables.sources.formats import Format, TextFile, detect_format, stage
 from propense.tables.sources.live import fetch_live, is_live, resolve_live
 from propense.tables.sources.live_traits import fit_columns, spread_traits
@@ -113,6 +114,7 @@ def read(settings: Settings, engine: TableEngine) -> RawTables:
     A live store without a row is left out and noted. Raises SourceError naming the file and
     the column, SettingsError for an unknown word in a mapping.
     """
+    refuse_unanswered(settings)
     sources, tables = {}, {}
     notes: dict[str, str] = {}
     for name, source in settings.sources.items():

@@ -1,0 +1,97 @@
+"""Questions that the data leaves open, each answered by one key of the settings.
+
+A guess that could be wrong is not made in silence: `init` writes the question into
+propense.toml with a commented line for every answer and lists its key in `open_questions`; until
+one of the lines stands there without its "#", `check`, `clean` and `run` end with exit code 3.
+Cleaning asks by itself too, where it finds two readings of a column that the settings leave open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import tomlkit
+
+from propense.errors import QuestionError
+from propense.settings import Settings
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One answer."""
+
+    value: Any
+    """What the key is set to."""
+    effect: str
+    """What it makes of rows or sums, in words."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A question with its possible answers, the likeliest first."""
+
+    key: str
+    """Path of the setting that answers it, such as "sources.shop.decimal"."""
+    sentence: str
+    choices: list[Choice]
+    examples: list[str] = []
+    """Two cells or rows that show the doubt, with their places."""
+
+    def lines(self) -> list[str]:
+        """The settings to choose from, each as it would stand in propense.toml.
+
+        >>> Question(key="sources.shop.decimal", sentence="?", choices=[
+        ...     Choice("comma", "sum 28,478.65")]).lines()
+        ['decimal = "comma"   # sum 28,478.65']
+        """
+        name = self.key.rpartition(".")[2]
+        return [f"{_assignment(name, one.value)}   # {one.effect}" for one in self.choices]
+
+    @property
+    def table(self) -> str:
+        """The table that the key stands in, as a header; empty for the top level.
+
+        >>> Question(key="sources.my shop.decimal", sentence="?", choices=[]).table
+        '[sources."my shop"]'
+        """
+        path = self.key.split(".")[:-1]
+        return f"[{'.'.join(tomlkit.key(name).as_string() for name in path)}]" if path else ""
+
+
+def _assignment(name: str, value: Any) -> str:
+    document = tomlkit.document()
+    document.add(name, tomlkit.item(value))
+    return tomlkit.dumps(document).strip().replace("\n", " ")
+
+
+def refuse_open(questions: Iterable[Question], settings: Settings) -> None:
+    """Raise QuestionError where questions are open, unless the settings accept the guesses."""
+    asked = list(questions)
+    if not asked or settings.clean.accept_guesses:
+        return
+    blocks = [_block(question) for question in asked]
+    raise QuestionError(
+        "the data can be read in more than one way; write one line of each choice into "
+        "propense.toml, or take the first of each with --accept-guesses:\n" + "\n".join(blocks),
+        tuple(question.key for question in asked),
+    )
+
+
+def refuse_unanswered(settings: Settings) -> None:
+    """Raise QuestionError for questions of `init` that nobody has answered."""
+    if settings.open_questions and not settings.clean.accept_guesses:
+        raise QuestionError(
+            "propense.toml has open questions; answer each by one of the commented lines that "
+            "stand for it, or take what stands there with --accept-guesses: "
+            + ", ".join(settings.open_questions),
+            settings.open_questions,
+        )
+
+
+def _block(question: Question) -> str:
+    lines = [f"  {question.sentence}"]
+    lines += [f"    such as {example}" for example in question.examples[:2]]
+    if question.table:
+        lines.append(f"    in {question.table}:")
+    lines += [f"      {line}" for line in question.lines()]
+    return "\n".join(lines)
