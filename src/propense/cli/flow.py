@@ -85,9 +85,8 @@ def run(
             )
         from propense.cli.repeat import run_repeatedly
 
-        run_repeatedly(
-            lambda: load_settings(common, options.all_changes), every, open_output(common)
-        )
+        changes = options.all_changes
+        run_repeatedly(lambda: load_settings(common, changes), every, open_output(common))
         return
     _run_until(until, options, common, learning_curve)
 
