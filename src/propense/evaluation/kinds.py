@@ -1,7 +1,7 @@
 """The kinds of goals: how each is scored, chosen by, calibrated and shown.
 
-Nothing else in evaluation and the report asks which kind a goal is; ARCHITECTURE.md says what
-else a new kind needs.
+The rest of evaluation and the report asks no goal for its kind; ARCHITECTURE.md says what else a
+new kind needs.
 """
 
 from __future__ import annotations
