@@ -102,7 +102,7 @@ def test_init_names_the_folder_that_is_not_there(here, capsys):
     assert f"folder {str(here / 'nowhere')!r}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("among", "code"), [("ever view", 0), ("ever purchase", 2)])
+@pytest.mark.parametrize(("among", "code"), [("ever view", 0), ("ever purchase", 1)])
 def test_check_says_whether_a_run_can_be(among, code, here, capsys):
     write_events(here / "data")
     (here / "propense.toml").write_text(
