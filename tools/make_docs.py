@@ -153,9 +153,9 @@ def cli_page() -> str:
     """The help of every verb, as it is printed."""
     lines = ["# Command line", "", MADE, "```text", help_of().rstrip(), "```", ""]
     lines += [
-        "Exit codes: 0 done; 1 the data was refused, or `check` or `verify` said no; 3 the data can be",
-        "read in two ways and the settings do not say which; 2 any other error in the command, the",
-        "settings or the data, printed in one line; 130 stopped by Ctrl-C; 141 the reader of the",
+        "Exit codes: 0 done; 1 the data was refused, or `check` or `verify` said no; 2 any other",
+        "error in the command or the settings, printed in one line; 3 the data can be read in two",
+        "ways and the settings do not say which; 130 stopped by Ctrl-C; 141 the reader of the",
         "output has gone.",
     ]
     for verb in all_verbs():
