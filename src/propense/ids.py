@@ -1,0 +1,73 @@
+"""Ids: what is invisible in them, and the words that stand where an id should be.
+
+Cleaning and the live service obey the same rules, so that an event has the same customer in both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+MISSING_WORDS: Final = (
+    "", "na", "n/a", "#n/a", "nan", "null", "(null)", "<null>", "[null]", "\\n", "nil", "none",
+    "(none)", "undefined", "(undefined)", "(not set)", "not set", "(blank)", "(empty)", "empty",
+    "unknown", "(unknown)", "not available", "[object object]", "-", "--", "\u2013", "\u2014", "?",
+    "''", '""', "-1", "00000000-0000-0000-0000-000000000000", "空", "无", "未知", "無", "なし",
+)  # fmt: skip
+"""Words that stand for a missing id of anything, in lower case."""
+PLACEHOLDER_IDS: Final = (
+    *MISSING_WORDS, "0", "guest", "anonymous", "anonymous user", "anon", "anonym", "visitor",
+    "not_authenticated", "unauthenticated", "not logged in", "logged_out", "id", "user_id",
+    "userid", "distinct_id", "distinctid", "email", "true", "false", "gast", "invité", "invitado",
+    "游客", "匿名", "匿名用户", "访客", "未登录", "ゲスト",
+)  # fmt: skip
+"""Words that are no customer's id: who obeys one of them as an id melts many people into one.
+
+Customers are never numbered 0 here; items may be.
+"""
+INVISIBLE: Final = (
+    r"\x{00AD}\x{061C}\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}\x{FEFF}"
+)
+"""Characters without width, as the inside of a class in the dialect of RE2 and Java."""
+BLANKS: Final = (
+    r"\x{0009}-\x{000D}\x{001C}-\x{0020}\x{0085}\x{00A0}\x{1680}\x{2000}-\x{200A}"
+    r"\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"
+)
+"""Every blank of Unicode, likewise."""
+
+
+def _python_class(inside: str) -> str:
+    return re.sub(r"\\x\{(\w{4})\}", r"\\u\1", inside)
+
+
+_INVISIBLE: Final = re.compile(f"[{_python_class(INVISIBLE)}]+")
+_BLANK: Final = re.compile(f"[{_python_class(BLANKS)}]")
+_EXCEL: Final = re.compile(r'="(.*)"', re.DOTALL)
+
+
+def tidy_id(text: str) -> str:
+    """An id without what nobody sees: blanks around it, characters without width, ="..." of Excel.
+
+    A blank of another kind inside it, such as a no-break space, becomes a space. What is tidy
+    stays as it is.
+
+    >>> tidy_id('\\ufeff="00123"\\u00a0'), tidy_id(" a\\u00a0b\\u200b ")
+    ('00123', 'a b')
+    """
+    if text.isascii() and text.isprintable() and text[:1] != "=" and text.strip() == text:
+        return text
+    seen = _BLANK.sub(" ", _INVISIBLE.sub("", text)).strip(" ")
+    formula = _EXCEL.fullmatch(seen)
+    return formula[1].strip(" ") if formula else seen
+
+
+def is_placeholder(text: str, words: Collection[str] = PLACEHOLDER_IDS) -> bool:
+    """Whether a text is a word that stands where a customer's id should be.
+
+    `words` are in lower case; `[clean] placeholder_ids` sets others.
+
+    >>> [is_placeholder(one) for one in (" [object Object]", "0", "00", "u17")]
+    [True, True, False, False]
+    """
+    return tidy_id(text).casefold() in words
