@@ -18,7 +18,7 @@ ASK = {"read", "verify"}
 SEND = {"ingest", "verify"}
 MAY: dict[str, set[str] | None] = {
     "recommend": ASK, "recommend_by_query": ASK, "recommend_batch": ASK,
-    "predict": ASK, "predict_batch": ASK,
+    "predict": ASK, "predict_by_query": ASK, "predict_batch": ASK,
     "similar_items": {"read"}, "popular_items": {"read"},
     "ingest_track": SEND, "ingest_identify": SEND, "ingest_page": SEND, "ingest_screen": SEND,
     "ingest_group": SEND, "ingest_alias": SEND, "ingest_batch": SEND,

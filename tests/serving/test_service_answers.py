@@ -361,3 +361,39 @@ def test_where_consent_is_needed_silence_refuses(shop, tmp_path):
         agrees = {"consent": {"purposes": {"personalise": True}}}
         live.ask("POST", "/v1/identify", "ingest", json={"userId": "silent", "context": agrees})
         assert live.recommend("silent")["policy"] == "network"
+
+
+def test_goals_by_query_are_those_of_the_body(live: Live):
+    live.teach("ann", [1, 2, 3])
+    as_of = "2025-03-01T00:00:00Z"
+    for body, query in (
+        ({}, {}),
+        ({"goals": ["spend", "pay"]}, {"goals": "spend,pay"}),
+        ({"goals": ["pay"], "as_of": as_of}, {"goals": " pay ", "as_of": as_of}),
+    ):
+        wanted = live.predict("ann", **body)
+        got = live.ask("GET", "/v1/predict", params={"user_id": "ann", **query})
+        assert got["goals"] == wanted["goals"] and got["user_id"] == "ann"
+        assert list(got["goals"]) == list(wanted["goals"])
+    status, problem = live.refused("GET", "/v1/predict", params={"user_id": "a", "goals": "pya"})
+    assert status == 422 and "'pay'" in problem["detail"] and problem["pointer"] == "/goals"
+    assert live.refused("GET", "/v1/predict", params={"user": "a"})[0] == 422
+
+
+def test_a_call_of_one_message_that_is_refused_is_no_success(live: Live):
+    message = {"userId": "t1", "event": "view", "timestamp": 1_716_199_200}
+    for path, sent, pointer in (
+        ("/v1/track", message, "/timestamp"),
+        ("/v1/t", message, "/timestamp"),
+        ("/v1/batch", {"batch": [{"type": "track", **message}]}, "/batch/0/timestamp"),
+        ("/v1/batch", {"batch": [7]}, "/batch/0"),
+    ):
+        status, problem = live.refused("POST", path, "ingest", json=sent)
+        assert (status, problem["pointer"]) == (422, pointer), problem
+    good = {"type": "track", "userId": "t1", "event": "view"}
+    answer = live.ask("POST", "/v1/batch", "ingest", json={"batch": [good, 7]})
+    assert (answer["success"], answer["kept"], answer["refused"]) == (True, 1, 1)
+    answer = live.ask("POST", "/v1/batch", "ingest", json={"batch": [6, 7]})
+    assert (answer["success"], answer["kept"], answer["refused"]) == (False, 0, 2)
+    assert live.ask("POST", "/v1/batch", "ingest", json={"batch": []})["success"] is True
+    assert live.ask("POST", "/v1/import", "ingest", content="7")["success"] is False

@@ -42,7 +42,7 @@ def test_a_name_that_is_joined_meanwhile_is_refused_as_well(
     monkeypatch.setattr(store, "suppress", just_before)
     live.ask("DELETE", "/v1/users/gone", "admin")
     assert joined
-    assert live.track("a9", item=item_id(1))["kept"] == 0
+    live.track_refused("a9")
     store.log_decisions(
         [Decision(user_id="a9", time=1, scenario="s", bundle="v1", policy="network", items=())]
     )
@@ -150,7 +150,7 @@ def test_an_erasure_that_fails_halfway_is_finished_by_the_next_under_any_name(
         assert file.read_text() == "user_id,score\nstays,2\n"
         assert again["removed"]["exports/scores.csv"] == 1 and again["traces"]
         assert not (service.data / erasure.FILE).exists()
-        assert live.track("ada-lovelace", item=item_id(1))["kept"] == 0
+        live.track_refused("ada-lovelace")
     finally:
         file.unlink()
         run.rmdir()

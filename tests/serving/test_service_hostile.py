@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import time
@@ -61,16 +62,34 @@ def test_broken_events_are_refused_and_nothing_is_stored(shared: Live, word: str
 
 
 @pytest.mark.parametrize("route", JSON_ROUTES, ids=lambda route: route.name)
-def test_other_content_types_are_named(shared: Live, route):
+def test_other_content_types_are_named_without_a_bearer_key(shared: Live, route):
+    key = base64.b64encode(f"{shared.keys['all']}:".encode())
     for kind in ("text/plain", "application/xml", "multipart/form-data; boundary=x", "\xe9",
                  "application/jsonp", ""):  # fmt: skip
         answer = shared.client.request(
             route.method, route.path, content=b'{"user_id": "a"}',
-            headers=[*[(k.encode(), v.encode()) for k, v in shared.headers("all").items()],
+            headers=[(b"authorization", b"Basic " + key),
                      (b"content-type", kind.encode("latin-1"))],
         )  # fmt: skip
         assert answer.status_code == 415, (kind, answer.text)
-        is_problem(answer)
+        assert "Bearer" in is_problem(answer)["detail"]
+        answer = shared.client.request(
+            route.method, route.path, content=b'{"user_id": "a"}',
+            headers=[(b"authorization", b"Bearer " + shared.keys["all"].encode()),
+                     (b"content-type", kind.encode("latin-1"))],
+        )  # fmt: skip
+        assert answer.status_code in (200, 422), (kind, answer.text)
+
+
+def test_a_body_without_a_content_type_of_json_answers_as_one_with_it(shared: Live):
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        headers = shared.headers("read") | {"content-type": kind}
+        answers = [
+            shared.client.request("POST", "/v1/predict", content=b'{"user_id": "a"}', headers=sent)
+            for sent in (headers, shared.headers("read"))
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[0].json()["goals"] == answers[1].json()["goals"]
 
 
 def test_a_content_type_with_a_charset_is_json(shared: Live):

@@ -173,14 +173,13 @@ def test_an_erased_customer_is_unknown_and_stays_so(live: Live):
     for name in ("gone", "gone-before"):
         assert live.recommend(name)["policy"] == POPULAR
         assert live.refused("GET", f"/v1/users/{name}", "admin")[0] == 404
-        result = live.track(name, item=item_id(1))
-        assert (result["kept"], result["refused"]) == (0, 1)
+        assert "nothing may be stored" in live.track_refused(name)["detail"]
         line = json.dumps({"user_id": name, "action": "view", "item_id": item_id(1),
                            "event_time": "2024-01-01T00:00:00Z"})  # fmt: skip
         assert live.ask("POST", "/v1/import", "ingest", content=line)["refused"] == 1
         assert live.refused("GET", f"/v1/users/{name}", "admin")[0] == 404
-    result = live.ask("POST", "/v1/alias", "ingest", json={"previousId": "gone", "userId": "new"})
-    assert result["kept"] == 0
+    alias = {"previousId": "gone", "userId": "new"}
+    assert live.refused("POST", "/v1/alias", "ingest", json=alias)[0] == 422
     again = msgspec.convert(live.ask("DELETE", "/v1/users/gone", "admin"), Receipt)
     assert again.id != receipt.id and not again.removed.get("live events")
 
@@ -238,8 +237,7 @@ def test_only_a_key_of_the_scope_verify_knows_of_integration_tests(live: Live):
     ):
         status, _ = live.refused(method, path, scope, **more)
         assert status == 403, (method, path)
-    result = live.track(NAME, item=item_id(1))
-    assert (result["kept"], result["refused"]) == (0, 1)
+    assert "integration tests" in live.track_refused(NAME)["detail"]
     assert live.refused("DELETE", f"/v1/users/{NAME}", "admin")[0] == 422
 
 
@@ -258,16 +256,18 @@ def test_a_key_of_the_scope_verify_alone_knows_of_nobody_else(live: Live):
         {"type": "alias", "userId": "real", "previousId": NAME},
         {"type": "identify", "userId": NAME, "anonymousId": "real"},
     ):
-        result = live.ask("POST", "/v1/batch", "verify", json={"batch": [message]})
-        assert (result["kept"], result["refused"]) == (0, 1), message
+        one, two = ({"batch": [message] * n} for n in (1, 2))
+        assert live.refused("POST", "/v1/batch", "verify", json=one)[0] == 422, message
+        result = live.ask("POST", "/v1/batch", "verify", json=two)
+        assert (result["success"], result["kept"], result["refused"]) == (False, 0, 2), message
     assert live.held("real")["names"] == [] and len(live.held("real")["events"]) == 3
 
 
 def test_a_test_is_joined_with_nobody_real_whatever_the_key(live: Live):
     for user_id, previous in (("real", NAME), (NAME, "real"), (NAME, "verify:aaaaaaaa:x")):
         message = {"userId": user_id, "previousId": previous}
-        result = live.ask("POST", "/v1/alias", "all", json=message)
-        assert (result["kept"], result["refused"]) == (0, 1), message
+        status, problem = live.refused("POST", "/v1/alias", "all", json=message)
+        assert status == 422 and "cannot be joined" in problem["detail"], message
     assert live.service.store.n_customers() == 0
 
 
@@ -323,4 +323,4 @@ def test_pseudonyms_hide_ids_and_change_no_answer(shop, tmp_path):
         receipt = hidden.ask("DELETE", "/v1/users/b", "admin")
         assert receipt["removed"]["live events"] == 3
         assert hidden.recommend("ann")["policy"] == POPULAR
-        assert hidden.track("ann", item=item_id(1))["kept"] == 0
+        hidden.track_refused("ann")

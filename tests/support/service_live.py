@@ -148,6 +148,13 @@ class Live:
         message = {"userId": user_id, "event": event, **more, "properties": properties}
         return self.ask("POST", "/v1/track", scope, json=message)
 
+    def track_refused(self, user_id: str, scope: str = "ingest", **more: Any) -> Any:
+        """The problem document of one event that is refused."""
+        message = {"userId": user_id, "event": "view", **more}
+        status, problem = self.refused("POST", "/v1/track", scope, json=message)
+        assert status == 422, problem
+        return problem
+
     def teach(self, user_id: str, numbers: Sequence[int], scope: str = "ingest") -> None:
         """A history of views of items, an hour apart, up to some days ago."""
         now = dt.datetime.now(dt.UTC) - dt.timedelta(days=3)
@@ -184,7 +191,7 @@ def body_of(name: str) -> dict[str, Any]:
         return {"json": {"batch": [{"user_id": "ann"}]}}
     if name in ("recommend", "predict"):
         return {"json": {"user_id": "ann"}}
-    if name == "recommend_by_query":
+    if name in ("recommend_by_query", "predict_by_query"):
         return {"params": {"user_id": "ann"}}
     if name == "promote_bundle":
         return {"json": {"version": "v9999"}}

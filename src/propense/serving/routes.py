@@ -22,6 +22,7 @@ from propense.serving.messages.predict import (
     PredictAnswer,
     PredictAnswers,
     PredictBatch,
+    PredictQuery,
     PredictQuestion,
 )
 from propense.serving.messages.recommend import (
@@ -53,6 +54,9 @@ QUESTIONS: Final[tuple[Route[Service], ...]] = (
     Route("POST", "/v1/predict", "predict", predict.predict,
           "Predict how likely a customer is to reach each goal", _ASK, PredictQuestion,
           PredictAnswer, is_question=True),
+    Route("GET", "/v1/predict", "predict_by_query", predict.predict_by_query,
+          "Predict how likely a customer is to reach each goal; the question is the query string",
+          _ASK, PredictQuery, PredictAnswer, is_question=True),
     Route("POST", "/v1/predict/batch", "predict_batch", predict.predict_batch,
           "Predict the goals of many customers", _ASK, PredictBatch, PredictAnswers,
           is_question=True, large=True),

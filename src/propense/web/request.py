@@ -65,11 +65,17 @@ class Request(Generic[H]):
         return "" if self.key is None else self.key.prefix
 
     def read_body(self, kind: type[T]) -> T:
-        """The JSON body as a message. Raises Problem with a pointer to what does not fit."""
+        """The JSON body as a message. Raises Problem with a pointer to what does not fit.
+
+        With a Bearer key the content type does not matter: no browser sends that header to another
+        site unasked. Without one it must be JSON.
+        """
         content = self.headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
-        if content != JSON:
+        if content != JSON and not self.is_bearer:
             raise Problem(
-                415, f"content-type is {content.decode('latin-1')!r}; send {JSON.decode()!r}"
+                415,
+                f"content-type is {content.decode('latin-1')!r}; send {JSON.decode()!r}, or the "
+                f"key as 'Authorization: Bearer KEY'",
             )
         try:
             return msgspec.json.decode(self.body, type=kind)
@@ -96,6 +102,12 @@ class Request(Generic[H]):
             return msgspec.convert(self.path[name], Id)
         except msgspec.ValidationError as error:
             raise _invalid(error, pointer=f"/{name}") from error
+
+    @property
+    def is_bearer(self) -> bool:
+        """Whether the key is in an Authorization header of the scheme Bearer."""
+        header = self.headers.get(b"authorization", b"")
+        return header.partition(b" ")[0].lower() == b"bearer"
 
     def presented_key(self) -> str | None:
         """The key in the Authorization header. Raises Problem where Basic cannot be decoded."""

@@ -25,6 +25,7 @@ from propense.web.request import Request, Response
 
 MOST_SHOWN: Final = 20
 """Refusals that an answer names; further ones are only counted."""
+SUPPRESSED: Final = "nothing may be stored about this customer"
 ROUTES: Final = tuple(sorted(KINDS.items()))
 """(last word of the path, kind of call)."""
 
@@ -58,9 +59,21 @@ def receive(kind: Kind) -> Callable[[Request[IngestHost]], Awaitable[IngestAnswe
         updates, refusals = make_updates(
             call, request.host.mapper, request.now, key.source, not verifying, verifying
         )
-        return await _write(request, key, updates, refusals)
+        answer, refused = await _write(request, key, updates, refusals)
+        if kind != "batch" or len(call.messages) + len(call.refusals) == 1:
+            _check_kept(answer, refused)
+        return answer
 
     return handle
+
+
+def _check_kept(answer: IngestAnswer, refusals: Sequence[Refusal]) -> None:
+    """Raises Problem where the only message of a call was refused. Libraries send a message again
+    after 429 and 5xx, so the status is 422."""
+    if answer.success:
+        return
+    refusal = refusals[0] if refusals else Refusal("/userId", SUPPRESSED)
+    raise Problem(422, refusal.reason, pointer=refusal.pointer)
 
 
 async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
@@ -78,7 +91,8 @@ async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
     total = IngestAnswer(success=True, kept=0)
     for updates, refusals in read_lines(body, source):
         request.charge(len(updates))
-        total = _add(total, await _write(request, key, updates, refusals))
+        answer, _ = await _write(request, key, updates, refusals)
+        total = _add(total, answer)
     return total
 
 
@@ -99,7 +113,8 @@ async def _write(
     key: KeyRecord,
     updates: Sequence[CustomerUpdate],
     refusals: list[Refusal],
-) -> IngestAnswer:
+) -> tuple[IngestAnswer, list[Refusal]]:
+    """The answer, and every refusal."""
     host = request.host
     # Each update with the token of its integration test, None for a real customer's.
     parsed = [(update, parse_user_id(update.user_id).test) for update in updates]
@@ -134,7 +149,7 @@ async def _write(
     host.monitor.updates_written(
         [admitted[index] for index in real], [results[index] for index in real], len(refusals)
     )
-    return _answer(results, refusals)
+    return _answer(results, refusals), refusals
 
 
 def _with_pseudonyms(host: IngestHost, update: CustomerUpdate) -> CustomerUpdate:
@@ -148,18 +163,20 @@ def _with_pseudonyms(host: IngestHost, update: CustomerUpdate) -> CustomerUpdate
 
 
 def _answer(results: Sequence[WriteResult], refusals: Sequence[Refusal]) -> IngestAnswer:
+    n_refused = len(refusals) + results.count("suppressed")
     return IngestAnswer(
-        success=True,
+        success=n_refused == 0 or n_refused < len(refusals) + len(results),
         kept=results.count("kept"),
         repeated=results.count("repeated"),
-        refused=len(refusals) + results.count("suppressed"),
+        refused=n_refused,
         refusals=[f"{refusal.pointer}: {refusal.reason}" for refusal in refusals[:MOST_SHOWN]],
     )
 
 
 def _add(one: IngestAnswer, other: IngestAnswer) -> IngestAnswer:
+    n_taken = one.kept + other.kept + one.repeated + other.repeated
     return IngestAnswer(
-        success=True,
+        success=n_taken > 0 or one.refused + other.refused == 0,
         kept=one.kept + other.kept,
         repeated=one.repeated + other.repeated,
         refused=one.refused + other.refused,

@@ -17,6 +17,7 @@ from propense.serving.messages.predict import (
     PredictAnswer,
     PredictAnswers,
     PredictBatch,
+    PredictQuery,
     PredictQuestion,
 )
 from propense.serving.user_ids import UserId, parse_user_id
@@ -27,6 +28,17 @@ from propense.web.request import Request
 async def predict(request: Request[AnswerHost]) -> PredictAnswer:
     """One customer's goals."""
     return (await _predict(request, [request.read_body(PredictQuestion)]))[0]
+
+
+async def predict_by_query(request: Request[AnswerHost]) -> PredictAnswer:
+    """One customer's goals; the question is the query string."""
+    query = request.read_query(PredictQuery)
+    question = PredictQuestion(
+        user_id=query.user_id,
+        goals=[name.strip() for name in query.goals.split(",")] if query.goals else None,
+        as_of=query.as_of or None,
+    )
+    return (await _predict(request, [question]))[0]
 
 
 async def predict_batch(request: Request[AnswerHost]) -> PredictAnswers:

@@ -48,7 +48,7 @@ class IngestAnswer(Message, frozen=True, kw_only=True, omit_defaults=False):
     """What became of the messages. The next answer takes all that were kept into account."""
 
     success: bool
-    """Existing SDKs look for this field."""
+    """Whether any message was taken; also true where there was none. Existing SDKs look for it."""
     kept: int
     repeated: int = 0
     refused: int = 0

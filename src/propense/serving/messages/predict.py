@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from propense.schemas import Id
 from propense.serving.messages.fields import (
@@ -13,6 +13,7 @@ from propense.serving.messages.fields import (
     AsOf,
     Message,
     Network,
+    Query,
     Question,
     Word,
 )
@@ -28,6 +29,15 @@ class PredictQuestion(Question, frozen=True, kw_only=True):
     """Start of the horizon; default: now."""
     network: Network = "serving"
     """Which network answers; "evaluated", the one of the report, needs a key of scope verify."""
+
+
+class PredictQuery(Query, frozen=True, kw_only=True):
+    """The same in the query string; goals are separated by commas."""
+
+    user_id: Id
+    goals: str = ""
+    """Default: all."""
+    as_of: AsOf | UnsetType = UNSET
 
 
 class GoalAnswer(Message, frozen=True, kw_only=True):
