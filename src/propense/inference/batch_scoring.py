@@ -21,6 +21,7 @@ from propense.progress import NoProgress, Progress
 from propense.schemas import ERASED, FIRST_KNOWN, NO_TIME, Ids, Ints, RunFolder
 from propense.security.signing import trusted_keys
 from propense.settings import Settings
+from propense.spreadsheets import neutralise
 
 CUSTOMERS_AT_ONCE = 8192
 
@@ -35,7 +36,7 @@ def score_all(
     Erased customers have no row.
 
     Columns: user_id, as_of, p_GOAL or expected_GOAL for each goal, items and item_scores
-    (best first; in CSV joined by "|").
+    (best first; in CSV joined by "|", and text that begins like a formula has an apostrophe).
     """
     progress = progress or NoProgress()
     bundle, dataset = _open(settings)
@@ -52,7 +53,7 @@ def score_all(
             n_scored += len(some)
             table = score_users(bundle, dataset, clock, some)
             if kind == "csv":
-                table = _flatten_lists(table)
+                table = neutralise(_flatten_lists(table))
             if writer is None:
                 writer = (
                     pq.ParquetWriter(unfinished, table.schema, compression="zstd")

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from propense import columns
 from propense.errors import ServeError
+from propense.spreadsheets import original
 
 SET_ASIDE: Final = "set_aside"
 """Folder of rows as they were read, with the company's own columns."""
@@ -100,7 +101,8 @@ def _pattern(ids: Set[str]) -> str | None:
 
 
 def filter_csv(file: Path, out: Path, ids: Set[str]) -> int:
-    """Removes rows by the column user_id; a file without that column has no customers.
+    """Removes rows by the column user_id; a file without that column has no customers. Ids that
+    `propense score` wrote with an apostrophe are found too.
 
     All other rows keep their bytes.
     """
@@ -124,7 +126,7 @@ def filter_csv(file: Path, out: Path, ids: Set[str]) -> int:
             target.write("".join(raw))
             raw.clear()
             for row in reader:
-                if len(row) > index and row[index] in ids:
+                if len(row) > index and (row[index] in ids or original(row[index]) in ids):
                     n_removed += 1
                 else:
                     target.write("".join(raw))
