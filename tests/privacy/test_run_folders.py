@@ -307,7 +307,7 @@ def test_erasures_at_once_bring_nobody_back(tmp_path):
     assert sorted(set(left)) == names[6:] and len(left) == 4000
 
 
-def test_an_id_that_was_kept_from_being_a_formula_is_erased_too(tmp_path: Path) -> None:
+def test_an_id_that_was_kept_from_being_a_formula_is_erased_too(tmp_path):
     file, out = tmp_path / "scores.csv", tmp_path / "out.csv"
     file.write_text('"user_id","p_pay"\n"\'=a",0.1\n"\'b",0.2\n"c",0.3\n')
     assert filter_csv(file, out, {"=a", "b"}) == 1

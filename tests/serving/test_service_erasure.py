@@ -15,7 +15,7 @@ from propense.runtime.customer_cache import Cache
 from propense.runtime.customer_reader import CustomerReader
 from propense.serving.answers import POPULAR
 from propense.serving.operations import erasure
-from support.service_bundle import ServedWorld, item_id
+from support.service_bundle import ServedWorld
 from support.service_live import Live, live_service
 
 
