@@ -174,9 +174,9 @@ def _answer(results: Sequence[WriteResult], refusals: Sequence[Refusal]) -> Inge
 
 
 def _add(one: IngestAnswer, other: IngestAnswer) -> IngestAnswer:
-    n_taken = one.kept + other.kept + one.repeated + other.repeated
+    n_accepted = one.kept + other.kept + one.repeated + other.repeated
     return IngestAnswer(
-        success=n_taken > 0 or one.refused + other.refused == 0,
+        success=n_accepted > 0 or one.refused + other.refused == 0,
         kept=one.kept + other.kept,
         repeated=one.repeated + other.repeated,
         refused=one.refused + other.refused,
