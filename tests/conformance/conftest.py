@@ -10,8 +10,8 @@ import pytest
 
 from propense.history.opening import open_store
 from propense.history.store import Store, StoreOptions
-from support.live_servers import STORES, started_store
 from support.live_stores import DAY, Opened, suppression_hash
+from support.store_servers import STORES, started_store
 
 _COUNT = itertools.count()
 

@@ -17,7 +17,7 @@ from propense.history.store import StoreOptions
 from propense.pipeline import STAGES, clean, run_folder
 from propense.pipeline.resume.inputs import input_hashes
 from propense.settings import Settings, parse_settings
-from support.live_servers import STORES, started_store
+from support.store_servers import STORES, started_store
 
 TIME = 1_709_281_800_250_000  # 2024-03-01 08:30:00.25 UTC
 

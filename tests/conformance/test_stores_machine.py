@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, Erased, LiveEvent, WriteResult
 from propense.history.store import Store, StoreOptions
-from support.live_servers import STORES, started_store
+from support.store_servers import STORES, started_store
 
 NAMES = ["ada", "bob", "eve", "课", "a:b", "anon-1", "anon-2"]
 names = st.sampled_from(NAMES)

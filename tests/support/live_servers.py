@@ -9,13 +9,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
-
-import pytest
-
-from support.required import require
 
 
 def free_port() -> int:
@@ -139,37 +134,3 @@ def started_redis(*options: str) -> Iterator[Redis | None]:
     server = Redis(program, *options)
     yield server
     server.remove()
-
-
-class StoreServer(NamedTuple):
-    """How tests start the server of a store."""
-
-    start: Callable[..., Iterator[Postgres | Redis | None]]
-    package: str
-    """The Python package that speaks to it."""
-    durable: tuple[str, ...] = ()
-    """Options with which it loses nothing that it acknowledged."""
-
-
-SERVERS: Final = {
-    "postgres": StoreServer(started_postgres, "psycopg"),
-    "redis": StoreServer(started_redis, "redis", ("--appendfsync", "always")),
-}
-"""Every store that needs a server; tests of all stores go through this list."""
-STORES: Final = (
-    "sqlite", *(pytest.param(kind, marks=getattr(pytest.mark, kind)) for kind in SERVERS),
-)  # fmt: skip
-
-
-def started_store(kind: str, durable: bool = False) -> Iterator[str]:
-    """The address of a new, empty store; the test is skipped where its server is not installed."""
-    if kind not in SERVERS:
-        yield kind
-        return
-    server = SERVERS[kind]
-    pytest.importorskip(server.package)
-    for started in server.start(*(server.durable if durable else ())):
-        if started is None:
-            require(kind, f"no {kind} server is installed")
-        else:
-            yield started.url
