@@ -10,11 +10,14 @@ from propense.settings.reading import parse_settings, read_settings, read_toml
 from propense.settings.record import Record
 from propense.settings.serving import EventMapping, Limits, Scenario, Serve
 from propense.settings.settings import Settings
-from propense.settings.sources import Cancelled, File, Source, TableSource
+from propense.settings.refunds import REFUND_ACTIONS, action_key, sounds_like_refund
+from propense.settings.sources import Cancelled, Cell, File, Refunded, Source, TableSource
 from propense.settings.splitting import Split
 
 __all__ = [
+    "REFUND_ACTIONS",
     "Cancelled",
+    "Cell",
     "Clean",
     "Evaluate",
     "EventMapping",
@@ -26,6 +29,7 @@ __all__ = [
     "Pack",
     "Recommend",
     "Record",
+    "Refunded",
     "Rivals",
     "Scenario",
     "Serve",
@@ -35,8 +39,10 @@ __all__ = [
     "TableSource",
     "Train",
     "Tuning",
+    "action_key",
     "parse_settings",
     "read_settings",
     "read_toml",
     "seconds",
+    "sounds_like_refund",
 ]

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from typing import Literal
 
+from propense.settings.durations import seconds
 from propense.settings.record import Record
+from propense.settings.refunds import REFUND_ACTIONS, action_key
 
 
 class Clean(Record, frozen=True):
     """The cleaning rules. Each rule counts the rows it dropped or mended."""
 
-    duplicate_window: str = "1s"
-    """Rows without event_id that are equal in user, item, action, value, count and source and lie
-    within this time of each other are one event."""
-    exact_duplicates: Literal["drop", "keep"] = "drop"
-    """What to do with rows that are equal in every column."""
+    duplicate_window: str = "auto"
+    """Rows without event_id that are equal in every column but the time, and lie within this time
+    of each other, are one event. "off" switches the rule off; "auto" is "1s" where a source's
+    times are finer than a second, and "off" where they are not."""
+    exact_duplicates: Literal["auto", "drop", "keep"] = "auto"
+    """What to do with rows that are equal in every column. "auto" drops all but the first, except
+    where a source's times are days: there they are further pieces, and kept."""
     value_range: tuple[float, float] | None = None
-    """Values outside [low, high] are impossible. Default: judged from the data."""
-    negative_values: Literal["drop", "keep"] = "drop"
-    """What to do with negative values of rows that are neither refunds nor cancellations."""
-    refund_actions: tuple[str, ...] = ("refund",)
-    """Actions whose values count as negative."""
+    """Values outside [low, high] are impossible, and all others are possible. Default: judged from
+    the data."""
+    negative_values: Literal["auto", "refund", "drop", "keep"] = "auto"
+    """What to do with negative values of rows that are neither refunds nor returns: they become
+    refunds, are set aside, or are kept under their own action. "auto" sets them aside, and asks
+    where they are more than a few."""
+    refund_actions: tuple[str, ...] = REFUND_ACTIONS
+    """Actions whose values count as negative, in whatever spelling. The first of them is the action
+    of rows that take a purchase back."""
+    unmatched_returns: Literal["drop", "keep"] = "drop"
+    """What to do with returns and cancellations of more than was bought before."""
     max_events_per_day: int = 5000
     """A user with more events on any one day is a bot."""
     earliest: str = "1990-01-01"
@@ -33,3 +43,25 @@ class Clean(Record, frozen=True):
     with the question."""
     unknown_items: Literal["keep", "drop"] = "keep"
     """What to do with events whose item is missing from the items table, if there is one."""
+
+    @property
+    def near_seconds(self) -> int | None:
+        """Seconds of `duplicate_window`: 0 if it is off, None if the data decides.
+
+        Raises SettingsError where it is no duration.
+        """
+        window = self.duplicate_window.strip()
+        if window == "auto":
+            return None
+        if window == "off" or window.rstrip("smhdw ") in ("0", "00"):
+            return 0
+        return seconds(window)
+
+    @property
+    def refund_action(self) -> str:
+        """The action of rows that take a purchase back."""
+        return self.refund_actions[0] if self.refund_actions else "refund"
+
+    def is_refund(self, action: str) -> bool:
+        """Whether an action is one of `refund_actions`, in whatever spelling."""
+        return action_key(action) in {action_key(word) for word in self.refund_actions}

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from propense.columns import ORDER_ID
 from propense.errors import SettingsError, nearest, plain_reason
 from propense.settings.durations import seconds
 from propense.settings.goals import Goal
@@ -141,8 +142,14 @@ def _check(settings: Settings) -> None:
         _check_goal(name, goal)
     if not settings.sources and settings.users is None:
         raise SettingsError("no data: name at least one [sources.NAME] or a [users] table")
-    for duration in (settings.split.as_of_every, settings.clean.duplicate_window):
-        seconds(duration)
+    for name, source in settings.sources.items():
+        if source.carry_down and ORDER_ID not in source.columns:
+            raise SettingsError(
+                f"[sources.{name}] carry_down needs the column of the order's number: "
+                'columns = { order_id = "..." }'
+            )
+    _ = settings.clean.near_seconds
+    seconds(settings.split.as_of_every)
     for window in settings.features.windows:
         seconds(window)
 

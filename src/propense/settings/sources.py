@@ -16,6 +16,18 @@ class Cancelled(Record, frozen=True):
     """Start of the cell, for example "C"."""
 
 
+Cell = str | int | float | bool
+
+
+class Refunded(Record, frozen=True):
+    """Rows whose `column` holds one of `values` give money back."""
+
+    column: str
+    """Name of the column in the file."""
+    values: tuple[Cell, ...]
+    """The cells that say so, in whatever spelling."""
+
+
 class File(Record, frozen=True):
     """How files are written."""
 
@@ -46,7 +58,32 @@ class Source(File, frozen=True, kw_only=True):
     value_unit: float = 1.0
     """Factor that turns values into units of the currency, for example 0.01 for cents."""
     cancelled: Cancelled | None = None
-    """How rows that cancel others are marked."""
+    """How rows that cancel others are marked. Rows with a negative count are returns without it."""
+    where: dict[str, Cell | tuple[Cell, ...]] = {}
+    """Column in the file -> the cells of the rows to read, in whatever spelling; all other rows are
+    set aside. "" stands for an empty cell."""
+    refunded: Refunded | str | None = None
+    """Rows that are refunds; or the name of the column with the amount that was refunded of an
+    order, which becomes an event of its own. "" means that no column does."""
+    value_is: Literal["auto", "line", "order"] = "auto"
+    """What `value` stands for where several rows share an order_id: money of the row, or of the
+    whole order, which is then shared over its rows. "auto" asks where it repeats."""
+    carry_down: tuple[str, ...] = ()
+    """Columns that stand on the first row of an order only; its other rows take their cells from
+    there. Needs the column order_id."""
+
+    @property
+    def named_columns(self) -> dict[str, str]:
+        """Columns of the file that are named outside `columns`, and the key that names them."""
+        names = {name: "where" for name in self.where}
+        names |= {name: "carry_down" for name in self.carry_down}
+        if isinstance(self.refunded, Refunded):
+            names[self.refunded.column] = "refunded"
+        elif self.refunded:
+            names[self.refunded] = "refunded"
+        if self.cancelled is not None:
+            names[self.cancelled.column] = "cancelled"
+        return names
 
 
 class TableSource(File, frozen=True, kw_only=True):

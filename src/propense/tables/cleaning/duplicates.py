@@ -12,7 +12,7 @@ from ibis.expr.types import BooleanValue, Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
 from propense.history.training_views import message_key
-from propense.settings import Clean, seconds
+from propense.settings import Clean
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import RawTables
@@ -41,7 +41,7 @@ def find_duplicates(
     than the window to the one before.
     Without times and without a column of order a repeated row is a repeated event.
     """
-    window = seconds(rules.duplicate_window) * MICROS_PER_SECOND
+    window = (1 if rules.near_seconds is None else rules.near_seconds) * MICROS_PER_SECOND
     parts: list[Table] = []
     if events.has_event_ids:
         parts.append(_same_event_id(alive, engine))
@@ -55,7 +55,7 @@ def find_duplicates(
         candidates = engine.keep(_close(rest, window), "candidates")
         for part in parts:
             candidates = without(candidates, part)
-        if rules.exact_duplicates == "drop":
+        if rules.exact_duplicates != "keep":
             parts.append(_same_columns(candidates, raw, engine))
             candidates = without(candidates, parts[-1])
         if events.timed:

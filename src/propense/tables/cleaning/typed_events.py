@@ -84,7 +84,7 @@ def type_events(
     sources have times and others have none.
     """
     timed = _timed(raw)
-    changes = _action_changes(raw)
+    changes, refunds = _action_changes(raw, settings)
     tables, time_note = [], ""
     for number, (name, source) in enumerate(raw.sources.items()):
         if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or number > 126:
@@ -96,7 +96,7 @@ def type_events(
         readings = [None] if survey is None else [survey.quick, survey.thorough]
         for reading in dict.fromkeys(readings):
             rows = _type_source(source, settings, changes[name], reading, engine)
-            rows = _finish(rows, number, settings, engine, identities)
+            rows = _finish(rows, number, settings, refunds, engine, identities)
             typed = engine.keep(rows, f"typed/{number:03d}")
             n_unread = 0 if reading is None else int(_unread(typed).count().execute())
             if n_unread == 0:
@@ -132,8 +132,11 @@ def _survey(source: RawTable, settings: Settings) -> TimeSurvey:
     return survey_times(source.rows, name, zone, time_format, name in source.with_zone)
 
 
-def _action_changes(raw: RawTables) -> dict[str, dict[str, tuple[str, bool]]]:
-    """Source -> its word -> (the action it means, whether only its spelling was mended)."""
+def _action_changes(
+    raw: RawTables, settings: Settings
+) -> tuple[dict[str, dict[str, tuple[str, bool]]], list[str]]:
+    """Source -> its word -> (the action it means, whether only its spelling was mended); and the
+    actions that are refunds."""
     counts: dict[str, int] = {}
     meant: dict[str, dict[str, str]] = {}
     for name, source in raw.sources.items():
@@ -158,13 +161,16 @@ def _action_changes(raw: RawTables) -> dict[str, dict[str, tuple[str, bool]]]:
                 counts[own[row["word"]]] = counts.get(own[row["word"]], 0) + row["n"]
         meant[name] = own
     best = best_spellings(counts)
-    return {
+    changes = {
         name: {
             old: (best.get(new, new), new in best)
             for old, new in own.items() if best.get(new, new) != old
         }
         for name, own in meant.items()
     }  # fmt: skip
+    actions = {best.get(word, word) for word in counts}
+    actions |= {source.action for source in settings.sources.values() if source.action is not None}
+    return changes, sorted(word for word in actions if settings.clean.is_refund(word))
 
 
 def _type_source(
@@ -292,14 +298,14 @@ def _amount(
 
 
 def _finish(
-    rows: Table, number: int, settings: Settings, engine: TableEngine,
+    rows: Table, number: int, settings: Settings, refunds: list[str], engine: TableEngine,
     identities: Identities | None,
 ) -> Table:  # fmt: skip
     """Identities, clocks, money, and which values are impossible by themselves."""
     rules = settings.clean
     rows = unify_ids(rows, identities).view()
     rows = _mend_clock(rows, "_received" in rows.columns).view()
-    refund = rows[ACTION].isin(rules.refund_actions).fill_null(False)
+    refund = rows[ACTION].isin(refunds).fill_null(False) if refunds else ibis.literal(False)
     finite = (rows["_amount"].abs() <= _LARGEST).fill_null(True)
     signed = (refund & (rows["_amount"] > 0)).fill_null(False)
     amount = signed.ifelse(-rows["_amount"], rows["_amount"])

@@ -29,7 +29,9 @@ from propense.tables.sources.text_files import plain_names
 PRICE: Final = "price"
 RECEIVED_TIME: Final = "received_time"
 ALIAS: Final = "alias"
-EVENT_WORDS: Final = (*words.EVENT_COLUMNS, words.ORDER, PRICE, RECEIVED_TIME)
+EVENT_WORDS: Final = (
+    *words.EVENT_COLUMNS, words.ORDER, words.ORDER_ID, words.REFUND_TIME, PRICE, RECEIVED_TIME,
+)  # fmt: skip
 """What `columns` of a source may map; a column that has such a name needs no mapping."""
 TABLE_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "users": (words.USER_ID,),
@@ -234,8 +236,8 @@ def _spread(
 
 def _wanted(source: Source | TableSource) -> tuple[str, ...]:
     names = list(source.columns.values())
-    if isinstance(source, Source) and source.cancelled is not None:
-        names.append(source.cancelled.column)
+    if isinstance(source, Source):
+        names += source.named_columns
     return tuple(dict.fromkeys(names))
 
 
@@ -316,9 +318,9 @@ def _check_source(table: RawTable, source: Source) -> RawTable:
             f'{{ action = "..." }}, or the action of every row: action = "view"; '
             f"{nearest('action', table.own)}"
         )
-    if source.cancelled is not None and source.cancelled.column not in table.own:
-        raise SourceError(
-            f"{where} cancelled: {table.files[0]} has no column {source.cancelled.column!r}; "
-            f"{nearest(source.cancelled.column, table.own)}"
-        )
+    for name, key in source.named_columns.items():
+        if name not in table.own:
+            raise SourceError(
+                f"{where} {key}: {table.files[0]} has no column {name!r}; {nearest(name, table.own)}"
+            )
     return table

@@ -105,7 +105,11 @@ def _question(name: str, goal: Goal, settings: Settings, partitions: Partitions)
             check_action(clause.action, actions, f"[goals.{name}] among")
     within = seconds(goal.within or "")
     if goal.value_of is not None:
-        refunds = tuple(word for word in settings.clean.refund_actions if word != goal.value_of)
+        clean = settings.clean
+        refunds = tuple(word for word in actions if clean.is_refund(word))
+        refunds = tuple(
+            word for word in refunds or clean.refund_actions if word != goal.value_of
+        )
         question = Question(name, "value_of", goal.value_of, within, among, refunds)
     elif goal.absent is not None:
         question = Question(name, "absent", goal.absent, within, among)
