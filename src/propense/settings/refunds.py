@@ -39,8 +39,8 @@ def action_key(word: str) -> str:
 def sounds_like_refund(action: str) -> bool:
     """Whether an action's name speaks of money or goods that go back.
 
-    >>> sounds_like_refund("partial_refund"), sounds_like_refund("用户退款"), sounds_like_refund("pay")
-    (True, True, False)
+    >>> [sounds_like_refund(word) for word in ("partial_refund", "用户退款", "pay")]
+    [True, True, False]
     """
     words = action_key(action).split()
     return any(word.startswith(_STEMS) for word in words) or any(

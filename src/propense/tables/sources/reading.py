@@ -321,6 +321,7 @@ def _check_source(table: RawTable, source: Source) -> RawTable:
     for name, key in source.named_columns.items():
         if name not in table.own:
             raise SourceError(
-                f"{where} {key}: {table.files[0]} has no column {name!r}; {nearest(name, table.own)}"
+                f"{where} {key}: {table.files[0]} has no column {name!r}; "
+                f"{nearest(name, table.own)}"
             )
     return table
