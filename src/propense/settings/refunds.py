@@ -43,6 +43,4 @@ def sounds_like_refund(action: str) -> bool:
     [True, True, False]
     """
     words = action_key(action).split()
-    return any(word.startswith(_STEMS) for word in words) or any(
-        part in action for part in _PARTS
-    )
+    return any(word.startswith(_STEMS) for word in words) or any(part in action for part in _PARTS)

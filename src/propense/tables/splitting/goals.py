@@ -107,9 +107,7 @@ def _question(name: str, goal: Goal, settings: Settings, partitions: Partitions)
     if goal.value_of is not None:
         clean = settings.clean
         refunds = tuple(word for word in actions if clean.is_refund(word))
-        refunds = tuple(
-            word for word in refunds or clean.refund_actions if word != goal.value_of
-        )
+        refunds = tuple(word for word in refunds or clean.refund_actions if word != goal.value_of)
         question = Question(name, "value_of", goal.value_of, within, among, refunds)
     elif goal.absent is not None:
         question = Question(name, "absent", goal.absent, within, among)
