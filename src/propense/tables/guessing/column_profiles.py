@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from propense.tables.guessing import names
+from propense.tables.guessing import names, vocabulary
 
 Kind = Literal["time", "epoch", "integer", "number", "boolean", "category", "text", "empty"]
 
@@ -74,6 +74,8 @@ class ColumnProfile:
     low: float | None = None
     high: float | None = None
     """Range of numbers; of times, seconds since 1970 UTC, without the outermost hundredths."""
+    days_only: bool = False
+    """Times without a clock."""
     negative: float = 0.0
     """Share of numbers below zero."""
     common: tuple[tuple[str, int], ...] = ()
@@ -130,14 +132,15 @@ def profile_column(
         return column
     if declared is not None and declared.startswith(("timestamp", "date")):
         low, high = _range(filled, "iso")
-        return replace(column, kind="time", time_format="iso", low=low, high=high)
+        days = _in_days(tried, "iso")
+        return replace(column, kind="time", time_format="iso", low=low, high=high, days_only=days)
     if len(counts) <= 2 and all(word.lower() in BOOLEAN for word in counts):
         return replace(column, kind="boolean")
     if (formats := _time_formats(tried, name)) is not None:
         low, high = _range(filled, formats[0])
         return replace(
             column, kind="time", time_format=formats[0], other_formats=formats[1:],
-            low=low, high=high,
+            low=low, high=high, days_only=_in_days(tried, formats[0]),
         )  # fmt: skip
     if sum(_NUMBER.match(cell) is not None for cell in tried) > 0.98 * len(tried):
         return _numeric(column, tried)
@@ -172,7 +175,7 @@ def _time_formats(tried: Sequence[str], name: str) -> tuple[str, ...] | None:
         fits = [cell for cell in tried if pattern.match(cell)]
         if len(fits) < 0.95 * len(tried):
             continue
-        if fits[0].isdigit() and not names.mentions(name, names.TIME | names.VALID_FROM):
+        if fits[0].isdigit() and not names.mentions(name, vocabulary.TIME | vocabulary.VALID_FROM):
             continue  # eight digits in a column that is not named like a time are a number
         reads = {form: sum(parse_time(cell, form) is not None for cell in fits) for form in formats}
         best = max(reads.values())
@@ -193,7 +196,7 @@ def _numeric(column: ColumnProfile, tried: Sequence[str]) -> ColumnProfile:
         negative=negative,
     )
     low, high = _bulk(numbers)
-    if names.mentions(column.name, names.TIME | names.VALID_FROM) and low > 0:
+    if names.mentions(column.name, vocabulary.TIME | vocabulary.VALID_FROM) and low > 0:
         for unit, scale in EPOCH_UNITS.items():
             if low / scale >= _EPOCH_LOW and high / scale <= _EPOCH_HIGH:
                 return replace(
@@ -213,6 +216,12 @@ def _range(filled: Sequence[str], time_format: str) -> tuple[float | None, float
     cells = filled[:: max(1, len(filled) // (2 * _TRIED))]
     times = [time for cell in cells if (time := parse_time(cell, time_format)) is not None]
     return _bulk(sorted(times)) if times else (None, None)
+
+
+def _in_days(tried: Sequence[str], time_format: str) -> bool:
+    """Whether no time of a sample has a clock."""
+    times = [parse_time(cell, time_format) for cell in tried]
+    return all(time is None or time % 86_400 == 0 for time in times)
 
 
 def _is_prose(tried: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.proposal_goals import propose_goals, propose_recommend, propose_split
 from propense.tables.guessing.proposal_tables import propose_source, propose_table
-from propense.tables.guessing.roles import Role
+from propense.tables.guessing.role import Role
 from propense.tables.guessing.toml_text import Proposal
 
 

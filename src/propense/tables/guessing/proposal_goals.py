@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from propense.tables.guessing import names
+from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.proposal_tables import constant_action, set_columns
-from propense.tables.guessing.roles import Role, label_columns
+from propense.tables.guessing.role import Role, label_columns
 from propense.tables.guessing.toml_text import Proposal, paths
 from propense.tables.sources.samples import own_name
 
@@ -146,7 +146,8 @@ def _paying(events: Sequence[Role]) -> tuple[str | None, bool]:
     words = _action_words(events)
     ranked = [
         word for word in words
-        if names.mentions(word, names.PAYING) and not names.mentions(word, names.REFUNDING)
+        if names.mentions(word, vocabulary.PAYING)
+        and not names.mentions(word, vocabulary.REFUNDING)
     ]  # fmt: skip
     has_value = any({"value", "price"} & set(role.columns) for role in events)
     first = ("pay", "purchase", "buy", "支付", "购买")
@@ -174,15 +175,15 @@ def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:
     words = _action_words(with_items)
     positive = [
         word for word in words
-        if names.mentions(word, names.PAYING | names.LIKING)
-        and not names.mentions(word, names.REFUNDING)
+        if names.mentions(word, vocabulary.PAYING | vocabulary.LIKING)
+        and not names.mentions(word, vocabulary.REFUNDING)
     ]  # fmt: skip
     out.open_table("recommend")
     if positive and len(positive) < len(words):
         out.set("positive", positive, f"of {', '.join(list(words)[:12])}")
     else:
         out.comment("Every action counts as success; name some with `positive`.")
-    paying = {word for word in positive if names.mentions(word, names.PAYING)}
+    paying = {word for word in positive if names.mentions(word, vocabulary.PAYING)}
     repeats, share = max(_repeated(role, paying or set(positive)) for role in with_items)
     out.set(
         "repeat", repeats > 0.1,

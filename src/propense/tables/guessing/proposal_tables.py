@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from propense.tables.guessing import names
+from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
-from propense.tables.guessing.roles import KEY, Role, label_columns
+from propense.tables.guessing.ids import KEY, is_counter, item_score, user_score
+from propense.tables.guessing.personal import personal_kind
+from propense.tables.guessing.role import Role, label_columns
 from propense.tables.guessing.toml_text import Proposal, paths
 from propense.tables.sources.samples import own_name
 
@@ -44,7 +46,7 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
         _time_format(out, group.column(columns["event_time"]), name)
     elif "event_time" not in columns:
         out.comment("No time: the rows are taken to be in the order of the events.")
-        numbers = [own for own in group.columns if names.mentions(own_name(own), names.TIME)]
+        numbers = [own for own in group.columns if names.mentions(own_name(own), vocabulary.TIME)]
         if numbers:
             out.questions.append(
                 f"[sources.{name}] event_time: {numbers[0]!r} is named like a time but holds none "
@@ -59,14 +61,14 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     ]  # fmt: skip
     if spare:
         out.comment(f"Columns not used: {', '.join(spare)}")
-        rated = [own for own in spare if names.mentions(own_name(own), names.RATING)]
+        rated = [own for own in spare if names.mentions(own_name(own), vocabulary.RATING)]
         if rated:
             out.comment(f"  {rated[0]} is a rating, not money, so it is not `value`")
 
 
 def _alternatives(out: Proposal, group: Group, columns: dict[str, str]) -> None:
     """Other columns that could be the customer, the item or the time, as comments."""
-    scores = {"user_id": names.user_score, "item_id": names.item_score}
+    scores = {"user_id": user_score, "item_id": item_score}
     for own, column in group.columns.items():
         if own in columns.values():
             continue
@@ -93,14 +95,14 @@ def _reason(column: ColumnProfile, canonical: str) -> str:
 
 def constant_action(group: Group, columns: dict[str, str]) -> tuple[str, str]:
     """One action for all rows of a log that names none."""
-    if any(names.mentions(own_name(own), names.RATING) for own in group.columns):
+    if any(names.mentions(own_name(own), vocabulary.RATING) for own in group.columns):
         return "rate", "the rows have ratings; every row is one action"
     if {"value", "price"} & set(columns):
         return "pay", "the rows have money but no action: every row is a payment"
-    for words, action in ((names.PAYING, "pay"), (names.REFUNDING, "refund")):
+    for words, action in ((vocabulary.PAYING, "pay"), (vocabulary.REFUNDING, "refund")):
         if names.mentions(group.name, words):
             return action, f"the file is called {group.name}"
-    if not names.mentions(group.name.rsplit("_", 1)[-1], names.PLAIN_LOG):
+    if not names.mentions(group.name.rsplit("_", 1)[-1], vocabulary.PLAIN_LOG):
         return group.name, "the log has no action; its file name says what a row is"
     return "view", "the log has no action; set the word for a row"
 
@@ -125,9 +127,9 @@ def _time_format(out: Proposal, column: ColumnProfile, source: str) -> None:
 def _cancelled(out: Proposal, group: Group, columns: dict[str, str]) -> None:
     """An order number that begins with a letter in a few rows marks cancellations."""
     for own, column in group.columns.items():
-        if own in columns.values() or not names.mentions(own_name(own), names.ORDER_NO):
+        if own in columns.values() or not names.mentions(own_name(own), vocabulary.ORDER_NO):
             continue
-        if not (names.mentions(own_name(own), names.ID) or column.kind == "category"):
+        if not (names.mentions(own_name(own), vocabulary.ID) or column.kind == "category"):
             continue
         lettered = sorted(
             word for word in column.words if word[:1].isalpha() and word[1:].isdigit()
@@ -162,7 +164,7 @@ def propose_table(out: Proposal, role: Role) -> None:
         if own in role.columns.values() or own in labels:
             continue
         name = renamed.get(own, own)
-        why_not = _why_no_feature(column, role.name)
+        why_not = _why_no_feature(group, column, role.name)
         if why_not:
             left_out.append((name, why_not))
             continue
@@ -171,7 +173,7 @@ def propose_table(out: Proposal, role: Role) -> None:
             types[name] = "categorical"
         elif column.kind == "text":
             types[name] = "text"
-        if role.name == "users" and names.mentions(name, names.SENSITIVE):
+        if role.name == "users" and names.mentions(name, vocabulary.SENSITIVE):
             sensitive.append(name)
     out.set("features", features)
     for name, why_not in left_out:
@@ -183,7 +185,7 @@ def propose_table(out: Proposal, role: Role) -> None:
     if role.name == "users":
         start = [
             renamed.get(own, own) for own, column in group.columns.items()
-            if column.is_time and names.mentions(own_name(own), names.VALID_FROM)
+            if column.is_time and names.mentions(own_name(own), vocabulary.VALID_FROM)
             and renamed.get(own, own) in features
         ]  # fmt: skip
         if start:
@@ -195,15 +197,20 @@ def propose_table(out: Proposal, role: Role) -> None:
         )
 
 
-def _why_no_feature(column: ColumnProfile, role: str) -> str | None:
+def _why_no_feature(group: Group, column: ColumnProfile, role: str) -> str | None:
     if column.kind == "empty":
         return "empty in the sample"
+    if is_counter(group, column.name):
+        return "it only counts the rows"
+    if personal := personal_kind(column, of_people=role == "users"):
+        if role == "users" or personal != "addresses":
+            return f"personal: {personal}"
     if column.n_distinct == 1 and not column.n_missing:
         return f"always {column.common[0][0]!r}"
-    if role == "users" and names.mentions(own_name(column.name), names.AFTERWARDS):
+    if role == "users" and names.mentions(own_name(column.name), vocabulary.AFTERWARDS):
         return "its name suggests something known only afterwards"
     if column.kind == "category" and column.uniqueness > 0.95 and column.n_filled > 50 and (
-        role == "users" or names.mentions(own_name(column.name), names.ID)
+        role == "users" or names.mentions(own_name(column.name), vocabulary.ID)
     ):  # fmt: skip
         return "different in nearly every row"
     return None

@@ -1,0 +1,207 @@
+"""The columns of an event: its time, action, money and count among those of a file."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.groups import Group
+from propense.tables.guessing.ids import Ids
+from propense.tables.guessing.role import NUMBERS, Role
+from propense.tables.sources.samples import own_name
+
+MAX_ACTIONS: Final = 200
+"""A column with more different words is no action."""
+MAX_CODES: Final = 30
+"""More different numbers than this are no codes of actions."""
+
+_LATER: Final = frozenset(
+    "updated modified received sent loaded ingested collector derived processed "
+    "available due cancelled canceled refunded shipped shipping delivered delivery "
+    "estimated expires expiry expiration end ended closed approved approval limit "
+    "first last next birth birthday signup registered register registration joined "
+    "opened transfer payout original fulfilled completed previous dvce etl".split()
+)
+"""Words of times at which something else happened than the event itself."""
+_NO_MONEY: Final = frozenset(
+    "discount tax taxes vat shipping tip balance rate percent percentage ratio "
+    "currency id ids items count quantity qty orders fee fees refund refunded refunds "
+    "duties points weight status type method date time at unit cumulative ltv lifetime "
+    "outstanding brutto converted code 折扣 优惠 运费 税 积分 退款".split()
+)
+_MONEY_ORDER: Final = (
+    frozenset("paid revenue spent 实付 实收".split()), frozenset("amount 金额 betrag".split()),
+    frozenset("total 总价".split()),
+)  # fmt: skip
+
+
+def time_column(group: Group, used: set[str]) -> str | None:
+    """The column of event times: named like it, full, and of several the finer one."""
+    times = [own for own, column in group.columns.items() if column.is_time and own not in used]
+    exact = ("event_time", "time", "timestamp", "ts", "datetime", "event_timestamp")
+
+    def rank(own: str) -> tuple[bool, bool, bool, bool, bool, bool]:
+        column, name = group.column(own), own_name(own)
+        return (
+            column.n_filled < 0.5 * column.n,
+            names.mentions(name, _LATER),
+            bool(column.days_only),
+            name.lower() not in exact,
+            names.mentions(name, vocabulary.VALID_FROM),
+            not names.mentions(name, vocabulary.TIME),
+        )
+
+    return min(times, key=rank) if times else None
+
+
+def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
+    """Canonical name -> own name of the columns of an event."""
+    assert ids.user is not None
+    columns = {"user_id": ids.user}
+    used = {ids.user}
+
+    def take(canonical: str, own: str | None) -> None:
+        if own is not None and own not in used:
+            columns[canonical] = own
+            used.add(own)
+
+    take("anonymous_id", ids.anonymous)
+    take("item_id", ids.item)
+    take("event_time", time)
+    take("action", action_column(group, used))
+    take("count", _count_column(group, used))
+    price = _price_column(group, used)
+    money = money_column(group, used)
+    if price is not None and "count" in columns:
+        take("price", price)
+    else:
+        take("value", money or price)
+    for own in group.columns:
+        spoken = names.mentions(own_name(own), vocabulary.RECORD) and names.mentions(
+            own_name(own), vocabulary.ID
+        )
+        if own not in used and (spoken or "uuid" in own_name(own).lower()):
+            if group.column(own).uniqueness > 0.9:
+                take("event_id", own)
+                break
+    return columns
+
+
+def action_column(group: Group, used: set[str]) -> str | None:
+    """The column of what was done: one named like it, otherwise a `type` with a few codes."""
+    for words in (vocabulary.ACTION, frozenset(["type", "类型"]), frozenset(["status"])):
+        ranked = [
+            own for own in group.columns
+            if own not in used and names.mentions(own_name(own), words) and _holds_codes(group, own)
+        ]  # fmt: skip
+        if words == frozenset(["status"]):
+            ranked = [own for own in ranked if _sounds_like_doing(group.column(own))]
+        if ranked:
+            return max(ranked, key=lambda own: _action_rank(group, own, words))
+    return None
+
+
+def _action_rank(group: Group, own: str, words: frozenset[str]) -> tuple[bool, bool, int]:
+    name, column = own_name(own), group.column(own)
+    return (
+        column.kind == "category",
+        names.is_word(name, words) or names.is_word(name, frozenset(["event_name", "action_type"])),
+        -list(group.columns).index(own),
+    )
+
+
+def _holds_codes(group: Group, own: str) -> bool:
+    column = group.column(own)
+    if names.mentions(own_name(own), vocabulary.ID | frozenset(["value", "category", "label"])):
+        return False
+    if column.kind == "category":
+        return column.n_distinct <= MAX_ACTIONS
+    return column.kind in ("integer", "boolean") and 2 <= column.n_distinct <= MAX_CODES
+
+
+def _sounds_like_doing(column: ColumnProfile) -> bool:
+    doing = vocabulary.LIKING | vocabulary.PAYING | frozenset("view click open 浏览".split())
+    hits = [word for word, _ in column.common if names.mentions(word, doing)]
+    return len(hits) >= 2 and not any(
+        names.mentions(word, vocabulary.VOID) for word, _ in column.common
+    )
+
+
+def money_column(group: Group, used: set[str]) -> str | None:
+    """The column of amounts: what was paid rather than an amount, an amount rather than a total."""
+    found = [
+        own for own, column in group.columns.items()
+        if own not in used and column.kind in NUMBERS
+        and names.mentions(own_name(own), vocabulary.MONEY)
+        and not names.words_of(own_name(own)) & _NO_MONEY
+        and not any(word in own for word in _NO_MONEY if ord(word[0]) > 0x303F)
+    ]  # fmt: skip
+
+    def rank(own: str) -> tuple[bool, int]:
+        name = own_name(own)
+        order = next((i for i, words in enumerate(_MONEY_ORDER) if names.mentions(name, words)), 3)
+        return group.column(own).n_filled == 0, order
+
+    return min(found, key=rank) if found else None
+
+
+def _price_column(group: Group, used: set[str]) -> str | None:
+    return next(
+        (
+            own for own, column in group.columns.items()
+            if own not in used and column.kind in NUMBERS
+            and names.mentions(own_name(own), vocabulary.PRICE)
+            and not names.words_of(own_name(own)) & (_NO_MONEY - {"unit"})
+        ),
+        None,
+    )  # fmt: skip
+
+
+def _count_column(group: Group, used: set[str]) -> str | None:
+    return next(
+        (
+            own for own, column in group.columns.items()
+            if own not in used and column.kind in NUMBERS
+            and names.mentions(own_name(own), vocabulary.COUNT)
+            and not names.mentions(own_name(own), vocabulary.PRICE | vocabulary.MONEY)
+            and not names.words_of(own_name(own)) & {"discount", "cancelled", "refunded"}
+        ),
+        None,
+    )  # fmt: skip
+
+
+def access_log(group: Group, ids: Ids) -> Role:
+    """Customer by parameter, login or address; item by parameter or path."""
+    columns, user = group.columns, ids.user
+    login = columns["remote_user"]
+    why = "a web server's access log; "
+    if user is not None and user.startswith("query:"):
+        why += f"customers by the parameter {own_name(user)}"
+    elif login.n_filled > 0.5 * login.n:
+        user, why = "remote_user", why + "customers by login"
+    else:
+        user, why = "remote_host", why + "customers by network address, as there is no login"
+    steps = [own for own in columns if own.startswith("path:")]
+    many = [own for own in steps if columns[own].n_distinct >= 10]
+    spoken = [
+        own for before, own in pairwise(steps) if own in many and _mentions_item(columns[before])
+    ]
+    query = ids.item if ids.item and ids.item.startswith("query:") else None
+    item = query or next(iter(spoken or many), None)
+    found = event_columns(group, Ids(user, item), "time")
+    if "action" not in found:
+        few = item != "path:1" and steps and 1 < columns["path:1"].n_distinct <= 30
+        found["action"] = "path:1" if few else "method"
+    fields = ("bytes", "status", "method", "remote_host")
+    found = {
+        word: own for word, own in found.items()
+        if word in ("user_id", "action") or own not in fields
+    }  # fmt: skip
+    return Role("events", group, found, why)
+
+
+def _mentions_item(step: ColumnProfile) -> bool:
+    """Whether a step of addresses is a word for items, as in /courses/."""
+    return any(names.mentions(word.removesuffix("s"), vocabulary.THING) for word, _ in step.common)

@@ -1,0 +1,69 @@
+"""Tables of campaigns and of shown items: who was treated, at which place something was shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.event_columns import time_column
+from propense.tables.guessing.groups import Group
+from propense.tables.guessing.role import ANY, NUMBERS, Role, pick
+from propense.tables.sources.samples import own_name
+
+HELD_OUT: Final = frozenset(
+    "none control holdout held nothing placebo untreated kontrolle kontrollgruppe "
+    "témoin 对照 对照组 无".split()
+)
+"""Words of arms that got nothing; a word that begins with "no" is one too ("No E-Mail")."""
+
+
+def is_held_out(word: str) -> bool:
+    """Whether an arm of an experiment is the one that gets nothing.
+
+    >>> [is_held_out(word) for word in ("No E-Mail", "control", "Mens E-Mail", "0")]
+    [True, True, False, True]
+    """
+    parts = names.parts_of(word)
+    return names.mentions(word, HELD_OUT) or parts[:1] in (("no",), ("not",)) or word == "0"
+
+
+def impressions(group: Group, user: str | None, item: str | None) -> Role | None:
+    used = {own for own in (user, item) if own}
+    if item is None:
+        return None
+    chance = pick(group, vocabulary.SHOWN_CHANCE, used, NUMBERS)
+    position = pick(group, vocabulary.POSITION, used, {"integer", "category"})
+    clicked = pick(group, vocabulary.CLICKED, used, {"boolean", "integer", "number"})
+    if position is None or (chance is None and clicked is None):
+        return None
+    columns_of = {
+        "user_id": user, "item_id": item, "position": position, "p_action": chance,
+        "policy": pick(group, frozenset(["policy"]), used, {"category", "boolean"}),
+        "time": time_column(group, used), "outcome": clicked,
+    }  # fmt: skip
+    columns = {canonical: own for canonical, own in columns_of.items() if own}
+    if user is None:
+        return Role("none", group, columns, "impressions without a customer id")
+    return Role(
+        "impressions", group, columns, f"{position} is the position at which an item was shown"
+    )
+
+
+def exposures(group: Group, user: str | None) -> Role | None:
+    if user is None:
+        return None
+    used = {user}
+    chance = next((own for own in group.columns if own_name(own).lower() == "p_treated"), None)
+    treated = pick(group, frozenset(["treated", "is_treated", "treatment"]), used, {"boolean"})
+    used |= {own for own in (chance, treated) if own}
+    arm = pick(group, vocabulary.ARM, used, {"category", "boolean"})
+    used |= {arm} if arm else set()
+    campaign = pick(group, vocabulary.CAMPAIGN, used, ANY)
+    if treated is None and chance is None and (arm is None or campaign is None):
+        return None
+    columns_of = {
+        "user_id": user, "campaign": campaign, "arm": arm, "treated": treated,
+        "exposure_time": time_column(group, used), "p_treated": chance,
+    }  # fmt: skip
+    columns = {canonical: own for canonical, own in columns_of.items() if own}
+    return Role("exposures", group, columns, "it has treated and held-out customers")

@@ -1,0 +1,247 @@
+"""Which column of a table is the customer's id and which the item's: by name, then by content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.groups import Group
+from propense.tables.guessing.personal import personal_kind
+from propense.tables.sources.samples import own_name
+
+KEY: Final = 0.995
+"""A column is a key if this share of its sampled cells is different."""
+ID_SCORE: Final = 0.9
+"""A name with this score or more is an id by itself."""
+
+_ATTRIBUTE: Final = frozenset(
+    "name level type kind agent group segment status city country region province age "
+    "gender sex class tier category manager rep owner plan session address zip "
+    "postcode language currency first last total count store shop campaign device "
+    "browser platform time date flag score 等级 类型 姓名 昵称 名称 年龄 性别 城市 "
+    "地址 状态".split()
+)
+"""Words of columns that describe a customer and do not name one."""
+_COUNTER: Final = frozenset(
+    "index row rowid rownumber rownum unnamed rownames seq sequence line 序号 行号 索引".split()
+)
+_COUNTER_NAME: Final = re.compile(r"^(unnamed: ?\d+|x|#|\.\.\.1|level_0|)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The columns that name a customer and an item in one group of files."""
+
+    user: str | None = None
+    item: str | None = None
+    anonymous: str | None = None
+    """The id of a browser or device, for rows without `user`."""
+    rivals: tuple[str, ...] = ()
+    """Columns that could be the customer as well as `user`."""
+    why: str = ""
+
+
+def find_ids(groups: Sequence[Group]) -> dict[tuple[str, ...], Ids]:
+    """The ids of each group, by its paths."""
+    found = {group.paths: _ids_of(group) for group in groups}
+    return _by_content(groups, found)
+
+
+def user_score(name: str) -> float:
+    """How strongly a name claims to be the customer's id, 0 to 1.
+
+    >>> [user_score(name) for name in ("CLIENTNO", "会员id", "Numéro client", "user_agent")]
+    [1.0, 1.0, 1.0, 0.0]
+    >>> user_score("user_pseudo_id") < user_score("user_id"), user_score("customer")
+    (True, 0.9)
+    """
+    if names.is_word(name, vocabulary.USER_ALONE):
+        return 1.0
+    if not names.mentions(name, vocabulary.USER):
+        return 0.6 if _is_device_id(name) else 0.0
+    if names.mentions(name, vocabulary.DEVICE) and not names.is_word(name, vocabulary.USER):
+        return 0.6
+    described = names.mentions(name, _ATTRIBUTE | vocabulary.ORDER_NO | vocabulary.SESSION)
+    numbered = names.mentions(name, vocabulary.ID)
+    if described or "of" in names.words_of(name):
+        return 0.2 if numbered else 0.0
+    if numbered:
+        return 1.0 if len(names.parts_of(name)) <= 2 else 0.95
+    return 0.9 if names.is_word(name, vocabulary.USER) else 0.3
+
+
+def item_score(name: str) -> float:
+    """How strongly a name claims to be the item's id, 0 to 1."""
+    words = names.words_of(name)
+    if name.lower() in ("item_id", "product_id", "sku", "asin", "upc", "isbn", "spu"):
+        return 1.0
+    if not names.mentions(name, vocabulary.THING):
+        return 0.0
+    described = words & _ATTRIBUTE or names.mentions(name, vocabulary.PRICE | vocabulary.COUNT)
+    if words & {"sku", "asin", "isbn", "ean", "gtin", "upc"} and not described:
+        return 0.95
+    if described and not names.mentions(name, vocabulary.ID):
+        return 0.3
+    return (
+        0.9 if names.mentions(name, vocabulary.ID) or names.is_word(name, vocabulary.THING) else 0.3
+    )
+
+
+def is_bare_id(name: str) -> bool:
+    """A name that says "id" and not of what.
+
+    >>> is_bare_id("ID"), is_bare_id("编号"), is_bare_id("ID_code"), is_bare_id("order_id")
+    (True, True, True, False)
+    """
+    parts = names.parts_of(name)
+    return bool(parts) and all(names.is_word(part, vocabulary.ID) for part in parts)
+
+
+def is_counter(group: Group, own: str) -> bool:
+    """Whether a column only counts the rows: 0, 1, 2 ... without a name that says more."""
+    column = group.column(own)
+    named = _COUNTER_NAME.match(own) or names.mentions(own, _COUNTER)
+    return bool(named) and column.kind == "integer" and column.uniqueness >= KEY
+
+
+def counts_rows(group: Group, own: str) -> bool:
+    """Whether the cells rise by one from row to row."""
+    cells = [cell for cell in group.cells[own][:2000] if cell is not None]
+    if group.column(own).kind != "integer" or len(cells) < 3:
+        return False
+    numbers = [float(cell.replace(",", "")) for cell in cells if cell.lstrip("-").isdigit()]
+    steps = sum(after - before == 1 for before, after in pairwise(numbers))
+    return len(numbers) == len(cells) and steps >= 0.98 * (len(numbers) - 1)
+
+
+def _is_device_id(name: str) -> bool:
+    return names.mentions(name, vocabulary.DEVICE) and (
+        names.mentions(name, vocabulary.ID) or names.is_word(name, vocabulary.DEVICE)
+    )
+
+
+def mentions_file(group: Group, role: str) -> bool:
+    """Whether the last word of the file name is the role: users.csv, but not user_logins.csv."""
+    last = group.name.rsplit("_", 1)[-1]
+    return names.mentions(last, vocabulary.ROLE_OF_FILE[role])
+
+
+def _ids_of(group: Group) -> Ids:
+    scores = {own: _user_score(group, own, column) for own, column in group.columns.items()}
+    ranked = sorted(
+        (own for own, score in scores.items() if score > 0.5),
+        key=lambda own: (-scores[own], -_filled(group.column(own)), -group.column(own).uniqueness),
+    )
+    strong = [own for own in ranked if scores[own] >= ID_SCORE]
+    devices = [own for own in ranked if own not in strong and _is_device(own)]
+    user = next(iter(strong or devices), None)
+    item = _item_column(group, user)
+    known = _filled(group.column(strong[0])) if strong else 1.0
+    anonymous = next((own for own in devices if _filled(group.column(own)) > known), None)
+    rivals = tuple(
+        own for own in strong[1:]
+        if own != item and _filled(group.column(own)) > 0.5 and not _same(group, strong[0], own)
+        and scores[own] >= scores[strong[0]] - 0.06
+    )  # fmt: skip
+    why = ""
+    if user is None and (item is None or group.column(item).uniqueness < KEY):
+        user, why = _bare_or_contact(group, item)
+    return Ids(user, item, anonymous, rivals, why)
+
+
+def _filled(column: ColumnProfile) -> float:
+    return column.n_filled / max(1, column.n)
+
+
+def _is_device(own: str) -> bool:
+    return names.mentions(own_name(own), vocabulary.DEVICE)
+
+
+def _same(group: Group, one: str, other: str) -> bool:
+    """Whether two columns name the same customers, such as a number and its e-mail."""
+    pairs = {
+        pair for pair in zip(group.cells[one], group.cells[other], strict=True) if None not in pair
+    }
+    return len(pairs) <= 1.02 * max(group.column(one).n_distinct, 1) and (
+        len(pairs) <= 1.02 * max(group.column(other).n_distinct, 1)
+    )
+
+
+def _user_score(group: Group, own: str, column: ColumnProfile) -> float:
+    """The score of the name, where the cells can be ids."""
+    if column.is_time or column.kind in ("empty", "text", "boolean", "number"):
+        return 0.0
+    name = own_name(own)
+    score = user_score(name)
+    if names.is_word(name, vocabulary.USER) and column.n_distinct < 8 and column.uniqueness < 0.5:
+        return 0.0
+    if score < ID_SCORE and is_bare_id(name) and mentions_file(group, "users"):
+        return 0.95
+    return score
+
+
+def _item_column(group: Group, user: str | None) -> str | None:
+    """The column of the item's id, by its name."""
+    best, chosen = (0.0, 0.0), None
+    for own, column in group.columns.items():
+        if own == user or column.is_time or column.kind in ("empty", "boolean", "number"):
+            continue
+        name = own_name(own)
+        score = item_score(name)
+        if score < ID_SCORE and is_bare_id(name) and mentions_file(group, "items"):
+            score = 0.95
+        if score >= ID_SCORE and (score, column.uniqueness) > best:
+            best, chosen = (score, column.uniqueness), own
+    return chosen
+
+
+def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:
+    """Without a telling name: a bare "ID" that is different in every row, an e-mail or a phone."""
+    bare = [
+        own for own, column in group.columns.items()
+        if is_bare_id(own_name(own)) and column.uniqueness >= KEY and not column.is_time
+        and column.n_missing == 0 and column.kind in ("integer", "category")
+    ]  # fmt: skip
+    contact = [
+        own for own, column in group.columns.items()
+        if personal_kind(column, of_people=True) in ("e-mail addresses", "phone numbers")
+    ]  # fmt: skip
+    if contact and not (bare and all(group.column(own).uniqueness >= KEY for own in contact)):
+        first = max(contact, key=lambda own: _filled(group.column(own)))
+        if _filled(group.column(first)) > 0.5:
+            return first, f"{first} reaches one person and no other column names one"
+    if bare and item is None:
+        return bare[0], f"{bare[0]} is different in every row"
+    return None, ""
+
+
+def _by_content(
+    groups: Sequence[Group], found: dict[tuple[str, ...], Ids]
+) -> dict[tuple[str, ...], Ids]:
+    """Where no name says it: a column whose cells are ids that another file names customers by."""
+    customer_ids: set[str] = set()
+    for group in groups:
+        user = found[group.paths].user
+        if user is not None and not found[group.paths].why:
+            customer_ids |= group.column(user).words
+    if len(customer_ids) < 20:
+        return found
+    for group in groups:
+        ids = found[group.paths]
+        if ids.user is not None and not ids.why:
+            continue
+        for own, column in group.columns.items():
+            small_number = column.is_numeric and len(column.words) and (column.high or 0) < 1000
+            if len(column.words) >= 20 and not small_number and not column.is_time:
+                shared = len(column.words & customer_ids) / len(column.words)
+                if shared > 0.8 and item_score(own_name(own)) == 0:
+                    found[group.paths] = Ids(
+                        own, ids.item, why=f"{own} holds the ids of another file"
+                    )
+                    break
+    return found

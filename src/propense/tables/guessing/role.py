@@ -1,0 +1,73 @@
+"""A group's part in a project, and the small searches that find its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.groups import Group
+from propense.tables.sources.samples import own_name
+
+RoleName = Literal[
+    "events", "users", "items", "identities", "exposures", "impressions", "labels", "none"
+]
+
+WORDS: Final = frozenset(["category", "text", "boolean", "integer"])
+NUMBERS: Final = frozenset(["integer", "number"])
+ANY: Final = frozenset(["category", "text", "boolean", "integer", "number", "empty"])
+
+
+@dataclass(frozen=True)
+class Role:
+    """A group's part in the project, with the file's own names of its columns."""
+
+    name: RoleName
+    group: Group
+    columns: dict[str, str] = field(default_factory=dict)
+    """Canonical name -> own name."""
+    why: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Further settings of the source or table, such as `action`."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Key of `settings` -> why it has this value."""
+    rivals: tuple[str, ...] = ()
+    """Columns that could be the customer as well as `columns["user_id"]`."""
+
+
+def pick(
+    group: Group, words: frozenset[str], used: Iterable[str], kinds: Iterable[str]
+) -> str | None:
+    """The first free column of one of the kinds whose name holds one of the words."""
+    taken, allowed = set(used), set(kinds)
+    exact = [own for own in group.columns if own_name(own).lower() in words]
+    for own in [*exact, *group.columns]:
+        if own in taken or group.column(own).kind not in allowed:
+            continue
+        if names.mentions(own_name(own), words):
+            return own
+    return None
+
+
+def label_columns(group: Group, used: Iterable[str] = ()) -> list[str]:
+    """Columns that look like what one wants to predict: two values and a name that says so.
+
+    The last such column of the file comes first, as labels are mostly at the end.
+    """
+    ids = set(used)
+    return [
+        own for own in reversed(group.columns)
+        if own not in ids
+        and group.column(own).is_binary
+        and names.mentions(own_name(own), vocabulary.LABEL)
+    ]  # fmt: skip
+
+
+def width(role: Role) -> int:
+    return len(role.group.columns)
+
+
+def only(roles: Sequence[Role], name: RoleName) -> Role | None:
+    """The role of that name, of which there is at most one."""
+    return next((role for role in roles if role.name == name), None)

@@ -1,0 +1,168 @@
+"""The words by which column and file names say what they hold, in several languages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+USER: Final = frozenset(
+    "user customer cust cst member mbr visitor student learner client account acct "
+    "household hh subscriber buyer shopper reader player person patient enrollment "
+    "enrolment employee contact lead passenger guest donor viewer consumer "
+    "subscription policyholder cardholder participant respondent prospect profile "
+    "kunde kunden benutzer nutzer mitglied teilnehmer kontakt käufer schüler "
+    "utilisateur abonné adhérent acheteur élève étudiant cliente usuario alumno "
+    "comprador estudiante socio klant gebruiker utente acquirente usuário comprador "
+    "aluno 用户 会员 客户 顾客 学员 学生 买家 访客 账号 账户 用户名 消费者 读者 患者 "
+    "粉丝 客人 下单人 使用者 会員 顧客 お客様".split()
+)
+USER_ALONE: Final = frozenset(
+    "uid userid customerid openid unionid msno distinct_id clientnum clientnr custno "
+    "学号 user_login 会员号 客户号 用户号 卡号 会员卡号".split()
+)
+THING: Final = frozenset(
+    "item product prod sku article movie film course goods stock asset content video "
+    "book song track listing lesson assessment module merchant_item isbn asin upc spu "
+    "variant ean gtin artikel produkt produit articulo artículo producto prodotto "
+    "articolo produto kurs cours curso 商品 课程 物品 产品 货品 内容 影片 电影 图书 "
+    "视频 文章 课件 货号".split()
+)
+ID: Final = frozenset(
+    "id ids no nr number num nbr code key identifier ref reference uuid guid hash "
+    "nummer numéro numero número código codigo kennung 编号 号 号码 标识 编码 代码 "
+    "番号".split()
+)
+DEVICE: Final = frozenset(
+    "device cookie anonymous anon pseudo browser idfa imei gaid fingerprint visitor "
+    "设备 匿名".split()
+)
+"""Words of ids that name a browser or a device rather than a person."""
+SESSION: Final = frozenset("session sess visit sitzung sesión 会话".split())
+ACTION: Final = frozenset(
+    "action act event behavior behaviour verb operation interaction activity aktion "
+    "aktivität acción 行为 动作 事件 操作".split()
+)
+TIME: Final = frozenset(
+    "time ts timestamp date datetime day dt dat at when stamp datum zeit zeitpunkt "
+    "uhrzeit heure fecha hora tijd 时间 日期 时刻 时间戳".split()
+)
+MONEY: Final = frozenset(
+    "amount amt revenue paid payment sales spend gmv money fee value total subtotal "
+    "income gross net betrag umsatz summe gesamt montant importe monto total_price "
+    "importo valor 金额 付款 实付 支付金额 收入 总价 实收 应付".split()
+)
+PRICE: Final = frozenset(
+    "price unitprice cost preis einzelpreis prix precio prezzo preço prijs 价格 单价 售价".split()
+)
+COUNT: Final = frozenset(
+    "quantity qty count units pieces cnt menge anzahl stück stückzahl quantité "
+    "quantite cantidad quantità quantidade aantal 数量 次数 件数".split()
+)
+RECORD: Final = frozenset("event log message msg row record hit uuid insert 事件 日志 消息".split())
+ORDER_NO: Final = frozenset(
+    "invoice order basket transaction txn trans receipt bill booking bestellung "
+    "auftrag rechnung beleg commande facture pedido factura ordine fattura 订单 发票 "
+    "小票 单号 交易".split()
+)
+RATING: Final = frozenset("rating stars score 评分 打分".split())
+LABEL: Final = frozenset(
+    "label target y churn churned churner revenue converted conversion outcome default "
+    "response responded clicked exited attrition dropout dropped subscribed purchased "
+    "bought is_churn 流失 标签 是否流失 是否购买 是否付费 目标".split()
+)
+AFTERWARDS: Final = frozenset(
+    "result final outcome unregistration unregister cancel cancelled canceled "
+    "cancellation closed closing termination terminated deactivated refunded 结果 结束 "
+    "注销 取消".split()
+)
+"""Words of columns that are often known only after what is to be predicted."""
+SENSITIVE: Final = frozenset(
+    "gender sex age ethnicity race religion nationality disability income 性别 年龄 "
+    "民族 收入".split()
+)
+CAMPAIGN: Final = frozenset("campaign promotion promo experiment offer activity 活动 营销".split())
+ARM: Final = frozenset("arm variant treatment bucket creative version segment 分组 策略".split())
+TREATED: Final = frozenset("treated treatment exposed is_treated contacted 干预 触达".split())
+POSITION: Final = frozenset("position pos rank slot placement 位置 排名".split())
+SHOWN_CHANCE: Final = frozenset("propensity p_action pscore probability".split())
+CLICKED: Final = frozenset("outcome click clicked reward response 点击".split())
+VALID_FROM: Final = frozenset(
+    "signup sign registration registered register created joined join enrolled start "
+    "optin 注册 创建 入会 加入 开通".split()
+)
+STATUS: Final = frozenset(
+    "status state financial fulfillment paymentstatus orderstatus zustand statut "
+    "estado stato 状态".split()
+)
+"""Words of columns that say what became of an order."""
+
+PAYING: Final = frozenset(
+    "pay paid payment purchase purchased buy bought order ordered checkout transaction "
+    "subscribe subscribed renew renewal sale charge kauf gekauft achat compra 支付 "
+    "付款 购买 下单 成交 付费 续费".split()
+)
+LIKING: Final = frozenset(
+    "favourite favorite fav like liked collect comment cart addtocart add_to_cart "
+    "wishlist share enrol enroll complete finish 收藏 点赞 评论 加购 加购物车 分享 "
+    "报名 完成".split()
+)
+REFUNDING: Final = frozenset(
+    "refund refunded refunds return returned returns chargeback reversal reversed "
+    "erstattung rückerstattung retoure storno remboursement retour devolución "
+    "devolucion reembolso rimborso 退款 退货 返品 返金".split()
+)
+VOID: Final = frozenset(
+    "void voided cancelled canceled cancel failed failure declined expired abandoned "
+    "trash rejected error unpaid storniert annulé annule cancelado annullato 已取消 "
+    "取消 已关闭 失败 未支付 待付款 交易关闭".split()
+)
+"""Words of orders that nobody paid."""
+
+PERSONAL: Final[dict[str, frozenset[str]]] = {
+    "e-mail addresses": frozenset("email mail emailaddress correo courriel 邮箱 电子邮件".split()),
+    "phone numbers": frozenset(
+        "phone mobile tel telephone telefon telefono téléphone teléfono handy cell "
+        "cellphone fax whatsapp msisdn 手机 电话 手机号 手机号码 联系方式".split()
+    ),
+    "addresses": frozenset(
+        "address street addr adresse anschrift strasse straße rue dirección direccion "
+        "indirizzo address1 address2 latitude longitude lat lng 地址 详细地址 收货地址 "
+        "住址".split()
+    ),
+    "network addresses": frozenset("ip ipaddress ipv4 ipv6 remote_host".split()),
+    "card or account numbers": frozenset(
+        "iban ccnumber creditcard cardnumber pan bankaccount 银行卡 银行卡号".split()
+    ),
+    "identity numbers": frozenset("ssn passport nif dni taxid 身份证 身份证号 护照".split()),
+    "birthdays": frozenset(
+        "birthday birthdate dob birth geburtstag geburtsdatum naissance nacimiento "
+        "生日 出生日期 出生".split()
+    ),
+    "names of people": frozenset(
+        "firstname lastname surname fullname givenname familyname middlename nickname "
+        "username forename vorname nachname prénom prenom apellido 姓名 昵称 真实姓名 "
+        "收货人 收件人".split()
+    ),
+}
+"""What a column says about a person -> words of its name."""
+
+ROLE_OF_FILE: Final = {
+    "users": frozenset(
+        "user users customer customers member members profile profiles people student "
+        "students account accounts client clients contact contacts kunden subscribers "
+        "audience 用户 会员 客户 学员".split()
+    ),
+    "items": frozenset(
+        "item items product products catalog catalogue course courses movies films "
+        "goods sku assessments articles songs books 商品 课程 目录".split()
+    ),
+    "identities": frozenset("identity identities idmap mapping devices 映射 身份".split()),
+    "exposures": frozenset(
+        "exposure exposures campaign campaigns treatment experiment 活动 触达".split()
+    ),
+    "impressions": frozenset("impression impressions shown displays 曝光".split()),
+}
+PLAIN_LOG: Final = frozenset(
+    "event events log logs data view views click clicks clickstream inter interactions "
+    "actions access history app web export 日志 行为".split()
+)
+"""File names that say nothing about what a row means."""
