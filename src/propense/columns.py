@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 USER_ID: Final = "user_id"
+ANONYMOUS_ID: Final = "anonymous_id"
 ITEM_ID: Final = "item_id"
 ACTION: Final = "action"
 EVENT_TIME: Final = "event_time"

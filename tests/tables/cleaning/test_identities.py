@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,3 +75,48 @@ def test_ids_over_sources_become_one(duckdb_engine: TableEngine, tmp_path: Path)
     assert sorted((row["user_id"], row["city"]) for row in users) == [
         ("alice", "Rome"), ("bob", "Oslo"),
     ]  # fmt: skip
+
+
+def test_rows_without_a_customer_use_the_anonymous_id(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "app.csv").write_text(
+        "userId,anonymousId,action,event_time\n"
+        ",a1,view,2024-01-01\n"  # a1 is alice, as a later row tells
+        "alice,a1,view,2024-01-02\n"
+        ",a2,view,2024-01-03\n"  # nobody ever logged in on a2
+        ",shared,view,2024-01-04\n"  # two customers used it: it is neither
+        "alice,shared,view,2024-01-05\n"
+        "bob,shared,view,2024-01-06\n"
+        "bob,alice,view,2024-01-07\n"  # an id that is another customer's joins nobody
+        ",,view,2024-01-08\n"
+        "undefined,a1,view,2024-01-09\n"
+    )
+    config = parse_settings(
+        {"sources": {"app": {
+            "events": "app.csv", "columns": {"user_id": "userId", "anonymous_id": "anonymousId"},
+        }}}, tmp_path,
+    )  # fmt: skip
+    run = RunFolder(tmp_path / "run")
+    (account,) = clean(read(config, duckdb_engine), config, duckdb_engine, run)
+    events = pq.read_table(run.clean / "events").sort_by("event_time")
+    assert events["user_id"].to_pylist() == [
+        "alice", "alice", "a2", "shared", "alice", "bob", "bob", "alice",
+    ]  # fmt: skip
+    mended = {rule.name: rule.mended for rule in account.rules if rule.mended}
+    assert mended == {
+        "anonymous_id where user_id is missing": 2, "identities from rows with both ids": 2,
+    }  # fmt: skip
+    assert {rule.name: rule.dropped for rule in account.rules}["no user id"] == 1
+
+
+def test_a_column_called_anonymous_id_is_no_fallback_by_itself(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "app.csv").write_text(
+        "user_id,anonymous_id,action,event_time\n,a1,view,2024-01-01\nb,a1,view,2024-01-02\n"
+    )
+    config = parse_settings({"sources": {"app": {"events": "app.csv"}}}, tmp_path)
+    run = RunFolder(tmp_path / "run")
+    (account,) = clean(read(config, duckdb_engine), config, duckdb_engine, run)
+    assert (account.n_in, account.n_out) == (2, 1)

@@ -12,7 +12,11 @@ from propense.schemas import Account, Rule, RunFolder
 from propense.settings import Settings
 from propense.tables.cleaning.accounts import write_accounts
 from propense.tables.cleaning.events import clean_events
-from propense.tables.cleaning.identities import read_identities
+from propense.tables.cleaning.identities import (
+    identities_of_events,
+    links_of_events,
+    read_identities,
+)
 from propense.tables.cleaning.tables import clean_table
 from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import RawTables
@@ -36,9 +40,12 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
     shutil.rmtree(run.clean, ignore_errors=True)
     run.clean.mkdir(parents=True)
     accounts, identities = [], None
+    links = links_of_events(raw)
     if raw.identities is not None:
-        identities, account = read_identities(raw.identities, engine)
+        identities, account = read_identities(raw.identities, engine, links)
         accounts.append(account)
+    elif links is not None:
+        identities = identities_of_events(links, engine)
     items = None
     for name in _TABLES:
         table = getattr(raw, name)

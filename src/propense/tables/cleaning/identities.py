@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from ibis.expr.types import Table
+from ibis.expr.types import Column, Table
 
-from propense.columns import SOURCE, USER_ID
+from propense.columns import ANONYMOUS_ID, SOURCE, USER_ID
 from propense.schemas import Account, Rule
 from propense.tables.cells.spelling import id_text, without_point_zero
 from propense.tables.engine.engine import TableEngine
-from propense.tables.sources.reading import ALIAS, RawTable
+from propense.tables.sources.reading import ALIAS, RawTable, RawTables
 
 Ints = npt.NDArray[np.int64]
 
@@ -57,8 +57,51 @@ def components(left: Ints, right: Ints, n: int) -> Ints:
         label = lower
 
 
-def read_identities(raw: RawTable, engine: TableEngine) -> tuple[Identities, Account]:
+def anonymous_id(column: Column | None) -> Column | None:
+    """The id of a browser or device as text; None where a source maps none."""
+    return None if column is None else without_point_zero(id_text(column))
+
+
+def links_of_events(raw: RawTables) -> pa.Table | None:
+    """(user, alias, source) of the rows of all sources that have both ids; None without any.
+
+    An anonymous id that was seen with several customers, as of a shared device, links nobody,
+    and neither does one that is somebody's `user_id` elsewhere.
+    """
+    found = []
+    for source in raw.sources.values():
+        anonymous, user = anonymous_id(source.column(ANONYMOUS_ID)), source.column(USER_ID)
+        if anonymous is None or user is None:
+            continue
+        rows = source.rows.select(user=without_point_zero(id_text(user)), alias=anonymous)
+        rows = rows.filter(rows["user"].notnull() & rows["alias"].notnull())
+        found.append(rows.distinct().to_pyarrow())
+    if not found:
+        return None
+    pairs = pa.concat_tables(found).combine_chunks()
+    users = pc.unique(pairs["user"])
+    pairs = pairs.group_by("alias").aggregate([("user", "count_distinct"), ("user", "min")])
+    alone = pairs.filter(
+        pc.and_(
+            pc.equal(pairs["user_count_distinct"], 1),
+            pc.invert(pc.is_in(pairs["alias"], value_set=users)),
+        )
+    )
+    source_of_all = pa.nulls(len(alone), pa.string()).fill_null("")
+    return pa.table({"user": alone["user_min"], "alias": alone["alias"], "source": source_of_all})
+
+
+def identities_of_events(links: pa.Table, engine: TableEngine) -> Identities:
+    """The main ids that follow from rows with both ids alone."""
+    return _identities(links, engine)
+
+
+def read_identities(
+    raw: RawTable, engine: TableEngine, more: pa.Table | None = None
+) -> tuple[Identities, Account]:
     """The main ids of an identities table, and where its rows went.
+
+    `more` (user, alias, source) are links from elsewhere, such as `links_of_events`.
 
     A row says that `alias` (of one source, where `source` is given) is `user_id`. Chains
     join: if b is a and c is b, all three are a. The main id is the smallest in text order
@@ -75,6 +118,8 @@ def read_identities(raw: RawTable, engine: TableEngine) -> tuple[Identities, Acc
     links = named.filter(named["user"].notnull() & named["alias"].notnull())
     n_out = int(links.count().execute())
     distinct = links.distinct().to_pyarrow()
+    if more is not None:
+        distinct = pa.concat_tables([distinct.select(more.column_names), more])
     account = Account(
         "identities",
         n_in,

@@ -14,6 +14,7 @@ from ibis.expr.types import Column, Table
 
 from propense.columns import (
     ACTION,
+    ANONYMOUS_ID,
     COUNT,
     EVENT_ID,
     EVENT_TIME,
@@ -40,7 +41,7 @@ from propense.tables.cells.spelling import (
 )  # fmt: skip
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
 from propense.tables.cells.times import Reading, add_microseconds
-from propense.tables.cleaning.identities import Identities, unify_ids
+from propense.tables.cleaning.identities import Identities, anonymous_id, unify_ids
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
 from propense.times import MICROS_PER_SECOND
@@ -52,6 +53,8 @@ MENDED: Final = {
     "_mended_item": "item ids written as decimals",
     "_mended_action": "spelling of actions",
     "_mended_identity": "identities",
+    "_mended_anonymous": "anonymous_id where user_id is missing",
+    "_mended_both": "identities from rows with both ids",
     "_mended_clock": "clock skew",
     "_mended_sign": "sign of refunds",
     "_mended_value": "unreadable value",
@@ -207,10 +210,13 @@ def _ids(source: RawTable, own: dict[str, Column]) -> dict[str, Column]:
     """Ids of user, item and event as text."""
     user, user_mended = _identifier(source, USER_ID, own.get(USER_ID))
     item, item_mended = _identifier(source, ITEM_ID, own.get(ITEM_ID))
+    anonymous = anonymous_id(own.get(ANONYMOUS_ID))
     return {
-        USER_ID: user, ITEM_ID: item,
+        USER_ID: user if anonymous is None else user.fill_null(anonymous), ITEM_ID: item,
         EVENT_ID: id_text(own[EVENT_ID]) if EVENT_ID in own else ibis.null("string"),
         "_mended_user": user_mended, "_mended_item": item_mended,
+        "_fallback": ibis.literal(False) if anonymous is None
+        else user.isnull() & anonymous.notnull(),
     }  # fmt: skip
 
 
@@ -329,7 +335,10 @@ def _finish(
         "_mended_action", "_mended_value", "_mended_clock",
         **{
             VALUE: micro.cast("int64"), "_impossible": impossible.fill_null(True),
-            "_mended_identity": rows["_was"].notnull(), "_mended_sign": signed,
+            "_mended_identity": rows["_was"].notnull() & ~rows["_fallback"],
+            "_mended_sign": signed,
+            "_mended_anonymous": rows["_was"].isnull() & rows["_fallback"],
+            "_mended_both": rows["_was"].notnull() & rows["_fallback"],
         },
     ).view()  # fmt: skip
     same = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)

@@ -40,10 +40,10 @@ def pick(
     group: Group, words: frozenset[str], used: Iterable[str], kinds: Iterable[str]
 ) -> str | None:
     """The first free column of one of the kinds whose name holds one of the words."""
-    taken, allowed = set(used), set(kinds)
+    spent, allowed = set(used), set(kinds)
     exact = [own for own in group.columns if own_name(own).lower() in words]
     for own in [*exact, *group.columns]:
-        if own in taken or group.column(own).kind not in allowed:
+        if own in spent or group.column(own).kind not in allowed:
             continue
         if names.mentions(own_name(own), words):
             return own

@@ -31,8 +31,10 @@ RECEIVED_TIME: Final = "received_time"
 ALIAS: Final = "alias"
 EVENT_WORDS: Final = (
     *words.EVENT_COLUMNS, words.ORDER, words.ORDER_ID, words.REFUND_TIME, PRICE, RECEIVED_TIME,
+    words.ANONYMOUS_ID,
 )  # fmt: skip
-"""What `columns` of a source may map; a column that has such a name needs no mapping."""
+"""What `columns` of a source may map; a column that has such a name needs no mapping, but for
+`anonymous_id`, which changes who is a customer."""
 TABLE_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "users": (words.USER_ID,),
     "items": (words.ITEM_ID,),
@@ -294,6 +296,8 @@ def _resolve(
             )
     mapped = set(columns.values())
     for word in canonical:
+        if word == words.ANONYMOUS_ID:
+            continue
         if word not in columns and word in names and word not in mapped:
             columns[word] = word
     return columns, renames
