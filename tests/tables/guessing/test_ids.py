@@ -72,7 +72,7 @@ def test_a_counter_of_rows_is_neither_id_nor_feature(name: str, tmp_path: Path) 
     assert settings.users.features == ("age",)
 
 
-def _person(i: int) -> list[object]:
+def _customer(i: int) -> list[object]:
     return [
         f"u{i}", f"Person{'abcdefghij'[i % 10]} Name{i}", f"person{i}@example.com",
         f"+49 30 {1_000_000 + i}", f"{i} High Street", f"10.0.{i // 250}.{i % 250}",
@@ -88,16 +88,18 @@ def _person(i: int) -> list[object]:
         ("c1", "c2", "c3", "c4", "c5", "c6", "c7"),  # by what they hold
     ],
 )
-def test_personal_columns_are_no_features_and_say_why(
+def test_customeral_columns_are_no_features_and_say_why(
     names: tuple[str, ...], tmp_path: Path
 ) -> None:
     write(
-        tmp_path / "t.csv", ["user_id", *names, "visits", "churn"], [_person(i) for i in range(300)]
+        tmp_path / "t.csv",
+        ["user_id", *names, "visits", "churn"],
+        [_customer(i) for i in range(300)],
     )
-    found = guess_settings(tmp_path)
-    assert found.settings.users is not None
-    assert found.settings.users.features == ("visits",)
-    assert found.toml.count("personal:") == len(names)
+    guessed = guess_settings(tmp_path)
+    assert guessed.settings.users is not None
+    assert guessed.settings.users.features == ("visits",)
+    assert guessed.toml.count("personal:") == len(names)
 
 
 @pytest.mark.parametrize(("name", "cell"), [("Email", "p{}@example.com"), ("手机号", "138{:08d}")])

@@ -68,17 +68,17 @@ def links_of_events(raw: RawTables) -> pa.Table | None:
     An anonymous id that was seen with several customers, as of a shared device, links nobody,
     and neither does one that is somebody's `user_id` elsewhere.
     """
-    found = []
+    tables = []
     for source in raw.sources.values():
         anonymous, user = anonymous_id(source.column(ANONYMOUS_ID)), source.column(USER_ID)
         if anonymous is None or user is None:
             continue
         rows = source.rows.select(user=without_point_zero(id_text(user)), alias=anonymous)
         rows = rows.filter(rows["user"].notnull() & rows["alias"].notnull())
-        found.append(rows.distinct().to_pyarrow())
-    if not found:
+        tables.append(rows.distinct().to_pyarrow())
+    if not tables:
         return None
-    pairs = pa.concat_tables(found).combine_chunks()
+    pairs = pa.concat_tables(tables).combine_chunks()
     users = pc.unique(pairs["user"])
     pairs = pairs.group_by("alias").aggregate([("user", "count_distinct"), ("user", "min")])
     alone = pairs.filter(

@@ -131,7 +131,7 @@ def _sounds_like_doing(column: ColumnProfile) -> bool:
 
 def money_column(group: Group, used: set[str]) -> str | None:
     """The column of amounts: what was paid rather than an amount, an amount rather than a total."""
-    found = [
+    amounts = [
         own for own, column in group.columns.items()
         if own not in used and column.kind in NUMBERS
         and names.mentions(own_name(own), vocabulary.MONEY)
@@ -144,7 +144,7 @@ def money_column(group: Group, used: set[str]) -> str | None:
         order = next((i for i, words in enumerate(_MONEY_ORDER) if names.mentions(name, words)), 3)
         return group.column(own).n_filled == 0, order
 
-    return min(found, key=rank) if found else None
+    return min(amounts, key=rank) if amounts else None
 
 
 def _price_column(group: Group, used: set[str]) -> str | None:
@@ -190,16 +190,16 @@ def access_log(group: Group, ids: Ids) -> Role:
     ]
     query = ids.item if ids.item and ids.item.startswith("query:") else None
     item = query or next(iter(spoken or many), None)
-    found = event_columns(group, Ids(user, item), "time")
-    if "action" not in found:
+    chosen = event_columns(group, Ids(user, item), "time")
+    if "action" not in chosen:
         few = item != "path:1" and steps and 1 < columns["path:1"].n_distinct <= 30
-        found["action"] = "path:1" if few else "method"
+        chosen["action"] = "path:1" if few else "method"
     fields = ("bytes", "status", "method", "remote_host")
-    found = {
-        word: own for word, own in found.items()
+    chosen = {
+        word: own for word, own in chosen.items()
         if word in ("user_id", "action") or own not in fields
     }  # fmt: skip
-    return Role("events", group, found, why)
+    return Role("events", group, chosen, why)
 
 
 def _mentions_item(step: ColumnProfile) -> bool:

@@ -48,8 +48,8 @@ class Ids:
 
 def find_ids(groups: Sequence[Group]) -> dict[tuple[str, ...], Ids]:
     """The ids of each group, by its paths."""
-    found = {group.paths: _ids_of(group) for group in groups}
-    return _by_content(groups, found)
+    ids_of = {group.paths: _ids_of(group) for group in groups}
+    return _by_content(groups, ids_of)
 
 
 def user_score(name: str) -> float:
@@ -141,8 +141,8 @@ def _ids_of(group: Group) -> Ids:
     devices = [own for own in ranked if own not in strong and _is_device(own)]
     user = next(iter(strong or devices), None)
     item = _item_column(group, user)
-    known = _filled(group.column(strong[0])) if strong else 1.0
-    anonymous = next((own for own in devices if _filled(group.column(own)) > known), None)
+    share = _filled(group.column(strong[0])) if strong else 1.0
+    anonymous = next((own for own in devices if _filled(group.column(own)) > share), None)
     rivals = tuple(
         own for own in strong[1:]
         if own != item and _filled(group.column(own)) > 0.5 and not _same(group, strong[0], own)
@@ -209,7 +209,7 @@ def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:
     ]  # fmt: skip
     contact = [
         own for own, column in group.columns.items()
-        if personal_kind(column, of_people=True) in ("e-mail addresses", "phone numbers")
+        if personal_kind(column, rows_are_customers=True) in ("e-mail addresses", "phone numbers")
     ]  # fmt: skip
     if contact and not (bare and all(group.column(own).uniqueness >= KEY for own in contact)):
         first = max(contact, key=lambda own: _filled(group.column(own)))
@@ -221,18 +221,18 @@ def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:
 
 
 def _by_content(
-    groups: Sequence[Group], found: dict[tuple[str, ...], Ids]
+    groups: Sequence[Group], ids_of: dict[tuple[str, ...], Ids]
 ) -> dict[tuple[str, ...], Ids]:
     """Where no name says it: a column whose cells are ids that another file names customers by."""
     customer_ids: set[str] = set()
     for group in groups:
-        user = found[group.paths].user
-        if user is not None and not found[group.paths].why:
+        user = ids_of[group.paths].user
+        if user is not None and not ids_of[group.paths].why:
             customer_ids |= group.column(user).words
     if len(customer_ids) < 20:
-        return found
+        return ids_of
     for group in groups:
-        ids = found[group.paths]
+        ids = ids_of[group.paths]
         if ids.user is not None and not ids.why:
             continue
         for own, column in group.columns.items():
@@ -240,8 +240,8 @@ def _by_content(
             if len(column.words) >= 20 and not small_number and not column.is_time:
                 shared = len(column.words & customer_ids) / len(column.words)
                 if shared > 0.8 and item_score(own_name(own)) == 0:
-                    found[group.paths] = Ids(
+                    ids_of[group.paths] = Ids(
                         own, ids.item, why=f"{own} holds the ids of another file"
                     )
                     break
-    return found
+    return ids_of

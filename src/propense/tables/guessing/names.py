@@ -19,7 +19,7 @@ _LONGEST: Final = 64
 """Names longer than this are cut; a glued word is searched letter by letter."""
 
 
-def _known() -> frozenset[str]:
+def _all_words() -> frozenset[str]:
     """Every word of the vocabulary that stands alone in a name, in plain letters."""
     groups = [
         value for name, value in vars(vocabulary).items()
@@ -71,14 +71,16 @@ def words_of(name: str) -> frozenset[str]:
 @lru_cache(maxsize=4096)
 def _unglued(word: str) -> tuple[str, ...]:
     """The known words that a word consists of, the fewest; empty if it does not."""
-    if word in _KNOWN or len(word) < 5 or not word.isalpha():
+    if word in _VOCABULARY or len(word) < 5 or not word.isalpha():
         return ()
     best: list[tuple[str, ...] | None] = [(), *[None] * len(word)]
     for end in range(2, len(word) + 1):
         for start in range(end - 1):
             before, piece = best[start], word[start:end]
-            joint = len(piece) > 5 and piece.endswith("s") and piece[:-1] in _KNOWN  # Mitglied-s-
-            if before is None or not (piece in _KNOWN or joint):
+            joint = (
+                len(piece) > 5 and piece.endswith("s") and piece[:-1] in _VOCABULARY
+            )  # Mitglied-s-
+            if before is None or not (piece in _VOCABULARY or joint):
                 continue
             reached = best[end]
             if reached is None or len(before) + 1 < len(reached):
@@ -86,7 +88,7 @@ def _unglued(word: str) -> tuple[str, ...]:
     return best[-1] or ()
 
 
-_KNOWN: Final = _known()
+_VOCABULARY: Final = _all_words()
 
 
 def mentions(name: str, words: frozenset[str]) -> bool:

@@ -34,22 +34,22 @@ _CONTENT: Final[dict[str, re.Pattern[str]]] = {
         re.IGNORECASE,
     ),
 }
-_PERSON: Final = re.compile(
+_FULL_NAME: Final = re.compile(
     rf"^[^\W\d_a-z][\w'’.-]+,?( [^\W\d_a-z][\w'’.-]*){{1,3}}$|^[{_SURNAMES}][\u4e00-\u9fff]{{1,2}}$"
 )
 
 
-def personal_kind(column: ColumnProfile, of_people: bool) -> str | None:
+def personal_kind(column: ColumnProfile, rows_are_customers: bool) -> str | None:
     """What a column tells of a person ("e-mail addresses"), or None.
 
-    `of_people` says that a row is a person: only there is a name a person's name.
+    `rows_are_customers` says that a row is a person: only there is a name a person's name.
     """
     if column.kind in ("empty", "boolean") or column.n_distinct < 3:
         return None
-    return _by_name(column, of_people) or _by_content(column, of_people)
+    return _by_name(column, rows_are_customers) or _by_content(column, rows_are_customers)
 
 
-def _by_name(column: ColumnProfile, of_people: bool) -> str | None:
+def _by_name(column: ColumnProfile, rows_are_customers: bool) -> str | None:
     name = column.name
     various = column.n_distinct > 50 or column.uniqueness > 0.3
     fits = {
@@ -68,21 +68,21 @@ def _by_name(column: ColumnProfile, of_people: bool) -> str | None:
     if not (various and fits["names of people"]):
         return None
     words = names.words_of(name)
-    of_person = {"first", "last", "full", "given", "family", "middle", "nick"} & words
+    name_parts = {"first", "last", "full", "given", "family", "middle", "nick"} & words
     named = {"name", "nom", "nome", "nombre", "名", "名字", "名称"} & words
-    spoken = bool(of_person) or names.mentions(name, vocabulary.USER)
-    if named and (spoken or (of_people and len(words) == 1)):
+    spoken = bool(name_parts) or names.mentions(name, vocabulary.USER)
+    if named and (spoken or (rows_are_customers and len(words) == 1)):
         return "names of people"
     return None
 
 
-def _by_content(column: ColumnProfile, of_people: bool) -> str | None:
+def _by_content(column: ColumnProfile, rows_are_customers: bool) -> str | None:
     if column.is_time:
         years = 365.25 * 86_400
         old = column.low is not None and column.high is not None and (
             column.low < 20 * years and column.high - column.low > 15 * years
         )  # fmt: skip
-        return "birthdays" if of_people and old else None
+        return "birthdays" if rows_are_customers and old else None
     if column.kind == "number":
         return None
     cells = sorted(column.words)[:: max(1, len(column.words) // _LOOKED_AT)]
@@ -92,8 +92,8 @@ def _by_content(column: ColumnProfile, of_people: bool) -> str | None:
         hits = sum(pattern.search(cell) is not None for cell in cells)
         if hits >= 0.8 * len(cells):
             return kind
-    if of_people and column.uniqueness > 0.5 and column.n_distinct >= 10:
-        hits = sum(_PERSON.match(cell) is not None for cell in cells)
+    if rows_are_customers and column.uniqueness > 0.5 and column.n_distinct >= 10:
+        hits = sum(_FULL_NAME.match(cell) is not None for cell in cells)
         if hits >= 0.9 * len(cells):
             return "names of people"
     return None

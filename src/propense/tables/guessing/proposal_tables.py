@@ -202,7 +202,7 @@ def _why_no_feature(group: Group, column: ColumnProfile, role: str) -> str | Non
         return "empty in the sample"
     if is_counter(group, column.name):
         return "it only counts the rows"
-    if personal := personal_kind(column, of_people=role == "users"):
+    if personal := personal_kind(column, rows_are_customers=role == "users"):
         if role == "users" or personal != "addresses":
             return f"personal: {personal}"
     if column.n_distinct == 1 and not column.n_missing:
