@@ -105,7 +105,6 @@ ALLOWED: Final[dict[str, str]] = {
     "object_pairs_hook": "an argument of json.loads",
     "exposure": _TREATMENT,
     "exposures": _TREATMENT,
-    "_exposures": _TREATMENT,
     "_EXPOSURES": _TREATMENT,
     "EXPOSURE_TIME": _TREATMENT,
     "EXPOSURE_COLUMNS": _TREATMENT,
