@@ -122,6 +122,8 @@ def words(kind: Any) -> str:
     if isinstance(kind, kinds.UnionType):
         options = [one for one in kind.types if not isinstance(one, kinds.NoneType)]
         return " or ".join(words(one) for one in options)
+    if isinstance(kind, msgspec.inspect.AnyType):
+        return "value"
     raise TypeError(f"settings contain {kind!r}, which has no description yet")
 
 

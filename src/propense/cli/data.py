@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
+from propense.cli.asking import as_record, ask, at_terminal
 from propense.cli.options import ACCEPT, DEFAULTS, AcceptGuesses, Common, Flag, load_settings
 from propense.cli.output import open_output
 from propense.errors import SettingsError
@@ -22,7 +23,8 @@ def init(
     """Inspect a folder of files, guess what they are, and write the settings.
 
     Only samples are read, and only the settings file is written. Every guess is
-    written there with its reason; what only you can know is listed as a question.
+    written there with its reason. What only you can know is asked at a terminal;
+    elsewhere it is written as an open question, which check, clean and run refuse.
 
     Parameters
     ----------
@@ -45,20 +47,28 @@ def init(
             f"folder {str(target.resolve().parent)!r} of the settings file does not exist; "
             "create it, or choose another file with --settings FILE"
         )
-    guess = guess_settings(folder, target.resolve().parent)
+    answer = None if output.json or not at_terminal() else ask
+    guess = guess_settings(folder, target.resolve().parent, answer)
     target.write_text(guess.toml, encoding="utf-8")
     record = {
-        "settings": target, "roles": guess.roles,
-        "questions": guess.questions, "notes": guess.notes,
+        "settings": target, "roles": guess.roles, "sources": guess.sources,
+        "questions": [as_record(question) for question in guess.questions],
+        "remarks": guess.remarks, "notes": guess.notes,
     }  # fmt: skip
     lines = [f"wrote {target}", "", "Roles"]
     lines += [f"  {role:<12}{path}" for path, role in guess.roles.items()]
     if guess.questions:
-        lines += ["", "Please check", *(f"  - {question}" for question in guess.questions)]
+        lines += ["", "Open questions, each with its choices in the file"]
+        lines += [f"  - {question.key}: {question.sentence}" for question in guess.questions]
+    if guess.remarks:
+        lines += ["", "Please check", *(f"  - {remark}" for remark in guess.remarks)]
     if guess.notes:
         lines += ["", "Notes", *(f"  - {note}" for note in guess.notes)]
     output.result(record, "\n".join(lines))
-    output.message("next: propense check")
+    if guess.questions:
+        output.message(f"next: answer the open questions in {target}, then propense check")
+    else:
+        output.message("next: propense check")
 
 
 def check(*, accept_guesses: AcceptGuesses = False, common: Common = DEFAULTS) -> int:

@@ -60,13 +60,38 @@ def parse_settings(raw: dict[str, Any], folder: str | Path = ".") -> Settings:
     """
     _refuse_unknown_keys(raw, Settings, "")
     if isinstance(asked := raw.get("open_questions"), list):
-        raw = {**raw, "open_questions": [key for key in asked if not _is_set(raw, key)]}
+        open_keys = [key for key in asked if not _is_set(raw, key)]
+        raw = _with_guesses({**raw, "open_questions": open_keys}, open_keys)
     try:
         settings = msgspec.convert({**raw, "folder": str(folder)}, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_plain(str(error))) from error
     _check(settings)
     return settings
+
+
+def _with_guesses(raw: dict[str, Any], keys: list[Any]) -> dict[str, Any]:
+    """`raw` with the guessed answers of open questions, where the settings accept guesses.
+
+    >>> raw = {"clean": {"accept_guesses": True}, "guesses": {"sources.shop.decimal": "comma"}}
+    >>> _with_guesses(raw, ["sources.shop.decimal"])["sources"]
+    {'shop': {'decimal': 'comma'}}
+    """
+    clean, guesses = raw.get("clean"), raw.get("guesses")
+    if not (isinstance(clean, dict) and clean.get("accept_guesses") is True):
+        return raw
+    for key in keys:
+        if isinstance(guesses, dict) and key in guesses:
+            raw = _set(raw, str(key).split("."), guesses[key])
+    return raw
+
+
+def _set(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    first, *rest = path
+    inner = raw.get(first, {})
+    if rest and not isinstance(inner, dict):
+        return raw
+    return {**raw, first: _set(inner, rest, value) if rest else value}
 
 
 def _is_set(raw: dict[str, Any], key: object) -> bool:

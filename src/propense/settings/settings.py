@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from propense.settings.cleaning import Clean
 from propense.settings.goals import Goal, Recommend
 from propense.settings.judging import Evaluate, Rivals
@@ -48,5 +50,7 @@ class Settings(Record, frozen=True):
     serve: Serve = Serve()
     open_questions: tuple[str, ...] = ()
     """Keys that `propense init` asked about; a key that is set in the file is answered."""
+    guesses: dict[str, Any] = {}
+    """Key of an open question -> the likeliest answer, which --accept-guesses takes."""
     folder: str = "."
     """Folder at which relative paths start: that of the file."""

@@ -173,7 +173,7 @@ def test_ids_known_by_content(tmp_path: Path) -> None:
 def test_day_or_month_first_is_asked(tmp_path: Path) -> None:
     rows = [f"u{i % 9},{i % 12 + 1:02d}/{i % 11 + 1:02d}/2024" for i in range(200)]
     (tmp_path / "log.csv").write_text("user_id,date\n" + "\n".join(rows) + "\n")
-    assert any("day or the month" in question for question in guess_settings(tmp_path).questions)
+    assert any("day or the month" in question for question in guess_settings(tmp_path).remarks)
 
 
 def _only(folder: Path) -> str:

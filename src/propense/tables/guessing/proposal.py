@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.proposal_goals import propose_goals, propose_recommend, propose_split
 from propense.tables.guessing.proposal_tables import propose_source, propose_table
 from propense.tables.guessing.role import Role
-from propense.tables.guessing.toml_text import Proposal
+from propense.tables.guessing.toml_text import OPEN_QUESTIONS, Proposal
 
 
-def propose(roles: Sequence[Role]) -> Proposal:
-    """The settings of the roles, as text with reasons."""
-    out = Proposal()
+def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
+    """The settings of the roles, as text with reasons; questions without an answer stay open."""
+    out = Proposal(answers)
     events = [role for role in roles if role.name == "events"]
     tables = {role.name: role for role in roles if role.name not in ("events", "none", "labels")}
     labels = [role for role in roles if role.name == "labels"]
@@ -35,6 +36,7 @@ def propose(roles: Sequence[Role]) -> Proposal:
         out.comment("Not used:")
         for note in out.notes:
             out.comment(f"  {note}")
+    out.finish()
     return out
 
 
@@ -53,6 +55,7 @@ def _head(out: Proposal, groups: Sequence[Group]) -> None:
     )
     out.comment("wrong, then run `propense check`.")
     out.empty_line()
+    out.set(OPEN_QUESTIONS, [], "answer each where it stands; until then a run ends with code 3")
     zone = "Asia/Shanghai" if chinese else "UTC"
     reason = "the files have Chinese words"
     if not chinese:
@@ -61,7 +64,7 @@ def _head(out: Proposal, groups: Sequence[Group]) -> None:
     out.set("currency", "CNY" if chinese else "USD")
     if not any(column.is_time for group in groups for column in group.columns.values()):
         return
-    out.questions.append(
+    out.remarks.append(
         f"Which time zone are the times in? (time_zone = {zone!r} is a guess; for example "
         "'Europe/Berlin')"
     )

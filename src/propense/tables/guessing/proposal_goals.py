@@ -71,7 +71,7 @@ def _label_goal(out: Proposal, role: Role, own: str, first: bool) -> None:
         if times:
             out.set("as_of", times[0].name, "later events are not used")
         else:
-            out.questions.append(
+            out.remarks.append(
                 f"[goals.{name}] as_of: from which time on was the label counted? Later events "
                 "would give it away"
             )

@@ -48,7 +48,7 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
         out.comment("No time: the rows are taken to be in the order of the events.")
         numbers = [own for own in group.columns if names.mentions(own_name(own), vocabulary.TIME)]
         if numbers:
-            out.questions.append(
+            out.remarks.append(
                 f"[sources.{name}] event_time: {numbers[0]!r} is named like a time but holds none "
                 f"(such as {min(group.column(numbers[0]).words, default='')!r}); export times "
                 "instead if you can"
@@ -118,7 +118,7 @@ def _time_format(out: Proposal, column: ColumnProfile, source: str) -> None:
     if column.other_formats:
         other = column.other_formats[0]
         out.comment_set("time_format", other, "reads the sample just as well")
-        out.questions.append(
+        out.remarks.append(
             f"[sources.{source}] time_format: is the day or the month first? Both {form!r} and "
             f"{other!r} read every sampled row"
         )
@@ -147,7 +147,7 @@ def propose_table(out: Proposal, role: Role) -> None:
     out.comment(f"{role.name.capitalize()}: {role.why}.")
     own_id = role.columns.get("user_id")
     if role.name == "users" and own_id and (key_column := group.column(own_id)).uniqueness < KEY:
-        out.questions.append(
+        out.remarks.append(
             f"[users] {own_id} names {key_column.n_distinct:,} customers in "
             f"{key_column.n_filled:,} rows: which row is the customer, or which columns together "
             "make the id?"
@@ -191,7 +191,7 @@ def propose_table(out: Proposal, role: Role) -> None:
         if start:
             out.set("valid_from", start[0], "the profile is known from this time on")
     if role.name == "users":
-        out.questions.append(
+        out.remarks.append(
             "[users] features: was every column known before the time that is predicted? "
             "Remove columns that are filled in afterwards"
         )
