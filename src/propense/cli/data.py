@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from propense.cli.asking import as_record, ask, at_terminal
 from propense.cli.options import ACCEPT, DEFAULTS, AcceptGuesses, Common, Flag, load_settings
 from propense.cli.output import open_output
 from propense.errors import SettingsError
 from propense.settings import Settings
+from propense.tables.questions import Question
 
 
 def init(
@@ -47,12 +48,12 @@ def init(
             f"folder {str(target.resolve().parent)!r} of the settings file does not exist; "
             "create it, or choose another file with --settings FILE"
         )
-    answer = None if output.json or not at_terminal() else ask
+    answer = None if output.json or not _at_terminal() else _ask
     guess = guess_settings(folder, target.resolve().parent, answer)
     target.write_text(guess.toml, encoding="utf-8")
     record = {
         "settings": target, "roles": guess.roles, "sources": guess.sources,
-        "questions": [as_record(question) for question in guess.questions],
+        "questions": [_as_record(question) for question in guess.questions],
         "remarks": guess.remarks, "notes": guess.notes,
     }  # fmt: skip
     lines = [f"wrote {target}", "", "Roles"]
@@ -69,6 +70,39 @@ def init(
         output.message(f"next: answer the open questions in {target}, then propense check")
     else:
         output.message("next: propense check")
+
+
+def _at_terminal() -> bool:
+    """Whether somebody can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _ask(question: Question) -> Any:
+    """The chosen value; Enter is the first choice, the end of input leaves the question open."""
+    lines = ["", f"{question.key}: {question.sentence}"]
+    lines += [f"  such as {example}" for example in question.examples[:2]]
+    lines += [f"  {number}  {line}" for number, line in enumerate(question.lines(), start=1)]
+    print("\n".join(lines), file=sys.stderr)
+    while True:
+        print(f"Choose 1 to {len(question.choices)} [1]: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return None
+        word = line.strip() or "1"
+        if word.isdigit() and 1 <= int(word) <= len(question.choices):
+            return question.choices[int(word) - 1].value
+
+
+def _as_record(question: Question) -> dict[str, Any]:
+    """A question as JSON tells it."""
+    return {
+        "key": question.key,
+        "sentence": question.sentence,
+        "choices": [
+            {"value": choice.value, "effect": choice.effect} for choice in question.choices
+        ],
+        "examples": question.examples,
+    }
 
 
 def check(*, accept_guesses: AcceptGuesses = False, common: Common = DEFAULTS) -> int:
