@@ -40,6 +40,12 @@ class File(Record, frozen=True):
     """Encoding of text files."""
     time_zone: str | None = None
     """Time zone of times without an offset. Default: the project's time_zone."""
+    decimal: Literal["auto", "point", "comma"] = "auto"
+    """Decimal sign of numbers such as "1.250", which is a thousand times larger with a comma.
+    Default: judged from all cells of the column, and asked where they do not show it."""
+    date_order: Literal["auto", "day", "month", "year"] = "auto"
+    """What stands first in dates such as "03/05/2024" or "24-03-05". Default: judged from all
+    cells of the column, and asked where they do not show it."""
 
 
 class Source(File, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Corrections of words: blanks, spellings of one category, ids, numbers in text."""
+"""Corrections of words: blanks, spellings of one category, ids."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ NOTHING: Final = ("", "na", "n/a", "nan", "null", "\\n", "#n/a")
 """Words that stand for a missing value, in lower case."""
 NO_ID: Final = (*NOTHING, "none", "undefined", "-")
 """And for a missing id."""
-_CURRENCY: Final = (
-    r"[$€£¥￥₹₽₩₺元円]|US\$|HK\$|NT\$|R\$|Rs\.?|kr\.?|zł|USD|EUR|GBP|CNY|RMB|JPY|INR|AUD|CAD|CHF|"
-    r"HKD|SGD|TWD|KRW|BRL|RUB|SEK|NOK|DKK|PLN"
-)
 MAX_CATEGORIES: Final = 10_000
 """A column with more distinct words is text, whose spellings are left alone."""
 
@@ -94,40 +90,3 @@ def looks_floating(identifier: Column) -> Column:
 
 def without_point_zero(identifier: Column) -> Column:
     return looks_floating(identifier).ifelse(identifier.re_extract(r"^(-?\d+)\.0+$", 1), identifier)
-
-
-def number_of(column: Column) -> Column:
-    """A double; text may carry a currency and separators ("¥1,234.50", "12,50 €", "(7.00)").
-
-    Null where there is no number; not-a-number is null, infinity stays for a rule to judge.
-    """
-    if column.type().is_numeric() or column.type().is_boolean():
-        number = column.cast("float64")
-        return (number != number).ifelse(ibis.null("float64"), number)
-    text = column.cast("string")
-    return ibis.cases(
-        (text.re_search(_PLAIN), text.try_cast("float64")),
-        (text.re_search(r"^\s*\+?([iI]nf|INF|[iI]nfinity)\s*$"), float("inf")),
-        (text.re_search(r"^\s*-([iI]nf|INF|[iI]nfinity)\s*$"), float("-inf")),
-        (text.re_search(_DECORATED), _decorated(text)),
-        else_=ibis.null("float64"),
-    )
-
-
-_PLAIN: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-_DECORATED: Final = rf"^\s*[-+(]?\s?(?:{_CURRENCY})?\s?[-+]?[\d.,' ]*\d\s?(?:{_CURRENCY})?\)?\s*$"
-
-
-def _decorated(text: Column) -> Column:
-    """The number in text that has only digits, separators, a sign and a currency."""
-    bare = text.re_replace(rf"\s|'|{_CURRENCY}", "")
-    return ibis.cases(
-        (bare.re_search(r"^[-+(]?\d{1,3}(,\d{3})+(\.\d+)?\)?$"), bare.replace(",", "")),
-        (
-            bare.re_search(r"^[-+(]?\d{1,3}(\.\d{3})+,\d+\)?$"),
-            bare.replace(".", "").replace(",", "."),
-        ),
-        (bare.re_search(r"^[-+(]?\d+,\d{1,2}\)?$"), bare.replace(",", ".")),
-        (bare.re_search(r"^[-+(]?(\d+\.?\d*|\.\d+)\)?$"), bare),
-        else_=ibis.null("string"),
-    ).replace("(", "-").replace(")", "").try_cast("float64")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import ibis
 import pyarrow as pa
@@ -43,6 +44,8 @@ from propense.tables.cleaning.typed_events import MENDED, SOURCE_SHIFT, TypedEve
 from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.sources.reading import RawTables
 from propense.times import MICROS_PER_DAY, parse_time
+
+COUNT_NOTE: Final = "these rows count once, and price times count is missing"
 
 
 def clean_events(
@@ -155,5 +158,9 @@ def _account(context: RuleContext, counts: pa.Table, n_out: int) -> Account:
         Rule(rule.name, dropped=dropped.get(rule.name, 0), note=rule.note(context))
         for rule in EVENT_RULES
     ]
-    rules += [Rule(name, mended=int(mended[key] or 0)) for key, name in MENDED.items()]
+    notes = {"_mended_value": events.number_note, "_mended_count": COUNT_NOTE}
+    rules += [
+        Rule(name, mended=int(mended[key] or 0), note=notes.get(key, ""))
+        for key, name in MENDED.items()
+    ]
     return checked(Account("events", events.n_in, n_out, rules))

@@ -23,12 +23,18 @@ from propense.columns import (
     USER_ID,
 )
 from propense.settings import Settings, TableSource
+from propense.tables.cells.number_formats import (
+    NumberEvidence,
+    judge_numbers,
+    survey_numbers,
+)
+from propense.tables.cells.numbers import NO_NUMBER, SUSPICIOUS, NumberFormat, number_of
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
+    NOTHING,
     best_spellings,
     id_text,
     looks_floating,
-    number_of,
     respelled,
     trimmed,
     without_point_zero,
@@ -36,6 +42,7 @@ from propense.tables.cells.spelling import (
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import COMMON, ISO, MONTH_DAY, add_microseconds
 from propense.tables.engine.engine import ROW, TableEngine
+from propense.tables.questions import refuse_open
 from propense.tables.sources.reading import RawTable
 
 _SHARE: Final = 0.95
@@ -75,7 +82,9 @@ def type_columns(
     survey = _survey(raw.rows, raw.own)
     words = {own: word for word, own in raw.columns.items()}
     kinds = {own: _kind(raw, own, words.get(own), survey[own], canonical) for own in raw.own}
-    rows, notes, unread = raw.rows, [], 0
+    formats, notes = _number_formats(raw, [own for own in raw.own if kinds[own] == "numeric"],
+                                     survey, settings)  # fmt: skip
+    rows, unread = raw.rows, 0
     for own in raw.own:
         if kinds[own] == "time":
             rows, note, lost = _add_time(rows, raw, own, settings, engine)
@@ -94,10 +103,10 @@ def type_columns(
                 decimals += counts_of["floating"]
                 chosen[name] = without_point_zero(chosen[name])
         elif kinds[own] == "numeric":
-            number = number_of(column)
+            number = number_of(column, formats[own], rows[ROW])
             finite = (number.abs() < float("inf")).fill_null(False)
             chosen[name] = finite.ifelse(number, ibis.null("float64"))
-            flags.append(_lost(column, chosen[name]))
+            flags.append(_lost(column, chosen[name], NO_NUMBER))
         elif kinds[own] == "bool":
             chosen[name] = _truth(column)
             flags.append(_lost(column, chosen[name]))
@@ -142,6 +151,7 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
         number = number_of(text)
         counters = {
             "n": text.count(), "numbers": number.count(),
+            "odd": text.re_search(SUSPICIOUS).cast("int64").sum(),
             "coded": text.re_search(r"^[-+]?0\d").cast("int64").sum(),
             "floating": looks_floating(text).cast("int64").sum(),
             "booleans": text.lower().isin(_BOOLEAN).cast("int64").sum(),
@@ -152,9 +162,28 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
     counts = rows.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
     survey: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(own):
-        words = ("n", "numbers", "coded", "floating", "booleans", "times", "distinct")
+        words = ("n", "numbers", "odd", "coded", "floating", "booleans", "times", "distinct")
         survey[name] = {word: counts.get(f"{word} {index}") or 0 for word in words}
     return survey
+
+
+def _number_formats(
+    raw: RawTable, numeric: list[str], survey: dict[str, dict[str, Any]], settings: Settings
+) -> tuple[dict[str, NumberFormat], list[str]]:
+    """How each numeric column is written, and notes. Raises QuestionError where it is open."""
+    evidence = [
+        survey_numbers(raw.rows, own, live=raw.live)
+        if survey[own]["odd"] else NumberEvidence(own, units=False, plain=_is_text(raw, own))
+        for own in numeric
+    ]  # fmt: skip
+    key, decimal = f"{raw.name}.decimal", raw.settings.decimal
+    judgement = judge_numbers(evidence, raw, key, decimal)
+    refuse_open(judgement.questions, settings)
+    return judgement.formats, judgement.notes
+
+
+def _is_text(raw: RawTable, own: str) -> bool:
+    return bool(raw.rows[own].type().is_string())
 
 
 def _written(text: Column) -> Column:
@@ -194,11 +223,11 @@ def _truth(column: Column) -> Column:
     )
 
 
-def _lost(original: Column, read: Column) -> Column:
+def _lost(original: Column, read: Column, nothing: tuple[str, ...] = NOTHING) -> Column:
     """1 where there was a value and none could be read."""
     there = original.notnull()
     if original.type().is_string():
-        there = trimmed(original).notnull()
+        there = trimmed(original, nothing).notnull()
     elif original.type().is_floating():
         there = there & (original == original)
     return (there & read.isnull()).cast("int64")

@@ -27,20 +27,20 @@ from propense.columns import (
 )  # fmt: skip
 from propense.errors import SourceError
 from propense.settings import Settings, Source
+from propense.tables.cells.numbers import NO_NUMBER, NumberFormat, number_of
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
-    NOTHING,
     best_spellings,
     fold,
     id_text,
     looks_floating,
-    number_of,
     respelled,
     trimmed,
     without_point_zero,
 )  # fmt: skip
-from propense.tables.cells.time_formats import TimeSurvey, survey_times
+from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import Reading, add_microseconds
+from propense.tables.cleaning.conventions import Conventions, judge_sources
 from propense.tables.cleaning.identities import Identities, anonymous_id, unify_ids
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
@@ -58,6 +58,7 @@ MENDED: Final = {
     "_mended_clock": "clock skew",
     "_mended_sign": "sign of refunds",
     "_mended_value": "unreadable value",
+    "_mended_count": "unreadable count",
 }
 _LARGEST: Final = 9e12
 """Units of the currency whose micro-units still fit into 64 bits."""
@@ -76,6 +77,8 @@ class TypedEvents:
     """Some source maps `order`."""
     time_note: str = ""
     """How ambiguous times were read."""
+    number_note: str = ""
+    """How ambiguous numbers were read."""
 
 
 def type_events(
@@ -88,6 +91,7 @@ def type_events(
     """
     timed = _timed(raw)
     changes, refunds = _action_changes(raw, settings)
+    conventions = judge_sources(raw, settings, timed)
     tables, time_note = [], ""
     for number, (name, source) in enumerate(raw.sources.items()):
         if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or number > 126:
@@ -95,10 +99,10 @@ def type_events(
                 f"[sources.{name}] has {len(source.files):,} files and is source {number + 1}: at "
                 "most 65,536 files and 127 sources are read; join some of them"
             )
-        survey = _survey(source, settings) if timed else None
+        survey = conventions[name].times
         readings = [None] if survey is None else [survey.quick, survey.thorough]
         for reading in dict.fromkeys(readings):
-            rows = _type_source(source, settings, changes[name], reading, engine)
+            rows = _type_source(source, settings, changes[name], conventions[name], reading, engine)
             rows = _finish(rows, number, settings, refunds, engine, identities)
             typed = engine.keep(rows, f"typed/{number:03d}")
             n_unread = 0 if reading is None else int(_unread(typed).count().execute())
@@ -113,6 +117,7 @@ def type_events(
         any(EVENT_ID in source.columns for source in raw.sources.values()),
         any(source.cancelled is not None for source in settings.sources.values()),
         any(ORDER in source.columns for source in raw.sources.values()), time_note,
+        "; ".join(note for one in conventions.values() for note in one.notes),
     )  # fmt: skip
 
 
@@ -125,14 +130,6 @@ def _timed(raw: RawTables) -> bool:
             'name the column in columns = { event_time = "..." }'
         )
     return bool(having)
-
-
-def _survey(source: RawTable, settings: Settings) -> TimeSurvey:
-    source_settings = source.settings
-    name = source.columns[EVENT_TIME]
-    time_format = source_settings.time_format if isinstance(source_settings, Source) else None
-    zone = source_settings.time_zone or settings.time_zone
-    return survey_times(source.rows, name, zone, time_format, name in source.with_zone)
 
 
 def _action_changes(
@@ -178,7 +175,7 @@ def _action_changes(
 
 def _type_source(
     source: RawTable, settings: Settings, changes: dict[str, tuple[str, bool]],
-    reading: Reading | None, engine: TableEngine,
+    conventions: Conventions, reading: Reading | None, engine: TableEngine,
 ) -> Table:  # fmt: skip
     """Ids, action, time and numbers of one source, before any rule."""
     source_settings = source.settings
@@ -195,7 +192,7 @@ def _type_source(
     return rows.select(
         *[rows[name] for name in (ROW, "_t", "_received") if name in rows.columns],
         **_ids(source, own), **_action(source_settings, own.get(ACTION), changes),
-        **_money(source_settings, own),
+        **_money(source, rows, conventions.numbers),
         **{
             SOURCE: trimmed(own[SOURCE]).fill_null(source.name) if SOURCE in own
             else ibis.literal(source.name),
@@ -235,16 +232,33 @@ def _action(
     return {ACTION: action, "_mended_action": respelt}
 
 
-def _money(source: Source, own: dict[str, Column]) -> dict[str, Column]:
+def _money(
+    source: RawTable, rows: Table, formats: dict[str, NumberFormat]
+) -> dict[str, Column]:  # fmt: skip
     """Count, price and amount as doubles, the latter in units of the currency."""
-    price, count = own.get(PRICE), own.get(COUNT)
-    number = number_of(count) if count is not None else ibis.literal(1.0)
-    number = number.fill_null(1.0)
-    amount, unread = _amount(own.get(VALUE), price, number, source.value_unit)
+
+    def read(word: str) -> tuple[Column, Column]:
+        """The numbers of a column, and where there is something unreadable."""
+        name = source.columns.get(word)
+        if name is None:
+            return ibis.null("float64"), ibis.literal(False)
+        number = number_of(rows[name], formats[name], rows[ROW], units=word == COUNT)
+        if not rows[name].type().is_string():
+            return number, ibis.literal(False)
+        unread = number.isnull() & ~rows[name].strip().lower().isin(NO_NUMBER)
+        return number, unread.fill_null(False)
+
+    price, price_unread = read(PRICE)
+    count, count_unread = read(COUNT)
+    amount, unread = read(VALUE)
+    if VALUE not in source.columns:
+        # an unreadable count makes the amount unknown: it is not one piece
+        pieces = count_unread.ifelse(ibis.null("float64"), count.fill_null(1.0))
+        amount, unread = price * pieces, price_unread
+    unit = source.settings.value_unit if isinstance(source.settings, Source) else 1.0
     return {
-        COUNT: number, "_amount": amount,
-        "_price": ibis.null("float64") if price is None else number_of(price),
-        "_mended_value": unread,
+        COUNT: count.fill_null(1.0), "_amount": amount if unit == 1.0 else amount * unit,
+        "_price": price, "_mended_value": unread, "_mended_count": count_unread,
     }  # fmt: skip
 
 
@@ -286,23 +300,6 @@ def _identifier(source: RawTable, word: str, column: Column | None) -> tuple[Col
     return text, ibis.literal(False)
 
 
-def _amount(
-    value: Column | None, price: Column | None, count: Column, unit: float
-) -> tuple[Column, Column]:
-    """Units of the currency as a double, and whether there was something unreadable."""
-    column = value if value is not None else price
-    if column is None:
-        return ibis.null("float64"), ibis.literal(False)
-    number = number_of(column)
-    unread = ibis.literal(False)
-    if column.type().is_string():
-        unread = number.isnull() & ~column.strip().lower().isin(NOTHING)
-        unread = unread.fill_null(False)
-    if value is None:
-        number = number * count
-    return (number if unit == 1.0 else number * unit), unread
-
-
 def _finish(
     rows: Table, number: int, settings: Settings, refunds: list[str], engine: TableEngine,
     identities: Identities | None,
@@ -332,7 +329,7 @@ def _finish(
     rows = rows.select(
         (rows[ROW] + (number << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
         EVENT_ID, SOURCE, ORDER, "_cancels", "_broken", "_mended_user", "_mended_item",
-        "_mended_action", "_mended_value", "_mended_clock",
+        "_mended_action", "_mended_value", "_mended_count", "_mended_clock",
         **{
             VALUE: micro.cast("int64"), "_impossible": impossible.fill_null(True),
             "_mended_identity": rows["_was"].notnull() & ~rows["_fallback"],

@@ -9,7 +9,8 @@ from ibis.expr.types import Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, EVENT_TIME, ITEM_ID, USER_ID, VALUE
 from propense.settings import Source
-from propense.tables.cells.spelling import id_text, number_of
+from propense.tables.cells.numbers import number_of
+from propense.tables.cells.spelling import id_text
 from propense.tables.engine.engine import BROKEN, TableEngine
 from propense.tables.sources.reading import PRICE, RawTable, RawTables
 

@@ -1,0 +1,198 @@
+"""Numbers in text: currencies, units, separators of thousands, decimal comma or point.
+
+A cell such as "1.250,50" can be read in one way only; "1.250" is a thousand times larger with a
+decimal comma than with a point. Which of them a column has is judged in `number_formats`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import ibis
+from ibis.expr.types import Column
+
+from propense.tables.cells.spelling import NOTHING
+from propense.tables.engine.engine import FILE_SHIFT
+
+Decimal = Literal["point", "comma"]
+
+NO_NUMBER: Final = (*NOTHING, "-", "--", "\u2013", "\u2014", "\u2212", "none", "(null)", "nil", "?")
+"""Words that stand for a missing number, in lower case."""
+SYMBOLS: Final[dict[str, tuple[str, ...]]] = {
+    "USD": ("$", "US$", "dollar", "dollars"), "EUR": ("€", "euro", "euros"), "GBP": ("£",),
+    "CNY": ("￥", "元", "RMB", "人民币"), "JPY": ("円",), "INR": ("₹", "Rs", "Rs."),
+    "RUB": ("₽", "руб", "руб."), "KRW": ("₩", "원"), "TRY": ("₺", "TL"), "HKD": ("HK$",),
+    "TWD": ("NT$",), "BRL": ("R$",), "SGD": ("S$",), "AUD": ("A$", "AU$"), "CAD": ("C$", "CA$"),
+    "PLN": ("zł",), "CZK": ("Kč",), "HUF": ("Ft",), "CHF": ("Fr.", "SFr."), "VND": ("₫",),
+    "THB": ("฿",), "UAH": ("₴",), "ILS": ("₪",), "NGN": ("₦",), "PHP": ("₱",),
+}  # fmt: skip
+"""Currency -> how it is written beside an amount; "¥" and "kr" are of several."""
+CODES: Final = (
+    "USD EUR GBP CNY JPY INR AUD CAD CHF HKD SGD TWD KRW BRL RUB SEK NOK DKK PLN CZK HUF RON BGN "
+    "TRY UAH ILS ZAR MXN ARS CLP COP PEN VND THB IDR MYR PHP NZD AED SAR EGP NGN KES MAD PKR BDT "
+    "LKR KZT ISK RSD HRK KWD BHD QAR OMR JOD"
+).split()
+_AMBIGUOUS_SYMBOLS: Final = ("¥", "KR", "KR.")
+
+
+_WORD: Final = r"[^\d\s.,'()+%-]"
+_CELL: Final = (
+    rf"^([-+(]?) ?((?:{_WORD}{{1,9}}\.?)?) ?([-+(]?) ?"
+    rf"([.,]?\d(?:[\d.,' ]*\d)?(?:[.,]-{{0,2}})?) ?(%?) ?((?:{_WORD}{{1,15}}\.?)?) ?([-)]?)$"
+)
+"""Groups: sign, word, sign, digits, percent, word, sign behind."""
+_CURRENCIES: Final = sorted(
+    {word.upper() for words in SYMBOLS.values() for word in words}
+    | {*CODES, *_AMBIGUOUS_SYMBOLS, ""}
+)
+_TIMES: Final = ("X", "×", "*")
+_MULTIPLES: Final = (
+    "K", "M", "MIO", "MN", "MILL", "MILLION", "MILLIONEN", "TSD", "TAUSEND", "THOUSAND", "HUNDRED",
+    "HUNDERT", "DZ", "DOZ", "DOZEN", "DTZ", "DUTZEND", "DOUZAINE", "DOCENA", "E", "打", "千", "万",
+    "萬", "百", "亿",
+)  # fmt: skip
+"""Words behind a count that multiply it."""
+_PLAIN: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_WHOLE: Final = r"^\s*[-+]?\d+\s*$"
+_SCIENTIFIC: Final = r"^\s*[-+]?\d+([.,]\d+)?[eE][-+]?\d+\s*$"
+_GROUPED: Final = r"^\d{1,3}(?:[' ]\d{3})+(?:[.,]\d*)?$"
+_POINT: Final = (
+    r"^(?:\d{1,3}(?:,\d{2,3})*,\d{3}\.\d*|\d{1,3}(?:,\d{2,3})+,\d{3}|\d*\.(?:\d{0,2}|\d{4,})|"
+    r"(?:\d{4,}|0\d*|)\.\d{3})$"
+)
+_COMMA: Final = (
+    r"^(?:\d{1,3}(?:\.\d{3})+,\d*|\d{1,3}(?:\.\d{3}){2,}|\d*,(?:\d{0,2}|\d{4,})|"
+    r"(?:\d{4,}|0\d*|),\d{3})$"
+)
+_EITHER: Final = r"^[1-9]\d{0,2}[.,]\d{3}$"
+SUSPICIOUS: Final = r"[^-+0-9.]|\..*\.|^[-+]?[1-9]\d{0,2}\.\d{3}$"
+"""Finds cells that are no plain numbers, or that may have a point for thousands."""
+_WIDE: Final = "０１２３４５６７８９．，－＋％（）" + "\u2212\u2013\u2014" + "\u2019\u02bc`´＇"
+_NARROW: Final = "0123456789.,-+%()" + "---" + "'''''"
+_BLANKS: Final = "\u00a0\u1680\u2002\u2003\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t\r\n"
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How the numbers of one column are written."""
+
+    decimal: Decimal = "point"
+    other_files: frozenset[int] = frozenset()
+    """Numbers of the files that have the other of the two."""
+    plain: bool = False
+    """Every cell has only digits, a point and a sign."""
+
+
+POINT: Final = NumberFormat()
+
+
+def number_of(
+    column: Column, form: NumberFormat = POINT, row: Column | None = None, units: bool = False
+) -> Column:
+    """A double; text can carry a currency and separators ("¥1,234.50", "12,50 €", "(7.00)").
+
+    Null where there is no number; not-a-number is null, infinity stays for a rule to judge. A
+    cell that fits one convention only is read by it, "1.250" by `form`; `row` numbers the rows,
+    which is needed where files differ. With `units` the number is a count, such as "3 pcs".
+    """
+    if column.type().is_numeric() or column.type().is_boolean():
+        number = column.cast("float64")
+        return (number != number).ifelse(ibis.null("float64"), number)
+    text = column.cast("string")
+    if form.plain:
+        return text.try_cast("float64")
+    quick = _PLAIN if form == POINT else _WHOLE
+    digits = _parts(text, units)
+    return ibis.cases(
+        (text.re_search(quick), text.try_cast("float64")),
+        (text.re_search(_SCIENTIFIC), text.replace(",", ".").try_cast("float64")),
+        (text.re_search(r"^\s*\+?([iI]nf|INF|[iI]nfinity)\s*$"), float("inf")),
+        (text.re_search(r"^\s*-([iI]nf|INF|[iI]nfinity)\s*$"), float("-inf")),
+        (digits["fits"], _read(digits, _decimal_comma(form, row))),
+        else_=ibis.null("float64"),
+    )
+
+
+def kind_of(column: Column, units: bool = False) -> Column:
+    """What a cell shows: "point", "comma", "either." (as 1.250), "either," or "" (neither)."""
+    digits = _digits(_parts(column, units)["digits"])
+    return ibis.cases(
+        (digits.re_search(_EITHER), digits.contains(",").ifelse("either,", "either.")),
+        (digits.re_search(_POINT), "point"),
+        (digits.re_search(_COMMA), "comma"),
+        else_="",
+    )
+
+
+def currency_of(column: Column) -> Column:
+    """The currency written beside an amount, in capitals as it stands there; "" where none."""
+    text = _narrow(column)
+    front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).upper()
+    word = (front != "").ifelse(front, back)
+    return word.isin(_CURRENCIES).ifelse(word, "")
+
+
+def currency_code(word: str) -> str:
+    """The ISO code of a currency's sign or word; signs of several currencies stay as they are.
+
+    >>> currency_code("€"), currency_code("US$"), currency_code("¥")
+    ('EUR', 'USD', '¥')
+    """
+    return _CODE_OF.get(word.upper(), word.upper())
+
+
+_CODE_OF: Final[Mapping[str, str]] = {
+    word.upper(): code for code, words in SYMBOLS.items() for word in words
+}
+
+
+def _narrow(text: Column) -> Column:
+    """Text with plain digits, signs and blanks, trimmed."""
+    return text.translate(_WIDE + _BLANKS, _NARROW + " " * len(_BLANKS)).strip()
+
+
+def _parts(column: Column, units: bool) -> dict[str, Column]:
+    text = _narrow(column)
+    front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).upper()
+    usual = front.isin(_CURRENCIES) & back.isin(_CURRENCIES)
+    if units:
+        counted = front.isin([*_TIMES, ""]) & ~back.re_replace(r"\.$", "").isin(_MULTIPLES)
+        usual = (usual | counted) & ~text.contains("%")
+    return {
+        "first": text.re_extract(_CELL, 1), "second": text.re_extract(_CELL, 3),
+        "digits": text.re_extract(_CELL, 4), "last": text.re_extract(_CELL, 7),
+        "percent": text.contains("%"), "fits": text.re_search(_CELL) & usual,
+    }  # fmt: skip
+
+
+def _digits(text: Column) -> Column:
+    """Digits, points and commas; "" where blanks stand elsewhere than between thousands."""
+    whole = text.re_replace(r"[.,]-{1,2}$", "")
+    blank = whole.contains(" ") | whole.contains("'")
+    joined = whole.replace(" ", "").replace("'", "")
+    return (blank & ~whole.re_search(_GROUPED)).ifelse("", joined)
+
+
+def _decimal_comma(form: NumberFormat, row: Column | None) -> Column:
+    usual = ibis.literal(form.decimal == "comma")
+    if not form.other_files or row is None:
+        return usual
+    other = (row >> FILE_SHIFT).isin(sorted(form.other_files))
+    return other.ifelse(ibis.literal(form.decimal != "comma"), usual)
+
+
+def _read(parts: dict[str, Column], comma: Column) -> Column:
+    digits = _digits(parts["digits"])
+    whole = digits.re_search(r"^\d+$")
+    either, point = digits.re_search(_EITHER), digits.re_search(_POINT)
+    with_comma = digits.re_search(_COMMA) | (either & comma)
+    number = with_comma.ifelse(digits.replace(".", "").replace(",", "."), digits.replace(",", ""))
+    number = (whole | either | point | with_comma).ifelse(number, ibis.null("string"))
+    size = number.try_cast("float64")
+    size = parts["percent"].ifelse(size / 100.0, size)
+    opened = (parts["first"] == "(") | (parts["second"] == "(")
+    closed = parts["last"] == ")"
+    negative = opened | (parts["first"] == "-") | (parts["second"] == "-") | (parts["last"] == "-")
+    return (opened == closed).ifelse(negative.ifelse(-size, size), ibis.null("float64"))

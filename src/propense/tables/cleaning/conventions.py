@@ -1,0 +1,59 @@
+"""How each source writes its numbers and times, judged before any row is typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from propense.columns import COUNT, EVENT_TIME, VALUE
+from propense.settings import Settings, Source
+from propense.tables.cells.number_formats import judge_numbers, survey_numbers
+from propense.tables.cells.numbers import NumberFormat
+from propense.tables.cells.time_formats import TimeSurvey, survey_times
+from propense.tables.questions import Question, refuse_open
+from propense.tables.sources.reading import PRICE, RawTable, RawTables
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """How one source is to be read."""
+
+    times: TimeSurvey | None
+    """None where no source has times."""
+    numbers: dict[str, NumberFormat] = field(default_factory=dict)
+    """The files' own name of a column -> how its numbers are written."""
+    notes: tuple[str, ...] = ()
+
+
+def judge_sources(raw: RawTables, settings: Settings, timed: bool) -> dict[str, Conventions]:
+    """The conventions of every source.
+
+    Raises QuestionError where two readings fit and the settings do not choose.
+    """
+    questions: list[Question] = []
+    judged = {}
+    for name, source in raw.sources.items():
+        times = _survey_times(source, settings) if timed else None
+        judged[name] = _judge_numbers(source, times, questions)
+    refuse_open(questions, settings)
+    return judged
+
+
+def _judge_numbers(
+    source: RawTable, times: TimeSurvey | None, questions: list[Question]
+) -> Conventions:
+    own = source.settings
+    evidence = [
+        survey_numbers(source.rows, source.columns[word], word == COUNT, source.live)
+        for word in (VALUE, PRICE, COUNT) if word in source.columns
+    ]  # fmt: skip
+    judgement = judge_numbers(evidence, source, f"sources.{source.name}.decimal", own.decimal)
+    questions += judgement.questions
+    return Conventions(times, judgement.formats, tuple(judgement.notes))
+
+
+def _survey_times(source: RawTable, settings: Settings) -> TimeSurvey:
+    own = source.settings
+    name = source.columns[EVENT_TIME]
+    time_format = own.time_format if isinstance(own, Source) else None
+    zone = own.time_zone or settings.time_zone
+    return survey_times(source.rows, name, zone, time_format, name in source.with_zone)

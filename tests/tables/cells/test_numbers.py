@@ -1,0 +1,180 @@
+"""Numbers in any usual writing, and whether a column has decimal points or commas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from ibis.expr.types import Table
+
+from propense.tables.cells.number_formats import (
+    NumberJudgement,
+    judge_numbers,
+    survey_numbers,
+)
+from propense.tables.cells.numbers import NumberFormat, currency_code, currency_of, number_of
+from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine, connect
+
+
+@pytest.fixture(scope="module")
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
+    engine = connect("duckdb", tmp_path_factory.mktemp("scratch"))
+    yield engine
+    engine.con.disconnect()
+
+
+@dataclass
+class Files:
+    """A source of one column, as the judge sees it."""
+
+    rows: Table
+    live: frozenset[int] = frozenset()
+
+    def locate(self, row: int) -> str:
+        return f"file {row >> FILE_SHIFT} row {row & ((1 << FILE_SHIFT) - 1)}"
+
+
+def source(engine: TableEngine, *files: list[str]) -> Files:
+    numbers = [(n << FILE_SHIFT) + i for n, file in enumerate(files) for i in range(len(file))]
+    cells = [cell for file in files for cell in file]
+    return Files(engine.table_of(pa.table({ROW: numbers, "x": cells}), "numbers"))
+
+
+def judge(table: Files, decimal: str = "auto", units: bool = False) -> NumberJudgement:
+    evidence = [survey_numbers(table.rows, "x", units, table.live)]
+    return judge_numbers(evidence, table, "sources.s.decimal", decimal)
+
+
+def read(table: Files, form: NumberFormat, units: bool = False) -> list[float | None]:
+    number = number_of(table.rows["x"], form, table.rows[ROW], units)
+    return table.rows.select(ROW, n=number).order_by(ROW).to_pyarrow()["n"].to_pylist()  # type: ignore[no-any-return]
+
+
+AMOUNTS = {
+    "12.50": 12.5, "¥1,234.50": 1234.5, "12,50 €": 12.5, "(7.00)": -7.0, "1 200": 1200.0,
+    "1\u00a0200,5": 1200.5, "1\u202f200.5": 1200.5, "1'250.50": 1250.5, "1’250.50": 1250.5,
+    "5-": -5.0, "5,-": 5.0, "5.--": 5.0, "1.250,50": 1250.5, "1,25,000": 125000.0,
+    "１２３．５０元": 123.5, "123.00元": 123.0, "US$ 5": 5.0, "-€5": -5.0, "€-5": -5.0,
+    "$(5.00)": -5.0, "12.5%": 0.125, "1e5": 1e5, "1,5E-3": 0.0015, "\u22123,5": -3.5, "5 eur": 5.0,
+    "kr. 12": 12.0, "1.234.567": 1234567.0, "0,125": 0.125, ".5": 0.5, "5.": 5.0, "+5": 5.0,
+    "12 5": None, "1,2,3": None, "1.2.3": None, "(5": None, "abc": None, "-": None, "": None,
+    "n/a": None, "2 pcs": None, "1.5k": None, "12 50 €": None, "1,234,56": None, "5 Taler": None,
+}  # fmt: skip
+COUNTS = {
+    "2 pcs": 2.0, "3x": 3.0, "x3": 3.0, "2 Stück": 2.0, "3件": 3.0, "３件": 3.0,
+    "1 200 pcs": 1200.0,
+    "1\u00a0200": 1200.0, "12 ea.": 12.0, "2,5 kg": 2.5, "-3": -3.0, "(3)": -3.0, "1": 1.0,
+    "2 dozen": None, "2打": None, "1k": None, "2x500g": None, "two": None, "5%": None,
+}  # fmt: skip
+
+
+def test_amounts_in_the_writings_of_systems(duck: TableEngine) -> None:
+    assert read(source(duck, list(AMOUNTS)), NumberFormat()) == list(AMOUNTS.values())
+
+
+def test_counts_carry_units(duck: TableEngine) -> None:
+    assert read(source(duck, list(COUNTS)), NumberFormat(), units=True) == list(COUNTS.values())
+
+
+@pytest.mark.spark
+def test_spark_reads_the_same(spark_engine: TableEngine) -> None:
+    table = source(spark_engine, [*AMOUNTS, "1.250", "1,250"])
+    assert read(table, NumberFormat()) == [*AMOUNTS.values(), 1.25, 1250.0]
+    assert read(table, NumberFormat("comma"))[-2:] == [1250.0, 1.25]
+    assert [one.key for one in judge(table).questions] == ["sources.s.decimal"]
+    counts = source(spark_engine, list(COUNTS))
+    assert read(counts, NumberFormat(), units=True) == list(COUNTS.values())
+
+
+def test_one_cell_decides_for_the_column(duck: TableEngine) -> None:
+    table = source(duck, ["1.250", "7"], ["12,50"])
+    assert read(table, judge(table).formats["x"]) == [1250.0, 7.0, 12.5]
+    table = source(duck, ["1.250", "7"], ["12.5"])
+    assert read(table, judge(table).formats["x"]) == [1.25, 7.0, 12.5]
+    table = source(duck, ["1,250", "7"], ["12.5"])
+    assert read(table, judge(table).formats["x"]) == [1250.0, 7.0, 12.5]
+
+
+def test_a_column_that_shows_nothing_is_a_question(duck: TableEngine) -> None:
+    judgement = judge(source(duck, ["1.250", "3.500", "7"]))
+    (question,) = judgement.questions
+    assert question.key == "sources.s.decimal"
+    assert [(one.value, one.effect) for one in question.choices] == [
+        ("point", "x sums to 11.75"), ("comma", "x sums to 4,757.00"),
+    ]  # fmt: skip
+    assert question.examples == ["file 0 row 0: '1.250'"]
+    assert judge(source(duck, ["1,250"]), units=True).questions
+    for decimal, sum_of in (("point", 11.75), ("comma", 4757.0)):
+        table = source(duck, ["1.250", "3.500", "7"])
+        answered = judge(table, decimal)
+        assert not answered.questions
+        assert sum(one or 0 for one in read(table, answered.formats["x"])) == sum_of
+
+
+def test_files_that_differ_are_judged_one_by_one(duck: TableEngine) -> None:
+    table = source(duck, ["1.250", "12,50"], ["1.250", "12.50"], ["12.5", "0.5", "9.75"])
+    judgement = judge(table)
+    assert not judgement.questions
+    assert read(table, judgement.formats["x"])[:4] == [1250.0, 12.5, 1.25, 12.5]
+    assert "file by file" in judgement.notes[-1]
+
+
+def test_a_contradiction_inside_a_file_names_two_cells(duck: TableEngine) -> None:
+    (question,) = judge(source(duck, ["1.250", "12,50", "12.5"])).questions
+    assert question.examples == ["file 0 row 2: '12.5'", "file 0 row 1: '12,50'"]
+    without_doubt = source(duck, ["12,50", "12.5"])
+    judgement = judge(without_doubt)
+    assert not judgement.questions
+    assert "points and commas" in judgement.notes[0]
+    assert read(without_doubt, judgement.formats["x"]) == [12.5, 12.5]
+
+
+def test_rows_of_the_service_have_points(duck: TableEngine) -> None:
+    table = source(duck, ["12,50", "1.250"], ["1.125"])
+    table.live = frozenset({1})
+    assert read(table, judge(table).formats["x"]) == [12.5, 1250.0, 1.125]
+
+
+def test_currencies_beside_amounts(duck: TableEngine) -> None:
+    rows = source(duck, ["5 €", "US$5", "5 usd", "¥5", "5"]).rows
+    found = rows.select(ROW, c=currency_of(rows["x"])).order_by(ROW).to_pyarrow()["c"].to_pylist()
+    assert [currency_code(one) for one in found] == ["EUR", "USD", "USD", "¥", ""]
+
+
+def written(cents: int, places: int, decimal: str, thousands: str, around: str) -> str:
+    size = abs(Decimal(cents)) / 10**places
+    text = f"{size:,.{places}f}".translate({ord(","): "T", ord("."): "D"})
+    text = text.replace("T", thousands).replace("D", decimal)
+    return ("-" if cents < 0 else "") + around.format(text)
+
+
+@settings(max_examples=30, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(
+    st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=6),
+    st.sampled_from([0, 1, 2, 3]),
+    st.sampled_from([".", ","]),
+    st.sampled_from(["", "other", " ", "\u00a0", "\u202f", "'"]),
+    st.sampled_from(["{}", "{} €", "€{}", "US$ {}", "{}元", "{} EUR"]),
+    st.booleans(),
+)
+def test_a_column_reads_as_it_was_written_or_is_asked_about(
+    duck: TableEngine, cents: list[int], places: int, decimal: str, thousands: str, around: str,
+    in_two_files: bool,
+) -> None:  # fmt: skip
+    sign = ("," if decimal == "." else ".") if thousands == "other" else thousands
+    cells = [written(one, places, decimal, sign, around) for one in cents]
+    middle = len(cells) // 2 if in_two_files else len(cells)
+    table = source(duck, cells[:middle], cells[middle:])
+    judgement = judge(table)
+    answer = "point" if decimal == "." else "comma"
+    if judgement.questions:
+        assert any("." in cell or "," in cell for cell in cells)
+        assert answer in [one.value for one in judgement.questions[0].choices]
+        judgement = judge(table, answer)
+    wanted = [float(Decimal(one) / 10**places) for one in cents]
+    assert read(table, judgement.formats["x"]) == wanted

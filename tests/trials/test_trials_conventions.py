@@ -1,0 +1,56 @@
+"""Numbers, dates and ids of other people's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.trials import INPUTS, cleaned, command, prepare
+
+
+def truth(name: str) -> float:
+    return float((INPUTS / name / "TRUTH").read_text().split()[-1])
+
+
+@pytest.mark.parametrize("name", ["excel-german", "qty-words"])
+def test_sums_of_columns_whose_numbers_carry_commas_and_units(name: str, tmp_path: Path) -> None:
+    outcome = cleaned(name, tmp_path)
+    assert outcome.code == 0, outcome.error
+    assert outcome.money == truth(name)
+
+
+def test_full_width_digits_and_two_signs_of_a_currency(tmp_path: Path) -> None:
+    outcome = cleaned("gb18030-ok", tmp_path)
+    assert outcome.code == 0, outcome.error
+    assert outcome.rules() == {}
+    assert {row["value"] for row in outcome.events} == {1_234_500_000}
+
+
+def test_a_sum_that_could_be_two_is_asked_about(tmp_path: Path) -> None:
+    folder = prepare("excel-german", tmp_path)
+    log = folder / "data" / "events.csv"
+    lines = log.read_text("utf-8-sig").splitlines()
+    rows = [line.rpartition(";")[0] + ";1.250" for line in lines[1:]]
+    log.write_text("\n".join([lines[0], *rows]), encoding="utf-8")
+    outcome = command(folder, "clean")
+    assert outcome.code == 3
+    assert "'1.250'" in " ".join(outcome.error.split())
+    assert 'decimal = "comma" # amount sums to 325,000.00' in " ".join(outcome.error.split())
+    assert 'decimal = "point" # amount sums to 325.00' in " ".join(outcome.error.split())
+    settings = (folder / "propense.toml").read_text()
+    answered = settings.replace("[sources.s]", '[sources.s]\ndecimal = "comma"')
+    (folder / "propense.toml").write_text(answered)
+    outcome = command(folder, "clean")
+    assert (outcome.code, outcome.money) == (0, 325_000.0)
+
+
+def test_an_unreadable_count_is_counted_and_its_amount_unknown(tmp_path: Path) -> None:
+    folder = prepare("qty-words", tmp_path)
+    log = folder / "data" / "lines.csv"
+    lines = log.read_text().splitlines()
+    lines[1] = lines[1].rpartition(",")[0] + ",two dozen"
+    log.write_text("\n".join(lines))
+    outcome = command(folder, "clean")
+    assert outcome.rules()["unreadable count"] == 1
+    assert sum(row["value"] is None for row in outcome.events) == 1
