@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ibis.expr.types import Table
 
 from propense.tables.cells.number_formats import (
-    NumberJudgement,
-    judge_numbers,
+    InferredFormats,
+    infer_formats,
     survey_numbers,
 )
 from propense.tables.cells.numbers import NumberFormat, currency_code, currency_of, number_of
@@ -45,9 +45,9 @@ def source(engine: TableEngine, *files: list[str]) -> Files:
     return Files(engine.table_of(pa.table({ROW: numbers, "x": cells}), "numbers"))
 
 
-def judge(table: Files, decimal: str = "auto", units: bool = False) -> NumberJudgement:
+def infer(table: Files, decimal: str = "auto", units: bool = False) -> InferredFormats:
     evidence = [survey_numbers(table.rows, "x", units, table.live)]
-    return judge_numbers(evidence, table, "sources.s.decimal", decimal)
+    return infer_formats(evidence, table, "sources.s.decimal", decimal)
 
 
 def read(table: Files, form: NumberFormat, units: bool = False) -> list[float | None]:
@@ -86,58 +86,58 @@ def test_spark_reads_the_same(spark_engine: TableEngine) -> None:
     table = source(spark_engine, [*AMOUNTS, "1.250", "1,250"])
     assert read(table, NumberFormat()) == [*AMOUNTS.values(), 1.25, 1250.0]
     assert read(table, NumberFormat("comma"))[-2:] == [1250.0, 1.25]
-    assert [one.key for one in judge(table).questions] == ["sources.s.decimal"]
+    assert [one.key for one in infer(table).questions] == ["sources.s.decimal"]
     counts = source(spark_engine, list(COUNTS))
     assert read(counts, NumberFormat(), units=True) == list(COUNTS.values())
 
 
 def test_one_cell_decides_for_the_column(duck: TableEngine) -> None:
     table = source(duck, ["1.250", "7"], ["12,50"])
-    assert read(table, judge(table).formats["x"]) == [1250.0, 7.0, 12.5]
+    assert read(table, infer(table).formats["x"]) == [1250.0, 7.0, 12.5]
     table = source(duck, ["1.250", "7"], ["12.5"])
-    assert read(table, judge(table).formats["x"]) == [1.25, 7.0, 12.5]
+    assert read(table, infer(table).formats["x"]) == [1.25, 7.0, 12.5]
     table = source(duck, ["1,250", "7"], ["12.5"])
-    assert read(table, judge(table).formats["x"]) == [1250.0, 7.0, 12.5]
+    assert read(table, infer(table).formats["x"]) == [1250.0, 7.0, 12.5]
 
 
 def test_a_column_that_shows_nothing_is_a_question(duck: TableEngine) -> None:
-    judgement = judge(source(duck, ["1.250", "3.500", "7"]))
-    (question,) = judgement.questions
+    inferred = infer(source(duck, ["1.250", "3.500", "7"]))
+    (question,) = inferred.questions
     assert question.key == "sources.s.decimal"
     assert [(one.value, one.effect) for one in question.choices] == [
         ("point", "x sums to 11.75"), ("comma", "x sums to 4,757.00"),
     ]  # fmt: skip
     assert question.examples == ["file 0 row 0: '1.250'"]
-    assert judge(source(duck, ["1,250"]), units=True).questions
+    assert infer(source(duck, ["1,250"]), units=True).questions
     for decimal, sum_of in (("point", 11.75), ("comma", 4757.0)):
         table = source(duck, ["1.250", "3.500", "7"])
-        answered = judge(table, decimal)
+        answered = infer(table, decimal)
         assert not answered.questions
         assert sum(one or 0 for one in read(table, answered.formats["x"])) == sum_of
 
 
 def test_files_that_differ_are_judged_one_by_one(duck: TableEngine) -> None:
     table = source(duck, ["1.250", "12,50"], ["1.250", "12.50"], ["12.5", "0.5", "9.75"])
-    judgement = judge(table)
-    assert not judgement.questions
-    assert read(table, judgement.formats["x"])[:4] == [1250.0, 12.5, 1.25, 12.5]
-    assert "file by file" in judgement.notes[-1]
+    inferred = infer(table)
+    assert not inferred.questions
+    assert read(table, inferred.formats["x"])[:4] == [1250.0, 12.5, 1.25, 12.5]
+    assert "file by file" in inferred.notes[-1]
 
 
 def test_a_contradiction_inside_a_file_names_two_cells(duck: TableEngine) -> None:
-    (question,) = judge(source(duck, ["1.250", "12,50", "12.5"])).questions
+    (question,) = infer(source(duck, ["1.250", "12,50", "12.5"])).questions
     assert question.examples == ["file 0 row 2: '12.5'", "file 0 row 1: '12,50'"]
     without_doubt = source(duck, ["12,50", "12.5"])
-    judgement = judge(without_doubt)
-    assert not judgement.questions
-    assert "points and commas" in judgement.notes[0]
-    assert read(without_doubt, judgement.formats["x"]) == [12.5, 12.5]
+    inferred = infer(without_doubt)
+    assert not inferred.questions
+    assert "points and commas" in inferred.notes[0]
+    assert read(without_doubt, inferred.formats["x"]) == [12.5, 12.5]
 
 
 def test_rows_of_the_service_have_points(duck: TableEngine) -> None:
     table = source(duck, ["12,50", "1.250"], ["1.125"])
     table.live = frozenset({1})
-    assert read(table, judge(table).formats["x"]) == [12.5, 1250.0, 1.125]
+    assert read(table, infer(table).formats["x"]) == [12.5, 1250.0, 1.125]
 
 
 def test_currencies_beside_amounts(duck: TableEngine) -> None:
@@ -146,9 +146,9 @@ def test_currencies_beside_amounts(duck: TableEngine) -> None:
     assert [currency_code(one) for one in found] == ["EUR", "USD", "USD", "¥", ""]
 
 
-def written(cents: int, places: int, decimal: str, thousands: str, around: str) -> str:
-    size = abs(Decimal(cents)) / 10**places
-    text = f"{size:,.{places}f}".translate({ord(","): "T", ord("."): "D"})
+def written(cents: int, decimals: int, decimal: str, thousands: str, around: str) -> str:
+    size = abs(Decimal(cents)) / 10**decimals
+    text = f"{size:,.{decimals}f}".translate({ord(","): "T", ord("."): "D"})
     text = text.replace("T", thousands).replace("D", decimal)
     return ("-" if cents < 0 else "") + around.format(text)
 
@@ -163,18 +163,18 @@ def written(cents: int, places: int, decimal: str, thousands: str, around: str) 
     st.booleans(),
 )
 def test_a_column_reads_as_it_was_written_or_is_asked_about(
-    duck: TableEngine, cents: list[int], places: int, decimal: str, thousands: str, around: str,
+    duck: TableEngine, cents: list[int], decimals: int, decimal: str, thousands: str, around: str,
     in_two_files: bool,
 ) -> None:  # fmt: skip
     sign = ("," if decimal == "." else ".") if thousands == "other" else thousands
-    cells = [written(one, places, decimal, sign, around) for one in cents]
+    cells = [written(one, decimals, decimal, sign, around) for one in cents]
     middle = len(cells) // 2 if in_two_files else len(cells)
     table = source(duck, cells[:middle], cells[middle:])
-    judgement = judge(table)
+    inferred = infer(table)
     answer = "point" if decimal == "." else "comma"
-    if judgement.questions:
+    if inferred.questions:
         assert any("." in cell or "," in cell for cell in cells)
-        assert answer in [one.value for one in judgement.questions[0].choices]
-        judgement = judge(table, answer)
-    wanted = [float(Decimal(one) / 10**places) for one in cents]
-    assert read(table, judgement.formats["x"]) == wanted
+        assert answer in [one.value for one in inferred.questions[0].choices]
+        inferred = infer(table, answer)
+    wanted = [float(Decimal(one) / 10**decimals) for one in cents]
+    assert read(table, inferred.formats["x"]) == wanted

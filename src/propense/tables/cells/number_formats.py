@@ -107,7 +107,7 @@ def _add_plain_points(
 
 
 @dataclass(frozen=True)
-class NumberJudgement:
+class InferredFormats:
     """How to read each column, and what the data leaves open."""
 
     formats: dict[str, NumberFormat]
@@ -115,9 +115,9 @@ class NumberJudgement:
     notes: list[str] = field(default_factory=list)
 
 
-def judge_numbers(
+def infer_formats(
     evidence: list[NumberEvidence], table: Any, key: str, decimal: str = "auto"
-) -> NumberJudgement:  # fmt: skip
+) -> InferredFormats:  # fmt: skip
     """The format of every number column of one table or source.
 
     One cell that fits one convention only decides for its column; where a column has both, each
@@ -126,20 +126,20 @@ def judge_numbers(
 
     `table` has `rows` and `locate`; `decimal` is the setting.
     """
-    judgement = NumberJudgement({})
+    inferred = InferredFormats({})
     live = frozenset(table.live)
     proofs = {kind for one in evidence for kind in ("point", "comma") if one.count(kind)}
     for one in evidence:
-        judgement.formats[one.name] = _judge(one, table, key, decimal, proofs, judgement)
-    for name, form in judgement.formats.items():
+        inferred.formats[one.name] = _infer(one, table, key, decimal, proofs, inferred)
+    for name, form in inferred.formats.items():
         if live and form.decimal == "comma":  # the service writes points
-            judgement.formats[name] = NumberFormat("comma", form.other_files | live)
-    return judgement
+            inferred.formats[name] = NumberFormat("comma", form.other_files | live)
+    return inferred
 
 
-def _judge(
+def _infer(
     one: NumberEvidence, table: Any, key: str, decimal: str, proofs: set[str],
-    judgement: NumberJudgement,
+    inferred: InferredFormats,
 ) -> NumberFormat:  # fmt: skip
     if decimal in ("point", "comma"):
         wanted: Decimal = "comma" if decimal == "comma" else "point"
@@ -150,36 +150,36 @@ def _judge(
     usual: Decimal = "comma" if n_comma > n_point else "point"
     if n_point and n_comma:
         examples = f"{one.first('point')[1]!r} and {one.first('comma')[1]!r}"
-        judgement.notes.append(f"{one.name!r} has decimal points and commas: {examples}")
+        inferred.notes.append(f"{one.name!r} has decimal points and commas: {examples}")
     if not one.count("either.", "either,") or bool(n_point) != bool(n_comma):
         return NumberFormat(usual)
     if n_point and n_comma:
-        return _judge_files(one, table, key, usual, judgement)
+        return _infer_by_file(one, table, key, usual, inferred)
     if len(proofs) == 1:
         (proof,) = proofs
         _, text = one.first("either.", "either,")
-        judgement.notes.append(
+        inferred.notes.append(
             f"{one.name!r} is read with a decimal {proof}, as the other columns are: {text!r}"
         )
         return NumberFormat("comma" if proof == "comma" else "point")
     thousands: Decimal = "comma" if one.units and not one.count("either,") else "point"
-    judgement.questions.append(_question(one, table, key, thousands, None))
+    inferred.questions.append(_question(one, table, key, thousands, None))
     return NumberFormat(thousands)
 
 
-def _judge_files(
-    one: NumberEvidence, table: Any, key: str, usual: Decimal, judgement: NumberJudgement
+def _infer_by_file(
+    one: NumberEvidence, table: Any, key: str, usual: Decimal, inferred: InferredFormats
 ) -> NumberFormat:
     others = set()
     for file in one.cells:
         n_point, n_comma = one.count("point", file=file), one.count("comma", file=file)
         if bool(n_point) == bool(n_comma) and one.count("either.", "either,", file=file):
-            judgement.questions.append(_question(one, table, key, usual, file))
+            inferred.questions.append(_question(one, table, key, usual, file))
             return NumberFormat(usual)
         own = "comma" if n_comma else "point"
         if own != usual and n_point + n_comma:
             others.add(file)
-    judgement.notes.append(
+    inferred.notes.append(
         f"{one.name!r}: the decimal sign is judged file by file; it is a {usual} in most"
     )
     return NumberFormat(usual, frozenset(others))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from propense.columns import COUNT, EVENT_TIME, VALUE
 from propense.settings import Settings, Source
-from propense.tables.cells.number_formats import judge_numbers, survey_numbers
+from propense.tables.cells.number_formats import infer_formats, survey_numbers
 from propense.tables.cells.numbers import NumberFormat
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
 from propense.tables.questions import Question, refuse_open
@@ -24,7 +24,7 @@ class Conventions:
     notes: tuple[str, ...] = ()
 
 
-def judge_sources(raw: RawTables, settings: Settings, timed: bool) -> dict[str, Conventions]:
+def infer_conventions(raw: RawTables, settings: Settings, timed: bool) -> dict[str, Conventions]:
     """The conventions of every source.
 
     Raises QuestionError where two readings fit and the settings do not choose.
@@ -33,12 +33,12 @@ def judge_sources(raw: RawTables, settings: Settings, timed: bool) -> dict[str, 
     judged = {}
     for name, source in raw.sources.items():
         times = _survey_times(source, settings) if timed else None
-        judged[name] = _judge_numbers(source, times, questions)
+        judged[name] = _infer_numbers(source, times, questions)
     refuse_open(questions, settings)
     return judged
 
 
-def _judge_numbers(
+def _infer_numbers(
     source: RawTable, times: TimeSurvey | None, questions: list[Question]
 ) -> Conventions:
     own = source.settings
@@ -46,9 +46,9 @@ def _judge_numbers(
         survey_numbers(source.rows, source.columns[word], word == COUNT, source.live)
         for word in (VALUE, PRICE, COUNT) if word in source.columns
     ]  # fmt: skip
-    judgement = judge_numbers(evidence, source, f"sources.{source.name}.decimal", own.decimal)
-    questions += judgement.questions
-    return Conventions(times, judgement.formats, tuple(judgement.notes))
+    inferred = infer_formats(evidence, source, f"sources.{source.name}.decimal", own.decimal)
+    questions += inferred.questions
+    return Conventions(times, inferred.formats, tuple(inferred.notes))
 
 
 def _survey_times(source: RawTable, settings: Settings) -> TimeSurvey:

@@ -25,7 +25,7 @@ from propense.columns import (
 from propense.settings import Settings, TableSource
 from propense.tables.cells.number_formats import (
     NumberEvidence,
-    judge_numbers,
+    infer_formats,
     survey_numbers,
 )
 from propense.tables.cells.numbers import NO_NUMBER, SUSPICIOUS, NumberFormat, number_of
@@ -177,9 +177,9 @@ def _number_formats(
         for own in numeric
     ]  # fmt: skip
     key, decimal = f"{raw.name}.decimal", raw.settings.decimal
-    judgement = judge_numbers(evidence, raw, key, decimal)
-    refuse_open(judgement.questions, settings)
-    return judgement.formats, judgement.notes
+    inferred = infer_formats(evidence, raw, key, decimal)
+    refuse_open(inferred.questions, settings)
+    return inferred.formats, inferred.notes
 
 
 def _is_text(raw: RawTable, own: str) -> bool:

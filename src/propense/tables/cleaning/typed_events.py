@@ -40,7 +40,7 @@ from propense.tables.cells.spelling import (
 )  # fmt: skip
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import Reading, add_microseconds
-from propense.tables.cleaning.conventions import Conventions, judge_sources
+from propense.tables.cleaning.conventions import Conventions, infer_conventions
 from propense.tables.cleaning.identities import Identities, anonymous_id, unify_ids
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
@@ -91,7 +91,7 @@ def type_events(
     """
     timed = _timed(raw)
     changes, refunds = _action_changes(raw, settings)
-    conventions = judge_sources(raw, settings, timed)
+    conventions = infer_conventions(raw, settings, timed)
     tables, time_note = [], ""
     for number, (name, source) in enumerate(raw.sources.items()):
         if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or number > 126:
