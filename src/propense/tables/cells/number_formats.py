@@ -94,12 +94,12 @@ def _add_plain_points(
     """Plain numbers such as 12.50, which the first pass does not see, as evidence of a file."""
     text = rows[name]
     proof = text.re_search(r"^[-+]?(?:\d*\.(?:\d{1,2}|\d{4,})|(?:\d{4,}|0\d*|)\.\d{3})$")
-    found = rows.filter(proof).select(_file=rows[ROW] >> FILE_SHIFT, _row=rows[ROW], _text=text)
+    proved = rows.filter(proof).select(_file=rows[ROW] >> FILE_SHIFT, _row=rows[ROW], _text=text)
     if skipped:
-        found = found.filter(~found["_file"].isin(skipped))
+        proved = proved.filter(~proved["_file"].isin(skipped))
     counts = (
-        found.group_by("_file")
-        .agg(n=found.count(), row=found["_row"].min(), text=found["_text"].argmin(found["_row"]))
+        proved.group_by("_file")
+        .agg(n=proved.count(), row=proved["_row"].min(), text=proved["_text"].argmin(proved["_row"]))
         .to_pyarrow().to_pylist()
     )  # fmt: skip
     for row in counts:
