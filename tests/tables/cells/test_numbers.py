@@ -142,7 +142,8 @@ def test_rows_of_the_service_have_points(duck: TableEngine) -> None:
 
 def test_currencies_beside_amounts(duck: TableEngine) -> None:
     rows = source(duck, ["5 €", "US$5", "5 usd", "¥5", "5"]).rows
-    currencies = rows.select(ROW, c=currency_of(rows["x"])).order_by(ROW).to_pyarrow()["c"].to_pylist()
+    words = rows.select(ROW, c=currency_of(rows["x"])).order_by(ROW).to_pyarrow()["c"]
+    currencies = words.to_pylist()
     assert [currency_code(one) for one in currencies] == ["EUR", "USD", "USD", "¥", ""]
 
 

@@ -94,12 +94,12 @@ def _add_plain_points(
     """Plain numbers such as 12.50, which the first pass does not see, as evidence of a file."""
     text = rows[name]
     proof = text.re_search(r"^[-+]?(?:\d*\.(?:\d{1,2}|\d{4,})|(?:\d{4,}|0\d*|)\.\d{3})$")
-    proved = rows.filter(proof).select(_file=rows[ROW] >> FILE_SHIFT, _row=rows[ROW], _text=text)
+    sure = rows.filter(proof).select(_file=rows[ROW] >> FILE_SHIFT, _row=rows[ROW], _text=text)
     if skipped:
-        proved = proved.filter(~proved["_file"].isin(skipped))
+        sure = sure.filter(~sure["_file"].isin(skipped))
     counts = (
-        proved.group_by("_file")
-        .agg(n=proved.count(), row=proved["_row"].min(), text=proved["_text"].argmin(proved["_row"]))
+        sure.group_by("_file")
+        .agg(n=sure.count(), row=sure["_row"].min(), text=sure["_text"].argmin(sure["_row"]))
         .to_pyarrow().to_pylist()
     )  # fmt: skip
     for row in counts:
