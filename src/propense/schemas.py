@@ -51,6 +51,8 @@ class Rule(msgspec.Struct, frozen=True):
     dropped: int = 0
     mended: int = 0
     note: str = ""
+    added: int = 0
+    """Rows that stand in the clean table and are no row of a file."""
 
 
 class FileAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +78,7 @@ class FileAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Where every row of one table went: n_in = n_out + all dropped."""
+    """Where every row of one table went: n_in + all added = n_out + all dropped."""
 
     table: str
     n_in: int
@@ -84,6 +86,12 @@ class Account(msgspec.Struct, frozen=True):
     rules: list[Rule] = []
     files: list[FileAccount] = []
     """How each file was read; of events the files of all sources."""
+    money: float | None = None
+    """Net amount of the clean events, in units of the currency; None where no event has one."""
+
+    @property
+    def added(self) -> int:
+        return sum(rule.added for rule in self.rules)
 
     @property
     def dropped(self) -> int:
@@ -91,7 +99,7 @@ class Account(msgspec.Struct, frozen=True):
 
     @property
     def balances(self) -> bool:
-        return self.n_in == self.n_out + self.dropped
+        return self.n_in + self.added == self.n_out + self.dropped
 
 
 class GoalPlan(msgspec.Struct, frozen=True):

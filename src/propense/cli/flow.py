@@ -24,6 +24,7 @@ from propense.settings import Settings
 
 if TYPE_CHECKING:
     from propense.pipeline import RunResult
+    from propense.schemas import RunFolder
 
 StageName = Literal["clean", "split", "encode", "train", "rivals", "evaluate", "pack"]
 
@@ -97,7 +98,7 @@ def clean(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) 
     Rows that are set aside are stored with the reason in clean/set_aside/, in the
     folder of the run.
     """
-    _run_until("clean", options, common)
+    _run_until("clean", options, common, with_account=True)
 
 
 def split(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
@@ -145,8 +146,9 @@ def pack(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -
 
 
 def _run_until(
-    until: str | None, options: StageOptions, common: Common, learning_curve: bool = False
-) -> None:
+    until: str | None, options: StageOptions, common: Common, learning_curve: bool = False,
+    with_account: bool = False,
+) -> None:  # fmt: skip
     output = open_output(common)
     settings = load_settings(common, options.all_changes)
     result = run_pipeline(settings, output, until, options.force, learning_curve)
@@ -157,7 +159,42 @@ def _run_until(
     }  # fmt: skip
     if result.learning_curve is not None:
         record["learning_curve"] = result.learning_curve
-    output.result(record, format_result(result, settings))
+    text = format_result(result, settings)
+    if with_account:
+        account = count_events(result.run)
+        record |= account
+        text += f"\n{format_account(account, settings)}" if account else ""
+    output.result(record, text)
+
+
+def count_events(run: RunFolder) -> dict[str, Any]:
+    """What became of the events of all sources, from the account; empty where there are none.
+
+    Keys: `physical_lines` of the files, `rows_read`, `kept`, `set_aside`, and `money`, the net
+    amount of the clean events in units of the currency.
+    """
+    from propense.tables.cleaning.accounts import read_accounts
+
+    accounts = read_accounts(run.clean / "account.json")
+    account = next((one for one in accounts if one.table == "events"), None)
+    if account is None:
+        return {}
+    return {
+        "physical_lines": sum(file.physical_lines for file in account.files),
+        "rows_read": account.n_in, "kept": account.n_out - account.added,
+        "set_aside": account.dropped, "money": account.money,
+    }  # fmt: skip
+
+
+def format_account(account: dict[str, Any], settings: Settings) -> str:
+    """The counts of `count_events` as one line."""
+    lines = f"{account['physical_lines']:,} lines, " if account["physical_lines"] else ""
+    money = account["money"]
+    net = "" if money is None else f"; net money {money:,.2f} {settings.currency}"
+    return (
+        f"events  {lines}{account['rows_read']:,} rows read, {account['kept']:,} kept, "
+        f"{account['set_aside']:,} set aside{net}"
+    )
 
 
 def run_pipeline(

@@ -42,10 +42,13 @@ def _infer_numbers(
     source: RawTable, times: TimeSurvey | None, questions: list[Question]
 ) -> Conventions:
     own = source.settings
+    names = [source.columns[word] for word in (VALUE, PRICE, COUNT) if word in source.columns]
+    if isinstance(own, Source) and isinstance(own.refunded, str) and own.refunded:
+        names.append(own.refunded)
     evidence = [
-        survey_numbers(source.rows, source.columns[word], word == COUNT, source.live)
-        for word in (VALUE, PRICE, COUNT) if word in source.columns
-    ]  # fmt: skip
+        survey_numbers(source.rows, name, name == source.columns.get(COUNT), source.live)
+        for name in dict.fromkeys(names)
+    ]
     inferred = infer_formats(evidence, source, f"sources.{source.name}.decimal", own.decimal)
     questions += inferred.questions
     return Conventions(times, inferred.formats, tuple(inferred.notes))

@@ -6,21 +6,36 @@ whole.
 
 from __future__ import annotations
 
+from typing import Final
+
 import ibis
 import pyarrow as pa
 from ibis.expr.types import BooleanValue, Column, Table
 
-from propense.columns import ACTION, COUNT, EVENT_ID, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
+from propense.columns import (
+    ACTION,
+    COUNT,
+    EVENT_ID,
+    EVENT_TIME,
+    ITEM_ID,
+    ORDER,
+    SOURCE,
+    USER_ID,
+    VALUE,
+)
 from propense.history.training_views import message_key
 from propense.settings import Clean
+from propense.tables.cleaning.resolution import Resolution
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
-from propense.tables.sources.reading import RawTables
+from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTables
 from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
 _MAX_CLOCK_GAP = 2 * MICROS_PER_DAY
 """Between two records of one event, at most."""
 _NO_VALUE = -(2**62)
+EQUAL_KEPT: Final = "equal rows kept"
+NUMBERS: Final = "order numbers"
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
 
 
@@ -30,39 +45,69 @@ def without(rows: Table, removed: Table | None) -> Table:
 
 
 def find_duplicates(
-    alive: Table, events: TypedEvents, raw: RawTables, rules: Clean, engine: TableEngine
-) -> Table | None:
+    alive: Table, events: TypedEvents, raw: RawTables, rules: Clean, engine: TableEngine,
+    resolution: Resolution, notes: dict[str, str],
+) -> Table | None:  # fmt: skip
     """Rows that repeat an earlier row, by the rules "duplicate" and "near duplicate".
 
-    Among rows with one event_id in one source, the earliest stays. If a live row and a row of a
-    log share event_id, customer and item, or are equal in all but the id, time included, the
-    log's stays. Among rows equal in every column of their file, the first stays. Rows without
-    event_id that are equal in user, item, action, value, count and source go if they are closer
-    than the window to the one before.
-    Without times and without a column of order a repeated row is a repeated event.
+    Among rows with one event_id, customer, item and action in one source, the earliest stays. If
+    a live row and a row of a log share event_id, customer and item, or are equal in all but the
+    id, time included, the log's stays. Among rows equal in every column of their file, the first
+    stays, where times are not days. Rows without event_id that are equal in every column but the
+    time go if they are closer than the window to the one before, where times are finer than a
+    second. Without times and without a column of order a repeated row is a repeated event.
+
+    `notes` (rule -> sentence) takes what the account says beside the numbers.
     """
     window = (1 if rules.near_seconds is None else rules.near_seconds) * MICROS_PER_SECOND
     parts: list[Table] = []
     if events.has_event_ids:
-        parts.append(_same_event_id(alive, engine))
+        parts.append(_same_event_id(alive, engine, notes))
         if any(source.live for source in raw.sources.values()):
             parts.append(_logged_and_live(without(alive, parts[0]), raw, engine))
             if events.timed:
                 rest = without(without(alive, parts[0]), parts[1])
                 parts.append(_brought_along(rest, raw, engine))
     if events.timed or events.ordered:
-        rest = alive
-        candidates = engine.keep(_close(rest, window), "candidates")
+        candidates = engine.keep(_close(alive, max(window, MICROS_PER_SECOND)), "candidates")
         for part in parts:
             candidates = without(candidates, part)
         if rules.exact_duplicates != "keep":
-            parts.append(_same_columns(candidates, raw, engine))
-            candidates = without(candidates, parts[-1])
-        if events.timed:
-            parts.append(_near(candidates, window, rules.exact_duplicates == "keep"))
+            same, candidates = _exact(candidates, raw, rules, engine, resolution, notes)
+            parts.append(same)
+        near = candidates
+        if rules.near_seconds is None:
+            near = near.filter(near[SOURCE].isin(sorted(resolution.fine)))
+        if events.timed and window and (resolution.fine or rules.near_seconds is not None):
+            pieces = resolution.days if rules.exact_duplicates == "auto" else frozenset()
+            equal = near[SOURCE].isin(sorted(pieces)) if pieces else ibis.literal(False)
+            equal = equal | (rules.exact_duplicates == "keep")
+            parts.append(_near(near.mutate(_pieces=equal), raw, engine, window))
     if not parts:
         return None
     return engine.keep(parts[0] if len(parts) == 1 else ibis.union(*parts), "duplicates")
+
+
+def _exact(
+    candidates: Table, raw: RawTables, rules: Clean, engine: TableEngine, resolution: Resolution,
+    notes: dict[str, str],
+) -> tuple[Table, Table]:  # fmt: skip
+    """Rows equal in every column, and the candidates that are left."""
+    notes.pop(EQUAL_KEPT, None)
+    same = _same_columns(candidates, raw, engine)
+    left = without(candidates, same)
+    if rules.exact_duplicates == "auto" and resolution.days:
+        days = candidates.filter(candidates[SOURCE].isin(sorted(resolution.days)))
+        pieces = engine.keep(same.semi_join(days, ROW), "pieces")
+        n = int(pieces.count().execute())
+        if n:
+            notes[EQUAL_KEPT] = (
+                f"{n:,} rows equal an earlier row, and are kept as further pieces: the times of "
+                f"{', '.join(sorted(resolution.days))} are days; [clean] exact_duplicates = "
+                '"drop" sets them aside'
+            )
+            same = engine.keep(same.anti_join(pieces, ROW), "same_but_pieces")
+    return same, left
 
 
 def labelled(rows: Table, rule: str) -> Table:
@@ -70,18 +115,49 @@ def labelled(rows: Table, rule: str) -> Table:
     return rows.select(_row=rows[ROW], _rule=ibis.literal(rule))
 
 
-def _same_event_id(alive: Table, engine: TableEngine) -> Table:
+def _same_event_id(alive: Table, engine: TableEngine, notes: dict[str, str]) -> Table:
+    """All but the earliest of rows with one event_id, customer, item and action.
+
+    Where most of the ids that repeat stand on different customers, items or actions, the
+    column numbers orders, and says nothing about repeats.
+    """
     named = alive.filter(alive[EVENT_ID].notnull())
     hashed = named.select(_hash=engine.key(named[SOURCE], named[EVENT_ID]))
     often = hashed.group_by("_hash").having(hashed.count() > 1).agg()
     keyed = named.mutate(_hash=engine.key(named[SOURCE], named[EVENT_ID]))
-    rows = keyed.semi_join(often, "_hash")
+    rows = keyed.semi_join(often, "_hash").select(
+        ROW, "_t", SOURCE, EVENT_ID, USER_ID, ACTION, _item=keyed[ITEM_ID].fill_null("")
+    )
+    rows = engine.keep(rows, "repeated_ids")
+    numbering = _numbering(rows)
+    notes.pop(NUMBERS, None)
+    if numbering:
+        rows = rows.filter(~rows[SOURCE].isin(sorted(numbering)))
+        notes[NUMBERS] = "; ".join(
+            f"the event_id of {source} repeats {n:,} times with another customer, item or action: "
+            "it numbers orders, so no row repeats another by it; map it as order_id"
+            for source, n in sorted(numbering.items())
+        )
     ranked = rows.mutate(
         _rank=ibis.row_number().over(
-            group_by=[rows[SOURCE], rows[EVENT_ID]], order_by=[rows["_t"], rows[ROW]]
+            group_by=[rows[name] for name in (SOURCE, EVENT_ID, USER_ID, "_item", ACTION)],
+            order_by=[rows["_t"], rows[ROW]],
         )
     ).select(ROW, "_rank")
     return engine.keep(labelled(ranked.filter(ranked["_rank"] > 0), "duplicate"), "same_event_id")
+
+
+def _numbering(rows: Table) -> dict[str, int]:
+    """Sources whose event_id numbers orders: how many of its ids stand on different rows."""
+    each = rows.group_by(SOURCE, EVENT_ID, USER_ID, "_item", ACTION).agg(_n=rows.count())
+    ids = each.group_by(SOURCE, EVENT_ID).agg(_kinds=each.count())
+    counts = ids.group_by(SOURCE).agg(
+        n=ids.count(), differ=(ids["_kinds"] > 1).cast("int64").sum()
+    ).to_pyarrow().to_pylist()  # fmt: skip
+    return {
+        row[SOURCE]: int(row["differ"]) for row in counts
+        if row["differ"] > 1 and 2 * row["differ"] > row["n"]
+    }  # fmt: skip
 
 
 def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
@@ -181,13 +257,43 @@ def _comparable(column: Column) -> Column:
     return column.cast("string") if nested else column
 
 
-def _near(candidates: Table, window: int, keep_equal: bool) -> Table:
+_TYPED: Final = (
+    USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE, EVENT_ID, EVENT_TIME, RECEIVED_TIME,
+)  # fmt: skip
+"""Words whose cells near duplicates compare typed, or not at all."""
+
+
+def _near(candidates: Table, raw: RawTables, engine: TableEngine, window: int) -> Table:
+    """Rows without event_id that follow a row within the window that is equal but for the time.
+
+    Rows at the same time are further pieces where `_pieces` says so.
+    """
     rows = candidates.filter(candidates[EVENT_ID].isnull())
+    others = engine.keep(_other_columns(rows, raw, engine), "other_columns")
+    rows = rows.inner_join(others, ROW).view()
     before = (
         rows["_t"]
         .lag()
-        .over(group_by=[rows[name] for name in _SAME], order_by=[rows["_t"], rows[ROW]])
+        .over(
+            group_by=[rows[name] for name in (*_SAME, "_others")],
+            order_by=[rows["_t"], rows[ROW]],
+        )
     )
-    gaps = rows.mutate(_gap=rows["_t"] - before).select(ROW, "_gap")
-    close = (gaps["_gap"] <= window) & ((gaps["_gap"] > 0) if keep_equal else True)
+    gaps = rows.mutate(_gap=rows["_t"] - before).select(ROW, "_gap", "_pieces")
+    close = (gaps["_gap"] <= window) & ((gaps["_gap"] > 0) | ~gaps["_pieces"])
     return labelled(gaps.filter(close), "near duplicate")
+
+
+def _other_columns(candidates: Table, raw: RawTables, engine: TableEngine) -> Table:
+    """A key of the cells of each candidate that are mapped to nothing, or compared as they are."""
+    parts = []
+    for index, source in enumerate(raw.sources.values()):
+        typed = {source.columns[word] for word in _TYPED if word in source.columns}
+        if VALUE not in source.columns and PRICE in source.columns:
+            typed.add(source.columns[PRICE])
+        rows = source.rows.mutate(**{ROW: source.rows[ROW] + (index << SOURCE_SHIFT)}).view()
+        rows = rows.semi_join(candidates, ROW)
+        cells = [_comparable(rows[name]) for name in source.own if name not in typed]
+        key = engine.key(*cells) if cells else ibis.literal(0)
+        parts.append(rows.select(ROW, _others=key.cast("string")))
+    return parts[0] if len(parts) == 1 else ibis.union(*parts)

@@ -7,20 +7,28 @@ the account says about it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from ibis.expr.types import BooleanValue, Table
 
-from propense.columns import ACTION, ITEM_ID, MICRO_UNITS, USER_ID, VALUE
-from propense.settings import Clean
-from propense.tables.cleaning.cancellations import net_cancellations
+from propense.columns import ACTION, COUNT, ITEM_ID, MICRO_UNITS, USER_ID, VALUE
+from propense.settings import Cell, Clean, Source
 from propense.tables.cleaning.duplicates import find_duplicates, labelled, without
 from propense.tables.cleaning.outliers import find_bots
+from propense.tables.cleaning.resolution import Resolution
+from propense.tables.cleaning.returns import (
+    CANCELLATION,
+    CANCELLED,
+    UNMATCHED,
+    Returned,
+    amount,
+    match_returns,
+)
 from propense.tables.cleaning.typed_events import TypedEvents
 from propense.tables.engine.engine import TableEngine
-from propense.tables.sources.reading import RawTables
+from propense.tables.sources.reading import PRICE, RawTables
 from propense.times import MICROS_PER_SECOND
 
 
@@ -32,6 +40,15 @@ class ValueBounds:
     """Microseconds; later events are from the future."""
     largest: int | None = None
     """Micro-units; larger values are impossible."""
+    resolution: Resolution = field(default_factory=Resolution)
+
+
+@dataclass
+class RuleResults:
+    """What rules leave for the account and for the rows that are kept."""
+
+    notes: dict[str, str] = field(default_factory=dict)
+    returned: Returned | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,7 @@ class RuleContext:
     """The cleaned items' ids, if there is an items table."""
     engine: TableEngine
     bounds: ValueBounds
+    results: RuleResults = field(default_factory=RuleResults)
 
 
 def _no_note(_: RuleContext) -> str:
@@ -90,6 +108,28 @@ def take_rows(
     return parts, rows
 
 
+def _left_out(rows: Table, context: RuleContext) -> BooleanValue | None:
+    sources = [source.settings for source in context.raw.sources.values()]
+    if not any(isinstance(one, Source) and one.where for one in sources):
+        return None
+    left_out: BooleanValue = rows["_left_out"]
+    return left_out
+
+
+def _left_out_note(context: RuleContext) -> str:
+    wanted = [
+        f"{name} {_listed(cells)}"
+        for source in context.raw.sources.values() if isinstance(source.settings, Source)
+        for name, cells in source.settings.where.items()
+    ]  # fmt: skip
+    return f"rows that are none of: {'; '.join(wanted)}" if wanted else ""
+
+
+def _listed(cells: Cell | tuple[Cell, ...]) -> str:
+    many = cells if isinstance(cells, tuple) else (cells,)
+    return ", ".join(repr(cell) for cell in many[:5]) + (", ..." if len(many) > 5 else "")
+
+
 def _unreadable(rows: Table, context: RuleContext) -> BooleanValue | None:
     return rows["_t"].isnull() if context.events.timed else None
 
@@ -109,11 +149,44 @@ def _after_note(context: RuleContext) -> str:
 
 
 def _duplicates(rows: Table, context: RuleContext) -> Table | None:
-    return find_duplicates(rows, context.events, context.raw, context.clean, context.engine)
+    return find_duplicates(
+        rows, context.events, context.raw, context.clean, context.engine,
+        context.bounds.resolution, context.results.notes,
+    )  # fmt: skip
 
 
-def _cancellations(rows: Table, context: RuleContext) -> Table | None:
-    return net_cancellations(rows, context.engine) if context.events.has_cancelled else None
+def _near_note(context: RuleContext) -> str:
+    window = context.clean.near_seconds
+    if window == 0:
+        return ""
+    seconds = f"{window or 1:,} s"
+    return (
+        f"equal in all but the time, within {seconds}; keep them with [clean] duplicate_window = "
+        '"off"'
+    )
+
+
+def _match_returns(rows: Table, context: RuleContext) -> Table | None:
+    if not context.events.has_returns:
+        return None
+    columns = [source.columns for source in context.raw.sources.values()]
+    context.results.returned = match_returns(
+        rows, context.engine, by_count=any(COUNT in own for own in columns),
+        by_value=any(VALUE in own or PRICE in own for own in columns),
+        keep_unmatched=context.clean.unmatched_returns == "keep",
+    )  # fmt: skip
+    return context.results.returned.taken
+
+
+def _unmatched_note(context: RuleContext) -> str:
+    returned = context.results.returned
+    if returned is None or not returned.unmatched:
+        return ""
+    part = f", {returned.n_cut:,} others in part" if returned.n_cut else ""
+    return (
+        f"returns of more than was bought before{part}: {amount(returned.unmatched)} that net "
+        'nothing; keep them as refunds with [clean] unmatched_returns = "keep"'
+    )
 
 
 def _impossible(rows: Table, context: RuleContext) -> BooleanValue:
@@ -148,6 +221,7 @@ def _unknown_items(rows: Table, context: RuleContext) -> Table | None:
 
 ROW_RULES: Final = (
     EventRule("broken row", lambda rows, _: rows["_broken"]),
+    EventRule("not where", _left_out, note=_left_out_note),
     EventRule("no user id", lambda rows, _: rows[USER_ID].isnull()),
     EventRule(
         "unreadable time", _unreadable,
@@ -166,17 +240,14 @@ EVENT_RULES: Final = (
     EventRule("duplicate", find=_duplicates),
     EventRule(
         "near duplicate",
-        note=lambda context: (
-            f"equal rows within {context.clean.duplicate_window} of each other"
-        ),
+        note=_near_note,
     ),
-    EventRule("cancellation", find=_cancellations),
+    EventRule(CANCELLATION, find=_match_returns, note=lambda _: "rows that take a whole row back"),
     EventRule(
-        "cancelled",
-        note=lambda _: (
-            "rows that a later row of the same user, item and quantity cancels"
-        ),
+        CANCELLED,
+        note=lambda _: "rows that a later row of the same user, item, count and value takes back",
     ),
+    EventRule(UNMATCHED, note=_unmatched_note),
     EventRule("impossible value", _impossible, note=_impossible_note),
     EventRule(
         "bot", find=_bots,

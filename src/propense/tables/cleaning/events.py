@@ -16,6 +16,7 @@ from propense.columns import (
     EVENT_ID,
     EVENT_TIME,
     ITEM_ID,
+    MICRO_UNITS,
     ORDER,
     SOURCE,
     USER_ID,
@@ -34,12 +35,15 @@ from propense.tables.cleaning.event_rules import (
     take_rows,
 )
 from propense.tables.cleaning.identities import Identities
+from propense.tables.cleaning.order_refunds import refund_events
 from propense.tables.cleaning.outliers import (
     count_days,
     count_sizes,
     largest_usual_size,
     last_day_of_data,
 )
+from propense.tables.cleaning.resolution import Resolution, find_resolution
+from propense.tables.cleaning.returns import returned_rules
 from propense.tables.cleaning.typed_events import MENDED, SOURCE_SHIFT, TypedEvents, type_events
 from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.sources.reading import RawTables
@@ -69,13 +73,14 @@ def clean_events(
     while True:
         parts, _ = take_rows(EVENT_RULES, events.rows, context)
         dropped = engine.keep(ibis.union(*parts), "taken")
-        engine.write_parquet(_order(without(events.rows, dropped), events, engine), out)
+        kept, n_added = _kept(without(events.rows, dropped), context)
+        engine.write_parquet(_order(kept, events, engine), out)
         bounds = _closer(context.bounds, _bounds_of_clean(out, events, settings, engine), settings)
         if bounds == context.bounds:
             break
         context = replace(context, bounds=bounds)
     counts = _set_aside(raw, dropped, folder / "set_aside" / "events.parquet", engine)
-    account = _account(context, counts, rows_in(out))
+    account = _account(context, counts, n_added, out)
     if account.n_out == 0:
         largest = max(account.rules, key=lambda rule: rule.dropped)
         raise SourceError(
@@ -93,10 +98,14 @@ def _bounds_of(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
     elif timed:
         day = last_day_of_data(count_days(rows))
         until = None if day is None else (day + 1) * MICROS_PER_DAY - 1
+    resolution = Resolution()
+    if timed:
+        zones = [source.time_zone or settings.time_zone for source in settings.sources.values()]
+        resolution = find_resolution(rows, zones)
     if settings.clean.value_range is None:
         size = largest_usual_size(count_sizes(rows))
         largest = None if size is None else 10**size - 1
-    return ValueBounds(until, largest)
+    return ValueBounds(until, largest, resolution)
 
 
 def _bounds_of_clean(
@@ -120,7 +129,24 @@ def _closer(before: ValueBounds, after: ValueBounds, settings: Settings) -> Valu
     return ValueBounds(
         closer(before.until, after.until, clean.until is not None),
         closer(before.largest, after.largest, clean.value_range is not None),
+        before.resolution.closer(after.resolution),
     )
+
+
+def _kept(rows: Table, context: RuleContext) -> tuple[Table, int]:
+    """The rows that no rule took, with what is left of their value; and refunds added to them."""
+    returned, engine = context.results.returned, context.engine
+    if returned is not None and returned.cut is not None:
+        rows = rows.left_join(returned.cut, ROW).drop(f"{ROW}_right").view()
+        cut = {
+            VALUE: rows["_value"].fill_null(rows[VALUE]),
+            COUNT: rows["_count"].fill_null(rows[COUNT]),
+        }
+        rows = rows.mutate(**cut).drop("_value", "_count").view()
+    if not context.events.has_refunds:
+        return rows, 0
+    added = engine.keep(refund_events(rows, context.clean.refund_action), "refund_events")
+    return ibis.union(rows, added), int(added.count().execute())
 
 
 def _order(rows: Table, events: TypedEvents, engine: TableEngine) -> Table:
@@ -149,8 +175,8 @@ def _set_aside(raw: RawTables, dropped: Table, path: Path, engine: TableEngine) 
     return counts
 
 
-def _account(context: RuleContext, counts: pa.Table, n_out: int) -> Account:
-    events = context.events
+def _account(context: RuleContext, counts: pa.Table, n_added: int, out: Path) -> Account:
+    events, results = context.events, context.results
     dropped = {row["_rule"]: row["n"] for row in counts.to_pylist()}
     sums = events.rows.aggregate(**{name: events.rows[name].cast("int64").sum() for name in MENDED})
     mended = sums.to_pyarrow().to_pylist()[0]
@@ -163,4 +189,13 @@ def _account(context: RuleContext, counts: pa.Table, n_out: int) -> Account:
         Rule(name, mended=int(mended[key] or 0), note=notes.get(key, ""))
         for key, name in MENDED.items()
     ]
-    return checked(Account("events", events.n_in, n_out, rules))
+    if results.returned is not None:
+        rules += returned_rules(results.returned)
+    if n_added:
+        note = "amounts refunded of orders, as events of their own"
+        rules.append(Rule("refunded amount", added=n_added, note=note))
+    rules += [Rule(name, note=note) for name, note in results.notes.items()]
+    written = context.engine.read_parquet(out)
+    total = written[VALUE].sum().as_table().to_pyarrow()[0][0].as_py()
+    money = None if total is None else round(float(total) / MICRO_UNITS, 2)
+    return checked(Account("events", events.n_in, rows_in(out), rules, money=money))

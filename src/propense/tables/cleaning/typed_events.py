@@ -1,7 +1,7 @@
 """Events of all sources as one typed table: ids, words, times, money.
 
-No row is left out here. A row that was mended carries a flag `_mended_...`; `_broken` and
-`_impossible` are flags for the rules.
+No row is left out here. A row that was mended carries a flag `_mended_...`; `_broken`,
+`_left_out`, `_returns` and `_impossible` are flags for the rules.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import ibis
-from ibis.expr.types import Column, Table
+from ibis.expr.types import BooleanValue, Column, Table
 
 from propense.columns import (
     ACTION,
@@ -19,8 +19,8 @@ from propense.columns import (
     EVENT_ID,
     EVENT_TIME,
     ITEM_ID,
-    MICRO_UNITS,
     ORDER,
+    REFUND_TIME,
     SOURCE,
     USER_ID,
     VALUE,
@@ -40,11 +40,20 @@ from propense.tables.cells.spelling import (
 )  # fmt: skip
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import Reading, add_microseconds
+from propense.tables.cleaning.clocks import mend_clock
 from propense.tables.cleaning.conventions import Conventions, infer_conventions
 from propense.tables.cleaning.identities import Identities, anonymous_id, unify_ids
+from propense.tables.cleaning.money import LARGEST, settle
+from propense.tables.cleaning.orders import (
+    ORDER_KEY,
+    carried_down,
+    left_out,
+    order_cells,
+    refunded_rows,
+    shared_totals,
+)
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
-from propense.times import MICROS_PER_SECOND
 
 SOURCE_SHIFT: Final = 56
 """`_row >> SOURCE_SHIFT` is the source's number; a source may have 2**16 files."""
@@ -60,8 +69,6 @@ MENDED: Final = {
     "_mended_value": "unreadable value",
     "_mended_count": "unreadable count",
 }
-_LARGEST: Final = 9e12
-"""Units of the currency whose micro-units still fit into 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,10 @@ class TypedEvents:
     n_in: int
     timed: bool
     has_event_ids: bool
-    has_cancelled: bool
+    has_returns: bool
+    """Some row takes back what was bought."""
+    has_refunds: bool
+    """Some row names an amount that was refunded of its order."""
     ordered: bool
     """Some source maps `order`."""
     time_note: str = ""
@@ -93,7 +103,8 @@ def type_events(
     changes, refunds = _action_changes(raw, settings)
     conventions = infer_conventions(raw, settings, timed)
     tables, time_note = [], ""
-    for number, (name, source) in enumerate(raw.sources.items()):
+    for number, (name, given) in enumerate(raw.sources.items()):
+        source = carried_down(given)
         if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or number > 126:
             raise SourceError(
                 f"[sources.{name}] has {len(source.files):,} files and is source {number + 1}: at "
@@ -103,6 +114,8 @@ def type_events(
         readings = [None] if survey is None else [survey.quick, survey.thorough]
         for reading in dict.fromkeys(readings):
             rows = _type_source(source, settings, changes[name], conventions[name], reading, engine)
+            if isinstance(source.settings, Source) and source.settings.value_is == "order":
+                rows = shared_totals(rows)
             rows = _finish(rows, number, settings, refunds, engine, identities)
             typed = engine.keep(rows, f"typed/{number:03d}")
             n_unread = 0 if reading is None else int(_unread(typed).count().execute())
@@ -115,10 +128,15 @@ def type_events(
     return TypedEvents(
         rows, sum(source.n_rows for source in raw.sources.values()), timed,
         any(EVENT_ID in source.columns for source in raw.sources.values()),
-        any(source.cancelled is not None for source in settings.sources.values()),
+        _any(rows["_returns"]), _any(rows["_refund"] > 0),
         any(ORDER in source.columns for source in raw.sources.values()), time_note,
         "; ".join(note for one in conventions.values() for note in one.notes),
     )  # fmt: skip
+
+
+def _any(condition: BooleanValue) -> bool:
+    found = condition.fill_null(False).cast("int64").max().as_table().to_pyarrow()
+    return bool(found[0][0].as_py())
 
 
 def _timed(raw: RawTables) -> bool:
@@ -184,13 +202,14 @@ def _type_source(
     rows = source.rows
     if reading is not None:
         rows = add_microseconds(rows, source.columns[EVENT_TIME], "_t", reading, engine)
-        if RECEIVED_TIME in source.columns:
-            rows = _add_received(rows, source, settings, engine)
+        for word, name in ((RECEIVED_TIME, "_received"), (REFUND_TIME, "_refund_t")):
+            if word in source.columns:
+                rows = _add_time(rows, source, settings, engine, word, name)
     else:
         rows = rows.mutate(_t=ibis.null("int64"))
     own = {word: rows[name] for word, name in source.columns.items()}
     return rows.select(
-        *[rows[name] for name in (ROW, "_t", "_received") if name in rows.columns],
+        *[rows[name] for name in (ROW, "_t", "_received", "_refund_t") if name in rows.columns],
         **_ids(source, own), **_action(source_settings, own.get(ACTION), changes),
         **_money(source, rows, conventions.numbers),
         **{
@@ -198,6 +217,10 @@ def _type_source(
             else ibis.literal(source.name),
             ORDER: _whole(number_of(own[ORDER])) if ORDER in own else ibis.null("int64"),
             "_cancels": _cancels(rows, source_settings),
+            "_left_out": left_out(rows, source_settings),
+            "_refunds": refunded_rows(rows, source_settings),
+            "_refund": _refunded(rows, source_settings, conventions.numbers),
+            **order_cells(source, rows, engine),
             "_broken": rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False),
         },
     ).view()  # fmt: skip
@@ -271,14 +294,24 @@ def _cancels(rows: Table, source: Source) -> Column:
 
 
 def _whole(number: Column) -> Column:
-    return (number.abs() < _LARGEST * 1000).ifelse(number, ibis.null("float64")).cast("int64")
+    return (number.abs() < LARGEST * 1000).ifelse(number, ibis.null("float64")).cast("int64")
 
 
-def _add_received(rows: Table, source: RawTable, settings: Settings, engine: TableEngine) -> Table:
-    name = source.columns[RECEIVED_TIME]
+def _add_time(
+    rows: Table, source: RawTable, settings: Settings, engine: TableEngine, word: str, name: str
+) -> Table:
+    column = source.columns[word]
     zone = source.settings.time_zone or settings.time_zone
-    survey = survey_times(source.rows, name, zone, None, name in source.with_zone)
-    return add_microseconds(rows, name, "_received", survey.thorough, engine)
+    survey = survey_times(source.rows, column, zone, None, column in source.with_zone)
+    return add_microseconds(rows, column, name, survey.thorough, engine)
+
+
+def _refunded(rows: Table, source: Source, formats: dict[str, NumberFormat]) -> Column:
+    """What was refunded of a row's order, in units of the currency."""
+    name = source.refunded
+    if not isinstance(name, str) or not name:
+        return ibis.null("float64")
+    return (number_of(rows[name], formats[name], rows[ROW]) * source.value_unit).abs()
 
 
 def _identifier(source: RawTable, word: str, column: Column | None) -> tuple[Column, Column]:
@@ -305,69 +338,21 @@ def _finish(
     identities: Identities | None,
 ) -> Table:  # fmt: skip
     """Identities, clocks, money, and which values are impossible by themselves."""
-    rules = settings.clean
     rows = unify_ids(rows, identities).view()
-    rows = _mend_clock(rows, "_received" in rows.columns).view()
-    refund = rows[ACTION].isin(refunds).fill_null(False) if refunds else ibis.literal(False)
-    finite = (rows["_amount"].abs() <= _LARGEST).fill_null(True)
-    signed = (refund & (rows["_amount"] > 0)).fill_null(False)
-    amount = signed.ifelse(-rows["_amount"], rows["_amount"])
-    low_count, low_value = rows[COUNT] <= 0, amount < 0
-    low_price = rows["_price"] <= 0
-    if rules.negative_values == "keep":
-        low_count, low_price = rows[COUNT] == 0, rows["_price"] == 0
-        low_value = ibis.literal(False)
-    impossible = ~finite | (rows[COUNT].abs() > _LARGEST) | (
-        ~refund & ~rows["_cancels"] & (low_count | low_value | low_price).fill_null(False)
-    )  # fmt: skip
-    if rules.value_range is not None:
-        low, high = rules.value_range
-        size = refund.ifelse(-amount, amount)
-        outside = ((size < low) | (size > high)).fill_null(False)
-        impossible = impossible | (outside & ~rows["_cancels"])
-    micro = (finite.ifelse(amount, ibis.null("float64")) * float(MICRO_UNITS) + 0.5).floor()
+    rows = mend_clock(rows, "_received" in rows.columns).view()
+    rows = settle(rows, settings.clean, refunds)
+    later = rows["_refund_t"] if "_refund_t" in rows.columns else ibis.null("int64")
     rows = rows.select(
         (rows[ROW] + (number << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
-        EVENT_ID, SOURCE, ORDER, "_cancels", "_broken", "_mended_user", "_mended_item",
-        "_mended_action", "_mended_value", "_mended_count", "_mended_clock",
-        **{
-            VALUE: micro.cast("int64"), "_impossible": impossible.fill_null(True),
-            "_mended_identity": rows["_was"].notnull() & ~rows["_fallback"],
-            "_mended_sign": signed,
-            "_mended_anonymous": rows["_was"].isnull() & rows["_fallback"],
-            "_mended_both": rows["_was"].notnull() & rows["_fallback"],
-        },
+        VALUE, EVENT_ID, SOURCE, ORDER, ORDER_KEY, "_returns", "_of", "_gives_back", "_impossible",
+        "_left_out", "_refund", "_broken", "_mended_user", "_mended_item", "_mended_action",
+        "_mended_value", "_mended_count", "_mended_clock", "_mended_sign",
+        _refund_t=later, _mended_identity=rows["_was"].notnull() & ~rows["_fallback"],
+        _mended_anonymous=rows["_was"].isnull() & rows["_fallback"],
+        _mended_both=rows["_was"].notnull() & rows["_fallback"],
     ).view()  # fmt: skip
     same = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
     return rows.mutate(_key=engine.key(*[rows[name] for name in same]))
-
-
-_STEP: Final = 15 * 60 * MICROS_PER_SECOND
-_SLACK: Final = 60 * MICROS_PER_SECOND
-
-
-def _mend_clock(rows: Table, received: bool) -> Table:
-    """Event times set right by the times of receipt, where those are known.
-
-    A source whose most usual delay, in steps of a quarter of an hour, is not zero and holds
-    for at least half of its rows has a wrong clock or zone: all its times move by that delay.
-    A time that is still more than a minute after its receipt becomes the time of receipt.
-    """
-    if not received:
-        return rows.mutate(_mended_clock=ibis.literal(False))
-    delay = rows["_received"] - rows["_t"]
-    steps = ((delay + _STEP // 2) / float(_STEP)).floor().cast("int64")
-    delays = (
-        rows.filter(delay.notnull()).group_by(step=steps).agg(n=ibis._.count())
-        .order_by(ibis.desc("n"), "step").to_pyarrow().to_pylist()
-    )  # fmt: skip
-    shift = 0
-    if delays and delays[0]["step"] != 0 and 2 * delays[0]["n"] >= sum(row["n"] for row in delays):
-        shift = delays[0]["step"] * _STEP
-    moved = rows["_t"] + shift
-    late = (moved - rows["_received"] > _SLACK).fill_null(False)
-    time = late.ifelse(rows["_received"], moved)
-    return rows.mutate(_t=time, _mended_clock=(time != rows["_t"]).fill_null(False))
 
 
 def _unread(typed: Table) -> Table:

@@ -25,11 +25,15 @@ _REMEDIES: Final = {
     "unreadable time": "set the format of the times: time_format = ...",
     "no action": "check columns = { action = ... }, or set one action for every row: action = ...",
     "bot": "if these customers are real, raise [clean] max_events_per_day",
-    "impossible value": "if these values are real, set [clean] value_range",
+    "impossible value": "if these values are real, set [clean] value_range = [LOW, HIGH]; if the "
+    "negative ones give money back, set [clean] negative_values = 'refund'",
+    "cancellation without its purchase": "if what was bought is older than the data and these "
+    "returns count all the same, set [clean] unmatched_returns = 'keep'",
+    "not where": "see where = { ... } of the sources",
     "after until": "if these times are real, set [clean] until",
     "before earliest": "if these times are real, set [clean] earliest",
     "duplicate": "if equal rows are separate events, set [clean] exact_duplicates = 'keep'",
-    "near duplicate": "if these are separate events, shorten [clean] duplicate_window",
+    "near duplicate": "if these are separate events, set [clean] duplicate_window = 'off'",
 }
 """The remedy if a rule sets aside more than MUCH of a table."""
 

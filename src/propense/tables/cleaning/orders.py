@@ -1,0 +1,187 @@
+"""Rows that belong to one order: fields of its first row, its total, its status, its refund."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+import ibis
+from ibis.expr.types import BooleanValue, Column, Table
+
+from propense.columns import COUNT, ORDER_ID, USER_ID, VALUE
+from propense.settings import Cell, Refunded, Source
+from propense.tables.cells.spelling import NOTHING, id_text, trimmed
+from propense.tables.engine.engine import ROW, TableEngine
+from propense.tables.sources.reading import RawTable
+
+ORDER_KEY: Final = "_order_key"
+_CENT: Final = 10_000
+_MICRO: Final = 1_000_000
+
+
+def carried_down(source: RawTable) -> RawTable:
+    """The source with the cells of `carry_down` filled from the rows of their order above."""
+    settings = source.settings
+    order = source.column(ORDER_ID)
+    if not isinstance(settings, Source) or not settings.carry_down or order is None:
+        return source
+    rows = source.rows.mutate(_of_order=id_text(order)).view()
+    for name in settings.carry_down:
+        in_order = ibis.window(
+            group_by=rows["_of_order"], order_by=rows[ROW], preceding=None, following=0
+        )
+        there = _cell(rows[name]).notnull()
+        rows = rows.mutate(_seen=there.cast("int64").sum().over(in_order)).view()
+        own = rows[name]
+        blank = _cell(own).isnull() & rows["_of_order"].notnull()
+        there = _cell(own).notnull().ifelse(own, ibis.null(own.type()))
+        above = there.max().over(group_by=[rows["_of_order"], rows["_seen"]])
+        rows = rows.mutate(**{name: blank.ifelse(above, own)}).drop("_seen").view()
+    return replace(source, rows=rows.drop("_of_order"))
+
+
+def _cell(column: Column) -> Column:
+    return trimmed(column) if column.type().is_string() else column
+
+
+def _written(column: Column) -> Column:
+    """A cell as `where` compares it: "" for nothing; case and blanks do not count."""
+    text = id_text(column) if not column.type().is_string() else column.cast("string")
+    text = text.re_replace(r"[\s_]+", " ").strip().lower().re_replace(r"^(-?\d+)\.0+$", r"\1")
+    return text.isin(NOTHING).ifelse("", text).fill_null("")
+
+
+def _key(cell: Cell) -> str:
+    """A cell of the settings likewise.
+
+    >>> _key("Partially_Refunded "), _key(1.0), _key(True), _key("N/A")
+    ('partially refunded', '1', 'true', '')
+    """
+    text = re.sub(r"[\s_]+", " ", str(cell)).strip().lower()
+    text = re.sub(r"^(-?\d+)\.0+$", r"\1", text)
+    return "" if text in NOTHING else text
+
+
+def fits(column: Column, cells: Cell | tuple[Cell, ...]) -> BooleanValue:
+    """Whether a cell of the file is one of `cells`, in whatever spelling."""
+    many = cells if isinstance(cells, tuple) else (cells,)
+    return _written(column).isin(sorted({_key(cell) for cell in many}))
+
+
+def left_out(rows: Table, settings: Source) -> BooleanValue:
+    """Whether a row is none of those that `where` asks for."""
+    out: BooleanValue = ibis.literal(False)
+    for name, cells in settings.where.items():
+        out = out | ~fits(rows[name], cells)
+    return out
+
+
+def refunded_rows(rows: Table, settings: Source) -> BooleanValue:
+    """Whether `refunded` says that a row gives money back."""
+    refunded = settings.refunded
+    if not isinstance(refunded, Refunded):
+        return ibis.literal(False)
+    return fits(rows[refunded.column], refunded.values)
+
+
+def order_cells(source: RawTable, rows: Table, engine: TableEngine) -> dict[str, Column]:
+    """The order of each row as text, and a key of all its cells where totals are shared."""
+    settings = source.settings
+    name = source.columns.get(ORDER_ID)
+    cells = {ORDER_KEY: ibis.null("string") if name is None else id_text(rows[name])}
+    if isinstance(settings, Source) and settings.value_is != "line" and reads_totals(source):
+        own = [rows[name] for name in source.own]
+        nested = [one.type().is_nested() or one.type().is_json() for one in own]
+        text = [
+            one.cast("string") if is_nested else one
+            for one, is_nested in zip(own, nested, strict=True)
+        ]
+        cells["_whole"] = engine.key(*text).cast("string")
+    return cells
+
+
+def total_of_lines(rows: Table) -> dict[str, float]:
+    """What tells whether `_amount` is an order's total that repeats on its rows.
+
+    `orders` with several rows that differ (in the item, where there are items) and a value on
+    each; `same`: those with one value; `values`: distinct ones among these; `lines` with price
+    and count, and `own`: those whose value is price times count; `by_line` and `by_order`: the
+    sums of both readings over all orders.
+    """
+    known = rows.filter(rows[ORDER_KEY].notnull())
+    known = known.mutate(_line=(known["_price"] * known[COUNT].fill_null(1.0)).abs())
+    each = known.group_by(ORDER_KEY, USER_ID).agg(
+        n=known.count(), n_values=known["_amount"].count(), items=known["item_id"].nunique(),
+        low=known["_amount"].min(), high=known["_amount"].max(), total=known["_amount"].sum(),
+        lines=known["_line"].count(),
+        own=((known["_line"] - known["_amount"].abs()).abs() < 0.005).fill_null(False)
+        .cast("int64").sum(),
+    ).view()  # fmt: skip
+    several = (each["n"] > 1) & (each["n_values"] == each["n"]) & (each["items"] != 1)
+    same = several & (each["low"] == each["high"])
+    one = (each["n"] > 1) & (each["low"] == each["high"])
+    counts = each.aggregate(
+        orders=several.cast("int64").sum(), same=same.cast("int64").sum(),
+        values=same.ifelse(each["low"], ibis.null("float64")).nunique(),
+        lines=several.ifelse(each["lines"], 0).sum(), own=several.ifelse(each["own"], 0).sum(),
+        by_line=each["total"].sum(), by_order=one.ifelse(each["low"], each["total"]).sum(),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    return {name: float(number or 0) for name, number in counts.items()}
+
+
+def repeats_totals(counts: dict[str, float]) -> bool:
+    """Whether the counts of `total_of_lines` look as if totals repeat."""
+    likely = counts["orders"] > 1 and counts["same"] >= 0.95 * counts["orders"]
+    lines = counts["lines"] > 0 and counts["own"] >= 0.95 * counts["lines"]
+    return likely and counts["values"] > 1 and not lines
+
+
+def shared_totals(rows: Table) -> Table:
+    """Rows whose `_amount` is an order's total, with the total shared over the order's rows.
+
+    A row's weight is price times count, or one where no row of the order has that. `_whole` is a
+    key of a row's cells: a row that equals an earlier one of its order gets nothing, since it
+    may be a repetition. Shares are whole cents by the largest remainder, and sum to the total.
+    Orders whose rows have different values are left as they are.
+    """
+    price = (rows["_price"] * rows[COUNT].fill_null(1.0)).abs()
+    rows = rows.mutate(_weight=price).view()
+    first = ibis.row_number().over(
+        group_by=[rows[ORDER_KEY], rows[USER_ID], rows["_whole"]], order_by=rows[ROW]
+    )
+    rows = rows.mutate(_first=first == 0).view()
+    rows = rows.mutate(_weight=rows["_first"].ifelse(rows["_weight"].fill_null(0.0), 0.0)).view()
+    order = ibis.window(group_by=[rows[ORDER_KEY], rows[USER_ID]])
+    rows = rows.mutate(
+        _sum=rows["_weight"].sum().over(order), _n=rows["_first"].cast("int64").sum().over(order),
+        _low=rows["_amount"].min().over(order), _high=rows["_amount"].max().over(order),
+    ).view()  # fmt: skip
+    total = (rows["_low"].abs() * _MICRO).round().cast("int64")
+    equal = rows["_first"].ifelse(1.0, 0.0) / rows["_n"]
+    weight = (rows["_sum"] > 0).ifelse(rows["_weight"] / rows["_sum"].nullif(0), equal)
+    rows = rows.mutate(_total=total, _exact=(total / float(_CENT)).floor() * weight).view()
+    rows = rows.mutate(_cents=rows["_exact"].floor().cast("int64")).view()
+    order = ibis.window(group_by=[rows[ORDER_KEY], rows[USER_ID]])
+    largest = ibis.row_number().over(
+        group_by=[rows[ORDER_KEY], rows[USER_ID]],
+        order_by=[ibis.desc(rows["_exact"] - rows["_cents"]), ~rows["_first"], rows[ROW]],
+    )
+    rows = rows.mutate(_place=largest, _given=rows["_cents"].sum().over(order)).view()
+    cents = (rows["_total"] / float(_CENT)).floor().cast("int64")
+    left = cents - rows["_given"]
+    left = ibis.least(ibis.greatest(left, 0), rows["_n"])
+    extra = (rows["_place"] < left).cast("int64")
+    rest = rows["_total"] - (rows["_given"] + left) * _CENT
+    share = (rows["_cents"] + extra) * _CENT + (rows["_place"] == 0).ifelse(rest, 0)
+    share = share.cast("float64") / _MICRO * (rows["_low"] < 0).ifelse(-1.0, 1.0)
+    one = rows[ORDER_KEY].notnull() & (rows["_low"] == rows["_high"]).fill_null(False)
+    rows = rows.mutate(_amount=one.ifelse(share, rows["_amount"]))
+    helpers = ("_whole", "_weight", "_first", "_sum", "_n", "_low", "_high", "_total", "_exact",
+               "_cents", "_place", "_given")  # fmt: skip
+    return rows.drop(*helpers).view()
+
+
+def reads_totals(source: RawTable) -> bool:
+    """Whether a source has both order ids and values, so that a value may be an order's."""
+    return ORDER_ID in source.columns and VALUE in source.columns
