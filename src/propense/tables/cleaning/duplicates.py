@@ -34,7 +34,7 @@ from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 _MAX_CLOCK_GAP = 2 * MICROS_PER_DAY
 """Between two records of one event, at most."""
 _NO_VALUE = -(2**62)
-EQUAL_KEPT: Final = "equal rows kept"
+EQUAL_ROWS: Final = "equal rows kept"
 NUMBERS: Final = "order numbers"
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
 
@@ -93,7 +93,7 @@ def _exact(
     notes: dict[str, str],
 ) -> tuple[Table, Table]:  # fmt: skip
     """Rows equal in every column, and the candidates that are left."""
-    notes.pop(EQUAL_KEPT, None)
+    notes.pop(EQUAL_ROWS, None)
     same = _same_columns(candidates, raw, engine)
     left = without(candidates, same)
     if rules.exact_duplicates == "auto" and resolution.days:
@@ -101,7 +101,7 @@ def _exact(
         pieces = engine.keep(same.semi_join(days, ROW), "pieces")
         n = int(pieces.count().execute())
         if n:
-            notes[EQUAL_KEPT] = (
+            notes[EQUAL_ROWS] = (
                 f"{n:,} rows equal an earlier row, and are kept as further pieces: the times of "
                 f"{', '.join(sorted(resolution.days))} are days; [clean] exact_duplicates = "
                 '"drop" sets them aside'

@@ -175,7 +175,7 @@ def _match_returns(rows: Table, context: RuleContext) -> Table | None:
         by_value=any(VALUE in own or PRICE in own for own in columns),
         keep_unmatched=context.clean.unmatched_returns == "keep",
     )  # fmt: skip
-    return context.results.returned.taken
+    return context.results.returned.set_aside
 
 
 def _unmatched_note(context: RuleContext) -> str:

@@ -73,8 +73,8 @@ def clean_events(
     while True:
         parts, _ = take_rows(EVENT_RULES, events.rows, context)
         dropped = engine.keep(ibis.union(*parts), "taken")
-        kept, n_added = _kept(without(events.rows, dropped), context)
-        engine.write_parquet(_order(kept, events, engine), out)
+        survivors, n_added = _survivors(without(events.rows, dropped), context)
+        engine.write_parquet(_order(survivors, events, engine), out)
         bounds = _closer(context.bounds, _bounds_of_clean(out, events, settings, engine), settings)
         if bounds == context.bounds:
             break
@@ -133,7 +133,7 @@ def _closer(before: ValueBounds, after: ValueBounds, settings: Settings) -> Valu
     )
 
 
-def _kept(rows: Table, context: RuleContext) -> tuple[Table, int]:
+def _survivors(rows: Table, context: RuleContext) -> tuple[Table, int]:
     """The rows that no rule took, with what is left of their value; and refunds added to them."""
     returned, engine = context.results.returned, context.engine
     if returned is not None and returned.cut is not None:

@@ -11,7 +11,7 @@ from propense.tables.cleaning.typed_events import SOURCE_SHIFT
 from propense.tables.engine.engine import ROW
 
 
-def refund_events(kept: Table, action: str) -> Table:
+def refund_events(rows: Table, action: str) -> Table:
     """One refund for each order of the rows that are kept, in the same columns.
 
     An amount that repeats on the rows of an order counts once; amounts that differ are refunds
@@ -19,10 +19,11 @@ def refund_events(kept: Table, action: str) -> Table:
     customer and source of its order's first row, its item where the order has one, and the
     time of the refund, or else that of the row.
     """
-    rows = kept.mutate(_place=kept[ROW] >> SOURCE_SHIFT).view()
+    names = rows.columns
+    rows = rows.mutate(_source_index=rows[ROW] >> SOURCE_SHIFT).view()
     order = ibis.ifelse(rows[ORDER_KEY].isnull(), rows[ROW].cast("string"), rows[ORDER_KEY])
     rows = rows.mutate(_order=order, _alone=rows[ORDER_KEY].isnull()).view()
-    group = [rows["_place"], rows["_order"], rows["_alone"], rows[USER_ID]]
+    group = [rows["_source_index"], rows["_order"], rows["_alone"], rows[USER_ID]]
     whole = ibis.window(group_by=group)
     first = ibis.row_number().over(group_by=group, order_by=rows[ROW])
     low, high = rows["_refund"].min().over(whole), rows["_refund"].max().over(whole)
@@ -39,4 +40,4 @@ def refund_events(kept: Table, action: str) -> Table:
         EVENT_ID: rows["_alone"].ifelse(ibis.null("string"), rows["_order"] + " refund"),
         SOURCE: rows[SOURCE],
     }  # fmt: skip
-    return rows.select(**{name: chosen.get(name, rows[name]) for name in kept.columns})
+    return rows.select(**{name: chosen.get(name, rows[name]) for name in names})

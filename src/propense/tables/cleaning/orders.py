@@ -109,13 +109,13 @@ def total_of_lines(rows: Table) -> dict[str, float]:
     and count, and `own`: those whose value is price times count; `by_line` and `by_order`: the
     sums of both readings over all orders.
     """
-    known = rows.filter(rows[ORDER_KEY].notnull())
-    known = known.mutate(_line=(known["_price"] * known[COUNT].fill_null(1.0)).abs())
-    each = known.group_by(ORDER_KEY, USER_ID).agg(
-        n=known.count(), n_values=known["_amount"].count(), items=known["item_id"].nunique(),
-        low=known["_amount"].min(), high=known["_amount"].max(), total=known["_amount"].sum(),
-        lines=known["_line"].count(),
-        own=((known["_line"] - known["_amount"].abs()).abs() < 0.005).fill_null(False)
+    lines = rows.filter(rows[ORDER_KEY].notnull())
+    lines = lines.mutate(_line=(lines["_price"] * lines[COUNT].fill_null(1.0)).abs())
+    each = lines.group_by(ORDER_KEY, USER_ID).agg(
+        n=lines.count(), n_values=lines["_amount"].count(), items=lines["item_id"].nunique(),
+        low=lines["_amount"].min(), high=lines["_amount"].max(), total=lines["_amount"].sum(),
+        lines=lines["_line"].count(),
+        own=((lines["_line"] - lines["_amount"].abs()).abs() < 0.005).fill_null(False)
         .cast("int64").sum(),
     ).view()  # fmt: skip
     several = (each["n"] > 1) & (each["n_values"] == each["n"]) & (each["items"] != 1)
@@ -167,18 +167,18 @@ def shared_totals(rows: Table) -> Table:
         group_by=[rows[ORDER_KEY], rows[USER_ID]],
         order_by=[ibis.desc(rows["_exact"] - rows["_cents"]), ~rows["_first"], rows[ROW]],
     )
-    rows = rows.mutate(_place=largest, _given=rows["_cents"].sum().over(order)).view()
+    rows = rows.mutate(_rank=largest, _shared=rows["_cents"].sum().over(order)).view()
     cents = (rows["_total"] / float(_CENT)).floor().cast("int64")
-    left = cents - rows["_given"]
+    left = cents - rows["_shared"]
     left = ibis.least(ibis.greatest(left, 0), rows["_n"])
-    extra = (rows["_place"] < left).cast("int64")
-    rest = rows["_total"] - (rows["_given"] + left) * _CENT
-    share = (rows["_cents"] + extra) * _CENT + (rows["_place"] == 0).ifelse(rest, 0)
+    extra = (rows["_rank"] < left).cast("int64")
+    rest = rows["_total"] - (rows["_shared"] + left) * _CENT
+    share = (rows["_cents"] + extra) * _CENT + (rows["_rank"] == 0).ifelse(rest, 0)
     share = share.cast("float64") / _MICRO * (rows["_low"] < 0).ifelse(-1.0, 1.0)
     one = rows[ORDER_KEY].notnull() & (rows["_low"] == rows["_high"]).fill_null(False)
     rows = rows.mutate(_amount=one.ifelse(share, rows["_amount"]))
     helpers = ("_whole", "_weight", "_first", "_sum", "_n", "_low", "_high", "_total", "_exact",
-               "_cents", "_place", "_given")  # fmt: skip
+               "_cents", "_rank", "_shared")  # fmt: skip
     return rows.drop(*helpers).view()
 
 

@@ -24,7 +24,7 @@ _PIECE: Final = 1_000_000
 class Returned:
     """What returns did."""
 
-    taken: Table
+    set_aside: Table
     """Rows set aside, as `_row` and `_rule`."""
     cut: Table | None
     """Returns of more than was bought: `_row`, and the `value` and `count` that are left."""
@@ -62,8 +62,8 @@ def match_returns(
     # A pair is no pair if without it other returns have nothing to take back.
     pairs = rows["_pair"] & (rows["_rest"].sum().over(whole) <= rows["_all"].sum().over(whole))
     missing = pairs.ifelse(ibis.literal(0, "int64"), rows["_rest"])
-    apart = rows["_rest"].sum().over(whole) > rows["_all"].sum().over(whole)
-    rows = rows.mutate(_pair=pairs, _missing=apart.ifelse(rows["_all"], missing))
+    unpaired = rows["_rest"].sum().over(whole) > rows["_all"].sum().over(whole)
+    rows = rows.mutate(_pair=pairs, _missing=unpaired.ifelse(rows["_all"], missing))
     rows = engine.keep(rows.select(
         ROW, "_returns", "_pair", "_missing", "_size", VALUE, COUNT
     ), "matched_returns")  # fmt: skip
@@ -167,15 +167,15 @@ def _outcome(rows: Table, engine: TableEngine, keep_unmatched: bool) -> Returned
     lost = rows[VALUE] - left
     if keep_unmatched:
         none, part = none & False, part & False
-    taken = ibis.union(
+    set_aside = ibis.union(
         labelled(rows.filter(rows["_pair"] & rows["_returns"]), CANCELLATION),
         labelled(rows.filter(rows["_pair"] & ~rows["_returns"]), CANCELLED),
         labelled(rows.filter(none), UNMATCHED),
     )
-    kept = returns & ~none
+    refunds = returns & ~none
     sums = rows.aggregate(
-        n_refunds=kept.cast("int64").sum(), n_cut=part.cast("int64").sum(),
-        refunded=kept.ifelse(part.ifelse(left, rows[VALUE]), 0).sum(),
+        n_refunds=refunds.cast("int64").sum(), n_cut=part.cast("int64").sum(),
+        refunded=refunds.ifelse(part.ifelse(left, rows[VALUE]), 0).sum(),
         unmatched=none.ifelse(rows[VALUE], part.ifelse(lost, 0)).sum(),
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
     counts = {name: int(number or 0) for name, number in sums.items()}
@@ -186,7 +186,7 @@ def _outcome(rows: Table, engine: TableEngine, keep_unmatched: bool) -> Returned
                 ROW, _value=left, _count=rows[COUNT] * share,
             ), "cut_returns",
         )  # fmt: skip
-    return Returned(engine.keep(taken, "returned"), cut, **counts)
+    return Returned(engine.keep(set_aside, "returned"), cut, **counts)
 
 
 def returned_rules(returned: Returned) -> list[Rule]:

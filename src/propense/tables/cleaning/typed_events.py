@@ -103,8 +103,8 @@ def type_events(
     changes, refunds = _action_changes(raw, settings)
     conventions = infer_conventions(raw, settings, timed)
     tables, time_note = [], ""
-    for number, (name, given) in enumerate(raw.sources.items()):
-        source = carried_down(given)
+    for number, (name, as_read) in enumerate(raw.sources.items()):
+        source = carried_down(as_read)
         if len(source.files) > 1 << (SOURCE_SHIFT - FILE_SHIFT) or number > 126:
             raise SourceError(
                 f"[sources.{name}] has {len(source.files):,} files and is source {number + 1}: at "
@@ -135,8 +135,8 @@ def type_events(
 
 
 def _any(condition: BooleanValue) -> bool:
-    found = condition.fill_null(False).cast("int64").max().as_table().to_pyarrow()
-    return bool(found[0][0].as_py())
+    largest = condition.fill_null(False).cast("int64").max().as_table().to_pyarrow()
+    return bool(largest[0][0].as_py())
 
 
 def _timed(raw: RawTables) -> bool:
