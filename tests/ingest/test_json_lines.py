@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.json_lines import LINES_AT_A_TIME, LONGEST_LINE, Import, read_lines
 from propense.ingest.mapping import Mapper
+from propense.ingest.rules import IngestRules
 from propense.ingest.segment import Refusal, TooLargeError
-from propense.settings import Limits, Serve
+from propense.settings import Clean, Limits, Serve
 
 NOW = 1_709_280_000_000_000
 PLAIN = {"user_id": "ann", "action": "Pay", "event_time": "2024-02-01T00:00:00+08:00"}
@@ -114,3 +115,21 @@ def test_any_lines_are_accounted_for(rows: list[Any]) -> None:
     body = lines(*rows)
     updates, refusals = read(body)
     assert len(updates) + len(refusals) == sum(bool(line.strip()) for line in body.split(b"\n"))
+
+
+def test_plain_events_obey_the_rules_of_ids_and_refunds() -> None:
+    rules = IngestRules(is_refund=Clean().is_refund)
+    options = Import(Mapper(Serve(), rules=rules), Limits(), NOW, ignored=[])
+    rows = (
+        {**PLAIN, "user_id": " u1 ", "item_id": "undefined", "action": "Refund", "value": 30},
+        {**PLAIN, "user_id": "undefined", "item_id": "a"},
+        {**PLAIN, "user_id": "u1", "item_id": "\u00a0a", "value": -3},
+    )
+    ((updates, refusals),) = read_lines(lines(*rows), options)
+    assert [update.user_id for update in updates] == ["u1", "u1"]
+    assert [event.value for update in updates for event in update.events] == [
+        -30_000_000, -3_000_000
+    ]  # fmt: skip
+    assert [event.item_id for update in updates for event in update.events] == [None, "a"]
+    assert [refusal.pointer for refusal in refusals] == ["/2/user_id"]
+    assert options.ignored == ["placeholder_id"]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from propense.history.records import LiveEvent
 from propense.ingest.mapping import MOST_REMEMBERED, Mapper, Spellings
 from propense.ingest.numbers import read_count, read_money, read_number
+from propense.ingest.rules import Ignored, IngestRules
 from propense.ingest.segment import IngestError, Message
-from propense.settings import EventMapping, Serve
+from propense.settings import Clean, EventMapping, Serve
 
 SERVE = Serve(
     source="web",
@@ -99,8 +100,12 @@ def test_a_basket_is_an_event_a_product() -> None:
     assert events("Order Completed", {"products": products, "revenue": 99, "sku": "no"}) == (
         LiveEvent(7, "pay", "a", 30_000_000, 3.0, "app"),
         LiveEvent(7, "pay", "5", 2_500_000, None, "app"),
-        LiveEvent(7, "pay", "c", None, 2.0, "app"),
+        LiveEvent(7, "pay", "c", 66_500_000, 2.0, "app"),
     )
+    unpriced = {"products": products}
+    assert [event.value for event in events("Order Completed", unpriced)] == [
+        30_000_000, 2_500_000, None
+    ]  # fmt: skip
 
 
 @given(
@@ -114,6 +119,84 @@ def test_money_of_an_order_without_prices_is_shared_and_none_is_lost(
     made = events("Order Completed", {"products": products, "total": total})
     assert sum(event.value or 0 for event in made) == round(total * 1e6)
     assert [event.count for event in made] == counts
+
+
+EUROPE = Mapper(
+    Serve(events={"Order Completed": EventMapping(action="pay")}),
+    rules=IngestRules(
+        currency="EUR", exchange_rates={"USD": 0.92}, is_refund=Clean().is_refund
+    ),
+)
+
+
+def in_europe(name: str, properties: Any) -> tuple[list[int | None], Ignored]:
+    """Values of the events, and what was left out."""
+    ignored: Ignored = []
+    message = Message("track", "", {"event": name, "properties": properties})
+    return [event.value for event in EUROPE.events(message, 7, None, ignored)], ignored
+
+
+def test_what_was_paid_is_shared_over_lines_with_prices() -> None:
+    products = [
+        {"product_id": "a", "price": 50, "quantity": 1},
+        {"product_id": "b", "price": "50.00", "quantity": 1},
+    ]
+    half = [{"sku": "a", "price": "50.00", "quantity": "2"}, {"id": "b", "price": None}]
+    for sold, wanted in ((products, [40_000_000, 40_000_000]), (half, [80_000_000, 0])):
+        assert in_europe("Order Completed", {"products": sold, "revenue": 80.0}) == (wanted, [])
+
+
+@pytest.mark.parametrize(
+    ("currency", "value", "left_out"),
+    [("EUR", 30_000_000, []), ("eur ", 30_000_000, []), ("", 30_000_000, []),
+     (None, 30_000_000, []), ("USD", 27_600_000, []), ("usd", 27_600_000, []),
+     ("JPY", None, ["other_currency"]), ("\u20ac?", None, ["other_currency"]),
+     (7, None, ["other_currency"]), ([], None, ["other_currency"])],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["Order Completed", "Tip"])
+def test_money_of_other_currencies_is_converted_or_left_out(
+    name: str, currency: Any, value: int | None, left_out: list[str]
+) -> None:
+    assert in_europe(name, {"total": 30, "currency": currency}) == ([value], left_out)
+    without = {"currency": currency}
+    assert in_europe(name, without) == ([None], []), "no money, no currency"
+
+
+def test_a_product_may_have_a_currency_of_its_own() -> None:
+    products = [{"sku": "a", "price": 10, "currency": "USD"}, {"sku": "b", "price": 10}]
+    assert in_europe("Order Completed", {"products": products, "currency": "EUR"}) == (
+        [9_200_000, 10_000_000], []
+    )  # fmt: skip
+    assert in_europe("Order Completed", {"products": products[1:], "currency": "JPY"}) == (
+        [None], ["other_currency"]
+    )  # fmt: skip
+
+
+def test_refunds_count_as_negative_whatever_their_sign() -> None:
+    for total in (30, -30, "30.00"):
+        assert in_europe("Refund", {"total": total})[0] == [-30_000_000]
+    basket = {"products": [{"price": 20}, {"price": 20}], "total": 30}
+    assert in_europe("refund", basket)[0] == [-15_000_000, -15_000_000]
+    assert in_europe("Order Completed", {"total": -30})[0] == [-30_000_000]
+
+
+def test_parts_that_cannot_be_read_are_counted() -> None:
+    for properties, left_out in (
+        ({"product_id": ["a", "b"]}, ["unreadable_item"]),
+        ({"products": "a, b"}, ["unreadable_item"]),
+        ({"product_id": "undefined"}, ["placeholder_id"]),
+        ({"product_id": "a", "value": "dark"}, ["unreadable_value"]),
+        ({"product_id": "a", "quantity": "many"}, ["unreadable_count"]),
+        ({"product_id": "0", "value": "12.50"}, []),
+    ):
+        assert in_europe("view", properties)[1] == left_out, properties
+
+
+def test_ids_of_items_in_camel_case_and_with_blanks() -> None:
+    for key in ("productId", "itemId", "product_id", "item_id", "sku", "id"):
+        assert one("view", {key: " P01\u00a0"}).item_id == "P01"
+    bought = {"products": [{"productId": "a"}, {"itemId": " b"}]}
+    assert [event.item_id for event in events("Order Completed", bought)] == ["a", "b"]
 
 
 def test_a_basket_that_is_none() -> None:
@@ -132,7 +215,7 @@ def test_broken_numbers_of_named_events_are_refused_with_their_place() -> None:
     assert refused("Course Paid", {"revenue": 10**13}) == f"{at}/revenue"
     assert refused("Course Paid", {"quantity": -1}) == f"{at}/quantity"
     assert refused("Course Paid", {"course_id": []}) == f"{at}/course_id"
-    assert refused("Course Paid", {"course_id": "a\nb"}) == f"{at}/course_id"
+    assert refused("Course Paid", {"course_id": "a\x01b"}) == f"{at}/course_id"
     assert refused("Order Completed", {"products": 3}) == f"{at}/products"
     assert refused("Order Completed", {"products": [3]}) == f"{at}/products/0"
     sold = [{"price": 1}, {"price": "x"}]

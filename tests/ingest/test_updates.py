@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.mapping import Mapper
+from propense.ingest.rules import Ignored, IngestRules
 from propense.ingest.segment import IngestError, Refusal, TrackingCall, decode
 from propense.ingest.updates import make_updates
 from propense.settings import EventMapping, Limits, Serve
@@ -47,6 +48,10 @@ def track(**fields: Any) -> dict[str, Any]:
     return {"type": "track", "event": "Seen", "userId": "ann", "messageId": "m", **fields}
 
 
+def identify(**fields: Any) -> dict[str, Any]:
+    return {"type": "identify", "messageId": "m", **fields}
+
+
 def test_one_update_a_message() -> None:
     update = one(track(event="Course Paid", properties={"sku": "c1", "revenue": 9}))
     event = LiveEvent(NOW, "pay", "c1", 9_000_000, None, "app")
@@ -54,8 +59,8 @@ def test_one_update_a_message() -> None:
 
 
 def test_user_id_wins_over_anonymous_id() -> None:
-    assert one(track(anonymousId="anon")).user_id == "ann"
-    assert one(track(userId=None, anonymousId="anon")).user_id == "anon"
+    assert one(track(anonymousId="anon-1")).user_id == "ann"
+    assert one(track(userId=None, anonymousId="anon-1")).user_id == "anon-1"
     assert one(track(userId="", anonymousId=17)).user_id == "17"
 
 
@@ -69,20 +74,20 @@ def test_bad_messages_are_refused_with_their_place_and_the_rest_kept() -> None:
 
 def test_identify_joins_the_anonymous_id_and_lays_traits_over() -> None:
     message = {
-        "type": "identify", "userId": "ann", "anonymousId": "anon", "messageId": "m",
+        "type": "identify", "userId": "ann", "anonymousId": "anon-1", "messageId": "m",
         "traits": {"age": 31, "city": None, "address": {"street": "x"}},
     }  # fmt: skip
     update = one(message)
-    assert (update.user_id, update.previous_id, update.events) == ("ann", "anon", ())
+    assert (update.user_id, update.previous_id, update.events) == ("ann", "anon-1", ())
     assert update.traits == {"age": 31, "city": None, "address": {"street": "x"}}
     assert one({**message, "anonymousId": "ann"}).previous_id is None
     assert one({**message, "anonymousId": None}).previous_id is None
     alone = one({**message, "userId": None})
-    assert (alone.user_id, alone.previous_id) == ("anon", None)
+    assert (alone.user_id, alone.previous_id) == ("anon-1", None)
 
 
 def test_track_with_both_ids_joins_nothing() -> None:
-    assert one(track(anonymousId="anon")).previous_id is None
+    assert one(track(anonymousId="anon-1")).previous_id is None
 
 
 def test_alias() -> None:
@@ -290,3 +295,47 @@ def test_a_single_call_is_an_update_a_refusal_or_an_error(
         return
     updates, refusals = make_updates(call, MAPPER, NOW, "s")
     assert len(updates) + len(refusals) == 1
+
+
+NO_IDS = (
+    "undefined", "null", "[object Object]", "NaN", "0", 0, "None", "guest", "anonymous",
+    " undefined ", "UNDEFINED", "\u00a0null\u200b", "  ", "(not set)", "-1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("word", NO_IDS)
+def test_a_word_that_is_no_id_joins_nobody(word: Any) -> None:
+    found: Ignored = []
+    update = one(identify(userId=word, anonymousId="a-1"), ignored=found)
+    assert (update.user_id, update.previous_id) == ("a-1", None)
+    assert found == ["placeholder_id"]
+    update = one(identify(userId="u-1", anonymousId=word), ignored=found)
+    assert (update.user_id, update.previous_id) == ("u-1", None)
+    update = one(track(userId=word, anonymousId="a-1"), ignored=found)
+    assert update.user_id == "a-1" and update.events
+    for nobody in (
+        track(userId=word),
+        identify(userId=word, anonymousId=word),
+        {"type": "alias", "userId": word, "previousId": "a-1"},
+        {"type": "alias", "userId": "u-1", "previousId": word},
+    ):
+        counted = len(found)
+        updates, refusals = send(nobody, ignored=found)
+        assert not updates and len(refusals) == 1 and len(found) == counted
+        assert "missing" in refusals[0].reason, refusals
+    group = {"type": "group", "userId": "u-1", "groupId": word, "traits": {"plan": "x"}}
+    assert one(group).traits == {}
+
+
+@pytest.mark.parametrize("text", [" u1 ", "u1\u00a0", "\ufeffu1", '="u1"', "u1\t", "u\u200b1"])
+def test_ids_are_tidied_as_clean_does(text: str) -> None:
+    assert one(track(userId=text)).user_id == "u1"
+    update = one(identify(userId=text, anonymousId=" a1 "))
+    assert (update.user_id, update.previous_id) == ("u1", "a1")
+    assert one(identify(userId=text, anonymousId="u1")).previous_id is None
+
+
+def test_other_words_of_the_settings_are_obeyed() -> None:
+    mapper = Mapper(Serve(), rules=IngestRules(placeholder_ids=("x",)))
+    updates, refusals = send(track(userId="guest"), track(userId="X"), mapper=mapper)
+    assert [update.user_id for update in updates] == ["guest"] and len(refusals) == 1

@@ -86,22 +86,22 @@ def test_events_that_come_together_are_in_every_next_answer(live: Live):
 
 
 def test_an_alias_joins_two_histories(live: Live):
-    live.teach("anonymous", [1, 2, 3])
+    live.teach("visitor-7", [1, 2, 3])
     live.track("known", event="pay", item=item_id(30))
-    for name in ("anonymous", "known"):
+    for name in ("visitor-7", "known"):
         live.recommend(name)
-    live.ask("POST", "/v1/alias", "ingest", json={"previousId": "anonymous", "userId": "known"})
-    one, other = live.held("anonymous"), live.held("known")
+    live.ask("POST", "/v1/alias", "ingest", json={"previousId": "visitor-7", "userId": "known"})
+    one, other = live.held("visitor-7"), live.held("known")
     assert len(one["events"]) == 4 and one["events"] == other["events"]
-    assert other["names"] == ["anonymous"] and other["user_id"] == "known"
-    lists = [ids(live.recommend(name, k=500)) for name in ("anonymous", "known")]
+    assert other["names"] == ["visitor-7"] and other["user_id"] == "known"
+    lists = [ids(live.recommend(name, k=500)) for name in ("visitor-7", "known")]
     assert lists[0] == lists[1] and item_id(30) not in lists[0]
-    live.track("anonymous", event="pay", item=lists[0][0])
+    live.track("visitor-7", event="pay", item=lists[0][0])
     assert lists[0][0] not in ids(live.recommend("known", k=500))
     live.ask("POST", "/v1/alias", "ingest", json={"previousId": "known", "userId": "third"})
-    names = ("anonymous", "known", "third")
+    names = ("visitor-7", "known", "third")
     assert len({str(ids(live.recommend(name, k=500))) for name in names}) == 1
-    assert set(live.held("third")["names"]) == {"anonymous", "known"}
+    assert set(live.held("third")["names"]) == {"visitor-7", "known"}
 
 
 def test_an_identify_joins_the_anonymous_id(live: Live):

@@ -10,6 +10,7 @@ from propense.errors import nearest
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.mapping import Mapper
 from propense.ingest.numbers import read_count, read_money
+from propense.ingest.rules import Ignored
 from propense.ingest.segment import (
     MESSAGE_KINDS,
     IngestError,
@@ -46,6 +47,8 @@ class Import(NamedTuple):
     """The source of the key."""
     write_key: str | None = None
     verifying: bool = False
+    ignored: Ignored | None = None
+    """Collects what was left out of the lines that are kept."""
 
 
 def read_lines(
@@ -109,8 +112,9 @@ def _update(line: bytes, pointer: str, options: Import) -> CustomerUpdate:
         raise IngestError(f"{pointer}/type", f"the type is not a kind of message; {hint}")
     call = TrackingCall(options.write_key, None, [Message(kind, pointer, body)])  # type: ignore[arg-type]
     updates, refusals = make_updates(
-        call, options.mapper, options.received, options.source, False, options.verifying
-    )
+        call, options.mapper, options.received, options.source, False, options.verifying,
+        options.ignored,
+    )  # fmt: skip
     if refusals:
         raise IngestError(refusals[0].pointer, refusals[0].reason)
     return updates[0]
@@ -122,7 +126,20 @@ def _plain(body: dict[str, Any], line: bytes, pointer: str, options: Import) -> 
             raise IngestError(
                 pointer, f"unknown field {key[:40]!a}; {nearest(key[:40], PLAIN_FIELDS)}"
             )
+    rules = options.mapper.rules
+    ignored: Ignored = []
     user_id = text_id(body.get("user_id"), f"{pointer}/user_id")
+    item_id = text_id(body.get("item_id"), f"{pointer}/item_id")
+    # A test sends ids as the cleaned tables have them.
+    if user_id is not None and not options.verifying:
+        user_id = rules.person_id(user_id, f"{pointer}/user_id", ignored)
+        if user_id is None:
+            raise IngestError(
+                f"{pointer}/user_id",
+                f"user_id {str(body['user_id'])[:40]!a} stands for a missing id and is "
+                "nobody's; leave the line out",
+            )
+        item_id = rules.item_id(item_id, f"{pointer}/item_id", ignored)
     action = text_id(body.get("action"), f"{pointer}/action")
     stated = time_of(body, "event_time", pointer)
     if stated is None and options.verifying:
@@ -144,14 +161,20 @@ def _plain(body: dict[str, Any], line: bytes, pointer: str, options: Import) -> 
     if event_id is None:
         data = (options.write_key or "").encode() + b"\n" + line
         event_id = "own:" + hashlib.blake2b(data, digest_size=20).hexdigest()
+    money = None if value is None or value == "" else read_money(value, f"{pointer}/value")
+    word = options.mapper.action(action)
+    if money is not None and rules.is_refund(word):
+        money = -abs(money)
     event = LiveEvent(
         time,
-        options.mapper.action(action),
-        text_id(body.get("item_id"), f"{pointer}/item_id"),
-        None if value is None or value == "" else read_money(value, f"{pointer}/value"),
+        word,
+        item_id,
+        money,
         None if count is None or count == "" else read_count(count, f"{pointer}/count"),
         options.mapper.source(own_source or options.source),
     )
+    if options.ignored is not None:
+        options.ignored.extend(ignored)
     return CustomerUpdate(
         message_id=event_id, user_id=user_id, received=options.received, events=(event,)
     )

@@ -10,6 +10,7 @@ import msgspec
 from propense.history.records import VERIFY_PREFIX, CustomerUpdate, LiveEvent
 from propense.ingest.consent import read_consent
 from propense.ingest.mapping import Mapper
+from propense.ingest.rules import Ignored, IngestRules
 from propense.ingest.segment import (
     IngestError,
     Message,
@@ -47,8 +48,10 @@ def make_updates(
     source: str | None,
     correct_skew: bool = True,
     verifying: bool = False,
+    ignored: Ignored | None = None,
 ) -> tuple[list[CustomerUpdate], list[Refusal]]:
     """One update a message, in order, and the refused messages, each with a pointer and a reason.
+    What was left out of the others is added to `ignored`.
 
     `received` is microseconds UTC; `source` is that of the key. `correct_skew` corrects the
     sender's clock by `sentAt`. `verifying` accepts ids of integration tests. If the write key was
@@ -59,10 +62,14 @@ def make_updates(
     clock = Clock(received, call.sent_at, correct_skew)
     updates = []
     refusals = list(call.refusals)
+    ignored = [] if ignored is None else ignored
     for message in call.messages:
+        n_before = len(ignored)
         try:
-            updates.append(_update(message, mapper, clock, source, verifying, call.write_key))
+            update = _update(message, mapper, clock, source, verifying, call.write_key, ignored)
+            updates.append(update)
         except IngestError as error:
+            del ignored[n_before:]
             refusals.append(Refusal(error.pointer, error.reason))
     return updates, refusals
 
@@ -87,15 +94,15 @@ def _update(
     source: str | None,
     verifying: bool,
     write_key: str | None,
+    ignored: Ignored,
 ) -> CustomerUpdate:
     body, pointer, kind = message.body, message.pointer, message.kind
-    user_id = text_id(body.get("userId"), f"{pointer}/userId")
-    anonymous_id = text_id(body.get("anonymousId"), f"{pointer}/anonymousId")
+    person_id = mapper.rules.person_id
+    user_id = person_id(body.get("userId"), f"{pointer}/userId", ignored)
+    anonymous_id = person_id(body.get("anonymousId"), f"{pointer}/anonymousId", ignored)
     customer = user_id or anonymous_id
     if customer is None:
-        raise IngestError(
-            f"{pointer}/userId", "the call has neither userId nor anonymousId; send one"
-        )
+        raise _nobody(body, pointer)
     previous: str | None = None
     events: tuple[LiveEvent, ...] = ()
     traits: dict[str, Any] = {}
@@ -104,17 +111,14 @@ def _update(
         if user_id is not None and anonymous_id != user_id:
             previous = anonymous_id
     elif kind == "alias":
-        previous = text_id(body.get("previousId"), f"{pointer}/previousId")
-        if previous is None:
-            raise IngestError(
-                f"{pointer}/previousId", "previousId is missing; an alias call needs it"
-            )
-        if user_id is None:
-            raise IngestError(f"{pointer}/userId", "userId is missing; an alias call needs it")
+        previous = person_id(body.get("previousId"), f"{pointer}/previousId", ignored)
+        for key, found in (("previousId", previous), ("userId", user_id)):
+            if found is None:
+                raise IngestError(f"{pointer}/{key}", _missing(body, key, "an alias call needs it"))
         if previous == user_id:
             previous = None
     elif kind == "group":
-        traits = _group(body, pointer)
+        traits = _group(body, pointer, mapper.rules, ignored)
     check_id(customer, pointer, verifying)
     if previous is not None:
         check_id(previous, pointer, verifying)
@@ -130,7 +134,7 @@ def _update(
         message_id = _own_id(message, write_key, None if stated is not None else clock.received)
     if kind in ("track", "page", "screen"):
         time = _time(message, mapper, clock, stated)
-        events = mapper.events(message, time, source)
+        events = mapper.events(message, time, source, ignored)
     context = fields_of(body, "context", pointer)
     return CustomerUpdate(
         message_id=message_id,
@@ -172,10 +176,32 @@ def _traits(body: dict[str, Any], pointer: str) -> dict[str, Any]:
     return traits
 
 
-def _group(body: dict[str, Any], pointer: str) -> dict[str, Any]:
-    group_id = text_id(body.get("groupId"), f"{pointer}/groupId")
-    if group_id is None:
+def _nobody(body: dict[str, Any], pointer: str) -> IngestError:
+    """Why a message has no customer."""
+    for key in ("userId", "anonymousId"):
+        if body.get(key) not in (None, ""):
+            remedy = "send userId once it is known, and an anonymousId of each visitor before"
+            return IngestError(f"{pointer}/{key}", _missing(body, key, remedy))
+    return IngestError(f"{pointer}/userId", "the call has neither userId nor anonymousId; send one")
+
+
+def _missing(body: dict[str, Any], key: str, remedy: str) -> str:
+    """The reason for a missing id, or for one that is a word for none."""
+    value = body.get(key)
+    if value in (None, ""):
+        return f"{key} is missing; {remedy}"
+    return f"{key} {str(value)[:40]!a} stands for a missing id and is nobody's; {remedy}"
+
+
+def _group(
+    body: dict[str, Any], pointer: str, rules: IngestRules, ignored: Ignored
+) -> dict[str, Any]:
+    """The traits of a group; none where its id is a word for a missing one."""
+    if text_id(body.get("groupId"), f"{pointer}/groupId") is None:
         raise IngestError(f"{pointer}/groupId", "groupId is missing; a group call needs it")
+    group_id = rules.person_id(body.get("groupId"), f"{pointer}/groupId", ignored)
+    if group_id is None:
+        return {}
     traits = {f"{GROUP_PREFIX}{name}": value for name, value in _traits(body, pointer).items()}
     traits["group_id"] = group_id
     return traits

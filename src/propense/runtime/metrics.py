@@ -25,6 +25,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from propense.ingest.rules import IGNORED_REASONS, IgnoredReason
 from propense.schemas import Ints
 from propense.web.quotas import QuotaName
 from propense.web.shared_counters import SharedCounters
@@ -61,6 +62,10 @@ COUNTERS: Final = (
         "propense_events_total", "counter",
         "Events received, by outcome; a clipped one is also kept.",
         ("outcome",), ("kept", "repeated", "refused", "suppressed", "clipped"),
+    ),
+    Family(
+        "propense_ignored_total", "counter",
+        "Parts of kept messages that were left out, by reason.", ("reason",), IGNORED_REASONS,
     ),
     Family(
         "propense_questions_total", "counter", "Answers, by what ranked them.",
@@ -184,6 +189,9 @@ class Metrics:
 
     def events(self, outcome: EventOutcome, n: int = 1) -> None:
         self._counters.add(self._events[outcome], n)
+
+    def ignored(self, reason: IgnoredReason, n: int = 1) -> None:
+        self._counters.add(self._slots["propense_ignored_total"][reason], n)
 
     def question(self, policy: Policy, n: int = 1) -> None:
         self._counters.add(self._questions[policy], n)

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,8 @@ from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, WriteResult
 from propense.history.store import Store, StoreOptions
 from propense.inference.shelf import read_current
-from propense.ingest.mapping import Mapper
+from propense.ingest.mapping import MOST_REMEMBERED, Mapper
+from propense.ingest.rules import IngestRules
 from propense.privacy.pseudonyms import Pseudonyms
 from propense.runtime.batcher import Batcher
 from propense.runtime.customer_reader import CustomerReader, follow_updates
@@ -263,7 +265,12 @@ class Service:
 
     def _make_mapper(self) -> Mapper:
         encoder = self.engine.bundle.encoder
-        return Mapper(self.serve, encoder.actions.words, encoder.sources.words)
+        rules = IngestRules(
+            currency=self.settings.currency,
+            exchange_rates=self.settings.exchange_rates,
+            is_refund=lru_cache(MOST_REMEMBERED)(self.settings.clean.is_refund),
+        )
+        return Mapper(self.serve, encoder.actions.words, encoder.sources.words, rules)
 
     def _open_store(self, name: str) -> Store:
         return open_store(

@@ -17,13 +17,18 @@ class EventMapping(Record, frozen=True):
     """The action it means."""
     item: tuple[str, ...] = (
         "properties.item_id",
+        "properties.itemId",
         "properties.product_id",
+        "properties.productId",
         "properties.sku",
         "properties.id",
     )
     """Paths of the item."""
     value: tuple[str, ...] = ("properties.revenue", "properties.value", "properties.total")
-    """Paths of the money, in units of the currency."""
+    """Paths of the money. A refund's counts as negative."""
+    currency: tuple[str, ...] = ("properties.currency",)
+    """Paths of the money's currency code. Money of another currency than the project's is converted
+    by `exchange_rates`, otherwise it is left out and counted."""
     count: tuple[str, ...] = ("properties.quantity",)
     """Paths of the quantity."""
     products: str | None = "properties.products"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from propense.settings.cleaning import Clean
 from propense.settings.goals import Goal, Recommend
@@ -28,6 +30,8 @@ class Settings(Record, frozen=True):
     """Time zone of hours, weekdays and times without an offset."""
     currency: str = "USD"
     """Currency code of every amount, for example "CNY"."""
+    exchange_rates: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    """Code of another currency -> units of `currency` that one unit of it is worth."""
     run: str = "runs/main"
     """Folder of everything that a run writes."""
     sources: dict[str, Source] = {}

@@ -12,14 +12,13 @@ from propense.privacy.receipts import Receipt
 from propense.serving.handlers.access import CustomerHost, reader_of, stored_id
 from propense.serving.messages.customers import HeldDecision, HeldEvent, UserAnswer
 from propense.serving.operations.erasure import Eraser
-from propense.serving.user_ids import parse_user_id
+from propense.serving.user_ids import UserId, parse_user_id
 from propense.times import MICROS_PER_SECOND
-from propense.web.endpoint import Host
 from propense.web.problems import Problem
 from propense.web.request import Request
 
 
-class ErasureHost(Host, Protocol):
+class ErasureHost(CustomerHost, Protocol):
     """What erasing a customer uses of the service."""
 
     eraser: Eraser
@@ -27,7 +26,7 @@ class ErasureHost(Host, Protocol):
 
 async def show(request: Request[CustomerHost]) -> UserAnswer:
     """All that is stored, under all the customer's ids."""
-    user = parse_user_id(request.path_id("user_id"))
+    user = await _stored_user(request)
     host = request.host
     reader = reader_of(request, user, "admin")
     user_id = stored_id(host, user)
@@ -68,7 +67,7 @@ async def show(request: Request[CustomerHost]) -> UserAnswer:
 
 async def erase(request: Request[ErasureHost]) -> Receipt:
     """Erase all of it, everywhere, and keep it from being stored again."""
-    user = parse_user_id(request.path_id("user_id"))
+    user = await _stored_user(request)
     if not user.is_real:
         raise Problem(
             422, "this customer belongs to an integration test; end it with DELETE /v1/verify/TOKEN"
@@ -77,6 +76,19 @@ async def erase(request: Request[ErasureHost]) -> Receipt:
     return await asyncio.shield(
         request.host.eraser.erase_customer(user.value, request.actor, request.now)
     )
+
+
+async def _stored_user(request: Request[CustomerHost]) -> UserId:
+    """The customer of the path: under the very id if something is stored there, as version 0.1
+    did, otherwise under the tidy one."""
+    text = request.path_id("user_id")
+    user = parse_user_id(text)
+    if user.value == text:
+        return user
+    raw = UserId(text, user.test)
+    reader = request.host.reader
+    stored = await reader.call(reader.store.read, stored_id(request.host, raw))
+    return user if stored is None else raw
 
 
 def _time(micros: int) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
@@ -11,6 +12,7 @@ from propense.history.records import CustomerUpdate, WriteResult
 from propense.ingest.browser_settings import site_settings
 from propense.ingest.json_lines import Import, read_lines
 from propense.ingest.mapping import Mapper
+from propense.ingest.rules import Ignored, IgnoredReason
 from propense.ingest.segment import KINDS, Kind, Refusal, decode, unpack
 from propense.ingest.updates import make_updates
 from propense.security.keys import KeyRecord
@@ -56,10 +58,11 @@ def receive(kind: Kind) -> Callable[[Request[IngestHost]], Awaitable[IngestAnswe
         request.charge(len(call.messages) - 1)
         call = msgspec.structs.replace(call, write_key=key.prefix)
         verifying = key.may("verify")
+        ignored: Ignored = []
         updates, refusals = make_updates(
-            call, request.host.mapper, request.now, key.source, not verifying, verifying
+            call, request.host.mapper, request.now, key.source, not verifying, verifying, ignored
         )
-        answer, refused = await _write(request, key, updates, refusals)
+        answer, refused = await _write(request, key, updates, refusals, ignored)
         if kind != "batch" or len(call.messages) + len(call.refusals) == 1:
             _check_kept(answer, refused)
         return answer
@@ -86,12 +89,14 @@ async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
         raise Problem(400, "the body is empty; send one message or event per line")
     source = Import(
         mapper=request.host.mapper, limits=limits, received=request.now, source=key.source,
-        write_key=key.prefix, verifying=key.may("verify"),
+        write_key=key.prefix, verifying=key.may("verify"), ignored=[],
     )  # fmt: skip
     total = IngestAnswer(success=True, kept=0)
     for updates, refusals in read_lines(body, source):
         request.charge(len(updates))
-        answer, _ = await _write(request, key, updates, refusals)
+        assert source.ignored is not None
+        answer, _ = await _write(request, key, updates, refusals, source.ignored)
+        source.ignored.clear()
         total = _add(total, answer)
     return total
 
@@ -113,6 +118,7 @@ async def _write(
     key: KeyRecord,
     updates: Sequence[CustomerUpdate],
     refusals: list[Refusal],
+    ignored: Ignored,
 ) -> tuple[IngestAnswer, list[Refusal]]:
     """The answer, and every refusal."""
     host = request.host
@@ -149,7 +155,10 @@ async def _write(
     host.monitor.updates_written(
         [admitted[index] for index in real], [results[index] for index in real], len(refusals)
     )
-    return _answer(results, refusals), refusals
+    reasons = Counter(ignored)
+    if key.may("ingest"):
+        host.monitor.parts_ignored(reasons)
+    return _answer(results, refusals, reasons), refusals
 
 
 def _with_pseudonyms(host: IngestHost, update: CustomerUpdate) -> CustomerUpdate:
@@ -162,7 +171,9 @@ def _with_pseudonyms(host: IngestHost, update: CustomerUpdate) -> CustomerUpdate
     )
 
 
-def _answer(results: Sequence[WriteResult], refusals: Sequence[Refusal]) -> IngestAnswer:
+def _answer(
+    results: Sequence[WriteResult], refusals: Sequence[Refusal], ignored: Counter[IgnoredReason]
+) -> IngestAnswer:
     n_refused = len(refusals) + results.count("suppressed")
     return IngestAnswer(
         success=n_refused == 0 or n_refused < len(refusals) + len(results),
@@ -170,6 +181,7 @@ def _answer(results: Sequence[WriteResult], refusals: Sequence[Refusal]) -> Inge
         repeated=results.count("repeated"),
         refused=n_refused,
         refusals=[f"{refusal.pointer}: {refusal.reason}" for refusal in refusals[:MOST_SHOWN]],
+        ignored=dict(ignored),
     )
 
 
@@ -181,6 +193,7 @@ def _add(one: IngestAnswer, other: IngestAnswer) -> IngestAnswer:
         repeated=one.repeated + other.repeated,
         refused=one.refused + other.refused,
         refusals=[*one.refusals, *other.refusals][:MOST_SHOWN],
+        ignored=dict(Counter(one.ignored) + Counter(other.ignored)),
     )
 
 

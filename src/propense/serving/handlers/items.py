@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from propense import columns
 from propense.errors import BundleError, SourceError
+from propense.ids import tidy_id
 from propense.inference.new_items import with_items
 from propense.runtime.engine import ScoringEngine
 from propense.runtime.item_updates import ItemUpdate, ItemUpdates
@@ -33,7 +34,7 @@ class ItemHost(Host, Protocol):
 
 async def put(request: Request[ItemHost]) -> ItemStored:
     """Add or change an item; the next answer takes it into account."""
-    item_id = request.path_id("item_id")
+    item_id = tidy_id(request.path_id("item_id"))
     record = request.read_body(dict[str, Any])
     if record.pop(columns.ITEM_ID, item_id) != item_id:
         raise Problem(

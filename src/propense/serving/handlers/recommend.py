@@ -112,7 +112,7 @@ def _log(request: Request[RecommendHost], answers: Sequence[RecommendAnswer]) ->
     host.log_decisions(
         [
             Decision(
-                user_id=host.stored_id(answer.user_id),
+                user_id=host.stored_id(parse_user_id(answer.user_id).value),
                 time=request.now,
                 scenario=answer.scenario,
                 bundle=answer.bundle,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from propense.ingest.rules import IgnoredReason
 from propense.serving.messages.fields import Message
 
 
@@ -54,3 +55,5 @@ class IngestAnswer(Message, frozen=True, kw_only=True, omit_defaults=False):
     refused: int = 0
     refusals: list[str] = []
     """Pointer and reason of the first refusals."""
+    ignored: dict[IgnoredReason, int] = {}
+    """What was left out of messages that were kept, and how often."""

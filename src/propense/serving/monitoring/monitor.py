@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from propense.evaluation.records import NETWORK
 from propense.history.group_commit import Writer
 from propense.history.records import CustomerUpdate, WriteResult
 from propense.inference.bundle import Bundle
+from propense.ingest.rules import IgnoredReason
 from propense.runtime.customer_state import CustomerState
 from propense.runtime.metrics import Gauges, Metrics
 from propense.serving.answers import POPULAR, CustomerQuestion
@@ -94,6 +95,11 @@ class Monitor:
             self.metrics.events("clipped", n_clipped)
         if n_refused:
             self.metrics.events("refused", n_refused)
+
+    def parts_ignored(self, reasons: Mapping[IgnoredReason, int]) -> None:
+        """Count what was left out of messages that were kept."""
+        for reason, count in reasons.items():
+            self.metrics.ignored(reason, count)
 
     def quota_exceeded(self, n_customers: int) -> None:
         """Raise the alarm for customers whose updates exceed a quota."""
