@@ -123,9 +123,7 @@ def test_money_of_an_order_without_prices_is_shared_and_none_is_lost(
 
 EUROPE = Mapper(
     Serve(events={"Order Completed": EventMapping(action="pay")}),
-    rules=IngestRules(
-        currency="EUR", exchange_rates={"USD": 0.92}, is_refund=Clean().is_refund
-    ),
+    rules=IngestRules(currency="EUR", exchange_rates={"USD": 0.92}, is_refund=Clean().is_refund),
 )
 
 
