@@ -305,13 +305,13 @@ NO_IDS = (
 
 @pytest.mark.parametrize("word", NO_IDS)
 def test_a_word_that_is_no_id_joins_nobody(word: Any) -> None:
-    found: Ignored = []
-    update = one(identify(userId=word, anonymousId="a-1"), ignored=found)
+    ignored: Ignored = []
+    update = one(identify(userId=word, anonymousId="a-1"), ignored=ignored)
     assert (update.user_id, update.previous_id) == ("a-1", None)
-    assert found == ["placeholder_id"]
-    update = one(identify(userId="u-1", anonymousId=word), ignored=found)
+    assert ignored == ["placeholder_id"]
+    update = one(identify(userId="u-1", anonymousId=word), ignored=ignored)
     assert (update.user_id, update.previous_id) == ("u-1", None)
-    update = one(track(userId=word, anonymousId="a-1"), ignored=found)
+    update = one(track(userId=word, anonymousId="a-1"), ignored=ignored)
     assert update.user_id == "a-1" and update.events
     for nobody in (
         track(userId=word),
@@ -319,9 +319,9 @@ def test_a_word_that_is_no_id_joins_nobody(word: Any) -> None:
         {"type": "alias", "userId": word, "previousId": "a-1"},
         {"type": "alias", "userId": "u-1", "previousId": word},
     ):
-        counted = len(found)
-        updates, refusals = send(nobody, ignored=found)
-        assert not updates and len(refusals) == 1 and len(found) == counted
+        counted = len(ignored)
+        updates, refusals = send(nobody, ignored=ignored)
+        assert not updates and len(refusals) == 1 and len(ignored) == counted
         assert "missing" in refusals[0].reason, refusals
     group = {"type": "group", "userId": "u-1", "groupId": word, "traits": {"plan": "x"}}
     assert one(group).traits == {}

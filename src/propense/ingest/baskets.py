@@ -30,10 +30,10 @@ def line_values(
     """
     if paid is None or not prices:
         return list(prices)
-    known = [price for price in prices if price is not None]
+    stated = [price for price in prices if price is not None]
     pieces = [round((1.0 if count is None else count) * _PIECE) for count in counts]
-    rest = paid - sum(known)
-    if len(known) < len(prices) and any(known) and rest * paid > 0:
+    rest = paid - sum(stated)
+    if len(stated) < len(prices) and any(stated) and rest * paid > 0:
         unpriced = [
             piece if price is None else 0 for price, piece in zip(prices, pieces, strict=True)
         ]

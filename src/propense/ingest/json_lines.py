@@ -132,7 +132,7 @@ def _plain(body: dict[str, Any], line: bytes, pointer: str, options: Import) -> 
     item_id = text_id(body.get("item_id"), f"{pointer}/item_id")
     # A test sends ids as the cleaned tables have them.
     if user_id is not None and not options.verifying:
-        user_id = rules.person_id(user_id, f"{pointer}/user_id", ignored)
+        user_id = rules.customer_id(user_id, f"{pointer}/user_id", ignored)
         if user_id is None:
             raise IngestError(
                 f"{pointer}/user_id",

@@ -55,7 +55,7 @@ class IngestRules(msgspec.Struct, frozen=True, kw_only=True):
             None,
         )
 
-    def person_id(self, value: Any, pointer: str, ignored: Ignored) -> str | None:
+    def customer_id(self, value: Any, pointer: str, ignored: Ignored) -> str | None:
         """A customer's id without what nobody sees; None where there is none, or only a word that
         stands for none. Raises IngestError."""
         return _real_id(value, pointer, ignored, self.placeholder_ids)

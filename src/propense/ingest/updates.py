@@ -97,9 +97,9 @@ def _update(
     ignored: Ignored,
 ) -> CustomerUpdate:
     body, pointer, kind = message.body, message.pointer, message.kind
-    person_id = mapper.rules.person_id
-    user_id = person_id(body.get("userId"), f"{pointer}/userId", ignored)
-    anonymous_id = person_id(body.get("anonymousId"), f"{pointer}/anonymousId", ignored)
+    customer_id = mapper.rules.customer_id
+    user_id = customer_id(body.get("userId"), f"{pointer}/userId", ignored)
+    anonymous_id = customer_id(body.get("anonymousId"), f"{pointer}/anonymousId", ignored)
     customer = user_id or anonymous_id
     if customer is None:
         raise _nobody(body, pointer)
@@ -111,9 +111,9 @@ def _update(
         if user_id is not None and anonymous_id != user_id:
             previous = anonymous_id
     elif kind == "alias":
-        previous = person_id(body.get("previousId"), f"{pointer}/previousId", ignored)
-        for key, found in (("previousId", previous), ("userId", user_id)):
-            if found is None:
+        previous = customer_id(body.get("previousId"), f"{pointer}/previousId", ignored)
+        for key, real_id in (("previousId", previous), ("userId", user_id)):
+            if real_id is None:
                 raise IngestError(f"{pointer}/{key}", _missing(body, key, "an alias call needs it"))
         if previous == user_id:
             previous = None
@@ -199,7 +199,7 @@ def _group(
     """The traits of a group; none where its id is a word for a missing one."""
     if text_id(body.get("groupId"), f"{pointer}/groupId") is None:
         raise IngestError(f"{pointer}/groupId", "groupId is missing; a group call needs it")
-    group_id = rules.person_id(body.get("groupId"), f"{pointer}/groupId", ignored)
+    group_id = rules.customer_id(body.get("groupId"), f"{pointer}/groupId", ignored)
     if group_id is None:
         return {}
     traits = {f"{GROUP_PREFIX}{name}": value for name, value in _traits(body, pointer).items()}
