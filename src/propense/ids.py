@@ -43,23 +43,25 @@ def _python_class(inside: str) -> str:
 
 _INVISIBLE: Final = re.compile(f"[{_python_class(INVISIBLE)}]+")
 _BLANK: Final = re.compile(f"[{_python_class(BLANKS)}]")
+_MAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _EXCEL: Final = re.compile(r'="(.*)"', re.DOTALL)
 
 
 def tidy_id(text: str) -> str:
     """An id without what nobody sees: blanks around it, characters without width, ="..." of Excel.
 
-    A blank of another kind inside it, such as a no-break space, becomes a space. What is tidy
-    stays as it is.
+    A blank of another kind inside it, such as a no-break space, becomes a space, and e-mail
+    addresses lose their capitals. What is tidy stays as it is.
 
     >>> tidy_id('\\ufeff="00123"\\u00a0'), tidy_id(" a\\u00a0b\\u200b ")
     ('00123', 'a b')
     """
     if text.isascii() and text.isprintable() and text[:1] != "=" and text.strip() == text:
-        return text
+        return text.lower() if "@" in text and _MAIL.fullmatch(text) else text
     seen = _BLANK.sub(" ", _INVISIBLE.sub("", text)).strip(" ")
     formula = _EXCEL.fullmatch(seen)
-    return formula[1].strip(" ") if formula else seen
+    bare = formula[1].strip(" ") if formula else seen
+    return bare.lower() if _MAIL.fullmatch(bare) else bare
 
 
 def is_placeholder(text: str, words: Collection[str] = PLACEHOLDER_IDS) -> bool:

@@ -54,3 +54,12 @@ def test_an_unreadable_count_is_counted_and_its_amount_unknown(tmp_path: Path) -
     outcome = command(folder, "clean")
     assert outcome.rules()["unreadable count"] == 1
     assert sum(row["value"] is None for row in outcome.events) == 1
+
+
+def test_ids_that_differ_only_in_what_nobody_sees(tmp_path: Path) -> None:
+    outcome = cleaned("invisible-ids", tmp_path)
+    assert outcome.code == 0, outcome.error
+    assert len({row["user_id"] for row in outcome.events}) == 40
+    rules = outcome.rules()
+    assert rules["invisible characters in ids"] > 0
+    assert rules["capitals of e-mail ids"] > 0

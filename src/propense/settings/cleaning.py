@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from propense.ids import PLACEHOLDER_IDS, tidy_id
 from propense.settings.durations import seconds
 from propense.settings.record import Record
 from propense.settings.refunds import REFUND_ACTIONS, action_key
@@ -31,6 +32,9 @@ class Clean(Record, frozen=True):
     of rows that take a purchase back."""
     unmatched_returns: Literal["drop", "keep"] = "drop"
     """What to do with returns and cancellations of more than was bought before."""
+    placeholder_ids: tuple[str, ...] | None = None
+    """Words that are no customer's id, in whatever case. Default: "undefined", "null", "0",
+    "guest", "anonymous" and their like, the list of `propense.ids`."""
     max_events_per_day: int = 5000
     """A user with more events on any one day is a bot."""
     earliest: str = "1990-01-01"
@@ -43,6 +47,13 @@ class Clean(Record, frozen=True):
     with the question."""
     unknown_items: Literal["keep", "drop"] = "keep"
     """What to do with events whose item is missing from the items table, if there is one."""
+
+    @property
+    def no_customer(self) -> tuple[str, ...]:
+        """`placeholder_ids`, or the list where none are set, in lower case."""
+        if self.placeholder_ids is None:
+            return PLACEHOLDER_IDS
+        return ("", *(tidy_id(word).casefold() for word in self.placeholder_ids))
 
     @property
     def near_seconds(self) -> int | None:

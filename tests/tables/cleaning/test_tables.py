@@ -36,12 +36,14 @@ def test_columns_are_typed_by_what_they_hold(duckdb_engine: TableEngine, tmp_pat
         age = "unknown" if n == 0 else str(n)
         city = ["Paris", "paris", "Lyon ", ""][n % 4] if n != 1 else "Paris"
         joined = f"2023-02-{n % 28 + 1:02d}"
-        lines.append(f"{n}.0,{age},0{n:04d},{'true' if n % 2 else 'FALSE'},{joined},{city},x{n}")
+        lines.append(
+            f"{n + 1}.0,{age},0{n:04d},{'true' if n % 2 else 'FALSE'},{joined},{city},x{n}"
+        )
     (tmp_path / "users.csv").write_text("\n".join(lines))
     accounts, rows = run(duckdb_engine, tmp_path)
-    first = next(row for row in rows["users"] if row["user_id"] == "0")
+    first = next(row for row in rows["users"] if row["user_id"] == "1")
     assert first == {
-        "user_id": "0", "age": None, "zip": "00000", "vip": False,
+        "user_id": "1", "age": None, "zip": "00000", "vip": False,
         "joined": datetime(2023, 1, 31, 16), "city": "Paris", "about": "x0",
     }  # fmt: skip
     assert {row["city"] for row in rows["users"]} == {"Paris", "Lyon", None}

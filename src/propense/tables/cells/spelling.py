@@ -12,7 +12,7 @@ from ibis.expr.types import Column
 NOTHING: Final = ("", "na", "n/a", "nan", "null", "\\n", "#n/a")
 """Words that stand for a missing value, in lower case."""
 NO_ID: Final = (*NOTHING, "none", "undefined", "-")
-"""And for a missing id."""
+"""And for a missing word, such as an action."""
 MAX_CATEGORIES: Final = 10_000
 """A column with more distinct words is text, whose spellings are left alone."""
 

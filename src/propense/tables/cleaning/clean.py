@@ -40,9 +40,10 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
     shutil.rmtree(run.clean, ignore_errors=True)
     run.clean.mkdir(parents=True)
     accounts, identities = [], None
-    links = links_of_events(raw)
+    links = links_of_events(raw, settings.clean.no_customer)
     if raw.identities is not None:
-        identities, account = read_identities(raw.identities, engine, links)
+        words = settings.clean.no_customer
+        identities, account = read_identities(raw.identities, engine, links, words)
         accounts.append(account)
     elif links is not None:
         identities = identities_of_events(links, engine)

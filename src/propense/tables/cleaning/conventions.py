@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from propense.columns import COUNT, EVENT_TIME, VALUE
 from propense.settings import Settings, Source
+from propense.tables.cells.ids import IdEvidence
 from propense.tables.cells.number_formats import infer_formats, survey_numbers
 from propense.tables.cells.numbers import NumberFormat
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
+from propense.tables.cleaning.event_ids import survey_source
 from propense.tables.questions import Question, refuse_open
 from propense.tables.sources.reading import PRICE, RawTable, RawTables
 
@@ -21,6 +23,8 @@ class Conventions:
     """None where no source has times."""
     numbers: dict[str, NumberFormat] = field(default_factory=dict)
     """The files' own name of a column -> how its numbers are written."""
+    ids: dict[str, IdEvidence] = field(default_factory=dict)
+    """The files' own name of a column of ids -> what its cells want."""
     notes: tuple[str, ...] = ()
 
 
@@ -33,13 +37,13 @@ def infer_conventions(raw: RawTables, settings: Settings, timed: bool) -> dict[s
     judged = {}
     for name, source in raw.sources.items():
         times = _survey_times(source, settings) if timed else None
-        judged[name] = _infer_numbers(source, times, questions)
+        judged[name] = _infer(source, settings, times, questions)
     refuse_open(questions, settings)
     return judged
 
 
-def _infer_numbers(
-    source: RawTable, times: TimeSurvey | None, questions: list[Question]
+def _infer(
+    source: RawTable, settings: Settings, times: TimeSurvey | None, questions: list[Question]
 ) -> Conventions:
     own = source.settings
     names = [source.columns[word] for word in (VALUE, PRICE, COUNT) if word in source.columns]
@@ -51,7 +55,9 @@ def _infer_numbers(
     ]
     inferred = infer_formats(evidence, source, f"sources.{source.name}.decimal", own.decimal)
     questions += inferred.questions
-    return Conventions(times, inferred.formats, tuple(inferred.notes))
+    return Conventions(
+        times, inferred.formats, survey_source(source, settings), tuple(inferred.notes)
+    )
 
 
 def _survey_times(source: RawTable, settings: Settings) -> TimeSurvey:

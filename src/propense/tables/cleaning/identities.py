@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from ibis.expr.types import Column, Table
 
 from propense.columns import ANONYMOUS_ID, SOURCE, USER_ID
+from propense.ids import PLACEHOLDER_IDS
 from propense.schemas import Account, Rule
-from propense.tables.cells.spelling import id_text, without_point_zero
+from propense.tables.cells.ids import read_id
 from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import ALIAS, RawTable, RawTables
 
@@ -57,12 +58,16 @@ def components(left: Ints, right: Ints, n: int) -> Ints:
         label = lower
 
 
-def anonymous_id(column: Column | None) -> Column | None:
+def anonymous_id(
+    column: Column | None, words: tuple[str, ...] = PLACEHOLDER_IDS
+) -> Column | None:  # fmt: skip
     """The id of a browser or device as text; None where a source maps none."""
-    return None if column is None else without_point_zero(id_text(column))
+    return None if column is None else read_id(column, words)
 
 
-def links_of_events(raw: RawTables) -> pa.Table | None:
+def links_of_events(
+    raw: RawTables, words: tuple[str, ...] = PLACEHOLDER_IDS
+) -> pa.Table | None:  # fmt: skip
     """(user, alias, source) of the rows of all sources that have both ids; None without any.
 
     An anonymous id that was seen with several customers, as of a shared device, links nobody,
@@ -70,10 +75,11 @@ def links_of_events(raw: RawTables) -> pa.Table | None:
     """
     tables = []
     for source in raw.sources.values():
-        anonymous, user = anonymous_id(source.column(ANONYMOUS_ID)), source.column(USER_ID)
+        anonymous = anonymous_id(source.column(ANONYMOUS_ID), words)
+        user = source.column(USER_ID)
         if anonymous is None or user is None:
             continue
-        rows = source.rows.select(user=without_point_zero(id_text(user)), alias=anonymous)
+        rows = source.rows.select(user=read_id(user, words), alias=anonymous)
         rows = rows.filter(rows["user"].notnull() & rows["alias"].notnull())
         tables.append(rows.distinct().to_pyarrow())
     if not tables:
@@ -97,7 +103,10 @@ def identities_of_events(links: pa.Table, engine: TableEngine) -> Identities:
 
 
 def read_identities(
-    raw: RawTable, engine: TableEngine, more: pa.Table | None = None
+    raw: RawTable,
+    engine: TableEngine,
+    more: pa.Table | None = None,
+    words: tuple[str, ...] = PLACEHOLDER_IDS,
 ) -> tuple[Identities, Account]:
     """The main ids of an identities table, and where its rows went.
 
@@ -110,8 +119,8 @@ def read_identities(
     user, alias = raw.rows[raw.columns[USER_ID]], raw.rows[raw.columns[ALIAS]]
     source = raw.column(SOURCE)
     named = raw.rows.select(
-        user=without_point_zero(id_text(user)),
-        alias=without_point_zero(id_text(alias)),
+        user=read_id(user, words),
+        alias=read_id(alias, words),
         source=ibis.literal("") if source is None else source.cast("string").strip().fill_null(""),
     )
     n_in = raw.n_rows

@@ -149,6 +149,7 @@ def _rules(
     return [
         *rules,
         Rule("ids written as decimals", mended=typed.decimals),
+        Rule("invisible characters in ids", mended=typed.tidied),
         Rule("identities", mended=n_unified),
         Rule("spelling", mended=typed.respelt),
         Rule("unreadable cells", mended=typed.unread, note="; ".join(typed.notes)),

@@ -22,7 +22,9 @@ from propense.columns import (
     TREATED,
     USER_ID,
 )
+from propense.ids import MISSING_WORDS
 from propense.settings import Settings, TableSource
+from propense.tables.cells.ids import read_id, survey_ids
 from propense.tables.cells.number_formats import (
     NumberEvidence,
     infer_formats,
@@ -34,10 +36,8 @@ from propense.tables.cells.spelling import (
     NOTHING,
     best_spellings,
     id_text,
-    looks_floating,
     respelled,
     trimmed,
-    without_point_zero,
 )
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import COMMON, ISO, MONTH_DAY, add_microseconds
@@ -66,6 +66,8 @@ class TypedColumns:
     respelt: int
     unread: int
     decimals: int
+    tidied: int
+    """Ids with invisible characters, or addresses with capitals."""
     notes: tuple[str, ...] = ()
 
 
@@ -92,16 +94,17 @@ def type_columns(
             notes += [note] if note else []
     chosen: dict[str, Column] = {}
     flags: list[Column] = []
-    respelt = decimals = 0
+    respelt = decimals = tidied = 0
     for own in raw.own:
         name, column, counts_of = words.get(own, own), rows[own], survey[own]
         if kinds[own] == "time":
             chosen[name] = engine.timestamp(rows[_TIME + own])
         elif kinds[own] == "id":
-            chosen[name] = id_text(column)
-            if counts_of["floating"]:
-                decimals += counts_of["floating"]
-                chosen[name] = without_point_zero(chosen[name])
+            words_of = settings.clean.no_customer if name == USER_ID else MISSING_WORDS
+            care = survey_ids(raw.rows, {own: words_of}, raw)[own]
+            decimals += care.floating
+            tidied += care.untidy + care.capitals
+            chosen[name] = read_id(column, words_of, care)
         elif kinds[own] == "numeric":
             number = number_of(column, formats[own], rows[ROW])
             finite = (number.abs() < float("inf")).fill_null(False)
@@ -117,7 +120,9 @@ def type_columns(
             respelt += sum(counts[old] for old in changes)
             chosen[name] = respelled(text, changes)
     unread += _count(rows, flags)
-    return TypedColumns(rows.select(rows[ROW], **chosen), respelt, unread, decimals, tuple(notes))
+    return TypedColumns(
+        rows.select(rows[ROW], **chosen), respelt, unread, decimals, tidied, tuple(notes)
+    )
 
 
 def _kind(
@@ -153,7 +158,6 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
             "n": text.count(), "numbers": number.count(),
             "odd": text.re_search(SUSPICIOUS).cast("int64").sum(),
             "coded": text.re_search(r"^[-+]?0\d").cast("int64").sum(),
-            "floating": looks_floating(text).cast("int64").sum(),
             "booleans": text.lower().isin(_BOOLEAN).cast("int64").sum(),
             "times": _written(text).cast("int64").sum(),
             "distinct": text.nunique(),
@@ -162,7 +166,7 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
     counts = rows.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
     survey: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(own):
-        words = ("n", "numbers", "odd", "coded", "floating", "booleans", "times", "distinct")
+        words = ("n", "numbers", "odd", "coded", "booleans", "times", "distinct")
         survey[name] = {word: counts.get(f"{word} {index}") or 0 for word in words}
     return survey
 

@@ -14,7 +14,6 @@ from ibis.expr.types import BooleanValue, Column, Table
 
 from propense.columns import (
     ACTION,
-    ANONYMOUS_ID,
     COUNT,
     EVENT_ID,
     EVENT_TIME,
@@ -33,16 +32,15 @@ from propense.tables.cells.spelling import (
     best_spellings,
     fold,
     id_text,
-    looks_floating,
     respelled,
     trimmed,
-    without_point_zero,
 )  # fmt: skip
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import Reading, add_microseconds
 from propense.tables.cleaning.clocks import mend_clock
 from propense.tables.cleaning.conventions import Conventions, infer_conventions
-from propense.tables.cleaning.identities import Identities, anonymous_id, unify_ids
+from propense.tables.cleaning.event_ids import id_columns
+from propense.tables.cleaning.identities import Identities, unify_ids
 from propense.tables.cleaning.money import LARGEST, settle
 from propense.tables.cleaning.orders import (
     ORDER_KEY,
@@ -60,6 +58,8 @@ SOURCE_SHIFT: Final = 56
 MENDED: Final = {
     "_mended_user": "user ids written as decimals",
     "_mended_item": "item ids written as decimals",
+    "_mended_untidy": "invisible characters in ids",
+    "_mended_capitals": "capitals of e-mail ids",
     "_mended_action": "spelling of actions",
     "_mended_identity": "identities",
     "_mended_anonymous": "anonymous_id where user_id is missing",
@@ -210,7 +210,8 @@ def _type_source(
     own = {word: rows[name] for word, name in source.columns.items()}
     return rows.select(
         *[rows[name] for name in (ROW, "_t", "_received", "_refund_t") if name in rows.columns],
-        **_ids(source, own), **_action(source_settings, own.get(ACTION), changes),
+        **id_columns(source, own, conventions.ids, settings),
+        **_action(source_settings, own.get(ACTION), changes),
         **_money(source, rows, conventions.numbers),
         **{
             SOURCE: trimmed(own[SOURCE]).fill_null(source.name) if SOURCE in own
@@ -224,20 +225,6 @@ def _type_source(
             "_broken": rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False),
         },
     ).view()  # fmt: skip
-
-
-def _ids(source: RawTable, own: dict[str, Column]) -> dict[str, Column]:
-    """Ids of user, item and event as text."""
-    user, user_mended = _identifier(source, USER_ID, own.get(USER_ID))
-    item, item_mended = _identifier(source, ITEM_ID, own.get(ITEM_ID))
-    anonymous = anonymous_id(own.get(ANONYMOUS_ID))
-    return {
-        USER_ID: user if anonymous is None else user.fill_null(anonymous), ITEM_ID: item,
-        EVENT_ID: id_text(own[EVENT_ID]) if EVENT_ID in own else ibis.null("string"),
-        "_mended_user": user_mended, "_mended_item": item_mended,
-        "_fallback": ibis.literal(False) if anonymous is None
-        else user.isnull() & anonymous.notnull(),
-    }  # fmt: skip
 
 
 def _action(
@@ -314,25 +301,6 @@ def _refunded(rows: Table, source: Source, formats: dict[str, NumberFormat]) -> 
     return (number_of(rows[name], formats[name], rows[ROW]) * source.value_unit).abs()
 
 
-def _identifier(source: RawTable, word: str, column: Column | None) -> tuple[Column, Column]:
-    """An id as text, and whether it was written as a decimal.
-
-    Text such as "17850.0" was a whole number once. Other rows have no say in it: a row that
-    is set aside must not change what the next cleaning makes of the rest.
-    """
-    if column is None:
-        return ibis.null("string"), ibis.literal(False)
-    text = id_text(column)
-    if column.type().is_string():
-        own = source.column(word)
-        survey = source.rows.select(name=own).aggregate(
-            floating=looks_floating(ibis._.name.strip()).fill_null(False).cast("int64").max(),
-        ).to_pyarrow().to_pylist()[0]  # fmt: skip
-        if survey["floating"]:
-            return without_point_zero(text), looks_floating(text).fill_null(False)
-    return text, ibis.literal(False)
-
-
 def _finish(
     rows: Table, number: int, settings: Settings, refunds: list[str], engine: TableEngine,
     identities: Identities | None,
@@ -346,6 +314,7 @@ def _finish(
         (rows[ROW] + (number << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
         VALUE, EVENT_ID, SOURCE, ORDER, ORDER_KEY, "_returns", "_of", "_gives_back", "_impossible",
         "_left_out", "_refund", "_broken", "_mended_user", "_mended_item", "_mended_action",
+        "_mended_untidy", "_mended_capitals",
         "_mended_value", "_mended_count", "_mended_clock", "_mended_sign",
         _refund_t=later, _mended_identity=rows["_was"].notnull() & ~rows["_fallback"],
         _mended_anonymous=rows["_was"].isnull() & rows["_fallback"],

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from propense.columns import AS_OF, USER_ID
 from propense.errors import SettingsError, SourceError, nearest
+from propense.ids import tidy_id
 from propense.settings import Goal, Settings
 from propense.times import EXAMPLES, MICROS_PER_SECOND
 
@@ -45,7 +46,9 @@ def read_label_files(goal: Goal, settings: Settings, where: str) -> Any:
             names[AS_OF] = as_of
         tables.append(pa.table({new: table[old] for new, old in names.items()}))
     table = pa.concat_tables(tables, promote_options="permissive")
-    ids = pc.utf8_trim_whitespace(table[USER_ID].cast(pa.string()))
+    encoded = table[USER_ID].cast(pa.string()).combine_chunks().dictionary_encode()
+    words = [tidy_id(word) for word in encoded.dictionary.to_pylist()]
+    ids = pa.array(words, pa.string()).take(encoded.indices)
     return table.set_column(0, USER_ID, ids).filter(pc.is_valid(ids)).combine_chunks()
 
 

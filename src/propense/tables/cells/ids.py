@@ -1,0 +1,108 @@
+"""Ids as expressions: what nobody sees in them is stripped, words that are no id become null."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+from ibis.expr.types import Column, Table
+
+from propense.errors import SourceError
+from propense.ids import BLANKS, INVISIBLE, MISSING_WORDS
+from propense.tables.cells.spelling import id_text, looks_floating, tidy, without_point_zero
+from propense.tables.engine.engine import ROW
+
+_OTHER_BLANKS: Final = BLANKS.replace(r"\x{001C}-\x{0020}", r"\x{001C}-\x{001F}")
+_UNTIDY: Final = rf'[{INVISIBLE}{_OTHER_BLANKS}]|^ | $|^="'
+_UNUSUAL: Final = rf"{_UNTIDY}|@|\.0+$|[eE]\+"
+_MAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_SCIENTIFIC: Final = r"^-?\d(?:[.,]\d+)?[eE]\+\d{1,3}$"
+
+
+@dataclass(frozen=True)
+class IdEvidence:
+    """How many cells of a column of ids want what kind of care."""
+
+    untidy: int = 1
+    """Blanks around them, characters without width, ="..." of Excel."""
+    capitals: int = 1
+    """E-mail addresses with capitals, which name the same box without them."""
+    floating: int = 1
+    """Such as "17850.0", which were whole numbers once."""
+
+
+def survey_ids(rows: Table, names: Mapping[str, Any], table: Any) -> dict[str, IdEvidence]:
+    """What the cells of each column (the word of `names` -> the column's name) want.
+
+    Raises SourceError naming the column and a row where ids are written as 1.23E+05: Excel has
+    lost their digits. `table` has `locate`.
+    """
+    texts = {name for name in names if rows[name].type().is_string()}
+    unusual = rows.aggregate(
+        **{name: rows[name].re_search(_UNUSUAL).cast("int64").sum() for name in texts}
+    ).to_pyarrow().to_pylist()[0] if texts else {}  # fmt: skip
+    evidence = {}
+    for name in names:
+        evidence[name] = IdEvidence(0, 0, 0)
+        if not unusual.get(name):
+            continue
+        odd = rows.filter(rows[name].re_search(_UNUSUAL)).select(_row=rows[ROW], text=rows[name])
+        bare = _tidied(odd.text)
+        scientific = bare.re_search(_SCIENTIFIC) & ~bare.lower().isin(list(names[name]))
+        counts = odd.aggregate(
+            untidy=(bare != odd.text).cast("int64").sum(),
+            capitals=(bare.re_search(_MAIL) & (bare != bare.lower())).cast("int64").sum(),
+            floating=looks_floating(bare).cast("int64").sum(),
+            scientific=scientific.cast("int64").sum(),
+            row=odd["_row"].min(where=scientific), text=odd.text.min(where=scientific),
+        ).to_pyarrow().to_pylist()[0]  # fmt: skip
+        if counts["scientific"]:
+            raise SourceError(
+                f"{table.locate(counts['row'])}, column {name!r}: {counts['scientific']:,} ids are "
+                f"written as {counts['text']!r}, whose digits a spreadsheet has lost; export the "
+                "column as text, or leave these rows out with [clean] placeholder_ids"
+            )
+        evidence[name] = IdEvidence(counts["untidy"], counts["capitals"], counts["floating"])
+    return evidence
+
+
+def read_id(
+    column: Column, words: Iterable[str] = MISSING_WORDS, evidence: IdEvidence = IdEvidence()
+) -> Column:
+    """An id as text, as `propense.ids.tidy_id` has it; null for one of `words`.
+
+    Whole numbers of a float column, and text that was one, lose their ".0".
+    """
+    if not column.type().is_string():
+        text = id_text(column)
+        return text.isin(list(words)).ifelse(ibis.null("string"), text)
+    text = tidy(column)
+    if evidence.untidy:
+        text = column.re_search(_UNTIDY).ifelse(_tidied(column), column)
+    if evidence.capitals:
+        mail = text.contains("@") & text.re_search(_MAIL)
+        text = mail.ifelse(text.lower(), text)
+    if evidence.floating:
+        text = without_point_zero(text)
+    return text.lower().isin(list(words)).ifelse(ibis.null("string"), text)
+
+
+def changed(column: Column, evidence: IdEvidence) -> dict[str, Column]:
+    """Which cells are changed how: "untidy", "capitals", "floating" -> a condition."""
+    if not column.type().is_string():
+        return dict.fromkeys(("untidy", "capitals", "floating"), ibis.literal(False))
+    no = ibis.literal(False)
+    bare = read_id(column, (), IdEvidence(evidence.untidy, 0, 0))
+    return {
+        "untidy": column.re_search(_UNTIDY).fill_null(False) if evidence.untidy else no,
+        "capitals": (bare.re_search(_MAIL) & (bare != bare.lower())).fill_null(False)
+        if evidence.capitals else no,
+        "floating": looks_floating(bare).fill_null(False) if evidence.floating else no,
+    }  # fmt: skip
+
+
+def _tidied(text: Column) -> Column:
+    seen = text.re_replace(f"[{INVISIBLE}]+", "").re_replace(f"[{BLANKS}]", " ").strip()
+    return seen.re_search('^=".*"$').ifelse(seen.re_extract('^="(.*)"$', 1).strip(), seen)
