@@ -60,7 +60,7 @@ class FileAccount(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     format: str
-    """"csv", "jsonl", "json", "xlsx", "parquet", "access_log" or "sql"."""
+    """"csv", "jsonl", "json", "xlsx", "parquet", "access_log", "sql" or "live"."""
     physical_lines: int = 0
     """Lines of the unpacked text; objects of JSON, rows of formats without lines."""
     rows: int = 0

@@ -35,9 +35,19 @@ class File(Record, frozen=True):
     """Canonical name -> column name in the file. An event's value is `price` times `count` if it
     has no `value`."""
     delimiter: str | None = None
-    """Delimiter of CSV files. Default: detected."""
-    encoding: Literal["auto", "utf-8", "gb18030"] = "auto"
-    """Encoding of text files."""
+    """Delimiter of CSV files, of one or several characters. Default: detected."""
+    quoting: Literal["auto", "standard", "backslash", "none"] = "auto"
+    """What quotes do in CSV files: enclose cells, with a quote in them doubled ("standard") or behind
+    a backslash ("backslash"), or nothing ("none")."""
+    header: bool | None = None
+    """Whether the first line holds the names; without them, columns are named "1", "2" and so on.
+    Default: detected."""
+    skip_lines: int | None = None
+    """Lines above the header, or above the data where there is none. Default: detected."""
+    encoding: str = "auto"
+    """Encoding of text files, any that Python knows, such as "windows-1252"."""
+    sheet: str | None = None
+    """Sheet of a workbook, where several hold rows."""
     time_zone: str | None = None
     """Time zone of times without an offset. Default: the project's time_zone."""
     decimal: Literal["auto", "point", "comma"] = "auto"
@@ -53,8 +63,8 @@ class Source(File, frozen=True, kw_only=True):
 
     events: str | tuple[str, ...]
     """Path, glob, SQL URL (sqlite:///f.db?table=t, postgresql://...?table=t) or s3:// URL."""
-    format: Literal["auto", "csv", "jsonl", "parquet", "access_log"] = "auto"
-    """File format. Default: detected from the file's name and first rows."""
+    format: Literal["auto", "csv", "jsonl", "json", "xlsx", "parquet", "access_log"] = "auto"
+    """File format. Default: detected from what the file holds."""
     action: str | None = None
     """Action of every row, if the log has no action column."""
     actions: dict[str, str] = {}
@@ -105,5 +115,5 @@ class TableSource(File, frozen=True, kw_only=True):
     """Columns by which the report compares subgroups."""
     valid_from: str | None = None
     """Column with the time from which the features are known. Default: they are always known."""
-    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
-    """File format. Default: detected from the file's name."""
+    format: Literal["auto", "csv", "jsonl", "json", "xlsx", "parquet"] = "auto"
+    """File format. Default: detected from what the file holds."""

@@ -12,7 +12,7 @@ from ibis.expr.types import Table
 from propense.columns import REASON
 from propense.errors import SourceError
 from propense.schemas import Account
-from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
+from propense.tables.engine.engine import BROKEN, FILE_SHIFT, LINE, ROW, TableEngine
 from propense.tables.sources.reading import RawTable
 
 
@@ -53,7 +53,7 @@ def as_read(raw: RawTable, set_aside: Table, offset: int = 0) -> Table:
     """The rows of `raw` that are in `set_aside` (`_row`, `_rule`) as text, with why and where.
 
     `offset` is what `set_aside` adds to the rows' numbers. Columns: the files' own, `reason`,
-    `file`, `row` (the first row of data is 1).
+    `file`, `row`: the line of the file, counted from 1, or of formats without lines the row.
     """
     numbered = raw.rows.mutate(**{ROW: raw.rows[ROW] + offset}) if offset else raw.rows
     rows = numbered.inner_join(set_aside, ROW)
@@ -66,7 +66,8 @@ def as_read(raw: RawTable, set_aside: Table, offset: int = 0) -> Table:
     added = {
         REASON: rows["_rule"],
         "file": ibis.cases(*names, else_=""),
-        "row": own_row - file * (1 << FILE_SHIFT) + 1,
+        "row": own_row - file * (1 << FILE_SHIFT) + 1 if LINE not in raw.rows.columns
+        else ibis.coalesce(rows[LINE], own_row - file * (1 << FILE_SHIFT) + 1),
     }
     return rows.select(**{name: col for name, col in text.items() if name not in added}, **added)
 

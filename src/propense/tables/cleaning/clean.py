@@ -56,10 +56,19 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
         items = engine.read_parquet(run.clean / "items.parquet").select(ITEM_ID).distinct()
     if raw.sources:
         accounts.insert(0, clean_events(raw, settings, identities, items, engine, run.clean))
-    accounts = _with_live(accounts, raw.live_notes)
+    accounts = _with_files(_with_live(accounts, raw.live_notes), raw)
     write_accounts(accounts, run.clean / "account.json")
     shutil.rmtree(engine.scratch / "typed", ignore_errors=True)
     return accounts
+
+
+def _with_files(accounts: list[Account], raw: RawTables) -> list[Account]:
+    """How each file was read; of events the files of all sources."""
+    files = {name: list(table.accounts) for name, table in raw.tables()}
+    files["events"] = [one for source in raw.sources.values() for one in source.accounts]
+    return [
+        msgspec.structs.replace(account, files=files.get(account.table, [])) for account in accounts
+    ]
 
 
 def _with_live(accounts: list[Account], notes: dict[str, str]) -> list[Account]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ from propense.files import new_folder
 
 ROW: Final = "_row"
 """Number of a row: the file's place in its source, then the row's place in the file."""
+LINE: Final = "_line"
+"""The line of its file on which a row begins, counted from 1; the number of a JSON object in an
+array. Files in Parquet have none."""
 BROKEN: Final = "_broken"
 """Text of a row that could not be taken apart; null for all others."""
 FILE_SHIFT: Final = 40
@@ -46,9 +48,12 @@ def _builtin(name: str, arguments: tuple[dt.DataType, ...], result: dt.DataType)
     return ibis.udf.scalar.builtin(own, name=name, signature=(arguments, result))
 
 
-_json_type = _builtin("json_type", (dt.json,), dt.string)
-_json_keys = _builtin("json_keys", (dt.json,), dt.Array(dt.string))
-_json_text = _builtin("json_extract_string", (dt.json, dt.string), dt.string)
+json_type = _builtin("json_type", (dt.json,), dt.string)
+json_keys = _builtin("json_keys", (dt.json,), dt.Array(dt.string))
+json_text = _builtin("json_extract_string", (dt.json, dt.string), dt.string)
+json_texts = _builtin("json_extract_string", (dt.json, dt.string), dt.Array(dt.string))
+json_member = _builtin("json_extract", (dt.json, dt.string), dt.json)
+json_members = _builtin("json_extract", (dt.json, dt.string), dt.Array(dt.json))
 
 _OWN: dict[str, dict[str, Any]] = {
     "duckdb": {
@@ -257,42 +262,3 @@ def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> TableEngin
         )
         return TableEngine("spark", ibis.pyspark.connect(session), scratch)
     raise SettingsError(f"engine {engine!r} is unknown; use 'duckdb' or 'spark://host:port'")
-
-
-def stage_json_lines(path: Path, out: Path, wanted: Sequence[str]) -> None:
-    """JSON lines (also .gz) to one Parquet file of text columns, in the file's order.
-
-    Every key of every line becomes a column, nested values as JSON text; a dotted name in
-    `wanted` that is no key is looked up inside ("properties.course"). Lines that are no JSON
-    object keep their text in `_broken`.
-
-    Raises SourceError naming the file.
-    """
-    import duckdb
-
-    con = ibis.duckdb.connect(memory_limit="1GB", temp_directory=str(out.parent), threads=2)
-    try:
-        lines = con.read_csv(
-            path, columns={"line": "VARCHAR"}, header=False, auto_detect=False, sep="\x01",
-            quote="", escape="", max_line_size=16_777_216,
-        )  # fmt: skip
-        lines = lines.filter(lines.line.strip() != "")
-        lines = lines.mutate(tree=lines.line.try_cast("json"))
-        lines = lines.mutate(good=(_json_type(lines.tree) == "OBJECT").fill_null(False))
-        keys = lines.filter(lines.good).select(key=_json_keys(lines.tree).unnest()).distinct()
-        names = sorted(keys.to_pyarrow()["key"].to_pylist())
-        paths = {key: "$." + json.dumps(key) for key in names}
-        for name in wanted:
-            if name not in paths and "." in name:
-                paths[name] = "$." + ".".join(json.dumps(part) for part in name.split("."))
-        columns = {
-            name: lines.good.ifelse(_json_text(lines.tree, json_path), ibis.null("string"))
-            for name, json_path in paths.items()
-        }
-        broken = lines.good.ifelse(ibis.null("string"), lines.line)
-        con.to_parquet(lines.select(**columns, **{BROKEN: broken}), out, compression="snappy")
-    except duckdb.Error as error:
-        reason = str(error).strip().splitlines()[0]
-        raise SourceError(f"cannot read {path} as JSON lines: {reason}") from error
-    finally:
-        con.disconnect()

@@ -26,6 +26,20 @@ def is_sql(address: str) -> bool:
     return _SCHEME.match(address) is not None and urlsplit(address).scheme in _SQL
 
 
+def split_member(address: str, base: Path) -> tuple[str, str | None]:
+    """A path and what stands behind "#": a file of a zip, a sheet of a workbook, an array.
+
+    A file whose own name has a "#" is itself.
+
+    >>> split_member("orders.zip#lines.csv", Path("."))
+    ('orders.zip', 'lines.csv')
+    """
+    place, mark, member = address.rpartition("#")
+    if not mark or _SCHEME.match(address) or (base / address).exists() or not member:
+        return address, None
+    return place, member
+
+
 def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str) -> list[Path]:
     """The files of paths, globs and object store URLs, in the order of their names.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.expr.types import Column
@@ -18,13 +19,15 @@ from propense import columns as words
 from propense.errors import SettingsError, SourceError, nearest
 from propense.history.view_reading import plain_address
 from propense.settings import Settings, Source, TableSource
-from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
-from propense.tables.questions import refuse_unanswered
-from propense.tables.sources.formats import Format, TextFile, detect_format, stage
+from propense.schemas import FileAccount
+from propense.tables.engine.engine import BROKEN, FILE_SHIFT, LINE, ROW, TableEngine
+from propense.tables.questions import Question, refuse_open, refuse_unanswered
+from propense.tables.sources.json.staging import refuse_unfound
 from propense.tables.sources.live import fetch_live, is_live, resolve_live
 from propense.tables.sources.live_traits import fit_columns, spread_traits
-from propense.tables.sources.locations import fetch_table, is_sql, local_files
-from propense.tables.sources.text_files import plain_names
+from propense.tables.sources.locations import fetch_table, is_sql, local_files, split_member
+from propense.tables.sources.staging import Named, Staged, Staging, stage_files
+from propense.tables.sources.text.delimiters import plain_names
 
 PRICE: Final = "price"
 RECEIVED_TIME: Final = "received_time"
@@ -51,6 +54,9 @@ NEEDED: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+_WITH_LINES: Final = ("csv", "jsonl", "access_log")
+
+
 @dataclass(frozen=True)
 class RawTable:
     """Files of one source or table as they are, rows numbered."""
@@ -67,11 +73,13 @@ class RawTable:
     """Time columns that Parquet already keeps in UTC."""
     live: frozenset[int] = frozenset()
     """Numbers of the files that are the service's own history."""
+    accounts: tuple[FileAccount, ...] = ()
+    """How each file was read."""
 
     @property
     def own(self) -> list[str]:
         """The files' own columns, without the numbering."""
-        return [name for name in self.rows.columns if name not in (ROW, BROKEN)]
+        return [name for name in self.rows.columns if name not in (ROW, BROKEN, LINE)]
 
     def column(self, word: str) -> Column | None:
         """The column of one of the project's words, or None."""
@@ -79,8 +87,18 @@ class RawTable:
         return None if name is None else self.rows[name]
 
     def locate(self, row: int) -> str:
-        """Where a row is, for messages: "FILE row 17" (the first row of data is 1)."""
-        return f"{self.files[row >> FILE_SHIFT]} row {(row & ((1 << FILE_SHIFT) - 1)) + 1:,}"
+        """Where a row is, for messages: "FILE line 17"; of formats without lines "FILE row 17"."""
+        file, place = row >> FILE_SHIFT, (row & ((1 << FILE_SHIFT) - 1)) + 1
+        word = "row"
+        if LINE in self.rows.columns:
+            found = self.rows.filter(self.rows[ROW] == row).select(LINE).to_pyarrow()[LINE]
+            if len(found) and found[0].as_py() is not None:
+                place = found[0].as_py()
+                word = "line" if self._has_lines(file) else "row"
+        return f"{self.files[file]} {word} {place:,}"
+
+    def _has_lines(self, file: int) -> bool:
+        return file < len(self.accounts) and self.accounts[file].format in _WITH_LINES
 
     @cached_property
     def n_rows(self) -> int:
@@ -120,10 +138,11 @@ def read(settings: Settings, engine: TableEngine) -> RawTables:
     """
     refuse_unanswered(settings)
     sources, tables = {}, {}
+    questions: list[Question] = []
     notes: dict[str, str] = {}
     for name, source in settings.sources.items():
         where = f"[sources.{name}] events"
-        table = _read(name, source, _many(source.events), settings, engine, where, notes)
+        table = _read(name, source, _many(source.events), settings, engine, where, notes, questions)
         if table is not None:
             sources[name] = _check_source(table, source)
     for name in TABLE_WORDS:
@@ -131,8 +150,10 @@ def read(settings: Settings, engine: TableEngine) -> RawTables:
         if table_settings is not None:
             where = f"[{name}] path"
             tables[name] = _read(
-                name, table_settings, _many(table_settings.path), settings, engine, where, notes
-            )
+                name, table_settings, _many(table_settings.path), settings, engine, where, notes,
+                questions,
+            )  # fmt: skip
+    refuse_open(questions, settings)
     if settings.sources and not sources and tables.get("users") is None:
         raise SourceError(
             f"there is no data to learn from yet: {notes.get('events', 'no source has a row')}; "
@@ -147,7 +168,7 @@ def _many(paths: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def _read(
     name: str, source: Source | TableSource, addresses: tuple[str, ...], settings: Settings,
-    engine: TableEngine, where: str, notes: dict[str, str],
+    engine: TableEngine, where: str, notes: dict[str, str], questions: list[Question],
 ) -> RawTable | None:  # fmt: skip
     vocabulary = EVENT_WORDS if isinstance(source, Source) else TABLE_WORDS[name]
     if isinstance(source, Source) or name == "identities":
@@ -164,21 +185,15 @@ def _read(
     scratch.mkdir(parents=True)
     base = Path(settings.folder)
     wanted = _wanted(source)
-    originals: list[str] = []
-    staged: list[Path] = []
     role = "events" if isinstance(source, Source) else name
     # What is live comes last: it takes the columns' names and types from the files.
     resolved = [resolve_live(address, role, settings) for address in addresses]
-    for address in (address for address in resolved if not is_live(address)):
-        if is_sql(address):
-            out = scratch / f"{len(staged):05d}.parquet"
-            fetch_table(address, out, base, where)
-            originals.append(address.split("?")[0].rsplit("@", 1)[-1] + "?" + address.split("?")[1])
-            staged.append(out)
-            continue
-        for file in local_files([address], base, scratch, where):
-            originals.append(_shown(file, base))
-            staged.append(_as_parquet(file, source, wanted, scratch, len(staged)))
+    filed = [address for address in resolved if not is_live(address)]
+    staging = _stage(filed, source, wanted, vocabulary, base, scratch, where)
+    questions += staging.questions
+    staged = [one.path for one in staging.files]
+    originals = [one.account.file for one in staging.files]
+    accounts = [one.account for one in staging.files]
     n_files = len(staged)
     for address in (address for address in resolved if is_live(address)):
         out = scratch / f"{len(staged):05d}.parquet"
@@ -192,12 +207,14 @@ def _read(
         if out.exists():
             originals.append(plain_address(address))
             staged.append(out)
+            accounts.append(FileAccount(file=originals[-1], format="live"))
     if not staged:
         return None
     schemas = [
         _schema(file, original, index >= n_files)
         for index, (file, original) in enumerate(zip(staged, originals, strict=True))
     ]
+    accounts = [_counted(account, file) for account, file in zip(accounts, staged, strict=True)]
     rows = engine.read_numbered(staged)
     columns, renames = _resolve(rows.columns, source.columns, vocabulary, where, originals[0])
     if renames:
@@ -214,7 +231,9 @@ def _read(
         source,
         with_zone,
         frozenset(range(n_files, len(staged))),
+        tuple(accounts),
     )
+    _refuse_empty_paths(table, staging, where)
     if not isinstance(source, Source):
         _need(table, NEEDED[name], where)
     return table
@@ -250,16 +269,70 @@ def _shown(file: Path, base: Path) -> str:
         return str(file)
 
 
-def _as_parquet(
-    file: Path, source: Source | TableSource, wanted: tuple[str, ...], scratch: Path, number: int
-) -> Path:
-    if file.stat().st_size == 0:
-        raise SourceError(f"{file} is empty; remove it from the source or export it again")
-    form: Format = detect_format(file) if source.format == "auto" else source.format
-    if form == "parquet":
-        return file
-    text = TextFile(file, form, source.delimiter, source.encoding, wanted)
-    return stage(text, scratch, number)
+def _stage(
+    addresses: Sequence[str], source: Source | TableSource, wanted: Sequence[str],
+    known: Sequence[str], base: Path, scratch: Path, where: str,
+) -> Staging:  # fmt: skip
+    """Files and database tables as Parquet, in the order of the addresses."""
+    staging = Staging()
+    named: list[Named] = []
+    n_named = 0
+
+    def flush() -> None:
+        nonlocal n_named
+        more = stage_files(
+            named, source, wanted, known, scratch, where, start=n_named
+        )
+        staging.files += more.files
+        staging.questions += more.questions
+        n_named += len(named)
+        named.clear()
+
+    for address in addresses:
+        if is_sql(address):
+            flush()
+            out = scratch / f"sql-{len(staging.files):05d}.parquet"
+            fetch_table(address, out, base, where)
+            shown = address.split("?")[0].rsplit("@", 1)[-1] + "?" + address.split("?")[1]
+            staging.files.append(Staged(out, FileAccount(file=shown, format="sql")))
+            continue
+        place, member = split_member(address, base)
+        for file in local_files([place], base, scratch, where):
+            shown = _shown(file, base) + (f"#{member}" if member else "")
+            named.append(Named(file, shown, member))
+    flush()
+    return staging
+
+
+def _counted(account: FileAccount, file: Path) -> FileAccount:
+    """An account with its rows, where reading has not counted them: formats without lines."""
+    if account.format not in ("parquet", "sql", "live"):
+        return account
+    n_rows = pq.read_metadata(file).num_rows
+    return msgspec.structs.replace(account, rows=n_rows, physical_lines=n_rows)
+
+
+def _refuse_empty_paths(table: RawTable, staging: Staging, where: str) -> None:
+    """SourceError for a mapped path into JSON objects that no row has."""
+    files = staging.json_files()
+    if len(files) < len(table.files):
+        return
+    for word, name in table.columns.items():
+        if "." in name and not any(_has_values(file, name) for file in files):
+            refuse_unfound(name, word, files, where, table.files[0])
+
+
+def _has_values(file: Path, name: str) -> bool:
+    """Whether a column of a Parquet file holds anything, by its footer."""
+    with pq.ParquetFile(file) as data:
+        if name not in data.schema_arrow.names:
+            return False
+        index = data.schema_arrow.names.index(name)
+        groups = [data.metadata.row_group(i) for i in range(data.metadata.num_row_groups)]
+        columns = [group.column(index) for group in groups]
+        return any(
+            one.statistics is None or one.statistics.null_count < one.num_values for one in columns
+        )
 
 
 def _schema(file: Path, original: str, live: bool) -> pa.Schema:
@@ -279,7 +352,7 @@ def _resolve(
     own: tuple[str, ...], mapping: dict[str, str], canonical: tuple[str, ...], where: str, file: str
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Word -> own name; and new name -> own name where the file's header was typed."""
-    data = [name for name in own if name not in (ROW, BROKEN)]
+    data = [name for name in own if name not in (ROW, BROKEN, LINE)]
     plain = dict(zip(plain_names(data), data, strict=True))
     renames = {new: old for new, old in plain.items() if new != old and old}
     names = {new if new in renames else old for new, old in plain.items()}

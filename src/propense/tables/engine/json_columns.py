@@ -1,0 +1,144 @@
+"""JSON objects, one a row of text, to text columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import ibis
+from ibis.expr.types import Column, Table
+
+from propense.errors import SourceError
+from propense.tables.engine.engine import (
+    BROKEN,
+    LINE,
+    json_keys,
+    json_member,
+    json_members,
+    json_text,
+    json_texts,
+    json_type,
+)
+
+_KEY_NAMES = ("key", "name")
+"""What the members of an array of keys and values call the key."""
+
+
+def stage_json(rows: Path, out: Path, names: Mapping[str, str], wanted: Sequence[str]) -> None:
+    """JSON texts of a Parquet file (`text`, `_line`) to one of text columns, in its order.
+
+    Every one of `names` (column -> key) becomes a column, nested values as JSON text. A dotted name in `wanted`
+    that is no key is looked up inside ("properties.course", "items.0.sku"), also in arrays
+    of keys and values ("event_params.page"). Texts that are no JSON object stand in `_broken`.
+
+    Raises SourceError naming the file.
+    """
+    with _connection(out) as con:
+        lines = con.read_parquet(rows)
+        lines = lines.mutate(tree=lines.text.try_cast("json"))
+        lines = lines.mutate(good=(json_type(lines.tree) == "OBJECT").fill_null(False))
+        lists = _key_value_arrays(lines, [name for name in wanted if name not in names])
+        columns = {name: json_text(lines.tree, _path([key])) for name, key in names.items()}
+        for name in wanted:
+            if name not in columns and "." in name:
+                columns[name] = _nested(lines.tree, name, lists)
+        columns = {
+            name: lines.good.ifelse(column, ibis.null("string")) for name, column in columns.items()
+        }
+        columns[BROKEN] = lines.good.ifelse(ibis.null("string"), lines.text)
+        con.to_parquet(lines.select(**columns, **{LINE: lines[LINE]}), out, compression="snappy")
+
+
+def keys_of(rows: Path) -> list[str]:
+    """All keys of the objects of a Parquet file (`text`), sorted."""
+    with _connection(rows) as con:
+        lines = con.read_parquet(rows)
+        lines = lines.mutate(tree=lines.text.try_cast("json"))
+        good = lines.filter((json_type(lines.tree) == "OBJECT").fill_null(False))
+        keys = good.select(key=json_keys(good.tree).unnest()).distinct()
+        return sorted(keys.to_pyarrow()["key"].to_pylist())
+
+
+class _connection:
+    """A DuckDB of its own, whose errors name the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.con = ibis.duckdb.connect(
+            memory_limit="1GB", temp_directory=str(path.parent), threads=2
+        )
+
+    def __enter__(self) -> Any:
+        return self.con
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        import duckdb
+
+        self.con.disconnect()
+        if isinstance(error, duckdb.Error):
+            reason = str(error).strip().splitlines()[0]
+            raise SourceError(f"cannot read {self.path} as JSON: {reason}") from error
+
+
+def _path(parts: Sequence[str | int]) -> str:
+    """A JSON path.
+
+    >>> _path(["items", 0, "item id"])
+    '$."items"[0]."item id"'
+    """
+    steps = (f"[{part}]" if isinstance(part, int) else "." + json.dumps(part) for part in parts)
+    return "$" + "".join(steps)
+
+
+def _readings(parts: Sequence[str]) -> list[list[str | int]]:
+    """Every way to read the steps: a number is a place in an array, or else a key."""
+    options: list[list[str | int]] = [
+        [int(part), part] if part.isdigit() else [part] for part in parts
+    ]
+    return [list(one) for one in product(*options)]
+
+
+def _key_value_arrays(lines: Table, names: Sequence[str]) -> set[str]:
+    """Of the steps that begin these names, those that are arrays of objects in some row."""
+    parts = {".".join(name.split(".")[:i]) for name in names for i in range(1, name.count(".") + 1)}
+    prefixes = sorted(parts)
+    if not prefixes:
+        return set()
+    tests = {
+        f"n{index}": (json_type_at(lines.tree, prefix) == "ARRAY").cast("int64").sum()
+        for index, prefix in enumerate(prefixes)
+    }
+    counts = lines.aggregate(**tests).to_pyarrow().to_pylist()[0]
+    return {prefix for index, prefix in enumerate(prefixes) if counts[f"n{index}"]}
+
+
+def json_type_at(tree: Column, dotted: str) -> Column:
+    return json_type(json_member(tree, _path(dotted.split("."))))
+
+
+def _nested(tree: Column, name: str, lists: set[str]) -> Column:
+    """The text at a dotted name, or null."""
+    parts = name.split(".")
+    found = [json_text(tree, _path(path)) for path in _readings(parts)]
+    for i in range(1, len(parts)):
+        if ".".join(parts[:i]) in lists:
+            found.append(_of_key(tree, _path(parts[:i]), ".".join(parts[i:])))
+    return ibis.coalesce(*found) if len(found) > 1 else found[0]
+
+
+def _of_key(tree: Column, path: str, key: str) -> Column:
+    """The value of one key in an array of {key, value}: text, or the only member that is set."""
+    values = json_members(tree, path + "[*].value")
+    found = []
+    for name in _KEY_NAMES:
+        keys = json_texts(tree, f"{path}[*].{name}")
+        place = keys.index(key)
+        value = (place >= 0).ifelse(values[place], ibis.null("json"))
+        members = json_texts(value, "$.*").filter(lambda member: member.notnull())
+        found.append(
+            (json_type(value) == "OBJECT").ifelse(members[0], json_text(value, "$"))
+        )
+    return ibis.coalesce(*found)

@@ -1,0 +1,128 @@
+"""Text as UTF-8 lines that every later step can read: the file itself, or a copy of it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from propense.tables.sources.text.encodings import UTF_8, Survey, survey
+
+CHUNK: Final = 1 << 22
+_MARKS: Final = ("\x1f", "\x1e", "\x1d", "\x1c", "\x02", "\x03", "\x04", "\x05")
+"""Characters that may stand for a delimiter of several characters, where the text has none."""
+
+
+@dataclass(frozen=True)
+class PlainText:
+    """Text in UTF-8 whose lines end with a line feed."""
+
+    path: Path
+    skip: int = 0
+    """Bytes of a byte order mark."""
+    n_nul: int = 0
+    """Zero bytes that were left out."""
+    n_replaced: int = 0
+    """Bytes or characters that do not fit the encoding, read as U+FFFD."""
+    first_replaced: int = 0
+    """The first line with one of them."""
+    old_line_ends: bool = False
+    """Lines ended with a carriage return alone."""
+
+
+def read_chunks(path: Path, skip: int = 0) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(skip)
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def plain_text(path: Path, out: Path, codec: str, seen: Survey) -> PlainText:
+    """The text of `path` in UTF-8; written to `out` where the file is not that already.
+
+    Zero bytes are left out. Carriage returns become line feeds where they are the line ends.
+    """
+    if _is_plain(codec, seen):
+        return PlainText(path, seen.mark)
+    wide = codec.replace("_", "-").startswith(("utf-16", "utf-32"))
+    old = not wide and _has_old_ends(seen)
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+    n_nul = n_replaced = first_replaced = n_lines = 0
+    with out.open("w", encoding=UTF_8, newline="", errors="replace") as target:
+        for chunk in _with_end(path, seen.mark):
+            text = decoder.decode(chunk or b"", final=chunk is None)
+            if "\0" in text:
+                n_nul += text.count("\0")
+                text = text.replace("\0", "")
+            if "\ufffd" in text:
+                n_replaced += text.count("\ufffd")
+                before = text[: text.index("\ufffd")]
+                first_replaced = first_replaced or n_lines + before.count("\n") + 1
+            if old:
+                text = text.replace("\r", "\n")
+            n_lines += text.count("\n")
+            target.write(text)
+    if wide:
+        again = survey(read_chunks(out))
+        if _has_old_ends(again):
+            return plain_text(out, out.with_name(out.name + ".lines"), UTF_8, again)
+    return PlainText(out, 0, n_nul, n_replaced, first_replaced, old)
+
+
+def _has_old_ends(seen: Survey) -> bool:
+    return seen.n_lone_returns > 20 * seen.n_feeds
+
+
+def _is_plain(codec: str, seen: Survey) -> bool:
+    fits = codec == UTF_8 and seen.codec == UTF_8 and not seen.n_odd
+    return fits and not seen.n_nul and not _has_old_ends(seen)
+
+
+def _with_end(path: Path, skip: int) -> Iterator[bytes | None]:
+    yield from read_chunks(path, skip)
+    yield None
+
+
+@dataclass(frozen=True)
+class Redelimited:
+    """A copy whose delimiter is one byte."""
+
+    path: Path
+    delimiter: str
+    restore: dict[str, str] = field(default_factory=dict)
+    """What stands in cells for something else -> what it stands for."""
+
+
+def redelimit(text: PlainText, out: Path, delimiter: str) -> Redelimited:
+    """A copy in which a delimiter of several characters, or of runs of blanks, is one character."""
+    present = set()
+    for chunk in read_chunks(text.path, text.skip):
+        present |= {mark for mark in _MARKS if mark.encode() in chunk}
+    mark = next((mark for mark in _MARKS if mark not in present), _MARKS[0])
+    restore = {} if delimiter == " " else {mark: delimiter}
+    with out.open("w", encoding=UTF_8, newline="") as target:
+        with text.path.open(encoding=UTF_8, newline="") as source:
+            if text.skip:
+                source.read(1)
+            for line in source:
+                target.write(
+                    _by_blanks(line, mark) if delimiter == " " else line.replace(delimiter, mark)
+                )
+    return Redelimited(out, mark, restore)
+
+
+_BLANKS: Final = re.compile(r'("[^"]*")|[ \t]+')
+
+
+def _by_blanks(line: str, mark: str) -> str:
+    """A line whose runs of blanks outside quotes are one mark.
+
+    >>> _by_blanks(' 1  "a b"  c\\n', "|")
+    '1|"a b"|c\\n'
+    """
+    body = line.strip(" \t\r\n")
+    end = line[len(line.rstrip("\r\n")) :]
+    return _BLANKS.sub(lambda found: found[1] or mark, body) + end

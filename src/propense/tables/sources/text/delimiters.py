@@ -1,0 +1,105 @@
+"""The delimiter of text, and names from header cells."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+_DELIMITERS: Final = (",", "\t", ";", "|", "\x01", "\x1f", "^", "~", "¦")
+_RUN: Final = re.compile(r"[^\w\s\"'.,;\-]{2,3}")
+_TYPED_HEADER: Final = re.compile(r"^(.+):(token|token_seq|float|float_seq)$")
+_LOOKED_AT: Final = 300
+_OWN_NAMES: Final = ("_row", "_line", "_broken")
+"""Columns that reading adds."""
+_BLANK_PENALTY: Final = 0.5
+_LONG_BONUS: Final = 0.06
+DELIMITER_LINE: Final = re.compile(r"""^["']?sep=(.{1,3}?)["']?$""", re.IGNORECASE)
+"""The line `sep=;` that Excel reads the delimiter from."""
+
+
+def delimiter_scores(lines: Sequence[str]) -> dict[str, float]:
+    """Delimiter -> how evenly it cuts the lines, 1 for all alike; more cells count a little more.
+
+    >>> scores = delimiter_scores(["user;item;price", "1;2;3,50", "4;5;6,70"])
+    >>> max(scores, key=scores.get)
+    ';'
+    """
+    lines = [line for line in lines if line.strip()][:_LOOKED_AT]
+    if lines and (named := DELIMITER_LINE.match(lines[0].strip())) is not None:
+        return {named[1]: 2.0}
+    scores = {}
+    for delimiter in (*_DELIMITERS, *_long_delimiters(lines), " "):
+        counts = Counter(count_delimiters(line, delimiter) for line in lines)
+        counts.pop(0, None)
+        if not counts:
+            continue
+        usual, n = max(counts.items(), key=lambda one: (one[1], one[0]))
+        score = n / len(lines) + min(usual, 50) / 1000
+        if len(delimiter) > 1:
+            score += _LONG_BONUS
+        if delimiter == " ":
+            score -= _BLANK_PENALTY
+        header = next(line for line in lines if count_delimiters(line, delimiter) == usual)
+        if header is not lines[0] and any(mark.isdigit() for mark in header):
+            score -= 0.3  # The lines that it cuts begin with data: the header is cut otherwise.
+        scores[delimiter] = score
+    return scores
+
+
+def sniff_delimiter(lines: Sequence[str]) -> str:
+    """The delimiter that cuts the lines into the most even number of cells; a comma if none does.
+
+    >>> sniff_delimiter(["9::107::1", "31::111::2"]), sniff_delimiter(["user item", "1 2"])
+    ('::', ' ')
+    """
+    scores = delimiter_scores(lines)
+    return max(scores, key=lambda one: scores[one]) if scores else ","
+
+
+def _long_delimiters(lines: Sequence[str]) -> list[str]:
+    """Runs of two or three signs that stand in nearly every line."""
+    runs = Counter(run for line in lines[:20] for run in set(_RUN.findall(line)))
+    often = [run for run, n in runs.items() if n >= 0.8 * min(len(lines), 20)]
+    return [run for run in often if not run.startswith(("//", "://"))]
+
+
+def count_delimiters(line: str, delimiter: str) -> int:
+    """Delimiters outside quotes; blanks count in runs."""
+    if delimiter == " ":
+        return max(len(line.split()) - 1, 0)
+    if '"' not in line or line.count('"') % 2:
+        return line.count(delimiter)
+    return sum(part.count(delimiter) for part in line.split('"')[::2])
+
+
+def plain_names(cells: Sequence[str]) -> list[str]:
+    """Column names: without type suffix, blanks and line breaks, none empty, none twice.
+
+    >>> plain_names(["user_id:token", "Item", "item", "", "amount\\n(EUR)"])
+    ['user_id', 'Item', 'item 2', 'column 4', 'amount (EUR)']
+    """
+    used = set(_OWN_NAMES)
+    names = []
+    for position, cell in enumerate(cells, start=1):
+        name = folded(cell)
+        typed = _TYPED_HEADER.match(name)
+        name = (typed[1] if typed else name) or f"column {position}"
+        unique, number = name, 1
+        while unique.casefold() in used:
+            number += 1
+            unique = f"{name} {number}"
+        used.add(unique.casefold())
+        names.append(unique)
+    return names
+
+
+def folded(cell: str) -> str:
+    """A header cell on one line, without byte order mark and outer blanks.
+
+    >>> folded("amount\\r\\n (EUR)")
+    'amount (EUR)'
+    """
+    text = cell.strip().lstrip("\ufeff").strip()
+    return " ".join(text.split()) if re.search(r"[\r\n\t\v\f]", text) else text

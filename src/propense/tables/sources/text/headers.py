@@ -1,0 +1,177 @@
+"""Which line of a text holds the column names, and whether a line looks like data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from propense.tables.sources.text.delimiters import DELIMITER_LINE, folded, plain_names
+from propense.tables.sources.text.tokens import kind_of_cell, kinds_of, read_row
+
+HEAD_BYTES: Final = 1 << 18
+_HEADER_WITHIN: Final = 200
+"""Lines above the data that are looked through for the header."""
+_TYPED: Final = ("integer", "number", "date")
+
+
+@dataclass(frozen=True)
+class HeadRow:
+    """A row of the first lines of a text."""
+
+    line: int
+    """Its first line, counted from 0."""
+    n_lines: int
+    cells: tuple[bytes, ...]
+
+    @property
+    def blank(self) -> bool:
+        return not any(cell.strip() for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where the names of the columns stand."""
+
+    cells: tuple[str, ...] | None
+    """The cells of the header as text; None where there is none."""
+    skip: int
+    """Lines above the first row of data, the header's own among them."""
+    data: tuple[HeadRow, ...]
+    """The first rows behind it."""
+    n_named: int = 0
+    """Names of the settings that it holds."""
+    line: int = 0
+    """The header's own first line."""
+
+    @property
+    def width(self) -> int:
+        return len(self.cells) if self.cells is not None else usual_width(self.data)
+
+
+def head_rows(head: bytes, delimiter: str, quoted: bool) -> list[HeadRow]:
+    """The rows of the first whole lines of a text."""
+    rows: list[HeadRow] = []
+    place = line = 0
+    mark = delimiter.encode()
+    while place < len(head) and len(rows) < 2 * _HEADER_WITHIN:
+        end = head.find(b"\n", place)
+        end = len(head) if end < 0 else end
+        text = head[place:end].removesuffix(b"\r")
+        if delimiter == " ":
+            cells = text.split()
+        elif not quoted or b'"' not in text:
+            cells = text.split(mark)
+        else:
+            cells, row_end, state = read_row(head, place, mark)
+            if state == "whole" and (row_end == end or _same_width(rows, cells)):
+                end = row_end
+            else:
+                cells = text.split(mark)
+        n_lines = head.count(b"\n", place, end) + 1
+        rows.append(HeadRow(line, n_lines, tuple(cells)))
+        place, line = end + 1, line + n_lines
+    return rows
+
+
+def _same_width(rows: Sequence[HeadRow], cells: Sequence[bytes]) -> bool:
+    """Whether a row over several lines has as many cells as those before it, if there are any."""
+    return not rows or len(cells) in {len(row.cells) for row in rows} or len(cells) > 1
+
+
+def usual_width(rows: Sequence[HeadRow]) -> int:
+    """The number of cells that most rows have."""
+    counts = Counter(len(row.cells) for row in rows if not row.blank)
+    return max(counts.items(), key=lambda one: (one[1], one[0]))[0] if counts else 1
+
+
+def find_header(
+    rows: Sequence[HeadRow], wanted: Sequence[str], known: Sequence[str], positional: bool,
+    declared: bool | None = None, skip: int | None = None,
+) -> Header:  # fmt: skip
+    """The header of a text.
+
+    `wanted` are the names that the settings map, `known` those that need no mapping; the first
+    line that holds most of them is the header. Without any, it is the first line with as many cells
+    as most have, unless it looks like data. `declared` and `skip` are the settings of that name.
+    """
+    rows = [row for row in rows if not row.blank]
+    if skip is not None:
+        rows = [row for row in rows if row.line >= skip]
+        if declared is not False and rows:
+            return _header_at(rows, 0, wanted)
+    elif rows and DELIMITER_LINE.match(_text(rows[0])) is not None:
+        rows = rows[1:]
+    if not rows:
+        return Header(None, skip or 0, ())
+    width = usual_width(rows)
+    if declared is False or (positional and declared is None):
+        index = next(i for i, row in enumerate(rows) if skip is not None or len(row.cells) == width)
+        if declared is None and not looks_like_data(rows[index], rows[index + 1 :], width):
+            return Header(None, _behind(rows[index]), tuple(rows[index + 1 :]))
+        return Header(None, rows[index].line, tuple(rows[index:]))
+    best, most = 0, 0
+    names, more = _folds(wanted), _folds(known)
+    for index, row in enumerate(rows[:_HEADER_WITHIN]):
+        cells = set(_folds([_decode(cell) for cell in row.cells]))
+        found = 2 * len(names & cells) + len((more - names) & cells)
+        if found > most:
+            best, most = index, found
+    if most:
+        return _header_at(rows, best, wanted)
+    index = next((i for i, row in enumerate(rows) if len(row.cells) == width), 0)
+    if declared is None and looks_like_data(rows[index], rows[index + 1 :], width):
+        return Header(None, rows[index].line, tuple(rows[index:]))
+    return _header_at(rows, index, wanted)
+
+
+def _header_at(rows: Sequence[HeadRow], index: int, wanted: Sequence[str]) -> Header:
+    row = rows[index]
+    cells = tuple(_decode(cell) for cell in row.cells)
+    n_named = len(_folds(wanted) & _folds(cells))
+    return Header(cells, _behind(row), tuple(rows[index + 1 :]), n_named, row.line)
+
+
+def _behind(row: HeadRow) -> int:
+    return row.line + row.n_lines
+
+
+def _text(row: HeadRow) -> str:
+    return _decode(b";".join(row.cells)).strip() if len(row.cells) > 1 else _decode(row.cells[0])
+
+
+def _decode(cell: bytes) -> str:
+    return cell.decode("utf-8", "replace")
+
+
+def _folds(names: Sequence[str]) -> set[str]:
+    folds = {name.casefold() for name in plain_names(names)} | {
+        folded(name).casefold() for name in names
+    }
+    return folds - {""}
+
+
+def looks_like_data(row: HeadRow, below: Sequence[HeadRow], width: int) -> bool:
+    """Whether a line is a row of data: its cells are alike those below it where these are typed.
+
+    Where no column is typed it is one if most of its cells are repeated below.
+    """
+    cells = [one.cells for one in below if len(one.cells) == width]
+    if len(row.cells) != width:
+        return False
+    if not cells:
+        return any(kind_of_cell(cell) in _TYPED for cell in row.cells)
+    typed = alike = 0
+    for cell, kind in zip(row.cells, kinds_of(cells, width), strict=True):
+        if kind in _TYPED and cell.strip():
+            typed += 1
+            own = kind_of_cell(cell)
+            alike += own == kind or (own in ("integer", "number") and kind in ("integer", "number"))
+    if typed:
+        return alike == typed
+    repeated = sum(
+        cell in {one[column] for one in cells} for column, cell in enumerate(row.cells) if cell
+    )
+    filled = [cell for cell in row.cells if cell]
+    return len(set(filled)) < len(filled) - 1 or repeated > len(filled) / 2

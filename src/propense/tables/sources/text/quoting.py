@@ -1,0 +1,122 @@
+"""Whether quotes enclose cells or are text, judged over all files of a source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from propense.errors import SourceError
+from propense.tables.sources.text.records import Shape, blocks
+from propense.tables.sources.text.tokens import QUOTE, read_row
+
+_ESCAPED: Final = re.compile(rb'"(?:[^"\\]|\\.|"")*"')
+_KEPT_LINES: Final = 200
+_MOST_UNCLOSED: Final = 0.01
+_FEW_UNCLOSED: Final = 10
+
+
+@dataclass
+class Quotes:
+    """What the quotes of one file do."""
+
+    n_rows: int = 0
+    n_enclosing: int = 0
+    """Pairs of quotes around cells, about."""
+    n_lone: int = 0
+    """Lines with a doubtful quote that have the cells of the others if quotes are text."""
+    n_unclosed: int = 0
+    """Lines with a doubtful quote that have not."""
+    first: int = 0
+    """The first such line."""
+    n_escaped: int = 0
+    """Such lines, of those kept, that are right once a backslash escapes a quote."""
+    kept: list[bytes] = field(default_factory=list)
+
+    @property
+    def n_doubtful(self) -> int:
+        return self.n_lone + self.n_unclosed
+
+
+def survey_quotes(path: Path, skip: int, skip_lines: int, shape: Shape) -> Quotes:
+    """Look at every quote of a file that has any."""
+    found = Quotes()
+    if not _has_quotes(path):
+        return found
+    with path.open("rb") as stream:
+        stream.seek(skip)
+        line = skip_lines
+        for _ in range(skip_lines):
+            stream.readline()
+        for records in blocks(stream, shape):
+            doubtful = sorted([*records.lone_lines, *records.unclosed_lines])
+            found.n_rows += records.n_rows
+            found.n_enclosing += max(records.data.count(QUOTE) // 2 - len(doubtful), 0)
+            found.n_lone += len(records.lone_lines)
+            found.n_unclosed += len(records.unclosed_lines)
+            if doubtful and not found.first:
+                found.first = line + doubtful[0] + 1
+            for one in doubtful[: _KEPT_LINES - len(found.kept)]:
+                found.kept.append(records.data[records.line_starts[one] : records.line_ends[one]])
+            line += records.n_lines
+    found.n_escaped = sum(_is_right(unescape(text), shape) for text in found.kept)
+    return found
+
+
+def _has_quotes(path: Path) -> bool:
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 22):
+            if QUOTE in chunk:
+                return True
+    return False
+
+
+def _is_right(text: bytes, shape: Shape) -> bool:
+    cells, _, state = read_row(text, 0, shape.delimiter)
+    return state == "whole" and len(cells) == shape.width
+
+
+def unescape(text: bytes) -> bytes:
+    r"""Text with doubled quotes where backslashes escaped them.
+
+    >>> unescape(rb'1,"a \"b\" c:\\",2')
+    b'1,"a ""b"" c:\\",2'
+    """
+    return _ESCAPED.sub(_doubled, text)
+
+
+def _doubled(cell: re.Match[bytes]) -> bytes:
+    inner = cell[0][1:-1]
+    return QUOTE + re.sub(rb'\\(["\\])', lambda one: one[1] * (1 + (one[1] == QUOTE)), inner) + QUOTE
+
+
+def judge_quoting(files: Sequence[tuple[str, Quotes]], declared: str) -> str:
+    """ "standard", "backslash" or "none" for a source, of (file, its quotes).
+
+    Raises SourceError naming the file and the first line where many quotes never close.
+    """
+    if declared != "auto":
+        return declared
+    n_doubtful = sum(quotes.n_doubtful for _, quotes in files)
+    if not n_doubtful:
+        return "standard"
+    kept = sum(len(quotes.kept) for _, quotes in files)
+    if sum(quotes.n_escaped for _, quotes in files) > kept / 2:
+        return "backslash"
+    n_lone = sum(quotes.n_lone for _, quotes in files)
+    n_enclosing = sum(quotes.n_enclosing for _, quotes in files)
+    n_unclosed = n_doubtful - n_lone
+    if n_lone > n_enclosing / 2 and n_unclosed <= n_lone / 100:
+        return "none"
+    n_rows = sum(quotes.n_rows for _, quotes in files)
+    if n_unclosed > max(_FEW_UNCLOSED, _MOST_UNCLOSED * n_rows):
+        shown, quotes = next(one for one in files if one[1].n_unclosed)
+        raise SourceError(
+            f"{shown} line {quotes.first:,}: a quote does not enclose a whole cell, and so on "
+            f"{n_unclosed:,} lines of the source, which then have not the cells of the others; "
+            'correct the export, or set quoting = "none" where quotes are text, '
+            '"backslash" where \\" stands for a quote'
+        )
+    return "standard"
