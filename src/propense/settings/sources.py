@@ -37,8 +37,9 @@ class File(Record, frozen=True):
     delimiter: str | None = None
     """Delimiter of CSV files, of one or several characters. Default: detected."""
     quoting: Literal["auto", "standard", "backslash", "none"] = "auto"
-    """What quotes do in CSV files: enclose cells, with a quote in them doubled ("standard") or behind
-    a backslash ("backslash"), or nothing ("none")."""
+    """What quotes do in CSV files: they enclose cells, and a quote in them is doubled
+    ("standard") or stands behind a backslash ("backslash"); or they are text
+    ("none"). Default: detected."""
     header: bool | None = None
     """Whether the first line holds the names; without them, columns are named "1", "2" and so on.
     Default: detected."""

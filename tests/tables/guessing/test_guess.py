@@ -197,7 +197,7 @@ def test_broken_gzip_and_parquet(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(whole[:600])
     (tmp_path / "b.parquet").write_bytes(b"PAR1" + bytes(50))
     text = _only(tmp_path)
-    assert "a.csv.gz: its gzip data is broken" in text
+    assert "a.csv.gz: it cannot be unpacked to its end" in text
     assert "b.parquet: it is not a valid Parquet file" in text
 
 
@@ -239,18 +239,18 @@ def test_delimiters(tmp_path: Path, delimiter: str) -> None:
     assert sample.columns["note"][1] == "a, b 1"
 
 
-def test_wrong_delimiter_is_named(tmp_path: Path) -> None:
-    (tmp_path / "ratings.dat").write_text("1::10::5\n2::11::3\n")
-    unreadable = sample_file(tmp_path / "ratings.dat")
-    assert isinstance(unreadable, Unreadable)
-    assert "'::'" in unreadable.why
+@pytest.mark.parametrize("delimiter", ["::", ","])
+def test_columns_without_a_header_are_named_by_position(tmp_path: Path, delimiter: str) -> None:
+    (tmp_path / "log.dat").write_text(f"1{delimiter}10{delimiter}5\n2{delimiter}11{delimiter}3\n")
+    sample = sample_file(tmp_path / "log.dat")
+    assert isinstance(sample, Sample)
+    assert sample.columns == {"1": ["1", "2"], "2": ["10", "11"], "3": ["5", "3"]}
+    assert "no header" in sample.dialect
 
 
-def test_no_header_is_named(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("1,10,5\n2,11,3\n")
-    unreadable = sample_file(tmp_path / "log.csv")
-    assert isinstance(unreadable, Unreadable)
-    assert "'1,10,5'" in unreadable.why
+def test_prose_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Read this first.\nThen, perhaps, that.\nAnd no more.\n")
+    assert isinstance(sample_file(tmp_path / "notes.txt"), Unreadable)
 
 
 def test_big_file_is_not_read_whole(tmp_path: Path) -> None:

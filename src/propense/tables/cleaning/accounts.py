@@ -66,7 +66,8 @@ def as_read(raw: RawTable, set_aside: Table, offset: int = 0) -> Table:
     added = {
         REASON: rows["_rule"],
         "file": ibis.cases(*names, else_=""),
-        "row": own_row - file * (1 << FILE_SHIFT) + 1 if LINE not in raw.rows.columns
+        "row": own_row - file * (1 << FILE_SHIFT) + 1
+        if LINE not in raw.rows.columns
         else ibis.coalesce(rows[LINE], own_row - file * (1 << FILE_SHIFT) + 1),
     }
     return rows.select(**{name: col for name, col in text.items() if name not in added}, **added)

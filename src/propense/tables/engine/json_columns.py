@@ -30,9 +30,10 @@ _KEY_NAMES = ("key", "name")
 def stage_json(rows: Path, out: Path, names: Mapping[str, str], wanted: Sequence[str]) -> None:
     """JSON texts of a Parquet file (`text`, `_line`) to one of text columns, in its order.
 
-    Every one of `names` (column -> key) becomes a column, nested values as JSON text. A dotted name in `wanted`
-    that is no key is looked up inside ("properties.course", "items.0.sku"), also in arrays
-    of keys and values ("event_params.page"). Texts that are no JSON object stand in `_broken`.
+    Every one of `names` (column -> key) becomes a column, nested values as JSON text. A dotted
+    name in `wanted` that is no key is looked up inside ("properties.course", "items.0.sku"), also
+    in arrays of keys and values ("event_params.page"). Texts that
+    are no JSON object stand in `_broken`.
 
     Raises SourceError naming the file.
     """
@@ -138,7 +139,5 @@ def _of_key(tree: Column, path: str, key: str) -> Column:
         place = keys.index(key)
         value = (place >= 0).ifelse(values[place], ibis.null("json"))
         members = json_texts(value, "$.*").filter(lambda member: member.notnull())
-        found.append(
-            (json_type(value) == "OBJECT").ifelse(members[0], json_text(value, "$"))
-        )
+        found.append((json_type(value) == "OBJECT").ifelse(members[0], json_text(value, "$")))
     return ibis.coalesce(*found)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from propense.tables.guessing.column_profiles import ColumnProfile, profile_column
-from propense.tables.sources.samples import Format, Sample, Unreadable, sample_file
+from propense.tables.sources.samples import Format, Sample, Unreadable, sample_files
 
 LOOKED_AT: Final = 6
 """Most files sampled of those that differ only by a number in the name."""
@@ -19,7 +19,7 @@ _NO_DATA: Final = frozenset(
     ".md .toml .py .ipynb .html .htm .pdf .png .jpg .jpeg .gif .svg .rst .lock .yaml .yml .ini "
     ".sql .sh .bak .tmp".split()
 )
-_PACKED: Final = frozenset(".zip .7z .rar .tar .xlsx .xls .ods .doc .docx .bz2 .xz .zst".split())
+_PACKED: Final = frozenset(".7z .rar .tar .doc .docx".split())
 _DIGITS = re.compile(r"\d+")
 
 
@@ -57,7 +57,7 @@ def find_groups(folder: Path, start: Path) -> tuple[list[Group], list[Unreadable
     for path in _files(folder):
         if path.suffix.lower() in _PACKED:
             unreadable.append(
-                Unreadable(path, "it is an archive or a spreadsheet; unpack it or save it as CSV")
+                Unreadable(path, "it is an archive or a document; unpack it or save it as CSV")
             )
         else:
             families[_DIGITS.sub("#", str(path.relative_to(folder)))].append(path)
@@ -65,8 +65,7 @@ def find_groups(folder: Path, start: Path) -> tuple[list[Group], list[Unreadable
     for family in families.values():
         chosen = _spread(family)
         seen: dict[tuple[str, ...], list[Sample]] = defaultdict(list)
-        for path in chosen:
-            sample = sample_file(path)
+        for path, sample in zip(chosen, sample_files(chosen), strict=True):
             if isinstance(sample, Unreadable):
                 unreadable.append(sample)
             elif sample.n_rows == 0:
@@ -139,10 +138,13 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
 
 
 def _name_shows_format(path: Path, form: Format) -> bool:
-    name = path.name.lower().removesuffix(".gz")
+    name = path.name.lower()
+    for packed in (".gz", ".bz2", ".zst", ".lz4", ".xz", ".zip"):
+        name = name.removesuffix(packed)
     endings = {
-        "csv": (".csv", ".tsv"), "jsonl": (".jsonl", ".ndjson"),
+        "csv": (".csv", ".tsv"), "jsonl": (".jsonl", ".ndjson"), "json": (".json",),
         "parquet": (".parquet",), "access_log": (".log",),
+        "xlsx": (".xlsx", ".xls", ".xlsb", ".ods"),
     }  # fmt: skip
     return name.endswith(endings[form])
 

@@ -18,8 +18,8 @@ from ibis.expr.types import Table as Rows
 from propense import columns as words
 from propense.errors import SettingsError, SourceError, nearest
 from propense.history.view_reading import plain_address
-from propense.settings import Settings, Source, TableSource
 from propense.schemas import FileAccount
+from propense.settings import Settings, Source, TableSource
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, LINE, ROW, TableEngine
 from propense.tables.questions import Question, refuse_open, refuse_unanswered
 from propense.tables.sources.json.staging import refuse_unfound
@@ -280,9 +280,7 @@ def _stage(
 
     def flush() -> None:
         nonlocal n_named
-        more = stage_files(
-            named, source, wanted, known, scratch, where, start=n_named
-        )
+        more = stage_files(named, source, wanted, known, scratch, where, start=n_named)
         staging.files += more.files
         staging.questions += more.questions
         n_named += len(named)

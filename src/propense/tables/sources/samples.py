@@ -1,41 +1,59 @@
-"""Samples of files, without reading big ones whole: format, columns and some rows."""
+"""Samples of files, without reading big ones whole: format, columns and some rows.
+
+What a file is and how it is written is judged by the same code that reads it for cleaning.
+"""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import io
 import re
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Final, Literal, cast
+from typing import IO, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-Format = Literal["csv", "jsonl", "parquet", "access_log"]
+from propense.errors import SourceError
+from propense.tables.engine.engine import BROKEN, LINE
+from propense.tables.sources.containers import (
+    first_bytes,
+    guarded,
+    kind_of,
+    open_unpacked,
+    packing_of,
+    unpack,
+)
+from propense.tables.sources.json.objects import find_objects
+from propense.tables.sources.json.staging import is_json
+from propense.tables.sources.text.access_logs import ACCESS_LINE, is_access_log
+from propense.tables.sources.text.delimited import Lines, shape_of, table_of
+from propense.tables.sources.text.dialects import Declared, Dialect, Head, judge
+from propense.tables.sources.text.encodings import UTF_8, Verdict, judge_encoding, survey
+from propense.tables.sources.text.headers import HEAD_BYTES, TYPED
+from propense.tables.sources.text.quoting import judge_quoting, quotes_in, unescape
+from propense.tables.sources.text.records import blocks
+from propense.tables.sources.workbooks import judge_sheet, sheet_rows, sheets_of
+
+Format = Literal["csv", "jsonl", "json", "xlsx", "parquet", "access_log"]
 
 CHUNKS: Final = 8
 """Places of a file that are looked at, spread over its length."""
 CHUNK_BYTES: Final = 262_144
 UNPACK_BYTES: Final = 268_435_456
-"""Most bytes unpacked of a gzip file, which cannot be entered in the middle."""
-DELIMITERS: Final = (",", "\t", ";", "|")
-
-ACCESS_LOG: Final = re.compile(
-    r"^(?P<remote_host>\S+) \S+ (?P<remote_user>\S+) \[(?P<time>[^\]]+)\] "
-    r'"(?P<method>[A-Z]+) (?P<target>\S+)[^"]*" (?P<status>\d{3}) (?P<bytes>\S+)'
-)
-"""The common and the combined log format of web servers."""
+"""Most bytes unpacked of a packed file, which cannot be entered in the middle."""
+SHEET_ROWS: Final = 20_000
+"""Rows of a sheet that are looked at."""
 PATH_STEPS: Final = 4
 """Steps of an address that are offered as columns `path:1`, `path:2`, ..."""
 
 _RECBOLE = re.compile(r":(token|token_seq|float|float_seq)$")
-_NUMBER = re.compile(r"^-?\d+(\.\d+)?([eE][-+]?\d+)?$")
+_EVEN: Final = 0.8
+"""Least share of lines that a table's delimiter cuts alike."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +70,18 @@ class Sample:
     whole: bool
     """True where the sample is the file."""
     delimiter: str | None = None
-    encoding: Literal["utf-8", "gb18030"] = "utf-8"
+    encoding: str = UTF_8
     declared: dict[str, str] | None = None
     """Parquet's own types."""
     ragged: int = 0
     """Sampled lines with another number of cells than the header."""
+    dialect: str = ""
+    """Delimiter, quoting and header, in words."""
+    notes: tuple[str, ...] = ()
+    """What was remarkable in reading."""
+    encodings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where the encoding is in doubt: every one that fits -> words as it reads them."""
+    sheet: str | None = None
 
     @property
     def n_rows(self) -> int:
@@ -71,28 +96,71 @@ class Unreadable:
     why: str
 
 
+@dataclass(frozen=True)
+class _Pieces:
+    """Pieces of a text file in UTF-8, each of whole lines."""
+
+    path: Path
+    texts: list[bytes]
+    n_bytes: int
+    whole: bool
+    scale: float
+    """Bytes of the file by bytes of the pieces."""
+    verdict: Verdict
+    notes: tuple[str, ...] = ()
+
+    def sample(
+        self, form: Format, columns: dict[str, list[str | None]], n_rows: int, ragged: int,
+        **more: Any,
+    ) -> Sample:  # fmt: skip
+        doubt = self.verdict.others
+        return Sample(
+            path=self.path, format=form, columns=columns, n_bytes=self.n_bytes,
+            rows_about=n_rows if self.whole else round(n_rows * self.scale), whole=self.whole,
+            encoding=self.verdict.codec, ragged=ragged,
+            encodings={self.verdict.codec: self.verdict.examples} | doubt if doubt else {}, **more,
+        )  # fmt: skip
+
+
 def sample_file(path: Path) -> Sample | Unreadable:
     """Form, columns and sampled rows of a file, by its content and not by its name.
 
     Reads at most CHUNKS x CHUNK_BYTES of text (whole row groups of Parquet, at most three).
     Never raises for what a file holds: what cannot be read is `Unreadable` with the reason.
     """
-    try:
-        n_bytes = path.stat().st_size
-        if n_bytes == 0:
-            return Unreadable(path, "it is empty")
-        with path.open("rb") as stream:
-            head = stream.read(4)
-        if head == b"PAR1":
-            return _sample_parquet(path, n_bytes)
-        chunks, total, whole = _chunks(path, n_bytes, packed=head[:2] == b"\x1f\x8b")
-    except OSError as error:
-        return Unreadable(path, f"it cannot be opened: {error.strerror or error}")
-    except (EOFError, zlib.error) as error:
-        return Unreadable(path, f"its gzip data is broken: {error}")
-    except pa.ArrowException as error:
-        return Unreadable(path, f"it is not a valid Parquet file: {str(error).splitlines()[0]}")
-    return _sample_text(path, chunks, n_bytes, total, whole)
+    return sample_files([path])[0]
+
+
+def sample_files(paths: Sequence[Path]) -> list[Sample | Unreadable]:
+    """Samples of files that may belong together: one without a header has that of another."""
+    samples: list[Sample | Unreadable] = []
+    texts: dict[int, _Pieces] = {}
+    for index, path in enumerate(paths):
+        try:
+            one = _look_at(path)
+        except OSError as error:
+            one = Unreadable(path, f"it cannot be opened: {error.strerror or error}")
+        except pa.ArrowException as error:
+            one = Unreadable(path, f"it is not a valid Parquet file: {str(error).splitlines()[0]}")
+        except SourceError as error:
+            one = Unreadable(path, _plain_reason(str(error), path))
+        if isinstance(one, _Pieces):
+            texts[index] = one
+            samples.append(Unreadable(path, ""))
+        else:
+            samples.append(one)
+    for index, sample in zip(texts, _separated(list(texts.values())), strict=True):
+        samples[index] = sample
+    return samples
+
+
+def _plain_reason(message: str, path: Path) -> str:
+    """The reason without the file's name, which stands before it anyway."""
+    for name in (str(path), path.name):
+        if message.startswith(name):
+            rest = message[len(name) :].lstrip(": ")
+            return rest if rest.startswith(("a ", "the ", "it ", "line")) else f"it {rest}"
+    return message
 
 
 def own_name(column: str) -> str:
@@ -102,6 +170,66 @@ def own_name(column: str) -> str:
     ('user_id', 'uid')
     """
     return _RECBOLE.sub("", column).removeprefix("query:")
+
+
+def _look_at(path: Path) -> Sample | Unreadable | _Pieces:
+    """A sample, or the pieces of delimited text, which are judged together."""
+    n_bytes = path.stat().st_size
+    if n_bytes == 0:
+        return Unreadable(path, "it is empty")
+    kind = kind_of(path)
+    packed = packing_of(first_bytes(path)) is not None and kind != "workbook"
+    if packed:
+        with open_unpacked(path) as stream:
+            inner = guarded(str(path), lambda: stream.read(8))
+        if packing_of(inner) is not None or inner.startswith((b"PAR1", b"\xd0\xcf\x11\xe0")):
+            return _unpacked_sample(path)
+    elif kind == "parquet":
+        return _sample_parquet(path, n_bytes)
+    elif kind == "workbook":
+        return _sample_workbook(path, n_bytes)
+    pieces = _pieces(path, n_bytes, packed)
+    return pieces if isinstance(pieces, Unreadable) else _sample_text(pieces)
+
+
+def _unpacked_sample(path: Path) -> Sample | Unreadable | _Pieces:
+    """A sample of a Parquet file or a workbook within an archive."""
+    with tempfile.TemporaryDirectory(prefix="propense-") as folder:
+        plain = unpack(path, Path(folder))
+        found = _look_at(plain.path)
+        return replace(found, path=path, n_bytes=path.stat().st_size) if isinstance(
+            found, Sample | _Pieces
+        ) else Unreadable(path, found.why)  # fmt: skip
+
+
+def _pieces(path: Path, n_bytes: int, packed: bool) -> _Pieces | Unreadable:
+    chunks, total, whole = _chunks(path, n_bytes, packed)
+    seen = survey(chunks)
+    wide = seen.codec is not None and seen.codec.startswith(("utf-16", "utf-32"))
+    if wide:
+        whole = whole and len(chunks) == 1
+        chunks = chunks[:1]
+    verdict = Verdict(seen.codec) if seen.codec else judge_encoding([seen])
+    texts, notes = [], []
+    for index, chunk in enumerate(chunks):
+        text = chunk[seen.mark if index == 0 else 0 :].decode(verdict.codec, "replace")
+        if "\0" in text:
+            notes.append("zero bytes were left out")
+            text = text.replace("\0", "")
+        texts.append(text)
+    if sum(text.count("\r") for text in texts) > 20 * sum(text.count("\n") for text in texts):
+        texts = [text.replace("\r", "\n") for text in texts]
+    if not any(text.strip() for text in texts):
+        return Unreadable(path, "it has no lines")
+    head = texts[0][:4096]
+    controls = sum(one < " " and one not in "\t\r\n\x01\x1f\x1e\x1d\x1c" for one in head)
+    if controls > 0.02 * len(head):
+        return Unreadable(path, "it is binary (control characters), neither text nor Parquet")
+    if verdict.examples and not verdict.others:
+        notes.append(f"read as {verdict.codec}, such as {', '.join(map(repr, verdict.examples))}")
+    sampled = sum(len(chunk) for chunk in chunks)
+    return _Pieces(path, [text.encode(UTF_8, "replace") for text in texts], n_bytes, whole,
+                   total / max(sampled, 1), verdict, tuple(dict.fromkeys(notes)))  # fmt: skip
 
 
 def _chunks(path: Path, n_bytes: int, packed: bool) -> tuple[list[bytes], int, bool]:
@@ -116,8 +244,8 @@ def _chunks(path: Path, n_bytes: int, packed: bool) -> tuple[list[bytes], int, b
                 stream.seek(start)
                 pieces.append(_whole_lines(stream.read(CHUNK_BYTES), first=start == 0))
             return pieces, n_bytes, False
-    with gzip.open(path, "rb") as unpacked:
-        return _packed_chunks(cast("IO[bytes]", unpacked))
+    with open_unpacked(path) as unpacked:
+        return guarded(str(path), lambda: _packed_chunks(unpacked))
 
 
 def _packed_chunks(stream: IO[bytes]) -> tuple[list[bytes], int, bool]:
@@ -145,65 +273,24 @@ def _whole_lines(piece: bytes, first: bool) -> bytes:
     return piece[start : piece.rfind(b"\n") + 1]
 
 
-def _sample_text(
-    path: Path, chunks: list[bytes], n_bytes: int, total: int, whole: bool
-) -> Sample | Unreadable:
-    if chunks[0][:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return Unreadable(path, "it is UTF-16; save it as UTF-8")
-    if any(b"\0" in chunk for chunk in chunks):
-        return Unreadable(path, "it is binary (zero bytes), neither text nor Parquet")
-    encoding: Literal["utf-8", "gb18030"] = "utf-8"
-    try:
-        texts = [chunk.decode("utf-8-sig") for chunk in chunks]
-    except UnicodeDecodeError:
-        encoding = "gb18030"
-        try:
-            texts = [chunk.decode("gb18030") for chunk in chunks]
-        except UnicodeDecodeError:
-            return Unreadable(path, "its text is neither UTF-8 nor GB18030")
-    controls = sum(character < " " and character not in "\t\r\n" for character in texts[0][:4096])
-    if controls > 0.02 * min(len(texts[0]), 4096):
-        return Unreadable(path, "it is binary (control characters), neither text nor Parquet")
-    lines = [line for text in texts for line in text.splitlines() if line.strip()]
-    if not lines:
-        return Unreadable(path, "it has no lines")
-    sampled = sum(len(chunk) for chunk in chunks)
-    rows_about = len(lines) if whole else round(len(lines) * total / max(sampled, 1))
-    rough = _Rough(path, encoding, n_bytes, rows_about, whole)
-    if ACCESS_LOG.match(lines[0]):
-        return _access_log(rough, lines)
-    if lines[0].lstrip().startswith("{"):
-        return _json_lines(rough, lines)
-    if lines[0].lstrip().startswith("["):
-        return Unreadable(path, "it is one JSON array; write it as one JSON object a line")
-    return _separated(rough, texts)
+def _sample_text(pieces: _Pieces) -> Sample | Unreadable | _Pieces:
+    head = pieces.texts[0][:HEAD_BYTES]
+    if is_json(head):
+        return _json(pieces)
+    lines = [line.rstrip("\r") for line in head.decode(UTF_8, "replace").split("\n")[:20]]
+    return _access_log(pieces) if is_access_log(lines) else pieces
 
 
-@dataclass(frozen=True)
-class _Rough:
-    """What is known of a text file before its lines are understood."""
-
-    path: Path
-    encoding: Literal["utf-8", "gb18030"]
-    n_bytes: int
-    n_lines: int
-    whole: bool
-
-    def sample(
-        self, form: Format, columns: dict[str, list[str | None]], n_lines: int, ragged: int,
-        delimiter: str | None = None,
-    ) -> Sample:  # fmt: skip
-        return Sample(
-            path=self.path, format=form, columns=columns, n_bytes=self.n_bytes,
-            rows_about=n_lines, whole=self.whole, delimiter=delimiter,
-            encoding=self.encoding, ragged=ragged,
-        )  # fmt: skip
+def _lines_of(pieces: _Pieces) -> list[str]:
+    text = b"\n".join(pieces.texts).decode(UTF_8, "replace")
+    return [line for line in text.split("\n") if line.strip()]
 
 
-def _access_log(rough: _Rough, lines: list[str]) -> Sample:
+def _access_log(pieces: _Pieces) -> Sample:
     """Fields of the log, and as columns the steps and the parameters of the addresses."""
-    matches = [match for match in map(ACCESS_LOG.match, lines) if match]
-    fields = [name for name in ACCESS_LOG.groupindex if name != "target"]
+    lines = _lines_of(pieces)
+    matches = [match for match in map(ACCESS_LINE.match, lines) if match]
+    fields = ("remote_host", "remote_user", "time", "method", "status", "bytes")
     columns: dict[str, list[str | None]] = {
         name: [None if match[name] == "-" else match[name] for match in matches] for name in fields
     }
@@ -214,25 +301,40 @@ def _access_log(rough: _Rough, lines: list[str]) -> Sample:
     parameters = [dict(parse_qsl(address.query)) for address in addresses]
     for name in dict.fromkeys(name for query in parameters for name in query):
         columns[f"query:{name}"] = [query.get(name) for query in parameters]
-    return rough.sample("access_log", columns, rough.n_lines, len(lines) - len(matches))
+    return pieces.sample("access_log", columns, len(lines), len(lines) - len(matches))
 
 
-def _json_lines(rough: _Rough, lines: list[str]) -> Sample | Unreadable:
-    records: list[dict[str, object]] = []
-    for line in lines:
-        try:
-            record = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-    if not records:
-        return Unreadable(rough.path, "none of its lines is a JSON object")
-    if rough.whole and len(lines) == 1 and rough.path.name.removesuffix(".gz").endswith(".json"):
-        return Unreadable(rough.path, "it is one JSON object, not one object a line")
-    names = list(dict.fromkeys(name for record in records for name in record))
-    columns = {name: [_text(record.get(name)) for record in records] for name in names}
-    return rough.sample("jsonl", columns, rough.n_lines, len(lines) - len(records))
+def _json(pieces: _Pieces) -> Sample | Unreadable:
+    records, n_rows, by_line = _records(pieces)
+    objects = [one for one in records if isinstance(one, dict)]
+    if not objects:
+        return Unreadable(pieces.path, "none of its lines is a JSON object")
+    names = list(dict.fromkeys(name for record in objects for name in record))
+    columns = {name: [_text(record.get(name)) for record in objects] for name in names}
+    return pieces.sample("jsonl" if by_line else "json", columns, n_rows, n_rows - len(objects))
+
+
+def _records(pieces: _Pieces) -> tuple[list[object], int, bool]:
+    """The JSON values of the pieces, how many rows they are, and whether each has a line."""
+    lines = _lines_of(pieces)
+    records = [_decoded(line) for line in lines]
+    good = sum(isinstance(record, dict) for record in records)
+    if good * 2 > len(records) and not (len(lines) == 1 and pieces.whole):
+        return records, len(records), True
+    text = pieces.texts[0] if not pieces.whole else b"\n".join(pieces.texts)
+    found = find_objects(text, str(pieces.path), whole=pieces.whole)
+    spans = zip(found.starts.tolist(), found.ends.tolist(), strict=True)
+    records = [_decoded(text[start:end].decode(UTF_8, "replace")) for start, end in spans]
+    share = len(b"".join(pieces.texts)) / max(len(text), 1)
+    n_rows = len(records) + len(found.garbage) * pieces.whole
+    return records, round(n_rows * share), len(lines) == 1 and len(records) == 1
+
+
+def _decoded(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
 
 
 def _text(value: object) -> str | None:
@@ -243,67 +345,113 @@ def _text(value: object) -> str | None:
     return str(value)
 
 
-def _separated(rough: _Rough, texts: list[str]) -> Sample | Unreadable:
-    first = texts[0].split("\n", 1)[0].rstrip("\r")
-    delimiter = _delimiter(texts[0])
-    if delimiter is None:
-        seen = "'::'" if "::" in first else "spaces" if len(first.split()) > 1 else "none"
+def _separated(files: Sequence[_Pieces]) -> Iterator[Sample | Unreadable]:
+    """Samples of delimited files. One without a header is read under the names of another."""
+    dialects = [_dialect([pieces])[0] for pieces in files]
+    for index, pieces in enumerate(files):
+        own = dialects[index]
+        for other, dialect in zip(files, dialects, strict=True):
+            if other is pieces or dialect.header_cells is None:
+                continue
+            if set(own.names) & set(dialect.names):
+                break
+            if own.width == dialect.width:
+                try:
+                    joint = _dialect([other, pieces])[1]
+                except SourceError:
+                    continue
+                if joint.header_cells is None:
+                    own = joint
+                    break
+        yield _sample_separated(pieces, own)
+
+
+def _dialect(files: Sequence[_Pieces]) -> list[Dialect]:
+    heads = [_head(pieces) for pieces in files]
+    dialects = judge(heads, Declared())
+    found = []
+    for pieces, dialect in zip(files, dialects, strict=True):
+        if len(dialect.delimiter) == 1 and dialect.delimiter != " ":
+            stream = io.BytesIO(pieces.texts[0])
+            found.append((pieces.path.name, quotes_in(stream, dialect.skip, shape_of(dialect))))
+    quoting = judge_quoting(found, "auto")
+    if quoting == "standard":
+        return dialects
+    return judge([replace(head, quoting=quoting) for head in heads], Declared())
+
+
+def _head(pieces: _Pieces) -> Head:
+    head = pieces.texts[0][:HEAD_BYTES]
+    cut = head.rfind(b"\n") + 1 if len(head) < len(pieces.texts[0]) else len(head)
+    return Head(pieces.path.name, head[: cut or len(head)].removesuffix(b"\n"))
+
+
+def _sample_separated(pieces: _Pieces, dialect: Dialect) -> Sample | Unreadable:
+    try:
+        tables, lines = _tables(pieces, dialect)
+    except SourceError as error:
+        return Unreadable(pieces.path, _plain_reason(str(error), pieces.path))
+    prose = dialect.delimiter == " " and not any(kind in TYPED for kind in dialect.kinds)
+    if prose or dialect.width < 2 or lines.broken > (1 - _EVEN) * lines.rows:
         return Unreadable(
-            rough.path,
-            "no delimiter among comma, tab, semicolon and bar splits its lines into equal columns "
-            f"(seen: {seen}); write it with one of these and a header line",
+            pieces.path,
+            "no delimiter splits its lines into equal columns; write it with a comma, a tab, a "
+            "semicolon or a bar between the cells, and a header line",
         )
-    rows = _rows(texts, delimiter)
-    header = next(rows)
-    named = header if header[0].strip() else header[1:]  # a first column without a name counts rows
-    if any(not cell.strip() or _NUMBER.match(cell.strip()) for cell in named) or len(
-        set(header)
-    ) < len(header):
-        return Unreadable(
-            rough.path,
-            f"its first line {first[:60]!r} holds data or repeated names, not column names; "
-            "add a header line",
-        )
-    names = [name.strip() for name in header]
-    even: list[list[str]] = []
-    ragged = 0
-    for row in rows:
-        if len(row) == len(names):
-            even.append(row)
-        else:
-            ragged += 1
+    columns: dict[str, list[str | None]] = {name: [] for name in dialect.names}
+    for table in tables:
+        even = table.filter(table[BROKEN].is_null())
+        for name in dialect.names:
+            cells = (cell.strip() if cell else None for cell in even[name].to_pylist())
+            columns[name] += [cell or None for cell in cells]
+    return pieces.sample(
+        "csv", columns, lines.rows, lines.broken, delimiter=dialect.delimiter,
+        dialect=dialect.words, notes=(*pieces.notes, *dialect.notes),
+    )  # fmt: skip
+
+
+def _tables(pieces: _Pieces, dialect: Dialect) -> tuple[list[pa.Table], Lines]:
+    """The rows of the pieces, read as they are read for cleaning."""
+    lines, tables = Lines(), []
+    several = len(dialect.delimiter) > 1 or dialect.delimiter == " "
+    for index, text in enumerate(pieces.texts):
+        if dialect.quoting == "backslash":
+            text = unescape(text)
+        skip = dialect.skip if index == 0 else 0
+        body = b"\n".join(text.split(b"\n", skip)[skip:])
+        if several:
+            body = _with_mark(body, dialect.delimiter)
+        shape = shape_of(dialect, _MARK if several else None)
+        for records in blocks(io.BytesIO(body), shape):
+            tables.append(table_of(records, dialect, shape, lines).drop_columns([LINE]))
+    return tables, lines
+
+
+_MARK: Final = "\x1f"
+
+
+def _with_mark(text: bytes, delimiter: str) -> bytes:
+    from propense.tables.sources.text.copies import by_blanks
+
+    lines = text.decode(UTF_8, "replace").split("\n")
+    if delimiter == " ":
+        return "\n".join(by_blanks(line, _MARK) for line in lines).encode()
+    return "\n".join(line.replace(delimiter, _MARK) for line in lines).encode()
+
+
+def _sample_workbook(path: Path, n_bytes: int) -> Sample | Unreadable:
+    sheets = sheets_of(path, None, path.name)
+    rows = sheet_rows(path, sheets[0], path.name, SHEET_ROWS)
+    dialect = judge_sheet(rows, path.name, Declared())
+    body = [row for row in rows[dialect.skip :] if any(row)]
     columns: dict[str, list[str | None]] = {
-        name: [row[i].strip() or None for row in even] for i, name in enumerate(names) if name
+        name: [row[i] or None if i < len(row) else None for row in body]
+        for i, name in enumerate(dialect.names)
     }
-    return rough.sample("csv", columns, rough.n_lines - 1, ragged, delimiter)
-
-
-def _rows(texts: list[str], delimiter: str) -> Iterator[list[str]]:
-    for text in texts:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        try:
-            for row in reader:
-                if row:
-                    yield row
-        except csv.Error:  # a piece that began inside a quoted cell; its other rows are good
-            continue
-
-
-def _delimiter(text: str) -> str | None:
-    """The delimiter that cuts most lines into as many cells as the first, most cells first."""
-    head = text[:65_536]
-    if len(text) > len(head):
-        head = head[: head.rfind("\n") + 1] or head
-    best: tuple[int, str] | None = None
-    for delimiter in DELIMITERS:
-        widths = [len(row) for row in _rows([head], delimiter)]
-        if not widths or widths[0] < 2:
-            continue
-        if sum(width == widths[0] for width in widths) < 0.8 * len(widths):
-            continue
-        if best is None or widths[0] > best[0]:
-            best = (widths[0], delimiter)
-    return best[1] if best else None
+    return Sample(
+        path, "xlsx", columns, n_bytes, len(body), len(rows) < SHEET_ROWS, notes=dialect.notes,
+        dialect=f"sheet {sheets[0]!r}", sheet=sheets[0],
+    )  # fmt: skip
 
 
 def _sample_parquet(path: Path, n_bytes: int) -> Sample:

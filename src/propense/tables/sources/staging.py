@@ -17,9 +17,13 @@ from propense.tables.sources.text.access_logs import is_access_log, stage_access
 from propense.tables.sources.text.copies import PlainText, plain_text, read_chunks, redelimit
 from propense.tables.sources.text.delimited import Lines, shape_of, stage_delimited
 from propense.tables.sources.text.dialects import Declared, Dialect, Head, judge
-from propense.tables.sources.text.encodings import Survey, Verdict, check_codec
-from propense.tables.sources.text.encodings import judge as judge_encoding
-from propense.tables.sources.text.encodings import survey
+from propense.tables.sources.text.encodings import (
+    Survey,
+    Verdict,
+    check_codec,
+    judge_encoding,
+    survey,
+)
 from propense.tables.sources.text.headers import HEAD_BYTES
 from propense.tables.sources.text.quoting import judge_quoting, survey_quotes, unescape
 from propense.tables.sources.workbooks import judge_sheet, sheet_rows, sheets_of, stage_sheet
@@ -96,11 +100,11 @@ def stage_files(
         plain = unpack(one.path, scratch / f"{number:05d}", _zip_member(one), one.shown)
         slots[number] = []
         if plain.path.stat().st_size == 0:
-            raise SourceError(
-                f"{one.shown} is empty; remove it from the source or export it again"
-            )
+            raise SourceError(f"{one.shown} is empty; remove it from the source or export it again")
         if plain.kind == "parquet":
-            account = FileAccount(file=one.shown, format="parquet", dialect=", ".join(plain.packings))
+            account = FileAccount(
+                file=one.shown, format="parquet", dialect=", ".join(plain.packings)
+            )
             slots[number].append(Staged(plain.path, account))
         elif plain.kind == "workbook":
             slots[number] += _stage_workbook(one, plain, source, declared, scratch, number)
@@ -230,7 +234,7 @@ def _form(text: _Text, source: Source | TableSource) -> Form:
         form = _FORMS[source.format]
         if form in ("xlsx", "parquet"):
             raise SourceError(
-                f'{text.named.shown} is text and no {source.format} file; remove format = '
+                f"{text.named.shown} is text and no {source.format} file; remove format = "
                 f'"{source.format}"'
             )
         return form
@@ -260,9 +264,7 @@ def _stage_delimited(
     return staged
 
 
-def judge_dialects(
-    texts: Sequence[_Text], declared: Declared, scratch: Path
-) -> list[Dialect]:
+def judge_dialects(texts: Sequence[_Text], declared: Declared, scratch: Path) -> list[Dialect]:
     """How each delimited file is written; files with backslash escapes are written anew."""
     heads = [_head(text) for text in texts]
     if declared.quoting != "auto":

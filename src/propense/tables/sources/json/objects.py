@@ -42,12 +42,14 @@ class _Brackets:
 
 
 def find_objects(
-    data: Any, shown: str, member: str | None = None, wanted: Sequence[str] = ()
-) -> Objects:
+    data: Any, shown: str, member: str | None = None, wanted: Sequence[str] = (),
+    whole: bool = True,
+) -> Objects:  # fmt: skip
     """The objects of `data` (bytes, or a file mapped into memory).
 
     `member` names the array of an object. `wanted` are names that a row must have: an object with
-    one of them is a row, not the wrapping of an array. Raises SourceError naming `shown` where
+    one of them is a row, not the wrapping of an array. A text that is not `whole` may break off
+    anywhere. Raises SourceError naming `shown` where
     the text breaks off, and where an object holds several arrays.
     """
     array = np.frombuffer(data, np.uint8)
@@ -56,7 +58,7 @@ def find_objects(
     top = brackets.depths == 0
     if len(brackets.places) == 0:
         raise SourceError(f"{shown} holds no JSON object")
-    if opening.sum() * 2 != len(opening) or not (opening[0] and top[0]):
+    if whole and (opening.sum() * 2 != len(opening) or not (opening[0] and top[0])):
         raise SourceError(
             f"{shown} breaks off: {int(opening.sum()):,} brackets open and "
             f"{int((~opening).sum()):,} close; copy the file again"
@@ -64,7 +66,7 @@ def find_objects(
     if brackets.marks[0] == ord("["):
         return _objects_at(array, brackets, 1, shown)
     n_top = int((top & opening).sum())
-    if n_top == 1:
+    if n_top == 1 and (whole or top.sum() == 1):
         inner = _inner_array(array, brackets, shown, member, wanted)
         if inner is not None:
             return inner
@@ -75,6 +77,7 @@ def _objects_at(array: Any, brackets: _Brackets, depth: int, shown: str) -> Obje
     level = brackets.depths == depth
     starts = brackets.places[level & (brackets.marks == ord("{"))]
     ends = brackets.places[level & (brackets.marks == ord("}"))] + 1
+    starts = starts[: len(ends)]
     if len(starts) == 0:
         raise SourceError(f"{shown} holds a JSON array without an object in it")
     garbage = _garbage(array, starts, ends)
@@ -100,14 +103,17 @@ def _inner_array(
     arrays = np.flatnonzero((brackets.depths == 1) & (brackets.marks == ord("[")))
     found: dict[str, Objects] = {}
     for index in arrays.tolist():
-        closing = index + 1 + int(np.flatnonzero(brackets.depths[index + 1 :] == 1)[0])
+        behind = np.flatnonzero(brackets.depths[index + 1 :] == 1)
+        closing = index + 1 + int(behind[0]) if len(behind) else len(brackets.places)
         within = slice(index + 1, closing)
         level = brackets.depths[within] == 2
         marks, places = brackets.marks[within][level], brackets.places[within][level]
         starts = places[marks == ord("{")]
+        ends = places[marks == ord("}")] + 1
+        starts = starts[: len(ends)]
         if len(starts):
             key = _key_before(array, int(brackets.places[index]))
-            found[key] = Objects(starts, places[marks == ord("}")] + 1, (), key, array=True)
+            found[key] = Objects(starts, ends, (), key, array=True)
     if member is not None:
         if member not in found:
             raise SourceError(
@@ -120,8 +126,8 @@ def _inner_array(
     if len(found) > 1:
         listed = ", ".join(repr(key) for key in found)
         raise SourceError(
-            f"{shown} is one object with {len(found)} arrays: {listed}; name one of them behind the "
-            f'file, such as "{shown}#{next(iter(found))}"'
+            f"{shown} is one object with {len(found)} arrays: {listed}; name one of them behind "
+            f'the file, such as "{shown}#{next(iter(found))}"'
         )
     only = next(iter(found.values()))
     share = float(only.ends[-1] - only.starts[0]) / len(array)
@@ -130,7 +136,8 @@ def _inner_array(
 
 def _key_before(array: Any, place: int) -> str:
     """The key whose value begins at `place`."""
-    text = array[max(0, place - 500) : place].tobytes().decode("utf-8", "replace").rstrip(" \t\r\n:")
+    piece = bytes(array[max(0, place - 500) : place])
+    text = piece.decode("utf-8", "replace").rstrip(" \t\r\n:")
     start = text.rfind('"', 0, -1)
     return text[start + 1 : -1]
 

@@ -104,9 +104,7 @@ def _write_lines(text: PlainText, rows: Path, lines: Lines) -> bool:
     glued = False
     with pq.ParquetWriter(rows, _SCHEMA, compression="lz4") as writer:
         for texts, numbers, n_lines in line_arrays(text.path, text.skip):
-            glued = glued or any(
-                pc.any(pc.match_substring(texts, mark)).as_py() for mark in _GLUED
-            )
+            glued = glued or any(pc.any(pc.match_substring(texts, mark)).as_py() for mark in _GLUED)
             writer.write_table(pa.table([texts, pa.array(numbers)], schema=_SCHEMA))
             lines.physical += n_lines
             lines.rows += len(numbers)

@@ -109,7 +109,7 @@ def redelimit(text: PlainText, out: Path, delimiter: str) -> Redelimited:
                 source.read(1)
             for line in source:
                 target.write(
-                    _by_blanks(line, mark) if delimiter == " " else line.replace(delimiter, mark)
+                    by_blanks(line, mark) if delimiter == " " else line.replace(delimiter, mark)
                 )
     return Redelimited(out, mark, restore)
 
@@ -117,10 +117,10 @@ def redelimit(text: PlainText, out: Path, delimiter: str) -> Redelimited:
 _BLANKS: Final = re.compile(r'("[^"]*")|[ \t]+')
 
 
-def _by_blanks(line: str, mark: str) -> str:
+def by_blanks(line: str, mark: str) -> str:
     """A line whose runs of blanks outside quotes are one mark.
 
-    >>> _by_blanks(' 1  "a b"  c\\n', "|")
+    >>> by_blanks(' 1  "a b"  c\\n', "|")
     '1|"a b"|c\\n'
     """
     body = line.strip(" \t\r\n")

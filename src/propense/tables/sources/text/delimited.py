@@ -57,8 +57,8 @@ class Lines:
             notes.append(f"{self.inside:,} lines of the file are inside quoted cells")
         if self.lone:
             notes.append(
-                f"a quote on {len(self.lone):,} lines does not enclose a cell and was read as text, "
-                f"first on line {self.lone[0]:,}"
+                f"a quote on {len(self.lone):,} lines does not enclose a cell and was read as "
+                f"text, first on line {self.lone[0]:,}"
             )
         if self.padded:
             notes.append(
@@ -80,7 +80,12 @@ def shape_of(dialect: Dialect, delimiter: str | None = None) -> Shape:
 
 
 def stage_delimited(
-    stream: IO[bytes], out: Path, dialect: Dialect, shape: Shape, restore: dict[str, str], shown: str
+    stream: IO[bytes],
+    out: Path,
+    dialect: Dialect,
+    shape: Shape,
+    restore: dict[str, str],
+    shown: str,
 ) -> Lines:
     """Write the rows of `stream` to `out`; returns where its lines went.
 
@@ -95,7 +100,7 @@ def stage_delimited(
                         (LINE, pa.int64())])  # fmt: skip
     with pq.ParquetWriter(out, schema, compression="snappy", **_encodings(dialect.names)) as writer:
         for records in blocks(stream, shape):
-            table = _table_of(records, dialect, shape, lines)
+            table = table_of(records, dialect, shape, lines)
             if restore:
                 table = _restored(table, restore)
             writer.write_table(table.cast(schema))
@@ -118,13 +123,14 @@ def _refuse(lines: Lines, dialect: Dialect, shown: str) -> None:
     if lines.broken > lines.rows / 2 and lines.first_broken is not None:
         line, text = lines.first_broken
         raise SourceError(
-            f"{shown}: {lines.broken:,} of {lines.rows:,} rows do not have the {len(dialect.names)} "
-            f"fields of the header with delimiter {dialect.delimiter!r}, first line {line:,}, "
-            f"{text[:80]!r}; set the source's delimiter, or header = false if the first line is data"
+            f"{shown}: {lines.broken:,} of {lines.rows:,} rows do not have the "
+            f"{len(dialect.names)} fields of the header with delimiter {dialect.delimiter!r}, "
+            f"first line {line:,}, {text[:80]!r}; set the source's delimiter, or header = "
+            "false if the first line is data"
         )
 
 
-def _table_of(records: Records, dialect: Dialect, shape: Shape, lines: Lines) -> pa.Table:
+def table_of(records: Records, dialect: Dialect, shape: Shape, lines: Lines) -> pa.Table:
     """The rows of a block in their order, with their lines."""
     take_stray_returns(records, shape)
     plain = _parse(records, shape)
@@ -150,9 +156,7 @@ def _table_of(records: Records, dialect: Dialect, shape: Shape, lines: Lines) ->
         texts = [_decoded(records.broken.get(row)) for row in special]
         broken = pa.concat_arrays([broken, pa.array(texts, _TEXT)]).take(pa.array(order))
     numbers = records.first + lines.physical + 1
-    table = pa.table(
-        [*columns, broken, pa.array(numbers)], names=[*dialect.names, BROKEN, LINE]
-    )
+    table = pa.table([*columns, broken, pa.array(numbers)], names=[*dialect.names, BROKEN, LINE])
     _count(records, lines)
     return _without_headers(table, dialect, lines)
 

@@ -130,14 +130,22 @@ def judge_rows(
     headers = []
     for head, own in zip(heads, rows, strict=True):
         headers.append(
-            find_header(own, declared.wanted, declared.known, positional, declared.header,
-                        declared.skip_lines)  # fmt: skip
+            find_header(
+                own,
+                declared.wanted,
+                declared.known,
+                positional,
+                declared.header,
+                declared.skip_lines,
+            )
         )
         if head.text:
             _refuse_delimiter(head, headers[-1], declared)
     reference = _reference(headers)
     return [
-        _dialect(head, delimiter, _beside(index, headers, reference, heads), headers, reference, heads)
+        _dialect(
+            head, delimiter, _beside(index, headers, reference, heads), headers, reference, heads
+        )
         for index, (head, delimiter) in enumerate(zip(heads, delimiters, strict=True))
     ]
 
@@ -166,7 +174,7 @@ def _reference(headers: Sequence[Header]) -> int | None:
 def _beside(
     index: int, headers: Sequence[Header], reference: int | None, heads: Sequence[Head]
 ) -> Header:
-    """The header of one file in the light of the others: a row of data may have been taken for it."""
+    """The header of one file, in the light of the others: it may be a row of data."""
     header = headers[index]
     if reference is None or index == reference or header.cells is None:
         return header
@@ -178,9 +186,9 @@ def _beside(
     if len(header.cells) == first.width and looks_like_data(row, first.data, first.width):
         return Header(None, header.line, (row, *header.data))
     raise SourceError(
-        f"{heads[index].shown}: its header {', '.join(header.cells)[:80]!r} shares no name with that "
-        f"of {heads[reference].shown}, {', '.join(first.cells or ())[:80]!r}; give the file a source "
-        "of its own, or header = false where the files have none"
+        f"{heads[index].shown}: its header {', '.join(header.cells)[:80]!r} shares no name with "
+        f"that of {heads[reference].shown}, {', '.join(first.cells or ())[:80]!r}; give the file "
+        "a source of its own, or header = false where the files have none"
     )
 
 
@@ -210,8 +218,8 @@ def _dialect(
         first = headers[reference]
         if width != first.width:
             raise SourceError(
-                f"{head.shown} has no header and {width} columns, while {heads[reference].shown} has "
-                f"{first.width}; give the file a source of its own, or a header line"
+                f"{head.shown} has no header and {width} columns, while {heads[reference].shown} "
+                f"has {first.width}; give the file a source of its own, or a header line"
             )
         names = plain_names(first.cells or ())
         notes.append(f"no header: read under the names of {heads[reference].shown}")

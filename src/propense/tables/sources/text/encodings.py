@@ -33,9 +33,7 @@ _COMPANIONS: Final = {"ø": "åæ", "ì": "à", "ý": "æ", "þ": "æ", "ð": "�
 Hungarian, Romanian or Turkish in another encoding."""
 _FEW: Final = 4
 """So many times fewer lines are damage, not another encoding."""
-_LETTERS: Final = frozenset(
-    "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŸŒŠŽ"
-)
+_LETTERS: Final = frozenset("àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŸŒŠŽ")
 _SIGNS: Final = frozenset("€£¥§©®°–—‘’“”„‚…«»¡¿ªº·•\u00a0½¼¾²³×™‹›¢´ƒ")
 _HIGH: Final = re.compile(r"[^\x00-\x7f]+")
 _SIGN_IN_WORD: Final = re.compile(r"[^\W\d_][£¥§©®°¡¿¼½¾²³¹×¢¤¦¬±¶¨¯µ¸÷]+[^\W\d_]")
@@ -170,7 +168,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def judge(surveys: Sequence[Survey]) -> Verdict:
+def judge_encoding(surveys: Sequence[Survey]) -> Verdict:
     """The encoding of the files of one source that are not UTF-8 by their bytes.
 
     Chinese (GB18030) where most characters are common ones, else Western (Windows-1252) where
@@ -190,7 +188,9 @@ def judge(surveys: Sequence[Survey]) -> Verdict:
     scores = {CHINESE: chinese, WESTERN: western, UTF_8: 2.0 if n_wide > n_odd / _FEW else -1.0}
     scores |= {name: _share_of_script(lines, name) for name in _SCRIPTS}
     fitting = [name for name in scores if scores[name] >= 0 and _fits(lines, name)]
-    tried = sorted([*fitting, *([UTF_8] if scores[UTF_8] > 0 else [])], key=lambda name: -scores[name])
+    tried = sorted(
+        [*fitting, *([UTF_8] if scores[UTF_8] > 0 else [])], key=lambda name: -scores[name]
+    )
     others = {name: _examples(lines, name) for name in dict.fromkeys(tried)}
     first = tried[0] if tried else WESTERN
     return Verdict(first, others.pop(first, ()), others)

@@ -13,7 +13,7 @@ from propense.tables.sources.text.tokens import kind_of_cell, kinds_of, read_row
 HEAD_BYTES: Final = 1 << 18
 _HEADER_WITHIN: Final = 200
 """Lines above the data that are looked through for the header."""
-_TYPED: Final = ("integer", "number", "date")
+TYPED: Final = ("integer", "number", "date")
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,10 @@ def looks_like_data(row: HeadRow, below: Sequence[HeadRow], width: int) -> bool:
     if len(row.cells) != width:
         return False
     if not cells:
-        return any(kind_of_cell(cell) in _TYPED for cell in row.cells)
+        return any(kind_of_cell(cell) in TYPED for cell in row.cells)
     typed = alike = 0
     for cell, kind in zip(row.cells, kinds_of(cells, width), strict=True):
-        if kind in _TYPED and cell.strip():
+        if kind in TYPED and cell.strip():
             typed += 1
             own = kind_of_cell(cell)
             alike += own == kind or (own in ("integer", "number") and kind in ("integer", "number"))

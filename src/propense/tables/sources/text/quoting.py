@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from propense.errors import SourceError
 from propense.tables.sources.text.records import Shape, blocks
@@ -42,25 +42,30 @@ class Quotes:
 
 def survey_quotes(path: Path, skip: int, skip_lines: int, shape: Shape) -> Quotes:
     """Look at every quote of a file that has any."""
-    found = Quotes()
     if not _has_quotes(path):
-        return found
+        return Quotes()
     with path.open("rb") as stream:
         stream.seek(skip)
-        line = skip_lines
-        for _ in range(skip_lines):
-            stream.readline()
-        for records in blocks(stream, shape):
-            doubtful = sorted([*records.lone_lines, *records.unclosed_lines])
-            found.n_rows += records.n_rows
-            found.n_enclosing += max(records.data.count(QUOTE) // 2 - len(doubtful), 0)
-            found.n_lone += len(records.lone_lines)
-            found.n_unclosed += len(records.unclosed_lines)
-            if doubtful and not found.first:
-                found.first = line + doubtful[0] + 1
-            for one in doubtful[: _KEPT_LINES - len(found.kept)]:
-                found.kept.append(records.data[records.line_starts[one] : records.line_ends[one]])
-            line += records.n_lines
+        return quotes_in(stream, skip_lines, shape)
+
+
+def quotes_in(stream: IO[bytes], skip_lines: int, shape: Shape) -> Quotes:
+    """The same for a text from its first line."""
+    found = Quotes()
+    line = skip_lines
+    for _ in range(skip_lines):
+        stream.readline()
+    for records in blocks(stream, shape):
+        doubtful = sorted([*records.lone_lines, *records.unclosed_lines])
+        found.n_rows += records.n_rows
+        found.n_enclosing += max(records.data.count(QUOTE) // 2 - len(doubtful), 0)
+        found.n_lone += len(records.lone_lines)
+        found.n_unclosed += len(records.unclosed_lines)
+        if doubtful and not found.first:
+            found.first = line + doubtful[0] + 1
+        for one in doubtful[: _KEPT_LINES - len(found.kept)]:
+            found.kept.append(records.data[records.line_starts[one] : records.line_ends[one]])
+        line += records.n_lines
     found.n_escaped = sum(_is_right(unescape(text), shape) for text in found.kept)
     return found
 
@@ -89,7 +94,9 @@ def unescape(text: bytes) -> bytes:
 
 def _doubled(cell: re.Match[bytes]) -> bytes:
     inner = cell[0][1:-1]
-    return QUOTE + re.sub(rb'\\(["\\])', lambda one: one[1] * (1 + (one[1] == QUOTE)), inner) + QUOTE
+    return (
+        QUOTE + re.sub(rb'\\(["\\])', lambda one: one[1] * (1 + (one[1] == QUOTE)), inner) + QUOTE
+    )
 
 
 def judge_quoting(files: Sequence[tuple[str, Quotes]], declared: str) -> str:

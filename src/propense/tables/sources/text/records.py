@@ -97,7 +97,7 @@ class Records:
         keep[self.dropped_lines] = False
         starts = np.append(self.line_starts, len(self.data))
         mask = np.repeat(keep, np.diff(starts))
-        return np.frombuffer(self.data, np.uint8)[mask].tobytes()
+        return bytes(np.frombuffer(self.data, np.uint8)[mask])
 
     def text(self, row: int) -> bytes:
         """A row as it stands."""
@@ -135,7 +135,8 @@ def find_records(data: bytes, shape: Shape, last: bool) -> tuple[Records, int]:
     quotes = np.flatnonzero(array == _QUOTE) if shape.quoted and QUOTE in data else None
     if quotes is None:
         first = np.flatnonzero(~blank)
-        return Records(data, starts, ends, first, int(blank.sum()), 0, dropped_lines=dropped), len(data)
+        n_blank = int(blank.sum())
+        return Records(data, starts, ends, first, n_blank, 0, dropped_lines=dropped), len(data)
     regular = _regular(data, array, starts, ends, blank, quotes, shape)
     if regular is not None:
         inside, used = regular
@@ -150,7 +151,8 @@ def find_records(data: bytes, shape: Shape, last: bool) -> tuple[Records, int]:
             dropped = [line for line in dropped if not inside[line]]
             return Records(data, starts, ends, first, n_blank, int(inside.sum()),
                            dropped_lines=dropped), used  # fmt: skip
-    return _line_by_line(data, array, starts, ends, blank, dropped, quotes, shape, last)
+    block = _Block(data, array, starts, ends, blank, dropped, quotes)
+    return _line_by_line(block, shape, last)
 
 
 def _empty() -> Records:
@@ -228,12 +230,23 @@ def _holds_rows(data: bytes, starts: Offsets, ends: Offsets, inside: Flags, shap
     return False
 
 
-def _line_by_line(
-    data: bytes, array: Bytes, starts: Offsets, ends: Offsets, blank: Flags, dropped: list[int],
-    quotes: Offsets, shape: Shape, last: bool,
-) -> tuple[Records, int]:  # fmt: skip
+@dataclass(frozen=True)
+class _Block:
+    """Lines that are looked at one by one."""
+
+    data: bytes
+    array: Bytes
+    starts: Offsets
+    ends: Offsets
+    blank: Flags
+    dropped: list[int]
+    quotes: Offsets
+
+
+def _line_by_line(block: _Block, shape: Shape, last: bool) -> tuple[Records, int]:
     """Rows where quotes do not always pair: each line with a doubtful quote is looked at."""
-    doubtful = _doubtful(array, starts, quotes, shape.delimiter[0])
+    data, starts, ends, blank = block.data, block.starts, block.ends, block.blank
+    doubtful = _doubtful(block.array, starts, block.quotes, shape.delimiter[0])
     inside = np.zeros(len(starts), bool)
     found = Records(data, starts, ends, starts, 0, 0)
     special: dict[int, list[bytes] | None] = {}
@@ -250,8 +263,9 @@ def _line_by_line(
         lines = [data[starts[one] : ends[one]] for one in range(int(line), end_line + 1)]
         if state == "whole" and (
             len(lines) == 1
-            or (len(cells) == shape.width
-                and not swallows_rows(lines, shape.delimiter, shape.kinds))
+            or (
+                len(cells) == shape.width and not swallows_rows(lines, shape.delimiter, shape.kinds)
+            )
         ):
             inside[line + 1 : end_line + 1] = True
             resume = end_line + 1
@@ -276,7 +290,9 @@ def _line_by_line(
     rows = {int(line): row for row, line in enumerate(first)} if special else {}
     found.line_starts, found.line_ends, found.first = starts, ends, first
     found.n_blank, found.n_inside = int((blank & ~inside).sum()), int(inside.sum())
-    found.dropped_lines = [line for line in dropped if line < len(starts) and not inside[line]]
+    found.dropped_lines = [
+        line for line in block.dropped if line < len(starts) and not inside[line]
+    ]
     for line, row_cells in special.items():
         row = rows[line]
         if row_cells is not None and len(row_cells) == shape.width:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -89,11 +90,11 @@ def kinds_of(rows: Sequence[Sequence[bytes]], width: int) -> tuple[Kind, ...]:
     kinds: list[Kind] = []
     for column in range(width):
         seen = [kind_of_cell(row[column]) for row in rows if len(row) == width]
-        filled = [kind for kind in seen if kind]
+        filled: list[Kind] = [kind for kind in seen if kind]
         if "number" in filled:
             filled = ["number" if kind == "integer" else kind for kind in filled]
-        common = max(set(filled), key=filled.count, default="")
-        kinds.append(common if filled.count(common) >= 0.9 * len(filled) else "")
+        common, n = Counter(filled).most_common(1)[0] if filled else ("", 0)
+        kinds.append(common if filled and n >= 0.9 * len(filled) else "")
     return tuple(kinds)
 
 
