@@ -71,8 +71,8 @@ u2,b,pay,2024-01-02 10:00:00,12.50
         ("u1", None), ("u2", 12_500_000),
     ]  # fmt: skip
     lost = {row["row"]: (row["reason"], row["event_time"], row["file"]) for row in aside}
-    assert lost[2] == ("unreadable time", "never", "log.csv")
-    assert lost[7][0] == "duplicate"
+    assert lost[3] == ("unreadable time", "never", "log.csv")
+    assert lost[8][0] == "duplicate"
 
 
 def test_near_duplicates_leave_the_first_of_a_chain(
@@ -215,7 +215,7 @@ def test_unreadable_times_name_file_row_and_value(
     duckdb_engine: TableEngine, tmp_path: Path
 ) -> None:
     source = write(tmp_path, "user_id,action,event_time\nu,view,2024-01-01\nu,view,x1\nu,view,x2\n")
-    with pytest.raises(SourceError, match=r"log.csv row 2, column 'event_time': time 'x1'.*2 of 3"):
+    with pytest.raises(SourceError, match=r"log.csv line 3, column 'event_time': time 'x1'.*2 of 3"):
         run(duckdb_engine, tmp_path, {"app": source})
 
 
