@@ -16,7 +16,8 @@ import pytest
 from propense.errors import SourceError
 from propense.tables.guessing.column_profiles import profile_column
 from propense.tables.guessing.guess import Guess, guess_settings
-from propense.tables.sources.samples import CHUNK_BYTES, CHUNKS, Sample, Unreadable, sample_file
+from propense.tables.sources.pieces import CHUNK_BYTES, CHUNKS
+from propense.tables.sources.samples import Sample, Unreadable, sample_file
 
 DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 

@@ -22,12 +22,11 @@ from propense.schemas import FileAccount
 from propense.settings import Settings, Source, TableSource
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, LINE, ROW, TableEngine
 from propense.tables.questions import Question, refuse_open, refuse_unanswered
-from propense.tables.sources.json.staging import refuse_unfound
+from propense.tables.sources.column_mapping import refuse_empty_paths, resolve_columns
 from propense.tables.sources.live import fetch_live, is_live, resolve_live
 from propense.tables.sources.live_traits import fit_columns, spread_traits
 from propense.tables.sources.locations import fetch_table, is_sql, local_files, split_member
 from propense.tables.sources.staging import Named, Staged, Staging, stage_files
-from propense.tables.sources.text.delimiters import plain_names
 
 PRICE: Final = "price"
 RECEIVED_TIME: Final = "received_time"
@@ -216,7 +215,9 @@ def _read(
     ]
     accounts = [_counted(account, file) for account, file in zip(accounts, staged, strict=True)]
     rows = engine.read_numbered(staged)
-    columns, renames = _resolve(rows.columns, source.columns, vocabulary, where, originals[0])
+    columns, renames = resolve_columns(
+        rows.columns, source.columns, vocabulary, where, originals[0]
+    )
     if renames:
         rows = rows.rename(renames)
     with_zone = frozenset(
@@ -233,7 +234,9 @@ def _read(
         frozenset(range(n_files, len(staged))),
         tuple(accounts),
     )
-    _refuse_empty_paths(table, staging, where)
+    files = staging.json_files()
+    if len(files) == len(staged):
+        refuse_empty_paths(columns, files, where, originals[0])
     if not isinstance(source, Source):
         _need(table, NEEDED[name], where)
     return table
@@ -310,29 +313,6 @@ def _counted(account: FileAccount, file: Path) -> FileAccount:
     return msgspec.structs.replace(account, rows=n_rows, physical_lines=n_rows)
 
 
-def _refuse_empty_paths(table: RawTable, staging: Staging, where: str) -> None:
-    """SourceError for a mapped path into JSON objects that no row has."""
-    files = staging.json_files()
-    if len(files) < len(table.files):
-        return
-    for word, name in table.columns.items():
-        if "." in name and not any(_has_values(file, name) for file in files):
-            refuse_unfound(name, word, files, where, table.files[0])
-
-
-def _has_values(file: Path, name: str) -> bool:
-    """Whether a column of a Parquet file holds anything, by its footer."""
-    with pq.ParquetFile(file) as data:
-        if name not in data.schema_arrow.names:
-            return False
-        index = data.schema_arrow.names.index(name)
-        groups = [data.metadata.row_group(i) for i in range(data.metadata.num_row_groups)]
-        columns = [group.column(index) for group in groups]
-        return any(
-            one.statistics is None or one.statistics.null_count < one.num_values for one in columns
-        )
-
-
 def _schema(file: Path, original: str, live: bool) -> pa.Schema:
     try:
         with pq.ParquetFile(file) as data:
@@ -344,34 +324,6 @@ def _schema(file: Path, original: str, live: bool) -> pa.Schema:
             f"{original} is truncated or not a Parquet file ({str(error).splitlines()[0]}); "
             "copy it again"
         ) from error
-
-
-def _resolve(
-    own: tuple[str, ...], mapping: dict[str, str], canonical: tuple[str, ...], where: str, file: str
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Word -> own name; and new name -> own name where the file's header was typed."""
-    data = [name for name in own if name not in (ROW, BROKEN, LINE)]
-    plain = dict(zip(plain_names(data), data, strict=True))
-    renames = {new: old for new, old in plain.items() if new != old and old}
-    names = {new if new in renames else old for new, old in plain.items()}
-    by_fold = {name.strip().casefold(): name for name in names}
-    columns: dict[str, str] = {}
-    for word, name in mapping.items():
-        if name in names:
-            columns[word] = name
-        elif plain_names([name])[0].casefold() in by_fold:
-            columns[word] = by_fold[plain_names([name])[0].casefold()]
-        else:
-            raise SourceError(
-                f"{where}: {file} has no column {name!r} (for {word}); {nearest(name, names)}"
-            )
-    mapped = set(columns.values())
-    for word in canonical:
-        if word == words.ANONYMOUS_ID:
-            continue
-        if word not in columns and word in names and word not in mapped:
-            columns[word] = word
-    return columns, renames
 
 
 def _need(table: RawTable, needed: tuple[str, ...], where: str) -> None:

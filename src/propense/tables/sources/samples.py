@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -30,10 +30,11 @@ from propense.tables.sources.containers import (
 )
 from propense.tables.sources.json.objects import find_objects
 from propense.tables.sources.json.staging import is_json
+from propense.tables.sources.pieces import Pieces, text_pieces
 from propense.tables.sources.text.access_logs import ACCESS_LINE, is_access_log
 from propense.tables.sources.text.delimited import Lines, shape_of, table_of
 from propense.tables.sources.text.dialects import Declared, Dialect, Head, judge
-from propense.tables.sources.text.encodings import UTF_8, Verdict, judge_encoding, survey
+from propense.tables.sources.text.encodings import UTF_8
 from propense.tables.sources.text.headers import HEAD_BYTES, TYPED
 from propense.tables.sources.text.quoting import judge_quoting, quotes_in, unescape
 from propense.tables.sources.text.records import blocks
@@ -41,11 +42,6 @@ from propense.tables.sources.workbooks import judge_sheet, sheet_rows, sheets_of
 
 Format = Literal["csv", "jsonl", "json", "xlsx", "parquet", "access_log"]
 
-CHUNKS: Final = 8
-"""Places of a file that are looked at, spread over its length."""
-CHUNK_BYTES: Final = 262_144
-UNPACK_BYTES: Final = 268_435_456
-"""Most bytes unpacked of a packed file, which cannot be entered in the middle."""
 SHEET_ROWS: Final = 20_000
 """Rows of a sheet that are looked at."""
 PATH_STEPS: Final = 4
@@ -96,30 +92,17 @@ class Unreadable:
     why: str
 
 
-@dataclass(frozen=True)
-class _Pieces:
-    """Pieces of a text file in UTF-8, each of whole lines."""
-
-    path: Path
-    texts: list[bytes]
-    n_bytes: int
-    whole: bool
-    scale: float
-    """Bytes of the file by bytes of the pieces."""
-    verdict: Verdict
-    notes: tuple[str, ...] = ()
-
-    def sample(
-        self, form: Format, columns: dict[str, list[str | None]], n_rows: int, ragged: int,
-        **more: Any,
-    ) -> Sample:  # fmt: skip
-        doubt = self.verdict.others
-        return Sample(
-            path=self.path, format=form, columns=columns, n_bytes=self.n_bytes,
-            rows_about=n_rows if self.whole else round(n_rows * self.scale), whole=self.whole,
-            encoding=self.verdict.codec, ragged=ragged,
-            encodings={self.verdict.codec: self.verdict.examples} | doubt if doubt else {}, **more,
-        )  # fmt: skip
+def _sample(
+    pieces: Pieces, form: Format, columns: dict[str, list[str | None]], n_rows: int, ragged: int,
+    **more: Any,
+) -> Sample:  # fmt: skip
+    doubt = pieces.verdict.others
+    return Sample(
+        path=pieces.path, format=form, columns=columns, n_bytes=pieces.n_bytes,
+        rows_about=n_rows if pieces.whole else round(n_rows * pieces.scale), whole=pieces.whole,
+        encoding=pieces.verdict.codec, ragged=ragged,
+        encodings={pieces.verdict.codec: pieces.verdict.examples} | doubt if doubt else {}, **more,
+    )  # fmt: skip
 
 
 def sample_file(path: Path) -> Sample | Unreadable:
@@ -134,7 +117,7 @@ def sample_file(path: Path) -> Sample | Unreadable:
 def sample_files(paths: Sequence[Path]) -> list[Sample | Unreadable]:
     """Samples of files that may belong together: one without a header has that of another."""
     samples: list[Sample | Unreadable] = []
-    texts: dict[int, _Pieces] = {}
+    texts: dict[int, Pieces] = {}
     for index, path in enumerate(paths):
         try:
             one = _look_at(path)
@@ -144,7 +127,7 @@ def sample_files(paths: Sequence[Path]) -> list[Sample | Unreadable]:
             one = Unreadable(path, f"it is not a valid Parquet file: {str(error).splitlines()[0]}")
         except SourceError as error:
             one = Unreadable(path, _plain_reason(str(error), path))
-        if isinstance(one, _Pieces):
+        if isinstance(one, Pieces):
             texts[index] = one
             samples.append(Unreadable(path, ""))
         else:
@@ -172,7 +155,7 @@ def own_name(column: str) -> str:
     return _RECBOLE.sub("", column).removeprefix("query:")
 
 
-def _look_at(path: Path) -> Sample | Unreadable | _Pieces:
+def _look_at(path: Path) -> Sample | Unreadable | Pieces:
     """A sample, or the pieces of delimited text, which are judged together."""
     n_bytes = path.stat().st_size
     if n_bytes == 0:
@@ -188,92 +171,20 @@ def _look_at(path: Path) -> Sample | Unreadable | _Pieces:
         return _sample_parquet(path, n_bytes)
     elif kind == "workbook":
         return _sample_workbook(path, n_bytes)
-    pieces = _pieces(path, n_bytes, packed)
-    return pieces if isinstance(pieces, Unreadable) else _sample_text(pieces)
+    return _sample_text(text_pieces(path, n_bytes, packed))
 
 
-def _unpacked_sample(path: Path) -> Sample | Unreadable | _Pieces:
+def _unpacked_sample(path: Path) -> Sample | Unreadable | Pieces:
     """A sample of a Parquet file or a workbook within an archive."""
     with tempfile.TemporaryDirectory(prefix="propense-") as folder:
         plain = unpack(path, Path(folder))
         found = _look_at(plain.path)
         return replace(found, path=path, n_bytes=path.stat().st_size) if isinstance(
-            found, Sample | _Pieces
+            found, Sample | Pieces
         ) else Unreadable(path, found.why)  # fmt: skip
 
 
-def _pieces(path: Path, n_bytes: int, packed: bool) -> _Pieces | Unreadable:
-    chunks, total, whole = _chunks(path, n_bytes, packed)
-    seen = survey(chunks)
-    wide = seen.codec is not None and seen.codec.startswith(("utf-16", "utf-32"))
-    if wide:
-        whole = whole and len(chunks) == 1
-        chunks = chunks[:1]
-    verdict = Verdict(seen.codec) if seen.codec else judge_encoding([seen])
-    texts, notes = [], []
-    for index, chunk in enumerate(chunks):
-        text = chunk[seen.mark if index == 0 else 0 :].decode(verdict.codec, "replace")
-        if "\0" in text:
-            notes.append("zero bytes were left out")
-            text = text.replace("\0", "")
-        texts.append(text)
-    if sum(text.count("\r") for text in texts) > 20 * sum(text.count("\n") for text in texts):
-        texts = [text.replace("\r", "\n") for text in texts]
-    if not any(text.strip() for text in texts):
-        return Unreadable(path, "it has no lines")
-    head = texts[0][:4096]
-    controls = sum(one < " " and one not in "\t\r\n\x01\x1f\x1e\x1d\x1c" for one in head)
-    if controls > 0.02 * len(head):
-        return Unreadable(path, "it is binary (control characters), neither text nor Parquet")
-    if verdict.examples and not verdict.others:
-        notes.append(f"read as {verdict.codec}, such as {', '.join(map(repr, verdict.examples))}")
-    sampled = sum(len(chunk) for chunk in chunks)
-    return _Pieces(path, [text.encode(UTF_8, "replace") for text in texts], n_bytes, whole,
-                   total / max(sampled, 1), verdict, tuple(dict.fromkeys(notes)))  # fmt: skip
-
-
-def _chunks(path: Path, n_bytes: int, packed: bool) -> tuple[list[bytes], int, bool]:
-    """Pieces of the file cut at line ends, its unpacked size (about), and whether they are all."""
-    if not packed:
-        with path.open("rb") as stream:
-            if n_bytes <= CHUNKS * CHUNK_BYTES:
-                return [stream.read()], n_bytes, True
-            starts = [n_bytes * i // CHUNKS for i in range(CHUNKS - 1)] + [n_bytes - CHUNK_BYTES]
-            pieces = []
-            for start in starts:
-                stream.seek(start)
-                pieces.append(_whole_lines(stream.read(CHUNK_BYTES), first=start == 0))
-            return pieces, n_bytes, False
-    with open_unpacked(path) as unpacked:
-        return guarded(str(path), lambda: _packed_chunks(unpacked))
-
-
-def _packed_chunks(stream: IO[bytes]) -> tuple[list[bytes], int, bool]:
-    """Chunks of a stream of unknown length, at even steps that double when there are too many."""
-    chunks: list[bytes] = []
-    step, position, total = 1, 0, 0
-    last = b""
-    while total < UNPACK_BYTES and (piece := stream.read(CHUNK_BYTES)):
-        total += len(piece)
-        last = piece
-        if position % step == 0:
-            chunks.append(piece)
-        position += 1
-        if len(chunks) > 2 * CHUNKS:
-            chunks, step = chunks[::2], step * 2
-    if step == 1 and total < UNPACK_BYTES:
-        return [b"".join(chunks)], total, True
-    if chunks[-1] is not last:
-        chunks.append(last)
-    return [_whole_lines(piece, first=i == 0) for i, piece in enumerate(chunks)], total, False
-
-
-def _whole_lines(piece: bytes, first: bool) -> bytes:
-    start = 0 if first else piece.find(b"\n") + 1
-    return piece[start : piece.rfind(b"\n") + 1]
-
-
-def _sample_text(pieces: _Pieces) -> Sample | Unreadable | _Pieces:
+def _sample_text(pieces: Pieces) -> Sample | Unreadable | Pieces:
     head = pieces.texts[0][:HEAD_BYTES]
     if is_json(head):
         return _json(pieces)
@@ -281,12 +192,12 @@ def _sample_text(pieces: _Pieces) -> Sample | Unreadable | _Pieces:
     return _access_log(pieces) if is_access_log(lines) else pieces
 
 
-def _lines_of(pieces: _Pieces) -> list[str]:
+def _lines_of(pieces: Pieces) -> list[str]:
     text = b"\n".join(pieces.texts).decode(UTF_8, "replace")
     return [line for line in text.split("\n") if line.strip()]
 
 
-def _access_log(pieces: _Pieces) -> Sample:
+def _access_log(pieces: Pieces) -> Sample:
     """Fields of the log, and as columns the steps and the parameters of the addresses."""
     lines = _lines_of(pieces)
     matches = [match for match in map(ACCESS_LINE.match, lines) if match]
@@ -301,20 +212,20 @@ def _access_log(pieces: _Pieces) -> Sample:
     parameters = [dict(parse_qsl(address.query)) for address in addresses]
     for name in dict.fromkeys(name for query in parameters for name in query):
         columns[f"query:{name}"] = [query.get(name) for query in parameters]
-    return pieces.sample("access_log", columns, len(lines), len(lines) - len(matches))
+    return _sample(pieces, "access_log", columns, len(lines), len(lines) - len(matches))
 
 
-def _json(pieces: _Pieces) -> Sample | Unreadable:
+def _json(pieces: Pieces) -> Sample | Unreadable:
     records, n_rows, by_line = _records(pieces)
     objects = [one for one in records if isinstance(one, dict)]
     if not objects:
         return Unreadable(pieces.path, "none of its lines is a JSON object")
     names = list(dict.fromkeys(name for record in objects for name in record))
     columns = {name: [_text(record.get(name)) for record in objects] for name in names}
-    return pieces.sample("jsonl" if by_line else "json", columns, n_rows, n_rows - len(objects))
+    return _sample(pieces, "jsonl" if by_line else "json", columns, n_rows, n_rows - len(objects))
 
 
-def _records(pieces: _Pieces) -> tuple[list[object], int, bool]:
+def _records(pieces: Pieces) -> tuple[list[object], int, bool]:
     """The JSON values of the pieces, how many rows they are, and whether each has a line."""
     lines = _lines_of(pieces)
     records = [_decoded(line) for line in lines]
@@ -345,7 +256,7 @@ def _text(value: object) -> str | None:
     return str(value)
 
 
-def _separated(files: Sequence[_Pieces]) -> Iterator[Sample | Unreadable]:
+def _separated(files: Sequence[Pieces]) -> Iterator[Sample | Unreadable]:
     """Samples of delimited files. One without a header is read under the names of another."""
     dialects = [_dialect([pieces])[0] for pieces in files]
     for index, pieces in enumerate(files):
@@ -366,7 +277,7 @@ def _separated(files: Sequence[_Pieces]) -> Iterator[Sample | Unreadable]:
         yield _sample_separated(pieces, own)
 
 
-def _dialect(files: Sequence[_Pieces]) -> list[Dialect]:
+def _dialect(files: Sequence[Pieces]) -> list[Dialect]:
     heads = [_head(pieces) for pieces in files]
     dialects = judge(heads, Declared())
     found = []
@@ -380,13 +291,13 @@ def _dialect(files: Sequence[_Pieces]) -> list[Dialect]:
     return judge([replace(head, quoting=quoting) for head in heads], Declared())
 
 
-def _head(pieces: _Pieces) -> Head:
+def _head(pieces: Pieces) -> Head:
     head = pieces.texts[0][:HEAD_BYTES]
     cut = head.rfind(b"\n") + 1 if len(head) < len(pieces.texts[0]) else len(head)
     return Head(pieces.path.name, head[: cut or len(head)].removesuffix(b"\n"))
 
 
-def _sample_separated(pieces: _Pieces, dialect: Dialect) -> Sample | Unreadable:
+def _sample_separated(pieces: Pieces, dialect: Dialect) -> Sample | Unreadable:
     try:
         tables, lines = _tables(pieces, dialect)
     except SourceError as error:
@@ -398,19 +309,23 @@ def _sample_separated(pieces: _Pieces, dialect: Dialect) -> Sample | Unreadable:
             "no delimiter splits its lines into equal columns; write it with a comma, a tab, a "
             "semicolon or a bar between the cells, and a header line",
         )
-    columns: dict[str, list[str | None]] = {name: [] for name in dialect.names}
+    cells = dialect.header_cells
+    named = [  # A column without a name counts rows, as a rule.
+        name for index, name in enumerate(dialect.names) if cells is None or cells[index].strip()
+    ]
+    columns: dict[str, list[str | None]] = {name: [] for name in named}
     for table in tables:
         even = table.filter(table[BROKEN].is_null())
-        for name in dialect.names:
-            cells = (cell.strip() if cell else None for cell in even[name].to_pylist())
-            columns[name] += [cell or None for cell in cells]
-    return pieces.sample(
-        "csv", columns, lines.rows, lines.broken, delimiter=dialect.delimiter,
+        for name in named:
+            texts = (cell.strip() if cell else None for cell in even[name].to_pylist())
+            columns[name] += [text or None for text in texts]
+    return _sample(
+        pieces,         "csv", columns, lines.rows, lines.broken, delimiter=dialect.delimiter,
         dialect=dialect.words, notes=(*pieces.notes, *dialect.notes),
     )  # fmt: skip
 
 
-def _tables(pieces: _Pieces, dialect: Dialect) -> tuple[list[pa.Table], Lines]:
+def _tables(pieces: Pieces, dialect: Dialect) -> tuple[list[pa.Table], Lines]:
     """The rows of the pieces, read as they are read for cleaning."""
     lines, tables = Lines(), []
     several = len(dialect.delimiter) > 1 or dialect.delimiter == " "

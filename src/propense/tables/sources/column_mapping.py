@@ -1,0 +1,64 @@
+"""Which column of the files each of the project's words means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from propense import columns as words
+from propense.errors import SourceError, nearest
+from propense.tables.engine.engine import BROKEN, LINE, ROW
+from propense.tables.sources.json.staging import refuse_unfound
+from propense.tables.sources.text.delimiters import plain_names
+
+
+def resolve_columns(
+    own: tuple[str, ...], mapping: dict[str, str], canonical: tuple[str, ...], where: str, file: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Word -> own name; and new name -> own name where the file's header was typed."""
+    data = [name for name in own if name not in (ROW, BROKEN, LINE)]
+    plain = dict(zip(plain_names(data), data, strict=True))
+    renames = {new: old for new, old in plain.items() if new != old and old}
+    names = {new if new in renames else old for new, old in plain.items()}
+    by_fold = {name.strip().casefold(): name for name in names}
+    columns: dict[str, str] = {}
+    for word, name in mapping.items():
+        if name in names:
+            columns[word] = name
+        elif plain_names([name])[0].casefold() in by_fold:
+            columns[word] = by_fold[plain_names([name])[0].casefold()]
+        else:
+            raise SourceError(
+                f"{where}: {file} has no column {name!r} (for {word}); {nearest(name, names)}"
+            )
+    mapped = set(columns.values())
+    for word in canonical:
+        if word == words.ANONYMOUS_ID:
+            continue
+        if word not in columns and word in names and word not in mapped:
+            columns[word] = word
+    return columns, renames
+
+
+def refuse_empty_paths(
+    columns: Mapping[str, str], files: Sequence[Path], where: str, shown: str
+) -> None:
+    """SourceError for a mapped path into JSON objects that no row has."""
+    for word, name in columns.items():
+        if "." in name and not any(_has_values(file, name) for file in files):
+            refuse_unfound(name, word, files, where, shown)
+
+
+def _has_values(file: Path, name: str) -> bool:
+    """Whether a column of a Parquet file holds anything, by its footer."""
+    with pq.ParquetFile(file) as data:
+        if name not in data.schema_arrow.names:
+            return False
+        index = data.schema_arrow.names.index(name)
+        groups = [data.metadata.row_group(i) for i in range(data.metadata.num_row_groups)]
+        columns = [group.column(index) for group in groups]
+        return any(
+            one.statistics is None or one.statistics.null_count < one.num_values for one in columns
+        )
