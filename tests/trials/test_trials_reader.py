@@ -60,8 +60,8 @@ def test_lines_above_the_header(tmp_path: Path) -> None:
 
 def test_places_are_lines_of_the_file(tmp_path: Path) -> None:
     outcome = cleaned("set-aside-place", tmp_path)
-    places = {row["row"]: row["reason"] for row in outcome.set_aside}
-    assert places == {11: "broken row", 21: "broken row", 51: "unreadable time"}
+    lines = {row["row"]: row["reason"] for row in outcome.set_aside}
+    assert lines == {11: "broken row", 21: "broken row", 51: "unreadable time"}
 
 
 def test_a_path_that_no_row_has(tmp_path: Path) -> None:

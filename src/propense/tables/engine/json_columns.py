@@ -123,21 +123,21 @@ def json_type_at(tree: Column, dotted: str) -> Column:
 def _nested(tree: Column, name: str, lists: set[str]) -> Column:
     """The text at a dotted name, or null."""
     parts = name.split(".")
-    found = [json_text(tree, _path(path)) for path in _readings(parts)]
+    readings = [json_text(tree, _path(path)) for path in _readings(parts)]
     for i in range(1, len(parts)):
         if ".".join(parts[:i]) in lists:
-            found.append(_of_key(tree, _path(parts[:i]), ".".join(parts[i:])))
-    return ibis.coalesce(*found) if len(found) > 1 else found[0]
+            readings.append(_of_key(tree, _path(parts[:i]), ".".join(parts[i:])))
+    return ibis.coalesce(*readings) if len(readings) > 1 else readings[0]
 
 
 def _of_key(tree: Column, path: str, key: str) -> Column:
     """The value of one key in an array of {key, value}: text, or the only member that is set."""
     values = json_members(tree, path + "[*].value")
-    found = []
+    readings = []
     for name in _KEY_NAMES:
         keys = json_texts(tree, f"{path}[*].{name}")
-        place = keys.index(key)
-        value = (place >= 0).ifelse(values[place], ibis.null("json"))
+        position = keys.index(key)
+        value = (position >= 0).ifelse(values[position], ibis.null("json"))
         members = json_texts(value, "$.*").filter(lambda member: member.notnull())
-        found.append((json_type(value) == "OBJECT").ifelse(members[0], json_text(value, "$")))
-    return ibis.coalesce(*found)
+        readings.append((json_type(value) == "OBJECT").ifelse(members[0], json_text(value, "$")))
+    return ibis.coalesce(*readings)

@@ -34,10 +34,10 @@ def split_member(address: str, base: Path) -> tuple[str, str | None]:
     >>> split_member("orders.zip#lines.csv", Path("."))
     ('orders.zip', 'lines.csv')
     """
-    place, mark, member = address.rpartition("#")
-    if not mark or _SCHEME.match(address) or (base / address).exists() or not member:
+    own_path, separator, member = address.rpartition("#")
+    if not separator or _SCHEME.match(address) or (base / address).exists() or not member:
         return address, None
-    return place, member
+    return own_path, member
 
 
 def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str) -> list[Path]:

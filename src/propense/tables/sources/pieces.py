@@ -8,7 +8,7 @@ from typing import IO, Final
 
 from propense.errors import SourceError
 from propense.tables.sources.containers import guarded, open_unpacked
-from propense.tables.sources.text.encodings import UTF_8, Verdict, judge_encoding, survey
+from propense.tables.sources.text.encodings import UTF_8, Verdict, detect_encoding, survey
 
 CHUNKS: Final = 8
 """Places of a file that are looked at, spread over its length."""
@@ -39,10 +39,10 @@ def text_pieces(path: Path, n_bytes: int, packed: bool) -> Pieces:
     if wide:
         whole = whole and len(chunks) == 1
         chunks = chunks[:1]
-    verdict = Verdict(seen.codec) if seen.codec else judge_encoding([seen])
+    verdict = Verdict(seen.codec) if seen.codec else detect_encoding([seen])
     texts, notes = [], []
     for index, chunk in enumerate(chunks):
-        text = chunk[seen.mark if index == 0 else 0 :].decode(verdict.codec, "replace")
+        text = chunk[seen.bom if index == 0 else 0 :].decode(verdict.codec, "replace")
         if "\0" in text:
             notes.append("zero bytes were left out")
             text = text.replace("\0", "")

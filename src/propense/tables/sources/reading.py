@@ -87,14 +87,14 @@ class RawTable:
 
     def locate(self, row: int) -> str:
         """Where a row is, for messages: "FILE line 17"; of formats without lines "FILE row 17"."""
-        file, place = row >> FILE_SHIFT, (row & ((1 << FILE_SHIFT) - 1)) + 1
+        file, position = row >> FILE_SHIFT, (row & ((1 << FILE_SHIFT) - 1)) + 1
         word = "row"
         if LINE in self.rows.columns:
-            found = self.rows.filter(self.rows[ROW] == row).select(LINE).to_pyarrow()[LINE]
-            if len(found) and found[0].as_py() is not None:
-                place = found[0].as_py()
+            numbers = self.rows.filter(self.rows[ROW] == row).select(LINE).to_pyarrow()[LINE]
+            if len(numbers) and numbers[0].as_py() is not None:
+                position = numbers[0].as_py()
                 word = "line" if self._has_lines(file) else "row"
-        return f"{self.files[file]} {word} {place:,}"
+        return f"{self.files[file]} {word} {position:,}"
 
     def _has_lines(self, file: int) -> bool:
         return file < len(self.accounts) and self.accounts[file].format in _WITH_LINES
@@ -274,7 +274,7 @@ def _shown(file: Path, base: Path) -> str:
 
 def _stage(
     addresses: Sequence[str], source: Source | TableSource, wanted: Sequence[str],
-    known: Sequence[str], base: Path, scratch: Path, where: str,
+    canonical: Sequence[str], base: Path, scratch: Path, where: str,
 ) -> Staging:  # fmt: skip
     """Files and database tables as Parquet, in the order of the addresses."""
     staging = Staging()
@@ -283,7 +283,7 @@ def _stage(
 
     def flush() -> None:
         nonlocal n_named
-        more = stage_files(named, source, wanted, known, scratch, where, start=n_named)
+        more = stage_files(named, source, wanted, canonical, scratch, where, start=n_named)
         staging.files += more.files
         staging.questions += more.questions
         n_named += len(named)
@@ -297,8 +297,8 @@ def _stage(
             shown = address.split("?")[0].rsplit("@", 1)[-1] + "?" + address.split("?")[1]
             staging.files.append(Staged(out, FileAccount(file=shown, format="sql")))
             continue
-        place, member = split_member(address, base)
-        for file in local_files([place], base, scratch, where):
+        position, member = split_member(address, base)
+        for file in local_files([position], base, scratch, where):
             shown = _shown(file, base) + (f"#{member}" if member else "")
             named.append(Named(file, shown, member))
     flush()

@@ -33,12 +33,12 @@ from propense.tables.sources.json.staging import is_json
 from propense.tables.sources.pieces import Pieces, text_pieces
 from propense.tables.sources.text.access_logs import ACCESS_LINE, is_access_log
 from propense.tables.sources.text.delimited import Lines, shape_of, table_of
-from propense.tables.sources.text.dialects import Declared, Dialect, Head, judge
+from propense.tables.sources.text.dialects import Declared, Dialect, Head, infer_dialects
 from propense.tables.sources.text.encodings import UTF_8
 from propense.tables.sources.text.headers import HEAD_BYTES, TYPED
-from propense.tables.sources.text.quoting import judge_quoting, quotes_in, unescape
+from propense.tables.sources.text.quoting import detect_quoting, quotes_in, unescape
 from propense.tables.sources.text.records import blocks
-from propense.tables.sources.workbooks import judge_sheet, sheet_rows, sheets_of
+from propense.tables.sources.workbooks import sheet_dialect, sheet_rows, sheets_of
 
 Format = Literal["csv", "jsonl", "json", "xlsx", "parquet", "access_log"]
 
@@ -178,10 +178,10 @@ def _unpacked_sample(path: Path) -> Sample | Unreadable | Pieces:
     """A sample of a Parquet file or a workbook within an archive."""
     with tempfile.TemporaryDirectory(prefix="propense-") as folder:
         plain = unpack(path, Path(folder))
-        found = _look_at(plain.path)
-        return replace(found, path=path, n_bytes=path.stat().st_size) if isinstance(
-            found, Sample | Pieces
-        ) else Unreadable(path, found.why)  # fmt: skip
+        result = _look_at(plain.path)
+        return replace(result, path=path, n_bytes=path.stat().st_size) if isinstance(
+            result, Sample | Pieces
+        ) else Unreadable(path, result.why)  # fmt: skip
 
 
 def _sample_text(pieces: Pieces) -> Sample | Unreadable | Pieces:
@@ -233,11 +233,11 @@ def _records(pieces: Pieces) -> tuple[list[object], int, bool]:
     if good * 2 > len(records) and not (len(lines) == 1 and pieces.whole):
         return records, len(records), True
     text = pieces.texts[0] if not pieces.whole else b"\n".join(pieces.texts)
-    found = find_objects(text, str(pieces.path), whole=pieces.whole)
-    spans = zip(found.starts.tolist(), found.ends.tolist(), strict=True)
+    result = find_objects(text, str(pieces.path), whole=pieces.whole)
+    spans = zip(result.starts.tolist(), result.ends.tolist(), strict=True)
     records = [_decoded(text[start:end].decode(UTF_8, "replace")) for start, end in spans]
     share = len(b"".join(pieces.texts)) / max(len(text), 1)
-    n_rows = len(records) + len(found.garbage) * pieces.whole
+    n_rows = len(records) + len(result.garbage) * pieces.whole
     return records, round(n_rows * share), len(lines) == 1 and len(records) == 1
 
 
@@ -279,16 +279,16 @@ def _separated(files: Sequence[Pieces]) -> Iterator[Sample | Unreadable]:
 
 def _dialect(files: Sequence[Pieces]) -> list[Dialect]:
     heads = [_head(pieces) for pieces in files]
-    dialects = judge(heads, Declared())
-    found = []
+    dialects = infer_dialects(heads, Declared())
+    result = []
     for pieces, dialect in zip(files, dialects, strict=True):
         if len(dialect.delimiter) == 1 and dialect.delimiter != " ":
             stream = io.BytesIO(pieces.texts[0])
-            found.append((pieces.path.name, quotes_in(stream, dialect.skip, shape_of(dialect))))
-    quoting = judge_quoting(found, "auto")
+            result.append((pieces.path.name, quotes_in(stream, dialect.skip, shape_of(dialect))))
+    quoting = detect_quoting(result, "auto")
     if quoting == "standard":
         return dialects
-    return judge([replace(head, quoting=quoting) for head in heads], Declared())
+    return infer_dialects([replace(head, quoting=quoting) for head in heads], Declared())
 
 
 def _head(pieces: Pieces) -> Head:
@@ -335,29 +335,29 @@ def _tables(pieces: Pieces, dialect: Dialect) -> tuple[list[pa.Table], Lines]:
         skip = dialect.skip if index == 0 else 0
         body = b"\n".join(text.split(b"\n", skip)[skip:])
         if several:
-            body = _with_mark(body, dialect.delimiter)
-        shape = shape_of(dialect, _MARK if several else None)
+            body = _with_stand_in(body, dialect.delimiter)
+        shape = shape_of(dialect, _STAND_IN if several else None)
         for records in blocks(io.BytesIO(body), shape):
             tables.append(table_of(records, dialect, shape, lines).drop_columns([LINE]))
     return tables, lines
 
 
-_MARK: Final = "\x1f"
+_STAND_IN: Final = "\x1f"
 
 
-def _with_mark(text: bytes, delimiter: str) -> bytes:
+def _with_stand_in(text: bytes, delimiter: str) -> bytes:
     from propense.tables.sources.text.copies import by_blanks
 
     lines = text.decode(UTF_8, "replace").split("\n")
     if delimiter == " ":
-        return "\n".join(by_blanks(line, _MARK) for line in lines).encode()
-    return "\n".join(line.replace(delimiter, _MARK) for line in lines).encode()
+        return "\n".join(by_blanks(line, _STAND_IN) for line in lines).encode()
+    return "\n".join(line.replace(delimiter, _STAND_IN) for line in lines).encode()
 
 
 def _sample_workbook(path: Path, n_bytes: int) -> Sample | Unreadable:
     sheets = sheets_of(path, None, path.name)
     rows = sheet_rows(path, sheets[0], path.name, SHEET_ROWS)
-    dialect = judge_sheet(rows, path.name, Declared())
+    dialect = sheet_dialect(rows, path.name, Declared())
     body = [row for row in rows[dialect.skip :] if any(row)]
     columns: dict[str, list[str | None]] = {
         name: [row[i] or None if i < len(row) else None for row in body]

@@ -16,17 +16,17 @@ from propense.tables.sources.json.staging import is_json, stage_json_text
 from propense.tables.sources.text.access_logs import is_access_log, stage_access_log
 from propense.tables.sources.text.copies import PlainText, plain_text, read_chunks, redelimit
 from propense.tables.sources.text.delimited import Lines, shape_of, stage_delimited
-from propense.tables.sources.text.dialects import Declared, Dialect, Head, judge
+from propense.tables.sources.text.dialects import Declared, Dialect, Head, infer_dialects
 from propense.tables.sources.text.encodings import (
     Survey,
     Verdict,
     check_codec,
-    judge_encoding,
+    detect_encoding,
     survey,
 )
 from propense.tables.sources.text.headers import HEAD_BYTES
-from propense.tables.sources.text.quoting import judge_quoting, survey_quotes, unescape
-from propense.tables.sources.workbooks import judge_sheet, sheet_rows, sheets_of, stage_sheet
+from propense.tables.sources.text.quoting import detect_quoting, survey_quotes, unescape
+from propense.tables.sources.workbooks import sheet_dialect, sheet_rows, sheets_of, stage_sheet
 
 Form = Literal["csv", "json", "xlsx", "parquet", "access_log"]
 _FORMS: Final[dict[str, Form]] = {
@@ -83,7 +83,7 @@ class _Text:
 
 def stage_files(
     named: Sequence[Named], source: Source | TableSource, wanted: Sequence[str],
-    known: Sequence[str], scratch: Path, where: str, start: int = 0,
+    canonical: Sequence[str], scratch: Path, where: str, start: int = 0,
 ) -> Staging:  # fmt: skip
     """Write every file below `scratch`, Parquet files excepted, which stay where they are.
 
@@ -95,7 +95,7 @@ def stage_files(
     texts: list[_Text] = []
     slots: dict[int, list[Staged]] = {}
     declared = Declared(source.delimiter, source.quoting, source.header, source.skip_lines,
-                        tuple(wanted), tuple(known))  # fmt: skip
+                        tuple(wanted), tuple(canonical))  # fmt: skip
     for number, one in enumerate(named, start=start):
         plain = unpack(one.path, scratch / f"{number:05d}", _zip_member(one), one.shown)
         slots[number] = []
@@ -118,10 +118,10 @@ def stage_files(
     return staging
 
 
-def _remove_copies(scratch: Path, kept: set[Path]) -> None:
+def _remove_copies(scratch: Path, keep: set[Path]) -> None:
     """Remove what was unpacked and rewritten on the way."""
     for path in scratch.rglob("*"):
-        if path.suffix in (".plain", ".utf8", ".lines", ".cells") and path not in kept:
+        if path.suffix in (".plain", ".utf8", ".lines", ".cells") and path not in keep:
             path.unlink()
 
 
@@ -142,7 +142,7 @@ def _stage_workbook(
     for index, sheet in enumerate(sheets):
         shown = one.shown if len(sheets) == 1 else f"{one.shown}#{sheet}"
         rows = sheet_rows(plain.path, sheet, shown)
-        dialect = judge_sheet(rows, shown, declared)
+        dialect = sheet_dialect(rows, shown, declared)
         out = scratch / f"{number:05d}-{index:03d}.parquet"
         lines = stage_sheet(rows, dialect, out, shown)
         staged.append(Staged(out, _account(shown, "xlsx", lines, dialect=f"sheet {sheet!r}",
@@ -155,14 +155,14 @@ def _read_encodings(
 ) -> list[Question]:
     """Set the encoding of each text, and write it as UTF-8 where it is not; open questions."""
     odd = [text for text in texts if text.seen.codec is None]
-    verdict = judge_encoding([text.seen for text in odd]) if odd else Verdict("utf-8")
+    verdict = detect_encoding([text.seen for text in odd]) if odd else Verdict("utf-8")
     questions = []
     if source.encoding != "auto":
         check_codec(source.encoding, f"{where.split()[0]} encoding")
     elif verdict.others:
         questions.append(_encoding_question(verdict, odd[0].named.shown, where))
     for text in texts:
-        declared = source.encoding if source.encoding != "auto" and not text.seen.mark else None
+        declared = source.encoding if source.encoding != "auto" and not text.seen.bom else None
         text.codec = declared or text.seen.codec or verdict.codec
         out = scratch / f"{text.number:05d}.utf8"
         text.text = plain_text(text.plain.path, out, text.codec, text.seen)
@@ -250,7 +250,7 @@ def _stage_delimited(
     """Delimited files: the dialect is judged over all of them, then each is written."""
     if not texts:
         return []
-    dialects = judge_dialects(texts, declared, scratch)
+    dialects = dialects_of(texts, declared, scratch)
     staged = []
     for text, dialect in zip(texts, dialects, strict=True):
         assert text.text is not None
@@ -264,26 +264,26 @@ def _stage_delimited(
     return staged
 
 
-def judge_dialects(texts: Sequence[_Text], declared: Declared, scratch: Path) -> list[Dialect]:
+def dialects_of(texts: Sequence[_Text], declared: Declared, scratch: Path) -> list[Dialect]:
     """How each delimited file is written; files with backslash escapes are written anew."""
     heads = [_head(text) for text in texts]
     if declared.quoting != "auto":
         heads = [replace(head, quoting=declared.quoting) for head in heads]
-    dialects = judge(heads, declared)
-    found = []
+    dialects = infer_dialects(heads, declared)
+    quotes_of = []
     for text, dialect in zip(texts, dialects, strict=True):
         _redelimit(text, dialect.delimiter, scratch)
         assert text.text is not None
         if declared.quoting == "auto":
             shape = shape_of(dialect, text.delimiter)
             quotes = survey_quotes(text.text.path, text.text.skip, dialect.skip, shape)
-            found.append((text.named.shown, quotes))
-    quoting = judge_quoting(found, declared.quoting)
+            quotes_of.append((text.named.shown, quotes))
+    quoting = detect_quoting(quotes_of, declared.quoting)
     if quoting == "backslash":
         for text in texts:
             _unescape(text, scratch)
     if quoting != "standard":
-        dialects = judge([replace(head, quoting=quoting) for head in heads], declared)
+        dialects = infer_dialects([replace(head, quoting=quoting) for head in heads], declared)
     return dialects
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from propense.errors import SourceError, nearest
 from propense.tables.engine.engine import BROKEN, LINE
 from propense.tables.sources.text.delimited import Lines
-from propense.tables.sources.text.dialects import Declared, Dialect, Head, judge_rows
+from propense.tables.sources.text.dialects import Declared, Dialect, Head, infer_from_rows
 from propense.tables.sources.text.headers import HeadRow
 
 _BATCH: Final = 50_000
@@ -53,13 +53,13 @@ def sheet_rows(path: Path, sheet: str, shown: str, limit: int | None = None) -> 
     return _rows(_open(path, shown), sheet, shown, limit)
 
 
-def judge_sheet(rows: Sequence[Sequence[str]], shown: str, declared: Declared) -> Dialect:
+def sheet_dialect(rows: Sequence[Sequence[str]], shown: str, declared: Declared) -> Dialect:
     """Which row of a sheet holds the names."""
     head = [
         HeadRow(index, 1, tuple(cell.encode() for cell in row))
         for index, row in enumerate(rows[:_HEAD_ROWS])
     ]
-    return judge_rows([Head(shown, b"")], [head], ["\t"], declared)[0]
+    return infer_from_rows([Head(shown, b"")], [head], ["\t"], declared)[0]
 
 
 def stage_sheet(rows: Sequence[Sequence[str]], dialect: Dialect, out: Path, shown: str) -> Lines:
@@ -69,21 +69,21 @@ def stage_sheet(rows: Sequence[Sequence[str]], dialect: Dialect, out: Path, show
     schema = pa.schema([*((name, pa.string()) for name in (*names, BROKEN)), (LINE, pa.int64())])
     with pq.ParquetWriter(out, schema, compression="snappy") as writer:
         for start in range(dialect.skip, len(rows), _BATCH):
-            kept: list[tuple[int, list[str | None], str | None]] = []
+            body: list[tuple[int, list[str | None], str | None]] = []
             for number, row in enumerate(rows[start : start + _BATCH], start=start + 1):
                 cells = [cell or None for cell in row]
                 if not any(cells):
                     lines.blank += 1
                 elif any(cells[len(names) :]):
-                    kept.append((number, [None] * len(names), "\t".join(row)))
+                    body.append((number, [None] * len(names), "\t".join(row)))
                 else:
                     padded = cells[: len(names)] + [None] * (len(names) - len(cells))
-                    kept.append((number, padded, None))
-            columns = [[cells[index] for _, cells, _ in kept] for index in range(len(names))]
-            broken = [text for _, _, text in kept]
-            numbers = [number for number, _, _ in kept]
+                    body.append((number, padded, None))
+            columns = [[cells[index] for _, cells, _ in body] for index in range(len(names))]
+            broken = [text for _, _, text in body]
+            numbers = [number for number, _, _ in body]
             writer.write_table(pa.table([*columns, broken, numbers], schema=schema))
-            lines.rows += len(kept)
+            lines.rows += len(body)
             lines.broken += sum(text is not None for text in broken)
     lines.check(shown)
     if lines.rows == 0:

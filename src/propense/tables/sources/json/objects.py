@@ -36,8 +36,8 @@ class Objects:
 class _Brackets:
     """Brackets outside texts, and how deep each is: 0 is the outermost."""
 
-    places: Offsets
-    marks: npt.NDArray[np.uint8]
+    positions: Offsets
+    signs: npt.NDArray[np.uint8]
     depths: Offsets
 
 
@@ -54,16 +54,16 @@ def find_objects(
     """
     array = np.frombuffer(data, np.uint8)
     brackets = _brackets(array, shown)
-    opening = (brackets.marks == ord("{")) | (brackets.marks == ord("["))
+    opening = (brackets.signs == ord("{")) | (brackets.signs == ord("["))
     top = brackets.depths == 0
-    if len(brackets.places) == 0:
+    if len(brackets.positions) == 0:
         raise SourceError(f"{shown} holds no JSON object")
     if whole and (opening.sum() * 2 != len(opening) or not (opening[0] and top[0])):
         raise SourceError(
             f"{shown} breaks off: {int(opening.sum()):,} brackets open and "
             f"{int((~opening).sum()):,} close; copy the file again"
         )
-    if brackets.marks[0] == ord("["):
+    if brackets.signs[0] == ord("["):
         return _objects_at(array, brackets, 1, shown)
     n_top = int((top & opening).sum())
     if n_top == 1 and (whole or top.sum() == 1):
@@ -75,8 +75,8 @@ def find_objects(
 
 def _objects_at(array: Any, brackets: _Brackets, depth: int, shown: str) -> Objects:
     level = brackets.depths == depth
-    starts = brackets.places[level & (brackets.marks == ord("{"))]
-    ends = brackets.places[level & (brackets.marks == ord("}"))] + 1
+    starts = brackets.positions[level & (brackets.signs == ord("{"))]
+    ends = brackets.positions[level & (brackets.signs == ord("}"))] + 1
     starts = starts[: len(ends)]
     if len(starts) == 0:
         raise SourceError(f"{shown} holds a JSON array without an object in it")
@@ -100,43 +100,43 @@ def _inner_array(
     array: Any, brackets: _Brackets, shown: str, member: str | None, wanted: Sequence[str]
 ) -> Objects | None:
     """The objects of the only array of objects within one object; None if it is a row itself."""
-    arrays = np.flatnonzero((brackets.depths == 1) & (brackets.marks == ord("[")))
-    found: dict[str, Objects] = {}
+    arrays = np.flatnonzero((brackets.depths == 1) & (brackets.signs == ord("[")))
+    candidates: dict[str, Objects] = {}
     for index in arrays.tolist():
         behind = np.flatnonzero(brackets.depths[index + 1 :] == 1)
-        closing = index + 1 + int(behind[0]) if len(behind) else len(brackets.places)
+        closing = index + 1 + int(behind[0]) if len(behind) else len(brackets.positions)
         within = slice(index + 1, closing)
         level = brackets.depths[within] == 2
-        marks, places = brackets.marks[within][level], brackets.places[within][level]
-        starts = places[marks == ord("{")]
-        ends = places[marks == ord("}")] + 1
+        signs, positions = brackets.signs[within][level], brackets.positions[within][level]
+        starts = positions[signs == ord("{")]
+        ends = positions[signs == ord("}")] + 1
         starts = starts[: len(ends)]
         if len(starts):
-            key = _key_before(array, int(brackets.places[index]))
-            found[key] = Objects(starts, ends, (), key, array=True)
+            key = _key_before(array, int(brackets.positions[index]))
+            candidates[key] = Objects(starts, ends, (), key, array=True)
     if member is not None:
-        if member not in found:
+        if member not in candidates:
             raise SourceError(
-                f"{shown} has no array {member!r} of objects; {nearest(member, found)}"
+                f"{shown} has no array {member!r} of objects; {nearest(member, candidates)}"
             )
-        return found[member]
+        return candidates[member]
     keys = _keys(array, brackets)
-    if not found or any(name.split(".")[0] in keys for name in wanted):
+    if not candidates or any(name.split(".")[0] in keys for name in wanted):
         return None
-    if len(found) > 1:
-        listed = ", ".join(repr(key) for key in found)
+    if len(candidates) > 1:
+        listed = ", ".join(repr(key) for key in candidates)
         raise SourceError(
-            f"{shown} is one object with {len(found)} arrays: {listed}; name one of them behind "
-            f'the file, such as "{shown}#{next(iter(found))}"'
+            f"{shown} is one object with {len(candidates)} arrays: {listed}; name one of them "
+            f'behind the file, such as "{shown}#{next(iter(candidates))}"'
         )
-    only = next(iter(found.values()))
+    only = next(iter(candidates.values()))
     share = float(only.ends[-1] - only.starts[0]) / len(array)
     return only if wanted or (share > 0.5 and len(only.starts) > 1) else None
 
 
-def _key_before(array: Any, place: int) -> str:
+def _key_before(array: Any, position: int) -> str:
     """The key whose value begins at `place`."""
-    piece = bytes(array[max(0, place - 500) : place])
+    piece = bytes(array[max(0, position - 500) : position])
     text = piece.decode("utf-8", "replace").rstrip(" \t\r\n:")
     start = text.rfind('"', 0, -1)
     return text[start + 1 : -1]
@@ -145,9 +145,9 @@ def _key_before(array: Any, place: int) -> str:
 def _keys(array: Any, brackets: _Brackets) -> set[str]:
     """The keys of one object, from its text without what is nested."""
     inner = brackets.depths == 1
-    places = brackets.places[inner]
+    positions = brackets.positions[inner]
     pieces, start = [], 0
-    for opening, closing in zip(places[0::2].tolist(), places[1::2].tolist(), strict=True):
+    for opening, closing in zip(positions[0::2].tolist(), positions[1::2].tolist(), strict=True):
         pieces += [array[start:opening].tobytes(), b"0"]
         start = closing + 1
     pieces.append(array[start:].tobytes())
@@ -159,7 +159,7 @@ def _keys(array: Any, brackets: _Brackets) -> set[str]:
 
 def _brackets(array: Any, shown: str) -> _Brackets:
     """All brackets outside texts, a block at a time."""
-    places, marks = [], []
+    positions, signs = [], []
     in_text = False
     for start in range(0, len(array), _BLOCK):
         block = array[start : start + _BLOCK]
@@ -176,14 +176,16 @@ def _brackets(array: Any, shown: str) -> _Brackets:
             (block == ord("{")) | (block == ord("}")) | (block == ord("[")) | (block == ord("]"))
         )
         outside = ~((np.searchsorted(quotes, some + start) & 1) ^ in_text).astype(bool)
-        places.append(some[outside] + start)
-        marks.append(block[some[outside]])
+        positions.append(some[outside] + start)
+        signs.append(block[some[outside]])
         in_text ^= bool(len(quotes) & 1)
-    all_marks = np.concatenate(marks) if marks else np.zeros(0, np.uint8)
-    opens = (all_marks == ord("{")) | (all_marks == ord("["))
+    all_signs = np.concatenate(signs) if signs else np.zeros(0, np.uint8)
+    opens = (all_signs == ord("{")) | (all_signs == ord("["))
     steps = np.where(opens, 1, -1).astype(np.int64)
     depths = np.cumsum(steps) - opens
-    return _Brackets(np.concatenate(places) if places else np.zeros(0, np.int64), all_marks, depths)
+    return _Brackets(
+        np.concatenate(positions) if positions else np.zeros(0, np.int64), all_signs, depths
+    )
 
 
 def _escaped(array: Any, quotes: Offsets) -> npt.NDArray[np.bool_]:

@@ -104,7 +104,7 @@ def _write_lines(text: PlainText, rows: Path, lines: Lines) -> bool:
     glued = False
     with pq.ParquetWriter(rows, _SCHEMA, compression="lz4") as writer:
         for texts, numbers, n_lines in line_arrays(text.path, text.skip):
-            glued = glued or any(pc.any(pc.match_substring(texts, mark)).as_py() for mark in _GLUED)
+            glued = glued or any(pc.any(pc.match_substring(texts, sign)).as_py() for sign in _GLUED)
             writer.write_table(pa.table([texts, pa.array(numbers)], schema=_SCHEMA))
             lines.physical += n_lines
             lines.rows += len(numbers)
@@ -123,13 +123,13 @@ def _write_objects(
     ) as mapped:  # fmt: skip
         data = memoryview(mapped)[text.skip :]
         try:
-            found = find_objects(data, shown, member, wanted)
-            starts = np.concatenate([found.starts, [start for start, _ in found.garbage]])
-            ends = np.concatenate([found.ends, [end for _, end in found.garbage]])
+            objects = find_objects(data, shown, member, wanted)
+            starts = np.concatenate([objects.starts, [start for start, _ in objects.garbage]])
+            ends = np.concatenate([objects.ends, [end for _, end in objects.garbage]])
             order = np.argsort(starts, kind="stable")
             starts, ends = starts[order].astype(np.int64), ends[order].astype(np.int64)
             numbers = np.arange(1, len(starts) + 1)
-            if not found.array:
+            if not objects.array:
                 numbers = _lines_of(data, starts)
             with pq.ParquetWriter(rows, _SCHEMA, compression="lz4") as writer:
                 for first in range(0, len(starts), _BATCH):
@@ -142,7 +142,7 @@ def _write_objects(
         finally:
             data.release()
     lines.physical = lines.rows = len(starts)
-    return [f"the rows are the objects of {found.within!r}"] if found.within else []
+    return [f"the rows are the objects of {objects.within!r}"] if objects.within else []
 
 
 def _lines_of(data: Any, starts: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Final
 from propense.tables.sources.text.encodings import UTF_8, Survey, survey
 
 CHUNK: Final = 1 << 22
-_MARKS: Final = ("\x1f", "\x1e", "\x1d", "\x1c", "\x02", "\x03", "\x04", "\x05")
+_STAND_INS: Final = ("\x1f", "\x1e", "\x1d", "\x1c", "\x02", "\x03", "\x04", "\x05")
 """Characters that may stand for a delimiter of several characters, where the text has none."""
 
 
@@ -46,13 +46,13 @@ def plain_text(path: Path, out: Path, codec: str, seen: Survey) -> PlainText:
     Zero bytes are left out. Carriage returns become line feeds where they are the line ends.
     """
     if _is_plain(codec, seen):
-        return PlainText(path, seen.mark)
+        return PlainText(path, seen.bom)
     wide = codec.replace("_", "-").startswith(("utf-16", "utf-32"))
     old = not wide and _has_old_ends(seen)
     decoder = codecs.getincrementaldecoder(codec)("replace")
     n_nul = n_replaced = first_replaced = n_lines = 0
     with out.open("w", encoding=UTF_8, newline="", errors="replace") as target:
-        for chunk in _with_end(path, seen.mark):
+        for chunk in _with_end(path, seen.bom):
             text = decoder.decode(chunk or b"", final=chunk is None)
             if "\0" in text:
                 n_nul += text.count("\0")
@@ -100,24 +100,26 @@ def redelimit(text: PlainText, out: Path, delimiter: str) -> Redelimited:
     """A copy in which a delimiter of several characters, or of runs of blanks, is one character."""
     present = set()
     for chunk in read_chunks(text.path, text.skip):
-        present |= {mark for mark in _MARKS if mark.encode() in chunk}
-    mark = next((mark for mark in _MARKS if mark not in present), _MARKS[0])
-    restore = {} if delimiter == " " else {mark: delimiter}
+        present |= {stand_in for stand_in in _STAND_INS if stand_in.encode() in chunk}
+    stand_in = next((stand_in for stand_in in _STAND_INS if stand_in not in present), _STAND_INS[0])
+    restore = {} if delimiter == " " else {stand_in: delimiter}
     with out.open("w", encoding=UTF_8, newline="") as target:
         with text.path.open(encoding=UTF_8, newline="") as source:
             if text.skip:
                 source.read(1)
             for line in source:
                 target.write(
-                    by_blanks(line, mark) if delimiter == " " else line.replace(delimiter, mark)
+                    by_blanks(line, stand_in)
+                    if delimiter == " "
+                    else line.replace(delimiter, stand_in)
                 )
-    return Redelimited(out, mark, restore)
+    return Redelimited(out, stand_in, restore)
 
 
 _BLANKS: Final = re.compile(r'("[^"]*")|[ \t]+')
 
 
-def by_blanks(line: str, mark: str) -> str:
+def by_blanks(line: str, stand_in: str) -> str:
     """A line whose runs of blanks outside quotes are one mark.
 
     >>> by_blanks(' 1  "a b"  c\\n', "|")
@@ -125,4 +127,4 @@ def by_blanks(line: str, mark: str) -> str:
     """
     body = line.strip(" \t\r\n")
     end = line[len(line.rstrip("\r\n")) :]
-    return _BLANKS.sub(lambda found: found[1] or mark, body) + end
+    return _BLANKS.sub(lambda match: match[1] or stand_in, body) + end

@@ -243,11 +243,11 @@ def _without_headers(table: pa.Table, dialect: Dialect, lines: Lines) -> pa.Tabl
 
 
 def _restored(table: pa.Table, restore: dict[str, str]) -> pa.Table:
-    for mark, text in restore.items():
+    for stand_in, text in restore.items():
         for index, name in enumerate(table.column_names):
             column = table.column(index)
-            if name != LINE and pc.any(pc.match_substring(column, mark)).as_py():
-                table = table.set_column(index, name, pc.replace_substring(column, mark, text))
+            if name != LINE and pc.any(pc.match_substring(column, stand_in)).as_py():
+                table = table.set_column(index, name, pc.replace_substring(column, stand_in, text))
     return table
 
 

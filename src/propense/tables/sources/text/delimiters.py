@@ -42,7 +42,7 @@ def delimiter_scores(lines: Sequence[str]) -> dict[str, float]:
         if delimiter == " ":
             score -= _BLANK_PENALTY
         header = next(line for line in lines if count_delimiters(line, delimiter) == usual)
-        if header is not lines[0] and any(mark.isdigit() for mark in header):
+        if header is not lines[0] and any(sign.isdigit() for sign in header):
             score -= 0.3  # The lines that it cuts begin with data: the header is cut otherwise.
         scores[delimiter] = score
     return scores

@@ -30,7 +30,7 @@ class Declared:
     skip_lines: int | None = None
     wanted: tuple[str, ...] = ()
     """The file's own names that the settings map."""
-    known: tuple[str, ...] = ()
+    canonical: tuple[str, ...] = ()
     """Names that need no mapping."""
 
 
@@ -78,7 +78,7 @@ class Head:
         return [line.rstrip("\r") for line in self.text.decode("utf-8", "replace").split("\n")]
 
 
-def judge_delimiter(heads: Sequence[Head], declared: Declared) -> list[str]:
+def detect_delimiters(heads: Sequence[Head], declared: Declared) -> list[str]:
     """The delimiter of each file: the one that cuts the lines of all files most evenly.
 
     A file that another delimiter cuts far better, into the names of the settings, has its own.
@@ -104,24 +104,24 @@ def judge_delimiter(heads: Sequence[Head], declared: Declared) -> list[str]:
 
 def _named_bonus(head: Head, delimiter: str, declared: Declared) -> float:
     rows = head_rows(head.text[: 1 << 14], delimiter, head.quoting != "none")
-    header = find_header(rows, declared.wanted, declared.known, False)
+    header = find_header(rows, declared.wanted, declared.canonical, False)
     return float(header.n_named)
 
 
-def judge(heads: Sequence[Head], declared: Declared) -> list[Dialect]:
+def infer_dialects(heads: Sequence[Head], declared: Declared) -> list[Dialect]:
     """How each file of a source is written; names, where a header is missing, from the others.
 
     Raises SourceError for a file whose header shares no name with the others.
     """
-    delimiters = judge_delimiter(heads, declared)
+    delimiters = detect_delimiters(heads, declared)
     rows = [
         head_rows(head.text, delimiter, head.quoting != "none")
         for head, delimiter in zip(heads, delimiters, strict=True)
     ]
-    return judge_rows(heads, rows, delimiters, declared)
+    return infer_from_rows(heads, rows, delimiters, declared)
 
 
-def judge_rows(
+def infer_from_rows(
     heads: Sequence[Head], rows: Sequence[Sequence[HeadRow]], delimiters: Sequence[str],
     declared: Declared,
 ) -> list[Dialect]:  # fmt: skip
@@ -133,7 +133,7 @@ def judge_rows(
             find_header(
                 own,
                 declared.wanted,
-                declared.known,
+                declared.canonical,
                 positional,
                 declared.header,
                 declared.skip_lines,

@@ -46,7 +46,7 @@ _REPLACED: Final = "\ufffd"
 class Survey:
     """What the bytes of one file tell of its encoding."""
 
-    mark: int = 0
+    bom: int = 0
     """Bytes of the byte order mark."""
     codec: str | None = None
     """Set where the bytes leave no doubt."""
@@ -91,11 +91,11 @@ def check_codec(name: str, where: str) -> str:
     return name
 
 
-def mark_of(head: bytes) -> tuple[int, str | None]:
+def bom_of(head: bytes) -> tuple[int, str | None]:
     """The length of a byte order mark and its codec."""
-    for mark, codec in _BOMS:
-        if head.startswith(mark):
-            return len(mark), codec
+    for bom, codec in _BOMS:
+        if head.startswith(bom):
+            return len(bom), codec
     return 0, None
 
 
@@ -108,13 +108,13 @@ def unmarked_wide(head: bytes) -> str | None:
     if b"\0" not in head or len(head) < 8:
         return None
     head = head[: len(head) // 4 * 4]
-    zeros = [head[place::4].count(0) / (len(head) / 4) for place in range(4)]
+    zeros = [head[offset::4].count(0) / (len(head) / 4) for offset in range(4)]
     for codec, wide in (
         ("utf-32-le", (1, 2, 3)), ("utf-32-be", (0, 1, 2)),
         ("utf-16-le", (1, 3)), ("utf-16-be", (0, 2)),
     ):  # fmt: skip
-        narrow = [zeros[place] for place in range(4) if place not in wide]
-        if all(zeros[place] > 0.4 for place in wide) and all(share < 0.1 for share in narrow):
+        narrow = [zeros[offset] for offset in range(4) if offset not in wide]
+        if all(zeros[offset] > 0.4 for offset in wide) and all(share < 0.1 for share in narrow):
             return codec
     return None
 
@@ -122,13 +122,13 @@ def unmarked_wide(head: bytes) -> str | None:
 def survey(chunks: Iterable[bytes]) -> Survey:
     """Look at all bytes of a file, since the first word that is not ASCII may come late."""
     odd: list[bytes] = []
-    n_odd = n_wide = mark = n_nul = n_feeds = n_lone = 0
+    n_odd = n_wide = bom = n_nul = n_feeds = n_lone = 0
     for number, block in enumerate(_whole_lines(chunks)):
         if number == 0:
-            mark, codec = mark_of(block)
+            bom, codec = bom_of(block)
             codec = codec or unmarked_wide(block[:4096])
             if codec is not None and codec != UTF_8:
-                return Survey(mark, codec)
+                return Survey(bom, codec)
         n_nul += block.count(b"\0")
         n_feeds += block.count(b"\n")
         if b"\r" in block:
@@ -149,8 +149,8 @@ def survey(chunks: Iterable[bytes]) -> Survey:
                     odd.append(line)
         else:
             n_wide += sum(not line.isascii() for line in block.split(b"\n"))
-    codec = None if n_odd and not mark else UTF_8
-    return Survey(mark, codec, tuple(odd), n_odd, n_wide, n_nul, n_feeds, n_lone)
+    codec = None if n_odd and not bom else UTF_8
+    return Survey(bom, codec, tuple(odd), n_odd, n_wide, n_nul, n_feeds, n_lone)
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -168,7 +168,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def judge_encoding(surveys: Sequence[Survey]) -> Verdict:
+def detect_encoding(surveys: Sequence[Survey]) -> Verdict:
     """The encoding of the files of one source that are not UTF-8 by their bytes.
 
     Chinese (GB18030) where most characters are common ones, else Western (Windows-1252) where

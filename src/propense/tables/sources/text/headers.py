@@ -53,25 +53,25 @@ class Header:
 def head_rows(head: bytes, delimiter: str, quoted: bool) -> list[HeadRow]:
     """The rows of the first whole lines of a text."""
     rows: list[HeadRow] = []
-    place = line = 0
-    mark = delimiter.encode()
-    while place < len(head) and len(rows) < 2 * _HEADER_WITHIN:
-        end = head.find(b"\n", place)
+    position = line = 0
+    delimiter_bytes = delimiter.encode()
+    while position < len(head) and len(rows) < 2 * _HEADER_WITHIN:
+        end = head.find(b"\n", position)
         end = len(head) if end < 0 else end
-        text = head[place:end].removesuffix(b"\r")
+        text = head[position:end].removesuffix(b"\r")
         if delimiter == " ":
             cells = text.split()
         elif not quoted or b'"' not in text:
-            cells = text.split(mark)
+            cells = text.split(delimiter_bytes)
         else:
-            cells, row_end, state = read_row(head, place, mark)
+            cells, row_end, state = read_row(head, position, delimiter_bytes)
             if state == "whole" and (row_end == end or _same_width(rows, cells)):
                 end = row_end
             else:
-                cells = text.split(mark)
-        n_lines = head.count(b"\n", place, end) + 1
+                cells = text.split(delimiter_bytes)
+        n_lines = head.count(b"\n", position, end) + 1
         rows.append(HeadRow(line, n_lines, tuple(cells)))
-        place, line = end + 1, line + n_lines
+        position, line = end + 1, line + n_lines
     return rows
 
 
@@ -87,7 +87,7 @@ def usual_width(rows: Sequence[HeadRow]) -> int:
 
 
 def find_header(
-    rows: Sequence[HeadRow], wanted: Sequence[str], known: Sequence[str], positional: bool,
+    rows: Sequence[HeadRow], wanted: Sequence[str], canonical: Sequence[str], positional: bool,
     declared: bool | None = None, skip: int | None = None,
 ) -> Header:  # fmt: skip
     """The header of a text.
@@ -112,12 +112,12 @@ def find_header(
             return Header(None, _behind(rows[index]), tuple(rows[index + 1 :]))
         return Header(None, rows[index].line, tuple(rows[index:]))
     best, most = 0, 0
-    names, more = _folds(wanted), _folds(known)
+    names, more = _folds(wanted), _folds(canonical)
     for index, row in enumerate(rows[:_HEADER_WITHIN]):
         cells = set(_folds([_decode(cell) for cell in row.cells]))
-        found = 2 * len(names & cells) + len((more - names) & cells)
-        if found > most:
-            best, most = index, found
+        score = 2 * len(names & cells) + len((more - names) & cells)
+        if score > most:
+            best, most = index, score
     if most:
         return _header_at(rows, best, wanted)
     index = next((i for i, row in enumerate(rows) if len(row.cells) == width), 0)

@@ -13,7 +13,7 @@ from propense.tables.sources.text.records import Shape, blocks
 from propense.tables.sources.text.tokens import QUOTE, read_row
 
 _ESCAPED: Final = re.compile(rb'"(?:[^"\\]|\\.|"")*"')
-_KEPT_LINES: Final = 200
+_MOST_EXAMPLES: Final = 200
 _MOST_UNCLOSED: Final = 0.01
 _FEW_UNCLOSED: Final = 10
 
@@ -33,7 +33,7 @@ class Quotes:
     """The first such line."""
     n_escaped: int = 0
     """Such lines, of those kept, that are right once a backslash escapes a quote."""
-    kept: list[bytes] = field(default_factory=list)
+    examples: list[bytes] = field(default_factory=list)
 
     @property
     def n_doubtful(self) -> int:
@@ -51,23 +51,23 @@ def survey_quotes(path: Path, skip: int, skip_lines: int, shape: Shape) -> Quote
 
 def quotes_in(stream: IO[bytes], skip_lines: int, shape: Shape) -> Quotes:
     """The same for a text from its first line."""
-    found = Quotes()
+    quotes = Quotes()
     line = skip_lines
     for _ in range(skip_lines):
         stream.readline()
     for records in blocks(stream, shape):
         doubtful = sorted([*records.lone_lines, *records.unclosed_lines])
-        found.n_rows += records.n_rows
-        found.n_enclosing += max(records.data.count(QUOTE) // 2 - len(doubtful), 0)
-        found.n_lone += len(records.lone_lines)
-        found.n_unclosed += len(records.unclosed_lines)
-        if doubtful and not found.first:
-            found.first = line + doubtful[0] + 1
-        for one in doubtful[: _KEPT_LINES - len(found.kept)]:
-            found.kept.append(records.data[records.line_starts[one] : records.line_ends[one]])
+        quotes.n_rows += records.n_rows
+        quotes.n_enclosing += max(records.data.count(QUOTE) // 2 - len(doubtful), 0)
+        quotes.n_lone += len(records.lone_lines)
+        quotes.n_unclosed += len(records.unclosed_lines)
+        if doubtful and not quotes.first:
+            quotes.first = line + doubtful[0] + 1
+        for one in doubtful[: _MOST_EXAMPLES - len(quotes.examples)]:
+            quotes.examples.append(records.data[records.line_starts[one] : records.line_ends[one]])
         line += records.n_lines
-    found.n_escaped = sum(_is_right(unescape(text), shape) for text in found.kept)
-    return found
+    quotes.n_escaped = sum(_is_right(unescape(text), shape) for text in quotes.examples)
+    return quotes
 
 
 def _has_quotes(path: Path) -> bool:
@@ -99,7 +99,7 @@ def _doubled(cell: re.Match[bytes]) -> bytes:
     )
 
 
-def judge_quoting(files: Sequence[tuple[str, Quotes]], declared: str) -> str:
+def detect_quoting(files: Sequence[tuple[str, Quotes]], declared: str) -> str:
     """ "standard", "backslash" or "none" for a source, of (file, its quotes).
 
     Raises SourceError naming the file and the first line where many quotes never close.
@@ -109,8 +109,8 @@ def judge_quoting(files: Sequence[tuple[str, Quotes]], declared: str) -> str:
     n_doubtful = sum(quotes.n_doubtful for _, quotes in files)
     if not n_doubtful:
         return "standard"
-    kept = sum(len(quotes.kept) for _, quotes in files)
-    if sum(quotes.n_escaped for _, quotes in files) > kept / 2:
+    examples = sum(len(quotes.examples) for _, quotes in files)
+    if sum(quotes.n_escaped for _, quotes in files) > examples / 2:
         return "backslash"
     n_lone = sum(quotes.n_lone for _, quotes in files)
     n_enclosing = sum(quotes.n_enclosing for _, quotes in files)

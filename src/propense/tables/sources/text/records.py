@@ -248,7 +248,7 @@ def _line_by_line(block: _Block, shape: Shape, last: bool) -> tuple[Records, int
     data, starts, ends, blank = block.data, block.starts, block.ends, block.blank
     doubtful = _doubtful(block.array, starts, block.quotes, shape.delimiter[0])
     inside = np.zeros(len(starts), bool)
-    found = Records(data, starts, ends, starts, 0, 0)
+    records = Records(data, starts, ends, starts, 0, 0)
     special: dict[int, list[bytes] | None] = {}
     used, resume = len(data), 0
     for line in doubtful:
@@ -275,31 +275,31 @@ def _line_by_line(block: _Block, shape: Shape, last: bool) -> tuple[Records, int
         literal = text.split(shape.delimiter)
         if len(literal) == shape.width:
             special[int(line)] = literal
-            found.lone_lines.append(int(line))
+            records.lone_lines.append(int(line))
         else:
             special[int(line)] = None
-            found.unclosed_lines.append(int(line))
+            records.unclosed_lines.append(int(line))
     if used < len(data):
         n = int(np.searchsorted(starts, used))
         if n == 0:
             return _empty(), 0
         starts, ends, blank, inside = starts[:n], ends[:n], blank[:n], inside[:n]
         data = data[:used]
-        found.data = data
+        records.data = data
     first = np.flatnonzero(~((blank & ~_of(special, len(starts))) | inside))
     rows = {int(line): row for row, line in enumerate(first)} if special else {}
-    found.line_starts, found.line_ends, found.first = starts, ends, first
-    found.n_blank, found.n_inside = int((blank & ~inside).sum()), int(inside.sum())
-    found.dropped_lines = [
+    records.line_starts, records.line_ends, records.first = starts, ends, first
+    records.n_blank, records.n_inside = int((blank & ~inside).sum()), int(inside.sum())
+    records.dropped_lines = [
         line for line in block.dropped if line < len(starts) and not inside[line]
     ]
     for line, row_cells in special.items():
         row = rows[line]
         if row_cells is not None and len(row_cells) == shape.width:
-            found.cells[row] = row_cells
+            records.cells[row] = row_cells
         else:
-            found.broken[row] = found.text(row)
-    return found, used
+            records.broken[row] = records.text(row)
+    return records, used
 
 
 def _of(special: dict[int, Any], n: int) -> Flags:

@@ -32,29 +32,29 @@ def read_row(data: bytes, start: int, delimiter: bytes) -> tuple[list[bytes], in
     """
     cells: list[bytes] = []
     line_end = _line_end(data, start)
-    place = start
+    position = start
     while True:
-        if data.startswith(QUOTE, place):
-            close = _closing(data, place + 1)
+        if data.startswith(QUOTE, position):
+            close = _closing(data, position + 1)
             if close < 0 or close - start > LONGEST_ROW:
                 return cells, line_end, "open"
-            cells.append(data[place + 1 : close].replace(b'""', QUOTE))
-            place = close + 1
-            if place > line_end:
-                line_end = _line_end(data, place)
-            rest = data[place:line_end].removesuffix(b"\r")
+            cells.append(data[position + 1 : close].replace(b'""', QUOTE))
+            position = close + 1
+            if position > line_end:
+                line_end = _line_end(data, position)
+            rest = data[position:line_end].removesuffix(b"\r")
             if rest and not rest.startswith(delimiter):
                 return cells, line_end, "loose"
             if not rest:
                 return cells, line_end, "whole"
         else:
-            end = data.find(delimiter, place, line_end)
+            end = data.find(delimiter, position, line_end)
             if end < 0:
-                cells.append(data[place:line_end].removesuffix(b"\r"))
+                cells.append(data[position:line_end].removesuffix(b"\r"))
                 return cells, line_end, "whole"
-            cells.append(data[place:end])
-            place = end
-        place += len(delimiter)
+            cells.append(data[position:end])
+            position = end
+        position += len(delimiter)
 
 
 def _line_end(data: bytes, start: int) -> int:
@@ -62,10 +62,10 @@ def _line_end(data: bytes, start: int) -> int:
     return len(data) if end < 0 else end
 
 
-def _closing(data: bytes, place: int) -> int:
+def _closing(data: bytes, position: int) -> int:
     """The place of the quote that closes a cell; -1 if there is none."""
-    while (close := data.find(QUOTE, place)) >= 0 and data.startswith(QUOTE, close + 1):
-        place = close + 2
+    while (close := data.find(QUOTE, position)) >= 0 and data.startswith(QUOTE, close + 1):
+        position = close + 2
     return close
 
 
