@@ -22,6 +22,8 @@ from support.made_once import made_once
 
 BEGAN: Final = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 N_ITEMS: Final = 40
+GONE: Final = (1, 2, 3, 10, 11, 12)
+"""Numbers of the items that left the catalogue of the world "gone"."""
 KINDS = ("course", "book", "film", "game")
 QUICK = """
 [model]
@@ -140,21 +142,22 @@ def make_served_world(folder: Path, kind: str, seed: int = 0) -> ServedWorld:
     """Run the whole flow on a small world.
 
     `kind`: "refreshed" (network against weak rivals, refitted), "repeat" (items are bought again,
-    rivals that can win), "untimed" (order alone), "table" (no events).
+    rivals that can win), "gone" (likewise, and the items GONE are in old events alone), "untimed"
+    (order alone), "table" (no events).
     """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, 3])
     head = {"untimed": UNTIMED, "table": TABLE}.get(kind, TIMED)
-    strong = kind == "repeat"
+    strong = kind in ("repeat", "gone")
     text = head.replace("REPEAT", "true" if strong else "false") + QUICK.format(
         seed=seed,
         refresh="true" if kind == "refreshed" else "false",
         goal_rivals='["majority", "tree"]' if strong else '["majority"]',
-        item_rivals='["popularity", "frequency"]' if kind == "repeat" else '["popularity"]',
+        item_rivals='["popularity", "frequency"]' if strong else '["popularity"]',
     )
     (folder / "propense.toml").write_text(text, "utf-8")
     if kind != "table":
-        _write_items(folder, rng)
+        _write_items(folder, rng, GONE if kind == "gone" else ())
     if kind == "table":
         _write_sessions(folder, rng)
     elif kind == "untimed":
@@ -177,9 +180,11 @@ def _rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
         writer.writerows(rows)
 
 
-def _write_items(folder: Path, rng: np.random.Generator) -> None:
+def _write_items(folder: Path, rng: np.random.Generator, gone: Sequence[int]) -> None:
     rows = []
     for number in range(N_ITEMS):
+        if number in gone:
+            continue
         opens = "" if number % 5 else "2024-01-01T00:00:00Z"
         closes = "2024-06-01T00:00:00Z" if number % 9 == 8 else ""
         title = f"{KINDS[number % 4].title()} number {number}"

@@ -21,7 +21,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.event_log import read_log
 from propense.encoding.fitting import Prepared, fit, order_users
 from propense.encoding.folds import parts_of_fold
-from propense.encoding.items import ItemContent, encode_items
+from propense.encoding.items import ItemContent, encode_items, shown_items
 from propense.encoding.profiles import Profiles
 from propense.encoding.targets import UserParts, count_items, make_targets, train_end
 from propense.errors import SourceError, SplitError
@@ -50,6 +50,7 @@ class Dataset:
 
     `train_end` (n_users,) absolute event index, exclusive, of each user's train events;
     `popularity` (n_items,) share of train events that name an item, by item index;
+    `shown` (n_items,) the items that lists may show, see `[recommend] only_catalogue`;
     `user_part` (n_users,) int8 where the split deals users, else None; `user_fold`
     (n_users,) int8, -1 without folds.
     """
@@ -65,6 +66,7 @@ class Dataset:
     targets: Targets
     train_end: Ints
     popularity: Doubles
+    shown: npt.NDArray[np.bool_]
     user_part: UserParts | None
     user_fold: npt.NDArray[np.int8]
 
@@ -108,7 +110,7 @@ class Dataset:
             (folder / "split.json").write_bytes(msgspec.json.encode(self.plan))
             for name in _RECORDS:
                 storage.save_record(folder, name, getattr(self, name))
-            for name in ("train_end", "popularity", "user_part", "user_fold"):
+            for name in ("train_end", "popularity", "shown", "user_part", "user_fold"):
                 array = getattr(self, name)
                 if array is not None:
                     np.save(folder / f"{name}.npy", array)
@@ -143,6 +145,7 @@ class Dataset:
             targets=storage.open_record(folder, "targets", Targets),
             train_end=storage.open_array(folder / "train_end.npy"),
             popularity=storage.open_array(folder / "popularity.npy"),
+            shown=storage.open_array(folder / "shown.npy"),
             user_part=storage.open_array(parts) if parts.exists() else None,
             user_fold=storage.open_array(folder / "user_fold.npy"),
         )
@@ -198,6 +201,7 @@ def _encode(
     encoder, histories, profiles = fit(prepared, settings)
     ends = train_end(histories, prepared.plan, prepared.user_part)
     counts = count_items(histories, ends, encoder.items.size)
+    shown = shown_items(prepared.items, encoder.items, settings.recommend)
     return Dataset(
         run=run,
         settings=settings,
@@ -208,10 +212,11 @@ def _encode(
         content=encode_items(prepared.items, encoder.content, encoder.items, encoder.n_seen),
         rows=prepared.rows,
         targets=make_targets(
-            histories, prepared.plan, settings.recommend, encoder, prepared.user_part
+            histories, prepared.plan, settings.recommend, encoder, prepared.user_part, shown
         ),
         train_end=ends,
         popularity=counts / max(int(counts.sum()), 1),
+        shown=shown,
         user_part=prepared.user_part,
         user_fold=folds,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +19,7 @@ from propense.encoding.text import hash_ngrams, hash_tokens, split_tokens, take_
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import SettingsError, nearest
 from propense.schemas import FIRST_KNOWN, Floats, Ids, Ints, Words
-from propense.settings import Settings
+from propense.settings import Recommend, Settings
 
 _FURTHEST = 10.0
 """Standardised numbers are held within this: one absurd price must not drown the rest."""
@@ -106,6 +107,21 @@ def encode_items(
     rows = np.full(n_items, -1, np.int64)
     rows[FIRST_KNOWN:] = pc.fill_null(index, -1).to_numpy(zero_copy_only=False)
     return _take(content_of(items, spec), rows, ids, n_seen)
+
+
+def shown_items(
+    items: Any | None, vocabulary: Vocabulary, recommend: Recommend | None
+) -> npt.NDArray[np.bool_]:
+    """(n_items,) the items that lists may show: those of the catalogue where there is one, unless
+    the settings allow others."""
+    shown = np.ones(vocabulary.size, bool)
+    shown[:FIRST_KNOWN] = False
+    only = recommend is None or recommend.only_catalogue
+    if only and items is not None and items.num_rows:
+        listed = one_array(as_words(items[columns.ITEM_ID]))
+        index = pc.index_in(pa.array(vocabulary.words, pa.string()), value_set=listed)
+        shown[FIRST_KNOWN:] = pc.is_valid(index).to_numpy(zero_copy_only=False)
+    return shown
 
 
 def encode_item(features: Mapping[str, object], spec: ContentSpec) -> ItemContent:

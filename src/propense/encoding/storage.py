@@ -17,7 +17,7 @@ from propense.errors import BundleError, SourceError
 Record = TypeVar("Record")
 Header = TypeVar("Header", bound="ArraysHeader")
 
-ENCODED: Final = 2
+ENCODED: Final = 3
 """Version of the encoded arrays, to be raised with every change of a record's fields."""
 
 

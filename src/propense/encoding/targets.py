@@ -65,6 +65,7 @@ def make_targets(
     recommend: Recommend | None,
     encoder: Positives,
     user_part: UserParts | None,
+    shown: npt.NDArray[np.bool_] | None = None,
 ) -> Targets:
     """Validation and test rows; training makes its own from `train_end`.
 
@@ -73,7 +74,8 @@ def make_targets(
     user within the part that has such events. By user or group: the last such moment of
     users of the part. Leave-one-out: the last but one event (validation) and the last
     (test) of users with three or more, if they count. History ends where the moment
-    begins. An item unknown to the vocabulary stays as UNSEEN: nobody can guess it, it is a miss.
+    begins. An item unknown to the vocabulary stays as UNSEEN: nobody can guess it, it is a miss. So
+    does an item that no list may show: False in `shown` (n_items,).
     There are no rows where nothing is recommended.
     """
     if recommend is None:
@@ -92,10 +94,13 @@ def make_targets(
         chosen, part = _last_of_users(histories, counts, group, user_part)
     user = owner_of(histories)[chosen].astype(np.int32)
     end = group[chosen]
+    items = histories.item[chosen]
+    if shown is not None:
+        items = np.where(shown[items], items, np.int32(UNSEEN)).astype(np.int32)
     # One row a (part, user); its items are distinct.
-    order = np.lexsort((histories.item[chosen], user, part))
+    order = np.lexsort((items, user, part))
     user, end, part = user[order], end[order], part[order]
-    items = histories.item[chosen][order]
+    items = items[order]
     row_fresh = np.ones(len(order), bool)
     row_fresh[1:] = (np.diff(user) != 0) | (np.diff(part) != 0)
     fresh = row_fresh.copy()

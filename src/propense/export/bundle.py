@@ -125,7 +125,7 @@ def _write_network(model: CustomerModel, folder: Path, exporter: Exporter) -> No
     shape, scorer, ranker = model.shape, model.scorer, model.ranker
     vectors: dict[str, np.ndarray] = {
         "item_vectors": scorer.item_vectors,
-        "rankable": rankable_items(shape).astype(np.uint8),
+        "rankable": (rankable_items(shape) if ranker is None else ranker.rankable).astype(np.uint8),
         "popularity": np.zeros(shape.n_items) if ranker is None else ranker.popularity,
     }
     if scorer.goal_vectors is not scorer.item_vectors:

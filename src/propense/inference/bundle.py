@@ -158,7 +158,10 @@ class Bundle:
         ranked, p = self.ranker.rank(wanted, share, histories, user, end, k, owned)
         if self.item_rival is not None:
             exclude: Literal["none", "seen"] = "none" if owned is None else "seen"
-            ranked = self.item_rival.rank(self._as_packed(histories), user, end, k, exclude, owned)
+            shown = self.ranker.rankable[: self.item_rival.n_items]
+            ranked = self.item_rival.rank(
+                self._as_packed(histories), user, end, k, exclude, owned, shown
+            )
             p = np.zeros(ranked.shape, np.float32)
         return ranked, p
 

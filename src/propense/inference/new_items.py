@@ -20,7 +20,8 @@ def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundl
 
     A record has `item_id` and columns of the catalogue; a missing one is a missing value. A
     new item has its vector from its content at once. One that the bundle was made with keeps
-    the vector it has: rules and answers see the change, the network after the next training.
+    the vector it has: rules and answers see the change, the network after the next training. It
+    is shown from now on, also where the bundle's catalogue lacked it.
     A rival never lists items that are newer than it. The files are not changed.
 
     Raises SourceError on a record that does not fit the catalogue, BundleError where items
@@ -46,10 +47,14 @@ def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundl
         counts = ranker.counts
         if isinstance(counts, TransitionCounts) and n_new:
             counts = counts.with_new_items(n_new)
+        rankable = np.pad(ranker.rankable, (0, n_new), constant_values=True)
+        shape = bundle.info.shape
+        # An item that only events named is in the catalogue now.
+        rankable[[item for item in changed if shape.has_content or item < shape.n_seen]] = True
         ranker = replace(
             ranker,
             item_vectors=scorer.item_vectors,
-            rankable=np.pad(ranker.rankable, (0, n_new), constant_values=True),
+            rankable=rankable,
             popularity=np.pad(ranker.popularity, (0, n_new)),
             counts=counts,
         )

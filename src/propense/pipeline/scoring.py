@@ -16,6 +16,7 @@ from propense.evaluation.records import NETWORK
 from propense.models.rivals.goal_rival import GoalRival, predict_all
 from propense.models.rivals.items.item_rival import ItemRival
 from propense.schemas import (
+    FIRST_KNOWN,
     TEST,
     VALIDATION,
     AsOfRows,
@@ -209,7 +210,7 @@ def _rank(fold: ModelSet, targets: Targets) -> RankingScores:
         seconds[name] = round(time.perf_counter() - began, 3)
     return RankingScores(
         targets.user, targets.item_offsets, targets.items, ranked,
-        fold.dataset.encoder.items.size, fold.dataset.popularity, seconds,
+        FIRST_KNOWN + int(fold.dataset.shown.sum()), fold.dataset.popularity, seconds,
     )  # fmt: skip
 
 
@@ -222,4 +223,6 @@ def rank_with(fold: ModelSet, name: str, user: Ids, end: Ints, k: int) -> Ids:
         return fold.network.rank(dataset, targets, k)
     rival = fold.item_rivals[name]
     exclude: Literal["none", "seen"] = "none" if dataset.encoder.repeat else "seen"
-    return rival.rank(dataset.histories, user, end, k, exclude, fold.network.owned)
+    return rival.rank(
+        dataset.histories, user, end, k, exclude, fold.network.owned, dataset.shown
+    )

@@ -52,3 +52,6 @@ class Recommend(Record, frozen=True):
     """True if customers take the same item again."""
     k: Count = 10
     """Length of the lists."""
+    only_catalogue: bool = True
+    """Where there is an [items] table, lists show only its items, and items that were sent to the
+    service since. False shows every item that events name."""

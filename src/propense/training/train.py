@@ -222,7 +222,7 @@ def make_ranker(dataset: Dataset, scorer: Scorer) -> Ranker | None:
         return None
     return Ranker(
         scorer.item_vectors, scorer.shape.item_heads,
-        rankable_items(scorer.shape), dataset.popularity,
+        rankable_items(scorer.shape) & dataset.shown, dataset.popularity,
     )  # fmt: skip
 
 

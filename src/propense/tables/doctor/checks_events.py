@@ -334,6 +334,11 @@ def _unknown_items(events: Any, items: Any, settings: Settings) -> list[Finding]
                 "not in the catalogue",
                 remedy="add them to the [items] table"
                 + (
+                    ": lists do not show them; [recommend] only_catalogue = false shows them"
+                    if settings.recommend is not None and settings.recommend.only_catalogue
+                    else ""
+                )
+                + (
                     ""
                     if settings.clean.unknown_items == "drop"
                     else '; or drop these events with [clean] unknown_items = "drop"'

@@ -92,12 +92,14 @@ class ItemRival(ABC):
         k: int,
         exclude: Literal["seen", "none"] = "seen",
         owned_by: Mask | None = None,
+        shown: Mask | None = None,
     ) -> Ids:
         """Best `k` items of each row, best first, (n, k), NONE where a list is short.
 
         `exclude` = "seen" leaves out every item of the row's history, or with `owned_by`
         (n_actions,) only those the customer took one of these actions on. None and unseen
-        are never ranked; equal scores go to the lower index.
+        are never ranked, nor items that are False in `shown` (n_items,); equal scores go to the
+        lower index.
         """
         out = np.zeros((len(user), k), np.int32)
         step = max(1, BLOCK_CELLS // self.n_items)
@@ -105,6 +107,8 @@ class ItemRival(ABC):
             rows = slice(first, first + step)
             block = self.scores(histories, user[rows], end[rows])
             block[:, :FIRST_KNOWN] = -np.inf
+            if shown is not None:
+                block[:, ~shown] = -np.inf
             if exclude == "seen":
                 row, item = seen_items(histories, user[rows], end[rows], owned_by)
                 block[row, item] = -np.inf
