@@ -223,6 +223,4 @@ def rank_with(fold: ModelSet, name: str, user: Ids, end: Ints, k: int) -> Ids:
         return fold.network.rank(dataset, targets, k)
     rival = fold.item_rivals[name]
     exclude: Literal["none", "seen"] = "none" if dataset.encoder.repeat else "seen"
-    return rival.rank(
-        dataset.histories, user, end, k, exclude, fold.network.owned, dataset.shown
-    )
+    return rival.rank(dataset.histories, user, end, k, exclude, fold.network.owned, dataset.shown)
