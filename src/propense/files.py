@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+ERASED: Final = "erased"
+"""File in a service's data folder that is replaced after each erasure and while history is
+loaded, so that its processes forget what they remember of customers."""
 SERVICE_LOCK: Final = "serve.lock"
 """Locked by the service while it runs on a data folder."""
 

@@ -27,6 +27,9 @@ FIRST_KNOWN: Final = 2
 NO_TIME: Final = np.iinfo(np.int64).min
 """Stands for "no time" in int64 time arrays."""
 
+DONE_FILE: Final = "done.json"
+"""What a stage leaves in its folder once it is finished."""
+
 ID_LENGTH: Final = 256
 """Characters that the id of a customer or an item may have, and the name of an event."""
 Id = Annotated[
@@ -153,7 +156,7 @@ class RunFolder:
     @property
     def clean(self) -> Path:
         """events/*.parquet, users.parquet, items.parquet, exposures.parquet,
-        impressions.parquet, set_aside/*.parquet, account.json."""
+        impressions.parquet, identities.parquet, set_aside/*.parquet, account.json."""
         return self.root / "clean"
 
     def begun(self, stage: str) -> Path:

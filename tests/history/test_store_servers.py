@@ -152,7 +152,7 @@ def test_a_redis_that_is_full_undoes_the_call() -> None:
 def test_postgres_commits_wait_for_the_disk_only_for_power(postgres: Postgres) -> None:
     for durable, expected in (("process", "off"), ("power", "on")):
         store = opened(postgres.url, durable)
-        con = store._connections.take()
+        con = store.live._connections.take()
         assert con.execute("SHOW synchronous_commit").fetchone() == (expected,)
         con.close()
         store.close()
@@ -161,7 +161,7 @@ def test_postgres_commits_wait_for_the_disk_only_for_power(postgres: Postgres) -
 @pytest.mark.postgres
 def test_a_schema_of_a_newer_propense_is_refused(postgres: Postgres) -> None:
     store = opened(postgres.url)
-    con = store._connections.take()
+    con = store.live._connections.take()
     con.execute("UPDATE schema_version SET version = 99")
     con.close()
     store.close()
@@ -182,7 +182,7 @@ def test_old_message_ids_are_forgotten_by_postgres_page_by_page(
     ]
     late = CustomerUpdate(message_id="late", user_id="ada", received=began + 1 + hour)
     store.append([*old, late])
-    assert store.forget_messages() == len(old)
+    assert store.live.forget_messages() == len(old)
     assert store.append([*old, late]) == ["kept"] * len(old) + ["repeated"]
     store.close()
 

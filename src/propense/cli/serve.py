@@ -9,6 +9,7 @@ from typing import Annotated
 from propense.cli.keys import ACTOR
 from propense.cli.options import DEFAULTS, Changes, Common, Flag, load_settings
 from propense.cli.output import open_output
+from propense.cli.progress import show_progress
 
 
 def serve(
@@ -25,6 +26,8 @@ def serve(
     Once an event is acknowledged, the next answer and the next run take it into
     account. After a promotion the new bundle answers from the next request on.
     Ctrl-C stops the service after it has written every acknowledged event.
+    The customers of the run come along: their histories are brought into the live
+    store at the start, and after each new run what is new, while the service answers.
 
     Parameters
     ----------
@@ -70,4 +73,4 @@ def serve(
         )
         sys.stdout.flush()
 
-    return run(settings, print_address)
+    return run(settings, print_address, lambda: show_progress(output), output.message)

@@ -24,6 +24,7 @@ def temporary_service(settings_file: Path) -> Iterator[str]:
     command = [
         sys.executable, "-m", "propense", "serve", "--settings", str(settings_file),
         "--host", "127.0.0.1", "--port", "0", "--workers", "1", "--json",
+        "--set", "serve.load_history=false",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None

@@ -75,6 +75,8 @@ SERVICE: Final = (
          "propense.cli.verify:verify",
          ("propense verify http://127.0.0.1:8080",
           "propense verify http://127.0.0.1:8080 --key $KEY --customers 500   # seconds")),
+    Verb("history", "Bring the customers of a run into the live store: load", "",
+         ("propense history load", "propense history load --run runs/other")),
     Verb("keys", "Manage API keys: create, list, revoke, rotate", "",
          ("propense keys create website --scope ingest", "propense keys list")),
     Verb("audit", "Verify that the audit log has not been tampered with",
@@ -104,6 +106,13 @@ SHELF: Final = (
          ("propense shelf sign v0002", "propense shelf sign v0002 --key keys/shelf.pem")),
 )  # fmt: skip
 
+HISTORY: Final = (
+    Verb("load", "Bring histories, profiles and identities of a run into the live store",
+         "propense.cli.history:load",
+         ("propense history load", "propense history load --json",
+          "propense history load --force           # compare every customer again")),
+)  # fmt: skip
+
 KEYS: Final = (
     Verb("create", "Create an API key; it is shown once", "propense.cli.keys:create_key",
          ("propense keys create website --scope ingest --source web",
@@ -117,7 +126,7 @@ KEYS: Final = (
          ("propense keys rotate k3jq7d2m", "propense keys rotate k3jq7d2m --grace 12h")),
 )  # fmt: skip
 
-ACTIONS: Final = {"shelf": SHELF, "keys": KEYS}
+ACTIONS: Final = {"shelf": SHELF, "history": HISTORY, "keys": KEYS}
 """Verbs that are groups -> their actions."""
 
 GROUPS: Final = {

@@ -123,7 +123,7 @@ def fit_profiles(users: Any, chosen: np.ndarray, settings: Settings) -> ProfileS
     Raises SettingsError if [users] names a column the table does not have.
     """
     table = settings.users
-    names = _feature_names(users.column_names, settings)
+    names = feature_names(users.column_names, settings)
     types: dict[str, Any] = dict(table.types) if table is not None else {}
     for name in types:
         if name not in users.column_names:
@@ -139,7 +139,7 @@ def fit_profiles(users: Any, chosen: np.ndarray, settings: Settings) -> ProfileS
     )
 
 
-def _feature_names(names: Sequence[str], settings: Settings) -> list[str]:
+def feature_names(names: Sequence[str], settings: Settings) -> list[str]:
     """[users] features, or all columns that are no id, part, label or moment of a label."""
     table = settings.users
     if table is None:

@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from propense.errors import MissingExtraError, StoreError
+from propense.history.layers import LayeredStore
 from propense.history.store import Store, StoreOptions
 
 
 class _Kind(NamedTuple):
-    """A kind of store. Its module has `open_store` and `restore_store` as this one has them."""
+    """A kind of store. Its folder has a module `store` with `open_store` and `restore_store` as
+    this one has them, and a module `past` with `open_past`."""
 
-    module: str
+    folder: str
     extra: str = ""
     package: str = ""
     """The package that the module imports, and the extra of propense that installs it."""
 
 
-_SQLITE: Final = _Kind("propense.history.sqlite.store")
-_POSTGRES: Final = _Kind("propense.history.postgres.store", "postgres", "psycopg")
-_REDIS: Final = _Kind("propense.history.redis.store", "redis", "redis")
+_SQLITE: Final = _Kind("propense.history.sqlite")
+_POSTGRES: Final = _Kind("propense.history.postgres", "postgres", "psycopg")
+_REDIS: Final = _Kind("propense.history.redis", "redis", "redis")
 _KINDS: Final = {
     "sqlite": _SQLITE,
     "postgresql": _POSTGRES, "postgres": _POSTGRES,
@@ -36,8 +38,8 @@ def open_store(url: str, folder: Path, options: StoreOptions) -> Store:
     `url` is "sqlite" (the file `folder`/NAME.db), "redis://..." or "postgresql://...".
     Raises StoreError where the store cannot be opened.
     """
-    store: Store = _module(url).open_store(url, folder, options)
-    return store
+    live = _module(url, "store").open_store(url, folder, options)
+    return LayeredStore(live, _module(url, "past").open_past(live))
 
 
 def restore_store(url: str, folder: Path, backup: Path, name: str = "history") -> None:
@@ -45,10 +47,10 @@ def restore_store(url: str, folder: Path, backup: Path, name: str = "history") -
 
     Raises StoreError where the store holds something already, or the backup cannot be read.
     """
-    _module(url).restore_store(url, folder, backup, name)
+    _module(url, "store").restore_store(url, folder, backup, name)
 
 
-def _module(url: str) -> Any:
+def _module(url: str, name: str) -> Any:
     scheme, separator, _ = url.partition("://")
     kind = _KINDS.get(scheme)
     if kind is None or (kind is _SQLITE) != (not separator):
@@ -57,7 +59,7 @@ def _module(url: str) -> Any:
             f'"redis://HOST:PORT/NUMBER" or "postgresql://USER@HOST/DATABASE"'
         )
     try:
-        return importlib.import_module(kind.module)
+        return importlib.import_module(f"{kind.folder}.{name}")
     except ImportError as error:
         if not kind.extra:
             raise

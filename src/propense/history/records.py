@@ -64,7 +64,9 @@ class Customer(msgspec.Struct, kw_only=True):
     """Other ids that lead to this customer."""
     first_seen: int = 0
     last_seen: int = 0
-    """When the first and the last message were received."""
+    """When the first and the last message were received; 0 without any."""
+    loaded_until: int | None = None
+    """The time of the latest event that was loaded from a run; None without any."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from propense.history.past import PastLayer
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 
 
@@ -30,7 +31,7 @@ class StoreOptions:
     the store has it, False in a new one."""
 
 
-class Store(Protocol):
+class LiveStore(Protocol):
     """Keeps customers. Methods block; they may be called from several threads, and several
     processes may have the same store open.
 
@@ -71,8 +72,8 @@ class Store(Protocol):
         ...
 
     def erase(self, user_id: str) -> Erased:
-        """Remove everything about the customer, under all their names, so that no byte of it can
-        be read from the store's files afterwards.
+        """Remove everything about the customer, under all their names and their past too, so that
+        no byte of it can be read from the store's files afterwards.
         """
         ...
 
@@ -118,4 +119,14 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close files and connections."""
+        ...
+
+
+class Store(LiveStore, Protocol):
+    """A store whose customers also have the past that was loaded from a run. `read`, `versions`
+    and `user_ids` join the two; `training_rows` is of live history alone."""
+
+    @property
+    def past(self) -> PastLayer:
+        """What was loaded."""
         ...

@@ -18,10 +18,12 @@ from propense.inference.artifact.clipping import Clipper
 from propense.inference.bundle import Bundle
 from propense.inference.scoring.candidates import Candidates
 from propense.schemas import Histories, Ints
-from propense.times import MICROS_PER_SECOND
+from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
 MOST_ADDED: Final = 32
 """So many added events become arrays; fewer stay records until they are asked for."""
+_MAX_CLOCK_GAP: Final = 2 * MICROS_PER_DAY
+"""Between two records of one event, at most."""
 MOST_CACHED: Final = 16
 """Scores and lists of one customer; the oldest leave."""
 
@@ -34,8 +36,8 @@ class CustomerState:
     """
 
     __slots__ = (
-        "_added", "_clipper", "_histories", "_latest", "_n_text_bytes", "_profiles", "_traits",
-        "bundle", "cached", "consent", "names", "user_id", "version",
+        "_added", "_clipper", "_histories", "_latest", "_loaded_until", "_n_text_bytes",
+        "_profiles", "_traits", "bundle", "cached", "consent", "names", "user_id", "version",
     )  # fmt: skip
 
     def __init__(self, customer: Customer, bundle: Bundle, clipper: Clipper) -> None:
@@ -56,6 +58,7 @@ class CustomerState:
         self._histories = clipper.clip(history_of_customer(customer, bundle.encoder))[0]
         self._added: tuple[LiveEvent, ...] = ()
         """Later events than those of `_histories`."""
+        self._loaded_until = customer.loaded_until
         self._latest = max((event.event_time for event in customer.events), default=None)
 
     @property
@@ -109,14 +112,19 @@ class CustomerState:
         """The customer with further events.
 
         None if those are not the latest: their positions among the others depend on texts that
-        are no longer in memory, so the customer has to be read again.
+        are no longer in memory, so the customer has to be read again. None also if they can be
+        events that were loaded from a run, whose ids are not in memory either.
         """
         if not events:
             return self
-        latest = self._latest
+        latest, loaded = self._latest, self._loaded_until
+        if loaded is not None and not self._histories.timed:
+            return None
         if self._histories.timed:
             for event in events:
                 if latest is not None and event.event_time <= latest:
+                    return None
+                if loaded is not None and event.event_time <= loaded + _MAX_CLOCK_GAP:
                     return None
                 latest = event.event_time
         grown = copy(self)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from propense.errors import PropenseError
-from propense.files import State, locked, replace_file, state_of
+from propense.files import ERASED, State, locked, replace_file, state_of
 from propense.inference.shelf import CURRENT, read_current
 from propense.runtime.item_updates import ItemUpdates
 from propense.runtime.loaded_bundles import Bundles
@@ -17,8 +17,6 @@ RETRY_SECONDS: Final = 60.0
 """Wait before a state that propense refused, such as a broken bundle, is tried again unchanged;"""
 SYSTEM_RETRY_SECONDS: Final = 1.0
 """the same where the operating system refused."""
-ERASED: Final = "erased"
-"""File in the data folder that is replaced after each erasure, to tell the other processes."""
 
 
 class Backoff:

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,11 +19,13 @@ from uvicorn.supervisors import Multiprocess
 from propense.errors import ServeError
 from propense.files import SERVICE_LOCK, locked
 from propense.inference.shelf import read_current
+from propense.progress import Progress
 from propense.runtime.integration_tests import clear_integration_tests
 from propense.security.audit import Detail, write_down
 from propense.security.keys import SCOPES, KeyRing
 from propense.security.secrets import open_secrets
 from propense.serving.app import make_app
+from propense.serving.operations.history_process import HistoryLoader
 from propense.serving.routes import ROUTES
 from propense.serving.service import Service
 from propense.settings import Settings
@@ -44,8 +46,14 @@ class Address(NamedTuple):
     bundle: str
 
 
-def run(settings: Settings, on_listening: Callable[[Address], None]) -> int:
+def run(
+    settings: Settings,
+    on_listening: Callable[[Address], None],
+    show: Callable[[], AbstractContextManager[Progress]],
+    tell: Callable[[str], None],
+) -> int:
     """Serve until SIGTERM or SIGINT. `on_listening` gets the address once the socket is open.
+    `show` opens a display for the loading of history, and `tell` prints what was loaded.
 
     Raises ServeError where the port is taken, the shelf is empty, or another service uses the
     data folder.
@@ -64,10 +72,16 @@ def run(settings: Settings, on_listening: Callable[[Address], None]) -> int:
         on_listening(Address(f"http://{shown}:{port}", version))
         os.environ[ENVIRONMENT] = msgspec.json.encode(settings).decode()
         config = _config(settings)
-        if settings.serve.workers == 1:
-            uvicorn.Server(config).run(sockets=[listener])
-        else:
-            Multiprocess(config, [listener]).run()
+        open_secrets(data)  # before several processes do: the first makes them
+        loader = HistoryLoader(settings, show, tell) if settings.serve.load_history else None
+        try:
+            if settings.serve.workers == 1:
+                uvicorn.Server(config).run(sockets=[listener])
+            else:
+                Multiprocess(config, [listener]).run()
+        finally:
+            if loader is not None:
+                loader.stop()
     return 0
 
 

@@ -118,6 +118,9 @@ class Serve(Record, frozen=True):
     scenarios: dict[str, Scenario] = {}
     """Name -> rules; "default" applies to requests that name none."""
     limits: Limits = Limits()
+    load_history: bool = True
+    """Bring the histories, profiles and identities of the run into the store, and after each new
+    run what is new."""
     log_decisions: bool = True
     """Keep the lists that were shown, for the next training."""
     shadow: str | None = None

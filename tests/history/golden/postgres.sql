@@ -99,3 +99,25 @@ CREATE VIEW live_state AS
     UNION ALL SELECT 'live_identities', state FROM own
     UNION ALL SELECT 'live_users', state FROM own
     UNION ALL SELECT 'live_impressions', own.state || ' ' || shown.state FROM own, shown;
+-- 3
+
+CREATE TABLE past_state (
+    id bigint PRIMARY KEY CHECK (id = 0),
+    customer bigint NOT NULL,
+    version bigint NOT NULL,
+    progress bytea NOT NULL
+);
+INSERT INTO past_state VALUES (0, 0, 0, '');
+CREATE TABLE past_customers (
+    key bigint PRIMARY KEY,
+    user_id text NOT NULL UNIQUE,
+    version bigint NOT NULL,
+    digest bytea NOT NULL,
+    names text,
+    traits text,
+    events bytea NOT NULL
+);
+CREATE TABLE past_names (
+    name text PRIMARY KEY,
+    customer bigint NOT NULL
+);

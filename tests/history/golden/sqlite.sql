@@ -101,3 +101,25 @@ CREATE VIEW live_state AS
     UNION ALL SELECT 'live_identities', state FROM own
     UNION ALL SELECT 'live_users', state FROM own
     UNION ALL SELECT 'live_impressions', own.state || ' ' || shown.state FROM own, shown;
+-- 4
+
+CREATE TABLE past_state (
+    id INTEGER PRIMARY KEY CHECK (id = 0),
+    customer INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    progress BLOB NOT NULL
+);
+INSERT INTO past_state VALUES (0, 0, 0, '');
+CREATE TABLE past_customers (
+    key INTEGER PRIMARY KEY,
+    user_id TEXT NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    names TEXT,
+    traits TEXT,
+    events BLOB NOT NULL
+);
+CREATE TABLE past_names (
+    name TEXT PRIMARY KEY,
+    customer INTEGER NOT NULL
+) WITHOUT ROWID;

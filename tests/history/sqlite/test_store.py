@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from propense.errors import StoreError
-from propense.history.opening import open_store, restore_store
+from propense.history.opening import restore_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
 from propense.history.sqlite.maintenance import MESSAGES, QUIET
 from propense.history.sqlite.page_scan import gaps, has_traces
 from propense.history.sqlite.schema import MIGRATIONS
-from propense.history.sqlite.store import SqliteStore
+from propense.history.sqlite.store import SqliteStore, open_store
 from propense.history.store import StoreOptions
 
 T0 = 1_700_000_000_000_000
@@ -26,9 +26,7 @@ T0 = 1_700_000_000_000_000
 
 def opened(folder: Path, durable: str = "process") -> SqliteStore:
     options = StoreOptions(durable=durable, suppression_hash=str.encode, remember_seconds=3600)
-    store = open_store("sqlite", folder, options)
-    assert isinstance(store, SqliteStore)
-    return store
+    return open_store("sqlite", folder, options)
 
 
 @pytest.fixture

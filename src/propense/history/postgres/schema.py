@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from propense.errors import StoreError
+from propense.history.sql.past import TABLES as PAST
 from propense.history.sql.views import Dialect, state_view, views
 
 _TABLES: Final = """
@@ -97,7 +98,9 @@ _POSTGRES: Final = Dialect(
     ),
 )
 
-MIGRATIONS: Final = (_TABLES, views(_POSTGRES) + state_view(_POSTGRES).lstrip())
+_PAST: Final = PAST.format(integer="bigint", text="text", bytes="bytea", without_rowid="")
+
+MIGRATIONS: Final = (_TABLES, views(_POSTGRES) + state_view(_POSTGRES).lstrip(), _PAST)
 """The n-th takes a schema from version n - 1 to n. None is ever changed: golden files in the
 tests hold their text."""
 

@@ -59,7 +59,10 @@ _DECISIONS: Final = (
     b" ON other.customer = mine.customer WHERE mine.name = %s) ORDER BY seq"
 )
 _IDS: Final = b"SELECT key, user_id FROM customers WHERE key > %s ORDER BY key LIMIT %s"
-_VACUUM: Final = b"VACUUM customers, names, events, messages, quiet_messages, decisions"
+_VACUUM: Final = (
+    b"VACUUM customers, names, events, messages, quiet_messages, decisions, past_customers,"
+    b" past_names"
+)
 _FORGET: Final = (
     ("messages", "key", "DELETE FROM messages WHERE key = ? AND received < ?"),
     (
@@ -86,15 +89,15 @@ class PostgresStore:
         name = options.name
         self._where = address_of(url, name)
         self._name = name
-        self._suppression_hash = options.suppression_hash
+        self.suppression_hash = options.suppression_hash
         self._remember = options.remember_seconds * MICROS_PER_SECOND
         self._connections = Connections(url, name, options.durable)
         self._closed = False
         try:
-            self._query(lambda con: make_schema(con, name, self._where))
+            self.query(lambda con: make_schema(con, name, self._where))
             if options.consent_required is not None:
                 flag = int(options.consent_required)
-                self._write(lambda to: to.execute("UPDATE state SET consent_required = ?", (flag,)))
+                self.write(lambda to: to.execute("UPDATE state SET consent_required = ?", (flag,)))
         except BaseException:
             self._connections.close()
             raise
@@ -110,13 +113,13 @@ class PostgresStore:
         if not updates:
             return []
         check_updates(updates)
-        return self._write(lambda tables: apply_updates(tables, updates, self._suppression_hash))
+        return self.write(lambda tables: apply_updates(tables, updates, self.suppression_hash))
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
         if "\0" in user_id:
             return None
-        rows = self._query(lambda con: _fetch(con, _READ, [user_id]))
+        rows = self.query(lambda con: _fetch(con, _READ, [user_id]))
         if not rows:
             return None
         name, version, traits, consent, names, first, last = rows[0][8:]
@@ -139,20 +142,20 @@ class PostgresStore:
     def versions(self, user_ids: Sequence[str]) -> list[int]:
         """See Store."""
         valid = list(dict.fromkeys(one for one in user_ids if "\0" not in one))
-        rows = self._query(lambda con: PostgresTables(con).find(_VERSIONS, valid))
+        rows = self.query(lambda con: PostgresTables(con).find(_VERSIONS, valid))
         versions: dict[str, int] = dict(rows)
         return [versions.get(user_id, 0) for user_id in user_ids]
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         """See Store."""
         if decisions:
-            self._write(lambda tables: log_decisions(tables, decisions, self._suppression_hash))
+            self.write(lambda tables: log_decisions(tables, decisions, self.suppression_hash))
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
         if "\0" in user_id:
             return []
-        rows = self._query(lambda con: _fetch(con, _DECISIONS, [user_id, user_id]))
+        rows = self.query(lambda con: _fetch(con, _DECISIONS, [user_id, user_id]))
         return [
             Decision(
                 user_id=row[0], time=row[1], scenario=row[2], bundle=row[3], policy=row[4],
@@ -166,26 +169,26 @@ class PostgresStore:
         """See Store; the class says what stays in free space of the server's files."""
         if "\0" in user_id:
             return Erased()
-        erased, _ = self._write(lambda tables: erase_rows(tables, user_id))
+        erased, _ = self.write(lambda tables: erase_rows(tables, user_id))
         # Even if the customer was not found: an earlier erasure may have been stopped here.
-        self._query(lambda con: con.execute(_VACUUM))
+        self.query(lambda con: con.execute(_VACUUM))
         return erased
 
     def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
         rows = [(one,) for one in hashes]
-        self._write(lambda tables: tables.insert("suppressed", rows, " ON CONFLICT DO NOTHING"))
+        self.write(lambda tables: tables.insert("suppressed", rows, " ON CONFLICT DO NOTHING"))
 
     def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
         rows = [(one,) for one in hashes]
-        self._write(lambda tables: tables.each("DELETE FROM suppressed WHERE mark = ?", rows))
+        self.write(lambda tables: tables.each("DELETE FROM suppressed WHERE mark = ?", rows))
 
     def user_ids(self) -> Iterator[str]:
         """See Store. Read page by page: may miss customers who are added or erased meanwhile."""
         last = -1
         while True:
-            rows = self._query(functools.partial(_fetch, statement=_IDS, values=[last, _PAGE]))
+            rows = self.query(functools.partial(_fetch, statement=_IDS, values=[last, _PAGE]))
             if not rows:
                 return
             yield from (row[1] for row in rows)
@@ -193,11 +196,11 @@ class PostgresStore:
 
     def n_customers(self) -> int:
         """See Store."""
-        return int(self._query(lambda con: _fetch(con, b"SELECT count(*) FROM customers"))[0][0])
+        return int(self.query(lambda con: _fetch(con, b"SELECT count(*) FROM customers"))[0][0])
 
     def ping(self) -> None:
         """See Store."""
-        self._query(lambda con: con.execute("SELECT seq FROM state").fetchone())
+        self.query(lambda con: con.execute("SELECT seq FROM state").fetchone())
 
     def backup(self, path: Path) -> None:
         """See Store. A SQLite history, from one snapshot; it replaces what is at `path`."""
@@ -229,20 +232,20 @@ class PostgresStore:
                 # process has deleted, and that was sent again since, is younger.
                 query = f"SELECT {key}, {oldest:d}::bigint FROM {table} WHERE received < {oldest:d}"
                 for old in _stream(con, query):
-                    self._write(functools.partial(PostgresTables.each, sql=delete, rows=old))
+                    self.write(functools.partial(PostgresTables.each, sql=delete, rows=old))
                     forgotten += len(old) if table == "messages" else 0
         return forgotten
 
     def destroy(self) -> None:
         """See Store."""
         statement = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self._name))
-        self._query(lambda con: con.execute(statement))
+        self.query(lambda con: con.execute(statement))
         self.close()
 
     @property
     def is_destroyed(self) -> bool:
         """See Store."""
-        return not self._query(lambda con: schema_exists(con, self._name))
+        return not self.query(lambda con: schema_exists(con, self._name))
 
     def close(self) -> None:
         """See Store."""
@@ -250,7 +253,7 @@ class PostgresStore:
         self._closed = True
         self._connections.close()
 
-    def _query(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
+    def query(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
         """Do something that changes nothing or can be done twice. If the connection is broken, as
         after a restart of the server, it is done on a new one."""
         for again in (False, True):
@@ -264,7 +267,7 @@ class PostgresStore:
                 self._connections.give(con)
         raise AssertionError
 
-    def _write(self, work: Callable[[Tables], _Result]) -> _Result:
+    def write(self, work: Callable[[Tables], _Result]) -> _Result:
         """The only writing transaction; an error rolls all of it back."""
         for again in (False, True):
             con = self._take_connection()

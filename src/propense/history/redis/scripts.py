@@ -4,7 +4,9 @@ Keys, after the prefix: `state` seq, latest, consent_required | `id:NAME` the cu
 name | `ids` customer -> version | of a customer: `c:` first and last seen, `t:` traits as JSON,
 `k:` consent, `n:` other names, `e:` events, `q:` messages without events -> received |
 `m:KEY` a message that is remembered | `d:NAME` decisions, `dids` name -> seq of the last one |
-`suppressed` hashes in hexadecimal. An entry of `e:` and `d:` is the message's key (16 bytes,
+`suppressed` hashes in hexadecimal. Loaded pasts: `past` version, progress | `pids` customers with
+a past | `pid:NAME` the customer whose past has that name | of a customer: `pc:` version, digest,
+traits, events, count; `pn:` other names. An entry of `e:` and `d:` is the message's key (16 bytes,
 `e:` only), its seq, a space, and JSON.
 """
 
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_COMMON: Final = """
+COMMON: Final = """
 local P = ARGV[1]
 local call = redis.call
 local function num(x) return string.format('%.0f', x) end
@@ -21,7 +23,7 @@ local function customer(name) return call('GET', P .. 'id:' .. name) end
 """
 
 APPEND: Final = (
-    _COMMON
+    COMMON
     + """
 local seq, latest = state('seq'), state('latest')
 local remember = tonumber(ARGV[2])
@@ -148,7 +150,7 @@ return results
 )
 
 VERSIONS: Final = (
-    _COMMON
+    COMMON
     + """
 local found = {}
 for at = 2, #ARGV do
@@ -170,7 +172,7 @@ end
 """
 
 READ: Final = (
-    _COMMON
+    COMMON
     + _RECORD
     + """
 local found = {}
@@ -183,7 +185,7 @@ return found
 )
 
 LOG: Final = (
-    _COMMON
+    COMMON
     + """
 local seq = state('seq')
 for _, one in ipairs(cmsgpack.unpack(ARGV[2])) do
@@ -199,7 +201,7 @@ call('HSET', P .. 'state', 'seq', num(seq))
 )
 
 DECISIONS: Final = (
-    _COMMON
+    COMMON
     + """
 local id = customer(ARGV[2])
 local names = {ARGV[2]}
@@ -217,16 +219,38 @@ return found
 )
 
 ERASE: Final = (
-    _COMMON
+    COMMON
     + """
-local id = customer(ARGV[2])
-local names = {ARGV[2]}
-local events, traits, others = 0, 0, 0
-if id then
-  names = call('LRANGE', P .. 'n:' .. id, 0, -1)
-  others = #names
-  table.insert(names, id)
-  traits = call('HLEN', P .. 't:' .. id)
+local names, lives, pasts = {ARGV[2]}, {}, {}
+local known = {[ARGV[2]] = true}
+local function add(found, id, others)
+  if not id or found[id] then return end
+  found[id] = true
+  local more = call('LRANGE', P .. others .. id, 0, -1)
+  table.insert(more, id)
+  for _, name in ipairs(more) do
+    if not known[name] then
+      known[name] = true
+      table.insert(names, name)
+    end
+  end
+end
+local at = 1
+while at <= #names do
+  add(lives, customer(names[at]), 'n:')
+  add(pasts, call('GET', P .. 'pid:' .. names[at]), 'pn:')
+  at = at + 1
+end
+local events, traits, n_traits, others = 0, {}, 0, 0
+local function trait(name)
+  if not traits[name] then
+    traits[name] = true
+    n_traits = n_traits + 1
+  end
+end
+for id in pairs(lives) do
+  others = #names - 1
+  for _, name in ipairs(call('HKEYS', P .. 't:' .. id)) do trait(name) end
   for _, entry in ipairs(call('LRANGE', P .. 'e:' .. id, 0, -1)) do
     events = events + 1
     call('DEL', P .. 'm:' .. string.sub(entry, 1, 16))
@@ -239,18 +263,28 @@ if id then
   end
   call('ZREM', P .. 'ids', id)
 end
+for id in pairs(pasts) do
+  others = #names - 1
+  events = events + tonumber(call('HGET', P .. 'pc:' .. id, 'count') or '0')
+  for name in pairs(cjson.decode(call('HGET', P .. 'pc:' .. id, 'traits') or '{}')) do
+    trait(name)
+  end
+  call('DEL', P .. 'pc:' .. id, P .. 'pn:' .. id)
+  call('SREM', P .. 'pids', id)
+end
 local decisions = 0
 for _, name in ipairs(names) do
   decisions = decisions + call('LLEN', P .. 'd:' .. name)
-  call('DEL', P .. 'id:' .. name, P .. 'd:' .. name)
+  call('DEL', P .. 'id:' .. name, P .. 'd:' .. name, P .. 'pid:' .. name)
   call('ZREM', P .. 'dids', name)
 end
-return {id and 1 or 0, events, traits, others, decisions}
+local found = next(lives) or next(pasts)
+return {found and 1 or 0, events, n_traits, others, decisions}
 """
 )
 
 COPY: Final = (
-    _COMMON
+    COMMON
     + _RECORD
     + """
 local function since(set, after, limit)

@@ -61,8 +61,8 @@ class RedisStore:
 
     def __init__(self, url: str, options: StoreOptions) -> None:
         self._where = address_of(url, options.name)
-        self._prefix = f"{options.name}:"
-        self._suppression_hash = options.suppression_hash
+        self.prefix = f"{options.name}:"
+        self.suppression_hash = options.suppression_hash
         self._remember = options.remember_seconds * MICROS_PER_SECOND
         self._closed = False
         self._client = connect(url, self._where)
@@ -75,14 +75,14 @@ class RedisStore:
         self._erase = register(scripts.ERASE)
         self._copy = register(scripts.COPY)
         try:
-            with self._calling() as client:
+            with self.calling() as client:
                 self._files = check_server(client, options.durable, self._where)
-                state = self._prefix + "state"
+                state = self.prefix + "state"
                 if client.hexists(state, RESTORING):
                     raise StoreError(
                         f"live history {self._where} holds half of a backup: its restoration is "
                         f"running or was stopped; if it was stopped, delete the keys that begin "
-                        f"with {self._prefix!r} and restore again"
+                        f"with {self.prefix!r} and restore again"
                     )
                 if options.consent_required is not None:
                     client.hset(state, "consent_required", int(options.consent_required))
@@ -101,9 +101,9 @@ class RedisStore:
         if not updates:
             return []
         check_updates(updates)
-        packed, keys = pack_updates(updates, self._suppression_hash)
-        with self._calling():
-            results = self._append(args=[self._prefix, self._remember, packed, keys])
+        packed, keys = pack_updates(updates, self.suppression_hash)
+        with self.calling():
+            results = self._append(args=[self.prefix, self._remember, packed, keys])
         return [result.decode() for result in results]
 
     def read(self, user_id: str) -> Customer | None:
@@ -115,21 +115,21 @@ class RedisStore:
         """See Store."""
         if not user_ids:
             return []
-        with self._calling():
-            versions = self._versions(args=[self._prefix, *user_ids])
+        with self.calling():
+            versions = self._versions(args=[self.prefix, *user_ids])
         return [int(float(number)) for number in versions]
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         """See Store."""
         if decisions:
-            packed = pack_decisions(decisions, self._suppression_hash)
-            with self._calling():
-                self._log(args=[self._prefix, packed])
+            packed = pack_decisions(decisions, self.suppression_hash)
+            with self.calling():
+                self._log(args=[self.prefix, packed])
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
-        with self._calling():
-            flat = self._decisions(args=[self._prefix, user_id])
+        with self.calling():
+            flat = self._decisions(args=[self.prefix, user_id])
         decisions = []
         for name, entries in zip(flat[::2], flat[1::2], strict=True):
             for seq, entry in map(read_decision, entries):
@@ -142,10 +142,10 @@ class RedisStore:
         Also raises StoreError when the keys are gone, but the files were not rewritten in time;
         the message says so.
         """
-        with self._calling() as client:
-            unclean = self._prefix + "unclean"
+        with self.calling() as client:
+            unclean = self.prefix + "unclean"
             was_unclean = client.set(unclean, 1, get=True)
-            exists, events, traits, names, decisions = self._erase(args=[self._prefix, user_id])
+            exists, events, traits, names, decisions = self._erase(args=[self.prefix, user_id])
             if exists or decisions or was_unclean:
                 # The next erasure finishes one that was stopped here.
                 rewrite_files(client, self._files, self._where)
@@ -155,14 +155,14 @@ class RedisStore:
     def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
         if hashes:
-            with self._calling() as client:
-                client.sadd(self._prefix + "suppressed", *(one.hex() for one in hashes))
+            with self.calling() as client:
+                client.sadd(self.prefix + "suppressed", *(one.hex() for one in hashes))
 
     def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
         if hashes:
-            with self._calling() as client:
-                client.srem(self._prefix + "suppressed", *(one.hex() for one in hashes))
+            with self.calling() as client:
+                client.srem(self.prefix + "suppressed", *(one.hex() for one in hashes))
 
     def user_ids(self) -> Iterator[str]:
         """See Store. May miss customers who are added or erased meanwhile."""
@@ -171,12 +171,12 @@ class RedisStore:
 
     def n_customers(self) -> int:
         """See Store."""
-        with self._calling() as client:
-            return int(client.zcard(self._prefix + "ids"))
+        with self.calling() as client:
+            return int(client.zcard(self.prefix + "ids"))
 
     def ping(self) -> None:
         """See Store."""
-        with self._calling() as client:
+        with self.calling() as client:
             client.ping()
 
     def backup(self, path: Path) -> None:
@@ -184,15 +184,15 @@ class RedisStore:
 
         Written page by page, then again what has changed meanwhile, the last of it in one step.
         """
-        with self._calling():
-            copy_out(lambda *args: self._copy(args=[self._prefix, *args]), path, self._remember)
+        with self.calling():
+            copy_out(lambda *args: self._copy(args=[self.prefix, *args]), path, self._remember)
 
     def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
         """See Store. The same rows as the views of SQL stores have."""
         if view not in VIEWS:
             raise KeyError(view)
-        with self._calling() as client:
-            required = client.hget(self._prefix + "state", "consent_required") == b"1"
+        with self.calling() as client:
+            required = client.hget(self.prefix + "state", "consent_required") == b"1"
         if view in (EVENTS, IDENTITIES, USERS):
             for page in self._pages("ids"):
                 for record in self._records(page):
@@ -205,17 +205,17 @@ class RedisStore:
                 owner = self.read(name)
                 user_id = name if owner is None else owner.user_id
                 if may_train(user_id, {} if owner is None else owner.consent, required):
-                    with self._calling() as client:
-                        entries = client.lrange(f"{self._prefix}d:{name}", 0, -1)
+                    with self.calling() as client:
+                        entries = client.lrange(f"{self.prefix}d:{name}", 0, -1)
                     for _, entry in map(read_decision, entries):
                         yield from impression_rows(user_id, entry.decision(name))
 
     def destroy(self) -> None:
         """See Store."""
-        with self._calling() as client:
+        with self.calling() as client:
             # The state first: other processes see by it that the store is destroyed.
-            client.delete(self._prefix + "state")
-            for keys in keys_of(client, self._prefix):
+            client.delete(self.prefix + "state")
+            for keys in keys_of(client, self.prefix):
                 client.unlink(*keys)
             rewrite_files(client, self._files, self._where)
         self.close()
@@ -223,8 +223,8 @@ class RedisStore:
     @property
     def is_destroyed(self) -> bool:
         """See Store."""
-        with self._calling() as client:
-            return not client.hexists(self._prefix + "state", "seq")
+        with self.calling() as client:
+            return not client.hexists(self.prefix + "state", "seq")
 
     def close(self) -> None:
         """See Store."""
@@ -234,8 +234,8 @@ class RedisStore:
 
     def _records(self, names: Sequence[str]) -> list[list[Any]]:
         """The record of each customer who exists; see `read_customer`."""
-        with self._calling():
-            records: list[list[Any]] = self._read(args=[self._prefix, *names])
+        with self.calling():
+            records: list[list[Any]] = self._read(args=[self.prefix, *names])
         return records
 
     def _pages(self, key: str) -> Iterator[list[str]]:
@@ -243,8 +243,8 @@ class RedisStore:
         returned: set[str] = set()
         cursor = 0
         while True:
-            with self._calling() as client:
-                cursor, members = client.zscan(self._prefix + key, cursor, count=_PAGE)
+            with self.calling() as client:
+                cursor, members = client.zscan(self.prefix + key, cursor, count=_PAGE)
             page = [name.decode() for name, _ in members]
             fresh = [name for name in dict.fromkeys(page) if name not in returned]
             returned.update(fresh)
@@ -254,7 +254,8 @@ class RedisStore:
                 return
 
     @contextlib.contextmanager
-    def _calling(self) -> Iterator[Any]:
+    def calling(self) -> Iterator[Any]:
+        """The client, for calls whose errors become StoreErrors."""
         if self._closed:
             raise StoreError(f"live history {self._where} is closed")
         try:

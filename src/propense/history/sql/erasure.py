@@ -1,4 +1,4 @@
-"""Deletes all rows of one customer from a store of tables."""
+"""Deletes all rows of one customer from a store of tables, live and loaded ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from propense.history.records import Erased
+from propense.history.sql.past import past_rows
 from propense.history.sql.transaction import Tables, dict_of, names_of
 
+_LIVE: Final = (
+    "SELECT c.key, c.user_id, c.names, c.traits FROM names n"
+    " JOIN customers c ON c.key = n.customer WHERE n.name"
+)
 _SHORTEST_TEXT: Final = 6
 """Shorter texts of a profile are words that many customers share: finding one in a file does not
 show that it belongs to this customer."""
@@ -18,33 +23,51 @@ def erase_rows(tables: Tables, user_id: str) -> tuple[Erased, list[bytes]]:
 
     Returns how many there were, and traces: bytes that must not remain in the files.
     """
-    row = tables.execute(
-        "SELECT c.key, c.user_id, c.names, c.traits FROM names n"
-        " JOIN customers c ON c.key = n.customer WHERE n.name = ?",
-        (user_id,),
-    ).fetchone()
-    key, names, traits = -1, [user_id], dict[str, Any]()
-    if row is not None:
-        key, names, traits = row[0], [row[1], *names_of(row[2])], dict_of(row[3])
-    messages = tables.execute(
-        "SELECT message FROM events WHERE customer = ?"
-        " UNION SELECT key FROM quiet_messages WHERE customer = ?",
-        (key, key),
-    ).fetchall()
+    live, past, names = _gather(tables, user_id)
+    traits: dict[str, Any] = {}
+    for row in (*past, *live):
+        traits |= dict_of(row[3])
+    events = sum(row[4] for row in past)
+    messages: list[Any] = []
+    for key, *_ in live:
+        messages += tables.execute(
+            "SELECT message FROM events WHERE customer = ?"
+            " UNION SELECT key FROM quiet_messages WHERE customer = ?",
+            (key, key),
+        ).fetchall()
+        tables.execute("DELETE FROM quiet_messages WHERE customer = ?", (key,))
+        events += tables.execute("DELETE FROM events WHERE customer = ?", (key,)).rowcount
+        tables.execute("DELETE FROM customers WHERE key = ?", (key,))
     tables.each("DELETE FROM messages WHERE key = ?", messages)
-    tables.execute("DELETE FROM quiet_messages WHERE customer = ?", (key,))
-    events = tables.execute("DELETE FROM events WHERE customer = ?", (key,)).rowcount
-    tables.execute("DELETE FROM customers WHERE key = ?", (key,))
+    for key, *_ in past:
+        tables.execute("DELETE FROM past_customers WHERE key = ?", (key,))
     decisions = 0
     for name in names:
         tables.execute("DELETE FROM names WHERE name = ?", (name,))
+        tables.execute("DELETE FROM past_names WHERE name = ?", (name,))
         decisions += tables.execute("DELETE FROM decisions WHERE user_id = ?", (name,)).rowcount
-    if row is None and not decisions:
+    if not live and not past and not decisions:
         return Erased(), []
     traces = [name.encode() for name in names] + [message[0] for message in messages]
     traces += [text.encode() for text in _texts(traits) if len(text) >= _SHORTEST_TEXT]
     erased = Erased(events=events, traits=len(traits), names=len(names) - 1, decisions=decisions)
     return erased, [trace for trace in traces if trace]
+
+
+def _gather(tables: Tables, user_id: str) -> tuple[list[Any], list[Any], list[str]]:
+    """(key, user_id, names, traits) of every live history and past that shares a name with this
+    one, through any number of others; a past also has its number of events. And all names."""
+    names, n_asked = [user_id], 0
+    live: dict[int, Any] = {}
+    past: dict[int, Any] = {}
+    while n_asked < len(names):
+        new, n_asked = names[n_asked:], len(names)
+        live |= {row[0]: row for row in tables.find(_LIVE, new)}
+        past |= {row[0]: row for row in past_rows(tables, new)}
+        for row in (*live.values(), *past.values()):
+            names += [row[1], *names_of(row[2])]
+        names = list(dict.fromkeys(names))
+    return list(live.values()), list(past.values()), names
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@ import sqlite3
 from typing import Final
 
 from propense.errors import StoreError
+from propense.history.sql.past import TABLES as PAST
 from propense.history.sql.views import Dialect, state_view, views
 
 _TABLES: Final = """
@@ -97,7 +98,11 @@ _SQLITE: Final = Dialect(
     join_items=",\n    json_each(d.items) i",
 )
 
-MIGRATIONS: Final = (_TABLES, views(_SQLITE), state_view(_SQLITE))
+_PAST: Final = PAST.format(
+    integer="INTEGER", text="TEXT", bytes="BLOB", without_rowid=" WITHOUT ROWID"
+)
+
+MIGRATIONS: Final = (_TABLES, views(_SQLITE), state_view(_SQLITE), _PAST)
 """The n-th takes a file from version n - 1 to n. None is ever changed: golden files in the tests
 hold their text."""
 

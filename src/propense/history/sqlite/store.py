@@ -70,7 +70,7 @@ class SqliteStore:
 
     def __init__(self, path: Path, options: StoreOptions) -> None:
         self.path = path
-        self._suppression_hash = options.suppression_hash
+        self.suppression_hash = options.suppression_hash
         self._remember = options.remember_seconds * MICROS_PER_SECOND
         self._synchronous = "FULL" if options.durable == "power" else "NORMAL"
         self._lock = threading.Lock()
@@ -105,8 +105,8 @@ class SqliteStore:
         if not updates:
             return []
         check_updates(updates)
-        with self._transaction() as con:
-            return apply_updates(SqliteTables(con), updates, self._suppression_hash)
+        with self.transaction() as con:
+            return apply_updates(SqliteTables(con), updates, self.suppression_hash)
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
@@ -157,12 +157,12 @@ class SqliteStore:
         """See Store."""
         if not decisions:
             return
-        with self._transaction() as con:
-            log_decisions(SqliteTables(con), decisions, self._suppression_hash)
+        with self.transaction() as con:
+            log_decisions(SqliteTables(con), decisions, self.suppression_hash)
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
-        with self._reading() as con:
+        with self.reading() as con:
             row = con.execute(_READ, (user_id,)).fetchone()
             names = [user_id] if row is None else [row[1], *names_of(row[5])]
             rows = sorted(SqliteTables(con).find(_DECISIONS, names))
@@ -184,7 +184,7 @@ class SqliteStore:
         """
         unclean = self.path.with_name(self.path.name + UNCLEAN)
         was_unclean = unclean.exists()
-        with self._transaction() as con:
+        with self.transaction() as con:
             erased, traces = erase_rows(SqliteTables(con), user_id)
             if traces:
                 unclean.touch(0o600)
@@ -196,20 +196,20 @@ class SqliteStore:
 
     def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             rows: list[tuple[Any, ...]] = [(one,) for one in hashes]
             SqliteTables(con).insert("suppressed", rows, " ON CONFLICT DO NOTHING")
 
     def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        with self._transaction() as con:
+        with self.transaction() as con:
             con.executemany("DELETE FROM suppressed WHERE mark = ?", [(one,) for one in hashes])
 
     def user_ids(self) -> Iterator[str]:
         """See Store. Read page by page: may miss customers who are added or erased meanwhile."""
         last = -1
         while True:
-            with self._reading() as con:
+            with self.reading() as con:
                 rows = con.execute(
                     "SELECT key, user_id FROM customers WHERE key > ? ORDER BY key LIMIT ?",
                     (last, PAGE),
@@ -221,7 +221,7 @@ class SqliteStore:
 
     def n_customers(self) -> int:
         """See Store."""
-        with self._reading() as con:
+        with self.reading() as con:
             (n,) = con.execute("SELECT count(*) FROM customers").fetchone()
         return int(n)
 
@@ -251,11 +251,11 @@ class SqliteStore:
 
         Returns how many.
         """
-        with self._reading() as con:
+        with self.reading() as con:
             (latest,) = con.execute("SELECT latest FROM state").fetchone()
         oldest = latest - self._remember
-        forget_old(QUIET, oldest, self._reading, self._transaction)
-        return forget_old(MESSAGES, oldest, self._reading, self._transaction)
+        forget_old(QUIET, oldest, self.reading, self.transaction)
+        return forget_old(MESSAGES, oldest, self.reading, self.transaction)
 
     def destroy(self) -> None:
         """See Store."""
@@ -308,7 +308,7 @@ class SqliteStore:
         return self._writer
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """The only writing transaction; an error rolls all of it back."""
         with self._lock, self._named_errors():
             con = self._write_connection()
@@ -330,7 +330,8 @@ class SqliteStore:
             self._writer = None
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """This thread's connection for reading."""
         with self._named_errors():
             yield self._reader()
 
@@ -392,4 +393,6 @@ def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
         with replacing_file(path) as unfinished:
             copy.execute("VACUUM INTO ?", (str(unfinished),))
             with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
+                migrate(con, repr(str(path)))
                 con.execute("UPDATE state SET seq = seq + ?", (AHEAD,))
+                con.execute("UPDATE past_state SET version = version + ?", (AHEAD,))

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -14,10 +13,8 @@ from propense.errors import SettingsError, nearest
 from propense.files import replace_file, sync_tree
 from propense.pipeline.resume.previous import note_inputs, set_aside
 from propense.progress import Progress
-from propense.schemas import RunFolder
+from propense.schemas import DONE_FILE, RunFolder
 from propense.settings import Settings
-
-_DONE_FILE: Final = "done.json"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def find_stage(stages: Sequence[Stage], name: str) -> Stage:
 def read_done(run: RunFolder, stage: Stage) -> Done | None:
     """What the stage left when it was last finished, or None."""
     try:
-        return msgspec.json.decode((stage.folder(run) / _DONE_FILE).read_bytes(), type=Done)
+        return msgspec.json.decode((stage.folder(run) / DONE_FILE).read_bytes(), type=Done)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
@@ -79,7 +76,7 @@ def write_done(run: RunFolder, stage: Stage, done: Done) -> None:
     folder = stage.folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     sync_tree(folder)
-    replace_file(folder / _DONE_FILE, msgspec.json.encode(done), private=False)
+    replace_file(folder / DONE_FILE, msgspec.json.encode(done), private=False)
 
 
 def is_stopped(run: RunFolder, stage: Stage, inputs_hash: str) -> bool:
@@ -101,9 +98,9 @@ def begin(
     folder, note = stage.folder(run), run.begun(stage.name)
     for other in later:
         if stage.name not in other.independent_of:
-            (other.folder(run) / _DONE_FILE).unlink(missing_ok=True)
+            (other.folder(run) / DONE_FILE).unlink(missing_ok=True)
             run.begun(other.name).unlink(missing_ok=True)
-    (folder / _DONE_FILE).unlink(missing_ok=True)
+    (folder / DONE_FILE).unlink(missing_ok=True)
     resume = resume and stage.resumable
     if not (resume and note.is_file() and note.read_text("utf-8") == inputs_hash):
         if stage.previous is not None:

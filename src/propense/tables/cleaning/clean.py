@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from propense.columns import ITEM_ID
+from propense.columns import ITEM_ID, USER_ID
 from propense.schemas import Account, Rule, RunFolder
 from propense.settings import Settings
 from propense.tables.cleaning.accounts import write_accounts
@@ -19,7 +19,7 @@ from propense.tables.cleaning.identities import (
 )
 from propense.tables.cleaning.tables import clean_table
 from propense.tables.engine.engine import TableEngine
-from propense.tables.sources.reading import RawTables
+from propense.tables.sources.reading import ALIAS, RawTables
 
 _TABLES: Final = ("users", "items", "exposures", "impressions")
 LIVE_RULE: Final = "live history"
@@ -30,7 +30,8 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
     """Clean all tables into `run.clean`; returns the account of each, events first.
 
     Writes `events/`, `users.parquet`, `items.parquet`, `exposures.parquet`,
-    `impressions.parquet` (folders of Parquet files; those that were given),
+    `impressions.parquet`, `identities.parquet` (folders of Parquet files; those that were given;
+    identities without those of one source alone),
     `set_aside/TABLE.parquet` (rows as they were read, with `reason`, `file`, `row`) and
     `account.json`. Every row that came in went out or was set aside, and cleaning clean
     tables changes nothing.
@@ -47,6 +48,9 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
         accounts.append(account)
     elif links is not None:
         identities = identities_of_events(links, engine)
+    if identities is not None and identities.everywhere is not None:
+        aliases = identities.everywhere.rename({USER_ID: "_main", ALIAS: "_id"})
+        engine.write_parquet(aliases, run.clean / "identities.parquet")
     items = None
     for name in _TABLES:
         table = getattr(raw, name)

@@ -1,0 +1,262 @@
+"""A run's customers as a store keeps their past: read from its clean tables, in bounded memory."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from propense.columns import (
+    ACTION,
+    COUNT,
+    EVENT_ID,
+    EVENT_TIME,
+    ITEM_ID,
+    ORDER,
+    SOURCE,
+    USER_ID,
+    VALUE,
+)
+from propense.encoding.profiles import feature_names
+from propense.history.past import PastCustomer
+from propense.history.training_views import ALIAS, message_key
+from propense.settings import Settings
+
+EVENTS_AT_ONCE: Final = 3_000_000
+"""Events that are sorted in memory at once; more are divided by customer first."""
+_LIVE_ID: Final = re.compile(r"([0-9a-f]{32})-(\d{1,9})")
+"""`training_views.event_id`: the event came from a live store."""
+
+_COLUMNS: Final = (
+    USER_ID, EVENT_TIME, ORDER, ACTION, ITEM_ID, VALUE, COUNT, SOURCE, EVENT_ID,
+)  # fmt: skip
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class RunHistory:
+    """The clean tables of one run. Times are microseconds, money is in micro-units."""
+
+    def __init__(self, clean: Path, settings: Settings, scratch: Path) -> None:
+        """`clean` is the folder that the clean stage wrote; parts of large logs are put into
+        `scratch`, which `close` removes."""
+        self._clean = clean
+        self._settings = settings
+        self._scratch = scratch
+        self._events = _dataset(clean / "events")
+        self._users = _dataset(clean / "users.parquet")
+        self.n_events = 0 if self._events is None else self._events.count_rows()
+        self.n_parts = max(1, -(-self.n_events // EVENTS_AT_ONCE))
+        self._aliases = _aliases(clean / "identities.parquet")
+        self._traits = self._trait_names()
+
+    def user_ids(self) -> list[str]:
+        """Every customer, once each."""
+        unique: pa.Array = pa.array([], pa.string())
+        for source in (self._events, self._users):
+            for batch in () if source is None else source.to_batches(columns=[USER_ID]):
+                chunks = [unique, pc.unique(batch[USER_ID].cast(pa.string()))]
+                unique = pc.unique(pa.chunked_array(chunks))
+        ids: list[str] = unique.drop_null().to_pylist()
+        return ids
+
+    def part(
+        self, number: int, name_of: Callable[[str], str]
+    ) -> Iterator[tuple[str, PastCustomer]]:
+        """The customers of one of `n_parts`, in the order of their ids in the run, which come
+        first; `name_of` gives the id that is stored."""
+        events = self._events_of(number)
+        profiles = self._profiles_of(number)
+        ids, bounds, rows = _rows_of(events)
+        del events
+        position = {user_id: number for number, user_id in enumerate(ids)}
+        encode = msgspec.msgpack.Encoder().encode
+        for user_id in sorted(position.keys() | profiles.keys()):
+            at = position.get(user_id)
+            own = [] if at is None else rows[bounds[at] : bounds[at + 1]]
+            past = PastCustomer(
+                user_id=name_of(user_id),
+                names=tuple(map(name_of, self._aliases.get(user_id, ()))),
+                traits=profiles.get(user_id, b"{}"),
+                events=encode(own),
+                n_events=len(own),
+            )
+            yield user_id, past
+
+    def close(self) -> None:
+        """Remove what was divided."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _events_of(self, number: int) -> pa.Table:
+        if self._events is None:
+            return pa.table({name: pa.array([], pa.string()) for name in _COLUMNS})
+        names = [name for name in _COLUMNS if name in self._events.schema.names]
+        if self.n_parts == 1:
+            return self._events.to_table(columns=names)
+        folder = self._scratch / "events"
+        if not folder.exists():
+            self._divide(names, folder)
+        return pq.read_table(folder / f"{number}.parquet")
+
+    def _divide(self, names: list[str], folder: Path) -> None:
+        """Write each part's events to a file of its own."""
+        assert self._events is not None
+        unfinished = folder.with_name("unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True, mode=0o700)
+        schema = pa.schema([self._events.schema.field(name) for name in names])
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(pq.ParquetWriter(unfinished / f"{number}.parquet", schema))
+                for number in range(self.n_parts)
+            ]
+            for batch in self._events.to_batches(columns=names):
+                part = _part_of(batch[USER_ID], self.n_parts)
+                for number, writer in enumerate(writers):
+                    writer.write_batch(batch.filter(pa.array(part == number)))
+        unfinished.rename(folder)
+
+    def _profiles_of(self, number: int) -> dict[str, bytes]:
+        """User id -> traits as JSON, of one part's customers in the users table."""
+        profiles: dict[str, bytes] = {}
+        if self._users is None:
+            return profiles
+        encode = msgspec.json.Encoder().encode
+        for batch in self._users.to_batches(columns=[USER_ID, *self._traits]):
+            mine = _part_of(batch[USER_ID], self.n_parts) == number
+            for row in batch.filter(pa.array(mine)).to_pylist():
+                user_id = row.pop(USER_ID)
+                traits = {name: _plain(value) for name, value in row.items()}
+                known = {name: value for name, value in traits.items() if value is not None}
+                profiles[user_id] = encode(known)
+        return profiles
+
+    def _trait_names(self) -> list[str]:
+        """The columns of the users table that a bundle can read."""
+        table, source = self._settings.users, self._users
+        if source is None or table is None:
+            return []
+        there = source.schema.names
+        names = feature_names(there, self._settings)
+        names += [name for name in (table.valid_from, *table.sensitive) if name is not None]
+        return [name for name in dict.fromkeys(names) if name in there and name != USER_ID]
+
+
+def _dataset(path: Path) -> Any:
+    return ds.dataset(path, format="parquet") if path.exists() else None
+
+
+def _aliases(path: Path) -> Mapping[str, Sequence[str]]:
+    """Customer -> other ids, in order."""
+    aliases: dict[str, list[str]] = {}
+    source = _dataset(path)
+    if source is not None:
+        table = source.to_table(columns=[USER_ID, ALIAS]).sort_by([(ALIAS, "ascending")])
+        for user_id, alias in zip(
+            table[USER_ID].to_pylist(), table[ALIAS].to_pylist(), strict=True
+        ):
+            aliases.setdefault(user_id, []).append(alias)
+    return aliases
+
+
+def _part_of(user_ids: pa.Array, n_parts: int) -> Ints:
+    """The part of each customer, by a hash of the id."""
+    if n_parts == 1:
+        return np.zeros(len(user_ids), np.int64)
+    encoded = user_ids.dictionary_encode()
+    words = [zlib.crc32(word.encode()) % n_parts for word in encoded.dictionary.to_pylist()]
+    return np.array(words, np.int64)[encoded.indices.to_numpy()]
+
+
+def _rows_of(events: pa.Table) -> tuple[list[str], list[int], list[tuple[Any, ...]]]:
+    """Customers, the bounds of each one's rows, and rows as `PastEvent` encodes them."""
+    if not events.num_rows:
+        return [], [0], []
+    user = events[USER_ID].combine_chunks().dictionary_encode()
+    words = user.dictionary.to_pylist()
+    by_word = sorted(range(len(words)), key=words.__getitem__)
+    rank = np.empty(len(words), np.int64)
+    rank[by_word] = np.arange(len(words))
+    code = rank[user.indices.to_numpy()]
+    time = events[EVENT_TIME]
+    timed = time.null_count < len(time)
+    place = _numbers(events, ORDER)
+    when = (
+        time.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy() if timed else place
+    )
+    order = np.lexsort((place, when, code))
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(words)))])
+    cells = [
+        when[order].tolist(),
+        _texts(events[ACTION], order),
+        _texts(events[ITEM_ID], order),
+        _optional(events[VALUE].cast(pa.int64()), order),
+        _optional(events[COUNT].cast(pa.float64()), order),
+        _texts(events[SOURCE], order),
+    ]
+    if EVENT_ID in events.column_names and events[EVENT_ID].null_count < len(events):
+        cells += zip(*map(_message, _texts(events[EVENT_ID], order)), strict=True)
+    return [words[number] for number in by_word], bounds.tolist(), list(zip(*cells, strict=True))
+
+
+def _numbers(events: pa.Table, name: str) -> Ints:
+    if name not in events.column_names:
+        return np.zeros(events.num_rows, np.int64)
+    numbers: Ints = events[name].cast(pa.int64()).fill_null(0).to_numpy()
+    return numbers
+
+
+def _texts(column: pa.ChunkedArray, order: Ints) -> list[str | None]:
+    """Texts in another order; equal ones are one object."""
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    words = np.array([None, *encoded.dictionary.to_pylist()], object)
+    codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int64) + 1
+    texts: list[str | None] = words[codes[order]].tolist()
+    return texts
+
+
+def _optional(column: pa.ChunkedArray, order: Ints) -> list[Any]:
+    """Numbers in another order, None where there is none."""
+    missing = column.is_null().to_numpy()
+    values = column.fill_null(0).to_numpy()[order].astype(object)
+    values[missing[order]] = None
+    numbers: list[Any] = values.tolist()
+    return numbers
+
+
+def _message(event_id: str | None) -> tuple[bytes | None, int]:
+    """The message of an event, and its place there."""
+    if event_id is None:
+        return None, -1
+    match = _LIVE_ID.fullmatch(event_id)
+    if match is not None:
+        return bytes.fromhex(match[1]), int(match[2])
+    return message_key(event_id), -1
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it; times in UTC, None for what is no number."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, datetime):
+        utc = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return utc.isoformat()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, bool | int | float | str):
+        return value
+    return float(value) if hasattr(value, "as_tuple") else str(value)
