@@ -199,5 +199,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def _end_with_service() -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin, whose lock could not be had at the end of the process.
+    while os.read(0, 1):
+        pass
     os._exit(1)

@@ -36,8 +36,11 @@ from propense.settings import Settings
 
 EVENTS_AT_ONCE: Final = 3_000_000
 """Events that are sorted in memory at once; more are divided by customer first."""
+_ROWS_AT_ONCE: Final = 100_000
 _LIVE_ID: Final = re.compile(r"([0-9a-f]{32})-(\d{1,9})")
 """`training_views.event_id`: the event came from a live store."""
+
+_KEY_DIGITS: Final = 32
 
 _COLUMNS: Final = (
     USER_ID, EVENT_TIME, ORDER, ACTION, ITEM_ID, VALUE, COUNT, SOURCE, EVENT_ID,
@@ -77,15 +80,13 @@ class RunHistory:
     ) -> Iterator[tuple[str, PastCustomer]]:
         """The customers of one of `n_parts`, in the order of their ids in the run, which come
         first; `name_of` gives the id that is stored."""
-        events = self._events_of(number)
+        events = _Events(self._events_of(number))
         profiles = self._profiles_of(number)
-        ids, bounds, rows = _rows_of(events)
-        del events
-        position = {user_id: number for number, user_id in enumerate(ids)}
+        position = {user_id: number for number, user_id in enumerate(events.user_ids)}
         encode = msgspec.msgpack.Encoder().encode
         for user_id in sorted(position.keys() | profiles.keys()):
             at = position.get(user_id)
-            own = [] if at is None else rows[bounds[at] : bounds[at + 1]]
+            own = [] if at is None else events.rows_of(at)
             past = PastCustomer(
                 user_id=name_of(user_id),
                 names=tuple(map(name_of, self._aliases.get(user_id, ()))),
@@ -177,70 +178,103 @@ def _part_of(user_ids: pa.Array, n_parts: int) -> Ints:
         return np.zeros(len(user_ids), np.int64)
     encoded = user_ids.dictionary_encode()
     words = [zlib.crc32(word.encode()) % n_parts for word in encoded.dictionary.to_pylist()]
-    return np.array(words, np.int64)[encoded.indices.to_numpy()]
+    parts: Ints = np.array(words, np.int64)[encoded.indices.to_numpy()]
+    return parts
 
 
-def _rows_of(events: pa.Table) -> tuple[list[str], list[int], list[tuple[Any, ...]]]:
-    """Customers, the bounds of each one's rows, and rows as `PastEvent` encodes them."""
-    if not events.num_rows:
-        return [], [0], []
-    user = events[USER_ID].combine_chunks().dictionary_encode()
-    words = user.dictionary.to_pylist()
-    by_word = sorted(range(len(words)), key=words.__getitem__)
-    rank = np.empty(len(words), np.int64)
-    rank[by_word] = np.arange(len(words))
-    code = rank[user.indices.to_numpy()]
+class _Events:
+    """Events by customer, oldest first, as `PastEvent` is encoded."""
+
+    def __init__(self, events: pa.Table) -> None:
+        self.user_ids: list[str] = []
+        self._cells: list[Callable[[slice], list[Any]]] = []
+        """Each column's cells of some rows."""
+        self._event_ids: pa.Array | None = None
+        self._begin = self._end = 0
+        self._rows: list[tuple[Any, ...]] = []
+        """Those from `_begin` to `_end`."""
+        if not events.num_rows:
+            return
+        user = events[USER_ID].combine_chunks().dictionary_encode()
+        words = user.dictionary.to_pylist()
+        by_word = sorted(range(len(words)), key=words.__getitem__)
+        self.user_ids = [words[number] for number in by_word]
+        rank = np.empty(len(words), np.int64)
+        rank[by_word] = np.arange(len(words))
+        code = rank[user.indices.to_numpy()]
+        place, when = _places(events)
+        order = np.lexsort((place, when, code))
+        counts = np.bincount(code, minlength=len(words))
+        self._bounds = np.concatenate([[0], np.cumsum(counts)])
+        self._cells = [
+            _plain_numbers(when[order]),
+            _texts(events[ACTION], order),
+            _texts(events[ITEM_ID], order),
+            _optional(events[VALUE].cast(pa.int64()), order),
+            _optional(events[COUNT].cast(pa.float64()), order),
+            _texts(events[SOURCE], order),
+        ]
+        if EVENT_ID in events.column_names and events[EVENT_ID].null_count < len(events):
+            self._event_ids = events[EVENT_ID].combine_chunks().take(pa.array(order))
+
+    def rows_of(self, customer: int) -> list[tuple[Any, ...]]:
+        """The rows of one customer; quick where customers are asked for in their order."""
+        begin, end = int(self._bounds[customer]), int(self._bounds[customer + 1])
+        if end > self._end or begin < self._begin:
+            last = int(np.searchsorted(self._bounds, begin + _ROWS_AT_ONCE, side="right")) - 1
+            self._begin, self._end = begin, max(end, int(self._bounds[last]))
+            part = slice(self._begin, self._end)
+            cells = [cell(part) for cell in self._cells]
+            if self._event_ids is not None:
+                messages = map(_message, self._event_ids[part].to_pylist())
+                cells += map(list, zip(*messages, strict=True))
+            self._rows = list(zip(*cells, strict=True))
+        return self._rows[begin - self._begin : end - self._begin]
+
+
+def _places(events: pa.Table) -> tuple[Ints, Ints]:
+    """Each event's place in its customer's sequence, where the log has an order, and its time;
+    without times the place is the time."""
+    place = np.zeros(events.num_rows, np.int64)
+    if ORDER in events.column_names:
+        place = events[ORDER].cast(pa.int64()).fill_null(0).to_numpy()
     time = events[EVENT_TIME]
-    timed = time.null_count < len(time)
-    place = _numbers(events, ORDER)
-    when = (
-        time.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy() if timed else place
-    )
-    order = np.lexsort((place, when, code))
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(code, minlength=len(words)))])
-    cells = [
-        when[order].tolist(),
-        _texts(events[ACTION], order),
-        _texts(events[ITEM_ID], order),
-        _optional(events[VALUE].cast(pa.int64()), order),
-        _optional(events[COUNT].cast(pa.float64()), order),
-        _texts(events[SOURCE], order),
-    ]
-    if EVENT_ID in events.column_names and events[EVENT_ID].null_count < len(events):
-        cells += zip(*map(_message, _texts(events[EVENT_ID], order)), strict=True)
-    return [words[number] for number in by_word], bounds.tolist(), list(zip(*cells, strict=True))
+    if time.null_count == len(time):
+        return place, place
+    return place, time.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy()
 
 
-def _numbers(events: pa.Table, name: str) -> Ints:
-    if name not in events.column_names:
-        return np.zeros(events.num_rows, np.int64)
-    numbers: Ints = events[name].cast(pa.int64()).fill_null(0).to_numpy()
-    return numbers
+def _plain_numbers(numbers: Ints) -> Callable[[slice], list[Any]]:
+    return lambda part: numbers[part].tolist()
 
 
-def _texts(column: pa.ChunkedArray, order: Ints) -> list[str | None]:
-    """Texts in another order; equal ones are one object."""
+def _texts(column: pa.ChunkedArray, order: Ints) -> Callable[[slice], list[Any]]:
+    """Texts; equal ones are one object."""
     encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
     words = np.array([None, *encoded.dictionary.to_pylist()], object)
-    codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int64) + 1
-    texts: list[str | None] = words[codes[order]].tolist()
-    return texts
+    codes = encoded.indices.fill_null(-1).to_numpy()[order]
+    return lambda part: words[codes[part] + 1].tolist()
 
 
-def _optional(column: pa.ChunkedArray, order: Ints) -> list[Any]:
-    """Numbers in another order, None where there is none."""
-    missing = column.is_null().to_numpy()
-    values = column.fill_null(0).to_numpy()[order].astype(object)
-    values[missing[order]] = None
-    numbers: list[Any] = values.tolist()
-    return numbers
+def _optional(column: pa.ChunkedArray, order: Ints) -> Callable[[slice], list[Any]]:
+    """Numbers, None where there is none."""
+    numbers = column.fill_null(0).to_numpy()[order]
+    missing = column.is_null().to_numpy()[order]
+
+    def cells(part: slice) -> list[Any]:
+        values = numbers[part].astype(object)
+        values[missing[part]] = None
+        some: list[Any] = values.tolist()
+        return some
+
+    return cells
 
 
 def _message(event_id: str | None) -> tuple[bytes | None, int]:
     """The message of an event, and its place there."""
     if event_id is None:
         return None, -1
-    match = _LIVE_ID.fullmatch(event_id)
+    match = _LIVE_ID.fullmatch(event_id) if len(event_id) > _KEY_DIGITS else None
     if match is not None:
         return bytes.fromhex(match[1]), int(match[2])
     return message_key(event_id), -1
