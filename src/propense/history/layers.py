@@ -43,7 +43,7 @@ class LayeredStore:
 
     def __init__(self, live: LiveStore, past: PastLayer) -> None:
         self.live = live
-        self.past = past
+        self._past = past
         self._shapes: dict[str, _Shape] = {}
         self._has_past = False
         self._checked = float("-inf")
@@ -52,6 +52,13 @@ class LayeredStore:
     def is_local(self) -> bool:
         """See Store."""
         return self.live.is_local
+
+    @property
+    def past(self) -> PastLayer:
+        """See Store."""
+        # Whoever asks for it may be about to write it.
+        self._checked = float("-inf")
+        return self._past
 
     def append(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         """See Store."""
@@ -81,7 +88,7 @@ class LayeredStore:
             )
         )
         live = dict(zip(names, self.live.versions(names), strict=True))
-        past = self.past.versions(names)
+        past = self._past.versions(names)
         found = {}
         for user_id, shape in shapes.items():
             if shape is not None and _is_as_before(shape, live, past):
@@ -129,7 +136,7 @@ class LayeredStore:
             yield from self.live.user_ids()
             return
         seen: set[str] = set()
-        for pages in ([[one] for one in self.live.user_ids()], self.past.user_ids()):
+        for pages in ([[one] for one in self.live.user_ids()], self._past.user_ids()):
             for user_id in (one for page in pages for one in page):
                 if user_id in seen:
                     continue
@@ -176,7 +183,7 @@ class LayeredStore:
         now = time.monotonic()
         # A local store is always asked: what is read from it can be remembered for good.
         if self.live.is_local or now - self._checked > _RECHECK_SECONDS:
-            self._has_past = not self.past.is_empty()
+            self._has_past = not self._past.is_empty()
             self._checked = now
         return not self._has_past
 
@@ -189,7 +196,7 @@ class LayeredStore:
         covered: set[str] = set()
         while n_asked < len(names):
             new, n_asked = names[n_asked:], len(names)
-            for past in self.past.find(new):
+            for past in self._past.find(new):
                 pasts[past.user_id] = past
                 names += [past.user_id, *past.names]
             for name in new:
@@ -249,7 +256,7 @@ class LayeredStore:
         equal = Counter(event.live() for event in loaded)
         messages: list[tuple[bytes, int]] = []
         if exact or logged:
-            messages = self.past.live_messages(live.user_id)
+            messages = self._past.live_messages(live.user_id)
         fresh = []
         for number, event in enumerate(live.events):
             if number < len(messages):

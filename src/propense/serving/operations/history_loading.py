@@ -94,8 +94,9 @@ def load_history(
     """Load the run's customers into the live store, while a service runs or not.
 
     A run that is loaded already is left as it is unless `force` is true; with `newer` also one
-    that was made before the loaded one, by another machine. Raises SourceError where the run has
-    no clean tables or is being made anew, StoreError, and ServeError where another process loads.
+    that was made before the loaded one, by another machine. Waits for another process that
+    loads, but with `newer` raises ServeError. Raises SourceError where the run has no clean tables
+    or is being made anew, and StoreError.
     """
     serve = settings.serve
     data = Path(settings.folder) / serve.data
@@ -110,7 +111,7 @@ def load_history(
     )
     name_of = pseudonyms.pseudonym if serve.pseudonyms else str
     try:
-        with locked(data / LOCK, wait=False):
+        with locked(data / LOCK, wait=not newer):
             with closing(open_store(serve.store, data, options)) as store:
                 return _Loading(settings, store, name_of, data, progress).load(force, newer)
     except BlockingIOError as error:
