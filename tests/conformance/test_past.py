@@ -121,7 +121,6 @@ def test_the_next_training_does_not_see_it(store: Store, opened: Opened) -> None
 
 
 def test_an_event_that_is_live_too_counts_once(store: Store) -> None:
-    known = message_key("known")
     load(
         store,
         past("ada", past_event(1, "known"), past_event(2), past_event(2),
@@ -135,7 +134,7 @@ def test_an_event_that_is_live_too_counts_once(store: Store) -> None:
             update("fresh", "ada", events=(event(8),)),
         ]
     )
-    assert store.past.live_messages("ada")[0] == (known, 0)
+    assert store.past.live_messages("ada")[0] == (message_key("known"), 0)
     actions = [(one.action, one.item_id) for one in held(store, "ada").events]
     assert sorted(actions) == [
         ("buy", "item-3"), ("view", "item-1"), ("view", "item-2"), ("view", "item-2"),

@@ -1,4 +1,4 @@
-"""`propense serve`: runs the service until it is stopped."""
+"""`propense serve` and `propense history`: the service, and the past of its customers."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def serve(
     Once an event is acknowledged, the next answer and the next run take it into
     account. After a promotion the new bundle answers from the next request on.
     Ctrl-C stops the service after it has written every acknowledged event.
-    The customers of the run come along: their histories are brought into the live
-    store at the start, and after each new run what is new, while the service answers.
+    The customers of the run come along: their histories are brought into the
+    live store at the start, and after each new run what is new, while the service
+    answers.
 
     Parameters
     ----------
@@ -74,3 +75,43 @@ def serve(
         sys.stdout.flush()
 
     return run(settings, print_address, lambda: show_progress(output), output.message)
+
+
+def load_history(
+    *,
+    set_: Changes = (),
+    run: str | None = None,
+    force: Annotated[bool, Flag] = False,
+    common: Common = DEFAULTS,
+) -> None:
+    """Bring the histories, profiles and identities of a run into the live store.
+
+    `propense serve` does this by itself, unless [serve] load_history is false. It
+    works while a service runs, can be stopped at any time, and writes nothing
+    twice. What is loaded is not read by the next training, whose sources have it
+    already.
+
+    Parameters
+    ----------
+    set_
+        Override a setting, KEY=VALUE; may be repeated.
+    run
+        Folder of the run; default: the setting `run`.
+    force
+        Compare every customer again, even if this run is loaded already.
+    """
+    import msgspec
+
+    from propense.web.no_pandas import leave_pandas_out
+
+    leave_pandas_out()
+    from propense.serving.operations import history_loading
+    from propense.serving.operations.history_process import describe
+
+    output = open_output(common)
+    settings = load_settings(common, set_)
+    if run is not None:
+        settings = msgspec.structs.replace(settings, run=run)
+    with show_progress(output) as progress:
+        loaded = history_loading.load_history(settings, progress, force=force)
+    output.result(msgspec.to_builtins(loaded), describe(loaded))

@@ -108,7 +108,7 @@ SHELF: Final = (
 
 HISTORY: Final = (
     Verb("load", "Bring histories, profiles and identities of a run into the live store",
-         "propense.cli.history:load",
+         "propense.cli.serve:load_history",
          ("propense history load", "propense history load --json",
           "propense history load --force           # compare every customer again")),
 )  # fmt: skip

@@ -68,7 +68,7 @@ class LayeredStore:
         """See Store. Live history and past, where any name of one is a name of the other."""
         if self._is_without_past():
             return self.live.read(user_id)
-        lives, pasts, names = self._gather(user_id)
+        lives, pasts, names = self._parts_of(user_id)
         if not lives and not pasts:
             return None
         customer = self._join(lives, pasts) if pasts else lives[0]
@@ -89,16 +89,16 @@ class LayeredStore:
         )
         live = dict(zip(names, self.live.versions(names), strict=True))
         past = self._past.versions(names)
-        found = {}
+        versions_by_id = {}
         for user_id, shape in shapes.items():
             if shape is not None and _is_as_before(shape, live, past):
-                found[user_id] = shape.version
+                versions_by_id[user_id] = shape.version
             elif not live[user_id] and user_id not in past:
-                found[user_id] = 0
+                versions_by_id[user_id] = 0
             else:
                 customer = self.read(user_id)
-                found[user_id] = 0 if customer is None else customer.version
-        return [found[user_id] for user_id in user_ids]
+                versions_by_id[user_id] = 0 if customer is None else customer.version
+        return [versions_by_id[user_id] for user_id in user_ids]
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         """See Store."""
@@ -108,7 +108,7 @@ class LayeredStore:
         """See Store."""
         if self._is_without_past():
             return self.live.decisions_of(user_id)
-        lives, _, names = self._gather(user_id)
+        lives, _, names = self._parts_of(user_id)
         covered = {name for one in lives for name in one.names}
         asked = [name for name in names if name not in covered]
         lists = [self.live.decisions_of(name) for name in asked]
@@ -187,7 +187,7 @@ class LayeredStore:
             self._checked = now
         return not self._has_past
 
-    def _gather(self, user_id: str) -> tuple[list[Customer], list[StoredPast], list[str]]:
+    def _parts_of(self, user_id: str) -> tuple[list[Customer], list[StoredPast], list[str]]:
         """Every live history and past that shares a name with this one, through any number of
         others; and all their names."""
         names, n_asked = [user_id], 0
@@ -213,7 +213,7 @@ class LayeredStore:
         return ordered, sorted(pasts.values(), key=lambda one: one.user_id), names
 
     def _join(self, lives: list[Customer], pasts: list[StoredPast]) -> Customer:
-        """One customer from all that was gathered."""
+        """One customer from all that belongs to them."""
         user_id = _main_id(lives, pasts)
         names = [name for one in lives for name in (one.user_id, *one.names)]
         names += [name for one in pasts for name in (one.user_id, *one.names)]

@@ -50,10 +50,10 @@ def run(
     settings: Settings,
     on_listening: Callable[[Address], None],
     show: Callable[[], AbstractContextManager[Progress]],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> int:
     """Serve until SIGTERM or SIGINT. `on_listening` gets the address once the socket is open.
-    `show` opens a display for the loading of history, and `tell` prints what was loaded.
+    `show` opens a display for the loading of history, and `report` prints what was loaded.
 
     Raises ServeError where the port is taken, the shelf is empty, or another service uses the
     data folder.
@@ -73,7 +73,7 @@ def run(
         os.environ[ENVIRONMENT] = msgspec.json.encode(settings).decode()
         config = _config(settings)
         open_secrets(data)  # before several processes do: the first makes them
-        loader = HistoryLoader(settings, show, tell) if settings.serve.load_history else None
+        loader = HistoryLoader(settings, show, report) if settings.serve.load_history else None
         try:
             if settings.serve.workers == 1:
                 uvicorn.Server(config).run(sockets=[listener])

@@ -23,7 +23,7 @@ def erase_rows(tables: Tables, user_id: str) -> tuple[Erased, list[bytes]]:
 
     Returns how many there were, and traces: bytes that must not remain in the files.
     """
-    live, past, names = _gather(tables, user_id)
+    live, past, names = _parts_of(tables, user_id)
     traits: dict[str, Any] = {}
     for row in (*past, *live):
         traits |= dict_of(row[3])
@@ -54,7 +54,7 @@ def erase_rows(tables: Tables, user_id: str) -> tuple[Erased, list[bytes]]:
     return erased, [trace for trace in traces if trace]
 
 
-def _gather(tables: Tables, user_id: str) -> tuple[list[Any], list[Any], list[str]]:
+def _parts_of(tables: Tables, user_id: str) -> tuple[list[Any], list[Any], list[str]]:
     """(key, user_id, names, traits) of every live history and past that shares a name with this
     one, through any number of others; a past also has its number of events. And all names."""
     names, n_asked = [user_id], 0

@@ -146,7 +146,7 @@ class SqlPast:
             )  # fmt: skip
             names.update(dict.fromkeys((one.user_id, *one.names), key + number))
         tables.insert("past_customers", rows)
-        tables.each("DELETE FROM past_names WHERE name = ?", self._taken(tables, list(names)))
+        tables.each("DELETE FROM past_names WHERE name = ?", self._of_others(tables, list(names)))
         tables.insert("past_names", sorted(names.items()))
         tables.execute(
             "UPDATE past_state SET customer = ?, version = ?, progress = ?",
@@ -155,7 +155,7 @@ class SqlPast:
         return len(changed)
 
     @staticmethod
-    def _taken(tables: Tables, names: list[str]) -> list[tuple[str]]:
+    def _of_others(tables: Tables, names: list[str]) -> list[tuple[str]]:
         """Names that belonged to another customer until now."""
         rows = tables.find("SELECT name FROM past_names WHERE name", names)
         return [(row[0],) for row in rows]
@@ -164,13 +164,13 @@ class SqlPast:
         """Without those who are suppressed under any name. Hashes nothing while no id is."""
         if tables.execute("SELECT 1 FROM suppressed LIMIT 1").fetchone() is None:
             return list(customers)
-        marks = {
+        hashes = {
             one.user_id: [self._suppression_hash(name) for name in (one.user_id, *one.names)]
             for one in customers
         }
-        asked = [mark for some in marks.values() for mark in some]
-        suppressed = {bytes(mark) for (mark,) in tables.find(_SUPPRESSED, asked)}
-        return [one for one in customers if suppressed.isdisjoint(marks[one.user_id])]
+        asked = [one for some in hashes.values() for one in some]
+        suppressed = {bytes(row[0]) for row in tables.find(_SUPPRESSED, asked)}
+        return [one for one in customers if suppressed.isdisjoint(hashes[one.user_id])]
 
 
 def _remove(tables: Tables, rows: Sequence[tuple[Any, ...]]) -> int:

@@ -35,6 +35,8 @@ EVENTS: Final = 30_000
 """Customers and events in one transaction at most; live events wait for its end."""
 LOCK: Final = "history.lock"
 """One loading a data folder."""
+SCRATCH: Final = "history.unfinished"
+"""Folder for parts of a large log."""
 TASK: Final = "history"
 _NOTICE_SECONDS: Final = 2.0
 
@@ -145,7 +147,7 @@ class _Loading:
             is_same = before.run == token and before.finished
             if is_same or (newer and before.run != token and before.made > made):
                 return Loaded(run=str(self._run.root), up_to_date=True)
-        scratch = self._data / "history.unfinished"
+        scratch = self._data / SCRATCH
         with closing(_history(self._run.clean, self._settings, scratch)) as history:
             marker = Marker(run=token, made=made, n_parts=history.n_parts)
             if before is not None and not force and not before.finished:

@@ -54,12 +54,12 @@ class HistoryLoader:
         self,
         settings: Settings,
         show: Callable[[], AbstractContextManager[Progress]],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        """`show` opens a display of progress, `tell` prints a line about what was loaded."""
+        """`show` opens a display of progress, `report` prints a line about what was loaded."""
         self._settings = settings
         self._show = show
-        self._tell = tell
+        self._report = report
         self._stopped = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="history-loader", daemon=True)
@@ -74,7 +74,7 @@ class HistoryLoader:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        seen, failed_at, told = None, float("-inf"), ""
+        seen, failed_at, reported = None, float("-inf"), ""
         while True:
             state = is_loadable(self._settings)
             due = state != seen or time.monotonic() - failed_at > RETRY_SECONDS
@@ -83,9 +83,9 @@ class HistoryLoader:
                 reason = self._load()
                 if reason and not self._stopped.is_set():
                     failed_at = time.monotonic()
-                    if reason != told:
-                        self._tell(f"history of the run could not be loaded: {reason}")
-                    told = reason
+                    if reason != reported:
+                        self._report(f"history of the run could not be loaded: {reason}")
+                    reported = reason
             if self._stopped.wait(LOOK_SECONDS):
                 return
 
@@ -108,7 +108,7 @@ class HistoryLoader:
         self._process = None
         if last.loaded is not None:
             if not last.loaded.up_to_date:
-                self._tell(describe(last.loaded))
+                self._report(describe(last.loaded))
             return ""
         return last.failed or f"the process ended with code {process.returncode}"
 

@@ -140,8 +140,8 @@ class RunHistory:
             for row in batch.filter(pa.array(mine)).to_pylist():
                 user_id = row.pop(USER_ID)
                 traits = {name: _plain(value) for name, value in row.items()}
-                known = {name: value for name, value in traits.items() if value is not None}
-                profiles[user_id] = encode(known)
+                present = {name: value for name, value in traits.items() if value is not None}
+                profiles[user_id] = encode(present)
         return profiles
 
     def _trait_names(self) -> list[str]:
@@ -202,8 +202,8 @@ class _Events:
         rank = np.empty(len(words), np.int64)
         rank[by_word] = np.arange(len(words))
         code = rank[user.indices.to_numpy()]
-        place, when = _places(events)
-        order = np.lexsort((place, when, code))
+        sequence, when = _order_columns(events)
+        order = np.lexsort((sequence, when, code))
         counts = np.bincount(code, minlength=len(words))
         self._bounds = np.concatenate([[0], np.cumsum(counts)])
         self._cells = [
@@ -232,16 +232,16 @@ class _Events:
         return self._rows[begin - self._begin : end - self._begin]
 
 
-def _places(events: pa.Table) -> tuple[Ints, Ints]:
+def _order_columns(events: pa.Table) -> tuple[Ints, Ints]:
     """Each event's place in its customer's sequence, where the log has an order, and its time;
     without times the place is the time."""
-    place = np.zeros(events.num_rows, np.int64)
+    sequence = np.zeros(events.num_rows, np.int64)
     if ORDER in events.column_names:
-        place = events[ORDER].cast(pa.int64()).fill_null(0).to_numpy()
+        sequence = events[ORDER].cast(pa.int64()).fill_null(0).to_numpy()
     time = events[EVENT_TIME]
     if time.null_count == len(time):
-        return place, place
-    return place, time.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy()
+        return sequence, sequence
+    return sequence, time.cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy()
 
 
 def _plain_numbers(numbers: Ints) -> Callable[[slice], list[Any]]:
