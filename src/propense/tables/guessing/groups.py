@@ -12,6 +12,7 @@ from typing import Final
 
 from propense.tables.guessing.column_profiles import ColumnProfile, profile_column
 from propense.tables.sources.samples import Format, Sample, Unreadable, sample_files
+from propense.tables.guessing.nested import with_nested
 
 LOOKED_AT: Final = 6
 """Most files sampled of those that differ only by a number in the name."""
@@ -116,6 +117,8 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
         ]
         for name in dict.fromkeys(name for sample in samples for name in sample.columns)
     }  # fmt: skip
+    if first.format not in ("csv", "access_log"):
+        cells = with_nested(cells)
     declared = first.declared or {}
     return Group(
         name=_short_name(files),

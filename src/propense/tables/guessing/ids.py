@@ -174,10 +174,12 @@ def _same(group: Group, one: str, other: str) -> bool:
 
 def _user_score(group: Group, own: str, column: ColumnProfile) -> float:
     """The score of the name, where the cells can be ids."""
-    if column.is_time or column.kind in ("empty", "text", "boolean", "number"):
+    if column.is_time or column.kind in ("empty", "text", "boolean"):
         return 0.0
     name = own_name(own)
     score = user_score(name)
+    if column.kind == "number" and column.low is not None and column.low < 0:
+        return 0.0
     if names.is_word(name, vocabulary.USER) and column.n_distinct < 8 and column.uniqueness < 0.5:
         return 0.0
     if score < ID_SCORE and is_bare_id(name) and mentions_file(group, "users"):
@@ -187,7 +189,8 @@ def _user_score(group: Group, own: str, column: ColumnProfile) -> float:
 
 def _item_column(group: Group, user: str | None) -> str | None:
     """The column of the item's id, by its name."""
-    best, chosen = (0.0, 0.0), None
+    best: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    chosen = None
     for own, column in group.columns.items():
         if own == user or column.is_time or column.kind in ("empty", "boolean", "number"):
             continue
@@ -195,8 +198,9 @@ def _item_column(group: Group, user: str | None) -> str | None:
         score = item_score(name)
         if score < ID_SCORE and is_bare_id(name) and mentions_file(group, "items"):
             score = 0.95
-        if score >= ID_SCORE and (score, column.uniqueness) > best:
-            best, chosen = (score, column.uniqueness), own
+        rank = (score if _filled(column) > 0.02 else 0.0, _filled(column), column.uniqueness)
+        if score >= ID_SCORE and rank > best:
+            best, chosen = rank, own
     return chosen
 
 

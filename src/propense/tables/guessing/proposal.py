@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.proposal_goals import propose_goals, propose_recommend, propose_split
-from propense.tables.guessing.proposal_tables import propose_source, propose_table
+from propense.tables.guessing.proposal_sources import propose_source, refund_words
+from propense.tables.guessing.proposal_tables import propose_table
 from propense.tables.guessing.role import Role
 from propense.tables.guessing.toml_text import OPEN_QUESTIONS, Proposal
 
@@ -20,11 +22,18 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     labels = [role for role in roles if role.name == "labels"]
     _head(out, [role.group for role in roles])
     used: set[str] = set()
-    for role in events:
-        propose_source(out, role, _free(role.group.name, used))
+    for i, role in enumerate(events):
+        name = _free(role.group.name, used)
+        propose_source(out, role, name)
+        renamed = out.answers.get(f"sources.{name}.actions", {})
+        events[i] = replace(role, actions=renamed)
     for name in ("identities", "users", "items", "exposures", "impressions"):
         if name in tables:
             propose_table(out, tables[name])
+    refunds = list(dict.fromkeys(word for role in events for word in refund_words(role)))
+    if refunds:
+        out.open_table("clean")
+        out.set("refund_actions", refunds, "these actions give money back")
     goals = propose_goals(out, events, tables.get("users"), labels)
     propose_split(out, events, goals)
     propose_recommend(out, events)

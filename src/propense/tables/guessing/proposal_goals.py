@@ -9,7 +9,8 @@ from typing import Final
 
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.column_profiles import ColumnProfile
-from propense.tables.guessing.proposal_tables import constant_action, set_columns
+from propense.tables.guessing.proposal_sources import constant_action
+from propense.tables.guessing.proposal_tables import set_columns
 from propense.tables.guessing.role import Role, label_columns
 from propense.tables.guessing.toml_text import Proposal, paths
 from propense.tables.sources.samples import own_name
@@ -133,10 +134,12 @@ def _action_words(events: Sequence[Role]) -> dict[str, int]:
         if role.group.format == "access_log":
             continue
         if own is not None:
-            for word, count in role.group.column(own).common:
+            renamed = role.actions
+            for cell, count in role.group.column(own).common:
+                word = renamed.get(cell, cell)
                 words[word] = words.get(word, 0) + count
         else:
-            word = constant_action(role.group, role.columns)[0]
+            word = constant_action(role)[0]
             words[word] = words.get(word, 0) + role.group.rows_about
     return words
 

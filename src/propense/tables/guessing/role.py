@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -28,10 +28,10 @@ class Role:
     columns: dict[str, str] = field(default_factory=dict)
     """Canonical name -> own name."""
     why: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Further settings of the source or table, such as `action`."""
-    reasons: dict[str, str] = field(default_factory=dict)
-    """Key of `settings` -> why it has this value."""
+    settings: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    """Further settings of the source, such as `where`: the value and the reason."""
+    actions: Mapping[str, str] = field(default_factory=dict)
+    """Word in the log -> the action it means, as answered."""
     rivals: tuple[str, ...] = ()
     """Columns that could be the customer as well as `columns["user_id"]`."""
 

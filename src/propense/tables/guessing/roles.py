@@ -15,6 +15,7 @@ from propense.tables.guessing.event_columns import (
 from propense.tables.guessing.experiments import exposures, impressions
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import KEY, Ids, find_ids, mentions_file
+from propense.tables.guessing.known_exports import recognise
 from propense.tables.guessing.role import WORDS, Role, RoleName, label_columns, pick, width
 
 _SINGLE: Final[tuple[RoleName, ...]] = (
@@ -47,6 +48,10 @@ def _role(group: Group, ids: Ids) -> Role:
     """The role of one group by itself."""
     if group.format == "access_log":
         return access_log(group, ids)
+    if (export := recognise(group)) is not None and {"user_id", "event_time"} <= set(
+        export.columns
+    ):
+        return Role("events", group, export.columns, f"it is {export.name}", export.settings)
     user, item = ids.user, ids.item
     used = {user} if user else set()
     device = pick(group, vocabulary.DEVICE, used, WORDS)

@@ -1,0 +1,263 @@
+"""Orders in a log: which were paid, what was refunded, and what stands on their first line only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.groups import Group
+from propense.tables.guessing.role import NUMBERS, Role
+from propense.tables.questions import Choice, Question
+from propense.tables.sources.samples import own_name
+
+_MAX_STATUSES: Final = 40
+_OF_ORDERS: Final = (
+    vocabulary.PAYING | vocabulary.MONEY | vocabulary.ORDER_NO | frozenset(["financial"])
+)
+_WHO: Final = ("user_id", "anonymous_id")
+_NO_NUMBER: Final = re.compile(r"[^0-9.,-]")
+_DESCRIBED: Final = frozenset(
+    "type status date time count total value amount number_of items method note notes source "
+    "channel currency paid by".split()
+)
+
+
+@dataclass
+class OrderRules:
+    """What a source's settings say of its orders."""
+
+    columns: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    """Key -> its value and the reason."""
+    questions: list[Question] = field(default_factory=list)
+
+
+def order_rules(role: Role, key: str) -> OrderRules:
+    """The rules for the orders of a source whose settings stand at `key` ("sources.shop")."""
+    group, rules = role.group, OrderRules()
+    if not {"value", "price"} & set(role.columns):
+        return rules
+    used = set(role.columns.values())
+    order = order_column(group, used)
+    status = status_column(group, used)
+    refund = refund_column(group, used)
+    if status is not None:
+        _ask_status(rules, role, key, status, refund)
+    if refund is not None:
+        rules.settings["refunded"] = (refund, "an event of its own takes back what was refunded")
+    if order is None:
+        return rules
+    first_only = _on_first_lines(group, order)
+    named = [*role.columns.values(), *(one for one in (status, refund) if one)]
+    carried = [own for own in named if own in first_only]
+    if carried:
+        rules.settings["carry_down"] = (carried, "they stand on the first line of an order only")
+    repeated = _ask_totals(rules, role, key, order)
+    if carried or refund or repeated:
+        rules.columns["order_id"] = order
+    return rules
+
+
+def order_column(group: Group, used: set[str]) -> str | None:
+    """The column that numbers orders, if several rows can share a number."""
+    for own, column in group.columns.items():
+        name = own_name(own)
+        if own in used or column.is_time or column.kind not in ("category", "integer"):
+            continue
+        if not names.mentions(name, vocabulary.ORDER_NO) or names.words_of(name) & _DESCRIBED:
+            continue
+        numbered = names.mentions(name, vocabulary.ID | frozenset(["name"]))
+        if numbered or names.is_word(name, vocabulary.ORDER_NO):
+            return own
+    return None
+
+
+def status_column(group: Group, used: set[str]) -> str | None:
+    """The column that says what became of an order, if some were not paid."""
+    statuses = [
+        own for own, column in group.columns.items()
+        if own not in used and column.kind == "category" and column.n_distinct <= _MAX_STATUSES
+        and names.mentions(own_name(own), vocabulary.STATUS)
+        and any(is_void(word) for word in column.words)
+    ]  # fmt: skip
+    return max(
+        statuses,
+        key=lambda own: names.mentions(own_name(own), _OF_ORDERS), default=None,
+    )  # fmt: skip
+
+
+def refund_column(group: Group, used: set[str]) -> str | None:
+    """The column with the amount that was refunded of an order."""
+    for own, column in group.columns.items():
+        name = own_name(own)
+        if own in used or column.kind not in NUMBERS or not (column.high or 0) > 0:
+            continue
+        if names.mentions(name, vocabulary.REFUNDING) and not names.words_of(name) & frozenset(
+            "id ids count number converted fee fees date quantity qty tax".split()
+        ):
+            return own
+    return None
+
+
+def is_void(word: str) -> bool:
+    """Whether a status says that nobody paid.
+
+    >>> [is_void(word) for word in ("voided", "wc-cancelled", "已取消", "paid", "refunded")]
+    [True, True, True, False, False]
+    """
+    return names.mentions(word, vocabulary.VOID) and not names.mentions(
+        word, frozenset(["not", "never"])
+    )
+
+
+def is_refund(word: str) -> bool:
+    """Whether a status or action says that the whole of the money went back."""
+    partly = frozenset("partially partial partly teilweise partiellement 部分".split())
+    return names.mentions(word, vocabulary.REFUNDING) and not names.mentions(word, partly)
+
+
+def amounts(role: Role) -> list[float]:
+    """The money of each sampled row, 0 where there is none."""
+    cells = role.group.cells
+    own = role.columns.get("value") or role.columns["price"]
+    numbers = [_number(cell) for cell in cells[own]]
+    if "value" in role.columns or "count" not in role.columns:
+        return numbers
+    counts = [_number(cell) for cell in cells[role.columns["count"]]]
+    return [number * count for number, count in zip(numbers, counts, strict=True)]
+
+
+def _number(cell: str | None) -> float:
+    """A rough reading of an amount, for the sums that a choice shows.
+
+    >>> _number("€ 1.234,50"), _number("1,234.50"), _number(None)
+    (1234.5, 1234.5, 0.0)
+    """
+    digits = _NO_NUMBER.sub("", cell or "")
+    if re.search(r",\d{1,2}$", digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    try:
+        return float(digits.replace(",", ""))
+    except ValueError:
+        return 0.0
+
+
+def _ask_status(rules: OrderRules, role: Role, key: str, status: str, refund: str | None) -> None:
+    group = role.group
+    words = group.cells[status]
+    money = amounts(role)
+    order = order_column(group, set(role.columns.values()))
+    if order is not None and status in _on_first_lines(group, order):
+        words = _filled_down(words, group.cells[order])
+    n, sums = Counter(words), defaultdict[str | None, float](float)
+    for word, amount in zip(words, money, strict=True):
+        sums[word] += amount
+    filled = sorted(word for word in n if word is not None)
+    void = [word for word in filled if is_void(word)]
+    back = [word for word in filled if is_refund(word) and refund is None]
+    some = [word for word in filled if word not in void]
+    paid = [word for word in some if word not in back]
+    if not paid or not void:
+        return
+    empty = [""] if None in n else []
+    choices = []
+    for kept in [paid, some] if back else [paid]:
+        out = [word for word in filled if word not in kept]
+        rows, amount = sum(n[word] for word in out), sum(sums[word] for word in out)
+        choices.append(
+            Choice({status: [*kept, *empty]}, f"leaves out {rows:,} sampled rows of "
+                   f"{', '.join(out)}: {amount:,.2f} of {sum(money):,.2f}")
+        )  # fmt: skip
+    choices.append(Choice({}, f"counts every row: {sum(money):,.2f}"))
+    rules.questions.append(
+        Question(
+            key=f"{key}.where",
+            sentence=f"are rows paid whose {status!r} is {', '.join(map(repr, void + back))}?",
+            choices=choices,
+            examples=_example_rows(role, status, void + back),
+        )
+    )
+
+
+def _example_rows(role: Role, own: str, words: Sequence[str], n: int = 2) -> list[str]:
+    """Some rows in which a column holds one of the words, as text, without the customer."""
+    cells = role.group.cells
+    rows = [i for i, cell in enumerate(cells[own]) if cell in words][:n]
+    shown = [own, *(name for word, name in role.columns.items() if word not in _WHO)]
+    return [", ".join(f"{name} = {cells[name][i]}" for name in shown)[:200] for i in rows]
+
+
+def _filled_down(cells: Sequence[str | None], orders: Sequence[str | None]) -> list[str | None]:
+    last: dict[str | None, str | None] = {}
+    full = []
+    for cell, order in zip(cells, orders, strict=True):
+        if cell is not None:
+            last[order] = cell
+        full.append(cell if cell is not None or order is None else last.get(order))
+    return full
+
+
+def _on_first_lines(group: Group, order: str) -> set[str]:
+    """Columns that are filled on the first of an order's rows and empty on its others."""
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, number in enumerate(group.cells[order]):
+        if number is not None:
+            rows_of[number].append(row)
+    several = [rows for rows in rows_of.values() if len(rows) > 1]
+    if len(several) < 2:
+        return set()
+    chosen = set()
+    for own, cells in group.cells.items():
+        filled = [rows for rows in several if cells[rows[0]] is not None]
+        alone = sum(all(cells[row] is None for row in rows[1:]) for rows in filled)
+        if len(filled) >= 0.5 * len(several) and alone >= 0.95 * len(filled):
+            chosen.add(own)
+    return chosen
+
+
+def _ask_totals(rules: OrderRules, role: Role, key: str, order: str) -> bool:
+    """Ask whether a value that is equal on all rows of an order is the order's total."""
+    own = role.columns.get("value")
+    if own is None:
+        return False
+    cells, orders, items = (
+        role.group.cells[own],
+        role.group.cells[order],
+        role.columns.get("item_id"),
+    )
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, number in enumerate(orders):
+        if number is not None and cells[row] is not None:
+            rows_of[number].append(row)
+    several = [rows for rows in rows_of.values() if len(rows) > 1]
+    if items is not None:
+        several = [
+            rows for rows in several if len({role.group.cells[items][row] for row in rows}) > 1
+        ]
+    equal = [rows for rows in several if len({cells[row] for row in rows}) == 1]
+    if len(several) < 2 or len(equal) < 0.9 * len(several):
+        return False
+    if len({cells[rows[0]] for rows in equal}) < 2:
+        return False
+    by_line = sum(amounts(role))
+    by_order = by_line - sum(_number(cells[row]) for rows in equal for row in rows[1:])
+    example = [
+        f"order {orders[rows[0]]}: {len(rows)} rows with {own} = {cells[rows[0]]}"
+        for rows in equal[:2]
+    ]
+    rules.questions.append(
+        Question(
+            key=f"{key}.value_is",
+            sentence=f"{own!r} is equal on all rows of an order: is it the order's total?",
+            choices=[
+                Choice("order", f"the total counts once: the sample sums to {by_order:,.2f}"),
+                Choice("line", f"each row has that amount: the sample sums to {by_line:,.2f}"),
+            ],
+            examples=example,
+        )
+    )
+    return True

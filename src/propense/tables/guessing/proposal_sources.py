@@ -1,0 +1,240 @@
+"""The sources of a guessed propense.toml: one for each log of events."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.groups import Group
+from propense.tables.guessing.ids import is_counter, item_score, user_score
+from propense.tables.guessing.order_rules import OrderRules, order_rules
+from propense.tables.guessing.proposal_tables import file_keys
+from propense.tables.guessing.role import NUMBERS, Role
+from propense.tables.guessing.toml_text import Proposal
+from propense.tables.questions import Choice, Question
+from propense.tables.sources.samples import own_name
+
+
+def propose_source(out: Proposal, role: Role, name: str) -> None:
+    group, key = role.group, f"sources.{name}"
+    rules = order_rules(role, key) if not role.settings else OrderRules()
+    columns = {**role.columns, **rules.columns}
+    money = _money_question(role, key)
+    out.open_table("sources", name)
+    out.comment(f"Events: {role.why}.")
+    file_keys(out, group, "events")
+    _columns(out, role, columns, key, money)
+    for canonical, own in columns.items():
+        if reason := _reason(group.column(own), canonical):
+            out.comment(f"  {own}: {reason}")
+    if "action" not in columns:
+        action, why = constant_action(role)
+        out.set("action", action, why)
+    elif codes := _codes_question(role, key):
+        out.ask(codes)
+    if "event_time" in columns and group.format != "access_log":
+        _time_format(out, group.column(columns["event_time"]), name)
+    elif "event_time" not in columns:
+        out.comment("No time: the rows are taken to be in the order of the events.")
+        numbers = [own for own in group.columns if names.mentions(own_name(own), vocabulary.TIME)]
+        if numbers:
+            out.remarks.append(
+                f"[sources.{name}] event_time: {numbers[0]!r} is named like a time but holds none "
+                f"(such as {min(group.column(numbers[0]).words, default='')!r}); export times "
+                "instead if you can"
+            )
+    for setting, (value, reason) in (role.settings | rules.settings).items():
+        if setting != "action":
+            out.set(setting, value, reason)
+    for question in rules.questions:
+        out.ask(question)
+    _cancelled(out, group, role.columns)
+    _alternatives(out, group, columns)
+    spare = [own for own in group.columns if own not in columns.values()]
+    if spare:
+        out.comment(f"Columns not used: {', '.join(spare)}")
+        rated = [own for own in spare if names.mentions(own_name(own), vocabulary.RATING)]
+        if rated:
+            out.comment(f"  {rated[0]} is a rating, not money, so it is not `value`")
+
+
+def _columns(
+    out: Proposal, role: Role, columns: dict[str, str], key: str, money: Question | None
+) -> None:
+    """The mapping; where a column is asked about, one line a column."""
+    asked = {"user_id": _customer_question(role, key), "value": money}
+    if not any(asked.values()):
+        out.set("columns", columns)
+        return
+    for canonical, own in columns.items():
+        if asked.get(canonical) is None:
+            out.set_inside("columns", canonical, own)
+    for question in asked.values():
+        if question is not None:
+            out.ask(question)
+
+
+def _customer_question(role: Role, key: str) -> Question | None:
+    """Which of several columns is the customer."""
+    if not role.rivals:
+        return None
+    choices = []
+    for own in (role.columns["user_id"], *role.rivals):
+        column = role.group.column(own)
+        missing = f", {column.n_missing / column.n:.0%} empty" if column.n_missing else ""
+        choices.append(Choice(own, f"{column.n_distinct:,} customers in the sample{missing}"))
+    return Question(
+        key=f"{key}.columns.user_id",
+        sentence="which column is the customer?",
+        choices=choices,
+        examples=[
+            ", ".join(f"{one.value} = {role.group.cells[one.value][row]}" for one in choices)
+            for row in range(min(2, len(role.group.cells[choices[0].value])))
+        ],
+    )
+
+
+def _money_question(role: Role, key: str) -> Question | None:
+    """Which column is money, where an action sounds like paying and none is named like money."""
+    group = role.group
+    if {"value", "price"} & set(role.columns) or "action" not in role.columns:
+        return None
+    paying = [
+        word for word, _ in group.column(role.columns["action"]).common
+        if names.mentions(word, vocabulary.PAYING)
+    ]  # fmt: skip
+    spare = [
+        own for own, column in group.columns.items()
+        if own not in role.columns.values() and column.kind in NUMBERS and column.n_distinct > 5
+        and not names.mentions(own_name(own), _NOT_MONEY) and not is_counter(group, own)
+    ]  # fmt: skip
+    if not paying or not spare:
+        return None
+    choices = [Choice(own, _range(group.column(own))) for own in spare[:5]]
+    return Question(
+        key=f"{key}.columns.value",
+        sentence=f"{paying[0]!r} sounds like paying: which column is the money?",
+        choices=[*choices, Choice("", "none: no column is money")],
+    )
+
+
+_NOT_MONEY: Final = vocabulary.ID | vocabulary.COUNT | vocabulary.RATING | vocabulary.POSITION | (
+    vocabulary.SESSION | vocabulary.TIME
+    | frozenset("year month hour minute second duration age latitude longitude lat lng zip".split())
+)  # fmt: skip
+
+
+def _codes_question(role: Role, key: str) -> Question | None:
+    """What the codes of an action mean that is written in numbers."""
+    column = role.group.column(role.columns["action"])
+    if column.kind not in ("integer", "boolean") or not all(
+        word.lstrip("-").replace(".", "").isdigit() for word in column.words
+    ):
+        return None
+    choices = [
+        Choice({word: "pay"}, f"{count:,} of {column.n_filled:,} sampled rows are payments")
+        for word, count in sorted(column.common, key=lambda one: one[1])[:8]
+    ]
+    return Question(
+        key=f"{key}.actions",
+        sentence=f"the codes of {column.name!r} do not say what was done: which is a payment?",
+        choices=[Choice({}, "no code is a payment"), *choices],
+    )
+
+
+def refund_words(role: Role) -> list[str]:
+    """The actions of a source that give money back."""
+    own = role.columns.get("action")
+    if own is None or role.group.format == "access_log":
+        return []
+    return [
+        word
+        for word, _ in role.group.column(own).common
+        if names.mentions(word, vocabulary.REFUNDING)
+    ]
+
+
+def _alternatives(out: Proposal, group: Group, columns: dict[str, str]) -> None:
+    """Other columns that could be the customer, the item or the time, as comments."""
+    scores = {"user_id": user_score, "item_id": item_score}
+    for own, column in group.columns.items():
+        if own in columns.values():
+            continue
+        for canonical, score in scores.items():
+            if score(own_name(own)) >= 0.3 and column.n_distinct > 50 and not column.is_time:
+                out.comment_set(f"columns.{canonical}", own, "another choice")
+        if column.is_time:
+            out.comment_set("columns.event_time", own, "another choice")
+
+
+def _reason(column: ColumnProfile, canonical: str) -> str:
+    if canonical == "user_id":
+        missing = f", {column.n_missing / column.n:.0%} empty" if column.n_missing else ""
+        return f"{column.n_distinct:,} customers in the sample{missing}"
+    if canonical == "item_id":
+        return f"{column.n_distinct:,} items in the sample"
+    if canonical == "action":
+        return "words " + ", ".join(word for word, _ in column.common[:12])
+    if canonical in ("value", "price", "count"):
+        return _range(column)
+    return ""
+
+
+def _range(column: ColumnProfile) -> str:
+    if column.low is None:
+        return ""
+    below = f", {column.negative:.1%} below zero" if column.negative else ""
+    return f"{column.low:g} to {column.high:g}{below}"
+
+
+def constant_action(role: Role) -> tuple[str, str]:
+    """One action for all rows of a log that names none, and the reason."""
+    group, columns = role.group, role.columns
+    if "action" in role.settings:
+        action, why = role.settings["action"]
+        return str(action), why
+    if any(names.mentions(own_name(own), vocabulary.RATING) for own in group.columns):
+        return "rate", "the rows have ratings; every row is one action"
+    if {"value", "price"} & set(columns):
+        return "pay", "the rows have money but no action: every row is a payment"
+    for words, action in ((vocabulary.PAYING, "pay"), (vocabulary.REFUNDING, "refund")):
+        if names.mentions(group.name, words):
+            return action, f"the file is called {group.name}"
+    if not names.mentions(group.name.rsplit("_", 1)[-1], vocabulary.PLAIN_LOG):
+        return group.name, "the log has no action; its file name says what a row is"
+    return "view", "the log has no action; set the word for a row"
+
+
+def _time_format(out: Proposal, column: ColumnProfile, source: str) -> None:
+    form = column.time_format
+    if form is None or form == "iso" or column.kind == "epoch":
+        if column.kind == "epoch":
+            out.comment(f"  {column.name}: {form} since 1970")
+        return
+    if form not in ("%Y-%m-%d", "%Y/%m/%d"):
+        out.set("time_format", form)
+    if column.other_formats:
+        other = column.other_formats[0]
+        out.comment_set("time_format", other, "reads the sample just as well")
+        out.remarks.append(
+            f"[sources.{source}] time_format: is the day or the month first? Both {form!r} and "
+            f"{other!r} read every sampled row"
+        )
+
+
+def _cancelled(out: Proposal, group: Group, columns: dict[str, str]) -> None:
+    """An order number that begins with a letter in a few rows marks cancellations."""
+    for own, column in group.columns.items():
+        if own in columns.values() or not names.mentions(own_name(own), vocabulary.ORDER_NO):
+            continue
+        if not (names.mentions(own_name(own), vocabulary.ID) or column.kind == "category"):
+            continue
+        lettered = sorted(
+            word for word in column.words if word[:1].isalpha() and word[1:].isdigit()
+        )
+        plain = sum(word.isdigit() for word in column.words)
+        starts = {word[0] for word in lettered}
+        if "C" in starts and plain > 2 * len(lettered):
+            cancelled = {"column": own, "starts_with": "C"}
+            out.set("cancelled", cancelled, f"{lettered[0]} among plain numbers")
