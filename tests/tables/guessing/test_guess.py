@@ -153,7 +153,6 @@ def test_chinese_columns(tmp_path: Path) -> None:
         "user_id": "用户编号", "item_id": "课程编号", "action": "行为", "event_time": "时间",
         "value": "金额",
     }  # fmt: skip
-    assert source.time_format == "%Y/%m/%d %H:%M"
     assert guess.settings.time_zone == "Asia/Shanghai"
     assert guess.settings.goals["pay"].action == "支付"
 
@@ -174,7 +173,9 @@ def test_ids_known_by_content(tmp_path: Path) -> None:
 def test_day_or_month_first_is_asked(tmp_path: Path) -> None:
     rows = [f"u{i % 9},{i % 12 + 1:02d}/{i % 11 + 1:02d}/2024" for i in range(200)]
     (tmp_path / "log.csv").write_text("user_id,date\n" + "\n".join(rows) + "\n")
-    assert any("day or the month" in question for question in guess_settings(tmp_path).remarks)
+    (question,) = guess_settings(tmp_path).questions
+    assert question.key == "sources.log.date_order"
+    assert [choice.value for choice in question.choices] == ["day", "month"]
 
 
 def _only(folder: Path) -> str:

@@ -88,7 +88,7 @@ def _customer(i: int) -> list[object]:
         ("c1", "c2", "c3", "c4", "c5", "c6", "c7"),  # by what they hold
     ],
 )
-def test_customeral_columns_are_no_features_and_say_why(
+def test_personal_columns_are_no_features_and_say_why(
     names: tuple[str, ...], tmp_path: Path
 ) -> None:
     write(

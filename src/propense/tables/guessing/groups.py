@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from propense.tables.guessing.cell_readings import read_again
 from propense.tables.guessing.column_profiles import ColumnProfile, profile_column
 from propense.tables.sources.samples import Format, Sample, Unreadable, sample_files
 from propense.tables.guessing.nested import with_nested
@@ -124,10 +125,13 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
         name=_short_name(files),
         paths=glob_of(files, folder, start),
         format=first.format,
-        columns={
-            name: profile_column(name, column, declared.get(name))
-            for name, column in cells.items()
-        },
+        columns=read_again(
+            {
+                name: profile_column(name, column, declared.get(name))
+                for name, column in cells.items()
+            },
+            cells,
+        ),
         rows_about=round(sum(sample.rows_about * scale for sample, scale, _ in sampled)),
         n_bytes=sum(path.stat().st_size for path in files),
         n_files=len(files),

@@ -18,7 +18,7 @@ _MAX_STATUSES: Final = 40
 _OF_ORDERS: Final = (
     vocabulary.PAYING | vocabulary.MONEY | vocabulary.ORDER_NO | frozenset(["financial"])
 )
-_WHO: Final = ("user_id", "anonymous_id")
+_PRIVATE: Final = ("user_id", "anonymous_id")
 _NO_NUMBER: Final = re.compile(r"[^0-9.,-]")
 _DESCRIBED: Final = frozenset(
     "type status date time count total value amount number_of items method note notes source "
@@ -165,11 +165,11 @@ def _ask_status(rules: OrderRules, role: Role, key: str, status: str, refund: st
         return
     empty = [""] if None in n else []
     choices = []
-    for kept in [paid, some] if back else [paid]:
-        out = [word for word in filled if word not in kept]
+    for counted in [paid, some] if back else [paid]:
+        out = [word for word in filled if word not in counted]
         rows, amount = sum(n[word] for word in out), sum(sums[word] for word in out)
         choices.append(
-            Choice({status: [*kept, *empty]}, f"leaves out {rows:,} sampled rows of "
+            Choice({status: [*counted, *empty]}, f"leaves out {rows:,} sampled rows of "
                    f"{', '.join(out)}: {amount:,.2f} of {sum(money):,.2f}")
         )  # fmt: skip
     choices.append(Choice({}, f"counts every row: {sum(money):,.2f}"))
@@ -187,7 +187,7 @@ def _example_rows(role: Role, own: str, words: Sequence[str], n: int = 2) -> lis
     """Some rows in which a column holds one of the words, as text, without the customer."""
     cells = role.group.cells
     rows = [i for i, cell in enumerate(cells[own]) if cell in words][:n]
-    shown = [own, *(name for word, name in role.columns.items() if word not in _WHO)]
+    shown = [own, *(name for word, name in role.columns.items() if word not in _PRIVATE)]
     return [", ".join(f"{name} = {cells[name][i]}" for name in shown)[:200] for i in rows]
 
 

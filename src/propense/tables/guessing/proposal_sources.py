@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Final
 
 from propense.tables.guessing import names, vocabulary
-from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.cell_readings import decimal_questions
+from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import is_counter, item_score, user_score
 from propense.tables.guessing.order_rules import OrderRules, order_rules
@@ -34,20 +37,25 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     elif codes := _codes_question(role, key):
         out.ask(codes)
     if "event_time" in columns and group.format != "access_log":
-        _time_format(out, group.column(columns["event_time"]), name)
+        _time_format(out, group.column(columns["event_time"]), key)
     elif "event_time" not in columns:
         out.comment("No time: the rows are taken to be in the order of the events.")
-        numbers = [own for own in group.columns if names.mentions(own_name(own), vocabulary.TIME)]
-        if numbers:
+        no_times = [own for own in group.columns if names.mentions(own_name(own), vocabulary.TIME)]
+        if no_times:
             out.remarks.append(
-                f"[sources.{name}] event_time: {numbers[0]!r} is named like a time but holds none "
-                f"(such as {min(group.column(numbers[0]).words, default='')!r}); export times "
+                f"[sources.{name}] event_time: {no_times[0]!r} is named like a time but holds none "
+                f"(such as {min(group.column(no_times[0]).words, default='')!r}); export times "
                 "instead if you can"
             )
     for setting, (value, reason) in (role.settings | rules.settings).items():
         if setting != "action":
             out.set(setting, value, reason)
-    for question in rules.questions:
+    numbers = [
+        (columns[word], word == "count")
+        for word in ("value", "price", "count")
+        if word in columns and any(_BOTH.search(cell) for cell in group.column(columns[word]).words)
+    ]
+    for question in [*rules.questions, *decimal_questions(numbers, group.cells, key)]:
         out.ask(question)
     _cancelled(out, group, role.columns)
     _alternatives(out, group, columns)
@@ -57,6 +65,10 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
         rated = [own for own in spare if names.mentions(own_name(own), vocabulary.RATING)]
         if rated:
             out.comment(f"  {rated[0]} is a rating, not money, so it is not `value`")
+
+
+_BOTH: Final = re.compile(r"\d[.,]\d{3}(?!\d)")
+"""A number that is a thousand times larger with the other decimal sign."""
 
 
 def _columns(
@@ -206,21 +218,31 @@ def constant_action(role: Role) -> tuple[str, str]:
     return "view", "the log has no action; set the word for a row"
 
 
-def _time_format(out: Proposal, column: ColumnProfile, source: str) -> None:
-    form = column.time_format
-    if form is None or form == "iso" or column.kind == "epoch":
-        if column.kind == "epoch":
-            out.comment(f"  {column.name}: {form} since 1970")
+def _time_format(out: Proposal, column: ColumnProfile, key: str) -> None:
+    """What is left open of times; their writing is judged in cleaning, over all rows."""
+    if column.kind == "epoch":
+        out.comment(f"  {column.name}: {column.time_format} since 1970")
+    forms = (column.time_format, *column.other_formats)
+    if len(forms) < 2:
         return
-    if form not in ("%Y-%m-%d", "%Y/%m/%d"):
-        out.set("time_format", form)
-    if column.other_formats:
-        other = column.other_formats[0]
-        out.comment_set("time_format", other, "reads the sample just as well")
-        out.remarks.append(
-            f"[sources.{source}] time_format: is the day or the month first? Both {form!r} and "
-            f"{other!r} read every sampled row"
+    spans = {form: _span(column, form) for form in forms if form is not None}
+    out.ask(
+        Question(
+            key=f"{key}.date_order",
+            sentence=f"is the day or the month first in {column.name!r}?",
+            choices=[
+                Choice("day" if form.startswith("%d") else "month", span)
+                for form, span in spans.items()
+            ],
+            examples=[repr(word) for word, _ in column.common[:2]],
         )
+    )
+
+
+def _span(column: ColumnProfile, form: str) -> str:
+    times = [time for word in column.words if (time := parse_time(word, form)) is not None]
+    first, last = (datetime.fromtimestamp(time, UTC).date() for time in (min(times), max(times)))
+    return f"{first} to {last} in the sample"
 
 
 def _cancelled(out: Proposal, group: Group, columns: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from propense.tables.guessing import vocabulary
+from propense.tables.guessing.documented_exports import recognise
 from propense.tables.guessing.event_columns import (
     access_log,
     action_column,
@@ -15,7 +16,6 @@ from propense.tables.guessing.event_columns import (
 from propense.tables.guessing.experiments import exposures, impressions
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import KEY, Ids, find_ids, mentions_file
-from propense.tables.guessing.known_exports import recognise
 from propense.tables.guessing.role import WORDS, Role, RoleName, label_columns, pick, width
 
 _SINGLE: Final[tuple[RoleName, ...]] = (

@@ -10,7 +10,7 @@ from propense.tables.guessing.groups import Group
 
 
 @dataclass(frozen=True)
-class KnownExport:
+class DocumentedExport:
     """An export by its header. Names are compared without case and signs."""
 
     name: str
@@ -29,8 +29,8 @@ class KnownExport:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-KNOWN_EXPORTS: Final = (
-    KnownExport(  # help.shopify.com/manual/fulfillment/managing-orders/exporting-orders
+DOCUMENTED_EXPORTS: Final = (
+    DocumentedExport(  # help.shopify.com/manual/fulfillment/managing-orders/exporting-orders
         "Shopify's export of orders",
         ("Name", "Financial Status", "Lineitem quantity", "Lineitem price", "Created at"),
         {
@@ -43,7 +43,7 @@ KNOWN_EXPORTS: Final = (
         refunded="Refunded Amount",
         order_fields=("Email", "Phone", "Created at", "Financial Status", "Currency"),
     ),
-    KnownExport(  # docs.stripe.com/reports/... payments: "Export" of the dashboard
+    DocumentedExport(  # docs.stripe.com/reports/... payments: "Export" of the dashboard
         "Stripe's export of payments",
         ("id", "Amount", "Amount Refunded", "Status", "Customer ID"),
         {
@@ -55,7 +55,7 @@ KNOWN_EXPORTS: Final = (
         paid=("Paid", "Refunded", "Partially refunded", "Partial refund", "Disputed", "succeeded"),
         refunded="Amount Refunded", settings={"time_zone": "UTC"},
     ),
-    KnownExport(  # docs of "Advanced Order Export For WooCommerce"
+    DocumentedExport(  # docs of "Advanced Order Export For WooCommerce"
         "WooCommerce's export of orders",
         ("Order Number", "Order Status", "Order Date", "Email (Billing)", "Item Cost"),
         {
@@ -74,7 +74,7 @@ KNOWN_EXPORTS: Final = (
 
 @dataclass(frozen=True)
 class Recognised:
-    """A known export in one group of files."""
+    """A documented export in one group of files."""
 
     name: str
     columns: dict[str, str]
@@ -83,9 +83,9 @@ class Recognised:
 
 
 def recognise(group: Group) -> Recognised | None:
-    """What a group of files is among the known exports, or None."""
+    """What a group of files is among the documented exports, or None."""
     own_names = {_fold(own): own for own in group.columns}
-    for export in KNOWN_EXPORTS:
+    for export in DOCUMENTED_EXPORTS:
         if all(_fold(name) in own_names for name in export.needs):
             return _recognised(export, group, own_names)
     return None
@@ -95,7 +95,7 @@ def _fold(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _recognised(export: KnownExport, group: Group, own_names: Mapping[str, str]) -> Recognised:
+def _recognised(export: DocumentedExport, group: Group, own_names: Mapping[str, str]) -> Recognised:
     def own(name: str) -> str | None:
         """The file's own column, if it has a cell."""
         column = own_names.get(_fold(name))
@@ -112,10 +112,10 @@ def _recognised(export: KnownExport, group: Group, own_names: Mapping[str, str])
     if export.status and (status := own(export.status)) is not None:
         words = sorted(group.column(status).words)
         folded = {_fold(word) for word in export.paid}
-        kept = [word for word in words if _fold(word) in folded]
-        left_out = [word for word in words if word not in kept]
-        if kept and left_out:
-            settings["where"] = ({status: kept}, f"nobody paid what is {', '.join(left_out)}")
+        paid = [word for word in words if _fold(word) in folded]
+        left_out = [word for word in words if word not in paid]
+        if paid and left_out:
+            settings["where"] = ({status: paid}, f"nobody paid what is {', '.join(left_out)}")
     if export.refunded and (refunded := own(export.refunded)) is not None:
         settings["refunded"] = (refunded, "what went back is an event of its own")
     carried = [column for name in export.order_fields if (column := own(name))]

@@ -1,0 +1,186 @@
+"""Sampled cells read as cleaning reads them: one set of writings of numbers and times for both."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from propense.tables.cells.number_formats import infer_formats, survey_numbers
+from propense.tables.cells.numbers import CODES, SYMBOLS, NumberFormat, number_of
+from propense.tables.cells.time_formats import survey_times
+from propense.tables.cells.times import add_microseconds
+from propense.tables.engine.engine import ROW, TableEngine, connect
+from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.questions import Choice, Question
+from propense.times import MICROS_PER_SECOND
+
+READ: Final = 0.95
+"""Share of cells that must be readable for a column to be of numbers or of times."""
+_ROWS: Final = 20_000
+"""Sampled rows that are read again."""
+_LIKE_NUMBER: Final = re.compile(
+    r"^[-+(（－]?\s*(?P<front>[^\d\s.,'()+-]{0,9}\.?)\s*[-+(]?\s*[\d０-９][\d０-９.,，．'’\s]*-{0,2}\s*"
+    r"(?P<back>[^\d\s.,'()+-]{0,15}\.?)\s*[-)）]?$"
+)
+_LIKE_TIME: Final = re.compile(
+    r"\d{1,4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,4}|\d.*[A-Za-z]{3}.*\d{2}|[A-Za-z]{3}.*\d.*\d{4}"
+    r"|^[12]\d{7}"
+)
+_CURRENCY: Final = frozenset(
+    word.upper().rstrip(".") for words in (CODES, *SYMBOLS.values()) for word in words
+) | frozenset(["", "¥", "KR", "%"])
+
+
+@dataclass(frozen=True)
+class SampleTable:
+    """Sampled text columns as a table, of which cleaning's judgements can be asked.
+
+    Columns are called `column_0_`, `column_1_` and so on: a file's own names can be anything.
+    """
+
+    rows: Table
+    aliases: dict[str, str]
+    """Own name -> name in `rows`."""
+    live: tuple[int, ...] = ()
+
+    def locate(self, row: int) -> str:
+        return f"sampled row {row + 1:,}"
+
+
+@contextmanager
+def sample_table(
+    cells: Mapping[str, Sequence[str | None]], columns: Sequence[str]
+) -> Iterator[tuple[SampleTable, TableEngine]]:
+    """Some columns of a sample in a table engine of their own."""
+    n = len(next(iter(cells.values()), ()))
+    step = max(1, -(-n // _ROWS))
+    aliases = {name: f"column_{i}_" for i, name in enumerate(columns)}
+    arrays = {alias: pa.array(cells[name][::step], pa.string()) for name, alias in aliases.items()}
+    table = pa.table({**arrays, ROW: pa.array(range(0, n, step), pa.int64())})
+    with tempfile.TemporaryDirectory(prefix="propense-init-") as folder:
+        engine = connect("duckdb", Path(folder), "1GB")
+        try:
+            yield SampleTable(engine.table_of(table, "sample"), aliases), engine
+        finally:
+            engine.con.disconnect()
+
+
+def read_again(
+    profiles: Mapping[str, ColumnProfile], cells: Mapping[str, Sequence[str | None]]
+) -> dict[str, ColumnProfile]:
+    """The profiles, with those of numbers and times that the plain patterns did not recognise."""
+    result = dict(profiles)
+    odd = [
+        name for name, column in profiles.items()
+        if column.kind in ("category", "text") and (_like_numbers(column) or _like_times(column))
+    ]  # fmt: skip
+    if not odd:
+        return result
+    with sample_table(cells, odd) as (sample, engine):
+        for name in odd:
+            column = result[name]
+            read = _as_number(column, sample) if _like_numbers(column) else None
+            if read is None and _like_times(column):
+                read = _as_time(column, sample, engine)
+            result[name] = read or column
+    return result
+
+
+def decimal_questions(
+    columns: Sequence[tuple[str, bool]], cells: Mapping[str, Sequence[str | None]], key: str
+) -> list[Question]:
+    """What the numbers of a source leave open; `columns` are names, each with whether it counts."""
+    if not columns:
+        return []
+    with sample_table(cells, [name for name, _ in columns]) as (sample, _):
+        evidence = [
+            survey_numbers(sample.rows, sample.aliases[name], counts) for name, counts in columns
+        ]
+        questions = infer_formats(evidence, sample, f"{key}.decimal").questions
+    return [_with_names(question, sample.aliases) for question in questions[:1]]
+
+
+def _with_names(question: Question, aliases: Mapping[str, str]) -> Question:
+    """A question that names the file's own columns."""
+
+    def own(text: str) -> str:
+        for name, alias in aliases.items():
+            text = text.replace(alias, name)
+        return text
+
+    return msgspec.structs.replace(
+        question, sentence=own(question.sentence),
+        choices=[
+            Choice(choice.value, own(choice.effect) + " in the sample")
+            for choice in question.choices
+        ],
+    )  # fmt: skip
+
+
+def _like_numbers(column: ColumnProfile) -> bool:
+    """Whether the frequent cells could be amounts or counts: a rough look before the true one."""
+    words = [word for word, _ in column.common]
+    counts = names.mentions(column.name, vocabulary.COUNT)
+
+    def fits(word: str) -> bool:
+        cell = _LIKE_NUMBER.match(word)
+        if cell is None:
+            return word.strip() in ("-", "\u2013", "\u2014", "n/a", "N/A")
+        front, back = (cell[name].upper().rstrip(".") for name in ("front", "back"))
+        return counts or (front in _CURRENCY and back in _CURRENCY)
+
+    return sum(map(fits, words)) >= 0.9 * len(words)
+
+
+def _like_times(column: ColumnProfile) -> bool:
+    words = [word for word, _ in column.common]
+    return sum(_LIKE_TIME.search(word) is not None for word in words) >= 0.9 * len(words)
+
+
+def _as_number(column: ColumnProfile, sample: SampleTable) -> ColumnProfile | None:
+    counts = names.mentions(column.name, vocabulary.COUNT)
+    alias = sample.aliases[column.name]
+    evidence = survey_numbers(sample.rows, alias, counts)
+    form = infer_formats([evidence], sample, "decimal").formats.get(alias, NumberFormat())
+    text = sample.rows[alias]
+    number = number_of(text, form, sample.rows[ROW], counts)
+    read = sample.rows.aggregate(
+        n=text.count(), read=number.count(), low=number.min(), high=number.max(),
+        whole=(number == number.floor()).fill_null(True).cast("int64").min(),
+        negative=(number < 0).fill_null(False).cast("int64").sum(),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    if not read["n"] or read["read"] < READ * read["n"]:
+        return None
+    return replace(
+        column, kind="integer" if read["whole"] else "number", low=read["low"], high=read["high"],
+        negative=read["negative"] / read["n"],
+    )  # fmt: skip
+
+
+def _as_time(
+    column: ColumnProfile, sample: SampleTable, engine: TableEngine
+) -> ColumnProfile | None:
+    alias = sample.aliases[column.name]
+    survey = survey_times(sample.rows, alias, "UTC", None, in_utc=False)
+    rows = add_microseconds(sample.rows, alias, "_t", survey.thorough, engine).view()
+    micros, day = rows["_t"], 86_400 * MICROS_PER_SECOND
+    read = rows.aggregate(
+        n=rows[alias].count(), read=micros.count(), low=micros.quantile(0.01),
+        high=micros.quantile(0.99), clocks=(micros % day != 0).cast("int64").sum(),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    if not read["n"] or read["read"] < READ * read["n"]:
+        return None
+    return replace(
+        column, kind="time", low=read["low"] / MICROS_PER_SECOND,
+        high=read["high"] / MICROS_PER_SECOND, days_only=not read["clocks"],
+    )  # fmt: skip
