@@ -334,7 +334,7 @@ def test_ml_100k_guess() -> None:
     guess: Guess = guess_settings(data("ml-100k"))
     settings = guess.settings
     (source,) = settings.sources.values()
-    assert source.columns["event_time"] == "timestamp:float"
+    assert source.columns["event_time"] == "timestamp"
     assert settings.users is not None and settings.items is not None
     assert settings.users.features == ("age", "gender", "occupation", "zip_code")
     assert settings.items.types["class"] == "text"

@@ -12,8 +12,8 @@ from typing import Final
 
 from propense.tables.guessing.cell_readings import read_again
 from propense.tables.guessing.column_profiles import ColumnProfile, profile_column
-from propense.tables.sources.samples import Format, Sample, Unreadable, sample_files
 from propense.tables.guessing.nested import with_nested
+from propense.tables.sources.samples import Format, Sample, Unreadable, sample_files
 
 LOOKED_AT: Final = 6
 """Most files sampled of those that differ only by a number in the name."""
