@@ -79,3 +79,14 @@ def test_equal_rows_go_where_the_settings_say_so(tmp_path: Path, window: str) ->
     more = f'\n[clean]\nexact_duplicates = "drop"\nduplicate_window = "{window}"\n'
     outcome = cleaned("date-only", tmp_path, more)
     assert outcome.rules() == {"duplicate": 29}
+
+
+def test_void_orders_and_refunded_amounts_are_asked_about(tmp_path: Path) -> None:
+    outcome = cleaned("shopify-orders", tmp_path, SHOPIFY)
+    assert outcome.code == 3
+    assert 'where = {"Financial Status" = ["paid", "partially_refunded"]}' in outcome.error
+    assert 'refunded = "Refunded Amount"' in outcome.error
+    folder = tmp_path / "guessed"
+    folder.mkdir()
+    outcome = cleaned("shopify-orders", folder, SHOPIFY, "--accept-guesses")
+    assert outcome.code == 0 and outcome.money == 3040.01

@@ -43,6 +43,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         >>> Question(key="sources.shop.decimal", sentence="?", choices=[
         ...     Choice("comma", "sum 28,478.65")]).lines()
         ['decimal = "comma"   # sum 28,478.65']
+        >>> Question(key="sources.shop.where", sentence="?", choices=[
+        ...     Choice({"Paid?": ["yes"]}, "net 5.00")]).lines()
+        ['where = {"Paid?" = ["yes"]}   # net 5.00']
         """
         name = self.key.rpartition(".")[2]
         return [f"{_assignment(name, one.value)}   # {one.effect}" for one in self.choices]
@@ -60,7 +63,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 def _assignment(name: str, value: Any) -> str:
     document = tomlkit.document()
-    document.add(name, tomlkit.item(value))
+    item = tomlkit.item(value)
+    if isinstance(value, dict):
+        item = tomlkit.inline_table()
+        item.update(value)
+    document.add(name, item)
     return tomlkit.dumps(document).strip().replace("\n", " ")
 
 

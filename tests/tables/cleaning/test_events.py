@@ -60,7 +60,8 @@ u2,b,pay,2024-01-02 10:00:00,12.50
     (tmp_path / "items.csv").write_text("item_id,level\na,1\nb,2\n")
     account, rows, aside = run(
         duckdb_engine, tmp_path, {"app": source},
-        items={"path": "items.csv"}, clean={"until": "2024-03-01", "unknown_items": "drop"},
+        items={"path": "items.csv"},
+        clean={"until": "2024-03-01", "unknown_items": "drop", "negative_values": "drop"},
     )  # fmt: skip
     assert dropped(account) == {
         "no user id": 1, "unreadable time": 1, "no action": 1, "before earliest": 1,

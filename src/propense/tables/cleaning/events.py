@@ -35,6 +35,7 @@ from propense.tables.cleaning.event_rules import (
     take_rows,
 )
 from propense.tables.cleaning.identities import Identities
+from propense.tables.cleaning.money_questions import ask_about_money, with_guesses
 from propense.tables.cleaning.order_refunds import refund_events
 from propense.tables.cleaning.outliers import (
     count_days,
@@ -46,6 +47,7 @@ from propense.tables.cleaning.resolution import Resolution, find_resolution
 from propense.tables.cleaning.returns import returned_rules
 from propense.tables.cleaning.typed_events import MENDED, SOURCE_SHIFT, TypedEvents, type_events
 from propense.tables.engine.engine import ROW, TableEngine
+from propense.tables.questions import refuse_open
 from propense.tables.sources.reading import RawTables
 from propense.times import MICROS_PER_DAY, parse_time
 
@@ -61,11 +63,18 @@ def clean_events(
     The bounds that follow from the data are found again on the rows that are left, until they no
     longer change: cleaning clean events changes nothing.
 
-    Raises SourceError if no event is left, and as `type_events`.
+    Raises SourceError if no event is left, QuestionError where the settings leave open what is
+    money, and as `type_events`.
     """
     clean = settings.clean
     earliest = parse_time(clean.earliest, settings.time_zone, "[clean] earliest")
     events = type_events(raw, settings, identities, engine)
+    questions = ask_about_money(events, raw, settings)
+    if questions:
+        refuse_open(questions, settings)
+        raw, settings = with_guesses(raw, settings, questions)
+        clean = settings.clean
+        events = type_events(raw, settings, identities, engine)
     context = RuleContext(raw, events, clean, earliest, items, engine, ValueBounds())
     _, readable = take_rows(ROW_RULES, events.rows, context)
     context = replace(context, bounds=_bounds_of(readable, settings, events.timed))

@@ -21,13 +21,23 @@ _MICRO: Final = 1_000_000
 
 
 def carried_down(source: RawTable) -> RawTable:
-    """The source with the cells of `carry_down` filled from the rows of their order above."""
+    """The source with empty cells filled from the rows of their order above.
+
+    These are the columns of `carry_down`, and those of `where` unless it asks for empty cells.
+    """
     settings = source.settings
     order = source.column(ORDER_ID)
-    if not isinstance(settings, Source) or not settings.carry_down or order is None:
+    if not isinstance(settings, Source) or order is None:
+        return source
+    asked = [
+        name for name, cells in settings.where.items()
+        if "" not in {_key(cell) for cell in (cells if isinstance(cells, tuple) else (cells,))}
+    ]  # fmt: skip
+    names = dict.fromkeys((*settings.carry_down, *asked))
+    if not names:
         return source
     rows = source.rows.mutate(_of_order=id_text(order)).view()
-    for name in settings.carry_down:
+    for name in names:
         in_order = ibis.window(
             group_by=rows["_of_order"], order_by=rows[ROW], preceding=None, following=0
         )
@@ -102,7 +112,7 @@ def order_cells(source: RawTable, rows: Table, engine: TableEngine) -> dict[str,
 
 
 def total_of_lines(rows: Table) -> dict[str, float]:
-    """What tells whether `_amount` is an order's total that repeats on its rows.
+    """What tells whether `value` is an order's total that repeats on its rows.
 
     `orders` with several rows that differ (in the item, where there are items) and a value on
     each; `same`: those with one value; `values`: distinct ones among these; `lines` with price
@@ -110,7 +120,7 @@ def total_of_lines(rows: Table) -> dict[str, float]:
     sums of both readings over all orders.
     """
     lines = rows.filter(rows[ORDER_KEY].notnull())
-    lines = lines.mutate(_line=(lines["_price"] * lines[COUNT].fill_null(1.0)).abs())
+    lines = lines.mutate(_amount=lines[VALUE].cast("float64") / _MICRO)
     each = lines.group_by(ORDER_KEY, USER_ID).agg(
         n=lines.count(), n_values=lines["_amount"].count(), items=lines["item_id"].nunique(),
         low=lines["_amount"].min(), high=lines["_amount"].max(), total=lines["_amount"].sum(),

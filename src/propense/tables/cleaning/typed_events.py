@@ -47,6 +47,7 @@ from propense.tables.cleaning.orders import (
     carried_down,
     left_out,
     order_cells,
+    reads_totals,
     refunded_rows,
     shared_totals,
 )
@@ -83,6 +84,8 @@ class TypedEvents:
     """Some row takes back what was bought."""
     has_refunds: bool
     """Some row names an amount that was refunded of its order."""
+    has_money: bool
+    """Some source maps `value` or `price`."""
     ordered: bool
     """Some source maps `order`."""
     time_note: str = ""
@@ -116,7 +119,9 @@ def type_events(
             rows = _type_source(source, settings, changes[name], conventions[name], reading, engine)
             if isinstance(source.settings, Source) and source.settings.value_is == "order":
                 rows = shared_totals(rows)
-            rows = _finish(rows, number, settings, refunds, engine, identities)
+            rows = _finish(
+                rows, number, settings, refunds, engine, identities, reads_totals(source)
+            )
             typed = engine.keep(rows, f"typed/{number:03d}")
             n_unread = 0 if reading is None else int(_unread(typed).count().execute())
             if n_unread == 0:
@@ -129,6 +134,7 @@ def type_events(
         rows, sum(source.n_rows for source in raw.sources.values()), timed,
         any(EVENT_ID in source.columns for source in raw.sources.values()),
         _any(rows["_returns"]), _any(rows["_refund"] > 0),
+        any(VALUE in source.columns or PRICE in source.columns for source in raw.sources.values()),
         any(ORDER in source.columns for source in raw.sources.values()), time_note,
         "; ".join(note for one in conventions.values() for note in one.notes),
     )  # fmt: skip
@@ -303,19 +309,20 @@ def _refunded(rows: Table, source: Source, formats: dict[str, NumberFormat]) -> 
 
 def _finish(
     rows: Table, number: int, settings: Settings, refunds: list[str], engine: TableEngine,
-    identities: Identities | None,
+    identities: Identities | None, with_lines: bool,
 ) -> Table:  # fmt: skip
     """Identities, clocks, money, and which values are impossible by themselves."""
     rows = unify_ids(rows, identities).view()
     rows = mend_clock(rows, "_received" in rows.columns).view()
-    rows = settle(rows, settings.clean, refunds)
+    line = rows["_price"] * rows[COUNT] if with_lines else ibis.null("float64")
+    rows = settle(rows.mutate(_line=line.abs()), settings.clean, refunds)
     later = rows["_refund_t"] if "_refund_t" in rows.columns else ibis.null("int64")
     rows = rows.select(
         (rows[ROW] + (number << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
-        VALUE, EVENT_ID, SOURCE, ORDER, ORDER_KEY, "_returns", "_of", "_gives_back", "_impossible",
-        "_left_out", "_refund", "_broken", "_mended_user", "_mended_item", "_mended_action",
-        "_mended_untidy", "_mended_capitals",
-        "_mended_value", "_mended_count", "_mended_clock", "_mended_sign",
+        VALUE, EVENT_ID, SOURCE, ORDER, ORDER_KEY, "_line", "_returns", "_of", "_gives_back",
+        "_impossible", "_left_out", "_refund", "_broken", "_mended_user", "_mended_item",
+        "_mended_action", "_mended_untidy", "_mended_capitals", "_mended_value", "_mended_count",
+        "_mended_clock", "_mended_sign",
         _refund_t=later, _mended_identity=rows["_was"].notnull() & ~rows["_fallback"],
         _mended_anonymous=rows["_was"].isnull() & rows["_fallback"],
         _mended_both=rows["_was"].notnull() & rows["_fallback"],

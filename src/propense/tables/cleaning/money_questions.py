@@ -1,0 +1,320 @@
+"""Questions about money that the data leaves open: refunds, void orders, totals that repeat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import ibis
+import msgspec
+from ibis.expr.types import Table
+
+from propense.columns import ACTION, MICRO_UNITS, ORDER_ID, VALUE
+from propense.settings import (
+    REFUND_ACTIONS,
+    Settings,
+    Source,
+    action_key,
+    sounds_like_refund,
+)
+from propense.tables.cells.numbers import number_of
+from propense.tables.cells.spelling import trimmed
+from propense.tables.cleaning.orders import (
+    carried_down,
+    reads_totals,
+    repeats_totals,
+    total_of_lines,
+)
+from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
+from propense.tables.engine.engine import ROW
+from propense.tables.questions import Choice, Question
+from propense.tables.sources.reading import RawTable, RawTables
+
+_MATERIAL: Final = 0.01
+"""A share of rows or of money from which a doubt is a question."""
+_SAMPLE: Final = 5000
+_MANY_WORDS: Final = 30
+_STATUS: Final = (
+    "status", "state", "financial", "fulfillment", "payment", "zustand", "statut", "estado",
+    "stato", "状态",
+)  # fmt: skip
+"""Parts of the names of columns that say what became of an order."""
+_VOID: Final = frozenset(
+    "void,voided,cancelled,canceled,cancel,cancellation,failed,failure,declined,rejected,expired,"
+    "abandoned,refunded,fully refunded,chargeback,charged back,order cancelled,order canceled,"
+    "payment failed,storniert,abgebrochen,fehlgeschlagen,abgelehnt,erstattet,annulé,annulée,"
+    "échoué,remboursé,remboursée,cancelado,cancelada,fallido,reembolsado,annullato,rimborsato,"
+    "geannuleerd,anulowane,取消,已取消,已关闭,交易关闭,订单取消,支付失败,已退款,退款成功,"
+    "キャンセル".split(",")
+)  # fmt: skip
+"""Words for orders that were never paid, or were paid back whole."""
+_OTHER: Final = frozenset(
+    "paid,unpaid,pending,completed,complete,processing,fulfilled,unfulfilled,shipped,delivered,"
+    "authorized,partially refunded,partially paid,partially fulfilled,on hold,succeeded,success,"
+    "successful,open,closed,draft,bezahlt,offen,versendet,payé,pagado,pagato,已支付,已完成,"
+    "待付款,已发货,交易成功".split(",")
+)  # fmt: skip
+_YES: Final = ("true", "yes", "y", "t", "1", "1.0", "ja", "oui", "是")
+
+
+def ask_about_money(events: TypedEvents, raw: RawTables, settings: Settings) -> list[Question]:
+    """What the settings leave open about money, with the net sum that each answer gives."""
+    if not events.has_money:
+        return []
+    rows = events.rows.filter(~events.rows["_broken"] & ~events.rows["_left_out"])
+    questions = _negative_values(rows, settings)
+    questions += _refund_words(rows, settings)
+    for number, (name, source) in enumerate(raw.sources.items()):
+        own = rows.filter((rows[ROW] >> SOURCE_SHIFT) == number)
+        if not isinstance(source.settings, Source):
+            continue
+        if source.settings.value_is == "auto" and reads_totals(source):
+            questions += _totals(name, own)
+        if not source.live:
+            questions += _void_orders(name, source, own, number)
+            questions += _refunded_amounts(name, source, own)
+    return questions
+
+
+def with_guesses(
+    raw: RawTables, settings: Settings, questions: list[Question]
+) -> tuple[RawTables, Settings]:
+    """The settings, and the sources, with the first answer to every question."""
+    sources = {name: source.settings for name, source in raw.sources.items()}
+    clean = settings.clean
+    for question in questions:
+        table, _, key = question.key.rpartition(".")
+        answer = question.choices[0].value
+        if question.key == "clean.negative_values":
+            clean = msgspec.structs.replace(clean, negative_values=answer)
+        elif question.key == "clean.refund_actions":
+            # Later stages read the settings, so the words become one that they name.
+            extra = {word: clean.refund_action for word in answer if not clean.is_refund(word)}
+            for name, source in sources.items():
+                if isinstance(source, Source):
+                    actions = {**source.actions, **extra}
+                    sources[name] = msgspec.structs.replace(source, actions=actions)
+        else:
+            name = table.removeprefix("sources.")
+            if key == "where":
+                answer = {column: tuple(cells) for column, cells in answer.items()}
+            sources[name] = msgspec.structs.replace(sources[name], **{key: answer})
+    tables = {name: replace(source, settings=sources[name]) for name, source in raw.sources.items()}
+    return replace(raw, sources=tables), msgspec.structs.replace(settings, clean=clean)
+
+
+def _sums(rows: Table, **conditions: Any) -> dict[str, tuple[int, float]]:
+    """Rows and money of each condition."""
+    measures = {}
+    for name, condition in conditions.items():
+        measures[f"n {name}"] = condition.cast("int64").sum()
+        measures[f"sum {name}"] = condition.ifelse(rows[VALUE], 0).sum()
+    counts = rows.aggregate(**measures).to_pyarrow().to_pylist()[0]
+    return {
+        name: (int(counts[f"n {name}"] or 0), float(counts[f"sum {name}"] or 0) / MICRO_UNITS)
+        for name in conditions
+    }
+
+
+def _net(amount: float) -> str:
+    return f"net money {amount:,.2f}"
+
+
+def _negative_values(rows: Table, settings: Settings) -> list[Question]:
+    clean = settings.clean
+    if clean.negative_values != "auto" or clean.value_range is not None:
+        return []
+    negative = (~rows["_gives_back"] & ~rows["_returns"] & (rows[VALUE] < 0)).fill_null(False)
+    counts = _sums(rows, all=rows[VALUE].notnull(), negative=negative,
+                   positive=(rows[VALUE] > 0).fill_null(False))  # fmt: skip
+    (n, net), (n_negative, back) = counts["all"], counts["negative"]
+    gross = counts["positive"][1]
+    if not n_negative or (n_negative < _MATERIAL * n and -back < _MATERIAL * gross):
+        return []
+    return [
+        Question(
+            key="clean.negative_values",
+            sentence=f"{n_negative:,} of {n:,} rows with money have a negative value and are no "
+            f"refunds by their action ({', '.join(_words(rows.filter(negative)))}); do they give "
+            "money back?",
+            choices=[
+                Choice("refund", f"they are refunds: {_net(net)}"),
+                Choice("drop", f"they are set aside: {_net(net - back)}"),
+                Choice("keep", f"they count under their own action: {_net(net)}"),
+            ],
+        )
+    ]
+
+
+def _words(rows: Table) -> list[str]:
+    counted = rows.group_by(ACTION).agg(n=ibis._.count())
+    counted = counted.order_by([ibis.desc("n"), ACTION]).limit(5)
+    return [repr(word) for word in counted.to_pyarrow()[ACTION].to_pylist()]
+
+
+def _refund_words(rows: Table, settings: Settings) -> list[Question]:
+    clean = settings.clean
+    if clean.refund_actions != REFUND_ACTIONS:
+        return []
+    counted = rows.group_by(ACTION).agg(
+        total=rows[VALUE].sum(), size=rows[VALUE].abs().sum(),
+        back=(rows["_gives_back"] & ~rows["_returns"]).cast("int64").sum(),
+    ).to_pyarrow().to_pylist()  # fmt: skip
+    money = {row[ACTION]: row for row in counted if row[ACTION] is not None}
+    doubted = sorted(
+        word for word, row in money.items()
+        if row["size"] and not row["back"] and not clean.is_refund(word)
+        and sounds_like_refund(word)
+    )  # fmt: skip
+    if not doubted:
+        return []
+    present = [word for word in money if clean.is_refund(word) and word != clean.refund_action]
+    plain = [clean.refund_action, *sorted(present)]
+    net = sum(float(row["total"] or 0) for row in money.values()) / MICRO_UNITS
+    both = sum(float(money[word]["total"] or 0) + float(money[word]["size"]) for word in doubted)
+    return [
+        Question(
+            key="clean.refund_actions",
+            sentence=f"do these actions, which carry money, give it back: "
+            f"{', '.join(map(repr, doubted))}?",
+            choices=[
+                Choice([*plain, *doubted], f"yes: {_net(net - both / MICRO_UNITS)}"),
+                Choice(plain, f"no: {_net(net)}"),
+            ],
+        )
+    ]
+
+
+def _totals(name: str, rows: Table) -> list[Question]:
+    counts = total_of_lines(rows)
+    if not repeats_totals(counts):
+        return []
+    return [
+        Question(
+            key=f"sources.{name}.value_is",
+            sentence=f"value is the same on all rows of {counts['same']:,.0f} of "
+            f"{counts['orders']:,.0f} orders with several rows; is it the money of the row, or the "
+            "total of the order, repeated?",
+            choices=[
+                Choice("order", f"the order's, shared over its rows: {_net(counts['by_order'])}"),
+                Choice("line", f"each row's own: {_net(counts['by_line'])}"),
+            ],
+        )
+    ]
+
+
+def _free_columns(source: RawTable) -> list[str]:
+    """Text columns that are mapped to nothing."""
+    mapped = set(source.columns.values())
+    if isinstance(source.settings, Source):
+        mapped |= set(source.settings.named_columns) - set(source.settings.carry_down)
+    return [name for name in source.own if name not in mapped]
+
+
+def _void_orders(name: str, source: RawTable, rows: Table, number: int) -> list[Question]:
+    settings = source.settings
+    assert isinstance(settings, Source)
+    free = _free_columns(source)
+    if settings.where or settings.refunded is not None or not free:
+        return []
+    sample = source.rows.select(*free).limit(_SAMPLE).to_pyarrow()
+    for column in free:
+        words = {str(word) for word in sample[column].to_pylist() if word is not None}
+        if not _may_be_status(column, words):
+            continue
+        whole = source
+        if ORDER_ID in source.columns:
+            carried = msgspec.structs.replace(settings, carry_down=(column,))
+            whole = carried_down(replace(source, settings=carried))
+        cells = whole.rows.select(
+            _word=trimmed(whole.rows[column]).fill_null(""),
+            **{ROW: whole.rows[ROW] + (number << SOURCE_SHIFT)},
+        )
+        counted = cells.inner_join(rows.select(ROW, VALUE), ROW).group_by("_word").agg(
+            n=ibis._.count(), total=ibis._[VALUE].sum()
+        ).limit(_MANY_WORDS + 1).to_pyarrow().to_pylist()  # fmt: skip
+        void = [row for row in counted if _is_void(column, row["_word"])]
+        rest = [row for row in counted if not _is_void(column, row["_word"])]
+        if whole is not source:
+            rest = [row for row in rest if row["_word"]]
+        if not void or not rest or len(counted) > _MANY_WORDS:
+            continue
+        return [_void_question(name, column, void, rest)]
+    return []
+
+
+def _names_refunds(column: str) -> bool:
+    """Whether a column is called after refunds; "returning customer" is not."""
+    return sounds_like_refund(column) and "returning" not in action_key(column)
+
+
+def _may_be_status(column: str, words: set[str]) -> bool:
+    keys = {action_key(word) for word in words}
+    if len(keys) > _MANY_WORDS:
+        return False
+    if _named_status(column) or _names_refunds(column):
+        return True
+    known = keys & (_VOID | _OTHER)
+    return bool(keys & _VOID) and 2 * len(known) >= len(keys)
+
+
+def _named_status(column: str) -> bool:
+    return any(part in action_key(column) for part in _STATUS)
+
+
+def _is_void(column: str, word: str) -> bool:
+    if _names_refunds(column) and not _named_status(column):
+        return word.strip().lower() in _YES
+    return action_key(word) in _VOID
+
+
+def _void_question(
+    name: str, column: str, void: list[dict[str, Any]], rest: list[dict[str, Any]]
+) -> Question:
+    def total(counted: list[dict[str, Any]]) -> float:
+        return sum(float(row["total"] or 0) for row in counted) / MICRO_UNITS
+
+    def words(counted: list[dict[str, Any]]) -> list[str]:
+        return sorted(row["_word"] for row in counted)
+
+    n = sum(row["n"] for row in void)
+    return Question(
+        key=f"sources.{name}.where",
+        sentence=f"column {column!r} says {', '.join(map(repr, words(void)))} in {n:,} rows; are "
+        "they to be left out?",
+        choices=[
+            Choice({column: words(rest)}, f"yes: {_net(total(rest))}"),
+            Choice({column: words(rest) + words(void)}, f"no: {_net(total(rest) + total(void))}"),
+        ],
+    )
+
+
+def _refunded_amounts(name: str, source: RawTable, rows: Table) -> list[Question]:
+    settings = source.settings
+    assert isinstance(settings, Source)
+    if settings.refunded is not None:
+        return []
+    for column in _free_columns(source):
+        if not _names_refunds(column):
+            continue
+        amount = number_of(source.rows[column]).abs()
+        counts = source.rows.aggregate(
+            n=(amount > 0).fill_null(False).cast("int64").sum(), largest=amount.max(),
+            total=amount.sum(), kinds=amount.nunique(),
+        ).to_pyarrow().to_pylist()[0]  # fmt: skip
+        if not counts["n"] or (counts["kinds"] <= 2 and counts["largest"] == 1):
+            continue
+        net = _sums(rows, all=rows[VALUE].notnull())["all"][1]
+        total = float(counts["total"]) * settings.value_unit
+        return [
+            Question(
+                key=f"sources.{name}.refunded",
+                sentence=f"column {column!r} has an amount in {counts['n']:,} rows; was it given "
+                "back?",
+                choices=[
+                    Choice(column, f"yes, as an event of its own: {_net(net - total)} at least"),
+                    Choice("", f"no: {_net(net)}"),
+                ],
+            )
+        ]
+    return []
