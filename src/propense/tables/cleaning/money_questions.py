@@ -161,24 +161,24 @@ def _refund_words(rows: Table, settings: Settings) -> list[Question]:
         back=(rows["_gives_back"] & ~rows["_returns"]).cast("int64").sum(),
     ).to_pyarrow().to_pylist()  # fmt: skip
     money = {row[ACTION]: row for row in counted if row[ACTION] is not None}
-    doubted = sorted(
+    similar = sorted(
         word for word, row in money.items()
         if row["size"] and not row["back"] and not clean.is_refund(word)
         and sounds_like_refund(word)
     )  # fmt: skip
-    if not doubted:
+    if not similar:
         return []
     present = [word for word in money if clean.is_refund(word) and word != clean.refund_action]
     plain = [clean.refund_action, *sorted(present)]
     net = sum(float(row["total"] or 0) for row in money.values()) / MICRO_UNITS
-    both = sum(float(money[word]["total"] or 0) + float(money[word]["size"]) for word in doubted)
+    both = sum(float(money[word]["total"] or 0) + float(money[word]["size"]) for word in similar)
     return [
         Question(
             key="clean.refund_actions",
             sentence=f"do these actions, which carry money, give it back: "
-            f"{', '.join(map(repr, doubted))}?",
+            f"{', '.join(map(repr, similar))}?",
             choices=[
-                Choice([*plain, *doubted], f"yes: {_net(net - both / MICRO_UNITS)}"),
+                Choice([*plain, *similar], f"yes: {_net(net - both / MICRO_UNITS)}"),
                 Choice(plain, f"no: {_net(net)}"),
             ],
         )
@@ -254,8 +254,8 @@ def _may_be_status(column: str, words: set[str]) -> bool:
         return False
     if _named_status(column) or _names_refunds(column):
         return True
-    known = keys & (_VOID | _OTHER)
-    return bool(keys & _VOID) and 2 * len(known) >= len(keys)
+    usual = keys & (_VOID | _OTHER)
+    return bool(keys & _VOID) and 2 * len(usual) >= len(keys)
 
 
 def _named_status(column: str) -> bool:
