@@ -63,3 +63,25 @@ def test_ids_that_differ_only_in_what_nobody_sees(tmp_path: Path) -> None:
     rules = outcome.rules()
     assert rules["invisible characters in ids"] > 0
     assert rules["capitals of e-mail ids"] > 0
+
+
+def test_two_orders_of_dates_in_one_source_are_refused_by_name(tmp_path: Path) -> None:
+    outcome = cleaned("two-regions", tmp_path)
+    assert outcome.code == 1
+    for word in ("data/eu.csv", "data/us.csv", "'13/01/2024", "'01/13/2024", "date_order"):
+        assert word in outcome.error
+    folder = prepare("two-regions", tmp_path / "answered")
+    text = (folder / "propense.toml").read_text()
+    one, other = text.replace("data/*", "data/eu.csv"), text.replace("data/*", "data/us.csv")
+    source = other[other.index("[sources.s]") : other.index("[goals")].replace("s]", "us]")
+    (folder / "propense.toml").write_text(one + source)
+    outcome = command(folder, "clean")
+    assert (outcome.code, outcome.rules(), outcome.money) == (0, {}, 11514.89)
+    assert max(row["event_time"] for row in outcome.events).isoformat()[:10] == "2024-05-01"
+
+
+def test_days_of_excel_are_times(tmp_path: Path) -> None:
+    outcome = cleaned("excel-serial", tmp_path)
+    assert (outcome.code, outcome.rules(), outcome.money) == (0, {}, 11514.89)
+    times = [row["event_time"].isoformat() for row in outcome.events]
+    assert (min(times), max(times)) == ("2024-01-03T15:21:58", "2024-05-01T23:08:40")

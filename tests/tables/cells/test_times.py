@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
+from ibis.expr.types import Table
 
-from propense.errors import SettingsError
+from propense.errors import SettingsError, SourceError
+from propense.tables.cells.date_orders import DateOrders, infer_date_orders
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.time_zones import local_offsets
 from propense.tables.cells.times import Reading, add_microseconds, declared
-from propense.tables.engine.engine import TableEngine, connect
+from propense.tables.engine.engine import FILE_SHIFT, TableEngine, connect
 from propense.times import find_zone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,20 +89,113 @@ def test_a_declared_format(duck: TableEngine) -> None:
         declared("%Y %Q")
 
 
+@dataclass
+class Files:
+    """A source with a column of times, as `infer_date_orders` sees it."""
+
+    rows: Table
+    files: tuple[str, ...]
+
+    def locate(self, row: int) -> str:
+        return f"{self.files[row >> FILE_SHIFT]} row {row & ((1 << FILE_SHIFT) - 1)}"
+
+
+def files_of(engine: TableEngine, *files: list[str], **more: list[str]) -> Files:
+    numbers = [(n << FILE_SHIFT) + i for n, file in enumerate(files) for i in range(len(file))]
+    cells = {"x": [cell for file in files for cell in file], **more}
+    rows = engine.table_of(pa.table({"_row": numbers, **cells}), "days")
+    return Files(rows, ("a.csv", "b.csv", "c.csv"))
+
+
+def infer(table: Files, order: str = "auto") -> DateOrders:
+    return infer_date_orders(table, ["x"], "sources.s.date_order", order)
+
+
 @pytest.mark.parametrize(
-    ("texts", "first", "noted"),
+    ("texts", "order", "first"),
     [
-        (["3/4/2021", "13/4/2021"], "2021-04-03", False),
-        (["3/4/2021", "3/14/2021"], "2021-03-04", False),
-        (["3/4/2021", "5/6/2021"], "2021-03-04", True),
-        (["3.4.2021", "5.6.2021"], "2021-04-03", True),
+        (["3/4/2021", "13/4/2021"], "day", "2021-04-03"),
+        (["3/4/2021", "3/14/2021"], "month", "2021-03-04"),
+        (["24-03-05", "24-03-15"], "year", "2024-03-05"),
+        (["05-03-24", "31-03-24"], "day", "2024-03-05"),
+        (["03/05/24", "03/31/24 14.05"], "month", "2024-03-05"),
+        (["24.03.05", "23.12.11", "24.01.01", "22.02.29"], "year", "2024-03-05"),
     ],
 )
-def test_day_or_month_first(duck: TableEngine, texts: list[str], first: str, noted: bool) -> None:
-    rows = duck.table_of(pa.table({"x": texts}), "days")
-    survey = survey_times(rows, "x", "UTC", None, False)
-    assert read(duck, texts, survey.quick)[0] == f"{first}T00:00:00"
-    assert bool(survey.note) == noted
+def test_what_stands_first_in_a_date(
+    duck: TableEngine, texts: list[str], order: str, first: str
+) -> None:
+    table = files_of(duck, texts)
+    inferred = infer(table)
+    assert (inferred.orders, inferred.questions) == ({"x": order}, [])
+    survey = survey_times(table.rows, "x", "UTC", None, False, order)
+    for reading in (survey.quick, survey.thorough):
+        assert read(duck, texts, reading)[0] == f"{first}T00:00:00"
+
+
+def test_one_file_decides_for_all(duck: TableEngine) -> None:
+    assert infer(files_of(duck, ["3/4/2021"], ["13/4/2021"])).orders == {"x": "day"}
+
+
+def test_dates_that_could_be_two_are_a_question(duck: TableEngine) -> None:
+    table = files_of(duck, ["3/4/2021", "3/6/2021"])
+    (question,) = infer(table).questions
+    assert [(one.value, one.effect) for one in question.choices] == [
+        ("month", "the dates span 2021-03-04 to 2021-03-06"),
+        ("day", "the dates span 2021-04-03 to 2021-06-03"),
+    ]  # fmt: skip
+    assert infer(files_of(duck, ["3.4.2021"])).questions[0].choices[0].value == "day"
+    assert infer(table, "day").orders == {"x": "day"}
+
+
+def test_a_column_follows_the_others_of_its_table(duck: TableEngine) -> None:
+    table = files_of(duck, ["3/4/2021"], y=["13/4/2021"])
+    inferred = infer_date_orders(table, ["x", "y"], "users.date_order")
+    assert inferred.orders == {"x": "day", "y": "day"}
+    assert "as the other columns are" in inferred.notes[0]
+
+
+def test_files_in_two_orders_are_refused_by_name(duck: TableEngine) -> None:
+    table = files_of(duck, ["3/4/2021", "13/4/2021"], ["3/4/2021", "4/14/2021"])
+    with pytest.raises(SourceError, match=r"'13/4/2021' \(a.csv.*'4/14/2021' \(b.csv"):
+        infer(table)
+    assert infer(table, "day").orders == {"x": "day"}
+
+
+@given(
+    st.lists(st.dates(date(2019, 1, 1), date(2024, 12, 31)), min_size=1, max_size=6),
+    st.sampled_from(["%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y",
+                     "%y{0}%m{0}%d"]),
+    st.sampled_from(["/", ".", "-"]),
+    st.integers(0, 6),
+)  # fmt: skip
+@settings(deadline=None, max_examples=30, phases=[Phase.explicit, Phase.generate])
+def test_dates_read_as_they_were_written_or_are_asked_about(
+    duck: TableEngine, days: list[date], form: str, sign: str, middle: int
+) -> None:
+    texts = [day.strftime(form.format(sign)) for day in days]
+    table = files_of(duck, texts[:middle], texts[middle:])
+    inferred = infer(table)
+    order = {"%d": "day", "%m": "month", "%y": "year"}[form[:2]]
+    if inferred.questions:
+        assert order in [one.value for one in inferred.questions[0].choices]
+    else:
+        assert inferred.orders == {"x": order}
+    survey = survey_times(table.rows, "x", "UTC", None, False, order)
+    assert read(duck, texts, survey.quick) == [f"{day}T00:00:00" for day in days]
+
+
+def test_days_of_excel(duck: TableEngine) -> None:
+    for texts in (["45294.375", "45294"], ["45294,375", "45294"]):
+        table = files_of(duck, texts)
+        survey = survey_times(table.rows, "x", "Asia/Shanghai", None, False)
+        assert "as in Excel" in survey.note
+        assert read(duck, texts, survey.quick) == ["2024-01-03T01:00:00", "2024-01-02T16:00:00"]
+    numbers = duck.table_of(pa.table({"_row": [0], "x": [45294.5]}), "days")
+    survey = survey_times(numbers, "x", "UTC", None, False)
+    assert read(duck, [45294.5], survey.quick) == ["2024-01-03T12:00:00"]
+    epoch = files_of(duck, ["1706689560", "45294"] * 5)
+    assert not survey_times(epoch.rows, "x", "UTC", None, False).quick.excel_days
 
 
 ZONES = st.sampled_from(["Asia/Shanghai", "America/New_York", "Europe/London", "Australia/Sydney",

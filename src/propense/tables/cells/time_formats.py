@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from ibis.expr.types import Column, Table
+import ibis
+from ibis.expr.types import Table
 
 from propense.tables.cells.times import (
     COMMON,
     DAY_MONTH,
+    EXCEL_PATTERN,
     ISO,
     MONTH_DAY,
+    SHORT_YEAR,
     Reading,
     TimeFormat,
     declared,
 )
 
-_SAMPLE = 20_000
+_SAMPLE: Final = 20_000
+_MOST: Final = 0.9
 
 
 @dataclass(frozen=True)
@@ -29,28 +34,52 @@ class TimeSurvey:
     note: str = ""
 
 
+_FIRST: Final = {"day": DAY_MONTH, "month": MONTH_DAY, "year": SHORT_YEAR}
+
+
 def survey_times(
-    rows: Table, name: str, time_zone: str, time_format: str | None, in_utc: bool
-) -> TimeSurvey:
+    rows: Table, name: str, time_zone: str, time_format: str | None, in_utc: bool,
+    order: str | None = None,
+) -> TimeSurvey:  # fmt: skip
     """How the times of a column are written.
 
-    01/02/2024 is read by what the column's other rows can only be; where every row could be
-    both, as day.month with points and otherwise as month/day, and the note says so.
+    `order` is what stands first in dates such as 01/02/2024 (`date_orders`). Numbers of 20,000 to
+    60,000 are days since 1900, as Excel counts them, where nearly all numbers are such.
     """
     column = rows[name]
+    if column.type().is_numeric():
+        serial, note = _has_serials(rows.select(number=column.cast("float64")))
+        reading = Reading(time_zone, in_utc=in_utc, excel_days=serial)
+        return TimeSurvey(reading, reading, note)
     if not column.type().is_string():
         reading = Reading(time_zone, in_utc=in_utc)
         return TimeSurvey(reading, reading)
     if time_format is not None:
         reading = Reading(time_zone, (declared(time_format),), numbers=False)
         return TimeSurvey(reading, reading)
-    text = column.strip()
-    seen = _seen(rows.select(text=text).limit(_SAMPLE))
-    between, note = MONTH_DAY, ""
-    if MONTH_DAY in seen:
-        between, note = _day_or_month(rows.select(text=text))
-        seen = tuple(between if form == MONTH_DAY else form for form in seen)
-    return TimeSurvey(Reading(time_zone, seen), Reading(time_zone, (ISO, *COMMON, between)), note)
+    sample = rows.select(text=column.strip()).limit(_SAMPLE)
+    between = _FIRST[order or "month"]
+    seen = tuple(between if form == MONTH_DAY else form for form in _seen(sample))
+    serial, note = _has_serials(
+        sample.filter(sample.text.re_search(EXCEL_PATTERN)).select(
+            number=ibis._.text.replace(",", ".").try_cast("float64")
+        )
+    )
+    quick = Reading(time_zone, seen, excel_days=serial)
+    thorough = Reading(time_zone, (ISO, *COMMON, between), excel_days=serial)
+    return TimeSurvey(quick, thorough, note)
+
+
+def _has_serials(numbers: Table) -> tuple[bool, str]:
+    """Whether nearly all numbers are days of Excel, and what to say of it."""
+    serial = numbers.number.between(20_000, 60_000)
+    counts = numbers.aggregate(
+        n=numbers.number.count(), serials=serial.cast("int64").sum(),
+        example=numbers.number.min(where=serial),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    if not counts["n"] or counts["serials"] < _MOST * counts["n"]:
+        return False, ""
+    return True, f"times such as {counts['example']!r} are read as days since 1900, as in Excel"
 
 
 def _seen(sample: Table) -> tuple[TimeFormat, ...]:
@@ -68,31 +97,3 @@ def _seen(sample: Table) -> tuple[TimeFormat, ...]:
     ]  # fmt: skip
     ordered = sorted(ranked, key=lambda one: one[:2], reverse=True)
     return tuple(form for _, _, form in ordered) or (ISO,)
-
-
-def _day_or_month(rows: Table) -> tuple[TimeFormat, str]:
-    """Which of the first two numbers is the day, from all rows."""
-
-    def part(index: int) -> Column:
-        return rows.text.re_extract(MONTH_DAY.plain_pattern, index).try_cast("int64")
-
-    dated = rows.filter(rows.text.re_search(MONTH_DAY.plain_pattern))
-    rows = dated
-    counts = dated.aggregate(
-        first=(part(1) > 12).cast("int64").sum(),
-        second=(part(2) > 12).cast("int64").sum(),
-        points=dated.text.re_search(r"^\d{1,2}\.").cast("int64").sum(),
-        n=dated.count(),
-        example=dated.text.min(),
-    ).to_pyarrow().to_pylist()[0]  # fmt: skip
-    if counts["first"] > counts["second"]:
-        return DAY_MONTH, ""
-    if counts["second"] > counts["first"]:
-        return MONTH_DAY, ""
-    pointed = counts["points"] * 2 > counts["n"]
-    order = "day, month" if pointed else "month, day"
-    note = (
-        f"times such as {counts['example']!r} are read as {order}; if that is wrong, "
-        "set time_format"
-    )
-    return (DAY_MONTH if pointed else MONTH_DAY), note

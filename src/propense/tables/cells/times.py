@@ -22,8 +22,8 @@ from propense.times import MICROS_PER_SECOND
 
 _MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _CLOCK: Final = (
-    r"(?:(?:,?[T ]+|:)(?P<hour>\d{1,2})[:时点時點](?P<minute>\d{1,2})分?"
-    r"(?::?(?P<second>\d{1,2})秒?(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"(?:(?:,?[T ]+|:)(?P<hour>\d{1,2})[:.h时点時點](?P<minute>\d{1,2})分?"
+    r"(?:[:.]?(?P<second>\d{1,2})秒?(?:[.,](?P<fraction>\d{1,9}))?)?"
     r" ?(?P<half>[AaPp]\.?[Mm]\.?)?"
     r" ?(?P<zone>Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
 )
@@ -62,6 +62,9 @@ MONTH_DAY: Final = TimeFormat(
     "01/31/2024 08:26", r"^(?P<month>\d{1,2})[/.-](?P<day>\d{1,2})[/.-](?P<year>\d{4}|\d{2})"
     + _CLOCK, day_first=False,
 )  # fmt: skip
+SHORT_YEAR: Final = TimeFormat(
+    "24-01-31 08:26", r"^(?P<year>\d{2})[/.-](?P<month>\d{1,2})[/.-](?P<day>\d{1,2})" + _CLOCK
+)
 COMPACT: Final = TimeFormat(
     "20240131T082600",
     r"^(?P<year>[12]\d{3})(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])"
@@ -86,6 +89,10 @@ COMMON: Final = (
     COMPACT,
 )  # fmt: skip
 EPOCH_PATTERN: Final = r"^-?\d+(\.\d+)?([eE]\+?\d+)?$"
+
+EXCEL_PATTERN: Final = r"^\d+(?:[.,]\d+)?$"
+_EXCEL_EPOCH: Final = 25_569
+"""1970-01-01 in days of Excel."""
 
 _DIRECTIVES: Final = {
     "Y": r"(?P<year>\d{4})", "y": r"(?P<year>\d{2})", "m": r"(?P<month>\d{1,2})",
@@ -141,6 +148,8 @@ class Reading:
     """The column is a timestamp that already is UTC."""
     numbers: bool = True
     """Plain numbers are times since 1970."""
+    excel_days: bool = False
+    """Numbers from 20,000 to 60,000 are days since 1900 on the local clock, to the second."""
 
 
 def add_microseconds(
@@ -172,14 +181,16 @@ def add_microseconds(
     else:
         text = tidy(column.cast("string"))
         rows = rows.mutate(_text=text).view()
-        as_number = (
-            rows["_text"].re_search(EPOCH_PATTERN) if reading.numbers else ibis.literal(False)
-        )
-        number = as_number.ifelse(rows["_text"].try_cast("float64"), ibis.null("float64"))
+        digits = rows["_text"]
+        as_number = digits.re_search(EPOCH_PATTERN) if reading.numbers else ibis.literal(False)
+        if reading.excel_days:
+            as_number = as_number | digits.re_search(EXCEL_PATTERN)
+            digits = digits.replace(",", ".")
+        number = as_number.ifelse(digits.try_cast("float64"), ibis.null("float64"))
         rows = rows.mutate(_number=number)
         writings = reading.writings
     rows = _assemble(rows.view(), writings)
-    return _add_utc(rows, out, reading.time_zone, engine)
+    return _add_utc(rows, out, reading, engine)
 
 
 _PARTS: Final = (
@@ -250,7 +261,7 @@ def _part(text: Column, form: TimeFormat, name: str) -> Column:
     return (text.length() > 19).ifelse(text_part, "") if form == ISO else text_part
 
 
-def _add_utc(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Table:
+def _add_utc(rows: Table, out: str, reading: Reading, engine: TableEngine) -> Table:
     """`out` from the clock and its offset, or from a number since 1970."""
     clock = rows["_clock"]
     possible = clock.re_search(
@@ -268,11 +279,17 @@ def _add_utc(rows: Table, out: str, time_zone: str, engine: TableEngine) -> Tabl
         (digits.startswith("-"), -away),
         else_=ibis.literal(0, type="int64"),
     )
-    rows = rows.mutate(_local=local + fraction, _east=east, _epoch=_epoch(rows["_number"])).view()
+    local = local + fraction
+    if reading.excel_days:
+        number = rows["_number"]
+        seconds = ((number - _EXCEL_EPOCH) * 86_400.0 + 0.5).floor().cast("int64")
+        serial = number.between(20_000, 60_000) & local.isnull()
+        local = serial.fill_null(False).ifelse(seconds * MICROS_PER_SECOND, local)
+    rows = rows.mutate(_local=local, _east=east, _epoch=_epoch(rows["_number"])).view()
     utc = ibis.cases(
         (rows["_local"].isnull(), rows["_epoch"]),
         (rows["_east"].notnull(), rows["_local"] - rows["_east"]),
-        else_=to_utc(rows["_local"], time_zone),
+        else_=to_utc(rows["_local"], reading.time_zone),
     )
     made = ["_text", "_number", "_format", "_clock", "_local", "_east", "_epoch"]
     return rows.mutate(utc.name(out)).drop(*made, *[f"_{name}" for name in _PARTS])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from propense.columns import COUNT, EVENT_TIME, VALUE
+from propense.columns import COUNT, EVENT_TIME, REFUND_TIME, VALUE
 from propense.settings import Settings, Source
+from propense.tables.cells.date_orders import DateOrder, DateOrders, infer_date_orders
 from propense.tables.cells.ids import IdEvidence
 from propense.tables.cells.number_formats import infer_formats, survey_numbers
 from propense.tables.cells.numbers import NumberFormat
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
 from propense.tables.cleaning.event_ids import survey_source
 from propense.tables.questions import Question, refuse_open
-from propense.tables.sources.reading import PRICE, RawTable, RawTables
+from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
 
 
 @dataclass(frozen=True)
@@ -26,26 +27,35 @@ class Conventions:
     ids: dict[str, IdEvidence] = field(default_factory=dict)
     """The files' own name of a column of ids -> what its cells want."""
     notes: tuple[str, ...] = ()
+    date_orders: dict[str, DateOrder] = field(default_factory=dict)
+    """The files' own name of a column of times -> what stands first in its dates."""
 
 
 def infer_conventions(raw: RawTables, settings: Settings, timed: bool) -> dict[str, Conventions]:
     """The conventions of every source.
 
-    Raises QuestionError where two readings fit and the settings do not choose.
+    Raises QuestionError where two readings fit and the settings do not choose, SourceError where
+    the files of a source prove different orders of dates.
     """
     questions: list[Question] = []
-    judged = {}
-    for name, source in raw.sources.items():
-        times = _survey_times(source, settings) if timed else None
-        judged[name] = _infer(source, settings, times, questions)
+    inferred = {name: _infer(one, settings, timed, questions) for name, one in raw.sources.items()}
     refuse_open(questions, settings)
-    return judged
+    return inferred
 
 
 def _infer(
-    source: RawTable, settings: Settings, times: TimeSurvey | None, questions: list[Question]
+    source: RawTable, settings: Settings, timed: bool, questions: list[Question]
 ) -> Conventions:
     own = source.settings
+    time_format = own.time_format if isinstance(own, Source) else None
+    words = (EVENT_TIME, RECEIVED_TIME, REFUND_TIME)
+    dated = [
+        source.columns[word] for word in (words if timed else ())
+        if word in source.columns and (word != EVENT_TIME or time_format is None)
+    ]  # fmt: skip
+    orders = infer_date_orders(source, dated, f"sources.{source.name}.date_order", own.date_order)
+    questions += orders.questions
+    times = _survey_times(source, settings, orders) if timed else None
     names = [source.columns[word] for word in (VALUE, PRICE, COUNT) if word in source.columns]
     if isinstance(own, Source) and isinstance(own.refunded, str) and own.refunded:
         names.append(own.refunded)
@@ -56,13 +66,16 @@ def _infer(
     inferred = infer_formats(evidence, source, f"sources.{source.name}.decimal", own.decimal)
     questions += inferred.questions
     return Conventions(
-        times, inferred.formats, survey_source(source, settings), tuple(inferred.notes)
-    )
+        times, inferred.formats, survey_source(source, settings), tuple(inferred.notes),
+        dict(orders.orders),
+    )  # fmt: skip
 
 
-def _survey_times(source: RawTable, settings: Settings) -> TimeSurvey:
+def _survey_times(source: RawTable, settings: Settings, orders: DateOrders) -> TimeSurvey:
     own = source.settings
     name = source.columns[EVENT_TIME]
     time_format = own.time_format if isinstance(own, Source) else None
     zone = own.time_zone or settings.time_zone
-    return survey_times(source.rows, name, zone, time_format, name in source.with_zone)
+    order = orders.orders.get(name)
+    survey = survey_times(source.rows, name, zone, time_format, name in source.with_zone, order)
+    return replace(survey, note="; ".join([*orders.notes, survey.note]).strip("; "))

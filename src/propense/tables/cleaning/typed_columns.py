@@ -24,6 +24,7 @@ from propense.columns import (
 )
 from propense.ids import MISSING_WORDS
 from propense.settings import Settings, TableSource
+from propense.tables.cells.date_orders import DateOrders, infer_date_orders
 from propense.tables.cells.ids import read_id, survey_ids
 from propense.tables.cells.number_formats import (
     NumberEvidence,
@@ -86,10 +87,16 @@ def type_columns(
     kinds = {own: _kind(raw, own, words.get(own), survey[own], canonical) for own in raw.own}
     formats, notes = _number_formats(raw, [own for own in raw.own if kinds[own] == "numeric"],
                                      survey, settings)  # fmt: skip
+    orders = infer_date_orders(
+        raw, [own for own in raw.own if kinds[own] == "time"], f"{raw.name}.date_order",
+        raw.settings.date_order,
+    )  # fmt: skip
+    refuse_open(orders.questions, settings)
+    notes += orders.notes
     rows, unread = raw.rows, 0
     for own in raw.own:
         if kinds[own] == "time":
-            rows, note, lost = _add_time(rows, raw, own, settings, engine)
+            rows, note, lost = _add_time(rows, raw, own, settings, orders, engine)
             unread += lost
             notes += [note] if note else []
     chosen: dict[str, Column] = {}
@@ -258,11 +265,13 @@ def _word_counts(rows: Table, own: str, survey: dict[str, Any]) -> dict[str, int
 
 
 def _add_time(
-    rows: Table, raw: RawTable, own: str, settings: Settings, engine: TableEngine
-) -> tuple[Table, str, int]:
+    rows: Table, raw: RawTable, own: str, settings: Settings, orders: DateOrders,
+    engine: TableEngine,
+) -> tuple[Table, str, int]:  # fmt: skip
     """The table with the column's microseconds beside it; a note; cells that were lost."""
     zone = raw.settings.time_zone or settings.time_zone
-    survey = survey_times(raw.rows, own, zone, None, own in raw.with_zone)
+    order = orders.orders.get(own)
+    survey = survey_times(raw.rows, own, zone, None, own in raw.with_zone, order)
     rows = add_microseconds(rows, own, _TIME + own, survey.thorough, engine).view()
     lost = rows.aggregate(n=_lost(rows[own], rows[_TIME + own]).sum())
     note = f"{own}: {survey.note}" if survey.note else ""

@@ -210,7 +210,7 @@ def _type_source(
         rows = add_microseconds(rows, source.columns[EVENT_TIME], "_t", reading, engine)
         for word, name in ((RECEIVED_TIME, "_received"), (REFUND_TIME, "_refund_t")):
             if word in source.columns:
-                rows = _add_time(rows, source, settings, engine, word, name)
+                rows = _add_time(rows, source, settings, engine, word, name, conventions)
     else:
         rows = rows.mutate(_t=ibis.null("int64"))
     own = {word: rows[name] for word, name in source.columns.items()}
@@ -291,11 +291,13 @@ def _whole(number: Column) -> Column:
 
 
 def _add_time(
-    rows: Table, source: RawTable, settings: Settings, engine: TableEngine, word: str, name: str
-) -> Table:
+    rows: Table, source: RawTable, settings: Settings, engine: TableEngine, word: str, name: str,
+    conventions: Conventions,
+) -> Table:  # fmt: skip
     column = source.columns[word]
     zone = source.settings.time_zone or settings.time_zone
-    survey = survey_times(source.rows, column, zone, None, column in source.with_zone)
+    order = conventions.date_orders.get(column)
+    survey = survey_times(source.rows, column, zone, None, column in source.with_zone, order)
     return add_microseconds(rows, column, name, survey.thorough, engine)
 
 

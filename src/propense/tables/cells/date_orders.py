@@ -1,0 +1,217 @@
+"""What stands first in dates of numbers alone: day, month or year, judged over all files.
+
+03/05/2024 is in March or in May, 24-03-05 in 2024 or in 2005; 13/05/2024 can be one of them only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import ibis
+from ibis.expr.types import Column, Table
+
+from propense.errors import SourceError
+from propense.tables.cells.times import MONTH_DAY
+from propense.tables.engine.engine import FILE_SHIFT, ROW
+from propense.tables.questions import Choice, Question
+
+DateOrder = Literal["day", "month", "year"]
+
+_BEGINNING: Final = r"^\s*\d{1,2}[/.-]\d{1,2}[/.-]\d"
+_ORDERS: Final[tuple[DateOrder, ...]] = ("day", "month", "year")
+_WORDS: Final = {"day": "day, month, year", "month": "month, day, year", "year": "year, month, day"}
+_SHORT: Final = 30_000
+"""Years * 10,000 that a log spans in the right order of two-digit years; wrong ones span more."""
+_LONG: Final = 100_000
+
+
+@dataclass(frozen=True)
+class DateOrders:
+    """The order of each column of one table that has such dates."""
+
+    orders: dict[str, DateOrder] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file's dates of one column, by order: how many it cannot have, and the span it gives."""
+
+    n: int
+    pointed: bool
+    example: str
+    unfit: dict[DateOrder, tuple[int, int, str]]
+    """Order -> dates that it cannot be, the row of the first, its text."""
+    span: dict[DateOrder, tuple[int, int]]
+    """Order -> first and last day as 20240131."""
+
+
+def infer_date_orders(
+    table: Any, names: Sequence[str], key: str, date_order: str = "auto"
+) -> DateOrders:
+    """The order of the dates of each text column of `names`, which share their convention.
+
+    A date that fits one order only decides for its column; a column without such a date follows
+    the others of its table. What is still open is a question with the key `key`.
+
+    Raises SourceError naming two cells where dates of one column prove different orders. `table`
+    has `rows` and `locate`; `date_order` is the setting.
+    """
+    inferred = DateOrders()
+    still_open: dict[str, tuple[list[DateOrder], dict[int, _File]]] = {}
+    for name in dict.fromkeys(names):
+        if not table.rows[name].type().is_string():
+            continue
+        if date_order in _ORDERS:
+            inferred.orders[name] = next(one for one in _ORDERS if one == date_order)
+            continue
+        files = _survey(table.rows, name)
+        if not files:
+            continue
+        possible = _possible(name, files, table, key)
+        if len(possible) > 1:
+            still_open[name] = (possible, files)
+        else:
+            inferred.orders[name] = possible[0]
+    proofs = set(inferred.orders.values())
+    for name, (possible, files) in still_open.items():
+        likely, example = _likeliest(possible, files), next(iter(files.values())).example
+        if len(proofs) == 1 and proofs <= set(possible):
+            (likely,) = proofs
+            inferred.notes.append(
+                f"{name!r} is read as {_WORDS[likely]}, as the other columns are: {example!r}"
+            )
+        elif _is_plain(likely, possible, files):
+            inferred.notes.append(
+                f"times such as {example!r} are read as {_WORDS[likely]}; if that is wrong, set "
+                "date_order"
+            )
+        else:
+            inferred.questions.append(_question(name, key, likely, possible, files, table))
+        inferred.orders[name] = likely
+    return inferred
+
+
+def _survey(rows: Table, name: str) -> dict[int, _File]:
+    """What the dates of each file can be; files without such dates are left out."""
+    dates = rows.filter(rows[name].re_search(_BEGINNING)).select(
+        row=rows[ROW], text=rows[name].strip()
+    )
+    pattern = MONTH_DAY.plain_pattern
+    dates = dates.filter(dates.text.re_search(pattern)).view()
+
+    def number(index: int) -> Column:
+        return dates.text.re_extract(pattern, index).try_cast("int64")
+
+    parts = dates.mutate(
+        a=number(1), b=number(2), c=number(3), file=dates.row >> FILE_SHIFT,
+        short=dates.text.re_extract(pattern, 3).length() == 2,
+    ).view()  # fmt: skip
+    triples = {
+        "day": (parts.c, parts.b, parts.a), "month": (parts.c, parts.a, parts.b),
+        "year": (parts.a, parts.b, parts.c),
+    }  # fmt: skip
+    fits = {
+        order: month.between(1, 12) & day.between(1, 31)
+        & (parts.short if order == "year" else ibis.literal(True))
+        for order, (_, month, day) in triples.items()
+    }  # fmt: skip
+    days = {
+        f"day_{order}": _century(year) * 10_000 + month * 100 + day
+        for order, (year, month, day) in triples.items()
+    }
+    dates = parts.mutate(**{f"fits_{order}": fit for order, fit in fits.items()}, **days).view()
+    dates = dates.filter(dates["fits_day"] | dates["fits_month"] | dates["fits_year"]).view()
+    measures: dict[str, Column] = {
+        "n": dates.count(), "example": dates.text.argmin(dates.row),
+        "points": dates.text.re_search(r"^\d+\.").cast("int64").sum(),
+    }  # fmt: skip
+    for order in _ORDERS:
+        fit, day = dates[f"fits_{order}"], dates[f"day_{order}"]
+        measures |= {
+            f"n_{order}": (~fit).cast("int64").sum(), f"row_{order}": dates.row.min(where=~fit),
+            f"text_{order}": dates.text.argmin(dates.row, where=~fit),
+            f"first_{order}": day.min(where=fit), f"last_{order}": day.max(where=fit),
+        }  # fmt: skip
+    counts = dates.group_by("file").agg(**measures).order_by("file").to_pyarrow().to_pylist()
+    return {
+        row["file"]: _File(
+            row["n"], 2 * row["points"] > row["n"], row["example"],
+            {o: (row[f"n_{o}"], row[f"row_{o}"], row[f"text_{o}"]) for o in _ORDERS},
+            {o: (row[f"first_{o}"] or 0, row[f"last_{o}"] or 0) for o in _ORDERS},
+        )
+        for row in counts
+    }  # fmt: skip
+
+
+def _century(year: Column) -> Column:
+    return ibis.cases((year >= 100, year), (year >= 69, year + 1900), else_=year + 2000)
+
+
+def _possible(name: str, files: dict[int, _File], table: Any, key: str) -> list[DateOrder]:
+    possible = [o for o in _ORDERS if not any(file.unfit[o][0] for file in files.values())]
+    if possible:
+        return possible
+    # the order that most dates can have, a date that cannot, and one that speaks for this order
+    unfit = {o: sum(file.unfit[o][0] for file in files.values()) for o in _ORDERS}
+    usual, other = sorted(_ORDERS, key=lambda o: (unfit[o], _ORDERS.index(o)))[:2]
+    against = min(file.unfit[usual][1:] for file in files.values() if file.unfit[usual][0])
+    proof = min(file.unfit[other][1:] for file in files.values() if file.unfit[other][0])
+    raise SourceError(
+        f"column {name!r} has dates in two orders: {proof[1]!r} ({table.locate(proof[0])}) cannot "
+        f"be {_WORDS[other]}, and {against[1]!r} ({table.locate(against[0])}) cannot be "
+        f"{_WORDS[usual]}; put the files of each order into a source of their own and set "
+        f'date_order = "day", "month" or "year" there, or set {key} to read all files in one '
+        "order and set the other dates aside"
+    )
+
+
+def _span(order: DateOrder, files: dict[int, _File]) -> tuple[int, int]:
+    spans = [file.span[order] for file in files.values() if file.span[order] != (0, 0)]
+    return min(first for first, _ in spans), max(last for _, last in spans)
+
+
+def _likeliest(possible: list[DateOrder], files: dict[int, _File]) -> DateOrder:
+    """The order that makes the log shortest; with points the day, unless the years forbid it."""
+
+    def length(order: DateOrder) -> int:
+        first, last = _span(order, files)
+        return last - first
+
+    shortest = min(possible, key=length)
+    pointed = "day" in possible and all(file.pointed for file in files.values())
+    return "day" if pointed and not _is_plain(shortest, possible, files) else shortest
+
+
+def _is_plain(likely: DateOrder, possible: list[DateOrder], files: dict[int, _File]) -> bool:
+    """Whether every other order would spread the log over more than ten years, this one not."""
+    spans = {order: _span(order, files) for order in possible}
+    lengths = {order: last - first for order, (first, last) in spans.items()}
+    others = [lengths[order] for order in possible if order != likely]
+    return lengths[likely] <= _SHORT and all(length >= _LONG for length in others)
+
+
+def _question(
+    name: str, key: str, likely: DateOrder, possible: list[DateOrder], files: dict[int, _File],
+    table: Any,
+) -> Question:  # fmt: skip
+    first = next(iter(files.values())).example
+    order = [likely, *(one for one in possible if one != likely)]
+    return Question(
+        key=key,
+        sentence=f"what stands first in dates such as {first!r} of column {name!r}?",
+        choices=[
+            Choice(one, "the dates span {} to {}".format(*map(_iso, _span(one, files))))
+            for one in order
+        ],
+        examples=[
+            f"{table.files[number]}: {file.example!r}" for number, file in list(files.items())[:2]
+        ],
+    )
+
+
+def _iso(day: int) -> str:
+    return f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
