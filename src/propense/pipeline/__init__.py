@@ -47,6 +47,7 @@ from propense.progress import NoProgress, Progress
 from propense.schemas import Account, RunFolder, SplitPlan
 from propense.settings import Settings
 from propense.tables.cleaning.clean import clean as clean_tables
+from propense.tables.cleaning.losses import refuse_losses
 from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import read as read_sources
 from propense.tables.splitting.split import split as split_tables
@@ -134,7 +135,10 @@ def run_folder(settings: Settings) -> RunFolder:
 def clean(settings: Settings, progress: Progress = SILENT) -> list[Account]:
     """Read the logs, set aside unusable rows, account for every row."""
     with _engine(settings) as engine, exported_live(settings):
-        return clean_tables(read_sources(settings, engine), settings, engine, run_folder(settings))
+        raw = read_sources(settings, engine)
+        accounts = clean_tables(raw, settings, engine, run_folder(settings))
+    refuse_losses(accounts, settings.clean)
+    return accounts
 
 
 def split(settings: Settings, progress: Progress = SILENT) -> SplitPlan:

@@ -32,6 +32,12 @@ class Clean(Record, frozen=True):
     of rows that take a purchase back."""
     unmatched_returns: Literal["drop", "keep"] = "drop"
     """What to do with returns and cancellations of more than was bought before."""
+    max_set_aside: float = 0.1
+    """Share of a table's rows that cleaning can lose, duplicates and returns not counted. More is
+    an error."""
+    allow: dict[str, float] = {}
+    """Rule -> share of the rows that this rule alone can lose, for example
+    { "no user id" = 0.25 }. Its rows do not count for max_set_aside."""
     placeholder_ids: tuple[str, ...] | None = None
     """Words that are no customer's id, in whatever case. Default: "undefined", "null", "0",
     "guest", "anonymous" and their like, the list of `propense.ids`."""

@@ -8,14 +8,18 @@ import ibis
 
 from propense.columns import EVENT_TIME
 from propense.schemas import Account, Rule
-from propense.settings import Settings
+from propense.settings import Clean, Settings
+from propense.tables.cleaning.losses import LOSSES, UNREAD, find_losses
 from propense.tables.doctor.findings import Finding, Severity
 from propense.tables.doctor.raw_counts import count_facts
 from propense.tables.engine.engine import BROKEN, ROW, TableEngine
 from propense.tables.sources.reading import RawTable, RawTables
 
-MUCH: Final = 0.2
-"""A share of a table's rows that one rule sets aside, from which it is a warning."""
+_DEFAULT: Final = Clean()
+MUCH: Final = 0.01
+"""A share of a table's rows that one rule loses, from which it is a warning."""
+MANY: Final = 0.2
+"""The same of repeated and returned rows, which are not lost."""
 _OFFSET: Final = r":\d{2}(?:[.,]\d+)? ?(Z|[+-]\d{2}:?\d{2})$"
 
 
@@ -30,6 +34,9 @@ _REMEDIES: Final = {
     "cancellation without its purchase": "if what was bought is older than the data and these "
     "returns count all the same, set [clean] unmatched_returns = 'keep'",
     "not where": "see where = { ... } of the sources",
+    "broken row": "look at the examples: the delimiter may be wrong, a quote may be unclosed",
+    "unreadable value": "see the cells in the files; decimal = ... and currencies may be wrong",
+    "unreadable count": "see the cells in the files; correct them, or map count to another column",
     "after until": "if these times are real, set [clean] until",
     "before earliest": "if these times are real, set [clean] earliest",
     "duplicate": "if equal rows are separate events, set [clean] exact_duplicates = 'keep'",
@@ -67,7 +74,7 @@ def _broken(table: RawTable) -> list[Finding]:
     return [
         Finding(
             code="broken_rows", table=table.name, count=n,
-            severity="warning" if n > MUCH * table.n_rows else "info",
+            severity="warning" if n >= MUCH * table.n_rows else "info",
             sentence=f"{n:,} of {table.n_rows:,} rows cannot be parsed",
             remedy="look at the examples: the delimiter may be wrong, a quote may be unclosed, or "
             "a line may be cut short",
@@ -107,9 +114,19 @@ def _offsets(table: RawTable, settings: Settings) -> list[Finding]:
     ]  # fmt: skip
 
 
-def check_account(account: Account) -> list[Finding]:
+def check_account(account: Account, clean: Clean = _DEFAULT) -> list[Finding]:
     """One finding for each rule that set rows aside or corrected them, and one if rows are lost."""
     findings = [_rule(account, rule) for rule in account.rules if rule.dropped or rule.mended]
+    findings += [
+        Finding(
+            code="loss", severity=loss.severity, table=account.table, count=loss.count,
+            sentence=loss.sentence.partition(": ")[2],
+            remedy="; ".join(_REMEDIES[rule] for rule in loss.rules if rule in _REMEDIES)
+            + f"; if that is right, set in [clean]: {loss.setting}",
+        )
+        for loss in find_losses(account, clean)
+        if loss.severity == "error" or (loss.severity == "warning" and len(loss.rules) > 1)
+    ]  # fmt: skip
     if not account.balances:
         findings.append(
             Finding(
@@ -141,7 +158,10 @@ def _rule(account: Account, rule: Rule) -> Finding:
     if rule.mended:
         done.append(f"corrects {rule.mended:,}")
     share = rule.dropped / max(1, account.n_in)
-    severity: Severity = "warning" if share > MUCH else "info"
+    if rule.name in UNREAD:
+        share = rule.mended / max(1, account.n_in)
+    limit = MUCH if rule.name in LOSSES or rule.name in UNREAD else MANY
+    severity: Severity = "warning" if share >= limit else "info"
     note = f" ({rule.note})" if rule.note else ""
     return Finding(
         code=rule.name.replace(" ", "_"),

@@ -52,7 +52,7 @@ def examine(settings: Settings, engine: TableEngine, cores: int | None = None) -
             findings.append(Finding(code="clean", severity="error", sentence=str(error)))
             return Diagnosis(findings=worst_first(findings), sizes=[], accounts=[])
         for account in accounts:
-            findings += check_account(account)
+            findings += check_account(account, settings.clean)
         facts, more = _check_clean(run, settings, own)
         findings += more
         plan, more = preview_split(run, settings, own)

@@ -1,0 +1,107 @@
+"""How grave it is what cleaning loses: the share of a table's rows decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from propense.errors import SourceError
+from propense.schemas import Account
+from propense.settings import Clean
+
+LOSSES: Final = frozenset((
+    "broken row", "no user id", "no id", "unreadable time", "no action", "before earliest",
+    "after until", "impossible value", "bot", "other currency",
+    "cancellation without its purchase",
+))  # fmt: skip
+"""Rules whose rows are lost; duplicates, returns, and what a setting leaves out are not."""
+UNREAD: Final = ("unreadable value", "unreadable count")
+"""What is lost of rows that stay."""
+SOME: Final = 0.01
+"""A share from which a loss is a warning."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one rule, or all rules together, lose of a table."""
+
+    table: str
+    rules: tuple[str, ...]
+    count: int
+    n_rows: int
+    limit: float
+    """The share from which it is an error."""
+
+    @property
+    def share(self) -> float:
+        return self.count / max(1, self.n_rows)
+
+    @property
+    def severity(self) -> Literal["info", "warning", "error"]:
+        if self.share > self.limit:
+            return "error"
+        return "warning" if self.share >= SOME else "info"
+
+    @property
+    def setting(self) -> str:
+        """The line of [clean] that allows it."""
+        share = math.ceil(self.share * 100) / 100
+        if len(self.rules) == 1:
+            return f'allow = {{ "{self.rules[0]}" = {share:g} }}'
+        return f"max_set_aside = {share:g}"
+
+    @property
+    def sentence(self) -> str:
+        names = ", ".join(repr(rule) for rule in self.rules)
+        verb = "lose the amount of" if self.rules[0] in UNREAD else "set aside"
+        plural = "rules" if len(self.rules) > 1 else "rule"
+        return (
+            f"{self.table}: the {plural} {names} {verb if plural == 'rules' else _third(verb)} "
+            f"{self.count:,} of {self.n_rows:,} rows ({self.share:.1%})"
+        )
+
+
+def _third(verb: str) -> str:
+    first, _, rest = verb.partition(" ")
+    return f"{first}s {rest}"
+
+
+def find_losses(account: Account, clean: Clean) -> list[Loss]:
+    """What is lost of one table, rules with an allowance of their own first.
+
+    All other rules are taken together; of them the ones that lose at least 1 % are named.
+    """
+    dropped = {rule.name: rule.dropped for rule in account.rules if rule.name in LOSSES}
+    losses = [
+        Loss(account.table, (name,), count, account.n_in, clean.allow[name])
+        for name, count in dropped.items() if count and name in clean.allow
+    ]  # fmt: skip
+    rest = {name: n for name, n in dropped.items() if n and name not in clean.allow}
+    if rest:
+        largest = sorted(rest, key=lambda name: -rest[name])
+        named = [name for name in largest if rest[name] >= SOME * account.n_in] or largest[:1]
+        total = sum(rest.values())
+        if len(named) == 1:
+            total = rest[named[0]] if total <= clean.max_set_aside * account.n_in else total
+        losses.append(Loss(account.table, tuple(named), total, account.n_in, clean.max_set_aside))
+    for rule in account.rules:
+        if rule.name in UNREAD and rule.mended:
+            limit = clean.allow.get(rule.name, clean.max_set_aside)
+            losses.append(Loss(account.table, (rule.name,), rule.mended, account.n_in, limit))
+    return losses
+
+
+def refuse_losses(accounts: Iterable[Account], clean: Clean) -> None:
+    """Raise SourceError, with the line of settings that allows it, where too much is lost."""
+    grave = [
+        loss for account in accounts for loss in find_losses(account, clean)
+        if loss.severity == "error"
+    ]  # fmt: skip
+    if grave:
+        raise SourceError(
+            "; ".join(loss.sentence for loss in grave)
+            + "; the rows are in set_aside of the clean folder, with their reasons; if that is "
+            "right, allow it in propense.toml: [clean] " + " ".join(loss.setting for loss in grave)
+        )
