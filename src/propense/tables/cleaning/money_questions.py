@@ -215,7 +215,7 @@ def _void_orders(name: str, source: RawTable, rows: Table, number: int) -> list[
     settings = source.settings
     assert isinstance(settings, Source)
     free = _free_columns(source)
-    if settings.where or settings.refunded is not None or not free:
+    if settings.where or not free:
         return []
     sample = source.rows.select(*free).limit(_SAMPLE).to_pyarrow()
     for column in free:
