@@ -88,11 +88,11 @@ def _invoices(rng: random.Random) -> Shop:
     """Lines with a price and a count; returns of a whole line, of a part, of several lines."""
     marked, clock = rng.random() < 0.5, _clock(rng)
     by_value = rng.random() < 0.4
-    stock: dict[tuple[str, str], list[list[int]]] = {}
+    bought: dict[tuple[str, str], list[list[int]]] = {}
     rows, net = [], 0
     for index in range(rng.randint(30, 80)):
         key = (f"u{rng.randint(1, 6)}", f"i{rng.randint(1, 4)}")
-        lines = stock.setdefault(key, [])
+        lines = bought.setdefault(key, [])
         left = sum(count for count, _ in lines)
         if left and rng.random() < 0.4:
             whole = rng.random() < 0.4
@@ -100,9 +100,9 @@ def _invoices(rng: random.Random) -> Shop:
             price = lines[-1][1] if rng.random() < 0.8 else rng.randint(50, 9000)
             missing = count
             while missing:
-                taken = min(missing, lines[-1][0])
-                lines[-1][0] -= taken
-                missing -= taken
+                part = min(missing, lines[-1][0])
+                lines[-1][0] -= part
+                missing -= part
                 if not lines[-1][0]:
                     lines.pop()
             sign, invoice = -1, f"C{index}" if marked else f"{index}"
