@@ -29,7 +29,9 @@ READ: Final = 0.95
 _ROWS: Final = 20_000
 """Sampled rows that are read again."""
 _LIKE_NUMBER: Final = re.compile(
-    r"^[-+(（－]?\s*(?P<front>[^\d\s.,'()+-]{0,9}\.?)\s*[-+(]?\s*[\d０-９][\d０-９.,，．'’\s]*-{0,2}\s*"
+    r"^[-+(（－]?\s*(?P<front>[^\d\s.,'()+-]{0,9}\.?)\s*[-+(]?\s*"
+    r"(?:[\d０-９]+|\d{1,3}(?:[ '’.,，．\u00a0\u202f]\d{3})+)"
+    r"(?:[.,．，][\d０-９]{0,9}|[.,]-{1,2})?\s*"
     r"(?P<back>[^\d\s.,'()+-]{0,15}\.?)\s*[-)）]?$"
 )
 _LIKE_TIME: Final = re.compile(

@@ -18,18 +18,19 @@ MAX_CODES: Final = 30
 """More different numbers than this are no codes of actions."""
 
 _LATER: Final = frozenset(
-    "updated modified received sent loaded ingested collector derived processed "
-    "available due cancelled canceled refunded shipped shipping delivered delivery "
-    "estimated expires expiry expiration end ended closed approved approval limit "
-    "first last next birth birthday signup registered register registration joined "
-    "opened transfer payout original fulfilled completed previous dvce etl".split()
+    "updated modified received sent loaded ingested collector processed available "
+    "cancelled canceled refunded shipped shipping delivered delivery estimated expires "
+    "expiry expiration end ended closed approved approval limit first last next birth "
+    "birthday signup registered register registration joined opened transfer payout "
+    "original fulfilled completed previous dvce etl".split()
 )
 """Words of times at which something else happened than the event itself."""
 _NO_MONEY: Final = frozenset(
-    "discount tax taxes vat shipping tip balance rate percent percentage ratio "
-    "currency id ids items count quantity qty orders fee fees refund refunded refunds "
-    "duties points weight status type method date time at unit cumulative ltv lifetime "
-    "outstanding brutto converted code 折扣 优惠 运费 税 积分 退款".split()
+    "discount tax taxes vat shipping freight secs seconds minutes hours days tip "
+    "balance rate percent percentage ratio currency id ids items count quantity qty "
+    "orders fee fees refund refunded refunds duties points weight status type method "
+    "date time at unit cumulative ltv lifetime outstanding brutto converted code 折扣 "
+    "优惠 运费 税 积分 退款".split()
 )
 _MONEY_ORDER: Final = (
     frozenset("paid revenue spent 实付 实收".split()), frozenset("amount 金额 betrag".split()),
@@ -91,6 +92,7 @@ def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
 
 def action_column(group: Group, used: set[str]) -> str | None:
     """The column of what was done: one named like it, otherwise a `type` with a few codes."""
+    best: list[str] = []
     for words in (vocabulary.ACTION, frozenset(["type", "类型"]), frozenset(["status"])):
         ranked = [
             own for own in group.columns
@@ -99,14 +101,16 @@ def action_column(group: Group, used: set[str]) -> str | None:
         if words == frozenset(["status"]):
             ranked = [own for own in ranked if _sounds_like_doing(group.column(own))]
         if ranked:
-            return max(ranked, key=lambda own: _action_rank(group, own, words))
-    return None
+            best.append(max(ranked, key=lambda own: _action_rank(group, own, words)))
+    full = [own for own in best if group.column(own).n_filled > 0.5 * group.column(own).n]
+    return next(iter(full or best), None)
 
 
-def _action_rank(group: Group, own: str, words: frozenset[str]) -> tuple[bool, bool, int]:
+def _action_rank(group: Group, own: str, words: frozenset[str]) -> tuple[bool, bool, bool, int]:
     name, column = own_name(own), group.column(own)
     return (
         column.kind == "category",
+        column.n_filled > 0.5 * column.n,
         names.is_word(name, words) or names.is_word(name, frozenset(["event_name", "action_type"])),
         -list(group.columns).index(own),
     )

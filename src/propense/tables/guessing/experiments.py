@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from propense.tables.guessing import names, vocabulary
@@ -47,6 +48,56 @@ def impressions(group: Group, user: str | None, item: str | None) -> Role | None
     return Role(
         "impressions", group, columns, f"{position} is the position at which an item was shown"
     )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Who was treated, and what came of it, in a table with one row a customer."""
+
+    columns: dict[str, str]
+    """Of [exposures]: `treated`, or `arm`."""
+    outcomes: tuple[str, ...]
+    why: str
+
+
+def find_experiment(group: Group, user: str | None) -> Experiment | None:
+    """The experiment that a table of customers reports, or None.
+
+    It has a treatment of 0 and 1, or arms of which one got nothing, and outcomes after it.
+    """
+    order = list(group.columns)
+    treated = [
+        own for own, column in group.columns.items()
+        if own != user and column.is_binary and names.mentions(own_name(own), _TREATMENT)
+    ]  # fmt: skip
+    arms = [
+        own for own, column in group.columns.items()
+        if own != user and column.kind == "category" and 2 <= column.n_distinct <= 10
+        and names.mentions(own_name(own), vocabulary.ARM)
+        and sum(is_held_out(word) for word in column.words) == 1
+    ]  # fmt: skip
+    if not treated and not arms:
+        return None
+    chosen = (treated or arms)[0]
+    after = order[order.index(chosen) + 1 :]
+    outcomes = tuple(
+        own for own in after
+        if names.mentions(own_name(own), _OUTCOME | vocabulary.LABEL | vocabulary.MONEY)
+        and not group.column(own).is_time
+    )  # fmt: skip
+    if not outcomes:
+        return None
+    if treated:
+        return Experiment({"treated": chosen}, outcomes, f"{chosen} says who was treated")
+    held_out = next(word for word in group.column(chosen).words if is_held_out(word))
+    return Experiment({"arm": chosen}, outcomes, f"{held_out!r} of {chosen} was held out")
+
+
+_TREATMENT: Final = vocabulary.TREATED | frozenset(["treatment"])
+_OUTCOME: Final = frozenset(
+    "visit visited exposure exposed click clicks clicked open opened conversion converted spend "
+    "revenue purchase purchases response outcome result y profit churn".split()
+)
 
 
 def exposures(group: Group, user: str | None) -> Role | None:

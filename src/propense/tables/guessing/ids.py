@@ -62,6 +62,8 @@ def user_score(name: str) -> float:
     """
     if names.is_word(name, vocabulary.USER_ALONE):
         return 1.0
+    if names.is_word(name, vocabulary.USER_NAME):
+        return 0.9
     if not names.mentions(name, vocabulary.USER):
         return 0.6 if _is_device_id(name) else 0.0
     if names.mentions(name, vocabulary.DEVICE) and not names.is_word(name, vocabulary.USER):
@@ -80,6 +82,8 @@ def item_score(name: str) -> float:
     words = names.words_of(name)
     if name.lower() in ("item_id", "product_id", "sku", "asin", "upc", "isbn", "spu"):
         return 1.0
+    if names.is_word(name, vocabulary.THING_ALONE):
+        return 0.9
     if not names.mentions(name, vocabulary.THING):
         return 0.0
     described = words & _ATTRIBUTE or names.mentions(name, vocabulary.PRICE | vocabulary.COUNT)
@@ -219,6 +223,15 @@ def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:
         first = max(contact, key=lambda own: _filled(group.column(own)))
         if _filled(group.column(first)) > 0.5:
             return first, f"{first} reaches one person and no other column names one"
+    sessions = [
+        own for own, column in group.columns.items()
+        if names.mentions(own_name(own), vocabulary.SESSION) and column.uniqueness < KEY
+        and column.kind in ("integer", "category")
+        and (names.mentions(own_name(own), vocabulary.ID)
+             or names.is_word(own_name(own), vocabulary.SESSION))
+    ]  # fmt: skip
+    if sessions and not bare:
+        return sessions[0], f"no column names a customer, so each {sessions[0]} is one"
     if bare and item is None:
         return bare[0], f"{bare[0]} is different in every row"
     return None, ""

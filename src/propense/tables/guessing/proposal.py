@@ -9,7 +9,7 @@ from typing import Any
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.proposal_goals import propose_goals, propose_recommend, propose_split
 from propense.tables.guessing.proposal_sources import propose_source, refund_words
-from propense.tables.guessing.proposal_tables import propose_table
+from propense.tables.guessing.proposal_tables import propose_experiment, propose_table
 from propense.tables.guessing.role import Role
 from propense.tables.guessing.toml_text import OPEN_QUESTIONS, Proposal
 
@@ -30,6 +30,8 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     for name in ("identities", "users", "items", "exposures", "impressions"):
         if name in tables:
             propose_table(out, tables[name])
+    if "users" in tables and "exposures" not in tables:
+        propose_experiment(out, tables["users"])
     refunds = list(dict.fromkeys(word for role in events for word in refund_words(role)))
     if refunds:
         out.open_table("clean")

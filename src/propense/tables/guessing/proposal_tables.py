@@ -53,6 +53,9 @@ def propose_table(out: Proposal, role: Role) -> None:
         if own in role.columns.values() or own in labels:
             continue
         name = renamed.get(own, own)
+        if own in role.outcomes:
+            left_out.append((name, "it was counted after the treatment"))
+            continue
         why_not = _why_no_feature(group, column, role.name)
         if why_not:
             left_out.append((name, why_not))
@@ -109,3 +112,13 @@ def _is_code(column: ColumnProfile) -> bool:
     """Numbers that are names: zip codes, regions, operating systems."""
     code = frozenset("zip postcode postal code region browser type system systems os id".split())
     return column.kind == "integer" and names.mentions(own_name(column.name), code)
+
+
+def propose_experiment(out: Proposal, role: Role) -> None:
+    """[exposures] of a table of customers who were treated or held out."""
+    if not role.experiment:
+        return
+    out.open_table("exposures")
+    out.comment(f"The same table: {role.why}.")
+    file_keys(out, role.group, "path")
+    out.set("columns", role.experiment)

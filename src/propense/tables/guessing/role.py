@@ -32,6 +32,10 @@ class Role:
     """Further settings of the source, such as `where`: the value and the reason."""
     actions: Mapping[str, str] = field(default_factory=dict)
     """Word in the log -> the action it means, as answered."""
+    experiment: dict[str, str] = field(default_factory=dict)
+    """Of a table of customers who were treated or held out: the columns of [exposures]."""
+    outcomes: tuple[str, ...] = ()
+    """Columns that were counted after the treatment."""
     rivals: tuple[str, ...] = ()
     """Columns that could be the customer as well as `columns["user_id"]`."""
 
@@ -60,7 +64,10 @@ def label_columns(group: Group, used: Iterable[str] = ()) -> list[str]:
         own for own in reversed(group.columns)
         if own not in ids
         and group.column(own).is_binary
-        and names.mentions(own_name(own), vocabulary.LABEL)
+        and (
+            names.mentions(own_name(own), vocabulary.LABEL)
+            or names.is_word(own_name(own), frozenset(["result", "final_result"]))
+        )
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from propense.tables.guessing.event_columns import (
     event_columns,
     time_column,
 )
-from propense.tables.guessing.experiments import exposures, impressions
+from propense.tables.guessing.experiments import exposures, find_experiment, impressions
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import KEY, Ids, find_ids, mentions_file
 from propense.tables.guessing.role import WORDS, Role, RoleName, label_columns, pick, width
@@ -63,6 +63,13 @@ def _role(group: Group, ids: Ids) -> Role:
     impression = impressions(group, user, item)
     if impression is not None:
         return impression
+    experiment = find_experiment(group, user)
+    alone = user is not None and group.column(user).uniqueness >= KEY
+    if experiment is not None and alone and user is not None:
+        return Role(
+            "users", group, {"user_id": user}, f"an experiment: {experiment.why}",
+            experiment={"user_id": user, **experiment.columns}, outcomes=experiment.outcomes,
+        )  # fmt: skip
     exposure = exposures(group, user)
     if exposure is not None:
         return exposure
@@ -115,7 +122,15 @@ def _plain_table(roles: list[Role]) -> list[Role]:
         return roles
     best = max(labelled, key=width)
     return [
-        Role("users", role.group, {}, "it has a label but no id: each row is a customer")
-        if role is best else role
+        _rows_as_customers(role) if role is best else role
         for role in roles
     ]  # fmt: skip
+
+
+def _rows_as_customers(role: Role) -> Role:
+    why = "it has a label but no id: each row is a customer"
+    experiment = find_experiment(role.group, None)
+    if experiment is None:
+        return Role("users", role.group, {}, why)
+    why += f"; an experiment: {experiment.why}"
+    return Role("users", role.group, {}, why, outcomes=experiment.outcomes)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 USER: Final = frozenset(
-    "user customer cust cst member mbr visitor student learner client account acct "
-    "household hh subscriber buyer shopper reader player person patient enrollment "
-    "enrolment employee contact lead passenger guest donor viewer consumer "
-    "subscription policyholder cardholder participant respondent prospect profile "
-    "kunde kunden benutzer nutzer mitglied teilnehmer kontakt käufer schüler "
+    "user distinct requester customer cust cst member mbr visitor student learner "
+    "client account acct household hh subscriber buyer shopper reader player person "
+    "patient enrollment enrolment employee contact lead passenger guest donor viewer "
+    "consumer subscription policyholder cardholder participant respondent prospect "
+    "profile kunde kunden benutzer nutzer mitglied teilnehmer kontakt käufer schüler "
     "utilisateur abonné adhérent acheteur élève étudiant cliente usuario alumno "
     "comprador estudiante socio klant gebruiker utente acquirente usuário comprador "
     "aluno 用户 会员 客户 顾客 学员 学生 买家 访客 账号 账户 用户名 消费者 读者 患者 "
     "粉丝 客人 下单人 使用者 会員 顧客 お客様".split()
 )
+USER_NAME: Final = frozenset("username login loginname 用户名".split())
+"""Names of customers that name nobody else."""
 USER_ALONE: Final = frozenset(
     "uid userid customerid openid unionid msno distinct_id clientnum clientnr custno "
     "学号 user_login 会员号 客户号 用户号 卡号 会员卡号".split()
@@ -26,6 +28,7 @@ THING: Final = frozenset(
     "articolo produto kurs cours curso 商品 课程 物品 产品 货品 内容 影片 电影 图书 "
     "视频 文章 课件 货号".split()
 )
+THING_ALONE: Final = frozenset("aid iid pid itemid productid courseid 课程号".split())
 ID: Final = frozenset(
     "id ids no nr number num nbr code key identifier ref reference uuid guid hash "
     "nummer numéro numero número código codigo kennung 编号 号 号码 标识 编码 代码 "
@@ -38,8 +41,8 @@ DEVICE: Final = frozenset(
 """Words of ids that name a browser or a device rather than a person."""
 SESSION: Final = frozenset("session sess visit sitzung sesión 会话".split())
 ACTION: Final = frozenset(
-    "action act event behavior behaviour verb operation interaction activity aktion "
-    "aktivität acción 行为 动作 事件 操作".split()
+    "action act event metric behavior behaviour verb operation interaction activity "
+    "aktion aktivität acción 行为 动作 事件 操作".split()
 )
 TIME: Final = frozenset(
     "time ts timestamp date datetime day dt dat at when stamp datum zeit zeitpunkt "
