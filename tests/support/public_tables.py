@@ -63,13 +63,13 @@ def _tree(row: dict[str, Any]) -> dict[str, Any]:
     """Dotted names as nested objects; "items[].x" is a member of the one object in an array."""
     tree: dict[str, Any] = {}
     for name, cell in row.items():
-        place, steps = tree, name.split(".")
+        branch, steps = tree, name.split(".")
         for step in steps[:-1]:
             if step.endswith("[]"):
-                place = place.setdefault(step[:-2], [{}])[0]
+                branch = branch.setdefault(step[:-2], [{}])[0]
             else:
-                place = place.setdefault(step, {})
-        place[steps[-1]] = cell
+                branch = branch.setdefault(step, {})
+        branch[steps[-1]] = cell
     return tree
 
 
