@@ -239,7 +239,7 @@ def test_demo_touches_no_folder_of_yours(here, flow, capsys):
 def test_score_writes_a_file_in_the_asked_form(shop, monkeypatch, capsys):
     asked = []
 
-    def score_all(settings, out, kind, progress):
+    def score_all(settings, out, kind, progress, lists):
         asked.append((settings.run, out, kind))
         return 1234
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from propense import pipeline
 from propense.encoding.dataset import Dataset
+from propense.errors import SettingsError
 from propense.inference.batch_scoring import score_all, score_user
+from propense.runtime.batch_lists import ScenarioLists
+from propense.runtime.engine import ScoringEngine
 from propense.schemas import UNSEEN, RunFolder
-from propense.settings import read_settings
+from propense.settings import Scenario, read_settings
 from support.service_bundle import GONE, N_ITEMS, ServedWorld, item_id, served_world
 from support.service_live import Live, live_service
 
@@ -65,6 +70,39 @@ def test_scores_show_no_more_than_the_service(world: ServedWorld, tmp_path: Path
     assert not LEFT & {item for some in lists for item in some}
     first = score_user(world.settings, table["user_id"][0].as_py())
     assert [item["item_id"] for item in first["items"]] == lists[0]
+
+
+@pytest.mark.parametrize("name", ["narrow", "default"])
+def test_scores_of_a_scenario_are_the_lists_of_the_service(
+    world: ServedWorld, tmp_path: Path, name: str
+) -> None:
+    rules = Scenario(
+        k=6, exclude="seen", never={"kind": ("film",)}, boosts={"kind": {"book": 1.5}},
+        at_most={"kind": 3}, available_until="closes",
+    )  # fmt: skip
+    serve = msgspec.structs.replace(world.settings.serve, scenarios={name: rules})
+    settings = msgspec.structs.replace(world.settings, serve=serve)
+    lists = ScenarioLists(settings, name)
+    score_all(settings, tmp_path / "scores.parquet", lists=lists)
+    scored = pq.read_table(tmp_path / "scores.parquet").slice(0, 20).to_pylist()
+    films = {item_id(number) for number in range(2, N_ITEMS, 4)}
+    closed = {item_id(number) for number in range(8, N_ITEMS, 9)}
+    dataset = Dataset.open(RunFolder(world.folder / world.settings.run))
+    histories, words = dataset.histories, dataset.encoder.items.words
+    bundle = world.bundle
+    engine = ScoringEngine("v", bundle, serve.scenarios, 1e6)
+    for row, each in enumerate(scored):
+        assert 0 < len(each["items"]) <= 6
+        assert not set(each["items"]) & (films | closed | LEFT)
+        user, end = np.array([row], np.int32), histories.offsets[1:][[row]]
+        scores = bundle.item_scores(histories, dataset.clock(), user, end)[0]
+        items = histories.item[histories.offsets[row] : end[0]]
+        seen = items[items >= 2]
+        chosen = engine.scenarios[name].rules.choose(scores, seen, seen, int(time.time()), 6)
+        assert [words[item - 2] for item in chosen.items] == each["items"]
+        assert each["item_scores"] == pytest.approx(chosen.scores.tolist(), rel=1e-4)
+    with pytest.raises(SettingsError, match="narow"):
+        ScenarioLists(settings, "narow")
 
 
 def test_the_report_judges_lists_as_they_are_shown(world: ServedWorld) -> None:

@@ -45,6 +45,7 @@ def score(
     out: Path | None = None,
     format: Literal["parquet", "csv"] | None = None,
     user: str | None = None,
+    scenario: str = "default",
     common: Common = DEFAULTS,
 ) -> None:
     """Predict what each customer will do, spend and choose after the last event.
@@ -60,19 +61,23 @@ def score(
         File format; default: by the ending of --out.
     user
         Print the scores of this customer only.
+    scenario
+        Lists by the rules of this table of [serve.scenarios].
     """
     from propense.inference.batch_scoring import score_all, score_user
+    from propense.runtime.batch_lists import ScenarioLists
 
     output = open_output(common)
     settings = load_settings(common)
+    lists = ScenarioLists(settings, scenario)
     if user is not None:
-        answer = score_user(settings, user)
+        answer = score_user(settings, user, lists)
         output.result(answer, _format_scores(answer))
         return
     kind = format or ("csv" if out is not None and out.suffix == ".csv" else "parquet")
     target = out or Path(f"scores.{kind}")
     with show_progress(output) as progress:
-        n_users = score_all(settings, target, kind, progress)
+        n_users = score_all(settings, target, kind, progress, lists)
     output.result(
         {"out": target, "format": kind, "users": n_users}, f"{n_users:,} customers scored: {target}"
     )

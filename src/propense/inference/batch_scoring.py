@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,24 @@ from propense.files import rename
 from propense.inference.bundle import Bundle, open_bundle
 from propense.inference.shelf import serving_bundle
 from propense.progress import NoProgress, Progress
-from propense.schemas import ERASED, FIRST_KNOWN, NO_TIME, Ids, Ints, RunFolder
+from propense.schemas import (
+    ERASED,
+    FIRST_KNOWN,
+    NO_TIME,
+    Floats,
+    Histories,
+    Ids,
+    Ints,
+    RunFolder,
+)
 from propense.security.signing import trusted_keys
 from propense.settings import Settings
 from propense.spreadsheets import neutralise
 
 CUSTOMERS_AT_ONCE = 8192
+
+Lists = Callable[[Bundle, Histories, EventClock, Ids, Ints], tuple[Ids, Floats]]
+"""Items and their scores, (n, k) each, after the events before the last argument."""
 
 
 def score_all(
@@ -31,12 +44,14 @@ def score_all(
     out: Path,
     kind: Literal["parquet", "csv"] = "parquet",
     progress: Progress | None = None,
+    lists: Lists | None = None,
 ) -> int:
     """Write a row for each customer to `out`, as of just after the last event; returns how many.
     Erased customers have no row.
 
     Columns: user_id, as_of, p_GOAL or expected_GOAL for each goal, items and item_scores
-    (best first; in CSV joined by "|", and text that begins like a formula has an apostrophe).
+    (best first, made by `lists`, by default `Bundle.recommend`; in CSV joined by "|", and text that
+    begins like a formula has an apostrophe).
     """
     progress = progress or NoProgress()
     bundle, dataset = _open(settings)
@@ -51,7 +66,7 @@ def score_all(
             some = np.arange(users.start, users.stop, dtype=np.int32)
             some = some[dataset.histories.user_ids[some] != ERASED]
             n_scored += len(some)
-            table = score_users(bundle, dataset, clock, some)
+            table = score_users(bundle, dataset, clock, some, lists)
             if kind == "csv":
                 table = neutralise(_flatten_lists(table))
             if writer is None:
@@ -70,7 +85,7 @@ def score_all(
     return n_scored
 
 
-def score_user(settings: Settings, user_id: str) -> dict[str, Any]:
+def score_user(settings: Settings, user_id: str, lists: Lists | None = None) -> dict[str, Any]:
     """One customer's answers, with item titles, for display.
 
     Raises SettingsError naming the nearest id where there is no such customer.
@@ -81,7 +96,7 @@ def score_user(settings: Settings, user_id: str) -> dict[str, Any]:
         some = [str(word) for word in dataset.histories.user_ids[:20_000]]
         raise SettingsError(f"there is no customer {user_id!r}; {nearest_id(user_id, some)}")
     user = matching.astype(np.int32)
-    table = score_users(bundle, dataset, dataset.clock(), user).to_pylist()[0]
+    table = score_users(bundle, dataset, dataset.clock(), user, lists).to_pylist()[0]
     begin, end = (int(dataset.histories.offsets[user[0] + step]) for step in (0, 1))
     index = {word: i for i, word in enumerate(bundle.encoder.items.words, FIRST_KNOWN)}
     items = [
@@ -111,7 +126,9 @@ def nearest_id(word: str, ids: list[str]) -> str:
     return hint if hint.startswith("did you mean") else "propense score lists all customers"
 
 
-def score_users(bundle: Bundle, dataset: Dataset, clock: EventClock, user: Ids) -> pa.Table:
+def score_users(
+    bundle: Bundle, dataset: Dataset, clock: EventClock, user: Ids, lists: Lists | None = None
+) -> pa.Table:
     """A table of answers, one row for each of `user`."""
     histories = dataset.histories
     as_of_last = NO_TIME if not histories.timed or bundle.info.end is None else bundle.info.end + 1
@@ -129,7 +146,10 @@ def score_users(bundle: Bundle, dataset: Dataset, clock: EventClock, user: Ids) 
             columns[name] = answers[:, number]
     if bundle.info.recommends:
         end = histories.offsets[1:][user]
-        ranked, p = bundle.recommend(histories, clock, user, end, bundle.info.k)
+        if lists is None:
+            ranked, p = bundle.recommend(histories, clock, user, end, bundle.info.k)
+        else:
+            ranked, p = lists(bundle, histories, clock, user, end)
         words = np.array(["", "", *bundle.encoder.items.words], object)
         real = ranked >= FIRST_KNOWN
         columns["items"] = _lists(words[ranked[real]].tolist(), real, pa.string())

@@ -91,7 +91,11 @@ class ScoringEngine:
         self._clipper = Clipper(bundle.reference_profile.bounds, bundle.encoder.actions)
         self._retriever = Retriever(bundle) if needs_retrieval(bundle) else None
         named = {DEFAULT: Scenario(k=bundle.info.k), **scenarios}
-        self.scenarios = {name: self._prepare(name, scenario) for name, scenario in named.items()}
+        vectors = None if bundle.ranker is None else self._unit_vectors
+        self.scenarios = {
+            name: prepare_scenario(bundle, name, scenario, vectors)
+            for name, scenario in named.items()
+        }
 
     @property
     def recommends(self) -> bool:
@@ -202,30 +206,36 @@ class ScoringEngine:
         seen: Ids = items[items >= FIRST_KNOWN]
         return seen
 
-    def _prepare(self, name: str, scenario: Scenario) -> PreparedScenario:
-        ranker = self.bundle.ranker
-        rules = Rules.compile(
-            scenario, self.bundle.catalogue, self.bundle.owned is not None,
-            None if ranker is None else ranker.rankable,
-            None if ranker is None else self._unit_vectors,
-        )  # fmt: skip
-        return PreparedScenario(name, scenario, rules, self._heads(name, scenario))
 
-    def _heads(self, name: str, scenario: Scenario) -> tuple[ItemHead, ...] | None:
-        if not scenario.weights:
-            return None
-        heads = self.bundle.info.shape.item_heads
-        names = [head.name for head in heads]
-        for action in scenario.weights:
-            if action not in names:
-                raise SettingsError(
-                    f"[serve.scenarios.{name}] weights: the network does not predict the action "
-                    f"{action!r}; {nearest(action, names)}"
-                )
-        return tuple(
-            ItemHead(head.name, head.actions, scenario.weights.get(head.name, 0.0))
-            for head in heads
-        )
+def prepare_scenario(
+    bundle: Bundle, name: str, scenario: Scenario, vectors: Floats | None
+) -> PreparedScenario:
+    """A scenario with its rules compiled for a bundle; `vectors` (n_items, d) of length 1, None
+    where nothing is recommended.
+
+    Raises SettingsError on columns or values that the catalogue does not have, and on weights of
+    actions that the network does not predict.
+    """
+    ranker = bundle.ranker
+    rankable = None if ranker is None else ranker.rankable
+    rules = Rules.compile(scenario, bundle.catalogue, bundle.owned is not None, rankable, vectors)
+    return PreparedScenario(name, scenario, rules, _heads(bundle, name, scenario))
+
+
+def _heads(bundle: Bundle, name: str, scenario: Scenario) -> tuple[ItemHead, ...] | None:
+    if not scenario.weights:
+        return None
+    heads = bundle.info.shape.item_heads
+    names = [head.name for head in heads]
+    for action in scenario.weights:
+        if action not in names:
+            raise SettingsError(
+                f"[serve.scenarios.{name}] weights: the network does not predict the action "
+                f"{action!r}; {nearest(action, names)}"
+            )
+    return tuple(
+        ItemHead(head.name, head.actions, scenario.weights.get(head.name, 0.0)) for head in heads
+    )
 
 
 def network_takes_items(bundle: Bundle) -> bool:
