@@ -266,7 +266,7 @@ def test_score_of_one_user(shop, monkeypatch, capsys):
         "bundle": "v0001",
     }  # fmt: skip
     monkeypatch.setattr(
-        "propense.inference.batch_scoring.score_user", lambda settings, user: answer
+        "propense.inference.batch_scoring.score_user", lambda settings, user, lists: answer
     )
     assert main(["score", "--user", "u-7"]) == 0
     assert capsys.readouterr().out.splitlines() == [
