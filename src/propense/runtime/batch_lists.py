@@ -48,13 +48,13 @@ class ScenarioLists:
         for first in range(0, len(user), step):
             rows = slice(first, first + step)
             block = bundle.item_scores(histories, clock, user[rows], end[rows], prepared.heads)
-            for row, (who, stop) in enumerate(zip(user[rows], end[rows], strict=True), first):
-                items = histories.item[histories.offsets[who] : stop]
+            for row, (customer, stop) in enumerate(zip(user[rows], end[rows], strict=True), first):
+                items = histories.item[histories.offsets[customer] : stop]
                 assert bundle.ranker is not None
                 of_row = block[row - first] if len(items) else bundle.ranker.popularity
                 owned = items[:0]
                 if bundle.owned is not None:
-                    actions = histories.action[histories.offsets[who] : stop]
+                    actions = histories.action[histories.offsets[customer] : stop]
                     owned = items[bundle.owned[actions]]
                 chosen = prepared.rules.choose(
                     of_row.astype(np.float32), owned[owned >= FIRST_KNOWN],
