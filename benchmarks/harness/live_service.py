@@ -61,20 +61,25 @@ def bundle_folder() -> Iterator[Path]:
 
 @contextmanager
 def serving(
-    folder: Path, *words: str, key: str | None = None, core: int | None = None
+    folder: Path,
+    *words: str,
+    key: str | None = None,
+    core: int | None = None,
+    load_history: bool = False,
 ) -> Iterator[Running]:
     """`propense serve` on a free port, with a fresh key of every scope where none is given;
     stopped at the end.
 
     `words` are further options, such as "--set", "serve.durable=power"; `core` is the one that
-    it may use, by its number.
+    it may use, by its number. Without `load_history` the customers of a run are unknown, so that a
+    measurement has the machine and the store for itself.
     """
     errors = tempfile.TemporaryFile("w+")
     settings = str(folder / "propense.toml")
     pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
     process = subprocess.Popen(
         [*pinned, str(BIN / "propense"), "serve", "--settings", settings, "--port", "0", "--json",
-         *words],
+         "--set", f"serve.load_history={str(load_history).lower()}", *words],
         stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
     )  # fmt: skip
     try:

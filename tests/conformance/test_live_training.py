@@ -14,8 +14,9 @@ from propense.cli import main
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
 from propense.history.store import StoreOptions
-from propense.pipeline import STAGES, clean, run_folder
+from propense.pipeline import STAGES, clean, run, run_folder
 from propense.pipeline.resume.inputs import input_hashes
+from propense.serving.operations.history_loading import load_history
 from propense.settings import Settings, parse_settings
 from support.store_servers import STORES, started_store
 
@@ -89,8 +90,8 @@ def test_every_store_gives_the_same_tables(
     filled = input_hashes(STAGES, settings)["clean"]
     assert empty != filled == input_hashes(STAGES, settings)["clean"]
     accounts = {account.table: account for account in clean(settings)}
-    run = run_folder(settings)
-    rows = pq.read_table(run.clean / "events").to_pylist()
+    folder = run_folder(settings)
+    rows = pq.read_table(folder.clean / "events").to_pylist()
     words = ("user_id", "item_id", "action", "value", "source")
     assert sorted(tuple(row[word] for word in words) for row in rows) == [
         ("ann", "c1", "pay", 12_500_000, "web"), ("ann", "c1", "view", None, "app"),
@@ -99,19 +100,60 @@ def test_every_store_gives_the_same_tables(
     assert {row["event_time"].isoformat() for row in rows if row["action"] == "pay"} == {
         "2024-03-01T08:30:00.250000"
     }
-    users = pq.read_table(run.clean / "users.parquet").to_pylist()
+    users = pq.read_table(folder.clean / "users.parquet").to_pylist()
     assert users == [{"user_id": "ann", "age": 31.0, "city": "Lyon"}]
-    shown = pq.read_table(run.clean / "impressions.parquet").to_pylist()
+    shown = pq.read_table(folder.clean / "impressions.parquet").to_pylist()
     assert sorted((row["item_id"], row["position"], row["p_action"]) for row in shown) == [
         ("c1", 1.0, 0.5), ("c2", 2.0, 0.25),
     ]  # fmt: skip
     assert accounts["identities"].n_out == 1
-    assert not (run.root / "scratch").exists(), "a copy of the history stayed behind"
+    assert not (folder.root / "scratch").exists(), "a copy of the history stayed behind"
     with closing(opened(tmp_path, url)) as store:
         store.erase("ann")
     assert input_hashes(STAGES, settings)["clean"] != filled
     assert main(["check", "--settings", str(tmp_path / "propense.toml"), "--json"]) in (0, 1)
     assert "0 rows of" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_a_run_loaded_changes_no_later_run(url: str, tmp_path: Path) -> None:
+    later = [
+        CustomerUpdate(message_id="m6", user_id="ben", received=TIME,
+             events=(LiveEvent(TIME + 5, "view", "c1"),), traits={"city": "Rom"}),
+        CustomerUpdate(message_id="e2", user_id="ben", received=TIME,
+             events=(LiveEvent(TIME + 9, "view", "c2"),)),
+        CustomerUpdate(message_id="m7", user_id="new", previous_id="anon-7", received=TIME),
+        CustomerUpdate(message_id="m8", user_id="anon-9", received=TIME,
+             events=(LiveEvent(TIME + 7, "view", "c1"),)),
+    ]  # fmt: skip
+    made = []
+    for is_loaded in (True, False):
+        folder = tmp_path / str(is_loaded)
+        folder.mkdir()
+        settings = settings_of(folder, url)
+        fill(folder, url)
+        if is_loaded:
+            run(settings, until="clean")
+            before = input_hashes(STAGES, settings)["clean"]
+            assert load_history(settings).changed >= 2
+            assert input_hashes(STAGES, settings)["clean"] == before, "nothing is to be done"
+        with closing(opened(folder, url)) as store:
+            assert store.append(later) == ["kept"] * 4
+        run(settings, until="clean")
+        if is_loaded:
+            load_history(settings)
+        clean_folder = run_folder(settings).clean
+        made.append(
+            {
+                str(file.relative_to(clean_folder)): pq.read_table(file).to_pylist()
+                for file in sorted(clean_folder.rglob("*.parquet")) if file.is_file()
+            }
+            | {"account": (clean_folder / "account.json").read_bytes()}
+        )  # fmt: skip
+        with closing(opened(folder, url)) as store:
+            assert store.past.is_empty() is not is_loaded
+            store.destroy()
+    assert made[0] == made[1]
 
 
 def test_no_secret_of_an_address_is_told(tmp_path: Path) -> None:
