@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from propense.errors import SettingsError, SourceError
+from propense.errors import QuestionError, SettingsError, SourceError
 from propense.schemas import Account, RunFolder
 from propense.settings import parse_settings
 from propense.tables.cleaning.accounts import read_accounts
@@ -241,3 +241,59 @@ def test_until_must_be_a_moment(duckdb_engine: TableEngine, tmp_path: Path) -> N
     source = write(tmp_path, "user_id,action,event_time\nu,view,2024-01-01\n")
     with pytest.raises(SettingsError, match="until = 'soon'"):
         run(duckdb_engine, tmp_path, {"app": source}, clean={"until": "soon"})
+
+
+def test_an_order_number_is_no_event_id(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,item_id,event_time,event_id,value
+u,a,2024-01-01 10:00:00,1,5
+u,b,2024-01-01 10:00:00,1,6
+u,a,2024-01-02 10:00:00,2,5
+u,c,2024-01-02 10:00:00,2,7
+u,c,2024-01-02 10:00:00,2,8
+""") | {"action": "pay"}  # fmt: skip
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert dropped(account) == {} and len(rows) == 5
+    (note,) = [rule.note for rule in account.rules if rule.name == "order numbers"]
+    assert "map it as order_id" in note
+
+
+def test_negative_values_are_asked_about(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,action,event_time,value
+u,sale,2024-01-01 10:00:00,50
+u,sale,2024-01-02 10:00:00,-20
+u,view,2024-01-03 10:00:00,
+""")  # fmt: skip
+    with pytest.raises(QuestionError, match=r"they are refunds: net money 30.00"):
+        run(duckdb_engine, tmp_path, {"app": source})
+    for answer, net in (("refund", 30.0), ("drop", 50.0), ("keep", 30.0)):
+        account, _, _ = run(
+            duckdb_engine, tmp_path, {"app": source}, clean={"negative_values": answer}
+        )
+        assert account.money == net
+
+
+def test_actions_that_sound_like_refunds_are_asked_about(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
+    source = write(tmp_path, """user_id,action,event_time,value
+u,pay,2024-01-01 10:00:00,50
+u,partial refund of order,2024-01-02 10:00:00,20
+""")  # fmt: skip
+    with pytest.raises(QuestionError, match=r"(?s)'partial refund of order'.*net money 30.00"):
+        run(duckdb_engine, tmp_path, {"app": source})
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source}, clean={"accept_guesses": True})
+    assert account.money == 30.0 and {row["action"] for row in rows} == {"pay", "refund"}
+
+
+def test_refunded_rows_and_times_of_refunds(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,kind,event_time,value,back,refund_time
+u,Sale,2024-01-01 10:00:00,50,12.5,2024-02-01
+u,Money-Back,2024-01-02 10:00:00,20,,
+""") | {"action": "pay", "refunded": {"column": "kind", "values": ["money-back"]}}  # fmt: skip
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert account.money == 30.0
+    source["refunded"] = "back"
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": source})
+    assert account.money == 57.5 and (account.n_in, account.n_out, account.added) == (2, 3, 1)
+    (refund,) = [row for row in rows if row["action"] == "refund"]
+    assert refund["event_time"].isoformat() == "2024-02-01T00:00:00"

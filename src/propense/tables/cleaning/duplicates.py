@@ -35,7 +35,7 @@ _MAX_CLOCK_GAP = 2 * MICROS_PER_DAY
 """Between two records of one event, at most."""
 _NO_VALUE = -(2**62)
 EQUAL_ROWS: Final = "equal rows kept"
-NUMBERS: Final = "order numbers"
+ORDER_NUMBERS: Final = "order numbers"
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
 
 
@@ -130,10 +130,10 @@ def _same_event_id(alive: Table, engine: TableEngine, notes: dict[str, str]) -> 
     )
     rows = engine.keep(rows, "repeated_ids")
     numbering = _numbering(rows)
-    notes.pop(NUMBERS, None)
+    notes.pop(ORDER_NUMBERS, None)
     if numbering:
         rows = rows.filter(~rows[SOURCE].isin(sorted(numbering)))
-        notes[NUMBERS] = "; ".join(
+        notes[ORDER_NUMBERS] = "; ".join(
             f"the event_id of {source} repeats {n:,} times with another customer, item or action: "
             "it numbers orders, so no row repeats another by it; map it as order_id"
             for source, n in sorted(numbering.items())

@@ -201,7 +201,7 @@ def _account(context: RuleContext, counts: pa.Table, n_added: int, out: Path) ->
     if results.returned is not None:
         rules += returned_rules(results.returned)
     if n_added:
-        note = "amounts refunded of orders, as events of their own"
+        note = f"{n_added:,} amounts refunded of orders stand as events of their own"
         rules.append(Rule("refunded amount", added=n_added, note=note))
     rules += [Rule(name, note=note) for name, note in results.notes.items()]
     written = context.engine.read_parquet(out)

@@ -9,6 +9,7 @@ import ibis
 from propense.columns import EVENT_TIME
 from propense.schemas import Account, Rule
 from propense.settings import Clean, Settings
+from propense.tables.cleaning.duplicates import EQUAL_ROWS, ORDER_NUMBERS
 from propense.tables.cleaning.losses import LOSSES, UNREAD, find_losses
 from propense.tables.doctor.findings import Finding, Severity
 from propense.tables.doctor.raw_counts import count_facts
@@ -117,6 +118,13 @@ def _offsets(table: RawTable, settings: Settings) -> list[Finding]:
 def check_account(account: Account, clean: Clean = _DEFAULT) -> list[Finding]:
     """One finding for each rule that set rows aside or corrected them, and one if rows are lost."""
     findings = [_rule(account, rule) for rule in account.rules if rule.dropped or rule.mended]
+    findings += [
+        Finding(
+            code=rule.name.replace(" ", "_"), table=account.table, sentence=rule.note,
+            severity="warning" if rule.name == ORDER_NUMBERS else "info", count=rule.added,
+        )
+        for rule in account.rules if rule.added or rule.name in (EQUAL_ROWS, ORDER_NUMBERS)
+    ]  # fmt: skip
     findings += [
         Finding(
             code="loss", severity=loss.severity, table=account.table, count=loss.count,

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from propense.schemas import Account, SplitPlan
 from propense.tables.cleaning.clean import LIVE_RULE
+from propense.tables.cleaning.duplicates import EQUAL_ROWS, ORDER_NUMBERS
 from propense.tables.doctor.cost import duration
 from propense.tables.doctor.findings import (
     SEVERITIES,
@@ -104,7 +105,8 @@ def _accounts(accounts: list[Account]) -> Table:
                    right=(2, 3))  # fmt: skip
     for account in accounts:
         for rule in account.rules:
-            if rule.dropped or rule.mended or rule.name == LIVE_RULE:
+            remarked = rule.name in (LIVE_RULE, EQUAL_ROWS, ORDER_NUMBERS)
+            if rule.dropped or rule.mended or rule.added or remarked:
                 table.add_row(
                     escape(account.table), escape(rule.name), f"{rule.dropped:,}",
                     f"{rule.mended:,}", escape(rule.note),
