@@ -5,21 +5,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-import ibis
-from ibis.expr.types import Column, Table
+from ibis.expr.types import Table
 
 from propense.errors import SourceError
-from propense.tables.cells.times import MONTH_DAY
 from propense.tables.engine.engine import FILE_SHIFT, ROW
 from propense.tables.questions import Choice, Question
 
 DateOrder = Literal["day", "month", "year"]
 
 _BEGINNING: Final = r"^\s*\d{1,2}[/.-]\d{1,2}[/.-]\d"
+_DAY: Final = r"^\s*(\d{1,2}[/.-]\d{1,2}[/.-](?:\d{4}|\d{2}))(?:\D|$)"
 _ORDERS: Final[tuple[DateOrder, ...]] = ("day", "month", "year")
 _WORDS: Final = {"day": "day, month, year", "month": "month, day, year", "year": "year, month, day"}
 _SHORT: Final = 30_000
@@ -36,17 +36,36 @@ class DateOrders:
     questions: list[Question] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _File:
-    """One file's dates of one column, by order: how many it cannot have, and the span it gives."""
+    """One file's dates of one column."""
 
-    n: int
-    pointed: bool
-    example: str
-    unfit: dict[DateOrder, tuple[int, int, str]]
+    n: int = 0
+    points: int = 0
+    example: str = ""
+    unfit: dict[DateOrder, tuple[int, int, str]] = field(
+        default_factory=lambda: dict.fromkeys(_ORDERS, (0, 0, ""))
+    )
     """Order -> dates that it cannot be, the row of the first, its text."""
-    span: dict[DateOrder, tuple[int, int]]
+    span: dict[DateOrder, tuple[int, int]] = field(default_factory=dict)
     """Order -> first and last day as 20240131."""
+
+    @property
+    def pointed(self) -> bool:
+        return 2 * self.points > self.n
+
+    def add(self, n: int, row: int, text: str, days: dict[DateOrder, int]) -> None:
+        """Count `n` rows of one date, the first of them `row`; rows come in order."""
+        self.n += n
+        self.points += n if "." in text[:3] else 0
+        self.example = self.example or text
+        for order in _ORDERS:
+            if order in days:
+                first, last = self.span.get(order, (days[order], days[order]))
+                self.span[order] = (min(first, days[order]), max(last, days[order]))
+            else:
+                count, first_row, shown = self.unfit[order]
+                self.unfit[order] = (count + n, first_row if count else row, shown or text)
 
 
 def infer_date_orders(
@@ -97,58 +116,46 @@ def infer_date_orders(
 
 def _survey(rows: Table, name: str) -> dict[int, _File]:
     """What the dates of each file can be; files without such dates are left out."""
-    dates = rows.filter(rows[name].re_search(_BEGINNING)).select(
-        row=rows[ROW], text=rows[name].strip()
-    )
-    pattern = MONTH_DAY.plain_pattern
-    dates = dates.filter(dates.text.re_search(pattern)).view()
+    begins = rows[name].re_search(_BEGINNING)
+    if not rows.aggregate(any=begins.any()).to_pyarrow()["any"][0].as_py():
+        return {}  # the usual case, in one quick pass
+    dates = rows.filter(begins)
+    day = dates[name].re_extract(_DAY, 1)
+    days = (
+        dates.group_by(file=dates[ROW] >> FILE_SHIFT, day=day)
+        .agg(n=dates.count(), row=dates[ROW].min(), text=dates[name].argmin(dates[ROW]))
+        .order_by("file", "row").to_pyarrow().to_pylist()
+    )  # fmt: skip
+    files: dict[int, _File] = {}
+    for one in days:
+        spans = _spans(one["day"])
+        if spans:
+            files.setdefault(one["file"], _File()).add(one["n"], one["row"], one["text"], spans)
+    return files
 
-    def number(index: int) -> Column:
-        return dates.text.re_extract(pattern, index).try_cast("int64")
 
-    parts = dates.mutate(
-        a=number(1), b=number(2), c=number(3), file=dates.row >> FILE_SHIFT,
-        short=dates.text.re_extract(pattern, 3).length() == 2,
-    ).view()  # fmt: skip
-    triples = {
-        "day": (parts.c, parts.b, parts.a), "month": (parts.c, parts.a, parts.b),
-        "year": (parts.a, parts.b, parts.c),
-    }  # fmt: skip
-    fits = {
-        order: month.between(1, 12) & day.between(1, 31)
-        & (parts.short if order == "year" else ibis.literal(True))
-        for order, (_, month, day) in triples.items()
-    }  # fmt: skip
-    days = {
-        f"day_{order}": _century(year) * 10_000 + month * 100 + day
-        for order, (year, month, day) in triples.items()
-    }
-    dates = parts.mutate(**{f"fits_{order}": fit for order, fit in fits.items()}, **days).view()
-    dates = dates.filter(dates["fits_day"] | dates["fits_month"] | dates["fits_year"]).view()
-    measures: dict[str, Column] = {
-        "n": dates.count(), "example": dates.text.argmin(dates.row),
-        "points": dates.text.re_search(r"^\d+\.").cast("int64").sum(),
-    }  # fmt: skip
-    for order in _ORDERS:
-        fit, day = dates[f"fits_{order}"], dates[f"day_{order}"]
-        measures |= {
-            f"n_{order}": (~fit).cast("int64").sum(), f"row_{order}": dates.row.min(where=~fit),
-            f"text_{order}": dates.text.argmin(dates.row, where=~fit),
-            f"first_{order}": day.min(where=fit), f"last_{order}": day.max(where=fit),
-        }  # fmt: skip
-    counts = dates.group_by("file").agg(**measures).order_by("file").to_pyarrow().to_pylist()
+def _spans(day: str) -> dict[DateOrder, int]:
+    """Order -> the day it makes of three numbers, as 20240131; orders that do not fit are absent.
+
+    >>> _spans("13/05/2024"), _spans("24-03-31")
+    ({'day': 20240513}, {'day': 20310324, 'year': 20240331})
+    """
+    parts = re.split(r"[/.-]", day)
+    if len(parts) != 3:
+        return {}
+    a, b, c = (int(part) for part in parts)
+    triples: dict[DateOrder, tuple[int, int, int]] = {"day": (c, b, a), "month": (c, a, b)}
+    if len(parts[2]) == 2:
+        triples["year"] = (a, b, c)
     return {
-        row["file"]: _File(
-            row["n"], 2 * row["points"] > row["n"], row["example"],
-            {o: (row[f"n_{o}"], row[f"row_{o}"], row[f"text_{o}"]) for o in _ORDERS},
-            {o: (row[f"first_{o}"] or 0, row[f"last_{o}"] or 0) for o in _ORDERS},
-        )
-        for row in counts
+        order: _century(year) * 10_000 + month * 100 + day_of_month
+        for order, (year, month, day_of_month) in triples.items()
+        if 1 <= month <= 12 and 1 <= day_of_month <= 31
     }  # fmt: skip
 
 
-def _century(year: Column) -> Column:
-    return ibis.cases((year >= 100, year), (year >= 69, year + 1900), else_=year + 2000)
+def _century(year: int) -> int:
+    return year if year >= 100 else year + (1900 if year >= 69 else 2000)
 
 
 def _possible(name: str, files: dict[int, _File], table: Any, key: str) -> list[DateOrder]:
@@ -170,7 +177,7 @@ def _possible(name: str, files: dict[int, _File], table: Any, key: str) -> list[
 
 
 def _span(order: DateOrder, files: dict[int, _File]) -> tuple[int, int]:
-    spans = [file.span[order] for file in files.values() if file.span[order] != (0, 0)]
+    spans = [file.span[order] for file in files.values() if order in file.span]
     return min(first for first, _ in spans), max(last for _, last in spans)
 
 
