@@ -301,7 +301,8 @@ TABLES = (
         "Currency": "fixed:eur", "Converted Amount": "money", "Description": "text",
         "Fee": "real", "Status": "word:Paid|Refunded|Failed", "Customer ID": "user:cus_",
         "Customer Email": "email", "Card Last4": "int:1000:9999", "Refunded date (UTC)": "?late",
-    }, "events", {"user_id": "Customer ID", "event_time": "Created date (UTC)", "value": "Amount"},
+    }, "events", {"user_id": "Customer ID", "anonymous_id": "Customer Email",
+                  "event_time": "Created date (UTC)", "value": "Amount"},
         file="unified_payments"),
     # mailchimp.com/help/view-export-contacts
     PublicTable("mailchimp", {

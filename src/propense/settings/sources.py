@@ -32,8 +32,8 @@ class File(Record, frozen=True):
     """How files are written."""
 
     columns: dict[str, str] = {}
-    """Canonical name -> column name in the file. An event's value is `price` times `count` if it
-    has no `value`."""
+    """Canonical name -> column name in the file; "" means that no column is it. An event's value is
+    `price` times `count` if it has no `value`."""
     delimiter: str | None = None
     """Delimiter of CSV files, of one or several characters. Default: detected."""
     quoting: Literal["auto", "standard", "backslash", "none"] = "auto"
@@ -82,6 +82,9 @@ class Source(File, frozen=True, kw_only=True):
     refunded: Refunded | str | None = None
     """Rows that are refunds; or the name of the column with the amount that was refunded of an
     order, which becomes an event of its own. "" means that no column does."""
+    fallbacks: dict[str, tuple[str, ...]] = {}
+    """Canonical name -> further columns in the file: where the cell of its column is empty, the
+    first of these that is filled is read. For example { value = ["ecommerce.refund_value"] }."""
     value_is: Literal["auto", "line", "order"] = "auto"
     """What `value` stands for where several rows share an order_id: money of the row, or of the
     whole order, which is then shared over its rows. "auto" asks where it repeats."""
@@ -94,6 +97,7 @@ class Source(File, frozen=True, kw_only=True):
         """Columns of the file that are named outside `columns`, and the key that names them."""
         names = {name: "where" for name in self.where}
         names |= {name: "carry_down" for name in self.carry_down}
+        names |= {name: "fallbacks" for more in self.fallbacks.values() for name in more}
         if isinstance(self.refunded, Refunded):
             names[self.refunded.column] = "refunded"
         elif self.refunded:

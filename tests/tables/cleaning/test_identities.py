@@ -120,3 +120,23 @@ def test_a_column_called_anonymous_id_is_no_fallback_by_itself(
     run = RunFolder(tmp_path / "run")
     (account,) = clean(read(config, duckdb_engine), config, duckdb_engine, run)
     assert (account.n_in, account.n_out) == (2, 1)
+
+
+def test_fallbacks_are_read_where_the_column_is_empty(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "log.csv").write_text(
+        "user_id,action,event_time,paid,back,other\n"
+        "a,pay,2024-01-01,10,,\nb,refund,2024-01-02,,4,9\nc,view,2024-01-03, ,,\n"
+        "d,pay,2024-01-04,,,7\n"
+    )
+    config = parse_settings(
+        {"sources": {"log": {
+            "events": "log.csv", "columns": {"value": "paid"},
+            "fallbacks": {"value": ["back", "other"]},
+        }}}, tmp_path,
+    )  # fmt: skip
+    run = RunFolder(tmp_path / "run")
+    clean(read(config, duckdb_engine), config, duckdb_engine, run)
+    events = pq.read_table(run.clean / "events").sort_by("event_time")
+    assert events["value"].to_pylist() == [10_000_000, -4_000_000, None, 7_000_000]

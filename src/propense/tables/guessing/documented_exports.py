@@ -47,7 +47,7 @@ DOCUMENTED_EXPORTS: Final = (
         "Stripe's export of payments",
         ("id", "Amount", "Amount Refunded", "Status", "Customer ID"),
         {
-            "user_id": ("Customer ID", "Customer Email"),
+            "user_id": ("Customer ID", "Customer Email"), "anonymous_id": ("Customer Email",),
             "event_time": ("Created date (UTC)", "Created (UTC)"), "value": ("Amount",),
             "order_id": ("id",), "refund_time": ("Refunded date (UTC)",),
         },
@@ -60,6 +60,7 @@ DOCUMENTED_EXPORTS: Final = (
         ("Order Number", "Order Status", "Order Date", "Email (Billing)", "Item Cost"),
         {
             "user_id": ("Customer User ID", "Customer ID", "Email (Billing)"),
+            "anonymous_id": ("Email (Billing)",),
             "item_id": ("SKU", "Product Id", "Item Name"), "event_time": ("Order Date",),
             "price": ("Item Cost",), "count": ("Quantity (- Refund)", "Quantity"),
             "order_id": ("Order Number",),
@@ -101,10 +102,10 @@ def _recognised(export: DocumentedExport, group: Group, own_names: Mapping[str, 
         column = own_names.get(_fold(name))
         return column if column is not None and group.column(column).n_filled else None
 
-    columns = {}
+    columns: dict[str, str] = {}
     for canonical, candidates in export.columns.items():
         chosen = next((column for name in candidates if (column := own(name))), None)
-        if chosen is not None:
+        if chosen is not None and chosen not in columns.values():
             columns[canonical] = chosen
     settings: dict[str, tuple[Any, str]] = {}
     if export.action is not None:

@@ -9,6 +9,7 @@ from typing import Final
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
+from propense.tables.guessing.fallback_columns import fallback_columns
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import is_counter, item_score, user_score
 from propense.tables.guessing.order_rules import OrderRules, order_rules
@@ -47,6 +48,8 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
                 f"(such as {min(group.column(no_times[0]).words, default='')!r}); export times "
                 "instead if you can"
             )
+    if fallbacks := fallback_columns(group, columns):
+        out.set("fallbacks", fallbacks, "read where the mapped column is empty")
     for setting, (value, reason) in (role.settings | rules.settings).items():
         if setting != "action":
             out.set(setting, value, reason)

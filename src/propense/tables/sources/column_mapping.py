@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import ibis
 import pyarrow.parquet as pq
+from ibis.expr.types import Column, Table
 
 from propense import columns as words
-from propense.errors import SourceError, nearest
+from propense.errors import SettingsError, SourceError, nearest
 from propense.tables.engine.engine import BROKEN, LINE, ROW
 from propense.tables.sources.json.staging import refuse_unfound
 from propense.tables.sources.text.delimiters import plain_names
@@ -25,6 +27,8 @@ def resolve_columns(
     by_fold = {name.strip().casefold(): name for name in names}
     columns: dict[str, str] = {}
     for word, name in mapping.items():
+        if not name:
+            continue
         if name in names:
             columns[word] = name
         elif plain_names([name])[0].casefold() in by_fold:
@@ -35,11 +39,33 @@ def resolve_columns(
             )
     mapped = set(columns.values())
     for word in canonical:
-        if word == words.ANONYMOUS_ID:
+        if word == words.ANONYMOUS_ID or word in mapping:
             continue
         if word not in columns and word in names and word not in mapped:
             columns[word] = word
     return columns, renames
+
+
+def with_fallbacks(
+    rows: Table, columns: dict[str, str], fallbacks: Mapping[str, Sequence[str]], where: str
+) -> tuple[Table, dict[str, str]]:
+    """Rows and columns where empty cells of a word's column are filled from further columns."""
+    columns = dict(columns)
+    for word, names in fallbacks.items():
+        if word not in columns:
+            raise SettingsError(f"{where} fallbacks: columns does not map {word!r}; map it first")
+        chain = [_filled(rows[name], len(names)) for name in (columns[word], *names)]
+        name = ", or ".join([columns[word], *names])
+        rows = rows.mutate(**{name: ibis.coalesce(*chain)}).view()
+        columns[word] = name
+    return rows, columns
+
+
+def _filled(column: Column, others: int) -> Column:
+    """A cell, or null where it is blank."""
+    if not column.type().is_string():
+        return column.cast("string") if others else column
+    return (column.strip() == "").ifelse(ibis.null("string"), column)
 
 
 def refuse_empty_paths(

@@ -22,7 +22,11 @@ from propense.schemas import FileAccount
 from propense.settings import Settings, Source, TableSource
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, LINE, ROW, TableEngine
 from propense.tables.questions import Question, refuse_open, refuse_unanswered
-from propense.tables.sources.column_mapping import refuse_empty_paths, resolve_columns
+from propense.tables.sources.column_mapping import (
+    refuse_empty_paths,
+    resolve_columns,
+    with_fallbacks,
+)
 from propense.tables.sources.live import fetch_live, is_live, resolve_live
 from propense.tables.sources.live_traits import fit_columns, spread_traits
 from propense.tables.sources.locations import fetch_table, is_sql, local_files, split_member
@@ -220,6 +224,9 @@ def _read(
     )
     if renames:
         rows = rows.rename(renames)
+    mapped = columns
+    if isinstance(source, Source) and source.fallbacks:
+        rows, columns = with_fallbacks(rows, columns, source.fallbacks, where)
     with_zone = frozenset(
         field.name for schema in schemas for field in schema
         if pa.types.is_timestamp(field.type) and field.type.tz is not None
@@ -236,7 +243,7 @@ def _read(
     )
     files = staging.json_files()
     if len(files) == len(staged):
-        refuse_empty_paths(columns, files, where, originals[0])
+        refuse_empty_paths(mapped, files, where, originals[0])
     if not isinstance(source, Source):
         _need(table, NEEDED[name], where)
     return table
@@ -259,7 +266,7 @@ def _spread(
 
 
 def _wanted(source: Source | TableSource) -> tuple[str, ...]:
-    names = list(source.columns.values())
+    names = [name for name in source.columns.values() if name]
     if isinstance(source, Source):
         names += source.named_columns
     return tuple(dict.fromkeys(names))
