@@ -11,7 +11,7 @@ from typing import Any
 from propense.errors import SourceError
 from propense.settings import Settings, parse_settings
 from propense.tables.guessing.groups import find_groups
-from propense.tables.guessing.proposal import propose
+from propense.tables.guessing.proposals.proposal import propose
 from propense.tables.guessing.role import Role
 from propense.tables.guessing.roles import assign_roles
 from propense.tables.questions import Question

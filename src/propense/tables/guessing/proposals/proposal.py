@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from propense.tables.guessing.groups import Group
-from propense.tables.guessing.proposal_goals import propose_goals, propose_recommend, propose_split
-from propense.tables.guessing.proposal_sources import propose_source, refund_words
-from propense.tables.guessing.proposal_tables import propose_experiment, propose_table
+from propense.tables.guessing.proposals.goals import propose_goals, propose_recommend, propose_split
+from propense.tables.guessing.proposals.sources import propose_source, refund_words
+from propense.tables.guessing.proposals.tables import propose_experiment, propose_table
+from propense.tables.guessing.proposals.toml_text import OPEN_QUESTIONS, Proposal
 from propense.tables.guessing.role import Role
-from propense.tables.guessing.toml_text import OPEN_QUESTIONS, Proposal
 
 
 def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:

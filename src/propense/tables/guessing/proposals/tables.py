@@ -7,8 +7,8 @@ from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import KEY, is_counter
 from propense.tables.guessing.personal import personal_kind
+from propense.tables.guessing.proposals.toml_text import Proposal, paths
 from propense.tables.guessing.role import Role, label_columns
-from propense.tables.guessing.toml_text import Proposal, paths
 from propense.tables.sources.samples import own_name
 
 

@@ -7,7 +7,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propense.tables.guessing.toml_text import Proposal
+from propense.tables.guessing.proposals.toml_text import Proposal
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.column_profiles import ColumnProfile
-from propense.tables.guessing.proposal_sources import constant_action
-from propense.tables.guessing.proposal_tables import set_columns
+from propense.tables.guessing.proposals.sources import constant_action
+from propense.tables.guessing.proposals.tables import set_columns
+from propense.tables.guessing.proposals.toml_text import Proposal, paths
 from propense.tables.guessing.role import Role, label_columns
-from propense.tables.guessing.toml_text import Proposal, paths
 from propense.tables.sources.samples import own_name
 
 HORIZONS: Final = (90, 60, 30, 14, 7, 3, 2, 1)

@@ -9,13 +9,13 @@ from typing import Final
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
-from propense.tables.guessing.fallback_columns import fallback_columns
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import is_counter, item_score, user_score
-from propense.tables.guessing.order_rules import OrderRules, order_rules
-from propense.tables.guessing.proposal_tables import file_keys
+from propense.tables.guessing.proposals.fallback_columns import fallback_columns
+from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
+from propense.tables.guessing.proposals.tables import file_keys
+from propense.tables.guessing.proposals.toml_text import Proposal
 from propense.tables.guessing.role import NUMBERS, Role
-from propense.tables.guessing.toml_text import Proposal
 from propense.tables.questions import Choice, Question
 from propense.tables.sources.samples import own_name
 
