@@ -85,3 +85,12 @@ def test_days_of_excel_are_times(tmp_path: Path) -> None:
     assert (outcome.code, outcome.rules(), outcome.money) == (0, {}, 11514.89)
     times = [row["event_time"].isoformat() for row in outcome.events]
     assert (min(times), max(times)) == ("2024-01-03T15:21:58", "2024-05-01T23:08:40")
+
+
+def test_customers_that_meet_none_of_their_events_are_an_error(tmp_path: Path) -> None:
+    outcome = command(prepare("lost-zeros", tmp_path), "check", "--json")
+    assert outcome.code == 1
+    (finding,) = [one for one in outcome.record["findings"] if one["code"] == "ids_meet"]
+    assert finding["severity"] == "error"
+    assert "0 of 40 customers with events have a row in [users]" in finding["sentence"]
+    assert "without leading zeros 40 would meet" in finding["sentence"]

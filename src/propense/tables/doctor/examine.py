@@ -15,6 +15,7 @@ from propense.settings import Settings, TableSource
 from propense.tables.cleaning.clean import clean
 from propense.tables.doctor.checks_events import EventFacts, check_events
 from propense.tables.doctor.checks_goals import check_balance, check_leaks, preview_split
+from propense.tables.doctor.checks_ids import check_ids
 from propense.tables.doctor.checks_raw import check_account, check_raw
 from propense.tables.doctor.checks_tables import check_table
 from propense.tables.doctor.cost import GIGABYTE, DataSize, estimate
@@ -89,6 +90,7 @@ def _check_clean(
     facts = EventFacts(0, 0, 0, 0, None)
     if events is not None:
         findings, facts = check_events(events, items, settings, engine)
+        findings += check_ids(events, _clean_table(run, "users", engine))
     for name, key in KEYS.items():
         source: TableSource | None = getattr(settings, name)
         rows = _clean_table(run, name, engine)

@@ -1,0 +1,91 @@
+"""The doctor's checks of customers' ids: spellings that differ in case, tables that never meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import ibis
+from ibis.expr.types import Column
+
+from propense.columns import USER_ID
+from propense.tables.doctor.findings import Finding, Severity
+
+FEW: Final = 0.5
+"""A share of ids that meet below which it is a warning."""
+NONE: Final = 0.05
+"""And an error."""
+
+
+def check_ids(events: Any, users: Any | None) -> list[Finding]:
+    """Findings about ids of the clean events, and how many meet a row of [users].
+
+    `events` and `users` are Ibis tables with `user_id`.
+    """
+    ids = events.select(USER_ID).distinct().view()
+    findings = _cases(ids)
+    if users is not None:
+        findings += _meeting(ids, users.select(USER_ID).distinct().view())
+    return findings
+
+
+def _cases(ids: Any) -> list[Finding]:
+    folded = ids.group_by(same=ids[USER_ID].lower()).agg(
+        n=ids.count(), one=ids[USER_ID].min(), other=ids[USER_ID].max()
+    )
+    double = folded.filter(folded.n > 1).view()
+    n = int(double.count().to_pyarrow().as_py())
+    if not n:
+        return []
+    shown = double.order_by("same").limit(3).to_pyarrow().to_pylist()
+    return [
+        Finding(
+            code="ids_in_two_cases", severity="warning", table="events", column=USER_ID, count=n,
+            sentence=f"{n:,} ids of customers differ from another only in capital letters",
+            remedy="if they are the same customers, write them alike where the log is exported, or "
+            "join them in [identities]",
+            examples=[f"{row['one']!r}, {row['other']!r}" for row in shown],
+        )
+    ]  # fmt: skip
+
+
+def _meeting(ids: Any, users: Any) -> list[Finding]:
+    """The shares of customers with events that have a row, and of rows that have events."""
+    meeting = ids.semi_join(users, USER_ID).count()
+    counts = [int(one.to_pyarrow().as_py()) for one in (ids.count(), users.count(), meeting)]
+    n_ids, n_users, n_meeting = counts
+    if not n_ids or not n_users:
+        return []
+    best = n_meeting / min(n_ids, n_users)
+    severity: Severity = "error" if best < NONE else "warning" if best < FEW else "info"
+    hint = _hint(ids, users, n_meeting) if severity != "info" else ""
+    return [
+        Finding(
+            code="ids_meet", severity=severity, table="users", column=USER_ID, count=n_meeting,
+            sentence=f"{n_meeting:,} of {n_ids:,} customers with events have a row in [users], and "
+            f"{n_meeting:,} of {n_users:,} rows have events{hint}",
+            remedy="" if severity == "info" else "write the ids alike in both files, or name the "
+            "column that both have: columns = { user_id = ... }",
+        )
+    ]  # fmt: skip
+
+
+def _hint(ids: Any, users: Any, n_meeting: int) -> str:
+    """Without what more of them would meet, if there is such a thing."""
+    bare: dict[str, Callable[[Any], Any]] = {
+        "leading zeros": lambda text: text.re_replace("^0+", ""),
+        "capital letters": lambda text: text.lower(),
+        "blanks and punctuation": lambda text: text.re_replace(r"[^\pL\pN]", ""),
+    }
+    best, name = n_meeting, ""
+    for what, change in bare.items():
+        one = _changed(ids, change(ids[USER_ID]))
+        other = _changed(users, change(users[USER_ID]))
+        n = int(one.semi_join(other, "bare").count().to_pyarrow().as_py())
+        if n > max(2 * best, 1):
+            best, name = n, what
+    return f"; without {name} {best:,} would meet" if name else ""
+
+
+def _changed(table: Any, bare: Column) -> Any:
+    return table.select(bare=bare).distinct().filter(ibis._.bare != "").view()
