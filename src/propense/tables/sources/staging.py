@@ -250,8 +250,38 @@ def _stage_delimited(
     """Delimited files: the dialect is judged over all of them, then each is written."""
     if not texts:
         return []
-    dialects = dialects_of(texts, declared, scratch)
+    heads = [_head(text) for text in texts]
+    quoting = "standard" if declared.quoting == "auto" else declared.quoting
+    dialects = _prepare(texts, heads, quoting, declared, scratch)
+    written = _write_all(texts, dialects, scratch)
+    if declared.quoting == "auto" and any(lines.n_doubtful for lines in written):
+        quoting = _quoting_of(texts, dialects)
+        if quoting != "standard":
+            dialects = _prepare(texts, heads, quoting, declared, scratch)
+            written = _write_all(texts, dialects, scratch)
     staged = []
+    for text, dialect, lines in zip(texts, dialects, written, strict=True):
+        lines.refuse(dialect, text.named.shown)
+        account = _text_account(text, "csv", lines, dialect.words, list(dialect.notes))
+        staged.append((text, Staged(scratch / f"{text.number:05d}.parquet", account)))
+    return staged
+
+
+def _prepare(
+    texts: Sequence[_Text], heads: Sequence[Head], quoting: str, declared: Declared, scratch: Path
+) -> list[Dialect]:
+    """How each file is written; copies of those with long delimiters or backslash escapes."""
+    dialects = infer_dialects([replace(head, quoting=quoting) for head in heads], declared)
+    for text, dialect in zip(texts, dialects, strict=True):
+        if quoting == "backslash":
+            _unescape(text, scratch)
+        if text.delimiter is None:
+            _redelimit(text, dialect.delimiter, scratch)
+    return dialects
+
+
+def _write_all(texts: Sequence[_Text], dialects: Sequence[Dialect], scratch: Path) -> list[Lines]:
+    written = []
     for text, dialect in zip(texts, dialects, strict=True):
         assert text.text is not None
         out = scratch / f"{text.number:05d}.parquet"
@@ -259,32 +289,19 @@ def _stage_delimited(
             stream.seek(text.text.skip)
             shape = shape_of(dialect, text.delimiter)
             lines = stage_delimited(stream, out, dialect, shape, text.restore, text.named.shown)
-        account = _text_account(text, "csv", lines, dialect.words, list(dialect.notes))
-        staged.append((text, Staged(out, account)))
-    return staged
+        written.append(lines)
+    return written
 
 
-def dialects_of(texts: Sequence[_Text], declared: Declared, scratch: Path) -> list[Dialect]:
-    """How each delimited file is written; files with backslash escapes are written anew."""
-    heads = [_head(text) for text in texts]
-    if declared.quoting != "auto":
-        heads = [replace(head, quoting=declared.quoting) for head in heads]
-    dialects = infer_dialects(heads, declared)
-    quotes_of = []
+def _quoting_of(texts: Sequence[_Text], dialects: Sequence[Dialect]) -> str:
+    """What quotes do in these files, where they do not always enclose cells."""
+    quotes = []
     for text, dialect in zip(texts, dialects, strict=True):
-        _redelimit(text, dialect.delimiter, scratch)
         assert text.text is not None
-        if declared.quoting == "auto":
-            shape = shape_of(dialect, text.delimiter)
-            quotes = survey_quotes(text.text.path, text.text.skip, dialect.skip, shape)
-            quotes_of.append((text.named.shown, quotes))
-    quoting = detect_quoting(quotes_of, declared.quoting)
-    if quoting == "backslash":
-        for text in texts:
-            _unescape(text, scratch)
-    if quoting != "standard":
-        dialects = infer_dialects([replace(head, quoting=quoting) for head in heads], declared)
-    return dialects
+        shape = shape_of(dialect, text.delimiter)
+        own = survey_quotes(text.text.path, text.text.skip, dialect.skip, shape)
+        quotes.append((text.named.shown, own))
+    return detect_quoting(quotes, "auto")
 
 
 def _head(text: _Text) -> Head:

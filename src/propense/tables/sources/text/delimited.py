@@ -41,6 +41,8 @@ class Lines:
     lone: list[int] = field(default_factory=list)
     padded: list[int] = field(default_factory=list)
     repeated_header: int = 0
+    unclosed: int = 0
+    """Broken rows with a quote that does not enclose a cell."""
 
     def check(self, shown: str) -> None:
         """Every line is somewhere; anything else is a bug of propense."""
@@ -50,6 +52,24 @@ class Lines:
                 f"{self.blank:,} blank ones, {self.rows:,} rows and {self.inside:,} lines within "
                 "cells are accounted for; this is a bug in propense, please report it"
             )
+
+    def refuse(self, dialect: Dialect, shown: str) -> None:
+        """Raise SourceError if there is no row, or if most have not the cells of the header."""
+        if self.rows == 0:
+            raise SourceError(f"{shown} has a header and no rows; export it again")
+        if self.broken > self.rows / 2 and self.first_broken is not None:
+            line, text = self.first_broken
+            raise SourceError(
+                f"{shown}: {self.broken:,} of {self.rows:,} rows do not have the "
+                f"{len(dialect.names)} fields of the header with delimiter {dialect.delimiter!r}, "
+                f"first line {line:,}, {text[:80]!r}; set the source's delimiter, or header = "
+                "false if the first line is data"
+            )
+
+    @property
+    def n_doubtful(self) -> int:
+        """Lines with a quote that does not enclose a cell."""
+        return len(self.lone) + self.unclosed
 
     def notes(self) -> list[str]:
         notes = []
@@ -89,8 +109,7 @@ def stage_delimited(
 ) -> Lines:
     """Write the rows of `stream` to `out`; returns where its lines went.
 
-    `restore` tells what stands in the cells of a copy for something else. Raises SourceError if
-    there is no row, or if more than half of them have not the cells of the header.
+    `restore` tells what stands in the cells of a copy for something else.
     """
     lines = Lines()
     for _ in range(dialect.skip):
@@ -105,7 +124,6 @@ def stage_delimited(
                 table = _restored(table, restore)
             writer.write_table(table.cast(schema))
     lines.check(shown)
-    _refuse(lines, dialect, shown)
     return lines
 
 
@@ -115,19 +133,6 @@ def _encodings(names: Sequence[str]) -> dict[str, Any]:
         "use_dictionary": [*names, BROKEN],
         "column_encoding": {LINE: "DELTA_BINARY_PACKED"},
     }
-
-
-def _refuse(lines: Lines, dialect: Dialect, shown: str) -> None:
-    if lines.rows == 0:
-        raise SourceError(f"{shown} has a header and no rows; export it again")
-    if lines.broken > lines.rows / 2 and lines.first_broken is not None:
-        line, text = lines.first_broken
-        raise SourceError(
-            f"{shown}: {lines.broken:,} of {lines.rows:,} rows do not have the "
-            f"{len(dialect.names)} fields of the header with delimiter {dialect.delimiter!r}, "
-            f"first line {line:,}, {text[:80]!r}; set the source's delimiter, or header = "
-            "false if the first line is data"
-        )
 
 
 def table_of(records: Records, dialect: Dialect, shape: Shape, lines: Lines) -> pa.Table:
@@ -168,6 +173,7 @@ def _count(records: Records, lines: Lines) -> None:
     if records.broken and lines.first_broken is None:
         row = min(records.broken)
         lines.first_broken = (base + int(records.first[row]), _decoded(records.broken[row]) or "")
+    lines.unclosed += len(records.unclosed_lines)
     lines.broken += len(records.broken)
     lines.rows += records.n_rows
     lines.blank += records.n_blank

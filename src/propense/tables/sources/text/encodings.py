@@ -59,6 +59,7 @@ class Survey:
     n_nul: int = 0
     """Zero bytes."""
     n_feeds: int = 0
+    """Line feeds, of the parts of the file that have carriage returns too."""
     n_lone_returns: int = 0
     """Carriage returns without a line feed behind them."""
 
@@ -129,9 +130,10 @@ def survey(chunks: Iterable[bytes]) -> Survey:
             codec = codec or unmarked_wide(block[:4096])
             if codec is not None and codec != UTF_8:
                 return Survey(bom, codec)
-        n_nul += block.count(b"\0")
-        n_feeds += block.count(b"\n")
+        if b"\0" in block:
+            n_nul += block.count(b"\0")
         if b"\r" in block:
+            n_feeds += block.count(b"\n")
             n_lone += block.count(b"\r") - block.count(b"\r\n")
         if block.isascii():
             continue
