@@ -282,9 +282,12 @@ def _dialect(files: Sequence[Pieces]) -> list[Dialect]:
     dialects = infer_dialects(heads, Declared())
     result = []
     for pieces, dialect in zip(files, dialects, strict=True):
-        if len(dialect.delimiter) == 1 and dialect.delimiter != " ":
-            stream = io.BytesIO(pieces.texts[0])
-            result.append((pieces.path.name, quotes_in(stream, dialect.skip, shape_of(dialect))))
+        text = pieces.texts[0]
+        several = len(dialect.delimiter) > 1 or dialect.delimiter == " "
+        if several:
+            text = _with_stand_in(text, dialect.delimiter)
+        shape = shape_of(dialect, _STAND_IN if several else None)
+        result.append((pieces.path.name, quotes_in(io.BytesIO(text), dialect.skip, shape)))
     quoting = detect_quoting(result, "auto")
     if quoting == "standard":
         return dialects

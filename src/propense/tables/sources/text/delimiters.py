@@ -11,6 +11,7 @@ _DELIMITERS: Final = (",", "\t", ";", "|", "\x01", "\x1f", "^", "~", "¦")
 _RUN: Final = re.compile(r"[^\w\s\"'.,;\-]{2,3}")
 _TYPED_HEADER: Final = re.compile(r"^(.+):(token|token_seq|float|float_seq)$")
 _LOOKED_AT: Final = 300
+_MOST_JOINED: Final = 6
 _OWN_NAMES: Final = ("_row", "_line", "_broken")
 """Columns that reading adds."""
 _BLANK_PENALTY: Final = 0.5
@@ -29,6 +30,7 @@ def delimiter_scores(lines: Sequence[str]) -> dict[str, float]:
     lines = [line for line in lines if line.strip()][:_LOOKED_AT]
     if lines and (named := DELIMITER_LINE.match(lines[0].strip())) is not None:
         return {named[1]: 2.0}
+    lines = _joined(lines)
     scores = {}
     for delimiter in (*_DELIMITERS, *_long_delimiters(lines), " "):
         counts = Counter(count_delimiters(line, delimiter) for line in lines)
@@ -48,6 +50,21 @@ def delimiter_scores(lines: Sequence[str]) -> dict[str, float]:
     return scores
 
 
+def _joined(lines: Sequence[str]) -> list[str]:
+    """Lines of one row as one, where a quoted cell goes over a few of them."""
+    rows: list[str] = []
+    index = 0
+    while index < len(lines):
+        row, n = lines[index], 1
+        while row.count('"') % 2 and n < _MOST_JOINED and index + n < len(lines):
+            row += " " + lines[index + n]
+            n += 1
+        whole = row.count('"') % 2 == 0
+        rows.append(row if whole else lines[index])
+        index += n if whole else 1
+    return rows
+
+
 def sniff_delimiter(lines: Sequence[str]) -> str:
     """The delimiter that cuts the lines into the most even number of cells; a comma if none does.
 
@@ -59,10 +76,21 @@ def sniff_delimiter(lines: Sequence[str]) -> str:
 
 
 def _long_delimiters(lines: Sequence[str]) -> list[str]:
-    """Runs of two or three signs that stand in nearly every line."""
+    """Runs of two or three signs that stand in many lines."""
     runs = Counter(run for line in lines[:20] for run in set(_RUN.findall(line)))
-    often = [run for run, n in runs.items() if n >= 0.8 * min(len(lines), 20)]
-    return [run for run in often if not run.startswith(("//", "://"))]
+    often = [run for run, n in runs.items() if n >= 0.3 * min(len(lines), 20)]
+    return [
+        run for run in often
+        if run == run[::-1] and run != "//" and not _stands_alone(lines, run)
+    ]  # fmt: skip
+
+
+def _stands_alone(lines: Sequence[str], run: str) -> bool:
+    """Whether the sign of a run such as "||" also stands alone: then it is the delimiter."""
+    if len(set(run)) > 1 or run[0] not in _DELIMITERS:
+        return False
+    alone = [run[0] in line.replace(run, "") for line in lines]
+    return alone[0] or sum(alone) > 0.3 * len(lines)
 
 
 def count_delimiters(line: str, delimiter: str) -> int:

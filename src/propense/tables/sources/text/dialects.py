@@ -207,13 +207,11 @@ def _dialect(
     width, notes = header.width, []
     rows = [row.cells for row in header.data if not row.blank]
     if header.cells is not None:
-        names = plain_names(header.cells)
-        notes += _repeated(header.cells, names)
+        notes += _repeated(header.cells)
         if header.line:
             notes.append(f"the header is line {header.line + 1:,}")
         width = _width_of_rows(header, rows)
-        if width == len(names) and not header.cells[-1].strip() and _ends_empty(rows, width):
-            names = names[:-1]
+        names = _names(header, width)
     elif reference is not None:
         first = headers[reference]
         if width != first.width:
@@ -221,12 +219,10 @@ def _dialect(
                 f"{head.shown} has no header and {width} columns, while {heads[reference].shown} "
                 f"has {first.width}; give the file a source of its own, or a header line"
             )
-        names = plain_names(first.cells or ())
+        names = _names(first, width)
         notes.append(f"no header: read under the names of {heads[reference].shown}")
     else:
         names = [str(number) for number in range(1, width + 1)]
-        if _ends_empty(rows, width) and width > 1:
-            names = names[:-1]
         notes.append("no header: the columns are named by their positions")
     kinds = kinds_of(rows, width)
     return Dialect(
@@ -234,8 +230,17 @@ def _dialect(
     )
 
 
-def _repeated(cells: Sequence[str], names: Sequence[str]) -> list[str]:
+def _names(header: Header, width: int) -> list[str]:
+    """The names of a header; not of its last cell where every row ends with a delimiter."""
+    cells = header.cells or ("",)
+    names = plain_names(cells)
+    rows = [row.cells for row in header.data if not row.blank]
+    return names[:-1] if not cells[-1].strip() and _ends_empty(rows, width) else names
+
+
+def _repeated(cells: Sequence[str]) -> list[str]:
     """Names that stand twice, and what the second is called."""
+    names = plain_names(cells)
     folds = [folded(cell).casefold() for cell in cells]
     return [
         f"{cell.strip()!r} stands twice in the header; the second is called {name!r}"

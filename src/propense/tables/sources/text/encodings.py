@@ -178,7 +178,7 @@ def detect_encoding(surveys: Sequence[Survey]) -> Verdict:
     """
     lines = [line for one in surveys for line in one.odd_lines]
     n_odd, n_wide = sum(one.n_odd for one in surveys), sum(one.n_wide for one in surveys)
-    if n_wide >= _FEW * n_odd:
+    if n_wide >= _FEW * n_odd or n_wide >= n_odd <= 2:
         return Verdict(UTF_8, _examples(lines, UTF_8))
     chinese, western = chinese_share(lines), western_share(lines)
     codec = CHINESE if chinese > western else WESTERN
@@ -206,10 +206,7 @@ def chinese_share(lines: Sequence[bytes]) -> float:
     """
     counts: Counter[str] = Counter()
     for line in lines:
-        try:
-            counts.update(_HIGH.findall(line.decode(CHINESE)))
-        except UnicodeDecodeError:
-            return 0.0
+        counts.update(_HIGH.findall(line.decode(CHINESE, "replace")))
     common = total = 0.0
     for run, n in counts.items():
         for character in run:
@@ -225,7 +222,7 @@ def chinese_share(lines: Sequence[bytes]) -> float:
 
 def _is_level_one(character: str) -> bool:
     """Whether a character is among the 3,755 of the first level of GB 2312."""
-    code = character.encode(CHINESE)
+    code = character.encode(CHINESE, "replace")
     return len(code) == 2 and 0xB0 <= code[0] <= 0xD7 and code[1] >= 0xA1
 
 
@@ -237,10 +234,7 @@ def western_share(lines: Sequence[bytes]) -> float:
     good = total = 0.0
     letters: Counter[str] = Counter()
     for line in lines:
-        try:
-            text = line.decode(WESTERN)
-        except UnicodeDecodeError:
-            return 0.0
+        text = line.decode(WESTERN, "replace")
         for run in _HIGH.findall(text):
             total += len(run)
             if len(run) <= 2 and all(one in _LETTERS or one in _SIGNS for one in run):

@@ -40,8 +40,8 @@ class Header:
     """Lines above the first row of data, the header's own among them."""
     data: tuple[HeadRow, ...]
     """The first rows behind it."""
-    n_named: int = 0
-    """Names of the settings that it holds."""
+    n_named: float = 0.0
+    """Names of the settings that it holds; names that need no mapping count half."""
     line: int = 0
     """The header's own first line."""
 
@@ -100,7 +100,7 @@ def find_header(
     if skip is not None:
         rows = [row for row in rows if row.line >= skip]
         if declared is not False and rows:
-            return _header_at(rows, 0, wanted)
+            return _header_at(rows, 0, wanted, canonical)
     elif rows and DELIMITER_LINE.match(_text(rows[0])) is not None:
         rows = rows[1:]
     if not rows:
@@ -108,7 +108,7 @@ def find_header(
     width = usual_width(rows)
     if declared is False or (positional and declared is None):
         index = next(i for i, row in enumerate(rows) if skip is not None or len(row.cells) == width)
-        if declared is None and not looks_like_data(rows[index], rows[index + 1 :], width):
+        if declared is None and _is_header(rows[index], rows[index + 1 :], width):
             return Header(None, _behind(rows[index]), tuple(rows[index + 1 :]))
         return Header(None, rows[index].line, tuple(rows[index:]))
     best, most = 0, 0
@@ -118,18 +118,23 @@ def find_header(
         score = 2 * len(names & cells) + len((more - names) & cells)
         if score > most:
             best, most = index, score
+        if _begins_data(rows, index, width):
+            break
     if most:
-        return _header_at(rows, best, wanted)
+        return _header_at(rows, best, wanted, canonical)
     index = next((i for i, row in enumerate(rows) if len(row.cells) == width), 0)
     if declared is None and looks_like_data(rows[index], rows[index + 1 :], width):
         return Header(None, rows[index].line, tuple(rows[index:]))
-    return _header_at(rows, index, wanted)
+    return _header_at(rows, index, wanted, canonical)
 
 
-def _header_at(rows: Sequence[HeadRow], index: int, wanted: Sequence[str]) -> Header:
+def _header_at(
+    rows: Sequence[HeadRow], index: int, wanted: Sequence[str], canonical: Sequence[str]
+) -> Header:
     row = rows[index]
     cells = tuple(_decode(cell) for cell in row.cells)
-    n_named = len(_folds(wanted) & _folds(cells))
+    names = _folds(wanted)
+    n_named = len(names & _folds(cells)) + len((_folds(canonical) - names) & _folds(cells)) / 2
     return Header(cells, _behind(row), tuple(rows[index + 1 :]), n_named, row.line)
 
 
@@ -152,6 +157,19 @@ def _folds(names: Sequence[str]) -> set[str]:
     return folds - {""}
 
 
+def _begins_data(rows: Sequence[HeadRow], index: int, width: int) -> bool:
+    """Whether a line is the first of the data: no header stands below it."""
+    row = rows[index]
+    return len(row.cells) == width and looks_like_data(row, rows[index + 1 : index + 50], width)
+
+
+def _is_header(row: HeadRow, below: Sequence[HeadRow], width: int) -> bool:
+    """Whether a line is certainly none of data: names above columns of numbers or times."""
+    cells = [one.cells for one in below if len(one.cells) == width]
+    names = all(kind_of_cell(cell) == "text" for cell in row.cells)
+    return names and any(kind in TYPED for kind in kinds_of(cells, width))
+
+
 def looks_like_data(row: HeadRow, below: Sequence[HeadRow], width: int) -> bool:
     """Whether a line is a row of data: its cells are alike those below it where these are typed.
 
@@ -169,7 +187,7 @@ def looks_like_data(row: HeadRow, below: Sequence[HeadRow], width: int) -> bool:
             own = kind_of_cell(cell)
             alike += own == kind or (own in ("integer", "number") and kind in ("integer", "number"))
     if typed:
-        return alike == typed
+        return alike > typed / 2
     repeated = sum(
         cell in {one[column] for one in cells} for column, cell in enumerate(row.cells) if cell
     )

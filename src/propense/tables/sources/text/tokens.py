@@ -75,7 +75,7 @@ def kind_of_cell(cell: bytes) -> Kind:
     >>> [kind_of_cell(cell) for cell in (b"12", b"1,50", b"2024-03-01 10:00", b"u1", b"")]
     ['integer', 'number', 'date', 'text', '']
     """
-    cell = cell.strip()
+    cell = cell.strip().strip(QUOTE)
     if not cell:
         return ""
     if _INTEGER.fullmatch(cell):
