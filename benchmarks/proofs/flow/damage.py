@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.proof import ROOT, Proof
-from tests.support.damage import damages, read, verdict
+from tests.support.reading.damage import damages, read, verdict
 
 KIND = "truth"
 CLAIM = "no damage of a file changes a cell whose own bytes are whole; what it breaks is counted"

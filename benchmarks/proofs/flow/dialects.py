@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from benchmarks.proof import Proof
-from tests.support.dialects import Case, cases, outcome, sampled
+from tests.support.reading.dialects import Case, cases, outcome, sampled
 
 KIND = "truth"
 CLAIM = (

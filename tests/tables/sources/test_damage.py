@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.support.damage import damages, read, verdict
+from tests.support.reading.damage import damages, read, verdict
 from tests.support.trials import INPUTS
 
 FILES = {"headless-two/data/part-00000.csv": b",", "tsv-quotes/data/events.tsv": b"\t"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.support.dialects import Case, cases, outcome, sampled
+from tests.support.reading.dialects import Case, cases, outcome, sampled
 
 QUICK = settings(
     max_examples=60, deadline=None, derandomize=True, database=None,

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from propense.errors import SourceError
 from propense.tables.engine.engine import BROKEN, LINE
 from propense.tables.sources.staging import Staging
-from tests.support.dialects import stage
+from tests.support.reading.dialects import stage
 
 Row = tuple[str | None, ...]
 
