@@ -162,7 +162,7 @@ def _cell(cell: str, dialect: Dialect) -> str:
     if dialect.quoting == "backslash":
         return '"' + cell.replace("\\", "\\\\").replace('"', '\\"') + '"'
     needs = dialect.quoting == "all" or any(
-        mark in cell for mark in ('"', "\n", "\r", dialect.delimiter)
+        sign in cell for sign in ('"', "\n", "\r", dialect.delimiter)
     )
     return '"' + cell.replace('"', '""') + '"' if needs else cell
 
