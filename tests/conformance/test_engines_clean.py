@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -56,6 +57,10 @@ def write_world(folder: Path) -> Settings:
         "event_time": pa.array(micros, pa.timestamp("us")),
         "value": pa.array(np.round(rng.normal(20, 15, N // 3), 2), mask=rng.random(N // 3) < 0.3),
     }).take(pa.array(repeated))  # fmt: skip
+    near = table.slice(0, 40)
+    times = pa.array(pc.cast(near["event_time"], pa.int64()).to_numpy() + 7_000_000)
+    near = near.set_column(2, "event_time", times.cast(pa.timestamp("us")))
+    table = pa.concat_tables([table, near])
     pq.write_table(table.slice(0, 400), folder / "web-1.parquet")
     pq.write_table(table.slice(400), folder / "web-2.parquet")
     (folder / "ids.csv").write_text("user_id,alias\n1001,d1\nd1,d2\n1002,1003\n,d9\n")
@@ -84,7 +89,10 @@ def write_world(folder: Path) -> Settings:
         },
         "identities": {"path": "ids.csv"}, "users": {"path": "users.csv"},
         "items": {"path": "items.tsv"},
-        "clean": {"unknown_items": "drop", "max_events_per_day": 9, "duplicate_window": "30s"},
+        "clean": {
+            "unknown_items": "drop", "max_events_per_day": 9, "duplicate_window": "30s",
+            "negative_values": "drop",
+        },
     }  # fmt: skip
     return parse_settings(raw, folder)
 
