@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tomllib
 from datetime import UTC, datetime
@@ -280,3 +281,19 @@ def test_score_of_one_user(shop, monkeypatch, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed["as_of"] == "2025-03-01T00:00:00Z"
     assert printed["goals"] == {"pay": 0.25, "spend": 12.5}
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("\n", "day"), ("7\n2\n", "month"), ("", None)])
+def test_init_asks_at_a_terminal(
+    typed: str, answer: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"u{i % 9},{i % 12 + 1:02d}/{i % 11 + 1:02d}/2024" for i in range(200)]
+    (tmp_path / "log.csv").write_text("user_id,date\n" + "\n".join(rows) + "\n")
+    stdin = io.StringIO(typed)
+    monkeypatch.setattr("propense.cli.data._at_terminal", lambda: True)
+    monkeypatch.setattr("sys.stdin", stdin)
+    settings = tmp_path / "propense.toml"
+    assert main(["init", str(tmp_path), "--settings", str(settings)]) == 0
+    raw = tomllib.loads(settings.read_text("utf-8"))
+    assert raw["sources"]["log"].get("date_order") == answer
+    assert raw.get("open_questions") == (None if answer else ["sources.log.date_order"])
