@@ -193,7 +193,7 @@ def _training(demo: Path, log: Path) -> tuple[bool, str]:
     """Account and labels of the next run, with and without the load."""
     made = []
     for name in ("with", "without"):
-        folder = demo.with_name(name)
+        folder = demo.parent / name / "demo"
         shutil.copytree(demo, folder, ignore=shutil.ignore_patterns("live", "shelf"))
         settings = folder / "propense.toml"
         settings.write_text(settings.read_text() + LIVE)
@@ -205,7 +205,7 @@ def _training(demo: Path, log: Path) -> tuple[bool, str]:
             return False, f"the run {name} the load failed: {done.tail}"
         run = folder / "runs/main"
         made.append(
-            [(run / "clean/account.json").read_bytes().replace(name.encode(), b"")]
+            [(run / "clean/account.json").read_bytes().replace(f"/{name}/".encode(), b"/")]
             + [_rows(run / path) for path in ("parts/labels.parquet", "clean/events")]
         )
     same = made[0] == made[1]
