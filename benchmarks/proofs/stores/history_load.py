@@ -149,7 +149,10 @@ def _answers(demo: Path, log: Path) -> tuple[bool, str]:
         time.sleep(1)
         worst = max(_difference(service, row) for row in rows)
         quiet = _latency(service, rows, 5.0)
-        words = ["--set", f"run={log / 'runs/main'}"]
+        # The demo's settings name profile columns that the log does not have.
+        other = demo / "runs/other"
+        shutil.copytree(log / "runs/main", other, ignore=shutil.ignore_patterns("users.parquet"))
+        words = ["--run", "runs/other"]
         child = subprocess.Popen(
             _command(demo, "history", "load", *words, "--quiet"), stdout=subprocess.DEVNULL
         )
