@@ -94,3 +94,19 @@ def test_customers_that_meet_none_of_their_events_are_an_error(tmp_path: Path) -
     assert finding["severity"] == "error"
     assert "0 of 40 customers with events have a row in [users]" in finding["sentence"]
     assert "without leading zeros 40 would meet" in finding["sentence"]
+
+
+def test_several_currencies_are_refused_or_converted(tmp_path: Path) -> None:
+    folder = prepare("excel-serial", tmp_path)
+    log = folder / "data" / "events.csv"
+    lines = log.read_text().splitlines()
+    rows = [line.rpartition(",")[0] + (",US$ 2" if n % 2 else ",3 €") for n, line in
+            enumerate(lines[1:])]  # fmt: skip
+    log.write_text("\n".join([lines[0], *rows]))
+    outcome = command(folder, "clean")
+    assert outcome.code == 1
+    assert "US$ (130)" in outcome.error and "exchange_rates = { USD" in outcome.error
+    settings = (folder / "propense.toml").read_text()
+    (folder / "propense.toml").write_text("exchange_rates = { USD = 0.5 }\n" + settings)
+    outcome = command(folder, "clean")
+    assert (outcome.code, outcome.money) == (0, 130 * 3 + 130 * 1.0)

@@ -34,6 +34,10 @@ CODES: Final = (
     "TRY UAH ILS ZAR MXN ARS CLP COP PEN VND THB IDR MYR PHP NZD AED SAR EGP NGN KES MAD PKR BDT "
     "LKR KZT ISK RSD HRK KWD BHD QAR OMR JOD"
 ).split()
+DOLLARS: Final = ("USD", "AUD", "CAD", "NZD", "SGD", "HKD", "TWD", "MXN", "ARS", "CLP", "COP")
+"""Currencies that are written "$" at home."""
+CROWNS: Final = ("SEK", "NOK", "DKK", "ISK")
+"""And "kr"."""
 _AMBIGUOUS_SYMBOLS: Final = ("¥", "KR", "KR.")
 
 

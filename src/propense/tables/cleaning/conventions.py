@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from propense.columns import COUNT, EVENT_TIME, REFUND_TIME, VALUE
+from propense.errors import SourceError
 from propense.settings import Settings, Source
 from propense.tables.cells.date_orders import DateOrder, DateOrders, infer_date_orders
 from propense.tables.cells.ids import IdEvidence
-from propense.tables.cells.number_formats import infer_formats, survey_numbers
-from propense.tables.cells.numbers import NumberFormat
+from propense.tables.cells.number_formats import NumberEvidence, infer_formats, survey_numbers
+from propense.tables.cells.numbers import CROWNS, DOLLARS, NumberFormat, currency_code
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
 from propense.tables.cleaning.event_ids import survey_source
 from propense.tables.questions import Question, refuse_open
@@ -27,6 +28,8 @@ class Conventions:
     ids: dict[str, IdEvidence] = field(default_factory=dict)
     """The files' own name of a column of ids -> what its cells want."""
     notes: tuple[str, ...] = ()
+    rates: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The files' own name of a column -> sign or word of a currency -> its exchange rate."""
     date_orders: dict[str, DateOrder] = field(default_factory=dict)
     """The files' own name of a column of times -> what stands first in its dates."""
 
@@ -67,8 +70,32 @@ def _infer(
     questions += inferred.questions
     return Conventions(
         times, inferred.formats, survey_source(source, settings), tuple(inferred.notes),
-        dict(orders.orders),
+        {one.name: _rates(one, source, settings) for one in evidence}, dict(orders.orders),
     )  # fmt: skip
+
+
+def _rates(
+    one: NumberEvidence, source: RawTable, settings: Settings
+) -> dict[str, float]:  # fmt: skip
+    """Sign or word -> rate, of the currencies in a column that are not the project's.
+
+    Raises SourceError where a column has several and `exchange_rates` lacks one.
+    """
+    own = settings.currency.upper()
+    signs = {"$": DOLLARS, "¥": ("CNY", "JPY"), "KR": CROWNS, "KR.": CROWNS}
+    codes = {
+        word: own if own in signs.get(word, ()) else currency_code(word) for word in one.currencies
+    }
+    rates = {name.strip().upper(): rate for name, rate in settings.exchange_rates.items()}
+    others = sorted({code for code in codes.values() if code != own and code not in rates})
+    if len(set(codes.values())) > 1 and others:
+        counts = ", ".join(f"{word} ({n:,})" for word, n in sorted(one.currencies.items()))
+        raise SourceError(
+            f"[sources.{source.name}]: column {one.name!r} has amounts in several currencies: "
+            f"{counts}; give the worth of one unit of each in {own}: exchange_rates = "
+            f"{{ {others[0]} = ... }} at the top of propense.toml"
+        )
+    return {word: rates[code] for word, code in codes.items() if code != own and code in rates}
 
 
 def _survey_times(source: RawTable, settings: Settings, orders: DateOrders) -> TimeSurvey:

@@ -26,7 +26,7 @@ from propense.columns import (
 )  # fmt: skip
 from propense.errors import SourceError
 from propense.settings import Settings, Source
-from propense.tables.cells.numbers import NO_NUMBER, NumberFormat, number_of
+from propense.tables.cells.numbers import NO_NUMBER, NumberFormat, currency_of, number_of
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
     best_spellings,
@@ -218,7 +218,7 @@ def _type_source(
         *[rows[name] for name in (ROW, "_t", "_received", "_refund_t") if name in rows.columns],
         **id_columns(source, own, conventions.ids, settings),
         **_action(source_settings, own.get(ACTION), changes),
-        **_money(source, rows, conventions.numbers),
+        **_money(source, rows, conventions),
         **{
             SOURCE: trimmed(own[SOURCE]).fill_null(source.name) if SOURCE in own
             else ibis.literal(source.name),
@@ -249,7 +249,7 @@ def _action(
 
 
 def _money(
-    source: RawTable, rows: Table, formats: dict[str, NumberFormat]
+    source: RawTable, rows: Table, conventions: Conventions
 ) -> dict[str, Column]:  # fmt: skip
     """Count, price and amount as doubles, the latter in units of the currency."""
 
@@ -258,7 +258,12 @@ def _money(
         name = source.columns.get(word)
         if name is None:
             return ibis.null("float64"), ibis.literal(False)
-        number = number_of(rows[name], formats[name], rows[ROW], units=word == COUNT)
+        number = number_of(rows[name], conventions.numbers[name], rows[ROW], units=word == COUNT)
+        rates = conventions.rates.get(name)
+        if rates:
+            written = currency_of(rows[name])
+            converted = [(written == one, number * rate) for one, rate in rates.items()]
+            number = ibis.cases(*converted, else_=number)
         if not rows[name].type().is_string():
             return number, ibis.literal(False)
         unread = number.isnull() & ~rows[name].strip().lower().isin(NO_NUMBER)
