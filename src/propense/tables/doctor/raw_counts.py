@@ -61,10 +61,12 @@ def _count_source(source: RawTable, engine: TableEngine) -> dict[str, int]:
     measures: dict[str, Column] = {"rows": rows.count()}
 
     def add(name: str, condition: Column) -> None:
+        if BROKEN in rows.columns:
+            condition = condition & rows[BROKEN].isnull()
         measures[name] = condition.fill_null(False).cast("int64").sum()
 
     if BROKEN in rows.columns:
-        add("broken_rows", rows[BROKEN].notnull())
+        measures["broken_rows"] = rows[BROKEN].notnull().cast("int64").sum()
     missing = {
         USER_ID: "rows_without_user", ITEM_ID: "rows_without_item", ACTION: "rows_without_action",
         EVENT_TIME: "rows_without_time",
@@ -96,7 +98,9 @@ def _count_source(source: RawTable, engine: TableEngine) -> dict[str, int]:
 
 
 def _surplus(rows: Table, names: list[str], engine: TableEngine) -> int:
-    """Rows beyond the first of each group that is equal in all the columns."""
+    """Rows beyond the first of each group that is equal in all the columns; broken rows apart."""
+    if BROKEN in rows.columns:
+        rows = rows.filter(rows[BROKEN].isnull())
     columns = [
         rows[name].cast("string") if rows[name].type().is_nested() else rows[name] for name in names
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -118,29 +117,23 @@ def _write_objects(
     text: PlainText, rows: Path, lines: Lines, wanted: Sequence[str], shown: str, member: str | None
 ) -> list[str]:
     """Write one row an object; objects of an array are numbered, others have their line."""
-    with text.path.open("rb") as stream, mmap.mmap(
-        stream.fileno(), 0, access=mmap.ACCESS_READ
-    ) as mapped:  # fmt: skip
-        data = memoryview(mapped)[text.skip :]
-        try:
-            objects = find_objects(data, shown, member, wanted)
-            starts = np.concatenate([objects.starts, [start for start, _ in objects.garbage]])
-            ends = np.concatenate([objects.ends, [end for _, end in objects.garbage]])
-            order = np.argsort(starts, kind="stable")
-            starts, ends = starts[order].astype(np.int64), ends[order].astype(np.int64)
-            numbers = np.arange(1, len(starts) + 1)
-            if not objects.array:
-                numbers = _lines_of(data, starts)
-            with pq.ParquetWriter(rows, _SCHEMA, compression="lz4") as writer:
-                for first in range(0, len(starts), _BATCH):
-                    batch = slice(first, first + _BATCH)
-                    texts = [
-                        bytes(data[start:end]).strip(b" \t\r\n,").decode("utf-8", "replace")
-                        for start, end in zip(starts[batch], ends[batch], strict=True)
-                    ]
-                    writer.write_table(pa.table([texts, numbers[batch]], schema=_SCHEMA))
-        finally:
-            data.release()
+    data = np.memmap(text.path, np.uint8, "r")[text.skip :]
+    objects = find_objects(data, shown, member, wanted)
+    starts = np.concatenate([objects.starts, [start for start, _ in objects.garbage]])
+    ends = np.concatenate([objects.ends, [end for _, end in objects.garbage]])
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order].astype(np.int64), ends[order].astype(np.int64)
+    numbers = np.arange(1, len(starts) + 1)
+    if not objects.array:
+        numbers = _lines_of(data, starts)
+    with pq.ParquetWriter(rows, _SCHEMA, compression="lz4") as writer:
+        for first in range(0, len(starts), _BATCH):
+            batch = slice(first, first + _BATCH)
+            texts = [
+                bytes(data[start:end]).strip(b" \t\r\n,").decode("utf-8", "replace")
+                for start, end in zip(starts[batch], ends[batch], strict=True)
+            ]
+            writer.write_table(pa.table([texts, numbers[batch]], schema=_SCHEMA))
     lines.physical = lines.rows = len(starts)
     return [f"the rows are the objects of {objects.within!r}"] if objects.within else []
 

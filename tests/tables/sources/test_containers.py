@@ -1,0 +1,126 @@
+"""What a file is, is told by its first bytes; archives of several tables are refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from propense.errors import SourceError
+from propense.tables.sources.samples import Sample, sample_file
+from tests.support.reading.dialects import pack, rows_of, stage
+
+NAMES = ("user_id", "action", "value")
+ROWS: list[tuple[str | None, ...]] = [("u1", "view", None), ("u2", "pay", "12.5")]
+CSV = b"user_id,action,value\nu1,view,\nu2,pay,12.5\n"
+OBJECTS = [{"user_id": "u1", "action": "view"}, {"user_id": "u2", "action": "pay", "value": 12.5}]
+LINES = "\n".join(json.dumps(one) for one in OBJECTS).encode()
+TEXTS = {
+    "csv": CSV,
+    "lines": LINES,
+    "array": json.dumps(OBJECTS).encode(),
+    "pretty": json.dumps(OBJECTS, indent=2).encode(),
+    "array of lines": b"[\n" + LINES.replace(b"\n", b",\n") + b"\n]\n",
+    "glued": LINES.replace(b"\n", b""),
+    "pretty objects": "\n".join(json.dumps(one, indent=1) for one in OBJECTS).encode(),
+    "wrapped": json.dumps({"total": 2, "data": OBJECTS}).encode(),
+}
+
+
+def read(folder: Path, name: str, data: bytes, **settings: Any) -> list[tuple[str | None, ...]]:
+    (folder / name).write_bytes(data)
+    return rows_of(stage([folder / name], folder, **settings), NAMES)
+
+
+@pytest.mark.parametrize("packing", ["", "gz", "bz2", "xz", "zip", "zstd", "lz4"])
+@pytest.mark.parametrize("text", list(TEXTS))
+def test_every_container_of_every_text(tmp_path: Path, packing: str, text: str) -> None:
+    assert read(tmp_path, "misnamed.bin", pack(TEXTS[text], packing)) == ROWS
+    sample = sample_file(tmp_path / "misnamed.bin")
+    assert isinstance(sample, Sample)
+    assert list(zip(*(sample.columns[name] for name in NAMES), strict=True)) == ROWS
+
+
+def archive(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as target:
+        for name, data in files.items():
+            target.writestr(name.replace("_", "."), data)
+    return buffer.getvalue()
+
+
+def test_a_zip_of_one_table_and_a_text_about_it(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.zip", archive(table_csv=CSV, README_md=b"read me")) == ROWS
+
+
+def test_a_zip_of_several_tables_is_refused(tmp_path: Path) -> None:
+    data = archive(one_csv=CSV, two_csv=CSV)
+    with pytest.raises(SourceError, match=r"a.zip holds 2 files: 'one.csv', 'two.csv'; name one"):
+        read(tmp_path, "a.zip", data)
+
+
+def test_a_parquet_file_within_an_archive(tmp_path: Path) -> None:
+    sink = pa.BufferOutputStream()
+    columns = list(zip(*ROWS, strict=True))
+    pq.write_table(pa.table([list(one) for one in columns], names=list(NAMES)), sink)
+    (tmp_path / "t.gz").write_bytes(pack(sink.getvalue().to_pybytes(), "gz"))
+    staging = stage([tmp_path / "t.gz"], tmp_path)
+    assert pq.read_table(staging.files[0].path).num_rows == 2
+    assert isinstance(sample_file(tmp_path / "t.gz"), Sample)
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz", "zip", "zstd", "lz4"])
+def test_an_archive_that_breaks_off_is_refused_by_name(tmp_path: Path, packing: str) -> None:
+    data = pack(b"".join(b"u%d,view,%d\n" % (i, i * 7919) for i in range(9999)), packing)
+    with pytest.raises(SourceError, match=r"torn.csv cannot be unpacked to its end"):
+        read(tmp_path, "torn.csv", data[: len(data) * 2 // 3])
+
+
+@pytest.mark.parametrize("text", ["array", "pretty", "wrapped", "pretty objects"])
+def test_json_that_breaks_off_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SourceError, match=r"cut.json"):
+        read(tmp_path, "cut.json", TEXTS[text][:-4])
+
+
+def test_an_object_of_several_arrays_is_refused(tmp_path: Path) -> None:
+    data = json.dumps({"users": OBJECTS, "events": OBJECTS}).encode()
+    with pytest.raises(SourceError, match=r"2 arrays: 'users', 'events'"):
+        read(tmp_path, "two.json", data)
+
+
+def test_mostly_broken_json_is_an_error(tmp_path: Path) -> None:
+    data = b'{"user_id": "u1", "action": "view"}\n{"user_id": }\n{"a": }\n{"b": }\n'
+    with pytest.raises(SourceError, match=r"3 of 4 lines are no JSON object, first line 2"):
+        read(tmp_path, "bad.jsonl", data)
+
+
+def test_a_picture_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is a picture"):
+        read(tmp_path, "a.csv", b"\x89PNG\r\n\x1a\n" + bytes(100))
+
+
+def test_nested_values_and_arrays_of_keys(tmp_path: Path) -> None:
+    rows = [
+        {"user": {"id": "u1"}, "event": "view", "a.b": 1, "items": [{"sku": "P1"}],
+         "params": [{"key": "page", "value": {"string_value": "home", "int_value": None}},
+                    {"key": "n", "value": {"string_value": None, "int_value": 3}}]},
+        {"user": {"id": "u2"}, "event": "pay", "params": [{"key": "n", "value": 4}]},
+    ]  # fmt: skip
+    data = "\n".join(json.dumps(row) for row in rows).encode()
+    columns = {"user_id": "user.id", "item_id": "items.0.sku", "action": "event",
+               "event_time": "params.page", "value": "params.n", "count": "a.b"}  # fmt: skip
+    (tmp_path / "n.jsonl").write_bytes(data)
+    staging = stage([tmp_path / "n.jsonl"], tmp_path, columns=columns)
+    assert rows_of(staging, tuple(columns.values())) == [
+        ("u1", "P1", "view", "home", "3", "1"), ("u2", None, "pay", None, "4", None),
+    ]  # fmt: skip
+
+
+def test_unpacking_is_by_bytes_not_by_names(tmp_path: Path) -> None:
+    assert read(tmp_path, "plain.gz", CSV) == ROWS
