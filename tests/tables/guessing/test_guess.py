@@ -339,3 +339,27 @@ def test_ml_100k_guess() -> None:
     assert settings.users.features == ("age", "gender", "occupation", "zip_code")
     assert settings.items.types["class"] == "text"
     assert settings.recommend is not None and not settings.recommend.repeat
+
+
+def _orders(folder: Path, currencies: str, amount: str = "{}.50") -> Guess:
+    rows = [
+        f"u{i % 9},P{i % 5},2024-01-{i % 27 + 1:02d} 10:00:00,{amount.format(i)},"
+        + currencies.split()[i % len(currencies.split())]
+        for i in range(200)
+    ]
+    header = "customer_id,sku,order_date,amount,currency\n"
+    (folder / "orders.csv").write_text(header + "\n".join(rows) + "\n")
+    return guess_settings(folder)
+
+
+def test_the_currency_is_that_of_the_money(tmp_path: Path) -> None:
+    guess = _orders(tmp_path, "eur")
+    assert guess.settings.currency == "EUR"
+    assert not guess.questions
+    assert _orders(tmp_path, "- -", "£{}.50").settings.currency == "GBP"
+
+
+def test_several_currencies_are_asked_about(tmp_path: Path) -> None:
+    (question,) = _orders(tmp_path, "EUR EUR USD").questions
+    assert question.key == "sources.orders.where"
+    assert question.choices[0].value == {"currency": ["EUR"]}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
+from propense.tables.guessing.proposals.currency import find_currency
 from propense.tables.guessing.proposals.goals import propose_goals, propose_recommend, propose_split
 from propense.tables.guessing.proposals.sources import propose_source, refund_words
 from propense.tables.guessing.proposals.tables import propose_experiment, propose_table
 from propense.tables.guessing.proposals.toml_text import OPEN_QUESTIONS, Proposal
 from propense.tables.guessing.role import Role
+
+_OFFSET: Final = re.compile(r"(Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
 
 
 def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
@@ -20,7 +25,7 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     events = [role for role in roles if role.name == "events"]
     tables = {role.name: role for role in roles if role.name not in ("events", "none", "labels")}
     labels = [role for role in roles if role.name == "labels"]
-    _head(out, [role.group for role in roles])
+    _head(out, roles)
     used: set[str] = set()
     for i, role in enumerate(events):
         name = _free(role.group.name, used)
@@ -59,7 +64,8 @@ def _free(name: str, used: set[str]) -> str:
     return chosen
 
 
-def _head(out: Proposal, groups: Sequence[Group]) -> None:
+def _head(out: Proposal, roles: Sequence[Role]) -> None:
+    groups = [role.group for role in roles]
     chinese = _chinese(groups)
     out.comment(
         "Guessed by `propense init` from samples of the files. Read the reasons, correct what is"
@@ -72,13 +78,20 @@ def _head(out: Proposal, groups: Sequence[Group]) -> None:
     if not chinese:
         reason = "for times without an offset, and for hour and weekday"
     out.set("time_zone", zone, reason)
-    out.set("currency", "CNY" if chinese else "USD")
-    if not any(column.is_time for group in groups for column in group.columns.values()):
+    code, why = find_currency(roles) or ("CNY" if chinese else "USD", "")
+    out.set("currency", code, why)
+    if not any(_naive(column) for group in groups for column in group.columns.values()):
         return
     out.remarks.append(
         f"Which time zone are the times in? (time_zone = {zone!r} is a guess; for example "
         "'Europe/Berlin')"
     )
+
+
+def _naive(column: ColumnProfile) -> bool:
+    """Whether a column has times without an offset."""
+    words = [word for word, _ in column.common[:50]]
+    return column.kind == "time" and not all(_OFFSET.search(word) for word in words)
 
 
 def _chinese(groups: Sequence[Group]) -> bool:

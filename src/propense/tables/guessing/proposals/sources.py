@@ -6,11 +6,14 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import is_counter, item_score, user_score
+from propense.tables.guessing.proposals.currency import currency_question
 from propense.tables.guessing.proposals.fallback_columns import fallback_columns
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
 from propense.tables.guessing.proposals.tables import file_keys
@@ -50,7 +53,13 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
             )
     if fallbacks := fallback_columns(group, columns):
         out.set("fallbacks", fallbacks, "read where the mapped column is empty")
-    for setting, (value, reason) in (role.settings | rules.settings).items():
+    settings = {**role.settings, **rules.settings}
+    where = settings.get("where", ({}, ""))[0]
+    currencies = currency_question(role, key, where)
+    if currencies is not None:
+        settings.pop("where", None)
+        rules.questions = _with_currencies(rules.questions, currencies)
+    for setting, (value, reason) in settings.items():
         if setting != "action":
             out.set(setting, value, reason)
     numbers = [
@@ -72,6 +81,22 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
 
 _BOTH: Final = re.compile(r"\d[.,]\d{3}(?!\d)")
 """A number that is a thousand times larger with the other decimal sign."""
+
+
+def _with_currencies(questions: list[Question], currencies: Question) -> list[Question]:
+    """The questions; one about `where` gets the commonest currency into its choices."""
+    merged, asked = [], False
+    for question in questions:
+        if question.key == currencies.key:
+            only = currencies.choices[0]
+            choices = [
+                Choice({**one.value, **only.value}, f"{one.effect}; and only {only.effect}")
+                for one in question.choices
+            ]
+            question = msgspec.structs.replace(question, choices=choices)
+            asked = True
+        merged.append(question)
+    return merged if asked else [*merged, currencies]
 
 
 def _columns(

@@ -1,0 +1,84 @@
+"""The currency of a project, and sources whose rows have several."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from propense.tables.cells.numbers import CODES, currency_code
+from propense.tables.guessing import names
+from propense.tables.guessing.groups import Group
+from propense.tables.guessing.proposals.order_rules import amounts
+from propense.tables.guessing.role import Role
+from propense.tables.questions import Choice, Question
+from propense.tables.sources.samples import own_name
+
+_NAMED: Final = frozenset("currency currencies währung devise moneda valuta 币种 货币".split())
+_SIGN: Final = re.compile(r"[^\d\s.,'()+-]{1,9}\.?")
+_CODE: Final = re.compile(r"^[A-Za-z]{3}$")
+
+
+def currency_column(group: Group) -> str | None:
+    """The column that names the currency of each row."""
+    return next(
+        (
+            own for own, column in group.columns.items()
+            if names.mentions(own_name(own), _NAMED) and column.n_filled
+            and all(_CODE.match(word) and word.upper() in CODES for word in column.words)
+        ),
+        None,
+    )  # fmt: skip
+
+
+def find_currency(roles: Sequence[Role]) -> tuple[str, str] | None:
+    """The commonest currency of the money of all sources, and the reason; None if none shows."""
+    counts: Counter[str] = Counter()
+    reason = ""
+    for role in roles:
+        own = role.columns.get("value") or role.columns.get("price")
+        if role.name != "events" or own is None:
+            continue
+        named = currency_column(role.group)
+        if named is not None:
+            for word, n in role.group.column(named).common:
+                counts[word.upper()] += n
+            reason = f"as {own_name(named)} says"
+            continue
+        for word, n in role.group.column(own).common:
+            sign = _SIGN.search(word)
+            code = currency_code(sign[0]) if sign else ""
+            if code in CODES:
+                counts[code] += n
+                reason = f"amounts such as {word!r}"
+    return (counts.most_common(1)[0][0], reason) if counts else None
+
+
+def currency_question(role: Role, key: str, where: Mapping[str, Any]) -> Question | None:
+    """Which currency's rows are read, where a source has several; `where` holds as well."""
+    own = currency_column(role.group)
+    if own is None or not {"value", "price"} & set(role.columns):
+        return None
+    words = Counter(word for word in role.group.cells[own] if word is not None)
+    if len({word.upper() for word in words}) < 2:
+        return None
+    money = amounts(role)
+    sums: Counter[str] = Counter()
+    for word, amount in zip(role.group.cells[own], money, strict=True):
+        if word is not None:
+            sums[word.upper()] += amount  # type: ignore[assignment]
+    rows: Counter[str] = Counter()
+    for word, n in words.items():
+        rows[word.upper()] += n
+    choices = [
+        Choice({**where, own: [code]}, f"{n:,} sampled rows, {sums[code]:,.2f} {code}")
+        for code, n in rows.most_common(6)
+    ]
+    return Question(
+        key=f"{key}.where",
+        sentence=f"{own!r} names several currencies: of which are the rows to read? Amounts of "
+        "several cannot be summed",
+        choices=[*choices, Choice(dict(where), "every row, all amounts being in one currency")],
+        examples=[f"{own} = {code}: {n:,} rows" for code, n in rows.most_common(2)],
+    )
