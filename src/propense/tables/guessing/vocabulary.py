@@ -114,7 +114,7 @@ REFUNDING: Final = frozenset(
     "devolucion reembolso rimborso 退款 退货 返品 返金".split()
 )
 VOID: Final = frozenset(
-    "void voided cancelled canceled cancel failed failure declined expired abandoned "
+    "void voided pending cancelled canceled cancel failed failure declined expired abandoned "
     "trash rejected error unpaid storniert annulé annule cancelado annullato 已取消 "
     "取消 已关闭 失败 未支付 待付款 交易关闭".split()
 )

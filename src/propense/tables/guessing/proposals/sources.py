@@ -13,6 +13,7 @@ from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import is_counter, item_score, user_score
+from propense.tables.guessing.nested import baskets
 from propense.tables.guessing.proposals.currency import currency_question
 from propense.tables.guessing.proposals.fallback_columns import fallback_columns
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
@@ -51,6 +52,7 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
                 f"(such as {min(group.column(no_times[0]).words, default='')!r}); export times "
                 "instead if you can"
             )
+    _baskets(out, group, columns, name)
     if fallbacks := fallback_columns(group, columns):
         out.set("fallbacks", fallbacks, "read where the mapped column is empty")
     settings = {**role.settings, **rules.settings}
@@ -81,6 +83,20 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
 
 _BOTH: Final = re.compile(r"\d[.,]\d{3}(?!\d)")
 """A number that is a thousand times larger with the other decimal sign."""
+
+
+def _baskets(out: Proposal, group: Group, columns: dict[str, str], name: str) -> None:
+    """A remark on events with several items, of which the first is read."""
+    if "." not in columns.get("item_id", ""):
+        return
+    whole = {own: cells for own, cells in group.cells.items() if "." not in own}
+    item = columns["item_id"].partition(".")[0]
+    for path, n in baskets({item: whole[item]} if item in whole else {}).items():
+        out.remarks.append(
+            f"[sources.{name}] item_id: {n:,} sampled events have several {path}; the first of "
+            "each is read, with the money of all. Write one row an item to have the others"
+        )
+        break
 
 
 def _with_currencies(questions: list[Question], currencies: Question) -> list[Question]:
