@@ -180,7 +180,8 @@ def _as_time(
         n=rows[alias].count(), read=micros.count(), low=micros.quantile(0.01),
         high=micros.quantile(0.99), clocks=(micros % day != 0).cast("int64").sum(),
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
-    if not read["n"] or read["read"] < READ * read["n"]:
+    least = 0.5 if names.mentions(column.name, vocabulary.TIME) else READ
+    if not read["n"] or read["read"] < least * read["n"]:
         return None
     return replace(
         column, kind="time", low=read["low"] / MICROS_PER_SECOND,

@@ -51,6 +51,9 @@ TIME_FORMATS: Final[tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]] = tuple
     )
 )  # fmt: skip
 
+_EXCEL_LOW, _EXCEL_HIGH, _EXCEL_1970 = 20_000, 60_000, 25_569
+"""Excel counts days from 1900: these are of 1954 to 2064, and 1970-01-01."""
+
 _INTEGER = re.compile(r"^[+-]?\d+(\.0+)?$")
 _NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$")
 _TRIED = 2000
@@ -202,6 +205,9 @@ def _numeric(column: ColumnProfile, tried: Sequence[str]) -> ColumnProfile:
                 return replace(
                     column, kind="epoch", time_format=unit, low=low / scale, high=high / scale
                 )
+        if _EXCEL_LOW <= low and high <= _EXCEL_HIGH:
+            days = [(day - _EXCEL_1970) * 86_400.0 for day in (low, high)]
+            return replace(column, kind="time", low=days[0], high=days[1])
     return column
 
 
