@@ -46,7 +46,8 @@ def test_a_price_of_nothing_is_possible(tmp_path: Path) -> None:
 
 
 def test_value_range_takes_what_it_says(tmp_path: Path) -> None:
-    outcome = cleaned("free-items", tmp_path, "\n[clean]\nvalue_range = [0.01, 1000]\n")
+    more = '\n[clean]\nvalue_range = [0.01, 1000]\nallow = { "impossible value" = 0.34 }\n'
+    outcome = cleaned("free-items", tmp_path, more)
     assert outcome.rules()["impossible value"] == 87 == outcome.record["set_aside"]
 
 
