@@ -339,3 +339,11 @@ def test_ml_100k_guess() -> None:
     assert settings.users.features == ("age", "gender", "occupation", "zip_code")
     assert settings.items.types["class"] == "text"
     assert settings.recommend is not None and not settings.recommend.repeat
+
+
+def test_an_encoding_in_doubt_is_not_answered_by_init(tmp_path: Path) -> None:
+    rows = [f"u{i % 9},k{i % 7},view,2024-01-{i % 27 + 1:02d},Санкт-Петербург" for i in range(99)]
+    text = "user_id,item_id,action,time,city\n" + "\n".join(rows) + "\n"
+    (tmp_path / "log.csv").write_bytes(text.encode("cp1251"))
+    (source,) = guess_settings(tmp_path).settings.sources.values()
+    assert source.encoding == "auto"

@@ -136,12 +136,21 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
         n_bytes=sum(path.stat().st_size for path in files),
         n_files=len(files),
         delimiter=first.delimiter,
-        encoding=first.encoding,
+        encoding=_common_encoding(samples, files),
         ragged=sum(sample.ragged for sample in samples),
         unusual_name=not _name_shows_format(first.path, first.format),
         whole=len(samples) == len(files) and all(sample.whole for sample in samples),
         cells=cells,
     )  # fmt: skip
+
+
+def _common_encoding(samples: Sequence[Sample], files: Sequence[Path]) -> str:
+    """The encoding that every file has; "utf-8" where reading is to detect it, or to ask."""
+    encodings = {sample.encoding for sample in samples}
+    doubtful = any(sample.encodings for sample in samples)
+    if doubtful or len(encodings) > 1 or len(samples) < len(files):
+        return "utf-8"
+    return encodings.pop()
 
 
 def _name_shows_format(path: Path, form: Format) -> bool:
