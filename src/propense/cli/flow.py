@@ -161,10 +161,19 @@ def _run_until(
         record["learning_curve"] = result.learning_curve
     text = format_result(result, settings)
     if with_account:
+        _warn_of_losses(result.run, settings, output)
         account = count_events(result.run)
         record |= account
         text += f"\n{format_account(account, settings)}" if account else ""
     output.result(record, text)
+
+
+def _warn_of_losses(run: RunFolder, settings: Settings, output: Output) -> None:
+    from propense.tables.cleaning.accounts import read_accounts
+    from propense.tables.cleaning.losses import warn_of_losses
+
+    for sentence in warn_of_losses(read_accounts(run.clean / "account.json"), settings.clean):
+        output.message(f"warning: {sentence}")
 
 
 def count_events(run: RunFolder) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class Clean(Record, frozen=True):
     times are finer than a second, and "off" where they are not."""
     exact_duplicates: Literal["auto", "drop", "keep"] = "auto"
     """What to do with rows that are equal in every column. "auto" drops all but the first, except
-    where a source's times are days: there they are further pieces, and kept."""
+    where a source's times are minutes or days: there they are further pieces, and kept."""
     value_range: tuple[float, float] | None = None
     """Values outside [low, high] are impossible, and all others are possible. Default: judged from
     the data."""

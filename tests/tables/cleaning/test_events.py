@@ -45,17 +45,17 @@ def write(folder: Path, text: str, name: str = "log.csv") -> dict[str, Any]:
 
 def test_the_first_rule_that_fits_takes_the_row(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, """user_id,item_id,action,event_time,value
-,a,view,2024-01-01 10:00:00,
+,a,view,2024-01-01 10:00:07,
 u1,a,view,never,
-u1,a,,2024-01-01 10:00:00,
-u1,a,view,1980-01-01 10:00:00,
-u1,a,view,2024-06-01 10:00:00,
-u1,a,view,2024-01-01 10:00:00,
-u1,a,view,2024-01-01 10:00:00,
-u1,a,pay,2024-01-01 11:00:00,-5
-u1,a,pay,2024-01-01 12:00:00,inf
-u1,zzz,view,2024-01-01 13:00:00,
-u2,b,pay,2024-01-02 10:00:00,12.50
+u1,a,,2024-01-01 10:00:07,
+u1,a,view,1980-01-01 10:00:07,
+u1,a,view,2024-06-01 10:00:07,
+u1,a,view,2024-01-01 10:00:07,
+u1,a,view,2024-01-01 10:00:07,
+u1,a,pay,2024-01-01 11:00:07,-5
+u1,a,pay,2024-01-01 12:00:07,inf
+u1,zzz,view,2024-01-01 13:00:07,
+u2,b,pay,2024-01-02 10:00:07,12.50
 """)  # fmt: skip
     (tmp_path / "items.csv").write_text("item_id,level\na,1\nb,2\n")
     account, rows, aside = run(

@@ -34,6 +34,7 @@ from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 _MAX_CLOCK_GAP = 2 * MICROS_PER_DAY
 """Between two records of one event, at most."""
 _NO_VALUE = -(2**62)
+DUPLICATE: Final = "duplicate"
 EQUAL_ROWS: Final = "equal rows kept"
 ORDER_NUMBERS: Final = "order numbers"
 _SAME = (USER_ID, ITEM_ID, ACTION, VALUE, COUNT, SOURCE)
@@ -53,14 +54,16 @@ def find_duplicates(
     Among rows with one event_id, customer, item and action in one source, the earliest stays. If
     a live row and a row of a log share event_id, customer and item, or are equal in all but the
     id, time included, the log's stays. Among rows equal in every column of their file, the first
-    stays, where times are not days. Rows without event_id that are equal in every column but the
-    time go if they are closer than the window to the one before, where times are finer than a
-    second. Without times and without a column of order a repeated row is a repeated event.
+    stays, where times are finer than a minute. Rows without event_id that are equal in every
+    column but the time go if they are closer than the window to the one before, where times are
+    finer than a second. Without times and without a column of order a repeated row is a repeated
+    event.
 
     `notes` (rule -> sentence) takes what the account says beside the numbers.
     """
     window = (1 if rules.near_seconds is None else rules.near_seconds) * MICROS_PER_SECOND
     parts: list[Table] = []
+    notes.pop(DUPLICATE, None)
     if events.has_event_ids:
         parts.append(_same_event_id(alive, engine, notes))
         if any(source.live for source in raw.sources.values()):
@@ -79,7 +82,7 @@ def find_duplicates(
         if rules.near_seconds is None:
             near = near.filter(near[SOURCE].isin(sorted(resolution.fine)))
         if events.timed and window and (resolution.fine or rules.near_seconds is not None):
-            pieces = resolution.days if rules.exact_duplicates == "auto" else frozenset()
+            pieces = resolution.coarse if rules.exact_duplicates == "auto" else frozenset()
             equal = near[SOURCE].isin(sorted(pieces)) if pieces else ibis.literal(False)
             equal = equal | (rules.exact_duplicates == "keep")
             parts.append(_near(near.mutate(_pieces=equal), raw, engine, window))
@@ -96,18 +99,28 @@ def _exact(
     notes.pop(EQUAL_ROWS, None)
     same = _same_columns(candidates, raw, engine)
     left = without(candidates, same)
-    if rules.exact_duplicates == "auto" and resolution.days:
-        days = candidates.filter(candidates[SOURCE].isin(sorted(resolution.days)))
-        pieces = engine.keep(same.semi_join(days, ROW), "pieces")
+    if rules.exact_duplicates == "auto" and resolution.coarse:
+        coarse = candidates.filter(candidates[SOURCE].isin(sorted(resolution.coarse)))
+        pieces = engine.keep(same.semi_join(coarse, ROW), "pieces")
         n = int(pieces.count().execute())
         if n:
             notes[EQUAL_ROWS] = (
-                f"{n:,} rows equal an earlier row, and are kept as further pieces: the times of "
-                f"{', '.join(sorted(resolution.days))} are days; [clean] exact_duplicates = "
-                '"drop" sets them aside'
+                f"{n:,} rows equal an earlier row, and are kept as further pieces: "
+                f'{resolution.words}; [clean] exact_duplicates = "drop" sets them aside'
             )
             same = engine.keep(same.anti_join(pieces, ROW), "same_but_pieces")
+    n_same = int(same.count().execute())
+    if n_same:
+        _note(
+            notes, f"{n_same:,} rows equal an earlier row in every column; keep them with "
+            '[clean] exact_duplicates = "keep"',
+        )  # fmt: skip
     return same, left
+
+
+def _note(notes: dict[str, str], sentence: str) -> None:
+    """Add a sentence to what the account says of duplicates."""
+    notes[DUPLICATE] = "; ".join(filter(None, (notes.get(DUPLICATE, ""), sentence)))
 
 
 def labelled(rows: Table, rule: str) -> Table:
@@ -144,7 +157,15 @@ def _same_event_id(alive: Table, engine: TableEngine, notes: dict[str, str]) -> 
             order_by=[rows["_t"], rows[ROW]],
         )
     ).select(ROW, "_rank")
-    return engine.keep(labelled(ranked.filter(ranked["_rank"] > 0), "duplicate"), "same_event_id")
+    repeats = labelled(ranked.filter(ranked["_rank"] > 0), DUPLICATE)
+    repeats = engine.keep(repeats, "same_event_id")
+    n = int(repeats.count().execute())
+    if n:
+        _note(
+            notes, f"{n:,} rows repeat the event_id, customer, item and action of an earlier row; "
+            'keep them with columns = { event_id = "" }',
+        )  # fmt: skip
+    return repeats
 
 
 def _numbering(rows: Table) -> dict[str, int]:
@@ -188,7 +209,7 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
         live.semi_join(logged, [EVENT_ID, USER_ID, "_item"]),
         live.semi_join(logged, ["_message", USER_ID, "_item"]),
     ]
-    rows = ibis.union(*[labelled(one, "duplicate") for one in repeated], distinct=True)
+    rows = ibis.union(*[labelled(one, DUPLICATE) for one in repeated], distinct=True)
     return engine.keep(rows, "logged_and_live")
 
 
@@ -204,7 +225,7 @@ def _brought_along(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
     live, logged = rows.filter(rows["_live"]).view(), rows.filter(~rows["_live"]).view()
     same = ["_t", USER_ID, ACTION, SOURCE, "_item", "_value", "_count"]
     repeated = live.semi_join(logged, same)
-    return engine.keep(labelled(repeated, "duplicate"), "brought_along")
+    return engine.keep(labelled(repeated, DUPLICATE), "brought_along")
 
 
 def _is_live(rows: Table, raw: RawTables) -> BooleanValue:
@@ -246,7 +267,7 @@ def _same_columns(candidates: Table, raw: RawTables, engine: TableEngine) -> Tab
         ranked = rows.mutate(
             _rank=ibis.row_number().over(group_by=[rows[name] for name in own], order_by=rows[ROW])
         ).select(ROW, "_rank")
-        parts.append(labelled(ranked.filter(ranked["_rank"] > 0), "duplicate"))
+        parts.append(labelled(ranked.filter(ranked["_rank"] > 0), DUPLICATE))
     rows = parts[0] if len(parts) == 1 else ibis.union(*parts)
     return engine.keep(rows, "same_columns")
 

@@ -15,7 +15,7 @@ from ibis.expr.types import BooleanValue, Table
 
 from propense.columns import ACTION, COUNT, ITEM_ID, MICRO_UNITS, USER_ID, VALUE
 from propense.settings import Cell, Clean, Source
-from propense.tables.cleaning.duplicates import find_duplicates, labelled, without
+from propense.tables.cleaning.duplicates import DUPLICATE, find_duplicates, labelled, without
 from propense.tables.cleaning.outliers import find_bots
 from propense.tables.cleaning.resolution import Resolution
 from propense.tables.cleaning.returns import (
@@ -237,7 +237,9 @@ ROW_RULES: Final = (
 EVENT_RULES: Final = (
     *ROW_RULES,
     EventRule("after until", _after, note=_after_note),
-    EventRule("duplicate", find=_duplicates),
+    EventRule(
+        DUPLICATE, find=_duplicates, note=lambda context: context.results.notes.get(DUPLICATE, "")
+    ),
     EventRule(
         "near duplicate",
         note=_near_note,

@@ -26,7 +26,7 @@ from propense.errors import SourceError
 from propense.schemas import Account, Rule
 from propense.settings import Settings
 from propense.tables.cleaning.accounts import as_read, checked, rows_in, write_set_aside
-from propense.tables.cleaning.duplicates import without
+from propense.tables.cleaning.duplicates import DUPLICATE, without
 from propense.tables.cleaning.event_rules import (
     EVENT_RULES,
     ROW_RULES,
@@ -203,7 +203,7 @@ def _account(context: RuleContext, counts: pa.Table, n_added: int, out: Path) ->
     if n_added:
         note = f"{n_added:,} amounts refunded of orders stand as events of their own"
         rules.append(Rule("refunded amount", added=n_added, note=note))
-    rules += [Rule(name, note=note) for name, note in results.notes.items()]
+    rules += [Rule(name, note=note) for name, note in results.notes.items() if name != DUPLICATE]
     written = context.engine.read_parquet(out)
     total = written[VALUE].sum().as_table().to_pyarrow()[0][0].as_py()
     money = None if total is None else round(float(total) / MICRO_UNITS, 2)

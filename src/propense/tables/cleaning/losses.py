@@ -17,6 +17,8 @@ LOSSES: Final = frozenset((
     "cancellation without its purchase",
 ))  # fmt: skip
 """Rules whose rows are lost; duplicates, returns, and what a setting leaves out are not."""
+REPEATS: Final = ("duplicate", "near duplicate")
+"""Rules whose rows repeat other rows: they are not lost, if they are repeats indeed."""
 UNREAD: Final = ("unreadable value", "unreadable count")
 """What is lost of rows that stay."""
 SOME: Final = 0.01
@@ -91,6 +93,23 @@ def find_losses(account: Account, clean: Clean) -> list[Loss]:
             limit = clean.allow.get(rule.name, clean.max_set_aside)
             losses.append(Loss(account.table, (rule.name,), rule.mended, account.n_in, limit))
     return losses
+
+
+def warn_of_losses(accounts: Iterable[Account], clean: Clean) -> list[str]:
+    """A sentence for everything that takes at least 1 % of a table, with what to set instead."""
+    said = []
+    for account in accounts:
+        for loss in find_losses(account, clean):
+            if loss.severity == "warning":
+                notes = "; ".join(
+                    rule.note for rule in account.rules if rule.name in loss.rules and rule.note
+                )
+                said.append(f"{loss.sentence}{f' ({notes})' if notes else ''}")
+        for rule in account.rules if account.table == "events" else ():
+            if rule.name in REPEATS and rule.dropped >= SOME * account.n_in:
+                loss = Loss(account.table, (rule.name,), rule.dropped, account.n_in, 1.0)
+                said.append(f"{loss.sentence}: {rule.note}")
+    return said
 
 
 def refuse_losses(accounts: Iterable[Account], clean: Clean) -> None:

@@ -10,7 +10,7 @@ from propense.columns import EVENT_TIME
 from propense.schemas import Account, Rule
 from propense.settings import Clean, Settings
 from propense.tables.cleaning.duplicates import EQUAL_ROWS, ORDER_NUMBERS
-from propense.tables.cleaning.losses import LOSSES, UNREAD, find_losses
+from propense.tables.cleaning.losses import LOSSES, REPEATS, UNREAD, find_losses
 from propense.tables.doctor.findings import Finding, Severity
 from propense.tables.doctor.raw_counts import count_facts
 from propense.tables.engine.engine import BROKEN, ROW, TableEngine
@@ -20,7 +20,7 @@ _DEFAULT: Final = Clean()
 MUCH: Final = 0.01
 """A share of a table's rows that one rule loses, from which it is a warning."""
 MANY: Final = 0.2
-"""The same of repeated and returned rows, which are not lost."""
+"""The same of returned rows and of repeated rows of tables, which are not lost."""
 _OFFSET: Final = r":\d{2}(?:[.,]\d+)? ?(Z|[+-]\d{2}:?\d{2})$"
 
 
@@ -168,7 +168,8 @@ def _rule(account: Account, rule: Rule) -> Finding:
     share = rule.dropped / max(1, account.n_in)
     if rule.name in UNREAD:
         share = rule.mended / max(1, account.n_in)
-    limit = MUCH if rule.name in LOSSES or rule.name in UNREAD else MANY
+    repeats = rule.name in REPEATS and account.table == "events"
+    limit = MUCH if repeats or rule.name in LOSSES or rule.name in UNREAD else MANY
     severity: Severity = "warning" if share >= limit else "info"
     note = f" ({rule.note})" if rule.note else ""
     return Finding(
