@@ -58,5 +58,5 @@ def test_equal_rows_of_a_second_go_with_a_warning(tmp_path: Path) -> None:
     assert "'duplicate' sets aside 10 of 50 rows (20.0%)" in warning
     assert '[clean] exact_duplicates = "keep"' in warning
     keep = '[clean]\nexact_duplicates = "keep"\n'
-    kept = clean_log(tmp_path / "keep", "%Y-%m-%d %H:%M:%S", step, keep)
-    assert len(kept.events) == 50 and "warning" not in kept.error
+    again = clean_log(tmp_path / "keep", "%Y-%m-%d %H:%M:%S", step, keep)
+    assert len(again.events) == 50 and "warning" not in again.error

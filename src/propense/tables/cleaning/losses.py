@@ -97,19 +97,19 @@ def find_losses(account: Account, clean: Clean) -> list[Loss]:
 
 def warn_of_losses(accounts: Iterable[Account], clean: Clean) -> list[str]:
     """A sentence for everything that takes at least 1 % of a table, with what to set instead."""
-    said = []
+    sentences = []
     for account in accounts:
         for loss in find_losses(account, clean):
             if loss.severity == "warning":
                 notes = "; ".join(
                     rule.note for rule in account.rules if rule.name in loss.rules and rule.note
                 )
-                said.append(f"{loss.sentence}{f' ({notes})' if notes else ''}")
+                sentences.append(f"{loss.sentence}{f' ({notes})' if notes else ''}")
         for rule in account.rules if account.table == "events" else ():
             if rule.name in REPEATS and rule.dropped >= SOME * account.n_in:
                 loss = Loss(account.table, (rule.name,), rule.dropped, account.n_in, 1.0)
-                said.append(f"{loss.sentence}: {rule.note}")
-    return said
+                sentences.append(f"{loss.sentence}: {rule.note}")
+    return sentences
 
 
 def refuse_losses(accounts: Iterable[Account], clean: Clean) -> None:

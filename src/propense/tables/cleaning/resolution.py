@@ -46,7 +46,8 @@ class Resolution:
         """What the times of coarse sources are, as in "the times of shop are minutes"."""
         parts = [
             f"the times of {', '.join(sorted(names))} are {unit}"
-            for names, unit in ((self.days, "days"), (self.minutes, "minutes")) if names
+            for names, unit in ((self.days, "days"), (self.minutes, "minutes"))
+            if names
         ]
         return " and ".join(parts)
 
