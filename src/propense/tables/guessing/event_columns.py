@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.action_words import holds_actions, is_known
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import Ids
@@ -30,7 +31,9 @@ _NO_MONEY: Final = frozenset(
     "balance rate percent percentage ratio currency id ids items count quantity qty "
     "orders fee fees refund refunded refunds duties points weight status type method "
     "date time at unit cumulative ltv lifetime outstanding brutto converted code 折扣 "
-    "优惠 运费 税 积分 退款".split()
+    "优惠 运费 税 积分 退款 返金 払戻 환불 할인 배송비 送料 割引 rabatt remise descuento "
+    "desconto sconto korting rabat скидка indirim доставка kargo versand livraison envío frete "
+    "verzending przesyłka wysyłka steuer taxe impuesto imposta btw podatek ндс kdv".split()
 )
 _MONEY_ORDER: Final = (
     frozenset("paid revenue spent 实付 实收".split()), frozenset("amount 金额 betrag".split()),
@@ -41,7 +44,6 @@ _MONEY_ORDER: Final = (
 def time_column(group: Group, used: set[str]) -> str | None:
     """The column of event times: named like it, full, and of several the finer one."""
     times = [own for own, column in group.columns.items() if column.is_time and own not in used]
-    exact = ("event_time", "time", "timestamp", "ts", "datetime", "event_timestamp")
 
     def rank(own: str) -> tuple[bool, bool, bool, bool, bool, bool]:
         column, name = group.column(own), own_name(own)
@@ -49,7 +51,7 @@ def time_column(group: Group, used: set[str]) -> str | None:
             column.n_filled < 0.5 * column.n,
             names.mentions(name, _LATER),
             bool(column.days_only),
-            name.lower() not in exact,
+            name.lower() not in vocabulary.TIME_ALONE,
             names.mentions(name, vocabulary.VALID_FROM),
             not names.mentions(name, vocabulary.TIME),
         )
@@ -90,10 +92,13 @@ def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
     return columns
 
 
-def action_column(group: Group, used: set[str]) -> str | None:
-    """The column of what was done: one named like it, otherwise a `type` with a few codes."""
+def action_column(group: Group, used: set[str], by_words: bool = True) -> str | None:
+    """The column of what was done: one named like it, otherwise a `type` with a few codes.
+
+    Where no name says it, the words do (`by_words`): some of them sound like paying.
+    """
     best: list[str] = []
-    for words in (vocabulary.ACTION, frozenset(["type", "类型"]), frozenset(["status"])):
+    for words in (vocabulary.ACTION, vocabulary.KIND, frozenset(["status"])):
         ranked = [
             own for own in group.columns
             if own not in used and names.mentions(own_name(own), words) and _holds_codes(group, own)
@@ -103,7 +108,19 @@ def action_column(group: Group, used: set[str]) -> str | None:
         if ranked:
             best.append(max(ranked, key=lambda own: _action_rank(group, own, words)))
     full = [own for own in best if group.column(own).n_filled > 0.5 * group.column(own).n]
+    if by_words and group.format != "access_log":
+        spoken = [
+            own for own, column in group.columns.items()
+            if own not in used and "." not in own and holds_actions(own_name(own), column)
+        ]  # fmt: skip
+        named = next(iter(full or best), None)
+        if spoken and (named is None or not _any_known(group.column(named))):
+            return max(spoken, key=lambda own: group.column(own).n_filled)
     return next(iter(full or best), None)
+
+
+def _any_known(column: ColumnProfile) -> bool:
+    return column.kind != "category" or any(is_known(word) for word, _ in column.common)
 
 
 def _action_rank(group: Group, own: str, words: frozenset[str]) -> tuple[bool, bool, bool, int]:

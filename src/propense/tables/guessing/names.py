@@ -9,7 +9,7 @@ from typing import Final
 
 from propense.tables.guessing import vocabulary
 
-_HAN: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_HAN: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7a3"
 _CUT: Final = re.compile(rf"[^\w{_HAN}]+|_+")
 _CAMEL: Final = re.compile(
     rf"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[{_HAN}])(?=[^{_HAN}])"

@@ -86,7 +86,7 @@ def _user_role(group: Group, ids: Ids) -> Role:
     assert user is not None
     key = group.column(user)
     time = time_column(group, {user})
-    acts = action_column(group, {user})
+    acts = action_column(group, {user}, by_words=False)
     called_users = mentions_file(group, "users")
     if (key.uniqueness < KEY or acts) and (time or ids.item) and not called_users:
         why = ids.why or f"{user} repeats in about {group.rows_about:,} rows"

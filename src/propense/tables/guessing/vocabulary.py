@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from propense.tables.guessing.languages import ACTIONS, HEADERS, words
+
 USER: Final = frozenset(
     "user distinct requester customer cust cst member mbr visitor student learner "
     "client account acct household hh subscriber buyer shopper reader player person "
@@ -14,12 +16,12 @@ USER: Final = frozenset(
     "comprador estudiante socio klant gebruiker utente acquirente usuário comprador "
     "aluno 用户 会员 客户 顾客 学员 学生 买家 访客 账号 账户 用户名 消费者 读者 患者 "
     "粉丝 客人 下单人 使用者 会員 顧客 お客様".split()
-)
+) | words(HEADERS, "user")
 USER_NAME: Final = frozenset("username login loginname 用户名".split())
 """Names of customers that name nobody else."""
 USER_ALONE: Final = frozenset(
     "uid userid customerid openid unionid msno distinct_id clientnum clientnr custno "
-    "学号 user_login 会员号 客户号 用户号 卡号 会员卡号".split()
+    "学号 user_login 买家会员名 会员名 买家账号 交易对方 会员号 客户号 用户号 卡号 会员卡号".split()
 )
 THING: Final = frozenset(
     "item product prod sku article movie film course goods stock asset content video "
@@ -27,45 +29,52 @@ THING: Final = frozenset(
     "variant ean gtin artikel produkt produit articulo artículo producto prodotto "
     "articolo produto kurs cours curso 商品 课程 物品 产品 货品 内容 影片 电影 图书 "
     "视频 文章 课件 货号".split()
-)
+) | words(HEADERS, "thing")
 THING_ALONE: Final = frozenset("aid iid pid itemid productid courseid 课程号".split())
 ID: Final = frozenset(
     "id ids no nr number num nbr code key identifier ref reference uuid guid hash "
     "nummer numéro numero número código codigo kennung 编号 号 号码 标识 编码 代码 "
     "番号".split()
-)
+) | words(HEADERS, "id")
 DEVICE: Final = frozenset(
     "device cookie anonymous anon pseudo browser idfa imei gaid fingerprint visitor "
     "设备 匿名".split()
 )
 """Words of ids that name a browser or a device rather than a person."""
 SESSION: Final = frozenset("session sess visit sitzung sesión 会话".split())
+KIND: Final = frozenset(["type", "类型"]) | words(HEADERS, "kind")
+"""Names of columns that hold actions where none is named like one."""
 ACTION: Final = frozenset(
     "action act event metric behavior behaviour verb operation interaction activity "
     "aktion aktivität acción 行为 动作 事件 操作".split()
+) | words(HEADERS, "action")
+TIME_ALONE: Final = frozenset(
+    "event_time time timestamp ts datetime event_timestamp data datum fecha дата "
+    "tarih 日時 일시 时间".split()
 )
+"""Names of nothing but the time of a row."""
 TIME: Final = frozenset(
     "time ts timestamp date datetime day dt dat at when stamp datum zeit zeitpunkt "
     "uhrzeit heure fecha hora tijd 时间 日期 时刻 时间戳".split()
-)
+) | words(HEADERS, "time")
 MONEY: Final = frozenset(
     "amount amt revenue paid payment sales spend gmv money fee value total subtotal "
     "income gross net betrag umsatz summe gesamt montant importe monto total_price "
     "importo valor 金额 付款 实付 支付金额 收入 总价 实收 应付".split()
-)
+) | words(HEADERS, "money")
 PRICE: Final = frozenset(
     "price unitprice cost preis einzelpreis prix precio prezzo preço prijs 价格 单价 售价".split()
-)
+) | words(HEADERS, "price")
 COUNT: Final = frozenset(
     "quantity qty count units pieces cnt menge anzahl stück stückzahl quantité "
     "quantite cantidad quantità quantidade aantal 数量 次数 件数".split()
-)
+) | words(HEADERS, "count")
 RECORD: Final = frozenset("event log message msg row record hit uuid insert 事件 日志 消息".split())
 ORDER_NO: Final = frozenset(
     "invoice order basket transaction txn trans receipt bill booking bestellung "
     "auftrag rechnung beleg commande facture pedido factura ordine fattura 订单 发票 "
     "小票 单号 交易".split()
-)
+) | words(HEADERS, "order_no")
 RATING: Final = frozenset("rating stars score 评分 打分".split())
 LABEL: Final = frozenset(
     "label target y churn churned churner revenue converted conversion outcome default "
@@ -91,7 +100,7 @@ CLICKED: Final = frozenset("outcome click clicked reward response 点击".split(
 VALID_FROM: Final = frozenset(
     "signup sign registration registered register created joined join enrolled start "
     "optin 注册 创建 入会 加入 开通".split()
-)
+) | words(HEADERS, "valid_from")
 STATUS: Final = frozenset(
     "status state financial fulfillment paymentstatus orderstatus zustand statut "
     "estado stato 状态".split()
@@ -102,22 +111,22 @@ PAYING: Final = frozenset(
     "pay paid payment purchase purchased buy bought order ordered checkout transaction "
     "subscribe subscribed renew renewal sale charge kauf gekauft achat compra 支付 "
     "付款 购买 下单 成交 付费 续费".split()
-)
+) | words(ACTIONS, "paying")
 LIKING: Final = frozenset(
     "favourite favorite fav like liked collect comment cart addtocart add_to_cart "
     "wishlist share enrol enroll complete finish 收藏 点赞 评论 加购 加购物车 分享 "
     "报名 完成".split()
-)
+) | words(ACTIONS, "liking")
 REFUNDING: Final = frozenset(
     "refund refunded refunds return returned returns chargeback reversal reversed "
     "erstattung rückerstattung retoure storno remboursement retour devolución "
     "devolucion reembolso rimborso 退款 退货 返品 返金".split()
-)
+) | words(ACTIONS, "refunding")
 VOID: Final = frozenset(
     "void voided pending cancelled canceled cancel failed failure declined expired abandoned "
     "trash rejected error unpaid storniert annulé annule cancelado annullato 已取消 "
     "取消 已关闭 失败 未支付 待付款 交易关闭".split()
-)
+) | words(ACTIONS, "void")
 """Words of orders that nobody paid."""
 
 PERSONAL: Final[dict[str, frozenset[str]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.action_words import gives_back, pays
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import ID_SCORE, item_score
 from propense.tables.guessing.role import NUMBERS
@@ -50,8 +50,7 @@ def _is_money(group: Group, columns: dict[str, str], own: str) -> bool:
     if "action" not in columns:
         return False
     actions = group.cells[columns["action"]]
-    moving = vocabulary.PAYING | vocabulary.REFUNDING
     return all(
-        action is not None and names.mentions(action, moving)
+        action is not None and (pays(action) or gives_back(action))
         for action, cell in zip(actions, group.cells[own], strict=True) if cell is not None
     )  # fmt: skip

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.action_words import gives_back, pays
 from propense.tables.guessing.column_profiles import ColumnProfile
-from propense.tables.guessing.proposals.sources import constant_action
+from propense.tables.guessing.proposals.action_questions import constant_action
 from propense.tables.guessing.proposals.tables import set_columns
 from propense.tables.guessing.proposals.toml_text import Proposal, paths
 from propense.tables.guessing.role import Role, label_columns
@@ -149,8 +150,7 @@ def _paying(events: Sequence[Role]) -> tuple[str | None, bool]:
     words = _action_words(events)
     ranked = [
         word for word in words
-        if names.mentions(word, vocabulary.PAYING)
-        and not names.mentions(word, vocabulary.REFUNDING)
+        if pays(word)
     ]  # fmt: skip
     has_value = any({"value", "price"} & set(role.columns) for role in events)
     first = ("pay", "purchase", "buy", "支付", "购买")
@@ -178,15 +178,14 @@ def propose_recommend(out: Proposal, events: Sequence[Role]) -> None:
     words = _action_words(with_items)
     positive = [
         word for word in words
-        if names.mentions(word, vocabulary.PAYING | vocabulary.LIKING)
-        and not names.mentions(word, vocabulary.REFUNDING)
+        if (pays(word) or names.mentions(word, vocabulary.LIKING)) and not gives_back(word)
     ]  # fmt: skip
     out.open_table("recommend")
     if positive and len(positive) < len(words):
         out.set("positive", positive, f"of {', '.join(list(words)[:12])}")
     else:
         out.comment("Every action counts as success; name some with `positive`.")
-    paying = {word for word in positive if names.mentions(word, vocabulary.PAYING)}
+    paying = {word for word in positive if pays(word)}
     repeats, share = max(_repeated(role, paying or set(positive)) for role in with_items)
     out.set(
         "repeat", repeats > 0.1,

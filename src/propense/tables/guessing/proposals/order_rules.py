@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.action_words import gives_back
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.role import NUMBERS, Role
 from propense.tables.questions import Choice, Question
@@ -117,7 +118,7 @@ def is_void(word: str) -> bool:
 def is_refund(word: str) -> bool:
     """Whether a status or action says that the whole of the money went back."""
     partly = frozenset("partially partial partly teilweise partiellement 部分".split())
-    return names.mentions(word, vocabulary.REFUNDING) and not names.mentions(word, partly)
+    return gives_back(word) and not names.mentions(word, partly)
 
 
 def amounts(role: Role) -> list[float]:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from propense.tables.guessing.column_profiles import ColumnProfile
-from propense.tables.guessing.groups import Group
 from propense.tables.guessing.proposals.currency import find_currency
 from propense.tables.guessing.proposals.goals import propose_goals, propose_recommend, propose_split
 from propense.tables.guessing.proposals.sources import propose_source, refund_words
 from propense.tables.guessing.proposals.tables import propose_experiment, propose_table
 from propense.tables.guessing.proposals.toml_text import OPEN_QUESTIONS, Proposal
+from propense.tables.guessing.regions import region_of
 from propense.tables.guessing.role import Role
 
 _OFFSET: Final = re.compile(r"(Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
@@ -40,6 +40,10 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     refunds = list(dict.fromkeys(word for role in events for word in refund_words(role)))
     if refunds:
         out.open_table("clean")
+        if any(question.key.endswith(".actions") for question in out.asked) or any(
+            "refund" in role.actions.values() for role in events
+        ):
+            refunds = list(dict.fromkeys([*refunds, "refund"]))
         out.set("refund_actions", refunds, "these actions give money back")
     goals = propose_goals(out, events, tables.get("users"), labels)
     propose_split(out, events, goals)
@@ -66,19 +70,19 @@ def _free(name: str, used: set[str]) -> str:
 
 def _head(out: Proposal, roles: Sequence[Role]) -> None:
     groups = [role.group for role in roles]
-    chinese = _chinese(groups)
     out.comment(
         "Guessed by `propense init` from samples of the files. Read the reasons, correct what is"
     )
     out.comment("wrong, then run `propense check`.")
     out.empty_line()
     out.set(OPEN_QUESTIONS, [], "answer each where it stands; until then a run ends with code 3")
-    zone = "Asia/Shanghai" if chinese else "UTC"
-    reason = "the files have Chinese words"
-    if not chinese:
-        reason = "for times without an offset, and for hour and weekday"
+    region = region_of(groups)
+    zone, reason = "UTC", "for times without an offset, and for hour and weekday"
+    if region is not None:
+        zone, reason = region.time_zone, f"the files have {region.language} words"
     out.set("time_zone", zone, reason)
-    code, why = find_currency(roles) or ("CNY" if chinese else "USD", "")
+    usual = (region.currency, f"the files have {region.language} words") if region else ("USD", "")
+    code, why = find_currency(roles) or usual
     out.set("currency", code, why)
     if not any(_naive(column) for group in groups for column in group.columns.values()):
         return
@@ -92,13 +96,3 @@ def _naive(column: ColumnProfile) -> bool:
     """Whether a column has times without an offset."""
     words = [word for word, _ in column.common[:50]]
     return column.kind == "time" and not all(_OFFSET.search(word) for word in words)
-
-
-def _chinese(groups: Sequence[Group]) -> bool:
-    """Whether column names or frequent cells are Chinese."""
-    for group in groups:
-        for own, column in group.columns.items():
-            words = [own, *(word for word, _ in column.common[:20])]
-            if any(0x33FF < ord(letter) < 0xA000 for word in words for letter in word):
-                return True
-    return False

@@ -9,17 +9,25 @@ from typing import Final
 import msgspec
 
 from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.action_words import gives_back
 from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
 from propense.tables.guessing.groups import Group
-from propense.tables.guessing.ids import is_counter, item_score, user_score
+from propense.tables.guessing.ids import item_score, user_score
 from propense.tables.guessing.nested import baskets
+from propense.tables.guessing.proposals.action_questions import (
+    codes_question,
+    constant_action,
+    money_question,
+    value_range,
+    words_question,
+)
 from propense.tables.guessing.proposals.currency import currency_question
 from propense.tables.guessing.proposals.fallback_columns import fallback_columns
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
 from propense.tables.guessing.proposals.tables import file_keys
 from propense.tables.guessing.proposals.toml_text import Proposal
-from propense.tables.guessing.role import NUMBERS, Role
+from propense.tables.guessing.role import Role
 from propense.tables.questions import Choice, Question
 from propense.tables.sources.samples import own_name
 
@@ -28,7 +36,7 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     group, key = role.group, f"sources.{name}"
     rules = order_rules(role, key) if not role.settings else OrderRules()
     columns = {**role.columns, **rules.columns}
-    money = _money_question(role, key)
+    money = money_question(role, key)
     out.open_table("sources", name)
     out.comment(f"Events: {role.why}.")
     file_keys(out, group, "events")
@@ -39,8 +47,8 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     if "action" not in columns:
         action, why = constant_action(role)
         out.set("action", action, why)
-    elif codes := _codes_question(role, key):
-        out.ask(codes)
+    elif words := codes_question(role, key) or words_question(role, key, money is not None):
+        out.ask(words)
     if "event_time" in columns and group.format != "access_log":
         _time_format(out, group.column(columns["event_time"]), key)
     elif "event_time" not in columns:
@@ -151,64 +159,12 @@ def _customer_question(role: Role, key: str) -> Question | None:
     )
 
 
-def _money_question(role: Role, key: str) -> Question | None:
-    """Which column is money, where an action sounds like paying and none is named like money."""
-    group = role.group
-    if {"value", "price"} & set(role.columns) or "action" not in role.columns:
-        return None
-    paying = [
-        word for word, _ in group.column(role.columns["action"]).common
-        if names.mentions(word, vocabulary.PAYING)
-    ]  # fmt: skip
-    spare = [
-        own for own, column in group.columns.items()
-        if own not in role.columns.values() and column.kind in NUMBERS and column.n_distinct > 5
-        and not names.mentions(own_name(own), _NOT_MONEY) and not is_counter(group, own)
-    ]  # fmt: skip
-    if not paying or not spare:
-        return None
-    choices = [Choice(own, _range(group.column(own))) for own in spare[:5]]
-    return Question(
-        key=f"{key}.columns.value",
-        sentence=f"{paying[0]!r} sounds like paying: which column is the money?",
-        choices=[*choices, Choice("", "none: no column is money")],
-    )
-
-
-_NOT_MONEY: Final = vocabulary.ID | vocabulary.COUNT | vocabulary.RATING | vocabulary.POSITION | (
-    vocabulary.SESSION | vocabulary.TIME
-    | frozenset("year month hour minute second duration age latitude longitude lat lng zip".split())
-)  # fmt: skip
-
-
-def _codes_question(role: Role, key: str) -> Question | None:
-    """What the codes of an action mean that is written in numbers."""
-    column = role.group.column(role.columns["action"])
-    if column.kind not in ("integer", "boolean") or not all(
-        word.lstrip("-").replace(".", "").isdigit() for word in column.words
-    ):
-        return None
-    choices = [
-        Choice({word: "pay"}, f"{count:,} of {column.n_filled:,} sampled rows are payments")
-        for word, count in sorted(column.common, key=lambda one: one[1])[:8]
-    ]
-    return Question(
-        key=f"{key}.actions",
-        sentence=f"the codes of {column.name!r} do not say what was done: which is a payment?",
-        choices=[Choice({}, "no code is a payment"), *choices],
-    )
-
-
 def refund_words(role: Role) -> list[str]:
     """The actions of a source that give money back."""
     own = role.columns.get("action")
     if own is None or role.group.format == "access_log":
         return []
-    return [
-        word
-        for word, _ in role.group.column(own).common
-        if names.mentions(word, vocabulary.REFUNDING)
-    ]
+    return [word for word, _ in role.group.column(own).common if gives_back(word)]
 
 
 def _alternatives(out: Proposal, group: Group, columns: dict[str, str]) -> None:
@@ -233,33 +189,8 @@ def _reason(column: ColumnProfile, canonical: str) -> str:
     if canonical == "action":
         return "words " + ", ".join(word for word, _ in column.common[:12])
     if canonical in ("value", "price", "count"):
-        return _range(column)
+        return value_range(column)
     return ""
-
-
-def _range(column: ColumnProfile) -> str:
-    if column.low is None:
-        return ""
-    below = f", {column.negative:.1%} below zero" if column.negative else ""
-    return f"{column.low:g} to {column.high:g}{below}"
-
-
-def constant_action(role: Role) -> tuple[str, str]:
-    """One action for all rows of a log that names none, and the reason."""
-    group, columns = role.group, role.columns
-    if "action" in role.settings:
-        action, why = role.settings["action"]
-        return str(action), why
-    if any(names.mentions(own_name(own), vocabulary.RATING) for own in group.columns):
-        return "rate", "the rows have ratings; every row is one action"
-    if {"value", "price"} & set(columns):
-        return "pay", "the rows have money but no action: every row is a payment"
-    for words, action in ((vocabulary.PAYING, "pay"), (vocabulary.REFUNDING, "refund")):
-        if names.mentions(group.name, words):
-            return action, f"the file is called {group.name}"
-    if not names.mentions(group.name.rsplit("_", 1)[-1], vocabulary.PLAIN_LOG):
-        return group.name, "the log has no action; its file name says what a row is"
-    return "view", "the log has no action; set the word for a row"
 
 
 def _time_format(out: Proposal, column: ColumnProfile, key: str) -> None:

@@ -1,0 +1,158 @@
+"""What the actions of a log leave open: which pay, which give money back, which column is money."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Final
+
+from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.action_words import gives_back, is_known, pays
+from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.ids import is_counter
+from propense.tables.guessing.proposals.order_rules import amounts
+from propense.tables.guessing.role import NUMBERS, Role
+from propense.tables.questions import Choice, Question
+from propense.tables.sources.samples import own_name
+
+_MATERIAL: Final = 0.01
+"""Share of the money that a word must carry to be asked about."""
+_MOST_WORDS: Final = 12
+
+
+def constant_action(role: Role) -> tuple[str, str]:
+    """One action for all rows of a log that names none, and the reason."""
+    group, columns = role.group, role.columns
+    if "action" in role.settings:
+        action, why = role.settings["action"]
+        return str(action), why
+    if any(names.mentions(own_name(own), vocabulary.RATING) for own in group.columns):
+        return "rate", "the rows have ratings; every row is one action"
+    if {"value", "price"} & set(columns):
+        return "pay", "the rows have money but no action: every row is a payment"
+    for words, action in ((vocabulary.PAYING, "pay"), (vocabulary.REFUNDING, "refund")):
+        if names.mentions(group.name, words):
+            return action, f"the file is called {group.name}"
+    if not names.mentions(group.name.rsplit("_", 1)[-1], vocabulary.PLAIN_LOG):
+        return group.name, "the log has no action; its file name says what a row is"
+    return "view", "the log has no action; set the word for a row"
+
+
+def money_question(role: Role, key: str) -> Question | None:
+    """Which column is money, where rows sound like payments and none is named like money.
+
+    An action sounds like paying, or the file does and a column has decimals.
+    """
+    group = role.group
+    if {"value", "price"} & set(role.columns) or "action" in role.settings:
+        return None
+    action, kinds = role.columns.get("action"), NUMBERS
+    if action is not None:
+        paying = [word for word, _ in group.column(action).common if pays(word)]
+    else:
+        paying = [constant_action(role)[0]] if constant_action(role)[0] == "pay" else []
+    if action is None or not paying:
+        kinds = frozenset(["number"])
+        if names.mentions(group.name, vocabulary.PAYING):
+            paying = paying or [group.name]
+    spare = [
+        own for own, column in group.columns.items()
+        if own not in role.columns.values() and column.kind in kinds and column.n_distinct > 3
+        and not names.mentions(own_name(own), _NOT_MONEY) and not is_counter(group, own)
+    ]  # fmt: skip
+    if not paying or not spare:
+        return None
+    choices = [Choice(own, value_range(group.column(own))) for own in spare[:5]]
+    return Question(
+        key=f"{key}.columns.value",
+        sentence=f"{paying[0]!r} sounds like paying: which column is the money?",
+        choices=[*choices, Choice("", "none: no column is money")],
+    )
+
+
+_NOT_MONEY: Final = vocabulary.ID | vocabulary.COUNT | vocabulary.RATING | vocabulary.POSITION | (
+    vocabulary.SESSION | vocabulary.TIME
+    | frozenset("year month hour minute second duration age latitude longitude lat lng zip".split())
+)  # fmt: skip
+
+
+def codes_question(role: Role, key: str) -> Question | None:
+    """What the codes of an action mean that is written in numbers."""
+    column = role.group.column(role.columns["action"])
+    if column.kind not in ("integer", "boolean") or not all(
+        word.lstrip("-").replace(".", "").isdigit() for word in column.words
+    ):
+        return None
+    choices = [
+        Choice({word: "pay"}, f"{count:,} of {column.n_filled:,} sampled rows are payments")
+        for word, count in sorted(column.common, key=lambda one: one[1])[:8]
+    ]
+    return Question(
+        key=f"{key}.actions",
+        sentence=f"the codes of {column.name!r} do not say what was done: which is a payment?",
+        choices=[Choice({}, "no code is a payment"), *choices],
+    )
+
+
+def words_question(role: Role, key: str, money_asked: bool) -> Question | None:
+    """Which words of an action pay and which give money back, where they do not say it.
+
+    Only words that carry money are asked about; with `money_asked`, all that are frequent.
+    """
+    column = role.group.column(role.columns["action"])
+    has_money = bool({"value", "price"} & set(role.columns))
+    if column.kind != "category" or not (has_money or money_asked):
+        return None
+    cells = role.group.cells[column.name]
+    money = amounts(role) if has_money else [1.0] * len(cells)
+    sums: defaultdict[str, float] = defaultdict(float)
+    for word, amount in zip(cells, money, strict=True):
+        if word is not None:
+            sums[word] += amount
+    least = _MATERIAL * sum(map(abs, sums.values()))
+    ranked = sorted(sums, key=lambda word: (-abs(sums[word]), word))
+    carrying = [word for word in ranked if sums[word] > 0]
+    unknown = [word for word in carrying if not is_known(word) and sums[word] >= least]
+    if not unknown or len(unknown) > _MOST_WORDS:
+        return None
+    paying = [word for word in carrying if pays(word)]
+
+    def choice(actions: dict[str, str], effect: str) -> Choice:
+        back = [word for word in sums if actions.get(word) == "refund" or gives_back(word)]
+        net = sum(sums.values()) - sum(sums[word] + abs(sums[word]) for word in back)
+        return Choice(actions, f"{effect}: net {net:,.2f}" if has_money else effect)
+
+    refunds = [choice({word: "refund"}, f"{word!r} gives money back") for word in unknown[:6]]
+    if paying:
+        choices = [choice({}, f"{', '.join(map(repr, unknown[:6]))}: no money back"), *refunds]
+        if any(names.mentions(word, vocabulary.VOID) for word in unknown):
+            choices = [*choices[1:], choices[0]]
+    else:
+        first, *others = unknown
+        choices = [
+            choice({word: "pay" for word in unknown}, "every one pays"),
+            *(
+                choice(
+                    {**{one: "pay" for one in unknown if one != word}, word: "refund"},
+                    f"{word!r} gives money back, the others pay" if others else "money back",
+                )
+                for word in reversed(unknown[-6:])
+            ),
+            choice({}, "none pays, and none gives money back"),
+        ]
+        if others:
+            choices.insert(1, choice({first: "pay"}, f"{first!r} pays, the others do neither"))
+    rows = Counter(cells)
+    return Question(
+        key=f"{key}.actions",
+        sentence=f"which words of {column.name!r} pay, and which give money back?",
+        choices=choices,
+        examples=[f"{word!r}: {rows[word]:,} sampled rows" for word in unknown[:2]],
+    )
+
+
+def value_range(column: ColumnProfile) -> str:
+    """The lowest and the highest number of a column, and the share below zero."""
+    if column.low is None:
+        return ""
+    below = f", {column.negative:.1%} below zero" if column.negative else ""
+    return f"{column.low:g} to {column.high:g}{below}"
