@@ -197,8 +197,8 @@ ACTIONS: Final[dict[str, dict[str, str]]] = {
         "searched pageview page_view login browse browsed scroll session start started begin "
         "signup launch screen read watch played display displayed seen looked delivered sent "
         "received bounce bounced unsubscribe sign signed register registered registration play "
-        "played pause action event goal track identify page struct create created update updated add "
-        "added remove removed used use download install installed logged logout abandoned",
+        "played pause action event goal track identify page struct create created update updated "
+        "add added remove removed used use download install installed logged logout abandoned",
         "de": "ansicht angesehen klick besuch aufruf suche",
         "fr": "vue visite clic consultation recherche",
         "es": "vista visto visita clic búsqueda",
