@@ -23,7 +23,7 @@ _NO_ACTION: Final = (
 )  # fmt: skip
 """Words of names of columns that describe an action and are none."""
 _MOST_WORDS: Final = 30
-_KNOWN: Final = 0.5
+_CLEAR: Final = 0.5
 """Share of a column's cells that must be known words of actions."""
 
 
@@ -50,10 +50,10 @@ def pays(word: str) -> bool:
     )
 
 
-def is_known(word: str) -> bool:
+def is_clear(word: str) -> bool:
     """Whether an action's word says what it does to money: it pays, gives back, or does nothing.
 
-    >>> [is_known(word) for word in ("Kauf", "product_viewed", "zarf", "B2")]
+    >>> [is_clear(word) for word in ("Kauf", "product_viewed", "zarf", "B2")]
     [True, True, False, False]
     """
     return pays(word) or gives_back(word) or names.mentions(word, _LOOKING)
@@ -69,5 +69,5 @@ def holds_actions(name: str, column: ColumnProfile) -> bool:
     if names.mentions(name, _NO_ACTION):
         return False
     money = any(pays(word) or gives_back(word) for word, _ in column.common)
-    known = sum(count for word, count in column.common if is_known(word))
-    return money and known >= _KNOWN * column.n_filled
+    clear = sum(count for word, count in column.common if is_clear(word))
+    return money and clear >= _CLEAR * column.n_filled

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from propense.tables.guessing import names, vocabulary
-from propense.tables.guessing.action_words import holds_actions, is_known
+from propense.tables.guessing.action_words import holds_actions, is_clear
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import Ids
@@ -114,13 +114,13 @@ def action_column(group: Group, used: set[str], by_words: bool = True) -> str | 
             if own not in used and "." not in own and holds_actions(own_name(own), column)
         ]  # fmt: skip
         named = next(iter(full or best), None)
-        if spoken and (named is None or not _any_known(group.column(named))):
+        if spoken and (named is None or not _any_clear(group.column(named))):
             return max(spoken, key=lambda own: group.column(own).n_filled)
     return next(iter(full or best), None)
 
 
-def _any_known(column: ColumnProfile) -> bool:
-    return column.kind != "category" or any(is_known(word) for word, _ in column.common)
+def _any_clear(column: ColumnProfile) -> bool:
+    return column.kind != "category" or any(is_clear(word) for word, _ in column.common)
 
 
 def _action_rank(group: Group, own: str, words: frozenset[str]) -> tuple[bool, bool, bool, int]:

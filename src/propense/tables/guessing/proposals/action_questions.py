@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from typing import Final
 
 from propense.tables.guessing import names, vocabulary
-from propense.tables.guessing.action_words import gives_back, is_known, pays
+from propense.tables.guessing.action_words import gives_back, is_clear, pays
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.ids import is_counter
 from propense.tables.guessing.proposals.order_rules import amounts
@@ -111,7 +111,7 @@ def words_question(role: Role, key: str, money_asked: bool) -> Question | None:
     least = _MATERIAL * sum(map(abs, sums.values()))
     ranked = sorted(sums, key=lambda word: (-abs(sums[word]), word))
     carrying = [word for word in ranked if sums[word] > 0]
-    unknown = [word for word in carrying if not is_known(word) and sums[word] >= least]
+    unknown = [word for word in carrying if not is_clear(word) and sums[word] >= least]
     if not unknown or len(unknown) > _MOST_WORDS:
         return None
     paying = [word for word in carrying if pays(word)]
