@@ -76,9 +76,10 @@ class Source(File, frozen=True, kw_only=True):
     """Factor that turns values into units of the currency, for example 0.01 for cents."""
     cancelled: Cancelled | None = None
     """How rows that cancel others are marked. Rows with a negative count are returns without it."""
-    where: dict[str, Cell | tuple[Cell, ...]] = {}
+    where: dict[str, Cell | tuple[Cell, ...]] | None = None
     """Column in the file -> the cells of the rows to read, in whatever spelling; all other rows are
-    set aside. "" stands for an empty cell."""
+    set aside. "" stands for an empty cell, and {} reads every row. Default: every row; what looks
+    like the status of an order is asked about."""
     refunded: Refunded | str | None = None
     """Rows that are refunds; or the name of the column with the amount that was refunded of an
     order, which becomes an event of its own. "" means that no column does."""
@@ -95,7 +96,7 @@ class Source(File, frozen=True, kw_only=True):
     @property
     def named_columns(self) -> dict[str, str]:
         """Columns of the file that are named outside `columns`, and the key that names them."""
-        names = {name: "where" for name in self.where}
+        names = {name: "where" for name in self.where or ()}
         names |= {name: "carry_down" for name in self.carry_down}
         names |= {name: "fallbacks" for more in self.fallbacks.values() for name in more}
         if isinstance(self.refunded, Refunded):

@@ -120,7 +120,7 @@ def _left_out_note(context: RuleContext) -> str:
     wanted = [
         f"{name} {_listed(cells)}"
         for source in context.raw.sources.values() if isinstance(source.settings, Source)
-        for name, cells in source.settings.where.items()
+        for name, cells in (source.settings.where or {}).items()
     ]  # fmt: skip
     return f"rows that are none of: {'; '.join(wanted)}" if wanted else ""
 

@@ -18,6 +18,7 @@ from propense.settings import (
     sounds_like_refund,
 )
 from propense.tables.cells.numbers import number_of
+from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
 from propense.tables.cells.spelling import trimmed
 from propense.tables.cleaning.orders import (
     carried_down,
@@ -33,28 +34,6 @@ from propense.tables.sources.reading import RawTable, RawTables
 _MATERIAL: Final = 0.01
 """A share of rows or of money from which a doubt is a question."""
 _SAMPLE: Final = 5000
-_MANY_WORDS: Final = 30
-_STATUS: Final = (
-    "status", "state", "financial", "fulfillment", "payment", "zustand", "statut", "estado",
-    "stato", "状态",
-)  # fmt: skip
-"""Parts of the names of columns that say what became of an order."""
-_VOID: Final = frozenset(
-    "void,voided,cancelled,canceled,cancel,cancellation,failed,failure,declined,rejected,expired,"
-    "abandoned,refunded,fully refunded,chargeback,charged back,order cancelled,order canceled,"
-    "payment failed,storniert,abgebrochen,fehlgeschlagen,abgelehnt,erstattet,annulé,annulée,"
-    "échoué,remboursé,remboursée,cancelado,cancelada,fallido,reembolsado,annullato,rimborsato,"
-    "geannuleerd,anulowane,取消,已取消,已关闭,交易关闭,订单取消,支付失败,已退款,退款成功,"
-    "キャンセル".split(",")
-)  # fmt: skip
-"""Words for orders that were never paid, or were paid back whole."""
-_OTHER: Final = frozenset(
-    "paid,unpaid,pending,completed,complete,processing,fulfilled,unfulfilled,shipped,delivered,"
-    "authorized,partially refunded,partially paid,partially fulfilled,on hold,succeeded,success,"
-    "successful,open,closed,draft,bezahlt,offen,versendet,payé,pagado,pagato,已支付,已完成,"
-    "待付款,已发货,交易成功".split(",")
-)  # fmt: skip
-_YES: Final = ("true", "yes", "y", "t", "1", "1.0", "ja", "oui", "是")
 
 
 def ask_about_money(events: TypedEvents, raw: RawTables, settings: Settings) -> list[Question]:
@@ -215,13 +194,14 @@ def _void_orders(name: str, source: RawTable, rows: Table, number: int) -> list[
     settings = source.settings
     assert isinstance(settings, Source)
     free = _free_columns(source)
-    if settings.where or not free:
+    if settings.where is not None or not free:
         return []
     sample = source.rows.select(*free).limit(_SAMPLE).to_pyarrow()
-    for column in free:
-        words = {str(word) for word in sample[column].to_pylist() if word is not None}
-        if not _may_be_status(column, words):
-            continue
+    words = {
+        column: {"" if word is None else str(word).strip() for word in sample[column].to_pylist()}
+        for column in free
+    }
+    for column in status_columns(words):
         whole = source
         if ORDER_ID in source.columns:
             carried = msgspec.structs.replace(settings, carry_down=(column,))
@@ -232,61 +212,22 @@ def _void_orders(name: str, source: RawTable, rows: Table, number: int) -> list[
         )
         counted = cells.inner_join(rows.select(ROW, VALUE), ROW).group_by("_word").agg(
             n=ibis._.count(), total=ibis._[VALUE].sum()
-        ).limit(_MANY_WORDS + 1).to_pyarrow().to_pylist()  # fmt: skip
-        void = [row for row in counted if _is_void(column, row["_word"])]
-        rest = [row for row in counted if not _is_void(column, row["_word"])]
-        if whole is not source:
-            rest = [row for row in rest if row["_word"]]
-        if not void or not rest or len(counted) > _MANY_WORDS:
+        ).limit(MANY_WORDS + 1).to_pyarrow().to_pylist()  # fmt: skip
+        if len(counted) > MANY_WORDS:
             continue
-        return [_void_question(name, column, void, rest)]
+        sums = {
+            row["_word"]: (int(row["n"]), float(row["total"] or 0) / MICRO_UNITS)
+            for row in counted if row["_word"] or whole is source
+        }  # fmt: skip
+        question = status_question(f"sources.{name}.where", column, sums)
+        if question is not None:
+            return [question]
     return []
 
 
 def _names_refunds(column: str) -> bool:
     """Whether a column is called after refunds; "returning customer" is not."""
     return sounds_like_refund(column) and "returning" not in action_key(column)
-
-
-def _may_be_status(column: str, words: set[str]) -> bool:
-    keys = {action_key(word) for word in words}
-    if len(keys) > _MANY_WORDS:
-        return False
-    if _named_status(column) or _names_refunds(column):
-        return True
-    usual = keys & (_VOID | _OTHER)
-    return bool(keys & _VOID) and 2 * len(usual) >= len(keys)
-
-
-def _named_status(column: str) -> bool:
-    return any(part in action_key(column) for part in _STATUS)
-
-
-def _is_void(column: str, word: str) -> bool:
-    if _names_refunds(column) and not _named_status(column):
-        return word.strip().lower() in _YES
-    return action_key(word) in _VOID
-
-
-def _void_question(
-    name: str, column: str, void: list[dict[str, Any]], rest: list[dict[str, Any]]
-) -> Question:
-    def total(counted: list[dict[str, Any]]) -> float:
-        return sum(float(row["total"] or 0) for row in counted) / MICRO_UNITS
-
-    def words(counted: list[dict[str, Any]]) -> list[str]:
-        return sorted(row["_word"] for row in counted)
-
-    n = sum(row["n"] for row in void)
-    return Question(
-        key=f"sources.{name}.where",
-        sentence=f"column {column!r} says {', '.join(map(repr, words(void)))} in {n:,} rows; are "
-        "they to be left out?",
-        choices=[
-            Choice({column: words(rest)}, f"yes: {_net(total(rest))}"),
-            Choice({column: words(rest) + words(void)}, f"no: {_net(total(rest) + total(void))}"),
-        ],
-    )
 
 
 def _refunded_amounts(name: str, source: RawTable, rows: Table) -> list[Question]:

@@ -30,7 +30,7 @@ def carried_down(source: RawTable) -> RawTable:
     if not isinstance(settings, Source) or order is None:
         return source
     asked = [
-        name for name, cells in settings.where.items()
+        name for name, cells in (settings.where or {}).items()
         if "" not in {_key(cell) for cell in (cells if isinstance(cells, tuple) else (cells,))}
     ]  # fmt: skip
     names = dict.fromkeys((*settings.carry_down, *asked))
@@ -82,7 +82,7 @@ def fits(column: Column, cells: Cell | tuple[Cell, ...]) -> BooleanValue:
 def left_out(rows: Table, settings: Source) -> BooleanValue:
     """Whether a row is none of those that `where` asks for."""
     out: BooleanValue = ibis.literal(False)
-    for name, cells in settings.where.items():
+    for name, cells in (settings.where or {}).items():
         out = out | ~fits(rows[name], cells)
     return out
 

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
+from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
 from propense.tables.guessing import names, vocabulary
-from propense.tables.guessing.action_words import gives_back
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.role import NUMBERS, Role
 from propense.tables.questions import Choice, Question
 from propense.tables.sources.samples import own_name
 
-_MAX_STATUSES: Final = 40
-_OF_ORDERS: Final = (
-    vocabulary.PAYING | vocabulary.MONEY | vocabulary.ORDER_NO | frozenset(["financial"])
-)
 _PRIVATE: Final = ("user_id", "anonymous_id")
 _NO_NUMBER: Final = re.compile(r"[^0-9.,-]")
 _DESCRIBED: Final = frozenset(
@@ -47,7 +45,7 @@ def order_rules(role: Role, key: str) -> OrderRules:
     status = status_column(group, used)
     refund = refund_column(group, used)
     if status is not None:
-        _ask_status(rules, role, key, status, refund)
+        _ask_status(rules, role, key, status)
     if refund is not None:
         rules.settings["refunded"] = (refund, "an event of its own takes back what was refunded")
     if order is None:
@@ -79,16 +77,12 @@ def order_column(group: Group, used: set[str]) -> str | None:
 
 def status_column(group: Group, used: set[str]) -> str | None:
     """The column that says what became of an order, if some were not paid."""
-    statuses = [
-        own for own, column in group.columns.items()
-        if own not in used and column.kind == "category" and column.n_distinct <= _MAX_STATUSES
-        and names.mentions(own_name(own), vocabulary.STATUS)
-        and any(is_void(word) for word in column.words)
-    ]  # fmt: skip
-    return max(
-        statuses,
-        key=lambda own: names.mentions(own_name(own), _OF_ORDERS), default=None,
-    )  # fmt: skip
+    words = {
+        own: {cell or "" for cell in group.cells[own]} for own, column in group.columns.items()
+        if own not in used and column.kind in ("category", "boolean")
+        and column.n_distinct <= MANY_WORDS
+    }  # fmt: skip
+    return next(iter(status_columns(words)), None)
 
 
 def refund_column(group: Group, used: set[str]) -> str | None:
@@ -102,23 +96,6 @@ def refund_column(group: Group, used: set[str]) -> str | None:
         ):
             return own
     return None
-
-
-def is_void(word: str) -> bool:
-    """Whether a status says that nobody paid.
-
-    >>> [is_void(word) for word in ("voided", "wc-cancelled", "已取消", "paid", "refunded")]
-    [True, True, True, False, False]
-    """
-    return names.mentions(word, vocabulary.VOID) and not names.mentions(
-        word, frozenset(["not", "never"])
-    )
-
-
-def is_refund(word: str) -> bool:
-    """Whether a status or action says that the whole of the money went back."""
-    partly = frozenset("partially partial partly teilweise partiellement 部分".split())
-    return gives_back(word) and not names.mentions(word, partly)
 
 
 def amounts(role: Role) -> list[float]:
@@ -147,41 +124,23 @@ def _number(cell: str | None) -> float:
         return 0.0
 
 
-def _ask_status(rules: OrderRules, role: Role, key: str, status: str, refund: str | None) -> None:
+def _ask_status(rules: OrderRules, role: Role, key: str, status: str) -> None:
     group = role.group
     words = group.cells[status]
     money = amounts(role)
     order = order_column(group, set(role.columns.values()))
     if order is not None and status in _on_first_lines(group, order):
         words = _filled_down(words, group.cells[order])
-    n, sums = Counter(words), defaultdict[str | None, float](float)
+    n, sums = Counter(word or "" for word in words), defaultdict[str, float](float)
     for word, amount in zip(words, money, strict=True):
-        sums[word] += amount
-    filled = sorted(word for word in n if word is not None)
-    void = [word for word in filled if is_void(word)]
-    back = [word for word in filled if is_refund(word) and refund is None]
-    some = [word for word in filled if word not in void]
-    paid = [word for word in some if word not in back]
-    if not paid or not void:
-        return
-    empty = [""] if None in n else []
-    choices = []
-    for counted in [paid, some] if back else [paid]:
-        out = [word for word in filled if word not in counted]
-        rows, amount = sum(n[word] for word in out), sum(sums[word] for word in out)
-        choices.append(
-            Choice({status: [*counted, *empty]}, f"leaves out {rows:,} sampled rows of "
-                   f"{', '.join(out)}: {amount:,.2f} of {sum(money):,.2f}")
-        )  # fmt: skip
-    choices.append(Choice({}, f"counts every row: {sum(money):,.2f}"))
-    rules.questions.append(
-        Question(
-            key=f"{key}.where",
-            sentence=f"are rows paid whose {status!r} is {', '.join(map(repr, void + back))}?",
-            choices=choices,
-            examples=_example_rows(role, status, void + back),
-        )
-    )
+        sums[word or ""] += amount
+    counts = {word: (rows, sums[word]) for word, rows in n.items()}
+    question = status_question(f"{key}.where", status, counts)
+    if question is not None:
+        paid = question.choices[0].value.get(status, [])
+        out = [word for word in n if word not in paid]
+        examples = _example_rows(role, status, out)
+        rules.questions.append(msgspec.structs.replace(question, examples=examples))
 
 
 def _example_rows(role: Role, own: str, words: Sequence[str], n: int = 2) -> list[str]:
