@@ -70,6 +70,14 @@ DOCUMENTED_EXPORTS: Final = (
         refunded="Order Refund Amount",
         order_fields=("Email (Billing)", "Order Date", "Order Status", "Order Refund Amount"),
     ),
+    DocumentedExport(  # docs.moodle.org/en/Logs: "Download table data"
+        "Moodle's export of logs",
+        ("Time", "User full name", "Affected user", "Event context", "Component", "Event name"),
+        {
+            "user_id": ("User full name",), "item_id": ("Event context",),
+            "event_time": ("Time",), "action": ("Event name",),
+        },
+    ),
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,8 @@ from propense.tables.guessing.role import ANY, NUMBERS, Role, pick
 from propense.tables.sources.samples import own_name
 
 HELD_OUT: Final = frozenset(
-    "none control holdout held nothing placebo untreated kontrolle kontrollgruppe "
+    "none ctrl controllo controle kontrola kontrolna контроль контрольная kontrol kontrollgrupp "
+    "대조군 control holdout held nothing placebo untreated kontrolle kontrollgruppe "
     "témoin 对照 对照组 无".split()
 )
 """Words of arms that got nothing; a word that begins with "no" is one too ("No E-Mail")."""
@@ -76,23 +78,41 @@ def find_experiment(group: Group, user: str | None) -> Experiment | None:
         and names.mentions(own_name(own), vocabulary.ARM)
         and sum(is_held_out(word) for word in column.words) == 1
     ]  # fmt: skip
+    arms += [
+        own for own, column in group.columns.items()
+        if own != user and column.kind == "category" and 2 <= column.n_distinct <= 10
+        and sum(names.mentions(word, _CONTROL) for word in column.words) == 1
+    ]  # fmt: skip
     if not treated and not arms:
         return None
     chosen = (treated or arms)[0]
     after = order[order.index(chosen) + 1 :]
-    outcomes = tuple(
-        own for own in after
-        if names.mentions(own_name(own), _OUTCOME | vocabulary.LABEL | vocabulary.MONEY)
-        and not group.column(own).is_time
-    )  # fmt: skip
+    outcomes = _outcomes(group, after) or _outcomes(
+        group, [own for own in order if own not in (chosen, user)]
+    )
     if not outcomes:
         return None
     if treated:
         return Experiment({"treated": chosen}, outcomes, f"{chosen} says who was treated")
-    held_out = next(word for word in group.column(chosen).words if is_held_out(word))
+    words = sorted(group.column(chosen).words, key=lambda word: not names.mentions(word, _CONTROL))
+    held_out = next(word for word in words if is_held_out(word))
     return Experiment({"arm": chosen}, outcomes, f"{held_out!r} of {chosen} was held out")
 
 
+def _outcomes(group: Group, candidates: Sequence[str]) -> tuple[str, ...]:
+    """The columns that were counted after a treatment, by their names."""
+    return tuple(
+        own for own in candidates
+        if names.mentions(own_name(own), _OUTCOME | vocabulary.LABEL | vocabulary.MONEY)
+        and not group.column(own).is_time
+    )  # fmt: skip
+
+
+_CONTROL: Final = frozenset(
+    "control ctrl holdout placebo untreated kontrolle kontrollgruppe témoin controllo controle "
+    "kontrola kontrolna контроль контрольная kontrol kontrollgrupp 对照 对照组 대조군".split()
+)
+"""Words of arms that say themselves that they were held out, whatever their column is called."""
 _TREATMENT: Final = vocabulary.TREATED | frozenset(["treatment"])
 _OUTCOME: Final = frozenset(
     "visit visited exposure exposed click clicks clicked open opened conversion converted spend "

@@ -11,6 +11,7 @@ from typing import Any
 from propense.errors import SourceError
 from propense.settings import Settings, parse_settings
 from propense.tables.guessing.groups import find_groups
+from propense.tables.guessing.nothing_recognised import nothing_recognised
 from propense.tables.guessing.proposals.proposal import propose
 from propense.tables.guessing.role import Role
 from propense.tables.guessing.roles import assign_roles
@@ -58,10 +59,9 @@ def guess_settings(
         )
     roles = assign_roles(groups)
     if not any(role.name in ("events", "users") for role in roles):
-        seen = "; ".join(f"{role.group.paths[0]} ({role.why})" for role in roles[:5])
         raise SourceError(
             f"folder {str(folder)!r} has neither events nor customers that propense can recognise: "
-            f"{seen}; write propense.toml by hand, with [sources.NAME] or [users] and `columns`"
+            f"{nothing_recognised(roles)}"
         )
     proposal = propose(roles, {})
     if answer is not None and proposal.asked:

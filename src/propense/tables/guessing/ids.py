@@ -11,6 +11,15 @@ from typing import Final
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
+from propense.tables.guessing.id_names import (
+    ATTRIBUTE,
+    TITLE,
+    is_bare_id,
+    is_full_name,
+    is_record_id,
+    item_score,
+    user_score,
+)
 from propense.tables.guessing.personal import personal_kind
 from propense.tables.sources.samples import own_name
 
@@ -19,14 +28,6 @@ KEY: Final = 0.995
 ID_SCORE: Final = 0.9
 """A name with this score or more is an id by itself."""
 
-_ATTRIBUTE: Final = frozenset(
-    "name level type kind agent group segment status city country region province age "
-    "gender sex class tier category manager rep owner plan session address zip "
-    "postcode language currency first last total count store shop campaign device "
-    "browser platform time date flag score 等级 类型 姓名 昵称 名称 年龄 性别 城市 "
-    "地址 状态".split()
-)
-"""Words of columns that describe a customer and do not name one."""
 _COUNTER: Final = frozenset(
     "index row rowid rownumber rownum unnamed rownames seq sequence line 序号 行号 索引".split()
 )
@@ -52,60 +53,6 @@ def find_ids(groups: Sequence[Group]) -> dict[tuple[str, ...], Ids]:
     return _by_content(groups, ids_of)
 
 
-def user_score(name: str) -> float:
-    """How strongly a name claims to be the customer's id, 0 to 1.
-
-    >>> [user_score(name) for name in ("CLIENTNO", "会员id", "Numéro client", "user_agent")]
-    [1.0, 1.0, 1.0, 0.0]
-    >>> user_score("user_pseudo_id") < user_score("user_id"), user_score("customer")
-    (True, 0.9)
-    """
-    if names.is_word(name, vocabulary.USER_ALONE):
-        return 1.0
-    if names.is_word(name, vocabulary.USER_NAME):
-        return 0.9
-    if not names.mentions(name, vocabulary.USER):
-        return 0.6 if _is_device_id(name) else 0.0
-    if names.mentions(name, vocabulary.DEVICE) and not names.is_word(name, vocabulary.USER):
-        return 0.6
-    described = names.mentions(name, _ATTRIBUTE | vocabulary.ORDER_NO | vocabulary.SESSION)
-    numbered = names.mentions(name, vocabulary.ID)
-    if described or "of" in names.words_of(name):
-        return 0.2 if numbered else 0.0
-    if numbered:
-        return 1.0 if len(names.parts_of(name)) <= 2 else 0.95
-    return 0.9 if names.is_word(name, vocabulary.USER) else 0.3
-
-
-def item_score(name: str) -> float:
-    """How strongly a name claims to be the item's id, 0 to 1."""
-    words = names.words_of(name)
-    if name.lower() in ("item_id", "product_id", "sku", "asin", "upc", "isbn", "spu"):
-        return 1.0
-    if names.is_word(name, vocabulary.THING_ALONE):
-        return 0.9
-    if not names.mentions(name, vocabulary.THING):
-        return 0.0
-    described = words & _ATTRIBUTE or names.mentions(name, vocabulary.PRICE | vocabulary.COUNT)
-    if words & {"sku", "asin", "isbn", "ean", "gtin", "upc"} and not described:
-        return 0.95
-    if described and not names.mentions(name, vocabulary.ID):
-        return 0.3
-    return (
-        0.9 if names.mentions(name, vocabulary.ID) or names.is_word(name, vocabulary.THING) else 0.3
-    )
-
-
-def is_bare_id(name: str) -> bool:
-    """A name that says "id" and not of what.
-
-    >>> is_bare_id("ID"), is_bare_id("编号"), is_bare_id("ID_code"), is_bare_id("order_id")
-    (True, True, True, False)
-    """
-    parts = names.parts_of(name)
-    return bool(parts) and all(names.is_word(part, vocabulary.ID) for part in parts)
-
-
 def is_counter(group: Group, own: str) -> bool:
     """Whether a column only counts the rows: 0, 1, 2 ... without a name that says more."""
     column = group.column(own)
@@ -121,12 +68,6 @@ def counts_rows(group: Group, own: str) -> bool:
     numbers = [float(cell.replace(",", "")) for cell in cells if cell.lstrip("-").isdigit()]
     steps = sum(after - before == 1 for before, after in pairwise(numbers))
     return len(numbers) == len(cells) and steps >= 0.98 * (len(numbers) - 1)
-
-
-def _is_device_id(name: str) -> bool:
-    return names.mentions(name, vocabulary.DEVICE) and (
-        names.mentions(name, vocabulary.ID) or names.is_word(name, vocabulary.DEVICE)
-    )
 
 
 def mentions_file(group: Group, role: str) -> bool:
@@ -186,15 +127,17 @@ def _user_score(group: Group, own: str, column: ColumnProfile) -> float:
         return 0.0
     if names.is_word(name, vocabulary.USER) and column.n_distinct < 8 and column.uniqueness < 0.5:
         return 0.0
-    if score < ID_SCORE and is_bare_id(name) and mentions_file(group, "users"):
+    numbered = is_bare_id(name) or is_record_id(name)
+    if score < ID_SCORE and numbered and mentions_file(group, "users") and (
+        is_bare_id(name) or column.uniqueness >= KEY
+    ):  # fmt: skip
         return 0.95
     return score
 
 
 def _item_column(group: Group, user: str | None) -> str | None:
     """The column of the item's id, by its name."""
-    best: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    chosen = None
+    ranks: dict[str, tuple[float, float, float]] = {}
     for own, column in group.columns.items():
         if own == user or column.is_time or column.kind in ("empty", "boolean", "number"):
             continue
@@ -202,27 +145,54 @@ def _item_column(group: Group, user: str | None) -> str | None:
         score = item_score(name)
         if score < ID_SCORE and is_bare_id(name) and mentions_file(group, "items"):
             score = 0.95
-        rank = (score if _filled(column) > 0.02 else 0.0, _filled(column), column.uniqueness)
-        if score >= ID_SCORE and rank > best:
-            best, chosen = rank, own
+        if score >= ID_SCORE and _filled(column) > 0.02:
+            ranks[own] = (score, _filled(column), column.uniqueness)
+    if not ranks:
+        return _titled_item(group, user)
+    chosen = max(ranks, key=ranks.__getitem__)
+    if user is not None and group.column(chosen).uniqueness >= KEY > group.column(user).uniqueness:
+        repeating = [
+            own for own in ranks
+            if group.column(own).uniqueness < KEY and not names.mentions(own_name(own), ATTRIBUTE)
+        ]  # fmt: skip
+        return max(repeating, key=ranks.__getitem__, default=chosen)  # others number the rows
     return chosen
+
+
+def _titled_item(group: Group, user: str | None) -> str | None:
+    """Without an id of items in a log: the column of their names."""
+    return next(
+        (
+            own for own, column in group.columns.items()
+            if own != user and user is not None and column.kind in ("category", "text")
+            and 1 < column.n_distinct and column.uniqueness < KEY
+            and names.mentions(own_name(own), vocabulary.THING)
+            and names.mentions(own_name(own), TITLE)
+            and not names.mentions(own_name(own), vocabulary.USER - vocabulary.THING)
+        ),
+        None,
+    )  # fmt: skip
 
 
 def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:
     """Without a telling name: a bare "ID" that is different in every row, an e-mail or a phone."""
     bare = [
         own for own, column in group.columns.items()
-        if is_bare_id(own_name(own)) and column.uniqueness >= KEY and not column.is_time
+        if (is_bare_id(own_name(own)) or is_record_id(own_name(own)))
+        and column.uniqueness >= KEY and not column.is_time
         and column.n_missing == 0 and column.kind in ("integer", "category")
     ]  # fmt: skip
     contact = [
         own for own, column in group.columns.items()
         if personal_kind(column, rows_are_customers=True) in ("e-mail addresses", "phone numbers")
     ]  # fmt: skip
-    if contact and not (bare and all(group.column(own).uniqueness >= KEY for own in contact)):
-        first = max(contact, key=lambda own: _filled(group.column(own)))
-        if _filled(group.column(first)) > 0.5:
-            return first, f"{first} reaches one person and no other column names one"
+    reached = max(contact, key=lambda own: _filled(group.column(own)), default=None)
+    if reached is not None and _filled(group.column(reached)) > 0.5:
+        if not bare or group.column(reached).uniqueness < KEY:
+            return reached, f"{reached} reaches one person and no other column names one"
+    called = _full_names(group, item)
+    if called and (not bare or group.column(called[0]).uniqueness < 0.8):
+        return called[0], f"{called[0]} is a name and no other column names a customer"
     sessions = [
         own for own, column in group.columns.items()
         if names.mentions(own_name(own), vocabulary.SESSION) and column.uniqueness < KEY
@@ -235,6 +205,17 @@ def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:
     if bare and item is None:
         return bare[0], f"{bare[0]} is different in every row"
     return None, ""
+
+
+def _full_names(group: Group, item: str | None) -> list[str]:
+    """Columns of whole names of people, those that say whose name first."""
+    named = [
+        own for own, column in group.columns.items()
+        if own != item and column.kind in ("category", "text") and column.n_distinct >= 3
+        and _filled(column) > 0.5
+        and is_full_name(own_name(own))
+    ]  # fmt: skip
+    return sorted(named, key=lambda own: not names.mentions(own_name(own), vocabulary.USER))
 
 
 def _by_content(

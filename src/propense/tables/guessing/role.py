@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from propense.tables.guessing import names, vocabulary
+from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
 from propense.tables.sources.samples import own_name
 
@@ -63,12 +64,19 @@ def label_columns(group: Group, used: Iterable[str] = ()) -> list[str]:
     return [
         own for own in reversed(group.columns)
         if own not in ids
-        and group.column(own).is_binary
+        and group.column(own).is_binary and not _is_amount(group.column(own))
         and (
             names.mentions(own_name(own), vocabulary.LABEL)
             or names.is_word(own_name(own), frozenset(["result", "final_result"]))
         )
     ]  # fmt: skip
+
+
+def _is_amount(column: ColumnProfile) -> bool:
+    """Whether two numbers are two amounts and no yes and no, such as 0 and 12.50."""
+    if column.kind not in NUMBERS or column.low is None or column.high is None:
+        return False
+    return column.high - column.low != 1 and not (column.low == -1 and column.high == 1)
 
 
 def width(role: Role) -> int:

@@ -125,7 +125,7 @@ REFUNDING: Final = frozenset(
 VOID: Final = frozenset(
     "void voided pending cancelled canceled cancel failed failure declined expired abandoned "
     "trash rejected error unpaid storniert annulé annule cancelado annullato 已取消 "
-    "取消 已关闭 失败 未支付 待付款 交易关闭".split()
+    "取消 已关闭 失败 未支付 待付款 等待买家付款 等待付款 未付款 待支付 交易关闭".split()
 ) | words(ACTIONS, "void")
 """Words of orders that nobody paid."""
 

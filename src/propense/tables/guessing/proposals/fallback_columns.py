@@ -6,7 +6,8 @@ from typing import Final
 
 from propense.tables.guessing.action_words import gives_back, pays
 from propense.tables.guessing.groups import Group
-from propense.tables.guessing.ids import ID_SCORE, item_score
+from propense.tables.guessing.id_names import item_score
+from propense.tables.guessing.ids import ID_SCORE
 from propense.tables.guessing.role import NUMBERS
 
 _LEAVES: Final = ("revenue", "purchase_revenue", "total", "value", "refund_value", "refund_amount")

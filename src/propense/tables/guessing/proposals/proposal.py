@@ -10,10 +10,10 @@ from typing import Any, Final
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.proposals.currency import find_currency
 from propense.tables.guessing.proposals.goals import propose_goals, propose_recommend, propose_split
+from propense.tables.guessing.proposals.regions import region_of
 from propense.tables.guessing.proposals.sources import propose_source, refund_words
 from propense.tables.guessing.proposals.tables import propose_experiment, propose_table
 from propense.tables.guessing.proposals.toml_text import OPEN_QUESTIONS, Proposal
-from propense.tables.guessing.regions import region_of
 from propense.tables.guessing.role import Role
 
 _OFFSET: Final = re.compile(r"(Z|UTC|GMT|[+-]\d{2}:?\d{2})$")

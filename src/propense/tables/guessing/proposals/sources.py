@@ -13,7 +13,7 @@ from propense.tables.guessing.action_words import gives_back
 from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
 from propense.tables.guessing.groups import Group
-from propense.tables.guessing.ids import item_score, user_score
+from propense.tables.guessing.id_names import is_full_name, item_score, user_score
 from propense.tables.guessing.nested import baskets
 from propense.tables.guessing.proposals.action_questions import (
     codes_question,
@@ -44,6 +44,11 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     for canonical, own in columns.items():
         if reason := _reason(group.column(own), canonical):
             out.comment(f"  {own}: {reason}")
+    if is_full_name(own_name(columns["user_id"])):
+        out.remarks.append(
+            f"[sources.{name}] columns.user_id: {columns['user_id']!r} is a name, which two people "
+            "can share; export a number or an e-mail address too if you can"
+        )
     if "action" not in columns:
         action, why = constant_action(role)
         out.set("action", action, why)

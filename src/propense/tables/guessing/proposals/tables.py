@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
-from propense.tables.guessing.ids import KEY, is_counter
+from propense.tables.guessing.ids import KEY, counts_rows, is_counter
 from propense.tables.guessing.personal import personal_kind
 from propense.tables.guessing.proposals.toml_text import Proposal, paths
 from propense.tables.guessing.role import Role, label_columns
@@ -101,11 +103,24 @@ def _why_no_feature(group: Group, column: ColumnProfile, role: str) -> str | Non
         return f"always {column.common[0][0]!r}"
     if role == "users" and names.mentions(own_name(column.name), vocabulary.AFTERWARDS):
         return "its name suggests something known only afterwards"
-    if column.kind == "category" and column.uniqueness > 0.95 and column.n_filled > 50 and (
-        role == "users" or names.mentions(own_name(column.name), vocabulary.ID)
-    ):  # fmt: skip
+    if _is_unique_code(group, column, role):
         return "different in nearly every row"
     return None
+
+
+def _is_unique_code(group: Group, column: ColumnProfile, role: str) -> bool:
+    """Whether a column names the row: a code, a number that counts, or an id beside the id."""
+    if column.uniqueness <= 0.95 or column.n_filled < _FEWEST or column.is_time:
+        return False
+    name = own_name(column.name)
+    named = names.mentions(name, vocabulary.ID) or name.lower().endswith("id")
+    if column.kind == "integer":
+        return named or counts_rows(group, column.name)
+    return column.kind == "category" and (role == "users" or named)
+
+
+_FEWEST: Final = 20
+"""Cells below which all being different says nothing."""
 
 
 def _is_code(column: ColumnProfile) -> bool:
