@@ -44,10 +44,10 @@ def propose_goals(
 ) -> list[GoalGuess]:
     goals: list[GoalGuess] = []
     for role in ([users] if users else []) + list(labels):
-        found = label_columns(role.group, role.columns.values())
-        if not found:
-            found = [own for own in role.outcomes if role.group.column(own).kind == "boolean"]
-        for i, own in enumerate(found):
+        labelled = label_columns(role.group, role.columns.values())
+        if not labelled:
+            labelled = [own for own in role.outcomes if role.group.column(own).kind == "boolean"]
+        for i, own in enumerate(labelled):
             _label_goal(out, role, own, first=i == 0 or role.name == "labels")
             goals.append(GoalGuess(own, None))
     span = _span_days(events)
