@@ -101,10 +101,10 @@ def is_full_name(name: str) -> bool:
     >>> [is_full_name(name) for name in ("User full name", "客户姓名", "First Name", "Event name")]
     [True, True, False, False]
     """
-    person = vocabulary.USER | vocabulary.PERSONAL["names of people"]
+    owner_words = vocabulary.USER | vocabulary.PERSONAL["names of people"]
     return (
         names.mentions(name, _NAME)
-        and names.mentions(name, person)
+        and names.mentions(name, owner_words)
         and not names.words_of(name) & _PART_OF_NAME
         and not names.mentions(name, vocabulary.THING | vocabulary.ACTION)
     )
