@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+
+import tomlkit
 
 from propense.columns import COUNT, EVENT_TIME, REFUND_TIME, VALUE
 from propense.errors import SourceError
@@ -82,20 +85,32 @@ def _rates(
     Raises SourceError where a column has several and `exchange_rates` lacks one.
     """
     own = settings.currency.upper()
-    signs = {"$": DOLLARS, "¥": ("CNY", "JPY"), "KR": CROWNS, "KR.": CROWNS}
-    codes = {
-        word: own if own in signs.get(word, ()) else currency_code(word) for word in one.currencies
-    }
     rates = {name.strip().upper(): rate for name, rate in settings.exchange_rates.items()}
+    codes = {word: _code(word, own, rates) for word in one.currencies}
     others = sorted({code for code in codes.values() if code != own and code not in rates})
     if len(set(codes.values())) > 1 and others:
         counts = ", ".join(f"{word} ({n:,})" for word, n in sorted(one.currencies.items()))
+        asked = sorted({code for code in codes.values() if code != own})
+        line = ", ".join(
+            f"{tomlkit.key(code).as_string()} = {rates.get(code, '...')}" for code in asked
+        )
         raise SourceError(
             f"[sources.{source.name}]: column {one.name!r} has amounts in several currencies: "
-            f"{counts}; give the worth of one unit of each in {own}: exchange_rates = "
-            f"{{ {others[0]} = ... }} at the top of propense.toml"
+            f"{counts}; give the worth of one unit of each in {own}, at the top of propense.toml: "
+            f"exchange_rates = {{ {line} }}"
         )
     return {word: rates[code] for word, code in codes.items() if code != own and code in rates}
+
+
+def _code(word: str, own: str, rates: Mapping[str, float]) -> str:
+    """The currency of a sign or word; one of several currencies is the one with a rate."""
+    shared = {"$": DOLLARS, "¥": ("CNY", "JPY"), "KR": CROWNS, "KR.": CROWNS}.get(word, ())
+    if own in shared:
+        return own
+    rated = [code for code in shared if code in rates]
+    if word not in rates and len(rated) == 1:
+        return rated[0]
+    return "USD" if word == "$" and word not in rates and not rated else currency_code(word)
 
 
 def _survey_times(source: RawTable, settings: Settings, orders: DateOrders) -> TimeSurvey:
