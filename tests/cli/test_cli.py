@@ -17,7 +17,7 @@ import pytest
 from propense.cli import main
 from propense.cli.app import build
 from propense.cli.verbs import ACTIONS, all_verbs, epilogue, front_page, verb_names
-from propense.errors import SplitError
+from propense.errors import QuestionError, SourceError, SplitError
 
 COMMANDS = [
     *(((verb.name,), verb) for verb in all_verbs() if verb.function),
@@ -241,3 +241,16 @@ def test_unknown_verbs_do_not_load_a_verb():
 
 def test_names_are_words_once():
     assert len(set(verb_names())) == len(verb_names())
+
+
+def test_lines_to_copy_keep_their_breaks(monkeypatch, capsys, settings_file):
+    lines = 'choose one of:\n  in [sources.shop]:\n    decimal = "comma"\n    decimal = "point"'
+    failing_with(QuestionError(lines), monkeypatch)
+    assert main(["run"]) == 3
+    assert capsys.readouterr().err == f"error: {lines}\n"
+    failing_with(SourceError(lines), monkeypatch)
+    assert main(["run"]) == 1
+    assert capsys.readouterr().err == f"error: {lines}\n"
+    failing_with(SourceError("a file\nthat breaks off"), monkeypatch)
+    assert main(["run"]) == 1
+    assert capsys.readouterr().err == "error: a file that breaks off\n"

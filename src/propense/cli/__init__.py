@@ -48,10 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except QuestionError as error:
-        _print_error(str(error), words)
+        _print_error(str(error), words, as_written=True)
         return OPEN_QUESTION
     except SourceError as error:
-        _print_error(str(error), words)
+        # Lines that are set in are there to be copied into the settings.
+        _print_error(str(error), words, as_written="\n  " in str(error))
         return REFUSED
     except PropenseError as error:
         return _print_error(str(error), words)
@@ -129,13 +130,14 @@ def _verb_first(words: list[str]) -> list[str]:
     return [words[index], *words[:index], *words[index + 1 :]]
 
 
-def _print_error(reason: str, words: list[str]) -> int:
+def _print_error(reason: str, words: list[str], as_written: bool = False) -> int:
+    """Print an error on one line, or with its own line breaks where it is `as_written`."""
     if "-v" in words or "--verbose" in words:
         import traceback
 
         traceback.print_exc()
     red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    line = " ".join(reason.split())
+    line = reason.strip() if as_written else " ".join(reason.split())
     print(f"\033[31merror: {line}\033[0m" if red else f"error: {line}", file=sys.stderr)
     return FAILED
 

@@ -9,6 +9,7 @@ from typing import IO, Final
 from propense.errors import SourceError
 from propense.tables.sources.containers import guarded, open_unpacked
 from propense.tables.sources.text.encodings import UTF_8, Verdict, detect_encoding, survey
+from propense.tables.sources.text.line_ends import with_line_feeds
 
 CHUNKS: Final = 8
 """Places of a file that are looked at, spread over its length."""
@@ -58,7 +59,8 @@ def text_pieces(path: Path, n_bytes: int, packed: bool) -> Pieces:
     if verdict.examples and not verdict.others:
         notes.append(f"read as {verdict.codec}, such as {', '.join(map(repr, verdict.examples))}")
     sampled = sum(len(chunk) for chunk in chunks)
-    return Pieces(path, [text.encode(UTF_8, "replace") for text in texts], n_bytes, whole,
+    plain = [with_line_feeds(text.encode(UTF_8, "replace")) for text in texts]
+    return Pieces(path, plain, n_bytes, whole,
                    total / max(sampled, 1), verdict, tuple(dict.fromkeys(notes)))  # fmt: skip
 
 

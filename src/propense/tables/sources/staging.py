@@ -165,7 +165,7 @@ def _read_encodings(
         declared = source.encoding if source.encoding != "auto" and not text.seen.bom else None
         text.codec = declared or text.seen.codec or verdict.codec
         out = scratch / f"{text.number:05d}.utf8"
-        text.text = plain_text(text.plain.path, out, text.codec, text.seen)
+        text.text = plain_text(text.plain.path, out, text.codec, text.seen, source.delimiter)
         text.notes += _encoding_notes(text, verdict if declared is None else Verdict(text.codec))
     return questions
 
@@ -192,6 +192,11 @@ def _encoding_notes(text: _Text, verdict: Verdict) -> list[str]:
         notes.append(f"read as {text.codec}, such as {words}")
     if text.text.n_nul:
         notes.append(f"{text.text.n_nul:,} zero bytes were left out")
+    if text.text.n_returns:
+        notes.append(
+            f"{text.text.n_returns:,} lines end with a carriage return alone, first line "
+            f"{text.text.first_return:,}"
+        )
     if text.text.n_replaced:
         notes.append(
             f"{text.text.n_replaced:,} bytes are not {text.codec} and are read as \ufffd, first on "

@@ -5,11 +5,12 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from propense.tables.sources.text.encodings import UTF_8, Survey, survey
+from propense.tables.sources.text.line_ends import LineEnds, line_blocks
 
 CHUNK: Final = 1 << 22
 _STAND_INS: Final = ("\x1f", "\x1e", "\x1d", "\x1c", "\x02", "\x03", "\x04", "\x05")
@@ -31,6 +32,10 @@ class PlainText:
     """The first line with one of them."""
     old_line_ends: bool = False
     """Lines ended with a carriage return alone."""
+    n_returns: int = 0
+    """Lines that did so in a text whose other lines end with a line feed."""
+    first_return: int = 0
+    """The first of them."""
 
 
 def read_chunks(path: Path, skip: int = 0) -> Iterator[bytes]:
@@ -40,15 +45,37 @@ def read_chunks(path: Path, skip: int = 0) -> Iterator[bytes]:
             yield chunk
 
 
-def plain_text(path: Path, out: Path, codec: str, seen: Survey) -> PlainText:
+def plain_text(
+    path: Path, out: Path, codec: str, seen: Survey, delimiter: str | None = None
+) -> PlainText:
     """The text of `path` in UTF-8; written to `out` where the file is not that already.
 
-    Zero bytes are left out. Carriage returns become line feeds where they are the line ends.
+    Zero bytes are left out. Carriage returns become line feeds where they end lines, which
+    `delimiter` helps to see where it is known.
     """
+    text = _in_utf8(path, out, codec, seen)
+    if _is_wide(codec):
+        seen = survey(read_chunks(out))
+        if _has_old_ends(seen):
+            return plain_text(out, out.with_name(out.name + ".lines"), UTF_8, seen)
+    if not seen.n_lone_returns or text.old_line_ends:
+        return text
+    ends = LineEnds(line_blocks(read_chunks(text.path, text.skip)), delimiter)
+    copy = out.with_name(out.name + ".lines")
+    with copy.open("wb") as target:
+        target.writelines(map(ends, line_blocks(read_chunks(text.path, text.skip))))
+    if not ends.n_returns:
+        copy.unlink()
+        return text
+    return replace(
+        text, path=copy, skip=0, n_returns=ends.n_returns, first_return=ends.first
+    )  # fmt: skip
+
+
+def _in_utf8(path: Path, out: Path, codec: str, seen: Survey) -> PlainText:
     if _is_plain(codec, seen):
         return PlainText(path, seen.bom)
-    wide = codec.replace("_", "-").startswith(("utf-16", "utf-32"))
-    old = not wide and _has_old_ends(seen)
+    old = not _is_wide(codec) and _has_old_ends(seen)
     decoder = codecs.getincrementaldecoder(codec)("replace")
     n_nul = n_replaced = first_replaced = n_lines = 0
     with out.open("w", encoding=UTF_8, newline="", errors="replace") as target:
@@ -65,11 +92,11 @@ def plain_text(path: Path, out: Path, codec: str, seen: Survey) -> PlainText:
                 text = text.replace("\r", "\n")
             n_lines += text.count("\n")
             target.write(text)
-    if wide:
-        again = survey(read_chunks(out))
-        if _has_old_ends(again):
-            return plain_text(out, out.with_name(out.name + ".lines"), UTF_8, again)
     return PlainText(out, 0, n_nul, n_replaced, first_replaced, old)
+
+
+def _is_wide(codec: str) -> bool:
+    return codec.replace("_", "-").startswith(("utf-16", "utf-32"))
 
 
 def _has_old_ends(seen: Survey) -> bool:

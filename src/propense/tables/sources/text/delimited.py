@@ -16,13 +16,8 @@ import pyarrow.parquet as pq
 from propense.errors import SourceError
 from propense.tables.engine.engine import BROKEN, LINE
 from propense.tables.sources.text.dialects import Dialect
-from propense.tables.sources.text.records import (
-    Records,
-    Shape,
-    blocks,
-    fit_widths,
-    take_stray_returns,
-)
+from propense.tables.sources.text.records import Records, Shape, blocks
+from propense.tables.sources.text.widths import fit_widths, take_stray_returns
 
 _TEXT: Final = pa.string()
 
@@ -35,6 +30,7 @@ class Lines:
     header: int = 0
     blank: int = 0
     inside: int = 0
+    first_inside: int = 0
     rows: int = 0
     broken: int = 0
     first_broken: tuple[int, str] | None = None
@@ -74,7 +70,10 @@ class Lines:
     def notes(self) -> list[str]:
         notes = []
         if self.inside:
-            notes.append(f"{self.inside:,} lines of the file are inside quoted cells")
+            notes.append(
+                f"{self.inside:,} lines of the file are inside quoted cells, first line "
+                f"{self.first_inside:,}"
+            )
         if self.lone:
             notes.append(
                 f"a quote on {len(self.lone):,} lines does not enclose a cell and was read as "
@@ -173,6 +172,8 @@ def _count(records: Records, lines: Lines) -> None:
     if records.broken and lines.first_broken is None:
         row = min(records.broken)
         lines.first_broken = (base + int(records.first[row]), _decoded(records.broken[row]) or "")
+    if records.first_inside >= 0 and not lines.first_inside:
+        lines.first_inside = base + records.first_inside
     lines.unclosed += len(records.unclosed_lines)
     lines.broken += len(records.broken)
     lines.rows += records.n_rows

@@ -28,6 +28,10 @@ BLOCK: Final = 1 << 24
 _LF, _CR, _QUOTE = 10, 13, 34
 _MOST_CHECKED: Final = 5000
 """Rows over several lines of one block that are looked into."""
+_MOST_ALIKE: Final = 20
+_FEW_ALIKE: Final = 3
+"""So many lines like rows may stand in quoted cells of a small block; in a greater one a hundredth
+of its lines, and at most _MOST_ALIKE."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Records:
     n_blank: int
     n_inside: int
     """Lines within quoted cells of rows that began earlier."""
+    first_inside: int = -1
+    """The first of them."""
     cells: dict[int, list[bytes]] = field(default_factory=dict)
     """Rows that were taken apart one by one."""
     broken: dict[int, bytes] = field(default_factory=dict)
@@ -150,9 +156,13 @@ def find_records(data: bytes, shape: Shape, last: bool) -> tuple[Records, int]:
             n_blank = int((blank & ~inside).sum())
             dropped = [line for line in dropped if not inside[line]]
             return Records(data, starts, ends, first, n_blank, int(inside.sum()),
-                           dropped_lines=dropped), used  # fmt: skip
+                           _first(inside), dropped_lines=dropped), used  # fmt: skip
     block = _Block(data, array, starts, ends, blank, dropped, quotes)
     return _line_by_line(block, shape, last)
+
+
+def _first(flags: Flags) -> int:
+    return int(flags.argmax()) if flags.any() else -1
 
 
 def _empty() -> Records:
@@ -194,7 +204,7 @@ def _regular(
 ) -> tuple[Flags, int] | None:  # fmt: skip
     """Where every quote encloses a cell: the lines within cells, and the bytes of whole rows.
 
-    None where a quote does something else, or where a cell holds lines that look like rows.
+    None where a quote does something else, or where cells hold many lines that look like rows.
     """
     delimiter = shape.delimiter[0]
     opening, closing = quotes[0::2], quotes[1::2]
@@ -220,13 +230,17 @@ def _regular(
 
 
 def _holds_rows(data: bytes, starts: Offsets, ends: Offsets, inside: Flags, shape: Shape) -> bool:
-    """Whether the lines of a quoted cell look like rows of their own."""
+    """Whether many lines within quoted cells look like rows of their own."""
     edges = np.diff(np.concatenate(([0], inside.astype(np.int8), [0])))
     first, behind = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    most = min(_MOST_ALIKE, max(_FEW_ALIKE, len(starts) // 100))
+    n_alike = 0
     for start, stop in zip(first[:_MOST_CHECKED], behind, strict=False):
         lines = [data[starts[one] : ends[one]] for one in range(max(start - 1, 0), stop)]
         if swallows_rows(lines, shape.delimiter, shape.kinds):
-            return True
+            n_alike += len(lines) - 1
+            if n_alike > most:
+                return True
     return False
 
 
@@ -290,6 +304,7 @@ def _line_by_line(block: _Block, shape: Shape, last: bool) -> tuple[Records, int
     rows = {int(line): row for row, line in enumerate(first)} if special else {}
     records.line_starts, records.line_ends, records.first = starts, ends, first
     records.n_blank, records.n_inside = int((blank & ~inside).sum()), int(inside.sum())
+    records.first_inside = _first(inside)
     records.dropped_lines = [
         line for line in block.dropped if line < len(starts) and not inside[line]
     ]
@@ -325,67 +340,3 @@ def _doubtful(array: Bytes, starts: Offsets, quotes: Offsets, delimiter: int) ->
     doubtful = (counts & 1).astype(bool)
     doubtful[line_of[bad]] = True
     return np.flatnonzero(doubtful)
-
-
-def fit_widths(records: Records, shape: Shape) -> None:
-    """Find the rows that have not as many cells as the header, and take them out.
-
-    Rows with more cells, all of them empty, lose those; other rows are broken.
-    """
-    array = np.frombuffer(records.data, np.uint8)
-    marks = np.flatnonzero(array == shape.delimiter[0])
-    if shape.quoted and QUOTE in records.data:
-        quotes = np.flatnonzero(array == _QUOTE)
-        # Within rows that were taken apart one by one this says nothing, and is not needed.
-        in_row = _parity_in_rows(records, marks, quotes)
-        marks = marks[~in_row]
-    row_starts = records.line_starts[records.first]
-    counts = np.diff(np.append(np.searchsorted(marks, row_starts), len(marks)))
-    for row in np.flatnonzero(counts != shape.width - 1):
-        index = int(row)
-        if index in records.cells or index in records.broken:
-            continue
-        text = records.text(index)
-        cells = _cells(text, shape)
-        if len(cells) > shape.width and not any(cell.strip() for cell in cells[shape.width :]):
-            records.cells[index] = cells[: shape.width]
-            records.padded_lines.append(int(records.first[index]))
-        elif shape.least and len(cells) == shape.least:
-            records.cells[index] = [*cells, *[b""] * (shape.width - shape.least)]
-        elif len(cells) == shape.width:
-            records.cells[index] = cells
-        else:
-            records.broken[index] = text
-
-
-def take_stray_returns(records: Records, shape: Shape) -> None:
-    """Take out the rows with a carriage return that ends no line: a parser would cut them there."""
-    data = records.data
-    if data.count(b"\r") == data.count(b"\r\n") + (data.endswith(b"\r")):
-        return
-    array = np.frombuffer(data, np.uint8)
-    returns = np.flatnonzero(array == _CR)
-    after = array[np.minimum(returns + 1, len(array) - 1)]
-    stray = returns[(after != _LF) & (returns < len(array) - 1)]
-    rows = np.searchsorted(records.line_starts[records.first], stray, "right") - 1
-    for row in np.unique(rows[rows >= 0]).tolist():
-        if row in records.cells or row in records.broken:
-            continue
-        text = records.text(row)
-        cells = _cells(text, shape)
-        if len(cells) == shape.width:
-            records.cells[row] = cells
-        else:
-            records.broken[row] = text
-
-
-def _cells(text: bytes, shape: Shape) -> list[bytes]:
-    return read_row(text, 0, shape.delimiter)[0] if shape.quoted else text.split(shape.delimiter)
-
-
-def _parity_in_rows(records: Records, marks: Offsets, quotes: Offsets) -> Flags:
-    """Which delimiters stand within quotes, the quotes counted from the start of their row."""
-    row_starts = records.line_starts[records.first]
-    row_of = np.maximum(np.searchsorted(row_starts, marks, "right") - 1, 0)
-    before_row = np.searchsorted(quotes, row_starts)[row_of]
-    return ((np.searchsorted(quotes, marks) - before_row) & 1).astype(bool)
