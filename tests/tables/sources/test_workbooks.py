@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from propense.errors import SourceError
-from propense.tables.sources.samples import Sample, sample_file
+from propense.tables.sources.samples import Sample, Unreadable, sample_file
 from tests.support.reading.dialects import lines_of, rows_of, stage
 
 NAMES = ("user_id", "action", "value")
@@ -90,9 +90,9 @@ def test_rows_above_the_header_and_blank_rows(tmp_path: Path) -> None:
 
 def test_sheets_with_different_columns_are_a_refusal_until_one_is_named(tmp_path: Path) -> None:
     path = write_workbook(
-        tmp_path / "a.xlsx", {"Notes": [["text"], ["x"]], "Log": TABLE, "Empty": []}
+        tmp_path / "a.xlsx", {"Notes": [["text"], ["x"], ["y"]], "Log": TABLE, "Empty": []}
     )
-    with pytest.raises(SourceError, match=r"2 sheets with different columns: 'Notes' .*'Log'"):
+    with pytest.raises(SourceError, match=r"2 sheets .*: 'Notes' .*'Log'.*sheet = \"Log\""):
         stage([path], tmp_path)
     (tmp_path / "scratch").rmdir()
     assert rows_of(stage([path], tmp_path, sheet="Log"), NAMES) == ROWS
@@ -109,3 +109,25 @@ def test_an_unknown_sheet_names_the_nearest(tmp_path: Path) -> None:
     path = write_workbook(tmp_path / "a.xlsx", {"Orders": TABLE})
     with pytest.raises(SourceError, match="no sheet 'Order'; did you mean 'Orders'"):
         stage([path], tmp_path, sheet="Order")
+
+
+def test_a_cover_is_no_rival_and_titles_above_the_header_are_skipped(tmp_path: Path) -> None:
+    sheets = {"Read me": [["Export of 2024"]], "Data": [["Sales report"], [], *TABLE]}
+    path = write_workbook(tmp_path / "a.xlsx", sheets)
+    staging = stage([path], tmp_path)
+    assert rows_of(staging, NAMES) == ROWS
+    note = "sheet 'Read me' holds 1 cells and is not read (sheet = \"Read me\" reads it)"
+    assert note in staging.files[0].account.notes
+    sample = sample_file(path)
+    assert isinstance(sample, Sample) and note in sample.notes
+    assert sample.columns["user_id"] == ["u1", "u2"]
+
+
+def test_the_remedy_names_the_sheet_with_the_mapped_columns(tmp_path: Path) -> None:
+    prices = [["product", "price"], *[[f"p{i}", i] for i in range(9)]]
+    path = write_workbook(tmp_path / "a.xlsx", {"Prices": prices, "Log": TABLE})
+    with pytest.raises(SourceError, match='sheet = "Log"'):
+        stage([path], tmp_path)
+    # Without names to look for, the longest sheet is the likeliest.
+    sample = sample_file(path)
+    assert isinstance(sample, Unreadable) and 'sheet = "Prices"' in sample.why

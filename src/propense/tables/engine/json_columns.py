@@ -53,14 +53,31 @@ def stage_json(rows: Path, out: Path, names: Mapping[str, str], wanted: Sequence
         con.to_parquet(lines.select(**columns, **{LINE: lines[LINE]}), out, compression="snappy")
 
 
-def keys_of(rows: Path) -> list[str]:
-    """All keys of the objects of a Parquet file (`text`), sorted."""
+def keys_of(rows: Path) -> tuple[list[str], bool]:
+    """All keys of the objects of a Parquet file (`text`), sorted; and whether one of them stands
+    twice in an object."""
     with _connection(rows) as con:
-        lines = con.read_parquet(rows)
-        lines = lines.mutate(tree=lines.text.try_cast("json"))
-        good = lines.filter((json_type(lines.tree) == "OBJECT").fill_null(False))
-        keys = good.select(key=json_keys(good.tree).unnest()).distinct()
-        return sorted(keys.to_pyarrow()["key"].to_pylist())
+        good = _objects(con.read_parquet(rows))
+        keys = json_keys(good.tree)
+        repeated = keys.length() != keys.unique().length()
+        found = good.select(key=keys.unnest(), repeated=repeated).distinct().to_pyarrow()
+    keys_found = sorted(set(found["key"].to_pylist()))
+    return keys_found, True in found["repeated"].to_pylist()
+
+
+def repeated_key(rows: Path) -> tuple[str, int]:
+    """The first object in which a key stands twice, as text, and its line."""
+    with _connection(rows) as con:
+        good = _objects(con.read_parquet(rows))
+        keys = json_keys(good.tree)
+        twice = good.filter(keys.length() != keys.unique().length()).select("text", LINE)
+        found = twice.order_by(LINE).limit(1).to_pyarrow().to_pylist()[0]
+    return found["text"], found[LINE]
+
+
+def _objects(lines: Table) -> Table:
+    lines = lines.mutate(tree=lines.text.try_cast("json"))
+    return lines.filter((json_type(lines.tree) == "OBJECT").fill_null(False))
 
 
 class _connection:

@@ -31,6 +31,11 @@ class Pieces:
     verdict: Verdict
     notes: tuple[str, ...] = ()
 
+    def lines(self) -> list[str]:
+        """The lines that are not blank."""
+        text = b"\n".join(self.texts).decode(UTF_8, "replace")
+        return [line for line in text.split("\n") if line.strip()]
+
 
 def text_pieces(path: Path, n_bytes: int, packed: bool) -> Pieces:
     """Pieces of a text, at most CHUNKS x CHUNK_BYTES; SourceError for what is no text."""

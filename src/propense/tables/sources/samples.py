@@ -28,12 +28,19 @@ from propense.tables.sources.containers import (
     packing_of,
     unpack,
 )
-from propense.tables.sources.json.objects import find_objects
+from propense.tables.sources.json.sampling import sampled_records
 from propense.tables.sources.json.staging import is_json
 from propense.tables.sources.pieces import Pieces, text_pieces
 from propense.tables.sources.text.access_logs import ACCESS_LINE, is_access_log
+from propense.tables.sources.text.copies import STAND_IN, with_stand_in
 from propense.tables.sources.text.delimited import Lines, shape_of, table_of
-from propense.tables.sources.text.dialects import Declared, Dialect, Head, infer_dialects
+from propense.tables.sources.text.dialects import (
+    Declared,
+    Dialect,
+    Head,
+    first_quoting,
+    infer_dialects,
+)
 from propense.tables.sources.text.encodings import UTF_8
 from propense.tables.sources.text.headers import HEAD_BYTES, TYPED
 from propense.tables.sources.text.quoting import detect_quoting, quotes_in, unescape
@@ -192,14 +199,9 @@ def _sample_text(pieces: Pieces) -> Sample | Unreadable | Pieces:
     return _access_log(pieces) if is_access_log(lines) else pieces
 
 
-def _lines_of(pieces: Pieces) -> list[str]:
-    text = b"\n".join(pieces.texts).decode(UTF_8, "replace")
-    return [line for line in text.split("\n") if line.strip()]
-
-
 def _access_log(pieces: Pieces) -> Sample:
     """Fields of the log, and as columns the steps and the parameters of the addresses."""
-    lines = _lines_of(pieces)
+    lines = pieces.lines()
     matches = [match for match in map(ACCESS_LINE.match, lines) if match]
     fields = ("remote_host", "remote_user", "time", "method", "status", "bytes")
     columns: dict[str, list[str | None]] = {
@@ -216,36 +218,13 @@ def _access_log(pieces: Pieces) -> Sample:
 
 
 def _json(pieces: Pieces) -> Sample | Unreadable:
-    records, n_rows, by_line = _records(pieces)
+    records, n_rows, by_line = sampled_records(pieces)
     objects = [one for one in records if isinstance(one, dict)]
     if not objects:
         return Unreadable(pieces.path, "none of its lines is a JSON object")
     names = list(dict.fromkeys(name for record in objects for name in record))
     columns = {name: [_text(record.get(name)) for record in objects] for name in names}
     return _sample(pieces, "jsonl" if by_line else "json", columns, n_rows, n_rows - len(objects))
-
-
-def _records(pieces: Pieces) -> tuple[list[object], int, bool]:
-    """The JSON values of the pieces, how many rows they are, and whether each has a line."""
-    lines = _lines_of(pieces)
-    records = [_decoded(line) for line in lines]
-    good = sum(isinstance(record, dict) for record in records)
-    if good * 2 > len(records) and not (len(lines) == 1 and pieces.whole):
-        return records, len(records), True
-    text = pieces.texts[0] if not pieces.whole else b"\n".join(pieces.texts)
-    result = find_objects(text, str(pieces.path), whole=pieces.whole)
-    spans = zip(result.starts.tolist(), result.ends.tolist(), strict=True)
-    records = [_decoded(text[start:end].decode(UTF_8, "replace")) for start, end in spans]
-    share = len(b"".join(pieces.texts)) / max(len(text), 1)
-    n_rows = len(records) + len(result.garbage) * pieces.whole
-    return records, round(n_rows * share), len(lines) == 1 and len(records) == 1
-
-
-def _decoded(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return None
 
 
 def _text(value: object) -> str | None:
@@ -279,14 +258,16 @@ def _separated(files: Sequence[Pieces]) -> Iterator[Sample | Unreadable]:
 
 def _dialect(files: Sequence[Pieces]) -> list[Dialect]:
     heads = [_head(pieces) for pieces in files]
+    if first_quoting(heads, Declared()) == "backslash":
+        return infer_dialects([replace(head, quoting="backslash") for head in heads], Declared())
     dialects = infer_dialects(heads, Declared())
     result = []
     for pieces, dialect in zip(files, dialects, strict=True):
         text = pieces.texts[0]
         several = len(dialect.delimiter) > 1 or dialect.delimiter == " "
         if several:
-            text = _with_stand_in(text, dialect.delimiter)
-        shape = shape_of(dialect, _STAND_IN if several else None)
+            text = with_stand_in(text, dialect.delimiter)
+        shape = shape_of(dialect, STAND_IN if several else None)
         result.append((pieces.path.name, quotes_in(io.BytesIO(text), dialect.skip, shape)))
     quoting = detect_quoting(result, "auto")
     if quoting == "standard":
@@ -338,27 +319,15 @@ def _tables(pieces: Pieces, dialect: Dialect) -> tuple[list[pa.Table], Lines]:
         skip = dialect.skip if index == 0 else 0
         body = b"\n".join(text.split(b"\n", skip)[skip:])
         if several:
-            body = _with_stand_in(body, dialect.delimiter)
-        shape = shape_of(dialect, _STAND_IN if several else None)
+            body = with_stand_in(body, dialect.delimiter)
+        shape = shape_of(dialect, STAND_IN if several else None)
         for records in blocks(io.BytesIO(body), shape):
             tables.append(table_of(records, dialect, shape, lines).drop_columns([LINE]))
     return tables, lines
 
 
-_STAND_IN: Final = "\x1f"
-
-
-def _with_stand_in(text: bytes, delimiter: str) -> bytes:
-    from propense.tables.sources.text.copies import by_blanks
-
-    lines = text.decode(UTF_8, "replace").split("\n")
-    if delimiter == " ":
-        return "\n".join(by_blanks(line, _STAND_IN) for line in lines).encode()
-    return "\n".join(line.replace(delimiter, _STAND_IN) for line in lines).encode()
-
-
 def _sample_workbook(path: Path, n_bytes: int) -> Sample | Unreadable:
-    sheets = sheets_of(path, None, path.name)
+    sheets, notes = sheets_of(path, None, path.name, Declared())
     rows = sheet_rows(path, sheets[0], path.name, SHEET_ROWS)
     dialect = sheet_dialect(rows, path.name, Declared())
     body = [row for row in rows[dialect.skip :] if any(row)]
@@ -367,7 +336,8 @@ def _sample_workbook(path: Path, n_bytes: int) -> Sample | Unreadable:
         for i, name in enumerate(dialect.names)
     }
     return Sample(
-        path, "xlsx", columns, n_bytes, len(body), len(rows) < SHEET_ROWS, notes=dialect.notes,
+        path, "xlsx", columns, n_bytes, len(body), len(rows) < SHEET_ROWS,
+        notes=(*notes, *dialect.notes),
         dialect=f"sheet {sheets[0]!r}", sheet=sheets[0],
     )  # fmt: skip
 

@@ -16,7 +16,13 @@ from propense.tables.sources.json.staging import is_json, stage_json_text
 from propense.tables.sources.text.access_logs import is_access_log, stage_access_log
 from propense.tables.sources.text.copies import PlainText, plain_text, read_chunks, redelimit
 from propense.tables.sources.text.delimited import Lines, shape_of, stage_delimited
-from propense.tables.sources.text.dialects import Declared, Dialect, Head, infer_dialects
+from propense.tables.sources.text.dialects import (
+    Declared,
+    Dialect,
+    Head,
+    first_quoting,
+    infer_dialects,
+)
 from propense.tables.sources.text.encodings import (
     Survey,
     Verdict,
@@ -138,7 +144,7 @@ def _stage_workbook(
     number: int,
 ) -> list[Staged]:  # fmt: skip
     staged = []
-    sheets = sheets_of(plain.path, one.member or source.sheet, one.shown)
+    sheets, notes = sheets_of(plain.path, one.member or source.sheet, one.shown, declared)
     for index, sheet in enumerate(sheets):
         shown = one.shown if len(sheets) == 1 else f"{one.shown}#{sheet}"
         rows = sheet_rows(plain.path, sheet, shown)
@@ -146,7 +152,7 @@ def _stage_workbook(
         out = scratch / f"{number:05d}-{index:03d}.parquet"
         lines = stage_sheet(rows, dialect, out, shown)
         staged.append(Staged(out, _account(shown, "xlsx", lines, dialect=f"sheet {sheet!r}",
-                                           notes=list(dialect.notes))))  # fmt: skip
+                                           notes=[*notes, *dialect.notes])))  # fmt: skip
     return staged
 
 
@@ -256,10 +262,14 @@ def _stage_delimited(
     if not texts:
         return []
     heads = [_head(text) for text in texts]
-    quoting = "standard" if declared.quoting == "auto" else declared.quoting
+    quoting = first_quoting(heads, declared)
     dialects = _prepare(texts, heads, quoting, declared, scratch)
     written = _write_all(texts, dialects, scratch)
-    if declared.quoting == "auto" and any(lines.n_doubtful for lines in written):
+    if (
+        declared.quoting == "auto"
+        and quoting == "standard"
+        and any(lines.n_doubtful for lines in written)
+    ):
         quoting = _quoting_of(texts, dialects)
         if quoting != "standard":
             dialects = _prepare(texts, heads, quoting, declared, scratch)

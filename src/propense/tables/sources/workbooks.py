@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +18,17 @@ from propense.tables.sources.text.headers import HeadRow
 
 _BATCH: Final = 50_000
 _HEAD_ROWS: Final = 400
+_COVER_CELLS: Final = 2
+"""Most cells of a sheet that is a cover and no table."""
 
 
-def sheets_of(path: Path, wanted: str | None, shown: str) -> list[str]:
-    """The sheets of a workbook that hold rows, or the one that is named.
+def sheets_of(
+    path: Path, wanted: str | None, shown: str, declared: Declared
+) -> tuple[list[str], list[str]]:
+    """The sheets of a workbook that hold a table, or the one that is named; and notes.
 
-    Raises SourceError for an unknown name, a workbook that cannot be opened or has no rows.
+    A sheet of one or two cells beside a table is a cover. Raises SourceError for an unknown name,
+    a workbook that cannot be opened or has no rows, and for sheets with different columns.
     """
     book = _open(path, shown)
     if wanted is not None:
@@ -31,21 +36,46 @@ def sheets_of(path: Path, wanted: str | None, shown: str) -> list[str]:
             raise SourceError(
                 f"{shown} has no sheet {wanted!r}; {nearest(wanted, book.sheet_names)}"
             )
-        return [wanted]
-    filled = [name for name in book.sheet_names if _rows(book, name, shown, 2)]
-    if not filled:
+        return [wanted], []
+    heads = {name: _rows(book, name, shown, _HEAD_ROWS) for name in book.sheet_names}
+    heads = {name: rows for name, rows in heads.items() if rows}
+    if not heads:
         raise SourceError(f"{shown} has no sheet with rows; remove it from the source")
-    if len(filled) > 1:
-        heads = {name: _names_of(_rows(book, name, shown, 50)) for name in filled}
-        if len(set(heads.values())) > 1:
-            listed = "; ".join(
-                f"{name!r} ({', '.join(cells)[:60]})" for name, cells in heads.items()
-            )
-            raise SourceError(
-                f"{shown} has {len(filled)} sheets with different columns: {listed}; name one of "
-                f'them with sheet = "{filled[0]}"'
-            )
-    return filled
+    cells = {name: sum(bool(cell) for row in rows for cell in row) for name, rows in heads.items()}
+    covers = [name for name in heads if cells[name] <= _COVER_CELLS < max(cells.values())]
+    tables = [name for name in heads if name not in covers]
+    notes = [
+        f'sheet {name!r} holds {cells[name]} cells and is not read (sheet = "{name}" reads it)'
+        for name in covers
+    ]
+    columns = {name: _columns_of(heads[name], shown, declared) for name in tables}
+    if len(set(columns.values())) > 1:
+        listed = "; ".join(f"{name!r} ({', '.join(columns[name])[:60]})" for name in tables)
+        raise SourceError(
+            f"{shown} has {len(tables)} sheets with different columns: {listed}; name one of them "
+            f'with sheet = "{_likeliest(book, columns, shown, declared)}"'
+        )
+    return tables, notes
+
+
+def _columns_of(rows: Sequence[Sequence[str]], shown: str, declared: Declared) -> tuple[str, ...]:
+    """The names of a sheet's columns, below a title or other lines."""
+    dialect = sheet_dialect(rows, shown, declared)
+    names = dialect.names if dialect.header_cells is None else dialect.header_cells
+    return tuple(name for name in names if name)
+
+
+def _likeliest(
+    book: Any, columns: Mapping[str, Sequence[str]], shown: str, declared: Declared
+) -> str:
+    """The sheet with most of the mapped columns; of those the one with most rows."""
+    wanted = {name.casefold() for name in declared.wanted or declared.canonical}
+
+    def rank(sheet: str) -> tuple[int, int]:
+        n_named = sum(name.strip().casefold() in wanted for name in columns[sheet])
+        return n_named, sum(any(row) for row in _rows(book, sheet, shown, None))
+
+    return max(columns, key=rank)
 
 
 def sheet_rows(path: Path, sheet: str, shown: str, limit: int | None = None) -> list[list[str]]:
@@ -55,8 +85,11 @@ def sheet_rows(path: Path, sheet: str, shown: str, limit: int | None = None) -> 
 
 def sheet_dialect(rows: Sequence[Sequence[str]], shown: str, declared: Declared) -> Dialect:
     """Which row of a sheet holds the names."""
+    filled = [sum(map(bool, row)) for row in rows[:_HEAD_ROWS]]
+    first = next((i for i, n in enumerate(filled) if n * 2 > max(filled)), 0)
     head = [
-        HeadRow(index, 1, tuple(cell.encode() for cell in row))
+        # A title has the cells that it fills, not those of the table below it.
+        HeadRow(index, 1, tuple(cell.encode() for cell in row if cell or index >= first) or (b"",))
         for index, row in enumerate(rows[:_HEAD_ROWS])
     ]
     return infer_from_rows([Head(shown, b"")], [head], ["\t"], declared)[0]
@@ -109,11 +142,6 @@ def _rows(book: Any, sheet: str, shown: str, limit: int | None) -> list[list[str
         raise SourceError(f"{shown}: sheet {sheet!r} cannot be read: {error}") from error
     rows = [[cell_text(cell) for cell in row] for row in cells]
     return rows if any(any(row) for row in rows) else []
-
-
-def _names_of(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """The cells of the first row that is not blank."""
-    return next((tuple(cell for cell in row if cell) for row in rows if any(row)), ())
 
 
 def cell_text(value: Any) -> str:

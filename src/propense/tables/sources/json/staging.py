@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from propense.errors import SourceError, nearest
 from propense.tables.engine.engine import BROKEN, LINE
-from propense.tables.engine.json_columns import keys_of, stage_json
+from propense.tables.engine.json_columns import keys_of, repeated_key, stage_json
 from propense.tables.sources.json.objects import find_objects
+from propense.tables.sources.json.pages import page_key, refuse_repeated, rows_of_page
 from propense.tables.sources.text.copies import PlainText, read_chunks
 from propense.tables.sources.text.delimited import Lines
 from propense.tables.sources.text.delimiters import plain_names
@@ -67,12 +68,20 @@ def stage_json_text(
     rows = out.with_suffix(".rows")
     lines, notes = Lines(), []
     by_line = one_object_a_line(text) and member is None and not _is_wrapped(text, wanted)
-    if by_line:
+    page = page_key(_first_lines(text), wanted) if by_line else None
+    if page is not None:
+        _write_pages(text, rows, lines, page)
+        notes = [f"the rows are the objects of {page!r} of every line"]
+        by_line = False
+    elif by_line:
         glued = _write_lines(text, rows, lines)
         by_line = not glued
-    if not by_line:
+    if not by_line and page is None:
         notes = _write_objects(text, rows, lines, wanted, shown, member)
-    keys = keys_of(rows)
+    keys, repeated = keys_of(rows)
+    if repeated:
+        first, line = repeated_key(rows)
+        refuse_repeated(first, shown, line if by_line else None)
     stage_json(rows, out, dict(zip(plain_names(keys), keys, strict=True)), wanted)
     rows.unlink()
     _count_broken(out, lines)
@@ -96,6 +105,25 @@ def _is_wrapped(text: PlainText, wanted: Sequence[str]) -> bool:
         stream.readline()
         rest = stream.read(1 << 16).strip()
     return size > 0 and not rest
+
+
+def _first_lines(text: PlainText) -> list[str]:
+    head = next(read_chunks(text.path, text.skip), b"")
+    lines = head.split(b"\n")
+    whole = lines[:-1] if len(lines) > 1 else lines
+    return [line.decode("utf-8", "replace") for line in whole[:50] if line.strip()]
+
+
+def _write_pages(text: PlainText, rows: Path, lines: Lines, key: str) -> None:
+    """Write one row an object of the array `key` of each line, numbered from 1."""
+    n_rows = 0
+    with pq.ParquetWriter(rows, _SCHEMA, compression="lz4") as writer:
+        for texts, _, _ in line_arrays(text.path, text.skip):
+            objects = [one for line in texts.to_pylist() for one in rows_of_page(line, key)]
+            numbers = np.arange(n_rows + 1, n_rows + len(objects) + 1)
+            writer.write_table(pa.table([pa.array(objects, pa.string()), numbers], schema=_SCHEMA))
+            n_rows += len(objects)
+    lines.physical = lines.rows = n_rows
 
 
 def _write_lines(text: PlainText, rows: Path, lines: Lines) -> bool:

@@ -155,3 +155,14 @@ def by_blanks(line: str, stand_in: str) -> str:
     body = line.strip(" \t\r\n")
     end = line[len(line.rstrip("\r\n")) :]
     return _BLANKS.sub(lambda match: match[1] or stand_in, body) + end
+
+
+STAND_IN: Final = _STAND_INS[0]
+
+
+def with_stand_in(text: bytes, delimiter: str) -> bytes:
+    """A short text with `STAND_IN` for a delimiter of several characters, or of runs of blanks."""
+    lines = text.decode(UTF_8, "replace").split("\n")
+    if delimiter == " ":
+        return "\n".join(by_blanks(line, STAND_IN) for line in lines).encode()
+    return "\n".join(line.replace(delimiter, STAND_IN) for line in lines).encode()

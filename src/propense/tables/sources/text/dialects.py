@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from propense.errors import SourceError
+from propense.tables.sources.text.column_order import misfit
 from propense.tables.sources.text.delimiters import delimiter_scores, folded, plain_names
 from propense.tables.sources.text.headers import (
     Header,
@@ -15,6 +16,7 @@ from propense.tables.sources.text.headers import (
     head_rows,
     looks_like_data,
 )
+from propense.tables.sources.text.quoting import escapes_quotes, unescape
 from propense.tables.sources.text.tokens import Kind, kinds_of
 
 _SHOWN: Final = {"\t": "tab", " ": "blanks", ",": "comma", ";": "semicolon", "|": "bar"}
@@ -102,6 +104,15 @@ def detect_delimiters(heads: Sequence[Head], declared: Declared) -> list[str]:
     return chosen
 
 
+def first_quoting(heads: Sequence[Head], declared: Declared) -> str:
+    """The quoting that the first lines show: "backslash", or "standard" to begin with."""
+    if declared.quoting != "auto":
+        return declared.quoting
+    delimiters = detect_delimiters(heads, declared)
+    escaped = (escapes_quotes(head.text, one) for head, one in zip(heads, delimiters, strict=True))
+    return "backslash" if any(escaped) else "standard"
+
+
 def _named_bonus(head: Head, delimiter: str, declared: Declared) -> float:
     rows = head_rows(head.text[: 1 << 14], delimiter, head.quoting != "none")
     header = find_header(rows, declared.wanted, declared.canonical, False)
@@ -114,6 +125,10 @@ def infer_dialects(heads: Sequence[Head], declared: Declared) -> list[Dialect]:
     Raises SourceError for a file whose header shares no name with the others.
     """
     delimiters = detect_delimiters(heads, declared)
+    heads = [
+        replace(head, text=unescape(head.text)) if head.quoting == "backslash" else head
+        for head in heads
+    ]
     rows = [
         head_rows(head.text, delimiter, head.quoting != "none")
         for head, delimiter in zip(heads, delimiters, strict=True)
@@ -220,6 +235,7 @@ def _dialect(
                 f"has {first.width}; give the file a source of its own, or a header line"
             )
         names = _names(first, width)
+        _refuse_other_order(head.shown, rows, heads[reference].shown, first, names)
         notes.append(f"no header: read under the names of {heads[reference].shown}")
     else:
         names = [str(number) for number in range(1, width + 1)]
@@ -227,6 +243,29 @@ def _dialect(
     kinds = kinds_of(rows, width)
     return Dialect(
         delimiter, head.quoting, tuple(names), header.skip, width, kinds, header.cells, tuple(notes)
+    )
+
+
+def _refuse_other_order(
+    shown: str, rows: Sequence[Sequence[bytes]], named: str, first: Header, names: Sequence[str]
+) -> None:
+    """SourceError where the cells of a file without header are unlike those under the names."""
+    cells = [row.cells for row in first.data if not row.blank]
+    doubt = misfit(cells, rows, first.width)
+    if doubt is None:
+        return
+    one, two = doubt
+    if one == two:
+        reason = f"its column {one + 1} does not look like {names[one]!r}"
+    else:
+        reason = (
+            f"its columns {one + 1} and {two + 1} look like {names[two]!r} and {names[one]!r} "
+            "of that file, the other way round"
+        )
+    raise SourceError(
+        f"{shown} line 1: the file has no header, and cannot be read under the names of {named}, "
+        f"{', '.join(names)[:80]!r}: {reason}; write a header line into the file, or give it a "
+        "source of its own"
     )
 
 

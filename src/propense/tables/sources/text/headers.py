@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from propense.tables.sources.text.delimiters import DELIMITER_LINE, folded, plain_names
@@ -122,10 +122,21 @@ def find_header(
             break
     if most:
         return _header_at(rows, best, wanted, canonical)
-    index = next((i for i, row in enumerate(rows) if len(row.cells) == width), 0)
-    if declared is None and looks_like_data(rows[index], rows[index + 1 :], width):
+    ends = _ends_empty(rows, width)
+    widths = (width - 1, width) if ends and width > 2 else (width,)
+    index = next((i for i, row in enumerate(rows) if len(row.cells) in widths), 0)
+    row = rows[index]
+    if len(row.cells) < width and ends:
+        row = replace(row, cells=(*row.cells, b""))
+    if declared is None and looks_like_data(row, rows[index + 1 :], width):
         return Header(None, rows[index].line, tuple(rows[index:]))
     return _header_at(rows, index, wanted, canonical)
+
+
+def _ends_empty(rows: Sequence[HeadRow], width: int) -> bool:
+    """Whether every row as wide as most are ends with an empty cell: with a delimiter."""
+    last = [row.cells[-1] for row in rows if len(row.cells) == width]
+    return bool(last) and not any(cell.strip() for cell in last)
 
 
 def _header_at(

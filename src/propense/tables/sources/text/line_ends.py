@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from propense.tables.sources.text.delimiters import sniff_delimiter
 
 Offsets = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
 
 _LF, _CR, _QUOTE = 10, 13, 34
 _HEAD: Final = 1 << 18
@@ -72,7 +73,7 @@ class LineEnds:
         self._n_lines += block.count(b"\n")
         return block
 
-    def _ends(self, array: Any) -> Offsets:
+    def _ends(self, array: Bytes) -> Offsets:
         returns = np.flatnonzero(array == _CR)
         behind = array[np.minimum(returns + 1, len(array) - 1)]
         lone = returns[(behind != _LF) | (returns == len(array) - 1)]
@@ -83,7 +84,7 @@ class LineEnds:
             lone = lone[((np.searchsorted(quotes, lone) & 1) ^ self._odd) == 0]
         return lone[~self._in_row(array, lone, quotes)]
 
-    def _in_row(self, array: Any, lone: Offsets, quotes: Offsets) -> Flags:
+    def _in_row(self, array: Bytes, lone: Offsets, quotes: Offsets) -> Flags:
         """Which stand within a line that has the delimiters of a whole row."""
         if self._mark is None or not self._usual:
             return np.zeros(len(lone), bool)
@@ -125,7 +126,7 @@ def with_line_feeds(text: bytes, delimiter: str | None = None) -> bytes:
     return LineEnds([text], delimiter)(text)
 
 
-def _proper(array: Any, mark: int | None, odd: int) -> tuple[bool, int]:
+def _proper(array: Bytes, mark: int | None, odd: int) -> tuple[bool, int]:
     """Whether every quote of a block opens at the start of a cell or closes at its end; and
     whether the last one opens. `odd` is 1 where a quote is open before the block."""
     quotes = np.flatnonzero(array == _QUOTE)

@@ -99,6 +99,32 @@ def _doubled(cell: re.Match[bytes]) -> bytes:
     )
 
 
+def escapes_quotes(head: bytes, delimiter: str) -> bool:
+    r"""Whether the quotes of the first lines enclose cells once a backslash escapes a quote.
+
+    >>> escapes_quotes(rb'"1","a \"b\", c"', ","), escapes_quotes(rb'"1","c:\"', ",")
+    (True, False)
+    """
+    if b'\\"' not in head or delimiter == " ":
+        return False
+    mark = delimiter.encode()
+    n_loose = _n_loose(head, mark)
+    return n_loose > 0 and _n_loose(unescape(head), mark) <= n_loose / 10
+
+
+def _n_loose(head: bytes, delimiter: bytes) -> int:
+    """Rows with a quote that does not enclose a cell."""
+    n_loose = position = 0
+    while position < len(head):
+        _, end, state = read_row(head, position, delimiter)
+        if state != "whole":
+            n_loose += 1
+            end = head.find(b"\n", position)
+            end = len(head) if end < 0 else end
+        position = end + 1
+    return n_loose
+
+
 def detect_quoting(files: Sequence[tuple[str, Quotes]], declared: str) -> str:
     """ "standard", "backslash" or "none" for a source, of (file, its quotes).
 
