@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from propense.errors import SourceError
 from propense.settings import parse_settings
+from propense.tables.sources.samples import Sample, Unreadable, sample_files
 from propense.tables.sources.staging import Named, Staged, stage_files
 from propense.tables.sources.text.column_order import misfit
 
@@ -68,6 +69,9 @@ def test_a_part_in_another_order_is_refused(tmp_path: Path, make, places, words)
     with pytest.raises(SourceError) as caught:
         staged(tmp_path, parts)
     assert str(caught.value).startswith("p2.csv line 1: ") and words in str(caught.value)
+    first, second = sample_files([tmp_path / name for name in parts])
+    assert isinstance(first, Sample) and isinstance(second, Unreadable)
+    assert "has no header" in second.why
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)

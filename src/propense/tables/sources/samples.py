@@ -240,6 +240,7 @@ def _separated(files: Sequence[Pieces]) -> Iterator[Sample | Unreadable]:
     dialects = [_dialect([pieces])[0] for pieces in files]
     for index, pieces in enumerate(files):
         own = dialects[index]
+        refused = ""
         for other, dialect in zip(files, dialects, strict=True):
             if other is pieces or dialect.header_cells is None:
                 continue
@@ -248,12 +249,22 @@ def _separated(files: Sequence[Pieces]) -> Iterator[Sample | Unreadable]:
             if own.width == dialect.width:
                 try:
                     joint = _dialect([other, pieces])[1]
-                except SourceError:
+                except SourceError as error:
+                    if _series(pieces.path) == _series(other.path):
+                        refused = str(error)
                     continue
                 if joint.header_cells is None:
-                    own = joint
+                    own, refused = joint, ""
                     break
-        yield _sample_separated(pieces, own)
+        if refused:
+            yield Unreadable(pieces.path, _plain_reason(refused, pieces.path))
+        else:
+            yield _sample_separated(pieces, own)
+
+
+def _series(path: Path) -> str:
+    """What files have in common whose names differ in numbers only."""
+    return re.sub(r"\d+", "9", path.name)
 
 
 def _dialect(files: Sequence[Pieces]) -> list[Dialect]:

@@ -76,13 +76,14 @@ class LineEnds:
     def _ends(self, array: Bytes) -> Offsets:
         returns = np.flatnonzero(array == _CR)
         behind = array[np.minimum(returns + 1, len(array) - 1)]
-        lone = returns[(behind != _LF) | (returns == len(array) - 1)]
+        lone: Offsets = returns[(behind != _LF) | (returns == len(array) - 1)]
         if self._everywhere or not len(lone):
             return lone
         quotes = np.flatnonzero(array == _QUOTE)
         if self._quoted:
             lone = lone[((np.searchsorted(quotes, lone) & 1) ^ self._odd) == 0]
-        return lone[~self._in_row(array, lone, quotes)]
+        lone = lone[~self._in_row(array, lone, quotes)]
+        return lone
 
     def _in_row(self, array: Bytes, lone: Offsets, quotes: Offsets) -> Flags:
         """Which stand within a line that has the delimiters of a whole row."""
@@ -99,7 +100,8 @@ class LineEnds:
         counts = np.searchsorted(marks, stops) - np.searchsorted(marks, starts)
         after = array[np.minimum(lone + 1, len(array) - 1)]
         at_edge = (lone == starts) | (after == _CR) | (lone + 1 >= stops)
-        return (counts == self._usual) & ~at_edge
+        in_row: Flags = (counts == self._usual) & ~at_edge
+        return in_row
 
 
 def line_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
