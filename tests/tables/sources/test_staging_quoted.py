@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.tables.sources.test_line_ends import HEADER, customers, row, staged
+from tests.tables.sources.test_staging_line_ends import HEADER, customers, row, staged
 
 
 def pasted(n_lines: int) -> str:
