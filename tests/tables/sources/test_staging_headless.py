@@ -39,8 +39,8 @@ def staged(folder: Path, parts: dict[str, list[list[str]]]) -> list[Staged]:
     return stage_files(named, source, NAMES[:5], [], scratch, "[sources.s] events").files
 
 
-def order(rows: list[list[str]], places: tuple[int, ...]) -> list[list[str]]:
-    return [[cells[place] for place in places] for cells in rows]
+def order(rows: list[list[str]], positions: tuple[int, ...]) -> list[list[str]]:
+    return [[cells[position] for position in positions] for cells in rows]
 
 
 @pytest.mark.parametrize("make", [row, plain_ids])
@@ -55,7 +55,7 @@ def test_a_part_in_the_same_order_is_read(tmp_path: Path, make) -> None:
 
 @pytest.mark.parametrize("make", [row, plain_ids])
 @pytest.mark.parametrize(
-    ("places", "words"),
+    ("positions", "words"),
     [
         ((1, 0, 2, 3, 4, 5), "columns 1 and 2 look like 'product_id' and 'customer_id'"),
         ((0, 1, 2, 4, 3, 5), "columns 4 and 5 look like 'amount' and 'event_time'"),
@@ -63,9 +63,9 @@ def test_a_part_in_the_same_order_is_read(tmp_path: Path, make) -> None:
         ((1, 2, 0, 3, 4, 5), "column"),
     ],
 )
-def test_a_part_in_another_order_is_refused(tmp_path: Path, make, places, words) -> None:
+def test_a_part_in_another_order_is_refused(tmp_path: Path, make, positions, words) -> None:
     rows = [make(number) for number in range(60)]
-    parts = {"p1.csv": [NAMES, *rows[:30]], "p2.csv": order(rows[30:], places)}
+    parts = {"p1.csv": [NAMES, *rows[:30]], "p2.csv": order(rows[30:], positions)}
     with pytest.raises(SourceError) as caught:
         staged(tmp_path, parts)
     assert str(caught.value).startswith("p2.csv line 1: ") and words in str(caught.value)
@@ -81,11 +81,11 @@ def test_a_part_in_another_order_is_refused(tmp_path: Path, make, places, words)
 def test_equal_order_always_fits(
     n_named: int, n_own: int, n_users: int, n_items: int, plain: bool
 ) -> None:
-    mark = ("", "") if plain else ("u", "p")
+    prefix = ("", "") if plain else ("u", "p")
 
     def cells(number: int) -> tuple[bytes, ...]:
         user, item = number * 17 % n_users, number * 31 % n_items
-        texts = (f"{mark[0]}{user}", f"{mark[1]}{item}", "pay", f"2024-01-{1 + number % 28}")
+        texts = (f"{prefix[0]}{user}", f"{prefix[1]}{item}", "pay", f"2024-01-{1 + number % 28}")
         return tuple(text.encode() for text in texts)
 
     rows = [cells(number) for number in range(n_named + n_own)]

@@ -36,7 +36,7 @@ class LineEnds:
         self._n_lines = 0
         self._odd = 0
         self._everywhere = True
-        self._mark: int | None = None
+        self._byte: int | None = None
         self._usual = 0
         self._quoted = True
         odd = 0
@@ -45,7 +45,7 @@ class LineEnds:
                 self._look_at(block[:_HEAD], delimiter)
             if self._everywhere or b'"' not in block:
                 continue
-            proper, odd = _proper(np.frombuffer(block, np.uint8), self._mark, odd)
+            proper, odd = _proper(np.frombuffer(block, np.uint8), self._byte, odd)
             self._quoted = self._quoted and proper
         self._quoted = self._quoted and not odd
 
@@ -54,8 +54,8 @@ class LineEnds:
         lines = [line for line in head.decode("utf-8", "replace").splitlines() if line.strip()]
         delimiter = delimiter or sniff_delimiter(lines[:400])
         if delimiter != " ":
-            self._mark = delimiter.encode()[0]
-            counts = Counter(line.encode().count(self._mark) for line in lines)
+            self._byte = delimiter.encode()[0]
+            counts = Counter(line.encode().count(self._byte) for line in lines)
             self._usual = counts.most_common(1)[0][0] if counts else 0
 
     def __call__(self, block: bytes) -> bytes:
@@ -87,17 +87,17 @@ class LineEnds:
 
     def _in_row(self, array: Bytes, lone: Offsets, quotes: Offsets) -> Flags:
         """Which stand within a line that has the delimiters of a whole row."""
-        if self._mark is None or not self._usual:
+        if self._byte is None or not self._usual:
             return np.zeros(len(lone), bool)
         feeds = np.flatnonzero(array == _LF)
         starts, stops = np.append(0, feeds + 1), np.append(feeds, len(array))
-        marks = np.flatnonzero(array == self._mark)
+        delimiters = np.flatnonzero(array == self._byte)
         if len(quotes):
-            own = np.searchsorted(quotes, starts)[np.searchsorted(feeds, marks)]
-            marks = marks[((np.searchsorted(quotes, marks) - own) & 1) == 0]
+            own = np.searchsorted(quotes, starts)[np.searchsorted(feeds, delimiters)]
+            delimiters = delimiters[((np.searchsorted(quotes, delimiters) - own) & 1) == 0]
         line = np.searchsorted(feeds, lone)
         starts, stops = starts[line], stops[line]
-        counts = np.searchsorted(marks, stops) - np.searchsorted(marks, starts)
+        counts = np.searchsorted(delimiters, stops) - np.searchsorted(delimiters, starts)
         after = array[np.minimum(lone + 1, len(array) - 1)]
         at_edge = (lone == starts) | (after == _CR) | (lone + 1 >= stops)
         in_row: Flags = (counts == self._usual) & ~at_edge
@@ -128,12 +128,12 @@ def with_line_feeds(text: bytes, delimiter: str | None = None) -> bytes:
     return LineEnds([text], delimiter)(text)
 
 
-def _proper(array: Bytes, mark: int | None, odd: int) -> tuple[bool, int]:
+def _proper(array: Bytes, byte: int | None, odd: int) -> tuple[bool, int]:
     """Whether every quote of a block opens at the start of a cell or closes at its end; and
     whether the last one opens. `odd` is 1 where a quote is open before the block."""
     quotes = np.flatnonzero(array == _QUOTE)
     opening, closing = quotes[odd::2], quotes[1 - odd :: 2]
-    edges = (32 if mark is None else mark, _LF, _CR, _QUOTE)
+    edges = (32 if byte is None else byte, _LF, _CR, _QUOTE)
     opens = (opening == 0) | np.isin(array[np.maximum(opening - 1, 0)], edges)
     after = array[np.minimum(closing + 1, len(array) - 1)]
     closes = (closing == len(array) - 1) | np.isin(after, edges)

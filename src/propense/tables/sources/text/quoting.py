@@ -107,9 +107,9 @@ def escapes_quotes(head: bytes, delimiter: str) -> bool:
     """
     if b'\\"' not in head or delimiter == " ":
         return False
-    mark = delimiter.encode()
-    n_loose = _n_loose(head, mark)
-    return n_loose > 0 and _n_loose(unescape(head), mark) <= n_loose / 10
+    encoded = delimiter.encode()
+    n_loose = _n_loose(head, encoded)
+    return n_loose > 0 and _n_loose(unescape(head), encoded) <= n_loose / 10
 
 
 def _n_loose(head: bytes, delimiter: bytes) -> int:
