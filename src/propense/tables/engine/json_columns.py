@@ -60,9 +60,9 @@ def keys_of(rows: Path) -> tuple[list[str], bool]:
         good = _objects(con.read_parquet(rows))
         keys = json_keys(good.tree)
         repeated = keys.length() != keys.unique().length()
-        found = good.select(key=keys.unnest(), repeated=repeated).distinct().to_pyarrow()
-    keys_found = sorted(set(found["key"].to_pylist()))
-    return keys_found, True in found["repeated"].to_pylist()
+        pairs = good.select(key=keys.unnest(), repeated=repeated).distinct().to_pyarrow()
+    names = sorted(set(pairs["key"].to_pylist()))
+    return names, True in pairs["repeated"].to_pylist()
 
 
 def repeated_key(rows: Path) -> tuple[str, int]:
@@ -71,8 +71,8 @@ def repeated_key(rows: Path) -> tuple[str, int]:
         good = _objects(con.read_parquet(rows))
         keys = json_keys(good.tree)
         twice = good.filter(keys.length() != keys.unique().length()).select("text", LINE)
-        found = twice.order_by(LINE).limit(1).to_pyarrow().to_pylist()[0]
-    return found["text"], found[LINE]
+        first = twice.order_by(LINE).limit(1).to_pyarrow().to_pylist()[0]
+    return first["text"], first[LINE]
 
 
 def _objects(lines: Table) -> Table:
