@@ -89,6 +89,12 @@ def test_a_way_of_payment_is_no_action(tmp_path: Path) -> None:
     assert "action" not in guess.settings.sources["orders"].columns
 
 
+def test_one_code_in_every_row_is_no_action(tmp_path: Path) -> None:
+    guess = log(tmp_path, "customer_id,product_id,date,type,amount", "metric", "metric")
+    assert "action" not in guess.settings.sources["orders"].columns
+    assert not guess.questions
+
+
 def test_words_that_nobody_knows_are_asked_about(tmp_path: Path) -> None:
     header = "customer_id,product_id,date,type,amount"
     (question,) = log(tmp_path, header, "zarf", "brak").questions

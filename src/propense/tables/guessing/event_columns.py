@@ -103,6 +103,11 @@ def action_column(group: Group, used: set[str], by_words: bool = True) -> str | 
             own for own in group.columns
             if own not in used and names.mentions(own_name(own), words) and _holds_codes(group, own)
         ]  # fmt: skip
+        if words == vocabulary.KIND:  # one code of a kind in every row tells nothing
+            ranked = [
+                own for own in ranked
+                if group.column(own).n_distinct > 1 or _any_clear(group.column(own))
+            ]  # fmt: skip
         if words == frozenset(["status"]):
             ranked = [own for own in ranked if _sounds_like_doing(group.column(own))]
         if ranked:
