@@ -41,6 +41,9 @@ class Clean(Record, frozen=True):
     placeholder_ids: tuple[str, ...] | None = None
     """Words that are no customer's id, in whatever case. Default: "undefined", "null", "0",
     "guest", "anonymous" and their like, the list of `propense.ids`."""
+    id_zeros: Literal["auto", "strip", "keep"] = "auto"
+    """What ids of customers are that differ in leading zeros alone, such as "00105" and "105": the
+    same customer ("strip"), or several ("keep"). "auto" asks."""
     max_events_per_day: int = 5000
     """A user with more events on any one day is a bot."""
     earliest: str = "1990-01-01"

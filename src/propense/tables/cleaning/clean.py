@@ -6,11 +6,13 @@ import shutil
 from typing import Final
 
 import msgspec
+import pyarrow as pa
 
 from propense.columns import ITEM_ID, USER_ID
 from propense.schemas import Account, Rule, RunFolder
 from propense.settings import Settings
 from propense.tables.cleaning.accounts import write_accounts
+from propense.tables.cleaning.event_ids import zero_links
 from propense.tables.cleaning.events import clean_events
 from propense.tables.cleaning.identities import (
     identities_of_events,
@@ -36,12 +38,16 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
     `account.json`. Every row that came in went out or was set aside, and cleaning clean
     tables changes nothing.
 
-    Raises SourceError naming file, column and row where a table cannot be used.
+    Raises SourceError naming file, column and row where a table cannot be used, QuestionError
+    where the settings leave open what the data means.
     """
     shutil.rmtree(run.clean, ignore_errors=True)
     run.clean.mkdir(parents=True)
     accounts, identities = [], None
     links = links_of_events(raw, settings.clean.no_customer)
+    zeros = zero_links(raw, settings)
+    if zeros is not None:
+        links = zeros if links is None else pa.concat_tables([links, zeros])
     if raw.identities is not None:
         words = settings.clean.no_customer
         identities, account = read_identities(raw.identities, engine, links, words)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
 from ibis.expr.types import Column
 
 from propense.columns import ANONYMOUS_ID, EVENT_ID, ITEM_ID, USER_ID
@@ -12,7 +15,10 @@ from propense.ids import MISSING_WORDS
 from propense.settings import Settings
 from propense.tables.cells.ids import IdEvidence, changed, read_id, survey_ids
 from propense.tables.cleaning.identities import anonymous_id
-from propense.tables.sources.reading import RawTable
+from propense.tables.questions import Choice, Question, refuse_open
+from propense.tables.sources.reading import RawTable, RawTables
+
+_ZEROS: Final = "^0[0-9]+$"
 
 
 def survey_source(source: RawTable, settings: Settings) -> dict[str, IdEvidence]:
@@ -59,3 +65,48 @@ def _read(
         return ibis.null("string"), {"floating": no, "untidy": no, "capitals": no}
     care = evidence[source.columns[word]]
     return read_id(own[word], words, care), changed(own[word], care)
+
+
+def zero_links(raw: RawTables, settings: Settings) -> pa.Table | None:
+    """(user, alias, source) of customers whose ids differ in leading zeros alone.
+
+    None where there are none, or `id_zeros` keeps them apart. Raises QuestionError where the
+    settings leave it open.
+    """
+    clean = settings.clean
+    if clean.id_zeros == "keep":
+        return None
+    users = []
+    for source in raw.sources.values():
+        column = source.column(USER_ID)
+        if column is not None:
+            users.append(source.rows.select(user=read_id(column, clean.no_customer)))
+    led = [one.filter(one["user"].re_search(_ZEROS)).count().execute() for one in users]
+    if not any(led):
+        return None
+    everybody = (users[0] if len(users) == 1 else ibis.union(*users)).distinct()
+    everybody = everybody.filter(everybody["user"].notnull()).view()
+    ids = everybody.filter(everybody["user"].re_search("^0*[1-9][0-9]*$"))
+    ids = ids.mutate(bare=ids["user"].re_replace("^0+", "")).view()
+    several = ids.group_by("bare").having(ids.count() > 1).agg().view()
+    alike = ids.semi_join(several, "bare").to_pyarrow().combine_chunks()
+    if not len(alike):
+        return None
+    if clean.id_zeros == "auto":
+        n = int(everybody.count().execute())
+        fewer = n - len(alike) + len(pc.unique(alike["bare"]))
+        shown = sorted(alike.to_pylist(), key=lambda one: (one["bare"], one["user"]))[:2]
+        question = Question(
+            key="clean.id_zeros",
+            sentence=f"{len(alike):,} ids of customers differ from another in leading zeros alone; "
+            "are they the same customers?",
+            choices=[
+                Choice("strip", f"yes, a program has lost the zeros: {fewer:,} customers"),
+                Choice("keep", f"no: {n:,} customers"),
+            ],
+            examples=[repr(one["user"]) for one in shown],
+        )
+        refuse_open([question], settings)
+    links = alike.filter(pc.not_equal(alike["bare"], alike["user"]))
+    source = pa.nulls(len(links), pa.string()).fill_null("")
+    return pa.table({"user": links["bare"], "alias": links["user"], "source": source})

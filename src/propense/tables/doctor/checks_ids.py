@@ -23,10 +23,23 @@ def check_ids(events: Any, users: Any | None) -> list[Finding]:
     `events` and `users` are Ibis tables with `user_id`.
     """
     ids = events.select(USER_ID).distinct().view()
-    findings = _cases(ids)
+    findings = _cases(ids) + _zeros(ids)
     if users is not None:
         findings += _meeting(ids, users.select(USER_ID).distinct().view())
     return findings
+
+
+def _zeros(ids: Any) -> list[Finding]:
+    numbers = ids.filter(ids[USER_ID].re_search("^0*[1-9][0-9]*$")).view()
+    bare = numbers.group_by(same=numbers[USER_ID].re_replace("^0+", "")).agg(n=numbers.count())
+    n = int(bare.filter(bare.n > 1).count().to_pyarrow().as_py())
+    return [
+        Finding(
+            code="ids_with_and_without_zeros", severity="warning", table="events", column=USER_ID,
+            count=n, sentence=f"{n:,} ids of customers occur with and without leading zeros",
+            remedy='if they are the same customers, set [clean] id_zeros = "strip"',
+        )
+    ] if n else []  # fmt: skip
 
 
 def _cases(ids: Any) -> list[Finding]:
