@@ -84,3 +84,14 @@ def test_money_is_what_was_paid(euro: Live) -> None:
                                 "properties": {"sku": [], "quantity": "x"}})  # fmt: skip
     answer = euro.ask("POST", "/v1/import", "ingest", content=line + b"\n" + line)
     assert answer["ignored"] == {"unreadable_item": 2, "unreadable_count": 2}
+
+
+def test_the_words_that_are_no_customer_are_those_of_the_settings(
+    shop: ServedWorld, tmp_path: Any
+) -> None:
+    clean = msgspec.structs.replace(shop.settings.clean, placeholder_ids=("walk-in",))
+    settings = msgspec.structs.replace(shop.settings, clean=clean)
+    with live_service(ServedWorld(settings, shop.kind), tmp_path) as live:
+        live.track("guest", properties={"item_id": item_id(1)})
+        assert live.held("guest")["user_id"] == "guest"
+        assert live.track_refused("Walk-In")["pointer"] == "/userId"

@@ -269,6 +269,7 @@ class Service:
             currency=self.settings.currency,
             exchange_rates=self.settings.exchange_rates,
             is_refund=lru_cache(MOST_REMEMBERED)(self.settings.clean.is_refund),
+            placeholder_ids=self.settings.clean.no_customer,
         )
         return Mapper(self.serve, encoder.actions.words, encoder.sources.words, rules)
 

@@ -8,7 +8,7 @@ Cleaning asks by itself too, where it finds two readings of a column that the se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -69,6 +69,23 @@ def _assignment(name: str, value: Any) -> str:
         item.update(value)
     document.add(name, item)
     return tomlkit.dumps(document).strip().replace("\n", " ")
+
+
+def encoding_question(key: str, shown: str, readings: Mapping[str, Sequence[str]]) -> Question:
+    """In which encoding the text of the file `shown` makes sense.
+
+    `readings` has for each encoding that fits, the likeliest first, words as it reads them.
+    """
+    first, words = next(iter(readings.items()))
+    return Question(
+        key=key,
+        sentence=f"The encoding of {shown} is in doubt: in which do its words make sense?",
+        choices=[
+            Choice(codec, "reads " + ", ".join(map(repr, read)))
+            for codec, read in list(readings.items())[:6]
+        ],
+        examples=[f"{word!r} in {shown}, read as {first}" for word in words],
+    )
 
 
 def refuse_open(questions: Iterable[Question], settings: Settings) -> None:

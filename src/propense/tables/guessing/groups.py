@@ -41,12 +41,15 @@ class Group:
     n_files: int
     delimiter: str | None
     encoding: str
+    """Of all files; "utf-8" where they differ or not all were looked at."""
     ragged: int
     unusual_name: bool
     """True where the file name alone does not show the format."""
     whole: bool
     cells: dict[str, list[str | None]] = field(default_factory=dict, repr=False)
     """Own name -> the sampled cells of all looked-at files, row by row."""
+    encodings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where an encoding is in doubt: every one that fits, the likeliest first -> words in it."""
 
     def column(self, own: str) -> ColumnProfile:
         return self.columns[own]
@@ -141,6 +144,7 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
         unusual_name=not _name_shows_format(first.path, first.format),
         whole=len(samples) == len(files) and all(sample.whole for sample in samples),
         cells=cells,
+        encodings=next((sample.encodings for sample in samples if sample.encodings), {}),
     )  # fmt: skip
 
 

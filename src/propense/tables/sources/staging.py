@@ -10,7 +10,7 @@ from typing import Final, Literal
 from propense.errors import SourceError
 from propense.schemas import FileAccount
 from propense.settings import Source, TableSource
-from propense.tables.questions import Choice, Question
+from propense.tables.questions import Question, encoding_question
 from propense.tables.sources.containers import Plain, unpack
 from propense.tables.sources.json.staging import is_json, stage_json_text
 from propense.tables.sources.text.access_logs import is_access_log, stage_access_log
@@ -166,7 +166,9 @@ def _read_encodings(
     if source.encoding != "auto":
         check_codec(source.encoding, f"{where.split()[0]} encoding")
     elif verdict.others:
-        questions.append(_encoding_question(verdict, odd[0].named.shown, where))
+        readings = {verdict.codec: verdict.examples} | verdict.others
+        table = where.split()[0].strip("[]")
+        questions.append(encoding_question(f"{table}.encoding", odd[0].named.shown, readings))
     for text in texts:
         declared = source.encoding if source.encoding != "auto" and not text.seen.bom else None
         text.codec = declared or text.seen.codec or verdict.codec
@@ -174,20 +176,6 @@ def _read_encodings(
         text.text = plain_text(text.plain.path, out, text.codec, text.seen, source.delimiter)
         text.notes += _encoding_notes(text, verdict if declared is None else Verdict(text.codec))
     return questions
-
-
-def _encoding_question(verdict: Verdict, shown: str, where: str) -> Question:
-    table = where.split()[0].strip("[]")
-    readings = {verdict.codec: verdict.examples} | verdict.others
-    return Question(
-        key=f"{table}.encoding",
-        sentence=f"The encoding of {shown} is in doubt: in which do its words make sense?",
-        choices=[
-            Choice(codec, "reads " + ", ".join(map(repr, words)))
-            for codec, words in list(readings.items())[:6]
-        ],
-        examples=[f"{word!r} in {shown}, read as {verdict.codec}" for word in verdict.examples],
-    )
 
 
 def _encoding_notes(text: _Text, verdict: Verdict) -> list[str]:

@@ -11,6 +11,7 @@ from propense.tables.guessing.ids import KEY, counts_rows, is_counter
 from propense.tables.guessing.personal import personal_kind
 from propense.tables.guessing.proposals.toml_text import Proposal, paths
 from propense.tables.guessing.role import Role, label_columns
+from propense.tables.questions import encoding_question
 from propense.tables.sources.samples import own_name
 
 
@@ -21,7 +22,9 @@ def file_keys(out: Proposal, group: Group, path_key: str) -> None:
         out.set("format", group.format, "the file's name does not show it")
     if group.delimiter not in (None, ","):
         out.set("delimiter", group.delimiter)
-    if group.encoding != "utf-8":
+    if group.encodings:
+        out.ask(encoding_question(out.key("encoding"), group.paths[0], group.encodings))
+    elif group.encoding != "utf-8":
         out.set("encoding", group.encoding)
     if group.ragged:
         out.comment(f"{group.ragged:,} sampled lines do not have the columns of the others")

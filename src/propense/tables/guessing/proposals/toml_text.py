@@ -91,6 +91,10 @@ class Proposal:
         line = _UNSEEN.sub(lambda seen: f"\\u{ord(seen[0]):04x}", _line(name, value, reason))
         self._table.add(tomlkit.comment(line))
 
+    def key(self, name: str) -> str:
+        """The path of a setting of the table that is open, as the key of a question."""
+        return ".".join([*self._path, name])
+
     def ask(self, question: Question) -> None:
         """Set the answer of a question of this table, or add its choices as comments."""
         path = question.key.split(".")

@@ -11,6 +11,7 @@ from typing import Final
 
 from propense.errors import SettingsError
 from propense.tables.sources.text.common_characters import COMMON_HANZI
+from propense.tables.sources.text.scripts import CODECS, script_share
 
 UTF_8: Final = "utf-8"
 WESTERN: Final = "windows-1252"
@@ -20,15 +21,9 @@ _BOMS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
-_SCRIPTS: Final = {
-    "windows-1250": "áčďéěíňóřšťúůýžąćęłńóśźżőűăâîşţäöüß",
-    "windows-1251": "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґў",
-    "shift_jis": "\u3040-\u30ff", "euc-jp": "\u3040-\u30ff", "big5": "\u4e00-\u9fff",
-    "euc-kr": "\uac00-\ud7a3",
+_COMPANIONS: Final = {"ø": "åæ", "ì": "à", "ý": "æ", "þ": "æ", "ð": "æ", "õ": "ãä",
+    "š": "äöõü", "ž": "äöõü", "ÿ": "éèê",
 }  # fmt: skip
-"""Encodings that are offered where neither Chinese nor Western text is plausible, and the letters
-that most of their text is made of."""
-_COMPANIONS: Final = {"ø": "åæ", "ì": "à", "ý": "æ", "þ": "æ", "ð": "æ", "õ": "ãä"}
 """Western letters -> letters of the same languages. Where these are absent the text may be Czech,
 Hungarian, Romanian or Turkish in another encoding."""
 _FEW: Final = 4
@@ -36,7 +31,11 @@ _FEW: Final = 4
 _LETTERS: Final = frozenset("àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŸŒŠŽ")
 _SIGNS: Final = frozenset("€£¥§©®°–—‘’“”„‚…«»¡¿ªº·•\u00a0½¼¾²³×™‹›¢´ƒ")
 _HIGH: Final = re.compile(r"[^\x00-\x7f]+")
-_SIGN_IN_WORD: Final = re.compile(r"[^\W\d_][£¥§©®°¡¿¼½¾²³¹×¢¤¦¬±¶¨¯µ¸÷]+[^\W\d_]")
+_SIGN_IN_WORD: Final = re.compile(
+    r"[^\W\d_][£¥§©®°¡¿¼½¾²³¹×¢¤¦¬±¶¨¯µ¸÷€“”„‚…«»•‰‡†™‹›ƒˆ]+[^\W\d_]|[^\W\d_][‚„‹¡¿•‰‡†ˆ]|"
+    r"[a-zß-öø-ÿ][À-ÖØ-ÞŸŒŠŽ]"
+)
+"""Signs and capitals where Western words have none."""
 _WORD: Final = re.compile(r"[^\s,;|\"\t]*[^\x00-\x7f][^\s,;|\"\t]*")
 _SAMPLE_LINES: Final = 2000
 _REPLACED: Final = "\ufffd"
@@ -187,15 +186,20 @@ def detect_encoding(surveys: Sequence[Survey]) -> Verdict:
         (chinese >= 0.5 and western < 0.9) or (western >= 0.9 and chinese < 0.3)
     ):
         return Verdict(codec, examples)
-    scores = {CHINESE: chinese, WESTERN: western, UTF_8: 2.0 if n_wide > n_odd / _FEW else -1.0}
-    scores |= {name: _share_of_script(lines, name) for name in _SCRIPTS}
-    fitting = [name for name in scores if scores[name] >= 0 and _fits(lines, name)]
-    tried = sorted(
-        [*fitting, *([UTF_8] if scores[UTF_8] > 0 else [])], key=lambda name: -scores[name]
-    )
-    others = {name: _examples(lines, name) for name in dict.fromkeys(tried)}
-    first = tried[0] if tried else WESTERN
-    return Verdict(first, others.pop(first, ()), others)
+    scores = {CHINESE: 0.5 * chinese, WESTERN: 0.5 * western}
+    scores |= {name: script_share(lines, name) for name in CODECS}
+    ranked = sorted(scores, key=lambda name: -scores[name])
+    fitting = [name for name in ranked if _fits(lines, name)] or [*ranked[:2], WESTERN]
+    if n_wide > n_odd / _FEW:
+        fitting.insert(0, UTF_8)
+    readings: dict[str, str] = {}
+    for name in fitting:
+        text = "\n".join(line.decode(name, "replace") for line in lines)
+        if text not in readings.values():
+            readings[name] = text
+    others = {name: _examples(lines, name) for name in readings}
+    first = next(iter(others))
+    return Verdict(first, others.pop(first), others)
 
 
 def chinese_share(lines: Sequence[bytes]) -> float:
@@ -247,14 +251,6 @@ def western_share(lines: Sequence[bytes]) -> float:
     if alone > 0.1 * letters.total():
         good -= 0.2 * total
     return max(0.0, good / total) if total else 0.0
-
-
-def _share_of_script(lines: Sequence[bytes], codec: str) -> float:
-    """The share of an encoding's usual letters among the characters beyond ASCII, below 0.5."""
-    usual = re.compile(f"[{_SCRIPTS[codec]}]")
-    text = "".join(line.decode(codec, "replace") for line in lines).lower()
-    high = "".join(_HIGH.findall(text))
-    return 0.5 * len(usual.findall(high)) / len(high) if high else 0.0
 
 
 def _fits(lines: Sequence[bytes], codec: str) -> bool:
