@@ -134,7 +134,59 @@ def test_what_stands_first_in_a_date(
 
 
 def test_one_file_decides_for_all(duck: TableEngine) -> None:
-    assert infer(files_of(duck, ["3/4/2021"], ["13/4/2021"])).orders == {"x": "day"}
+    inferred = infer(files_of(duck, ["3/4/2021"], ["13/4/2021"]))
+    assert (inferred.orders, inferred.questions) == ({"x": "day"}, [])
+    assert "a.csv such as '3/4/2021' could have another order" in inferred.notes[0]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        ["03/05/2024", "03/06/2024"],  # May 2024 would be two months after the others
+        ["02/01/2024", "02/12/2024"],  # eleven days in February, or January and December
+    ],
+)
+def test_a_file_that_another_order_fits_better_is_a_question(
+    duck: TableEngine, second: list[str]
+) -> None:
+    table = files_of(duck, ["25/01/2024", "13/02/2024"], second)
+    (question,) = infer(table).questions
+    assert [one.value for one in question.choices] == ["day", "month"]
+    assert "b.csv span 2024-0" in question.choices[1].effect
+    assert "2 dates of other files cannot be read" in question.choices[1].effect
+    assert infer(table, "day").questions == []
+
+
+def test_the_date_in_a_files_name_tells(duck: TableEngine) -> None:
+    named = files_of(duck, ["25/01/2024", "13/02/2024"], ["01/05/2024", "03/05/2024"])
+    assert infer(named).questions
+    named.files = ("2024-01.csv", "2024-05.csv")
+    assert infer(named).questions == []
+    named.files = ("2024-01.csv", "2024-01-05.csv")  # the name fits neither order
+    assert infer(named).questions
+    one = files_of(duck, ["03/05/2024", "03/06/2024"])
+    assert infer(one).questions
+    one.files = ("2024-03.csv",)
+    assert (infer(one).orders, infer(one).questions) == ({"x": "month"}, [])
+
+
+@given(
+    st.dates(date(2023, 1, 1), date(2024, 6, 1)), st.integers(20, 200), st.sampled_from([1, 7, 30]),
+    st.sampled_from(["%d/%m/%Y", "%m/%d/%Y"]),
+)  # fmt: skip
+@settings(deadline=None, max_examples=25, phases=[Phase.explicit, Phase.generate])
+def test_files_of_a_log_in_one_order_are_read_in_it(
+    duck: TableEngine, start: date, n_days: int, step: int, form: str
+) -> None:
+    days = [start + timedelta(days=i) for i in range(n_days)]
+    files = [[day.strftime(form) for day in days[i : i + step]] for i in range(0, n_days, step)]
+    table = files_of(duck, *files)
+    table.files = tuple(f"part-{i}.csv" for i in range(len(files)))
+    inferred = infer(table)
+    order = "day" if form.startswith("%d") else "month"
+    assert inferred.questions or inferred.orders == {"x": order}
+    if n_days >= 60:
+        assert not inferred.questions
 
 
 def test_dates_that_could_be_two_are_a_question(duck: TableEngine) -> None:

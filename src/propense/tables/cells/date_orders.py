@@ -8,19 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from ibis.expr.types import Table
 
 from propense.errors import SourceError
+from propense.tables.cells.file_dates import (
+    ORDERS,
+    DateOrder,
+    FileDates,
+    judge_files,
+    told_by_name,
+)
 from propense.tables.engine.engine import FILE_SHIFT, ROW
 from propense.tables.questions import Choice, Question
 
-DateOrder = Literal["day", "month", "year"]
-
 _BEGINNING: Final = r"^\s*\d{1,2}[/.-]\d{1,2}[/.-]\d"
 _DAY: Final = r"^\s*(\d{1,2}[/.-]\d{1,2}[/.-](?:\d{4}|\d{2}))(?:\D|$)"
-_ORDERS: Final[tuple[DateOrder, ...]] = ("day", "month", "year")
 _WORDS: Final = {"day": "day, month, year", "month": "month, day, year", "year": "year, month, day"}
 _SHORT: Final = 30_000
 """Years * 10,000 that a log spans in the right order of two-digit years; wrong ones span more."""
@@ -36,38 +40,6 @@ class DateOrders:
     questions: list[Question] = field(default_factory=list)
 
 
-@dataclass
-class _File:
-    """One file's dates of one column."""
-
-    n: int = 0
-    points: int = 0
-    example: str = ""
-    unfit: dict[DateOrder, tuple[int, int, str]] = field(
-        default_factory=lambda: dict.fromkeys(_ORDERS, (0, 0, ""))
-    )
-    """Order -> dates that it cannot be, the row of the first, its text."""
-    span: dict[DateOrder, tuple[int, int]] = field(default_factory=dict)
-    """Order -> first and last day as 20240131."""
-
-    @property
-    def pointed(self) -> bool:
-        return 2 * self.points > self.n
-
-    def add(self, n: int, row: int, text: str, days: dict[DateOrder, int]) -> None:
-        """Count `n` rows of one date, the first of them `row`; rows come in order."""
-        self.n += n
-        self.points += n if "." in text[:3] else 0
-        self.example = self.example or text
-        for order in _ORDERS:
-            if order in days:
-                first, last = self.span.get(order, (days[order], days[order]))
-                self.span[order] = (min(first, days[order]), max(last, days[order]))
-            else:
-                count, first_row, shown = self.unfit[order]
-                self.unfit[order] = (count + n, first_row if count else row, shown or text)
-
-
 def infer_date_orders(
     table: Any, names: Sequence[str], key: str, date_order: str = "auto"
 ) -> DateOrders:
@@ -80,12 +52,12 @@ def infer_date_orders(
     has `rows` and `locate`; `date_order` is the setting.
     """
     inferred = DateOrders()
-    still_open: dict[str, tuple[list[DateOrder], dict[int, _File]]] = {}
+    still_open: dict[str, tuple[list[DateOrder], dict[int, FileDates]]] = {}
     for name in dict.fromkeys(names):
         if not table.rows[name].type().is_string():
             continue
-        if date_order in _ORDERS:
-            inferred.orders[name] = next(one for one in _ORDERS if one == date_order)
+        if date_order in ORDERS:
+            inferred.orders[name] = next(one for one in ORDERS if one == date_order)
             continue
         files = _survey(table.rows, name)
         if not files:
@@ -93,8 +65,14 @@ def infer_date_orders(
         possible = _possible(name, files, table, key)
         if len(possible) > 1:
             still_open[name] = (possible, files)
-        else:
-            inferred.orders[name] = possible[0]
+            continue
+        inferred.orders[name] = possible[0]
+        shown = {number: str(table.files[number]) for number in files}
+        doubts, note = judge_files(possible[0], files, shown)
+        if doubts:
+            inferred.questions.append(_file_question(name, key, possible[0], doubts, files, table))
+        elif note:
+            inferred.notes.append(f"{name!r}: {note}")
     proofs = set(inferred.orders.values())
     for name, (possible, files) in still_open.items():
         likely, example = _likeliest(possible, files), next(iter(files.values())).example
@@ -108,13 +86,31 @@ def infer_date_orders(
                 f"times such as {example!r} are read as {_WORDS[likely]}; if that is wrong, set "
                 "date_order"
             )
+        elif named := _told_by_names(possible, files, table):
+            likely, file = named
+            inferred.notes.append(
+                f"dates such as {example!r} are read as {_WORDS[likely]}, as the name of {file} "
+                "tells; if that is wrong, set date_order"
+            )
         else:
             inferred.questions.append(_question(name, key, likely, possible, files, table))
         inferred.orders[name] = likely
     return inferred
 
 
-def _survey(rows: Table, name: str) -> dict[int, _File]:
+def _told_by_names(
+    possible: list[DateOrder], files: dict[int, FileDates], table: Any
+) -> tuple[DateOrder, str] | None:
+    """The one order that the dates in the files' names tell, and the first file that does."""
+    told: dict[DateOrder, str] = {}
+    for number, file in files.items():
+        order = told_by_name(str(table.files[number]), {o: file.span[o] for o in possible})
+        if order is not None:
+            told.setdefault(order, str(table.files[number]))
+    return next(iter(told.items())) if len(told) == 1 else None
+
+
+def _survey(rows: Table, name: str) -> dict[int, FileDates]:
     """What the dates of each file can be; files without such dates are left out."""
     begins = rows[name].re_search(_BEGINNING)
     if not rows.aggregate(any=begins.any()).to_pyarrow()["any"][0].as_py():
@@ -126,11 +122,11 @@ def _survey(rows: Table, name: str) -> dict[int, _File]:
         .agg(n=dates.count(), row=dates[ROW].min(), text=dates[name].argmin(dates[ROW]))
         .order_by("file", "row").to_pyarrow().to_pylist()
     )  # fmt: skip
-    files: dict[int, _File] = {}
+    files: dict[int, FileDates] = {}
     for one in days:
         spans = _spans(one["day"])
         if spans:
-            files.setdefault(one["file"], _File()).add(one["n"], one["row"], one["text"], spans)
+            files.setdefault(one["file"], FileDates()).add(one["n"], one["row"], one["text"], spans)
     return files
 
 
@@ -158,13 +154,13 @@ def _century(year: int) -> int:
     return year if year >= 100 else year + (1900 if year >= 69 else 2000)
 
 
-def _possible(name: str, files: dict[int, _File], table: Any, key: str) -> list[DateOrder]:
-    possible = [o for o in _ORDERS if not any(file.unfit[o][0] for file in files.values())]
+def _possible(name: str, files: dict[int, FileDates], table: Any, key: str) -> list[DateOrder]:
+    possible = [o for o in ORDERS if not any(file.unfit[o][0] for file in files.values())]
     if possible:
         return possible
     # the order that most dates can have, a date that cannot, and one that speaks for this order
-    unfit = {o: sum(file.unfit[o][0] for file in files.values()) for o in _ORDERS}
-    usual, other = sorted(_ORDERS, key=lambda o: (unfit[o], _ORDERS.index(o)))[:2]
+    unfit = {o: sum(file.unfit[o][0] for file in files.values()) for o in ORDERS}
+    usual, other = sorted(ORDERS, key=lambda o: (unfit[o], ORDERS.index(o)))[:2]
     against = min(file.unfit[usual][1:] for file in files.values() if file.unfit[usual][0])
     proof = min(file.unfit[other][1:] for file in files.values() if file.unfit[other][0])
     raise SourceError(
@@ -176,12 +172,12 @@ def _possible(name: str, files: dict[int, _File], table: Any, key: str) -> list[
     )
 
 
-def _span(order: DateOrder, files: dict[int, _File]) -> tuple[int, int]:
+def _span(order: DateOrder, files: dict[int, FileDates]) -> tuple[int, int]:
     spans = [file.span[order] for file in files.values() if order in file.span]
     return min(first for first, _ in spans), max(last for _, last in spans)
 
 
-def _likeliest(possible: list[DateOrder], files: dict[int, _File]) -> DateOrder:
+def _likeliest(possible: list[DateOrder], files: dict[int, FileDates]) -> DateOrder:
     """The order that makes the log shortest; with points the day, unless the years forbid it."""
 
     def length(order: DateOrder) -> int:
@@ -193,7 +189,7 @@ def _likeliest(possible: list[DateOrder], files: dict[int, _File]) -> DateOrder:
     return "day" if pointed and not _is_plain(shortest, possible, files) else shortest
 
 
-def _is_plain(likely: DateOrder, possible: list[DateOrder], files: dict[int, _File]) -> bool:
+def _is_plain(likely: DateOrder, possible: list[DateOrder], files: dict[int, FileDates]) -> bool:
     """Whether every other order would spread the log over more than ten years, this one not."""
     spans = {order: _span(order, files) for order in possible}
     lengths = {order: last - first for order, (first, last) in spans.items()}
@@ -202,7 +198,7 @@ def _is_plain(likely: DateOrder, possible: list[DateOrder], files: dict[int, _Fi
 
 
 def _question(
-    name: str, key: str, likely: DateOrder, possible: list[DateOrder], files: dict[int, _File],
+    name: str, key: str, likely: DateOrder, possible: list[DateOrder], files: dict[int, FileDates],
     table: Any,
 ) -> Question:  # fmt: skip
     first = next(iter(files.values())).example
@@ -217,6 +213,33 @@ def _question(
         examples=[
             f"{table.files[number]}: {file.example!r}" for number, file in list(files.items())[:2]
         ],
+    )
+
+
+def _file_question(
+    name: str, key: str, proved: DateOrder, doubts: dict[int, DateOrder],
+    files: dict[int, FileDates], table: Any,
+) -> Question:  # fmt: skip
+    """Whether files without a proof of their own have the order that the other files prove."""
+    number, other = next(iter(doubts.items()))
+    file, shown = files[number], table.files[number]
+    against = sum(one.unfit[other][0] for one in files.values())
+    spans = {one: "{} to {}".format(*map(_iso, file.span[one])) for one in (proved, other)}
+    return Question(
+        key=key,
+        sentence=f"other files prove that dates of column {name!r} are {_WORDS[proved]}, but "
+        f"{shown} can be either, and would lie closer together or to the others as "
+        f"{_WORDS[other]}: is it {_WORDS[proved]} too? If not, put it into a source of its own "
+        f'with date_order = "{other}"',
+        choices=[
+            Choice(proved, f"the dates of {shown} span {spans[proved]}"),
+            Choice(
+                other,
+                f"the dates of {shown} span {spans[other]}; {against:,} dates of other files "
+                "cannot be read",
+            ),
+        ],
+        examples=[f"{table.files[one]}: {files[one].example!r}" for one in list(doubts)[:2]],
     )
 
 
