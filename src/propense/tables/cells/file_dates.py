@@ -48,7 +48,6 @@ class FileDates:
                 self.unfit[order] = (count + n, first_row if count else row, shown or text)
 
 
-
 def told_by_name(name: str, spans: Mapping[DateOrder, tuple[int, int]]) -> DateOrder | None:
     """The one order whose dates all lie in the month or on the day that a file's name has.
 
