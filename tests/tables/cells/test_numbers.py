@@ -62,8 +62,11 @@ AMOUNTS = {
     "１２３．５０元": 123.5, "123.00元": 123.0, "US$ 5": 5.0, "-€5": -5.0, "€-5": -5.0,
     "$(5.00)": -5.0, "12.5%": 0.125, "1e5": 1e5, "1,5E-3": 0.0015, "\u22123,5": -3.5, "5 eur": 5.0,
     "kr. 12": 12.0, "1.234.567": 1234567.0, "0,125": 0.125, ".5": 0.5, "5.": 5.0, "+5": 5.0,
+    "1.5k": 1500.0, "$12.5K": 12500.0, "12.5k USD": 12500.0, "1.2万元": 12000.0, "3千": 3000.0,
+    "2 lakh": 2e5, "1.5 crore": 1.5e7, "3M": 3e6, "2 Tsd. €": 2000.0, "5 Kč": 5.0,
+    "1,23,456.00": 123456.0, "١٬٢٣٤٫٥٠": 1234.5, "۱۲۳": 123.0, "\u200f١٢": 12.0,
     "12 5": None, "1,2,3": None, "1.2.3": None, "(5": None, "abc": None, "-": None, "": None,
-    "n/a": None, "2 pcs": None, "1.5k": None, "12 50 €": None, "1,234,56": None, "5 Taler": None,
+    "n/a": None, "2 pcs": None, "12 50 €": None, "1,234,56": None, "5 Taler": None,
 }  # fmt: skip
 COUNTS = {
     "2 pcs": 2.0, "3x": 3.0, "x3": 3.0, "2 Stück": 2.0, "3件": 3.0, "３件": 3.0,
@@ -159,16 +162,18 @@ def written(cents: int, decimals: int, decimal: str, thousands: str, around: str
     st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=6),
     st.sampled_from([0, 1, 2, 3]),
     st.sampled_from([".", ","]),
-    st.sampled_from(["", "other", " ", "\u00a0", "\u202f", "'"]),
-    st.sampled_from(["{}", "{} €", "€{}", "US$ {}", "{}元", "{} EUR"]),
+    st.sampled_from(["", "other", " ", "\u00a0", "\u202f", "'", "’"]),
+    st.sampled_from(["{}", "{} €", "€{}", "US$ {}", "{}元", "{} EUR", "{}k", "{} M €", "{}万元"]),
     st.booleans(),
+    st.sampled_from([0x30, 0xFF10, 0x660, 0x6F0, 0x966]),
 )
 def test_a_column_reads_as_it_was_written_or_is_asked_about(
     duck: TableEngine, cents: list[int], decimals: int, decimal: str, thousands: str, around: str,
-    in_two_files: bool,
+    in_two_files: bool, zero: int,
 ) -> None:  # fmt: skip
     sign = ("," if decimal == "." else ".") if thousands == "other" else thousands
-    cells = [written(one, decimals, decimal, sign, around) for one in cents]
+    digits = {ord("0") + digit: chr(zero + digit) for digit in range(10)}
+    cells = [written(one, decimals, decimal, sign, around).translate(digits) for one in cents]
     middle = len(cells) // 2 if in_two_files else len(cells)
     table = source(duck, cells[:middle], cells[middle:])
     inferred = infer(table)
@@ -177,5 +182,24 @@ def test_a_column_reads_as_it_was_written_or_is_asked_about(
         assert any("." in cell or "," in cell for cell in cells)
         assert answer in [one.value for one in inferred.questions[0].choices]
         inferred = infer(table, answer)
-    wanted = [float(Decimal(one) / 10**decimals) for one in cents]
+    times = {"{}k": 1e3, "{} M €": 1e6, "{}万元": 1e4}.get(around, 1.0)
+    wanted = [float(Decimal(one) / 10**decimals) * times for one in cents]
     assert read(table, inferred.formats["x"]) == wanted
+
+
+@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=6), st.sampled_from(["{}", "₹ {}"]))
+def test_lakhs_and_arabic_signs_are_read(duck: TableEngine, cents: list[int], around: str) -> None:
+    indian, arabic = [], []
+    for one in cents:
+        whole = str(one // 100)
+        head, tail = whole[:-3], whole[-3:]
+        pairs = [head[max(0, i - 2) : i] for i in range(len(head), 0, -2)][::-1]
+        indian.append(around.format(",".join([*pairs, tail]) + f".{one % 100:02d}"))
+        text = f"{one / 100:,.2f}".translate({ord(","): "٬", ord("."): "٫"})
+        arabic.append(text.translate({ord("0") + i: chr(0x660 + i) for i in range(10)}))
+    for cells in (indian, arabic):
+        table = source(duck, cells)
+        inferred = infer(table)
+        assert not inferred.questions
+        assert read(table, inferred.formats["x"]) == [float(f"{one / 100:.2f}") for one in cents]

@@ -6,6 +6,7 @@ decimal comma than with a point. Which of them a column has is judged in `number
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -44,7 +45,8 @@ _AMBIGUOUS_SYMBOLS: Final = ("¥", "KR", "KR.")
 _WORD: Final = r"[^\d\s.,'()+%-]"
 _CELL: Final = (
     rf"^([-+(]?) ?((?:{_WORD}{{1,9}}\.?)?) ?([-+(]?) ?"
-    rf"([.,]?\d(?:[\d.,' ]*\d)?(?:[.,]-{{0,2}})?) ?(%?) ?((?:{_WORD}{{1,15}}\.?)?) ?([-)]?)$"
+    rf"([.,]?\d(?:[\d.,' ]*\d)?(?:[.,]-{{0,2}})?) ?(%?) ?"
+    rf"((?:{_WORD}[^\d,'()+%-]{{0,15}})?)([-)]?)$"
 )
 """Groups: sign, word, sign, digits, percent, word, sign behind."""
 _CURRENCIES: Final = sorted(
@@ -52,12 +54,22 @@ _CURRENCIES: Final = sorted(
     | {*CODES, *_AMBIGUOUS_SYMBOLS, ""}
 )
 _TIMES: Final = ("X", "×", "*")
+TIMES: Final[dict[str, float]] = {
+    "K": 1e3, "TSD": 1e3, "TAUSEND": 1e3, "THOUSAND": 1e3, "千": 1e3, "천": 1e3, "ТЫС": 1e3,
+    "万": 1e4, "萬": 1e4, "만": 1e4, "LAKH": 1e5, "LAKHS": 1e5, "LAC": 1e5, "LACS": 1e5,
+    "M": 1e6, "MIO": 1e6, "MLN": 1e6, "MN": 1e6, "MILL": 1e6, "MILLION": 1e6, "MILLIONEN": 1e6,
+    "МЛН": 1e6, "CR": 1e7, "CRORE": 1e7, "CRORES": 1e7, "亿": 1e8, "億": 1e8,
+}  # fmt: skip
+"""Words behind an amount that multiply it, in capitals; a currency can follow them."""
+_MULTIPLE: Final = rf"^({'|'.join(sorted(TIMES, key=len, reverse=True))})\.?(?: ?(.*))$"
 _MULTIPLES: Final = (
     "K", "M", "MIO", "MN", "MILL", "MILLION", "MILLIONEN", "TSD", "TAUSEND", "THOUSAND", "HUNDRED",
     "HUNDERT", "DZ", "DOZ", "DOZEN", "DTZ", "DUTZEND", "DOUZAINE", "DOCENA", "E", "打", "千", "万",
-    "萬", "百", "亿",
+    "萬", "百", "亿", "億", "LAKH", "LAKHS", "LAC", "LACS", "CRORE", "CRORES", "천", "만",
+    "ТЫС", "МЛН",
 )  # fmt: skip
 """Words behind a count that multiply it."""
+_NOT_COUNTED: Final = r"^[千万萬百亿億打천만]|[ .]."
 _PLAIN: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _WHOLE: Final = r"^\s*[-+]?\d+\s*$"
 _SCIENTIFIC: Final = r"^\s*[-+]?\d+([.,]\d+)?[eE][-+]?\d+\s*$"
@@ -73,9 +85,20 @@ _COMMA: Final = (
 _EITHER: Final = r"^[1-9]\d{0,2}[.,]\d{3}$"
 SUSPICIOUS: Final = r"[^-+0-9.]|\..*\.|^[-+]?[1-9]\d{0,2}\.\d{3}$"
 """Finds cells that are no plain numbers, or that may have a point for thousands."""
-_WIDE: Final = "０１２３４５６７８９．，－＋％（）" + "\u2212\u2013\u2014" + "\u2019\u02bc`´＇"
-_NARROW: Final = "0123456789.,-+%()" + "---" + "'''''"
-_BLANKS: Final = "\u00a0\u1680\u2002\u2003\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t\r\n"
+_DIGITS: Final = "".join(
+    chr(zero + digit) for zero in (0xFF10, 0x660, 0x6F0, 0x966, 0x9E6, 0xE50) for digit in range(10)
+)
+"""Full-width, Arabic, Persian, Devanagari, Bengali and Thai digits."""
+_WIDE: Final = (
+    _DIGITS + "．，－＋％（）" + "\u2212\u2013\u2014" + "\u2018\u2019\u02bc`´＇\u066c\u02d9"
+    "\u066b\u066a"
+)
+_NARROW: Final = "0123456789" * 6 + ".,-+%()" + "---" + "'" * 8 + ".%"
+_BLANKS: Final = (
+    "\u200e\u200f\u061c\u00a0\u1680\u2002\u2003\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t\r\n"
+)
+_SIGNS: Final = (_WIDE + _BLANKS, _NARROW + " " * len(_BLANKS))
+_PLAINLY: Final = str.maketrans(*_SIGNS)
 
 
 @dataclass(frozen=True)
@@ -133,8 +156,8 @@ def kind_of(column: Column, units: bool = False) -> Column:
 def currency_of(column: Column) -> Column:
     """The currency written beside an amount, in capitals as it stands there; "" where none."""
     text = _narrow(column)
-    front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).upper()
-    word = (front != "").ifelse(front, back)
+    front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).strip().upper()
+    word = (front != "").ifelse(front, _unit(back))
     return word.isin(_CURRENCIES).ifelse(word, "")
 
 
@@ -152,23 +175,56 @@ _CODE_OF: Final[Mapping[str, str]] = {
 }
 
 
+def plain_signs(text: str) -> str:
+    """One cell with plain digits, signs and blanks, trimmed.
+
+    >>> plain_signs("\u0661\u066c\u0662\u0663\u0664\u066b\u0665\u00a0")
+    "1'234.5"
+    """
+    return text.translate(_PLAINLY).strip()
+
+
+def unit_of(back: str) -> str:
+    """What stands behind an amount, in capitals, without a word that multiplies it.
+
+    >>> unit_of("k USD"), unit_of("Kč"), unit_of("万")
+    ('USD', 'KČ', '')
+    """
+    word = back.upper()
+    found = None if word in _CURRENCIES else re.match(_MULTIPLE, word)
+    return found[2] if found else word
+
+
 def _narrow(text: Column) -> Column:
     """Text with plain digits, signs and blanks, trimmed."""
-    return text.translate(_WIDE + _BLANKS, _NARROW + " " * len(_BLANKS)).strip()
+    return text.translate(*_SIGNS).strip()
 
 
 def _parts(column: Column, units: bool) -> dict[str, Column]:
     text = _narrow(column)
-    front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).upper()
-    usual = front.isin(_CURRENCIES) & back.isin(_CURRENCIES)
+    front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).strip().upper()
+    usual = front.isin(_CURRENCIES) & _unit(back).isin(_CURRENCIES)
     if units:
         counted = front.isin([*_TIMES, ""]) & ~back.re_replace(r"\.$", "").isin(_MULTIPLES)
-        usual = (usual | counted) & ~text.contains("%")
+        usual = front.isin(_CURRENCIES) & back.isin(_CURRENCIES)
+        usual = (usual | (counted & ~back.re_search(_NOT_COUNTED))) & ~text.contains("%")
     return {
         "first": text.re_extract(_CELL, 1), "second": text.re_extract(_CELL, 3),
         "digits": text.re_extract(_CELL, 4), "last": text.re_extract(_CELL, 7),
+        "times": ibis.literal("") if units else back,
         "percent": text.contains("%"), "fits": text.re_search(_CELL) & usual,
     }  # fmt: skip
+
+
+def _unit(back: Column) -> Column:
+    """What stands behind an amount without a word that multiplies it."""
+    multiplied = ~back.isin(_CURRENCIES) & back.re_search(_MULTIPLE)
+    return multiplied.ifelse(back.re_extract(_MULTIPLE, 2), back)
+
+
+def _factor(back: Column) -> Column:
+    word = back.isin(_CURRENCIES).ifelse("", back.re_extract(_MULTIPLE, 1))
+    return ibis.map(list(TIMES), list(TIMES.values())).get(word).fill_null(1.0)
 
 
 def _digits(text: Column) -> Column:
@@ -195,7 +251,7 @@ def _read(parts: dict[str, Column], comma: Column) -> Column:
     number = with_comma.ifelse(digits.replace(".", "").replace(",", "."), digits.replace(",", ""))
     number = (whole | either | point | with_comma).ifelse(number, ibis.null("string"))
     size = number.try_cast("float64")
-    size = parts["percent"].ifelse(size / 100.0, size)
+    size = parts["percent"].ifelse(size / 100.0, size) * _factor(parts["times"])
     opened = (parts["first"] == "(") | (parts["second"] == "(")
     closed = parts["last"] == ")"
     negative = opened | (parts["first"] == "-") | (parts["second"] == "-") | (parts["last"] == "-")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,3 +98,28 @@ def _seen(sample: Table) -> tuple[TimeFormat, ...]:
     ]  # fmt: skip
     ordered = sorted(ranked, key=lambda one: one[:2], reverse=True)
     return tuple(form for _, _, form in ordered) or (ISO,)
+
+
+_REMEDIES: Final = (
+    (r"\d{4}([-/.])(?:1[3-9]|2\d|3[01])\1\d{1,2}", "%Y{0}%d{0}%m"),
+    (r"\d{4}([-/.])\d{1,2}\1\d{1,2}", "%Y{0}%m{0}%d"),
+    (r"\d{1,2}([-/.])(?:1[3-9]|2\d|3[01])\1\d{4}", "%m{0}%d{0}%Y"),
+    (r"\d{1,2}([-/.])\d{1,2}\1\d{4}", "%d{0}%m{0}%Y"),
+)
+
+
+def remedy_for(text: str) -> str:
+    """A time_format that could read an unreadable time, as an example for its setting.
+
+    >>> remedy_for("2024-13-01 10:20:00"), remedy_for("13/01/2024")
+    ('%Y-%d-%m %H:%M:%S', '%d/%m/%Y')
+    """
+    for pattern, form in _REMEDIES:
+        found = re.match(pattern + r"(?!\d)", text.strip())
+        if found:
+            clock = re.match(r"([T ])\d{1,2}:\d{2}(:\d{2})?", text.strip()[found.end() :])
+            day = form.format(found[1])
+            return (
+                day if clock is None else f"{day}{clock[1]}%H:%M" + ":%S" * (clock[2] is not None)
+            )
+    return "%d.%m.%Y %H:%M"

@@ -10,7 +10,8 @@ import tomlkit
 from propense.columns import COUNT, EVENT_TIME, REFUND_TIME, VALUE
 from propense.errors import SourceError
 from propense.settings import Settings, Source
-from propense.tables.cells.date_orders import DateOrder, DateOrders, infer_date_orders
+from propense.tables.cells.date_orders import DateOrders, infer_date_orders
+from propense.tables.cells.file_dates import DateOrder
 from propense.tables.cells.ids import IdEvidence
 from propense.tables.cells.number_formats import NumberEvidence, infer_formats, survey_numbers
 from propense.tables.cells.numbers import CROWNS, DOLLARS, NumberFormat, currency_code

@@ -48,10 +48,11 @@ from propense.tables.cleaning.returns import returned_rules
 from propense.tables.cleaning.typed_events import MENDED, SOURCE_SHIFT, TypedEvents, type_events
 from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.questions import refuse_open
-from propense.tables.sources.reading import RawTables
+from propense.tables.sources.reading import PRICE, RawTables
 from propense.times import MICROS_PER_DAY, parse_time
 
-COUNT_NOTE: Final = "these rows count once, and price times count is missing"
+VALUE_NOTE: Final = "these rows stay, without an amount"
+COUNT_NOTE: Final = "these rows stay and count once, and price times count is missing"
 
 
 def clean_events(
@@ -184,6 +185,18 @@ def _set_aside(raw: RawTables, dropped: Table, path: Path, engine: TableEngine) 
     return counts
 
 
+def _example(context: RuleContext, flag: str, words: tuple[str, ...]) -> str:
+    """The first cell that `flag` marks as unreadable, with its place."""
+    rows = context.events.rows
+    first = rows.filter(rows[flag]).aggregate(row=ibis._[ROW].min()).to_pyarrow()["row"][0].as_py()
+    source = list(context.raw.sources.values())[first >> SOURCE_SHIFT]
+    row = first & ((1 << SOURCE_SHIFT) - 1)
+    name = next(source.columns[word] for word in words if word in source.columns)
+    cell = source.rows.filter(source.rows[ROW] == row).select(text=source.rows[name]).to_pyarrow()
+    text = str(cell["text"][0].as_py()) if len(cell) else ""
+    return f"such as {text[:60]!r} of column {name!r} ({source.locate(row)})"
+
+
 def _account(context: RuleContext, counts: pa.Table, n_added: int, out: Path) -> Account:
     events, results = context.events, context.results
     dropped = {row["_rule"]: row["n"] for row in counts.to_pylist()}
@@ -193,7 +206,13 @@ def _account(context: RuleContext, counts: pa.Table, n_added: int, out: Path) ->
         Rule(rule.name, dropped=dropped.get(rule.name, 0), note=rule.note(context))
         for rule in EVENT_RULES
     ]
-    notes = {"_mended_value": events.number_note, "_mended_count": COUNT_NOTE}
+    notes = {"_mended_value": events.number_note}
+    for key, words, stay in (
+        ("_mended_value", (VALUE, PRICE), VALUE_NOTE), ("_mended_count", (COUNT,), COUNT_NOTE),
+    ):  # fmt: skip
+        if mended[key]:
+            shown = _example(context, key, words)
+            notes[key] = "; ".join(filter(None, [shown, stay, notes.get(key, "")]))
     rules += [
         Rule(name, mended=int(mended[key] or 0), note=notes.get(key, ""))
         for key, name in MENDED.items()

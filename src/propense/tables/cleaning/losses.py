@@ -35,6 +35,8 @@ class Loss:
     n_rows: int
     limit: float
     """The share from which it is an error."""
+    note: str = ""
+    """An example with its place."""
 
     @property
     def share(self) -> float:
@@ -62,6 +64,7 @@ class Loss:
         return (
             f"{self.table}: the {plural} {names} {verb if plural == 'rules' else _third(verb)} "
             f"{self.count:,} of {self.n_rows:,} rows ({self.share:.1%})"
+            + (f": {self.note}" if self.note else "")
         )
 
 
@@ -91,7 +94,9 @@ def find_losses(account: Account, clean: Clean) -> list[Loss]:
     for rule in account.rules:
         if rule.name in UNREAD and rule.mended:
             limit = clean.allow.get(rule.name, clean.max_set_aside)
-            losses.append(Loss(account.table, (rule.name,), rule.mended, account.n_in, limit))
+            losses.append(Loss(
+                account.table, (rule.name,), rule.mended, account.n_in, limit, rule.note
+            ))  # fmt: skip
     return losses
 
 
@@ -119,8 +124,9 @@ def refuse_losses(accounts: Iterable[Account], clean: Clean) -> None:
         if loss.severity == "error"
     ]  # fmt: skip
     if grave:
+        aside = any(loss.rules[0] not in UNREAD for loss in grave)
+        place = "; the rows are in set_aside of the clean folder, with their reasons" * aside
         raise SourceError(
-            "; ".join(loss.sentence for loss in grave)
-            + "; the rows are in set_aside of the clean folder, with their reasons; if that is "
-            "right, allow it in propense.toml: [clean] " + " ".join(loss.setting for loss in grave)
+            "; ".join(loss.sentence for loss in grave) + place + "; if that is right, allow it in "
+            "propense.toml: [clean] " + " ".join(loss.setting for loss in grave)
         )

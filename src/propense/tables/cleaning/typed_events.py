@@ -35,7 +35,7 @@ from propense.tables.cells.spelling import (
     respelled,
     trimmed,
 )  # fmt: skip
-from propense.tables.cells.time_formats import survey_times
+from propense.tables.cells.time_formats import remedy_for, survey_times
 from propense.tables.cells.times import Reading, add_microseconds
 from propense.tables.cleaning.clocks import mend_clock
 from propense.tables.cleaning.conventions import Conventions, infer_conventions
@@ -266,6 +266,8 @@ def _money(
             number = ibis.cases(*converted, else_=number)
         if not rows[name].type().is_string():
             return number, ibis.literal(False)
+        if not conventions.numbers[name].plain:  # a percentage is no amount
+            number = rows[name].re_search("[%％\u066a]").ifelse(ibis.null("float64"), number)
         unread = number.isnull() & ~rows[name].strip().lower().isin(NO_NUMBER)
         return number, unread.fill_null(False)
 
@@ -355,5 +357,6 @@ def _refuse_unread(source: RawTable, typed: Table, n_unread: int) -> None:
     raise SourceError(
         f"{source.locate(row)}, column {name!r}: time {value!r} cannot be read; {n_unread:,} of "
         f"{source.n_rows:,} rows have such times; set the format, for example "
-        f'time_format = "%d.%m.%Y %H:%M" in [sources.{source.name}]'
+        f'time_format = "{remedy_for(str(value))}" in [sources.{source.name}]; a name of a zone '
+        "behind the time is not read: export without it and set time_zone"
     )

@@ -15,7 +15,14 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from propense.tables.cells.number_formats import infer_formats, survey_numbers
-from propense.tables.cells.numbers import CODES, SYMBOLS, NumberFormat, number_of
+from propense.tables.cells.numbers import (
+    CODES,
+    SYMBOLS,
+    NumberFormat,
+    number_of,
+    plain_signs,
+    unit_of,
+)
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import add_microseconds
 from propense.tables.engine.engine import ROW, TableEngine, connect
@@ -30,9 +37,9 @@ _ROWS: Final = 20_000
 """Sampled rows that are read again."""
 _LIKE_NUMBER: Final = re.compile(
     r"^[-+(（－]?\s*(?P<front>[^\d\s.,'()+-]{0,9}\.?)\s*[-+(]?\s*"
-    r"(?:[\d０-９]+|\d{1,3}(?:[ '’.,，．\u00a0\u202f]\d{3})+)"
-    r"(?:[.,．，][\d０-９]{0,9}|[.,]-{1,2})?\s*"
-    r"(?P<back>[^\d\s.,'()+-]{0,15}\.?)\s*[-)）]?$"
+    r"(?:\d+|\d{1,3}(?:[ '.,]\d{2,3})+)"
+    r"(?:[.,]\d{0,9}|[.,]-{1,2})?\s*"
+    r"(?P<back>[^\d\s.,'()+-]{0,15}\.?(?: [^\d\s.,'()+-]{0,9}\.?)?)\s*[-)）]?$"
 )
 _LIKE_TIME: Final = re.compile(
     r"\d{1,4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,4}|\d.*[A-Za-z]{3}.*\d{2}|[A-Za-z]{3}.*\d.*\d{4}"
@@ -135,10 +142,11 @@ def _like_numbers(column: ColumnProfile) -> bool:
     counts = names.mentions(column.name, vocabulary.COUNT)
 
     def fits(word: str) -> bool:
-        cell = _LIKE_NUMBER.match(word)
+        cell = _LIKE_NUMBER.match(plain_signs(word))
         if cell is None:
             return word.strip() in ("-", "\u2013", "\u2014", "n/a", "N/A")
-        front, back = (cell[name].upper().rstrip(".") for name in ("front", "back"))
+        front = cell["front"].upper().rstrip(".")
+        back = unit_of(cell["back"]).rstrip(".")
         return counts or (front in _CURRENCY and back in _CURRENCY)
 
     return sum(map(fits, words)) >= 0.9 * len(words)

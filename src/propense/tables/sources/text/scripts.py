@@ -52,11 +52,11 @@ def script_share(lines: Sequence[bytes], codec: str) -> float:
         return 0.0
     if codec in _WIDE:
         usual = _WIDE[codec]
-        good = {one: usual(one.encode(codec, "replace")) for one in set(high)}
-        return 0.5 * sum(good[one] for one in high) / len(high)
+        good: dict[str, float] = {one: usual(one.encode(codec, "replace")) for one in set(high)}
+        return 0.5 * sum((good[one] for one in high), 0.0) / len(high)
     letters = set(ALPHABETS[codec])
     n_usual = sum(one.lower() in letters for one in high)
-    n_camel = sum(one[0].islower() and one[1].isupper() for one in _PAIR.finditer(text))
+    n_camel = sum(bool(one[0].islower() and one[1].isupper()) for one in _PAIR.finditer(text))
     n_mixed = 0 if ALPHABETS[codec][0] < "\u0250" else len(_MIXED.findall(text))
     n_odd = len(high) - n_usual + n_camel + n_mixed + 2 * len(_CONTROLS.findall(text))
-    return 0.5 * max(0.0, n_usual - n_odd) / len(high)
+    return 0.5 * float(max(0, n_usual - n_odd)) / len(high)
