@@ -64,10 +64,10 @@ def cleaned(folder: Path, files: dict[str, str], more: str = "") -> Outcome:
 
 def test_an_unreadable_amount_is_shown_with_its_place(tmp_path: Path) -> None:
     outcome = cleaned(tmp_path, {"log.csv": log().replace(".50", ".50 dozen")})
-    told = " ".join(outcome.error.split())
+    message = " ".join(outcome.error.split())
     assert outcome.code == 1
-    assert "such as '1.50 dozen' of column 'amount' (data/log.csv line 3)" in told
-    assert "set_aside" not in told and "these rows stay, without an amount" in told
+    assert "such as '1.50 dozen' of column 'amount' (data/log.csv line 3)" in message
+    assert "set_aside" not in message and "these rows stay, without an amount" in message
     (tmp_path / "again").mkdir()
     allowed = cleaned(
         tmp_path / "again", {"log.csv": log().replace(".50", ".50 dozen")},
@@ -96,7 +96,9 @@ def test_a_file_whose_dates_lie_closer_in_another_order_is_asked_about(tmp_path:
     first = "".join(f"c{i},P1,pay,{13 + i}/01/2024 10:00:00,1.00\n" for i in range(15))
     second = "".join(f"c{i},P2,pay,03/{1 + i:02d}/2024 10:00:00,1.00\n" for i in range(12))
     outcome = cleaned(tmp_path, {"p1.csv": f"{HEAD}\n{first}", "p2.csv": f"{HEAD}\n{second}"})
-    told = " ".join(outcome.error.split())
+    message = " ".join(outcome.error.split())
     assert outcome.code == 3
-    assert 'date_order = "day" # the dates of data/p2.csv span 2024-01-03 to 2024-12-03' in told
-    assert 'date_order = "month" # the dates of data/p2.csv span 2024-03-01 to 2024-03-12' in told
+    assert 'date_order = "day" # the dates of data/p2.csv span 2024-01-03 to 2024-12-03' in message
+    assert (
+        'date_order = "month" # the dates of data/p2.csv span 2024-03-01 to 2024-03-12' in message
+    )

@@ -157,7 +157,7 @@ def test_a_file_that_another_order_fits_better_is_a_question(
     assert infer(table, "day").questions == []
 
 
-def test_the_date_in_a_files_name_tells(duck: TableEngine) -> None:
+def test_the_date_in_a_files_name_decides(duck: TableEngine) -> None:
     named = files_of(duck, ["25/01/2024", "13/02/2024"], ["01/05/2024", "03/05/2024"])
     assert infer(named).questions
     named.files = ("2024-01.csv", "2024-05.csv")

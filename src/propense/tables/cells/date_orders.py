@@ -18,7 +18,7 @@ from propense.tables.cells.file_dates import (
     DateOrder,
     FileDates,
     judge_files,
-    told_by_name,
+    order_of_name,
 )
 from propense.tables.engine.engine import FILE_SHIFT, ROW
 from propense.tables.questions import Choice, Question
@@ -86,11 +86,11 @@ def infer_date_orders(
                 f"times such as {example!r} are read as {_WORDS[likely]}; if that is wrong, set "
                 "date_order"
             )
-        elif named := _told_by_names(possible, files, table):
+        elif named := _orders_of_names(possible, files, table):
             likely, file = named
             inferred.notes.append(
                 f"dates such as {example!r} are read as {_WORDS[likely]}, as the name of {file} "
-                "tells; if that is wrong, set date_order"
+                "shows; if that is wrong, set date_order"
             )
         else:
             inferred.questions.append(_question(name, key, likely, possible, files, table))
@@ -98,16 +98,16 @@ def infer_date_orders(
     return inferred
 
 
-def _told_by_names(
+def _orders_of_names(
     possible: list[DateOrder], files: dict[int, FileDates], table: Any
 ) -> tuple[DateOrder, str] | None:
-    """The one order that the dates in the files' names tell, and the first file that does."""
-    told: dict[DateOrder, str] = {}
+    """The one order that the dates in the files' names show, and the first file that does."""
+    named: dict[DateOrder, str] = {}
     for number, file in files.items():
-        order = told_by_name(str(table.files[number]), {o: file.span[o] for o in possible})
+        order = order_of_name(str(table.files[number]), {o: file.span[o] for o in possible})
         if order is not None:
-            told.setdefault(order, str(table.files[number]))
-    return next(iter(told.items())) if len(told) == 1 else None
+            named.setdefault(order, str(table.files[number]))
+    return next(iter(named.items())) if len(named) == 1 else None
 
 
 def _survey(rows: Table, name: str) -> dict[int, FileDates]:

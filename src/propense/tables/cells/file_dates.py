@@ -1,4 +1,4 @@
-"""What the dates of each file tell of their order, where the files are judged one by one."""
+"""What the dates of each file show of their order, where the files are judged one by one."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class FileDates:
                 self.unfit[order] = (count + n, first_row if count else row, shown or text)
 
 
-def told_by_name(name: str, spans: Mapping[DateOrder, tuple[int, int]]) -> DateOrder | None:
+def order_of_name(name: str, spans: Mapping[DateOrder, tuple[int, int]]) -> DateOrder | None:
     """The one order whose dates all lie in the month or on the day that a file's name has.
 
-    >>> told_by_name("log-2024-03.csv", {"day": (20240501, 20240512), "month": (20240305,) * 2})
+    >>> order_of_name("log-2024-03.csv", {"day": (20240501, 20240512), "month": (20240305,) * 2})
     'month'
     """
     found = _NAMED.search(name.rsplit("/", 1)[-1])
@@ -86,10 +86,10 @@ def judge_files(
     for number in unproved:
         spans = files[number].span
         possible = {one: spans[one] for one in (proved, *open_files[number])}
-        told = told_by_name(names[number], possible)
-        if told is not None:
-            if told != proved:
-                doubts[number] = told
+        named = order_of_name(names[number], possible)
+        if named is not None:
+            if named != proved:
+                doubts[number] = named
             continue
         better = [
             one for one in open_files[number]
