@@ -17,7 +17,7 @@ from propense.tables.cells.file_dates import (
     ORDERS,
     DateOrder,
     FileDates,
-    judge_files,
+    find_doubtful_files,
     order_of_name,
 )
 from propense.tables.engine.engine import FILE_SHIFT, ROW
@@ -68,7 +68,7 @@ def infer_date_orders(
             continue
         inferred.orders[name] = possible[0]
         shown = {number: str(table.files[number]) for number in files}
-        doubts, note = judge_files(possible[0], files, shown)
+        doubts, note = find_doubtful_files(possible[0], files, shown)
         if doubts:
             inferred.questions.append(_file_question(name, key, possible[0], doubts, files, table))
         elif note:

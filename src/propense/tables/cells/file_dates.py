@@ -64,7 +64,7 @@ def order_of_name(name: str, spans: Mapping[DateOrder, tuple[int, int]]) -> Date
     return fitting[0] if len(fitting) == 1 and len(spans) > 1 else None
 
 
-def judge_files(
+def find_doubtful_files(
     proved: DateOrder, files: Mapping[int, FileDates], names: Mapping[int, str]
 ) -> tuple[dict[int, DateOrder], str]:
     """Files without a proof of their own that another order than `proved` fits better.

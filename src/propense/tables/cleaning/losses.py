@@ -125,8 +125,8 @@ def refuse_losses(accounts: Iterable[Account], clean: Clean) -> None:
     ]  # fmt: skip
     if grave:
         aside = any(loss.rules[0] not in UNREAD for loss in grave)
-        place = "; the rows are in set_aside of the clean folder, with their reasons" * aside
+        where = "; the rows are in set_aside of the clean folder, with their reasons" * aside
         raise SourceError(
-            "; ".join(loss.sentence for loss in grave) + place + "; if that is right, allow it in "
+            "; ".join(loss.sentence for loss in grave) + where + "; if that is right, allow it in "
             "propense.toml: [clean] " + " ".join(loss.setting for loss in grave)
         )
