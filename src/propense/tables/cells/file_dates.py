@@ -54,10 +54,10 @@ def order_of_name(name: str, spans: Mapping[DateOrder, tuple[int, int]]) -> Date
     >>> order_of_name("log-2024-03.csv", {"day": (20240501, 20240512), "month": (20240305,) * 2})
     'month'
     """
-    found = _NAMED.search(name.rsplit("/", 1)[-1])
-    if found is None:
+    match = _NAMED.search(name.rsplit("/", 1)[-1])
+    if match is None:
         return None
-    year, _, month, day = found.groups()
+    year, _, month, day = match.groups()
     first = int(year) * 10_000 + int(month) * 100 + int(day or 0)
     last = first if day else first + 31
     fitting = [one for one, (low, high) in spans.items() if first <= low and high <= last]

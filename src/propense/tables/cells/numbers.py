@@ -191,8 +191,8 @@ def unit_of(back: str) -> str:
     ('USD', 'KČ', '')
     """
     word = back.upper()
-    found = None if word in _CURRENCIES else re.match(_MULTIPLE, word)
-    return found[2] if found else word
+    match = None if word in _CURRENCIES else re.match(_MULTIPLE, word)
+    return match[2] if match else word
 
 
 def _narrow(text: Column) -> Column:

@@ -115,10 +115,10 @@ def remedy_for(text: str) -> str:
     ('%Y-%d-%m %H:%M:%S', '%d/%m/%Y')
     """
     for pattern, form in _REMEDIES:
-        found = re.match(pattern + r"(?!\d)", text.strip())
-        if found:
-            clock = re.match(r"([T ])\d{1,2}:\d{2}(:\d{2})?", text.strip()[found.end() :])
-            day = form.format(found[1])
+        match = re.match(pattern + r"(?!\d)", text.strip())
+        if match:
+            clock = re.match(r"([T ])\d{1,2}:\d{2}(:\d{2})?", text.strip()[match.end() :])
+            day = form.format(match[1])
             return (
                 day if clock is None else f"{day}{clock[1]}%H:%M" + ":%S" * (clock[2] is not None)
             )

@@ -34,14 +34,14 @@ def verdict(text: str, codec: str) -> tuple[Verdict, bytes]:
 
 @pytest.mark.parametrize("codec", TEXTS)
 def test_text_in_doubt_is_asked_about_and_the_right_encoding_is_offered(codec: str) -> None:
-    found, data = verdict(TEXTS[codec], codec)
-    assert found.others, "read in silence"
-    offered = [found.codec, *found.others][:6]
-    assert any(data.decode(name, "replace") == data.decode(codec) for name in offered), found
+    judged, data = verdict(TEXTS[codec], codec)
+    assert judged.others, "read in silence"
+    offered = [judged.codec, *judged.others][:6]
+    assert any(data.decode(name, "replace") == data.decode(codec) for name in offered), judged
 
 
 @pytest.mark.parametrize(("codec", "text"), [(c, t) for c, texts in SURE.items() for t in texts])
 def test_usual_western_and_chinese_text_is_read_without_a_question(codec: str, text: str) -> None:
-    found, data = verdict(text, codec)
-    assert not found.others
-    assert data.decode(found.codec) == data.decode(codec)
+    judged, data = verdict(text, codec)
+    assert not judged.others
+    assert data.decode(judged.codec) == data.decode(codec)
