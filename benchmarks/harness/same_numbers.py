@@ -31,6 +31,8 @@ VOLATILE: Final = {
     "files", "promoted", "time", "reached", "version",
 }  # fmt: skip
 """JSON keys that differ between two runs or versions of the code with the same numbers."""
+PROSE: Final = {"note", "notes", "en", "zh", "sentence", "folder"}
+"""JSON keys of sentences and of where a run stands; their wording is free."""
 SKIPPED: Final = (
     "done.json", ".begun", "run.lock", "live.json", "manifest.json", "report.html",
     "model_card.md", "current.json", "version.txt", "promotion.json", "erase.lock",
@@ -129,7 +131,7 @@ def _json(old: Any, new: Any, renames: Renames, at: str) -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         named = {renames.keys.get(key, key): value for key, value in old.items()}
         for key in sorted(named.keys() | new.keys()):
-            if key in VOLATILE:
+            if key in VOLATILE | PROSE:
                 continue
             if key not in named or key not in new:
                 yield f"#{at}/{key}: only {'before' if key in named else 'now'}"
