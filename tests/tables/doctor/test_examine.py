@@ -187,6 +187,7 @@ def test_online_retail(engine: TableEngine) -> None:
             "cancelled": {"column": "InvoiceNo", "starts_with": "C"},
         }},
         "goals": {"again": {"action": "pay", "within": "30d", "among": "active within 90d"}},
+        "clean": {"allow": {"no user id": 0.25}},
     })  # fmt: skip
     diagnosis = examine(settings, engine)
     findings = codes(diagnosis)

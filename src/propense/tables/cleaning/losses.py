@@ -74,23 +74,28 @@ def _third(verb: str) -> str:
 
 
 def find_losses(account: Account, clean: Clean) -> list[Loss]:
-    """What is lost of one table, rules with an allowance of their own first.
-
-    All other rules are taken together; of them the ones that lose at least 1 % are named.
+    """What is lost of one table: rules with an allowance of their own first, then those that lose
+    too much alone. All others are taken together; of them the ones that lose at least 1 % are
+    named, or all where together they lose too much.
     """
     dropped = {rule.name: rule.dropped for rule in account.rules if rule.name in LOSSES}
     losses = [
         Loss(account.table, (name,), count, account.n_in, clean.allow[name])
         for name, count in dropped.items() if count and name in clean.allow
     ]  # fmt: skip
+    limit = clean.max_set_aside
     rest = {name: n for name, n in dropped.items() if n and name not in clean.allow}
+    alone = [name for name, count in rest.items() if count > limit * account.n_in]
+    losses += [Loss(account.table, (name,), rest.pop(name), account.n_in, limit) for name in alone]
     if rest:
         largest = sorted(rest, key=lambda name: -rest[name])
         named = [name for name in largest if rest[name] >= SOME * account.n_in] or largest[:1]
         total = sum(rest.values())
-        if len(named) == 1:
-            total = rest[named[0]] if total <= clean.max_set_aside * account.n_in else total
-        losses.append(Loss(account.table, tuple(named), total, account.n_in, clean.max_set_aside))
+        if total > limit * account.n_in:
+            named = largest
+        elif len(named) == 1:
+            total = rest[named[0]]
+        losses.append(Loss(account.table, tuple(named), total, account.n_in, limit))
     for rule in account.rules:
         if rule.name in UNREAD and rule.mended:
             limit = clean.allow.get(rule.name, clean.max_set_aside)
