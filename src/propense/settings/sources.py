@@ -86,6 +86,12 @@ class Source(File, frozen=True, kw_only=True):
     fallbacks: dict[str, tuple[str, ...]] = {}
     """Canonical name -> further columns in the file: where the cell of its column is empty, the
     first of these that is filled is read. For example { value = ["ecommerce.refund_value"] }."""
+    products: str = ""
+    """Path of a list in JSON objects, such as "properties.products": each of its elements becomes a
+    row. A column inside it is the path and the element's field, as in
+    "properties.products.product_id"; all other columns are repeated. An object without the list is
+    one row. A `value` outside the list is the money of the object, and shared over its rows by
+    `price` times `count`."""
     value_is: Literal["auto", "line", "order"] = "auto"
     """What `value` stands for where several rows share an order_id: money of the row, or of the
     whole order, which is then shared over its rows. "auto" asks where it repeats."""

@@ -189,8 +189,8 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
     """
     named = alive.filter(alive[EVENT_ID].notnull())
     named = named.select(
-        ROW, EVENT_ID, USER_ID, "_t", _item=named[ITEM_ID].fill_null(""),
-        _live=_is_live(named, raw),
+        ROW, USER_ID, "_t", _item=named[ITEM_ID].fill_null(""), _live=_is_live(named, raw),
+        **{EVENT_ID: named[EVENT_ID].re_replace(r"#\d+$", "")},
     )  # fmt: skip
     named = engine.keep(named, "with_event_ids")
     live, logged = named.filter(named["_live"]).view(), named.filter(~named["_live"]).view()

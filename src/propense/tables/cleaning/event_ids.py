@@ -15,6 +15,7 @@ from propense.ids import MISSING_WORDS
 from propense.settings import Settings
 from propense.tables.cells.ids import IdEvidence, changed, read_id, survey_ids
 from propense.tables.cleaning.identities import anonymous_id
+from propense.tables.engine.json_columns import ELEMENT
 from propense.tables.questions import Choice, Question, refuse_open
 from propense.tables.sources.reading import RawTable, RawTables
 
@@ -37,6 +38,8 @@ def id_columns(
 ) -> dict[str, Column]:  # fmt: skip
     """Ids of user, item and event as text, and flags of what was mended.
 
+    Further products of one object have its event id with their place: "m1", "m1#1", "m1#2".
+
     Other rows have no say in what becomes of a cell: a row that is set aside must not change what
     the next cleaning makes of the rest.
     """
@@ -45,6 +48,9 @@ def id_columns(
     item, item_changes = _read(source, own, ITEM_ID, MISSING_WORDS, evidence)
     anonymous = anonymous_id(own.get(ANONYMOUS_ID), no_customer)
     event = read_id(own[EVENT_ID]) if EVENT_ID in own else ibis.null("string")
+    if EVENT_ID in own and ELEMENT in own:
+        place = own[ELEMENT].fill_null(0)
+        event = (place > 0).ifelse(event.concat("#", place.cast("string")), event)
     return {
         USER_ID: user if anonymous is None else user.fill_null(anonymous), ITEM_ID: item,
         EVENT_ID: event,

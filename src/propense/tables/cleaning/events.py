@@ -35,6 +35,7 @@ from propense.tables.cleaning.event_rules import (
     take_rows,
 )
 from propense.tables.cleaning.identities import Identities
+from propense.tables.cleaning.losses import with_fuller_id
 from propense.tables.cleaning.money_questions import ask_about_money, with_guesses
 from propense.tables.cleaning.order_refunds import refund_events
 from propense.tables.cleaning.outliers import (
@@ -90,7 +91,7 @@ def clean_events(
             break
         context = replace(context, bounds=bounds)
     counts = _set_aside(raw, dropped, folder / "set_aside" / "events.parquet", engine)
-    account = _account(context, counts, n_added, out)
+    account = with_fuller_id(_account(context, counts, n_added, out), raw)
     if account.n_out == 0:
         largest = max(account.rules, key=lambda rule: rule.dropped)
         raise SourceError(

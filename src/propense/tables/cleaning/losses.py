@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
+
+from propense.columns import ANONYMOUS_ID, USER_ID
 from propense.errors import SourceError
 from propense.schemas import Account
-from propense.settings import Clean
+from propense.settings import Clean, Source
+from propense.tables.cells.spelling import NOTHING, id_text
+from propense.tables.sources.reading import RawTable, RawTables
 
+NO_USER: Final = "no user id"
 LOSSES: Final = frozenset((
-    "broken row", "no user id", "no id", "unreadable time", "no action", "before earliest",
+    "broken row", NO_USER, "no id", "unreadable time", "no action", "before earliest",
     "after until", "impossible value", "bot", "other currency",
     "cancellation without its purchase",
 ))  # fmt: skip
@@ -105,7 +113,7 @@ def find_losses(account: Account, clean: Clean) -> list[Loss]:
     return losses
 
 
-def warn_of_losses(accounts: Iterable[Account], clean: Clean) -> list[str]:
+def warn_of_losses(accounts: Sequence[Account], clean: Clean) -> list[str]:
     """A sentence for everything that takes at least 1 % of a table, with what to set instead."""
     sentences = []
     for account in accounts:
@@ -122,16 +130,91 @@ def warn_of_losses(accounts: Iterable[Account], clean: Clean) -> list[str]:
     return sentences
 
 
-def refuse_losses(accounts: Iterable[Account], clean: Clean) -> None:
+def refuse_losses(accounts: Sequence[Account], clean: Clean) -> None:
     """Raise SourceError, with the line of settings that allows it, where too much is lost."""
     grave = [
         loss for account in accounts for loss in find_losses(account, clean)
         if loss.severity == "error"
     ]  # fmt: skip
     if grave:
+        named = {name for loss in grave for name in loss.rules if name == NO_USER}
+        notes = [
+            rule.note for account in accounts for rule in account.rules
+            if rule.name in named and rule.note
+        ]  # fmt: skip
         aside = any(loss.rules[0] not in UNREAD for loss in grave)
         where = "; the rows are in set_aside of the clean folder, with their reasons" * aside
         raise SourceError(
-            "; ".join(loss.sentence for loss in grave) + where + "; if that is right, allow it in "
+            "; ".join([*(loss.sentence for loss in grave), *notes]) + where + "; if that is right, allow it in "
             "propense.toml: [clean] " + " ".join(loss.setting for loss in grave)
         )
+
+
+_MISSING: Final = 0.05
+"""Share of rows without a customer from which another column is looked for."""
+_MOST: Final = 30
+_CUSTOMER: Final = re.compile(
+    r"user|customer|client|member|visitor|device|cookie|anon|profile|account|buyer|contact|e?mail|"
+    r"phone|(^|[^a-z])u?id$|[a-z]Id$|用户|会员|客户|设备",
+    re.IGNORECASE,
+)
+_OTHER: Final = re.compile(
+    r"event|message|order|sess|transaction|item|product|sku|invoice|row|agent|name|type|time|date|"
+    r"campaign|insert|uuid|trace|page|^_",
+    re.IGNORECASE,
+)
+
+
+def with_fuller_id(account: Account, raw: RawTables) -> Account:
+    """The account; its rule "no user id" notes a fuller column like an id, and the line that
+    maps it."""
+    dropped = {rule.name: rule.dropped for rule in account.rules}.get(NO_USER, 0)
+    if dropped <= _MISSING * account.n_in:
+        return account
+    notes = [note for source in raw.sources.values() if (note := _note(source))]
+    if not notes:
+        return account
+    rules = [
+        msgspec.structs.replace(rule, note="; ".join(filter(None, [rule.note, *notes])))
+        if rule.name == NO_USER else rule
+        for rule in account.rules
+    ]  # fmt: skip
+    return msgspec.structs.replace(account, rules=rules)
+
+
+def _note(source: RawTable) -> str:
+    settings = source.settings
+    assert isinstance(settings, Source)
+    used = set(source.columns.values()) - {source.columns[USER_ID]}
+    names = [
+        name for name in source.own
+        if name not in used and _CUSTOMER.search(name) and not _OTHER.search(name)
+    ][:_MOST]  # fmt: skip
+    user = source.columns[USER_ID]
+    if ANONYMOUS_ID in source.columns or user not in (names := list(dict.fromkeys([user, *names]))):
+        return ""
+    texts = {name: id_text(source.rows[name]) for name in names}
+    filled = {name: (text.notnull() & ~text.lower().isin(NOTHING)) for name, text in texts.items()}
+    found = source.rows.aggregate(
+        n=source.rows.count(),
+        **{f"filled{i}": filled[name].cast("int64").sum() for i, name in enumerate(names)},
+        **{f"values{i}": texts[name].nunique() for i, name in enumerate(names)},
+    )
+    (counts,) = found.to_pyarrow().to_pylist()
+    fuller = [
+        (counts[f"filled{i}"], -i, name) for i, name in enumerate(names)
+        if (counts[f"filled{i}"] or 0) > 1.1 * (counts["filled0"] or 0)
+        and 1 < counts[f"values{i}"] <= 0.95 * counts[f"filled{i}"]
+    ]  # fmt: skip
+    if not fuller:
+        return ""
+    n_filled, _, best = max(fuller)
+    mapping = {USER_ID: user, **settings.columns, ANONYMOUS_ID: best}
+    cells = ", ".join(
+        f"{word} = {json.dumps(own, ensure_ascii=False)}" for word, own in mapping.items()
+    )
+    return (
+        f"{best!r} is filled in {n_filled:,} of {counts['n']:,} rows, {user!r} in "
+        f"{counts['filled0'] or 0:,}; if it names who a row without a customer belongs to, write "
+        f"in [sources.{source.name}]: columns = {{ {cells} }}"
+    )

@@ -10,12 +10,16 @@ import ibis
 from ibis.expr.types import BooleanValue, Column, Table
 
 from propense.columns import COUNT, ORDER_ID, USER_ID, VALUE
+from propense.errors import SettingsError
 from propense.settings import Cell, Refunded, Source
 from propense.tables.cells.spelling import NOTHING, id_text, trimmed
 from propense.tables.engine.engine import ROW, TableEngine
+from propense.tables.engine.json_columns import ELEMENT
 from propense.tables.sources.reading import RawTable
 
 ORDER_KEY: Final = "_order_key"
+OBJECT: Final = "_object"
+"""The first row of the object that a row is a product of."""
 _CENT: Final = 10_000
 _MICRO: Final = 1_000_000
 
@@ -100,6 +104,10 @@ def order_cells(source: RawTable, rows: Table, engine: TableEngine) -> dict[str,
     settings = source.settings
     name = source.columns.get(ORDER_ID)
     cells = {ORDER_KEY: ibis.null("string") if name is None else id_text(rows[name])}
+    if shares_over_products(source):
+        first = source.columns[VALUE].partition(", or ")[0]
+        place = rows[_number_of(source, first)].fill_null(0)
+        return {**cells, OBJECT: rows[ROW] - place, "_whole": place.cast("string")}
     if isinstance(settings, Source) and settings.value_is != "line" and reads_totals(source):
         own = [rows[name] for name in source.own]
         nested = [one.type().is_nested() or one.type().is_json() for one in own]
@@ -147,22 +155,23 @@ def repeats_totals(counts: dict[str, float]) -> bool:
     return likely and counts["values"] > 1 and not lines
 
 
-def shared_totals(rows: Table) -> Table:
+def shared_totals(rows: Table, *key: str) -> Table:
     """Rows whose `_amount` is an order's total, with the total shared over the order's rows.
 
-    A row's weight is price times count, or one where no row of the order has that. `_whole` is a
-    key of a row's cells: a row that equals an earlier one of its order gets nothing, since it
-    may be a repetition. Shares are whole cents by the largest remainder, and sum to the total.
-    Orders whose rows have different values are left as they are.
+    Rows of one order have the same cells in the columns `key`. A row's weight is price times count,
+    or one where no row of the order has that. `_whole` is a key of a row's cells: a row that equals
+    an earlier one of its order gets nothing, since it may be a repetition. Shares are whole cents
+    by the largest remainder, and sum to the total. Orders whose rows have different values are left
+    as they are.
     """
     price = (rows["_price"] * rows[COUNT].fill_null(1.0)).abs()
     rows = rows.mutate(_weight=price).view()
     first = ibis.row_number().over(
-        group_by=[rows[ORDER_KEY], rows[USER_ID], rows["_whole"]], order_by=rows[ROW]
+        group_by=[*(rows[name] for name in key), rows["_whole"]], order_by=rows[ROW]
     )
     rows = rows.mutate(_first=first == 0).view()
     rows = rows.mutate(_weight=rows["_first"].ifelse(rows["_weight"].fill_null(0.0), 0.0)).view()
-    order = ibis.window(group_by=[rows[ORDER_KEY], rows[USER_ID]])
+    order = ibis.window(group_by=[rows[name] for name in key])
     rows = rows.mutate(
         _sum=rows["_weight"].sum().over(order), _n=rows["_first"].cast("int64").sum().over(order),
         _low=rows["_amount"].min().over(order), _high=rows["_amount"].max().over(order),
@@ -172,9 +181,9 @@ def shared_totals(rows: Table) -> Table:
     weight = (rows["_sum"] > 0).ifelse(rows["_weight"] / rows["_sum"].nullif(0), equal)
     rows = rows.mutate(_total=total, _exact=(total / float(_CENT)).floor() * weight).view()
     rows = rows.mutate(_cents=rows["_exact"].floor().cast("int64")).view()
-    order = ibis.window(group_by=[rows[ORDER_KEY], rows[USER_ID]])
+    order = ibis.window(group_by=[rows[name] for name in key])
     largest = ibis.row_number().over(
-        group_by=[rows[ORDER_KEY], rows[USER_ID]],
+        group_by=[rows[name] for name in key],
         order_by=[ibis.desc(rows["_exact"] - rows["_cents"]), ~rows["_first"], rows[ROW]],
     )
     rows = rows.mutate(_rank=largest, _shared=rows["_cents"].sum().over(order)).view()
@@ -185,7 +194,7 @@ def shared_totals(rows: Table) -> Table:
     rest = rows["_total"] - (rows["_shared"] + left) * _CENT
     share = (rows["_cents"] + extra) * _CENT + (rows["_rank"] == 0).ifelse(rest, 0)
     share = share.cast("float64") / _MICRO * (rows["_low"] < 0).ifelse(-1.0, 1.0)
-    one = rows[ORDER_KEY].notnull() & (rows["_low"] == rows["_high"]).fill_null(False)
+    one = rows[key[0]].notnull() & (rows["_low"] == rows["_high"]).fill_null(False)
     rows = rows.mutate(_amount=one.ifelse(share, rows["_amount"]))
     helpers = ("_whole", "_weight", "_first", "_sum", "_n", "_low", "_high", "_total", "_exact",
                "_cents", "_rank", "_shared")  # fmt: skip
@@ -194,4 +203,49 @@ def shared_totals(rows: Table) -> Table:
 
 def reads_totals(source: RawTable) -> bool:
     """Whether a source has both order ids and values, so that a value may be an order's."""
-    return ORDER_ID in source.columns and VALUE in source.columns
+    both = ORDER_ID in source.columns and VALUE in source.columns
+    return both and not shares_over_products(source)
+
+
+def shares_over_products(source: RawTable) -> bool:
+    """Whether `value` is the money of an object whose products are rows.
+
+    Raises SettingsError where some of its columns stand inside the list and others outside.
+    """
+    settings = source.settings
+    if not isinstance(settings, Source) or not settings.products or VALUE not in source.columns:
+        return False
+    names = [settings.columns.get(VALUE) or VALUE, *settings.fallbacks.get(VALUE, ())]
+    inside = [name for name in names if name.startswith(f"{settings.products}.")]
+    where = f"[sources.{source.name}]"
+    if len(numbers := {_number_of(source, name) for name in names}) > 1 or (
+        0 < len(inside) < len(names)
+    ):
+        raise SettingsError(
+            f"{where} value: {' and '.join(map(repr, names))} stand in different lists, so some "
+            "are money of one row and others of several; name only columns of one list"
+        )
+    assert len(numbers) == 1
+    if not inside and settings.value_is == "order":
+        raise SettingsError(
+            f'{where} value_is = "order": value stands outside the list {settings.products!r} and '
+            "is shared over its products already; remove value_is"
+        )
+    return not inside
+
+
+def _number_of(source: RawTable, own: str) -> str:
+    """The column that numbers the rows of what holds `own`: the object, or an outer list's
+    element."""
+    numbers = [name for name in source.own if name.startswith(f"{ELEMENT} ")]
+    fitting = [name for name in numbers if own.startswith(f"{name[len(ELEMENT) + 1 :]}.")]
+    return max(fitting, key=len, default=ELEMENT)
+
+
+def first_of_object(column: Column, name: str, source: RawTable, rows: Table) -> Column:
+    """A cell of a column outside the list of products on the object's first row only."""
+    settings = source.settings
+    assert isinstance(settings, Source)
+    if not settings.products or name.startswith(f"{settings.products}."):
+        return column
+    return (rows[_number_of(source, name)].fill_null(0) == 0).ifelse(column, ibis.null("float64"))

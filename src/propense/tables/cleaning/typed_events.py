@@ -43,15 +43,19 @@ from propense.tables.cleaning.event_ids import id_columns
 from propense.tables.cleaning.identities import Identities, unify_ids
 from propense.tables.cleaning.money import LARGEST, settle
 from propense.tables.cleaning.orders import (
+    OBJECT,
     ORDER_KEY,
     carried_down,
+    first_of_object,
     left_out,
     order_cells,
     reads_totals,
     refunded_rows,
     shared_totals,
+    shares_over_products,
 )
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, ROW, TableEngine
+from propense.tables.engine.json_columns import ELEMENT
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
 
 SOURCE_SHIFT: Final = 56
@@ -117,8 +121,10 @@ def type_events(
         readings = [None] if survey is None else [survey.quick, survey.thorough]
         for reading in dict.fromkeys(readings):
             rows = _type_source(source, settings, changes[name], conventions[name], reading, engine)
-            if isinstance(source.settings, Source) and source.settings.value_is == "order":
-                rows = shared_totals(rows)
+            if shares_over_products(source):
+                rows = shared_totals(rows, OBJECT)
+            elif isinstance(source.settings, Source) and source.settings.value_is == "order":
+                rows = shared_totals(rows, ORDER_KEY, USER_ID)
             rows = _finish(
                 rows, number, settings, refunds, engine, identities, reads_totals(source)
             )
@@ -214,6 +220,8 @@ def _type_source(
     else:
         rows = rows.mutate(_t=ibis.null("int64"))
     own = {word: rows[name] for word, name in source.columns.items()}
+    if ELEMENT in rows.columns:
+        own[ELEMENT] = rows[ELEMENT]
     return rows.select(
         *[rows[name] for name in (ROW, "_t", "_received", "_refund_t") if name in rows.columns],
         **id_columns(source, own, conventions.ids, settings),
@@ -226,7 +234,7 @@ def _type_source(
             "_cancels": _cancels(rows, source_settings),
             "_left_out": left_out(rows, source_settings),
             "_refunds": refunded_rows(rows, source_settings),
-            "_refund": _refunded(rows, source_settings, conventions.numbers),
+            "_refund": _refunded(source, rows, conventions.numbers),
             **order_cells(source, rows, engine),
             "_broken": rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False),
         },
@@ -308,12 +316,14 @@ def _add_time(
     return add_microseconds(rows, column, name, survey.thorough, engine)
 
 
-def _refunded(rows: Table, source: Source, formats: dict[str, NumberFormat]) -> Column:
+def _refunded(raw: RawTable, rows: Table, formats: dict[str, NumberFormat]) -> Column:
     """What was refunded of a row's order, in units of the currency."""
-    name = source.refunded
-    if not isinstance(name, str) or not name:
+    source = raw.settings
+    name = source.refunded if isinstance(source, Source) else None
+    if not isinstance(source, Source) or not isinstance(name, str) or not name:
         return ibis.null("float64")
-    return (number_of(rows[name], formats[name], rows[ROW]) * source.value_unit).abs()
+    amount = (number_of(rows[name], formats[name], rows[ROW]) * source.value_unit).abs()
+    return first_of_object(amount, name, raw, rows)
 
 
 def _finish(

@@ -27,7 +27,15 @@ _KEY_NAMES = ("key", "name")
 """What the members of an array of keys and values call the key."""
 
 
-def stage_json(rows: Path, out: Path, names: Mapping[str, str], wanted: Sequence[str]) -> None:
+ELEMENT = "_element"
+"""Column of a file whose objects became a row for each element of a list: the element's place in
+its object, counted from 0."""
+_OBJECT = "_object"
+
+
+def stage_json(
+    rows: Path, out: Path, names: Mapping[str, str], wanted: Sequence[str], products: str = ""
+) -> None:
     """JSON texts of a Parquet file (`text`, `_line`) to one of text columns, in its order.
 
     Every one of `names` (column -> key) becomes a column, nested values as JSON text. A dotted
@@ -35,22 +43,76 @@ def stage_json(rows: Path, out: Path, names: Mapping[str, str], wanted: Sequence
     in arrays of keys and values ("event_params.page"). Texts that
     are no JSON object stand in `_broken`.
 
+    `products` is the dotted name of a list: its objects become a row for each element, numbered
+    in `_element`, and a name that goes on behind `products` is looked up in the element. Lists on
+    the way to it become rows as well; `_element LIST` numbers the rows of one of their elements. An
+    object without the list is one row.
+
     Raises SourceError naming the file.
     """
     with _connection(out) as con:
         lines = con.read_parquet(rows)
         lines = lines.mutate(tree=lines.text.try_cast("json"))
         lines = lines.mutate(good=(json_type(lines.tree) == "OBJECT").fill_null(False))
-        lists = _key_value_arrays(lines, [name for name in wanted if name not in names])
+        lines, trees = _with_elements(lines, products) if products else (lines, {"": "tree"})
         columns = {name: json_text(lines.tree, _path([key])) for name, key in names.items()}
-        for name in wanted:
-            if name not in columns and "." in name:
-                columns[name] = _nested(lines.tree, name, lists)
+        for list_name, tree in trees.items():
+            inner = {
+                name: name.removeprefix(f"{list_name}.") for name in wanted
+                if name not in names and "." in name and _list_of(name, trees) == list_name
+            }  # fmt: skip
+            lists = _key_value_arrays(lines, tree, list(inner.values()))
+            columns |= {name: _nested(lines[tree], rest, lists) for name, rest in inner.items()}
         columns = {
             name: lines.good.ifelse(column, ibis.null("string")) for name, column in columns.items()
         }
+        for number in (name for name in lines.columns if name.startswith(ELEMENT)):
+            columns[number] = lines[number]
         columns[BROKEN] = lines.good.ifelse(ibis.null("string"), lines.text)
         con.to_parquet(lines.select(**columns, **{LINE: lines[LINE]}), out, compression="snappy")
+
+
+def _list_of(name: str, lists: Mapping[str, str]) -> str:
+    """The innermost of the lists that a dotted name leads into; "" if none."""
+    return max((one for one in lists if not one or name.startswith(f"{one}.")), key=len)
+
+
+def _with_elements(lines: Table, products: str) -> tuple[Table, dict[str, str]]:
+    """A row for each element of the lists on the way to `products`, and at its end; and the
+    column with the elements of each list, "" for the objects themselves."""
+    lines = lines.mutate(ibis.row_number().name(_OBJECT)).view()
+    parts = products.split(".")
+    trees, base, begin = {"": "tree"}, "tree", 0
+    places: list[str] = []
+    for end in range(1, len(parts) + 1):
+        path = _path(parts[begin:end])
+        if end < len(parts) and not _is_list(lines, base, path):
+            continue
+        name, place = f"_list{end}", f"_place{end}"
+        members = json_members(lines[base], path + "[*]")
+        lines = lines.mutate(**{name: members}).view()
+        size = ibis.greatest(lines[name].length().fill_null(0), 1)
+        lines = lines.mutate(**{place: ibis.range(0, size).unnest()}).view()
+        lines = lines.mutate(**{name: lines[name][lines[place]]}).view()
+        trees[".".join(parts[:end])] = base = name
+        places.append(place)
+        begin = end
+    if len(places) == 1:
+        return lines.mutate(lines[places[0]].cast("int64").name(ELEMENT)), trees
+    order = [lines[name] for name in (_OBJECT, *places)]
+    numbers = {
+        (f"{ELEMENT} {path}" if path else ELEMENT): ibis.row_number()
+        .over(group_by=order[: depth + 1], order_by=order[depth + 1 :])
+        .cast("int64")
+        for depth, path in enumerate(list(trees)[:-1])
+    }
+    return lines.mutate(**numbers).order_by(order).view(), trees
+
+
+def _is_list(lines: Table, base: str, path: str) -> bool:
+    kind = json_type(json_member(lines[base], path)) == "ARRAY"
+    found = lines.aggregate(n=kind.fill_null(False).cast("int64").sum()).to_pyarrow()
+    return bool(found["n"][0].as_py())
 
 
 def keys_of(rows: Path) -> tuple[list[str], bool]:
@@ -119,14 +181,14 @@ def _readings(parts: Sequence[str]) -> list[list[str | int]]:
     return [list(one) for one in product(*options)]
 
 
-def _key_value_arrays(lines: Table, names: Sequence[str]) -> set[str]:
+def _key_value_arrays(lines: Table, tree: str, names: Sequence[str]) -> set[str]:
     """Of the steps that begin these names, those that are arrays of objects in some row."""
     parts = {".".join(name.split(".")[:i]) for name in names for i in range(1, name.count(".") + 1)}
     prefixes = sorted(parts)
     if not prefixes:
         return set()
     tests = {
-        f"n{index}": (json_type_at(lines.tree, prefix) == "ARRAY").cast("int64").sum()
+        f"n{index}": (json_type_at(lines[tree], prefix) == "ARRAY").cast("int64").sum()
         for index, prefix in enumerate(prefixes)
     }
     counts = lines.aggregate(**tests).to_pyarrow().to_pylist()[0]

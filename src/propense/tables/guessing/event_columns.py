@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Final
 
@@ -45,10 +46,11 @@ def time_column(group: Group, used: set[str]) -> str | None:
     """The column of event times: named like it, full, and of several the finer one."""
     times = [own for own, column in group.columns.items() if column.is_time and own not in used]
 
-    def rank(own: str) -> tuple[bool, bool, bool, bool, bool, bool]:
+    def rank(own: str) -> tuple[bool, ...]:
         column, name = group.column(own), own_name(own)
         return (
             column.n_filled < 0.5 * column.n,
+            not group.is_list_field(own) and bool(group.lists),
             names.mentions(name, _LATER),
             bool(column.days_only),
             name.lower() not in vocabulary.TIME_ALONE,
@@ -57,6 +59,24 @@ def time_column(group: Group, used: set[str]) -> str | None:
         )
 
     return min(times, key=rank) if times else None
+
+
+_CLOCK: Final = re.compile(r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?$")
+_ZONE: Final = re.compile(r"^([A-Za-z][A-Za-z_/ &().+:0-9-]{1,40}|[+-]\d{2}:?\d{2})$")
+_ZONE_NAMES: Final = frozenset("zone timezone tz zeitzone fuseau 时区".split())
+
+
+def _full_of(group: Group, used: set[str], pattern: re.Pattern[str]) -> str | None:
+    """The first free column all of whose words are written so."""
+    return next(
+        (
+            own for own, column in group.columns.items()
+            if own not in used and column.n_filled > 0.5 * column.n
+            and all(pattern.match(word) for word in column.words)
+            and (pattern is not _ZONE or names.mentions(own_name(own), _ZONE_NAMES))
+        ),
+        None,
+    )  # fmt: skip
 
 
 def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
@@ -73,12 +93,19 @@ def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
     take("anonymous_id", ids.anonymous)
     take("item_id", ids.item)
     take("event_time", time)
+    if time is not None and group.column(time).days_only:
+        clock = _full_of(group, used, _CLOCK)
+        take("time_of_day", clock)
+        if clock is not None:
+            take("time_zone", _full_of(group, used, _ZONE))
     take("action", action_column(group, used))
     take("count", _count_column(group, used))
     price = _price_column(group, used)
     money = money_column(group, used)
     if price is not None and "count" in columns:
         take("price", price)
+        if group.is_product_field(price) and money is not None:
+            take("value", money)  # of the whole object, shared over its products
     else:
         take("value", money or price)
     for own in group.columns:
@@ -86,7 +113,9 @@ def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
             own_name(own), vocabulary.ID
         )
         if own not in used and (spoken or "uuid" in own_name(own).lower()):
-            if group.column(own).uniqueness > 0.9:
+            column = group.column(own)
+            objects = group.n_objects if group.products else column.n_filled
+            if column.n_distinct > 0.9 * max(1, objects) and not group.is_list_field(own):
                 take("event_id", own)
                 break
     return columns
@@ -112,6 +141,7 @@ def action_column(group: Group, used: set[str], by_words: bool = True) -> str | 
             ranked = [own for own in ranked if _sounds_like_doing(group.column(own))]
         if ranked:
             best.append(max(ranked, key=lambda own: _action_rank(group, own, words)))
+    best = [_beside_constant(group, own, used) for own in best]
     full = [own for own in best if group.column(own).n_filled > 0.5 * group.column(own).n]
     if by_words and group.format != "access_log":
         spoken = [
@@ -128,6 +158,22 @@ def _any_clear(column: ColumnProfile) -> bool:
     return column.kind != "category" or any(is_clear(word) for word, _ in column.common)
 
 
+def _beside_constant(group: Group, own: str, used: set[str]) -> str:
+    """The column, or for the constant kind of an object {type, id} of which id says what was done
+    that one: `metric.data.id` for `metric.data.type`."""
+    parent, _, leaf = own.rpartition(".")
+    column = group.column(own)
+    if not parent or column.n_distinct != 1:
+        return own
+    siblings = [
+        other for other, one in group.columns.items()
+        if other.rpartition(".")[0] == parent and other != own and other not in used
+        and one.kind == "category" and one.n_distinct <= MAX_ACTIONS and one.uniqueness < 0.5
+        and (one.n_distinct > 1 or leaf == "type")
+    ]  # fmt: skip
+    return next(iter(siblings), own)
+
+
 def _action_rank(group: Group, own: str, words: frozenset[str]) -> tuple[bool, bool, bool, int]:
     name, column = own_name(own), group.column(own)
     return (
@@ -140,6 +186,8 @@ def _action_rank(group: Group, own: str, words: frozenset[str]) -> tuple[bool, b
 
 def _holds_codes(group: Group, own: str) -> bool:
     column = group.column(own)
+    if any(word[0] in "[{" for word, _ in column.common[:5]):
+        return False
     if names.mentions(own_name(own), vocabulary.ID | frozenset(["value", "category", "label"])):
         return False
     if column.kind == "category":
@@ -178,11 +226,16 @@ def _price_column(group: Group, used: set[str]) -> str | None:
         (
             own for own, column in group.columns.items()
             if own not in used and column.kind in NUMBERS
-            and names.mentions(own_name(own), vocabulary.PRICE)
-            and not names.words_of(own_name(own)) & (_NO_MONEY - {"unit"})
+            and names.mentions(_field(group, own), vocabulary.PRICE)
+            and not names.words_of(_field(group, own)) & (_NO_MONEY - {"unit"})
         ),
         None,
     )  # fmt: skip
+
+
+def _field(group: Group, own: str) -> str:
+    """The name of a column; of one inside a list only the element's field."""
+    return own.rpartition(".")[2] if group.is_list_field(own) else own_name(own)
 
 
 def _count_column(group: Group, used: set[str]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from propense.tables.guessing.cell_readings import read_again
 from propense.tables.guessing.column_profiles import ColumnProfile, profile_column
-from propense.tables.guessing.nested import with_nested
+from propense.tables.guessing.nested import lists_on_the_way, product_list, with_nested
 from propense.tables.sources.samples import Format, Sample, Unreadable, sample_files
 
 LOOKED_AT: Final = 6
@@ -50,9 +50,23 @@ class Group:
     """Own name -> the sampled cells of all looked-at files, row by row."""
     encodings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Where an encoding is in doubt: every one that fits, the likeliest first -> words in it."""
+    products: str = ""
+    """The list in JSON objects whose elements are rows."""
+    lists: tuple[str, ...] = ()
+    """That list and those that hold it."""
+    n_objects: int = 0
+    """Sampled rows or objects, before lists became rows."""
 
     def column(self, own: str) -> ColumnProfile:
         return self.columns[own]
+
+    def is_product_field(self, own: str) -> bool:
+        """Whether a column stands inside the list of products."""
+        return bool(self.products) and own.startswith(f"{self.products}.")
+
+    def is_list_field(self, own: str) -> bool:
+        """Whether a column stands inside a list whose elements are rows."""
+        return any(own.startswith(f"{path}.") for path in self.lists)
 
 
 def find_groups(folder: Path, start: Path) -> tuple[list[Group], list[Unreadable]]:
@@ -121,8 +135,14 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
         ]
         for name in dict.fromkeys(name for sample in samples for name in sample.columns)
     }  # fmt: skip
+    products = ""
+    lists: tuple[str, ...] = ()
+    n_objects = sum(sample.n_rows for sample in samples)
     if first.format not in ("csv", "access_log"):
-        cells = with_nested(cells)
+        if first.format in ("json", "jsonl"):
+            products = product_list(cells)
+            lists = lists_on_the_way(cells, products)
+        cells = with_nested(cells, products)
     declared = first.declared or {}
     return Group(
         name=_short_name(files),
@@ -145,6 +165,9 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
         whole=len(samples) == len(files) and all(sample.whole for sample in samples),
         cells=cells,
         encodings=next((sample.encodings for sample in samples if sample.encodings), {}),
+        products=products,
+        lists=lists,
+        n_objects=n_objects,
     )  # fmt: skip
 
 

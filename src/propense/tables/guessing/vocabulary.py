@@ -38,7 +38,7 @@ ID: Final = frozenset(
 ) | words(HEADERS, "id")
 DEVICE: Final = frozenset(
     "device cookie anonymous anon pseudo browser idfa imei gaid fingerprint visitor "
-    "设备 匿名".split()
+    "domain_userid network_userid 设备 匿名".split()
 )
 """Words of ids that name a browser or a device rather than a person."""
 SESSION: Final = frozenset("session sess visit sitzung sesión 会话".split())
@@ -108,7 +108,8 @@ STATUS: Final = frozenset(
 """Words of columns that say what became of an order."""
 
 PAYING: Final = frozenset(
-    "pay paid payment purchase purchased buy bought order ordered checkout transaction "
+    "pay paid payment revenue revenue_amount purchase purchased buy bought order ordered "
+    "checkout transaction "
     "subscribe subscribed renew renewal sale charge kauf gekauft achat compra 支付 "
     "付款 购买 下单 成交 付费 续费".split()
 ) | words(ACTIONS, "paying")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import ibis
 import pyarrow.parquet as pq
@@ -14,6 +15,9 @@ from propense.errors import SettingsError, SourceError, nearest
 from propense.tables.engine.engine import BROKEN, LINE, ROW
 from propense.tables.sources.json.staging import refuse_unfound
 from propense.tables.sources.text.delimiters import plain_names
+
+MAPPED_ONLY: Final = (words.ANONYMOUS_ID, words.TIME_OF_DAY, words.TIME_ZONE)
+"""Words that a column means only where `columns` says so: they change customers and times."""
 
 
 def resolve_columns(
@@ -39,7 +43,7 @@ def resolve_columns(
             )
     mapped = set(columns.values())
     for word in canonical:
-        if word == words.ANONYMOUS_ID or word in mapping:
+        if word in MAPPED_ONLY or word in mapping:
             continue
         if word not in columns and word in names and word not in mapped:
             columns[word] = word

@@ -21,7 +21,9 @@ from propense.history.view_reading import plain_address
 from propense.schemas import FileAccount
 from propense.settings import Settings, Source, TableSource
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, LINE, ROW, TableEngine
+from propense.tables.engine.json_columns import ELEMENT
 from propense.tables.questions import Question, refuse_open, refuse_unanswered
+from propense.tables.sources.clock_columns import join_clock
 from propense.tables.sources.column_mapping import (
     refuse_empty_paths,
     resolve_columns,
@@ -37,10 +39,10 @@ RECEIVED_TIME: Final = "received_time"
 ALIAS: Final = "alias"
 EVENT_WORDS: Final = (
     *words.EVENT_COLUMNS, words.ORDER, words.ORDER_ID, words.REFUND_TIME, PRICE, RECEIVED_TIME,
-    words.ANONYMOUS_ID,
+    words.ANONYMOUS_ID, words.TIME_OF_DAY, words.TIME_ZONE,
 )  # fmt: skip
 """What `columns` of a source may map; a column that has such a name needs no mapping, but for
-`anonymous_id`, which changes who is a customer."""
+those of MAPPED_ONLY."""
 TABLE_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "users": (words.USER_ID,),
     "items": (words.ITEM_ID,),
@@ -227,6 +229,13 @@ def _read(
     mapped = columns
     if isinstance(source, Source) and source.fallbacks:
         rows, columns = with_fallbacks(rows, columns, source.fallbacks, where)
+    if isinstance(source, Source):
+        rows, columns, region, clock_notes = join_clock(rows, columns, where)
+        if region is not None and source.time_zone is None:
+            source = msgspec.structs.replace(source, time_zone=region)
+        if clock_notes and accounts:
+            more = [*accounts[0].notes, *clock_notes]
+            accounts[0] = msgspec.structs.replace(accounts[0], notes=more)
     with_zone = frozenset(
         field.name for schema in schemas for field in schema
         if pa.types.is_timestamp(field.type) and field.type.tz is not None
@@ -345,6 +354,11 @@ def _need(table: RawTable, needed: tuple[str, ...], where: str) -> None:
 def _check_source(table: RawTable, source: Source) -> RawTable:
     """A source needs a user, and an action unless every row's is named."""
     where = f"[sources.{table.name}]"
+    if source.products and ELEMENT not in table.rows.columns:
+        raise SourceError(
+            f"{where} products: {table.files[0]} is no JSON text, so it has no list "
+            f"{source.products!r}; remove products"
+        )
     _need(table, (words.USER_ID,), where)
     if source.action is None and words.ACTION not in table.columns:
         raise SourceError(

@@ -213,8 +213,9 @@ def _stage_texts(
             staged.append((text, Staged(out, _text_account(text, "access_log", lines, "", []))))
         elif form == "json":
             written, lines, notes = stage_json_text(
-                text.text, out, declared.wanted, text.named.shown, text.named.member
-            )
+                text.text, out, declared.wanted, text.named.shown, text.named.member,
+                source.products if isinstance(source, Source) else "",
+            )  # fmt: skip
             staged.append((text, Staged(out, _text_account(text, written, lines, "", notes))))
         else:
             delimited.append(text)

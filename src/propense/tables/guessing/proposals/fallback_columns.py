@@ -32,7 +32,9 @@ def fallback_columns(group: Group, columns: dict[str, str]) -> dict[str, list[st
         more = [
             other
             for other in candidates
-            if other not in columns.values() and _fills(group, own, other)
+            if other not in columns.values()
+            and _fills(group, own, other)
+            and (word != "value" or group.is_product_field(own) == group.is_product_field(other))
         ]
         if more:
             chosen[word] = more[:3]

@@ -13,6 +13,7 @@ import msgspec
 from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.groups import Group
+from propense.tables.guessing.proposals.minor_units import minor_unit
 from propense.tables.guessing.role import NUMBERS, Role
 from propense.tables.questions import Choice, Question
 from propense.tables.sources.samples import own_name
@@ -55,7 +56,8 @@ def order_rules(role: Role, key: str) -> OrderRules:
     carried = [own for own in named if own in first_only]
     if carried:
         rules.settings["carry_down"] = (carried, "they stand on the first line of an order only")
-    repeated = _ask_totals(rules, role, key, order)
+    shared = group.products and not group.is_product_field(role.columns.get("value", ""))
+    repeated = not shared and _ask_totals(rules, role, key, order)
     if carried or refund or repeated:
         rules.columns["order_id"] = order
     return rules
@@ -102,7 +104,8 @@ def amounts(role: Role) -> list[float]:
     """The money of each sampled row, 0 where there is none."""
     cells = role.group.cells
     own = role.columns.get("value") or role.columns["price"]
-    numbers = [_number(cell) for cell in cells[own]]
+    unit = minor_unit(role.group, own)
+    numbers = [_number(cell) * (unit[0] if unit else 1) for cell in cells[own]]
     if "value" in role.columns or "count" not in role.columns:
         return numbers
     counts = [_number(cell) for cell in cells[role.columns["count"]]]

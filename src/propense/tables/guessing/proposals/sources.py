@@ -14,7 +14,6 @@ from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.id_names import is_full_name, item_score, user_score
-from propense.tables.guessing.nested import baskets
 from propense.tables.guessing.proposals.action_questions import (
     codes_question,
     constant_action,
@@ -24,6 +23,7 @@ from propense.tables.guessing.proposals.action_questions import (
 )
 from propense.tables.guessing.proposals.currency import currency_question
 from propense.tables.guessing.proposals.fallback_columns import fallback_columns
+from propense.tables.guessing.proposals.minor_units import minor_unit
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
 from propense.tables.guessing.proposals.tables import file_keys
 from propense.tables.guessing.proposals.toml_text import Proposal
@@ -40,6 +40,8 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     out.open_table("sources", name)
     out.comment(f"Events: {role.why}.")
     file_keys(out, group, "events")
+    if any(group.is_list_field(own) for own in columns.values()):
+        out.set("products", group.products, "each element of this list becomes a row")
     _columns(out, role, columns, key, money)
     for canonical, own in columns.items():
         if reason := _reason(group.column(own), canonical):
@@ -65,10 +67,12 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
                 f"(such as {min(group.column(no_times[0]).words, default='')!r}); export times "
                 "instead if you can"
             )
-    _baskets(out, group, columns, name)
     if fallbacks := fallback_columns(group, columns):
         out.set("fallbacks", fallbacks, "read where the mapped column is empty")
     settings = {**role.settings, **rules.settings}
+    money_column = columns.get("value") or columns.get("price")
+    if money_column is not None and (unit := minor_unit(group, money_column)) is not None:
+        settings["value_unit"] = unit
     where = settings.get("where", ({}, ""))[0]
     currencies = currency_question(role, key, where)
     if currencies is not None:
@@ -96,20 +100,6 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
 
 _BOTH: Final = re.compile(r"\d[.,]\d{3}(?!\d)")
 """A number that is a thousand times larger with the other decimal sign."""
-
-
-def _baskets(out: Proposal, group: Group, columns: dict[str, str], name: str) -> None:
-    """A remark on events with several items, of which the first is read."""
-    if "." not in columns.get("item_id", ""):
-        return
-    whole = {own: cells for own, cells in group.cells.items() if "." not in own}
-    item = columns["item_id"].partition(".")[0]
-    for path, n in baskets({item: whole[item]} if item in whole else {}).items():
-        out.remarks.append(
-            f"[sources.{name}] item_id: {n:,} sampled events have several {path}; the first of "
-            "each is read, with the money of all. Write one row an item to have the others"
-        )
-        break
 
 
 def _with_currencies(questions: list[Question], currencies: Question) -> list[Question]:

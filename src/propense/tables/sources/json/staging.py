@@ -59,9 +59,12 @@ def one_object_a_line(text: PlainText) -> bool:
 
 
 def stage_json_text(
-    text: PlainText, out: Path, wanted: Sequence[str], shown: str, member: str | None = None
-) -> tuple[str, Lines, list[str]]:
+    text: PlainText, out: Path, wanted: Sequence[str], shown: str, member: str | None = None,
+    products: str = "",
+) -> tuple[str, Lines, list[str]]:  # fmt: skip
     """Write the objects of a JSON text to `out`; the form, where its lines went, notes.
+
+    Of an object with the list `products` each element becomes a row.
 
     Raises SourceError if more than half of it is no object, and where it breaks off.
     """
@@ -82,7 +85,7 @@ def stage_json_text(
     if repeated:
         first, line = repeated_key(rows)
         refuse_repeated(first, shown, line if by_line else None)
-    stage_json(rows, out, dict(zip(plain_names(keys), keys, strict=True)), wanted)
+    stage_json(rows, out, dict(zip(plain_names(keys), keys, strict=True)), wanted, products)
     rows.unlink()
     _count_broken(out, lines)
     lines.check(shown)
@@ -93,6 +96,11 @@ def stage_json_text(
             f"{shown}: {lines.broken:,} of {lines.rows:,} lines are no JSON object, first line "
             f"{lines.first_broken[0] if lines.first_broken else 1:,}; export it again, or set the "
             "source's format"
+        )
+    if products:
+        n_rows = pq.read_metadata(out).num_rows
+        notes.append(
+            f"{lines.rows:,} objects became {n_rows:,} rows, one for each element of {products!r}"
         )
     return ("jsonl" if by_line else "json"), lines, notes
 
