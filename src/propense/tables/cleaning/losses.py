@@ -145,7 +145,9 @@ def refuse_losses(accounts: Sequence[Account], clean: Clean) -> None:
         aside = any(loss.rules[0] not in UNREAD for loss in grave)
         where = "; the rows are in set_aside of the clean folder, with their reasons" * aside
         raise SourceError(
-            "; ".join([*(loss.sentence for loss in grave), *notes]) + where + "; if that is right, allow it in "
+            "; ".join([*(loss.sentence for loss in grave), *notes])
+            + where
+            + "; if that is right, allow it in "
             "propense.toml: [clean] " + " ".join(loss.setting for loss in grave)
         )
 
