@@ -38,7 +38,7 @@ def id_columns(
 ) -> dict[str, Column]:  # fmt: skip
     """Ids of user, item and event as text, and flags of what was mended.
 
-    Further products of one object have its event id with their place: "m1", "m1#1", "m1#2".
+    Further products of one object have its event id with their position: "m1", "m1#1", "m1#2".
 
     Other rows have no say in what becomes of a cell: a row that is set aside must not change what
     the next cleaning makes of the rest.
@@ -49,8 +49,8 @@ def id_columns(
     anonymous = anonymous_id(own.get(ANONYMOUS_ID), no_customer)
     event = read_id(own[EVENT_ID]) if EVENT_ID in own else ibis.null("string")
     if EVENT_ID in own and ELEMENT in own:
-        place = own[ELEMENT].fill_null(0)
-        event = (place > 0).ifelse(event.concat("#", place.cast("string")), event)
+        position = own[ELEMENT].fill_null(0)
+        event = (position > 0).ifelse(event.concat("#", position.cast("string")), event)
     return {
         USER_ID: user if anonymous is None else user.fill_null(anonymous), ITEM_ID: item,
         EVENT_ID: event,

@@ -106,8 +106,8 @@ def order_cells(source: RawTable, rows: Table, engine: TableEngine) -> dict[str,
     cells = {ORDER_KEY: ibis.null("string") if name is None else id_text(rows[name])}
     if shares_over_products(source):
         first = source.columns[VALUE].partition(", or ")[0]
-        place = rows[_number_of(source, first)].fill_null(0)
-        return {**cells, OBJECT: rows[ROW] - place, "_whole": place.cast("string")}
+        position = rows[_number_of(source, first)].fill_null(0)
+        return {**cells, OBJECT: rows[ROW] - position, "_whole": position.cast("string")}
     if isinstance(settings, Source) and settings.value_is != "line" and reads_totals(source):
         own = [rows[name] for name in source.own]
         nested = [one.type().is_nested() or one.type().is_json() for one in own]

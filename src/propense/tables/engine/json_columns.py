@@ -28,7 +28,7 @@ _KEY_NAMES = ("key", "name")
 
 
 ELEMENT = "_element"
-"""Column of a file whose objects became a row for each element of a list: the element's place in
+"""Column of a file whose objects became a row for each element of a list: the element's position in
 its object, counted from 0."""
 _OBJECT = "_object"
 
@@ -83,23 +83,23 @@ def _with_elements(lines: Table, products: str) -> tuple[Table, dict[str, str]]:
     lines = lines.mutate(ibis.row_number().name(_OBJECT)).view()
     parts = products.split(".")
     trees, base, begin = {"": "tree"}, "tree", 0
-    places: list[str] = []
+    positions: list[str] = []
     for end in range(1, len(parts) + 1):
         path = _path(parts[begin:end])
         if end < len(parts) and not _is_list(lines, base, path):
             continue
-        name, place = f"_list{end}", f"_place{end}"
+        name, position = f"_list{end}", f"_position{end}"
         members = json_members(lines[base], path + "[*]")
         lines = lines.mutate(**{name: members}).view()
         size = ibis.greatest(lines[name].length().fill_null(0), 1)
-        lines = lines.mutate(**{place: ibis.range(0, size).unnest()}).view()
-        lines = lines.mutate(**{name: lines[name][lines[place]]}).view()
+        lines = lines.mutate(**{position: ibis.range(0, size).unnest()}).view()
+        lines = lines.mutate(**{name: lines[name][lines[position]]}).view()
         trees[".".join(parts[:end])] = base = name
-        places.append(place)
+        positions.append(position)
         begin = end
-    if len(places) == 1:
-        return lines.mutate(lines[places[0]].cast("int64").name(ELEMENT)), trees
-    order = [lines[name] for name in (_OBJECT, *places)]
+    if len(positions) == 1:
+        return lines.mutate(lines[positions[0]].cast("int64").name(ELEMENT)), trees
+    order = [lines[name] for name in (_OBJECT, *positions)]
     numbers = {
         (f"{ELEMENT} {path}" if path else ELEMENT): ibis.row_number()
         .over(group_by=order[: depth + 1], order_by=order[depth + 1 :])
@@ -174,7 +174,7 @@ def _path(parts: Sequence[str | int]) -> str:
 
 
 def _readings(parts: Sequence[str]) -> list[list[str | int]]:
-    """Every way to read the steps: a number is a place in an array, or else a key."""
+    """Every way to read the steps: a number is a position in an array, or else a key."""
     options: list[list[str | int]] = [
         [int(part), part] if part.isdigit() else [part] for part in parts
     ]
