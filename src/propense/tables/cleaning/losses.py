@@ -197,12 +197,12 @@ def _note(source: RawTable) -> str:
         return ""
     texts = {name: id_text(source.rows[name]) for name in names}
     filled = {name: (text.notnull() & ~text.lower().isin(NOTHING)) for name, text in texts.items()}
-    found = source.rows.aggregate(
+    cells = source.rows.aggregate(
         n=source.rows.count(),
         **{f"filled{i}": filled[name].cast("int64").sum() for i, name in enumerate(names)},
         **{f"values{i}": texts[name].nunique() for i, name in enumerate(names)},
     )
-    (counts,) = found.to_pyarrow().to_pylist()
+    (counts,) = cells.to_pyarrow().to_pylist()
     fuller = [
         (counts[f"filled{i}"], -i, name) for i, name in enumerate(names)
         if (counts[f"filled{i}"] or 0) > 1.1 * (counts["filled0"] or 0)
@@ -212,11 +212,11 @@ def _note(source: RawTable) -> str:
         return ""
     n_filled, _, best = max(fuller)
     mapping = {USER_ID: user, **settings.columns, ANONYMOUS_ID: best}
-    cells = ", ".join(
+    pairs = ", ".join(
         f"{word} = {json.dumps(own, ensure_ascii=False)}" for word, own in mapping.items()
     )
     return (
         f"{best!r} is filled in {n_filled:,} of {counts['n']:,} rows, {user!r} in "
         f"{counts['filled0'] or 0:,}; if it names who a row without a customer belongs to, write "
-        f"in [sources.{source.name}]: columns = {{ {cells} }}"
+        f"in [sources.{source.name}]: columns = {{ {pairs} }}"
     )

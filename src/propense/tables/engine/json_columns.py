@@ -111,8 +111,8 @@ def _with_elements(lines: Table, products: str) -> tuple[Table, dict[str, str]]:
 
 def _is_list(lines: Table, base: str, path: str) -> bool:
     kind = json_type(json_member(lines[base], path)) == "ARRAY"
-    found = lines.aggregate(n=kind.fill_null(False).cast("int64").sum()).to_pyarrow()
-    return bool(found["n"][0].as_py())
+    counts = lines.aggregate(n=kind.fill_null(False).cast("int64").sum()).to_pyarrow()
+    return bool(counts["n"][0].as_py())
 
 
 def keys_of(rows: Path) -> tuple[list[str], bool]:

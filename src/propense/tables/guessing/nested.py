@@ -81,8 +81,8 @@ def product_list(columns: Mapping[str, list[str | None]]) -> str:
         several = max(counts) > 1 or any(max(sizes[other]) > 1 for other in outer)
         things = any(names.mentions(key, _THINGS) for key in fields[path])
         acts = {"time", "type"} <= {
-            word for key in fields[path] for word, known in _ACTS.items()
-            if names.mentions(key, known)
+            word for key in fields[path] for word, wanted in _ACTS.items()
+            if names.mentions(key, wanted)
         }  # fmt: skip
         rank = (2 * things + acts, len(outer), sum(counts))
         if (several or outer) and (things or acts) and rank > best:
@@ -92,11 +92,11 @@ def product_list(columns: Mapping[str, list[str | None]]) -> str:
 
 def lists_on_the_way(columns: Mapping[str, list[str | None]], products: str) -> tuple[str, ...]:
     """The lists that hold the list `products`, and itself."""
-    found: set[str] = set()
+    listed: set[str] = set()
     for cell in columns.get(products.partition(".")[0], ()):
-        found |= {path for path, _, _ in _arrays(_tree(cell), products.partition(".")[0], DEPTH)}
+        listed |= {path for path, _, _ in _arrays(_tree(cell), products.partition(".")[0], DEPTH)}
     return tuple(
-        sorted(path for path in found if path == products or products.startswith(f"{path}."))
+        sorted(path for path in listed if path == products or products.startswith(f"{path}."))
     )
 
 
@@ -185,7 +185,7 @@ def _arrays(tree: Any, path: str, depth: int) -> list[tuple[str, int, set[str]]]
     if isinstance(tree, list) and tree and isinstance(tree[0], dict) and not _keyed(tree):
         objects = [one for one in tree if isinstance(one, dict)]
         keys = {key for one in objects for key in one}
-        inner = [found for one in objects for found in _arrays(one, path, depth)]
+        inner = [listed for one in objects for listed in _arrays(one, path, depth)]
         return [(path, len(tree), keys), *inner]
     return []
 
