@@ -102,10 +102,11 @@ def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
     take("count", _count_column(group, used))
     price = _price_column(group, used)
     money = money_column(group, used)
-    if price is not None and "count" in columns:
+    if price is not None and money is not None and group.is_product_field(price):
         take("price", price)
-        if group.is_product_field(price) and money is not None:
-            take("value", money)  # of the whole object, shared over its products
+        take("value", money)  # of the whole object, shared over its products
+    elif price is not None and "count" in columns:
+        take("price", price)
     else:
         take("value", money or price)
     for own in group.columns:
@@ -222,15 +223,13 @@ def money_column(group: Group, used: set[str]) -> str | None:
 
 
 def _price_column(group: Group, used: set[str]) -> str | None:
-    return next(
-        (
-            own for own, column in group.columns.items()
-            if own not in used and column.kind in NUMBERS
-            and names.mentions(_field(group, own), vocabulary.PRICE)
-            and not names.words_of(_field(group, own)) & (_NO_MONEY - {"unit"})
-        ),
-        None,
-    )  # fmt: skip
+    prices = [
+        own for own, column in group.columns.items()
+        if own not in used and column.kind in NUMBERS
+        and names.mentions(_field(group, own), vocabulary.PRICE)
+        and not names.words_of(_field(group, own)) & (_NO_MONEY - {"unit"})
+    ]  # fmt: skip
+    return min(prices, key=lambda own: not group.is_product_field(own), default=None)
 
 
 def _field(group: Group, own: str) -> str:

@@ -67,7 +67,7 @@ def product_list(columns: Mapping[str, list[str | None]]) -> str:
     >>> product_list({"e": ['{"items": [{"sku": "a"}, {"sku": "b"}]}']})
     'e.items'
     """
-    best: tuple[int, int, int] = (0, 0, 0)
+    best: tuple[int, int, int, int] = (0, 0, 0, 0)
     chosen = ""
     sizes: dict[str, list[int]] = {}
     fields: dict[str, set[str]] = {}
@@ -84,7 +84,7 @@ def product_list(columns: Mapping[str, list[str | None]]) -> str:
             word for key in fields[path] for word, wanted in _ACTS.items()
             if names.mentions(key, wanted)
         }  # fmt: skip
-        rank = (2 * things + acts, len(outer), sum(counts))
+        rank = (things, len(outer), acts, sum(counts))
         if (several or outer) and (things or acts) and rank > best:
             best, chosen = rank, path
     return chosen
@@ -184,7 +184,10 @@ def _arrays(tree: Any, path: str, depth: int) -> list[tuple[str, int, set[str]]]
         ]
     if isinstance(tree, list) and tree and isinstance(tree[0], dict) and not _keyed(tree):
         objects = [one for one in tree if isinstance(one, dict)]
-        keys = {key for one in objects for key in one}
+        keys = {
+            key for one in objects for key, value in one.items()
+            if not isinstance(value, dict | list)
+        }  # fmt: skip
         inner = [listed for one in objects for listed in _arrays(one, path, depth)]
         return [(path, len(tree), keys), *inner]
     return []

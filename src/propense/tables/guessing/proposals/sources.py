@@ -40,7 +40,9 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     out.open_table("sources", name)
     out.comment(f"Events: {role.why}.")
     file_keys(out, group, "events")
-    if any(group.is_list_field(own) for own in columns.values()):
+    fallbacks = fallback_columns(group, columns)
+    named = [*columns.values(), *(own for more in fallbacks.values() for own in more)]
+    if any(group.is_list_field(own) for own in named):
         out.set("products", group.products, "each element of this list becomes a row")
     _columns(out, role, columns, key, money)
     for canonical, own in columns.items():
@@ -67,7 +69,7 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
                 f"(such as {min(group.column(no_times[0]).words, default='')!r}); export times "
                 "instead if you can"
             )
-    if fallbacks := fallback_columns(group, columns):
+    if fallbacks:
         out.set("fallbacks", fallbacks, "read where the mapped column is empty")
     settings = {**role.settings, **rules.settings}
     money_column = columns.get("value") or columns.get("price")
