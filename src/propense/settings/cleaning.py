@@ -32,6 +32,9 @@ class Clean(Record, frozen=True):
     of rows that take a purchase back."""
     unmatched_returns: Literal["drop", "keep"] = "drop"
     """What to do with returns and cancellations of more than was bought before."""
+    other_currencies: Literal["refuse", "drop"] = "refuse"
+    """What to do with rows whose amount is in another currency than the project's, as the source's
+    column `currency` says, and has no rate in exchange_rates. "drop" sets them aside."""
     max_set_aside: float = 0.1
     """Share of a table's rows that cleaning can lose, duplicates and returns not counted. More is
     an error."""

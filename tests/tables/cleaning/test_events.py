@@ -297,3 +297,65 @@ u,Money-Back,2024-01-02 10:00:00,20,,
     assert account.money == 57.5 and (account.n_in, account.n_out, account.added) == (2, 3, 1)
     (refund,) = [row for row in rows if row["action"] == "refund"]
     assert refund["event_time"].isoformat() == "2024-02-01T00:00:00"
+
+
+def test_rows_of_totals_are_set_aside(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,item_id,action,event_time,value
+u1,a,pay,2024-01-01 10:00:00,5
+u2,Total,pay,2024-01-02 10:00:00,7
+,Zwischensumme:,,,12
+Total,,,,12
+,,,合计,12
+,,,,12
+""")  # fmt: skip
+    allowed = {"allow": {"no user id": 1.0}}
+    account, rows, _ = run(duckdb_engine, tmp_path, {"shop": source}, clean=allowed)
+    assert dropped(account) == {"total row": 3, "no user id": 1}
+    assert sorted(row["user_id"] for row in rows) == ["u1", "u2"]
+
+
+def test_rows_of_totals_of_a_log_without_times(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    source = write(tmp_path, "user_id,item_id,value\nu1,a,5\nu2,,7\nTotale,,12\nSumme,b,1\n")
+    account, rows, _ = run(duckdb_engine, tmp_path, {"shop": {**source, "action": "pay"}})
+    assert dropped(account) == {"total row": 1}
+    assert sorted(row["user_id"] for row in rows) == ["Summe", "u1", "u2"]
+
+
+def test_files_without_times_are_in_the_order_of_their_numbers(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
+    for number in (10, 9, 1):
+        write(tmp_path, f"user_id,item_id,action\nu,i{number},view\n", f"part-{number}.csv")
+    account, rows, _ = run(duckdb_engine, tmp_path, {"app": {"events": "part-*.csv"}})
+    assert [row["item_id"] for row in sorted(rows, key=lambda row: row["order"])] == [
+        "i1", "i9", "i10",
+    ]  # fmt: skip
+    note = next(rule.note for rule in account.rules if rule.name == "order of files")
+    assert "part-1.csv, part-9.csv, part-10.csv;" in note
+
+
+def test_words_that_are_no_customer_are_told(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    users = ["u1", "u2", *["guest"] * 3, "Guest", *["NULL"] * 2, " ", "-"]
+    source = write(tmp_path, "user_id,item_id,action\n" + "".join(
+        f"{user},i{n},view\n" for n, user in enumerate(users)
+    ))  # fmt: skip
+    allowed = {"allow": {"no user id": 1.0}}
+    account, _, _ = run(duckdb_engine, tmp_path, {"app": source}, clean=allowed)
+    note = next(rule.note for rule in account.rules if rule.name == "no user id")
+    assert note == (
+        "'guest' (4), 'null' (2), empty cells (1), '-' (1); [clean] placeholder_ids sets the words"
+    )
+
+
+def test_a_total_below_orders_with_shared_totals(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
+    source = write(tmp_path, """user_id,item_id,order_id,value
+u1,a,1,30
+u1,b,1,30
+u2,a,2,10
+Total,,,40
+""") | {"action": "pay", "value_is": "order"}  # fmt: skip
+    account, rows, _ = run(duckdb_engine, tmp_path, {"shop": source})
+    assert dropped(account) == {"total row": 1}
+    assert sum(row["value"] for row in rows) == 40_000_000

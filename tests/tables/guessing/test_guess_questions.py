@@ -23,6 +23,7 @@ def _orders(folder: Path, currencies: str, amount: str = "{}.50") -> Guess:
 def test_the_currency_is_that_of_the_money(tmp_path: Path) -> None:
     guess = _orders(tmp_path, "eur")
     assert guess.settings.currency == "EUR"
+    assert guess.settings.sources["orders"].columns["currency"] == "currency"
     assert not guess.questions
     assert _orders(tmp_path, "- -", "£{}.50").settings.currency == "GBP"
 

@@ -7,9 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import tomlkit
 
-from propense.columns import COUNT, EVENT_TIME, REFUND_TIME, VALUE
+from propense.columns import COUNT, CURRENCY, EVENT_TIME, REFUND_TIME, VALUE
 from propense.errors import SourceError
 from propense.settings import Settings, Source
+from propense.tables.cells.currencies import (
+    RowCurrencies,
+    code_of,
+    complaint,
+    rates_line,
+    survey_currencies,
+)
 from propense.tables.cells.date_orders import DateOrders, infer_date_orders
 from propense.tables.cells.file_dates import DateOrder
 from propense.tables.cells.ids import IdEvidence
@@ -17,6 +24,7 @@ from propense.tables.cells.number_formats import NumberEvidence, infer_formats, 
 from propense.tables.cells.numbers import CROWNS, DOLLARS, NumberFormat, currency_code
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
 from propense.tables.cleaning.event_ids import survey_source
+from propense.tables.cleaning.orders import carried_down, left_out
 from propense.tables.questions import Question, refuse_open
 from propense.tables.sources.reading import PRICE, RECEIVED_TIME, RawTable, RawTables
 
@@ -34,6 +42,8 @@ class Conventions:
     notes: tuple[str, ...] = ()
     rates: dict[str, dict[str, float]] = field(default_factory=dict)
     """The files' own name of a column -> sign or word of a currency -> its exchange rate."""
+    currencies: RowCurrencies | None = None
+    """Of each row, where a column names them."""
     date_orders: dict[str, DateOrder] = field(default_factory=dict)
     """The files' own name of a column of times -> what stands first in its dates."""
 
@@ -42,10 +52,12 @@ def infer_conventions(raw: RawTables, settings: Settings, timed: bool) -> dict[s
     """The conventions of every source.
 
     Raises QuestionError where two readings fit and the settings do not choose, SourceError where
-    the files of a source prove different orders of dates.
+    the files of a source prove different orders of dates, or amounts are in currencies that have no
+    rate.
     """
     questions: list[Question] = []
     inferred = {name: _infer(one, settings, timed, questions) for name, one in raw.sources.items()}
+    _refuse_currencies(inferred, settings)
     refuse_open(questions, settings)
     return inferred
 
@@ -72,10 +84,52 @@ def _infer(
     ]
     inferred = infer_formats(evidence, source, f"sources.{source.name}.decimal", own.decimal)
     questions += inferred.questions
+    currencies = _currencies(source, settings)
+    rates = {} if currencies else {one.name: _rates(one, source, settings) for one in evidence}
     return Conventions(
-        times, inferred.formats, survey_source(source, settings), tuple(inferred.notes),
-        {one.name: _rates(one, source, settings) for one in evidence}, dict(orders.orders),
+        times, inferred.formats, survey_source(source, settings), tuple(inferred.notes), rates,
+        currencies, dict(orders.orders),
     )  # fmt: skip
+
+
+def _currencies(source: RawTable, settings: Settings) -> RowCurrencies | None:
+    """The currencies of the rows that are read, where a column names them."""
+    own = source.settings
+    money = [source.columns[word] for word in (VALUE, PRICE) if word in source.columns]
+    if CURRENCY not in source.columns or not money or not isinstance(own, Source):
+        return None
+    rows = carried_down(source).rows
+    rows = rows.filter(~left_out(rows, own))
+    return survey_currencies(
+        rows, source.columns[CURRENCY], money, settings.currency, settings.exchange_rates,
+        source.live,
+    )  # fmt: skip
+
+
+def _refuse_currencies(inferred: dict[str, Conventions], settings: Settings) -> None:
+    """Raise SourceError for all currencies of all sources that have no rate."""
+    row_currencies = {
+        name: one.currencies for name, one in inferred.items() if one.currencies is not None
+    }
+    wrong = {name: one for name, one in row_currencies.items() if one.unrated}
+    if not wrong or settings.clean.other_currencies == "drop":
+        return
+    own = settings.currency.strip().upper()
+    codes = sorted({code_of(word, own) for one in wrong.values() for word in one.unrated})
+    whole = {code_of(word, own) for one in row_currencies.values() for word in one.counts}
+    message = "; ".join(complaint(one, name) for name, one in wrong.items())
+    remedy = (
+        f"give the worth of one unit of each in {own} at the top of propense.toml: "
+        f"{rates_line(codes, settings.exchange_rates)}"
+        + ('; "" = 1.0 takes empty cells for ' + own if "" in codes else "")
+        + '; or leave these rows out: [clean] other_currencies = "drop"'
+    )
+    if len(whole) == 1:
+        remedy = f'set currency = "{codes[0]}" at the top of propense.toml; or {remedy}'
+    raise SourceError(
+        f"{message}; {remedy}; if all amounts are in {own} all the same, set columns = "
+        f'{{ currency = "" }} in [sources.{next(iter(wrong))}]'
+    )
 
 
 def _rates(

@@ -6,15 +6,18 @@ the account says about it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+import ibis
 from ibis.expr.types import BooleanValue, Table
 
 from propense.columns import ACTION, COUNT, ITEM_ID, MICRO_UNITS, USER_ID, VALUE
 from propense.settings import Cell, Clean, Source
+from propense.tables.cells.ids import read_id
 from propense.tables.cleaning.duplicates import DUPLICATE, find_duplicates, labelled, without
 from propense.tables.cleaning.outliers import find_bots
 from propense.tables.cleaning.resolution import Resolution
@@ -26,8 +29,8 @@ from propense.tables.cleaning.returns import (
     amount,
     match_returns,
 )
-from propense.tables.cleaning.typed_events import TypedEvents
-from propense.tables.engine.engine import TableEngine
+from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
+from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RawTables
 from propense.times import MICROS_PER_SECOND
 
@@ -108,6 +111,12 @@ def take_rows(
     return parts, rows
 
 
+_SHOWN: Final = 5
+_TOTAL_NOTE: Final = (
+    "rows that sum up others: they say so, and name no customer, item and time besides"
+)
+
+
 def _left_out(rows: Table, context: RuleContext) -> BooleanValue | None:
     sources = [source.settings for source in context.raw.sources.values()]
     if not any(isinstance(one, Source) and one.where for one in sources):
@@ -128,6 +137,28 @@ def _left_out_note(context: RuleContext) -> str:
 def _listed(cells: Cell | tuple[Cell, ...]) -> str:
     many = cells if isinstance(cells, tuple) else (cells,)
     return ", ".join(repr(cell) for cell in many[:5]) + (", ..." if len(many) > 5 else "")
+
+
+def _no_user_note(context: RuleContext) -> str:
+    """What stands in these rows where an id should be: the most frequent words."""
+    rows = context.events.rows
+    without_user = rows.filter(
+        rows[USER_ID].isnull() & ~rows["_broken"] & ~rows["_left_out"] & ~rows["_sums_up"]
+    ).select(ROW)
+    counts: Counter[str] = Counter()
+    for number, source in enumerate(context.raw.sources.values()):
+        cells = source.rows.select(
+            _word=read_id(source.rows[source.columns[USER_ID]], ()).lower().fill_null(""),
+            **{ROW: source.rows[ROW] + (number << SOURCE_SHIFT)},
+        )
+        words = cells.semi_join(without_user, ROW).group_by("_word").agg(n=ibis._.count())
+        for row in words.order_by([ibis.desc("n"), "_word"]).limit(_SHOWN).to_pyarrow().to_pylist():
+            counts[row["_word"]] += row["n"]
+    shown = [
+        f"{repr(word) if word else 'empty cells'} ({n:,})"
+        for word, n in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:_SHOWN]
+    ]
+    return f"{', '.join(shown)}; [clean] placeholder_ids sets the words" if shown else ""
 
 
 def _unreadable(rows: Table, context: RuleContext) -> BooleanValue | None:
@@ -221,13 +252,18 @@ def _unknown_items(rows: Table, context: RuleContext) -> Table | None:
 
 ROW_RULES: Final = (
     EventRule("broken row", lambda rows, _: rows["_broken"]),
+    EventRule("total row", lambda rows, _: rows["_sums_up"], note=lambda _: _TOTAL_NOTE),
     EventRule("not where", _left_out, note=_left_out_note),
-    EventRule("no user id", lambda rows, _: rows[USER_ID].isnull()),
+    EventRule("no user id", lambda rows, _: rows[USER_ID].isnull(), note=_no_user_note),
     EventRule(
         "unreadable time", _unreadable,
         note=lambda context: context.events.time_note,
     ),
     EventRule("no action", lambda rows, _: rows[ACTION].isnull()),
+    EventRule(
+        "other currency", lambda rows, _: rows["_other_currency"],
+        note=lambda context: context.events.currencies.dropped,
+    ),
     EventRule(
         "before earliest", lambda rows, context: (rows["_t"] < context.earliest).fill_null(False),
         note=lambda context: f"before {context.clean.earliest}",

@@ -198,6 +198,22 @@ def _example(context: RuleContext, flag: str, words: tuple[str, ...]) -> str:
     return f"such as {text[:60]!r} of column {name!r} ({source.locate(row)})"
 
 
+def _file_order(raw: RawTables) -> str:
+    """In which order the files of sources without times stand, where there are several."""
+    several = [source for source in raw.sources.values() if len(source.files) > 1]
+    if not several or all(ORDER in source.columns for source in several):
+        return ""
+    shown = [
+        ", ".join([*source.files[:3], *(["..."] if len(source.files) > 4 else []),
+                   *source.files[max(3, len(source.files) - 1):]])
+        for source in several
+    ]  # fmt: skip
+    return (
+        f"no column is a time, so events are in the order of their rows, and of the files: "
+        f"{'; '.join(shown)}; list the files in events = [...] to set another order"
+    )
+
+
 def _account(context: RuleContext, counts: pa.Table, n_added: int, out: Path) -> Account:
     events, results = context.events, context.results
     dropped = {row["_rule"]: row["n"] for row in counts.to_pylist()}
@@ -224,6 +240,13 @@ def _account(context: RuleContext, counts: pa.Table, n_added: int, out: Path) ->
         note = f"{n_added:,} amounts refunded of orders stand as events of their own"
         rules.append(Rule("refunded amount", added=n_added, note=note))
     rules += [Rule(name, note=note) for name, note in results.notes.items() if name != DUPLICATE]
+    if events.currencies.n_converted:
+        notes_of = events.currencies
+        rules.append(
+            Rule("converted currency", mended=notes_of.n_converted, note=notes_of.converted)
+        )
+    if not events.timed and (note := _file_order(context.raw)):
+        rules.append(Rule("order of files", note=note))
     written = context.engine.read_parquet(out)
     total = written[VALUE].sum().as_table().to_pyarrow()[0][0].as_py()
     money = None if total is None else round(float(total) / MICRO_UNITS, 2)

@@ -21,7 +21,7 @@ from propense.tables.sources.reading import RawTable, RawTables
 NO_USER: Final = "no user id"
 LOSSES: Final = frozenset((
     "broken row", NO_USER, "no id", "unreadable time", "no action", "before earliest",
-    "after until", "impossible value", "bot", "other currency",
+    "after until", "impossible value", "bot",
     "cancellation without its purchase",
 ))  # fmt: skip
 """Rules whose rows are lost; duplicates, returns, and what a setting leaves out are not."""

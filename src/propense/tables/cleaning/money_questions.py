@@ -40,7 +40,10 @@ def ask_about_money(events: TypedEvents, raw: RawTables, settings: Settings) -> 
     """What the settings leave open about money, with the net sum that each answer gives."""
     if not events.has_money:
         return []
-    rows = events.rows.filter(~events.rows["_broken"] & ~events.rows["_left_out"])
+    rows = events.rows
+    rows = rows.filter(
+        ~rows["_broken"] & ~rows["_left_out"] & ~rows["_sums_up"] & ~rows["_other_currency"]
+    )
     questions = _negative_values(rows, settings)
     questions += _refund_words(rows, settings)
     for number, (name, source) in enumerate(raw.sources.items()):

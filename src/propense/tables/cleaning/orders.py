@@ -9,7 +9,7 @@ from typing import Final
 import ibis
 from ibis.expr.types import BooleanValue, Column, Table
 
-from propense.columns import COUNT, ORDER_ID, USER_ID, VALUE
+from propense.columns import COUNT, CURRENCY, ORDER_ID, USER_ID, VALUE
 from propense.errors import SettingsError
 from propense.settings import Cell, Refunded, Source
 from propense.tables.cells.spelling import NOTHING, id_text, trimmed
@@ -37,7 +37,7 @@ def carried_down(source: RawTable) -> RawTable:
         name for name, cells in (settings.where or {}).items()
         if "" not in {_key(cell) for cell in (cells if isinstance(cells, tuple) else (cells,))}
     ]  # fmt: skip
-    names = dict.fromkeys((*settings.carry_down, *asked))
+    names = dict.fromkeys((*settings.carry_down, *asked, *_carried_currency(source)))
     if not names:
         return source
     rows = source.rows.mutate(_of_order=id_text(order)).view()
@@ -53,6 +53,13 @@ def carried_down(source: RawTable) -> RawTable:
         above = there.max().over(group_by=[rows["_of_order"], rows["_seen"]])
         rows = rows.mutate(**{name: blank.ifelse(above, own)}).drop("_seen").view()
     return replace(source, rows=rows.drop("_of_order"))
+
+
+def _carried_currency(source: RawTable) -> list[str]:
+    """The column of currencies, where other cells stand on the first row of an order only too."""
+    settings = source.settings
+    carries = isinstance(settings, Source) and settings.carry_down
+    return [source.columns[CURRENCY]] if carries and CURRENCY in source.columns else []
 
 
 def _cell(column: Column) -> Column:

@@ -1,12 +1,12 @@
 """Events of all sources as one typed table: ids, words, times, money.
 
 No row is left out here. A row that was mended carries a flag `_mended_...`; `_broken`,
-`_left_out`, `_returns` and `_impossible` are flags for the rules.
+`_left_out`, `_sums_up`, `_other_currency`, `_returns` and `_impossible` are flags for the rules.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import ibis
@@ -26,7 +26,8 @@ from propense.columns import (
 )  # fmt: skip
 from propense.errors import SourceError
 from propense.settings import Settings, Source
-from propense.tables.cells.numbers import NO_NUMBER, NumberFormat, currency_of, number_of
+from propense.tables.cells.currencies import CurrencyNotes, currency_notes
+from propense.tables.cells.numbers import NO_NUMBER, currency_of, number_of
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
     best_spellings,
@@ -37,6 +38,7 @@ from propense.tables.cells.spelling import (
 )  # fmt: skip
 from propense.tables.cells.time_formats import remedy_for, survey_times
 from propense.tables.cells.times import Reading, add_microseconds
+from propense.tables.cells.totals import total_row
 from propense.tables.cleaning.clocks import mend_clock
 from propense.tables.cleaning.conventions import Conventions, infer_conventions
 from propense.tables.cleaning.event_ids import id_columns
@@ -96,6 +98,8 @@ class TypedEvents:
     """How ambiguous times were read."""
     number_note: str = ""
     """How ambiguous numbers were read."""
+    currencies: CurrencyNotes = field(default_factory=CurrencyNotes)
+    """What became of money in other currencies."""
 
 
 def type_events(
@@ -143,6 +147,7 @@ def type_events(
         any(VALUE in source.columns or PRICE in source.columns for source in raw.sources.values()),
         any(ORDER in source.columns for source in raw.sources.values()), time_note,
         "; ".join(note for one in conventions.values() for note in one.notes),
+        currency_notes([one.currencies for one in conventions.values()]),
     )  # fmt: skip
 
 
@@ -233,8 +238,11 @@ def _type_source(
             ORDER: _whole(number_of(own[ORDER])) if ORDER in own else ibis.null("int64"),
             "_cancels": _cancels(rows, source_settings),
             "_left_out": left_out(rows, source_settings),
+            "_other_currency": ibis.literal(False) if conventions.currencies is None
+            else conventions.currencies.without_rate(rows),
+            "_sums_up": total_row(rows, source.columns, source.own, reading is not None),
             "_refunds": refunded_rows(rows, source_settings),
-            "_refund": _refunded(source, rows, conventions.numbers),
+            "_refund": _refunded(source, rows, conventions),
             **order_cells(source, rows, engine),
             "_broken": rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False),
         },
@@ -261,6 +269,8 @@ def _money(
 ) -> dict[str, Column]:  # fmt: skip
     """Count, price and amount as doubles, the latter in units of the currency."""
 
+    currencies = conventions.currencies
+
     def read(word: str) -> tuple[Column, Column]:
         """The numbers of a column, and where there is something unreadable."""
         name = source.columns.get(word)
@@ -268,7 +278,9 @@ def _money(
             return ibis.null("float64"), ibis.literal(False)
         number = number_of(rows[name], conventions.numbers[name], rows[ROW], units=word == COUNT)
         rates = conventions.rates.get(name)
-        if rates:
+        if currencies is not None and word != COUNT:
+            number = number * currencies.factor(rows)
+        elif rates:
             written = currency_of(rows[name])
             converted = [(written == one, number * rate) for one, rate in rates.items()]
             number = ibis.cases(*converted, else_=number)
@@ -316,13 +328,16 @@ def _add_time(
     return add_microseconds(rows, column, name, survey.thorough, engine)
 
 
-def _refunded(raw: RawTable, rows: Table, formats: dict[str, NumberFormat]) -> Column:
+def _refunded(raw: RawTable, rows: Table, conventions: Conventions) -> Column:
     """What was refunded of a row's order, in units of the currency."""
     source = raw.settings
     name = source.refunded if isinstance(source, Source) else None
     if not isinstance(source, Source) or not isinstance(name, str) or not name:
         return ibis.null("float64")
-    amount = (number_of(rows[name], formats[name], rows[ROW]) * source.value_unit).abs()
+    number = number_of(rows[name], conventions.numbers[name], rows[ROW])
+    if conventions.currencies is not None:
+        number = number * conventions.currencies.factor(rows)
+    amount = (number * source.value_unit).abs()
     return first_of_object(amount, name, raw, rows)
 
 
@@ -339,7 +354,8 @@ def _finish(
     rows = rows.select(
         (rows[ROW] + (number << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
         VALUE, EVENT_ID, SOURCE, ORDER, ORDER_KEY, "_line", "_returns", "_of", "_gives_back",
-        "_impossible", "_left_out", "_refund", "_broken", "_mended_user", "_mended_item",
+        "_impossible", "_left_out", "_sums_up", "_other_currency", "_refund", "_broken",
+        "_mended_user", "_mended_item",
         "_mended_action", "_mended_untidy", "_mended_capitals", "_mended_value", "_mended_count",
         "_mended_clock", "_mended_sign",
         _refund_t=later, _mended_identity=rows["_was"].notnull() & ~rows["_fallback"],
@@ -352,7 +368,7 @@ def _finish(
 
 def _unread(typed: Table) -> Table:
     """Whole rows whose time could not be read."""
-    return typed.filter(typed["_t"].isnull() & ~typed["_broken"])
+    return typed.filter(typed["_t"].isnull() & ~typed["_broken"] & ~typed["_sums_up"])
 
 
 def _refuse_unread(source: RawTable, typed: Table, n_unread: int) -> None:

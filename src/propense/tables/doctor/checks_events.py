@@ -13,6 +13,7 @@ import numpy as np
 from propense.columns import ACTION, EVENT_TIME, ITEM_ID, MICRO_UNITS, USER_ID, VALUE
 from propense.schemas import Ints
 from propense.settings import Settings
+from propense.tables.doctor.checks_span import check_span
 from propense.tables.doctor.checks_tables import variants
 from propense.tables.doctor.findings import Finding, some
 from propense.tables.engine.engine import TableEngine
@@ -65,6 +66,7 @@ def check_events(
         span = int((hours.max() - hours.min() + 1) * HOUR)
         findings += _night(hours, counts, settings.time_zone)
         findings += _gaps(hours, counts)
+        findings += check_span(hours, counts)
     else:
         findings.append(
             Finding(

@@ -35,6 +35,8 @@ _REMEDIES: Final = {
     "cancellation without its purchase": "if what was bought is older than the data and these "
     "returns count all the same, set [clean] unmatched_returns = 'keep'",
     "not where": "see where = { ... } of the sources",
+    "total row": "if these rows are events, correct the words in the files that call them totals",
+    "other currency": "give the worth of one unit of each: exchange_rates = { ... }",
     "broken row": "look at the examples: the delimiter may be wrong, a quote may be unclosed",
     "unreadable value": "see the cells in the files; decimal = ... and currencies may be wrong",
     "unreadable count": "see the cells in the files; correct them, or map count to another column",
@@ -53,7 +55,7 @@ def check_raw(raw: RawTables, settings: Settings, engine: TableEngine) -> list[F
             code=fact.name, severity="info", table="events", count=fact.count,
             sentence=f"in the raw files, {fact.sentence}",
         )
-        for fact in (count_facts(raw, engine) if raw.sources else [])
+        for fact in (count_facts(raw, engine, settings.clean.no_customer) if raw.sources else [])
         if fact.count and fact.name not in ("rows", "broken_rows")
     ]  # fmt: skip
     for table in (*raw.sources.values(), *(table for _, table in raw.tables())):

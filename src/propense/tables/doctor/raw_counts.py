@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
 from ibis.expr.types import Column, Table
 
 from propense.columns import ACTION, COUNT, EVENT_ID, EVENT_TIME, ITEM_ID, USER_ID, VALUE
+from propense.ids import MISSING_WORDS, PLACEHOLDER_IDS
 from propense.settings import Source
+from propense.tables.cells.ids import read_id
 from propense.tables.cells.numbers import number_of
 from propense.tables.cells.spelling import id_text
 from propense.tables.engine.engine import BROKEN, TableEngine
@@ -24,18 +27,21 @@ class Fact:
     sentence: str
 
 
-def count_facts(raw: RawTables, engine: TableEngine) -> list[Fact]:
+def count_facts(
+    raw: RawTables, engine: TableEngine, no_customer: Sequence[str] = PLACEHOLDER_IDS
+) -> list[Fact]:  # fmt: skip
     """What is dirty in the events as they were read, over all sources.
 
     Facts overlap: a row without a user may be a duplicate as well. Cleaning's account shows
-    instead which rule took each row. Names: rows, broken_rows, rows_without_user,
+    instead which rule took each row. `no_customer` are the words that are no customer's id.
+    Names: rows, broken_rows, rows_without_user,
     rows_without_item, rows_without_action, rows_without_time, surplus_duplicates,
     repeated_event_ids, cancellation_rows, non_positive_counts, non_positive_prices,
     negative_values; a fact whose column is mapped nowhere is left out.
     """
     totals: dict[str, int] = {}
     for source in raw.sources.values():
-        for name, count in _count_source(source, engine).items():
+        for name, count in _count_source(source, engine, no_customer).items():
             totals[name] = totals.get(name, 0) + count
     return [Fact(name, count, _SENTENCES[name].format(count)) for name, count in totals.items()]
 
@@ -56,7 +62,9 @@ _SENTENCES = {
 }
 
 
-def _count_source(source: RawTable, engine: TableEngine) -> dict[str, int]:
+def _count_source(
+    source: RawTable, engine: TableEngine, no_customer: Sequence[str]
+) -> dict[str, int]:  # fmt: skip
     rows = source.rows
     measures: dict[str, Column] = {"rows": rows.count()}
 
@@ -74,7 +82,9 @@ def _count_source(source: RawTable, engine: TableEngine) -> dict[str, int]:
     for word, name in missing.items():
         column = source.column(word)
         if column is not None:
-            add(name, id_text(column).isnull())
+            ids = {USER_ID: no_customer, ITEM_ID: MISSING_WORDS}
+            cell = read_id(column, ids[word]) if word in ids else id_text(column)
+            add(name, cell.isnull())
     source_settings = source.settings
     if isinstance(source_settings, Source) and source_settings.cancelled is not None:
         text = rows[source_settings.cancelled.column].cast("string").strip()

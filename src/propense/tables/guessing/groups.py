@@ -13,6 +13,7 @@ from typing import Final
 from propense.tables.guessing.cell_readings import read_again
 from propense.tables.guessing.column_profiles import ColumnProfile, profile_column
 from propense.tables.guessing.nested import lists_on_the_way, product_list, with_nested
+from propense.tables.sources.locations import natural_order
 from propense.tables.sources.samples import Format, Sample, Unreadable, sample_files
 
 LOOKED_AT: Final = 6
@@ -110,7 +111,7 @@ def find_groups(folder: Path, start: Path) -> tuple[list[Group], list[Unreadable
 def _files(folder: Path) -> Iterable[Path]:
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "runs", "shelf")))
-        for name in sorted(files):
+        for name in sorted(files, key=natural_order):
             path = Path(root) / name
             if not name.startswith((".", "LICENSE", "LICENCE")) and (
                 path.suffix.lower() not in _NO_DATA
@@ -126,7 +127,7 @@ def _spread(paths: Sequence[Path]) -> list[Path]:
 
 def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, start: Path) -> Group:
     samples = [sample for sample, _, _ in sampled]
-    files = sorted(path for _, _, members in sampled for path in members)
+    files = sorted((path for _, _, members in sampled for path in members), key=natural_order)
     first = samples[0]
     cells: dict[str, list[str | None]] = {
         name: [

@@ -20,6 +20,22 @@ from propense.errors import MissingExtraError, SourceError, nearest
 _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*://")
 _SQL: Final = ("sqlite", "postgres", "postgresql")
 _BATCH: Final = 100_000
+_NUMBER: Final = re.compile(r"([0-9]+)")
+
+
+def natural_order(path: str | Path) -> tuple[Any, ...]:
+    """The key by which files are in order: numbers in their names go by their size.
+
+    >>> sorted(["day/part-10.csv", "day/part-2.csv", "day/part-02.csv"], key=natural_order)
+    ['day/part-02.csv', 'day/part-2.csv', 'day/part-10.csv']
+    """
+    parts = str(path).split("/")
+    # Words stand at even places and numbers at odd ones, so that like is compared with like.
+    keys = [
+        tuple(int(one) if index % 2 else one for index, one in enumerate(_NUMBER.split(part)))
+        for part in parts
+    ]
+    return (keys, str(path))
 
 
 def is_sql(address: str) -> bool:
@@ -41,10 +57,13 @@ def split_member(address: str, base: Path) -> tuple[str, str | None]:
 
 
 def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str) -> list[Path]:
-    """The files of paths, globs and object store URLs, in the order of their names.
+    """The files of paths, globs and object store URLs.
 
-    Object store files (s3://, gs://, file://) are copied to `scratch` as a stream. `where`
-    names the setting in errors. Raises SourceError if there is no file.
+    Addresses keep their order; the files of each are in the order of their names, where part-2
+    comes before part-10.
+
+    Object store files (s3://, gs://, file://) are copied to `scratch` as a stream. `where` names
+    the setting in errors. Raises SourceError if there is no file.
     """
     files: list[Path] = []
     for address in addresses:
@@ -54,12 +73,17 @@ def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str)
         path = Path(address)
         whole = path if path.is_absolute() else base / path
         if whole.is_dir():
-            matches = sorted(
+            matches_unsorted = (
                 file for file in whole.rglob("*")
                 if file.is_file() and not file.name.startswith(("_", "."))
             )  # fmt: skip
+            matches = sorted(matches_unsorted, key=natural_order)
         else:
-            matches = [whole] if whole.is_file() else sorted(map(Path, glob.glob(str(whole))))
+            matches = (
+                [whole]
+                if whole.is_file()
+                else sorted(map(Path, glob.glob(str(whole))), key=natural_order)
+            )
         if not matches:
             raise SourceError(_nothing_at(address, whole, where))
         files.extend(matches)
@@ -104,12 +128,13 @@ def _fetch(address: str, scratch: Path, where: str) -> list[Path]:
             paths = [root_path]
         else:
             entries = store.get_file_info(fs.FileSelector(root_path, recursive=True))
-            paths = sorted(
+            matches_unsorted = (
                 entry.path for entry in entries
                 if entry.type == fs.FileType.File
                 and (wanted == root_path or fnmatch.fnmatchcase(entry.path, wanted))
                 and not entry.base_name.startswith(("_", "."))
             )  # fmt: skip
+            paths = sorted(matches_unsorted, key=natural_order)
         files = []
         for number, name in enumerate(paths):
             folder = scratch / f"fetched-{number:05d}"

@@ -38,8 +38,8 @@ PRICE: Final = "price"
 RECEIVED_TIME: Final = "received_time"
 ALIAS: Final = "alias"
 EVENT_WORDS: Final = (
-    *words.EVENT_COLUMNS, words.ORDER, words.ORDER_ID, words.REFUND_TIME, PRICE, RECEIVED_TIME,
-    words.ANONYMOUS_ID, words.TIME_OF_DAY, words.TIME_ZONE,
+    *words.EVENT_COLUMNS, words.ORDER, words.ORDER_ID, words.REFUND_TIME, words.CURRENCY, PRICE,
+    RECEIVED_TIME, words.ANONYMOUS_ID, words.TIME_OF_DAY, words.TIME_ZONE,
 )  # fmt: skip
 """What `columns` of a source may map; a column that has such a name needs no mapping, but for
 those of MAPPED_ONLY."""

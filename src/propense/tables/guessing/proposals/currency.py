@@ -17,7 +17,6 @@ from propense.tables.sources.samples import own_name
 
 _NAMED: Final = frozenset("currency currencies währung devise moneda valuta 币种 货币".split())
 _SIGN: Final = re.compile(r"[^\d\s.,'()+-]{1,9}\.?")
-_CODE: Final = re.compile(r"^[A-Za-z]{3}$")
 
 
 def currency_column(group: Group) -> str | None:
@@ -26,7 +25,7 @@ def currency_column(group: Group) -> str | None:
         (
             own for own, column in group.columns.items()
             if names.mentions(own_name(own), _NAMED) and column.n_filled
-            and all(_CODE.match(word) and word.upper() in CODES for word in column.words)
+            and all(currency_code(word.strip()) in CODES for word in column.words)
         ),
         None,
     )  # fmt: skip
@@ -43,7 +42,7 @@ def find_currency(roles: Sequence[Role]) -> tuple[str, str] | None:
         named = currency_column(role.group)
         if named is not None:
             for word, n in role.group.column(named).common:
-                counts[word.upper()] += n
+                counts[currency_code(word.strip())] += n
             reason = f"as {own_name(named)} says"
             continue
         for word, n in role.group.column(own).common:
@@ -79,6 +78,12 @@ def currency_question(role: Role, key: str, where: Mapping[str, Any]) -> Questio
         key=f"{key}.where",
         sentence=f"{own!r} names several currencies: of which are the rows to read? Amounts of "
         "several cannot be summed",
-        choices=[*choices, Choice(dict(where), "every row, all amounts being in one currency")],
+        choices=[
+            *choices,
+            Choice(
+                dict(where),
+                "every row, others being converted by exchange_rates, which you then set",
+            ),
+        ],
         examples=[f"{own} = {code}: {n:,} rows" for code, n in rows.most_common(2)],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,7 +22,7 @@ from propense.tables.guessing.proposals.action_questions import (
     value_range,
     words_question,
 )
-from propense.tables.guessing.proposals.currency import currency_question
+from propense.tables.guessing.proposals.currency import currency_column, currency_question
 from propense.tables.guessing.proposals.fallback_columns import fallback_columns
 from propense.tables.guessing.proposals.minor_units import minor_unit
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
@@ -34,6 +35,9 @@ from propense.tables.sources.samples import own_name
 
 def propose_source(out: Proposal, role: Role, name: str) -> None:
     group, key = role.group, f"sources.{name}"
+    currency = currency_column(group) if {"value", "price"} & set(role.columns) else None
+    if currency is not None and currency not in role.columns.values():
+        role = replace(role, columns={**role.columns, "currency": currency})
     rules = order_rules(role, key) if not role.settings else OrderRules()
     columns = {**role.columns, **rules.columns}
     money = money_question(role, key)
