@@ -73,17 +73,12 @@ def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str)
         path = Path(address)
         whole = path if path.is_absolute() else base / path
         if whole.is_dir():
-            matches_unsorted = (
-                file for file in whole.rglob("*")
-                if file.is_file() and not file.name.startswith(("_", "."))
-            )  # fmt: skip
-            matches = sorted(matches_unsorted, key=natural_order)
+            found = [
+                file for file in whole.rglob("*") if not file.name.startswith(("_", "."))
+            ]  # fmt: skip
         else:
-            matches = (
-                [whole]
-                if whole.is_file()
-                else sorted(map(Path, glob.glob(str(whole))), key=natural_order)
-            )
+            found = [whole] if whole.is_file() else list(map(Path, glob.glob(str(whole))))
+        matches = sorted((file for file in found if file.is_file()), key=natural_order)
         if not matches:
             raise SourceError(_nothing_at(address, whole, where))
         files.extend(matches)
