@@ -35,5 +35,5 @@ def test_a_folder_and_a_glob_have_the_same_order(tmp_path: Path) -> None:
 def test_a_folder_that_a_glob_matches_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "data.old").mkdir()
     (tmp_path / "data.csv").write_text("a\n1\n")
-    found = local_files(["data.*"], tmp_path, tmp_path / "scratch", "[sources.s] events")
-    assert [file.name for file in found] == ["data.csv"]
+    matched = local_files(["data.*"], tmp_path, tmp_path / "scratch", "[sources.s] events")
+    assert [file.name for file in matched] == ["data.csv"]

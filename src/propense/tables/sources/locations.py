@@ -73,12 +73,12 @@ def local_files(addresses: Sequence[str], base: Path, scratch: Path, where: str)
         path = Path(address)
         whole = path if path.is_absolute() else base / path
         if whole.is_dir():
-            found = [
+            candidates = [
                 file for file in whole.rglob("*") if not file.name.startswith(("_", "."))
             ]  # fmt: skip
         else:
-            found = [whole] if whole.is_file() else list(map(Path, glob.glob(str(whole))))
-        matches = sorted((file for file in found if file.is_file()), key=natural_order)
+            candidates = [whole] if whole.is_file() else list(map(Path, glob.glob(str(whole))))
+        matches = sorted((file for file in candidates if file.is_file()), key=natural_order)
         if not matches:
             raise SourceError(_nothing_at(address, whole, where))
         files.extend(matches)
