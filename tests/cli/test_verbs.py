@@ -154,6 +154,8 @@ def test_run_for_machines(shop, flow, capsys):
     "stage", ["clean", "split", "encode", "train", "rivals", "evaluate", "pack"]
 )
 def test_a_stage_is_run_up_to(stage, shop, flow):
+    (shop / "runs/one/clean").mkdir(parents=True)
+    (shop / "runs/one/clean/account.json").write_text("[]")
     words = [stage, "--set", "train.max_epochs=3", "--set", "model.size=small", "--quiet"]
     assert main(words) == 0
     ((settings, until, force),) = flow
