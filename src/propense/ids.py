@@ -72,4 +72,4 @@ def is_placeholder(text: str, words: Collection[str] = PLACEHOLDER_IDS) -> bool:
     >>> [is_placeholder(one) for one in (" [object Object]", "0", "00", "u17")]
     [True, True, False, False]
     """
-    return tidy_id(text).casefold() in words
+    return tidy_id(text).lower() in words

@@ -243,3 +243,9 @@ def test_ids_that_no_store_can_hold_are_nobody(store: Store, fresh: bool) -> Non
     if not fresh:
         load(store, past("ada"))
     assert store.read("a\0b") is None and store.versions(["a\0b"]) == [0]
+
+
+def test_a_loaded_event_stands_for_one_live_event(store: Store) -> None:
+    load(store, past("ada", past_event(1, "first")))
+    store.append([update(name, "ada", events=(event(1),)) for name in ("first", "second")])
+    assert held(store, "ada").events == [event(1), event(1)]

@@ -247,13 +247,13 @@ class LayeredStore:
         equal in everything."""
         if not live.events or not loaded:
             return live.events
-        exact = {(event.message, event.part) for event in loaded if event.part != LOGGED}
+        exact = {(one.message, one.part): one.live() for one in loaded if one.part != LOGGED}
         logged = {
-            (event.message, event.item_id)
-            for event in loaded
-            if event.part == LOGGED and event.message is not None
+            (one.message, one.item_id): one.live()
+            for one in loaded
+            if one.part == LOGGED and one.message is not None
         }
-        equal = Counter(event.live() for event in loaded)
+        equal = Counter(one.live() for one in loaded)
         messages: list[tuple[bytes, int]] = []
         if exact or logged:
             messages = self._past.live_messages(live.user_id)
@@ -261,7 +261,9 @@ class LayeredStore:
         for number, event in enumerate(live.events):
             if number < len(messages):
                 message, part = messages[number]
-                if (message, part) in exact or (message, event.item_id) in logged:
+                same = exact.get((message, part)) or logged.get((message, event.item_id))
+                if same is not None:
+                    equal[same] -= 1  # it is that one, and stands for no other message
                     continue
             if equal.get(event, 0) > 0:
                 equal[event] -= 1

@@ -69,7 +69,7 @@ def _real_id(value: Any, pointer: str, ignored: Ignored, words: Collection[str])
     if value is None or value == "":
         return None
     text = text_id(tidy_id(value) if type(value) is str else value, pointer)
-    if text is None or text.casefold() in words:
+    if text is None or text.lower() in words:
         ignored.append("placeholder_id")
         return None
     return text

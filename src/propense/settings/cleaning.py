@@ -65,7 +65,7 @@ class Clean(Record, frozen=True):
         """`placeholder_ids`, or the list where none are set, in lower case."""
         if self.placeholder_ids is None:
             return PLACEHOLDER_IDS
-        return ("", *(tidy_id(word).casefold() for word in self.placeholder_ids))
+        return ("", *(tidy_id(word).lower() for word in self.placeholder_ids))
 
     @property
     def near_seconds(self) -> int | None:

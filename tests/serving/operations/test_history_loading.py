@@ -138,6 +138,31 @@ def test_a_large_log_is_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not (tmp_path / "other/history.unfinished").exists()
 
 
+def test_what_a_killed_loading_divided_is_not_read_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_history, "EVENTS_AT_ONCE", 1_000)
+    settings = write_run(tmp_path, seed=1)
+    with monkeypatch.context() as killed:
+        killed.setattr(run_history.RunHistory, "close", lambda _: None)
+        killed.setattr(history_loading._Loading, "_check_unchanged", _stop)
+        with pytest.raises(SourceError, match="stopped"):
+            load_history(settings)
+    settings = write_run(tmp_path, seed=2)
+    load_history(settings)
+    loaded = stored(settings)
+    again = msgspec.structs.replace(settings.serve, data="other")
+    settings = msgspec.structs.replace(settings, serve=again)
+    load_history(settings)
+    assert {name: one.events for name, one in stored(settings).items()} == {
+        name: one.events for name, one in loaded.items()
+    }
+
+
+def _stop(*_: object) -> None:
+    raise SourceError("stopped")
+
+
 def test_a_log_without_times_keeps_its_order(tmp_path: Path) -> None:
     settings = write_run(tmp_path, 500, timed=False)
     load_history(settings)

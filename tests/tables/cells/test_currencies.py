@@ -116,3 +116,36 @@ def test_the_first_row_of_an_order_names_the_currency(
 def test_codes(word: str, own: str, code: str) -> None:
     assert code_of(word, own) == code
     assert rates_line(["G e"], {}) == 'exchange_rates = { "G e" = ... }'
+
+
+def test_empty_cells_have_a_rate_of_their_own(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    text = "user_id,Currency,event_time,value\nu,USD,2024-01-01,10\nv,,2024-01-02,10\n"
+    rates = {"USD": 0.9, "": 0.5}
+    account, _, _ = run(
+        duckdb_engine, tmp_path, sources(tmp_path, text), currency="EUR", exchange_rates=rates
+    )
+    assert account.money == 14.0
+
+
+def test_a_shared_sign_is_the_currency_with_a_rate(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
+    text = "user_id,Currency,event_time,value\nu,$,2024-01-01,10\nv,EUR,2024-01-02,10\n"
+    account, _, _ = run(
+        duckdb_engine, tmp_path, sources(tmp_path, text), currency="EUR",
+        exchange_rates={"CAD": 0.6},
+    )  # fmt: skip
+    assert account.money == 16.0
+
+
+def test_refunded_amounts_are_converted_as_values_are(
+    duckdb_engine: TableEngine, tmp_path: Path
+) -> None:
+    text = (
+        "user_id,event_time,value,back\nu,2024-01-01 10:00:01,$10,$10\nv,2024-01-02 10:00:01,€5,\n"
+    )
+    source = {**write(tmp_path, text), "action": "pay", "refunded": "back"}
+    account, _, _ = run(
+        duckdb_engine, tmp_path, {"shop": source}, currency="EUR", exchange_rates={"USD": 0.9}
+    )
+    assert account.money == 5.0

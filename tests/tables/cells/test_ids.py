@@ -82,3 +82,13 @@ def test_digits_that_a_spreadsheet_lost_are_refused(duck: TableEngine) -> None:
     with pytest.raises(SourceError, match=r"log.csv row 1, column 'x': 1 ids are .*'1.23E\+05'"):
         read(duck, ["123456", "1.23E+05"])
     assert read(duck, ["12e5", "1.23E+05"], ("", "1.23e+05"))[0] == ["12e5", None]
+
+
+def test_ids_that_are_rounded_floats_are_refused(duck: TableEngine) -> None:
+    for number, is_exact in ((17850.0, True), (2.0**53 - 1, True), (1.2345678901234567e18, False)):
+        rows = duck.table_of(pa.table({ROW: [0], "x": [number]}), "float_ids")
+        if is_exact:
+            survey_ids(rows, {"x": PLACEHOLDER_IDS}, Located())
+            continue
+        with pytest.raises(SourceError, match=r"log\.csv row 0, column 'x': 1 ids are decimals"):
+            survey_ids(rows, {"x": PLACEHOLDER_IDS}, Located())

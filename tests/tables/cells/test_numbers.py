@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +18,13 @@ from propense.tables.cells.number_formats import (
     infer_formats,
     survey_numbers,
 )
-from propense.tables.cells.numbers import NumberFormat, currency_code, currency_of, number_of
+from propense.tables.cells.numbers import (
+    SUSPICIOUS,
+    NumberFormat,
+    currency_code,
+    currency_of,
+    number_of,
+)
 from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine, connect
 
 
@@ -203,3 +210,8 @@ def test_lakhs_and_arabic_signs_are_read(duck: TableEngine, cents: list[int], ar
         inferred = infer(table)
         assert not inferred.questions
         assert read(table, inferred.formats["x"]) == [float(f"{one / 100:.2f}") for one in cents]
+
+
+@pytest.mark.parametrize("cell", ["12.50-", "5-", "12.-", "5+"])
+def test_a_sign_behind_a_number_makes_a_column_suspicious(cell: str) -> None:
+    assert re.search(SUSPICIOUS, cell) and not re.search(SUSPICIOUS, "-12.50")

@@ -359,3 +359,14 @@ Total,,,40
     account, rows, _ = run(duckdb_engine, tmp_path, {"shop": source})
     assert dropped(account) == {"total row": 1}
     assert sum(row["value"] for row in rows) == 40_000_000
+
+
+def test_a_refund_has_no_impossible_time(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    source = write(tmp_path, """user_id,event_time,value,back,refund_time
+u,2024-01-01 10:00:01,50,12.5,2099-02-01
+v,2024-01-02 10:00:01,50,12.5,1900-02-01
+w,2024-01-05 10:00:01,50,,
+""") | {"action": "pay", "refunded": "back"}  # fmt: skip
+    _, rows, _ = run(duckdb_engine, tmp_path, {"app": source}, clean={"until": "2024-03-01"})
+    times = {str(row["event_time"])[:10] for row in rows if row["action"] == "refund"}
+    assert times == {"2024-01-01", "2024-01-02"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from propense.errors import SourceError
@@ -58,3 +60,14 @@ def test_an_allowance_covers_its_own_rule_only() -> None:
     refuse_losses([account(no_user_id=249, unreadable_time=90)], clean)
     with pytest.raises(SourceError, match="'unreadable time' sets aside 110"):
         refuse_losses([account(no_user_id=249, unreadable_time=110)], clean)
+
+
+def test_one_line_allows_all_rules_that_lose_too_much() -> None:
+    lost = account(no_user_id=249, unreadable_time=300, bot=50)
+    clean = Clean(allow={"bot": 0.5})
+    with pytest.raises(SourceError) as caught:
+        refuse_losses([lost], clean)
+    line = str(caught.value).partition("[clean] ")[2]
+    pasted = tomllib.loads(line)
+    assert pasted == {"allow": {"bot": 0.5, "no user id": 0.25, "unreadable time": 0.3}}
+    refuse_losses([lost], Clean(**pasted))

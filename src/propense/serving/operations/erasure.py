@@ -24,6 +24,7 @@ from propense.runtime.customer_reader import CustomerReader
 from propense.runtime.metrics import Metrics
 from propense.security.audit import AuditLog, Detail
 from propense.security.secrets import Secrets
+from propense.serving.operations.history_loading import remove_scratch
 from propense.settings import Settings
 
 FILE: Final = "erasing.json"
@@ -129,6 +130,7 @@ class Eraser:
             failures.append(error)
         self.metrics.store("erase", time.perf_counter() - began)
         await self.forget(pending.names)
+        await asyncio.to_thread(remove_scratch, self._data)
         run = Path(self.settings.folder) / self.settings.run
         try:
             removed.update(await asyncio.to_thread(erase_from_folder, run, pending.names))

@@ -8,9 +8,10 @@ who changed are.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,7 +87,9 @@ def run_token(settings: Settings) -> tuple[str, int]:
             f"{str(file.parent)!r} has no finished clean tables; make them with: propense run"
         ) from error
     done = msgspec.json.decode(content)
-    reads = [FORMAT, done.get("inputs_hash"), settings.serve.pseudonyms, settings.users]
+    # Labels of goals are no traits.
+    names = [settings.users, settings.goals]
+    reads = [FORMAT, done.get("inputs_hash"), settings.serve.pseudonyms, *names]
     return hashlib.sha256(msgspec.json.encode(reads)).hexdigest()[:32], made
 
 
@@ -120,6 +123,13 @@ def load_history(
         raise ServeError(
             f"another process is loading history into {str(data)!r}; wait for its end"
         ) from error
+
+
+def remove_scratch(data: Path) -> None:
+    """Remove what a killed loading has left in the service's data folder; a loading that runs
+    keeps its own."""
+    with suppress(BlockingIOError), locked(data / LOCK, wait=False):
+        shutil.rmtree(data / SCRATCH, ignore_errors=True)
 
 
 class _Loading:

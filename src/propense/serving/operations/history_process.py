@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -85,12 +86,18 @@ class HistoryLoader:
                     failed_at = time.monotonic()
                     if reason != reported:
                         self._report(f"history of the run could not be loaded: {reason}")
-                    reported = reason
+                reported = reason
             if self._stopped.wait(LOOK_SECONDS):
                 return
 
     def _load(self) -> str:
         """Load in a process of its own. Returns why it failed, empty where it did not."""
+        try:
+            return self._run_process()
+        except (OSError, msgspec.DecodeError) as error:
+            return str(error)
+
+    def _run_process(self) -> str:
         process = subprocess.Popen(
             [sys.executable, "-c", _COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             start_new_session=True,
@@ -112,14 +119,14 @@ class HistoryLoader:
             return ""
         return last.failed or f"the process ended with code {process.returncode}"
 
-    def _follow(self, lines: object) -> _Line:
+    def _follow(self, lines: IO[bytes]) -> _Line:
         """Show progress; returns the last line."""
         line = _Line()
         display: AbstractContextManager[Progress] | None = None
         progress: Progress = NoProgress()
         done = 0
         try:
-            for text in lines:  # type: ignore[attr-defined]
+            for text in lines:
                 line = msgspec.json.decode(text, type=_Line)
                 if line.total is not None:
                     if display is None:
@@ -180,12 +187,13 @@ def _print(line: _Line) -> None:
     sys.stdout.buffer.flush()
 
 
-def main(arguments: Sequence[str] = ()) -> int:
+def main() -> int:
     """The process: settings come as JSON on the standard input, which closes when the service
     ends, however it ends."""
     from propense.web.no_pandas import leave_pandas_out
 
     leave_pandas_out()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was divided is removed
     os.nice(_NICE)
     gc.disable()  # millions of tuples are made, and none in cycles
     settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=Settings)

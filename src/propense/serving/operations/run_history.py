@@ -1,4 +1,5 @@
-"""A run's customers as a store keeps their past: read from its clean tables, in bounded memory."""
+"""A run's customers as a store keeps their past, read from its clean tables; of large logs only ids
+are in memory at once."""
 
 from __future__ import annotations
 
@@ -58,6 +59,7 @@ class RunHistory:
         self._clean = clean
         self._settings = settings
         self._scratch = scratch
+        self.close()  # a loading that was killed may have divided another run
         self._events = _dataset(clean / "events")
         self._users = _dataset(clean / "users.parquet")
         self.n_events = 0 if self._events is None else self._events.count_rows()

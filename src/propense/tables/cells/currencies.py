@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -76,14 +76,21 @@ def has_amount(rows: Table, money: Sequence[str]) -> BooleanValue:
     return there
 
 
-def code_of(word: str, own: str) -> str:
-    """The code of a word, where signs such as "$" are the project's currency if they can be.
+def code_of(word: str, own: str, rated: Collection[str] = ()) -> str:
+    """The code of a word. A sign that several currencies share is the project's if it can be,
+    otherwise the only one of them in `rated`, the codes that have a rate.
 
-    >>> code_of("$", "CAD"), code_of("$", "EUR"), code_of("€", "USD")
-    ('CAD', 'USD', 'EUR')
+    >>> code_of("$", "CAD"), code_of("$", "EUR"), code_of("€", "USD"), code_of("$", "EUR", ["CAD"])
+    ('CAD', 'USD', 'EUR', 'CAD')
     """
     upper = word.strip().upper()
-    return own if own in _SIGNS.get(upper, ()) else currency_code(upper)
+    shared = _SIGNS.get(upper, ())
+    if own in shared:
+        return own
+    candidates = [code for code in shared if code in rated]
+    if len(candidates) == 1 and upper not in rated:
+        return candidates[0]
+    return currency_code(upper)
 
 
 def survey_currencies(
@@ -99,13 +106,17 @@ def survey_currencies(
     counts = {row["word"]: row["n"] for row in counted.limit(_MANY).to_pyarrow().to_pylist()}
     if not any(counts):
         return None
-    rate_of = {code_of(word, own): rate for word, rate in exchange_rates.items()}
-    codes = {word: code_of(word, own) for word in counts if word}
+    rate_of = {word.strip().upper(): rate for word, rate in exchange_rates.items()}
+    rate_of |= {code_of(word, own, rate_of): rate for word, rate in rate_of.items()}
+    codes = {word: code_of(word, own, rate_of) for word in counts if word}
     others = {word: code for word, code in codes.items() if code != own}
     rates = {word: rate_of[code] for word, code in others.items() if code in rate_of}
     unrated = [word for word, code in others.items() if code not in rate_of]
-    if others and "" in counts and "" not in rate_of:
-        unrated.append("")
+    if others and "" in counts:
+        if "" in rate_of:
+            rates[""] = rate_of[""]
+        else:
+            unrated.append("")
     return RowCurrencies(column, tuple(money), own, counts, rates, tuple(unrated), live)
 
 

@@ -20,6 +20,9 @@ _UNUSUAL: Final = rf"{_UNTIDY}|@|\.0+$|[eE]\+"
 _MAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _SCIENTIFIC: Final = r"^-?\d(?:[.,]\d+)?[eE]\+\d{1,3}$"
 
+_EXACT: Final = 2.0**53
+"""From here on a float no longer has every whole number."""
+
 
 @dataclass(frozen=True)
 class IdEvidence:
@@ -39,6 +42,9 @@ def survey_ids(rows: Table, names: Mapping[str, Any], table: Any) -> dict[str, I
     Raises SourceError naming the column and a row where ids are written as 1.23E+05: Excel has
     lost their digits. `table` has `locate`.
     """
+    for name in names:
+        if rows[name].type().is_floating():
+            _refuse_rounded(rows, name, table)
     texts = {name for name in names if rows[name].type().is_string()}
     unusual = rows.aggregate(
         **{name: rows[name].re_search(_UNUSUAL).cast("int64").sum() for name in texts}
@@ -66,6 +72,19 @@ def survey_ids(rows: Table, names: Mapping[str, Any], table: Any) -> dict[str, I
             )
         evidence[name] = IdEvidence(counts["untidy"], counts["capitals"], counts["floating"])
     return evidence
+
+
+def _refuse_rounded(rows: Table, name: str, table: Any) -> None:
+    """Raise SourceError where numbers of a float column are too large to be exact ids."""
+    (large,) = rows.filter(rows[name].abs() >= _EXACT).aggregate(
+        n=ibis._.count(), row=ibis._[ROW].min(), value=ibis._[name].max()
+    ).to_pyarrow().to_pylist()  # fmt: skip
+    if large["n"]:
+        raise SourceError(
+            f"{table.locate(large['row'])}, column {name!r}: {large['n']:,} ids are decimals such "
+            f"as {large['value']:g}, whose last digits are lost; write the column as text or as "
+            "whole numbers"
+        )
 
 
 def read_id(

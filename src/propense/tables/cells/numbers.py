@@ -83,7 +83,7 @@ _COMMA: Final = (
     r"(?:\d{4,}|0\d*|),\d{3})$"
 )
 _EITHER: Final = r"^[1-9]\d{0,2}[.,]\d{3}$"
-SUSPICIOUS: Final = r"[^-+0-9.]|\..*\.|^[-+]?[1-9]\d{0,2}\.\d{3}$"
+SUSPICIOUS: Final = r"[^-+0-9.]|[0-9.][-+]|\..*\.|^[-+]?[1-9]\d{0,2}\.\d{3}$"
 """Finds cells that are no plain numbers, or that may have a point for thousands."""
 _DIGITS: Final = "".join(
     chr(zero + digit) for zero in (0xFF10, 0x660, 0x6F0, 0x966, 0x9E6, 0xE50) for digit in range(10)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-
-import tomlkit
 
 from propense.columns import COUNT, CURRENCY, EVENT_TIME, REFUND_TIME, VALUE
 from propense.errors import SourceError
@@ -21,7 +18,7 @@ from propense.tables.cells.date_orders import DateOrders, infer_date_orders
 from propense.tables.cells.file_dates import DateOrder
 from propense.tables.cells.ids import IdEvidence
 from propense.tables.cells.number_formats import NumberEvidence, infer_formats, survey_numbers
-from propense.tables.cells.numbers import CROWNS, DOLLARS, NumberFormat, currency_code
+from propense.tables.cells.numbers import NumberFormat
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
 from propense.tables.cleaning.event_ids import survey_source
 from propense.tables.cleaning.orders import carried_down, left_out
@@ -141,31 +138,18 @@ def _rates(
     """
     own = settings.currency.upper()
     rates = {name.strip().upper(): rate for name, rate in settings.exchange_rates.items()}
-    codes = {word: _code(word, own, rates) for word in one.currencies}
+    codes = {word: code_of(word, own, rates) for word in one.currencies}
     others = sorted({code for code in codes.values() if code != own and code not in rates})
     if len(set(codes.values())) > 1 and others:
         counts = ", ".join(f"{word} ({n:,})" for word, n in sorted(one.currencies.items()))
         asked = sorted({code for code in codes.values() if code != own})
-        line = ", ".join(
-            f"{tomlkit.key(code).as_string()} = {rates.get(code, '...')}" for code in asked
-        )
+        line = rates_line([code for code in asked if code not in rates], settings.exchange_rates)
         raise SourceError(
             f"[sources.{source.name}]: column {one.name!r} has amounts in several currencies: "
             f"{counts}; give the worth of one unit of each in {own}, at the top of propense.toml: "
-            f"exchange_rates = {{ {line} }}"
+            f"{line}"
         )
     return {word: rates[code] for word, code in codes.items() if code != own and code in rates}
-
-
-def _code(word: str, own: str, rates: Mapping[str, float]) -> str:
-    """The currency of a sign or word; one of several currencies is the one with a rate."""
-    shared = {"$": DOLLARS, "¥": ("CNY", "JPY"), "KR": CROWNS, "KR.": CROWNS}.get(word, ())
-    if own in shared:
-        return own
-    rated = [code for code in shared if code in rates]
-    if word not in rates and len(rated) == 1:
-        return rated[0]
-    return "USD" if word == "$" and word not in rates and not rated else currency_code(word)
 
 
 def _survey_times(source: RawTable, settings: Settings, orders: DateOrders) -> TimeSurvey:

@@ -156,7 +156,10 @@ def _survivors(rows: Table, context: RuleContext) -> tuple[Table, int]:
         rows = rows.mutate(**cut).drop("_value", "_count").view()
     if not context.events.has_refunds:
         return rows, 0
-    added = engine.keep(refund_events(rows, context.clean.refund_action), "refund_events")
+    refunds = refund_events(
+        rows, context.clean.refund_action, context.earliest, context.bounds.until
+    )
+    added = engine.keep(refunds, "refund_events")
     return ibis.union(rows, added), int(added.count().execute())
 
 

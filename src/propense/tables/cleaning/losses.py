@@ -59,10 +59,14 @@ class Loss:
     @property
     def setting(self) -> str:
         """The line of [clean] that allows it."""
-        share = math.ceil(self.share * 100) / 100
         if len(self.rules) == 1:
-            return f'allow = {{ "{self.rules[0]}" = {share:g} }}'
-        return f"max_set_aside = {share:g}"
+            return f'allow = {{ "{self.rules[0]}" = {self.least:g} }}'
+        return f"max_set_aside = {self.least:g}"
+
+    @property
+    def least(self) -> float:
+        """The share that it needs, in whole per cent."""
+        return math.ceil(self.share * 100) / 100
 
     @property
     def sentence(self) -> str:
@@ -147,9 +151,17 @@ def refuse_losses(accounts: Sequence[Account], clean: Clean) -> None:
         raise SourceError(
             "; ".join([*(loss.sentence for loss in grave), *notes])
             + where
-            + "; if that is right, allow it in "
-            "propense.toml: [clean] " + " ".join(loss.setting for loss in grave)
+            + "; if that is right, allow it in propense.toml: [clean] "
+            + " and ".join(_settings_of(grave, clean))
         )
+
+
+def _settings_of(losses: Sequence[Loss], clean: Clean) -> list[str]:
+    """The lines of [clean] that allow all of them, with what is allowed already."""
+    alone = {loss.rules[0]: loss.least for loss in losses if len(loss.rules) == 1}
+    pairs = ", ".join(f'"{name}" = {share:g}' for name, share in (clean.allow | alone).items())
+    together = [loss.setting for loss in losses if len(loss.rules) > 1]
+    return [*([f"allow = {{ {pairs} }}"] if alone else []), *together]
 
 
 _MISSING: Final = 0.05

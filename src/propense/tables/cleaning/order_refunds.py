@@ -11,13 +11,14 @@ from propense.tables.cleaning.typed_events import SOURCE_SHIFT
 from propense.tables.engine.engine import ROW
 
 
-def refund_events(rows: Table, action: str) -> Table:
+def refund_events(rows: Table, action: str, earliest: int, until: int | None) -> Table:
     """One refund for each order of the rows that are kept, in the same columns.
 
     An amount that repeats on the rows of an order counts once; amounts that differ are refunds
     of the rows, and are summed. A row without an order has its own refund. A refund has the
     customer and source of its order's first row, its item where the order has one, and the
-    time of the refund, or else that of the row.
+    time of the refund, or that of the row where it has none from `earliest` to `until`
+    (microseconds), in which all times of clean events lie.
     """
     names = rows.columns
     rows = rows.mutate(_source_index=rows[ROW] >> SOURCE_SHIFT).view()
@@ -32,10 +33,14 @@ def refund_events(rows: Table, action: str) -> Table:
         _items=rows[ITEM_ID].nunique().over(whole), _later=rows["_refund_t"].max().over(whole),
     ).view()  # fmt: skip
     rows = rows.filter(rows["_first"] & (rows["_refund"] > 0))
+    possible = rows["_later"] >= earliest
+    if until is not None:
+        possible = possible & (rows["_later"] <= until)
+    time = possible.fill_null(False).ifelse(rows["_later"], rows["_t"])
     back = (rows["_refund"] * float(MICRO_UNITS) + 0.5).floor().cast("int64")
     chosen = {
         ITEM_ID: (rows["_items"] == 1).ifelse(rows[ITEM_ID], ibis.null("string")),
-        ACTION: ibis.literal(action), "_t": rows["_later"].fill_null(rows["_t"]), VALUE: -back,
+        ACTION: ibis.literal(action), "_t": time, VALUE: -back,
         COUNT: ibis.literal(1.0),
         EVENT_ID: rows["_alone"].ifelse(ibis.null("string"), rows["_order"] + " refund"),
         SOURCE: rows[SOURCE],

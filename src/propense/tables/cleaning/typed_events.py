@@ -269,27 +269,11 @@ def _money(
 ) -> dict[str, Column]:  # fmt: skip
     """Count, price and amount as doubles, the latter in units of the currency."""
 
-    currencies = conventions.currencies
-
     def read(word: str) -> tuple[Column, Column]:
-        """The numbers of a column, and where there is something unreadable."""
         name = source.columns.get(word)
         if name is None:
             return ibis.null("float64"), ibis.literal(False)
-        number = number_of(rows[name], conventions.numbers[name], rows[ROW], units=word == COUNT)
-        rates = conventions.rates.get(name)
-        if currencies is not None and word != COUNT:
-            number = number * currencies.factor(rows)
-        elif rates:
-            written = currency_of(rows[name])
-            converted = [(written == one, number * rate) for one, rate in rates.items()]
-            number = ibis.cases(*converted, else_=number)
-        if not rows[name].type().is_string():
-            return number, ibis.literal(False)
-        if not conventions.numbers[name].plain:  # a percentage is no amount
-            number = rows[name].re_search("[%％\u066a]").ifelse(ibis.null("float64"), number)
-        unread = number.isnull() & ~rows[name].strip().lower().isin(NO_NUMBER)
-        return number, unread.fill_null(False)
+        return _numbers(rows, name, conventions, counts=word == COUNT)
 
     price, price_unread = read(PRICE)
     count, count_unread = read(COUNT)
@@ -303,6 +287,27 @@ def _money(
         COUNT: count.fill_null(1.0), "_amount": amount if unit == 1.0 else amount * unit,
         "_price": price, "_mended_value": unread, "_mended_count": count_unread,
     }  # fmt: skip
+
+
+def _numbers(
+    rows: Table, name: str, conventions: Conventions, counts: bool = False
+) -> tuple[Column, Column]:
+    """The numbers of a column, amounts in the project's currency, and where one is unreadable."""
+    currencies = conventions.currencies
+    number = number_of(rows[name], conventions.numbers[name], rows[ROW], units=counts)
+    rates = conventions.rates.get(name)
+    if currencies is not None and not counts:
+        number = number * currencies.factor(rows)
+    elif rates:
+        written = currency_of(rows[name])
+        converted = [(written == one, number * rate) for one, rate in rates.items()]
+        number = ibis.cases(*converted, else_=number)
+    if not rows[name].type().is_string():
+        return number, ibis.literal(False)
+    if not conventions.numbers[name].plain:  # a percentage is no amount
+        number = rows[name].re_search("[%％\u066a]").ifelse(ibis.null("float64"), number)
+    unread = number.isnull() & ~rows[name].strip().lower().isin(NO_NUMBER)
+    return number, unread.fill_null(False)
 
 
 def _cancels(rows: Table, source: Source) -> Column:
@@ -334,9 +339,7 @@ def _refunded(raw: RawTable, rows: Table, conventions: Conventions) -> Column:
     name = source.refunded if isinstance(source, Source) else None
     if not isinstance(source, Source) or not isinstance(name, str) or not name:
         return ibis.null("float64")
-    number = number_of(rows[name], conventions.numbers[name], rows[ROW])
-    if conventions.currencies is not None:
-        number = number * conventions.currencies.factor(rows)
+    number, _ = _numbers(rows, name, conventions)
     amount = (number * source.value_unit).abs()
     return first_of_object(amount, name, raw, rows)
 
