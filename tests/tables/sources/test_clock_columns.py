@@ -52,3 +52,12 @@ def test_several_regions_are_refused(tmp_path: Path) -> None:
 def test_a_clock_without_zone(tmp_path: Path) -> None:
     done = cleaned(tmp_path, ["u1,2024-01-13,20:49,x", "u2,13.01.2024,00:49,x"], "")
     assert sorted(times(done)) == [datetime(2024, 1, 13, 0, 49), datetime(2024, 1, 13, 20, 49)]
+
+
+def test_a_column_of_many_words_is_no_column_of_zones(tmp_path: Path) -> None:
+    rows = [f"u{n},2024-01-13,20:49:01,note {n}" for n in range(201)]
+    done = cleaned(tmp_path, rows)
+    assert done.code == 1 and "'Zone' holds more than 200 words" in done.error
+    (tmp_path / "more").mkdir()
+    rows = [f"u{n},2024-01-13,20:49:01,{'' if n == 200 else f'note {n}'}" for n in range(201)]
+    assert cleaned(tmp_path / "more", rows).code == 0

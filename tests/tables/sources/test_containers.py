@@ -13,8 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from propense.errors import SourceError
+from propense.settings import parse_settings
+from propense.tables.engine.engine import TableEngine
+from propense.tables.sources.reading import read as read_all
 from propense.tables.sources.samples import Sample, sample_file
-from tests.support.reading.dialects import pack, rows_of, stage
+from tests.support.reading.dialects import n_broken, pack, rows_of, stage
 
 NAMES = ("user_id", "action", "value")
 ROWS: list[tuple[str | None, ...]] = [("u1", "view", None), ("u2", "pay", "12.5")]
@@ -124,3 +127,48 @@ def test_nested_values_and_arrays_of_keys(tmp_path: Path) -> None:
 
 def test_unpacking_is_by_bytes_not_by_names(tmp_path: Path) -> None:
     assert read(tmp_path, "plain.gz", CSV) == ROWS
+
+
+def test_the_member_of_a_zip_is_no_array_in_it(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    more = json.dumps({"data": OBJECTS}).encode()
+    (tmp_path / "e.zip").write_bytes(archive(o_json=more, p_json=LINES))
+    settings = parse_settings({"sources": {"s": {"events": "e.zip#o.json"}}}, tmp_path)
+    table = read_all(settings, duckdb_engine).sources["s"]
+    assert table.rows.order_by("_row").to_pyarrow()["user_id"].to_pylist() == ["u1", "u2"]
+
+
+@pytest.mark.parametrize("wrap", ["%s", '{"data": %s}', '{"total": 2, "data": %s, "ok": true}'])
+def test_elements_that_are_no_objects_are_broken_rows(tmp_path: Path, wrap: str) -> None:
+    first, second = (json.dumps(one) for one in OBJECTS)
+    (tmp_path / "a.json").write_text(wrap % f'[{first}, null, "x", {second}, 7]')
+    staging = stage([tmp_path / "a.json"], tmp_path)
+    assert rows_of(staging, NAMES) == ROWS and n_broken(staging) == 2
+    sample = sample_file(tmp_path / "a.json")
+    assert isinstance(sample, Sample) and sample.n_rows == 2
+
+
+def test_all_elements_that_are_no_objects_are_counted(tmp_path: Path) -> None:
+    one = json.dumps(OBJECTS[0])
+    (tmp_path / "a.json").write_text("[" + ",".join([one, "null"] * 10_050 + [one]) + "]")
+    assert n_broken(stage([tmp_path / "a.json"], tmp_path)) == 10_050
+
+
+def test_the_sign_between_objects_within_a_text_is_text(tmp_path: Path) -> None:
+    objects = [
+        {"user_id": f"u{n}", "action": "view", "value": "a}{b" if n % 2 else "} {"}
+        for n in range(50)
+    ]
+    lines = [json.dumps(one) for one in objects]
+    lines.insert(20, '{"user_id": "u, "action": 3}')
+    (tmp_path / "a.json").write_text("\n".join(lines) + "\n")
+    staging = stage([tmp_path / "a.json"], tmp_path)
+    assert staging.files[0].account.format == "jsonl" and n_broken(staging) == 1
+    assert rows_of(staging, NAMES) == [tuple(one.values()) for one in objects]
+
+
+def test_objects_glued_on_one_of_many_lines(tmp_path: Path) -> None:
+    lines = [json.dumps({"user_id": f"u{n}", "action": "a}{b"}) for n in range(50)]
+    glued = "\n".join([*lines[:20], "".join(lines[20:30]), *lines[30:]])
+    (tmp_path / "a.json").write_text(glued)
+    users = [user for (user,) in rows_of(stage([tmp_path / "a.json"], tmp_path), ("user_id",))]
+    assert users == [f"u{n}" for n in range(50)]

@@ -37,3 +37,16 @@ def test_a_folder_that_a_glob_matches_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("a\n1\n")
     matched = local_files(["data.*"], tmp_path, tmp_path / "scratch", "[sources.s] events")
     assert [file.name for file in matched] == ["data.csv"]
+
+
+def test_files_of_two_addresses_have_folders_of_their_own(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "log.csv").write_text(f"user_id\n{folder}\n")
+    addresses = [f"file://{tmp_path}/{folder}/log.csv" for folder in ("a", "b")]
+    files = [
+        file
+        for address in addresses
+        for file in local_files([address], tmp_path, tmp_path / "scratch", "[sources.s] events")
+    ]
+    assert [file.read_text() for file in files] == ["user_id\na\n", "user_id\nb\n"]

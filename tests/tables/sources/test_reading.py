@@ -202,3 +202,19 @@ def test_an_unknown_word_in_a_mapping(duck: TableEngine, tmp_path: Path) -> None
     (tmp_path / "events.csv").write_text("user_id,action\nu,v\n")
     with pytest.raises(SettingsError, match=r"unknown word 'user'.*did you mean 'user_id'"):
         source(duck, tmp_path, events="events.csv", columns={"user": "user_id"})
+
+
+def test_two_object_store_urls_of_one_name(duck: TableEngine, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "log.csv").write_text(f"user_id,action\n{folder},view\n")
+    urls = [f"file://{tmp_path}/{folder}/log.csv" for folder in ("a", "b")]
+    table = source(duck, tmp_path, events=urls)
+    assert values(table, ("user_id", "action")) == [("a", "view"), ("b", "view")]
+
+
+def test_a_fallback_that_is_no_column_names_the_nearest(duck: TableEngine, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user_id,action,paid,refund\nu1,pay,,3\n")
+    with pytest.raises(SourceError, match=r"fallbacks: log\.csv .* 'refnd' .*mean 'refund'"):
+        source(duck, tmp_path, events="log.csv", columns={"value": "paid"},
+               fallbacks={"value": ["refnd"]})  # fmt: skip

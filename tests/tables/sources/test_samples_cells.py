@@ -93,3 +93,9 @@ def test_two_arrays_of_one_object_are_refused_by_name(tmp_path: Path) -> None:
         read_both(tmp_path, "a.json", content, HEAD)
     sample = sample_file(tmp_path / "a.json")
     assert isinstance(sample, Unreadable) and "2 arrays: 'data', 'more'" in sample.why
+
+
+@pytest.mark.parametrize("delimiter", ["¦", "::"])
+def test_a_delimiter_of_several_bytes(tmp_path: Path, delimiter: str) -> None:
+    content = "\n".join(delimiter.join(row) for row in [HEAD, *ROWS]) + "\n"
+    assert read_both(tmp_path, "a.csv", content, []) == turned(ROWS)

@@ -131,3 +131,11 @@ def test_the_remedy_names_the_sheet_with_the_mapped_columns(tmp_path: Path) -> N
     # Without names to look for, the longest sheet is the likeliest.
     sample = sample_file(path)
     assert isinstance(sample, Unreadable) and 'sheet = "Prices"' in sample.why
+
+
+def test_mostly_broken_rows_are_refused_with_the_first(tmp_path: Path) -> None:
+    rows = [["user_id", "action"], ["u1", "view"], *[["u2", "pay", 3, 4]] * 3]
+    path = write_workbook(tmp_path / "book.xlsx", {"Orders": rows})
+    with pytest.raises(SourceError, match=r"book\.xlsx: 3 of 4 rows have more cells than the 2 .*"
+                       r"first line 3, 'u2\\tpay\\t3\\t4'"):  # fmt: skip
+        stage([path], tmp_path, header=True, skip_lines=0)

@@ -28,7 +28,6 @@ BROKEN: Final = "_broken"
 FILE_SHIFT: Final = 40
 """`_row >> FILE_SHIFT` is the file's place; a file may hold 2**40 rows."""
 
-_UTC = dt.Timestamp(timezone="UTC", scale=6)
 _NAIVE = dt.Timestamp(scale=6)
 
 

@@ -188,14 +188,14 @@ def _key_value_arrays(lines: Table, tree: str, names: Sequence[str]) -> set[str]
     if not prefixes:
         return set()
     tests = {
-        f"n{index}": (json_type_at(lines[tree], prefix) == "ARRAY").cast("int64").sum()
+        f"n{index}": (_json_type_at(lines[tree], prefix) == "ARRAY").cast("int64").sum()
         for index, prefix in enumerate(prefixes)
     }
     counts = lines.aggregate(**tests).to_pyarrow().to_pylist()[0]
     return {prefix for index, prefix in enumerate(prefixes) if counts[f"n{index}"]}
 
 
-def json_type_at(tree: Column, dotted: str) -> Column:
+def _json_type_at(tree: Column, dotted: str) -> Column:
     return json_type(json_member(tree, _path(dotted.split("."))))
 
 

@@ -62,7 +62,7 @@ def join_clock(
     region: str | None = None
     notes: list[str] = []
     if zone is not None:
-        words = _words(rows[zone])
+        words = _words(rows[zone], zone, where)
         region, notes = _region(words, zone, where)
         offsets = {word: offset for word in words if (offset := _offset(word)) is not None}
         if offsets:
@@ -77,9 +77,17 @@ def join_clock(
     return rows.mutate(**{name: text}).view(), columns, region, notes
 
 
-def _words(column: Column) -> list[str]:
-    words = column.cast("string").strip().name("word").as_table().distinct().limit(_MOST + 1)
-    return sorted(word for word in words.to_pyarrow()["word"].to_pylist() if word)
+def _words(column: Column, zone: str, where: str) -> list[str]:
+    """The words of a column of zones; SourceError where it has too many to be one."""
+    table = column.cast("string").strip().name("word").as_table()
+    some = table.filter(table.word != "").distinct().limit(_MOST + 1)
+    words = sorted(some.to_pyarrow()["word"].to_pylist())
+    if len(words) > _MOST:
+        raise SourceError(
+            f"{where}: {zone!r} holds more than {_MOST} words, such as {words[0]!r}, so it is no "
+            "column of zones; map time_zone to the column that is, or leave it out"
+        )
+    return words
 
 
 def _offset(word: str) -> str | None:

@@ -51,13 +51,24 @@ def resolve_columns(
 
 
 def with_fallbacks(
-    rows: Table, columns: dict[str, str], fallbacks: Mapping[str, Sequence[str]], where: str
-) -> tuple[Table, dict[str, str]]:
-    """Rows and columns where empty cells of a word's column are filled from further columns."""
+    rows: Table, columns: dict[str, str], fallbacks: Mapping[str, Sequence[str]], where: str,
+    file: str,
+) -> tuple[Table, dict[str, str]]:  # fmt: skip
+    """Rows and columns where empty cells of a word's column are filled from further columns.
+
+    Raises SettingsError for a word that is not mapped, SourceError for a column that is not there.
+    """
     columns = dict(columns)
+    own = [name for name in rows.columns if name not in (ROW, BROKEN, LINE)]
     for word, names in fallbacks.items():
         if word not in columns:
             raise SettingsError(f"{where} fallbacks: columns does not map {word!r}; map it first")
+        for name in names:
+            if name not in own:
+                raise SourceError(
+                    f"{where} fallbacks: {file} has no column {name!r} (for {word}); "
+                    f"{nearest(name, own)}"
+                )
         chain = [_filled(rows[name], len(names)) for name in (columns[word], *names)]
         name = ", or ".join([columns[word], *names])
         rows = rows.mutate(**{name: ibis.coalesce(*chain)}).view()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import glob
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -111,7 +112,8 @@ def _nearest_file(name: str, names: list[str]) -> str:
 
 
 def _fetch(address: str, scratch: Path, where: str) -> list[Path]:
-    """Copy the files of an object store URL, also a glob or a folder, to scratch."""
+    """Copy the files of an object store URL, also a glob or a folder, to a folder of their own."""
+    own = scratch / f"fetched-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
     pattern = address
     fixed = re.split(r"[*?\[]", address, maxsplit=1)[0]
     root = address if fixed == address else fixed.rsplit("/", 1)[0]
@@ -132,7 +134,7 @@ def _fetch(address: str, scratch: Path, where: str) -> list[Path]:
             paths = sorted(matches_unsorted, key=natural_order)
         files = []
         for number, name in enumerate(paths):
-            folder = scratch / f"fetched-{number:05d}"
+            folder = own / f"{number:05d}"
             folder.mkdir(parents=True, exist_ok=True)
             target = folder / name.rsplit("/", 1)[-1]
             fs.copy_files(name, str(target), source_filesystem=store)

@@ -228,7 +228,9 @@ def _read(
         rows = rows.rename(renames)
     mapped = columns
     if isinstance(source, Source) and source.fallbacks:
-        rows, columns = with_fallbacks(rows, columns, source.fallbacks, where)
+        rows, columns = with_fallbacks(
+            rows, columns, source.fallbacks, where.split()[0], originals[0]
+        )
     if isinstance(source, Source):
         rows, columns, region, clock_notes = join_clock(rows, columns, where)
         if region is not None and source.time_zone is None:

@@ -32,7 +32,7 @@ from propense.tables.sources.json.sampling import sampled_records
 from propense.tables.sources.json.staging import is_json
 from propense.tables.sources.pieces import Pieces, text_pieces
 from propense.tables.sources.text.access_logs import ACCESS_LINE, is_access_log
-from propense.tables.sources.text.copies import STAND_IN, with_stand_in
+from propense.tables.sources.text.copies import STAND_IN, needs_stand_in, with_stand_in
 from propense.tables.sources.text.delimited import Lines, shape_of, table_of
 from propense.tables.sources.text.dialects import (
     Declared,
@@ -275,7 +275,7 @@ def _dialect(files: Sequence[Pieces]) -> list[Dialect]:
     result = []
     for pieces, dialect in zip(files, dialects, strict=True):
         text = pieces.texts[0]
-        several = len(dialect.delimiter) > 1 or dialect.delimiter == " "
+        several = needs_stand_in(dialect.delimiter)
         if several:
             text = with_stand_in(text, dialect.delimiter)
         shape = shape_of(dialect, STAND_IN if several else None)
@@ -323,10 +323,10 @@ def _sample_separated(pieces: Pieces, dialect: Dialect) -> Sample | Unreadable:
 def _tables(pieces: Pieces, dialect: Dialect) -> tuple[list[pa.Table], Lines]:
     """The rows of the pieces, read as they are read for cleaning."""
     lines, tables = Lines(), []
-    several = len(dialect.delimiter) > 1 or dialect.delimiter == " "
+    several = needs_stand_in(dialect.delimiter)
     for index, text in enumerate(pieces.texts):
         if dialect.quoting == "backslash":
-            text = unescape(text)
+            text = unescape(text, dialect.delimiter.encode())
         skip = dialect.skip if index == 0 else 0
         body = b"\n".join(text.split(b"\n", skip)[skip:])
         if several:

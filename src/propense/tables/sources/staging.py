@@ -14,7 +14,13 @@ from propense.tables.questions import Question, encoding_question
 from propense.tables.sources.containers import Plain, unpack
 from propense.tables.sources.json.staging import is_json, stage_json_text
 from propense.tables.sources.text.access_logs import is_access_log, stage_access_log
-from propense.tables.sources.text.copies import PlainText, plain_text, read_chunks, redelimit
+from propense.tables.sources.text.copies import (
+    PlainText,
+    needs_stand_in,
+    plain_text,
+    read_chunks,
+    redelimit,
+)
 from propense.tables.sources.text.delimited import Lines, shape_of, stage_delimited
 from propense.tables.sources.text.dialects import (
     Declared,
@@ -31,7 +37,7 @@ from propense.tables.sources.text.encodings import (
     survey,
 )
 from propense.tables.sources.text.headers import HEAD_BYTES
-from propense.tables.sources.text.quoting import detect_quoting, survey_quotes, unescape
+from propense.tables.sources.text.quoting import detect_quoting, survey_quotes, unescaped_blocks
 from propense.tables.sources.workbooks import sheet_dialect, sheet_rows, sheets_of, stage_sheet
 
 Form = Literal["csv", "json", "xlsx", "parquet", "access_log"]
@@ -103,7 +109,10 @@ def stage_files(
     declared = Declared(source.delimiter, source.quoting, source.header, source.skip_lines,
                         tuple(wanted), tuple(canonical))  # fmt: skip
     for number, one in enumerate(named, start=start):
-        plain = unpack(one.path, scratch / f"{number:05d}", _zip_member(one), one.shown)
+        member = _zip_member(one)
+        plain = unpack(one.path, scratch / f"{number:05d}", member, one.shown)
+        if member is not None:
+            one = replace(one, member=None)
         slots[number] = []
         if plain.path.stat().st_size == 0:
             raise SourceError(f"{one.shown} is empty; remove it from the source or export it again")
@@ -265,7 +274,12 @@ def _stage_delimited(
             written = _write_all(texts, dialects, scratch)
     staged = []
     for text, dialect, lines in zip(texts, dialects, written, strict=True):
-        lines.refuse(dialect, text.named.shown)
+        lines.refuse(
+            text.named.shown,
+            f"do not have the {len(dialect.names)} fields of the header with delimiter "
+            f"{dialect.delimiter!r}",
+            "set the source's delimiter, or header = false if the first line is data",
+        )
         account = _text_account(text, "csv", lines, dialect.words, list(dialect.notes))
         staged.append((text, Staged(scratch / f"{text.number:05d}.parquet", account)))
     return staged
@@ -278,7 +292,7 @@ def _prepare(
     dialects = infer_dialects([replace(head, quoting=quoting) for head in heads], declared)
     for text, dialect in zip(texts, dialects, strict=True):
         if quoting == "backslash":
-            _unescape(text, scratch)
+            _unescape(text, text.delimiter or dialect.delimiter, scratch)
         if text.delimiter is None:
             _redelimit(text, dialect.delimiter, scratch)
     return dialects
@@ -312,16 +326,15 @@ def _head(text: _Text) -> Head:
     """The first whole lines of a text."""
     assert text.text is not None
     chunk = next(read_chunks(text.text.path, text.text.skip), b"")
-    whole = len(chunk) <= HEAD_BYTES and chunk == chunk[:HEAD_BYTES]
     head = chunk[:HEAD_BYTES]
     if len(chunk) > HEAD_BYTES:
         head = head[: head.rfind(b"\n") + 1] or head
-    return Head(text.named.shown, head.removesuffix(b"\n"), whole=whole)
+    return Head(text.named.shown, head.removesuffix(b"\n"))
 
 
 def _redelimit(text: _Text, delimiter: str, scratch: Path) -> None:
     """A copy with a delimiter of one byte, where it has more or is a run of blanks."""
-    if len(delimiter.encode()) == 1 and delimiter != " ":
+    if not needs_stand_in(delimiter):
         return
     assert text.text is not None
     copy = redelimit(text.text, scratch / f"{text.number:05d}.cells", delimiter)
@@ -329,11 +342,12 @@ def _redelimit(text: _Text, delimiter: str, scratch: Path) -> None:
     text.delimiter, text.restore = copy.delimiter, copy.restore
 
 
-def _unescape(text: _Text, scratch: Path) -> None:
+def _unescape(text: _Text, delimiter: str, scratch: Path) -> None:
     assert text.text is not None
     out = scratch / f"{text.number:05d}.plain"
-    data = text.text.path.read_bytes()[text.text.skip :]
-    out.write_bytes(unescape(data))
+    with out.open("wb") as target:
+        chunks = read_chunks(text.text.path, text.text.skip)
+        target.writelines(unescaped_blocks(chunks, delimiter.encode()))
     text.text = replace(text.text, path=out, skip=0)
 
 

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propense.errors import SourceError, nearest
-from propense.tables.engine.engine import BROKEN, LINE
-from propense.tables.sources.text.delimited import Lines
+from propense.tables.sources.text.delimited import Lines, text_schema
 from propense.tables.sources.text.dialects import Declared, Dialect, Head, infer_from_rows
 from propense.tables.sources.text.headers import HeadRow
 
@@ -99,7 +98,7 @@ def stage_sheet(rows: Sequence[Sequence[str]], dialect: Dialect, out: Path, show
     """Write the rows of a sheet to `out`; returns where they went."""
     lines = Lines(physical=len(rows), header=min(dialect.skip, len(rows)))
     names = dialect.names
-    schema = pa.schema([*((name, pa.string()) for name in (*names, BROKEN)), (LINE, pa.int64())])
+    schema = text_schema(names)
     with pq.ParquetWriter(out, schema, compression="snappy") as writer:
         for start in range(dialect.skip, len(rows), _BATCH):
             body: list[tuple[int, list[str | None], str | None]] = []
@@ -109,6 +108,7 @@ def stage_sheet(rows: Sequence[Sequence[str]], dialect: Dialect, out: Path, show
                     lines.blank += 1
                 elif any(cells[len(names) :]):
                     body.append((number, [None] * len(names), "\t".join(row)))
+                    lines.first_broken = lines.first_broken or (number, "\t".join(row))
                 else:
                     padded = cells[: len(names)] + [None] * (len(names) - len(cells))
                     body.append((number, padded, None))
@@ -119,8 +119,10 @@ def stage_sheet(rows: Sequence[Sequence[str]], dialect: Dialect, out: Path, show
             lines.rows += len(body)
             lines.broken += sum(text is not None for text in broken)
     lines.check(shown)
-    if lines.rows == 0:
-        raise SourceError(f"{shown} has a header and no rows; export it again")
+    lines.refuse(
+        shown, f"have more cells than the {len(names)} of the header",
+        "set skip_lines to the lines above the header, or header = false if there is none",
+    )  # fmt: skip
     return lines
 
 

@@ -16,7 +16,6 @@ Offsets = npt.NDArray[np.int64]
 
 _BLOCK: Final = 1 << 24
 _BETWEEN: Final = b" \t\r\n,[]"
-_MOST_GARBAGE: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -80,19 +79,19 @@ def _objects_at(array: Any, brackets: _Brackets, depth: int, shown: str) -> Obje
     starts = starts[: len(ends)]
     if len(starts) == 0:
         raise SourceError(f"{shown} holds a JSON array without an object in it")
-    garbage = _garbage(array, starts, ends)
+    garbage = _garbage(array, starts, ends, 0, len(array))
     return Objects(starts, ends, garbage, array=depth == 1)
 
 
-def _garbage(array: Any, starts: Offsets, ends: Offsets) -> tuple[tuple[int, int], ...]:
-    """Pieces between the objects that hold more than blanks, commas and brackets."""
+def _garbage(
+    array: Any, starts: Offsets, ends: Offsets, begin: int, stop: int
+) -> tuple[tuple[int, int], ...]:
+    """Pieces of `begin` to `stop` between the objects, with more than blanks, commas, brackets."""
     pieces = []
-    befores, behinds = np.append(0, ends), np.append(starts, len(array))
-    for start, stop in zip(befores.tolist(), behinds.tolist(), strict=True):
-        if array[start:stop].tobytes().strip(_BETWEEN):
-            pieces.append((start, stop))
-            if len(pieces) >= _MOST_GARBAGE:
-                break
+    befores, behinds = np.append(begin, ends), np.append(starts, stop)
+    for before, behind in zip(befores.tolist(), behinds.tolist(), strict=True):
+        if array[before:behind].tobytes().strip(_BETWEEN):
+            pieces.append((before, behind))
     return tuple(pieces)
 
 
@@ -112,8 +111,11 @@ def _inner_array(
         ends = positions[signs == ord("}")] + 1
         starts = starts[: len(ends)]
         if len(starts):
-            key = _key_before(array, int(brackets.positions[index]))
-            candidates[key] = Objects(starts, ends, (), key, array=True)
+            begin = int(brackets.positions[index])
+            stop = int(brackets.positions[closing]) if len(behind) else int(ends[-1])
+            garbage = _garbage(array, starts, ends, begin + 1, stop)
+            key = _key_before(array, begin)
+            candidates[key] = Objects(starts, ends, garbage, key, array=True)
     if member is not None:
         if member not in candidates:
             raise SourceError(

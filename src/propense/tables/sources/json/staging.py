@@ -70,7 +70,7 @@ def stage_json_text(
     """
     rows = out.with_suffix(".rows")
     lines, notes = Lines(), []
-    by_line = one_object_a_line(text) and member is None and not _is_wrapped(text, wanted)
+    by_line = one_object_a_line(text) and member is None and not _is_one_line(text)
     page = page_key(_first_lines(text), wanted) if by_line else None
     if page is not None:
         _write_pages(text, rows, lines, page)
@@ -105,8 +105,8 @@ def stage_json_text(
     return ("jsonl" if by_line else "json"), lines, notes
 
 
-def _is_wrapped(text: PlainText, wanted: Sequence[str]) -> bool:
-    """Whether the file is one line that may hold an array of objects."""
+def _is_one_line(text: PlainText) -> bool:
+    """Whether the file is one line, which may hold an array of objects."""
     size = text.path.stat().st_size
     with text.path.open("rb") as stream:
         stream.seek(text.skip)
@@ -139,7 +139,7 @@ def _write_lines(text: PlainText, rows: Path, lines: Lines) -> bool:
     glued = False
     with pq.ParquetWriter(rows, _SCHEMA, compression="lz4") as writer:
         for texts, numbers, n_lines in line_arrays(text.path, text.skip):
-            glued = glued or any(pc.any(pc.match_substring(texts, sign)).as_py() for sign in _GLUED)
+            glued = glued or _has_glued(texts)
             writer.write_table(pa.table([texts, pa.array(numbers)], schema=_SCHEMA))
             lines.physical += n_lines
             lines.rows += len(numbers)
@@ -147,6 +147,20 @@ def _write_lines(text: PlainText, rows: Path, lines: Lines) -> bool:
     if glued:
         lines.physical = lines.rows = lines.blank = 0
     return glued
+
+
+def _has_glued(texts: pa.Array) -> bool:
+    """Whether a line holds several objects; within a text the sign between them is no sign."""
+    suspects = pc.or_(*(pc.match_substring(texts, sign) for sign in _GLUED))
+    return not all(_decodes(line) for line in texts.filter(suspects).to_pylist())
+
+
+def _decodes(line: str) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _write_objects(

@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propense.errors import SourceError
-from propense.tables.engine.engine import BROKEN, LINE
 from propense.tables.sources.text.copies import PlainText
-from propense.tables.sources.text.delimited import Lines
+from propense.tables.sources.text.delimited import Lines, text_schema
 from propense.tables.sources.text.lines import line_arrays
 
 ACCESS_COLUMNS: Final = (
@@ -48,7 +47,7 @@ def stage_access_log(text: PlainText, out: Path, wanted: Sequence[str], shown: s
     """
     extras = [name for name in wanted if re.match(r"^(query|path|cookie):.", name)]
     names = [*ACCESS_COLUMNS, *extras]
-    schema = pa.schema([*((name, pa.string()) for name in (*names, BROKEN)), (LINE, pa.int64())])
+    schema = text_schema(names)
     lines = Lines()
     with pq.ParquetWriter(out, schema, compression="snappy") as writer:
         for texts, numbers, n_lines in line_arrays(text.path, text.skip):

@@ -123,6 +123,15 @@ class Redelimited:
     """What stands in cells for something else -> what it stands for."""
 
 
+def needs_stand_in(delimiter: str) -> bool:
+    """Whether a delimiter is no single byte that a parser can take.
+
+    >>> [needs_stand_in(one) for one in (",", "::", "\u00a6", " ")]
+    [False, True, True, True]
+    """
+    return len(delimiter.encode()) > 1 or delimiter == " "
+
+
 def redelimit(text: PlainText, out: Path, delimiter: str) -> Redelimited:
     """A copy in which a delimiter of several characters, or of runs of blanks, is one character."""
     present = set()

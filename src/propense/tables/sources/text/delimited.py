@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -34,8 +34,12 @@ class Lines:
     rows: int = 0
     broken: int = 0
     first_broken: tuple[int, str] | None = None
-    lone: list[int] = field(default_factory=list)
-    padded: list[int] = field(default_factory=list)
+    n_lone: int = 0
+    """Lines with a quote that is text, though it begins a cell."""
+    first_lone: int = 0
+    n_padded: int = 0
+    """Rows with more cells than the header, all of them empty."""
+    first_padded: int = 0
     repeated_header: int = 0
     unclosed: int = 0
     """Broken rows with a quote that does not enclose a cell."""
@@ -49,23 +53,21 @@ class Lines:
                 "cells are accounted for; this is a bug in propense, please report it"
             )
 
-    def refuse(self, dialect: Dialect, shown: str) -> None:
-        """Raise SourceError if there is no row, or if most have not the cells of the header."""
+    def refuse(self, shown: str, fault: str, remedy: str) -> None:
+        """Raise SourceError if there is no row, or if most are broken: `fault` says how."""
         if self.rows == 0:
             raise SourceError(f"{shown} has a header and no rows; export it again")
         if self.broken > self.rows / 2 and self.first_broken is not None:
             line, text = self.first_broken
             raise SourceError(
-                f"{shown}: {self.broken:,} of {self.rows:,} rows do not have the "
-                f"{len(dialect.names)} fields of the header with delimiter {dialect.delimiter!r}, "
-                f"first line {line:,}, {text[:80]!r}; set the source's delimiter, or header = "
-                "false if the first line is data"
+                f"{shown}: {self.broken:,} of {self.rows:,} rows {fault}, first line {line:,}, "
+                f"{text[:80]!r}; {remedy}"
             )
 
     @property
     def n_doubtful(self) -> int:
         """Lines with a quote that does not enclose a cell."""
-        return len(self.lone) + self.unclosed
+        return self.n_lone + self.unclosed
 
     def notes(self) -> list[str]:
         notes = []
@@ -74,15 +76,15 @@ class Lines:
                 f"{self.inside:,} lines of the file are inside quoted cells, first line "
                 f"{self.first_inside:,}"
             )
-        if self.lone:
+        if self.n_lone:
             notes.append(
-                f"a quote on {len(self.lone):,} lines does not enclose a cell and was read as "
-                f"text, first on line {self.lone[0]:,}"
+                f"a quote on {self.n_lone:,} lines does not enclose a cell and was read as "
+                f"text, first on line {self.first_lone:,}"
             )
-        if self.padded:
+        if self.n_padded:
             notes.append(
-                f"{len(self.padded):,} rows end with more cells than the header, all empty, first "
-                f"on line {self.padded[0]:,}"
+                f"{self.n_padded:,} rows end with more cells than the header, all empty, first "
+                f"on line {self.first_padded:,}"
             )
         if self.repeated_header:
             notes.append(f"the header stands {self.repeated_header:,} more times among the rows")
@@ -114,8 +116,7 @@ def stage_delimited(
     for _ in range(dialect.skip):
         lines.physical += bool(stream.readline())
     lines.header = lines.physical
-    schema = pa.schema([*((name, _TEXT) for name in dialect.names), (BROKEN, _TEXT),
-                        (LINE, pa.int64())])  # fmt: skip
+    schema = text_schema(dialect.names)
     with pq.ParquetWriter(out, schema, compression="snappy", **_encodings(dialect.names)) as writer:
         for records in blocks(stream, shape):
             table = table_of(records, dialect, shape, lines)
@@ -124,6 +125,11 @@ def stage_delimited(
             writer.write_table(table.cast(schema))
     lines.check(shown)
     return lines
+
+
+def text_schema(names: Sequence[str]) -> pa.Schema:
+    """Columns of text, the text of broken rows, and each row's line."""
+    return pa.schema([*((name, _TEXT) for name in (*names, BROKEN)), (LINE, pa.int64())])
 
 
 def _encodings(names: Sequence[str]) -> dict[str, Any]:
@@ -167,8 +173,12 @@ def table_of(records: Records, dialect: Dialect, shape: Shape, lines: Lines) -> 
 
 def _count(records: Records, lines: Lines) -> None:
     base = lines.physical + 1
-    lines.lone += [base + line for line in records.lone_lines]
-    lines.padded += [base + line for line in records.padded_lines]
+    if records.lone_lines and not lines.n_lone:
+        lines.first_lone = base + min(records.lone_lines)
+    if records.padded_lines and not lines.n_padded:
+        lines.first_padded = base + min(records.padded_lines)
+    lines.n_lone += len(records.lone_lines)
+    lines.n_padded += len(records.padded_lines)
     if records.broken and lines.first_broken is None:
         row = min(records.broken)
         lines.first_broken = (base + int(records.first[row]), _decoded(records.broken[row]) or "")

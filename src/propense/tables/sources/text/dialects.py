@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from propense.errors import SourceError
@@ -12,6 +12,7 @@ from propense.tables.sources.text.delimiters import delimiter_scores, folded, pl
 from propense.tables.sources.text.headers import (
     Header,
     HeadRow,
+    ends_empty,
     find_header,
     head_rows,
     looks_like_data,
@@ -57,7 +58,7 @@ class Dialect:
         """For the account.
 
         >>> Dialect("\\t", "none", ("a",), 1, 1).words
-        'tab, no quoting'
+        'tab, no quoting, no header'
         """
         shown = _SHOWN.get(self.delimiter, repr(self.delimiter))
         quoting = {"standard": "", "none": ", no quoting", "backslash": ", backslash escapes"}
@@ -72,9 +73,6 @@ class Head:
     shown: str
     text: bytes
     quoting: str = "standard"
-    whole: bool = True
-    """Whether this is the file."""
-    notes: tuple[str, ...] = field(default=())
 
     def lines(self) -> list[str]:
         return [line.rstrip("\r") for line in self.text.decode("utf-8", "replace").split("\n")]
@@ -126,8 +124,10 @@ def infer_dialects(heads: Sequence[Head], declared: Declared) -> list[Dialect]:
     """
     delimiters = detect_delimiters(heads, declared)
     heads = [
-        replace(head, text=unescape(head.text)) if head.quoting == "backslash" else head
-        for head in heads
+        replace(head, text=unescape(head.text, delimiter.encode()))
+        if head.quoting == "backslash"
+        else head
+        for head, delimiter in zip(heads, delimiters, strict=True)
     ]
     rows = [
         head_rows(head.text, delimiter, head.quoting != "none")
@@ -274,7 +274,7 @@ def _names(header: Header, width: int) -> list[str]:
     cells = header.cells or ("",)
     names = plain_names(cells)
     rows = [row.cells for row in header.data if not row.blank]
-    return names[:-1] if not cells[-1].strip() and _ends_empty(rows, width) else names
+    return names[:-1] if not cells[-1].strip() and ends_empty(rows, width) else names
 
 
 def _repeated(cells: Sequence[str]) -> list[str]:
@@ -292,12 +292,6 @@ def _width_of_rows(header: Header, rows: Sequence[Sequence[bytes]]) -> int:
     """Cells of a row: those of the header, or one more where rows end with a delimiter."""
     width = header.width
     longer = [row for row in rows if len(row) == width + 1]
-    if rows and len(longer) > 0.8 * len(rows) and _ends_empty(longer, width + 1):
+    if rows and len(longer) > 0.8 * len(rows) and ends_empty(longer, width + 1):
         return width + 1
     return width
-
-
-def _ends_empty(rows: Sequence[Sequence[bytes]], width: int) -> bool:
-    """Whether the last cell of every row is empty."""
-    last = [row[-1] for row in rows if len(row) == width]
-    return bool(last) and not any(cell.strip() for cell in last)

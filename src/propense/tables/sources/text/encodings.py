@@ -38,7 +38,6 @@ _SIGN_IN_WORD: Final = re.compile(
 """Signs and capitals where Western words have none."""
 _WORD: Final = re.compile(r"[^\s,;|\"\t]*[^\x00-\x7f][^\s,;|\"\t]*")
 _SAMPLE_LINES: Final = 2000
-_REPLACED: Final = "\ufffd"
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def find_header(
             break
     if most:
         return _header_at(rows, best, wanted, canonical)
-    ends = _ends_empty(rows, width)
+    ends = ends_empty([row.cells for row in rows], width)
     widths = (width - 1, width) if ends and width > 2 else (width,)
     index = next((i for i, row in enumerate(rows) if len(row.cells) in widths), 0)
     row = rows[index]
@@ -133,9 +133,9 @@ def find_header(
     return _header_at(rows, index, wanted, canonical)
 
 
-def _ends_empty(rows: Sequence[HeadRow], width: int) -> bool:
-    """Whether every row as wide as most are ends with an empty cell: with a delimiter."""
-    last = [row.cells[-1] for row in rows if len(row.cells) == width]
+def ends_empty(rows: Sequence[Sequence[bytes]], width: int) -> bool:
+    """Whether every row of `width` cells ends with an empty cell: with a delimiter."""
+    last = [row[-1] for row in rows if len(row) == width]
     return bool(last) and not any(cell.strip() for cell in last)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
 from propense.errors import SourceError
 from propense.tables.sources.text.records import Shape, blocks
-from propense.tables.sources.text.tokens import QUOTE, read_row
+from propense.tables.sources.text.tokens import LONGEST_ROW, QUOTE, read_row
 
-_ESCAPED: Final = re.compile(rb'"(?:[^"\\]|\\.|"")*"')
+_QUOTED: Final = rb'"[^"\\]*+(?:(?:\\.|"")[^"\\]*+)*+"'
 _MOST_EXAMPLES: Final = 200
 _MOST_UNCLOSED: Final = 0.01
 _FEW_UNCLOSED: Final = 10
@@ -66,7 +66,9 @@ def quotes_in(stream: IO[bytes], skip_lines: int, shape: Shape) -> Quotes:
         for one in doubtful[: _MOST_EXAMPLES - len(quotes.examples)]:
             quotes.examples.append(records.data[records.line_starts[one] : records.line_ends[one]])
         line += records.n_lines
-    quotes.n_escaped = sum(_is_right(unescape(text), shape) for text in quotes.examples)
+    quotes.n_escaped = sum(
+        _is_right(unescape(text, shape.delimiter), shape) for text in quotes.examples
+    )
     return quotes
 
 
@@ -83,18 +85,65 @@ def _is_right(text: bytes, shape: Shape) -> bool:
     return state == "whole" and len(cells) == shape.width
 
 
-def unescape(text: bytes) -> bytes:
+def unescape(text: bytes, delimiter: bytes) -> bytes:
     r"""Text with doubled quotes where backslashes escaped them.
 
-    >>> unescape(rb'1,"a \"b\" c:\\",2')
+    A row whose quotes do not enclose cells stays as it is, up to the end of its line.
+
+    >>> unescape(rb'1,"a \"b\" c:\\",2', b",")
     b'1,"a ""b"" c:\\",2'
     """
-    return _ESCAPED.sub(_doubled, text)
+    return b"".join(unescaped_blocks([text], delimiter))
+
+
+def unescaped_blocks(chunks: Iterable[bytes], delimiter: bytes) -> Iterator[bytes]:
+    """The same for a text of many chunks, of which a few are held at a time."""
+    row, cell = _patterns(delimiter)
+    rest = b""
+    for chunk in chunks:
+        data = rest + chunk
+        done, used = _unescaped(data, row, cell, last=False)
+        yield done
+        rest = data[used:]
+    # A line feed ends the last row too.
+    yield _unescaped(rest + b"\n", row, cell, last=True)[0][:-1]
+
+
+def _patterns(delimiter: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """A row of one or several lines, and a quoted cell at its start or behind a delimiter."""
+    cut = rb"[ \t]++" if delimiter == b" " else re.escape(delimiter)
+    bare = rb'(?!")(?:(?!' + cut + rb")[^\n])*+"
+    one = rb"(?:" + _QUOTED + rb"(?=" + cut + rb"|\r?\n)|" + bare + rb")"
+    row = rb"(?:" + one + cut + rb")*+" + one + rb"\r?\n"
+    cell = rb"(" + cut + rb"|^)(?:(" + _QUOTED + rb")|" + bare + rb")"
+    return re.compile(row, re.DOTALL), re.compile(cell, re.DOTALL)
+
+
+def _unescaped(
+    data: bytes, row: re.Pattern[bytes], cell: re.Pattern[bytes], last: bool
+) -> tuple[bytes, int]:
+    """The rows of a block, and the bytes used: rows that may go on behind it are not."""
+    done, position = [], 0
+    while 0 <= (end := data.find(b"\n", position)):
+        text = data[position : end + 1]
+        if QUOTE in text:
+            match = row.match(data, position, position + LONGEST_ROW)
+            if match is None and not last and len(data) - position < LONGEST_ROW:
+                break
+            text = text if match is None else match[0]
+            escapes = match is not None and b"\\" in text
+            done.append(cell.sub(_doubled, text) if escapes else text)
+        else:
+            done.append(text)
+        position += len(text)
+    return b"".join(done), position
 
 
 def _doubled(cell: re.Match[bytes]) -> bytes:
-    inner = cell[0][1:-1]
-    return (
+    if cell[2] is None:
+        return cell[0]
+    inner = cell[2][1:-1]
+    return cell[1] + (
         QUOTE + re.sub(rb'\\(["\\])', lambda one: one[1] * (1 + (one[1] == QUOTE)), inner) + QUOTE
     )
 
@@ -109,7 +158,7 @@ def escapes_quotes(head: bytes, delimiter: str) -> bool:
         return False
     encoded = delimiter.encode()
     n_loose = _n_loose(head, encoded)
-    return n_loose > 0 and _n_loose(unescape(head), encoded) <= n_loose / 10
+    return n_loose > 0 and _n_loose(unescape(head, encoded), encoded) <= n_loose / 10
 
 
 def _n_loose(head: bytes, delimiter: bytes) -> int:
