@@ -21,6 +21,7 @@ from propense.tables.cells.number_formats import (
 from propense.tables.cells.numbers import (
     SUSPICIOUS,
     NumberFormat,
+    add_numbers,
     currency_code,
     currency_of,
     number_of,
@@ -58,8 +59,12 @@ def infer(table: Files, decimal: str = "auto", units: bool = False) -> InferredF
 
 
 def read(table: Files, form: NumberFormat, units: bool = False) -> list[float | None]:
-    number = number_of(table.rows["x"], form, table.rows[ROW], units)
-    return table.rows.select(ROW, n=number).order_by(ROW).to_pyarrow()["n"].to_pylist()  # type: ignore[no-any-return]
+    """The numbers in the order of the rows, read in steps and as one expression."""
+    rows = add_numbers(table.rows, {"n": ("x", form, units)})
+    whole = number_of(rows["x"], form, rows[ROW], units)
+    numbers = rows.select(ROW, "n", whole=whole).order_by(ROW).to_pyarrow().to_pydict()
+    assert numbers["n"] == numbers["whole"]
+    return numbers["n"]  # type: ignore[no-any-return]
 
 
 AMOUNTS = {

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import ibis
-from ibis.expr.types import Column
+from ibis.expr.types import Column, Table
 
 from propense.tables.cells.spelling import NOTHING
-from propense.tables.engine.engine import FILE_SHIFT
+from propense.tables.engine.engine import FILE_SHIFT, ROW
 
 Decimal = Literal["point", "comma"]
 
@@ -130,21 +130,60 @@ def number_of(
     text = column.cast("string")
     if form.plain:
         return text.try_cast("float64")
-    quick = _PLAIN if form == POINT else _WHOLE
-    digits = _parts(text, units)
+    parts = _parts(_narrow(text), units)
+    return _chosen(text, form, parts, _read(parts, _digits(parts["digits"]), form, row))
+
+
+def add_numbers(
+    rows: Table, wanted: Mapping[str, tuple[str, NumberFormat, bool]]
+) -> Table:  # fmt: skip
+    """`number_of` of several columns: new name -> column, format, units.
+
+    Each step is a query of its own, since a pattern that is written into others many times takes
+    an engine seconds to plan.
+    """
+    row = rows[ROW] if ROW in rows.columns else None
+    direct, texts = {}, {}
+    for new, (name, form, units) in wanted.items():
+        column = rows[name]
+        if column.type().is_string() and not form.plain:
+            usual = column.re_search(_PLAIN if form == POINT else _WHOLE)
+            texts[new] = usual.ifelse(ibis.null("string"), _narrow(column))
+        else:
+            direct[new] = number_of(column, form, row, units)
+    names = [*rows.columns, *direct]
+    if not texts:
+        return rows.mutate(**direct)
+    steps = rows.mutate(**direct, **{f"{new}_text": text for new, text in texts.items()}).view()
+    of = {new: _parts(steps[f"{new}_text"], wanted[new][2]) for new in texts}
+    steps = steps.mutate(
+        **{f"{new}_{part}": cell for new, parts in of.items() for part, cell in parts.items()}
+    ).view()
+    steps = steps.mutate(**{f"{new}_plain": _digits(steps[f"{new}_digits"]) for new in of}).view()
+    sizes = {}
+    for new, parts in of.items():
+        name, form, _ = wanted[new]
+        made = {part: steps[f"{new}_{part}"] for part in parts}
+        size = _read(made, steps[f"{new}_plain"], form, None if row is None else steps[ROW])
+        sizes[new] = _chosen(steps[name], form, made, size)
+    return steps.select(*names, **sizes).view()
+
+
+def _chosen(text: Column, form: NumberFormat, parts: dict[str, Column], size: Column) -> Column:
+    """The number of a cell: `size` where it is written as people write amounts."""
     return ibis.cases(
-        (text.re_search(quick), text.try_cast("float64")),
+        (text.re_search(_PLAIN if form == POINT else _WHOLE), text.try_cast("float64")),
         (text.re_search(_SCIENTIFIC), text.replace(",", ".").try_cast("float64")),
         (text.re_search(r"^\s*\+?([iI]nf|INF|[iI]nfinity)\s*$"), float("inf")),
         (text.re_search(r"^\s*-([iI]nf|INF|[iI]nfinity)\s*$"), float("-inf")),
-        (digits["fits"], _read(digits, _decimal_comma(form, row))),
+        (parts["fits"], size),
         else_=ibis.null("float64"),
     )
 
 
 def kind_of(column: Column, units: bool = False) -> Column:
     """What a cell shows: "point", "comma", "either." (as 1.250), "either," or "" (neither)."""
-    digits = _digits(_parts(column, units)["digits"])
+    digits = _digits(_parts(_narrow(column), units)["digits"])
     return ibis.cases(
         (digits.re_search(_EITHER), digits.contains(",").ifelse("either,", "either.")),
         (digits.re_search(_POINT), "point"),
@@ -200,8 +239,8 @@ def _narrow(text: Column) -> Column:
     return text.translate(*_SIGNS).strip()
 
 
-def _parts(column: Column, units: bool) -> dict[str, Column]:
-    text = _narrow(column)
+def _parts(text: Column, units: bool) -> dict[str, Column]:
+    """What a cell with plain signs consists of."""
     front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).strip().upper()
     usual = front.isin(_CURRENCIES) & _unit(back).isin(_CURRENCIES)
     if units:
@@ -243,8 +282,10 @@ def _decimal_comma(form: NumberFormat, row: Column | None) -> Column:
     return other.ifelse(ibis.literal(form.decimal != "comma"), usual)
 
 
-def _read(parts: dict[str, Column], comma: Column) -> Column:
-    digits = _digits(parts["digits"])
+def _read(
+    parts: dict[str, Column], digits: Column, form: NumberFormat, row: Column | None
+) -> Column:  # fmt: skip
+    comma = _decimal_comma(form, row)
     whole = digits.re_search(r"^\d+$")
     either, point = digits.re_search(_EITHER), digits.re_search(_POINT)
     with_comma = digits.re_search(_COMMA) | (either & comma)

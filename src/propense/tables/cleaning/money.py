@@ -1,17 +1,87 @@
-"""The money of events: refunds, rows that take a purchase back, and impossible values."""
+"""The money of events: amounts, refunds, rows that take a purchase back, impossible values."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import ibis
-from ibis.expr.types import Table
+from ibis.expr.types import Column, Table
 
 from propense.columns import ACTION, COUNT, MICRO_UNITS, VALUE
-from propense.settings import Clean
+from propense.settings import Clean, Source
+from propense.tables.cells.numbers import NO_NUMBER, add_numbers, currency_of
+from propense.tables.cleaning.conventions import Conventions
+from propense.tables.cleaning.orders import first_of_object
+from propense.tables.sources.reading import PRICE, RawTable
 
 LARGEST: Final = 9e12
 """Units of the currency whose micro-units still fit into 64 bits."""
+_REFUNDED: Final = "refunded"
+
+
+def add_numbers_of(source: RawTable, rows: Table, conventions: Conventions) -> Table:
+    """Numbers of the mapped columns, amounts in the project's currency: `_number_WORD`, and
+    where one is unreadable: `_unread_WORD`."""
+    settings = source.settings
+    names: dict[str, str] = {
+        word: source.columns[word] for word in (PRICE, COUNT, VALUE) if word in source.columns
+    }
+    if isinstance(settings, Source) and isinstance(settings.refunded, str) and settings.refunded:
+        names[_REFUNDED] = settings.refunded
+    rows = add_numbers(rows, {
+        f"_number_{word}": (name, conventions.numbers[name], word == COUNT)
+        for word, name in names.items()
+    })  # fmt: skip
+    numbers, unread = {}, {}
+    for word, name in names.items():
+        number, text = rows[f"_number_{word}"], rows[name]
+        rates = conventions.rates.get(name)
+        if conventions.currencies is not None and word != COUNT:
+            number = number * conventions.currencies.factor(rows)
+        elif rates:
+            written = currency_of(text)
+            converted = [(written == one, number * rate) for one, rate in rates.items()]
+            number = ibis.cases(*converted, else_=number)
+        if text.type().is_string():
+            if not conventions.numbers[name].plain:  # a percentage is no amount
+                number = text.re_search("[%％\u066a]").ifelse(ibis.null("float64"), number)
+            missing = text.isnull() | text.strip().lower().isin(NO_NUMBER)
+            unread[f"_unread_{word}"] = number.isnull() & ~missing
+        else:
+            unread[f"_unread_{word}"] = ibis.literal(False)
+        numbers[f"_number_{word}"] = number
+    return rows.mutate(**numbers, **unread).view() if names else rows
+
+
+def money_of(source: RawTable, rows: Table) -> dict[str, Column]:
+    """Count, price and amount as doubles, the latter in units of the currency."""
+
+    def read(word: str) -> tuple[Column, Column]:
+        if word not in source.columns:
+            return ibis.null("float64"), ibis.literal(False)
+        return rows[f"_number_{word}"], rows[f"_unread_{word}"]
+
+    price, price_unread = read(PRICE)
+    count, count_unread = read(COUNT)
+    amount, unread = read(VALUE)
+    if VALUE not in source.columns:
+        # an unreadable count makes the amount unknown: it is not one piece
+        pieces = count_unread.ifelse(ibis.null("float64"), count.fill_null(1.0))
+        amount, unread = price * pieces, price_unread
+    unit = source.settings.value_unit if isinstance(source.settings, Source) else 1.0
+    return {
+        COUNT: count.fill_null(1.0), "_amount": amount if unit == 1.0 else amount * unit,
+        "_price": price, "_mended_value": unread, "_mended_count": count_unread,
+    }  # fmt: skip
+
+
+def refunded_of(raw: RawTable, rows: Table) -> Column:
+    """What was refunded of a row's order, in units of the currency."""
+    source = raw.settings
+    if f"_number_{_REFUNDED}" not in rows.columns or not isinstance(source, Source):
+        return ibis.null("float64")
+    amount = (rows[f"_number_{_REFUNDED}"] * source.value_unit).abs()
+    return first_of_object(amount, str(source.refunded), raw, rows)
 
 
 def settle(rows: Table, clean: Clean, refunds: list[str]) -> Table:

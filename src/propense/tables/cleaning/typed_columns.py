@@ -31,7 +31,7 @@ from propense.tables.cells.number_formats import (
     infer_formats,
     survey_numbers,
 )
-from propense.tables.cells.numbers import NO_NUMBER, SUSPICIOUS, NumberFormat, number_of
+from propense.tables.cells.numbers import NO_NUMBER, POINT, SUSPICIOUS, NumberFormat, add_numbers
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
     NOTHING,
@@ -56,6 +56,7 @@ _TRUE: Final = ("true", "t", "yes", "y", "1", "1.0", "treated", "treatment")
 _FALSE: Final = ("false", "f", "no", "n", "0", "0.0", "control", "holdout")
 _BOOLEAN: Final = ("true", "false")
 _TIME: Final = "_moment "
+_NUMBER: Final = "_number "
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def type_columns(
     survey = _survey(raw.rows, raw.own)
     words = {own: word for word, own in raw.columns.items()}
     kinds = {own: _kind(raw, own, words.get(own), survey[own], canonical) for own in raw.own}
-    formats, notes = _number_formats(raw, [own for own in raw.own if kinds[own] == "numeric"],
-                                     survey, settings)  # fmt: skip
+    numeric = [own for own in raw.own if kinds[own] == "numeric"]
+    formats, notes = _number_formats(raw, numeric, survey, settings)
     orders = infer_date_orders(
         raw, [own for own in raw.own if kinds[own] == "time"], f"{raw.name}.date_order",
         raw.settings.date_order,
@@ -99,6 +100,7 @@ def type_columns(
             rows, note, lost = _add_time(rows, raw, own, settings, orders, engine)
             unread += lost
             notes += [note] if note else []
+    rows = add_numbers(rows, {_NUMBER + own: (own, formats[own], False) for own in numeric})
     chosen: dict[str, Column] = {}
     flags: list[Column] = []
     respelt = decimals = tidied = 0
@@ -113,7 +115,7 @@ def type_columns(
             tidied += care.untidy + care.capitals
             chosen[name] = read_id(column, words_of, care)
         elif kinds[own] == "numeric":
-            number = number_of(column, formats[own], rows[ROW])
+            number = rows[_NUMBER + own]
             finite = (number.abs() < float("inf")).fill_null(False)
             chosen[name] = finite.ifelse(number, ibis.null("float64"))
             flags.append(_lost(column, chosen[name], NO_NUMBER))
@@ -156,11 +158,12 @@ def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
         for index, name in enumerate(own) if rows[name].type().is_string()
     }  # fmt: skip
     rows = rows.select(**texts).view() if texts else rows
+    rows = add_numbers(rows, {f"number of {text}": (text, POINT, False) for text in texts})
     for index in range(len(own)):
         if f"text {index}" not in texts:
             continue
         text = rows[f"text {index}"]
-        number = number_of(text)
+        number = rows[f"number of text {index}"]
         counters = {
             "n": text.count(), "numbers": number.count(),
             "odd": text.re_search(SUSPICIOUS).cast("int64").sum(),

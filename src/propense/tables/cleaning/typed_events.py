@@ -27,7 +27,7 @@ from propense.columns import (
 from propense.errors import SourceError
 from propense.settings import Settings, Source
 from propense.tables.cells.currencies import CurrencyNotes, currency_notes
-from propense.tables.cells.numbers import NO_NUMBER, currency_of, number_of
+from propense.tables.cells.numbers import number_of
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
     best_spellings,
@@ -43,12 +43,17 @@ from propense.tables.cleaning.clocks import mend_clock
 from propense.tables.cleaning.conventions import Conventions, infer_conventions
 from propense.tables.cleaning.event_ids import id_columns
 from propense.tables.cleaning.identities import Identities, unify_ids
-from propense.tables.cleaning.money import LARGEST, settle
+from propense.tables.cleaning.money import (
+    LARGEST,
+    add_numbers_of,
+    money_of,
+    refunded_of,
+    settle,
+)  # fmt: skip
 from propense.tables.cleaning.orders import (
     OBJECT,
     ORDER_KEY,
     carried_down,
-    first_of_object,
     left_out,
     order_cells,
     reads_totals,
@@ -224,6 +229,7 @@ def _type_source(
                 rows = _add_time(rows, source, settings, engine, word, name, conventions)
     else:
         rows = rows.mutate(_t=ibis.null("int64"))
+    rows = add_numbers_of(source, rows, conventions)
     own = {word: rows[name] for word, name in source.columns.items()}
     if ELEMENT in rows.columns:
         own[ELEMENT] = rows[ELEMENT]
@@ -231,7 +237,7 @@ def _type_source(
         *[rows[name] for name in (ROW, "_t", "_received", "_refund_t") if name in rows.columns],
         **id_columns(source, own, conventions.ids, settings),
         **_action(source_settings, own.get(ACTION), changes),
-        **_money(source, rows, conventions),
+        **money_of(source, rows),
         **{
             SOURCE: trimmed(own[SOURCE]).fill_null(source.name) if SOURCE in own
             else ibis.literal(source.name),
@@ -242,7 +248,7 @@ def _type_source(
             else conventions.currencies.without_rate(rows),
             "_sums_up": total_row(rows, source.columns, source.own, reading is not None),
             "_refunds": refunded_rows(rows, source_settings),
-            "_refund": _refunded(source, rows, conventions),
+            "_refund": refunded_of(source, rows),
             **order_cells(source, rows, engine),
             "_broken": rows[BROKEN].notnull() if BROKEN in rows.columns else ibis.literal(False),
         },
@@ -262,52 +268,6 @@ def _action(
     if source.action is not None:
         action = action.fill_null(source.action)
     return {ACTION: action, "_mended_action": respelt}
-
-
-def _money(
-    source: RawTable, rows: Table, conventions: Conventions
-) -> dict[str, Column]:  # fmt: skip
-    """Count, price and amount as doubles, the latter in units of the currency."""
-
-    def read(word: str) -> tuple[Column, Column]:
-        name = source.columns.get(word)
-        if name is None:
-            return ibis.null("float64"), ibis.literal(False)
-        return _numbers(rows, name, conventions, counts=word == COUNT)
-
-    price, price_unread = read(PRICE)
-    count, count_unread = read(COUNT)
-    amount, unread = read(VALUE)
-    if VALUE not in source.columns:
-        # an unreadable count makes the amount unknown: it is not one piece
-        pieces = count_unread.ifelse(ibis.null("float64"), count.fill_null(1.0))
-        amount, unread = price * pieces, price_unread
-    unit = source.settings.value_unit if isinstance(source.settings, Source) else 1.0
-    return {
-        COUNT: count.fill_null(1.0), "_amount": amount if unit == 1.0 else amount * unit,
-        "_price": price, "_mended_value": unread, "_mended_count": count_unread,
-    }  # fmt: skip
-
-
-def _numbers(
-    rows: Table, name: str, conventions: Conventions, counts: bool = False
-) -> tuple[Column, Column]:
-    """The numbers of a column, amounts in the project's currency, and where one is unreadable."""
-    currencies = conventions.currencies
-    number = number_of(rows[name], conventions.numbers[name], rows[ROW], units=counts)
-    rates = conventions.rates.get(name)
-    if currencies is not None and not counts:
-        number = number * currencies.factor(rows)
-    elif rates:
-        written = currency_of(rows[name])
-        converted = [(written == one, number * rate) for one, rate in rates.items()]
-        number = ibis.cases(*converted, else_=number)
-    if not rows[name].type().is_string():
-        return number, ibis.literal(False)
-    if not conventions.numbers[name].plain:  # a percentage is no amount
-        number = rows[name].re_search("[%％\u066a]").ifelse(ibis.null("float64"), number)
-    unread = number.isnull() & ~rows[name].strip().lower().isin(NO_NUMBER)
-    return number, unread.fill_null(False)
 
 
 def _cancels(rows: Table, source: Source) -> Column:
@@ -331,17 +291,6 @@ def _add_time(
     order = conventions.date_orders.get(column)
     survey = survey_times(source.rows, column, zone, None, column in source.with_zone, order)
     return add_microseconds(rows, column, name, survey.thorough, engine)
-
-
-def _refunded(raw: RawTable, rows: Table, conventions: Conventions) -> Column:
-    """What was refunded of a row's order, in units of the currency."""
-    source = raw.settings
-    name = source.refunded if isinstance(source, Source) else None
-    if not isinstance(source, Source) or not isinstance(name, str) or not name:
-        return ibis.null("float64")
-    number, _ = _numbers(rows, name, conventions)
-    amount = (number * source.value_unit).abs()
-    return first_of_object(amount, name, raw, rows)
 
 
 def _finish(
