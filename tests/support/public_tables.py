@@ -266,7 +266,8 @@ TABLES = (
         "event": "word:page_view|struct|transaction", "event_id": "hash", "user_id": "?user:u",
         "domain_userid": "user:d8", "network_userid": "user:n3", "user_ipaddress": "fixed:10.0.0.1",
         "se_category": "?word:shop|blog", "tr_total": "?money", "derived_tstamp": "time:",
-    }, "events", {"event_time": "derived_tstamp", "action": "event", "value": "tr_total"},
+    }, "events", {"anonymous_id": "domain_userid", "event_time": "derived_tstamp",
+                  "action": "event", "value": "tr_total"},
         frozenset(["user_id"])),
     # help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders
     PublicTable("shopify", {

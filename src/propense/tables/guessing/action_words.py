@@ -9,6 +9,7 @@ from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.languages import ACTIONS, words
 
 _LOOKING: Final = words(ACTIONS, "viewing") | vocabulary.LIKING
+_ON_THE_WAY: Final = vocabulary.NOT_PAYING - vocabulary.VOID
 _MONEY_BACK: Final = (
     frozenset(["money", "back"]), frozenset(["charge", "back"]), frozenset(["credit", "note"]),
     frozenset(["credit", "memo"]), frozenset(["paid", "back"]), frozenset(["geri", "odeme"]),
@@ -42,11 +43,13 @@ def pays(word: str) -> bool:
 
     >>> [pays(word) for word in ("Order Completed", "Zakup", "購入", "order cancelled", "refund")]
     [True, True, True, False, False]
+    >>> [pays(word) for word in ("Checkout Started", "add_payment_info", "Order Shipped")]
+    [False, False, False]
     """
     return (
         names.mentions(word, vocabulary.PAYING)
         and not gives_back(word)
-        and not names.mentions(word, vocabulary.VOID)
+        and not names.mentions(word, vocabulary.VOID | vocabulary.NOT_PAYING)
     )
 
 
@@ -56,7 +59,7 @@ def is_clear(word: str) -> bool:
     >>> [is_clear(word) for word in ("Kauf", "product_viewed", "zarf", "B2")]
     [True, True, False, False]
     """
-    return pays(word) or gives_back(word) or names.mentions(word, _LOOKING)
+    return pays(word) or gives_back(word) or names.mentions(word, _LOOKING | _ON_THE_WAY)
 
 
 def holds_actions(name: str, column: ColumnProfile) -> bool:

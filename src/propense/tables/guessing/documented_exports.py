@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from propense.tables.cells.order_words import order_state
 from propense.tables.guessing.groups import Group
 
 
@@ -22,6 +23,8 @@ class DocumentedExport:
     status: str | None = None
     paid: tuple[str, ...] = ()
     """Words of `status` of rows that somebody paid, also where the money went back later."""
+    unpaid: tuple[str, ...] = ()
+    """Words of `status` of rows whose money is not there, whatever they sound like."""
     refunded: str | None = None
     """Column with the amount that was refunded."""
     order_fields: tuple[str, ...] = ()
@@ -52,8 +55,8 @@ DOCUMENTED_EXPORTS: Final = (
             "order_id": ("id",), "refund_time": ("Refunded date (UTC)",),
         },
         action="pay", status="Status",
-        paid=("Paid", "Refunded", "Partially refunded", "Partial refund", "Disputed", "succeeded"),
-        refunded="Amount Refunded", settings={"time_zone": "UTC"},
+        paid=("Paid", "Refunded", "Partially refunded", "Partial refund", "succeeded"),
+        unpaid=("Disputed",), refunded="Amount Refunded", settings={"time_zone": "UTC"},
     ),
     DocumentedExport(  # docs of "Advanced Order Export For WooCommerce"
         "WooCommerce's export of orders",
@@ -66,7 +69,10 @@ DOCUMENTED_EXPORTS: Final = (
             "order_id": ("Order Number",),
         },
         action="pay", status="Order Status",
-        paid=("Processing", "Completed", "On hold", "wc-processing", "wc-completed", "Refunded"),
+        paid=(
+            "Processing", "Completed", "Refunded", "wc-processing", "wc-completed", "wc-refunded",
+        ),
+        unpaid=("On hold", "wc-on-hold"),
         refunded="Order Refund Amount",
         order_fields=("Email (Billing)", "Order Date", "Order Status", "Order Refund Amount"),
     ),
@@ -118,14 +124,11 @@ def _recognised(export: DocumentedExport, group: Group, own_names: Mapping[str, 
     settings: dict[str, tuple[Any, str]] = {}
     if export.action is not None:
         settings["action"] = (export.action, f"it is {export.name}")
+    refunded = own(export.refunded) if export.refunded else None
     if export.status and (status := own(export.status)) is not None:
         words = sorted(group.column(status).words)
-        folded = {_fold(word) for word in export.paid}
-        paid = [word for word in words if _fold(word) in folded]
-        left_out = [word for word in words if word not in paid]
-        if paid and left_out:
-            settings["where"] = ({status: paid}, f"nobody paid what is {', '.join(left_out)}")
-    if export.refunded and (refunded := own(export.refunded)) is not None:
+        settings["where"] = _paid_rows(export, status, words, netted=refunded is not None)
+    if refunded is not None:
         settings["refunded"] = (refunded, "what went back is an event of its own")
     carried = [column for name in export.order_fields if (column := own(name))]
     carried = [column for column in carried if group.column(column).n_missing]
@@ -133,3 +136,24 @@ def _recognised(export: DocumentedExport, group: Group, own_names: Mapping[str, 
         settings["carry_down"] = (carried, "they stand on the first line of an order only")
     settings |= {key: (value, f"as {export.name} has it") for key, value in export.settings.items()}
     return Recognised(export.name, columns, settings)
+
+
+def _paid_rows(
+    export: DocumentedExport, status: str, words: Sequence[str], netted: bool
+) -> tuple[dict[str, list[str]], str]:
+    """`where` of an export whose column `status` has `words` in the sample, and the reason.
+
+    It names the documented words too that the sample lacks, as later rows can have them. Orders
+    whose money went back whole are read where they are `netted` by a column of refunds.
+    """
+    unpaid = {_fold(word) for word in export.unpaid}
+    states = ("paid", "returned") if netted else ("paid",)
+    some = {
+        _fold(word): word for word in (*export.paid, *words)
+        if _fold(word) not in unpaid and order_state(word) in states
+    }  # fmt: skip
+    left_out = [word for word in words if _fold(word) not in some]
+    reason = f"no money stayed of what is {', '.join(left_out)}" if left_out else (
+        "what somebody paid"
+    )  # fmt: skip
+    return {status: list(some.values())}, reason

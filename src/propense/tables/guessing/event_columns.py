@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 from typing import Final
 
+from propense.tables.cells.order_words import order_state
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.action_words import holds_actions, is_clear
 from propense.tables.guessing.column_profiles import ColumnProfile
@@ -148,11 +149,35 @@ def action_column(group: Group, used: set[str], by_words: bool = True) -> str | 
         spoken = [
             own for own, column in group.columns.items()
             if own not in used and "." not in own and holds_actions(own_name(own), column)
+            and not _is_status(group, own)
         ]  # fmt: skip
         named = next(iter(full or best), None)
         if spoken and (named is None or not _any_clear(group.column(named))):
             return max(spoken, key=lambda own: group.column(own).n_filled)
     return next(iter(full or best), None)
+
+
+def _is_status(group: Group, own: str) -> bool:
+    """Whether the words say what became of orders, so that they are no actions.
+
+    All are known words of statuses, some of orders that were not paid, and no order has two words.
+    """
+    states = {order_state(word) for word in group.column(own).words}
+    if "unknown" in states or not states & {"void", "returned"}:
+        return False
+    orders = [
+        other for other in group.columns
+        if other != own and names.mentions(own_name(other), vocabulary.ORDER_NO)
+        and names.mentions(own_name(other), vocabulary.ID)
+    ]  # fmt: skip
+    if not orders:
+        return "void" in states
+    word_of: dict[str, str] = {}
+    return all(
+        number is None or word_of.setdefault(number, word) == word
+        for number, word in zip(group.cells[orders[0]], group.cells[own], strict=True)
+        if word is not None
+    )
 
 
 def _any_clear(column: ColumnProfile) -> bool:

@@ -38,7 +38,6 @@ class Group:
     columns: dict[str, ColumnProfile]
     """The file's own column name -> what it looks like over all samples."""
     rows_about: int
-    n_bytes: int
     n_files: int
     delimiter: str | None
     encoding: str
@@ -46,7 +45,6 @@ class Group:
     ragged: int
     unusual_name: bool
     """True where the file name alone does not show the format."""
-    whole: bool
     cells: dict[str, list[str | None]] = field(default_factory=dict, repr=False)
     """Own name -> the sampled cells of all looked-at files, row by row."""
     encodings: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -157,13 +155,11 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
             cells,
         ),
         rows_about=round(sum(sample.rows_about * scale for sample, scale, _ in sampled)),
-        n_bytes=sum(path.stat().st_size for path in files),
         n_files=len(files),
         delimiter=first.delimiter,
         encoding=_common_encoding(samples, files),
         ragged=sum(sample.ragged for sample in samples),
         unusual_name=not _name_shows_format(first.path, first.format),
-        whole=len(samples) == len(files) and all(sample.whole for sample in samples),
         cells=cells,
         encodings=next((sample.encodings for sample in samples if sample.encodings), {}),
         products=products,

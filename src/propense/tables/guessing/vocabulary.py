@@ -9,13 +9,13 @@ from propense.tables.guessing.languages import ACTIONS, HEADERS, words
 USER: Final = frozenset(
     "user distinct requester customer cust cst member mbr visitor student learner "
     "client account acct household hh subscriber buyer shopper reader player person "
-    "patient enrollment enrolment employee contact lead passenger guest donor viewer "
-    "consumer subscription policyholder cardholder participant respondent prospect "
-    "profile kunde kunden benutzer nutzer mitglied teilnehmer kontakt käufer schüler "
-    "utilisateur abonné adhérent acheteur élève étudiant cliente usuario alumno "
-    "comprador estudiante socio klant gebruiker utente acquirente usuário comprador "
-    "aluno 用户 会员 客户 顾客 学员 学生 买家 访客 账号 账户 用户名 消费者 读者 患者 "
-    "粉丝 客人 下单人 使用者 会員 顧客 お客様".split()
+    "patient enrollment enrolment employee contact lead passenger guest donor "
+    "viewer consumer subscription policyholder cardholder participant respondent "
+    "prospect profile kunde kunden benutzer nutzer mitglied teilnehmer kontakt "
+    "käufer schüler utilisateur abonné adhérent acheteur élève étudiant usuario "
+    "alumno comprador estudiante socio klant gebruiker utente acquirente usuário "
+    "aluno 用户 会员 客户 顾客 学员 学生 买家 访客 账号 账户 用户名 消费者 "
+    "读者 患者 粉丝 客人 下单人 使用者".split()
 ) | words(HEADERS, "user")
 USER_NAME: Final = frozenset("username login loginname 用户名".split())
 """Names of customers that name nobody else."""
@@ -24,17 +24,16 @@ USER_ALONE: Final = frozenset(
     "学号 user_login 买家会员名 会员名 买家账号 交易对方 会员号 客户号 用户号 卡号 会员卡号".split()
 )
 THING: Final = frozenset(
-    "item product prod sku article movie film course goods stock asset content video "
-    "book song track listing lesson assessment module merchant_item isbn asin upc spu "
-    "variant ean gtin artikel produkt produit articulo artículo producto prodotto "
-    "articolo produto kurs cours curso 商品 课程 物品 产品 货品 内容 影片 电影 图书 "
-    "视频 文章 课件 货号".split()
+    "item product prod sku article movie film course goods stock asset content "
+    "video book song track listing lesson assessment module merchant_item isbn asin "
+    "upc spu variant ean gtin artikel produkt produit articulo artículo producto "
+    "prodotto articolo produto kurs cours curso 课程 物品 产品 货品 内容 "
+    "影片 电影 图书 视频 文章 课件 货号".split()
 ) | words(HEADERS, "thing")
 THING_ALONE: Final = frozenset("aid iid pid itemid productid courseid 课程号".split())
 ID: Final = frozenset(
-    "id ids no nr number num nbr code key identifier ref reference uuid guid hash "
-    "nummer numéro numero número código codigo kennung 编号 号 号码 标识 编码 代码 "
-    "番号".split()
+    "id ids no number num nbr code key identifier ref reference uuid guid hash "
+    "numéro numero número código codigo kennung 编号 号 号码 标识 编码 代码".split()
 ) | words(HEADERS, "id")
 DEVICE: Final = frozenset(
     "device cookie anonymous anon pseudo browser idfa imei gaid fingerprint visitor "
@@ -46,7 +45,7 @@ KIND: Final = frozenset(["type", "类型"]) | words(HEADERS, "kind")
 """Names of columns that hold actions where none is named like one."""
 ACTION: Final = frozenset(
     "action act event metric behavior behaviour verb operation interaction activity "
-    "aktion aktivität acción 行为 动作 事件 操作".split()
+    "aktion aktivität acción 行为 动作 事件".split()
 ) | words(HEADERS, "action")
 TIME_ALONE: Final = frozenset(
     "event_time time timestamp ts datetime event_timestamp data datum fecha дата "
@@ -67,7 +66,7 @@ PRICE: Final = frozenset(
 ) | words(HEADERS, "price")
 COUNT: Final = frozenset(
     "quantity qty count units pieces cnt menge anzahl stück stückzahl quantité "
-    "quantite cantidad quantità quantidade aantal 数量 次数 件数".split()
+    "quantite cantidad quantità quantidade aantal 次数 件数".split()
 ) | words(HEADERS, "count")
 RECORD: Final = frozenset("event log message msg row record hit uuid insert 事件 日志 消息".split())
 ORDER_NO: Final = frozenset(
@@ -98,8 +97,8 @@ POSITION: Final = frozenset("position pos rank slot placement 位置 排名".spl
 SHOWN_CHANCE: Final = frozenset("propensity p_action pscore probability".split())
 CLICKED: Final = frozenset("outcome click clicked reward response 点击".split())
 VALID_FROM: Final = frozenset(
-    "signup sign registration registered register created joined join enrolled start "
-    "optin 注册 创建 入会 加入 开通".split()
+    "signup sign registration registered register created joined join enrolled "
+    "start optin 注册 创建 加入 开通".split()
 ) | words(HEADERS, "valid_from")
 STATUS: Final = frozenset(
     "status state financial fulfillment paymentstatus orderstatus zustand statut "
@@ -108,25 +107,32 @@ STATUS: Final = frozenset(
 """Words of columns that say what became of an order."""
 
 PAYING: Final = frozenset(
-    "pay paid payment revenue revenue_amount purchase purchased buy bought order ordered "
-    "checkout transaction "
-    "subscribe subscribed renew renewal sale charge kauf gekauft achat compra 支付 "
-    "付款 购买 下单 成交 付费 续费".split()
+    "pay paid payment revenue revenue_amount purchase purchased buy bought order "
+    "ordered checkout transaction subscribe subscribed renew renewal charge 付费 续费".split()
 ) | words(ACTIONS, "paying")
+NOT_PAYING: Final = frozenset(
+    "start started begin begun initiate initiated enter entered info information view viewed "
+    "views viewing click clicked clicks open opened ship shipped shipment fulfilled "
+    "delivered tracking update updated edited request requested attempt attempted "
+    "method reminder failed pending".split()
+) | words({"viewing": {
+    language: line for language, line in ACTIONS["viewing"].items() if language != "en"
+}}, "viewing")  # fmt: skip
+"""Words beside which a word of PAYING does not say that money came: "Checkout Started"."""
 LIKING: Final = frozenset(
     "favourite favorite fav like liked collect comment cart addtocart add_to_cart "
-    "wishlist share enrol enroll complete finish 收藏 点赞 评论 加购 加购物车 分享 "
-    "报名 完成".split()
+    "wishlist share enrol enroll complete finish 点赞 评论 加购物车 分享 报名 完成".split()
 ) | words(ACTIONS, "liking")
 REFUNDING: Final = frozenset(
     "refund refunded refunds return returned returns chargeback reversal reversed "
-    "erstattung rückerstattung retoure storno remboursement retour devolución "
-    "devolucion reembolso rimborso 退款 退货 返品 返金".split()
+    "erstattung rückerstattung retoure retouren gutschriften remboursement retour "
+    "devolución devolucion reembolso rimborso".split()
 ) | words(ACTIONS, "refunding")
 VOID: Final = frozenset(
-    "void voided pending cancelled canceled cancel failed failure declined expired abandoned "
-    "trash rejected error unpaid storniert annulé annule cancelado annullato 已取消 "
-    "取消 已关闭 失败 未支付 待付款 等待买家付款 等待付款 未付款 待支付 交易关闭".split()
+    "void voided pending cancelled canceled cancel failed failure declined expired "
+    "abandoned trash rejected error unpaid storniert annulé annule cancelado "
+    "annullato 已取消 已关闭 失败 未支付 待付款 等待买家付款 "
+    "等待付款 未付款 待支付 交易关闭".split()
 ) | words(ACTIONS, "void")
 """Words of orders that nobody paid."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Final
 
+from propense.settings import Clean
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.action_words import gives_back, is_clear, pays
 from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import is_counter
 from propense.tables.guessing.proposals.order_rules import amounts
 from propense.tables.guessing.role import NUMBERS, Role
@@ -28,6 +31,8 @@ def constant_action(role: Role) -> tuple[str, str]:
     if any(names.mentions(own_name(own), vocabulary.RATING) for own in group.columns):
         return "rate", "the rows have ratings; every row is one action"
     if {"value", "price"} & set(columns):
+        if _is_called_refunds(group):
+            return "refund", f"the rows have money, and the file is called {group.name}"
         return "pay", "the rows have money but no action: every row is a payment"
     for words, action in ((vocabulary.PAYING, "pay"), (vocabulary.REFUNDING, "refund")):
         if names.mentions(group.name, words):
@@ -35,6 +40,15 @@ def constant_action(role: Role) -> tuple[str, str]:
     if not names.mentions(group.name.rsplit("_", 1)[-1], vocabulary.PLAIN_LOG):
         return group.name, "the log has no action; its file name says what a row is"
     return "view", "the log has no action; set the word for a row"
+
+
+def _is_called_refunds(group: Group) -> bool:
+    """Whether the files are named after refunds; the letters of any script count."""
+    stems = [path.rsplit("/", 1)[-1].split(".")[0] for path in group.paths]
+    return any(
+        names.mentions(stem, vocabulary.REFUNDING) and "returning" not in names.words_of(stem)
+        for stem in [group.name, *stems]
+    )
 
 
 def money_question(role: Role, key: str) -> Question | None:
@@ -93,33 +107,35 @@ def codes_question(role: Role, key: str) -> Question | None:
     )
 
 
-def words_question(role: Role, key: str, money_asked: bool) -> Question | None:
+def words_question(
+    role: Role, key: str, money_asked: bool, known: Mapping[str, str]
+) -> tuple[Question | None, list[str]]:
     """Which words of an action pay and which give money back, where they do not say it.
 
-    Only words that carry money are asked about; with `money_asked`, all that are frequent.
+    Only words that carry money are asked about; with `money_asked`, all that are frequent. Every
+    choice holds the words in `known` as well. The second is the words that are too many to ask
+    about, those with the least money.
     """
     column = role.group.column(role.columns["action"])
     has_money = bool({"value", "price"} & set(role.columns))
     if column.kind != "category" or not (has_money or money_asked):
-        return None
+        return None, []
     cells = role.group.cells[column.name]
-    money = amounts(role) if has_money else [1.0] * len(cells)
-    sums: defaultdict[str, float] = defaultdict(float)
-    for word, amount in zip(cells, money, strict=True):
-        if word is not None:
-            sums[word] += amount
+    sums = action_sums(role)
     least = _MATERIAL * sum(map(abs, sums.values()))
     ranked = sorted(sums, key=lambda word: (-abs(sums[word]), word))
     carrying = [word for word in ranked if sums[word] > 0]
-    unknown = [word for word in carrying if not is_clear(word) and sums[word] >= least]
-    if not unknown or len(unknown) > _MOST_WORDS:
-        return None
+    doubtful = [word for word in carrying if not is_clear(word) and sums[word] >= least]
+    unknown, left = doubtful[:_MOST_WORDS], doubtful[_MOST_WORDS:]
+    if not unknown:
+        return None, []
     paying = [word for word in carrying if pays(word)]
 
     def choice(actions: dict[str, str], effect: str) -> Choice:
         back = [word for word in sums if actions.get(word) == "refund" or gives_back(word)]
         net = sum(sums.values()) - sum(sums[word] + abs(sums[word]) for word in back)
-        return Choice(actions, f"{effect}: net {net:,.2f}" if has_money else effect)
+        written = {**known, **actions}
+        return Choice(written, f"{effect}: net {net:,.2f}" if has_money else effect)
 
     refunds = [choice({word: "refund"}, f"{word!r} gives money back") for word in unknown[:6]]
     if paying:
@@ -142,12 +158,43 @@ def words_question(role: Role, key: str, money_asked: bool) -> Question | None:
         if others:
             choices.insert(1, choice({first: "pay"}, f"{first!r} pays, the others do neither"))
     rows = Counter(cells)
-    return Question(
+    question = Question(
         key=f"{key}.actions",
         sentence=f"which words of {column.name!r} pay, and which give money back?",
         choices=choices,
         examples=[f"{word!r}: {rows[word]:,} sampled rows" for word in unknown[:2]],
     )
+    return question, left
+
+
+def action_sums(role: Role) -> dict[str, float]:
+    """Word of a source's action -> its sampled money, or its rows where no column is money."""
+    cells = role.group.cells[role.columns["action"]]
+    has_money = bool({"value", "price"} & set(role.columns))
+    money = amounts(role) if has_money else [1.0] * len(cells)
+    sums: defaultdict[str, float] = defaultdict(float)
+    for word, amount in zip(cells, money, strict=True):
+        if word is not None:
+            sums[word] += amount
+    return sums
+
+
+def refund_words(role: Role) -> dict[str, str]:
+    """Words that give money back and that cleaning does not know -> the action "refund".
+
+    Only words whose rows carry money: "return_policy" is a page.
+    """
+    own = role.columns.get("action")
+    if own is None or role.group.format == "access_log":
+        return {}
+    if not {"value", "price"} & set(role.columns):
+        return {}
+    cells = role.group.cells[own]
+    carrying = {word for word, money in zip(cells, amounts(role), strict=True) if money}
+    return {
+        word: "refund" for word, _ in role.group.column(own).common
+        if word in carrying and gives_back(word) and not Clean().is_refund(word)
+    }  # fmt: skip
 
 
 def value_range(column: ColumnProfile) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from propense.tables.cells.numbers import CODES, currency_code
@@ -31,18 +31,26 @@ def currency_column(group: Group) -> str | None:
     )  # fmt: skip
 
 
-def find_currency(roles: Sequence[Role]) -> tuple[str, str] | None:
-    """The commonest currency of the money of all sources, and the reason; None if none shows."""
+def find_currency(
+    sources: Mapping[str, Role], answers: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    """The commonest currency of the money of all sources, and the reason; None if none shows.
+
+    Where an answer says which currencies of a source are read, only those count.
+    """
     counts: Counter[str] = Counter()
     reason = ""
-    for role in roles:
+    for name, role in sources.items():
         own = role.columns.get("value") or role.columns.get("price")
-        if role.name != "events" or own is None:
+        if own is None:
             continue
         named = currency_column(role.group)
         if named is not None:
+            read = answers.get(f"sources.{name}.where", {}).get(named)
+            codes = {currency_code(str(word).strip()) for word in read or ()}
             for word, n in role.group.column(named).common:
-                counts[currency_code(word.strip())] += n
+                code = currency_code(word.strip())
+                counts[code] += n * (not codes or code in codes)
             reason = f"as {own_name(named)} says"
             continue
         for word, n in role.group.column(own).common:

@@ -10,9 +10,10 @@ from typing import Final
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.action_words import gives_back, pays
 from propense.tables.guessing.column_profiles import ColumnProfile
-from propense.tables.guessing.proposals.action_questions import constant_action
+from propense.tables.guessing.proposals.action_questions import action_sums, constant_action
+from propense.tables.guessing.proposals.order_rules import amounts
 from propense.tables.guessing.proposals.tables import set_columns
-from propense.tables.guessing.proposals.toml_text import Proposal, paths
+from propense.tables.guessing.proposals.toml_text import Proposal, free_name, paths
 from propense.tables.guessing.role import Role, label_columns
 from propense.tables.sources.samples import own_name
 
@@ -43,25 +44,35 @@ def propose_goals(
     out: Proposal, events: Sequence[Role], users: Role | None, labels: Sequence[Role]
 ) -> list[GoalGuess]:
     goals: list[GoalGuess] = []
+    used: set[str] = set()
     for role in ([users] if users else []) + list(labels):
         labelled = label_columns(role.group, role.columns.values())
         if not labelled:
             labelled = [own for own in role.outcomes if role.group.column(own).kind == "boolean"]
         for i, own in enumerate(labelled):
-            _label_goal(out, role, own, first=i == 0 or role.name == "labels")
-            goals.append(GoalGuess(own, None))
+            name = free_name(_goal_name(own), used)
+            _label_goal(out, role, own, name, first=i == 0 or role.name == "labels")
+            goals.append(GoalGuess(name, None))
     span = _span_days(events)
     if span is None:
         return goals
-    _event_goals(out, events, span, goals)
+    _event_goals(out, events, span, goals, used)
     if not goals:
         out.comment(f"No goal: the data spans {span:.1f} days, too short for a horizon of one day.")
     return goals
 
 
-def _label_goal(out: Proposal, role: Role, own: str, first: bool) -> None:
+def _goal_name(own: str) -> str:
+    """A name from a label's column; the letters of every script stay.
+
+    >>> _goal_name("Is Churn?"), _goal_name("是否流失"), _goal_name("?")
+    ('is_churn', '是否流失', 'label')
+    """
+    return re.sub(r"\W+", "_", own_name(own).lower()).strip("_") or "label"
+
+
+def _label_goal(out: Proposal, role: Role, own: str, name: str, first: bool) -> None:
     column = role.group.column(own)
-    name = re.sub(r"[^0-9a-z_]+", "_", own_name(own).lower()).strip("_") or "label"
     positive = _positive_word(column)
     share = dict(column.common).get(positive, 0) / max(1, column.n_filled)
     open_table, add = (out.open_table, out.set) if first else (out.comment_table, out.comment_set)
@@ -103,7 +114,7 @@ def _span_days(events: Sequence[Role]) -> float | None:
 
 
 def _event_goals(
-    out: Proposal, events: Sequence[Role], span: float, goals: list[GoalGuess]
+    out: Proposal, events: Sequence[Role], span: float, goals: list[GoalGuess], used: set[str]
 ) -> None:
     near, far = horizon_days(span, 30), horizon_days(span, 90)
     if near is None or far is None:
@@ -111,24 +122,27 @@ def _event_goals(
     paying, has_value = _paying(events)
     again = horizon_days(span, 3 * near) or near
     if paying:
-        out.open_table("goals", "pay")
+        name = free_name("pay", used)
+        out.open_table("goals", name)
         out.comment(f"P({paying!r} within {near} days); the data spans {span:.0f} days.")
         out.set("action", paying)
         out.set("within", f"{near}d")
         out.set("among", f"active within {max(again, near)}d")
-        goals.append(GoalGuess("pay", near))
-    out.open_table("goals", "churn")
+        goals.append(GoalGuess(name, near))
+    name = free_name("churn", used)
+    out.open_table("goals", name)
     out.comment(f"P(nothing at all within {near} days).")
     out.set("absent", "*")
     out.set("within", f"{near}d")
     out.set("among", f"active within {max(again, near)}d")
-    goals.append(GoalGuess("churn", near))
+    goals.append(GoalGuess(name, near))
     if paying and has_value:
-        out.open_table("goals", "spend")
+        name = free_name("spend", used)
+        out.open_table("goals", name)
         out.comment("Expected money, refunds netted.")
         out.set("value_of", paying)
         out.set("within", f"{far}d")
-        goals.append(GoalGuess("spend", far))
+        goals.append(GoalGuess(name, far))
 
 
 def _action_words(events: Sequence[Role]) -> dict[str, int]:
@@ -148,16 +162,33 @@ def _action_words(events: Sequence[Role]) -> dict[str, int]:
     return words
 
 
+def _action_money(events: Sequence[Role]) -> dict[str, float]:
+    """Action -> its sampled money."""
+    sums: dict[str, float] = {}
+    for role in events:
+        if role.group.format == "access_log" or not {"value", "price"} & set(role.columns):
+            continue
+        if "action" in role.columns:
+            own = {role.actions.get(word, word): money for word, money in action_sums(role).items()}
+        else:
+            own = {constant_action(role)[0]: sum(amounts(role))}
+        for word, money in own.items():
+            sums[word] = sums.get(word, 0) + money
+    return sums
+
+
 def _paying(events: Sequence[Role]) -> tuple[str | None, bool]:
     """The action that brings money, and whether money is recorded."""
     words = _action_words(events)
-    ranked = [
-        word for word in words
-        if pays(word)
-    ]  # fmt: skip
+    money = _action_money(events)
+    ranked = [word for word in words if pays(word)]
     has_value = any({"value", "price"} & set(role.columns) for role in events)
     first = ("pay", "purchase", "buy", "支付", "购买")
-    ranked.sort(key=lambda word: (word.lower() not in first, -words[word]))
+    ranked.sort(
+        key=lambda word: (
+            money.get(word, 0) <= 0, word.lower() not in first, -money.get(word, 0), -words[word]
+        )
+    )  # fmt: skip
     return (ranked[0] if ranked else None), has_value
 
 

@@ -11,9 +11,9 @@ from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.proposals.currency import find_currency
 from propense.tables.guessing.proposals.goals import propose_goals, propose_recommend, propose_split
 from propense.tables.guessing.proposals.regions import region_of
-from propense.tables.guessing.proposals.sources import propose_source, refund_words
+from propense.tables.guessing.proposals.sources import propose_source
 from propense.tables.guessing.proposals.tables import propose_experiment, propose_table
-from propense.tables.guessing.proposals.toml_text import OPEN_QUESTIONS, Proposal
+from propense.tables.guessing.proposals.toml_text import OPEN_QUESTIONS, Proposal, free_name
 from propense.tables.guessing.role import Role
 
 _OFFSET: Final = re.compile(r"(Z|UTC|GMT|[+-]\d{2}:?\d{2})$")
@@ -25,26 +25,18 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     events = [role for role in roles if role.name == "events"]
     tables = {role.name: role for role in roles if role.name not in ("events", "none", "labels")}
     labels = [role for role in roles if role.name == "labels"]
-    _head(out, roles)
     used: set[str] = set()
+    source_names = [free_name(role.group.name, used) for role in events]
+    _head(out, roles, dict(zip(source_names, events, strict=True)))
     for i, role in enumerate(events):
-        name = _free(role.group.name, used)
+        name = source_names[i]
         propose_source(out, role, name)
-        renamed = out.answers.get(f"sources.{name}.actions", {})
-        events[i] = replace(role, actions=renamed)
+        events[i] = replace(role, actions=out.meant["sources"][name].get("actions", {}))
     for name in ("identities", "users", "items", "exposures", "impressions"):
         if name in tables:
             propose_table(out, tables[name])
     if "users" in tables and "exposures" not in tables:
         propose_experiment(out, tables["users"])
-    refunds = list(dict.fromkeys(word for role in events for word in refund_words(role)))
-    if refunds:
-        out.open_table("clean")
-        if any(question.key.endswith(".actions") for question in out.asked) or any(
-            "refund" in role.actions.values() for role in events
-        ):
-            refunds = list(dict.fromkeys([*refunds, "refund"]))
-        out.set("refund_actions", refunds, "these actions give money back")
     goals = propose_goals(out, events, tables.get("users"), labels)
     propose_split(out, events, goals)
     propose_recommend(out, events)
@@ -60,15 +52,7 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     return out
 
 
-def _free(name: str, used: set[str]) -> str:
-    chosen, number = name, 2
-    while chosen in used:
-        chosen, number = f"{name}_{number}", number + 1
-    used.add(chosen)
-    return chosen
-
-
-def _head(out: Proposal, roles: Sequence[Role]) -> None:
+def _head(out: Proposal, roles: Sequence[Role], sources: Mapping[str, Role]) -> None:
     groups = [role.group for role in roles]
     out.comment(
         "Guessed by `propense init` from samples of the files. Read the reasons, correct what is"
@@ -81,9 +65,17 @@ def _head(out: Proposal, roles: Sequence[Role]) -> None:
     if region is not None:
         zone, reason = region.time_zone, f"the files have {region.language} words"
     out.set("time_zone", zone, reason)
-    usual = (region.currency, f"the files have {region.language} words") if region else ("USD", "")
-    code, why = find_currency(roles) or usual
-    out.set("currency", code, why)
+    usual = (region.currency, f"the files have {region.language} words") if region else None
+    found = find_currency(sources, out.answers) or usual
+    if found is not None:
+        out.set("currency", *found)
+    elif any({"value", "price"} & set(role.columns) for role in sources.values()):
+        out.set("currency", "USD", "no amount shows its currency: correct it")
+        out.remarks.append(
+            "Which currency are the amounts in? (currency = 'USD' is a guess; for example 'EUR')"
+        )
+    else:
+        out.set("currency", "USD", "nothing in the files is money")
     if not any(_naive(column) for group in groups for column in group.columns.values()):
         return
     out.remarks.append(

@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 
 from propense.tables.guessing import names, vocabulary
-from propense.tables.guessing.action_words import gives_back
 from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
 from propense.tables.guessing.groups import Group
@@ -19,6 +18,7 @@ from propense.tables.guessing.proposals.action_questions import (
     codes_question,
     constant_action,
     money_question,
+    refund_words,
     value_range,
     words_question,
 )
@@ -26,7 +26,7 @@ from propense.tables.guessing.proposals.currency import currency_column, currenc
 from propense.tables.guessing.proposals.fallback_columns import fallback_columns
 from propense.tables.guessing.proposals.minor_units import minor_unit
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
-from propense.tables.guessing.proposals.tables import file_keys
+from propense.tables.guessing.proposals.tables import customer_question, file_keys
 from propense.tables.guessing.proposals.toml_text import Proposal
 from propense.tables.guessing.role import Role
 from propense.tables.questions import Choice, Question
@@ -60,8 +60,8 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     if "action" not in columns:
         action, why = constant_action(role)
         out.set("action", action, why)
-    elif words := codes_question(role, key) or words_question(role, key, money is not None):
-        out.ask(words)
+    else:
+        _actions(out, role, key, money)
     if "event_time" in columns and group.format != "access_log":
         _time_format(out, group.column(columns["event_time"]), key)
     elif "event_time" not in columns:
@@ -128,7 +128,7 @@ def _columns(
     out: Proposal, role: Role, columns: dict[str, str], key: str, money: Question | None
 ) -> None:
     """The mapping; where a column is asked about, one line a column."""
-    asked = {"user_id": _customer_question(role, key), "value": money}
+    asked = {"user_id": customer_question(role, key), "value": money}
     if not any(asked.values()):
         out.set("columns", columns)
         return
@@ -140,45 +140,40 @@ def _columns(
             out.ask(question)
 
 
-def _customer_question(role: Role, key: str) -> Question | None:
-    """Which of several columns is the customer."""
-    if not role.rivals:
-        return None
-    choices = []
-    for own in (role.columns["user_id"], *role.rivals):
-        column = role.group.column(own)
-        missing = f", {column.n_missing / column.n:.0%} empty" if column.n_missing else ""
-        choices.append(Choice(own, f"{column.n_distinct:,} customers in the sample{missing}"))
-    return Question(
-        key=f"{key}.columns.user_id",
-        sentence="which column is the customer?",
-        choices=choices,
-        examples=[
-            ", ".join(f"{one.value} = {role.group.cells[one.value][row]}" for one in choices)
-            for row in range(min(2, len(role.group.cells[choices[0].value])))
-        ],
-    )
-
-
-def refund_words(role: Role) -> list[str]:
-    """The actions of a source that give money back."""
-    own = role.columns.get("action")
-    if own is None or role.group.format == "access_log":
-        return []
-    return [word for word, _ in role.group.column(own).common if gives_back(word)]
+def _actions(out: Proposal, role: Role, key: str, money: Question | None) -> None:
+    """What the words of an action mean, where cleaning does not know them by itself."""
+    question, left = codes_question(role, key), list[str]()
+    if question is None:
+        column = out.answers.get(money.key, money.choices[0].value) if money is not None else ""
+        with_money = replace(role, columns={**role.columns, "value": column}) if column else role
+        known = refund_words(with_money)
+        question, left = words_question(role, key, money is not None, known)
+        if question is None and known:
+            out.set("actions", known, "they give money back")
+    if question is not None:
+        out.ask(question)
+    if left:
+        shown = ", ".join(map(repr, left[:5])) + (", ..." if len(left) > 5 else "")
+        out.remarks.append(
+            f"{key}.actions: {len(left):,} more words carry money and were not asked about "
+            f"({shown}); name those that pay or give money back"
+        )
 
 
 def _alternatives(out: Proposal, group: Group, columns: dict[str, str]) -> None:
-    """Other columns that could be the customer, the item or the time, as comments."""
+    """Other columns that could be the customer, the item or the time, in words.
+
+    A commented line would be no TOML beside the inline table `columns`.
+    """
     scores = {"user_id": user_score, "item_id": item_score}
     for own, column in group.columns.items():
         if own in columns.values():
             continue
         for canonical, score in scores.items():
             if score(own_name(own)) >= 0.3 and column.n_distinct > 50 and not column.is_time:
-                out.comment_set(f"columns.{canonical}", own, "another choice")
+                out.comment(f"Another choice for {canonical} in columns: {own!r}")
         if column.is_time:
-            out.comment_set("columns.event_time", own, "another choice")
+            out.comment(f"Another choice for event_time in columns: {own!r}")
 
 
 def _reason(column: ColumnProfile, canonical: str) -> str:
@@ -232,7 +227,8 @@ def _cancelled(out: Proposal, group: Group, columns: dict[str, str]) -> None:
             word for word in column.words if word[:1].isalpha() and word[1:].isdigit()
         )
         plain = sum(word.isdigit() for word in column.words)
-        starts = {word[0] for word in lettered}
-        if "C" in starts and plain > 2 * len(lettered):
+        marked = [word for word in lettered if word.startswith("C")]
+        if marked and plain > 2 * len(lettered):
             cancelled = {"column": own, "starts_with": "C"}
-            out.set("cancelled", cancelled, f"{lettered[0]} among plain numbers")
+            out.set("cancelled", cancelled, f"{marked[0]} among plain numbers")
+            return

@@ -11,7 +11,7 @@ from propense.tables.guessing.ids import KEY, counts_rows, is_counter
 from propense.tables.guessing.personal import personal_kind
 from propense.tables.guessing.proposals.toml_text import Proposal, paths
 from propense.tables.guessing.role import Role, label_columns
-from propense.tables.questions import encoding_question
+from propense.tables.questions import Choice, Question, encoding_question
 from propense.tables.sources.samples import own_name
 
 
@@ -35,6 +35,26 @@ def set_columns(out: Proposal, columns: dict[str, str]) -> None:
         out.set("columns", columns)
 
 
+def customer_question(role: Role, key: str) -> Question | None:
+    """Which of several columns is the customer."""
+    if not role.rivals:
+        return None
+    choices = []
+    for own in (role.columns["user_id"], *role.rivals):
+        column = role.group.column(own)
+        missing = f", {column.n_missing / column.n:.0%} empty" if column.n_missing else ""
+        choices.append(Choice(own, f"{column.n_distinct:,} customers in the sample{missing}"))
+    return Question(
+        key=f"{key}.columns.user_id",
+        sentence="which column is the customer?",
+        choices=choices,
+        examples=[
+            ", ".join(f"{one.value} = {role.group.cells[one.value][row]}" for one in choices)
+            for row in range(min(2, len(role.group.cells[choices[0].value])))
+        ],
+    )
+
+
 def propose_table(out: Proposal, role: Role) -> None:
     group = role.group
     out.open_table(role.name)
@@ -52,7 +72,11 @@ def propose_table(out: Proposal, role: Role) -> None:
         return
     labels = label_columns(group, role.columns.values()) if role.name == "users" else []
     renamed = {own: own_name(own) for own in group.columns if own_name(own) != own}
-    set_columns(out, role.columns)
+    question = customer_question(role, role.name) if role.name == "users" else None
+    if question is None:
+        set_columns(out, role.columns)
+    else:
+        out.ask(question)
     features, left_out, types, sensitive = [], [], {}, []
     for own, column in group.columns.items():
         if own in role.columns.values() or own in labels:
@@ -60,6 +84,9 @@ def propose_table(out: Proposal, role: Role) -> None:
         name = renamed.get(own, own)
         if own in role.outcomes:
             left_out.append((name, "it was counted after the treatment"))
+            continue
+        if own in role.rivals:
+            left_out.append((name, "it could be the customer as well"))
             continue
         why_not = _why_no_feature(group, column, role.name)
         if why_not:

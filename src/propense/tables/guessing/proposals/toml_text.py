@@ -196,6 +196,15 @@ def _inline(values: Mapping[str, Any]) -> InlineTable:
     return table
 
 
+def free_name(name: str, used: set[str]) -> str:
+    """The name, or the name with a number where it is used already; it is used from now on."""
+    chosen, number = name, 2
+    while chosen in used:
+        chosen, number = f"{name}_{number}", number + 1
+    used.add(chosen)
+    return chosen
+
+
 def paths(group: Group) -> str | list[str]:
     """The paths of a group as a setting: one text, or a list.
 
