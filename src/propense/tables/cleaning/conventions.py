@@ -17,7 +17,12 @@ from propense.tables.cells.currencies import (
 from propense.tables.cells.date_orders import DateOrders, infer_date_orders
 from propense.tables.cells.file_dates import DateOrder
 from propense.tables.cells.ids import IdEvidence
-from propense.tables.cells.number_formats import NumberEvidence, infer_formats, survey_numbers
+from propense.tables.cells.number_formats import (
+    InferredFormats,
+    NumberEvidence,
+    infer_formats,
+    survey_numbers,
+)
 from propense.tables.cells.numbers import NumberFormat
 from propense.tables.cells.time_formats import TimeSurvey, survey_times
 from propense.tables.cleaning.event_ids import survey_source
@@ -72,14 +77,7 @@ def _infer(
     orders = infer_date_orders(source, dated, f"sources.{source.name}.date_order", own.date_order)
     questions += orders.questions
     times = _survey_times(source, settings, orders) if timed else None
-    names = [source.columns[word] for word in (VALUE, PRICE, COUNT) if word in source.columns]
-    if isinstance(own, Source) and isinstance(own.refunded, str) and own.refunded:
-        names.append(own.refunded)
-    evidence = [
-        survey_numbers(source.rows, name, name == source.columns.get(COUNT), source.live)
-        for name in dict.fromkeys(names)
-    ]
-    inferred = infer_formats(evidence, source, f"sources.{source.name}.decimal", own.decimal)
+    evidence, inferred = _number_formats(source)
     questions += inferred.questions
     currencies = _currencies(source, settings)
     rates = {} if currencies else {one.name: _rates(one, source, settings) for one in evidence}
@@ -87,6 +85,27 @@ def _infer(
         times, inferred.formats, survey_source(source, settings), tuple(inferred.notes), rates,
         currencies, dict(orders.orders),
     )  # fmt: skip
+
+
+def money_conventions(source: RawTable, settings: Settings) -> Conventions:
+    """How the money of one source is to be read, by the likeliest answers to what is open."""
+    evidence, inferred = _number_formats(source)
+    currencies = _currencies(source, settings)
+    rates = {} if currencies else {one.name: _known_rates(one, settings) for one in evidence}
+    return Conventions(None, inferred.formats, rates=rates, currencies=currencies)
+
+
+def _number_formats(source: RawTable) -> tuple[list[NumberEvidence], InferredFormats]:
+    """What the number columns of a source show, and how they are to be read."""
+    own = source.settings
+    names = [source.columns[word] for word in (VALUE, PRICE, COUNT) if word in source.columns]
+    if isinstance(own, Source) and isinstance(own.refunded, str) and own.refunded:
+        names.append(own.refunded)
+    evidence = [
+        survey_numbers(source.rows, name, name == source.columns.get(COUNT), source.live)
+        for name in dict.fromkeys(names)
+    ]
+    return evidence, infer_formats(evidence, source, f"sources.{source.name}.decimal", own.decimal)
 
 
 def _currencies(source: RawTable, settings: Settings) -> RowCurrencies | None:
@@ -149,6 +168,14 @@ def _rates(
             f"{counts}; give the worth of one unit of each in {own}, at the top of propense.toml: "
             f"{line}"
         )
+    return _known_rates(one, settings)
+
+
+def _known_rates(one: NumberEvidence, settings: Settings) -> dict[str, float]:
+    """Sign or word -> rate, of the currencies in a column that have one."""
+    own = settings.currency.upper()
+    rates = {name.strip().upper(): rate for name, rate in settings.exchange_rates.items()}
+    codes = {word: code_of(word, own, rates) for word in one.currencies}
     return {word: rates[code] for word, code in codes.items() if code != own and code in rates}
 
 

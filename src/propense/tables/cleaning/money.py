@@ -54,7 +54,7 @@ def add_numbers_of(source: RawTable, rows: Table, conventions: Conventions) -> T
 
 
 def money_of(source: RawTable, rows: Table) -> dict[str, Column]:
-    """Count, price and amount as doubles, the latter in units of the currency."""
+    """Count, price and amount as doubles, the latter two in units of the currency."""
 
     def read(word: str) -> tuple[Column, Column]:
         if word not in source.columns:
@@ -71,7 +71,8 @@ def money_of(source: RawTable, rows: Table) -> dict[str, Column]:
     unit = source.settings.value_unit if isinstance(source.settings, Source) else 1.0
     return {
         COUNT: count.fill_null(1.0), "_amount": amount if unit == 1.0 else amount * unit,
-        "_price": price, "_mended_value": unread, "_mended_count": count_unread,
+        "_price": price if unit == 1.0 else price * unit, "_mended_value": unread,
+        "_mended_count": count_unread,
     }  # fmt: skip
 
 

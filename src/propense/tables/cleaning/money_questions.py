@@ -20,6 +20,9 @@ from propense.settings import (
 from propense.tables.cells.numbers import number_of
 from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
 from propense.tables.cells.spelling import trimmed
+from propense.tables.cleaning.conventions import money_conventions
+from propense.tables.cleaning.money import add_numbers_of, refunded_of
+from propense.tables.cleaning.order_refunds import refund_events
 from propense.tables.cleaning.orders import (
     carried_down,
     reads_totals,
@@ -54,7 +57,7 @@ def ask_about_money(events: TypedEvents, raw: RawTables, settings: Settings) -> 
             questions += _totals(name, own)
         if not source.live:
             questions += _void_orders(name, source, own, number)
-            questions += _refunded_amounts(name, source, own)
+            questions += _refunded_amounts(source, own, number, settings)
     return questions
 
 
@@ -233,10 +236,12 @@ def _names_refunds(column: str) -> bool:
     return sounds_like_refund(column) and "returning" not in action_key(column)
 
 
-def _refunded_amounts(name: str, source: RawTable, rows: Table) -> list[Question]:
-    settings = source.settings
-    assert isinstance(settings, Source)
-    if settings.refunded is not None:
+def _refunded_amounts(
+    source: RawTable, rows: Table, number: int, settings: Settings
+) -> list[Question]:
+    own = source.settings
+    assert isinstance(own, Source)
+    if own.refunded is not None:
         return []
     for column in _free_columns(source):
         if not _names_refunds(column):
@@ -244,21 +249,39 @@ def _refunded_amounts(name: str, source: RawTable, rows: Table) -> list[Question
         amount = number_of(source.rows[column]).abs()
         counts = source.rows.aggregate(
             n=(amount > 0).fill_null(False).cast("int64").sum(), largest=amount.max(),
-            total=amount.sum(), kinds=amount.nunique(),
+            kinds=amount.nunique(),
         ).to_pyarrow().to_pylist()[0]  # fmt: skip
         if not counts["n"] or (counts["kinds"] <= 2 and counts["largest"] == 1):
             continue
         net = _sums(rows, all=rows[VALUE].notnull())["all"][1]
-        total = float(counts["total"]) * settings.value_unit
+        answered = replace(source, settings=msgspec.structs.replace(own, refunded=column))
+        back = _sum_given_back(answered, rows, number, settings)
         return [
             Question(
-                key=f"sources.{name}.refunded",
+                key=f"sources.{source.name}.refunded",
                 sentence=f"column {column!r} has an amount in {counts['n']:,} rows; was it given "
                 "back?",
                 choices=[
-                    Choice(column, f"yes, as an event of its own: {_net(net - total)} at least"),
+                    Choice(column, f"yes, as an event of its own: {_net(net - back)}"),
                     Choice("", f"no: {_net(net)}"),
                 ],
             )
         ]
     return []
+
+
+def _sum_given_back(source: RawTable, rows: Table, number: int, settings: Settings) -> float:
+    """The sum of the refunds that cleaning makes of the column `refunded` of a source.
+
+    `rows` are the typed rows of the source, which is the one with that `number`.
+    """
+    source = carried_down(source)
+    cells = add_numbers_of(source, source.rows, money_conventions(source, settings))
+    cells = cells.select(
+        _refund=refunded_of(source, cells), **{ROW: cells[ROW] + (number << SOURCE_SHIFT)}
+    )
+    refunds = refund_events(
+        rows.drop("_refund").inner_join(cells, ROW).view(), settings.clean.refund_action
+    )
+    total = refunds.aggregate(total=refunds[VALUE].sum()).to_pyarrow()["total"][0].as_py()
+    return -float(total or 0) / MICRO_UNITS

@@ -1,0 +1,103 @@
+"""The sums that a question about money shows are the sums that cleaning gives by its answers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.trials import command
+
+_CHOICE = re.compile(r"^ +((?:refunded|value_is|negative_values) = \S+)   # .*net money ([\d.,-]+)")
+
+
+def check_choices(folder: Path, settings: str, lines: list[str], n_choices: int) -> None:
+    """Clean by every choice of the question that is asked first."""
+    (folder / "data").mkdir()
+    (folder / "data" / "orders.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "propense.toml").write_text(settings)
+    asked = command(folder, "clean", "--json")
+    assert asked.code == 3, asked.error
+    choices = [found for line in asked.error.splitlines() if (found := _CHOICE.match(line))]
+    assert len(choices) == n_choices, asked.error
+    for choice in choices:
+        (folder / "propense.toml").write_text(f"{settings}{choice[1]}\n")
+        answered = command(folder, "clean", "--json")
+        assert answered.code == 0, answered.error
+        assert answered.money == float(choice[2].replace(",", "")), choice[0]
+
+
+def settings(columns: str, more: str = "") -> str:
+    return (
+        '[sources.orders]\nevents = "data/*"\naction = "pay"\n'
+        f'columns = {{ user_id = "who", item_id = "sku", event_time = "at", {columns} }}\n{more}'
+    )
+
+
+def orders(columns: str, cells: list[str], n: int = 40) -> list[str]:
+    rows = [
+        f"c{i % 9};S{i};2024-01-{i % 27 + 1:02d} 10:00:{i:02d};{cells[i % len(cells)]}"
+        for i in range(n)
+    ]
+    return [f"who;sku;at;{columns}", *rows]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["2.500,50;1.250", "12,50;0", "3.000;"],
+        ["2.500,50;1.250,25", "12,50;2,10", "3.000;"],
+        ["2500.50;1.250", "12.50;0.125", "3000;"],
+        ["2,500.50;1,250", "12.50;0", "3,000;"],
+    ],
+)
+def test_a_refunded_amount_is_read_as_its_column_is(cells: list[str], tmp_path: Path) -> None:
+    lines = orders("amount;refunded", cells)
+    check_choices(tmp_path, settings('value = "amount"'), lines, 2)
+
+
+def test_a_refunded_amount_that_repeats_on_its_order_counts_once(tmp_path: Path) -> None:
+    lines = orders("amount;refunded", ["2500;1.250,50", "12,5;0"])
+    lines = [lines[0] + ";no", *(f"{row};N{i // 4}" for i, row in enumerate(lines[1:]))]
+    lines = [re.sub(r"^c\d", "c1", row) for row in lines]
+    asked = settings('value = "amount", order_id = "no"', 'value_is = "line"\n')
+    check_choices(tmp_path, asked, lines, 2)
+
+
+def test_a_refunded_amount_in_cents(tmp_path: Path) -> None:
+    lines = orders("amount;refunded", ["250050;125000", "1250;0"])
+    check_choices(tmp_path, settings('value = "amount"', "value_unit = 0.01\n"), lines, 2)
+
+
+def test_a_refunded_amount_in_another_currency(tmp_path: Path) -> None:
+    lines = orders("amount;refunded;currency", ["2.500,50;1.250;EUR", "12,50;0;USD"])
+    asked = 'currency = "USD"\nexchange_rates = { EUR = 1.5 }\n' + settings(
+        'value = "amount", currency = "currency"'
+    )
+    check_choices(tmp_path, asked, lines, 2)
+
+
+def test_a_refunded_amount_with_the_sign_of_another_currency(tmp_path: Path) -> None:
+    lines = orders("amount;refunded", ["2.500,50 €;1.250 €", "12,50 €;0"])
+    asked = 'currency = "USD"\nexchange_rates = { EUR = 1.5 }\n' + settings('value = "amount"')
+    check_choices(tmp_path, asked, lines, 2)
+
+
+@pytest.mark.parametrize("unit", ["", "value_unit = 0.01\n"])
+def test_a_value_that_is_price_times_count_is_no_total(unit: str, tmp_path: Path) -> None:
+    lines = orders("no;price;n;amount", [f"N{i // 2};{i // 2 + 3};2;{2 * (i // 2 + 3)}"
+                                          for i in range(40)])  # fmt: skip
+    lines = [re.sub(r"^c\d", "c1", row) for row in lines]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "orders.csv").write_text("\n".join(lines) + "\n")
+    columns = 'value = "amount", price = "price", count = "n", order_id = "no"'
+    (tmp_path / "propense.toml").write_text(settings(columns, unit))
+    assert command(tmp_path, "clean", "--json").code == 0
+
+
+@pytest.mark.parametrize("unit", ["", "value_unit = 0.01\n"])
+def test_totals_that_repeat(unit: str, tmp_path: Path) -> None:
+    lines = orders("no;amount", [f"N{i // 2};{i // 2 + 3}.000,50" for i in range(40)])
+    lines = [re.sub(r"^c\d", "c1", row) for row in lines]
+    check_choices(tmp_path, settings('value = "amount", order_id = "no"', unit), lines, 2)
