@@ -280,8 +280,7 @@ def _sum_given_back(source: RawTable, rows: Table, number: int, settings: Settin
     cells = cells.select(
         _refund=refunded_of(source, cells), **{ROW: cells[ROW] + (number << SOURCE_SHIFT)}
     )
-    refunds = refund_events(
-        rows.drop("_refund").inner_join(cells, ROW).view(), settings.clean.refund_action
-    )
+    rows = rows.drop("_refund").inner_join(cells, ROW).view()
+    refunds = refund_events(rows, settings.clean.refund_action, earliest=0, until=None)
     total = refunds.aggregate(total=refunds[VALUE].sum()).to_pyarrow()["total"][0].as_py()
     return -float(total or 0) / MICRO_UNITS
