@@ -19,7 +19,7 @@ def check_choices(folder: Path, settings: str, lines: list[str], n_choices: int)
     (folder / "propense.toml").write_text(settings)
     asked = command(folder, "clean", "--json")
     assert asked.code == 3, asked.error
-    choices = [found for line in asked.error.splitlines() if (found := _CHOICE.match(line))]
+    choices = [one for line in asked.error.splitlines() if (one := _CHOICE.match(line))]
     assert len(choices) == n_choices, asked.error
     for choice in choices:
         (folder / "propense.toml").write_text(f"{settings}{choice[1]}\n")

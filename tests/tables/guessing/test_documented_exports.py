@@ -12,7 +12,8 @@ from propense.tables.guessing.guess import Guess, guess_settings
 
 def export(folder: Path, header: str, row: str, words: Sequence[str]) -> Guess:
     rows = [
-        row.format(i=i, status=words[i % len(words)], day=i % 27 + 1, who=i % 9) for i in range(90)
+        row.format(i=i, status=words[i % len(words)], day=i % 27 + 1, customer=i % 9)
+        for i in range(90)
     ]
     (folder / "orders.csv").write_text("\n".join([header, *rows]) + "\n")
     return guess_settings(folder)
@@ -20,15 +21,15 @@ def export(folder: Path, header: str, row: str, words: Sequence[str]) -> Guess:
 
 STRIPE = (
     "id,Amount,Amount Refunded,Status,Customer ID,Created date (UTC)",
-    "ch_{i},{i}.50,0.00,{status},cus_{who},2024-01-{day:02d} 10:00",
+    "ch_{i},{i}.50,0.00,{status},cus_{customer},2024-01-{day:02d} 10:00",
 )
 WOOCOMMERCE = (
     "Order Number,Order Status,Order Date,Email (Billing),Item Cost,Quantity,Order Refund Amount",
-    "{i},{status},2024-01-{day:02d} 10:00,c{who}@ex.org,{i}.50,1,0.00",
+    "{i},{status},2024-01-{day:02d} 10:00,c{customer}@ex.org,{i}.50,1,0.00",
 )
 SHOPIFY = (
     "Name,Financial Status,Lineitem quantity,Lineitem price,Created at,Email,Refunded Amount",
-    "#{i},{status},1,{i}.50,2024-01-{day:02d} 10:00:00 +0100,c{who}@ex.org,0.00",
+    "#{i},{status},1,{i}.50,2024-01-{day:02d} 10:00:00 +0100,c{customer}@ex.org,0.00",
 )
 
 

@@ -91,7 +91,7 @@ def money_conventions(source: RawTable, settings: Settings) -> Conventions:
     """How the money of one source is to be read, by the likeliest answers to what is open."""
     evidence, inferred = _number_formats(source)
     currencies = _currencies(source, settings)
-    rates = {} if currencies else {one.name: _known_rates(one, settings) for one in evidence}
+    rates = {} if currencies else {one.name: _rates_of(one, settings) for one in evidence}
     return Conventions(None, inferred.formats, rates=rates, currencies=currencies)
 
 
@@ -168,10 +168,10 @@ def _rates(
             f"{counts}; give the worth of one unit of each in {own}, at the top of propense.toml: "
             f"{line}"
         )
-    return _known_rates(one, settings)
+    return _rates_of(one, settings)
 
 
-def _known_rates(one: NumberEvidence, settings: Settings) -> dict[str, float]:
+def _rates_of(one: NumberEvidence, settings: Settings) -> dict[str, float]:
     """Sign or word -> rate, of the currencies in a column that have one."""
     own = settings.currency.upper()
     rates = {name.strip().upper(): rate for name, rate in settings.exchange_rates.items()}

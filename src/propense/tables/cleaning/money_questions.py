@@ -255,7 +255,7 @@ def _refunded_amounts(
             continue
         net = _sums(rows, all=rows[VALUE].notnull())["all"][1]
         answered = replace(source, settings=msgspec.structs.replace(own, refunded=column))
-        back = _sum_given_back(answered, rows, number, settings)
+        back = _sum_of_refunds(answered, rows, number, settings)
         return [
             Question(
                 key=f"sources.{source.name}.refunded",
@@ -270,7 +270,7 @@ def _refunded_amounts(
     return []
 
 
-def _sum_given_back(source: RawTable, rows: Table, number: int, settings: Settings) -> float:
+def _sum_of_refunds(source: RawTable, rows: Table, number: int, settings: Settings) -> float:
     """The sum of the refunds that cleaning makes of the column `refunded` of a source.
 
     `rows` are the typed rows of the source, which is the one with that `number`.

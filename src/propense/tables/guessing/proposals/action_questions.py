@@ -108,12 +108,12 @@ def codes_question(role: Role, key: str) -> Question | None:
 
 
 def words_question(
-    role: Role, key: str, money_asked: bool, known: Mapping[str, str]
+    role: Role, key: str, money_asked: bool, mapped: Mapping[str, str]
 ) -> tuple[Question | None, list[str]]:
     """Which words of an action pay and which give money back, where they do not say it.
 
     Only words that carry money are asked about; with `money_asked`, all that are frequent. Every
-    choice holds the words in `known` as well. The second is the words that are too many to ask
+    choice holds the words in `mapped` as well. The second is the words that are too many to ask
     about, those with the least money.
     """
     column = role.group.column(role.columns["action"])
@@ -134,7 +134,7 @@ def words_question(
     def choice(actions: dict[str, str], effect: str) -> Choice:
         back = [word for word in sums if actions.get(word) == "refund" or gives_back(word)]
         net = sum(sums.values()) - sum(sums[word] + abs(sums[word]) for word in back)
-        written = {**known, **actions}
+        written = {**mapped, **actions}
         return Choice(written, f"{effect}: net {net:,.2f}" if has_money else effect)
 
     refunds = [choice({word: "refund"}, f"{word!r} gives money back") for word in unknown[:6]]

@@ -66,9 +66,9 @@ def _head(out: Proposal, roles: Sequence[Role], sources: Mapping[str, Role]) -> 
         zone, reason = region.time_zone, f"the files have {region.language} words"
     out.set("time_zone", zone, reason)
     usual = (region.currency, f"the files have {region.language} words") if region else None
-    found = find_currency(sources, out.answers) or usual
-    if found is not None:
-        out.set("currency", *found)
+    currency = find_currency(sources, out.answers) or usual
+    if currency is not None:
+        out.set("currency", *currency)
     elif any({"value", "price"} & set(role.columns) for role in sources.values()):
         out.set("currency", "USD", "no amount shows its currency: correct it")
         out.remarks.append(

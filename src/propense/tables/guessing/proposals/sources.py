@@ -146,10 +146,10 @@ def _actions(out: Proposal, role: Role, key: str, money: Question | None) -> Non
     if question is None:
         column = out.answers.get(money.key, money.choices[0].value) if money is not None else ""
         with_money = replace(role, columns={**role.columns, "value": column}) if column else role
-        known = refund_words(with_money)
-        question, left = words_question(role, key, money is not None, known)
-        if question is None and known:
-            out.set("actions", known, "they give money back")
+        refunds = refund_words(with_money)
+        question, left = words_question(role, key, money is not None, refunds)
+        if question is None and refunds:
+            out.set("actions", refunds, "they give money back")
     if question is not None:
         out.ask(question)
     if left:
