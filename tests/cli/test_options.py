@@ -76,3 +76,10 @@ def test_a_change_changes_one_key_and_mutates_nothing(path, value):
     for key in path:
         inner = inner[key]
     assert inner == value and type(inner) is type(value)
+
+
+def test_names_with_dots_are_quoted():
+    changed = apply_change({}, 'sources."my.shop".decimal = comma')
+    assert changed == {"sources": {"my.shop": {"decimal": "comma"}}}
+    assert apply_change({}, "goals.'a=b'.within=14d") == {"goals": {"a=b": {"within": "14d"}}}
+    assert apply_change({}, "split.where=a=b") == {"split": {"where": "a=b"}}

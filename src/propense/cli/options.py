@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from propense.errors import SettingsError
 from propense.settings import Settings, parse_settings, read_toml
+from propense.settings.paths import setting_names, split_change
 
 Flag = Parameter(negative="", show_default=False)
 AcceptGuesses = Annotated[bool, Flag]
@@ -66,18 +67,22 @@ def apply_change(raw: dict[str, Any], change: str) -> dict[str, Any]:
 
     Raises SettingsError if there is no "=", or if the path leads through a value.
     """
-    path, equals, text = change.partition("=")
-    if not equals or not path.strip():
+    path, text = split_change(change) or ("", "")
+    if not path:
         raise SettingsError(
             f"--set {change!r} is not KEY=VALUE; write it like --set train.max_epochs=3"
         )
-    first, _, rest = path.strip().partition(".")
+    return _changed(raw, setting_names(path), _value(text), change)
+
+
+def _changed(raw: dict[str, Any], path: list[str], value: Any, change: str) -> dict[str, Any]:
+    first, *rest = path
     if not rest:
-        return {**raw, first: _value(text.strip())}
+        return {**raw, first: value}
     inner = raw.get(first, {})
     if not isinstance(inner, dict):
         raise SettingsError(f"--set {change!r}: {first!r} is {inner!r}, not a table of settings")
-    return {**raw, first: apply_change(inner, f"{rest}={text}")}
+    return {**raw, first: _changed(inner, rest, value, change)}
 
 
 def _value(text: str) -> Any:

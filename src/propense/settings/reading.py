@@ -15,6 +15,7 @@ from propense.columns import ORDER_ID
 from propense.errors import SettingsError, nearest, plain_reason
 from propense.settings.durations import seconds
 from propense.settings.goals import Goal
+from propense.settings.paths import setting_names
 from propense.settings.settings import Settings
 
 RENAMED: Final = {
@@ -82,7 +83,7 @@ def _with_guesses(raw: dict[str, Any], keys: list[Any]) -> dict[str, Any]:
         return raw
     for key in keys:
         if isinstance(guesses, dict) and key in guesses:
-            raw = _set(raw, str(key).split("."), guesses[key])
+            raw = _set(raw, setting_names(str(key)), guesses[key])
     return raw
 
 
@@ -101,7 +102,7 @@ def _is_set(raw: dict[str, Any], key: object) -> bool:
     True
     """
     value: Any = raw
-    for name in str(key).split("."):
+    for name in setting_names(str(key)):
         if not isinstance(value, dict) or name not in value:
             return False
         value = value[name]

@@ -16,6 +16,7 @@ import tomlkit
 
 from propense.errors import QuestionError
 from propense.settings import Settings
+from propense.settings.paths import setting_names, setting_path
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         ...     Choice({"Paid?": ["yes"]}, "net 5.00")]).lines()
         ['where = {"Paid?" = ["yes"]}   # net 5.00']
         """
-        name = self.key.rpartition(".")[2]
+        name = setting_names(self.key)[-1]
         return [f"{_assignment(name, one.value)}   # {one.effect}" for one in self.choices]
 
     @property
@@ -57,8 +58,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         >>> Question(key="sources.my shop.decimal", sentence="?", choices=[]).table
         '[sources."my shop"]'
         """
-        path = self.key.split(".")[:-1]
-        return f"[{'.'.join(tomlkit.key(name).as_string() for name in path)}]" if path else ""
+        path = setting_names(self.key)[:-1]
+        return f"[{setting_path(*path)}]" if path else ""
 
 
 def _assignment(name: str, value: Any) -> str:

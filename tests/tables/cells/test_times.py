@@ -16,7 +16,7 @@ from ibis.expr.types import Table
 
 from propense.errors import SettingsError, SourceError
 from propense.tables.cells.date_orders import DateOrders, infer_date_orders
-from propense.tables.cells.time_formats import survey_times
+from propense.tables.cells.time_formats import refuse_lost_digits, survey_times
 from propense.tables.cells.time_zones import local_offsets
 from propense.tables.cells.times import Reading, add_microseconds, declared
 from propense.tables.engine.engine import FILE_SHIFT, TableEngine, connect
@@ -282,3 +282,16 @@ def test_local_clocks_across_a_change(duck: TableEngine) -> None:
 def test_an_unknown_zone() -> None:
     with pytest.raises(SettingsError, match="time zone 'Mars/Base' is unknown"):
         find_zone("Mars/Base")
+
+
+@pytest.mark.parametrize("cell", ["1.7E+12", "1.70407E+12", "1,7E+12", " 1.7e+09 ", "2E+18"])
+def test_times_whose_digits_are_lost_are_refused(duck: TableEngine, cell: str) -> None:
+    table = files_of(duck, ["2024-01-31"], ["1704067200123", cell])
+    with pytest.raises(SourceError, match=r"^b\.csv row 1, column 'x': 1 times are written as"):
+        refuse_lost_digits(table, "x")
+
+
+def test_exponents_with_all_digits_are_times(duck: TableEngine) -> None:
+    whole = [f"1.70406720{n:04}E+12" for n in range(1, 200)]
+    refuse_lost_digits(files_of(duck, [*whole, "1.7E+12", "1.7040672E12"]), "x")
+    refuse_lost_digits(files_of(duck, ["1.7E12", "2024-01-31"]), "x")

@@ -139,3 +139,15 @@ def test_mostly_broken_rows_are_refused_with_the_first(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"book\.xlsx: 3 of 4 rows have more cells than the 2 .*"
                        r"first line 3, 'u2\\tpay\\t3\\t4'"):  # fmt: skip
         stage([path], tmp_path, header=True, skip_lines=0)
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/worksheets/s1.xml"])
+def test_a_broken_workbook_is_refused_with_a_remedy(tmp_path: Path, part: str) -> None:
+    whole = write_workbook(tmp_path / "whole.xlsx", {"Orders": [["user_id", "action"], ["u", "v"]]})
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(tmp_path / "book.xlsx", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name)[: 60 if name == part else None])
+    with pytest.raises(SourceError, match=r"^book\.xlsx .* save it again, or export it as CSV"):
+        stage([tmp_path / "book.xlsx"], tmp_path)
+    sample = sample_file(tmp_path / "book.xlsx")
+    assert isinstance(sample, Unreadable) and "save it again" in sample.why

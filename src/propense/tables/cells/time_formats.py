@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import ibis
 from ibis.expr.types import Table
 
+from propense.errors import SourceError
 from propense.tables.cells.times import (
     COMMON,
     DAY_MONTH,
@@ -20,9 +21,14 @@ from propense.tables.cells.times import (
     TimeFormat,
     declared,
 )
+from propense.tables.engine.engine import ROW
 
 _SAMPLE: Final = 20_000
 _MOST: Final = 0.9
+_SHORT: Final = r"^-?\d(?:[.,]\d{0,6})?[eE]\+\d{1,3}$"
+"""Numbers of few digits as spreadsheets write them: of the day of a time nothing is left."""
+_WHOLE: Final = r"^-?\d[.,]\d{7,}[eE]\+\d{1,3}$"
+_FEW: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,29 @@ def survey_times(
     quick = Reading(time_zone, seen, excel_days=serial)
     thorough = Reading(time_zone, (ISO, *COMMON, between), excel_days=serial)
     return TimeSurvey(quick, thorough, note)
+
+
+def refuse_lost_digits(table: Any, name: str) -> None:
+    """Raise SourceError where times are written as 1.7E+12, whose digits a spreadsheet has lost.
+
+    A column in which nearly all such numbers have their digits is whole: some of its times are
+    round. `table` has `rows` and `locate`.
+    """
+    rows = table.rows
+    if not rows[name].type().is_string():
+        return
+    text = rows[name].strip()
+    short = text.re_search(_SHORT)
+    counts = rows.aggregate(
+        short=short.cast("int64").sum(), whole=text.re_search(_WHOLE).cast("int64").sum(),
+        row=rows[ROW].min(where=short), text=text.min(where=short),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    if (counts["short"] or 0) > _FEW * (counts["whole"] or 0):
+        raise SourceError(
+            f"{table.locate(counts['row'])}, column {name!r}: {counts['short']:,} times are "
+            f"written as {counts['text']!r}, whose digits a spreadsheet has lost; export the "
+            "column as text or as whole numbers, or name another column of times"
+        )
 
 
 def _has_serials(numbers: Table) -> tuple[bool, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from propense.columns import COUNT, CURRENCY, EVENT_TIME, REFUND_TIME, VALUE
 from propense.errors import SourceError
 from propense.settings import Settings, Source
+from propense.settings.paths import setting_path
 from propense.tables.cells.currencies import (
     RowCurrencies,
     code_of,
@@ -24,7 +25,7 @@ from propense.tables.cells.number_formats import (
     survey_numbers,
 )
 from propense.tables.cells.numbers import NumberFormat
-from propense.tables.cells.time_formats import TimeSurvey, survey_times
+from propense.tables.cells.time_formats import TimeSurvey, refuse_lost_digits, survey_times
 from propense.tables.cleaning.event_ids import survey_source
 from propense.tables.cleaning.orders import carried_down, left_out
 from propense.tables.questions import Question, refuse_open
@@ -74,7 +75,8 @@ def _infer(
         source.columns[word] for word in (words if timed else ())
         if word in source.columns and (word != EVENT_TIME or time_format is None)
     ]  # fmt: skip
-    orders = infer_date_orders(source, dated, f"sources.{source.name}.date_order", own.date_order)
+    key = setting_path("sources", source.name, "date_order")
+    orders = infer_date_orders(source, dated, key, own.date_order)
     questions += orders.questions
     times = _survey_times(source, settings, orders) if timed else None
     evidence, inferred = _number_formats(source)
@@ -105,7 +107,8 @@ def _number_formats(source: RawTable) -> tuple[list[NumberEvidence], InferredFor
         survey_numbers(source.rows, name, name == source.columns.get(COUNT), source.live)
         for name in dict.fromkeys(names)
     ]
-    return evidence, infer_formats(evidence, source, f"sources.{source.name}.decimal", own.decimal)
+    key = setting_path("sources", source.name, "decimal")
+    return evidence, infer_formats(evidence, source, key, own.decimal)
 
 
 def _currencies(source: RawTable, settings: Settings) -> RowCurrencies | None:
@@ -185,5 +188,7 @@ def _survey_times(source: RawTable, settings: Settings, orders: DateOrders) -> T
     time_format = own.time_format if isinstance(own, Source) else None
     zone = own.time_zone or settings.time_zone
     order = orders.orders.get(name)
+    if time_format is None:
+        refuse_lost_digits(source, name)
     survey = survey_times(source.rows, name, zone, time_format, name in source.with_zone, order)
     return replace(survey, note="; ".join([*orders.notes, survey.note]).strip("; "))

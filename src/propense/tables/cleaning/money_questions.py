@@ -17,6 +17,7 @@ from propense.settings import (
     action_key,
     sounds_like_refund,
 )
+from propense.settings.paths import setting_names, setting_path
 from propense.tables.cells.numbers import number_of
 from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
 from propense.tables.cells.spelling import trimmed
@@ -68,7 +69,7 @@ def with_guesses(
     sources = {name: source.settings for name, source in raw.sources.items()}
     clean = settings.clean
     for question in questions:
-        table, _, key = question.key.rpartition(".")
+        path = setting_names(question.key)
         answer = question.choices[0].value
         if question.key == "clean.negative_values":
             clean = msgspec.structs.replace(clean, negative_values=answer)
@@ -80,7 +81,7 @@ def with_guesses(
                     actions = {**source.actions, **extra}
                     sources[name] = msgspec.structs.replace(source, actions=actions)
         else:
-            name = table.removeprefix("sources.")
+            name, key = path[1:]
             if key == "where":
                 answer = {column: tuple(cells) for column, cells in answer.items()}
             sources[name] = msgspec.structs.replace(sources[name], **{key: answer})
@@ -176,7 +177,7 @@ def _totals(name: str, rows: Table) -> list[Question]:
         return []
     return [
         Question(
-            key=f"sources.{name}.value_is",
+            key=setting_path("sources", name, "value_is"),
             sentence=f"value is the same on all rows of {counts['same']:,.0f} of "
             f"{counts['orders']:,.0f} orders with several rows; is it the money of the row, or the "
             "total of the order, repeated?",
@@ -225,7 +226,7 @@ def _void_orders(name: str, source: RawTable, rows: Table, number: int) -> list[
             row["_word"]: (int(row["n"]), float(row["total"] or 0) / MICRO_UNITS)
             for row in counted if row["_word"] or whole is source
         }  # fmt: skip
-        question = status_question(f"sources.{name}.where", column, sums)
+        question = status_question(setting_path("sources", name, "where"), column, sums)
         if question is not None:
             return [question]
     return []
@@ -258,7 +259,7 @@ def _refunded_amounts(
         back = _sum_of_refunds(answered, rows, number, settings)
         return [
             Question(
-                key=f"sources.{source.name}.refunded",
+                key=setting_path("sources", source.name, "refunded"),
                 sentence=f"column {column!r} has an amount in {counts['n']:,} rows; was it given "
                 "back?",
                 choices=[

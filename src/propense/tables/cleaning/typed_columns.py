@@ -40,7 +40,7 @@ from propense.tables.cells.spelling import (
     respelled,
     trimmed,
 )
-from propense.tables.cells.time_formats import survey_times
+from propense.tables.cells.time_formats import refuse_lost_digits, survey_times
 from propense.tables.cells.times import COMMON, ISO, MONTH_DAY, add_microseconds
 from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.questions import refuse_open
@@ -274,6 +274,7 @@ def _add_time(
     """The table with the column's microseconds beside it; a note; cells that were lost."""
     zone = raw.settings.time_zone or settings.time_zone
     order = orders.orders.get(own)
+    refuse_lost_digits(raw, own)
     survey = survey_times(raw.rows, own, zone, None, own in raw.with_zone, order)
     rows = add_microseconds(rows, own, _TIME + own, survey.thorough, engine).view()
     lost = rows.aggregate(n=_lost(rows[own], rows[_TIME + own]).sum())

@@ -36,7 +36,7 @@ from propense.tables.cells.spelling import (
     respelled,
     trimmed,
 )  # fmt: skip
-from propense.tables.cells.time_formats import remedy_for, survey_times
+from propense.tables.cells.time_formats import refuse_lost_digits, remedy_for, survey_times
 from propense.tables.cells.times import Reading, add_microseconds
 from propense.tables.cells.totals import total_row
 from propense.tables.cleaning.clocks import mend_clock
@@ -289,6 +289,7 @@ def _add_time(
     column = source.columns[word]
     zone = source.settings.time_zone or settings.time_zone
     order = conventions.date_orders.get(column)
+    refuse_lost_digits(source, column)
     survey = survey_times(source.rows, column, zone, None, column in source.with_zone, order)
     return add_microseconds(rows, column, name, survey.thorough, engine)
 

@@ -52,7 +52,9 @@ def join_clock(
         return rows, columns, None, []
     if EVENT_TIME not in columns:
         word = TIME_ZONE if clock is None else TIME_OF_DAY
-        raise SettingsError(f"{where.split()[0]} columns maps {word} without event_time; map both")
+        raise SettingsError(
+            f"{where.rpartition(' ')[0]} columns maps {word} without event_time; map both"
+        )
     day = columns[EVENT_TIME]
     text = rows[day].cast("string").strip()
     if clock is not None:

@@ -20,6 +20,7 @@ from propense.errors import SettingsError, SourceError, nearest
 from propense.history.view_reading import plain_address
 from propense.schemas import FileAccount
 from propense.settings import Settings, Source, TableSource
+from propense.settings.paths import setting_path
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, LINE, ROW, TableEngine
 from propense.tables.engine.json_columns import ELEMENT
 from propense.tables.questions import Question, refuse_open, refuse_unanswered
@@ -146,7 +147,7 @@ def read(settings: Settings, engine: TableEngine) -> RawTables:
     questions: list[Question] = []
     notes: dict[str, str] = {}
     for name, source in settings.sources.items():
-        where = f"[sources.{name}] events"
+        where = f"[{setting_path('sources', name)}] events"
         table = _read(name, source, _many(source.events), settings, engine, where, notes, questions)
         if table is not None:
             sources[name] = _check_source(table, source)
@@ -180,7 +181,7 @@ def _read(
         for word in source.columns:
             if word not in vocabulary:
                 raise SettingsError(
-                    f"{where.split()[0][:-1]}.columns] has an unknown word {word!r}; "
+                    f"{where.rpartition(']')[0]}.columns] has an unknown word {word!r}; "
                     f"{nearest(word, vocabulary)}"
                 )
     scratch = (
@@ -229,7 +230,7 @@ def _read(
     mapped = columns
     if isinstance(source, Source) and source.fallbacks:
         rows, columns = with_fallbacks(
-            rows, columns, source.fallbacks, where.split()[0], originals[0]
+            rows, columns, source.fallbacks, where.rpartition(" ")[0], originals[0]
         )
     if isinstance(source, Source):
         rows, columns, region, clock_notes = join_clock(rows, columns, where)
@@ -355,7 +356,7 @@ def _need(table: RawTable, needed: tuple[str, ...], where: str) -> None:
 
 def _check_source(table: RawTable, source: Source) -> RawTable:
     """A source needs a user, and an action unless every row's is named."""
-    where = f"[sources.{table.name}]"
+    where = f"[{setting_path('sources', table.name)}]"
     if source.products and ELEMENT not in table.rows.columns:
         raise SourceError(
             f"{where} products: {table.files[0]} is no JSON text, so it has no list "

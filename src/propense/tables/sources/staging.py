@@ -173,10 +173,10 @@ def _read_encodings(
     verdict = detect_encoding([text.seen for text in odd]) if odd else Verdict("utf-8")
     questions = []
     if source.encoding != "auto":
-        check_codec(source.encoding, f"{where.split()[0]} encoding")
+        check_codec(source.encoding, f"{where.rpartition(' ')[0]} encoding")
     elif verdict.others:
         readings = {verdict.codec: verdict.examples} | verdict.others
-        table = where.split()[0].strip("[]")
+        table = where.rpartition(" ")[0].removeprefix("[").removesuffix("]")
         questions.append(encoding_question(f"{table}.encoding", odd[0].named.shown, readings))
     for text in texts:
         declared = source.encoding if source.encoding != "auto" and not text.seen.bom else None

@@ -132,7 +132,10 @@ def _open(path: Path, shown: str) -> Any:
     try:
         return python_calamine.CalamineWorkbook.from_path(str(path))
     except (python_calamine.CalamineError, OSError, ValueError) as error:
-        raise SourceError(f"{shown} is no workbook that can be read: {error}") from error
+        raise SourceError(
+            f"{shown} is no workbook that can be read ({error}); open it in a spreadsheet and "
+            "save it again, or export it as CSV"
+        ) from error
 
 
 def _rows(book: Any, sheet: str, shown: str, limit: int | None) -> list[list[str]]:
@@ -141,7 +144,10 @@ def _rows(book: Any, sheet: str, shown: str, limit: int | None) -> list[list[str
     try:
         cells = book.get_sheet_by_name(sheet).to_python(skip_empty_area=False, nrows=limit)
     except (python_calamine.CalamineError, ValueError) as error:
-        raise SourceError(f"{shown}: sheet {sheet!r} cannot be read: {error}") from error
+        raise SourceError(
+            f"{shown} has a sheet {sheet!r} that cannot be read ({error}); open it in a "
+            "spreadsheet and save it again, or export it as CSV"
+        ) from error
     rows = [[cell_text(cell) for cell in row] for row in cells]
     return rows if any(any(row) for row in rows) else []
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from propense.settings.paths import setting_path
 from propense.tables.cells.numbers import CODES, currency_code
 from propense.tables.guessing import names
 from propense.tables.guessing.groups import Group
@@ -46,7 +47,7 @@ def find_currency(
             continue
         named = currency_column(role.group)
         if named is not None:
-            read = answers.get(f"sources.{name}.where", {}).get(named)
+            read = answers.get(setting_path("sources", name, "where"), {}).get(named)
             codes = {currency_code(str(word).strip()) for word in read or ()}
             for word, n in role.group.column(named).common:
                 code = currency_code(word.strip())

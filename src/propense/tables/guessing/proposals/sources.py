@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from propense.settings.paths import setting_path
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
@@ -34,7 +35,7 @@ from propense.tables.sources.samples import own_name
 
 
 def propose_source(out: Proposal, role: Role, name: str) -> None:
-    group, key = role.group, f"sources.{name}"
+    group, key = role.group, setting_path("sources", name)
     currency = currency_column(group) if {"value", "price"} & set(role.columns) else None
     if currency is not None and currency not in role.columns.values():
         role = replace(role, columns={**role.columns, "currency": currency})

@@ -15,6 +15,7 @@ from typing import Any, Final
 import tomlkit
 from tomlkit.items import InlineTable, Item, Table
 
+from propense.settings.paths import setting_names, setting_path
 from propense.tables.guessing.groups import Group
 from propense.tables.questions import Question
 
@@ -84,7 +85,7 @@ class Proposal:
     def comment_table(self, *path: str) -> None:
         """Add `[PATH]` as a comment after an empty line: a table that the reader may want."""
         self.empty_line()
-        self.comment(f"[{'.'.join(tomlkit.key(name).as_string() for name in path)}]")
+        self.comment(f"[{setting_path(*path)}]")
 
     def comment_set(self, name: str, value: object, reason: str = "") -> None:
         """Add `NAME = VALUE   # REASON` as a comment: a choice that the reader may want."""
@@ -93,11 +94,11 @@ class Proposal:
 
     def key(self, name: str) -> str:
         """The path of a setting of the table that is open, as the key of a question."""
-        return ".".join([*self._path, name])
+        return setting_path(*self._path, name)
 
     def ask(self, question: Question) -> None:
         """Set the answer of a question of this table, or add its choices as comments."""
-        path = question.key.split(".")
+        path = setting_names(question.key)
         inside = path[len(self._path) :]
         assert tuple(path[: len(self._path)]) == self._path, question.key
         if question.key in self.answers:
@@ -113,7 +114,7 @@ class Proposal:
             self.comment(f"  such as {example}")
         self.comment("  Take away the # of one line:")
         for choice in question.choices:
-            self.comment_set(".".join(inside), choice.value, choice.effect)
+            self.comment_set(setting_path(*inside), choice.value, choice.effect)
 
     def finish(self) -> None:
         """Fill the list of open questions at the top, and add the likeliest answers."""
@@ -155,7 +156,7 @@ class Proposal:
 def _line(name: str, value: object, reason: str) -> str:
     """A setting on one line; text with control characters is written with escapes."""
     line = tomlkit.document()
-    line.add(tomlkit.key(name.split(".")), _item(value, reason))
+    line.add(tomlkit.key(setting_names(name)), _item(value, reason))
     return tomlkit.dumps(line).rstrip("\n")
 
 
