@@ -14,6 +14,7 @@ from propense.ingest.numbers import read_count, read_money, read_number
 from propense.ingest.rules import Ignored, IngestRules
 from propense.ingest.segment import IngestError, Message
 from propense.settings import Clean, EventMapping, Serve
+from tests.support.live_shops import OTHER, RATE, draw_messages
 
 SERVE = Serve(
     source="web",
@@ -275,3 +276,14 @@ def test_what_is_no_number(value: Any) -> None:
         read_money(value, "/v")
     with pytest.raises(IngestError, match="must be a number"):
         read_count(value, "/v")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_net_of_a_shop_is_the_truth_to_the_cent(seed: int) -> None:
+    rules = IngestRules(currency="EUR", exchange_rates={OTHER: RATE}, is_refund=Clean().is_refund)
+    mapper = Mapper(Serve(), rules=rules)
+    messages, net = draw_messages(seed)
+    ignored: Ignored = []
+    sent = [Message("track", f"/batch/{n}", body) for n, body in enumerate(messages)]
+    values = [event.value or 0 for one in sent for event in mapper.events(one, 7, "app", ignored)]
+    assert (sum(values), ignored) == (net * 10_000, [])
