@@ -34,7 +34,7 @@ events = "live"
 
 
 def prove() -> Proof:
-    """Shops of four kinds from files, then shops of messages; wrong ones are named by their seed."""
+    """Shops of four kinds from files, then shops of messages; seeds name those that are wrong."""
     wrong, figure = _from_files()
     lost, live = _through_the_service()
     status = "fail" if wrong or lost else "pass"
