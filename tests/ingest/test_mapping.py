@@ -14,7 +14,7 @@ from propense.ingest.numbers import read_count, read_money, read_number
 from propense.ingest.rules import Ignored, IngestRules
 from propense.ingest.segment import IngestError, Message
 from propense.settings import Clean, EventMapping, Serve
-from tests.support.live_shops import OTHER, RATE, draw_messages
+from tests.support.shops.messages import OTHER, RATE, draw_messages
 
 SERVE = Serve(
     source="web",

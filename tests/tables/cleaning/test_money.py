@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from propense.tables.engine.engine import TableEngine
-from tests.support.shops import draw_shop, net_money
+from tests.support.shops.files import draw_shop, net_money
 
 
 @pytest.mark.parametrize("seed", range(12))
