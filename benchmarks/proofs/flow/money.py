@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from benchmarks.harness.live_service import bundle_folder, serving
 from benchmarks.proof import BIN, Proof, measure
 from propense.tables.engine.engine import connect
-from tests.support.shops.messages import OTHER, RATE, draw_messages
 from tests.support.shops.files import draw_shop, net_money
+from tests.support.shops.messages import OTHER, RATE, draw_messages
 
 KIND = "quality"
 CLAIM = (
