@@ -28,12 +28,12 @@ def draw_messages(seed: int) -> tuple[list[dict[str, Any]], int]:
     for number in range(rng.randint(8, 25)):
         customer = f"shop{seed}-u{rng.randint(1, 5)}"
         lines = [(rng.randint(1, 4), rng.randint(0, 9000)) for _ in range(rng.randint(1, 4))]
-        worth = sum(count * price for count, price in lines)
+        price_sum = sum(count * price for count, price in lines)
         other = rng.random() < 0.3
         factor = int(RATE) if other else 1
-        total, properties = worth, _basket(lines, rng)
+        total, properties = price_sum, _basket(lines, rng)
         if rng.random() < 0.6:
-            total -= rng.randint(0, worth // 3) if rng.random() < 0.5 else 0  # a discount
+            total -= rng.randint(0, price_sum // 3) if rng.random() < 0.5 else 0  # a discount
             properties[rng.choice(["revenue", "total", "value"])] = _written(total, rng)
         elif any("price" not in product for product in properties["products"]):
             properties["total"] = _written(total, rng)
