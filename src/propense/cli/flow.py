@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,7 +25,7 @@ from propense.settings import Settings
 
 if TYPE_CHECKING:
     from propense.pipeline import RunResult
-    from propense.schemas import RunFolder
+    from propense.schemas import Account
 
 StageName = Literal["clean", "split", "encode", "train", "rivals", "evaluate", "pack"]
 
@@ -161,30 +162,24 @@ def _run_until(
         record["learning_curve"] = result.learning_curve
     text = format_result(result, settings)
     if with_account:
-        _warn_of_losses(result.run, settings, output)
-        account = count_events(result.run)
+        from propense.tables.cleaning.accounts import read_accounts
+        from propense.tables.cleaning.losses import warn_of_losses
+
+        accounts = read_accounts(result.run.clean / "account.json")
+        for sentence in warn_of_losses(accounts, settings.clean):
+            output.message(f"warning: {sentence}")
+        account = count_events(accounts)
         record |= account
         text += f"\n{format_account(account, settings)}" if account else ""
     output.result(record, text)
 
 
-def _warn_of_losses(run: RunFolder, settings: Settings, output: Output) -> None:
-    from propense.tables.cleaning.accounts import read_accounts
-    from propense.tables.cleaning.losses import warn_of_losses
-
-    for sentence in warn_of_losses(read_accounts(run.clean / "account.json"), settings.clean):
-        output.message(f"warning: {sentence}")
-
-
-def count_events(run: RunFolder) -> dict[str, Any]:
+def count_events(accounts: Sequence[Account]) -> dict[str, Any]:
     """What became of the events of all sources, from the account; empty where there are none.
 
     Keys: `physical_lines` of the files, `rows_read`, `kept`, `set_aside`, and `money`, the net
     amount of the clean events in units of the currency.
     """
-    from propense.tables.cleaning.accounts import read_accounts
-
-    accounts = read_accounts(run.clean / "account.json")
     account = next((one for one in accounts if one.table == "events"), None)
     if account is None:
         return {}

@@ -181,6 +181,10 @@ def _numbering(rows: Table) -> dict[str, int]:
     }  # fmt: skip
 
 
+_PRODUCT: Final = r"#\d+$"
+"""Behind the id of an event with several products."""
+
+
 def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table:
     """Live rows that a log of the company has too, under whatever source.
 
@@ -189,8 +193,8 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
     """
     named = alive.filter(alive[EVENT_ID].notnull())
     named = named.select(
-        ROW, USER_ID, "_t", _item=named[ITEM_ID].fill_null(""), _live=_is_live(named, raw),
-        **{EVENT_ID: named[EVENT_ID].re_replace(r"#\d+$", "")},
+        ROW, USER_ID, "_t", EVENT_ID,
+        _item=named[ITEM_ID].fill_null(""), _live=_is_live(named, raw),
     )  # fmt: skip
     named = engine.keep(named, "with_event_ids")
     live, logged = named.filter(named["_live"]).view(), named.filter(~named["_live"]).view()
@@ -199,6 +203,9 @@ def _logged_and_live(alive: Table, raw: RawTables, engine: TableEngine) -> Table
         logged = logged.filter(
             logged["_t"].between(span["first"] - _MAX_CLOCK_GAP, span["last"] + _MAX_CLOCK_GAP)
         ).view()
+    numbered = logged.filter(logged[EVENT_ID].re_search(_PRODUCT))
+    whole = numbered[EVENT_ID].re_replace(_PRODUCT, "")
+    logged = ibis.union(logged, numbered.mutate(**{EVENT_ID: whole})).view()
     ids = logged.select(EVENT_ID).distinct().to_pyarrow()[EVENT_ID].cast(pa.string())
     digests = pa.array([message_key(one).hex() for one in ids.to_pylist()], pa.string())
     digest_of = engine.table_of(pa.table({"_id": ids, "_message": digests}), "message_keys")
