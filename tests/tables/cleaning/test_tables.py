@@ -12,7 +12,7 @@ from propense.errors import SourceError
 from propense.schemas import Account, RunFolder
 from propense.settings import parse_settings
 from propense.tables.cleaning.clean import clean
-from propense.tables.engine.engine import TableEngine
+from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import read
 
 
@@ -111,3 +111,13 @@ def test_items_need_their_id(duckdb_engine: TableEngine, tmp_path: Path) -> None
     (tmp_path / "items.csv").write_text("itemid,level\na,1\n")
     with pytest.raises(SourceError, match=r"\[items\] path: items.csv has no column 'item_id'"):
         run(duckdb_engine, tmp_path, items={"path": "items.csv"})
+
+
+def test_a_wide_table_needs_little_memory(tmp_path: Path) -> None:
+    names = [f"v{n}" for n in range(16)]
+    lines = [";".join([f"u{n}", *[f"{n},50 €"] * 16]) for n in range(10, 30)]
+    (tmp_path / "users.csv").write_text("\n".join([";".join(["user_id", *names]), *lines]), "utf-8")
+    engine = connect("duckdb", tmp_path / "scratch", "700MB")
+    _, tables = run(engine, tmp_path)
+    row = next(one for one in tables["users"] if one["user_id"] == "u10")
+    assert row == {"user_id": "u10", **dict.fromkeys(names, 10.5)}

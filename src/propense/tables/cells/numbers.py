@@ -53,6 +53,8 @@ _CURRENCIES: Final = sorted(
     {word.upper() for words in SYMBOLS.values() for word in words}
     | {*CODES, *_AMBIGUOUS_SYMBOLS, ""}
 )
+_IS_CURRENCY: Final = rf"^(?:{'|'.join(map(re.escape, _CURRENCIES))})$"
+"""A pattern, since an engine keeps a column for each word of a list."""
 _TIMES: Final = ("X", "×", "*")
 TIMES: Final[dict[str, float]] = {
     "K": 1e3, "TSD": 1e3, "TAUSEND": 1e3, "THOUSAND": 1e3, "千": 1e3, "천": 1e3, "ТЫС": 1e3,
@@ -69,8 +71,10 @@ _MULTIPLES: Final = (
     "ТЫС", "МЛН",
 )  # fmt: skip
 """Words behind a count that multiply it."""
+_MULTIPLIES: Final = rf"^(?:{'|'.join(_MULTIPLES)})\.?$"
 _NOT_COUNTED: Final = r"^[千万萬百亿億打천만]|[ .]."
-_PLAIN: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+PLAIN: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+"""A cell that every reader of numbers reads alike."""
 _WHOLE: Final = r"^\s*[-+]?\d+\s*$"
 _SCIENTIFIC: Final = r"^\s*[-+]?\d+([.,]\d+)?[eE][-+]?\d+\s*$"
 _GROUPED: Final = r"^\d{1,3}(?:[' ]\d{3})+(?:[.,]\d*)?$"
@@ -89,6 +93,7 @@ _DIGITS: Final = "".join(
     chr(zero + digit) for zero in (0xFF10, 0x660, 0x6F0, 0x966, 0x9E6, 0xE50) for digit in range(10)
 )
 """Full-width, Arabic, Persian, Devanagari, Bengali and Thai digits."""
+DIGIT: Final = f"[0-9{_DIGITS}]"
 _WIDE: Final = (
     _DIGITS + "．，－＋％（）" + "\u2212\u2013\u2014" + "\u2018\u2019\u02bc`´＇\u066c\u02d9"
     "\u066b\u066a"
@@ -147,7 +152,7 @@ def add_numbers(
     for new, (name, form, units) in wanted.items():
         column = rows[name]
         if column.type().is_string() and not form.plain:
-            usual = column.re_search(_PLAIN if form == POINT else _WHOLE)
+            usual = column.re_search(PLAIN if form == POINT else _WHOLE)
             texts[new] = usual.ifelse(ibis.null("string"), _narrow(column))
         else:
             direct[new] = number_of(column, form, row, units)
@@ -172,7 +177,7 @@ def add_numbers(
 def _chosen(text: Column, form: NumberFormat, parts: dict[str, Column], size: Column) -> Column:
     """The number of a cell: `size` where it is written as people write amounts."""
     return ibis.cases(
-        (text.re_search(_PLAIN if form == POINT else _WHOLE), text.try_cast("float64")),
+        (text.re_search(PLAIN if form == POINT else _WHOLE), text.try_cast("float64")),
         (text.re_search(_SCIENTIFIC), text.replace(",", ".").try_cast("float64")),
         (text.re_search(r"^\s*\+?([iI]nf|INF|[iI]nfinity)\s*$"), float("inf")),
         (text.re_search(r"^\s*-([iI]nf|INF|[iI]nfinity)\s*$"), float("-inf")),
@@ -197,7 +202,7 @@ def currency_of(column: Column) -> Column:
     text = _narrow(column)
     front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).strip().upper()
     word = (front != "").ifelse(front, _unit(back))
-    return word.isin(_CURRENCIES).ifelse(word, "")
+    return word.re_search(_IS_CURRENCY).ifelse(word, "")
 
 
 def currency_code(word: str) -> str:
@@ -242,10 +247,10 @@ def _narrow(text: Column) -> Column:
 def _parts(text: Column, units: bool) -> dict[str, Column]:
     """What a cell with plain signs consists of."""
     front, back = text.re_extract(_CELL, 2).upper(), text.re_extract(_CELL, 6).strip().upper()
-    usual = front.isin(_CURRENCIES) & _unit(back).isin(_CURRENCIES)
+    usual = front.re_search(_IS_CURRENCY) & _unit(back).re_search(_IS_CURRENCY)
     if units:
-        counted = front.isin([*_TIMES, ""]) & ~back.re_replace(r"\.$", "").isin(_MULTIPLES)
-        usual = front.isin(_CURRENCIES) & back.isin(_CURRENCIES)
+        counted = front.isin([*_TIMES, ""]) & ~back.re_search(_MULTIPLIES)
+        usual = front.re_search(_IS_CURRENCY) & back.re_search(_IS_CURRENCY)
         usual = (usual | (counted & ~back.re_search(_NOT_COUNTED))) & ~text.contains("%")
     return {
         "first": text.re_extract(_CELL, 1), "second": text.re_extract(_CELL, 3),
@@ -257,12 +262,12 @@ def _parts(text: Column, units: bool) -> dict[str, Column]:
 
 def _unit(back: Column) -> Column:
     """What stands behind an amount without a word that multiplies it."""
-    multiplied = ~back.isin(_CURRENCIES) & back.re_search(_MULTIPLE)
+    multiplied = ~back.re_search(_IS_CURRENCY) & back.re_search(_MULTIPLE)
     return multiplied.ifelse(back.re_extract(_MULTIPLE, 2), back)
 
 
 def _factor(back: Column) -> Column:
-    word = back.isin(_CURRENCIES).ifelse("", back.re_extract(_MULTIPLE, 1))
+    word = back.re_search(_IS_CURRENCY).ifelse("", back.re_extract(_MULTIPLE, 1))
     return ibis.map(list(TIMES), list(TIMES.values())).get(word).fill_null(1.0)
 
 

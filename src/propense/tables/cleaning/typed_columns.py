@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,7 +32,15 @@ from propense.tables.cells.number_formats import (
     infer_formats,
     survey_numbers,
 )
-from propense.tables.cells.numbers import NO_NUMBER, POINT, SUSPICIOUS, NumberFormat, add_numbers
+from propense.tables.cells.numbers import (
+    DIGIT,
+    NO_NUMBER,
+    PLAIN,
+    POINT,
+    SUSPICIOUS,
+    NumberFormat,
+    add_numbers,
+)  # fmt: skip
 from propense.tables.cells.spelling import (
     MAX_CATEGORIES,
     NOTHING,
@@ -57,6 +66,8 @@ _FALSE: Final = ("false", "f", "no", "n", "0", "0.0", "control", "holdout")
 _BOOLEAN: Final = ("true", "false")
 _TIME: Final = "_moment "
 _NUMBER: Final = "_number "
+_MEASURES: Final = ("n", "numbers", "digits", "odd", "coded", "booleans", "times", "distinct")
+_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True)
@@ -151,34 +162,59 @@ def _kind(
 
 
 def _survey(rows: Table, own: list[str]) -> dict[str, dict[str, Any]]:
-    """What each text column holds, in one pass."""
-    measures: dict[str, Column] = {}
+    """What each text column holds; those that may be written numbers are looked at twice."""
     texts = {
         f"text {index}": trimmed(rows[name])
         for index, name in enumerate(own) if rows[name].type().is_string()
     }  # fmt: skip
-    rows = rows.select(**texts).view() if texts else rows
-    rows = add_numbers(rows, {f"number of {text}": (text, POINT, False) for text in texts})
-    for index in range(len(own)):
-        if f"text {index}" not in texts:
-            continue
-        text = rows[f"text {index}"]
-        number = rows[f"number of text {index}"]
-        counters = {
-            "n": text.count(), "numbers": number.count(),
-            "odd": text.re_search(SUSPICIOUS).cast("int64").sum(),
-            "coded": text.re_search(r"^[-+]?0\d").cast("int64").sum(),
-            "booleans": text.lower().isin(_BOOLEAN).cast("int64").sum(),
-            "times": _written(text).cast("int64").sum(),
-            "distinct": text.nunique(),
+    survey: dict[str, dict[str, Any]] = {name: dict.fromkeys(_MEASURES, 0) for name in own}
+    if not texts:
+        return survey
+    of = {name: survey[own[int(name.removeprefix("text "))]] for name in texts}
+    for some in _groups(list(texts)):
+        part = rows.select(**{name: texts[name] for name in some}).view()
+        cells = {
+            f"{word} of {name}": cell
+            for name in some for word, cell in _measured(part[name]).items()
         }  # fmt: skip
-        measures.update({f"{word} {index}": column for word, column in counters.items()})
-    counts = rows.aggregate(**measures).to_pyarrow().to_pylist()[0] if measures else {}
-    survey: dict[str, dict[str, Any]] = {}
-    for index, name in enumerate(own):
-        words = ("n", "numbers", "odd", "coded", "booleans", "times", "distinct")
-        survey[name] = {word: counts.get(f"{word} {index}") or 0 for word in words}
+        (counts,) = part.aggregate(**cells).to_pyarrow().to_pylist()
+        for name in some:
+            of[name].update({word: counts[f"{word} of {name}"] or 0 for word in _MEASURES})
+    unsure = [
+        name for name, counted in of.items()
+        if not counted["coded"] and counted["numbers"] < _SHARE * counted["n"] <= counted["digits"]
+    ]  # fmt: skip
+    for some in _groups(unsure):
+        column_of = {name: own[int(name.removeprefix("text "))] for name in some}
+        read = add_numbers(
+            rows, {f"_number {name}": (column_of[name], POINT, False) for name in some}
+        )
+        sums = {name: read[f"_number {name}"].count() for name in some}
+        (numbers,) = read.aggregate(**sums).to_pyarrow().to_pylist()
+        for name in some:
+            of[name]["numbers"] = numbers[name]
     return survey
+
+
+def _groups(names: list[str]) -> Iterator[list[str]]:
+    """Columns that one query looks at: each takes memory of its own."""
+    for start in range(0, len(names), _AT_ONCE):
+        yield names[start : start + _AT_ONCE]
+
+
+def _measured(text: Column) -> dict[str, Column]:
+    return {
+        "n": text.count(), "numbers": _times(text, PLAIN), "digits": _times(text, DIGIT),
+        "odd": _times(text, SUSPICIOUS), "coded": _times(text, r"^[-+]?0\d"),
+        "booleans": text.lower().isin(_BOOLEAN).cast("int64").sum(),
+        "times": _written(text).cast("int64").sum(),
+        "distinct": text.nunique(),
+    }  # fmt: skip
+
+
+def _times(text: Column, pattern: str) -> Column:
+    """How many cells have the pattern."""
+    return text.re_search(pattern).cast("int64").sum()
 
 
 def _number_formats(
