@@ -15,7 +15,13 @@ from propense.tables.cells.numbers import CROWNS, DOLLARS, NO_NUMBER, currency_c
 from propense.tables.cells.spelling import NO_ID, trimmed
 from propense.tables.engine.engine import FILE_SHIFT, ROW
 
-_SIGNS: Final = {"$": DOLLARS, "¥": ("CNY", "JPY"), "KR": CROWNS, "KR.": CROWNS}
+_SIGNS: Final = {
+    "$": DOLLARS,
+    "¥": ("CNY", "JPY"),
+    "\\": ("JPY", "KRW"),
+    "KR": CROWNS,
+    "KR.": CROWNS,
+}
 _MANY: Final = 500
 """A column with more words names no currencies."""
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")

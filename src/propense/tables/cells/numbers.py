@@ -29,7 +29,8 @@ SYMBOLS: Final[dict[str, tuple[str, ...]]] = {
     "PLN": ("zł",), "CZK": ("Kč",), "HUF": ("Ft",), "CHF": ("Fr.", "SFr."), "VND": ("₫",),
     "THB": ("฿",), "UAH": ("₴",), "ILS": ("₪",), "NGN": ("₦",), "PHP": ("₱",),
 }  # fmt: skip
-"""Currency -> how it is written beside an amount; "¥" and "kr" are of several."""
+"""Currency -> how it is written beside an amount; "¥" and "kr" are of several, and so is the
+backslash, which is the sign of the yen in Shift-JIS and of the won in EUC-KR."""
 CODES: Final = (
     "USD EUR GBP CNY JPY INR AUD CAD CHF HKD SGD TWD KRW BRL RUB SEK NOK DKK PLN CZK HUF RON BGN "
     "TRY UAH ILS ZAR MXN ARS CLP COP PEN VND THB IDR MYR PHP NZD AED SAR EGP NGN KES MAD PKR BDT "
@@ -39,7 +40,7 @@ DOLLARS: Final = ("USD", "AUD", "CAD", "NZD", "SGD", "HKD", "TWD", "MXN", "ARS",
 """Currencies that are written "$" at home."""
 CROWNS: Final = ("SEK", "NOK", "DKK", "ISK")
 """And "kr"."""
-_AMBIGUOUS_SYMBOLS: Final = ("¥", "KR", "KR.")
+_AMBIGUOUS_SYMBOLS: Final = ("¥", "\\", "KR", "KR.")
 
 
 _WORD: Final = r"[^\d\s.,'()+%-]"

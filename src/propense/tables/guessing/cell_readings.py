@@ -17,6 +17,7 @@ from ibis.expr.types import Table
 from propense.tables.cells.number_formats import infer_formats, survey_numbers
 from propense.tables.cells.numbers import (
     CODES,
+    NO_NUMBER,
     SYMBOLS,
     NumberFormat,
     number_of,
@@ -27,7 +28,7 @@ from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import add_microseconds
 from propense.tables.engine.engine import ROW, TableEngine, connect
 from propense.tables.guessing import names, vocabulary
-from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.column_profiles import ColumnProfile, without_no_number
 from propense.tables.questions import Choice, Question
 from propense.times import MICROS_PER_SECOND
 
@@ -47,7 +48,7 @@ _LIKE_TIME: Final = re.compile(
 )
 _CURRENCY: Final = frozenset(
     word.upper().rstrip(".") for words in (CODES, *SYMBOLS.values()) for word in words
-) | frozenset(["", "¥", "KR", "%"])
+) | frozenset(["", "¥", "\\", "KR", "%"])
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def read_again(
     ]  # fmt: skip
     if not odd:
         return result
-    with sample_table(cells, odd) as (sample, engine):
+    read_cells = {name: without_no_number(cells[name]) for name in odd}
+    with sample_table(read_cells, odd) as (sample, engine):
         for name in odd:
             column = result[name]
             read = _as_number(column, sample) if _like_numbers(column) else None
@@ -144,7 +146,7 @@ def _like_numbers(column: ColumnProfile) -> bool:
     def fits(word: str) -> bool:
         cell = _LIKE_NUMBER.match(plain_signs(word))
         if cell is None:
-            return word.strip() in ("-", "\u2013", "\u2014", "n/a", "N/A")
+            return word.strip().lower() in NO_NUMBER
         front = cell["front"].upper().rstrip(".")
         back = unit_of(cell["back"]).rstrip(".")
         return counts or (front in _CURRENCY and back in _CURRENCY)

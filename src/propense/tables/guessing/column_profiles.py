@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from propense.tables.cells.numbers import NO_NUMBER
 from propense.tables.guessing import names, vocabulary
 
 Kind = Literal["time", "epoch", "integer", "number", "boolean", "category", "text", "empty"]
@@ -122,6 +123,11 @@ def profile_column(
     >>> profile_column("ts", ["1709287200", "1709287260"]).time_format
     's'
     """
+    without = without_no_number(cells)
+    if without is not cells and any(cell is not None for cell in without):
+        plain = profile_column(name, without, declared)
+        if plain.is_numeric or plain.is_time:
+            return plain
     filled = [cell for cell in cells if cell is not None]
     counts = Counter(filled)
     tried = filled[:: max(1, len(filled) // _TRIED)]
@@ -152,6 +158,14 @@ def profile_column(
     ):
         return replace(column, kind="text")
     return replace(column, kind="category")
+
+
+def without_no_number(cells: Sequence[str | None]) -> Sequence[str | None]:
+    """The cells with None for words such as "null", "\\N" and "-"; the same object without any."""
+    missing = {
+        cell for cell in set(cells) if cell is not None and cell.strip().lower() in NO_NUMBER
+    }
+    return [None if cell in missing else cell for cell in cells] if missing else cells
 
 
 def parse_time(cell: str, time_format: str) -> float | None:

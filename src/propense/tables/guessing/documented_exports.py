@@ -76,6 +76,17 @@ DOCUMENTED_EXPORTS: Final = (
         refunded="Order Refund Amount",
         order_fields=("Email (Billing)", "Order Date", "Order Status", "Order Refund Amount"),
     ),
+    DocumentedExport(  # sellercentral.amazon.com: "Order reports"; item-price is the line's
+        "Amazon's report of orders",
+        ("order-id", "order-item-id", "purchase-date", "item-price", "quantity-purchased"),
+        {
+            "user_id": ("buyer-email", "buyer-name"), "item_id": ("sku", "asin"),
+            "event_time": ("purchase-date",), "value": ("item-price",),
+            "count": ("quantity-purchased",), "currency": ("currency",),
+            "order_id": ("order-id",),
+        },
+        action="pay",
+    ),
     DocumentedExport(  # docs.moodle.org/en/Logs: "Download table data"
         "Moodle's export of logs",
         ("Time", "User full name", "Affected user", "Event context", "Component", "Event name"),

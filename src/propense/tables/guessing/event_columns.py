@@ -12,7 +12,14 @@ from propense.tables.guessing.action_words import holds_actions, is_clear
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import Ids
-from propense.tables.guessing.role import NUMBERS, Role
+from propense.tables.guessing.money import (
+    count_column,
+    debit_columns,
+    is_multiplied,
+    money_column,
+    price_column,
+)
+from propense.tables.guessing.role import Role
 from propense.tables.sources.samples import own_name
 
 MAX_ACTIONS: Final = 200
@@ -28,19 +35,6 @@ _LATER: Final = frozenset(
     "original fulfilled completed previous dvce etl".split()
 )
 """Words of times at which something else happened than the event itself."""
-_NO_MONEY: Final = frozenset(
-    "discount tax taxes vat shipping freight secs seconds minutes hours days tip "
-    "balance rate percent percentage ratio currency id ids items count quantity qty "
-    "orders fee fees refund refunded refunds duties points weight status type method "
-    "date time at unit cumulative ltv lifetime outstanding brutto converted code 折扣 "
-    "优惠 运费 税 积分 退款 返金 払戻 환불 할인 배송비 送料 割引 rabatt remise descuento "
-    "desconto sconto korting rabat скидка indirim доставка kargo versand livraison envío frete "
-    "verzending przesyłka wysyłka steuer taxe impuesto imposta btw podatek ндс kdv".split()
-)
-_MONEY_ORDER: Final = (
-    frozenset("paid revenue spent 实付 实收".split()), frozenset("amount 金额 betrag".split()),
-    frozenset("total 总价".split()),
-)  # fmt: skip
 
 
 def time_column(group: Group, used: set[str]) -> str | None:
@@ -100,8 +94,8 @@ def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
         if clock is not None:
             take("time_zone", _full_of(group, used, _ZONE))
     take("action", action_column(group, used))
-    take("count", _count_column(group, used))
-    price = _price_column(group, used)
+    take("count", count_column(group, used))
+    price = price_column(group, used)
     money = money_column(group, used)
     if price is not None and money is not None and group.is_product_field(price):
         take("price", price)
@@ -109,7 +103,10 @@ def event_columns(group: Group, ids: Ids, time: str | None) -> dict[str, str]:
     elif price is not None and "count" in columns:
         take("price", price)
     else:
-        take("value", money or price)
+        debit = debit_columns(group, used)
+        own = money or price or (debit[0] if debit else None)
+        multiplied = own is not None and is_multiplied(group, own, columns)
+        take("price" if multiplied else "value", own)
     for own in group.columns:
         spoken = names.mentions(own_name(own), vocabulary.RECORD) and names.mentions(
             own_name(own), vocabulary.ID
@@ -227,52 +224,6 @@ def _sounds_like_doing(column: ColumnProfile) -> bool:
     return len(hits) >= 2 and not any(
         names.mentions(word, vocabulary.VOID) for word, _ in column.common
     )
-
-
-def money_column(group: Group, used: set[str]) -> str | None:
-    """The column of amounts: what was paid rather than an amount, an amount rather than a total."""
-    amounts = [
-        own for own, column in group.columns.items()
-        if own not in used and column.kind in NUMBERS
-        and names.mentions(own_name(own), vocabulary.MONEY)
-        and not names.words_of(own_name(own)) & _NO_MONEY
-        and not any(word in own for word in _NO_MONEY if ord(word[0]) > 0x303F)
-    ]  # fmt: skip
-
-    def rank(own: str) -> tuple[bool, int]:
-        name = own_name(own)
-        order = next((i for i, words in enumerate(_MONEY_ORDER) if names.mentions(name, words)), 3)
-        return group.column(own).n_filled == 0, order
-
-    return min(amounts, key=rank) if amounts else None
-
-
-def _price_column(group: Group, used: set[str]) -> str | None:
-    prices = [
-        own for own, column in group.columns.items()
-        if own not in used and column.kind in NUMBERS
-        and names.mentions(_field(group, own), vocabulary.PRICE)
-        and not names.words_of(_field(group, own)) & (_NO_MONEY - {"unit"})
-    ]  # fmt: skip
-    return min(prices, key=lambda own: not group.is_product_field(own), default=None)
-
-
-def _field(group: Group, own: str) -> str:
-    """The name of a column; of one inside a list only the element's field."""
-    return own.rpartition(".")[2] if group.is_list_field(own) else own_name(own)
-
-
-def _count_column(group: Group, used: set[str]) -> str | None:
-    return next(
-        (
-            own for own, column in group.columns.items()
-            if own not in used and column.kind in NUMBERS
-            and names.mentions(own_name(own), vocabulary.COUNT)
-            and not names.mentions(own_name(own), vocabulary.PRICE | vocabulary.MONEY)
-            and not names.words_of(own_name(own)) & {"discount", "cancelled", "refunded"}
-        ),
-        None,
-    )  # fmt: skip
 
 
 def access_log(group: Group, ids: Ids) -> Role:

@@ -85,7 +85,8 @@ HEADERS: Final[dict[str, dict[str, str]]] = {
         "zh": "時間",
     },
     "money": {
-        "de": "gesamtbetrag rechnungsbetrag zahlbetrag endbetrag bruttobetrag",
+        "de": "gesamtbetrag rechnungsbetrag zahlbetrag endbetrag bruttobetrag nettobetrag "
+        "nettowert bruttowert warenwert auftragswert bestellwert rechnungssumme",
         "fr": "montants",
         "es": "montos",
         "pt": "receita quantia",
@@ -104,6 +105,7 @@ HEADERS: Final[dict[str, dict[str, str]]] = {
     "price": {
         "nl": "stukprijs eenheidsprijs",
         "it": "prezzi",
+        "de": "stückpreis stueckpreis verkaufspreis nettopreis bruttopreis",
         "pl": "cena ceny",
         "ru": "цена",
         "tr": "fiyat fiyatı birimfiyat",

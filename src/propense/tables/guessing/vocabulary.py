@@ -30,7 +30,9 @@ THING: Final = frozenset(
     "prodotto articolo produto kurs cours curso 课程 物品 产品 货品 内容 "
     "影片 电影 图书 视频 文章 课件 货号".split()
 ) | words(HEADERS, "thing")
-THING_ALONE: Final = frozenset("aid iid pid itemid productid courseid 课程号".split())
+THING_ALONE: Final = frozenset(
+    "aid iid pid itemid productid courseid material matnr materialnr materialnummer 课程号".split()
+)
 ID: Final = frozenset(
     "id ids no number num nbr code key identifier ref reference uuid guid hash "
     "numéro numero número código codigo kennung 编号 号 号码 标识 编码 代码".split()

@@ -11,9 +11,8 @@ from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.action_words import gives_back, is_clear, pays
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
-from propense.tables.guessing.ids import is_counter
 from propense.tables.guessing.proposals.order_rules import amounts
-from propense.tables.guessing.role import NUMBERS, Role
+from propense.tables.guessing.role import Role
 from propense.tables.questions import Choice, Question
 from propense.tables.sources.samples import own_name
 
@@ -49,44 +48,6 @@ def _is_called_refunds(group: Group) -> bool:
         names.mentions(stem, vocabulary.REFUNDING) and "returning" not in names.words_of(stem)
         for stem in [group.name, *stems]
     )
-
-
-def money_question(role: Role, key: str) -> Question | None:
-    """Which column is money, where rows sound like payments and none is named like money.
-
-    An action sounds like paying, or the file does and a column has decimals.
-    """
-    group = role.group
-    if {"value", "price"} & set(role.columns) or "action" in role.settings:
-        return None
-    action, kinds = role.columns.get("action"), NUMBERS
-    if action is not None:
-        paying = [word for word, _ in group.column(action).common if pays(word)]
-    else:
-        paying = [constant_action(role)[0]] if constant_action(role)[0] == "pay" else []
-    if action is None or not paying:
-        kinds = frozenset(["number"])
-        if names.mentions(group.name, vocabulary.PAYING):
-            paying = paying or [group.name]
-    spare = [
-        own for own, column in group.columns.items()
-        if own not in role.columns.values() and column.kind in kinds and column.n_distinct > 3
-        and not names.mentions(own_name(own), _NOT_MONEY) and not is_counter(group, own)
-    ]  # fmt: skip
-    if not paying or not spare:
-        return None
-    choices = [Choice(own, value_range(group.column(own))) for own in spare[:5]]
-    return Question(
-        key=f"{key}.columns.value",
-        sentence=f"{paying[0]!r} sounds like paying: which column is the money?",
-        choices=[*choices, Choice("", "none: no column is money")],
-    )
-
-
-_NOT_MONEY: Final = vocabulary.ID | vocabulary.COUNT | vocabulary.RATING | vocabulary.POSITION | (
-    vocabulary.SESSION | vocabulary.TIME
-    | frozenset("year month hour minute second duration age latitude longitude lat lng zip".split())
-)  # fmt: skip
 
 
 def codes_question(role: Role, key: str) -> Question | None:

@@ -43,9 +43,9 @@ def find_currency(
     reason = ""
     for name, role in sources.items():
         own = role.columns.get("value") or role.columns.get("price")
-        if own is None:
-            continue
         named = currency_column(role.group)
+        if own is None and named is None:
+            continue
         if named is not None:
             read = answers.get(setting_path("sources", name, "where"), {}).get(named)
             codes = {currency_code(str(word).strip()) for word in read or ()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,13 +12,13 @@ import msgspec
 from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.groups import Group
+from propense.tables.guessing.money import read_amounts
 from propense.tables.guessing.proposals.minor_units import minor_unit
 from propense.tables.guessing.role import NUMBERS, Role
 from propense.tables.questions import Choice, Question
 from propense.tables.sources.samples import own_name
 
 _PRIVATE: Final = ("user_id", "anonymous_id")
-_NO_NUMBER: Final = re.compile(r"[^0-9.,-]")
 _DESCRIBED: Final = frozenset(
     "type status date time count total value amount number_of items method note notes source "
     "channel currency paid by".split()
@@ -105,26 +104,11 @@ def amounts(role: Role) -> list[float]:
     cells = role.group.cells
     own = role.columns.get("value") or role.columns["price"]
     unit = minor_unit(role.group, own)
-    numbers = [_number(cell) * (unit[0] if unit else 1) for cell in cells[own]]
+    numbers = [number * (unit[0] if unit else 1) for number in read_amounts(cells[own])]
     if "value" in role.columns or "count" not in role.columns:
         return numbers
-    counts = [_number(cell) for cell in cells[role.columns["count"]]]
+    counts = read_amounts(cells[role.columns["count"]])
     return [number * count for number, count in zip(numbers, counts, strict=True)]
-
-
-def _number(cell: str | None) -> float:
-    """A rough reading of an amount, for the sums that a choice shows.
-
-    >>> _number("€ 1.234,50"), _number("1,234.50"), _number(None)
-    (1234.5, 1234.5, 0.0)
-    """
-    digits = _NO_NUMBER.sub("", cell or "")
-    if re.search(r",\d{1,2}$", digits):
-        digits = digits.replace(".", "").replace(",", ".")
-    try:
-        return float(digits.replace(",", ""))
-    except ValueError:
-        return 0.0
 
 
 def _ask_status(rules: OrderRules, role: Role, key: str, status: str) -> None:
@@ -206,8 +190,9 @@ def _ask_totals(rules: OrderRules, role: Role, key: str, order: str) -> bool:
         return False
     if len({cells[rows[0]] for rows in equal}) < 2:
         return False
-    by_line = sum(amounts(role))
-    by_order = by_line - sum(_number(cells[row]) for rows in equal for row in rows[1:])
+    money = amounts(role)
+    by_line = sum(money)
+    by_order = by_line - sum(money[row] for rows in equal for row in rows[1:])
     example = [
         f"order {orders[rows[0]]}: {len(rows)} rows with {own} = {cells[rows[0]]}"
         for rows in equal[:2]

@@ -30,8 +30,8 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     _head(out, roles, dict(zip(source_names, events, strict=True)))
     for i, role in enumerate(events):
         name = source_names[i]
-        propose_source(out, role, name)
-        events[i] = replace(role, actions=out.meant["sources"][name].get("actions", {}))
+        paid = propose_source(out, role, name)
+        events[i] = replace(paid, actions=out.meant["sources"][name].get("actions", {}))
     for name in ("identities", "users", "items", "exposures", "impressions"):
         if name in tables:
             propose_table(out, tables[name])

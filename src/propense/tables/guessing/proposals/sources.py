@@ -15,10 +15,10 @@ from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.id_names import is_full_name, item_score, user_score
+from propense.tables.guessing.money import debit_columns
 from propense.tables.guessing.proposals.action_questions import (
     codes_question,
     constant_action,
-    money_question,
     refund_words,
     value_range,
     words_question,
@@ -26,6 +26,11 @@ from propense.tables.guessing.proposals.action_questions import (
 from propense.tables.guessing.proposals.currency import currency_column, currency_question
 from propense.tables.guessing.proposals.fallback_columns import fallback_columns
 from propense.tables.guessing.proposals.minor_units import minor_unit
+from propense.tables.guessing.proposals.money_questions import (
+    debit_question,
+    money_question,
+    with_answer,
+)
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
 from propense.tables.guessing.proposals.tables import customer_question, file_keys
 from propense.tables.guessing.proposals.toml_text import Proposal
@@ -34,14 +39,18 @@ from propense.tables.questions import Choice, Question
 from propense.tables.sources.samples import own_name
 
 
-def propose_source(out: Proposal, role: Role, name: str) -> None:
+def propose_source(out: Proposal, role: Role, name: str) -> Role:
+    """Add [sources.NAME]. Returns the role with the column of money that a question leaves open."""
     group, key = role.group, setting_path("sources", name)
-    currency = currency_column(group) if {"value", "price"} & set(role.columns) else None
-    if currency is not None and currency not in role.columns.values():
-        role = replace(role, columns={**role.columns, "currency": currency})
-    rules = order_rules(role, key) if not role.settings else OrderRules()
-    columns = {**role.columns, **rules.columns}
     money = money_question(role, key)
+    paid = with_answer(role, money, out.answers)
+    currency = currency_column(group) if {"value", "price"} & set(paid.columns) else None
+    if currency is not None and currency not in role.columns.values():
+        role, paid = (
+            replace(one, columns={**one.columns, "currency": currency}) for one in (role, paid)
+        )
+    rules = order_rules(paid, key) if not role.settings else OrderRules()
+    columns = {**role.columns, **rules.columns}
     out.open_table("sources", name)
     out.comment(f"Events: {role.why}.")
     file_keys(out, group, "events")
@@ -59,10 +68,10 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
             "can share; export a number or an e-mail address too if you can"
         )
     if "action" not in columns:
-        action, why = constant_action(role)
+        action, why = constant_action(paid)
         out.set("action", action, why)
     else:
-        _actions(out, role, key, money)
+        _actions(out, paid, key, money)
     if "event_time" in columns and group.format != "access_log":
         _time_format(out, group.column(columns["event_time"]), key)
     elif "event_time" not in columns:
@@ -77,11 +86,14 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
     if fallbacks:
         out.set("fallbacks", fallbacks, "read where the mapped column is empty")
     settings = {**role.settings, **rules.settings}
-    money_column = columns.get("value") or columns.get("price")
+    money_column = paid.columns.get("value") or paid.columns.get("price")
     if money_column is not None and (unit := minor_unit(group, money_column)) is not None:
         settings["value_unit"] = unit
     where = settings.get("where", ({}, ""))[0]
-    currencies = currency_question(role, key, where)
+    debits = debit_columns(group, set())
+    if debits is not None and debits[0] == money_column and "refunded" not in settings:
+        rules.questions.append(debit_question(paid, key, debits[1]))
+    currencies = currency_question(paid, key, where)
     if currencies is not None:
         settings.pop("where", None)
         rules.questions = _with_currencies(rules.questions, currencies)
@@ -89,10 +101,10 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
         if setting != "action":
             out.set(setting, value, reason)
     numbers = [
-        (columns[word], word == "count")
-        for word in ("value", "price", "count")
-        if word in columns and any(_BOTH.search(cell) for cell in group.column(columns[word]).words)
-    ]
+        (own, word == "count") for word, own in paid.columns.items()
+        if word in ("value", "price", "count")
+        and any(_BOTH.search(cell) for cell in group.column(own).words)
+    ]  # fmt: skip
     for question in [*rules.questions, *decimal_questions(numbers, group.cells, key)]:
         out.ask(question)
     _cancelled(out, group, role.columns)
@@ -103,6 +115,7 @@ def propose_source(out: Proposal, role: Role, name: str) -> None:
         rated = [own for own in spare if names.mentions(own_name(own), vocabulary.RATING)]
         if rated:
             out.comment(f"  {rated[0]} is a rating, not money, so it is not `value`")
+    return paid
 
 
 _BOTH: Final = re.compile(r"\d[.,]\d{3}(?!\d)")
@@ -145,9 +158,7 @@ def _actions(out: Proposal, role: Role, key: str, money: Question | None) -> Non
     """What the words of an action mean, where cleaning does not know them by itself."""
     question, left = codes_question(role, key), list[str]()
     if question is None:
-        column = out.answers.get(money.key, money.choices[0].value) if money is not None else ""
-        with_money = replace(role, columns={**role.columns, "value": column}) if column else role
-        refunds = refund_words(with_money)
+        refunds = refund_words(role)
         question, left = words_question(role, key, money is not None, refunds)
         if question is None and refunds:
             out.set("actions", refunds, "they give money back")
