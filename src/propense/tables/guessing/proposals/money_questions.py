@@ -79,7 +79,8 @@ def _whole_line(role: Role, key: str) -> Question | None:
     named_total = names.mentions(own_name(own), vocabulary.MONEY - vocabulary.PRICE) and (
         not names.mentions(own_name(own), vocabulary.PRICE)
     )
-    if (multiplies == "yes" and not named_total) or (multiplies == "unclear" and is_clear_price(own_name(own))):
+    unit_price = is_clear_price(own_name(own))
+    if (multiplies == "yes" and not named_total) or (multiplies == "unclear" and unit_price):
         return None
     line = sum(price if count >= 0 else -abs(price)
                for price, count in zip(prices, counts, strict=True))  # fmt: skip
