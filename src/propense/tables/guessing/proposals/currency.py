@@ -44,8 +44,6 @@ def find_currency(
     for name, role in sources.items():
         own = role.columns.get("value") or role.columns.get("price")
         named = currency_column(role.group)
-        if own is None and named is None:
-            continue
         if named is not None:
             read = answers.get(setting_path("sources", name, "where"), {}).get(named)
             codes = {currency_code(str(word).strip()) for word in read or ()}
@@ -54,7 +52,7 @@ def find_currency(
                 counts[code] += n * (not codes or code in codes)
             reason = f"as {own_name(named)} says"
             continue
-        for word, n in role.group.column(own).common:
+        for word, n in role.group.column(own).common if own is not None else ():
             sign = _SIGN.search(word)
             code = currency_code(sign[0]) if sign else ""
             if code in CODES:
