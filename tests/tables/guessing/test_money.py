@@ -117,3 +117,33 @@ def test_words_for_nothing_are_missing_where_the_rest_are_numbers() -> None:
     column = profile_column("amount", ["1.50", "\\N", None, "2.50"])
     assert (column.kind, column.n_missing, column.n_distinct) == ("number", 2, 2)
     assert profile_column("plan", ["none", "gold", "none"]).n_missing == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "unit"),
+    [
+        ("amount_cents", ["#50", "#20"], 0.01),
+        ("Amount (in cents)", ["#50", "#20"], 0.01),
+        ("price_pence", ["#50", "#20"], 0.01),
+        ("Revenue in thousand", ["#.5", "#.2"], 1000.0),
+        ("percent_amount", ["#50", "#20"], 1.0),
+    ],
+)
+def test_a_unit_in_the_name(header: str, cells: list[str], unit: float, tmp_path: Path) -> None:
+    guess = log(tmp_path, header, cells)
+    assert next(iter(guess.settings.sources.values())).value_unit == unit
+    assert not guess.questions
+
+
+def test_cents_with_decimals_are_asked_about(tmp_path: Path) -> None:
+    (question,) = log(tmp_path, "amount_cents", ["#50.25", "#20.50"]).questions
+    assert question.key == "sources.ev.value_unit"
+
+
+def test_a_currency_in_the_name_and_another_in_another_file(tmp_path: Path) -> None:
+    assert log(tmp_path, "amount_chf", ["#.50"], name="a_shop").settings.currency == "CHF"
+    guess = log(tmp_path, "amount_jpy", ["#50"], name="b_shop")
+    (question,) = guess.questions
+    assert guess.settings.currency == "CHF"
+    assert question.key == "sources.b_shop.columns.value"
+    assert [choice.value for choice in question.choices] == ["", "amount_jpy"]

@@ -62,15 +62,15 @@ def money_column(group: Group, used: set[str]) -> str | None:
 
 def _named_like_money(group: Group, used: set[str]) -> list[str]:
     """Columns that are named like an amount, or like a price, and not like one of its parts."""
-    found = []
+    named = []
     for own in group.columns:
         name = _WITH_TAX.sub(" ", own_name(own))
         money = names.mentions(name, vocabulary.MONEY)
         if own in used or not money or names.words_of(name) & _NO_MONEY:
             continue
         if not any(word in own for word in _NO_MONEY if ord(word[0]) > 0x303F):
-            found.append(own)
-    return found
+            named.append(own)
+    return named
 
 
 def partly_money(group: Group, used: set[str]) -> list[str]:
@@ -155,20 +155,19 @@ def _is_pieces(group: Group, own: str, used: set[str]) -> bool:
 
 def debit_columns(group: Group, used: set[str]) -> tuple[str, str] | None:
     """A column of debits and one of credits, of which each row fills one."""
-    found = []
+    pair: list[str] = []
     for words in (_DEBIT, _CREDIT):
-        named = [
+        pair += [
             own for own, column in group.columns.items()
             if own not in used and column.kind in NUMBERS
             and names.mentions(own_name(own), words)
             and not names.words_of(own_name(own)) & (_NO_MONEY | _OF_CARDS)
-        ]  # fmt: skip
-        found += named[:1]
-    if len(found) < 2:
+        ][:1]  # fmt: skip
+    if len(pair) < 2:
         return None
-    one, other = (read_amounts(group.cells[own]) for own in found)
+    one, other = (read_amounts(group.cells[own]) for own in pair)
     both = sum(bool(here and there) for here, there in zip(one, other, strict=True))
-    return (found[0], found[1]) if both <= 0.02 * len(one) else None
+    return (pair[0], pair[1]) if both <= 0.02 * len(one) else None
 
 
 _OF_CARDS: Final = frozenset("card cards limit account score note memo no number type".split())

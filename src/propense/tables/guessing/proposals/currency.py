@@ -40,7 +40,7 @@ def find_currency(
     Where an answer says which currencies of a source are read, only those count.
     """
     counts: Counter[str] = Counter()
-    reason = ""
+    reasons: dict[str, str] = {}
     for name, role in sources.items():
         own = role.columns.get("value") or role.columns.get("price")
         named = currency_column(role.group)
@@ -50,15 +50,56 @@ def find_currency(
             for word, n in role.group.column(named).common:
                 code = currency_code(word.strip())
                 counts[code] += n * (not codes or code in codes)
-            reason = f"as {own_name(named)} says"
+                reasons.setdefault(code, f"as {own_name(named)} says")
+            continue
+        if own is not None and (code := code_in_name(own)) is not None:
+            counts[code] += role.group.column(own).n_filled
+            reasons.setdefault(code, f"as the name {own_name(own)!r} says")
             continue
         for word, n in role.group.column(own).common if own is not None else ():
             sign = _SIGN.search(word)
             code = currency_code(sign[0]) if sign else ""
             if code in CODES:
                 counts[code] += n
-                reason = f"amounts such as {word!r}"
-    return (counts.most_common(1)[0][0], reason) if counts else None
+                reasons.setdefault(code, f"amounts such as {word!r}")
+    if not counts:
+        return None
+    code = counts.most_common(1)[0][0]
+    others = sorted(other for other in counts if other != code and counts[other])
+    also = f"; other amounts are in {', '.join(others)}" if others else ""
+    return code, reasons[code] + also
+
+
+def code_in_name(own: str) -> str | None:
+    """The currency that the name of a column of amounts says.
+
+    >>> [code_in_name(name) for name in ("amount_eur", "Betrag (€)", "priceUSD", "amount")]
+    ['EUR', 'EUR', 'USD', None]
+    """
+    name = own_name(own)
+    words = [word.upper() for word in names.words_of(name)]
+    words += [word.upper() for word in re.findall(r"[^\w\s()\[\]{}.,:;/_-]+", name)]
+    codes = {code for word in words if (code := currency_code(word)) in CODES}
+    return codes.pop() if len(codes) == 1 else None
+
+
+def foreign_name(role: Role, key: str, currency: str) -> Question | None:
+    """What to do with amounts whose column names another currency than the project's."""
+    own = role.columns.get("value")
+    code = code_in_name(own) if own is not None and currency_column(role.group) is None else None
+    if own is None or code is None or code == currency:
+        return None
+    total = sum(amounts(role))
+    return Question(
+        key=f"{key}.columns.value",
+        sentence=f"{own!r} is in {code}, and the amounts of other sources in {currency}: leave its "
+        f"money out, or convert it by `value_unit`, the worth of one {code} in {currency}?",
+        choices=[
+            Choice("", f"its money is left out: {total:,.2f} {code} in the sample"),
+            Choice(own, f"it is read; also write value_unit = (the worth of one {code}), without "
+                   f"which the sample sums to {total:,.2f} {currency}"),
+        ],
+    )  # fmt: skip
 
 
 def currency_question(role: Role, key: str, where: Mapping[str, Any]) -> Question | None:

@@ -139,11 +139,11 @@ def _partly(role: Role, key: str) -> Question | None:
     group = role.group
     if {"value", "price"} & set(role.columns):
         return None
-    found = partly_money(group, set(role.columns.values()))
-    if not found or group.format == "access_log":
+    partial = partly_money(group, set(role.columns.values()))
+    if not partial or group.format == "access_log":
         return None
     choices, examples = [], []
-    for own in found[:5]:
+    for own in partial[:5]:
         words = words_of_amounts(group, own)
         total = sum(read_amounts([c for c in group.cells[own] if c not in words]))
         odd = sum(words.values())
@@ -154,7 +154,7 @@ def _partly(role: Role, key: str) -> Question | None:
         examples += [f"{own} = {word!r}" for word, _ in column.common[:2] if word not in words]
     return Question(
         key=f"{key}.columns.value",
-        sentence=f"{found[0]!r} is named like money but cannot be read whole: is it the money?",
+        sentence=f"{partial[0]!r} is named like money but cannot be read whole: is it the money?",
         choices=[*choices, _NONE],
         examples=examples[:2],
     )

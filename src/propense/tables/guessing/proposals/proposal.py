@@ -30,7 +30,7 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     _head(out, roles, dict(zip(source_names, events, strict=True)))
     for i, role in enumerate(events):
         name = source_names[i]
-        paid = propose_source(out, role, name)
+        paid = propose_source(out, role, name, str(out.meant["currency"]))
         events[i] = replace(paid, actions=out.meant["sources"][name].get("actions", {}))
     for name in ("identities", "users", "items", "exposures", "impressions"):
         if name in tables:

@@ -23,9 +23,13 @@ from propense.tables.guessing.proposals.action_questions import (
     value_range,
     words_question,
 )
-from propense.tables.guessing.proposals.currency import currency_column, currency_question
+from propense.tables.guessing.proposals.currency import (
+    currency_column,
+    currency_question,
+    foreign_name,
+)
 from propense.tables.guessing.proposals.fallback_columns import fallback_columns
-from propense.tables.guessing.proposals.minor_units import minor_unit
+from propense.tables.guessing.proposals.minor_units import minor_unit, unit_question
 from propense.tables.guessing.proposals.money_questions import (
     debit_question,
     money_question,
@@ -39,10 +43,10 @@ from propense.tables.questions import Choice, Question
 from propense.tables.sources.samples import own_name
 
 
-def propose_source(out: Proposal, role: Role, name: str) -> Role:
+def propose_source(out: Proposal, role: Role, name: str, currency_of_all: str) -> Role:
     """Add [sources.NAME]. Returns the role with the column of money that a question leaves open."""
     group, key = role.group, setting_path("sources", name)
-    money = money_question(role, key)
+    money = money_question(role, key) or foreign_name(role, key, currency_of_all)
     paid = with_answer(role, money, out.answers)
     currency = currency_column(group) if {"value", "price"} & set(paid.columns) else None
     if currency is not None and currency not in role.columns.values():
@@ -89,6 +93,8 @@ def propose_source(out: Proposal, role: Role, name: str) -> Role:
     money_column = paid.columns.get("value") or paid.columns.get("price")
     if money_column is not None and (unit := minor_unit(group, money_column)) is not None:
         settings["value_unit"] = unit
+    elif money_column is not None and (asked := unit_question(group, money_column, key)):
+        rules.questions.append(asked)
     where = settings.get("where", ({}, ""))[0]
     debits = debit_columns(group, set())
     if debits is not None and debits[0] == money_column and "refunded" not in settings:
