@@ -52,9 +52,9 @@ def find_currency(
                 counts[code] += n * (not codes or code in codes)
                 reasons.setdefault(code, f"as {own_name(named)} says")
             continue
-        if own is not None and (said := code_in_name(own)) is not None:
-            counts[said] += role.group.column(own).n_filled
-            reasons.setdefault(said, f"as the name {own_name(own)!r} says")
+        if own is not None and (written := code_in_name(own)) is not None:
+            counts[written] += role.group.column(own).n_filled
+            reasons.setdefault(written, f"as the name {own_name(own)!r} says")
             continue
         for word, n in role.group.column(own).common if own is not None else ():
             sign = _SIGN.search(word)

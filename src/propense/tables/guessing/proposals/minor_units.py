@@ -26,8 +26,8 @@ def minor_unit(group: Group, own: str) -> tuple[float, str] | None:
     """
     parent, _, leaf = own.rpartition(".")
     column = group.column(own)
-    if (said := _named_unit(group, own)) is not None and (said[0] > 1 or column.kind == "integer"):
-        return said
+    if (written := _named_unit(group, own)) is not None and (written[0] > 1 or column.kind == "integer"):
+        return written
     if column.kind != "integer" or any("." in word for word in column.words):
         return None
     if parent.endswith("_money") and leaf == "amount":
