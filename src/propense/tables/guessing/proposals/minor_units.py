@@ -26,7 +26,8 @@ def minor_unit(group: Group, own: str) -> tuple[float, str] | None:
     """
     parent, _, leaf = own.rpartition(".")
     column = group.column(own)
-    if (written := _named_unit(group, own)) is not None and (written[0] > 1 or column.kind == "integer"):
+    written = _named_unit(group, own)
+    if written is not None and (written[0] > 1 or column.kind == "integer"):
         return written
     if column.kind != "integer" or any("." in word for word in column.words):
         return None
