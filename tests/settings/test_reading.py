@@ -109,3 +109,25 @@ def test_missing_files_and_folders_are_named(tmp_path):
         read_settings(tmp_path / "propense.toml")
     with pytest.raises(SettingsError, match="cannot be read"):
         read_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"refunded": False}, "refunded"),
+        ({"columns": {"value": "paid"}, "refunded": "paid"}, "would count twice"),
+        (
+            {
+                "columns": {"value": "paid"}, "fallbacks": {"value": ["back"]},
+                "refunded": "back",
+            },
+            "would count twice",
+        ),
+    ],
+)  # fmt: skip
+def test_refunded_names_a_column_of_its_own(more, message):
+    source = {"events": "a.csv", "action": "pay", **more}
+    with pytest.raises(SettingsError, match=message) as error:
+        parse_settings({"sources": {"shop": source}})
+    assert 'refunded = ""' in str(error.value)
+    assert parse_settings({"sources": {"shop": source | {"refunded": ""}}})

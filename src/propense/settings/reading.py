@@ -16,7 +16,9 @@ from propense.errors import SettingsError, nearest, plain_reason
 from propense.settings.durations import seconds
 from propense.settings.goals import Goal
 from propense.settings.paths import setting_names
+from propense.settings.refunds import NO_REFUNDS
 from propense.settings.settings import Settings
+from propense.settings.sources import Source
 
 RENAMED: Final = {
     "evaluate.worth": "min_gain",
@@ -123,7 +125,8 @@ def _plain(message: str) -> str:
         return f"[{path}]: {plain_reason(reason)}"
     table, _, key = path.rpartition(".")
     where = f" in [{table}]" if table else ""
-    return f"setting {key!r}{where}: {plain_reason(reason, 'a table')}"
+    hint = f"; {NO_REFUNDS}" if key == "refunded" else ""
+    return f"setting {key!r}{where}: {plain_reason(reason, 'a table')}{hint}"
 
 
 def _refuse_unknown_keys(raw: Any, kind: Any, where: str) -> None:
@@ -174,10 +177,25 @@ def _check(settings: Settings) -> None:
                 f"[sources.{name}] carry_down needs the column of the order's number: "
                 'columns = { order_id = "..." }'
             )
+        _check_refunded(name, source)
     _ = settings.clean.near_seconds
     seconds(settings.split.as_of_every)
     for window in settings.features.windows:
         seconds(window)
+
+
+def _check_refunded(name: str, source: Source) -> None:
+    """An amount that is read as value or price cannot be what was refunded besides."""
+    twice = source.refunded if isinstance(source.refunded, str) else ""
+    read = [
+        *(source.columns.get(word) for word in ("value", "price", "count")),
+        *source.fallbacks.get("value", ()),
+    ]
+    if twice and twice in read:
+        raise SettingsError(
+            f"[sources.{name}] refunded: column {twice!r} is read as the money of its rows already "
+            f"(columns, or fallbacks of value), and would count twice; {NO_REFUNDS}"
+        )
 
 
 def _check_goal(name: str, goal: Goal) -> None:

@@ -16,6 +16,8 @@ REFUND_ACTIONS: Final = (
     "rimborso", "reso", "terugbetaling", "retour", "zwrot", "återbetalning",
 )  # fmt: skip
 """Actions that are refunds unless the settings name others; their spelling does not matter."""
+NO_REFUNDS: Final = 'refunded = "" means that no column holds refunded amounts'
+"""What messages say of the setting that switches refunded amounts off."""
 _STEMS: Final = (
     "refund", "return", "chargeback", "reimburs", "rembours", "erstatt", "rückerstatt", "rückzahl",
     "rückgabe", "rücksend", "retour", "gutschrift", "reembols", "devoluc", "devoluç", "devolv",

@@ -82,7 +82,8 @@ class Source(File, frozen=True, kw_only=True):
     like the status of an order is asked about."""
     refunded: Refunded | str | None = None
     """Rows that are refunds; or the name of the column with the amount that was refunded of an
-    order, which becomes an event of its own. "" means that no column does."""
+    order, which becomes an event of its own. "" means that no column does. Default: none; a column
+    that is named like one, and whose amounts its orders paid, is asked about."""
     fallbacks: dict[str, tuple[str, ...]] = {}
     """Canonical name -> further columns in the file: where the cell of its column is empty, the
     first of these that is filled is read. For example { value = ["ecommerce.refund_value"] }."""

@@ -101,3 +101,34 @@ def test_totals_that_repeat(unit: str, tmp_path: Path) -> None:
     lines = orders("no;amount", [f"N{i // 2};{i // 2 + 3}.000,50" for i in range(40)])
     lines = [re.sub(r"^c\d", "c1", row) for row in lines]
     check_choices(tmp_path, settings('value = "amount", order_id = "no"', unit), lines, 2)
+
+
+def test_what_returns_are_called_otherwise_is_no_money(tmp_path: Path) -> None:
+    lines = orders(
+        "amount;refunded_at;refund_id;quantity_returned;return_window_days;refund_percent",
+        ["2500;1705500468;9009;1;30;50", "12,5;;;0;30;0", "99;1705600468;9010;2;30;10"],
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "orders.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "propense.toml").write_text(settings('value = "amount"'))
+    outcome = command(tmp_path, "clean", "--json")
+    assert outcome.code == 0, outcome.error
+    assert outcome.money == pytest.approx(14 * 2500 + 13 * 12.5 + 13 * 99)
+
+
+def test_amounts_above_the_order_are_not_given_back_unless_somebody_says_so(tmp_path: Path) -> None:
+    lines = orders("amount;refund", ["25,50;90090", "12,50;", "30;0"])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "orders.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "propense.toml").write_text(settings('value = "amount"'))
+    outcome = command(tmp_path, "clean", "--json", "--accept-guesses")
+    assert outcome.code == 0 and outcome.money == 14 * 25.5 + 13 * 12.5 + 13 * 30
+
+
+def test_a_row_that_gives_its_value_back_is_not_refunded_besides(tmp_path: Path) -> None:
+    lines = orders("amount;refunded;action", ["25;0;pay", "10;10;refund", "30;5;pay"])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "orders.csv").write_text("\n".join(lines) + "\n")
+    text = settings('value = "amount", action = "action"', 'refunded = "refunded"\n')
+    (tmp_path / "propense.toml").write_text(text.replace('action = "pay"\n', ""))
+    assert command(tmp_path, "clean", "--json").money == 14 * 25 - 13 * 10 + 13 * 25

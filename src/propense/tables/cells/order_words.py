@@ -77,6 +77,7 @@ _HALF: Final = ("part", "teil", "parcial", "parziale", "gedeelt", "部分", "一
 _AFTER_PAYMENT: Final = ("ship", "fulfil", "deliver", "pickup", "pick up", "dispatch")
 _YES: Final = frozenset(("true", "yes", "y", "t", "1", "1.0", "ja", "oui", "si", "sí", "是"))
 _NOT_YES: Final = frozenset(("false", "no", "n", "f", "0", "0.0", "nein", "non", "否", ""))
+_NUMBER: Final = re.compile(r"[-+]?\d+([.,]\d+)?")
 _LATIN: Final = re.compile(r"[\u0000-\u052f]")
 
 
@@ -150,10 +151,12 @@ def status_columns(words: Mapping[str, Collection[str]]) -> list[str]:
         filled = {word for word in own if word.strip()}
         if not 2 <= len(filled | ({""} if "" in own else set())) <= MANY_WORDS:
             continue
+        named = _named(column)
+        if not named and _counts(filled):
+            continue
         states = [state_in(column, word) for word in filled]
         out = sum(state in ("void", "returned") for state in states)
         paid = states.count("paid")
-        named = _named(column)
         if not out or not (paid or (named and out < len(states))):
             continue
         if not named and 2 * (paid + out) <= len(states):
@@ -163,6 +166,13 @@ def status_columns(words: Mapping[str, Collection[str]]) -> list[str]:
             not flags, "void" in states, any(part in _plain(column) for part in _OF_PAYMENT), named,
         )  # fmt: skip
     return sorted(ranks, key=lambda column: ranks[column], reverse=True)
+
+
+def _counts(words: Collection[str]) -> bool:
+    """Whether all words are numbers, and some more than yes and no."""
+    return all(_NUMBER.fullmatch(word.strip()) for word in words) and not all(
+        word.strip() in _YES | _NOT_YES for word in words
+    )
 
 
 def _named(column: str) -> bool:

@@ -14,17 +14,17 @@ from propense.settings import (
     REFUND_ACTIONS,
     Settings,
     Source,
-    action_key,
     sounds_like_refund,
 )
 from propense.settings.paths import setting_names, setting_path
-from propense.tables.cells.numbers import number_of
 from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
+from propense.tables.cells.refund_columns import RefundNumbers, may_name_refunds
 from propense.tables.cells.spelling import trimmed
 from propense.tables.cleaning.conventions import money_conventions
 from propense.tables.cleaning.money import add_numbers_of, refunded_of
 from propense.tables.cleaning.order_refunds import refund_events
 from propense.tables.cleaning.orders import (
+    ORDER_KEY,
     carried_down,
     reads_totals,
     repeats_totals,
@@ -232,11 +232,6 @@ def _void_orders(name: str, source: RawTable, rows: Table, number: int) -> list[
     return []
 
 
-def _names_refunds(column: str) -> bool:
-    """Whether a column is called after refunds; "returning customer" is not."""
-    return sounds_like_refund(column) and "returning" not in action_key(column)
-
-
 def _refunded_amounts(
     source: RawTable, rows: Table, number: int, settings: Settings
 ) -> list[Question]:
@@ -245,43 +240,70 @@ def _refunded_amounts(
     if own.refunded is not None:
         return []
     for column in _free_columns(source):
-        if not _names_refunds(column):
+        if not may_name_refunds(column):
             continue
-        amount = number_of(source.rows[column]).abs()
-        counts = source.rows.aggregate(
-            n=(amount > 0).fill_null(False).cast("int64").sum(), largest=amount.max(),
-            kinds=amount.nunique(),
-        ).to_pyarrow().to_pylist()[0]  # fmt: skip
-        if not counts["n"] or (counts["kinds"] <= 2 and counts["largest"] == 1):
+        answered = replace(source, settings=msgspec.structs.replace(own, refunded=column))
+        refunds = _with_refunds(answered, rows, number, settings)
+        numbers = _refund_numbers(refunds, own.value_unit)
+        if numbers.reading == "none":
             continue
         net = _sums(rows, all=rows[VALUE].notnull())["all"][1]
-        answered = replace(source, settings=msgspec.structs.replace(own, refunded=column))
-        back = _sum_of_refunds(answered, rows, number, settings)
+        back = _sum_of_refunds(refunds, settings)
+        yes = Choice(column, f"yes, as an event of its own: {_net(net - back)}")
+        no = Choice("", f"no: {_net(net)}")
+        doubt = (
+            f" ({numbers.above:,} are more than the money of their order)" if numbers.above
+            else " (all are small whole numbers)" if numbers.reading == "doubtful" else ""
+        )  # fmt: skip
         return [
             Question(
                 key=setting_path("sources", source.name, "refunded"),
-                sentence=f"column {column!r} has an amount in {counts['n']:,} rows; was it given "
-                "back?",
-                choices=[
-                    Choice(column, f"yes, as an event of its own: {_net(net - back)}"),
-                    Choice("", f"no: {_net(net)}"),
-                ],
+                sentence=f"column {column!r} has an amount in {numbers.n:,} rows{doubt}; was it "
+                "given back?",
+                choices=[yes, no] if numbers.reading == "money" else [no, yes],
             )
         ]
     return []
 
 
-def _sum_of_refunds(source: RawTable, rows: Table, number: int, settings: Settings) -> float:
-    """The sum of the refunds that cleaning makes of the column `refunded` of a source.
+def _refund_numbers(rows: Table, unit: float) -> RefundNumbers:
+    """The numbers of `_refund` beside the money of their orders."""
+    rows = rows.mutate(
+        _paid=rows[VALUE].abs().fill_null(0), _whole=rows[VALUE] % MICRO_UNITS == 0,
+        _order=ibis.ifelse(rows[ORDER_KEY].isnull(), rows[ROW].cast("string"), rows[ORDER_KEY]),
+    ).view()  # fmt: skip
+    each = rows["_paid"].sum().over(group_by=[rows["_order"], rows[ORDER_KEY].isnull()])
+    rows = rows.mutate(_most=each.cast("float64") / MICRO_UNITS).view()
+    given = (rows["_refund"] > 0).fill_null(False)
+    counts = rows.aggregate(
+        n=given.cast("int64").sum(),
+        above=(given & (rows["_refund"] > rows["_most"] + 0.005)).cast("int64").sum(),
+        largest=rows["_refund"].max(),
+        kinds=given.ifelse(rows["_refund"], ibis.null("float64")).nunique(),
+        parts=(given & (rows["_refund"] != rows["_refund"].round())).cast("int64").sum(),
+        cents=(~rows["_whole"]).cast("int64").sum(),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    return RefundNumbers(
+        int(counts["n"] or 0), int(counts["above"] or 0), float(counts["largest"] or 0),
+        not counts["parts"], int(counts["kinds"] or 0), not counts["cents"], unit,
+    )  # fmt: skip
 
-    `rows` are the typed rows of the source, which is the one with that `number`.
+
+def _with_refunds(source: RawTable, rows: Table, number: int, settings: Settings) -> Table:
+    """The typed rows of a source with what its column `refunded` holds as `_refund`.
+
+    `rows` are those of the source, which is the one with that `number`.
     """
     source = carried_down(source)
     cells = add_numbers_of(source, source.rows, money_conventions(source, settings))
     cells = cells.select(
         _refund=refunded_of(source, cells), **{ROW: cells[ROW] + (number << SOURCE_SHIFT)}
     )
-    rows = rows.drop("_refund").inner_join(cells, ROW).view()
+    return rows.drop("_refund").inner_join(cells, ROW).view()
+
+
+def _sum_of_refunds(rows: Table, settings: Settings) -> float:
+    """The sum of the refunds that cleaning makes of `_refund`."""
     refunds = refund_events(rows, settings.clean.refund_action, earliest=0, until=None)
     total = refunds.aggregate(total=refunds[VALUE].sum()).to_pyarrow()["total"][0].as_py()
     return -float(total or 0) / MICRO_UNITS

@@ -15,13 +15,15 @@ def refund_events(rows: Table, action: str, earliest: int, until: int | None) ->
     """One refund for each order of the rows that are kept, in the same columns.
 
     An amount that repeats on the rows of an order counts once; amounts that differ are refunds
-    of the rows, and are summed. A row without an order has its own refund. A refund has the
-    customer and source of its order's first row, its item where the order has one, and the
+    of the rows, and are summed. A row that gives its own value back has no refund besides.
+    A row without an order has its own refund. A refund has the customer and source of its order's first row, its item where the order has one, and the
     time of the refund, or that of the row where it has none from `earliest` to `until`
     (microseconds), in which all times of clean events lie.
     """
     names = rows.columns
-    rows = rows.mutate(_source_index=rows[ROW] >> SOURCE_SHIFT).view()
+    itself = (rows[VALUE] < 0).fill_null(False)
+    refund = itself.ifelse(ibis.null("float64"), rows["_refund"])
+    rows = rows.mutate(_source_index=rows[ROW] >> SOURCE_SHIFT, _refund=refund).view()
     order = ibis.ifelse(rows[ORDER_KEY].isnull(), rows[ROW].cast("string"), rows[ORDER_KEY])
     rows = rows.mutate(_order=order, _alone=rows[ORDER_KEY].isnull()).view()
     group = [rows["_source_index"], rows["_order"], rows["_alone"], rows[USER_ID]]

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
+from propense.settings import sounds_like_refund
 from propense.tables.cells.numbers import NO_NUMBER
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.groups import Group
@@ -52,10 +53,10 @@ def money_column(group: Group, used: set[str]) -> str | None:
         if group.column(own).kind in NUMBERS and not _is_pieces(group, own, used)
     ]  # fmt: skip
 
-    def rank(own: str) -> tuple[bool, int]:
+    def rank(own: str) -> tuple[bool, bool, int]:
         name = own_name(own)
         order = next((i for i, words in enumerate(_MONEY_ORDER) if names.mentions(name, words)), 3)
-        return group.column(own).n_filled == 0, order
+        return group.column(own).n_filled == 0, sounds_like_refund(name), order
 
     return min(amounts, key=rank) if amounts else None
 
@@ -135,7 +136,8 @@ def count_column(group: Group, used: set[str]) -> str | None:
         if own not in used and column.kind in NUMBERS
         and names.mentions(own_name(own), vocabulary.COUNT)
         and not names.mentions(own_name(own), vocabulary.PRICE | vocabulary.MONEY)
-        and not names.words_of(own_name(own)) & {"discount", "cancelled", "refunded"}
+        and not names.words_of(own_name(own)) & {"discount", "cancelled"}
+        and not sounds_like_refund(own_name(own))
     ]  # fmt: skip
     counts += [own for own in _named_like_money(group, used) if _is_pieces(group, own, used)]
     return next(iter(counts), None)

@@ -21,6 +21,7 @@ from propense.history.view_reading import plain_address
 from propense.schemas import FileAccount
 from propense.settings import Settings, Source, TableSource
 from propense.settings.paths import setting_path
+from propense.settings.refunds import NO_REFUNDS
 from propense.tables.engine.engine import BROKEN, FILE_SHIFT, LINE, ROW, TableEngine
 from propense.tables.engine.json_columns import ELEMENT
 from propense.tables.questions import Question, refuse_open, refuse_unanswered
@@ -371,8 +372,9 @@ def _check_source(table: RawTable, source: Source) -> RawTable:
         )
     for name, key in source.named_columns.items():
         if name not in table.own:
+            hint = f"; {NO_REFUNDS}" if key == "refunded" else ""
             raise SourceError(
                 f"{where} {key}: {table.files[0]} has no column {name!r}; "
-                f"{nearest(name, table.own)}"
+                f"{nearest(name, table.own)}{hint}"
             )
     return table

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from propense.settings import sounds_like_refund
 from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
+from propense.tables.cells.refund_columns import RefundNumbers, names_no_amount
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.money import read_amounts
@@ -35,15 +37,18 @@ class OrderRules:
     questions: list[Question] = field(default_factory=list)
 
 
-def order_rules(role: Role, key: str) -> OrderRules:
-    """The rules for the orders of a source whose settings stand at `key` ("sources.shop")."""
+def order_rules(role: Role, key: str, read: Iterable[str] = ()) -> OrderRules:
+    """The rules for the orders of a source whose settings stand at `key` ("sources.shop").
+
+    `read` are columns outside `columns` that are read for something else.
+    """
     group, rules = role.group, OrderRules()
     if not {"value", "price"} & set(role.columns):
         return rules
-    used = set(role.columns.values())
+    used = {*role.columns.values(), *read}
     order = order_column(group, used)
     status = status_column(group, used)
-    refund = refund_column(group, used)
+    refund = refund_column(role, used, order)
     if status is not None:
         _ask_status(rules, role, key, status)
     if refund is not None:
@@ -86,17 +91,43 @@ def status_column(group: Group, used: set[str]) -> str | None:
     return next(iter(status_columns(words)), None)
 
 
-def refund_column(group: Group, used: set[str]) -> str | None:
-    """The column with the amount that was refunded of an order."""
+def refund_column(role: Role, used: set[str], order: str | None) -> str | None:
+    """The column with the amount that was refunded of an order: so called, and within what the
+    order paid."""
+    group = role.group
     for own, column in group.columns.items():
         name = own_name(own)
         if own in used or column.kind not in NUMBERS or not (column.high or 0) > 0:
             continue
-        if names.mentions(name, vocabulary.REFUNDING) and not names.words_of(name) & frozenset(
-            "id ids count number converted fee fees date quantity qty tax".split()
-        ):
+        named = names.mentions(name, vocabulary.REFUNDING) or sounds_like_refund(name)
+        if not named or names_no_amount(name):
+            continue
+        if _refund_numbers(role, own, order).reading == "money":
             return own
     return None
+
+
+def _refund_numbers(role: Role, own: str, order: str | None) -> RefundNumbers:
+    """The numbers of a column beside the money of their orders."""
+    minor = minor_unit(role.group, role.columns.get("value") or role.columns["price"])
+    unit = minor[0] if minor else 1.0
+    backs = [abs(number) * unit for number in read_amounts(role.group.cells[own])]
+    money = [abs(one) for one in amounts(role)]
+    orders: Sequence[str | None] = role.group.cells[order] if order else [None] * len(money)
+    paid: dict[str | None, float] = defaultdict(float)
+    for number, amount in zip(orders, money, strict=True):
+        paid[number] += amount
+    whole = [
+        amount if number is None else paid[number]
+        for number, amount in zip(orders, money, strict=True)
+    ]
+    given = [(back, most) for back, most in zip(backs, whole, strict=True) if back > 0]
+    return RefundNumbers(
+        len(given), sum(back > most + 0.005 for back, most in given),
+        max((back for back, _ in given), default=0.0),
+        all(back == int(back) for back, _ in given), len({back for back, _ in given}),
+        all(amount == int(amount) for amount in money), unit,
+    )  # fmt: skip
 
 
 def amounts(role: Role) -> list[float]:

@@ -53,13 +53,14 @@ def propose_source(out: Proposal, role: Role, name: str, currency_of_all: str) -
         role, paid = (
             replace(one, columns={**one.columns, "currency": currency}) for one in (role, paid)
         )
-    rules = order_rules(paid, key) if not role.settings else OrderRules()
+    fallbacks = fallback_columns(group, role.columns)
+    more = [own for names_of in fallbacks.values() for own in names_of]
+    rules = order_rules(paid, key, more) if not role.settings else OrderRules()
     columns = {**role.columns, **rules.columns}
     out.open_table("sources", name)
     out.comment(f"Events: {role.why}.")
     file_keys(out, group, "events")
-    fallbacks = fallback_columns(group, columns)
-    named = [*columns.values(), *(own for more in fallbacks.values() for own in more)]
+    named = [*columns.values(), *more]
     if any(group.is_list_field(own) for own in named):
         out.set("products", group.products, "each element of this list becomes a row")
     _columns(out, role, columns, key, money)
