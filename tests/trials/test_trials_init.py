@@ -247,13 +247,16 @@ def test_snowplow_visitors_without_login_keep_their_cookie(tmp_path: Path) -> No
     assert len(cleaned.events) == 60
 
 
+_KINDS = (("refund", "refund_value"), ("purchase", "purchase_revenue"))
+
+
 def test_a_refund_read_as_value_is_not_refunded_besides(tmp_path: Path) -> None:
     events = [
         {"event_name": kind, "event_timestamp": str(1673593003000000 + k * 3_600_000_000),
          "user_pseudo_id": f"{k % 9}.1", "items": [{"item_id": f"S{k % 7}"}],
          "ecommerce": {"transaction_id": f"t{k}", money: 40.0 if kind == "purchase" else 15.0}}
         for k in range(45)
-        for kind, money in [("purchase", "purchase_revenue") if k % 5 else ("refund", "refund_value")]
+        for kind, money in [_KINDS[k % 5 > 0]]
     ]  # fmt: skip
     _, cleaned, _ = init_and_clean(tmp_path, "events.jsonl", as_lines(events))
     assert cleaned.code == 0, cleaned.error

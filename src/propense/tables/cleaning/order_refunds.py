@@ -16,9 +16,10 @@ def refund_events(rows: Table, action: str, earliest: int, until: int | None) ->
 
     An amount that repeats on the rows of an order counts once; amounts that differ are refunds
     of the rows, and are summed. A row that gives its own value back has no refund besides.
-    A row without an order has its own refund. A refund has the customer and source of its order's first row, its item where the order has one, and the
-    time of the refund, or that of the row where it has none from `earliest` to `until`
-    (microseconds), in which all times of clean events lie.
+    A row without an order has its own refund. A refund has the customer and source of its
+    order's first row, its item where the order has one, and the time of the refund, or that of
+    the row where it has none from `earliest` to `until` (microseconds), in which all times of
+    clean events lie.
     """
     names = rows.columns
     itself = (rows[VALUE] < 0).fill_null(False)
