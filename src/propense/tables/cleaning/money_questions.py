@@ -274,13 +274,13 @@ def _refund_numbers(rows: Table, unit: float) -> RefundNumbers:
     ).view()  # fmt: skip
     each = rows["_paid"].sum().over(group_by=[rows["_order"], rows[ORDER_KEY].isnull()])
     rows = rows.mutate(_most=each.cast("float64") / MICRO_UNITS).view()
-    given = (rows["_refund"] > 0).fill_null(False)
+    above_zero = (rows["_refund"] > 0).fill_null(False)
     counts = rows.aggregate(
-        n=given.cast("int64").sum(),
-        above=(given & (rows["_refund"] > rows["_most"] + 0.005)).cast("int64").sum(),
+        n=above_zero.cast("int64").sum(),
+        above=(above_zero & (rows["_refund"] > rows["_most"] + 0.005)).cast("int64").sum(),
         largest=rows["_refund"].max(),
-        kinds=given.ifelse(rows["_refund"], ibis.null("float64")).nunique(),
-        parts=(given & (rows["_refund"] != rows["_refund"].round())).cast("int64").sum(),
+        kinds=above_zero.ifelse(rows["_refund"], ibis.null("float64")).nunique(),
+        parts=(above_zero & (rows["_refund"] != rows["_refund"].round())).cast("int64").sum(),
         cents=(~rows["_whole"]).cast("int64").sum(),
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
     return RefundNumbers(

@@ -121,11 +121,11 @@ def _refund_numbers(role: Role, own: str, order: str | None) -> RefundNumbers:
         amount if number is None else paid[number]
         for number, amount in zip(orders, money, strict=True)
     ]
-    given = [(back, most) for back, most in zip(backs, whole, strict=True) if back > 0]
+    refunds = [(back, most) for back, most in zip(backs, whole, strict=True) if back > 0]
     return RefundNumbers(
-        len(given), sum(back > most + 0.005 for back, most in given),
-        max((back for back, _ in given), default=0.0),
-        all(back == int(back) for back, _ in given), len({back for back, _ in given}),
+        len(refunds), sum(back > most + 0.005 for back, most in refunds),
+        max((back for back, _ in refunds), default=0.0),
+        all(back == int(back) for back, _ in refunds), len({back for back, _ in refunds}),
         all(amount == int(amount) for amount in money), unit,
     )  # fmt: skip
 
