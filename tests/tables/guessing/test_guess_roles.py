@@ -127,3 +127,61 @@ def test_where_nothing_is_recognised_the_columns_and_lines_to_write_are_shown(
     assert "[sources.things]" in message
     assert 'user_id = "zxa"' in message
     assert 'event_time = "zxb"' in message
+
+
+@pytest.mark.parametrize("name", ["train_user", "customers", "users.behaviors.Purchase"])
+def test_customers_that_repeat_beside_times_are_a_log(name: str, tmp_path: Path) -> None:
+    guess = table(
+        tmp_path, "user_id,item_id,time", lambda i: (f"u{i % 30}", f"P{i % 9}", _time(i)), name
+    )
+    (source,) = guess.settings.sources.values()
+    assert source.columns == {"user_id": "user_id", "item_id": "item_id", "event_time": "time"}
+    assert guess.settings.users is None
+
+
+def test_versions_of_customers_are_no_log(tmp_path: Path) -> None:
+    guess = table(
+        tmp_path, "user_id,plan,updated_at", lambda i: (f"u{i % 60}", "ab"[i % 2], _time(i)),
+        "users",
+    )  # fmt: skip
+    assert guess.settings.users is not None
+
+
+def test_ids_that_are_new_in_every_order_are_led_back_to_customers(tmp_path: Path) -> None:
+    lines = [f"c{i},p{i % 40},Lyon" for i in range(120)]
+    header = "customer_id,customer_unique_id,customer_city"
+    (tmp_path / "customers.csv").write_text("\n".join([header, *lines]) + "\n")
+    guess = table(
+        tmp_path, "order_id,customer_id,order_status,order_purchase_timestamp",
+        lambda i: (f"o{i}", f"c{i}", "delivered", _time(i)), "shop_orders",
+    )  # fmt: skip
+    (source,) = guess.settings.sources.values()
+    assert source.columns["user_id"] == "customer_id"
+    assert guess.settings.identities is not None
+    assert guess.settings.identities.columns == {
+        "user_id": "customer_unique_id", "alias": "customer_id",
+    }  # fmt: skip
+
+
+def test_a_row_for_each_lead_is_no_log(tmp_path: Path) -> None:
+    guess = table(
+        tmp_path, "Lead ID,Last Activity,Converted,Created Date",
+        lambda i: (f"L{i}", ["Email Opened", "SMS Sent"][i % 2], int(i % 5 == 0), _time(i)),
+        "leads",
+    )  # fmt: skip
+    assert guess.settings.users is not None
+    assert [goal.column for goal in guess.settings.goals.values()] == ["Converted"]
+
+
+def test_an_e_mail_address_names_a_customer_before_a_phone_number(tmp_path: Path) -> None:
+    guess = table(
+        tmp_path, "ID,Bill-to Name,Contact Phone Number,From Email Address,Date,Total,Refunded",
+        lambda i: (
+            i + 1, f"Ann Lee{i % 20}", f"+1 77555501{i % 20:02d}" if i % 2 else "",
+            f"a{i % 20}@x.org", _time(i), f"{i}.50", f"{i}.50" if i % 9 == 1 else "",
+        ),
+        "orders",
+    )  # fmt: skip
+    columns = guess.settings.sources["orders"].columns
+    assert columns["user_id"] == "From Email Address"
+    assert columns["order_id"] == "ID"

@@ -191,11 +191,25 @@ def _name_shows_format(path: Path, form: Format) -> bool:
 
 def _short_name(files: Sequence[Path]) -> str:
     """A TOML key from what the file names share, or from their folder."""
-    shared = _common([path.name.split(".")[0] for path in files])
+    shared = _common([_stem(path.name) for path in files])
     word = re.sub(r"[^0-9A-Za-z]+", "_", shared).strip("_0123456789").lower()
     if len(word) < 2 or (len(files) > 1 and len(word) < 3):
         word = re.sub(r"[^0-9A-Za-z]+", "_", files[0].parent.name).strip("_").lower()
     return word or "data"
+
+
+_ENDINGS: Final = frozenset(
+    "csv tsv txt tab psv dat data json jsonl ndjson parquet pq log xlsx xls xlsb ods gz bz2 zst "
+    "lz4 xz zip snappy".split()
+)
+
+
+def _stem(name: str) -> str:
+    """A file's name without its endings: "users.behaviors.Purchase" of one with ".json.gz"."""
+    stem = name
+    while "." in stem[1:] and stem.rpartition(".")[2].lower() in _ENDINGS:
+        stem = stem.rpartition(".")[0]
+    return stem
 
 
 def glob_of(files: Sequence[Path], folder: Path, start: Path) -> tuple[str, ...]:

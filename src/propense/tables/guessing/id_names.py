@@ -29,6 +29,9 @@ _PART_OF_NAME: Final = frozenset(
 )
 
 
+_PHONE: Final = frozenset("phone phones telephone telefon telefono téléphone fax".split())
+
+
 def user_score(name: str) -> float:
     """How strongly a name claims to be the customer's id, 0 to 1.
 
@@ -41,6 +44,8 @@ def user_score(name: str) -> float:
         return 1.0
     if names.is_word(name, vocabulary.USER_NAME):
         return 0.9
+    if names.words_of(name) & _PHONE:
+        return 0.0
     if not names.mentions(name, vocabulary.USER):
         return 0.6 if _is_device_id(name) else 0.0
     if names.mentions(name, vocabulary.DEVICE) and not names.is_word(name, vocabulary.USER):

@@ -186,7 +186,12 @@ def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:
         own for own, column in group.columns.items()
         if personal_kind(column, rows_are_customers=True) in ("e-mail addresses", "phone numbers")
     ]  # fmt: skip
-    reached = max(contact, key=lambda own: _filled(group.column(own)), default=None)
+    reached = max(
+        contact,
+        key=lambda own: _filled(group.column(own))
+        + 0.1 * names.mentions(own_name(own), vocabulary.PERSONAL["e-mail addresses"]),
+        default=None,
+    )
     if reached is not None and _filled(group.column(reached)) > 0.5:
         if not bare or group.column(reached).uniqueness < KEY:
             return reached, f"{reached} reaches one person and no other column names one"

@@ -14,6 +14,7 @@ from propense.tables.cells.order_words import MANY_WORDS, status_columns, status
 from propense.tables.cells.refund_columns import RefundNumbers, names_no_amount
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.groups import Group
+from propense.tables.guessing.id_names import is_bare_id
 from propense.tables.guessing.money import read_amounts
 from propense.tables.guessing.proposals.minor_units import minor_unit
 from propense.tables.guessing.role import NUMBERS, Role
@@ -75,10 +76,20 @@ def order_column(group: Group, used: set[str]) -> str | None:
             continue
         if not names.mentions(name, vocabulary.ORDER_NO) or names.words_of(name) & _DESCRIBED:
             continue
-        numbered = names.mentions(name, vocabulary.ID | frozenset(["name"]))
+        numbered = names.mentions(name, vocabulary.ID) or (
+            names.mentions(name, frozenset(["name"])) and _hold_digits(group, own)
+        )
         if numbered or names.is_word(name, vocabulary.ORDER_NO):
             return own
+    if names.mentions(group.name, vocabulary.ORDER_NO):
+        return next((own for own in group.columns if own not in used and is_bare_id(own)), None)
     return None
+
+
+def _hold_digits(group: Group, own: str) -> bool:
+    """Whether the names of a column are numbers of orders, such as "#1001", and not of people."""
+    words = group.column(own).words
+    return sum(any(letter.isdigit() for letter in word) for word in words) >= 0.8 * len(words)
 
 
 def status_column(group: Group, used: set[str]) -> str | None:
