@@ -188,8 +188,10 @@ def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:
     ]  # fmt: skip
     reached = max(
         contact,
-        key=lambda own: _filled(group.column(own))
-        + 0.1 * names.mentions(own_name(own), vocabulary.PERSONAL["e-mail addresses"]),
+        key=lambda own: (
+            _filled(group.column(own))
+            + 0.1 * names.mentions(own_name(own), vocabulary.PERSONAL["e-mail addresses"])
+        ),
         default=None,
     )
     if reached is not None and _filled(group.column(reached)) > 0.5:
