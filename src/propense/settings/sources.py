@@ -96,6 +96,15 @@ class Source(File, frozen=True, kw_only=True):
     value_is: Literal["auto", "line", "order"] = "auto"
     """What `value` stands for where several rows share an order_id: money of the row, or of the
     whole order, which is then shared over its rows. "auto" asks where it repeats."""
+    total_rows: tuple[str, ...] | None = None
+    """Cells of the columns user_id and item_id whose rows sum up other rows, such as
+    ["Monthly total"]: they are set aside; [] reads them. Default: what is called a total beside a
+    customer and a time is asked about."""
+    overlapping_files: Literal["auto", "latest", "keep"] = "auto"
+    """What files are that hold the same events again: rows of one customer, item, action, time,
+    value and count, whatever a status beside them says. "latest" keeps those of the last file, in
+    the order of the files' names, as of full exports of several days; "keep" keeps all. "auto" asks
+    where nearly a whole file stands in another, or much of it where times have seconds."""
     carry_down: tuple[str, ...] = ()
     """Columns that stand on the first row of an order only; its other rows take their cells from
     there. Needs the column order_id."""

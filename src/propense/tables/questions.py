@@ -9,7 +9,7 @@ Cleaning asks by itself too, where it finds two readings of a column that the se
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import tomlkit
@@ -92,8 +92,12 @@ def encoding_question(key: str, shown: str, readings: Mapping[str, Sequence[str]
 def refuse_open(questions: Iterable[Question], settings: Settings) -> None:
     """Raise QuestionError where questions are open, unless the settings accept the guesses."""
     asked = list(questions)
-    if not asked or settings.clean.accept_guesses:
-        return
+    if asked and not settings.clean.accept_guesses:
+        raise_open(asked)
+
+
+def raise_open(asked: Sequence[Question]) -> NoReturn:
+    """Raise QuestionError for these questions."""
     blocks = [_block(question) for question in asked]
     raise QuestionError(
         "the data can be read in more than one way; write one line of each choice into "

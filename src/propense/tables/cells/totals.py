@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -69,6 +70,17 @@ def is_total(text: Column) -> BooleanValue:
     return total.fill_null(False)
 
 
+def holds_total_word(text: Column) -> BooleanValue:
+    """Whether some word of a text is one of `TOTAL_WORDS`, as in "Monthly total"."""
+    return text.lower().re_search(_WORD).fill_null(False)
+
+
+_WORD: Final = (
+    r"(^|[\s*:,;()/_-])("
+    + "|".join(re.escape(word) for word in TOTAL_WORDS if ord(word[0]) < 0x2E80)
+    + r")([\s*:,;()/_-]|$)|"
+    + "|".join(word for word in TOTAL_WORDS if ord(word[0]) >= 0x2E80 and len(word) > 1)
+)
 _SIGNS_BEFORE: Final = r"^[\s*#=_~>\[(<|\-]+"
 _SIGNS_BEHIND: Final = r"[\s*#=_~<>|\[\](){}:：.,;$€£¥%\d\-]+$"
 

@@ -25,6 +25,7 @@ from propense.columns import (
 )
 from propense.history.training_views import message_key
 from propense.settings import Clean
+from propense.tables.cleaning.questions.overlaps import find_overlaps
 from propense.tables.cleaning.resolution import Resolution
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
@@ -56,7 +57,8 @@ def find_duplicates(
     id, time included, the log's stays. Among rows equal in every column of their file, the first
     stays, where times are finer than a minute. Rows without event_id that are equal in every
     column but the time go if they are closer than the window to the one before, where times are
-    finer than a second. Without times and without a column of order a repeated row is a repeated
+    finer than a second. Rows whose event stands in a later file of their source again go as
+    `find_overlaps` says. Without times and without a column of order a repeated row is a repeated
     event.
 
     `notes` (rule -> sentence) takes what the account says beside the numbers.
@@ -75,9 +77,23 @@ def find_duplicates(
         candidates = engine.keep(_close(alive, max(window, MICROS_PER_SECOND)), "candidates")
         for part in parts:
             candidates = without(candidates, part)
-        if rules.exact_duplicates != "keep":
-            same, candidates = _exact(candidates, raw, rules, engine, resolution, notes)
+        exact = rules.exact_duplicates != "keep"
+        same, left, said = None, candidates, dict(notes)
+        if exact:
+            same, left = _exact(candidates, raw, rules, engine, resolution, notes)
+        older = None
+        if events.timed:
+            older = find_overlaps(alive, candidates, same, raw, rules, engine, resolution)
+        if older is not None:
+            parts.append(older)
+            left = candidates = without(candidates, older)
+            if exact:
+                notes.clear()
+                notes.update(said)
+                same, left = _exact(candidates, raw, rules, engine, resolution, notes)
+        if same is not None:
             parts.append(same)
+        candidates = left
         near = candidates
         if rules.near_seconds is None:
             near = near.filter(near[SOURCE].isin(sorted(resolution.fine)))

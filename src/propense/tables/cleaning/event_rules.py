@@ -20,6 +20,7 @@ from propense.settings import Cell, Clean, Source
 from propense.tables.cells.ids import read_id
 from propense.tables.cleaning.duplicates import DUPLICATE, find_duplicates, labelled, without
 from propense.tables.cleaning.outliers import find_bots
+from propense.tables.cleaning.questions.overlaps import OLDER
 from propense.tables.cleaning.resolution import Resolution
 from propense.tables.cleaning.returns import (
     CANCELLATION,
@@ -113,7 +114,8 @@ def take_rows(
 
 _SHOWN: Final = 5
 _TOTAL_NOTE: Final = (
-    "rows that sum up others: they say so, and name no customer, item and time besides"
+    "rows that sum up others: they say so, and name no customer, item and time besides, or stand "
+    "in total_rows"
 )
 
 
@@ -279,6 +281,11 @@ EVENT_RULES: Final = (
     EventRule(
         "near duplicate",
         note=_near_note,
+    ),
+    EventRule(
+        OLDER,
+        note=lambda _: "events that a later file of the source has too; keep them with "
+        'overlapping_files = "keep"',
     ),
     EventRule(CANCELLATION, find=_match_returns, note=lambda _: "rows that take a whole row back"),
     EventRule(

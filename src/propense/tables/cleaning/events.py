@@ -36,7 +36,6 @@ from propense.tables.cleaning.event_rules import (
 )
 from propense.tables.cleaning.identities import Identities
 from propense.tables.cleaning.losses import with_fuller_id
-from propense.tables.cleaning.money_questions import ask_about_money, with_guesses
 from propense.tables.cleaning.order_refunds import refund_events
 from propense.tables.cleaning.outliers import (
     count_days,
@@ -44,6 +43,7 @@ from propense.tables.cleaning.outliers import (
     largest_usual_size,
     last_day_of_data,
 )
+from propense.tables.cleaning.questions.money_questions import ask_about_money, with_guesses
 from propense.tables.cleaning.resolution import Resolution, find_resolution
 from propense.tables.cleaning.returns import returned_rules
 from propense.tables.cleaning.typed_events import MENDED, SOURCE_SHIFT, TypedEvents, type_events

@@ -9,7 +9,7 @@ from typing import Final
 import ibis
 from ibis.expr.types import BooleanValue, Column, Table
 
-from propense.columns import COUNT, CURRENCY, ORDER_ID, USER_ID, VALUE
+from propense.columns import COUNT, CURRENCY, ITEM_ID, ORDER_ID, USER_ID, VALUE
 from propense.errors import SettingsError
 from propense.settings import Cell, Refunded, Source
 from propense.tables.cells.spelling import NOTHING, id_text, trimmed
@@ -96,6 +96,15 @@ def left_out(rows: Table, settings: Source) -> BooleanValue:
     for name, cells in (settings.where or {}).items():
         out = out | ~fits(rows[name], cells)
     return out
+
+
+def named_totals(rows: Table, source: RawTable) -> BooleanValue:
+    """Whether a row's customer or item is one of `total_rows`."""
+    settings = source.settings
+    if not isinstance(settings, Source) or not settings.total_rows:
+        return ibis.literal(False)
+    names = [source.columns[word] for word in (USER_ID, ITEM_ID) if word in source.columns]
+    return ibis.or_(*[fits(rows[name], settings.total_rows) for name in names])
 
 
 def refunded_rows(rows: Table, settings: Source) -> BooleanValue:

@@ -55,6 +55,7 @@ from propense.tables.cleaning.orders import (
     ORDER_KEY,
     carried_down,
     left_out,
+    named_totals,
     order_cells,
     reads_totals,
     refunded_rows,
@@ -246,7 +247,8 @@ def _type_source(
             "_left_out": left_out(rows, source_settings),
             "_other_currency": ibis.literal(False) if conventions.currencies is None
             else conventions.currencies.without_rate(rows),
-            "_sums_up": total_row(rows, source.columns, source.own, reading is not None),
+            "_sums_up": total_row(rows, source.columns, source.own, reading is not None)
+            | named_totals(rows, source),
             "_refunds": refunded_rows(rows, source_settings),
             "_refund": refunded_of(source, rows),
             **order_cells(source, rows, engine),

@@ -43,6 +43,7 @@ _REMEDIES: Final = {
     "after until": "if these times are real, set [clean] until",
     "before earliest": "if these times are real, set [clean] earliest",
     "duplicate": "if equal rows are separate events, set [clean] exact_duplicates = 'keep'",
+    "older export": "if these are separate events, set overlapping_files = 'keep' in the source",
     "near duplicate": "if these are separate events, set [clean] duplicate_window = 'off'",
 }
 """The remedy if a rule sets aside more than MUCH of a table."""

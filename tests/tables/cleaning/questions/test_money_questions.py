@@ -132,3 +132,19 @@ def test_a_row_that_gives_its_value_back_is_not_refunded_besides(tmp_path: Path)
     text = settings('value = "amount", action = "action"', 'refunded = "refunded"\n')
     (tmp_path / "propense.toml").write_text(text.replace('action = "pay"\n', ""))
     assert command(tmp_path, "clean", "--json").money == 14 * 25 - 13 * 10 + 13 * 25
+
+
+@pytest.mark.parametrize("word", ["Monthly total", "1月合计"])
+def test_sums_of_rows_above_in_the_column_of_items(word: str, tmp_path: Path) -> None:
+    lines = orders("amount", ["25,50", "12,50", "30"])
+    totals = [f"c1;{word};2024-01-27 10:00:00;{amount}" for amount in ("476", "433,5")]
+    lines = [*lines[:22], totals[0], *lines[22:], totals[1], "c2;Total Cereal;2024-01-27;4,5"]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "orders.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "propense.toml").write_text(settings('value = "amount"'))
+    asked = command(tmp_path, "clean", "--json")
+    assert asked.code == 3 and f'total_rows = ["{word}"]' in asked.error
+    answered = settings('value = "amount"', f'total_rows = ["{word}"]\n')
+    (tmp_path / "propense.toml").write_text(answered)
+    outcome = command(tmp_path, "clean", "--json")
+    assert outcome.rules()["total row"] == 2 and outcome.money == 476 + 433.5 + 4.5

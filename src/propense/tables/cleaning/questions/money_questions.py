@@ -30,6 +30,7 @@ from propense.tables.cleaning.orders import (
     repeats_totals,
     total_of_lines,
 )
+from propense.tables.cleaning.questions.total_questions import ask_about_totals
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import ROW
 from propense.tables.questions import Choice, Question
@@ -54,6 +55,8 @@ def ask_about_money(events: TypedEvents, raw: RawTables, settings: Settings) -> 
         own = rows.filter((rows[ROW] >> SOURCE_SHIFT) == number)
         if not isinstance(source.settings, Source):
             continue
+        if source.settings.total_rows is None:
+            questions += ask_about_totals(name, own)
         if source.settings.value_is == "auto" and reads_totals(source):
             questions += _totals(name, own)
         if not source.live:
@@ -84,6 +87,8 @@ def with_guesses(
             name, key = path[1:]
             if key == "where":
                 answer = {column: tuple(cells) for column, cells in answer.items()}
+            elif key == "total_rows":
+                answer = tuple(answer)
             sources[name] = msgspec.structs.replace(sources[name], **{key: answer})
     tables = {name: replace(source, settings=sources[name]) for name, source in raw.sources.items()}
     return replace(raw, sources=tables), msgspec.structs.replace(settings, clean=clean)
