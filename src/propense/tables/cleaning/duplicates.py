@@ -78,7 +78,7 @@ def find_duplicates(
         for part in parts:
             candidates = without(candidates, part)
         exact = rules.exact_duplicates != "keep"
-        same, left, said = None, candidates, dict(notes)
+        same, left, notes_before = None, candidates, dict(notes)
         if exact:
             same, left = _exact(candidates, raw, rules, engine, resolution, notes)
         older = None
@@ -89,7 +89,7 @@ def find_duplicates(
             left = candidates = without(candidates, older)
             if exact:
                 notes.clear()
-                notes.update(said)
+                notes.update(notes_before)
                 same, left = _exact(candidates, raw, rules, engine, resolution, notes)
         if same is not None:
             parts.append(same)

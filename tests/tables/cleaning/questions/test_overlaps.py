@@ -37,8 +37,8 @@ def test_a_later_export_with_another_status_counts(tmp_path: Path) -> None:
     asked = clean(tmp_path, files)
     assert asked.code == 3 and "overlapping_files" in asked.error
     assert "60 of 60 rows of data/a.csv" in asked.error
-    kept = clean(tmp_path, {}, 'overlapping_files = "keep"\n')
-    assert kept.code == 0 and len(kept.events) == 100  # equal rows go all the same
+    everything = clean(tmp_path, {}, 'overlapping_files = "keep"\n')
+    assert everything.code == 0 and len(everything.events) == 100  # equal rows go all the same
     latest = clean(tmp_path, {}, "", "--accept-guesses")
     assert latest.code == 0 and len(latest.events) == 80
     assert latest.rules() == {"older export": 60}
