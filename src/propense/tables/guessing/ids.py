@@ -60,6 +60,13 @@ def is_counter(group: Group, own: str) -> bool:
     return bool(named) and column.kind == "integer" and column.uniqueness >= KEY
 
 
+def is_number_of_users(group: Group, own: str) -> bool:
+    """Whether a column counts customers: whole numbers under a plural, such as "Customers"."""
+    name = own_name(own).strip().lower()
+    plural = name.endswith("s") and name not in vocabulary.USER and name[:-1] in vocabulary.USER
+    return plural and group.column(own).is_numeric
+
+
 def counts_rows(group: Group, own: str) -> bool:
     """Whether the cells rise by one from row to row."""
     cells = [cell for cell in group.cells[own][:2000] if cell is not None]
@@ -124,6 +131,8 @@ def _user_score(group: Group, own: str, column: ColumnProfile) -> float:
     name = own_name(own)
     score = user_score(name)
     if column.kind == "number" and column.low is not None and column.low < 0:
+        return 0.0
+    if is_number_of_users(group, own):
         return 0.0
     if names.is_word(name, vocabulary.USER) and column.n_distinct < 8 and column.uniqueness < 0.5:
         return 0.0

@@ -80,7 +80,7 @@ def _role(group: Group, ids: Ids) -> Role:
     if item is not None and group.column(item).uniqueness >= KEY and len(group.columns) > 1:
         return Role("items", group, {"item_id": item}, f"{item} is different in every row")
     if item is not None:
-        why = f"it has items ({item}) but no customer: join it to the table that has"
+        why = f"it has items ({item}) and no column that looks like a customer's id"
         return Role("none", group, {"item_id": item}, why)
     return Role("none", group, {}, "no column looks like a customer's or an item's id")
 

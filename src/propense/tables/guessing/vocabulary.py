@@ -11,7 +11,7 @@ USER: Final = frozenset(
     "client account acct household hh subscriber buyer shopper reader player person "
     "patient enrollment enrolment employee contact lead passenger guest donor "
     "viewer consumer subscription policyholder cardholder participant respondent "
-    "prospect profile kunde kunden benutzer nutzer mitglied teilnehmer kontakt "
+    "prospect profile reviewer rater kunde kunden benutzer nutzer mitglied teilnehmer kontakt "
     "käufer schüler utilisateur abonné adhérent acheteur élève étudiant usuario "
     "alumno comprador estudiante socio klant gebruiker utente acquirente usuário "
     "aluno 用户 会员 客户 顾客 学员 学生 买家 访客 账号 账户 用户名 消费者 "
@@ -20,7 +20,7 @@ USER: Final = frozenset(
 USER_NAME: Final = frozenset("username login loginname 用户名".split())
 """Names of customers that name nobody else."""
 USER_ALONE: Final = frozenset(
-    "uid userid customerid openid unionid msno distinct_id clientnum clientnr custno "
+    "uid userid customerid openid unionid steamid msno distinct_id clientnum clientnr custno "
     "学号 user_login 买家会员名 会员名 买家账号 交易对方 会员号 客户号 用户号 卡号 会员卡号".split()
 )
 THING: Final = frozenset(
