@@ -77,7 +77,5 @@ def test_no_lines_where_nothing_can_be_the_customer(
 def test_a_file_that_came_near_stands_first(tmp_path: Path) -> None:
     for name in "abcd":
         (tmp_path / f"{name}.csv").write_text("aisle_id,aisle\n1,x\n2,y\n3,z\n")
-    message = refusal(
-        tmp_path, "orders.csv", "order_id,user_id,dow", lambda i: (i, i % 30, i % 7)
-    )
+    message = refusal(tmp_path, "orders.csv", "order_id,user_id,dow", lambda i: (i, i % 30, i % 7))
     assert message.index("orders.csv") < message.index("a.csv")

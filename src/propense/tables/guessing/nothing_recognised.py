@@ -130,9 +130,15 @@ def _is_id(group: Group, own: str) -> bool:
     )  # fmt: skip
 
 
-_NOBODY: Final = vocabulary.ORDER_NO | vocabulary.KIND | vocabulary.STATUS | ATTRIBUTE | frozenset(
-    "store shop aisle department category parent seller vendor campaign region zip postal country "
-    "currency session page app".split()
+_NOBODY: Final = (
+    vocabulary.ORDER_NO
+    | vocabulary.KIND
+    | vocabulary.STATUS
+    | ATTRIBUTE
+    | frozenset(
+        "store shop aisle department category parent seller vendor campaign region zip postal "
+        "country currency session page app".split()
+    )
 )
 
 

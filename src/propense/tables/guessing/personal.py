@@ -34,6 +34,7 @@ _CONTENT: Final[dict[str, re.Pattern[str]]] = {
         re.IGNORECASE,
     ),
 }
+_POSTCODE: Final = frozenset("zip zipcode postcode postal plz".split())
 _FULL_NAME: Final = re.compile(
     rf"^[^\W\d_a-z][\w'’.-]+,?( [^\W\d_a-z][\w'’.-]*){{1,3}}$|^[{_SURNAMES}][\u4e00-\u9fff]{{1,2}}$"
 )
@@ -62,14 +63,20 @@ def _by_name(column: ColumnProfile, rows_are_customers: bool) -> str | None:
         "addresses": column.kind in ("category", "text", "number"),
         "names of people": column.kind in ("category", "text"),
     }
+    words = names.words_of(name)
+    name_parts = {"first", "last", "full", "given", "family", "middle", "nick"} & words
+    named = {"name", "nom", "nome", "nombre", "名", "名字", "名称"} & words
+    if fits["names of people"] and name_parts and named:
+        return "names of people"  # also where few differ
+    if column.kind == "integer" and {"address", "billing", "shipping"} & words and (
+        _POSTCODE & words
+    ):
+        return "addresses"
     for kind in fits:
         if fits[kind] and various and names.mentions(name, vocabulary.PERSONAL[kind]):
             return kind
     if not (various and fits["names of people"]):
         return None
-    words = names.words_of(name)
-    name_parts = {"first", "last", "full", "given", "family", "middle", "nick"} & words
-    named = {"name", "nom", "nome", "nombre", "名", "名字", "名称"} & words
     spoken = bool(name_parts) or names.mentions(name, vocabulary.USER)
     if named and (spoken or (rows_are_customers and len(words) == 1)):
         return "names of people"

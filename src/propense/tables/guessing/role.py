@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from propense.tables.guessing import names, vocabulary
-from propense.tables.guessing.column_profiles import ColumnProfile
+from propense.tables.guessing.column_profiles import BOOLEAN, ColumnProfile
 from propense.tables.guessing.groups import Group
 from propense.tables.sources.samples import own_name
 
@@ -66,10 +66,60 @@ def label_columns(group: Group, used: Iterable[str] = ()) -> list[str]:
         if own not in ids
         and group.column(own).is_binary and not _is_amount(group.column(own))
         and (
-            names.mentions(own_name(own), vocabulary.LABEL)
+            (names.mentions(own_name(own), vocabulary.LABEL) and _is_of_label(group, own))
             or names.is_word(own_name(own), frozenset(["result", "final_result"]))
         )
     ]  # fmt: skip
+
+
+def _is_of_label(group: Group, own: str) -> bool:
+    """Whether a word of labels in a name stands for the column: "default", and no default city."""
+    parts = names.parts_of(own_name(own))
+    if not names.mentions(parts[-1] if parts else "", vocabulary.LABEL):
+        spoken = {word.lower() for word in group.column(own).words} <= _YES_OR_NO
+        return spoken and not set(parts) & _DEFAULTS
+    return True
+
+
+_YES_OR_NO: Final = BOOLEAN | frozenset("1.0 0.0 -1 ja nein oui non si sí".split())
+_DEFAULTS: Final = frozenset(
+    "address shipping billing card language currency store method group city country".split()
+)
+"""What a customer has a default of."""
+
+
+def outcome_columns(group: Group, used: Iterable[str] = ()) -> dict[str, str]:
+    """Columns that are known only after what is to be predicted -> why, in a table of customers."""
+    labels, spent = label_columns(group, used), set(used)
+    endings = [
+        own for own, column in group.columns.items()
+        if own not in spent and own not in labels and column.kind == "category"
+        and 2 <= column.n_distinct <= MOST_ENDINGS
+        and names.mentions(own_name(own), vocabulary.STATUS)
+        and any(names.mentions(word, vocabulary.ENDED) for word in column.words)
+    ]  # fmt: skip
+    outcomes = dict.fromkeys(endings, "its words tell how it ended: it may be the label")
+    if not labels and not endings:
+        return {}
+    label_words = frozenset(
+        word for own in labels for word in names.words_of(own_name(own)) & vocabulary.LABEL
+        if word not in ("y", "target", "label", "default", "revenue", "outcome")
+    )  # fmt: skip
+    for own in group.columns:
+        if own in spent or own in labels or own in outcomes:
+            continue
+        words = names.words_of(own_name(own))
+        if words & vocabulary.REPAID and words & (vocabulary.SO_FAR | vocabulary.RECOVERED):
+            outcomes[own] = "it tells what was paid until the end, which the label knows too"
+        elif words & vocabulary.RECOVERED:
+            outcomes[own] = "it tells what was paid after the end, which the label knows too"
+        elif words & label_words:
+            outcomes[own] = f"it is filled by what {labels[0]} tells"
+    return outcomes
+
+
+MOST_ENDINGS: Final = 12
+"""A status with more words is no label."""
 
 
 def _is_amount(column: ColumnProfile) -> bool:

@@ -84,10 +84,23 @@ LABEL: Final = frozenset(
 )
 AFTERWARDS: Final = frozenset(
     "result final outcome unregistration unregister cancel cancelled canceled "
-    "cancellation closed closing termination terminated deactivated refunded 结果 结束 "
+    "cancellation close closed closing became termination terminated deactivated refunded 结果 结束 "
     "注销 取消".split()
 )
 """Words of columns that are often known only after what is to be predicted."""
+ENDED: Final = frozenset(
+    "charged default defaulted late paid repaid churned terminated resigned won lost converted "
+    "closed cancelled canceled lapsed expired attrited dropped withdrawn bankrupt".split()
+)
+"""Words of a status that tell how something ended."""
+REPAID: Final = frozenset("pymnt payment payments paid repaid prncp principal installments".split())
+SO_FAR: Final = frozenset(
+    "total last out outstanding rec received next final remaining actual".split()
+)
+RECOVERED: Final = frozenset(
+    "recoveries recovery recovered collections settlement chargeoff writeoff".split()
+)
+"""Words of money that comes after what is to be predicted."""
 SENSITIVE: Final = frozenset(
     "gender sex age ethnicity race religion nationality disability income 性别 年龄 "
     "民族 收入".split()

@@ -14,7 +14,7 @@ from propense.tables.guessing.proposals.action_questions import action_sums, con
 from propense.tables.guessing.proposals.order_rules import amounts
 from propense.tables.guessing.proposals.tables import set_columns
 from propense.tables.guessing.proposals.toml_text import Proposal, free_name, paths
-from propense.tables.guessing.role import Role, label_columns
+from propense.tables.guessing.role import Role, label_columns, outcome_columns
 from propense.tables.sources.samples import own_name
 
 HORIZONS: Final = (90, 60, 30, 14, 7, 3, 2, 1)
@@ -53,6 +53,8 @@ def propose_goals(
             name = free_name(_goal_name(own), used)
             _label_goal(out, role, own, name, first=i == 0 or role.name == "labels")
             goals.append(GoalGuess(name, None))
+    if users is not None and not goals:
+        _ending_goals(out, users, used)
     span = _span_days(events)
     if span is None:
         return goals
@@ -60,6 +62,24 @@ def propose_goals(
     if not goals:
         out.comment(f"No goal: the data spans {span:.1f} days, too short for a horizon of one day.")
     return goals
+
+
+def _ending_goals(out: Proposal, users: Role, used: set[str]) -> None:
+    """A status that tells how it ended, as a goal that the reader may want."""
+    for own in outcome_columns(users.group, users.columns.values()):
+        column = users.group.column(own)
+        ended = [word for word, _ in column.common if names.mentions(word, vocabulary.ENDED)]
+        if not ended or not names.mentions(own_name(own), vocabulary.STATUS):
+            continue
+        bad = [word for word in ended if not names.mentions(word, vocabulary.PAYING)]
+        name = free_name(_goal_name(own), used)
+        out.comment_table("goals", name)
+        out.comment_set("column", own_name(own))
+        out.comment_set("positive", (bad or ended)[0], f"of {', '.join(sorted(column.words))}")
+        out.remarks.append(
+            f"[goals.{name}] {own!r} tells how it ended: is it what you want to predict? Its lines "
+            "stand in the file as a comment, and columns that know the outcome are no features"
+        )
 
 
 def _goal_name(own: str) -> str:

@@ -10,7 +10,7 @@ from propense.tables.guessing.groups import Group
 from propense.tables.guessing.ids import KEY, counts_rows, is_counter
 from propense.tables.guessing.personal import personal_kind
 from propense.tables.guessing.proposals.toml_text import Proposal, paths
-from propense.tables.guessing.role import Role, label_columns
+from propense.tables.guessing.role import Role, label_columns, outcome_columns
 from propense.tables.questions import Choice, Question, encoding_question
 from propense.tables.sources.samples import own_name
 
@@ -77,11 +77,15 @@ def propose_table(out: Proposal, role: Role) -> None:
         set_columns(out, role.columns)
     else:
         out.ask(question)
+    late = outcome_columns(group, role.columns.values()) if role.name == "users" else {}
     features, left_out, types, sensitive = [], [], {}, []
     for own, column in group.columns.items():
         if own in role.columns.values() or own in labels:
             continue
         name = renamed.get(own, own)
+        if own in late:
+            left_out.append((name, late[own]))
+            continue
         if own in role.outcomes:
             left_out.append((name, "it was counted after the treatment"))
             continue
