@@ -11,7 +11,7 @@ from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.action_words import holds_actions, is_clear
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.groups import Group
-from propense.tables.guessing.ids import Ids
+from propense.tables.guessing.ids import Ids, is_title_of_show
 from propense.tables.guessing.money import (
     count_column,
     debit_columns,
@@ -209,6 +209,8 @@ def _action_rank(group: Group, own: str, words: frozenset[str]) -> tuple[bool, b
 
 def _holds_codes(group: Group, own: str) -> bool:
     column = group.column(own)
+    if is_title_of_show(group, own):
+        return False
     if any(word[0] in "[{" for word, _ in column.common[:5]):
         return False
     if names.mentions(own_name(own), vocabulary.ID | frozenset(["value", "category", "label"])):

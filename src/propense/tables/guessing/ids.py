@@ -175,12 +175,23 @@ def _titled_item(group: Group, user: str | None) -> str | None:
             own for own, column in group.columns.items()
             if own != user and user is not None and column.kind in ("category", "text")
             and 1 < column.n_distinct and column.uniqueness < KEY
-            and names.mentions(own_name(own), vocabulary.THING)
+            and (is_title_of_show(group, own) or names.mentions(own_name(own), vocabulary.THING))
             and names.mentions(own_name(own), TITLE)
             and not names.mentions(own_name(own), vocabulary.USER - vocabulary.THING)
         ),
         None,
     )  # fmt: skip
+
+
+def is_title_of_show(group: Group, own: str) -> bool:
+    """Whether an "event name" is what tickets are sold for, and not what a customer did."""
+    name = own_name(own)
+    if not names.mentions(name, vocabulary.ACTION) or not names.mentions(name, TITLE):
+        return False
+    return any(names.mentions(own_name(other), _TICKETS) for other in group.columns)
+
+
+_TICKETS: Final = frozenset("attendee attendees ticket tickets venue seat seats".split())
 
 
 def _bare_or_contact(group: Group, item: str | None) -> tuple[str | None, str]:

@@ -83,8 +83,8 @@ LABEL: Final = frozenset(
     "bought is_churn 流失 标签 是否流失 是否购买 是否付费 目标".split()
 )
 AFTERWARDS: Final = frozenset(
-    "result final outcome unregistration unregister cancel cancelled canceled "
-    "cancellation close closed closing became termination terminated deactivated refunded 结果 结束 "
+    "result final outcome unregistration unregister cancel cancelled canceled became "
+    "cancellation close closed closing termination terminated deactivated refunded 结果 结束 "
     "注销 取消".split()
 )
 """Words of columns that are often known only after what is to be predicted."""

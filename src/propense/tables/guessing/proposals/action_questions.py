@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from propense.settings import Clean
@@ -118,6 +118,7 @@ def words_question(
         ]
         if others:
             choices.insert(1, choice({first: "pay"}, f"{first!r} pays, the others do neither"))
+    choices = _distinct(choices) if has_money else choices
     rows = Counter(cells)
     question = Question(
         key=f"{key}.actions",
@@ -126,6 +127,14 @@ def words_question(
         examples=[f"{word!r}: {rows[word]:,} sampled rows" for word in unknown[:2]],
     )
     return question, left
+
+
+def _distinct(choices: Sequence[Choice]) -> list[Choice]:
+    """The choices without those whose money is that of an earlier one."""
+    first: dict[str, Choice] = {}
+    for choice in choices:
+        first.setdefault(choice.effect.rpartition(": net ")[2], choice)
+    return list(first.values())
 
 
 def action_sums(role: Role) -> dict[str, float]:
