@@ -103,6 +103,7 @@ def _ids_of(group: Group) -> Ids:
     why = ""
     if user is None and (item is None or group.column(item).uniqueness < KEY):
         user, why = _bare_or_contact(group, item)
+        item = item or _titled_item(group, user)
     return Ids(user, item, anonymous, rivals, why)
 
 
