@@ -17,7 +17,7 @@ MANY_WORDS: Final = 40
 
 _NAMES: Final = (
     "status", "state", "financial", "fulfillment", "fulfilment", "zustand", "statut", "estado",
-    "stato", "stan", "状态", "狀態", "ステータス", "状況", "상태",
+    "stato", "stan", "stage", "状态", "狀態", "ステータス", "状況", "상태",
 )  # fmt: skip
 _OF_PAYMENT: Final = (
     "financial", "pay", "paid", "order", "zahl", "bestell", "auftrag", "commande", "paiement",
@@ -31,7 +31,8 @@ _NOT_YET: Final = (
     "en attente", "attente", "impay", "brouillon", "expiré", "pendiente", "pendente", "impag",
     "borrador", "vencid", "caducad", "in attesa", "attesa", "scadut", "bozza", "openstaand",
     "wachten", "onbetaald", "concept", "verlopen", "oczekuj", "nieopłac", "nieoplac", "aguardando",
-    "rascunho", "obetald", "väntar", "ожида", "неоплач",
+    "rascunho", "obetald", "väntar", "ожида", "неоплач", "prospect", "negotiat", "qualification",
+    "proposal", "quoted", "verhandlung", "angebot",
 )  # fmt: skip
 _FELL_THROUGH: Final = (
     "void", "cancel", "fail", "declin", "reject", "denied", "deny", "trash", "error", "invalid",
@@ -51,6 +52,7 @@ _PAID: Final = (
     "consegnat", "completat", "betaald", "verzonden", "afgerond", "geleverd", "voltooid", "opłacon",
     "oplacon", "zrealizowan", "wysłan", "dostarczon", "betald", "skickad", "levererad", "pago",
     "paga", "entregue", "concluíd", "concluid", "оплачен", "доставлен", "выполнен", "отправлен",
+    "won", "gewonnen",
 )  # fmt: skip
 _NO: Final = frozenset(
     "not no never nicht nie non pas niet ikke inte не non nao não sin ohne without".split()

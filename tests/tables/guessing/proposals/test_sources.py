@@ -149,3 +149,35 @@ def test_words_of_what_became_of_orders_are_no_actions(
     assert guess.settings.sources["orders"].columns.get("action") == action
     asked = [question.key for question in guess.questions]
     assert ("sources.orders.where" in asked) == (action is None)
+
+
+def test_stages_of_sales_are_asked_about_and_choices_of_equal_money_are_one(
+    tmp_path: Path,
+) -> None:
+    stages = ["Closed Won", "Closed Lost", "Prospecting", "Negotiation/Review"]
+    rows = [
+        f"a{i % 20},2024-0{i % 6 + 1}-{i % 27 + 1:02d},{['New', 'Existing'][i % 2]} Business,"
+        f"{stages[i % 4]},{i % 9 + 1}.50"
+        for i in range(200)
+    ]
+    header = "Account ID,Close Date,Type,Stage,Amount"
+    (tmp_path / "report.csv").write_text("\n".join([header, *rows]) + "\n")
+    questions = {one.key: one for one in guess_settings(tmp_path).questions}
+    assert set(questions) == {"sources.report.actions", "sources.report.where"}
+    where = questions["sources.report.where"].choices[0].value
+    assert where == {"Stage": ["Closed Won"]}
+    sums = [one.effect.rpartition("net ")[2] for one in questions["sources.report.actions"].choices]
+    assert len(set(sums)) == len(sums)
+
+
+def test_the_name_of_an_event_with_tickets_is_an_item(tmp_path: Path) -> None:
+    rows = [
+        f"{i},2024-01-{i % 27 + 1:02d},a{i % 20}@x.org,{['Gala', 'Workshop'][i % 2]},{i % 9}.50,VIP"
+        for i in range(200)
+    ]
+    header = "Order #,Order Date,Email,Event Name,Total Paid,Ticket Type"
+    (tmp_path / "report.csv").write_text("\n".join([header, *rows]) + "\n")
+    guess = guess_settings(tmp_path)
+    source = guess.settings.sources["report"]
+    assert (source.columns["item_id"], source.action) == ("Event Name", "pay")
+    assert not guess.questions
