@@ -68,8 +68,10 @@ def _by_name(column: ColumnProfile, rows_are_customers: bool) -> str | None:
     named = {"name", "nom", "nome", "nombre", "名", "名字", "名称"} & words
     if fits["names of people"] and name_parts and named:
         return "names of people"  # also where few differ
-    if column.kind == "integer" and {"address", "billing", "shipping"} & words and (
-        _POSTCODE & words
+    if (
+        column.kind == "integer"
+        and {"address", "billing", "shipping"} & words
+        and (_POSTCODE & words)
     ):
         return "addresses"
     for kind in fits:
