@@ -57,6 +57,9 @@ class File(Record, frozen=True):
     date_order: Literal["auto", "day", "month", "year"] = "auto"
     """What stands first in dates such as "03/05/2024" or "24-03-05". Default: judged from all
     cells of the column, and asked where they do not show it."""
+    calendar: Literal["auto", "gregorian", "buddhist"] = "auto"
+    """How years are counted: the Buddhist year 2567 is 2024. Default: the usual calendar, and asked
+    where all years of the column could be Buddhist."""
 
 
 class Source(File, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any, Final
 
 import ibis
@@ -29,6 +30,8 @@ _SHORT: Final = r"^-?\d(?:[.,]\d{0,6})?[eE]\+\d{1,3}$"
 """Numbers of few digits as spreadsheets write them: of the day of a time nothing is left."""
 _WHOLE: Final = r"^-?\d[.,]\d{7,}[eE]\+\d{1,3}$"
 _FEW: Final = 0.01
+_PARTS: Final = r"^(\d{1,2})[/.-](\d{1,2})[/.-](?:\d{4}|\d{2})"
+_EXCEL_1970: Final = 25_569
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,15 @@ _FIRST: Final = {"day": DAY_MONTH, "month": MONTH_DAY, "year": SHORT_YEAR}
 
 def survey_times(
     rows: Table, name: str, time_zone: str, time_format: str | None, in_utc: bool,
-    order: str | None = None,
+    order: str | None = None, years_ahead: int = 0,
 ) -> TimeSurvey:  # fmt: skip
     """How the times of a column are written.
 
-    `order` is what stands first in dates such as 01/02/2024 (`date_orders`). Numbers of 20,000 to
-    60,000 are days since 1900, as Excel counts them, where nearly all numbers are such.
+    `order` is what stands first in dates such as 01/02/2024 (`date_orders`), `years_ahead` is of
+    the calendar (`calendars`). Numbers of 20,000 to 60,000 are days since 1900, as Excel counts
+    them, where nearly all numbers are such.
+
+    Raises SourceError where Excel has swapped day and month of some dates.
     """
     column = rows[name]
     if column.type().is_numeric():
@@ -62,7 +68,9 @@ def survey_times(
         reading = Reading(time_zone, in_utc=in_utc)
         return TimeSurvey(reading, reading)
     if time_format is not None:
-        reading = Reading(time_zone, (declared(time_format),), numbers=False)
+        reading = Reading(
+            time_zone, (declared(time_format),), numbers=False, years_ahead=years_ahead
+        )
         return TimeSurvey(reading, reading)
     sample = rows.select(text=column.strip()).limit(_SAMPLE)
     between = _FIRST[order or "month"]
@@ -72,8 +80,10 @@ def survey_times(
             number=ibis._.text.replace(",", ".").try_cast("float64")
         )
     )
-    quick = Reading(time_zone, seen, excel_days=serial)
-    thorough = Reading(time_zone, (ISO, *COMMON, between), excel_days=serial)
+    if serial:
+        _refuse_swapped(sample, name)
+    quick = Reading(time_zone, seen, excel_days=serial, years_ahead=years_ahead)
+    thorough = replace(quick, writings=(ISO, *COMMON, between))
     return TimeSurvey(quick, thorough, note)
 
 
@@ -97,6 +107,35 @@ def refuse_lost_digits(table: Any, name: str) -> None:
             f"{table.locate(counts['row'])}, column {name!r}: {counts['short']:,} times are "
             f"written as {counts['text']!r}, whose digits a spreadsheet has lost; export the "
             "column as text or as whole numbers, or name another column of times"
+        )
+
+
+def _refuse_swapped(sample: Table, name: str) -> None:
+    """Raise SourceError where only days after the 12th are text, and no number is such a day.
+
+    Excel has taken the others for dates of its own order, with day and month swapped.
+    """
+    parts = sample.mutate(
+        first=sample.text.re_extract(_PARTS, 1).try_cast("int64"),
+        second=sample.text.re_extract(_PARTS, 2).try_cast("int64"),
+        number=sample.text.re_search(EXCEL_PATTERN).ifelse(
+            sample.text.replace(",", ".").try_cast("float64"), ibis.null("float64")
+        ),
+    ).view()  # fmt: skip
+    days = (parts.number - _EXCEL_1970).floor().cast("int64")
+    day = ibis.literal(date(1970, 1, 1)) + days.as_interval("D")
+    late = (parts.first > 12) | (parts.second > 12)
+    counts = parts.aggregate(
+        n=parts.first.count(), late=late.cast("int64").sum(), numbers=parts.number.count(),
+        early=(day.day() <= 12).cast("int64").sum(), text=parts.text.min(where=late),
+        number=parts.number.min(),
+    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    if counts["n"] >= 3 and counts["late"] == counts["n"] and counts["early"] == counts["numbers"]:
+        raise SourceError(
+            f"column {name!r}: dates whose day is after the 12th are text, such as "
+            f"{counts['text']!r}, and all others are numbers of Excel, such as "
+            f"{counts['number']!r}: Excel has read those with day and month swapped; export the "
+            "file again from where it came from, without opening it in Excel"
         )
 
 

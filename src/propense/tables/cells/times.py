@@ -15,19 +15,22 @@ import ibis
 from ibis.expr.types import Column, Table
 
 from propense.errors import SettingsError
+from propense.tables.cells.calendars import ERA, MONTH_NAME, common_year, month_number
 from propense.tables.cells.spelling import tidy
 from propense.tables.cells.time_zones import to_utc
 from propense.tables.engine.engine import TableEngine
 from propense.times import MICROS_PER_SECOND
 
-_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _CLOCK: Final = (
-    r"(?:(?:,?[T ]+|:)(?P<hour>\d{1,2})[:.h时点時點](?P<minute>\d{1,2})分?"
+    r"(?:(?:,?[T ]+|:|日|,? (?:à|at|um|om|alle|alle ore|a las|às|kl\.?|-|–|·) )"
+    r"(?P<hour>\d{1,2})[:.h时点時點](?P<minute>\d{1,2})分?"
     r"(?:[:.]?(?P<second>\d{1,2})秒?(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r" ?(?P<half>[AaPp]\.?[Mm]\.?)?"
+    r"[ \u00a0\u202f]?(?P<half>[AaPp]\.?[ \u00a0\u202f]?[Mm]\.?)?(?: Uhr)?"
     r" ?(?P<zone>Z|z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
-)
-_WEEKDAY: Final = r"^(?:[A-Za-z]{3,9}\.?,? +)?"
+).replace(r"\u00a0\u202f", "\u00a0\u202f")
+_WEEKDAY: Final = r"^(?:[A-Za-zÀ-ž-]{2,14}\.?,? +)?"
+_DAY: Final = r"(?P<day>\d{1,2})(?:\.|er|st|nd|rd|th|º)?"
+_NAME: Final = rf"(?P<month_name>{MONTH_NAME})\.?"
 
 
 @dataclass(frozen=True)
@@ -71,23 +74,37 @@ COMPACT: Final = TimeFormat(
     r"(?:[T ]?(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)"
     r"(?P<zone>Z|[+-]\d{2}:?\d{2})?)?$",
 )
-COMMON: Final = (
+WORDED: Final = (
     TimeFormat(
         "2024/1/31 8:26",
         r"^(?P<year>[12]\d{3})[-/.年](?P<month>\d{1,2})[-/.月](?P<day>\d{1,2})日?" + _CLOCK,
     ),
     TimeFormat(
         "31 January 2024 08:26",
-        _WEEKDAY + r"(?P<day>\d{1,2})[ /-](?P<month_name>[A-Za-z]{3,9})\.?[ /-](?P<year>\d{4})"
-        + _CLOCK,
+        _WEEKDAY + _DAY + "[ /-]*(?:de )?" + _NAME + r"[ /,-]*(?:de )?(?P<year>\d{4})" + _CLOCK,
     ),
     TimeFormat(
         "January 31, 2024 08:26",
-        _WEEKDAY + r"(?P<month_name>[A-Za-z]{3,9})\.? +(?P<day>\d{1,2}),? +(?P<year>\d{4})"
-        + _CLOCK,
+        _WEEKDAY + _NAME + "[ /-]+" + _DAY + r"(?:,? +|[/-])(?P<year>\d{4})" + _CLOCK,
     ),
-    COMPACT,
-)  # fmt: skip
+    TimeFormat(
+        "31-Jan-24 08:26",
+        _WEEKDAY + r"(?P<day>\d{1,2})[/.-]" + _NAME + r"[/.-](?P<year>\d{2})" + _CLOCK,
+    ),
+    TimeFormat(
+        "Jan-31-24 08:26", "^" + _NAME + r"[/-](?P<day>\d{1,2})[/-](?P<year>\d{2})" + _CLOCK
+    ),
+    TimeFormat("2024-Jan-31 08:26", r"^(?P<year>[12]\d{3})[ /-]" + _NAME + "[ /-]" + _DAY + _CLOCK),
+    TimeFormat(
+        "令和6年1月31日 08:26",
+        r"^(?P<era>" + ERA + r") ?(?P<year>\d{1,3}|元)[年/.-](?P<month>\d{1,2})[月/.-]"
+        r"(?P<day>\d{1,2})日?"
+        r"(?:[ T日](?P<hour>\d{1,2})[:时時点點](?P<minute>\d{1,2})分?"
+        r"(?::?(?P<second>\d{1,2})秒?)?)?$",
+    ),
+)
+"""Times that show by themselves what stands where."""
+COMMON: Final = (*WORDED, COMPACT)
 EPOCH_PATTERN: Final = r"^-?\d+(\.\d+)?([eE]\+?\d+)?$"
 
 EXCEL_PATTERN: Final = r"^\d+(?:[.,]\d+)?$"
@@ -96,10 +113,11 @@ _EXCEL_EPOCH: Final = 25_569
 
 _DIRECTIVES: Final = {
     "Y": r"(?P<year>\d{4})", "y": r"(?P<year>\d{2})", "m": r"(?P<month>\d{1,2})",
-    "d": r"(?P<day>\d{1,2})", "e": r"(?P<day> ?\d{1,2})", "b": r"(?P<month_name>[A-Za-z]{3})",
-    "B": r"(?P<month_name>[A-Za-z]+)", "H": r"(?P<hour>\d{1,2})", "I": r"(?P<hour>\d{1,2})",
+    "d": r"(?P<day>\d{1,2})", "e": r"(?P<day> ?\d{1,2})", "b": _NAME, "B": _NAME,
+    "H": r"(?P<hour>\d{1,2})", "I": r"(?P<hour>\d{1,2})",
     "M": r"(?P<minute>\d{1,2})", "S": r"(?P<second>\d{1,2})", "f": r"(?P<fraction>\d{1,9})",
-    "p": r"(?P<half>[AaPp][Mm])", "z": r"(?P<zone>Z|[+-]\d{2}:?\d{2})", "Z": r"(?P<zone>UTC|GMT)",
+    "p": r"(?P<half>[AaPp]\.? ?[Mm]\.?)", "z": r"(?P<zone>Z|[+-]\d{2}:?\d{2})",
+    "Z": r"(?P<zone>UTC|GMT)",
     "a": r"[A-Za-z]{3}", "A": r"[A-Za-z]+", "%": "%",
 }  # fmt: skip
 
@@ -150,6 +168,8 @@ class Reading:
     """Plain numbers are times since 1970."""
     excel_days: bool = False
     """Numbers from 20,000 to 60,000 are days since 1900 on the local clock, to the second."""
+    years_ahead: int = 0
+    """How many years the calendar of the column is ahead of the usual one."""
 
 
 def add_microseconds(
@@ -189,12 +209,13 @@ def add_microseconds(
         number = as_number.ifelse(digits.try_cast("float64"), ibis.null("float64"))
         rows = rows.mutate(_number=number)
         writings = reading.writings
-    rows = _assemble(rows.view(), writings)
+    rows = _assemble(rows.view(), writings, reading.years_ahead)
     return _add_utc(rows, out, reading, engine)
 
 
 _PARTS: Final = (
-    "year", "month", "month_name", "day", "hour", "minute", "second", "fraction", "half", "zone",
+    "era", "year", "month", "month_name", "day", "hour", "minute", "second", "fraction", "half",
+    "zone",
 )  # fmt: skip
 _ISO_PARTS: Final = {
     "year": (0, 4), "month": (5, 2), "day": (8, 2), "hour": (11, 2), "minute": (14, 2),
@@ -202,7 +223,7 @@ _ISO_PARTS: Final = {
 }  # fmt: skip
 
 
-def _assemble(rows: Table, writings: Sequence[TimeFormat]) -> Table:
+def _assemble(rows: Table, writings: Sequence[TimeFormat], years_ahead: int) -> Table:
     """`_clock` as "2024-01-31 08:26:00", `_fraction` and `_zone` of `_text`; "" where none.
 
     The steps are fenced by views, so that no step's work is repeated inside the next.
@@ -224,18 +245,11 @@ def _assemble(rows: Table, writings: Sequence[TimeFormat]) -> Table:
         for name in _PARTS
     }
     rows = rows.mutate(**parts).view()
-    month = ibis.cases(
-        (rows["_month"] != "", rows["_month"].lpad(2, "0")),
-        *[
-            (rows["_month_name"].lower().substr(0, 3) == name, f"{index:02d}")
-            for index, name in enumerate(_MONTHS, start=1)
-        ],
-        else_="00",
+    month = (rows["_month"] != "").ifelse(
+        rows["_month"].lpad(2, "0"), month_number(rows["_month_name"])
     )
-    century = (rows["_year"] >= "69").ifelse("19", "20")
-    year = (rows["_year"].length() == 2).ifelse(
-        ibis.literal("").concat(century, rows["_year"]), rows["_year"]
-    )
+    eras = any("era" in form.groups for form in writings)
+    year = common_year(rows["_year"], rows["_era"] if eras else None, years_ahead)
     hours = rows["_hour"].try_cast("int64").fill_null(0)
     half = rows["_half"].lower().substr(0, 1)
     hours = ibis.cases(

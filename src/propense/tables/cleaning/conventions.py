@@ -8,6 +8,8 @@ from propense.columns import COUNT, CURRENCY, EVENT_TIME, REFUND_TIME, VALUE
 from propense.errors import SourceError
 from propense.settings import Settings, Source
 from propense.settings.paths import setting_path
+from propense.tables.cells.calendars import infer_calendar
+from propense.tables.cells.compact_dates import infer_compact
 from propense.tables.cells.currencies import (
     RowCurrencies,
     code_of,
@@ -78,7 +80,7 @@ def _infer(
     key = setting_path("sources", source.name, "date_order")
     orders = infer_date_orders(source, dated, key, own.date_order)
     questions += orders.questions
-    times = _survey_times(source, settings, orders) if timed else None
+    times = _survey_times(source, settings, orders, questions) if timed else None
     evidence, inferred = _number_formats(source)
     questions += inferred.questions
     currencies = _currencies(source, settings)
@@ -182,13 +184,26 @@ def _rates_of(one: NumberEvidence, settings: Settings) -> dict[str, float]:
     return {word: rates[code] for word, code in codes.items() if code != own and code in rates}
 
 
-def _survey_times(source: RawTable, settings: Settings, orders: DateOrders) -> TimeSurvey:
+def _survey_times(
+    source: RawTable, settings: Settings, orders: DateOrders, questions: list[Question]
+) -> TimeSurvey:
     own = source.settings
     name = source.columns[EVENT_TIME]
     time_format = own.time_format if isinstance(own, Source) else None
     zone = own.time_zone or settings.time_zone
-    order = orders.orders.get(name)
+    notes = [*orders.notes]
     if time_format is None:
         refuse_lost_digits(source, name)
-    survey = survey_times(source.rows, name, zone, time_format, name in source.with_zone, order)
-    return replace(survey, note="; ".join([*orders.notes, survey.note]).strip("; "))
+        key = setting_path("sources", source.name, "time_format")
+        time_format, note, question = infer_compact(source, name, key)
+        notes.append(note)
+        questions += [question] if question else []
+    ahead, question = infer_calendar(
+        source, name, setting_path("sources", source.name, "calendar"), own.calendar
+    )
+    questions += [question] if question else []
+    survey = survey_times(
+        source.rows, name, zone, time_format, name in source.with_zone, orders.orders.get(name),
+        ahead,
+    )  # fmt: skip
+    return replace(survey, note="; ".join(filter(None, [*notes, survey.note])))

@@ -5,6 +5,9 @@ Times and values are judged by small histograms, so that engines agree and nothi
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
@@ -12,13 +15,17 @@ import ibis
 from ibis.expr.types import Table
 
 from propense.columns import USER_ID
-from propense.tables.engine.engine import TableEngine
-from propense.times import MICROS_PER_DAY
+from propense.errors import SourceError
+from propense.tables.engine.engine import ROW, TableEngine
+from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
 _SILENCE_DAYS: Final = 365
 _EMPTY_DECADES: Final = 3
 _RARE: Final = 1000
 _ENOUGH: Final = 20
+_AHEAD_DAYS: Final = 366
+_FUTURE_SHARE: Final = 0.1
+_EPOCH: Final = datetime(1970, 1, 1)
 
 
 def last_day_of_data(days: dict[int, int]) -> int | None:
@@ -45,6 +52,30 @@ def last_day_of_data(days: dict[int, int]) -> int | None:
         if rare and silence > _SILENCE_DAYS and silence > day - ordered[0]:
             return day
     return None
+
+
+def refuse_future(rows: Table, names: Sequence[str], shift: int) -> None:
+    """Raise SourceError where many times of a source lie more than a year after today.
+
+    `rows` have `_row`, of which `_row >> shift` is the place of the source in `names`, and `_t`.
+    """
+    latest = int(time.time() + _AHEAD_DAYS * 86_400) * MICROS_PER_SECOND
+    late = rows["_t"] > latest
+    counts = rows.group_by(source=rows[ROW] >> shift).agg(
+        n=rows["_t"].count(), late=late.fill_null(False).cast("int64").sum(),
+        first=rows["_t"].min(where=late), last=rows["_t"].max(where=late),
+    ).order_by("source").to_pyarrow().to_pylist()  # fmt: skip
+    for one in counts:
+        if one["late"] and one["late"] > _FUTURE_SHARE * one["n"]:
+            name = names[one["source"]]
+            first, last = (_EPOCH + timedelta(microseconds=one[end]) for end in ("first", "last"))
+            raise SourceError(
+                f"[sources.{name}]: {one['late']:,} of {one['n']:,} times lie more than a year "
+                f"after today, {first:%Y-%m-%d} to {last:%Y-%m-%d}; if they are read wrongly, set "
+                'time_format or date_order there, or calendar = "buddhist" for years such as 2567; '
+                "or name another column of times in columns; if they are right, set [clean] "
+                f'until = "{last + timedelta(days=1):%Y-%m-%d}"'
+            )
 
 
 def largest_usual_size(sizes: dict[int, int]) -> int | None:

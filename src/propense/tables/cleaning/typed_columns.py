@@ -25,6 +25,7 @@ from propense.columns import (
 )
 from propense.ids import MISSING_WORDS
 from propense.settings import Settings, TableSource
+from propense.tables.cells.calendars import infer_calendar
 from propense.tables.cells.date_orders import DateOrders, infer_date_orders
 from propense.tables.cells.ids import read_id, survey_ids
 from propense.tables.cells.number_formats import (
@@ -50,7 +51,7 @@ from propense.tables.cells.spelling import (
     trimmed,
 )
 from propense.tables.cells.time_formats import refuse_lost_digits, survey_times
-from propense.tables.cells.times import COMMON, ISO, MONTH_DAY, add_microseconds
+from propense.tables.cells.times import ISO, MONTH_DAY, WORDED, add_microseconds
 from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.questions import refuse_open
 from propense.tables.sources.reading import RawTable
@@ -238,7 +239,7 @@ def _is_text(raw: RawTable, own: str) -> bool:
 
 def _written(text: Column) -> Column:
     """Text that is written as a time; plain numbers are not."""
-    patterns = [form.plain_pattern for form in (ISO, *COMMON[:3], MONTH_DAY)]
+    patterns = [form.plain_pattern for form in (ISO, *WORDED, MONTH_DAY)]
     fits = text.re_search(patterns[0])
     for pattern in patterns[1:]:
         fits = fits | text.re_search(pattern)
@@ -311,7 +312,9 @@ def _add_time(
     zone = raw.settings.time_zone or settings.time_zone
     order = orders.orders.get(own)
     refuse_lost_digits(raw, own)
-    survey = survey_times(raw.rows, own, zone, None, own in raw.with_zone, order)
+    ahead, question = infer_calendar(raw, own, f"{raw.name}.calendar", raw.settings.calendar)
+    refuse_open([question] if question else [], settings)
+    survey = survey_times(raw.rows, own, zone, None, own in raw.with_zone, order, ahead)
     rows = add_microseconds(rows, own, _TIME + own, survey.thorough, engine).view()
     lost = rows.aggregate(n=_lost(rows[own], rows[_TIME + own]).sum())
     note = f"{own}: {survey.note}" if survey.note else ""

@@ -26,6 +26,7 @@ from propense.columns import (
 )  # fmt: skip
 from propense.errors import SourceError
 from propense.settings import Settings, Source
+from propense.tables.cells.calendars import infer_calendar
 from propense.tables.cells.currencies import CurrencyNotes, currency_notes
 from propense.tables.cells.numbers import number_of
 from propense.tables.cells.spelling import (
@@ -292,7 +293,8 @@ def _add_time(
     zone = source.settings.time_zone or settings.time_zone
     order = conventions.date_orders.get(column)
     refuse_lost_digits(source, column)
-    survey = survey_times(source.rows, column, zone, None, column in source.with_zone, order)
+    ahead, _ = infer_calendar(source, column, "", source.settings.calendar)
+    survey = survey_times(source.rows, column, zone, None, column in source.with_zone, order, ahead)
     return add_microseconds(rows, column, name, survey.thorough, engine)
 
 
