@@ -42,7 +42,7 @@ from propense.tables.cleaning.outliers import (
     count_sizes,
     largest_usual_size,
     last_day_of_data,
-    refuse_future,
+    refuse_times,
 )
 from propense.tables.cleaning.questions.money_questions import ask_about_money, with_guesses
 from propense.tables.cleaning.resolution import Resolution, find_resolution
@@ -72,8 +72,9 @@ def clean_events(
     clean = settings.clean
     earliest = parse_time(clean.earliest, settings.time_zone, "[clean] earliest")
     events = type_events(raw, settings, identities, engine)
-    if events.timed and clean.until is None:
-        refuse_future(events.rows, list(raw.sources), SOURCE_SHIFT)
+    if events.timed:
+        names = list(raw.sources)
+        refuse_times(events.rows, names, SOURCE_SHIFT, earliest, future=clean.until is None)
     questions = ask_about_money(events, raw, settings)
     if questions:
         refuse_open(questions, settings)

@@ -25,6 +25,7 @@ _RARE: Final = 1000
 _ENOUGH: Final = 20
 _AHEAD_DAYS: Final = 366
 _FUTURE_SHARE: Final = 0.1
+_PAST_SHARE: Final = 0.5
 _EPOCH: Final = datetime(1970, 1, 1)
 
 
@@ -54,8 +55,11 @@ def last_day_of_data(days: dict[int, int]) -> int | None:
     return None
 
 
-def refuse_future(rows: Table, names: Sequence[str], shift: int) -> None:
-    """Raise SourceError where many times of a source lie more than a year after today.
+def refuse_times(
+    rows: Table, names: Sequence[str], shift: int, earliest: int, future: bool = True
+) -> None:
+    """Raise SourceError where most times of a source lie before `earliest`, or (`future`) many more
+    than a year after today.
 
     `rows` have `_row`, of which `_row >> shift` is the place of the source in `names`, and `_t`.
     """
@@ -63,19 +67,31 @@ def refuse_future(rows: Table, names: Sequence[str], shift: int) -> None:
     late = rows["_t"] > latest
     counts = rows.group_by(source=rows[ROW] >> shift).agg(
         n=rows["_t"].count(), late=late.fill_null(False).cast("int64").sum(),
-        first=rows["_t"].min(where=late), last=rows["_t"].max(where=late),
+        early=(rows["_t"] < earliest).fill_null(False).cast("int64").sum(),
+        first=rows["_t"].min(), last=rows["_t"].max(), first_late=rows["_t"].min(where=late),
     ).order_by("source").to_pyarrow().to_pylist()  # fmt: skip
     for one in counts:
-        if one["late"] and one["late"] > _FUTURE_SHARE * one["n"]:
-            name = names[one["source"]]
-            first, last = (_EPOCH + timedelta(microseconds=one[end]) for end in ("first", "last"))
+        name = names[one["source"]]
+        if one["late"] and one["late"] > _FUTURE_SHARE * one["n"] and future:
             raise SourceError(
                 f"[sources.{name}]: {one['late']:,} of {one['n']:,} times lie more than a year "
-                f"after today, {first:%Y-%m-%d} to {last:%Y-%m-%d}; if they are read wrongly, set "
-                'time_format or date_order there, or calendar = "buddhist" for years such as 2567; '
-                "or name another column of times in columns; if they are right, set [clean] "
-                f'until = "{last + timedelta(days=1):%Y-%m-%d}"'
+                f"after today, {_day(one['first_late'])} to {_day(one['last'])}; if they are read "
+                'wrongly, set time_format or date_order there, or calendar = "buddhist" for years '
+                "such as 2567; or name another column of times in columns; if they are right, set "
+                f'[clean] until = "{_day(one["last"] + MICROS_PER_DAY)}"'
             )
+        if one["early"] > _PAST_SHARE * one["n"]:
+            raise SourceError(
+                f"[sources.{name}]: {one['early']:,} of {one['n']:,} times lie before [clean] "
+                f"earliest, from {_day(one['first'])} on; numbers are read as time since 1970: if "
+                "they are something else, set time_format there; if they only count days or "
+                'steps, map the column as order, with event_time = ""; if the times are right, '
+                f'set [clean] earliest = "{_day(one["first"])}"'
+            )
+
+
+def _day(microseconds: int) -> str:
+    return f"{_EPOCH + timedelta(microseconds=microseconds):%Y-%m-%d}"
 
 
 def largest_usual_size(sizes: dict[int, int]) -> int | None:

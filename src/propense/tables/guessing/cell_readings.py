@@ -14,6 +14,10 @@ import msgspec
 import pyarrow as pa
 from ibis.expr.types import Table
 
+from propense.errors import SourceError
+from propense.tables.cells.calendars import infer_calendar
+from propense.tables.cells.compact_dates import infer_compact
+from propense.tables.cells.date_orders import infer_date_orders
 from propense.tables.cells.number_formats import infer_formats, survey_numbers
 from propense.tables.cells.numbers import (
     CODES,
@@ -62,6 +66,7 @@ class SampleTable:
     aliases: dict[str, str]
     """Own name -> name in `rows`."""
     live: tuple[int, ...] = ()
+    files: tuple[str, ...] = ("the sample",)
 
     def locate(self, row: int) -> str:
         return f"sampled row {row + 1:,}"
@@ -92,7 +97,8 @@ def read_again(
     result = dict(profiles)
     odd = [
         name for name, column in profiles.items()
-        if column.kind in ("category", "text") and (_like_numbers(column) or _like_times(column))
+        if (column.kind in ("category", "text") and (_like_numbers(column) or _like_times(column)))
+        or (column.kind == "integer" and _named_time(column))
     ]  # fmt: skip
     if not odd:
         return result
@@ -100,8 +106,10 @@ def read_again(
     with sample_table(read_cells, odd) as (sample, engine):
         for name in odd:
             column = result[name]
-            read = _as_number(column, sample) if _like_numbers(column) else None
-            if read is None and _like_times(column):
+            read = None
+            if column.kind != "integer" and _like_numbers(column):
+                read = _as_number(column, sample)
+            if read is None and (column.kind == "integer" or _like_times(column)):
                 read = _as_time(column, sample, engine)
             result[name] = read or column
     return result
@@ -154,7 +162,13 @@ def _like_numbers(column: ColumnProfile) -> bool:
     return sum(map(fits, words)) >= 0.9 * len(words)
 
 
+def _named_time(column: ColumnProfile) -> bool:
+    return names.mentions(column.name, vocabulary.TIME)
+
+
 def _like_times(column: ColumnProfile) -> bool:
+    if _named_time(column):
+        return any(sign.isdigit() for word, _ in column.common[:5] for sign in word)
     words = [word for word, _ in column.common]
     return sum(_LIKE_TIME.search(word) is not None for word in words) >= 0.9 * len(words)
 
@@ -182,16 +196,24 @@ def _as_number(column: ColumnProfile, sample: SampleTable) -> ColumnProfile | No
 def _as_time(
     column: ColumnProfile, sample: SampleTable, engine: TableEngine
 ) -> ColumnProfile | None:
-    alias = sample.aliases[column.name]
-    survey = survey_times(sample.rows, alias, "UTC", None, in_utc=False)
+    """The column as times, by the judgements of cleaning; what these leave open, cleaning asks."""
+    alias, named = sample.aliases[column.name], _named_time(column)
+    try:
+        time_format, _, _ = infer_compact(sample, alias, "")
+        if column.kind == "integer" and time_format is None:
+            return None
+        order = infer_date_orders(sample, [alias], "").orders.get(alias)
+        ahead, _ = infer_calendar(sample, alias, "", "auto")
+        survey = survey_times(sample.rows, alias, "UTC", time_format, False, order, ahead)
+    except SourceError:  # times, of which cleaning says what is wrong with them
+        return replace(column, kind="time") if named else None
     rows = add_microseconds(sample.rows, alias, "_t", survey.thorough, engine).view()
     micros, day = rows["_t"], 86_400 * MICROS_PER_SECOND
     read = rows.aggregate(
         n=rows[alias].count(), read=micros.count(), low=micros.quantile(0.01),
         high=micros.quantile(0.99), clocks=(micros % day != 0).cast("int64").sum(),
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
-    least = 0.5 if names.mentions(column.name, vocabulary.TIME) else READ
-    if not read["n"] or read["read"] < least * read["n"]:
+    if not read["n"] or read["read"] < (0.5 if named else READ) * read["n"]:
         return None
     return replace(
         column, kind="time", low=read["low"] / MICROS_PER_SECOND,

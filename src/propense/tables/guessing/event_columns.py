@@ -27,35 +27,6 @@ MAX_ACTIONS: Final = 200
 MAX_CODES: Final = 30
 """More different numbers than this are no codes of actions."""
 
-_LATER: Final = frozenset(
-    "updated modified received sent loaded ingested collector processed available "
-    "cancelled canceled refunded shipped shipping delivered delivery estimated expires "
-    "expiry expiration end ended closed approved approval limit first last next birth "
-    "birthday signup registered register registration joined opened transfer payout "
-    "original fulfilled completed previous dvce etl".split()
-)
-"""Words of times at which something else happened than the event itself."""
-
-
-def time_column(group: Group, used: set[str]) -> str | None:
-    """The column of event times: named like it, full, and of several the finer one."""
-    times = [own for own, column in group.columns.items() if column.is_time and own not in used]
-
-    def rank(own: str) -> tuple[bool, ...]:
-        column, name = group.column(own), own_name(own)
-        return (
-            column.n_filled < 0.5 * column.n,
-            not group.is_list_field(own) and bool(group.lists),
-            names.mentions(name, _LATER),
-            bool(column.days_only),
-            name.lower() not in vocabulary.TIME_ALONE,
-            names.mentions(name, vocabulary.VALID_FROM),
-            not names.mentions(name, vocabulary.TIME),
-        )
-
-    return min(times, key=rank) if times else None
-
-
 _CLOCK: Final = re.compile(r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?$")
 _ZONE: Final = re.compile(r"^([A-Za-z][A-Za-z_/ &().+:0-9-]{1,40}|[+-]\d{2}:?\d{2})$")
 _ZONE_NAMES: Final = frozenset("zone timezone tz zeitzone fuseau 时区".split())

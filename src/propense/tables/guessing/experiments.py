@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from propense.tables.guessing import names, vocabulary
-from propense.tables.guessing.event_columns import time_column
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.role import ANY, NUMBERS, Role, pick
+from propense.tables.guessing.time_columns import time_column
 from propense.tables.sources.samples import own_name
 
 HELD_OUT: Final = frozenset(

@@ -39,6 +39,9 @@ class Role:
     """Columns that were counted after the treatment."""
     rivals: tuple[str, ...] = ()
     """Columns that could be the customer as well as `columns["user_id"]`."""
+    times: tuple[str, ...] = ()
+    """Columns that could be the time as well as `columns["event_time"]`; without it, those that are
+    named like a time and cannot be read."""
 
 
 def pick(

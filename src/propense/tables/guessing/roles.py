@@ -11,13 +11,13 @@ from propense.tables.guessing.event_columns import (
     access_log,
     action_column,
     event_columns,
-    time_column,
 )
 from propense.tables.guessing.experiments import exposures, find_experiment, impressions
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.id_names import user_score
 from propense.tables.guessing.ids import ID_SCORE, KEY, Ids, find_ids, mentions_file
 from propense.tables.guessing.role import WORDS, Role, RoleName, label_columns, pick, width
+from propense.tables.guessing.time_columns import other_times, time_column
 from propense.tables.sources.samples import own_name
 
 _SINGLE: Final[tuple[RoleName, ...]] = (
@@ -103,7 +103,10 @@ def _user_role(group: Group, ids: Ids) -> Role:
             if unique else f"{user} repeats in about {group.rows_about:,} rows"
         )  # fmt: skip
         why += f", {time} is a time" if time else ", without any time: order only"
-        return Role("events", group, event_columns(group, ids, time), why, rivals=ids.rivals)
+        columns = event_columns(group, ids, time)
+        taken = {own for word, own in columns.items() if word != "event_time"}
+        times = other_times(group, time, taken)
+        return Role("events", group, columns, why, rivals=ids.rivals, times=times)
     if key.uniqueness >= KEY:
         return Role("users", group, {"user_id": user},
                     ids.why or f"{user} is different in every row", rivals=ids.rivals)  # fmt: skip

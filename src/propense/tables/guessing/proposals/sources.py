@@ -37,6 +37,7 @@ from propense.tables.guessing.proposals.money_questions import (
 )
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
 from propense.tables.guessing.proposals.tables import customer_question, file_keys
+from propense.tables.guessing.proposals.time_questions import time_question
 from propense.tables.guessing.proposals.toml_text import Proposal
 from propense.tables.guessing.role import Role
 from propense.tables.questions import Choice, Question
@@ -80,14 +81,8 @@ def propose_source(out: Proposal, role: Role, name: str, currency_of_all: str) -
     if "event_time" in columns and group.format != "access_log":
         _time_format(out, group.column(columns["event_time"]), key)
     elif "event_time" not in columns:
-        out.comment("No time: the rows are taken to be in the order of the events.")
-        no_times = [own for own in group.columns if names.mentions(own_name(own), vocabulary.TIME)]
-        if no_times:
-            out.remarks.append(
-                f"[sources.{name}] event_time: {no_times[0]!r} is named like a time but holds none "
-                f"(such as {min(group.column(no_times[0]).words, default='')!r}); export times "
-                "instead if you can"
-            )
+        if not role.times:
+            out.comment("No time: the rows are taken to be in the order of the events.")
     if fallbacks:
         out.set("fallbacks", fallbacks, "read where the mapped column is empty")
     settings = {**role.settings, **rules.settings}
@@ -149,7 +144,10 @@ def _columns(
     out: Proposal, role: Role, columns: dict[str, str], key: str, money: Question | None
 ) -> None:
     """The mapping; where a column is asked about, one line a column."""
-    asked = {"user_id": customer_question(role, key), "value": money}
+    asked = {
+        "user_id": customer_question(role, key), "value": money,
+        "event_time": time_question(role, key),
+    }  # fmt: skip
     if not any(asked.values()):
         out.set("columns", columns)
         return
