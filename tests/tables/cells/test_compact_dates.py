@@ -96,17 +96,17 @@ def test_dates_that_excel_has_swapped_are_refused(duck: TableEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("year", "says"), [(2567, 'until = "2567-'), (1970, 'earliest = "1970-01-'), (2024, None)]
+    ("year", "remedy"), [(2567, 'until = "2567-'), (1970, 'earliest = "1970-01-'), (2024, None)]
 )
-def test_times_of_another_age_are_refused(year: int, says: str | None, duck: TableEngine) -> None:
+def test_times_of_another_age_are_refused(year: int, remedy: str | None, duck: TableEngine) -> None:
     second = 1_000_000
     first = (date(year, 1, 1) - date(1970, 1, 1)).days * 86_400 * second
     rows = duck.table_of(
         pa.table({"_row": range(30), "_t": [first + i * second for i in range(30)]}), "ages"
     )
     earliest = (date(1990, 1, 1) - date(1970, 1, 1)).days * 86_400 * second
-    if says is None:
+    if remedy is None:
         refuse_times(rows, ["shop"], 56, earliest)
     else:
-        with pytest.raises(SourceError, match=says):
+        with pytest.raises(SourceError, match=remedy):
             refuse_times(rows, ["shop"], 56, earliest)

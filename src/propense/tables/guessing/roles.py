@@ -104,8 +104,8 @@ def _user_role(group: Group, ids: Ids) -> Role:
         )  # fmt: skip
         why += f", {time} is a time" if time else ", without any time: order only"
         columns = event_columns(group, ids, time)
-        taken = {own for word, own in columns.items() if word != "event_time"}
-        times = other_times(group, time, taken)
+        used = {own for word, own in columns.items() if word != "event_time"}
+        times = other_times(group, time, used)
         return Role("events", group, columns, why, rivals=ids.rivals, times=times)
     if key.uniqueness >= KEY:
         return Role("users", group, {"user_id": user},
