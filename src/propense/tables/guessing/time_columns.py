@@ -102,15 +102,15 @@ def _could_be_time(column: ColumnProfile) -> bool:
 
 
 def _differ(group: Group, own: str, other: str) -> bool:
-    """Whether two columns of times mostly lie apart, as far as their cells are read here."""
+    """Whether two columns of times mostly differ, as far as their cells are read here."""
     forms = (group.column(own).time_format, group.column(other).time_format)
     if forms[0] is None or forms[1] is None:
         return group.cells[own] != group.cells[other]
-    apart = []
+    gaps = []
     for one, two in zip(group.cells[own][:_COMPARED], group.cells[other], strict=False):
         if one is None or two is None:
             continue
         times = parse_time(one, forms[0]), parse_time(two, forms[1])
         if times[0] is not None and times[1] is not None:
-            apart.append(abs(times[0] - times[1]))
-    return bool(apart) and median(apart) >= _SAME
+            gaps.append(abs(times[0] - times[1]))
+    return bool(gaps) and median(gaps) >= _SAME
