@@ -20,12 +20,15 @@ Cell = str | int | float | bool
 
 
 class Refunded(Record, frozen=True):
-    """Rows whose `column` holds one of `values` give money back."""
+    """Rows whose `column` holds one of `values`, or starts with one of `starts_with`, give money
+    back."""
 
     column: str
     """Name of the column in the file."""
-    values: tuple[Cell, ...]
+    values: tuple[Cell, ...] = ()
     """The cells that say so, in whatever spelling."""
+    starts_with: tuple[str, ...] = ()
+    """Prefixes of letters, such as "CN" of "CN-50005", in whatever case; "C" is none of it."""
 
 
 class File(Record, frozen=True):

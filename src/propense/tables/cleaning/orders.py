@@ -112,7 +112,12 @@ def refunded_rows(rows: Table, settings: Source) -> BooleanValue:
     refunded = settings.refunded
     if not isinstance(refunded, Refunded):
         return ibis.literal(False)
-    return fits(rows[refunded.column], refunded.values)
+    column = rows[refunded.column]
+    back = fits(column, refunded.values)
+    if refunded.starts_with:
+        prefix = column.cast("string").strip().lower().re_extract(r"^(\D*?)[\s_/.#-]*\d", 1)
+        back = back | prefix.isin(sorted({one.strip().lower() for one in refunded.starts_with}))
+    return back.fill_null(False)
 
 
 def order_cells(source: RawTable, rows: Table, engine: TableEngine) -> dict[str, Column]:

@@ -148,3 +148,22 @@ def test_sums_of_rows_above_in_the_column_of_items(word: str, tmp_path: Path) ->
     (tmp_path / "propense.toml").write_text(answered)
     outcome = command(tmp_path, "clean", "--json")
     assert outcome.rules()["total row"] == 2 and outcome.money == 476 + 433.5 + 4.5
+
+
+@pytest.mark.parametrize(
+    ("cells", "answer"),
+    [
+        (["25;INV-1001", "10;INV-1002", "5;CN-17"], 'starts_with = ["CN"]'),
+        (["25;RE", "10;RE", "5;GS"], 'values = ["GS"]'),
+    ],
+)
+def test_credit_notes_with_positive_amounts(cells: list[str], answer: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    lines = orders("amount;Belegart", cells)
+    (tmp_path / "data" / "orders.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "propense.toml").write_text(settings('value = "amount"'))
+    asked = command(tmp_path, "clean", "--json")
+    line = f'refunded = {{column = "Belegart", {answer}}}'
+    assert asked.code == 3 and line in asked.error
+    (tmp_path / "propense.toml").write_text(settings('value = "amount"', line + "\n"))
+    assert command(tmp_path, "clean", "--json").money == 14 * 25 + 13 * 10 - 13 * 5

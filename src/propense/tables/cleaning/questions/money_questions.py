@@ -12,6 +12,7 @@ from ibis.expr.types import Table
 from propense.columns import ACTION, MICRO_UNITS, ORDER_ID, VALUE
 from propense.settings import (
     REFUND_ACTIONS,
+    Refunded,
     Settings,
     Source,
     sounds_like_refund,
@@ -30,6 +31,7 @@ from propense.tables.cleaning.orders import (
     repeats_totals,
     total_of_lines,
 )
+from propense.tables.cleaning.questions.credit_notes import ask_about_credit_notes
 from propense.tables.cleaning.questions.total_questions import ask_about_totals
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import ROW
@@ -61,7 +63,8 @@ def ask_about_money(events: TypedEvents, raw: RawTables, settings: Settings) -> 
             questions += _totals(name, own)
         if not source.live:
             questions += _void_orders(name, source, own, number)
-            questions += _refunded_amounts(source, own, number, settings)
+            credit = ask_about_credit_notes(name, source, own, number, _free_columns(source))
+            questions += credit or _refunded_amounts(source, own, number, settings)
     return questions
 
 
@@ -89,6 +92,8 @@ def with_guesses(
                 answer = {column: tuple(cells) for column, cells in answer.items()}
             elif key == "total_rows":
                 answer = tuple(answer)
+            elif key == "refunded" and isinstance(answer, dict):
+                answer = msgspec.convert(answer, Refunded)
             sources[name] = msgspec.structs.replace(sources[name], **{key: answer})
     tables = {name: replace(source, settings=sources[name]) for name, source in raw.sources.items()}
     return replace(raw, sources=tables), msgspec.structs.replace(settings, clean=clean)
