@@ -14,9 +14,9 @@ _CODES: Final = frozenset(
 )
 """Codes of kinds of documents; only believed in a column of documents."""
 _INVOICES: Final = frozenset(
-    "i in inv si sinv r re rg rn rech ar fa fac fact fat ft fv f vf fs vk so s or ord bill b bl rcp "
-    "tr sale sales invoice invoices rechnung rechnungen facture factures factura facturas fattura "
-    "fatture faktura fakturering factuur lasku счет order orders receipt 发票 請求書".split()
+    "i in inv si sinv r re rg rn rech ar fa fac fact fat ft fv f vf fs vk so s or ord bill b bl "
+    "rcp tr sale sales invoice invoices rechnung rechnungen facture factures factura facturas "
+    "fattura fatture faktura fakturering factuur lasku счет order orders receipt 发票 請求書".split()
 )
 _STEMS: Final = (
     "credit note", "creditnote", "credit memo", "creditmemo", "credit", "gutschrift", "storno",
