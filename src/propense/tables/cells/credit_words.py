@@ -16,7 +16,7 @@ _CODES: Final = frozenset(
 _INVOICES: Final = frozenset(
     "i in inv si sinv r re rg rn rech ar fa fac fact fat ft fv f vf fs vk so s or ord bill b bl "
     "rcp tr sale sales invoice invoices rechnung rechnungen facture factures factura facturas "
-    "fattura fatture faktura fakturering factuur lasku счет order orders receipt 发票 請求書".split()
+    "fattura fatture faktura fakturering factuur lasku счет order receipt 发票 請求書".split()
 )
 _STEMS: Final = (
     "credit note", "creditnote", "credit memo", "creditmemo", "credit", "gutschrift", "storno",
