@@ -34,7 +34,7 @@ _DOCUMENT: Final = (
     "order", "bestell", "auftrag", "receipt", "bill", "art", "type", "typ", "tipo", "kind", "单据",
     "凭证", "发票", "伝票",
 )  # fmt: skip
-_PLACES: Final = frozenset(
+_NO_DOCUMENT: Final = frozenset(
     "country land state region province currency language lang locale city shop store pays pais "
     "país paese stato bundesland kanton channel payment card tender method".split()
 )
@@ -55,7 +55,7 @@ def credit_words(column: str, words: Collection[str]) -> list[str]:
     if not 2 <= len(filled) <= MANY:
         return []
     names = set(action_key(column).split())
-    if names & _PLACES:
+    if names & _NO_DOCUMENT:
         return []
     document = any(word.startswith(_DOCUMENT) for word in names) or any(
         part in column for part in _DOCUMENT if ord(part[0]) > 0x2E80
@@ -63,12 +63,12 @@ def credit_words(column: str, words: Collection[str]) -> list[str]:
     keys = {word: action_key(word) for word in filled}
     invoices = [word for word, key in keys.items() if key in _INVOICES]
     codes = {word for word, key in keys.items() if key in _CODES and (document or invoices)}
-    spoken = {word for word, key in keys.items() if _says_credit(key)}
-    found = [word for word in filled if word in codes | spoken]
-    return found if len(found) < len(filled) else []
+    spoken = {word for word, key in keys.items() if _sounds_like_credit(key)}
+    credits = [word for word in filled if word in codes | spoken]
+    return credits if len(credits) < len(filled) else []
 
 
-def _says_credit(key: str) -> bool:
+def _sounds_like_credit(key: str) -> bool:
     if any(part in key for part in _NO_CREDIT):
         return False
     padded = f" {key}"
@@ -85,7 +85,7 @@ def credit_prefixes(column: str, cells: Collection[str]) -> list[str]:
     ([], [])
     """
     filled = [cell for cell in cells if cell.strip()]
-    found = [match[1] for cell in filled if (match := _PREFIX.match(cell))]
-    if len(found) < 0.95 * len(filled):
+    credits = [match[1] for cell in filled if (match := _PREFIX.match(cell))]
+    if len(credits) < 0.95 * len(filled):
         return []
-    return credit_words(column, set(found))
+    return credit_words(column, set(credits))

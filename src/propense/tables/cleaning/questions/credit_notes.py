@@ -57,7 +57,7 @@ def ask_about_credit_notes(
         ).to_pyarrow().to_pylist()[0]  # fmt: skip
         if not sums["n"]:
             continue
-        total, given_back = (float(sums[key] or 0) / MICRO_UNITS for key in ("total", "back"))
+        total, refunds = (float(sums[key] or 0) / MICRO_UNITS for key in ("total", "back"))
         value: dict[str, Any] = {"column": column}
         if refunded.values:
             value["values"] = list(refunded.values)
@@ -70,7 +70,7 @@ def ask_about_credit_notes(
                 sentence=f"{sums['n']:,} rows with a positive amount are {shown} in column "
                 f"{column!r}; are these credit notes, which give money back?",
                 choices=[
-                    Choice(value, f"yes: net money {total - 2 * given_back:,.2f}"),
+                    Choice(value, f"yes: net money {total - 2 * refunds:,.2f}"),
                     Choice("", f"no: net money {total:,.2f}"),
                 ],
             )
@@ -84,8 +84,8 @@ def _refunded(source: RawTable, column: str) -> Refunded | None:
     words = cells.limit(_SAMPLE).distinct().limit(_FEW).to_pyarrow()["cell"].to_pylist()
     if status_columns({column: set(words)}):
         return None  # `where` is asked about it
-    if found := credit_words(column, words):
-        return Refunded(column=column, values=tuple(found))
-    if found := credit_prefixes(column, words):
-        return Refunded(column=column, starts_with=tuple(found))
+    if credits := credit_words(column, words):
+        return Refunded(column=column, values=tuple(credits))
+    if credits := credit_prefixes(column, words):
+        return Refunded(column=column, starts_with=tuple(credits))
     return None
