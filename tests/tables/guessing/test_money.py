@@ -147,3 +147,7 @@ def test_a_currency_in_the_name_and_another_in_another_file(tmp_path: Path) -> N
     assert guess.settings.currency == "CHF"
     assert question.key == "sources.b_shop.columns.value"
     assert [choice.value for choice in question.choices] == ["", "amount_jpy"]
+    (tmp_path / "b_shop.csv").unlink()
+    guess = log(tmp_path, "qty,price_jpy", ["1,#50", "3,#10"], name="b_shop")
+    (question,) = guess.questions
+    assert question.key == "sources.b_shop.columns.price"

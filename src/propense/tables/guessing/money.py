@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from propense.settings import sounds_like_refund
-from propense.tables.cells.numbers import NO_NUMBER
+from propense.tables.cells.numbers import CODES, NO_NUMBER
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.role import NUMBERS
@@ -32,7 +32,9 @@ _TOTAL: Final = frozenset(
     "итого 总价 总额 金额 金額 合計 小計 합계 금액".split()
 )
 """Words of what is paid for a whole line or order, which no count multiplies."""
-_OF_ONE: Final = frozenset("unit each einzel single per piece 单价 單價 単価 단가".split())
+_OF_ONE: Final = frozenset(
+    "unit each einzel single per piece list retail regular 单价 單價 単価 단가".split()
+)
 _WITH_TAX: Final = re.compile(
     r"(?<![^\W_])(inc|incl|including|ex|excl|excluding|with|without|before|after|net of|inkl|exkl)"
     r"[\s_.]*(of[\s_.]*)?(tax|taxes|vat|duties|shipping)(?![^\W_])", re.IGNORECASE,
@@ -238,10 +240,14 @@ def _spread(numbers: Sequence[float]) -> float:
 def is_clear_price(name: str) -> bool:
     """Whether a name says that it is the price of one piece.
 
-    >>> [is_clear_price(name) for name in ("Price", "unit_price", "item-price", "Sold For")]
-    [True, True, False, False]
+    >>> [is_clear_price(name) for name in ("Price", "unit_price", "a.$price", "price_eur")]
+    [True, True, True, True]
+    >>> is_clear_price("item-price"), is_clear_price("SALES_PRICE")
+    (False, False)
     """
-    return names.mentions(name, _OF_ONE) or names.is_word(name, vocabulary.PRICE)
+    leaf = name.rpartition(".")[2]
+    parts = [part for part in names.parts_of(leaf) if part.upper() not in CODES]
+    return names.mentions(leaf, _OF_ONE) or names.is_word("".join(parts), vocabulary.PRICE)
 
 
 _NO_DIGIT: Final = re.compile(r"[^0-9.,]")

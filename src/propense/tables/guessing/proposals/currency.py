@@ -85,13 +85,14 @@ def code_in_name(own: str) -> str | None:
 
 def foreign_name(role: Role, key: str, currency: str) -> Question | None:
     """What to do with amounts whose column names another currency than the project's."""
-    own = role.columns.get("value")
+    word = "value" if "value" in role.columns else "price"
+    own = role.columns.get(word)
     code = code_in_name(own) if own is not None and currency_column(role.group) is None else None
     if own is None or code is None or code == currency:
         return None
     total = sum(amounts(role))
     return Question(
-        key=f"{key}.columns.value",
+        key=f"{key}.columns.{word}",
         sentence=f"{own!r} is in {code}, and the amounts of other sources in {currency}: leave its "
         f"money out, or convert it by `value_unit`, the worth of one {code} in {currency}?",
         choices=[

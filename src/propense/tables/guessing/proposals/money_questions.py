@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from propense.settings.paths import setting_names
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.action_words import pays
 from propense.tables.guessing.ids import is_counter
@@ -199,6 +200,7 @@ def with_answer(role: Role, question: Question | None, answers: Mapping[str, Any
     """The role with the column of money that is answered, or that is the likeliest answer."""
     if question is None:
         return role
+    asked = setting_names(question.key)[-1]
     chosen = answers.get(question.key, question.choices[0].value)
-    columns = {word: own for word, own in role.columns.items() if word != "value"}
-    return replace(role, columns={**columns, "value": chosen} if chosen else columns)
+    columns = {word: own for word, own in role.columns.items() if word != asked}
+    return replace(role, columns={**columns, asked: chosen} if chosen else columns)

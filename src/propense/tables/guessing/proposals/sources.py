@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from propense.settings.paths import setting_path
+from propense.settings.paths import setting_names, setting_path
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.cell_readings import decimal_questions
 from propense.tables.guessing.column_profiles import ColumnProfile, parse_time
@@ -144,10 +144,9 @@ def _columns(
     out: Proposal, role: Role, columns: dict[str, str], key: str, money: Question | None
 ) -> None:
     """The mapping; where a column is asked about, one line a column."""
-    asked = {
-        "user_id": customer_question(role, key), "value": money,
-        "event_time": time_question(role, key),
-    }  # fmt: skip
+    asked = {"user_id": customer_question(role, key), "event_time": time_question(role, key)}
+    if money is not None:
+        asked[setting_names(money.key)[-1]] = money
     if not any(asked.values()):
         out.set("columns", columns)
         return
