@@ -77,8 +77,8 @@ _PARTS: Final[Mapping[OrderState, tuple[str, ...]]] = {
 """Words of languages without blanks, looked for anywhere; the first that fits decides."""
 _HALF: Final = ("part", "teil", "parcial", "parziale", "gedeelt", "部分", "一部")
 _AFTER_PAYMENT: Final = ("ship", "fulfil", "deliver", "pickup", "pick up", "dispatch")
-_YES: Final = frozenset(("true", "yes", "y", "t", "1", "1.0", "ja", "oui", "si", "sí", "是"))
-_NOT_YES: Final = frozenset(("false", "no", "n", "f", "0", "0.0", "nein", "non", "否", ""))
+YES: Final = frozenset(("true", "yes", "y", "t", "1", "1.0", "ja", "oui", "si", "sí", "是"))
+NOT_YES: Final = frozenset(("false", "no", "n", "f", "0", "0.0", "nein", "non", "否", ""))
 _NUMBER: Final = re.compile(r"[-+]?\d+([.,]\d+)?")
 _LATIN: Final = re.compile(r"[\u0000-\u052f]")
 
@@ -132,14 +132,14 @@ def state_in(column: str, word: str) -> OrderState:
     ('void', 'void', 'void')
     """
     key = word.strip().casefold()
-    if key not in _YES | _NOT_YES or _named(column):
+    if key not in YES | NOT_YES or _named(column):
         return order_state(word)
     state = order_state(_plain(column).removeprefix("is "))
     if state == "unknown":
         return "unknown"
     if state == "paid":
-        return "paid" if key in _YES else "void"
-    return state if key in _YES else "paid"
+        return "paid" if key in YES else "void"
+    return state if key in YES else "paid"
 
 
 def status_columns(words: Mapping[str, Collection[str]]) -> list[str]:
@@ -163,7 +163,7 @@ def status_columns(words: Mapping[str, Collection[str]]) -> list[str]:
             continue
         if not named and 2 * (paid + out) <= len(states):
             continue
-        flags = all(word.strip().casefold() in _YES | _NOT_YES for word in filled)
+        flags = all(word.strip().casefold() in YES | NOT_YES for word in filled)
         ranks[column] = (
             not flags, "void" in states, any(part in _plain(column) for part in _OF_PAYMENT), named,
         )  # fmt: skip
@@ -173,7 +173,7 @@ def status_columns(words: Mapping[str, Collection[str]]) -> list[str]:
 def _counts(words: Collection[str]) -> bool:
     """Whether all words are numbers, and some more than yes and no."""
     return all(_NUMBER.fullmatch(word.strip()) for word in words) and not all(
-        word.strip() in _YES | _NOT_YES for word in words
+        word.strip() in YES | NOT_YES for word in words
     )
 
 

@@ -167,3 +167,14 @@ def test_credit_notes_with_positive_amounts(cells: list[str], answer: str, tmp_p
     assert asked.code == 3 and line in asked.error
     (tmp_path / "propense.toml").write_text(settings('value = "amount"', line + "\n"))
     assert command(tmp_path, "clean", "--json").money == 14 * 25 + 13 * 10 - 13 * 5
+
+
+def test_flags_beside_a_flag_are_asked_about_together(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    lines = orders("amount;is_cancelled;is_test", ["25;0;0", "10;1;0", "5;0;1", "1;0;0"])
+    (tmp_path / "data" / "orders.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "propense.toml").write_text(settings('value = "amount"'))
+    asked = command(tmp_path, "clean", "--json")
+    assert asked.code == 3
+    assert 'where = {is_cancelled = ["0"], is_test = ["0"]}' in asked.error
+    assert command(tmp_path, "clean", "--json", "--accept-guesses").money == 260

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import ibis
 import msgspec
-from ibis.expr.types import Table
+from ibis.expr.types import BooleanValue, Table
 
 from propense.columns import ACTION, MICRO_UNITS, ORDER_ID, VALUE
 from propense.settings import (
@@ -21,12 +22,14 @@ from propense.settings.paths import setting_names, setting_path
 from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
 from propense.tables.cells.refund_columns import RefundNumbers, may_name_refunds
 from propense.tables.cells.spelling import trimmed
+from propense.tables.cells.unpaid_flags import flags_question, unpaid_flags
 from propense.tables.cleaning.conventions import money_conventions
 from propense.tables.cleaning.money import add_numbers_of, refunded_of
 from propense.tables.cleaning.order_refunds import refund_events
 from propense.tables.cleaning.orders import (
     ORDER_KEY,
     carried_down,
+    fits,
     reads_totals,
     repeats_totals,
     total_of_lines,
@@ -213,11 +216,13 @@ def _void_orders(name: str, source: RawTable, rows: Table, number: int) -> list[
     free = _free_columns(source)
     if settings.where is not None or not free:
         return []
+    key = setting_path("sources", name, "where")
     sample = source.rows.select(*free).limit(_SAMPLE).to_pyarrow()
     words = {
         column: {"" if word is None else str(word).strip() for word in sample[column].to_pylist()}
         for column in free
     }
+    status = None
     for column in status_columns(words):
         whole = source
         if ORDER_ID in source.columns:
@@ -236,10 +241,33 @@ def _void_orders(name: str, source: RawTable, rows: Table, number: int) -> list[
             row["_word"]: (int(row["n"]), float(row["total"] or 0) / MICRO_UNITS)
             for row in counted if row["_word"] or whole is source
         }  # fmt: skip
-        question = status_question(setting_path("sources", name, "where"), column, sums)
-        if question is not None:
-            return [question]
-    return []
+        status = status_question(key, column, sums)
+        if status is not None:
+            break
+    cells_of = {
+        column: ["" if cell is None else str(cell).strip() for cell in sample[column].to_pylist()]
+        for column in free
+    }
+    flags = unpaid_flags(cells_of)
+    if status is not None:  # the status says what dates beside it say
+        asked = status.choices[0].value
+        flags = {one: own for one, own in flags.items() if one not in asked and own != [""]}
+    if settings.carry_down or ORDER_ID in source.columns:  # empty cells may follow from rows above
+        flags = {one: own for one, own in flags.items() if own != [""]}
+    question = flags_question(key, flags, status, partial(_net_where, source, rows, number))
+    return [] if question is None else [question]
+
+
+def _net_where(
+    source: RawTable, rows: Table, number: int, where: dict[str, list[str]]
+) -> tuple[int, float]:
+    """Rows of a source with certain cells, and their money."""
+    fitting: BooleanValue = ibis.literal(True)
+    for name, cells in where.items():
+        fitting = fitting & fits(source.rows[name], tuple(cells))
+    marked = source.rows.select(_fits=fitting, **{ROW: source.rows[ROW] + (number << SOURCE_SHIFT)})
+    joined = rows.inner_join(marked, ROW).view()
+    return _sums(joined, fits=joined["_fits"])["fits"]
 
 
 def _refunded_amounts(

@@ -12,6 +12,7 @@ import msgspec
 from propense.settings import sounds_like_refund
 from propense.tables.cells.order_words import MANY_WORDS, status_columns, status_question
 from propense.tables.cells.refund_columns import RefundNumbers, names_no_amount
+from propense.tables.cells.unpaid_flags import Where, flags_question, unpaid_flags
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.groups import Group
 from propense.tables.guessing.id_names import is_bare_id
@@ -50,8 +51,7 @@ def order_rules(role: Role, key: str, read: Iterable[str] = ()) -> OrderRules:
     order = order_column(group, used)
     status = status_column(group, used)
     refund = refund_column(role, used, order)
-    if status is not None:
-        _ask_status(rules, role, key, status)
+    _ask_unpaid(rules, role, key, status, used)
     if refund is not None:
         rules.settings["refunded"] = (refund, "an event of its own takes back what was refunded")
     if order is None:
@@ -153,23 +153,55 @@ def amounts(role: Role) -> list[float]:
     return [number * count for number, count in zip(numbers, counts, strict=True)]
 
 
-def _ask_status(rules: OrderRules, role: Role, key: str, status: str) -> None:
+def _ask_unpaid(
+    rules: OrderRules, role: Role, key: str, status: str | None, used: set[str]
+) -> None:
+    """Ask which rows are paid, by a status and by columns that mark some rows."""
+    group = role.group
+    order = order_column(group, set(role.columns.values()))
+    first_only = set() if order is None else _on_first_lines(group, order)
+    question = None if status is None else _status_question(role, key, status, order, first_only)
+    cells = {
+        own: [cell or "" for cell in own_cells] for own, own_cells in group.cells.items()
+        if own not in used and own != status and own not in first_only and own in group.columns
+        and not group.is_list_field(own)
+    }  # fmt: skip
+    flags = unpaid_flags(cells)
+    if question is not None:  # the status says what dates beside it say
+        flags = {own: paid for own, paid in flags.items() if paid != [""]}
+    money = amounts(role)
+
+    def net(where: Where) -> tuple[int, float]:
+        columns = [[cell or "" for cell in group.cells[own]] for own in where]
+        fitting = [
+            amount for amount, *row in zip(money, *columns, strict=True)
+            if all(cell in paid for cell, paid in zip(row, where.values(), strict=True))
+        ]  # fmt: skip
+        return len(fitting), sum(fitting)
+
+    asked = flags_question(f"{key}.where", flags, question, net)
+    if asked is not None:
+        rules.questions.append(asked)
+
+
+def _status_question(
+    role: Role, key: str, status: str, order: str | None, first_only: set[str]
+) -> Question | None:
     group = role.group
     words = group.cells[status]
     money = amounts(role)
-    order = order_column(group, set(role.columns.values()))
-    if order is not None and status in _on_first_lines(group, order):
+    if order is not None and status in first_only:
         words = _filled_down(words, group.cells[order])
     n, sums = Counter(word or "" for word in words), defaultdict[str, float](float)
     for word, amount in zip(words, money, strict=True):
         sums[word or ""] += amount
     counts = {word: (rows, sums[word]) for word, rows in n.items()}
     question = status_question(f"{key}.where", status, counts)
-    if question is not None:
-        paid = question.choices[0].value.get(status, [])
-        out = [word for word in n if word not in paid]
-        examples = _example_rows(role, status, out)
-        rules.questions.append(msgspec.structs.replace(question, examples=examples))
+    if question is None:
+        return None
+    paid = question.choices[0].value.get(status, [])
+    out = [word for word in n if word not in paid]
+    return msgspec.structs.replace(question, examples=_example_rows(role, status, out))
 
 
 def _example_rows(role: Role, own: str, words: Sequence[str], n: int = 2) -> list[str]:
