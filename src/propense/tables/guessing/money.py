@@ -14,14 +14,17 @@ from propense.tables.guessing.groups import Group
 from propense.tables.guessing.role import NUMBERS
 from propense.tables.sources.samples import own_name
 
-_NO_MONEY: Final = frozenset(
-    "discount discounts tax taxes vat shipping freight secs seconds minutes hours days tip "
-    "balance rate percent percentage ratio currency id ids items count quantity qty "
-    "orders fee fees refund refunded refunds duties points weight status type method "
-    "date time at unit cumulative ltv lifetime outstanding brutto converted code 折扣 "
-    "优惠 运费 税 积分 退款 返金 払戻 환불 할인 배송비 送料 割引 rabatt remise descuento "
-    "desconto sconto korting rabat скидка indirim доставка kargo versand livraison envío frete "
-    "verzending przesyłka wysyłka steuer taxe impuesto imposta btw podatek ндс kdv".split()
+_NO_MONEY: Final = (
+    frozenset(
+        "tax taxes vat shipping freight secs seconds minutes hours days tip "
+        "balance rate percent percentage ratio currency id ids items count quantity qty "
+        "orders fee fees refund refunded refunds duties points weight status type method "
+        "date time at unit cumulative ltv lifetime outstanding brutto converted code "
+        "运费 税 积分 退款 返金 払戻 환불 배송비 送料 "
+        "доставка kargo versand livraison envío frete "
+        "verzending przesyłka wysyłka steuer taxe impuesto imposta btw podatek ндс kdv".split()
+    )
+    | vocabulary.DISCOUNT
 )
 _MONEY_ORDER: Final = (
     frozenset("paid revenue spent 实付 实收".split()), frozenset("amount 金额 betrag".split()),

@@ -66,6 +66,10 @@ MONEY: Final = frozenset(
 PRICE: Final = frozenset(
     "price unitprice cost preis einzelpreis prix precio prezzo preço prijs 价格 单价 售价".split()
 ) | words(HEADERS, "price")
+DISCOUNT: Final = frozenset(
+    "discount discounts rebate nachlass 折扣 优惠 할인 割引 rabatt remise descuento desconto "
+    "sconto korting rabat скидка indirim".split()
+)
 COUNT: Final = frozenset(
     "quantity qty count units pieces cnt menge anzahl stück stückzahl quantité "
     "quantite cantidad quantità quantidade aantal 次数 件数".split()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from propense.tables.guessing.column_profiles import ColumnProfile
 from propense.tables.guessing.proposals.currency import find_currency
 from propense.tables.guessing.proposals.goals import propose_goals, propose_recommend, propose_split
+from propense.tables.guessing.proposals.money_remarks import left_out_remark
 from propense.tables.guessing.proposals.regions import region_of
 from propense.tables.guessing.proposals.sources import propose_source
 from propense.tables.guessing.proposals.tables import propose_experiment, propose_table
@@ -43,6 +44,8 @@ def propose(roles: Sequence[Role], answers: Mapping[str, Any]) -> Proposal:
     for role in roles:
         if role.name == "none":
             out.notes.append(f"left out {role.group.paths[0]}: {role.why}")
+            if (remark := left_out_remark(role)) is not None:
+                out.remarks.append(remark)
     if out.notes:
         out.empty_line()
         out.comment("Not used:")

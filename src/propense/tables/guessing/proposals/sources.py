@@ -35,6 +35,7 @@ from propense.tables.guessing.proposals.money_questions import (
     money_question,
     with_answer,
 )
+from propense.tables.guessing.proposals.money_remarks import source_remarks
 from propense.tables.guessing.proposals.order_rules import OrderRules, order_rules
 from propense.tables.guessing.proposals.tables import customer_question, file_keys
 from propense.tables.guessing.proposals.time_questions import time_question
@@ -112,6 +113,7 @@ def propose_source(out: Proposal, role: Role, name: str, currency_of_all: str) -
     _cancelled(out, group, role.columns)
     _alternatives(out, group, columns)
     spare = [own for own in group.columns if own not in columns.values()]
+    out.remarks += source_remarks(paid, name, settings)
     if spare:
         out.comment(f"Columns not used: {', '.join(spare)}")
         rated = [own for own in spare if names.mentions(own_name(own), vocabulary.RATING)]
