@@ -15,12 +15,12 @@ from propense.tables.questions import Choice, Question
 Where = dict[str, list[str]]
 """Column -> the cells of the rows to read."""
 _TESTS: Final = frozenset("test testing sandbox demo dummy fake spam fraud fraudulent".split())
-_MARKS: Final = frozenset(
+_TRACES: Final = frozenset(
     "at on date time datum reason grund id no code note comment by motif motivo fecha data am "
     "raison datetime timestamp".split()
 )
 """Words of columns that are filled where something happened, and empty where it did not."""
-_MARK_PARTS: Final = ("时间", "日期", "原因", "理由", "日時", "编号", "单号", "번호", "사유")
+_TRACE_PARTS: Final = ("时间", "日期", "原因", "理由", "日時", "编号", "单号", "번호", "사유")
 _FEW: Final = 0.5
 """Largest share of rows on which such a column is filled."""
 
@@ -39,8 +39,8 @@ def unpaid_flags(cells: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     for column, own in cells.items():
         words = {word.strip() for word in own}
         if _is_flag(column, words):
-            flags[column] = sorted(word for word in words if not _marks(column, word))
-        elif _is_mark(column, own) and not (amounts and _of_refunds(column)):
+            flags[column] = sorted(word for word in words if not _is_unpaid(column, word))
+        elif _is_trace(column, own) and not (amounts and _of_refunds(column)):
             flags[column] = [""]
     return flags
 
@@ -49,22 +49,22 @@ def _is_flag(column: str, words: set[str]) -> bool:
     folded = {word.casefold() for word in words}
     if len(folded) < 2 or not folded <= YES | NOT_YES:
         return False
-    marked = {word for word in words if _marks(column, word)}
+    marked = {word for word in words if _is_unpaid(column, word)}
     return bool(marked) and marked != words
 
 
-def _marks(column: str, word: str) -> bool:
+def _is_unpaid(column: str, word: str) -> bool:
     if _TESTS & set(action_key(column).split()):
         return word.casefold() in YES
     return bool(word) and state_in(column, word) in ("void", "returned")
 
 
-def _is_mark(column: str, cells: Sequence[str]) -> bool:
+def _is_trace(column: str, cells: Sequence[str]) -> bool:
     filled = sum(bool(cell.strip()) for cell in cells)
     if not 0 < filled <= _FEW * len(cells):
         return False
     names = action_key(column).split()
-    marked = _MARKS & set(names) or any(part in column for part in _MARK_PARTS)
+    marked = _TRACES & set(names) or any(part in column for part in _TRACE_PARTS)
     if not marked or "returning" in names:
         return False
     return sounds_like_refund(column) or order_state(names[0]) == "void"
