@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,9 @@ from propense.ids import MISSING_WORDS, PLACEHOLDER_IDS, is_placeholder, tidy_id
 
 UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u202e\u2066"
 BLANKS = " \t\r\n\u00a0\u1680\u2003\u2028\u202f\u3000\x85"
-VISIBLE = st.text(st.characters(categories=["L", "N"], include_characters="-_.:"), min_size=1)
+VISIBLE = st.text(st.characters(categories=["L", "N"], include_characters="-_.:"), min_size=1).map(
+    lambda text: unicodedata.normalize("NFC", text)
+)
 
 
 @given(
@@ -33,6 +37,19 @@ def test_addresses_lose_their_capitals() -> None:
     assert tidy_id("A@B") == "A@B"
 
 
+@pytest.mark.parametrize(
+    ("text", "tidy"),
+    [
+        ("<a@shop.example>", "a@shop.example"), ("mailto:A@shop.example", "a@shop.example"),
+        ('"Ann Lee" <Ann@Shop.example>', "ann@shop.example"), ("<none>", "<none>"),
+        ("Ju\u0308rgen", "J\u00fcrgen"), ("\u1100\u1161", "\uac00"), ("a<b@c", "a<b@c"),
+        ("Jürg <j@x.example>", "j@x.example"),
+    ],
+)  # fmt: skip
+def test_one_writing_of_letters_and_addresses(text: str, tidy: str) -> None:
+    assert tidy_id(text) == tidy_id(tidy) == tidy
+
+
 def test_a_formula_keeps_leading_zeros() -> None:
     assert tidy_id('="00123"') == "00123"
     assert tidy_id("=00123") == "=00123"
@@ -43,6 +60,7 @@ def test_a_formula_keeps_leading_zeros() -> None:
 @pytest.mark.parametrize(
     "word",
     ["undefined", "null", "NaN", "0", "None", "[object Object]", "guest", "Anonymous", " N/A ",
+     "CASH", "Walk-in", "Laufkunde", "0000000", "[deleted]", "Público en general",
      "-", "(not set)", "nil", "", "\u200b", "Unknown", '="0"', "匿名"],
 )  # fmt: skip
 def test_words_that_are_no_customer(word: str) -> None:

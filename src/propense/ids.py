@@ -6,6 +6,7 @@ Cleaning and the live service obey the same rules, so that an event has the same
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from typing import Final
 
@@ -20,11 +21,17 @@ PLACEHOLDER_IDS: Final = (
     *MISSING_WORDS, "0", "guest", "anonymous", "anonymous user", "anon", "anonym", "visitor",
     "not_authenticated", "unauthenticated", "not logged in", "logged_out", "id", "user_id",
     "userid", "distinct_id", "distinctid", "email", "true", "false", "gast", "invité", "invitado",
+    "test", "deleted", "[deleted]", "(deleted)", "[removed]", "removed", "cash", "cash customer",
+    "cash sale", "cash sales", "walk-in", "walk in", "walkin", "walk-in customer",
+    "walk in customer", "counter sale", "laufkunde", "laufkundschaft", "barverkauf", "barkunde",
+    "consumidor final", "cliente final", "cliente general", "cliente mostrador",
+    "publico en general", "público en general", "publico general", "público general",
+    "cliente generico", "cliente genérico", "client comptoir", "client de passage", "散客",
     "游客", "匿名", "匿名用户", "访客", "未登录", "ゲスト",
 )  # fmt: skip
 """Words that are no customer's id: who obeys one of them as an id melts many people into one.
 
-Customers are never numbered 0 here; items may be.
+Customers are never numbered 0 here, nor by three zeros or more; items may be.
 """
 INVISIBLE: Final = (
     r"\x{00AD}\x{061C}\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}\x{FEFF}"
@@ -45,23 +52,43 @@ _INVISIBLE: Final = re.compile(f"[{_python_class(INVISIBLE)}]+")
 _BLANK: Final = re.compile(f"[{_python_class(BLANKS)}]")
 _MAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _EXCEL: Final = re.compile(r'="(.*)"', re.DOTALL)
+WRAPPED_MAIL: Final = (
+    r"^(?:[^<>]*<(?:[mM][aA][iI][lL][tT][oO]:)?|[mM][aA][iI][lL][tT][oO]:)"
+    r"([^@ <>]+@[^@ <>]+\.[^@ <>]+)>?$"
+)
+"""`"Name" <a@shop.example>` and `mailto:a@shop.example`, whose address is the id."""
+_WRAPPED: Final = re.compile(WRAPPED_MAIL)
 
 
 def tidy_id(text: str) -> str:
     """An id without what nobody sees: blanks around it, characters without width, ="..." of Excel.
 
-    A blank of another kind inside it, such as a no-break space, becomes a space, and e-mail
-    addresses lose their capitals. What is tidy stays as it is.
+    A blank of another kind inside it, such as a no-break space, becomes a space, letters are
+    composed (NFC), and e-mail addresses lose their capitals and what is written around them. What
+    is tidy stays as it is.
 
     >>> tidy_id('\\ufeff="00123"\\u00a0'), tidy_id(" a\\u00a0b\\u200b ")
     ('00123', 'a b')
+    >>> tidy_id('"Ann" <Ann@Shop.example>'), tidy_id("mailto:a@shop.example")
+    ('ann@shop.example', 'a@shop.example')
     """
     if text.isascii() and text.isprintable() and text[:1] != "=" and text.strip() == text:
-        return text.lower() if "@" in text and _MAIL.fullmatch(text) else text
+        return _bare_mail(text) if "@" in text else text
     seen = _BLANK.sub(" ", _INVISIBLE.sub("", text)).strip(" ")
     formula = _EXCEL.fullmatch(seen)
     bare = formula[1].strip(" ") if formula else seen
-    return bare.lower() if _MAIL.fullmatch(bare) else bare
+    return _bare_mail(unicodedata.normalize("NFC", bare))
+
+
+def _bare_mail(text: str) -> str:
+    wrapped = _WRAPPED.match(text)
+    mail = wrapped[1] if wrapped else text
+    return mail.lower() if _MAIL.fullmatch(mail) else mail
+
+
+def is_word(text: str, words: Collection[str]) -> bool:
+    """Whether a tidy id is one of the words, or three zeros or more where "0" is one of them."""
+    return text.lower() in words or (len(text) > 2 and not text.strip("0") and "0" in words)
 
 
 def is_placeholder(text: str, words: Collection[str] = PLACEHOLDER_IDS) -> bool:
@@ -69,7 +96,7 @@ def is_placeholder(text: str, words: Collection[str] = PLACEHOLDER_IDS) -> bool:
 
     `words` are in lower case; `[clean] placeholder_ids` sets others.
 
-    >>> [is_placeholder(one) for one in (" [object Object]", "0", "00", "u17")]
-    [True, True, False, False]
+    >>> [is_placeholder(one) for one in (" [object Object]", "0", "00000", "00", "u17")]
+    [True, True, True, False, False]
     """
-    return tidy_id(text).lower() in words
+    return is_word(tidy_id(text), words)

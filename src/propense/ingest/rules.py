@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from propense.ids import MISSING_WORDS, PLACEHOLDER_IDS, tidy_id
+from propense.ids import MISSING_WORDS, PLACEHOLDER_IDS, is_word, tidy_id
 from propense.ingest.segment import text_id
 
 IgnoredReason = Literal[
@@ -69,7 +69,7 @@ def _real_id(value: Any, pointer: str, ignored: Ignored, words: Collection[str])
     if value is None or value == "":
         return None
     text = text_id(tidy_id(value) if type(value) is str else value, pointer)
-    if text is None or text.lower() in words:
+    if text is None or is_word(text, words):
         ignored.append("placeholder_id")
         return None
     return text

@@ -17,7 +17,8 @@ from propense.tables.engine.engine import ROW, TableEngine, connect
 CELLS = [
     "u1", " u1", "u1\u00a0", "\u200bu1", '="00123"', "Anna@Shop.Example", "A@B", "17850.0", "1.50",
     "a\u3000b", "undefined", "[object Object]", "Guest", "0", "00", "0.0", "\ufeff", "用户1009",
-    "=1",
+    "=1", "<a@b.example>", "MailTo:A@b.example", '"Ann" <a@B.example>', "Ju\u0308rgen", "Jürgen",
+    "0000000", "\u1100\u1161", "<x>",
 ]  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def expected(cell: str) -> str | None:
 def test_ids_as_the_service_has_them(duck: TableEngine) -> None:
     ids, evidence = read(duck, CELLS)
     assert ids == [expected(cell) for cell in CELLS]
-    assert evidence == IdEvidence(untidy=6, capitals=1, floating=2)
+    assert evidence == IdEvidence(untidy=11, capitals=3, floating=2, decomposed=2)
     assert read(duck, ["u1", "u2"])[1] == IdEvidence(0, 0, 0)
 
 
@@ -71,7 +72,9 @@ def test_spark_reads_the_same(spark_engine: TableEngine) -> None:
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(
-        st.text(st.sampled_from('aB@.=",0 \t\u00a0\u200b\ufeff\u3000ü用')), min_size=1, max_size=8
+        st.text(st.sampled_from('aB@.=",0 \t\u00a0\u200b\ufeff\u3000ü用\u0308u<>:')),
+        min_size=1,
+        max_size=8,
     )
 )
 def test_any_text_agrees(duck: TableEngine, cells: list[str]) -> None:

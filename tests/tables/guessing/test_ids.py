@@ -12,6 +12,7 @@ from propense.settings import Settings
 from propense.tables.guessing.guess import guess_settings
 from propense.tables.guessing.ids import user_score
 from propense.tables.guessing.names import parts_of
+from propense.tables.guessing.nested import with_nested
 
 
 def write(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
@@ -116,3 +117,9 @@ def test_an_address_names_customers_where_nothing_else_does(
     settings = guess(tmp_path, ["customer_id", name, "sku", "created_at"], rows)
     (source,) = settings.sources.values()
     assert source.columns["user_id"] == "customer_id"
+
+
+def test_cells_with_their_type_are_no_columns_of_their_own() -> None:
+    typed = ['{"$numberLong": "1001"}', None, '{"$numberLong": "1002"}']
+    assert with_nested({"customer": typed}) == {"customer.$numberLong": ["1001", None, "1002"]}
+    assert list(with_nested({"a": ['{"id": 1}']})) == ["a", "a.id"]

@@ -10,13 +10,13 @@ import ibis
 from ibis.expr.types import Column, Table
 
 from propense.errors import SourceError
-from propense.ids import BLANKS, INVISIBLE, MISSING_WORDS
+from propense.ids import BLANKS, INVISIBLE, MISSING_WORDS, WRAPPED_MAIL
 from propense.tables.cells.spelling import id_text, looks_floating, tidy, without_point_zero
-from propense.tables.engine.engine import ROW
+from propense.tables.engine.engine import ROW, nfc
 
 _OTHER_BLANKS: Final = BLANKS.replace(r"\x{001C}-\x{0020}", r"\x{001C}-\x{001F}")
-_UNTIDY: Final = rf'[{INVISIBLE}{_OTHER_BLANKS}]|^ | $|^="'
-_UNUSUAL: Final = rf"{_UNTIDY}|@|\.0+$|[eE]\+"
+_UNTIDY: Final = rf'[{INVISIBLE}{_OTHER_BLANKS}]|^ | $|^="|<.*@|^[mM][aA][iI][lL][tT][oO]:'
+_UNUSUAL: Final = rf"{_UNTIDY}|@|\.0+$|[eE]\+|[^\x{{0000}}-\x{{007F}}]"
 _MAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _SCIENTIFIC: Final = r"^-?\d(?:[.,]\d+)?[eE]\+\d{1,3}$"
 
@@ -34,6 +34,11 @@ class IdEvidence:
     """E-mail addresses with capitals, which name the same box without them."""
     floating: int = 1
     """Such as "17850.0", which were whole numbers once."""
+    decomposed: int = 0
+    """Letters and their accents apart, as file systems write them; counted in `untidy` too."""
+
+
+_ANY: Final = IdEvidence(decomposed=1)
 
 
 def survey_ids(rows: Table, names: Mapping[str, Any], table: Any) -> dict[str, IdEvidence]:
@@ -55,10 +60,11 @@ def survey_ids(rows: Table, names: Mapping[str, Any], table: Any) -> dict[str, I
         if not unusual.get(name):
             continue
         odd = rows.filter(rows[name].re_search(_UNUSUAL)).select(_row=rows[ROW], text=rows[name])
-        bare = _tidied(odd.text)
+        bare, whole = _tidied(odd.text), nfc(_tidied(odd.text))
         scientific = bare.re_search(_SCIENTIFIC) & ~bare.lower().isin(list(names[name]))
         counts = odd.aggregate(
-            untidy=(bare != odd.text).cast("int64").sum(),
+            untidy=(whole != odd.text).cast("int64").sum(),
+            decomposed=(whole != bare).cast("int64").sum(),
             capitals=(bare.re_search(_MAIL) & (bare != bare.lower())).cast("int64").sum(),
             floating=looks_floating(bare).cast("int64").sum(),
             scientific=scientific.cast("int64").sum(),
@@ -70,7 +76,9 @@ def survey_ids(rows: Table, names: Mapping[str, Any], table: Any) -> dict[str, I
                 f"written as {counts['text']!r}, whose digits a spreadsheet has lost; export the "
                 "column as text, or leave these rows out with [clean] placeholder_ids"
             )
-        evidence[name] = IdEvidence(counts["untidy"], counts["capitals"], counts["floating"])
+        evidence[name] = IdEvidence(
+            counts["untidy"], counts["capitals"], counts["floating"], counts["decomposed"]
+        )
     return evidence
 
 
@@ -88,7 +96,7 @@ def _refuse_rounded(rows: Table, name: str, table: Any) -> None:
 
 
 def read_id(
-    column: Column, words: Iterable[str] = MISSING_WORDS, evidence: IdEvidence = IdEvidence()
+    column: Column, words: Iterable[str] = MISSING_WORDS, evidence: IdEvidence = _ANY
 ) -> Column:
     """An id as text, as `propense.ids.tidy_id` has it; null for one of `words`.
 
@@ -96,16 +104,25 @@ def read_id(
     """
     if not column.type().is_string():
         text = id_text(column)
-        return text.isin(list(words)).ifelse(ibis.null("string"), text)
+        return _is_word(text, words).ifelse(ibis.null("string"), text)
     text = tidy(column)
     if evidence.untidy:
         text = column.re_search(_UNTIDY).ifelse(_tidied(column), column)
+    if evidence.decomposed:
+        text = nfc(text)
     if evidence.capitals:
         mail = text.contains("@") & text.re_search(_MAIL)
         text = mail.ifelse(text.lower(), text)
     if evidence.floating:
         text = without_point_zero(text)
-    return text.lower().isin(list(words)).ifelse(ibis.null("string"), text)
+    return _is_word(text, words).ifelse(ibis.null("string"), text)
+
+
+def _is_word(text: Column, words: Iterable[str]) -> Column:
+    """`propense.ids.is_word` as an expression."""
+    listed = list(words)
+    found = text.lower().isin(listed)
+    return found | (text.startswith("000") & text.re_search("^0+$")) if "0" in listed else found
 
 
 def changed(column: Column, evidence: IdEvidence) -> dict[str, Column]:
@@ -113,9 +130,9 @@ def changed(column: Column, evidence: IdEvidence) -> dict[str, Column]:
     if not column.type().is_string():
         return dict.fromkeys(("untidy", "capitals", "floating"), ibis.literal(False))
     no = ibis.literal(False)
-    bare = read_id(column, (), IdEvidence(evidence.untidy, 0, 0))
+    bare = read_id(column, (), IdEvidence(evidence.untidy, 0, 0, evidence.decomposed))
     return {
-        "untidy": column.re_search(_UNTIDY).fill_null(False) if evidence.untidy else no,
+        "untidy": (bare != column).fill_null(False) if evidence.untidy else no,
         "capitals": (bare.re_search(_MAIL) & (bare != bare.lower())).fill_null(False)
         if evidence.capitals else no,
         "floating": looks_floating(bare).fill_null(False) if evidence.floating else no,
@@ -124,4 +141,5 @@ def changed(column: Column, evidence: IdEvidence) -> dict[str, Column]:
 
 def _tidied(text: Column) -> Column:
     seen = text.re_replace(f"[{INVISIBLE}]+", "").re_replace(f"[{BLANKS}]", " ").strip()
-    return seen.re_search('^=".*"$').ifelse(seen.re_extract('^="(.*)"$', 1).strip(), seen)
+    seen = seen.re_search('^=".*"$').ifelse(seen.re_extract('^="(.*)"$', 1).strip(), seen)
+    return seen.re_search(WRAPPED_MAIL).ifelse(seen.re_extract(WRAPPED_MAIL, 1), seen)

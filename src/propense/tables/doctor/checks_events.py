@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -27,6 +28,11 @@ DAYTIME: Final = range(9, 21)
 """Local hours in which the middle of a night cannot be."""
 ENOUGH: Final = 2000
 """Fewer events say nothing about the hours of a day."""
+DOMINANT_SHARE: Final = 0.2
+DOMINANT_ERROR: Final = 0.4
+"""Shares of all events, of one customer among at least so many."""
+DOMINANT_AMONG: Final = 10
+_USUAL_WORDS: Final = '"0", "null", "none", "undefined", "unknown", "guest", "anonymous"'
 HEAVY_SHARE: Final = 0.02
 HEAVY_TIMES: Final = 50
 MACHINE_EVENTS: Final = 200
@@ -202,7 +208,7 @@ def _heavy(
         (user, n) for user, n in zip(ids, counts, strict=True)
         if n > HEAVY_TIMES * mean or (n > HEAVY_SHARE * n_events and n_users > 100)
     ]  # fmt: skip
-    findings = []
+    findings = find_dominant(ids, counts, n_events, n_users)
     if heavy:
         findings.append(
             Finding(
@@ -234,6 +240,27 @@ def _heavy(
             )
         )
     return findings
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def find_dominant(ids: list[str], counts: list[int], n_events: int, n_users: int) -> list[Finding]:
+    """One customer who is many people: a word such as "walk-in" that stands for all of them."""
+    if not ids or n_users < DOMINANT_AMONG or counts[0] < DOMINANT_SHARE * n_events:
+        return []
+    share = counts[0] / n_events
+    return [
+        Finding(
+            code="dominant_user", severity="error" if share >= DOMINANT_ERROR else "warning",
+            table="events", column=USER_ID, count=counts[0],
+            sentence=f"one customer, {ids[0]!r}, has {counts[0]:,} of {n_events:,} events "
+            f"({share:.0%}), as many people under one id have",
+            remedy="if it stands for customers without an id, set its rows aside: [clean] "
+            f"placeholder_ids = [{_quoted(ids[0])}, {_USUAL_WORDS}]",
+        )
+    ]  # fmt: skip
 
 
 def _machines(events: Any, ids: list[str], counts: list[int], engine: TableEngine) -> list[str]:

@@ -8,13 +8,19 @@ from typing import Any, Final
 import ibis
 from ibis.expr.types import Column
 
-from propense.columns import USER_ID
+from propense.columns import ITEM_ID, USER_ID
 from propense.tables.doctor.findings import Finding, Severity
 
 FEW: Final = 0.5
 """A share of ids that meet below which it is a warning."""
 NONE: Final = 0.05
 """And an error."""
+_TWICE: Final = (
+    r"[\x{00C2}-\x{00DF}\x{00E0}-\x{00EF}][\x{0080}-\x{00BF}\x{0152}\x{0153}\x{0160}\x{0161}"
+    r"\x{0178}\x{017D}\x{017E}\x{0192}\x{02C6}\x{02DC}\x{2013}-\x{203A}\x{20AC}\x{2122}]"
+)
+"""The bytes of a letter in UTF-8, read as those of windows-1252 or latin-1."""
+_LOOKED_AT: Final = 10_000
 
 
 def check_ids(events: Any, users: Any | None) -> list[Finding]:
@@ -23,10 +29,50 @@ def check_ids(events: Any, users: Any | None) -> list[Finding]:
     `events` and `users` are Ibis tables with `user_id`.
     """
     ids = events.select(USER_ID).distinct().view()
-    findings = _cases(ids) + _zeros(ids)
+    findings = _cases(ids) + _zeros(ids) + _twice_encoded(events)
     if users is not None:
         findings += _meeting(ids, users.select(USER_ID).distinct().view())
     return findings
+
+
+def _twice_encoded(events: Any) -> list[Finding]:
+    """Ids of customers and items such as "JÃ¼rgen", which were encoded twice."""
+    findings = []
+    for name in (USER_ID, ITEM_ID):
+        odd = events.filter(events[name].re_search(_TWICE)).group_by(id=events[name])
+        rows = odd.agg(n=ibis._.count()).order_by("id").limit(_LOOKED_AT).to_pyarrow().to_pylist()
+        once = {row["id"]: text for row in rows if (text := _encoded_once(row["id"])) is not None}
+        if not once:
+            continue
+        known = events.filter(events[name].isin(sorted(set(once.values()))))[name].nunique()
+        n_known = int(known.to_pyarrow().as_py())
+        findings.append(
+            Finding(
+                code="ids_encoded_twice", severity="error" if n_known else "warning",
+                table="events", column=name,
+                count=sum(row["n"] for row in rows if row["id"] in once),
+                sentence=f"{len(once):,} ids look encoded twice"
+                + (f"; {n_known:,} of them occur in plain letters too" if n_known else ""),
+                remedy="export these rows again as UTF-8, or put their files right first "
+                "(Python: text.encode('cp1252').decode('utf-8'))",
+                examples=[f"{one!r} for {text!r}" for one, text in list(once.items())[:3]],
+            )
+        )  # fmt: skip
+    return findings
+
+
+def _encoded_once(text: str) -> str | None:
+    """The text before it was encoded a second time; None if it was not.
+
+    >>> _encoded_once("J\u00c3\u00bcrgen"), _encoded_once("Jürgen")
+    ('Jürgen', None)
+    """
+    for codec in ("cp1252", "latin-1"):
+        try:
+            return text.encode(codec).decode("utf-8")
+        except UnicodeError:
+            continue
+    return None
 
 
 def _zeros(ids: Any) -> list[Finding]:

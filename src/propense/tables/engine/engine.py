@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ json_text = _builtin("json_extract_string", (dt.json, dt.string), dt.string)
 json_texts = _builtin("json_extract_string", (dt.json, dt.string), dt.Array(dt.string))
 json_member = _builtin("json_extract", (dt.json, dt.string), dt.json)
 json_members = _builtin("json_extract", (dt.json, dt.string), dt.Array(dt.json))
+nfc = _builtin("nfc_normalize", (dt.string,), dt.string)
+"""Text in composed letters; `connect` teaches it to Spark."""
 
 _OWN: dict[str, dict[str, Any]] = {
     "duckdb": {
@@ -235,6 +238,10 @@ def _unreadable(names: list[str], error: Exception) -> SourceError:
     return SourceError(f"cannot read {', '.join(names[:3])} as Parquet: {reason}")
 
 
+def _composed(text: str | None) -> str | None:
+    return None if text is None else unicodedata.normalize("NFC", text)
+
+
 def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> TableEngine:
     """Open "duckdb" or "spark://host:port" ("spark" alone is a local Spark).
 
@@ -259,5 +266,6 @@ def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> TableEngin
             .config("spark.sql.legacy.parquet.nanosAsLong", "true")
             .getOrCreate()
         )
+        session.udf.register("nfc_normalize", _composed)
         return TableEngine("spark", ibis.pyspark.connect(session), scratch)
     raise SettingsError(f"engine {engine!r} is unknown; use 'duckdb' or 'spark://host:port'")

@@ -56,8 +56,15 @@ def with_nested(
                 if path not in inner and len(inner) + len(full) >= MAX_COLUMNS:
                     continue
                 inner.setdefault(path, [None] * len(rows))[row] = value
+        if inner and all(_is_wrapped(tree) for tree in trees if tree is not None):
+            del full[name]  # its one member is the cell
         full.update({path: inner[path] for path in inner if path not in columns})
     return full
+
+
+def _is_wrapped(tree: Any) -> bool:
+    """Whether an object is one cell with its type, such as {"$numberLong": "1001"} of MongoDB."""
+    return isinstance(tree, dict) and len(tree) == 1 and next(iter(tree)).startswith("$")
 
 
 def product_list(columns: Mapping[str, list[str | None]]) -> str:
