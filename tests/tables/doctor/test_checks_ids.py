@@ -22,9 +22,9 @@ from propense.tables.engine.engine import connect
 def test_ids_that_were_encoded_twice(ids: list[str], severity: str | None, tmp_path: Path) -> None:
     engine = connect("duckdb", tmp_path)
     rows = engine.table_of(pa.table({"user_id": ids, "item_id": ["i1"] * len(ids)}), "events")
-    found = [one for one in check_ids(rows, None) if one.code == "ids_encoded_twice"]
+    findings = [one for one in check_ids(rows, None) if one.code == "ids_encoded_twice"]
     engine.con.disconnect()
-    assert [one.severity for one in found] == ([] if severity is None else [severity])
+    assert [one.severity for one in findings] == ([] if severity is None else [severity])
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,6 @@ def test_ids_that_were_encoded_twice(ids: list[str], severity: str | None, tmp_p
     [(75, 24, "error"), (40, 24, "warning"), (10, 24, None), (75, 3, None)],
 )
 def test_one_id_that_many_people_have(n: int, n_users: int, severity: str | None) -> None:
-    found = find_dominant(['counter "1"', "u2"], [n, 2], 150, n_users)
-    assert [one.severity for one in found] == ([] if severity is None else [severity])
-    assert all('placeholder_ids = ["counter \\"1\\"", "0"' in one.remedy for one in found)
+    findings = find_dominant(['counter "1"', "u2"], [n, 2], 150, n_users)
+    assert [one.severity for one in findings] == ([] if severity is None else [severity])
+    assert all('placeholder_ids = ["counter \\"1\\"", "0"' in one.remedy for one in findings)

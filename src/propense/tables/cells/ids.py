@@ -121,8 +121,9 @@ def read_id(
 def _is_word(text: Column, words: Iterable[str]) -> Column:
     """`propense.ids.is_word` as an expression."""
     listed = list(words)
-    found = text.lower().isin(listed)
-    return found | (text.startswith("000") & text.re_search("^0+$")) if "0" in listed else found
+    listed_word = text.lower().isin(listed)
+    zeros = text.startswith("000") & text.re_search("^0+$")
+    return listed_word | zeros if "0" in listed else listed_word
 
 
 def changed(column: Column, evidence: IdEvidence) -> dict[str, Column]:

@@ -44,15 +44,15 @@ def _twice_encoded(events: Any) -> list[Finding]:
         once = {row["id"]: text for row in rows if (text := _encoded_once(row["id"])) is not None}
         if not once:
             continue
-        known = events.filter(events[name].isin(sorted(set(once.values()))))[name].nunique()
-        n_known = int(known.to_pyarrow().as_py())
+        alike = events.filter(events[name].isin(sorted(set(once.values()))))[name].nunique()
+        n_plain = int(alike.to_pyarrow().as_py())
         findings.append(
             Finding(
-                code="ids_encoded_twice", severity="error" if n_known else "warning",
+                code="ids_encoded_twice", severity="error" if n_plain else "warning",
                 table="events", column=name,
                 count=sum(row["n"] for row in rows if row["id"] in once),
                 sentence=f"{len(once):,} ids look encoded twice"
-                + (f"; {n_known:,} of them occur in plain letters too" if n_known else ""),
+                + (f"; {n_plain:,} of them occur in plain letters too" if n_plain else ""),
                 remedy="export these rows again as UTF-8, or put their files right first "
                 "(Python: text.encode('cp1252').decode('utf-8'))",
                 examples=[f"{one!r} for {text!r}" for one, text in list(once.items())[:3]],

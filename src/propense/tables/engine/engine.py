@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import shutil
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Final, Literal
 
 import ibis
@@ -48,15 +49,14 @@ def _builtin(name: str, arguments: tuple[dt.DataType, ...], result: dt.DataType)
     return ibis.udf.scalar.builtin(own, name=name, signature=(arguments, result))
 
 
+nfc = _builtin("nfc_normalize", (dt.string,), dt.string)
+"""Text in composed letters; `connect` teaches it to Spark."""
 json_type = _builtin("json_type", (dt.json,), dt.string)
 json_keys = _builtin("json_keys", (dt.json,), dt.Array(dt.string))
 json_text = _builtin("json_extract_string", (dt.json, dt.string), dt.string)
 json_texts = _builtin("json_extract_string", (dt.json, dt.string), dt.Array(dt.string))
 json_member = _builtin("json_extract", (dt.json, dt.string), dt.json)
 json_members = _builtin("json_extract", (dt.json, dt.string), dt.Array(dt.json))
-nfc = _builtin("nfc_normalize", (dt.string,), dt.string)
-"""Text in composed letters; `connect` teaches it to Spark."""
-
 _OWN: dict[str, dict[str, Any]] = {
     "duckdb": {
         "microseconds": _builtin("epoch_us", (_NAIVE,), dt.int64),
@@ -238,8 +238,17 @@ def _unreadable(names: list[str], error: Exception) -> SourceError:
     return SourceError(f"cannot read {', '.join(names[:3])} as Parquet: {reason}")
 
 
-def _composed(text: str | None) -> str | None:
+def _compose(text: str | None) -> str | None:
+    import unicodedata
+
     return None if text is None else unicodedata.normalize("NFC", text)
+
+
+def _compose_alone() -> FunctionType:
+    """`_compose` for workers of Spark that have no propense: it is sent as it is, not by name."""
+    alone = FunctionType(_compose.__code__, {"__builtins__": builtins})
+    alone.__module__ = "__main__"
+    return alone
 
 
 def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> TableEngine:
@@ -266,6 +275,6 @@ def connect(engine: str, scratch: Path, memory_limit: str = "2GB") -> TableEngin
             .config("spark.sql.legacy.parquet.nanosAsLong", "true")
             .getOrCreate()
         )
-        session.udf.register("nfc_normalize", _composed)
+        session.udf.register("nfc_normalize", _compose_alone())
         return TableEngine("spark", ibis.pyspark.connect(session), scratch)
     raise SettingsError(f"engine {engine!r} is unknown; use 'duckdb' or 'spark://host:port'")
