@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -172,3 +174,16 @@ def test_objects_glued_on_one_of_many_lines(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(glued)
     users = [user for (user,) in rows_of(stage([tmp_path / "a.json"], tmp_path), ("user_id",))]
     assert users == [f"u{n}" for n in range(50)]
+
+
+def test_archives_of_other_kinds_are_named(tmp_path: Path) -> None:
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as target:
+        member = tarfile.TarInfo("orders.csv")
+        member.size = len(CSV)
+        target.addfile(member, io.BytesIO(CSV))
+    for name, data in (("a.tar", tar.getvalue()), ("a.tar.gz", gzip.compress(tar.getvalue()))):
+        with pytest.raises(SourceError, match="is a tar archive; unpack it"):
+            read(tmp_path, name, data)
+    with pytest.raises(SourceError, match="is a 7z archive; unpack it"):
+        read(tmp_path, "a.7z", b"7z\xbc\xaf\x27\x1c" + bytes(600))

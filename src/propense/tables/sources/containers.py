@@ -33,6 +33,8 @@ _UNKNOWN: Final = (
     (b"\x89PNG", "a picture"), (b"\xff\xd8\xff", "a picture"), (b"GIF8", "a picture"),
     (b"ORC", "an ORC file"), (b"Obj\x01", "an Avro file"), (b"ARROW1", "an Arrow file"),
 )  # fmt: skip
+_TAR_AT, _TAR = 257, b"ustar"
+"""Where a tar archive says what it is."""
 _BROKEN: Final = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
                   pa.ArrowException, RuntimeError, NotImplementedError)  # fmt: skip
 _LONGEST_MAGIC: Final = 8
@@ -91,12 +93,20 @@ def kind_of(path: Path) -> Kind:
         return "parquet"
     if is_workbook(path):
         return "workbook"
+    refuse_foreign(head, str(path))
+    return "text"
+
+
+def refuse_foreign(head: bytes, shown: str) -> None:
+    """SourceError where the first 512 bytes of a plain file are of no table and no text."""
+    if head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
+        raise SourceError(f"{shown} is a tar archive; unpack it: tar -xf FILE")
     for magic, words in _UNKNOWN:
         if head.startswith(magic):
-            raise SourceError(
-                f"{path} is {words}; save its table as CSV, JSON lines, Parquet or a workbook"
-            )
-    return "text"
+            remedy = "save its table as CSV, JSON lines, Parquet or a workbook"
+            if words.endswith("archive"):
+                remedy = "unpack it"
+            raise SourceError(f"{shown} is {words}; {remedy}")
 
 
 def unpack(path: Path, scratch: Path, member: str | None = None, shown: str = "") -> Plain:

@@ -26,6 +26,7 @@ from propense.tables.sources.containers import (
     kind_of,
     open_unpacked,
     packing_of,
+    refuse_foreign,
     unpack,
 )
 from propense.tables.sources.json.sampling import sampled_records
@@ -171,7 +172,8 @@ def _look_at(path: Path) -> Sample | Unreadable | Pieces:
     packed = packing_of(first_bytes(path)) is not None and kind != "workbook"
     if packed:
         with open_unpacked(path) as stream:
-            inner = guarded(str(path), lambda: stream.read(8))
+            inner = guarded(str(path), lambda: stream.read(512))
+        refuse_foreign(inner, str(path))
         if packing_of(inner) is not None or inner.startswith((b"PAR1", b"\xd0\xcf\x11\xe0")):
             return _unpacked_sample(path)
     elif kind == "parquet":

@@ -45,3 +45,15 @@ def test_usual_western_and_chinese_text_is_read_without_a_question(codec: str, t
     judged, data = verdict(text, codec)
     assert not judged.others
     assert data.decode(judged.codec) == data.decode(codec)
+
+
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [("euc_kr", "김철수 이영희 박민수"), ("cp1254", "Yıldız İpek Gökşen kaşık"),
+     ("cp1254", "Müşteri ürün İşlem Satış İade"), ("cp1250", "Łukasz Żaneta książka"),
+     ("cp1250", "Jiří žena kůň"), ("cp1257", "Jānis Rīga šņabis ķēve")],
+)  # fmt: skip
+def test_the_encoding_of_one_language_comes_first(codec: str, text: str) -> None:
+    judged, data = verdict(text, codec)
+    assert judged.others
+    assert data.decode(judged.codec) == data.decode(codec)

@@ -24,6 +24,9 @@ KOREAN: Final = Region("Korean", "Asia/Seoul", "KRW")
 CHINESE: Final = Region("Chinese", "Asia/Shanghai", "CNY")
 _JAPANESE_WORDS: Final = (
     *("日時", "日付", "返金", "返品", "会員", "顧客", "注文", "売上", "単価", "価格", "購入"),
+    "円",
+    "令和",
+    "平成",
     *("払戻", "決済", "閲覧", "氏名", "備考", "税込", "都道府県", "登録"),
 )
 """Words in characters that Chinese does not write so today."""

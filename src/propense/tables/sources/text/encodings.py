@@ -16,6 +16,7 @@ from propense.tables.sources.text.scripts import CODECS, script_share
 UTF_8: Final = "utf-8"
 WESTERN: Final = "windows-1252"
 CHINESE: Final = "gb18030"
+KOREAN: Final = "euc-kr"
 _BOMS: Final = (
     (codecs.BOM_UTF8, UTF_8),
     (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -26,6 +27,8 @@ _COMPANIONS: Final = {"ø": "åæ", "ì": "à", "ý": "æ", "þ": "æ", "ð": "�
 }  # fmt: skip
 """Western letters -> letters of the same languages. Where these are absent the text may be Czech,
 Hungarian, Romanian or Turkish in another encoding."""
+_ALL_HANGUL: Final = 0.49
+"""From here on nearly all characters are syllables of Korean, among which few Chinese ones lie."""
 _FEW: Final = 4
 """So many times fewer lines are damage, not another encoding."""
 _LETTERS: Final = frozenset("àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŸŒŠŽ")
@@ -181,12 +184,17 @@ def detect_encoding(surveys: Sequence[Survey]) -> Verdict:
     chinese, western = chinese_share(lines), western_share(lines)
     codec = CHINESE if chinese > western else WESTERN
     examples = _examples(lines, codec)
-    if n_wide <= n_odd / _FEW and (
-        (chinese >= 0.5 and western < 0.9) or (western >= 0.9 and chinese < 0.3)
+    korean = script_share(lines, KOREAN) >= _ALL_HANGUL
+    if (
+        n_wide <= n_odd / _FEW
+        and not korean
+        and ((chinese >= 0.5 and western < 0.9) or (western >= 0.9 and chinese < 0.3))
     ):
         return Verdict(codec, examples)
     scores = {CHINESE: 0.5 * chinese, WESTERN: 0.5 * western}
     scores |= {name: script_share(lines, name) for name in CODECS}
+    if korean:
+        scores[KOREAN] += _ALL_HANGUL
     ranked = sorted(scores, key=lambda name: -scores[name])
     fitting = [name for name in ranked if _fits(lines, name)] or [*ranked[:2], WESTERN]
     if n_wide > n_odd / _FEW:

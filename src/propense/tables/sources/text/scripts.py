@@ -12,13 +12,27 @@ _WESTERN: Final = "àáâãäåæçèéêëìíîïñòóôõöøùúûüß"
 ALPHABETS: Final = {
     "windows-1250": _CENTRAL, "iso8859-2": _CENTRAL, "windows-1251": _CYRILLIC,
     "koi8-r": _CYRILLIC, "cp866": _CYRILLIC, "iso8859-5": _CYRILLIC,
-    "windows-1253": "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋ", "windows-1254": "çğıöşüâîiéà",
+    "windows-1253": "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋ", "windows-1254": "çğıöşüâîiéàİ",
     "windows-1255": "אבגדהוזחטיךכלםמןנסעףפץצקרשת",
     "windows-1256": "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىيپچژگ",
     "iso8859-15": "àâäåæçèéêëìíîïñòóôõöøùúûüßœ€", "iso8859-16": "ăâîșțéáőűü€",
     "windows-1257": "āčēģīķļņšūžąęėįųõäöü", "mac-roman": _WESTERN, "cp850": _WESTERN,
 }  # fmt: skip
 """Encoding of one byte a letter -> the letters that most of its text beyond ASCII is made of."""
+_LANGUAGES: Final = (
+    "áčďéěíňóřšťúůýžäľĺŕôöü",
+    "ąćęłńóśźż",
+    "áéíóöőúüű",
+    "ăâîşţșț",
+    "čćđšž",
+    "äöüß",
+    "çğıöşüâîûİ",
+    "āčēģīķļņšūž",
+    "ąčęėįšųūž",
+    "äõöüšž",
+)
+"""Letters that occur in one language: text has those of several where its encoding is another."""
+_SEVERAL: Final = 0.1
 _WIDE: Final[dict[str, Callable[[bytes], float]]] = {
     "cp932": lambda code: (
         0.3 if len(code) == 1 else 1.0 if code[0] in (0x82, 0x83)
@@ -55,8 +69,12 @@ def script_share(lines: Sequence[bytes], codec: str) -> float:
         good: dict[str, float] = {one: usual(one.encode(codec, "replace")) for one in set(high)}
         return 0.5 * sum((good[one] for one in high), 0.0) / len(high)
     letters = set(ALPHABETS[codec])
-    n_usual = sum(one.lower() in letters for one in high)
+    n_usual = sum(one in letters or one.lower() in letters for one in high)
     n_camel = sum(bool(one[0].islower() and one[1].isupper()) for one in _PAIR.finditer(text))
     n_mixed = 0 if ALPHABETS[codec][0] < "\u0250" else len(_MIXED.findall(text))
     n_odd = len(high) - n_usual + n_camel + n_mixed + 2 * len(_CONTROLS.findall(text))
-    return 0.5 * float(max(0, n_usual - n_odd)) / len(high)
+    share = 0.5 * float(max(0, n_usual - n_odd)) / len(high)
+    if ALPHABETS[codec][0] >= "\u0250" or not share:
+        return share
+    most = max(sum(one in own or one.lower() in own for one in high) for own in _LANGUAGES)
+    return max(0.0, share - _SEVERAL * (1 - most / len(high)))
