@@ -151,3 +151,13 @@ def test_a_currency_in_the_name_and_another_in_another_file(tmp_path: Path) -> N
     guess = log(tmp_path, "qty,price_jpy", ["1,#50", "3,#10"], name="b_shop")
     (question,) = guess.questions
     assert question.key == "sources.b_shop.columns.price"
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [("lat", ["48.1#"]), ("similarity", ["0.#"]), ("gradient", ["101.25", "102.50", "103.75"])],
+)
+def test_measures_are_not_asked_about(header: str, cells: list[str], tmp_path: Path) -> None:
+    guess = log(tmp_path, header, cells)
+    assert value_of(guess) is None
+    assert not guess.questions

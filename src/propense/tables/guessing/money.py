@@ -96,6 +96,10 @@ def partly_money(group: Group, used: set[str]) -> list[str]:
 def looks_like_money(group: Group, own: str) -> bool:
     """Whether nearly every number of a column has two decimals, as amounts are written."""
     column = group.column(own)
+    if column.low is None or column.high is None or column.high <= 1:
+        return False
+    if column.low > 0 and column.high < 1.2 * column.low:  # a place or a measure
+        return False
     return column.kind == "number" and _share(group.cells[own], _DECIMALS) >= 0.9 and (
         _share(group.cells[own], re.compile(r"[.,]\d{3}\s*$")) == 0
     )  # fmt: skip

@@ -28,7 +28,9 @@ _NOT_MONEY: Final = vocabulary.ID | vocabulary.COUNT | vocabulary.RATING | vocab
     vocabulary.SESSION | vocabulary.TIME
     | frozenset(
         "year month hour minute second duration age latitude longitude lat lng zip percent ratio "
-        "weight height width length distance probability probability temperature speed".split()
+        "weight height width length distance probability temperature temp speed lon long "
+        "similarity watched watch progress completion confidence accuracy percentage share bmi load signal "
+        "kg cm km mb gb ms sec secs hours minutes seconds".split()
     )
 )  # fmt: skip
 _GROSS: Final = frozenset("gross brutto brut bruto lordo".split())
@@ -190,10 +192,10 @@ def _payments(role: Role, key: str) -> Question | None:
             sentence = f"numbers such as those of {spare[0]!r} look like money: are they?"
     if not sentence or not spare:
         return None
-    return Question(
-        key=f"{key}.columns.value", sentence=sentence,
-        choices=[*(Choice(own, value_range(group.column(own))) for own in spare[:5]), _NONE],
-    )  # fmt: skip
+    choices = [*(Choice(own, value_range(group.column(own))) for own in spare[:5]), _NONE]
+    if not paying and "item_id" not in role.columns:
+        choices = choices[::-1]  # rows without items are seldom purchases
+    return Question(key=f"{key}.columns.value", sentence=sentence, choices=choices)
 
 
 def with_answer(role: Role, question: Question | None, answers: Mapping[str, Any]) -> Role:

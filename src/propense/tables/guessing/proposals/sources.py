@@ -24,6 +24,7 @@ from propense.tables.guessing.proposals.action_questions import (
     words_question,
 )
 from propense.tables.guessing.proposals.currency import (
+    code_in_name,
     currency_column,
     currency_question,
     foreign_name,
@@ -100,6 +101,12 @@ def propose_source(out: Proposal, role: Role, name: str, currency_of_all: str) -
     if currencies is not None:
         settings.pop("where", None)
         rules.questions = _with_currencies(rules.questions, currencies)
+    code = code_in_name(money_column) if money_column is not None and currency is None else None
+    if code not in (None, currency_of_all) and "value_unit" not in settings:
+        out.remarks.append(
+            f"{key}.value_unit: set it to the worth of one {code} in {currency_of_all}: the "
+            f"name {money_column!r} says {code}"
+        )
     for setting, (value, reason) in settings.items():
         if setting != "action":
             out.set(setting, value, reason)
