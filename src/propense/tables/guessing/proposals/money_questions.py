@@ -29,8 +29,8 @@ _NOT_MONEY: Final = vocabulary.ID | vocabulary.COUNT | vocabulary.RATING | vocab
     | frozenset(
         "year month hour minute second duration age latitude longitude lat lng zip percent ratio "
         "weight height width length distance probability temperature temp speed lon long "
-        "similarity watched watch progress completion confidence accuracy percentage share bmi load signal "
-        "kg cm km mb gb ms sec secs hours minutes seconds".split()
+        "similarity watched watch progress completion confidence accuracy percentage bmi load "
+        "signal share kg cm km mb gb ms sec secs hours minutes seconds".split()
     )
 )  # fmt: skip
 _GROSS: Final = frozenset("gross brutto brut bruto lordo".split())
