@@ -183,7 +183,8 @@ def test_archives_of_other_kinds_are_named(tmp_path: Path) -> None:
         member.size = len(CSV)
         target.addfile(member, io.BytesIO(CSV))
     for name, data in (("a.tar", tar.getvalue()), ("a.tar.gz", gzip.compress(tar.getvalue()))):
+        (tmp_path / name[2:]).mkdir()
         with pytest.raises(SourceError, match="is a tar archive; unpack it"):
-            read(tmp_path, name, data)
+            read(tmp_path / name[2:], name, data)
     with pytest.raises(SourceError, match="is a 7z archive; unpack it"):
         read(tmp_path, "a.7z", b"7z\xbc\xaf\x27\x1c" + bytes(600))
