@@ -16,6 +16,7 @@ from propense.tables.sources.text.headers import (
     find_header,
     head_rows,
     looks_like_data,
+    refuse_cut_decimals,
 )
 from propense.tables.sources.text.quoting import escapes_quotes, unescape
 from propense.tables.sources.text.tokens import Kind, kinds_of
@@ -156,6 +157,8 @@ def infer_from_rows(
         )
         if head.text:
             _refuse_delimiter(head, headers[-1], declared)
+            if not positional and declared.header is not False:
+                refuse_cut_decimals(own, head.shown)
     reference = _reference(headers)
     return [
         _dialect(

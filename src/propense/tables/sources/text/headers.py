@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from propense.errors import SourceError
 from propense.tables.sources.text.delimiters import DELIMITER_LINE, folded, plain_names
 from propense.tables.sources.text.tokens import kind_of_cell, kinds_of, read_row
 
 HEAD_BYTES: Final = 1 << 18
 _HEADER_WITHIN: Final = 200
 """Lines above the data that are looked through for the header."""
+_FEWEST: Final = 4
+_DECIMALS: Final = re.compile(rb"^\d\d$")
+_WHOLE: Final = re.compile(rb"^-?\d+$")
 TYPED: Final = ("integer", "number", "date")
 
 
@@ -131,6 +136,33 @@ def find_header(
     if declared is None and looks_like_data(row, rows[index + 1 :], width):
         return Header(None, rows[index].line, tuple(rows[index:]))
     return _header_at(rows, index, wanted, canonical)
+
+
+def refuse_cut_decimals(rows: Sequence[HeadRow], shown: str) -> None:
+    """SourceError where rows have more cells than the header, as their decimal sign cuts them.
+
+    So it is where further cells are two digits behind a whole number in every row, some of them
+    "00" or "05".
+    """
+    filled = [row.cells for row in rows if not row.blank]
+    if len(filled) < _FEWEST or any(kind_of_cell(cell) != "text" for cell in filled[0]):
+        return
+    width, named = len(filled[1]), len(filled[0])
+    if width <= named or any(len(cells) != width for cells in filled[1:]):
+        return
+    cut = [
+        index for index in range(2, width)
+        if all(_DECIMALS.match(cells[index]) and _WHOLE.match(cells[index - 1])
+               for cells in filled[1:])
+        and any(cells[index].startswith(b"0") for cells in filled[1:])
+    ]  # fmt: skip
+    if len(cut) >= width - named:
+        example = _decode(b",".join(filled[1][cut[-1] - 1 : cut[-1] + 1]))
+        raise SourceError(
+            f"{shown}: the header has {named} cells and the rows have {width}: the delimiter is "
+            f"the decimal sign too, as in {example!r}; export with another delimiter, such as ';', "
+            "or with decimal points"
+        )
 
 
 def ends_empty(rows: Sequence[Sequence[bytes]], width: int) -> bool:
