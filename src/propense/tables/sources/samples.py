@@ -314,12 +314,19 @@ def _sample_separated(pieces: Pieces, dialect: Dialect) -> Sample | Unreadable:
     for table in tables:
         even = table.filter(table[BROKEN].is_null())
         for name in named:
-            texts = (cell.strip() if cell else None for cell in even[name].to_pylist())
+            texts = (_restored(cell, dialect) for cell in even[name].to_pylist())
             columns[name] += [text or None for text in texts]
     return _sample(
         pieces,         "csv", columns, lines.rows, lines.broken, delimiter=dialect.delimiter,
         dialect=dialect.words, notes=(*pieces.notes, *dialect.notes),
     )  # fmt: skip
+
+
+def _restored(cell: str | None, dialect: Dialect) -> str | None:
+    """A cell in which its delimiter of several characters is itself again."""
+    if cell and needs_stand_in(dialect.delimiter) and dialect.delimiter != " ":
+        cell = cell.replace(STAND_IN, dialect.delimiter)
+    return cell.strip() if cell else None
 
 
 def _tables(pieces: Pieces, dialect: Dialect) -> tuple[list[pa.Table], Lines]:

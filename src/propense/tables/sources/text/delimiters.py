@@ -9,6 +9,7 @@ from typing import Final
 
 _DELIMITERS: Final = (",", "\t", ";", "|", "\x01", "\x1f", "^", "~", "¦")
 _RUN: Final = re.compile(r"[^\w\s\"'.,;\-]{2,3}")
+_REPEATED: Final = re.compile(r"([^\w\s\"'.,;\-])\1+")
 _TYPED_HEADER: Final = re.compile(r"^(.+):(token|token_seq|float|float_seq)$")
 _LOOKED_AT: Final = 300
 _MOST_JOINED: Final = 6
@@ -16,6 +17,8 @@ _OWN_NAMES: Final = ("_row", "_line", "_broken")
 """Columns that reading adds."""
 _BLANK_PENALTY: Final = 0.5
 _LONG_BONUS: Final = 0.06
+_MOST_ALONE: Final = 0.4
+"""A cell can have the sign that is twice a delimiter."""
 DELIMITER_LINE: Final = re.compile(r"""^["']?sep=(.{1,3}?)["']?$""", re.IGNORECASE)
 """The line `sep=;` that Excel reads the delimiter from."""
 
@@ -70,6 +73,8 @@ def sniff_delimiter(lines: Sequence[str]) -> str:
 
     >>> sniff_delimiter(["9::107::1", "31::111::2"]), sniff_delimiter(["user item", "1 2"])
     ('::', ' ')
+    >>> sniff_delimiter(["u23||||cart||||a|b"]), sniff_delimiter(["a|b|c", "u1||3", "u2||4"])
+    ('||', '|')
     """
     scores = delimiter_scores(lines)
     return max(scores, key=lambda one: scores[one]) if scores else ","
@@ -77,7 +82,7 @@ def sniff_delimiter(lines: Sequence[str]) -> str:
 
 def _long_delimiters(lines: Sequence[str]) -> list[str]:
     """Runs of two or three signs that stand in many lines."""
-    runs = Counter(run for line in lines[:20] for run in set(_RUN.findall(line)))
+    runs = Counter(run for line in lines[:20] for run in _runs(line))
     often = [run for run, n in runs.items() if n >= 0.3 * min(len(lines), 20)]
     return [
         run for run in often
@@ -85,12 +90,27 @@ def _long_delimiters(lines: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def _runs(line: str) -> set[str]:
+    """Runs of two or three signs; of one sign that stands more often in a row too."""
+    several = {match[0] for match in _REPEATED.finditer(line)}
+    parts = {one[:n] for one in several for n in (2, 3) if len(one) % n == 0}
+    return parts | set(_RUN.findall(line))
+
+
 def _stands_alone(lines: Sequence[str], run: str) -> bool:
     """Whether the sign of a run such as "||" also stands alone: then it is the delimiter."""
     if len(set(run)) > 1 or run[0] not in _DELIMITERS:
         return False
-    alone = [run[0] in line.replace(run, "") for line in lines]
-    return alone[0] or sum(alone) > 0.3 * len(lines)
+    shares = [_share_alone(line, run) for line in lines]
+    often = sum(share > 0 for share in shares) > max(0.6 * len(lines), 2)
+    most = sum(share > _MOST_ALONE for share in shares) > 0.3 * len(lines)
+    return shares[0] > _MOST_ALONE or most or often
+
+
+def _share_alone(line: str, run: str) -> float:
+    """Of the runs of a sign, the share that is not `run` once or several times."""
+    lengths = [len(part) for part in re.findall(f"(?:{re.escape(run[0])})+", line)]
+    return sum(length % len(run) > 0 for length in lengths) / max(len(lengths), 1)
 
 
 def count_delimiters(line: str, delimiter: str) -> int:
