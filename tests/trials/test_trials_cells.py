@@ -44,7 +44,8 @@ def test_init_asks_for_an_encoding_in_doubt(codec: str, name: str, tmp_path: Pat
 
 def test_init_sets_no_encoding_where_the_files_differ(tmp_path: Path) -> None:
     text = log(name="Zoë{i}")
-    outcome = started(tmp_path, {"a1.csv": text.encode("cp1252"), "a2.csv": text.encode()})
+    later = text.replace(" 10:", " 15:")
+    outcome = started(tmp_path, {"a1.csv": text.encode("cp1252"), "a2.csv": later.encode()})
     assert outcome.code == 0, outcome.error
     cleaned = command(tmp_path, "clean")
     assert cleaned.code == 0, cleaned.error
