@@ -18,9 +18,9 @@ columns = { user_id = "customer", item_id = "item", event_time = "time", price =
 @pytest.mark.parametrize(("answer", "n"), [("strip", 12), ("keep", 24)])
 def test_lost_zeros(tmp_path: Path, answer: str, n: int) -> None:
     (tmp_path / "data").mkdir()
-    for name, form in (("jan", "{:05d}"), ("feb", "{}")):
+    for name, month, form in (("jan", 1, "{:05d}"), ("feb", 2, "{}")):
         lines = ["customer,item,time,price"] + [
-            f"{form.format(101 + i % 12)},i{i % 5},2024-01-{i % 27 + 1:02d} 10:00:{i:02d},5.00"
+            f"{form.format(101 + i % 12)},i{i % 5},2024-0{month}-{i % 27 + 1:02d} 10:00:{i:02d},5"
             for i in range(36)
         ]
         (tmp_path / "data" / f"{name}.csv").write_text("\n".join(lines) + "\n")

@@ -55,6 +55,10 @@ def last_day_of_data(days: dict[int, int]) -> int | None:
     return None
 
 
+_FEW: Final = 5
+"""So many times in the future are strays in any log."""
+
+
 def refuse_times(
     rows: Table, names: Sequence[str], shift: int, earliest: int, future: bool = True
 ) -> None:
@@ -64,17 +68,18 @@ def refuse_times(
     `rows` have `_row`, of which `_row >> shift` is the place of the source in `names`, and `_t`.
     """
     latest = int(time.time() + _AHEAD_DAYS * 86_400) * MICROS_PER_SECOND
-    late = rows["_t"] > latest
+    after = rows["_t"] > latest
     counts = rows.group_by(source=rows[ROW] >> shift).agg(
-        n=rows["_t"].count(), late=late.fill_null(False).cast("int64").sum(),
+        n=rows["_t"].count(), late=after.fill_null(False).cast("int64").sum(),
         early=(rows["_t"] < earliest).fill_null(False).cast("int64").sum(),
-        first=rows["_t"].min(), last=rows["_t"].max(), first_late=rows["_t"].min(where=late),
+        first=rows["_t"].min(), last=rows["_t"].max(), first_late=rows["_t"].min(where=after),
     ).order_by("source").to_pyarrow().to_pylist()  # fmt: skip
     for one in counts:
         name = names[one["source"]]
-        if one["late"] and one["late"] > _FUTURE_SHARE * one["n"] and future:
+        late = one["late"]
+        if future and late > _FUTURE_SHARE * one["n"] and (late > _FEW or late == one["n"]):
             raise SourceError(
-                f"[sources.{name}]: {one['late']:,} of {one['n']:,} times lie more than a year "
+                f"[sources.{name}]: {late:,} of {one['n']:,} times lie more than a year "
                 f"after today, {_day(one['first_late'])} to {_day(one['last'])}; if they are read "
                 'wrongly, set time_format or date_order there, or calendar = "buddhist" for years '
                 "such as 2567; or name another column of times in columns; if they are right, set "
