@@ -99,3 +99,9 @@ def test_two_arrays_of_one_object_are_refused_by_name(tmp_path: Path) -> None:
 def test_a_delimiter_of_several_bytes(tmp_path: Path, delimiter: str) -> None:
     content = "\n".join(delimiter.join(row) for row in [HEAD, *ROWS]) + "\n"
     assert read_both(tmp_path, "a.csv", content, []) == turned(ROWS)
+
+
+def test_a_quoted_cell_keeps_a_delimiter_of_several_characters(tmp_path: Path) -> None:
+    rows = [[*row[:4], "a::b" if index == 3 else row[4]] for index, row in enumerate(ROWS)]
+    lines = ["::".join(f'"{cell}"' for cell in row) for row in [HEAD, *rows]]
+    assert read_both(tmp_path, "log.csv", "\n".join(lines) + "\n", HEAD) == turned(rows)
