@@ -8,12 +8,13 @@ import ibis
 import msgspec
 from ibis.expr.types import Table
 
-from propense.columns import EVENT_ID, MICRO_UNITS, ORDER_ID, VALUE
+from propense.columns import EVENT_ID, ORDER_ID, VALUE
 from propense.settings import Refunded, Source
 from propense.settings.paths import setting_path
 from propense.tables.cells.credit_words import credit_prefixes, credit_words
 from propense.tables.cells.order_words import status_columns
 from propense.tables.cleaning.orders import refunded_rows
+from propense.tables.cleaning.questions.net_money import net_money, sums_of
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT
 from propense.tables.engine.engine import ROW
 from propense.tables.questions import Choice, Question
@@ -51,13 +52,10 @@ def ask_about_credit_notes(
         joined = rows.inner_join(marked, ROW).view()
         # What gives its money back by its sign already needs no word.
         back = joined["_back"] & (joined[VALUE] > 0).fill_null(False)
-        sums = joined.aggregate(
-            n=back.cast("int64").sum(), back=back.ifelse(joined[VALUE], 0).sum(),
-            total=joined[VALUE].sum(),
-        ).to_pyarrow().to_pylist()[0]  # fmt: skip
-        if not sums["n"]:
+        sums = sums_of(joined, all=joined[VALUE].notnull(), back=back)
+        (_, total), (n, refunds) = sums["all"], sums["back"]
+        if not n:
             continue
-        total, refunds = (float(sums[key] or 0) / MICRO_UNITS for key in ("total", "back"))
         value: dict[str, Any] = {"column": column}
         if refunded.values:
             value["values"] = list(refunded.values)
@@ -67,11 +65,11 @@ def ask_about_credit_notes(
         return [
             Question(
                 key=setting_path("sources", name, "refunded"),
-                sentence=f"{sums['n']:,} rows with a positive amount are {shown} in column "
+                sentence=f"{n:,} rows with a positive amount are {shown} in column "
                 f"{column!r}; are these credit notes, which give money back?",
                 choices=[
-                    Choice(value, f"yes: net money {total - 2 * refunds:,.2f}"),
-                    Choice("", f"no: net money {total:,.2f}"),
+                    Choice(value, f"yes: {net_money(total - 2 * refunds)}"),
+                    Choice("", f"no: {net_money(total)}"),
                 ],
             )
         ]

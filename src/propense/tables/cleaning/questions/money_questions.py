@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import ibis
 import msgspec
@@ -35,6 +35,7 @@ from propense.tables.cleaning.orders import (
     total_of_lines,
 )
 from propense.tables.cleaning.questions.credit_notes import ask_about_credit_notes
+from propense.tables.cleaning.questions.net_money import net_money, sums_of
 from propense.tables.cleaning.questions.total_questions import ask_about_totals
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import ROW
@@ -102,29 +103,12 @@ def with_guesses(
     return replace(raw, sources=tables), msgspec.structs.replace(settings, clean=clean)
 
 
-def _sums(rows: Table, **conditions: Any) -> dict[str, tuple[int, float]]:
-    """Rows and money of each condition."""
-    measures = {}
-    for name, condition in conditions.items():
-        measures[f"n {name}"] = condition.cast("int64").sum()
-        measures[f"sum {name}"] = condition.ifelse(rows[VALUE], 0).sum()
-    counts = rows.aggregate(**measures).to_pyarrow().to_pylist()[0]
-    return {
-        name: (int(counts[f"n {name}"] or 0), float(counts[f"sum {name}"] or 0) / MICRO_UNITS)
-        for name in conditions
-    }
-
-
-def _net(amount: float) -> str:
-    return f"net money {amount:,.2f}"
-
-
 def _negative_values(rows: Table, settings: Settings) -> list[Question]:
     clean = settings.clean
     if clean.negative_values != "auto" or clean.value_range is not None:
         return []
     negative = (~rows["_gives_back"] & ~rows["_returns"] & (rows[VALUE] < 0)).fill_null(False)
-    counts = _sums(rows, all=rows[VALUE].notnull(), negative=negative,
+    counts = sums_of(rows, all=rows[VALUE].notnull(), negative=negative,
                    positive=(rows[VALUE] > 0).fill_null(False))  # fmt: skip
     (n, net), (n_negative, back) = counts["all"], counts["negative"]
     gross = counts["positive"][1]
@@ -137,9 +121,9 @@ def _negative_values(rows: Table, settings: Settings) -> list[Question]:
             f"refunds by their action ({', '.join(_words(rows.filter(negative)))}); do they give "
             "money back?",
             choices=[
-                Choice("refund", f"they are refunds: {_net(net)}"),
-                Choice("drop", f"they are set aside: {_net(net - back)}"),
-                Choice("keep", f"they count under their own action: {_net(net)}"),
+                Choice("refund", f"they are refunds: {net_money(net)}"),
+                Choice("drop", f"they are set aside: {net_money(net - back)}"),
+                Choice("keep", f"they count under their own action: {net_money(net)}"),
             ],
         )
     ]
@@ -177,8 +161,8 @@ def _refund_words(rows: Table, settings: Settings) -> list[Question]:
             sentence=f"do these actions, which carry money, give it back: "
             f"{', '.join(map(repr, similar))}?",
             choices=[
-                Choice([*plain, *similar], f"yes: {_net(net - both / MICRO_UNITS)}"),
-                Choice(plain, f"no: {_net(net)}"),
+                Choice([*plain, *similar], f"yes: {net_money(net - both / MICRO_UNITS)}"),
+                Choice(plain, f"no: {net_money(net)}"),
             ],
         )
     ]
@@ -188,6 +172,7 @@ def _totals(name: str, rows: Table) -> list[Question]:
     counts = total_of_lines(rows)
     if not repeats_totals(counts):
         return []
+    by_order, by_line = net_money(counts["by_order"]), net_money(counts["by_line"])
     return [
         Question(
             key=setting_path("sources", name, "value_is"),
@@ -195,8 +180,8 @@ def _totals(name: str, rows: Table) -> list[Question]:
             f"{counts['orders']:,.0f} orders with several rows; is it the money of the row, or the "
             "total of the order, repeated?",
             choices=[
-                Choice("order", f"the order's, shared over its rows: {_net(counts['by_order'])}"),
-                Choice("line", f"each row's own: {_net(counts['by_line'])}"),
+                Choice("order", f"the order's, shared over its rows: {by_order}"),
+                Choice("line", f"each row's own: {by_line}"),
             ],
         )
     ]
@@ -267,7 +252,7 @@ def _net_where(
         fitting = fitting & fits(source.rows[name], tuple(cells))
     marked = source.rows.select(_fits=fitting, **{ROW: source.rows[ROW] + (number << SOURCE_SHIFT)})
     joined = rows.inner_join(marked, ROW).view()
-    return _sums(joined, fits=joined["_fits"])["fits"]
+    return sums_of(joined, fits=joined["_fits"])["fits"]
 
 
 def _refunded_amounts(
@@ -285,10 +270,10 @@ def _refunded_amounts(
         numbers = _refund_numbers(refunds, own.value_unit)
         if numbers.reading == "none":
             continue
-        net = _sums(rows, all=rows[VALUE].notnull())["all"][1]
+        net = sums_of(rows, all=rows[VALUE].notnull())["all"][1]
         back = _sum_of_refunds(refunds, settings)
-        yes = Choice(column, f"yes, as an event of its own: {_net(net - back)}")
-        no = Choice("", f"no: {_net(net)}")
+        yes = Choice(column, f"yes, as an event of its own: {net_money(net - back)}")
+        no = Choice("", f"no: {net_money(net)}")
         doubt = (
             f" ({numbers.above:,} are more than the money of their order)" if numbers.above
             else " (all are small whole numbers)" if numbers.reading == "doubtful" else ""

@@ -7,9 +7,10 @@ from typing import Final
 import ibis
 from ibis.expr.types import BooleanValue, Table
 
-from propense.columns import EVENT_ID, MICRO_UNITS, SOURCE, VALUE
+from propense.columns import EVENT_ID, SOURCE, VALUE
 from propense.settings import Clean, Source
 from propense.settings.paths import setting_path
+from propense.tables.cleaning.questions.net_money import net_money, sums_of
 from propense.tables.cleaning.resolution import Resolution
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT
 from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine
@@ -135,8 +136,7 @@ def _question(
     everything = alive.filter((alive[ROW] >> SOURCE_SHIFT) == number)
     older = everything.semi_join(rows.filter(rows["_file"] < rows["_last"]), ROW)
     total, back = (
-        float(one.aggregate(total=one[VALUE].sum()).to_pyarrow()["total"][0].as_py() or 0)
-        / MICRO_UNITS for one in (everything, older)
+        sums_of(one, all=one[VALUE].notnull())["all"][1] for one in (everything, older)
     )  # fmt: skip
     name = source.files[file & ((1 << (SOURCE_SHIFT - FILE_SHIFT)) - 1)]
     return Question(
@@ -145,7 +145,7 @@ def _question(
         "too, with the same customer, item, action, time and value; are the files exports of the "
         "same events?",
         choices=[
-            Choice("latest", f"yes, the last file counts: net money {total - back:,.2f}"),
-            Choice("keep", f"no, further events: net money {total:,.2f}"),
+            Choice("latest", f"yes, the last file counts: {net_money(total - back)}"),
+            Choice("keep", f"no, further events: {net_money(total)}"),
         ],
     )

@@ -7,9 +7,10 @@ from typing import Final
 import ibis
 from ibis.expr.types import Table
 
-from propense.columns import ITEM_ID, MICRO_UNITS, USER_ID, VALUE
+from propense.columns import ITEM_ID, USER_ID, VALUE
 from propense.settings.paths import setting_path
 from propense.tables.cells.totals import holds_total_word
+from propense.tables.cleaning.questions.net_money import net_money, sums_of
 from propense.tables.engine.engine import FILE_SHIFT, ROW
 from propense.tables.questions import Choice, Question
 
@@ -62,17 +63,14 @@ def _sums(rows: Table, word: str, called: list[str]) -> dict[str, bool]:
 
 def _question(name: str, rows: Table, word: str, cells: list[str]) -> Question:
     marked = rows[word].isin(cells).fill_null(False)
-    sums = rows.aggregate(
-        n=marked.cast("int64").sum(), part=marked.ifelse(rows[VALUE], 0).sum(),
-        total=rows[VALUE].sum(),
-    ).to_pyarrow().to_pylist()[0]  # fmt: skip
-    total, part = (float(sums[key] or 0) / MICRO_UNITS for key in ("total", "part"))
+    sums = sums_of(rows, all=rows[VALUE].notnull(), marked=marked)
+    (_, total), (n, part) = sums["all"], sums["marked"]
     return Question(
         key=setting_path("sources", name, "total_rows"),
-        sentence=f"{sums['n']:,} rows have {', '.join(map(repr, cells))} as {word}, beside a time; "
+        sentence=f"{n:,} rows have {', '.join(map(repr, cells))} as {word}, beside a time; "
         "do they sum up other rows?",
         choices=[
-            Choice(cells, f"yes, they are set aside: net money {total - part:,.2f}"),
-            Choice([], f"no: net money {total:,.2f}"),
+            Choice(cells, f"yes, they are set aside: {net_money(total - part)}"),
+            Choice([], f"no: {net_money(total)}"),
         ],
     )
