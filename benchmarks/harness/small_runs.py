@@ -26,18 +26,18 @@ class SmallRun:
     seconds: float
 
 
-def command(folder: Path) -> list[str]:
+def command(folder: Path, users: int = USERS) -> list[str]:
     """The command of a small demo; run again, it resumes.
 
     The last part of its folder is always the same, since the report has that name.
     """
-    words = ["demo", "--users", str(USERS), "--folder", str(folder / "demo"), "--no-open", "--json"]
+    words = ["demo", "--users", str(users), "--folder", str(folder / "demo"), "--no-open", "--json"]
     return [str(BIN / "propense"), *words, "--quiet"]
 
 
-def run_small(folder: Path) -> SmallRun:
+def run_small(folder: Path, users: int = USERS) -> SmallRun:
     """Run to the end. Raises RuntimeError with the last line if it fails."""
-    done = measure(*command(folder))
+    done = measure(*command(folder, users))
     if done.code:
         raise RuntimeError(f"demo ended with code {done.code}: {done.tail}")
     answer = json.loads(done.output[done.output.index("{") :])

@@ -37,6 +37,7 @@ EVENTS, CUSTOMERS = 3_000_000, 100_000
 LIMITS = {"SQLite": 30.0, "PostgreSQL": 60.0, "Redis": 90.0}
 KILLS = 5
 COMPARED = 1_000
+DEMO_USERS = 1_100
 CLOSE = 1e-5
 """Of a probability; of an amount, relative to it where it is above 1."""
 LIVE = '\n[sources.live]\nevents = "live"\n'
@@ -51,7 +52,7 @@ def prove(events: int = EVENTS, customers: int = CUSTOMERS) -> Proof:
         good, lines = _times(log, events)
         whole, line = _kills(log, events)
         good, lines = good and whole, [*lines, line]
-        run_small(root)
+        run_small(root, DEMO_USERS)
         for part in (_answers, _training):
             fine, line = part(root / "demo", log)
             good, lines = good and fine, [*lines, line]

@@ -44,6 +44,20 @@ def test_a_decimal_comma_is_seen_and_a_doubtful_number_is_asked_about(tmp_path: 
     assert "'amount'" in question.sentence
 
 
+def test_files_with_decimal_points_and_commas_are_judged_each_by_itself(tmp_path: Path) -> None:
+    for name, amounts in (("de", ("12,50", "1.250")), ("us", ("12.50", "1,250"))):
+        rows = [
+            f"u{i % 9};P{i % 5};2024-01-{i % 27 + 1:02d} 10:00:{i % 60:02d};{amounts[i % 2]}"
+            for i in range(100)
+        ]
+        header = "customer_id;sku;order_date;amount\n"
+        (tmp_path / f"{name}.csv").write_text(header + "\n".join(rows) + "\n")
+    guess = guess_settings(tmp_path)
+    assert not guess.questions
+    (source,) = guess.settings.sources.values()
+    assert source.decimal == "auto"
+
+
 def test_totals_that_repeat_on_the_lines_of_an_order_are_asked_about(tmp_path: Path) -> None:
     rows = [
         f"o{i // 2},u{i // 2 % 9},P{i % 5},2024-01-{i % 27 + 1:02d} 10:00:00,{i // 2 + 3}.50"

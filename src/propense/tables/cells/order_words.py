@@ -132,7 +132,7 @@ def state_in(column: str, word: str) -> OrderState:
     ('void', 'void', 'void')
     """
     key = word.strip().casefold()
-    if key not in YES | NOT_YES or _named(column):
+    if key not in YES | NOT_YES or is_named_status(column):
         return order_state(word)
     state = order_state(_plain(column).removeprefix("is "))
     if state == "unknown":
@@ -153,7 +153,7 @@ def status_columns(words: Mapping[str, Collection[str]]) -> list[str]:
         filled = {word for word in own if word.strip()}
         if not 2 <= len(filled | ({""} if "" in own else set())) <= MANY_WORDS:
             continue
-        named = _named(column)
+        named = is_named_status(column)
         if not named and _counts(filled):
             continue
         states = [state_in(column, word) for word in filled]
@@ -177,7 +177,8 @@ def _counts(words: Collection[str]) -> bool:
     )
 
 
-def _named(column: str) -> bool:
+def is_named_status(column: str) -> bool:
+    """Whether a column's name says that it holds states."""
     return any(part in _plain(column) for part in _NAMES)
 
 

@@ -30,7 +30,7 @@ from propense.tables.cells.numbers import (
 )
 from propense.tables.cells.time_formats import survey_times
 from propense.tables.cells.times import add_microseconds
-from propense.tables.engine.engine import ROW, TableEngine, connect
+from propense.tables.engine.engine import FILE_SHIFT, ROW, TableEngine, connect
 from propense.tables.guessing import names, vocabulary
 from propense.tables.guessing.column_profiles import ColumnProfile, without_no_number
 from propense.tables.questions import Choice, Question
@@ -50,6 +50,7 @@ _LIKE_TIME: Final = re.compile(
     r"\d{1,4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,4}|\d.*[A-Za-z]{3}.*\d{2}|[A-Za-z]{3}.*\d.*\d{4}"
     r"|^[12]\d{7}"
 )
+_ROW_IN_FILE: Final = (1 << FILE_SHIFT) - 1
 _CURRENCY: Final = frozenset(
     word.upper().rstrip(".") for words in (CODES, *SYMBOLS.values()) for word in words
 ) | frozenset(["", "¥", "\\", "KR", "%"])
@@ -69,19 +70,25 @@ class SampleTable:
     files: tuple[str, ...] = ("the sample",)
 
     def locate(self, row: int) -> str:
-        return f"sampled row {row + 1:,}"
+        return f"sampled row {(row & _ROW_IN_FILE) + 1:,}"
 
 
 @contextmanager
 def sample_table(
-    cells: Mapping[str, Sequence[str | None]], columns: Sequence[str]
-) -> Iterator[tuple[SampleTable, TableEngine]]:
-    """Some columns of a sample in a table engine of their own."""
+    cells: Mapping[str, Sequence[str | None]], columns: Sequence[str],
+    file_rows: Sequence[int] = (),
+) -> Iterator[tuple[SampleTable, TableEngine]]:  # fmt: skip
+    """Some columns of a sample in a table engine of their own.
+
+    `file_rows` are the numbers of rows of its files; without them it is taken for one file.
+    """
     n = len(next(iter(cells.values()), ()))
     step = max(1, -(-n // _ROWS))
+    spans = file_rows if sum(file_rows) == n else (n,)
+    rows = [(file << FILE_SHIFT) + row for file, many in enumerate(spans) for row in range(many)]
     aliases = {name: f"column_{i}_" for i, name in enumerate(columns)}
     arrays = {alias: pa.array(cells[name][::step], pa.string()) for name, alias in aliases.items()}
-    table = pa.table({**arrays, ROW: pa.array(range(0, n, step), pa.int64())})
+    table = pa.table({**arrays, ROW: pa.array(rows[::step], pa.int64())})
     with tempfile.TemporaryDirectory(prefix="propense-init-") as folder:
         engine = connect("duckdb", Path(folder), "1GB")
         try:
@@ -116,12 +123,16 @@ def read_again(
 
 
 def decimal_questions(
-    columns: Sequence[tuple[str, bool]], cells: Mapping[str, Sequence[str | None]], key: str
-) -> list[Question]:
-    """What the numbers of a source leave open; `columns` are names, each with whether it counts."""
+    columns: Sequence[tuple[str, bool]], cells: Mapping[str, Sequence[str | None]], key: str,
+    file_rows: Sequence[int] = (),
+) -> list[Question]:  # fmt: skip
+    """What the numbers of a source leave open; `columns` are names, each with whether it counts.
+
+    `file_rows` as in `sample_table`: cleaning judges file by file where signs differ.
+    """
     if not columns:
         return []
-    with sample_table(cells, [name for name, _ in columns]) as (sample, _):
+    with sample_table(cells, [name for name, _ in columns], file_rows) as (sample, _):
         evidence = [
             survey_numbers(sample.rows, sample.aliases[name], counts) for name, counts in columns
         ]

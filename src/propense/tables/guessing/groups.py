@@ -55,6 +55,8 @@ class Group:
     """That list and those that hold it."""
     n_objects: int = 0
     """Sampled rows or objects, before lists became rows."""
+    file_rows: tuple[int, ...] = ()
+    """Sampled rows of each file; empty where lists became rows."""
 
     def column(self, own: str) -> ColumnProfile:
         return self.columns[own]
@@ -165,6 +167,7 @@ def _group(sampled: Sequence[tuple[Sample, float, list[Path]]], folder: Path, st
         products=products,
         lists=lists,
         n_objects=n_objects,
+        file_rows=() if lists else tuple(sample.n_rows for sample in samples),
     )  # fmt: skip
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from tests.support.trials import command
 
-_CHOICE = re.compile(r"^ +((?:refunded|value_is|negative_values) = \S+)   # .*net money ([\d.,-]+)")
+_CHOICE = re.compile(
+    r"^ +((?:refunded|value_is|negative_values|where) = .+?)   # .*net money ([\d.,-]+)"
+)
 
 
 def check_choices(folder: Path, settings: str, lines: list[str], n_choices: int) -> None:
@@ -178,3 +180,10 @@ def test_flags_beside_a_flag_are_asked_about_together(tmp_path: Path) -> None:
     assert asked.code == 3
     assert 'where = {is_cancelled = ["0"], is_test = ["0"]}' in asked.error
     assert command(tmp_path, "clean", "--json", "--accept-guesses").money == 260
+
+
+def test_lines_of_an_order_that_stand_once_for_each_state(tmp_path: Path) -> None:
+    kept = orders("no;amount;status", ["N;12.50;paid", "N;8;paid"], 20)
+    lines = [row.replace("N;", f"N{i // 2};") for i, row in enumerate(kept)]
+    lines += [row.replace("paid", "shipped").replace("10:00", "16:00") for row in lines[1:]]
+    check_choices(tmp_path, settings('value = "amount", order_id = "no"'), lines, 3)

@@ -36,6 +36,7 @@ from propense.tables.cleaning.orders import (
 )
 from propense.tables.cleaning.questions.credit_notes import ask_about_credit_notes
 from propense.tables.cleaning.questions.net_money import net_money, sums_of
+from propense.tables.cleaning.questions.order_states import ask_about_states
 from propense.tables.cleaning.questions.total_questions import ask_about_totals
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import ROW
@@ -66,7 +67,10 @@ def ask_about_money(events: TypedEvents, raw: RawTables, settings: Settings) -> 
         if source.settings.value_is == "auto" and reads_totals(source):
             questions += _totals(name, own)
         if not source.live:
-            questions += _void_orders(name, source, own, number)
+            void = _void_orders(name, source, own, number)
+            if not void and source.settings.where is None:
+                void = ask_about_states(name, source, own, number, _free_columns(source))
+            questions += void
             credit = ask_about_credit_notes(name, source, own, number, _free_columns(source))
             questions += credit or _refunded_amounts(source, own, number, settings)
     return questions

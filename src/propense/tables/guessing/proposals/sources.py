@@ -115,7 +115,8 @@ def propose_source(out: Proposal, role: Role, name: str, currency_of_all: str) -
         if word in ("value", "price", "count")
         and any(_BOTH.search(cell) for cell in group.column(own).words)
     ]  # fmt: skip
-    for question in [*rules.questions, *decimal_questions(numbers, group.cells, key)]:
+    decimals = decimal_questions(numbers, group.cells, key, group.file_rows)
+    for question in [*rules.questions, *decimals]:
         out.ask(question)
     _cancelled(out, group, role.columns)
     _alternatives(out, group, columns)
