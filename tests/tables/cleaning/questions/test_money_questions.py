@@ -183,7 +183,7 @@ def test_flags_beside_a_flag_are_asked_about_together(tmp_path: Path) -> None:
 
 
 def test_lines_of_an_order_that_stand_once_for_each_state(tmp_path: Path) -> None:
-    kept = orders("no;amount;status", ["N;12.50;paid", "N;8;paid"], 20)
-    lines = [row.replace("N;", f"N{i // 2};") for i, row in enumerate(kept)]
+    paid = orders("no;amount;status", ["N;12.50;paid", "N;8;paid"], 20)
+    lines = [row.replace("N;", f"N{i // 2};") for i, row in enumerate(paid)]
     lines += [row.replace("paid", "shipped").replace("10:00", "16:00") for row in lines[1:]]
     check_choices(tmp_path, settings('value = "amount", order_id = "no"'), lines, 3)
