@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +11,12 @@ import hypothesis
 import pytest
 
 from propense.tables.engine.engine import TableEngine, connect
+from support.real_data import real_data
 from support.required import require
 
 if TYPE_CHECKING:
     from support.service_bundle import ServedWorld
     from support.service_live import Live
-
-_DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
 
 _FOREIGN = (
@@ -84,9 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real data sets; skips where it is absent."""
-    if not _DATA.is_dir():
-        require("data", f"no real data at {_DATA}; name the folder in PROPENSE_DATA")
-    return _DATA.resolve()
+    return real_data("")
 
 
 @pytest.fixture(scope="module")

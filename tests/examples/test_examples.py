@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from propense.settings import Settings, read_settings
+from tests.support.real_data import real_data
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("PROPENSE_DATA", ROOT / ".." / "shared" / "data"))
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/propense.toml"))
 
 
@@ -53,10 +52,9 @@ def test_outcomes_are_no_features() -> None:
 @pytest.mark.data
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_prepare_makes_what_the_settings_read(name: str, tmp_path: Path) -> None:
-    if not (DATA / name).is_dir():
-        pytest.skip(f"real data {name} is not in {DATA}")
+    data = real_data(name).parent
     script = ROOT / "examples" / name / "prepare.py"
-    command = [sys.executable, str(script), "--data", str(DATA), "--out", str(tmp_path / "data")]
+    command = [sys.executable, str(script), "--data", str(data), "--out", str(tmp_path / "data")]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     settings = read_settings(script.parent / "propense.toml")
     for path in paths_of(settings):

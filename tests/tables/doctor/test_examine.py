@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,12 @@ from propense.settings import Settings, parse_settings
 from propense.tables.doctor.examine import examine
 from propense.tables.doctor.findings import Diagnosis, Finding
 from propense.tables.engine.engine import TableEngine, connect
+from tests.support.real_data import real_data
 
 # Ibis calls methods of DuckDB and pandas by their old names.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:fetch_arrow_table:DeprecationWarning", "ignore:.*infer_string"
 )
-
-DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 
 
 @pytest.fixture(scope="module")
@@ -169,9 +167,7 @@ def test_mixed_offsets(tmp_path: Path, engine: TableEngine) -> None:
 
 
 def real(name: str, raw: dict[str, Any]) -> Settings:
-    if not (DATA / name).is_dir():
-        pytest.skip(f"real data {name} is not in {DATA}")
-    return parse_settings(raw, folder=DATA / name)
+    return parse_settings(raw, folder=real_data(name))
 
 
 @pytest.mark.data
@@ -237,13 +233,12 @@ def test_page_values_are_strong_but_no_error(engine: TableEngine) -> None:
 @pytest.mark.data
 def test_final_result_knows_who_withdraws(engine: TableEngine, tmp_path: Path) -> None:
     """The register's result, listed among the features, knows the label of later rows."""
-    if not (DATA / "oulad").is_dir():
-        pytest.skip(f"real data oulad is not in {DATA}")
+    oulad = real_data("oulad")
     import pyarrow as pa
     import pyarrow.csv
 
-    students = pyarrow.csv.read_csv(DATA / "oulad" / "student.csv.gz")
-    dates = pyarrow.csv.read_csv(DATA / "oulad" / "student_registration.csv.gz")
+    students = pyarrow.csv.read_csv(oulad / "student.csv.gz")
+    dates = pyarrow.csv.read_csv(oulad / "student_registration.csv.gz")
     assert students["id_student"].equals(dates["id_student"])
     keys = ("code_module", "code_presentation", "id_student")
     ids = [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +20,8 @@ from propense.tables.doctor.target_leakage import (
     score_columns,
     sentence,
 )
+from tests.support.real_data import real_data
 
-DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 N = 4000
 
 
@@ -156,9 +154,7 @@ def test_real_tables(
     file: str, delimiter: str, label: str | None, positive: object, knows: list[str],
     strongest: str,
 ) -> None:  # fmt: skip
-    path = DATA / file
-    if not path.exists():
-        pytest.skip(f"real data {file} is not in {DATA}")
+    path = real_data(file)
     table: pa.Table = pyarrow.csv.read_csv(
         path, parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter)
     )

@@ -18,15 +18,7 @@ from propense.tables.guessing.column_profiles import profile_column
 from propense.tables.guessing.guess import Guess, guess_settings
 from propense.tables.sources.pieces import CHUNK_BYTES, CHUNKS
 from propense.tables.sources.samples import Sample, Unreadable, sample_file
-
-DATA = Path(os.environ.get("PROPENSE_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
-
-
-def data(name: str) -> Path:
-    folder = DATA / name
-    if not folder.is_dir():
-        pytest.skip(f"real data {name} is not in {DATA}")
-    return folder
+from tests.support.real_data import real_data
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +299,7 @@ def test_number_is_no_time_without_a_name() -> None:
     [("telco_churn", "Churn", "Yes", None), ("online_shoppers", "Revenue", "TRUE", ";")],
 )
 def test_plain_tables(name: str, column: str, positive: str, delimiter: str | None) -> None:
-    settings = guess_settings(data(name)).settings
+    settings = guess_settings(real_data(name)).settings
     assert not settings.sources
     assert settings.users is not None and settings.users.delimiter == delimiter
     (goal,) = settings.goals.values()
@@ -319,7 +311,7 @@ def test_plain_tables(name: str, column: str, positive: str, delimiter: str | No
 
 @pytest.mark.data
 def test_online_retail_guess() -> None:
-    (source,) = guess_settings(data("online_retail")).settings.sources.values()
+    (source,) = guess_settings(real_data("online_retail")).settings.sources.values()
     assert source.columns == {
         "user_id": "CustomerID", "item_id": "StockCode", "event_time": "InvoiceDate",
         "price": "UnitPrice", "count": "Quantity",
@@ -331,7 +323,7 @@ def test_online_retail_guess() -> None:
 
 @pytest.mark.data
 def test_ml_100k_guess() -> None:
-    guess: Guess = guess_settings(data("ml-100k"))
+    guess: Guess = guess_settings(real_data("ml-100k"))
     settings = guess.settings
     (source,) = settings.sources.values()
     assert source.columns["event_time"] == "timestamp"

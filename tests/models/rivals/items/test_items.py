@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from propense.models.rivals.items.markov import Markov
 from propense.models.rivals.tuning import climb
 from propense.models.top_k import top_items
 from propense.schemas import NONE, Histories, Targets
+from tests.support.real_data import real_data
 
 DAY = 86_400
 
@@ -288,17 +288,10 @@ def test_a_folder_without_a_rival_is_refused(tmp_path: Path) -> None:
         load_item_rival(tmp_path)
 
 
-def data_folder() -> Path:
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
-    return Path(os.environ.get("PROPENSE_DATA", default))
-
-
 @pytest.mark.data
 def test_markov_reaches_its_reference_on_amazon_beauty() -> None:
     """Full ranking, leave-one-out, train without the last two: ndcg@10 .0523, recall@10 .0836."""
-    path = data_folder() / "amazon-beauty" / "Beauty.txt.gz"
-    if not path.exists():
-        pytest.skip(f"no {path}; set PROPENSE_DATA")
+    path = real_data("amazon-beauty/Beauty.txt.gz")
     with gzip.open(path, "rt") as lines:
         users = [[int(word) + 1 for word in line.split()[1:]] for line in lines]
     histories = in_order(*users)
