@@ -71,7 +71,7 @@ def test_honest_customers_weigh_one_nearly_all_of_them() -> None:
     customers = crowd()
     weights = weigh(customers)
     assert ((weights > 0) & (weights <= 1)).all()
-    assert (weights < 1).mean() < 0.05 and (1 - weights).mean() < 0.01
+    assert (weights < 1).mean() <= 0.005
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_attackers_count_little_however_they_go_about_it(
 def test_without_times_narrow_customers_are_still_seen() -> None:
     honest = crowd()
     weights = weigh([*honest, *attackers(40, 3, 8)], timed=False)
-    assert weights[len(honest) :].max() < 0.2 and (weights[: len(honest)] < 1).mean() < 0.05
+    assert weights[len(honest) :].max() < 0.2 and (weights[: len(honest)] < 1).mean() <= 0.005
 
 
 def test_a_new_item_that_all_take_is_no_fraud() -> None:

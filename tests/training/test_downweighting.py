@@ -11,9 +11,10 @@ from propense.encoding.dataset import Dataset, encode
 from propense.training.downweighting import (
     count_shilling,
     downweight_shilling,
-    draw_number,
     weights_of,
 )
+from propense.training.examples import build_batch, collect_examples
+from propense.training.subsample import take_share
 from support.encoding_runs import DAY, event, make_run, plan_by_time
 from support.training_worlds import settings as world_settings
 
@@ -36,26 +37,52 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_shilling_teaches_nothing_and_the_others_everything(pushed: Dataset) -> None:
     weighted = downweight_shilling(pushed, world_settings())
     fake = np.array([str(name).startswith("fake") for name in pushed.histories.user_ids])
-    taught = weighted.train_end - weighted.histories.offsets[:-1]
-    before = pushed.train_end - pushed.histories.offsets[:-1]
-    assert (taught[fake] == 0).sum() > 20 and set(taught[fake]) <= {0, 8}
-    assert (taught[~fake] == before[~fake]).mean() > 0.97
+    assert weighted.weight is not None
+    assert weighted.weight[fake].max() < 0.2
+    assert (weighted.weight[~fake] == 1).mean() > 0.995
+    assert np.array_equal(weighted.train_end, pushed.train_end)
     item = pushed.encoder.items.find("i7")
     assert weighted.popularity[item] < pushed.popularity[item] / 2
     assert weighted.popularity.sum() == pytest.approx(1)
     assert weighted.rows is pushed.rows and weighted.targets is pushed.targets
-    some, much = count_shilling(pushed, world_settings())
+    some, much = count_shilling(weighted)
     assert some >= much >= 30
+    assert count_shilling(pushed) == (0, 0)
 
 
-def test_it_can_be_switched_off_and_is_the_same_twice(pushed: Dataset) -> None:
+def test_it_can_be_switched_off_and_is_the_same_with_every_seed(pushed: Dataset) -> None:
     off = world_settings(train={"downweight_shilling": False})
     assert downweight_shilling(pushed, off) is pushed and (weights_of(pushed, off) == 1).all()
-    ends = [downweight_shilling(pushed, world_settings()).train_end for _ in range(2)]
-    assert np.array_equal(*ends)
+    weights = [
+        downweight_shilling(pushed, world_settings(train={"seed": seed})).weight
+        for seed in range(2)
+    ]
+    assert np.array_equal(*weights)
 
 
-def test_a_customer_is_drawn_by_seed_and_id_alone() -> None:
-    numbers = np.array([draw_number(f"u{n}", 3) for n in range(2_000)])
-    assert abs(numbers.mean() - 0.5) < 0.02 and numbers.min() >= 0 and numbers.max() < 1
-    assert draw_number("u1", 3) == draw_number("u1", 3) != draw_number("u1", 4)
+def test_a_share_of_the_customers_counts_the_same_weights(pushed: Dataset) -> None:
+    weighted = downweight_shilling(pushed, world_settings())
+    whole = take_share(weighted, 1.0, seed=0)
+    assert np.allclose(whole.popularity, weighted.popularity)
+
+
+def test_next_items_of_who_pushes_count_as_much_as_they_weigh(pushed: Dataset) -> None:
+    weighted = downweight_shilling(pushed, world_settings())
+    examples = []
+    for dataset in (pushed, weighted):
+        rows = dataset.rows.take(np.zeros(0, np.int64))
+        heads = np.zeros(dataset.encoder.actions.size, np.int64)
+        examples.append(
+            collect_examples(
+                dataset.histories, dataset.clock(), dataset.train_end, rows,
+                dataset.features_of(rows), heads, 16, dataset.weight,
+            )  # fmt: skip
+        )
+    chosen = np.arange(len(examples[0].windows.start))
+    plain, lowered = (build_batch(one, chosen, one.queries) for one in examples)
+    assert plain.pair_weight is None and lowered.pair_weight is not None
+    assert np.array_equal(plain.pair_item, lowered.pair_item)
+    assert weighted.weight is not None
+    assert set(np.unique(lowered.pair_weight)) == set(
+        np.unique(weighted.weight[np.diff(pushed.histories.offsets) > 1].astype(np.float32))
+    )

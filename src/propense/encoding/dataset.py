@@ -23,7 +23,7 @@ from propense.encoding.fitting import Prepared, fit, order_users
 from propense.encoding.folds import parts_of_fold
 from propense.encoding.items import ItemContent, encode_items, shown_items
 from propense.encoding.profiles import Profiles
-from propense.encoding.targets import UserParts, count_items, make_targets, train_end
+from propense.encoding.targets import UserParts, find_popularity, make_targets, train_end
 from propense.errors import SourceError, SplitError
 from propense.files import new_folder
 from propense.schemas import (
@@ -69,6 +69,9 @@ class Dataset:
     shown: npt.NDArray[np.bool_]
     user_part: UserParts | None
     user_fold: npt.NDArray[np.int8]
+    weight: Doubles | None = None
+    """(n_users,) in (0, 1]: how much a customer's train events count in what is shown to others;
+    None where everyone's count fully. No file holds it: training weighs the customers anew."""
 
     def features_of(self, rows: AsOfRows) -> TableFeatures:
         """Profile and aggregates of rows."""
@@ -200,7 +203,6 @@ def _encode(
 ) -> Dataset:
     encoder, histories, profiles = fit(prepared, settings)
     ends = train_end(histories, prepared.plan, prepared.user_part)
-    counts = count_items(histories, ends, encoder.items.size)
     shown = shown_items(prepared.items, encoder.items, settings.recommend)
     return Dataset(
         run=run,
@@ -215,7 +217,7 @@ def _encode(
             histories, prepared.plan, settings.recommend, encoder, prepared.user_part, shown
         ),
         train_end=ends,
-        popularity=counts / max(int(counts.sum()), 1),
+        popularity=find_popularity(histories, ends, encoder.items.size),
         shown=shown,
         user_part=prepared.user_part,
         user_fold=folds,

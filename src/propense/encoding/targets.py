@@ -16,8 +16,8 @@ from propense.schemas import (
     TRAIN,
     UNSEEN,
     VALIDATION,
+    Doubles,
     Histories,
-    Ids,
     Ints,
     SplitPlan,
     Targets,
@@ -172,8 +172,21 @@ def _last_of_users(
     return index[last_group], user_part[user[last_group]]
 
 
-def count_items(histories: Histories, ends: Ints, n_items: int) -> Ids:
-    """(n_items,) events of each item within train."""
-    within = np.arange(histories.n_events) < np.repeat(ends, np.diff(histories.offsets))
-    items = histories.item[within & (histories.item >= UNSEEN)]
-    return np.bincount(items, minlength=n_items).astype(np.int32)
+def count_items(
+    histories: Histories, ends: Ints, n_items: int, weight: Doubles | None = None
+) -> Doubles:
+    """(n_items,) events of each item within train, each as much as its customer's `weight`
+    (n_users,), default 1."""
+    lengths = np.diff(histories.offsets)
+    counted = np.arange(histories.n_events) < np.repeat(ends, lengths)
+    counted &= histories.item >= UNSEEN
+    each = None if weight is None else np.repeat(weight, lengths)[counted]
+    return np.bincount(histories.item[counted], each, n_items).astype(np.float64)
+
+
+def find_popularity(
+    histories: Histories, ends: Ints, n_items: int, weight: Doubles | None = None
+) -> Doubles:
+    """(n_items,) share of the train events that name each item, weighed as in `count_items`."""
+    counts = count_items(histories, ends, n_items, weight)
+    return counts / max(counts.sum(), 1e-9)

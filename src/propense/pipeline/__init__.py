@@ -179,7 +179,7 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
     run = run_folder(settings)
     rng = np.random.default_rng([settings.train.seed, 3])
     folds = model_sets(settings)
-    most, seed = settings.evaluate.max_rows, settings.train.seed
+    most, seed = settings.evaluate.max_rows, settings.split.seed
     scored_goals = score_goals(folds, most, seed)
     progress.start("judge", len(scored_goals) + 1)
     goals = []

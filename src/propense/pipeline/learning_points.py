@@ -265,7 +265,7 @@ def _evaluate_tasks(
 ) -> Iterator[tuple[LearningTask, Doubles]]:
     """On the rows and moments that the report judges, the same for every point."""
     alone = ModelSet(dataset, model, {}, {})
-    most, seed = settings.evaluate.max_rows, settings.train.seed
+    most, seed = settings.evaluate.max_rows, settings.split.seed
     fewest = settings.evaluate.min_positives
     for scored in score_goals([alone], most, seed).values():
         yield judge_goal_task(scored.validation, scored.test, fewest)

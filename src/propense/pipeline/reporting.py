@@ -76,7 +76,7 @@ def assemble(
         examples=show_examples(first, champion) if champion is not None else [],
         rivals=notes,
         stage_seconds=stage_seconds,
-        warnings=[*_training_notes(first), *_shilling(first, settings), *warnings],
+        warnings=[*_training_notes(first), *_shilling(first), *warnings],
     )
 
 
@@ -169,9 +169,9 @@ def _training_notes(fold: ModelSet) -> list[Text]:
     ]
 
 
-def _shilling(fold: ModelSet, settings: Settings) -> list[Text]:
-    """Customers that push items, by the data set as it was before they were weighed."""
-    some, much = count_shilling(Dataset.open(fold.dataset.run), settings)
+def _shilling(fold: ModelSet) -> list[Text]:
+    """How many customers count less because they push items."""
+    some, much = count_shilling(fold.dataset)
     if not some:
         return []
     return [format_text("trained.shilling", n=f"{some:,}", n_much=f"{much:,}")]

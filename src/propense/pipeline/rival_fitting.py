@@ -73,8 +73,9 @@ def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
 
     def make(name: str, rival_folder: Path, threads: int) -> None:
         fit_item_rival(
-            name, dataset.histories, dataset.train_end, dataset.encoder.items.size, setup, targets
-        ).save(rival_folder)
+            name, dataset.histories, dataset.train_end, dataset.encoder.items.size, setup, targets,
+            dataset.weight,
+        ).save(rival_folder)  # fmt: skip
 
     for name in settings.rivals.items:
         rival_folder = folder / "items" / name
@@ -88,7 +89,7 @@ def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
 def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[Fit]:
     if not dataset.plan.goals or not settings.rivals.goals:
         return
-    rng = np.random.default_rng([settings.train.seed, 4])
+    rng = np.random.default_rng([settings.split.seed, 4])
     # As wide as a matrix gets: words become a column each.
     names = dataset.encoder.numeric_names
     width = len(names) + sum(min(size, MAX_LEVELS) for size in dataset.encoder.cardinalities)
@@ -107,6 +108,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
             max_rows=rows[name],
             rows_available=int((dataset.rows.part == TRAIN).sum()),
             seed=settings.train.seed,
+            row_seed=settings.split.seed,
             threads=threads,
             members=MEMBERS,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from propense.settings.record import Record
 
@@ -34,5 +36,6 @@ class Split(Record, frozen=True):
     max_as_of_per_user: int | None = None
     """Largest number of as-of rows of one user in a part, evenly spread. The account gives the
     number left out."""
-    seed: int = 0
-    """Seed of the assignment of users and groups."""
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Seed of the assignment of users and groups, and of which rows are read where there are more
+    than a limit allows."""

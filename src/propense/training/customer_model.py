@@ -189,7 +189,7 @@ def refresh(
     TrainError where that one began with the weights in `earlier`, which are gone.
     """
     part = np.where(dataset.rows.part >= 0, TRAIN, dataset.rows.part).astype(np.int8)
-    everything = replace(dataset, rows=replace(dataset.rows, part=part))
+    everything = replace(dataset, rows=replace(dataset.rows, part=part), weight=None)
     everything = read_until(everything, dataset.histories.offsets[1:].copy())
     everything = downweight_shilling(everything, settings)
     passes = [training.passes for training in evaluated.notes.trainings]
@@ -224,7 +224,7 @@ def item_setup(dataset: Dataset, settings: Settings) -> ItemSetup:
     positive = dataset.encoder.positive
     return ItemSetup(
         trials=settings.rivals.trials,
-        seed=settings.train.seed,
+        seed=settings.split.seed,
         max_items_ease=settings.rivals.max_items_ease,
         repeat=dataset.encoder.repeat,
         positive=positive or None,
@@ -240,11 +240,11 @@ def count_transitions(
     if like is not None:
         return fit_counts(
             dataset.histories, dataset.train_end, n_items, like.settings,
-            setup.success(dataset.histories),
+            setup.success(dataset.histories), dataset.weight,
         )  # fmt: skip
     rival = fit_item_rival(
         "markov", dataset.histories, dataset.train_end, n_items, setup,
-        dataset.targets.of_part(VALIDATION),
+        dataset.targets.of_part(VALIDATION), dataset.weight,
     )  # fmt: skip
     assert isinstance(rival, Markov)
     return rival.counts

@@ -17,7 +17,7 @@ from propense.encoding.batches import (
     visible_end,
 )
 from propense.encoding.windows import Pairs, Windows, cut_windows, find_pairs, own_rows
-from propense.schemas import FIRST_KNOWN, AsOfRows, Histories, Ints, TableFeatures
+from propense.schemas import FIRST_KNOWN, AsOfRows, Doubles, Floats, Histories, Ints, TableFeatures
 
 PASS_CELLS = 2_000_000
 """Most events and queries of one pass: on large data a pass is a random share of the windows, so
@@ -46,6 +46,8 @@ class Batch:
     """(n_pairs,) its event within the sequence."""
     pair_item: Ints
     pair_head: Ints
+    pair_weight: Floats | None = None
+    """(n_pairs,) how much each pair's loss counts; None: 1."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Examples:
     rows: AsOfRows
     features: TableFeatures
     queries: Sequences
+    event_weight: Floats | None = None
+    """(n_events,) how much guessing each event counts; None: 1."""
 
     @property
     def n_tokens(self) -> int:
@@ -75,8 +79,12 @@ def collect_examples(
     features: TableFeatures,
     head_of_action: Ints,
     max_length: int,
+    weight: Doubles | None = None,
 ) -> Examples:
-    """Windows over the train events, with the queries and next-item pairs of each."""
+    """Windows over the train events, with the queries and next-item pairs of each.
+
+    `weight` (n_users,) is how much the next items of each user count.
+    """
     wanted = (
         head_of_action[histories.action] >= 0 if histories.n_events else np.zeros(0, dtype=bool)
     )
@@ -91,6 +99,8 @@ def collect_examples(
     return Examples(
         histories, clock, windows, pairs, head_of_action, rows, features,
         own_rows(windows, rows.user, visible),
+        None if weight is None
+        else np.repeat(weight.astype(np.float32), np.diff(histories.offsets)),
     )  # fmt: skip
 
 
@@ -182,6 +192,7 @@ def build_batch(examples: Examples, chosen: Ints, queries: Sequences) -> Batch:
         pair_position=position[inside],
         pair_item=histories.item[target].astype(np.int64),
         pair_head=examples.head_of_action[histories.action[target]],
+        pair_weight=None if examples.event_weight is None else examples.event_weight[target],
     )
 
 

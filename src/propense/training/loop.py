@@ -236,7 +236,9 @@ class Trainer:
         loss = torch.zeros((), device=vectors.device)
         if len(target):
             head = self._tensor(np.concatenate([part.pair_head for part in parts]))
-            loss = loss + self._next_loss(torch.cat(after), head, vectors, index[sum(sizes) :])
+            loss = loss + self._next_loss(
+                torch.cat(after), head, vectors, index[sum(sizes) :], self._weights(parts)
+            )
         if self.shape.goals:
             rows = np.concatenate([part.query_row[part.query_row >= 0] for part in parts])
             if len(rows):
@@ -257,16 +259,28 @@ class Trainer:
             id_item = torch.where(hidden & (distinct >= FIRST_KNOWN), UNSEEN, distinct)
         return self.network.items(distinct, self.content, id_item), index
 
-    def _next_loss(self, after: Tensor, head: Tensor, vectors: Tensor, index: Tensor) -> Tensor:
+    def _weights(self, parts: list[Batch]) -> Tensor | None:
+        """(n_pairs,) how much each next item counts; None where all count fully."""
+        weights = [part.pair_weight for part in parts if part.pair_weight is not None]
+        return self._tensor(np.concatenate(weights)) if weights else None
+
+    def _next_loss(
+        self, after: Tensor, head: Tensor, vectors: Tensor, index: Tensor, weight: Tensor | None
+    ) -> Tensor:
         """Cross-entropy of the next item under its action's head, and of the head itself."""
         wanted = self.network.seek(after)[torch.arange(len(head), device=self.device), head]
         target = index[: len(head)]
         sampled = index[len(head) :] if self.shape.n_seen > FULL_SOFTMAX_ITEMS else None
         if sampled is None:
             vectors, target = vectors[FIRST_KNOWN:], target - FIRST_KNOWN
-        loss = next_item_loss(wanted, target, vectors, sampled)
+        loss = next_item_loss(wanted, target, vectors, sampled, weight)
         if self.shape.n_item_heads > 1:
-            loss = loss + functional.cross_entropy(self.network.next_head(after), head)
+            guesses = self.network.next_head(after)
+            if weight is None:
+                loss = loss + functional.cross_entropy(guesses, head)
+            else:
+                each = functional.cross_entropy(guesses, head, reduction="none")
+                loss = loss + (each * weight).mean()
         # In units of an uninformed guess, so that it weighs like a goal.
         scale = float(np.log(max(self.shape.n_seen, 3)))
         return loss / scale if self.shape.goals else loss

@@ -18,8 +18,9 @@ def next_item_loss(
     target: Int[Tensor, " pairs"],
     vectors: Float[Tensor, "items dim"],
     candidates: Int[Tensor, " candidates"] | None = None,
+    weight: Float[Tensor, " pairs"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of the target among it and the candidates.
+    """Mean cross-entropy of the target among it and the candidates, times each pair's weight.
 
     `target` and `candidates` index `vectors`; no candidate may occur twice. Without
     candidates all vectors are (full softmax). A candidate that is a pair's own target counts
@@ -34,14 +35,19 @@ def next_item_loss(
     # Its sums run over thousands of scores, so never in less than float32.
     exact = torch.promote_types(torch.promote_types(wanted.dtype, vectors.dtype), torch.float32)
     with torch.autocast(wanted.device.type, enabled=False):
-        loss = _CandidateSoftmax.apply(wanted.to(exact), target, vectors.to(exact), candidates)  # type: ignore[no-untyped-call]
+        loss = _CandidateSoftmax.apply(wanted.to(exact), target, vectors.to(exact), candidates, weight)  # type: ignore[no-untyped-call]
     return cast("Tensor", loss)
 
 
 class _CandidateSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, wanted: Tensor, target: Tensor, vectors: Tensor, candidates: Tensor
+        ctx: Any,
+        wanted: Tensor,
+        target: Tensor,
+        vectors: Tensor,
+        candidates: Tensor,
+        weight: Tensor | None,
     ) -> Tensor:
         position_of = torch.full((len(vectors),), -1, dtype=torch.long, device=vectors.device)
         position_of[candidates] = torch.arange(len(candidates), device=vectors.device)
@@ -66,23 +72,28 @@ class _CandidateSoftmax(torch.autograd.Function):
             mass = scores.sub_(top[:, None]).exp_()
             own_mass = (likely - top).exp_()
             total_mass = mass.sum(dim=1).add_(own_mass)
-            total += (total_mass.log() + top - likely).sum()
+            loss = total_mass.log() + top - likely
             mass.div_(total_mass[:, None])
+            pull = own_mass / total_mass - 1
+            if weight is not None:
+                loss, pull = loss * weight[block], pull * weight[block]
+                mass.mul_(weight[block, None])
+            total += loss.sum()
             pull_wanted[block] = mass @ offered
             pull_offered.addmm_(mass.T, wanted[block])
-            pull_positive[block] = own_mass / total_mass - 1
+            pull_positive[block] = pull
         pull_wanted.addcmul_(pull_positive[:, None], hit)
         pull_vectors = torch.zeros_like(vectors)
         pull_vectors[candidates] = pull_offered
         pull_vectors.index_add_(0, target, pull_positive[:, None] * wanted)
         ctx.save_for_backward(pull_wanted, pull_vectors)
         ctx.n_pairs = max(n_pairs, 1)
-        loss: Tensor = total / ctx.n_pairs
-        return loss
+        mean: Tensor = total / ctx.n_pairs
+        return mean
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, None, Tensor, None]:
+    def backward(ctx: Any, pull: Tensor) -> tuple[Tensor, None, Tensor, None, None]:
         pull_wanted, pull_vectors = ctx.saved_tensors
         share = pull / ctx.n_pairs
-        return pull_wanted * share, None, pull_vectors * share, None
+        return pull_wanted * share, None, pull_vectors * share, None, None

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.encoding.dataset import LEFT_OUT, Dataset
-from propense.encoding.targets import count_items
+from propense.encoding.targets import find_popularity
 from propense.schemas import TRAIN
 
 
@@ -37,10 +37,11 @@ def take_share(dataset: Dataset, share: float, seed: int) -> Dataset:
     rows, histories = dataset.rows, dataset.histories
     dropped = (rows.part == TRAIN) & ~drawn[rows.user]
     ends = np.where(drawn, dataset.train_end, histories.offsets[:-1])
-    counts = count_items(histories, ends, dataset.encoder.items.size)
     return replace(
         dataset,
         rows=replace(rows, part=np.where(dropped, LEFT_OUT, rows.part).astype(np.int8)),
         train_end=ends,
-        popularity=counts / max(int(counts.sum()), 1),
+        popularity=find_popularity(
+            histories, ends, dataset.encoder.items.size, dataset.weight
+        ),
     )

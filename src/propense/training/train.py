@@ -269,7 +269,7 @@ def _collect_examples(
     if shape.has_sequence:
         return collect_examples(
             dataset.histories, clock, dataset.train_end, rows,
-            dataset.features_of(rows), head_of_action(shape), shape.max_length,
+            dataset.features_of(rows), head_of_action(shape), shape.max_length, dataset.weight,
         )  # fmt: skip
     return collect_examples(
         replace(dataset.histories, offsets=np.zeros_like(dataset.histories.offsets)),
@@ -326,4 +326,6 @@ def _hash_inputs(
         examples.rows.y, examples.rows.as_of, examples.features.numeric,
     ):  # fmt: skip
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    if examples.event_weight is not None:
+        digest.update(examples.event_weight.view(np.uint8).data)
     return digest.hexdigest()

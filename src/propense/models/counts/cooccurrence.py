@@ -32,7 +32,7 @@ def count_pairs(
     """The sum over rows of source weight times target weight, the `most` largest an item.
 
     `together` adds pairs of different items among the targets of one row, each row
-    sharing one unit an item.
+    sharing one unit an item, as much as the row's targets weigh.
     """
     from scipy import sparse
 
@@ -40,7 +40,8 @@ def count_pairs(
     causes = sparse.csr_array((sources.weight, sources.item, sources.offsets), shape=shape)
     effects = sparse.csr_array((targets.weight, targets.item, targets.offsets), shape=shape)
     by_cause, by_effect = causes.T.tocsr(), effects.T.tocsr()
-    shared = sparse.diags_array(1 / np.maximum(effects.sum(axis=1), 1))
+    equal = sparse.csr_array((np.ones(len(targets.item)), targets.item, targets.offsets), shape=shape)
+    shared = sparse.diags_array(1 / np.maximum(equal.sum(axis=1), 1)) @ equal
     cost = _bound(by_cause, targets, n_items)
     if together:
         cost += _bound(by_effect, targets, n_items)
@@ -53,7 +54,7 @@ def count_pairs(
         upper = max(lower + 1, int(np.searchsorted(total, done + _PAIRS, side="right")))
         block = by_cause[lower:upper] @ effects
         if together:
-            beside = _without_self(by_effect[lower:upper] @ (shared @ effects), lower)
+            beside = _without_self(by_effect[lower:upper] @ shared, lower)
             block = block + together * beside
         row_mass[lower:upper] = block.sum(axis=1)
         parts.append(prune(block, most))

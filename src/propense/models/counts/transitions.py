@@ -213,12 +213,13 @@ def fit_counts(
     n_items: int,
     settings: CountSettings | None = None,
     positive: npt.NDArray[np.bool_] | None = None,
+    weight: Doubles | None = None,
 ) -> TransitionCounts:
     """Count what follows what in every user's events before `train_end`.
 
     `train_end` (n_users,) is the absolute event index (exclusive) where train stops.
     `positive` (n_actions,) marks the actions that count as success (default: all); any
-    action can be a cause. Items of one moment never cause each other, but see `together`.
+    action can be a cause. `weight` (n_users,) is how much each user's successes count. Items of one moment never cause each other, but see `together`.
     Memory: about 12 bytes for each event and lag, and 8 for each pair kept.
     Raises TrainError if train holds no success, SettingsError on settings out of range.
     """
@@ -232,11 +233,12 @@ def fit_counts(
             "success with a known item; check [recommend] positive and [split]"
         )
     target = np.flatnonzero(counted)
-    successes = np.bincount(recent_items.item[target], minlength=n_items).astype(np.float32)
     run = np.repeat(np.arange(histories.n_users), np.diff(recent_items.offsets))
+    each = np.ones(len(target)) if weight is None else weight[run[target]]
+    successes = np.bincount(recent_items.item[target], each, n_items).astype(np.float32)
     stop, row = np.unique(recent_items.moment_start[target], return_inverse=True)
     sources = recent_sources(recent_items, run[stop], stop, settings)
-    targets = Sources(*_rows(row, recent_items.item[target], len(stop)))
+    targets = Sources(*_rows(row, recent_items.item[target], each, len(stop)))
     pairs = count_pairs(sources, targets, n_items, settings.max_successors, settings.together)
     return TransitionCounts(
         settings, pairs.offsets, pairs.successor, pairs.mass, pairs.row_mass, successes
@@ -277,11 +279,11 @@ def _counted(
     return fresh
 
 
-def _rows(row: Ints, item: Ids, n_rows: int) -> tuple[Ints, Ids, Doubles]:
-    """Items in compressed rows, each of weight 1."""
+def _rows(row: Ints, item: Ids, weight: Doubles, n_rows: int) -> tuple[Ints, Ids, Doubles]:
+    """Items and their weights in compressed rows."""
     order = np.argsort(row, kind="stable")
     offsets = row_offsets(np.bincount(row, minlength=n_rows))
-    return offsets, item[order], np.ones(len(order))
+    return offsets, item[order], weight[order]
 
 
 def _sum_rows(value: Doubles, sources: Sources) -> Doubles:

@@ -42,11 +42,13 @@ def fit_item_rival(
     n_items: int,
     setup: ItemSetup,
     validation: Targets | None = None,
+    weight: Doubles | None = None,
 ) -> ItemRival:
     """Fit the rival `name` on the events before `train_end` (n_users,), absolute, exclusive.
 
     With `validation` its settings are chosen by ndcg on those rows, within `setup.trials`
     tries; without, they are the defaults. Validation and later events are never counted.
+    `weight` (n_users,) is how much each user's events count, default 1.
     Raises SettingsError on an unknown name, TrainError if train holds no success.
     """
     if name not in _PREPARE:
@@ -59,7 +61,7 @@ def fit_item_rival(
             f"{name}: none of the {n_events} train events is a success with a known item; "
             "check [recommend] positive and [split]"
         )
-    make, options, remarks = _PREPARE[name](histories, train_end, n_items, setup)
+    make, options, remarks = _PREPARE[name](histories, train_end, n_items, setup, weight)
     if validation is None or not len(validation):
         settings = {key: values[0] for key, values in options.items()}
         rival, score, tried = make(settings), None, 0
@@ -101,13 +103,15 @@ def load_item_rival(folder: Path) -> ItemRival:
 
 
 def _prepare_popularity(
-    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup, weight: Doubles | None
 ) -> tuple[Make, Options, tuple[str, ...]]:
     success = setup.success(histories)
 
     def make(settings: dict[str, Any]) -> ItemRival:
         half_life = float(settings["half_life_days"])
-        counted = popularity.count_popularity(histories, train_end, n_items, success, half_life)
+        counted = popularity.count_popularity(
+            histories, train_end, n_items, success, half_life, weight
+        )
         return popularity.Popularity(n_items, RivalNotes(), half_life, counted)
 
     options = popularity.OPTIONS if histories.timed else {"half_life_days": (0.0,)}
@@ -115,9 +119,9 @@ def _prepare_popularity(
 
 
 def _prepare_frequency(
-    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup, weight: Doubles | None
 ) -> tuple[Make, Options, tuple[str, ...]]:
-    counted = success_counts(histories, train_end, n_items, setup.success(histories))
+    counted = success_counts(histories, train_end, n_items, setup.success(histories), weight)
 
     def make(settings: dict[str, Any]) -> ItemRival:
         return frequency.Frequency(n_items, RivalNotes(), counted)
@@ -126,13 +130,13 @@ def _prepare_frequency(
 
 
 def _prepare_markov(
-    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup, weight: Doubles | None
 ) -> tuple[Make, Options, tuple[str, ...]]:
     success = setup.success(histories)
 
     def make(settings: dict[str, Any]) -> ItemRival:
         chosen = CountSettings(repeat=setup.repeat, **settings)
-        counts = fit_counts(histories, train_end, n_items, chosen, success)
+        counts = fit_counts(histories, train_end, n_items, chosen, success, weight)
         return markov.Markov(n_items, RivalNotes(), counts)
 
     options = dict(markov.OPTIONS)
@@ -142,12 +146,12 @@ def _prepare_markov(
 
 
 def _prepare_item_knn(
-    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup, weight: Doubles | None
 ) -> tuple[Make, Options, tuple[str, ...]]:
     success = setup.success(histories)
-    interacted = interactions(histories, train_end, n_items, None)
-    liked = interactions(histories, train_end, n_items, success)
-    counted = success_counts(histories, train_end, n_items, success)
+    interacted = interactions(histories, train_end, n_items, None, weight)
+    liked = interactions(histories, train_end, n_items, success, weight)
+    counted = success_counts(histories, train_end, n_items, success, weight)
     near = _Remembered(partial(item_knn.find_neighbours, interacted, liked))
 
     def make(settings: dict[str, Any]) -> ItemRival:
@@ -158,11 +162,11 @@ def _prepare_item_knn(
 
 
 def _prepare_ease(
-    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup, weight: Doubles | None
 ) -> tuple[Make, Options, tuple[str, ...]]:
-    interacted = interactions(histories, train_end, n_items, None)
-    counted = success_counts(histories, train_end, n_items, setup.success(histories))
-    any_action = success_counts(histories, train_end, n_items, None)
+    interacted = interactions(histories, train_end, n_items, None, weight)
+    counted = success_counts(histories, train_end, n_items, setup.success(histories), weight)
+    any_action = success_counts(histories, train_end, n_items, None, weight)
     items = ease.choose_items(any_action, setup.max_items_ease)
     solved = _Remembered(partial(ease.solve, interacted, items))
     notes = RivalNotes(peak_bytes=2 * 4 * len(items) ** 2)

@@ -146,7 +146,7 @@ def _open(settings: Settings, version: str) -> tuple[Dataset, Report]:
 def _draw_sample(
     dataset: Dataset, report: Report, settings: Settings, customers: int | None
 ) -> _Sample:
-    most, seed = settings.evaluate.max_rows, settings.train.seed
+    most, seed = settings.evaluate.max_rows, settings.split.seed
     rows = judged_rows(dataset.rows, TEST, most, seed)
     if not report.goals:
         rows = rows.take(np.zeros(0, np.int64))

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from propense.errors import BundleError, SettingsError, TrainError
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k, recall_at_k
 from propense.models.counts.cooccurrence import prune
+from propense.models.counts.transitions import CountSettings, fit_counts
 from propense.models.rivals.item_rivals import ITEM_RIVALS, fit_item_rival, load_item_rival
 from propense.models.rivals.items.ease import Ease, solve
 from propense.models.rivals.items.item_knn import ItemKnn, find_neighbours
@@ -97,6 +98,38 @@ def test_markov_knows_the_ring_and_popularity_does_not() -> None:
         ranked = rival.rank(histories, test.user, test.end, 10)
         value = ndcg_at_k(find_hits(ranked, test.item_offsets, test.items), 10).mean()
         assert low <= value <= high, name
+
+
+@pytest.mark.parametrize("name", ITEM_RIVALS)
+def test_a_customer_who_is_there_twice_at_half_weight_is_there_once(name: str) -> None:
+    rng = np.random.default_rng(2)
+    users = [rng.integers(2, 20, rng.integers(1, 9)).tolist() for _ in range(60)]
+    doubled = [user for user in users for _ in range(2)]
+    asked = in_order(*users)
+    answers = []
+    for histories, weight in (
+        (asked, None), (in_order(*doubled), np.full(120, 0.5)),
+        (in_order(*users, *users[:20]), np.array([1.0] * 60 + [1e-9] * 20)),
+    ):  # fmt: skip
+        rival = fit_item_rival(
+            name, histories, histories.offsets[1:], 20, ItemSetup(repeat=True), weight=weight
+        )
+        answers.append(rival.scores(asked, np.arange(60), asked.offsets[1:]))
+    assert np.allclose(answers[0], answers[1], rtol=1e-4, atol=1e-6)
+    assert np.allclose(answers[0], answers[2], rtol=1e-4, atol=1e-6)
+
+
+def test_items_of_one_moment_share_what_their_customer_weighs() -> None:
+    rng = np.random.default_rng(3)
+    users = [rng.integers(2, 12, 6).tolist() for _ in range(30)]
+    time = np.tile([0, 0, 1, 1, 1, 2], 30)
+    once = in_order(*users, time=time)
+    twice = in_order(*users, *users, time=np.tile(time, 2))
+    chosen = CountSettings(together=0.3)
+    counts = fit_counts(once, once.offsets[1:], 12, chosen)
+    halved = fit_counts(twice, twice.offsets[1:], 12, chosen, weight=np.full(60, 0.5))
+    assert np.array_equal(counts.successor, halved.successor)
+    assert np.allclose(counts.mass, halved.mass) and np.allclose(counts.row_mass, halved.row_mass)
 
 
 @pytest.mark.parametrize("name", ["item_knn", "ease"])

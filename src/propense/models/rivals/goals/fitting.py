@@ -100,7 +100,7 @@ def _state(
     """The problem without unknown labels, within max_rows, and remarks about what was left out."""
     features, labels, user = train
     remarks: list[str] = []
-    rng = np.random.default_rng([setup.seed, 0])
+    rng = np.random.default_rng([setup.row_seed, 0])
     labelled = np.flatnonzero(np.isfinite(labels))
     if not len(labelled):
         raise TrainError(

@@ -40,6 +40,9 @@ class RivalSetup:
     rows_available: int = 0
     """Rows that the train rows were drawn from, where those are more."""
     seed: int = 0
+    row_seed: int = 0
+    """Decides which rows are drawn where there are too many: a rival that has no chance in its fit
+    is the same with every `seed`."""
     threads: int = 1
     members: int = 4
     """Averaged models where chance plays a part in fitting: mlp, lightgbm."""
@@ -120,7 +123,8 @@ class Problem:
     @cached_property
     def search_rows(self) -> Ints:
         """Train rows that settings are searched on, ascending."""
-        return draw_rows(self.y > 0, SEARCH_ROWS, self.rng(1))
+        rng = np.random.default_rng([self.setup.row_seed, 1])
+        return draw_rows(self.y > 0, SEARCH_ROWS, rng)
 
     def loss(self, p: Doubles) -> float:
         """Loss of answers to the validation rows: log loss, or deviance of expected values."""

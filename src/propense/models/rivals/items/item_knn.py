@@ -11,7 +11,7 @@ import numpy.typing as npt
 from propense.models.counts.cooccurrence import prune
 from propense.models.counts.recent_items import Sources, Whole, ragged_ranges
 from propense.models.rivals.items.item_rival import ItemRival, Stored, taste, tie_breaker
-from propense.schemas import Floats, Histories, Ids, Ints
+from propense.schemas import Doubles, Floats, Histories, Ids, Ints
 
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "fade": (1.0, 0.5, 1.5, 0.0),
@@ -63,17 +63,16 @@ class ItemKnn(ItemRival):
 
 
 def find_neighbours(interacted: Any, liked: Any, n_neighbours: int, shrink: float) -> Neighbours:
-    """Cosine between columns of `taken` and of `liked` (n_users, n_items), sparse.
+    """Cosine between columns of `interacted` and of `liked` (n_users, n_items), sparse.
 
     similarity(a, b) = shared(a, b) / (sqrt(n_a n_b) + shrink), the `n_neighbours` highest
-    of each a, itself left out.
+    of each a, itself left out; n_a is the squared length of a's column.
     """
     from scipy import sparse
 
     n_items = interacted.shape[1]
     by_item = sparse.csr_array(interacted.T)
-    n_interacted = np.diff(by_item.indptr).astype(np.float64)
-    n_liked = np.bincount(liked.indices, minlength=n_items).astype(np.float64)
+    n_interacted, n_liked = _squared_lengths(interacted), _squared_lengths(liked)
     total = np.cumsum(np.minimum(by_item @ np.diff(liked.indptr).astype(np.float64), n_items))
     parts, lower = [], 0
     while lower < n_items:
@@ -93,6 +92,12 @@ def find_neighbours(interacted: Any, liked: Any, n_neighbours: int, shrink: floa
         np.concatenate([part[1] for part in parts]),
         np.concatenate([part[2] for part in parts]),
     )
+
+
+def _squared_lengths(matrix: Any) -> Doubles:
+    """(n_items,) of the columns."""
+    squares = matrix.data.astype(np.float64) ** 2
+    return np.bincount(matrix.indices, squares, matrix.shape[1]).astype(np.float64)
 
 
 def spread(near: Neighbours, sources: Sources, popularity: Floats) -> Floats:

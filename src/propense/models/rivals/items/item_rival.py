@@ -45,7 +45,7 @@ class ItemSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     k: int = 10
     """Settings are chosen by ndcg at this length."""
     max_targets: int = 20_000
-    """Validation rows that settings are chosen on, drawn at random."""
+    """Validation rows that settings are chosen on, drawn at random by `seed`."""
     positive: tuple[int, ...] | None = None
     """Indices of the actions that count as success; default: all."""
 
@@ -169,8 +169,18 @@ def taste(histories: Histories, user: Whole, end: Whole, fade: float) -> Sources
     return Sources(offsets, (key % width).astype(np.int32), weight)
 
 
-def interactions(histories: Histories, train_end: Whole, n_items: int, success: Mask | None) -> Any:
-    """(n_users, n_items) sparse 0/1: known items each user took before `train_end`."""
+def interactions(
+    histories: Histories,
+    train_end: Whole,
+    n_items: int,
+    success: Mask | None,
+    weight: Doubles | None = None,
+) -> Any:
+    """(n_users, n_items) sparse: known items each user took before `train_end`.
+
+    A user's row holds the square root of their `weight` (n_users,), default 1: in products of
+    two columns they count as much as they weigh.
+    """
     from scipy import sparse
 
     user = np.arange(histories.n_users)
@@ -180,16 +190,21 @@ def interactions(histories: Histories, train_end: Whole, n_items: int, success: 
     )
     matrix.sum_duplicates()
     matrix.data[:] = 1
+    if weight is not None:
+        matrix.data[:] = np.repeat(np.sqrt(weight), np.diff(matrix.indptr))
     return matrix
 
 
 def success_counts(
-    histories: Histories, train_end: Whole, n_items: int, success: Mask | None
+    histories: Histories,
+    train_end: Whole,
+    n_items: int,
+    success: Mask | None,
+    weight: Doubles | None = None,
 ) -> Floats:
-    """(n_items,) successful events before `train_end`."""
-    user = np.arange(histories.n_users)
-    _, item = seen_items(histories, user, train_end, success)
-    return np.bincount(item, minlength=n_items).astype(np.float32)
+    """(n_items,) successful events before `train_end`, as much as their user's `weight`."""
+    row, item = seen_items(histories, np.arange(histories.n_users), train_end, success)
+    return np.bincount(item, None if weight is None else weight[row], n_items).astype(np.float32)
 
 
 def tie_breaker(popularity: Floats) -> Floats:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from propense.models.counts.own_items import Mask
 from propense.models.counts.recent_items import Whole, ragged_ranges
 from propense.models.rivals.items.item_rival import ItemRival, Stored
-from propense.schemas import FIRST_KNOWN, Floats, Histories
+from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories
 
 OPTIONS: dict[str, tuple[Any, ...]] = {"half_life_days": (0.0, 30.0, 7.0, 90.0, 1.0)}
 """Half-life 0: all events weigh the same. Times are needed for any other."""
@@ -48,17 +48,18 @@ def count_popularity(
     n_items: int,
     success: Mask | None,
     half_life_days: float,
+    weight: Doubles | None = None,
 ) -> Floats:
-    """(n_items,) successes of each item before `train_end`, halved every half-life."""
+    """(n_items,) successes of each item before `train_end`, halved every half-life, as much as
+    their user's `weight` (n_users,), default 1."""
     length = np.maximum(train_end - histories.offsets[:-1], 0)
     event = ragged_ranges(histories.offsets[:-1], length)
     counted = histories.item[event] >= FIRST_KNOWN
     if success is not None:
         counted &= success[histories.action[event]]
     event = event[counted]
+    each = np.ones(len(event)) if weight is None else np.repeat(weight, length)[counted]
     if half_life_days and len(event):
         age = (histories.time[event].max() - histories.time[event]) / _SECONDS_PER_DAY
-        weight = 0.5 ** (age / half_life_days)
-    else:
-        weight = np.ones(len(event))
-    return np.bincount(histories.item[event], weight, n_items).astype(np.float32)
+        each = each * 0.5 ** (age / half_life_days)
+    return np.bincount(histories.item[event], each, n_items).astype(np.float32)
