@@ -27,8 +27,10 @@ def shop(folder: Path, n_users: int, favourites: float, fakes: int = 0) -> Datas
         days = np.sort(rng.integers(rng.integers(1, 110), 139, rng.geometric(1 / 12)))
         taken = rng.choice(60, len(days), p=popular)
         taken[rng.random(len(days)) < favourites] = rng.choice(60, p=popular)
-        logs[f"u{user}"] = [event(int(day * DAY) + n, "buy", f"i{item}")
-                            for n, (day, item) in enumerate(zip(days, taken, strict=True))]  # fmt: skip
+        logs[f"u{user}"] = [
+            event(int(day * DAY) + n, "buy", f"i{item}")
+            for n, (day, item) in enumerate(zip(days, taken, strict=True))
+        ]
     for user in range(fakes):
         logs[f"fake{user}"] = [event(80 * DAY + user * 600 + n, "buy", "i40") for n in range(8)]
     return encode(make_run(folder, logs, plan_by_time()), world_settings())

@@ -76,7 +76,7 @@ def test_next_items_of_who_pushes_count_as_much_as_they_weigh(pushed: Dataset) -
             collect_examples(
                 dataset.histories, dataset.clock(), dataset.train_end, rows,
                 dataset.features_of(rows), heads, 16, dataset.weight,
-            )  # fmt: skip
+            )
         )
     chosen = np.arange(len(examples[0].windows.start))
     plain, lowered = (build_batch(one, chosen, one.queries) for one in examples)

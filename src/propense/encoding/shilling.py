@@ -13,8 +13,8 @@ Honest items differ in both, more in one trade and less in another, so that the 
 themselves say how far is usual. An item several times as far as nearly all others is pushed, and
 what is not usual is taken from those who push it: they weigh what is usual over what was found.
 Everyone else weighs 1: some item is always the one furthest from the others, and those who like
-it have done nothing wrong. Customers who have been there for long, took many other items as well and came
-one by one cannot be told from honest ones, and are not.
+it have done nothing wrong. Customers who have been there for long, took many other items as well
+and came one by one cannot be told from honest ones, and are not.
 """
 
 from __future__ import annotations

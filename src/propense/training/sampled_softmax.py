@@ -35,7 +35,9 @@ def next_item_loss(
     # Its sums run over thousands of scores, so never in less than float32.
     exact = torch.promote_types(torch.promote_types(wanted.dtype, vectors.dtype), torch.float32)
     with torch.autocast(wanted.device.type, enabled=False):
-        loss = _CandidateSoftmax.apply(wanted.to(exact), target, vectors.to(exact), candidates, weight)  # type: ignore[no-untyped-call]
+        loss = _CandidateSoftmax.apply(  # type: ignore[no-untyped-call]
+            wanted.to(exact), target, vectors.to(exact), candidates, weight
+        )
     return cast("Tensor", loss)
 
 

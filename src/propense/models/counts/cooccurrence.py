@@ -40,7 +40,8 @@ def count_pairs(
     causes = sparse.csr_array((sources.weight, sources.item, sources.offsets), shape=shape)
     effects = sparse.csr_array((targets.weight, targets.item, targets.offsets), shape=shape)
     by_cause, by_effect = causes.T.tocsr(), effects.T.tocsr()
-    equal = sparse.csr_array((np.ones(len(targets.item)), targets.item, targets.offsets), shape=shape)
+    ones = np.ones(len(targets.item))
+    equal = sparse.csr_array((ones, targets.item, targets.offsets), shape=shape)
     shared = sparse.diags_array(1 / np.maximum(equal.sum(axis=1), 1)) @ equal
     cost = _bound(by_cause, targets, n_items)
     if together:

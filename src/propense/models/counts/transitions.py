@@ -219,7 +219,8 @@ def fit_counts(
 
     `train_end` (n_users,) is the absolute event index (exclusive) where train stops.
     `positive` (n_actions,) marks the actions that count as success (default: all); any
-    action can be a cause. `weight` (n_users,) is how much each user's successes count. Items of one moment never cause each other, but see `together`.
+    action can be a cause. `weight` (n_users,) is how much each user's successes count.
+    Items of one moment never cause each other, but see `together`.
     Memory: about 12 bytes for each event and lag, and 8 for each pair kept.
     Raises TrainError if train holds no success, SettingsError on settings out of range.
     """
