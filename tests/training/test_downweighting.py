@@ -74,8 +74,14 @@ def test_next_items_of_who_pushes_count_as_much_as_they_weigh(pushed: Dataset) -
         heads = np.zeros(dataset.encoder.actions.size, np.int64)
         examples.append(
             collect_examples(
-                dataset.histories, dataset.clock(), dataset.train_end, rows,
-                dataset.features_of(rows), heads, 16, dataset.weight,
+                dataset.histories,
+                dataset.clock(),
+                dataset.train_end,
+                rows,
+                dataset.features_of(rows),
+                heads,
+                16,
+                dataset.weight,
             )
         )
     chosen = np.arange(len(examples[0].windows.start))

@@ -41,7 +41,5 @@ def take_share(dataset: Dataset, share: float, seed: int) -> Dataset:
         dataset,
         rows=replace(rows, part=np.where(dropped, LEFT_OUT, rows.part).astype(np.int8)),
         train_end=ends,
-        popularity=find_popularity(
-            histories, ends, dataset.encoder.items.size, dataset.weight
-        ),
+        popularity=find_popularity(histories, ends, dataset.encoder.items.size, dataset.weight),
     )
