@@ -189,4 +189,5 @@ def find_popularity(
 ) -> Doubles:
     """(n_items,) share of the train events that name each item, weighed as in `count_items`."""
     counts = count_items(histories, ends, n_items, weight)
-    return counts / max(counts.sum(), 1e-9)
+    shares: Doubles = counts / max(float(counts.sum()), 1e-9)
+    return shares
