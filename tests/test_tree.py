@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "propense"
 TESTS = ROOT / "tests"
 MOST_FILES = 20
 MOST_LINES = 400
-ACROSS = ("benchmarks", "conformance", "docs", "examples", "support", "trials")
+ACROSS = ("benchmarks", "conformance", "docs", "examples", "method", "support", "trials")
 """Folders of tests that belong to no room of the source."""
 TREES = ("src", "tests", "benchmarks", "tools", "examples")
 
