@@ -25,11 +25,11 @@ def shop(folder: Path, n_users: int, favourites: float, fakes: int = 0) -> Datas
     logs: dict[str, list] = {}
     for user in range(n_users):
         days = np.sort(rng.integers(rng.integers(1, 110), 139, rng.geometric(1 / 12)))
-        taken = rng.choice(60, len(days), p=popular)
-        taken[rng.random(len(days)) < favourites] = rng.choice(60, p=popular)
+        bought = rng.choice(60, len(days), p=popular)
+        bought[rng.random(len(days)) < favourites] = rng.choice(60, p=popular)
         logs[f"u{user}"] = [
             event(int(day * DAY) + n, "buy", f"i{item}")
-            for n, (day, item) in enumerate(zip(days, taken, strict=True))
+            for n, (day, item) in enumerate(zip(days, bought, strict=True))
         ]
     for user in range(fakes):
         logs[f"fake{user}"] = [event(80 * DAY + user * 600 + n, "buy", "i40") for n in range(8)]
@@ -37,13 +37,13 @@ def shop(folder: Path, n_users: int, favourites: float, fakes: int = 0) -> Datas
 
 
 @pytest.mark.parametrize("favourites", [0.0, 0.2, 0.5])
-def test_hardly_any_honest_customer_is_doubted(tmp_path: Path, favourites: float) -> None:
+def test_hardly_any_honest_customer_weighs_less(tmp_path: Path, favourites: float) -> None:
     dataset = shop(tmp_path, 500, favourites)
     weighted = downweight_shilling(dataset, world_settings()).weight
     assert weighted is None or (weighted < 1).mean() <= 0.005
 
 
-def test_who_pushes_an_item_is_doubted_and_nobody_else(tmp_path: Path) -> None:
+def test_who_pushes_an_item_weighs_less_and_nobody_else(tmp_path: Path) -> None:
     dataset = shop(tmp_path, 500, 0.2, fakes=10)
     weighted = downweight_shilling(dataset, world_settings())
     fake = np.array([str(name).startswith("fake") for name in dataset.histories.user_ids])
