@@ -11,7 +11,7 @@ import pytest
 
 from propense.errors import SourceError
 from propense.settings import parse_settings
-from propense.tables.sources.samples import Sample, Unreadable, sample_file
+from propense.tables.sources.samples import Sample, Unreadable, sample_file, sample_files
 from propense.tables.sources.staging import Named, stage_files
 
 HEAD = ["customer_id", "product_id", "action", "event_time", "amount"]
@@ -53,6 +53,24 @@ def test_quoted_cells_with_backslashes(tmp_path: Path) -> None:
         for cells in ([*HEAD, "title"], *rows)
     ]
     assert read_both(tmp_path, "a.csv", "\n".join(lines), HEAD) == turned(rows)
+
+
+def test_a_cell_with_the_character_that_stands_for_a_delimiter_of_two(tmp_path: Path) -> None:
+    rows = [[*cells, "x\x1fy"] for cells in ROWS]
+    content = "\n".join("||".join(cells) for cells in ([*HEAD, "title"], *rows))
+    assert read_both(tmp_path, "a.csv", content, HEAD) == turned(rows)
+
+
+@pytest.mark.parametrize("last", ["c1||pay|2024-03-01 09:00||b", "c1|P1|pay||7|a::b"])
+def test_a_part_of_one_line_is_cut_as_the_file_with_the_header(last: str, tmp_path: Path) -> None:
+    lines = [HEAD + ["note"], *([*cells, ""] for cells in ROWS)]
+    (tmp_path / "a.csv").write_text("sep=|\n" + "\n".join(map("|".join, lines)))
+    (tmp_path / "b.csv").write_text(last)
+    part = sample_files([tmp_path / "a.csv", tmp_path / "b.csv"])[1]
+    assert isinstance(part, Sample)
+    assert {name: cell or "" for name, (cell,) in part.columns.items()} == dict(
+        zip([*HEAD, "note"], last.split("|"), strict=True)
+    )
 
 
 def test_header_cells_over_several_lines(tmp_path: Path) -> None:

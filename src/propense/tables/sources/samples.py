@@ -33,7 +33,7 @@ from propense.tables.sources.json.sampling import sampled_records
 from propense.tables.sources.json.staging import is_json
 from propense.tables.sources.pieces import Pieces, text_pieces
 from propense.tables.sources.text.access_logs import ACCESS_LINE, is_access_log
-from propense.tables.sources.text.copies import STAND_IN, needs_stand_in, with_stand_in
+from propense.tables.sources.text.copies import free_stand_in, needs_stand_in, with_stand_in
 from propense.tables.sources.text.delimited import Lines, shape_of, table_of
 from propense.tables.sources.text.dialects import (
     Declared,
@@ -248,7 +248,7 @@ def _separated(files: Sequence[Pieces]) -> Iterator[Sample | Unreadable]:
                 continue
             if set(own.names) & set(dialect.names):
                 break
-            if own.width == dialect.width:
+            if own.width == dialect.width or own.delimiter != dialect.delimiter:
                 try:
                     joint = _dialect([other, pieces])[1]
                 except SourceError as error:
@@ -277,10 +277,10 @@ def _dialect(files: Sequence[Pieces]) -> list[Dialect]:
     result = []
     for pieces, dialect in zip(files, dialects, strict=True):
         text = pieces.texts[0]
-        several = needs_stand_in(dialect.delimiter)
-        if several:
-            text = with_stand_in(text, dialect.delimiter)
-        shape = shape_of(dialect, STAND_IN if several else None)
+        stand_in = _stand_in(pieces, dialect)
+        if stand_in is not None:
+            text = with_stand_in(text, dialect.delimiter, stand_in)
+        shape = shape_of(dialect, stand_in)
         result.append((pieces.path.name, quotes_in(io.BytesIO(text), dialect.skip, shape)))
     quoting = detect_quoting(result, "auto")
     if quoting == "standard":
@@ -311,10 +311,11 @@ def _sample_separated(pieces: Pieces, dialect: Dialect) -> Sample | Unreadable:
         name for index, name in enumerate(dialect.names) if cells is None or cells[index].strip()
     ]
     columns: dict[str, list[str | None]] = {name: [] for name in named}
+    stand_in = _stand_in(pieces, dialect)
     for table in tables:
         even = table.filter(table[BROKEN].is_null())
         for name in named:
-            texts = (_restored(cell, dialect) for cell in even[name].to_pylist())
+            texts = (_restored(cell, dialect, stand_in) for cell in even[name].to_pylist())
             columns[name] += [text or None for text in texts]
     return _sample(
         pieces,         "csv", columns, lines.rows, lines.broken, delimiter=dialect.delimiter,
@@ -322,25 +323,30 @@ def _sample_separated(pieces: Pieces, dialect: Dialect) -> Sample | Unreadable:
     )  # fmt: skip
 
 
-def _restored(cell: str | None, dialect: Dialect) -> str | None:
+def _stand_in(pieces: Pieces, dialect: Dialect) -> str | None:
+    """What stands for a delimiter that no parser can take."""
+    return free_stand_in(pieces.texts) if needs_stand_in(dialect.delimiter) else None
+
+
+def _restored(cell: str | None, dialect: Dialect, stand_in: str | None) -> str | None:
     """A cell in which its delimiter of several characters is itself again."""
-    if cell and needs_stand_in(dialect.delimiter) and dialect.delimiter != " ":
-        cell = cell.replace(STAND_IN, dialect.delimiter)
+    if cell and stand_in is not None and dialect.delimiter != " ":
+        cell = cell.replace(stand_in, dialect.delimiter)
     return cell.strip() if cell else None
 
 
 def _tables(pieces: Pieces, dialect: Dialect) -> tuple[list[pa.Table], Lines]:
     """The rows of the pieces, read as they are read for cleaning."""
     lines, tables = Lines(), []
-    several = needs_stand_in(dialect.delimiter)
+    stand_in = _stand_in(pieces, dialect)
     for index, text in enumerate(pieces.texts):
         if dialect.quoting == "backslash":
             text = unescape(text, dialect.delimiter.encode())
         skip = dialect.skip if index == 0 else 0
         body = b"\n".join(text.split(b"\n", skip)[skip:])
-        if several:
-            body = with_stand_in(body, dialect.delimiter)
-        shape = shape_of(dialect, STAND_IN if several else None)
+        if stand_in is not None:
+            body = with_stand_in(body, dialect.delimiter, stand_in)
+        shape = shape_of(dialect, stand_in)
         for records in blocks(io.BytesIO(body), shape):
             tables.append(table_of(records, dialect, shape, lines).drop_columns([LINE]))
     return tables, lines

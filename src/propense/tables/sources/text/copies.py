@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -134,10 +134,7 @@ def needs_stand_in(delimiter: str) -> bool:
 
 def redelimit(text: PlainText, out: Path, delimiter: str) -> Redelimited:
     """A copy in which a delimiter of several characters, or of runs of blanks, is one character."""
-    present = set()
-    for chunk in read_chunks(text.path, text.skip):
-        present |= {stand_in for stand_in in _STAND_INS if stand_in.encode() in chunk}
-    stand_in = next((stand_in for stand_in in _STAND_INS if stand_in not in present), _STAND_INS[0])
+    stand_in = free_stand_in(read_chunks(text.path, text.skip))
     restore = {} if delimiter == " " else {stand_in: delimiter}
     with out.open("w", encoding=UTF_8, newline="") as target:
         with text.path.open(encoding=UTF_8, newline="") as source:
@@ -166,12 +163,21 @@ def by_blanks(line: str, stand_in: str) -> str:
     return _BLANKS.sub(lambda match: match[1] or stand_in, body) + end
 
 
-STAND_IN: Final = _STAND_INS[0]
+def free_stand_in(chunks: Iterable[bytes]) -> str:
+    """The first stand-in that a text does not have.
+
+    >>> free_stand_in([b"a\\x1fb", b"c\\x1e"])
+    '\\x1d'
+    """
+    present = set()
+    for chunk in chunks:
+        present |= {stand_in for stand_in in _STAND_INS if stand_in.encode() in chunk}
+    return next((stand_in for stand_in in _STAND_INS if stand_in not in present), _STAND_INS[0])
 
 
-def with_stand_in(text: bytes, delimiter: str) -> bytes:
-    """A short text with `STAND_IN` for a delimiter of several characters, or of runs of blanks."""
+def with_stand_in(text: bytes, delimiter: str, stand_in: str) -> bytes:
+    """A short text with `stand_in` for a delimiter of several characters, or of runs of blanks."""
     lines = text.decode(UTF_8, "replace").split("\n")
     if delimiter == " ":
-        return "\n".join(by_blanks(line, STAND_IN) for line in lines).encode()
-    return "\n".join(line.replace(delimiter, STAND_IN) for line in lines).encode()
+        return "\n".join(by_blanks(line, stand_in) for line in lines).encode()
+    return "\n".join(line.replace(delimiter, stand_in) for line in lines).encode()

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from propense.tables.sources.text.tokens import kind_of_cell
+
 _DELIMITERS: Final = (",", "\t", ";", "|", "\x01", "\x1f", "^", "~", "¦")
 _RUN: Final = re.compile(r"[^\w\s\"'.,;\-]{2,3}")
 _REPEATED: Final = re.compile(r"([^\w\s\"'.,;\-])\1+")
@@ -17,6 +19,9 @@ _OWN_NAMES: Final = ("_row", "_line", "_broken")
 """Columns that reading adds."""
 _BLANK_PENALTY: Final = 0.5
 _LONG_BONUS: Final = 0.06
+_TYPED: Final = ("integer", "number", "date")
+_FEW_LINES: Final = 5
+"""So few lines may not show which of two signs is a cell's own."""
 _MOST_ALONE: Final = 0.4
 """A cell can have the sign that is twice a delimiter."""
 DELIMITER_LINE: Final = re.compile(r"""^["']?sep=(.{1,3}?)["']?$""", re.IGNORECASE)
@@ -104,7 +109,22 @@ def _stands_alone(lines: Sequence[str], run: str) -> bool:
     shares = [_share_alone(line, run) for line in lines]
     often = sum(share > 0 for share in shares) > max(0.6 * len(lines), 2)
     most = sum(share > _MOST_ALONE for share in shares) > 0.3 * len(lines)
-    return shares[0] > _MOST_ALONE or most or often
+    few = len(lines) <= _FEW_LINES and any(_cuts_typed(line, run) for line in lines)
+    return shares[0] > _MOST_ALONE or most or often or few
+
+
+def _cuts_typed(line: str, run: str) -> bool:
+    """Whether a number or a date stands beside a sign that is not `run` once or several times.
+
+    >>> _cuts_typed("u1||view|2024-12-08 10:00||blue", "||"), _cuts_typed("u1||||a|b", "||")
+    (True, False)
+    """
+    parts = re.split(f"((?:{re.escape(run[0])})+)", line)
+    return any(
+        len(parts[index]) % len(run) > 0
+        and any(kind_of_cell(parts[beside].encode()) in _TYPED for beside in (index - 1, index + 1))
+        for index in range(1, len(parts), 2)
+    )
 
 
 def _share_alone(line: str, run: str) -> float:
