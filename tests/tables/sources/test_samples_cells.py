@@ -63,7 +63,7 @@ def test_a_cell_with_the_character_that_stands_for_a_delimiter_of_two(tmp_path: 
 
 @pytest.mark.parametrize("last", ["c1||pay|2024-03-01 09:00||b", "c1|P1|pay||7|a::b"])
 def test_a_part_of_one_line_is_cut_as_the_file_with_the_header(last: str, tmp_path: Path) -> None:
-    lines = [HEAD + ["note"], *([*cells, ""] for cells in ROWS)]
+    lines = [[*HEAD, "note"], *([*cells, ""] for cells in ROWS)]
     (tmp_path / "a.csv").write_text("sep=|\n" + "\n".join(map("|".join, lines)))
     (tmp_path / "b.csv").write_text(last)
     part = sample_files([tmp_path / "a.csv", tmp_path / "b.csv"])[1]
