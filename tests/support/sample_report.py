@@ -65,7 +65,7 @@ def value_scores(rng, plan, n_rows):
     paid = rng.random(n_rows) < sigmoid(1.2 * signal - 2)
     y = np.where(paid, np.round(np.exp(4 + 0.5 * signal + 0.7 * rng.normal(size=n_rows)), 2), 0)
     scores = {}
-    for model, noise in {"network": 0.5, "lightgbm": 0.5, "linear": 1.2}.items():
+    for model, noise in {"network": 0.5, "lightgbm": 0.5, "linear": 0.5}.items():
         blurred = (signal + noise * rng.normal(size=n_rows)) / (1 + noise**2)
         expected = sigmoid(1.2 * blurred - 2) * np.exp(4.3 + 0.5 * blurred)
         scores[model] = expected * y.sum() / expected.sum()

@@ -154,8 +154,8 @@ class BinaryKind(GoalKind):
     compared = ("log_loss", "auc", "average_precision_minority", "brier")
     panels = ("log_loss", "auc", "average_precision_minority", "lift_top_10")
     card_metrics = (
-        "auc", "average_precision_minority", "log_loss", "ece_equal_mass", "accuracy",
-        "precision", "recall", "f1", "lift_top_10",
+        "auc", "average_precision_minority", "log_loss", "calibration_slope", "calibration_error",
+        "accuracy", "precision", "recall", "f1", "lift_top_10",
     )  # fmt: skip
     subgroup_metrics = ("base_rate", "mean_p", "auc", "precision", "recall")
     column_prefix = "p_"

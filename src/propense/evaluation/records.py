@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from propense.evaluation.metrics.scales import Estimate
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.schemas import Account, SplitPlan
 from propense.words import Text
@@ -25,7 +26,7 @@ MAJORITY: Final = "majority"
 Number = float | None
 
 LOWER_IS_BETTER: Final = frozenset(
-    {"log_loss", "brier", "ece_equal_mass", "tweedie_deviance", "mae", "rmse"}
+    {"log_loss", "brier", "calibration_error", "tweedie_deviance", "mae", "rmse"}
 )
 VerdictOutcome = Literal["better", "together", "level", "worse", "no_verdict", "no_rival"]
 """The network against its best rival on test; "together": not better alone, but their
@@ -340,6 +341,11 @@ class Report(Frozen, frozen=True):
     verdict: Verdict | None = None
     """Over all goals and the ranking; filled when the report is written."""
     format: int = 1
+
+
+def to_interval(estimate: Estimate) -> Interval:
+    """The estimate as it is written; what is not finite is None."""
+    return Interval(number(estimate.value), number(estimate.low), number(estimate.high))
 
 
 def number(value: float) -> Number:

@@ -17,16 +17,17 @@ from propense.evaluation.metrics.calibration import (
     sigmoid,
 )
 from propense.evaluation.metrics.intervals import (
-    bounds,
     cluster,
     draw_weights,
     draw_whole_users,
+    estimate,
     mean_of_rows,
     measure,
     paired_difference,
     resample,
 )
 from propense.evaluation.metrics.propensity import auc
+from propense.evaluation.metrics.scales import Signed, interval
 
 
 def test_weights_are_poisson_with_mean_one():
@@ -34,6 +35,11 @@ def test_weights_are_poisson_with_mean_one():
     assert weights.shape == (500, 2000)
     assert weights.mean() == pytest.approx(1, abs=0.004)
     assert weights.var() == pytest.approx(1, abs=0.01)
+
+
+def estimated(statistic, name: str, n_users: int, resamples: int, rng):
+    drawn = resample({"a": statistic}, n_users, resamples, rng)["a"]
+    return estimate(statistic, name, measure(statistic, n_users), drawn)
 
 
 def covered(rows_per_user: int, as_if_independent: bool, repeats: int = 200) -> float:
@@ -44,9 +50,8 @@ def covered(rows_per_user: int, as_if_independent: bool, repeats: int = 200) -> 
         values = np.repeat(rng.normal(size=60), rows_per_user)[:, None]
         user = np.repeat(np.arange(60), rows_per_user)
         rows = cluster(np.arange(len(user)) if as_if_independent else user)
-        drawn = resample({"a": mean_of_rows(["mean"], values, rows)}, rows.n_users, 150, rng)
-        low, high = bounds(drawn["a"][:, 0])
-        held += low <= 0 <= high
+        found = estimated(mean_of_rows(["mean"], values, rows), "mean", rows.n_users, 150, rng)
+        held += found.low <= 0 <= found.high
     return held / repeats
 
 
@@ -65,8 +70,8 @@ def test_the_auc_interval_holds_the_true_auc():
         y = (rng.random(300) < 0.4).astype(np.float64)
         rows = cluster(np.arange(300))
         statistic = PropensityStatistic(y, sigmoid(rng.normal(size=300) + y), rows)
-        low, high = bounds(resample({"a": statistic}, 300, 120, rng)["a"][:, 0])
-        held += low <= truth <= high
+        found = estimated(statistic, "auc", 300, 120, rng)
+        held += found.low <= truth <= found.high
     assert 0.88 <= held / 100 <= 0.99
 
 
@@ -105,8 +110,8 @@ def test_pairing_is_tighter_than_two_intervals():
     rng = np.random.default_rng(0)
     paired = paired_difference(statistic, good, worse, user, resamples=300, rng=rng)["auc"]
     rows = cluster(user)
-    alone = bounds(resample({"a": statistic(good, rows)}, rows.n_users, 300, rng)["a"][:, 0])
-    assert paired.high - paired.low < 0.5 * (alone[1] - alone[0])
+    alone = estimated(statistic(good, rows), "auc", rows.n_users, 300, rng)
+    assert paired.high - paired.low < 0.5 * (alone.high - alone.low)
 
 
 def test_the_same_generator_gives_the_same_interval():
@@ -128,9 +133,10 @@ def test_other_rows_are_refused():
 
 
 def test_an_undefined_statistic_has_no_interval():
-    assert np.isnan(bounds(np.full(100, np.nan))).all()
-    assert np.isnan(bounds(np.r_[np.zeros(40), np.full(60, np.nan)])).all()
-    assert bounds(np.r_[np.zeros(60), np.full(40, np.nan)]) == (0, 0)
+    for replicates in (np.full(100, np.nan), np.r_[np.zeros(40), np.full(60, np.nan)]):
+        assert np.isnan(interval(0.0, replicates, Signed()).low)
+    found = interval(0.0, np.r_[np.zeros(60), np.full(40, np.nan)], Signed())
+    assert (found.low, found.high) == (0, 0)
     rows = cluster(np.arange(3))
     assert np.isnan(measure(mean_of_rows(["m"], np.full((3, 1), np.nan), rows), 3)).all()
 

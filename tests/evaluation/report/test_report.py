@@ -167,8 +167,8 @@ def test_numbers_are_those_of_the_metrics_on_test():
         metrics = report.metrics_of(model)
         assert metrics["auc"].value == pytest.approx(auc(test.y, p))
         assert metrics["log_loss"].value == pytest.approx(log_loss(test.y, p))
-        for metric in ("auc", "log_loss", "precision", "ece_equal_mass"):
-            assert metrics[metric].low <= metrics[metric].high
+        for metric in ("auc", "log_loss", "precision", "calibration_slope", "calibration_error"):
+            assert metrics[metric].low <= metrics[metric].value <= metrics[metric].high
     assert report.confusion is not None
     counts = report.confusion
     assert counts.tp + counts.fp + counts.fn + counts.tn == report.n_rows == len(test.y)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from propense.evaluation.metrics.intervals import Statistic, bounds
+from propense.evaluation.metrics.intervals import Statistic, estimate, estimate_difference
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.records import (
     AVERAGE,
@@ -13,9 +13,9 @@ from propense.evaluation.records import (
     RIVALS,
     Champion,
     Difference,
-    Interval,
     ModelMetrics,
     number,
+    to_interval,
 )
 from propense.schemas import Doubles
 
@@ -30,11 +30,10 @@ def describe_models(
     described = []
     for model, statistic in statistics.items():
         metrics = {}
-        for at, name in enumerate(statistic.names):
+        for name in statistic.names:
             if name.startswith("rate_bin"):
                 continue
-            low, high = bounds(replicates[model][:, at])
-            metrics[name] = Interval(number(values[model][at]), number(low), number(high))
+            metrics[name] = to_interval(estimate(statistic, name, values[model], replicates[model]))
         threshold = thresholds.get(model)
         described.append(
             ModelMetrics(
@@ -67,17 +66,20 @@ def take_differences(
     entries = []
     for model, rival in pairs:
         for metric in metrics:
-            own = statistics[model].names.index(metric)
-            other = statistics[rival].names.index(metric)
-            low, high = bounds(replicates[model][:, own] - replicates[rival][:, other])
+            found = estimate_difference(
+                (statistics[model], statistics[rival]),
+                metric,
+                (values[model], values[rival]),
+                (replicates[model], replicates[rival]),
+            )
             entries.append(
                 Difference(
                     metric=metric,
                     model=model,
                     rival=rival,
-                    value=number(values[model][own] - values[rival][other]),
-                    low=number(low),
-                    high=number(high),
+                    value=number(found.value),
+                    low=number(found.low),
+                    high=number(found.high),
                 )
             )
     return entries

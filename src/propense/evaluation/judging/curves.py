@@ -6,9 +6,9 @@ import numpy as np
 
 from propense.evaluation.kinds import GoalKind
 from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
-from propense.evaluation.metrics.intervals import bounds
+from propense.evaluation.metrics.intervals import estimate
 from propense.evaluation.metrics.propensity import captured_at
-from propense.evaluation.records import Bin, Curve, Histogram, Interval, number
+from propense.evaluation.records import Bin, Curve, Histogram, number, to_interval
 from propense.schemas import Doubles, Ints
 
 GAIN_SHARES = tuple(step / 50 for step in range(51))
@@ -40,8 +40,9 @@ def read_bins(
     first = len(statistic.names) - len(edges)
     bins = []
     for at, n_rows in enumerate(counts[::-1]):
-        low, high = bounds(replicates[:, first + at])
-        observed = Interval(number(measured[first + at]), number(low), number(high))
+        observed = to_interval(
+            estimate(statistic, statistic.names[first + at], measured, replicates)
+        )
         bins.append(Bin(n_rows=int(n_rows), predicted=float(predicted[at]), observed=observed))
     return bins
 

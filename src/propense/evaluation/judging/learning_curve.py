@@ -14,13 +14,14 @@ import numpy as np
 from propense.evaluation.kinds import KINDS, GoalKind
 from propense.evaluation.metrics.intervals import (
     Weights,
-    bounds,
     cluster,
+    estimate_difference,
     measure,
     resample,
     sum_by_user,
 )
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
+from propense.evaluation.metrics.scales import Scales
 from propense.evaluation.records import (
     NETWORK,
     Interval,
@@ -28,6 +29,7 @@ from propense.evaluation.records import (
     LearningTask,
     Number,
     number,
+    to_interval,
 )
 from propense.schemas import Doubles, GoalScores, RankingScores
 
@@ -49,6 +51,7 @@ class Quality:
 
     def __init__(self, kind: GoalKind | None, sums: Doubles) -> None:
         self.names = ("ndcg",) if kind is None else ("skill",)
+        self.scales: Scales = {}
         self.kind = kind
         self.sums = sums
 
@@ -128,11 +131,15 @@ def compare_with_own(
         entries = {name: Quality(kind, sums[name][task.key]) for name in with_it}
         n_users = len(entries[own.name].sums)
         drawn = resample(entries, n_users, resamples, rng)
-        values = {name: float(measure(entry, n_users)[0]) for name, entry in entries.items()}
+        values = {name: measure(entry, n_users) for name, entry in entries.items()}
         for name in with_it:
-            low, high = bounds((drawn[name] - drawn[own.name])[:, 0])
-            gap = number(values[name] - values[own.name])
-            gaps[name, task.key] = Interval(gap, number(low), number(high))
+            found = estimate_difference(
+                (entries[name], entries[own.name]),
+                entries[name].names[0],
+                (values[name], values[own.name]),
+                (drawn[name], drawn[own.name]),
+            )
+            gaps[name, task.key] = to_interval(found)
     return [
         msgspec.structs.replace(
             point,

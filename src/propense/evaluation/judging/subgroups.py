@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.evaluation.kinds import KINDS
-from propense.evaluation.metrics.intervals import bounds, cluster, measure, resample
+from propense.evaluation.metrics.intervals import cluster, estimate, measure, resample
 from propense.evaluation.metrics.thresholds import Threshold
-from propense.evaluation.records import Interval, Subgroup, number
+from propense.evaluation.records import Interval, Subgroup, to_interval
 from propense.schemas import Doubles, GoalScores, Words
 from propense.words import format_text
 
@@ -83,9 +83,7 @@ def _judge_group(
         value = measure(statistic, rows.n_users)
         drawn = resample({"p": statistic}, rows.n_users, resamples, rng)["p"]
         for name in kind.subgroup_metrics:
-            at = statistic.names.index(name)
-            low, high = bounds(drawn[:, at])
-            metrics[name] = Interval(number(value[at]), number(low), number(high))
+            metrics[name] = to_interval(estimate(statistic, name, value, drawn))
     return Subgroup(
         column=column,
         group=group,

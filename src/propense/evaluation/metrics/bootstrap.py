@@ -6,17 +6,29 @@ resample of 200,000 rows costs about a millisecond a model.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from propense.evaluation.metrics.amounts import FEWEST_EFFECTIVE, Amount, effective_size
 from propense.evaluation.metrics.intervals import Clusters, Weights, sum_by_user
 from propense.evaluation.metrics.propensity import (
     equal_mass_edges,
     log_losses,
     minority_class,
     tie_ends,
+)
+from propense.evaluation.metrics.recalibration import recalibrate
+from propense.evaluation.metrics.scales import (
+    Correlation,
+    Given,
+    Loss,
+    Scale,
+    Scales,
+    Share,
+    Signed,
 )
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.metrics.value import deviance_floor, tweedie_deviances
@@ -25,7 +37,8 @@ from propense.schemas import Doubles, Ints
 TOP_SHARES: Final = (0.01, 0.05, 0.10, 0.20)
 PROPENSITY_NAMES: Final = (
     "auc", "average_precision", "average_precision_minority", "log_loss", "brier",
-    "ece_equal_mass", "base_rate", "mean_p", "accuracy", "precision", "recall", "f1",
+    "calibration_intercept", "calibration_slope", "calibration_error", "calibration_error_null",
+    "base_rate", "mean_p", "accuracy", "precision", "recall", "f1",
     "specificity", "net_value", "lift_top_1", "lift_top_5", "lift_top_10", "lift_top_20",
 )  # fmt: skip
 VALUE_NAMES: Final = (
@@ -80,23 +93,59 @@ class PropensityStatistic:
         self._true_runs = self._runs(n_true > 0)
         self._false_runs = self._runs((n_true < end - start) & (self._minority == 0))
         self._edges = len(y) - equal_mass_edges(self._sorted.score[::-1])[::-1]
-        self._error = self._y - self._sorted.score
         self._threshold = threshold
         self._sums = sum_by_user(_row_sums(y, p, threshold), rows)
         self._bins = bins
         rates = tuple(f"rate_bin_{b:02d}" for b in range(len(self._edges))) if bins else ()
         self.names = PROPENSITY_NAMES + rates
+        self._calibration = recalibrate(y, p, rows)
 
     @property
     def bin_starts(self) -> Ints:
         """Places in the order best first where each reliability bin begins."""
         return self._edges
 
+    @cached_property
+    def scales(self) -> Scales:
+        """Shares with the customers they are taken over, losses, and what has its own interval."""
+        n, _, _, _, tp, fp, fn, tn = self._sums.T
+        n_true, n_false = float((tp + fn > 0).sum()), float((fp + tn > 0).sum())
+        rate = float((tp + fn).sum() / n.sum()) if n.sum() > 0 else 0.0
+        scales: dict[str, Scale] = {
+            "auc": Share(min(n_true, n_false)),
+            "average_precision": Share(n_true),
+            "average_precision_minority": Share(min(n_true, n_false)),
+            "log_loss": Loss(),
+            "brier": Loss(),
+            "base_rate": Share(self.n_users),
+            "mean_p": Share(self.n_users),
+            "accuracy": Share(self.n_users),
+            "precision": Share(float((tp + fp > 0).sum())),
+            "recall": Share(n_true),
+            "f1": Share(float((tp + fp + fn > 0).sum())),
+            "specificity": Share(n_false),
+            "net_value": Signed(),
+        }
+        for share in TOP_SHARES:
+            best = self._sorted.users[: max(round(share * len(self._y)), 1)]
+            unit = 1 / rate if rate > 0 else np.inf
+            scales[f"lift_top_{round(100 * share)}"] = Share(len(np.unique(best)), unit)
+        for name, estimate in self._calibration.items():
+            scales[name] = Given(estimate.low, estimate.high)
+        if self._bins:
+            ends = np.append(self._edges, len(self._y))[1:]
+            for at, (start, end) in enumerate(zip(self._edges, ends, strict=True)):
+                customers = len(np.unique(self._sorted.users[start:end]))
+                scales[self.names[-1 - at]] = Share(customers)
+        return scales
+
     def __call__(self, weights: Weights) -> Doubles:
         out = np.full((len(weights), len(self.names)), np.nan)
         if len(self._sorted) == 0:
             return out
         column = {name: at for at, name in enumerate(self.names)}
+        for name, estimate in self._calibration.items():
+            out[:, column[name]] = estimate.value
         self._fill_sums(weights.astype(np.float64) @ self._sums, out, column)
         for at, drawn in enumerate(weights):
             self._fill_sorted(drawn[self._sorted.users], out[at], column)
@@ -154,7 +203,8 @@ class PropensityStatistic:
             out[column["average_precision"]] if self._minority == 1
             else self._average_precision_of_zero(total, true)
         )  # fmt: skip
-        self._fill_bins(w, total, all_rows, out, column)
+        if self._bins:
+            self._fill_bins(w, total, true, out)
 
     def _average_precision_of_zero(self, total: Ints, true: Ints) -> float:
         start, end, before_start, before_end = self._false_runs
@@ -179,16 +229,12 @@ class PropensityStatistic:
         first = column["lift_top_1"]
         out[first : first + len(TOP_SHARES)] = captured / true[-1] / TOP_SHARES
 
-    def _fill_bins(
-        self, w: Weights, total: Ints, all_rows: int, out: Doubles, column: dict[str, int]
-    ) -> None:
-        gap = np.add.reduceat(w * self._error, self._edges)
-        out[column["ece_equal_mass"]] = np.abs(gap).sum() / all_rows
-        if self._bins:
-            n = np.diff(total[np.append(self._edges, len(w))])
-            true = np.add.reduceat(w * self._y, self._edges)
-            rate = np.divide(true, n, out=np.full(len(n), np.nan), where=n > 0)
-            out[len(PROPENSITY_NAMES) :] = rate[::-1]
+    def _fill_bins(self, w: Weights, total: Ints, true: Ints, out: Doubles) -> None:
+        ends = np.append(self._edges, len(w))
+        n = np.diff(total[ends])
+        positive = np.diff(true[self._before[ends]])
+        rate = np.divide(positive, n, out=np.full(len(n), np.nan), where=n > 0)
+        out[len(PROPENSITY_NAMES) :] = rate[::-1]
 
 
 def _row_sums(y: Doubles, p: Doubles, threshold: Threshold | None) -> Doubles:
@@ -233,6 +279,36 @@ class ValueStatistic:
     def bin_starts(self) -> Ints:
         """Places in the order best first where each tenth begins."""
         return self._edges
+
+    @cached_property
+    def scales(self) -> Scales:
+        """Means of amounts; the order is a correlation, of as many customers as pay enough."""
+        n, loss, absolute, squared, y, p = self._sums.T
+        paid = y != 0
+        effective = effective_size(y)
+
+        def amount(top: Doubles, bottom: Doubles, root: bool = False) -> Amount:
+            least = min(effective, effective_size(top))
+            return Amount(top, bottom, paid, least, root)
+
+        scales: dict[str, Scale] = {
+            "tweedie_deviance": amount(loss, n),
+            "gini_normalised": Correlation() if effective >= FEWEST_EFFECTIVE else Given(),
+            "spearman": Correlation(),
+            "mae": amount(absolute, n),
+            "rmse": amount(squared, n, root=True),
+            "total_ratio": amount(p, y),
+            "mean_value": amount(y, n),
+            "mean_p": amount(p, n),
+        }
+        if self._bins:
+            ends = np.append(self._edges, len(self._y_of_p))[1:]
+            for at, (start, end) in enumerate(zip(self._edges, ends, strict=True)):
+                users, index = np.unique(self._by_p.users[start:end], return_inverse=True)
+                columns = (self._y_of_p[start:end], np.ones(end - start))
+                top, rows = sum_by_user(np.stack(columns, axis=1), Clusters(index, len(users))).T
+                scales[self.names[-1 - at]] = Amount(top, rows, top != 0, effective_size(top))
+        return scales
 
     def __call__(self, weights: Weights) -> Doubles:
         out = np.full((len(weights), len(self.names)), np.nan)

@@ -3,7 +3,7 @@
 Whole users are drawn, so that rows of one user stay together. A resample is a weight for
 each user (Poisson with mean 1, the bootstrap of large samples: Chamandy et al. 2012), every
 statistic is evaluated under the same weights, and a difference of two models is the
-difference within each resample.
+difference within each resample. `scales.py` makes an interval of the resamples.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.errors import EvaluationError
+from propense.evaluation.metrics.scales import (
+    Estimate,
+    Scales,
+    Share,
+    Signed,
+    difference_scale,
+    interval,
+)
 from propense.schemas import Doubles
 
 Weights = npt.NDArray[np.uint8]
 """(n_resamples, n_users) how often each user was drawn."""
 Index = npt.NDArray[np.intp]
 
-LEVEL: Final = 0.95
 _BLOCK_WEIGHTS: Final = 8_000_000
-_FEWEST_DEFINED: Final = 0.5
 
 
 class Statistic(Protocol):
@@ -33,6 +39,11 @@ class Statistic(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def scales(self) -> Scales:
+        """Name -> what kind of figure it is, which decides its interval; Signed where missing."""
+        ...
 
     def __call__(self, weights: Weights) -> Doubles:
         """(n_resamples, n_names), nan where not defined."""
@@ -118,36 +129,50 @@ def measure(statistic: Statistic, n_users: int) -> Doubles:
     return values
 
 
-def bounds(replicates: Doubles) -> tuple[float, float]:
-    """The middle 95 % of replicates (percentile interval).
+def estimate(statistic: Statistic, name: str, value: Doubles, replicates: Doubles) -> Estimate:
+    """One figure with its interval: `value` (n_names,), `replicates` (n_resamples, n_names)."""
+    at = statistic.names.index(name)
+    scale = statistic.scales.get(name, Signed())
+    return interval(float(value[at]), replicates[:, at], scale)
 
-    Resamples in which the statistic is not defined are left out; where that is more than
-    half of them there is no interval: (nan, nan).
 
-    >>> [round(end, 6) for end in bounds(np.arange(1001.0))]
-    [25.0, 975.0]
-    """
-    defined = replicates[np.isfinite(replicates)]
-    if len(defined) == 0 or len(defined) < _FEWEST_DEFINED * len(replicates):
-        return float("nan"), float("nan")
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+def estimate_difference(
+    pair: tuple[Statistic, Statistic],
+    name: str,
+    values: tuple[Doubles, Doubles],
+    replicates: tuple[Doubles, Doubles],
+) -> Estimate:
+    """How much more of a figure the first model has than the second, within each resample."""
+    places = [statistic.names.index(name) for statistic in pair]
+    one, other = (statistic.scales.get(name, Signed()) for statistic in pair)
+    value, drawn = (
+        first[..., places[0]] - second[..., places[1]] for first, second in (values, replicates)
+    )
+    return interval(float(value), drawn, difference_scale(one, other))
 
 
 class RatioOfSums:
     """Means: the weighted sum of each numerator column over that of its denominator.
 
     `numerators`, `denominators` (n_rows, n_names). Rows are added up by user first, so a
-    resample is one product of matrices.
+    resample is one product of matrices. A mean is a share where every row lies in 0 .. 1.
     """
 
     def __init__(
         self, names: Sequence[str], numerators: Doubles, denominators: Doubles, rows: Clusters
     ) -> None:
         self.names = tuple(names)
+        shares: npt.NDArray[np.bool_] = np.all(
+            (numerators >= 0) & (numerators <= denominators), axis=0
+        )
         self._sums = np.concatenate(
             [sum_by_user(numerators, rows), sum_by_user(denominators, rows)], axis=1
         )
+        customers = (self._sums[:, len(self.names) :] > 0).sum(axis=0)
+        self.scales: Scales = {
+            name: Share(float(n)) if share else Signed()
+            for name, share, n in zip(self.names, shares, customers, strict=True)
+        }
 
     def __call__(self, weights: Weights) -> Doubles:
         sums = weights.astype(np.float64) @ self._sums
@@ -169,15 +194,6 @@ def sum_by_user(values: Doubles, rows: Clusters) -> Doubles:
     for column in range(values.shape[1]):
         out[:, column] = np.bincount(rows.index, values[:, column], minlength=rows.n_users)
     return out
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Judged(Protocol):
@@ -215,8 +231,8 @@ def paired_difference(
     rows = cluster(user)
     pair = {"a": metric(a, rows), "b": metric(b, rows)}
     drawn = resample(pair, rows.n_users, resamples, rng)
-    value = measure(pair["a"], rows.n_users) - measure(pair["b"], rows.n_users)
+    values = measure(pair["a"], rows.n_users), measure(pair["b"], rows.n_users)
     return {
-        name: Estimate(float(value[column]), *bounds((drawn["a"] - drawn["b"])[:, column]))
-        for column, name in enumerate(pair["a"].names)
+        name: estimate_difference((pair["a"], pair["b"]), name, values, (drawn["a"], drawn["b"]))
+        for name in pair["a"].names
     }
