@@ -47,7 +47,7 @@ from propense.schemas import TEST, TRAIN, VALIDATION, Doubles
 RESAMPLED = ("telco_churn", "online_shoppers", "hillstrom")
 OWN = ("xuetangx", "oulad")
 FRACTIONS = (0.80, 0.15, 0.05)
-METRICS = ("auc", "log_loss", "average_precision_minority", "ece_equal_mass")
+METRICS = ("auc", "log_loss", "average_precision_minority", "calibration_error")
 LIBRARIES = ("catboost", "xgboost")
 TABM_TOO = ("telco_churn-folds",)
 """Where TabM is a peer too: it takes minutes a fit here, half an hour and more on hillstrom."""
@@ -235,7 +235,8 @@ def page(part: str, runs: Sequence[Run]) -> str:
         cells.append(round(mean_of(took).value, 1) if took else None)
         rows.append(cells)
     head = [
-        "model", "AUC", "log loss", "average precision", "ECE", "network minus it: AUC",
+        "model", "AUC", "log loss", "average precision", "calibration error",
+        "network minus it: AUC",
         "network minus it: log loss", "s",
     ]  # fmt: skip
     fit = mean_of([one["training_seconds"]["one tree fit"] for one in runs]).value

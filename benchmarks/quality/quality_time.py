@@ -33,7 +33,7 @@ TIMED = {
 }
 EDUCATION = "education"
 METRICS = {
-    "binary": ("auc", "log_loss", "ece_equal_mass"),
+    "binary": ("auc", "log_loss", "calibration_error"),
     "value": ("gini_normalised", "spearman", "total_ratio"),
     "items": ("ndcg_at_10", "recall_at_10"),
 }

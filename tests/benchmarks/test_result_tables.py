@@ -167,7 +167,7 @@ def test_next_item_page_ranks_measured_among_published() -> None:
 
 
 def test_plain_page_pairs_the_runs() -> None:
-    more = {"average_precision_minority": 0.5, "ece_equal_mass": 0.01}
+    more = {"average_precision_minority": 0.5, "calibration_error": 0.01}
     runs = [
         one_run(seed, {
             "network": {"auc": 0.84 + seed / 100, "log_loss": 0.42, **more},

@@ -67,6 +67,8 @@ class GoalKind(ABC):
     """The highest possible answer."""
     needs_negatives: ClassVar[bool]
     """Whether a verdict also needs customers whose label is not above 0."""
+    is_amount: ClassVar[bool]
+    """Whether a few customers can be most of the outcome."""
     label_rule: ClassVar[str]
     """The labels allowed, in words."""
     answer_rule: ClassVar[str]
@@ -161,6 +163,7 @@ class BinaryKind(GoalKind):
     column_prefix = "p_"
     highest = 1.0
     needs_negatives = True
+    is_amount = False
     label_rule = "0 or 1"
     answer_rule = "in [0, 1]"
     counts_key = "goal_counts"
@@ -243,6 +246,7 @@ class ValueKind(GoalKind):
     column_prefix = "expected_"
     highest = np.inf
     needs_negatives = False
+    is_amount = True
     label_rule = "finite"
     answer_rule = "finite"
     counts_key = "value_counts"

@@ -131,8 +131,25 @@ class Histogram(Frozen, frozen=True):
     positives: list[int]
 
 
+class Moment(Frozen, frozen=True):
+    """The test rows of one as-of time, or of a stretch of them."""
+
+    first: int
+    last: int
+    """As-of times in seconds since 1970."""
+    n_rows: int
+    n_users: int
+    rate: Number
+    """Mean outcome."""
+    criterion: dict[str, Number]
+    """Model -> the criterion on these rows."""
+
+
 class Subgroup(Frozen, frozen=True):
-    """The champion on the test rows of one group; no metrics under 50 rows."""
+    """The champion on the test rows of one group.
+
+    No metrics under 30 customers, or under 10 of an outcome.
+    """
 
     column: str
     group: str
@@ -169,6 +186,10 @@ class GoalReport(Frozen, frozen=True):
     subgroups: list[Subgroup] = []
     warnings: list[Text] = []
     resamples: int = 0
+    n_moments: int | None = None
+    """As-of times in test; None where rows have no time."""
+    moments: list[Moment] = []
+    """The network, the champion and the best rival by as-of time."""
 
     def metrics_of(self, model: str) -> Mapping[str, Interval]:
         """The test metrics of one model, empty if it was not judged."""

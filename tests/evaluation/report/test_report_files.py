@@ -8,7 +8,7 @@ import pytest
 
 from propense.errors import EvaluationError
 from propense.evaluation.judging.champions import pick_ranking_champion
-from propense.evaluation.judging.goals import _too_few
+from propense.evaluation.judging.evidence import too_little
 from propense.evaluation.report.card import render_card
 from propense.evaluation.report.page.render import render_page
 from propense.evaluation.report.storage import report_from_json, report_to_json, without_times
@@ -72,6 +72,6 @@ def test_a_report_without_times_still_draws_and_holds_no_duration():
 
 def test_many_rows_of_one_customer_are_no_proof():
     y, user = np.ones(60), np.zeros(60, np.int32)
-    few = _too_few(GoalScores(GoalPlan("pay", "value"), user, y, {}), 50)
+    few = too_little(GoalScores(GoalPlan("pay", "value"), user, y, {}), 50)
     assert few is not None and "Customers with a positive in test: 1, under 50" in few.en
-    assert _too_few(GoalScores(GoalPlan("pay", "value"), np.arange(60), y, {}), 50) is None
+    assert too_little(GoalScores(GoalPlan("pay", "value"), np.arange(60), y, {}), 50) is None

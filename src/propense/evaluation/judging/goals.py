@@ -6,6 +6,8 @@ Scores are judged as they would be served: calibrate them first.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +19,8 @@ from propense.evaluation.judging.comparisons import (
     take_differences,
 )
 from propense.evaluation.judging.curves import count_scores, draw_gains, read_bins
+from propense.evaluation.judging.evidence import count_moments, few_moments, too_little
+from propense.evaluation.judging.moments import judge_moments
 from propense.evaluation.judging.questions import ask_in_chinese
 from propense.evaluation.judging.subgroups import judge_subgroups
 from propense.evaluation.judging.verdict import judge
@@ -80,9 +84,9 @@ def judge_goal(
     differences = take_differences(
         pairs_to_compare(champion, served), kind.compared, statistics, values, replicates
     )
-    too_few = _too_few(test, evaluate_settings.min_positives)
-    if too_few is not None:
-        warnings.append(too_few)
+    too_few = too_little(test, evaluate_settings.min_positives)
+    n_moments = count_moments(test)
+    warnings += [text for text in (too_few, few_moments(n_moments)) if text is not None]
     best = served[champion.model]
     threshold = thresholds[champion.model]
     criterion = {
@@ -90,6 +94,11 @@ def judge_goal(
         for entry in models
         if champion.criterion in entry.metrics
     }
+    followed = [
+        model
+        for model in dict.fromkeys([NETWORK, champion.rival, champion.model])
+        if model is not None
+    ]
     return GoalReport(
         name=test.goal.name,
         kind=kind.name,
@@ -109,15 +118,13 @@ def judge_goal(
             model: read_bins(statistics[model], served[model], values[model], replicates[model])
             for model in sorted(drawn)
         },
-        gains=[
-            draw_gains(model, test.y, served[model])
-            for model in dict.fromkeys([NETWORK, champion.rival, champion.model])
-            if model is not None
-        ],
+        gains=[draw_gains(model, test.y, served[model]) for model in followed],
         histogram=count_scores(test.y, best, kind),
         subgroups=judge_subgroups(test, best, threshold, evaluate_settings.resamples, rng),
         warnings=warnings,
         resamples=evaluate_settings.resamples,
+        n_moments=n_moments,
+        moments=judge_moments(replace(test, scores=served), followed),
     )
 
 
@@ -145,6 +152,7 @@ def _cap_rows(
         scores.y[chosen],
         {model: p[chosen] for model, p in scores.scores.items()},
         {column: words[chosen] for column, words in scores.groups.items()},
+        None if scores.as_of is None else scores.as_of[chosen],
     )
 
 
@@ -170,15 +178,6 @@ def _check_scores(part: str, scores: GoalScores) -> None:
                 f"{where}: model {model!r} gives {p[bad][0]} in {int(bad.sum())} of "
                 f"{len(p)} rows; it must be {kind.answer_rule}"
             )
-
-
-def _too_few(test: GoalScores, fewest: int) -> Text | None:
-    n_positive, n_negative = test.count_customers()
-    if n_positive < fewest:
-        return format_text("few.positives", n=n_positive, least=fewest)
-    if KINDS[test.goal.kind].needs_negatives and n_negative < fewest:
-        return format_text("few.negatives", n=n_negative, least=fewest)
-    return None
 
 
 def _decide(y: Doubles, p: Doubles, threshold: Threshold | None) -> Confusion | None:

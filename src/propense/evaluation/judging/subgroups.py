@@ -14,7 +14,9 @@ from propense.evaluation.records import Interval, Subgroup, to_interval
 from propense.schemas import Doubles, GoalScores, Words
 from propense.words import format_text
 
-FEWEST_ROWS: Final = 50
+FEWEST_CUSTOMERS: Final = 30
+FEWEST_OUTCOMES: Final = 10
+"""Fewest customers with a positive and, for yes-or-no goals, with a negative."""
 MOST_GROUPS: Final = 30
 """Most groups of one column; the rest are judged together, as one group named by their number."""
 
@@ -26,19 +28,20 @@ def judge_subgroups(
     resamples: int,
     rng: np.random.Generator,
 ) -> list[Subgroup]:
-    """Every group of every column of `test.groups`, largest first, columns in order."""
+    """Every group of every column of `test.groups`, largest first, columns in order.
+
+    A group has metrics from 30 customers on, 10 of them with each outcome.
+    """
     subgroups = []
     for column, words in test.groups.items():
         names = name_groups(words)
         distinct, counts = np.unique(names, return_counts=True)
         for group in distinct[np.argsort(-counts, kind="stable")]:
             chosen = names == group
+            part = _take(test, chosen)
+            drawn = 0 if _too_few(part) else resamples
             subgroups.append(
-                _judge_group(column, str(group), _take(test, chosen), p[chosen], threshold)
-                if chosen.sum() < FEWEST_ROWS
-                else _judge_group(
-                    column, str(group), _take(test, chosen), p[chosen], threshold, resamples, rng
-                )
+                _judge_group(column, str(group), part, p[chosen], threshold, drawn, rng)
             )
     return subgroups
 
@@ -66,18 +69,25 @@ def _take(test: GoalScores, chosen: npt.NDArray[np.bool_]) -> GoalScores:
     return GoalScores(test.goal, test.user[chosen], test.y[chosen], {})
 
 
+def _too_few(part: GoalScores) -> bool:
+    n_positive, n_negative = part.count_customers()
+    rarer = KINDS[part.goal.kind].rarer(n_positive, n_negative)
+    return len(np.unique(part.user)) < FEWEST_CUSTOMERS or rarer < FEWEST_OUTCOMES
+
+
 def _judge_group(
     column: str,
     group: str,
     part: GoalScores,
     p: Doubles,
     threshold: Threshold | None,
-    resamples: int = 0,
-    rng: np.random.Generator | None = None,
+    resamples: int,
+    rng: np.random.Generator,
 ) -> Subgroup:
+    """One group; without resamples it is too small for metrics."""
     rows = cluster(part.user)
     metrics: dict[str, Interval] = {}
-    if rng is not None:
+    if resamples:
         kind = KINDS[part.goal.kind]
         statistic = kind.statistic(part.y, p, rows, threshold)
         value = measure(statistic, rows.n_users)
@@ -89,6 +99,6 @@ def _judge_group(
         group=group,
         n_rows=len(part.y),
         n_users=rows.n_users,
-        too_few=rng is None,
+        too_few=not resamples,
         metrics=metrics,
     )

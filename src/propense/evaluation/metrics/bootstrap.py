@@ -115,8 +115,8 @@ class PropensityStatistic:
             "auc": Share(min(n_true, n_false)),
             "average_precision": Share(n_true),
             "average_precision_minority": Share(min(n_true, n_false)),
-            "log_loss": Loss(),
-            "brier": Loss(),
+            "log_loss": Loss(min(n_true, n_false)),
+            "brier": Loss(min(n_true, n_false)),
             "base_rate": Share(self.n_users),
             "mean_p": Share(self.n_users),
             "accuracy": Share(self.n_users),
@@ -124,7 +124,7 @@ class PropensityStatistic:
             "recall": Share(n_true),
             "f1": Share(float((tp + fp + fn > 0).sum())),
             "specificity": Share(n_false),
-            "net_value": Signed(),
+            "net_value": Signed(float((tp + fp > 0).sum())),
         }
         for share in TOP_SHARES:
             best = self._sorted.users[: max(round(share * len(self._y)), 1)]
@@ -293,8 +293,8 @@ class ValueStatistic:
 
         scales: dict[str, Scale] = {
             "tweedie_deviance": amount(loss, n),
-            "gini_normalised": Correlation() if effective >= FEWEST_EFFECTIVE else Given(),
-            "spearman": Correlation(),
+            "gini_normalised": Correlation(effective) if effective >= FEWEST_EFFECTIVE else Given(),
+            "spearman": Correlation(self.n_users),
             "mae": amount(absolute, n),
             "rmse": amount(squared, n, root=True),
             "total_ratio": amount(p, y),

@@ -170,7 +170,7 @@ class RatioOfSums:
         )
         customers = (self._sums[:, len(self.names) :] > 0).sum(axis=0)
         self.scales: Scales = {
-            name: Share(float(n)) if share else Signed()
+            name: Share(float(n)) if share else Signed(float(n))
             for name, share, n in zip(self.names, shares, customers, strict=True)
         }
 

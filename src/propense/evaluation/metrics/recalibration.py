@@ -15,7 +15,7 @@ import numpy.typing as npt
 from propense.evaluation.metrics.calibration import logit, sigmoid
 from propense.evaluation.metrics.intervals import Clusters, sum_by_user
 from propense.evaluation.metrics.propensity import CLIP, equal_mass_edges
-from propense.evaluation.metrics.scales import Estimate, Z
+from propense.evaluation.metrics.scales import Estimate, Z, student
 from propense.schemas import Doubles
 
 _STEPS: Final = 50
@@ -158,5 +158,5 @@ def _with_error(
     scores = sum_by_user(x * (y - p)[:, None], rows)
     bread = np.linalg.inv((x * (p * (1 - p))[:, None]).T @ x)
     meat = scores.T @ scores * (rows.n_users / (rows.n_users - 1))
-    error = sqrt(float((bread @ meat @ bread)[-1, -1]))
-    return Estimate(value, value - Z * error, value + Z * error)
+    half = student(rows.n_users) * sqrt(float((bread @ meat @ bread)[-1, -1]))
+    return Estimate(value, value - half, value + half)

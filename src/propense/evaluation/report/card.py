@@ -18,6 +18,7 @@ from propense.evaluation.formats import (
 from propense.evaluation.judging.verdict import overall_verdict
 from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import GoalReport, Interval, RankingReport, Report
+from propense.evaluation.report.page.moments import days
 from propense.evaluation.words import metric_name, model_name
 from propense.words import format_text
 
@@ -108,7 +109,8 @@ def _goal(goal: GoalReport) -> str:
     blocks.append(
         f"{format_count(goal.n_rows)} test rows of {format_count(goal.n_users)} customers, "
         f"{format_count(goal.n_positives)} "
-        f"{format_text(kind.positive_key).en}{share}."
+        f"{format_text(kind.positive_key).en}{share}"
+        f"{'' if goal.n_moments is None else f', at {goal.n_moments} as-of times'}."
     )
     names = kind.card_metrics
     rows = [
@@ -126,9 +128,27 @@ def _goal(goal: GoalReport) -> str:
             f"{format_count(confusion.tp)} true and {format_count(confusion.fp)} false positives, "
             f"{format_count(confusion.fn)} false and {format_count(confusion.tn)} true negatives."
         )
+    if goal.moments:
+        blocks.append("### By as-of time\n\n" + _moments(goal))
     if goal.subgroups:
         blocks.append("### Subgroups\n\n" + _subgroups(goal))
     return "\n\n".join(blocks)
+
+
+def _moments(goal: GoalReport) -> str:
+    models = list(goal.moments[0].criterion)
+    criterion = metric_name(goal.champion.criterion).en
+    rows = [
+        [
+            days(moment),
+            format_count(moment.n_rows),
+            format_number(moment.rate),
+            *(format_number(moment.criterion[model]) for model in models),
+        ]
+        for moment in goal.moments
+    ]
+    names = [f"{criterion}: {model_name(model).en}" for model in models]
+    return _table(["as of", "rows", "mean outcome", *names], rows)
 
 
 def _subgroups(goal: GoalReport) -> str:

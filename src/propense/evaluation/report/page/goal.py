@@ -36,6 +36,7 @@ from propense.evaluation.report.page.markup import (
     text_html,
     words_html,
 )
+from propense.evaluation.report.page.moments import moments_html
 from propense.evaluation.words import both, metric_name, model_name
 from propense.words import Text, format_text
 
@@ -61,6 +62,7 @@ def goal_section(goal: GoalReport) -> str:
         _histogram(goal),
         _confusion(goal.confusion) if goal.confusion is not None else "",
         "</div>",
+        moments_html(goal),
         _subgroups(goal),
         details_html(
             format_text("differences"),
