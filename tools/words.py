@@ -112,6 +112,7 @@ ALLOWED: Final[dict[str, str]] = {
     "judge_goal_task": _JUDGING,
     "judge_items_task": _JUDGING,
     "judge_ranking": _JUDGING,
+    "judge_subgroups": _JUDGING,
     "moment_start": _MOMENT,
     "moment_starts": _MOMENT,
     "_moment_start": _MOMENT,

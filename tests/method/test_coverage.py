@@ -30,9 +30,9 @@ def test_no_interval_leaves_out_its_own_figure(seed, n_users, rows_each, rate):
         values = measure(statistic, n_users)
         drawn = resample({"a": statistic}, n_users, 40, rng)["a"]
         for name in statistic.names:
-            found = estimate(statistic, name, values, drawn)
-            if np.isfinite(found.low):
-                assert found.low <= found.value <= found.high, name
+            result = estimate(statistic, name, values, drawn)
+            if np.isfinite(result.low):
+                assert result.low <= result.value <= result.high, name
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.6, 0.4)])
@@ -45,9 +45,9 @@ def test_calibration_is_covered_also_where_it_is_right(slope, intercept):
     for _ in range(200):
         logits = rng.normal(-1.5, 1, 500)
         y = (rng.random(500) < sigmoid(logits)).astype(np.float64)
-        found = recalibrate(y, sigmoid((logits - intercept) / slope), cluster(np.arange(500)))
+        result = recalibrate(y, sigmoid((logits - intercept) / slope), cluster(np.arange(500)))
         for name, true in truth.items():
-            held[name] += found[name].low <= true <= found[name].high
+            held[name] += result[name].low <= true <= result[name].high
     for name, count in held.items():
         assert 0.915 <= count / 200 <= 0.99, name
 
@@ -60,8 +60,8 @@ def test_few_positives_are_covered():
         p = sigmoid(rng.normal(size=400) + y - 2)
         statistic = PropensityStatistic(y, p, cluster(np.arange(400)))
         drawn = resample({"a": statistic}, 400, 60, rng)["a"]
-        found = estimate(statistic, "auc", measure(statistic, 400), drawn)
-        held += found.low <= 0.760250 <= found.high  # Phi(1 / sqrt 2)
+        result = estimate(statistic, "auc", measure(statistic, 400), drawn)
+        held += result.low <= 0.760250 <= result.high  # Phi(1 / sqrt 2)
     assert 0.92 <= held / 120 <= 0.985
 
 
@@ -69,14 +69,14 @@ def test_right_probabilities_have_no_calibration_error():
     rng = np.random.default_rng(0)
     p = rng.beta(1, 6, 4000)
     right = (rng.random(4000) < p).astype(np.float64)
-    found = recalibrate(right, p, cluster(np.arange(4000)))
-    assert found["calibration_error"].low == 0
-    assert found["calibration_error"].value < found["calibration_error_null"].value
+    result = recalibrate(right, p, cluster(np.arange(4000)))
+    assert result["calibration_error"].low == 0
+    assert result["calibration_error"].value < result["calibration_error_null"].value
     extreme = sigmoid(2 * logit(p))
-    found = recalibrate(right, extreme, cluster(np.arange(4000)))
-    assert found["calibration_error"].low > found["calibration_error_null"].value
-    assert found["calibration_slope"].high < 0.6
-    assert found["calibration_slope"].value == pytest.approx(0.5, abs=0.05)
+    result = recalibrate(right, extreme, cluster(np.arange(4000)))
+    assert result["calibration_error"].low > result["calibration_error_null"].value
+    assert result["calibration_slope"].high < 0.6
+    assert result["calibration_slope"].value == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_calibration_error_is_that_of_the_bins_less_chance():
@@ -90,8 +90,8 @@ def test_the_calibration_error_is_that_of_the_bins_less_chance():
 def test_calibration_that_cannot_be_told_is_not_told():
     rows = cluster(np.arange(60))
     y = np.r_[np.ones(30), np.zeros(30)]
-    apart = recalibrate(y, np.r_[np.full(30, 0.9), np.full(30, 0.2)], rows)
-    assert np.isnan(apart["calibration_slope"].value)
+    separable = recalibrate(y, np.r_[np.full(30, 0.9), np.full(30, 0.2)], rows)
+    assert np.isnan(separable["calibration_slope"].value)
     assert np.isnan(
         recalibrate(np.zeros(60), np.full(60, 0.2), rows)["calibration_intercept"].value
     )

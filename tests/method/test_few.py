@@ -56,26 +56,26 @@ def test_a_group_needs_ten_customers_of_each_outcome():
     assert not group_of(part).too_few
 
 
-def judged(moments: int) -> GoalReport:
+def judged(n_as_of: int) -> GoalReport:
     return judge_goal(
-        answers(1, 300, 2), answers(2, 300, moments), PAY, FEW, np.random.default_rng(0)
+        answers(1, 300, 2), answers(2, 300, n_as_of), PAY, FEW, np.random.default_rng(0)
     )
 
 
 def test_as_of_times_are_counted_and_few_are_warned_of():
     two = judged(2)
-    assert two.n_moments == 2
+    assert two.n_as_of == 2
     assert any("Test holds 2 as-of times, under 4" in text.en for text in two.warnings)
     assert not any("as-of times" in text.en for text in judged(4).warnings)
 
 
 def test_results_are_shown_by_as_of_time():
     report = judged(3)
-    assert [moment.first for moment in report.moments] == [0, 30 * DAY, 60 * DAY]
-    assert sum(moment.n_rows for moment in report.moments) == report.n_rows
+    assert [stretch.first for stretch in report.by_as_of] == [0, 30 * DAY, 60 * DAY]
+    assert sum(stretch.n_rows for stretch in report.by_as_of) == report.n_rows
     whole = report.metrics_of("network")["log_loss"].value
-    assert np.isclose(np.mean([moment.criterion["network"] for moment in report.moments]), whole)
-    assert set(report.moments[0].criterion) >= {"network", "majority"}
+    assert np.isclose(np.mean([stretch.criterion["network"] for stretch in report.by_as_of]), whole)
+    assert set(report.by_as_of[0].criterion) >= {"network", "majority"}
     whole_report = Report(title="t", version="1", goals=[report])
     page, card = render_page(whole_report), render_card(whole_report)
     assert "By as-of time" in page and "1970-03-02" in page
@@ -84,5 +84,5 @@ def test_results_are_shown_by_as_of_time():
 
 def test_many_as_of_times_are_joined_into_stretches():
     report = judged(30)
-    assert report.n_moments == 30 and len(report.moments) == 12
-    assert sum(moment.n_rows for moment in report.moments) == report.n_rows
+    assert report.n_as_of == 30 and len(report.by_as_of) == 12
+    assert sum(stretch.n_rows for stretch in report.by_as_of) == report.n_rows

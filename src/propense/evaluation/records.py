@@ -131,7 +131,7 @@ class Histogram(Frozen, frozen=True):
     positives: list[int]
 
 
-class Moment(Frozen, frozen=True):
+class Stretch(Frozen, frozen=True):
     """The test rows of one as-of time, or of a stretch of them."""
 
     first: int
@@ -186,9 +186,9 @@ class GoalReport(Frozen, frozen=True):
     subgroups: list[Subgroup] = []
     warnings: list[Text] = []
     resamples: int = 0
-    n_moments: int | None = None
+    n_as_of: int | None = None
     """As-of times in test; None where rows have no time."""
-    moments: list[Moment] = []
+    by_as_of: list[Stretch] = []
     """The network, the champion and the best rival by as-of time."""
 
     def metrics_of(self, model: str) -> Mapping[str, Interval]:

@@ -50,8 +50,8 @@ def covered(rows_per_user: int, as_if_independent: bool, repeats: int = 200) -> 
         values = np.repeat(rng.normal(size=60), rows_per_user)[:, None]
         user = np.repeat(np.arange(60), rows_per_user)
         rows = cluster(np.arange(len(user)) if as_if_independent else user)
-        found = estimated(mean_of_rows(["mean"], values, rows), "mean", rows.n_users, 150, rng)
-        held += found.low <= 0 <= found.high
+        result = estimated(mean_of_rows(["mean"], values, rows), "mean", rows.n_users, 150, rng)
+        held += result.low <= 0 <= result.high
     return held / repeats
 
 
@@ -70,8 +70,8 @@ def test_the_auc_interval_holds_the_true_auc():
         y = (rng.random(300) < 0.4).astype(np.float64)
         rows = cluster(np.arange(300))
         statistic = PropensityStatistic(y, sigmoid(rng.normal(size=300) + y), rows)
-        found = estimated(statistic, "auc", 300, 120, rng)
-        held += found.low <= truth <= found.high
+        result = estimated(statistic, "auc", 300, 120, rng)
+        held += result.low <= truth <= result.high
     assert 0.88 <= held / 100 <= 0.99
 
 
@@ -135,8 +135,8 @@ def test_other_rows_are_refused():
 def test_an_undefined_statistic_has_no_interval():
     for replicates in (np.full(100, np.nan), np.r_[np.zeros(40), np.full(60, np.nan)]):
         assert np.isnan(interval(0.0, replicates, Signed()).low)
-    found = interval(0.0, np.r_[np.zeros(60), np.full(40, np.nan)], Signed())
-    assert (found.low, found.high) == (0, 0)
+    result = interval(0.0, np.r_[np.zeros(60), np.full(40, np.nan)], Signed())
+    assert (result.low, result.high) == (0, 0)
     rows = cluster(np.arange(3))
     assert np.isnan(measure(mean_of_rows(["m"], np.full((3, 1), np.nan), rows), 3)).all()
 

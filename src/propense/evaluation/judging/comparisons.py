@@ -66,7 +66,7 @@ def take_differences(
     entries = []
     for model, rival in pairs:
         for metric in metrics:
-            found = estimate_difference(
+            estimated = estimate_difference(
                 (statistics[model], statistics[rival]),
                 metric,
                 (values[model], values[rival]),
@@ -77,9 +77,9 @@ def take_differences(
                     metric=metric,
                     model=model,
                     rival=rival,
-                    value=number(found.value),
-                    low=number(found.low),
-                    high=number(found.high),
+                    value=number(estimated.value),
+                    low=number(estimated.low),
+                    high=number(estimated.high),
                 )
             )
     return entries

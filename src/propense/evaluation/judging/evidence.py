@@ -13,7 +13,7 @@ from propense.evaluation.metrics.intervals import cluster, sum_by_user
 from propense.schemas import NO_TIME, GoalScores
 from propense.words import Text, format_text
 
-FEWEST_MOMENTS: Final = 4
+FEWEST_AS_OF: Final = 4
 """As-of times in test under which the report says that intervals take them for all of time."""
 
 
@@ -39,15 +39,15 @@ def too_little(test: GoalScores, fewest: int) -> Text | None:
     return None
 
 
-def count_moments(test: GoalScores) -> int | None:
+def count_as_of(test: GoalScores) -> int | None:
     """Different as-of times; None where the rows have no time."""
     if test.as_of is None or len(test.as_of) == 0 or (test.as_of == NO_TIME).any():
         return None
     return len(np.unique(test.as_of))
 
 
-def few_moments(n_moments: int | None) -> Text | None:
-    """A warning under FEWEST_MOMENTS."""
-    if n_moments is None or n_moments >= FEWEST_MOMENTS:
+def few_as_of(n_as_of: int | None) -> Text | None:
+    """A warning under FEWEST_AS_OF."""
+    if n_as_of is None or n_as_of >= FEWEST_AS_OF:
         return None
-    return format_text("few.moments", n=n_moments, least=FEWEST_MOMENTS)
+    return format_text("few.as_of", n=n_as_of, least=FEWEST_AS_OF)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.errors import EvaluationError
+from propense.evaluation.judging.by_as_of import judge_by_as_of
 from propense.evaluation.judging.champions import averages, pick_goal_champion
 from propense.evaluation.judging.comparisons import (
     describe_models,
@@ -19,8 +20,7 @@ from propense.evaluation.judging.comparisons import (
     take_differences,
 )
 from propense.evaluation.judging.curves import count_scores, draw_gains, read_bins
-from propense.evaluation.judging.evidence import count_moments, few_moments, too_little
-from propense.evaluation.judging.moments import judge_moments
+from propense.evaluation.judging.evidence import count_as_of, few_as_of, too_little
 from propense.evaluation.judging.questions import ask_in_chinese
 from propense.evaluation.judging.subgroups import judge_subgroups
 from propense.evaluation.judging.verdict import judge
@@ -85,8 +85,8 @@ def judge_goal(
         pairs_to_compare(champion, served), kind.compared, statistics, values, replicates
     )
     too_few = too_little(test, evaluate_settings.min_positives)
-    n_moments = count_moments(test)
-    warnings += [text for text in (too_few, few_moments(n_moments)) if text is not None]
+    n_as_of = count_as_of(test)
+    warnings += [text for text in (too_few, few_as_of(n_as_of)) if text is not None]
     best = served[champion.model]
     threshold = thresholds[champion.model]
     criterion = {
@@ -123,8 +123,8 @@ def judge_goal(
         subgroups=judge_subgroups(test, best, threshold, evaluate_settings.resamples, rng),
         warnings=warnings,
         resamples=evaluate_settings.resamples,
-        n_moments=n_moments,
-        moments=judge_moments(replace(test, scores=served), followed),
+        n_as_of=n_as_of,
+        by_as_of=judge_by_as_of(replace(test, scores=served), followed),
     )
 
 

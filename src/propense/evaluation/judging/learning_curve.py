@@ -133,13 +133,13 @@ def compare_with_own(
         drawn = resample(entries, n_users, resamples, rng)
         values = {name: measure(entry, n_users) for name, entry in entries.items()}
         for name in with_it:
-            found = estimate_difference(
+            estimated = estimate_difference(
                 (entries[name], entries[own.name]),
                 entries[name].names[0],
                 (values[name], values[own.name]),
                 (drawn[name], drawn[own.name]),
             )
-            gaps[name, task.key] = to_interval(found)
+            gaps[name, task.key] = to_interval(estimated)
     return [
         msgspec.structs.replace(
             point,

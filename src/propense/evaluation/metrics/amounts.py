@@ -81,7 +81,7 @@ def amount_interval(amount: Amount) -> tuple[float, float]:
     value = amount.value
     if not np.isfinite(value) or amount.effective < FEWEST_EFFECTIVE:
         return nan, nan
-    totals = (*_moments(amount.top, amount.bottom), float(len(amount.top)))
+    totals = (*_power_sums(amount.top, amount.bottom), float(len(amount.top)))
     error = float(_standard_errors(*(np.array([total]) for total in totals))[1][0])
     if error == 0:
         low = high = value
@@ -94,7 +94,7 @@ def amount_interval(amount: Amount) -> tuple[float, float]:
 
 
 def _studentised(amount: Amount, value: float, error: float) -> tuple[float, float]:
-    drawn, errors = _standard_errors(*_draw_moments(amount))
+    drawn, errors = _standard_errors(*_draw_sums(amount))
     if value > 0 and not amount.signed:
         defined = (drawn > 0) & (errors > 0)
         if defined.mean() >= 1 - _MOST_UNDEFINED:
@@ -109,7 +109,7 @@ def _studentised(amount: Amount, value: float, error: float) -> tuple[float, flo
     return float(low), float(high)
 
 
-def _moments(top: Doubles, bottom: Doubles) -> tuple[float, ...]:
+def _power_sums(top: Doubles, bottom: Doubles) -> tuple[float, ...]:
     return (
         float(top.sum()), float(bottom.sum()), float(top @ top), float(top @ bottom),
         float(bottom @ bottom),
@@ -127,7 +127,7 @@ def _standard_errors(
     return np.nan_to_num(ratio), np.nan_to_num(error, posinf=0.0)
 
 
-def _draw_moments(amount: Amount) -> tuple[Doubles, ...]:
+def _draw_sums(amount: Amount) -> tuple[Doubles, ...]:
     """(RESAMPLES,) sums of resamples of m of n customers, Poisson, and their numbers.
 
     Customers without an outcome are many and alike: their sum is drawn from a normal distribution.
@@ -147,7 +147,7 @@ def _draw_moments(amount: Amount) -> tuple[Doubles, ...]:
     if len(rest):
         more = rng.poisson(rate * len(rest), RESAMPLES).astype(np.float64)
         top, bottom = amount.top[rest], amount.bottom[rest]
-        means = np.array(_moments(top, bottom)) / len(rest)
+        means = np.array(_power_sums(top, bottom)) / len(rest)
         spread = np.linalg.cholesky(
             np.cov(top, bottom, bias=True) + 1e-12 * np.eye(2) * (means[2] + means[4] + 1e-300)
         ) if len(rest) > 1 else np.zeros((2, 2))  # fmt: skip

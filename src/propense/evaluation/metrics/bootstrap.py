@@ -23,7 +23,7 @@ from propense.evaluation.metrics.propensity import (
 from propense.evaluation.metrics.recalibration import recalibrate
 from propense.evaluation.metrics.scales import (
     Correlation,
-    Given,
+    Fixed,
     Loss,
     Scale,
     Scales,
@@ -131,7 +131,7 @@ class PropensityStatistic:
             unit = 1 / rate if rate > 0 else np.inf
             scales[f"lift_top_{round(100 * share)}"] = Share(len(np.unique(best)), unit)
         for name, estimate in self._calibration.items():
-            scales[name] = Given(estimate.low, estimate.high)
+            scales[name] = Fixed(estimate.low, estimate.high)
         if self._bins:
             ends = np.append(self._edges, len(self._y))[1:]
             for at, (start, end) in enumerate(zip(self._edges, ends, strict=True)):
@@ -293,7 +293,7 @@ class ValueStatistic:
 
         scales: dict[str, Scale] = {
             "tweedie_deviance": amount(loss, n),
-            "gini_normalised": Correlation(effective) if effective >= FEWEST_EFFECTIVE else Given(),
+            "gini_normalised": Correlation(effective) if effective >= FEWEST_EFFECTIVE else Fixed(),
             "spearman": Correlation(self.n_users),
             "mae": amount(absolute, n),
             "rmse": amount(squared, n, root=True),

@@ -143,10 +143,10 @@ def estimate_difference(
     replicates: tuple[Doubles, Doubles],
 ) -> Estimate:
     """How much more of a figure the first model has than the second, within each resample."""
-    places = [statistic.names.index(name) for statistic in pair]
+    columns = [statistic.names.index(name) for statistic in pair]
     one, other = (statistic.scales.get(name, Signed()) for statistic in pair)
     value, drawn = (
-        first[..., places[0]] - second[..., places[1]] for first, second in (values, replicates)
+        first[..., columns[0]] - second[..., columns[1]] for first, second in (values, replicates)
     )
     return interval(float(value), drawn, difference_scale(one, other))
 

@@ -98,9 +98,9 @@ def _calibration_error(y: Doubles, p: Doubles, rows: Clusters) -> tuple[Estimate
     which[order] = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
     share = np.bincount(which) / n
     gap = np.bincount(which, p - y) / n / share
-    apart = np.zeros((rows.n_users, len(ends)))
-    np.add.at(apart, (rows.index, which), (p - y - gap[which]) / n)
-    covariance = apart.T @ apart * (rows.n_users / max(rows.n_users - 1, 1))
+    gaps = np.zeros((rows.n_users, len(ends)))
+    np.add.at(gaps, (rows.index, which), (p - y - gap[which]) / n)
+    covariance = gaps.T @ gaps * (rows.n_users / max(rows.n_users - 1, 1))
     squared = float(share @ gap**2)
     excess = squared - float((np.diag(covariance) / share).sum())
     spread = 2 * float((covariance**2 / np.outer(share, share)).sum())

@@ -65,14 +65,14 @@ class Signed:
 
 
 @dataclass(frozen=True)
-class Given:
+class Fixed:
     """A figure whose interval does not come from resamples; nan where it has none."""
 
     low: float = nan
     high: float = nan
 
 
-Scale = Share | Loss | Correlation | Signed | Given | Amount
+Scale = Share | Loss | Correlation | Signed | Fixed | Amount
 Scales = Mapping[str, Scale]
 
 
@@ -89,7 +89,7 @@ def interval(value: float, replicates: Doubles, scale: Scale) -> Estimate:
     >>> interval(1.0, np.ones(100), Share(20)).low < 0.9
     True
     """
-    if isinstance(scale, Given):
+    if isinstance(scale, Fixed):
         return Estimate(value, scale.low, scale.high)
     if isinstance(scale, Amount):
         return Estimate(value, *amount_interval(scale))
@@ -157,4 +157,4 @@ def difference_scale(one: Scale, other: Scale) -> Scale:
 
 
 def _customers(scale: Scale) -> float:
-    return inf if isinstance(scale, Given | Amount) else scale.customers
+    return inf if isinstance(scale, Fixed | Amount) else scale.customers

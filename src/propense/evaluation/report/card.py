@@ -18,7 +18,7 @@ from propense.evaluation.formats import (
 from propense.evaluation.judging.verdict import overall_verdict
 from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import GoalReport, Interval, RankingReport, Report
-from propense.evaluation.report.page.moments import days
+from propense.evaluation.report.page.by_as_of import days
 from propense.evaluation.words import metric_name, model_name
 from propense.words import format_text
 
@@ -110,7 +110,7 @@ def _goal(goal: GoalReport) -> str:
         f"{format_count(goal.n_rows)} test rows of {format_count(goal.n_users)} customers, "
         f"{format_count(goal.n_positives)} "
         f"{format_text(kind.positive_key).en}{share}"
-        f"{'' if goal.n_moments is None else f', at {goal.n_moments} as-of times'}."
+        f"{'' if goal.n_as_of is None else f', at {goal.n_as_of} as-of times'}."
     )
     names = kind.card_metrics
     rows = [
@@ -128,24 +128,24 @@ def _goal(goal: GoalReport) -> str:
             f"{format_count(confusion.tp)} true and {format_count(confusion.fp)} false positives, "
             f"{format_count(confusion.fn)} false and {format_count(confusion.tn)} true negatives."
         )
-    if goal.moments:
-        blocks.append("### By as-of time\n\n" + _moments(goal))
+    if goal.by_as_of:
+        blocks.append("### By as-of time\n\n" + _by_as_of(goal))
     if goal.subgroups:
         blocks.append("### Subgroups\n\n" + _subgroups(goal))
     return "\n\n".join(blocks)
 
 
-def _moments(goal: GoalReport) -> str:
-    models = list(goal.moments[0].criterion)
+def _by_as_of(goal: GoalReport) -> str:
+    models = list(goal.by_as_of[0].criterion)
     criterion = metric_name(goal.champion.criterion).en
     rows = [
         [
-            days(moment),
-            format_count(moment.n_rows),
-            format_number(moment.rate),
-            *(format_number(moment.criterion[model]) for model in models),
+            days(stretch),
+            format_count(stretch.n_rows),
+            format_number(stretch.rate),
+            *(format_number(stretch.criterion[model]) for model in models),
         ]
-        for moment in goal.moments
+        for stretch in goal.by_as_of
     ]
     names = [f"{criterion}: {model_name(model).en}" for model in models]
     return _table(["as of", "rows", "mean outcome", *names], rows)

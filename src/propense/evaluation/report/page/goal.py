@@ -18,6 +18,7 @@ from propense.evaluation.records import (
     ModelMetrics,
     Verdict,
 )
+from propense.evaluation.report.page.by_as_of import by_as_of_html
 from propense.evaluation.report.page.charts import (
     axis_html,
     dot_svg,
@@ -36,7 +37,6 @@ from propense.evaluation.report.page.markup import (
     text_html,
     words_html,
 )
-from propense.evaluation.report.page.moments import moments_html
 from propense.evaluation.words import both, metric_name, model_name
 from propense.words import Text, format_text
 
@@ -62,7 +62,7 @@ def goal_section(goal: GoalReport) -> str:
         _histogram(goal),
         _confusion(goal.confusion) if goal.confusion is not None else "",
         "</div>",
-        moments_html(goal),
+        by_as_of_html(goal),
         _subgroups(goal),
         details_html(
             format_text("differences"),

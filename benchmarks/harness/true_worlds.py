@@ -105,8 +105,8 @@ def lists(sample: Sample, model: str) -> Statistic:
     offsets = np.concatenate([[0], np.cumsum(n_items)])
     items = rng.integers(2, 42, offsets[-1]).astype(np.int32)
     rank = np.minimum((20 * sample.scores[model]).astype(int), 19)
-    found = sample.y > 0
-    items[offsets[:-1][found]] = ranked[found, 19 - rank[found]]
+    estimated = sample.y > 0
+    items[offsets[:-1][estimated]] = ranked[estimated, 19 - rank[estimated]]
     hits = find_hits(ranked, offsets.astype(np.int64), items)
     metrics = {"ndcg": ndcg_at_k, "recall": recall_at_k, "mrr": mrr_at_k, "hit": hit_at_k}
     names = [f"{name}_at_{k}" for name in metrics for k in (5, 10, 20)]
@@ -114,12 +114,12 @@ def lists(sample: Sample, model: str) -> Statistic:
     return mean_of_rows(names, np.stack(values, axis=1), cluster(sample.user))
 
 
-Judge = Callable[[Sample, str], Statistic]
+Describe = Callable[[Sample, str], Statistic]
 
 
 @dataclass
 class Tally:
-    """Of the intervals of one figure: held, missed from below, missed from above, not given."""
+    """Of the intervals of one figure: how many held the truth, lay below it, above it, are none."""
 
     held: int = 0
     below: int = 0
@@ -128,30 +128,30 @@ class Tally:
     outside: int = 0
     """Intervals that leave out their own figure."""
 
-    def add(self, found: Estimate, truth: float) -> None:
+    def add(self, estimated: Estimate, truth: float) -> None:
         """Count one interval."""
-        if not (isfinite(found.low) and isfinite(found.high)):
+        if not (isfinite(estimated.low) and isfinite(estimated.high)):
             self.without += 1
             return
-        self.held += found.low <= truth <= found.high
-        self.below += found.high < truth
-        self.above += found.low > truth
-        self.outside += not found.low <= found.value <= found.high
+        self.held += estimated.low <= truth <= estimated.high
+        self.below += estimated.high < truth
+        self.above += estimated.low > truth
+        self.outside += not estimated.low <= estimated.value <= estimated.high
 
     @property
-    def given(self) -> int:
-        """Intervals given."""
+    def n_intervals(self) -> int:
+        """How many figures had an interval."""
         return self.held + self.below + self.above
 
     @property
     def coverage(self) -> float:
-        """Share of the given intervals that hold the truth."""
-        return self.held / self.given if self.given else float("nan")
+        """Share of the intervals that hold the truth."""
+        return self.held / self.n_intervals if self.n_intervals else float("nan")
 
 
 def count_coverage(
     world: World,
-    judge: Judge,
+    describe: Describe,
     compared: tuple[str, ...],
     n_rows: int,
     rows_each: int,
@@ -164,7 +164,7 @@ def count_coverage(
     large = world(LARGE, 1, rng)
     truths = {}
     for model in large.scores:
-        statistic = judge(large, model)
+        statistic = describe(large, model)
         values = measure(statistic, LARGE)
         truths[model] = dict(zip(statistic.names, values.tolist(), strict=True))
         if isinstance(statistic, ValueStatistic):
@@ -173,22 +173,24 @@ def count_coverage(
     for _ in range(repeats):
         sample = world(n_rows // rows_each, rows_each, rng)
         n_users = n_rows // rows_each
-        statistics = {model: judge(sample, model) for model in sample.scores}
+        statistics = {model: describe(sample, model) for model in sample.scores}
         drawn = resample(statistics, n_users, resamples, rng)
         values_of = {model: measure(entry, n_users) for model, entry in statistics.items()}
         for model, statistic in statistics.items():
             truth = truths[model] | _truth_of_bins(statistic, sample, large, model)
             for name in statistic.names:
-                found = estimate(statistic, name, values_of[model], drawn[model])
+                estimated = estimate(statistic, name, values_of[model], drawn[model])
                 label = "rate_bin" if name.startswith("rate_bin") else name
-                if isfinite(found.value) and name != "calibration_error_null":
-                    tallies[f"{model} {label}"].add(found, truth[name])
+                if isfinite(estimated.value) and name != "calibration_error_null":
+                    tallies[f"{model} {label}"].add(estimated, truth[name])
         for name in compared:
-            found = estimate_difference(
+            estimated = estimate_difference(
                 (statistics["wrong"], statistics["right"]), name,
                 (values_of["wrong"], values_of["right"]), (drawn["wrong"], drawn["right"]),
             )  # fmt: skip
-            tallies[f"difference {name}"].add(found, truths["wrong"][name] - truths["right"][name])
+            tallies[f"difference {name}"].add(
+                estimated, truths["wrong"][name] - truths["right"][name]
+            )
     return tallies
 
 
