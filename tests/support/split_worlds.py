@@ -131,12 +131,34 @@ class PlainGoal:
             return None
         window = [event for event in mine if opens <= event.micros < closes]
         hits = [event for event in window if self.action in ("*", event.action)]
+        if self.ask != "value_of" and self.action not in ("*", "refund"):
+            hits = [event for event in left_of(window, self.action) if event.action == self.action]
         if self.ask == "action":
             return int(bool(hits))
         if self.ask == "absent":
             return int(not hits)
         gained = sum(event.value or 0 for event in hits if event.action != "refund")
         return gained - sum(abs(e.value or 0) for e in window if e.action == "refund")
+
+
+def left_of(window: Sequence[Event], action: str) -> list[Event]:
+    """The events of `action` that refunds of the window do not take back whole: each takes from
+    the latest before it, of its own item, by amounts or, where it has none, by pieces."""
+    left: list[list[Any]] = []
+    ordered = sorted(window, key=lambda event: (event.micros, event.action == "refund"))
+    for event in ordered:
+        by_amount = bool(event.value)
+        size = abs(event.value or 0) if by_amount else (1.0 if event.count is None else event.count)
+        if event.action == action:
+            left.append([event, by_amount, size])
+        if event.action != "refund":
+            continue
+        for entry in reversed(left):
+            if entry[0].item_id == event.item_id and entry[1] == by_amount:
+                taken = min(size, entry[2])
+                entry[2] -= taken
+                size -= taken
+    return [event for event, _, size in left if size > 0]
 
 
 def reference_cuts(

@@ -23,7 +23,8 @@ def test_a_return_of_a_part_is_a_refund(tmp_path: Path) -> None:
     assert outcome.rules()["partial cancellation"] == 30
     assert "cancellation without its purchase" not in outcome.rules()
     refunds = [row for row in outcome.events if row["action"] == "refund"]
-    assert len(refunds) == 30 and all(row["value"] < 0 < row["count"] for row in refunds)
+    assert outcome.rules()["cancellation"] == 11
+    assert len(refunds) == 41 and all(row["value"] < 0 < row["count"] for row in refunds)
 
 
 REFUND_WORDS = """currency = "EUR"

@@ -20,7 +20,8 @@ from propense.errors import SplitError
 from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.splitting.cuts import Grid
 from propense.tables.splitting.eligibility import parse_among
-from propense.tables.splitting.labels import Ledger, Question, answer
+from propense.tables.splitting.labels import Question, answer
+from propense.tables.splitting.ledger import Ledger
 from propense.tables.splitting.split import split
 from propense.tables.splitting.split_checks import check_no_leak
 from support.split_worlds import (
@@ -53,7 +54,9 @@ EVENTS = st.lists(
         user_id=st.sampled_from(["ann", "bob", "cho"]),
         action=st.sampled_from(["view", "view", "pay", "refund"]),
         time=DAYS,
-        value=st.one_of(st.none(), st.integers(-5_000_000, 90_000_000)),
+        value=st.one_of(st.none(), st.integers(-3, 12).map(lambda units: units * 3_000_000)),
+        item_id=st.sampled_from([None, "0", "1"]),
+        count=st.sampled_from([None, 1.0, 2.0]),
     ),
     min_size=30,
     max_size=80,
@@ -99,6 +102,8 @@ def test_answers_are_what_the_reference_says(
         np.array([event.micros for event in events]),
         np.array([words.index(event.action) for event in events], dtype=np.int32),
         np.array([event.value or 0 for event in events]),
+        np.array([-1 if event.item_id is None else int(event.item_id) for event in events]),
+        np.array([np.nan if event.count is None else event.count for event in events]),
         words,
     )
     grid = Grid(START - 3 * DAY, every, 70 * DAY // every)

@@ -22,14 +22,7 @@ from propense.tables.cleaning.duplicates import DUPLICATE, find_duplicates, labe
 from propense.tables.cleaning.outliers import find_bots
 from propense.tables.cleaning.questions.overlaps import OLDER
 from propense.tables.cleaning.resolution import Resolution
-from propense.tables.cleaning.returns import (
-    CANCELLATION,
-    CANCELLED,
-    UNMATCHED,
-    Returned,
-    amount,
-    match_returns,
-)
+from propense.tables.cleaning.returns import UNMATCHED, Returned, amount, match_returns
 from propense.tables.cleaning.typed_events import SOURCE_SHIFT, TypedEvents
 from propense.tables.engine.engine import ROW, TableEngine
 from propense.tables.sources.reading import PRICE, RawTables
@@ -242,7 +235,8 @@ def _bots(rows: Table, context: RuleContext) -> Table | None:
     if not context.events.timed:
         return None
     bots = find_bots(rows, context.clean.max_events_per_day, context.engine)
-    return labelled(rows.semi_join(bots, USER_ID), "bot")
+    theirs = rows.select(ROW, USER_ID, "_t").inner_join(bots, USER_ID).view()
+    return labelled(theirs.filter(theirs["_t"] >= theirs["_from"]), "bot")
 
 
 def _unknown_items(rows: Table, context: RuleContext) -> Table | None:
@@ -287,17 +281,13 @@ EVENT_RULES: Final = (
         note=lambda _: "events that a later file of the source has too; keep them with "
         'overlapping_files = "keep"',
     ),
-    EventRule(CANCELLATION, find=_match_returns, note=lambda _: "rows that take a whole row back"),
-    EventRule(
-        CANCELLED,
-        note=lambda _: "rows that a later row of the same user, item, count and value takes back",
-    ),
-    EventRule(UNMATCHED, note=_unmatched_note),
+    EventRule(UNMATCHED, find=_match_returns, note=_unmatched_note),
     EventRule("impossible value", _impossible, note=_impossible_note),
     EventRule(
         "bot", find=_bots,
         note=lambda context: (
-            f"all events of users who have more than {context.clean.max_events_per_day:,} on a day"
+            f"events of users from the moment on at which they had more than "
+            f"{context.clean.max_events_per_day:,} on a day"
         ),
     ),
     EventRule("unknown item", find=_unknown_items),

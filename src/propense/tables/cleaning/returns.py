@@ -13,8 +13,6 @@ from propense.schemas import Rule
 from propense.tables.cleaning.duplicates import labelled
 from propense.tables.engine.engine import ROW, TableEngine
 
-CANCELLATION: Final = "cancellation"
-CANCELLED: Final = "cancelled"
 UNMATCHED: Final = "cancellation without its purchase"
 _PIECE: Final = 1_000_000
 """Counts are summed in millionths of a piece, so that sums are exact."""
@@ -28,11 +26,15 @@ class Returned:
     """Rows set aside, as `_row` and `_rule`."""
     cut: Table | None
     """Returns of more than was bought: `_row`, and the `value` and `count` that are left."""
-    n_refunds: int
-    """Returns that stay as refunds."""
+    n_whole: int
+    """Returns of a whole row, which stay as refunds."""
+    n_parts: int
+    """Other returns that stay as refunds."""
     n_cut: int
-    refunded: int
-    """Micro-units that these refunds give back."""
+    whole: int
+    """Micro-units that returns of whole rows give back."""
+    parts: int
+    """Micro-units that the other refunds give back."""
     unmatched: int
     """Micro-units of returns, and of parts of them, that had nothing to take back."""
 
@@ -42,30 +44,22 @@ def match_returns(
 ) -> Returned:
     """Match every return with what the same customer bought of the same item before.
 
-    A return of a whole row, of the same count and value, cancels the latest such row that no
-    other return has cancelled, as brackets match: both are set aside. Any other return takes
-    back as many pieces as are left of the rows before it, and stays as a refund. What is more
-    than was bought is set aside, unless `keep_unmatched`: the whole return, or the part of it.
+    A return takes back as many pieces as are left of the rows before it, and stays as a refund
+    at its own time; what was bought stays too, for at its time nobody knew of the return. What is
+    more than was bought is set aside, unless `keep_unmatched`: the whole return, or the part of
+    it. Rows after a return change nothing about it.
 
     Sizes are counts, or values where no source has counts (`by_count`). Where money is mapped
     (`by_value`) only rows that have a value were bought.
     """
     rows, group = _candidates(alive, engine, by_count, by_value)
-    pair = _pairs(rows, [*group, "_money"])
-    rows = engine.keep(rows.left_join(pair, ROW).drop(f"{ROW}_right"), "return_pairs")
-    rows = rows.mutate(_pair=rows["_pair"].fill_null(False)).view()
+    whole = _whole(rows, [*group, "_money"])
+    rows = engine.keep(rows.left_join(whole, ROW).drop(f"{ROW}_right"), "return_pairs")
+    rows = rows.mutate(_whole=rows["_whole"].fill_null(False)).view()
     step = rows["_returns"].ifelse(-rows["_size"], rows["_size"])
-    rows = _unmatched(rows, group, step, "_all")
-    left = rows["_pair"].ifelse(ibis.literal(0, "int64"), rows["_step"])
-    rows = _unmatched(rows, group, left, "_rest")
-    whole = ibis.window(group_by=[rows[name] for name in group])
-    # A pair is no pair if without it other returns have nothing to take back.
-    pairs = rows["_pair"] & (rows["_rest"].sum().over(whole) <= rows["_all"].sum().over(whole))
-    missing = pairs.ifelse(ibis.literal(0, "int64"), rows["_rest"])
-    unpaired = rows["_rest"].sum().over(whole) > rows["_all"].sum().over(whole)
-    rows = rows.mutate(_pair=pairs, _missing=unpaired.ifelse(rows["_all"], missing))
+    rows = _unmatched(rows, group, step, "_missing")
     rows = engine.keep(rows.select(
-        ROW, "_returns", "_pair", "_missing", "_size", VALUE, COUNT
+        ROW, "_returns", "_whole", "_missing", "_size", VALUE, COUNT
     ), "matched_returns")  # fmt: skip
     return _outcome(rows, engine, keep_unmatched)
 
@@ -117,27 +111,19 @@ def _so_far(rows: Table, group: list[str]) -> ibis.expr.builders.WindowBuilder:
     )  # fmt: skip
 
 
-def _pairs(rows: Table, group: list[str]) -> Table:
-    """Returns and rows of the same size and value that match as brackets do: `_row`, `_pair`.
+def _whole(rows: Table, group: list[str]) -> Table:
+    """Returns of a whole row, of the same size and value, matched as brackets do: `_row`, `_whole`.
 
-    Along a group's time the level is the number of open rows; a return at level 0 has
-    nothing to match. On one level rows and returns take turns, so a row is matched if a
-    return follows it on its level.
+    Along a group's time a return has nothing to match where it pushes the number of open rows
+    to its lowest so far.
     """
     group = [*group, "_size"]
     rows = rows.mutate(_step=rows["_returns"].ifelse(-1, 1)).view()
     rows = rows.mutate(_sum=rows["_step"].sum().over(_so_far(rows, group))).view()
     rows = rows.mutate(_low=rows["_sum"].min().over(_so_far(rows, group))).view()
-    low = ibis.least(rows["_low"], 0)
-    alone = rows["_returns"] & (rows["_sum"] < 0) & (rows["_sum"] == rows["_low"])
-    level = rows["_sum"] - low
-    rows = rows.mutate(_alone=alone, _level=rows["_returns"].ifelse(level + 1, level)).view()
-    rows = rows.filter(~rows["_alone"]).view()
-    following = rows["_returns"].lead().over(
-        group_by=[rows[name] for name in [*group, "_level"]], order_by=_in_time(rows)
-    )  # fmt: skip
-    rows = rows.mutate(_pair=rows["_returns"] | following.fill_null(False)).view()
-    return rows.filter(rows["_pair"]).select(ROW, "_pair")
+    alone = (rows["_sum"] < 0) & (rows["_sum"] == rows["_low"])
+    rows = rows.filter(rows["_returns"] & ~alone)
+    return rows.select(ROW, _whole=ibis.literal(True))
 
 
 def _unmatched(rows: Table, group: list[str], step: IntegerColumn, name: str) -> Table:
@@ -159,7 +145,7 @@ def _unmatched(rows: Table, group: list[str], step: IntegerColumn, name: str) ->
 
 
 def _outcome(rows: Table, engine: TableEngine, keep_unmatched: bool) -> Returned:
-    returns = rows["_returns"] & ~rows["_pair"]
+    returns = rows["_returns"]
     none = returns & (rows["_missing"] > 0) & (rows["_missing"] == rows["_size"])
     part = returns & (rows["_missing"] > 0) & (rows["_missing"] < rows["_size"])
     share = (rows["_size"] - rows["_missing"]) / rows["_size"].cast("float64")
@@ -167,15 +153,12 @@ def _outcome(rows: Table, engine: TableEngine, keep_unmatched: bool) -> Returned
     lost = rows[VALUE] - left
     if keep_unmatched:
         none, part = none & False, part & False
-    set_aside = ibis.union(
-        labelled(rows.filter(rows["_pair"] & rows["_returns"]), CANCELLATION),
-        labelled(rows.filter(rows["_pair"] & ~rows["_returns"]), CANCELLED),
-        labelled(rows.filter(none), UNMATCHED),
-    )
-    refunds = returns & ~none
+    whole = returns & rows["_whole"] & ~none & ~part
+    parts = returns & ~none & ~whole
     sums = rows.aggregate(
-        n_refunds=refunds.cast("int64").sum(), n_cut=part.cast("int64").sum(),
-        refunded=refunds.ifelse(part.ifelse(left, rows[VALUE]), 0).sum(),
+        n_whole=whole.cast("int64").sum(), n_parts=parts.cast("int64").sum(),
+        n_cut=part.cast("int64").sum(), whole=whole.ifelse(rows[VALUE], 0).sum(),
+        parts=parts.ifelse(part.ifelse(left, rows[VALUE]), 0).sum(),
         unmatched=none.ifelse(rows[VALUE], part.ifelse(lost, 0)).sum(),
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
     counts = {name: int(number or 0) for name, number in sums.items()}
@@ -186,15 +169,22 @@ def _outcome(rows: Table, engine: TableEngine, keep_unmatched: bool) -> Returned
                 ROW, _value=left, _count=rows[COUNT] * share,
             ), "cut_returns",
         )  # fmt: skip
+    set_aside = labelled(rows.filter(none), UNMATCHED)
     return Returned(engine.keep(set_aside, "returned"), cut, **counts)
 
 
 def returned_rules(returned: Returned) -> list[Rule]:
     """What the account says of returns that are kept."""
     rules = []
-    if returned.n_refunds:
-        note = f"returns of a part, kept as refunds of {amount(-returned.refunded)}"
-        rules.append(Rule("partial cancellation", mended=returned.n_refunds, note=note))
+    if returned.n_whole:
+        note = (
+            f"rows that take a whole row back, kept as refunds of {amount(-returned.whole)} at "
+            "their own time; what they take back stays as well"
+        )
+        rules.append(Rule("cancellation", mended=returned.n_whole, note=note))
+    if returned.n_parts:
+        note = f"returns of a part, kept as refunds of {amount(-returned.parts)}"
+        rules.append(Rule("partial cancellation", mended=returned.n_parts, note=note))
     if returned.n_cut:
         note = "returns of more than was bought before, cut to what was bought"
         rules.append(Rule("cancellation cut", mended=returned.n_cut, note=note))

@@ -104,15 +104,15 @@ def _question(name: str, goal: Goal, settings: Settings, partitions: Partitions)
         if clause.action is not None:
             check_action(clause.action, actions, f"[goals.{name}] among")
     within = seconds(goal.within or "")
+    clean, asked = settings.clean, goal.value_of or goal.absent or goal.action
+    refunds = tuple(word for word in actions if clean.is_refund(word))
+    refunds = tuple(word for word in refunds or clean.refund_actions if word != asked)
     if goal.value_of is not None:
-        clean = settings.clean
-        refunds = tuple(word for word in actions if clean.is_refund(word))
-        refunds = tuple(word for word in refunds or clean.refund_actions if word != goal.value_of)
         question = Question(name, "value_of", goal.value_of, within, among, refunds)
     elif goal.absent is not None:
-        question = Question(name, "absent", goal.absent, within, among)
+        question = Question(name, "absent", goal.absent, within, among, refunds)
     else:
-        question = Question(name, "action", goal.action or "", within, among)
+        question = Question(name, "action", goal.action or "", within, among, refunds)
     if question.action != "*":
         check_action(question.action, actions, f"[goals.{name}] {question.ask}")
     return question

@@ -15,7 +15,7 @@ from propense.errors import SettingsError, SplitError, nearest
 from propense.schemas import NO_TIME, Ints
 from propense.settings import Goal, Settings, seconds
 from propense.tables.splitting.label_files import LABEL, read_label_files, seconds_of
-from propense.tables.splitting.labels import Bools
+from propense.tables.splitting.ledger import Bools
 from propense.tables.splitting.shards import SHARD_SEED, Partitions
 from propense.times import MICROS_PER_SECOND, parse_time
 

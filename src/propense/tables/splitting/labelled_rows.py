@@ -16,7 +16,8 @@ from propense.tables.splitting.assignment import NOWHERE, Assignment, Bytes
 from propense.tables.splitting.cuts import Cuts, Grid, written
 from propense.tables.splitting.goals import Goals
 from propense.tables.splitting.label_columns import LabelColumn, LabelRows
-from propense.tables.splitting.labels import Bools, answer, capped
+from propense.tables.splitting.labels import answer, capped
+from propense.tables.splitting.ledger import Bools
 from propense.tables.splitting.shards import Shard
 from propense.times import MICROS_PER_SECOND
 

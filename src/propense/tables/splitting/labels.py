@@ -12,52 +12,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from propense.schemas import Ints
 from propense.tables.splitting.cuts import Grid
 from propense.tables.splitting.eligibility import Clause
-from propense.times import MICROS_PER_SECOND
+from propense.tables.splitting.ledger import Bools, Ledger, positions
+from propense.tables.splitting.netting import count_returned
 
 CELLS: Final = 1_000_000
 """Customers x times labelled at once: bounds the memory."""
-
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Events of some customers, sorted by customer and time."""
-
-    offsets: Ints
-    """(n_users + 1,) where each customer's events start."""
-    time_us: Ints
-    action: npt.NDArray[np.int32]
-    """Index into `words`."""
-    value: Ints
-    """Micro-units, 0 where none."""
-    words: tuple[str, ...]
-
-    @property
-    def n_users(self) -> int:
-        return len(self.offsets) - 1
-
-    def block(self, first: int, last: int) -> Ledger:
-        """Customers first..last-1."""
-        opens, closes = self.offsets[first], self.offsets[last]
-        chosen = slice(opens, closes)
-        return Ledger(
-            self.offsets[first : last + 1] - opens,
-            self.time_us[chosen], self.action[chosen], self.value[chosen], self.words,
-        )  # fmt: skip
-
-    def of(self, actions: tuple[str, ...]) -> Bools:
-        """Which events are one of `actions`; "*" is every action."""
-        if "*" in actions:
-            return np.ones(len(self.action), dtype=np.bool_)
-        codes = [code for code, word in enumerate(self.words) if word in actions]
-        return np.isin(self.action, codes)
-
 
 @dataclass(frozen=True)
 class Question:
@@ -71,7 +34,8 @@ class Question:
     """Seconds."""
     among: tuple[Clause, ...]
     refunds: tuple[str, ...] = ()
-    """Actions whose values are taken off, whatever their sign."""
+    """Actions that give back: their values are taken off whatever their sign, and an event that they
+    take back whole within the window does not count."""
 
 
 @dataclass(frozen=True)
@@ -104,25 +68,6 @@ def answer(
             yield Answers(answers.user + first, answers.time_index, answers.y, answers.labelled)
 
 
-def positions(ledger: Ledger, grid: Grid, shift: int) -> Ints:
-    """(n_users, grid.n) index of the customer's first event at or after time + shift.
-
-    Events before it are those earlier than time + shift. `shift` is in seconds.
-
-    >>> times = np.array([5_000_000, 20_000_000])
-    >>> ledger = Ledger(np.array([0, 2]), times, np.zeros(2, np.int32), np.zeros(2, int), ("a",))
-    >>> positions(ledger, Grid(first=10, every=10, n=3), shift=0).tolist()
-    [[1, 1, 2]]
-    """
-    n_users = ledger.n_users
-    since = ledger.time_us - (grid.first + shift) * MICROS_PER_SECOND
-    slot = np.clip(since // (grid.every * MICROS_PER_SECOND) + 1, 0, grid.n)
-    user = np.repeat(np.arange(n_users), np.diff(ledger.offsets))
-    counts = np.bincount(user * (grid.n + 1) + slot, minlength=n_users * (grid.n + 1))
-    table = counts.reshape(n_users, grid.n + 1)[:, : grid.n]
-    return np.asarray(np.cumsum(table, axis=1) + ledger.offsets[:-1, None], dtype=np.int64)
-
-
 def _answer_block(
     ledger: Ledger, grid: Grid, questions: tuple[Question, ...], closed: tuple[Bools, ...]
 ) -> Answers:
@@ -130,7 +75,7 @@ def _answer_block(
 
     def at(shift: int) -> Ints:
         if shift not in shifts:
-            shifts[shift] = positions(ledger, grid, shift)
+            shifts[shift] = positions(ledger.offsets, ledger.time_us, grid, shift)
         return shifts[shift]
 
     labelled = [
@@ -145,6 +90,10 @@ def _answer_block(
         then = at(question.within)[chosen]
         running = _running(ledger, question)
         sums = running[then] - running[now]
+        if question.ask != "value_of" and question.action != "*" and question.refunds:
+            bought, back = ledger.of((question.action,)), ledger.of(question.refunds)
+            returned = count_returned(ledger, bought, back, grid, question.within)
+            sums = sums if returned is None else sums - returned[chosen]
         if question.ask == "action":
             sums = (sums > 0).astype(np.int64)
         elif question.ask == "absent":

@@ -25,7 +25,7 @@ from propense.errors import SplitError
 from propense.schemas import Ints
 from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.cuts import Clock
-from propense.tables.splitting.labels import Ledger
+from propense.tables.splitting.ledger import Ledger
 from propense.times import MICROS_PER_SECOND
 
 SHARD_SEED: Final = 0
@@ -179,6 +179,9 @@ class Shard:
             self.events[EVENT_TIME].cast(pa.int64()).to_numpy(),
             pc.fill_null(action, -1).to_numpy(),
             pc.fill_null(self.events[VALUE], 0).to_numpy(),
+            pc.fill_null(_whole(self.events[ITEM_ID].dictionary_encode()).indices, -1).to_numpy()
+            .astype(np.int64),
+            pc.fill_null(self.events[COUNT], np.nan).to_numpy(),
             self.words,
         )
 
