@@ -117,7 +117,7 @@ u,a,view,2024-01-01 10:00:00,e3
     ]  # fmt: skip
 
 
-def test_returns_take_back_what_was_bought_before(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+def test_returns_take_from_rows_before_them(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     source = write(tmp_path, """invoice,user_id,item_id,event_time,count,price
 1,u,a,2024-01-01 10:00:00,2,5
 2,u,a,2024-01-02 10:00:00,2,6

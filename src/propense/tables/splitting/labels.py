@@ -34,8 +34,8 @@ class Question:
     """Seconds."""
     among: tuple[Clause, ...]
     refunds: tuple[str, ...] = ()
-    """Actions that give back: their values are taken off whatever their sign, and an event that they
-    take back whole within the window does not count."""
+    """Actions that give back: their values are taken off whatever their sign, and an event that
+    they take back whole within the window does not count."""
 
 
 @dataclass(frozen=True)
