@@ -22,6 +22,7 @@ from propense.tables.splitting.netting import count_returned
 CELLS: Final = 1_000_000
 """Customers x times labelled at once: bounds the memory."""
 
+
 @dataclass(frozen=True)
 class Question:
     """A goal that the events answer."""

@@ -179,7 +179,8 @@ class Shard:
             self.events[EVENT_TIME].cast(pa.int64()).to_numpy(),
             pc.fill_null(action, -1).to_numpy(),
             pc.fill_null(self.events[VALUE], 0).to_numpy(),
-            pc.fill_null(_whole(self.events[ITEM_ID].dictionary_encode()).indices, -1).to_numpy()
+            pc.fill_null(_whole(self.events[ITEM_ID].dictionary_encode()).indices, -1)
+            .to_numpy()
             .astype(np.int64),
             pc.fill_null(self.events[COUNT], np.nan).to_numpy(),
             self.words,
