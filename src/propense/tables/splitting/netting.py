@@ -58,7 +58,8 @@ def wholly_returned(ledger: Ledger, bought: Bools, gives_back: Bools) -> tuple[I
 
 def _pieces(count: Doubles) -> Ints:
     pieces = np.nan_to_num(np.abs(count), nan=1.0, posinf=1.0)
-    return np.maximum(np.rint(np.minimum(pieces, 1e9) * _PIECE), 1).astype(np.int64)
+    whole: Ints = np.rint(np.minimum(pieces, 1e9) * _PIECE).astype(np.int64)
+    return np.maximum(whole, 1)
 
 
 def first_at_most(level: Ints, begin: Ints, limit: Ints, end: Ints) -> Ints:
