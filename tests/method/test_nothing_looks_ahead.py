@@ -40,10 +40,10 @@ def test_a_cancellation_acts_from_its_own_time_on(
 C3,u,a,2024-01-03 10:00:07,-2,5
 """
     after = "4,u,a,2024-01-04 10:00:07,9,5\nC5,u,a,2024-01-05 10:00:07,-1,6\n"
-    known = cleaned(duckdb_engine, tmp_path / "cut", before, INVOICES)
+    cut = cleaned(duckdb_engine, tmp_path / "cut", before, INVOICES)
     full = cleaned(duckdb_engine, tmp_path / "full", before + after, INVOICES)
-    assert [row for row in full if row[3].day < 4] == known
-    assert [(row[2], row[4]) for row in known] == [
+    assert [row for row in full if row[3].day < 4] == cut
+    assert [(row[2], row[4]) for row in cut] == [
         ("pay", 10_000_000), ("pay", 6_000_000), ("refund", -10_000_000),
     ]  # fmt: skip
     assert sum(row[4] for row in full) == 45_000_000
@@ -54,8 +54,8 @@ def test_a_bot_was_none_before(duckdb_engine: TableEngine, tmp_path: Path) -> No
     before = "".join(f"u,i{n},view,2024-01-0{n + 1} 10:00:07\n" for n in range(5))
     flood = "".join(f"u,i{n},view,2024-01-09 10:{n:02d}:07\n" for n in range(30))
     rules = {"max_events_per_day": 20}
-    known = cleaned(duckdb_engine, tmp_path / "cut", head + before, {}, clean=rules)
+    cut = cleaned(duckdb_engine, tmp_path / "cut", head + before, {}, clean=rules)
     text = head + before + flood + "u,i,view,2024-01-11 10:00:07\n"
     full = cleaned(duckdb_engine, tmp_path / "full", text, {}, clean=rules)
-    assert [row for row in full if row[3].day < 9] == known
-    assert len(known) == 5 and len(full) == 25
+    assert [row for row in full if row[3].day < 9] == cut
+    assert len(cut) == 5 and len(full) == 25

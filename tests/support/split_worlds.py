@@ -155,9 +155,9 @@ def left_of(window: Sequence[Event], action: str) -> list[Event]:
             continue
         for entry in reversed(left):
             if entry[0].item_id == event.item_id and entry[1] == by_amount:
-                taken = min(size, entry[2])
-                entry[2] -= taken
-                size -= taken
+                part = min(size, entry[2])
+                entry[2] -= part
+                size -= part
     return [event for event, _, size in left if size > 0]
 
 

@@ -52,8 +52,8 @@ def wholly_returned(ledger: Ledger, bought: Bools, gives_back: Bools) -> tuple[I
     start = np.flatnonzero(~back)
     end = np.searchsorted(key, key[start], side="right")
     found = first_at_most(level, start + 1, level[start] - size[start], end)
-    known = found < end
-    return index[start[known]], ledger.time_us[index[found[known]]]
+    complete = found < end
+    return index[start[complete]], ledger.time_us[index[found[complete]]]
 
 
 def _pieces(count: Doubles) -> Ints:
