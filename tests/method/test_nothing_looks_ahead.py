@@ -52,10 +52,10 @@ C3,u,a,2024-01-03 10:00:07,-2,5
 def test_a_bot_was_none_before(duckdb_engine: TableEngine, tmp_path: Path) -> None:
     head = "user_id,item_id,action,event_time\n"
     before = "".join(f"u,i{n},view,2024-01-0{n + 1} 10:00:07\n" for n in range(5))
-    flood = "".join(f"u,i{n},view,2024-01-09 10:{n:02d}:07\n" for n in range(30))
+    crowd = "".join(f"u,i{n},view,2024-01-09 10:{n:02d}:07\n" for n in range(30))
     rules = {"max_events_per_day": 20}
     cut = cleaned(duckdb_engine, tmp_path / "cut", head + before, {}, clean=rules)
-    text = head + before + flood + "u,i,view,2024-01-11 10:00:07\n"
+    text = head + before + crowd + "u,i,view,2024-01-11 10:00:07\n"
     full = cleaned(duckdb_engine, tmp_path / "full", text, {}, clean=rules)
     assert [row for row in full if row[3].day < 9] == cut
     assert len(cut) == 5 and len(full) == 25

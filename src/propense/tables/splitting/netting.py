@@ -51,9 +51,9 @@ def wholly_returned(ledger: Ledger, bought: Bools, gives_back: Bools) -> tuple[I
     level = np.cumsum(np.where(back, -size, size))
     start = np.flatnonzero(~back)
     end = np.searchsorted(key, key[start], side="right")
-    found = first_at_most(level, start + 1, level[start] - size[start], end)
-    complete = found < end
-    return index[start[complete]], ledger.time_us[index[found[complete]]]
+    last = first_at_most(level, start + 1, level[start] - size[start], end)
+    complete = last < end
+    return index[start[complete]], ledger.time_us[index[last[complete]]]
 
 
 def _pieces(count: Doubles) -> Ints:
