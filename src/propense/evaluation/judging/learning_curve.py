@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from propense.evaluation.judging.evidence import too_little
 from propense.evaluation.kinds import KINDS, GoalKind
 from propense.evaluation.metrics.intervals import (
     Weights,
@@ -74,17 +75,16 @@ def judge_goal_task(
 ) -> tuple[LearningTask, Doubles]:
     """The network's numbers of one goal, and its sums by test customer.
 
-    Both parts hold calibrated answers; under `fewest` test customers of either outcome there
-    will be no verdict.
+    Both parts hold calibrated answers; where test says too little, such as under `fewest`
+    customers of either outcome, there will be no verdict.
     """
     sums = _goal_sums(test)
-    rarer = KINDS[test.goal.kind].rarer(*test.count_customers())
     task = LearningTask(
         goal=test.goal.name,
         metric="skill",
         validation=_goal_numbers(validation),
         test=_goal_numbers(test),
-        few=rarer < fewest,
+        few=too_little(test, fewest) is not None,
     )
     return task, sums
 

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from propense.evaluation.metrics.student import Z, student
 from propense.schemas import Doubles
 
 FEWEST_EFFECTIVE: Final = 30
@@ -86,7 +87,7 @@ def amount_interval(amount: Amount) -> tuple[float, float]:
     if error == 0:
         low = high = value
     else:
-        low, high = _studentised(amount, value, error)
+        low, high = _studentised(amount, value, error * student(amount.effective) / Z)
     low, high = min(low, value), max(high, value)
     if amount.root:
         return float(np.sqrt(max(low, 0.0))), float(np.sqrt(max(high, 0.0)))

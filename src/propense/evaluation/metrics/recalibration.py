@@ -15,7 +15,8 @@ import numpy.typing as npt
 from propense.evaluation.metrics.calibration import logit, sigmoid
 from propense.evaluation.metrics.intervals import Clusters, sum_by_user
 from propense.evaluation.metrics.propensity import CLIP, equal_mass_edges
-from propense.evaluation.metrics.scales import Estimate, Z, student
+from propense.evaluation.metrics.scales import Estimate
+from propense.evaluation.metrics.student import Z, student
 from propense.schemas import Doubles
 
 _STEPS: Final = 50
