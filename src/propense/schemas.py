@@ -15,6 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from propense.words import Text
+
 TRAIN: Final = 0
 VALIDATION: Final = 1
 TEST: Final = 2
@@ -130,6 +132,15 @@ class PartCount(msgspec.Struct, frozen=True):
     """Rows whose label of the goal is known."""
 
 
+class PlanWarning(msgspec.Struct, frozen=True):
+    """What to know before the numbers of a split are believed."""
+
+    code: str
+    """A stable word for programs, such as "stray_events"."""
+    text: Text
+    goal: str = ""
+
+
 class SplitPlan(msgspec.Struct, frozen=True):
     """How the data was divided; written to parts/split.json."""
 
@@ -141,10 +152,13 @@ class SplitPlan(msgspec.Struct, frozen=True):
     validation_from: int | None = None
     test_from: int | None = None
     end: int | None = None
-    """Moment of the last event."""
+    """Second at which observation ends: the last event's, strays and late sources aside."""
     folds: int | None = None
     seed: int = 0
     notes: list[str] = []
+    warnings: list[PlanWarning] = []
+    spans: dict[str, tuple[int, int]] = {}
+    """Goal -> first and last second at which its action is observed, of goals that events answer."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,24 @@ def to_micros(time: datetime) -> int:
     return gap.days * MICROS_PER_DAY + gap.seconds * MICROS_PER_SECOND + gap.microseconds
 
 
+def written_iso(time: int) -> str:
+    """A time in seconds as settings name it.
+
+    >>> written_iso(0)
+    '1970-01-01T00:00:00+00:00'
+    """
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
+
+
+def written_day(time: int) -> str:
+    """The day of a time in seconds, UTC.
+
+    >>> written_day(0)
+    '1970-01-01'
+    """
+    return written_iso(time)[:10]
+
+
 def find_zone(name: str) -> ZoneInfo:
     """The time zone of an IANA name such as "Asia/Shanghai"; SettingsError if it is unknown."""
     try:

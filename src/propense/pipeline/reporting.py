@@ -76,7 +76,10 @@ def assemble(
         examples=show_examples(first, champion) if champion is not None else [],
         rivals=notes,
         stage_seconds=stage_seconds,
-        warnings=[*_training_notes(first), *_shilling(first), *warnings],
+        warnings=[
+            *(warning.text for warning in first.dataset.plan.warnings),
+            *_training_notes(first), *_shilling(first), *warnings,
+        ],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from propense.settings.durations import seconds
 from propense.settings.record import Count, Record
 
 
@@ -27,7 +28,7 @@ class Goal(Record, frozen=True):
     as_of: str | None = None
     """One date or time for all label rows ("2014-07-20"), or a column of the label file."""
     within: str | None = None
-    """The horizon, for example "30d"."""
+    """The horizon, for example "30d". Of label columns also "0d": the label is known at as_of."""
     among: str | None = None
     """Customers the question is about: "active within 90d", "ever ACTION", "never ACTION", joined
     by "and"."""
@@ -35,6 +36,13 @@ class Goal(Record, frozen=True):
     """Cost of acting on one customer."""
     benefit: float | None = None
     """Benefit of acting on a positive. With `cost` it sets the threshold by money instead of F1."""
+
+    @property
+    def within_seconds(self) -> int | None:
+        """Seconds of `within`. Raises SettingsError where it is no duration."""
+        if self.within is None:
+            return None
+        return seconds(self.within, none=self.column is not None)
 
     @property
     def kind(self) -> Literal["binary", "value"]:

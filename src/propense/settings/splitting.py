@@ -25,6 +25,22 @@ class Split(Record, frozen=True):
     horizon."""
     test_from: str | None = None
     """Date or time at which test begins. Default: from the fractions and the longest horizon."""
+    observed_from: str | None = None
+    """Date or time from which on everything was recorded; earlier events are left out. Default:
+    where the usual density of events begins."""
+    observed_until: str | None = None
+    """Date or time until which everything was recorded; later events are left out, and no label
+    window reaches beyond. Default: where the usual density of events ends."""
+    source_from: dict[str, str] = {}
+    """Source -> the date or time from which on it was recorded. Default: where the usual density of
+    its events begins."""
+    source_until: dict[str, str] = {}
+    """Source -> the date or time until which it was recorded: labels about its actions look no
+    further. Default: where the usual density of its events ends."""
+    gaps: Literal["ask", "unknown", "silence"] = "ask"
+    """What weeks almost without events are in the midst of a log: not recorded, so that a label
+    whose window meets them is unknown, or a time in which nothing happened ("silence"). "ask" asks
+    where a window lies in them for its greater part."""
     group: str | None = None
     """Users column whose values are never divided, for by = "group"."""
     validation: tuple[str, ...] = ()

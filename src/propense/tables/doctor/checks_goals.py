@@ -88,6 +88,14 @@ def check_balance(plan: SplitPlan, settings: Settings) -> tuple[list[GoalCheck],
         findings += _few(check, plan.counts, settings.evaluate.min_positives)
         if goal.kind == "binary":
             findings += _rare(check)
+    for warning in plan.warnings:
+        sentence, _, remedy = warning.text.en.rstrip(".").rpartition(". ")
+        findings.append(
+            Finding(
+                code=warning.code, severity="warning", table="goals", column=warning.goal,
+                sentence=sentence, remedy=remedy,
+            )
+        )  # fmt: skip
     return checks, findings
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -40,7 +40,7 @@ class Clock:
     begin: int
     """Second of the first event, rounded down: an as-of time sees it from the next second on."""
     end: int
-    """Second of the last event, rounded down."""
+    """Second at which observation ends, as a rule the last event's, rounded down."""
     n_events: int
     nth: Callable[[int], int]
     """Second of the n-th event in the order of time, from 0; exact."""
@@ -77,31 +77,36 @@ def written(time: int) -> str:
 
 
 def cut_time(
-    clock: Clock, split: Split, horizons: dict[str, int], gridded: bool, time_zone: str
-) -> tuple[Cuts, Grid | None]:
+    clock: Clock, split: Split, horizons: dict[str, int], gridded: bool, time_zone: str,
+    spans: Mapping[str, tuple[int, int]] | None = None,
+) -> tuple[Cuts, Grid | None]:  # fmt: skip
     """The cuts, and the grid of as-of times if goals need one (`gridded`).
 
-    `horizons` are the goals' in seconds. The cuts are quantiles of the events in time, moved
-    back so that the longest horizon fits in validation and test, and floored to the grid;
+    `horizons` are the goals' in seconds, `spans` the first and the last second at which a goal's
+    action is observed where it is not the whole clock. The cuts are quantiles of the events in
+    time, moved back so that every horizon fits in validation and test, and floored to the grid;
     without a grid they are exact to the second.
 
     Raises SplitError naming the longest horizon that fits, SettingsError on cuts in the
     wrong order.
     """
+    spans = dict.fromkeys(horizons, (clock.begin, clock.end)) | dict(spans or {})
     named = _named_cuts(split, time_zone)
     quantiles = (clock.quantile(split.fractions[0]), clock.quantile(sum(split.fractions[:2])))
     every = seconds(split.as_of_every) if gridded else 1
     anchor = next((cut for cut in (named[1], named[0]) if cut is not None), MONDAY) % every
 
     def cuts_for(horizon: int) -> Cuts:
-        test_from = _floored(min(quantiles[1], clock.end - horizon), anchor, every)
+        """The cuts if no goal looked further than `horizon`."""
+        closes = [spans[name][1] - min(own, horizon) for name, own in horizons.items()]
+        latest = min(closes, default=clock.end)
+        test_from = _floored(min(quantiles[1], latest), anchor, every)
         test_from = test_from if named[1] is None else named[1]
         validation_from = _floored(min(quantiles[0], test_from - horizon), anchor, every)
         return Cuts(validation_from if named[0] is None else named[0], test_from, clock.end)
 
-    name = max(horizons, key=lambda goal: horizons[goal], default=None)
-    horizon = 0 if name is None else horizons[name]
-    cuts = cuts_for(horizon)
+    longest = max(horizons.values(), default=0)
+    cuts = cuts_for(longest)
     if not cuts.validation_from < cuts.test_from and None not in named:
         raise SettingsError(
             f"[split] validation_from {written(cuts.validation_from)} must be before "
@@ -111,46 +116,63 @@ def cut_time(
         _check_events(clock, cuts)
         return cuts, None
 
-    def lacking(horizon: int) -> str | None:
-        """The first part without an as-of time whose window fits."""
+    def lacking(horizon: int) -> tuple[str, str] | None:
+        """The first goal and part without an as-of time whose window fits."""
         cuts = cuts_for(horizon)
-        spans = (
-            (clock.begin + 1, cuts.validation_from),
-            (cuts.validation_from, cuts.test_from),
-            (cuts.test_from, cuts.end),
-        )
-        for part, (opens, closes) in zip(PARTS, spans, strict=True):
-            if _raised(opens, anchor, every) + horizon > closes:
-                return part
+        opens = (clock.begin + 1, cuts.validation_from, cuts.test_from)
+        closes = (cuts.validation_from, cuts.test_from, cuts.end)
+        for part, first, last in zip(PARTS, opens, closes, strict=True):
+            for name in sorted(horizons, key=lambda goal: -horizons[goal]):
+                begin, end = spans[name]
+                as_of = _raised(max(first, begin), anchor, every)
+                if as_of + min(horizons[name], horizon) > min(last, end):
+                    return name, part
         return None
 
-    part = lacking(horizon)
-    if part is not None:
+    found = lacking(longest)
+    if found is not None:
+        name, part = found
         raise SplitError(
-            f"goal {name!r}: a horizon of {duration_in_words(horizon)} is too long: events run "
-            f"from {written(clock.begin)} to {written(clock.end)}, which leaves no rows for the "
-            f"{part} part; {_longest(lacking, horizon)}"
+            f"goal {name!r}: a horizon of {duration_in_words(horizons[name])} is too long: "
+            f"{_run(clock, spans[name])}, which leaves no rows for the {part} part; "
+            f"{_longest(lacking, horizons[name])}"
         )
     first = _raised(clock.begin + 1, anchor, every)
-    shortest = min(horizons.values())
-    return cuts, _grid(first, clock.end - shortest, every)
+    return cuts, _grid(first, _last_as_of(horizons, spans), every)
 
 
-def whole_grid(clock: Clock, split: Split, horizons: dict[str, int]) -> Grid:
+def whole_grid(
+    clock: Clock, split: Split, horizons: dict[str, int],
+    spans: Mapping[str, tuple[int, int]] | None = None,
+) -> Grid:  # fmt: skip
     """As-of times from the first event on, for splits that do not cut time.
 
-    Raises SplitError if the longest horizon does not fit before the last event.
+    Raises SplitError if a horizon does not fit before the end of its goal's span.
     """
+    spans = dict.fromkeys(horizons, (clock.begin, clock.end)) | dict(spans or {})
     every = seconds(split.as_of_every)
     first = _raised(clock.begin + 1, MONDAY % every, every)
-    name = max(horizons, key=lambda goal: horizons[goal])
-    if first + horizons[name] > clock.end:
-        raise SplitError(
-            f"goal {name!r}: a horizon of {duration_in_words(horizons[name])} leaves no as-of "
-            f"time: events run from {written(clock.begin)} to {written(clock.end)}; "
-            + _longest(lambda horizon: first + horizon > clock.end, horizons[name])
-        )
-    return _grid(first, clock.end - min(horizons.values()), every)
+    for name in sorted(horizons, key=lambda goal: -horizons[goal]):
+        begin, end = spans[name]
+        opens = _raised(max(clock.begin + 1, begin), MONDAY % every, every)
+        if opens + horizons[name] > end:
+            raise SplitError(
+                f"goal {name!r}: a horizon of {duration_in_words(horizons[name])} leaves no as-of "
+                f"time: {_run(clock, spans[name])}; "
+                + _longest(lambda horizon: opens + horizon > end, horizons[name])
+            )
+    return _grid(first, _last_as_of(horizons, spans), every)
+
+
+def _last_as_of(horizons: dict[str, int], spans: Mapping[str, tuple[int, int]]) -> int:
+    """The last second whose window of some goal is observed to its end."""
+    return max(spans[name][1] - horizons[name] for name in horizons)
+
+
+def _run(clock: Clock, span: tuple[int, int]) -> str:
+    """From when to when a goal's action is observed, in words."""
+    what = "events run" if span == (clock.begin, clock.end) else "its action is observed"
+    return f"{what} from {written(span[0])} to {written(span[1])}"
 
 
 def _named_cuts(split: Split, time_zone: str) -> tuple[int | None, int | None]:

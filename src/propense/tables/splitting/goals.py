@@ -7,11 +7,12 @@ from typing import Final
 
 from propense.columns import AS_OF, FOLD, PART, USER_ID
 from propense.errors import LeakError, SettingsError
-from propense.schemas import GoalPlan
+from propense.schemas import GoalPlan, PlanWarning
 from propense.settings import Goal, Settings, seconds
 from propense.tables.splitting.cuts import written
 from propense.tables.splitting.eligibility import (
     check_action,
+    duration_as_setting,
     duration_in_words,
     in_words,
     parse_among,
@@ -19,7 +20,10 @@ from propense.tables.splitting.eligibility import (
 from propense.tables.splitting.label_columns import LabelColumn, read_label_column
 from propense.tables.splitting.labels import Question
 from propense.tables.splitting.shards import Partitions
+from propense.words import format_text
 
+TIMES_WITHIN: Final = 3
+"""Horizons before as_of in which a customer was active who can still be lost."""
 _RESERVED: Final = (USER_ID, AS_OF, PART, FOLD)
 
 
@@ -71,9 +75,22 @@ def read_goals(settings: Settings, partitions: Partitions) -> Goals:
             columns.append(column)
             notes += more
             sentence = _column_in_words(column, goal)
-        within = None if goal.within is None else seconds(goal.within)
+        within = goal.within_seconds
         plans.append(GoalPlan(name, goal.kind, within, sentence, goal.column is not None))
     return Goals(tuple(plans), tuple(questions), tuple(columns), tuple(notes))
+
+
+def question_absent(settings: Settings) -> list[PlanWarning]:
+    """A warning for each goal of an absence that also asks about customers who left long ago."""
+    warnings = []
+    for name, goal in settings.goals.items():
+        if goal.absent is None or any(c.within for c in parse_among(goal.among, name)):
+            continue
+        window = duration_as_setting(TIMES_WITHIN * (goal.within_seconds or 0))
+        among = f"active within {window}" + (f" and {goal.among}" if goal.among else "")
+        text = format_text("split.absent", goal=name, among=f"among = {among!r}")
+        warnings.append(PlanWarning("long_gone", text, name))
+    return warnings
 
 
 def label_columns_of(settings: Settings) -> set[str]:

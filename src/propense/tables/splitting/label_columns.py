@@ -13,7 +13,7 @@ from propense.columns import AS_OF, USER_ID
 from propense.encoding.folds import unit_hash
 from propense.errors import SettingsError, SplitError, nearest
 from propense.schemas import NO_TIME, Ints
-from propense.settings import Goal, Settings, seconds
+from propense.settings import Goal, Settings
 from propense.tables.splitting.label_files import LABEL, read_label_files, seconds_of
 from propense.tables.splitting.ledger import Bools
 from propense.tables.splitting.shards import SHARD_SEED, Partitions
@@ -99,7 +99,7 @@ def read_label_column(
     a file that cannot be read, SplitError if no label belongs to a customer.
     """
     where = f"[goals.{name}]"
-    within = 0 if goal.within is None else seconds(goal.within)
+    within = goal.within_seconds or 0
     if goal.path is None:
         fields = partitions.profile.names
         if goal.column not in fields:

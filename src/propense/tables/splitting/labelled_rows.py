@@ -48,7 +48,8 @@ class Labeller:
     goals: Goals
     grid: Grid | None
     cuts: Cuts | None
-    end: int | None
+    closed: tuple[Bools, ...]
+    """One (grid.n,) mask a question: the as-of times whose label is known."""
     cap: int | None
     left_out: dict[str, int] = field(default_factory=dict)
 
@@ -75,19 +76,12 @@ class Labeller:
             if len(rows.user):
                 yield rows
 
-    def closed(self, within: int, times: Ints) -> Bools:
-        """Whether the label window ends before the part's end, or without cuts the data's."""
-        ends = times + within
-        closes = self.end if self.cuts is None else self.cuts.closes(times)
-        closed: Bools = ends <= (np.iinfo(np.int64).max if closes is None else closes)
-        return closed
-
     def _answers(self, shard: Shard) -> Iterator[_Block]:
         """Blocks of rows that the events answer."""
         if self.grid is None:
             return
         times, questions = self.grid.times, self.goals.questions
-        closed = tuple(self.closed(question.within, times) for question in questions)
+        closed = self.closed
         n_goals = len(self.goals.plans)
         indices = [self.goals.index_of(question.name) for question in questions]
         for answers in answer(shard.ledger, self.grid, questions, closed):

@@ -26,6 +26,7 @@ from propense.schemas import Ints
 from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.cuts import Clock
 from propense.tables.splitting.ledger import Ledger
+from propense.tables.splitting.survey import SURVEYED, Survey, take_survey
 from propense.times import MICROS_PER_SECOND
 
 SHARD_SEED: Final = 0
@@ -56,11 +57,23 @@ class Partitions:
     """Arrow schema of the users table; user_id alone where there is none."""
     has_events: bool
     n_shards: int
+    observed: tuple[int, int] | None = None
+    """First and last second of the events that are read; None reads all."""
 
     def events(self, number: int, columns: tuple[str, ...] = tuple(_EVENTS.names)) -> Any:
         """One partition's events as an Arrow table of `columns`, typed as ARCHITECTURE says."""
-        schema = pa.schema([_EVENTS.field(name) for name in columns])
-        return _read(self.folder / "events", number, self.n_shards, schema)
+        names = columns if self.observed is None else tuple(dict.fromkeys((*columns, EVENT_TIME)))
+        schema = pa.schema([_EVENTS.field(name) for name in names])
+        table = _read(self.folder / "events", number, self.n_shards, schema)
+        if self.observed is None:
+            return table
+        first, last = self.observed
+        time = table[EVENT_TIME].cast(pa.int64())
+        inside = pc.and_(
+            pc.greater_equal(time, first * MICROS_PER_SECOND),
+            pc.less(time, (last + 1) * MICROS_PER_SECOND),
+        )
+        return table.filter(inside).select(list(columns))
 
     def users(self, number: int) -> Any:
         """One partition's profiles, every column of the users table."""
@@ -81,30 +94,9 @@ class Partitions:
 
     @cached_property
     def survey(self) -> Survey:
-        """One pass over times and actions."""
-        n_events, n_timed = 0, 0
-        actions: set[str | None] = set()
-        begin: int | None = None
-        end: int | None = None
-        for number in range(self.n_shards if self.has_events else 0):
-            events = self.events(number, (EVENT_TIME, ACTION))
-            n_events += events.num_rows
-            n_timed += events.num_rows - events[EVENT_TIME].null_count
-            actions.update(pc.unique(events[ACTION]).to_pylist())
-            ends = pc.min_max(events[EVENT_TIME].cast(pa.int64())).as_py()
-            if ends["min"] is not None:
-                begin = ends["min"] if begin is None else min(begin, ends["min"])
-                end = ends["max"] if end is None else max(end, ends["max"])
-        if 0 < n_timed < n_events:
-            raise SplitError(
-                f"{n_events - n_timed:,} of {n_events:,} events have no event_time; map "
-                f"event_time in every source, or in none to learn from their order alone"
-            )
-        span = None
-        if begin is not None and end is not None:
-            span = (begin // MICROS_PER_SECOND, end // MICROS_PER_SECOND)
-        words = sorted(word for word in actions if word is not None)
-        return Survey(n_events, span, tuple(words))
+        """One pass over times, actions and sources."""
+        numbers = range(self.n_shards if self.has_events else 0)
+        return take_survey(self.events(number, SURVEYED) for number in numbers)
 
     @property
     def clock(self) -> Clock:
@@ -134,24 +126,24 @@ class Partitions:
         rank = n - int(counts[:day].sum())
         return int(np.partition(within, rank)[rank])
 
+    def seconds_between(
+        self, first: int, stop: int, sources: tuple[str, ...] | None = None
+    ) -> Ints:
+        """Seconds of the events from `first` until `stop`, of some sources or of all, in order."""
+        chosen = []
+        for number in range(self.n_shards):
+            events = self.events(number, (EVENT_TIME, SOURCE))
+            if sources is not None:
+                source = pc.fill_null(events[SOURCE], "")
+                events = events.filter(pc.is_in(source, value_set=pa.array(sources, pa.string())))
+            times = events[EVENT_TIME].cast(pa.int64()).to_numpy() // MICROS_PER_SECOND
+            chosen.append(times[(times >= first) & (times < stop)])
+        return np.sort(np.concatenate(chosen))
+
     def _times(self) -> Iterator[Ints]:
         for number in range(self.n_shards):
             times = self.events(number, (EVENT_TIME,))[EVENT_TIME].cast(pa.int64())
             yield times.to_numpy() // MICROS_PER_SECOND
-
-
-@dataclass(frozen=True)
-class Survey:
-    """Counts, times and actions of all events."""
-
-    n_events: int
-    span: tuple[int, int] | None
-    """Seconds of the first and the last event; None without times."""
-    actions: tuple[str, ...]
-
-    @property
-    def timed(self) -> bool:
-        return self.span is not None
 
 
 @dataclass(frozen=True)

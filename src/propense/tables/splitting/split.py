@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -15,13 +15,21 @@ import pyarrow.parquet as pq
 from propense.columns import FOLD, PART
 from propense.errors import SettingsError, SplitError
 from propense.files import new_folder
-from propense.schemas import PARTS, Ints, PartCount, RunFolder, SplitPlan
+from propense.schemas import PARTS, Ints, PartCount, PlanWarning, RunFolder, SplitPlan
 from propense.settings import Settings
 from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.assignment import Assignment, assign, check_parts
+from propense.tables.splitting.base_rates import RatesInTime, find_jumps
 from propense.tables.splitting.cuts import Cuts, cut_time, whole_grid
-from propense.tables.splitting.goals import Goals, label_columns_of, read_goals
+from propense.tables.splitting.goal_spans import (
+    NO_SPANS,
+    closed_windows,
+    find_goal_spans,
+    outside_gaps,
+)
+from propense.tables.splitting.goals import Goals, label_columns_of, question_absent, read_goals
 from propense.tables.splitting.labelled_rows import Labeller, Tally, labels_schema, labels_table
+from propense.tables.splitting.observation import Observation, observe
 from propense.tables.splitting.shards import Partitions, Shard, partition, read_shard
 from propense.tables.splitting.split_checks import check_no_leak
 from propense.times import MICROS_PER_SECOND
@@ -41,6 +49,10 @@ class Scheme:
     assignments: tuple[Assignment, ...] | None
     """One for each shard; None if time or the order in the sequence decides."""
     notes: tuple[str, ...]
+    end: int | None
+    """Second at which observation ends; None where the events have no times."""
+    spans: dict[str, tuple[int, int]]
+    warnings: tuple[PlanWarning, ...]
 
     @property
     def cuts(self) -> Cuts | None:
@@ -61,8 +73,9 @@ def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
     would know another's future.
     """
     with new_folder(run.parts, replace=True) as unfinished:
-        partitions = partition(engine, run.clean, unfinished / "partitions")
-        scheme = _scheme(settings, partitions)
+        read = partition(engine, run.clean, unfinished / "partitions")
+        partitions, observation = observe(read, settings)
+        scheme = _scheme(settings, partitions, observation)
         plan = _write(scheme, settings, partitions, unfinished)
         shutil.rmtree(unfinished / "partitions")
         file = unfinished / "split.json"
@@ -71,7 +84,9 @@ def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
     return plan
 
 
-def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
+def _scheme(
+    settings: Settings, partitions: Partitions, observation: Observation | None
+) -> Scheme:
     rules, survey = settings.split, partitions.survey
     goals = read_goals(settings, partitions)
     by = _choose(settings, partitions, goals)
@@ -81,20 +96,33 @@ def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
             f"event_time in the source, or use a label column"
         )
     cuts, grid, assignments, notes = None, None, None, list(goals.notes)
-    if by == "time":
+    spans, closed, warnings = NO_SPANS, (), []
+    if observation is not None:
+        spans = find_goal_spans(observation, survey, goals.questions)
+        warnings = [*observation.warnings, *spans.warnings]
+    if by == "time" and observation is not None:
+        clock = replace(partitions.clock, end=observation.log.end)
         cuts, grid = cut_time(
-            partitions.clock, rules, goals.horizons, bool(goals.questions), settings.time_zone
+            clock, rules, goals.horizons, bool(goals.questions), settings.time_zone, spans.pairs
         )
-    elif goals.questions:
+    elif goals.questions and observation is not None:
         horizons = {question.name: question.within for question in goals.questions}
-        grid = whole_grid(partitions.clock, rules, horizons)
+        clock = replace(partitions.clock, end=observation.log.end)
+        grid = whole_grid(clock, rules, horizons, spans.pairs)
+    if grid is not None:
+        closed = closed_windows(goals.questions, spans, grid, cuts)
+        closed, more = outside_gaps(spans, goals.questions, grid, closed, settings)
+        warnings += more
+    warnings += question_absent(settings)
     if by in ("user", "group") or (by == "leave_one_out" and goals.columns):
         stratum = goals.columns[0] if rules.folds is not None and goals.columns else None
-        assigned, more = assign(partitions, rules, by, stratum)
-        assignments, notes = tuple(assigned), notes + more
-    end = None if survey.span is None else survey.span[1]
-    labeller = Labeller(goals, grid, cuts, end, rules.max_as_of_per_user)
-    return Scheme(by, goals, labeller, assignments, tuple(notes))
+        assigned, more_notes = assign(partitions, rules, by, stratum)
+        assignments, notes = tuple(assigned), notes + more_notes
+    labeller = Labeller(goals, grid, cuts, closed, rules.max_as_of_per_user)
+    end = None if observation is None else observation.log.end
+    return Scheme(
+        by, goals, labeller, assignments, tuple(notes), end, spans.pairs, tuple(warnings)
+    )
 
 
 def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
@@ -121,6 +149,8 @@ def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
             f"goal {static[0]!r} has labels with one as-of time or none, which time cannot divide; "
             f'choose [split] by = "user", or give the labels a column as_of'
         )
+    if by == "time":
+        _check_embargo(settings, goals)
     if by == "leave_one_out" and (goals.questions or not partitions.has_events):
         why = f"goal {goals.questions[0].name!r} needs" if goals.questions else "the data needs"
         raise SplitError(
@@ -139,10 +169,22 @@ def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
     return by
 
 
+def _check_embargo(settings: Settings, goals: Goals) -> None:
+    """Raise SettingsError if labels of many as-of times do not say how far they look ahead."""
+    for column in goals.columns:
+        if settings.goals[column.name].within is None:
+            raise SettingsError(
+                f"[goals.{column.name}] has labels of many as-of times and no within: without it, "
+                f"a label of train could look into validation. Say how long after as_of the label "
+                f'looks, for example within = "30d"; or, if it is known at as_of, within = "0d"'
+            )
+
+
 def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: Path) -> SplitPlan:
     """Shards, users and labels, shard by shard."""
     (folder / "shards").mkdir(parents=True)
     tally = Tally(scheme.goals, settings.split.folds)
+    rates = RatesInTime(scheme.labeller.grid, len(scheme.goals.plans))
     hidden = label_columns_of(settings)
     schema = labels_schema(scheme.goals)
     profile = [field for field in partitions.profile if field.name not in hidden]
@@ -164,13 +206,14 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
             for rows in scheme.labeller.rows(shard, number, assigned):
                 labels.write_table(labels_table(rows, shard.user_ids, scheme.goals))
                 tally.add_rows(rows)
+                rates.add_rows(rows)
                 asked.append(np.unique(rows.user * len(PARTS) + rows.part))
             _count_shard(tally, scheme, shard, assigned, asked)
             if scheme.by == "leave_one_out" and partitions.survey.timed:
                 last = shard.offsets[1:][np.diff(shard.offsets) >= 3] - 1
                 second = shard.ledger.time_us // MICROS_PER_SECOND
                 tally.add_last_events(second[last] == second[last - 1])
-    return _plan(scheme, settings, partitions, tally)
+    return _plan(scheme, settings, partitions, tally, rates)
 
 
 def _count_shard(
@@ -201,8 +244,11 @@ def _count_shard(
             tally.add_users(np.concatenate(asked) % len(PARTS))
 
 
-def _plan(scheme: Scheme, settings: Settings, partitions: Partitions, tally: Tally) -> SplitPlan:
+def _plan(
+    scheme: Scheme, settings: Settings, partitions: Partitions, tally: Tally, rates: RatesInTime
+) -> SplitPlan:
     rules, survey, counts = settings.split, partitions.survey, tally.counts
+    names = [plan.name for plan in scheme.goals.plans]
     notes = [*scheme.notes, *scheme.labeller.notes]
     if scheme.by in ("user", "group"):
         check_parts({count.part: count.users for count in counts}, scheme.by)
@@ -229,10 +275,12 @@ def _plan(scheme: Scheme, settings: Settings, partitions: Partitions, tally: Tal
         counts=counts,
         validation_from=None if scheme.cuts is None else scheme.cuts.validation_from,
         test_from=None if scheme.cuts is None else scheme.cuts.test_from,
-        end=scheme.labeller.end,
+        end=scheme.end,
         folds=rules.folds,
         seed=rules.seed,
         notes=notes,
+        warnings=[*scheme.warnings, *find_jumps(names, counts, rates)],
+        spans=scheme.spans,
     )
 
 

@@ -26,19 +26,19 @@ def check_no_leak(parts: Path, plan: SplitPlan, engine: TableEngine) -> None:
     """Check the written files of a split against its plan.
 
     Labels: in a split by time every row is in its part's span, and the window of a known label
-    ends before the part does. In other splits no window of events ends after the last event. In
-    a split by user or group no customer has rows in two parts or folds, nor in another part than
+    ends before the part does. No window of events reaches out of the time in which its action is
+    observed. In a split by user or group no customer has rows in two parts or folds, nor in another part than
     users.parquet says. Every customer and as-of time is one row.
 
     Events: those of a customer are in order of time, on which every "before as_of" relies, and
-    none is later than the plan's last one.
+    none is later than the plan's end.
 
     Raises LeakError with the first row that is wrong, by user_id and as_of.
     """
     check_events(parts / "shards", plan)
     labels = engine.read_parquet(parts / "labels.parquet")
     faults = _beyond_cuts(labels, plan) if plan.by == "time" else _beyond_end(labels, plan)
-    _raise_first(labels, faults)
+    _raise_first(labels, [*faults, *_before_begin(labels, plan)])
     if plan.by != "time":
         each = labels.group_by(USER_ID).agg(
             n_parts=labels[PART].nunique(), n_folds=labels[FOLD].nunique()
@@ -94,24 +94,37 @@ def _beyond_cuts(labels: Any, plan: SplitPlan) -> Faults:
         for goal in plan.goals:
             if part == PARTS[-1] and goal.from_column:
                 continue
-            late = labels[AS_OF] > _timestamp(stop - (goal.within_seconds or 0))
+            end = min(stop, plan.spans.get(goal.name, (0, stop))[1])
+            late = labels[AS_OF] > _timestamp(end - (goal.within_seconds or 0))
             faults.append((
                 here & late & labels[goal.name].notnull(),
-                f"is in {part}, and its label {goal.name!r} looks beyond {written(stop)}",
+                f"is in {part}, and its label {goal.name!r} looks beyond {written(end)}",
             ))  # fmt: skip
     return faults
 
 
 def _beyond_end(labels: Any, plan: SplitPlan) -> Faults:
-    """Windows of events that reach beyond the last event."""
+    """Windows of events that reach beyond the time in which their action is observed."""
     return [
         (
-            (labels[AS_OF] > _timestamp(plan.end - goal.within_seconds))
+            (labels[AS_OF] > _timestamp(plan.spans[goal.name][1] - goal.within_seconds))
             & labels[goal.name].notnull(),
-            f"has a label {goal.name!r} that looks beyond the last event, {written(plan.end)}",
+            f"has a label {goal.name!r} that looks beyond the last event, "
+            f"{written(plan.spans[goal.name][1])}",
         )
         for goal in plan.goals
-        if plan.end is not None and goal.within_seconds is not None and not goal.from_column
+        if goal.name in plan.spans and goal.within_seconds is not None
+    ]
+
+
+def _before_begin(labels: Any, plan: SplitPlan) -> Faults:
+    """Labels of as-of times before their action was observed."""
+    return [
+        (
+            (labels[AS_OF] < _timestamp(begin)) & labels[name].notnull(),
+            f"has a label {name!r} from before {written(begin)}, when its action is first observed",
+        )
+        for name, (begin, _) in plan.spans.items()
     ]
 
 
