@@ -158,7 +158,7 @@ class SplitPlan(msgspec.Struct, frozen=True):
     notes: list[str] = []
     warnings: list[PlanWarning] = []
     spans: dict[str, tuple[int, int]] = {}
-    """Goal -> first and last second at which its action is observed, of goals that events answer."""
+    """Goal that events answer -> first and last second at which its action is observed."""
 
 
 @dataclass(frozen=True)

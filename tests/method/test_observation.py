@@ -16,7 +16,7 @@ from propense.schemas import SplitPlan
 from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.splitting.silences import DayCounts, find_silences
 from propense.tables.splitting.split import split
-from support.split_worlds import DAY, START, Event, labels_of, settings_of, shards_of, write_clean
+from support.split_worlds import DAY, START, Event, labels_of, settings_of, write_clean
 
 LAST = 168.3
 """The day in which the log ends."""
@@ -215,7 +215,7 @@ def test_labels_of_many_times_say_how_far_they_look(tmp_path: Path, duck: TableE
     file = tmp_path / "labels.csv"
     file.write_text("\n".join(["user_id,as_of,label", *lines]))
     goal = {"column": "label", "path": str(file)}
-    with pytest.raises(SettingsError, match='within = "30d".*within = "0d"'):
+    with pytest.raises(SettingsError, match=r'within = "30d".*within = "0d"'):
         labels_and_plan(tmp_path / "a", duck, shop(), {"left": goal})
     now, _ = labels_and_plan(tmp_path / "b", duck, shop(), {"left": {**goal, "within": "0d"}})
     later, _ = labels_and_plan(tmp_path / "c", duck, shop(), {"left": {**goal, "within": "14d"}})
@@ -232,9 +232,7 @@ def days_of(times: np.ndarray) -> DayCounts:
     n=st.integers(1, 3000), span=st.integers(1, 2000), seed=st.integers(0, 10**6),
     rhythm=st.sampled_from(["steady", "weekly", "workdays", "monthly", "growing", "fading"]),
 )  # fmt: skip
-def test_sparse_and_regular_logs_keep_their_ends(
-    n: int, span: int, seed: int, rhythm: str
-) -> None:
+def test_sparse_and_regular_logs_keep_their_ends(n: int, span: int, seed: int, rhythm: str) -> None:
     rng = np.random.default_rng(seed)
     times = {
         "growing": span * np.sqrt(rng.random(n)),

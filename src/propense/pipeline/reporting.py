@@ -78,7 +78,9 @@ def assemble(
         stage_seconds=stage_seconds,
         warnings=[
             *(warning.text for warning in first.dataset.plan.warnings),
-            *_training_notes(first), *_shilling(first), *warnings,
+            *_training_notes(first),
+            *_shilling(first),
+            *warnings,
         ],
     )
 

@@ -80,7 +80,9 @@ def find_jumps(
         users = np.minimum(rows, np.maximum([count.users for count in counts], 1))
         drift = rates.drift(index)
         pairs = combinations(range(len(PARTS)), 2)
-        if any(_is_jump(positives[[*pair]], rows[[*pair]], users[[*pair]], drift) for pair in pairs):
+        if any(
+            _is_jump(positives[[*pair]], rows[[*pair]], users[[*pair]], drift) for pair in pairs
+        ):
             shares = [Text(*(f"{positives[i] / rows[i]:.1%}",) * 2) for i in range(len(PARTS))]
             text = format_text(
                 "split.jump", goal=name, train=shares[0], validation=shares[1], test=shares[2]

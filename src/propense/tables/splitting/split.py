@@ -84,9 +84,7 @@ def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
     return plan
 
 
-def _scheme(
-    settings: Settings, partitions: Partitions, observation: Observation | None
-) -> Scheme:
+def _scheme(settings: Settings, partitions: Partitions, observation: Observation | None) -> Scheme:
     rules, survey = settings.split, partitions.survey
     goals = read_goals(settings, partitions)
     by = _choose(settings, partitions, goals)
@@ -120,9 +118,7 @@ def _scheme(
         assignments, notes = tuple(assigned), notes + more_notes
     labeller = Labeller(goals, grid, cuts, closed, rules.max_as_of_per_user)
     end = None if observation is None else observation.log.end
-    return Scheme(
-        by, goals, labeller, assignments, tuple(notes), end, spans.pairs, tuple(warnings)
-    )
+    return Scheme(by, goals, labeller, assignments, tuple(notes), end, spans.pairs, tuple(warnings))
 
 
 def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:

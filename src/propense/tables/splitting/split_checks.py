@@ -105,16 +105,14 @@ def _beyond_cuts(labels: Any, plan: SplitPlan) -> Faults:
 
 def _beyond_end(labels: Any, plan: SplitPlan) -> Faults:
     """Windows of events that reach beyond the time in which their action is observed."""
-    return [
-        (
-            (labels[AS_OF] > _timestamp(plan.spans[goal.name][1] - goal.within_seconds))
-            & labels[goal.name].notnull(),
-            f"has a label {goal.name!r} that looks beyond the last event, "
-            f"{written(plan.spans[goal.name][1])}",
-        )
-        for goal in plan.goals
-        if goal.name in plan.spans and goal.within_seconds is not None
-    ]
+    faults: Faults = []
+    for goal in plan.goals:
+        if goal.name in plan.spans and goal.within_seconds is not None:
+            end = plan.spans[goal.name][1]
+            late = labels[AS_OF] > _timestamp(end - goal.within_seconds)
+            what = f"has a label {goal.name!r} that looks beyond the last event, {written(end)}"
+            faults.append((late & labels[goal.name].notnull(), what))
+    return faults
 
 
 def _before_begin(labels: Any, plan: SplitPlan) -> Faults:
