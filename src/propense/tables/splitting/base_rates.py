@@ -79,10 +79,8 @@ def find_jumps(
             continue
         users = np.minimum(rows, np.maximum([count.users for count in counts], 1))
         drift = rates.drift(index)
-        pairs = combinations(range(len(PARTS)), 2)
-        if any(
-            _is_jump(positives[[*pair]], rows[[*pair]], users[[*pair]], drift) for pair in pairs
-        ):
+        pairs = [list(pair) for pair in combinations(range(len(PARTS)), 2)]
+        if any(_is_jump(positives[two], rows[two], users[two], drift) for two in pairs):
             shares = [Text(*(f"{positives[i] / rows[i]:.1%}",) * 2) for i in range(len(PARTS))]
             text = format_text(
                 "split.jump", goal=name, train=shares[0], validation=shares[1], test=shares[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -159,9 +160,13 @@ def whole_grid(
             raise SplitError(
                 f"goal {name!r}: a horizon of {duration_in_words(horizons[name])} leaves no as-of "
                 f"time: {_run(clock, spans[name])}; "
-                + _longest(lambda horizon: opens + horizon > end, horizons[name])
+                + _longest(partial(_too_long, opens, end), horizons[name])
             )
     return _grid(first, _last_as_of(horizons, spans), every)
+
+
+def _too_long(first: int, end: int, horizon: int) -> bool:
+    return first + horizon > end
 
 
 def _last_as_of(horizons: dict[str, int], spans: Mapping[str, tuple[int, int]]) -> int:

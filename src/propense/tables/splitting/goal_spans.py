@@ -135,7 +135,8 @@ def _warn(goal: str, side: str, source: str, at: int, limit: int, whole: bool) -
     `whole` sources are taken to lack nothing.
     """
     text = format_text(
-        _SOURCE_TEXTS[side, whole], goal=goal, source=source, at=written_day(at), days=f"{abs(limit - at) // DAY:,}",
+        _SOURCE_TEXTS[side, whole], goal=goal, source=source, at=written_day(at),
+        days=f"{abs(limit - at) // DAY:,}",
         setting=f"[split] {setting_path(f'source_{side}', source)}"
         f' = "{written_iso(at if whole else limit)}"',
     )  # fmt: skip

@@ -87,6 +87,7 @@ def _observed_log(partitions: Partitions, settings: Settings) -> Span:
     assert survey.span is not None
     begin = _time(split.observed_from, settings, "[split] observed_from")
     end = _time(split.observed_until, settings, "[split] observed_until")
+    judged: list[tuple[tuple[str, ...], DayCounts]]
     judged = [((name,), days) for name, days in survey.days.items() if days.n >= FEWEST]
     small = tuple(name for name, days in survey.days.items() if days.n < FEWEST)
     rest = merge_days(survey.days[name] for name in small)
@@ -102,7 +103,7 @@ def _observed_log(partitions: Partitions, settings: Settings) -> Span:
 def _own_span(
     partitions: Partitions, sources: tuple[str, ...], days: DayCounts, whole: tuple[int, int]
 ) -> Span:
-    """The span of `sources` by their own events; the ends of the `whole` log where it reaches them."""
+    """The span of `sources` by their own events, at most that of the `whole` log."""
     first, last = int(days.days[0]), int(days.days[-1])
     silences = find_silences(days, first, last)
     begin, end = first * DAY, last * DAY + DAY - 1

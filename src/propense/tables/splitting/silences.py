@@ -2,7 +2,7 @@
 
 A log is judged in units of days that hold some 20 events each where the bulk of its events lie, so
 that an empty unit is no accident. A silence is a run of faint units that is far longer than the
-runs that recur, such as weekends, and whose edge is sharp: a log that slowly grows or fades has none.
+runs that recur, such as weekends, and whose edge is sharp: a log that slowly grows has none.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class _View:
     counts: Ints
     usual: int
     bulk: tuple[int, int]
-    """First and last unit of the bulk, which leaves out a twentieth of the events on either side."""
+    """First and last unit of the bulk, which lacks a twentieth of the events on either side."""
 
     @staticmethod
     def of(log: DayCounts) -> _View:

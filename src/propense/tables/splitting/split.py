@@ -29,6 +29,7 @@ from propense.tables.splitting.goal_spans import (
 )
 from propense.tables.splitting.goals import Goals, label_columns_of, question_absent, read_goals
 from propense.tables.splitting.labelled_rows import Labeller, Tally, labels_schema, labels_table
+from propense.tables.splitting.labels import Bools
 from propense.tables.splitting.observation import Observation, observe
 from propense.tables.splitting.shards import Partitions, Shard, partition, read_shard
 from propense.tables.splitting.split_checks import check_no_leak
@@ -94,7 +95,7 @@ def _scheme(settings: Settings, partitions: Partitions, observation: Observation
             f"event_time in the source, or use a label column"
         )
     cuts, grid, assignments, notes = None, None, None, list(goals.notes)
-    spans, closed, warnings = NO_SPANS, (), []
+    spans, closed, warnings = NO_SPANS, tuple[Bools, ...](), list[PlanWarning]()
     if observation is not None:
         spans = find_goal_spans(observation, survey, goals.questions)
         warnings = [*observation.warnings, *spans.warnings]

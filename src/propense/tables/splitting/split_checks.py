@@ -27,8 +27,8 @@ def check_no_leak(parts: Path, plan: SplitPlan, engine: TableEngine) -> None:
 
     Labels: in a split by time every row is in its part's span, and the window of a known label
     ends before the part does. No window of events reaches out of the time in which its action is
-    observed. In a split by user or group no customer has rows in two parts or folds, nor in another part than
-    users.parquet says. Every customer and as-of time is one row.
+    observed. In a split by user or group no customer has rows in two parts or folds, nor in another
+    part than users.parquet says. Every customer and as-of time is one row.
 
     Events: those of a customer are in order of time, on which every "before as_of" relies, and
     none is later than the plan's end.
