@@ -78,27 +78,27 @@ def test_strays_change_no_label_no_cut_and_no_part(
 ) -> None:
     strays = STRAYS[name]
     labels, plan = labels_and_plan(tmp_path / "a", duck, shop())
-    found, other = labels_and_plan(tmp_path / "b", duck, shop() + strays)
-    assert found == labels
+    result, other = labels_and_plan(tmp_path / "b", duck, shop() + strays)
+    assert result == labels
     assert (other.validation_from, other.test_from, other.end) == (
         plan.validation_from, plan.test_from, plan.end
     )  # fmt: skip
     assert other.counts == plan.counts
     assert [warning.code for warning in plan.warnings] == []
-    said = [warning.text.en for warning in other.warnings if warning.code == "stray_events"]
-    assert sum(int(text.split(" ")[0]) for text in said) == len(strays)
+    texts = [warning.text.en for warning in other.warnings if warning.code == "stray_events"]
+    assert sum(int(text.split(" ")[0]) for text in texts) == len(strays)
 
 
 def test_strays_that_are_right_are_kept_by_the_setting(tmp_path: Path, duck: TableEngine) -> None:
     stray = Event("u1", "view", LAST + 60)
     _, plan = labels_and_plan(tmp_path / "a", duck, [*shop(), stray])
     until = plan.warnings[0].text.en.rsplit('"', 2)[1]
-    labels, kept = labels_and_plan(
+    labels, whole = labels_and_plan(
         tmp_path / "b", duck, [*shop(), stray], split={"observed_until": until}
     )
-    assert kept.end == stray.micros // 10**6
-    assert kept.warnings == []
-    assert sum(count.events for count in kept.counts) == len(shop()) + 1
+    assert whole.end == stray.micros // 10**6
+    assert whole.warnings == []
+    assert sum(count.events for count in whole.counts) == len(shop()) + 1
     assert max(row["as_of"] for row in labels if row["churn"] is not None).timestamp() > (
         START + (LAST + 30) * DAY
     )
@@ -151,9 +151,9 @@ def test_a_stray_of_a_source_does_not_prolong_it(tmp_path: Path, duck: TableEngi
     cut = [event for event in shop() if (event.time or 0) < 130.4]
     labels, plan = labels_and_plan(tmp_path / "a", duck, cut + web, {"pay": GOALS["pay"]})
     late = [Event("u1", "pay", 160.0, 5)]
-    found, other = labels_and_plan(tmp_path / "b", duck, cut + web + late, {"pay": GOALS["pay"]})
+    result, other = labels_and_plan(tmp_path / "b", duck, cut + web + late, {"pay": GOALS["pay"]})
     assert other.spans == plan.spans
-    assert [row["pay"] for row in found] == [row["pay"] for row in labels]
+    assert [row["pay"] for row in result] == [row["pay"] for row in labels]
 
 
 def test_there_are_no_labels_before_the_source_begins(tmp_path: Path, duck: TableEngine) -> None:
@@ -200,10 +200,10 @@ def test_customers_long_gone_are_questioned(tmp_path: Path, duck: TableEngine) -
         "right": GOALS["churn"],
     }
     _, plan = labels_and_plan(tmp_path, duck, shop(), goals)
-    said = {warning.goal: warning.text.en for warning in plan.warnings}
-    assert set(said) == {"churn", "quiet"}
-    assert "among = 'active within 42d'" in said["churn"]
-    assert "among = 'active within 42d and ever pay'" in said["quiet"]
+    texts = {warning.goal: warning.text.en for warning in plan.warnings}
+    assert set(texts) == {"churn", "quiet"}
+    assert "among = 'active within 42d'" in texts["churn"]
+    assert "among = 'active within 42d and ever pay'" in texts["quiet"]
 
 
 def test_labels_of_many_times_say_how_far_they_look(tmp_path: Path, duck: TableEngine) -> None:
@@ -244,9 +244,9 @@ def test_sparse_and_regular_logs_keep_their_ends(n: int, span: int, seed: int, r
     if rhythm == "workdays":
         times = times[times % 7 < 5] if (times % 7 < 5).any() else times
     log = days_of(times)
-    found = find_silences(log, int(log.days[0]), int(log.days[-1]))
+    result = find_silences(log, int(log.days[0]), int(log.days[-1]))
     if rhythm in ("growing", "fading"):
-        lost = [one for one in (found.before, found.after) if one is not None]
+        lost = [one for one in (result.before, result.after) if one is not None]
         assert all(one.n <= max(3, log.n // 100) for one in lost)
     else:
-        assert found.before is None and found.after is None
+        assert result.before is None and result.after is None

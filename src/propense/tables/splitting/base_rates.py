@@ -21,7 +21,7 @@ LEAST_DRIFT: Final = 0.1
 
 
 class RatesInTime:
-    """Rows and positives of each goal at each as-of time of train: what its drift is known by."""
+    """Rows and positives of each goal at each as-of time of train: by which its drift is measured."""
 
     def __init__(self, grid: Grid | None, n_goals: int) -> None:
         self._grid = grid
@@ -41,10 +41,10 @@ class RatesInTime:
 
     def drift(self, goal: int) -> float:
         """Standard deviation of the log odds over the as-of times of train."""
-        known = self.rows[goal] > 0
-        if known.sum() < 2:
+        seen = self.rows[goal] > 0
+        if seen.sum() < 2:
             return LEAST_DRIFT
-        odds = _log_odds(self.positives[goal][known], self.rows[goal][known])
+        odds = _log_odds(self.positives[goal][seen], self.rows[goal][seen])
         return max(LEAST_DRIFT, float(np.std(odds, ddof=1)))
 
 

@@ -130,9 +130,9 @@ def cut_time(
                     return name, part
         return None
 
-    found = lacking(longest)
-    if found is not None:
-        name, part = found
+    short = lacking(longest)
+    if short is not None:
+        name, part = short
         raise SplitError(
             f"goal {name!r}: a horizon of {duration_in_words(horizons[name])} is too long: "
             f"{_run(clock, spans[name])}, which leaves no rows for the {part} part; "
