@@ -21,7 +21,7 @@ LEAST_DRIFT: Final = 0.1
 
 
 class RatesInTime:
-    """Rows and positives of each goal at each as-of time of train: by which its drift is measured."""
+    """Rows and positives of each goal at each as-of time of train, which show its drift."""
 
     def __init__(self, grid: Grid | None, n_goals: int) -> None:
         self._grid = grid

@@ -14,7 +14,8 @@ from propense.settings.paths import setting_path
 from propense.tables.questions import Choice, refuse_open
 from propense.tables.questions import Question as OpenQuestion
 from propense.tables.splitting.cuts import Cuts, Grid
-from propense.tables.splitting.labels import Bools, Question
+from propense.tables.splitting.labels import Question
+from propense.tables.splitting.ledger import Bools
 from propense.tables.splitting.observation import DAY, Observation, Span
 from propense.tables.splitting.silences import Silence
 from propense.tables.splitting.survey import Survey

@@ -29,7 +29,7 @@ from propense.tables.splitting.goal_spans import (
 )
 from propense.tables.splitting.goals import Goals, label_columns_of, question_absent, read_goals
 from propense.tables.splitting.labelled_rows import Labeller, Tally, labels_schema, labels_table
-from propense.tables.splitting.labels import Bools
+from propense.tables.splitting.ledger import Bools
 from propense.tables.splitting.observation import Observation, observe
 from propense.tables.splitting.shards import Partitions, Shard, partition, read_shard
 from propense.tables.splitting.split_checks import check_no_leak
