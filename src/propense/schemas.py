@@ -7,7 +7,7 @@ vocabulary index 0 is "none" (padding, missing), 1 is "unseen", known words star
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -339,6 +339,25 @@ class GoalScores:
     """Sensitive column -> each row's group."""
     as_of: Ints | None = None
     """(n_rows,) the moment each row was asked at, where the caller keeps it."""
+    members: tuple[Doubles, ...] = ()
+    """The answers of each training that the network averages, where there are several."""
+    trainings: int | None = None
+    """How many trainings the network averages, where the caller knows."""
+    fold: Ints | None = None
+    """(n_rows,) the fold whose models answered, with folds."""
+
+    def take(self, chosen: Ints) -> GoalScores:
+        """Some of the rows."""
+        return replace(
+            self,
+            user=self.user[chosen],
+            y=self.y[chosen],
+            scores={model: p[chosen] for model, p in self.scores.items()},
+            groups={column: words[chosen] for column, words in self.groups.items()},
+            as_of=None if self.as_of is None else self.as_of[chosen],
+            members=tuple(p[chosen] for p in self.members),
+            fold=None if self.fold is None else self.fold[chosen],
+        )
 
     def count_customers(self) -> tuple[int, int]:
         """Customers with a positive row, and with a negative one: the units of resampling."""
@@ -361,3 +380,7 @@ class RankingScores:
     popularity: Doubles
     """(n_items,) share of train events by item index, for novelty and coverage."""
     seconds: dict[str, float] = field(default_factory=dict)
+    members: tuple[Ids, ...] = ()
+    """The lists of each training that the network averages, where there are several."""
+    trainings: int | None = None
+    """How many trainings the network averages, where the caller knows."""

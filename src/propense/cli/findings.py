@@ -15,8 +15,8 @@ def format_findings(report: Report, currency: str) -> list[str]:
     """One line for each goal and one for the lists, the strongest finding first.
 
     A finding compares the top tenth of the customers, ranked by the champion, with a random
-    tenth; for lists, the champion with the most popular items. Goals without positives and
-    lists without rivals give no line.
+    tenth; for lists, the champion with the most popular items. Goals without positives, what
+    nothing predicts and lists without rivals give no line.
     """
     findings = [_goal_finding(goal, currency) for goal in report.goals]
     if report.ranking is not None:
@@ -28,7 +28,7 @@ def format_findings(report: Report, currency: str) -> list[str]:
 def _goal_finding(goal: GoalReport, currency: str) -> tuple[float, str] | None:
     """How many times a random tenth the top tenth catches, and the sentence."""
     curve = next((line for line in goal.gains if line.model == goal.champion.model), None)
-    if curve is None or goal.n_positives == 0:
+    if curve is None or goal.n_positives == 0 or goal.verdict.outcome == "nothing":
         return None
     index = min(range(len(curve.x)), key=lambda i: abs(curve.x[i] - TOP))
     caught = curve.y[index]
@@ -50,6 +50,8 @@ def _goal_finding(goal: GoalReport, currency: str) -> tuple[float, str] | None:
 
 def _list_finding(ranking: RankingReport) -> tuple[float, str] | None:
     """How many times the popular list the champion's list is right, and the sentence."""
+    if ranking.verdict.outcome == "nothing":
+        return None
     hits = {entry.model: entry.metrics.get("hit_at_10") for entry in ranking.models}
     champion, popular = hits.get(ranking.champion.model), hits.get("popularity")
     if champion is None or popular is None or not champion.value or not popular.value:

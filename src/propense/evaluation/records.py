@@ -7,7 +7,7 @@ readers are in English and in Chinese.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import erfc, isfinite, sqrt
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,15 +22,22 @@ AVERAGE: Final = "average"
 RIVALS: Final = "rivals"
 """The average of the two best rivals: what the network's own average has to beat."""
 MAJORITY: Final = "majority"
+POPULARITY: Final = "popularity"
+NORMAL: Final = 1.959964
+"""Standard errors to the ends of a 95 % interval of a normal estimate."""
 
 Number = float | None
 
 LOWER_IS_BETTER: Final = frozenset(
     {"log_loss", "brier", "calibration_error", "tweedie_deviance", "mae", "rmse"}
 )
-VerdictOutcome = Literal["better", "together", "level", "worse", "no_verdict", "no_rival"]
-"""The network against its best rival on test; "together": not better alone, but their
-average, which serves, is better than the rival and than the average of two rivals."""
+VerdictOutcome = Literal[
+    "better", "together", "level", "worse", "nothing", "mixed", "no_verdict", "no_rival"
+]
+"""The network against every rival on test. "together": not better alone, but its average with
+the best rival, which serves, is better than every rival and than the average of two rivals.
+"nothing": what serves is not better than the base rate. "mixed": better on some questions, which
+only the verdict over all of them can be."""
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +81,23 @@ class Difference(Frozen, frozen=True):
         rises = self.low > 0
         return "better" if rises != (self.metric in LOWER_IS_BETTER) else "worse"
 
+    @property
+    def p(self) -> Number:
+        """Two-sided p-value: below 0.05 where the interval leaves 0 out.
+
+        The end of the interval on the side of 0 is taken as 1.96 standard errors away.
+
+        >>> d = Difference(metric="auc", model="a", rival="b", value=0.2, low=0.1, high=0.4)
+        >>> round(d.p, 5)
+        9e-05
+        """
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        reach = self.value - self.low if self.value > 0 else self.high - self.value
+        if self.value == 0 or reach <= 0:
+            return float(self.low <= 0 <= self.high)
+        return erfc(NORMAL * abs(self.value) / reach / sqrt(2))
+
 
 class Champion(Frozen, frozen=True):
     """What serves: chosen on validation alone by `criterion`."""
@@ -81,12 +105,14 @@ class Champion(Frozen, frozen=True):
     kind: Literal["network", "rival", "average"]
     model: str
     rival: str | None
-    """The best rival; the average is of it and the network."""
+    """The best rival; the average is of it and the network. A simpler one may serve."""
     criterion: str
     validation: dict[str, Number]
     """Every model's criterion on validation."""
     second: str | None = None
     """The next best rival."""
+    base: str | None = None
+    """What whoever serves has to beat: the base rate or popularity, where it was fitted."""
 
 
 class Verdict(Frozen, frozen=True):
@@ -95,6 +121,8 @@ class Verdict(Frozen, frozen=True):
     outcome: VerdictOutcome
     headline: Text
     sentences: list[Text] = []
+    p: Number = None
+    """Where the network is worth using: the p-value of that, over all comparisons it needs."""
 
 
 class Confusion(Frozen, frozen=True):

@@ -39,6 +39,7 @@ from propense.security.signing import sign_bundle
 from propense.settings import Settings
 from propense.training.customer_model import CustomerModel
 from propense.training.train import rankable_items
+from propense.words import format_text
 
 
 def write_bundle(
@@ -100,7 +101,10 @@ def _write_content(
     (folder / INFO).write_bytes(text)
     # Times and durations are left out: the same data give the same bundle. The examples are
     # customers and stay in the run folder, where they can be erased.
-    timeless = msgspec.structs.replace(without_times(report), examples=[])
+    carried = [] if refreshed is None else [format_text("trained.carried_over")]
+    timeless = msgspec.structs.replace(
+        without_times(report), examples=[], warnings=[*report.warnings, *carried]
+    )
     (folder / "report.json").write_bytes(report_to_json(timeless))
     (folder / "model_card.md").write_text(render_card(timeless), "utf-8")
     made = datetime.now(UTC).isoformat(timespec="seconds")

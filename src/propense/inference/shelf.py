@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from propense.errors import BundleError, EvaluationError, nearest
+from propense.evaluation.judging.verdict import beats_base
 from propense.evaluation.records import (
     LOWER_IS_BETTER,
     GoalReport,
@@ -145,10 +146,11 @@ def _what_is_worse(shelf: Path, version: str) -> list[str]:
     except EvaluationError as error:
         return [str(error)]
     reasons = []
-    for entry in (*report.goals, report.ranking):
-        if entry is not None and entry.champion.kind == "network":
-            if entry.verdict.outcome == "worse":
-                reasons.append(f"{_name(entry)}: the network is worse than {entry.champion.rival}")
+    for entry in _reports(report):
+        if entry.champion.kind != "rival" and entry.verdict.outcome == "worse":
+            reasons.append(
+                f"{_name(entry)}: the {entry.champion.kind} is worse than {entry.champion.rival}"
+            )
     serving = read_current(shelf).version
     if serving is None or serving == version:
         return reasons
@@ -159,7 +161,15 @@ def _what_is_worse(shelf: Path, version: str) -> list[str]:
     old = {_name(j): j for j in _reports(before)}
     for entry in _reports(report):
         was = old.get(_name(entry))
-        if was is not None and _falls_behind(_served(entry), _served(was), entry):
+        if was is None:
+            continue
+        base = entry.champion.base
+        if not _beats_base(entry) and was.champion.base is not None and _beats_base(was):
+            reasons.append(
+                f"{_name(entry)}: {entry.champion.model} serves, which is not shown to be better "
+                f"than {base}; what {serving} serves is"
+            )
+        elif _falls_behind(_served(entry), _served(was), entry):
             reasons.append(
                 f"{_name(entry)}: {entry.champion.criterion} is {_served(entry).value:.4f}, "
                 f"{serving} has {_served(was).value:.4f} and the intervals do not meet"
@@ -176,6 +186,10 @@ def _reports(report: Report) -> list[AnyReport]:
 
 def _name(report: AnyReport) -> str:
     return report.name if isinstance(report, GoalReport) else "recommendations"
+
+
+def _beats_base(report: AnyReport) -> bool:
+    return beats_base(report.champion, report.differences)
 
 
 def _served(report: AnyReport) -> Interval:

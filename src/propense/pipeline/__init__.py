@@ -180,7 +180,7 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
     rng = np.random.default_rng([settings.train.seed, 3])
     folds = model_sets(settings)
     most, seed = settings.evaluate.max_rows, settings.split.seed
-    scored_goals = score_goals(folds, most, seed)
+    scored_goals = score_goals(folds, most, seed, with_trainings=True)
     progress.start("judge", len(scored_goals) + 1)
     goals = []
     for name, scored in scored_goals.items():

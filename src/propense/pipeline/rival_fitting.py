@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from propense.encoding.dataset import Dataset
 from propense.encoding.design import MAX_LEVELS
-from propense.evaluation.records import RivalNote
+from propense.evaluation.records import MAJORITY, POPULARITY, RivalNote
 from propense.models.rivals.goal_rival import GoalRival, load_goal_rival
 from propense.models.rivals.goals.fitting import fit_goal_rival, fitter_of
 from propense.models.rivals.goals.problem import RivalSetup
@@ -77,7 +77,7 @@ def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
             dataset.weight,
         ).save(rival_folder)  # fmt: skip
 
-    for name in settings.rivals.items:
+    for name in _with_base(POPULARITY, settings.rivals.items):
         rival_folder = folder / "items" / name
         # Where nobody takes an item again, what was taken says only what to leave out.
         if name == "frequency" and not dataset.encoder.repeat:
@@ -87,13 +87,14 @@ def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
 
 
 def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[Fit]:
-    if not dataset.plan.goals or not settings.rivals.goals:
+    if not dataset.plan.goals:
         return
     rng = np.random.default_rng([settings.split.seed, 4])
     # As wide as a matrix gets: words become a column each.
     names = dataset.encoder.numeric_names
     width = len(names) + sum(min(size, MAX_LEVELS) for size in dataset.encoder.cardinalities)
-    rows = {name: settings.rivals.rows_of(name, width) for name in settings.rivals.goals}
+    wanted = _with_base(MAJORITY, settings.rivals.goals)
+    rows = {name: settings.rivals.rows_of(name, width) for name in wanted}
     most = max(rows.values())
     train = draw_rows(dataset.rows, TRAIN, most, rng)
     validation = draw_rows(dataset.rows, VALIDATION, TUNED_ON, rng)
@@ -119,7 +120,7 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
         ).save(rival_folder)  # fmt: skip
 
     for number, goal in enumerate(dataset.plan.goals):
-        for name in settings.rivals.goals:
+        for name in wanted:
             rival_folder = folder / "goals" / goal.name / name
             if not (rival_folder / "model.onnx").exists():
                 # Loads the library, here where there is but one thread.
@@ -127,6 +128,11 @@ def _goal_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
                 yield Fit(
                     f"{name} for {goal.name}", partial(make, number, goal, name, rival_folder)
                 )
+
+
+def _with_base(base: str, names: Iterable[str]) -> list[str]:
+    """What every other model has to beat is always there, whatever [rivals] names."""
+    return list(dict.fromkeys([*names, base]))
 
 
 def open_rivals(folder: Path) -> tuple[dict[str, dict[str, GoalRival]], dict[str, ItemRival]]:

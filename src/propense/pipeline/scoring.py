@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -67,21 +67,34 @@ class ScoredGoal:
 
 
 def score_goals(
-    folds: Iterable[ModelSet], max_rows: int | None, seed: int
+    folds: Sequence[ModelSet], max_rows: int | None, seed: int, with_trainings: bool = False
 ) -> dict[str, ScoredGoal]:
-    """Every goal that has labelled validation and test rows."""
+    """Every goal that has labelled validation and test rows.
+
+    `with_trainings` adds the answers on test of each training that the network averages.
+    """
     pieces: dict[str, list[ScoredGoal]] = {}
+    several = len(folds) > 1
     for number, fold in enumerate(folds):
         rows = {
             part: judged_rows(fold.dataset.rows, part, max_rows, seed, number)
             for part in (VALIDATION, TEST)
         }
         raw = {part: _predict(fold, rows[part]) for part in rows}
+        trainings = fold.network.trainings(fold.dataset) if with_trainings else []
+        members = [model.score_goals(fold.dataset, rows[TEST]) for model in trainings]
         for index, goal in enumerate(fold.dataset.plan.goals):
             validation, test = (
                 _labelled(fold.dataset, rows[part], index, goal, raw[part]) for part in rows
             )
             if len(validation.y) and len(test.y):
+                known = np.isfinite(rows[TEST].y[:, index])
+                test = replace(
+                    test,
+                    members=tuple(p[known, index].astype(np.float64) for p in members),
+                    trainings=max(len(members), 1) if with_trainings else None,
+                    fold=np.full(len(test.y), number) if several else None,
+                )
                 pieces.setdefault(goal.name, []).append(_calibrate(validation, test))
     return {
         name: ScoredGoal(
@@ -166,7 +179,11 @@ def _calibrate(validation: GoalScores, test: GoalScores) -> ScoredGoal:
     fit = KINDS[test.goal.kind].calibrate
     calibrations = {name: fit(p, validation.y) for name, p in validation.scores.items()}
     on_validation, on_test = (
-        replace(part, scores={name: calibrations[name].apply(p) for name, p in part.scores.items()})
+        replace(
+            part,
+            scores={name: calibrations[name].apply(p) for name, p in part.scores.items()},
+            members=tuple(calibrations[NETWORK].apply(p) for p in part.members),
+        )
         for part in (validation, test)
     )
     return ScoredGoal(on_validation, on_test, calibrations)
@@ -176,13 +193,22 @@ def _join(parts: list[GoalScores]) -> GoalScores:
     first = parts[0]
     if len(parts) == 1:
         return first
-    return GoalScores(
-        first.goal,
-        np.concatenate([part.user for part in parts]),
-        np.concatenate([part.y for part in parts]),
-        {name: np.concatenate([part.scores[name] for part in parts]) for name in first.scores},
-        {name: np.concatenate([part.groups[name] for part in parts]) for name in first.groups},
-        np.concatenate([part.as_of for part in parts if part.as_of is not None]),
+    members = zip(*(part.members for part in parts), strict=False)
+    return replace(
+        first,
+        user=np.concatenate([part.user for part in parts]),
+        y=np.concatenate([part.y for part in parts]),
+        scores={
+            name: np.concatenate([part.scores[name] for part in parts]) for name in first.scores
+        },
+        groups={
+            name: np.concatenate([part.groups[name] for part in parts]) for name in first.groups
+        },
+        as_of=np.concatenate([part.as_of for part in parts if part.as_of is not None]),
+        members=tuple(np.concatenate(each) for each in members),
+        fold=None
+        if first.fold is None
+        else np.concatenate([part.fold for part in parts if part.fold is not None]),
     )
 
 
@@ -198,7 +224,11 @@ def score_rankings(
     if not all(len(targets) for targets in both):
         return None
     validation, test = (_rank(fold, targets) for targets in both)
-    return validation, test
+    members = tuple(
+        model.rank(fold.dataset, both[1], LIST_LENGTH)
+        for model in fold.network.trainings(fold.dataset)
+    )
+    return validation, replace(test, members=members, trainings=max(len(members), 1))
 
 
 def _rank(fold: ModelSet, targets: Targets) -> RankingScores:

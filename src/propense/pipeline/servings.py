@@ -22,13 +22,15 @@ def write_servings(
     servings = []
     for report in goals:
         scored = scored_goals[report.name]
-        served = {NETWORK, report.champion.rival}
+        champion = report.champion
+        rival = champion.model if champion.kind == "rival" else champion.rival
+        served = {NETWORK, rival}
         calibrations = {name: fit for name, fit in scored.calibrations.items() if name in served}
         servings.append(
             Serving(
                 goal=scored.test.goal,
-                champion=report.champion.kind,
-                rival=report.champion.rival,
+                champion=champion.kind,
+                rival=rival,
                 calibrators={n: f for n, f in calibrations.items() if isinstance(f, Calibrator)},
                 scales={n: f for n, f in calibrations.items() if isinstance(f, ValueCalibrator)},
                 threshold=report.confusion.threshold.value if report.confusion else None,

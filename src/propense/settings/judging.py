@@ -25,9 +25,10 @@ class Rivals(Record, frozen=True):
         "lightgbm",
         "lightgbm_raw",
     )
-    """Rivals for every goal."""
+    """Rivals for every goal. "majority", the base rate, is always fitted: whatever serves must
+    beat it."""
     items: tuple[str, ...] = ("popularity", "frequency", "markov", "item_knn", "ease")
-    """Rivals for recommendations."""
+    """Rivals for recommendations. "popularity" is always fitted, likewise."""
     trials: Count = 8
     """Number of hyper-parameter settings tried for each rival, judged on validation."""
     max_rows: Count | None = None

@@ -24,7 +24,7 @@ from propense.settings import Settings
 from propense.training.checkpoints import Training
 from propense.training.downweighting import downweight_shilling, read_until
 from propense.training.gate import fit_gate
-from propense.training.graphs import Networks
+from propense.training.graphs import Networks, TorchGraphs
 from propense.training.shaping import content_tensors
 from propense.training.train import (
     MAX_VALIDATION_ROWS,
@@ -84,6 +84,29 @@ class CustomerModel:
         return self.scorer.score_goals(
             dataset.histories, self.clock, features, rows.user, rows.as_of
         )
+
+    def trainings(self, dataset: Dataset) -> list[CustomerModel]:
+        """Each of the networks that are averaged as a model of its own, none where there is one.
+
+        Those packed in a table's tabular part shared its steps and its end.
+        """
+        shape, models = self.shape, []
+        if shape.packed > 1:
+            graphs = [TorchGraphs(self.networks, number) for number in range(shape.packed)]
+            return [replace(self, scorer=replace(self.scorer, graphs=each)) for each in graphs]
+        if shape.ensemble < 2:
+            return []
+        content = content_tensors(dataset.content)
+        same = self.networks.goals is self.networks.next_item
+        for goals, next_item in zip(self.networks.goals, self.networks.next_item, strict=True):
+            own = [next_item]
+            networks = Networks(own if same else [goals], own)
+            scorer = make_scorer(networks, content)
+            ranker = self.ranker
+            if ranker is not None:
+                ranker = replace(ranker, item_vectors=scorer.item_vectors)
+            models.append(replace(self, networks=networks, scorer=scorer, ranker=ranker))
+        return models
 
     def rank(self, dataset: Dataset, targets: Targets, k: int) -> Ids:
         """(n_rows, k) items, best first."""

@@ -100,18 +100,22 @@ class GoalGraph(nn.Module):
 
 
 class TableGoalGraph(nn.Module):
-    """The same without events."""
+    """The same without events; `only` one of the packed networks where that is given."""
 
-    def __init__(self, networks: Ensemble) -> None:
+    def __init__(self, networks: Ensemble, only: int | None = None) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self.only = only
 
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         rows, words = numeric.flatten(0, 1), categorical.flatten(0, 1)
         answers = []
         for network in self.networks:
             assert isinstance(network, CustomerNetwork)
-            answers.append(expect_goals(network.answer(rows, words, None), network.shape))
+            raw = network.answer(rows, words, None)
+            if self.only is not None:
+                raw = raw.chunk(network.shape.packed, dim=1)[self.only]
+            answers.append(expect_goals(raw, network.shape))
         return torch.stack(answers).mean(dim=0).view(numeric.shape[0], numeric.shape[1], -1)
 
 
@@ -182,10 +186,14 @@ class Networks(NamedTuple):
 
 
 class TorchGraphs:
-    """inference.scoring.scorer.Graphs run by torch."""
+    """inference.scoring.scorer.Graphs run by torch.
 
-    def __init__(self, networks: Networks) -> None:
+    `only` one of the networks packed in a table's tabular part, where that is given.
+    """
+
+    def __init__(self, networks: Networks, only: int | None = None) -> None:
         self.networks = networks
+        self.only = only
 
     def next_item(self, inputs: Arrays) -> tuple[Floats, Floats]:
         tensors = self._tensors(inputs)
@@ -201,7 +209,9 @@ class TorchGraphs:
         with torch.inference_mode():
             networks = self.networks.goals
             if not self.networks.shape.has_sequence:
-                out = TableGoalGraph(networks)(tensors["numeric"], tensors["categorical"])
+                out = TableGoalGraph(networks, self.only)(
+                    tensors["numeric"], tensors["categorical"]
+                )
             else:
                 out = GoalGraph(networks)(
                     tensors["item_vectors"], tensors["query_length"], tensors["query_time"],

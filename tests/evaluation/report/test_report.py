@@ -11,10 +11,11 @@ import pytest
 from propense.errors import EvaluationError
 from propense.evaluation.judging.champions import pick_goal_champion
 from propense.evaluation.judging.goals import judge_goal
+from propense.evaluation.judging.overall import overall_verdict
 from propense.evaluation.judging.questions import ask_in_chinese
 from propense.evaluation.judging.rankings import judge_ranking
 from propense.evaluation.judging.subgroups import name_groups
-from propense.evaluation.judging.verdict import judge, overall_verdict
+from propense.evaluation.judging.verdict import judge
 from propense.evaluation.metrics.calibration import sigmoid
 from propense.evaluation.metrics.propensity import auc, log_loss
 from propense.evaluation.records import Champion, Difference, Interval
@@ -63,7 +64,7 @@ def test_equal_scores_are_level_and_the_simpler_model_serves():
     report = judged({"network": 0.7, "logistic": 0.7}, independent=False)
     assert report.champion.model == "logistic"
     assert report.verdict.outcome == "level"
-    assert "logistic regression is as good" in report.verdict.headline.en
+    assert "logistic regression serves. It is simpler" in report.verdict.headline.en
     difference = next(d for d in report.differences if d.metric == "log_loss")
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
 
@@ -72,7 +73,7 @@ def test_a_network_that_helps_only_in_the_average_is_worth_using_together():
     report = judged({"network": 0.8, "lightgbm": 0.75}, n_rows=3000)
     assert report.champion.kind == "average"
     assert report.verdict.outcome == "together"
-    assert "together with the best rival" in report.verdict.headline.en
+    assert "their average serves, and is better than every rival" in report.verdict.headline.en
 
 
 @pytest.mark.parametrize(("noise", "outcome"), [(0.8, "level"), (3.0, "together")])
@@ -96,20 +97,26 @@ def test_a_model_that_does_not_beat_the_base_rate_is_reported():
         scores = {"network": rng.uniform(0.2, 0.4, 800), "majority": np.full(800, 0.3)}
         parts.append(GoalScores(PLANS["pay"], np.arange(800, dtype=np.int32), y, scores))
     report = judge_goal(parts[0], parts[1], PAY, FEW, rng)
-    assert any("better than its base rate" in s.en for s in report.verdict.sentences)
+    assert report.champion.model == "majority"
+    assert report.verdict.outcome == "nothing"
+    assert report.verdict.headline.en.startswith("Nothing here predicts this")
+    assert "什么能预测它" in report.verdict.headline.zh
+    assert report.verdict.sentences[-1].en.startswith("Why this may be")
 
 
 @pytest.mark.parametrize(("low", "high", "expected"), [(-0.2, -0.1, False), (-0.2, 0.1, True)])
 def test_level_with_the_base_rate_is_reported_too(low, high, expected):
     champion = Champion(
-        kind="network", model="network", rival="tree", criterion="log_loss", validation={}
-    )
+        kind="network", model="network", rival="tree", base="majority", criterion="log_loss",
+        validation={},
+    )  # fmt: skip
     differences = [
         Difference(metric="log_loss", model="network", rival=rival, value=-0.1, low=low, high=high)
         for rival in ("tree", "majority")
     ]
     verdict = judge(champion, differences, {}, None, 0.01)
-    assert any("better than its base rate" in s.en for s in verdict.sentences) == expected
+    assert (verdict.outcome == "nothing") == expected
+    assert ("shown to predict this: customer network serves" in verdict.headline.en) == expected
 
 
 @pytest.mark.parametrize(
@@ -117,14 +124,20 @@ def test_level_with_the_base_rate_is_reported_too(low, high, expected):
 )
 def test_a_sure_gain_that_is_too_small_is_level(min_gain, outcome):
     champion = Champion(
-        kind="network", model="network", rival="tree", criterion="log_loss", validation={}
-    )
-    sure = Difference(
-        metric="log_loss", model="network", rival="tree", value=-0.005, low=-0.006, high=-0.004
-    )
+        kind="network", model="network", rival="tree", base="majority", criterion="log_loss",
+        validation={},
+    )  # fmt: skip
+    gains = {"tree": -0.005, "majority": -0.105}
+    sure = [
+        Difference(
+            metric="log_loss", model="network", rival=rival, value=gain, low=gain - 0.001,
+            high=gain + 0.001,
+        )
+        for rival, gain in gains.items()
+    ]  # fmt: skip
     losses = {"majority": 0.5, "tree": 0.4, "network": 0.395}
     values = {name: Interval(value=loss, low=loss, high=loss) for name, loss in losses.items()}
-    verdict = judge(champion, [sure], values, None, min_gain)
+    verdict = judge(champion, sure, values, None, min_gain)
     assert verdict.outcome == outcome
     assert any("5.0%" in s.en for s in verdict.sentences) == (outcome == "level")
 
@@ -287,8 +300,8 @@ def test_rankings_are_judged_by_ndcg_at_10_over_the_catalogue():
     assert metrics["network"]["recall_at_5"].value == pytest.approx(hits)
     assert metrics["popularity"]["coverage_at_20"].value == pytest.approx(21 / 38)
     poor = judge_ranking(lists(0.0), lists(0.0), FEW, np.random.default_rng(0))
-    assert poor.champion.model == "popularity" and poor.verdict.outcome == "worse"
-    assert "popularity is better" in poor.verdict.headline.en
+    assert poor.champion.model == "popularity" and poor.verdict.outcome == "nothing"
+    assert "the most popular items beyond chance, and those serve" in poor.verdict.headline.en
 
 
 def test_a_ranking_of_few_moments_has_no_verdict_and_short_lists_their_own_length():
@@ -320,7 +333,8 @@ def test_the_overall_verdict_counts_the_questions():
     assert "is worth using for 3 of 4 questions (1 of them averaged" in verdict.headline.en
     assert len(verdict.sentences) == 5
     assert overall_verdict([goals[2]], None).outcome == "no_verdict"
-    assert "simpler models are enough" in overall_verdict([goals[3]], None).headline.en
+    assert verdict.outcome == "mixed"
+    assert "not shown to be worth using" in overall_verdict([goals[3]], None).headline.en
     assert "the one question asked" in overall_verdict([goals[0]], None).headline.en
 
 

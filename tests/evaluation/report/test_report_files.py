@@ -18,7 +18,7 @@ from support.sample_report import make_report
 
 def test_a_ranking_needs_the_network():
     with pytest.raises(EvaluationError, match=r"no model 'network', only \['ease'\]"):
-        pick_ranking_champion({"ease": 0.1}, "ndcg_at_10")
+        pick_ranking_champion({"ease": np.array([0.1])}, np.arange(1), "ndcg_at_10")
 
 
 def test_json_keeps_everything_and_nan_becomes_null():

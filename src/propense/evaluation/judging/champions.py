@@ -1,23 +1,51 @@
-"""Who serves: the network, its best rival, or their average, chosen on validation alone.
+"""Who serves, chosen on validation alone: the simplest model that is as good as the best.
 
 Probabilities are compared by log loss, expected values by Tweedie deviance of power 1.5
 (lowest at the true mean, fit for zeros and long tails), rankings by ndcg. These are proper
 or list-wise scores of what is served; AUC would not notice probabilities that are wrong.
-The best on validation wins, and of exactly equal ones the simpler: rival, network, average.
-Whether it is better beyond chance is said by the verdict, on test.
+
+Two rules, both on paired differences with standard errors over customers:
+
+- A model has to beat the base rate (for lists: popularity) beyond chance. As many models try,
+  the level of 5 % is divided among them (Bonferroni). Where none does, the base rate serves.
+- Of those that do, the simplest within one standard error of the best serves (Breiman,
+  Friedman, Olshen and Stone 1984), in the order of SIMPLEST_FIRST. Everything learned was
+  stopped, tuned and calibrated on validation too, and what is complex gains most by that.
+
+Whether what serves is better beyond chance is said by the verdict, on test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Set
+from statistics import NormalDist
+from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from propense.errors import EvaluationError
 from propense.evaluation.kinds import KINDS
-from propense.evaluation.records import AVERAGE, NETWORK, RIVALS, Champion, number
+from propense.evaluation.metrics.intervals import cluster
+from propense.evaluation.records import (
+    AVERAGE,
+    MAJORITY,
+    NETWORK,
+    POPULARITY,
+    RIVALS,
+    Champion,
+    number,
+)
 from propense.schemas import Doubles, GoalScores
+from propense.words import Text, format_text
+
+SIMPLEST_FIRST: Final = (
+    MAJORITY, "logistic", "tree", "svm", "lightgbm", "lightgbm_raw", "mlp",
+    POPULARITY, "frequency", "markov", "item_knn", "ease",
+)  # fmt: skip
+"""Rivals of goals, then of lists. Others follow, then the network, then its average."""
+LEVEL: Final = 0.05
+Users = npt.NDArray[np.generic]
 
 
 def pick_goal_champion(validation: GoalScores) -> Champion:
@@ -36,13 +64,37 @@ def pick_goal_champion(validation: GoalScores) -> Champion:
             f"by; shorten its horizon, or widen [split] fractions"
         )
     kind = KINDS[validation.goal.kind]
-    losses = {model: kind.loss(validation.y, p) for model, p in validation.scores.items()}
+    rows = {model: kind.row_losses(validation.y, p) for model, p in validation.scores.items()}
+    losses = {model: float(loss.mean()) for model, loss in rows.items()}
     rival = _lowest({model: loss for model, loss in losses.items() if model != NETWORK})
     second = _lowest({m: loss for m, loss in losses.items() if m not in (NETWORK, rival)})
     for name, scores in averages(validation, rival, second).items():
-        losses[name] = kind.loss(validation.y, scores)
-    candidates = {m: losses[m] for m in (rival, NETWORK, AVERAGE) if m is not None and m in losses}
-    return _champion(_lowest(candidates), (rival, second), kind.criterion, losses)
+        rows[name] = kind.row_losses(validation.y, scores)
+        losses[name] = float(rows[name].mean())
+    model = _choose(rows, MAJORITY, validation.user, {NETWORK, rival})
+    return _champion(model, (rival, second), MAJORITY, kind.criterion, losses)
+
+
+def disagreeing_folds(validation: GoalScores, test: GoalScores, champion: Champion) -> Text | None:
+    """Said where a fold, without its test customers, would have chosen another champion.
+
+    Every customer is validation in one fold and test in another. So what all of validation chose
+    was chosen on those it is judged on; where each fold's choice without them is the same, its
+    numbers are those of a nested choice.
+    """
+    if test.fold is None:
+        return None
+    folds = np.unique(test.fold)
+    choices = []
+    for fold in folds:
+        apart = ~np.isin(validation.user, test.user[test.fold == fold])
+        if apart.any():
+            choices.append(pick_goal_champion(validation.take(np.flatnonzero(apart))))
+    own = (champion.model, champion.rival if champion.kind == "average" else None)
+    others = [c for c in choices if (c.model, c.rival if c.kind == "average" else None) != own]
+    if not others:
+        return None
+    return format_text("verdict.folds_differ", n=len(others), folds=len(folds))
 
 
 def averages(part: GoalScores, rival: str | None, second: str | None) -> dict[str, Doubles]:
@@ -59,20 +111,74 @@ def averages(part: GoalScores, rival: str | None, second: str | None) -> dict[st
     }
 
 
-def pick_ranking_champion(validation: Mapping[str, float], criterion: str) -> Champion:
-    """Champion of a ranking from each model's criterion on validation, higher is better.
+def pick_ranking_champion(
+    validation: Mapping[str, Doubles], user: Users, criterion: str
+) -> Champion:
+    """Champion of a ranking from each model's criterion on the rows of validation.
 
-    >>> pick_ranking_champion({"network": 0.05, "markov": 0.06, "ease": 0.04}, "ndcg_at_10").model
+    Higher is better; rows that are nan are left out. `user` (n_rows,).
+
+    >>> lists = {"network": np.full(9, 0.05), "markov": np.full(9, 0.06)}
+    >>> pick_ranking_champion(lists, np.arange(9), "ndcg_at_10").model
     'markov'
     """
     if NETWORK not in validation:
         raise EvaluationError(
             f"ranking: validation lists have no model {NETWORK!r}, only {sorted(validation)}"
         )
-    loss = {model: -value for model, value in validation.items()}
+    defined = np.isfinite(validation[NETWORK])
+    rows = {model: -values[defined] for model, values in validation.items()}
+    loss = {m: float(row.mean()) if len(row) else float("nan") for m, row in rows.items()}
     rival = _lowest({model: value for model, value in loss.items() if model != NETWORK})
-    candidates = {m: loss[m] for m in (rival, NETWORK) if m is not None}
-    return _champion(_lowest(candidates), (rival, None), criterion, validation)
+    model = _choose(rows, POPULARITY, user[defined], set()) if defined.any() else None
+    reached = {model: -value for model, value in loss.items()}
+    return _champion(model, (rival, None), POPULARITY, criterion, reached)
+
+
+def measure_gap(one: Doubles, other: Doubles, user: Users) -> tuple[float, float]:
+    """Mean of `one` - `other` over rows, and its standard error over customers.
+
+    The error is that of a ratio of sums, linearised: rows of one customer count together.
+
+    >>> measure_gap(np.array([1.0, 1.0, 3.0, 3.0]), np.zeros(4), np.array([1, 1, 2, 2]))
+    (2.0, 1.0)
+    """
+    gap = one - other
+    mean = float(gap.mean())
+    rows = cluster(user)
+    sums = np.bincount(rows.index, gap - mean, minlength=rows.n_users)
+    shrink = max(rows.n_users - 1, 1) / rows.n_users
+    return mean, float(np.sqrt((sums**2).sum() / shrink) / len(gap))
+
+
+def _choose(rows: Mapping[str, Doubles], base: str, user: Users, averaged: Set[str | None]) -> str:
+    """The simplest of those as good as the best; `rows` are losses.
+
+    The average serves only where both that are `averaged` beat the base themselves: two that know
+    nothing, each the best of many, look good together.
+    """
+    good = [model for model in rows if model not in (base, RIVALS)]
+    if base in rows:
+        least = NormalDist().inv_cdf(1 - LEVEL / 2 / max(len(good), 1))
+        gains = {model: measure_gap(rows[base], rows[model], user) for model in good}
+        good = [model for model, (gain, error) in gains.items() if gain > least * error]
+        if not averaged <= set(good):
+            good = [model for model in good if model != AVERAGE]
+        if not good:
+            return base
+    best = min(good, key=lambda model: float(rows[model].mean()))
+    for model in sorted(good, key=_complexity):
+        gap, error = measure_gap(rows[model], rows[best], user)
+        if gap <= error:
+            return model
+    return best
+
+
+def _complexity(model: str) -> int:
+    last = len(SIMPLEST_FIRST)
+    if model in (NETWORK, AVERAGE):
+        return last + 1 + (model == AVERAGE)
+    return SIMPLEST_FIRST.index(model) if model in SIMPLEST_FIRST else last
 
 
 def _lowest(losses: Mapping[str, float]) -> str | None:
@@ -85,6 +191,7 @@ def _lowest(losses: Mapping[str, float]) -> str | None:
 def _champion(
     model: str | None,
     rivals: tuple[str | None, str | None],
+    base: str,
     criterion: str,
     validation: Mapping[str, float],
 ) -> Champion:
@@ -97,6 +204,7 @@ def _champion(
         model=chosen,
         rival=rivals[0],
         second=rivals[1],
+        base=base if base in validation else None,
         criterion=criterion,
         validation={name: number(value) for name, value in validation.items()},
     )

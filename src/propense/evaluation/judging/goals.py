@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from propense.errors import EvaluationError
 from propense.evaluation.judging.by_as_of import judge_by_as_of
-from propense.evaluation.judging.champions import averages, pick_goal_champion
+from propense.evaluation.judging.champions import averages, disagreeing_folds, pick_goal_champion
 from propense.evaluation.judging.comparisons import (
+    Chance,
     describe_models,
+    measure_chance,
     pairs_to_compare,
     take_differences,
 )
@@ -25,11 +27,19 @@ from propense.evaluation.judging.questions import ask_in_chinese
 from propense.evaluation.judging.subgroups import judge_subgroups
 from propense.evaluation.judging.verdict import judge
 from propense.evaluation.kinds import KINDS
-from propense.evaluation.metrics.intervals import cluster, draw_whole_users, measure, resample
+from propense.evaluation.metrics.intervals import (
+    Clusters,
+    cluster,
+    draw_whole_users,
+    measure,
+    resample,
+)
 from propense.evaluation.metrics.propensity import confusion, minority_class
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.records import (
+    AVERAGE,
     NETWORK,
+    Champion,
     Confusion,
     GoalReport,
 )
@@ -82,8 +92,12 @@ def judge_goal(
     replicates = resample(statistics, rows.n_users, evaluate_settings.resamples, rng)
     models = describe_models(statistics, values, replicates, thresholds)
     differences = take_differences(
-        pairs_to_compare(champion, served), kind.compared, statistics, values, replicates
-    )
+        pairs_to_compare(champion, served), kind.compared, statistics, values, replicates,
+        _chance(test, champion, rows),
+    )  # fmt: skip
+    doubt = disagreeing_folds(validation, test, champion)
+    if test.fold is not None:
+        warnings.append(format_text("evaluated.folds"))
     too_few = too_little(test, evaluate_settings.min_positives)
     n_as_of = count_as_of(test)
     warnings += [text for text in (too_few, few_as_of(n_as_of)) if text is not None]
@@ -112,7 +126,15 @@ def judge_goal(
         models=models,
         differences=differences,
         champion=champion,
-        verdict=judge(champion, differences, criterion, too_few, evaluate_settings.min_gain),
+        verdict=judge(
+            champion,
+            differences,
+            criterion,
+            too_few,
+            evaluate_settings.min_gain,
+            test.trainings,
+            doubt,
+        ),
         confusion=_decide(test.y, best, threshold),
         reliability={
             model: read_bins(statistics[model], served[model], values[model], replicates[model])
@@ -126,6 +148,22 @@ def judge_goal(
         n_as_of=n_as_of,
         by_as_of=judge_by_as_of(replace(test, scores=served), followed),
     )
+
+
+def _chance(test: GoalScores, champion: Champion, rows: Clusters) -> dict[str, Chance]:
+    """The chance of training in the network and in its average with the best rival."""
+    kind = KINDS[test.goal.kind]
+    answers = {NETWORK: list(test.members)}
+    if champion.kind == "average" and champion.rival is not None:
+        rival = test.scores[champion.rival]
+        answers[AVERAGE] = [kind.average(p, rival) for p in test.members]
+    chances = {}
+    for model, members in answers.items():
+        each = [kind.statistic(test.y, p, rows) for p in members]
+        chance = measure_chance(each, rows.n_users, kind.compared)
+        if chance is not None:
+            chances[model] = chance
+    return chances
 
 
 def _cap_rows(
@@ -146,14 +184,7 @@ def _cap_rows(
     warnings.append(
         format_text("capped.rows", most=max_rows, n=len(chosen), available=n_rows, part=part)
     )
-    return GoalScores(
-        scores.goal,
-        scores.user[chosen],
-        scores.y[chosen],
-        {model: p[chosen] for model, p in scores.scores.items()},
-        {column: words[chosen] for column, words in scores.groups.items()},
-        None if scores.as_of is None else scores.as_of[chosen],
-    )
+    return scores.take(chosen)
 
 
 def _check_scores(part: str, scores: GoalScores) -> None:

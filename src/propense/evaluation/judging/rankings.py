@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from propense.errors import EvaluationError
 from propense.evaluation.judging.champions import pick_ranking_champion
 from propense.evaluation.judging.comparisons import (
     describe_models,
+    measure_chance,
     pairs_to_compare,
     take_differences,
 )
@@ -33,6 +35,7 @@ from propense.evaluation.metrics.ranking import (
     recall_at_k,
 )
 from propense.evaluation.records import (
+    NETWORK,
     Interval,
     ModelMetrics,
     RankingReport,
@@ -67,7 +70,7 @@ def judge_ranking(
     warnings: list[Text] = []
     validation = _cap(validation, evaluate_settings.max_rows, rng, "validation", warnings)
     test = _cap(test, evaluate_settings.max_rows, rng, "test", warnings)
-    champion = pick_ranking_champion(_choose_by(validation, criterion), criterion)
+    champion = pick_ranking_champion(_choose_by(validation, criterion), validation.user, criterion)
     rows = cluster(test.user)
     statistics = {model: _describe(ranked, test, ks, rows) for model, ranked in test.ranked.items()}
     values = {model: measure(entry, rows.n_users) for model, entry in statistics.items()}
@@ -77,9 +80,12 @@ def judge_ranking(
         for entry in describe_models(statistics, values, replicates, {})
     ]
     compared = tuple(dict.fromkeys([criterion, criterion.replace("ndcg", "recall")]))
+    members = [_describe(ranked, test, ks, rows) for ranked in test.members]
+    chance = measure_chance(members, rows.n_users, compared)
     differences = take_differences(
-        pairs_to_compare(champion, test.ranked), compared, statistics, values, replicates
-    )
+        pairs_to_compare(champion, test.ranked), compared, statistics, values, replicates,
+        None if chance is None else {NETWORK: chance},
+    )  # fmt: skip
     n_judged = int((np.diff(test.item_offsets) > 0).sum())
     too_few = None
     n_customers = len(np.unique(test.user[np.diff(test.item_offsets) > 0]))
@@ -101,6 +107,7 @@ def judge_ranking(
             {m.model: m.metrics[criterion] for m in models},
             too_few,
             evaluate_settings.min_gain,
+            test.trainings,
         ),
         seconds=dict(test.seconds),
         warnings=warnings,
@@ -142,14 +149,13 @@ def _describe(
     return mean_of_rows(names, values, rows)
 
 
-def _choose_by(validation: RankingScores, criterion: str) -> dict[str, float]:
+def _choose_by(validation: RankingScores, criterion: str) -> dict[str, Doubles]:
+    """Each model's criterion by row."""
     k = int(criterion.rpartition("_")[2])
-    means = {}
-    for model, ranked in validation.ranked.items():
-        values = ndcg_at_k(find_hits(ranked, validation.item_offsets, validation.items), k)
-        defined = values[np.isfinite(values)]
-        means[model] = float(defined.mean()) if len(defined) else float("nan")
-    return means
+    return {
+        model: ndcg_at_k(find_hits(ranked, validation.item_offsets, validation.items), k)
+        for model, ranked in validation.ranked.items()
+    }
 
 
 def _with_coverage(entry: ModelMetrics, test: RankingScores, ks: tuple[int, ...]) -> ModelMetrics:
@@ -182,12 +188,11 @@ def _cap(
     offsets: Ints = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     starts = scores.item_offsets[:-1][chosen]
     positions = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
-    return RankingScores(
+    return replace(
+        scores,
         user=scores.user[chosen],
         item_offsets=offsets,
         items=scores.items[positions],
         ranked={model: ranked[chosen] for model, ranked in scores.ranked.items()},
-        n_items=scores.n_items,
-        popularity=scores.popularity,
-        seconds=scores.seconds,
+        members=tuple(ranked[chosen] for ranked in scores.members),
     )

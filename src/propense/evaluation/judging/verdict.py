@@ -1,40 +1,39 @@
-"""Whether the network is worth using, in plain words: judged on test, by paired intervals."""
+"""Whether the network is worth using, and what serves: judged on test, by paired intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from propense.evaluation.formats import format_signed
-from propense.evaluation.kinds import KINDS
+from propense.evaluation.judging.verdict_words import (
+    ORDER_METRIC,
+    compare,
+    evidence,
+    find_difference,
+    served,
+    too_little,
+)
 from propense.evaluation.records import (
     AVERAGE,
+    LOWER_IS_BETTER,
     MAJORITY,
     NETWORK,
+    POPULARITY,
     RIVALS,
     Champion,
     Difference,
-    GoalReport,
     Interval,
-    RankingReport,
     Verdict,
     VerdictOutcome,
 )
-from propense.evaluation.words import both, inside, metric_name, model_name
+from propense.evaluation.words import model_name
 from propense.words import Text, format_text
 
-ORDER_METRIC: Final = {kind.criterion: kind.order_metric for kind in KINDS.values()}
-"""What is said of the order, beside the criterion."""
-
-
-def find_difference(
-    differences: Sequence[Difference], metric: str, model: str, rival: str | None
-) -> Difference | None:
-    """The difference of one metric between two models, where it was taken."""
-    for entry in differences:
-        if (entry.metric, entry.model, entry.rival) == (metric, model, rival):
-            return entry
-    return None
+LEVEL: Final = 0.05
+SINGLE: Final = 0.01
+"""The level where one network was trained: its interval knows nothing of the chance of training."""
 
 
 def judge(
@@ -43,210 +42,182 @@ def judge(
     values: dict[str, Interval],
     too_few: Text | None,
     min_gain: float,
+    trainings: int | None = None,
+    doubt: Text | None = None,
 ) -> Verdict:
-    """The verdict of one goal or ranking.
+    """The verdict of one goal or ranking: of the network, and of what serves.
 
-    `values` model -> its criterion on test; `too_few` the reason for having no verdict; `worth`
-    the share of what the best rival gains over the base rate that the network must gain more.
+    "Better" is better than every rival, each by its own interval (an intersection-union test,
+    Berger 1982, so that their number needs no correction). "Worse" is worse than the rival that
+    serves, or than the best one on validation.
+
+    `values` model -> its criterion on test; `too_few` the reason for having no verdict; `min_gain`
+    the share of what the best rival gains over the base rate that the network must gain more;
+    `trainings` how many the network averages, None if that is not known; `doubt` a reason to
+    praise nothing.
     """
-    served = _served(champion)
-    if champion.rival is None:
-        return Verdict(
-            outcome="no_rival", headline=format_text("verdict.no_rival"), sentences=[served]
-        )
-    rival = model_name(champion.rival)
-    main = find_difference(differences, champion.criterion, NETWORK, champion.rival)
-    outcome = main.outcome if main is not None else None
-    if too_few is not None or main is None or outcome is None:
-        headline = format_text("verdict.no_verdict")
+    seen = _Seen(champion, differences, values, SINGLE if trainings == 1 else LEVEL)
+    main = seen.find(NETWORK, champion.rival)
+    if too_few is not None or (main is not None and main.outcome is None):
         reasons = [] if too_few is None else [too_few]
-        return Verdict(outcome="no_verdict", headline=headline, sentences=[*reasons, served])
-    sentences = [_compare(main, values, champion.rival)]
-    order = ORDER_METRIC.get(champion.criterion)
-    if order is not None:
-        by_order = find_difference(differences, order, NETWORK, champion.rival)
-        if by_order is not None and by_order.outcome is not None:
-            sentences.append(_order_sentence(by_order, outcome))
-    sentences.append(served)
-    if champion.kind == "average":
-        sentences += _average_sentences(champion, differences)
-    base = _no_better_than_base_rate(champion, differences)
-    if base is not None:
-        sentences.append(base)
-    judged: VerdictOutcome = (
-        "together" if _pays_together(outcome, champion, differences) else outcome
-    )
-    gain = _smallest_gain(judged, champion, differences, values)
-    if gain is not None and gain < min_gain:
-        judged = "level"
-        sentences.append(_too_little(gain, min_gain, rival, champion.criterion in ORDER_METRIC))
-    return Verdict(
-        outcome=judged,
-        headline=format_text(f"verdict.outcome_{judged}", rival=rival),
-        sentences=sentences,
-    )
+        headline = format_text("verdict.no_verdict")
+        sentences = [*reasons, served(champion)]
+        return Verdict(outcome="no_verdict", headline=headline, sentences=sentences)
+    if not beats_base(champion, differences):
+        return _nothing(seen)
+    if main is None or not seen.rivals - {MAJORITY}:
+        headline = format_text("verdict.no_rival")
+        return Verdict(outcome="no_rival", headline=headline, sentences=[served(champion)])
+    sentences = evidence(champion, differences, values)
+    if trainings is not None:
+        one = trainings == 1
+        key = "verdict.one_training" if one else "verdict.trainings"
+        sentences.append(format_text(key, n=trainings))
+    outcome, headline, needed = seen.conclude()
+    if needed:
+        hint = seen.too_little(needed, min_gain) or doubt
+        if hint is not None:
+            sentences.append(hint)
+            return Verdict(outcome="level", headline=seen.level(needed), sentences=sentences)
+    p = max([entry.p or 0.0 for entry in needed], default=None)
+    return Verdict(outcome=outcome, headline=headline, sentences=sentences, p=p)
 
 
-def _pays_together(outcome: str, champion: Champion, differences: Sequence[Difference]) -> bool:
-    """Whether the network is not better alone, but makes the average that serves better.
+def beats_base(champion: Champion, differences: Sequence[Difference]) -> bool:
+    """Whether what serves is better than the base rate (for lists: popularity) beyond chance.
 
-    Better than the best rival, and than that rival averaged with the next one.
+    True where neither was fitted: then nothing is known against it.
     """
-    if outcome == "better" or champion.kind != "average":
-        return False
-    without = (champion.rival,) if champion.second is None else (champion.rival, RIVALS)
-    entries = [find_difference(differences, champion.criterion, AVERAGE, m) for m in without]
-    return all(entry is not None and entry.outcome == "better" for entry in entries)
+    if champion.base is None:
+        return True
+    entry = find_difference(differences, champion.criterion, champion.model, champion.base)
+    return entry is not None and entry.outcome == "better"
 
 
-def _smallest_gain(
-    outcome: VerdictOutcome,
-    champion: Champion,
-    differences: Sequence[Difference],
-    values: dict[str, Interval],
-) -> float | None:
-    """What the network adds, as a share of what the best rival gains over the base rate.
-
-    For lists the base is 0. None where the network does not pay, or the base is not known.
-    """
-    pays = {"better": (NETWORK, [champion.rival]), "together": (AVERAGE, [champion.rival, RIVALS])}
-    if outcome not in pays or champion.rival not in values:
-        return None
-    model, others = pays[outcome]
-    base = 0.0
-    if champion.criterion in ORDER_METRIC:
-        if MAJORITY not in values or values[MAJORITY].value is None:
-            return None
-        base = values[MAJORITY].value
-    reached = values[champion.rival].value
-    entries = [find_difference(differences, champion.criterion, model, other) for other in others]
-    gains = [abs(entry.value) for entry in entries if entry is not None and entry.value is not None]
-    if reached is None or reached == base or not gains:
-        return None
-    return min(gains) / abs(reached - base)
-
-
-def _too_little(gain: float, min_gain: float, rival: Text, over_base: bool) -> Text:
-    reference = format_text(
-        "verdict.gain_over_base" if over_base else "verdict.gain_reached", rival=rival
-    )
-    return format_text(
-        "verdict.too_little", gain=f"{gain:.1%}", reference=reference, least=f"{min_gain:.1%}"
-    )
-
-
-def _compare(main: Difference, values: dict[str, Interval], rival: str) -> Text:
-    return format_text(
-        "verdict.compare",
-        metric=metric_name(main.metric),
-        own=_plain(values.get(NETWORK)),
-        rival=model_name(rival),
-        other=_plain(values.get(rival)),
-        difference=_interval_words(main),
-    )
-
-
-def _order_sentence(difference: Difference, outcome: VerdictOutcome) -> Text:
-    return format_text(
-        "verdict.order",
-        link=format_text("verdict.likewise" if outcome == difference.outcome else "verdict.but"),
-        metric=inside(metric_name(difference.metric)),
-        order=format_text(f"verdict.order_{difference.outcome or 'level'}"),
-        difference=_interval_words(difference),
-    )
-
-
-def _served(champion: Champion) -> Text:
-    name = model_name(champion.model)
-    metric = inside(metric_name(champion.criterion))
-    if champion.kind == "average" and champion.rival is not None:
-        rival = model_name(champion.rival)
-        return format_text("verdict.served_average", model=name, rival=rival, metric=metric)
-    key = "verdict.served_rival" if champion.kind == "rival" else "verdict.served_network"
-    return format_text(key, model=name, metric=metric)
-
-
-def _average_sentences(champion: Champion, differences: Sequence[Difference]) -> list[Text]:
-    if champion.rival is None:
-        return []
-    others = {
-        champion.rival: format_text("verdict.rival_alone", rival=model_name(champion.rival)),
-        RIVALS: format_text("verdict.the_rivals", rivals=model_name(RIVALS)),
-    }
+def _nothing(seen: _Seen) -> Verdict:
+    """The verdict where what serves is no better than telling everyone the same."""
+    champion = seen.champion
+    assert champion.base is not None
     sentences = []
-    for model, other in others.items():
-        difference = find_difference(differences, champion.criterion, AVERAGE, model)
-        if difference is not None and difference.outcome is not None:
-            key = f"verdict.average_{difference.outcome}"
-            sentences.append(format_text(key, other=other, difference=_interval_words(difference)))
-    return sentences
-
-
-def _no_better_than_base_rate(champion: Champion, differences: Sequence[Difference]) -> Text | None:
-    """Said where what is served is not better than telling everyone the base rate."""
-    if champion.model == MAJORITY:
-        difference = None
+    main = seen.find(NETWORK, champion.base)
+    if main is not None:
+        sentences.append(compare(main, seen.values, champion.base))
+    sentences.append(served(champion))
+    of = "_lists" if champion.base == POPULARITY else ""
+    if champion.model == champion.base:
+        headline = format_text(f"verdict.outcome_nothing{of}")
+        if main is not None and main.outcome == "better":
+            sentences.append(format_text("verdict.only_on_test"))
     else:
-        difference = find_difference(differences, champion.criterion, champion.model, MAJORITY)
-        if difference is None or difference.outcome in ("better", None):
+        model = model_name(champion.model)
+        headline = format_text(f"verdict.outcome_unconfirmed{of}", model=model)
+    sentences.append(format_text(f"verdict.why_nothing{of}"))
+    return Verdict(outcome="nothing", headline=headline, sentences=sentences)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the differences on test show."""
+
+    champion: Champion
+    differences: Sequence[Difference]
+    values: dict[str, Interval]
+    level_of_test: float
+
+    @cached_property
+    def rivals(self) -> set[str]:
+        """Every rival; the average of two is none."""
+        criterion = (self.champion.criterion, NETWORK)
+        pairs = {d.rival for d in self.differences if (d.metric, d.model) == criterion}
+        return pairs - {RIVALS}
+
+    def find(self, model: str, rival: str | None) -> Difference | None:
+        """The difference by the criterion."""
+        return find_difference(self.differences, self.champion.criterion, model, rival)
+
+    def conclude(self) -> tuple[VerdictOutcome, Text, list[Difference]]:
+        """Outcome, headline, and the differences that praise rests on, none without praise."""
+        champion = self.champion
+        alone = self._all_better(NETWORK, self.rivals)
+        best = model_name(champion.rival or "")
+        if champion.kind == "rival":
+            for rival in (champion.model, champion.rival):
+                if self._is(self.find(NETWORK, rival), "worse"):
+                    return (
+                        "worse",
+                        format_text("verdict.outcome_worse", rival=model_name(rival or "")),
+                        [],
+                    )
+            key = "verdict.outcome_unchosen" if alone else "verdict.outcome_level"
+            return "level", format_text(key, rival=model_name(champion.model)), []
+        if champion.kind == "network":
+            if alone:
+                return "better", format_text("verdict.outcome_better", rival=best), alone
+            if self._is(self.find(NETWORK, champion.rival), "worse"):
+                return "worse", format_text("verdict.outcome_worse_serves", rival=best), []
+            return "level", self.level([]), []
+        average = self._all_better(AVERAGE, self.rivals)
+        if alone and average:
+            headline = format_text("verdict.outcome_better_average", rival=best)
+            return "better", headline, [*alone, *average]
+        of_two = {RIVALS} if self.find(AVERAGE, RIVALS) is not None else set()
+        together = self._all_better(AVERAGE, self.rivals | of_two)
+        if together:
+            return "together", format_text("verdict.outcome_together", rival=best), together
+        if self._is(self.find(AVERAGE, champion.rival), "worse"):
+            return "worse", format_text("verdict.outcome_worse_average", rival=best), []
+        return "level", self.level([]), []
+
+    def level(self, beaten: Sequence[Difference]) -> Text:
+        """The headline where a simpler model is about as good as what serves.
+
+        `beaten` are differences that were sure, but too small, or not to be trusted.
+        """
+        champion = self.champion
+        if champion.kind == "rival":
+            return format_text("verdict.outcome_level", rival=model_name(champion.model))
+        model = AVERAGE if champion.kind == "average" else NETWORK
+        near = list(beaten)
+        if not near:
+            entries = (self.find(model, rival) for rival in (*self.rivals, RIVALS))
+            near = [d for d in entries if d is not None and not self._is(d, "better")]
+        nearest = max(near, key=lambda d: (d.p or 0.0, d.rival), default=None)
+        rival = nearest.rival if nearest is not None else champion.rival or ""
+        best = model_name(champion.rival or "")
+        return format_text(f"verdict.outcome_level_{model}", rival=model_name(rival), best=best)
+
+    def too_little(self, needed: Sequence[Difference], min_gain: float) -> Text | None:
+        """Said where the smallest gain is too small a share of the best rival's over the base.
+
+        For lists the base is 0. None also where no rival is better than the base: then there is no
+        gain to be a share of, and the network's own over the base rate has been seen.
+        """
+        over_base = self.champion.criterion in ORDER_METRIC
+        base = self.values.get(self.champion.base or "", Interval()).value if over_base else 0.0
+        if base is None:
             return None
-    return format_text("verdict.nothing_learned")
+        sign = -1 if self.champion.criterion in LOWER_IS_BETTER else 1
+        reached = {
+            rival: sign * (value - base)
+            for rival in self.rivals
+            if (value := self.values.get(rival, Interval()).value) is not None
+        }
+        best = max(sorted(reached), key=lambda rival: reached[rival], default="")
+        gains = [abs(entry.value) for entry in needed if entry.value is not None]
+        if not gains or reached.get(best, 0.0) <= 0:
+            return None
+        share = min(gains) / reached[best]
+        if share >= min_gain:
+            return None
+        return too_little(share, min_gain, model_name(best), over_base)
 
+    def _all_better(self, model: str, rivals: Collection[str]) -> list[Difference]:
+        """The differences from every rival if each of them shows the model to be better."""
+        entries = [self.find(model, rival) for rival in sorted(rivals)]
+        better = [d for d in entries if d is not None and self._is(d, "better")]
+        return better if len(better) == len(entries) else []
 
-def overall_verdict(goals: Sequence[GoalReport], ranking: RankingReport | None) -> Verdict:
-    """All goals and the ranking in one sentence, and one each."""
-    judged = [(goal.name, goal.verdict) for goal in goals]
-    if ranking is not None:
-        judged.append(("recommend", ranking.verdict))
-    counted = {
-        outcome: sum(verdict.outcome == outcome for _, verdict in judged)
-        for outcome in ("better", "together", "level", "worse")
-    }
-    n_judged = sum(counted.values())
-    sentences = [
-        format_text("verdict.one", name=name, headline=verdict.headline) for name, verdict in judged
-    ]
-    outcome, headline = _overall_headline(counted, n_judged)
-    return Verdict(outcome=outcome, headline=headline, sentences=sentences)
-
-
-def _overall_headline(counted: dict[str, int], n_judged: int) -> tuple[VerdictOutcome, Text]:
-    level, worse = counted["level"], counted["worse"]
-    better = counted["better"] + counted["together"]
-    n_together = counted["together"]
-    together = format_text("verdict.n_together", n=n_together) if n_together else both("")
-    if n_judged == 0:
-        return "no_verdict", format_text("verdict.all_unknown")
-    if better == n_judged:
-        if better == 1:
-            return "better", format_text("verdict.all_better_one", together=together)
-        return "better", format_text("verdict.all_better", n=better, together=together)
-    if better == 0:
-        outcome: VerdictOutcome = "worse" if worse else "level"
-        if n_judged == 1:
-            return outcome, format_text("verdict.all_simpler_one", level=level, worse=worse)
-        return outcome, format_text("verdict.all_simpler", n=n_judged, level=level, worse=worse)
-    rest = [format_text("verdict.level_on", n=level)] if level else []
-    rest += [format_text("verdict.worse_on", n=worse)] if worse else []
-    return "better", format_text(
-        "verdict.mixed",
-        better=better,
-        n=n_judged,
-        together=together,
-        rest=rest[0] if len(rest) == 1 else format_text("verdict.both", one=rest[0], other=rest[1]),
-    )
-
-
-def _plain(interval: Interval | None) -> str:
-    if interval is None or interval.value is None:
-        return "–"
-    return f"{interval.value:.4f}"
-
-
-def _interval_words(difference: Difference) -> Text:
-    return format_text(
-        "verdict.interval",
-        value=format_signed(difference.value),
-        low=format_signed(difference.low),
-        high=format_signed(difference.high),
-    )
+    def _is(self, difference: Difference | None, outcome: str) -> bool:
+        if difference is None or difference.p is None or difference.outcome != outcome:
+            return False
+        return difference.p <= self.level_of_test

@@ -15,7 +15,7 @@ from propense.evaluation.formats import (
     format_percent,
     format_range,
 )
-from propense.evaluation.judging.verdict import overall_verdict
+from propense.evaluation.judging.overall import overall_verdict
 from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import GoalReport, Interval, RankingReport, Report
 from propense.evaluation.report.page.by_as_of import days
@@ -191,8 +191,8 @@ def _limits(report: Report) -> str:
             "the catalogue change, measure again."
         ),
         (
-            "- Intervals cover the chance of which customers were seen, not a change of the world, "
-            "and are not corrected for looking at many numbers."
+            "- Intervals cover the chance of which customers were seen, not a change of the world. "
+            "Only the verdict over all questions is corrected for their number."
         ),
         "- A level verdict is no proof that two models are equal.",
     ]

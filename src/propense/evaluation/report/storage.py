@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from propense.errors import EvaluationError
-from propense.evaluation.judging.verdict import overall_verdict
+from propense.evaluation.judging.overall import overall_verdict
 from propense.evaluation.records import Report
 
 

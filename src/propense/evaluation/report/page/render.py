@@ -8,7 +8,7 @@ from html import escape
 from importlib.resources import files
 
 from propense.evaluation.formats import format_number, format_percent, format_range
-from propense.evaluation.judging.verdict import overall_verdict
+from propense.evaluation.judging.overall import overall_verdict
 from propense.evaluation.kinds import KINDS
 from propense.evaluation.records import (
     Champion,
