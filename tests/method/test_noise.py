@@ -9,7 +9,7 @@ import pytest
 
 from propense.evaluation.judging.champions import pick_goal_champion
 from propense.evaluation.judging.overall import overall_verdict
-from support.null_worlds import RIVALS, draw_goal, draw_lists, judge_drawn, judge_lists
+from support.judging.null_worlds import RIVALS, draw_goal, draw_lists, judge_drawn, judge_lists
 
 NOTHING = {"network": 0.0, **dict.fromkeys(RIVALS, 0.0)}
 LISTS = dict.fromkeys(("network", "frequency", "markov", "item_knn", "ease"), 0.0)

@@ -27,7 +27,7 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.shelf import activate, promote
 from propense.schemas import GoalScores
 from propense.words import format_text
-from support.null_worlds import PLAN, judge_drawn
+from support.judging.null_worlds import PLAN, judge_drawn
 
 
 def differ(values, model="network", metric="log_loss", error=0.001):
