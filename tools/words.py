@@ -132,6 +132,7 @@ ROOMS: Final[dict[tuple[str, str], str]] = {
     ("following", "src/propense/tables/cleaning"): "an argument of ibis.window",
     ("judge", "src/propense/evaluation/judging"): _JUDGING,
     ("judge", "tests/evaluation/report"): _JUDGING,
+    ("judge", "tests/method/test_verdicts.py"): _JUDGING,
     ("kept", "src/propense/serving"): "a key of the answers of /v1/track",
     ("mark", "src/propense/evaluation/report"): "a mark of a chart",
     ("moment", "encoding/test_targets.py"): _MOMENT,

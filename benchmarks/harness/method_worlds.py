@@ -61,10 +61,10 @@ class Table:
 
     def shuffled(self, rng: np.random.Generator) -> Table:
         """The labels dealt anew: nothing predicts them."""
-        dealt = rng.permutation(self.columns[self.label]).tolist()
-        return replace(self, columns=self.columns | {self.label: dealt})
+        labels = rng.permutation(self.columns[self.label]).tolist()
+        return replace(self, columns=self.columns | {self.label: labels})
 
-    def judge(self, seed: int = 0) -> Report:
+    def report(self, seed: int = 0) -> Report:
         """The report of a quick run."""
         features = ", ".join(
             f'"{name}"' for name in self.columns if name not in (self.key, self.label)
@@ -72,10 +72,10 @@ class Table:
         text = _TABLE.format(
             key=self.key, features=features, label=self.label, positive=self.positive
         )
-        return judge(text + QUICK.format(seed=seed), "rows.csv", self.columns)
+        return report_on(text + QUICK.format(seed=seed), "rows.csv", self.columns)
 
 
-def judge(settings: str, file: str, columns: dict[str, list[str]]) -> Report:
+def report_on(settings: str, file: str, columns: dict[str, list[str]]) -> Report:
     """The report of a run on one file."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -91,12 +91,12 @@ def judge(settings: str, file: str, columns: dict[str, list[str]]) -> Report:
 
 def tables() -> dict[str, Callable[[], Table]]:
     """Two generated, and two real ones where the data is there."""
-    known = {"linear": linear_table, "rules": rules_table}
+    makers = {"linear": linear_table, "rules": rules_table}
     if (DATA / "telco_churn").is_dir():
-        known["telco_churn"] = telco_table
+        makers["telco_churn"] = telco_table
     if (DATA / "online_shoppers").is_dir():
-        known["online_shoppers"] = shoppers_table
-    return known
+        makers["online_shoppers"] = shoppers_table
+    return makers
 
 
 def linear_table(seed: int = 0) -> Table:
@@ -164,4 +164,4 @@ def null_histories(seed: int, n_users: int = 300, n_items: int = 40) -> Report:
         "action": ["buy"] * len(rows),
         "event_time": [str(start + np.timedelta64(second, "s")) for second, _ in rows],
     }
-    return judge(_HISTORIES + QUICK.format(seed=0), "events.csv", columns)
+    return report_on(_HISTORIES + QUICK.format(seed=0), "events.csv", columns)

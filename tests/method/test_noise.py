@@ -9,7 +9,7 @@ import pytest
 
 from propense.evaluation.judging.champions import pick_goal_champion
 from propense.evaluation.judging.overall import overall_verdict
-from support.judging.null_worlds import RIVALS, draw_goal, draw_lists, judge_drawn, judge_lists
+from support.judging.null_worlds import RIVALS, draw_goal, draw_lists, report_on, report_on_lists
 
 NOTHING = {"network": 0.0, **dict.fromkeys(RIVALS, 0.0)}
 LISTS = dict.fromkeys(("network", "frequency", "markov", "item_knn", "ease"), 0.0)
@@ -25,7 +25,7 @@ def test_where_nothing_is_to_be_seen_the_base_rate_serves():
 
 def test_eight_questions_about_noise_praise_nothing():
     rng = np.random.default_rng(1)
-    goals = [judge_drawn(draw_goal(rng, NOTHING, n_users=200), rng, 60) for _ in range(8)]
+    goals = [report_on(draw_goal(rng, NOTHING, n_users=200), rng, 60) for _ in range(8)]
     assert {goal.verdict.outcome for goal in goals} == {"nothing"}
     verdict = overall_verdict(goals, None)
     assert verdict.outcome == "nothing"
@@ -34,7 +34,7 @@ def test_eight_questions_about_noise_praise_nothing():
 
 def test_where_choices_are_chance_popularity_serves():
     rng = np.random.default_rng(2)
-    reports = [judge_lists(draw_lists(rng, LISTS), rng) for _ in range(20)]
+    reports = [report_on_lists(draw_lists(rng, LISTS), rng) for _ in range(20)]
     served = Counter(report.champion.model for report in reports)
     assert served["popularity"] >= 19
     assert {report.verdict.outcome for report in reports} == {"nothing"}
@@ -46,7 +46,7 @@ def test_noise_that_only_the_network_tells_well_is_not_praised_by_test_alone():
     rng = np.random.default_rng(3)
     validation, _ = draw_goal(rng, NOTHING)
     _, test = draw_goal(rng, NOTHING | {"network": 1.0})
-    report = judge_drawn((validation, test), rng)
+    report = report_on((validation, test), rng)
     assert report.champion.model == "majority" and report.verdict.outcome == "nothing"
     assert any("On test the network was better" in s.en for s in report.verdict.sentences)
 
@@ -55,14 +55,12 @@ def test_noise_that_only_the_network_tells_well_is_not_praised_by_test_alone():
 def test_a_canary_is_found(weight):
     """A weak signal that the network alone sees, and a strong one."""
     rng = np.random.default_rng(4)
-    reports = [
-        judge_drawn(draw_goal(rng, NOTHING | {"network": weight}), rng, 60) for _ in range(3)
-    ]
+    reports = [report_on(draw_goal(rng, NOTHING | {"network": weight}), rng, 60) for _ in range(3)]
     assert {report.champion.model for report in reports} <= {"network", "average"}
     assert {report.verdict.outcome for report in reports} <= {"better", "together"}
 
 
 def test_a_canary_in_lists_is_found():
     rng = np.random.default_rng(5)
-    report = judge_lists(draw_lists(rng, LISTS | {"network": 0.3}), rng)
+    report = report_on_lists(draw_lists(rng, LISTS | {"network": 0.3}), rng)
     assert (report.champion.model, report.verdict.outcome) == ("network", "better")

@@ -27,7 +27,7 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.shelf import activate, promote
 from propense.schemas import GoalScores
 from propense.words import format_text
-from support.judging.null_worlds import PLAN, judge_drawn
+from support.judging.null_worlds import PLAN, report_on
 
 
 def differ(values, model="network", metric="log_loss", error=0.001):
@@ -48,24 +48,24 @@ def champion(model="network", rival="tree", base="majority", **other):
     )
 
 
-def told(champion, differences, values=None, min_gain=0.0, **other):
+def verdict_of(champion, differences, values=None, min_gain=0.0, **other):
     intervals = {m: Interval(v, v, v) for m, v in (values or {}).items()}
     return judge(champion, differences, intervals, None, min_gain, **other)
 
 
 def test_better_is_better_than_every_rival_not_than_the_one_that_validation_chose():
     gains = {"tree": -0.01, "svm": -0.001, "majority": -0.1}
-    level = told(champion(), differ(gains))
+    level = verdict_of(champion(), differ(gains))
     assert level.outcome == "level" and "support vector machine" in level.headline.en
     assert "the network serves" in level.headline.en
-    sure = told(champion(), differ(gains | {"svm": -0.01}))
+    sure = verdict_of(champion(), differ(gains | {"svm": -0.01}))
     assert sure.outcome == "better" and sure.p == pytest.approx(0, abs=1e-6)
 
 
 def test_the_headline_does_not_praise_a_network_that_does_not_serve():
     gains = {"tree": -0.01, "logistic": -0.01, "majority": -0.1}
     served = [*differ(gains), *differ({"network": 0.01, "majority": -0.09}, model="logistic")]
-    verdict = told(champion("logistic"), served)
+    verdict = verdict_of(champion("logistic"), served)
     assert verdict.outcome == "level"
     assert verdict.headline.en.startswith("Level: logistic regression serves")
     assert "On test it was better" in verdict.headline.en
@@ -75,9 +75,9 @@ def test_the_headline_names_the_average_where_that_serves():
     alone = differ({"tree": -0.0005, "majority": -0.1})
     gains = {"network": -0.01, "tree": -0.01, "rivals": -0.01, "majority": -0.1}
     serves = champion("average", second="svm")
-    verdict = told(serves, [*alone, *differ(gains, "average")])
+    verdict = verdict_of(serves, [*alone, *differ(gains, "average")])
     assert verdict.outcome == "together" and "their average serves" in verdict.headline.en
-    verdict = told(serves, [*alone, *differ(gains | {"tree": 0.01}, "average")])
+    verdict = verdict_of(serves, [*alone, *differ(gains | {"tree": 0.01}, "average")])
     assert verdict.outcome == "worse" and "average with the network" in verdict.headline.en
 
 
@@ -85,20 +85,20 @@ def test_a_best_rival_below_the_base_rate_turns_no_loss_into_a_gain():
     """The network is between a rival that is worse than the base rate and the base rate."""
     losses = {"majority": 0.500, "tree": 0.520, "network": 0.510}
     gains = {"tree": -0.01, "majority": 0.01}
-    verdict = told(champion(), differ(gains), losses, min_gain=0.01)
+    verdict = verdict_of(champion(), differ(gains), losses, min_gain=0.01)
     assert verdict.outcome == "nothing"
     losses |= {"network": 0.490}
     gains = {"tree": -0.03, "majority": -0.01}
-    assert told(champion(), differ(gains), losses, min_gain=0.01).outcome == "better"
+    assert verdict_of(champion(), differ(gains), losses, min_gain=0.01).outcome == "better"
 
 
 def test_one_training_needs_a_higher_level_and_says_that_it_is_of_these_weights():
     near = differ({"tree": -0.0022, "majority": -0.1})
-    assert told(champion(), near, trainings=3).outcome == "better"
-    single = told(champion(), near, trainings=1)
+    assert verdict_of(champion(), near, trainings=3).outcome == "better"
+    single = verdict_of(champion(), near, trainings=1)
     assert single.outcome == "level"
     assert any("the verdict is of these weights" in s.en for s in single.sentences)
-    assert told(champion(), differ({"tree": -0.003, "majority": -0.1}), trainings=1).p < 0.01
+    assert verdict_of(champion(), differ({"tree": -0.003, "majority": -0.1}), trainings=1).p < 0.01
 
 
 def test_how_much_trainings_differ_is_in_the_interval():
@@ -109,11 +109,11 @@ def test_how_much_trainings_differ_is_in_the_interval():
     seen = {"network": sigmoid(0.9 * signal), "majority": np.full(n, y.mean())}
     scores = seen | {"tree": sigmoid(0.9 * signal + 0.3 * rng.normal(size=n))}
     part = GoalScores(PLAN, np.arange(n, dtype=np.int32), y, scores, trainings=2)
-    alike, apart = (
+    alike, unlike = (
         replace(part, members=tuple(sigmoid(0.9 * signal + shift) for shift in shifts))
         for shifts in ((0.0, 0.001), (0.0, 0.8))
     )
-    sure, unsure = (judge_drawn((part, each), np.random.default_rng(0)) for each in (alike, apart))
+    sure, unsure = (report_on((part, each), np.random.default_rng(0)) for each in (alike, unlike))
     assert sure.verdict.outcome == "better"
     assert unsure.verdict.outcome in ("level", "nothing")
     assert any("averages 2 trainings" in s.en for s in sure.verdict.sentences)
@@ -184,34 +184,34 @@ def test_folds_that_would_choose_otherwise_without_their_test_customers_praise_n
     fold = user % 3
     signal = rng.normal(size=n)
     y = (rng.random(n) < sigmoid(signal)).astype(np.float64)
-    known = np.where(fold == 0, 1.0, -0.05)
+    seen_there = np.where(fold == 0, 1.0, -0.05)
     scores = {
         "majority": np.full(n, y.mean()),
         "logistic": sigmoid(0.3 * signal),
-        "network": sigmoid((0.3 + 0.7 * known) * signal),
+        "network": sigmoid((0.3 + 0.7 * seen_there) * signal),
     }
     part = GoalScores(PLAN, user, y, scores)
-    whole = judge_drawn((part, part), np.random.default_rng(0))
+    whole = report_on((part, part), np.random.default_rng(0))
     assert (whole.champion.model, whole.verdict.outcome) == ("network", "better")
-    apart = judge_drawn((part, replace(part, fold=fold)), np.random.default_rng(0))
-    assert apart.verdict.outcome == "level"
-    assert any("1 of 3 folds would choose otherwise" in s.en for s in apart.verdict.sentences)
+    unlike = report_on((part, replace(part, fold=fold)), np.random.default_rng(0))
+    assert unlike.verdict.outcome == "level"
+    assert any("1 of 3 folds would choose otherwise" in s.en for s in unlike.verdict.sentences)
     alike = replace(part, scores=scores | {"network": sigmoid(signal)})
-    same = judge_drawn((alike, replace(alike, fold=fold)), np.random.default_rng(0))
+    same = report_on((alike, replace(alike, fold=fold)), np.random.default_rng(0))
     assert same.verdict.outcome == "better"
 
 
 def test_the_gate_does_not_promote_noise_over_what_predicts(tmp_path):
     knows = differ({"tree": -0.01, "majority": -0.1})
     guesses = differ({"tree": 0.0, "majority": 0.0})
-    told_apart = {
+    bundles = {
         "v0001": (champion(), knows),
         "v0002": (champion("majority"), guesses),
         "v0003": (champion(), guesses),
         "v0004": (champion(), knows),
     }
-    for version, (serves, differences) in told_apart.items():
-        goal = report_of("pay", told(serves, differences))
+    for version, (serves, differences) in bundles.items():
+        goal = report_of("pay", verdict_of(serves, differences))
         goal = msgspec.structs.replace(goal, champion=serves, differences=differences)
         (tmp_path / version).mkdir()
         report = Report(title="", version="0.2.0", goals=[goal])

@@ -7,12 +7,13 @@ readers are in English and in Chinese.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import erfc, isfinite, sqrt
+from math import isfinite
 from typing import Any, Final, Literal
 
 import msgspec
 
 from propense.evaluation.metrics.scales import Estimate
+from propense.evaluation.metrics.student import two_sided_p
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.schemas import Account, SplitPlan
 from propense.words import Text
@@ -23,8 +24,6 @@ RIVALS: Final = "rivals"
 """The average of the two best rivals: what the network's own average has to beat."""
 MAJORITY: Final = "majority"
 POPULARITY: Final = "popularity"
-NORMAL: Final = 1.959964
-"""Standard errors to the ends of a 95 % interval of a normal estimate."""
 
 Number = float | None
 
@@ -83,20 +82,10 @@ class Difference(Frozen, frozen=True):
 
     @property
     def p(self) -> Number:
-        """Two-sided p-value: below 0.05 where the interval leaves 0 out.
-
-        The end of the interval on the side of 0 is taken as 1.96 standard errors away.
-
-        >>> d = Difference(metric="auc", model="a", rival="b", value=0.2, low=0.1, high=0.4)
-        >>> round(d.p, 5)
-        9e-05
-        """
+        """Two-sided p-value: below 0.05 where the interval leaves 0 out."""
         if self.value is None or self.low is None or self.high is None:
             return None
-        reach = self.value - self.low if self.value > 0 else self.high - self.value
-        if self.value == 0 or reach <= 0:
-            return float(self.low <= 0 <= self.high)
-        return erfc(NORMAL * abs(self.value) / reach / sqrt(2))
+        return two_sided_p(self.value, self.low, self.high)
 
 
 class Champion(Frozen, frozen=True):

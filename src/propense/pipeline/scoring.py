@@ -88,10 +88,10 @@ def score_goals(
                 _labelled(fold.dataset, rows[part], index, goal, raw[part]) for part in rows
             )
             if len(validation.y) and len(test.y):
-                known = np.isfinite(rows[TEST].y[:, index])
+                labelled = np.isfinite(rows[TEST].y[:, index])
                 test = replace(
                     test,
-                    members=tuple(p[known, index].astype(np.float64) for p in members),
+                    members=tuple(p[labelled, index].astype(np.float64) for p in members),
                     trainings=max(len(members), 1) if with_trainings else None,
                     fold=np.full(len(test.y), number) if several else None,
                 )

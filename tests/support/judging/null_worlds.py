@@ -68,7 +68,7 @@ def draw_goal(
     return validation, replace(test, trainings=trainings)
 
 
-def judge_drawn(
+def report_on(
     parts: tuple[GoalScores, GoalScores], rng: np.random.Generator, resamples: int = 100
 ) -> GoalReport:
     """The report of one goal."""
@@ -113,7 +113,7 @@ def draw_lists(
     return scores[0], scores[1]
 
 
-def judge_lists(
+def report_on_lists(
     parts: tuple[RankingScores, RankingScores], rng: np.random.Generator
 ) -> RankingReport:
     """The report of the lists."""

@@ -87,9 +87,9 @@ def disagreeing_folds(validation: GoalScores, test: GoalScores, champion: Champi
     folds = np.unique(test.fold)
     choices = []
     for fold in folds:
-        apart = ~np.isin(validation.user, test.user[test.fold == fold])
-        if apart.any():
-            choices.append(pick_goal_champion(validation.take(np.flatnonzero(apart))))
+        without = ~np.isin(validation.user, test.user[test.fold == fold])
+        if without.any():
+            choices.append(pick_goal_champion(validation.take(np.flatnonzero(without))))
     own = (champion.model, champion.rival if champion.kind == "average" else None)
     others = [c for c in choices if (c.model, c.rival if c.kind == "average" else None) != own]
     if not others:

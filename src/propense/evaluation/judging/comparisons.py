@@ -14,11 +14,11 @@ from propense.evaluation.metrics.intervals import (
     estimate_difference,
     measure,
 )
+from propense.evaluation.metrics.student import Z
 from propense.evaluation.metrics.thresholds import Threshold
 from propense.evaluation.records import (
     AVERAGE,
     NETWORK,
-    NORMAL,
     RIVALS,
     Champion,
     Difference,
@@ -140,15 +140,13 @@ def measure_chance(
 
 
 _FREEDOM: Final = np.array([1, 2, 3, 4, 5, 7, 10, 20, 40, 1e9])
-_QUANTILES: Final = np.array(
-    [12.706, 4.303, 3.182, 2.776, 2.571, 2.365, 2.228, 2.086, 2.021, NORMAL]
-)
+_QUANTILES: Final = np.array([12.706, 4.303, 3.182, 2.776, 2.571, 2.365, 2.228, 2.086, 2.021, Z])
 """Student's t at 97.5 %; between them straight in 1 / degrees of freedom, within half a per cent
 from 2 on."""
 
 
 def _widen(reach: float, error: float, freedom: int) -> float:
-    own, added = (reach / NORMAL) ** 2, error**2
+    own, added = (reach / Z) ** 2, error**2
     degrees = (own + added) ** 2 / (added**2 / freedom)
     quantile = np.exp(np.interp(-1 / degrees, -1 / _FREEDOM, np.log(_QUANTILES)))
     return float(quantile * np.sqrt(own + added))
