@@ -78,7 +78,8 @@ def test_every_key_is_read() -> None:
 def test_a_text_fills_each_language_with_its_own() -> None:
     rival = Text("a rival", "对手")
     assert format_text("verdict.outcome_level", rival=rival) == Text(
-        "Level: a rival is as good, and the simpler choice.", "持平：对手已经足够，也更简单。"
+        "Level: a rival serves. It is simpler, and the network is not shown to be worth more.",
+        "持平：上线的是对手。它更简单，而网络并未显出更高的价值。",
     )
     with pytest.raises(KeyError):
         format_text("no such key")

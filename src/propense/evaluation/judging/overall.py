@@ -62,7 +62,7 @@ def _headline(counted: Mapping[str, int], n_judged: int) -> tuple[VerdictOutcome
             "verdict.all_nothing_one" if n_judged == 1 else "verdict.all_nothing", n=n_judged
         )
     rest = [
-        format_text(f"verdict.{outcome}_on", n=counted[outcome])
+        format_text(f"verdict.on_{outcome}", n=counted[outcome])
         for outcome in ("level", "worse", "nothing")
         if counted[outcome]
     ]

@@ -103,15 +103,15 @@ def _nothing(seen: _Seen) -> Verdict:
     if main is not None:
         sentences.append(compare(main, seen.values, champion.base))
     sentences.append(served(champion))
-    of = "_lists" if champion.base == POPULARITY else ""
+    asked = "lists" if champion.base == POPULARITY else "goal"
     if champion.model == champion.base:
-        headline = format_text(f"verdict.outcome_nothing{of}")
+        headline = format_text(f"verdict.nothing_{asked}")
         if main is not None and main.outcome == "better":
             sentences.append(format_text("verdict.only_on_test"))
     else:
         model = model_name(champion.model)
-        headline = format_text(f"verdict.outcome_unconfirmed{of}", model=model)
-    sentences.append(format_text(f"verdict.why_nothing{of}"))
+        headline = format_text(f"verdict.unconfirmed_{asked}", model=model)
+    sentences.append(format_text(f"verdict.why_{asked}"))
     return Verdict(outcome="nothing", headline=headline, sentences=sentences)
 
 
