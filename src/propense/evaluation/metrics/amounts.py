@@ -58,7 +58,10 @@ class Amount:
     signed: bool = False
 
     def minus(self, other: Amount) -> Amount:
-        """The difference of two figures with the same `bottom`."""
+        """The difference of two figures with the same `bottom`.
+
+        Its tails are on both sides and its skewness is chance, so its interval is even.
+        """
         return Amount(
             self.top - other.top,
             self.bottom,
@@ -106,6 +109,9 @@ def _studentised(amount: Amount, value: float, error: float) -> tuple[float, flo
     if defined.mean() < 1 - _MOST_UNDEFINED:
         return nan, nan
     t = (drawn[defined] - value) / errors[defined]
+    if amount.signed:
+        half = error * float(np.quantile(np.abs(t), 0.95))
+        return value - half, value + half
     low, high = value - error * np.quantile(t, [0.975, 0.025])
     return float(low), float(high)
 

@@ -282,7 +282,11 @@ class ValueStatistic:
 
     @cached_property
     def scales(self) -> Scales:
-        """Means of amounts; the order is a correlation, of as many customers as pay enough."""
+        """Means of amounts; the order is a correlation, of as many customers as pay enough.
+
+        The deviance decides verdicts, so it has an interval wherever the amounts have: what a
+        verdict lacks is then said once, of the amounts.
+        """
         n, loss, absolute, squared, y, p = self._sums.T
         paid = y != 0
         effective = effective_size(y)
@@ -292,7 +296,7 @@ class ValueStatistic:
             return Amount(top, bottom, paid, least, root)
 
         scales: dict[str, Scale] = {
-            "tweedie_deviance": amount(loss, n),
+            "tweedie_deviance": Amount(loss, n, paid, effective),
             "gini_normalised": Correlation(effective) if effective >= FEWEST_EFFECTIVE else Fixed(),
             "spearman": Correlation(self.n_users),
             "mae": amount(absolute, n),
