@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from propense.errors import SettingsError, nearest
+from propense.errors import SettingsError, SplitError, nearest
 from propense.schemas import PlanWarning
 from propense.settings import Settings
 from propense.settings.paths import setting_path
@@ -51,17 +51,23 @@ class Observation:
     warnings: tuple[PlanWarning, ...] = ()
 
 
-def observe(partitions: Partitions, settings: Settings) -> tuple[Partitions, Observation | None]:
+def observe(partitions: Partitions, settings: Settings) -> tuple[Partitions, Observation]:
     """The time of observation, and the partitions without the events outside it.
 
-    None where the events have no times. Raises SettingsError where the settings name a source
-    that has no event, or a time of observation without events.
+    Raises SettingsError where the settings name a source that has no event, or a time of
+    observation without events; SplitError where the events have no times.
     """
     survey = partitions.survey
     if survey.span is None:
-        return partitions, None
+        raise SplitError("the events have no times, so nobody knows when they were observed")
     named = _named_sources(settings, list(survey.days))
-    log = _observed_log(partitions, settings)
+    spans = _own_spans(partitions)
+    begin = _time(settings.split.observed_from, settings, "[split] observed_from")
+    end = _time(settings.split.observed_until, settings, "[split] observed_until")
+    log = Span(
+        min(span.begin for span in spans.values()) if begin is None else begin,
+        max(span.end for span in spans.values()) if end is None else end,
+    )
     warnings = _strays(partitions, log, survey.span)
     if log.begin > survey.span[0] or log.end < survey.span[1]:
         partitions = replace(partitions, observed=log.pair)
@@ -71,33 +77,29 @@ def observe(partitions: Partitions, settings: Settings) -> tuple[Partitions, Obs
                 f"observed_until {written_day(log.end)}"
             )
     sources = {
-        name: _observed_source(partitions, settings, name, days, log, named)
+        name: _observed_source(partitions, settings, name, days, log, spans.get(name, log), named)
         for name, days in partitions.survey.days.items()
     }
     return partitions, Observation(log, sources, frozenset(named), tuple(warnings))
 
 
-def _observed_log(partitions: Partitions, settings: Settings) -> Span:
-    """From the first source's first usual day to the last source's last one.
+def _own_spans(partitions: Partitions) -> dict[str, Span]:
+    """The span of each source by its own events alone, within that of all events.
 
-    Sources of too few events to be judged are judged together, or if there are others that can,
-    not at all.
+    Sources of too few events to be judged are judged together, under no name, or if there are
+    others that can, not at all.
     """
-    survey, split = partitions.survey, settings.split
+    survey = partitions.survey
     assert survey.span is not None
-    begin = _time(split.observed_from, settings, "[split] observed_from")
-    end = _time(split.observed_until, settings, "[split] observed_until")
-    judged: list[tuple[tuple[str, ...], DayCounts]]
-    judged = [((name,), days) for name, days in survey.days.items() if days.n >= FEWEST]
-    small = tuple(name for name, days in survey.days.items() if days.n < FEWEST)
+    large = {name: days for name, days in survey.days.items() if days.n >= FEWEST}
+    small = tuple(name for name in survey.days if name not in large)
     rest = merge_days(survey.days[name] for name in small)
-    if rest.n >= FEWEST or not judged:
-        judged.append((small, rest))
-    spans = [_own_span(partitions, names, days, survey.span) for names, days in judged]
-    return Span(
-        min(span.begin for span in spans) if begin is None else begin,
-        max(span.end for span in spans) if end is None else end,
-    )
+    spans = {
+        name: _own_span(partitions, (name,), days, survey.span) for name, days in large.items()
+    }
+    if rest.n >= FEWEST or not large:
+        spans[""] = _own_span(partitions, small, rest, survey.span)
+    return spans
 
 
 def _own_span(
@@ -139,19 +141,22 @@ def _first_after(
 
 
 def _observed_source(
-    partitions: Partitions, settings: Settings, name: str, days: DayCounts, log: Span,
+    partitions: Partitions, settings: Settings, name: str, days: DayCounts, log: Span, own: Span,
     named: set[tuple[str, Literal["from", "until"]]],
 ) -> Span:  # fmt: skip
-    """A source's span within the log's, as the settings or its density say."""
+    """A source's span within the log's, as the settings or its density say.
+
+    A source whose `own` span reaches as far as the log's lacks nothing.
+    """
     split, begin, end = settings.split, log.begin, log.end
     silences = find_silences(days, log.begin // DAY, log.end // DAY)
     if (name, "from") in named:
         begin = _asked(split.source_from[name], settings, f"[split] source_from.{name}")
-    elif silences.before is not None and split.observed_from is None:
+    elif silences.before is not None and own.begin > log.begin and split.observed_from is None:
         begin = _first_after(partitions, (name,), silences.before, silences.unit)
     if (name, "until") in named:
         end = _asked(split.source_until[name], settings, f"[split] source_until.{name}")
-    elif silences.after is not None and split.observed_until is None:
+    elif silences.after is not None and own.end < log.end and split.observed_until is None:
         end = _last_before(partitions, (name,), silences.after, silences.unit)
     gaps = tuple(
         gap for gap in silences.gaps

@@ -28,8 +28,11 @@ EDGE_UNITS: Final = 3
 SHARP: Final = 4
 """Beside a sharp edge are at least this part of the usual events."""
 FEW: Final = 3
-FEW_SHARE: Final = 100
-"""Strays are at most FEW events, or one in FEW_SHARE."""
+FEW_AFTER: Final = 100
+"""Late strays are at most FEW events, or one in so many."""
+FEW_BEFORE: Final = 1000
+"""Early strays are at most FEW events, or one in so many: many logs begin with a trickle that is
+real."""
 CHANCE: Final = 0.01
 """A silence that a log of as many faint units elsewhere would show by more than this chance is
 none."""
@@ -111,15 +114,15 @@ def find_silences(log: DayCounts, first: int, last: int) -> Silences:
         return Silences(1)
     view = _View.of(log)
     runs = view.runs(first, last)
-    few = max(FEW, log.n // FEW_SHARE)
+    few, few_before = max(FEW, log.n // FEW_AFTER), max(FEW, log.n // FEW_BEFORE)
     after = next((run for run in runs if run.ends and log.n - run.n_before <= few), None)
-    early = [run for run in runs if run.begins and run.n_before + run.silence.n <= few]
+    early = [run for run in runs if run.begins and run.n_before + run.silence.n <= few_before]
     before = early[-1] if early else None
     gaps = [
         run.silence for run in runs
         if (before is None or run.silence.first > before.silence.last)
         and (after is None or run.silence.last < after.silence.first)
-        and (run.sharp_before or run.n_before <= few)
+        and (run.sharp_before or run.n_before <= few_before)
         and (run.sharp_after or log.n - run.n_before - run.silence.n <= few)
     ]  # fmt: skip
     return Silences(

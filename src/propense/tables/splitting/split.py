@@ -30,7 +30,7 @@ from propense.tables.splitting.goal_spans import (
 from propense.tables.splitting.goals import Goals, label_columns_of, question_absent, read_goals
 from propense.tables.splitting.labelled_rows import Labeller, Tally, labels_schema, labels_table
 from propense.tables.splitting.ledger import Bools
-from propense.tables.splitting.observation import Observation, observe
+from propense.tables.splitting.observation import observe
 from propense.tables.splitting.shards import Partitions, Shard, partition, read_shard
 from propense.tables.splitting.split_checks import check_no_leak
 from propense.times import MICROS_PER_SECOND
@@ -44,6 +44,8 @@ MANY_SHARED: Final = 0.05
 class Scheme:
     """How this data is divided, before anything is written."""
 
+    partitions: Partitions
+    """Without the events that are outside the time of observation."""
     by: By
     goals: Goals
     labeller: Labeller
@@ -74,10 +76,9 @@ def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
     would know another's future.
     """
     with new_folder(run.parts, replace=True) as unfinished:
-        read = partition(engine, run.clean, unfinished / "partitions")
-        partitions, observation = observe(read, settings)
-        scheme = _scheme(settings, partitions, observation)
-        plan = _write(scheme, settings, partitions, unfinished)
+        partitions = partition(engine, run.clean, unfinished / "partitions")
+        scheme = _scheme(settings, partitions)
+        plan = _write(scheme, settings, scheme.partitions, unfinished)
         shutil.rmtree(unfinished / "partitions")
         file = unfinished / "split.json"
         file.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2))
@@ -85,29 +86,31 @@ def split(run: RunFolder, settings: Settings, engine: TableEngine) -> SplitPlan:
     return plan
 
 
-def _scheme(settings: Settings, partitions: Partitions, observation: Observation | None) -> Scheme:
-    rules, survey = settings.split, partitions.survey
+def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
+    rules = settings.split
     goals = read_goals(settings, partitions)
     by = _choose(settings, partitions, goals)
-    if goals.questions and not survey.timed:
+    if goals.questions and not partitions.survey.timed:
         raise SplitError(
             f"goal {goals.questions[0].name!r} has a horizon, but the events have no times; map "
             f"event_time in the source, or use a label column"
         )
     cuts, grid, assignments, notes = None, None, None, list(goals.notes)
     spans, closed, warnings = NO_SPANS, tuple[Bools, ...](), list[PlanWarning]()
-    if observation is not None:
-        spans = find_goal_spans(observation, survey, goals.questions)
+    span = partitions.survey.span
+    end = None if span is None else span[1]
+    if by == "time" or goals.questions:
+        partitions, observation = observe(partitions, settings)
+        spans = find_goal_spans(observation, partitions.survey, goals.questions)
         warnings = [*observation.warnings, *spans.warnings]
-    if by == "time" and observation is not None:
-        clock = replace(partitions.clock, end=observation.log.end)
-        cuts, grid = cut_time(
-            clock, rules, goals.horizons, bool(goals.questions), settings.time_zone, spans.pairs
-        )
-    elif goals.questions and observation is not None:
-        horizons = {question.name: question.within for question in goals.questions}
-        clock = replace(partitions.clock, end=observation.log.end)
-        grid = whole_grid(clock, rules, horizons, spans.pairs)
+        end = observation.log.end
+        clock = replace(partitions.clock, end=end)
+        if by == "time":
+            horizons, gridded = goals.horizons, bool(goals.questions)
+            cuts, grid = cut_time(clock, rules, horizons, gridded, settings.time_zone, spans.pairs)
+        else:
+            horizons = {question.name: question.within for question in goals.questions}
+            grid = whole_grid(clock, rules, horizons, spans.pairs)
     if grid is not None:
         closed = closed_windows(goals.questions, spans, grid, cuts)
         closed, more = outside_gaps(spans, goals.questions, grid, closed, settings)
@@ -118,8 +121,10 @@ def _scheme(settings: Settings, partitions: Partitions, observation: Observation
         assigned, more_notes = assign(partitions, rules, by, stratum)
         assignments, notes = tuple(assigned), notes + more_notes
     labeller = Labeller(goals, grid, cuts, closed, rules.max_as_of_per_user)
-    end = None if observation is None else observation.log.end
-    return Scheme(by, goals, labeller, assignments, tuple(notes), end, spans.pairs, tuple(warnings))
+    return Scheme(
+        partitions, by, goals, labeller, assignments, tuple(notes), end, spans.pairs,
+        tuple(warnings),
+    )  # fmt: skip
 
 
 def _choose(settings: Settings, partitions: Partitions, goals: Goals) -> By:
