@@ -159,6 +159,8 @@ class SplitPlan(msgspec.Struct, frozen=True):
     warnings: list[PlanWarning] = []
     spans: dict[str, tuple[int, int]] = {}
     """Goal that events answer -> first and last second at which its action is observed."""
+    duplicates: int = 0
+    """Customers who are there twice: equal to another one in all features and events."""
 
 
 @dataclass(frozen=True)

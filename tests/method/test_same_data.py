@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from propense.columns import DUPLICATE_GROUP
 from propense.encoding.dataset import Dataset, encode
 from propense.pipeline.rival_fitting import fit_rivals, open_rivals
 from propense.progress import NoProgress
 from propense.schemas import TEST
+from propense.tables.doctor.checks_duplicates import check_duplicates
+from propense.tables.engine.engine import TableEngine, connect
+from propense.tables.splitting.split import split
 from propense.training.downweighting import downweight_shilling
 from support.encoding_runs import DAY, event, make_run, plan_by_time
+from support.split_worlds import VIEW, Event, settings_of, write_clean
 from support.training_worlds import settings as world_settings
+
+
+@pytest.fixture(scope="module")
+def duck(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TableEngine]:
+    engine = connect("duckdb", tmp_path_factory.mktemp("scratch"))
+    yield engine
+    engine.con.disconnect()
 
 
 def shop(folder: Path, n_users: int, favourites: float, fakes: int = 0) -> Dataset:
@@ -72,3 +86,63 @@ def test_rivals_without_chance_are_the_same_with_every_seed(tmp_path: Path) -> N
     assert set(lists[0]) == {"popularity", "markov", "item_knn", "ease"}
     for name, scores in lists[0].items():
         assert np.array_equal(scores, lists[1][name]), name
+
+
+def plain_table(n: int, copies: int) -> pa.Table:
+    """Columns that say nothing of a label dealt by chance; the first `copies` rows again."""
+    rng = np.random.default_rng(0)
+    columns = {f"x{k}": rng.normal(size=n) for k in range(4)}
+    columns["kind"] = rng.choice(["a", "b", "c"], n)
+    columns["label"] = rng.integers(0, 2, n)
+    table = {name: np.concatenate([cells, cells[:copies]]) for name, cells in columns.items()}
+    return pa.table({"user_id": [f"u{number}" for number in range(n + copies)], **table})
+
+
+@pytest.mark.parametrize("folds", [None, 4])
+def test_who_is_there_twice_is_in_one_part(tmp_path: Path, duck: TableEngine, folds: int) -> None:
+    n = 400
+    run = write_clean(tmp_path, users=plain_table(n, n))
+    settings = settings_of(
+        {"pay": {"column": "label"}}, sources={}, users={"path": "users.csv"},
+        split={"folds": folds},
+    )  # fmt: skip
+    plan = split(run, settings, duck)
+    assert plan.duplicates == 2 * n
+    assert any("800 customers are there twice" in note for note in plan.notes)
+    assert [warning.code for warning in plan.warnings] == ["duplicate_customers"]
+    (finding,) = check_duplicates(run, plan)
+    assert finding.severity == "warning" and finding.count == 2 * n and len(finding.examples) == 3
+    dataset = encode(run, settings)
+    where = {str(name): number for number, name in enumerate(dataset.histories.user_ids)}
+    first = np.array([where[f"u{number}"] for number in range(n)])
+    second = np.array([where[f"u{number + n}"] for number in range(n)])
+    runs = [dataset] if folds is None else [dataset.for_fold(k) for k in range(folds)]
+    for one in runs:
+        assert one.user_part is not None
+        assert (one.user_part[first] == one.user_part[second]).all()
+        assert set(one.user_part.tolist()) == {0, 1, 2}
+    assert (dataset.user_fold[first] == dataset.user_fold[second]).all()
+    assert DUPLICATE_GROUP not in dataset.encoder.numeric_names
+
+
+def test_who_is_there_once_is_not_taken_for_another(tmp_path: Path, duck: TableEngine) -> None:
+    run = write_clean(tmp_path, users=plain_table(400, 0))
+    settings = settings_of({"pay": {"column": "label"}}, sources={}, users={"path": "users.csv"})
+    plan = split(run, settings, duck)
+    assert plan.duplicates == 0 and check_duplicates(run, plan) == []
+
+
+def test_duplicates_are_told_in_a_split_by_time_and_divided_where_asked(
+    tmp_path: Path, duck: TableEngine
+) -> None:
+    events = []
+    for user in range(100):
+        rng = np.random.default_rng(user % 80)
+        for day in rng.uniform(0, 100, 12):
+            events.append(Event(f"u{user}", "view", float(day), item_id=f"i{rng.integers(9)}"))
+    run = write_clean(tmp_path, events)
+    plan = split(run, settings_of(VIEW), duck)
+    assert (plan.by, plan.duplicates) == ("time", 40)
+    assert any("learned from and counted again" in note for note in plan.notes)
+    asked = settings_of(VIEW, split={"by": "user", "keep_duplicates_together": False})
+    assert any("flatters" in note for note in split(run, asked, duck).notes)

@@ -298,8 +298,14 @@ def _as_fold(
 def _fold_parts(
     prepared: Prepared, folds: npt.NDArray[np.int8], i: int, settings: Settings
 ) -> UserParts:
-    """Part of every user in run `i`; groups stay whole, who has none is one of their own."""
+    """Part of every user in run `i`; groups and duplicates stay whole, who has none is one of
+    their own."""
     split, names = settings.split, prepared.log.user_ids
+    if split.keep_duplicates_together and columns.DUPLICATE_GROUP in prepared.users.column_names:
+        group = pc.cast(as_words(prepared.users[columns.DUPLICATE_GROUP]), pa.string())
+        shared = pc.binary_join_element_wise("duplicates ", group, "")
+        names = pc.coalesce(shared, pa.array(names, pa.string()))
+        names = np.asarray(names.to_numpy(zero_copy_only=False), object)
     if prepared.plan.by == "group" and split.group is not None:
         own = pa.array([f"user {name}" for name in names], pa.string())
         groups = pc.coalesce(as_words(prepared.users[split.group]), own)

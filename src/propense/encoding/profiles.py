@@ -161,8 +161,9 @@ def feature_names(names: Sequence[str], settings: Settings) -> list[str]:
                 f"[users] features names {leaked[0]!r}, which is the label of a goal; take it out"
             )
         return list(table.features)
-    other = {columns.USER_ID, columns.PART, columns.FOLD, settings.split.group}
-    return [name for name in names if name not in labels | other | {settings.split.disjoint_on}]
+    ours = {columns.USER_ID, columns.PART, columns.FOLD, columns.DUPLICATE_GROUP}
+    other = labels | ours | {settings.split.group, settings.split.disjoint_on}
+    return [name for name in names if name not in other]
 
 
 def fit_column(name: str, column: Any, kind: Kind | None, catalogue: bool) -> Column:

@@ -49,6 +49,9 @@ class Split(Record, frozen=True):
     """Values of `group` that make the test part. Default: groups are assigned by hash."""
     disjoint_on: str | None = None
     """Users column: a test user whose value occurs in train or validation is left out."""
+    keep_duplicates_together: bool = True
+    """Keep customers who are there twice (equal in all features and events) in one part or fold, in
+    splits by user."""
     max_as_of_per_user: int | None = None
     """Largest number of as-of rows of one user in a part, evenly spread. The account gives the
     number left out."""

@@ -89,6 +89,9 @@ def check_balance(plan: SplitPlan, settings: Settings) -> tuple[list[GoalCheck],
         if goal.kind == "binary":
             findings += _rare(check)
     for warning in plan.warnings:
+        if warning.code == "duplicate_customers":
+            # check_duplicates tells of them, with examples.
+            continue
         sentence, _, remedy = warning.text.en.rstrip(".").rpartition(". ")
         findings.append(
             Finding(

@@ -13,6 +13,7 @@ from propense.errors import SourceError
 from propense.schemas import Account, RunFolder, SplitPlan
 from propense.settings import Settings, TableSource
 from propense.tables.cleaning.clean import clean
+from propense.tables.doctor.checks_duplicates import check_duplicates
 from propense.tables.doctor.checks_events import EventFacts, check_events
 from propense.tables.doctor.checks_goals import check_balance, check_leaks, preview_split
 from propense.tables.doctor.checks_ids import check_ids
@@ -61,7 +62,7 @@ def examine(settings: Settings, engine: TableEngine, cores: int | None = None) -
         goals: list[GoalCheck] = []
         if plan is not None:
             goals, more = check_balance(plan, settings)
-            findings += more + check_leaks(run, plan, settings)
+            findings += more + check_leaks(run, plan, settings) + check_duplicates(run, plan)
         n_profiles = next((one.n_out for one in accounts if one.table == "users"), 0)
         cost = _cost(raw, settings, facts, plan, n_profiles, cores or os.cpu_count() or 1)
         findings.append(_memory(cost))

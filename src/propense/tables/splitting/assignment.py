@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from propense.columns import FOLD, PART, USER_ID
+from propense.columns import DUPLICATE_GROUP, FOLD, PART, USER_ID
 from propense.encoding.folds import assign_folds, assign_parts
 from propense.errors import SettingsError, SplitError, nearest
 from propense.schemas import PARTS, TEST, TRAIN, VALIDATION, Words
 from propense.settings import Split
+from propense.tables.splitting.duplicates import Duplicates
 from propense.tables.splitting.label_columns import LabelColumn
 from propense.tables.splitting.shards import Partitions
 
@@ -39,14 +40,19 @@ class Assignment:
 
 
 def assign(
-    partitions: Partitions, split: Split, by: str, stratum: LabelColumn | None
+    partitions: Partitions,
+    split: Split,
+    by: str,
+    stratum: LabelColumn | None,
+    duplicates: Duplicates | None = None,
 ) -> tuple[list[Assignment], list[str]]:
     """One Assignment for each shard, and notes. `by` is "user" or "group".
 
     With folds every customer has a fold and no part; folds of single customers are balanced by
     the label `stratum`, folds of groups hold equally many groups. Without, customers or whole
     groups are assigned to parts; test customers whose value of `split.disjoint_on` occurs in train
-    or validation get no part.
+    or validation get no part. In a split by user the customers of a group of `duplicates` go
+    together, where the first of them by user_id belongs.
 
     Raises SettingsError naming a missing column or group.
     """
@@ -57,7 +63,7 @@ def assign(
                 f"[split] {key} = {name!r} is not in the users table; "
                 f"{nearest(str(name), partitions.profile.names)}"
             )
-    for name in (PART, FOLD):
+    for name in (PART, FOLD, DUPLICATE_GROUP):
         if name in partitions.profile.names:
             raise SettingsError(
                 f"the users table has a column {name!r}, and a split by {by} writes one of that "
@@ -77,18 +83,17 @@ def assign(
         keys, notes = _group_keys(shards, str(split.group))
     else:
         keys = np.concatenate([_words(users[USER_ID]) for users in shards])
+        if duplicates is not None:
+            keys = duplicates.same_key(keys)
     part = np.full(len(keys), NOWHERE, dtype=np.int8)
     fold = np.full(len(keys), NOWHERE, dtype=np.int8)
     if split.folds is not None:
-        names, row_of = keys, np.arange(len(keys))
+        names, first, row_of = np.unique(keys.astype(str), return_index=True, return_inverse=True)
         classes = np.zeros(len(keys), dtype=np.int8)
-        if by == "group":
-            names, row_of = np.unique(keys.astype(str), return_inverse=True)
-            classes = np.zeros(len(names), dtype=np.int8)
-        elif stratum is not None:
+        if by == "user" and stratum is not None:
             classes_of = [stratum.classes(users, i) for i, users in enumerate(shards)]
             classes = np.concatenate(classes_of).astype(np.int8)
-        fold = assign_folds(names.tolist(), split.folds, split.seed, classes)[row_of]
+        fold = assign_folds(names.tolist(), split.folds, split.seed, classes[first])[row_of]
     else:
         part = _parts(keys, split, by)
     if split.disjoint_on is not None:

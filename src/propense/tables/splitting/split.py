@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propense.columns import FOLD, PART
+from propense.columns import DUPLICATE_GROUP, FOLD, PART
 from propense.errors import SettingsError, SplitError
 from propense.files import new_folder
 from propense.schemas import PARTS, Ints, PartCount, PlanWarning, RunFolder, SplitPlan
@@ -21,6 +21,12 @@ from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.assignment import Assignment, assign, check_parts
 from propense.tables.splitting.base_rates import RatesInTime, find_jumps
 from propense.tables.splitting.cuts import Cuts, cut_time, whole_grid
+from propense.tables.splitting.duplicates import (
+    Duplicates,
+    compared_columns,
+    describe,
+    find_duplicates,
+)
 from propense.tables.splitting.goal_spans import (
     NO_SPANS,
     closed_windows,
@@ -56,6 +62,7 @@ class Scheme:
     """Second at which observation ends; None where the events have no times."""
     spans: dict[str, tuple[int, int]]
     warnings: tuple[PlanWarning, ...]
+    duplicates: Duplicates
 
     @property
     def cuts(self) -> Cuts | None:
@@ -116,14 +123,20 @@ def _scheme(settings: Settings, partitions: Partitions) -> Scheme:
         closed, more = outside_gaps(spans, goals.questions, grid, closed, settings)
         warnings += more
     warnings += question_absent(settings)
+    duplicates = find_duplicates(partitions, compared_columns(partitions.profile.names, settings))
+    together = by == "user" and rules.keep_duplicates_together
+    wording = describe(duplicates, by, together)
+    notes, warnings = notes + wording.notes, warnings + wording.warnings
     if by in ("user", "group") or (by == "leave_one_out" and goals.columns):
         stratum = goals.columns[0] if rules.folds is not None and goals.columns else None
-        assigned, more_notes = assign(partitions, rules, by, stratum)
+        assigned, more_notes = assign(
+            partitions, rules, by, stratum, duplicates if together else None
+        )
         assignments, notes = tuple(assigned), notes + more_notes
     labeller = Labeller(goals, grid, cuts, closed, rules.max_as_of_per_user)
     return Scheme(
         partitions, by, goals, labeller, assignments, tuple(notes), end, spans.pairs,
-        tuple(warnings),
+        tuple(warnings), duplicates,
     )  # fmt: skip
 
 
@@ -192,6 +205,8 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
     profile = [field for field in partitions.profile if field.name not in hidden]
     if scheme.assignments is not None and scheme.by != "leave_one_out":
         profile += [pa.field(PART, pa.string()), pa.field(FOLD, pa.int32())]
+    if scheme.duplicates.customers:
+        profile.append(pa.field(DUPLICATE_GROUP, pa.int64()))
     with (
         pq.ParquetWriter(folder / "labels.parquet", schema, compression="zstd") as labels,
         pq.ParquetWriter(folder / "users.parquet", pa.schema(profile), compression="zstd") as users,
@@ -203,6 +218,9 @@ def _write(scheme: Scheme, settings: Settings, partitions: Partitions, folder: P
             table = shard.users
             if assigned is not None and scheme.by != "leave_one_out":
                 table = assigned.beside(table)
+            if scheme.duplicates.customers:
+                groups = scheme.duplicates.of_partition(number)
+                table = table.append_column(DUPLICATE_GROUP, groups)
             users.write_table(table.select([field.name for field in profile]))
             asked = []
             for rows in scheme.labeller.rows(shard, number, assigned):
@@ -283,6 +301,7 @@ def _plan(
         notes=notes,
         warnings=[*scheme.warnings, *find_jumps(names, counts, rates)],
         spans=scheme.spans,
+        duplicates=scheme.duplicates.customers,
     )
 
 
