@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -64,17 +64,30 @@ def find_goal_spans(
     from it, or most of the log comes after it: then it is taken as closed. Likewise one that
     begins later. Each warning names the setting that says otherwise.
     """
-    spans, warnings = {}, []
+    spans: dict[str, Span] = {}
+    goals: dict[_Lack, list[str]] = {}
     for question in questions:
-        span, more = _span_of(question, observation, survey)
-        spans[question.name] = span
-        warnings += more
+        spans[question.name], lacks = _span_of(question, observation, survey)
+        for lack in lacks:
+            goals.setdefault(lack, []).append(question.name)
+    warnings = [_warn(lack, names, observation.log) for lack, names in goals.items()]
     return GoalSpans(spans, tuple(warnings))
+
+
+@dataclass(frozen=True)
+class _Lack:
+    """A source that begins later than the log, or ends earlier."""
+
+    side: Literal["from", "until"]
+    source: str
+    at: int
+    whole: bool
+    """Taken to lack nothing."""
 
 
 def _span_of(
     question: Question, observation: Observation, survey: Survey
-) -> tuple[Span, list[PlanWarning]]:
+) -> tuple[Span, list[_Lack]]:
     log = observation.log
     counts = survey.carriers.get(question.action, {})
     if question.action == "*":
@@ -91,17 +104,15 @@ def _span_of(
     begun = {name: span.begin for name, span in carriers.items() if span.begin > log.begin}
     closed = _closed(ended, begun, log, len(carriers))
     opened = _opened(ended, begun, log, len(carriers))
-    ends = [span.end for name, span in carriers.items() if name not in closed]
-    begins = [span.begin for name, span in carriers.items() if name not in opened]
+    lacks = [_Lack("until", name, end, name in closed) for name, end in ended.items()]
+    lacks += [_Lack("from", name, begin, name in opened) for name, begin in begun.items()]
     gaps = sorted({gap for span in carriers.values() for gap in span.gaps}, key=lambda g: g.first)
-    warnings = [
-        _warn(question.name, "until", name, end, log.end, name in closed)
-        for name, end in ended.items() if (name, "until") not in observation.named
-    ] + [
-        _warn(question.name, "from", name, begin, log.begin, name in opened)
-        for name, begin in begun.items() if (name, "from") not in observation.named
-    ]  # fmt: skip
-    return Span(max(begins), min(ends), tuple(gaps)), warnings
+    span = Span(
+        max(span.begin for name, span in carriers.items() if name not in opened),
+        min(span.end for name, span in carriers.items() if name not in closed),
+        tuple(gaps),
+    )
+    return span, [lack for lack in lacks if (lack.source, lack.side) not in observation.named]
 
 
 def _closed(ended: dict[str, int], begun: dict[str, int], log: Span, n: int) -> set[str]:
@@ -130,18 +141,16 @@ def _opened(ended: dict[str, int], begun: dict[str, int], log: Span, n: int) -> 
     return opened
 
 
-def _warn(goal: str, side: str, source: str, at: int, limit: int, whole: bool) -> PlanWarning:
-    """That a source ends or begins within the log, and what follows for the goal.
-
-    `whole` sources are taken to lack nothing.
-    """
+def _warn(lack: _Lack, goals: list[str], log: Span) -> PlanWarning:
+    """What is taken of a source that lacks something, and what follows for goals."""
+    limit = log.end if lack.side == "until" else log.begin
+    side = setting_path(f"source_{lack.side}", lack.source)
     text = format_text(
-        _SOURCE_TEXTS[side, whole], goal=goal, source=source, at=written_day(at),
-        days=f"{abs(limit - at) // DAY:,}",
-        setting=f"[split] {setting_path(f'source_{side}', source)}"
-        f' = "{written_iso(at if whole else limit)}"',
+        _SOURCE_TEXTS[lack.side, lack.whole], goal=", ".join(goals), source=lack.source,
+        at=written_day(lack.at), days=f"{abs(limit - lack.at) // DAY:,}",
+        setting=f'[split] {side} = "{written_iso(lack.at if lack.whole else limit)}"',
     )  # fmt: skip
-    return PlanWarning("source_span", text, goal)
+    return PlanWarning("source_span", text, goals[0] if len(goals) == 1 else "")
 
 
 def closed_windows(
@@ -168,8 +177,9 @@ def outside_gaps(
     `closed` has one (grid.n,) mask a question. Raises QuestionError where a window lies in a gap
     for its greater part, and [split] gaps does not say what gaps are.
     """
-    choice, warnings = settings.split.gaps, []
+    choice = settings.split.gaps
     asked: dict[Silence, int] = {}
+    met: dict[tuple[Silence, bool], list[tuple[str, int]]] = {}
     masks = []
     for question, mask in zip(questions, closed, strict=True):
         for gap in spans.spans[question.name].gaps:
@@ -177,20 +187,25 @@ def outside_gaps(
             n_met = int((mask & (covered > 0)).sum())
             n_inside = int((mask & (2 * covered >= question.within)).sum())
             if choice == "ask" and n_inside:
-                asked[gap] = asked.get(gap, 0) + n_inside
+                asked[gap] = max(asked.get(gap, 0), n_inside)
             unknown = choice == "unknown" or (choice == "ask" and n_inside > 0)
             if unknown:
                 mask = mask & (covered == 0)
-            key = "split.gap_unknown" if unknown else "split.gap_silence"
-            text = format_text(
-                key, goal=question.name, n=f"{n_met:,}", first=written_day(gap.seconds[0]),
-                last=written_day(gap.seconds[1] - 1), n_events=f"{gap.n:,}",
-                usual=f"{gap.usual:,}",
-            )  # fmt: skip
-            warnings.append(PlanWarning("gap", text, question.name))
+            met.setdefault((gap, unknown), []).append((question.name, n_met))
         masks.append(mask)
     refuse_open([_ask(asked)] if asked else [], settings)
-    return tuple(masks), warnings
+    return tuple(masks), [_gap_warning(*key, goals) for key, goals in met.items()]
+
+
+def _gap_warning(gap: Silence, unknown: bool, goals: list[tuple[str, int]]) -> PlanWarning:
+    """What is taken of a gap, and how many as-of times of each goal meet it."""
+    text = format_text(
+        "split.gap_unknown" if unknown else "split.gap_silence",
+        goal=", ".join(f"{name} ({n:,})" for name, n in goals),
+        first=written_day(gap.seconds[0]), last=written_day(gap.seconds[1] - 1),
+        n_events=f"{gap.n:,}", usual=f"{gap.usual:,}",
+    )  # fmt: skip
+    return PlanWarning("gap", text, goals[0][0] if len(goals) == 1 else "")
 
 
 def _covered(times: Ints, within: int, gap: Silence) -> Ints:
