@@ -102,6 +102,7 @@ ALLOWED: Final[dict[str, str]] = {
     "gather": "a method of PyTorch",
     "marks": "an argument of pytest.param",
     "get_known_item_ids": "a method of RecTools",
+    "known_before": "a setting: cells that were known before as_of",
     "object_pairs_hook": "an argument of json.loads",
     "exposure": _TREATMENT,
     "exposures": _TREATMENT,

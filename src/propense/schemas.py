@@ -161,6 +161,8 @@ class SplitPlan(msgspec.Struct, frozen=True):
     """Goal that events answer -> first and last second at which its action is observed."""
     duplicates: int = 0
     """Customers who are there twice: equal to another one in all features and events."""
+    left_out: list[str] = []
+    """Columns of the users table that no model reads, because they tell what is later."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ import sys
 from collections.abc import Sequence
 
 from propense.cli.verbs import ACTIONS, VALUE_OPTIONS, front_page, verb_names
-from propense.errors import MissingExtraError, PropenseError, QuestionError, SourceError, nearest
+from propense.errors import (
+    LeakError,
+    MissingExtraError,
+    PropenseError,
+    QuestionError,
+    SourceError,
+    nearest,
+)
 
 REFUSED = 1
 FAILED = 2
@@ -50,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QuestionError as error:
         _print_error(str(error), words, as_written=True)
         return OPEN_QUESTION
-    except SourceError as error:
+    except (SourceError, LeakError) as error:
         # Lines that are set in are there to be copied into the settings.
         _print_error(str(error), words, as_written="\n  " in str(error))
         return REFUSED

@@ -106,7 +106,8 @@ def split(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) 
     """Divide the customers' histories into train, validation and test.
 
     The time in which a part's labels happen ends before the next part begins. If
-    anything leaks from one part into another, the stage fails.
+    anything leaks from one part into another, or a column of customers knows what
+    happens after as_of, the stage fails.
     """
     _run_until("split", options, common)
 

@@ -5,7 +5,7 @@ One function makes the arrays, from the users table offline and from live record
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -117,13 +117,16 @@ class Profiles:
         return np.concatenate([numeric, days.astype(np.float32)], axis=1), categorical
 
 
-def fit_profiles(users: Any, chosen: np.ndarray, settings: Settings) -> ProfileSpec:
+def fit_profiles(
+    users: Any, chosen: np.ndarray, settings: Settings, left_out: Collection[str] = ()
+) -> ProfileSpec:
     """Columns and vocabularies from the `chosen` (train) rows of the users table.
 
+    Columns that are `left_out` are no features, whatever the settings say.
     Raises SettingsError if [users] names a column the table does not have.
     """
     table = settings.users
-    names = feature_names(users.column_names, settings)
+    names = [name for name in feature_names(users.column_names, settings) if name not in left_out]
     types: dict[str, Any] = dict(table.types) if table is not None else {}
     for name in types:
         if name not in users.column_names:

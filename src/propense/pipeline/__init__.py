@@ -32,6 +32,7 @@ from propense.export.bundle import write_bundle
 from propense.inference.artifact import manifest
 from propense.inference.shelf import activate, next_version, read_current
 from propense.models.shape import WEIGHTS
+from propense.pipeline.column_findings import record_columns
 from propense.pipeline.learning_points import SENTENCE, make_curve
 from propense.pipeline.live import exported_live
 from propense.pipeline.promotion import Promoted, promote_packed
@@ -48,6 +49,7 @@ from propense.schemas import Account, RunFolder, SplitPlan
 from propense.settings import Settings
 from propense.tables.cleaning.clean import clean as clean_tables
 from propense.tables.cleaning.losses import refuse_losses
+from propense.tables.doctor.leaks.checks import check_columns
 from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.sources.reading import read as read_sources
 from propense.tables.splitting.split import split as split_tables
@@ -142,9 +144,15 @@ def clean(settings: Settings, progress: Progress = SILENT) -> list[Account]:
 
 
 def split(settings: Settings, progress: Progress = SILENT) -> SplitPlan:
-    """Divide the data into train, validation and test without leaks."""
+    """Divide the data into train, validation and test without leaks.
+
+    Raises LeakError where a column of customers knows what happens after as_of.
+    """
+    run = run_folder(settings)
     with _engine(settings) as engine:
-        return split_tables(run_folder(settings), settings, engine)
+        plan = split_tables(run, settings, engine)
+        columns = check_columns(run, plan, settings, engine)
+    return record_columns(run, plan, columns, settings)
 
 
 def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
@@ -329,8 +337,9 @@ def _engine(settings: Settings) -> Iterator[TableEngine]:
 STAGES: Final = (
     Stage("clean", clean, lambda run: run.clean,
           ("engine", "time_zone", "currency", "sources", "identities", "users", "items",
-           "exposures", "impressions", "clean")),
-    Stage("split", split, lambda run: run.parts, ("split", "goals")),
+           "exposures", "impressions", "clean"),
+          ignores=("users.known_before", "items.known_before")),
+    Stage("split", split, lambda run: run.parts, ("split", "goals", "users", "items")),
     Stage("encode", encode, lambda run: run.encoded, ("features", "recommend"), format=ENCODED),
     Stage("train", train, lambda run: run.training, ("model", "train", "tuning"),
           format=WEIGHTS, resumable=True, previous=lambda run: run.previous),

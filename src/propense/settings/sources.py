@@ -143,5 +143,9 @@ class TableSource(File, frozen=True, kw_only=True):
     """Columns by which the report compares subgroups."""
     valid_from: str | None = None
     """Column with the time from which the features are known. Default: they are always known."""
+    known_before: tuple[str, ...] = ()
+    """Columns of users or items whose cells were known before every as-of time and never changed
+    since, as you affirm: where they seem to know the future, the run is not stopped, and the report
+    says so."""
     format: Literal["auto", "csv", "jsonl", "json", "xlsx", "parquet"] = "auto"
     """File format. Default: detected from what the file holds."""

@@ -42,7 +42,8 @@ def input_hashes(
         chosen = {key: raw[key] for key in stage.reads}
         for path in stage.ignores:
             section, key = path.split(".")
-            chosen[section] = {k: v for k, v in chosen[section].items() if k != key}
+            if chosen[section] is not None:
+                chosen[section] = {k: v for k, v in chosen[section].items() if k != key}
         chosen["format"] = stage.format
         digest.update(stage.name.encode() + msgspec.json.encode(chosen, order="sorted"))
         hashes[stage.name] = digest.hexdigest()

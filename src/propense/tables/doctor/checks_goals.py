@@ -1,27 +1,18 @@
-"""The doctor's checks of goals: horizons, numbers of positives, columns that leak the label."""
+"""The doctor's checks of goals: horizons, numbers of positives."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from propense.columns import AS_OF, USER_ID
 from propense.errors import LeakError, PropenseError, SettingsError, SplitError
-from propense.schemas import Doubles, PartCount, RunFolder, SplitPlan, Words
+from propense.schemas import PartCount, RunFolder, SplitPlan
 from propense.settings import Settings
 from propense.tables.doctor.findings import Finding, GoalCheck
-from propense.tables.doctor.target_leakage import ColumnScore, score_columns, sentence, strongest
 from propense.tables.engine.engine import TableEngine
 from propense.tables.splitting.split import split
 
-LEAK_USERS: Final = 200_000
-"""At most this many customers are searched for leaks; the finding says if it is a sample."""
 RARE: Final = 0.01
 """A share of positives below which a goal is called rare."""
 
@@ -149,113 +140,3 @@ def _rare(check: GoalCheck) -> list[Finding]:
             "precision and lift, not by accuracy",
         )
     ]
-
-
-def check_leaks(run: RunFolder, plan: SplitPlan, settings: Settings) -> list[Finding]:
-    """Profile columns that leak a goal's label, scored on the labels of the split in `run`.
-
-    An error where the column would be learned from, a remark where it is only in the file.
-    """
-    profile = run.clean / "users.parquet"
-    if not profile.exists() or not plan.goals:
-        return []
-    features = settings.users.features if settings.users is not None else None
-    labels = {goal.column for goal in settings.goals.values() if goal.column is not None}
-    users = _read(profile)
-    n_all = users.num_rows
-    if n_all > LEAK_USERS:
-        step = -(-n_all // LEAK_USERS)
-        users = users.sort_by(USER_ID).take(pa.array(range(0, n_all, step)))
-    columns = {
-        name: cells_of(users[name]) for name in users.column_names
-        if name != USER_ID and name not in labels
-    }  # fmt: skip
-    asked = _read(run.parts / "labels.parquet")
-    index = pc.index_in(asked[USER_ID], value_set=users[USER_ID].combine_chunks())
-    is_customer = pc.is_valid(index)
-    asked, row = asked.filter(is_customer), index.filter(is_customer).to_numpy().astype(np.int64)
-    times = None
-    if not asked[AS_OF].null_count:
-        times = asked[AS_OF].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
-    findings: list[Finding] = []
-    for goal in plan.goals:
-        y = asked[goal.name].to_numpy(zero_copy_only=False).astype(np.float64)
-        if goal.kind == "value":
-            y = np.where(np.isnan(y), np.nan, (y > 0).astype(np.float64))
-        scores = score_columns(goal.name, y, row, columns, users.num_rows, times)
-        leaks = [
-            _leak_finding(one, features is None or one.column in features)
-            for one in strongest(scores)
-        ]
-        findings += leaks
-        if scores and not leaks:
-            best = scores[0]
-            findings.append(
-                Finding(
-                    code="no_leak",
-                    severity="ok",
-                    table="users",
-                    column=best.column,
-                    sentence=f"no column alone gives {goal.name!r} away; the strongest is "
-                    f"{best.column!r} (AUC {best.best:.2f})",
-                )
-            )
-    if n_all > users.num_rows and findings:
-        findings.append(
-            Finding(
-                code="leak_sample",
-                severity="info",
-                table="users",
-                count=users.num_rows,
-                sentence=f"the search for columns that leak a label used {users.num_rows:,} of "
-                f"{n_all:,} customers",
-            )
-        )
-    return findings
-
-
-def _leak_finding(score: ColumnScore, is_feature: bool) -> Finding:
-    text = sentence(score)
-    if not score.knows:
-        return Finding(
-            code="strong_column",
-            severity="info",
-            table="users",
-            column=score.column,
-            sentence=f"{text}: a strong column, but not certainly a leak",
-            remedy="check that its value is known before as_of",
-        )
-    if is_feature:
-        return Finding(
-            code="knows_label",
-            severity="error",
-            table="users",
-            column=score.column,
-            sentence=f"{text}: it restates the label, or was filled in afterwards",
-            remedy=f"remove {score.column!r} from [users] features",
-        )
-    return Finding(
-        code="knows_label",
-        severity="info",
-        table="users",
-        column=score.column,
-        sentence=f"{text}; it is not among the features, so no model reads it",
-    )
-
-
-def _read(path: Path) -> pa.Table:
-    return pq.read_table(path)
-
-
-def cells_of(column: pa.ChunkedArray) -> Doubles | Words:
-    """A profile column as float64 with nan (numbers, yes/no, times) or objects with None."""
-    kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        column = column.cast(pa.timestamp("us")).cast(pa.int64())
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        numbers: Doubles = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        return numbers
-    words: Words = np.array(column.cast(pa.string()).to_pylist(), dtype=object)
-    return words

@@ -9,13 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from propense.columns import ITEM_ID, USER_ID
-from propense.errors import SourceError
+from propense.errors import SettingsError, SourceError
 from propense.schemas import Account, RunFolder, SplitPlan
 from propense.settings import Settings, TableSource
 from propense.tables.cleaning.clean import clean
 from propense.tables.doctor.checks_duplicates import check_duplicates
 from propense.tables.doctor.checks_events import EventFacts, check_events
-from propense.tables.doctor.checks_goals import check_balance, check_leaks, preview_split
+from propense.tables.doctor.checks_goals import check_balance, preview_split
 from propense.tables.doctor.checks_ids import check_ids
 from propense.tables.doctor.checks_raw import check_account, check_raw
 from propense.tables.doctor.checks_tables import check_table
@@ -28,6 +28,7 @@ from propense.tables.doctor.findings import (
     TableSize,
     worst_first,
 )
+from propense.tables.doctor.leaks.checks import check_columns
 from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import RawTables, read
 
@@ -62,7 +63,8 @@ def examine(settings: Settings, engine: TableEngine, cores: int | None = None) -
         goals: list[GoalCheck] = []
         if plan is not None:
             goals, more = check_balance(plan, settings)
-            findings += more + check_leaks(run, plan, settings) + check_duplicates(run, plan)
+            findings += more + _check_columns(run, plan, settings, own)
+            findings += check_duplicates(run, plan)
         n_profiles = next((one.n_out for one in accounts if one.table == "users"), 0)
         cost = _cost(raw, settings, facts, plan, n_profiles, cores or os.cpu_count() or 1)
         findings.append(_memory(cost))
@@ -98,6 +100,15 @@ def _check_clean(
         if source is not None and rows is not None:
             findings += check_table(name, rows, source, key)
     return facts, findings
+
+
+def _check_columns(
+    run: RunFolder, plan: SplitPlan, settings: Settings, engine: TableEngine
+) -> list[Finding]:
+    try:
+        return check_columns(run, plan, settings, engine).findings
+    except SettingsError as error:
+        return [Finding(code="settings", severity="error", sentence=str(error))]
 
 
 def _sizes(raw: RawTables, accounts: list[Account]) -> list[TableSize]:

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propense.tables.doctor.checks_goals import cells_of
-from propense.tables.doctor.target_leakage import (
+from propense.settings import TableSource
+from propense.tables.doctor.leaks.column_views import read_columns
+from propense.tables.doctor.leaks.labels import cells_of
+from propense.tables.doctor.leaks.target_leakage import (
+    RowViews,
     assign_folds,
     auc,
     group_cells,
@@ -99,6 +102,33 @@ def test_everybody_is_positive_at_some_time() -> None:
     assert not score.knows
 
 
+def test_flag_of_one_period_is_found_in_its_part() -> None:
+    """A flag of the test period says little about all rows, and everything about those of test."""
+    rng = np.random.default_rng(4)
+    n_users, n_times = 1000, 10
+    users = np.repeat(np.arange(n_users), n_times)
+    at = np.tile(np.arange(n_times), n_users)
+    y = (rng.random(len(users)) < 0.3).astype(float)
+    flag = y[at == n_times - 1]
+    rows = RowViews(parts=np.where(at == n_times - 1, "test", "train").astype(object))
+    (score,) = score_columns("pay", y, users, {"flag": flag}, n_users, at, rows)
+    assert score.auc < 0.8
+    assert (score.part, score.knows) == ("test", True)
+    assert "in the test part" in sentence(score)
+
+
+def test_column_is_judged_as_each_row_sees_it() -> None:
+    """A time that is hidden where it lies after as_of tells by being hidden."""
+    rng = np.random.default_rng(5)
+    users = np.repeat(np.arange(500), 4)
+    as_of = np.tile(np.arange(4), 500) * 10.0
+    last = rng.integers(0, 40, 500)
+    y = (last[users] <= as_of).astype(float)
+    cells = np.where(last[users] <= as_of, as_of - last[users], np.nan)
+    (score,) = score_columns("churn", y, users, {}, 500, None, RowViews(cells={"last": cells}))
+    assert score.missing_auc == 1.0
+
+
 def test_few_positives_say_nothing() -> None:
     y = np.zeros(500)
     y[:19] = 1
@@ -160,7 +190,8 @@ def test_real_tables(
     )
     answers = table[label or "final_result"].to_pylist()
     y = np.array([answer == positive for answer in answers], dtype=float)
-    columns = {name: cells_of(table[name]) for name in table.column_names if name != label}
+    names = [name for name in table.column_names if name != label]
+    columns = cells_of(read_columns(table, TableSource(path=""), names[0], names))
     scores = scored(y, **columns)
     assert next(iter(scores)) == strongest
     assert [name for name, score in scores.items() if score.knows] == knows

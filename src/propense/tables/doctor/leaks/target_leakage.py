@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +30,8 @@ STRONG: Final = 0.80
 """An out-of-fold AUC from which a column is shown."""
 MIN_POSITIVES: Final = 20
 """Fewer of either class say nothing about a single column."""
+MIN_IN_PART: Final = 50
+"""The same within one part."""
 
 
 class ColumnScore(msgspec.Struct, frozen=True):
@@ -44,17 +46,33 @@ class ColumnScore(msgspec.Struct, frozen=True):
     ever_auc: float
     """AUC for whether the customer is positive at any time; equals `auc` with one row a customer,
     and where too few customers are always (or never) positive to compare."""
+    part_auc: float
+    """The highest out-of-fold AUC within one part, where that reaches KNOWS; otherwise `auc`."""
+    part: str
+    """That part, or nothing."""
     rows: int
     positives: int
 
     @property
     def best(self) -> float:
-        return max(self.auc, self.ever_auc)
+        return max(self.auc, self.ever_auc, self.part_auc)
 
     @property
     def knows(self) -> bool:
         """Whether no honest column is this good alone, at one time or over the whole history."""
         return self.best >= KNOWS or self.missing_auc >= KNOWS
+
+
+@dataclass(frozen=True)
+class RowViews:
+    """What differs between the rows of one customer."""
+
+    cells: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """Columns that change with as_of, as each row sees them: (n_rows,)."""
+    visible: npt.NDArray[np.bool_] | None = None
+    """(n_rows,) whether a row sees the columns at all; None is always."""
+    parts: npt.NDArray[Any] | None = None
+    """(n_rows,) part of each row."""
 
 
 def score_columns(
@@ -64,21 +82,25 @@ def score_columns(
     columns: Mapping[str, npt.NDArray[Any]],
     n_users: int,
     as_of: Ints | None = None,
+    rows: RowViews | None = None,
 ) -> list[ColumnScore]:
     """Score each column of users against a binary goal, strongest first.
 
     `y` (n_rows,) 0/1 with nan for "not asked"; `users` (n_rows,) indices into the columns;
-    each column (n_users,), float64 with nan or objects (text) with None for empty. Rows may
-    outnumber users: a customer is asked at several times, `as_of` (n_rows,). Whole lives are
-    compared only among customers first asked at about the same time: those who came
-    earlier had more time to turn positive, and a date of joining is no leak. Goals with fewer than
-    MIN_POSITIVES rows of either class give no scores.
+    each column (n_users,), float64 with nan or objects (text) with None for empty.
+
+    Rows may outnumber users: a customer is asked at several times, `as_of` (n_rows,). Whole lives
+    are compared only among customers first asked at about the same time: those who came
+    earlier had more time to turn positive, and a date of joining is no leak. A flag of one period
+    tells only the rows of that period, so each part is looked at by itself too. Goals with fewer
+    than MIN_POSITIVES rows of either class give no scores.
 
     >>> y = np.tile([0.0, 1.0], 100)
     >>> scores = score_columns("churn", y, np.arange(200), {"left": y, "zip": y * 0 + 3}, 200)
     >>> [(one.column, one.knows) for one in scores]
     [('left', True), ('zip', False)]
     """
+    rows = rows or RowViews()
     asked = ~np.isnan(y)
     y, users = y[asked], users[asked]
     positives = int(y.sum())
@@ -97,15 +119,42 @@ def score_columns(
     by_row = len(life) == len(y) or min(n_ever, len(life) - n_ever) < MIN_POSITIVES
     whole = _Rows(users, y, np.zeros(len(y), np.int64), fold[users])
     lives = whole if by_row else _Rows(life, ever[life], entry[life], fold[life])
+    within = [] if rows.parts is None else _within_parts(whole, rows.parts[asked])
     scores = []
-    for name, cells in columns.items():
-        group, n_groups = group_cells(cells)
-        time_auc = whole.auc(group, n_groups)
-        ever_auc = time_auc if by_row else lives.auc(group, n_groups)
-        missing = (group == 0).astype(np.int64)
-        missing_auc = lives.auc(missing, 2) if 0 < missing[lives.users].mean() < 1 else 0.5
-        scores.append(ColumnScore(goal, name, time_auc, missing_auc, ever_auc, len(y), positives))
+    for name, cells in (*columns.items(), *rows.cells.items()):
+        changes = name in rows.cells
+        group, n_groups = group_cells(cells[asked] if changes else cells)
+        of_row = group if changes else group[users]
+        if rows.visible is not None:
+            of_row = np.where(rows.visible[asked], of_row, 0)
+            changes = True
+        time_auc = whole.auc(of_row, n_groups)
+        ever_auc = time_auc if by_row or changes else lives.auc(group[lives.users], n_groups)
+        empty = (of_row if changes else group[lives.users]) == 0
+        judged = whole if changes else lives
+        missing_auc = judged.auc(empty.astype(np.int64), 2) if 0 < empty.mean() < 1 else 0.5
+        part, part_auc = "", time_auc
+        for other, there, chosen in within:
+            other_auc = there.auc(of_row[chosen], n_groups)
+            if other_auc >= KNOWS and other_auc > part_auc:
+                part, part_auc = other, other_auc
+        scores.append(
+            ColumnScore(
+                goal, name, time_auc, missing_auc, ever_auc, part_auc, part, len(y), positives
+            )
+        )
     return sorted(scores, key=lambda score: (-max(score.best, score.missing_auc), score.column))
+
+
+def _within_parts(whole: _Rows, parts: npt.NDArray[Any]) -> list[tuple[str, _Rows, Ints]]:
+    """The rows of each part that holds enough of both classes, and their indices in the whole."""
+    within = []
+    for part in sorted({str(part) for part in parts if part is not None}):
+        chosen = np.flatnonzero(parts == part)
+        positives = int(whole.y[chosen].sum())
+        if len(chosen) < len(parts) and min(positives, len(chosen) - positives) >= MIN_IN_PART:
+            within.append((part, whole.take(chosen), chosen))
+    return within
 
 
 def assign_folds(n_users: int, seed: str = "leakage") -> Ints:
@@ -170,9 +219,12 @@ class _Rows:
     stratum: Ints
     fold: Ints
 
-    def auc(self, group_of_user: Ints, n_groups: int) -> float:
-        """Out-of-fold AUC of the groups' positive rates, over pairs of one stratum and fold."""
-        group = group_of_user[self.users]
+    def take(self, chosen: Ints) -> _Rows:
+        return _Rows(self.users[chosen], self.y[chosen], self.stratum[chosen], self.fold[chosen])
+
+    def auc(self, group: Ints, n_groups: int) -> float:
+        """Out-of-fold AUC of the positive rates of each row's group, over pairs of one stratum
+        and fold."""
         cell = self.fold * n_groups + group
         rows = np.bincount(cell, minlength=FOLDS * n_groups)
         positive = np.bincount(cell, weights=self.y, minlength=FOLDS * n_groups)
@@ -210,6 +262,11 @@ def sentence(score: ColumnScore) -> str:
         return (
             f"whether {score.column!r} is empty predicts {score.goal!r} "
             f"(AUC {score.missing_auc:.3f} on held-out customers)"
+        )
+    if score.part_auc > max(score.auc, score.ever_auc):
+        return (
+            f"{score.column!r} alone predicts {score.goal!r} in the {score.part} part "
+            f"(AUC {score.part_auc:.3f} on held-out customers, {score.auc:.3f} in all parts)"
         )
     if score.ever_auc > score.auc:
         return (
