@@ -181,9 +181,15 @@ def reference_cuts(
 
 
 def reference_rows(
-    events: Sequence[Event], goals: dict[str, PlainGoal], every: int, cuts: tuple[int, int, int]
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """(user_id, as_of) -> part and labels, for every row of a split by time."""
+    events: Sequence[Event], goals: dict[str, PlainGoal], every: int, cuts: tuple[int, int, int],
+    spans: dict[str, tuple[int, int]] | None = None,
+) -> dict[tuple[str, int], dict[str, Any]]:  # fmt: skip
+    """(user_id, as_of) -> part and labels, for every row of a split by time.
+
+    `spans` are the seconds between which a goal's action is observed. Default: all.
+    """
+    whole = (min(event.micros for event in events) // 10**6, cuts[2])
+    spans = dict.fromkeys(goals, whole) | (spans or {})
     validation_from, test_from, end = cuts
     monday = 4 * DAY
     begin = min(event.micros for event in events) // 10**6
@@ -198,7 +204,9 @@ def reference_rows(
             elif as_of >= validation_from:
                 part, closes = "validation", test_from
             labels = {
-                name: goal.label(mine, as_of) if as_of + goal.within <= closes else None
+                name: goal.label(mine, as_of)
+                if spans[name][0] <= as_of <= min(closes, spans[name][1]) - goal.within
+                else None
                 for name, goal in goals.items()
             }
             if any(label is not None for label in labels.values()):

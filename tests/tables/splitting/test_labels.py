@@ -176,6 +176,58 @@ def test_every_row_is_what_the_reference_says(
         shutil.rmtree(folder)
 
 
+@settings(deadline=None, max_examples=12, derandomize=True)
+@given(
+    till=st.integers(90, 118), since=st.integers(2, 20),
+    strays=st.lists(st.integers(150, 900), max_size=3),
+    asked=st.lists(GOALS, min_size=1, max_size=2),
+)  # fmt: skip
+def test_rows_lie_where_the_sources_of_their_action_are_observed(
+    duck: TableEngine, till: int, since: int, strays: list[int], asked: list[PlainGoal]
+) -> None:
+    """A log of views from one source and payments from another, which ends and begins within it."""
+    views = [event for event in steady() if event.action == "view"]
+    pays = [
+        Event(f"u{day % 6}", "pay", day + 0.1 * k, 5_000_000, source="shop")
+        for day in range(since, till) for k in range(3)
+    ]  # fmt: skip
+    late = [Event("u1", "view", float(day)) for day in strays]
+    goals = {f"g{i}": goal for i, goal in enumerate(asked)}
+    first, last = (min(e.micros for e in views) // 10**6, max(e.micros for e in views) // 10**6)
+    shop = (
+        min(e.micros for e in pays) // 10**6 if since > 2 else first,
+        max(e.micros for e in pays) // 10**6 if till < 118 else last,
+    )
+    spans = {name: (first, last) if g.action == "view" else shop for name, g in goals.items()}
+    plan_settings = settings_of(
+        {name: goal.setting() for name, goal in goals.items()},
+        split={"by": "time"}, sources={"app": {"events": "a"}, "shop": {"events": "b"}},
+    )  # fmt: skip
+    folder = Path(tempfile.mkdtemp())
+    try:
+        run = write_clean(folder, [*views, *pays, *late])
+        try:
+            plan = split(run, plan_settings, duck)
+        except SplitError as error:
+            note(str(error)[:30])
+            assert "positives" in str(error) or "no row" in str(error)
+            return
+        assert plan.spans == spans
+        assert plan.end == last
+        assert sum(count.events for count in plan.counts) == len(views) + len(pays)
+        assert plan.validation_from is not None and plan.test_from is not None
+        cuts = (plan.validation_from, plan.test_from, last)
+        labels = {
+            (row["user_id"], seconds_of(row["as_of"])): {
+                "part": row["part"], **{name: row[name] for name in goals}
+            }
+            for row in labels_of(run)
+        }  # fmt: skip
+        assert labels == reference_rows([*views, *pays], goals, 7 * DAY, cuts, spans)
+    finally:
+        shutil.rmtree(folder)
+
+
 def steady(users: int = 6, days: int = 120) -> list[Event]:
     """Everyone views daily and pays every tenth day, each on a different one."""
     return [

@@ -160,7 +160,7 @@ def _observed_source(
         end = _last_before(partitions, (name,), silences.after, silences.unit)
     gaps = tuple(
         gap for gap in silences.gaps
-        if gap.n_days >= GAP_DAYS and gap.seconds[0] >= begin and gap.seconds[1] <= end
+        if gap.n_days >= GAP_DAYS and begin < gap.seconds[0] < end
     )  # fmt: skip
     return Span(max(begin, log.begin), min(end, log.end), gaps)
 

@@ -19,6 +19,8 @@ USUAL: Final = 20
 """Events of a unit on average."""
 FAINT: Final = 20
 """A unit with at most this part of the usual events is faint."""
+FAINT_FEW: Final = 2
+"""So is one with so few events."""
 FEWEST: Final = 40
 """Fewer events show no density."""
 TIMES_ORDINARY: Final = 3
@@ -26,7 +28,11 @@ OUTAGES: Final = 2
 """So many of the longest runs can be outages; the next one recurs, and is ordinary."""
 EDGE_UNITS: Final = 3
 SHARP: Final = 4
-"""Beside a sharp edge are at least this part of the usual events."""
+"""The EDGE_UNITS beside a sharp edge have at least this part of the usual events."""
+NEAR: Final = 3
+"""One of the two nearest has at least this part."""
+FULL: Final = 0.75
+"""Beside a gap, one of the two nearest units on one side has at least this share."""
 FEW: Final = 3
 FEW_AFTER: Final = 100
 """Late strays are at most FEW events, or one in so many."""
@@ -97,7 +103,7 @@ class Silences:
     after: Silence | None = None
     """The silence that begins when observation ends; only strays are later."""
     gaps: tuple[Silence, ...] = ()
-    """Silences in between, in order."""
+    """Silences in between, in order; one that reaches the end is too much to be strays."""
 
 
 def find_silences(log: DayCounts, first: int, last: int) -> Silences:
@@ -120,10 +126,9 @@ def find_silences(log: DayCounts, first: int, last: int) -> Silences:
     before = early[-1] if early else None
     gaps = [
         run.silence for run in runs
-        if (before is None or run.silence.first > before.silence.last)
+        if run.n_before > few_before and max(run.before, run.after) >= FULL
+        and (before is None or run.silence.first > before.silence.last)
         and (after is None or run.silence.last < after.silence.first)
-        and (run.sharp_before or run.n_before <= few_before)
-        and (run.sharp_after or log.n - run.n_before - run.silence.n <= few)
     ]  # fmt: skip
     return Silences(
         view.unit,
@@ -139,18 +144,19 @@ class _Run:
 
     silence: Silence
     n_before: int
-    sharp_before: bool
-    sharp_after: bool
+    before: float
+    """How full the units before it are, in usual ones; 0 without a sharp edge."""
+    after: float
     longest: bool
     """Longer than every silence in the bulk: no season of the log's own."""
 
     @property
     def ends(self) -> bool:
-        return self.sharp_before and self.longest
+        return self.before * NEAR >= 1 and self.longest
 
     @property
     def begins(self) -> bool:
-        return self.sharp_after and self.longest
+        return self.after * NEAR >= 1 and self.longest
 
 
 @dataclass(frozen=True)
@@ -181,7 +187,7 @@ class _View:
 
     def runs(self, first: int, last: int) -> list[_Run]:
         """Runs of faint units that are longer than those that recur."""
-        is_busy = self.counts * FAINT > max(self.usual, USUAL)
+        is_busy = self.counts > max(self.usual // FAINT, FAINT_FEW)
         busy, sizes = self.units[is_busy], self.counts[is_busy]
         edges = np.concatenate([[first // self.unit - 1], busy, [last // self.unit + 1]])
         lengths = np.diff(edges) - 1
@@ -206,13 +212,18 @@ class _View:
             runs.append(
                 _Run(
                     silence, int(self.counts[:low].sum()),
-                    self._sharp(sizes[max(0, i - EDGE_UNITS) : i]),
+                    self._sharp(sizes[max(0, i - EDGE_UNITS) : i][::-1]),
                     self._sharp(sizes[i : i + EDGE_UNITS]),
                     bool(lengths[i] > longest),
                 )
             )  # fmt: skip
         return runs
 
-    def _sharp(self, beside: Ints) -> bool:
-        """Whether the busy units beside a run are as many and as full as at a sharp edge."""
-        return len(beside) == EDGE_UNITS and int(beside.sum()) * SHARP >= self.usual * len(beside)
+    def _sharp(self, beside: Ints) -> float:
+        """The fullest of the two units beside a run, the nearest first, in usual ones.
+
+        The nearest one can be cut off. 0 where the edge is not sharp.
+        """
+        if len(beside) < EDGE_UNITS or int(beside.sum()) * SHARP < self.usual * EDGE_UNITS:
+            return 0.0
+        return int(beside[:2].max()) / self.usual
