@@ -9,7 +9,6 @@ from math import isfinite
 
 import numpy as np
 
-from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
 from propense.evaluation.metrics.calibration import sigmoid
 from propense.evaluation.metrics.intervals import (
     Statistic,
@@ -20,6 +19,7 @@ from propense.evaluation.metrics.intervals import (
     measure,
     resample,
 )
+from propense.evaluation.metrics.propensity_statistic import PropensityStatistic
 from propense.evaluation.metrics.ranking import (
     find_hits,
     hit_at_k,
@@ -29,6 +29,7 @@ from propense.evaluation.metrics.ranking import (
 )
 from propense.evaluation.metrics.scales import Estimate
 from propense.evaluation.metrics.thresholds import Threshold
+from propense.evaluation.metrics.value_statistic import ValueStatistic
 from propense.schemas import Doubles, Ints
 
 THRESHOLD = Threshold(0.3, "value", 1.0, 3.0)

@@ -31,7 +31,6 @@ from benchmarks.harness.example_runs import prepare
 from benchmarks.harness.result_tables import Mean, machine, markdown
 from benchmarks.quality.quality_runs import OUT, Part, Run, title
 from propense.cli.options import apply_change
-from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
 from propense.evaluation.metrics.intervals import (
     Clusters,
     Statistic,
@@ -40,7 +39,9 @@ from propense.evaluation.metrics.intervals import (
     measure,
     paired_difference,
 )
+from propense.evaluation.metrics.propensity_statistic import PropensityStatistic
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
+from propense.evaluation.metrics.value_statistic import ValueStatistic
 from propense.evaluation.records import NETWORK
 from propense.pipeline import model_sets
 from propense.pipeline import run as run_pipeline

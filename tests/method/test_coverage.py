@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
 from propense.evaluation.metrics.calibration import logit, sigmoid
 from propense.evaluation.metrics.intervals import cluster, estimate, measure, resample
+from propense.evaluation.metrics.propensity_statistic import PropensityStatistic
 from propense.evaluation.metrics.recalibration import calibration_error, recalibrate
 from propense.evaluation.metrics.thresholds import Threshold
+from propense.evaluation.metrics.value_statistic import ValueStatistic
 
 
 @settings(deadline=None, max_examples=25)

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.evaluation.metrics import propensity
-from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
 from propense.evaluation.metrics.calibration import (
     Calibrator,
     ValueCalibrator,
@@ -23,6 +22,7 @@ from propense.evaluation.metrics.calibration import (
     sigmoid,
 )
 from propense.evaluation.metrics.intervals import Clusters
+from propense.evaluation.metrics.propensity_statistic import PropensityStatistic
 from propense.evaluation.metrics.thresholds import Threshold, choose_threshold
 from propense.evaluation.metrics.value import (
     deviance_floor,
@@ -31,6 +31,7 @@ from propense.evaluation.metrics.value import (
     tweedie_deviance,
     tweedie_deviances,
 )
+from propense.evaluation.metrics.value_statistic import ValueStatistic
 from propense.schemas import Doubles
 
 Calibration = Calibrator | ValueCalibrator

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propense.errors import EvaluationError
-from propense.evaluation.metrics.bootstrap import PropensityStatistic
 from propense.evaluation.metrics.calibration import (
     Calibrator,
     fit_calibrator,
@@ -27,6 +26,7 @@ from propense.evaluation.metrics.intervals import (
     resample,
 )
 from propense.evaluation.metrics.propensity import auc
+from propense.evaluation.metrics.propensity_statistic import PropensityStatistic
 from propense.evaluation.metrics.scales import Signed, interval
 
 

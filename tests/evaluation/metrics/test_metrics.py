@@ -12,10 +12,11 @@ from sklearn import metrics as sk
 
 from propense.errors import EvaluationError
 from propense.evaluation.metrics import propensity, ranking, value
-from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
 from propense.evaluation.metrics.intervals import cluster, measure
+from propense.evaluation.metrics.propensity_statistic import PropensityStatistic
 from propense.evaluation.metrics.recalibration import fit_intercept, fit_slope
 from propense.evaluation.metrics.thresholds import Threshold, choose_threshold
+from propense.evaluation.metrics.value_statistic import ValueStatistic
 
 FEW = settings(deadline=None, max_examples=40)
 

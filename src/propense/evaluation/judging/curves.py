@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from propense.evaluation.kinds import GoalKind
-from propense.evaluation.metrics.bootstrap import PropensityStatistic, ValueStatistic
 from propense.evaluation.metrics.intervals import estimate
 from propense.evaluation.metrics.propensity import captured_at
+from propense.evaluation.metrics.propensity_statistic import PropensityStatistic
+from propense.evaluation.metrics.value_statistic import ValueStatistic
 from propense.evaluation.records import Bin, Curve, Histogram, number, to_interval
 from propense.schemas import Doubles, Ints
 

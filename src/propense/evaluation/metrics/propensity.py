@@ -1,7 +1,7 @@
 """Metrics of probabilities of yes-or-no outcomes: plain definitions on whole arrays.
 
 `y` (n_rows,) 0 or 1, `p` (n_rows,) in [0, 1]. What cannot be defined (one class only,
-nothing predicted, no rows) is nan, never 0. `bootstrap.py` holds the same definitions
+nothing predicted, no rows) is nan, never 0. `propensity_statistic.py` holds the same definitions
 under weights; tests hold the two equal.
 """
 

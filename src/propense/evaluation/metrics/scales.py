@@ -137,6 +137,8 @@ def difference_scale(one: Scale, other: Scale) -> Scale:
     """The kind of a figure's difference between two models on the same rows."""
     if isinstance(one, Amount) and isinstance(other, Amount):
         return one.minus(other)
+    if isinstance(one, Fixed) or isinstance(other, Fixed):
+        return Fixed()
     return Signed(min(_customers(one), _customers(other)))
 
 
