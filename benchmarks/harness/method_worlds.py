@@ -18,12 +18,13 @@ from propense.pipeline import run
 from propense.settings import read_settings
 
 DATA: Final = Path(os.environ.get("PROPENSE_DATA", ROOT.parent / "shared" / "data"))
-ROWS: Final = 2000
+ROWS: Final = 1600
 QUICK: Final = """
 [model]
 size = "small"
+ensemble = 2
 [train]
-max_epochs = 8
+max_epochs = 5
 seed = {seed}
 [rivals]
 trials = 2
@@ -147,21 +148,33 @@ def _read(file: Path) -> dict[str, list[str]]:
     return {name: [rows[row][at] for row in chosen] for at, name in enumerate(rows[0])}
 
 
-def null_histories(seed: int, n_users: int = 300, n_items: int = 40) -> Report:
-    """The report on histories whose items were dealt anew: nobody's past says what is next."""
+def histories(seed: int, tastes: bool, shift_weeks: int = 0, prefix: str = "u") -> Report:
+    """The report on 300 customers' purchases.
+
+    With `tastes` half of what a customer buys next follows from what was bought last; without,
+    items are assigned to the same events at random, so that nobody's past says what is next.
+    """
+    n_users, n_items = 300, 40
     rng = np.random.default_rng(seed)
-    chance = 1 / np.arange(2, n_items + 2)
-    rows: list[tuple[int, str]] = []
+    popularity = 1 / np.arange(2, n_items + 2)
+    popularity /= popularity.sum()
+    seconds, users, items = [], [], []
     for user in range(n_users):
-        n = 5 + int(rng.poisson(10))
-        rows += [(int(second), f"u{user}") for second in rng.integers(0, 120 * 86_400, n)]
-    rows.sort()
-    items = rng.permutation(rng.choice(n_items, len(rows), p=chance / chance.sum()))
-    start = np.datetime64("2025-01-01T00:00:00")
+        times = np.sort(rng.integers(0, 120 * 86_400, 5 + int(rng.poisson(10))))
+        drawn = rng.choice(n_items, len(times), p=popularity)
+        follows = rng.random(len(times)) < 0.5
+        for at in np.flatnonzero(follows[1:]) + 1:
+            drawn[at] = (drawn[at - 1] * 7 + 3) % n_items
+        seconds += times.tolist()
+        users += [f"{prefix}{user}"] * len(times)
+        items += drawn.tolist()
+    if not tastes:
+        items = rng.permutation(items).tolist()
+    start = np.datetime64("2025-01-06T00:00:00") + np.timedelta64(7 * shift_weeks, "D")
     columns = {
-        "user_id": [user for _, user in rows],
+        "user_id": users,
         "item_id": [f"i{item}" for item in items],
-        "action": ["buy"] * len(rows),
-        "event_time": [str(start + np.timedelta64(second, "s")) for second, _ in rows],
+        "action": ["buy"] * len(users),
+        "event_time": [str(start + np.timedelta64(second, "s")) for second in seconds],
     }
     return report_on(_HISTORIES + QUICK.format(seed=0), "events.csv", columns)

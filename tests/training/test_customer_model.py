@@ -246,6 +246,29 @@ def test_an_ensemble_answers_with_the_mean_of_its_networks(tmp_path):
     np.testing.assert_allclose(answers[0], (answers[1] + answers[2]) / 2, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("table", [False, True])
+def test_each_training_answers_by_itself_and_their_mean_is_the_model(tmp_path, table):
+    few = {"model": {"size": "small", "ensemble": 2}, "train": {"max_epochs": 1, "threads": 1}}
+    if table:
+        dataset, chosen = table_dataset(tmp_path / "run", n_users=400), table_settings(**few)
+    else:
+        dataset, chosen = rising_dataset(tmp_path / "run", n_users=30), rising_settings(**few)
+    model = fit_customer_model(dataset, chosen, tmp_path / "training")
+    rows = dataset.rows.take(np.arange(20))
+    first, second = (each.score_goals(dataset, rows) for each in model.trainings(dataset))
+    assert not np.allclose(first, second)
+    np.testing.assert_allclose(model.score_goals(dataset, rows), (first + second) / 2, rtol=1e-4)
+    if not table:
+        lists = [
+            each.rank(dataset, dataset.targets.of_part(TEST), 2)
+            for each in (model, *model.trainings(dataset))
+        ]
+        assert {ranked.shape for ranked in lists} == {lists[0].shape}
+    alone = msgspec.structs.replace(model.shape, packed=1, ensemble=1)
+    scorer = replace(model.scorer, shape=alone)
+    assert replace(model, scorer=scorer).trainings(dataset) == []
+
+
 def test_nothing_to_learn_is_an_error(tmp_path):
     dataset = table_dataset(tmp_path / "run")
     rows = replace(dataset.rows, part=np.full(len(dataset.rows), TEST, np.int8))
