@@ -48,8 +48,8 @@ def conclude(shuffles: int, shuffled_histories: int, logistic: int) -> Proof:
         and 2 * served["logistic"] > logistic
     )
     figure = (
-        f"of {len(judged)} null runs {len(praised)} praise the network, {len(wrong)} serve more than "
-        f"the base ({', '.join(wrong)}); logistic world: "
+        f"of {len(judged)} null runs {len(praised)} praise the network, {len(wrong)} serve more "
+        f"than the base ({', '.join(wrong)}); logistic world: "
         + ", ".join(f"{model} {n}" for model, n in served.most_common())
     )
     limit = "praised at most 2.5 %, base in at least 95 %, logistic in more than half"
