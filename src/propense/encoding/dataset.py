@@ -21,6 +21,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.event_log import read_log
 from propense.encoding.fitting import Prepared, fit, order_users
 from propense.encoding.folds import parts_of_fold
+from propense.encoding.hindsight import HINDSIGHT, read_hindsight, without_hindsight
 from propense.encoding.items import ItemContent, encode_items, shown_items
 from propense.encoding.profiles import Profiles
 from propense.encoding.targets import UserParts, find_popularity, make_targets, train_end
@@ -213,8 +214,12 @@ def _encode(
         profiles=profiles,
         content=encode_items(prepared.items, encoder.content, encoder.items, encoder.n_seen),
         rows=prepared.rows,
-        targets=make_targets(
-            histories, prepared.plan, settings.recommend, encoder, prepared.user_part, shown
+        targets=without_hindsight(
+            make_targets(
+                histories, prepared.plan, settings.recommend, encoder, prepared.user_part, shown
+            ),
+            histories,
+            read_hindsight(run.clean / HINDSIGHT, histories.user_ids),
         ),
         train_end=ends,
         popularity=find_popularity(histories, ends, encoder.items.size),

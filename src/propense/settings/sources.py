@@ -142,7 +142,8 @@ class TableSource(File, frozen=True, kw_only=True):
     sensitive: tuple[str, ...] = ()
     """Columns by which the report compares subgroups."""
     valid_from: str | None = None
-    """Column with the time from which the features are known. Default: they are always known."""
+    """Column with the time from which the features are known, of identities the time from which
+    the ids are known to be one customer's. Default: they are always known."""
     known_before: tuple[str, ...] = ()
     """Columns of users or items whose cells were known before every as-of time and never changed
     since, as you affirm: where they seem to know the future, the run is not stopped, and the report

@@ -140,3 +140,26 @@ def test_fallbacks_are_read_where_the_column_is_empty(
     clean(read(config, duckdb_engine), config, duckdb_engine, run)
     events = pq.read_table(run.clean / "events").sort_by("event_time")
     assert events["value"].to_pylist() == [10_000_000, -4_000_000, None, 7_000_000]
+
+
+def test_an_identities_table_says_since_when(duckdb_engine: TableEngine, tmp_path: Path) -> None:
+    days = range(1, 9)
+    lines = [f"{name},view,2024-01-0{day} 10:00:07" for name in ("ann", "d1", "d2") for day in days]
+    (tmp_path / "app.csv").write_text("\n".join(["user_id,action,event_time", *lines]))
+    (tmp_path / "ids.csv").write_text("user_id,alias,linked\nann,d1,2024-01-05\nann,d2,\n")
+    config = parse_settings(
+        {
+            "sources": {"app": {"events": "app.csv"}},
+            "identities": {"path": "ids.csv", "valid_from": "linked"},
+        },
+        tmp_path,
+    )
+    run = RunFolder(tmp_path / "run")
+    accounts = clean(read(config, duckdb_engine), config, duckdb_engine, run)
+    (row,) = pq.read_table(run.clean / "hindsight.parquet").to_pylist()
+    assert row["user_id"] == "ann"
+    assert (row["begin"].isoformat(), row["end"].isoformat()) == (
+        "2024-01-01T10:00:07", "2024-01-05T00:00:00",
+    )  # fmt: skip
+    notes = [rule.note for account in accounts for rule in account.rules]
+    assert "1 links count as known at all times: have no time" in notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from propense.tables.cleaning.identities import (
     identities_of_events,
     links_of_events,
     read_identities,
+    state_links,
 )
 from propense.tables.cleaning.tables import clean_table
 from propense.tables.engine.engine import TableEngine
@@ -34,6 +36,7 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
     Writes `events/`, `users.parquet`, `items.parquet`, `exposures.parquet`,
     `impressions.parquet`, `identities.parquet` (folders of Parquet files; those that were given;
     identities without those of one source alone),
+    `hindsight.parquet` (user_id, begin, end: when a history was not yet what it is now),
     `set_aside/TABLE.parquet` (rows as they were read, with `reason`, `file`, `row`) and
     `account.json`. Every row that came in went out or was set aside, and cleaning clean
     tables changes nothing.
@@ -50,10 +53,17 @@ def clean(raw: RawTables, settings: Settings, engine: TableEngine, run: RunFolde
         links = zeros if links is None else pa.concat_tables([links, zeros])
     if raw.identities is not None:
         words = settings.clean.no_customer
-        identities, account = read_identities(raw.identities, engine, links, words)
+        identities, account = read_identities(
+            raw.identities, engine, links, words, settings.time_zone
+        )
         accounts.append(account)
     elif links is not None:
         identities = identities_of_events(links, engine)
+    if identities is not None and zeros is not None:
+        tables = [state_links(zeros)]
+        if identities.stated is not None:
+            tables.append(identities.stated)
+        identities = replace(identities, stated=pa.concat_tables(tables))
     if identities is not None and identities.everywhere is not None:
         aliases = identities.everywhere.rename({USER_ID: "_main", ALIAS: "_id"})
         engine.write_parquet(aliases, run.clean / "identities.parquet")

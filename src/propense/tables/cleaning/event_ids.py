@@ -36,7 +36,8 @@ def id_columns(
     source: RawTable, own: Mapping[str, Column], evidence: Mapping[str, IdEvidence],
     settings: Settings,
 ) -> dict[str, Column]:  # fmt: skip
-    """Ids of user, item and event as text, and flags of what was mended.
+    """Ids of user, item and event as text, and flags of what was mended; `_linked` is the anonymous
+    id of a row that has both.
 
     Further products of one object have its event id with their position: "m1", "m1#1", "m1#2".
 
@@ -54,6 +55,8 @@ def id_columns(
     return {
         USER_ID: user if anonymous is None else user.fill_null(anonymous), ITEM_ID: item,
         EVENT_ID: event,
+        "_linked": ibis.null("string") if anonymous is None
+        else user.notnull().ifelse(anonymous, ibis.null("string")),
         "_mended_user": user_changes["floating"], "_mended_item": item_changes["floating"],
         "_mended_untidy": user_changes["untidy"] | item_changes["untidy"],
         "_mended_capitals": user_changes["capitals"],

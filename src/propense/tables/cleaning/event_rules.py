@@ -46,6 +46,8 @@ class RuleResults:
 
     notes: dict[str, str] = field(default_factory=dict)
     returned: Returned | None = None
+    bots: Table | None = None
+    """As `find_bots`."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,7 @@ def _bots(rows: Table, context: RuleContext) -> Table | None:
     if not context.events.timed:
         return None
     bots = find_bots(rows, context.clean.max_events_per_day, context.engine)
+    context.results.bots = bots
     theirs = rows.select(ROW, USER_ID, "_t").inner_join(bots, USER_ID).view()
     return labelled(theirs.filter(theirs["_t"] >= theirs["_from"]), "bot")
 

@@ -22,6 +22,7 @@ from propense.columns import (
     USER_ID,
     VALUE,
 )
+from propense.encoding.hindsight import HINDSIGHT
 from propense.errors import SourceError
 from propense.schemas import Account, Rule
 from propense.settings import Settings
@@ -34,13 +35,14 @@ from propense.tables.cleaning.event_rules import (
     ValueBounds,
     take_rows,
 )
+from propense.tables.cleaning.hindsight import find_hindsight
 from propense.tables.cleaning.identities import Identities
 from propense.tables.cleaning.losses import with_fuller_id
 from propense.tables.cleaning.order_refunds import refund_events
 from propense.tables.cleaning.outliers import (
     count_days,
-    count_sizes,
-    largest_usual_size,
+    first_days,
+    largest_usual_value,
     last_day_of_data,
     refuse_times,
 )
@@ -94,6 +96,8 @@ def clean_events(
         if bounds == context.bounds:
             break
         context = replace(context, bounds=bounds)
+    stated = None if identities is None else identities.stated
+    _write_hindsight(survivors, context, stated, folder)
     counts = _set_aside(raw, dropped, folder / "set_aside" / "events.parquet", engine)
     account = with_fuller_id(_account(context, counts, n_added, out), raw)
     if account.n_out == 0:
@@ -118,9 +122,20 @@ def _bounds_of(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
         zones = [source.time_zone or settings.time_zone for source in settings.sources.values()]
         resolution = find_resolution(rows, zones)
     if settings.clean.value_range is None:
-        size = largest_usual_size(count_sizes(rows))
-        largest = None if size is None else 10**size - 1
+        largest = largest_usual_value(rows, _learned_before(rows, settings) if timed else None)
     return ValueBounds(until, largest, resolution)
+
+
+def _learned_before(rows: Table, settings: Settings) -> int | None:
+    """Microseconds: validation, whose rows decide nothing about earlier ones, begins then. None in
+    splits that do not divide time."""
+    rules = settings.split
+    if rules.by not in ("auto", "time") or rules.folds is not None or rules.group is not None:
+        return None
+    if rules.validation_from is not None:
+        name = "[split] validation_from"
+        return parse_time(rules.validation_from, settings.time_zone, name)
+    return first_days(count_days(rows), rules.fractions[0]) * MICROS_PER_DAY
 
 
 def _bounds_of_clean(
@@ -180,6 +195,25 @@ def _order(rows: Table, events: TypedEvents, engine: TableEngine) -> Table:
         rows[USER_ID], rows[ITEM_ID], rows[ACTION], time.name(EVENT_TIME), rows[VALUE],
         rows[COUNT], rows[EVENT_ID], rows[SOURCE], order.name(ORDER),
     )  # fmt: skip
+
+
+def _write_hindsight(
+    rows: Table, context: RuleContext, stated: pa.Table | None, folder: Path
+) -> None:
+    if not context.events.timed:
+        return
+    engine, joined = context.engine, context.events.joined
+    every = context.events.rows
+    possible = every["_t"] >= context.earliest
+    if context.bounds.until is not None:
+        possible = possible & (every["_t"] <= context.bounds.until)
+    stretches = find_hindsight(
+        rows, every.filter(possible), context.results.bots, stated, joined, engine
+    )
+    if stretches is not None:
+        times = {"begin": stretches["_begin"], "end": stretches["_end"]}
+        timed = {name: engine.timestamp(micros) for name, micros in times.items()}
+        engine.write_parquet(stretches.select(USER_ID, **timed), folder / HINDSIGHT)
 
 
 def _set_aside(raw: RawTables, dropped: Table, path: Path, engine: TableEngine) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis
 import numpy as np
@@ -12,9 +12,13 @@ import pyarrow.compute as pc
 from ibis.expr.types import Column, Table
 
 from propense.columns import ANONYMOUS_ID, SOURCE, USER_ID
+from propense.errors import SourceError, nearest
 from propense.ids import PLACEHOLDER_IDS
 from propense.schemas import Account, Rule
+from propense.settings import TableSource
 from propense.tables.cells.ids import read_id
+from propense.tables.cells.time_formats import survey_times
+from propense.tables.cells.times import add_microseconds
 from propense.tables.engine.engine import TableEngine
 from propense.tables.sources.reading import ALIAS, RawTable, RawTables
 
@@ -29,6 +33,24 @@ class Identities:
     """(_id, _main)"""
     by_source: Table | None
     """(_source, _id, _main)"""
+    stated: pa.Table | None = None
+    """(_id, _since) ids that are joined whatever the rows of events show: since when
+    (microseconds), null where always."""
+
+
+def state_links(links: pa.Table) -> pa.Table:
+    """(_id, _since) of both ids of links with `user`, `alias` and perhaps `since`: the earliest
+    time, null is always."""
+    since = links["since"] if "since" in links.column_names else pa.nulls(len(links), pa.int64())
+    table = pa.concat_tables(
+        [pa.table({"_id": links[name], "_since": since}) for name in ("user", "alias")]
+    )
+    each = table.group_by("_id").aggregate(
+        [("_since", "min"), ("_since", "count"), ("_id", "count")]
+    )
+    timed = pc.equal(each["_since_count"], each["_id_count"])
+    since = pc.if_else(timed, each["_since_min"], pa.scalar(None, pa.int64()))
+    return pa.table({"_id": each["_id"], "_since": since})
 
 
 def components(left: Ints, right: Ints, n: int) -> Ints:
@@ -107,18 +129,32 @@ def read_identities(
     engine: TableEngine,
     more: pa.Table | None = None,
     words: tuple[str, ...] = PLACEHOLDER_IDS,
+    time_zone: str = "UTC",
 ) -> tuple[Identities, Account]:
     """The main ids of an identities table, and where its rows went.
 
-    `more` (user, alias, source) are links from elsewhere, such as `links_of_events`.
+    `more` (user, alias, source) are links from elsewhere, such as `links_of_events`. The column
+    that `valid_from` names says since when a link is known; without it, and in rows without a
+    time, it is known always.
 
     A row says that `alias` (of one source, where `source` is given) is `user_id`. Chains
     join: if b is a and c is b, all three are a. The main id is the smallest in text order
     among the group's `user_id`s that are nobody's alias, or among all its `user_id`s.
     """
-    user, alias = raw.rows[raw.columns[USER_ID]], raw.rows[raw.columns[ALIAS]]
-    source = raw.column(SOURCE)
-    named = raw.rows.select(
+    rows, timed = raw.rows, isinstance(raw.settings, TableSource) and raw.settings.valid_from
+    if timed:
+        if timed not in raw.own:
+            raise SourceError(
+                f"[identities] valid_from = {timed!r}: there is no such column; "
+                f"{nearest(timed, raw.own)}"
+            )
+        zone = raw.settings.time_zone or time_zone
+        survey = survey_times(rows, timed, zone, None, timed in raw.with_zone)
+        rows = add_microseconds(rows, timed, "_since", survey.thorough, engine)
+    user, alias = rows[raw.columns[USER_ID]], rows[raw.columns[ALIAS]]
+    source = rows[raw.columns[SOURCE]] if SOURCE in raw.columns else None
+    named = rows.select(
+        since=rows["_since"] if timed else ibis.null("int64"),
         user=read_id(user, words),
         alias=read_id(alias, words),
         source=ibis.literal("") if source is None else source.cast("string").strip().fill_null(""),
@@ -127,15 +163,17 @@ def read_identities(
     links = named.filter(named["user"].notnull() & named["alias"].notnull())
     n_out = int(links.count().execute())
     distinct = links.distinct().to_pyarrow()
+    stated = state_links(distinct)
     if more is not None:
         distinct = pa.concat_tables([distinct.select(more.column_names), more])
-    account = Account(
-        "identities",
-        n_in,
-        n_out,
-        [Rule("no id", dropped=n_in - n_out, note="user_id or alias is missing")],
-    )
-    return _identities(distinct, engine), account
+    rules = [Rule("no id", dropped=n_in - n_out, note="user_id or alias is missing")]
+    n_always = int(links.filter(links["since"].isnull()).count().execute())
+    if n_always:
+        why = "have no time" if timed else "valid_from = COLUMN would say since when"
+        note = f"{n_always:,} links count as known at all times: {why}"
+        rules.append(Rule("links without a time", note=note))
+    account = Account("identities", n_in, n_out, rules)
+    return replace(_identities(distinct, engine), stated=stated), account
 
 
 def _identities(links: pa.Table, engine: TableEngine) -> Identities:

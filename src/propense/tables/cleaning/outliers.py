@@ -122,6 +122,35 @@ def largest_usual_size(sizes: dict[int, int]) -> int | None:
     return None
 
 
+def largest_usual_value(rows: Table, before: int | None) -> int | None:
+    """The largest value (micro-units) that is possible, by the rows before the time `before`
+    (microseconds), so that later rows do not change what is possible; None if any is.
+
+    A value is impossible if more than three powers of ten lie between it and the largest usual
+    one. All rows count where there are fewer than 20 before.
+    """
+    sizes = count_sizes(rows if before is None else rows.filter(rows["_t"] < before))
+    if before is not None and sum(sizes.values()) >= _ENOUGH:
+        usual = largest_usual_size(sizes)
+        return 10 ** ((max(sizes) if usual is None else usual) + _EMPTY_DECADES) - 1
+    size = largest_usual_size(sizes if before is None else count_sizes(rows))
+    return None if size is None else 10**size - 1
+
+
+def first_days(days: dict[int, int], fraction: float) -> int:
+    """The day before which at most `fraction` of the rows are; `days` counts rows by day.
+
+    >>> first_days({3: 5, 4: 4, 9: 1}, 0.8)
+    4
+    """
+    total, seen = sum(days.values()), 0
+    for day in sorted(days):
+        if seen + days[day] > fraction * total:
+            return day
+        seen += days[day]
+    return 0
+
+
 def count_days(rows: Table) -> dict[int, int]:
     """Rows by day of `_t`."""
     day = (rows["_t"] / float(MICROS_PER_DAY)).floor().cast("int64")

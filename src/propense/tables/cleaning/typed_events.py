@@ -101,6 +101,8 @@ class TypedEvents:
     """Some source maps `value` or `price`."""
     ordered: bool
     """Some source maps `order`."""
+    joined: bool
+    """Some row has another id than its customer's main id, or an anonymous id beside it."""
     time_note: str = ""
     """How ambiguous times were read."""
     number_note: str = ""
@@ -152,7 +154,8 @@ def type_events(
         any(EVENT_ID in source.columns for source in raw.sources.values()),
         _any(rows["_returns"]), _any(rows["_refund"] > 0),
         any(VALUE in source.columns or PRICE in source.columns for source in raw.sources.values()),
-        any(ORDER in source.columns for source in raw.sources.values()), time_note,
+        any(ORDER in source.columns for source in raw.sources.values()),
+        _any(rows["_was"].notnull() | rows["_linked"].notnull()), time_note,
         "; ".join(note for one in conventions.values() for note in one.notes),
         currency_notes([one.currencies for one in conventions.values()]),
     )  # fmt: skip
@@ -311,8 +314,8 @@ def _finish(
     rows = rows.select(
         (rows[ROW] + (number << SOURCE_SHIFT)).name(ROW), USER_ID, ITEM_ID, ACTION, "_t", COUNT,
         VALUE, EVENT_ID, SOURCE, ORDER, ORDER_KEY, "_line", "_returns", "_of", "_gives_back",
-        "_impossible", "_left_out", "_sums_up", "_other_currency", "_refund", "_broken",
-        "_mended_user", "_mended_item",
+        "_was", "_linked", "_impossible", "_left_out", "_sums_up", "_other_currency", "_refund",
+        "_broken", "_mended_user", "_mended_item",
         "_mended_action", "_mended_untidy", "_mended_capitals", "_mended_value", "_mended_count",
         "_mended_clock", "_mended_sign",
         _refund_t=later, _mended_identity=rows["_was"].notnull() & ~rows["_fallback"],

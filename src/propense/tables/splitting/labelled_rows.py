@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from propense.columns import AS_OF, FOLD, PART, USER_ID
+from propense.encoding.hindsight import Hindsight
 from propense.errors import SplitError
 from propense.schemas import NO_TIME, PARTS, Ints, PartCount
 from propense.tables.splitting.assignment import NOWHERE, Assignment, Bytes
@@ -69,6 +70,8 @@ class Labeller:
             rows = Rows(user, as_of, part, fold, y, labelled)
             if assign is not None:
                 rows = rows.take((part != NOWHERE) | (fold != NOWHERE))
+            if shard.hindsight is not None:
+                rows = self._without_hindsight(rows, shard.hindsight)
             if self.cap is not None:
                 stays = capped(rows.user, rows.part.astype(np.int64), self.cap)
                 self._count("cap", len(stays) - int(stays.sum()))
@@ -90,6 +93,16 @@ class Labeller:
             for index, values, mask in zip(indices, answers.y, answers.labelled, strict=True):
                 y[index], labelled[index] = values, mask
             yield answers.user, times[answers.time_index], tuple(y), tuple(labelled)
+
+    def _without_hindsight(self, rows: Rows, hindsight: Hindsight) -> Rows:
+        """The rows whose history was known at their time, and their labels within their windows."""
+        labelled = tuple(
+            mask & ~hindsight.covers(rows.user, rows.as_of, plan.within_seconds or 0)
+            for plan, mask in zip(self.goals.plans, rows.labelled, strict=True)
+        )
+        stays = np.logical_or.reduce(labelled)
+        self._count("hindsight", len(stays) - int(stays.sum()))
+        return replace(rows, labelled=labelled).take(stays)
 
     def _merged(self, shard: Shard, number: int, blocks: list[_Block]) -> _Block:
         """Rows of events and of label columns; those of one customer and as-of time become one."""
@@ -135,9 +148,15 @@ class Labeller:
     @property
     def notes(self) -> list[str]:
         """What was left out, in words."""
+        words = {
+            "cap": f"rows beyond max_as_of_per_user = {self.cap} in a part are left out",
+            "hindsight": "rows are left out, since nobody knew their customer's history then: ids "
+            "were joined later, or what a bot did is not there (clean/hindsight.parquet); an "
+            "identities table without valid_from joins ids for all time",
+        }
         return [
-            f"{n:,} rows beyond max_as_of_per_user = {self.cap} in a part are left out"
-            if why == "cap"
+            f"{n:,} {words[why]}"
+            if why in words
             else f"goal {why!r}: {n:,} labels whose window reaches into the next part are left out"
             for why, n in self.left_out.items()
             if n

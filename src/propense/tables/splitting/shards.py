@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propense.columns import ACTION, COUNT, EVENT_TIME, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
+from propense.encoding.hindsight import HINDSIGHT, Hindsight, hindsight_of
 from propense.errors import SplitError
 from propense.schemas import Ints
 from propense.tables.engine.engine import TableEngine
@@ -34,6 +35,7 @@ SHARD_SEED: Final = 0
 SHARD_ROWS: Final = 100_000
 """With fewer rows than this a shard, fewer shards are made: 8, 16, 32 or 64."""
 
+_TIME: Final = pa.timestamp("us")
 EVENT_FIELDS: Final[dict[str, Any]] = {
     EVENT_TIME: pa.timestamp("us"),
     ACTION: pa.string(),
@@ -78,6 +80,11 @@ class Partitions:
     def users(self, number: int) -> Any:
         """One partition's profiles, every column of the users table."""
         return _read(self.folder / "users", number, self.n_shards, self.profile)
+
+    def hindsight(self, number: int) -> Any:
+        """One partition's stretches in which a history was not yet what it is now."""
+        schema = pa.schema([(USER_ID, pa.string()), ("begin", _TIME), ("end", _TIME)])
+        return _read(self.folder / "hindsight", number, self.n_shards, schema)
 
     def customers(self, number: int, columns: tuple[str, ...] | None = None) -> Any:
         """Profiles by user_id, nulls for customers known only from events; default all columns."""
@@ -157,6 +164,7 @@ class Shard:
     offsets: Ints
     """(n_users + 1,)"""
     words: tuple[str, ...]
+    hindsight: Hindsight | None = None
 
     @property
     def user_ids(self) -> Any:
@@ -212,6 +220,8 @@ def partition(engine: TableEngine, clean: Path, folder: Path) -> Partitions:
         table = engine.read_parquet(events)
         names = [name for name in _EVENTS.names if name in table.columns]
         _assign(engine, table.select(names), folder / "events", n_shards)
+    if (clean / HINDSIGHT).exists():
+        _assign(engine, engine.read_parquet(clean / HINDSIGHT), folder / "hindsight", n_shards)
     if user_files:
         table = engine.read_parquet(users)
         profile = _naive(table.schema().to_pyarrow())
@@ -240,7 +250,8 @@ def read_shard(partitions: Partitions, number: int) -> Shard:
     survey = partitions.survey
     events = events.take(pa.array(_in_order(events, user, survey.timed)))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=len(ids)))])
-    return Shard(users, events.select(list(EVENT_FIELDS)), offsets, survey.actions)
+    hindsight = hindsight_of(partitions.hindsight(number), ids)
+    return Shard(users, events.select(list(EVENT_FIELDS)), offsets, survey.actions, hindsight)
 
 
 def _in_order(events: Any, user: Ints, timed: bool) -> Any:
