@@ -89,6 +89,6 @@ def without_hindsight(
     """The targets whose history was known at their moment."""
     if hindsight is None or not len(targets):
         return targets
-    moment = histories.time[targets.end]
-    covered = hindsight.covers(targets.user.astype(np.int64), moment, 1)
+    as_of = histories.time[targets.end]
+    covered = hindsight.covers(targets.user.astype(np.int64), as_of, 1)
     return targets.take(np.flatnonzero(~covered))

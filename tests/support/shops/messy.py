@@ -67,29 +67,29 @@ def draw_log(seed: int) -> MessyLog:
     devices = [f"{name}-d{n}" for n in range(rng.randint(1, 3))]
     rows = []
 
-    def moment() -> int:
+    def any_time() -> int:
         return rng.randrange(DAYS * DAY) * 1000
 
     for _ in range(rng.randint(8, 40)):
-        who, device, kind = rng.choice(customers), rng.choice(devices), rng.random()
+        user, device, kind = rng.choice(customers), rng.choice(devices), rng.random()
         rows.append(row_of(
-            moment() + rng.choice([0, 0, 137, 500]), "" if kind < 0.4 else who,
+            any_time() + rng.choice([0, 0, 137, 500]), "" if kind < 0.4 else user,
             rng.choice(["view", "view", "like"]), f"i{rng.randint(1, 5)}",
             device if kind < 0.4 or kind > 0.85 else "",
         ))  # fmt: skip
     for _ in range(rng.choice([0, 0, 1])):
-        who, day = rng.choice(customers), rng.randrange(DAYS) * DAY * 1000
+        user, day = rng.choice(customers), rng.randrange(DAYS) * DAY * 1000
         many = LIMIT + rng.randint(-2, 9)
-        rows += [row_of(day + n * 61_000, who, "view", "i1") for n in range(many)]
+        rows += [row_of(day + n * 61_000, user, "view", "i1") for n in range(many)]
     for n in range(rng.randint(2, 12)):
-        who, item, bought = rng.choice(customers), f"i{rng.randint(1, 3)}", moment()
+        user, item, bought = rng.choice(customers), f"i{rng.randint(1, 3)}", any_time()
         count, price = rng.choice([1, 1, 2, 12]), rng.choice([0.0, 5.0, 7.0])
         if rng.random() < 0.9:
-            rows.append(row_of(bought, who, "pay", item, "", count, price, f"{n}"))
+            rows.append(row_of(bought, user, "pay", item, "", count, price, f"{n}"))
         while rng.random() < 0.45:
             back = min(bought + rng.randrange(12 * DAY) * 1000, DAYS * DAY * 1000 - 1000)
             part = rng.choice([count, count, rng.randint(1, count), count + 1])
-            rows.append(row_of(back, who, "pay", item, "", -part, price, f"C{n}"))
+            rows.append(row_of(back, user, "pay", item, "", -part, price, f"C{n}"))
     rows += [dict(rng.choice(rows)) for _ in range(rng.randint(0, 4))]
     rows += [
         {**row, "time": row["time"] + rng.choice([400, 900, 1500])} for row in rng.sample(rows, 3)
@@ -99,7 +99,7 @@ def draw_log(seed: int) -> MessyLog:
 
 
 def _anchor() -> MessyLog:
-    """A customer who is always there, a stray time, and an impossible amount late in the log."""
+    """A customer user is always there, a stray time, and an impossible amount late in the log."""
     rows = []
     for day in range(DAYS + 1):
         time, item = day * DAY * 1000, f"i{day % 5 + 1}"
@@ -223,14 +223,14 @@ def _features_and_targets(full: Outcome, then: Outcome, ends: dict[str, int]) ->
         histories, dataset.plan, full.settings.recommend, dataset.encoder, None, dataset.shown
     )
     spans = read_hindsight(then.run.clean / HINDSIGHT, histories.user_ids)
-    were = _by_moment(without_hindsight(targets, histories, spans), histories)
-    for (user, moment), items in _by_moment(dataset.targets, dataset.histories).items():
-        if moment * 1000 < ends.get(user, 0) and were.get((user, moment)) != items:
-            faults.append(f"{user} {moment}: targets {items}, and were {were.get((user, moment))}")
+    were = _by_time(without_hindsight(targets, histories, spans), histories)
+    for (user, at), items in _by_time(dataset.targets, dataset.histories).items():
+        if at * 1000 < ends.get(user, 0) and were.get((user, at)) != items:
+            faults.append(f"{user} {at}: targets {items}, and were {were.get((user, at))}")
     return faults
 
 
-def _by_moment(targets: Targets, histories: Histories) -> dict[tuple[str, int], list[int]]:
+def _by_time(targets: Targets, histories: Histories) -> dict[tuple[str, int], list[int]]:
     return {
         (str(histories.user_ids[user]), int(histories.time[end])):
             targets.items[first:last].tolist()

@@ -122,11 +122,11 @@ def _bounds_of(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
         zones = [source.time_zone or settings.time_zone for source in settings.sources.values()]
         resolution = find_resolution(rows, zones)
     if settings.clean.value_range is None:
-        largest = largest_usual_value(rows, _learned_before(rows, settings) if timed else None)
+        largest = largest_usual_value(rows, _validation_begin(rows, settings) if timed else None)
     return ValueBounds(until, largest, resolution)
 
 
-def _learned_before(rows: Table, settings: Settings) -> int | None:
+def _validation_begin(rows: Table, settings: Settings) -> int | None:
     """Microseconds: validation, whose rows decide nothing about earlier ones, begins then. None in
     splits that do not divide time."""
     rules = settings.split

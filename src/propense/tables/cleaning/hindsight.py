@@ -35,8 +35,8 @@ def find_hindsight(
     if not parts:
         return None
     stretches = parts[0] if len(parts) == 1 else ibis.union(*parts)
-    kept = engine.keep(stretches, "hindsight")
-    return kept if int(kept.count().execute()) else None
+    rows = engine.keep(stretches, "hindsight")
+    return rows if int(rows.count().execute()) else None
 
 
 def _later_links(rows: Table, pairs: Table, stated: pa.Table | None, engine: TableEngine) -> Table:
@@ -47,8 +47,8 @@ def _later_links(rows: Table, pairs: Table, stated: pa.Table | None, engine: Tab
     spans = others.left_join(shown, others["_was"] == shown["_id"]).drop("_id").view()
     end = spans["_shown"]
     if stated is not None and len(stated):
-        always = engine.table_of(stated, "stated_links")
-        spans = spans.left_join(always, spans["_was"] == always["_id"]).view()
+        known_links = engine.table_of(stated, "stated_links")
+        spans = spans.left_join(known_links, spans["_was"] == known_links["_id"]).view()
         spans = spans.filter(spans["_id"].isnull() | spans["_since"].notnull()).view()
         since, end = spans["_since"], spans["_shown"]
         end = ibis.ifelse(end.isnull() | (since < end), since.fill_null(end), end)
