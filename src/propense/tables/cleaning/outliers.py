@@ -132,9 +132,10 @@ def largest_usual_value(rows: Table, before: int | None) -> int | None:
     sizes = count_sizes(rows if before is None else rows.filter(rows["_t"] < before))
     if before is not None and sum(sizes.values()) >= _ENOUGH:
         usual = largest_usual_size(sizes)
-        return 10 ** ((max(sizes) if usual is None else usual) + _EMPTY_DECADES) - 1
+        largest = max(sizes) if usual is None else usual
+        return int(10 ** (largest + _EMPTY_DECADES)) - 1
     size = largest_usual_size(sizes if before is None else count_sizes(rows))
-    return None if size is None else 10**size - 1
+    return None if size is None else int(10**size) - 1
 
 
 def first_days(days: dict[int, int], fraction: float) -> int:
