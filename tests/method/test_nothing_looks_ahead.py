@@ -7,11 +7,13 @@ were at a moment. `benchmarks/proofs/method/nothing_looks_ahead.py` draws two th
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from propense.tables.engine.engine import connect
+from support.shops.live import live_differences
 from support.shops.messy import (
     DAY,
     LIMIT,
@@ -24,6 +26,7 @@ from support.shops.messy import (
 )
 
 WORLDS = 10
+PLAIN = [draw_log(seed, plain=True) for seed in range(1000, 1003)]
 CUT = 20
 Outcomes = tuple[Outcome, Outcome, list[str]]
 
@@ -59,7 +62,7 @@ def _named() -> MessyLog:
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     folder = tmp_path_factory.mktemp("worlds")
     engine = connect("duckdb", folder / "scratch")
-    logs = [_named(), *[draw_log(seed) for seed in range(WORLDS)]]
+    logs = [_named(), *PLAIN, *[draw_log(seed) for seed in range(WORLDS)]]
     compared = compare(logs, folder, engine)
     engine.con.disconnect()
     return compared
@@ -70,6 +73,12 @@ def test_the_whole_log_and_the_log_as_it_was_say_the_same(outcomes: Outcomes) ->
     full, _, faults = outcomes
     assert not faults, "\n".join(faults[:10])
     assert len({user.partition("-")[0] for user, _ in full.labels}) > WORLDS
+
+
+def test_the_service_knew_the_same(outcomes: Outcomes, tmp_path: Path) -> None:
+    """A live store that has seen the rows before a time holds the history of the whole log."""
+    faults = live_differences(PLAIN, outcomes[0], tmp_path)
+    assert not faults, "\n".join(faults[:10])
 
 
 def _events(outcome: Outcome, user: str) -> list[tuple[Any, ...]]:

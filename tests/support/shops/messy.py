@@ -58,9 +58,13 @@ def row_of(
     }  # fmt: skip
 
 
-def draw_log(seed: int) -> MessyLog:
+def draw_log(seed: int, plain: bool = False) -> MessyLog:
     """A few customers with all that reaches back: late and repeated rows, cancellations of a
-    whole, of a part and of nothing, bots, and ids that are joined later or shared."""
+    whole, of a part and of nothing, bots, and ids that are joined later or shared.
+
+    A `plain` log has no rows that the service treats otherwise: each device is one customer's,
+    nothing repeats, and what comes back was bought.
+    """
     rng = random.Random(seed)
     name = f"w{seed}"
     customers = [f"{name}-{n}" for n in range(rng.randint(1, 3))]
@@ -72,34 +76,38 @@ def draw_log(seed: int) -> MessyLog:
 
     for _ in range(rng.randint(8, 40)):
         user, device, kind = rng.choice(customers), rng.choice(devices), rng.random()
+        device = f"{user}-d" if plain else device
         rows.append(row_of(
             any_time() + rng.choice([0, 0, 137, 500]), "" if kind < 0.4 else user,
             rng.choice(["view", "view", "like"]), f"i{rng.randint(1, 5)}",
             device if kind < 0.4 or kind > 0.85 else "",
         ))  # fmt: skip
-    for _ in range(rng.choice([0, 0, 1])):
+    for _ in range(0 if plain else rng.choice([0, 0, 1])):
         user, day = rng.choice(customers), rng.randrange(DAYS) * DAY * 1000
         many = LIMIT + rng.randint(-2, 9)
         rows += [row_of(day + n * 61_000, user, "view", "i1") for n in range(many)]
     for n in range(rng.randint(2, 12)):
         user, item, bought = rng.choice(customers), f"i{rng.randint(1, 3)}", any_time()
         count, price = rng.choice([1, 1, 2, 12]), rng.choice([0.0, 5.0, 7.0])
-        if rng.random() < 0.9:
+        if plain or rng.random() < 0.9:
             rows.append(row_of(bought, user, "pay", item, "", count, price, f"{n}"))
         while rng.random() < 0.45:
             back = min(bought + rng.randrange(12 * DAY) * 1000, DAYS * DAY * 1000 - 1000)
-            part = rng.choice([count, count, rng.randint(1, count), count + 1])
+            part = rng.choice([count, count, rng.randint(1, count), count + 1 - plain])
             rows.append(row_of(back, user, "pay", item, "", -part, price, f"C{n}"))
-    rows += [dict(rng.choice(rows)) for _ in range(rng.randint(0, 4))]
+            if plain:
+                break
+    rows += [dict(rng.choice(rows)) for _ in range(0 if plain else rng.randint(0, 4))]
     rows += [
-        {**row, "time": row["time"] + rng.choice([400, 900, 1500])} for row in rng.sample(rows, 3)
+        {**row, "time": row["time"] + rng.choice([400, 900, 1500])}
+        for row in rng.sample(rows, 0 if plain else 3)
     ]
     rng.shuffle(rows)
     return MessyLog(rows, rng.randrange(8, DAYS) * DAY * 1000 + rng.choice([0, 43_211_000]))
 
 
 def _anchor() -> MessyLog:
-    """A customer user is always there, a stray time, and an impossible amount late in the log."""
+    """A customer who is always there, a stray time, and an impossible amount late in the log."""
     rows = []
     for day in range(DAYS + 1):
         time, item = day * DAY * 1000, f"i{day % 5 + 1}"

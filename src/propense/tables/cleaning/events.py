@@ -112,30 +112,36 @@ def clean_events(
 def _bounds_of(rows: Table, settings: Settings, timed: bool) -> ValueBounds:
     """The bounds that the settings name, otherwise those that follow from the rows."""
     until = largest = None
+    days = count_days(rows) if timed else {}
     if settings.clean.until is not None:
         until = parse_time(settings.clean.until, settings.time_zone, "[clean] until")
     elif timed:
-        day = last_day_of_data(count_days(rows))
+        day = last_day_of_data(days)
         until = None if day is None else (day + 1) * MICROS_PER_DAY - 1
     resolution = Resolution()
     if timed:
         zones = [source.time_zone or settings.time_zone for source in settings.sources.values()]
         resolution = find_resolution(rows, zones)
     if settings.clean.value_range is None:
-        largest = largest_usual_value(rows, _validation_begin(rows, settings) if timed else None)
+        largest = largest_usual_value(rows, _validation_begin(days, settings))
     return ValueBounds(until, largest, resolution)
 
 
-def _validation_begin(rows: Table, settings: Settings) -> int | None:
+def _validation_begin(days: dict[int, int], settings: Settings) -> int | None:
     """Microseconds: validation, whose rows decide nothing about earlier ones, begins then. None in
-    splits that do not divide time."""
+    splits that do not divide time. `days` counts rows by day."""
     rules = settings.split
-    if rules.by not in ("auto", "time") or rules.folds is not None or rules.group is not None:
+    if (
+        not days
+        or rules.by not in ("auto", "time")
+        or rules.folds is not None
+        or rules.group is not None
+    ):
         return None
     if rules.validation_from is not None:
         name = "[split] validation_from"
         return parse_time(rules.validation_from, settings.time_zone, name)
-    return first_days(count_days(rows), rules.fractions[0]) * MICROS_PER_DAY
+    return first_days(days, rules.fractions[0]) * MICROS_PER_DAY
 
 
 def _bounds_of_clean(
