@@ -47,8 +47,8 @@ def _later_links(rows: Table, pairs: Table, stated: pa.Table | None, engine: Tab
     spans = others.left_join(shown, others["_was"] == shown["_id"]).drop("_id").view()
     end = spans["_shown"]
     if stated is not None and len(stated):
-        known_links = engine.table_of(stated, "stated_links")
-        spans = spans.left_join(known_links, spans["_was"] == known_links["_id"]).view()
+        links = engine.table_of(stated, "stated_links")
+        spans = spans.left_join(links, spans["_was"] == links["_id"]).view()
         spans = spans.filter(spans["_id"].isnull() | spans["_since"].notnull()).view()
         since, end = spans["_since"], spans["_shown"]
         end = ibis.ifelse(end.isnull() | (since < end), since.fill_null(end), end)
