@@ -21,7 +21,7 @@ from propense.encoding.encoder import Encoder
 from propense.encoding.event_log import read_log
 from propense.encoding.fitting import Prepared, fit, order_users
 from propense.encoding.folds import parts_of_fold
-from propense.encoding.hindsight import HINDSIGHT, read_hindsight, without_hindsight
+from propense.encoding.history import HINDSIGHT, Hindsight, hindsight_of, without_hindsight
 from propense.encoding.items import ItemContent, encode_items, shown_items
 from propense.encoding.profiles import Profiles
 from propense.encoding.targets import UserParts, find_popularity, make_targets, train_end
@@ -227,6 +227,11 @@ def _encode(
         user_part=prepared.user_part,
         user_fold=folds,
     )
+
+
+def read_hindsight(file: Path, user_ids: Any) -> Hindsight | None:
+    """The stretches that cleaning wrote; None where it found none of these customers."""
+    return hindsight_of(_read(file), user_ids) if file.exists() else None
 
 
 def read_rows(file: Path, user_ids: Any, goals: tuple[GoalPlan, ...]) -> AsOfRows:

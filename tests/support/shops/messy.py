@@ -13,10 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propense.encoding.dataset import Dataset, encode
+from propense.encoding.dataset import Dataset, encode, read_hindsight
 from propense.encoding.event_log import read_log
-from propense.encoding.hindsight import HINDSIGHT, read_hindsight, without_hindsight
-from propense.encoding.history import history_of, index_log
+from propense.encoding.history import (
+    HINDSIGHT,
+    history_of,
+    index_log,
+    read_hindsight,
+    without_hindsight,
+)
 from propense.encoding.targets import make_targets
 from propense.schemas import Histories, RunFolder, Targets
 from propense.settings import Settings, parse_settings

@@ -22,7 +22,7 @@ from propense.columns import (
     USER_ID,
     VALUE,
 )
-from propense.encoding.hindsight import HINDSIGHT
+from propense.encoding.history import HINDSIGHT
 from propense.errors import SourceError
 from propense.schemas import Account, Rule
 from propense.settings import Settings

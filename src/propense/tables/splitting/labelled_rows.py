@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from propense.columns import AS_OF, FOLD, PART, USER_ID
-from propense.encoding.hindsight import Hindsight
+from propense.encoding.history import Hindsight
 from propense.errors import SplitError
 from propense.schemas import NO_TIME, PARTS, Ints, PartCount
 from propense.tables.splitting.assignment import NOWHERE, Assignment, Bytes

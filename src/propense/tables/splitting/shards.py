@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propense.columns import ACTION, COUNT, EVENT_TIME, ITEM_ID, ORDER, SOURCE, USER_ID, VALUE
-from propense.encoding.hindsight import HINDSIGHT, Hindsight, hindsight_of
+from propense.encoding.history import HINDSIGHT, Hindsight, hindsight_of
 from propense.errors import SplitError
 from propense.schemas import Ints
 from propense.tables.engine.engine import TableEngine

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propense.encoding.hindsight import Hindsight
+from propense.encoding.history import Hindsight
 from propense.schemas import NO_TIME
 
 NEVER = int(np.iinfo(np.int64).max)
