@@ -19,7 +19,6 @@ from propense.encoding.history import (
     HINDSIGHT,
     history_of,
     index_log,
-    read_hindsight,
     without_hindsight,
 )
 from propense.encoding.targets import make_targets
