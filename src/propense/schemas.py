@@ -174,7 +174,8 @@ class RunFolder:
     @property
     def clean(self) -> Path:
         """events/*.parquet, users.parquet, items.parquet, exposures.parquet,
-        impressions.parquet, identities.parquet, set_aside/*.parquet, account.json."""
+        impressions.parquet, identities.parquet, hindsight.parquet, set_aside/*.parquet,
+        account.json."""
         return self.root / "clean"
 
     def begun(self, stage: str) -> Path:

@@ -337,7 +337,8 @@ def _engine(settings: Settings) -> Iterator[TableEngine]:
 STAGES: Final = (
     Stage("clean", clean, lambda run: run.clean,
           ("engine", "time_zone", "currency", "sources", "identities", "users", "items",
-           "exposures", "impressions", "clean"),
+           "exposures", "impressions", "clean", "split.by", "split.fractions", "split.folds",
+           "split.group", "split.validation_from"),
           ignores=("users.known_before", "items.known_before")),
     Stage("split", split, lambda run: run.parts, ("split", "goals", "users", "items")),
     Stage("encode", encode, lambda run: run.encoded, ("features", "recommend"), format=ENCODED),

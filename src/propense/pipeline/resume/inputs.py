@@ -39,7 +39,7 @@ def input_hashes(
         digest.update(f"{name}\0{token}\0".encode())
     hashes = {}
     for stage in stages:
-        chosen = {key: raw[key] for key in stage.reads}
+        chosen = {path: _setting(raw, path) for path in stage.reads}
         for path in stage.ignores:
             section, key = path.split(".")
             if chosen[section] is not None:
@@ -48,6 +48,12 @@ def input_hashes(
         digest.update(stage.name.encode() + msgspec.json.encode(chosen, order="sorted"))
         hashes[stage.name] = digest.hexdigest()
     return hashes
+
+
+def _setting(raw: dict[str, Any], path: str) -> Any:
+    """A section of settings, or one key of it."""
+    section, _, key = path.partition(".")
+    return raw[section][key] if key else raw[section]
 
 
 def input_files(settings: Settings) -> list[tuple[str, int, int]]:

@@ -27,7 +27,7 @@ class Stage:
     folder: Callable[[RunFolder], Path]
     """Where it writes."""
     reads: tuple[str, ...]
-    """Settings it depends on, besides the results of earlier stages."""
+    """Settings it depends on, sections or SECTION.KEY, besides the results of earlier stages."""
     ignores: tuple[str, ...] = ()
     """Keys within them, SECTION.KEY, that change nothing."""
     format: int = 0
