@@ -79,6 +79,7 @@ def test_the_service_knew_the_same(outcomes: Outcomes, tmp_path: Path) -> None:
     """A live store that has seen the rows before a time holds the history of the whole log."""
     faults = live_differences(PLAIN, outcomes[0], tmp_path)
     assert not faults, "\n".join(faults[:10])
+    assert live_differences(PLAIN, outcomes[0], tmp_path / "apart", joins=False)
 
 
 def _events(outcome: Outcome, user: str) -> list[tuple[Any, ...]]:

@@ -22,9 +22,12 @@ _LOOKS: Final = 6
 """Times at which live customers are looked at."""
 
 
-def live_differences(logs: Sequence[MessyLog], full: Outcome, folder: Path) -> list[str]:
+def live_differences(
+    logs: Sequence[MessyLog], full: Outcome, folder: Path, joins: bool = True
+) -> list[str]:
     """Whose features differ between a run on the whole logs and the service, which has seen no
-    more than the rows before a time. The logs are plain ones."""
+    more than the rows before a time, and joins ids when it hears of them (`joins`). The logs are
+    plain ones."""
     dataset = Dataset.open(full.run)
     names = {str(name): number for number, name in enumerate(dataset.histories.user_ids)}
     mine = {row["user"] for log in logs for row in log.rows}
@@ -37,7 +40,9 @@ def live_differences(logs: Sequence[MessyLog], full: Outcome, folder: Path) -> l
             first = sent
             while sent < len(rows) and rows[sent]["time"] < (as_of - START) * 1000:
                 sent += 1
-            store.append([update_of(row, n) for n, row in enumerate(rows[first:sent], first)])
+            store.append(
+                [update_of(row, n, joins) for n, row in enumerate(rows[first:sent], first)]
+            )
             for user in sorted(user for user, at in full.labels if at == as_of and user in mine):
                 customer = store.read(user)
                 assert customer is not None
@@ -55,7 +60,7 @@ def live_differences(logs: Sequence[MessyLog], full: Outcome, folder: Path) -> l
     return faults
 
 
-def update_of(row: dict[str, Any], number: int) -> CustomerUpdate:
+def update_of(row: dict[str, Any], number: int, joins: bool) -> CustomerUpdate:
     """One row as the service hears of it: a login joins the id of a device to the customer's."""
     time = (START * 1000 + row["time"]) * 1000
     back = row["count"] < 0
@@ -64,7 +69,7 @@ def update_of(row: dict[str, Any], number: int) -> CustomerUpdate:
         time, "refund" if back else row["action"], row["item"], value, abs(float(row["count"])),
         "log",
     )  # fmt: skip
-    both = bool(row["user"] and row["device"])
+    both = bool(joins and row["user"] and row["device"])
     return CustomerUpdate(
         message_id=str(number), user_id=row["user"] or row["device"], received=time,
         events=(event,), previous_id=row["device"] if both else None,
