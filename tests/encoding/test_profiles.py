@@ -65,6 +65,12 @@ def test_words_are_learned_from_the_chosen_rows_alone() -> None:
     assert encode_profiles(TABLE, spec).categorical[:, 0].tolist() == [2, 1, 0, 2]
 
 
+def test_columns_left_out_by_the_split_are_no_features() -> None:
+    spec = fit_profiles(TABLE, EVERYONE, settings_of(), ["age"])
+    assert "age" not in [column.name for column in spec.columns]
+    assert spec.columns
+
+
 def test_settings_override_looks() -> None:
     spec = fit_profiles(
         TABLE, EVERYONE,

@@ -105,7 +105,10 @@ def score_labels(asked: Asked, plan: SplitPlan, source: TableSource) -> list[Col
         scores += score_columns(goal.name, y[filled], own, cells, len(columns), times, rows)
         if 0 < filled.mean() < 1:
             has = {PROFILE: columns.filled.astype(np.float64)}
-            scores += score_columns(goal.name, y, row, has, len(columns), as_of if timed else None)
+            every = RowViews(parts=parts)
+            scores += score_columns(
+                goal.name, y, row, has, len(columns), as_of if timed else None, every
+            )
     return scores
 
 

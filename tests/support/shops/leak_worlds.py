@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from propense.schemas import NO_TIME, SplitPlan
+from propense.tables.doctor.leaks import column_views as views
+from propense.tables.doctor.leaks.log_states import LogSample
+from propense.tables.doctor.leaks.pairs import codes_of
+from propense.tables.doctor.leaks.search import search
 
 DAY = 86_400
 DAYS = 240
 START = 1_704_067_200
 """2024-01-01 UTC; all times of a world are seconds after it."""
 END = DAYS * DAY
+
+Columns = dict[str, np.ndarray]
+QUANTITIES = ("events", "orders", "money", "sessions", "last")
+FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "as it is": lambda cells: cells,
+    "log": np.log1p,
+    "rank": lambda cells: np.argsort(np.argsort(cells)).astype(float),
+    "scaled": lambda cells: -3 * cells + 7,
+    "root": np.sqrt,
+    "bucket": lambda cells: np.digitize(cells, np.quantile(cells, [0.4, 0.7, 0.9])).astype(float),
+    "word": lambda cells: np.array(["a", "b", "c"])[
+        np.digitize(cells, np.quantile(cells, [0.5, 0.85]))
+    ],
+}
+"""Ways in which a table may hold a quantity."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +85,30 @@ class World:
         opens = (np.diff(self.user, prepend=-1) != 0) | (np.diff(self.time, prepend=0) > 1800)
         return self.count(opens)
 
+    def final(self, quantity: str) -> np.ndarray:
+        """(n,) one of QUANTITIES at the end of the log."""
+        return {
+            "events": self.count, "orders": lambda: self.count(self.pays), "money": self.paid,
+            "sessions": self.sessions, "last": self.last,
+        }[quantity]()  # fmt: skip
+
+    def honest(self) -> tuple[Columns, Columns]:
+        """Columns of numbers and words, and of times, that were known or are hidden until then."""
+        rng, n, rate = self.rng, self.n, self.rate
+        segments = np.array(["s", "m", "l"])
+        numbers = {
+            "age": rng.integers(18, 80, n), "exact_rate": rate,
+            "loyal": (rate > np.median(rate)).astype(float),
+            "segment": segments[np.digitize(rate, np.quantile(rate, [0.3, 0.8]))],
+            "joined": self.joined, "orders_before": self.count(self.pays, 20 * DAY),
+            "country": rng.choice(["FR", "DE", "IT"], n),
+        }  # fmt: skip
+        times = {
+            "signup": self.joined.astype(float), "first_seen": self.first(),
+            "first_purchase": self.first(self.pays),
+        }  # fmt: skip
+        return numbers, times
+
     def noisy(self, cells: np.ndarray, share: float = 0.05) -> np.ndarray:
         """Cells of which a share are those of other customers."""
         wrong = self.rng.random(self.n) < share
@@ -102,6 +148,33 @@ def dates(times: np.ndarray) -> list[str | None]:
         None if np.isnan(time) else str(np.datetime64(int(time) + START, "s"))[:10]
         for time in times
     ]
+
+
+def search_columns(
+    world: World, numbers: Columns, times: Columns, by: Literal["time", "user"] = "time"
+) -> tuple[set[str], set[str]]:
+    """The columns that know the future, and the times that are written anew beside them."""
+    n = world.n
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(world.user, minlength=n))])
+    log = LogSample(
+        np.arange(n).astype(str), offsets, world.time, world.pays.astype(np.int64), world.item,
+        world.money * 1e6, ("view", "pay"),
+    )  # fmt: skip
+    words = {
+        name: codes_of(cells.astype(object)) for name, cells in numbers.items()
+        if cells.dtype.kind == "U"
+    }  # fmt: skip
+    columns = views.Columns(
+        np.arange(n),
+        {name: cells.astype(float) for name, cells in numbers.items() if name not in words},
+        words,
+        {name: np.where(np.isnan(cells), NO_TIME, np.nan_to_num(cells)).astype(np.int64)
+         for name, cells in times.items()},
+        np.full(n, NO_TIME),
+    )  # fmt: skip
+    cuts = (END - 60 * DAY, END - 30 * DAY) if by == "time" else (None, None)
+    result = search(log, columns, SplitPlan(by, True, [], [], *cuts, END))
+    return set(result.leaks), set(result.late) - set(result.leaks)
 
 
 def write_clean(world: World, folder: Path, columns: dict[str, Any], items: dict[str, Any]) -> None:
