@@ -47,10 +47,11 @@ EVERYONE = np.ones(4, bool)
 def test_types_decide_how_columns_are_read() -> None:
     spec = fit_profiles(TABLE, EVERYONE, settings_of())
     assert spec.numeric_names == ("age", "income", "signup_days_since")
-    assert spec.categorical_names == ("band", "vip", "nothing")
-    assert spec.cardinalities == (4, 4, 2)
+    assert spec.categorical_names == ("band", "vip")
+    assert spec.cardinalities == (4, 4)
+    assert spec.constant == ("nothing",)
     made = encode_profiles(TABLE, spec)
-    assert made.categorical.tolist() == [[2, 2, 0], [3, 3, 0], [0, 0, 0], [2, 2, 0]]
+    assert made.categorical.tolist() == [[2, 2], [3, 3], [0, 0], [2, 2]]
     np.testing.assert_array_equal(
         made.numeric, np.array([[30, 1.5], [np.nan] * 2, [41, np.nan], [7, 2]], np.float32)
     )
@@ -87,7 +88,38 @@ def test_labels_ids_and_groups_are_no_features() -> None:
         TABLE, EVERYONE,
         settings_of(goals=goals, split={"by": "group", "group": "band", "disjoint_on": "income"}),
     )  # fmt: skip
-    assert [column.name for column in spec.columns] == ["age", "nothing"]
+    assert [column.name for column in spec.columns] == ["age"] and spec.constant == ("nothing",)
+
+
+def test_columns_stand_by_name_and_constant_ones_are_left_out() -> None:
+    table = TABLE.select(["user_id", "vip", "band", "age"])
+    everywhere = pa.array(["x"] * 4)
+    table = table.append_column("plan", everywhere).append_column("dated", stamps([DAY] * 4))
+    table = table.append_column("lists", pa.array([["a"]] * 4))
+    spec = fit_profiles(table, EVERYONE, settings_of())
+    assert [column.name for column in spec.columns] == ["age", "band", "vip"]
+    assert spec.constant == ("dated", "lists", "plan")
+    # Missing where other columns are not: whether there is a value says something.
+    telling = table.append_column("asked", pa.array(["yes", "yes", None, None]))
+    assert "asked" in [
+        column.name for column in fit_profiles(telling, EVERYONE, settings_of()).columns
+    ]
+    # Customers without a profile lack the constant as they lack the rest.
+    lacking = pa.table(
+        {"user_id": ["a", "b", "c"], "age": pa.array([1, 2, None]), "plan": ["x", "x", None]}
+    )
+    spec = fit_profiles(lacking, np.ones(3, bool), settings_of())
+    assert [column.name for column in spec.columns] == ["age"] and spec.constant == ("plan",)
+    # What is constant in train alone is constant.
+    chosen = np.array([True, False, False, True])
+    assert fit_profiles(TABLE, chosen, settings_of()).constant == ("band", "nothing", "vip")
+
+
+def test_where_nothing_varies_all_columns_stay_unless_there_are_events() -> None:
+    table = TABLE.select(["user_id", "nothing"]).append_column("plan", pa.array(["x"] * 4))
+    assert fit_profiles(table, EVERYONE, settings_of()).columns == ()
+    spec = fit_profiles(table, EVERYONE, settings_of(), alone=True)
+    assert [column.name for column in spec.columns] == ["nothing", "plan"] and not spec.constant
 
 
 @pytest.mark.parametrize(
@@ -204,6 +236,6 @@ def test_live_words_of_other_types_are_read_as_the_column_was() -> None:
     made = profiles_of(
         [{"age": 30.0, "vip": "true", "income": "1.5", "signup": "1970-01-11T00:00:00Z"}], spec
     )
-    assert made.categorical[0].tolist() == [2, 0, 2, 0]
+    assert made.categorical[0].tolist() == [2, 0, 2]
     assert made.numeric[0, 0] == 1.5 and made.times[0, 0] == 10 * DAY
     assert profiles_of([{"signup": "gibberish"}], spec).times[0, 0] == NO_TIME

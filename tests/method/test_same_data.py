@@ -17,6 +17,7 @@ from propense.schemas import TEST
 from propense.tables.doctor.checks_duplicates import check_duplicates
 from propense.tables.engine.engine import TableEngine, connect
 from propense.tables.splitting.split import split
+from propense.training.customer_model import fit_customer_model
 from propense.training.downweighting import downweight_shilling
 from support.encoding_runs import DAY, event, make_run, plan_by_time
 from support.split_worlds import VIEW, Event, settings_of, write_clean
@@ -146,3 +147,50 @@ def test_duplicates_are_told_in_a_split_by_time_and_divided_where_asked(
     assert any("learned from and counted again" in note for note in plan.notes)
     asked = settings_of(VIEW, split={"by": "user", "keep_duplicates_together": False})
     assert any("flatters" in note for note in split(run, asked, duck).notes)
+
+
+def logistic_table(n: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(2)
+    columns = {f"x{k}": np.round(rng.normal(size=n), 3) for k in range(3)}
+    columns["kind"] = rng.choice(["a", "b", "c"], n)
+    logit = columns["x0"] - columns["x1"] + (columns["kind"] == "a")
+    return columns | {"label": (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(int)}
+
+
+def predictions(folder: Path, duck: TableEngine, columns: dict[str, np.ndarray]) -> dict:
+    """Every model's answers on test, from the columns in the order given."""
+    n = len(columns["label"])
+    run = write_clean(folder, users=pa.table({"user_id": [f"u{k}" for k in range(n)], **columns}))
+    settings = settings_of(
+        {"pay": {"column": "label"}}, sources={}, users={"path": "users.csv"},
+        split={"fractions": (0.6, 0.2, 0.2)}, model={"size": "small", "ensemble": 1},
+        train={"max_epochs": 1, "threads": 1},
+        rivals={"goals": ["logistic", "tree", "lightgbm"], "trials": 1},
+    )  # fmt: skip
+    split(run, settings, duck)
+    dataset = encode(run, settings)
+    rows = dataset.rows.take(dataset.rows.part == TEST)
+    model = fit_customer_model(dataset, settings, folder / "network")
+    fit_rivals(dataset, settings, folder / "rivals", NoProgress())
+    goals, _ = open_rivals(folder / "rivals")
+    answers = {name: one.predict(dataset.features_of(rows)) for name, one in goals["pay"].items()}
+    return answers | {"network": model.score_goals(dataset, rows)[:, 0]}
+
+
+def test_columns_that_say_nothing_and_their_order_change_no_answer(
+    tmp_path: Path, duck: TableEngine
+) -> None:
+    columns = logistic_table(200)
+    plain = predictions(tmp_path / "plain", duck, columns)
+    more = {"aaa": np.full(200, 7.0), "x10": np.full(200, "same"), **columns}
+    more = {"zzz": np.full(200, np.nan)} | dict(reversed(more.items()))
+    written = predictions(tmp_path / "more", duck, more)
+    assert {"logistic", "tree", "lightgbm", "network"} <= set(plain)
+    for name, answers in plain.items():
+        assert np.array_equal(answers, written[name]), name
+    scaled = predictions(tmp_path / "scaled", duck, columns | {"x0": columns["x0"] * 8})
+    for name, answers in plain.items():
+        if name in ("tree", "lightgbm", "majority"):
+            assert np.array_equal(answers, scaled[name]), name
+        else:
+            assert np.allclose(answers, scaled[name], atol=1e-3), name

@@ -61,7 +61,9 @@ def fit(prepared: Prepared, settings: Settings) -> tuple[Encoder, Histories, Pro
     items, n_seen = _fit_items(prepared, in_train, settings)
     in_catalogue = _seen_rows(prepared.items, items, n_seen)
     users = prepared.users.filter(_train_users(prepared, ends, settings))
-    profile = fit_profiles(users, np.ones(users.num_rows, bool), settings, prepared.plan.left_out)
+    everyone = np.ones(users.num_rows, bool)
+    left_out = prepared.plan.left_out
+    profile = fit_profiles(users, everyone, settings, left_out, alone=not len(log.time))
     lexicon = Lexicon(
         actions=actions,
         sources=sources,

@@ -14,7 +14,13 @@ import pyarrow.compute as pc
 
 from propense import columns
 from propense.encoding.arrow import as_words, column_of, one_array, word_of
-from propense.encoding.profiles import TITLE_NAMES, Column, catalogue_numbers, fit_column
+from propense.encoding.profiles import (
+    TITLE_NAMES,
+    Column,
+    catalogue_numbers,
+    divide_constant,
+    fit_column,
+)
 from propense.encoding.text import hash_ngrams, hash_tokens, split_tokens, take_rows
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import SettingsError, nearest
@@ -32,6 +38,8 @@ class ContentSpec(msgspec.Struct, frozen=True):
     title: str | None = None
     text_buckets: int = 0
     """0 where no column is text or tokens."""
+    constant: tuple[str, ...] = ()
+    """Columns left out because they have one value, or none, in train."""
 
     def of_kind(self, *kinds: str) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.kind in kinds)
@@ -69,7 +77,8 @@ class ItemContent:
 
 
 def fit_content(items: Any | None, chosen: np.ndarray, settings: Settings) -> ContentSpec:
-    """Columns, vocabularies and scales from the `chosen` rows of the items table.
+    """Columns, vocabularies and scales from the `chosen` rows of the items table; columns by name,
+    without constant ones, as in `fit_profiles`.
 
     Raises SettingsError if [items] names a column the table does not have.
     """
@@ -84,12 +93,14 @@ def fit_content(items: Any | None, chosen: np.ndarray, settings: Settings) -> Co
         names = tuple(name for name in column_names if name != columns.ITEM_ID)
     train = items.filter(pa.array(chosen)) if chosen.any() else items
     types: dict[str, Any] = dict(table.types)
+    names, constant = divide_constant(train, names)
     made = tuple(fit_column(name, train[name], types.get(name), True) for name in names)
     has_text = any(column.kind in ("text", "tokens") for column in made)
     titles = [name for name in column_names if name.lower() in TITLE_NAMES]
     return ContentSpec(
-        made, titles[0] if titles else None, settings.features.text_buckets if has_text else 0
-    )
+        made, titles[0] if titles else None, settings.features.text_buckets if has_text else 0,
+        tuple(constant),
+    )  # fmt: skip
 
 
 def encode_items(

@@ -55,6 +55,8 @@ class ProfileSpec(msgspec.Struct, frozen=True):
     valid_from: str | None = None
     sensitive: tuple[str, ...] = ()
     text_buckets: int = 16_384
+    constant: tuple[str, ...] = ()
+    """Columns left out because they have one value, or none, in train."""
 
     def of_kind(self, *kinds: Kind) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.kind in kinds)
@@ -118,11 +120,19 @@ class Profiles:
 
 
 def fit_profiles(
-    users: Any, chosen: np.ndarray, settings: Settings, left_out: Collection[str] = ()
+    users: Any,
+    chosen: np.ndarray,
+    settings: Settings,
+    left_out: Collection[str] = (),
+    alone: bool = False,
 ) -> ProfileSpec:
     """Columns and vocabularies from the `chosen` (train) rows of the users table.
 
-    Columns that are `left_out` are no features, whatever the settings say.
+    Columns that are `left_out` are no features, whatever the settings say. Columns are in the
+    order of their names, and constant ones are left out, so that neither changes what training
+    draws by chance; only where profiles are all there is to learn from (`alone`) and every column
+    is constant, they all stay.
+
     Raises SettingsError if [users] names a column the table does not have.
     """
     table = settings.users
@@ -134,12 +144,56 @@ def fit_profiles(
                 f"[users] types names {name!r}; {nearest(name, users.column_names)}"
             )
     train = users.filter(pa.array(chosen))
+    names, constant = divide_constant(train, names)
+    if alone and not names:
+        names, constant = constant, []
     return ProfileSpec(
         columns=tuple(fit_column(name, train[name], types.get(name), False) for name in names),
+        constant=tuple(constant),
         valid_from=None if table is None else table.valid_from,
         sensitive=() if table is None else table.sensitive,
         text_buckets=settings.features.text_buckets,
     )
+
+
+def divide_constant(table: Any, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The columns that vary, and those with one value or none, both by name.
+
+    A column whose one value is missing exactly where all that varies is missing too, such as of
+    customers without a profile, says nothing of its own.
+    """
+    missing: dict[str, Any] = {}
+    varying = []
+    for name in sorted(names):
+        column = one_array(table[name])
+        nulls = np.asarray(column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False), bool)
+        if _has_several(column, nulls):
+            varying.append(name)
+        missing[name] = nulls
+    unknown = np.ones(table.num_rows, bool)
+    for name in varying:
+        unknown &= missing[name]
+    one_value = [name for name in sorted(names) if name not in varying]
+    telling = [
+        name for name in one_value
+        if missing[name].any() and not missing[name].all()
+        and not (varying and (missing[name] == unknown).all())
+    ]  # fmt: skip
+    constant = [name for name in one_value if name not in telling]
+    return sorted([*varying, *telling]), constant
+
+
+def _has_several(column: Any, nulls: np.ndarray) -> bool:
+    """Whether there are two values or more."""
+    cells = column.filter(pa.array(~nulls))
+    if not len(cells):
+        return False
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    if pa.types.is_nested(cells.type):
+        first = cells[0].as_py()
+        return any(value != first for value in cells.to_pylist())
+    return bool(pc.any(pc.not_equal(cells, cells[0])).as_py())
 
 
 def feature_names(names: Sequence[str], settings: Settings) -> list[str]:

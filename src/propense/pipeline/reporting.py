@@ -80,6 +80,7 @@ def assemble(
             *(warning.text for warning in first.dataset.plan.warnings),
             *_training_notes(first),
             *_shilling(first),
+            *_constant(first),
             *warnings,
         ],
     )
@@ -180,6 +181,13 @@ def _shilling(fold: ModelSet) -> list[Text]:
     if not some:
         return []
     return [format_text("trained.shilling", n=f"{some:,}", n_much=f"{much:,}")]
+
+
+def _constant(fold: ModelSet) -> list[Text]:
+    """Columns that nothing is learned from because they do not vary in train."""
+    encoder = fold.dataset.encoder
+    names = [*encoder.profile.constant, *encoder.content.constant]
+    return [format_text("trained.constant", names=", ".join(names))] if names else []
 
 
 def _summary(settings: Settings) -> dict[str, Any]:
