@@ -93,8 +93,8 @@ def fit_content(items: Any | None, chosen: np.ndarray, settings: Settings) -> Co
         names = tuple(name for name in column_names if name != columns.ITEM_ID)
     train = items.filter(pa.array(chosen)) if chosen.any() else items
     types: dict[str, Any] = dict(table.types)
-    names, constant = divide_constant(train, names)
-    made = tuple(fit_column(name, train[name], types.get(name), True) for name in names)
+    varying, constant = divide_constant(train, names)
+    made = tuple(fit_column(name, train[name], types.get(name), True) for name in varying)
     has_text = any(column.kind in ("text", "tokens") for column in made)
     titles = [name for name in column_names if name.lower() in TITLE_NAMES]
     return ContentSpec(
