@@ -59,6 +59,14 @@ def labels_and_plan(
     return labels_of(run), plan
 
 
+@pytest.fixture(scope="module")
+def usual(
+    duck: TableEngine, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[dict[str, Any]], SplitPlan]:
+    """The shop's labels and plan, without strays."""
+    return labels_and_plan(tmp_path_factory.mktemp("usual"), duck, shop())
+
+
 STRAYS = {
     "one": [Event("u1", "view", LAST + 60)],
     "three": [Event(f"u{i}", "pay", LAST + day) for i, day in enumerate((31, 32, 200))],
@@ -74,10 +82,10 @@ STRAYS = {
 
 @pytest.mark.parametrize("name", STRAYS)
 def test_strays_change_no_label_no_cut_and_no_part(
-    name: str, tmp_path: Path, duck: TableEngine
+    name: str, usual: tuple[list[dict[str, Any]], SplitPlan], tmp_path: Path, duck: TableEngine
 ) -> None:
     strays = STRAYS[name]
-    labels, plan = labels_and_plan(tmp_path / "a", duck, shop())
+    labels, plan = usual
     result, other = labels_and_plan(tmp_path / "b", duck, shop() + strays)
     assert result == labels
     assert (other.validation_from, other.test_from, other.end) == (
