@@ -34,7 +34,7 @@ def test_libraries_are_loaded_by_the_thread_that_starts_the_others(monkeypatch):
     monkeypatch.setattr(rival_fitting, "fitter_of", noted)
     monkeypatch.setattr(rival_fitting, "draw_rows", lambda *words: np.zeros(0))
     settings = Nothing()
-    settings.train = type("Train", (), {"seed": 0})()
+    settings.train = settings.split = type("Seeded", (), {"seed": 0})()
     settings.rivals = type(
         "Rivals", (), {"goals": ("tree", "svm", "lightgbm"), "rows_of": lambda *_: 9}
     )()
