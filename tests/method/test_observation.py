@@ -186,6 +186,24 @@ def test_a_source_that_another_follows_is_closed(tmp_path: Path, duck: TableEngi
     assert "taken as closed" in plan.warnings[0].text.en
 
 
+def test_the_time_between_two_sources_is_a_gap(tmp_path: Path, duck: TableEngine) -> None:
+    """An export, and later the live service: what happened in between is unknown."""
+    events = shop(last=240)
+    old = [event for event in events if (event.time or 0) < 120]
+    new = [
+        Event(event.user_id, event.action, event.time, event.value, source="new")
+        for event in events if (event.time or 0) >= 165
+    ]  # fmt: skip
+    with pytest.raises(QuestionError, match="gaps"):
+        labels_and_plan(tmp_path / "a", duck, old + new)
+    rows, plan = labels_and_plan(tmp_path / "b", duck, old + new, split={"gaps": "unknown"})
+    ends = (START + 120 * DAY, START + 165 * DAY)
+    assert plan.end is not None and plan.spans["pay"][1] == plan.end
+    for row in rows:
+        as_of = int((row["as_of"] - np.datetime64(0, "s").astype(object)).total_seconds())
+        assert as_of + 14 * DAY <= ends[0] + DAY or as_of >= ends[1]
+
+
 def test_a_jump_of_the_base_rate_is_told_with_the_three_rates(
     tmp_path: Path, duck: TableEngine
 ) -> None:

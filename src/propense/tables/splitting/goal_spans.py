@@ -16,7 +16,7 @@ from propense.tables.questions import Question as OpenQuestion
 from propense.tables.splitting.cuts import Cuts, Grid
 from propense.tables.splitting.labels import Question
 from propense.tables.splitting.ledger import Bools
-from propense.tables.splitting.observation import DAY, Observation, Span
+from propense.tables.splitting.observation import DAY, GAP_DAYS, Observation, Span
 from propense.tables.splitting.silences import Silence
 from propense.tables.splitting.survey import Survey
 from propense.times import written_day, written_iso
@@ -25,7 +25,7 @@ from propense.words import format_text
 CARRIES: Final = 20
 """A source carries an action if at least this part of its events are from there."""
 HANDOVER_DAYS: Final = 31
-"""A source that begins so near another's end takes over from it."""
+"""A source that begins at most so long before another's end takes over from it."""
 LONG_AGO: Final = 2
 """A source that is silent for more than this part of the log is taken as closed."""
 
@@ -106,7 +106,9 @@ def _span_of(
     opened = _opened(ended, begun, log, len(carriers))
     lacks = [_Lack("until", name, end, name in closed) for name, end in ended.items()]
     lacks += [_Lack("from", name, begin, name in opened) for name, begin in begun.items()]
-    gaps = sorted({gap for span in carriers.values() for gap in span.gaps}, key=lambda g: g.first)
+    gaps_within = {gap for span in carriers.values() for gap in span.gaps}
+    between = _between(carriers, closed, survey)
+    gaps = sorted(gaps_within | ({between} if between else set()), key=lambda gap: gap.first)
     span = Span(
         max(span.begin for name, span in carriers.items() if name not in opened),
         min(span.end for name, span in carriers.items() if name not in closed),
@@ -115,12 +117,30 @@ def _span_of(
     return span, [lack for lack in lacks if (lack.source, lack.side) not in observation.named]
 
 
+def _between(carriers: dict[str, Span], closed: set[str], survey: Survey) -> Silence | None:
+    """The longest time between a source that was closed and the next that was recorded."""
+    longest = None
+    for name in closed:
+        end = carriers[name].end
+        later = [span.begin for span in carriers.values() if span.begin > end]
+        if not later or any(span.begin <= end < span.end for span in carriers.values()):
+            continue
+        begin = min(later)
+        first, last = end // DAY + 1, begin // DAY - 1
+        if last - first + 1 < GAP_DAYS or (longest and last - first < longest.last - longest.first):
+            continue
+        days = survey.days[name]
+        usual = days.n * (last - first + 1) // int(days.days[-1] - days.days[0] + 1)
+        longest = Silence(first, last, 0, usual)
+    return longest
+
+
 def _closed(ended: dict[str, int], begun: dict[str, int], log: Span, n: int) -> set[str]:
     """Sources that end, taken as closed; the last to end is none if all do."""
     closed = {
         name for name, end in ended.items()
         if (log.end - end) * LONG_AGO > log.end - log.begin
-        or any(abs(begin - end) <= HANDOVER_DAYS * DAY for other, begin in begun.items()
+        or any(begin >= end - HANDOVER_DAYS * DAY for other, begin in begun.items()
                if other != name)
     }  # fmt: skip
     if len(closed) == n:
@@ -133,7 +153,7 @@ def _opened(ended: dict[str, int], begun: dict[str, int], log: Span, n: int) -> 
     opened = {
         name for name, begin in begun.items()
         if (begin - log.begin) * LONG_AGO > log.end - log.begin
-        or any(abs(begin - end) <= HANDOVER_DAYS * DAY for other, end in ended.items()
+        or any(begin >= end - HANDOVER_DAYS * DAY for other, end in ended.items()
                if other != name)
     }  # fmt: skip
     if len(opened) == n:
