@@ -39,6 +39,8 @@ def test_libraries_are_loaded_by_the_thread_that_starts_the_others(monkeypatch):
         "Rivals", (), {"goals": ("tree", "svm", "lightgbm"), "rows_of": lambda *_: 9}
     )()
     fits = list(rival_fitting._goal_fits(Nothing(), settings, Path("/nowhere")))
-    assert [fit.name for fit in fits] == ["tree for pay", "svm for pay", "lightgbm for pay"]
-    assert [name for name, _ in loaded] == ["tree", "svm", "lightgbm"]
+    # The base rate is always fitted.
+    names = ["tree", "svm", "lightgbm", "majority"]
+    assert [fit.name for fit in fits] == [f"{name} for pay" for name in names]
+    assert [name for name, _ in loaded] == names
     assert {thread for _, thread in loaded} == {threading.main_thread()}
