@@ -118,7 +118,7 @@ def test_labels_net_within_their_window(outcomes: Outcomes) -> None:
 def test_a_bot_was_none_before(outcomes: Outcomes) -> None:
     full, then, _ = outcomes
     assert _events(full, "bot")[:5] == _events(then, "bot")
-    assert len(_events(full, "bot")) == 5 + LIMIT
+    assert len(_events(full, "bot")) == 5
     assert max(_days_asked(full, "bot")) == 22 - 3, "what a bot does later is not in the log"
 
 

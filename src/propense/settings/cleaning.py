@@ -48,7 +48,7 @@ class Clean(Record, frozen=True):
     """What ids of customers are that differ in leading zeros alone, such as "00105" and "105": the
     same customer ("strip"), or several ("keep"). "auto" asks."""
     max_events_per_day: int = 5000
-    """A user with more events on any one day is a bot from the first beyond them on."""
+    """A user with more events on any one day is a bot from that day on."""
     earliest: str = "1990-01-01"
     """Earlier times are impossible."""
     until: str | None = None

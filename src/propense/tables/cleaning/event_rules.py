@@ -289,8 +289,8 @@ EVENT_RULES: Final = (
     EventRule(
         "bot", find=_bots,
         note=lambda context: (
-            f"events of users from the moment on at which they had more than "
-            f"{context.clean.max_events_per_day:,} on a day"
+            f"events of users from the day on which they had more than "
+            f"{context.clean.max_events_per_day:,}"
         ),
     ),
     EventRule("unknown item", find=_unknown_items),

@@ -21,7 +21,7 @@ def find_hindsight(
     possible times; `stated` (_id, _since) are ids that are
     joined without such rows: since when, or always where it is null. An id that was seen with
     several customers joins nobody, but until the second came it was the first one's. What a bot
-    did after it had shown itself is not there. `joined` is whether any row has `_was` or
+    did from its day on is not there. `joined` is whether any row has `_was` or
     `_linked`.
     """
     parts = []

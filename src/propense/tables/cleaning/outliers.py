@@ -169,7 +169,7 @@ def count_sizes(rows: Table) -> dict[int, int]:
 
 def find_bots(alive: Table, limit: int, engine: TableEngine) -> Table:
     """Users with more than `limit` events on any one day (UTC), as `user_id`, and `_from`: the
-    time of the first event beyond the limit.
+    begin of the first such day.
 
     Only users with that many events at all are looked at by day.
     """
@@ -178,8 +178,8 @@ def find_bots(alive: Table, limit: int, engine: TableEngine) -> Table:
     if int(heavy.count().execute()) == 0:
         return heavy.mutate(_from=ibis.null("int64"))
     day = (alive["_t"] / float(MICROS_PER_DAY)).floor().cast("int64")
-    rows = alive.select(USER_ID, "_t", _day=day).semi_join(heavy, USER_ID).view()
-    rank = ibis.row_number().over(group_by=[rows[USER_ID], rows["_day"]], order_by=rows["_t"])
-    ranked = rows.mutate(_rank=rank).view()
-    beyond = ranked.filter(ranked["_rank"] == limit)
-    return engine.keep(beyond.group_by(USER_ID).agg(_from=beyond["_t"].min()), "bots")
+    rows = alive.select(USER_ID, _day=day).semi_join(heavy, USER_ID)
+    per_day = rows.group_by(USER_ID, "_day").agg(_n=rows.count())
+    beyond = per_day.filter(per_day["_n"] > limit)
+    first = beyond.group_by(USER_ID).agg(_from=beyond["_day"].min() * MICROS_PER_DAY)
+    return engine.keep(first, "bots")
