@@ -50,7 +50,7 @@ def main(words: list[str] | None = None) -> int:
         return 2
     if options.list:
         for name, module in proofs.items():
-            print(f"{name:<24}{module.KIND:<9}{module.CLAIM}")
+            print(f"{name:<28}{module.KIND:<9}{module.CLAIM}")
         return 0
     code = code_version()
     rows = read(OUT / "proofs.json", code)

@@ -265,7 +265,7 @@ def test_final_result_knows_who_withdraws(engine: TableEngine, tmp_path: Path) -
             "users": {
                 "path": "users.csv", "features": ["gender", "studied_credits", "final_result"]
             },
-            "split": {"by": "user", "as_of_every": "14d"},
+            "split": {"by": "user", "as_of_every": "14d", "gaps": "silence"},
             "goals": {"withdraw": {
                 "action": "withdraw", "within": "14d",
                 "among": "ever start and never withdraw and never end",
