@@ -67,7 +67,6 @@ def test_drop_out_of_courses_in_folds(tmp_path: Path, duck: TableEngine, data_fo
     assert label_of == {user: label for user, label in truth.items() if user in customers}
     positives = [count.positives["drop_out"] for count in plan.counts]
     assert max(positives) - min(positives) <= 0.005 * max(positives), "but for equal histories"
-    print(plan.notes)
     assert sum(count.events for count in plan.counts) == events.num_rows
     assert np.mean(list(label_of.values())) == pytest.approx(0.83, abs=0.002)
 
