@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from propense.tables.cells.totals import TOTAL_WORDS, is_total, total_row
+from propense.tables.cells.totals import TOTAL_WORDS, is_total, may_hold_total_word, total_row
 from propense.tables.engine.engine import TableEngine
 
 COLUMNS = {"user_id": "u", "item_id": "i", "event_time": "t", "value": "v"}
@@ -57,3 +57,9 @@ def test_a_total_is_found_wherever_it_stands(
         {"first": "x", "u": capitals(word), "i": "i1", "t": "2024-01-01", "v": "1"},
     ]
     assert totals(duckdb_engine, [row, *events], COLUMNS) == [True, False, False, False]
+
+
+def test_every_total_word_passes_the_quick_look(duckdb_engine: TableEngine) -> None:
+    cells = duckdb_engine.table_of(pa.table({"cell": list(TOTAL_WORDS)}), "cells")
+    looked = cells.select(may=may_hold_total_word(cells["cell"]), whole=is_total(cells["cell"]))
+    assert all(row["may"] and row["whole"] for row in looked.to_pyarrow().to_pylist())

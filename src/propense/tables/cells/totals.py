@@ -66,8 +66,12 @@ def is_total(text: Column) -> BooleanValue:
     """
     bare = text.re_replace(f"[{INVISIBLE}]+", "").re_replace(f"[{BLANKS}]+", " ").lower()
     bare = bare.re_replace(_SIGNS_BEFORE, "").re_replace(_SIGNS_BEHIND, "")
-    total: BooleanValue = bare.isin(TOTAL_WORDS)
-    return total.fill_null(False)
+    return bare.re_search(_WHOLE).fill_null(False)
+
+
+def may_hold_total_word(text: Column) -> BooleanValue:
+    """A quick look before `holds_total_word`: three letters in a row, or one that is not Latin."""
+    return text.re_search(r"[A-Za-z]{3}|[^\x{0000}-\x{007F}]").fill_null(False)
 
 
 def holds_total_word(text: Column) -> BooleanValue:
@@ -75,6 +79,9 @@ def holds_total_word(text: Column) -> BooleanValue:
     return text.lower().re_search(_WORD).fill_null(False)
 
 
+_WHOLE: Final = f"^(?:{'|'.join(map(re.escape, TOTAL_WORDS))})$"
+"""A pattern and no list: an engine makes a join of a list, for which every row pays."""
+_MISSING: Final = f"^(?:{'|'.join(map(re.escape, MISSING_WORDS))})$"
 _WORD: Final = (
     r"(^|[\s*:,;()/_-])("
     + "|".join(re.escape(word) for word in TOTAL_WORDS if ord(word[0]) < 0x2E80)
@@ -88,5 +95,5 @@ _SIGNS_BEHIND: Final = r"[\s*#=_~<>|\[\](){}:：.,;$€£¥%\d\-]+$"
 def _missing(column: Column) -> BooleanValue:
     missing: BooleanValue = column.isnull()
     if column.type().is_string():
-        missing = missing | column.strip().lower().isin(MISSING_WORDS)
+        missing = missing | column.strip().lower().re_search(_MISSING)
     return missing

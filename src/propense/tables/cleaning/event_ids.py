@@ -76,6 +76,14 @@ def _read(
     return read_id(own[word], words, care), changed(own[word], care)
 
 
+def _any_may_lead(column: Column) -> bool:
+    """Whether a zero stands before any other digit or letter in some cell, tidied or not."""
+    if not column.type().is_string():
+        return False
+    led = column.re_search("^[^1-9A-Za-z]*0").fill_null(False).cast("int64").max()
+    return bool(led.as_table().to_pyarrow()[0][0].as_py())
+
+
 def zero_links(raw: RawTables, settings: Settings) -> pa.Table | None:
     """(user, alias, source) of customers whose ids differ in leading zeros alone.
 
@@ -85,11 +93,15 @@ def zero_links(raw: RawTables, settings: Settings) -> pa.Table | None:
     clean = settings.clean
     if clean.id_zeros == "keep":
         return None
-    users = []
+    users, may_lead = [], []
     for source in raw.sources.values():
         column = source.column(USER_ID)
         if column is not None:
-            users.append(source.rows.select(user=read_id(column, clean.no_customer)))
+            ids = source.rows.select(user=column).distinct()  # far fewer than rows
+            users.append(ids.select(user=read_id(ids["user"], clean.no_customer)))
+            may_lead.append(_any_may_lead(column))
+    if not any(may_lead):
+        return None
     led = [one.filter(one["user"].re_search(_ZEROS)).count().execute() for one in users]
     if not any(led):
         return None

@@ -9,7 +9,7 @@ from ibis.expr.types import Table
 
 from propense.columns import ITEM_ID, USER_ID, VALUE
 from propense.settings.paths import setting_path
-from propense.tables.cells.totals import holds_total_word
+from propense.tables.cells.totals import holds_total_word, may_hold_total_word
 from propense.tables.cleaning.questions.net_money import net_money, sums_of
 from propense.tables.engine.engine import FILE_SHIFT, ROW
 from propense.tables.questions import Choice, Question
@@ -27,7 +27,7 @@ def ask_about_totals(name: str, rows: Table) -> list[Question]:
     of its amounts are the sum of the rows since the last such row, or of all rows above.
     """
     for word in (ITEM_ID, USER_ID):
-        cells = rows.select(cell=rows[word]).distinct()
+        cells = rows.filter(may_hold_total_word(rows[word])).select(cell=word).distinct()
         held = cells.filter(holds_total_word(cells["cell"])).limit(_MOST + 1)
         called = [str(cell) for cell in held.to_pyarrow()["cell"].to_pylist()]
         if not called or len(called) > _MOST:
