@@ -7,9 +7,11 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from propense.errors import BundleError
-from propense.evaluation.judging.champions import measure_gap, pick_goal_champion
+from propense.evaluation.judging.champions import _choose, measure_gap, pick_goal_champion
 from propense.evaluation.judging.overall import overall_verdict
 from propense.evaluation.judging.verdict import judge
 from propense.evaluation.metrics.calibration import sigmoid
@@ -225,3 +227,38 @@ def test_the_gate_does_not_promote_noise_over_what_predicts(tmp_path):
     promote(tmp_path, "v0004", None, "now")
     activate(tmp_path, "v0002", "by hand", "now")
     promote(tmp_path, "v0003", None, "now")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["network", "average", "tree", "svm"]),
+    st.lists(st.floats(-6, 6), min_size=8, max_size=8),
+    st.integers(0, 7),
+    st.sampled_from([-0.99, 0.99]),
+    st.sampled_from([None, 1, 4]),
+)
+def test_one_standard_error_changes_no_verdict_that_is_not_called_close(
+    model, gains, which, moved, trainings
+):
+    def judged(reached):
+        by = iter(-0.001 * each for each in reached)
+        entries = differ({rival: next(by) for rival in ("tree", "svm", "majority")})
+        for other in {"network", "tree", "svm", "majority", "rivals"} - {model}:
+            if model != "network":
+                entries += differ({other: next(by)}, model)
+        return verdict_of(champion(model, second="svm"), entries, trainings=trainings)
+
+    before = judged(gains)
+    after = judged([g + moved * (at == which) for at, g in enumerate(gains)])
+    praised = {"better", "together"}
+    if after.outcome != before.outcome and not {before.outcome, after.outcome} <= praised:
+        assert before.close and before.sentences[-1] == format_text("verdict.close")
+
+
+def test_a_choice_between_base_rate_and_model_by_a_standard_error_is_close():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=400)
+    for size, close in ((0.2, False), (0.13, True), (0.0, False)):
+        noise = rng.normal(size=400)
+        rows = {"majority": base, "network": base - size + noise - noise.mean()}
+        assert _choose(rows, "majority", np.arange(400), set())[1] == close

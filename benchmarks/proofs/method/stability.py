@@ -1,4 +1,4 @@
-"""What says nothing new about the customers does not change the verdict."""
+"""What says nothing new about the customers does not change the verdict, or it is called close."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from propense.evaluation.records import GoalReport, RankingReport
 KIND = "truth"
 CLAIM = (
     "the verdict is the same for three seeds, with ids renamed, columns permuted, a constant or "
-    "noise columns added, a number scaled and all times shifted"
+    "noise columns added, a number scaled and all times shifted, unless it is called close"
 )
 SEEDS = (0, 1, 2)
 NOISE_COLUMNS = 30
@@ -27,25 +27,28 @@ def prove() -> Proof:
 
 def conclude(names: tuple[str, ...]) -> Proof:
     """The same on some of the tables."""
-    lines, good = [], True
+    lines = []
     for name in names:
         lines.append(_compare(name, dict(_table_runs(tables()[name]()))))
     lines.append(_compare("histories", dict(_history_runs())))
-    good = all(line.endswith("the same") for line in lines)
-    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(lines), "the same verdicts")
+    good = not any(line.endswith("unstable") for line in lines)
+    return Proof(CLAIM, KIND, "pass" if good else "fail", "; ".join(lines), "same, or close")
 
 
 def _compare(name: str, runs: dict[str, GoalReport | RankingReport]) -> str:
-    outcomes = {change: report.verdict.outcome for change, report in runs.items()}
-    first = next(iter(outcomes.values()))
-    differ = [
-        f"{change}: {outcome}, {runs[change].champion.model} serves"
-        for change, outcome in outcomes.items()
-        if outcome != first
-    ]
-    own = next(iter(runs.values())).champion.model
-    start = f"{name} ({first}, {own} serves): "
-    return start + (f"but {', '.join(differ)}" if differ else f"{len(outcomes)} runs the same")
+    first = next(iter(runs.values()))
+    others = {c: r for c, r in runs.items() if r.verdict.outcome != first.verdict.outcome}
+    warned = {c for c, report in others.items() if first.verdict.close or report.verdict.close}
+    start = f"{name} ({first.verdict.outcome}, {first.champion.model} serves): "
+    listed = ", ".join(
+        f"{change}: {report.verdict.outcome}, {report.champion.model} serves"
+        + " (called close)" * (change in warned)
+        for change, report in others.items()
+    )
+    end = (
+        "unstable" if set(others) - warned else f"{len(runs) - len(others)} of {len(runs)} runs same"
+    )
+    return f"{start}{listed}{' - ' if listed else ''}{end}"
 
 
 def _table_runs(table: Table) -> Iterator[tuple[str, GoalReport]]:

@@ -102,6 +102,8 @@ class Champion(Frozen, frozen=True):
     """The next best rival."""
     base: str | None = None
     """What whoever serves has to beat: the base rate or popularity, where it was fitted."""
+    close: bool = False
+    """Whether a standard error decided that it serves, or that something else does."""
 
 
 class Verdict(Frozen, frozen=True):
@@ -112,6 +114,8 @@ class Verdict(Frozen, frozen=True):
     sentences: list[Text] = []
     p: Number = None
     """Where the network is worth using: the p-value of that, over all comparisons it needs."""
+    close: bool = False
+    """Whether another seed, or other customers, may well end in another outcome."""
 
 
 class Confusion(Frozen, frozen=True):

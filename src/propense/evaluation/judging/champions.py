@@ -7,7 +7,8 @@ or list-wise scores of what is served; AUC would not notice probabilities that a
 Two rules, both on paired differences with standard errors over customers:
 
 - A model has to beat the base rate (for lists: popularity) beyond chance. As many models try,
-  the level of 5 % is divided among them (Bonferroni). Where none does, the base rate serves.
+  it is the chance that the best of them does, which is little more than that of one where their
+  answers are alike (Hothorn, Bretz and Westfall 2008). Where none does, the base rate serves.
 - Of those that do, the simplest within one standard error of the best serves (Breiman,
   Friedman, Olshen and Stone 1984), in the order of SIMPLEST_FIRST. Everything learned was
   stopped, tuned and calibrated on validation too, and what is complex gains most by that.
@@ -17,12 +18,12 @@ Whether what serves is better beyond chance is said by the verdict, on test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from statistics import NormalDist
+from collections.abc import Mapping, Sequence, Set
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from propense.errors import EvaluationError
 from propense.evaluation.kinds import KINDS
@@ -45,6 +46,7 @@ SIMPLEST_FIRST: Final = (
 )  # fmt: skip
 """Rivals of goals, then of lists. Others follow, then the network, then its average."""
 LEVEL: Final = 0.05
+_DRAWS: Final = 50_000
 Users = npt.NDArray[np.generic]
 
 
@@ -71,8 +73,9 @@ def pick_goal_champion(validation: GoalScores) -> Champion:
     for name, scores in averages(validation, rival, second).items():
         rows[name] = kind.row_losses(validation.y, scores)
         losses[name] = float(rows[name].mean())
-    model = _choose(rows, MAJORITY, validation.user, {NETWORK, rival})
-    return _champion(model, (rival, second), MAJORITY, kind.criterion, losses)
+    model, close = _choose(rows, MAJORITY, validation.user, {NETWORK, rival})
+    champion = _champion(model, (rival, second), MAJORITY, kind.criterion, losses)
+    return replace(champion, close=close)
 
 
 def disagreeing_folds(validation: GoalScores, test: GoalScores, champion: Champion) -> Text | None:
@@ -130,9 +133,12 @@ def pick_ranking_champion(
     rows = {model: -values[defined] for model, values in validation.items()}
     loss = {m: float(row.mean()) if len(row) else float("nan") for m, row in rows.items()}
     rival = _lowest({model: value for model, value in loss.items() if model != NETWORK})
-    model = _choose(rows, POPULARITY, user[defined], set()) if defined.any() else None
+    model, close = None, False
+    if defined.any():
+        model, close = _choose(rows, POPULARITY, user[defined], set())
     reached = {model: -value for model, value in loss.items()}
-    return _champion(model, (rival, None), POPULARITY, criterion, reached)
+    champion = _champion(model, (rival, None), POPULARITY, criterion, reached)
+    return replace(champion, close=close)
 
 
 def measure_gap(one: Doubles, other: Doubles, user: Users) -> tuple[float, float]:
@@ -151,27 +157,47 @@ def measure_gap(one: Doubles, other: Doubles, user: Users) -> tuple[float, float
     return mean, float(np.sqrt((sums**2).sum() / shrink) / len(gap))
 
 
-def _choose(rows: Mapping[str, Doubles], base: str, user: Users, averaged: Set[str | None]) -> str:
-    """The simplest of those as good as the best; `rows` are losses.
+def _choose(
+    rows: Mapping[str, Doubles], base: str, user: Users, averaged: Set[str | None]
+) -> tuple[str, bool]:
+    """The simplest of those as good as the best, and whether one standard error decided between
+    the base and something else; `rows` are losses.
 
     The average serves only where both that are `averaged` beat the base themselves: two that know
     nothing, each the best of many, look good together.
     """
-    good = [model for model in rows if model not in (base, RIVALS)]
+    good, close = [model for model in rows if model not in (base, RIVALS)], False
     if base in rows:
-        least = NormalDist().inv_cdf(1 - LEVEL / 2 / max(len(good), 1))
         gains = {model: measure_gap(rows[base], rows[model], user) for model in good}
+        least = _least([rows[base] - rows[model] for model in good], user)
         good = [model for model, (gain, error) in gains.items() if gain > least * error]
+        most = max((gain / error for gain, error in gains.values() if error > 0), default=0.0)
+        close = abs(most - least) < 1
         if not averaged <= set(good):
             good = [model for model in good if model != AVERAGE]
         if not good:
-            return base
+            return base, close
     best = min(good, key=lambda model: float(rows[model].mean()))
     for model in sorted(good, key=_complexity):
         gap, error = measure_gap(rows[model], rows[best], user)
         if gap <= error:
-            return model
-    return best
+            return model, close
+    return best, close
+
+
+def _least(gaps: Sequence[Doubles], user: Users) -> float:
+    """Standard errors that the best of `gaps` of mean 0 passes in half of `LEVEL`.
+
+    From the greatest of as many normal numbers, correlated as the gaps are over customers.
+    """
+    rows = cluster(user)
+    sums = [np.bincount(rows.index, gap - gap.mean(), minlength=rows.n_users) for gap in gaps]
+    sizes = [max(float(np.sqrt((each**2).sum())), 1e-300) for each in sums]
+    alike = np.array([each / size for each, size in zip(sums, sizes, strict=True)])
+    values, vectors = np.linalg.eigh(alike @ alike.T)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    drawn = np.random.default_rng(0).standard_normal((_DRAWS, len(gaps))) @ root.T
+    return float(np.quantile(drawn.max(axis=1), 1 - LEVEL / 2))
 
 
 def _complexity(model: str) -> int:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+import msgspec
+
+from propense.evaluation.judging.closeness import is_close
 from propense.evaluation.judging.verdict_words import (
     ORDER_METRIC,
     compare,
@@ -57,6 +60,17 @@ def judge(
     praise nothing.
     """
     seen = _Seen(champion, differences, values, SINGLE if trainings == 1 else LEVEL)
+    verdict = _conclude(seen, too_few, min_gain, trainings, doubt)
+    if not is_close(verdict.outcome, champion, differences, seen.rivals, seen.level_of_test):
+        return verdict
+    sentences = [*verdict.sentences, format_text("verdict.close")]
+    return msgspec.structs.replace(verdict, sentences=sentences, close=True)
+
+
+def _conclude(
+    seen: _Seen, too_few: Text | None, min_gain: float, trainings: int | None, doubt: Text | None
+) -> Verdict:
+    champion, differences, values = seen.champion, seen.differences, seen.values
     main = seen.find(NETWORK, champion.rival)
     if too_few is not None or (main is not None and main.outcome is None):
         reasons = [] if too_few is None else [too_few]

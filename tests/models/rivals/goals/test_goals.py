@@ -130,7 +130,8 @@ def test_logistic_finds_the_true_chances() -> None:
     answers = rival.predict(test)
     assert log_loss(y_test, answers) < log_loss(y_test, p) + 0.01
     assert np.abs(answers - p).mean() < 0.05
-    assert rival.notes.trials <= 6
+    assert rival.notes.trials <= 2 * 6
+    assert rival.design == "plain"
     assert rival.notes.score == pytest.approx(
         -log_loss(y_validation, rival.predict(validation)), abs=1e-6
     )
@@ -184,10 +185,12 @@ def test_above_a_number_of_rows_the_kernel_is_approximated(
 
 
 def test_too_wide_a_matrix_merges_bins_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    train, y, _ = logistic_world(500, 7)
+    train, _, _ = logistic_world(500, 7)
+    y = (np.abs(train.numeric[:, 0]) > 0.7).astype(np.float64)
     setup = replace(QUICK, bins=fit_bins(train.numeric, 40))
     monkeypatch.setattr(problem, "MAX_CELLS", 30_000)
     rival = fit_goal_rival("logistic", train, y, train, y, setup)
+    assert rival.design == "linear"
     n_bins = sum(len(edges) - 1 for edges in rival.columns.bins)
     assert n_bins < 40
     assert f"80 bins merged to {n_bins}, to keep the matrix within memory" in rival.notes.remarks

@@ -1,4 +1,7 @@
-"""Logistic regression on the piecewise-linear encoding; for values in two stages.
+"""Logistic regression on standardised numbers or their piecewise-linear encoding.
+
+Both are fitted, and the better on validation is the rival: the encoding follows curves, and the
+numbers alone, a few columns, are learned from few rows.
 
 Value goals: P(value > 0) by logistic regression times the expected value where there is
 one, by ridge regression of its logarithm; the factor that turns the mean logarithm into a
@@ -9,13 +12,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from propense.evaluation.metrics.calibration import sigmoid
+from propense.models.rivals.goal_rival import Design
+from propense.models.rivals.goals.inputs import Inputs, read_inputs
 from propense.models.rivals.goals.onnx_nodes import Graph
 from propense.models.rivals.goals.problem import (
     CERTAIN,
@@ -29,16 +34,24 @@ from propense.schemas import Doubles, Floats
 
 MAX_ITERATIONS = 500
 _BLOCK = 4096
-START = 0.01
-"""The first C, the inverse of the penalty, that is tried."""
+START: Final[dict[Design, float]] = {"plain": 1.0, "linear": 0.01}
+"""The designs, the simpler first, which is taken where both are as good; and the first C, the
+inverse of the penalty, that is tried: one that suits few columns, or many."""
 
 
 def fit_logistic(problem: Problem) -> Fitted:
-    """C chosen on validation by a walk of `trials` steps."""
-    first = _choose_classifier(problem if problem.binary else problem.as_binary())
-    if problem.binary:
-        return first.fitted(problem)
-    return _fit_two_stages(problem, first)
+    """For either design, C chosen on validation by a walk of `trials` steps."""
+    fits = [_fit_design(problem, read_inputs(problem, design)) for design in START]
+    best = min(fits, key=lambda fit: fit.loss)
+    return replace(best, trials=sum(fit.trials for fit in fits))
+
+
+def _fit_design(problem: Problem, inputs: Inputs) -> Fitted:
+    asked = problem if problem.binary else problem.as_binary()
+    first = _choose_classifier(asked, inputs)
+    return (
+        first.fitted(asked, inputs) if problem.binary else _fit_two_stages(problem, inputs, first)
+    )
 
 
 @dataclass(frozen=True)
@@ -64,9 +77,9 @@ class _Classifier:
 
         return in_blocks(p, matrix)
 
-    def put(self, graph: Graph, is_factor: bool = False) -> str:
+    def put(self, graph: Graph, x: str, is_factor: bool = False) -> str:
         """P as a part of a graph; `is_factor` where an amount multiplies it."""
-        logit = graph.linear("x", self.weights[:, None], np.array([self.bias]))
+        logit = graph.linear(x, self.weights[:, None], np.array([self.bias]))
         return graph.sigmoid(logit, is_factor)
 
     @property
@@ -74,16 +87,23 @@ class _Classifier:
         remark = f"the optimiser stopped at {MAX_ITERATIONS} iterations"
         return (remark,) if self.stopped else ()
 
-    def fitted(self, problem: Problem) -> Fitted:
-        graph = Graph(len(self.weights))
+    def fitted(self, problem: Problem, inputs: Inputs) -> Fitted:
+        matrix = problem.matrix("validation", inputs.design)
+
+        def answer(matrix: Floats) -> Doubles:
+            return self.p(inputs.apply(matrix))
+
+        graph = Graph(matrix.shape[1])
         return Fitted(
-            "linear", graph.finish(self.put(graph)), self.p, {"C": self.c}, self.trials,
-            problem.loss(self.p(problem.matrix("validation", "linear"))), remarks=self.remarks,
+            inputs.design, graph.finish(self.put(graph, inputs.put(graph))), answer,
+            {"C": self.c, "design": inputs.design}, self.trials, problem.loss(answer(matrix)),
+            remarks=self.remarks,
         )  # fmt: skip
 
 
-def _choose_classifier(problem: Problem) -> _Classifier:
-    matrix, validation = (problem.matrix(part, "linear") for part in ("train", "validation"))
+def _choose_classifier(problem: Problem, inputs: Inputs) -> _Classifier:
+    matrix = inputs.apply(problem.matrix("train", inputs.design))
+    validation = inputs.apply(problem.matrix("validation", inputs.design))
     if problem.y.all():
         # Only of values, where everybody has one: the first of two stages is certain.
         return _Classifier(np.zeros(matrix.shape[1], np.float32), CERTAIN, 0.0, 0, False)
@@ -92,7 +112,8 @@ def _choose_classifier(problem: Problem) -> _Classifier:
     model = LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)
     tried_c: dict[float, tuple[float, _Classifier]] = {}
     for _ in range(max(1, problem.setup.trials)):
-        c = _next_c({tried: loss for tried, (loss, _) in tried_c.items()})
+        losses = {tried: loss for tried, (loss, _) in tried_c.items()}
+        c = _next_c(losses, START[inputs.design])
         model.set_params(C=c)
         stopped = _fit(model, searched, problem.y[rows])
         candidate = _Classifier.of(model, c, stopped)
@@ -105,7 +126,7 @@ def _choose_classifier(problem: Problem) -> _Classifier:
     return replace(chosen, trials=len(tried_c))
 
 
-def _next_c(losses: dict[float, float]) -> float:
+def _next_c(losses: dict[float, float], start: float = 0.01) -> float:
     """Where to try next: down from the start in tens while it helps, else up, then between.
 
     Down is first, since a strong penalty is found quickly and a weak one slowly.
@@ -116,7 +137,7 @@ def _next_c(losses: dict[float, float]) -> float:
     0.0316
     """
     if not losses:
-        return START
+        return start
     ordered = sorted(losses)
     best = min(ordered, key=lambda c: (losses[c], c))
     if best == ordered[0]:
@@ -161,14 +182,15 @@ class _Amount:
         out: Doubles = np.exp(self.logs(matrix)) * self.factor
         return out
 
-    def put(self, graph: Graph, x: str = "x") -> str:
+    def put(self, graph: Graph, x: str) -> str:
         line = graph.linear(x, self.weights[:, None], np.array([self.bias]))
         return graph.scaled(graph.apply("Exp", graph.held(line, self.low, self.high)), self.factor)
 
 
-def _fit_two_stages(problem: Problem, first: _Classifier) -> Fitted:
-    matrix, validation = (problem.matrix(part, "linear") for part in ("train", "validation"))
-    paid = matrix[problem.y > 0]
+def _fit_two_stages(problem: Problem, inputs: Inputs, first: _Classifier) -> Fitted:
+    matrix = problem.matrix("train", inputs.design)
+    validation = inputs.apply(problem.matrix("validation", inputs.design))
+    paid = inputs.apply(matrix[problem.y > 0])
     y = problem.y[problem.y > 0]
     p = first.p(validation)
     ridge = _Ridge(paid, np.log(y))
@@ -181,13 +203,17 @@ def _fit_two_stages(problem: Problem, first: _Classifier) -> Fitted:
     loss, trial, amount = min(scored, key=lambda one: one[:2])
 
     def answer(matrix: Floats) -> Doubles:
-        return first.p(matrix) * amount.expected(matrix)
+        alike = inputs.apply(matrix)
+        return first.p(alike) * amount.expected(alike)
 
     graph = Graph(matrix.shape[1])
-    product = graph.apply("Mul", first.put(graph, is_factor=True), amount.put(graph))
-    settings = {"C": first.c, "ridge_penalty": float(penalties[trial]), "stages": 2}
+    x = inputs.put(graph)
+    product = graph.apply("Mul", first.put(graph, x, is_factor=True), amount.put(graph, x))
+    settings = {
+        "C": first.c, "design": inputs.design, "ridge_penalty": float(penalties[trial]), "stages": 2
+    }  # fmt: skip
     return Fitted(
-        "linear", graph.finish(product), answer, settings, first.trials + len(penalties), loss,
+        inputs.design, graph.finish(product), answer, settings, first.trials + len(penalties), loss,
         remarks=first.remarks,
     )  # fmt: skip
 

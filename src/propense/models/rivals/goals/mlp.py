@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from propense.models.rivals.goals.inputs import Inputs, read_inputs
 from propense.models.rivals.goals.onnx_nodes import Graph
 from propense.models.rivals.goals.problem import Fitted, Problem, log_range, smear
-from propense.models.rivals.goals.svm import Inputs, read_inputs
 from propense.models.rivals.tuning import draw_log_uniform
 from propense.schemas import Doubles, Floats, Ints
 

@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.svm import SVC, SVR, LinearSVC
 
 from propense.evaluation.metrics.calibration import sigmoid
-from propense.models.rivals.goal_rival import Design
-from propense.models.rivals.goals.onnx_nodes import Graph, Standardiser, fit_standardiser
+from propense.models.rivals.goals.inputs import Inputs, read_inputs
+from propense.models.rivals.goals.onnx_nodes import Graph
 from propense.models.rivals.goals.problem import (
     CERTAIN,
     Fitted,
@@ -65,20 +65,6 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """The design, made alike where it holds plain numbers."""
-
-    design: Design
-    standardiser: Standardiser | None
-
-    def apply(self, matrix: Floats) -> Floats:
-        return matrix if self.standardiser is None else self.standardiser.apply(matrix)
-
-    def put(self, graph: Graph) -> str:
-        return "x" if self.standardiser is None else graph.standardised("x", self.standardiser)
-
-
-@dataclass(frozen=True)
 class Calibrated:
     """P = sigmoid(slope * score + bias)."""
 
@@ -119,14 +105,6 @@ def fit_svm(problem: Problem) -> Fitted:
         return _finish(problem, inputs, classifier, None, settings, (len(drawn), tuple(remarks)))
     amount = _Amount(problem, inputs, settings)
     return _finish(problem, inputs, classifier, amount, settings, (len(drawn), tuple(remarks)))
-
-
-def read_inputs(problem: Problem, design: Design) -> Inputs:
-    """How a machine of this design reads a row."""
-    if design == "linear":
-        return Inputs("linear", None)
-    matrix = problem.matrix("train", "plain")
-    return Inputs("plain", fit_standardiser(matrix, problem.train.numeric.shape[1]))
 
 
 def _draw(rng: np.random.Generator, trial: int, problem: Problem) -> dict[str, Any]:
