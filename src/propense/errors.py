@@ -12,7 +12,8 @@
     ├── BundleError        a bundle that is missing, changed, or of another format
     ├── ServeError         the service cannot start or do what it is asked
     │   ├── RefusedError   a request that has to be made differently
-    │   └── StoreError     live history that cannot be read or written
+    │   ├── StoreError     live history that cannot be read or written
+    │   └── ConflictError  a record that another writer changed first
     ├── VerifyError        a deployed model that is not the evaluated one
     └── MissingExtraError  a part of propense that needs another package
 
@@ -81,6 +82,10 @@ class RefusedError(ServeError):
 
 class StoreError(ServeError):
     """Live history that cannot be read or written."""
+
+
+class ConflictError(ServeError):
+    """A record that another writer changed first; read it again."""
 
 
 class VerifyError(PropenseError):

@@ -46,7 +46,9 @@ def _compare(name: str, runs: dict[str, GoalReport | RankingReport]) -> str:
         for change, report in others.items()
     )
     end = (
-        "unstable" if set(others) - warned else f"{len(runs) - len(others)} of {len(runs)} runs same"
+        "unstable"
+        if set(others) - warned
+        else f"{len(runs) - len(others)} of {len(runs)} runs same"
     )
     return f"{start}{listed}{' - ' if listed else ''}{end}"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from propense.history.controls import Controls
 from propense.history.merging import join_consent, merge_traits
 from propense.history.past import LOGGED, PastEvent, PastLayer, StoredPast
 from propense.history.records import (
@@ -41,8 +42,9 @@ class _Shape(NamedTuple):
 class LayeredStore:
     """See Store. Writes go to live history alone; `past` is written by loading."""
 
-    def __init__(self, live: LiveStore, past: PastLayer) -> None:
+    def __init__(self, live: LiveStore, past: PastLayer, controls: Controls) -> None:
         self.live = live
+        self.controls = controls
         self._past = past
         self._shapes: dict[str, _Shape] = {}
         self._has_past = False

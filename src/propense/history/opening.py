@@ -13,7 +13,8 @@ from propense.history.store import Store, StoreOptions
 
 class _Kind(NamedTuple):
     """A kind of store. Its folder has a module `store` with `open_store` and `restore_store` as
-    this one has them, and a module `past` with `open_past`."""
+    this one has them, a module `past` with `open_past`, and a module `controls` with
+    `open_controls`."""
 
     folder: str
     extra: str = ""
@@ -39,7 +40,9 @@ def open_store(url: str, folder: Path, options: StoreOptions) -> Store:
     Raises StoreError where the store cannot be opened.
     """
     live = _module(url, "store").open_store(url, folder, options)
-    return LayeredStore(live, _module(url, "past").open_past(live))
+    return LayeredStore(
+        live, _module(url, "past").open_past(live), _module(url, "controls").open_controls(live)
+    )
 
 
 def restore_store(url: str, folder: Path, backup: Path, name: str = "history") -> None:

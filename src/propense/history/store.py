@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from propense.history.controls import Controls
 from propense.history.past import PastLayer
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 
@@ -129,4 +130,9 @@ class Store(LiveStore, Protocol):
     @property
     def past(self) -> PastLayer:
         """What was loaded."""
+        ...
+
+    @property
+    def controls(self) -> Controls:
+        """Records by which the service is run; they belong to no customer."""
         ...

@@ -121,3 +121,18 @@ CREATE TABLE past_names (
     name text PRIMARY KEY,
     customer bigint NOT NULL
 );
+-- 4
+
+CREATE TABLE control_kinds (
+    kind text PRIMARY KEY,
+    number bigint NOT NULL,
+    removed bigint NOT NULL
+);
+CREATE TABLE controls (
+    kind text NOT NULL,
+    key text NOT NULL,
+    version bigint NOT NULL,
+    value bytea NOT NULL,
+    PRIMARY KEY (kind, key)
+);
+CREATE UNIQUE INDEX controls_changed ON controls (kind, version);

@@ -123,3 +123,18 @@ CREATE TABLE past_names (
     name TEXT PRIMARY KEY,
     customer INTEGER NOT NULL
 ) WITHOUT ROWID;
+-- 5
+
+CREATE TABLE control_kinds (
+    kind TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    removed INTEGER NOT NULL
+);
+CREATE TABLE controls (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (kind, key)
+);
+CREATE UNIQUE INDEX controls_changed ON controls (kind, version);

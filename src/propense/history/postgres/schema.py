@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from propense.errors import StoreError
+from propense.history.sql.controls import TABLES as CONTROLS
 from propense.history.sql.past import TABLES as PAST
 from propense.history.sql.views import Dialect, state_view, views
 
@@ -100,7 +101,11 @@ _POSTGRES: Final = Dialect(
 
 _PAST: Final = PAST.format(integer="bigint", text="text", bytes="bytea", without_rowid="")
 
-MIGRATIONS: Final = (_TABLES, views(_POSTGRES) + state_view(_POSTGRES).lstrip(), _PAST)
+_CONTROLS: Final = CONTROLS.format(integer="bigint", text="text", bytes="bytea")
+
+MIGRATIONS: Final = (
+    _TABLES, views(_POSTGRES) + state_view(_POSTGRES).lstrip(), _PAST, _CONTROLS,
+)  # fmt: skip
 """The n-th takes a schema from version n - 1 to n. None is ever changed: golden files in the
 tests hold their text."""
 

@@ -35,7 +35,7 @@ from propense.history.sql.transaction import (
     log_decisions,
     names_of,
 )
-from propense.history.sqlite.backup import AHEAD, TABLES, new_copy, open_backup
+from propense.history.sqlite.backup import COUNTS, TABLES, new_copy, open_backup
 from propense.history.store import StoreOptions
 from propense.history.timer import Timer
 from propense.history.training_views import VIEWS
@@ -371,7 +371,7 @@ def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
             with con.transaction():
                 con.execute(b"LOCK TABLE state IN ACCESS EXCLUSIVE MODE")
                 row = con.execute(b"SELECT seq FROM state").fetchone()
-                if row is None or row[0]:
+                if row is None or row[0] or _fetch(con, b"SELECT kind FROM control_kinds"):
                     raise StoreError(
                         f"live history {where} has data already; stop the service and drop the "
                         "schema, then restore"
@@ -381,7 +381,8 @@ def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
                     cursor = copy.execute(f"SELECT * FROM {table}")
                     while rows := cursor.fetchmany(_PAGE):
                         PostgresTables(con).insert(table, rows)
-                con.execute(b"UPDATE state SET seq = seq + %s", [AHEAD])
+                for count in COUNTS:
+                    con.execute(count.encode())
         except psycopg.Error as error:
             reason = str(error).strip().splitlines()[0]
             raise StoreError(f"live history {where} cannot be restored: {reason}") from error

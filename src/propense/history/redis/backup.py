@@ -14,6 +14,7 @@ from propense.history.merging import to_json
 from propense.history.records import Customer, LiveEvent
 from propense.history.redis.entries import (
     event_json,
+    pairs,
     read_customer,
     read_decision,
     read_event,
@@ -29,8 +30,14 @@ _REMEMBER_MS: Final = 30 * 86_400_000
 """For so long a restored message id is remembered."""
 
 
-def copy_out(call: Callable[..., list[Any]], path: Path, remember: int) -> None:
-    """Write the backup. `call` runs the script COPY; `remember` is in microseconds."""
+def copy_out(
+    call: Callable[..., list[Any]],
+    call_controls: Callable[..., list[Any]],
+    path: Path,
+    remember: int,
+) -> None:
+    """Write the backup. `call` runs the script COPY, `call_controls` the script COPY_CONTROLS;
+    `remember` is in microseconds."""
     with new_copy(path) as copy:
         keys: dict[str, int] = {}
         after = decided_after = "0"
@@ -62,6 +69,25 @@ def copy_out(call: Callable[..., list[Any]], path: Path, remember: int) -> None:
         )
         newest = max(keys.values(), default=0)
         copy.execute("INSERT INTO state VALUES (0, ?, ?, ?, ?)", (newest, seq, latest, required))
+        _put_controls(copy, *call_controls())
+
+
+def _put_controls(
+    copy: sqlite3.Connection, kinds: list[Any], records: list[Any], removed: list[Any]
+) -> None:
+    removals = {kind: int(number) for kind, number in pairs(removed)}
+    for (kind, number), cells in zip(pairs(kinds), records, strict=True):
+        name = kind.decode()
+        copy.execute(
+            "INSERT INTO control_kinds VALUES (?, ?, ?)",
+            (name, int(number), removals.get(kind, 0)),
+        )
+        for key, cell in pairs(cells):
+            version, _, value = cell.partition(b" ")
+            copy.execute(
+                "INSERT INTO controls VALUES (?, ?, ?, ?)",
+                (name, key.decode(), int(version), value),
+            )
 
 
 def _decoded(reply: list[Any]) -> list[Any]:
@@ -133,7 +159,8 @@ def restore_keys(client: Any, prefix: str, where: str, backup: Path) -> None:
     """
     with open_backup(backup) as copy:
         seq = client.hget(prefix + "state", "seq")
-        if seq not in (None, b"0") or not client.hsetnx(prefix + "state", RESTORING, 1):
+        has_data = seq not in (None, b"0") or client.exists(prefix + "controls")
+        if has_data or not client.hsetnx(prefix + "state", RESTORING, 1):
             raise StoreError(
                 f"live history {where} has data already; stop the service and delete the keys that "
                 f"begin with {prefix!r}, then restore"
@@ -159,6 +186,7 @@ def restore_keys(client: Any, prefix: str, where: str, backup: Path) -> None:
         for (suppressed,) in copy.execute("SELECT mark FROM suppressed"):
             pipe.sadd(prefix + "suppressed", suppressed.hex())
             _flush(pipe)
+        _send_controls(copy, pipe, prefix)
         seq, latest, required = copy.execute(
             "SELECT seq, latest, consent_required FROM state"
         ).fetchone()
@@ -166,6 +194,16 @@ def restore_keys(client: Any, prefix: str, where: str, backup: Path) -> None:
         pipe.hset(prefix + "state", mapping=state)
         pipe.hdel(prefix + "state", RESTORING)
         pipe.execute()
+
+
+def _send_controls(copy: sqlite3.Connection, pipe: Any, prefix: str) -> None:
+    for kind, number in copy.execute("SELECT kind, number FROM control_kinds"):
+        pipe.hset(prefix + "controls", kind, number + AHEAD)
+        pipe.hset(prefix + "removed_controls", kind, number + AHEAD)
+    for kind, key, version, value in copy.execute("SELECT kind, key, version, value FROM controls"):
+        pipe.hset(f"{prefix}ctl:{kind}", key, f"{version} ".encode() + value)
+        pipe.zadd(f"{prefix}ctlv:{kind}", {key: version})
+        _flush(pipe)
 
 
 def _flush(pipe: Any) -> None:

@@ -126,8 +126,8 @@ def read_customer(record: list[Any]) -> Customer:
         user_id=user_id.decode(),
         version=int(float(version)),
         events=[read_event(entry)[2].live() for entry in events],
-        traits={name.decode(): msgspec.json.decode(text) for name, text in _pairs(traits)},
-        consent={purpose.decode(): flag == b"1" for purpose, flag in _pairs(consent)},
+        traits={name.decode(): msgspec.json.decode(text) for name, text in pairs(traits)},
+        consent={purpose.decode(): flag == b"1" for purpose, flag in pairs(consent)},
         names=[name.decode() for name in names],
         first_seen=int(first),
         last_seen=int(last),
@@ -136,8 +136,9 @@ def read_customer(record: list[Any]) -> Customer:
 
 def read_quiet(record: list[Any]) -> list[tuple[bytes, int]]:
     """(message key, received) of the customer's messages without events."""
-    return [(key, int(float(received))) for key, received in _pairs(record[8])]
+    return [(key, int(float(received))) for key, received in pairs(record[8])]
 
 
-def _pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:
+def pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Fields and values, of the flat list that a script returns."""
     return list(zip(flat[::2], flat[1::2], strict=True))

@@ -6,7 +6,9 @@ name | `ids` customer -> version | of a customer: `c:` first and last seen, `t:`
 `m:KEY` a message that is remembered | `d:NAME` decisions, `dids` name -> seq of the last one |
 `suppressed` hashes in hexadecimal. Loaded pasts: `past` version, progress | `pids` customers with
 a past | `pid:NAME` the customer whose past has that name | of a customer: `pc:` version, digest,
-traits, events, count; `pn:` other names. An entry of `e:` and `d:` is the message's key (16 bytes,
+traits, events, count; `pn:` other names. Records: `controls` kind -> number, `removed_controls`
+kind -> number of the last removal, `ctl:KIND` key -> version, a space and the value, `ctlv:KIND`
+key -> version. An entry of `e:` and `d:` is the message's key (16 bytes,
 `e:` only), its seq, a space, and JSON.
 """
 
@@ -311,3 +313,16 @@ return {customers, decisions, after, decided_after,
 )
 """Customers and decisions that changed after two numbers, 200 at a time. ARGV[4] = 1: all that are
 left, and the customers, suppressed hashes and state at that time."""
+
+COPY_CONTROLS: Final = (
+    COMMON
+    + """
+local kinds = call('HGETALL', P .. 'controls')
+local records = {}
+for at = 1, #kinds, 2 do
+  records[(at + 1) / 2] = call('HGETALL', P .. 'ctl:' .. kinds[at])
+end
+return {kinds, records, call('HGETALL', P .. 'removed_controls')}
+"""
+)
+"""Every record of controls.py, of one state."""

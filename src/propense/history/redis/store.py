@@ -74,6 +74,7 @@ class RedisStore:
         self._decisions = register(scripts.DECISIONS)
         self._erase = register(scripts.ERASE)
         self._copy = register(scripts.COPY)
+        self._copy_controls = register(scripts.COPY_CONTROLS)
         try:
             with self.calling() as client:
                 self._files = check_server(client, options.durable, self._where)
@@ -148,7 +149,7 @@ class RedisStore:
             exists, events, traits, names, decisions = self._erase(args=[self.prefix, user_id])
             if exists or decisions or was_unclean:
                 # The next erasure finishes one that was stopped here.
-                rewrite_files(client, self._files, self._where)
+                self.rewrite_files()
             client.delete(unclean)
         return Erased(events=events, traits=traits, names=names, decisions=decisions)
 
@@ -185,7 +186,12 @@ class RedisStore:
         Written page by page, then again what has changed meanwhile, the last of it in one step.
         """
         with self.calling():
-            copy_out(lambda *args: self._copy(args=[self.prefix, *args]), path, self._remember)
+            copy_out(
+                lambda *args: self._copy(args=[self.prefix, *args]),
+                lambda *args: self._copy_controls(args=[self.prefix, *args]),
+                path,
+                self._remember,
+            )
 
     def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
         """See Store. The same rows as the views of SQL stores have."""
@@ -217,7 +223,7 @@ class RedisStore:
             client.delete(self.prefix + "state")
             for keys in keys_of(client, self.prefix):
                 client.unlink(*keys)
-            rewrite_files(client, self._files, self._where)
+            self.rewrite_files()
         self.close()
 
     @property
@@ -231,6 +237,11 @@ class RedisStore:
         if not self._closed:
             self._closed = True
             self._client.close()
+
+    def rewrite_files(self) -> None:
+        """Have the server rewrite its files without what is deleted."""
+        with self.calling() as client:
+            rewrite_files(client, self._files, self._where)
 
     def _records(self, names: Sequence[str]) -> list[list[Any]]:
         """The record of each customer who exists; see `read_customer`."""

@@ -17,11 +17,18 @@ from propense.history.sqlite.schema import MIGRATIONS, migrate
 
 TABLES: Final = (
     "state", "customers", "names", "events", "messages", "quiet_messages", "decisions",
-    "suppressed",
+    "suppressed", "control_kinds", "controls",
 )  # fmt: skip
 AHEAD: Final = 2**32
 """A restored history goes on counting so far ahead: another process may still hold a version from
 before the restoration, and no version may be used twice."""
+COUNTS: Final = (
+    f"UPDATE state SET seq = seq + {AHEAD}",
+    f"UPDATE past_state SET version = version + {AHEAD}",
+    f"UPDATE control_kinds SET number = number + {AHEAD}, removed = number + {AHEAD}",
+)
+"""Sets the counters of a restored history ahead. As if a record of each kind had been removed, so
+that all records are read again."""
 
 
 @contextlib.contextmanager
@@ -69,4 +76,29 @@ def open_backup(path: Path) -> Iterator[sqlite3.Connection]:
                 f"{str(path)!r} is not a backup that this version of propense can read; "
                 "choose a file that `propense backup` wrote"
             )
-        yield con
+        if version == len(MIGRATIONS):
+            yield con
+            return
+        # A file of its own that SQLite removes: the backup stays as it is.
+        with contextlib.closing(sqlite3.connect("", isolation_level=None)) as newer:
+            con.backup(newer)
+            migrate(newer, repr(str(path)))
+            yield newer
+
+
+def restore_file(path: Path, backup: Path) -> None:
+    """Make the history `path` from a backup.
+
+    Raises StoreError where the file exists, or the backup cannot be read.
+    """
+    with open_backup(backup) as copy:
+        if path.exists():
+            raise StoreError(
+                f"live history {str(path)!r} is there already; stop the service and move the file "
+                "and its -wal and -shm away, then restore"
+            )
+        with replacing_file(path) as unfinished:
+            copy.execute("VACUUM INTO ?", (str(unfinished),))
+            with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
+                for count in COUNTS:
+                    con.execute(count)

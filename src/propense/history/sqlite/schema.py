@@ -6,6 +6,7 @@ import sqlite3
 from typing import Final
 
 from propense.errors import StoreError
+from propense.history.sql.controls import TABLES as CONTROLS
 from propense.history.sql.past import TABLES as PAST
 from propense.history.sql.views import Dialect, state_view, views
 
@@ -102,7 +103,9 @@ _PAST: Final = PAST.format(
     integer="INTEGER", text="TEXT", bytes="BLOB", without_rowid=" WITHOUT ROWID"
 )
 
-MIGRATIONS: Final = (_TABLES, views(_SQLITE), state_view(_SQLITE), _PAST)
+_CONTROLS: Final = CONTROLS.format(integer="INTEGER", text="TEXT", bytes="BLOB")
+
+MIGRATIONS: Final = (_TABLES, views(_SQLITE), state_view(_SQLITE), _PAST, _CONTROLS)
 """The n-th takes a file from version n - 1 to n. None is ever changed: golden files in the tests
 hold their text."""
 

@@ -23,7 +23,7 @@ from propense.history.records import (
 )
 from propense.history.sql.erasure import erase_rows
 from propense.history.sql.transaction import apply_updates, dict_of, log_decisions, names_of
-from propense.history.sqlite.backup import AHEAD, open_backup, replacing_file
+from propense.history.sqlite.backup import replacing_file, restore_file
 from propense.history.sqlite.file_erasure import UNCLEAN, clean_files
 from propense.history.sqlite.maintenance import MESSAGES, PAGE, QUIET, Maintenance, forget_old
 from propense.history.sqlite.schema import migrate
@@ -189,10 +189,14 @@ class SqliteStore:
             if traces:
                 unclean.touch(0o600)
         if traces or was_unclean:
-            with self._named_errors(), contextlib.closing(self._connect()) as con:
-                clean_files(con, self.path, [] if was_unclean else traces, self._lock)
-                unclean.unlink(missing_ok=True)
+            self.scrub([] if was_unclean else traces)
+            unclean.unlink(missing_ok=True)
         return erased
+
+    def scrub(self, traces: Sequence[bytes]) -> None:
+        """Remove the bytes of deleted rows from the files; see `clean_files`."""
+        with self._named_errors(), contextlib.closing(self._connect()) as con:
+            clean_files(con, self.path, list(traces), self._lock)
 
     def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
@@ -320,6 +324,17 @@ class SqliteStore:
                 self._roll_back(con)
                 raise
 
+    @contextlib.contextmanager
+    def synced_transaction(self) -> Iterator[sqlite3.Connection]:
+        """A writing transaction that is on the disk at its end, whatever `durable` says."""
+        if self._closed:
+            raise StoreError(f"live history {str(self.path)!r} is closed")
+        with self._named_errors(), contextlib.closing(self._connect()) as con:
+            con.execute("PRAGMA synchronous = FULL")
+            con.execute("BEGIN IMMEDIATE")
+            yield con
+            con.execute("COMMIT")
+
     def _roll_back(self, con: sqlite3.Connection) -> None:
         """Roll back. A connection that cannot is closed, and the next call opens a new one."""
         try:
@@ -379,20 +394,5 @@ def open_store(url: str, folder: Path, options: StoreOptions) -> SqliteStore:
 
 
 def restore_store(url: str, folder: Path, backup: Path, name: str) -> None:
-    """Make the file `folder`/`name`.db from a backup.
-
-    Raises StoreError where the file exists, or the backup cannot be read.
-    """
-    path = folder / f"{name}.db"
-    with open_backup(backup) as copy:
-        if path.exists():
-            raise StoreError(
-                f"live history {str(path)!r} is there already; stop the service and move the file "
-                "and its -wal and -shm away, then restore"
-            )
-        with replacing_file(path) as unfinished:
-            copy.execute("VACUUM INTO ?", (str(unfinished),))
-            with contextlib.closing(sqlite3.connect(unfinished, isolation_level=None)) as con:
-                migrate(con, repr(str(path)))
-                con.execute("UPDATE state SET seq = seq + ?", (AHEAD,))
-                con.execute("UPDATE past_state SET version = version + ?", (AHEAD,))
+    """Make the file `folder`/`name`.db from a backup."""
+    restore_file(folder / f"{name}.db", backup)
