@@ -120,13 +120,13 @@ def test_of_two_writers_one_wins(opened: Opened) -> None:
     def race(number: int) -> None:
         controls = stores[number].controls
         try:
-            for turn in range(rounds):
+            for round_ in range(rounds):
                 both.wait(30)
                 version = controls.get("budgets", "b").version
                 both.wait(30)
                 try:
-                    controls.put("budgets", "b", f"{number}-{turn}".encode(), version)
-                    wins[number].append(turn)
+                    controls.put("budgets", "b", f"{number}-{round_}".encode(), version)
+                    wins[number].append(round_)
                 except ConflictError:
                     pass
         except BaseException as error:
@@ -150,11 +150,11 @@ def test_updates_of_many_writers_are_all_made(opened: Opened) -> None:
 
     def count(number: int) -> None:
         try:
-            for turn in range(10):
+            for round_ in range(10):
                 stores[number % 2].controls.update(
                     "budgets", "spent", lambda before: str(int(before or b"0") + 1).encode()
                 )
-                stores[number % 2].append([update(f"m-{number}-{turn}", "ada", events=(event(),))])
+                stores[number % 2].append([update(f"m-{number}-{round_}", "ada", events=(event(),))])
         except BaseException as error:
             failures.append(error)
 
