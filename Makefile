@@ -11,7 +11,7 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 ONE_THREAD := OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage fast prove lint types floors words docs bench bench-quality bench-speed bench-growth bench-page clean
+.PHONY: help setup demo test coverage fast prove lint types floors words docs bench bench-quality bench-speed bench-growth bench-page lock release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
@@ -64,6 +64,20 @@ words: setup ## the house's own words that are left in identifiers
 docs: setup ## build the documentation into site/
 	$(BIN)/python tools/make_docs.py
 	$(BIN)/zensical build --clean
+
+lock: setup ## deploy/requirements.lock: what the service needs, with the hashes of every file
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[release]'
+	printf 'hatchling\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --constraint constraints.txt --extra serve --extra postgres --extra redis \
+		--output-file deploy/requirements.lock pyproject.toml -
+
+release: setup ## dist/: wheel, sdist, the list of the service's parts (CycloneDX) and SHA256SUMS
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[release]'
+	rm -rf dist
+	$(BIN)/python -m build --quiet --no-isolation --outdir dist .
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
+		-o dist/propense.cdx.json deploy/requirements.lock
+	cd dist && sha256sum * > SHA256SUMS
 
 bench: setup ## the proofs of speed only
 	$(BIN)/python benchmarks/prove.py --kind speed

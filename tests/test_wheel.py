@@ -51,6 +51,18 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     assert "propense/py.typed" in inside
 
 
+def test_from_the_same_source_it_is_the_same_again(wheel, tmp_path):
+    copy = tmp_path / "copy"
+    ours = run("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard").splitlines()
+    for name in ours:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    how = {**os.environ, "TZ": "Asia/Tokyo"}
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "-w", tmp_path, copy, env=how)
+    (again,) = tmp_path.glob("propense-*.whl")
+    assert again.read_bytes() == wheel.read_bytes()
+
+
 def test_the_licence_is_in_it(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert any(name.endswith("licenses/LICENSE") for name in names)
