@@ -149,16 +149,6 @@ def test_a_redis_that_is_full_undoes_the_call() -> None:
 
 
 @pytest.mark.postgres
-def test_postgres_commits_wait_for_the_disk_only_for_power(postgres: Postgres) -> None:
-    for durable, expected in (("process", "off"), ("power", "on")):
-        store = opened(postgres.url, durable)
-        con = store.live._connections.take()
-        assert con.execute("SHOW synchronous_commit").fetchone() == (expected,)
-        con.close()
-        store.close()
-
-
-@pytest.mark.postgres
 def test_a_schema_of_a_newer_propense_is_refused(postgres: Postgres) -> None:
     store = opened(postgres.url)
     con = store.live._connections.take()
@@ -232,3 +222,13 @@ def test_a_store_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         store.erase(SECRET)
         store.close()
     assert caplog.text == ""
+
+
+@pytest.mark.postgres
+def test_a_commit_of_postgres_waits_unless_only_the_service_may_die(postgres: Postgres) -> None:
+    for durable, commit in (("process", "on"), ("power", "on"), ("service", "off")):
+        store = opened(postgres.url, durable)
+        con = store.live._connections.take()
+        assert con.execute("SHOW synchronous_commit").fetchone() == (commit,)
+        con.close()
+        store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ def call(
 
 def key_of(live: Live, scope: str) -> list[tuple[bytes, bytes]]:
     return [(b"authorization", live.headers(scope)["authorization"].encode())]
+
+
+DAY_NS = 86_400 * 10**9
 
 
 async def never() -> Any:
@@ -157,3 +161,18 @@ def test_memory_of_a_customer_is_bounded_and_counted(live: Live) -> None:
     assert len(customer.cached) <= MOST_CACHED
     assert customer.n_bytes > before
     assert engine.cache._n_bytes == sum(one.n_bytes for one in engine.cache._customers.values())
+
+
+def test_a_clock_that_was_ahead_uses_up_no_later_day(
+    shop: ServedWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits(events_per_day=2, wait_ms=60_000, standing_wait_ms=60_000)
+    with live_service(shop, tmp_path, limits=limits) as live:
+        wall, steady = time.time_ns, time.monotonic_ns
+        monkeypatch.setattr(time, "time_ns", lambda: wall() + 60 * DAY_NS)
+        assert live.track("ann")["kept"] == live.track("ann")["kept"] == 1
+        monkeypatch.setattr(time, "time_ns", wall)
+        assert "2 events a day" in live.track_refused("ann")["detail"]
+        for day in (2, 4):
+            monkeypatch.setattr(time, "monotonic_ns", lambda day=day: steady() + day * DAY_NS)
+            assert live.track("ann")["kept"] == live.track("ann")["kept"] == 1

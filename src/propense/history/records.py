@@ -41,6 +41,9 @@ class CustomerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     previous_id: str | None = None
     consent: dict[str, bool] = {}
     """Purpose -> granted or refused: "personalise", "train", "advertise"."""
+    trusted: bool = True
+    """Whether a server's key sent it. What pages send may be anybody's words: it joins no two
+    customers and never grants a consent."""
 
 
 WriteResult = Literal["kept", "repeated", "suppressed"]

@@ -19,8 +19,9 @@ from propense.history.records import Customer, CustomerUpdate, Decision, Erased,
 class StoreOptions:
     """How a store is opened."""
 
-    durable: Literal["process", "power"]
-    """What an acknowledged write survives: the death of this process, or that of the machine."""
+    durable: Literal["service", "process", "power"]
+    """What an acknowledged write survives: the death of this process alone, of any process, a
+    server's too, or of the machine."""
     suppression_hash: Callable[[str], bytes]
     """The keyed hash of an id that `Store.suppress` keeps."""
     remember_seconds: int

@@ -49,6 +49,8 @@ class Import(NamedTuple):
     verifying: bool = False
     ignored: Ignored | None = None
     """Collects what was left out of the lines that are kept."""
+    trusted: bool = True
+    """Whether a server's key sent them."""
 
 
 def read_lines(
@@ -113,7 +115,7 @@ def _update(line: bytes, pointer: str, options: Import) -> CustomerUpdate:
     call = TrackingCall(options.write_key, None, [Message(kind, pointer, body)])  # type: ignore[arg-type]
     updates, refusals = make_updates(
         call, options.mapper, options.received, options.source, False, options.verifying,
-        options.ignored,
+        options.ignored, options.trusted,
     )  # fmt: skip
     if refusals:
         raise IngestError(refusals[0].pointer, refusals[0].reason)
@@ -176,5 +178,6 @@ def _plain(body: dict[str, Any], line: bytes, pointer: str, options: Import) -> 
     if options.ignored is not None:
         options.ignored.extend(ignored)
     return CustomerUpdate(
-        message_id=event_id, user_id=user_id, received=options.received, events=(event,)
-    )
+        message_id=event_id, user_id=user_id, received=options.received, events=(event,),
+        trusted=options.trusted,
+    )  # fmt: skip

@@ -49,6 +49,7 @@ def make_updates(
     correct_skew: bool = True,
     verifying: bool = False,
     ignored: Ignored | None = None,
+    trusted: bool = True,
 ) -> tuple[list[CustomerUpdate], list[Refusal]]:
     """One update a message, in order, and the refused messages, each with a pointer and a reason.
     What was left out of the others is added to `ignored`.
@@ -56,7 +57,7 @@ def make_updates(
     `received` is microseconds UTC; `source` is that of the key. `correct_skew` corrects the
     sender's clock by `sentAt`. `verifying` accepts ids of integration tests. If the write key was
     in a header, put it into the call first (`structs.replace`): it is part of the ids that
-    messages without an id get.
+    messages without an id get. `trusted` is that of the updates.
     """
     source = mapper.source(source)
     clock = Clock(received, call.sent_at, correct_skew)
@@ -67,7 +68,7 @@ def make_updates(
         n_before = len(ignored)
         try:
             update = _update(message, mapper, clock, source, verifying, call.write_key, ignored)
-            updates.append(update)
+            updates.append(update if trusted else msgspec.structs.replace(update, trusted=False))
         except IngestError as error:
             del ignored[n_before:]
             refusals.append(Refusal(error.pointer, error.reason))

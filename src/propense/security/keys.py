@@ -60,6 +60,11 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the key has this scope."""
         return scope in self.scopes
 
+    @property
+    def is_page(self) -> bool:
+        """Whether the key may stand in web pages, so that anybody may use it."""
+        return self.scopes == {"ingest"}
+
     def is_live(self, now: int) -> bool:
         """Whether the key is valid at the time `now`."""
         return self.revoked is None and (self.expires is None or now < self.expires)

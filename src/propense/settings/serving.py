@@ -102,8 +102,9 @@ class Serve(Record, frozen=True):
     """Folder of live history, keys, the audit log and secrets."""
     store: str = "sqlite"
     """Store of live history: "sqlite" in `data`; redis:// or postgresql:// for several machines."""
-    durable: Literal["process", "power"] = "process"
-    """What an acknowledged event survives: the death of the process, or of the machine."""
+    durable: Literal["service", "process", "power"] = "process"
+    """What an acknowledged event survives: the death of the service's process alone, of any
+    process, a database server's too, or of the machine."""
     source: str | None = None
     """Source of live events, if their key has none."""
     events: dict[str, EventMapping] = {}

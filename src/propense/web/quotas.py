@@ -138,9 +138,13 @@ class Quotas:
             limits.new_customers_per_hour, 3600 * MICROS_PER_SECOND, ADDRESS_BITS, key
         )
 
-    def take_events(self, user_id: str, n: int, now: int) -> QuotaRefusal | None:
-        """Admit `n` events of a customer, all or none. `now` in microseconds."""
-        wait = self._events.take(user_id, n, now)
+    def take_events(
+        self, user_id: str, n: int, now: int, trusted: bool = True
+    ) -> QuotaRefusal | None:
+        """Admit `n` events of a customer, all or none. `now` is microseconds of a clock that
+        never goes back. What pages send is counted apart, so that they never use up the room of
+        what the shop's server says (`trusted`)."""
+        wait = self._events.take(f"{'server' if trusted else 'page'} {user_id}", n, now)
         if not wait:
             return None
         return QuotaRefusal(

@@ -6,6 +6,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
 from propense.errors import StoreError
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.security.keys import KeyRecord
@@ -74,3 +76,19 @@ def test_existing_customers_are_no_new_ones_but_their_new_names_are() -> None:
 def test_while_the_store_is_away_nobody_counts_as_new() -> None:
     one, _ = admission(None, new_customers_per_hour=1)
     assert refused(one, [update("ann"), update("bob")], BROWSER) == {}
+
+
+def test_what_pages_send_leaves_the_servers_room_alone() -> None:
+    one, _ = admission({"ann"}, events_per_day=3)
+    assert refused(one, [update("ann", 3)], BROWSER) == {}
+    assert list(refused(one, [update("ann")], BROWSER)) == ["ann"]
+    assert refused(one, [update("ann", 3)], SERVER) == {}
+    assert list(refused(one, [update("ann")], SERVER)) == ["ann"]
+
+
+def test_messages_without_events_and_new_names_count_too() -> None:
+    one, _ = admission({"ann"}, events_per_day=12)
+    page = [msgspec.structs.replace(update("ann", 0), trusted=False)] * 2
+    named = [msgspec.structs.replace(update("ann", 0, "a-1"), trusted=False)]
+    assert refused(one, page + named, BROWSER) == {}
+    assert list(refused(one, page[:1], BROWSER)) == ["ann"]

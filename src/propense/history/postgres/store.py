@@ -77,8 +77,8 @@ _PAGE: Final = 5_000
 class PostgresStore:
     """A store in a schema of a server; see Store.
 
-    With `durable = "process"` a commit does not wait for the server's disk: what was
-    acknowledged survives this process, but a crash of the server can lose the last commits.
+    A commit waits for the server's disk, and for its synchronous standbys where it has any. Only
+    with `durable = "service"` it does not: a crash of the server can then lose the last commits.
     If a connection breaks during a commit, it is unknown whether it was made; the same updates
     sent again are then written, or recognised as repetitions. No query finds an erased row. Its
     bytes stay in free space of the server's files and in its log until they are overwritten, or

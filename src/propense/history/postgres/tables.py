@@ -74,11 +74,14 @@ class PostgresTables:
 class Connections:
     """Connections to one schema: one a call, of which a few stay open for later calls."""
 
-    def __init__(self, url: str, schema: str, durable: Literal["process", "power"]) -> None:
+    def __init__(
+        self, url: str, schema: str, durable: Literal["service", "process", "power"]
+    ) -> None:
         self._url = url
         self._schema = schema
-        # To survive the death of this process the server's log need not be on its disk.
-        self._commit = "on" if durable == "power" else "off"
+        # Only to survive the death of this process alone the server's log need not be written:
+        # a backend that crashes takes the whole server's unwritten commits with it.
+        self._commit = "off" if durable == "service" else "on"
         self._idle: list[psycopg.Connection[Any]] = []
         self._lock = threading.Lock()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
@@ -60,8 +61,9 @@ def receive(kind: Kind) -> Callable[[Request[IngestHost]], Awaitable[IngestAnswe
         verifying = key.may("verify")
         ignored: Ignored = []
         updates, refusals = make_updates(
-            call, request.host.mapper, request.now, key.source, not verifying, verifying, ignored
-        )
+            call, request.host.mapper, request.now, key.source, not verifying, verifying, ignored,
+            not key.is_page,
+        )  # fmt: skip
         answer, refused = await _write(request, key, updates, refusals, ignored)
         if kind != "batch" or len(call.messages) + len(call.refusals) == 1:
             _check_kept(answer, refused)
@@ -89,7 +91,7 @@ async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
         raise Problem(400, "the body is empty; send one message or event per line")
     source = Import(
         mapper=request.host.mapper, limits=limits, received=request.now, source=key.source,
-        write_key=key.prefix, verifying=key.may("verify"), ignored=[],
+        write_key=key.prefix, verifying=key.may("verify"), ignored=[], trusted=not key.is_page,
     )  # fmt: skip
     total = IngestAnswer(success=True, kept=0)
     for updates, refusals in read_lines(body, source):
@@ -136,8 +138,9 @@ async def _write(
             for update, test in parsed
         ]
     refused = await host.admission.refused_customers(
-        [update for update, test in parsed if test is None], key, request.address, request.now
-    )
+        [update for update, test in parsed if test is None], key, request.address,
+        time.monotonic_ns() // 1000,
+    )  # fmt: skip
     if refused:
         host.monitor.quota_exceeded(len(refused))
         refusals += [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from propense.errors import StoreError
 from propense.history.records import CustomerUpdate
@@ -11,6 +12,9 @@ from propense.runtime.customer_reader import CustomerReader
 from propense.runtime.metrics import Metrics
 from propense.security.keys import KeyRecord
 from propense.web.quotas import Quotas
+
+JOIN_WEIGHT: Final = 10
+"""A page's message that gives a customer another name counts as so many events."""
 
 
 class Admission:
@@ -24,22 +28,26 @@ class Admission:
     async def refused_customers(
         self, updates: Sequence[CustomerUpdate], key: KeyRecord, address: str, now: int
     ) -> dict[str, str]:
-        """The customers whose updates must not be written -> why. `now` in microseconds.
+        """The customers whose updates must not be written -> why. `now` is microseconds of a
+        clock that never goes back.
 
-        Each customer's events of a request are admitted together or not at all. Under a key that
-        only sends, which a page shows to everyone, an address may bring only so many new customers
-        an hour. Integration tests have no limit: leave their updates out.
+        Each customer's updates of a request are admitted together or not at all. One without
+        events counts as one event, and one of a page that gives a customer another name as
+        several, since their history may have to be moved. Under a page's key an address may
+        bring only so many new customers an hour. Integration tests have no limit: leave their
+        updates out.
         """
         if not updates:
             return {}
         counts: Counter[str] = Counter()
         joined: dict[str, set[str]] = {}
         for update in updates:
-            counts[update.user_id] += len(update.events)
+            counts[update.user_id] += max(1, len(update.events))
             if update.previous_id is not None:
+                counts[update.user_id] += 0 if update.trusted else JOIN_WEIGHT - 1
                 joined.setdefault(update.user_id, set()).add(update.previous_id)
         n_new: dict[str, int] = {}
-        if key.scopes == {"ingest"}:
+        if key.is_page:
             user_ids = {*counts, *(name for names in joined.values() for name in names)}
             new = await self._new_ids(sorted(user_ids))
             # A new name of an existing customer counts as a new customer; a new customer counts
@@ -53,11 +61,11 @@ class Admission:
             refusal = None
             if n_new.get(user_id):
                 refusal = self._quotas.take_customers(address, n_new[user_id], now)
-            if refusal is None and n_events:
-                refusal = self._quotas.take_events(user_id, n_events, now)
+            if refusal is None:
+                refusal = self._quotas.take_events(user_id, n_events, now, not key.is_page)
             if refusal is not None:
                 refused[user_id] = refusal.reason
-                self._metrics.quota_refusal(refusal.limit, max(n_events, 1))
+                self._metrics.quota_refusal(refusal.limit, n_events)
         return refused
 
     async def _new_ids(self, user_ids: list[str]) -> set[str]:
