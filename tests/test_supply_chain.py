@@ -1,4 +1,4 @@
-"""What is installed is what was named: every file by its hash, the same wheel from the same source."""
+"""What is installed is what was named: files by hash, and the same wheel from the same source."""
 
 from __future__ import annotations
 

@@ -154,7 +154,9 @@ def test_updates_of_many_writers_are_all_made(opened: Opened) -> None:
                 stores[number % 2].controls.update(
                     "budgets", "spent", lambda before: str(int(before or b"0") + 1).encode()
                 )
-                stores[number % 2].append([update(f"m-{number}-{round_}", "ada", events=(event(),))])
+                stores[number % 2].append(
+                    [update(f"m-{number}-{round_}", "ada", events=(event(),))]
+                )
         except BaseException as error:
             failures.append(error)
 

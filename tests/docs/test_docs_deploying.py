@@ -84,7 +84,10 @@ def test_the_containerfile_copies_what_is_there_and_starts_what_exists():
         "HEALTHCHECK", "ENTRYPOINT", "CMD",
     }  # fmt: skip
     steps = instructions()
-    assert {name for name, _ in steps} <= allowed and [name for name, _ in steps[:2]] == ["ARG", "FROM"]
+    assert {name for name, _ in steps} <= allowed and [name for name, _ in steps[:2]] == [
+        "ARG",
+        "FROM",
+    ]
     for name, words in steps:
         if name == "COPY" and not words.startswith("--from"):
             *sources, _ = words.split()

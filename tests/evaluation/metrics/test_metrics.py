@@ -200,7 +200,7 @@ def test_novelty_counts_an_item_never_seen_as_half_the_rarest():
 def test_what_cannot_be_defined_is_nan():
     empty, ones = np.zeros(0), np.ones(4)
     for metric in (propensity.auc, propensity.average_precision, propensity.log_loss,
-                   propensity.brier, propensity.ece_equal_mass, value.mae, value.spearman,
+                   propensity.brier, value.mae, value.spearman,
                    value.gini_normalised, value.total_ratio):  # fmt: skip
         assert np.isnan(metric(empty, empty)), metric.__name__
     assert np.isnan(propensity.auc(ones, ones / 2))

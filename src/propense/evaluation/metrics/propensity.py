@@ -105,19 +105,6 @@ def equal_mass_edges(sorted_score: Doubles, n_bins: int = ECE_BINS) -> Ints:
     return np.unique(ends[np.searchsorted(ends, np.minimum(wanted, n_rows))])
 
 
-def ece_equal_mass(y: Doubles, p: Doubles, n_bins: int = ECE_BINS) -> float:
-    """Expected calibration error: mean over rows of |mean p - rate| of the row's bin.
-
-    Bins of equal mass (see `equal_mass_edges`), absolute differences, 15 bins unless told.
-    Source: Naeini et al. 2015; equal mass as in Nixon et al. 2019. Biased upward on few rows.
-    """
-    if len(y) == 0:
-        return float("nan")
-    order = np.argsort(p, kind="stable")
-    starts = _starts(equal_mass_edges(p[order], n_bins))
-    return float(np.abs(np.add.reduceat((y - p)[order], starts)).sum() / len(y))
-
-
 @dataclass(frozen=True)
 class Confusion:
     """Rows by what was said (p >= threshold) and what happened."""
@@ -221,10 +208,6 @@ def tie_ends(sorted_values: npt.NDArray[np.generic]) -> Ints:
         return np.zeros(0, np.int64)
     changes = np.flatnonzero(sorted_values[1:] != sorted_values[:-1]) + 1
     return np.append(changes, n_rows).astype(np.int64)
-
-
-def _starts(ends: Ints) -> Ints:
-    return np.concatenate([[0], ends[:-1]]).astype(np.int64)
 
 
 def _mean(values: Doubles) -> float:
