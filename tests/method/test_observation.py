@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,16 @@ def test_strays_change_no_label_no_cut_and_no_part(
     assert [warning.code for warning in plan.warnings] == []
     texts = [warning.text.en for warning in other.warnings if warning.code == "stray_events"]
     assert sum(int(text.split(": ")[1].split(",")[0]) for text in texts) == len(strays)
+
+
+@pytest.mark.parametrize("weeks", [3, 52, -30])
+def test_all_times_moved_move_all_labels(
+    tmp_path: Path, duck: TableEngine, usual: tuple[list[dict[str, Any]], SplitPlan], weeks: int
+) -> None:
+    moved = [replace(event, time=(event.time or 0.0) + 7 * weeks) for event in shop()]
+    labels, _ = labels_and_plan(tmp_path, duck, moved)
+    before = [row | {"as_of": row["as_of"] + timedelta(weeks=weeks)} for row in usual[0]]
+    assert labels == before
 
 
 def test_strays_that_are_right_are_kept_by_the_setting(tmp_path: Path, duck: TableEngine) -> None:
