@@ -97,3 +97,20 @@ def test_calibration_that_cannot_be_told_is_not_told():
         recalibrate(np.zeros(60), np.full(60, 0.2), rows)["calibration_intercept"].value
     )
     assert np.isnan(recalibrate(y, np.full(60, 0.5), rows)["calibration_slope"].value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([0.0, 1e-17, 1e-13, 1e-9, 1e-6, 1e-3, 1.0, 30.0]),
+    st.integers(2, 400),
+    st.integers(0, 2**32),
+)
+def test_chances_that_hardly_differ_or_are_certain_have_figures(spread, n, seed):
+    rng = np.random.default_rng(seed)
+    p = sigmoid(-1 + spread * rng.normal(size=n))
+    y = (rng.random(n) < 0.3).astype(np.float64)
+    figures = recalibrate(y, p, cluster(np.arange(n) // 2))
+    for figure in figures.values():
+        assert not (figure.value < figure.low) and not (figure.value > figure.high)
+    if spread <= 1e-13:
+        assert np.isnan(figures["calibration_slope"].value)

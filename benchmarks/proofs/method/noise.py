@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 
@@ -38,7 +40,10 @@ def prove() -> Proof:
 
 def conclude(shuffles: int, shuffled_histories: int, logistic: int, sets: int) -> Proof:
     """The same with other numbers of runs."""
-    judged = [*_shuffled(shuffles), *_histories(shuffled_histories)]
+    judged = []
+    for name, report in chain(_shuffled(shuffles), _histories(shuffled_histories)):
+        print(f"{name}: {report.champion.model}, {report.verdict.outcome}", file=sys.stderr)
+        judged.append((name, report))
     wrong = [
         f"{name}: {report.champion.model}"
         for name, report in judged

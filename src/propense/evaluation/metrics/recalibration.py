@@ -21,6 +21,8 @@ from propense.schemas import Doubles
 
 _STEPS: Final = 50
 _STEEPEST: Final = 200.0
+_LEAST_SPREAD: Final = 1e-9
+"""Standard deviation of log odds under which chances are the same."""
 """A slope beyond: the outcomes are separable and no slope is the best."""
 
 
@@ -43,12 +45,19 @@ def fit_slope(y: Doubles, p: Doubles) -> float:
     """b of the best P(y) = sigmoid(a + b logit(p)), unpenalised.
 
     1 is right; below 1 the chances are too extreme, above 1 too timid. nan where all outcomes or
-    all chances are the same, or one chance parts the outcomes. Source: Cox 1958.
+    (but for rounding) all chances are the same, or one chance parts the outcomes. Source: Cox 1958.
+
+    >>> y = np.tile([0.0, 1.0, 1.0], 100)
+    >>> bool(np.isnan(fit_slope(y, np.where(np.arange(300) < 9, 0.5, 0.5 + 1e-16))))
+    True
     """
-    if len(y) == 0 or y.min() == y.max() or p.min() == p.max():
+    if len(y) == 0 or y.min() == y.max():
         return nan
-    x = _logits(p)
-    return float(_fit(np.stack([np.ones(len(y)), x], axis=1), y, np.zeros(len(y)))[1])
+    x, scale = _standardised(_logits(p))
+    if scale < _LEAST_SPREAD:
+        return nan
+    slope = float(_fit(np.stack([np.ones(len(y)), x], axis=1), y, np.zeros(len(y)))[1]) / scale
+    return slope if abs(slope) <= _STEEPEST else nan
 
 
 def recalibrate(y: Doubles, p: Doubles, rows: Clusters) -> dict[str, Estimate]:
@@ -61,7 +70,8 @@ def recalibrate(y: Doubles, p: Doubles, rows: Clusters) -> dict[str, Estimate]:
     x = _logits(p)
     ones = np.ones((len(y), 1))
     intercept, slope = fit_intercept(y, p), fit_slope(y, p)
-    both = np.concatenate([ones, x[:, None]], axis=1)
+    alike, scale = _standardised(x)
+    both = np.concatenate([ones, alike[:, None]], axis=1)
     offset = nan
     if np.isfinite(slope):
         offset = float(_fit(ones, y, slope * x)[0])
@@ -71,7 +81,7 @@ def recalibrate(y: Doubles, p: Doubles, rows: Clusters) -> dict[str, Estimate]:
             intercept, ones, y, sigmoid(x + np.nan_to_num(intercept)), rows
         ),
         "calibration_slope": _with_error(
-            slope, both, y, sigmoid(np.nan_to_num(offset) + np.nan_to_num(slope) * x), rows
+            slope, both, y, sigmoid(np.nan_to_num(offset) + np.nan_to_num(slope) * x), rows, scale
         ),
         "calibration_error": error,
         "calibration_error_null": Estimate(null),
@@ -150,14 +160,30 @@ def _loss(z: Doubles, y: Doubles) -> float:
     return float((np.logaddexp(0, z) - y * z).sum())
 
 
+def _standardised(x: Doubles) -> tuple[Doubles, float]:
+    """Mean 0 and standard deviation 1, and the deviation before; so that a step of Newton's has a
+    solution where the chances hardly differ."""
+    scale = float(x.std())
+    return (x - x.mean()) / max(scale, _LEAST_SPREAD), scale
+
+
 def _with_error(
-    value: float, x: Doubles, y: Doubles, p: npt.NDArray[np.float64], rows: Clusters
+    value: float,
+    x: Doubles,
+    y: Doubles,
+    p: npt.NDArray[np.float64],
+    rows: Clusters,
+    scale: float = 1.0,
 ) -> Estimate:
-    """The last coefficient with its interval by customer."""
+    """The last coefficient, per `scale`, with its interval by customer."""
     if not np.isfinite(value) or rows.n_users < 2:
         return Estimate(value)
     scores = sum_by_user(x * (y - p)[:, None], rows)
-    bread = np.linalg.inv((x * (p * (1 - p))[:, None]).T @ x)
+    try:
+        bread = np.linalg.inv((x * (p * (1 - p))[:, None]).T @ x)
+    except np.linalg.LinAlgError:
+        # All chances are 0 or 1 to the last digit.
+        return Estimate(value)
     meat = scores.T @ scores * (rows.n_users / (rows.n_users - 1))
-    half = student(rows.n_users) * sqrt(float((bread @ meat @ bread)[-1, -1]))
+    half = student(rows.n_users) * sqrt(float((bread @ meat @ bread)[-1, -1])) / scale
     return Estimate(value, value - half, value + half)
