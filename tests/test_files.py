@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from propense.files import locked, new_folder, replace_file, replacing
+from propense.errors import ServeError
+from propense.files import (
+    locked,
+    narrow_files,
+    new_folder,
+    private_folder,
+    replace_file,
+    replacing,
+)
 from propense.inference import shelf
 from propense.inference.shelf import Current, Promotion
 from propense.pipeline import STAGES
@@ -122,3 +130,18 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
             pass
     with locked(tmp_path / "lock", wait=False):
         pass
+
+
+def test_a_private_folder_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o000)
+    try:
+        private_folder(tmp_path / "live")
+        assert stat.S_IMODE((tmp_path / "live").stat().st_mode) == 0o700
+        (tmp_path / "live" / "wide").write_text("x")
+        narrow_files(tmp_path / "live")
+        assert stat.S_IMODE((tmp_path / "live" / "wide").stat().st_mode) == 0o600
+        (tmp_path / "wide").mkdir()
+    finally:
+        os.umask(before)
+    with pytest.raises(ServeError, match=r"has mode 0777.*chmod 700"):
+        private_folder(tmp_path / "wide")

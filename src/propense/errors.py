@@ -13,6 +13,7 @@
     ├── ServeError         the service cannot start or do what it is asked
     │   ├── RefusedError   a request that has to be made differently
     │   ├── StoreError     live history that cannot be read or written
+    │   │   └── DamagedError   a history whose file is damaged
     │   └── ConflictError  a record that another writer changed first
     ├── VerifyError        a deployed model that is not the evaluated one
     └── MissingExtraError  a part of propense that needs another package
@@ -82,6 +83,10 @@ class RefusedError(ServeError):
 
 class StoreError(ServeError):
     """Live history that cannot be read or written."""
+
+
+class DamagedError(StoreError):
+    """Live history whose file is damaged: nothing is read from it or written to it any more."""
 
 
 class ConflictError(ServeError):

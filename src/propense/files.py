@@ -9,10 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from propense.errors import ServeError
 
 ERASED: Final = "erased"
 """File in a service's data folder that is replaced after each erasure and while history is
@@ -22,6 +25,9 @@ SERVICE_LOCK: Final = "serve.lock"
 
 PRIVATE: Final = 0o600
 """Readable and writable by the owner alone."""
+
+PRIVATE_FOLDER: Final = 0o700
+"""Likewise, and nobody else can look into it."""
 
 State = tuple[int, int] | None
 """A file's time of change in nanoseconds and its inode; None where there is no file."""
@@ -34,6 +40,29 @@ def state_of(file: Path) -> State:
     except FileNotFoundError:
         return None
     return status.st_mtime_ns, status.st_ino
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that its owner alone can open, whatever the umask says.
+
+    Raises ServeError where there is one that others can open: what is in it may have been read.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        raise ServeError(
+            f"the folder {str(folder)!r} holds customers, keys and secrets, and has mode "
+            f"{mode:04o}, so other users of this machine can open it; run: chmod 700 {folder} (of "
+            f"a volume whose mode cannot be changed, set [serve] data to a folder inside it)"
+        )
+
+
+def narrow_files(folder: Path) -> None:
+    """Make the files of a private folder readable by their owner alone."""
+    for file in folder.iterdir():
+        status = file.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+            file.chmod(PRIVATE)
 
 
 @contextmanager
@@ -117,6 +146,11 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def private_opener(file: str, flags: int) -> int:
+    """The `opener` with which `open` makes private files."""
+    return os.open(file, flags, PRIVATE)
 
 
 def write_new(file: Path, content: bytes, private: bool = True) -> None:

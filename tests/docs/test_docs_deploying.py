@@ -22,7 +22,7 @@ from propense.runtime.customer_state import CustomerState
 from propense.security import audit, keys, secrets
 from propense.serving import reloading, shadow
 from propense.serving.handlers.ingest import ROUTES as INGEST_WORDS
-from propense.serving.operations import erasure, history_loading
+from propense.serving.operations import history_loading, pending_erasures
 from propense.serving.routes import ROUTES
 from propense.settings import Limits, Serve
 
@@ -145,7 +145,8 @@ def test_the_files_of_the_data_folder_are_those_of_the_code():
     shown = set(re.findall(r"`live/([\w.*]+)/?`", PAGE))
     assert shown == {
         "history.db", "metrics", "*.lock", secrets.FILE, keys.FILE, audit.FILE, audit.HEAD,
-        item_updates.FILE, shadow.FILE, reloading.ERASED, erasure.FILE,
+        item_updates.FILE, item_updates.DAMAGED, shadow.FILE, reloading.ERASED,
+        pending_erasures.HOST,
         history_loading.SCRATCH, secrets.KEY_ID,
     }  # fmt: skip
 

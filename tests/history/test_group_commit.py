@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from propense.errors import StoreError
+from propense.history import group_commit
 from propense.history.group_commit import Writer
 from propense.history.records import CustomerUpdate, Decision, WriteResult
 
@@ -29,6 +30,10 @@ class Failing:
         if self.append_with is not None:
             raise self.append_with
         return ["kept"] * len(updates)
+
+    def check_writable(self) -> None:
+        if self.append_with is not None or self.log_with is not None:
+            raise self.append_with or self.log_with or AssertionError
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         if self.log_with is not None:
@@ -127,3 +132,19 @@ def test_the_store_is_timed() -> None:
         await asyncio.to_thread(writer.close)
 
     asyncio.run(run())
+
+
+def test_a_store_that_is_back_is_found_without_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balancer sends nothing to a service that is not ready, so none would ever come."""
+    monkeypatch.setattr(group_commit, "PROBE", 0.01)
+
+    async def play(writer: Writer, store: Failing) -> None:
+        store.append_with = StoreError("the disk is full")
+        with pytest.raises(StoreError):
+            await writer.append([update("ann")])
+        await asyncio.sleep(0.1)
+        assert writer.failed == "the disk is full"
+        store.append_with = None
+        await until(lambda: writer.failed is None)
+
+    with_writer(play)

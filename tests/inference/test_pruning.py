@@ -10,7 +10,7 @@ from propense.cli import main
 from propense.errors import BundleError
 from propense.inference.artifact.manifest import write_manifest
 from propense.inference.pruning import prune
-from propense.inference.shelf import activate, list_versions, next_version, rollback
+from propense.inference.shelf import activate, list_versions, new_version, rollback
 
 MADE = "2025-03-01T00:00:00+00:00"
 
@@ -35,7 +35,7 @@ def test_the_newest_stay_and_what_serves_and_what_served_before_it(tmp_path: Pat
     assert names(tmp_path) == ["v0002", "v0003", "v0005", "v0007", "v0008"]
     assert rollback(tmp_path, MADE) == "v0003"
     assert prune(tmp_path, 2, also=["v0005"]) == []
-    assert next_version(tmp_path) == "v0009"
+    assert new_version(tmp_path) == "v0009"
 
 
 def test_versions_are_ordered_as_numbers(tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ from propense.history.records import LiveEvent
 from propense.inference.artifact.manifest import write_manifest
 from propense.inference.batch_scoring import score_all, score_user
 from propense.inference.bundle import open_bundle
+from propense.inference.self_test import self_test
 from propense.inference.shelf import activate, list_versions, promote, read_current, rollback
 from propense.pipeline.resume.inputs import input_hashes
 from propense.pipeline.resume.stages import Done, begin, find_stage, read_done, write_done
 from propense.schemas import TEST, UNSEEN, RunFolder
 from propense.serving.monitoring.drift import DriftMonitor
-from propense.serving.monitoring.readiness import self_test
 from propense.settings import Settings, read_settings
 from propense.training.customer_model import open_model
 from propense.worlds.education.education import generate_education

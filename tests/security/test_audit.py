@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from propense.errors import ServeError
 from propense.security.audit import DETAIL_BYTES, FILE, HEAD, AuditLog
-from propense.security.secrets import Secrets
+from propense.security.audit_records import ACCEPTED
+from propense.security.secrets import Secrets, open_secrets
 
 SECRETS = Secrets(bytes(range(32)))
 N_ROWS = 8
@@ -296,7 +298,7 @@ def test_a_detail_holds_nothing_personal_and_is_short(log):
 def test_threads_and_processes_append_one_chain(tmp_path):
     program = (
         "import sys; from pathlib import Path; from propense.security.audit import AuditLog; "
-        "from propense.security.secrets import Secrets; "
+        "from propense.security.secrets import Secrets, open_secrets; "
         "log = AuditLog(Path(sys.argv[1]), Secrets(bytes(range(32)))); "
         "[log.append(n, sys.argv[2], 'read', f'u-{n}') for n in range(15)]; log.close()"
     )
@@ -322,3 +324,35 @@ def test_a_log_that_is_no_database_is_named(tmp_path_factory, written):
     (folder / FILE).write_bytes(b"nonsense" * 1000)
     with pytest.raises(ServeError, match=r"audit\.db"):
         AuditLog(folder, SECRETS)
+
+
+def test_a_log_that_is_gone_altogether_is_told_until_somebody_takes_note(tmp_path):
+    """The key id shows that the service is not new."""
+    secrets = open_secrets(tmp_path / "live")
+    folder = tmp_path / "live"
+    with closing(AuditLog(folder, secrets)) as log:
+        log.append(1, "", "start")
+    for path in folder.glob("audit.*"):
+        path.unlink()
+    with closing(AuditLog(folder, secrets)) as log:
+        log.append(2, "", "start")
+        verdict = log.verify()
+        assert not verdict.good and "an earlier log is gone" in verdict.reason
+        log.append(3, "cli", ACCEPTED, None, {"reason": "a disk was lost"})
+        assert log.verify().good and not log.is_lost()
+
+
+def test_what_is_done_is_written_before_and_after(log):
+    with log.recording(lambda: 7, "k3jq7d2m", "promote", {"version": "v0002"}):
+        pass
+    with pytest.raises(ValueError), log.recording(lambda: 8, "", "promote"):
+        raise ValueError("no")
+    rows = log._con.execute("SELECT detail FROM entries ORDER BY seq").fetchall()
+    states = [msgspec.json.decode(row[0]) for row in rows]
+    assert states == [
+        {"state": "intended", "version": "v0002"},
+        {"of": 1, "state": "done", "version": "v0002"},
+        {"state": "intended"},
+        {"error": "ValueError", "of": 3, "state": "failed"},
+    ]
+    assert log.verify().good

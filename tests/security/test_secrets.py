@@ -106,7 +106,7 @@ def test_links_folders_and_pipes_are_no_secret(tmp_path):
     real.chmod(0o600)
     for number, make in enumerate((lambda at: at.symlink_to(real), os.mkdir, os.mkfifo)):
         folder = tmp_path / str(number)
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         make(folder / FILE)
         with pytest.raises(ServeError, match=str(folder / FILE)):
             open_secrets(folder, {})

@@ -15,7 +15,9 @@ from propense.errors import BundleError, MissingExtraError, SettingsError
 from propense.inference.artifact.manifest import MANIFEST_BYTES, read_manifest, write_manifest
 from propense.inference.shelf import activate, list_versions, promote
 from propense.security.signing import (
+    ANY_SIGNER,
     SIGNATURE,
+    Signers,
     check_signature,
     is_signed,
     make_signing_key,
@@ -23,7 +25,7 @@ from propense.security.signing import (
     read_public_keys,
     sign_bundle,
     sign_with_seed,
-    trusted_keys,
+    signers_of,
 )
 from propense.settings import parse_settings
 
@@ -54,20 +56,20 @@ def signed(tmp_path_factory, keys):
 def test_what_was_damaged_or_forged_is_refused(tmp_path, signed, keys, mutate):
     rng, done = random.Random(mutate.__name__), 0
     for number in range(40):
-        folder = tmp_path / str(number)
+        folder = tmp_path / str(number) / signed.name
         mutations.link_copy(signed, folder)
         if not mutate(folder, rng):
             continue
         done += 1
         with pytest.raises(BundleError, match="bundle"):
-            read_manifest(folder, public_keys=keys[1])
+            read_manifest(folder, signers=Signers(keys[1]))
         if mutate in mutations.SEEN_BY_SIGNATURE_ALONE:
             read_manifest(folder)
         elif (folder / SIGNATURE).is_file():
             without = check_without_key(folder)
             assert isinstance(without, BundleError) or is_as_signed(folder, signed)
     assert done > 5
-    read_manifest(signed, public_keys=keys[1])
+    read_manifest(signed, signers=Signers(keys[1]))
 
 
 def check_without_key(folder):
@@ -95,19 +97,19 @@ def test_any_of_several_public_keys_will_do(tmp_path, signed, keys):
     both = tmp_path / "both.pub"
     both.write_bytes(other.read_bytes() + public_pem(keys[1][0]))
     assert len(read_public_keys(both)) == 2
-    read_manifest(signed, public_keys=read_public_keys(both))
+    read_manifest(signed, signers=Signers(read_public_keys(both)))
     with pytest.raises(BundleError, match=r"signed with a key that is not in \[pack\] public_key"):
-        read_manifest(signed, public_keys=read_public_keys(other))
+        read_manifest(signed, signers=Signers(read_public_keys(other)))
 
 
 def test_the_signature_is_checked_even_where_files_are_not(tmp_path, signed, keys):
     folder = tmp_path / "v0001"
     shutil.copytree(signed, folder)
     (folder / "report.json").write_bytes(b"other")
-    read_manifest(folder, verify=False, public_keys=keys[1])
+    read_manifest(folder, verify=False, signers=Signers(keys[1]))
     (folder / "manifest.json").write_bytes((folder / "manifest.json").read_bytes() + b" ")
     with pytest.raises(BundleError, match="was changed"):
-        read_manifest(folder, verify=False, public_keys=keys[1])
+        read_manifest(folder, verify=False, signers=Signers(keys[1]))
 
 
 def test_a_manifest_is_read_within_bounds(tmp_path):
@@ -152,7 +154,7 @@ def test_the_shelf_promotes_no_unsigned_bundle(tmp_path, signed, keys):
     (shelf / "v0001" / SIGNATURE).unlink()
     assert [version.name for version in list_versions(shelf)] == ["v0001"]
     with pytest.raises(BundleError, match="propense shelf sign v0001"):
-        promote(shelf, "v0001", "because", "now", keys[1])
+        promote(shelf, "v0001", "because", "now", Signers(keys[1]))
     activate(shelf, "v0001", "because", "now")
 
 
@@ -184,11 +186,11 @@ def test_what_is_no_public_key_is_named(tmp_path, content):
         {"users": {"path": "u.csv"}, "pack": {"public_key": "key.pub"}}, folder=tmp_path
     )
     with pytest.raises(SettingsError, match=r"key\.pub"):
-        trusted_keys(settings)
+        signers_of(settings)
     (tmp_path / "key.pub").unlink()
     with pytest.raises(SettingsError, match="propense shelf keygen"):
-        trusted_keys(settings)
-    assert trusted_keys(parse_settings({"users": {"path": "u.csv"}})) == ()
+        signers_of(settings)
+    assert signers_of(parse_settings({"users": {"path": "u.csv"}})) == ANY_SIGNER
 
 
 def test_signatures_are_rfc_8032():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -149,7 +151,7 @@ def test_an_erasure_that_fails_halfway_is_finished_by_the_next_under_any_name(
         again = live.ask("DELETE", "/v1/users/anon-7", "admin")
         assert file.read_text() == "user_id,score\nstays,2\n"
         assert again["removed"]["exports/scores.csv"] == 1 and again["traces"]
-        assert not (service.data / erasure.FILE).exists()
+        assert service.pending.count() == 0
         live.track_refused("ada-lovelace")
     finally:
         file.unlink()
@@ -209,3 +211,119 @@ def test_a_customer_who_is_erased_while_being_read_is_not_cached() -> None:
         assert len(engine.cache) == 1
 
     asyncio.run(play())
+
+
+def test_a_killed_erasure_goes_on_at_the_next_start(shop: ServedWorld, tmp_path: Path) -> None:
+    """What it had begun stays begun: nobody asks again."""
+    data = tmp_path / "live"
+    with live_service(shop, data) as live:
+        live.teach("gone", [1, 2, 3])
+        live.client.await_(live.service.eraser._begin("gone", "k3jq7d2m", 1))
+        assert live.service.store.read("gone") is not None
+    run = shop.folder / shop.settings.run / "exports"
+    run.mkdir(parents=True, exist_ok=True)
+    file = run / "scores.csv"
+    file.write_text("user_id,score\ngone,1\nstays,2\n")
+    file.with_name("scores.csv.unfinished").write_text("user_id,score\nst")
+    try:
+        with live_service(shop, data) as live:
+            ends = time.monotonic() + 20
+            while live.service.pending.count() and time.monotonic() < ends:
+                time.sleep(0.05)
+            assert live.service.pending.count() == 0
+            assert live.service.store.read("gone") is None
+            assert [one.name for one in run.iterdir()] == ["scores.csv"]
+            assert file.read_text() == "user_id,score\nstays,2\n"
+            live.track_refused("gone")
+    finally:
+        file.unlink()
+        run.rmdir()
+
+
+def test_an_erasure_that_does_not_end_is_told_until_it_does(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.teach("gone", [1, 2, 3])
+    service = live.service
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.store, "erase", full)
+        assert live.refused("DELETE", "/v1/users/gone", "admin")[0] == 503, (
+            "a full disk is no defect"
+        )
+        live.client.await_(service.upkeep.do_round())
+        health = live.client.request("GET", "/health/ready").json()
+        assert any("1 erasures have begun" in warning for warning in health["warnings"])
+        metrics = live.client.request("GET", "/metrics", headers=live.headers("admin")).text
+        assert "propense_erasures_pending 1.0" in metrics
+    service.upkeep._next_attempt = 0.0
+    live.client.await_(service.upkeep.do_round())
+    assert service.upkeep.warnings() == [] and service.store.read("gone") is None
+    actions = [row["action"] for row in service.audit.rows_of("gone")]
+    assert actions == [], "its rows name nobody any more"
+
+
+def test_erasures_of_an_older_version_are_brought_over(shop: ServedWorld, tmp_path: Path) -> None:
+    data = tmp_path / "live"
+    data.mkdir(mode=0o700)
+    (data / "erasing.json").write_text('[{"names": ["old"], "was_known": true, "removed": {}}]')
+    with live_service(shop, data) as live:
+        ends = time.monotonic() + 20
+        while (data / "erasing.json").exists() or live.service.pending.count():
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        live.track_refused("old")
+
+
+def test_what_is_done_to_a_customer_is_logged_before_it_is_done(live: Live) -> None:
+    live.teach("ann", [1])
+    audit = live.service.audit
+    live.ask("GET", "/v1/users/ann", "admin")
+    assert [row["action"] for row in audit.rows_of("ann")] == ["customer.read"]
+    head = live.service.data / "audit.head"
+    content = head.read_bytes()
+    head.write_bytes(content[:20])
+    assert live.refused("GET", "/v1/users/ann", "admin")[0] == 503
+    assert live.refused("DELETE", "/v1/users/ann", "admin")[0] == 503
+    assert live.refused("PUT", "/v1/items/new-9", "admin", json={"title": "T"})[0] == 503
+    serving = {"version": live.service.engine.version, "reason": "because"}
+    assert live.refused("POST", "/v1/bundles/promote", "admin", json=serving)[0] == 503
+    assert live.service.store.read("ann") is not None, "what cannot be logged is not done"
+    assert "new-9" not in live.service.items.read()[1]
+    head.write_bytes(content)
+
+
+def test_refused_keys_are_logged_together(live: Live) -> None:
+    key = live.keys["read"]
+    for wrong in ("nonsense", key[:-1] + ("A" if key[-1] != "A" else "B")):
+        answer = live.client.request(
+            "GET", "/v1/popular", headers={"authorization": f"Bearer {wrong}"}
+        )
+        assert answer.status_code == 401
+    upkeep = live.service.upkeep
+    upkeep._next_refused = 0.0
+    live.client.await_(upkeep.do_round())
+    with sqlite3.connect(live.service.data / "audit.db") as con:
+        rows = con.execute("SELECT detail FROM entries WHERE action = 'keys.refused'").fetchall()
+    details = [json.loads(row[0]) for row in rows]
+    assert sum(detail["n"] for detail in details) == 2
+    assert [name for detail in details for name in detail["prefixes"]] == [key[3:11]]
+
+
+def test_an_audit_log_that_is_taken_away_is_told(shop: ServedWorld, tmp_path: Path) -> None:
+    data = tmp_path / "live"
+    with live_service(shop, data) as live:
+        live.teach("ann", [1])
+        live.ask("GET", "/v1/users/ann", "admin")
+        live.client.await_(live.service.upkeep.do_round())
+    for file in data.glob("audit.*"):
+        file.unlink()
+    (data / "secret.key_id").write_text((data / "secret.key_id").read_text().splitlines()[0])
+    with live_service(shop, data) as live:
+        live.client.await_(live.service.upkeep.do_round())
+        warnings = live.client.request("GET", "/health/ready").json()["warnings"]
+        assert any("an earlier audit log is gone" in warning for warning in warnings)
+        assert not live.service.audit.verify().good

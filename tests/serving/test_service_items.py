@@ -14,6 +14,7 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.shelf import activate
 from propense.runtime import item_updates
 from propense.runtime.loaded_bundles import Bundles
+from propense.security.signing import ANY_SIGNER
 from support.service_bundle import ServedWorld
 from support.service_live import Live, live_service
 
@@ -35,7 +36,9 @@ def test_a_new_item_is_in_the_next_answer(live: Live) -> None:
 def test_it_is_known_to_the_service_that_starts_next(live: Live) -> None:
     live.ask("PUT", "/v1/items/brand-new", "admin", json={"kind": "course", "title": "Greek"})
     assert list(live.service.items.read()[1]) == ["brand-new"]
-    again = Bundles(live.service.shelf, live.service.serve, (), live.service.items, print, print)
+    again = Bundles(
+        live.service.shelf, live.service.serve, ANY_SIGNER, live.service.items, print, print
+    )
     again.begin(live.service.engine.version)
     assert again.serving.bundle.encoder.items.find("brand-new") >= 2
 
@@ -117,3 +120,41 @@ def test_only_what_is_news_takes_room(own: Live, monkeypatch: pytest.MonkeyPatch
 def title(own: Live, item_id: str) -> str:
     catalogue = own.service.engine.bundle.catalogue
     return str(catalogue.titles[catalogue.index_of[item_id]])
+
+
+def test_an_item_that_no_longer_fits_is_set_aside_and_named(
+    shop: ServedWorld, tmp_path: Path
+) -> None:
+    """The next training's [items] can lack a column; that must stop neither start nor promotion."""
+    data = tmp_path / "live"
+    data.mkdir(mode=0o700)
+    records = {
+        "old-column": {"kind": "course", "title": "A", "shelf_mark": "X"},
+        "bad-price": {"kind": "course", "title": "B", "price": [["a"]]},
+        "good": {"kind": "course", "title": "C", "price": 3.0},
+    }
+    sent = {name: item_updates.ItemUpdate(2**62, record) for name, record in records.items()}
+    (data / item_updates.FILE).write_bytes(msgspec.json.encode(sent))
+    with live_service(shop, data) as live:
+        index_of = live.service.engine.bundle.catalogue.index_of
+        assert "good" in index_of and "old-column" not in index_of
+        answer = live.ask("GET", "/v1/bundles", "admin")
+        named = {one["item_id"]: one["reason"] for one in answer["set_aside"]}
+        assert "shelf_mark" in named["old-column"] and answer["n_set_aside"] == len(named)
+        health = live.client.request("GET", "/health/ready")
+        assert health.status_code == 200
+        assert "do not fit the serving bundle" in health.json()["warnings"][0]
+        metrics = live.client.request("GET", "/metrics", headers=live.headers("admin")).text
+        assert f"propense_items_set_aside {len(named):.1f}" in metrics
+        live.ask("PUT", "/v1/items/later", "admin", json={"kind": "film", "title": "Later"})
+        assert "later" in live.service.engine.bundle.catalogue.index_of
+
+
+def test_a_damaged_file_of_items_is_set_aside(shop: ServedWorld, tmp_path: Path) -> None:
+    data = tmp_path / "live"
+    data.mkdir(mode=0o700)
+    (data / item_updates.FILE).write_bytes(b'{"x": {"at": 1, "rec')
+    with live_service(shop, data) as live:
+        assert "damaged" in live.client.request("GET", "/health/ready").json()["warnings"][0]
+        live.ask("PUT", "/v1/items/later", "admin", json={"kind": "film", "title": "Later"})
+    assert (data / item_updates.DAMAGED).read_bytes().startswith(b'{"x"')

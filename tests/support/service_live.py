@@ -224,7 +224,7 @@ def live_service(world: ServedWorld, data: Path, **changes: Any) -> Iterator[Liv
     """
     changes.setdefault("limits", Limits(wait_ms=60_000, standing_wait_ms=60_000))
     settings = world.serving(data, **changes)
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     ring = KeyRing(data, open_secrets(data))
     now = time.time_ns() // 1000
     keys = {scope: ring.create(scope, [scope], now=now)[1] for scope in SCOPES}
@@ -246,7 +246,7 @@ def live_service(world: ServedWorld, data: Path, **changes: Any) -> Iterator[Liv
 def listening(settings: Settings, data: Path) -> Iterator[tuple[str, Service]]:
     """A service that answers on a socket, in a thread of this process; yields its URL and it."""
     opened: list[Service] = []
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def opening() -> Service:
         opened.append(Service(settings, ROUTES))

@@ -43,6 +43,6 @@ def restore(folder: Path, /, *, common: Common = DEFAULTS) -> None:
 
     output = open_output(common)
     settings = load_settings(common)
-    files = operations.restore(settings, folder)
+    files = operations.restore(settings, folder, time.time_ns() // 1000, ACTOR)
     data = Path(settings.folder) / settings.serve.data
     output.result({"data": data, "files": files}, f"restored to {data}: {', '.join(files)}")

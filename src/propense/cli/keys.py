@@ -16,7 +16,7 @@ from propense.settings import seconds
 from propense.times import MICROS_PER_SECOND
 
 if TYPE_CHECKING:
-    from propense.security.audit import Detail
+    from propense.security.audit_records import Detail
     from propense.security.keys import KeyRecord, KeyRing
 
 Scopes = Annotated[
@@ -54,7 +54,7 @@ def create_key(
         How long the key is valid, such as 52w; default: for ever.
     """
     output = open_output(common)
-    folder, now = _data_folder(common), _now()
+    folder, now = _data_folder(common), now_micros()
     expires = None if lasts is None else now + seconds(lasts) * MICROS_PER_SECOND
     ring = _ring(folder)
     record, key = ring.create(name, scope, now=now, source=source, expires=expires)
@@ -66,7 +66,7 @@ def create_key(
 def list_keys(*, common: Common = DEFAULTS) -> None:
     """List API keys, oldest first, without their secrets."""
     output = open_output(common)
-    now = _now()
+    now = now_micros()
     records = _ring(_data_folder(common)).records()
     lines = [
         f"{record.prefix}  {_state(record, now):<9} {_day(record.created)}  "
@@ -89,7 +89,7 @@ def revoke_key(prefix: str, /, *, common: Common = DEFAULTS) -> None:
         The eight characters after pp_, see `propense keys list`.
     """
     output = open_output(common)
-    folder, now = _data_folder(common), _now()
+    folder, now = _data_folder(common), now_micros()
     record = _ring(folder).revoke(prefix, now)
     _log(folder, now, "keys.revoke", {"prefix": prefix})
     output.result(_public_fields(record), f"{prefix} ({record.name}) is revoked")
@@ -106,7 +106,7 @@ def rotate_key(prefix: str, /, *, grace: str = "1d", common: Common = DEFAULTS) 
         How long the old secret remains valid; 0 ends it at once.
     """
     output = open_output(common)
-    folder, now = _data_folder(common), _now()
+    folder, now = _data_folder(common), now_micros()
     grace_seconds = 0 if grace.strip() == "0" else seconds(grace)
     record, key = _ring(folder).rotate(prefix, grace_seconds, now)
     _log(folder, now, "keys.rotate", {"prefix": prefix, "grace_seconds": grace_seconds})
@@ -117,25 +117,30 @@ def rotate_key(prefix: str, /, *, grace: str = "1d", common: Common = DEFAULTS) 
 def audit(
     *,
     earlier: Annotated[Path | None, Parameter(show_default=False)] = None,
+    accept: OptionalText = None,
     common: Common = DEFAULTS,
 ) -> int:
     """Verify that the audit log has not been tampered with; exit code 2 if it has.
 
     With --earlier it also detects that the whole log was replaced by an older copy.
+    A running service looks for that too, every few seconds, by what the store has.
 
     Parameters
     ----------
     earlier
         An earlier output of `propense audit --json`, stored elsewhere.
+    accept
+        Take note that an earlier log is gone, and why; the reason is logged.
     """
     import msgspec
 
-    from propense.security.audit import FILE, HEAD, AuditLog, SavedHead
-    from propense.security.secrets import open_secrets
+    from propense.security.audit import FILE, HEAD, AuditLog
+    from propense.security.audit_records import ACCEPTED, SavedHead
+    from propense.security.secrets import log_began, open_secrets
 
     output = open_output(common)
     folder = _data_folder(common)
-    if not (folder / FILE).exists() and not (folder / HEAD).exists():
+    if not any((folder / name).exists() for name in (FILE, HEAD)) and not log_began(folder):
         raise ServeError(
             f"there is no audit log in {str(folder)!r}; "
             "it begins when the service is first started with: propense serve"
@@ -149,6 +154,10 @@ def audit(
         ) from error
     log = AuditLog(folder, open_secrets(folder))
     try:
+        if accept is not None:
+            if not log.is_lost():
+                raise ServeError("no earlier audit log is missing; leave --accept out")
+            log.append(now_micros(), ACTOR, ACCEPTED, None, {"reason": accept[:1_000]})
         verdict, current = log.verify(head), log.head()
     finally:
         log.close()
@@ -165,7 +174,7 @@ def _ring(folder: Path) -> KeyRing:
 
 
 def _log(folder: Path, now: int, action: str, detail: Detail) -> None:
-    from propense.security.audit import write_down
+    from propense.security.recording import write_down
     from propense.security.secrets import open_secrets
 
     write_down(folder, open_secrets(folder), now, ACTOR, action, detail)
@@ -176,7 +185,8 @@ def _data_folder(common: Common) -> Path:
     return Path(settings.folder) / settings.serve.data
 
 
-def _now() -> int:
+def now_micros() -> int:
+    """The time of the clock in microseconds UTC."""
     return time.time_ns() // 1000
 
 

@@ -79,10 +79,13 @@ SERVICE: Final = (
          ("propense history load", "propense history load --run runs/other")),
     Verb("keys", "Manage API keys: create, list, revoke, rotate", "",
          ("propense keys create website --scope ingest", "propense keys list")),
+    Verb("secret", "Roll and show the keys that are derived from the secret: roll, show", "",
+         ("propense secret roll webhooks", "propense secret show webhooks")),
     Verb("audit", "Verify that the audit log has not been tampered with",
          "propense.cli.keys:audit",
          ("propense audit", "propense audit --json > audit.json      # store it elsewhere",
-          "propense audit --earlier audit.json     # was the whole log replaced since?")),
+          "propense audit --earlier audit.json     # was the whole log replaced since?",
+          "propense audit --accept 'the disk was lost on 3 May'")),
     Verb("backup", "Back up live history, keys and audit log while the service runs",
          "propense.cli.backup:backup", ("propense backup /backups/monday",)),
     Verb("restore", "Restore the service's data from a backup", "propense.cli.backup:restore",
@@ -99,7 +102,7 @@ SHELF: Final = (
     Verb("rollback", "Roll back to the previous bundle",
          "propense.cli.shelf:rollback_bundle", ("propense shelf rollback",)),
     Verb("prune", "Delete old bundles",
-         "propense.cli.pruning:prune_bundles", ("propense shelf prune --keep 10",)),
+         "propense.cli.shelf:prune_bundles", ("propense shelf prune --keep 10",)),
     Verb("keygen", "Make a key pair for signing bundles",
          "propense.cli.shelf:make_key", ("propense shelf keygen keys/shelf.pem",)),
     Verb("sign", "Sign a bundle", "propense.cli.shelf:sign",
@@ -126,7 +129,14 @@ KEYS: Final = (
          ("propense keys rotate k3jq7d2m", "propense keys rotate k3jq7d2m --grace 12h")),
 )  # fmt: skip
 
-ACTIONS: Final = {"shelf": SHELF, "history": HISTORY, "keys": KEYS}
+SECRET: Final = (
+    Verb("roll", "Roll the key of one purpose", "propense.cli.secret:roll_secret",
+         ("propense secret roll webhooks --grace 7d", "propense secret roll receipts")),
+    Verb("show", "Show what others need to check signatures", "propense.cli.secret:show_secret",
+         ("propense secret show webhooks", "propense secret show receipts --json")),
+)  # fmt: skip
+
+ACTIONS: Final = {"shelf": SHELF, "history": HISTORY, "keys": KEYS, "secret": SECRET}
 """Verbs that are groups -> their actions."""
 
 GROUPS: Final = {

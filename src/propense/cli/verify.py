@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from propense.pipeline.verification import Verification
-    from propense.security.audit import Detail
+    from propense.security.audit_records import Detail
     from propense.settings import Settings
 
 KEY = "PROPENSE_KEY"
@@ -79,8 +79,8 @@ def verify(
 @contextmanager
 def verify_key(settings: Settings, key: str | None) -> Iterator[str]:
     """A key with the scope verify: `key`, $PROPENSE_KEY, or a temporary one, revoked at the end."""
-    from propense.security.audit import write_down
     from propense.security.keys import KeyRing
+    from propense.security.recording import write_down
     from propense.security.secrets import open_secrets
 
     existing = key or os.environ.get(KEY)
@@ -88,7 +88,6 @@ def verify_key(settings: Settings, key: str | None) -> Iterator[str]:
         yield existing
         return
     data = Path(settings.folder) / settings.serve.data
-    data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(data)
     ring = KeyRing(data, secrets)
     now = time.time_ns() // 1000

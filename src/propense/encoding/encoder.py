@@ -13,12 +13,13 @@ from typing import Final
 import msgspec
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from propense.encoding.aggregates import AggregateSpec, aggregate_names, aggregates
 from propense.encoding.history import slice_users
 from propense.encoding.items import ContentSpec, ItemContent, encode_item
 from propense.encoding.profiles import Profiles, ProfileSpec, profiles_of
+from propense.encoding.storage import decode_arrays
 from propense.encoding.time_zones import utc_offset
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError
@@ -188,7 +189,7 @@ class Encoder(Lexicon, frozen=True, dict=True, eq=False):
         """
         try:
             file = msgspec.json.decode((folder / "encoder.json").read_bytes(), type=_File)
-            arrays = load_file(folder / "encoder.safetensors")
+            arrays = decode_arrays((folder / "encoder.safetensors").read_bytes())
         except (OSError, msgspec.DecodeError, SafetensorError) as error:
             raise BundleError(
                 f"encoder in {str(folder)!r} cannot be read: {error}; run the encode stage again"

@@ -1,4 +1,4 @@
-"""Records of arrays as files: one .npy an array, memory-mapped; words as Arrow files."""
+"""Records of arrays as files: one .npy an array, memory-mapped or read; words as Arrow files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 from propense.errors import BundleError, SourceError
 
@@ -42,8 +43,14 @@ def save_record(folder: Path, name: str, record: Any) -> None:
     (folder / f"{name}.json").write_bytes(msgspec.json.encode(plain))
 
 
-def open_record(folder: Path, name: str, kind: type[Record], **extra: Any) -> Record:
-    """What `save_record` wrote; `extra` are the fields left to the caller."""
+def open_record(
+    folder: Path, name: str, kind: type[Record], mapped: bool = True, **extra: Any
+) -> Record:
+    """What `save_record` wrote; `extra` are the fields left to the caller.
+
+    Mapped arrays follow the files; others are read into memory, so that a file that is changed or
+    cut short later changes nothing and stops nobody.
+    """
     try:
         values = msgspec.json.decode((folder / f"{name}.json").read_bytes())
     except (OSError, msgspec.DecodeError) as error:
@@ -53,7 +60,7 @@ def open_record(folder: Path, name: str, kind: type[Record], **extra: Any) -> Re
     for field in fields(kind):  # type: ignore[arg-type]
         path = folder / f"{name}_{field.name}"
         if path.with_suffix(".npy").exists():
-            values[field.name] = open_array(path.with_suffix(".npy"))
+            values[field.name] = open_array(path.with_suffix(".npy"), mapped)
         elif path.with_suffix(".arrow").exists():
             words = _open_words(path.with_suffix(".arrow"))
             is_dict = str(field.type).startswith("dict")
@@ -63,10 +70,10 @@ def open_record(folder: Path, name: str, kind: type[Record], **extra: Any) -> Re
     return kind(**{**values, **extra})
 
 
-def open_array(file: Path) -> Any:
+def open_array(file: Path, mapped: bool = True) -> Any:
     """A .npy file, mapped into memory; an empty one, which cannot be mapped, is read."""
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        array = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
     except ValueError:
         array = np.load(file, allow_pickle=False)
     except OSError as error:
@@ -101,20 +108,34 @@ def load_arrays(
     another format than `format`.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            written = msgspec.json.decode(metadata.get(_HEADER, "{}"), type=header)
-            if written.format != format:
-                raise BundleError(
-                    f"{str(path)!r} has format {written.format!r}, this version reads {format!r}; "
-                    f"{remedy}"
-                )
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+        content = path.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        head = msgspec.json.decode(content[8 : 8 + length], type=_SafetensorsHead)
+        text = head.metadata.get(_HEADER, "{}")
+        written = msgspec.json.decode(text, type=header)
+        if written.format != format:
+            raise BundleError(
+                f"{str(path)!r} has format {written.format!r}, this version reads {format!r}; "
+                f"{remedy}"
+            )
+        arrays = decode_arrays(content)
     except FileNotFoundError as error:
         raise BundleError(f"{str(path)!r} is missing; {remedy}") from error
-    except (SafetensorError, msgspec.MsgspecError) as error:
+    except (SafetensorError, msgspec.MsgspecError, UnicodeError) as error:
         raise BundleError(f"{str(path)!r} cannot be read: {error}; {remedy}") from error
     return written, arrays
+
+
+class _SafetensorsHead(msgspec.Struct, frozen=True):
+    """The head of a safetensors file, its arrays left out."""
+
+    metadata: dict[str, str] = msgspec.field(name="__metadata__", default_factory=dict)
+
+
+def decode_arrays(content: bytes) -> dict[str, Any]:
+    """The arrays of a safetensors file, copied: a file that was mapped could be cut short by
+    others, which would end the process. Raises SafetensorError."""
+    return {name: array.copy() for name, array in load(content).items()}
 
 
 def _save_words(file: Path, columns: dict[str, Any]) -> None:
@@ -123,7 +144,7 @@ def _save_words(file: Path, columns: dict[str, Any]) -> None:
 
 
 def _open_words(file: Path) -> dict[str, Any]:
-    table = feather.read_table(str(file), memory_map=True)
+    table = feather.read_table(str(file), memory_map=False)
     return {
         name: np.asarray(table[name].to_numpy(zero_copy_only=False), object)
         for name in table.column_names

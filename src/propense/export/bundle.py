@@ -20,7 +20,7 @@ from propense.export.onnx import Exporter, check_parity
 from propense.export.reference_profile import make_reference_profile
 from propense.files import new_folder
 from propense.inference.artifact.catalogue import write_catalogue
-from propense.inference.artifact.manifest import write_manifest
+from propense.inference.artifact.manifest import name_bundle, write_manifest
 from propense.inference.artifact.reference_profile import write_reference_profile
 from propense.inference.bundle import (
     COUNTS,
@@ -63,6 +63,10 @@ def write_bundle(
         _write_content(
             dataset, evaluated, refreshed, servings, rival_folder, item_rival, report, unfinished
         )
+        settings = dataset.settings
+        name_bundle(unfinished, folder.name, settings.name)
+        if settings.pack.signing_key is not None:
+            sign_bundle(unfinished, Path(settings.folder) / settings.pack.signing_key)
     return folder
 
 
@@ -114,8 +118,6 @@ def _write_content(
     answering = open_bundle(folder, verify=False, network=EVALUATED)
     write_reference_profile(make_reference_profile(dataset, answering), folder)
     write_manifest(folder, __version__, made, items_read)
-    if settings.pack.signing_key is not None:
-        sign_bundle(folder, Path(settings.folder) / settings.pack.signing_key)
 
 
 def _changed(file: Path) -> int:

@@ -20,6 +20,8 @@ PAUSE: Final = 0.5
 """Decisions are written after so many seconds, or twice as many while events keep arriving,"""
 MANY: Final = 64
 """or as soon as there are so many: one transaction each would cost more than the decisions."""
+PROBE: Final = 1.0
+"""Seconds between two writes that only find out whether the store takes them again."""
 
 OnWritten = Callable[[Sequence[CustomerUpdate], Sequence[WriteResult]], None]
 
@@ -64,7 +66,7 @@ class Writer:
         """Updates not yet written."""
         self.n_lost_decisions = 0
         self.failed: str | None = None
-        """Why the last group could not be written; None once one is written."""
+        """Why the last group could not be written; None once the store takes writes again."""
         self._failed_to_log = False
         """Whether that was a group of decisions."""
         self._thread = threading.Thread(target=self._write, name="writer", daemon=True)
@@ -110,7 +112,7 @@ class Writer:
         self._thread.join(timeout=30)
 
     def _write(self) -> None:
-        due = 0.0
+        due = probe = 0.0
         while True:
             self._wake.wait(timeout=PAUSE)
             self._wake.clear()
@@ -127,6 +129,9 @@ class Writer:
                     break
             if stop:
                 return
+            if self.failed is not None and time.monotonic() >= probe:
+                self._probe()
+                probe = time.monotonic() + PROBE
 
     def _write_group(self) -> None:
         group: list[_Pending] = []
@@ -161,6 +166,16 @@ class Writer:
             # Of any kind: the thread must go on, since events wait for it.
             self.failed, self._failed_to_log = str(error), True
             self.n_lost_decisions += len(group)
+
+    def _probe(self) -> None:
+        """Try a write of its own: where the service is not ready nobody sends events, so that
+        waiting for one to succeed would never end."""
+        try:
+            self._store.check_writable()
+            self.failed, self._failed_to_log = None, False
+        except Exception as error:
+            # Of any kind: the thread must go on, since events wait for it.
+            self.failed = str(error)
 
     def _call_on_loop(self, call: Callable[[], None]) -> None:
         if not self._loop.is_closed():

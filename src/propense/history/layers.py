@@ -161,6 +161,14 @@ class LayeredStore:
         """See Store."""
         self.live.ping()
 
+    def check_writable(self) -> None:
+        """See Store."""
+        self.live.check_writable()
+
+    def check(self) -> None:
+        """See Store."""
+        self.live.check()
+
     def backup(self, path: Path) -> None:
         """See Store. The past comes from a run, and is loaded from it again after a restoration
         where the backup has none."""

@@ -104,6 +104,15 @@ class LiveStore(Protocol):
         """Raises StoreError unless the store answers."""
         ...
 
+    def check_writable(self) -> None:
+        """Write what changes nothing. Raises StoreError where updates cannot be written."""
+        ...
+
+    def check(self) -> None:
+        """Read everything to find damage, where the store is a file of this machine; may take
+        minutes. Raises DamagedError, as all methods do once any damage was found."""
+        ...
+
     def backup(self, path: Path) -> None:
         """Write a complete and consistent copy while other processes go on writing;
         `restore_store` reads it."""

@@ -29,7 +29,7 @@ from propense.schemas import (
     Ints,
     RunFolder,
 )
-from propense.security.signing import trusted_keys
+from propense.security.signing import signers_of
 from propense.settings import Settings
 from propense.spreadsheets import neutralise
 
@@ -187,7 +187,7 @@ def _flatten_lists(table: pa.Table) -> pa.Table:
 def _open(settings: Settings) -> tuple[Bundle, Dataset]:
     """The bundle that serves, and the run's customers as that bundle reads them."""
     folder = serving_bundle(Path(settings.folder) / settings.pack.shelf)
-    bundle = open_bundle(folder, threads=2, public_keys=trusted_keys(settings))
+    bundle = open_bundle(folder, threads=2, signers=signers_of(settings))
     dataset = Dataset.open(RunFolder(Path(settings.folder) / settings.run))
     if dataset.encoder.lexicon != bundle.encoder.lexicon:
         raise BundleError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +9,18 @@ from typing import Final, Literal
 
 import msgspec
 import numpy as np
-from safetensors.numpy import load_file
 
 from propense.encoding.batches import EventClock, read_clock
 from propense.encoding.encoder import Encoder
 from propense.encoding.items import ItemContent
 from propense.encoding.profiles import Profiles
-from propense.encoding.storage import open_record
+from propense.encoding.storage import decode_arrays, open_record
 from propense.errors import BundleError, MissingExtraError
 from propense.evaluation.kinds import KINDS
 from propense.evaluation.metrics.calibration import Calibrator, ValueCalibrator
 from propense.evaluation.records import NETWORK
 from propense.inference.artifact.catalogue import Catalogue, open_catalogue
-from propense.inference.artifact.manifest import Manifest, read_manifest
+from propense.inference.artifact.manifest import Manifest, file_states, read_manifest
 from propense.inference.artifact.reference_profile import ReferenceProfile, read_reference_profile
 from propense.inference.scoring.onnx_graphs import ItemTower, OnnxGraphs
 from propense.inference.scoring.ranking import Gate, Ranker
@@ -43,6 +41,7 @@ from propense.schemas import (
     Ints,
     TableFeatures,
 )
+from propense.security.signing import ANY_SIGNER, Signers
 
 INFO: Final = "bundle.json"
 VECTORS: Final = "vectors.safetensors"
@@ -227,19 +226,23 @@ def open_bundle(
     verify: bool = True,
     network: str | None = None,
     threads: int = 1,
-    public_keys: Sequence[bytes] = (),
+    signers: Signers = ANY_SIGNER,
 ) -> Bundle:
     """Open the bundle in `folder`, every file checked against its manifest.
 
     `network` is "evaluated" (the one of the report) or "refreshed" (refitted up to the last
-    event); by default the refreshed one where there is one. With `public_keys`
-    (`signing.trusted_keys`) one of them must have signed it.
+    event); by default the refreshed one where there is one. `signers`
+    says who must have signed it (`signing.signers_of`).
     Raises BundleError on anything missing, changed, unsigned or of another format.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder, verify, public_keys)
+    manifest = read_manifest(folder, verify, signers)
+    checked = file_states(folder, manifest)
     try:
-        return _open(folder, manifest, network, threads)
+        bundle = _open(folder, manifest, network, threads)
+        if file_states(folder, manifest) != checked:
+            raise BundleError(f"bundle {str(folder)!r} was changed while it was opened; try again")
+        return bundle
     except (BundleError, MissingExtraError, ImportError, MemoryError):
         raise
     except Exception as error:  # of JSON, arrays and graphs: each library has its own
@@ -252,7 +255,7 @@ def open_bundle(
 def _open(folder: Path, manifest: Manifest, network: str | None, threads: int) -> Bundle:
     info = msgspec.json.decode((folder / INFO).read_bytes(), type=Info)
     chosen = folder / (network or (REFRESHED if info.refreshed else EVALUATED))
-    vectors = load_file(chosen / VECTORS)
+    vectors = decode_arrays((chosen / VECTORS).read_bytes())
     graphs, item_vectors = OnnxGraphs(chosen, threads), vectors["item_vectors"]
     scorer = Scorer(info.shape, graphs, item_vectors, vectors.get("goal_vectors", item_vectors))
     ranker = None
@@ -269,7 +272,7 @@ def _open(folder: Path, manifest: Manifest, network: str | None, threads: int) -
         )
     item_rival = folder / "item_rival"
     encoder = Encoder.load(folder / "encoder")
-    content = open_record(folder / "content", "content", ItemContent)
+    content = open_record(folder / "content", "content", ItemContent, mapped=False)
     return Bundle(
         folder=folder,
         manifest=manifest,

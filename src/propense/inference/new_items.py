@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from propense import columns
 from propense.encoding.items import content_of, lay_over
+from propense.errors import PropenseError
 from propense.inference.bundle import Bundle
 from propense.models.counts.transitions import TransitionCounts
 from propense.schemas import Floats, Ints
+
+Record = Mapping[str, object]
 
 
 def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundle:
@@ -58,7 +63,7 @@ def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundl
             popularity=np.pad(ranker.popularity, (0, n_new)),
             counts=counts,
         )
-    return replace(
+    with_more = replace(
         bundle,
         catalogue=catalogue,
         content=replace(content, titles=catalogue.titles),
@@ -66,6 +71,67 @@ def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundl
         scorer=scorer,
         ranker=ranker,
     )
+    if "reference_profile" in bundle.__dict__:
+        # As it was read when every file had just been checked.
+        with_more.__dict__["reference_profile"] = bundle.reference_profile
+    return with_more
+
+
+class Misfit(NamedTuple):
+    """An item that a bundle cannot take."""
+
+    item_id: str
+    reason: str
+
+
+def fitting_items(
+    bundle: Bundle, records: Sequence[Record]
+) -> tuple[list[Record], tuple[Misfit, ...]]:
+    """The records that the bundle can take, and those that it cannot. Never raises for a record:
+    its column may be gone, or its type another one, since it was sent."""
+    misfits: list[Misfit] = []
+
+    def split(part: Sequence[Record], attempt: Callable[[Sequence[Record]], object]) -> None:
+        reason = _reason(attempt, part)
+        if not reason:
+            good.extend(part)
+        elif len(part) == 1:
+            misfits.append(Misfit(str(part[0].get(columns.ITEM_ID))[:256], reason))
+        else:
+            split(part[: len(part) // 2], attempt)
+            split(part[len(part) // 2 :], attempt)
+
+    good: list[Record] = []
+    candidates: list[Record] = []
+    for record in records:
+        reason = _reason(bundle.catalogue.check_names, record) or _untakable(bundle, record)
+        if reason:
+            misfits.append(Misfit(str(record.get(columns.ITEM_ID))[:256], reason))
+        else:
+            candidates.append(record)
+    if candidates:
+        split(candidates, bundle.catalogue.typed)
+    if good and _reason(lambda part: with_items(bundle, part), good):
+        # Rare, and slow: each attempt makes a catalogue.
+        candidates, good = good, []
+        split(candidates, lambda part: with_items(bundle, part))
+    return good, tuple(misfits)
+
+
+def _untakable(bundle: Bundle, record: Record) -> str:
+    """Why the network has no place for the item; empty where it has one."""
+    index = bundle.catalogue.index_of.get(str(record[columns.ITEM_ID]))
+    if bundle.tower.exists or (index is not None and index < bundle.info.shape.n_items):
+        return ""
+    return "the item is new, and the network knows items only from events"
+
+
+def _reason(attempt: Callable[[Any], object], part: object) -> str:
+    try:
+        attempt(part)
+    except (PropenseError, pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def _overlaid(old: Floats, fresh: Floats, index: Ints) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from propense.errors import BundleError
-from propense.inference.shelf import list_versions, read_current
+from propense.inference.shelf import PRUNED, list_versions, read_current
 
 
 def prune(shelf: Path, keep: int, also: Sequence[str] = ()) -> list[str]:
@@ -27,10 +27,10 @@ def prune(shelf: Path, keep: int, also: Sequence[str] = ()) -> list[str]:
     names = sorted((one.name for one in list_versions(shelf)), key=lambda name: (len(name), name))
     removed = [name for name in names[:-keep] if name not in protected]
     for name in removed:
-        trash = shelf / f".pruned-{name}"
+        trash = shelf / f"{PRUNED}{name}"
         shutil.rmtree(trash, ignore_errors=True)
         (shelf / name).rename(trash)
         shutil.rmtree(trash)
-    for leftover in shelf.glob(".pruned-v*"):
+    for leftover in shelf.glob(f"{PRUNED}v*"):
         shutil.rmtree(leftover, ignore_errors=True)
     return removed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import re
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,24 @@ from propense.evaluation.records import (
     Report,
 )
 from propense.evaluation.report.storage import report_from_json
-from propense.files import replace_file
-from propense.inference.artifact.manifest import FILE, decode_manifest, format_error, read_manifest
+from propense.files import locked, replace_file
+from propense.inference.artifact.manifest import (
+    FILE,
+    decode_manifest,
+    format_error,
+    number_of,
+    read_manifest,
+)
+from propense.security.signing import ANY_SIGNER, Signers, read_plain
 
 REPORT: Final = "report.json"
 CURRENT: Final = "current.json"
+LOCK: Final = "current.lock"
+PRUNED: Final = ".pruned-"
+"""Before the name of a bundle that is being deleted."""
+_CURRENT_BYTES: Final = 64_000_000
+_NAME: Final = re.compile(r"v[0-9A-Za-z][0-9A-Za-z._-]{0,60}")
+"""Names of bundles. Nothing that leads out of the shelf is one."""
 
 
 class Promotion(msgspec.Struct, frozen=True):
@@ -37,6 +51,9 @@ class Current(msgspec.Struct, frozen=True):
     """The active bundle and those before it; the last entry is the active one."""
 
     history: list[Promotion] = []
+    last: int = 0
+    """The highest number that a bundle was given, which no other bundle gets; 0 in a shelf of
+    version 0.2."""
 
     @property
     def version(self) -> str | None:
@@ -60,7 +77,7 @@ def list_versions(shelf: Path) -> list[Version]:
     current = read_current(shelf).version
     versions = []
     for folder in sorted(shelf.glob("v*")) if shelf.exists() else []:
-        if (folder / FILE).exists():
+        if _NAME.fullmatch(folder.name) and (folder / FILE).exists():
             content, made, error = _read_version(folder)
             versions.append(Version(folder.name, content, made, folder.name == current, error))
     return versions
@@ -68,25 +85,41 @@ def list_versions(shelf: Path) -> list[Version]:
 
 def _read_version(folder: Path) -> tuple[str, str, str]:
     try:
-        manifest = decode_manifest(folder)
+        manifest = decode_manifest(bundle_folder(folder.parent, folder.name))
     except BundleError as error:
         return "", "", str(error)
     return manifest.content, manifest.made, format_error(folder, manifest)
 
 
-def next_version(shelf: Path) -> str:
-    """Name of the next bundle: v0001, v0002, ..."""
-    numbers = [int(folder.name[1:]) for folder in shelf.glob("v*") if folder.name[1:].isdigit()]
-    return f"v{max(numbers, default=0) + 1:04d}"
+def new_version(shelf: Path) -> str:
+    """A name for a new bundle: v0001, v0002, ... None is given twice, also where the bundle of
+    that name was deleted, so that a name always means the same content."""
+    shelf.mkdir(parents=True, exist_ok=True)
+    with locked(shelf / LOCK):
+        current = read_current(shelf)
+        names = [folder.name for folder in shelf.glob("*v*")]
+        names += [entry.version for entry in current.history]
+        numbers = [number_of(name.removeprefix(PRUNED)) for name in names]
+        last = max(current.last, *numbers, 0) + 1
+        _write(shelf, msgspec.structs.replace(current, last=last))
+    return f"v{last:04d}"
 
 
 def read_current(shelf: Path) -> Current:
     """The active bundle; an empty shelf has none."""
     try:
-        return msgspec.json.decode((shelf / CURRENT).read_bytes(), type=Current)
+        content = read_plain(shelf / CURRENT, _CURRENT_BYTES)
     except FileNotFoundError:
         return Current()
-    except msgspec.DecodeError as error:
+    except OSError as error:
+        if error.errno is not None and error.errno != errno.ELOOP:
+            raise
+        raise BundleError(
+            f"{CURRENT} of shelf {str(shelf)!r} cannot be read: {error}; it must be a plain file"
+        ) from error
+    try:
+        return msgspec.json.decode(content, type=Current)
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise BundleError(
             f"{CURRENT} of shelf {str(shelf)!r} cannot be read: {error}; restore it from a copy"
         ) from error
@@ -97,7 +130,23 @@ def serving_bundle(shelf: Path) -> Path:
     version = read_current(shelf).version
     if version is None:
         raise BundleError(f"shelf {str(shelf)!r} is empty; make a bundle with: propense run")
-    return shelf / version
+    return bundle_folder(shelf, version)
+
+
+def bundle_folder(shelf: Path, version: str) -> Path:
+    """The folder of a bundle, which need not exist. Raises BundleError unless it is a folder
+    of the shelf itself: a link, or a name like "../v0001", would lead out of it."""
+    if not _NAME.fullmatch(version):
+        raise BundleError(
+            f"{version[:80]!r} is not the name of a bundle of shelf {str(shelf)!r}; names are "
+            f"like 'v0001', see: propense shelf list"
+        )
+    folder = shelf / version
+    if folder.is_symlink():
+        raise BundleError(
+            f"bundle {str(folder)!r} is a link; copy the bundle into the shelf instead"
+        )
+    return folder
 
 
 def find_version(shelf: Path, version: str) -> Path:
@@ -105,8 +154,8 @@ def find_version(shelf: Path, version: str) -> Path:
     names = [entry.name for entry in list_versions(shelf)]
     if version not in names:
         hint = nearest(version, names) if names else "the shelf is empty"
-        raise BundleError(f"shelf {str(shelf)!r} has no bundle {version!r}; {hint}")
-    return shelf / version
+        raise BundleError(f"shelf {str(shelf)!r} has no bundle {version[:80]!r}; {hint}")
+    return bundle_folder(shelf, version)
 
 
 def activate(shelf: Path, version: str, reason: str, made: str) -> None:
@@ -116,12 +165,12 @@ def activate(shelf: Path, version: str, reason: str, made: str) -> None:
     format.
     """
     read_manifest(find_version(shelf, version), verify=False)
-    current = read_current(shelf)
-    _write(shelf, Current([*current.history, Promotion(version, reason, made)]))
+    with locked(shelf / LOCK):
+        _append(shelf, Promotion(version, reason, made))
 
 
 def promote(
-    shelf: Path, version: str, reason: str | None, made: str, public_keys: Sequence[bytes] = ()
+    shelf: Path, version: str, reason: str | None, made: str, signers: Signers = ANY_SIGNER
 ) -> None:
     """Activate `version` if it passes the gate: outside the reports' intervals it must not be worse
     than the active bundle, nor than a plain rival. A `reason` overrides the gate and is recorded;
@@ -129,14 +178,15 @@ def promote(
 
     Raises BundleError naming what is worse and by how much, or which file was changed.
     """
-    read_manifest(find_version(shelf, version), public_keys=public_keys)
-    worse = _what_is_worse(shelf, version)
-    if worse and not reason:
-        raise BundleError(
-            f"bundle {version!r} was not promoted: {'; '.join(worse)}. To promote it anyway, "
-            f"give a reason: propense shelf promote {version} --reason '...'"
-        )
-    activate(shelf, version, reason or "not worse than what served", made)
+    read_manifest(find_version(shelf, version), signers=signers)
+    with locked(shelf / LOCK):
+        worse = _what_is_worse(shelf, version)
+        if worse and not reason:
+            raise BundleError(
+                f"bundle {version!r} was not promoted: {'; '.join(worse)}. To promote it anyway, "
+                f"give a reason: propense shelf promote {version} --reason '...'"
+            )
+        _append(shelf, Promotion(version, reason or "not worse than what served", made))
 
 
 def _what_is_worse(shelf: Path, version: str) -> list[str]:
@@ -217,15 +267,23 @@ def version_before(shelf: Path) -> str:
     return earlier[-1]
 
 
-def rollback(shelf: Path, made: str, public_keys: Sequence[bytes] = ()) -> str:
+def rollback(shelf: Path, made: str, signers: Signers = ANY_SIGNER) -> str:
     """Activate the bundle that was active before the present one; returns its name.
 
-    Raises BundleError where there is none, it was changed, or none of `public_keys` signed it.
+    Raises BundleError where there is none, it was changed, or `signers` refuses it.
     """
-    version = version_before(shelf)
-    read_manifest(find_version(shelf, version), public_keys=public_keys)
-    activate(shelf, version, f"rolled back from {read_current(shelf).version}", made)
+    with locked(shelf / LOCK):
+        version = version_before(shelf)
+        read_manifest(find_version(shelf, version), signers=signers)
+        reason = f"rolled back from {read_current(shelf).version}"
+        _append(shelf, Promotion(version, reason, made))
     return version
+
+
+def _append(shelf: Path, promotion: Promotion) -> None:
+    """Record a change of the active bundle, while the lock is held."""
+    current = read_current(shelf)
+    _write(shelf, msgspec.structs.replace(current, history=[*current.history, promotion]))
 
 
 def _write(shelf: Path, current: Current) -> None:

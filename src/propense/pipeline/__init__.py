@@ -30,7 +30,7 @@ from propense.evaluation.report.page.render import render_page
 from propense.evaluation.report.storage import report_from_json, report_to_json
 from propense.export.bundle import write_bundle
 from propense.inference.artifact import manifest
-from propense.inference.shelf import activate, next_version, read_current
+from propense.inference.shelf import activate, new_version, read_current
 from propense.models.shape import WEIGHTS
 from propense.pipeline.column_findings import record_columns
 from propense.pipeline.learning_points import SENTENCE, make_curve
@@ -261,7 +261,7 @@ def pack(settings: Settings, progress: Progress = SILENT) -> Path:
             first.dataset, settings, first.network, run.packed / "refresh", progress, earlier
         )
     shelf = Path(settings.folder) / settings.pack.shelf
-    version = next_version(shelf)
+    version = new_version(shelf)
     # The present name and signing key: no earlier stage depends on them.
     dataset = replace(first.dataset, settings=settings)
     bundle = write_bundle(

@@ -7,13 +7,15 @@ from typing import Final, Literal
 
 import msgspec
 
-from propense.errors import BundleError
+from propense.errors import BundleError, SettingsError, SourceError
 from propense.files import replace_file
-from propense.inference.shelf import promote, read_current
-from propense.security.signing import trusted_keys
+from propense.inference.shelf import read_current
+from propense.serving.operations.promotion import promote
 from propense.settings import Settings
 
 _FILE: Final = "promotion.json"
+ACTOR: Final = "run"
+"""The actor that the audit log names where a run promotes."""
 
 
 class Promoted(msgspec.Struct, frozen=True):
@@ -43,9 +45,9 @@ def promote_packed(
     if bundle.name in [entry.version for entry in read_current(bundle.parent).history]:
         return None, False
     try:
-        promote(bundle.parent, bundle.name, None, made, trusted_keys(settings))
+        promote(settings, bundle.name, None, made, ACTOR)
         answer = Promoted(bundle.name, "promoted", "")
-    except BundleError as error:
+    except (BundleError, SettingsError, SourceError) as error:
         answer = Promoted(bundle.name, "refused", str(error))
     replace_file(file, msgspec.json.encode(answer), private=False)
     return answer, True

@@ -60,8 +60,13 @@ def sign(receipt: Receipt, secrets: Secrets) -> Receipt:
 
 
 def public_key(secrets: Secrets) -> bytes:
-    """The raw public key (32 bytes) that verifies the service's receipts."""
-    return sign_with_seed(b"", secrets.key("receipts"))[1]
+    """The raw public key (32 bytes) that verifies the service's receipts of today."""
+    return public_keys(secrets)[0]
+
+
+def public_keys(secrets: Secrets) -> tuple[bytes, ...]:
+    """The raw public keys of all receipts that the service ever signed, the present one first."""
+    return tuple(sign_with_seed(b"", seed)[1] for seed in secrets.all_keys("receipts"))
 
 
 def verify_receipt(receipt: Receipt, public_key: bytes) -> bool:

@@ -15,7 +15,7 @@ from propense.files import State
 from propense.history.records import Customer
 from propense.inference.artifact.clipping import Clipper
 from propense.inference.bundle import Bundle, open_bundle
-from propense.inference.new_items import with_items
+from propense.inference.new_items import Misfit, with_items
 from propense.inference.retrieval import NEAREST, Retriever, needs_retrieval
 from propense.inference.scoring.candidates import Candidates
 from propense.inference.single import score_one
@@ -25,6 +25,7 @@ from propense.runtime.customer_cache import Cache
 from propense.runtime.customer_state import CustomerState, join, join_profiles
 from propense.runtime.rules import Rules
 from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Ids
+from propense.security.signing import ANY_SIGNER, Signers
 from propense.settings import Scenario
 
 DEFAULT: Final = "default"
@@ -87,6 +88,8 @@ class ScoringEngine:
             bundle = with_items(bundle, records)
         self.bundle = bundle
         self.items_state = items_state
+        self.set_aside: tuple[Misfit, ...] = ()
+        """Items that were sent and that this bundle cannot take."""
         self.cache = Cache(cache_bytes)
         self._clipper = Clipper(bundle.reference_profile.bounds, bundle.encoder.actions)
         self._retriever = Retriever(bundle) if needs_retrieval(bundle) else None
@@ -248,13 +251,13 @@ def open_engine(
     scenarios: Mapping[str, Scenario],
     cache_bytes: float,
     network: str | None = None,
-    public_keys: Sequence[bytes] = (),
+    signers: Signers = ANY_SIGNER,
 ) -> ScoringEngine:
-    """The engine of the bundle in `folder`, after every file of it was checked. One of
-    `public_keys`, if there are any, must have signed it.
+    """The engine of the bundle in `folder`, after every file of it was checked.
+    `signers` says who must have signed it.
 
     Raises BundleError on a bundle that is damaged or not signed, SettingsError on rules with
     columns or values that its catalogue does not have.
     """
-    bundle = open_bundle(folder, network=network, public_keys=public_keys)
+    bundle = open_bundle(folder, network=network, signers=signers)
     return ScoringEngine(folder.name, bundle, scenarios, cache_bytes)

@@ -11,11 +11,13 @@ import msgspec
 
 from propense import columns
 from propense.errors import RefusedError, ServeError
-from propense.files import State, locked, replace_file, state_of
+from propense.files import State, locked, rename, replace_file, state_of
 from propense.inference.bundle import Bundle
 
 FILE: Final = "items.json"
 LOCK: Final = "items.lock"
+DAMAGED: Final = "items.json.damaged"
+"""A file that could not be read. Its items have to be sent again; then remove it."""
 MOST: Final = 100_000
 """Items between two trainings; the catalogue itself belongs into [items]."""
 
@@ -51,12 +53,13 @@ class ItemUpdates:
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
         self._lock = folder / LOCK
+        self._damaged = folder / DAMAGED
 
     def read(self) -> tuple[State, dict[str, ItemUpdate]]:
         """The file's state, and every item by its id, oldest first.
 
-        If the file changes in between, the state is the older one. Raises ServeError where the
-        file cannot be read.
+        If the file changes in between, the state is the older one. A file that is damaged is set
+        aside: the service goes on without its items. Raises ServeError where it cannot be read.
         """
         state = self.state()
         return state, self._read()
@@ -91,8 +94,26 @@ class ItemUpdates:
             return msgspec.json.decode(self._file.read_bytes(), type=dict[str, ItemUpdate])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError) as error:
+        except (msgspec.DecodeError, UnicodeError):
+            return self._set_aside()
+        except OSError as error:
             raise ServeError(
-                f"{str(self._file)!r} cannot be read: {error}; move it away and send its items "
-                "again"
+                f"{str(self._file)!r} cannot be read: {error}; correct its permissions"
             ) from error
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a damaged file was set aside and nobody has looked after it."""
+        return self._damaged.exists()
+
+    def _set_aside(self) -> dict[str, ItemUpdate]:
+        """Rename the file, unless another process has done so or has replaced it."""
+        try:
+            content = self._file.read_bytes()
+        except FileNotFoundError:
+            return {}
+        try:
+            return msgspec.json.decode(content, type=dict[str, ItemUpdate])
+        except (msgspec.DecodeError, UnicodeError):
+            rename(self._file, self._damaged)
+        return {}

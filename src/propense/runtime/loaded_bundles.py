@@ -7,9 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from propense.errors import PropenseError
+from propense.errors import BundleError, PropenseError, SourceError
+from propense.files import State, state_of
+from propense.inference.artifact.manifest import FILE, decode_manifest
+from propense.inference.bundle import Bundle
+from propense.inference.new_items import Record, fitting_items
+from propense.inference.shelf import bundle_folder
 from propense.runtime.engine import ScoringEngine, open_engine
 from propense.runtime.item_updates import ItemUpdates, pending_updates
+from propense.security.signing import Signers
 from propense.settings import Serve
 
 MOST_OPEN: Final = 3
@@ -25,7 +31,7 @@ class Bundles:
         self,
         shelf: Path,
         serve: Serve,
-        public_keys: Sequence[bytes],
+        signers: Signers,
         items: ItemUpdates,
         on_replaced: Callable[[ScoringEngine, ScoringEngine], None],
         on_shadow_failed: Callable[[Exception], None],
@@ -34,12 +40,14 @@ class Bundles:
         `on_shadow_failed` with the reason why the shadow's bundle could not take them."""
         self._shelf = shelf
         self._serve = serve
-        self._public_keys = public_keys
+        self._signers = signers
         self._items = items
         self._on_replaced = on_replaced
         self._on_shadow_failed = on_shadow_failed
         self._opened: dict[str, ScoringEngine] = {}
         self._changing = asyncio.Lock()
+        self._checked: State = None
+        """The state of the serving bundle's manifest when it was last compared."""
         self.serving: ScoringEngine
         """The engine that serves; set by `begin`."""
 
@@ -63,6 +71,7 @@ class Bundles:
         Raises BundleError, SettingsError, SourceError, ServeError.
         """
         async with self._changing:
+            await self._drop_replaced(version)
             return await self._current(version, network)
 
     async def evaluated(self) -> ScoringEngine:
@@ -76,6 +85,7 @@ class Bundles:
     async def swap(self, version: str) -> ScoringEngine:
         """Let a bundle serve, from the next question on. Raises as `open`."""
         async with self._changing:
+            await self._drop_replaced(version)
             self.serving = await self._current(version, None)
             self._close_old()
             return self.serving
@@ -94,6 +104,30 @@ class Bundles:
                 # Nobody waits for its answers, so it goes on without these items.
                 shadow.items_state = self._items.state()
                 self._on_shadow_failed(error)
+
+    def is_serving(self, version: str) -> bool:
+        """Whether exactly the bundle that the shelf has under this name serves. Raises BundleError
+        where the shelf has none."""
+        if version != self.serving.version:
+            return False
+        folder = bundle_folder(self._shelf, version)
+        state = state_of(folder / FILE)
+        if state is None or state != self._checked:
+            if decode_manifest(folder).content != self.serving.packed.manifest.content:
+                return False
+            self._checked = state
+        return True
+
+    async def _drop_replaced(self, version: str) -> None:
+        """Close the networks of a bundle whose name has another content on the shelf now: names
+        find engines, but the content is what answers."""
+        if all(name.partition("/")[0] != version for name in self._opened):
+            return
+        folder = bundle_folder(self._shelf, version)
+        content = (await asyncio.to_thread(decode_manifest, folder)).content
+        for name, engine in list(self._opened.items()):
+            if name.partition("/")[0] == version and engine.packed.manifest.content != content:
+                del self._opened[name]
 
     def _is_stale(self, engine: ScoringEngine) -> bool:
         return engine.items_state != self._items.state()
@@ -115,25 +149,35 @@ class Bundles:
     def _make(
         self, version: str, network: str | None, before: ScoringEngine | None
     ) -> ScoringEngine:
-        cache_bytes = self._serve.limits.cache_megabytes * 1e6 / 2
         if before is None:
             before = open_engine(
-                self._shelf / version,
+                bundle_folder(self._shelf, version),
                 self._serve.scenarios,
-                cache_bytes,
+                self._serve.limits.cache_megabytes * 1e6 / 2,
                 network,
-                self._public_keys,
+                self._signers,
             )
         if network is not None:
             return before
         state, updates = self._items.read()
         records = pending_updates(before.packed, updates)
         if not records and before.bundle is before.packed:
-            before.items_state = state
+            before.items_state, before.set_aside = state, ()
             return before
-        return ScoringEngine(
-            version, before.packed, self._serve.scenarios, cache_bytes, records, state
-        )
+        try:
+            return self._engine(version, before.packed, records, state)
+        except (SourceError, BundleError):
+            # A record that no longer fits must stop neither a promotion nor the start.
+            good, misfits = fitting_items(before.packed, records)
+            engine = self._engine(version, before.packed, good, state)
+            engine.set_aside = misfits
+            return engine
+
+    def _engine(
+        self, version: str, packed: Bundle, records: Sequence[Record], state: State
+    ) -> ScoringEngine:
+        cache_bytes = self._serve.limits.cache_megabytes * 1e6 / 2
+        return ScoringEngine(version, packed, self._serve.scenarios, cache_bytes, records, state)
 
     def _close_old(self, new: str = "") -> None:
         """Close the oldest that are not in use."""

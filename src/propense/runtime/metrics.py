@@ -42,7 +42,9 @@ EventOutcome = Literal["kept", "repeated", "refused", "suppressed", "clipped"]
 Policy = Literal["network", "rival", "fallback"]
 CacheResult = Literal["hit", "miss"]
 ShedReason = Literal["in_flight", "wait", "rate"]
-AlarmKind = Literal["drift", "item_share", "quota", "store", "model"]
+AlarmKind = Literal["drift", "item_share", "quota", "store", "model", "erasure", "audit"]
+UpkeepKind = Literal["erasure", "audit", "secrets"]
+"""What a process looks after beside answering."""
 ShadowResult = Literal["same", "different", "outrun", "failed"]
 StoreCall = Literal["append", "read", "log", "erase"]
 
@@ -85,7 +87,7 @@ COUNTERS: Final = (
     ),
     Family(
         "propense_alarms_total", "counter", "Alarms raised.",
-        ("kind",), ("drift", "item_share", "quota", "store", "model"),
+        ("kind",), ("drift", "item_share", "quota", "store", "model", "erasure", "audit"),
     ),
     Family(
         "propense_shadow_total", "counter", "Answers of the shadow bundle beside the serving one.",
@@ -114,6 +116,13 @@ GAUGES: Final = (
     Family(
         "propense_store_lag_seconds", "gauge", "Age of the oldest message waiting to be written."
     ),
+    Family(
+        "propense_items_set_aside", "gauge",
+        "Items that were sent and that the serving bundle cannot take.",
+    ),
+    Family(
+        "propense_erasures_pending", "gauge", "Erasures that have begun and not ended.",
+    ),
     Family("propense_alarms_active", "gauge", "Alarms that are active.", ("kind",)),
     Family(
         "propense_drift", "gauge",
@@ -139,6 +148,8 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 0
     writer_queue: int = 0
     store_lag_seconds: float = 0.0
+    items_set_aside: int = 0
+    erasures_pending: int = 0
     drift: dict[str, float] = {}
     """Input -> population stability index."""
     alarms: dict[str, int] = {}
@@ -303,6 +314,12 @@ def _gauges(processes: list[Gauges]) -> Iterator[Metric]:
         "propense_store_lag_seconds": {
             (): max((one.store_lag_seconds for one in processes), default=0.0)
         },
+    }
+    numbers["propense_items_set_aside"] = {
+        (): max((one.items_set_aside for one in processes), default=0)
+    }
+    numbers["propense_erasures_pending"] = {
+        (): max((one.erasures_pending for one in processes), default=0)
     }
     alarms = numbers.setdefault("propense_alarms_active", {})
     drift = numbers.setdefault("propense_drift", {})

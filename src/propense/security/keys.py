@@ -10,6 +10,7 @@ import base64
 import binascii
 import hmac
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -86,6 +87,9 @@ class KeyRing:
         self._no_key = KeyRecord(
             prefix="", mac=os.urandom(32), name="", scopes=frozenset(), created=0, revoked=0
         )
+        self.refused: Counter[str] = Counter()
+        """How often keys were refused since somebody last looked, by the prefix of those that there
+        are or were; "" stands for all others."""
         self._records: dict[str, KeyRecord] = {}
         self._state: tuple[int, int, int] | None = None
         self._checked: int | None = None
@@ -106,7 +110,10 @@ class KeyRing:
         good = hmac.compare_digest(mac, record.mac)
         for old in record.old:
             good |= hmac.compare_digest(mac, old.mac) and now < old.until
-        return record if good and record.is_live(now) else None
+        if good and record.is_live(now):
+            return record
+        self.refused[record.prefix] += 1
+        return None
 
     def records(self) -> list[KeyRecord]:
         """Every key in the file, oldest first."""

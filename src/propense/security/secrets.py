@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
+
 from propense.errors import MissingExtraError, ServeError
-from propense.files import locked, rename, sync, write_new
+from propense.files import locked, private_folder, rename, replace_file, sync, write_new
 
 FILE: Final = "secret"
 KEY_ID: Final = "secret.key_id"
@@ -24,6 +26,8 @@ KEY_ID: Final = "secret.key_id"
 _OLD_KEY_ID: Final = "secret.fingerprint"
 """The same file, as version 0.1 named it."""
 _LOCK: Final = "secret.lock"
+_LOG_BEGAN: Final = "audit"
+"""The second line of that file once the audit log began."""
 VARIABLE: Final = "PROPENSE_SECRET"
 N_BYTES: Final = 32
 
@@ -31,20 +35,58 @@ Purpose = Literal["keys", "suppression", "pseudonyms", "audit", "webhooks", "rec
 _ADVICE = f"make one with: python -c 'import secrets; print(secrets.token_hex({N_BYTES}))'"
 
 
+class Roll(msgspec.Struct, frozen=True):
+    """The last time that the key of a purpose was rolled."""
+
+    generation: int = 0
+    """How often it was."""
+    at: int = 0
+    """Microseconds UTC."""
+    until: int = 0
+    """Before this time the key before stays valid."""
+
+
 class Secrets:
     """Keys derived from one root secret of 32 bytes; the same root gives the same keys."""
 
     def __init__(self, root: bytes) -> None:
+        """Nothing is rolled until `follow` says so."""
         if len(root) != N_BYTES:
             raise ValueError(f"the root secret must have {N_BYTES} bytes, got {len(root)}")
         self._root = root
+        self._rolls: dict[str, Roll] = {}
 
     def __repr__(self) -> str:
         return "Secrets(...)"
 
     def key(self, purpose: Purpose) -> bytes:
-        """The 32-byte key of one purpose."""
-        return derive(self._root, f"propense {purpose}".encode())
+        """The 32-byte key of one purpose, of its present generation."""
+        return self.of_generation(purpose, self.roll_of(purpose).generation)
+
+    def keys(self, purpose: Purpose, now: int) -> tuple[bytes, ...]:
+        """The present key, and the one before it as long as that stays valid beside it."""
+        roll = self.roll_of(purpose)
+        both = roll.generation > 0 and now < roll.until
+        present = roll.generation
+        return tuple(self.of_generation(purpose, one) for one in (present, present - 1)[: 1 + both])
+
+    def all_keys(self, purpose: Purpose) -> tuple[bytes, ...]:
+        """The keys of every generation, the present one first."""
+        present = self.roll_of(purpose).generation
+        return tuple(self.of_generation(purpose, one) for one in range(present, -1, -1))
+
+    def of_generation(self, purpose: Purpose, generation: int) -> bytes:
+        """The key of one generation; 0 is the first."""
+        suffix = f" {generation}" if generation else ""
+        return derive(self._root, f"propense {purpose}{suffix}".encode())
+
+    def roll_of(self, purpose: Purpose) -> Roll:
+        """The last roll of a purpose."""
+        return self._rolls.get(purpose, Roll())
+
+    def follow(self, rolls: Mapping[str, Roll]) -> None:
+        """Take over what was rolled, here or by another process."""
+        self._rolls = dict(rolls)
 
     @property
     def key_id(self) -> str:
@@ -55,11 +97,11 @@ class Secrets:
 def open_secrets(folder: Path, environ: Mapping[str, str] = os.environ) -> Secrets:
     """The secrets of the service with the data folder `folder`; made on first use.
 
-    Raises ServeError where the secret is not 32 bytes, can be read by others, or differs from
-    the one that the data were written with: keys, suppressed customers and the audit log depend
-    on it.
+    Raises ServeError where others can open the folder, where the secret is not 32 bytes, can be
+    read by others, or differs from the one that the data were written with: keys, suppressed
+    customers and the audit log depend on it.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(folder)
     text = environ.get(VARIABLE, "")
     secrets = Secrets(_decode(text, VARIABLE) if text else _read_or_make(folder / FILE))
     _rename_old_key_id(folder)
@@ -67,7 +109,7 @@ def open_secrets(folder: Path, environ: Mapping[str, str] = os.environ) -> Secre
     try:
         write_new(file, f"{secrets.key_id}\n".encode())
     except FileExistsError:
-        expected = file.read_text("ascii", "replace").strip()
+        expected = read_key_id(file)
         if expected and expected != secrets.key_id:
             raise ServeError(
                 f"the secret is not the one that {str(folder)!r} was written with (key id "
@@ -82,6 +124,24 @@ def key_id_file(folder: Path) -> Path:
     """The file with the key id in a data folder or a backup, also where version 0.1 wrote it."""
     file, old = folder / KEY_ID, folder / _OLD_KEY_ID
     return old if old.exists() and not file.exists() else file
+
+
+def read_key_id(file: Path) -> str:
+    """The key id in a file; empty where it has none."""
+    return file.read_text("ascii", "replace").partition("\n")[0].strip()
+
+
+def log_began(folder: Path) -> bool:
+    """Whether the service of this data folder has had an audit log: the key id file outlives it."""
+    file = key_id_file(folder)
+    return file.exists() and _LOG_BEGAN in file.read_text("ascii", "replace").splitlines()[1:]
+
+
+def note_log(folder: Path) -> None:
+    """Note that the audit log began, if there is a key id and it is not noted."""
+    file = folder / KEY_ID
+    if file.exists() and not log_began(folder):
+        replace_file(file, f"{read_key_id(file)}\n{_LOG_BEGAN}\n".encode())
 
 
 def _rename_old_key_id(folder: Path) -> None:

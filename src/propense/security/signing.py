@@ -15,7 +15,7 @@ import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from propense.errors import BundleError, MissingExtraError, SettingsError
 from propense.files import replace_file
@@ -97,10 +97,29 @@ def read_public_keys(file: Path) -> tuple[bytes, ...]:
     return tuple(keys)
 
 
-def trusted_keys(settings: Settings) -> tuple[bytes, ...]:
-    """The public keys of [pack] public_key; none if it is not set."""
+class Signers(NamedTuple):
+    """Who must have signed a bundle before it is used, and for what; without keys nobody."""
+
+    keys: tuple[bytes, ...] = ()
+    """Raw public keys, one of which must have signed the manifest."""
+    project: str | None = None
+    """The project that the manifest must name; None: any."""
+
+    @property
+    def required(self) -> bool:
+        """Whether a signature is needed at all."""
+        return bool(self.keys)
+
+
+ANY_SIGNER: Final = Signers()
+
+
+def signers_of(settings: Settings) -> Signers:
+    """What [pack] public_key demands of bundles; nothing if it is not set."""
     name = settings.pack.public_key
-    return () if name is None else read_public_keys(Path(settings.folder) / name)
+    if name is None:
+        return ANY_SIGNER
+    return Signers(read_public_keys(Path(settings.folder) / name), settings.name)
 
 
 def sign_bundle(folder: Path, key: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from propense.errors import PropenseError
 from propense.files import ERASED, State, locked, replace_file, state_of
+from propense.inference.artifact.manifest import FILE as MANIFEST
 from propense.inference.shelf import CURRENT, read_current
 from propense.runtime.item_updates import ItemUpdates
 from propense.runtime.loaded_bundles import Bundles
@@ -25,14 +26,14 @@ class Backoff:
     def __init__(self) -> None:
         self.reason = ""
         """Empty where all is well."""
-        self._state: State = None
+        self._state: object = None
         self._until = 0.0
 
-    def holds(self, state: State) -> bool:
+    def holds(self, state: object) -> bool:
         """Whether this state failed recently."""
         return bool(self.reason) and state == self._state and time.monotonic() < self._until
 
-    def record(self, state: State, error: Exception) -> bool:
+    def record(self, state: object, error: Exception) -> bool:
         """Remember a failure. Returns whether it is a new one."""
         reason = str(error) or type(error).__name__
         is_new = reason != self.reason or state != self._state
@@ -73,7 +74,8 @@ class ErasureNotice:
 
 class Reloader:
     """Checks for changes. Whatever fails, the loaded bundle goes on answering, and readiness
-    names the failure."""
+    `warnings`
+    name the failure."""
 
     def __init__(
         self,
@@ -100,32 +102,45 @@ class Reloader:
         """Take over whatever has changed. Never raises; call it a few times a second."""
         await self._attempt(self._erasures_backoff, lambda: None, self._erasures.check)
         await self._attempt(self._items_backoff, self._items.state, self._bundles.update_items)
-        await self._attempt(
-            self._shelf_backoff, lambda: state_of(self._shelf / CURRENT), self._promote
-        )
+        await self._attempt(self._shelf_backoff, self._shelf_state, self._promote)
 
-    def failures(self) -> list[str]:
-        """What could not be taken over, in words for readiness."""
-        reasons = []
+    def warnings(self) -> list[str]:
+        """What could not be taken over, in words that anyone may read. What answered before goes
+        on answering, so none of it makes the service unready: otherwise one bad bundle would take
+        every machine out at once."""
+        serving = self._bundles.serving.version
+        warnings = []
         if self._shelf_backoff.reason:
-            reasons.append("the promoted bundle cannot be opened; see the log")
+            warnings.append(
+                f"the promoted bundle cannot be opened, {serving} goes on serving; see the log, or "
+                f"GET /v1/bundles"
+            )
         if self._items_backoff.reason:
-            reasons.append("pushed items cannot be added to the catalogue; see the log")
-        return reasons
+            warnings.append("pushed items cannot be added to the catalogue; see the log")
+        return warnings
+
+    @property
+    def refusal(self) -> str:
+        """Why the promoted bundle cannot be opened, for the operator; empty where it serves."""
+        return self._shelf_backoff.reason
 
     def swapped(self) -> None:
         """A bundle was opened and serves now, so an earlier failure is over."""
         self._shelf_backoff.clear()
 
+    def _shelf_state(self) -> tuple[State, ...]:
+        serving = self._shelf / self._bundles.serving.version / MANIFEST
+        return state_of(self._shelf / CURRENT), state_of(serving)
+
     async def _promote(self) -> None:
         version = read_current(self._shelf).version
-        if version is not None and version != self._bundles.serving.version:
+        if version is not None and not self._bundles.is_serving(version):
             await self._on_swap(version)
 
     async def _attempt(
-        self, backoff: Backoff, look: Callable[[], State], act: Callable[[], Awaitable[None]]
+        self, backoff: Backoff, look: Callable[[], object], act: Callable[[], Awaitable[None]]
     ) -> None:
-        state: State = None
+        state: object = None
         try:
             state = look()
             if backoff.holds(state):

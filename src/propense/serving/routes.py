@@ -16,7 +16,12 @@ from propense.serving.handlers import (
 )
 from propense.serving.messages.bundles import BundlesAnswer, PromoteQuestion
 from propense.serving.messages.customers import IngestAnswer, UserAnswer
-from propense.serving.messages.health import HealthAnswer, IntegrationTestAnswer
+from propense.serving.messages.health import (
+    HealthAnswer,
+    IntegrationTestAnswer,
+    LiveAnswer,
+    ReadyQuestion,
+)
 from propense.serving.messages.items import ItemStored
 from propense.serving.messages.predict import (
     PredictAnswer,
@@ -108,10 +113,10 @@ ADMIN: Final[tuple[Route[Service], ...]] = (
 
 OPEN: Final[tuple[Route[Service], ...]] = (
     Route("GET", "/health/live", "live", health.live, "Whether the process answers", (), None,
-          HealthAnswer),
+          LiveAnswer),
     Route("GET", "/health/ready", "ready", health.ready,
-          "Whether the service can answer and take events in", (), None, HealthAnswer,
-          unavailable=HealthAnswer),
+          "Whether the service can answer and take events in", (), ReadyQuestion,
+          HealthAnswer, unavailable=HealthAnswer),
     Route("GET", "/metrics", "metrics", health.metrics, "Metrics for Prometheus",
           gives=(("text/plain", "string"), ("application/openmetrics-text", "string")),
           failures=(401, 403)),

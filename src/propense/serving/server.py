@@ -17,12 +17,13 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from propense.errors import ServeError
-from propense.files import SERVICE_LOCK, locked
+from propense.files import SERVICE_LOCK, locked, narrow_files, private_folder
 from propense.inference.shelf import read_current
 from propense.progress import Progress
 from propense.runtime.integration_tests import clear_integration_tests
-from propense.security.audit import Detail, write_down
+from propense.security.audit_records import Detail
 from propense.security.keys import SCOPES, KeyRing
+from propense.security.recording import write_down
 from propense.security.secrets import open_secrets
 from propense.serving.app import make_app
 from propense.serving.operations.history_process import HistoryLoader
@@ -55,15 +56,17 @@ def run(
     """Serve until SIGTERM or SIGINT. `on_listening` gets the address once the socket is open.
     `show` opens a display for the loading of history, and `report` prints what was loaded.
 
-    Raises ServeError where the port is taken, the shelf is empty, or another service uses the
-    data folder.
+    Raises ServeError where the port is taken, the shelf is empty, another service uses the data
+    folder, or other users can open it.
     """
     version = read_current(Path(settings.folder) / settings.pack.shelf).version
     if version is None:
         shelf = str(Path(settings.folder) / settings.pack.shelf)
         raise ServeError(f"shelf {shelf!r} is empty; make a bundle with: propense run")
     data = Path(settings.folder) / settings.serve.data
-    data.mkdir(parents=True, exist_ok=True)
+    os.umask(0o077)  # also of the processes that it starts
+    private_folder(data)
+    narrow_files(data)
     with _locked_service(data):
         clear_integration_tests(data)
         listener = _listen(settings)
@@ -104,7 +107,6 @@ def open_keys(settings: Settings, actor: str) -> str | None:
     Returns the whole key, None where there is a valid one. `actor` is named in the audit log.
     """
     data = Path(settings.folder) / settings.serve.data
-    data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(data)
     ring = KeyRing(data, secrets)
     if any(record.is_live(time.time_ns() // 1000) for record in ring.records()):

@@ -11,7 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from propense.errors import ServeError
+from propense.errors import (
+    BundleError,
+    PropenseError,
+    ServeError,
+    SettingsError,
+    SourceError,
+)
+from propense.files import private_folder
 from propense.history.group_commit import Writer
 from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, WriteResult
@@ -31,11 +38,15 @@ from propense.runtime.metrics import Gauges, ShedReason
 from propense.security.audit import AuditLog
 from propense.security.keys import KeyRing
 from propense.security.secrets import open_secrets
-from propense.security.signing import trusted_keys
+from propense.security.signing import signers_of
 from propense.serving.monitoring.monitor import Monitor
-from propense.serving.monitoring.readiness import Readiness
+from propense.serving.monitoring.readiness import Readiness, State
 from propense.serving.operations.admission import Admission
 from propense.serving.operations.erasure import Eraser
+from propense.serving.operations.least_bundle import LeastBundle
+from propense.serving.operations.pending_erasures import PendingErasures
+from propense.serving.operations.secret_rolls import read_rolls
+from propense.serving.operations.upkeep import Upkeep
 from propense.serving.reloading import ErasureNotice, Reloader
 from propense.serving.shadow import FILE as SHADOW_FILE
 from propense.serving.shadow import Shadow
@@ -71,10 +82,9 @@ class Service:
         self.serve = settings.serve
         self.routes = routes
         self.data = Path(settings.folder) / self.serve.data
-        self.data.mkdir(parents=True, exist_ok=True)
+        private_folder(self.data)
         self.shelf = Path(settings.folder) / settings.pack.shelf
-        self.public_keys = trusted_keys(settings)
-        """Keys that may sign bundles; () where bundles need no signature."""
+        self.signers = signers_of(settings)
         self.in_flight = 0
         self.body_bytes: Counter[str] = Counter()
         self.secrets = open_secrets(self.data)
@@ -90,20 +100,22 @@ class Service:
         self.bundles = Bundles(
             self.shelf,
             self.serve,
-            self.public_keys,
+            self.signers,
             self.items,
             self._on_replaced,
             self.monitor.shadow_failed,
         )
-        self.bundles.begin(_current_version(self.shelf))
+        self.store = self._open_store("history")
+        self.secrets.follow(read_rolls(self.store.controls))
+        self.least = LeastBundle(self.store.controls, self.signers.required)
+        self._begin()
         self.mapper = self._make_mapper()
         self.shadow: Shadow | None = None
-        self.store = self._open_store("history")
         self.tests = IntegrationTests(self.data, self._open_store)
         self.batcher: Batcher
         self.shedder: LoadShedder
         self.writer: Writer
-        self._checking: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         metrics = self.monitor.metrics
         self._unsettled: Counter[str] = Counter()
         self.reader = CustomerReader(self.store, n_workers == 1, self._unsettled, metrics)
@@ -115,12 +127,22 @@ class Service:
             self.monitor.reload_failed,
         )  # fmt: skip
         self.readiness = Readiness(
-            self.data, lambda: self.engine.bundle, self.store.ping, self._why_not_written
-        )
+            self.data, lambda: self.engine.bundle, self.store.ping, self._why_not_written,
+            self.store.check,
+        )  # fmt: skip
+        self.pending = PendingErasures(self.store.controls, self.data)
         self.eraser = Eraser(
             settings, self.reader, self.secrets, self.pseudonyms, self.audit, metrics,
-            self.forget, self.announce,
+            self.pending, self.forget, self.announce,
         )  # fmt: skip
+        self.upkeep = Upkeep(
+            self.eraser,
+            self.audit,
+            self.keys,
+            self.secrets,
+            self.store.controls,
+            self.monitor.upkeep_failed,
+        )
 
     async def start(self) -> None:
         """Begin to write and to check for changes; called on the event loop that answers."""
@@ -135,12 +157,17 @@ class Service:
         if self.serve.shadow is not None:
             self.start_shadow(self.bundles.open_now(self.serve.shadow))
         self.monitor.start(self.engine.bundle, self.engine.version)
-        self._checking = loop.create_task(self._check_for_changes())
+        self.readiness.begin()
+        await self.upkeep.log_serving(self.engine.version, self.engine.packed.manifest.content)
+        self._tasks = [
+            loop.create_task(self._check_for_changes()), loop.create_task(self.upkeep.run()),
+        ]  # fmt: skip
 
     async def stop(self) -> None:
         """Write what waits and close everything."""
-        if self._checking is not None:
-            self._checking.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self.writer.close)
         self.tests.close()
         self.store.close()
@@ -194,7 +221,10 @@ class Service:
 
     async def swap(self, version: str) -> None:
         """Let another bundle answer, from the next question on. Nobody waits for it."""
+        await asyncio.to_thread(self.least.check, version)
         engine = await self.bundles.swap(version)
+        await asyncio.to_thread(self.least.rise, version)
+        await self.upkeep.log_serving(version, engine.packed.manifest.content)
         self.mapper = self._make_mapper()
         self.monitor.follow(engine.bundle)
         self.monitor.log.notice("bundle promoted", bundle=version)
@@ -238,17 +268,48 @@ class Service:
         if not self.reader.alone:
             await asyncio.to_thread(self._notice.publish)
 
-    def unreadiness(self) -> list[str]:
-        """Why the service is not ready; empty where it is. May take a second: not for the event
-        loop."""
-        _, reasons = self.readiness.check()
-        return reasons + self.reloader.failures()
+    def unreadiness(self) -> State:
+        """Why the service is not ready. May take a second: not for the event loop."""
+        return self.readiness.check()
+
+    def warnings(self) -> list[str]:
+        """What somebody has to look at, though the service is ready, in words that anyone may
+        read."""
+        warnings = [*self.reloader.warnings(), *self.upkeep.warnings()]
+        if n_items := len(self.engine.set_aside):
+            warnings.append(
+                f"{n_items} items that were sent do not fit the serving bundle and are set aside; "
+                f"GET /v1/bundles names them"
+            )
+        if self.items.damaged:
+            warnings.append(
+                "the file of sent items was damaged and is set aside as items.json.damaged; send "
+                "its items again, then remove it"
+            )
+        return warnings
 
     async def _check_for_changes(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            self.monitor.check(self.writer)
+            self.monitor.check(self.writer, len(self.engine.set_aside))
             await self.reloader.check()
+
+    def _begin(self) -> None:
+        """Open the bundle that serves. Where it cannot be opened, the newest that served before it
+        answers, and readiness warns: otherwise a bad bundle would keep every machine that starts
+        from answering. Raises the first error where none can."""
+        first: PropenseError | None = None
+        for version in _versions_latest_first(self.shelf):
+            try:
+                self.least.check(version)
+                self.bundles.begin(version)
+            except (BundleError, SettingsError, SourceError) as error:
+                first = first or error
+            else:
+                self.least.rise(version)
+                return
+        assert first is not None
+        raise first
 
     def _forget(self, user_ids: Collection[str] | None) -> None:
         self.reader.forget(self.engines(), user_ids)
@@ -302,12 +363,15 @@ class Service:
             in_flight=self.in_flight,
             writer_queue=self.writer.n_waiting,
             store_lag_seconds=self.writer.lag(),
+            items_set_aside=len(self.engine.set_aside),
+            erasures_pending=self.upkeep.n_erasing,
         )
 
 
-def _current_version(shelf: Path) -> str:
-    """The version that serves. Raises ServeError where the shelf is empty."""
-    version = read_current(shelf).version
-    if version is None:
+def _versions_latest_first(shelf: Path) -> list[str]:
+    """The version that serves and those that served before it, the latest first. Raises ServeError
+    where the shelf is empty."""
+    history = [entry.version for entry in reversed(read_current(shelf).history)]
+    if not history:
         raise ServeError(f"shelf {str(shelf)!r} is empty; make a bundle with: propense run")
-    return version
+    return list(dict.fromkeys(history))

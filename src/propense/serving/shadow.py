@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from propense.errors import StoreError
+from propense.files import private_opener
 from propense.history.records import Customer
 from propense.runtime.batcher import Batcher
 from propense.runtime.customer_reader import CustomerReader
@@ -186,7 +187,7 @@ class Shadow:
         try:
             if self._file.exists() and self._file.stat().st_size > MOST_BYTES:
                 self._file.replace(self._file.with_name(f"{self._file.stem}.1.jsonl"))
-            with self._file.open("ab") as stream:
+            with open(self._file, "ab", opener=private_opener) as stream:
                 stream.write(msgspec.json.encode(difference) + b"\n")
         except OSError as error:
             self._log.problem("shadow failed", error)

@@ -45,7 +45,7 @@ class SharedCounters:
         self._size = len(layout)
         self._digest = hashlib.sha256("\n".join(layout).encode()).digest()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = self._open_own(folder)
             self._map = mmap.mmap(self._file, _HEADER + _NOTE + 8 * self._size)
         except OSError as error:

@@ -5,7 +5,9 @@ A message is a POST of JSON with these headers:
     Propense-Id: id of the message, the same on every attempt
     Propense-Signature: t=SECONDS,v1=HEX      HMAC-SHA256 of "SECONDS.BODY" under the webhook key
 
-A receiver recomputes the signature and refuses old seconds; `is_authentic` does both.
+A receiver recomputes the signature and refuses old seconds; `is_authentic` does both. While the
+key is being rolled there are two, `v1=HEX,v1=HEX`, under the new key and the old one: a receiver
+accepts a message if any of them is right.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import msgspec
 
 from propense.errors import ServeError
 from propense.security.secrets import Secrets
+from propense.times import MICROS_PER_SECOND
 from propense.web.client import CONNECTION_ERRORS, Client
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ MOST_WAITING: Final = 1_000
 """Messages that may wait, over all URLs."""
 MOST_SECONDS_OLD: Final = 300
 """A receiver refuses an older signature."""
+MOST_SIGNATURES: Final = 4
 PAUSES: Final = (1.0, 5.0, 30.0, 120.0)
 """Seconds before each further attempt."""
 TIMEOUT: Final = 5.0
@@ -80,7 +84,7 @@ class Hooks:
     ) -> None:
         """Raises ServeError on a URL that is neither https nor on this machine."""
         self._urls = [check_url(url) for url in urls]
-        self._key = secrets.key("webhooks")
+        self._secrets = secrets
         self._clock = clock
         self._pauses = tuple(pauses)
         self._most = most
@@ -164,7 +168,7 @@ class Hooks:
         headers = {
             "Content-Type": "application/json",
             ID: message.id,
-            SIGNATURE: signature(self._key, body, int(self._clock())),
+            SIGNATURE: self._signature(body),
         }
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         client = Client(url._replace(path="", query="", fragment=""), TIMEOUT, headers)
@@ -173,27 +177,35 @@ class Hooks:
         finally:
             client.close()
 
+    def _signature(self, body: bytes) -> str:
+        seconds = int(self._clock())
+        keys = self._secrets.keys("webhooks", seconds * MICROS_PER_SECOND)
+        return signature(keys, body, seconds)
+
     def _drop(self, url: SplitResult, message: WebhookMessage, reason: str) -> None:
         self.dropped += 1
         log.warning("webhook %s to %s was dropped: %s", message.kind, url.hostname, reason)
 
 
-def signature(key: bytes, body: bytes, seconds: int) -> str:
-    """The header's value.
+def signature(keys: Sequence[bytes], body: bytes, seconds: int) -> str:
+    """The header's value, with one signature a key.
 
-    >>> signature(bytes(32), b"{}", 1_700_000_000)[:20]
+    >>> signature([bytes(32)], b"{}", 1_700_000_000)[:20]
     't=1700000000,v1=a9dc'
     """
-    mac = hmac.digest(key, b"%d." % seconds + body, "sha256")
-    return f"t={seconds},v1={mac.hex()}"
+    content = b"%d." % seconds + body
+    return ",".join(
+        [f"t={seconds}", *(f"v1={hmac.digest(key, content, 'sha256').hex()}" for key in keys)]
+    )
 
 
 def is_authentic(key: bytes, body: bytes, header: str, now: float) -> bool:
-    """Whether `header` signs `body` and is no older (nor newer) than five minutes."""
-    seconds, _, _ = header.removeprefix("t=").partition(",")
+    """Whether `header` signs `body` under `key` and is no older (nor newer) than five minutes."""
+    seconds, *signatures = header.removeprefix("t=").split(",", MOST_SIGNATURES)
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
         return False
-    is_signed = hmac.compare_digest(signature(key, body, int(seconds)).encode(), header.encode())
+    own = signature([key], body, int(seconds)).partition(",")[2].encode()
+    is_signed = any([hmac.compare_digest(own, one.encode()) for one in signatures])
     return is_signed and abs(now - int(seconds)) <= MOST_SECONDS_OLD
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from propense.errors import StoreError
+from propense.errors import DamagedError, StoreError
 from propense.history.opening import restore_store
 from propense.history.records import CustomerUpdate, Decision, LiveEvent
+from propense.history.sqlite.controls import open_controls
 from propense.history.sqlite.maintenance import MESSAGES, QUIET
 from propense.history.sqlite.page_scan import gaps, has_traces
 from propense.history.sqlite.schema import MIGRATIONS
@@ -298,3 +299,54 @@ def test_gaps_of_a_page() -> None:
     page[48:56] = (0).to_bytes(2) + (8).to_bytes(2) + b"free"
     assert list(gaps(bytes(page), 0)) == [b"g" * 30, b"free"]
     assert list(gaps(b"\0" * 64, 0)) == [b"\0" * 64]
+
+
+def damaged(folder: Path, n_customers: int = 400) -> Path:
+    """A history of which every sixth page is overwritten."""
+    store = opened(folder)
+    for n in range(0, n_customers, 50):
+        store.append([update(f"m{m}", f"user-{m}", events=(view(m),)) for m in range(n, n + 50)])
+    store.close()
+    content = bytearray(store.path.read_bytes())
+    rng = random.Random(1)
+    for page in range(6, len(content) // 4096, 6):
+        content[page * 4096 : (page + 1) * 4096] = rng.randbytes(4096)
+    store.path.write_bytes(content)
+    return store.path
+
+
+def test_damage_is_found_by_the_check_and_ends_reading_and_writing(tmp_path: Path) -> None:
+    """What a damaged file still answers is wrong without saying so."""
+    damaged(tmp_path)
+    store = opened(tmp_path)
+    with pytest.raises(DamagedError, match="restore a backup"):
+        store.check()
+    for call in (
+        lambda: store.read("user-1"), lambda: store.versions(["user-1"]), store.ping,
+        store.check_writable, lambda: store.append([update("new", "ann")]),
+        lambda: list(store.user_ids()), lambda: open_controls(store).numbers(),
+    ):  # fmt: skip
+        with pytest.raises(DamagedError):
+            call()
+    store.close()
+
+
+def test_damage_that_a_question_meets_ends_everything_too(tmp_path: Path) -> None:
+    damaged(tmp_path)
+    store = opened(tmp_path)
+    for n in range(400):
+        try:
+            store.read(f"user-{n}")
+        except DamagedError:
+            break
+    with pytest.raises(DamagedError):
+        store.append([update("new", "ann")])
+    with pytest.raises(DamagedError):
+        store.backup(tmp_path / "copy")
+    store.close()
+
+
+def test_files_are_for_their_owner_alone(store: SqliteStore) -> None:
+    store.append([update("m1", "ada", events=(view(),))])
+    for file in store.path.parent.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file

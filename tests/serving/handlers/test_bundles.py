@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from propense.security.signing import ANY_SIGNER
 from propense.serving.handlers import bundles
 
 
@@ -22,9 +23,12 @@ def test_the_audit_log_is_not_written_on_the_event_loop(
     written: list[tuple[threading.Thread, str, str]] = []
     announced: list[str] = []
 
-    def append(now: int, actor: str, action: str, user_id: None, detail: dict[str, str]) -> int:
+    def intend(now: int, actor: str, action: str, user_id: None, detail: dict[str, str]) -> str:
         written.append((threading.current_thread(), action, detail["version"]))
-        return 1
+        return action
+
+    def conclude(now: int, intention: str) -> None:
+        written.append((threading.current_thread(), intention, "v0001"))
 
     async def do(version: str) -> None: ...
 
@@ -34,8 +38,14 @@ def test_the_audit_log_is_not_written_on_the_event_loop(
     monkeypatch.setattr(bundles, "rollback", lambda *_: "v0001")
     monkeypatch.setattr(bundles, "list_versions", lambda *_: [])
     host = SimpleNamespace(
-        shelf=Path("shelf"), public_keys=(), bundles=SimpleNamespace(open=do), swap=do,
-        engine=SimpleNamespace(version="v0001"), audit=SimpleNamespace(append=append),
+        shelf=Path("shelf"), signers=ANY_SIGNER, bundles=SimpleNamespace(open=do), swap=do,
+        engine=SimpleNamespace(
+            version="v0001",
+            set_aside=(),
+            packed=SimpleNamespace(manifest=SimpleNamespace(content="")),
+        ),
+        audit=SimpleNamespace(intend=intend, conclude=conclude),
+        least=SimpleNamespace(allow=lambda version: None), reloader=SimpleNamespace(refusal=""),
         announce=lambda kind, content: announced.append(kind),
     )  # fmt: skip
     request = SimpleNamespace(
@@ -48,6 +58,6 @@ def test_the_audit_log_is_not_written_on_the_event_loop(
         return threading.current_thread()
 
     loop_thread = asyncio.run(play())
-    ((thread, action, version),) = written
-    assert thread is not loop_thread
+    (thread, action, version), (other, _, _) = written
+    assert thread is not loop_thread and other is not loop_thread
     assert announced == [action] and version == "v0001"

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from propense.errors import BundleError, StoreError
+from propense.errors import BundleError, DamagedError, StoreError
 from propense.serving.monitoring import readiness
-from propense.serving.monitoring.readiness import Readiness
+from propense.serving.monitoring.readiness import Readiness, State
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def make(folder, bundle="good", ping=lambda: None, writer=lambda: None, **option
 
 def test_all_is_well(tmp_path, tested):
     ready = make(tmp_path)
-    assert ready.check() == (True, [])
-    assert ready.check() == (True, [])
+    assert not ready.check().reasons
+    assert not ready.check().reasons
     assert tested == ["good"], "a bundle is asked once"
 
 
@@ -48,19 +48,19 @@ def test_all_is_well(tmp_path, tested):
     ],
 )
 def test_a_bundle_that_does_not_answer(tmp_path, tested, bundle, reason):
-    ready, reasons = make(tmp_path, bundle).check()
-    assert not ready and len(reasons) == 1
+    reasons = make(tmp_path, bundle).check().reasons
+    assert len(reasons) == 1
     assert reason in reasons[0] and "ann" not in reasons[0]
 
 
 def test_a_new_bundle_is_tested_again(tmp_path, tested):
     serving = ["good"]
     ready = Readiness(tmp_path, lambda: serving[0], lambda: None, lambda: None)
-    assert ready.check()[0]
+    assert not ready.check().reasons
     serving[0] = "broken"
-    assert not ready.check()[0]
+    assert ready.check().reasons
     serving[0] = "better"
-    assert ready.check()[0]
+    assert not ready.check().reasons
     assert tested == ["good", "broken", "better"]
 
 
@@ -69,8 +69,8 @@ def test_a_store_that_fails_gives_no_password_away(tmp_path, tested, error):
     def ping():
         raise error("postgresql://app:hunter2@db/live is down")
 
-    ready, reasons = make(tmp_path, ping=ping).check()
-    assert not ready and "live history does not answer" in reasons[0]
+    reasons = make(tmp_path, ping=ping).check().reasons
+    assert "live history does not answer" in reasons[0]
     assert "hunter2" not in reasons[0]
 
 
@@ -80,21 +80,61 @@ def test_a_store_that_hangs_is_waited_for_by_one_thread(tmp_path, tested):
     n_threads = threading.active_count()
     for _ in range(5):
         began = time.monotonic()
-        assert ready.check() == (False, ["live history has not answered within 0.05 s"])
+        assert ready.check() == State([], ["live history has not answered within 0.05 s"])
         assert time.monotonic() - began < 5
     assert threading.active_count() <= n_threads + 1
     free.set()
     for _ in range(200):
-        if ready.check()[0]:
+        if not ready.check().reasons:
             break
         time.sleep(0.01)
-    assert ready.check() == (True, [])
+    assert not ready.check().reasons
 
 
 def test_every_failure_is_reported(tmp_path, tested):
     ready = make(tmp_path, None, writer=lambda: "the writer has stopped", least_disk=2**62)
-    ok, reasons = ready.check()
-    assert not ok and len(reasons) == 3
+    reasons = ready.check().reasons
+    assert len(reasons) == 3
     assert "MB left" in reasons[2] and "free some space" in reasons[2]
     gone = make(tmp_path / "gone")
-    assert "data folder cannot be read" in gone.check()[1][0]
+    assert "data folder cannot be read" in gone.check().reasons[0]
+
+
+def test_a_store_that_is_away_stops_events_and_no_answers(tmp_path, tested):
+    def ping():
+        raise StoreError("away")
+
+    state = make(tmp_path, ping=ping, writer=lambda: "not written").check()
+    assert state.answers == [] and len(state.events) == 2
+
+
+def test_a_damaged_history_ends_both_for_good(tmp_path, tested):
+    damaged = [True]
+
+    def ping():
+        if damaged[0]:
+            raise DamagedError("malformed")
+
+    ready = make(tmp_path, ping=ping)
+    assert "is damaged" in ready.check().answers[0]
+    damaged[0] = False
+    state = ready.check()
+    assert "is damaged" in state.answers[0] and state.reasons == state.answers
+
+
+def test_nothing_is_ready_until_the_history_was_checked(tmp_path, tested):
+    free = threading.Event()
+
+    def check():
+        free.wait(30)
+        raise DamagedError("malformed")
+
+    ready = make(tmp_path, check=check)
+    ready.begin()
+    assert "is being checked" in ready.check().answers[0]
+    free.set()
+    for _ in range(500):
+        if "is damaged" in ready.check().answers[0]:
+            break
+        time.sleep(0.01)
+    assert "is damaged" in ready.check().answers[0]

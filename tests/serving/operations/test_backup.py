@@ -62,7 +62,7 @@ def service(tmp_path, monkeypatch):
 
 def bring_secret(settings, other):
     data = Path(other.folder) / "live"
-    data.mkdir()
+    data.mkdir(mode=0o700)
     secret = (Path(settings.folder) / "live/secret").read_bytes()
     (data / "secret").write_bytes(secret)
     (data / "secret").chmod(0o600)
@@ -79,7 +79,13 @@ def test_a_backup_is_restored_whole(service, tmp_path):
     )
     other = settings_of(tmp_path / "two")
     data = bring_secret(service, other)
-    assert restore(other, copy) == [HISTORY, "audit.db", "keys.json", "audit.head", "items.json"]
+    assert restore(other, copy, NOW, "cli") == [
+        HISTORY,
+        "audit.db",
+        "keys.json",
+        "audit.head",
+        "items.json",
+    ]
     own = open_secrets(data)
     with closing(history(data)) as store:
         assert [event.item_id for event in store.read("ann").events] == ["c1"]
@@ -90,7 +96,7 @@ def test_a_backup_is_restored_whole(service, tmp_path):
     assert ItemUpdates(data).read()[1] == {"c9": ItemUpdate(NOW, {"title": "New"})}
     with closing(AuditLog(data, own)) as log:
         verdict = log.verify()
-        assert verdict.good and verdict.rows == 2, "the copy itself is in the log"
+        assert verdict.good and verdict.rows == 3, "the copy itself is in the log, and its return"
         assert [row["action"] for row in log.rows_of("ben")] == ["erase"]
 
 
@@ -120,27 +126,27 @@ def test_what_cannot_come_back_is_said_and_nothing_is_done(service, tmp_path):
     copy = tmp_path / "copy"
     back_up(service, copy, NOW, "cli")
     with pytest.raises(ServeError, match="not a backup of a service"):
-        restore(service, tmp_path)
+        restore(service, tmp_path, NOW, "cli")
     with pytest.raises(ServeError, match=r"already contains audit.db, .*, items.json;"):
-        restore(service, copy)
+        restore(service, copy, NOW, "cli")
     with (
         locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False),
         pytest.raises(ServeError, match="a service runs on"),
     ):
-        restore(service, copy)
+        restore(service, copy, NOW, "cli")
     other = settings_of(tmp_path / "two")
     with pytest.raises(ServeError, match="the secret is missing"):
-        restore(other, copy)
+        restore(other, copy, NOW, "cli")
     data = Path(other.folder) / "live"
-    data.mkdir()
+    data.mkdir(mode=0o700)
     (data / "secret").write_text("ab" * 32)
     (data / "secret").chmod(0o600)
     with pytest.raises(ServeError, match="the secret is not the one"):
-        restore(other, copy)
+        restore(other, copy, NOW, "cli")
     assert sorted(file.name for file in data.iterdir()) == ["secret", SERVICE_LOCK]
     open_secrets(data)
     with pytest.raises(ServeError, match="with another secret"):
-        restore(other, copy)
+        restore(other, copy, NOW, "cli")
 
 
 def test_existing_history_is_not_overwritten(service, tmp_path):
@@ -149,7 +155,7 @@ def test_existing_history_is_not_overwritten(service, tmp_path):
     data = bring_secret(service, other)
     history(data).close()
     with pytest.raises(StoreError, match="is there already"):
-        restore(other, tmp_path / "copy")
+        restore(other, tmp_path / "copy", NOW, "cli")
     assert not (data / "keys.json").exists()
 
 

@@ -4,7 +4,8 @@ Keys, after the prefix: `state` seq, latest, consent_required | `id:NAME` the cu
 name | `ids` customer -> version | of a customer: `c:` first and last seen, `t:` traits as JSON,
 `k:` consent, `n:` other names, `e:` events, `q:` messages without events -> received |
 `m:KEY` a message that is remembered | `d:NAME` decisions, `dids` name -> seq of the last one |
-`suppressed` hashes in hexadecimal. Loaded pasts: `past` version, progress | `pids` customers with
+`suppressed` hashes in hexadecimal | `probe` a write that changes nothing. Loaded pasts: `past`
+version, progress | `pids` customers with
 a past | `pid:NAME` the customer whose past has that name | of a customer: `pc:` version, digest,
 traits, events, count; `pn:` other names. Records: `controls` kind -> number, `removed_controls`
 kind -> number of the last removal, `ctl:KIND` key -> version, a space and the value, `ctlv:KIND`

@@ -48,6 +48,7 @@ from propense.history.training_views import (
 from propense.times import MICROS_PER_SECOND
 
 _PAGE: Final = 200
+_PROBE_MS: Final = 1_000
 
 
 class RedisStore:
@@ -179,6 +180,14 @@ class RedisStore:
         """See Store."""
         with self.calling() as client:
             client.ping()
+
+    def check_writable(self) -> None:
+        """See Store."""
+        with self.calling() as client:
+            client.set(self.prefix + "probe", b"", px=_PROBE_MS)
+
+    def check(self) -> None:
+        """See Store. The server has its own checks of its files."""
 
     def backup(self, path: Path) -> None:
         """See Store. A SQLite history of one state; it replaces what is at `path`.

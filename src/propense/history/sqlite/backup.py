@@ -6,13 +6,14 @@ Therefore `backup` and `restore_store` move a history from one kind of store to 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from propense.errors import StoreError
-from propense.files import replacing
+from propense.files import PRIVATE, replacing
 from propense.history.sqlite.schema import MIGRATIONS, migrate
 
 TABLES: Final = (
@@ -41,6 +42,8 @@ def replacing_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as unfinished:
             unfinished.unlink(missing_ok=True)
+            # SQLite would make it as the umask says; it takes over an empty file.
+            os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
             yield unfinished
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"file {str(path)!r} cannot be written: {error}") from error

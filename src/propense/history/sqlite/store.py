@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from propense.errors import StoreError
+from propense.files import PRIVATE
 from propense.history.bounds import check_updates
 from propense.history.records import (
     Customer,
@@ -24,6 +26,7 @@ from propense.history.records import (
 from propense.history.sql.erasure import erase_rows
 from propense.history.sql.transaction import apply_updates, dict_of, log_decisions, names_of
 from propense.history.sqlite.backup import replacing_file, restore_file
+from propense.history.sqlite.errors import BUSY_MS, Faults
 from propense.history.sqlite.file_erasure import UNCLEAN, clean_files
 from propense.history.sqlite.maintenance import MESSAGES, PAGE, QUIET, Maintenance, forget_old
 from propense.history.sqlite.schema import migrate
@@ -32,8 +35,6 @@ from propense.history.store import StoreOptions
 from propense.history.training_views import VIEWS
 from propense.times import MICROS_PER_SECOND
 
-BUSY_MS: Final = 10_000
-"""Milliseconds that a process waits for another one's write."""
 _CACHE_KB: Final = 16_000
 """Page cache of the writing connection; a reading one has half as much. The system caches the
 file's pages too, and reading one from there takes microseconds."""
@@ -79,8 +80,10 @@ class SqliteStore:
         self._readers_lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
         self._closed = False
-        with self._named_errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
+        self._faults = Faults(path)
+        with self._faults.named():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
             con = self._connect(_CACHE_KB)
             try:
                 con.execute("PRAGMA journal_mode = WAL")
@@ -122,22 +125,23 @@ class SqliteStore:
             finally:
                 con.execute("COMMIT")
         except sqlite3.Error as error:
-            raise self._store_error(error) from error
+            raise self._faults.named_error(error) from error
         if row is None:
             return None
         version, first, last = row[2], row[6], row[7]
         if rows:
             version, first, last = max(version, span[0]), min(first, span[1]), max(last, span[2])
-        return Customer(
-            user_id=row[1],
-            version=version,
-            events=[LiveEvent(*cells) for cells in rows],
-            traits=dict_of(row[3]),
-            consent=dict_of(row[4]),
-            names=names_of(row[5]),
-            first_seen=first,
-            last_seen=last,
-        )
+        with self._faults.named():
+            return Customer(
+                user_id=row[1],
+                version=version,
+                events=[LiveEvent(*cells) for cells in rows],
+                traits=dict_of(row[3]),
+                consent=dict_of(row[4]),
+                names=names_of(row[5]),
+                first_seen=first,
+                last_seen=last,
+            )
 
     def versions(self, user_ids: Sequence[str]) -> list[int]:
         """See Store."""
@@ -150,7 +154,7 @@ class SqliteStore:
                 SqliteTables(con).find(_VERSIONS, list(dict.fromkeys(user_ids)))
             )
         except sqlite3.Error as error:
-            raise self._store_error(error) from error
+            raise self._faults.named_error(error) from error
         return [versions.get(user_id, 0) for user_id in user_ids]
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
@@ -195,7 +199,7 @@ class SqliteStore:
 
     def scrub(self, traces: Sequence[bytes]) -> None:
         """Remove the bytes of deleted rows from the files; see `clean_files`."""
-        with self._named_errors(), contextlib.closing(self._connect()) as con:
+        with self._faults.named(), contextlib.closing(self._connect()) as con:
             clean_files(con, self.path, list(traces), self._lock)
 
     def suppress(self, hashes: Sequence[bytes]) -> None:
@@ -232,21 +236,32 @@ class SqliteStore:
     def ping(self) -> None:
         """See Store."""
         # Called from threads that end, whose own connection nobody would close.
-        with self._named_errors():
+        self._faults.refuse_damaged()
+        with self._faults.named():
             self.path.stat()
             with contextlib.closing(self._connect()) as con:
                 con.execute("SELECT seq FROM state").fetchone()
 
+    def check_writable(self) -> None:
+        """See Store."""
+        with self.transaction() as con:
+            con.execute("UPDATE state SET seq = seq")
+
+    def check(self) -> None:
+        """See Store."""
+        self._faults.check_file(self._connect)
+
     def backup(self, path: Path) -> None:
         """See Store. The copy is a SQLite file without gaps; it replaces what is at `path`."""
-        with self._named_errors(), contextlib.closing(self._connect()) as con:
+        self._faults.refuse_damaged()
+        with self._faults.named(), contextlib.closing(self._connect()) as con:
             with replacing_file(path) as unfinished:
                 con.execute("VACUUM INTO ?", (str(unfinished),))
 
     def training_rows(self, view: str) -> Iterator[dict[str, Any]]:
         """See Store. The rows of the view of that name in the file."""
         columns = VIEWS[view]
-        with self._named_errors(), contextlib.closing(self._connect()) as con:
+        with self._faults.named(), contextlib.closing(self._connect()) as con:
             for row in con.execute(f"SELECT {', '.join(columns)} FROM {view}"):
                 yield dict(zip(columns, row, strict=True))
 
@@ -281,6 +296,7 @@ class SqliteStore:
             return
         self._maintenance.stop()
         self._closed = True
+        self._faults.stop_check()
         with self._readers_lock:
             for con in self._readers:
                 con.close()
@@ -314,7 +330,8 @@ class SqliteStore:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The only writing transaction; an error rolls all of it back."""
-        with self._lock, self._named_errors():
+        self._faults.refuse_damaged()
+        with self._lock, self._faults.named():
             con = self._write_connection()
             con.execute("BEGIN IMMEDIATE")
             try:
@@ -329,7 +346,8 @@ class SqliteStore:
         """A writing transaction that is on the disk at its end, whatever `durable` says."""
         if self._closed:
             raise StoreError(f"live history {str(self.path)!r} is closed")
-        with self._named_errors(), contextlib.closing(self._connect()) as con:
+        self._faults.refuse_damaged()
+        with self._faults.named(), contextlib.closing(self._connect()) as con:
             con.execute("PRAGMA synchronous = FULL")
             con.execute("BEGIN IMMEDIATE")
             yield con
@@ -347,11 +365,12 @@ class SqliteStore:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """This thread's connection for reading."""
-        with self._named_errors():
+        with self._faults.named():
             yield self._reader()
 
     def _reader(self) -> sqlite3.Connection:
         """This thread's own connection."""
+        self._faults.refuse_damaged()
         con: sqlite3.Connection | None = getattr(self._local, "con", None)
         if con is not None and not self._closed:
             return con
@@ -362,30 +381,6 @@ class SqliteStore:
             self._readers.append(con)
         self._local.con = con
         return con
-
-    @contextlib.contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise self._store_error(error) from error
-
-    def _store_error(self, error: Exception) -> StoreError:
-        return StoreError(
-            f"live history {str(self.path)!r}: {error}; nothing of the call was done"
-            + _remedy(str(error))
-        )
-
-
-def _remedy(reason: str) -> str:
-    """What to do in the most common cases."""
-    if "full" in reason or "space" in reason:
-        return "; free disk space, then try again"
-    if "locked" in reason or "busy" in reason:
-        return f"; another process has been writing for {BUSY_MS // 1000} s; try again"
-    if "not a database" in reason or "malformed" in reason:
-        return "; restore a backup"
-    return ""
 
 
 def open_store(url: str, folder: Path, options: StoreOptions) -> SqliteStore:

@@ -72,7 +72,7 @@ class Catalogue:
         self.vocabulary = vocabulary
         self.titles = titles
         self._spec = spec
-        self._source = source
+        self._source: pa.Table | pa.Buffer = source if isinstance(source, pa.Table) else None
         self._arrays: dict[str, pa.Array] = {}
         self._cache: dict[tuple[str, str], Any] = {}
         self._masks: dict[tuple[str, frozenset[str]], npt.NDArray[np.bool_]] = {}
@@ -84,7 +84,9 @@ class Catalogue:
             n_rows, schema = source.num_rows, source.schema
         else:
             try:
-                with pq.ParquetFile(source) as file:
+                # Its bytes as they were checked: columns are decoded when they are asked for.
+                self._source = pa.py_buffer(source.read_bytes())
+                with pq.ParquetFile(pa.BufferReader(self._source)) as file:
                     n_rows, schema = file.metadata.num_rows, file.schema_arrow
             except (pa.ArrowException, OSError) as error:
                 raise BundleError(
@@ -233,20 +235,9 @@ class Catalogue:
         """
         latest = {}
         for record in records:
-            word = record.get(columns.ITEM_ID)
-            if not isinstance(word, str) or not word:
-                raise SourceError(f"an item's item_id must be text, not {word!r}")
-            for key in record:
-                if key not in self.schema.names:
-                    raise SourceError(
-                        f"item {word!r} has {key!r}, which is not a column of the items; "
-                        f"{hint(key, self.schema.names)}"
-                    )
-            latest[word] = record
+            latest[self.check_names(record)] = record
         added = tuple(word for word in latest if word not in self.index_of)
-        fresh = pa.table(
-            {name: self._live_column(name, list(latest.values())) for name in self.schema.names}
-        )
+        fresh = self.typed(list(latest.values()))
         source_row = np.arange(self.n_items - FIRST_KNOWN + len(added))
         n_old = self.n_items - FIRST_KNOWN
         end = n_old
@@ -257,7 +248,7 @@ class Catalogue:
             else:
                 source_row[index - FIRST_KNOWN] = n_old + row
         old = pa.table({name: self._array(name) for name in self.schema.names}, self.schema)
-        whole = pa.concat_tables([old, fresh.cast(self.schema)]).take(source_row).combine_chunks()
+        whole = pa.concat_tables([old, fresh]).take(source_row).combine_chunks()
         titles = np.concatenate([self.titles, np.array(added, object)])
         index_of_added = {word: n_old + FIRST_KNOWN + at for at, word in enumerate(added)}
         for word, record in latest.items():
@@ -267,6 +258,31 @@ class Catalogue:
                 word if title is None else str(title)
             )
         return Catalogue(Vocabulary((*self.vocabulary.words, *added)), titles, self._spec, whole)
+
+    def check_names(self, record: Mapping[str, object]) -> str:
+        """The id of a live record. Raises SourceError where it has none, or a key that is not a
+        column."""
+        word = record.get(columns.ITEM_ID)
+        if not isinstance(word, str) or not word:
+            raise SourceError(f"an item's item_id must be text, not {word!r}")
+        for key in record:
+            if key not in self.schema.names:
+                raise SourceError(
+                    f"item {word!r} has {key!r}, which is not a column of the items; "
+                    f"{hint(key, self.schema.names)}"
+                )
+        return word
+
+    def typed(self, records: Sequence[Mapping[str, object]]) -> pa.Table:
+        """Live records as rows of the catalogue. Raises SourceError where a value has no place in
+        its column."""
+        fresh = {name: self._live_column(name, list(records)) for name in self.schema.names}
+        try:
+            return pa.table(fresh).cast(self.schema)
+        except (pa.ArrowException, ValueError) as error:
+            raise SourceError(
+                f"an item has a value of another type than its column: {error}"
+            ) from error
 
     def _live_column(self, name: str, records: list[Mapping[str, object]]) -> pa.Array:
         """A column of live records, typed as the catalogue's."""
@@ -299,7 +315,7 @@ class Catalogue:
             if isinstance(self._source, pa.Table):
                 column = self._source[name]
             else:
-                column = pq.read_table(self._source, columns=[name])[name]
+                column = pq.read_table(pa.BufferReader(self._source), columns=[name])[name]
             array = self._arrays[name] = one_array(column)
         return array
 

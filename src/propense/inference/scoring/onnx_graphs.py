@@ -37,15 +37,18 @@ class OnnxGraphs:
 
 
 class ItemTower:
-    """The part of a network that makes vectors of items; opened when first asked."""
+    """The part of a network that makes vectors of items. Its file is read at once, and made ready
+    when it is first asked."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        file = folder / ITEMS_FILE
+        self._content = file.read_bytes() if file.exists() else None
 
     @property
     def exists(self) -> bool:
         """Whether the network knows items by their content."""
-        return (self.folder / ITEMS_FILE).exists()
+        return self._content is not None
 
     def vectors_of(self, content: ItemContent) -> tuple[Floats, Floats]:
         """Vectors of items without events, (n, width) each: for the next-item graph, and for
@@ -58,13 +61,12 @@ class ItemTower:
 
     @cached_property
     def _graph(self) -> _Graph:
-        graph = _Graph.open(self.folder / ITEMS_FILE, threads=1)
-        if graph is None:
+        if self._content is None:
             raise BundleError(
                 f"the network in {str(self.folder)!r} knows items only from events; give [items] "
                 f"features and train again, so that new ones can be ranked"
             )
-        return graph
+        return _Graph.of(self._content, threads=1)
 
 
 def tower_inputs(content: ItemContent) -> dict[str, np.ndarray]:
@@ -92,15 +94,18 @@ class _Graph:
     @classmethod
     def open(cls, file: Path, threads: int) -> _Graph | None:
         """The graph in a file, None where there is no such file."""
-        if not file.exists():
-            return None
+        return cls.of(file.read_bytes(), threads) if file.exists() else None
+
+    @classmethod
+    def of(cls, content: bytes, threads: int) -> _Graph:
+        """The graph that a file holds."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         return cls(
             onnxruntime.InferenceSession(
-                str(file), options, providers=["CPUExecutionProvider"],
+                content, options, providers=["CPUExecutionProvider"],
                 # Its kernel takes several times as long as the two that it replaces.
                 disabled_optimizers=["SkipLayerNormFusion"],
             )

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from propense.errors import BundleError, SettingsError, SourceError
 from propense.inference.shelf import find_version, list_versions, promote, rollback, version_before
 from propense.runtime.engine import ScoringEngine
 from propense.runtime.loaded_bundles import Bundles
-from propense.security.audit import AuditLog, Detail
-from propense.serving.messages.bundles import BundleLine, BundlesAnswer, PromoteQuestion
+from propense.security.signing import Signers
+from propense.serving.handlers.recording import AuditedHost, recorded
+from propense.serving.messages.bundles import (
+    BundleLine,
+    BundlesAnswer,
+    ItemSetAside,
+    PromoteQuestion,
+)
+from propense.serving.operations.least_bundle import LeastBundle
+from propense.serving.reloading import Reloader
 from propense.times import MICROS_PER_SECOND
-from propense.web.endpoint import Host
 from propense.web.problems import Problem
 from propense.web.request import Request
 
+MOST_NAMED: Final = 100
+"""Items set aside that an answer names."""
 
-class ShelfHost(Host, Protocol):
+
+class ShelfHost(AuditedHost, Protocol):
     """What these routes use of the service."""
 
     shelf: Path
     bundles: Bundles
-    audit: AuditLog
-
-    @property
-    def public_keys(self) -> Sequence[bytes]: ...
+    least: LeastBundle
+    signers: Signers
+    reloader: Reloader
 
     @property
     def engine(self) -> ScoringEngine: ...
@@ -44,6 +52,13 @@ async def show(request: Request[ShelfHost]) -> BundlesAnswer:
     versions = await asyncio.to_thread(list_versions, host.shelf)
     return BundlesAnswer(
         serving=host.engine.version,
+        content=host.engine.packed.manifest.content,
+        refusal=host.reloader.refusal,
+        set_aside=[
+            ItemSetAside(item_id=item_id, reason=reason)
+            for item_id, reason in host.engine.set_aside[:MOST_NAMED]
+        ],
+        n_set_aside=len(host.engine.set_aside),
         bundles=[
             BundleLine(
                 version=version.name, content=version.content, made=version.made,
@@ -63,14 +78,16 @@ async def promote_bundle(request: Request[ShelfHost]) -> BundlesAnswer:
         await asyncio.to_thread(find_version, host.shelf, version)
         # A bundle that cannot be opened here must not be promoted.
         await host.bundles.open(version)
-        await asyncio.to_thread(
-            promote, host.shelf, version, question.reason or None, _iso_time(request.now),
-            host.public_keys,
-        )  # fmt: skip
-        await host.swap(version)
+        async with recorded(request, "promote", {"version": version}):
+            await asyncio.to_thread(
+                promote, host.shelf, version, question.reason or None, _iso_time(request.now),
+                host.signers,
+            )  # fmt: skip
+            await asyncio.to_thread(host.least.allow, version)
+            await host.swap(version)
     except (BundleError, SettingsError, SourceError) as error:
         raise Problem(409, str(error)) from error
-    await _record(request, "promote", version)
+    host.announce("promote", {"version": version})
     return await show(request)
 
 
@@ -79,24 +96,18 @@ async def roll_back(request: Request[ShelfHost]) -> BundlesAnswer:
     host = request.host
     try:
         # A bundle that cannot be opened here must not serve again.
-        await host.bundles.open(await asyncio.to_thread(version_before, host.shelf))
-        version = await asyncio.to_thread(
-            rollback, host.shelf, _iso_time(request.now), host.public_keys
-        )
-        await host.swap(version)
+        before = await asyncio.to_thread(version_before, host.shelf)
+        await host.bundles.open(before)
+        async with recorded(request, "rollback", {"version": before}):
+            version = await asyncio.to_thread(
+                rollback, host.shelf, _iso_time(request.now), host.signers
+            )
+            await asyncio.to_thread(host.least.allow, version)
+            await host.swap(version)
     except (BundleError, SettingsError, SourceError) as error:
         raise Problem(409, str(error)) from error
-    await _record(request, "rollback", version)
+    host.announce("rollback", {"version": version})
     return await show(request)
-
-
-async def _record(request: Request[ShelfHost], action: str, version: str) -> None:
-    """Write to the audit log, which waits for the disk, and tell the webhooks."""
-    detail: Detail = {"version": version}
-    await asyncio.to_thread(
-        request.host.audit.append, request.now, request.actor, action, None, detail
-    )
-    request.host.announce(action, {"version": version})
 
 
 def _iso_time(micros: int) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 from propense.columns import MICRO_UNITS
 from propense.history.records import Customer, Decision
 from propense.privacy.receipts import Receipt
+from propense.security.audit import AuditLog
 from propense.serving.handlers.access import CustomerHost, reader_of, stored_id
 from propense.serving.messages.customers import HeldDecision, HeldEvent, UserAnswer
 from propense.serving.operations.erasure import Eraser
@@ -18,18 +19,29 @@ from propense.web.problems import Problem
 from propense.web.request import Request
 
 
+class AccountHost(CustomerHost, Protocol):
+    """What showing all of a customer uses of the service."""
+
+    audit: AuditLog
+
+
 class ErasureHost(CustomerHost, Protocol):
     """What erasing a customer uses of the service."""
 
     eraser: Eraser
 
 
-async def show(request: Request[CustomerHost]) -> UserAnswer:
+async def show(request: Request[AccountHost]) -> UserAnswer:
     """All that is stored, under all the customer's ids."""
     user = await _stored_user(request)
     host = request.host
     reader = reader_of(request, user, "admin")
     user_id = stored_id(host, user)
+    if user.is_real:
+        # Before it is read: a reading that cannot be logged must not be done.
+        await asyncio.to_thread(
+            host.audit.append, request.now, request.actor, "customer.read", user_id
+        )
     customer: Customer | None = await reader.call(reader.store.read, user_id)
     if customer is None:
         raise Problem(404, "nothing is stored about this customer")

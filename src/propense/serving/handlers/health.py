@@ -10,8 +10,15 @@ import msgspec
 
 from propense.runtime.engine import ScoringEngine
 from propense.runtime.integration_tests import TOKEN, IntegrationTests
-from propense.serving.messages.health import HealthAnswer, IntegrationTestAnswer
+from propense.serving.handlers.recording import AuditedHost, recorded
+from propense.serving.messages.health import (
+    HealthAnswer,
+    IntegrationTestAnswer,
+    LiveAnswer,
+    ReadyQuestion,
+)
 from propense.serving.monitoring.monitor import Monitor
+from propense.serving.monitoring.readiness import State
 from propense.settings import Serve
 from propense.web.endpoint import Host, Route
 from propense.web.openapi import document
@@ -29,10 +36,12 @@ class HealthHost(Host, Protocol):
     @property
     def engine(self) -> ScoringEngine: ...
 
-    def unreadiness(self) -> list[str]: ...
+    def unreadiness(self) -> State: ...
+
+    def warnings(self) -> list[str]: ...
 
 
-class IntegrationTestHost(Host, Protocol):
+class IntegrationTestHost(AuditedHost, Protocol):
     """What ending an integration test uses of the service."""
 
     tests: IntegrationTests
@@ -40,15 +49,21 @@ class IntegrationTestHost(Host, Protocol):
     def engines(self) -> list[ScoringEngine]: ...
 
 
-async def live(request: Request[HealthHost]) -> HealthAnswer:
+async def live(request: Request[HealthHost]) -> LiveAnswer:
     """The process answers; it may still not be ready."""
-    return HealthAnswer(ready=True, bundle=request.host.engine.version)
+    return LiveAnswer(bundle=request.host.engine.version)
 
 
 async def ready(request: Request[HealthHost]) -> HealthAnswer | Response:
-    """Whether the service can answer questions and store events; 503 where it cannot."""
-    reasons = await asyncio.to_thread(request.host.unreadiness)
-    answer = HealthAnswer(ready=not reasons, bundle=request.host.engine.version, reasons=reasons)
+    """Whether the service can answer questions and take events; 503 where it cannot."""
+    what = request.read_query(ReadyQuestion).what
+    host = request.host
+    state = await asyncio.to_thread(host.unreadiness)
+    reasons = {"answers": state.answers, "events": state.events, "all": state.reasons}[what]
+    answer = HealthAnswer(
+        ready=not reasons, answers=not state.answers, events=not state.events,
+        bundle=host.engine.version, reasons=reasons, warnings=host.warnings(),
+    )  # fmt: skip
     return answer if answer.ready else Response(msgspec.json.encode(answer), status=503)
 
 
@@ -72,7 +87,8 @@ async def end_integration_test(request: Request[IntegrationTestHost]) -> Integra
     if TOKEN.fullmatch(token) is None:
         raise Problem(422, "the token must have 8 to 32 hexadecimal digits", pointer="/token")
     host = request.host
-    n_customers = await host.tests.destroy(token, host.engines())
+    async with recorded(request, "verify.end", {"token": token}):
+        n_customers = await host.tests.destroy(token, host.engines())
     return IntegrationTestAnswer(token=token, customers=n_customers)
 
 

@@ -12,8 +12,8 @@ from propense.inference.new_items import with_items
 from propense.runtime.engine import ScoringEngine
 from propense.runtime.item_updates import ItemUpdate, ItemUpdates
 from propense.runtime.loaded_bundles import Bundles
+from propense.serving.handlers.recording import AuditedHost, recorded
 from propense.serving.messages.items import ItemStored
-from propense.web.endpoint import Host
 from propense.web.problems import Problem
 from propense.web.request import Request
 
@@ -22,7 +22,7 @@ LONGEST_VALUE: Final = 20_000
 """Characters of one value."""
 
 
-class ItemHost(Host, Protocol):
+class ItemHost(AuditedHost, Protocol):
     """What this route uses of the service."""
 
     bundles: Bundles
@@ -60,6 +60,7 @@ async def put(request: Request[ItemHost]) -> ItemStored:
     except (SourceError, BundleError) as error:
         raise Problem(422, str(error)) from error
     update = ItemUpdate(request.now, record)
-    await asyncio.to_thread(host.items.put, item_id, update, host.engine.packed)
-    await host.bundles.update_items()
+    async with recorded(request, "items.put", {"item_id": item_id}):
+        await asyncio.to_thread(host.items.put, item_id, update, host.engine.packed)
+        await host.bundles.update_items()
     return ItemStored(item_id=item_id, new=is_new, bundle=host.engine.version)

@@ -21,11 +21,26 @@ class BundleLine(Message, frozen=True, kw_only=True):
     """Why it cannot serve; empty where it can."""
 
 
+class ItemSetAside(Message, frozen=True, kw_only=True):
+    """An item that was sent and that the serving bundle cannot take."""
+
+    item_id: str
+    reason: str
+
+
 class BundlesAnswer(Message, frozen=True, kw_only=True):
     """The bundles of the shelf, and the one that serves."""
 
     serving: str
+    content: str
+    """The hash of the content that answers here."""
     bundles: list[BundleLine]
+    refusal: str = ""
+    """Why the bundle that was promoted does not serve; empty where it does."""
+    set_aside: list[ItemSetAside] = []
+    """Items that were sent and that the serving bundle cannot take, at most 100."""
+    n_set_aside: int = 0
+    """How many there are."""
 
 
 class PromoteQuestion(Question, frozen=True, kw_only=True):

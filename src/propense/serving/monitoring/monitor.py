@@ -16,15 +16,20 @@ from propense.history.records import CustomerUpdate, WriteResult
 from propense.inference.bundle import Bundle
 from propense.ingest.rules import IgnoredReason
 from propense.runtime.customer_state import CustomerState
-from propense.runtime.metrics import Gauges, Metrics
+from propense.runtime.metrics import Gauges, Metrics, UpkeepKind
 from propense.serving.answers import POPULAR, CustomerQuestion
 from propense.serving.messages.recommend import RecommendAnswer
 from propense.serving.monitoring.drift import DriftMonitor
 from propense.serving.monitoring.item_share import ItemShareMonitor
-from propense.web.log import LibraryHandler, Log
+from propense.web.log import LibraryHandler, Log, What
 
 MOST_OF_A_BATCH: Final = 50
 """Drift is about customers who are on the site now, so only a few of a whole audience count."""
+
+
+_UPKEEP: Final[dict[UpkeepKind, What]] = {
+    "erasure": "erasure not ended", "audit": "audit log not true", "secrets": "store failed",
+}  # fmt: skip
 
 
 class Monitor:
@@ -49,6 +54,7 @@ class Monitor:
         self._libraries = LibraryHandler(self.log)
         self._failure: str | None = None
         """The writer's failure that was reported last."""
+        self._n_set_aside = 0
         self._n_lost = 0
         """Lost decisions that were reported already."""
 
@@ -142,10 +148,15 @@ class Monitor:
             for customer, prediction in observed:
                 self._drift.observe_answer(customer.n_events, prediction.tolist())
 
-    def check(self, writer: Writer) -> None:
-        """Raise new alarms and publish this process's gauges. Never raises."""
+    def check(self, writer: Writer, n_set_aside: int = 0) -> None:
+        """Raise new alarms and publish this process's gauges. Never raises. `n_set_aside` items
+        that were sent do not fit the serving bundle."""
         try:
             self._check(writer)
+            if n_set_aside > self._n_set_aside:
+                self.metrics.alarm("model")
+                self.log.problem("items set aside", level="warning", n=n_set_aside)
+            self._n_set_aside = n_set_aside
         except Exception as error:
             # Whatever it is, the service must go on following the shelf.
             self.log.problem("defect", error)
@@ -173,6 +184,13 @@ class Monitor:
         """A promoted bundle, pushed items or an erasure elsewhere could not be taken over."""
         self.metrics.alarm("model")
         self.log.problem("bundle refused", error)
+
+    def upkeep_failed(self, kind: UpkeepKind, error: Exception | None) -> None:
+        """An erasure has not ended, the audit log is not true or cannot be written, or the store
+        does not say which keys were rolled."""
+        self.metrics.alarm("store" if kind == "secrets" else kind)
+        self.log.problem(_UPKEEP[kind], error)
+        self._announce("alarm", {"kind": kind})
 
     def shadow_failed(self, error: Exception) -> None:
         """The shadow could not take new items."""

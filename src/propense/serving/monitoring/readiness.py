@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-import numpy as np
-
-from propense.columns import ACTION, EVENT_TIME, ITEM_ID
-from propense.encoding.history import history_of
-from propense.errors import BundleError, StoreError
+from propense.errors import BundleError, DamagedError, StoreError
 from propense.inference.bundle import Bundle
-from propense.schemas import FIRST_KNOWN, NO_TIME
-from propense.times import MICROS_PER_SECOND
+from propense.inference.self_test import self_test
+
+log = logging.getLogger(__name__)
 
 LEAST_DISK: Final = 64_000_000
 """Free bytes that the disk must have before events are accepted."""
 PING_SECONDS: Final = 1.0
-SELF_TEST: Final = "self-test"
-"""Id of the customer that a bundle is tested with."""
+_DAMAGED: Final = (
+    "live history is damaged; nothing is read from it or written to it any more: stop the service, "
+    "move the file away and restore a backup"
+)
+
+
+class State(NamedTuple):
+    """Why questions are not answered as they should be, and why events are not taken; both empty
+    where all is well. Reasons name no customer, address or password, because anyone may read
+    them."""
+
+    answers: list[str]
+    events: list[str]
+
+    @property
+    def reasons(self) -> list[str]:
+        """All of them, each once."""
+        return list(dict.fromkeys([*self.answers, *self.events]))
 
 
 class Readiness:
     """Checks what an answer and an acknowledgement need.
 
-    `bundle` returns the one that serves, `ping` is the store's, `writer` returns why events are
-    not written, or None where they are. Reasons name no customer, address or password, because
-    anyone may read them.
+    A store that is away stops events, but not answers, which are then of popular items and
+    marked so; a damaged one stops both, for good: it might give wrong answers. All that passes
+    clears by itself, without an event or a question.
     """
 
     def __init__(
@@ -38,10 +52,13 @@ class Readiness:
         bundle: Callable[[], Bundle | None],
         ping: Callable[[], None],
         writer: Callable[[], str | None],
+        check: Callable[[], None] = lambda: None,
         *,
         ping_seconds: float = PING_SECONDS,
         least_disk: int = LEAST_DISK,
     ) -> None:
+        """`bundle` returns the one that serves, `ping` and `check` are the store's, `writer`
+        returns why events are not written, or None where they are."""
         self._folder = folder
         self._bundle = bundle
         self._ping = ping
@@ -51,17 +68,40 @@ class Readiness:
         self._lock = threading.Lock()
         self._ping_result: _Ping | None = None
         self._tested: tuple[Bundle, str | None] | None = None
+        self._check = check
+        self._history: str | None = None
+        self._damaged = False
 
-    def check(self) -> tuple[bool, list[str]]:
-        """Whether the process is ready, and the reasons why not. Waits for the store, at most
-        `ping_seconds`, and tests a new bundle: not for the event loop. May be called from several
-        threads.
+    def begin(self) -> None:
+        """Look for damage of the history in a thread of its own, which may take minutes; until it
+        is done the process is not ready."""
+        self._history = "live history is being checked for damage; this ends by itself"
+        threading.Thread(target=self._check_history, name="history-check", daemon=True).start()
+
+    def check(self) -> State:
+        """What is missing. Waits for the store, at most `ping_seconds`, and tests a new bundle:
+        not for the event loop. May be called from several threads.
         """
-        checks = (
-            self._check_bundle(), self._check_store(), self._writer(), self._check_disk(),
+        bundle, store = self._check_bundle(), self._check_store()
+        history = _DAMAGED if self._damaged else self._history
+        if self._damaged:
+            store = None
+        return State(
+            [reason for reason in (bundle, history) if reason is not None],
+            [reason for reason in (bundle, history, store, self._writer(), self._check_disk())
+             if reason is not None],
         )  # fmt: skip
-        reasons = [reason for reason in checks if reason is not None]
-        return not reasons, reasons
+
+    def _check_history(self) -> None:
+        try:
+            self._check()
+        except DamagedError:
+            self._damaged = True
+        except Exception as error:
+            # The store is away or is being closed. Its own checks say so; damage shows as well
+            # once it is read.
+            log.warning("live history could not be checked for damage", exc_info=error)
+        self._history = None
 
     def _check_bundle(self) -> str | None:
         """Test a bundle once: nothing in it changes."""
@@ -81,6 +121,8 @@ class Readiness:
             result = self._ping_result
         if not result.answered.wait(self._seconds):
             return f"live history has not answered within {self._seconds:g} s"
+        if result.damaged:
+            self._damaged = True
         return result.reason
 
     def _check_disk(self) -> str | None:
@@ -94,38 +136,6 @@ class Readiness:
                 f"{self._least_disk / 1e6:.0f} MB are needed; free some space"
             )
         return None
-
-
-def self_test(bundle: Bundle) -> None:
-    """Ask a bundle everything about a customer with one event, and about one without events.
-
-    Raises BundleError where an answer is not a probability, an amount or a list.
-    """
-    encoder = bundle.encoder
-    event: dict[str, object] = {
-        ACTION: next(iter(encoder.actions.words), "none"),
-        ITEM_ID: next(iter(encoder.items.words), None),
-        EVENT_TIME: (bundle.info.end or 0) * MICROS_PER_SECOND,
-    }
-    for events in ([event], []) if encoder.actions.words else ([],):
-        histories = history_of(events, encoder, [SELF_TEST])
-        clock = bundle.clock(histories)
-        user = np.zeros(1, np.int32)
-        timed = histories.timed and bundle.info.end is not None
-        as_of = np.full(1, (bundle.info.end or 0) + 1 if timed else NO_TIME, np.int64)
-        answers = bundle.predict(histories, clock, encoder.profiles_of([{}]), user, as_of)[0]
-        for serving, answer in zip(bundle.info.goals, answers.tolist(), strict=True):
-            most = 1.0 if serving.goal.kind == "binary" else np.inf
-            if not (0 <= answer <= most and np.isfinite(answer)):
-                raise BundleError(
-                    f"goal {serving.goal.name!r} answered {answer}, which is not "
-                    f"{'a probability' if most == 1 else 'an amount'}; pack the bundle again"
-                )
-        if bundle.ranker is not None:
-            end = histories.offsets[1:]
-            ranked, _ = bundle.recommend(histories, clock, user, end, bundle.info.k)
-            if not (ranked >= FIRST_KNOWN).any():
-                raise BundleError("the bundle recommended nothing; pack it again")
 
 
 def _failure_of(bundle: Bundle) -> str | None:
@@ -145,12 +155,15 @@ class _Ping:
     def __init__(self, ping: Callable[[], None]) -> None:
         self.answered = threading.Event()
         self.reason: str | None = None
+        self.damaged = False
         self._ping = ping
         threading.Thread(target=self._run, name="ping", daemon=True).start()
 
     def _run(self) -> None:
         try:
             self._ping()
+        except DamagedError:
+            self.reason, self.damaged = _DAMAGED, True
         except StoreError:
             self.reason = "live history does not answer; check its server and the log"
         except Exception as error:

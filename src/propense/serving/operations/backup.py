@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from propense.errors import ServeError
-from propense.files import SERVICE_LOCK, locked, new_folder, write_new
-from propense.history.opening import open_store, restore_store
-from propense.history.store import StoreOptions
-from propense.privacy.pseudonyms import Pseudonyms
+from propense.files import SERVICE_LOCK, locked, new_folder, private_folder, write_new
+from propense.history.opening import restore_store
 from propense.runtime import item_updates
 from propense.security import audit, keys, secrets
-from propense.settings import Settings, seconds
+from propense.security.recording import recorded, write_down
+from propense.serving.operations.service_store import service_store
+from propense.settings import Settings
 
 HISTORY: Final = "history.sqlite.backup"
 _SMALL: Final = (secrets.KEY_ID, keys.FILE, audit.HEAD, item_updates.FILE)
@@ -37,16 +37,8 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
     if not secrets.key_id_file(data).is_file():
         raise ServeError(f"{str(data)!r} is not the data folder of a service; check [serve] data")
     own = secrets.open_secrets(data)
-    with closing(audit.AuditLog(data, own)) as log:
-        log.append(now, actor, "backup")
-    with _new_folder(folder) as unfinished:
-        options = StoreOptions(
-            durable=settings.serve.durable,
-            suppression_hash=Pseudonyms(own).suppression_hash,
-            remember_seconds=seconds(settings.serve.remember_messages),
-        )
-        store = open_store(settings.serve.store, data, options)
-        with closing(store):
+    with recorded(data, own, actor, "backup"), _new_folder(folder) as unfinished:
+        with service_store(settings, own) as store:
             store.backup(unfinished / HISTORY)
         with locked(data / audit.LOCK):
             _copy_database(data / audit.FILE, unfinished / audit.FILE)
@@ -56,8 +48,9 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
     return sorted(file.name for file in folder.iterdir())
 
 
-def restore(settings: Settings, folder: Path) -> list[str]:
-    """Restore the service of these settings from a backup; returns the names of the files restored.
+def restore(settings: Settings, folder: Path, now: int, actor: str) -> list[str]:
+    """Restore the service of these settings from a backup, and log it in the log that is restored;
+    returns the names of the files restored.
 
     The secret must be in its place first. Raises ServeError where a service runs, where there are
     data already, or where the secret is another one; then nothing is done. Raises StoreError where
@@ -73,7 +66,7 @@ def restore(settings: Settings, folder: Path) -> list[str]:
             f"the secret is missing; put it into {secrets.VARIABLE} or the file "
             f"{str(data / secrets.FILE)!r}, then restore"
         )
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(data)
     with _locked_service(data):
         existing = [name for name in (audit.FILE, *_SMALL[1:]) if (data / name).exists()]
         if existing:
@@ -85,6 +78,7 @@ def restore(settings: Settings, folder: Path) -> list[str]:
         restored = [name for name in (audit.FILE, *_SMALL[1:]) if (folder / name).exists()]
         for name in restored:
             write_new(data / name, (folder / name).read_bytes())
+        write_down(data, secrets.open_secrets(data), now, actor, "restore", {"files": restored})
     return [HISTORY, *restored]
 
 
@@ -121,7 +115,7 @@ def _check_secret(data: Path, folder: Path) -> None:
         if is_new:
             (data / secrets.KEY_ID).unlink()
         raise
-    if own.key_id != secrets.key_id_file(folder).read_text("ascii").strip():
+    if own.key_id != secrets.read_key_id(secrets.key_id_file(folder)):
         raise ServeError(
             f"{str(folder)!r} is the backup of a service with another secret than {str(data)!r}; "
             "put that service's secret in its place"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from propense.errors import ServeError
-from propense.files import locked, replace_file
+from propense.files import locked
 from propense.history.records import Customer, Erased
 from propense.inference.shelf import list_versions
 from propense.privacy.pseudonyms import Pseudonyms
@@ -22,27 +22,26 @@ from propense.privacy.receipts import Receipt, Trace, sign
 from propense.privacy.run_folders import erase_from_folder, sources_outside
 from propense.runtime.customer_reader import CustomerReader
 from propense.runtime.metrics import Metrics
-from propense.security.audit import AuditLog, Detail
+from propense.security.audit import AuditLog
+from propense.security.audit_records import Detail, Intention
 from propense.security.secrets import Secrets
 from propense.serving.operations.history_loading import remove_scratch
+from propense.serving.operations.pending_erasures import Pending, PendingErasures
 from propense.settings import Settings
+from propense.times import MICROS_PER_SECOND
 
-FILE: Final = "erasing.json"
-"""Erasures that have begun and not ended, in the data folder. A second request goes on with them,
-also under another name of the customer, which the store no longer knows."""
-LOCK: Final = "erasing.lock"
+log = logging.getLogger(__name__)
+
 NEXT_TRAINING: Final = "the next training"
+RETRY_SECONDS: Final = 60.0
+"""Seconds between two attempts to go on with erasures that have not ended."""
+TAKE_OVER_SECONDS: Final = 3_600
+"""After so long another machine goes on with an erasure: the one that began it may be gone."""
+LOCK: Final = "erasing.lock"
+"""Held by the process of this machine that goes on with erasures."""
 
 
-class Pending(msgspec.Struct):
-    """An erasure that has begun and not ended."""
-
-    names: set[str]
-    was_stored: bool = msgspec.field(default=False, name="was_known")
-    removed: dict[str, int] = {}
-
-
-@dataclass(frozen=True)
+@dataclass
 class Eraser:
     """Erases customers from everything the service and its runs keep."""
 
@@ -52,24 +51,71 @@ class Eraser:
     pseudonyms: Pseudonyms
     audit: AuditLog
     metrics: Metrics
+    pending: PendingErasures
     forget: Callable[[Collection[str]], Awaitable[None]]
     """Drops customers from memory, in all processes."""
     announce: Callable[[str, dict[str, Any]], None]
     """Sends a kind of message and its content to the webhooks."""
+    _running: Counter[str] = field(default_factory=Counter)
+    """Customers whose erasure this process is making."""
 
     async def erase_customer(self, user_id: str, actor: str, now: int) -> Receipt:
         """Erase a customer and return the signed receipt.
 
-        First the customer is suppressed, so that no new event of theirs is accepted; then the
-        store, memory and files are cleaned, each whatever became of the others; then the audit
-        log forgets whom its rows are about. What was done before a failure stays done, and a
-        second request goes on. Raises ServeError.
+        First the intention is logged and the customer suppressed, so that no new event of theirs
+        is accepted; then the store, memory and files are cleaned, each whatever became of the
+        others; then the audit log forgets whom its rows are about. What was done before a failure
+        stays done, and `go_on` finishes the rest, also after the end of this process. Raises
+        ServeError.
         """
-        pending = await self._begin(user_id)
-        failures = await self._erase(user_id, pending)
-        await asyncio.to_thread(_save, self._data, pending)
-        if failures:
-            raise failures[0]
+        try:
+            return await self._erase_customer(user_id, actor, now)
+        except OSError as error:
+            raise ServeError(
+                f"the erasure did not end: {error}; free disk space or correct permissions, then "
+                f"it goes on by itself"
+            ) from error
+
+    async def go_on(self) -> int:
+        """Finish the erasures of this machine that did not end; returns how many did now.
+
+        Raises nothing but what `pending` raises: one that fails again waits for the next call.
+        """
+        with contextlib.suppress(BlockingIOError), locked(self._data / LOCK, wait=False):
+            await asyncio.to_thread(self.pending.take_over)
+            n_ended = 0
+            now = time.time_ns() // 1000
+            for pending in (await asyncio.to_thread(self.pending.all)).values():
+                if pending.user_id in self._running or not self._is_ours(pending, now):
+                    continue
+                try:
+                    await self.erase_customer(pending.user_id, pending.actor, now)
+                    n_ended += 1
+                except ServeError as error:
+                    log.warning("an erasure did not end", exc_info=error)
+            return n_ended
+        return 0  # another process of this machine goes on with them
+
+    def _is_ours(self, pending: Pending, now: int) -> bool:
+        waited = (now - pending.since) / MICROS_PER_SECOND
+        return pending.host == self.pending.host or waited > TAKE_OVER_SECONDS
+
+    async def _erase_customer(self, user_id: str, actor: str, now: int) -> Receipt:
+        self._running[user_id] += 1
+        try:
+            intention = await asyncio.to_thread(self.audit.intend, now, actor, "erase", user_id)
+            pending = await self._begin(user_id, actor, now)
+            failures = await self._erase(user_id, pending)
+            if failures:
+                await asyncio.to_thread(self.pending.save, pending)
+                raise failures[0]
+            return await self._end(user_id, pending, intention, now)
+        finally:
+            self._running[user_id] -= 1
+            self._running += Counter()  # without those at 0
+
+    async def _end(self, user_id: str, pending: Pending, intention: Intention, now: int) -> Receipt:
+        """Sign the receipt, log it, and forget that there was an erasure."""
         was_stored = pending.was_stored or bool(pending.removed)
         receipt = sign(
             Receipt(
@@ -83,10 +129,10 @@ class Eraser:
             self.secrets,
         )
         detail: Detail = {"receipt": receipt.id, "rows": sum(pending.removed.values())}
-        await asyncio.to_thread(self.audit.append, now, actor, "erase", user_id, detail)
+        await asyncio.to_thread(self.audit.conclude, now, intention, "done", detail)
         for name in sorted(pending.names):
             await asyncio.to_thread(self.audit.forget, name)
-        await asyncio.to_thread(_remove, self._data, pending)
+        await asyncio.to_thread(self.pending.remove, pending)
         self.announce("erasure", {"receipt": receipt.id})
         return receipt
 
@@ -97,10 +143,14 @@ class Eraser:
     def _stored_id(self, user_id: str) -> str:
         return self.pseudonyms.pseudonym(user_id) if self.settings.serve.pseudonyms else user_id
 
-    async def _begin(self, user_id: str) -> Pending:
-        """Suppress the customer under all names, those of an earlier attempt included."""
+    async def _begin(self, user_id: str, actor: str, now: int) -> Pending:
+        """Record the erasure and suppress the customer under all names, those of an earlier
+        attempt included."""
         stored_id = self._stored_id(user_id)
-        pending = await asyncio.to_thread(_recall, self._data, {stored_id, user_id})
+        pending = await asyncio.to_thread(self.pending.recall, {stored_id, user_id})
+        pending.user_id, pending.actor = user_id, actor
+        pending.host, pending.since = self.pending.host, now
+        await asyncio.to_thread(self.pending.save, pending)
         hash_of, store = self.pseudonyms.suppression_hash, self.reader.store
         suppressed: set[str] = set()
         # A name that is joined while the others are being suppressed has to be suppressed too.
@@ -111,7 +161,7 @@ class Eraser:
             if customer is not None:
                 pending.names |= {customer.user_id, *customer.names}
                 pending.was_stored = True
-        await asyncio.to_thread(_save, self._data, pending)
+        await asyncio.to_thread(self.pending.save, pending)
         return pending
 
     async def _erase(self, user_id: str, pending: Pending) -> list[ServeError]:
@@ -129,8 +179,15 @@ class Eraser:
         except ServeError as error:
             failures.append(error)
         self.metrics.store("erase", time.perf_counter() - began)
-        await self.forget(pending.names)
-        await asyncio.to_thread(remove_scratch, self._data)
+        try:
+            await self.forget(pending.names)
+            await asyncio.to_thread(remove_scratch, self._data)
+        except OSError as error:
+            failures.append(
+                ServeError(
+                    f"other processes could not be told of an erasure: {error}; free disk space"
+                )
+            )
         run = Path(self.settings.folder) / self.settings.run
         try:
             removed.update(await asyncio.to_thread(erase_from_folder, run, pending.names))
@@ -149,46 +206,3 @@ class Eraser:
             )
             for version in list_versions(shelf)
         )  # fmt: skip
-
-
-def _recall(data: Path, names: set[str]) -> Pending:
-    """What an earlier attempt under any of the names has recorded."""
-    pending = Pending(set(names))
-    with locked(data / LOCK):
-        for other in _read(data):
-            if other.names & pending.names:
-                _join(pending, other)
-    return pending
-
-
-def _save(data: Path, pending: Pending) -> None:
-    with locked(data / LOCK):
-        others = [other for other in _read(data) if not other.names & pending.names]
-        replace_file(data / FILE, msgspec.json.encode([*others, pending]))
-
-
-def _remove(data: Path, pending: Pending) -> None:
-    with locked(data / LOCK):
-        others = [other for other in _read(data) if not other.names & pending.names]
-        if others:
-            replace_file(data / FILE, msgspec.json.encode(others))
-        else:
-            (data / FILE).unlink(missing_ok=True)
-
-
-def _join(pending: Pending, other: Pending) -> None:
-    pending.names |= other.names
-    pending.was_stored |= other.was_stored
-    pending.removed = dict(Counter(pending.removed) + Counter(other.removed))
-
-
-def _read(data: Path) -> list[Pending]:
-    try:
-        return msgspec.json.decode((data / FILE).read_bytes(), type=list[Pending])
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.DecodeError) as error:
-        raise ServeError(
-            f"{str(data / FILE)!r} cannot be read: {error}; erase the customers it names again, "
-            "then remove it"
-        ) from error

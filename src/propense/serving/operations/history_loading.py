@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from propense.errors import ServeError, SourceError
-from propense.files import ERASED, locked, replace_file, state_of
+from propense.files import ERASED, locked, private_folder, replace_file, state_of
 from propense.history.opening import open_store
 from propense.history.past import PastCustomer
 from propense.history.store import Store, StoreOptions
@@ -105,7 +105,7 @@ def load_history(
     """
     serve = settings.serve
     data = Path(settings.folder) / serve.data
-    data.mkdir(parents=True, exist_ok=True)
+    private_folder(data)
     secrets = open_secrets(data)
     pseudonyms = Pseudonyms(secrets)
     options = StoreOptions(

@@ -1,0 +1,160 @@
+"""What a process does beside answering: it goes on with erasures, guards the audit log, and
+remembers which bundle may serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from propense.errors import ConflictError, ServeError
+from propense.history.controls import Controls
+from propense.runtime.metrics import UpkeepKind
+from propense.security.audit import AuditLog
+from propense.security.audit_records import MISSING, Detail, Head
+from propense.security.keys import KeyRing
+from propense.security.secrets import Secrets
+from propense.serving.operations.erasure import RETRY_SECONDS, Eraser
+from propense.serving.operations.secret_rolls import read_rolls
+
+SECONDS: Final = 5.0
+"""Between two rounds."""
+REFUSED_SECONDS: Final = 60.0
+"""The audit log gets a row about refused keys at most so often."""
+MOST_PREFIXES: Final = 20
+"""Prefixes of refused keys that a row names."""
+_HEADS: Final = "audit"
+"""The kind of the records with the heads of audit logs, one for each data folder."""
+
+
+class Upkeep:
+    """The rounds of one process. Failures are reported and tried again."""
+
+    def __init__(
+        self,
+        eraser: Eraser,
+        audit: AuditLog,
+        keys: KeyRing,
+        secrets: Secrets,
+        controls: Controls,
+        report: Callable[[UpkeepKind, Exception | None], None],
+    ) -> None:
+        """`report` gets the kind of an alarm, "erasure", "audit" or "secrets", and what failed."""
+        self._eraser = eraser
+        self._audit = audit
+        self._keys = keys
+        self._secrets = secrets
+        self._controls = controls
+        self._report = report
+        self._next_attempt = 0.0
+        self._next_refused = 0.0
+        self._saved: int | None = None
+        self.n_erasing = 0
+        """Erasures that have begun and not ended, on all machines."""
+        self.audit_fault = ""
+        """Why the audit log is not to be trusted or cannot be written; empty where it is."""
+
+    async def run(self) -> None:
+        """Do rounds until it is cancelled."""
+        while True:
+            await self.do_round()
+            await asyncio.sleep(SECONDS)
+
+    async def do_round(self) -> None:
+        """One round; raises nothing."""
+        kinds: tuple[tuple[UpkeepKind, Callable[[], Awaitable[None]]], ...] = (
+            ("erasure", self._erasures), ("audit", self._guard_log), ("secrets", self._follow),
+        )  # fmt: skip
+        for kind, work in kinds:
+            try:
+                await work()
+            except Exception as error:
+                # Of any kind: the other work must go on.
+                if kind == "audit" and not self.audit_fault:
+                    self.audit_fault = "the audit log cannot be written; see the log"
+                self._report(kind, error)
+
+    async def log_serving(self, version: str, content: str) -> None:
+        """Log which bundle answers from now on, whoever wanted it; raises nothing."""
+        now = time.time_ns() // 1000
+        detail: Detail = {"version": version, "content": content}
+        try:
+            await asyncio.to_thread(self._audit.append, now, "", "serves", None, detail)
+        except ServeError as error:
+            self._report("audit", error)
+
+    def warnings(self) -> list[str]:
+        """What somebody has to look at, in words that anyone may read."""
+        warnings = [self.audit_fault] if self.audit_fault else []
+        if self.n_erasing:
+            warnings.append(
+                f"{self.n_erasing} erasures have begun and not ended; they go on by themselves"
+            )
+        return warnings
+
+    async def _erasures(self) -> None:
+        if time.monotonic() >= self._next_attempt:
+            self._next_attempt = time.monotonic() + RETRY_SECONDS
+            await self._eraser.go_on()
+        before = self.n_erasing
+        self.n_erasing = await asyncio.to_thread(self._eraser.pending.count)
+        if self.n_erasing > before:
+            self._report("erasure", None)
+
+    async def _follow(self) -> None:
+        """Take over what was rolled by a command."""
+        self._secrets.follow(await asyncio.to_thread(read_rolls, self._controls))
+
+    async def _guard_log(self) -> None:
+        await asyncio.to_thread(self._log_refused)
+        lost = await asyncio.to_thread(self._compare_head)
+        if lost and not self.audit_fault:
+            self._report("audit", None)
+        self.audit_fault = lost
+
+    def _log_refused(self) -> None:
+        """Log how many keys were refused, and which of them there once were."""
+        if time.monotonic() < self._next_refused or not self._keys.refused:
+            return
+        self._next_refused = time.monotonic() + REFUSED_SECONDS
+        refused, self._keys.refused = self._keys.refused, type(self._keys.refused)()
+        prefixes = sorted(prefix for prefix in refused if prefix)
+        self._audit.append(
+            time.time_ns() // 1000, "", "keys.refused", None,
+            {"n": refused.total(), "prefixes": prefixes[:MOST_PREFIXES]},
+        )  # fmt: skip
+
+    def _compare_head(self) -> str:
+        """Save the log's head in the store, unless the log lacks the one that was saved before:
+        then it was taken away or set back. Returns what is wrong, in words for readiness."""
+        host = self._eraser.pending.host
+        record = self._controls.get(_HEADS, host)
+        saved = None if record is None else msgspec.json.decode(record.value, type=Head)
+        head = self._audit.head()
+        if head is None:
+            return "the head of the audit log is missing or was changed; see propense audit"
+        if saved is not None and not self._audit.has(saved):
+            if self._saved != saved.seq:
+                self._saved = saved.seq
+                self._audit.append(time.time_ns() // 1000, "", MISSING, None, {"rows": saved.seq})
+            self._save(host, self._audit.head())
+        elif saved is None or saved.seq < head.seq:
+            self._save(host, head)
+        if self._audit.is_lost():
+            return "an earlier audit log is gone; find out why, see propense audit"
+        return ""
+
+    def _save(self, host: str, head: Head | None) -> None:
+        if head is not None:
+            with contextlib.suppress(ConflictError):
+                self._controls.put(_HEADS, host, msgspec.json.encode(head))
+
+
+def saved_head(controls: Controls, host: str) -> Head | None:
+    """The head of a data folder's audit log that was saved in the store."""
+    record = controls.get(_HEADS, host)
+    return None if record is None else msgspec.json.decode(record.value, type=Head)
