@@ -82,7 +82,6 @@ class Eraser:
         Raises nothing but what `pending` raises: one that fails again waits for the next call.
         """
         with contextlib.suppress(BlockingIOError), locked(self._data / LOCK, wait=False):
-            await asyncio.to_thread(self.pending.take_over)
             n_ended = 0
             now = time.time_ns() // 1000
             for pending in (await asyncio.to_thread(self.pending.all)).values():

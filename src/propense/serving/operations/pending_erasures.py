@@ -97,7 +97,7 @@ class PendingErasures:
             pending.user_id = pending.user_id or min(pending.names)
             pending.host = self.host
             self.save(pending)
-        file.unlink()
+        file.unlink(missing_ok=True)  # another process may have been faster
 
     def _of(self, pending: Pending) -> list[str]:
         return [key for key, other in self.all().items() if other.names & pending.names]

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from propense.errors import ConflictError, ServeError
+from propense.errors import ConflictError, ServeError, StoreError
 from propense.history.controls import Controls
 from propense.runtime.metrics import UpkeepKind
 from propense.security.audit import AuditLog
@@ -27,6 +27,7 @@ REFUSED_SECONDS: Final = 60.0
 """The audit log gets a row about refused keys at most so often."""
 MOST_PREFIXES: Final = 20
 """Prefixes of refused keys that a row names."""
+_UNWRITABLE: Final = "the audit log cannot be written; see the log"
 _HEADS: Final = "audit"
 """The kind of the records with the heads of audit logs, one for each data folder."""
 
@@ -53,30 +54,38 @@ class Upkeep:
         self._next_attempt = 0.0
         self._next_refused = 0.0
         self._saved: int | None = None
+        self._works: dict[UpkeepKind, Callable[[], Awaitable[None]]] = {
+            "erasure": self._erasures, "audit": self._guard_log, "secrets": self._follow,
+        }  # fmt: skip
         self.n_erasing = 0
         """Erasures that have begun and not ended, on all machines."""
         self.audit_fault = ""
         """Why the audit log is not to be trusted or cannot be written; empty where it is."""
 
     async def run(self) -> None:
-        """Do rounds until it is cancelled."""
-        while True:
-            await self.do_round()
-            await asyncio.sleep(SECONDS)
+        """Do rounds until it is cancelled. A long erasure makes no other work wait."""
+        await asyncio.gather(*(self._repeat(kind) for kind in self._works))
 
     async def do_round(self) -> None:
-        """One round; raises nothing."""
-        kinds: tuple[tuple[UpkeepKind, Callable[[], Awaitable[None]]], ...] = (
-            ("erasure", self._erasures), ("audit", self._guard_log), ("secrets", self._follow),
-        )  # fmt: skip
-        for kind, work in kinds:
-            try:
-                await work()
-            except Exception as error:
-                # Of any kind: the other work must go on.
-                if kind == "audit" and not self.audit_fault:
-                    self.audit_fault = "the audit log cannot be written; see the log"
-                self._report(kind, error)
+        """Everything once; raises nothing."""
+        for kind in self._works:
+            await self._do(kind)
+
+    async def _repeat(self, kind: UpkeepKind) -> None:
+        while True:
+            await self._do(kind)
+            await asyncio.sleep(SECONDS)
+
+    async def _do(self, kind: UpkeepKind) -> None:
+        try:
+            await self._works[kind]()
+        except Exception as error:
+            # Of any kind: the rounds must go on.
+            if kind == "audit" and not isinstance(error, StoreError):
+                self.audit_fault = (
+                    self.audit_fault or "the audit log cannot be written; see the log"
+                )
+            self._report(kind, error)
 
     async def log_serving(self, version: str, content: str) -> None:
         """Log which bundle answers from now on, whoever wanted it; raises nothing."""
@@ -97,9 +106,14 @@ class Upkeep:
         return warnings
 
     async def _erasures(self) -> None:
-        if time.monotonic() >= self._next_attempt:
+        await asyncio.to_thread(self._eraser.pending.take_over)
+        await self._count()
+        if self.n_erasing and time.monotonic() >= self._next_attempt:
             self._next_attempt = time.monotonic() + RETRY_SECONDS
             await self._eraser.go_on()
+            await self._count()
+
+    async def _count(self) -> None:
         before = self.n_erasing
         self.n_erasing = await asyncio.to_thread(self._eraser.pending.count)
         if self.n_erasing > before:
