@@ -266,7 +266,7 @@ def killed_erasure(folder: Path, skipped: list[str]) -> list[Row]:
             kill(service)
         with serving(own, *WORDS, key=key) as service:
             seconds = faults.until_ready(service)
-            told = seen = faults.look(service)
+            first = seen = faults.look(service)
             ends = time.monotonic() + 120
             while seen.warnings and time.monotonic() < ends:
                 time.sleep(0.5)
@@ -275,9 +275,9 @@ def killed_erasure(folder: Path, skipped: list[str]) -> list[Row]:
             names = sorted(one.name for one in export.iterdir())
             held = _events(service, "known-7")
         good = began and seconds < RECOVERS and not left and names == ["big.csv"] and not held
-        good = good and bool(told.warnings) and not seen.warnings
+        good = good and bool(first.warnings) and not seen.warnings
         after = f"{left} rows left, {held} events left, files {', '.join(names)}; {seen}"
-        return [Row("kill in an erasure", f"started again: {told}", after, good)]
+        return [Row("kill in an erasure", f"started again: {first}", after, good)]
 
 
 def clocks(folder: Path, skipped: list[str]) -> list[Row]:
