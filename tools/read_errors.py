@@ -23,8 +23,7 @@ from pathlib import Path
 
 from propense import cli
 from propense.cli.temporary_service import temporary_service
-from propense.security.keys import KeyRing
-from propense.security.secrets import open_secrets
+from propense.serving.operations.opening import opened_keys
 from propense.settings import read_settings
 
 EVENTS = "\n".join(
@@ -151,13 +150,11 @@ REQUESTS: tuple[tuple[str, str, str, object], ...] = (
 def request_errors(folder: Path) -> Iterator[tuple[str, str, str]]:
     """What goes wrong, the request, and the answer of a service with the bundle of `folder`."""
     settings = read_settings(folder / "propense.toml")
-    data = folder / settings.serve.data
-    data.mkdir(exist_ok=True)
-    ring = KeyRing(data, open_secrets(data))
-    keys = {
-        scope: ring.create(f"errors {scope}", [scope], now=0)[1]
-        for scope in ("ingest", "read", "admin")
-    }
+    with opened_keys(settings, print) as ring:
+        keys = {
+            scope: ring.create(f"errors {scope}", [scope], now=0)[1]
+            for scope in ("ingest", "read", "admin")
+        }
     with temporary_service(folder / "propense.toml") as url:
         for title, key, route, body in REQUESTS:
             method, path = route.split()

@@ -16,10 +16,11 @@ import pytest
 import uvicorn.config
 
 from propense.cli.app import build
+from propense.cli.serve import FIRST_KEY
 from propense.inference.scoring.index import EXACT_UP_TO
 from propense.runtime import item_updates
 from propense.runtime.customer_state import CustomerState
-from propense.security import audit, keys, secrets
+from propense.security import audit, old_keys, secrets
 from propense.serving import reloading, shadow
 from propense.serving.handlers.ingest import ROUTES as INGEST_WORDS
 from propense.serving.operations import history_loading, pending_erasures
@@ -144,8 +145,8 @@ def test_proxies_let_through_bodies_as_large_as_the_service():
 def test_the_files_of_the_data_folder_are_those_of_the_code():
     shown = set(re.findall(r"`live/([\w.*]+)/?`", PAGE))
     assert shown == {
-        "history.db", "metrics", "*.lock", secrets.FILE, keys.FILE, audit.FILE, audit.HEAD,
-        item_updates.FILE, item_updates.DAMAGED, shadow.FILE, reloading.ERASED,
+        "history.db", "metrics", "*.lock", secrets.FILE, old_keys.MOVED, FIRST_KEY, audit.FILE,
+        audit.HEAD, item_updates.FILE, item_updates.DAMAGED, shadow.FILE, reloading.ERASED,
         pending_erasures.HOST,
         history_loading.SCRATCH, secrets.KEY_ID,
     }  # fmt: skip

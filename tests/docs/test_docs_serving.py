@@ -247,8 +247,11 @@ def run_page(shell, code):
     if browser is None:
         pytest.skip("no Chromium is installed")
     site = shell.folder / "site"
+    key = shell.env["SITE_KEY"]
+    made = shell.bash(f"propense keys secret {key[3:11]} u-1019").strip()
+    signed = code.replace("'SITE_KEY'", repr(key)).replace("'SIGNATURE'", repr(made))
     shutil.copytree(NODE / "node_modules/@segment/analytics-next/dist/umd", site)
-    (site / "page.html").write_text(code.replace("'SITE_KEY'", repr(shell.env["SITE_KEY"])))
+    (site / "page.html").write_text(signed)
 
     class Pages(SimpleHTTPRequestHandler):
         def log_message(self, *words):

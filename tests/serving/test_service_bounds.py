@@ -110,9 +110,9 @@ def test_new_names_of_one_customer_are_new_customers_to_their_address(
     shop: ServedWorld, tmp_path: Path
 ) -> None:
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, new_customers_per_hour=3)
-    with live_service(shop, tmp_path / "live", limits=limits) as live:
+    with live_service(shop, tmp_path / "live", limits=limits, page_user_ids="any") as live:
         statuses = [
-            live.status_and_json("POST", "/v1/identify", "ingest",
+            live.status_and_json("POST", "/v1/identify", "page",
                                  json={"userId": "one", "anonymousId": f"a-{number}"})[0]
             for number in range(6)
         ]  # fmt: skip
@@ -122,14 +122,14 @@ def test_new_names_of_one_customer_are_new_customers_to_their_address(
 
 def test_new_names_in_one_batch_are_new_customers_too(shop: ServedWorld, tmp_path: Path) -> None:
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, new_customers_per_hour=3)
-    with live_service(shop, tmp_path / "live", limits=limits) as live:
+    with live_service(shop, tmp_path / "live", limits=limits, page_user_ids="any") as live:
         first = {"userId": "one", "anonymousId": "a-0"}
-        assert live.ask("POST", "/v1/identify", "ingest", json=first)["kept"] == 1
+        assert live.ask("POST", "/v1/identify", "page", json=first)["kept"] == 1
         batch = [
             {"type": "identify", "userId": "one", "anonymousId": f"a-{number}"}
             for number in range(200)
         ]
-        statuses = live.ask("POST", "/v1/batch", "ingest", json={"batch": batch})
+        statuses = live.ask("POST", "/v1/batch", "page", json={"batch": batch})
         assert (statuses["kept"], statuses["refused"]) == (0, 200)
         assert live.held("one")["names"] == ["a-0"]
 

@@ -19,9 +19,9 @@ from typing import Any, Final
 import httpx
 import uvicorn
 
-from propense.security.keys import SCOPES, KeyRing
-from propense.security.secrets import open_secrets
+from propense.security.keys import SCOPES
 from propense.serving.app import make_app
+from propense.serving.operations.opening import opened_keys
 from propense.serving.routes import ROUTES
 from propense.serving.service import Service
 from propense.settings import Limits, Settings
@@ -216,6 +216,19 @@ def is_problem(answer: Any) -> Any:
     return problem
 
 
+def make_keys(settings: Settings) -> dict[str, str]:
+    """A key for each scope alone, which is a server's where it can be; "all" with every scope;
+    "page"."""
+    now = time.time_ns() // 1000
+    with opened_keys(settings, print) as ring:
+        keys = {"all": ring.create("all", SCOPES, now=now)[1]}
+        keys["page"] = ring.create("page", ["ingest"], now=now)[1]
+        for scope in SCOPES:
+            kind = "admin" if scope in ("admin", "people") else "server"
+            keys[scope] = ring.create(scope, [scope], now=now, kind=kind)[1]
+    return keys
+
+
 @contextmanager
 def live_service(world: ServedWorld, data: Path, **changes: Any) -> Iterator[Live]:
     """A service over the shelf of `world`, with its own live data; `changes` are keys of [serve].
@@ -225,10 +238,7 @@ def live_service(world: ServedWorld, data: Path, **changes: Any) -> Iterator[Liv
     changes.setdefault("limits", Limits(wait_ms=60_000, standing_wait_ms=60_000))
     settings = world.serving(data, **changes)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ring = KeyRing(data, open_secrets(data))
-    now = time.time_ns() // 1000
-    keys = {scope: ring.create(scope, [scope], now=now)[1] for scope in SCOPES}
-    keys["all"] = ring.create("all", SCOPES, now=now)[1]
+    keys = make_keys(settings)
     opened: list[Service] = []
 
     def opening() -> Service:

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from propense.errors import ServeError, StoreError
-from propense.security.keys import SCOPES, KeyRing
+from propense.security.key_ring import KeyRing
+from propense.security.keys import SCOPES
 from propense.security.secrets import Secrets
 from propense.settings import Limits
 from propense.web.application import Application, make_application
@@ -23,6 +24,7 @@ from propense.web.openapi import document
 from propense.web.problems import Problem
 from propense.web.rate_limits import Limiter
 from propense.web.request import Request, Response
+from support.live_stores import memory_controls
 
 
 class Sum(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,7 +43,7 @@ class Calculator:
     origins: Sequence[str] = ("https://page.example",)
 
     def __init__(self, folder: Path) -> None:
-        self.keys = KeyRing(folder, Secrets(bytes(32)))
+        self.keys = KeyRing(memory_controls(), Secrets(bytes(32)))
         self.limiter = Limiter(self.limits)
         self.in_flight = 0
         self.body_bytes: Counter[str] = Counter()

@@ -32,7 +32,9 @@ def restore(folder: Path, /, *, common: Common = DEFAULTS) -> None:
     """Restore the service's data from a backup while no service is running.
 
     Put the service's secret back first. Existing data are never overwritten.
-    Customers who were erased after the backup must be erased again.
+    Customers who were erased after the backup must be erased again. All API keys
+    are off, as the backup has some that were revoked later: switch on those in use
+    with `propense keys enable`.
 
     Parameters
     ----------
@@ -43,6 +45,16 @@ def restore(folder: Path, /, *, common: Common = DEFAULTS) -> None:
 
     output = open_output(common)
     settings = load_settings(common)
-    files = operations.restore(settings, folder, time.time_ns() // 1000, ACTOR)
+    restored = operations.restore(settings, folder, time.time_ns() // 1000, ACTOR)
     data = Path(settings.folder) / settings.serve.data
-    output.result({"data": data, "files": files}, f"restored to {data}: {', '.join(files)}")
+    lines = [f"restored to {data}: {', '.join(restored.files)}"]
+    if restored.keys:
+        lines += [
+            f"all {len(restored.keys)} API keys are off, as some may have been revoked since the",
+            "backup; switch on those that are in use:",
+            *(f"  propense keys enable {one.prefix}   # {one.kind} key {one.name}"
+              for one in restored.keys),
+            "  propense keys enable --all",
+        ]  # fmt: skip
+    keys_off = [{"prefix": one.prefix, "name": one.name, "kind": one.kind} for one in restored.keys]
+    output.result({"data": data, "files": restored.files, "keys_off": keys_off}, "\n".join(lines))

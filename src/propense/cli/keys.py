@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from propense.cli.options import DEFAULTS, Common, load_settings
-from propense.cli.output import open_output
-from propense.errors import ServeError
+from propense.cli.options import DEFAULTS, Common, Flag, load_settings
+from propense.cli.output import Output, open_output
+from propense.errors import ServeError, SettingsError
 from propense.settings import seconds
 from propense.times import MICROS_PER_SECOND
 
 if TYPE_CHECKING:
     from propense.security.audit_records import Detail
-    from propense.security.keys import KeyRecord, KeyRing
+    from propense.security.key_ring import KeyRing
+    from propense.security.keys import KeyRecord
+    from propense.settings import Settings
 
 Scopes = Annotated[
-    list[Literal["ingest", "read", "admin", "verify"]], Parameter(name="--scope", negative="")
+    tuple[Literal["ingest", "read", "decide", "export", "people", "bid", "verify", "admin"], ...],
+    Parameter(name="--scope", negative="", consume_multiple=False, show_default=False),
+]
+Kind = Annotated[Literal["page", "server", "admin"] | None, Parameter(show_default=False)]
+Origins = Annotated[
+    tuple[str, ...],
+    Parameter(name="--origin", negative="", consume_multiple=False, show_default=False),
 ]
 OptionalText = Annotated[str | None, Parameter(show_default=False)]
 ACTOR = "cli"
@@ -31,57 +41,91 @@ def create_key(
     name: str,
     /,
     *,
-    scope: Scopes,
+    kind: Kind = None,
+    scope: Scopes = (),
+    origin: Origins = (),
     source: OptionalText = None,
-    lasts: OptionalText = None,
+    expires: OptionalText = None,
     common: Common = DEFAULTS,
 ) -> None:
     """Create an API key. It is shown once and stored only as a hash.
 
-    Scopes: ingest sends events, read asks for answers, admin changes bundles and
-    erases customers, verify is for `propense verify`. A key with the scope ingest
-    alone is safe in a web page.
+    Kinds: a page key is public, since it is inside a web page or an app; it sends
+    what visitors do there. A server key stays on your servers. An admin key is for
+    people who run the service.
+
+    Scopes: ingest sends events and imports, read asks for answers and decide for
+    decisions, export reads what is stored, bid is for bidding, verify for `propense
+    verify`, people manages who may sign in, admin changes bundles and items and
+    erases customers. A key with the scope ingest alone and no kind is a page key.
 
     Parameters
     ----------
     name
         What the key is for, such as "website".
+    kind
+        page, server or admin; default: what the scopes need.
     scope
-        What the key permits; may be repeated.
+        What the key permits; may be repeated. Default: ingest for page; ingest,
+        read and decide for server; all but verify for admin.
+    origin
+        Origin of the web pages that can use a page key, such as
+        https://shop.example; may be repeated. Default: those of [serve] origins.
     source
         Source name of the events that are sent with it.
-    lasts
-        How long the key is valid, such as 52w; default: for ever.
+    expires
+        When the key ends: a date such as 2027-12-31, a time with its offset, or a
+        span such as 52w; default: never.
     """
     output = open_output(common)
-    folder, now = _data_folder(common), now_micros()
-    expires = None if lasts is None else now + seconds(lasts) * MICROS_PER_SECOND
-    ring = _ring(folder)
-    record, key = ring.create(name, scope, now=now, source=source, expires=expires)
-    _log(folder, now, "keys.create", {"prefix": record.prefix, "scopes": sorted(record.scopes)})
-    output.message(f"key {record.prefix} for {name}; it is not shown again:")
-    output.result({"key": key, **_public_fields(record)}, key)
+    now = now_micros()
+    end = None if expires is None else _end(expires, now)
+    with _opened(common, output) as (settings, ring):
+        record, key = ring.create(
+            name, scope, now=now, kind=kind, source=source, origins=origin, expires=end
+        )
+        detail: Detail = {
+            "prefix": record.prefix, "kind": record.kind, "scopes": sorted(record.scopes),
+        }  # fmt: skip
+        _log(settings, now, "keys.create", detail)
+        output.message(f"{record.kind} key {record.prefix} for {name}; it is not shown again:")
+        secret = _secret_field(ring, record)
+        output.result({"key": key, **_public_fields(record), **secret}, key)
+    if record.is_page:
+        output.message(
+            "customer ids that pages send must be signed by your server; the secret for that: "
+            f"propense keys secret {record.prefix}"
+        )
 
 
 def list_keys(*, common: Common = DEFAULTS) -> None:
-    """List API keys, oldest first, without their secrets."""
+    """List API keys, oldest first, without their secrets.
+
+    The last use is known to the hour.
+    """
     output = open_output(common)
     now = now_micros()
-    records = _ring(_data_folder(common)).records()
+    with _opened(common, output) as (_, ring):
+        records, uses = ring.records(), ring.last_uses()
     lines = [
-        f"{record.prefix}  {_state(record, now):<9} {_day(record.created)}  "
-        f"{','.join(sorted(record.scopes)):<18} {record.name}"
+        f"{record.prefix}  {_state(record, now):<9} {record.kind:<7} {_day(record.created)}  "
+        f"{_last_use(uses.get(record.prefix)):<20} {','.join(sorted(record.scopes)):<18} "
+        f"{record.name}"
         for record in records
     ]
     output.result(
-        [_public_fields(record) | {"state": _state(record, now)} for record in records],
+        [
+            _public_fields(record)
+            | {"state": _state(record, now), "last_used": _time(uses.get(record.prefix))}
+            for record in records
+        ],
         "\n".join(lines)
-        or "there are no keys; create one with: propense keys create NAME --scope read",
+        or "there are no keys; create one with: propense keys create NAME --kind server",
     )
 
 
 def revoke_key(prefix: str, /, *, common: Common = DEFAULTS) -> None:
-    """Revoke an API key; running services refuse it within a second.
+    """Revoke an API key; running services refuse it within half a second.
 
     Parameters
     ----------
@@ -89,14 +133,17 @@ def revoke_key(prefix: str, /, *, common: Common = DEFAULTS) -> None:
         The eight characters after pp_, see `propense keys list`.
     """
     output = open_output(common)
-    folder, now = _data_folder(common), now_micros()
-    record = _ring(folder).revoke(prefix, now)
-    _log(folder, now, "keys.revoke", {"prefix": prefix})
+    now = now_micros()
+    with _opened(common, output) as (settings, ring):
+        record = ring.revoke(prefix, now)
+        _log(settings, now, "keys.revoke", {"prefix": prefix})
     output.result(_public_fields(record), f"{prefix} ({record.name}) is revoked")
 
 
 def rotate_key(prefix: str, /, *, grace: str = "1d", common: Common = DEFAULTS) -> None:
     """Give an API key a new secret, which is shown once.
+
+    The secret that signs customer ids of a page key changes with it.
 
     Parameters
     ----------
@@ -106,12 +153,81 @@ def rotate_key(prefix: str, /, *, grace: str = "1d", common: Common = DEFAULTS) 
         How long the old secret remains valid; 0 ends it at once.
     """
     output = open_output(common)
-    folder, now = _data_folder(common), now_micros()
+    now = now_micros()
     grace_seconds = 0 if grace.strip() == "0" else seconds(grace)
-    record, key = _ring(folder).rotate(prefix, grace_seconds, now)
-    _log(folder, now, "keys.rotate", {"prefix": prefix, "grace_seconds": grace_seconds})
-    output.message(f"new secret of key {prefix} ({record.name}); it is not shown again:")
-    output.result({"key": key, **_public_fields(record)}, key)
+    with _opened(common, output) as (settings, ring):
+        record, key = ring.rotate(prefix, grace_seconds, now)
+        _log(settings, now, "keys.rotate", {"prefix": prefix, "grace_seconds": grace_seconds})
+        output.message(f"new secret of key {prefix} ({record.name}); it is not shown again:")
+        secret = _secret_field(ring, record)
+        output.result({"key": key, **_public_fields(record), **secret}, key)
+
+
+def enable_keys(
+    *prefixes: str,
+    all_: Annotated[bool, Flag, Parameter(name="--all")] = False,
+    common: Common = DEFAULTS,
+) -> None:
+    """Switch API keys on that a restoration has switched off.
+
+    A backup has keys that were revoked after it was made: name those that are still
+    in use.
+
+    Parameters
+    ----------
+    prefixes
+        The eight characters after pp_ of each key, see `propense keys list`.
+    all_
+        Switch all of them on, except those that were revoked before the backup.
+    """
+    output = open_output(common)
+    now = now_micros()
+    if all_ == bool(prefixes):
+        raise ServeError("name the keys to switch on, or --all: propense keys enable PREFIX ...")
+    with _opened(common, output) as (settings, ring):
+        is_off = [one.prefix for one in ring.records() if _state(one, now) == "off"]
+        enabled = []
+        for prefix in is_off if all_ else prefixes:
+            enabled.append(ring.switch_on(prefix))
+            _log(settings, now, "keys.enable", {"prefix": prefix})
+    names = ", ".join(f"{record.prefix} ({record.name})" for record in enabled)
+    output.result(
+        [_public_fields(record) for record in enabled],
+        f"switched on: {names}" if enabled else "no key was switched off",
+    )
+
+
+def show_secret(prefix: str, user_id: OptionalText = None, /, *, common: Common = DEFAULTS) -> None:
+    """Print the secret with which your server signs customer ids for a page key.
+
+    A page sends the signature beside the id, as userIdSignature: the hexadecimal
+    HMAC-SHA256 of the id. With USER_ID the command prints that id's signature.
+
+    Parameters
+    ----------
+    prefix
+        The eight characters after pp_ of a page key, see `propense keys list`.
+    user_id
+        Id of a customer to sign.
+    """
+    from propense.security.key_ring import sign_user_id
+
+    output = open_output(common)
+    with _opened(common, output) as (settings, ring):
+        record = ring.find(prefix)
+        if not record.is_page:
+            raise ServeError(
+                f"key {prefix!r} is a {record.kind} key, whose customer ids need no signature; "
+                "only page keys have such a secret"
+            )
+        secret = ring.signing_secret(record)
+        _log(settings, now_micros(), "keys.secret", {"prefix": prefix})
+    fields: dict[str, Any] = {"prefix": prefix, "signing_secret": secret}
+    if user_id is None:
+        output.result(fields, secret)
+        return
+    signature = sign_user_id(secret, user_id)
+    output.result(fields | {"user_id": user_id, "userIdSignature": signature}, signature)
 
 
 def audit(
@@ -166,18 +282,22 @@ def audit(
     return 0 if verdict.good else 2
 
 
-def _ring(folder: Path) -> KeyRing:
-    from propense.security.keys import KeyRing
-    from propense.security.secrets import open_secrets
+@contextmanager
+def _opened(common: Common, output: Output) -> Iterator[tuple[Settings, KeyRing]]:
+    """The keys of the service that the settings name, wherever its store is."""
+    from propense.serving.operations.opening import opened_keys
 
-    return KeyRing(folder, open_secrets(folder))
+    settings = load_settings(common)
+    with opened_keys(settings, output.message) as ring:
+        yield settings, ring
 
 
-def _log(folder: Path, now: int, action: str, detail: Detail) -> None:
+def _log(settings: Settings, now: int, action: str, detail: Detail) -> None:
     from propense.security.recording import write_down
     from propense.security.secrets import open_secrets
 
-    write_down(folder, open_secrets(folder), now, ACTOR, action, detail)
+    data = Path(settings.folder) / settings.serve.data
+    write_down(data, open_secrets(data), now, ACTOR, action, detail)
 
 
 def _data_folder(common: Common) -> Path:
@@ -190,18 +310,45 @@ def now_micros() -> int:
     return time.time_ns() // 1000
 
 
+def _end(text: str, now: int) -> int:
+    """Microseconds UTC of the end of a key. Raises ServeError."""
+    with suppress(SettingsError):
+        return now + seconds(text) * MICROS_PER_SECOND
+    try:
+        end = datetime.fromisoformat(text)
+    except ValueError:
+        raise ServeError(
+            f"--expires {text!r} is neither a date such as 2027-12-31, a time with its offset such "
+            "as 2027-12-31T18:00:00+08:00, nor a span such as 52w"
+        ) from None
+    if end.tzinfo is None:
+        if len(text.strip()) > len("2027-12-31"):
+            raise ServeError(
+                f"--expires {text!r} has no offset from UTC; write it like {text.strip()}+00:00"
+            )
+        end = end.replace(tzinfo=UTC)
+    return round(end.timestamp() * MICROS_PER_SECOND)
+
+
 def _public_fields(record: KeyRecord) -> dict[str, Any]:
     """What is shown of a key, without its secret."""
     return {
-        "prefix": record.prefix, "name": record.name, "scopes": sorted(record.scopes),
-        "source": record.source, "created": _time(record.created),
-        "expires": _time(record.expires), "revoked": _time(record.revoked),
+        "prefix": record.prefix, "name": record.name, "kind": record.kind,
+        "scopes": sorted(record.scopes), "source": record.source, "origins": list(record.origins),
+        "created": _time(record.created), "expires": _time(record.expires),
+        "revoked": _time(record.revoked),
     }  # fmt: skip
+
+
+def _secret_field(ring: KeyRing, record: KeyRecord) -> dict[str, str]:
+    return {"signing_secret": ring.signing_secret(record)} if record.is_page else {}
 
 
 def _state(record: KeyRecord, now: int) -> str:
     if record.revoked is not None:
         return "revoked"
+    if record.off is not None:
+        return "off"
     return "live" if record.is_live(now) else "expired"
 
 
@@ -213,3 +360,10 @@ def _time(micros: int | None) -> str | None:
 
 def _day(micros: int) -> str:
     return datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC).strftime("%Y-%m-%d")
+
+
+def _last_use(micros: int | None) -> str:
+    if micros is None:
+        return "never used"
+    used = datetime.fromtimestamp(micros / MICROS_PER_SECOND, UTC)
+    return f"used {used:%Y-%m-%d %H}h"

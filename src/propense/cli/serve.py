@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 from propense.cli.keys import ACTOR
 from propense.cli.options import DEFAULTS, Changes, Common, Flag, load_settings
 from propense.cli.output import open_output
 from propense.cli.progress import show_progress
+from propense.files import replace_file
+
+FIRST_KEY: Final = "first_key"
+"""File of the data folder for the first key where there is no terminal."""
 
 
 def serve(
@@ -41,14 +46,15 @@ def serve(
     host
         Address to listen on; default: [serve] host.
     first_key
-        If there is no valid key, create one with all scopes.
+        If there is no valid key, create one with all scopes. It is shown on the
+        terminal; without one it is in the file first_key of the data folder.
     """
     import msgspec
 
     from propense.web.no_pandas import leave_pandas_out
 
     leave_pandas_out()
-    from propense.serving.server import Address, open_keys, run
+    from propense.serving.server import Address, make_first_key, run
 
     output = open_output(common)
     settings = load_settings(common, set_)
@@ -57,9 +63,9 @@ def serve(
     serve_settings = msgspec.structs.replace(settings.serve, **changes)
     settings = msgspec.structs.replace(settings, serve=serve_settings)
     if first_key:
-        key = open_keys(settings, ACTOR)
+        key = make_first_key(settings, ACTOR, output.message)
         if key is not None:
-            print(f"key (shown once): {key}", file=sys.stderr)
+            _hand_over(key, Path(settings.folder) / settings.serve.data)
 
     def print_address(address: Address) -> None:
         output.result(
@@ -75,6 +81,21 @@ def serve(
         sys.stdout.flush()
 
     return run(settings, print_address, lambda: show_progress(output), output.message)
+
+
+def _hand_over(key: str, data: Path) -> None:
+    """Show the first key to whoever sits at the terminal. Where there is none, as under systemd
+    or in a container, what is printed stays in logs, so it goes into a file of the owner."""
+    if sys.stderr.isatty():
+        print(f"key (shown once): {key}", file=sys.stderr)
+        return
+    file = data / FIRST_KEY
+    replace_file(file, f"{key}\n".encode())
+    print(
+        f"the first key is in {file} (no terminal to show it on); store it elsewhere, then delete "
+        "the file",
+        file=sys.stderr,
+    )
 
 
 def load_history(

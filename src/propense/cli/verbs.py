@@ -77,8 +77,8 @@ SERVICE: Final = (
           "propense verify http://127.0.0.1:8080 --key $KEY --customers 500   # seconds")),
     Verb("history", "Bring the customers of a run into the live store: load", "",
          ("propense history load", "propense history load --run runs/other")),
-    Verb("keys", "Manage API keys: create, list, revoke, rotate", "",
-         ("propense keys create website --scope ingest", "propense keys list")),
+    Verb("keys", "Manage API keys: create, list, revoke, rotate, enable, secret", "",
+         ("propense keys create website --kind page", "propense keys list")),
     Verb("secret", "Roll and show the keys that are derived from the secret: roll, show", "",
          ("propense secret roll webhooks", "propense secret show webhooks")),
     Verb("audit", "Verify that the audit log has not been tampered with",
@@ -118,8 +118,9 @@ HISTORY: Final = (
 
 KEYS: Final = (
     Verb("create", "Create an API key; it is shown once", "propense.cli.keys:create_key",
-         ("propense keys create website --scope ingest --source web",
-          "propense keys create console --scope read --scope admin --lasts 52w")),
+         ("propense keys create website --kind page --origin https://shop.example --source web",
+          "propense keys create backend --kind server",
+          "propense keys create console --scope read --scope admin --expires 52w")),
     Verb("list", "List API keys, without their secrets", "propense.cli.keys:list_keys",
          ("propense keys list", "propense keys list --json")),
     Verb("revoke", "Revoke an API key", "propense.cli.keys:revoke_key",
@@ -127,6 +128,13 @@ KEYS: Final = (
     Verb("rotate", "Give an API key a new secret; the old one stays valid for a while",
          "propense.cli.keys:rotate_key",
          ("propense keys rotate k3jq7d2m", "propense keys rotate k3jq7d2m --grace 12h")),
+    Verb("enable", "Switch API keys on that a restoration has switched off",
+         "propense.cli.keys:enable_keys",
+         ("propense keys enable k3jq7d2m", "propense keys enable --all")),
+    Verb("secret", "Print the secret that signs customer ids for a page key",
+         "propense.cli.keys:show_secret",
+         ("propense keys secret k3jq7d2m",
+          "propense keys secret k3jq7d2m u-1017    # the signature of one id")),
 )  # fmt: skip
 
 SECRET: Final = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from propense.cli.keys import ACTOR
@@ -79,30 +78,31 @@ def verify(
 @contextmanager
 def verify_key(settings: Settings, key: str | None) -> Iterator[str]:
     """A key with the scope verify: `key`, $PROPENSE_KEY, or a temporary one, revoked at the end."""
-    from propense.security.keys import KeyRing
     from propense.security.recording import write_down
     from propense.security.secrets import open_secrets
+    from propense.serving.operations.opening import data_folder, opened_keys
 
     existing = key or os.environ.get(KEY)
     if existing:
         yield existing
         return
-    data = Path(settings.folder) / settings.serve.data
+    data = data_folder(settings)
     secrets = open_secrets(data)
-    ring = KeyRing(data, secrets)
     now = time.time_ns() // 1000
-    record, created = ring.create(
-        "integration test", ["verify"], now=now, expires=now + KEY_LIFETIME
-    )
+    with opened_keys(settings, lambda text: None) as ring:
+        record, created = ring.create(
+            "integration test", ["verify"], now=now, expires=now + KEY_LIFETIME
+        )
     detail: Detail = {"prefix": record.prefix, "scopes": ["verify"]}
     try:
         write_down(data, secrets, now, ACTOR, "keys.create", detail)
-        # The service reads the key file again every half second.
+        # Running services look for new keys several times a second.
         time.sleep(0.6)
         yield created
     finally:
         now = time.time_ns() // 1000
-        ring.revoke(record.prefix, now)
+        with opened_keys(settings, lambda text: None) as ring:
+            ring.revoke(record.prefix, now)
         write_down(data, secrets, now, ACTOR, "keys.revoke", {"prefix": record.prefix})
 
 

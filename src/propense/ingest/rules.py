@@ -11,10 +11,16 @@ from propense.ids import MISSING_WORDS, PLACEHOLDER_IDS, is_word, tidy_id
 from propense.ingest.segment import text_id
 
 IgnoredReason = Literal[
-    "placeholder_id", "other_currency", "unreadable_item", "unreadable_value", "unreadable_count"
+    "placeholder_id",
+    "other_currency",
+    "unreadable_item",
+    "unreadable_value",
+    "unreadable_count",
+    "page_consent",
 ]
 IGNORED_REASONS: Final[tuple[IgnoredReason, ...]] = (
     "placeholder_id", "other_currency", "unreadable_item", "unreadable_value", "unreadable_count",
+    "page_consent",
 )  # fmt: skip
 """Why a part of a message was left out while the rest was kept."""
 Ignored = list[IgnoredReason]

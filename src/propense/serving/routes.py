@@ -80,7 +80,7 @@ INGEST: Final[tuple[Route[Service], ...]] = (
     ),
     Route("POST", "/v1/import", "import_lines", ingest.receive_lines,
           "Import many messages or plain events, one a line", _SEND, None, IngestAnswer,
-          browser=True, large=True, takes="application/x-ndjson"),
+          large=True, takes="application/x-ndjson"),
     Route("GET", "/v1/projects/{key}/settings", "site_settings", ingest.browser_settings,
           "Get the settings that Segment's browser library loads first", _SEND, browser=True),
 )  # fmt: skip

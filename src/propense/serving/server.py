@@ -22,11 +22,12 @@ from propense.inference.shelf import read_current
 from propense.progress import Progress
 from propense.runtime.integration_tests import clear_integration_tests
 from propense.security.audit_records import Detail
-from propense.security.keys import SCOPES, KeyRing
+from propense.security.keys import SCOPES
 from propense.security.recording import write_down
 from propense.security.secrets import open_secrets
 from propense.serving.app import make_app
 from propense.serving.operations.history_process import HistoryLoader
+from propense.serving.operations.opening import data_folder, opened_keys
 from propense.serving.routes import ROUTES
 from propense.serving.service import Service
 from propense.settings import Settings
@@ -75,7 +76,8 @@ def run(
         on_listening(Address(f"http://{shown}:{port}", version))
         os.environ[ENVIRONMENT] = msgspec.json.encode(settings).decode()
         config = _config(settings)
-        open_secrets(data)  # before several processes do: the first makes them
+        with opened_keys(settings, report):
+            pass  # before several processes do: the first makes the secret and moves old files
         loader = HistoryLoader(settings, show, report) if settings.serve.load_history else None
         try:
             if settings.serve.workers == 1:
@@ -101,26 +103,26 @@ def _locked_service(data: Path) -> Iterator[None]:
         ) from error
 
 
-def open_keys(settings: Settings, actor: str) -> str | None:
-    """Make a key with every scope where no key of the data folder is valid.
+def make_first_key(settings: Settings, actor: str, report: Callable[[str], None]) -> str | None:
+    """Make an admin key with every scope where no key of the service is valid.
 
-    Returns the whole key, None where there is a valid one. `actor` is named in the audit log.
+    Returns the whole key, None where there is a valid one. `actor` is named in the audit log;
+    `report` prints what was moved from files of older versions.
     """
-    data = Path(settings.folder) / settings.serve.data
-    secrets = open_secrets(data)
-    ring = KeyRing(data, secrets)
-    if any(record.is_live(time.time_ns() // 1000) for record in ring.records()):
-        return None
-    now = time.time_ns() // 1000
-    record, shown = ring.create("first", SCOPES, now=now)
-    detail: Detail = {"prefix": record.prefix, "scopes": sorted(record.scopes)}
-    try:
-        write_down(data, secrets, now, actor, "keys.create", detail)
-    except ServeError:
-        # An action that cannot be logged must not be done.
-        ring.revoke(record.prefix, now)
-        raise
-    return shown
+    data = data_folder(settings)
+    with opened_keys(settings, report) as ring:
+        now = time.time_ns() // 1000
+        if any(record.is_live(now) for record in ring.records()):
+            return None
+        record, shown = ring.create("first", SCOPES, now=now, kind="admin")
+        detail: Detail = {"prefix": record.prefix, "scopes": sorted(record.scopes)}
+        try:
+            write_down(data, open_secrets(data), now, actor, "keys.create", detail)
+        except ServeError:
+            # An action that cannot be logged must not be done.
+            ring.revoke(record.prefix, now)
+            raise
+        return shown
 
 
 def application() -> Application:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import Counter
@@ -17,12 +18,12 @@ from propense.errors import (
     ServeError,
     SettingsError,
     SourceError,
+    StoreError,
 )
 from propense.files import private_folder
 from propense.history.group_commit import Writer
-from propense.history.opening import open_store
 from propense.history.records import CustomerUpdate, Decision, WriteResult
-from propense.history.store import Store, StoreOptions
+from propense.history.store import Store
 from propense.inference.shelf import read_current
 from propense.ingest.mapping import MOST_REMEMBERED, Mapper
 from propense.ingest.rules import IngestRules
@@ -36,7 +37,8 @@ from propense.runtime.load_shedding import LoadShedder
 from propense.runtime.loaded_bundles import Bundles
 from propense.runtime.metrics import Gauges, ShedReason
 from propense.security.audit import AuditLog
-from propense.security.keys import KeyRing
+from propense.security.key_ring import KeyRing
+from propense.security.old_keys import move_old_keys
 from propense.security.secrets import open_secrets
 from propense.security.signing import signers_of
 from propense.serving.monitoring.monitor import Monitor
@@ -46,11 +48,12 @@ from propense.serving.operations.erasure import Eraser
 from propense.serving.operations.least_bundle import LeastBundle
 from propense.serving.operations.pending_erasures import PendingErasures
 from propense.serving.operations.secret_rolls import read_rolls
+from propense.serving.operations.service_store import open_history
 from propense.serving.operations.upkeep import Upkeep
-from propense.serving.reloading import ErasureNotice, Reloader
+from propense.serving.reloading import Backoff, ErasureNotice, Reloader
 from propense.serving.shadow import FILE as SHADOW_FILE
 from propense.serving.shadow import Shadow
-from propense.settings import Limits, Settings, seconds
+from propense.settings import Limits, Settings
 from propense.web.endpoint import Route, refusal
 from propense.web.quotas import Quotas
 from propense.web.rate_limits import Limiter
@@ -59,6 +62,8 @@ from propense.web.webhooks import Hooks, WebhookMessage
 
 CHECK_SECONDS: Final = 0.25
 """Seconds between two checks for what other processes have changed."""
+KEY_SECONDS: Final = 0.2
+"""The same for API keys: a revoked key opens nothing after half a second."""
 
 _TOO_LATE: Final = refusal("the answer would come too late; try again")
 _TOO_FULL: Final = refusal("too many events wait to be written; try again")
@@ -88,7 +93,6 @@ class Service:
         self.in_flight = 0
         self.body_bytes: Counter[str] = Counter()
         self.secrets = open_secrets(self.data)
-        self.keys = KeyRing(self.data, self.secrets)
         self.limiter = Limiter(self.serve.limits)
         self.pseudonyms = Pseudonyms(self.secrets)
         self.audit = AuditLog(self.data, self.secrets)
@@ -107,6 +111,8 @@ class Service:
         )
         self.store = self._open_store("history")
         self.secrets.follow(read_rolls(self.store.controls))
+        self.keys = KeyRing(self.store.controls, self.secrets)
+        move_old_keys(self.data, self.keys)
         self.least = LeastBundle(self.store.controls, self.signers.required)
         self._begin()
         self.mapper = self._make_mapper()
@@ -161,6 +167,7 @@ class Service:
         await self.upkeep.log_serving(self.engine.version, self.engine.packed.manifest.content)
         self._tasks = [
             loop.create_task(self._check_for_changes()), loop.create_task(self.upkeep.run()),
+            loop.create_task(self._follow_keys()),
         ]  # fmt: skip
 
     async def stop(self) -> None:
@@ -168,6 +175,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(StoreError):
+            await asyncio.to_thread(self.keys.write_uses)
         await asyncio.to_thread(self.writer.close)
         self.tests.close()
         self.store.close()
@@ -294,6 +303,25 @@ class Service:
             self.monitor.check(self.writer, len(self.engine.set_aside))
             await self.reloader.check()
 
+    async def _follow_keys(self) -> None:
+        """Apart from other checks, as opening a bundle must not keep a revoked key valid."""
+        backoff = Backoff()
+        while True:
+            await asyncio.sleep(KEY_SECONDS)
+            try:
+                if await asyncio.to_thread(self.keys.refresh) and self.keys.unreadable:
+                    raise ServeError(
+                        f"{len(self.keys.unreadable)} keys were not written with this service's "
+                        f"secret and open nothing, such as {self.keys.unreadable[0]!r}; give every "
+                        "host the same secret"
+                    )
+                await asyncio.to_thread(self.keys.write_uses)
+                backoff.clear()
+            except Exception as error:
+                # The keys in memory stay valid: without its store the service changes nothing.
+                if backoff.record(None, error):
+                    self.monitor.log.problem("keys failed", error)
+
     def _begin(self) -> None:
         """Open the bundle that serves. Where it cannot be opened, the newest that served before it
         answers, and readiness warns: otherwise a bad bundle would keep every machine that starts
@@ -335,17 +363,7 @@ class Service:
         return Mapper(self.serve, encoder.actions.words, encoder.sources.words, rules)
 
     def _open_store(self, name: str) -> Store:
-        return open_store(
-            self.serve.store,
-            self.data,
-            StoreOptions(
-                durable=self.serve.durable,
-                suppression_hash=self.pseudonyms.suppression_hash,
-                remember_seconds=seconds(self.serve.remember_messages),
-                name=name,
-                consent_required=self.serve.consent,
-            ),
-        )
+        return open_history(self.settings, self.secrets, name)
 
     def _why_not_written(self) -> str | None:
         if not self.writer.is_alive:

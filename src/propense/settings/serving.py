@@ -65,6 +65,9 @@ class Limits(Record, frozen=True):
 
     body_bytes: Count = 512_000
     """Largest size of a request, uncompressed; a Segment batch has at most 500 kB."""
+    page_bytes: Count = 65_536
+    """Largest size of a request with a page key, uncompressed; browsers send no more at the end of
+    a visit."""
     import_bytes: Count = 64_000_000
     """Largest size of a bulk import, uncompressed."""
     depth: Count = 16
@@ -76,7 +79,7 @@ class Limits(Record, frozen=True):
     events_per_day: Count = 5_000
     """Events of one customer a day; more are refused."""
     new_customers_per_hour: Count = 20_000
-    """New customers an hour from one address with a browser key; more are refused."""
+    """New customers an hour from one address with a page key; more are refused."""
     in_flight: Count = 256
     """Requests handled at once; more are shed with 503."""
     wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 20
@@ -115,7 +118,10 @@ class Serve(Record, frozen=True):
     """True: a customer's answers are personalised only with a "personalise" flag, and training uses
     the customer only with a "train" flag. False: only a refusal counts."""
     origins: tuple[str, ...] = ("*",)
-    """Web origins whose pages may send events."""
+    """Web origins whose pages may send events; a page key can be bound to some of them."""
+    page_user_ids: Literal["signed", "any"] = "signed"
+    """Customer ids that are taken from pages: those that the shop's server signed, or any.
+    With "any" everybody can send events under the id of any customer."""
     scenarios: dict[str, Scenario] = {}
     """Name -> rules; "default" applies to requests that name none."""
     limits: Limits = Limits()

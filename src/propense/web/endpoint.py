@@ -87,7 +87,8 @@ class Route(Generic[RouteHost]):
     """Type of the body, or of the query string of a GET."""
     answer: type[msgspec.Struct] | None = None
     browser: bool = False
-    """Whether pages of other origins may call it; the key may then be inside the body."""
+    """Whether pages of other origins, and page keys, may call it; the key may then be inside the
+    body."""
     is_question: bool = False
     """Whether it may be refused while others wait."""
     large: bool = False
@@ -171,6 +172,7 @@ class Endpoint(Generic[H]):
             path=scope.get("path_params", {}),
             address=address,
             now=time.time_ns() // 1000,
+            for_pages=route.browser,
         )
         # A page's key may be inside the body, but a large body is never read without a key.
         if route.scopes and (route.large or not route.browser):

@@ -37,6 +37,7 @@ What = Literal[
     "quota exceeded",
     "requests shed",
     "worker died",
+    "keys failed",
     "customer erased",
     "erasure not ended",
     "audit log not true",

@@ -13,7 +13,8 @@ import msgspec
 
 from propense.errors import nearest, plain_reason
 from propense.schemas import Id
-from propense.security.keys import KeyRecord, KeyRing, Scope, basic_user
+from propense.security.key_ring import KeyRing
+from propense.security.keys import KeyRecord, Scope, basic_user
 from propense.web.problems import Problem
 from propense.web.rate_limits import Limiter
 
@@ -58,6 +59,8 @@ class Request(Generic[H]):
     now: int
     """Microseconds UTC."""
     key: KeyRecord | None = None
+    for_pages: bool = False
+    """Whether it is of a route that page keys open."""
 
     @property
     def actor(self) -> str:
@@ -136,9 +139,41 @@ class Request(Generic[H]):
                           "propense keys create")  # fmt: skip
         if not any(key.may(scope) for scope in scopes):
             raise Problem(403, f"the key {key.prefix} lacks the scope {' or '.join(scopes)}")
+        if key.is_page:
+            self._check_page(key)
         self.key = key
         self.charge(1)
         return key
+
+    def _check_page(self, key: KeyRecord) -> None:
+        """Raises Problem (403) where everybody's key is used for more than pages send, or by a page
+        of another origin than it is bound to."""
+        if not self.for_pages:
+            raise Problem(
+                403,
+                f"the key {key.prefix} is a page key, which sends what visitors do and nothing "
+                "else; make another with: propense keys create NAME --kind server",
+            )
+        origin = self.headers.get(b"origin")
+        shown = None if origin is None else origin.decode("latin-1")
+        if not key.allows_origin(shown) and not self._is_of_own_page(key):
+            raise Problem(
+                403,
+                f"the key {key.prefix} is bound to the pages of {' and '.join(key.origins)}, and "
+                + (
+                    "this request names none"
+                    if shown is None
+                    else f"this one is of {shown[:100]!a}"
+                ),
+            )
+
+    def _is_of_own_page(self, key: KeyRecord) -> bool:
+        """Whether the key is bound to the service's own origin and the browser says that the page
+        is of it: of reading it names no origin."""
+        if self.headers.get(b"sec-fetch-site") != b"same-origin" or b"origin" in self.headers:
+            return False
+        own = self.headers.get(b"host", b"").decode("latin-1").lower()
+        return any(origin.partition("://")[2] == own for origin in key.origins)
 
     def charge(self, n: int) -> None:
         """Count `n` messages or questions against the key's limit. Raises Problem (429).

@@ -23,9 +23,8 @@ from propense.inference.artifact.manifest import write_manifest
 from propense.inference.bundle import INFO, Info
 from propense.ingest import json_lines
 from propense.pipeline.verification import Verification, verify
-from propense.security.keys import KeyRing
-from propense.security.secrets import open_secrets
 from propense.serving.service import Service
+from support.live_stores import opened_ring
 from support.service_bundle import ServedWorld, make_served_world, served_world
 from support.service_live import listening
 
@@ -56,7 +55,8 @@ def deployed(
 def key_of(data: Path, scope: str = "verify") -> str:
     data.mkdir(parents=True, exist_ok=True)
     now = time.time_ns() // 1000
-    return KeyRing(data, open_secrets(data)).create(scope, [scope], now=now)[1]
+    with opened_ring(data) as ring:
+        return ring.create(scope, [scope], now=now, kind="admin")[1]
 
 
 def hold(world: ServedWorld, data: Path, shelf: Path | None = None, **more) -> Verification:

@@ -16,9 +16,16 @@ from propense.settings import Limits
 from propense.web.quotas import Quotas
 
 NOW = 1_700_000_000_000_000
-BROWSER = KeyRecord(prefix="b", mac=b"", name="page", scopes=frozenset({"ingest"}), created=0)
+BROWSER = KeyRecord(
+    prefix="b", mac=b"", name="page", kind="page", scopes=frozenset({"ingest"}), created=0
+)
 SERVER = KeyRecord(
-    prefix="s", mac=b"", name="server", scopes=frozenset({"ingest", "read"}), created=0
+    prefix="s",
+    mac=b"",
+    name="server",
+    kind="server",
+    scopes=frozenset({"ingest", "read"}),
+    created=0,
 )
 
 

@@ -17,10 +17,10 @@ from propense.history.store import StoreOptions
 from propense.privacy.pseudonyms import Pseudonyms
 from propense.runtime.item_updates import ItemUpdate, ItemUpdates
 from propense.security.audit import AuditLog
-from propense.security.keys import KeyRing
 from propense.security.secrets import VARIABLE, open_secrets
 from propense.serving.operations.backup import HISTORY, back_up, restore
 from propense.settings import parse_settings
+from support.live_stores import opened_ring
 
 NOW = 1_700_000_000_000_000
 
@@ -53,7 +53,8 @@ def service(tmp_path, monkeypatch):
             [CustomerUpdate(message_id="m1", user_id="ann", received=NOW, events=(event,))]
         )
         store.suppress([Pseudonyms(own).suppression_hash("ben")])
-    KeyRing(data, own).create("site", ["ingest"], now=NOW)
+    with opened_ring(data) as ring:
+        ring.create("site", ["ingest"], now=NOW)
     ItemUpdates(data).put("c9", ItemUpdate(NOW, {"title": "New"}), object())
     with closing(AuditLog(data, own)) as log:
         log.append(NOW, "abcdefgh", "erase", "ben")
@@ -74,25 +75,19 @@ def test_a_backup_is_restored_whole(service, tmp_path):
     # The service may run meanwhile.
     with locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False):
         files = back_up(service, copy, NOW, "cli")
-    assert files == sorted(
-        [HISTORY, "audit.db", "audit.head", "items.json", "keys.json", "secret.key_id"]
-    )
+    assert files == sorted([HISTORY, "audit.db", "audit.head", "items.json", "secret.key_id"])
     other = settings_of(tmp_path / "two")
     data = bring_secret(service, other)
-    assert restore(other, copy, NOW, "cli") == [
-        HISTORY,
-        "audit.db",
-        "keys.json",
-        "audit.head",
-        "items.json",
-    ]
+    restored = restore(other, copy, NOW, "cli")
+    assert restored.files == [HISTORY, "audit.db", "audit.head", "items.json"]
     own = open_secrets(data)
     with closing(history(data)) as store:
         assert [event.item_id for event in store.read("ann").events] == ["c1"]
         refused = CustomerUpdate(message_id="m2", user_id="ben", received=NOW, traits={"a": 1})
         again = CustomerUpdate(message_id="m1", user_id="ann", received=NOW)
         assert store.append([refused, again]) == ["suppressed", "repeated"]
-    assert [key.name for key in KeyRing(data, own).records()] == ["site"]
+    with opened_ring(data) as ring:
+        assert [key.name for key in ring.records()] == ["site"]
     assert ItemUpdates(data).read()[1] == {"c9": ItemUpdate(NOW, {"title": "New"})}
     with closing(AuditLog(data, own)) as log:
         verdict = log.verify()
@@ -156,7 +151,48 @@ def test_existing_history_is_not_overwritten(service, tmp_path):
     history(data).close()
     with pytest.raises(StoreError, match="is there already"):
         restore(other, tmp_path / "copy", NOW, "cli")
-    assert not (data / "keys.json").exists()
+    assert not (data / "audit.db").exists()
+
+
+def test_no_key_opens_anything_after_a_restoration_until_it_is_enabled(service, tmp_path, capsys):
+    """A backup has keys that were revoked after it."""
+    data = Path(service.folder) / "live"
+    with opened_ring(data) as ring:
+        good, whole = ring.create("good", ["read"], now=NOW)
+        bad, stolen = ring.create("stolen", ["admin"], now=NOW)
+        earlier, _ = ring.create("earlier", ["read"], now=NOW)
+        ring.revoke(earlier.prefix, NOW)
+    back_up(service, tmp_path / "copy", NOW, "cli")
+    with opened_ring(data) as ring:
+        ring.revoke(bad.prefix, NOW)
+    other = settings_of(tmp_path / "two")
+    data = bring_secret(service, other)
+    file = str(Path(other.folder) / "propense.toml")
+    assert main(["restore", str(tmp_path / "copy"), "--settings", file]) == 0
+    out = capsys.readouterr().out
+    assert "all 3 API keys are off" in out and f"propense keys enable {good.prefix}" in out
+    assert earlier.prefix not in out
+    with opened_ring(data) as ring:
+        assert ring.check(whole, NOW) is None and ring.check(stolen, NOW) is None
+    assert main(["keys", "list", "--settings", file, "--json"]) == 0
+    states = {one["name"]: one["state"] for one in json.loads(capsys.readouterr().out)}
+    assert states == {"site": "off", "good": "off", "stolen": "off", "earlier": "revoked"}
+    assert main(["keys", "enable", good.prefix, "--settings", file]) == 0
+    with opened_ring(data) as ring:
+        assert ring.check(whole, NOW) is not None and ring.check(stolen, NOW) is None
+    assert main(["keys", "enable", "--all", "--settings", file]) == 0
+    with opened_ring(data) as ring:
+        assert ring.check(stolen, NOW) is not None, "as the operator said"
+
+
+def test_the_keys_of_a_backup_of_an_older_version_are_off_too(service, tmp_path, capsys):
+    back_up(service, tmp_path / "copy", NOW, "cli")
+    old = {"prefix": "aaaabbbb", "mac": "AAAA", "name": "old", "scopes": ["read"], "created": NOW}
+    (tmp_path / "copy" / "keys.json").write_text(json.dumps([old]))
+    other = settings_of(tmp_path / "two")
+    bring_secret(service, other)
+    restored = restore(other, tmp_path / "copy", NOW, "cli")
+    assert sorted(key.name for key in restored.keys) == ["old", "site"]
 
 
 def test_the_verbs(service, tmp_path, capsys):
@@ -170,4 +206,4 @@ def test_the_verbs(service, tmp_path, capsys):
     bring_secret(service, other)
     settings = str(Path(other.folder) / "propense.toml")
     assert main(["restore", copy, "--settings", settings]) == 0
-    assert "keys.json" in capsys.readouterr().out
+    assert "audit.db" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,8 +14,17 @@ from propense.history.records import CustomerUpdate, WriteResult
 from propense.ingest.browser_settings import site_settings
 from propense.ingest.json_lines import Import, read_lines
 from propense.ingest.mapping import Mapper
+from propense.ingest.page_messages import check_page_messages, without_grants
 from propense.ingest.rules import Ignored, IgnoredReason
-from propense.ingest.segment import KINDS, Kind, Refusal, decode, unpack
+from propense.ingest.segment import (
+    KINDS,
+    Kind,
+    Refusal,
+    TooLargeError,
+    TrackingCall,
+    decode,
+    unpack,
+)
 from propense.ingest.updates import make_updates
 from propense.security.keys import KeyRecord
 from propense.serving.messages.customers import IngestAnswer
@@ -58,18 +68,39 @@ def receive(kind: Kind) -> Callable[[Request[IngestHost]], Awaitable[IngestAnswe
         key = request.authorize(request.presented_key() or call.write_key, ("ingest", "verify"))
         request.charge(len(call.messages) - 1)
         call = msgspec.structs.replace(call, write_key=key.prefix)
+        if key.is_page:
+            call = _from_page(request, key, call, len(body))
         verifying = key.may("verify")
         ignored: Ignored = []
         updates, refusals = make_updates(
             call, request.host.mapper, request.now, key.source, not verifying, verifying, ignored,
             not key.is_page,
         )  # fmt: skip
+        if key.is_page:
+            updates = without_grants(updates, ignored)
         answer, refused = await _write(request, key, updates, refusals, ignored)
         if kind != "batch" or len(call.messages) + len(call.refusals) == 1:
             _check_kept(answer, refused)
         return answer
 
     return handle
+
+
+def _from_page(
+    request: Request[IngestHost], key: KeyRecord, call: TrackingCall, size: int
+) -> TrackingCall:
+    """The call without what a page may not send. Raises TooLargeError."""
+    host = request.host
+    if size > host.limits.page_bytes:
+        raise TooLargeError(
+            "",
+            f"a page sends at most {host.limits.page_bytes:,} bytes at once, got {size:,}; send "
+            "smaller batches, or from your server with a key of --kind server",
+        )
+    has_signed = None
+    if host.serve.page_user_ids == "signed":
+        has_signed = functools.partial(host.keys.has_signed, key, now=request.now)
+    return check_page_messages(call, host.mapper.rules, has_signed)
 
 
 def _check_kept(answer: IngestAnswer, refusals: Sequence[Refusal]) -> None:

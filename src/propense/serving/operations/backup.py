@@ -11,23 +11,34 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from propense.errors import ServeError
 from propense.files import SERVICE_LOCK, locked, new_folder, private_folder, write_new
 from propense.history.opening import restore_store
 from propense.runtime import item_updates
-from propense.security import audit, keys, secrets
+from propense.security import audit, old_keys, secrets
+from propense.security.key_ring import KeyRing
+from propense.security.keys import KeyRecord
 from propense.security.recording import recorded, write_down
+from propense.serving.operations.opening import opened_keys
 from propense.serving.operations.service_store import service_store
 from propense.settings import Settings
 
 HISTORY: Final = "history.sqlite.backup"
-_SMALL: Final = (secrets.KEY_ID, keys.FILE, audit.HEAD, item_updates.FILE)
+_SMALL: Final = (secrets.KEY_ID, audit.HEAD, item_updates.FILE)
+
+
+class Restored(NamedTuple):
+    """What came back from a backup."""
+
+    files: list[str]
+    keys: list[KeyRecord]
+    """Keys that are valid again once they are switched on."""
 
 
 def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]:
-    """Copy history, keys, new items and audit log into the new `folder`; returns the names of
+    """Copy history with keys, new items and audit log into the new `folder`; returns the names of
     its files. The audit log records it.
 
     Each file is whole and consistent in itself. Raises ServeError where the folder exists
@@ -39,6 +50,7 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
     own = secrets.open_secrets(data)
     with recorded(data, own, actor, "backup"), _new_folder(folder) as unfinished:
         with service_store(settings, own) as store:
+            old_keys.move_old_keys(data, KeyRing(store.controls, own))
             store.backup(unfinished / HISTORY)
         with locked(data / audit.LOCK):
             _copy_database(data / audit.FILE, unfinished / audit.FILE)
@@ -48,9 +60,9 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
     return sorted(file.name for file in folder.iterdir())
 
 
-def restore(settings: Settings, folder: Path, now: int, actor: str) -> list[str]:
-    """Restore the service of these settings from a backup, and log it in the log that is restored;
-    returns the names of the files restored.
+def restore(settings: Settings, folder: Path, now: int, actor: str) -> Restored:
+    """Restore the service of these settings from a backup, and log it in the log that is restored.
+    Every key is switched off: among them are those that were revoked since.
 
     The secret must be in its place first. Raises ServeError where a service runs, where there are
     data already, or where the secret is another one; then nothing is done. Raises StoreError where
@@ -68,7 +80,8 @@ def restore(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
         )
     private_folder(data)
     with _locked_service(data):
-        existing = [name for name in (audit.FILE, *_SMALL[1:]) if (data / name).exists()]
+        single = (audit.FILE, old_keys.FILE, *_SMALL[1:])
+        existing = [name for name in single if (data / name).exists()]
         if existing:
             raise ServeError(
                 f"{str(data)!r} already contains {', '.join(existing)}; move them away first"
@@ -78,8 +91,15 @@ def restore(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
         restored = [name for name in (audit.FILE, *_SMALL[1:]) if (folder / name).exists()]
         for name in restored:
             write_new(data / name, (folder / name).read_bytes())
+        if (folder / old_keys.FILE).exists():
+            # An older version wrote the backup.
+            write_new(data / old_keys.FILE, (folder / old_keys.FILE).read_bytes())
+            restored.append(old_keys.FILE)
+        with opened_keys(settings, lambda text: None) as ring:
+            ring.switch_off(now)
+            keys = [record for record in ring.records() if record.off is not None]
         write_down(data, secrets.open_secrets(data), now, actor, "restore", {"files": restored})
-    return [HISTORY, *restored]
+    return Restored([HISTORY, *restored], keys)
 
 
 @contextmanager

@@ -19,15 +19,15 @@ import msgspec
 
 from propense.errors import ServeError, SourceError
 from propense.files import ERASED, locked, private_folder, replace_file, state_of
-from propense.history.opening import open_store
 from propense.history.past import PastCustomer
-from propense.history.store import Store, StoreOptions
+from propense.history.store import Store
 from propense.privacy.pseudonyms import Pseudonyms
 from propense.progress import NoProgress, Progress
 from propense.schemas import DONE_FILE, RunFolder
 from propense.security.secrets import open_secrets
 from propense.serving.operations.run_history import RunHistory
-from propense.settings import Settings, seconds
+from propense.serving.operations.service_store import open_history
+from propense.settings import Settings
 
 FORMAT: Final = 1
 """Version of what is stored of a past: a run that was loaded by another version is loaded again."""
@@ -108,16 +108,10 @@ def load_history(
     private_folder(data)
     secrets = open_secrets(data)
     pseudonyms = Pseudonyms(secrets)
-    options = StoreOptions(
-        durable=serve.durable,
-        suppression_hash=pseudonyms.suppression_hash,
-        remember_seconds=seconds(serve.remember_messages),
-        consent_required=serve.consent,
-    )
     name_of = pseudonyms.pseudonym if serve.pseudonyms else str
     try:
         with locked(data / LOCK, wait=not newer):
-            with closing(open_store(serve.store, data, options)) as store:
+            with closing(open_history(settings, secrets)) as store:
                 return _Loading(settings, store, name_of, data, progress).load(force, newer)
     except BlockingIOError as error:
         raise ServeError(

@@ -1,4 +1,4 @@
-"""The store of a service, for commands that have no service open."""
+"""The live store of a service, opened by the service itself or beside it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from propense.security.secrets import Secrets
 from propense.settings import Settings, seconds
 
 
+def open_history(settings: Settings, secrets: Secrets, name: str = "history") -> Store:
+    """The live store of these settings, or the one of another name beside it. Raises StoreError."""
+    serve = settings.serve
+    options = StoreOptions(
+        durable=serve.durable,
+        suppression_hash=Pseudonyms(secrets).suppression_hash,
+        remember_seconds=seconds(serve.remember_messages),
+        name=name,
+        consent_required=serve.consent,
+    )
+    return open_store(serve.store, Path(settings.folder) / serve.data, options)
+
+
 @contextmanager
 def service_store(settings: Settings, secrets: Secrets) -> Iterator[Store]:
     """The live store of these settings, also while the service runs. Raises StoreError."""
-    options = StoreOptions(
-        durable=settings.serve.durable,
-        suppression_hash=Pseudonyms(secrets).suppression_hash,
-        remember_seconds=seconds(settings.serve.remember_messages),
-    )
-    data = Path(settings.folder) / settings.serve.data
-    with closing(open_store(settings.serve.store, data, options)) as store:
+    with closing(open_history(settings, secrets)) as store:
         yield store

@@ -16,7 +16,7 @@ from propense.history.controls import Controls
 from propense.runtime.metrics import UpkeepKind
 from propense.security.audit import AuditLog
 from propense.security.audit_records import MISSING, Detail, Head
-from propense.security.keys import KeyRing
+from propense.security.key_ring import KeyRing
 from propense.security.secrets import Secrets
 from propense.serving.operations.erasure import RETRY_SECONDS, Eraser
 from propense.serving.operations.secret_rolls import read_rolls
