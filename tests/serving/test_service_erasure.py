@@ -327,3 +327,17 @@ def test_an_audit_log_that_is_taken_away_is_told(shop: ServedWorld, tmp_path: Pa
         warnings = live.client.request("GET", "/health/ready").json()["warnings"]
         assert any("an earlier audit log is gone" in warning for warning in warnings)
         assert not live.service.audit.verify().good
+
+
+@pytest.mark.parametrize("number", [28, 24])
+def test_a_shortage_of_the_system_is_no_defect(
+    live: Live, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whatever writes a file meets a full disk: the answer says that it passes."""
+
+    def fail(*_: Any) -> None:
+        raise OSError(number, "as the system says")
+
+    monkeypatch.setattr(live.service.items, "put", fail)
+    status, problem = live.refused("PUT", "/v1/items/n1", "admin", json={"title": "T"})
+    assert status == 503 and "as the system says" in problem["detail"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from propense.errors import RefusedError, ServeError, StoreError
@@ -26,6 +27,19 @@ def _service_problem(error: ServeError) -> Problem:
     )
 
 
+_SHORTAGES: Final = {
+    errno.ENOSPC: "free disk space", errno.EDQUOT: "free disk space or raise the quota",
+    errno.EMFILE: "raise the limit of open files", errno.ENFILE: "raise the limit of open files",
+    errno.EROFS: "mount the disk for writing", errno.EIO: "look at the disk",
+}  # fmt: skip
+"""What the operating system lacks -> the remedy. Such a failure is no defect, and passes."""
+
+
+def _system_problem(error: OSError) -> Problem | None:
+    remedy = _SHORTAGES.get(error.errno or 0)
+    return None if remedy is None else _service_problem(ServeError(f"{error}; {remedy}"))
+
+
 ERRORS: Final[ErrorMapping] = {
     TooLargeError: lambda error: _ingest_problem(413, error),
     EncodingError: lambda error: _ingest_problem(415, error),
@@ -35,4 +49,5 @@ ERRORS: Final[ErrorMapping] = {
     ),
     RefusedError: lambda error: Problem(422, str(error)),
     ServeError: _service_problem,
+    OSError: _system_problem,
 }

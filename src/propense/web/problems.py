@@ -88,7 +88,7 @@ class Problem(Exception):
         return msgspec.json.encode(self.document)
 
 
-ErrorMapping = Mapping[type[Exception], Callable[[Any], Problem]]
+ErrorMapping = Mapping[type[Exception], Callable[[Any], Problem | None]]
 """Kind of error -> its problem. An error of a subclass takes the nearest kind that is listed."""
 
 

@@ -184,7 +184,8 @@ def test_the_gate_is_asked_once_and_never_about_what_served(
         write_manifest(shelf / name, "0.1.0", "2025-03-01T00:00:00+00:00")
     asked: list[str] = []
 
-    def gate(shelf: Path, version: str, reason: str | None, made: str, keys: Any) -> None:
+    def gate(settings: Any, version: str, reason: str | None, made: str, actor: str) -> None:
+        assert actor == promotion.ACTOR
         asked.append(version)
         if version == "v0002":
             raise BundleError("worse")
