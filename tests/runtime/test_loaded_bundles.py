@@ -13,8 +13,10 @@ import pytest
 
 import propense.runtime.loaded_bundles as module
 from propense.errors import BundleError
+from propense.inference.new_items import Misfit
 from propense.runtime.item_updates import ItemUpdate, ItemUpdates
 from propense.runtime.loaded_bundles import MOST_OPEN, Bundles
+from propense.security.signing import ANY_SIGNER
 from propense.settings import Serve
 
 cannot_take: set[str] = set()
@@ -29,7 +31,8 @@ class FakeEngine:
         records: Any = (), items_state: Any = None,
     ) -> None:  # fmt: skip
         time.sleep(0.02)
-        if version == "broken" or (version in cannot_take and records):
+        self.set_aside: tuple[Misfit, ...] = ()
+        if version == "vbroken" or (version in cannot_take and records):
             raise BundleError("it does not open")
         self.version, self.packed, self.items_state = version, packed, items_state
         self.items = {record["item_id"] for record in records}
@@ -42,20 +45,28 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundles:
         folder: Path, scenarios: Any, cache_bytes: float, network: Any, keys: Any
     ) -> Any:
         packed = SimpleNamespace(
-            info=SimpleNamespace(refreshed=True), manifest=SimpleNamespace(items_read=0)
+            info=SimpleNamespace(refreshed=True),
+            manifest=SimpleNamespace(items_read=0, content=folder.name),
         )
         return FakeEngine(folder.name, packed, scenarios, cache_bytes)
 
     monkeypatch.setattr(module, "ScoringEngine", FakeEngine)
     monkeypatch.setattr(module, "open_engine", open_engine)
+    monkeypatch.setattr(
+        module, "decode_manifest", lambda folder: SimpleNamespace(content=folder.name)
+    )
+    monkeypatch.setattr(
+        module, "fitting_items", lambda packed, records: ([], (Misfit("new", "it does not fit"),))
+    )
     serve = Serve(shadow="v0")
     replaced: list[tuple[Any, Any]] = []
     failed: list[Exception] = []
     opened = Bundles(
-        tmp_path, serve, (), ItemUpdates(tmp_path), lambda old, new: replaced.append((old, new)),
+        tmp_path, serve, ANY_SIGNER, ItemUpdates(tmp_path),
+        lambda old, new: replaced.append((old, new)),
         failed.append,
     )  # fmt: skip
-    opened.begin("v1")
+    opened.begin(["v1"], lambda version: None)
     opened.open_now("v0")
     opened.replaced, opened.failed = replaced, failed  # type: ignore[attr-defined]
     return opened
@@ -146,7 +157,7 @@ def test_a_bundle_that_does_not_open_changes_nothing(bundles: Bundles) -> None:
     async def run() -> None:
         before = bundles.serving
         with pytest.raises(BundleError, match="does not open"):
-            await bundles.swap("broken")
+            await bundles.swap("vbroken")
         assert bundles.serving is before
         await bundles.swap("v2")
         assert bundles.serving.version == "v2"
@@ -154,19 +165,27 @@ def test_a_bundle_that_does_not_open_changes_nothing(bundles: Bundles) -> None:
     asyncio.run(run())
 
 
-def test_a_shadow_that_cannot_take_them_is_reported_once(
+def test_a_bad_bundle_at_the_start_leaves_the_turn_to_the_one_before(bundles: Bundles) -> None:
+    def check(version: str) -> None:
+        if version == "v9":
+            raise BundleError("it must not serve")
+
+    bundles.begin(["v9", "vbroken", "v5", "v4"], check)
+    assert bundles.serving.version == "v5"
+    with pytest.raises(BundleError, match="it must not serve"):
+        bundles.begin(["v9", "vbroken"], check)
+
+
+def test_a_shadow_that_cannot_take_them_sets_them_aside(
     bundles: Bundles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(globals(), "cannot_take", {"v0"})
 
     async def run() -> None:
         put(bundles, "new")
-        for _ in range(3):
-            await bundles.update_items()
-        assert items(bundles) == {"new"}
-        assert len(bundles.failed) == 1  # type: ignore[attr-defined]
-        put(bundles, "newer")
         await bundles.update_items()
-        assert len(bundles.failed) == 2  # type: ignore[attr-defined]
+        assert items(bundles) == {"new"} and not bundles.serving.set_aside
+        assert bundles.open_now("v0").set_aside
+        assert not bundles.failed  # type: ignore[attr-defined]
 
     asyncio.run(run())

@@ -39,7 +39,7 @@ def test_it_is_known_to_the_service_that_starts_next(live: Live) -> None:
     again = Bundles(
         live.service.shelf, live.service.serve, ANY_SIGNER, live.service.items, print, print
     )
-    again.begin(live.service.engine.version)
+    again.begin([live.service.engine.version], lambda version: None)
     assert again.serving.bundle.encoder.items.find("brand-new") >= 2
 
 

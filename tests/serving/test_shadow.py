@@ -149,3 +149,10 @@ def test_a_shadow_of_what_serves_follows_new_items(live: Live):
     assert counts(live, 2) == {"same": 2}
     live.ask("DELETE", f"/v1/users/{NAMES[0]}", "admin")
     assert service.shadow.engine.cache.get(NAMES[0]) is None
+
+
+def test_a_shadow_that_cannot_be_opened_keeps_nobody_from_answers(shop: ServedWorld, tmp_path):
+    with live_service(shop, tmp_path / "live", shadow="v0999") as live:
+        health = live.client.request("GET", "/health/ready").json()
+        assert health["ready"] and "the shadow bundle cannot be opened" in health["warnings"][0]
+        assert live.ask("GET", "/v1/popular")["bundle"] == "v0001"

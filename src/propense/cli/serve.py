@@ -126,6 +126,8 @@ def load_history(
     from propense.web.no_pandas import leave_pandas_out
 
     leave_pandas_out()
+    from propense.security.recording import recorded
+    from propense.security.secrets import open_secrets
     from propense.serving.operations import history_loading
     from propense.serving.operations.history_process import describe
 
@@ -133,6 +135,10 @@ def load_history(
     settings = load_settings(common, set_)
     if run is not None:
         settings = msgspec.structs.replace(settings, run=run)
-    with show_progress(output) as progress:
+    data = Path(settings.folder) / settings.serve.data
+    with (
+        recorded(data, open_secrets(data), ACTOR, "history.load"),
+        show_progress(output) as progress,
+    ):
         loaded = history_loading.load_history(settings, progress, force=force)
     output.result(msgspec.to_builtins(loaded), describe(loaded))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from propense.errors import BundleError, PropenseError, SourceError
+from propense.errors import BundleError, PropenseError, SettingsError, SourceError
 from propense.files import State, state_of
 from propense.inference.artifact.manifest import FILE, decode_manifest
 from propense.inference.bundle import Bundle
@@ -51,9 +51,20 @@ class Bundles:
         self.serving: ScoringEngine
         """The engine that serves; set by `begin`."""
 
-    def begin(self, version: str) -> None:
-        """Open the first bundle that serves. Raises as `open`."""
-        self.serving = self.open_now(version)
+    def begin(self, versions: Sequence[str], check: Callable[[str], None]) -> None:
+        """Open the first of these bundles that `check` allows and that can be opened: one that is
+        bad must not keep every machine that starts from answering. Raises the first error where
+        there is none."""
+        first: PropenseError | None = None
+        for version in versions:
+            try:
+                check(version)
+                self.serving = self.open_now(version)
+            except (BundleError, SettingsError, SourceError) as error:
+                first = first or error
+            else:
+                return
+        raise first or BundleError("the shelf has no bundle that has served")
 
     def all(self) -> list[ScoringEngine]:
         """Every engine, since each caches customers that change."""

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from propense.errors import (
     BundleError,
-    PropenseError,
     ServeError,
     SettingsError,
     SourceError,
@@ -114,9 +113,11 @@ class Service:
         self.keys = KeyRing(self.store.controls, self.secrets)
         move_old_keys(self.data, self.keys)
         self.least = LeastBundle(self.store.controls, self.signers.required)
-        self._begin()
+        self.bundles.begin(_versions_latest_first(self.shelf), self.least.check)
+        self.least.rise(self.engine.version)
         self.mapper = self._make_mapper()
         self.shadow: Shadow | None = None
+        self._shadow_refused = False
         self.tests = IntegrationTests(self.data, self._open_store)
         self.batcher: Batcher
         self.shedder: LoadShedder
@@ -161,7 +162,7 @@ class Service:
             metrics.store,
         )  # fmt: skip
         if self.serve.shadow is not None:
-            self.start_shadow(self.bundles.open_now(self.serve.shadow))
+            self._open_shadow(self.serve.shadow)
         self.monitor.start(self.engine.bundle, self.engine.version)
         self.readiness.begin()
         await self.upkeep.log_serving(self.engine.version, self.engine.packed.manifest.content)
@@ -220,6 +221,15 @@ class Service:
             engine, self.reader, self.batcher, self.monitor.metrics, self.data / SHADOW_FILE,
             self.monitor.log,
         )  # fmt: skip
+
+    def _open_shadow(self, version: str) -> None:
+        """Open the bundle that answers silently. Nobody waits for its answers, so one that cannot
+        be opened must not keep the service from starting."""
+        try:
+            self.start_shadow(self.bundles.open_now(version))
+        except (BundleError, SettingsError, SourceError) as error:
+            self._shadow_refused = True
+            self.monitor.shadow_failed(error)
 
     def engines(self) -> list[ScoringEngine]:
         """Every open bundle, as each remembers customers that may change."""
@@ -290,6 +300,8 @@ class Service:
                 f"{n_items} items that were sent do not fit the serving bundle and are set aside; "
                 f"GET /v1/bundles names them"
             )
+        if self._shadow_refused:
+            warnings.append("the shadow bundle cannot be opened; see the log")
         if self.items.damaged:
             warnings.append(
                 "the file of sent items was damaged and is set aside as items.json.damaged; send "
@@ -321,23 +333,6 @@ class Service:
                 # The keys in memory stay valid: without its store the service changes nothing.
                 if backoff.record(None, error):
                     self.monitor.log.problem("keys failed", error)
-
-    def _begin(self) -> None:
-        """Open the bundle that serves. Where it cannot be opened, the newest that served before it
-        answers, and readiness warns: otherwise a bad bundle would keep every machine that starts
-        from answering. Raises the first error where none can."""
-        first: PropenseError | None = None
-        for version in _versions_latest_first(self.shelf):
-            try:
-                self.least.check(version)
-                self.bundles.begin(version)
-            except (BundleError, SettingsError, SourceError) as error:
-                first = first or error
-            else:
-                self.least.rise(version)
-                return
-        assert first is not None
-        raise first
 
     def _forget(self, user_ids: Collection[str] | None) -> None:
         self.reader.forget(self.engines(), user_ids)
@@ -387,8 +382,8 @@ class Service:
 
 
 def _versions_latest_first(shelf: Path) -> list[str]:
-    """The version that serves and those that served before it, the latest first. Raises ServeError
-    where the shelf is empty."""
+    """The version that serves and those that served before it. Raises ServeError where the shelf
+    is empty."""
     history = [entry.version for entry in reversed(read_current(shelf).history)]
     if not history:
         raise ServeError(f"shelf {str(shelf)!r} is empty; make a bundle with: propense run")

@@ -39,8 +39,8 @@ def settings(shop: ServedWorld, tmp_path: Path) -> Settings:
 
 def rows(settings: Settings) -> list[tuple[str, str, dict[str, Any]]]:
     with closing(sqlite3.connect(Path(settings.serve.data) / "audit.db")) as con:
-        found = con.execute("SELECT actor, action, detail FROM entries ORDER BY seq").fetchall()
-    return [(actor, action, json.loads(detail)) for actor, action, detail in found]
+        entries = con.execute("SELECT actor, action, detail FROM entries ORDER BY seq").fetchall()
+    return [(actor, action, json.loads(detail)) for actor, action, detail in entries]
 
 
 def serving(settings: Settings) -> str | None:
@@ -50,9 +50,9 @@ def serving(settings: Settings) -> str | None:
 def test_it_is_logged_before_and_after(settings: Settings) -> None:
     assert promotion.promote(settings, "v0002", "because", NOW, "cli") == ()
     assert promotion.roll_back(settings, NOW, "cli") == "v0001" == serving(settings)
-    found = [(actor, action, detail["version"], detail["state"])
+    logged = [(actor, action, detail["version"], detail["state"])
              for actor, action, detail in rows(settings)]  # fmt: skip
-    assert found == [
+    assert logged == [
         ("cli", "promote", "v0002", "intended"), ("cli", "promote", "v0002", "done"),
         ("cli", "rollback", "v0001", "intended"), ("cli", "rollback", "v0001", "done"),
     ]  # fmt: skip
