@@ -173,9 +173,9 @@ def test_the_audit_log_is_verified(shop, capsys):
     assert main(["audit", "--json"]) == 0
     earlier = capsys.readouterr().out
     (shop / "audit.json").write_text(earlier)
-    assert json.loads(earlier)["verdict"]["rows"] == 2
+    assert json.loads(earlier)["verdict"]["rows"] == 4
     assert main(["audit", "--earlier", "audit.json"]) == 0
-    assert capsys.readouterr().out == "2 rows unchanged\n"
+    assert capsys.readouterr().out == "4 rows unchanged\n"
     con = sqlite3.connect(shop / "live" / "audit.db")
     con.execute("UPDATE entries SET actor = 'nobody' WHERE seq = 2")
     con.commit()
@@ -185,6 +185,16 @@ def test_the_audit_log_is_verified(shop, capsys):
     (shop / "audit.json").write_text("{}")
     assert main(["audit", "--earlier", "audit.json"]) == 2
     assert "'audit.json' is not an output of `propense audit --json`" in capsys.readouterr().err
+
+
+def test_a_key_that_cannot_be_logged_is_not_made(shop, capsys):
+    created(capsys, "a", "--scope", "read")
+    head = shop / "live" / "audit.head"
+    head.write_bytes(head.read_bytes()[:20])
+    assert main(["keys", "create", "b", "--scope", "read"]) == 2
+    assert "audit log" in capsys.readouterr().err
+    assert main(["keys", "list", "--json"]) == 0
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["a"]
 
 
 def test_a_bundle_is_signed_and_only_then_promoted(shop, capsys):

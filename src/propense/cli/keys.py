@@ -81,13 +81,13 @@ def create_key(
     now = now_micros()
     end = None if expires is None else _end(expires, now)
     with _opened(common, output) as (settings, ring):
-        record, key = ring.create(
-            name, scope, now=now, kind=kind, source=source, origins=origin, expires=end
-        )
-        detail: Detail = {
-            "prefix": record.prefix, "kind": record.kind, "scopes": sorted(record.scopes),
-        }  # fmt: skip
-        _log(settings, now, "keys.create", detail)
+        with _logged(settings, "keys.create") as outcome:
+            record, key = ring.create(
+                name, scope, now=now, kind=kind, source=source, origins=origin, expires=end
+            )
+            outcome |= {
+                "prefix": record.prefix, "kind": record.kind, "scopes": sorted(record.scopes),
+            }  # fmt: skip
         output.message(f"{record.kind} key {record.prefix} for {name}; it is not shown again:")
         secret = _secret_field(ring, record)
         output.result({"key": key, **_public_fields(record), **secret}, key)
@@ -135,8 +135,8 @@ def revoke_key(prefix: str, /, *, common: Common = DEFAULTS) -> None:
     output = open_output(common)
     now = now_micros()
     with _opened(common, output) as (settings, ring):
-        record = ring.revoke(prefix, now)
-        _log(settings, now, "keys.revoke", {"prefix": prefix})
+        with _logged(settings, "keys.revoke", {"prefix": prefix}):
+            record = ring.revoke(prefix, now)
     output.result(_public_fields(record), f"{prefix} ({record.name}) is revoked")
 
 
@@ -156,8 +156,9 @@ def rotate_key(prefix: str, /, *, grace: str = "1d", common: Common = DEFAULTS) 
     now = now_micros()
     grace_seconds = 0 if grace.strip() == "0" else seconds(grace)
     with _opened(common, output) as (settings, ring):
-        record, key = ring.rotate(prefix, grace_seconds, now)
-        _log(settings, now, "keys.rotate", {"prefix": prefix, "grace_seconds": grace_seconds})
+        detail: Detail = {"prefix": prefix, "grace_seconds": grace_seconds}
+        with _logged(settings, "keys.rotate", detail):
+            record, key = ring.rotate(prefix, grace_seconds, now)
         output.message(f"new secret of key {prefix} ({record.name}); it is not shown again:")
         secret = _secret_field(ring, record)
         output.result({"key": key, **_public_fields(record), **secret}, key)
@@ -188,8 +189,8 @@ def enable_keys(
         is_off = [one.prefix for one in ring.records() if _state(one, now) == "off"]
         enabled = []
         for prefix in is_off if all_ else prefixes:
-            enabled.append(ring.switch_on(prefix))
-            _log(settings, now, "keys.enable", {"prefix": prefix})
+            with _logged(settings, "keys.enable", {"prefix": prefix}):
+                enabled.append(ring.switch_on(prefix))
     names = ", ".join(f"{record.prefix} ({record.name})" for record in enabled)
     output.result(
         [_public_fields(record) for record in enabled],
@@ -221,7 +222,8 @@ def show_secret(prefix: str, user_id: OptionalText = None, /, *, common: Common 
                 "only page keys have such a secret"
             )
         secret = ring.signing_secret(record)
-        _log(settings, now_micros(), "keys.secret", {"prefix": prefix})
+        with _logged(settings, "keys.secret", {"prefix": prefix}):
+            pass  # it is printed once that is logged
     fields: dict[str, Any] = {"prefix": prefix, "signing_secret": secret}
     if user_id is None:
         output.result(fields, secret)
@@ -292,12 +294,18 @@ def _opened(common: Common, output: Output) -> Iterator[tuple[Settings, KeyRing]
         yield settings, ring
 
 
-def _log(settings: Settings, now: int, action: str, detail: Detail) -> None:
-    from propense.security.recording import write_down
+@contextmanager
+def _logged(
+    settings: Settings, action: str, detail: Detail | None = None
+) -> Iterator[dict[str, Any]]:
+    """Log the intention before the body, and its outcome with what the body puts into the dict:
+    what cannot be logged is not done."""
+    from propense.security.recording import recorded
     from propense.security.secrets import open_secrets
 
     data = Path(settings.folder) / settings.serve.data
-    write_down(data, open_secrets(data), now, ACTOR, action, detail)
+    with recorded(data, open_secrets(data), ACTOR, action, detail) as outcome:
+        yield outcome
 
 
 def _data_folder(common: Common) -> Path:

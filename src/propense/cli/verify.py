@@ -78,7 +78,7 @@ def verify(
 @contextmanager
 def verify_key(settings: Settings, key: str | None) -> Iterator[str]:
     """A key with the scope verify: `key`, $PROPENSE_KEY, or a temporary one, revoked at the end."""
-    from propense.security.recording import write_down
+    from propense.security.recording import recorded
     from propense.security.secrets import open_secrets
     from propense.serving.operations.opening import data_folder, opened_keys
 
@@ -89,21 +89,25 @@ def verify_key(settings: Settings, key: str | None) -> Iterator[str]:
     data = data_folder(settings)
     secrets = open_secrets(data)
     now = time.time_ns() // 1000
-    with opened_keys(settings, lambda text: None) as ring:
+    with (
+        recorded(data, secrets, ACTOR, "keys.create", {"scopes": ["verify"]}) as outcome,
+        opened_keys(settings, lambda text: None) as ring,
+    ):
         record, created = ring.create(
             "integration test", ["verify"], now=now, expires=now + KEY_LIFETIME
         )
-    detail: Detail = {"prefix": record.prefix, "scopes": ["verify"]}
+        outcome["prefix"] = record.prefix
     try:
-        write_down(data, secrets, now, ACTOR, "keys.create", detail)
         # Running services look for new keys several times a second.
         time.sleep(0.6)
         yield created
     finally:
-        now = time.time_ns() // 1000
-        with opened_keys(settings, lambda text: None) as ring:
-            ring.revoke(record.prefix, now)
-        write_down(data, secrets, now, ACTOR, "keys.revoke", {"prefix": record.prefix})
+        detail: Detail = {"prefix": record.prefix}
+        with (
+            recorded(data, secrets, ACTOR, "keys.revoke", detail),
+            opened_keys(settings, lambda text: None) as ring,
+        ):
+            ring.revoke(record.prefix, time.time_ns() // 1000)
 
 
 def verification_record(result: Verification) -> dict[str, object]:

@@ -163,16 +163,18 @@ class AuditLog:
     @contextmanager
     def recording(
         self, clock: Callable[[], int], actor: str, action: str, detail: Detail | None = None
-    ) -> Iterator[None]:
-        """Write the intention, let the body do it, and write what became of it."""
+    ) -> Iterator[dict[str, Any]]:
+        """Write the intention, let the body do it, and write what became of it, with the details
+        that the body puts into the dict."""
         intention = self.intend(clock(), actor, action, None, detail)
+        outcome: dict[str, Any] = {}
         try:
-            yield
+            yield outcome
         except BaseException as error:
             with suppress(ServeError):
                 self.conclude(clock(), intention, "failed", {"error": type(error).__name__})
             raise
-        self.conclude(clock(), intention)
+        self.conclude(clock(), intention, "done", outcome)
 
     def has(self, saved: Head) -> bool:
         """Whether the log holds the row of a head that was saved in another place."""

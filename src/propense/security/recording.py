@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from time import time_ns
+from typing import Any
 
 from propense.security.audit import AuditLog
 from propense.security.audit_records import Detail
@@ -23,8 +24,8 @@ def write_down(
 @contextmanager
 def recorded(
     folder: Path, secrets: Secrets, actor: str, action: str, detail: Detail | None = None
-) -> Iterator[None]:
+) -> Iterator[dict[str, Any]]:
     """`AuditLog.recording` where no log is open."""
     with closing(AuditLog(folder, secrets)) as log:
-        with log.recording(lambda: time_ns() // 1000, actor, action, detail):
-            yield
+        with log.recording(lambda: time_ns() // 1000, actor, action, detail) as outcome:
+            yield outcome

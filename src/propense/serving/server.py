@@ -21,9 +21,8 @@ from propense.files import SERVICE_LOCK, locked, narrow_files, private_folder
 from propense.inference.shelf import read_current
 from propense.progress import Progress
 from propense.runtime.integration_tests import clear_integration_tests
-from propense.security.audit_records import Detail
 from propense.security.keys import SCOPES
-from propense.security.recording import write_down
+from propense.security.recording import recorded
 from propense.security.secrets import open_secrets
 from propense.serving.app import make_app
 from propense.serving.operations.history_process import HistoryLoader
@@ -114,14 +113,9 @@ def make_first_key(settings: Settings, actor: str, report: Callable[[str], None]
         now = time.time_ns() // 1000
         if any(record.is_live(now) for record in ring.records()):
             return None
-        record, shown = ring.create("first", SCOPES, now=now, kind="admin")
-        detail: Detail = {"prefix": record.prefix, "scopes": sorted(record.scopes)}
-        try:
-            write_down(data, open_secrets(data), now, actor, "keys.create", detail)
-        except ServeError:
-            # An action that cannot be logged must not be done.
-            ring.revoke(record.prefix, now)
-            raise
+        with recorded(data, open_secrets(data), actor, "keys.create") as outcome:
+            record, shown = ring.create("first", SCOPES, now=now, kind="admin")
+            outcome |= {"prefix": record.prefix, "scopes": sorted(record.scopes)}
         return shown
 
 
