@@ -146,7 +146,7 @@ def test_the_files_of_the_data_folder_are_those_of_the_code():
     shown = set(re.findall(r"`live/([\w.*]+)/?`", PAGE))
     assert shown == {
         "history.db", "metrics", "*.lock", secrets.FILE, old_keys.MOVED, FIRST_KEY, audit.FILE,
-        audit.HEAD, item_updates.FILE, item_updates.DAMAGED, shadow.FILE, reloading.ERASED,
+        audit.HEAD, item_updates.MOVED, item_updates.DAMAGED, shadow.FILE, reloading.ERASED,
         pending_erasures.HOST,
         history_loading.SCRATCH, secrets.KEY_ID,
     }  # fmt: skip

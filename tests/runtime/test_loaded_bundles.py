@@ -18,6 +18,7 @@ from propense.runtime.item_updates import ItemUpdate, ItemUpdates
 from propense.runtime.loaded_bundles import MOST_OPEN, Bundles
 from propense.security.signing import ANY_SIGNER
 from propense.settings import Serve
+from support.live_stores import memory_controls
 
 cannot_take: set[str] = set()
 """Versions whose catalogue cannot take new items."""
@@ -62,7 +63,7 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundles:
     replaced: list[tuple[Any, Any]] = []
     failed: list[Exception] = []
     opened = Bundles(
-        tmp_path, serve, ANY_SIGNER, ItemUpdates(tmp_path),
+        tmp_path, serve, ANY_SIGNER, ItemUpdates(memory_controls(), tmp_path),
         lambda old, new: replaced.append((old, new)),
         failed.append,
     )  # fmt: skip

@@ -99,7 +99,8 @@ class Service:
         self.monitor = Monitor(
             self.data / "metrics", [route.path for route in routes], self._gauges, self.announce
         )
-        self.items = ItemUpdates(self.data)
+        self.store = self._open_store("history")
+        self.items = ItemUpdates(self.store.controls, self.data)
         self.bundles = Bundles(
             self.shelf,
             self.serve,
@@ -108,7 +109,6 @@ class Service:
             self._on_replaced,
             self.monitor.shadow_failed,
         )
-        self.store = self._open_store("history")
         self.secrets.follow(read_rolls(self.store.controls))
         self.keys = KeyRing(self.store.controls, self.secrets)
         move_old_keys(self.data, self.keys)
@@ -168,7 +168,7 @@ class Service:
         await self.upkeep.log_serving(self.engine.version, self.engine.packed.manifest.content)
         self._tasks = [
             loop.create_task(self._check_for_changes()), loop.create_task(self.upkeep.run()),
-            loop.create_task(self._follow_keys()),
+            loop.create_task(self._follow_records()),
         ]  # fmt: skip
 
     async def stop(self) -> None:
@@ -304,8 +304,8 @@ class Service:
             warnings.append("the shadow bundle cannot be opened; see the log")
         if self.items.damaged:
             warnings.append(
-                "the file of sent items was damaged and is set aside as items.json.damaged; send "
-                "its items again, then remove it"
+                "items that were sent are damaged: send them again; if there is a file "
+                "items.json.damaged, remove it then"
             )
         return warnings
 
@@ -315,8 +315,9 @@ class Service:
             self.monitor.check(self.writer, len(self.engine.set_aside))
             await self.reloader.check()
 
-    async def _follow_keys(self) -> None:
-        """Apart from other checks, as opening a bundle must not keep a revoked key valid."""
+    async def _follow_records(self) -> None:
+        """Take over the keys and items of other processes. Apart from other checks, as opening a
+        bundle must not keep a revoked key valid."""
         backoff = Backoff()
         while True:
             await asyncio.sleep(KEY_SECONDS)
@@ -328,6 +329,7 @@ class Service:
                         "host the same secret"
                     )
                 await asyncio.to_thread(self.keys.write_uses)
+                await asyncio.to_thread(self.items.refresh)
                 backoff.clear()
             except Exception as error:
                 # The keys in memory stay valid: without its store the service changes nothing.

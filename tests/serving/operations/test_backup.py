@@ -55,7 +55,8 @@ def service(tmp_path, monkeypatch):
         store.suppress([Pseudonyms(own).suppression_hash("ben")])
     with opened_ring(data) as ring:
         ring.create("site", ["ingest"], now=NOW)
-    ItemUpdates(data).put("c9", ItemUpdate(NOW, {"title": "New"}), object())
+    with closing(history(data)) as store:
+        ItemUpdates(store.controls, data).put("c9", ItemUpdate(NOW, {"title": "New"}), object())
     with closing(AuditLog(data, own)) as log:
         log.append(NOW, "abcdefgh", "erase", "ben")
     return settings
@@ -75,11 +76,11 @@ def test_a_backup_is_restored_whole(service, tmp_path):
     # The service may run meanwhile.
     with locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False):
         files = back_up(service, copy, NOW, "cli")
-    assert files == sorted([HISTORY, "audit.db", "audit.head", "items.json", "secret.key_id"])
+    assert files == sorted([HISTORY, "audit.db", "audit.head", "secret.key_id"])
     other = settings_of(tmp_path / "two")
     data = bring_secret(service, other)
     restored = restore(other, copy, NOW, "cli")
-    assert restored.files == [HISTORY, "audit.db", "audit.head", "items.json"]
+    assert restored.files == [HISTORY, "audit.db", "audit.head"]
     own = open_secrets(data)
     with closing(history(data)) as store:
         assert [event.item_id for event in store.read("ann").events] == ["c1"]
@@ -88,7 +89,9 @@ def test_a_backup_is_restored_whole(service, tmp_path):
         assert store.append([refused, again]) == ["suppressed", "repeated"]
     with opened_ring(data) as ring:
         assert [key.name for key in ring.records()] == ["site"]
-    assert ItemUpdates(data).read()[1] == {"c9": ItemUpdate(NOW, {"title": "New"})}
+    with closing(history(data)) as store:
+        items = ItemUpdates(store.controls, data).read()[1]
+        assert items == {"c9": ItemUpdate(NOW, {"title": "New"})}
     with closing(AuditLog(data, own)) as log:
         verdict = log.verify()
         assert verdict.good and verdict.rows == 3, "the copy itself is in the log, and its return"
@@ -122,7 +125,7 @@ def test_what_cannot_come_back_is_said_and_nothing_is_done(service, tmp_path):
     back_up(service, copy, NOW, "cli")
     with pytest.raises(ServeError, match="not a backup of a service"):
         restore(service, tmp_path, NOW, "cli")
-    with pytest.raises(ServeError, match=r"already contains audit.db, .*, items.json;"):
+    with pytest.raises(ServeError, match=r"already contains audit.db, .*audit.head;"):
         restore(service, copy, NOW, "cli")
     with (
         locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False),

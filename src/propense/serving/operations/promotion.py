@@ -61,9 +61,11 @@ def check_bundle(settings: Settings, version: str) -> tuple[Misfit, ...]:
     engine = open_engine(folder, settings.serve.scenarios, 0.0, None, signers_of(settings))
     self_test(engine.bundle)
     data = _data(settings)
-    if not data.exists() or not network_takes_items(engine.bundle):
+    if not key_id_file(data).is_file() or not network_takes_items(engine.bundle):
         return ()
-    records = pending_updates(engine.packed, ItemUpdates(data).read()[1])
+    with service_store(settings, open_secrets(data)) as store:
+        updates = ItemUpdates(store.controls, data).read()[1]
+    records = pending_updates(engine.packed, updates)
     return fitting_items(engine.packed, records)[1]
 
 
