@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import time
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propense.ids import MISSING_WORDS, PLACEHOLDER_IDS, is_placeholder, tidy_id
+from propense.ids import (
+    MISSING_WORDS,
+    PLACEHOLDER_IDS,
+    WRAPPED_MAIL,
+    _bare_mail,
+    is_placeholder,
+    tidy_id,
+)
 
 UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u202e\u2066"
 BLANKS = " \t\r\n\u00a0\u1680\u2003\u2028\u202f\u3000\x85"
@@ -81,3 +90,22 @@ def test_the_words_are_in_lower_case_and_tidy() -> None:
     for word in PLACEHOLDER_IDS:
         assert word == tidy_id(word).casefold()
     assert "0" not in MISSING_WORDS
+
+
+_OLD_WRAPPED = re.compile(WRAPPED_MAIL)
+_OLD_MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+
+
+@given(st.lists(st.sampled_from([*"aB.@<> ", "mailTo:"]), max_size=16).map("".join))
+def test_an_address_is_what_the_pattern_of_the_tables_takes(text: str) -> None:
+    """The tables' engines use the pattern; here the same is found in one pass."""
+    matched = _OLD_WRAPPED.match(text)
+    mail = matched[1] if matched else text
+    assert _bare_mail(text) == (mail.lower() if _OLD_MAIL.fullmatch(mail) else mail)
+
+
+@pytest.mark.parametrize("text", ["a@" + "." * 200_000 + "@", "<a@" + ".b" * 100_000 + "@"])
+def test_a_hostile_id_is_read_in_one_pass(text: str) -> None:
+    began = time.perf_counter()
+    tidy_id(text)
+    assert time.perf_counter() - began < 0.5

@@ -50,14 +50,14 @@ def _python_class(inside: str) -> str:
 
 _INVISIBLE: Final = re.compile(f"[{_python_class(INVISIBLE)}]+")
 _BLANK: Final = re.compile(f"[{_python_class(BLANKS)}]")
-_MAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _EXCEL: Final = re.compile(r'="(.*)"', re.DOTALL)
 WRAPPED_MAIL: Final = (
     r"^(?:[^<>]*<(?:[mM][aA][iI][lL][tT][oO]:)?|[mM][aA][iI][lL][tT][oO]:)"
     r"([^@ <>]+@[^@ <>]+\.[^@ <>]+)>?$"
 )
 """`"Name" <a@shop.example>` and `mailto:a@shop.example`, whose address is the id."""
-_WRAPPED: Final = re.compile(WRAPPED_MAIL)
+_OUTSIDE_MAIL: Final = re.compile("[@ <>]")
+_SPACE: Final = re.compile(r"\s")
 
 
 def tidy_id(text: str) -> str:
@@ -81,9 +81,32 @@ def tidy_id(text: str) -> str:
 
 
 def _bare_mail(text: str) -> str:
-    wrapped = _WRAPPED.match(text)
-    mail = wrapped[1] if wrapped else text
-    return mail.lower() if _MAIL.fullmatch(mail) else mail
+    mail = _wrapped_mail(text) or text
+    return mail.lower() if _is_mail(mail) and not _SPACE.search(mail) else mail
+
+
+def _wrapped_mail(text: str) -> str | None:
+    """What WRAPPED_MAIL takes out of a text, found in one pass: ids come from outside, and to a
+    pattern that tries again a long one costs its length squared.
+
+    >>> _wrapped_mail("Ann <mailto:a@shop.example>"), _wrapped_mail("a@shop.example")
+    ('a@shop.example', None)
+    """
+    before, bracket, inside = text.partition("<")
+    starts = [inside] if bracket and ">" not in before else []
+    starts += [start[7:] for start in (text, *starts) if start[:7].lower() == "mailto:"]
+    for start in reversed(starts):
+        mail = start.removesuffix(">")
+        local, _, host = mail.partition("@")
+        if _is_mail(mail) and not _OUTSIDE_MAIL.search(local) and not _OUTSIDE_MAIL.search(host):
+            return mail
+    return None
+
+
+def _is_mail(text: str) -> bool:
+    """Whether there is one @, with something before it and a dot inside what follows."""
+    local, _, host = text.partition("@")
+    return bool(local) and "@" not in host and "." in host[1:-1]
 
 
 def is_word(text: str, words: Collection[str]) -> bool:

@@ -27,7 +27,7 @@ def importing(**fields: Any) -> Import:
 def read(body: bytes, **fields: Any) -> tuple[list[CustomerUpdate], list[Refusal]]:
     updates: list[CustomerUpdate] = []
     refusals: list[Refusal] = []
-    for some, bad in read_lines(body, importing(**fields)):
+    for some, bad, _ in read_lines(body, importing(**fields)):
         updates += some
         refusals += bad
     return updates, refusals
@@ -89,14 +89,14 @@ def test_bad_lines_are_refused_by_number_and_the_rest_kept() -> None:
 
 def test_the_future_is_clamped_and_counted() -> None:
     options = importing()
-    ((updates, _),) = read_lines(lines({**PLAIN, "event_time": "2031-01-01"}), options)
+    ((updates, _, _),) = read_lines(lines({**PLAIN, "event_time": "2031-01-01"}), options)
     assert updates[0].events[0].event_time == NOW
     assert options.mapper.n_clamped == 1
 
 
 def test_lines_come_some_at_a_time() -> None:
     rows = [{**PLAIN, "event_id": str(i)} for i in range(2 * LINES_AT_A_TIME + 1)]
-    sizes = [len(updates) for updates, _ in read_lines(lines(*rows), importing())]
+    sizes = [len(updates) for updates, _, _ in read_lines(lines(*rows), importing())]
     assert sizes == [LINES_AT_A_TIME, LINES_AT_A_TIME, 1]
 
 
@@ -125,7 +125,7 @@ def test_plain_events_obey_the_rules_of_ids_and_refunds() -> None:
         {**PLAIN, "user_id": "undefined", "item_id": "a"},
         {**PLAIN, "user_id": "u1", "item_id": "\u00a0a", "value": -3},
     )
-    ((updates, refusals),) = read_lines(lines(*rows), options)
+    ((updates, refusals, _),) = read_lines(lines(*rows), options)
     assert [update.user_id for update in updates] == ["u1", "u1"]
     assert [event.value for update in updates for event in update.events] == [
         -30_000_000, -3_000_000

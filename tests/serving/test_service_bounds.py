@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from propense.serving.answers import CustomerQuestion, list_items, score_request
 from propense.serving.messages.recommend import RecommendQuestion
 from propense.serving.user_ids import UserId
 from propense.settings import Limits
-from propense.web import endpoint
+from propense.web import bodies
 from support.service_bundle import ServedWorld, item_id
 from support.service_live import Live, live_service
 
@@ -65,7 +66,7 @@ def test_no_large_body_is_read_without_a_key(live: Live, path: str) -> None:
 def test_a_body_that_never_arrives_takes_no_room(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
     for path in ("/v1/track", "/v1/import", "/v1/predict"):
         assert call(live, path, never, key_of(live, "all")) == 408
     assert live.service.in_flight == 0 and not live.service.body_bytes.total()
@@ -74,8 +75,8 @@ def test_a_body_that_never_arrives_takes_no_room(
 def test_a_body_that_arrives_steadily_is_read_to_the_end(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(endpoint, "LEAST_BYTES_PER_SECOND", 1_000)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "LEAST_BYTES_PER_SECOND", 1_000)
     pieces = [b" " * 600 + b'{"userId": "slow", ', b'"event": "view", ', b'"x": 1}']
 
     async def slowly() -> Any:
@@ -91,9 +92,13 @@ def test_bodies_being_read_are_bounded_together(shop: ServedWorld, tmp_path: Pat
     limits = Limits(wait_ms=60_000, standing_wait_ms=60_000, import_bytes=600_000)
     with live_service(shop, tmp_path / "live", limits=limits) as live:
         held = [(b"content-length", b"600000"), *key_of(live, "ingest")]
-        full = endpoint.MOST_BODIES * limits.import_bytes
+
+        async def piece() -> Any:
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        full = bodies.MOST_BODIES * limits.import_bytes
         live.service.body_bytes["import_lines"] = full
-        assert call(live, "/v1/import", never, held) == 503
+        assert call(live, "/v1/import", piece, held) == 503
         assert live.service.body_bytes["import_lines"] == full
         # Other routes have room of their own.
         assert live.track("ann", item=item_id(1))["kept"] == 1
@@ -103,7 +108,11 @@ def test_bodies_being_read_are_bounded_together(shop: ServedWorld, tmp_path: Pat
         packed = [(b"content-length", b"20"), (b"content-encoding", b"gzip"),
                   *key_of(live, "ingest")]  # fmt: skip
         live.service.body_bytes["import_lines"] += 1
-        assert call(live, "/v1/import", never, packed) == 503, "it counts unpacked"
+
+        async def arrived() -> Any:
+            return {"type": "http.request", "body": gzip.compress(b"{}")}
+
+        assert call(live, "/v1/import", arrived, packed) == 503, "it counts unpacked"
 
 
 def test_new_names_of_one_customer_are_new_customers_to_their_address(

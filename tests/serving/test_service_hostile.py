@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import time
@@ -62,17 +61,9 @@ def test_broken_events_are_refused_and_nothing_is_stored(shared: Live, word: str
 
 
 @pytest.mark.parametrize("route", JSON_ROUTES, ids=lambda route: route.name)
-def test_other_content_types_are_named_without_a_bearer_key(shared: Live, route):
-    key = base64.b64encode(f"{shared.keys['all']}:".encode())
+def test_the_content_type_does_not_matter_with_a_bearer_key(shared: Live, route):
     for kind in ("text/plain", "application/xml", "multipart/form-data; boundary=x", "\xe9",
                  "application/jsonp", ""):  # fmt: skip
-        answer = shared.client.request(
-            route.method, route.path, content=b'{"user_id": "a"}',
-            headers=[(b"authorization", b"Basic " + key),
-                     (b"content-type", kind.encode("latin-1"))],
-        )  # fmt: skip
-        assert answer.status_code == 415, (kind, answer.text)
-        assert "Bearer" in is_problem(answer)["detail"]
         answer = shared.client.request(
             route.method, route.path, content=b'{"user_id": "a"}',
             headers=[(b"authorization", b"Bearer " + shared.keys["all"].encode()),

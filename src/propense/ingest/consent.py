@@ -20,6 +20,10 @@ CATEGORIES: Final = {
 performance, functional and targeting cookies. Other categories concern no purpose."""
 
 
+MOST_FLAGS: Final = 100
+"""Categories, or purposes, in one message."""
+
+
 def read_consent(context: dict[str, Any], pointer: str) -> dict[str, bool]:
     """Purpose -> flag, from `context.consent`; empty without it. `pointer` is the message's.
 
@@ -53,6 +57,10 @@ def _flags(consent: dict[str, Any], key: str, pointer: str) -> list[tuple[str, b
     if type(value) is not dict:
         raise IngestError(
             f"{pointer}/{key}", f"the value must be an object; got {type_name(value)}"
+        )
+    if len(value) > MOST_FLAGS:
+        raise IngestError(
+            f"{pointer}/{key}", f"there are {len(value):,} flags; at most {MOST_FLAGS} are accepted"
         )
     for flag in value.values():
         if type(flag) is not bool:

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from propense.errors import nearest
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.mapping import Mapper
 from propense.ingest.numbers import read_count, read_money
 from propense.ingest.rules import Ignored
 from propense.ingest.segment import (
     MESSAGE_KINDS,
+    Hints,
     IngestError,
     Message,
     Refusal,
@@ -31,6 +31,10 @@ from propense.settings import Limits
 LONGEST_LINE: Final = 64_000
 """Bytes of a line at most."""
 LINES_AT_A_TIME: Final = 1_000
+BYTES_AT_A_TIME: Final = 500_000
+EVENTS_AT_A_TIME: Final = 5_000
+"""Whichever is reached first: a line with a basket is many events."""
+_IDENTIFYING: Final = ("messageId", "timestamp", "originalTimestamp")
 PLAIN_FIELDS: Final = (
     "user_id", "action", "event_time", "item_id", "value", "count", "source", "event_id",
 )  # fmt: skip
@@ -53,28 +57,36 @@ class Import(NamedTuple):
     """Whether a server's key sent them."""
 
 
-def read_lines(
-    body: bytes, options: Import
-) -> Iterator[tuple[list[CustomerUpdate], list[Refusal]]]:
+class Lines(NamedTuple):
+    """Some lines that were read."""
+
+    updates: list[CustomerUpdate]
+    refusals: list[Refusal]
+    last: int
+    """The number of the last one, counted from 1."""
+
+
+def read_lines(body: bytes, options: Import) -> Iterator[Lines]:
     """Updates and refusals of the unpacked body, some lines at a time and in order, so that memory
     holds only those. A refusal's pointer is /LINE, counted from 1, then the pointer within the
     line. Empty lines are skipped.
 
-    A plain event is {"user_id", "action", "event_time", ...}: `event_time` in ISO 8601, `value`
-    in units of the currency. Times are used as they are, except those after the receipt. Raises
-    TooLargeError, before the first line, if the body is larger than allowed.
+    Every line has an id or a time of its own, so that sending it again changes nothing. A plain
+    event is {"user_id", "action", "event_time", ...}: `event_time` in ISO 8601, `value` in units of
+    the currency. Times are used as they are, except those after the receipt. Raises TooLargeError,
+    before the first line, if the body is larger than allowed.
     """
     if len(body) > options.limits.import_bytes:
         raise TooLargeError(
             "", f"the import has more than {options.limits.import_bytes:,} bytes; send it in parts"
         )
-    return _read(body, options)
+    return _read(body, options, Hints())
 
 
-def _read(body: bytes, options: Import) -> Iterator[tuple[list[CustomerUpdate], list[Refusal]]]:
+def _read(body: bytes, options: Import, hints: Hints) -> Iterator[Lines]:
     updates: list[CustomerUpdate] = []
     refusals: list[Refusal] = []
-    number = start = 0
+    number = start = began = n_events = 0
     while start < len(body):
         end = body.find(b"\n", start)
         end = len(body) if end < 0 else end
@@ -85,18 +97,20 @@ def _read(body: bytes, options: Import) -> Iterator[tuple[list[CustomerUpdate], 
             line = body[start:end].strip()
             if line:
                 try:
-                    updates.append(_update(line, f"/{number}", options))
+                    updates.append(_update(line, f"/{number}", options, hints))
+                    n_events += len(updates[-1].events)
                 except IngestError as error:
                     refusals.append(Refusal(error.pointer or f"/{number}", error.reason))
         start = end + 1
-        if number % LINES_AT_A_TIME == 0 and (updates or refusals):
-            yield updates, refusals
-            updates, refusals = [], []
-    if updates or refusals:
-        yield updates, refusals
+        is_full = start - began >= BYTES_AT_A_TIME or n_events >= EVENTS_AT_A_TIME
+        if is_full or number % LINES_AT_A_TIME == 0:
+            yield Lines(updates, refusals, number)
+            updates, refusals, began, n_events = [], [], start, 0
+    if start > began:
+        yield Lines(updates, refusals, number)
 
 
-def _update(line: bytes, pointer: str, options: Import) -> CustomerUpdate:
+def _update(line: bytes, pointer: str, options: Import, hints: Hints) -> CustomerUpdate:
     body, faults = read_document(line)
     if faults:
         raise IngestError(pointer + json_pointer(faults[0].path), faults[0].reason)
@@ -107,11 +121,17 @@ def _update(line: bytes, pointer: str, options: Import) -> CustomerUpdate:
             pointer, f"the object is nested deeper than {options.limits.depth} levels; flatten it"
         )
     if "type" not in body or "user_id" in body:
-        return _plain(body, line, pointer, options)
+        return _plain(body, line, pointer, options, hints)
     kind = body["type"]
     if type(kind) is not str or kind not in MESSAGE_KINDS:
-        hint = nearest(kind[:40] if type(kind) is str else "", MESSAGE_KINDS)
+        hint = hints.nearest(kind, MESSAGE_KINDS)
         raise IngestError(f"{pointer}/type", f"the type is not a kind of message; {hint}")
+    if not options.verifying and not any(body.get(name) for name in _IDENTIFYING):
+        raise IngestError(
+            pointer,
+            "the line has neither messageId nor timestamp; send one, so that the line counts once "
+            "however often it is sent",
+        )
     call = TrackingCall(options.write_key, None, [Message(kind, pointer, body)])  # type: ignore[arg-type]
     updates, refusals = make_updates(
         call, options.mapper, options.received, options.source, False, options.verifying,
@@ -122,11 +142,14 @@ def _update(line: bytes, pointer: str, options: Import) -> CustomerUpdate:
     return updates[0]
 
 
-def _plain(body: dict[str, Any], line: bytes, pointer: str, options: Import) -> CustomerUpdate:
+def _plain(
+    body: dict[str, Any], line: bytes, pointer: str, options: Import, hints: Hints
+) -> CustomerUpdate:
     for key in body:
         if key not in PLAIN_FIELDS:
             raise IngestError(
-                pointer, f"unknown field {key[:40]!a}; {nearest(key[:40], PLAIN_FIELDS)}"
+                pointer,
+                f"unknown field {key[:40]!a}; {hints.nearest(key, PLAIN_FIELDS)}",
             )
     rules = options.mapper.rules
     ignored: Ignored = []

@@ -19,6 +19,8 @@ from propense.ingest.segment import (
 )
 from propense.settings import EventMapping, Serve
 
+MOST_PRODUCTS: Final = 1_000
+"""Products of one message."""
 MOST_REMEMBERED: Final = 10_000
 """Event names whose meaning is cached."""
 
@@ -185,6 +187,12 @@ class _Meaning:
         source: str | None,
         ignored: Ignored,
     ) -> tuple[LiveEvent, ...]:
+        if len(value_at.value) > MOST_PRODUCTS:
+            raise IngestError(
+                _at(pointer, value_at),
+                f"the basket has {len(value_at.value):,} products; at most {MOST_PRODUCTS:,} are "
+                "accepted; send the others in further events",
+            )
         items: list[str | None] = []
         counts: list[float | None] = []
         prices: list[int | None] = []

@@ -9,6 +9,7 @@ import msgspec
 
 from propense.ids import MISSING_WORDS, PLACEHOLDER_IDS, is_word, tidy_id
 from propense.ingest.segment import text_id
+from propense.schemas import ID_LENGTH
 
 IgnoredReason = Literal[
     "placeholder_id",
@@ -23,6 +24,10 @@ IGNORED_REASONS: Final[tuple[IgnoredReason, ...]] = (
     "page_consent",
 )  # fmt: skip
 """Why a part of a message was left out while the rest was kept."""
+_LONGEST_CODE: Final = 16
+"""Characters of a currency's code, with blanks around it."""
+_LONGEST_ID: Final = 4 * ID_LENGTH
+"""Characters of an id with what is invisible in it: a longer text is no id, and is not tidied."""
 Ignored = list[IgnoredReason]
 """One entry for each part that was left out."""
 
@@ -51,7 +56,7 @@ class IngestRules(msgspec.Struct, frozen=True, kw_only=True):
         """
         if currency is None or currency == "" or not self.currency:
             return 1.0
-        if type(currency) is not str:
+        if type(currency) is not str or len(currency) > _LONGEST_CODE:
             return None
         code = currency.strip().upper()
         if code == self.currency.strip().upper():
@@ -74,7 +79,8 @@ class IngestRules(msgspec.Struct, frozen=True, kw_only=True):
 def _real_id(value: Any, pointer: str, ignored: Ignored, words: Collection[str]) -> str | None:
     if value is None or value == "":
         return None
-    text = text_id(tidy_id(value) if type(value) is str else value, pointer)
+    is_text = type(value) is str and len(value) <= _LONGEST_ID
+    text = text_id(tidy_id(value) if is_text else value, pointer)
     if text is None or is_word(text, words):
         ignored.append("placeholder_id")
         return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zlib
+from collections.abc import Iterable
 from typing import Any, Final, Literal, cast
 
 import msgspec
@@ -30,7 +32,17 @@ MOST_MESSAGES: Final = 2_500
 """Messages in one batch, as Segment allows."""
 MOST_KEYS: Final = 1_000
 """Keys in the traits or properties of one message."""
+MOST_HINTS: Final = 20
+"""Refusals of a request that guess what was meant."""
+MOST_MEMBERS: Final = 8
+"""Members of a gzip body."""
+PREVIEW: Final = 65_536
+"""Bytes of a body that are unpacked before its key is known."""
+NEAR_THE_ENDS: Final = 8_192
+"""Bytes at both ends of a body in which the write key is looked for before the rest is read."""
 
+_KEY: Final = re.compile(rb'"writeKey"[ \t\r\n]{0,16}:[ \t\r\n]{0,16}"([\w-]{1,128})"')
+_ENCODE: Final = msgspec.json.Encoder().encode
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -51,6 +63,20 @@ class EncodingError(IngestError):
     """A call in a content encoding that cannot be unpacked."""
 
 
+class Hints:
+    """Guesses what mistyped words mean: of the first in a request, since a guess takes as long as
+    reading a message, and an answer names no more refusals."""
+
+    def __init__(self) -> None:
+        self._left = MOST_HINTS
+
+    def nearest(self, word: Any, choices: Iterable[str]) -> str:
+        """The nearest of `choices`, or all of them; no guess later on."""
+        self._left -= 1
+        text = word[:40] if type(word) is str else ""
+        return nearest(text, choices) if self._left >= 0 else "see the first refusals"
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """One message, or line, that was refused while its neighbours were accepted."""
 
@@ -65,6 +91,8 @@ class Message(msgspec.Struct, frozen=True):
     pointer: str
     """A JSON pointer into the call: empty, or /batch/N."""
     body: dict[str, Any]
+    context_digest: bytes = b""
+    """The digest of the batch's context, where the message has it instead of one of its own."""
 
 
 class TrackingCall(msgspec.Struct, frozen=True):
@@ -84,16 +112,44 @@ def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
     Raises TooLargeError if there would be more (no more than that is ever unpacked),
     EncodingError for an encoding other than gzip, IngestError for bytes that are not gzip.
     """
-    word = (encoding or "").strip().lower()
-    if word in ("", "identity"):
+    if not _is_gzip(encoding):
         if len(body) > limit:
             raise _too_large(limit)
         return body
-    if word not in ("gzip", "x-gzip"):
+    unpacked, is_whole = _gunzip(body, limit)
+    if not is_whole:
+        raise _too_large(limit)
+    return unpacked
+
+
+def find_write_keys(body: bytes, encoding: str | None) -> list[str]:
+    """Texts near the start and the end of a body that may be its write key, at most two.
+
+    It is a cheap look before anything is read: one of them must be a good key, or the body is not
+    worth its cost. Libraries put the key first in a batch and last in a single message. Raises as
+    `unpack` does for what is not gzip.
+    """
+    end = body
+    if _is_gzip(encoding):
+        body, is_whole = _gunzip(body, PREVIEW)
+        end = body if is_whole else b""
+    first = _KEY.search(body, 0, NEAR_THE_ENDS)
+    last = _KEY.findall(end, max(0, len(end) - NEAR_THE_ENDS))[-1:]
+    return list(dict.fromkeys(key.decode() for key in [*([first[1]] if first else []), *last]))
+
+
+def _is_gzip(encoding: str | None) -> bool:
+    word = (encoding or "").strip().lower()
+    if word not in ("", "identity", "gzip", "x-gzip"):
         raise EncodingError("", f"Content-Encoding {word[:40]!r} is not known; use gzip")
+    return word in ("gzip", "x-gzip")
+
+
+def _gunzip(body: bytes, limit: int) -> tuple[bytes, bool]:
+    """The first `limit` bytes of the members of a gzip body, and whether those are all."""
     unpacked = bytearray()
-    rest = body
-    while rest:
+    rest = memoryview(body)
+    for _ in range(MOST_MEMBERS):
         member = zlib.decompressobj(wbits=31)
         try:
             unpacked += member.decompress(rest, limit + 1 - len(unpacked))
@@ -102,11 +158,13 @@ def unpack(body: bytes, encoding: str | None, limit: int) -> bytes:
                 "", "the body is not gzip, although Content-Encoding says so"
             ) from None
         if len(unpacked) > limit:
-            raise _too_large(limit)
+            return bytes(unpacked[:limit]), False
         if not member.eof:
             raise IngestError("", "the gzip body is truncated; send all of it")
-        rest = member.unused_data
-    return bytes(unpacked)
+        rest = rest[len(rest) - len(member.unused_data) :]
+        if not rest:
+            return bytes(unpacked), True
+    raise IngestError("", f"the gzip body has more than {MOST_MEMBERS} members; send one")
 
 
 def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
@@ -144,11 +202,13 @@ def decode(body: bytes, kind: Kind, limits: Limits) -> TrackingCall:
     if type(context) is dict and context:
         if is_deeper(context, limits.depth):
             raise IngestError("/context", _deep(limits.depth))
-        # The batch's context is that of messages without one.
+        # The batch's context is that of messages without one. Its digest is made once, or each
+        # message without an id would take the time of reading all of it.
+        digest = hashlib.blake2b(_ENCODE(context), digest_size=20).digest()
         messages = [
             m
             if m.body.get("context")
-            else Message(m.kind, m.pointer, {**m.body, "context": context})
+            else Message(m.kind, m.pointer, {**m.body, "context": context}, digest)
             for m in messages
         ]
     return TrackingCall(write_key, sent_at, messages, refusals)
@@ -236,6 +296,7 @@ def _messages(
         reasons.setdefault(index, Refusal(json_pointer(fault.path), fault.reason))
     sound = [m for i, m in enumerate(batch) if i not in reasons] if reasons else batch
     some_deep = is_deeper(sound, depth + 1)
+    hints = Hints()
     messages = []
     for index, body in enumerate(batch):
         pointer = f"/batch/{index}"
@@ -246,7 +307,7 @@ def _messages(
             continue
         kind = body.get("type")
         if type(kind) is not str or kind not in MESSAGE_KINDS:
-            hint = nearest(kind[:40] if type(kind) is str else "", MESSAGE_KINDS)
+            hint = hints.nearest(kind, MESSAGE_KINDS)
             reasons[index] = Refusal(
                 f"{pointer}/type", f"the type is not a kind of message; {hint}"
             )

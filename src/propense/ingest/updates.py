@@ -215,7 +215,8 @@ def _own_id(message: Message, write_key: str | None, received: int | None) -> st
     in the batch are part of the id. `sentAt` differs between attempts to send one message, so it
     is not.
     """
-    content = {name: value for name, value in message.body.items() if name != "sentAt"}
+    left_out = {"sentAt", "context"} if message.context_digest else {"sentAt"}
+    content = {name: value for name, value in message.body.items() if name not in left_out}
     arrival = "" if received is None else f"{received} {message.pointer}"
-    data = _ENCODE([write_key, arrival, content])
+    data = _ENCODE([write_key, arrival, content]) + message.context_digest
     return "own:" + hashlib.blake2b(data, digest_size=20).hexdigest()

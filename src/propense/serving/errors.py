@@ -17,6 +17,16 @@ def _ingest_problem(status: int, error: IngestError) -> Problem:
     return Problem(status, error.reason, pointer=error.pointer)
 
 
+def _store_problem(error: StoreError) -> Problem:
+    # It names the file, or the host of the database.
+    return Problem(
+        503,
+        "live history is unavailable; try again",
+        retry_after=STORE_RETRY,
+        operator_detail=f"live history is unavailable: {error}",
+    )
+
+
 def _service_problem(error: ServeError) -> Problem:
     # Its cause is in the service's own files, so only the operator may read it.
     return Problem(
@@ -44,9 +54,7 @@ ERRORS: Final[ErrorMapping] = {
     TooLargeError: lambda error: _ingest_problem(413, error),
     EncodingError: lambda error: _ingest_problem(415, error),
     IngestError: lambda error: _ingest_problem(400, error),
-    StoreError: lambda error: Problem(
-        503, f"live history is unavailable: {error}", retry_after=STORE_RETRY
-    ),
+    StoreError: _store_problem,
     RefusedError: lambda error: Problem(422, str(error)),
     ServeError: _service_problem,
     OSError: _system_problem,

@@ -44,7 +44,7 @@ from propense.serving.service import Service
 from propense.web.endpoint import Route
 
 _ASK: Final = ("read", "verify")
-_SEND: Final = ("ingest", "verify")
+_SEND: Final = ingest.SCOPES
 
 QUESTIONS: Final[tuple[Route[Service], ...]] = (
     Route("POST", "/v1/recommend", "recommend", recommend.recommend,

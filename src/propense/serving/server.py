@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import socket
@@ -9,8 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import msgspec
 import uvicorn
@@ -31,7 +33,7 @@ from propense.serving.routes import ROUTES
 from propense.serving.service import Service
 from propense.settings import Settings
 from propense.web.application import Application
-from propense.web.protocol import Protocol
+from propense.web.connections import Connection, raise_file_limit
 
 ENVIRONMENT: Final = "PROPENSE_SERVE_SETTINGS"
 """Variable in which the processes of a service find their settings, as JSON."""
@@ -138,12 +140,14 @@ def application() -> Application:
 
 
 def _config(settings: Settings) -> uvicorn.Config:
+    most = settings.serve.limits.connections
+    raise_file_limit(most)  # that of the processes too
     return uvicorn.Config(
         "propense.serving.worker:application",
         factory=True,
         workers=settings.serve.workers,
         loop="uvloop",
-        http=Protocol,
+        http=cast("type[asyncio.Protocol]", partial(Connection, most=most)),
         ws="none",
         lifespan="on",
         log_level="warning",

@@ -80,8 +80,10 @@ class Limits(Record, frozen=True):
     """Events of one customer a day; more are refused."""
     new_customers_per_hour: Count = 20_000
     """New customers an hour from one address with a page key; more are refused."""
+    connections: Count = 4_096
+    """Connections of one process; for a newer one the oldest that sends nothing is closed."""
     in_flight: Count = 256
-    """Requests handled at once; more are shed with 503."""
+    """Requests handled at once; more are shed with 503, events already from three quarters on."""
     wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 20
     """Longest wait of a question, in milliseconds; a longer one is shed with 503."""
     standing_wait_ms: Annotated[float, msgspec.Meta(gt=0)] = 3

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as Path
 
+from propense.web.bodies import Receive
 from propense.web.cross_origin import preflight
 from propense.web.endpoint import (
     AsgiScope,
     Endpoint,
     Host,
-    Receive,
     Route,
     Send,
     problem_response,

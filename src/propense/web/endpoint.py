@@ -6,10 +6,9 @@ nothing here knows what the service is about.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
@@ -17,33 +16,42 @@ import msgspec
 
 from propense.security.keys import Scope
 from propense.settings import Limits
-from propense.web.cross_origin import may_send, origin_headers
+from propense.web.bodies import (
+    MOST_BODIES,
+    MOST_SMALL_BODIES,
+    SHED_RETRY,
+    NoRoomError,
+    Receive,
+    Room,
+    check_length,
+    read_body,
+)
+from propense.web.cross_origin import is_foreign, may_send, origin_headers
 from propense.web.problems import ErrorMapping, Problem, problem_of
+from propense.web.rate_limits import is_local, network_of
 from propense.web.request import Gate, Request, Response, parse_query
 
 AsgiScope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ShedReason = Literal["in_flight", "wait"]
 
-SHED_RETRY: Final = 1.0
-"""Seconds after which a client that was turned away should try again."""
-MOST_BODIES: Final = 8
-"""A route of large bodies holds at most as many bytes at once as this many of the largest."""
-BODY_SECONDS: Final = 10.0
-"""Time that a body has to arrive,"""
-LEAST_BYTES_PER_SECOND: Final = 50_000
-"""plus a second for each so many bytes that arrived. Without it a few slow senders could hold all
-the room for large bodies."""
+_SMALL: Final = "bodies"
+"""Name of the pool of bodies that are not large,"""
+_MANY: Final = 2**31
+_REQUESTS: Final = "requests"
+"""and of the requests of addresses, of which each may have half of those at work."""
+_ONCE: Final = (b"authorization", b"host", b"origin", b"content-type", b"content-encoding")
+"""Headers of which two could be understood in two ways."""
 
 
 class Host(Gate, Protocol):
     """What an endpoint needs of the service it belongs to."""
 
     in_flight: int
-    """Requests being answered."""
+    """Requests being answered: those whose bodies have arrived."""
     body_bytes: Counter[str]
-    """Name of a route of large bodies -> bytes of its requests being answered."""
+    """Pool, or pool and sender -> bytes of bodies in memory; likewise the requests of addresses.
+    A route of large bodies has a pool of its own, of its name."""
 
     @property
     def limits(self) -> Limits: ...
@@ -113,21 +121,21 @@ class Endpoint(Generic[H]):
         self._host = host
         self._errors = errors
         self._encode = msgspec.json.Encoder().encode
+        self._may_shed = route.is_question or route.browser
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         host = self._host()
         route = self.route
-        host.in_flight += 1
         try:
             response = await self._answer(host, scope, receive)
         except Exception as error:
             response = self._problem(host, error)
-        finally:
-            host.in_flight -= 1
         headers = [(b"content-length", str(len(response.body)).encode()), *response.headers]
         if response.content_type:
             headers.append((b"content-type", response.content_type))
+        if route.scopes:
+            headers.append((b"cache-control", b"no-store"))
         if route.browser:
             headers += origin_headers(host.origins, scope)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -139,6 +147,9 @@ class Endpoint(Generic[H]):
         if problem is None:
             host.report_defect(self.route.path, error)
             problem = Problem(500, "an internal error occurred; the service's log has its trace")
+        elif isinstance(problem, NoRoomError):
+            host.count_shed("in_flight")
+            return _TOO_MANY
         elif problem.operator_detail:
             host.report_defect(self.route.path, error)
             if self.route.scopes == ("admin",):
@@ -147,15 +158,16 @@ class Endpoint(Generic[H]):
 
     async def _answer(self, host: H, scope: AsgiScope, receive: Receive) -> Response:
         route = self.route
-        headers = dict(scope["headers"])
-        if route.browser and not may_send(host.origins, headers.get(b"origin")):
-            raise Problem(
-                403, "pages of this origin may not send events; add it to [serve] origins"
-            )
-        if route.is_question or route.browser:
-            if host.in_flight > host.limits.in_flight:
-                host.count_shed("in_flight")
-                return _TOO_MANY
+        headers = _headers(scope)
+        if route.browser:
+            if not may_send(host.origins, headers.get(b"origin")):
+                raise Problem(
+                    403, "pages of this origin may not send events; add it to [serve] origins"
+                )
+        elif route.scopes and is_foreign(headers):
+            raise Problem(403, "pages of other sites may not ask; ask from your own server")
+        if self._may_shed:
+            self._check_in_flight(host)
             refused = host.overload(route)
             if refused is not None:
                 host.count_shed("wait")
@@ -174,41 +186,55 @@ class Endpoint(Generic[H]):
             now=time.time_ns() // 1000,
             for_pages=route.browser,
         )
+        has_body = route.method in ("POST", "PUT")
         # A page's key may be inside the body, but a large body is never read without a key.
-        if route.scopes and (route.large or not route.browser):
-            request.authorize(request.presented_key(), route.scopes)
-        if route.method not in ("POST", "PUT"):
+        in_body = route.browser and not route.large
+        presented = request.presented_key() if route.scopes else None
+        if route.scopes and (not in_body or (has_body and presented is not None)):
+            request.authorize(presented, route.scopes)
+        if not has_body:
             return await self._handle(request)
-        if route.large:
-            return await self._handle_large(request, receive)
-        most = host.limits.body_bytes
-        _check_length(headers, most)
-        request.body = await _read_body(receive, most)
-        return await self._handle(request)
+        return await self._handle_body(request, receive)
 
-    async def _handle_large(self, request: Request[H], receive: Receive) -> Response:
-        """As other bodies, but only while the route's bodies fit into memory together."""
-        host, name = request.host, self.route.name
-        most = host.limits.import_bytes
-        length = _check_length(request.headers, most)
-        if host.body_bytes[name] + length > MOST_BODIES * most:
-            host.count_shed("in_flight")
-            return _TOO_MANY
-        host.body_bytes[name] += length
+    async def _handle_body(self, request: Request[H], receive: Receive) -> Response:
+        """Read the body, then handle the request, while both fit into what pools and senders may
+        hold."""
+        host, route = request.host, self.route
+        most, pool, n_bodies = host.limits.body_bytes, _SMALL, MOST_SMALL_BODIES
+        sender = "" if is_local(request.address) else network_of(request.address)
+        requests = Room(host.body_bytes, _REQUESTS, sender if route.browser else "", _MANY,
+                      max(1, host.limits.in_flight // 2))  # fmt: skip
+        if route.large:
+            most, pool, n_bodies = host.limits.import_bytes, route.name, MOST_BODIES
+            sender = request.actor
+        room = Room(host.body_bytes, pool, sender, n_bodies * most, n_bodies * most // 2)
+        length = check_length(request.headers, most)
         try:
-            request.body = await _read_body(receive, most)
+            requests.take(1)
+            request.body = await read_body(receive, most, room)
+            if route.large and b"content-encoding" in request.headers:
+                room.take(length - len(request.body))
             return await self._handle(request)
         finally:
-            host.body_bytes[name] -= length
+            room.release()
+            requests.release()
 
     async def _handle(self, request: Request[H]) -> Response:
-        answer = await self.route.handler(request)
+        host = request.host
+        if self._may_shed:
+            self._check_in_flight(host)
+        host.in_flight += 1
+        try:
+            answer = await self.route.handler(request)
+        finally:
+            host.in_flight -= 1
         return answer if isinstance(answer, Response) else Response(self._encode(answer))
 
-
-def is_local(address: str) -> bool:
-    """Whether the address is this machine's own, which has no limit."""
-    return address in ("127.0.0.1", "::1", "-")
+    def _check_in_flight(self, host: H) -> None:
+        most = host.limits.in_flight
+        # A quarter is for questions, however many events come.
+        if host.in_flight >= (max(1, most - most // 4) if self.route.browser else most):
+            raise NoRoomError
 
 
 def problem_response(problem: Problem) -> Response:
@@ -221,37 +247,16 @@ def refusal(detail: str) -> Response:
     return problem_response(Problem(503, detail, retry_after=SHED_RETRY))
 
 
-_TOO_MANY: Final = refusal("too many requests are being answered; try again")
+_TOO_MANY: Final = problem_response(NoRoomError())
 
 
-def _check_length(headers: Mapping[bytes, bytes], most: int) -> int:
-    """The most bytes the body can have once unpacked. Raises Problem (413) above `most`."""
-    declared = headers.get(b"content-length")
-    length = int(declared) if declared is not None and declared.isdigit() else most
-    if length > most:
-        raise Problem(413, f"the body has {length:,} bytes; at most {most:,} are read")
-    return most if b"content-encoding" in headers else length
-
-
-async def _read_body(receive: Receive, most: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    ends = asyncio.get_running_loop().time() + BODY_SECONDS
-    try:
-        async with asyncio.timeout_at(ends) as timeout:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Problem(400, "the body ended too early")
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                if size > most:
-                    raise Problem(413, f"the body has more than {most:,} bytes")
-                if not message.get("more_body", False):
-                    return b"".join(pieces)
-                timeout.reschedule(ends + size / LEAST_BYTES_PER_SECOND)
-    except TimeoutError as error:
-        raise Problem(
-            408,
-            f"the body arrived too slowly: {size:,} bytes in more than {BODY_SECONDS:g} s",
-        ) from error
+def _headers(scope: AsgiScope) -> dict[bytes, bytes]:
+    """The headers by name. Raises Problem (400) where one came twice that two readers could then
+    understand in two ways."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if len(headers) < len(scope["headers"]):
+        names = Counter(name for name, _ in scope["headers"])
+        for name in _ONCE:
+            if names[name] > 1:
+                raise Problem(400, f"the header {name.decode()} was sent twice; send it once")
+    return headers

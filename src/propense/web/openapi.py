@@ -58,7 +58,7 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
     }
     if route.scopes:
         operation["description"] = f"Scope: {' or '.join(route.scopes)}."
-        operation["security"] = [{"bearer": []}, {"basic": []}]
+        operation["security"] = [{"bearer": []}, *([{"basic": []}] if route.browser else [])]
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": _PATH_WORD}
         for name in _PARAMETER.findall(route.path)

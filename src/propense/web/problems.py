@@ -21,6 +21,7 @@ TITLES: Final = {
     415: "Unsupported content type",
     422: "The request is invalid",
     429: "Too many requests",
+    431: "The headers are too large",
     500: "Internal error",
     503: "Temporarily unavailable",
 }
@@ -76,9 +77,8 @@ class Problem(Exception):
             # The header holds whole seconds, at least one.
             headers.append((b"retry-after", str(max(1, round(self.retry_after))).encode()))
         if self.status == 401:
-            headers.append(
-                (b"www-authenticate", b'Bearer realm="propense", Basic realm="propense"')
-            )
+            # Never Basic: a browser would ask its user for the key and keep it.
+            headers.append((b"www-authenticate", b'Bearer realm="propense"'))
         if self.allow is not None:
             headers.append((b"allow", self.allow.encode()))
         return headers

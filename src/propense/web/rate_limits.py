@@ -75,6 +75,11 @@ class Limiter:
         return self.addresses.take(network_of(address), now, weight)
 
 
+def is_local(address: str) -> bool:
+    """Whether the address is this machine's own, which has no limit."""
+    return address in ("127.0.0.1", "::1", "-")
+
+
 @lru_cache(maxsize=16_384)
 def network_of(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 network of an IPv6 address, all of

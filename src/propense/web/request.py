@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ from propense.web.rate_limits import Limiter
 
 JSON: Final = b"application/json"
 MOST_QUERY_FIELDS: Final = 64
+MOST_PATIENCE: Final = 1.0
+"""Seconds after which a request that waits for its key's limit asks again."""
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`")
 
 
@@ -60,7 +63,8 @@ class Request(Generic[H]):
     """Microseconds UTC."""
     key: KeyRecord | None = None
     for_pages: bool = False
-    """Whether it is of a route that page keys open."""
+    """Whether it is of a route that page keys open. There the key may also be the user of Basic
+    authorization, as existing SDKs send it."""
 
     @property
     def actor(self) -> str:
@@ -71,14 +75,15 @@ class Request(Generic[H]):
         """The JSON body as a message. Raises Problem with a pointer to what does not fit.
 
         With a Bearer key the content type does not matter: no browser sends that header to another
-        site unasked. Without one it must be JSON.
+        site unasked. Without one it must be JSON, which no form of another site can send.
         """
-        content = self.headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
+        content = self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if content != JSON and not self.is_bearer:
+            shown = content.decode("latin-1")[:100]
             raise Problem(
                 415,
-                f"content-type is {content.decode('latin-1')!r}; send {JSON.decode()!r}, or the "
-                f"key as 'Authorization: Bearer KEY'",
+                f"content-type is {shown!r}; send {JSON.decode()!r}, or the key as "
+                f"'Authorization: Bearer KEY'",
             )
         try:
             return msgspec.json.decode(self.body, type=kind)
@@ -113,7 +118,11 @@ class Request(Generic[H]):
         return header.partition(b" ")[0].lower() == b"bearer"
 
     def presented_key(self) -> str | None:
-        """The key in the Authorization header. Raises Problem where Basic cannot be decoded."""
+        """The key in the Authorization header.
+
+        Raises Problem where Basic cannot be decoded, and where it is not taken: browsers remember
+        such a key and add it to what other sites make them send.
+        """
         header = self.headers.get(b"authorization")
         if header is None:
             return None
@@ -121,6 +130,9 @@ class Request(Generic[H]):
         scheme, _, value = text.partition(" ")
         if scheme.lower() == "bearer":
             return value.strip()
+        if not self.for_pages:
+            raise Problem(401, "send the key as 'Authorization: Bearer KEY'; Basic authorization "
+                          "is for sending events alone")  # fmt: skip
         try:
             return basic_user(text)
         except ValueError as error:
@@ -130,8 +142,8 @@ class Request(Generic[H]):
         """Take the key that was presented, if it has one of `scopes`. Raises Problem."""
         if not presented:
             raise Problem(
-                401, "no key was sent; send it as 'Authorization: Bearer KEY', or as the user of "
-                "Basic authorization; make one with: propense keys create"
+                401, "no key was sent; send it as 'Authorization: Bearer KEY'; make one with: "
+                "propense keys create"
             )  # fmt: skip
         key = self.host.keys.check(presented, self.now)
         if key is None:
@@ -186,6 +198,15 @@ class Request(Generic[H]):
         if wait:
             raise Problem(429, "this key sends too many requests; slow down", retry_after=wait)
 
+    async def charge_patiently(self, n: int) -> None:
+        """The same, but wait for the limit instead of refusing: half of a large request has been
+        done already, and would be sent again."""
+        while True:
+            try:
+                return self.charge(n)
+            except Problem as problem:
+                await asyncio.sleep(min(problem.retry_after or 0.0, MOST_PATIENCE))
+
 
 def parse_query(text: bytes) -> list[tuple[str, str]]:
     """Names and values of a query string, in order. Raises Problem (400)."""
@@ -211,9 +232,10 @@ def _invalid(error: msgspec.ValidationError, kind: object = None, *, pointer: st
 
 
 def _pointer(path: str) -> str:
-    """The JSON Pointer of a path as msgspec writes it.
+    """The JSON Pointer of a path as msgspec writes it, up to an object whose key it does not name.
 
-    >>> _pointer(".batch[3].user_id")
-    '/batch/3/user_id'
+    >>> _pointer(".batch[3].user_id"), _pointer(".only[...][0]")
+    ('/batch/3/user_id', '/only')
     """
+    path = path.partition("[...]")[0]
     return path.replace("[", "/").replace("]", "").replace(".", "/")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from propense.errors import StoreError
 from propense.history.records import CustomerUpdate, WriteResult
 from propense.ingest.browser_settings import site_settings
 from propense.ingest.json_lines import Import, read_lines
@@ -23,10 +25,12 @@ from propense.ingest.segment import (
     TooLargeError,
     TrackingCall,
     decode,
+    find_write_keys,
     unpack,
 )
 from propense.ingest.updates import make_updates
-from propense.security.keys import KeyRecord
+from propense.security.keys import KeyRecord, Scope
+from propense.serving.errors import STORE_RETRY
 from propense.serving.messages.customers import IngestAnswer
 from propense.serving.monitoring.monitor import Monitor
 from propense.serving.operations.admission import Admission
@@ -38,9 +42,18 @@ from propense.web.request import Request, Response
 
 MOST_SHOWN: Final = 20
 """Refusals that an answer names; further ones are only counted."""
+MOST_ON_THE_LOOP: Final = 32_768
+"""Bytes of a call that are read on the event loop; more are read beside it."""
+SCOPES: Final[tuple[Scope, ...]] = ("ingest", "verify")
+"""A key with one of these may send."""
 SUPPRESSED: Final = "nothing may be stored about this customer"
+_BY_HOST: Final = ((b"vary", b"Host, X-Forwarded-Host, X-Forwarded-Proto"),)
+"""Beside `no-store`: the settings name the host that was asked."""
 ROUTES: Final = tuple(sorted(KINDS.items()))
 """(last word of the path, kind of call)."""
+
+
+T = TypeVar("T")
 
 
 class IngestHost(Host, Protocol):
@@ -62,19 +75,28 @@ def receive(kind: Kind) -> Callable[[Request[IngestHost]], Awaitable[IngestAnswe
     """The handler of one kind of call."""
 
     async def handle(request: Request[IngestHost]) -> IngestAnswer:
-        limits = request.host.limits
-        body = unpack(request.body, _encoding(request), limits.body_bytes)
-        call = decode(body, kind, limits)
-        key = request.authorize(request.presented_key() or call.write_key, ("ingest", "verify"))
+        host = request.host
+        body, encoding = request.body, _encoding(request)
+        if request.key is None:
+            # Before anything is read: one of the texts that look like the key is a good one.
+            presented = find_write_keys(body, encoding)
+            if not any(host.keys.check(key, request.now) for key in presented):
+                request.authorize(presented[0] if presented else None, SCOPES)
+        body = unpack(body, encoding, host.limits.body_bytes)
+        run = _run_in_thread if len(body) > MOST_ON_THE_LOOP else _run_here
+        call = await run(lambda: decode(body, kind, host.limits))
+        key = request.key or request.authorize(call.write_key, SCOPES)
         request.charge(len(call.messages) - 1)
         call = msgspec.structs.replace(call, write_key=key.prefix)
         if key.is_page:
             call = _from_page(request, key, call, len(body))
         verifying = key.may("verify")
         ignored: Ignored = []
-        updates, refusals = make_updates(
-            call, request.host.mapper, request.now, key.source, not verifying, verifying, ignored,
-            not key.is_page,
+        updates, refusals = await run(
+            lambda: make_updates(
+                call, host.mapper, request.now, key.source, not verifying, verifying, ignored,
+                not key.is_page,
+            )
         )  # fmt: skip
         if key.is_page:
             updates = without_grants(updates, ignored)
@@ -117,7 +139,8 @@ async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
     limits = request.host.limits
     key = request.key
     assert key is not None, "the endpoint lets no request in without a key"
-    body = unpack(request.body, _encoding(request), limits.import_bytes)
+    encoding = _encoding(request)
+    body = await _run_in_thread(lambda: unpack(request.body, encoding, limits.import_bytes))
     if not body:
         raise Problem(400, "the body is empty; send one message or event per line")
     source = Import(
@@ -125,11 +148,22 @@ async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
         write_key=key.prefix, verifying=key.may("verify"), ignored=[], trusted=not key.is_page,
     )  # fmt: skip
     total = IngestAnswer(success=True, kept=0)
-    for updates, refusals in read_lines(body, source):
-        request.charge(len(updates))
-        assert source.ignored is not None
-        answer, _ = await _write(request, key, updates, refusals, source.ignored)
-        source.ignored.clear()
+    ignored = source.ignored
+    assert ignored is not None
+    lines = read_lines(body, source)
+    while (some := await _run_in_thread(lambda: next(lines, None))) is not None:
+        await request.charge_patiently(len(some.updates))
+        try:
+            answer, _ = await _write(request, key, some.updates, some.refusals, ignored)
+        except StoreError as error:
+            raise Problem(
+                503,
+                f"live history is unavailable; of the import, {total.kept:,} lines are stored: "
+                "send all of it again, what is stored counts once",
+                retry_after=STORE_RETRY,
+                operator_detail=str(error),
+            ) from error
+        ignored.clear()
         total = _add(total, answer)
     return total
 
@@ -137,13 +171,25 @@ async def receive_lines(request: Request[IngestHost]) -> IngestAnswer:
 async def browser_settings(request: Request[IngestHost]) -> Response:
     """The settings that Segment's browser library asks for before it sends anything."""
     write_key = request.path["key"]
-    request.authorize(write_key, ("ingest", "verify"))
+    request.authorize(write_key, SCOPES)
+    # Those of a proxy that is not trusted have been dropped; see web.connections.
     host = request.headers.get(b"x-forwarded-host") or request.headers.get(b"host", b"")
     scheme = request.headers.get(b"x-forwarded-proto", b"http").decode("latin-1")
     try:
-        return Response(site_settings(write_key, f"{scheme}://{host.decode('latin-1')}"))
+        settings = site_settings(write_key, f"{scheme}://{host.decode('latin-1')}")
     except ValueError as error:
         raise Problem(400, f"the Host header is not a valid host name: {error}") from error
+    return Response(settings, headers=_BY_HOST)
+
+
+async def _run_in_thread(work: Callable[[], T]) -> T:
+    """What takes long, so that others are answered meanwhile."""
+    return await asyncio.to_thread(work)
+
+
+async def _run_here(work: Callable[[], T]) -> T:
+    """What takes less than handing it to a thread."""
+    return work()
 
 
 async def _write(
