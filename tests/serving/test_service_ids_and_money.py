@@ -80,9 +80,12 @@ def test_money_is_what_was_paid(euro: Live) -> None:
     assert euro.held("m9")["events"][0]["value"] == -30
     answer = euro.track("m9", properties={"product_id": ["P01", "P02"]})
     assert (answer["kept"], answer["ignored"]) == (1, {"unreadable_item": 1})
-    line = msgspec.json.encode({"type": "track", "userId": "m9", "event": "view",
-                                "properties": {"sku": [], "quantity": "x"}})  # fmt: skip
-    answer = euro.ask("POST", "/v1/import", "ingest", content=line + b"\n" + line)
+    lines_sent = [
+        msgspec.json.encode({"type": "track", "userId": "m9", "event": "view", "messageId": own_id,
+                             "properties": {"sku": [], "quantity": "x"}})
+        for own_id in ("a", "b")
+    ]  # fmt: skip
+    answer = euro.ask("POST", "/v1/import", "ingest", content=b"\n".join(lines_sent))
     assert answer["ignored"] == {"unreadable_item": 2, "unreadable_count": 2}
 
 

@@ -20,6 +20,7 @@ from propense.web.problems import Problem
 from propense.web.rate_limits import Limiter
 
 JSON: Final = b"application/json"
+MOST_QUERY: Final = 65_536
 MOST_QUERY_FIELDS: Final = 64
 MOST_PATIENCE: Final = 1.0
 """Seconds after which a request that waits for its key's limit asks again."""
@@ -212,6 +213,8 @@ def parse_query(text: bytes) -> list[tuple[str, str]]:
     """Names and values of a query string, in order. Raises Problem (400)."""
     if not text:
         return []
+    if len(text) > MOST_QUERY:
+        raise Problem(400, f"the query string has more than {MOST_QUERY:,} bytes; send a POST")
     try:
         return parse_qsl(
             text.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_QUERY_FIELDS
