@@ -29,7 +29,8 @@ SLOWEST_MS = 250.0
 """For one body of the fuzzer; the machine may be busy."""
 LIMIT = (
     f"slope <= {STEEPEST:g} in every family from 8 kB to 512 kB; without a key "
-    f"<= {KEYLESS_MS:g} ms and <= {KEYLESS_MB:g} MB; fuzzed: only described errors, none above {SLOWEST_MS:g} ms"
+    f"<= {KEYLESS_MS:g} ms and <= {KEYLESS_MB:g} MB; fuzzed: "
+    f"only described errors, none above {SLOWEST_MS:g} ms"
 )
 
 
