@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from propense.ids import tidy_id
-from propense.inference.artifact.catalogue import hint
+from propense.inference.artifact.hints import hint
 from propense.ingest.json_lines import Import, read_lines
 from propense.ingest.mapping import Mapper
 from propense.ingest.rules import IngestRules
