@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -88,7 +89,10 @@ def serving(
         if not announced:
             errors.seek(0)
             raise RuntimeError(f"propense serve ended at once: {errors.read()[-2000:]}")
-        yield Running(announced["url"], key or new_key(folder), folder, process)
+        if key is None:
+            key = new_key(folder)
+            time.sleep(1.0)  # a running service looks for new keys several times a second
+        yield Running(announced["url"], key, folder, process)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)

@@ -116,10 +116,8 @@ def store_away(folder: Path, skipped: list[str]) -> list[Row]:
         if server is None:
             skipped.append("store away: no PostgreSQL server is installed")
             return []
-        with (
-            _own(folder) as own,
-            serving(own, *WORDS, "--set", f"serve.store={server.url}") as service,
-        ):
+        store = f'\n[serve]\nstore = "{server.url}"\n'
+        with _own(folder, store) as own, serving(own, *WORDS, key=_prepared(own)) as service:
             _teach(service)
             server.stop()
             time.sleep(1.5)
@@ -140,7 +138,7 @@ def disk_full(folder: Path, skipped: list[str]) -> list[Row]:
                 skipped.append("disk full: needs the right to mount")
                 return []
             with _own(folder, f'\n[serve]\ndata = "{disk / "live"}"\n') as own:
-                with serving(own, *WORDS) as service:
+                with serving(own, *WORDS, key=_prepared(own)) as service:
                     _teach(service)
                     with faults.full_disk(disk):
                         for _ in range(200):
@@ -157,7 +155,7 @@ def disk_full(folder: Path, skipped: list[str]) -> list[Row]:
 
 def file_limit(folder: Path, skipped: list[str]) -> list[Row]:
     """No further file can be opened, since others hold all connections."""
-    with _own(folder) as own, serving(own, *WORDS) as service:
+    with _own(folder) as own, serving(own, *WORDS, key=_prepared(own)) as service:
         _teach(service)
         with faults.no_files(service):
             began = time.monotonic()
@@ -203,7 +201,7 @@ def unopenable_bundle(folder: Path, skipped: list[str]) -> list[Row]:
         graph.write_bytes(graph.read_bytes()[:-100])
         write_manifest(shelf / "v9999", "0", "2026-01-01T00:00:00Z")
         rows = []
-        with serving(own, *WORDS) as service:
+        with serving(own, *WORDS, key=_prepared(own)) as service:
             _teach(service)
             activate(shelf, "v9999", "a mistake", "2026-01-01T00:00:00Z")
             time.sleep(2.0)

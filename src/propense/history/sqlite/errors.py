@@ -52,7 +52,7 @@ class Faults:
         )
 
     def check_file(self, connect: Callable[[], sqlite3.Connection]) -> None:
-        """Read the whole file, about a gigabyte a second where it is in memory. Raises
+        """Read the whole file, about 200 MB a second where it is in memory. Raises
         DamagedError."""
         with self.named(), contextlib.closing(connect()) as con:
             self._checking = con
