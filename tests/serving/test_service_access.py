@@ -25,6 +25,7 @@ MAY: dict[str, set[str] | None] = {
     "ingest_t": SEND, "ingest_i": SEND, "ingest_p": SEND, "ingest_s": SEND, "ingest_g": SEND,
     "ingest_a": SEND, "ingest_b": SEND, "import_lines": SEND, "site_settings": SEND,
     "show_user": {"admin", "verify"}, "erase_user": {"admin"},
+    "read_customer": {"admin", "verify"}, "erase_customer": {"admin"},
     "show_bundles": {"admin"}, "promote_bundle": {"admin"}, "roll_back_bundle": {"admin"},
     "put_item": {"admin"},
     "end_integration_test": {"verify"},

@@ -349,7 +349,7 @@ def test_a_customer_who_refuses_is_not_personalised(live: Live):
         == (live.predict("a stranger", as_of=as_of)["goals"])
     )
     agrees = {"consent": {"purposes": {"personalise": True}}}
-    live.ask("POST", "/v1/identify", "ingest", json={"userId": "shy", "context": agrees})
+    live.ask("POST", "/v1/identify", "all", json={"userId": "shy", "context": agrees})
     assert live.recommend("shy")["items"] == own["items"]
     assert live.predict("shy", as_of=as_of)["goals"] == goals
 
@@ -359,7 +359,7 @@ def test_where_consent_is_needed_silence_refuses(shop, tmp_path):
         live.teach("silent", WALK)
         assert live.recommend("silent")["note"] == NOT_PERSONALISED
         agrees = {"consent": {"purposes": {"personalise": True}}}
-        live.ask("POST", "/v1/identify", "ingest", json={"userId": "silent", "context": agrees})
+        live.ask("POST", "/v1/identify", "all", json={"userId": "silent", "context": agrees})
         assert live.recommend("silent")["policy"] == "network"
 
 

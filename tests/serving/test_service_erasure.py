@@ -121,7 +121,7 @@ def test_erasures_at_the_same_time_are_all_done(shop: ServedWorld, tmp_path: Pat
 def test_an_erasure_that_fails_halfway_is_finished_by_the_next_under_any_name(
     live: Live, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    live.ask("POST", "/v1/alias", "ingest", json={"previousId": "anon-7", "userId": "ada-lovelace"})
+    live.ask("POST", "/v1/alias", "all", json={"previousId": "anon-7", "userId": "ada-lovelace"})
     live.teach("ada-lovelace", [1, 2, 3])
     live.recommend("ada-lovelace")
     service = live.service

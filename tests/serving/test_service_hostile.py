@@ -178,7 +178,7 @@ def test_junk_in_headers_breaks_nothing(shared: Live):
     ):  # fmt: skip
         for route in ROUTES:
             path = route.path.format(**(IDS | {"key": shared.keys["all"]}))
-            if route.name in ("erase_user", "roll_back_bundle"):
+            if route.name in ("erase_user", "erase_customer", "roll_back_bundle"):
                 continue
             answer = shared.client.request(
                 route.method, path, headers=[(b"authorization", b"Bearer " + key), (name, value)],

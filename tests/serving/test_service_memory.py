@@ -90,7 +90,7 @@ def test_an_alias_joins_two_histories(live: Live):
     live.track("known", event="pay", item=item_id(30))
     for name in ("visitor-7", "known"):
         live.recommend(name)
-    live.ask("POST", "/v1/alias", "ingest", json={"previousId": "visitor-7", "userId": "known"})
+    live.ask("POST", "/v1/alias", "all", json={"previousId": "visitor-7", "userId": "known"})
     one, other = live.held("visitor-7"), live.held("known")
     assert len(one["events"]) == 4 and one["events"] == other["events"]
     assert other["names"] == ["visitor-7"] and other["user_id"] == "known"
@@ -98,7 +98,7 @@ def test_an_alias_joins_two_histories(live: Live):
     assert lists[0] == lists[1] and item_id(30) not in lists[0]
     live.track("visitor-7", event="pay", item=lists[0][0])
     assert lists[0][0] not in ids(live.recommend("known", k=500))
-    live.ask("POST", "/v1/alias", "ingest", json={"previousId": "known", "userId": "third"})
+    live.ask("POST", "/v1/alias", "all", json={"previousId": "known", "userId": "third"})
     names = ("visitor-7", "known", "third")
     assert len({str(ids(live.recommend(name, k=500))) for name in names}) == 1
     assert set(live.held("third")["names"]) == {"visitor-7", "known"}
@@ -162,7 +162,7 @@ async def _logged(live: Live, user_id: str, n: int = 1) -> None:
 
 def test_an_erased_customer_is_unknown_and_stays_so(live: Live):
     live.teach("gone", [1, 2, 3])
-    live.ask("POST", "/v1/alias", "ingest", json={"previousId": "gone-before", "userId": "gone"})
+    live.ask("POST", "/v1/alias", "all", json={"previousId": "gone-before", "userId": "gone"})
     assert live.recommend("gone")["policy"] == "network"
     raw = live.ask("DELETE", "/v1/users/gone-before", "admin")
     receipt = msgspec.convert(raw, Receipt)
@@ -179,7 +179,9 @@ def test_an_erased_customer_is_unknown_and_stays_so(live: Live):
         assert live.ask("POST", "/v1/import", "ingest", content=line)["refused"] == 1
         assert live.refused("GET", f"/v1/users/{name}", "admin")[0] == 404
     alias = {"previousId": "gone", "userId": "new"}
-    assert live.refused("POST", "/v1/alias", "ingest", json=alias)[0] == 422
+    answer = live.ask("POST", "/v1/alias", "all", json=alias)
+    assert answer["kept"] == 1 and "/previousId: nothing may be stored" in answer["refusals"][0]
+    assert live.held("new")["names"] == []
     again = msgspec.convert(live.ask("DELETE", "/v1/users/gone", "admin"), Receipt)
     assert again.id != receipt.id and not again.removed.get("live events")
 
@@ -309,7 +311,7 @@ def test_pseudonyms_hide_ids_and_change_no_answer(shop, tmp_path):
             for live in (hidden, plain):
                 live.teach("ann", [1, 2, 3])
                 live.teach(NAME, [4, 5], "verify")
-                live.ask("POST", "/v1/alias", "ingest", json={"previousId": "b", "userId": "ann"})
+                live.ask("POST", "/v1/alias", "all", json={"previousId": "b", "userId": "ann"})
                 as_of = "2030-01-01T00:00:00Z"
                 answers.append([
                     live.recommend("ann"), live.recommend("b")["items"],

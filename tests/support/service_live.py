@@ -168,7 +168,7 @@ class Live:
         assert answer["kept"] == len(numbers), answer
 
     def held(self, user_id: str, scope: str = "admin") -> Any:
-        return self.ask("GET", f"/v1/users/{user_id}", scope)
+        return self.ask("POST", "/v1/customers/read", scope, json={"user_id": user_id})
 
 
 IDS: dict[str, str] = {
@@ -189,7 +189,7 @@ def body_of(name: str) -> dict[str, Any]:
     """A valid request to the operation, so that only the key can be wrong."""
     if name.endswith("_batch") and not name.startswith("ingest"):
         return {"json": {"batch": [{"user_id": "ann"}]}}
-    if name in ("recommend", "predict"):
+    if name in ("recommend", "predict", "read_customer", "erase_customer"):
         return {"json": {"user_id": "ann"}}
     if name in ("recommend_by_query", "predict_by_query"):
         return {"params": {"user_id": "ann"}}

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from propense.cli.browser import open_page
 from propense.cli.findings import format_findings
 from propense.cli.flow import format_result, report_page, run_pipeline
 from propense.cli.options import DEFAULTS, Common
-from propense.cli.output import Output, open_output
+from propense.cli.output import Output, open_output, open_page
 from propense.cli.progress import show_progress
 from propense.cli.temporary_service import temporary_service
 from propense.cli.verify import (

@@ -1,10 +1,12 @@
-"""What a verb prints: results on stdout, messages on stderr."""
+"""What a verb prints: results on stdout, messages on stderr; and pages in the browser."""
 
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import sys
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,3 +72,20 @@ def format_clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def has_display() -> bool:
+    """Whether this session can show a window."""
+    if sys.platform == "darwin":
+        return "SSH_CONNECTION" not in os.environ
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def open_page(page: Path) -> bool:
+    """Open `page` in the browser; False if that is not possible."""
+    if not has_display():
+        return False
+    try:
+        return webbrowser.open(page.resolve().as_uri())
+    except webbrowser.Error:
+        return False

@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from propense.cli.browser import open_page
 from propense.cli.flow import report_page
 from propense.cli.options import DEFAULTS, Common, load_settings
-from propense.cli.output import open_output
+from propense.cli.output import open_output, open_page
 from propense.cli.progress import show_progress
 from propense.errors import BundleError
 

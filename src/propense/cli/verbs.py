@@ -81,6 +81,9 @@ SERVICE: Final = (
          ("propense keys create website --kind page", "propense keys list")),
     Verb("secret", "Roll and show the keys that are derived from the secret: roll, show", "",
          ("propense secret roll webhooks", "propense secret show webhooks")),
+    Verb("customers", "Refuse customers, allow them again, undo joins: split, allow, suppress", "",
+         ("propense customers split u-1017",
+          "propense customers unsubscribe --file unsubscribed.csv")),
     Verb("audit", "Verify that the audit log has not been tampered with",
          "propense.cli.keys:audit",
          ("propense audit", "propense audit --json > audit.json      # store it elsewhere",
@@ -116,6 +119,21 @@ HISTORY: Final = (
           "propense history load --force           # compare every customer again")),
 )  # fmt: skip
 
+CUSTOMERS: Final = (
+    Verb("split", "Undo every join of a customer: each id is a customer again",
+         "propense.cli.customers:split", ("propense customers split u-1017",)),
+    Verb("allow", "Let events of an erased or suppressed customer be stored again",
+         "propense.cli.customers:allow", ("propense customers allow u-1017",)),
+    Verb("suppress", "Refuse all events of customers from now on",
+         "propense.cli.customers:suppress",
+         ("propense customers suppress u-1017",
+          "propense customers suppress --file do_not_store.csv --column email")),
+    Verb("unsubscribe", "Refuse purposes for customers, as an unsubscription list says",
+         "propense.cli.customers:unsubscribe",
+         ("propense customers unsubscribe --file unsubscribed.txt",
+          "propense customers unsubscribe u-1017 --purpose train --purpose advertise")),
+)  # fmt: skip
+
 KEYS: Final = (
     Verb("create", "Create an API key; it is shown once", "propense.cli.keys:create_key",
          ("propense keys create website --kind page --origin https://shop.example --source web",
@@ -144,7 +162,13 @@ SECRET: Final = (
          ("propense secret show webhooks", "propense secret show receipts --json")),
 )  # fmt: skip
 
-ACTIONS: Final = {"shelf": SHELF, "history": HISTORY, "keys": KEYS, "secret": SECRET}
+ACTIONS: Final = {
+    "shelf": SHELF,
+    "history": HISTORY,
+    "keys": KEYS,
+    "customers": CUSTOMERS,
+    "secret": SECRET,
+}
 """Verbs that are groups -> their actions."""
 
 GROUPS: Final = {

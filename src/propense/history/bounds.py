@@ -5,9 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from propense.history.records import CustomerUpdate
+import msgspec
 
+from propense.history.records import CustomerUpdate
+from propense.times import MICROS_PER_SECOND
+
+MOST_TRAITS: Final = 500
+MOST_TRAIT_BYTES: Final = 64_000
+"""Traits of one customer, and bytes of them with their names, under all names together."""
+AHEAD_MICROS: Final = 300 * MICROS_PER_SECOND
+"""A receipt this long after the store's own clock is the fault of the receiver's clock."""
 _LARGEST: Final = 2**63 - 1
+
+
+def not_ahead(update: CustomerUpdate, now: int) -> CustomerUpdate:
+    """The update as if it arrived `now`, where its receiver's clock is ahead by minutes.
+
+    Otherwise it would count as the newest, and win over later words, until that time comes."""
+    if update.received <= now + AHEAD_MICROS:
+        return update
+    events = tuple(
+        one if one.event_time <= now else msgspec.structs.replace(one, event_time=now)
+        for one in update.events
+    )
+    stated = None if update.stated is None else min(update.stated, now)
+    return msgspec.structs.replace(update, received=now, events=events, stated=stated)
 
 
 def check_updates(updates: Sequence[CustomerUpdate]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -73,7 +73,7 @@ class LayeredStore:
         lives, pasts, names = self._parts_of(user_id)
         if not lives and not pasts:
             return None
-        customer = self._join(lives, pasts) if pasts else lives[0]
+        customer = self._join(lives, pasts, set(names)) if pasts else lives[0]
         self._remember(customer.version, lives, pasts, names)
         return customer
 
@@ -131,6 +131,16 @@ class LayeredStore:
     def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
         self.live.allow(hashes)
+
+    def suppressed(self, hashes: Sequence[bytes]) -> list[bool]:
+        """See Store."""
+        return self.live.suppressed(hashes)
+
+    def split(self, user_id: str) -> list[str]:
+        """See Store."""
+        names = self.live.split(user_id)
+        self._shapes.clear()
+        return names
 
     def user_ids(self) -> Iterator[str]:
         """See Store. With a past, each customer is read for the one id of theirs."""
@@ -200,33 +210,41 @@ class LayeredStore:
     def _parts_of(self, user_id: str) -> tuple[list[Customer], list[StoredPast], list[str]]:
         """Every live history and past that shares a name with this one, through any number of
         others; and all their names."""
-        names, n_asked = [user_id], 0
         lives: dict[str, Customer] = {}
         pasts: dict[str, StoredPast] = {}
-        covered: set[str] = set()
-        while n_asked < len(names):
-            new, n_asked = names[n_asked:], len(names)
-            for past in self._past.find(new):
-                pasts[past.user_id] = past
-                names += [past.user_id, *past.names]
+        own: dict[str, None] = {user_id: None}
+        linked: dict[str, None] = {}
+        asked, unlinked, foreign, covered = set[str](), set[str](), set[str](), set[str]()
+        while new := [name for name in (*own, *linked) if name not in asked]:
+            asked.update(new)
             for name in new:
-                if name in covered:
+                live = None if name in covered else self.live.read(name)
+                if live is None:
                     continue
-                live = self.live.read(name)
-                if live is not None:
+                unlinked.update(live.unlinked)
+                # By a name that was given to another customer anew, nothing leads from past to
+                # live.
+                if name in own or name not in live.unlinked:
                     lives[live.user_id] = live
-                    own = [live.user_id, *live.names]
-                    covered.update(own)
-                    names += own
-            names = list(dict.fromkeys(names))
+                    names_of_live = [live.user_id, *live.names]
+                    covered.update(names_of_live)
+                    own |= dict.fromkeys(names_of_live)
+                else:
+                    foreign.add(name)
+            for past in self._past.find([name for name in new if name not in unlinked]):
+                pasts[past.user_id] = past
+                linked |= dict.fromkeys([past.user_id, *past.names])
+        names = [name for name in own | linked if name in own or name not in foreign]
         ordered = sorted(lives.values(), key=lambda one: (one.first_seen, one.user_id))
         return ordered, sorted(pasts.values(), key=lambda one: one.user_id), names
 
-    def _join(self, lives: list[Customer], pasts: list[StoredPast]) -> Customer:
-        """One customer from all that belongs to them."""
+    def _join(
+        self, lives: list[Customer], pasts: list[StoredPast], own: Container[str]
+    ) -> Customer:
+        """One customer from all that belongs to them, under the names `own`."""
         user_id = _main_id(lives, pasts)
         names = [name for one in lives for name in (one.user_id, *one.names)]
-        names += [name for one in pasts for name in (one.user_id, *one.names)]
+        names += [name for one in pasts for name in (one.user_id, *one.names) if name in own]
         traits: dict[str, Any] = {}
         for past in pasts:
             traits |= past.traits

@@ -29,7 +29,12 @@ class CustomerUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
     The changes are made in this order: `previous_id`, if there is one, becomes another name of
     `user_id`, and its history theirs; events are added; traits replace those of the same name
-    (None removes one); consent flags likewise.
+    that were stated before (None removes one); consent flags likewise, and where two of one
+    moment differ the refusal counts.
+
+    A name is a visitor's until a message has it as a customer's id. A visitor's name that leads
+    to another customer starts anew: what came under it before stays there. Two customers are
+    joined only by a trusted update that names both as customers.
     """
 
     message_id: str
@@ -44,11 +49,42 @@ class CustomerUpdate(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = True
     """Whether a server's key sent it. What pages send may be anybody's words: it joins no two
     customers and never grants a consent."""
+    kind: str = ""
+    """The kind of message. An id is remembered by kind, `user_id` and `trusted`, so that nobody
+    uses up the ids of another."""
+    content: bytes = b""
+    """A digest of the whole message, by which a repetition is told from another message with the
+    same id; empty: of what it changes."""
+    stated: int | None = None
+    """When traits and consent were stated; None: when the message arrived, and never later."""
+    is_visitor: bool = False
+    """Whether `user_id` is a visitor's id."""
+    previous_is_visitor: bool = False
+    """Whether `previous_id` can only be a visitor's."""
+
+    @property
+    def joins_customers(self) -> bool:
+        """Whether it may make one customer of two."""
+        return self.trusted and not (self.is_visitor or self.previous_is_visitor)
+
+    @property
+    def stated_time(self) -> int:
+        """When traits and consent were stated."""
+        return self.received if self.stated is None else min(self.stated, self.received)
 
 
-WriteResult = Literal["kept", "repeated", "suppressed"]
-"""The result of one update. "kept": it was written. "repeated": its message id was written before,
-so nothing changed. "suppressed": the customer was erased and is refused from then on."""
+WriteResult = Literal[
+    "kept", "unjoined", "unnamed", "overfull",
+    "repeated", "conflict", "suppressed", "misnamed",
+]  # fmt: skip
+"""The result of one update. The first four were written, but "unjoined" without `previous_id`,
+which is another customer's or one name too many; "unnamed" without `previous_id`, which is
+suppressed; "overfull" without its traits, for which the customer has no room.
+
+Nothing changed by the others. "repeated": the message was written before. "conflict": another
+message with this id was. "suppressed": the customer is refused. "misnamed": a page named a customer
+as a visitor."""
+WRITTEN: Final = frozenset({"kept", "unjoined", "unnamed", "overfull"})
 
 
 class Customer(msgspec.Struct, kw_only=True):
@@ -65,6 +101,8 @@ class Customer(msgspec.Struct, kw_only=True):
     consent: dict[str, bool] = {}
     names: list[str] = []
     """Other ids that lead to this customer."""
+    unlinked: list[str] = []
+    """Those of all ids by which the past of nobody else may be found: they were another's."""
     first_seen: int = 0
     last_seen: int = 0
     """When the first and the last message were received; 0 without any."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from propense.history.bounds import MOST_TRAIT_BYTES, MOST_TRAITS
 from propense.history.controls import Controls
 from propense.history.past import PastLayer
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
@@ -31,6 +32,8 @@ class StoreOptions:
     consent_required: bool | None = None
     """Whether the training views leave out customers without a "train" flag; None leaves it as
     the store has it, False in a new one."""
+    bounds: tuple[int, int] = (MOST_TRAITS, MOST_TRAIT_BYTES)
+    """How many traits a customer may have under all names, and how many bytes of them."""
 
 
 class LiveStore(Protocol):
@@ -80,12 +83,22 @@ class LiveStore(Protocol):
         ...
 
     def suppress(self, hashes: Sequence[bytes]) -> None:
-        """Refuse updates that name an id (also as `previous_id`) whose
-        `StoreOptions.suppression_hash` is among these."""
+        """Refuse updates of an id whose `StoreOptions.suppression_hash` is among these; as a
+        `previous_id` it is left out."""
         ...
 
     def allow(self, hashes: Sequence[bytes]) -> None:
         """Undo `suppress`."""
+        ...
+
+    def suppressed(self, hashes: Sequence[bytes]) -> list[bool]:
+        """Whether each is refused."""
+        ...
+
+    def split(self, user_id: str) -> list[str]:
+        """Undo every join of the customer with this name: each name is a customer of its own
+        again, with the events, traits and flags that came under it. What came before this was
+        remembered stays with the main name. Returns the names; empty where nothing was joined."""
         ...
 
     def user_ids(self) -> Iterator[str]:

@@ -2,34 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from propense.errors import nearest
+from propense.ingest.rules import Ignored
 from propense.ingest.segment import IngestError, type_name
 
 PURPOSES: Final = ("personalise", "train", "advertise")
 
-CATEGORIES: Final = {
-    "functional": "personalise", "personalisation": "personalise",
-    "personalization": "personalise", "preferences": "personalise", "c0003": "personalise",
-    "analytics": "train", "performance": "train", "statistics": "train", "c0002": "train",
-    "advertising": "advertise", "marketing": "advertise", "targeting": "advertise",
-    "c0004": "advertise",
+_BY_PURPOSE: Final = {
+    ("personalise",): (
+        "functional", "functionality", "personalisation", "personalization", "preferences",
+        "preference", "c0003",
+    ),
+    ("train",): ("analytics", "analytical", "performance", "statistics", "statistical", "c0002"),
+    ("advertise",): (
+        "advertising", "advertisement", "ads", "ad", "marketing", "targeting", "ad user data",
+        "ad personalization", "social media", "c0004", "c0005",
+    ),
+    (): ("necessary", "strictly necessary", "essential", "required", "security", "c0001"),
 }  # fmt: skip
-"""Category of a consent banner, in lower case -> purpose. C0002 to C0004 are OneTrust's
-performance, functional and targeting cookies. Other categories concern no purpose."""
+CATEGORIES: Final[dict[str, tuple[str, ...]]] = {
+    word: purposes for purposes, words in _BY_PURPOSE.items() for word in words
+}
+"""Category of a consent banner, as `_plain` writes it -> purposes. C0001 to C0005 are OneTrust's;
+`ad_storage` and the like are those of Google's consent mode."""
 
 
 MOST_FLAGS: Final = 100
 """Categories, or purposes, in one message."""
 
 
-def read_consent(context: dict[str, Any], pointer: str) -> dict[str, bool]:
+def _plain(category: str) -> str:
+    """A category's name without case, dashes and the words that say what it is about.
+
+    >>> _plain("Functional Cookies"), _plain("analytics_storage"), _plain(" ad-user-data ")
+    ('functional', 'analytics', 'ad user data')
+    """
+    words = category.lower().replace("_", " ").replace("-", " ").split()
+    if len(words) > 1 and words[-1] in ("cookies", "storage"):
+        words.pop()
+    return " ".join(words)
+
+
+def read_consent(
+    context: dict[str, Any],
+    pointer: str,
+    categories: Mapping[str, tuple[str, ...]] = {},
+    ignored: Ignored | None = None,
+) -> dict[str, bool]:
     """Purpose -> flag, from `context.consent`; empty without it. `pointer` is the message's.
 
-    `categoryPreferences` (Segment's field) is mapped by CATEGORIES; among several categories of
-    one purpose a refusal wins. `purposes` names purposes directly and overrides categories.
-    Raises IngestError for flags that are not true or false, and for unknown purposes.
+    `categoryPreferences` (Segment's field) is mapped by `categories`, then by CATEGORIES; among
+    several categories of one purpose a refusal wins. An unknown category that is refused refuses
+    all purposes, and is added to `ignored`; one that is granted says nothing. `purposes` names
+    purposes directly and overrides categories. Raises IngestError for flags that are not true or
+    false, and for unknown purposes.
     """
     consent = context.get("consent")
     if consent is None:
@@ -37,10 +66,18 @@ def read_consent(context: dict[str, Any], pointer: str) -> dict[str, bool]:
     pointer = f"{pointer}/context/consent"
     if type(consent) is not dict:
         raise IngestError(pointer, f"the value must be an object; got {type_name(consent)}")
+    own = {_plain(category): purposes for category, purposes in categories.items()}
     flags: dict[str, bool] = {}
     for category, flag in _flags(consent, "categoryPreferences", pointer):
-        purpose = CATEGORIES.get(category.strip().lower())
-        if purpose is not None:
+        plain = _plain(category)
+        purposes = own.get(plain, CATEGORIES.get(plain))
+        if purposes is None:
+            if flag:
+                continue
+            purposes = PURPOSES
+            if ignored is not None:
+                ignored.append("unknown_category")
+        for purpose in purposes:
             flags[purpose] = flag and flags.get(purpose, True)
     for purpose, flag in _flags(consent, "purposes", pointer):
         if purpose not in PURPOSES:

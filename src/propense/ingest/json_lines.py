@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.ingest.mapping import Mapper
 from propense.ingest.numbers import read_count, read_money
@@ -35,6 +37,7 @@ BYTES_AT_A_TIME: Final = 500_000
 EVENTS_AT_A_TIME: Final = 5_000
 """Whichever is reached first: a line with a basket is many events."""
 _IDENTIFYING: Final = ("messageId", "timestamp", "originalTimestamp")
+_SORTED: Final = msgspec.json.Encoder(order="deterministic").encode
 PLAIN_FIELDS: Final = (
     "user_id", "action", "event_time", "item_id", "value", "count", "source", "event_id",
 )  # fmt: skip
@@ -202,5 +205,6 @@ def _plain(
         options.ignored.extend(ignored)
     return CustomerUpdate(
         message_id=event_id, user_id=user_id, received=options.received, events=(event,),
-        trusted=options.trusted,
+        trusted=options.trusted, kind="event",
+        content=hashlib.blake2b(_SORTED(body), digest_size=8).digest(),
     )  # fmt: skip

@@ -12,18 +12,16 @@ from propense.ingest.segment import text_id
 from propense.schemas import ID_LENGTH
 
 IgnoredReason = Literal[
-    "placeholder_id",
-    "other_currency",
-    "unreadable_item",
-    "unreadable_value",
-    "unreadable_count",
-    "page_consent",
-]
+    "placeholder_id", "other_currency", "unreadable_item", "unreadable_value", "unreadable_count",
+    "page_consent", "unknown_category",
+]  # fmt: skip
 IGNORED_REASONS: Final[tuple[IgnoredReason, ...]] = (
     "placeholder_id", "other_currency", "unreadable_item", "unreadable_value", "unreadable_count",
-    "page_consent",
+    "page_consent", "unknown_category",
 )  # fmt: skip
-"""Why a part of a message was left out while the rest was kept."""
+"""Why a part of a message was left out while the rest was kept. "page_consent": a page's key
+granted something, which only a server's may; "unknown_category": a refused category that no
+setting maps, which counts as a refusal of everything."""
 _LONGEST_CODE: Final = 16
 """Characters of a currency's code, with blanks around it."""
 _LONGEST_ID: Final = 4 * ID_LENGTH
@@ -47,6 +45,8 @@ class IngestRules(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an action's values count as negative."""
     placeholder_ids: Collection[str] = PLACEHOLDER_IDS
     """Words that are no customer's id, in lower case."""
+    consent_categories: Mapping[str, tuple[str, ...]] = {}
+    """[serve.consent_categories]."""
 
     def rate(self, currency: Any) -> float | None:
         """What a unit of a message's currency is worth; None where nobody said.

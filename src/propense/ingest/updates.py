@@ -27,6 +27,7 @@ GROUP_PREFIX: Final = "group_"
 """Prefix of the traits of a customer's group; the group's id is the trait "group_id"."""
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+_SORTED: Final = msgspec.json.Encoder(order="deterministic").encode
 _FITS: Final = msgspec.msgpack.Encoder().encode
 """Fails for whole numbers beyond 64 bits at any depth."""
 _LATEST: Final = 2**62
@@ -137,6 +138,9 @@ def _update(
         time = _time(message, mapper, clock, stated)
         events = mapper.events(message, time, source, ignored)
     context = fields_of(body, "context", pointer)
+    consent: dict[str, bool] = {}
+    if "consent" in context:
+        consent = read_consent(context, pointer, mapper.rules.consent_categories, ignored)
     return CustomerUpdate(
         message_id=message_id,
         user_id=customer,
@@ -144,16 +148,46 @@ def _update(
         events=events,
         traits=traits,
         previous_id=previous,
-        consent=read_consent(context, pointer) if "consent" in context else {},
+        consent=consent,
+        kind=kind,
+        content=_content(message, context.get("consent"), stated),
+        stated=_stated_time(message, clock, stated) if traits or consent else None,
+        is_visitor=user_id is None,
+        previous_is_visitor=kind == "identify",
     )
 
 
+_CONTENT: Final = (
+    "event", "name", "category", "userId", "anonymousId", "previousId", "groupId", "properties",
+    "traits",
+)  # fmt: skip
+"""Fields by which a message differs from another; libraries change others when they try again."""
+
+
+def _content(message: Message, consent: Any, stated: int | None) -> bytes:
+    """A digest of what the message says."""
+    body = message.body
+    content = [message.kind, stated, consent, *(body.get(name) for name in _CONTENT)]
+    return hashlib.blake2b(_SORTED(content), digest_size=8).digest()
+
+
+def _stated_time(message: Message, clock: Clock, stated: int | None) -> int | None:
+    """When a message was said, by the receiver's clock."""
+    if stated is None:
+        return None
+    return max(0, event_time(stated, _sent_at(message, clock), clock.received)[0])
+
+
+def _sent_at(message: Message, clock: Clock) -> int | None:
+    if not clock.correct_skew:
+        return None
+    if clock.sent_at is None and message.pointer:
+        return time_of(message.body, "sentAt", message.pointer)
+    return clock.sent_at
+
+
 def _time(message: Message, mapper: Mapper, clock: Clock, stated: int | None) -> int:
-    sent_at = None
-    if clock.correct_skew and stated is not None:
-        sent_at = clock.sent_at
-        if sent_at is None and message.pointer:
-            sent_at = time_of(message.body, "sentAt", message.pointer)
+    sent_at = None if stated is None else _sent_at(message, clock)
     time, clamped = event_time(stated, sent_at, clock.received)
     mapper.n_clamped += clamped
     if not 0 <= time < _LATEST:

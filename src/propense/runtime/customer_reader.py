@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Container, Sequence
 from typing import TypeVar
 
 from propense.errors import StoreError
-from propense.history.records import Customer, CustomerUpdate, WriteResult
+from propense.history.records import WRITTEN, Customer, CustomerUpdate, WriteResult
 from propense.history.store import Store
 from propense.runtime.customer_state import CustomerState
 from propense.runtime.engine import ScoringEngine
@@ -104,11 +104,14 @@ def follow_updates(
     customer meanwhile. After any other change the customer is dropped, and read again on demand.
     """
     for update, result in zip(updates, results, strict=True):
-        if result != "kept":
+        if result not in WRITTEN:
             continue
         only_events = alone and not (update.traits or update.consent or update.previous_id)
         for engine in engines:
             customer = engine.cache.get(update.user_id) if only_events else None
+            if customer is not None and customer.user_id != update.user_id:
+                # The name may have begun anew, as somebody else's.
+                customer = None
             grown = None if customer is None else customer.with_events(update.events)
             if grown is not None:
                 engine.cache.put(grown)

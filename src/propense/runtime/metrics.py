@@ -38,7 +38,7 @@ OTHER_ROUTE: Final = "other"
 _STATUSES: Final = tuple(range(100, 600))
 _NANO: Final = 1_000_000_000
 
-EventOutcome = Literal["kept", "repeated", "refused", "suppressed", "clipped"]
+EventOutcome = Literal["kept", "repeated", "conflict", "refused", "suppressed", "clipped"]
 Policy = Literal["network", "rival", "fallback"]
 CacheResult = Literal["hit", "miss"]
 ShedReason = Literal["in_flight", "wait", "rate"]
@@ -63,7 +63,8 @@ COUNTERS: Final = (
     Family(
         "propense_events_total", "counter",
         "Events received, by outcome; a clipped one is also kept.",
-        ("outcome",), ("kept", "repeated", "refused", "suppressed", "clipped"),
+        ("outcome",),
+        ("kept", "repeated", "conflict", "refused", "suppressed", "clipped"),
     ),
     Family(
         "propense_ignored_total", "counter",

@@ -15,7 +15,7 @@ from propense.serving.handlers import (
     recommend,
 )
 from propense.serving.messages.bundles import BundlesAnswer, PromoteQuestion
-from propense.serving.messages.customers import IngestAnswer, UserAnswer
+from propense.serving.messages.customers import CustomerQuestion, IngestAnswer, UserAnswer
 from propense.serving.messages.health import (
     HealthAnswer,
     IntegrationTestAnswer,
@@ -86,10 +86,17 @@ INGEST: Final[tuple[Route[Service], ...]] = (
 )  # fmt: skip
 
 CUSTOMERS: Final[tuple[Route[Service], ...]] = (
+    Route("POST", "/v1/customers/read", "read_customer", customers.read,
+          "Show all data stored of a customer", ("admin", "verify"), CustomerQuestion, UserAnswer,
+          failures=(404,)),
+    Route("POST", "/v1/customers/erase", "erase_customer", customers.erase_by_body,
+          "Erase a customer everywhere; the answer is a signed receipt", ("admin",),
+          CustomerQuestion, Receipt, failures=(404,)),
     Route("GET", "/v1/users/{user_id}", "show_user", customers.show,
-          "Show all data stored of a customer", ("admin", "verify"), None, UserAnswer),
+          "Show all data stored of a customer; prefer POST /v1/customers/read",
+          ("admin", "verify"), None, UserAnswer),
     Route("DELETE", "/v1/users/{user_id}", "erase_user", customers.erase,
-          "Erase a customer everywhere; the answer is a signed receipt", ("admin",), None,
+          "Erase a customer everywhere; prefer POST /v1/customers/erase", ("admin",), None,
           Receipt),
 )  # fmt: skip
 

@@ -356,6 +356,7 @@ class Service:
             exchange_rates=self.settings.exchange_rates,
             is_refund=lru_cache(MOST_REMEMBERED)(self.settings.clean.is_refund),
             placeholder_ids=self.settings.clean.no_customer,
+            consent_categories=self.serve.consent_categories,
         )
         return Mapper(self.serve, encoder.actions.words, encoder.sources.words, rules)
 

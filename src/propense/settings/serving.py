@@ -80,6 +80,10 @@ class Limits(Record, frozen=True):
     """Events of one customer a day; more are refused."""
     new_customers_per_hour: Count = 20_000
     """New customers an hour from one address with a page key; more are refused."""
+    traits: Count = 500
+    """Traits of one customer, under all names together; further ones are left out."""
+    trait_bytes: Count = 64_000
+    """Bytes of one customer's traits with their names; further ones are left out."""
     connections: Count = 4_096
     """Connections of one process; for a newer one the oldest that sends nothing is closed."""
     in_flight: Count = 256
@@ -119,6 +123,9 @@ class Serve(Record, frozen=True):
     consent: bool = False
     """True: a customer's answers are personalised only with a "personalise" flag, and training uses
     the customer only with a "train" flag. False: only a refusal counts."""
+    consent_categories: dict[str, tuple[Literal["personalise", "train", "advertise"], ...]] = {}
+    """Category of your consent banner -> the purposes it stands for; [] for none. The usual names
+    are known. A refused category that is not known refuses everything until it is mapped here."""
     origins: tuple[str, ...] = ("*",)
     """Web origins whose pages may send events; a page key can be bound to some of them."""
     page_user_ids: Literal["signed", "any"] = "signed"

@@ -136,3 +136,23 @@ CREATE TABLE controls (
     PRIMARY KEY (kind, key)
 );
 CREATE UNIQUE INDEX controls_changed ON controls (kind, version);
+-- 5
+
+ALTER TABLE names ADD COLUMN member bigint;
+ALTER TABLE names ADD COLUMN kind bigint;
+ALTER TABLE names ADD COLUMN joined bigint;
+ALTER TABLE names ADD COLUMN trusted bigint;
+ALTER TABLE names ADD COLUMN unlinked bigint;
+UPDATE names SET member = customer WHERE EXISTS (
+    SELECT 1 FROM customers c WHERE c.key = names.customer AND c.user_id = names.name
+);
+ALTER TABLE events ADD COLUMN member bigint;
+ALTER TABLE messages ADD COLUMN content bytea;
+ALTER TABLE state ADD COLUMN unscoped bigint NOT NULL DEFAULT 0;
+UPDATE state SET unscoped = latest;
+CREATE TABLE profiles (
+    customer bigint NOT NULL,
+    member bigint NOT NULL,
+    profile text NOT NULL,
+    PRIMARY KEY (customer, member)
+);

@@ -138,3 +138,23 @@ CREATE TABLE controls (
     PRIMARY KEY (kind, key)
 );
 CREATE UNIQUE INDEX controls_changed ON controls (kind, version);
+-- 6
+
+ALTER TABLE names ADD COLUMN member INTEGER;
+ALTER TABLE names ADD COLUMN kind INTEGER;
+ALTER TABLE names ADD COLUMN joined INTEGER;
+ALTER TABLE names ADD COLUMN trusted INTEGER;
+ALTER TABLE names ADD COLUMN unlinked INTEGER;
+UPDATE names SET member = customer WHERE EXISTS (
+    SELECT 1 FROM customers c WHERE c.key = names.customer AND c.user_id = names.name
+);
+ALTER TABLE events ADD COLUMN member INTEGER;
+ALTER TABLE messages ADD COLUMN content BLOB;
+ALTER TABLE state ADD COLUMN unscoped INTEGER NOT NULL DEFAULT 0;
+UPDATE state SET unscoped = latest;
+CREATE TABLE profiles (
+    customer INTEGER NOT NULL,
+    member INTEGER NOT NULL,
+    profile TEXT NOT NULL,
+    PRIMARY KEY (customer, member)
+) WITHOUT ROWID;

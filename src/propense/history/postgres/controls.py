@@ -9,7 +9,7 @@ from propense.history.controls import Controls
 from propense.history.postgres.store import PostgresStore
 from propense.history.postgres.tables import PostgresTables
 from propense.history.sql.controls import SqlControls
-from propense.history.sql.transaction import Tables
+from propense.history.sql.tables import Tables
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from propense.errors import StoreError
 from propense.history.sql.controls import TABLES as CONTROLS
+from propense.history.sql.identity import COLUMNS
 from propense.history.sql.past import TABLES as PAST
 from propense.history.sql.views import Dialect, state_view, views
 
@@ -103,8 +104,10 @@ _PAST: Final = PAST.format(integer="bigint", text="text", bytes="bytea", without
 
 _CONTROLS: Final = CONTROLS.format(integer="bigint", text="text", bytes="bytea")
 
+_IDENTITY: Final = COLUMNS.format(integer="bigint", text="text", bytes="bytea", without_rowid="")
+
 MIGRATIONS: Final = (
-    _TABLES, views(_POSTGRES) + state_view(_POSTGRES).lstrip(), _PAST, _CONTROLS,
+    _TABLES, views(_POSTGRES) + state_view(_POSTGRES).lstrip(), _PAST, _CONTROLS, _IDENTITY,
 )  # fmt: skip
 """The n-th takes a schema from version n - 1 to n. None is ever changed: golden files in the
 tests hold their text."""

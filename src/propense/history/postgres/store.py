@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
 import psycopg
 from psycopg import sql
 
 from propense.errors import StoreError
 from propense.history.bounds import check_updates
 from propense.history.postgres.schema import make_schema, schema_exists
-from propense.history.postgres.tables import Connections, PostgresTables
+from propense.history.postgres.tables import NOW, Connections, PostgresTables
 from propense.history.records import (
     Customer,
     CustomerUpdate,
@@ -28,12 +27,13 @@ from propense.history.records import (
     WriteResult,
 )
 from propense.history.sql.erasure import erase_rows
+from propense.history.sql.reading import CUSTOMER, DECISION, customer_of, decision_of
+from propense.history.sql.tables import Tables
 from propense.history.sql.transaction import (
-    Tables,
+    WriteRules,
     apply_updates,
-    dict_of,
     log_decisions,
-    names_of,
+    split_customer,
 )
 from propense.history.sqlite.backup import COUNTS, TABLES, new_copy, open_backup
 from propense.history.store import StoreOptions
@@ -49,15 +49,15 @@ _NUMBER: Final = (
 )
 _READ: Final = (
     "SELECT e.event_time, e.action, e.item_id, e.value, e.count, e.source, e.seq, e.received,"
-    " c.user_id, c.version, c.traits, c.consent, c.names, c.first_seen, c.last_seen"
-    f"{_OF_NAME} LEFT JOIN events e ON e.customer = c.key WHERE n.name = %s ORDER BY e.seq"
+    f" {CUSTOMER}{_OF_NAME} LEFT JOIN events e ON e.customer = c.key WHERE n.name = %s"
+    " ORDER BY e.seq"
 ).encode()
 _VERSIONS: Final = f"SELECT n.name, {_NUMBER}{_OF_NAME} WHERE n.name"
 _DECISIONS: Final = (
-    b"SELECT user_id, time, scenario, bundle, policy, items, p_action FROM decisions"
-    b" WHERE user_id = %s OR user_id IN (SELECT other.name FROM names mine JOIN names other"
-    b" ON other.customer = mine.customer WHERE mine.name = %s) ORDER BY seq"
-)
+    f"SELECT {DECISION} FROM decisions"
+    " WHERE user_id = %s OR user_id IN (SELECT other.name FROM names mine JOIN names other"
+    " ON other.customer = mine.customer WHERE mine.name = %s) ORDER BY seq"
+).encode()
 _IDS: Final = b"SELECT key, user_id FROM customers WHERE key > %s ORDER BY key LIMIT %s"
 _VACUUM: Final = (
     b"VACUUM customers, names, events, messages, quiet_messages, decisions, past_customers,"
@@ -71,6 +71,7 @@ _FORGET: Final = (
         "DELETE FROM quiet_messages WHERE customer = ? AND key = ? AND received < ?",
     ),
 )
+_LOCK: Final = f"SELECT {NOW} FROM state FOR UPDATE".encode()
 _PAGE: Final = 5_000
 
 
@@ -91,6 +92,7 @@ class PostgresStore:
         self._name = name
         self.suppression_hash = options.suppression_hash
         self._remember = options.remember_seconds * MICROS_PER_SECOND
+        self._rules = WriteRules(options.suppression_hash, options.bounds, self._remember)
         self._connections = Connections(url, name, options.durable)
         self._closed = False
         try:
@@ -113,7 +115,7 @@ class PostgresStore:
         if not updates:
             return []
         check_updates(updates)
-        return self.write(lambda tables: apply_updates(tables, updates, self.suppression_hash))
+        return self.write(lambda tables: apply_updates(tables, updates, self._rules))
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
@@ -122,22 +124,10 @@ class PostgresStore:
         rows = self.query(lambda con: _fetch(con, _READ, [user_id]))
         if not rows:
             return None
-        name, version, traits, consent, names, first, last = rows[0][8:]
         events = [LiveEvent(*row[:6]) for row in rows if row[6] is not None]
-        if events:
-            version = max(version, rows[-1][6])
-            first = min(first, *(row[7] for row in rows))
-            last = max(last, *(row[7] for row in rows))
-        return Customer(
-            user_id=name,
-            version=version,
-            events=events,
-            traits=dict_of(traits),
-            consent=dict_of(consent),
-            names=names_of(names),
-            first_seen=first,
-            last_seen=last,
-        )
+        received = [row[7] for row in rows]
+        span = (rows[-1][6], min(received), max(received)) if events else None
+        return self.query(lambda con: customer_of(PostgresTables(con), rows[0][8:], events, span))
 
     def versions(self, user_ids: Sequence[str]) -> list[int]:
         """See Store."""
@@ -149,21 +139,14 @@ class PostgresStore:
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         """See Store."""
         if decisions:
-            self.write(lambda tables: log_decisions(tables, decisions, self.suppression_hash))
+            self.write(lambda tables: log_decisions(tables, decisions, self._rules))
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
         if "\0" in user_id:
             return []
         rows = self.query(lambda con: _fetch(con, _DECISIONS, [user_id, user_id]))
-        return [
-            Decision(
-                user_id=row[0], time=row[1], scenario=row[2], bundle=row[3], policy=row[4],
-                items=msgspec.json.decode(row[5], type=tuple[str, ...]),
-                p_action=msgspec.json.decode(row[6], type=tuple[float, ...]),
-            )
-            for row in rows
-        ]  # fmt: skip
+        return [decision_of(row) for row in rows]
 
     def erase(self, user_id: str) -> Erased:
         """See Store; the class says what stays in free space of the server's files."""
@@ -183,6 +166,19 @@ class PostgresStore:
         """See Store."""
         rows = [(one,) for one in hashes]
         self.write(lambda tables: tables.each("DELETE FROM suppressed WHERE mark = ?", rows))
+
+    def suppressed(self, hashes: Sequence[bytes]) -> list[bool]:
+        """See Store."""
+        find = "SELECT mark FROM suppressed WHERE mark"
+        rows = self.query(lambda con: PostgresTables(con).find(find, hashes))
+        refused = {bytes(hashed) for (hashed,) in rows}
+        return [one in refused for one in hashes]
+
+    def split(self, user_id: str) -> list[str]:
+        """See Store."""
+        if "\0" in user_id:
+            return []
+        return self.write(lambda tables: split_customer(tables, user_id, self._rules))
 
     def user_ids(self) -> Iterator[str]:
         """See Store. Read page by page: may miss customers who are added or erased meanwhile."""
@@ -226,14 +222,13 @@ class PostgresStore:
                     yield dict(zip(columns, row, strict=True))
 
     def forget_messages(self) -> int:
-        """Forget message ids received `remember_seconds` before the newest message.
+        """Forget message ids received more than `remember_seconds` ago by the server's clock.
 
         Returns how many.
         """
         forgotten = 0
         with self._snapshot() as con:
-            (latest,) = con.execute("SELECT latest FROM state").fetchone() or (0,)
-            oldest = latest - self._remember
+            oldest = PostgresTables(con).now - self._remember
             for table, key, delete in _FORGET:
                 # Searched without the lock of writers, deleted page by page. An id that another
                 # process has deleted, and that was sent again since, is younger.
@@ -281,8 +276,8 @@ class PostgresStore:
             committing = False
             try:
                 con.execute(b"BEGIN")
-                con.execute(b"SELECT id FROM state FOR UPDATE")
-                result = work(PostgresTables(con))
+                row = con.execute(_LOCK).fetchone()
+                result = work(PostgresTables(con, None if row is None else row[0]))
                 committing = True
                 con.execute(b"COMMIT")
                 return result

@@ -10,9 +10,10 @@ from typing import Any, Final, Literal
 import psycopg
 from psycopg import sql
 
-from propense.history.sql.transaction import Result, Row
+from propense.history.sql.tables import Result, Row
 
 _SIZES: Final = (256, 32, 4, 1)
+NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _CONNECT_SECONDS: Final = 5
 _WAIT_MS: Final = 10_000
 _IDLE: Final = 8
@@ -33,8 +34,18 @@ def _insert_sql(table: str, on_conflict: str, n: int, width: int) -> bytes:
 class PostgresTables:
     """See Tables."""
 
-    def __init__(self, con: psycopg.Connection[Any]) -> None:
+    def __init__(self, con: psycopg.Connection[Any], now: int | None = None) -> None:
+        """`now`: what NOW gave, where it was asked already."""
         self._con = con
+        self._now = now
+
+    @property
+    def now(self) -> int:
+        """See Tables: the server's clock, which all machines share."""
+        if self._now is None:
+            row = self._con.execute(f"SELECT {NOW}".encode()).fetchone()
+            self._now = 0 if row is None else row[0]
+        return self._now
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Result:
         """See Tables."""

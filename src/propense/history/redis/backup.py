@@ -14,13 +14,20 @@ from propense.history.merging import to_json
 from propense.history.records import Customer, LiveEvent
 from propense.history.redis.entries import (
     event_json,
+    member_of,
     pairs,
     read_customer,
     read_decision,
     read_event,
     read_quiet,
 )
-from propense.history.sql.transaction import dict_of, names_of, train_flag
+from propense.history.redis.identity_entries import (
+    drop_identity,
+    put_identity,
+    send_identity,
+    with_own_keys,
+)
+from propense.history.sql.tables import dict_of, names_of, train_flag
 from propense.history.sqlite.backup import AHEAD, new_copy, open_backup
 
 RESTORING: Final = "restoring"
@@ -56,19 +63,25 @@ def copy_out(
         copied = [name for (name,) in copy.execute("SELECT DISTINCT user_id FROM decisions")]
         gone = [(name,) for name in copied if name not in present]
         copy.executemany("DELETE FROM decisions WHERE user_id = ?", gone)
-        seq, latest, required = (int(cell or 0) for cell in state)
+        seq, latest, required, member = (int(cell or 0) for cell in state)
         for source in (
-            "SELECT message, received FROM events",
-            "SELECT key, received FROM quiet_messages",
+            "SELECT message, received, NULL FROM events WHERE member IS NULL AND",
+            "SELECT key, received, NULL FROM quiet_messages WHERE",
         ):
             copy.execute(
-                f"INSERT OR IGNORE INTO messages {source} WHERE received >= ?", (latest - remember,)
+                f"INSERT OR IGNORE INTO messages {source} received >= ?", (latest - remember,)
             )
+        (unscoped,) = copy.execute(
+            "SELECT coalesce(max(received), 0) FROM messages WHERE content IS NULL"
+        ).fetchone()
         copy.executemany(
             "INSERT INTO suppressed VALUES (?)", [(bytes.fromhex(one.decode()),) for one in hashes]
         )
-        newest = max(keys.values(), default=0)
-        copy.execute("INSERT INTO state VALUES (0, ?, ?, ?, ?)", (newest, seq, latest, required))
+        newest = with_own_keys(copy, member)
+        copy.execute(
+            "INSERT INTO state VALUES (0, ?, ?, ?, ?, ?)",
+            (newest, seq, latest, required, unscoped),
+        )
         _put_controls(copy, *call_controls())
 
 
@@ -105,16 +118,17 @@ def _put(
         key = keys.setdefault(one.user_id, len(keys) + 1)
         _drop(copy, key)
         _put_customer(copy, key, one)
+        put_identity(copy, key, record)
         copy.executemany(
             "INSERT INTO quiet_messages VALUES (?, ?, ?)",
             [(key, message, received) for message, received in read_quiet(record)],
         )
         copy.executemany(
-            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (key, seq, event.event_time, event.action, event.item_id, event.value,
-                 event.count, event.source, event.received, message, event.part)
-                for message, seq, event in map(read_event, record[7])
+                 event.count, event.source, event.received, message, event.part, member_of(entry))
+                for entry in record[7] for message, seq, event in [read_event(entry)]
             ],
         )  # fmt: skip
     for name, entries in decisions:
@@ -136,15 +150,12 @@ def _put_customer(copy: sqlite3.Connection, key: int, one: Customer) -> None:
         (key, one.user_id, one.version, one.first_seen, one.last_seen, to_json(one.traits),
          to_json(one.consent), to_json(one.names), train_flag(one.consent)),
     )  # fmt: skip
-    copy.executemany(
-        "INSERT OR REPLACE INTO names VALUES (?, ?)",
-        [(name, key) for name in (one.user_id, *one.names)],
-    )
 
 
 def _drop(copy: sqlite3.Connection, key: int) -> None:
     copy.execute("DELETE FROM customers WHERE key = ?", (key,))
-    for table in ("names", "events", "quiet_messages"):
+    drop_identity(copy, key)
+    for table in ("events", "quiet_messages"):
         copy.execute(f"DELETE FROM {table} WHERE customer = ?", (key,))
 
 
@@ -180,17 +191,20 @@ def restore_keys(client: Any, prefix: str, where: str, backup: Path) -> None:
             pipe.rpush(f"{prefix}d:{user_id}", f"{seq} [{text}]")
             pipe.zadd(prefix + "dids", {user_id: seq})
             _flush(pipe)
-        for (key,) in copy.execute("SELECT key FROM messages"):
-            pipe.set(prefix.encode() + b"m:" + key, b"", px=_REMEMBER_MS)
+        for key, content in copy.execute("SELECT key, content FROM messages"):
+            text = "" if content is None else content.hex()
+            pipe.set(prefix.encode() + b"m:" + key, text, px=_REMEMBER_MS)
             _flush(pipe)
         for (suppressed,) in copy.execute("SELECT mark FROM suppressed"):
             pipe.sadd(prefix + "suppressed", suppressed.hex())
             _flush(pipe)
         _send_controls(copy, pipe, prefix)
-        seq, latest, required = copy.execute(
-            "SELECT seq, latest, consent_required FROM state"
+        seq, latest, required, member = copy.execute(
+            "SELECT seq, latest, consent_required, customer FROM state"
         ).fetchone()
-        state = {"seq": seq + AHEAD, "latest": latest, "consent_required": required}
+        state = {
+            "seq": seq + AHEAD, "latest": latest, "consent_required": required, "member": member,
+        }  # fmt: skip
         pipe.hset(prefix + "state", mapping=state)
         pipe.hdel(prefix + "state", RESTORING)
         pipe.execute()
@@ -228,13 +242,15 @@ def _send_customer(copy: sqlite3.Connection, pipe: Any, prefix: str, row: Any) -
         pipe.set(f"{prefix}id:{name}", user_id)
     pipe.set(f"{prefix}id:{user_id}", user_id)
     pipe.zadd(prefix + "ids", {user_id: version})
-    for seq, *cells, received, message, part in copy.execute(
-        "SELECT seq, event_time, action, item_id, value, count, source, received, message, part"
-        " FROM events WHERE customer = ? ORDER BY seq",
+    for seq, *cells, received, message, part, member in copy.execute(
+        "SELECT seq, event_time, action, item_id, value, count, source, received, message, part,"
+        " member FROM events WHERE customer = ? ORDER BY seq",
         (key,),
     ):
         text = event_json(LiveEvent(*cells), received, part)
-        pipe.rpush(f"{prefix}e:{user_id}", message + f"{seq} ".encode() + text)
+        numbers = f"{seq} " if member is None else f"{seq}:{member} "
+        pipe.rpush(f"{prefix}e:{user_id}", message + numbers.encode() + text)
+    send_identity(copy, pipe, prefix, key, [user_id, *names_of(names)])
     for message, received in copy.execute(
         "SELECT key, received FROM quiet_messages WHERE customer = ?", (key,)
     ):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from propense.history.merging import content_of, scoped_key
 from propense.history.records import Customer, CustomerUpdate, Decision, LiveEvent
 from propense.history.training_views import message_key
 
@@ -61,7 +62,8 @@ def pack_updates(
     """Updates for the script APPEND, and their message keys joined. The keys are apart because
     the server's MessagePack reads text only."""
     packed = msgspec.msgpack.encode([_packed(update, suppression_hash) for update in updates])
-    return packed, b"".join(message_key(update.message_id) for update in updates)
+    keys = (message_key(update.message_id) + scoped_key(update) for update in updates)
+    return packed, b"".join(keys)
 
 
 def _packed(update: CustomerUpdate, suppression_hash: Callable[[str], bytes]) -> list[Any]:
@@ -79,6 +81,11 @@ def _packed(update: CustomerUpdate, suppression_hash: Callable[[str], bytes]) ->
         update.consent,
         suppression_hash(update.user_id).hex(),
         False if previous is None else suppression_hash(previous).hex(),
+        content_of(update).hex(),
+        update.stated_time,
+        update.trusted,
+        update.is_visitor,
+        update.previous_is_visitor,
     ]
 
 
@@ -109,8 +116,15 @@ def decision_json(one: Decision) -> bytes:
 
 def read_event(entry: bytes) -> tuple[bytes, int, EventEntry]:
     """(message key, seq, event) of an entry of `e:`."""
-    seq, _, text = entry[_KEY_BYTES:].partition(b" ")
-    return entry[:_KEY_BYTES], int(seq), _event.decode(text)
+    numbers, _, text = entry[_KEY_BYTES:].partition(b" ")
+    return entry[:_KEY_BYTES], int(numbers.partition(b":")[0]), _event.decode(text)
+
+
+def member_of(entry: bytes) -> int | None:
+    """The member of an entry of `e:`; None in one of an earlier version."""
+    numbers = entry[_KEY_BYTES:].partition(b" ")[0]
+    _, colon, member = numbers.partition(b":")
+    return int(member) if colon else None
 
 
 def read_decision(entry: bytes) -> tuple[int, DecisionEntry]:
@@ -121,7 +135,7 @@ def read_decision(entry: bytes) -> tuple[int, DecisionEntry]:
 
 def read_customer(record: list[Any]) -> Customer:
     """A customer from the function `record` of the scripts."""
-    user_id, version, first, last, traits, consent, names, events, _ = record
+    user_id, version, first, last, traits, consent, names, events, _, unlinked = record[:10]
     return Customer(
         user_id=user_id.decode(),
         version=int(float(version)),
@@ -129,6 +143,7 @@ def read_customer(record: list[Any]) -> Customer:
         traits={name.decode(): msgspec.json.decode(text) for name, text in pairs(traits)},
         consent={purpose.decode(): flag == b"1" for purpose, flag in pairs(consent)},
         names=[name.decode() for name in names],
+        unlinked=[name.decode() for name in unlinked],
         first_seen=int(first),
         last_seen=int(last),
     )

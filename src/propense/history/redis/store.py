@@ -7,15 +7,17 @@ replicas), not a cluster: a group of updates touches keys of many customers.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import redis
 
 from propense.errors import StoreError
-from propense.history.bounds import check_updates
-from propense.history.merging import to_json
+from propense.history.bounds import check_updates, not_ahead
+from propense.history.merging import MOST_NAMES, content_of, to_json
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 from propense.history.redis import scripts
 from propense.history.redis.backup import RESTORING, copy_out, restore_keys
@@ -49,6 +51,7 @@ from propense.times import MICROS_PER_SECOND
 
 _PAGE: Final = 200
 _PROBE_MS: Final = 1_000
+_CLOCK_MICROS: Final = 60 * MICROS_PER_SECOND
 
 
 class RedisStore:
@@ -65,10 +68,13 @@ class RedisStore:
         self.prefix = f"{options.name}:"
         self.suppression_hash = options.suppression_hash
         self._remember = options.remember_seconds * MICROS_PER_SECOND
+        self._bounds = options.bounds
+        self._clock: tuple[int, int] | None = None
         self._closed = False
         self._client = connect(url, self._where)
         register = self._client.register_script
         self._append = register(scripts.APPEND)
+        self._split = register(scripts.SPLIT)
         self._versions = register(scripts.VERSIONS)
         self._read = register(scripts.READ)
         self._log = register(scripts.LOG)
@@ -103,9 +109,17 @@ class RedisStore:
         if not updates:
             return []
         check_updates(updates)
+        now = self._now()
+        contents = [content_of(update) for update in updates]
+        updates = [
+            msgspec.structs.replace(not_ahead(update, now), content=content)
+            for update, content in zip(updates, contents, strict=True)
+        ]
         packed, keys = pack_updates(updates, self.suppression_hash)
         with self.calling():
-            results = self._append(args=[self.prefix, self._remember, packed, keys])
+            results = self._append(
+                args=[self.prefix, self._remember, packed, keys, MOST_NAMES, *self._bounds]
+            )
         return [result.decode() for result in results]
 
     def read(self, user_id: str) -> Customer | None:
@@ -165,6 +179,19 @@ class RedisStore:
         if hashes:
             with self.calling() as client:
                 client.srem(self.prefix + "suppressed", *(one.hex() for one in hashes))
+
+    def suppressed(self, hashes: Sequence[bytes]) -> list[bool]:
+        """See Store."""
+        if not hashes:
+            return []
+        with self.calling() as client:
+            key = self.prefix + "suppressed"
+            return [bool(one) for one in client.smismember(key, [one.hex() for one in hashes])]
+
+    def split(self, user_id: str) -> list[str]:
+        """See Store."""
+        with self.calling():
+            return [name.decode() for name in self._split(args=[self.prefix, user_id])]
 
     def user_ids(self) -> Iterator[str]:
         """See Store. May miss customers who are added or erased meanwhile."""
@@ -251,6 +278,16 @@ class RedisStore:
         """Have the server rewrite its files without what is deleted."""
         with self.calling() as client:
             rewrite_files(client, self._files, self._where)
+
+    def _now(self) -> int:
+        """Microseconds UTC by the server's clock, which all machines share; it is asked for once
+        a minute."""
+        steady = time.monotonic_ns() // 1000
+        if self._clock is None or steady - self._clock[1] >= _CLOCK_MICROS:
+            with self.calling() as client:
+                seconds, micros = client.time()
+            self._clock = (seconds * MICROS_PER_SECOND + micros, steady)
+        return self._clock[0] + steady - self._clock[1]
 
     def _records(self, names: Sequence[str]) -> list[list[Any]]:
         """The record of each customer who exists; see `read_customer`."""

@@ -10,7 +10,7 @@ import msgspec
 
 from propense.history.merging import to_json
 from propense.history.past import PastCustomer, StoredPast, read_past
-from propense.history.sql.transaction import Tables, names_of
+from propense.history.sql.tables import Tables, names_of
 
 TABLES: Final = """
 CREATE TABLE past_state (

@@ -6,16 +6,20 @@ can take the interpreter, so a thousand small ones would wait a thousand times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from operator import itemgetter
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
-from propense.history.merging import ids_of, join_consent, merge_traits, to_json
+from propense.history.bounds import not_ahead
+from propense.history.merging import content_of, ids_of, scoped_key
 from propense.history.records import CustomerUpdate, Decision, WriteResult
-from propense.history.training_views import TRAIN, message_key
+from propense.history.sql.names import Names, row_of
+from propense.history.sql.profiles import Bounds, Profiles
+from propense.history.sql.tables import CUSTOMERS, NAMES, Counters, Row, Tables
+from propense.history.training_views import message_key
 
 _SEEN: Final = (
     " ON CONFLICT (key) DO UPDATE SET"
@@ -26,85 +30,62 @@ _SEEN: Final = (
     " last_seen = CASE WHEN excluded.last_seen > customers.last_seen"
     " THEN excluded.last_seen ELSE customers.last_seen END"
 )
-_CUSTOMERS: Final = "customers (key, user_id, version, first_seen, last_seen)"
-_REPEATED: Final = " ON CONFLICT (customer, key) DO UPDATE SET received = excluded.received"
-_FIND_NAMES: Final = "SELECT name, customer FROM names WHERE name"
-_FIND_MESSAGES: Final = "SELECT key FROM messages WHERE key"
+_FIND_MESSAGES: Final = "SELECT content, key FROM messages WHERE key"
 _FIND_SUPPRESSED: Final = "SELECT mark FROM suppressed WHERE mark"
-_FIND_PROFILES: Final = "SELECT key, traits, consent FROM customers WHERE key"
 
-Row = tuple[Any, ...]
-_Keyed = tuple[CustomerUpdate, bytes]
-"""An update and its message key."""
 _event_key = itemgetter(0, 1)
 
 
-class Result(Protocol):
-    """The result of a statement."""
+class WriteRules(NamedTuple):
+    """What a transaction needs to know of its store."""
 
-    @property
-    def rowcount(self) -> int: ...
-    def fetchone(self) -> Any: ...
-    def fetchall(self) -> list[Any]: ...
-
-
-class Tables(Protocol):
-    """A transaction on the tables of a store; parameters are question marks."""
-
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> Result:
-        """Run one statement."""
-        ...
-
-    def each(self, sql: str, rows: Sequence[Row]) -> None:
-        """Run one statement for each row of values."""
-        ...
-
-    def insert(self, table: str, rows: Sequence[Row], on_conflict: str = "") -> None:
-        """Insert rows, all of one width; `on_conflict` is the clause of that name."""
-        ...
-
-    def find(self, sql: str, values: Sequence[Any]) -> list[Row]:
-        """The rows of `sql` whose last column is one of the values."""
-        ...
-
-
-def names_of(text: str | None) -> list[str]:
-    """The other names of a customer, from their JSON list."""
-    return [] if text is None else msgspec.json.decode(text, type=list[str])
-
-
-def dict_of(text: str | None) -> dict[str, Any]:
-    """A JSON object; empty for None."""
-    return {} if text is None else msgspec.json.decode(text, type=dict[str, Any])
+    suppression_hash: Callable[[str], bytes]
+    bounds: Bounds
+    remember: int
+    """Microseconds for which a message is remembered."""
 
 
 def apply_updates(
-    tables: Tables, updates: Sequence[CustomerUpdate], suppression_hash: Callable[[str], bytes]
+    tables: Tables, updates: Sequence[CustomerUpdate], rules: WriteRules
 ) -> list[WriteResult]:
     """Apply updates in order, in the transaction of `tables`."""
-    with Transaction(tables, suppression_hash) as transaction:
+    with Transaction(tables, rules) as transaction:
         return transaction.apply(updates)
 
 
-def log_decisions(
-    tables: Tables, decisions: Sequence[Decision], suppression_hash: Callable[[str], bytes]
-) -> None:
+def log_decisions(tables: Tables, decisions: Sequence[Decision], rules: WriteRules) -> None:
     """Write decisions, except those of suppressed ids, in the transaction of `tables`."""
-    with Transaction(tables, suppression_hash) as transaction:
+    with Transaction(tables, rules) as transaction:
         transaction.log(decisions)
+
+
+def split_customer(tables: Tables, user_id: str, rules: WriteRules) -> list[str]:
+    """See Store.split; in the transaction of `tables`."""
+    with Transaction(tables, rules) as transaction:
+        return transaction.names.split(user_id)
 
 
 class Transaction:
     """One transaction of one group of updates, as a context manager: leaving it writes the
     counters back, unless an error leaves it."""
 
-    def __init__(self, tables: Tables, suppression_hash: Callable[[str], bytes]) -> None:
+    names: Names
+
+    def __init__(self, tables: Tables, rules: WriteRules) -> None:
         self._tables = tables
-        self._suppression_hash = suppression_hash
+        self._rules = rules
+        self._profiles = Profiles(tables, rules.bounds)
+        self._run: list[tuple[int, CustomerUpdate]] = []
+        """Updates that are not written yet, by their numbers in the group."""
+        self._new: dict[str, int] = {}
+        """Names of theirs that are not written yet, and when they were first seen."""
+        self._overfull: list[int] = []
 
     def __enter__(self) -> Self:
-        row = self._tables.execute("SELECT customer, seq, latest FROM state").fetchone()
-        self._customer, self._seq, self._latest = row
+        row = self._tables.execute("SELECT customer, seq, latest, unscoped FROM state").fetchone()
+        self._counters = Counters(*row[:3])
+        self._unscoped_until = row[3] + self._rules.remember if row[3] else 0
+        self.names = Names(self._tables, self._counters, self._profiles)
         return self
 
     def __exit__(
@@ -114,200 +95,136 @@ class Transaction:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
+            state = self._counters
             self._tables.execute(
                 "UPDATE state SET customer = ?, seq = ?, latest = ?",
-                (self._customer, self._seq, self._latest),
+                (state.customer, state.seq, state.latest),
             )
 
     def apply(self, updates: Sequence[CustomerUpdate]) -> list[WriteResult]:
         """Apply all updates in order."""
-        suppressed = self._suppressed(ids_of(updates))
-        keys = [message_key(update.message_id) for update in updates]
-        written = {key for (key,) in self._tables.find(_FIND_MESSAGES, keys)}
+        contents = [content_of(update) for update in updates]
+        updates = [not_ahead(update, self._tables.now) for update in updates]
+        ids = ids_of(updates)
+        suppressed = self._suppressed(ids)
+        self.names.load(ids)
+        keys = [scoped_key(update) for update in updates]
+        written = self._written(updates, keys)
         results: list[WriteResult] = []
-        fresh: list[_Keyed] = []
-        for update, key in zip(updates, keys, strict=True):
-            if suppressed and (update.user_id in suppressed or update.previous_id in suppressed):
+        messages: list[Row] = []
+        for number, update in enumerate(updates):
+            key, content = keys[number], contents[number]
+            if update.user_id in suppressed:
                 results.append("suppressed")
             elif key in written:
-                results.append("repeated")
+                is_same = written[key] in (content, None)
+                results.append("repeated" if is_same else "conflict")
+            elif self.names.is_misnamed(update):
+                results.append("misnamed")
             else:
-                written.add(key)
-                fresh.append((update, key))
-                results.append("kept")
-        # In the order of their trees, so that neighbours are written together.
-        self._tables.insert("messages", sorted((key, update.received) for update, key in fresh))
-        for joins, run in _runs(fresh):
-            if joins:
-                self._join(run[0][0])
-            self._add(run)
-        if fresh:
-            self._latest = max(self._latest, max(update.received for update, _ in fresh))
+                written[key] = content
+                messages.append((key, update.received, content))
+                results.append(self._take(number, update, suppressed))
+        for number in self._add():
+            results[number] = "overfull"
+        # In the order of their tree, so that neighbours are written together.
+        self._tables.insert("messages", sorted(messages))
+        latest = max((received for _, received, _ in messages), default=0)
+        self._counters.latest = max(self._counters.latest, latest)
         return results
 
     def log(self, decisions: Sequence[Decision]) -> None:
         """Write decisions, except those of suppressed ids."""
         suppressed = self._suppressed(list(dict.fromkeys(one.user_id for one in decisions)))
         encode = msgspec.json.encode
-        rows = []
-        for one in decisions:
-            if one.user_id in suppressed:
-                continue
-            self._seq += 1
-            rows.append(
-                (one.user_id, self._seq, one.time, one.scenario, one.bundle, one.policy,
-                 encode(one.items).decode(), encode(one.p_action).decode())
-            )  # fmt: skip
+        rows = [
+            (one.user_id, self._counters.next_seq(), one.time, one.scenario, one.bundle, one.policy,
+             encode(one.items).decode(), encode(one.p_action).decode())
+            for one in decisions if one.user_id not in suppressed
+        ]  # fmt: skip
         self._tables.insert("decisions", rows)
+
+    def _written(
+        self, updates: Sequence[CustomerUpdate], keys: Sequence[bytes]
+    ) -> dict[bytes, bytes | None]:
+        """Key of a message that was written before -> its content, None where that is unknown."""
+        rows = self._tables.find(_FIND_MESSAGES, list(dict.fromkeys(keys)))
+        written: dict[bytes, bytes | None] = {
+            bytes(key): None if content is None else bytes(content) for content, key in rows
+        }
+        if any(update.received < self._unscoped_until for update in updates):
+            # Earlier versions remembered the id alone.
+            plain = [message_key(update.message_id) for update in updates]
+            earlier = {bytes(row[1]) for row in self._tables.find(_FIND_MESSAGES, plain)}
+            unscoped: dict[bytes, bytes | None] = dict.fromkeys(
+                key for key, id_key in zip(keys, plain, strict=True) if id_key in earlier
+            )
+            written = unscoped | written
+        return written
 
     def _suppressed(self, ids: Sequence[str]) -> set[str]:
         """The ids that are suppressed. Hashes nothing while no id is."""
         if self._tables.execute("SELECT 1 FROM suppressed LIMIT 1").fetchone() is None:
             return set()
-        by_hash = {self._suppression_hash(user_id): user_id for user_id in ids}
-        return {by_hash[row[0]] for row in self._tables.find(_FIND_SUPPRESSED, list(by_hash))}
+        by_hash = {self._rules.suppression_hash(user_id): user_id for user_id in ids}
+        rows = self._tables.find(_FIND_SUPPRESSED, list(by_hash))
+        return {by_hash[bytes(row[0])] for row in rows}
 
-    def _add(self, run: list[_Keyed]) -> None:
-        """Write updates without a previous id, or whose ids are joined already."""
-        customers: dict[str, int] = dict(
-            self._tables.find(_FIND_NAMES, list(dict.fromkeys(update.user_id for update, _ in run)))
-        )
+    def _take(self, number: int, update: CustomerUpdate, suppressed: Container[str]) -> WriteResult:
+        """Join what is to be joined, and put the update to those that are written together."""
+        result: WriteResult = "kept"
+        if update.previous_id is not None and update.previous_id in suppressed:
+            result = "unnamed"
+            update = msgspec.structs.replace(update, previous_id=None)
+        if update.previous_id is not None or self.names.must_part(update):
+            self._overfull += self._add()
+            self.names.claim(update)
+            if not self.names.join(update):
+                result = "unjoined"
+        else:
+            self.names.claim(update)
+        if self.names.find(update.user_id) is None:
+            self.names.begin(update.user_id, update.is_visitor)
+            self._new[update.user_id] = update.received
+        self._run.append((number, update))
+        return result
+
+    def _add(self) -> list[int]:
+        """Write the updates that were taken. Returns the numbers of those whose traits had no
+        room."""
+        run, self._run = self._run, []
+        overfull, self._overfull = self._overfull, []
         touched: dict[int, list[Any]] = {}
         events: list[Row] = []
         names: list[Row] = []
-        quiet: list[Row] = []
-        profiles: dict[int, list[CustomerUpdate]] = {}
-        seq = self._seq
-        for update, key in run:
+        profiles: dict[int, list[tuple[int, int, CustomerUpdate]]] = {}
+        counters = self._counters
+        for user_id, received in self._new.items():
+            name = self.names.held(user_id)
+            names.append(row_of(user_id, name))
+            touched[name.customer] = [name.customer, user_id, 0, received, received]
+        self._new.clear()
+        for number, update in run:
             user_id, received = update.user_id, update.received
-            customer = customers.get(user_id)
-            if customer is None:
-                self._customer += 1
-                customer = customers[user_id] = self._customer
-                names.append((user_id, customer))
-                touched[customer] = [customer, user_id, 0, received, received]
-            for part, one in enumerate(update.events):
-                seq += 1
-                events.append(
-                    (customer, seq, one.event_time, one.action, one.item_id, one.value,
-                     one.count, one.source, received, key, part)
-                )  # fmt: skip
-            if not update.events:
-                quiet.append((customer, key, received))
+            name = self.names.held(user_id)
+            customer, member = name.customer, name.member
+            if update.events:
+                key = message_key(update.message_id)
+                for part, one in enumerate(update.events):
+                    events.append(
+                        (customer, counters.next_seq(), one.event_time, one.action, one.item_id,
+                         one.value, one.count, one.source, received, key, part, member)
+                    )  # fmt: skip
             if not update.events or update.traits or update.consent:
-                seq += 1
+                seq = counters.next_seq()
                 row = touched.setdefault(customer, [customer, user_id, 0, received, received])
                 row[2:] = seq, min(row[3], received), max(row[4], received)
             if update.traits or update.consent:
-                profiles.setdefault(customer, []).append(update)
-        self._seq = seq
+                profiles.setdefault(customer, []).append((number, member, update))
         events.sort(key=_event_key)
-        self._tables.insert("names", names)
-        self._tables.insert(_CUSTOMERS, [tuple(row) for row in touched.values()], _SEEN)
+        self._tables.insert(NAMES, names)
+        self._tables.insert(CUSTOMERS, [tuple(row) for row in touched.values()], _SEEN)
         self._tables.insert("events", events)
-        self._tables.insert("quiet_messages", quiet, _REPEATED)
         if profiles:
-            self._update_profiles(profiles)
-
-    def _update_profiles(self, updates: dict[int, list[CustomerUpdate]]) -> None:
-        """Merge the traits and consent of updates into those of each customer."""
-        for customer, traits_text, consent_text in self._tables.find(_FIND_PROFILES, list(updates)):
-            traits, consent = dict_of(traits_text), dict_of(consent_text)
-            for update in updates[customer]:
-                traits = merge_traits(traits, update.traits)
-                consent |= update.consent
-            self._tables.execute(
-                "UPDATE customers SET traits = ?, consent = ?, train = ? WHERE key = ?",
-                (to_json(traits), to_json(consent), train_flag(consent), customer),
-            )
-
-    def _join(self, update: CustomerUpdate) -> None:
-        """Make the update's previous id another name of its user id."""
-        user_id, other_id = update.user_id, update.previous_id
-        if other_id is None or other_id == user_id:
-            return
-        customers: dict[str, int] = dict(self._tables.find(_FIND_NAMES, [user_id, other_id]))
-        own, other = customers.get(user_id), customers.get(other_id)
-        if own is None and other is None:
-            self._customer += 1
-            self._seq += 1
-            own = self._customer
-            row = (own, user_id, self._seq, update.received, update.received)
-            self._tables.insert(_CUSTOMERS, [row], _SEEN)
-            self._tables.insert("names", [(user_id, own), (other_id, own)])
-            self._rename(own, user_id, [other_id])
-        elif other is None and own is not None:
-            self._tables.insert("names", [(other_id, own)])
-            main_id, names = self._names(own)
-            self._rename(own, main_id, [*names, other_id])
-        elif own is None and other is not None:
-            self._tables.insert("names", [(user_id, other)])
-            former_id, names = self._names(other)
-            self._rename(other, user_id, [*names, former_id])
-        elif own is not None and other is not None and own != other:
-            self._merge(own, other)
-
-    def _names(self, customer: int) -> tuple[str, list[str]]:
-        user_id, names = self._tables.execute(
-            "SELECT user_id, names FROM customers WHERE key = ?", (customer,)
-        ).fetchone()
-        return user_id, names_of(names)
-
-    def _rename(self, customer: int, user_id: str, names: Iterable[str]) -> None:
-        self._tables.execute(
-            "UPDATE customers SET user_id = ?, names = ? WHERE key = ?",
-            (user_id, to_json(list(names)), customer),
-        )
-
-    def _merge(self, own: int, other: int) -> None:
-        """Give everything of `other` to `own`. Where both have a trait or a flag, `own` decides,
-        except that a refusal wins."""
-        sql = (
-            "SELECT user_id, names, traits, consent, first_seen, last_seen"
-            " FROM customers WHERE key = ?"
-        )
-        _, own_names, own_traits, own_consent, own_first, own_last = self._tables.execute(
-            sql, (own,)
-        ).fetchone()
-        other_id, other_names, other_traits, other_consent, other_first, other_last = (
-            self._tables.execute(sql, (other,)).fetchone()
-        )
-        moved = [other_id, *names_of(other_names)]
-        consent = join_consent(dict_of(own_consent), dict_of(other_consent))
-        self._seq += 1
-        for table in ("events", "quiet_messages"):
-            self._tables.execute(
-                f"UPDATE {table} SET customer = ? WHERE customer = ?", (own, other)
-            )
-        self._tables.each(
-            "UPDATE names SET customer = ? WHERE name = ?", [(own, name) for name in moved]
-        )
-        self._tables.execute("DELETE FROM customers WHERE key = ?", (other,))
-        self._tables.execute(
-            "UPDATE customers SET version = ?, names = ?, traits = ?, consent = ?, train = ?,"
-            " first_seen = ?, last_seen = ? WHERE key = ?",
-            (self._seq, to_json([*names_of(own_names), *moved]),
-             to_json(dict_of(other_traits) | dict_of(own_traits)), to_json(consent),
-             train_flag(consent), min(own_first, other_first), max(own_last, other_last), own),
-        )  # fmt: skip
-
-
-def train_flag(consent: dict[str, bool]) -> int | None:
-    """The column `train`, which the training views read: 1, 0, or None without a flag."""
-    flag = consent.get(TRAIN)
-    return None if flag is None else int(flag)
-
-
-def _runs(updates: list[_Keyed]) -> Iterator[tuple[bool, list[_Keyed]]]:
-    """Consecutive updates that need no join, and between them, one by one, those that do."""
-    run: list[_Keyed] = []
-    for one in updates:
-        if one[0].previous_id is None:
-            run.append(one)
-            continue
-        if run:
-            yield False, run
-        yield True, [one]
-        run = []
-    if run:
-        yield False, run
+            overfull += sorted(self._profiles.apply(profiles))
+        return overfull

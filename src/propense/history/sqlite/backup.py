@@ -18,7 +18,7 @@ from propense.history.sqlite.schema import MIGRATIONS, migrate
 
 TABLES: Final = (
     "state", "customers", "names", "events", "messages", "quiet_messages", "decisions",
-    "suppressed", "control_kinds", "controls",
+    "suppressed", "profiles", "control_kinds", "controls",
 )  # fmt: skip
 AHEAD: Final = 2**32
 """A restored history goes on counting so far ahead: another process may still hold a version from

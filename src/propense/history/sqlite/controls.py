@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from propense.history.controls import Controls
 from propense.history.sql.controls import SqlControls
-from propense.history.sql.transaction import Tables
+from propense.history.sql.tables import Tables
 from propense.history.sqlite.store import SqliteStore
 from propense.history.sqlite.tables import SqliteTables
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from propense.errors import StoreError
 from propense.history.sql.controls import TABLES as CONTROLS
+from propense.history.sql.identity import COLUMNS
 from propense.history.sql.past import TABLES as PAST
 from propense.history.sql.views import Dialect, state_view, views
 
@@ -105,7 +106,13 @@ _PAST: Final = PAST.format(
 
 _CONTROLS: Final = CONTROLS.format(integer="INTEGER", text="TEXT", bytes="BLOB")
 
-MIGRATIONS: Final = (_TABLES, views(_SQLITE), state_view(_SQLITE), _PAST, _CONTROLS)
+_IDENTITY: Final = COLUMNS.format(
+    integer="INTEGER", text="TEXT", bytes="BLOB", without_rowid=" WITHOUT ROWID"
+)
+
+MIGRATIONS: Final = (
+    _TABLES, views(_SQLITE), state_view(_SQLITE), _PAST, _CONTROLS, _IDENTITY,
+)  # fmt: skip
 """The n-th takes a file from version n - 1 to n. None is ever changed: golden files in the tests
 hold their text."""
 

@@ -6,11 +6,10 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
-
-import msgspec
 
 from propense.errors import StoreError
 from propense.files import PRIVATE
@@ -24,7 +23,14 @@ from propense.history.records import (
     WriteResult,
 )
 from propense.history.sql.erasure import erase_rows
-from propense.history.sql.transaction import apply_updates, dict_of, log_decisions, names_of
+from propense.history.sql.reading import CUSTOMER, DECISION, customer_of, decision_of
+from propense.history.sql.tables import names_of
+from propense.history.sql.transaction import (
+    WriteRules,
+    apply_updates,
+    log_decisions,
+    split_customer,
+)
 from propense.history.sqlite.backup import replacing_file, restore_file
 from propense.history.sqlite.errors import BUSY_MS, Faults
 from propense.history.sqlite.file_erasure import UNCLEAN, clean_files
@@ -41,10 +47,7 @@ file's pages too, and reading one from there takes microseconds."""
 
 _OF_NAME: Final = " FROM names n JOIN customers c ON c.key = n.customer WHERE n.name "
 _NUMBER: Final = "max(c.version, coalesce((SELECT max(seq) FROM events WHERE customer = c.key), 0))"
-_READ: Final = (
-    "SELECT c.key, c.user_id, c.version, c.traits, c.consent, c.names, c.first_seen, c.last_seen"
-    f"{_OF_NAME} = ?"
-)
+_READ: Final = f"SELECT c.key, {CUSTOMER}{_OF_NAME} = ?"
 _EVENTS: Final = (
     "SELECT event_time, action, item_id, value, count, source FROM events"
     " WHERE customer = ? ORDER BY seq"
@@ -52,10 +55,7 @@ _EVENTS: Final = (
 _SPAN: Final = "SELECT max(seq), min(received), max(received) FROM events WHERE customer = ?"
 _VERSION: Final = f"SELECT {_NUMBER}{_OF_NAME} = ?"
 _VERSIONS: Final = f"SELECT n.name, {_NUMBER}{_OF_NAME}"
-_DECISIONS: Final = (
-    "SELECT seq, user_id, time, scenario, bundle, policy, items, p_action FROM decisions"
-    " WHERE user_id"
-)
+_DECISIONS: Final = f"SELECT seq, {DECISION} FROM decisions WHERE user_id"
 _FEW: Final = 4
 """Up to so many versions are asked for one by one."""
 
@@ -73,6 +73,8 @@ class SqliteStore:
         self.path = path
         self.suppression_hash = options.suppression_hash
         self._remember = options.remember_seconds * MICROS_PER_SECOND
+        self._rules = WriteRules(options.suppression_hash, options.bounds, self._remember)
+        self._opened = time.time_ns(), time.monotonic_ns()
         self._synchronous = "FULL" if options.durable == "power" else "NORMAL"
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -109,39 +111,21 @@ class SqliteStore:
             return []
         check_updates(updates)
         with self.transaction() as con:
-            return apply_updates(SqliteTables(con), updates, self.suppression_hash)
+            return apply_updates(SqliteTables(con), updates, self._rules)
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
-        rows = []
-        try:
-            con = self._reader()
+        with self.reading() as con:
             con.execute("BEGIN")
             try:
                 row = con.execute(_READ, (user_id,)).fetchone()
-                if row is not None:
-                    rows = con.execute(_EVENTS, (row[0],)).fetchall()
-                    span = con.execute(_SPAN, (row[0],)).fetchone()
+                if row is None:
+                    return None
+                events = [LiveEvent(*cells) for cells in con.execute(_EVENTS, (row[0],))]
+                span = con.execute(_SPAN, (row[0],)).fetchone() if events else None
+                return customer_of(SqliteTables(con), row[1:], events, span)
             finally:
                 con.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._faults.named_error(error) from error
-        if row is None:
-            return None
-        version, first, last = row[2], row[6], row[7]
-        if rows:
-            version, first, last = max(version, span[0]), min(first, span[1]), max(last, span[2])
-        with self._faults.named():
-            return Customer(
-                user_id=row[1],
-                version=version,
-                events=[LiveEvent(*cells) for cells in rows],
-                traits=dict_of(row[3]),
-                consent=dict_of(row[4]),
-                names=names_of(row[5]),
-                first_seen=first,
-                last_seen=last,
-            )
 
     def versions(self, user_ids: Sequence[str]) -> list[int]:
         """See Store."""
@@ -162,7 +146,7 @@ class SqliteStore:
         if not decisions:
             return
         with self.transaction() as con:
-            log_decisions(SqliteTables(con), decisions, self.suppression_hash)
+            log_decisions(SqliteTables(con), decisions, self._rules)
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
@@ -170,14 +154,7 @@ class SqliteStore:
             row = con.execute(_READ, (user_id,)).fetchone()
             names = [user_id] if row is None else [row[1], *names_of(row[5])]
             rows = sorted(SqliteTables(con).find(_DECISIONS, names))
-        return [
-            Decision(
-                user_id=cells[1], time=cells[2], scenario=cells[3], bundle=cells[4],
-                policy=cells[5], items=msgspec.json.decode(cells[6], type=tuple[str, ...]),
-                p_action=msgspec.json.decode(cells[7], type=tuple[float, ...]),
-            )
-            for cells in rows
-        ]  # fmt: skip
+        return [decision_of(cells[1:]) for cells in rows]
 
     def erase(self, user_id: str) -> Erased:
         """See Store. Where pages of the file still hold bytes of the customer, it is rewritten,
@@ -212,6 +189,18 @@ class SqliteStore:
         """See Store."""
         with self.transaction() as con:
             con.executemany("DELETE FROM suppressed WHERE mark = ?", [(one,) for one in hashes])
+
+    def suppressed(self, hashes: Sequence[bytes]) -> list[bool]:
+        """See Store."""
+        with self.reading() as con:
+            rows = SqliteTables(con).find("SELECT mark FROM suppressed WHERE mark", hashes)
+        refused = {hashed for (hashed,) in rows}
+        return [one in refused for one in hashes]
+
+    def split(self, user_id: str) -> list[str]:
+        """See Store."""
+        with self.transaction() as con:
+            return split_customer(SqliteTables(con), user_id, self._rules)
 
     def user_ids(self) -> Iterator[str]:
         """See Store. Read page by page: may miss customers who are added or erased meanwhile."""
@@ -266,13 +255,14 @@ class SqliteStore:
                 yield dict(zip(columns, row, strict=True))
 
     def forget_messages(self) -> int:
-        """Forget message ids received `remember_seconds` before the newest message.
+        """Forget message ids received more than `remember_seconds` ago. Returns how many.
 
-        Returns how many.
+        A clock that was set ahead since the store was opened is not believed: whatever it says
+        is long ago may have come today.
         """
-        with self.reading() as con:
-            (latest,) = con.execute("SELECT latest FROM state").fetchone()
-        oldest = latest - self._remember
+        wall, steady = self._opened
+        now = min(time.time_ns(), wall + time.monotonic_ns() - steady) // 1000
+        oldest = now - self._remember
         forget_old(QUIET, oldest, self.reading, self.transaction)
         return forget_old(MESSAGES, oldest, self.reading, self.transaction)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from propense.history.sql.transaction import Row
+from propense.history.sql.tables import Row
 
 _SIZES: Final = (256, 64, 16, 4, 1)
 """Numbers of rows a statement can have: a few sizes, so that each is prepared once."""
@@ -30,6 +31,11 @@ class SqliteTables:
     def __init__(self, con: sqlite3.Connection) -> None:
         self._con = con
         self.execute = con.execute
+
+    @property
+    def now(self) -> int:
+        """See Tables."""
+        return time.time_ns() // 1000
 
     def each(self, sql: str, rows: Sequence[Row]) -> None:
         """See Tables."""

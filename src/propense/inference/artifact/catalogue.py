@@ -22,6 +22,7 @@ from propense.encoding.text import split_tokens
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError, SourceError
 from propense.inference.artifact.hints import hint
+from propense.inference.artifact.live_values import check_value
 from propense.schemas import FIRST_KNOWN, NO_TIME, Doubles, Ids, Ints, Words
 
 CATALOGUE: Final = "catalogue.parquet"
@@ -259,8 +260,8 @@ class Catalogue:
         return Catalogue(Vocabulary((*self.vocabulary.words, *added)), titles, self._spec, whole)
 
     def check_names(self, record: Mapping[str, object]) -> str:
-        """The id of a live record. Raises SourceError where it has none, or a key that is not a
-        column."""
+        """The id of a live record. Raises SourceError where it has none, a key that is not a
+        column, or a value of another type than its column."""
         word = record.get(columns.ITEM_ID)
         if not isinstance(word, str) or not word:
             raise SourceError(f"an item's item_id must be text, not {word!r}")
@@ -270,6 +271,9 @@ class Catalogue:
                     f"item {word!r} has {key!r}, which is not a column of the items; "
                     f"{hint(key, self.schema.names)}"
                 )
+        for key, value in record.items():
+            kind = self.schema.field(key).type
+            check_value(word, key, value, kind, bool(self._separators.get(key)))
         return word
 
     def typed(self, records: Sequence[Mapping[str, object]]) -> pa.Table:

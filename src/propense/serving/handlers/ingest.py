@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from propense.errors import StoreError
-from propense.history.records import CustomerUpdate, WriteResult
+from propense.history.records import WRITTEN, CustomerUpdate, WriteResult
 from propense.ingest.browser_settings import site_settings
 from propense.ingest.json_lines import Import, read_lines
 from propense.ingest.mapping import Mapper
@@ -46,9 +46,31 @@ MOST_ON_THE_LOOP: Final = 32_768
 """Bytes of a call that are read on the event loop; more are read beside it."""
 SCOPES: Final[tuple[Scope, ...]] = ("ingest", "verify")
 """A key with one of these may send."""
-SUPPRESSED: Final = "nothing may be stored about this customer"
 _BY_HOST: Final = ((b"vary", b"Host, X-Forwarded-Host, X-Forwarded-Proto"),)
 """Beside `no-store`: the settings name the host that was asked."""
+REASONS: Final[dict[WriteResult, tuple[str, str]]] = {
+    "suppressed": ("userId", "nothing may be stored about this customer"),
+    "conflict": (
+        "messageId",
+        "another message with this id came before; give each message an id of its own",
+    ),
+    "misnamed": ("anonymousId", "this is a customer's id; send it as userId"),
+    "unjoined": (
+        "previousId",
+        (
+            "this id is another customer's, so it was not joined; the rest was kept. Only a "
+            "server's key joins two customers, by an alias call; a customer has at most 1,000 ids"
+        ),
+    ),
+    "unnamed": (
+        "previousId", "nothing may be stored about this id, so it was left out; the rest was kept",
+    ),
+    "overfull": (
+        "traits",
+        "the customer has no room for more traits, so these were left out; the rest was kept",
+    ),
+}  # fmt: skip
+"""Why an update was not written, or not all of it: the field, and the reason."""
 ROUTES: Final = tuple(sorted(KINDS.items()))
 """(last word of the path, kind of call)."""
 
@@ -130,7 +152,7 @@ def _check_kept(answer: IngestAnswer, refusals: Sequence[Refusal]) -> None:
     after 429 and 5xx, so the status is 422."""
     if answer.success:
         return
-    refusal = refusals[0] if refusals else Refusal("/userId", SUPPRESSED)
+    refusal = refusals[0]
     raise Problem(422, refusal.reason, pointer=refusal.pointer)
 
 
@@ -235,10 +257,25 @@ async def _write(
     host.monitor.updates_written(
         [admitted[index] for index in real], [results[index] for index in real], len(refusals)
     )
+    left_out = [
+        _refusal_of(update, result, f"/{index}" if len(admitted) > 1 else "")
+        for index, (update, result) in enumerate(zip(admitted, results, strict=True))
+        if result in REASONS
+    ]
     reasons = Counter(ignored)
     if key.may("ingest"):
         host.monitor.parts_ignored(reasons)
-    return _answer(results, refusals, reasons), refusals
+    answer = _answer(results, refusals, left_out, reasons)
+    return answer, [*refusals, *left_out]
+
+
+def _refusal_of(update: CustomerUpdate, result: WriteResult, pointer: str) -> Refusal:
+    field, reason = REASONS[result]
+    if field == "userId" and update.is_visitor:
+        field = "anonymousId"
+    if field == "previousId" and update.previous_is_visitor:
+        field = "anonymousId"
+    return Refusal(f"{pointer}/{field}", reason)
 
 
 def _with_pseudonyms(host: IngestHost, update: CustomerUpdate) -> CustomerUpdate:
@@ -252,15 +289,23 @@ def _with_pseudonyms(host: IngestHost, update: CustomerUpdate) -> CustomerUpdate
 
 
 def _answer(
-    results: Sequence[WriteResult], refusals: Sequence[Refusal], ignored: Counter[IgnoredReason]
+    results: Sequence[WriteResult],
+    refusals: Sequence[Refusal],
+    left_out: Sequence[Refusal],
+    ignored: Counter[IgnoredReason],
 ) -> IngestAnswer:
-    n_refused = len(refusals) + results.count("suppressed")
+    n_kept, n_repeated = sum(result in WRITTEN for result in results), results.count("repeated")
+    n_refused = len(refusals) + len(results) - n_kept - n_repeated
     return IngestAnswer(
         success=n_refused == 0 or n_refused < len(refusals) + len(results),
-        kept=results.count("kept"),
-        repeated=results.count("repeated"),
+        kept=n_kept,
+        repeated=n_repeated,
         refused=n_refused,
-        refusals=[f"{refusal.pointer}: {refusal.reason}" for refusal in refusals[:MOST_SHOWN]],
+        conflicts=results.count("conflict"),
+        refusals=[
+            f"{refusal.pointer}: {refusal.reason}"
+            for refusal in [*refusals, *left_out][:MOST_SHOWN]
+        ],
         ignored=dict(ignored),
     )
 
@@ -272,6 +317,7 @@ def _add(one: IngestAnswer, other: IngestAnswer) -> IngestAnswer:
         kept=one.kept + other.kept,
         repeated=one.repeated + other.repeated,
         refused=one.refused + other.refused,
+        conflicts=one.conflicts + other.conflicts,
         refusals=[*one.refusals, *other.refusals][:MOST_SHOWN],
         ignored=dict(Counter(one.ignored) + Counter(other.ignored)),
     )

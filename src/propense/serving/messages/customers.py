@@ -6,7 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from propense.ingest.rules import IgnoredReason
+from propense.schemas import Id
 from propense.serving.messages.fields import Message
+
+
+class CustomerQuestion(Message, frozen=True, kw_only=True):
+    """Whom a request is about."""
+
+    user_id: Id
 
 
 class HeldEvent(Message, frozen=True, kw_only=True):
@@ -53,7 +60,10 @@ class IngestAnswer(Message, frozen=True, kw_only=True, omit_defaults=False):
     kept: int
     repeated: int = 0
     refused: int = 0
+    """Messages of which nothing was kept."""
+    conflicts: int = 0
+    """Those among them whose id another message had before."""
     refusals: list[str] = []
-    """Pointer and reason of the first refusals."""
+    """Pointer and reason of the first refusals, also of parts of messages that were kept."""
     ignored: dict[IgnoredReason, int] = {}
     """What was left out of messages that were kept, and how often."""

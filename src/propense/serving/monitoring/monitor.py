@@ -12,17 +12,21 @@ import numpy as np
 
 from propense.evaluation.records import NETWORK
 from propense.history.group_commit import Writer
-from propense.history.records import CustomerUpdate, WriteResult
+from propense.history.records import WRITTEN, CustomerUpdate, WriteResult
 from propense.inference.bundle import Bundle
 from propense.ingest.rules import IgnoredReason
 from propense.runtime.customer_state import CustomerState
-from propense.runtime.metrics import Gauges, Metrics, UpkeepKind
+from propense.runtime.metrics import EventOutcome, Gauges, Metrics, UpkeepKind
 from propense.serving.answers import POPULAR, CustomerQuestion
 from propense.serving.messages.recommend import RecommendAnswer
 from propense.serving.monitoring.drift import DriftMonitor
 from propense.serving.monitoring.item_share import ItemShareMonitor
 from propense.web.log import LibraryHandler, Log, What
 
+_OUTCOMES: Final[dict[WriteResult, EventOutcome]] = {
+    "repeated": "repeated", "conflict": "conflict", "suppressed": "suppressed",
+    "misnamed": "refused",
+}  # fmt: skip
 MOST_OF_A_BATCH: Final = 50
 """Drift is about customers who are on the site now, so only a few of a whole audience count."""
 
@@ -83,20 +87,23 @@ class Monitor:
         self, updates: Sequence[CustomerUpdate], results: Sequence[WriteResult], n_refused: int
     ) -> None:
         """Count updates by their results, and messages that were refused."""
-        counts = dict.fromkeys(("kept", "repeated", "suppressed"), 0)
+        counts: dict[EventOutcome, int] = dict.fromkeys(
+            ("kept", "repeated", "conflict", "suppressed", "refused"), 0
+        )
         observe, find, bounds = self._drift.observe_event, self._find_item, self._bounds
         n_clipped = 0
         for update, result in zip(updates, results, strict=True):
-            counts[result] += 1
-            if result != "kept":
+            if result not in WRITTEN:
+                counts[_OUTCOMES[result]] += 1
                 continue
+            counts["kept"] += 1
             for event in update.events:
                 unseen = None if event.item_id is None else find(event.item_id) < 2
                 observe(event.action, event.source, event.value, unseen)
                 n_clipped += bounds.clip_event(event) is not event
         for result_name, count in counts.items():
             if count:
-                self.metrics.events(result_name, count)  # type: ignore[arg-type]
+                self.metrics.events(result_name, count)
         if n_clipped:
             self.metrics.events("clipped", n_clipped)
         if n_refused:

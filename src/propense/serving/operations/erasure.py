@@ -59,8 +59,9 @@ class Eraser:
     _running: Counter[str] = field(default_factory=Counter)
     """Customers whose erasure this process is making."""
 
-    async def erase_customer(self, user_id: str, actor: str, now: int) -> Receipt:
-        """Erase a customer and return the signed receipt.
+    async def erase_customer(self, user_id: str, actor: str, now: int) -> Receipt | None:
+        """Erase a customer and return the signed receipt; None where nothing was stored under this
+        id, which was not refused before: then it is not refused now either.
 
         First the intention is logged and the customer suppressed, so that no new event of theirs
         is accepted; then the store, memory and files are cleaned, each whatever became of the
@@ -99,15 +100,25 @@ class Eraser:
         waited = (now - pending.since) / MICROS_PER_SECOND
         return pending.host == self.pending.host or waited > TAKE_OVER_SECONDS
 
-    async def _erase_customer(self, user_id: str, actor: str, now: int) -> Receipt:
+    async def _erase_customer(self, user_id: str, actor: str, now: int) -> Receipt | None:
         self._running[user_id] += 1
+        hash_of, store = self.pseudonyms.suppression_hash, self.reader.store
         try:
+            hashes = [hash_of(name) for name in sorted({user_id, self._stored_id(user_id)})]
+            was_refused = any(await self.reader.call(store.suppressed, hashes))
             intention = await asyncio.to_thread(self.audit.intend, now, actor, "erase", user_id)
             pending = await self._begin(user_id, actor, now)
             failures = await self._erase(user_id, pending)
             if failures:
                 await asyncio.to_thread(self.pending.save, pending)
                 raise failures[0]
+            if not (was_refused or pending.was_stored or pending.removed):
+                # Otherwise a mistyped id would refuse whoever gets it later, for ever.
+                hashes = [hash_of(name) for name in sorted(pending.names)]
+                await asyncio.to_thread(store.allow, hashes)
+                await asyncio.to_thread(self.audit.conclude, now, intention, "done", {"rows": 0})
+                await asyncio.to_thread(self.pending.remove, pending)
+                return None
             return await self._end(user_id, pending, intention, now)
         finally:
             self._running[user_id] -= 1

@@ -22,6 +22,7 @@ def open_history(settings: Settings, secrets: Secrets, name: str = "history") ->
         remember_seconds=seconds(serve.remember_messages),
         name=name,
         consent_required=serve.consent,
+        bounds=(serve.limits.traits, serve.limits.trait_bytes),
     )
     return open_store(serve.store, Path(settings.folder) / serve.data, options)
 
