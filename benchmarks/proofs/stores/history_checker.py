@@ -180,6 +180,7 @@ def _break(broken: str) -> None:
     if broken == "twice":
         transaction.scoped_key = lambda update: os.urandom(24)  # type: ignore[assignment]
     elif broken == "arrival":
+
         def last(consent: Any, purpose: str, stated: int, flag: bool) -> None:
             consent[purpose] = (stated, flag)
 
