@@ -116,7 +116,7 @@ def check(operations: int, broken: str = "", seed: int = 7) -> Run | None:
             finally:
                 crew.end()
             with contextlib.closing(_open(server.url)) as store:
-                _judge(store, folder, run)
+                _compare(store, folder, run)
     return run
 
 
@@ -263,11 +263,11 @@ def _apply(store: Store, operation: list[Any]) -> Any:
     return "erased"
 
 
-def _judge(store: Store, folder: Path, run: Run) -> None:
+def _compare(store: Store, folder: Path, run: Run) -> None:
     """Read the logs, and compare the store with them."""
     orders: dict[str, set[str]] = {}
     perhaps: dict[str, set[str]] = {}
-    said: dict[str, list[tuple[int, bool, bool]]] = {}
+    stated: dict[str, list[tuple[int, bool, bool]]] = {}
     erased: set[str] = set()
     for file in sorted(folder.glob("*.log")):
         model = Model()
@@ -287,7 +287,7 @@ def _judge(store: Store, folder: Path, run: Run) -> None:
                 into = orders if is_done else perhaps
                 into.setdefault(user, set()).add(what["events"][0]["item_id"])
                 for flag in what["consent"].values():
-                    said.setdefault(user, []).append((what["stated"], flag, is_done))
+                    stated.setdefault(user, []).append((what["stated"], flag, is_done))
             if is_done and kind == "append" and lines[index + 1]["ok"] not in WRITTEN | {
                 "repeated", "suppressed", "misnamed",
             }:  # fmt: skip
@@ -296,7 +296,7 @@ def _judge(store: Store, folder: Path, run: Run) -> None:
         if faults and (before is None or _differences(store, before)):
             run.violations += faults
     for number in range(_SHARED):
-        _judge_shared(store, f"shared-{number}", orders, perhaps, said, run)
+        _compare_shared(store, f"shared-{number}", orders, perhaps, stated, run)
     for user in erased:
         if store.read(user) is not None:
             run.violations.append(f"{user} was erased and is there")
@@ -317,22 +317,22 @@ def _differences(store: Store, model: Model) -> list[str]:
         if held is None:
             faults.append(f"{name} is lost")
             continue
-        for word, found, expected in (
+        for word, actual, expected in (
             ("id", held.user_id, group.main), ("names", held.names, group.names),
             ("events", held.events, [one[-1] for one in group.events]),
             ("traits", held.traits, group.traits), ("consent", held.consent, group.consent),
         ):  # fmt: skip
-            if found != expected:
-                faults.append(f"{name}: {word} {str(found)[:80]} instead of {str(expected)[:80]}")
+            if actual != expected:
+                faults.append(f"{name}: {word} {str(actual)[:80]} instead of {str(expected)[:80]}")
     return faults
 
 
-def _judge_shared(
+def _compare_shared(
     store: Store,
     user: str,
     orders: dict[str, set[str]],
     perhaps: dict[str, set[str]],
-    said: dict[str, list[tuple[int, bool, bool]]],
+    stated: dict[str, list[tuple[int, bool, bool]]],
     run: Run,
 ) -> None:
     """Orders and consent of a customer to whom all workers wrote."""
@@ -345,7 +345,7 @@ def _judge_shared(
         run.violations.append(f"{user}: {len(sure - set(held))} orders are lost")
     if set(held) - sure - maybe:
         run.violations.append(f"{user}: orders that nobody sent")
-    words = said.get(user, [])
+    words = stated.get(user, [])
     if customer is None or not words:
         return
     # Which of the words that nobody acknowledged came in is unknown: any choice of them is good.
@@ -353,8 +353,8 @@ def _judge_shared(
     certain = [word[:2] for word in words if word[2]]
     for extra in [[], *([word[:2]] for word in words if not word[2])]:
         if certain + extra:
-            last = max(stated for stated, _ in certain + extra)
-            allowed.add(all(flag for stated, flag in certain + extra if stated == last))
+            last = max(at for at, _ in certain + extra)
+            allowed.add(all(flag for at, flag in certain + extra if at == last))
     if customer.consent.get("train") not in allowed:
         run.violations.append(f"{user}: a consent that was not stated last")
 
