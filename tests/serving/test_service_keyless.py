@@ -95,3 +95,10 @@ def test_a_line_that_could_count_twice_is_refused(live: Live) -> None:
     line = b'{"type":"track","userId":"a","event":"view","timestamp":"2025-01-01T00:00:00Z"}'
     assert live.ask("POST", "/v1/import", "ingest", content=line)["kept"] == 1
     assert live.ask("POST", "/v1/import", "ingest", content=line)["repeated"] == 1
+
+
+def test_a_bad_id_of_a_test_refuses_its_message_alone(live: Live) -> None:
+    batch = [{"type": "page", "userId": user} for user in ("verify:zz:x", "verify:0123456789ab:x")]
+    answer = live.ask("POST", "/v1/batch", "verify", json={"batch": batch})
+    assert (answer["kept"], answer["refused"]) == (1, 1)
+    assert "hexadecimal" in answer["refusals"][0]

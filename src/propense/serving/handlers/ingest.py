@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from propense.errors import StoreError
+from propense.errors import RefusedError, StoreError
 from propense.history.records import WRITTEN, CustomerUpdate, WriteResult
 from propense.ingest.browser_settings import site_settings
 from propense.ingest.json_lines import Import, read_lines
@@ -224,7 +224,13 @@ async def _write(
     """The answer, and every refusal."""
     host = request.host
     # Each update with the token of its integration test, None for a real customer's.
-    parsed = [(update, parse_user_id(update.user_id).test) for update in updates]
+    parsed: list[tuple[CustomerUpdate, str | None]] = []
+    for update in updates:
+        try:
+            parsed.append((update, parse_user_id(update.user_id).test))
+        except RefusedError as error:
+            # Its neighbours are not to blame.
+            refusals.append(Refusal("/userId", str(error)))
     if not key.may("ingest"):
         refusals += [
             Refusal("/userId", "a key of scope verify can only send customers of tests")
