@@ -33,7 +33,8 @@ OPENS: Final[dict[str, set[str]]] = {
         ("recommend", "recommend_by_query", "recommend_batch", "predict", "predict_by_query",
          "predict_batch"), ASK),
     "similar_items": {"read"}, "popular_items": {"read"},
-    "show_user": {"admin", "verify"}, "end_integration_test": {"verify"},
+    "show_user": {"admin", "verify"}, "read_customer": {"admin", "verify"},
+    "end_integration_test": {"verify"},
     **dict.fromkeys(PAGE | PAGE_REFUSED | {"import_lines"}, SEND),
 }  # fmt: skip
 """Operation -> the scopes that open it to server and admin keys; any other: admin."""

@@ -53,7 +53,7 @@ def deployed(
 
 
 def key_of(data: Path, scope: str = "verify") -> str:
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
     now = time.time_ns() // 1000
     with opened_ring(data) as ring:
         return ring.create(scope, [scope], now=now, kind="admin")[1]

@@ -40,6 +40,11 @@ def history(data):
     return open_store("sqlite", data, options)
 
 
+FIRST = CustomerUpdate(
+    message_id="m1", user_id="ann", received=NOW, events=(LiveEvent(NOW, "view", "c1", 5),)
+)
+
+
 @pytest.fixture
 def service(tmp_path, monkeypatch):
     """Settings of a service that holds a customer, a refused one, a key and a row of the log."""
@@ -48,10 +53,7 @@ def service(tmp_path, monkeypatch):
     data = Path(settings.folder) / "live"
     own = open_secrets(data)
     with closing(history(data)) as store:
-        event = LiveEvent(NOW, "view", "c1", 5)
-        store.append(
-            [CustomerUpdate(message_id="m1", user_id="ann", received=NOW, events=(event,))]
-        )
+        store.append([FIRST])
         store.suppress([Pseudonyms(own).suppression_hash("ben")])
     with opened_ring(data) as ring:
         ring.create("site", ["ingest"], now=NOW)
@@ -85,8 +87,7 @@ def test_a_backup_is_restored_whole(service, tmp_path):
     with closing(history(data)) as store:
         assert [event.item_id for event in store.read("ann").events] == ["c1"]
         refused = CustomerUpdate(message_id="m2", user_id="ben", received=NOW, traits={"a": 1})
-        again = CustomerUpdate(message_id="m1", user_id="ann", received=NOW)
-        assert store.append([refused, again]) == ["suppressed", "repeated"]
+        assert store.append([refused, FIRST]) == ["suppressed", "repeated"]
     with opened_ring(data) as ring:
         assert [key.name for key in ring.records()] == ["site"]
     with closing(history(data)) as store:

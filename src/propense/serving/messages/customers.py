@@ -7,10 +7,10 @@ from typing import Any
 
 from propense.ingest.rules import IgnoredReason
 from propense.schemas import Id
-from propense.serving.messages.fields import Message
+from propense.serving.messages.fields import Message, Question
 
 
-class CustomerQuestion(Message, frozen=True, kw_only=True):
+class CustomerQuestion(Question, frozen=True, kw_only=True):
     """Whom a request is about."""
 
     user_id: Id
