@@ -24,6 +24,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -34,15 +35,18 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.proof import Proof
+from benchmarks.proof import ROOT, Proof
 from propense.errors import StoreError
 from propense.history import merging
 from propense.history.opening import open_store
 from propense.history.records import WRITTEN, CustomerUpdate, LiveEvent
 from propense.history.sql import transaction
 from propense.history.store import Store, StoreOptions
+
+# The tests name their support from their own folder.
+sys.path.insert(0, str(ROOT / "tests"))
+from support.live_servers import started_postgres
 from tests.conformance.test_stores_machine import Model, suppression_hash
-from tests.support.live_servers import started_postgres
 
 KIND = "safety"
 OPERATIONS = 100_000
