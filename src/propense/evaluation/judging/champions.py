@@ -23,7 +23,6 @@ from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from msgspec.structs import replace
 
 from propense.errors import EvaluationError
 from propense.evaluation.kinds import KINDS
@@ -74,8 +73,7 @@ def pick_goal_champion(validation: GoalScores) -> Champion:
         rows[name] = kind.row_losses(validation.y, scores)
         losses[name] = float(rows[name].mean())
     model, close = _choose(rows, MAJORITY, validation.user, {NETWORK, rival})
-    champion = _champion(model, (rival, second), MAJORITY, kind.criterion, losses)
-    return replace(champion, close=close)
+    return _champion(model, (rival, second), MAJORITY, kind.criterion, losses, close)
 
 
 def disagreeing_folds(validation: GoalScores, test: GoalScores, champion: Champion) -> Text | None:
@@ -137,8 +135,7 @@ def pick_ranking_champion(
     if defined.any():
         model, close = _choose(rows, POPULARITY, user[defined], set())
     reached = {model: -value for model, value in loss.items()}
-    champion = _champion(model, (rival, None), POPULARITY, criterion, reached)
-    return replace(champion, close=close)
+    return _champion(model, (rival, None), POPULARITY, criterion, reached, close)
 
 
 def measure_gap(one: Doubles, other: Doubles, user: Users) -> tuple[float, float]:
@@ -220,6 +217,7 @@ def _champion(
     base: str,
     criterion: str,
     validation: Mapping[str, float],
+    close: bool,
 ) -> Champion:
     chosen = NETWORK if model is None else model
     kind: Literal["network", "rival", "average"] = (
@@ -233,4 +231,5 @@ def _champion(
         base=base if base in validation else None,
         criterion=criterion,
         validation={name: number(value) for name, value in validation.items()},
+        close=close,
     )
