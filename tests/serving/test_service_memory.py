@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import time
 
 import msgspec
 import pytest
@@ -326,3 +327,16 @@ def test_pseudonyms_hide_ids_and_change_no_answer(shop, tmp_path):
         assert receipt["removed"]["live events"] == 3
         assert hidden.recommend("ann")["policy"] == POPULAR
         hidden.track_refused("ann")
+
+
+def test_what_is_too_old_is_forgotten_in_memory_too(live: Live):
+    live.teach("quiet", [1, 2, 3])
+    assert live.recommend("quiet")["policy"] == "network"
+    settings = live.service.settings
+    retention = msgspec.structs.replace(settings.serve.retention, events="1s", decisions="1s")
+    serve = msgspec.structs.replace(settings.serve, retention=retention)
+    live.service.upkeep._expiry.settings = msgspec.structs.replace(settings, serve=serve)
+    time.sleep(2.1)
+    live.client.await_(live.service.upkeep.do_round())
+    assert live.recommend("quiet")["policy"] == POPULAR
+    assert live.refused("GET", "/v1/users/quiet", "admin")[0] == 404

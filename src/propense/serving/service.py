@@ -46,6 +46,7 @@ from propense.serving.operations.admission import Admission
 from propense.serving.operations.erasure import Eraser
 from propense.serving.operations.least_bundle import LeastBundle
 from propense.serving.operations.pending_erasures import PendingErasures
+from propense.serving.operations.retention import Expiry
 from propense.serving.operations.secret_rolls import read_rolls
 from propense.serving.operations.service_store import open_history
 from propense.serving.operations.upkeep import Upkeep
@@ -143,13 +144,9 @@ class Service:
             self.pending, self.forget, self.announce,
         )  # fmt: skip
         self.upkeep = Upkeep(
-            self.eraser,
-            self.audit,
-            self.keys,
-            self.secrets,
-            self.store.controls,
-            self.monitor.upkeep_failed,
-        )
+            self.eraser, self.audit, self.keys, self.secrets, self.store.controls,
+            Expiry(settings, self.store, self.audit), self.forget, self.monitor.upkeep_failed,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Begin to write and to check for changes; called on the event loop that answers."""
@@ -281,8 +278,8 @@ class Service:
             WebhookMessage(id=secrets.token_hex(16), kind=kind, time=now, content=content)
         )
 
-    async def forget(self, user_ids: Collection[str]) -> None:
-        """Drop erased customers from memory, here and in the other processes."""
+    async def forget(self, user_ids: Collection[str] | None = None) -> None:
+        """Drop erased customers, or all, from memory, here and in the other processes."""
         self._forget(user_ids)
         if not self.reader.alone:
             await asyncio.to_thread(self._notice.publish)
