@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +19,16 @@ from propense.history.records import VERIFY_PREFIX, CustomerUpdate, WriteResult
 from propense.history.store import Store
 from propense.runtime.customer_reader import CustomerReader, follow_updates
 from propense.runtime.engine import ScoringEngine
+from propense.times import MICROS_PER_DAY
 
-MOST: Final = 4
+MOST_OPEN: Final = 4
 """Stores of integration tests that are open at once; others are opened again on demand."""
+MOST: Final = 16
+"""Integration tests that run at once, on all hosts."""
+LONGEST_MICROS: Final = MICROS_PER_DAY
+"""A test that nobody ends is ended after so long."""
+_KIND: Final = "tests"
+"""The kind of the records with the running tests: token -> when it began."""
 _STORE: Final = "verify-"
 """Before the token in the name of a store."""
 TOKEN: Final = re.compile(r"[0-9a-f]{8,32}")
@@ -52,18 +60,23 @@ def clear_integration_tests(folder: Path) -> None:
 class IntegrationTests:
     """The stores of the running tests."""
 
-    def __init__(self, folder: Path, open_store: Callable[[str], Store]) -> None:
+    def __init__(self, folder: Path, open_store: Callable[[str], Store], real: Store) -> None:
+        """`real` is the store of the customers that are none of a test's; it knows which tests
+        run."""
         self._folder = folder
         self._open_store = open_store
+        self._controls = real.controls
+        self._is_local = real.is_local
         self._readers: OrderedDict[str, CustomerReader] = OrderedDict()
 
     def reader(self, token: str) -> CustomerReader:
-        """The reader of a test's customers."""
+        """The reader of a test's customers. Raises RefusedError where too many tests run."""
         reader = self._readers.get(token)
         if reader is None:
-            if len(self._readers) >= MOST:
+            self._begin(token)
+            if len(self._readers) >= MOST_OPEN:
                 self._close_destroyed()
-            while len(self._readers) >= MOST:
+            while len(self._readers) >= MOST_OPEN:
                 # The least recently used; it may be of a test that was never ended.
                 self._readers.popitem(last=False)[1].store.close()
             # Other processes can write to it as well.
@@ -92,6 +105,7 @@ class IntegrationTests:
         reader = self.reader(token)
         user_ids = await asyncio.to_thread(lambda: list(reader.store.user_ids()))
         await asyncio.to_thread(reader.store.destroy)
+        await asyncio.to_thread(self._controls.remove, _KIND, token)
         # Only the event loop changes the customers in memory.
         for user_id in user_ids:
             for engine in engines:
@@ -99,6 +113,37 @@ class IntegrationTests:
         if self._readers.get(token) is reader:
             del self._readers[token]
         return len(user_ids)
+
+    def destroy_abandoned(self, now: int) -> int:
+        """End the tests that began more than a day ago; returns how many. Blocks."""
+        abandoned = [
+            token for token, began in self._running().items() if now - began > LONGEST_MICROS
+        ]
+        for token in abandoned:
+            self._open_store(f"{_STORE}{token}").destroy()
+            self._controls.remove(_KIND, token)
+        return len(abandoned)
+
+    def _running(self) -> dict[str, int]:
+        """Token -> when the test began, in microseconds."""
+        records = self._controls.read(_KIND).records
+        return {record.key: int(record.value) for record in records}
+
+    def _begin(self, token: str) -> None:
+        if self._controls.get(_KIND, token) is not None:
+            return
+        running = self._running()
+        for other in list(running) if len(running) >= MOST else ():
+            # The service that starts alone on a folder removes the files of tests.
+            if self._is_local and not (self._folder / f"{_STORE}{other}.db").exists():
+                self._controls.remove(_KIND, other)
+                del running[other]
+        if len(running) >= MOST:
+            raise RefusedError(
+                f"{MOST} integration tests run already; end one with DELETE /v1/verify/TOKEN, or "
+                f"wait: each is ended a day after its beginning"
+            )
+        self._controls.put(_KIND, token, str(time.time_ns() // 1000).encode())
 
     def close(self) -> None:
         """Close the stores; their tests can go on in other processes."""

@@ -119,7 +119,7 @@ class Service:
         self.mapper = self._make_mapper()
         self.shadow: Shadow | None = None
         self._shadow_refused = False
-        self.tests = IntegrationTests(self.data, self._open_store)
+        self.tests = IntegrationTests(self.data, self._open_store, self.store)
         self.batcher: Batcher
         self.shedder: LoadShedder
         self.writer: Writer
@@ -145,7 +145,8 @@ class Service:
         )  # fmt: skip
         self.upkeep = Upkeep(
             self.eraser, self.audit, self.keys, self.secrets, self.store.controls,
-            Expiry(settings, self.store, self.audit), self.forget, self.monitor.upkeep_failed,
+            Expiry(settings, self.store, self.audit, self.tests), self.forget,
+            self.monitor.upkeep_failed,
         )  # fmt: skip
 
     async def start(self) -> None:

@@ -10,19 +10,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from propense.errors import SettingsError
+from propense.errors import RefusedError, SettingsError
 from propense.files import locked
 from propense.history.past import PastCustomer, PastEvent
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.history.retention import Expired
 from propense.privacy.receipts import BackupTrace
+from propense.runtime.integration_tests import MOST, IntegrationTests, clear_integration_tests
 from propense.security.audit import AuditLog
 from propense.security.secrets import open_secrets
 from propense.serving.operations.backup import back_up
 from propense.serving.operations.backup_records import UNLIMITED, BackupRecords
 from propense.serving.operations.history_loading import LOCK
 from propense.serving.operations.retention import EVERY_SECONDS, Expiry
-from propense.serving.operations.service_store import service_store
+from propense.serving.operations.service_store import open_history, service_store
 from propense.settings import parse_settings
 from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND, written_iso
 
@@ -33,6 +34,13 @@ ROUND = EVERY_SECONDS * MICROS_PER_SECOND
 def settings_of(folder: Path, **retention: str):
     sections = {"users": {"path": "u.csv"}, "serve": {"retention": retention}}
     return parse_settings(sections, folder)
+
+
+def integration_tests(settings, store) -> IntegrationTests:
+    secrets = open_secrets(Path(settings.folder) / "live")
+    return IntegrationTests(
+        Path(settings.folder) / "live", lambda name: open_history(settings, secrets, name), store
+    )
 
 
 def update(user_id: str, days: int) -> CustomerUpdate:
@@ -48,11 +56,16 @@ def test_rounds_delete_what_is_too_old_and_write_it_down(tmp_path: Path) -> None
     secrets = open_secrets(tmp_path / "live")
     audit = AuditLog(tmp_path / "live", secrets)
     with closing(audit), service_store(settings, secrets) as store:
-        expiry = Expiry(settings, store, audit)
+        expiry = Expiry(settings, store, audit, integration_tests(settings, store))
         store.append([update("ada", 40), update("ada", 10), update("bob", 29)])
         assert expiry.expire(NOW) == Expired(events=1)
         # Nobody begins another round for six hours, and the next finds what is too old by then.
-        assert Expiry(settings, store, audit).expire(NOW + 2 * MICROS_PER_DAY // 24) == Expired()
+        assert (
+            Expiry(settings, store, audit, integration_tests(settings, store)).expire(
+                NOW + 2 * MICROS_PER_DAY // 24
+            )
+            == Expired()
+        )
         later = NOW + 3 * MICROS_PER_DAY
         assert expiry.expire(later) == Expired(events=1, customers=1)
         assert expiry.expire(later + ROUND) == Expired()
@@ -67,7 +80,10 @@ def test_without_settings_nothing_goes(tmp_path: Path) -> None:
     audit = AuditLog(tmp_path / "live", secrets)
     with closing(audit), service_store(settings, secrets) as store:
         store.append([update("ada", 9_000)])
-        assert Expiry(settings, store, audit).expire(NOW) == Expired()
+        assert (
+            Expiry(settings, store, audit, integration_tests(settings, store)).expire(NOW)
+            == Expired()
+        )
         assert store.read("ada") is not None
 
 
@@ -79,7 +95,7 @@ def test_loaded_events_go_unless_a_run_is_being_loaded(tmp_path: Path) -> None:
     events = [PastEvent(time, "view", "c1", None, None, None) for time in times]
     with closing(audit), service_store(settings, secrets) as store:
         store.past.put([PastCustomer("ada", (), b"{}", msgspec.msgpack.encode(events), 2)], b"p")
-        expiry = Expiry(settings, store, audit)
+        expiry = Expiry(settings, store, audit, integration_tests(settings, store))
         with locked(tmp_path / "live" / LOCK):
             assert expiry.expire(NOW) == Expired()
         assert expiry.expire(NOW + ROUND) == Expired(events=1)
@@ -116,3 +132,27 @@ def test_expired_backups_are_deleted_and_receipts_name_the_others(tmp_path: Path
         trace = BackupRecords(store.controls, "30d").trace(NOW)
     until = written_iso(NOW // 10**6 + 30 * 86_400)
     assert trace is not None and (trace.n, trace.until) == (2, until)
+
+
+def test_tests_are_bounded_and_abandoned_ones_end(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    with service_store(settings, open_secrets(tmp_path / "live")) as store:
+        tests = integration_tests(settings, store)
+        for number in range(MOST):
+            tests.reader(f"{number:08x}")
+        with pytest.raises(RefusedError, match="16 integration tests run already"):
+            tests.reader("ffffffff")
+        tests.reader("00000000")
+        files = sorted(file.name for file in (tmp_path / "live").glob("verify-*.db"))
+        assert len(files) == MOST
+        began = store.controls.read("tests").records[0].value
+        assert tests.destroy_abandoned(int(began) + MICROS_PER_DAY // 2) == 0
+        assert tests.destroy_abandoned(int(began) + 2 * MICROS_PER_DAY) == MOST
+        assert not list((tmp_path / "live").glob("verify-*"))
+        tests.reader("ffffffff")
+        # What a service that starts removes counts no more.
+        for number in range(MOST - 1):
+            tests.reader(f"{number:08x}")
+        clear_integration_tests(tmp_path / "live")
+        tests.reader("eeeeeeee")
+        tests.close()

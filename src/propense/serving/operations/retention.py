@@ -1,5 +1,5 @@
-"""Deletes live history that is older than the company keeps it: every six hours, by one process of
-all hosts."""
+"""Deletes live history that is older than the company keeps it, every six hours by one process of
+all hosts, and what abandoned tests have left."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from propense.errors import ConflictError
 from propense.files import locked
 from propense.history.retention import Expired, Oldest, expire_past
 from propense.history.store import Store
+from propense.runtime.integration_tests import IntegrationTests
 from propense.security.audit import AuditLog
 from propense.serving.operations.history_loading import LOCK, time_before
 from propense.settings import Retention, Settings
@@ -30,15 +31,19 @@ class Expiry:
     settings: Settings
     store: Store
     audit: AuditLog
+    tests: IntegrationTests
 
     def expire(self, now: int) -> Expired:
         """Delete what is too old, unless a round began less than six hours ago, anywhere; a round
         that was killed is made good by the next. Raises StoreError and ServeError."""
-        kept = self.settings.serve.retention
-        if kept == Retention() or not self._is_mine(now):
+        self.tests.destroy_abandoned(now)
+        retention = self.settings.serve.retention
+        if retention == Retention() or not self._is_mine(now):
             return Expired()
-        events = time_before(kept.events, now)
-        oldest = Oldest(events, time_before(kept.traits, now), time_before(kept.decisions, now))
+        events = time_before(retention.events, now)
+        oldest = Oldest(
+            events, time_before(retention.traits, now), time_before(retention.decisions, now)
+        )
         expired = self.store.expire(oldest)
         if events is not None and not self.store.past.is_empty():
             expired += Expired(events=self._expire_past(events))
