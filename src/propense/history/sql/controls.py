@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 from propense.errors import ConflictError
 from propense.history.controls import Change, Record, Snapshot
-from propense.history.sql.tables import Tables, Transact
+from propense.history.sql.past import Transact
+from propense.history.sql.tables import Tables
 
 TABLES: Final = """
 CREATE TABLE control_kinds (

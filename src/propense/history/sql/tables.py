@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -14,7 +14,6 @@ CUSTOMERS: Final = "customers (key, user_id, version, first_seen, last_seen)"
 NAMES: Final = "names"
 
 Row = tuple[Any, ...]
-T = TypeVar("T")
 
 
 class Result(Protocol):
@@ -49,12 +48,6 @@ class Tables(Protocol):
     def find(self, sql: str, values: Sequence[Any]) -> list[Row]:
         """The rows of `sql` whose last column is one of the values."""
         ...
-
-
-class Transact(Protocol):
-    """Does a piece of work on the tables of a store, and returns what it returns."""
-
-    def __call__(self, work: Callable[[Tables], T], /) -> T: ...
 
 
 @dataclass
