@@ -106,6 +106,6 @@ def test_an_address_is_what_the_pattern_of_the_tables_takes(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a@" + "." * 200_000 + "@", "<a@" + ".b" * 100_000 + "@"])
 def test_a_hostile_id_is_read_in_one_pass(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     tidy_id(text)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5

@@ -13,8 +13,7 @@
     ├── ServeError         the service cannot start or do what it is asked
     │   ├── RefusedError   a request that has to be made differently
     │   ├── StoreError     live history that cannot be read or written
-    │   │   ├── DamagedError   a history whose file is damaged
-    │   │   └── EvictingError  a server that may drop what it acknowledged
+    │   │   └── DamagedError   a history whose file is damaged
     │   └── ConflictError  a record that another writer changed first
     ├── VerifyError        a deployed model that is not the evaluated one
     └── MissingExtraError  a part of propense that needs another package
@@ -88,11 +87,6 @@ class StoreError(ServeError):
 
 class DamagedError(StoreError):
     """Live history whose file is damaged: nothing is read from it or written to it any more."""
-
-
-class EvictingError(StoreError):
-    """Live history whose server drops keys when its memory is full: no event is taken until its
-    settings are corrected."""
 
 
 class ConflictError(ServeError):

@@ -10,6 +10,7 @@ import pytest
 
 from propense.ingest.consent import PURPOSES
 from propense.security.keys import SCOPES
+from propense.serving.routes import ROUTES
 from propense.settings import Limits, Serve
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,3 +55,14 @@ def test_words_of_the_page_are_words_of_the_code():
 def test_the_defaults_are_as_open_as_the_page_says():
     serve = Serve()
     assert (serve.origins, serve.consent, serve.pseudonyms) == (("*",), False, False)
+
+
+def test_the_threat_model_has_every_route_and_its_scopes():
+    page = (ROOT / "docs/threat_model.md").read_text("utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+|no key) \| (`[A-Z]+ /.*) \|$", page, re.M)
+    named = {
+        route: set(re.findall(r"`(\w+)`", scopes))
+        for scopes, routes in rows
+        for route in re.findall(r"`([A-Z]+ /[^`]+)`", routes)
+    }
+    assert named == {f"{route.method} {route.path}": set(route.scopes) for route in ROUTES}

@@ -30,12 +30,12 @@ NOW = 1_900_000_000_000_000
 
 
 def cost(work: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds, of the fastest of three, and megabytes at the peak."""
+    """Seconds of the processor, of the fastest of three, and megabytes at the peak."""
     seconds = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.thread_time()
         ignore_refusal(work)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.thread_time() - began)
     tracemalloc.start()
     ignore_refusal(work)
     peak = tracemalloc.get_traced_memory()[1]
@@ -76,7 +76,7 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_hostile_document_is_cheap(name: str) -> None:
-    """The bounds are wide of those of the proof serving.cost, as this machine may be busy."""
+    """The bounds are wide of those of the proof serving.cost: a busy machine is slower at all."""
     seconds, megabytes = cost(lambda: read_strictly(DOCUMENTS[name]))
     assert seconds < 0.2 and megabytes < 16, (seconds, megabytes)
 
@@ -99,10 +99,10 @@ def test_each_message_of_a_batch_has_its_first_fault_alone() -> None:
 @pytest.mark.parametrize("n", [MOST_MEMBERS + 1, 24_000])
 def test_empty_members_of_gzip_are_bounded(n: int) -> None:
     body = gzip.compress(b"") * n
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(IngestError, match=f"more than {MOST_MEMBERS} members"):
         unpack(body, "gzip", LIMITS.body_bytes)
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
     assert unpack(gzip.compress(b"x") * MOST_MEMBERS, "gzip", 99) == b"x" * MOST_MEMBERS
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import time
 
 import msgspec
 import pytest
 
 from propense.privacy.receipts import Receipt, public_key, verify_receipt
-from propense.runtime import integration_tests
-from propense.runtime.integration_tests import MOST_BEGUN
 from propense.serving.answers import POPULAR
 from support.service_bundle import N_ITEMS, item_id
 from support.service_live import Live, live_service
@@ -229,26 +228,6 @@ def _counts(live: Live) -> list[str]:
     )  # fmt: skip
 
 
-def test_tests_that_nobody_ends_are_bounded(live: Live, monkeypatch: pytest.MonkeyPatch):
-    """Each has a store of its own, and the first hours belong to nobody else."""
-    batch = [
-        {"type": "track", "userId": f"verify:{n:08x}:a", "event": "view"}
-        for n in range(MOST_BEGUN + 9)
-    ]
-    answer = live.ask("POST", "/v1/batch", "all", json={"batch": [*batch, {
-        "type": "track", "userId": "neighbour", "event": "view"}]})  # fmt: skip
-    assert answer["kept"] == MOST_BEGUN + 1 and answer["refused"] == 9
-    assert "DELETE /v1/verify" in answer["refusals"][0]
-    status, problem = live.refused("POST", "/v1/recommend", "verify", json={"user_id": NAME})
-    assert status == 422 and "have begun" in problem["detail"]
-    live.ask("DELETE", "/v1/verify/00000003", "verify")
-    live.teach(NAME, [1], "verify")
-    assert len(list(live.service.data.glob("verify-*.db"))) == MOST_BEGUN
-    monkeypatch.setattr(integration_tests, "ABANDONED_MICROS", 0)
-    live.teach("verify:ffffffff:a", [1], "verify")
-    assert [one.name for one in live.service.data.glob("verify-*.db")] == ["verify-ffffffff.db"]
-
-
 def test_only_a_key_of_the_scope_verify_knows_of_integration_tests(live: Live):
     live.teach(NAME, [1, 2, 3], "verify")
     for scope, method, path, more in (
@@ -348,3 +327,16 @@ def test_pseudonyms_hide_ids_and_change_no_answer(shop, tmp_path):
         assert receipt["removed"]["live events"] == 3
         assert hidden.recommend("ann")["policy"] == POPULAR
         hidden.track_refused("ann")
+
+
+def test_what_is_too_old_is_forgotten_in_memory_too(live: Live):
+    live.teach("quiet", [1, 2, 3])
+    assert live.recommend("quiet")["policy"] == "network"
+    settings = live.service.settings
+    retention = msgspec.structs.replace(settings.serve.retention, events="1s", decisions="1s")
+    serve = msgspec.structs.replace(settings.serve, retention=retention)
+    live.service.upkeep._expiry.settings = msgspec.structs.replace(settings, serve=serve)
+    time.sleep(2.1)
+    live.client.await_(live.service.upkeep.do_round())
+    assert live.recommend("quiet")["policy"] == POPULAR
+    assert live.refused("GET", "/v1/users/quiet", "admin")[0] == 404

@@ -14,7 +14,8 @@ def backup(folder: Path, /, *, common: Common = DEFAULTS) -> None:
     """Back up live history, keys and audit log to a new folder while the service runs.
 
     The service's secret is not copied: keep it elsewhere. Shelf and settings are
-    plain files and are not copied either.
+    plain files and are not copied either. Earlier backups that are older than
+    `[serve.retention] backups` are deleted afterwards.
 
     Parameters
     ----------
@@ -24,8 +25,11 @@ def backup(folder: Path, /, *, common: Common = DEFAULTS) -> None:
     from propense.serving.operations.backup import back_up
 
     output = open_output(common)
-    files = back_up(load_settings(common), folder, time.time_ns() // 1000, ACTOR)
-    output.result({"folder": folder, "files": files}, f"{folder}: {', '.join(files)}")
+    made = back_up(load_settings(common), folder, time.time_ns() // 1000, ACTOR)
+    lines = [f"{folder}: {', '.join(made.files)}"]
+    lines += [f"deleted, as it is too old: {one}" for one in made.removed]
+    lines += [f"too old, and not here: delete {one} where it is now" for one in made.elsewhere]
+    output.result({"folder": folder, **made._asdict()}, "\n".join(lines))
 
 
 def restore(folder: Path, /, *, common: Common = DEFAULTS) -> None:

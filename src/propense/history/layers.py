@@ -19,6 +19,7 @@ from propense.history.records import (
     LiveEvent,
     WriteResult,
 )
+from propense.history.retention import Expired, Oldest
 from propense.history.store import LiveStore
 
 _PAST_BITS: Final = 64
@@ -123,6 +124,10 @@ class LayeredStore:
         erased = self.live.erase(user_id)
         self._shapes.clear()
         return erased
+
+    def expire(self, oldest: Oldest) -> Expired:
+        """See Store. Of live history alone; `retention.expire_past` does it for the past."""
+        return self.live.expire(oldest)
 
     def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""

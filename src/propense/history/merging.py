@@ -85,6 +85,12 @@ def with_traits(profile: Profile, update: CustomerUpdate) -> Profile:
     return Profile(traits, profile.consent)
 
 
+def without_old(profile: Profile, oldest: int) -> Profile:
+    """The profile without the traits that were stated before `oldest`. Consent has no age."""
+    traits = {name: stated for name, stated in profile.traits.items() if stated[0] >= oldest}
+    return Profile(traits, profile.consent)
+
+
 def merged(profiles: Iterable[Profile]) -> tuple[str | None, dict[str, bool]]:
     """Traits (as JSON) and consent of a customer from the profiles of their names, the oldest
     name first: the later word counts, of one moment that of the older name."""

@@ -14,6 +14,7 @@ from propense.history.bounds import MOST_TRAIT_BYTES, MOST_TRAITS
 from propense.history.controls import Controls
 from propense.history.past import PastLayer
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
+from propense.history.retention import Expired, Oldest
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,12 @@ class LiveStore(Protocol):
         """Remove everything about the customer, under all their names and their past too, so that
         no byte of it can be read from the store's files afterwards.
         """
+        ...
+
+    def expire(self, oldest: Oldest) -> Expired:
+        """Delete what is older, from live history; a customer of whom nothing is left, no word on
+        consent either, goes too, with all names. May take minutes; what other processes write
+        meanwhile is neither lost nor delayed for long."""
         ...
 
     def suppress(self, hashes: Sequence[bytes]) -> None:

@@ -26,6 +26,17 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """When the trace ends: "the next training", or the time of the one that ended it."""
 
 
+class BackupTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """The backups that were made before the erasure; it does not reach them."""
+
+    n: int
+    first: str
+    last: str
+    """When the first and the last of them were made."""
+    until: str
+    """When the last of them ends, or why none does."""
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """Proof that a customer was erased."""
 
@@ -37,6 +48,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     removed: dict[str, int] = {}
     """File or part of the store -> rows, events or values removed from it."""
     traces: tuple[Trace, ...] = ()
+    backups: BackupTrace | None = None
+    """None where none is known, and in receipts of earlier versions."""
     outside: tuple[str, ...] = ()
     """The company's own files and tables, from which the company must remove the customer."""
     key: str = ""
@@ -46,8 +59,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def signed_content(receipt: Receipt) -> bytes:
-    """The signed bytes: the receipt as JSON with sorted keys and an empty signature."""
-    return msgspec.json.encode(msgspec.structs.replace(receipt, signature=""), order="sorted")
+    """The signed bytes: the receipt as JSON with sorted keys, an empty signature, and without
+    backups where there are none."""
+    content = msgspec.to_builtins(msgspec.structs.replace(receipt, signature=""))
+    if receipt.backups is None:
+        del content["backups"]
+    return msgspec.json.encode(content, order="sorted")
 
 
 def sign(receipt: Receipt, secrets: Secrets) -> Receipt:

@@ -29,7 +29,6 @@ from propense.security.secrets import open_secrets
 from propense.serving.app import make_app
 from propense.serving.operations.history_process import HistoryLoader
 from propense.serving.operations.opening import data_folder, opened_keys
-from propense.serving.operations.service_store import service_store
 from propense.serving.routes import ROUTES
 from propense.serving.service import Service
 from propense.settings import Settings
@@ -71,6 +70,7 @@ def run(
     private_folder(data)
     narrow_files(data)
     with _locked_service(data):
+        clear_integration_tests(data)
         listener = _listen(settings)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
@@ -79,8 +79,6 @@ def run(
         config = _config(settings)
         with opened_keys(settings, report):
             pass  # before several processes do: the first makes the secret and moves old files
-        with service_store(settings, open_secrets(data)) as store:
-            clear_integration_tests(data, store)
         loader = HistoryLoader(settings, show, report) if settings.serve.load_history else None
         try:
             if settings.serve.workers == 1:

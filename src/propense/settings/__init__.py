@@ -9,7 +9,7 @@ from propense.settings.packing import Pack
 from propense.settings.reading import parse_settings, read_settings, read_toml
 from propense.settings.record import Record
 from propense.settings.refunds import REFUND_ACTIONS, action_key, sounds_like_refund
-from propense.settings.serving import EventMapping, Limits, Scenario, Serve
+from propense.settings.serving import EventMapping, Limits, Retention, Scenario, Serve
 from propense.settings.settings import Settings
 from propense.settings.sources import Cancelled, Cell, File, Refunded, Source, TableSource
 from propense.settings.splitting import Split
@@ -30,6 +30,7 @@ __all__ = [
     "Recommend",
     "Record",
     "Refunded",
+    "Retention",
     "Rivals",
     "Scenario",
     "Serve",

@@ -182,6 +182,10 @@ def _check(settings: Settings) -> None:
     seconds(settings.split.as_of_every)
     for window in settings.features.windows:
         seconds(window)
+    retention = settings.serve.retention
+    for duration in (retention.events, retention.traits, retention.decisions, retention.backups):
+        if duration is not None:
+            seconds(duration)
 
 
 def _check_refunded(name: str, source: Source) -> None:

@@ -98,6 +98,21 @@ class Limits(Record, frozen=True):
     """Memory of cached histories and answers of one process; each open bundle has half of it."""
 
 
+class Retention(Record, frozen=True):
+    """How long the service keeps what it has of customers. Without a setting: until the customer is
+    erased. Consent is kept as long as the customer; what companies keep themselves, such as logs
+    and the users table, is theirs to end."""
+
+    events: str | None = None
+    """Events, by their own time ("730d"). A customer of whom nothing else is left goes too."""
+    traits: str | None = None
+    """Traits, by when they were stated last."""
+    decisions: str | None = None
+    """Lists that were shown."""
+    backups: str | None = None
+    """Backups, which the next `propense backup` deletes then."""
+
+
 class Serve(Record, frozen=True):
     """The service."""
 
@@ -134,6 +149,7 @@ class Serve(Record, frozen=True):
     scenarios: dict[str, Scenario] = {}
     """Name -> rules; "default" applies to requests that name none."""
     limits: Limits = Limits()
+    retention: Retention = Retention()
     load_history: bool = True
     """Bring the histories, profiles and identities of the run into the store, and after each new
     run what is new."""

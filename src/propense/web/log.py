@@ -40,6 +40,7 @@ What = Literal[
     "keys failed",
     "customer erased",
     "erasure not ended",
+    "expiry not ended",
     "audit log not true",
     "items set aside",
     "backup made",

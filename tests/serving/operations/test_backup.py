@@ -77,7 +77,7 @@ def test_a_backup_is_restored_whole(service, tmp_path):
     copy = tmp_path / "copy"
     # The service may run meanwhile.
     with locked(Path(service.folder) / "live" / SERVICE_LOCK, wait=False):
-        files = back_up(service, copy, NOW, "cli")
+        files = back_up(service, copy, NOW, "cli").files
     assert files == sorted([HISTORY, "audit.db", "audit.head", "secret.key_id"])
     other = settings_of(tmp_path / "two")
     data = bring_secret(service, other)

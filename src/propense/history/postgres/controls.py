@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from propense.history.controls import Controls
 from propense.history.postgres.store import PostgresStore
-from propense.history.postgres.tables import PostgresTables
 from propense.history.sql.controls import SqlControls
-from propense.history.sql.tables import Tables
-
-T = TypeVar("T")
+from propense.history.sql.tables import T, Tables
 
 
 def open_controls(store: PostgresStore) -> Controls:
     """The records of an open store."""
-
-    def read(work: Callable[[Tables], T]) -> T:
-        return store.query(lambda con: work(PostgresTables(con)))
 
     def write(work: Callable[[Tables], T]) -> T:
         def synced(tables: Tables) -> T:
@@ -30,4 +23,4 @@ def open_controls(store: PostgresStore) -> Controls:
     def scrub(traces: Sequence[bytes]) -> None:
         store.query(lambda con: con.execute(b"VACUUM controls"))
 
-    return Controls(SqlControls(read, write, scrub))
+    return Controls(SqlControls(store.read_tables, write, scrub))

@@ -9,7 +9,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -26,9 +26,11 @@ from propense.history.records import (
     LiveEvent,
     WriteResult,
 )
+from propense.history.retention import Expired, Oldest
 from propense.history.sql.erasure import erase_rows
+from propense.history.sql.expiry import expire_rows
 from propense.history.sql.reading import CUSTOMER, DECISION, customer_of, decision_of
-from propense.history.sql.tables import Tables
+from propense.history.sql.tables import T, Tables
 from propense.history.sql.transaction import (
     WriteRules,
     apply_updates,
@@ -40,8 +42,6 @@ from propense.history.store import StoreOptions
 from propense.history.timer import Timer
 from propense.history.training_views import VIEWS
 from propense.times import MICROS_PER_SECOND
-
-_Result = TypeVar("_Result")
 
 _OF_NAME: Final = " FROM names n JOIN customers c ON c.key = n.customer"
 _NUMBER: Final = (
@@ -132,7 +132,7 @@ class PostgresStore:
     def versions(self, user_ids: Sequence[str]) -> list[int]:
         """See Store."""
         valid = list(dict.fromkeys(one for one in user_ids if "\0" not in one))
-        rows = self.query(lambda con: PostgresTables(con).find(_VERSIONS, valid))
+        rows = self.read_tables(lambda tables: tables.find(_VERSIONS, valid))
         versions: dict[str, int] = dict(rows)
         return [versions.get(user_id, 0) for user_id in user_ids]
 
@@ -170,7 +170,7 @@ class PostgresStore:
     def suppressed(self, hashes: Sequence[bytes]) -> list[bool]:
         """See Store."""
         find = "SELECT mark FROM suppressed WHERE mark"
-        rows = self.query(lambda con: PostgresTables(con).find(find, hashes))
+        rows = self.read_tables(lambda tables: tables.find(find, hashes))
         refused = {bytes(hashed) for (hashed,) in rows}
         return [one in refused for one in hashes]
 
@@ -221,6 +221,10 @@ class PostgresStore:
                 for row in rows:
                     yield dict(zip(columns, row, strict=True))
 
+    def expire(self, oldest: Oldest) -> Expired:
+        """See Store."""
+        return expire_rows(self.read_tables, self.write, oldest)
+
     def forget_messages(self) -> int:
         """Forget message ids received more than `remember_seconds` ago by the server's clock.
 
@@ -255,7 +259,7 @@ class PostgresStore:
         self._closed = True
         self._connections.close()
 
-    def query(self, work: Callable[[psycopg.Connection[Any]], _Result]) -> _Result:
+    def query(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
         """Do something that changes nothing or can be done twice. If the connection is broken, as
         after a restart of the server, it is done on a new one."""
         for again in (False, True):
@@ -269,7 +273,11 @@ class PostgresStore:
                 self._connections.give(con)
         raise AssertionError
 
-    def write(self, work: Callable[[Tables], _Result]) -> _Result:
+    def read_tables(self, work: Callable[[Tables], T]) -> T:
+        """Do a piece of work that only reads."""
+        return self.query(lambda con: work(PostgresTables(con)))
+
+    def write(self, work: Callable[[Tables], T]) -> T:
         """The only writing transaction; an error rolls all of it back."""
         for again in (False, True):
             con = self._take_connection()

@@ -19,7 +19,7 @@ from propense.errors import StoreError
 from propense.history.bounds import check_updates, not_ahead
 from propense.history.merging import MOST_NAMES, content_of, to_json
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
-from propense.history.redis import scripts
+from propense.history.redis import expiry_scripts, scripts
 from propense.history.redis.backup import RESTORING, copy_out, restore_keys
 from propense.history.redis.entries import (
     pack_decisions,
@@ -30,13 +30,13 @@ from propense.history.redis.entries import (
 )
 from propense.history.redis.server import (
     address_of,
-    check_eviction,
     check_server,
     connect,
     keys_of,
     rewrite_files,
     store_error,
 )
+from propense.history.retention import Expired, Oldest
 from propense.history.store import StoreOptions
 from propense.history.training_views import (
     EVENTS,
@@ -51,8 +51,10 @@ from propense.history.training_views import (
 from propense.times import MICROS_PER_SECOND
 
 _PAGE: Final = 200
+_EXPIRED_AT_ONCE: Final = 100
+"""Customers that one script goes through: the server does nothing else meanwhile."""
 _PROBE_MS: Final = 1_000
-_CLOCK_MICROS: Final = 5 * MICROS_PER_SECOND
+_CLOCK_MICROS: Final = 60 * MICROS_PER_SECOND
 
 
 class RedisStore:
@@ -81,6 +83,8 @@ class RedisStore:
         self._log = register(scripts.LOG)
         self._decisions = register(scripts.DECISIONS)
         self._erase = register(scripts.ERASE)
+        self._expire = register(expiry_scripts.EXPIRE)
+        self._expire_decisions = register(expiry_scripts.EXPIRE_DECISIONS)
         self._copy = register(scripts.COPY)
         self._copy_controls = register(scripts.COPY_CONTROLS)
         try:
@@ -169,6 +173,23 @@ class RedisStore:
             client.delete(unclean)
         return Erased(events=events, traits=traits, names=names, decisions=decisions)
 
+    def expire(self, oldest: Oldest) -> Expired:
+        """See Store. A hundred customers in one step of the server."""
+        expired = Expired()
+        events, traits, decisions = ("" if one is None else one for one in oldest)
+        for page in self._pages("ids") if events or traits else ():
+            for start in range(0, len(page), _EXPIRED_AT_ONCE):
+                some = page[start : start + _EXPIRED_AT_ONCE]
+                with self.calling():
+                    n = self._expire(args=[self.prefix, events, traits, *some])
+                expired += Expired(events=n[0], traits=n[1], customers=n[2])
+        for page in self._pages("dids") if decisions else ():
+            with self.calling():
+                expired += Expired(
+                    decisions=self._expire_decisions(args=[self.prefix, decisions, *page])
+                )
+        return expired
+
     def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
         if hashes:
@@ -207,12 +228,11 @@ class RedisStore:
     def ping(self) -> None:
         """See Store."""
         with self.calling() as client:
-            check_eviction(client, self._where)
+            client.ping()
 
     def check_writable(self) -> None:
         """See Store."""
         with self.calling() as client:
-            check_eviction(client, self._where)
             client.set(self.prefix + "probe", b"", px=_PROBE_MS)
 
     def check(self) -> None:
@@ -282,12 +302,11 @@ class RedisStore:
             rewrite_files(client, self._files, self._where)
 
     def _now(self) -> int:
-        """Microseconds UTC by the server's clock, which all machines share; it is asked for every
-        few seconds. Raises EvictingError where the server has been told to evict since."""
+        """Microseconds UTC by the server's clock, which all machines share; it is asked for once
+        a minute."""
         steady = time.monotonic_ns() // 1000
         if self._clock is None or steady - self._clock[1] >= _CLOCK_MICROS:
             with self.calling() as client:
-                check_eviction(client, self._where)
                 seconds, micros = client.time()
             self._clock = (seconds * MICROS_PER_SECOND + micros, steady)
         return self._clock[0] + steady - self._clock[1]

@@ -7,8 +7,7 @@ from typing import Final, TypeVar
 
 from propense.errors import ConflictError
 from propense.history.controls import Change, Record, Snapshot
-from propense.history.sql.past import Transact
-from propense.history.sql.tables import Tables
+from propense.history.sql.tables import Tables, Transact
 
 TABLES: Final = """
 CREATE TABLE control_kinds (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from propense.history.merging import to_json
 from propense.history.past import PastCustomer, StoredPast, read_past
-from propense.history.sql.tables import Tables, names_of
+from propense.history.sql.tables import Tables, Transact, names_of
 
 TABLES: Final = """
 CREATE TABLE past_state (
@@ -51,14 +51,6 @@ _MESSAGES: Final = (
     " JOIN names n ON n.customer = e.customer WHERE n.name"
 )
 _PAGE: Final = 5_000
-
-T = TypeVar("T")
-
-
-class Transact(Protocol):
-    """Does a piece of work on the tables of a store, and returns what it returns."""
-
-    def __call__(self, work: Callable[[Tables], T], /) -> T: ...
 
 
 class SqlPast:

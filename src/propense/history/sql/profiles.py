@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from propense.history.merging import (
@@ -14,6 +14,7 @@ from propense.history.merging import (
     to_json,
     with_consent,
     with_traits,
+    without_old,
 )
 from propense.history.records import CustomerUpdate
 from propense.history.sql.tables import Tables, dict_of, train_flag
@@ -59,6 +60,22 @@ class Profiles:
             self._write(customer, profiles)
         return overfull
 
+    def expire(self, customers: Sequence[int], oldest: int) -> dict[int, int]:
+        """Drop traits that were stated before `oldest`. Customer -> how many they lost, of those
+        whose profiles are other ones now."""
+        lost: dict[int, int] = {}
+        rows = []
+        for customer, profiles in self._read(customers).items():
+            fresh = {member: without_old(own, oldest) for member, own in profiles.items()}
+            changed = {member for member in profiles if fresh[member] != profiles[member]}
+            if not changed:
+                continue
+            rows += [(customer, member, profile_text(fresh[member])) for member in sorted(changed)]
+            lost[customer] = len(_present(profiles.values()) - _present(fresh.values()))
+            self._write(customer, fresh)
+        self._tables.insert("profiles", rows, _PUT)
+        return lost
+
     def refresh(self, customer: int) -> None:
         """Make traits and consent of the customer anew from the profiles of their names."""
         self._write(customer, self._read([customer])[customer])
@@ -100,6 +117,16 @@ class Profiles:
             "UPDATE customers SET traits = ?, consent = ?, train = ? WHERE key = ?",
             (traits, to_json(consent), train_flag(consent), customer),
         )
+
+
+def _present(profiles: Iterable[Profile]) -> set[str]:
+    """The names of traits that are there, not removed."""
+    return {
+        name
+        for profile in profiles
+        for name, (_, raw) in profile.traits.items()
+        if bytes(raw) != b"null"
+    }
 
 
 def _grows(before: Profile, after: Profile) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +14,7 @@ CUSTOMERS: Final = "customers (key, user_id, version, first_seen, last_seen)"
 NAMES: Final = "names"
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Result(Protocol):
@@ -48,6 +49,12 @@ class Tables(Protocol):
     def find(self, sql: str, values: Sequence[Any]) -> list[Row]:
         """The rows of `sql` whose last column is one of the values."""
         ...
+
+
+class Transact(Protocol):
+    """Does a piece of work on the tables of a store, and returns what it returns."""
+
+    def __call__(self, work: Callable[[Tables], T], /) -> T: ...
 
 
 @dataclass

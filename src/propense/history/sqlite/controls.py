@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from propense.history.controls import Controls
 from propense.history.sql.controls import SqlControls
-from propense.history.sql.tables import Tables
+from propense.history.sql.tables import T, Tables
 from propense.history.sqlite.store import SqliteStore
 from propense.history.sqlite.tables import SqliteTables
-
-T = TypeVar("T")
 
 
 def open_controls(store: SqliteStore) -> Controls:
     """The records of an open store."""
 
-    def read(work: Callable[[Tables], T]) -> T:
-        with store.reading() as con:
-            return work(SqliteTables(con))
-
     def write(work: Callable[[Tables], T]) -> T:
         with store.synced_transaction() as con:
             return work(SqliteTables(con))
 
-    return Controls(SqlControls(read, write, store.scrub))
+    return Controls(SqlControls(store.read_tables, write, store.scrub))

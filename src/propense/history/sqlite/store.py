@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +22,11 @@ from propense.history.records import (
     LiveEvent,
     WriteResult,
 )
+from propense.history.retention import Expired, Oldest
 from propense.history.sql.erasure import erase_rows
+from propense.history.sql.expiry import expire_rows
 from propense.history.sql.reading import CUSTOMER, DECISION, customer_of, decision_of
-from propense.history.sql.tables import names_of
+from propense.history.sql.tables import T, Tables, names_of
 from propense.history.sql.transaction import (
     WriteRules,
     apply_updates,
@@ -110,8 +112,7 @@ class SqliteStore:
         if not updates:
             return []
         check_updates(updates)
-        with self.transaction() as con:
-            return apply_updates(SqliteTables(con), updates, self._rules)
+        return self.write_tables(lambda tables: apply_updates(tables, updates, self._rules))
 
     def read(self, user_id: str) -> Customer | None:
         """See Store."""
@@ -143,10 +144,8 @@ class SqliteStore:
 
     def log_decisions(self, decisions: Sequence[Decision]) -> None:
         """See Store."""
-        if not decisions:
-            return
-        with self.transaction() as con:
-            log_decisions(SqliteTables(con), decisions, self._rules)
+        if decisions:
+            self.write_tables(lambda tables: log_decisions(tables, decisions, self._rules))
 
     def decisions_of(self, user_id: str) -> list[Decision]:
         """See Store."""
@@ -181,9 +180,8 @@ class SqliteStore:
 
     def suppress(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
-        with self.transaction() as con:
-            rows: list[tuple[Any, ...]] = [(one,) for one in hashes]
-            SqliteTables(con).insert("suppressed", rows, " ON CONFLICT DO NOTHING")
+        rows = [(one,) for one in hashes]
+        self.write_tables(lambda to: to.insert("suppressed", rows, " ON CONFLICT DO NOTHING"))
 
     def allow(self, hashes: Sequence[bytes]) -> None:
         """See Store."""
@@ -199,8 +197,7 @@ class SqliteStore:
 
     def split(self, user_id: str) -> list[str]:
         """See Store."""
-        with self.transaction() as con:
-            return split_customer(SqliteTables(con), user_id, self._rules)
+        return self.write_tables(lambda tables: split_customer(tables, user_id, self._rules))
 
     def user_ids(self) -> Iterator[str]:
         """See Store. Read page by page: may miss customers who are added or erased meanwhile."""
@@ -253,6 +250,10 @@ class SqliteStore:
         with self._faults.named(), contextlib.closing(self._connect()) as con:
             for row in con.execute(f"SELECT {', '.join(columns)} FROM {view}"):
                 yield dict(zip(columns, row, strict=True))
+
+    def expire(self, oldest: Oldest) -> Expired:
+        """See Store."""
+        return expire_rows(self.read_tables, self.write_tables, oldest)
 
     def forget_messages(self) -> int:
         """Forget message ids received more than `remember_seconds` ago. Returns how many.
@@ -351,6 +352,16 @@ class SqliteStore:
         except sqlite3.Error:
             con.close()
             self._writer = None
+
+    def read_tables(self, work: Callable[[Tables], T]) -> T:
+        """Do a piece of work that only reads."""
+        with self.reading() as con:
+            return work(SqliteTables(con))
+
+    def write_tables(self, work: Callable[[Tables], T]) -> T:
+        """Do a piece of work in the only writing transaction."""
+        with self.transaction() as con:
+            return work(SqliteTables(con))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

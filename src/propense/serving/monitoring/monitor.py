@@ -33,6 +33,7 @@ MOST_OF_A_BATCH: Final = 50
 
 _UPKEEP: Final[dict[UpkeepKind, What]] = {
     "erasure": "erasure not ended", "audit": "audit log not true", "secrets": "store failed",
+    "expiry": "expiry not ended",
 }  # fmt: skip
 
 
@@ -193,9 +194,9 @@ class Monitor:
         self.log.problem("bundle refused", error)
 
     def upkeep_failed(self, kind: UpkeepKind, error: Exception | None) -> None:
-        """An erasure has not ended, the audit log is not true or cannot be written, or the store
-        does not say which keys were rolled."""
-        self.metrics.alarm("store" if kind == "secrets" else kind)
+        """An erasure has not ended, the audit log is not true or cannot be written, the store
+        does not say which keys were rolled, or what is too old cannot be deleted."""
+        self.metrics.alarm(kind if kind in ("erasure", "audit") else "store")
         self.log.problem(_UPKEEP[kind], error)
         self._announce("alarm", {"kind": kind})
 

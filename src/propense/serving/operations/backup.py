@@ -18,10 +18,13 @@ from propense.files import SERVICE_LOCK, locked, new_folder, private_folder, wri
 from propense.history.opening import restore_store
 from propense.runtime import item_updates
 from propense.security import audit, old_keys, secrets
+from propense.security.audit_records import Detail
 from propense.security.key_ring import KeyRing
 from propense.security.keys import KeyRecord
 from propense.security.recording import recorded, write_down
+from propense.serving.operations.backup_records import BackupRecords
 from propense.serving.operations.opening import opened_keys
+from propense.serving.operations.pending_erasures import PendingErasures
 from propense.serving.operations.service_store import service_store
 from propense.settings import Settings
 
@@ -37,9 +40,20 @@ class Restored(NamedTuple):
     """Keys that are valid again once they are switched on."""
 
 
-def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]:
-    """Copy history with keys, new items and audit log into the new `folder`; returns the names of
-    its files. The audit log records it.
+class Made(NamedTuple):
+    """What `back_up` did."""
+
+    files: list[str]
+    removed: list[str]
+    """Folders of expired backups, which were deleted."""
+    elsewhere: list[str]
+    """Folders of expired backups that somebody else has to delete: another host made them, or they
+    were moved."""
+
+
+def back_up(settings: Settings, folder: Path, now: int, actor: str) -> Made:
+    """Copy history with keys, new items and audit log into the new `folder`, then delete backups
+    that are older than `[serve.retention] backups`. The audit log records it.
 
     Each file is whole and consistent in itself. Raises ServeError where the folder exists
     already, StoreError where the history cannot be read.
@@ -57,7 +71,22 @@ def back_up(settings: Settings, folder: Path, now: int, actor: str) -> list[str]
             for name in _SMALL:
                 if (data / name).exists():
                     write_new(unfinished / name, (data / name).read_bytes())
-    return sorted(file.name for file in folder.iterdir())
+    with service_store(settings, own) as store:
+        records = BackupRecords(store.controls, settings.serve.retention.backups)
+        host = PendingErasures(store.controls, data).host
+        records.add(now, host, folder)
+        removed, elsewhere = records.remove_expired(now, host, lambda one: _is_of(one, own))
+    if removed or elsewhere:
+        detail: Detail = {"rows": len(removed), "elsewhere": len(elsewhere)}
+        write_down(data, own, now, actor, "backups.expire", detail)
+    return Made(sorted(file.name for file in folder.iterdir()), removed, elsewhere)
+
+
+def _is_of(folder: Path, own: secrets.Secrets) -> bool:
+    """Whether a folder is a backup of the service with these secrets."""
+    key_id = secrets.key_id_file(folder)
+    is_backup = (folder / HISTORY).is_file() and key_id.is_file()
+    return is_backup and secrets.read_key_id(key_id) == own.key_id
 
 
 def restore(settings: Settings, folder: Path, now: int, actor: str) -> Restored:

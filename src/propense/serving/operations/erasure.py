@@ -18,13 +18,14 @@ from propense.files import locked
 from propense.history.records import Customer, Erased
 from propense.inference.shelf import list_versions
 from propense.privacy.pseudonyms import Pseudonyms
-from propense.privacy.receipts import Receipt, Trace, sign
+from propense.privacy.receipts import BackupTrace, Receipt, Trace, sign
 from propense.privacy.run_folders import erase_from_folder, sources_outside
 from propense.runtime.customer_reader import CustomerReader
 from propense.runtime.metrics import Metrics
 from propense.security.audit import AuditLog
 from propense.security.audit_records import Detail, Intention
 from propense.security.secrets import Secrets
+from propense.serving.operations.backup_records import BackupRecords
 from propense.serving.operations.history_loading import remove_scratch
 from propense.serving.operations.pending_erasures import Pending, PendingErasures
 from propense.settings import Settings
@@ -134,6 +135,7 @@ class Eraser:
                 subject=self.pseudonyms.suppression_hash(user_id).hex(),
                 removed=pending.removed,
                 traces=await asyncio.to_thread(self._traces) if was_stored else (),
+                backups=await asyncio.to_thread(self._backups, now),
                 outside=sources_outside(self.settings),
             ),
             self.secrets,
@@ -205,6 +207,10 @@ class Eraser:
             failures.append(error)
         pending.removed = {source: n for source, n in removed.items() if n}
         return failures
+
+    def _backups(self, now: int) -> BackupTrace | None:
+        records = BackupRecords(self.reader.store.controls, self.settings.serve.retention.backups)
+        return records.trace(now)
 
     def _traces(self) -> tuple[Trace, ...]:
         """Every bundle of the shelf: each may have been trained with the customer."""

@@ -27,7 +27,8 @@ from propense.schemas import DONE_FILE, RunFolder
 from propense.security.secrets import open_secrets
 from propense.serving.operations.run_history import RunHistory
 from propense.serving.operations.service_store import open_history
-from propense.settings import Settings
+from propense.settings import Settings, seconds
+from propense.times import MICROS_PER_SECOND
 
 FORMAT: Final = 1
 """Version of what is stored of a past: a run that was loaded by another version is loaded again."""
@@ -126,6 +127,11 @@ def remove_scratch(data: Path) -> None:
         shutil.rmtree(data / SCRATCH, ignore_errors=True)
 
 
+def time_before(duration: str | None, now: int) -> int | None:
+    """The moment that lies a duration before `now`, in microseconds UTC."""
+    return None if duration is None else now - seconds(duration) * MICROS_PER_SECOND
+
+
 class _Loading:
     def __init__(
         self,
@@ -152,7 +158,8 @@ class _Loading:
             if is_same or (newer and before.run != token and before.made > made):
                 return Loaded(run=str(self._run.root), up_to_date=True)
         scratch = self._data / SCRATCH
-        with closing(_history(self._run.clean, self._settings, scratch)) as history:
+        oldest = time_before(self._settings.serve.retention.events, time.time_ns() // 1000)
+        with closing(_history(self._run.clean, self._settings, scratch, oldest)) as history:
             marker = Marker(run=token, made=made, n_parts=history.n_parts)
             if before is not None and not force and not before.finished:
                 if (before.run, before.n_parts) == (token, history.n_parts):
@@ -219,9 +226,9 @@ def is_loadable(settings: Settings) -> Any:
     return state_of(RunFolder(Path(settings.folder) / settings.run).clean / DONE_FILE)
 
 
-def _history(clean: Path, settings: Settings, scratch: Path) -> RunHistory:
+def _history(clean: Path, settings: Settings, scratch: Path, oldest: int | None) -> RunHistory:
     try:
-        return RunHistory(clean, settings, scratch)
+        return RunHistory(clean, settings, scratch, oldest)
     except (OSError, ValueError) as error:
         raise SourceError(f"{str(clean)!r} cannot be read: {error}") from error
 

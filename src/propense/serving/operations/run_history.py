@@ -32,6 +32,7 @@ from propense.columns import (
 )
 from propense.encoding.profiles import feature_names
 from propense.history.past import PastCustomer
+from propense.history.retention import is_old
 from propense.history.training_views import ALIAS, message_key
 from propense.settings import Settings
 
@@ -53,9 +54,12 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 class RunHistory:
     """The clean tables of one run. Times are microseconds, money is in micro-units."""
 
-    def __init__(self, clean: Path, settings: Settings, scratch: Path) -> None:
+    def __init__(
+        self, clean: Path, settings: Settings, scratch: Path, oldest: int | None = None
+    ) -> None:
         """`clean` is the folder that the clean stage wrote; parts of large logs are put into
-        `scratch`, which `close` removes."""
+        `scratch`, which `close` removes. Events before `oldest` are left out."""
+        self._oldest = oldest
         self._clean = clean
         self._settings = settings
         self._scratch = scratch
@@ -89,6 +93,7 @@ class RunHistory:
         for user_id in sorted(position.keys() | profiles.keys()):
             at = position.get(user_id)
             own = [] if at is None else events.rows_of(at)
+            own = [row for row in own if not is_old(row[0], self._oldest)]
             past = PastCustomer(
                 user_id=name_of(user_id),
                 names=tuple(map(name_of, self._aliases.get(user_id, ()))),

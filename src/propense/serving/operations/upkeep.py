@@ -13,12 +13,14 @@ import msgspec
 
 from propense.errors import ConflictError, ServeError, StoreError
 from propense.history.controls import Controls
+from propense.history.retention import Expired
 from propense.runtime.metrics import UpkeepKind
 from propense.security.audit import AuditLog
 from propense.security.audit_records import MISSING, Detail, Head
 from propense.security.key_ring import KeyRing
 from propense.security.secrets import Secrets
 from propense.serving.operations.erasure import RETRY_SECONDS, Eraser
+from propense.serving.operations.retention import Expiry
 from propense.serving.operations.secret_rolls import read_rolls
 
 SECONDS: Final = 5.0
@@ -42,20 +44,26 @@ class Upkeep:
         keys: KeyRing,
         secrets: Secrets,
         controls: Controls,
+        expiry: Expiry,
+        forget: Callable[[], Awaitable[None]],
         report: Callable[[UpkeepKind, Exception | None], None],
     ) -> None:
-        """`report` gets the kind of an alarm, "erasure", "audit" or "secrets", and what failed."""
+        """`forget` drops every customer from memory, in all processes; `report` gets the kind of
+        an alarm and what failed."""
         self._eraser = eraser
         self._audit = audit
         self._keys = keys
         self._secrets = secrets
         self._controls = controls
+        self._expiry = expiry
+        self._forget = forget
         self._report = report
         self._next_attempt = 0.0
         self._next_refused = 0.0
         self._saved: int | None = None
         self._works: dict[UpkeepKind, Callable[[], Awaitable[None]]] = {
             "erasure": self._erasures, "audit": self._guard_log, "secrets": self._follow,
+            "expiry": self._expire,
         }  # fmt: skip
         self.n_erasing = 0
         """Erasures that have begun and not ended, on all machines."""
@@ -122,6 +130,11 @@ class Upkeep:
     async def _follow(self) -> None:
         """Take over what was rolled by a command."""
         self._secrets.follow(await asyncio.to_thread(read_rolls, self._controls))
+
+    async def _expire(self) -> None:
+        """Delete what is older than it is kept."""
+        if await asyncio.to_thread(self._expiry.expire, time.time_ns() // 1000) != Expired():
+            await self._forget()
 
     async def _guard_log(self) -> None:
         await asyncio.to_thread(self._log_refused)

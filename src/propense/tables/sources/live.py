@@ -183,3 +183,13 @@ def sqlite_file(address: str, base: Path) -> Path:
     """The file of a `sqlite:///FILE` URL; a relative one starts at `base`."""
     file = Path(unquote(urlsplit(address).path.removeprefix("/")))
     return file if file.is_absolute() else base / file
+
+
+def expiry_note(role: str, settings: Settings) -> list[str]:
+    """What the account says of rows that the service has deleted by their age."""
+    retention = settings.serve.retention
+    word = {"events": "events", "users": "traits", "impressions": "decisions"}.get(role, "")
+    duration = getattr(retention, word, None)
+    if duration is None:
+        return []
+    return [f"{word} older than {duration} are no longer there ([serve.retention] {word})"]

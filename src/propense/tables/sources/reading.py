@@ -31,7 +31,7 @@ from propense.tables.sources.column_mapping import (
     resolve_columns,
     with_fallbacks,
 )
-from propense.tables.sources.live import fetch_live, is_live, resolve_live
+from propense.tables.sources.live import expiry_note, fetch_live, is_live, resolve_live
 from propense.tables.sources.live_traits import fit_columns, spread_traits
 from propense.tables.sources.locations import fetch_table, is_sql, local_files, split_member
 from propense.tables.sources.staging import Named, Staged, Staging, stage_files
@@ -214,7 +214,8 @@ def _read(
         if out.exists():
             originals.append(plain_address(address))
             staged.append(out)
-            accounts.append(FileAccount(file=originals[-1], format="live"))
+            expiry = expiry_note(role, settings)
+            accounts.append(FileAccount(file=originals[-1], format="live", notes=expiry))
     if not staged:
         return None
     schemas = [
