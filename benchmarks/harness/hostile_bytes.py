@@ -27,6 +27,10 @@ from propense.web.request import Request, parse_query
 
 LARGEST: Final = 512_000
 """Bytes of the largest body that is read."""
+FUZZ_MS: Final = 250.0
+"""Of the processor, for one input of the fuzzer with its instruments; they have 8 kB at most."""
+FUZZ_COUNTS: Final = "counts.json"
+"""File in which the fuzzer counts."""
 LIMITS: Final = Limits()
 NOW: Final = 1_900_000_000_000_000
 

@@ -231,7 +231,7 @@ def test_speed_page_says_what_was_extrapolated() -> None:
 
 def test_every_peer_has_pins() -> None:
     assert environments.names() == [
-        "boosting", "plain", "recbole", "rectools", "schemathesis", "tabm",
+        "atheris", "boosting", "plain", "recbole", "rectools", "schemathesis", "tabm",
     ]  # fmt: skip
     with pytest.raises(ValueError, match="no pins for the peer 'nothing'"):
         environments.interpreter("nothing")
