@@ -215,17 +215,32 @@ local function claim(user, visitor, received)
   call('HSET', P .. 'v:' .. user, 'k', '1')
 end
 
+local function assign_earlier(id)
+  -- What an earlier version wrote belongs to the name that is the main one until now.
+  local cell = P .. 'v:' .. id
+  if call('HGET', cell, 'm') then return end
+  local member, held = next_member(), profiles(id)
+  call('HSET', cell, 'm', member)
+  if held['0'] then held[member], held['0'], dirty[id] = held['0'], nil, true end
+  local entries = load_events(id)
+  for at, entry in ipairs(entries) do
+    local number = string.match(entry, '^%d+ ', 17)
+    if number then
+      entries[at] = string.sub(entry, 1, 15 + #number) .. ':' .. member
+          .. string.sub(entry, 16 + #number)
+    end
+  end
+end
+
 local function merge(own, other)
+  assign_earlier(own)
+  assign_earlier(other)
   local a, b = load_events(own), load_events(other)
   if #b > #a then a, b = b, a end
   for _, entry in ipairs(b) do table.insert(a, entry) end
   loaded[own], loaded[other] = a, nil
-  local to, from = profiles(own), profiles(other)
-  for member, profile in pairs(from) do
-    -- Two customers of an earlier version have both what counts as member 0.
-    if to[member] then member = next_member() end
-    to[member] = profile
-  end
+  local to = profiles(own)
+  for member, profile in pairs(profiles(other)) do to[member] = profile end
   profs[other], dirty[other], dirty[own] = nil, nil, true
   local span = call('HMGET', P .. 'c:' .. other, 'first', 'last')
   if span[1] then seen(own, tonumber(span[1]), tonumber(span[2])) end
@@ -236,6 +251,7 @@ local function merge(own, other)
 end
 
 local function rename(user, other)
+  assign_earlier(other)
   profiles(other)
   for _, kind in ipairs({'c:', 't:', 'k:', 'e:', 'q:', 'p:'}) do
     if call('EXISTS', P .. kind .. other) == 1 then

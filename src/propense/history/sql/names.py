@@ -47,7 +47,11 @@ class Names:
         new = [name for name in dict.fromkeys(names) if name not in self._held]
         self._held |= dict.fromkeys(new)
         for name, customer, member, *cells in self._tables.find(_FIND, new):
-            self._held[name] = Name(customer, customer if member is None else member, *cells)
+            if member is None:
+                # Joined by an earlier version: what comes under it from now on is its own.
+                member = self._counters.next_customer()
+                self._tables.execute("UPDATE names SET member = ? WHERE name = ?", (member, name))
+            self._held[name] = Name(customer, member, *cells)
 
     def find(self, name: str) -> Name | None:
         """The row of a name."""
@@ -222,6 +226,7 @@ class Names:
     def _rename(self, update: CustomerUpdate, other: Name) -> None:
         """Give the customer `other` the update's user id as the main one."""
         main_id, names, *_ = self._customer(other.customer)
+        self._assign_earlier(other.customer, main_id)
         row = self.begin(update.user_id, update.is_visitor)
         row.customer = other.customer
         self._insert(update.user_id, row)
@@ -232,6 +237,8 @@ class Names:
         main_id, own_names, *own_span = self._customer(own.customer)
         other_id, other_names, *other_span = self._customer(other.customer)
         names = [*own_names, other_id, *other_names]
+        self._assign_earlier(own.customer, main_id)
+        self._assign_earlier(other.customer, other_id)
         stays, goes = own.customer, other.customer
         self._profiles.hold([stays, goes])
         if self._has_more_events(goes, stays):
@@ -256,6 +263,16 @@ class Names:
              max(own_span[1], other_span[1]), stays),
         )  # fmt: skip
         self._profiles.refresh(stays)
+
+    def _assign_earlier(self, customer: int, main_id: str) -> None:
+        """Let the events that an earlier version wrote belong to the name that is the main one
+        until now, so that a split gives them back to it."""
+        row = self.find(main_id)
+        if row is not None and row.kind is None:
+            self._tables.execute(
+                "UPDATE events SET member = ? WHERE customer = ? AND member IS NULL",
+                (row.member, customer),
+            )
 
     def _part(self, name: str, row: Name, received: int) -> Name:
         """Let a name begin anew; what came under it stays with the customer it led to."""

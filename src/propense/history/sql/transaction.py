@@ -223,6 +223,8 @@ class Transaction:
                 profiles.setdefault(customer, []).append((number, member, update))
         events.sort(key=_event_key)
         self._tables.insert(NAMES, names)
+        # Before the customers of an earlier version are seen anew: their traits were stated then.
+        self._profiles.hold(profiles)
         self._tables.insert(CUSTOMERS, [tuple(row) for row in touched.values()], _SEEN)
         self._tables.insert("events", events)
         if profiles:
