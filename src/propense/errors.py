@@ -13,7 +13,8 @@
     ├── ServeError         the service cannot start or do what it is asked
     │   ├── RefusedError   a request that has to be made differently
     │   ├── StoreError     live history that cannot be read or written
-    │   │   └── DamagedError   a history whose file is damaged
+    │   │   ├── DamagedError   a history whose file is damaged
+    │   │   └── EvictingError  a server that may drop what it acknowledged
     │   └── ConflictError  a record that another writer changed first
     ├── VerifyError        a deployed model that is not the evaluated one
     └── MissingExtraError  a part of propense that needs another package
@@ -87,6 +88,11 @@ class StoreError(ServeError):
 
 class DamagedError(StoreError):
     """Live history whose file is damaged: nothing is read from it or written to it any more."""
+
+
+class EvictingError(StoreError):
+    """Live history whose server drops keys when its memory is full: no event is taken until its
+    settings are corrected."""
 
 
 class ConflictError(ServeError):

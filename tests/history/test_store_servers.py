@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from propense.errors import StoreError
+from propense.errors import EvictingError, StoreError
 from propense.history.opening import open_store, restore_store
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.history.redis import backup
@@ -32,6 +34,10 @@ def update(message_id: str, user_id: str = "ada") -> CustomerUpdate:
     return CustomerUpdate(
         message_id=message_id, user_id=user_id, received=event.event_time, events=(event,)
     )
+
+
+def administrator_of(server: Redis) -> Any:
+    return pytest.importorskip("redis").Redis.from_url(server.url)
 
 
 @pytest.fixture
@@ -130,6 +136,38 @@ def test_a_server_that_throws_keys_away_is_refused() -> None:
     options = ("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")
     for server in redis_server(*options):
         with pytest.raises(StoreError, match=r"allkeys-lru.*set noeviction"):
+            opened(server.url)
+
+
+@pytest.mark.redis
+def test_a_server_that_is_told_to_throw_keys_away_takes_no_more(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("propense.history.redis.store._CLOCK_MICROS", 0)
+    store = opened(redis.url)
+    store.append([update("m1")])
+    with closing(administrator_of(redis)) as administrator:
+        administrator.config_set("maxmemory-policy", "volatile-lru")
+        store.append([update("m2")])  # without a limit of memory nothing is thrown away
+        administrator.config_set("maxmemory", 10**12)
+        calls = (store.ping, store.check_writable, lambda: store.append([update("m3")]))
+        for call in calls:
+            with pytest.raises(EvictingError, match="volatile-lru"):
+                call()
+        administrator.config_set("maxmemory-policy", "noeviction")
+        assert [call() for call in calls][2] == ["kept"]
+        administrator.config_set("maxmemory", 0)
+    store.close()
+
+
+@pytest.mark.redis
+def test_a_managed_server_that_throws_keys_away_is_refused() -> None:
+    """One where CONFIG is not permitted."""
+    options = ("--maxmemory", "50mb", "--maxmemory-policy", "volatile-lru")
+    for server in redis_server(*options):
+        with closing(administrator_of(server)) as administrator:
+            administrator.execute_command("ACL", "SETUSER", "default", "-config")
+        with pytest.raises(EvictingError, match=r"volatile-lru.*set noeviction"):
             opened(server.url)
 
 

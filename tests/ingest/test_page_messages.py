@@ -62,6 +62,23 @@ def test_a_customer_who_is_not_signed_is_refused(body: dict[str, Any], pointer: 
 
 
 @pytest.mark.parametrize(
+    "spelling",
+    [" ada", "ada\n", "a\u200bda", '="ada"', "<ada@shop.example>", "mailto:ada@shop.example",
+     "rene\u0301", "ada\u00a0lovelace"],
+)  # fmt: skip
+def test_a_signed_id_that_is_stored_as_another_is_refused(spelling: str) -> None:
+    """A shop may have two customers whose names look alike; the one must not become the other."""
+    body = {"userId": spelling, SIGNATURE: "any"}
+    assert checked(body, signed=lambda user_id, _: user_id == spelling) == (False, "/userId")
+    assert checked(body, signed=None)[0]
+
+
+def test_capitals_of_an_address_may_be_signed() -> None:
+    body = {"userId": "Ada@Shop.example", SIGNATURE: "any"}
+    assert checked(body, signed=lambda user_id, _: user_id == "Ada@Shop.example") == (True, "")
+
+
+@pytest.mark.parametrize(
     "body",
     [{"userId": "ada", SIGNATURE: "good"}, {"userId": "ada", "context": {SIGNATURE: "good"}},
      {"anonymousId": "v"}, {"userId": None}, {"userId": ""}, {"userId": "undefined"}, {}],

@@ -79,3 +79,20 @@ def test_answers_under_a_key_are_never_cached(shared: Live) -> None:
     assert answer.headers["cache-control"] == "no-store"
     answer = shared.client.request("GET", f"/v1/projects/{shared.keys['ingest']}/settings")
     assert answer.headers["cache-control"] == "no-store" and "Host" in answer.headers["vary"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("shop.example", 200), ("shop_1:8080", 200), ("[::1]:80", 200), ("127.0.0.1", 200),
+     ("evil.example/v1", 400), ("a b", 400), ("<script>", 400), ('a"b', 400), ("", 400),
+     ("user@evil.example", 400), ("a:b", 400)],
+)  # fmt: skip
+def test_the_host_of_the_sites_settings_is_a_hosts_name(
+    shared: Live, host: str, status: int
+) -> None:
+    for name in ("host", "x-forwarded-host"):
+        if host or name == "host":
+            answer = shared.client.request(
+                "GET", f"/v1/projects/{shared.keys['ingest']}/settings", headers={name: host}
+            )
+            assert answer.status_code == status, (name, answer.text)

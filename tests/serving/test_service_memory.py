@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from propense.privacy.receipts import Receipt, public_key, verify_receipt
+from propense.runtime.integration_tests import MOST
 from propense.serving.answers import POPULAR
 from support.service_bundle import N_ITEMS, item_id
 from support.service_live import Live, live_service
@@ -226,6 +227,17 @@ def _counts(live: Live) -> list[str]:
         if line.startswith(("propense_events", "propense_questions", "propense_drift"))
         and "_created" not in line
     )  # fmt: skip
+
+
+def test_a_test_too_many_in_a_batch_is_refused_alone(live: Live):
+    users = [*(f"verify:{n:08x}:a" for n in range(MOST + 9)), "neighbour"]
+    batch = [{"type": "track", "userId": user, "event": "view"} for user in users]
+    answer = live.ask("POST", "/v1/batch", "all", json={"batch": batch})
+    assert answer["kept"] == MOST + 1 and answer["refused"] == 9
+    assert "DELETE /v1/verify" in answer["refusals"][0]
+    live.ask("DELETE", "/v1/verify/00000003", "verify")
+    live.teach(NAME, [1], "verify")
+    assert len(list(live.service.data.glob("verify-*.db"))) == MOST
 
 
 def test_only_a_key_of_the_scope_verify_knows_of_integration_tests(live: Live):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import socket
 import time
@@ -15,7 +16,7 @@ import pytest
 import uvicorn
 
 from propense.web import connections
-from propense.web.connections import Connection, most_connections
+from propense.web.connections import MOST_PIECES, Connection, most_connections
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -117,6 +118,28 @@ def test_the_rest_of_a_refused_body_has_its_time_too(impatient: None) -> None:
         )
         began = time.monotonic()
         assert await streams[0].read() == b"" and time.monotonic() - began < 2
+
+    play(scene)
+
+
+@pytest.mark.parametrize("method", [b"POST", b"GET"])
+def test_a_body_of_countless_chunks_is_given_up(method: bytes) -> None:
+    """Also the rest of one whose request has its answer already, as a GET has here."""
+    head = method + b" / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    async def scene(connect: Connect) -> None:
+        streams = await connect()
+        streams[1].write(head + b"20\r\n" + b"x" * 32 + b"\r\n0\r\n\r\n")
+        assert b"200 OK" in await streams[0].read(1_000)
+        large = head + (b"40\r\n" + b"x" * 64 + b"\r\n") * (3 * MOST_PIECES) + b"0\r\n\r\n"
+        assert b"200 OK" in await ask(streams, large)
+        streams = await connect()
+        with contextlib.suppress(ConnectionError):
+            streams[1].write(head)
+            for _ in range(2_000):
+                streams[1].write(b"1\r\nx\r\n" * 1_000)
+                await streams[1].drain()
+            pytest.fail("two million chunks were taken")
 
     play(scene)
 

@@ -27,6 +27,10 @@ _WRONG: Final = (
     f"{SIGNATURE} is not the hexadecimal HMAC-SHA256 of this userId with the secret of: "
     "propense keys secret PREFIX"
 )
+_UNTIDY: Final = (
+    "a page's userId must be written as it is stored, since the ids of two customers may differ by "
+    "what is not stored; sign and send {!a}"
+)
 
 
 def check_page_messages(
@@ -72,7 +76,10 @@ def _check(
             f"{pointer}/type" if pointer else "",
             f"a page's key sends no {message.kind} calls; {_REMEDY}",
         )
-    if has_signed is None or rules.customer_id(body.get("userId"), f"{pointer}/userId", []) is None:
+    if has_signed is None:
+        return
+    stored_id = rules.customer_id(body.get("userId"), f"{pointer}/userId", [])
+    if stored_id is None:
         return
     signature = _signature(body)
     if signature is None:
@@ -80,6 +87,9 @@ def _check(
     user_id = text_id(body["userId"], f"{pointer}/userId")
     if type(signature) is not str or user_id is None or not has_signed(user_id, signature[:128]):
         raise IngestError(f"{pointer}/{SIGNATURE}", _WRONG)
+    # Only the capitals of an e-mail address may differ: they name the same customer everywhere.
+    if stored_id not in (user_id, user_id.lower()):
+        raise IngestError(f"{pointer}/userId", _UNTIDY.format(stored_id[:64]))
 
 
 def _signature(body: dict[str, Any]) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Container, Sequence
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar
 
 from propense.errors import StoreError
 from propense.history.records import WRITTEN, Customer, CustomerUpdate, WriteResult
@@ -15,6 +16,12 @@ from propense.runtime.engine import ScoringEngine
 from propense.runtime.metrics import CacheResult, Metrics
 
 T = TypeVar("T")
+
+READ_SECONDS: Final = 2.0
+"""A question waits so long for a store on another machine; then it is answered from memory."""
+THREADS: Final = 8
+"""Reads of such a store at once. They have threads of their own: a store that hangs would take
+those of everything else."""
 
 
 class CustomerReader:
@@ -38,6 +45,9 @@ class CustomerReader:
         self._unsettled = unsettled
         self._metrics = metrics
         self._n_forgotten = 0
+        self._threads = ThreadPoolExecutor(THREADS, "reader")
+        self._late: set[Future[Any]] = set()
+        """Reads that nobody waits for any more, and that the store has not answered."""
 
     async def find(self, engine: ScoringEngine, user_id: str) -> tuple[CustomerState | None, bool]:
         """The customer, or None where the store has none; and whether the answer is degraded:
@@ -49,14 +59,14 @@ class CustomerReader:
         n_forgotten = self._n_forgotten
         try:
             if customer is not None:
-                version = (await self.call(self.store.versions, [user_id]))[0]
+                version = (await self.ask(self.store.versions, [user_id]))[0]
                 if version == customer.version:
                     self._count("hit")
                     return customer, False
                 engine.cache.drop(user_id)
             self._count("miss")
             start = time.perf_counter()
-            record: Customer | None = await self.call(self.store.read, user_id)
+            record: Customer | None = await self.ask(self.store.read, user_id)
         except StoreError:
             return customer, True
         if self._metrics is not None:
@@ -84,6 +94,23 @@ class CustomerReader:
     def _count(self, result: CacheResult) -> None:
         if self._metrics is not None:
             self._metrics.cache(result)
+
+    async def ask(self, method: Callable[..., T], *arguments: object) -> T:
+        """Call a method of the store as `call` does, but for READ_SECONDS at most. Raises
+        StoreError then; at once where the store hangs."""
+        if self.store.is_local:
+            return method(*arguments)
+        if len(self._late) >= THREADS // 2:
+            raise StoreError(f"live history hangs: {len(self._late)} reads are not answered")
+        future = self._threads.submit(method, *arguments)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await asyncio.wrap_future(future)
+        except TimeoutError as error:
+            if future.running():
+                self._late.add(future)
+                future.add_done_callback(self._late.discard)
+            raise StoreError(f"live history has not answered in {READ_SECONDS:g} s") from error
 
     async def call(self, method: Callable[..., T], *arguments: object) -> T:
         """Call a method of the store, in a thread where it can take long."""

@@ -10,7 +10,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -68,22 +68,27 @@ class IntegrationTests:
         self._controls = real.controls
         self._is_local = real.is_local
         self._readers: OrderedDict[str, CustomerReader] = OrderedDict()
+        self._opening = asyncio.Lock()
 
-    def reader(self, token: str) -> CustomerReader:
+    async def reader(self, token: str) -> CustomerReader:
         """The reader of a test's customers. Raises RefusedError where too many tests run."""
-        reader = self._readers.get(token)
-        if reader is None:
-            self._begin(token)
-            if len(self._readers) >= MOST_OPEN:
-                self._close_destroyed()
-            while len(self._readers) >= MOST_OPEN:
-                # The least recently used; it may be of a test that was never ended.
-                self._readers.popitem(last=False)[1].store.close()
-            # Other processes can write to it as well.
-            reader = CustomerReader(self._open_store(f"{_STORE}{token}"), alone=False)
-            self._readers[token] = reader
-        self._readers.move_to_end(token)
-        return reader
+        async with self._opening:
+            reader = self._readers.get(token)
+            if reader is None:
+                # A store on a server takes long to make.
+                reader = await asyncio.to_thread(self._open, token)
+            self._readers.move_to_end(token)
+            return reader
+
+    async def refused(self, tokens: Collection[str]) -> dict[str, str]:
+        """Begin the tests of these tokens; those that cannot begin, and why."""
+        refused = {}
+        for token in tokens:
+            try:
+                await self.reader(token)
+            except RefusedError as error:
+                refused[token] = str(error)
+        return refused
 
     async def append(
         self,
@@ -95,14 +100,15 @@ class IntegrationTests:
         indexed: list[tuple[int, WriteResult]] = []
         for token, indices in tests.items():
             own = [updates[index] for index in indices]
-            results = await asyncio.to_thread(self.reader(token).store.append, own)
+            reader = await self.reader(token)
+            results = await asyncio.to_thread(reader.store.append, own)
             indexed += zip(indices, results, strict=True)
             follow_updates(engines, own, results, alone=False)
         return indexed
 
     async def destroy(self, token: str, engines: Sequence[ScoringEngine]) -> int:
         """End a test and remove everything of it. Returns how many customers it had."""
-        reader = self.reader(token)
+        reader = await self.reader(token)
         user_ids = await asyncio.to_thread(lambda: list(reader.store.user_ids()))
         await asyncio.to_thread(reader.store.destroy)
         await asyncio.to_thread(self._controls.remove, _KIND, token)
@@ -123,6 +129,18 @@ class IntegrationTests:
             self._open_store(f"{_STORE}{token}").destroy()
             self._controls.remove(_KIND, token)
         return len(abandoned)
+
+    def _open(self, token: str) -> CustomerReader:
+        self._begin(token)
+        if len(self._readers) >= MOST_OPEN:
+            self._close_destroyed()
+        while len(self._readers) >= MOST_OPEN:
+            # The least recently used; it may be of a test that was never ended.
+            self._readers.popitem(last=False)[1].store.close()
+        # Other processes can write to it as well.
+        reader = CustomerReader(self._open_store(f"{_STORE}{token}"), alone=False)
+        self._readers[token] = reader
+        return reader
 
     def _running(self) -> dict[str, int]:
         """Token -> when the test began, in microseconds."""

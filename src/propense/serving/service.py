@@ -251,6 +251,10 @@ class Service:
         """The id under which a customer is stored."""
         return self.pseudonyms.pseudonym(user_id) if self.serve.pseudonyms else user_id
 
+    async def refused_tests(self, tokens: Collection[str]) -> dict[str, str]:
+        """The integration tests among these that cannot begin, and why."""
+        return await self.tests.refused(tokens)
+
     async def write_updates(
         self, updates: Sequence[CustomerUpdate], tests: dict[str, list[int]]
     ) -> list[WriteResult]:

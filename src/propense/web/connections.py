@@ -22,6 +22,10 @@ HEAD_SECONDS: Final = 10.0
 MOST_HEAD: Final = 65_536
 """Bytes of the first line and the headers of a request."""
 MOST_HEADERS: Final = 100
+MOST_PIECES: Final = 4_096
+"""A body may come in so many pieces, whatever their size; in more only where they have"""
+LEAST_PIECE: Final = 32
+"""bytes each: a chunk of a byte costs as much as a large one."""
 MOST_PIPELINED: Final = 16
 """Requests of one connection that wait for the answer to an earlier one."""
 LEAST_CONNECTIONS: Final = 16
@@ -133,6 +137,8 @@ class Connection(Protocol):
         self._in_head = self._in_message = False
         self._n_bytes = self._n_headers = self._n_hosts = 0
         """Of the headers so far."""
+        self._n_pieces = self._n_body = 0
+        """Pieces of the body so far, and their bytes."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -170,6 +176,7 @@ class Connection(Protocol):
         super().on_message_begin()
         self._in_head = self._in_message = True
         self._n_bytes = self._n_headers = self._n_hosts = 0
+        self._n_pieces = self._n_body = 0
         self._all.begun(self)
         if self._due is None:
             self._due = self.loop.time() + HEAD_SECONDS
@@ -201,6 +208,14 @@ class Connection(Protocol):
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop(None)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools. Also called for the rest of a body whose request had been refused."""
+        self._n_pieces += 1
+        self._n_body += len(body)
+        if self._n_pieces > MOST_PIECES and self._n_body < LEAST_PIECE * self._n_pieces:
+            self._stop(None)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """See httptools."""

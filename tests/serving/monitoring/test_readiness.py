@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from propense.errors import BundleError, DamagedError, StoreError
+from propense.errors import BundleError, DamagedError, EvictingError, StoreError
 from propense.serving.monitoring import readiness
 from propense.serving.monitoring.readiness import Readiness, State
 
@@ -106,6 +106,14 @@ def test_a_store_that_is_away_stops_events_and_no_answers(tmp_path, tested):
 
     state = make(tmp_path, ping=ping, writer=lambda: "not written").check()
     assert state.answers == [] and len(state.events) == 2
+
+
+def test_a_server_that_evicts_is_named(tmp_path, tested):
+    def ping():
+        raise EvictingError("redis://10.0.0.7 evicts")
+
+    state = make(tmp_path, ping=ping).check()
+    assert state.answers == [] and "noeviction" in state.events[0] and "10.0" not in state.events[0]
 
 
 def test_a_damaged_history_ends_both_for_good(tmp_path, tested):

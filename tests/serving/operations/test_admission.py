@@ -33,7 +33,7 @@ def admission(stored: set[str] | None = frozenset(), **limits: int) -> tuple[Adm
     """`stored` are the customers of the store; None: it cannot be read."""
     counted: list[Any] = []
 
-    async def call(method: Any, *arguments: Any) -> Any:
+    async def ask(method: Any, *arguments: Any) -> Any:
         return method(*arguments)
 
     def versions(user_ids: list[str]) -> list[int]:
@@ -41,7 +41,7 @@ def admission(stored: set[str] | None = frozenset(), **limits: int) -> tuple[Adm
             raise StoreError("away")
         return [int(user_id in stored) for user_id in user_ids]
 
-    reader: Any = SimpleNamespace(call=call, store=SimpleNamespace(versions=versions))
+    reader: Any = SimpleNamespace(ask=ask, store=SimpleNamespace(versions=versions))
     metrics: Any = SimpleNamespace(quota_refusal=lambda limit, n: counted.append((limit, n)))
     return Admission(Quotas(Limits(**limits), b"k" * 32), reader, metrics), counted
 

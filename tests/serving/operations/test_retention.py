@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -136,23 +137,28 @@ def test_expired_backups_are_deleted_and_receipts_name_the_others(tmp_path: Path
 
 def test_tests_are_bounded_and_abandoned_ones_end(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
-    with service_store(settings, open_secrets(tmp_path / "live")) as store:
+    secrets = open_secrets(tmp_path / "live")
+    with asyncio.Runner() as runner, service_store(settings, secrets) as store:
+
+        def begin(token: str) -> None:
+            runner.run(tests.reader(token))
+
         tests = integration_tests(settings, store)
         for number in range(MOST):
-            tests.reader(f"{number:08x}")
+            begin(f"{number:08x}")
         with pytest.raises(RefusedError, match="16 integration tests run already"):
-            tests.reader("ffffffff")
-        tests.reader("00000000")
+            begin("ffffffff")
+        begin("00000000")
         files = sorted(file.name for file in (tmp_path / "live").glob("verify-*.db"))
         assert len(files) == MOST
         began = store.controls.read("tests").records[0].value
         assert tests.destroy_abandoned(int(began) + MICROS_PER_DAY // 2) == 0
         assert tests.destroy_abandoned(int(began) + 2 * MICROS_PER_DAY) == MOST
         assert not list((tmp_path / "live").glob("verify-*"))
-        tests.reader("ffffffff")
+        begin("ffffffff")
         # What a service that starts removes counts no more.
         for number in range(MOST - 1):
-            tests.reader(f"{number:08x}")
+            begin(f"{number:08x}")
         clear_integration_tests(tmp_path / "live")
-        tests.reader("eeeeeeee")
+        begin("eeeeeeee")
         tests.close()

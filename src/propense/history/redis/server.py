@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from propense.errors import StoreError
+from propense.errors import EvictingError, StoreError
 
 _CONNECT_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 30.0
@@ -73,12 +73,12 @@ def keys_of(client: Any, prefix: str) -> Iterator[list[bytes]]:
 def check_server(client: Any, durable: str, where: str) -> list[str]:
     """The kinds of files that the server writes.
 
-    Raises StoreError, or warns, where its settings
-    do not keep what is written."""
+    Raises StoreError, or warns, where its settings do not keep what is written."""
+    check_eviction(client, where)
     try:
         config = {
             key: value
-            for name in ("appendonly", "appendfsync", "maxmemory-policy", "maxmemory", "save")
+            for name in ("appendonly", "appendfsync", "save")
             for key, value in client.config_get(name).items()
         }
     except redis.ResponseError:
@@ -90,12 +90,6 @@ def check_server(client: Any, durable: str, where: str) -> list[str]:
             f"appendfsync always, but it has {log or 'unknown'} and {fsync or 'unknown'}; set them "
             'in redis.conf, or choose durable = "process"'
         )
-    policy = config.get("maxmemory-policy", "noeviction")
-    if config.get("maxmemory", "0") != "0" and policy != "noeviction":
-        raise StoreError(
-            f"live history {where}: the server evicts keys when its memory is full "
-            f"(maxmemory-policy {policy}); set noeviction in redis.conf"
-        )
     if log != "yes":
         warnings.warn(
             f"live history {where}: the server has appendonly {log or 'unknown'}, so a restart "
@@ -105,6 +99,18 @@ def check_server(client: Any, durable: str, where: str) -> list[str]:
         )
     files = ["append-only file"] if log == "yes" else []
     return files + (["snapshot"] if config.get("save") else [])
+
+
+def check_eviction(client: Any, where: str) -> None:
+    """Raises EvictingError where the server drops keys when its memory is full. It can be told to
+    at any time; and managed servers, where CONFIG is not permitted, mostly do."""
+    memory = client.info("memory")
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if memory.get("maxmemory", 0) and policy != "noeviction":
+        raise EvictingError(
+            f"live history {where}: the server evicts keys when its memory is full "
+            f"(maxmemory-policy {policy}); set noeviction in redis.conf"
+        )
 
 
 def rewrite_files(client: Any, kinds: Sequence[str], where: str) -> None:

@@ -30,6 +30,7 @@ from propense.history.redis.entries import (
 )
 from propense.history.redis.server import (
     address_of,
+    check_eviction,
     check_server,
     connect,
     keys_of,
@@ -54,7 +55,7 @@ _PAGE: Final = 200
 _EXPIRED_AT_ONCE: Final = 100
 """Customers that one script goes through: the server does nothing else meanwhile."""
 _PROBE_MS: Final = 1_000
-_CLOCK_MICROS: Final = 60 * MICROS_PER_SECOND
+_CLOCK_MICROS: Final = 5 * MICROS_PER_SECOND
 
 
 class RedisStore:
@@ -228,11 +229,12 @@ class RedisStore:
     def ping(self) -> None:
         """See Store."""
         with self.calling() as client:
-            client.ping()
+            check_eviction(client, self._where)
 
     def check_writable(self) -> None:
         """See Store."""
         with self.calling() as client:
+            check_eviction(client, self._where)
             client.set(self.prefix + "probe", b"", px=_PROBE_MS)
 
     def check(self) -> None:
@@ -302,11 +304,12 @@ class RedisStore:
             rewrite_files(client, self._files, self._where)
 
     def _now(self) -> int:
-        """Microseconds UTC by the server's clock, which all machines share; it is asked for once
-        a minute."""
+        """Microseconds UTC by the server's clock, which all machines share; it is asked for every
+        few seconds. Raises EvictingError where the server has been told to evict since."""
         steady = time.monotonic_ns() // 1000
         if self._clock is None or steady - self._clock[1] >= _CLOCK_MICROS:
             with self.calling() as client:
+                check_eviction(client, self._where)
                 seconds, micros = client.time()
             self._clock = (seconds * MICROS_PER_SECOND + micros, steady)
         return self._clock[0] + steady - self._clock[1]

@@ -45,7 +45,7 @@ class AnswerHost(CustomerHost, Protocol):
     def engine(self) -> ScoringEngine: ...
 
 
-def reader_of(request: Request[CustomerHost], user: UserId, scope: Scope) -> CustomerReader:
+async def reader_of(request: Request[CustomerHost], user: UserId, scope: Scope) -> CustomerReader:
     """The store that has the customer: that of real customers, which needs `scope`, or that of an
     integration test, which needs verify. Raises Problem where the key lacks it."""
     host, key = request.host, request.key
@@ -63,7 +63,7 @@ def reader_of(request: Request[CustomerHost], user: UserId, scope: Scope) -> Cus
             f"the id {user.value[:40]!r} belongs to an integration test; "
             "ask about it with a key that has the scope verify",
         )
-    return host.tests.reader(user.test)
+    return await host.tests.reader(user.test)
 
 
 async def find_customer(
@@ -71,7 +71,7 @@ async def find_customer(
 ) -> tuple[CustomerState | None, bool]:
     """The customer, None where nothing is known of them; and whether the store could not be
     read. Raises Problem."""
-    reader = reader_of(request, user, "read")
+    reader = await reader_of(request, user, "read")
     return await reader.find(engine, stored_id(request.host, user))
 
 

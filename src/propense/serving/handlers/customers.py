@@ -51,7 +51,7 @@ async def read(request: Request[AccountHost]) -> UserAnswer:
 
 async def _show(request: Request[AccountHost], user: UserId) -> UserAnswer:
     host = request.host
-    reader = reader_of(request, user, "admin")
+    reader = await reader_of(request, user, "admin")
     user_id = stored_id(host, user)
     if user.is_real:
         # Before it is read: a reading that cannot be logged must not be done.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -46,6 +47,7 @@ MOST_ON_THE_LOOP: Final = 32_768
 """Bytes of a call that are read on the event loop; more are read beside it."""
 SCOPES: Final[tuple[Scope, ...]] = ("ingest", "verify")
 """A key with one of these may send."""
+_HOST: Final = re.compile(rb"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _BY_HOST: Final = ((b"vary", b"Host, X-Forwarded-Host, X-Forwarded-Proto"),)
 """Beside `no-store`: the settings name the host that was asked."""
 REASONS: Final[dict[WriteResult, tuple[str, str]]] = {
@@ -87,6 +89,8 @@ class IngestHost(Host, Protocol):
     monitor: Monitor
 
     def stored_id(self, user_id: str) -> str: ...
+
+    async def refused_tests(self, tokens: Collection[str]) -> dict[str, str]: ...
 
     async def write_updates(
         self, updates: Sequence[CustomerUpdate], tests: dict[str, list[int]]
@@ -197,6 +201,8 @@ async def browser_settings(request: Request[IngestHost]) -> Response:
     # Those of a proxy that is not trusted have been dropped; see web.connections.
     host = request.headers.get(b"x-forwarded-host") or request.headers.get(b"host", b"")
     scheme = request.headers.get(b"x-forwarded-proto", b"http").decode("latin-1")
+    if _HOST.fullmatch(host) is None:
+        raise Problem(400, "the Host header is not a valid host name")
     try:
         settings = site_settings(write_key, f"{scheme}://{host.decode('latin-1')}")
     except ValueError as error:
@@ -237,6 +243,14 @@ async def _write(
             for _, test in parsed if test is None
         ]  # fmt: skip
         parsed = [(update, test) for update, test in parsed if test is not None]
+    begun = dict.fromkeys(test for _, test in parsed if test is not None)
+    refused_tests = await host.refused_tests(begun) if begun else {}
+    if refused_tests:
+        refusals += [
+            Refusal("/userId", refused_tests[test])
+            for _, test in parsed if test in refused_tests
+        ]  # fmt: skip
+        parsed = [(update, test) for update, test in parsed if test not in refused_tests]
     if host.serve.pseudonyms:
         parsed = [
             (_with_pseudonyms(host, update) if test is None else update, test)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from propense.errors import BundleError, DamagedError, StoreError
+from propense.errors import BundleError, DamagedError, EvictingError, StoreError
 from propense.inference.bundle import Bundle
 from propense.inference.self_test import self_test
 
@@ -21,6 +21,10 @@ PING_SECONDS: Final = 1.0
 _DAMAGED: Final = (
     "live history is damaged; nothing is read from it or written to it any more: stop the service, "
     "move the file away and restore a backup"
+)
+_EVICTING: Final = (
+    "the server of live history evicts keys when its memory is full, so that events can be lost or "
+    "taken twice; set its maxmemory-policy to noeviction"
 )
 
 
@@ -164,6 +168,8 @@ class _Ping:
             self._ping()
         except DamagedError:
             self.reason, self.damaged = _DAMAGED, True
+        except EvictingError:
+            self.reason = _EVICTING
         except StoreError:
             self.reason = "live history does not answer; check its server and the log"
         except Exception as error:

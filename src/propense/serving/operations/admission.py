@@ -71,7 +71,7 @@ class Admission:
     async def _new_ids(self, user_ids: list[str]) -> set[str]:
         """The ids of which nothing is stored; none where the store cannot be read."""
         try:
-            versions = await self._reader.call(self._reader.store.versions, user_ids)
+            versions = await self._reader.ask(self._reader.store.versions, user_ids)
         except StoreError:
             return set()
         return {user_id for user_id, version in zip(user_ids, versions, strict=True) if not version}
