@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from propense.history.bounds import VISITOR_TRAIT_BYTES, VISITOR_TRAITS
 from propense.history.merging import MOST_NAMES
 from propense.history.past import PastCustomer, PastEvent
 from propense.history.records import CustomerUpdate, Decision, WriteResult
@@ -157,6 +158,23 @@ def test_the_traits_of_a_customer_are_bounded(opened: Opened) -> None:
     assert numbers(store, "ada") == [1]
     store.append([visit("m6", "phone", traits={"e": 1})])
     assert store.append([sign_in("m7", "ada", "phone")]) == ["unjoined"]
+
+
+def test_what_a_page_writes_of_a_visitor_is_bounded_tightly(opened: Opened) -> None:
+    """Everybody can invent visitors, and each message writes the whole profile."""
+    store = opened(bounds=(500, 64_000))
+    large = {"a": "x" * (VISITOR_TRAIT_BYTES - 100)}
+    assert store.append(
+        [visit("m1", "v", traits=large), visit("m2", "v", 1, traits={"b": "x" * 100}),
+         visit("m3", "v", 2, traits={"a": "small"}), visit("m4", "v", 3, traits={"b": "x" * 100}),
+         visit("m5", "w", traits={str(n): 1 for n in range(VISITOR_TRAITS + 1)})]
+    ) == ["kept", "overfull", "kept", "kept", "overfull"]  # fmt: skip
+    # What a server has made large is not written again for a visitor's word.
+    store.append([update("m6", "ada", traits={"a": "x" * 50_000})])
+    store.append([sign_in("m7", "ada", "phone")])
+    assert store.append([visit("m8", "phone", 4, traits={"a": 1})]) == ["overfull"]
+    assert store.append([update("m9", "ada", 5, traits={"a": 1})]) == ["kept"]
+    assert held(store, "ada").traits == {"a": 1}
 
 
 def test_the_names_of_a_customer_are_bounded(store: Store) -> None:

@@ -13,9 +13,18 @@ from propense.times import MICROS_PER_SECOND
 MOST_TRAITS: Final = 500
 MOST_TRAIT_BYTES: Final = 64_000
 """Traits of one customer, and bytes of them with their names, under all names together."""
+VISITOR_TRAITS: Final = 100
+VISITOR_TRAIT_BYTES: Final = 4_000
+"""The same of a customer whom a page changes under a visitor's id: everybody can invent visitors,
+and each message writes the profile anew."""
 AHEAD_MICROS: Final = 300 * MICROS_PER_SECOND
 """A receipt this long after the store's own clock is the fault of the receiver's clock."""
 _LARGEST: Final = 2**63 - 1
+
+
+def visitor_bounds(bounds: tuple[int, int]) -> tuple[int, int]:
+    """The bounds of a visitor where these are a customer's."""
+    return min(bounds[0], VISITOR_TRAITS), min(bounds[1], VISITOR_TRAIT_BYTES)
 
 
 def not_ahead(update: CustomerUpdate, now: int) -> CustomerUpdate:

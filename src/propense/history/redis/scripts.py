@@ -37,6 +37,7 @@ APPEND: Final = (
 local seq, latest = state('seq'), state('latest')
 local remember = tonumber(ARGV[2])
 local MOST_NAMES, MOST_TRAITS, MOST_BYTES = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local VISITOR_TRAITS, VISITOR_BYTES = tonumber(ARGV[8]), tonumber(ARGV[9])
 local refuses = call('EXISTS', P .. 'suppressed') == 1
 """
     + PROFILES
@@ -64,6 +65,10 @@ local function state_profile(id, member, one)
     end
   end
   local more, larger = size(held)
+  if one.visits and (more > VISITOR_TRAITS or larger > VISITOR_BYTES) then
+    own.t = before
+    return false
+  end
   if (more > MOST_TRAITS or larger > MOST_BYTES) and (more > count or larger > bytes) then
     own.t = before
     return false
@@ -114,7 +119,7 @@ for at, update in ipairs(cmsgpack.unpack(ARGV[3])) do
     if #events == 0 or next(traits) or next(consent) then seq = seq + 1 end
     if next(traits) or next(consent) then
       local words = {traits = traits, consent = consent, moment = moment, trusted = trusted,
-                     received = received}
+                     received = received, visits = visitor and not trusted}
       if not state_profile(id, one.m, words) then result = 'overfull' end
     end
     seen(id, received, received)

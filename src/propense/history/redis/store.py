@@ -16,7 +16,7 @@ import msgspec
 import redis
 
 from propense.errors import StoreError
-from propense.history.bounds import check_updates, not_ahead
+from propense.history.bounds import check_updates, not_ahead, visitor_bounds
 from propense.history.merging import MOST_NAMES, content_of, to_json
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 from propense.history.redis import expiry_scripts, scripts
@@ -124,7 +124,15 @@ class RedisStore:
         packed, keys = pack_updates(updates, self.suppression_hash)
         with self.calling():
             results = self._append(
-                args=[self.prefix, self._remember, packed, keys, MOST_NAMES, *self._bounds]
+                args=[
+                    self.prefix,
+                    self._remember,
+                    packed,
+                    keys,
+                    MOST_NAMES,
+                    *self._bounds,
+                    *visitor_bounds(self._bounds),
+                ]
             )
         return [result.decode() for result in results]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from propense.history.bounds import visitor_bounds
 from propense.history.merging import (
     Profile,
     merged,
@@ -48,7 +49,14 @@ class Profiles:
                 if not update.traits:
                     continue
                 profiles[member] = with_traits(own, update)
-                if not self._fits(profiles.values()) and _grows(own, profiles[member]):
+                if update.is_visitor and not update.trusted:
+                    # What is too large is not written again, even where it grows no more.
+                    fits = _fit(profiles.values(), visitor_bounds(self._bounds))
+                else:
+                    fits = _fit(profiles.values(), self._bounds) or not _grows(
+                        own, profiles[member]
+                    )
+                if not fits:
                     profiles[member] = own
                     overfull.add(index)
             rows += [
@@ -87,15 +95,8 @@ class Profiles:
     def have_room(self, customers: Iterable[int]) -> bool:
         """Whether what these have together is not too much for one."""
         held = self._read(customers)
-        return self._fits(profile for some in held.values() for profile in some.values())
-
-    def _fits(self, profiles: Iterable[Profile]) -> bool:
-        sizes = [profile.size() for profile in profiles]
-        most_names, most_bytes = self._bounds
-        return (
-            sum(size[0] for size in sizes) <= most_names
-            and sum(size[1] for size in sizes) <= most_bytes
-        )
+        profiles = [profile for some in held.values() for profile in some.values()]
+        return _fit(profiles, self._bounds)
 
     def _read(self, customers: Iterable[int]) -> dict[int, dict[int, Profile]]:
         """Customer -> member -> profile. What an earlier version wrote becomes the profile of the
@@ -117,6 +118,13 @@ class Profiles:
             "UPDATE customers SET traits = ?, consent = ?, train = ? WHERE key = ?",
             (traits, to_json(consent), train_flag(consent), customer),
         )
+
+
+def _fit(profiles: Iterable[Profile], bounds: Bounds) -> bool:
+    sizes = [profile.size() for profile in profiles]
+    return (
+        sum(size[0] for size in sizes) <= bounds[0] and sum(size[1] for size in sizes) <= bounds[1]
+    )
 
 
 def _present(profiles: Iterable[Profile]) -> set[str]:
