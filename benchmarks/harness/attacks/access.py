@@ -286,7 +286,7 @@ def stray_addresses(target: Target, outcome: Outcome) -> None:
 
 
 ATTACKS: Final = (
-    Attack("keys of every kind on every route", "", "refused", keys_on_all_routes),
+    Attack("keys of every kind on every route", "failed", "refused", keys_on_all_routes),
     Attack("times of known and unknown keys", "no difference", "harmless", timed_keys),
     Attack("revoked, rotated and expired keys", "half a second", "refused", ended_keys),
     Attack("requests forged by pages of other sites", "a bundle promoted and rolled back",
@@ -294,9 +294,9 @@ ATTACKS: Final = (
     Attack("two keys, two hosts, no host", "the last one counted", "refused", doubled_headers),
     Attack("hosts that a stranger names", "apiHost evil.example, cacheable", "refused",
            forwarded_hosts),
-    Attack("text injected into metrics and headers", "", "harmless", injected_text),
-    Attack("numbers and times that are none", "", "harmless", odd_numbers),
+    Attack("text injected into metrics and headers", "failed", "harmless", injected_text),
+    Attack("numbers and times that are none", "failed", "harmless", odd_numbers),
     Attack("items of other types", "taken and shown at once", "refused", odd_items),
-    Attack("paths instead of bundles", "", "refused", forged_paths),
+    Attack("paths instead of bundles", "failed", "refused", forged_paths),
     Attack("invented addresses", "", "harmless", stray_addresses),
 )  # fmt: skip

@@ -45,7 +45,7 @@ class Attack:
 
     name: str
     was: str
-    """What it did to the service before it was defended; empty for one that never succeeded."""
+    """What it did to the service before it was defended; empty for one not tried then."""
     ends: Literal["refused", "harmless"]
     run: Callable[[Target, Outcome], None]
     stores: tuple[str, ...] = STORES

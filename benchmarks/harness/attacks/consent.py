@@ -146,5 +146,5 @@ ATTACKS: Final = (
     Attack("refusal on the device of an erased customer", "thrown away, a personal list",
            "harmless", erased_devices),
     Attack("late traits", "the older word won", "refused", late_traits),
-    Attack("an erased customer sent again", "", "refused", back_from_erasure),
+    Attack("an erased customer sent again", "failed", "refused", back_from_erasure),
 )  # fmt: skip

@@ -339,5 +339,5 @@ ATTACKS: Final = (
     Attack("imports that drip", "503 to the operator", "harmless", slow_imports),
     Attack("mistyped filters", "1.95 s for 200,000 words", "refused", mistyped_filters),
     Attack("integration tests without end", "30 of 30 stores left", "harmless", many_tests),
-    Attack("junk beside honest visitors", "", "harmless", junk_sender),
+    Attack("junk beside honest visitors", "failed", "harmless", junk_sender),
 )  # fmt: skip

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import count
 from typing import Any, Final
 
@@ -278,6 +278,8 @@ def busy_script(target: Target, outcome: Outcome) -> None:
 
 @contextmanager
 def _busy(target: Target) -> Iterator[None]:
+    from redis import ResponseError
+
     with closing(client_of(target)) as client, closing(client_of(target)) as other:
         client.config_set("busy-reply-threshold", 100)
         connection = other.connection_pool.get_connection()
@@ -285,6 +287,8 @@ def _busy(target: Target) -> Iterator[None]:
         time.sleep(0.3)
         yield
         client.script_kill()
+        with suppress(ResponseError):
+            connection.read_response()  # once the script has ended
         connection.disconnect()
         client.config_set("busy-reply-threshold", 5_000)
 

@@ -118,7 +118,7 @@ def pipelined_keys(target: Target, outcome: Outcome) -> None:
 
 
 ATTACKS: Final = (
-    Attack("ambiguous requests", "", "refused", ambiguous),
-    Attack("requests within requests", "", "harmless", clear),
-    Attack("requests behind another's key", "", "refused", pipelined_keys),
+    Attack("ambiguous requests", "failed", "refused", ambiguous),
+    Attack("requests within requests", "failed", "harmless", clear),
+    Attack("requests behind another's key", "failed", "refused", pipelined_keys),
 )

@@ -85,7 +85,7 @@ def table(
     lines = [f"| attack | once | {' | '.join(stores)} |", f"|---|---|{'---|' * len(stores)}"]
     for attack in attacks:
         cells = [cell(attack, outcomes.get((attack.name, store))) for store in stores]
-        lines.append(f"| {attack.name} | {attack.was or 'failed'} | {' | '.join(cells)} |")
+        lines.append(f"| {attack.name} | {attack.was or 'new'} | {' | '.join(cells)} |")
     return lines
 
 
