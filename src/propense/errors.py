@@ -87,7 +87,7 @@ class StoreError(ServeError):
 
 
 class DamagedError(StoreError):
-    """Live history whose file is damaged: nothing is read from it or written to it any more."""
+    """Live history that is damaged or lost: nothing is read from it or written to it any more."""
 
 
 class EvictingError(StoreError):

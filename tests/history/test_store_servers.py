@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from propense.errors import EvictingError, StoreError
+from propense.errors import DamagedError, EvictingError, StoreError
 from propense.history.opening import open_store, restore_store
 from propense.history.records import CustomerUpdate, LiveEvent
 from propense.history.redis import backup
@@ -158,6 +159,26 @@ def test_a_server_that_is_told_to_throw_keys_away_takes_no_more(
         assert [call() for call in calls][2] == ["kept"]
         administrator.config_set("maxmemory", 0)
     store.close()
+
+
+@pytest.mark.redis
+def test_a_server_that_lost_its_data_is_not_begun_anew_in_silence(redis: Redis) -> None:
+    """With them it lost whom nothing may be stored about."""
+    for number in range(2):
+        store = opened(redis.url)
+        calls = [functools.partial(store.append, [update("m2", "eve")]), store.ping]
+        store.append([update("m1")])
+        store.suppress([b"eve"])
+        with closing(administrator_of(redis)) as administrator:
+            administrator.flushall()
+        first = calls[number]
+        for call in (first, first, functools.partial(store.read, "ada"), store.check_writable):
+            with pytest.raises(DamagedError, match="lost its data"):
+                call()
+        store.close()
+    again = opened(redis.url)
+    assert again.n_customers() == 0 and again.append([update("m1")]) == ["kept"]
+    again.close()
 
 
 @pytest.mark.redis

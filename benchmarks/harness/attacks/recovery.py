@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from benchmarks.harness.attackers import (
     together,
 )
 from benchmarks.harness.attacks.attack import Attack, Outcome
+from benchmarks.harness.attacks.shortages import client_of
 from benchmarks.harness.live_service import serving
 from benchmarks.harness.load_service import copy_of
 from benchmarks.proof import BIN
@@ -106,6 +107,22 @@ def clock_ahead(target: Target, outcome: Outcome) -> None:
     outcome.expect(results == [1, 0, 0, 1, 400], f"stored {results}")
     outcome.expect(target.store == "sqlite" or traits == {"city": "now"}, f"traits {traits}")
     outcome.show("an order stored once, no quota spent")
+
+
+def emptied_store(target: Target, outcome: Outcome) -> None:
+    """The server loses all its data while the service runs, and with them who was erased."""
+    with ExitStack() as stack:
+        server = stack.enter_context(store_server(target.store))
+        own = stack.enter_context(attacked(target.folder, target.store, server))
+        own.send(event("forgotten", "forgotten-1"))
+        own.ask("admin", "POST", "/v1/customers/erase", {"user_id": "forgotten"})
+        with closing(client_of(own)) as client:
+            client.flushall()
+        statuses = {own.send(event("forgotten", f"forgotten-{n}")).status for n in range(3)}
+        health = own.ask(None, "GET", "/health/ready")
+    outcome.expect(statuses == {503}, f"events of an erased customer: {statuses}")
+    outcome.expect(b"gone" in health.body and health.status == 503, f"readiness {health.status}")
+    outcome.show("events 503, not ready for good")
 
 
 def racing_promotions(target: Target, outcome: Outcome) -> None:
@@ -277,6 +294,8 @@ ATTACKS: Final = (
     Attack("the first key in logs", "printed", "harmless", secret_in_output),
     Attack("a clock two months ahead", "an order stored twice, quotas spent for good", "harmless",
            clock_ahead),
+    Attack("the store emptied", "erased customers stored again", "refused", emptied_store,
+           ("redis",)),
     Attack("items of an old column", "no start any more", "harmless", old_items),
     Attack("promotions at once", "135 errors of 240", "harmless", racing_promotions),
     Attack("bundles changed on the shelf", "another content answered; died by SIGBUS", "refused",

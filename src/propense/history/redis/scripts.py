@@ -1,8 +1,9 @@
 """Lua scripts that a Redis server runs in one step: other clients see all of one or nothing.
 
-Keys, after the prefix: `state` seq, latest, member, consent_required | `id:NAME` the customer with
-that name | `v:NAME` its member, kind (0 a visitor, 1 a customer), when it was joined (j), whether a
-server said so (t), whether no past is found by it (a) | `ids` customer -> version | of a customer:
+Keys, after the prefix: `state` seq, latest, member, consent_required, id of these data |
+`id:NAME` the customer with that name | `v:NAME` its member, kind (0 a visitor, 1 a customer), when
+it was joined (j), whether a server said so (t), whether no past is found by it (a) |
+`ids` customer -> version | of a customer:
 `c:` first and last seen, `t:` traits as JSON, `k:` consent, both made of `p:` member -> profile (as
 MessagePack), `n:` other names, `e:` events, `q:` messages of earlier versions without events ->
 received | `m:KEY` the content of a message that is remembered, `a:NAME` those of a name ->
@@ -34,6 +35,7 @@ local function customer(name) return call('GET', P .. 'id:' .. name) end
 APPEND: Final = (
     COMMON
     + """
+if call('HGET', P .. 'state', 'id') ~= ARGV[10] then return redis.error_reply('LOST') end
 local seq, latest = state('seq'), state('latest')
 local remember = tonumber(ARGV[2])
 local MOST_NAMES, MOST_TRAITS, MOST_BYTES = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])

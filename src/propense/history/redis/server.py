@@ -12,8 +12,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from propense.errors import EvictingError, StoreError
+from propense.errors import DamagedError, EvictingError, StoreError
 
+LOST: Final = "LOST"
+"""What a script answers where the server holds other data than those that were opened."""
 _CONNECT_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 30.0
 _REWRITE_SECONDS: Final = 120.0
@@ -55,6 +57,14 @@ def store_error(error: Exception, where: str) -> StoreError:
     return StoreError(
         f"live history {where}: {reason}; {done}; check that the server answers and has memory "
         "and disk space, then try again"
+    )
+
+
+def lost_error(where: str) -> DamagedError:
+    """The error of a server that holds other data than those that were opened."""
+    return DamagedError(
+        f"live history {where}: the server has lost its data, and with them who must not be "
+        "stored; stop the service, restore a backup, then start it again"
     )
 
 

@@ -7,6 +7,7 @@ replicas), not a cluster: a group of updates touches keys of many customers.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,11 +30,13 @@ from propense.history.redis.entries import (
     read_event,
 )
 from propense.history.redis.server import (
+    LOST,
     address_of,
     check_eviction,
     check_server,
     connect,
     keys_of,
+    lost_error,
     rewrite_files,
     store_error,
 )
@@ -74,7 +77,7 @@ class RedisStore:
         self._remember = options.remember_seconds * MICROS_PER_SECOND
         self._bounds = options.bounds
         self._clock: tuple[int, int] | None = None
-        self._closed = False
+        self._closed = self._is_lost = False
         self._client = connect(url, self._where)
         register = self._client.register_script
         self._append = register(scripts.APPEND)
@@ -101,6 +104,8 @@ class RedisStore:
                 if options.consent_required is not None:
                     client.hset(state, "consent_required", int(options.consent_required))
                 client.hsetnx(state, "seq", 0)
+                client.hsetnx(state, "id", secrets.token_hex(8))
+                self._id = client.hget(state, "id")
         except BaseException:
             self._client.close()
             raise
@@ -132,6 +137,7 @@ class RedisStore:
                     MOST_NAMES,
                     *self._bounds,
                     *visitor_bounds(self._bounds),
+                    self._id,
                 ]
             )
         return [result.decode() for result in results]
@@ -238,6 +244,8 @@ class RedisStore:
         """See Store."""
         with self.calling() as client:
             check_eviction(client, self._where)
+            if client.hget(self.prefix + "state", "id") != self._id:
+                raise redis.ResponseError(LOST)
 
     def check_writable(self) -> None:
         """See Store."""
@@ -348,9 +356,14 @@ class RedisStore:
         """The client, for calls whose errors become StoreErrors."""
         if self._closed:
             raise StoreError(f"live history {self._where} is closed")
+        if self._is_lost:
+            raise lost_error(self._where)
         try:
             yield self._client
         except redis.RedisError as error:
+            if str(error) == LOST:
+                self._is_lost = True
+                raise lost_error(self._where) from error
             raise store_error(error, self._where) from error
 
 

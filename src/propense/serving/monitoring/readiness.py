@@ -19,8 +19,8 @@ LEAST_DISK: Final = 64_000_000
 """Free bytes that the disk must have before events are accepted."""
 PING_SECONDS: Final = 1.0
 _DAMAGED: Final = (
-    "live history is damaged; nothing is read from it or written to it any more: stop the service, "
-    "move the file away and restore a backup"
+    "live history is damaged or its data are gone; nothing is read from it or written to it any "
+    "more: stop the service, move the file away, if there is one, and restore a backup"
 )
 _EVICTING: Final = (
     "the server of live history evicts keys when its memory is full, so that events can be lost or "
