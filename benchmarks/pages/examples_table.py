@@ -1,19 +1,23 @@
 """The page docs/results.md: every example's network against every rival.
 
-Run it after the examples have been run, naming their folders:
+Run it after examples have been run, naming their folders in a clone of the project:
 
-    python -m benchmarks.pages.examples_table FOLDER... > docs/results.md
+    python -m benchmarks.pages.examples_table FOLDER...
 
-A folder is one where `propense run` ended; its report is read, nothing is computed anew.
+Each section names the commit it was made with; those of other examples stay as they are. A folder
+is one where `propense run` ended; its report is read, nothing is computed anew.
 """
 
 from __future__ import annotations
 
 import platform
+import re
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.proof import ROOT
 from propense.evaluation.records import (
     LOWER_IS_BETTER,
     GoalReport,
@@ -23,6 +27,7 @@ from propense.evaluation.records import (
 )
 from propense.evaluation.report.storage import report_from_json
 
+PAGE = ROOT / "docs" / "results.md"
 INTRODUCTION = """\
 # Results
 
@@ -34,6 +39,7 @@ did best on **validation** and would be deployed.
 
 Made by `benchmarks/pages/examples_table.py`; to repeat it: `python prepare.py`, then
 `propense run --set train.threads=1`, in each folder. `examples/README.md` names the data sets.
+Each section names the commit it was made with; one that names none is of an earlier version.
 """
 METRICS = {
     "binary": ("auc", "average_precision_minority", "log_loss"),
@@ -42,13 +48,30 @@ METRICS = {
 
 
 def main() -> None:
-    """Print the page: what it is, then one section an example."""
-    print(INTRODUCTION)
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "lightgbm", "numpy"))
-    print(f"Made on {platform.machine()}, Python {platform.python_version()}, {packages}.\n")
+    """Write the page with new sections in the place of old ones."""
+    sections = read_sections(PAGE.read_text("utf-8"))
     for folder in map(Path, sys.argv[1:]):
-        for page in sorted(folder.glob("runs/*/evaluation/report.json")):
-            print(table(folder.name, report_from_json(page)))
+        for page in sorted(folder.resolve().glob("runs/*/evaluation/report.json")):
+            text = table(folder.resolve().name, report_from_json(page))
+            sections[folder.resolve().name] = text.replace("\n", f"\n\n{made_with(folder)}\n", 1)
+    PAGE.write_text("\n".join([INTRODUCTION, *sections.values()]), "utf-8")
+
+
+def read_sections(page: str) -> dict[str, str]:
+    """Example -> its section."""
+    parts = re.split(r"^(?=## )", page, flags=re.M)[1:]
+    return {part.split("\n")[0].removeprefix("## "): part.rstrip("\n") + "\n" for part in parts}
+
+
+def made_with(folder: Path) -> str:
+    """The commit of the clone that the folder is in, and the machine."""
+    commit = subprocess.run(
+        ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "lightgbm", "numpy"))
+    python = platform.python_version()
+    return f"Made with commit {commit} on {platform.machine()}, Python {python}, {packages}."
 
 
 def table(name: str, report: Report) -> str:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.harness import result_tables as tables
+from benchmarks.pages import examples_table
 from benchmarks.peers import environments, next_item
 from benchmarks.quality import bench_quality as quality
 from benchmarks.quality import quality_goals, quality_items
@@ -236,3 +237,8 @@ def test_every_peer_has_pins() -> None:
     with pytest.raises(ValueError, match="no pins for the peer 'nothing'"):
         environments.interpreter("nothing")
     assert {peer.environment for peer in speed.PEERS.values()} <= set(environments.names())
+
+
+def test_sections_of_other_examples_stay() -> None:
+    page = "# Results\n\nText.\n\n## one\n\n1\n\n## two\n\n2\n"
+    assert examples_table.read_sections(page) == {"one": "## one\n\n1\n", "two": "## two\n\n2\n"}
