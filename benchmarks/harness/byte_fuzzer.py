@@ -37,8 +37,9 @@ from propense.web.problems import Problem
 LARGEST: Final = 8_192
 """Bytes of an input: what grows faster than its length is slow already."""
 _EVERY: Final = 500
+CORPUS_BYTES: Final = 100_000
 CORPUS: Final = Path(__file__).with_name("fuzz_corpus.jsonl")
-"""The inputs that the project keeps: each met a branch that no earlier one met."""
+"""The inputs that the project keeps: the smallest of those that met a new branch."""
 
 
 def _named(data: bytes) -> Any:
@@ -114,17 +115,18 @@ def unpack_corpus(folder: Path) -> int:
 
 
 def pack_corpus(folder: Path) -> int:
-    """Keep the inputs of a folder, as `-merge=1` of libFuzzer has left them; returns how many."""
+    """Keep the smallest inputs of a folder, CORPUS_BYTES together; returns how many."""
     names = list(parsers())
-    lines = []
-    for file in folder.iterdir():
-        data = file.read_bytes()
+    lines: list[str] = []
+    left = CORPUS_BYTES
+    for data in sorted((file.read_bytes() for file in folder.iterdir()), key=lambda x: (len(x), x)):
+        left -= len(data)
+        if left < 0:
+            break
         if data:
             body = base64.b64encode(data[1:]).decode()
             lines.append(json.dumps({"parser": names[data[0] % len(names)], "body": body}))
-    CORPUS.write_text(
-        "".join(f"{line}\n" for line in sorted(set(lines), key=lambda x: (len(x), x)))
-    )
+    CORPUS.write_text("".join(f"{line}\n" for line in dict.fromkeys(lines)))
     return len(lines)
 
 
@@ -134,8 +136,11 @@ def main() -> None:
     options.add_argument("corpus", type=Path)
     options.add_argument("findings", type=Path)
     options.add_argument("--seconds", type=int, default=120)
-    options.add_argument("--keep", action="store_true", help="make the corpus smaller")
+    options.add_argument("--keep", action="store_true", help="keep a corpus in the project")
     words = options.parse_args()
+    if words.keep:
+        print(f"{pack_corpus(words.corpus)} inputs in {CORPUS.name}")
+        return
     logging.disable(logging.CRITICAL)
     target = Target(words.findings)
     unpack_corpus(words.corpus)
@@ -146,13 +151,8 @@ def main() -> None:
         "-timeout=60",
         "-verbosity=0",
     ]
-    if words.keep:
-        smallest = words.corpus.with_name(words.corpus.name + ".smallest")
-        smallest.mkdir(exist_ok=True)
-        atheris.Setup([*arguments, "-merge=1", str(smallest), str(words.corpus)], target)
-    else:
-        arguments += [f"-max_total_time={words.seconds}", str(words.corpus)]
-        atheris.Setup(arguments, target)
+    arguments += [f"-max_total_time={words.seconds}", str(words.corpus)]
+    atheris.Setup(arguments, target)
     atheris.Fuzz()
 
 
