@@ -262,3 +262,31 @@ def test_a_choice_between_base_rate_and_model_by_a_standard_error_is_close():
         noise = rng.normal(size=400)
         rows = {"majority": base, "network": base - size + noise - noise.mean()}
         assert _choose(rows, "majority", np.arange(400), set())[1] == close
+
+
+@pytest.mark.parametrize(
+    ("order", "outcome"), [(0.75, "level"), (0.04, "nothing"), (-0.75, "nothing")]
+)
+def test_money_whose_order_is_known_is_not_called_unpredictable(order: float, outcome: str) -> None:
+    """A few payments decide the deviance; the order of the customers is judged besides."""
+    money = Champion(
+        kind="network", model="network", rival="tree", base="majority",
+        criterion="tweedie_deviance", validation={},
+    )  # fmt: skip
+    losses = {"majority": -37.0, "tree": -1.0}
+    differences = [
+        *differ(losses, metric="tweedie_deviance", error=23.0),
+        *differ({"majority": order, "tree": 0.0}, metric="gini_normalised", error=0.04),
+    ]
+    verdict = verdict_of(money, differences)
+    assert verdict.outcome == outcome
+    is_named = any("The order is shown, the amounts are not" in s.en for s in verdict.sentences)
+    assert is_named == (outcome == "level")
+
+
+def test_an_order_beyond_chance_is_not_enough_where_no_amount_decides() -> None:
+    differences = [
+        *differ({"majority": -0.001, "tree": -0.001}, error=0.01),
+        *differ({"majority": 0.1, "tree": 0.0}, metric="auc", error=0.01),
+    ]
+    assert verdict_of(champion(), differences).outcome == "nothing"

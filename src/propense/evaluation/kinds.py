@@ -50,6 +50,9 @@ class GoalKind(ABC):
     """The criterion in words."""
     order_metric: ClassVar[str]
     """Metric of the order alone: the verdict states it beside the criterion."""
+    order_suffices: ClassVar[bool]
+    """Whether an order beyond chance is enough against the base rate: where a few large labels
+    decide the criterion, its interval says little."""
     rate_metric: ClassVar[str]
     """Metric of the labels alone."""
     rate_is_share: ClassVar[bool]
@@ -152,6 +155,7 @@ class BinaryKind(GoalKind):
     criterion = "log_loss"
     criterion_name = "log loss"
     order_metric = "auc"
+    order_suffices = False
     rate_metric = "base_rate"
     rate_is_share = True
     compared = ("log_loss", "auc", "average_precision_minority", "brier")
@@ -238,6 +242,7 @@ class ValueKind(GoalKind):
     criterion = "tweedie_deviance"
     criterion_name = "Tweedie deviance 1.5"
     order_metric = "gini_normalised"
+    order_suffices = True
     rate_metric = "mean_value"
     rate_is_share = False
     compared = ("tweedie_deviance", "gini_normalised", "spearman")

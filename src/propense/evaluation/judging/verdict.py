@@ -12,9 +12,11 @@ import msgspec
 from propense.evaluation.judging.closeness import is_close
 from propense.evaluation.judging.verdict_words import (
     ORDER_METRIC,
+    ORDER_SUFFICES,
     compare,
     evidence,
     find_difference,
+    order_alone,
     served,
     too_little,
 )
@@ -83,6 +85,8 @@ def _conclude(
         headline = format_text("verdict.no_rival")
         return Verdict(outcome="no_rival", headline=headline, sentences=[served(champion)])
     sentences = evidence(champion, differences, values)
+    if (alone := order_alone(champion, differences)) is not None:
+        sentences.insert(0, alone)
     if trainings is not None:
         one = trainings == 1
         key = "verdict.one_training" if one else "verdict.trainings"
@@ -98,14 +102,20 @@ def _conclude(
 
 
 def beats_base(champion: Champion, differences: Sequence[Difference]) -> bool:
-    """Whether what serves is better than the base rate (for lists: popularity) beyond chance.
+    """Whether what serves is better than the base rate (for lists: popularity) beyond chance; for
+    money also where its order of the customers is.
 
     True where neither was fitted: then nothing is known against it.
     """
     if champion.base is None:
         return True
-    entry = find_difference(differences, champion.criterion, champion.model, champion.base)
-    return entry is not None and entry.outcome == "better"
+    metrics = [champion.criterion]
+    if champion.criterion in ORDER_SUFFICES:
+        metrics.append(ORDER_METRIC[champion.criterion])
+    entries = (
+        find_difference(differences, metric, champion.model, champion.base) for metric in metrics
+    )
+    return any(entry is not None and entry.outcome == "better" for entry in entries)
 
 
 def _nothing(seen: _Seen) -> Verdict:

@@ -20,6 +20,7 @@ from propense.words import Text, format_text
 
 ORDER_METRIC: Final = {kind.criterion: kind.order_metric for kind in KINDS.values()}
 """What is said of the order, beside the criterion."""
+ORDER_SUFFICES: Final = {kind.criterion for kind in KINDS.values() if kind.order_suffices}
 
 
 def find_difference(
@@ -96,6 +97,25 @@ def served(champion: Champion) -> Text:
         return format_text("verdict.served_average", model=name, rival=rival, metric=metric)
     key = "verdict.served_rival" if champion.kind == "rival" else "verdict.served_network"
     return format_text(key, model=name, metric=metric)
+
+
+def order_alone(champion: Champion, differences: Sequence[Difference]) -> Text | None:
+    """Said where what serves is shown to order customers, but not to know how much."""
+    base = champion.base
+    main = find_difference(differences, champion.criterion, champion.model, base)
+    order = find_difference(
+        differences, ORDER_METRIC.get(champion.criterion, ""), champion.model, base
+    )
+    if main is None or order is None or base is None or main.outcome == "better":
+        return None
+    return format_text(
+        "verdict.order_alone",
+        model=model_name(champion.model),
+        metric=inside(metric_name(order.metric)),
+        order=_interval_words(order),
+        criterion=inside(metric_name(main.metric)),
+        difference=_interval_words(main),
+    )
 
 
 def _average_sentences(champion: Champion, differences: Sequence[Difference]) -> list[Text]:
