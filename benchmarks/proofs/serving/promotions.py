@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
@@ -35,6 +36,7 @@ PROMOTIONS = 1_000
 BY_COMMAND = 25
 """Every such one is made by `propense shelf promote`."""
 CUSTOMERS, BATCH, CONNECTIONS = 200, 5, 8
+SETTLED_SECONDS = 3.0
 BUNDLES = ("v0001", "v0002")
 CLOSE = 1e-6
 """Customers scored alone and in a batch differ by rounding."""
@@ -100,11 +102,12 @@ def _prepare(service: Running, items: list[str]) -> Seen:
     seen = Seen(users)
     for bundle in BUNDLES:
         _promote(service, bundle)
-        settled = 0
-        while settled < 20:
-            # With two processes the other one follows within a moment.
+        since = time.monotonic()
+        while time.monotonic() - since < SETTLED_SECONDS:
+            # With two processes the other one follows within a moment, later on a busy machine.
             _, answer = service.ask("POST", "/v1/recommend", {"user_id": users[0]})
-            settled = settled + 1 if answer["bundle"] == bundle else 0
+            if answer["bundle"] != bundle:
+                since = time.monotonic()
         for user in users:
             _, answer = service.ask("POST", "/v1/recommend", {"user_id": user})
             assert answer["bundle"] == bundle
