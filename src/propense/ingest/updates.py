@@ -166,8 +166,7 @@ _CONTENT: Final = (
 
 def _content(message: Message, consent: Any, stated: int | None) -> bytes:
     """A digest of what the message says."""
-    body = message.body
-    content = [message.kind, stated, consent, *(body.get(name) for name in _CONTENT)]
+    content = (message.kind, stated, consent, *map(message.body.get, _CONTENT))
     return hashlib.blake2b(_SORTED(content), digest_size=8).digest()
 
 

@@ -47,11 +47,13 @@ class Room:
 
     def take(self, n: int) -> None:
         """Hold `n` more. Raises NoRoomError where that is too much for the pool or the sender."""
-        if any(self._held[name] + n > most for name, most in self._bounds):
-            raise NoRoomError
+        held = self._held
+        for name, most in self._bounds:
+            if held[name] + n > most:
+                raise NoRoomError
         self._own += n
         for name, _ in self._bounds:
-            self._held[name] += n
+            held[name] += n
 
     def release(self) -> None:
         """Hold nothing any more."""

@@ -30,12 +30,12 @@ from propense.ingest.segment import (
     unpack,
 )
 from propense.ingest.updates import make_updates
+from propense.runtime.integration_tests import token_of
 from propense.security.keys import KeyRecord, Scope
 from propense.serving.errors import STORE_RETRY
 from propense.serving.messages.customers import IngestAnswer
 from propense.serving.monitoring.monitor import Monitor
 from propense.serving.operations.admission import Admission
-from propense.serving.user_ids import parse_user_id
 from propense.settings import Serve
 from propense.web.endpoint import Host
 from propense.web.problems import Problem
@@ -233,7 +233,7 @@ async def _write(
     parsed: list[tuple[CustomerUpdate, str | None]] = []
     for update in updates:
         try:
-            parsed.append((update, parse_user_id(update.user_id).test))
+            parsed.append((update, token_of(update.user_id)))
         except RefusedError as error:
             # Its neighbours are not to blame.
             refusals.append(Refusal("/userId", str(error)))
