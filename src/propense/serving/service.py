@@ -124,6 +124,7 @@ class Service:
         self.shedder: LoadShedder
         self.writer: Writer
         self._tasks: list[asyncio.Task[None]] = []
+        self._announced: ScoringEngine  # the last whose serving was logged
         metrics = self.monitor.metrics
         self._unsettled: Counter[str] = Counter()
         self.reader = CustomerReader(self.store, n_workers == 1, self._unsettled, metrics)
@@ -163,6 +164,7 @@ class Service:
             self._open_shadow(self.serve.shadow)
         self.monitor.start(self.engine.bundle, self.engine.version)
         self.readiness.begin()
+        self._announced = self.engine
         await self.upkeep.log_serving(self.engine.version, self.engine.packed.manifest.content)
         self._tasks = [
             loop.create_task(self._check_for_changes()), loop.create_task(self.upkeep.run()),
@@ -241,6 +243,9 @@ class Service:
         await asyncio.to_thread(self.least.check, version)
         engine = await self.bundles.swap(version)
         await asyncio.to_thread(self.least.rise, version)
+        if engine is self._announced:
+            return  # the promotion and the look at the shelf came at the same time
+        self._announced = engine
         await self.upkeep.log_serving(version, engine.packed.manifest.content)
         self.mapper = self._make_mapper()
         self.monitor.follow(engine.bundle)
