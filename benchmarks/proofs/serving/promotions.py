@@ -74,7 +74,8 @@ def prove(promotions: int = PROMOTIONS) -> Proof:
             lines.append(
                 f"{workers} processes: {counts['promoted']} promotions, {counts['by command']} of "
                 f"them by command, {counts['answers']:,} answers, {counts['failed']} failed, "
-                f"{counts['mixed']} mixed, {counts['late']} late"
+                f"{counts['mixed']} mixed, {counts['late']} late, {different} of {CUSTOMERS} "
+                f"customers answered otherwise by the other bundle"
             )
             good = good and not (counts["failed"] or counts["mixed"] or counts["late"])
             good = good and counts["promoted"] == promotions // 2 and counts["answers"] > 0
@@ -86,11 +87,15 @@ def prove(promotions: int = PROMOTIONS) -> Proof:
 
 
 def _second_bundle(shelf: Path) -> None:
-    """A copy of the first that believes the counts more, and so answers otherwise."""
+    """A copy of the first whose network makes the lists and believes the counts more, so that it
+    answers otherwise."""
     copy = shelf / BUNDLES[1]
     shutil.copytree(shelf / BUNDLES[0], copy)
     info = json.loads((copy / "bundle.json").read_bytes())
     info["gate"] = [0.1, 1.5, 0.0]
+    # A rival may make the lists of the first.
+    info["item_champion"] = "network"
+    shutil.rmtree(copy / "item_rival", ignore_errors=True)
     (copy / "bundle.json").write_text(json.dumps(info))
     write_manifest(copy, BUNDLES[1], "2026-01-01T00:00:00Z")
 
