@@ -67,12 +67,29 @@ def test_rounds_delete_what_is_too_old_and_write_it_down(tmp_path: Path) -> None
             )
             == Expired()
         )
-        later = NOW + 3 * MICROS_PER_DAY
+        later = NOW + 2 * MICROS_PER_DAY
         assert expiry.expire(later) == Expired(events=1, customers=1)
         assert expiry.expire(later + ROUND) == Expired()
     with closing(sqlite3.connect(tmp_path / "live" / "audit.db")) as con:
         details = con.execute("SELECT detail FROM entries WHERE action = 'expire'").fetchall()
     assert [json.loads(detail)["events"] for (detail,) in details] == [1, 1]
+
+
+def test_a_clock_that_is_ahead_deletes_two_days_at_most(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, events="30d")
+    secrets = open_secrets(tmp_path / "live")
+    audit = AuditLog(tmp_path / "live", secrets)
+    with closing(audit), service_store(settings, secrets) as store:
+        expiry = Expiry(settings, store, audit, integration_tests(settings, store))
+        store.append([update("ada", 29), update("ada", 20), update("ada", 1)])
+        assert expiry.expire(NOW) == Expired()
+        year = 365 * MICROS_PER_DAY
+        assert expiry.expire(NOW + year) == Expired(events=1)
+        assert expiry.expire(NOW + year + ROUND // 2) == Expired(), "not due"
+        # The clock is right again.
+        assert expiry.expire(NOW + ROUND) == Expired()
+        customer = store.read("ada")
+        assert customer is not None and len(customer.events) == 2
 
 
 def test_without_settings_nothing_goes(tmp_path: Path) -> None:

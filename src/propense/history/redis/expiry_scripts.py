@@ -24,7 +24,7 @@ end
 """Drops the entries of a list whose JSON begins with a moment before `oldest`; returns how many,
 and how many are left."""
 
-EXPIRE: Final = (
+_BEGIN: Final = (
     COMMON
     + """
 local seq, MOST_NAMES, MOST_TRAITS, MOST_BYTES = state('seq'), 0, 0, 0
@@ -32,6 +32,10 @@ local seq, MOST_NAMES, MOST_TRAITS, MOST_BYTES = state('seq'), 0, 0, 0
     + PROFILES
     + NAMES
     + _YOUNGER
+)
+
+EXPIRE: Final = (
+    _BEGIN
     + """
 local oldest_event, oldest_trait = tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -105,13 +109,7 @@ return {events, traits, gone}
 """ARGV: the oldest event and trait that stay (empty: all), then customers."""
 
 EXPIRE_DECISIONS: Final = (
-    COMMON
-    + """
-local seq, MOST_NAMES, MOST_TRAITS, MOST_BYTES = state('seq'), 0, 0, 0
-"""
-    + PROFILES
-    + NAMES
-    + _YOUNGER
+    _BEGIN
     + """
 local oldest, expired = tonumber(ARGV[2]), 0
 for at = 3, #ARGV do

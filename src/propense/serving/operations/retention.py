@@ -17,11 +17,23 @@ from propense.runtime.integration_tests import IntegrationTests
 from propense.security.audit import AuditLog
 from propense.serving.operations.history_loading import LOCK, time_before
 from propense.settings import Retention, Settings
-from propense.times import MICROS_PER_SECOND
+from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
 EVERY_SECONDS: Final = 6 * 3_600
+MOST_MICROS: Final = 2 * MICROS_PER_DAY
+"""A round believes its clock to be at most so long after the one before: a clock that is months
+ahead would delete what no correction brings back."""
 _KIND: Final = "expiry"
 _KEY: Final = "last"
+
+
+class Round(msgspec.Struct, frozen=True):
+    """The last round, as a record of the store. Microseconds UTC."""
+
+    began: int
+    """By the clock of the process."""
+    believed: int
+    """The moment by which it judged what is too old."""
 
 
 @dataclass
@@ -38,11 +50,14 @@ class Expiry:
         that was killed is made good by the next. Raises StoreError and ServeError."""
         self.tests.destroy_abandoned(now)
         retention = self.settings.serve.retention
-        if retention == Retention() or not self._is_mine(now):
+        believed = None if retention == Retention() else self._begin(now)
+        if believed is None:
             return Expired()
-        events = time_before(retention.events, now)
+        events = time_before(retention.events, believed)
         oldest = Oldest(
-            events, time_before(retention.traits, now), time_before(retention.decisions, now)
+            events,
+            time_before(retention.traits, believed),
+            time_before(retention.decisions, believed),
         )
         expired = self.store.expire(oldest)
         if events is not None and not self.store.past.is_empty():
@@ -51,20 +66,22 @@ class Expiry:
             self.audit.append(now, "", "expire", None, msgspec.structs.asdict(expired))
         return expired
 
-    def _is_mine(self, now: int) -> bool:
-        """Record that a round begins, unless one is not due or another process begins it."""
+    def _begin(self, now: int) -> int | None:
+        """Record that a round begins; the moment that it believes. None where a round is not due,
+        or another process begins it."""
         controls = self.store.controls
         record = controls.get(_KIND, _KEY)
+        version, believed = 0, now
         if record is not None:
-            waited = now - msgspec.json.decode(record.value, type=int)
-            if 0 <= waited < EVERY_SECONDS * MICROS_PER_SECOND:
-                return False
+            last = msgspec.json.decode(record.value, type=Round)
+            if 0 <= now - last.began < EVERY_SECONDS * MICROS_PER_SECOND:
+                return None
+            version, believed = record.version, min(now, last.believed + MOST_MICROS)
         try:
-            version = 0 if record is None else record.version
-            controls.put(_KIND, _KEY, msgspec.json.encode(now), version)
+            controls.put(_KIND, _KEY, msgspec.json.encode(Round(now, believed)), version)
         except ConflictError:
-            return False
-        return True
+            return None
+        return believed
 
     def _expire_past(self, oldest: int) -> int:
         """Also of what was loaded; a loading that runs keeps nothing older itself."""
