@@ -243,6 +243,7 @@ class Service:
         await asyncio.to_thread(self.least.check, version)
         engine = await self.bundles.swap(version)
         await asyncio.to_thread(self.least.rise, version)
+        self.reloader.swapped()
         if engine is self._announced:
             return  # the promotion and the look at the shelf came at the same time
         self._announced = engine
@@ -250,7 +251,6 @@ class Service:
         self.mapper = self._make_mapper()
         self.monitor.follow(engine.bundle)
         self.monitor.log.notice("bundle promoted", bundle=version)
-        self.reloader.swapped()
 
     def stored_id(self, user_id: str) -> str:
         """The id under which a customer is stored."""
