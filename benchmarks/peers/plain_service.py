@@ -144,7 +144,7 @@ class Model:
             customer = Customer(user_id=question.user_id, version=0, events=events)
             histories = history_of_customer(customer, self.encoder)
             clock = read_clock(histories, self.encoder.utc_offset(histories.time))
-            scores = score_one(self.parts, histories, clock, len(events))
+            scores = score_one(self.parts, histories, clock, len(events), int(time.time()))
             owned = set(histories.item[self.owned[histories.action]].tolist())
         scores = np.where(self.parts.ranker.rankable, scores, 0).astype(np.float32)
         scores *= self.factors[question.scenario]

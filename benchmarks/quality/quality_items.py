@@ -37,7 +37,7 @@ from propense.cli.options import Common, load_settings
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k, recall_at_k
 from propense.evaluation.records import NETWORK
 from propense.pipeline import model_sets
-from propense.pipeline.scoring import LIST_LENGTH, rank_with
+from propense.pipeline.scoring import LIST_LENGTH, rank_targets
 from propense.schemas import TEST
 
 DATA_SETS = ("amazon-beauty", "ml-1m")
@@ -101,9 +101,7 @@ def _alone(folder: Path, changes: tuple[str, ...], *, counts: bool = False) -> d
     if not counts:
         network = replace(network, ranker=replace(ranker, counts=None, gate=None))
     targets = fold.dataset.targets.of_part(TEST)
-    ranked = rank_with(
-        replace(fold, network=network), NETWORK, targets.user, targets.end, LIST_LENGTH
-    )
+    ranked = rank_targets(replace(fold, network=network), NETWORK, targets, LIST_LENGTH)
     hits = find_hits(ranked, targets.item_offsets, targets.items)
     measured = (recall_at_k(hits, 10), ndcg_at_k(hits, 10))
     return {

@@ -45,7 +45,7 @@ from propense.evaluation.metrics.value_statistic import ValueStatistic
 from propense.evaluation.records import NETWORK
 from propense.pipeline import model_sets
 from propense.pipeline import run as run_pipeline
-from propense.pipeline.scoring import LIST_LENGTH, rank_with, score_goals
+from propense.pipeline.scoring import LIST_LENGTH, rank_targets, score_goals
 from propense.schemas import TEST, Doubles, Ints, SplitPlan
 from propense.settings import parse_settings, read_toml
 from propense.worlds.education.education import generate_education
@@ -184,7 +184,7 @@ def _train(world: Path, raw: Raw, name: str, seed: int) -> Variant:
         answers[goal] = Answers(test.goal.kind, users, test.as_of, test.y, test.scores[NETWORK])
     if settings.recommend is not None:
         targets = fold.dataset.targets.of_part(TEST)
-        ranked = rank_with(fold, NETWORK, targets.user, targets.end, LIST_LENGTH)
+        ranked = rank_targets(fold, NETWORK, targets, LIST_LENGTH)
         hits = find_hits(ranked, targets.item_offsets, targets.items)
         answers[LISTS] = Answers(
             "items", targets.user, targets.end, np.zeros(len(ranked)), ndcg_at_k(hits, 10)

@@ -306,6 +306,11 @@ class Targets:
         items = self.items[first + np.arange(offsets[-1])]
         return Targets(self.user[chosen], self.end[chosen], offsets, items, self.part[chosen])
 
+    def as_of(self, histories: Histories) -> Ints | None:
+        """(n,) when a list is asked for, in seconds: the time of each row's items; None where the
+        data have no times."""
+        return histories.time[self.end] if histories.timed else None
+
     def of_part(self, part: int) -> Targets:
         """The rows of one part."""
         return self.take(np.flatnonzero(self.part == part))

@@ -21,8 +21,9 @@ from propense.inference.artifact.catalogue import Catalogue
 from propense.inference.artifact.manifest import Manifest
 from propense.inference.bundle import Bundle, Info
 from propense.inference.new_items import with_items
+from propense.inference.scoring.gate import Gate
 from propense.inference.scoring.onnx_graphs import ItemTower, OnnxGraphs
-from propense.inference.scoring.ranking import Gate, Ranker
+from propense.inference.scoring.ranking import Ranker
 from propense.inference.scoring.scorer import Scorer
 from propense.models.counts.transitions import CountSettings, TransitionCounts
 from propense.models.rivals.items.item_rival import ItemRival
@@ -92,7 +93,7 @@ def make_bundle(folder: Path, n_rows: int = 6) -> Bundle:
         catalogue=Catalogue(words, content.titles, SPEC, table(ROWS[:n_rows])),
         scorer=Scorer(shape, OnnxGraphs(folder), *vectors),
         ranker=Ranker(
-            vectors[0], shape.item_heads, rankable, popularity, counts, Gate(0.8, 0.3, 0.2)
+            vectors[0], shape.item_heads, rankable, popularity, counts, Gate.of(0.8, 0.3, 0.2)
         ),
         goal_rivals={},
         item_rival=None,
@@ -125,7 +126,7 @@ def histories(items: list[int]) -> Histories:
 def scores(bundle: Bundle, items: list[int]) -> np.ndarray:
     past = histories(items)
     clock = read_clock(past, np.zeros(len(items), np.int64))
-    return bundle.item_scores(past, clock, np.zeros(1, np.int32), np.array([len(items)]))[0]
+    return bundle.item_scores(past, clock, np.zeros(1, np.int32), np.array([len(items)]), None)[0]
 
 
 @pytest.fixture
@@ -186,7 +187,7 @@ class Plain(ItemRival):
     name = "plain"
     shown: list
 
-    def scores(self, histories, user, end):
+    def scores(self, histories, user, end, as_of=None):
         self.shown.append(histories.item.tolist())
         return np.tile(np.arange(self.n_items, 0, -1, dtype=np.float32), (len(user), 1))
 
@@ -206,7 +207,7 @@ def test_a_rival_reads_new_items_as_unseen_and_holds_nothing_of_them(folder):
     assert held.shape == (11,) and (held[8:] == 0).all() and held[2] == 5
     past = histories([2, 9])
     clock = read_clock(past, np.zeros(2, np.int64))
-    ranked, _ = bundle.recommend(past, clock, np.zeros(1, np.int32), np.array([2]), 3)
+    ranked, _ = bundle.recommend(past, clock, np.zeros(1, np.int32), np.array([2]), None, 3)
     assert ranked.tolist() == [[2, 3, 4]]
 
 

@@ -37,6 +37,8 @@ def monkeypatch_module() -> pytest.MonkeyPatch:
         yield patch
 
 
+NOW = 61 * 86_400
+"""Seconds; just after the last of the events below."""
 events = st.lists(
     st.tuples(st.integers(0, 39), st.sampled_from(["view", "take", "pay"]), st.integers(0, 60)),
     min_size=1, max_size=30,
@@ -52,9 +54,9 @@ def test_candidates_are_scored_as_all_items_are(
     engine: ScoringEngine, history: list[tuple[int, str, int]]
 ) -> None:
     customer = engine.read(_customer(engine, history))
-    whole = score_one(engine.bundle, customer.histories, customer.clock, customer.n_events)
+    whole = score_one(engine.bundle, customer.histories, customer.clock, customer.n_events, NOW)
     some = Retriever(engine.bundle).retrieve(
-        customer.histories, customer.clock, customer.n_events, nearest=6
+        customer.histories, customer.clock, customer.n_events, NOW, nearest=6
     )
     # The sample is the whole catalogue here, so that nothing is estimated.
     ratio = some.scores / whole[some.items]
@@ -70,7 +72,7 @@ def test_an_old_favourite_and_all_of_a_large_basket_are_candidates(engine: Scori
     history = favourite + since + basket
     customer = engine.read(_customer(engine, history))
     made = Retriever(engine.bundle)
-    some = made.retrieve(customer.histories, customer.clock, customer.n_events, nearest=1)
+    some = made.retrieve(customer.histories, customer.clock, customer.n_events, NOW, nearest=1)
     assert customer.histories.item[0] in some.items
     counts = engine.bundle.ranker.counts  # type: ignore[union-attr]
     for item in customer.histories.item[-25:]:
@@ -86,10 +88,10 @@ def test_lists_are_those_of_the_whole_catalogue(
     question = RecommendQuestion(user_id="u", k=8, scenario=scenario)
     asked = CustomerQuestion(question, UserId("u", None), customer, True)
     prepared = engine.scenarios[scenario]
-    request = ScoreRequest(customer, customer.n_events, prepared)
+    request = ScoreRequest(customer, customer.n_events, NOW, prepared)
     scores = engine.score([request])[0]
     answer = list_items(engine, asked, request, scores, 0)
-    whole = score_one(engine.bundle, customer.histories, customer.clock, customer.n_events)
+    whole = score_one(engine.bundle, customer.histories, customer.clock, customer.n_events, NOW)
     best = prepared.rules.choose(
         whole, engine.owned(customer, request.end), engine.seen(customer, request.end), 0, 8
     )

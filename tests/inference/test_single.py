@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from propense.encoding.batches import EventClock
 from propense.inference.bundle import Bundle
-from propense.inference.scoring.ranking import Gate
+from propense.inference.scoring.gate import Gate
 from propense.inference.single import count_one, score_one, seek_one
 from propense.models.counts.transitions import TransitionCounts
 from propense.models.shape import ItemHead
@@ -74,12 +74,18 @@ def assert_alike(bundle: Bundle, some, end: int | None = None, heads=None) -> No
     histories = histories_of(bundle, some)
     clock = bundle.clock(histories)
     end = histories.n_events if end is None else min(end, histories.n_events)
-    quick = score_one(bundle, histories, clock, end, heads)
-    batched = bundle.item_scores(histories, clock, ONE, np.array([end]), heads)[0]
-    assert quick.shape == batched.shape and quick.dtype == batched.dtype
-    np.testing.assert_allclose(quick, batched, rtol=2e-4, atol=2e-7)
+    for as_of in (NOON, NOON + 10_000_000) if histories.timed else (None,):
+        asked = None if as_of is None else np.array([as_of])
+        quick = score_one(bundle, histories, clock, end, as_of, heads)
+        batched = bundle.item_scores(histories, clock, ONE, np.array([end]), asked, heads)[0]
+        assert_scores_alike(quick, batched)
     if end:
         assert_parts_alike(bundle, histories, clock, end)
+
+
+def assert_scores_alike(quick: np.ndarray, batched: np.ndarray) -> None:
+    assert quick.shape == batched.shape and quick.dtype == batched.dtype
+    np.testing.assert_allclose(quick, batched, rtol=2e-4, atol=2e-7)
 
 
 def assert_parts_alike(bundle: Bundle, histories: Histories, clock: EventClock, end: int) -> None:
@@ -131,10 +137,12 @@ def test_order_alone(untimed: ServedWorld, some):
 @example([])
 @example([PLAIN] * 3)
 @settings(max_examples=50)
-def test_own_frequencies_are_heard(shop: ServedWorld, some):
+def test_every_opinion_is_heard(shop: ServedWorld, some):
     ranker = shop.bundle.ranker
     assert ranker is not None and ranker.gate is not None
-    gate = Gate(ranker.gate.network, ranker.gate.counts, 0.7)
+    gate = Gate(tuple(
+        (0.8, 0.3, 0.4 + group, 0.6, 0.2 * group, 0.5) for group in range(3)
+    ))  # fmt: skip
     repeating = replace(
         shop.bundle, ranker=replace(ranker, gate=gate),
         info=msgspec.structs.replace(shop.bundle.info, owned=None),
@@ -151,8 +159,9 @@ def test_without_counts_the_network_alone(shop: ServedWorld, some):
     histories = histories_of(alone, some)
     clock, end = alone.clock(histories), histories.n_events
     np.testing.assert_allclose(
-        score_one(alone, histories, clock, end),
-        alone.item_scores(histories, clock, ONE, np.array([end]))[0], rtol=2e-4, atol=2e-7,
+        score_one(alone, histories, clock, end, NOON),
+        alone.item_scores(histories, clock, ONE, np.array([end]), np.array([NOON]))[0],
+        rtol=2e-4, atol=2e-7,
     )  # fmt: skip
 
 

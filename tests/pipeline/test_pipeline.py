@@ -164,12 +164,14 @@ def test_lists_are_the_same_alone_and_together_and_own_nothing(flow):
     clock = dataset.clock()
     targets = dataset.targets.of_part(TEST)
     user, end = targets.user[:30], targets.end[:30]
-    together, p = bundle.recommend(dataset.histories, clock, user, end, 10)
+    as_of = targets.as_of(dataset.histories)[:30]
+    together, p = bundle.recommend(dataset.histories, clock, user, end, as_of, 10)
     assert (np.diff(p, axis=1) <= 1e-9).all()
     for row in range(10):
         alone, _ = bundle.recommend(
-            dataset.histories, clock, user[row : row + 1], end[row : row + 1], 10
-        )
+            dataset.histories, clock, user[row : row + 1], end[row : row + 1],
+            as_of[row : row + 1], 10,
+        )  # fmt: skip
         assert alone[0].tolist() == together[row].tolist()
         events = slice(dataset.histories.offsets[user[row]], end[row])
         owned = np.isin(dataset.histories.action[events], np.flatnonzero(bundle.owned))

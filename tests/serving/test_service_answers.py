@@ -62,7 +62,8 @@ def test_the_list_is_that_of_the_bundle(walker: Live):
     engine = walker.service.engine
     customer = engine.read(walker.service.store.read("walker"))
     user, end = np.zeros(1, np.int32), np.array([customer.n_events])
-    items, p = engine.bundle.recommend(customer.histories, customer.clock, user, end, 10)
+    now = np.array([int(dt.datetime.now(dt.UTC).timestamp())])
+    items, p = engine.bundle.recommend(customer.histories, customer.clock, user, end, now, 10)
     answer = walker.recommend("walker")
     assert ids(answer) == [engine.bundle.encoder.items.word(item) for item in items[0]]
     scores = [item["score"] for item in answer["items"]]

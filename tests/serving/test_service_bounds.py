@@ -157,7 +157,7 @@ def test_memory_of_a_customer_is_bounded_and_counted(live: Live) -> None:
         one = CustomerQuestion(
             RecommendQuestion(user_id="ann", k=k), UserId("ann", None), customer, True
         )
-        (request,) = score_requests(engine, [one])
+        (request,) = score_requests(engine, [one], 1_900_000_000 + 60 * minute)
         assert request is not None
         (scores,) = engine.score([request])
         list_items(engine, one, request, scores, 1_900_000_000 + 60 * minute)

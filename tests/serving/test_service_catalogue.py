@@ -95,7 +95,9 @@ def test_scores_of_a_scenario_are_the_lists_of_the_service(
         assert 0 < len(each["items"]) <= 6
         assert not set(each["items"]) & (films | closed | LEFT)
         user, end = np.array([row], np.int32), histories.offsets[1:][[row]]
-        scores = bundle.item_scores(histories, dataset.clock(), user, end)[0]
+        scores = bundle.item_scores(
+            histories, dataset.clock(), user, end, np.array([bundle.info.end + 1])
+        )[0]
         items = histories.item[histories.offsets[row] : end[0]]
         seen = items[items >= 2]
         chosen = engine.scenarios[name].rules.choose(scores, seen, seen, int(time.time()), 6)

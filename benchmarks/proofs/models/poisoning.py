@@ -189,7 +189,7 @@ def measure(dataset: Dataset, folder: Path, item: str, downweight: bool, seed: i
     for part in (VALIDATION, TEST):
         targets = dataset.targets.of_part(part)
         targets = targets.take(np.flatnonzero(honest[targets.user]))
-        ranked = customer_model.rank(trusted, targets, K)
+        ranked = customer_model.rank_targets(trusted, targets, K)
         lists.append((ranked == index).any(axis=1))
         gains.append(ndcg(ranked, targets))
     return Figures(float(np.concatenate(lists).mean()), float(np.concatenate(gains).mean()))

@@ -26,6 +26,7 @@ from propense.inference.bundle import (
     COUNTS,
     EVALUATED,
     INFO,
+    POPULAR,
     REFRESHED,
     VECTORS,
     Info,
@@ -139,6 +140,8 @@ def _write_network(model: CustomerModel, folder: Path, exporter: Exporter) -> No
     save_file(vectors, folder / VECTORS)
     if ranker is not None and isinstance(ranker.counts, TransitionCounts):
         ranker.counts.save(folder / COUNTS)
+        if ranker.popular is not None:
+            ranker.popular.save(folder / POPULAR)
 
 
 def _describe(

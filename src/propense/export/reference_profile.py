@@ -193,7 +193,7 @@ def _answers(
                 bundle.predict(dataset.histories, clock, dataset.profiles, user[some], as_of[some])
             )
         if bundle.ranker is not None:
-            lists.append(_lists(dataset, bundle, clock, user[some], end[some]))
+            lists.append(_lists(dataset, bundle, clock, user[some], end[some], as_of[some]))
     made = {}
     for number, serving in enumerate(bundle.info.goals):
         column = np.concatenate([each[:, number] for each in scores]) if scores else np.zeros(0)
@@ -202,8 +202,11 @@ def _answers(
     return made, share_of_lists(shown, bundle.encoder.items.words)
 
 
-def _lists(dataset: Dataset, bundle: Bundle, clock: EventClock, user: Ids, end: Ints) -> Ids:
-    return bundle.recommend(dataset.histories, clock, user, end, bundle.info.k)[0]
+def _lists(
+    dataset: Dataset, bundle: Bundle, clock: EventClock, user: Ids, end: Ints, as_of: Ints
+) -> Ids:
+    asked = as_of if dataset.histories.timed else None
+    return bundle.recommend(dataset.histories, clock, user, end, asked, bundle.info.k)[0]
 
 
 def share_of_lists(ranked: Ids, words: tuple[str, ...]) -> ItemShares:

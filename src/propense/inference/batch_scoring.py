@@ -35,8 +35,9 @@ from propense.spreadsheets import neutralise
 
 CUSTOMERS_AT_ONCE = 8192
 
-Lists = Callable[[Bundle, Histories, EventClock, Ids, Ints], tuple[Ids, Floats]]
-"""Items and their scores, (n, k) each, after the events before the last argument."""
+Lists = Callable[[Bundle, Histories, EventClock, Ids, Ints, Ints | None], tuple[Ids, Floats]]
+"""Items and their scores, (n, k) each, after the events before the last but one argument, at the
+times of the last."""
 
 
 def score_all(
@@ -146,10 +147,11 @@ def score_users(
             columns[name] = answers[:, number]
     if bundle.info.recommends:
         end = histories.offsets[1:][user]
+        asked = None if as_of_last == NO_TIME else as_of
         if lists is None:
-            ranked, p = bundle.recommend(histories, clock, user, end, bundle.info.k)
+            ranked, p = bundle.recommend(histories, clock, user, end, asked, bundle.info.k)
         else:
-            ranked, p = lists(bundle, histories, clock, user, end)
+            ranked, p = lists(bundle, histories, clock, user, end, asked)
         words = np.array(["", "", *bundle.encoder.items.words], object)
         real = ranked >= FIRST_KNOWN
         columns["items"] = _lists(words[ranked[real]].tolist(), real, pa.string())

@@ -22,9 +22,11 @@ from propense.evaluation.records import NETWORK
 from propense.inference.artifact.catalogue import Catalogue, open_catalogue
 from propense.inference.artifact.manifest import Manifest, file_states, read_manifest
 from propense.inference.artifact.reference_profile import ReferenceProfile, read_reference_profile
+from propense.inference.scoring.gate import FADING, Gate
 from propense.inference.scoring.onnx_graphs import ItemTower, OnnxGraphs
-from propense.inference.scoring.ranking import Gate, Ranker
+from propense.inference.scoring.ranking import Ranker
 from propense.inference.scoring.scorer import Scorer
+from propense.models.counts.decayed import load_decayed
 from propense.models.counts.transitions import load_counts
 from propense.models.rivals.goal_rival import GoalRival, load_goal_rival
 from propense.models.rivals.item_rivals import load_item_rival
@@ -46,6 +48,7 @@ from propense.security.signing import ANY_SIGNER, Signers
 INFO: Final = "bundle.json"
 VECTORS: Final = "vectors.safetensors"
 COUNTS: Final = "counts.safetensors"
+POPULAR: Final = "popular.safetensors"
 EVALUATED: Final = "evaluated"
 REFRESHED: Final = "refreshed"
 
@@ -72,7 +75,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     goals: list[Serving]
     recommends: bool
     item_champion: str = NETWORK
-    gate: tuple[float, float, float] | None = None
+    gate: Gate | None = None
     owned: list[int] | None = None
     """Actions that make an item the customer's own; None where customers repeat items."""
     k: int = 10
@@ -143,9 +146,16 @@ class Bundle:
         return np.stack(columns, axis=1)
 
     def recommend(
-        self, histories: Histories, clock: EventClock, user: Ids, end: Ints, k: int
+        self,
+        histories: Histories,
+        clock: EventClock,
+        user: Ids,
+        end: Ints,
+        as_of: Ints | None,
+        k: int,
     ) -> tuple[Ids, Floats]:
-        """Best `k` items after the events before `end` and the network's probabilities.
+        """Best `k` items after the events before `end`, at the times `as_of` (n,) in seconds, None
+        where there are no times; and the network's probabilities.
 
         Items the customer already owns are left out. Raises ValueError where the bundle
         recommends nothing.
@@ -154,12 +164,12 @@ class Bundle:
             raise ValueError("this bundle recommends nothing: its run had no items")
         owned = self.owned
         wanted, share = self.scorer.seek_items(histories, clock, user, end)
-        ranked, p = self.ranker.rank(wanted, share, histories, user, end, k, owned)
+        ranked, p = self.ranker.rank(wanted, share, histories, user, end, as_of, k, owned)
         if self.item_rival is not None:
             exclude: Literal["none", "seen"] = "none" if owned is None else "seen"
             shown = self.ranker.rankable[: self.item_rival.n_items]
             ranked = self.item_rival.rank(
-                self._as_packed(histories), user, end, k, exclude, owned, shown
+                self._as_packed(histories), user, end, k, exclude, owned, shown, as_of
             )
             p = np.zeros(ranked.shape, np.float32)
         return ranked, p
@@ -175,10 +185,11 @@ class Bundle:
         clock: EventClock,
         user: Ids,
         end: Ints,
+        as_of: Ints | None,
         heads: tuple[ItemHead, ...] | None = None,
     ) -> Floats:
-        """The list champion's score of every item after the events before `end`, (n, n_items), at
-        least 0, before any item is left out: `recommend` ranks by these.
+        """The list champion's score of every item after the events before `end`, at the times
+        `as_of`, (n, n_items), at least 0, before any item is left out: `recommend` ranks by these.
 
         The network's scores are probabilities; a rival scores items that are newer than it 0.
         `heads` replace the bundle's weights of the actions. Raises ValueError where the bundle
@@ -187,13 +198,13 @@ class Bundle:
         if self.ranker is None:
             raise ValueError("this bundle recommends nothing: its run had no items")
         if self.item_rival is not None:
-            scores = self.item_rival.scores(self._as_packed(histories), user, end)
+            scores = self.item_rival.scores(self._as_packed(histories), user, end, as_of)
             scores -= scores.min(axis=1, keepdims=True)
             scores[:, :FIRST_KNOWN] = 0
             return np.pad(scores, ((0, 0), (0, self.encoder.items.size - scores.shape[1])))
         ranker = self.ranker if heads is None else replace(self.ranker, heads=heads)
         wanted, share = self.scorer.seek_items(histories, clock, user, end)
-        return ranker.probabilities(wanted, share, histories, user, end)
+        return ranker.probabilities(wanted, share, histories, user, end, as_of)
 
     def _as_packed(self, histories: Histories) -> Histories:
         """Histories as a rival reads them: items newer than the bundle become UNSEEN."""
@@ -260,15 +271,18 @@ def _open(folder: Path, manifest: Manifest, network: str | None, threads: int) -
     scorer = Scorer(info.shape, graphs, item_vectors, vectors.get("goal_vectors", item_vectors))
     ranker = None
     if info.recommends:
-        counts = chosen / COUNTS
+        counts, popular = chosen / COUNTS, chosen / POPULAR
         gated = counts.exists() and info.gate is not None
+        if gated and not popular.exists() and any(info.gate.used[FADING:]):  # type: ignore[union-attr]
+            raise BundleError(f"{str(popular)!r} is missing; pack the bundle again")
         ranker = Ranker(
             scorer.item_vectors,
             info.shape.item_heads,
             vectors["rankable"].astype(bool),
             vectors["popularity"],
             load_counts(counts) if gated else None,
-            Gate(*info.gate) if gated and info.gate is not None else None,
+            info.gate if gated else None,
+            load_decayed(popular) if gated and popular.exists() else None,
         )
     item_rival = folder / "item_rival"
     encoder = Encoder.load(folder / "encoder")

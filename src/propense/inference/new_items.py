@@ -62,6 +62,7 @@ def with_items(bundle: Bundle, records: Sequence[Mapping[str, object]]) -> Bundl
             rankable=rankable,
             popularity=np.pad(ranker.popularity, (0, n_new)),
             counts=counts,
+            popular=None if ranker.popular is None else ranker.popular.with_new_items(n_new),
         )
     with_more = replace(
         bundle,

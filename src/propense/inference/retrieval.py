@@ -8,16 +8,18 @@ scores of all others are bounded, so that a list can tell whether it is exact.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from propense.encoding.batches import EventClock
 from propense.inference.bundle import Bundle
 from propense.inference.scoring.candidates import Candidates
+from propense.inference.scoring.gate import COUNTS, FADING, MONTH, NETWORK, OWN, WEEK, groups_of
 from propense.inference.scoring.index import EXACT_UP_TO, ItemIndex
-from propense.inference.scoring.ranking import LOG_LEAST, Ranker, even_prior
+from propense.inference.scoring.ranking import LOG_LEAST, Ranker
 from propense.inference.single import recent_items, seek_one
+from propense.models.counts.own_items import FADING_SECONDS
 from propense.models.counts.transitions import TransitionCounts
 from propense.models.shape import ItemHead
 from propense.models.top_k import best_indices
@@ -31,8 +33,20 @@ _SAMPLE: Final = 16_384
 _SEED: Final = 0
 
 
+class _Trend(NamedTuple):
+    """What is popular within one step."""
+
+    step: int
+    logs: tuple[Floats, Floats]
+    """Logarithms of what is popular for about a month and a week, (n_items,) each."""
+    items: Ids
+    """The most popular items of both spans."""
+    most_of_others: tuple[float, float]
+    """The highest logarithm of any other item."""
+
+
 class Retriever:
-    """Retrieves candidates and scores them. Immutable."""
+    """Retrieves candidates and scores them. Apart from what is popular now it does not change."""
 
     def __init__(self, bundle: Bundle, cache: Path | None = None) -> None:
         """Builds the index: some seconds for a million items, see `ItemIndex.build`."""
@@ -48,16 +62,18 @@ class Retriever:
         popularity = np.where(self._ranker.rankable, self._ranker.popularity, -np.inf)
         self._popular = best_indices(popularity.astype(np.float32), POPULAR)
         self._others = np.setdiff1d(self._rows, self._popular)
+        self._trend: _Trend | None = None
 
     def retrieve(
         self,
         histories: Histories,
         clock: EventClock,
         end: int,
+        as_of: int | None,
         heads: tuple[ItemHead, ...] | None = None,
         nearest: int = NEAREST,
     ) -> Candidates:
-        """Candidates for the only customer of `histories`, who has events.
+        """Candidates for the only customer of `histories`, who has events, at a time in seconds.
 
         Their scores are those of the whole catalogue up to one factor, except that the mass of
         all other items is estimated. `nearest` items are retrieved for each head.
@@ -71,23 +87,38 @@ class Retriever:
         belief /= max(float(belief.sum()), 1e-12)
         wanted, belief = wanted[chosen], belief[chosen]
         nearest_items, products = self._index.search(wanted, nearest)
-        items = self._together(nearest_items, histories, end)
+        gate = ranker.gate
+        powers = None if gate is None else gate.powers[int(groups_of(np.array([end]))[0])]
+        trend = None
+        if powers is not None and as_of is not None and powers[MONTH] + powers[WEEK] > 0:
+            trend = self._trend_at(as_of)
+        items = self._together(nearest_items, trend, histories, end)
         logits = wanted @ ranker.item_vectors[items].T
         masses = self._masses(wanted, items, logits)
         network = belief @ np.exp(logits - masses[:, None])
         # No other item is nearer than the last one that the index returned, for any head.
         least = np.where(np.isfinite(products[:, -1]), products[:, -1], -np.inf)
         outside = float(belief @ np.exp(least - masses))
-        gate, counts = ranker.gate, ranker.counts
-        if gate is None or not isinstance(counts, TransitionCounts):
+        counts = ranker.counts
+        if powers is None or not isinstance(counts, TransitionCounts):
             return Candidates(items, network.astype(np.float32), outside)
         counted, unlisted = self._counted(counts, histories, end, items)
-        log_scores = gate.network * _log(network) + gate.counts * _log(counted)
-        floor = gate.network * _log(outside) + gate.counts * _log(unlisted)
-        if gate.own > 0:
-            own, others = self._own(histories, end, items)
-            log_scores += gate.own * _log(own)
-            floor += gate.own * _log(others)
+        log_scores = powers[NETWORK] * _log(network) + powers[COUNTS] * _log(counted)
+        floor = powers[NETWORK] * _log(outside) + powers[COUNTS] * _log(unlisted)
+        if powers[OWN] > 0:
+            own, others = self._own(histories, end, items, None)
+            log_scores += powers[OWN] * _log(own)
+            floor += powers[OWN] * _log(others)
+        if powers[FADING] > 0 and as_of is not None:
+            own, others = self._own(histories, end, items, as_of)
+            log_scores += powers[FADING] * _log(own)
+            floor += powers[FADING] * _log(others)
+        if trend is not None:
+            for power, logs, most in zip(
+                (powers[MONTH], powers[WEEK]), trend.logs, trend.most_of_others, strict=True
+            ):
+                log_scores += power * logs[items]
+                floor += power * most
         top = float(log_scores.max())
         scores = np.exp(log_scores - top)
         total = scores.sum()
@@ -95,9 +126,25 @@ class Retriever:
             items, (scores / total).astype(np.float32), float(np.exp(floor - top) / total)
         )
 
-    def _together(self, nearest_items: Ids, histories: Histories, end: int) -> Ids:
+    def _trend_at(self, as_of: int) -> _Trend:
+        """What is popular within the step of a time."""
+        step = int(self._ranker.step_of(np.array([as_of]))[0])
+        held = self._trend
+        if held is None or held.step != step:
+            logs = self._ranker.popular_logs_now(as_of)
+            month, week = (best_indices(one + self._ranker.shut, POPULAR) for one in logs)
+            # Some item can be listed, and those beyond are no more popular than the last.
+            most = float(logs[0][month[-1]]), float(logs[1][week[-1]])
+            held = self._trend = _Trend(step, logs, np.concatenate([month, week]), most)
+        return held
+
+    def _together(
+        self, nearest_items: Ids, trend: _Trend | None, histories: Histories, end: int
+    ) -> Ids:
         counts = self._ranker.counts
         parts: list[np.ndarray] = [nearest_items.ravel(), self._popular, histories.item[:end]]
+        if trend is not None:
+            parts.append(trend.items)
         if isinstance(counts, TransitionCounts):
             for item in {item for item, _ in recent_items(counts, histories, end)}:
                 parts.append(counts.successor[counts.offsets[item] : counts.offsets[item + 1]])
@@ -141,18 +188,27 @@ class Retriever:
         others = unlisted * most / whole
         return out, max(others, 1 / n_rankable) if len(unmet) else others
 
-    def _own(self, histories: Histories, end: int, items: Ids) -> tuple[Doubles, float]:
-        """The own frequencies' probability of `items`, and the highest of any other item."""
+    def _own(
+        self, histories: Histories, end: int, items: Ids, as_of: int | None
+    ) -> tuple[Doubles, float]:
+        """The own frequencies' probability of `items`, and the highest of any other item; they
+        fade until then."""
         own_items = histories.item[:end]
-        own_items = own_items[own_items >= FIRST_KNOWN]
-        distinct, times = np.unique(own_items, return_counts=True)
-        prior = even_prior(self._ranker)
+        named = own_items >= FIRST_KNOWN
+        own_items, weight = own_items[named], np.ones(int(named.sum()))
+        if as_of is not None:
+            step = self._ranker.step_of(np.array([as_of]))
+            age = np.maximum(step - histories.time[:end][named], 0)
+            weight = 0.5 ** (age / FADING_SECONDS)
+        distinct, row = np.unique(own_items, return_inverse=True)
+        times = np.bincount(row, weight, len(distinct))
+        prior = self._ranker.prior
         out = prior[items].astype(np.float64)
         position = np.searchsorted(items, distinct)
         position[position == len(items)] = 0
         met = items[position] == distinct
         out[position[met]] += times[met]
-        whole = len(own_items) + 1.0
+        whole = weight.sum() + 1.0
         return out / whole, float(prior[self._others].max(initial=0.0)) / whole
 
 

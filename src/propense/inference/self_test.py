@@ -44,6 +44,7 @@ def self_test(bundle: Bundle) -> None:
                 )
         if bundle.ranker is not None:
             end = histories.offsets[1:]
-            ranked, _ = bundle.recommend(histories, clock, user, end, bundle.info.k)
+            asked = as_of if timed else None
+            ranked, _ = bundle.recommend(histories, clock, user, end, asked, bundle.info.k)
             if not (ranked >= FIRST_KNOWN).any():
                 raise BundleError("the bundle recommended nothing; pack it again")

@@ -10,7 +10,8 @@ import numpy as np
 
 from propense.encoding.batches import SECONDS_PER_DAY, EventClock
 from propense.inference.bundle import Bundle
-from propense.inference.scoring.ranking import LOG_LEAST, Ranker, even_prior
+from propense.inference.scoring.gate import COUNTS, FADING, MONTH, NETWORK, OWN, WEEK, groups_of
+from propense.inference.scoring.ranking import Ranker, log_of
 from propense.inference.scoring.scorer import Scorer
 from propense.models.counts.own_items import own_opinions
 from propense.models.counts.transitions import TransitionCounts
@@ -18,7 +19,6 @@ from propense.models.shape import ItemHead
 from propense.schemas import FIRST_KNOWN, Floats, Histories, Ints
 
 _ONE = np.zeros(1, np.int32)
-_LEAST = np.exp(LOG_LEAST)
 
 
 def score_one(
@@ -26,26 +26,41 @@ def score_one(
     histories: Histories,
     clock: EventClock,
     end: int,
+    as_of: int | None,
     heads: tuple[ItemHead, ...] | None = None,
 ) -> Floats:
     """`Bundle.item_scores` of the only customer of `histories`, (n_items,)."""
     ranker, counts = bundle.ranker, None if bundle.ranker is None else bundle.ranker.counts
+    asked = None if as_of is None else np.array([as_of])
     if ranker is None or bundle.item_rival is not None or end == 0 or not histories.n_users == 1:
-        scores: Floats = bundle.item_scores(histories, clock, _ONE, np.array([end]), heads)[0]
+        scores: Floats = bundle.item_scores(histories, clock, _ONE, np.array([end]), asked, heads)[
+            0
+        ]
         return scores
     weighted = ranker.heads if heads is None else heads
     network = _network(ranker, weighted, *seek_one(bundle.scorer, histories, clock, end))
     gate = ranker.gate
     if gate is None or not isinstance(counts, TransitionCounts):
         return network
-    counted = count_one(counts, histories, end)
-    unmet, n_rankable = ranker.unmet
-    counted[unmet] = 1 / n_rankable
-    logits = np.float32(gate.network) * _log(network)
-    logits += np.float32(gate.counts) * _log(counted)
-    if gate.own > 0:
-        own = own_opinions(histories, _ONE, np.array([end]), even_prior(ranker))[0]
-        logits += np.float32(gate.own) * _log(own)
+    powers = gate.powers[int(groups_of(np.array([end]))[0])]
+    logits = np.float32(powers[NETWORK]) * log_of(network)
+    if powers[COUNTS] > 0:
+        counted = count_one(counts, histories, end)
+        unmet, n_rankable = ranker.unmet
+        counted[unmet] = 1 / n_rankable
+        logits += np.float32(powers[COUNTS]) * log_of(counted)
+    if powers[OWN] > 0:
+        own = own_opinions(histories, _ONE, np.array([end]), ranker.prior)[0]
+        logits += np.float32(powers[OWN]) * log_of(own)
+    if as_of is not None and asked is not None:
+        if powers[FADING] > 0:
+            step = ranker.step_of(asked)
+            own = own_opinions(histories, _ONE, np.array([end]), ranker.prior, step)[0]
+            logits += np.float32(powers[FADING]) * log_of(own)
+        if powers[MONTH] > 0 or powers[WEEK] > 0:
+            month, week = ranker.popular_logs_now(as_of)
+            logits += np.float32(powers[MONTH]) * month
+            logits += np.float32(powers[WEEK]) * week
     logits -= logits.max()
     np.exp(logits, out=logits)
     logits /= logits.sum()
@@ -169,8 +184,3 @@ def _network(ranker: Ranker, heads: tuple[ItemHead, ...], wanted: Floats, share:
     np.exp(logits, out=logits)
     out: Floats = (belief[chosen] / logits.sum(axis=1)) @ logits
     return out
-
-
-def _log(opinion: Floats) -> Floats:
-    out: Floats = np.log(np.maximum(opinion, _LEAST))
-    return np.maximum(out, LOG_LEAST, out=out)

@@ -22,7 +22,7 @@ from propense.evaluation.records import (
     RivalNote,
 )
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
-from propense.pipeline.scoring import ModelSet, rank_with
+from propense.pipeline.scoring import ModelSet, rank_targets
 from propense.schemas import FIRST_KNOWN, PARTS, TEST, VALIDATION, Account, RunFolder
 from propense.settings import Settings
 from propense.training.checkpoints import Training
@@ -115,7 +115,7 @@ def show_examples(fold: ModelSet, model: str) -> list[Example]:
     some = targets.take(np.unique(chosen))
     if not len(some):
         return []
-    ranked = rank_with(fold, model, some.user, some.end, EXAMPLE_LIST)
+    ranked = rank_targets(fold, model, some, EXAMPLE_LIST)
     examples = []
     for row in range(len(some)):
         relevant = set(some.items[some.item_offsets[row] : some.item_offsets[row + 1]].tolist())

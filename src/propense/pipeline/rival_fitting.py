@@ -82,6 +82,8 @@ def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
         # Where nobody takes an item again, what was taken says only what to leave out.
         if name == "frequency" and not dataset.encoder.repeat:
             continue
+        if name == "popular_now" and not dataset.histories.timed:
+            continue
         if not (rival_folder / "items.safetensors").exists():
             yield Fit(name, partial(make, name, rival_folder))
 

@@ -225,7 +225,7 @@ def score_rankings(
         return None
     validation, test = (_rank(fold, targets) for targets in both)
     members = tuple(
-        model.rank(fold.dataset, both[1], LIST_LENGTH)
+        model.rank_targets(fold.dataset, both[1], LIST_LENGTH)
         for model in fold.network.trainings(fold.dataset)
     )
     return validation, replace(test, members=members, trainings=max(len(members), 1))
@@ -236,7 +236,7 @@ def _rank(fold: ModelSet, targets: Targets) -> RankingScores:
     seconds: dict[str, float] = {}
     for name in (NETWORK, *fold.item_rivals):
         began = time.perf_counter()
-        ranked[name] = rank_with(fold, name, targets.user, targets.end, LIST_LENGTH)
+        ranked[name] = rank_targets(fold, name, targets, LIST_LENGTH)
         seconds[name] = round(time.perf_counter() - began, 3)
     return RankingScores(
         targets.user, targets.item_offsets, targets.items, ranked,
@@ -244,13 +244,19 @@ def _rank(fold: ModelSet, targets: Targets) -> RankingScores:
     )  # fmt: skip
 
 
-def rank_with(fold: ModelSet, name: str, user: Ids, end: Ints, k: int) -> Ids:
-    """One model's best `k` items of each row."""
+def rank_targets(fold: ModelSet, name: str, targets: Targets, k: int) -> Ids:
+    """One model's best `k` items of each row, for rows whose items are to be guessed."""
+    as_of = targets.as_of(fold.dataset.histories)
+    return rank_with(fold, name, targets.user, targets.end, as_of, k)
+
+
+def rank_with(fold: ModelSet, name: str, user: Ids, end: Ints, as_of: Ints | None, k: int) -> Ids:
+    """One model's best `k` items of each row at its time in seconds."""
     dataset = fold.dataset
     if name == NETWORK:
-        nothing = np.zeros(len(user) + 1, np.int64)
-        targets = Targets(user, end, nothing, np.zeros(0, np.int32), np.zeros(len(user), np.int8))
-        return fold.network.rank(dataset, targets, k)
+        return fold.network.rank(dataset, user, end, as_of, k)
     rival = fold.item_rivals[name]
     exclude: Literal["none", "seen"] = "none" if dataset.encoder.repeat else "seen"
-    return rival.rank(dataset.histories, user, end, k, exclude, fold.network.owned, dataset.shown)
+    return rival.rank(
+        dataset.histories, user, end, k, exclude, fold.network.owned, dataset.shown, as_of
+    )

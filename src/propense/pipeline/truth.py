@@ -71,7 +71,7 @@ def _compare_items(fold: ModelSet, model: str, folder: Path) -> dict[str, float]
     as_of = preferences["as_of"].to_numpy()[user >= 0].astype(np.int64)
     user = user[user >= 0]
     end = visible_end(dataset.histories, user, as_of)
-    ranked = rank_with(fold, model, user, end, 10)
+    ranked = rank_with(fold, model, user, end, as_of, 10)
     words = np.array(["", "", *dataset.encoder.items.words], object)
     listed = words[np.where(ranked >= FIRST_KNOWN, ranked, 0)]
     predictions = Predictions(dataset.histories.user_ids[user], as_of, ranked=listed)

@@ -35,29 +35,37 @@ class ScenarioLists:
         self._prepared: tuple[Bundle, PreparedScenario] | None = None
 
     def __call__(
-        self, bundle: Bundle, histories: Histories, clock: EventClock, user: Ids, end: Ints
+        self,
+        bundle: Bundle,
+        histories: Histories,
+        clock: EventClock,
+        user: Ids,
+        end: Ints,
+        as_of: Ints | None,
     ) -> tuple[Ids, Floats]:
-        """Best items after the events before `end` and their scores, (n, k) each, filled with NONE.
-        What is available is decided by the present time, as in the service."""
+        """Best items after the events before `end`, at the times `as_of`, and their scores, (n, k)
+        each, filled with NONE. What is available is decided by the present time, as in the
+        service."""
         if self._scenario is None:
-            return bundle.recommend(histories, clock, user, end, bundle.info.k)
+            return bundle.recommend(histories, clock, user, end, as_of, bundle.info.k)
         k, prepared = self._scenario.k, self._prepare(bundle)
         ranked = np.zeros((len(user), k), np.int32)
         scores = np.zeros((len(user), k), np.float32)
         step = max(1, CELLS // bundle.encoder.items.size)
         for first in range(0, len(user), step):
             rows = slice(first, first + step)
-            block = bundle.item_scores(histories, clock, user[rows], end[rows], prepared.heads)
+            block = bundle.item_scores(
+                histories, clock, user[rows], end[rows], None if as_of is None else as_of[rows],
+                prepared.heads,
+            )  # fmt: skip
             for row, (customer, stop) in enumerate(zip(user[rows], end[rows], strict=True), first):
                 items = histories.item[histories.offsets[customer] : stop]
-                assert bundle.ranker is not None
-                of_row = block[row - first] if len(items) else bundle.ranker.popularity
                 owned = items[:0]
                 if bundle.owned is not None:
                     actions = histories.action[histories.offsets[customer] : stop]
                     owned = items[bundle.owned[actions]]
                 chosen = prepared.rules.choose(
-                    of_row.astype(np.float32), owned[owned >= FIRST_KNOWN],
+                    block[row - first], owned[owned >= FIRST_KNOWN],
                     items[items >= FIRST_KNOWN], self._now, k,
                 )  # fmt: skip
                 ranked[row, : len(chosen.items)] = chosen.items

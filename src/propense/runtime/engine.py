@@ -22,7 +22,12 @@ from propense.inference.single import score_one
 from propense.models.shape import ItemHead
 from propense.models.top_k import top_items, unit_vectors
 from propense.runtime.customer_cache import Cache
-from propense.runtime.customer_state import CustomerState, join, join_profiles
+from propense.runtime.customer_state import (
+    CustomerState,
+    history_of_events,
+    join,
+    join_profiles,
+)
 from propense.runtime.rules import Rules
 from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Ids
 from propense.security.signing import ANY_SIGNER, Signers
@@ -55,12 +60,14 @@ class ScoreRequest:
     customer: CustomerState
     end: int
     """How many of their events are read."""
+    step: int | None
+    """When the list is asked for, by `ScoringEngine.step_of`."""
     scenario: PreparedScenario
 
     @property
     def key(self) -> tuple[object, ...]:
         """Everything that the scores of one customer depend on."""
-        return ("scores", self.scenario.heads, self.end)
+        return ("scores", self.scenario.heads, self.end, self.step)
 
 
 class ScoringEngine:
@@ -91,6 +98,7 @@ class ScoringEngine:
         self.set_aside: tuple[Misfit, ...] = ()
         """Items that were sent and that this bundle cannot take."""
         self.cache = Cache(cache_bytes)
+        self._popular: tuple[int | None, Floats] | None = None
         self._clipper = Clipper(bundle.reference_profile.bounds, bundle.encoder.actions)
         self._retriever = Retriever(bundle) if needs_retrieval(bundle) else None
         named = {DEFAULT: Scenario(k=bundle.info.k), **scenarios}
@@ -130,7 +138,7 @@ class ScoringEngine:
                 request = requests[index]
                 results[index] = score_one(
                     self.bundle, request.customer.histories, request.customer.clock, request.end,
-                    request.scenario.heads,
+                    request.step, request.scenario.heads,
                 )  # fmt: skip
         else:
             self._score_batch(requests, missing, results)
@@ -147,20 +155,22 @@ class ScoringEngine:
         assert self._retriever is not None
         customer, heads = request.customer, request.scenario.heads
         return self._retriever.retrieve(
-            customer.histories, customer.clock, request.end, heads, nearest
+            customer.histories, customer.clock, request.end, request.step, heads, nearest
         )
 
     def _score_batch(
         self, requests: Sequence[ScoreRequest], missing: Sequence[int], results: list[Scores | None]
     ) -> None:
-        groups: dict[tuple[ItemHead, ...] | None, list[int]] = {}
+        groups: dict[tuple[tuple[ItemHead, ...] | None, bool], list[int]] = {}
         for index in missing:
-            groups.setdefault(requests[index].scenario.heads, []).append(index)
-        for heads, members in groups.items():
+            request = requests[index]
+            groups.setdefault((request.scenario.heads, request.step is None), []).append(index)
+        for (heads, timeless), members in groups.items():
             histories, clock, begin = join([requests[index].customer for index in members])
             end = begin + np.array([requests[index].end for index in members])
             user = np.arange(len(members), dtype=np.int32)
-            scores = self.bundle.item_scores(histories, clock, user, end, heads)
+            steps = None if timeless else np.array([requests[index].step for index in members])
+            scores = self.bundle.item_scores(histories, clock, user, end, steps, heads)
             for row, index in enumerate(members):
                 results[index] = scores[row].copy()
 
@@ -173,10 +183,26 @@ class ScoringEngine:
         as_of = np.array([time for _, time in questions], np.int64)
         return self.bundle.predict(histories, clock, profiles, user, as_of)
 
-    def popular(self) -> Floats:
-        """Scores for a customer without a history, (n_items,): the popularity of each item."""
-        assert self.bundle.ranker is not None
-        return self.bundle.ranker.popularity.astype(np.float32)
+    def step_of(self, as_of: int) -> int | None:
+        """The beginning, in seconds, of the step within which scores do not change with time
+        alone; None where they never do."""
+        ranker = self.bundle.ranker
+        if ranker is None or not (self.bundle.item_rival or ranker).changes_with_time:
+            return None
+        return int(ranker.step_of(np.array([as_of]))[0])
+
+    def popular(self, as_of: int) -> Floats:
+        """Scores for a customer without a history, (n_items,): what is popular at a time."""
+        step, held = self.step_of(as_of), self._popular
+        if held is None or held[0] != step:
+            nobody = history_of_events("", [], self.bundle.encoder)
+            steps = None if step is None else np.array([step])
+            scores = self.bundle.item_scores(
+                nobody, self.bundle.clock(nobody), np.zeros(1, np.int32), np.zeros(1, np.int64),
+                steps,
+            )[0]  # fmt: skip
+            held = self._popular = step, scores
+        return held[1].copy()
 
     def similar(self, index: int, k: int) -> tuple[Ids, Floats]:
         """The items most similar to one, and the cosine of their vectors; best first."""

@@ -74,9 +74,10 @@ def to_seconds(as_of: datetime | None) -> int | None:
 
 
 def score_requests(
-    engine: ScoringEngine, questions: Sequence[CustomerQuestion]
+    engine: ScoringEngine, questions: Sequence[CustomerQuestion], now: int
 ) -> list[ScoreRequest | None]:
-    """What has to be scored for each question; None where a fallback answers.
+    """What has to be scored for each question, asked `now` in seconds; None where a fallback
+    answers.
 
     Raises Problem on an unknown scenario, or where the bundle recommends nothing.
     """
@@ -87,11 +88,12 @@ def score_requests(
     requests: list[ScoreRequest | None] = []
     for each in questions:
         scenario = find_scenario(engine, each.question.scenario)
-        end = 0
+        end, as_of = 0, to_seconds(each.question.as_of)
         if each.customer is not None and each.personal:
-            end = each.customer.end_at(to_seconds(each.question.as_of))
+            end = each.customer.end_at(as_of)
+        step = engine.step_of(now if as_of is None else as_of)
         requests.append(
-            ScoreRequest(each.customer, end, scenario)
+            ScoreRequest(each.customer, end, step, scenario)
             if each.customer is not None and end
             else None
         )
@@ -115,7 +117,11 @@ def list_items(
     k = question.k or prepared.scenario.k
     plain = not (question.exclude or question.only or question.never)
     slot = now // _SLOT_SECONDS if prepared.rules.looks_at_time else 0
-    key = ("list", prepared.name, k, None if request is None else request.end)
+    key = (
+        ("list", prepared.name, k)
+        if request is None
+        else ("list", prepared.name, k, request.end, request.step)
+    )
     customer = request.customer if request is not None and plain else None
     cached: tuple[int, list[Recommended], str] | None = (
         None if customer is None else customer.cached.get(key)
@@ -173,7 +179,8 @@ def _choose(
             scores = engine.retrieve(request, n_nearest)
             chosen = rules.choose_among(scores, owned, seen, now, k, extra)
     else:
-        every = engine.popular() if scores is None else scores
+        as_of = to_seconds(question.as_of)
+        every = engine.popular(now if as_of is None else as_of) if scores is None else scores
         assert not isinstance(every, Candidates)
         chosen = rules.choose(every, owned, seen, now, k, extra)
     items = _recommended(engine, chosen.items, chosen.scores)
@@ -194,7 +201,7 @@ def popular_items(engine: ScoringEngine, scenario: str, k: int | None, now: int)
     `list_items` do."""
     question = RecommendQuestion(user_id="-", scenario=scenario, k=k)
     asked = CustomerQuestion(question, UserId("-", None), None, True)
-    score_requests(engine, [asked])
+    score_requests(engine, [asked], now)
     answer = list_items(engine, asked, None, None, now)
     return ItemAnswer(items=answer.items, bundle=engine.version)
 

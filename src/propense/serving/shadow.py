@@ -116,7 +116,7 @@ class Shadow:
                 served.append(answer)
         if not repeated:
             return
-        requests = score_requests(self.engine, repeated)
+        requests = score_requests(self.engine, repeated, now)
         scored = [request for request in requests if request is not None]
         scores = iter(await self._batcher.score(self.engine, scored) if scored else [])
         for each, request, answer in zip(repeated, requests, served, strict=True):

@@ -27,7 +27,14 @@ class Rivals(Record, frozen=True):
     )
     """Rivals for every goal. "majority", the base rate, is always fitted: whatever serves must
     beat it."""
-    items: tuple[str, ...] = ("popularity", "frequency", "markov", "item_knn", "ease")
+    items: tuple[str, ...] = (
+        "popularity",
+        "popular_now",
+        "frequency",
+        "markov",
+        "item_knn",
+        "ease",
+    )
     """Rivals for recommendations. "popularity" is always fitted, likewise."""
     trials: Count = 8
     """Number of hyper-parameter settings tried for each rival, judged on validation."""

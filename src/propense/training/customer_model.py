@@ -11,15 +11,17 @@ import numpy as np
 from propense.encoding.batches import EventClock
 from propense.encoding.dataset import Dataset
 from propense.errors import TrainError
-from propense.inference.scoring.ranking import Gate, Ranker
+from propense.inference.scoring.gate import Gate
+from propense.inference.scoring.ranking import Ranker
 from propense.inference.scoring.scorer import Scorer
+from propense.models.counts.decayed import DecayedCounts, count_by_step, load_decayed
 from propense.models.counts.transitions import TransitionCounts, fit_counts, load_counts
 from propense.models.rivals.item_rivals import fit_item_rival
 from propense.models.rivals.items.item_rival import ItemSetup
 from propense.models.rivals.items.markov import Markov
 from propense.models.shape import NetworkShape
 from propense.progress import NoProgress, Progress
-from propense.schemas import TRAIN, VALIDATION, AsOfRows, Doubles, Ids, Targets
+from propense.schemas import TRAIN, VALIDATION, AsOfRows, Doubles, Ids, Ints, Targets
 from propense.settings import Settings
 from propense.training.checkpoints import Training
 from propense.training.downweighting import downweight_shilling, read_until
@@ -44,6 +46,8 @@ from propense.training.warm_start import (
     write_trained_from,
 )
 
+POPULAR = "popular.safetensors"
+
 
 class Notes(msgspec.Struct, frozen=True):
     """How the network was trained; training/customer_model.json."""
@@ -52,8 +56,8 @@ class Notes(msgspec.Struct, frozen=True):
     """One entry for each network of the ensemble."""
     n_rows: int
     n_rows_available: int
-    gate: tuple[float, float, float] | None = None
-    """Powers of network, counts and own frequencies."""
+    gate: Gate | None = None
+    """How the network's scores are mixed with other opinions."""
     dials: Dials | None = None
     """The values that the search of `[tuning]` chose; None without a search."""
     trials: int = 0
@@ -108,16 +112,21 @@ class CustomerModel:
             models.append(replace(self, networks=networks, scorer=scorer, ranker=ranker))
         return models
 
-    def rank(self, dataset: Dataset, targets: Targets, k: int) -> Ids:
-        """(n_rows, k) items, best first."""
+    def rank(self, dataset: Dataset, user: Ids, end: Ints, as_of: Ints | None, k: int) -> Ids:
+        """(n_rows, k) items, best first, at each row's time in seconds; None where the data
+        have no times."""
         assert self.ranker is not None
-        wanted, share = self.scorer.seek_items(
-            dataset.histories, self.clock, targets.user, targets.end
-        )
+        histories = dataset.histories
+        wanted, share = self.scorer.seek_items(histories, self.clock, user, end)
         ranked, _ = self.ranker.rank(
-            wanted, share, dataset.histories, targets.user, targets.end, k, self.owned
-        )
+            wanted, share, histories, user, end, as_of, k, self.owned
+        )  # fmt: skip
         return ranked
+
+    def rank_targets(self, dataset: Dataset, targets: Targets, k: int) -> Ids:
+        """(n_rows, k) items, best first, for rows whose items are to be guessed."""
+        as_of = targets.as_of(dataset.histories)
+        return self.rank(dataset, targets.user, targets.end, as_of, k)
 
 
 def fit_customer_model(
@@ -142,17 +151,19 @@ def fit_customer_model(
     if trained.shape.n_item_heads and len(dataset.targets):
         counts = count_transitions(dataset, settings)
         counts.save(folder / "counts.safetensors")
+        popular = count_popular(dataset, settings)
+        if popular is not None:
+            popular.save(folder / POPULAR)
         targets = dataset.targets.of_part(VALIDATION)
         rng = np.random.default_rng([settings.train.seed, 2])
         targets = targets.take(draw(len(targets), MAX_VALIDATION_ROWS, rng))
         ranker = make_ranker(dataset, trained.scorer)
         assert ranker is not None
         if len(targets):
-            fitted_gate = fit_gate(
-                trained.scorer, replace(ranker, counts=counts), dataset.histories,
-                trained.clock, targets, owned_actions(dataset.encoder),
+            gate = fit_gate(
+                trained.scorer, replace(ranker, counts=counts, popular=popular),
+                dataset.histories, trained.clock, targets, owned_actions(dataset.encoder),
             )  # fmt: skip
-            gate = (fitted_gate.network, fitted_gate.counts, fitted_gate.own)
     notes = Notes(
         trained.trainings, trained.n_rows, trained.n_rows_available, gate, dials, trials,
         trained.transferred, cold,
@@ -186,7 +197,11 @@ def open_model(dataset: Dataset, settings: Settings, folder: Path) -> CustomerMo
     ranker = make_ranker(dataset, scorer)
     counts = folder / "counts.safetensors"
     if ranker is not None and counts.exists() and notes.gate is not None:
-        ranker = replace(ranker, counts=load_counts(counts), gate=Gate(*notes.gate))
+        popular = folder / POPULAR
+        ranker = replace(
+            ranker, counts=load_counts(counts), gate=notes.gate,
+            popular=load_decayed(popular) if popular.exists() else None,
+        )  # fmt: skip
     return CustomerModel(
         networks, scorer, ranker, dataset.clock(), owned_actions(dataset.encoder), notes
     )
@@ -234,6 +249,9 @@ def refresh(
         counts = evaluated.ranker.counts
         assert isinstance(counts, TransitionCounts)
         count_transitions(everything, settings, counts).save(folder / "counts.safetensors")
+        popular = count_popular(everything, settings)
+        if popular is not None:
+            popular.save(folder / POPULAR)
     notes = msgspec.structs.replace(
         evaluated.notes, trainings=trained.trainings, n_rows=trained.n_rows,
         n_rows_available=trained.n_rows_available,
@@ -271,3 +289,23 @@ def count_transitions(
     )  # fmt: skip
     assert isinstance(rival, Markov)
     return rival.counts
+
+
+def count_popular(dataset: Dataset, settings: Settings) -> DecayedCounts | None:
+    """What is popular at any time that rows are judged at; None where the data have no times.
+
+    Every event counts from the step after it on, also those of the validation and test parts: when
+    a list is asked for they have happened, as they have for the service. No row learns from
+    later ones.
+    """
+    histories = dataset.histories
+    if not histories.timed:
+        return None
+    counts = count_by_step(
+        histories, histories.offsets[1:], dataset.encoder.items.size,
+        item_setup(dataset, settings).success(histories), dataset.weight,
+    )  # fmt: skip
+    as_of = dataset.targets.as_of(histories)
+    assert as_of is not None
+    judged = dataset.targets.part > TRAIN
+    return counts.since(int(as_of[judged].min())) if judged.any() else counts

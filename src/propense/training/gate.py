@@ -1,5 +1,4 @@
-"""The powers of network, counts and own frequencies in the product of experts, fitted on
-validation."""
+"""The powers of the opinions in the product of experts, fitted on validation."""
 
 from __future__ import annotations
 
@@ -10,18 +9,29 @@ from functools import cached_property
 import numpy as np
 
 from propense.encoding.batches import EventClock, chunks
-from propense.inference.scoring.ranking import BLOCK, LOG_LEAST, Gate, Ranker
+from propense.inference.scoring.gate import (
+    EVENTS_FROM,
+    FADING,
+    MONTH,
+    OPINIONS,
+    OWN,
+    WEEK,
+    Gate,
+    groups_of,
+)
+from propense.inference.scoring.ranking import BLOCK, LOG_LEAST, Ranker
 from propense.inference.scoring.scorer import Scorer
 from propense.models.counts.own_items import seen_items
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Targets
+from propense.training.gate_tuning import Shortlists
 
 MOST_CELLS, HELD_CELLS = 1 << 25, 1 << 22
-"""Rows times items that the powers are learned on, and those of them that are held at once: 32 MB.
-The powers of the held ones are nearly those of all, whose opinions are recomputed each step."""
+"""Rows times items that the powers are learned on, and those of them that are held at once: 32 MB
+an opinion. The powers of the held ones are nearly those of all, whose opinions are recomputed each
+step."""
 _STEPS = 50
 _PRIOR_ROWS, _LEAST_PRIOR = 20.0, 1e-3
-"""Pull towards the network alone, which decides where rows are few or the two say the same."""
-_START = np.array([1.0, 0.0, 0.0])
+"""Pull towards the network alone, which decides where rows are few or two opinions say the same."""
 
 
 def fit_gate(
@@ -32,20 +42,35 @@ def fit_gate(
     targets: Targets,
     owned: np.ndarray | None,
 ) -> Gate:
-    """The gate that makes the validation targets most likely among what may be listed.
+    """The gate that makes the validation targets most likely among what may be listed, moved to
+    where its lists are best: for all rows first, then for each group of them.
 
     `ranker` holds the counts; `owned` (n_actions,) marks the actions that take an item out of
     the lists; None where nothing does, and then the customer's own frequencies count too.
     All opinions are of data that none has seen, so none is flattered. The likelihood is
     concave in the powers.
     """
+    asked = np.ones(len(OPINIONS), bool)
+    if owned is not None:
+        asked[[OWN, FADING]] = False
+    if ranker.popular is None:
+        asked[[FADING, MONTH, WEEK]] = False
     n_items = max(len(ranker.item_vectors), 1)
     every = _Opinions(
-        scorer, ranker, histories, clock, _spread(targets, MOST_CELLS // n_items), owned
+        scorer, ranker, histories, clock, _spread(targets, MOST_CELLS // n_items), owned, asked
     )
     few = replace(every, targets=_spread(every.targets, HELD_CELLS // n_items))
-    gate = climb(list(few))
-    return gate if len(few.targets) == len(every.targets) else climb(every, gate)
+    powers = climb(list(few))
+    if len(few.targets) < len(every.targets):
+        powers = climb(every, powers)
+    shortlists = Shortlists((block.opinions, block.targets) for block in every)
+    begin = histories.offsets[:-1][every.targets.user]
+    groups = groups_of(every.targets.end - begin)
+    powers = shortlists.tune(powers, np.arange(len(groups)))
+    rows = np.zeros((len(EVENTS_FROM) + 1, len(OPINIONS)))
+    for group, row in enumerate(rows):
+        row[asked] = shortlists.tune(powers, np.flatnonzero(groups == group))
+    return Gate(tuple(tuple(row) for row in rows.tolist()))
 
 
 def _spread(targets: Targets, most: int) -> Targets:
@@ -56,25 +81,30 @@ def _spread(targets: Targets, most: int) -> Targets:
     return targets.take(np.linspace(0, len(targets) - 1, n_targets).astype(np.int64))
 
 
-def climb(blocks: Iterable[OpinionBlock], near: Gate | None = None) -> Gate:
-    """The most likely powers of at least 0, by Newton's steps.
+def climb(blocks: Iterable[OpinionBlock], near: Doubles | None = None) -> Doubles:
+    """The most likely powers (n_opinions,) of at least 0, by Newton's steps.
 
     `blocks` are gone over once a step, few times where `near` is nearly the answer.
     """
     n_opinions = len(next(iter(blocks)).opinions)
-    start = _START if near is None else np.array([near.network, near.counts, near.own])
     free = np.ones(n_opinions, bool)
-    powers = _climb(blocks, free, start[:n_opinions])
+    powers = _climb(blocks, free, _alone(n_opinions) if near is None else near)
     while (powers < 0).any():
         # An opinion with a negative power is left out.
         free &= powers >= 0
         powers = _climb(blocks, free, powers)
-    return Gate(*(powers if powers.any() else _START[:n_opinions]).tolist())
+    return powers if powers.any() else _alone(n_opinions)
+
+
+def _alone(n_opinions: int) -> Doubles:
+    """The powers of the network alone."""
+    powers: Doubles = np.eye(1, n_opinions)[0]
+    return powers
 
 
 def _climb(blocks: Iterable[OpinionBlock], free: np.ndarray, start: Doubles) -> Doubles:
     """The top over the `free` powers, the others held at 0."""
-    believed = _START[: len(free)]
+    believed = _alone(len(free))
     powers = np.where(free, start, 0.0)
     for _ in range(_STEPS):
         n_rows, gradient, curvature = 0, np.zeros(len(free)), np.zeros((len(free), len(free)))
@@ -100,7 +130,7 @@ class OpinionBlock:
     """The opinions of some rows, and their next items."""
 
     def __init__(self, opinions: Sequence[Floats], targets: Targets) -> None:
-        self.opinions = opinions
+        self.opinions, self.targets = opinions, targets
         network = opinions[0]
         row = np.repeat(np.arange(len(targets)), np.diff(targets.item_offsets))
         learnable = (targets.items >= FIRST_KNOWN) & (network[row, targets.items] > LOG_LEAST)
@@ -115,7 +145,7 @@ class OpinionBlock:
         A row's items share one unit. The gradient is observed minus expected, the
         Hessian the covariance of the opinions.
         """
-        p = Gate(*powers.tolist()).mix(*self.opinions)
+        p = self._mixed(powers)
 
         def expect(one: Floats, other: Floats | None = None) -> Doubles:
             product = one if other is None else one * other
@@ -135,6 +165,15 @@ class OpinionBlock:
         ])  # fmt: skip
         return up, bend
 
+    def _mixed(self, powers: Doubles) -> Floats:
+        logits = np.zeros_like(self.opinions[0])
+        for opinion, power in zip(self.opinions, powers.astype(np.float32), strict=True):
+            logits += power * opinion
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
 
 @dataclass(frozen=True)
 class _Opinions:
@@ -146,6 +185,7 @@ class _Opinions:
     clock: EventClock
     targets: Targets
     owned: np.ndarray | None
+    asked: np.ndarray
 
     @cached_property
     def sought(self) -> tuple[Floats, Floats]:
@@ -158,10 +198,11 @@ class _Opinions:
         wanted, share = self.sought
         for rows in chunks(len(self.targets), BLOCK):
             targets = self.targets.take(np.arange(len(self.targets))[rows])
-            opinions = self.ranker.log_opinions(
+            every = self.ranker.log_opinions(
                 wanted[rows], share[rows], self.histories, targets.user, targets.end,
-                with_own=self.owned is None,
+                targets.as_of(self.histories), self.asked.tolist(),
             )  # fmt: skip
+            opinions = [opinion for opinion in every if opinion is not None]
             if self.owned is not None:
                 row, item = seen_items(self.histories, targets.user, targets.end, self.owned)
                 for opinion in opinions:

@@ -92,8 +92,9 @@ class Validator:
             self.histories, self.clock, self.targets.user, self.targets.end
         )
         ranked, _ = ranker.rank(
-            wanted, share, self.histories, self.targets.user, self.targets.end, K, self.positive
-        )
+            wanted, share, self.histories, self.targets.user, self.targets.end,
+            self.targets.as_of(self.histories), K, self.positive,
+        )  # fmt: skip
         return float(ndcg(ranked, self.targets).mean())
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from propense.inference.scoring.ranking import Gate, Ranker
+from propense.inference.scoring.gate import Gate
+from propense.inference.scoring.ranking import Ranker
 from propense.models.counts.own_items import own_opinions
 from propense.models.shape import ItemHead
 from propense.schemas import NONE, Histories
@@ -40,14 +41,14 @@ BOUGHT = np.array([False, False, False, True])
 
 
 def test_best_first_by_the_weighted_head_and_popular_for_strangers():
-    ranked, p = ranker().rank(WANTED, SHARE, histories(), USER, END, 4)
+    ranked, p = ranker().rank(WANTED, SHARE, histories(), USER, END, None, 4)
     assert ranked.tolist() == [[5, 4, 3, 2], [2, 3, 4, 5]]
     assert np.isclose(p[0].sum(), 1)
     assert (np.diff(p, axis=1) < 0).all()
 
 
 def test_owned_items_are_left_out_and_short_lists_are_filled_with_none():
-    ranked, p = ranker().rank(WANTED, SHARE, histories(), USER, END, 4, BOUGHT)
+    ranked, p = ranker().rank(WANTED, SHARE, histories(), USER, END, None, 4, BOUGHT)
     assert ranked.tolist() == [[5, 4, 2, NONE], [2, 3, 4, 5]]
     assert p[0, 3] == 0
 
@@ -65,9 +66,10 @@ class Opinion:
 
 def test_own_frequencies_count_where_customers_repeat():
     """The first customer's own: one event each of two items; the stranger has none."""
-    alone = ranker().probabilities(WANTED, SHARE, histories(), USER, END)
-    gate = Gate(1.0, 0.0, 1.5)
-    p = ranker(counts=Opinion(), gate=gate).probabilities(WANTED, SHARE, histories(), USER, END)
+    alone = ranker().probabilities(WANTED, SHARE, histories(), USER, END, None)
+    gate = Gate.of(1.0, 0.0, 1.5)
+    made = ranker(counts=Opinion(), gate=gate)
+    p = made.probabilities(WANTED, SHARE, histories(), USER, END, None)
     assert np.allclose(p.sum(axis=1), 1)
     own = own_opinions(histories(), USER, END, np.array([0, 0, *[0.25] * 4]))
     gained = p[0, 2:] / alone[0, 2:]
@@ -76,11 +78,11 @@ def test_own_frequencies_count_where_customers_repeat():
 
 
 def test_the_gate_multiplies_powers_of_both_opinions():
-    alone = ranker().probabilities(WANTED, SHARE, histories(), USER, END)
-    deaf = ranker(counts=Opinion(), gate=Gate(1.0, 0.0))
-    assert np.allclose(deaf.probabilities(WANTED, SHARE, histories(), USER, END), alone)
-    mixed = ranker(counts=Opinion(), gate=Gate(0.5, 2.0))
-    p = mixed.probabilities(WANTED, SHARE, histories(), USER, END)
+    alone = ranker().probabilities(WANTED, SHARE, histories(), USER, END, None)
+    deaf = ranker(counts=Opinion(), gate=Gate.of(1.0))
+    assert np.allclose(deaf.probabilities(WANTED, SHARE, histories(), USER, END, None), alone)
+    mixed = ranker(counts=Opinion(), gate=Gate.of(0.5, 2.0))
+    p = mixed.probabilities(WANTED, SHARE, histories(), USER, END, None)
     counted = np.array([0.96, 0.01, 0.01, 0.25])  # new: the average of four items
     expected = alone[:, 2:] ** 0.5 * counted**2
     assert np.allclose(p[:, 2:], expected / expected.sum(axis=1, keepdims=True), atol=1e-6)

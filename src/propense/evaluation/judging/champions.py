@@ -41,7 +41,7 @@ from propense.words import Text, format_text
 
 SIMPLEST_FIRST: Final = (
     MAJORITY, "logistic", "tree", "svm", "lightgbm", "lightgbm_raw", "mlp",
-    POPULARITY, "frequency", "markov", "item_knn", "ease",
+    POPULARITY, "popular_now", "frequency", "markov", "item_knn", "ease",
 )  # fmt: skip
 """Rivals of goals, then of lists. Others follow, then the network, then its average."""
 LEVEL: Final = 0.05

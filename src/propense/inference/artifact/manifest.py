@@ -21,7 +21,7 @@ from propense.security.signing import (
     sign_bundle,
 )
 
-FORMAT: Final = 8
+FORMAT: Final = 9
 FILE: Final = "manifest.json"
 _ADVICE: Final = "restore the bundle from a copy or pack it again"
 MANIFEST_BYTES: Final = 16_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from propense.encoding.batches import chunks
+from propense.inference.scoring.gate import COUNTS, FADING, MONTH, OWN, WEEK, Gate
+from propense.models.counts.decayed import STEP, DecayedCounts, popular_opinions
 from propense.models.counts.own_items import own_opinions, seen_items
 from propense.models.shape import ItemHead
 from propense.models.top_k import top_items
@@ -21,6 +24,7 @@ HELD_TWICE = 4_000_000
 LOG_LEAST = np.log(np.float32(1e-30))
 """Logarithm that represents a probability of 0."""
 
+HELD_STEPS = 4
 EVEN_SHARE = 0.1
 """Share of the uniform distribution in the prior of a customer without events."""
 
@@ -38,38 +42,10 @@ class Counts(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Gate:
-    """Mixes opinions: a product of powers, scaled to sum to 1.
-
-    P(item) ~ network(item) ** `network` * counts(item) ** `counts` * own(item) ** `own`. An
-    item must be likely in every opinion; one that any opinion rules out loses, unlike in an
-    average (products of experts; Hinton 2002). With little evidence counts are flat, hence mild.
-    """
-
-    network: float
-    counts: float
-    own: float = 0.0
-    """Power of the customer's own frequencies; above 0 only where customers repeat items."""
-
-    def mix(self, network: Floats, counted: Floats, own: Floats | None = None) -> Floats:
-        """(n, n_items) logarithms of the opinions -> one probability."""
-        logits = np.float32(self.network) * network
-        logits += np.float32(self.counts) * counted
-        if own is not None:
-            logits += np.float32(self.own) * own
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=1, keepdims=True)
-        out: Floats = logits
-        return out
-
-
-def even_prior(ranker: Ranker) -> Doubles:
-    """Popularity mixed with a uniform share, so that an item without events is not ruled out."""
-    even = ranker.rankable / max(int(ranker.rankable.sum()), 1)
-    prior: Doubles = (1 - EVEN_SHARE) * ranker.popularity + EVEN_SHARE * even
-    return prior
+def log_of(opinion: Floats) -> Floats:
+    """Logarithms, at least `LOG_LEAST`; in place."""
+    np.log(np.maximum(opinion, np.exp(LOG_LEAST), out=opinion), out=opinion)
+    return np.maximum(opinion, LOG_LEAST, out=opinion)
 
 
 @dataclass(frozen=True)
@@ -84,16 +60,30 @@ class Ranker:
     """(n_items,) the scores for a customer without any event."""
     counts: Counts | None = None
     gate: Gate | None = None
+    popular: DecayedCounts | None = None
+    """What has been popular; None where the data have no times."""
 
     def probabilities(
-        self, wanted: Floats, share: Floats, histories: Histories, user: Ids, end: Ints
+        self,
+        wanted: Floats,
+        share: Floats,
+        histories: Histories,
+        user: Ids,
+        end: Ints,
+        as_of: Ints | None,
     ) -> Floats:
-        """P(item) of each row by the weighted heads, mixed with the counts; (n, n_items)."""
+        """P(item) of each row by the weighted heads, mixed with the other opinions; (n, n_items).
+
+        `as_of` (n,) is when each row is asked about, in seconds; None where the data have no
+        times.
+        """
+        n_events = end - histories.offsets[:-1][user]
         if self.counts is None or self.gate is None:
-            heard = end > histories.offsets[:-1][user]
-            return self.network_probabilities(wanted, share, heard)
-        with_own = self.gate.own > 0
-        return self.gate.mix(*self.log_opinions(wanted, share, histories, user, end, with_own))
+            return self.network_probabilities(wanted, share, n_events > 0)
+        opinions = self.log_opinions(
+            wanted, share, histories, user, end, as_of, self.gate.used
+        )  # fmt: skip
+        return self.gate.mix(opinions, n_events)
 
     def log_opinions(
         self,
@@ -102,27 +92,79 @@ class Ranker:
         histories: Histories,
         user: Ids,
         end: Ints,
-        with_own: bool,
-    ) -> tuple[Floats, ...]:
-        """Logarithms of what network, counts and, asked `with_own`, the customer's own
-        frequencies hold of each item, (n, n_items) each.
+        as_of: Ints | None,
+        asked: Sequence[bool],
+    ) -> list[Floats | None]:
+        """Logarithms of the opinions that are `asked` for, in the order of `OPINIONS`, (n,
+        n_items) each.
 
         An item that no train event names has no counts: it gets the catalogue's average
         probability, so that content alone decides the rank of a new item.
         """
         assert self.counts is not None
         heard = end > histories.offsets[:-1][user]
-        network = self.network_probabilities(wanted, share, heard)
-        counted = self.counts.opinions(histories, user, end)
-        unmet, n_rankable = self.unmet
-        counted[:, unmet] = 1 / n_rankable
-        opinions = [network, counted]
-        if with_own:
-            opinions.append(own_opinions(histories, user, end, even_prior(self)))
-        for opinion in opinions:
-            np.log(np.maximum(opinion, np.exp(LOG_LEAST), out=opinion), out=opinion)
-            np.maximum(opinion, LOG_LEAST, out=opinion)
-        return tuple(opinions)
+        opinions: list[Floats | None] = [None] * len(asked)
+        opinions[0] = self.network_probabilities(wanted, share, heard)
+        if asked[COUNTS]:
+            counted = self.counts.opinions(histories, user, end)
+            unmet, n_rankable = self.unmet
+            counted[:, unmet] = 1 / n_rankable
+            opinions[COUNTS] = counted
+        if asked[OWN]:
+            opinions[OWN] = own_opinions(histories, user, end, self.prior)
+        if as_of is not None and asked[FADING]:
+            step = self.step_of(as_of)
+            opinions[FADING] = own_opinions(histories, user, end, self.prior, step)
+        logs = [None if opinion is None else log_of(opinion) for opinion in opinions]
+        if as_of is not None and (asked[MONTH] or asked[WEEK]):
+            logs[MONTH], logs[WEEK] = self.popular_logs(as_of)
+        return logs
+
+    def popular_logs(self, as_of: Ints) -> tuple[Floats, Floats]:
+        """Logarithms of what is popular at each time, for about a month and a week; (n, n_items)
+        each."""
+        assert self.popular is not None
+        steps, row = np.unique(self.step_of(as_of), return_inverse=True)
+        month, week = popular_opinions(self.popular.at(steps), self.prior)
+        return log_of(month)[row], log_of(week)[row]
+
+    def popular_logs_now(self, as_of: int) -> tuple[Floats, Floats]:
+        """`popular_logs` of one time, (n_items,) each, held for all who ask within its step."""
+        step = int(self.step_of(np.array([as_of]))[0])
+        logs = self._held_logs.get(step)
+        if logs is None:
+            month, week = self.popular_logs(np.array([step]))
+            logs = month[0], week[0]
+            if len(self._held_logs) >= HELD_STEPS:
+                self._held_logs.clear()
+            self._held_logs[step] = logs
+        return logs
+
+    @cached_property
+    def _held_logs(self) -> dict[int, tuple[Floats, Floats]]:
+        return {}
+
+    @property
+    def changes_with_time(self) -> bool:
+        """Whether any opinion depends on when a list is asked for."""
+        return self.gate is not None and any(
+            power > 0 for row in self.gate.powers for power in row[FADING:]
+        )
+
+    def step_of(self, as_of: Ints) -> Ints:
+        """(n,) the beginning, in seconds, of the step of each time: what changes with time alone
+        changes from step to step."""
+        step = STEP if self.popular is None else self.popular.step
+        begun: Ints = as_of // step * step
+        return begun
+
+    @cached_property
+    def prior(self) -> Doubles:
+        """Popularity mixed with a uniform share, so that an item without events is not ruled
+        out."""
+        even = self.rankable / max(int(self.rankable.sum()), 1)
+        prior: Doubles = (1 - EVEN_SHARE) * self.popularity + EVEN_SHARE * even
+        return prior
 
     @cached_property
     def unmet(self) -> tuple[Ints, int]:
@@ -166,10 +208,12 @@ class Ranker:
         histories: Histories,
         user: Ids,
         end: Ints,
+        as_of: Ints | None,
         k: int,
         positive: np.ndarray | None = None,
     ) -> tuple[Ids, Floats]:
-        """Best `k` items of each row and their probabilities, best first; both (n, k).
+        """Best `k` items of each row at its time, and their probabilities, best first;
+        both (n, k).
 
         `positive` (n_actions,) marks the actions that make an item the customer's own; such
         items are left out. None where customers take the same item again. A list is filled
@@ -179,7 +223,10 @@ class Ranker:
         scores = np.zeros((len(user), k), np.float32)
         shut = np.flatnonzero(~self.rankable)
         for rows in chunks(len(user), BLOCK):
-            block = self.probabilities(wanted[rows], share[rows], histories, user[rows], end[rows])
+            block = self.probabilities(
+                wanted[rows], share[rows], histories, user[rows], end[rows],
+                None if as_of is None else as_of[rows],
+            )  # fmt: skip
             if positive is not None:
                 row, item = seen_items(histories, user[rows], end[rows], positive)
                 block[row, item] = -np.inf

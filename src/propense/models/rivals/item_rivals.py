@@ -12,9 +12,17 @@ from typing import Any
 import numpy as np
 
 from propense.errors import BundleError, SettingsError, TrainError, nearest
+from propense.models.counts.decayed import count_by_step
 from propense.models.counts.recent_items import Whole
 from propense.models.counts.transitions import CountSettings, fit_counts
-from propense.models.rivals.items import ease, frequency, item_knn, markov, popularity
+from propense.models.rivals.items import (
+    ease,
+    frequency,
+    item_knn,
+    markov,
+    popular_now,
+    popularity,
+)
 from propense.models.rivals.items.item_rival import (
     ItemRival,
     ItemSetup,
@@ -32,7 +40,7 @@ from propense.schemas import Doubles, Histories, Targets
 Options = dict[str, tuple[Any, ...]]
 Make = Callable[[dict[str, Any]], ItemRival]
 
-ITEM_RIVALS = ("popularity", "frequency", "markov", "item_knn", "ease")
+ITEM_RIVALS = ("popularity", "popular_now", "frequency", "markov", "item_knn", "ease")
 
 
 def fit_item_rival(
@@ -47,7 +55,8 @@ def fit_item_rival(
     """Fit the rival `name` on the events before `train_end` (n_users,), absolute, exclusive.
 
     With `validation` its settings are chosen by ndcg on those rows, within `setup.trials`
-    tries; without, they are the defaults. Validation and later events are never counted.
+    tries; without, they are the defaults. Validation and later events are never counted, but by
+    "popular_now", which counts each event for the lists that are asked for later.
     `weight` (n_users,) is how much each user's events count, default 1.
     Raises SettingsError on an unknown name, TrainError if train holds no success.
     """
@@ -116,6 +125,19 @@ def _prepare_popularity(
 
     options = popularity.OPTIONS if histories.timed else {"half_life_days": (0.0,)}
     return make, options, ()
+
+
+def _prepare_popular_now(
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup, weight: Doubles | None
+) -> tuple[Make, Options, tuple[str, ...]]:
+    success = setup.success(histories)
+    counts = count_by_step(histories, histories.offsets[1:], n_items, success, weight)
+
+    def make(settings: dict[str, Any]) -> ItemRival:
+        half_life = float(settings["half_life_days"])
+        return popular_now.PopularNow(n_items, RivalNotes(), half_life, counts)
+
+    return make, popular_now.OPTIONS, ()
 
 
 def _prepare_frequency(
@@ -202,10 +224,12 @@ class _Remembered:
 
 
 _KINDS = (
-    popularity.Popularity, frequency.Frequency, markov.Markov, item_knn.ItemKnn, ease.Ease,
+    popularity.Popularity, popular_now.PopularNow, frequency.Frequency, markov.Markov,
+    item_knn.ItemKnn, ease.Ease,
 )  # fmt: skip
 _PREPARE: dict[str, Callable[..., tuple[Make, Options, tuple[str, ...]]]] = {
     "popularity": _prepare_popularity,
+    "popular_now": _prepare_popular_now,
     "frequency": _prepare_frequency,
     "markov": _prepare_markov,
     "item_knn": _prepare_item_knn,

@@ -240,8 +240,9 @@ def _check_lists(
         return
     live = _recommend(client, dataset, bundle, targets, token, progress)
     offline, _ = bundle.recommend(
-        dataset.histories, dataset.clock(), targets.user, targets.end, LIST_LENGTH
-    )
+        dataset.histories, dataset.clock(), targets.user, targets.end,
+        targets.as_of(dataset.histories), LIST_LENGTH,
+    )  # fmt: skip
     result.n_lists = len(targets)
     unlike = float((live != offline).any(axis=1).mean())
     # Two scores that agree to the last digit can come in either order.

@@ -87,10 +87,10 @@ async def _recommend(
         customer, degraded = await find_customer(request, engine, user)
         personal = may_personalise(request, customer)
         asked.append(CustomerQuestion(question, user, customer, personal, degraded))
-    requests = score_requests(engine, asked)
+    now = request.now // MICROS_PER_SECOND
+    requests = score_requests(engine, asked, now)
     scored = [each for each in requests if each is not None]
     scores = iter(await host.batcher.score(engine, scored) if scored else [])
-    now = request.now // MICROS_PER_SECOND
     answers = [
         list_items(engine, each, wanted, None if wanted is None else next(scores), now)
         for each, wanted in zip(asked, requests, strict=True)

@@ -336,3 +336,23 @@ def test_markov_reaches_its_reference_on_amazon_beauty() -> None:
     hits = find_hits(ranked, test.item_offsets, test.items)
     assert ndcg_at_k(hits, 10).mean() >= 0.0523
     assert recall_at_k(hits, 10).mean() >= 0.0836
+
+
+def test_what_is_popular_now_goes_on_counting_and_never_looks_ahead():
+    """Item 2 is popular in train, item 3 from day 100 on."""
+    day = 86_400
+    times = [[n * 600, 100 * day + n * 600, 101 * day + n * 600] for n in range(8)]
+    histories = Histories(
+        user_ids=np.array([f"u{n}" for n in range(8)], object),
+        offsets=np.arange(9) * 3, time=np.array(times).ravel(),
+        action=np.full(24, 2, np.int16), item=np.array([2, 3, 3] * 8, np.int32),
+        source=np.full(24, 2, np.int16), value=np.full(24, np.nan, np.float32),
+        count=np.ones(24, np.float32),
+    )  # fmt: skip
+    train_end = np.arange(8) * 3 + 1
+    rival = fit_item_rival("popular_now", histories, train_end, 4, ItemSetup(repeat=True))
+    user, end = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    as_of = np.array([100 * day, 101 * day])
+    ranked = rival.rank(histories, user, end, 1, "none", as_of=as_of)
+    assert ranked.ravel().tolist() == [2, 3]
+    assert rival.rank(histories, user[:1], end[:1], 1, "none").tolist() == [[3]]

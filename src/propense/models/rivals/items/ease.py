@@ -36,7 +36,9 @@ class Ease(ItemRival):
     fade: float
     name: ClassVar[str] = "ease"
 
-    def scores(self, histories: Histories, user: Whole, end: Whole) -> Floats:
+    def scores(
+        self, histories: Histories, user: Whole, end: Whole, as_of: Whole | None = None
+    ) -> Floats:
         out = np.tile(tie_breaker(self.popularity), (len(user), 1))
         sources = self._weighted_sources(taste(histories, user, end, self.fade))
         length = np.diff(sources.offsets)

@@ -24,7 +24,9 @@ class Frequency(ItemRival):
     popularity: Floats
     name: ClassVar[str] = "frequency"
 
-    def scores(self, histories: Histories, user: Whole, end: Whole) -> Floats:
+    def scores(
+        self, histories: Histories, user: Whole, end: Whole, as_of: Whole | None = None
+    ) -> Floats:
         return own_events(histories, user, end, self.n_items) + tie_breaker(self.popularity)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

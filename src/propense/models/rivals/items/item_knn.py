@@ -40,7 +40,9 @@ class ItemKnn(ItemRival):
     fade: float
     name: ClassVar[str] = "item_knn"
 
-    def scores(self, histories: Histories, user: Whole, end: Whole) -> Floats:
+    def scores(
+        self, histories: Histories, user: Whole, end: Whole, as_of: Whole | None = None
+    ) -> Floats:
         return spread(self.neighbours, taste(histories, user, end, self.fade), self.popularity)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

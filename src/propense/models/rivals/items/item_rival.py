@@ -70,11 +70,18 @@ class ItemRival(ABC):
     n_items: int
     notes: RivalNotes = field(compare=False)
     name: ClassVar[str]
+    changes_with_time: ClassVar[bool] = False
+    """Whether the same history is scored otherwise at another time."""
 
     @abstractmethod
-    def scores(self, histories: Histories, user: Whole, end: Whole) -> Floats:
+    def scores(
+        self, histories: Histories, user: Whole, end: Whole, as_of: Whole | None = None
+    ) -> Floats:
         """(n, n_items) after the events of `user` before absolute index `end`; higher is
-        better, any scale. A customer without events gets the most popular items first."""
+        better, any scale. A customer without events gets the most popular items first.
+
+        `as_of` (n,) is when a list is asked for, in seconds; by default after all events.
+        """
 
     @abstractmethod
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -93,6 +100,7 @@ class ItemRival(ABC):
         exclude: Literal["seen", "none"] = "seen",
         owned_by: Mask | None = None,
         shown: Mask | None = None,
+        as_of: Whole | None = None,
     ) -> Ids:
         """Best `k` items of each row, best first, (n, k), NONE where a list is short.
 
@@ -105,7 +113,8 @@ class ItemRival(ABC):
         step = max(1, BLOCK_CELLS // self.n_items)
         for first in range(0, len(user), step):
             rows = slice(first, first + step)
-            block = self.scores(histories, user[rows], end[rows])
+            asked = None if as_of is None else as_of[rows]
+            block = self.scores(histories, user[rows], end[rows], asked)
             block[:, :FIRST_KNOWN] = -np.inf
             if shown is not None:
                 block[:, ~shown] = -np.inf
@@ -232,7 +241,10 @@ def score_ranking(
 ) -> Doubles:
     """ndcg at `setup.k` of every row that has a target."""
     owned = setup.success(histories)
-    ranked = rival.rank(histories, targets.user, targets.end, setup.k, setup.exclude, owned)
+    ranked = rival.rank(
+        histories, targets.user, targets.end, setup.k, setup.exclude, owned,
+        as_of=targets.as_of(histories),
+    )  # fmt: skip
     value = ndcg_at_k(find_hits(ranked, targets.item_offsets, targets.items), setup.k)
     return value[np.isfinite(value)]
 

@@ -30,7 +30,9 @@ class Markov(ItemRival):
     counts: TransitionCounts
     name: ClassVar[str] = "markov"
 
-    def scores(self, histories: Histories, user: Whole, end: Whole) -> Floats:
+    def scores(
+        self, histories: Histories, user: Whole, end: Whole, as_of: Whole | None = None
+    ) -> Floats:
         return self.counts.opinions(histories, user, end)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

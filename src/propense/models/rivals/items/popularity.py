@@ -26,7 +26,9 @@ class Popularity(ItemRival):
     popularity: Floats
     name: ClassVar[str] = "popularity"
 
-    def scores(self, histories: Histories, user: Whole, end: Whole) -> Floats:
+    def scores(
+        self, histories: Histories, user: Whole, end: Whole, as_of: Whole | None = None
+    ) -> Floats:
         return np.tile(self.popularity, (len(user), 1))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -1,0 +1,73 @@
+"""How opinions on the next item are mixed: a product of powers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from propense.schemas import Floats, Ints
+
+OPINIONS: Final = ("network", "counts", "own", "own_fading", "popular_month", "popular_week")
+"""The network; transitions; the customer's own frequencies, plain and fading; what has been popular
+for about a month and for about a week."""
+NETWORK, COUNTS, OWN, FADING, MONTH, WEEK = range(len(OPINIONS))
+EVENTS_FROM: Final = (1, 5)
+"""Rows with fewer events than the first, the second, and all others have powers of their own."""
+
+Opinions = Sequence[Floats | None]
+"""Logarithms of P(item), each (n, n_items), in the order of `OPINIONS`; None where not asked."""
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """Mixes opinions: a product of powers, scaled to sum to 1.
+
+    P(item) ~ the product over opinions of opinion(item) ** power. An item must be likely in every
+    opinion; one that any opinion rules out loses, unlike in an average (products of experts;
+    Hinton 2002). With little evidence counts are flat, hence mild.
+    """
+
+    powers: tuple[tuple[float, ...], ...]
+    """A row for each group of `EVENTS_FROM`, a power of at least 0 for each opinion."""
+
+    @classmethod
+    def of(cls, *powers: float) -> Gate:
+        """The same powers for all rows; opinions that are not named have none."""
+        row = (*powers, *(0.0,) * (len(OPINIONS) - len(powers)))
+        return cls((row,) * (len(EVENTS_FROM) + 1))
+
+    @property
+    def used(self) -> tuple[bool, ...]:
+        """Which opinions have any power. The network's is always asked for: the others say
+        nothing of an item that they have not met."""
+        return (True, *(any(power > 0 for power in column) for column in self._columns[1:]))
+
+    @property
+    def _columns(self) -> tuple[tuple[float, ...], ...]:
+        return tuple(zip(*self.powers, strict=True))
+
+    def mix(self, opinions: Opinions, n_events: Ints) -> Floats:
+        """One probability (n, n_items) for rows with so many events."""
+        powers = np.array(self.powers, np.float32)[groups_of(n_events)]
+        logits: Floats | None = None
+        for opinion, power in zip(opinions, powers.T, strict=True):
+            if opinion is not None and power.any():
+                term = opinion * power[:, None]
+                logits = term if logits is None else np.add(logits, term, out=logits)
+        assert logits is not None, "a gate has a power above 0"
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
+
+def groups_of(n_events: Ints) -> Ints:
+    """(n,) the group of rows with so many events.
+
+    >>> groups_of(np.array([0, 1, 4, 5, 90])).tolist()
+    [0, 1, 1, 2, 2]
+    """
+    groups: Ints = np.searchsorted(np.array(EVENTS_FROM), n_events, side="right")
+    return groups
