@@ -94,7 +94,9 @@ class Writer:
         self.n_waiting += len(updates)
         self._unsettled.update(ids_in(updates))
         self._waiting.append(_Pending(updates, future, time.monotonic()))
-        self._wake.set()
+        # The thread clears it before it looks what waits, so one that is set was not seen yet.
+        if not self._wake.is_set():
+            self._wake.set()
         return future
 
     def log(self, decisions: Sequence[Decision]) -> None:
