@@ -18,7 +18,12 @@ from propense.evaluation.metrics.propensity import auc
 from propense.progress import NoProgress
 from propense.schemas import TEST, VALIDATION
 from propense.training import gate, train
-from propense.training.customer_model import fit_customer_model, open_model, refresh
+from propense.training.customer_model import (
+    count_popular,
+    fit_customer_model,
+    open_model,
+    refresh,
+)
 from propense.training.graphs import Networks
 from propense.training.shaping import derive_shape
 from propense.training.train import make_scorer, train_network
@@ -379,3 +384,11 @@ def test_a_goal_without_a_success_in_validation_has_no_skill(tmp_path):
     alone = replace(rows, y=y[:, :1], goals=rows.goals[:1])
     scores = replace(validator, rows=alone).scores(trained.scorer, None)
     assert list(scores.skills) == ["pay"], "but are better than nothing"
+
+
+def test_popularity_is_counted_in_the_steps_of_the_setting(tmp_path):
+    dataset = rising_dataset(tmp_path / "run", n_users=30)
+    for words, step in (("1h", 3600), ("12h", 43_200)):
+        chosen = rising_settings(recommend={"popularity_step": words})
+        counts = count_popular(dataset, chosen)
+        assert counts is not None and counts.step == step

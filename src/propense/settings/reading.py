@@ -180,6 +180,10 @@ def _check(settings: Settings) -> None:
         _check_refunded(name, source)
     _ = settings.clean.near_seconds
     seconds(settings.split.as_of_every)
+    if settings.recommend is not None:
+        step = settings.recommend.popularity_step
+        if seconds(step) > seconds("1d"):
+            raise SettingsError(f"[recommend] popularity_step is at most '1d', got {step!r}")
     for window in settings.features.windows:
         seconds(window)
     retention = settings.serve.retention

@@ -22,7 +22,7 @@ from propense.models.rivals.items.markov import Markov
 from propense.models.shape import NetworkShape
 from propense.progress import NoProgress, Progress
 from propense.schemas import TRAIN, VALIDATION, AsOfRows, Doubles, Ids, Ints, Targets
-from propense.settings import Settings
+from propense.settings import Recommend, Settings, seconds
 from propense.training.checkpoints import Training
 from propense.training.downweighting import downweight_shilling, read_until
 from propense.training.gate import fit_gate
@@ -269,6 +269,7 @@ def item_setup(dataset: Dataset, settings: Settings) -> ItemSetup:
         max_items_ease=settings.rivals.max_items_ease,
         repeat=dataset.encoder.repeat,
         positive=positive or None,
+        popularity_step=seconds((settings.recommend or Recommend()).popularity_step),
     )
 
 
@@ -301,9 +302,10 @@ def count_popular(dataset: Dataset, settings: Settings) -> DecayedCounts | None:
     histories = dataset.histories
     if not histories.timed:
         return None
+    setup = item_setup(dataset, settings)
     counts = count_by_step(
-        histories, histories.offsets[1:], dataset.encoder.items.size,
-        item_setup(dataset, settings).success(histories), dataset.weight,
+        histories, histories.offsets[1:], dataset.encoder.items.size, setup.success(histories),
+        dataset.weight, setup.popularity_step,
     )  # fmt: skip
     as_of = dataset.targets.as_of(histories)
     assert as_of is not None

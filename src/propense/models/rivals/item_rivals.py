@@ -131,7 +131,9 @@ def _prepare_popular_now(
     histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup, weight: Doubles | None
 ) -> tuple[Make, Options, tuple[str, ...]]:
     success = setup.success(histories)
-    counts = count_by_step(histories, histories.offsets[1:], n_items, success, weight)
+    counts = count_by_step(
+        histories, histories.offsets[1:], n_items, success, weight, setup.popularity_step
+    )
 
     def make(settings: dict[str, Any]) -> ItemRival:
         half_life = float(settings["half_life_days"])

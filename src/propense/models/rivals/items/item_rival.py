@@ -16,6 +16,7 @@ from propense.encoding.storage import ArraysHeader, load_arrays
 from propense.errors import SettingsError
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
 from propense.files import replacing
+from propense.models.counts.decayed import STEP
 from propense.models.counts.own_items import Mask, seen_items
 from propense.models.counts.recent_items import (
     Sources,
@@ -46,6 +47,8 @@ class ItemSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Settings are chosen by ndcg at this length."""
     max_targets: int = 20_000
     """Validation rows that settings are chosen on, drawn at random by `seed`."""
+    popularity_step: int = STEP
+    """Seconds of a step in which popularity is counted."""
     positive: tuple[int, ...] | None = None
     """Indices of the actions that count as success; default: all."""
 
