@@ -161,15 +161,16 @@ class ScoringEngine:
     def _score_batch(
         self, requests: Sequence[ScoreRequest], missing: Sequence[int], results: list[Scores | None]
     ) -> None:
-        groups: dict[tuple[tuple[ItemHead, ...] | None, bool], list[int]] = {}
+        groups: dict[tuple[ItemHead, ...] | None, list[int]] = {}
         for index in missing:
-            request = requests[index]
-            groups.setdefault((request.scenario.heads, request.step is None), []).append(index)
-        for (heads, timeless), members in groups.items():
+            groups.setdefault(requests[index].scenario.heads, []).append(index)
+        for heads, members in groups.items():
             histories, clock, begin = join([requests[index].customer for index in members])
             end = begin + np.array([requests[index].end for index in members])
             user = np.arange(len(members), dtype=np.int32)
-            steps = None if timeless else np.array([requests[index].step for index in members])
+            # One engine's requests all have a step, or none has.
+            asked = [requests[index].step for index in members]
+            steps = None if None in asked else np.array(asked)
             scores = self.bundle.item_scores(histories, clock, user, end, steps, heads)
             for row, index in enumerate(members):
                 results[index] = scores[row].copy()
