@@ -13,13 +13,12 @@ from typing import Final
 import msgspec
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from propense.encoding.aggregates import AggregateSpec, aggregate_names, aggregates
 from propense.encoding.history import slice_users
 from propense.encoding.items import ContentSpec, ItemContent, encode_item
 from propense.encoding.profiles import Profiles, ProfileSpec, profiles_of
-from propense.encoding.storage import decode_arrays
+from propense.encoding.storage import decode_arrays, save_arrays
 from propense.encoding.time_zones import utc_offset
 from propense.encoding.vocabulary import Vocabulary
 from propense.errors import BundleError
@@ -176,10 +175,8 @@ class Encoder(Lexicon, frozen=True, dict=True, eq=False):
         (folder / "encoder.json").write_bytes(msgspec.json.format(text, indent=1))
         lengths = np.array([len(edges) for edges in self.bins], np.int64)
         edges = np.concatenate([np.zeros(0, np.float32), *self.bins])
-        save_file(
-            {"bin_edges": edges, "bin_lengths": lengths, "medians": self.medians},
-            folder / "encoder.safetensors",
-        )
+        arrays = {"bin_edges": edges, "bin_lengths": lengths, "medians": self.medians}
+        save_arrays(folder / "encoder.safetensors", arrays)
 
     @staticmethod
     def load(folder: Path) -> Encoder:

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 from safetensors import SafetensorError
-from safetensors.numpy import load
+from safetensors.numpy import load, save_file
 
 from propense.errors import BundleError, SourceError
+from propense.files import replacing
 
 Record = TypeVar("Record")
 Header = TypeVar("Header", bound="ArraysHeader")
@@ -97,6 +98,17 @@ class ArraysHeader(msgspec.Struct, frozen=True):
 
 
 _HEADER: Final = "propense"
+
+
+def save_arrays(path: Path, arrays: dict[str, Any], header: ArraysHeader | None = None) -> None:
+    """Write one safetensors file, whole or not at all.
+
+    Each array is laid out in order first: safetensors writes the bytes from an array's first
+    element on, which for a reversed or strided view are others, some outside of the array.
+    """
+    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with replacing(path) as unfinished:
+        save_file(ordered, unfinished, metadata=None if header is None else header.metadata())
 
 
 def load_arrays(

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from safetensors.numpy import save_file
 
 from propense import __version__
 from propense.encoding.dataset import Dataset
-from propense.encoding.storage import save_record
+from propense.encoding.storage import save_arrays, save_record
 from propense.evaluation.records import NETWORK, Report
 from propense.evaluation.report.card import render_card
 from propense.evaluation.report.storage import report_to_json, without_times
@@ -137,7 +136,7 @@ def _write_network(model: CustomerModel, folder: Path, exporter: Exporter) -> No
     }
     if scorer.goal_vectors is not scorer.item_vectors:
         vectors["goal_vectors"] = scorer.goal_vectors
-    save_file(vectors, folder / VECTORS)
+    save_arrays(folder / VECTORS, vectors)
     if ranker is not None and isinstance(ranker.counts, TransitionCounts):
         ranker.counts.save(folder / COUNTS)
         if ranker.popular is not None:

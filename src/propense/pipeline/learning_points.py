@@ -16,9 +16,10 @@ from typing import Final, Literal
 
 import msgspec
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from propense.encoding.dataset import Dataset
+from propense.encoding.storage import save_arrays
 from propense.evaluation.formats import format_percent
 from propense.evaluation.judging.learning_curve import (
     compare_with_own,
@@ -28,7 +29,7 @@ from propense.evaluation.judging.learning_curve import (
 from propense.evaluation.judging.learning_words import describe_data, describe_depth
 from propense.evaluation.kinds import KINDS, GoalKind
 from propense.evaluation.records import LearningCurve, LearningPoint, LearningTask
-from propense.files import replace_file, replacing
+from propense.files import replace_file
 from propense.models.shape import DIALS, GOALS_GRAPH, NEXT_ITEM_GRAPH
 from propense.pipeline.scoring import ModelSet, score_goals, score_rankings
 from propense.progress import Progress
@@ -198,8 +199,7 @@ def write_point(
     """The JSON is written last and whole: it is the mark of a finished point."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").unlink(missing_ok=True)
-    with replacing(folder / f"{name}.safetensors") as unfinished:
-        save_file(sums, unfinished)
+    save_arrays(folder / f"{name}.safetensors", sums)
     content = msgspec.json.format(msgspec.json.encode(StoredPoint(inputs_hash, point)), indent=1)
     replace_file(folder / f"{name}.json", content, private=False)
 

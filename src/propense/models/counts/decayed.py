@@ -13,11 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
 
-from propense.encoding.storage import ArraysHeader, load_arrays
+from propense.encoding.storage import ArraysHeader, load_arrays, save_arrays
 from propense.errors import BundleError
-from propense.files import replacing
 from propense.models.counts.own_items import Mask
 from propense.models.counts.recent_items import Whole, ragged_ranges
 from propense.schemas import FIRST_KNOWN, Doubles, Floats, Histories, Ids, Ints
@@ -116,9 +114,7 @@ class DecayedCounts:
     def save(self, file: Path) -> None:
         """Write one safetensors file, whole or not at all."""
         header = _Header(format=_FORMAT, step=self.step, start=self.start)
-        arrays = self.arrays()
-        with replacing(file) as unfinished:
-            save_file(arrays, unfinished, metadata=header.metadata())
+        save_arrays(file, self.arrays(), header)
 
     def _moved(self, state: Doubles, now: int, step: int, new: slice) -> Doubles:
         """The decayed counts at the beginning of `step`, from those of step `now` and the counts

@@ -15,9 +15,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
 
-from propense.encoding.storage import ArraysHeader, load_arrays
+from propense.encoding.storage import ArraysHeader, load_arrays, save_arrays
 from propense.errors import SettingsError, TrainError
 from propense.models.counts.cooccurrence import count_pairs
 from propense.models.counts.recent_items import (
@@ -172,7 +171,7 @@ class TransitionCounts:
             "row_mass": self.row_mass, "successes": self.successes,
         }  # fmt: skip
         header = _Header(format=FORMAT, settings=self.settings)
-        save_file(arrays, path, metadata=header.metadata())
+        save_arrays(path, arrays, header)
 
     def source_weight(self, sources: Sources) -> Doubles:
         """(n_sources,) the weight of a unit of mass counted from each source."""

@@ -10,12 +10,10 @@ from typing import Any, ClassVar, Literal
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save_file
 
-from propense.encoding.storage import ArraysHeader, load_arrays
+from propense.encoding.storage import ArraysHeader, load_arrays, save_arrays
 from propense.errors import SettingsError
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
-from propense.files import replacing
 from propense.models.counts.decayed import STEP
 from propense.models.counts.own_items import Mask, seen_items
 from propense.models.counts.recent_items import (
@@ -134,10 +132,8 @@ class ItemRival(ABC):
         header = _Header(
             format=FORMAT, name=self.name, n_items=self.n_items, settings=self.settings()
         )
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
         self.notes.write(folder / "notes.json")
-        with replacing(folder / "items.safetensors") as unfinished:
-            save_file(arrays, unfinished, metadata=header.metadata())
+        save_arrays(folder / "items.safetensors", self.arrays(), header)
 
 
 class _Header(ArraysHeader, frozen=True):
