@@ -21,6 +21,7 @@ from propense.history.records import (
 )
 from propense.history.retention import Expired, Oldest
 from propense.history.store import LiveStore
+from propense.history.takes import Takes, TakesQuestion
 
 _PAST_BITS: Final = 64
 """A version is that of the live history, and above these bits that of the past."""
@@ -124,6 +125,10 @@ class LayeredStore:
         erased = self.live.erase(user_id)
         self._shapes.clear()
         return erased
+
+    def count_takes(self, question: TakesQuestion) -> Takes:
+        """See Store. Of live history alone."""
+        return self.live.count_takes(question)
 
     def expire(self, oldest: Oldest) -> Expired:
         """See Store. Of live history alone; `retention.expire_past` does it for the past."""

@@ -15,6 +15,7 @@ from propense.history.controls import Controls
 from propense.history.past import PastLayer
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 from propense.history.retention import Expired, Oldest
+from propense.history.takes import Takes, TakesQuestion
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,12 @@ class LiveStore(Protocol):
         """Remove everything about the customer, under all their names and their past too, so that
         no byte of it can be read from the store's files afterwards.
         """
+        ...
+
+    def count_takes(self, question: TakesQuestion) -> Takes:
+        """How often items were taken since an earlier count, by customers who may be learned from.
+        Takes a look at every customer, page by page; what is written meanwhile is left for the
+        next count."""
         ...
 
     def expire(self, oldest: Oldest) -> Expired:

@@ -17,7 +17,7 @@ from psycopg import sql
 from propense.errors import StoreError
 from propense.history.bounds import check_updates
 from propense.history.postgres.schema import make_schema, schema_exists
-from propense.history.postgres.tables import NOW, Connections, PostgresTables
+from propense.history.postgres.tables import NOW, Connections, PostgresTables, address_of
 from propense.history.records import (
     Customer,
     CustomerUpdate,
@@ -31,6 +31,7 @@ from propense.history.sql.erasure import erase_rows
 from propense.history.sql.expiry import expire_rows
 from propense.history.sql.reading import CUSTOMER, DECISION, customer_of, decision_of
 from propense.history.sql.tables import T, Tables
+from propense.history.sql.takes import count_takes
 from propense.history.sql.transaction import (
     WriteRules,
     apply_updates,
@@ -39,6 +40,7 @@ from propense.history.sql.transaction import (
 )
 from propense.history.sqlite.backup import COUNTS, TABLES, new_copy, open_backup
 from propense.history.store import StoreOptions
+from propense.history.takes import Takes, TakesQuestion
 from propense.history.timer import Timer
 from propense.history.training_views import VIEWS
 from propense.times import MICROS_PER_SECOND
@@ -221,6 +223,10 @@ class PostgresStore:
                 for row in rows:
                     yield dict(zip(columns, row, strict=True))
 
+    def count_takes(self, question: TakesQuestion) -> Takes:
+        """See Store."""
+        return count_takes(self.read_tables, question)
+
     def expire(self, oldest: Oldest) -> Expired:
         """See Store."""
         return expire_rows(self.read_tables, self.write, oldest)
@@ -348,12 +354,6 @@ def _stream(con: psycopg.Connection[Any], statement: str) -> Iterator[list[Any]]
         cursor.execute(statement.encode())
         while rows := cursor.fetchmany(_PAGE):
             yield rows
-
-
-def address_of(url: str, name: str) -> str:
-    """The URL for messages, without user and password, and the schema."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]} {name!r}"
 
 
 def open_store(url: str, folder: Path, options: StoreOptions) -> PostgresStore:

@@ -137,3 +137,9 @@ class Connections:
             idle, self._idle = self._idle, []
         for con in idle:
             con.close()
+
+
+def address_of(url: str, name: str) -> str:
+    """The URL for messages, without user and password, and the schema."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]} {name!r}"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from propense.history.merging import content_of, scoped_key
+from propense.history.merging import content_of, scoped_key, to_json
 from propense.history.records import Customer, CustomerUpdate, Decision, LiveEvent
-from propense.history.training_views import message_key
+from propense.history.training_views import (
+    IDENTITIES,
+    USERS,
+    VIEWS,
+    event_id,
+    event_row,
+    message_key,
+)
 
 _KEY_BYTES: Final = 16
 
@@ -157,3 +164,16 @@ def read_quiet(record: list[Any]) -> list[tuple[bytes, int]]:
 def pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:
     """Fields and values, of the flat list that a script returns."""
     return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def rows_of(view: str, customer: Customer, events: list[bytes]) -> Iterator[dict[str, Any]]:
+    """The rows of a training view for one customer, whose events are entries of `e:`."""
+    if view == USERS:
+        cells = (customer.user_id, to_json(customer.traits) or "{}")
+        yield dict(zip(VIEWS[USERS], cells, strict=True))
+    elif view == IDENTITIES:
+        for name in customer.names:
+            yield dict(zip(VIEWS[IDENTITIES], (customer.user_id, name), strict=True))
+    else:
+        for key, _, event in map(read_event, events):
+            yield event_row(customer.user_id, event.live(), event_id(key, event.part))

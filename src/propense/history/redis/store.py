@@ -18,7 +18,7 @@ import redis
 
 from propense.errors import StoreError
 from propense.history.bounds import check_updates, not_ahead, visitor_bounds
-from propense.history.merging import MOST_NAMES, content_of, to_json
+from propense.history.merging import MOST_NAMES, content_of
 from propense.history.records import Customer, CustomerUpdate, Decision, Erased, WriteResult
 from propense.history.redis import expiry_scripts, scripts
 from propense.history.redis.backup import RESTORING, copy_out, restore_keys
@@ -27,7 +27,7 @@ from propense.history.redis.entries import (
     pack_updates,
     read_customer,
     read_decision,
-    read_event,
+    rows_of,
 )
 from propense.history.redis.server import (
     LOST,
@@ -40,15 +40,15 @@ from propense.history.redis.server import (
     rewrite_files,
     store_error,
 )
+from propense.history.redis.takes import count_takes
 from propense.history.retention import Expired, Oldest
 from propense.history.store import StoreOptions
+from propense.history.takes import Takes, TakesQuestion
 from propense.history.training_views import (
     EVENTS,
     IDENTITIES,
     USERS,
     VIEWS,
-    event_id,
-    event_row,
     impression_rows,
     may_train,
 )
@@ -188,6 +188,11 @@ class RedisStore:
             client.delete(unclean)
         return Erased(events=events, traits=traits, names=names, decisions=decisions)
 
+    def count_takes(self, question: TakesQuestion) -> Takes:
+        """See Store. Reads every customer who has something new."""
+        with self.calling() as client:
+            return count_takes(client, self._records, self.prefix, question)
+
     def expire(self, oldest: Oldest) -> Expired:
         """See Store. A hundred customers in one step of the server."""
         expired = Expired()
@@ -280,7 +285,7 @@ class RedisStore:
                 for record in self._records(page):
                     customer = read_customer(record)
                     if may_train(customer.user_id, customer.consent, required):
-                        yield from _rows(view, customer, record[7])
+                        yield from rows_of(view, customer, record[7])
             return
         for page in self._pages("dids"):
             for name in page:
@@ -365,18 +370,6 @@ class RedisStore:
                 self._is_lost = True
                 raise lost_error(self._where) from error
             raise store_error(error, self._where) from error
-
-
-def _rows(view: str, customer: Customer, events: list[bytes]) -> Iterator[dict[str, Any]]:
-    if view == USERS:
-        cells = (customer.user_id, to_json(customer.traits) or "{}")
-        yield dict(zip(VIEWS[USERS], cells, strict=True))
-    elif view == IDENTITIES:
-        for name in customer.names:
-            yield dict(zip(VIEWS[IDENTITIES], (customer.user_id, name), strict=True))
-    else:
-        for key, _, event in map(read_event, events):
-            yield event_row(customer.user_id, event.live(), event_id(key, event.part))
 
 
 def open_store(url: str, folder: Path, options: StoreOptions) -> RedisStore:

@@ -30,7 +30,7 @@ _MAY_TRAIN: Final = (
     "coalesce(c.train, 1 - (SELECT consent_required FROM state)) = 1"
     " AND substr({user}, 1, 7) <> 'verify:'"
 )
-_OWN: Final = _MAY_TRAIN.format(user="c.user_id")
+OWN: Final = _MAY_TRAIN.format(user="c.user_id")
 
 
 def views(dialect: Dialect) -> str:
@@ -42,15 +42,15 @@ CREATE VIEW live_events AS
            {dialect.money.format("e.value")} AS value, e.count, e.source,
            {dialect.hex.format("e.message")} || '-' || e.part AS event_id
     FROM events e JOIN customers c ON c.key = e.customer
-    WHERE {_OWN};
+    WHERE {OWN};
 CREATE VIEW live_identities AS
     SELECT c.user_id, n.name AS alias
     FROM names n JOIN customers c ON c.key = n.customer
-    WHERE n.name <> c.user_id AND {_OWN};
+    WHERE n.name <> c.user_id AND {OWN};
 CREATE VIEW live_users AS
     SELECT c.user_id, coalesce(c.traits, '{{}}') AS traits
     FROM customers c
-    WHERE {_OWN};
+    WHERE {OWN};
 CREATE VIEW live_impressions AS
     SELECT coalesce(c.user_id, d.user_id) AS user_id, i.value AS item_id, {position} AS position,
            {dialect.p_action} AS p_action, d.policy,
@@ -75,7 +75,7 @@ CREATE VIEW live_state AS
                    (SELECT max(seq) FROM events WHERE customer = c.key), 0))), 0)
                || ' ' || count(*) || ' '
                || (SELECT consent_required FROM state) AS state
-        FROM customers c WHERE {_OWN}
+        FROM customers c WHERE {OWN}
     ), shown AS (
         SELECT coalesce(max(seq), 0) || ' ' || count(*) AS state
         FROM decisions WHERE substr(user_id, 1, 7) <> 'verify:'

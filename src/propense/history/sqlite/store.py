@@ -27,6 +27,7 @@ from propense.history.sql.erasure import erase_rows
 from propense.history.sql.expiry import expire_rows
 from propense.history.sql.reading import CUSTOMER, DECISION, customer_of, decision_of
 from propense.history.sql.tables import T, Tables, names_of
+from propense.history.sql.takes import count_takes
 from propense.history.sql.transaction import (
     WriteRules,
     apply_updates,
@@ -40,6 +41,7 @@ from propense.history.sqlite.maintenance import MESSAGES, PAGE, QUIET, Maintenan
 from propense.history.sqlite.schema import migrate
 from propense.history.sqlite.tables import SqliteTables
 from propense.history.store import StoreOptions
+from propense.history.takes import Takes, TakesQuestion
 from propense.history.training_views import VIEWS
 from propense.times import MICROS_PER_SECOND
 
@@ -250,6 +252,10 @@ class SqliteStore:
         with self._faults.named(), contextlib.closing(self._connect()) as con:
             for row in con.execute(f"SELECT {', '.join(columns)} FROM {view}"):
                 yield dict(zip(columns, row, strict=True))
+
+    def count_takes(self, question: TakesQuestion) -> Takes:
+        """See Store."""
+        return count_takes(self.read_tables, question)
 
     def expire(self, oldest: Oldest) -> Expired:
         """See Store."""
