@@ -16,6 +16,7 @@ from propense.errors import BundleError
 from propense.inference.new_items import Misfit
 from propense.runtime.item_updates import ItemUpdate, ItemUpdates
 from propense.runtime.loaded_bundles import MOST_OPEN, Bundles
+from propense.runtime.popularity import Popularity
 from propense.security.signing import ANY_SIGNER
 from propense.settings import Serve
 from support.live_stores import memory_controls
@@ -33,6 +34,7 @@ class FakeEngine:
     ) -> None:  # fmt: skip
         time.sleep(0.02)
         self.set_aside: tuple[Misfit, ...] = ()
+        self.followed = None
         if version == "vbroken" or (version in cannot_take and records):
             raise BundleError("it does not open")
         self.version, self.packed, self.items_state = version, packed, items_state
@@ -64,6 +66,7 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundles:
     failed: list[Exception] = []
     opened = Bundles(
         tmp_path, serve, ANY_SIGNER, ItemUpdates(memory_controls(), tmp_path),
+        Popularity(memory_controls()),
         lambda old, new: replaced.append((old, new)),
         failed.append,
     )  # fmt: skip

@@ -37,7 +37,13 @@ def test_it_is_known_to_the_service_that_starts_next(live: Live) -> None:
     live.ask("PUT", "/v1/items/brand-new", "admin", json={"kind": "course", "title": "Greek"})
     assert list(live.service.items.read()[1]) == ["brand-new"]
     again = Bundles(
-        live.service.shelf, live.service.serve, ANY_SIGNER, live.service.items, print, print
+        live.service.shelf,
+        live.service.serve,
+        ANY_SIGNER,
+        live.service.items,
+        live.service.popularity,
+        print,
+        print,
     )
     again.begin([live.service.engine.version], lambda version: None)
     assert again.serving.bundle.encoder.items.find("brand-new") >= 2

@@ -27,6 +27,7 @@ from propense.inference.scoring.onnx_graphs import ItemTower, OnnxGraphs
 from propense.inference.scoring.ranking import Ranker
 from propense.inference.scoring.scorer import Scorer
 from propense.models.counts.decayed import load_decayed
+from propense.models.counts.live import LiveCounts
 from propense.models.counts.transitions import load_counts
 from propense.models.rivals.goal_rival import GoalRival, load_goal_rival
 from propense.models.rivals.item_rivals import load_item_rival
@@ -282,7 +283,7 @@ def _open(folder: Path, manifest: Manifest, network: str | None, threads: int) -
             vectors["popularity"],
             load_counts(counts) if gated else None,
             info.gate if gated else None,
-            load_decayed(popular) if gated and popular.exists() else None,
+            LiveCounts.of(load_decayed(popular)) if gated and popular.exists() else None,
         )
     item_rival = folder / "item_rival"
     encoder = Encoder.load(folder / "encoder")

@@ -126,6 +126,10 @@ class Retriever:
             items, (scores / total).astype(np.float32), float(np.exp(floor - top) / total)
         )
 
+    def forget(self) -> None:
+        """Drop what is held of what is popular."""
+        self._trend = None
+
     def _trend_at(self, as_of: int) -> _Trend:
         """What is popular within the step of a time."""
         step = int(self._ranker.step_of(np.array([as_of]))[0])

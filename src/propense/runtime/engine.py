@@ -28,6 +28,7 @@ from propense.runtime.customer_state import (
     join,
     join_profiles,
 )
+from propense.runtime.followed_counts import followed_counts
 from propense.runtime.rules import Rules
 from propense.schemas import FIRST_KNOWN, NONE, Doubles, Floats, Ids
 from propense.security.signing import ANY_SIGNER, Signers
@@ -98,6 +99,8 @@ class ScoringEngine:
         self.set_aside: tuple[Misfit, ...] = ()
         """Items that were sent and that this bundle cannot take."""
         self.cache = Cache(cache_bytes)
+        self.followed = followed_counts(bundle)
+        """What has been popular since the bundle was made; None where lists do not depend on it."""
         self._popular: tuple[int | None, Floats] | None = None
         self._clipper = Clipper(bundle.reference_profile.bounds, bundle.encoder.actions)
         self._retriever = Retriever(bundle) if needs_retrieval(bundle) else None
@@ -190,7 +193,18 @@ class ScoringEngine:
         ranker = self.bundle.ranker
         if ranker is None or not (self.bundle.item_rival or ranker).changes_with_time:
             return None
+        if self.followed is not None:
+            return self.followed.in_use(as_of)
         return int(ranker.step_of(np.array([as_of]))[0])
+
+    def forget(self) -> None:
+        """Drop all customers and what was popular from memory."""
+        self.cache.clear()
+        self._popular = None
+        if self.bundle.ranker is not None:
+            self.bundle.ranker.forget()
+        if self._retriever is not None:
+            self._retriever.forget()
 
     def popular(self, as_of: int) -> Floats:
         """Scores for a customer without a history, (n_items,): what is popular at a time."""

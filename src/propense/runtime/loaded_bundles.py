@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from propense.inference.new_items import Record, fitting_items
 from propense.inference.shelf import bundle_folder
 from propense.runtime.engine import ScoringEngine, open_engine
 from propense.runtime.item_updates import ItemUpdates, pending_updates
+from propense.runtime.popularity import Popularity
 from propense.security.signing import Signers
 from propense.settings import Serve
 
@@ -33,6 +35,7 @@ class Bundles:
         serve: Serve,
         signers: Signers,
         items: ItemUpdates,
+        popularity: Popularity,
         on_replaced: Callable[[ScoringEngine, ScoringEngine], None],
         on_shadow_failed: Callable[[Exception], None],
     ) -> None:
@@ -42,6 +45,7 @@ class Bundles:
         self._serve = serve
         self._signers = signers
         self._items = items
+        self._popularity = popularity
         self._on_replaced = on_replaced
         self._on_shadow_failed = on_shadow_failed
         self._opened: dict[str, ScoringEngine] = {}
@@ -73,7 +77,7 @@ class Bundles:
     def open_now(self, version: str) -> ScoringEngine:
         """As `open`, but it blocks: only for before the service answers."""
         if version not in self._opened:
-            self._opened[version] = self._make(version, None, None)
+            self._opened[version] = self._follow(self._make(version, None, None))
         return self._opened[version]
 
     async def open(self, version: str, network: str | None = None) -> ScoringEngine:
@@ -148,13 +152,19 @@ class Bundles:
         before = self._opened.get(name)
         if before is not None and (network is not None or not self._is_stale(before)):
             return before
-        engine = await asyncio.to_thread(self._make, version, network, before)
+        made = await asyncio.to_thread(self._make, version, network, before)
+        engine = await asyncio.to_thread(self._follow, made)
         self._opened[name] = engine
         if before is self.serving:
             self.serving = engine
         if before is not None:
             self._on_replaced(before, engine)
         self._close_old(name)
+        return engine
+
+    def _follow(self, engine: ScoringEngine) -> ScoringEngine:
+        """Before it answers, an engine takes over what is popular."""
+        self._popularity.attach(engine, time.time_ns() // 1_000_000_000)
         return engine
 
     def _make(

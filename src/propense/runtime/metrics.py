@@ -43,7 +43,7 @@ Policy = Literal["network", "rival", "fallback"]
 CacheResult = Literal["hit", "miss"]
 ShedReason = Literal["in_flight", "wait", "rate"]
 AlarmKind = Literal["drift", "item_share", "quota", "store", "model", "erasure", "audit"]
-UpkeepKind = Literal["erasure", "audit", "secrets", "expiry"]
+UpkeepKind = Literal["erasure", "audit", "secrets", "expiry", "popularity"]
 """What a process looks after beside answering."""
 ShadowResult = Literal["same", "different", "outrun", "failed"]
 StoreCall = Literal["append", "read", "log", "erase"]

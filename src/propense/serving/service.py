@@ -12,18 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from propense.errors import (
-    BundleError,
-    ServeError,
-    SettingsError,
-    SourceError,
-    StoreError,
-)
+from propense.errors import BundleError, ServeError, SettingsError, SourceError, StoreError
 from propense.files import private_folder
 from propense.history.group_commit import Writer
 from propense.history.records import CustomerUpdate, Decision, WriteResult
 from propense.history.store import Store
-from propense.inference.shelf import read_current
 from propense.ingest.mapping import MOST_REMEMBERED, Mapper
 from propense.ingest.rules import IngestRules
 from propense.privacy.pseudonyms import Pseudonyms
@@ -35,6 +28,7 @@ from propense.runtime.item_updates import ItemUpdates
 from propense.runtime.load_shedding import LoadShedder
 from propense.runtime.loaded_bundles import Bundles
 from propense.runtime.metrics import Gauges, ShedReason
+from propense.runtime.popularity import Popularity, forget_outdated
 from propense.security.audit import AuditLog
 from propense.security.key_ring import KeyRing
 from propense.security.old_keys import move_old_keys
@@ -45,7 +39,9 @@ from propense.serving.monitoring.readiness import Readiness, State
 from propense.serving.operations.admission import Admission
 from propense.serving.operations.erasure import Eraser
 from propense.serving.operations.least_bundle import LeastBundle
+from propense.serving.operations.opening import versions_latest_first
 from propense.serving.operations.pending_erasures import PendingErasures
+from propense.serving.operations.popularity_counting import PopularityCounting
 from propense.serving.operations.retention import Expiry
 from propense.serving.operations.secret_rolls import read_rolls
 from propense.serving.operations.service_store import open_history
@@ -102,19 +98,16 @@ class Service:
         )
         self.store = self._open_store("history")
         self.items = ItemUpdates(self.store.controls, self.data)
+        self.popularity = Popularity(self.store.controls)
         self.bundles = Bundles(
-            self.shelf,
-            self.serve,
-            self.signers,
-            self.items,
-            self._on_replaced,
+            self.shelf, self.serve, self.signers, self.items, self.popularity, self._on_replaced,
             self.monitor.shadow_failed,
-        )
+        )  # fmt: skip
         self.secrets.follow(read_rolls(self.store.controls))
         self.keys = KeyRing(self.store.controls, self.secrets)
         move_old_keys(self.data, self.keys)
         self.least = LeastBundle(self.store.controls, self.signers.required)
-        self.bundles.begin(_versions_latest_first(self.shelf), self.least.check)
+        self.bundles.begin(versions_latest_first(self.shelf), self.least.check)
         self.least.rise(self.engine.version)
         self.mapper = self._make_mapper()
         self.shadow: Shadow | None = None
@@ -145,8 +138,9 @@ class Service:
             self.pending, self.forget, self.announce,
         )  # fmt: skip
         self.upkeep = Upkeep(
-            self.eraser, self.audit, self.keys, self.secrets, self.store.controls,
-            Expiry(settings, self.store, self.audit, self.tests), self.forget,
+            self.eraser, self.audit, self.keys, self.secrets,
+            Expiry(settings, self.store, self.audit, self.tests),
+            PopularityCounting(self.store, self.popularity, lambda: self.engine), self.forget,
             self.monitor.upkeep_failed,
         )  # fmt: skip
 
@@ -337,11 +331,18 @@ class Service:
                     )
                 await asyncio.to_thread(self.keys.write_uses)
                 await asyncio.to_thread(self.items.refresh)
+                await asyncio.to_thread(self._follow_popularity)
+                forget_outdated(self.engines())
                 backoff.clear()
             except Exception as error:
                 # The keys in memory stay valid: without its store the service changes nothing.
                 if backoff.record(None, error):
                     self.monitor.log.problem("keys failed", error)
+
+    def _follow_popularity(self) -> None:
+        self.popularity.refresh()
+        for engine in self.engines():
+            self.popularity.attach(engine, int(time.time()))
 
     def _forget(self, user_ids: Collection[str] | None) -> None:
         self.reader.forget(self.engines(), user_ids)
@@ -389,12 +390,3 @@ class Service:
             items_set_aside=len(self.engine.set_aside),
             erasures_pending=self.upkeep.n_erasing,
         )
-
-
-def _versions_latest_first(shelf: Path) -> list[str]:
-    """The version that serves and those that served before it. Raises ServeError where the shelf
-    is empty."""
-    history = [entry.version for entry in reversed(read_current(shelf).history)]
-    if not history:
-        raise ServeError(f"shelf {str(shelf)!r} is empty; make a bundle with: propense run")
-    return list(dict.fromkeys(history))

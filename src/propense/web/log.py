@@ -41,6 +41,7 @@ What = Literal[
     "customer erased",
     "erasure not ended",
     "expiry not ended",
+    "popularity not counted",
     "audit log not true",
     "items set aside",
     "backup made",

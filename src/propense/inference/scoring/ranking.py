@@ -140,6 +140,10 @@ class Ranker:
             self._held_logs[step] = logs
         return logs
 
+    def forget(self) -> None:
+        """Drop what is held of `popular`."""
+        self._held_logs.clear()
+
     @cached_property
     def _held_logs(self) -> dict[int, tuple[Floats, Floats]]:
         return {}

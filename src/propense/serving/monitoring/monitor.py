@@ -33,7 +33,7 @@ MOST_OF_A_BATCH: Final = 50
 
 _UPKEEP: Final[dict[UpkeepKind, What]] = {
     "erasure": "erasure not ended", "audit": "audit log not true", "secrets": "store failed",
-    "expiry": "expiry not ended",
+    "expiry": "expiry not ended", "popularity": "popularity not counted",
 }  # fmt: skip
 
 
@@ -195,7 +195,8 @@ class Monitor:
 
     def upkeep_failed(self, kind: UpkeepKind, error: Exception | None) -> None:
         """An erasure has not ended, the audit log is not true or cannot be written, the store
-        does not say which keys were rolled, or what is too old cannot be deleted."""
+        does not say which keys were rolled, what is too old cannot be deleted, or what was taken
+        of late not be counted."""
         self.metrics.alarm(kind if kind in ("erasure", "audit") else "store")
         self.log.problem(_UPKEEP[kind], error)
         self._announce("alarm", {"kind": kind})

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from propense.errors import ServeError
+from propense.inference.shelf import read_current
 from propense.security.key_ring import KeyRing
 from propense.security.old_keys import move_old_keys
 from propense.security.secrets import open_secrets
@@ -32,3 +34,12 @@ def opened_keys(settings: Settings, report: Callable[[str], None]) -> Iterator[K
         if moved:
             report(moved)
         yield ring
+
+
+def versions_latest_first(shelf: Path) -> list[str]:
+    """The version that serves and those that served before it. Raises ServeError where the shelf
+    is empty."""
+    history = [entry.version for entry in reversed(read_current(shelf).history)]
+    if not history:
+        raise ServeError(f"shelf {str(shelf)!r} is empty; make a bundle with: propense run")
+    return list(dict.fromkeys(history))

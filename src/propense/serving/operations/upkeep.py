@@ -20,11 +20,14 @@ from propense.security.audit_records import MISSING, Detail, Head
 from propense.security.key_ring import KeyRing
 from propense.security.secrets import Secrets
 from propense.serving.operations.erasure import RETRY_SECONDS, Eraser
+from propense.serving.operations.popularity_counting import PopularityCounting
 from propense.serving.operations.retention import Expiry
 from propense.serving.operations.secret_rolls import read_rolls
 
 SECONDS: Final = 5.0
-"""Between two rounds."""
+"""Between two rounds;"""
+COUNT_SECONDS: Final = 0.5
+"""the same for counting what was taken, which looks at the clock and is seldom due."""
 REFUSED_SECONDS: Final = 60.0
 """The audit log gets a row about refused keys at most so often."""
 MOST_PREFIXES: Final = 20
@@ -43,8 +46,8 @@ class Upkeep:
         audit: AuditLog,
         keys: KeyRing,
         secrets: Secrets,
-        controls: Controls,
         expiry: Expiry,
+        counting: PopularityCounting,
         forget: Callable[[], Awaitable[None]],
         report: Callable[[UpkeepKind, Exception | None], None],
     ) -> None:
@@ -54,8 +57,9 @@ class Upkeep:
         self._audit = audit
         self._keys = keys
         self._secrets = secrets
-        self._controls = controls
+        self._controls = eraser.reader.store.controls
         self._expiry = expiry
+        self._counting = counting
         self._forget = forget
         self._report = report
         self._next_attempt = 0.0
@@ -63,7 +67,7 @@ class Upkeep:
         self._saved: int | None = None
         self._works: dict[UpkeepKind, Callable[[], Awaitable[None]]] = {
             "erasure": self._erasures, "audit": self._guard_log, "secrets": self._follow,
-            "expiry": self._expire,
+            "expiry": self._expire, "popularity": self._count_taken,
         }  # fmt: skip
         self.n_erasing = 0
         """Erasures that have begun and not ended, on all machines."""
@@ -82,7 +86,7 @@ class Upkeep:
     async def _repeat(self, kind: UpkeepKind) -> None:
         while True:
             await self._do(kind)
-            await asyncio.sleep(SECONDS)
+            await asyncio.sleep(COUNT_SECONDS if kind == "popularity" else SECONDS)
 
     async def _do(self, kind: UpkeepKind) -> None:
         try:
@@ -135,6 +139,9 @@ class Upkeep:
         """Delete what is older than it is kept."""
         if await asyncio.to_thread(self._expiry.expire, time.time_ns() // 1000) != Expired():
             await self._forget()
+
+    async def _count_taken(self) -> None:
+        await asyncio.to_thread(self._counting.count, time.time_ns() // 1000)
 
     async def _guard_log(self) -> None:
         await asyncio.to_thread(self._log_refused)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propense.models.counts.decayed import HALF_LIVES, DecayedCounts
+from propense.models.counts.live import LiveCounts
 from propense.models.counts.recent_items import Whole
 from propense.models.rivals.items.item_rival import ItemRival, Stored
 from propense.schemas import Floats, Histories
@@ -56,4 +57,5 @@ class PopularNow(ItemRival):
         settings = stored.settings
         counts = DecayedCounts(int(settings["step"]), int(settings["start"]), **stored.arrays)
         counts.check("an item rival")
-        return cls(stored.n_items, stored.notes, float(settings["half_life_days"]), counts)
+        half_life = float(settings["half_life_days"])
+        return cls(stored.n_items, stored.notes, half_life, LiveCounts.of(counts))

@@ -1,0 +1,103 @@
+"""What has been popular since a bundle was trained: counted once a step by one process of the
+service, kept as records of the store, and followed by all.
+
+A record is written when a step has begun, with what was taken since the record before. Lists use
+it a little later, at the same time in every process, so that two of them give one answer. A
+record holds items and numbers, nothing about a customer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from propense.history.controls import Change, Controls
+from propense.history.takes import Takes
+from propense.runtime.engine import ScoringEngine
+from propense.runtime.followed_counts import StepRecord
+
+KIND: Final = "popularity"
+"""The kind of the records."""
+MOST_RECORDS: Final = 10_000
+"""The oldest go."""
+MOST_CELLS: Final = 100_000
+"""Of one record; a step with more has several."""
+
+
+class Popularity:
+    """The records of one store. All methods block but `newest`, and raise StoreError."""
+
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+        self._lock = threading.Lock()
+        self._number = 0
+        self._records: dict[str, StepRecord] = {}
+        self._versions: dict[str, int] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what other processes have written. Cheap: made to be called a few times a
+        second."""
+        with self._lock:
+            if self._controls.numbers().get(KIND, 0) == self._number:
+                return
+            changed = self._controls.read(KIND, self._number)
+            if changed.whole:
+                self._records, self._versions = {}, {}
+            for record in changed.records:
+                self._versions[record.key] = record.version
+                self._records[record.key] = msgspec.json.decode(record.value, type=StepRecord)
+            self._records = dict(sorted(self._records.items()))
+            self._number = changed.number
+
+    def newest(self, now: int) -> StepRecord | None:
+        """The last record; those of a clock that was ahead are not believed. `now` in seconds."""
+        return next(
+            (one for one in reversed(self._records.values()) if one.begin <= now + one.step), None
+        )
+
+    def attach(self, engine: ScoringEngine, now: int) -> None:
+        """Let an engine follow what was counted until now, in seconds. Cheap where it does."""
+        followed = engine.followed
+        if followed is None or followed.number == self._number:
+            return
+        with self._lock:
+            followed.number = self._number
+            usable = {
+                key: one for key, one in self._records.items()
+                if one.step == followed.step and one.actions == followed.actions
+                and one.begin <= now + one.step
+            }  # fmt: skip
+            versions = {key: self._versions[key] for key in usable}
+        if usable:
+            followed.follow(usable, versions)
+
+    def write(self, begin: int, step: int, actions: tuple[str, ...], takes: Takes) -> None:
+        """Write what was taken. Raises ConflictError where another process was faster."""
+        cells = sorted(takes.customers.keys() | takes.visitors.keys())
+        changes = []
+        for part, first in enumerate(range(0, max(len(cells), 1), MOST_CELLS)):
+            some = cells[first : first + MOST_CELLS]
+            record = StepRecord(
+                begin, step, actions, takes.until, tuple(item for item, _ in some),
+                tuple(number for _, number in some),
+                tuple(takes.customers.get(cell, 0) for cell in some),
+                tuple(takes.visitors.get(cell, 0) for cell in some),
+            )  # fmt: skip
+            changes.append(Change(KIND, f"{begin:012d}.{part:03d}", msgspec.json.encode(record), 0))
+        gone = list(self._records)[: max(0, len(self._records) + len(changes) - MOST_RECORDS)]
+        # A record of a clock that was ahead would be counted again once its time has come.
+        gone += [key for key, one in self._records.items() if one.begin > begin]
+        self._controls.write([*changes, *(Change(KIND, key, None) for key in dict.fromkeys(gone))])
+        self.refresh()
+
+
+def forget_outdated(engines: Iterable[ScoringEngine]) -> None:
+    """Drop what was answered within a step before its first count came. For the event loop."""
+    for engine in engines:
+        if engine.followed is not None and engine.followed.has_begun:
+            engine.followed.has_begun = False
+            engine.forget()

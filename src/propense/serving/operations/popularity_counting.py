@@ -1,0 +1,84 @@
+"""Counts what was taken, once a step, by one process of all hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from propense.errors import ConflictError
+from propense.history.store import Store
+from propense.history.takes import TakesQuestion
+from propense.runtime.engine import ScoringEngine
+from propense.runtime.popularity import Popularity
+from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
+
+OLDEST_DAYS: Final = 400
+"""Events before that do not count: over four of the longest half-lives."""
+TURN_SECONDS: Final = 60
+"""After so long another process counts: the one that had begun may be gone."""
+_KIND: Final = "popularity_turn"
+_KEY: Final = "turn"
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Which process counts a step, as a record of the store. Times in seconds."""
+
+    begin: int
+    """The beginning of the step."""
+    since: int
+    """When it began to count."""
+
+
+@dataclass
+class PopularityCounting:
+    """The rounds. Methods block and raise StoreError."""
+
+    store: Store
+    popularity: Popularity
+    engine: Callable[[], ScoringEngine]
+    """The one that serves: it says which actions count, and how long a step is."""
+
+    def count(self, now: int) -> None:
+        """Count what was taken before the step of `now` (microseconds UTC), unless that was done,
+        another process does it, or no list depends on it. Cheap where nothing is due."""
+        followed = self.engine().followed
+        if followed is None:
+            return
+        seconds = now // MICROS_PER_SECOND
+        begin = seconds // followed.step * followed.step
+        newest = self.popularity.newest(seconds)
+        if newest is not None and newest.begin >= begin:
+            return
+        self.popularity.refresh()
+        newest = self.popularity.newest(seconds)
+        if (newest is not None and newest.begin >= begin) or not self._is_my_turn(begin, seconds):
+            return
+        takes = self.store.count_takes(
+            TakesQuestion(
+                followed.actions,
+                -1 if newest is None else newest.until,
+                max(begin * MICROS_PER_SECOND - OLDEST_DAYS * MICROS_PER_DAY, 1),
+                followed.step,
+            )
+        )
+        try:
+            self.popularity.write(begin, followed.step, followed.actions, takes)
+        except ConflictError:
+            self.popularity.refresh()  # another process was faster
+
+    def _is_my_turn(self, begin: int, now: int) -> bool:
+        controls = self.store.controls
+        record = controls.get(_KIND, _KEY)
+        if record is not None:
+            turn = msgspec.json.decode(record.value, type=Turn)
+            if turn.begin == begin and 0 <= now - turn.since < TURN_SECONDS:
+                return False
+        version = 0 if record is None else record.version
+        try:
+            controls.put(_KIND, _KEY, msgspec.json.encode(Turn(begin, now)), version)
+        except ConflictError:
+            return False
+        return True
