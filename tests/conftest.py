@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,8 +59,14 @@ _COSTLY_CALLS = frozenset(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark costly tests, and put their files first, so that at the end no worker waits for a long
     one: one file makes the served world, others train meanwhile, then the rest read that world."""
-    costly, worlds = set(), []
+    costly, worlds, n_seen = set(), [], Counter[str]()
     for item in items:
+        few = item.get_closest_marker("few")
+        if few is not None:
+            function = item.nodeid.partition("[")[0]
+            n_seen[function] += 1
+            if n_seen[function] > few.args[0]:
+                item.add_marker("slow")
         names = vars(getattr(item, "module", None) or object).keys()
         if _WORLDS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("costly")

@@ -70,14 +70,14 @@ def test_ten_thousand_events_of_ten_customers_count_as_ten(store: Store) -> None
 
 
 def test_visitors_are_apart_and_customers_who_refuse_do_not_count(store: Store) -> None:
-    taken = (LiveEvent(T0, "pay", "x"),)
+    events = (LiveEvent(T0, "pay", "x"),)
     cell = ("x", T0 // (HOUR * MICROS_PER_SECOND))
     store.append(
         [
-            update("1", "ada", events=taken),
-            update("2", "visitor", events=taken, is_visitor=True),
-            update("3", "refuses", events=taken, consent={"train": False}),
-            update("4", "verify:run-1", events=taken),
+            update("1", "ada", events=events),
+            update("2", "visitor", events=events, is_visitor=True),
+            update("3", "refuses", events=events, consent={"train": False}),
+            update("4", "verify:run-1", events=events),
         ]
     )
     takes = store.count_takes(question(-1))

@@ -116,6 +116,7 @@ def test_the_report_judges_lists_as_they_are_shown(world: ServedWorld) -> None:
     assert dataset.shown[targets[targets > UNSEEN]].all() and (targets == UNSEEN).any()
 
 
+@pytest.mark.slow
 def test_the_setting_allows_every_item(world: ServedWorld, tmp_path: Path) -> None:
     text = (world.folder / "propense.toml").read_text("utf-8")
     for name in ("items.csv", "users.csv", "app.csv", "web.csv"):

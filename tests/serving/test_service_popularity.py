@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from propense.runtime.engine import ScoringEngine
 from propense.runtime.followed_counts import GRACE_SECONDS, VISITOR_WEIGHT, StepRecord
 from propense.runtime.popularity import KIND, Popularity, forget_outdated
 from propense.serving.operations.popularity_counting import PopularityCounting
+from propense.serving.service import Service
 from support.service_bundle import ServedWorld, item_id, served_world
 from support.service_live import Live, live_service
 
@@ -38,23 +39,31 @@ class _Never:
 
     def count(self, now: int) -> None: ...
 
+    def is_late(self, now: int) -> bool:
+        return False
+
 
 @pytest.fixture
 def live(world: ServedWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     monkeypatch.setattr("propense.serving.service.PopularityCounting", _Never)
     with live_service(world, tmp_path / "data") as live:
-        live.service.bundles.serving = engine_of(live.service.engine.bundle)
+        live.service.bundles.serving = engine_of(live.service)
         yield live
 
 
-def engine_of(bundle) -> ScoringEngine:
+def engine_of(service: Service, records: Sequence[dict[str, str]] = ()) -> ScoringEngine:
     """An engine whose lists go by what is popular, of which its bundle knows nothing."""
+    bundle = service.engine.packed
     base = np.zeros((len(HALF_LIVES), bundle.encoder.items.size))
     nothing = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0)
     counts = LiveCounts.of(DecayedCounts(STEP, NOW // STEP - 1000, base, *nothing))
     gate = Gate.of(0.3, 0.1, 0.1, 0.1, 0.2, 0.2)
     ranker = replace(bundle.ranker, gate=gate, popular=counts)
-    return ScoringEngine("v", replace(bundle, ranker=ranker), {}, 1e7)
+    # Of the same version and items, so that the service takes it for its own.
+    return ScoringEngine(
+        service.engine.version, replace(bundle, ranker=ranker), {}, 1e7, records,
+        service.items.state(),
+    )  # fmt: skip
 
 
 def counting(live: Live, popularity: Popularity | None = None) -> PopularityCounting:
@@ -103,10 +112,8 @@ def test_two_hundred_customers_lift_an_item_within_a_step(live: Live) -> None:
 
 def test_an_item_that_was_sent_after_the_bundle_rises(live: Live) -> None:
     service = live.service
-    packed = service.engine.packed
-    engine = ScoringEngine(
-        "v", packed, {}, 1e7, [{"item_id": "brand-new", "kind": "course", "title": "Greek"}]
-    )
+    greek = {"item_id": "brand-new", "kind": "course", "title": "Greek"}
+    engine = engine_of(service, [greek])
     service.bundles.serving = engine
     take(live, [f"u{n}" for n in range(200)], "brand-new", NOW - 600)
     counting(live).count(NOW * MICROS)
@@ -131,7 +138,7 @@ def test_visitors_count_little_and_never_more_than_the_customers_do() -> None:
 def test_two_processes_and_one_that_starts_later_answer_alike(live: Live) -> None:
     service = live.service
     other = Popularity(service.store.controls)
-    engines = [service.engine, engine_of(service.engine.bundle)]
+    engines = [service.engine, engine_of(service)]
     rng = np.random.default_rng(1)
     for hour in range(6):
         begin = NOW - (5 - hour) * STEP
@@ -146,7 +153,7 @@ def test_two_processes_and_one_that_starts_later_answer_alike(live: Live) -> Non
             popularity.refresh()
             popularity.attach(engine, begin)
     assert len(service.store.controls.read(KIND).records) == 6
-    late = engine_of(service.engine.bundle)
+    late = engine_of(service)
     Popularity(service.store.controls).attach(late, NOW)
     for at in (NOW - 1, NOW, NOW + 9, NOW + GRACE_SECONDS, NOW + STEP):
         steps = {engine.step_of(at) for engine in (*engines, late)}
@@ -170,7 +177,7 @@ def test_a_clock_that_is_ahead_stops_nobody(live: Live) -> None:
     assert len(live.service.store.controls.read(KIND).records) == 1
 
 
-def test_a_turn_that_was_not_ended_is_taken_over(live: Live) -> None:
+def test_a_claim_that_was_not_ended_is_taken_over(live: Live) -> None:
     take(live, ["ann"], item_id(3), NOW - 600)
     with pytest.raises(AttributeError):
         PopularityCounting(
@@ -182,6 +189,14 @@ def test_a_turn_that_was_not_ended_is_taken_over(live: Live) -> None:
     assert live.service.popularity.newest(NOW) is not None
 
 
+def test_counting_that_fails_for_long_is_named(live: Live) -> None:
+    rounds = counting(live)
+    assert not rounds.is_late(NOW * MICROS)
+    rounds.count(NOW * MICROS)
+    assert not rounds.is_late((NOW + 2 * STEP) * MICROS)
+    assert rounds.is_late((NOW + 3 * STEP) * MICROS)
+
+
 class _Broken:
     """A store whose process ends while it counts."""
 
@@ -191,7 +206,7 @@ class _Broken:
 
 def test_the_service_counts_and_follows_by_itself(world: ServedWorld, tmp_path: Path) -> None:
     with live_service(world, tmp_path / "data") as live:
-        engine = live.service.bundles.serving = engine_of(live.service.engine.bundle)
+        engine = live.service.bundles.serving = engine_of(live.service)
         assert engine.followed is not None
         deadline = time.monotonic() + 20
         while engine.followed.number < 1 and time.monotonic() < deadline:

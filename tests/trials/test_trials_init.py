@@ -86,6 +86,7 @@ def test_a_header_with_a_line_break(tmp_path: Path) -> None:
     assert len(cleaned.events) == 260
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "value", "count"),
     [("excel-german", "amount", None), ("qty-words", "unit_price", "quantity")],
@@ -184,6 +185,7 @@ def test_actions_of_matomo_are_rows(tmp_path: Path) -> None:
     assert cleaned.money == pytest.approx(340)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("currency", "unit"), [("eur", 100), ("jpy", 1), ("KRW", 1), ("USD", 100)])
 def test_charges_of_stripe_are_in_the_smallest_unit(
     tmp_path: Path, currency: str, unit: int

@@ -12,6 +12,7 @@ WHOLE = 11_514.89
 """Net amount of the log that most of the trials are made of."""
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     ("name", "lines", "rows", "money"),
     [

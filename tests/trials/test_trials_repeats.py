@@ -37,6 +37,7 @@ MINUTES = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("form", "step"), MINUTES)
 def test_equal_rows_of_a_minute_are_further_pieces(
     tmp_path: Path, form: str, step: timedelta

@@ -11,6 +11,7 @@ from tests.support.trials import command
 EVENTS = "user_id,action,event_time,value\nu1,pay,2024-01-13,1.250\nu2,pay,2024-01-14,3.500\n"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["my.shop", "my shop", "a]b", "shop.v1.2"])
 def test_a_source_of_any_name(tmp_path: Path, name: str) -> None:
     (tmp_path / "e.csv").write_text(EVENTS)

@@ -21,6 +21,7 @@ SHOPS = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("column", "words", "n_paid"), SHOPS)
 def test_init_and_clean_ask_which_rows_are_paid(
     tmp_path: Path, column: str, words: list[str], n_paid: int

@@ -15,6 +15,7 @@ columns = { user_id = "customer", item_id = "item", event_time = "time", price =
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("answer", "n"), [("strip", 12), ("keep", 24)])
 def test_lost_zeros(tmp_path: Path, answer: str, n: int) -> None:
     (tmp_path / "data").mkdir()

@@ -33,7 +33,7 @@ class Takes(NamedTuple):
     visitors: dict[Cell, int]
 
 
-class Taken(NamedTuple):
+class TakeEvent(NamedTuple):
     """An event as counting sees it."""
 
     seq: int
@@ -42,7 +42,7 @@ class Taken(NamedTuple):
     item_id: str | None
 
 
-def first_takes(events: Sequence[Taken], question: TakesQuestion, until: int) -> list[Cell]:
+def first_takes(events: Sequence[TakeEvent], question: TakesQuestion, until: int) -> list[Cell]:
     """What one customer adds, whose events are all of `events`: a cell for each item and day that
     no event up to `question.after` has."""
     firsts: dict[tuple[str, int], tuple[int, int]] = {}

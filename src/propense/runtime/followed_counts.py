@@ -92,9 +92,9 @@ class FollowedCounts:
         if held is not None and held[0] == version:
             return held
         item = np.array([self._index_of.get(one, -1) for one in record.items], np.int32)
-        known = item >= 0
+        has_item = item >= 0
         numbers = np.array(record.numbers, np.int64)
-        return version, numbers[known], item[known], record.weights()[known]
+        return version, numbers[has_item], item[has_item], record.weights()[has_item]
 
 
 def followed_counts(bundle: Bundle) -> FollowedCounts | None:

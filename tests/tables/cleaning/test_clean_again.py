@@ -60,7 +60,7 @@ def clean_once(
 
 
 @given(LOGS, RULES)
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=2)
 def test_cleaning_again_changes_nothing(
     duck: TableEngine, log: list[tuple[str, ...]], rules: dict[str, Any]
 ) -> None:

@@ -10,6 +10,7 @@ from propense.tables.engine.engine import TableEngine
 from tests.support.shops.files import draw_shop, net_money
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("seed", range(12))
 def test_net_money_is_the_truth(duckdb_engine: TableEngine, tmp_path: Path, seed: int) -> None:
     shop = draw_shop(seed)

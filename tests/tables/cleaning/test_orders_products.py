@@ -128,7 +128,7 @@ baskets = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.generate])
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])
 @given(st.lists(st.tuples(cents, st.none() | baskets), min_size=1, max_size=8))
 def test_shares_sum_to_the_money_of_their_object(orders: list[tuple[float, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -46,7 +46,7 @@ def check(guess: Guess, folder: Path) -> None:
     words=st.lists(NASTY, min_size=2, max_size=4), stem=FILE_NAMES,
 )  # fmt: skip
 @example(headers=["a\n(EUR)", '"', "]"], words=['pay"""', "x\ny"], stem="e\nvil")
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_any_header_word_and_file_name(headers: list[str], words: list[str], stem: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -68,7 +68,7 @@ def test_any_header_word_and_file_name(headers: list[str], words: list[str], ste
 @given(
     headers=st.lists(NASTY, min_size=1, max_size=5), words=st.lists(NASTY, min_size=2, max_size=4)
 )
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=6)
 def test_any_key_of_json(headers: list[str], words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -66,6 +66,7 @@ def test_an_anonymous_visitor_and_the_customer_are_one_person(
     assert rows == [("ann", "e1"), ("ann", "m1"), ("ann", "m2"), ("ben", "e2")]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("digested", [False, True])
 def test_an_event_of_a_log_and_of_the_store_counts_once(
     tmp_path: Path, engine: TableEngine, digested: bool
@@ -156,6 +157,7 @@ def test_nobody_sets_a_label_from_outside(tmp_path: Path, engine: TableEngine, w
     }  # fmt: skip
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "word", ["_code", "_live", "_file_index", "_file", "_broken", "file_row_number", "User_ID"]
 )

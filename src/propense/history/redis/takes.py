@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from propense.history.redis.entries import read_customer, read_event
 from propense.history.sql.identity import VISITOR
-from propense.history.takes import Cell, Taken, Takes, TakesQuestion, first_takes
+from propense.history.takes import Cell, TakeEvent, Takes, TakesQuestion, first_takes
 from propense.history.training_views import may_train
 
 _PAGE: Final = 200
@@ -39,11 +39,11 @@ def count_takes(
         for record in records([name.decode() for name in fresh]) if fresh else ():
             customer = read_customer(record)
             if may_train(customer.user_id, customer.consent, required == b"1"):
-                taken = [
-                    Taken(seq, event.event_time, event.action, event.item_id)
+                events = [
+                    TakeEvent(seq, event.event_time, event.action, event.item_id)
                     for _, seq, event in map(read_event, record[7])
                 ]
                 is_visitor = kinds.get(record[0]) == b"%d" % VISITOR
-                cells = first_takes(taken, question, until)
+                cells = first_takes(events, question, until)
                 (visitors if is_visitor else customers).update(cells)
     return Takes(until, customers, visitors)

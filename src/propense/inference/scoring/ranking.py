@@ -190,7 +190,7 @@ class Ranker:
         return np.where(self.rankable, 0, -np.inf).astype(np.float32)
 
     def network_probabilities(self, wanted: Floats, share: Floats, heard: np.ndarray) -> Floats:
-        """The network's own P(item); a customer without events gets popularity."""
+        """The network's own P(item); a customer without events gets `prior`."""
         out = np.zeros((len(wanted), len(self.item_vectors)), np.float32)
         weights = np.array([head.weight for head in self.heads], np.float32)
         belief = share * weights
@@ -202,7 +202,7 @@ class Ranker:
                 np.exp(logits, out=logits)
                 logits *= (belief[:, number] / logits.sum(axis=1))[:, None]
                 out += logits
-        out[~heard] = self.popularity
+        out[~heard] = self.prior
         return out
 
     def rank(

@@ -76,6 +76,6 @@ class LiveCounts(DecayedCounts):
             np.concatenate([self.item, item[fresh][order]]).astype(np.int32),
             np.concatenate([self.count, count[fresh][order]]),
         )  # fmt: skip
-        kept = [one for one in self.closed if one.begin < begin][-1:]
-        self.closed[:] = [*kept, Closed(begin, due, whole.since(begin))]
+        earlier = [one for one in self.closed if one.begin < begin][-1:]
+        self.closed[:] = [*earlier, Closed(begin, due, whole.since(begin))]
         return len(self.closed) == 1

@@ -17,13 +17,13 @@ from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
 OLDEST_DAYS: Final = 400
 """Events before that do not count: over four of the longest half-lives."""
-TURN_SECONDS: Final = 60
+CLAIM_SECONDS: Final = 60
 """After so long another process counts: the one that had begun may be gone."""
-_KIND: Final = "popularity_turn"
-_KEY: Final = "turn"
+_KIND: Final = "popularity_claim"
+_KEY: Final = "last"
 
 
-class Turn(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True):
     """Which process counts a step, as a record of the store. Times in seconds."""
 
     begin: int
@@ -54,7 +54,7 @@ class PopularityCounting:
             return
         self.popularity.refresh()
         newest = self.popularity.newest(seconds)
-        if (newest is not None and newest.begin >= begin) or not self._is_my_turn(begin, seconds):
+        if (newest is not None and newest.begin >= begin) or not self._claim(begin, seconds):
             return
         takes = self.store.count_takes(
             TakesQuestion(
@@ -69,16 +69,23 @@ class PopularityCounting:
         except ConflictError:
             self.popularity.refresh()  # another process was faster
 
-    def _is_my_turn(self, begin: int, now: int) -> bool:
+    def is_late(self, now: int) -> bool:
+        """Whether the last count is older than two steps; `now` in microseconds UTC."""
+        followed, seconds = self.engine().followed, now // MICROS_PER_SECOND
+        newest = self.popularity.newest(seconds)
+        late = 0 if followed is None else 2 * followed.step + CLAIM_SECONDS
+        return followed is not None and newest is not None and seconds - newest.begin > late
+
+    def _claim(self, begin: int, now: int) -> bool:
         controls = self.store.controls
         record = controls.get(_KIND, _KEY)
         if record is not None:
-            turn = msgspec.json.decode(record.value, type=Turn)
-            if turn.begin == begin and 0 <= now - turn.since < TURN_SECONDS:
+            claim = msgspec.json.decode(record.value, type=Claim)
+            if claim.begin == begin and 0 <= now - claim.since < CLAIM_SECONDS:
                 return False
         version = 0 if record is None else record.version
         try:
-            controls.put(_KIND, _KEY, msgspec.json.encode(Turn(begin, now)), version)
+            controls.put(_KIND, _KEY, msgspec.json.encode(Claim(begin, now)), version)
         except ConflictError:
             return False
         return True

@@ -67,7 +67,7 @@ class Upkeep:
         self._saved: int | None = None
         self._works: dict[UpkeepKind, Callable[[], Awaitable[None]]] = {
             "erasure": self._erasures, "audit": self._guard_log, "secrets": self._follow,
-            "expiry": self._expire, "popularity": self._count_taken,
+            "expiry": self._expire, "popularity": self._count_takes,
         }  # fmt: skip
         self.n_erasing = 0
         """Erasures that have begun and not ended, on all machines."""
@@ -115,6 +115,10 @@ class Upkeep:
             warnings.append(
                 f"{self.n_erasing} erasures have begun and not ended; they go on by themselves"
             )
+        if self._counting.is_late(time.time_ns() // 1000):
+            warnings.append(
+                "what is popular has not been counted for more than two steps; see the log"
+            )
         return warnings
 
     async def _erasures(self) -> None:
@@ -140,7 +144,7 @@ class Upkeep:
         if await asyncio.to_thread(self._expiry.expire, time.time_ns() // 1000) != Expired():
             await self._forget()
 
-    async def _count_taken(self) -> None:
+    async def _count_takes(self) -> None:
         await asyncio.to_thread(self._counting.count, time.time_ns() // 1000)
 
     async def _guard_log(self) -> None:

@@ -45,6 +45,7 @@ def orders(columns: str, cells: list[str], n: int = 40) -> list[str]:
     return [f"who;sku;at;{columns}", *rows]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "cells",
     [
@@ -98,6 +99,7 @@ def test_a_value_that_is_price_times_count_is_no_total(unit: str, tmp_path: Path
     assert command(tmp_path, "clean", "--json").code == 0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("unit", ["", "value_unit = 0.01\n"])
 def test_totals_that_repeat(unit: str, tmp_path: Path) -> None:
     lines = orders("no;amount", [f"N{i // 2};{i // 2 + 3}.000,50" for i in range(40)])
@@ -136,6 +138,7 @@ def test_a_row_that_gives_its_value_back_is_not_refunded_besides(tmp_path: Path)
     assert command(tmp_path, "clean", "--json").money == 14 * 25 - 13 * 10 + 13 * 25
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("word", ["Monthly total", "1月合计"])
 def test_sums_of_rows_above_in_the_column_of_items(word: str, tmp_path: Path) -> None:
     lines = orders("amount", ["25,50", "12,50", "30"])
@@ -152,6 +155,7 @@ def test_sums_of_rows_above_in_the_column_of_items(word: str, tmp_path: Path) ->
     assert outcome.rules()["total row"] == 2 and outcome.money == 476 + 433.5 + 4.5
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("cells", "answer"),
     [
