@@ -15,7 +15,8 @@ from propense.evaluation.kinds import KINDS
 from propense.models.rivals.goal_rival import GoalRival, load_goal_rival, take_rows
 from propense.models.rivals.goals.fitting import GOAL_RIVALS, fit_goal_rival
 from propense.models.rivals.goals.problem import RivalSetup
-from propense.models.rivals.item_rivals import ITEM_RIVALS, fit_item_rival, load_item_rival
+from propense.models.rivals.item_loading import load_item_rival
+from propense.models.rivals.item_rivals import ITEM_RIVALS, fit_item_rival
 from propense.models.rivals.items.item_rival import ItemRival, ItemSetup
 from propense.schemas import Histories, TableFeatures
 
@@ -233,7 +234,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from propense.models.rivals.goal_rival import load_goal_rival
-from propense.models.rivals.item_rivals import load_item_rival
+from propense.models.rivals.item_loading import load_item_rival
 from propense.schemas import Histories, TableFeatures
 
 root = Path(sys.argv[1])

@@ -30,7 +30,7 @@ from propense.models.counts.decayed import load_decayed
 from propense.models.counts.live import LiveCounts
 from propense.models.counts.transitions import load_counts
 from propense.models.rivals.goal_rival import GoalRival, load_goal_rival
-from propense.models.rivals.item_rivals import load_item_rival
+from propense.models.rivals.item_loading import load_item_rival
 from propense.models.rivals.items.item_rival import ItemRival
 from propense.models.shape import ItemHead, NetworkShape
 from propense.schemas import (

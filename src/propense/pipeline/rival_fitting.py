@@ -17,7 +17,8 @@ from propense.evaluation.records import MAJORITY, POPULARITY, RivalNote
 from propense.models.rivals.goal_rival import GoalRival, load_goal_rival
 from propense.models.rivals.goals.fitting import fit_goal_rival, fitter_of
 from propense.models.rivals.goals.problem import RivalSetup
-from propense.models.rivals.item_rivals import fit_item_rival, load_item_rival
+from propense.models.rivals.item_loading import load_item_rival
+from propense.models.rivals.item_rivals import fit_item_rival
 from propense.models.rivals.items.item_rival import ItemRival
 from propense.models.rivals.notes import RivalNotes
 from propense.pipeline.scoring import ModelSet, draw_rows, is_raw
@@ -31,6 +32,8 @@ from propense.training.train import set_threads
 MEMBERS = 4
 """Averaged models of a rival whose fit has chance in it: as honest as the network's members."""
 MOST_AT_ONCE = 4
+MOST_RERANKED = 200_000
+"""Items of a catalogue whose candidates are still found within hours."""
 """Each may hold a matrix of a gigabyte; threads beyond these are shared among them."""
 TUNED_ON = 25_000
 """Validation rows at most that settings are chosen on."""
@@ -82,7 +85,9 @@ def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[F
         # Where nobody takes an item again, what was taken says only what to leave out.
         if name == "frequency" and not dataset.encoder.repeat:
             continue
-        if name == "popular_now" and not dataset.histories.timed:
+        if name in ("popular_now", "reranker") and not dataset.histories.timed:
+            continue
+        if name == "reranker" and dataset.encoder.items.size > MOST_RERANKED:
             continue
         if not (rival_folder / "items.safetensors").exists():
             yield Fit(name, partial(make, name, rival_folder))

@@ -13,6 +13,7 @@ from propense.inference.scoring.gate import MONTH, WEEK
 from propense.models.counts.decayed import DecayedCounts
 from propense.models.counts.live import LiveCounts
 from propense.models.rivals.items.popular_now import PopularNow
+from propense.models.rivals.items.reranker import Reranker
 from propense.schemas import Doubles, Ids, Ints
 
 VISITOR_WEIGHT: Final = 0.2
@@ -101,7 +102,7 @@ def followed_counts(bundle: Bundle) -> FollowedCounts | None:
     """The live counts that a bundle's lists depend on; None where they do not."""
     rival, ranker = bundle.item_rival, bundle.ranker
     counts: DecayedCounts | None = None
-    if isinstance(rival, PopularNow):
+    if isinstance(rival, PopularNow | Reranker):
         counts = rival.counts
     elif rival is None and ranker is not None and ranker.gate is not None:
         used = ranker.gate.used

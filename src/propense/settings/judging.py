@@ -34,6 +34,7 @@ class Rivals(Record, frozen=True):
         "markov",
         "item_knn",
         "ease",
+        "reranker",
     )
     """Rivals for recommendations. "popularity" is always fitted, likewise."""
     trials: Count = 8

@@ -42,6 +42,7 @@ from propense.words import Text, format_text
 SIMPLEST_FIRST: Final = (
     MAJORITY, "logistic", "tree", "svm", "lightgbm", "lightgbm_raw", "mlp",
     POPULARITY, "popular_now", "frequency", "markov", "item_knn", "ease",
+    "reranker",
 )  # fmt: skip
 """Rivals of goals, then of lists. Others follow, then the network, then its average."""
 LEVEL: Final = 0.05

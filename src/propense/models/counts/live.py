@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from propense.models.counts.decayed import DecayedCounts
 from propense.models.counts.recent_items import Whole
 from propense.schemas import Doubles, Floats, Ids, Ints
+
+_HELD_STEPS: Final = 4
 
 
 class Closed(NamedTuple):
@@ -30,6 +32,8 @@ class LiveCounts(DecayedCounts):
 
     closed: list[Closed] = field(default_factory=list)
     """At most two, the earlier one first; replaced as a whole."""
+    held: dict[int, Floats] = field(default_factory=dict, compare=False, repr=False)
+    """What `at` gave for the latest single steps."""
 
     @classmethod
     def of(cls, packed: DecayedCounts) -> LiveCounts:
@@ -39,6 +43,21 @@ class LiveCounts(DecayedCounts):
     def at(self, as_of: Whole) -> Floats:
         """See DecayedCounts."""
         asked = np.asarray(as_of, np.int64)
+        if len(asked) == 1:
+            return self._at_one(int(asked[0]) // self.step * self.step).copy()
+        return self._at_many(asked)
+
+    def _at_one(self, step: int) -> Floats:
+        """Held, since all who ask within a step ask for the same."""
+        counts = self.held.get(step)
+        if counts is None:
+            counts = self._at_many(np.array([step]))
+            if len(self.held) >= _HELD_STEPS:
+                self.held.clear()
+            self.held[step] = counts
+        return counts
+
+    def _at_many(self, asked: Ints) -> Floats:
         closed = list(self.closed)
         source = np.searchsorted(np.array([one.begin for one in closed]), asked, side="right")
         out = np.zeros((len(self.base), len(asked), self.base.shape[1]), np.float32)
@@ -78,4 +97,5 @@ class LiveCounts(DecayedCounts):
         )  # fmt: skip
         earlier = [one for one in self.closed if one.begin < begin][-1:]
         self.closed[:] = [*earlier, Closed(begin, due, whole.since(begin))]
+        self.held.clear()
         return len(self.closed) == 1

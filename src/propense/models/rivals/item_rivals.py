@@ -1,4 +1,4 @@
-"""Fitting and reading the item rivals by name."""
+"""Fitting the item rivals by name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from propense.errors import BundleError, SettingsError, TrainError, nearest
+from propense.errors import SettingsError, TrainError, nearest
 from propense.models.counts.decayed import count_by_step
 from propense.models.counts.recent_items import Whole
 from propense.models.counts.transitions import CountSettings, fit_counts
@@ -22,6 +21,7 @@ from propense.models.rivals.items import (
     markov,
     popular_now,
     popularity,
+    reranker,
 )
 from propense.models.rivals.items.item_rival import (
     ItemRival,
@@ -29,9 +29,15 @@ from propense.models.rivals.items.item_rival import (
     check_ends,
     draw_targets,
     interactions,
-    read_stored,
     score_ranking,
     success_counts,
+)
+from propense.models.rivals.items.reranker_features import NAMES
+from propense.models.rivals.items.reranker_fitting import (
+    boost,
+    draw_examples,
+    evidence_of,
+    first_successes,
 )
 from propense.models.rivals.notes import RivalNotes
 from propense.models.rivals.tuning import climb
@@ -40,7 +46,7 @@ from propense.schemas import Doubles, Histories, Targets
 Options = dict[str, tuple[Any, ...]]
 Make = Callable[[dict[str, Any]], ItemRival]
 
-ITEM_RIVALS = ("popularity", "popular_now", "frequency", "markov", "item_knn", "ease")
+ITEM_RIVALS = ("popularity", "popular_now", "frequency", "markov", "item_knn", "ease", "reranker")
 
 
 def fit_item_rival(
@@ -93,22 +99,6 @@ def fit_item_rival(
         peak_bytes=rival.notes.peak_bytes,
     )  # fmt: skip
     return replace(rival, notes=notes)
-
-
-def load_item_rival(folder: Path) -> ItemRival:
-    """The rival that `save` wrote to `folder`; numpy alone, no pickle.
-
-    Raises BundleError if it is missing, unknown, or of another format.
-    """
-    stored = read_stored(folder)
-    kinds: dict[str, Any] = {kind.name: kind for kind in _KINDS}
-    if stored.name not in kinds:
-        raise BundleError(
-            f"{str(folder)!r} holds an item rival {stored.name!r} that this version does not "
-            f"know; {nearest(stored.name, kinds)}"
-        )
-    rival: ItemRival = kinds[stored.name].restore(stored)
-    return rival
 
 
 def _prepare_popularity(
@@ -209,6 +199,40 @@ def _prepare_ease(
     return make, ease.OPTIONS, remarks
 
 
+def _prepare_reranker(
+    histories: Histories, train_end: Whole, n_items: int, setup: ItemSetup, weight: Doubles | None
+) -> tuple[Make, Options, tuple[str, ...]]:
+    # LightGBM and onnx are loaded to fit it, not to read it.
+    from propense.models.rivals.goals.boosting import read_forest
+    from propense.models.rivals.goals.onnx_nodes import Forest, Graph
+
+    success = setup.success(histories)
+    popular = count_by_step(
+        histories, histories.offsets[1:], n_items, success, weight, setup.popularity_step
+    )
+    basis = popular, first_successes(histories, n_items, success), weight
+    evidence = evidence_of(histories, train_end, n_items, setup, *basis)
+    examples = draw_examples(histories, train_end, n_items, setup, *basis)
+
+    def make(settings: dict[str, Any]) -> ItemRival:
+        booster = boost(examples, settings["num_leaves"], setup.seed)
+        graph = Graph(len(NAMES))
+        forest = graph.finish(graph.forest("x", read_forest(booster.model_to_string())))
+        return reranker.Reranker(n_items, RivalNotes(), evidence, forest)
+
+    def unlearned(settings: dict[str, Any]) -> ItemRival:
+        graph = Graph(len(NAMES))
+        one = np.zeros(1, np.int64)
+        leaf = Forest(one, one, one - 1, np.zeros(1, np.float32), one > 0, one, one, np.zeros(1))
+        forest = graph.finish(graph.forest("x", leaf))
+        return reranker.Reranker(n_items, RivalNotes(), evidence, forest)
+
+    if not len(examples.group):
+        return unlearned, {}, ("train has no moment to learn from: candidates by popularity",)
+    n_rows = len(examples.group)
+    return make, reranker.OPTIONS, (f"trees learn from {n_rows} moments of train",)
+
+
 class _Remembered:
     """A function that keeps its last answer, so that a setting it does not read is free."""
 
@@ -225,10 +249,6 @@ class _Remembered:
         return self._answer
 
 
-_KINDS = (
-    popularity.Popularity, popular_now.PopularNow, frequency.Frequency, markov.Markov,
-    item_knn.ItemKnn, ease.Ease,
-)  # fmt: skip
 _PREPARE: dict[str, Callable[..., tuple[Make, Options, tuple[str, ...]]]] = {
     "popularity": _prepare_popularity,
     "popular_now": _prepare_popular_now,
@@ -236,4 +256,5 @@ _PREPARE: dict[str, Callable[..., tuple[Make, Options, tuple[str, ...]]]] = {
     "markov": _prepare_markov,
     "item_knn": _prepare_item_knn,
     "ease": _prepare_ease,
+    "reranker": _prepare_reranker,
 }

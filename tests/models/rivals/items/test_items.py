@@ -15,7 +15,8 @@ from propense.errors import BundleError, SettingsError, TrainError
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k, recall_at_k
 from propense.models.counts.cooccurrence import prune
 from propense.models.counts.transitions import CountSettings, fit_counts
-from propense.models.rivals.item_rivals import ITEM_RIVALS, fit_item_rival, load_item_rival
+from propense.models.rivals.item_loading import load_item_rival
+from propense.models.rivals.item_rivals import ITEM_RIVALS, fit_item_rival
 from propense.models.rivals.items.ease import Ease, solve
 from propense.models.rivals.items.item_knn import ItemKnn, find_neighbours
 from propense.models.rivals.items.item_rival import (
