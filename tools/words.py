@@ -113,6 +113,7 @@ ALLOWED: Final[dict[str, str]] = {
     "judge_goal_task": _JUDGING,
     "judge_items_task": _JUDGING,
     "judge_ranking": _JUDGING,
+    "judge_cuts": _JUDGING,
     "judge_subgroups": _JUDGING,
     "moment_start": _MOMENT,
     "moment_starts": _MOMENT,

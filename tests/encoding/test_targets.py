@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from propense.encoding.targets import count_items, make_targets, train_end
+from propense.encoding.targets import (
+    count_items,
+    make_targets,
+    successive_targets,
+    train_end,
+)
 from propense.errors import SplitError
 from propense.schemas import TEST, VALIDATION, Histories, SplitPlan, Targets
 from propense.settings import Recommend
@@ -183,3 +188,32 @@ def test_splits_that_cannot_be_are_refused() -> None:
         train_end(histories, plan("user"), None)
     with pytest.raises(SplitError, match="a split by group needs the part of every user"):
         make_targets(histories, plan("group"), Recommend(), Positive(), None)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(ROWS, min_size=1, max_size=4), st.booleans())
+def test_successive_targets_are_every_moment_of_test_and_the_first_is_that_of_the_split(
+    logs: list[list[tuple[int, int, int]]], repeat: bool
+) -> None:
+    histories = histories_of(logs)
+    every = successive_targets(histories, 7, 10, Positive(), repeat)
+    expected = []
+    for user in range(histories.n_users):
+        begin, stop = histories.offsets[user], histories.offsets[user + 1]
+        for time in sorted(set(histories.time[begin:stop].tolist())):
+            if not 7 <= time < 10:
+                continue
+            before = [k for k in range(begin, stop) if histories.time[k] < time]
+            had = {histories.item[k] for k in before if histories.action[k] == PAY}
+            items = {
+                int(histories.item[k])
+                for k in range(begin, stop)
+                if histories.time[k] == time and histories.action[k] == PAY
+                and histories.item[k] >= 1 and (repeat or histories.item[k] not in had)
+            }  # fmt: skip
+            if items:
+                expected.append((TEST, user, int(begin) + len(before), sorted(items)))
+    assert as_rows(every) == expected
+    made = make_targets(histories, BY_TIME, Recommend(repeat=repeat), Positive(), None)
+    _, first = np.unique(every.user, return_index=True)
+    assert as_rows(every.take(first)) == [row for row in as_rows(made) if row[0] == TEST]

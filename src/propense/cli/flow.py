@@ -134,9 +134,10 @@ def evaluate(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULT
     """Compare the network with its rivals on test, and write the report.
 
     Every number has an interval. The best models (champions) and the thresholds are
-    chosen on validation, never on test.
+    chosen on validation, never on test. With --json, "lists" has every model's lists
+    after each cut in time.
     """
-    _run_until("evaluate", options, common)
+    _run_until("evaluate", options, common, with_lists=True)
 
 
 def pack(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -> None:
@@ -149,7 +150,7 @@ def pack(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULTS) -
 
 def _run_until(
     until: str | None, options: StageOptions, common: Common, learning_curve: bool = False,
-    with_account: bool = False,
+    with_account: bool = False, with_lists: bool = False,
 ) -> None:  # fmt: skip
     output = open_output(common)
     settings = load_settings(common, options.all_changes)
@@ -162,6 +163,8 @@ def _run_until(
     if result.learning_curve is not None:
         record["learning_curve"] = result.learning_curve
     text = format_result(result, settings)
+    if with_lists and result.report is not None and result.report.ranking is not None:
+        record["lists"] = result.report.ranking.by_cut
     if with_account:
         from propense.tables.cleaning.accounts import read_accounts
         from propense.tables.cleaning.losses import warn_of_losses

@@ -17,6 +17,7 @@ from propense import columns
 from propense.encoding import storage
 from propense.encoding.arrow import as_numbers, as_seconds, as_words, one_array
 from propense.encoding.batches import EventClock, read_clock
+from propense.encoding.cuts import cut_plan, log_until
 from propense.encoding.encoder import Encoder
 from propense.encoding.event_log import read_log
 from propense.encoding.fitting import Prepared, fit, order_users
@@ -104,6 +105,17 @@ class Dataset:
         if not 0 <= i < folds:
             raise SplitError(f"fold {i} does not exist; there are folds 0 to {folds - 1}")
         prepared = _as_fold(_prepare(self.run, self.settings), self.user_fold, i, self.settings)
+        return _encode(prepared, self.run, self.settings, self.user_fold)
+
+    def for_cut(self, number: int) -> Dataset:
+        """The data set as it was at an earlier cut of a split by time, for lists alone: nothing
+        later is in it, and the encoder is fitted anew. Raises SplitError, see `cut_plan`."""
+        prepared = _prepare(self.run, self.settings)
+        log = prepared.log
+        plan = cut_plan(prepared.plan, number, int(log.time.min(initial=0)))
+        assert plan.end is not None
+        no_rows = read_rows(self.run.parts / "labels.parquet", log.user_ids, ())
+        prepared = replace(prepared, log=log_until(log, plan.end + 1), plan=plan, rows=no_rows)
         return _encode(prepared, self.run, self.settings, self.user_fold)
 
     def save(self) -> None:

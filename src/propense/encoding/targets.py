@@ -115,6 +115,38 @@ def make_targets(
     )
 
 
+def successive_targets(
+    histories: Histories,
+    begin: int,
+    stop: int,
+    encoder: Positives,
+    repeat: bool,
+    shown: npt.NDArray[np.bool_] | None = None,
+) -> Targets:
+    """Every moment from `begin` (seconds) up to `stop`, exclusive, with events that count as in
+    `make_targets`, in the order of customers and time; all of them test rows."""
+    counts = _countable(histories, encoder.positive, repeat)
+    chosen = np.flatnonzero(counts & (histories.time >= begin) & (histories.time < stop))
+    end = moment_starts(histories)[chosen]
+    items = histories.item[chosen]
+    if shown is not None:
+        items = np.where(shown[items], items, np.int32(UNSEEN)).astype(np.int32)
+    order = np.lexsort((items, end))
+    end, items = end[order], items[order]
+    head = np.ones(len(end), bool)
+    head[1:] = np.diff(end) != 0
+    fresh = head.copy()
+    fresh[1:] |= np.diff(items) != 0
+    n_rows = int(head.sum())
+    return Targets(
+        user=owner_of(histories)[end[head]].astype(np.int32),
+        end=end[head],
+        item_offsets=np.append(np.flatnonzero(head[fresh]), int(fresh.sum())).astype(np.int64),
+        items=items[fresh],
+        part=np.full(n_rows, TEST, np.int8),
+    )
+
+
 def owner_of(histories: Histories) -> Ints:
     """(n_events,) user of each event."""
     return np.repeat(np.arange(histories.n_users), np.diff(histories.offsets))

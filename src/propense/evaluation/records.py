@@ -1,7 +1,6 @@
 """What a report is made of: plain records that become JSON.
 
-A number that cannot be defined is None (null), never 0 and never NaN. Texts for
-readers are in English and in Chinese.
+A number that cannot be defined is None (null), never 0 and never NaN. Texts are in two languages.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from propense.evaluation.cut_records import CutRow
 from propense.evaluation.metrics.scales import Estimate
 from propense.evaluation.metrics.student import two_sided_p
 from propense.evaluation.metrics.thresholds import Threshold
@@ -233,6 +233,7 @@ class RankingReport(Frozen, frozen=True):
     """Time each model took to rank the test rows."""
     warnings: list[Text] = []
     resamples: int = 0
+    by_cut: list[CutRow] = []
 
 
 class Epoch(Frozen, frozen=True):

@@ -22,6 +22,7 @@ from propense.encoding.dataset import Dataset
 from propense.encoding.dataset import encode as encode_dataset
 from propense.encoding.storage import ENCODED
 from propense.errors import SettingsError
+from propense.evaluation.judging.cuts import judge_cuts
 from propense.evaluation.judging.goals import judge_goal
 from propense.evaluation.judging.rankings import judge_ranking
 from propense.evaluation.records import LearningCurve, Report
@@ -34,6 +35,7 @@ from propense.inference.shelf import activate, new_version, read_current
 from propense.models.shape import WEIGHTS
 from propense.pipeline.column_findings import record_columns
 from propense.pipeline.learning_points import SENTENCE, make_curve
+from propense.pipeline.list_cuts import score_cuts
 from propense.pipeline.live import exported_live
 from propense.pipeline.promotion import Promoted, promote_packed
 from propense.pipeline.reporting import assemble, capped_rows
@@ -166,17 +168,23 @@ def encode(settings: Settings, progress: Progress = SILENT) -> Dataset:
 def train(settings: Settings, progress: Progress = SILENT) -> None:
     """Train the customer network until validation stops improving.
 
-    With folds, once for each.
+    With folds, once for each; likewise with earlier cuts.
     """
     for number, dataset in enumerate(_folds(settings)):
         folder = _training_folder(settings, number)
         fit_customer_model(dataset, settings, folder, progress, earlier=_earlier(settings, folder))
+    for number in _earlier_cuts(settings):
+        folder = _cut_folder(run_folder(settings).training, number)
+        fit_customer_model(_at_cut(settings, number), settings, folder, progress)
 
 
 def rivals(settings: Settings, progress: Progress = SILENT) -> None:
     """Train traditional models on the same data."""
     for number, dataset in enumerate(_folds(settings)):
         fit_rivals(dataset, settings, _rivals_folder(settings, number), progress)
+    for number in _earlier_cuts(settings):
+        folder = _cut_folder(run_folder(settings).rivals, number)
+        fit_rivals(_at_cut(settings, number), settings, folder, progress)
 
 
 def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
@@ -198,6 +206,10 @@ def evaluate(settings: Settings, progress: Progress = SILENT) -> Report:
         )
     lists = score_rankings(folds[0], most, seed)
     ranking = judge_ranking(*lists, settings.evaluate, rng) if lists is not None else None
+    if ranking is not None:
+        cuts = score_cuts(_at_each_cut(settings, folds[0]), seed)
+        by_cut = judge_cuts(cuts, ranking.champion.model, settings.evaluate.resamples, rng)
+        ranking = msgspec.structs.replace(ranking, by_cut=by_cut)
     progress.finish("judge")
     seconds = {
         stage.name: done.seconds for stage in STAGES if (done := read_done(run, stage)) is not None
@@ -302,6 +314,30 @@ def _folds(settings: Settings) -> list[Dataset]:
     if dataset.plan.folds is not None:
         folds = [dataset.for_fold(number) for number in range(dataset.plan.folds)]
     return [downweight_shilling(fold, settings) for fold in folds]
+
+
+def _earlier_cuts(settings: Settings) -> range:
+    """Their numbers; none where nothing is recommended."""
+    return range(1, settings.split.cuts if settings.recommend is not None else 1)
+
+
+def _at_cut(settings: Settings, number: int) -> Dataset:
+    dataset = Dataset.open(run_folder(settings)).for_cut(number)
+    return downweight_shilling(dataset, settings)
+
+
+def _at_each_cut(settings: Settings, own: ModelSet) -> Iterator[ModelSet]:
+    """The models of the split's own cut, then those of the earlier ones."""
+    yield own
+    run = run_folder(settings)
+    for number in _earlier_cuts(settings):
+        dataset = _at_cut(settings, number)
+        network = open_model(dataset, settings, _cut_folder(run.training, number))
+        yield ModelSet(dataset, network, *open_rivals(_cut_folder(run.rivals, number)))
+
+
+def _cut_folder(folder: Path, number: int) -> Path:
+    return folder / f"cut-{number}"
 
 
 def _training_folder(settings: Settings, number: int) -> Path:

@@ -20,6 +20,7 @@ from propense.settings.refunds import NO_REFUNDS
 from propense.settings.settings import Settings
 from propense.settings.sources import Source
 
+MOST_CUTS: Final = 12
 RENAMED: Final = {
     "evaluate.worth": "min_gain",
     "serve.limits.waiting_deeds": "queued_messages",
@@ -165,6 +166,8 @@ def _check(settings: Settings) -> None:
         )
     if settings.split.folds is not None and settings.split.folds < 2:
         raise SettingsError(f"[split] folds must be at least 2, got {settings.split.folds}")
+    if not 1 <= settings.split.cuts <= MOST_CUTS:
+        raise SettingsError(f"[split] cuts must be 1 to {MOST_CUTS}, got {settings.split.cuts}")
     if settings.split.by == "group" and settings.split.group is None:
         raise SettingsError('[split] by = "group" needs group = "a column of the users table"')
     for name, goal in settings.goals.items():

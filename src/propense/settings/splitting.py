@@ -18,6 +18,10 @@ class Split(Record, frozen=True):
     """Shares of train, validation and test."""
     folds: int | None = None
     """Number of folds of a cross-validation by user or group, instead of one test part."""
+    cuts: int = 1
+    """Number of cuts in time at which lists are judged, at most 12: the split's own, and earlier
+    ones, each one length of test before the next. Each earlier cut has a network and rivals of its
+    own, trained on what came before it."""
     as_of_every: str = "7d"
     """Step between as-of times."""
     validation_from: str | None = None

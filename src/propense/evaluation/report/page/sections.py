@@ -21,6 +21,7 @@ from propense.evaluation.records import (
     Report,
 )
 from propense.evaluation.report.page.charts import bar_svg, learning_svg
+from propense.evaluation.report.page.cuts import cuts_html
 from propense.evaluation.report.page.goal import (
     care_html,
     differences_html,
@@ -195,6 +196,7 @@ def ranking_section(ranking: RankingReport) -> str:
             differences_html(ranking.differences, format_text("differences")),
         )
     )
+    body.append(cuts_html(ranking.by_cut))
     body.append(details_html(format_text("all_metrics"), metrics_html(ranking.models, kinds)))
     if ranking.seconds:
         rows = [
