@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from propense.encoding.cuts import cut_plan
 from propense.encoding.dataset import Dataset, encode
+from propense.encoding.targets import cut_plan
 from propense.errors import SettingsError, SplitError
 from propense.schemas import GoalPlan, SplitPlan
 from propense.settings import parse_settings

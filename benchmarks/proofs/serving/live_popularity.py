@@ -104,8 +104,8 @@ def _judged(
 ) -> Proof:  # fmt: skip
     grace = min(GRACE_SECONDS, STEP // 4)
 
-    def step_of(moment: float) -> int:
-        return int((moment - grace) // STEP)
+    def step_of(at: float) -> int:
+        return int((at - grace) // STEP)
 
     same = [
         pair for pair in asked

@@ -17,19 +17,27 @@ from propense import columns
 from propense.encoding import storage
 from propense.encoding.arrow import as_numbers, as_seconds, as_words, one_array
 from propense.encoding.batches import EventClock, read_clock
-from propense.encoding.cuts import cut_plan, log_until
 from propense.encoding.encoder import Encoder
-from propense.encoding.event_log import read_log
+from propense.encoding.event_log import log_until, read_log
 from propense.encoding.fitting import Prepared, fit, order_users
 from propense.encoding.folds import parts_of_fold
 from propense.encoding.history import HINDSIGHT, Hindsight, hindsight_of, without_hindsight
 from propense.encoding.items import ItemContent, encode_items, shown_items
 from propense.encoding.profiles import Profiles
-from propense.encoding.targets import UserParts, find_popularity, make_targets, train_end
+from propense.encoding.targets import (
+    UserParts,
+    cut_plan,
+    find_popularity,
+    make_targets,
+    successive_targets,
+    train_end,
+)
 from propense.errors import SourceError, SplitError
 from propense.files import new_folder
 from propense.schemas import (
     PARTS,
+    TEST,
+    VALIDATION,
     AsOfRows,
     Doubles,
     GoalPlan,
@@ -89,6 +97,25 @@ class Dataset:
         if not histories.timed:
             return read_clock(histories)
         return read_clock(histories, self.encoder.utc_offset(histories.time))
+
+    def list_targets(self, part: int) -> Targets:
+        """The moments of a part at which lists are judged: under a split by time every one at which
+        a customer took something, otherwise those of `targets`."""
+        plan, recommend = self.plan, self.settings.recommend
+        if plan.by != "time" or recommend is None or not len(self.targets):
+            return self.targets.of_part(part)
+        assert plan.validation_from is not None and plan.test_from is not None
+        last = int(self.histories.time.max(initial=0)) if plan.end is None else plan.end
+        begin, stop = {
+            VALIDATION: (plan.validation_from, plan.test_from), TEST: (plan.test_from, last + 1),
+        }[part]  # fmt: skip
+        every = successive_targets(
+            self.histories, begin, stop, self.encoder, recommend.repeat, self.shown
+        )
+        hindsight = read_hindsight(self.run.clean / HINDSIGHT, self.histories.user_ids)
+        return without_hindsight(
+            replace(every, part=np.full(len(every), part, np.int8)), self.histories, hindsight
+        )
 
     def for_fold(self, i: int) -> Dataset:
         """The data set as run `i` of the cross-validation sees it: fold `i` is its test part.

@@ -6,7 +6,7 @@ An encoder can be fitted on a log and the log indexed afterwards, so shards are 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +78,21 @@ def read_log(parts: Path, timed: bool) -> EventLog:
             raise SourceError(f"shard {str(shard)!r} cannot be read: {error}") from error
         pieces.append(order_events(_flatten(table, str(shard)), timed, str(shard)))
     return join_pieces(pieces, timed)
+
+
+def log_until(log: EventLog, stop: int) -> EventLog:
+    """The log without the events from `stop` (seconds) on; it keeps all customers."""
+    stays = log.time < stop
+    user = np.repeat(np.arange(len(log.user_ids)), np.diff(log.offsets))
+    offsets = np.append(0, np.cumsum(np.bincount(user[stays], minlength=len(log.user_ids))))
+
+    def cut(column: Coded) -> Coded:
+        return replace(column, codes=column.codes[stays])
+
+    return replace(
+        log, offsets=offsets, time=log.time[stays], action=cut(log.action), item=cut(log.item),
+        source=cut(log.source), value=log.value[stays], count=log.count[stays],
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -145,6 +146,32 @@ def successive_targets(
         items=items[fresh],
         part=np.full(n_rows, TEST, np.int8),
     )
+
+
+def cut_plan(plan: SplitPlan, number: int, begin: int) -> SplitPlan:
+    """The plan of cut `number`, 0 the split's own, of lists alone; its test ends where that of the
+    cut after it begins. `begin` is when the first event happened, in seconds.
+
+    Raises SplitError where the split has no cut, or nothing is left to train on.
+    """
+    if plan.by != "time" or plan.validation_from is None or plan.test_from is None:
+        raise SplitError(
+            f'[split] cuts needs a split by time, this one is by {plan.by}; set by = "time", or '
+            f"cuts = 1"
+        )
+    if plan.end is None:
+        raise SplitError("[split] cuts needs the end of observation; split again")
+    back = number * (plan.end + 1 - plan.test_from)
+    validation_from = plan.validation_from - back
+    if validation_from <= begin:
+        raise SplitError(
+            f"[split] cuts: before cut {number + 1} nothing is left to train on; set cuts to at "
+            f"most {number}, or a smaller share of test in fractions"
+        )
+    return msgspec.structs.replace(
+        plan, goals=[], validation_from=validation_from, test_from=plan.test_from - back,
+        end=plan.end - back,
+    )  # fmt: skip
 
 
 def owner_of(histories: Histories) -> Ints:

@@ -174,7 +174,7 @@ def _end_of_time(histories: Histories, event: Ints, user: Ids) -> Ints:
 
 
 def _spread(indices: Ints) -> Ints:
-    """At most MOST_MOMENTS, evenly spaced."""
+    """At most MOST_LISTS, evenly spaced."""
     if len(indices) <= MAX_ROWS:
         return indices
     return indices[np.linspace(0, len(indices) - 1, MAX_ROWS).astype(np.int64)]

@@ -15,7 +15,7 @@ import numpy as np
 from propense.encoding.batches import EventClock
 from propense.inference.bundle import Bundle
 from propense.inference.scoring.candidates import Candidates
-from propense.inference.scoring.gate import COUNTS, FADING, MONTH, NETWORK, OWN, WEEK, groups_of
+from propense.inference.scoring.gate import COUNTS, FADING, MONTH, NETWORK, OWN, WEEK
 from propense.inference.scoring.index import EXACT_UP_TO, ItemIndex
 from propense.inference.scoring.ranking import LOG_LEAST, Ranker
 from propense.inference.single import recent_items, seek_one
@@ -31,6 +31,7 @@ POPULAR: Final = 200
 _SAMPLE: Final = 16_384
 """Items from which the mass of all other items is estimated."""
 _SEED: Final = 0
+_ONE: Final = np.zeros(1, np.int32)
 
 
 class _Trend(NamedTuple):
@@ -88,7 +89,11 @@ class Retriever:
         wanted, belief = wanted[chosen], belief[chosen]
         nearest_items, products = self._index.search(wanted, nearest)
         gate = ranker.gate
-        powers = None if gate is None else gate.powers[int(groups_of(np.array([end]))[0])]
+        powers = None
+        if gate is not None:
+            asked = None if as_of is None else np.array([as_of])
+            group = ranker.groups_of(histories, _ONE, np.array([end]), asked)
+            powers = gate.powers[int(group[0])]
         trend = None
         if powers is not None and as_of is not None and powers[MONTH] + powers[WEEK] > 0:
             trend = self._trend_at(as_of)

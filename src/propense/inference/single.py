@@ -10,7 +10,7 @@ import numpy as np
 
 from propense.encoding.batches import SECONDS_PER_DAY, EventClock
 from propense.inference.bundle import Bundle
-from propense.inference.scoring.gate import COUNTS, FADING, MONTH, NETWORK, OWN, WEEK, groups_of
+from propense.inference.scoring.gate import COUNTS, FADING, MONTH, NETWORK, OWN, WEEK
 from propense.inference.scoring.ranking import Ranker, log_of
 from propense.inference.scoring.scorer import Scorer
 from propense.models.counts.own_items import own_opinions
@@ -42,7 +42,7 @@ def score_one(
     gate = ranker.gate
     if gate is None or not isinstance(counts, TransitionCounts):
         return network
-    powers = gate.powers[int(groups_of(np.array([end]))[0])]
+    powers = gate.powers[int(ranker.groups_of(histories, _ONE, np.array([end]), asked)[0])]
     logits = np.float32(powers[NETWORK]) * log_of(network)
     if powers[COUNTS] > 0:
         counted = count_one(counts, histories, end)

@@ -24,7 +24,7 @@ class ItemHead(msgspec.Struct, frozen=True):
     """Weight of its probabilities in a recommendation; with 0 it only trains the shared layers."""
 
 
-WEIGHTS: Final = 8
+WEIGHTS: Final = 9
 """Version of a network's files and parameters: their names, shapes and meaning."""
 
 

@@ -9,9 +9,6 @@ from typing import Final
 
 import numpy as np
 
-from propense.encoding.dataset import read_hindsight
-from propense.encoding.history import HINDSIGHT, without_hindsight
-from propense.encoding.targets import successive_targets
 from propense.evaluation.judging.cuts import Lists, ScoredCut
 from propense.evaluation.metrics.intervals import draw_whole_users
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
@@ -20,7 +17,7 @@ from propense.models.rivals.items.item_rival import ItemRival
 from propense.models.rivals.items.popular_now import PopularNow
 from propense.models.rivals.items.reranker import Reranker
 from propense.pipeline.scoring import ModelSet, rank_targets
-from propense.schemas import Targets
+from propense.schemas import TEST, Targets
 from propense.training.customer_model import CustomerModel
 
 MOST_ROWS: Final = 10_000
@@ -42,12 +39,7 @@ def score_cut(fold: ModelSet, seed: int) -> ScoredCut | None:
     dataset = fold.dataset
     plan, histories = dataset.plan, dataset.histories
     assert plan.test_from is not None
-    stop = int(histories.time.max()) + 1 if plan.end is None else plan.end + 1
-    targets = successive_targets(
-        histories, plan.test_from, stop, dataset.encoder, dataset.encoder.repeat, dataset.shown
-    )
-    hindsight = read_hindsight(dataset.run.clean / HINDSIGHT, histories.user_ids)
-    targets = without_hindsight(targets, histories, hindsight)
+    targets = dataset.list_targets(TEST)
     rng = np.random.default_rng([seed, 5])
     targets = targets.take(draw_whole_users(targets.user, MOST_ROWS, rng))
     if not len(targets):

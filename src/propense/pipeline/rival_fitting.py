@@ -72,7 +72,7 @@ class Fit:
 def _item_fits(dataset: Dataset, settings: Settings, folder: Path) -> Iterator[Fit]:
     if settings.recommend is None or not len(dataset.targets):
         return
-    setup, targets = item_setup(dataset, settings), dataset.targets.of_part(VALIDATION)
+    setup, targets = item_setup(dataset, settings), dataset.list_targets(VALIDATION)
 
     def make(name: str, rival_folder: Path, threads: int) -> None:
         fit_item_rival(

@@ -31,6 +31,8 @@ from propense.schemas import (
 from propense.training.customer_model import CustomerModel
 
 LIST_LENGTH = 20
+MOST_LISTS = 20_000
+"""Lists of one part that are judged, of whole customers drawn by chance."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,10 @@ def judged_rows(
     return draw_rows(rows, part, max_rows, np.random.default_rng([seed, 3, fold, part]))
 
 
-def judged_targets(targets: Targets, part: int, max_rows: int | None, seed: int) -> Targets:
-    """The moments of a part whose lists are judged, likewise."""
-    some = targets.of_part(part)
-    if max_rows is None:
-        return some
+def judged_targets(dataset: Dataset, part: int, max_rows: int | None, seed: int) -> Targets:
+    """The moments of a part whose lists are judged, likewise; at most MOST_LISTS."""
+    some = dataset.list_targets(part)
+    max_rows = MOST_LISTS if max_rows is None else min(max_rows, MOST_LISTS)
     rng = np.random.default_rng([seed, 4, part])
     return some.take(draw_whole_users(some.user, max_rows, rng))
 
@@ -218,9 +219,7 @@ def score_rankings(
     """(validation, test) top lists of all models; None where nothing is recommended."""
     if fold.network.ranker is None or fold.dataset.settings.recommend is None:
         return None
-    both = [
-        judged_targets(fold.dataset.targets, part, max_rows, seed) for part in (VALIDATION, TEST)
-    ]
+    both = [judged_targets(fold.dataset, part, max_rows, seed) for part in (VALIDATION, TEST)]
     if not all(len(targets) for targets in both):
         return None
     validation, test = (_rank(fold, targets) for targets in both)

@@ -154,7 +154,7 @@ def fit_customer_model(
         popular = count_popular(dataset, settings)
         if popular is not None:
             popular.save(folder / POPULAR)
-        targets = dataset.targets.of_part(VALIDATION)
+        targets = dataset.list_targets(VALIDATION)
         rng = np.random.default_rng([settings.train.seed, 2])
         targets = targets.take(draw(len(targets), MAX_VALIDATION_ROWS, rng))
         ranker = make_ranker(dataset, trained.scorer)
@@ -286,7 +286,7 @@ def count_transitions(
         )  # fmt: skip
     rival = fit_item_rival(
         "markov", dataset.histories, dataset.train_end, n_items, setup,
-        dataset.targets.of_part(VALIDATION), dataset.weight,
+        dataset.list_targets(VALIDATION), dataset.weight,
     )  # fmt: skip
     assert isinstance(rival, Markov)
     return rival.counts

@@ -10,14 +10,13 @@ import numpy as np
 
 from propense.encoding.batches import EventClock, chunks
 from propense.inference.scoring.gate import (
-    EVENTS_FROM,
     FADING,
     MONTH,
+    N_GROUPS,
     OPINIONS,
     OWN,
     WEEK,
     Gate,
-    groups_of,
 )
 from propense.inference.scoring.ranking import BLOCK, LOG_LEAST, Ranker
 from propense.inference.scoring.scorer import Scorer
@@ -64,10 +63,10 @@ def fit_gate(
     if len(few.targets) < len(every.targets):
         powers = climb(every, powers)
     shortlists = Shortlists((block.opinions, block.targets) for block in every)
-    begin = histories.offsets[:-1][every.targets.user]
-    groups = groups_of(every.targets.end - begin)
+    rows_of = every.targets
+    groups = ranker.groups_of(histories, rows_of.user, rows_of.end, rows_of.as_of(histories))
     powers = shortlists.tune(powers, np.arange(len(groups)))
-    rows = np.zeros((len(EVENTS_FROM) + 1, len(OPINIONS)))
+    rows = np.zeros((N_GROUPS, len(OPINIONS)))
     for group, row in enumerate(rows):
         row[asked] = shortlists.tune(powers, np.flatnonzero(groups == group))
     return Gate(tuple(tuple(row) for row in rows.tolist()))

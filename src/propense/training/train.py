@@ -254,7 +254,7 @@ def draw(total: int, most: int, rng: np.random.Generator) -> Ints:
 def _make_validator(dataset: Dataset, clock: EventClock, rng: np.random.Generator) -> Validator:
     rows = dataset.rows.take(np.flatnonzero(dataset.rows.part == VALIDATION))
     rows = rows.take(draw(len(rows), MAX_VALIDATION_ROWS, rng))
-    targets = dataset.targets.of_part(VALIDATION)
+    targets = dataset.list_targets(VALIDATION)
     targets = targets.take(draw(len(targets), MAX_VALIDATION_ROWS, rng))
     return Validator(
         dataset.histories, clock, rows, dataset.features_of(rows), targets,

@@ -21,7 +21,7 @@ from propense.security.signing import (
     sign_bundle,
 )
 
-FORMAT: Final = 9
+FORMAT: Final = 10
 FILE: Final = "manifest.json"
 _ADVICE: Final = "restore the bundle from a copy or pack it again"
 MANIFEST_BYTES: Final = 16_000_000

@@ -15,7 +15,10 @@ OPINIONS: Final = ("network", "counts", "own", "own_fading", "popular_month", "p
 for about a month and for about a week."""
 NETWORK, COUNTS, OWN, FADING, MONTH, WEEK = range(len(OPINIONS))
 EVENTS_FROM: Final = (1, 5)
-"""Rows with fewer events than the first, the second, and all others have powers of their own."""
+"""Rows with fewer events than the first, the second, and all others have powers of their own;"""
+AWAY_SECONDS: Final = 12 * 3_600
+"""those with events again by whether the last one was so long ago."""
+N_GROUPS: Final = 2 * len(EVENTS_FROM) + 1
 
 Opinions = Sequence[Floats | None]
 """Logarithms of P(item), each (n, n_items), in the order of `OPINIONS`; None where not asked."""
@@ -30,13 +33,13 @@ class Gate(msgspec.Struct, frozen=True):
     """
 
     powers: tuple[tuple[float, ...], ...]
-    """A row for each group of `EVENTS_FROM`, a power of at least 0 for each opinion."""
+    """A row for each group of `groups_of`, a power of at least 0 for each opinion."""
 
     @classmethod
     def of(cls, *powers: float) -> Gate:
         """The same powers for all rows; opinions that are not named have none."""
         row = (*powers, *(0.0,) * (len(OPINIONS) - len(powers)))
-        return cls((row,) * (len(EVENTS_FROM) + 1))
+        return cls((row,) * N_GROUPS)
 
     @property
     def used(self) -> tuple[bool, ...]:
@@ -48,9 +51,9 @@ class Gate(msgspec.Struct, frozen=True):
     def _columns(self) -> tuple[tuple[float, ...], ...]:
         return tuple(zip(*self.powers, strict=True))
 
-    def mix(self, opinions: Opinions, n_events: Ints) -> Floats:
-        """One probability (n, n_items) for rows with so many events."""
-        powers = np.array(self.powers, np.float32)[groups_of(n_events)]
+    def mix(self, opinions: Opinions, groups: Ints) -> Floats:
+        """One probability (n, n_items) for rows of these groups."""
+        powers = np.array(self.powers, np.float32)[groups]
         logits: Floats | None = None
         for opinion, power in zip(opinions, powers.T, strict=True):
             if opinion is not None and power.any():
@@ -63,11 +66,15 @@ class Gate(msgspec.Struct, frozen=True):
         return logits
 
 
-def groups_of(n_events: Ints) -> Ints:
-    """(n,) the group of rows with so many events.
+def groups_of(n_events: Ints, away: Ints | None) -> Ints:
+    """(n,) the group of rows with so many events, the last one `away` seconds ago; None where the
+    data have no times.
 
-    >>> groups_of(np.array([0, 1, 4, 5, 90])).tolist()
-    [0, 1, 1, 2, 2]
+    >>> groups_of(np.array([0, 1, 4, 5, 90]), np.array([0, 9, 90_000, 9, 90_000])).tolist()
+    [0, 1, 2, 3, 4]
     """
-    groups: Ints = np.searchsorted(np.array(EVENTS_FROM), n_events, side="right")
+    by_events = np.searchsorted(np.array(EVENTS_FROM), n_events, side="right")
+    groups: Ints = np.maximum(2 * by_events - 1, 0)
+    if away is not None:
+        groups = np.where((by_events > 0) & (away >= AWAY_SECONDS), groups + 1, groups)
     return groups

@@ -10,7 +10,15 @@ from typing import Protocol
 import numpy as np
 
 from propense.encoding.batches import chunks
-from propense.inference.scoring.gate import COUNTS, FADING, MONTH, OWN, WEEK, Gate
+from propense.inference.scoring.gate import (
+    COUNTS,
+    FADING,
+    MONTH,
+    OWN,
+    WEEK,
+    Gate,
+    groups_of,
+)
 from propense.models.counts.decayed import STEP, DecayedCounts, popular_opinions
 from propense.models.counts.own_items import own_opinions, seen_items
 from propense.models.shape import ItemHead
@@ -83,7 +91,15 @@ class Ranker:
         opinions = self.log_opinions(
             wanted, share, histories, user, end, as_of, self.gate.used
         )  # fmt: skip
-        return self.gate.mix(opinions, n_events)
+        return self.gate.mix(opinions, self.groups_of(histories, user, end, as_of))
+
+    def groups_of(self, histories: Histories, user: Ids, end: Ints, as_of: Ints | None) -> Ints:
+        """(n,) the gate's group of each row."""
+        n_events = end - histories.offsets[:-1][user]
+        if as_of is None or not histories.n_events:
+            return groups_of(n_events, None)
+        last = histories.time[np.maximum(end - 1, 0)]
+        return groups_of(n_events, self.step_of(as_of) - last)
 
     def log_opinions(
         self,

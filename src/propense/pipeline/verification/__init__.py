@@ -150,7 +150,7 @@ def _draw_sample(
     rows = judged_rows(dataset.rows, TEST, most, seed)
     if not report.goals:
         rows = rows.take(np.zeros(0, np.int64))
-    targets = judged_targets(dataset.targets, TEST, most, seed)
+    targets = judged_targets(dataset, TEST, most, seed)
     if report.ranking is None:
         targets = targets.take(np.zeros(0, np.int64))
     if not len(rows) and not len(targets):
