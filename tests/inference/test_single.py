@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from propense.encoding.batches import EventClock
 from propense.inference.bundle import Bundle
-from propense.inference.scoring.gate import Gate
+from propense.inference.scoring.gate import N_GROUPS, Gate
 from propense.inference.single import count_one, score_one, seek_one
 from propense.models.counts.transitions import TransitionCounts
 from propense.models.shape import ItemHead
@@ -141,7 +141,7 @@ def test_every_opinion_is_heard(shop: ServedWorld, some):
     ranker = shop.bundle.ranker
     assert ranker is not None and ranker.gate is not None
     gate = Gate(tuple(
-        (0.8, 0.3, 0.4 + group, 0.6, 0.2 * group, 0.5) for group in range(3)
+        (0.8, 0.3, 0.4 + group, 0.6, 0.2 * group, 0.5) for group in range(N_GROUPS)
     ))  # fmt: skip
     repeating = replace(
         shop.bundle, ranker=replace(ranker, gate=gate),

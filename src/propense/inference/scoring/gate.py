@@ -35,6 +35,10 @@ class Gate(msgspec.Struct, frozen=True):
     powers: tuple[tuple[float, ...], ...]
     """A row for each group of `groups_of`, a power of at least 0 for each opinion."""
 
+    def __post_init__(self) -> None:
+        if len(self.powers) != N_GROUPS or any(len(row) != len(OPINIONS) for row in self.powers):
+            raise ValueError(f"a gate has {N_GROUPS} rows of {len(OPINIONS)} powers; train again")
+
     @classmethod
     def of(cls, *powers: float) -> Gate:
         """The same powers for all rows; opinions that are not named have none."""
