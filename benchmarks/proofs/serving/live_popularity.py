@@ -186,8 +186,8 @@ def _sender(service: Running, n_events: int, sent: Counter[str], lifted: list[fl
             for number, (user, item) in enumerate(messages[first : first + BATCH])
         ]
         answer = yield 0, question("/v1/batch", service.key, {"batch": batch})
-        kept = json.loads(answer.body)["kept"] if answer.status == 200 else 0
-        sent["events"] += kept
+        if answer.status == 200:
+            sent["events"] += json.loads(answer.body)["kept"]
         if first + BATCH >= 10_000 + N_RISING and not lifted:
             lifted.append(time.time())
 
