@@ -134,8 +134,8 @@ def evaluate(*, options: StageOptions = STAGE_DEFAULTS, common: Common = DEFAULT
     """Compare the network with its rivals on test, and write the report.
 
     Every number has an interval. The best models (champions) and the thresholds are
-    chosen on validation, never on test. With --json, "lists" has every model's lists
-    after each cut in time.
+    chosen on validation, never on test. With --json, "lists" has each model's
+    lists after each cut in time.
     """
     _run_until("evaluate", options, common, with_lists=True)
 
