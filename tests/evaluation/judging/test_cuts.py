@@ -65,5 +65,7 @@ def test_a_paired_difference_is_sure_where_the_figures_overlap():
 def test_the_page_shows_the_pooled_cuts_and_is_empty_without_any():
     cuts = [scored("2024-01-01T00:00:00Z", 1), scored("2024-02-01T00:00:00Z", 2)]
     page = cuts_html(judge_cuts(cuts, "network", 50, np.random.default_rng(0)))
-    assert "800" in page and "cuts in time: 2" in page and page.index("network") < page.index("EASE")
+    assert (
+        "800" in page and "cuts in time: 2" in page and page.index("network") < page.index("EASE")
+    )
     assert cuts_html([]) == ""
