@@ -100,6 +100,24 @@ def test_only_the_actions_asked_for_and_events_that_are_not_too_old_count(store:
     assert {item for item, _ in store.count_takes(question(-1, ("pay",), T0)).customers} == {"y"}
 
 
+def test_of_one_customer_by_any_name_up_to_an_event(store: Store) -> None:
+    store.append(
+        [
+            update("1", "ada", events=(LiveEvent(T0, "pay", "x"),), previous_id="v"),
+            update("2", "bob", events=(LiveEvent(T0, "pay", "x"),)),
+            update("3", "ada", consent={"train": False}),
+        ]
+    )
+    until = store.count_takes(question(-1)).until
+    store.append([update("4", "ada", events=(LiveEvent(T0, "pay", "y"),))])
+    for name in ("ada", "v"):
+        own = store.count_takes(question(-1)._replace(user_id=name, until=until))
+        assert list(own.customers) == [("x", T0 // (HOUR * MICROS_PER_SECOND))], name
+    whole = store.count_takes(question(-1)._replace(user_id="ada"))
+    assert {item for item, _ in whole.customers} == {"x", "y"}
+    assert not store.count_takes(question(-1)._replace(user_id="nobody")).customers
+
+
 def test_more_customers_than_a_page(store: Store) -> None:
     store.append(
         [update(str(n), f"u{n}", events=(LiveEvent(T0, "pay", "x"),)) for n in range(4_100)]

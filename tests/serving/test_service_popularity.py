@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from propense.history.records import CustomerUpdate, LiveEvent
+from propense.history.takes import Takes
 from propense.inference.scoring.gate import Gate
 from propense.models.counts.decayed import HALF_LIVES, STEP, DecayedCounts
 from propense.models.counts.live import LiveCounts
@@ -32,10 +34,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> ServedWorld:
     return served_world("seen", tmp_path_factory)
 
 
-class _Never:
+class _Never(PopularityCounting):
     """Instead of the rounds of the service itself."""
-
-    def __init__(self, *parts: object) -> None: ...
 
     def count(self, now: int) -> None: ...
 
@@ -69,7 +69,7 @@ def engine_of(service: Service, records: Sequence[dict[str, str]] = ()) -> Scori
 def counting(live: Live, popularity: Popularity | None = None) -> PopularityCounting:
     service = live.service
     return PopularityCounting(
-        service.store, popularity or service.popularity, lambda: service.engine
+        service.store, popularity or service.popularity, lambda: service.engine, service.pending
     )
 
 
@@ -181,12 +181,47 @@ def test_a_claim_that_was_not_ended_is_taken_over(live: Live) -> None:
     take(live, ["ann"], item_id(3), NOW - 600)
     with pytest.raises(AttributeError):
         PopularityCounting(
-            _Broken(live.service.store), live.service.popularity, lambda: live.service.engine
+            _Broken(live.service.store),
+            live.service.popularity,
+            lambda: live.service.engine,
+            live.service.pending,
         ).count(NOW * MICROS)  # type: ignore[arg-type]
     counting(live).count((NOW + 5) * MICROS)
     assert live.service.popularity.newest(NOW) is None
     counting(live).count((NOW + 61) * MICROS)
     assert live.service.popularity.newest(NOW) is not None
+
+
+def test_an_erased_customer_is_taken_out_of_the_counts(world: ServedWorld, tmp_path: Path) -> None:
+    with live_service(world, tmp_path / "data") as live:
+        service = live.service
+        service.bundles.serving = engine_of(service)
+        take(live, ["ann", "bob"], item_id(3), NOW - 2 * STEP - 600)
+        take(live, ["ann"], item_id(4), NOW - 600)
+        take(live, ["visitor"], item_id(4), NOW - 600, is_visitor=True)
+        rounds = counting(live)
+        rounds.count((NOW - STEP) * MICROS)
+        take(live, ["ann"], item_id(5), NOW - 300)
+        rounds.count(NOW * MICROS)
+        assert live.ask("POST", "/v1/customers/erase", "admin", json={"user_id": "ann"})
+        records = service.store.controls.read(KIND).records
+        left = {
+            (item, customers, visitors)
+            for one in (msgspec.json.decode(record.value, type=StepRecord) for record in records)
+            for item, customers, visitors in zip(
+                one.items, one.customers, one.visitors, strict=True
+            )
+        }
+        assert left == {(item_id(3), 1, 0), (item_id(4), 0, 1), (item_id(5), 0, 0)}
+
+
+def test_a_step_with_very_many_items_has_several_records(live: Live) -> None:
+    cells = {(f"{n:0100d}", 1): 1 for n in range(60_000)}
+    live.service.popularity.write(NOW, STEP, (), Takes(5, cells, {}))
+    records = live.service.store.controls.read(KIND).records
+    assert len(records) > 1
+    other = Popularity(live.service.store.controls)
+    assert sum(len(one.items) for one in other._records.values()) == 60_000
 
 
 def test_counting_that_fails_for_long_is_named(live: Live) -> None:

@@ -22,6 +22,10 @@ class TakesQuestion(NamedTuple):
     """Events before this time do not count; microseconds UTC, above 0."""
     step: int
     """Seconds."""
+    user_id: str | None = None
+    """Of this customer alone, whether or not they may be learned from; by any of their names."""
+    until: int | None = None
+    """The number of the last event that counts; None: every one that is there."""
 
 
 class Takes(NamedTuple):

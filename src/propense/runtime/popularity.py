@@ -9,12 +9,13 @@ record holds items and numbers, nothing about a customer.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from propense.history.controls import Change, Controls
+from propense.history.controls import LARGEST_VALUE, Change, Controls
 from propense.history.takes import Takes
 from propense.runtime.engine import ScoringEngine
 from propense.runtime.followed_counts import StepRecord
@@ -23,8 +24,6 @@ KIND: Final = "popularity"
 """The kind of the records."""
 MOST_RECORDS: Final = 10_000
 """The oldest go."""
-MOST_CELLS: Final = 100_000
-"""Of one record; a step with more has several."""
 
 
 class Popularity:
@@ -78,21 +77,58 @@ class Popularity:
     def write(self, begin: int, step: int, actions: tuple[str, ...], takes: Takes) -> None:
         """Write what was taken. Raises ConflictError where another process was faster."""
         cells = sorted(takes.customers.keys() | takes.visitors.keys())
-        changes = []
-        for part, first in enumerate(range(0, max(len(cells), 1), MOST_CELLS)):
-            some = cells[first : first + MOST_CELLS]
-            record = StepRecord(
-                begin, step, actions, takes.until, tuple(item for item, _ in some),
-                tuple(number for _, number in some),
-                tuple(takes.customers.get(cell, 0) for cell in some),
-                tuple(takes.visitors.get(cell, 0) for cell in some),
-            )  # fmt: skip
-            changes.append(Change(KIND, f"{begin:012d}.{part:03d}", msgspec.json.encode(record), 0))
+        record = StepRecord(
+            begin, step, actions, takes.until, tuple(item for item, _ in cells),
+            tuple(number for _, number in cells),
+            tuple(takes.customers.get(cell, 0) for cell in cells),
+            tuple(takes.visitors.get(cell, 0) for cell in cells),
+        )  # fmt: skip
+        changes = [
+            Change(KIND, f"{begin:012d}.{part:03d}", value, 0)
+            for part, value in enumerate(_values(record))
+        ]
         gone = list(self._records)[: max(0, len(self._records) + len(changes) - MOST_RECORDS)]
         # A record of a clock that was ahead would be counted again once its time has come.
         gone += [key for key, one in self._records.items() if one.begin > begin]
         self._controls.write([*changes, *(Change(KIND, key, None) for key in dict.fromkeys(gone))])
         self.refresh()
+
+    def uncount(self, takes: Takes, also: Change) -> None:
+        """Take what one customer added out of the records, and do another change with it: all or
+        nothing. Raises ConflictError where a record was changed meanwhile."""
+        self.refresh()
+        changes = [also]
+        left = {"customers": Counter(takes.customers), "visitors": Counter(takes.visitors)}
+        for key, record in self._records.items():
+            taken = {name: list(getattr(record, name)) for name in left}
+            for index, cell in enumerate(zip(record.items, record.numbers, strict=True)):
+                for name, some in left.items():
+                    n = min(some[cell], taken[name][index]) if cell in some else 0
+                    taken[name][index] -= n
+                    some[cell] -= n
+            after = msgspec.structs.replace(
+                record, **{name: tuple(numbers) for name, numbers in taken.items()}
+            )
+            if after != record:
+                changes.append(Change(KIND, key, msgspec.json.encode(after), self._versions[key]))
+        self._controls.write(changes)
+        self.refresh()
+
+
+def _values(record: StepRecord) -> list[bytes]:
+    """The record, in as many parts as a store needs."""
+    value = msgspec.json.encode(record)
+    if len(value) <= LARGEST_VALUE or len(record.items) < 2:
+        return [value]
+    half = len(record.items) // 2
+    parts = []
+    for some in (slice(half), slice(half, None)):
+        columns = {
+            name: getattr(record, name)[some]
+            for name in ("items", "numbers", "customers", "visitors")
+        }
+        parts += _values(msgspec.structs.replace(record, **columns))
+    return parts
 
 
 def forget_outdated(engines: Iterable[ScoringEngine]) -> None:

@@ -133,15 +133,17 @@ class Service:
             self.store.check,
         )  # fmt: skip
         self.pending = PendingErasures(self.store.controls, self.data)
+        counting = PopularityCounting(
+            self.store, self.popularity, lambda: self.engine, self.pending
+        )
         self.eraser = Eraser(
             settings, self.reader, self.secrets, self.pseudonyms, self.audit, metrics,
-            self.pending, self.forget, self.announce,
+            self.pending, self.forget, counting.uncount, self.announce,
         )  # fmt: skip
         self.upkeep = Upkeep(
             self.eraser, self.audit, self.keys, self.secrets,
             Expiry(settings, self.store, self.audit, self.tests),
-            PopularityCounting(self.store, self.popularity, lambda: self.engine), self.forget,
-            self.monitor.upkeep_failed,
+            counting, self.forget, self.monitor.upkeep_failed,
         )  # fmt: skip
 
     async def start(self) -> None:

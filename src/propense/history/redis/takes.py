@@ -22,8 +22,25 @@ def count_takes(
 ) -> Takes:
     """See LiveStore.count_takes; `records` reads customers, see `entries.read_customer`."""
     until, required = client.hmget(f"{prefix}state", "seq", "consent_required")
-    until = int(until or 0)
+    until = int(until or 0) if question.until is None else min(int(until or 0), question.until)
     customers, visitors = Counter[Cell](), Counter[Cell]()
+
+    def add(records: list[list[Any]]) -> None:
+        for record in records:
+            customer = read_customer(record)
+            every = question.user_id is not None
+            if every or may_train(customer.user_id, customer.consent, required == b"1"):
+                events = [
+                    TakeEvent(seq, event.event_time, event.action, event.item_id)
+                    for _, seq, event in map(read_event, record[7])
+                ]
+                kind = client.hget(prefix.encode() + b"v:" + record[0], "k")
+                cells = first_takes(events, question, until)
+                (visitors if kind == b"%d" % VISITOR else customers).update(cells)
+
+    if question.user_id is not None:
+        add(records([question.user_id]))
+        return Takes(until, customers, visitors)
     # Customers by their last change: whoever changes meanwhile moves to the end.
     last, seen = str(question.after), set[bytes]()
     while page := client.zrange(
@@ -32,18 +49,5 @@ def count_takes(
         last = f"{page[-1][1]:.0f}"
         fresh = [name for name, _ in page if name not in seen]
         seen.update(fresh)
-        pipeline = client.pipeline(transaction=False)
-        for name in fresh:
-            pipeline.hget(prefix.encode() + b"v:" + name, "k")
-        kinds = dict(zip(fresh, pipeline.execute(), strict=True))
-        for record in records([name.decode() for name in fresh]) if fresh else ():
-            customer = read_customer(record)
-            if may_train(customer.user_id, customer.consent, required == b"1"):
-                events = [
-                    TakeEvent(seq, event.event_time, event.action, event.item_id)
-                    for _, seq, event in map(read_event, record[7])
-                ]
-                is_visitor = kinds.get(record[0]) == b"%d" % VISITOR
-                cells = first_takes(events, question, until)
-                (visitors if is_visitor else customers).update(cells)
+        add(records([name.decode() for name in fresh]) if fresh else [])
     return Takes(until, customers, visitors)

@@ -7,6 +7,7 @@ counting while events are written.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from propense.history.sql.identity import VISITOR
@@ -19,12 +20,13 @@ _PAGE: Final = 2_000
 _LAST: Final = (
     f"SELECT max(key) FROM (SELECT key FROM customers WHERE key > ? ORDER BY key LIMIT {_PAGE}) p"
 )
+_OF_NAME: Final = "SELECT customer FROM names WHERE name = ?"
 _COUNT: Final = f"""
 SELECT item_id, number, visits, count(*) FROM (
     SELECT c.key, e.item_id AS item_id, min(e.event_time) / ? AS number,
            (SELECT n.kind FROM names n WHERE n.name = c.user_id) AS visits
     FROM customers c JOIN events e ON e.customer = c.key
-    WHERE c.key > ? AND c.key <= ? AND {OWN}
+    WHERE c.key > ? AND c.key <= ?{{whose}}
       AND EXISTS (SELECT 1 FROM events n WHERE n.customer = c.key AND n.seq > ?)
       AND e.seq <= ? AND e.event_time >= ? AND e.item_id IS NOT NULL{{actions}}
     GROUP BY c.key, c.user_id, e.item_id, e.event_time / {MICROS_PER_DAY}
@@ -36,14 +38,14 @@ SELECT item_id, number, visits, count(*) FROM (
 def count_takes(read: Transact, question: TakesQuestion) -> Takes:
     """See LiveStore.count_takes. Each page is a transaction of its own."""
     (until,) = read(lambda tables: _row(tables, "SELECT seq FROM state"))
+    until = until if question.until is None else min(until, question.until)
     marks = ", ".join("?" * len(question.actions))
-    sql = _COUNT.format(actions=f" AND e.action IN ({marks})" if question.actions else "")
+    sql = _COUNT.format(
+        actions=f" AND e.action IN ({marks})" if question.actions else "",
+        whose=f" AND {OWN}" if question.user_id is None else "",
+    )
     customers, visitors = Counter[Cell](), Counter[Cell]()
-    last: int | None = -1
-    while until > question.after and last is not None:
-        page = last, read(lambda tables, last=last: _row(tables, _LAST, (last,)))[0]  # type: ignore[misc]
-        if page[1] is None:
-            break
+    for page in _pages(read, question.user_id) if until > question.after else ():
         values = (
             question.step * MICROS_PER_SECOND, *page, question.after, until, question.oldest,
             *question.actions, question.after,
@@ -52,8 +54,23 @@ def count_takes(read: Transact, question: TakesQuestion) -> Takes:
             lambda tables, values=values: tables.execute(sql, values).fetchall()  # type: ignore[misc]
         ):
             (visitors if kind == VISITOR else customers)[item_id, number] += n
-        last = page[1]
     return Takes(until, customers, visitors)
+
+
+def _pages(read: Transact, user_id: str | None) -> Iterator[tuple[int, int]]:
+    """Spans of customers' keys, the first excluded; of one customer where there is a name."""
+    if user_id is not None:
+        row = read(lambda tables: _row(tables, _OF_NAME, (user_id,)))
+        if row is not None:
+            yield row[0] - 1, row[0]
+        return
+    last = -1
+    while True:
+        (stop,) = read(lambda tables, last=last: _row(tables, _LAST, (last,)))  # type: ignore[misc]
+        if stop is None:
+            return
+        yield last, stop
+        last = stop
 
 
 def _row(tables: Tables, sql: str, values: Row = ()) -> Row:

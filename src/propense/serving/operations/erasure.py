@@ -55,6 +55,8 @@ class Eraser:
     pending: PendingErasures
     forget: Callable[[Collection[str]], Awaitable[None]]
     """Drops customers from memory, in all processes."""
+    uncount: Callable[[str, Pending], None]
+    """Takes what a customer added out of the counts of what is popular."""
     announce: Callable[[str, dict[str, Any]], None]
     """Sends a kind of message and its content to the webhooks."""
     _running: Counter[str] = field(default_factory=Counter)
@@ -182,6 +184,8 @@ class Eraser:
         removed = Counter(pending.removed)
         began = time.perf_counter()
         try:
+            if not pending.uncounted:
+                await asyncio.to_thread(self.uncount, self._stored_id(user_id), pending)
             # In a thread also for a local store: its file may have to be rewritten.
             erased: Erased = await asyncio.to_thread(
                 self.reader.store.erase, self._stored_id(user_id)

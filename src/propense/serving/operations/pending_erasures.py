@@ -16,7 +16,7 @@ import msgspec
 
 from propense.errors import ServeError
 from propense.files import PRIVATE, locked, write_new
-from propense.history.controls import Controls
+from propense.history.controls import Change, Controls
 
 KIND: Final = "erasing"
 HOST: Final = "host"
@@ -35,6 +35,8 @@ class Pending(msgspec.Struct):
     """The id that was asked for; empty in a record of version 0.2."""
     actor: str = ""
     host: str = ""
+    uncounted: bool = False
+    """Whether what they took is out of the counts of what is popular."""
     since: int = 0
     """Microseconds UTC."""
 
@@ -63,6 +65,7 @@ class PendingErasures:
             if other.names & pending.names:
                 pending.names |= other.names
                 pending.was_stored |= other.was_stored
+                pending.uncounted |= other.uncounted
                 pending.removed = dict(Counter(pending.removed) + Counter(other.removed))
         return pending
 
@@ -73,6 +76,10 @@ class PendingErasures:
         self._controls.put(KIND, key, msgspec.json.encode(pending))
         for other in before[1:]:
             self._controls.remove(KIND, other)
+
+    def change_of(self, pending: Pending) -> Change:
+        """What saves it once it was saved, to be done with other changes."""
+        return Change(KIND, self._of(pending)[0], msgspec.json.encode(pending))
 
     def remove(self, pending: Pending) -> None:
         """It has ended: remove its record and every byte of it."""

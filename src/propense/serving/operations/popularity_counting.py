@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from propense.errors import ConflictError
+from propense.errors import ConflictError, ServeError
 from propense.history.store import Store
-from propense.history.takes import TakesQuestion
+from propense.history.takes import Takes, TakesQuestion
 from propense.runtime.engine import ScoringEngine
 from propense.runtime.popularity import Popularity
+from propense.serving.operations.pending_erasures import Pending, PendingErasures
 from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
 OLDEST_DAYS: Final = 400
@@ -21,6 +23,7 @@ CLAIM_SECONDS: Final = 60
 """After so long another process counts: the one that had begun may be gone."""
 _KIND: Final = "popularity_claim"
 _KEY: Final = "last"
+_ATTEMPTS: Final = 20
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -40,6 +43,7 @@ class PopularityCounting:
     popularity: Popularity
     engine: Callable[[], ScoringEngine]
     """The one that serves: it says which actions count, and how long a step is."""
+    pending: PendingErasures
 
     def count(self, now: int) -> None:
         """Count what was taken before the step of `now` (microseconds UTC), unless that was done,
@@ -68,6 +72,30 @@ class PopularityCounting:
             self.popularity.write(begin, followed.step, followed.actions, takes)
         except ConflictError:
             self.popularity.refresh()  # another process was faster
+
+    def uncount(self, user_id: str, pending: Pending) -> None:
+        """Take what a customer added out of every record, once, before they are erased."""
+        pending.uncounted = True
+        for _ in range(_ATTEMPTS):
+            change = self.pending.change_of(pending)
+            takes = self._takes_of(user_id)
+            try:
+                self.popularity.uncount(takes, change)
+            except ConflictError:
+                continue
+            return
+        pending.uncounted = False
+        raise ServeError("the counts of what is popular change too fast; the erasure goes on later")
+
+    def _takes_of(self, user_id: str) -> Takes:
+        """What the records may have of a customer."""
+        self.popularity.refresh()
+        newest = self.popularity.newest(time.time_ns() // 1_000_000_000)
+        if newest is None:
+            return Takes(-1, {}, {})
+        return self.store.count_takes(
+            TakesQuestion(newest.actions, -1, 1, newest.step, user_id, newest.until)
+        )
 
     def is_late(self, now: int) -> bool:
         """Whether the last count is older than two steps; `now` in microseconds UTC."""
