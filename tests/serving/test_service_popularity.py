@@ -17,7 +17,7 @@ from propense.inference.scoring.gate import Gate
 from propense.models.counts.decayed import HALF_LIVES, STEP, DecayedCounts
 from propense.models.counts.live import LiveCounts
 from propense.runtime.engine import ScoringEngine
-from propense.runtime.followed_counts import GRACE_SECONDS, VISITOR_WEIGHT, StepRecord
+from propense.runtime.followed_counts import GRACE_SECONDS, VISITOR_WEIGHT, StepRecord, weights_of
 from propense.runtime.popularity import KIND, Popularity, forget_outdated
 from propense.serving.operations.popularity_counting import PopularityCounting
 from propense.serving.service import Service
@@ -64,6 +64,12 @@ def engine_of(service: Service, records: Sequence[dict[str, str]] = ()) -> Scori
         service.engine.version, replace(bundle, ranker=ranker), {}, 1e7, records,
         service.items.state(),
     )  # fmt: skip
+
+
+def newest(live: Live, at: int = NOW) -> StepRecord | None:
+    followed = live.service.engine.followed
+    assert followed is not None
+    return live.service.popularity.newest(at, followed.step, followed.actions)
 
 
 def counting(live: Live, popularity: Popularity | None = None) -> PopularityCounting:
@@ -125,14 +131,18 @@ def test_ten_thousand_events_count_as_ten(live: Live) -> None:
     users = [f"u{n}" for n in range(10)]
     take(live, users, item_id(3), NOW - 600, n=1_000)
     counting(live).count(NOW * MICROS)
-    record = live.service.popularity.newest(NOW)
+    record = newest(live)
     assert record is not None
     assert (record.items, record.customers) == ((item_id(3),), (10,))
 
 
-def test_visitors_count_little_and_never_more_than_the_customers_do() -> None:
-    some = StepRecord(0, STEP, (), 0, ("a", "b", "c"), (1, 1, 1), (3, 0, 10), (5, 900, 9_000))
-    assert some.weights().tolist() == [3 + 5 * VISITOR_WEIGHT, 1, 20]
+def test_visitors_count_little_and_of_a_day_never_more_than_the_customers_do() -> None:
+    item, day = np.array([2, 3, 4, 4, 4], np.int32), np.array([1, 1, 1, 1, 2])
+    customers, visitors = np.array([3.0, 0, 10, 0, 0]), np.array([5.0, 900, 30, 570, 3])
+    weights = weights_of(day, item, customers, visitors)
+    assert weights[0] == 3 + 5 * VISITOR_WEIGHT and weights[1] == pytest.approx(1)
+    # Spread over the hours of a day they gain nothing.
+    assert weights[2:4].sum() == pytest.approx(20) and weights[4] == pytest.approx(0.6)
 
 
 def test_two_processes_and_one_that_starts_later_answer_alike(live: Live) -> None:
@@ -171,7 +181,7 @@ def test_a_clock_that_is_ahead_stops_nobody(live: Live) -> None:
     take(live, ["bob"], item_id(4), NOW - 500)
     counting(live).count(NOW * MICROS)
     follow(live, NOW)
-    record = live.service.popularity.newest(NOW)
+    record = newest(live)
     assert record is not None and record.begin == NOW
     assert set(record.items) == {item_id(3), item_id(4)}
     assert len(live.service.store.controls.read(KIND).records) == 1
@@ -187,41 +197,64 @@ def test_a_claim_that_was_not_ended_is_taken_over(live: Live) -> None:
             live.service.pending,
         ).count(NOW * MICROS)  # type: ignore[arg-type]
     counting(live).count((NOW + 5) * MICROS)
-    assert live.service.popularity.newest(NOW) is None
+    assert newest(live) is None
     counting(live).count((NOW + 61) * MICROS)
-    assert live.service.popularity.newest(NOW) is not None
+    assert newest(live) is not None
 
 
-def test_an_erased_customer_is_taken_out_of_the_counts(world: ServedWorld, tmp_path: Path) -> None:
-    with live_service(world, tmp_path / "data") as live:
-        service = live.service
-        service.bundles.serving = engine_of(service)
-        take(live, ["ann", "bob"], item_id(3), NOW - 2 * STEP - 600)
-        take(live, ["ann"], item_id(4), NOW - 600)
-        take(live, ["visitor"], item_id(4), NOW - 600, is_visitor=True)
-        rounds = counting(live)
-        rounds.count((NOW - STEP) * MICROS)
-        take(live, ["ann"], item_id(5), NOW - 300)
-        rounds.count(NOW * MICROS)
-        assert live.ask("POST", "/v1/customers/erase", "admin", json={"user_id": "ann"})
-        records = service.store.controls.read(KIND).records
-        left = {
-            (item, customers, visitors)
-            for one in (msgspec.json.decode(record.value, type=StepRecord) for record in records)
-            for item, customers, visitors in zip(
-                one.items, one.customers, one.visitors, strict=True
-            )
-        }
-        assert left == {(item_id(3), 1, 0), (item_id(4), 0, 1), (item_id(5), 0, 0)}
+def test_an_erased_customer_is_out_of_the_counts(live: Live) -> None:
+    service = live.service
+    take(live, ["ann", "bob"], item_id(3), NOW - 2 * STEP - 600)
+    take(live, ["ann"], item_id(4), NOW - 600)
+    take(live, ["visitor"], item_id(4), NOW - 600, is_visitor=True)
+    rounds = counting(live)
+    rounds.count((NOW - STEP) * MICROS)
+    take(live, ["ann"], item_id(5), NOW - 300)
+    rounds.count(NOW * MICROS)
+    assert live.ask("POST", "/v1/customers/erase", "admin", json={"user_id": "ann"})
+    records = service.store.controls.read(KIND).records
+    left = {
+        (item, customers, visitors)
+        for one in (msgspec.json.decode(record.value, type=StepRecord) for record in records)
+        for item, customers, visitors in zip(one.items, one.customers, one.visitors, strict=True)
+    }
+    assert left == {(item_id(3), 1, 0), (item_id(4), 0, 1), (item_id(5), 0, 0)}
 
 
 def test_a_step_with_very_many_items_has_several_records(live: Live) -> None:
     cells = {(f"{n:0100d}", 1): 1 for n in range(60_000)}
-    live.service.popularity.write(NOW, STEP, (), Takes(5, cells, {}))
+    live.service.popularity.write(NOW, STEP, (), Takes(5, cells, {}), 0)
     records = live.service.store.controls.read(KIND).records
     assert len(records) > 1
     other = Popularity(live.service.store.controls)
     assert sum(len(one.items) for one in other._records.values()) == 60_000
+
+
+def test_a_bundle_of_other_actions_counts_from_the_beginning(live: Live) -> None:
+    take(live, ["ann"], item_id(3), NOW - STEP - 600)
+    counting(live).count((NOW - STEP) * MICROS)
+    followed = live.service.engine.followed
+    followed.actions = (*followed.actions, "refund")
+    counting(live).count(NOW * MICROS)
+    record = newest(live)
+    assert record is not None and record.begin == NOW and record.items == (item_id(3),)
+    assert len(live.service.store.controls.read(KIND).records) == 2
+    live.ask("POST", "/v1/customers/erase", "admin", json={"user_id": "ann"})
+    for one in live.service.store.controls.read(KIND).records:
+        assert sum(msgspec.json.decode(one.value, type=StepRecord).customers) == 0
+
+
+def test_counting_that_never_succeeds_is_named(live: Live) -> None:
+    rounds = PopularityCounting(
+        _Broken(live.service.store),
+        live.service.popularity,
+        lambda: live.service.engine,
+        live.service.pending,
+    )  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        rounds.count(NOW * MICROS)
+    assert not rounds.is_late((NOW + STEP) * MICROS)
+    assert rounds.is_late((NOW + 3 * STEP) * MICROS)
 
 
 def test_counting_that_fails_for_long_is_named(live: Live) -> None:
@@ -247,5 +280,5 @@ def test_the_service_counts_and_follows_by_itself(world: ServedWorld, tmp_path: 
         while engine.followed.number < 1 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert engine.followed.number >= 1
-        record = live.service.popularity.newest(int(time.time()))
+        record = newest(live, int(time.time()))
         assert record is not None and record.begin == int(time.time()) // STEP * STEP

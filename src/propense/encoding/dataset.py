@@ -139,7 +139,7 @@ class Dataset:
         later is in it, and the encoder is fitted anew. Raises SplitError, see `cut_plan`."""
         prepared = _prepare(self.run, self.settings)
         log = prepared.log
-        plan = cut_plan(prepared.plan, number, int(log.time.min(initial=0)))
+        plan = cut_plan(prepared.plan, number, int(log.time.min()) if len(log.time) else 0)
         assert plan.end is not None
         no_rows = read_rows(self.run.parts / "labels.parquet", log.user_ids, ())
         prepared = replace(prepared, log=log_until(log, plan.end + 1), plan=plan, rows=no_rows)

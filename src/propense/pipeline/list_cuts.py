@@ -10,13 +10,12 @@ from typing import Final
 import numpy as np
 
 from propense.evaluation.judging.cuts import Lists, ScoredCut
-from propense.evaluation.metrics.intervals import draw_whole_users
 from propense.evaluation.metrics.ranking import find_hits, ndcg_at_k
 from propense.evaluation.records import NETWORK
 from propense.models.rivals.items.item_rival import ItemRival
 from propense.models.rivals.items.popular_now import PopularNow
 from propense.models.rivals.items.reranker import Reranker
-from propense.pipeline.scoring import ModelSet, rank_targets
+from propense.pipeline.scoring import ModelSet, draw_lists, rank_targets
 from propense.schemas import TEST, Targets
 from propense.training.customer_model import CustomerModel
 
@@ -41,7 +40,7 @@ def score_cut(fold: ModelSet, seed: int) -> ScoredCut | None:
     assert plan.test_from is not None
     targets = dataset.list_targets(TEST)
     rng = np.random.default_rng([seed, 5])
-    targets = targets.take(draw_whole_users(targets.user, MOST_ROWS, rng))
+    targets = targets.take(draw_lists(targets.user, MOST_ROWS, rng))
     if not len(targets):
         return None
     _, first = np.unique(targets.user, return_index=True)

@@ -22,7 +22,7 @@ from propense.evaluation.records import (
     RivalNote,
 )
 from propense.models.shape import GOALS_GRAPH, NEXT_ITEM_GRAPH
-from propense.pipeline.scoring import MOST_LISTS, ModelSet, rank_targets
+from propense.pipeline.scoring import ModelSet, most_lists, rank_targets
 from propense.schemas import FIRST_KNOWN, PARTS, TEST, VALIDATION, Account, RunFolder
 from propense.settings import Settings
 from propense.training.checkpoints import Training
@@ -201,7 +201,7 @@ def capped_rows(folds: list[ModelSet], max_rows: int | None) -> list[Text]:
     """Says so where a part held more rows than were judged."""
     dataset = folds[0].dataset
     notes = []
-    lists = MOST_LISTS if max_rows is None else min(max_rows, MOST_LISTS)
+    lists = most_lists(dataset, max_rows)
     for part in (VALIDATION, TEST):
         for key, available, most in (
             ("capped.moments_of_part", len(dataset.list_targets(part)), lists),

@@ -116,11 +116,35 @@ def judged_rows(
 
 
 def judged_targets(dataset: Dataset, part: int, max_rows: int | None, seed: int) -> Targets:
-    """The moments of a part whose lists are judged, likewise; at most MOST_LISTS."""
-    some = dataset.list_targets(part)
-    max_rows = MOST_LISTS if max_rows is None else min(max_rows, MOST_LISTS)
-    rng = np.random.default_rng([seed, 4, part])
-    return some.take(draw_whole_users(some.user, max_rows, rng))
+    """The moments of a part whose lists are judged, likewise."""
+    some, most = dataset.list_targets(part), most_lists(dataset, max_rows)
+    if most is None:
+        return some
+    return some.take(draw_lists(some.user, most, np.random.default_rng([seed, 4, part])))
+
+
+def most_lists(dataset: Dataset, max_rows: int | None) -> int | None:
+    """How many lists of a part are judged: under a split by time, where a customer has many, at
+    most MOST_LISTS."""
+    if dataset.plan.by != "time":
+        return max_rows
+    return MOST_LISTS if max_rows is None else min(max_rows, MOST_LISTS)
+
+
+def draw_lists(user: Ids, most: int, rng: np.random.Generator) -> Ints:
+    """Indices of at most `most` rows, of whole customers drawn by chance, ascending; one who has
+    more rows than are left is passed over, so that one heavy customer does not leave few lists."""
+    if len(user) <= most:
+        return np.arange(len(user))
+    distinct, index = np.unique(user, return_inverse=True)
+    size = np.bincount(index)
+    drawn = np.zeros(len(distinct), bool)
+    left = max(most, int(size.min()))
+    for one in rng.permutation(len(distinct)):
+        if size[one] <= left:
+            drawn[one] = True
+            left -= int(size[one])
+    return np.flatnonzero(drawn[index])
 
 
 def draw_rows(

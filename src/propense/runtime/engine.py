@@ -201,6 +201,8 @@ class ScoringEngine:
         """Drop all customers and what was popular from memory."""
         self.cache.clear()
         self._popular = None
+        if self.followed is not None:
+            self.followed.forget()
         if self.bundle.ranker is not None:
             self.bundle.ranker.forget()
         if self._retriever is not None:

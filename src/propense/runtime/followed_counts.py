@@ -17,8 +17,8 @@ from propense.models.rivals.items.reranker import Reranker
 from propense.schemas import Doubles, Ids, Ints
 
 VISITOR_WEIGHT: Final = 0.2
-"""A visitor nobody has identified counts so much: ids of visitors cost nothing to make up. All of
-them together count at most as much as the customers who took the item, or as one."""
+"""A visitor nobody has identified counts so much: ids of visitors cost nothing to make up."""
+_DAY: Final = 86_400
 GRACE_SECONDS: Final = 10
 """Lists use a step so long after it has begun, or a quarter of it if that is less: until then all
 processes have read what was counted."""
@@ -44,11 +44,18 @@ class StepRecord(msgspec.Struct, frozen=True):
     visitors: tuple[int, ...] = ()
     """and by how many visitors."""
 
-    def weights(self) -> Doubles:
-        """(n_cells,) how much each cell counts."""
-        customers = np.array(self.customers, np.float64)
-        visitors = VISITOR_WEIGHT * np.array(self.visitors, np.float64)
-        return customers + np.minimum(visitors, np.maximum(customers, 1.0))
+
+def weights_of(day: Ints, item: Ids, customers: Doubles, visitors: Doubles) -> Doubles:
+    """(n,) how much each cell counts.
+
+    Within a UTC day the visitors of an item count at most as much as its customers, or as one.
+    """
+    _, group = np.unique(np.stack([day, item]), axis=1, return_inverse=True)
+    most = np.maximum(np.bincount(group, customers), 1.0)
+    total = VISITOR_WEIGHT * np.bincount(group, visitors)
+    share = np.minimum(1.0, most / np.maximum(total, 1e-9))
+    weights: Doubles = customers + VISITOR_WEIGHT * visitors * share[group]
+    return weights
 
 
 class FollowedCounts:
@@ -60,7 +67,7 @@ class FollowedCounts:
         """`index_of` finds the engine's items by id."""
         self._counts = counts
         self._index_of = index_of
-        self._parts: dict[str, tuple[int, Ints, Ids, Doubles]] = {}
+        self._parts: dict[str, tuple[int, Ints, Ids, Doubles, Doubles]] = {}
         self.actions = actions
         """Those that count; empty: all."""
         self.step = counts.step
@@ -82,20 +89,36 @@ class FollowedCounts:
         # Of the step before too: until the newest is due, it is in use.
         for begin in sorted({record.begin for record in records.values()})[-2:]:
             parts = [self._parts[key] for key, one in records.items() if one.begin <= begin]
-            number, item, count = (
-                np.concatenate([part[column] for part in parts]) for column in (1, 2, 3)
+            number = np.concatenate([part[1] for part in parts])
+            item = np.concatenate([part[2] for part in parts])
+            customers, visitors = (
+                np.concatenate([part[column] for part in parts]) for column in (3, 4)
             )
+            count = weights_of(number * self.step // _DAY, item, customers, visitors)
             due = begin + min(GRACE_SECONDS, self.step // 4)
             self.has_begun |= self._counts.follow(begin, due, number, item, count)
 
-    def _part(self, key: str, record: StepRecord, version: int) -> tuple[int, Ints, Ids, Doubles]:
+    def forget(self) -> None:
+        """Drop what is held of single steps."""
+        self._counts.held.clear()
+
+    @property
+    def stop(self) -> int:
+        """Seconds: the bundle's own counts end there."""
+        return self._counts.stop
+
+    def _part(
+        self, key: str, record: StepRecord, version: int
+    ) -> tuple[int, Ints, Ids, Doubles, Doubles]:
         held = self._parts.get(key)
         if held is not None and held[0] == version:
             return held
         item = np.array([self._index_of.get(one, -1) for one in record.items], np.int32)
         has_item = item >= 0
         numbers = np.array(record.numbers, np.int64)
-        return version, numbers[has_item], item[has_item], record.weights()[has_item]
+        customers = np.array(record.customers, np.float64)
+        visitors = np.array(record.visitors, np.float64)
+        return version, numbers[has_item], item[has_item], customers[has_item], visitors[has_item]
 
 
 def followed_counts(bundle: Bundle) -> FollowedCounts | None:

@@ -8,9 +8,10 @@ record holds items and numbers, nothing about a customer.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -52,11 +53,20 @@ class Popularity:
             self._records = dict(sorted(self._records.items()))
             self._number = changed.number
 
-    def newest(self, now: int) -> StepRecord | None:
-        """The last record; those of a clock that was ahead are not believed. `now` in seconds."""
+    def newest(self, now: int, step: int, actions: tuple[str, ...]) -> StepRecord | None:
+        """The last record of these steps and actions; those of a clock that was ahead are not
+        believed. `now` in seconds."""
         return next(
-            (one for one in reversed(self._records.values()) if one.begin <= now + one.step), None
-        )
+            (
+                one for one in reversed(self._records.values())
+                if one.begin <= now + one.step and (one.step, one.actions) == (step, actions)
+            ),
+            None,
+        )  # fmt: skip
+
+    def kinds(self) -> set[tuple[int, tuple[str, ...]]]:
+        """The steps and actions that there are records of."""
+        return {(one.step, one.actions) for one in self._records.values()}
 
     def attach(self, engine: ScoringEngine, now: int) -> None:
         """Let an engine follow what was counted until now, in seconds. Cheap where it does."""
@@ -74,8 +84,11 @@ class Popularity:
         if usable:
             followed.follow(usable, versions)
 
-    def write(self, begin: int, step: int, actions: tuple[str, ...], takes: Takes) -> None:
-        """Write what was taken. Raises ConflictError where another process was faster."""
+    def write(
+        self, begin: int, step: int, actions: tuple[str, ...], takes: Takes, oldest: int
+    ) -> None:
+        """Write what was taken; records of steps before `oldest` (seconds) go. Raises
+        ConflictError where another process was faster."""
         cells = sorted(takes.customers.keys() | takes.visitors.keys())
         record = StepRecord(
             begin, step, actions, takes.until, tuple(item for item, _ in cells),
@@ -84,35 +97,44 @@ class Popularity:
             tuple(takes.visitors.get(cell, 0) for cell in cells),
         )  # fmt: skip
         changes = [
-            Change(KIND, f"{begin:012d}.{part:03d}", value, 0)
+            Change(KIND, f"{begin:012d}.{_kind_name(step, actions)}.{part:03d}", value, 0)
             for part, value in enumerate(_values(record))
         ]
         gone = list(self._records)[: max(0, len(self._records) + len(changes) - MOST_RECORDS)]
         # A record of a clock that was ahead would be counted again once its time has come.
-        gone += [key for key, one in self._records.items() if one.begin > begin]
+        gone += [key for key, one in self._records.items() if not oldest <= one.begin <= begin]
         self._controls.write([*changes, *(Change(KIND, key, None) for key in dict.fromkeys(gone))])
         self.refresh()
 
-    def uncount(self, takes: Takes, also: Change) -> None:
-        """Take what one customer added out of the records, and do another change with it: all or
-        nothing. Raises ConflictError where a record was changed meanwhile."""
-        self.refresh()
+    def uncount(self, kinds: Mapping[tuple[int, tuple[str, ...]], Takes], also: Change) -> None:
+        """Take what one customer added to the records of each kind out of them, and do another
+        change with it: all or nothing. Raises ConflictError where a record was changed
+        meanwhile."""
         changes = [also]
-        left = {"customers": Counter(takes.customers), "visitors": Counter(takes.visitors)}
+        of_kind = {
+            kind: {"customers": Counter(takes.customers), "visitors": Counter(takes.visitors)}
+            for kind, takes in kinds.items()
+        }
         for key, record in self._records.items():
-            taken = {name: list(getattr(record, name)) for name in left}
+            of_customer = of_kind.get((record.step, record.actions), {})
+            numbers = {name: list(getattr(record, name)) for name in of_customer}
             for index, cell in enumerate(zip(record.items, record.numbers, strict=True)):
-                for name, some in left.items():
-                    n = min(some[cell], taken[name][index]) if cell in some else 0
-                    taken[name][index] -= n
-                    some[cell] -= n
+                for name, cells in of_customer.items():
+                    n = min(cells[cell], numbers[name][index]) if cell in cells else 0
+                    numbers[name][index] -= n
+                    cells[cell] -= n
             after = msgspec.structs.replace(
-                record, **{name: tuple(numbers) for name, numbers in taken.items()}
+                record, **{name: tuple(each) for name, each in numbers.items()}
             )
             if after != record:
                 changes.append(Change(KIND, key, msgspec.json.encode(after), self._versions[key]))
         self._controls.write(changes)
         self.refresh()
+
+
+def _kind_name(step: int, actions: tuple[str, ...]) -> str:
+    """A short name of a kind of record."""
+    return hashlib.blake2b(msgspec.json.encode((step, actions)), digest_size=4).hexdigest()
 
 
 def _values(record: StepRecord) -> list[bytes]:

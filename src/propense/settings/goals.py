@@ -64,5 +64,5 @@ class Recommend(Record, frozen=True):
     """Where there is an [items] table, lists show only its items, and items that were sent to the
     service since. False shows every item that events name."""
     popularity_step: str = "1h"
-    """What is popular now is counted in steps so long, at most "1d": a list sees the events up to
+    """What is popular now is counted in steps so long, "10s" to "1d": a list sees the events up to
     the beginning of its step."""

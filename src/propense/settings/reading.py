@@ -185,8 +185,8 @@ def _check(settings: Settings) -> None:
     seconds(settings.split.as_of_every)
     if settings.recommend is not None:
         step = settings.recommend.popularity_step
-        if seconds(step) > seconds("1d"):
-            raise SettingsError(f"[recommend] popularity_step is at most '1d', got {step!r}")
+        if not 10 <= seconds(step) <= seconds("1d"):
+            raise SettingsError(f"[recommend] popularity_step is '10s' to '1d', got {step!r}")
     for window in settings.features.windows:
         seconds(window)
     retention = settings.serve.retention

@@ -26,7 +26,7 @@ SELECT item_id, number, visits, count(*) FROM (
     SELECT c.key, e.item_id AS item_id, min(e.event_time) / ? AS number,
            (SELECT n.kind FROM names n WHERE n.name = c.user_id) AS visits
     FROM customers c JOIN events e ON e.customer = c.key
-    WHERE c.key > ? AND c.key <= ?{{whose}}
+    WHERE c.key > ? AND c.key <= ?{{of_user}}
       AND EXISTS (SELECT 1 FROM events n WHERE n.customer = c.key AND n.seq > ?)
       AND e.seq <= ? AND e.event_time >= ? AND e.item_id IS NOT NULL{{actions}}
     GROUP BY c.key, c.user_id, e.item_id, e.event_time / {MICROS_PER_DAY}
@@ -42,7 +42,7 @@ def count_takes(read: Transact, question: TakesQuestion) -> Takes:
     marks = ", ".join("?" * len(question.actions))
     sql = _COUNT.format(
         actions=f" AND e.action IN ({marks})" if question.actions else "",
-        whose=f" AND {OWN}" if question.user_id is None else "",
+        of_user=f" AND {OWN}" if question.user_id is None else "",
     )
     customers, visitors = Counter[Cell](), Counter[Cell]()
     for page in _pages(read, question.user_id) if until > question.after else ():

@@ -46,6 +46,11 @@ class Gate(msgspec.Struct, frozen=True):
         return cls((row,) * N_GROUPS)
 
     @property
+    def depends_on_absence(self) -> bool:
+        """Whether customers who were away have other powers."""
+        return any(self.powers[row] != self.powers[row + 1] for row in range(1, N_GROUPS, 2))
+
+    @property
     def used(self) -> tuple[bool, ...]:
         """Which opinions have any power. The network's is always asked for: the others say
         nothing of an item that they have not met."""

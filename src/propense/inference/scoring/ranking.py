@@ -166,9 +166,11 @@ class Ranker:
 
     @property
     def changes_with_time(self) -> bool:
-        """Whether any opinion depends on when a list is asked for."""
-        return self.gate is not None and any(
-            power > 0 for row in self.gate.powers for power in row[FADING:]
+        """Whether a list depends on when it is asked for: by an opinion, or by how long the
+        customer was away."""
+        return self.gate is not None and (
+            any(power > 0 for row in self.gate.powers for power in row[FADING:])
+            or (self.popular is not None and self.gate.depends_on_absence)
         )
 
     def step_of(self, as_of: Ints) -> Ints:

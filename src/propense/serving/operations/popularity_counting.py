@@ -19,6 +19,9 @@ from propense.times import MICROS_PER_DAY, MICROS_PER_SECOND
 
 OLDEST_DAYS: Final = 400
 """Events before that do not count: over four of the longest half-lives."""
+KEPT_DAYS: Final = 30
+"""Counts stay so long after the data of a newer bundle has them, for an older one that returns."""
+_DAY: Final = 86_400
 CLAIM_SECONDS: Final = 60
 """After so long another process counts: the one that had begun may be gone."""
 _KIND: Final = "popularity_claim"
@@ -44,6 +47,8 @@ class PopularityCounting:
     engine: Callable[[], ScoringEngine]
     """The one that serves: it says which actions count, and how long a step is."""
     pending: PendingErasures
+    _wanted: int | None = None
+    """Since when a count is due and has not succeeded here, in seconds."""
 
     def count(self, now: int) -> None:
         """Count what was taken before the step of `now` (microseconds UTC), unless that was done,
@@ -53,11 +58,13 @@ class PopularityCounting:
             return
         seconds = now // MICROS_PER_SECOND
         begin = seconds // followed.step * followed.step
-        newest = self.popularity.newest(seconds)
+        kind = followed.step, followed.actions
+        newest = self.popularity.newest(seconds, *kind)
         if newest is not None and newest.begin >= begin:
             return
+        self._wanted = min(self._wanted or seconds, seconds)
         self.popularity.refresh()
-        newest = self.popularity.newest(seconds)
+        newest = self.popularity.newest(seconds, *kind)
         if (newest is not None and newest.begin >= begin) or not self._claim(begin, seconds):
             return
         takes = self.store.count_takes(
@@ -69,7 +76,9 @@ class PopularityCounting:
             )
         )
         try:
-            self.popularity.write(begin, followed.step, followed.actions, takes)
+            oldest = followed.stop - KEPT_DAYS * _DAY
+            self.popularity.write(begin, *kind, takes, min(oldest, begin))
+            self._wanted = None
         except ConflictError:
             self.popularity.refresh()  # another process was faster
 
@@ -78,31 +87,31 @@ class PopularityCounting:
         pending.uncounted = True
         for _ in range(_ATTEMPTS):
             change = self.pending.change_of(pending)
-            takes = self._takes_of(user_id)
+            self.popularity.refresh()
+            kinds = {kind: self._takes_of(user_id, *kind) for kind in self.popularity.kinds()}
             try:
-                self.popularity.uncount(takes, change)
+                self.popularity.uncount(kinds, change)
             except ConflictError:
                 continue
             return
         pending.uncounted = False
         raise ServeError("the counts of what is popular change too fast; the erasure goes on later")
 
-    def _takes_of(self, user_id: str) -> Takes:
-        """What the records may have of a customer."""
-        self.popularity.refresh()
-        newest = self.popularity.newest(time.time_ns() // 1_000_000_000)
+    def _takes_of(self, user_id: str, step: int, actions: tuple[str, ...]) -> Takes:
+        """What the records of a kind may have of a customer."""
+        newest = self.popularity.newest(time.time_ns() // 1_000_000_000, step, actions)
         if newest is None:
             return Takes(-1, {}, {})
-        return self.store.count_takes(
-            TakesQuestion(newest.actions, -1, 1, newest.step, user_id, newest.until)
-        )
+        return self.store.count_takes(TakesQuestion(actions, -1, 1, step, user_id, newest.until))
 
     def is_late(self, now: int) -> bool:
         """Whether the last count is older than two steps; `now` in microseconds UTC."""
         followed, seconds = self.engine().followed, now // MICROS_PER_SECOND
-        newest = self.popularity.newest(seconds)
-        late = 0 if followed is None else 2 * followed.step + CLAIM_SECONDS
-        return followed is not None and newest is not None and seconds - newest.begin > late
+        if followed is None:
+            return False
+        newest = self.popularity.newest(seconds, followed.step, followed.actions)
+        since = self._wanted if newest is None else newest.begin
+        return since is not None and seconds - since > 2 * followed.step + CLAIM_SECONDS
 
     def _claim(self, begin: int, now: int) -> bool:
         controls = self.store.controls

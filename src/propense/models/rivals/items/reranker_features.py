@@ -44,6 +44,11 @@ class Evidence:
     def n_items(self) -> int:
         return self.follows.n_items
 
+    def step_of(self, as_of: Whole) -> Ints:
+        """(n,) the beginning of the step of each time, in seconds: so is the service asked, whose
+        lists change from step to step."""
+        return np.asarray(as_of, np.int64) // self.popular.step * self.popular.step
+
 
 class Candidates(NamedTuple):
     """Pairs of a row and an item, by row."""
@@ -79,9 +84,9 @@ def candidates_of(
 ) -> Candidates:
     """The candidates of each row: events before `end` (absolute, exclusive), at `as_of` seconds."""
     n, n_items = len(user), evidence.n_items
+    as_of = evidence.step_of(as_of)
     follows = evidence.follows.opinions(histories, user, end)
-    step = evidence.popular.step
-    steps, at = np.unique(np.asarray(as_of, np.int64) // step * step, return_inverse=True)
+    steps, at = np.unique(as_of, return_inverse=True)
     counts = evidence.popular.at(steps)[:, at]
     own = _own_pairs(evidence, histories, user, end, as_of)
     chosen = np.zeros((n, n_items), bool)
@@ -113,7 +118,7 @@ def features_of(
     """(n_candidates, n_features) in the order of `NAMES`; nan where there is nothing to know."""
     n_items, row, item = evidence.n_items, candidates.row, candidates.item
     begin = histories.offsets[:-1][user]
-    now = np.asarray(as_of, np.int64)
+    now = evidence.step_of(as_of)
     time, own = histories.time, candidates.own
     columns: dict[str, np.ndarray] = {}
     key = row * n_items + item
