@@ -46,9 +46,7 @@ def score_cut(fold: ModelSet, seed: int) -> ScoredCut | None:
     _, first = np.unique(targets.user, return_index=True)
     is_first = np.zeros(len(targets), bool)
     is_first[first] = True
-    opened = histories.offsets[:-1][targets.user]
-    has_events = np.diff(histories.offsets)[targets.user] > 0
-    before = histories.time[np.minimum(opened, len(histories.time) - 1)] < plan.test_from
+    is_cold = histories.time[histories.offsets[:-1][targets.user]] >= plan.test_from
     ndcg10: dict[Lists, np.ndarray] = {}
     for name in (NETWORK, *fold.item_rivals):
         ndcg10[name, "live"] = _ndcg(fold, name, targets)
@@ -57,7 +55,7 @@ def score_cut(fold: ModelSet, seed: int) -> ScoredCut | None:
         if _changes(fold, name):
             ndcg10[name, "frozen"] = _ndcg(frozen, name, targets)
     cut = datetime.fromtimestamp(plan.test_from, UTC).isoformat().replace("+00:00", "Z")
-    return ScoredCut(cut, targets.user, is_first, ~(has_events & before), ndcg10)
+    return ScoredCut(cut, targets.user, is_first, is_cold, ndcg10)
 
 
 def _ndcg(fold: ModelSet, name: str, targets: Targets) -> np.ndarray:

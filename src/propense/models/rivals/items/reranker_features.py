@@ -22,7 +22,7 @@ NAMES: Final = (
     "own_successes", "own_events", "days_since_success", "days_since_event", "own_share",
     "own_fading", "own_fading_fast", "events_since", "days_between", "gaps_since",
     *(f"popular_{days:g}d" for days in HALF_LIVES), "trend", "age_days", "follows",
-    "follows_by_popularity", "n_events", "days_since_any", "n_items", "repeats", "hour_share",
+    "follows_by_popularity", "n_events", "days_since_any", "n_items", "repeats", "day_share",
 )  # fmt: skip
 """The features, in the order of the columns."""
 _DAY: Final = 86_400
@@ -173,7 +173,7 @@ def features_of(
     columns["n_items"] = np.log1p(n_own)[row]
     columns["repeats"] = (1 - n_own / np.maximum(n_events, 1))[row]
     day = candidates.counts[0].sum(axis=1)
-    columns["hour_share"] = spans[0] / np.maximum(day[row], 1e-9)
+    columns["day_share"] = spans[0] / np.maximum(day[row], 1e-9)
     features: Floats = np.stack([columns[name] for name in NAMES], axis=1).astype(np.float32)
     return features
 
